@@ -1,0 +1,52 @@
+//! Folders that stand for S3 buckets.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+use crate::authority::service::unique;
+
+/// Whether S3 would take it as a bucket's name; so it is also the name of one folder, and of nothing outside it.
+pub(crate) fn is_name(text: &str) -> bool {
+    let allowed = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.')
+    };
+    let ends = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
+    (3..=63).contains(&text.len())
+        && text.bytes().all(allowed)
+        && !text.contains("..")
+        && ends(text.as_bytes().first())
+        && ends(text.as_bytes().last())
+}
+
+/// Writes an object whole or not at all: a reader never sees half of one.
+pub(crate) fn put(folder: &Path, bucket: &str, key: &str, content: &[u8]) -> io::Result<()> {
+    let path = folder.join("buckets").join(bucket).join(key);
+    let parent = path.parent().unwrap_or(folder);
+    fs::create_dir_all(parent)?;
+    let name = unique().map_err(|failure| io::Error::other(failure.to_string()))?;
+    let temporary = parent.join(format!(".{name}"));
+    let written = fs::File::create_new(&temporary)
+        .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&temporary, &path));
+    if written.is_err() {
+        // What can't be renamed may not be removable either; the first error is the one to tell.
+        drop(fs::remove_file(&temporary));
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_name;
+
+    #[test]
+    fn a_bucket_name_is_never_a_path() {
+        assert!(is_name("my-bucket.2"));
+        for wrong in [
+            "..", "a/b/c", "../up", "UPPER", "ab", "a..b", ".abc", "abc-",
+        ] {
+            assert!(!is_name(wrong), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! The time as the server sees it; tests move it by hand.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Milliseconds since the Unix epoch: how the server keeps every moment.
+pub(crate) type Moment = i64;
+
+/// Tells the time: the machine's own, or one that only moves when told to.
+#[derive(Clone, Debug, Default)]
+pub struct Clock(Option<Arc<AtomicI64>>);
+
+impl Clock {
+    /// Follows the machine's clock.
+    pub fn system() -> Self {
+        Self(None)
+    }
+
+    /// Starts at the machine's time and stands still until [`advance`](Self::advance).
+    pub fn manual() -> Self {
+        Self(Some(Arc::new(AtomicI64::new(machine()))))
+    }
+
+    /// Moves a manual clock, and every clone of it, forward; the machine's clock can't be moved.
+    pub fn advance(&self, by: Duration) {
+        if let Some(moment) = &self.0 {
+            moment.fetch_add(milliseconds(by), Ordering::SeqCst);
+        }
+    }
+
+    pub(crate) fn now(&self) -> Moment {
+        self.0
+            .as_ref()
+            .map_or_else(machine, |moment| moment.load(Ordering::SeqCst))
+    }
+}
+
+fn machine() -> Moment {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, milliseconds)
+}
+
+/// A duration in milliseconds, the longest one where it doesn't fit.
+pub(crate) fn milliseconds(duration: Duration) -> Moment {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

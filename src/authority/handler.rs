@@ -1,0 +1,165 @@
+//! One HTTP request: an operation in either protocol, an OCSP question, or a CRL to fetch.
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, Response, StatusCode, Uri};
+use serde_json::Value;
+
+use crate::authority::failure::{Code, Failure};
+use crate::authority::operation::{self, Caller};
+use crate::authority::revocation;
+use crate::authority::service::{Service, unique};
+use crate::authority::wire::signature::{self, Signed, Signer};
+use crate::authority::wire::{Protocol, answer, request};
+
+const OCSP_REQUEST: &str = "application/ocsp-request";
+
+/// What came in.
+struct Incoming {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+/// Answers a request on a thread of its own: any of them may touch the disk or do RSA.
+pub(crate) async fn handle(
+    State(service): State<Arc<Service>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response<Body> {
+    let incoming = Incoming {
+        method,
+        uri,
+        headers,
+        body,
+    };
+    let answered = tokio::task::spawn_blocking(move || route(&service, &incoming));
+    answered
+        .await
+        .unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", "failed\n"))
+}
+
+fn route(service: &Service, incoming: &Incoming) -> Response<Body> {
+    let path = incoming.uri.path();
+    let asks_status = incoming
+        .headers
+        .get("content-type")
+        .is_some_and(|kind| kind == OCSP_REQUEST);
+    if let Some(protocol) = request::protocol(&incoming.method, path, &incoming.headers) {
+        return api(service, protocol, incoming);
+    }
+    match incoming.method {
+        Method::POST if asks_status => status(service, &incoming.body),
+        Method::GET if path.ends_with(".crl") => list(service, path),
+        Method::GET => match encoded(path) {
+            Some(question) => status(service, &question),
+            None => nothing(),
+        },
+        _ => nothing(),
+    }
+}
+
+fn api(service: &Service, protocol: Protocol, incoming: &Incoming) -> Response<Body> {
+    let operation = request::operation(protocol, incoming.uri.path(), &incoming.headers);
+    let result = operation
+        .clone()
+        .and_then(|operation| perform(service, protocol, operation, incoming));
+    let id = unique().unwrap_or_default();
+    answer::response(protocol, operation.ok(), result, &id)
+}
+
+fn perform(
+    service: &Service,
+    protocol: Protocol,
+    operation: &'static str,
+    incoming: &Incoming,
+) -> Result<Value, Failure> {
+    let caller = caller(service, incoming)?;
+    let request = request::read(protocol, operation, &incoming.body)?;
+    operation::perform(service, caller, request)
+}
+
+/// Who asks: checked where there are keys to check against, believed where there are none.
+fn caller(service: &Service, incoming: &Incoming) -> Result<Caller, Failure> {
+    let options = &service.options;
+    let own = || options.account.clone();
+    let region = |signer: Option<&Signer>| {
+        signer.map_or_else(|| options.region.clone(), |signer| signer.region.clone())
+    };
+    if options.access_keys.is_empty() {
+        let signer = signature::claimed(&incoming.headers);
+        let account = signer
+            .as_ref()
+            .map(|signer| signer.key.clone())
+            .filter(|key| key.len() == 12 && key.bytes().all(|byte| byte.is_ascii_digit()));
+        return Ok(Caller {
+            account: account.unwrap_or_else(own),
+            region: region(signer.as_ref()),
+        });
+    }
+    let signed = Signed {
+        method: incoming.method.as_str(),
+        path: incoming.uri.path(),
+        query: incoming.uri.query().unwrap_or_default(),
+        headers: &incoming.headers,
+        body: &incoming.body,
+    };
+    let signer = signature::check(&signed, &options.access_keys)?;
+    let key = options.access_keys.iter().find(|key| key.id == signer.key);
+    let account = key.and_then(|key| key.account.clone()).unwrap_or_else(own);
+    if account.len() != 12 {
+        return Err(Code::InternalFailure.says("the access key's account is not 12 digits"));
+    }
+    Ok(Caller {
+        account,
+        region: region(Some(&signer)),
+    })
+}
+
+fn status(service: &Service, question: &[u8]) -> Response<Body> {
+    let answer = revocation::respond(service, question);
+    plain(StatusCode::OK, "application/ocsp-response", answer)
+}
+
+fn list(service: &Service, path: &str) -> Response<Body> {
+    match revocation::serve(service, path) {
+        Ok(Some(list)) => plain(StatusCode::OK, "application/pkix-crl", list),
+        Ok(None) => nothing(),
+        Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", "failed\n"),
+    }
+}
+
+/// An OCSP request in a path: base64, with its special letters perhaps percent-encoded (RFC 6960, appendix A.1).
+fn encoded(path: &str) -> Option<Vec<u8>> {
+    let text = path
+        .trim_start_matches('/')
+        .replace("%2B", "+")
+        .replace("%2b", "+")
+        .replace("%2F", "/")
+        .replace("%2f", "/")
+        .replace("%3D", "=")
+        .replace("%3d", "=");
+    let bytes = data_encoding::BASE64.decode(text.as_bytes()).ok()?;
+    (!bytes.is_empty()).then_some(bytes)
+}
+
+fn nothing() -> Response<Body> {
+    plain(
+        StatusCode::NOT_FOUND,
+        "text/plain",
+        "not a request of AWS Private CA\n",
+    )
+}
+
+fn plain(status: StatusCode, kind: &str, body: impl Into<Body>) -> Response<Body> {
+    Response::builder()
+        .status(status)
+        .header("content-type", kind)
+        .body(body.into())
+        .unwrap_or_default()
+}

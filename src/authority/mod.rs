@@ -1,0 +1,41 @@
+//! The embedded CA: an AWS Private CA server that keeps its state in a folder.
+//!
+//! It speaks the real protocol on real X.509, so that the ordinary AWS SDK, the aws CLI or boto3 can't tell it
+//! from the service; where AWS is not documented it is stricter, never laxer. It knows nothing of workflows.
+//!
+//! # The way of a request
+//!
+//! 1. [`server`]: a connection brings an HTTP request, the [`wire`] reads it (either protocol, SigV4, the service
+//!    model's limits) into an operation's name, an input and a caller.
+//! 2. [`operation`] answers: one file per family of operations, each a few reads, a decision and one write.
+//! 3. [`rule`] decides what AWS allows: statuses, templates, validity, ARNs, who may call. Pure, no clock and no I/O.
+//! 4. [`x509`] makes and reads DER: keys, names, requests, certificates, chains, CRLs, OCSP.
+//! 5. [`revocation`] publishes what was revoked: CRLs in the bucket's folder and over HTTP, and OCSP.
+//! 6. [`store`] keeps all of it in one SQLite database: what was answered survives `kill -9`, and several servers
+//!    may serve the same folder at once.
+//!
+//! # The folder
+//!
+//! `authority.db` (mode 0600, beside its write-ahead log) holds authorities, their keys, certificates, tokens, tags,
+//! policies, permissions and revocations. `buckets/NAME/` stands for the S3 bucket NAME: CRLs and audit reports.
+
+mod bucket;
+mod clock;
+mod failure;
+mod fault;
+mod handler;
+mod operation;
+mod options;
+mod revocation;
+mod rule;
+mod server;
+mod service;
+mod store;
+mod throttle;
+mod wire;
+mod x509;
+
+pub use clock::Clock;
+pub use fault::{Fault, FaultError};
+pub use options::{AccessKey, Delays, Idempotency, OptionError, Options, Quotas};
+pub use server::{Server, StartError};

@@ -1,0 +1,124 @@
+//! One request on its way through an operation.
+
+use rusqlite::Connection;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::authority::clock::Moment;
+use crate::authority::failure::{Code, Failure};
+use crate::authority::rule::arn;
+use crate::authority::rule::policy::Policy;
+use crate::authority::service::Service;
+use crate::authority::store::authority::{self, Authority};
+use crate::authority::store::sharing;
+
+/// Who asks, in which region.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub account: String,
+    pub region: String,
+}
+
+/// A request, with everything an operation needs to answer it.
+pub(crate) struct Call<'a> {
+    pub service: &'a Service,
+    pub operation: &'static str,
+    pub caller: Caller,
+    pub input: Value,
+    pub now: Moment,
+    /// Whether a fault makes it fail behind its answer.
+    pub fails_later: bool,
+}
+
+/// An input that names an authority and nothing else.
+#[derive(Debug, serde::Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct OfAuthority {
+    pub certificate_authority_arn: String,
+}
+
+impl Call<'_> {
+    /// The input as the operation's own type.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        // The model has been checked, so this only fails where a type here is stricter than the model.
+        T::deserialize(&self.input).map_err(|error| Code::Serialization.says(error.to_string()))
+    }
+
+    /// The authority of an ARN, if the caller may do this with it.
+    pub fn authority(&self, connection: &Connection, arn: &str) -> Result<Authority, Failure> {
+        find(connection, arn, &self.asked())
+    }
+
+    /// Reads the authority that the input names, in a transaction of its own.
+    pub fn named_authority(&self) -> Result<Authority, Failure> {
+        let input: OfAuthority = self.read()?;
+        let arn = input.certificate_authority_arn;
+        self.service
+            .store
+            .read(|connection| self.authority(connection, &arn))
+    }
+
+    /// Changes the authority of an ARN in one transaction: `change` sees it as it is then.
+    pub fn change<T: Send + 'static>(
+        &self,
+        arn: &str,
+        change: impl FnOnce(&Connection, Authority) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let (arn, asked) = (arn.to_owned(), self.asked());
+        self.service.store.write(move |connection| {
+            let authority = find(connection, &arn, &asked)?;
+            change(connection, authority)
+        })
+    }
+
+    fn asked(&self) -> Asked {
+        let template = self.input.get("TemplateArn").and_then(Value::as_str);
+        Asked {
+            action: format!("acm-pca:{}", self.operation),
+            template: template.unwrap_or(DEFAULT_TEMPLATE).to_owned(),
+            caller: self.caller.clone(),
+            now: self.now,
+        }
+    }
+}
+
+/// What decides whether a caller may touch an authority.
+struct Asked {
+    action: String,
+    template: String,
+    caller: Caller,
+    now: Moment,
+}
+
+const DEFAULT_TEMPLATE: &str = "arn:aws:acm-pca:::template/EndEntityCertificate/V1";
+
+fn find(connection: &Connection, arn: &str, asked: &Asked) -> Result<Authority, Failure> {
+    arn::check_authority(arn)?;
+    let caller = &asked.caller;
+    let authority = authority::find(connection, arn, asked.now)?;
+    if authority.region != caller.region {
+        return Err(Code::ResourceNotFound.says(format!(
+            "Could not find certificate authority {arn} in {}",
+            caller.region
+        )));
+    }
+    if authority.account == caller.account || is_shared(connection, arn, asked)? {
+        return Ok(authority);
+    }
+    Err(Code::AccessDenied.says(format!(
+        "User: arn:{}:iam::{}:root is not authorized to perform: {} on resource: {arn} \
+         because no resource-based policy allows the {} action",
+        arn::partition(&caller.region),
+        caller.account,
+        asked.action,
+        asked.action,
+    )))
+}
+
+fn is_shared(connection: &Connection, arn: &str, asked: &Asked) -> Result<bool, Failure> {
+    let Some(document) = sharing::policy(connection, arn)? else {
+        return Ok(false);
+    };
+    let policy = Policy::read(&document, arn)?;
+    Ok(policy.allows(&asked.caller.account, &asked.action, &asked.template))
+}

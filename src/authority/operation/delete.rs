@@ -1,0 +1,64 @@
+//! DeleteCertificateAuthority and RestoreCertificateAuthority.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::authority::clock::Moment;
+use crate::authority::failure::{Code, Failure};
+use crate::authority::operation::call::{Call, OfAuthority};
+use crate::authority::rule::status::{Deed, Status};
+use crate::authority::store::authority;
+
+const DAY: Moment = 24 * 60 * 60 * 1000;
+
+/// AWS's restoration period where none is asked for.
+const DEFAULT_DAYS: Moment = 30;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Input {
+    certificate_authority_arn: String,
+    permanent_deletion_time_in_days: Option<Moment>,
+}
+
+/// Deletes an authority, restorable for 7 to 30 days; one that never came to be is gone at once.
+pub(crate) fn delete(call: &Call) -> Result<Value, Failure> {
+    let input: Input = call.read()?;
+    let now = call.now;
+    let days = input
+        .permanent_deletion_time_in_days
+        .unwrap_or(DEFAULT_DAYS);
+    call.change(
+        &input.certificate_authority_arn,
+        move |connection, mut authority| {
+            let status = authority.status(now);
+            authority.check(Deed::Delete, now)?;
+            let restorable = !matches!(status, Status::Creating | Status::Failed);
+            authority.before = Some(authority.stored);
+            authority.stored = Status::Deleted;
+            authority.restorable_until = Some(if restorable { now + days * DAY } else { now });
+            authority.changed_at = now;
+            authority::update(connection, &authority)
+        },
+    )?;
+    Ok(json!({}))
+}
+
+/// Takes a deletion back: the authority has the status it had before.
+pub(crate) fn restore(call: &Call) -> Result<Value, Failure> {
+    let input: OfAuthority = call.read()?;
+    let now = call.now;
+    call.change(
+        &input.certificate_authority_arn,
+        move |connection, mut authority| {
+            authority.check(Deed::Restore, now)?;
+            authority.stored = authority.before.take().ok_or_else(|| {
+                Code::InternalFailure.says("the status before the deletion is not known")
+            })?;
+            authority.restorable_until = None;
+            authority.changed_at = now;
+            authority::update(connection, &authority)
+        },
+    )?;
+    Ok(json!({}))
+}

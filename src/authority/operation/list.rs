@@ -1,0 +1,89 @@
+//! ListCertificateAuthorities.
+
+use rusqlite::Connection;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::authority::clock::Moment;
+use crate::authority::failure::{Code, Failure};
+use crate::authority::operation::call::Call;
+use crate::authority::operation::describe;
+use crate::authority::operation::page::{self, Paging};
+use crate::authority::rule::arn;
+use crate::authority::rule::policy::Policy;
+use crate::authority::store::authority::{self, Authority};
+use crate::authority::store::sharing;
+
+/// AWS returns no more at a time, though `MaxResults` may be 1000.
+const MOST: usize = 100;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Input {
+    resource_owner: Option<String>,
+}
+
+/// The caller's authorities in the region, or those that others share with them; the oldest first.
+pub(crate) fn list(call: &Call) -> Result<Value, Failure> {
+    let input: Input = call.read()?;
+    let paging: Paging = call.read()?;
+    let owner = input.resource_owner.as_deref().unwrap_or("SELF");
+    let (authorities, next) = call.service.store.read(|connection| {
+        let (count, after) = paging.start(call, connection, owner, MOST)?;
+        let after = after.as_deref().map(position).transpose()?;
+        let (account, region) = (&call.caller.account, &call.caller.region);
+        let mut found = if owner == "SELF" {
+            authority::page(connection, account, region, after, count + 1, call.now)?
+        } else {
+            shared(call, connection, after, count + 1)?
+        };
+        let next = page::cut(
+            call,
+            connection,
+            owner,
+            &mut found,
+            count,
+            |authority: &Authority| format!("{} {}", authority.created_at, authority.arn),
+        )?;
+        Ok((found, next))
+    })?;
+    let shapes: Vec<Value> = authorities
+        .iter()
+        .map(|authority| describe::shape(authority, call.now))
+        .collect();
+    let mut answer = json!({ "CertificateAuthorities": shapes });
+    if let Some(token) = next {
+        answer["NextToken"] = json!(token);
+    }
+    Ok(answer)
+}
+
+/// What other accounts share with the caller in the region; there are few policies, so all are read.
+fn shared(
+    call: &Call,
+    connection: &Connection,
+    after: Option<(Moment, String)>,
+    count: usize,
+) -> Result<Vec<Authority>, Failure> {
+    let mut found = Vec::new();
+    for (arn, document) in sharing::policies(connection)? {
+        let of_region = arn::region(&arn) == call.caller.region;
+        if !of_region || arn::account(&arn) == call.caller.account {
+            continue;
+        }
+        if Policy::read(&document, &arn)?.names(&call.caller.account) {
+            found.push(authority::find(connection, &arn, call.now)?);
+        }
+    }
+    let age = |authority: &Authority| (authority.created_at, authority.arn.clone());
+    found.sort_by_key(age);
+    found.retain(|authority| after.as_ref().is_none_or(|after| age(authority) > *after));
+    found.truncate(count);
+    Ok(found)
+}
+
+fn position(text: &str) -> Result<(i64, String), Failure> {
+    text.split_once(' ')
+        .and_then(|(created, arn)| Some((created.parse().ok()?, arn.to_owned())))
+        .ok_or_else(|| Code::InvalidNextToken.says("The token is not valid"))
+}

@@ -1,0 +1,25 @@
+//! The operations of the service: one file per family.
+//!
+//! Each reads the authority, asks [`rule`](crate::authority::rule) whether its state and the input allow it, does
+//! the cryptography, and writes once. What it decided on is read again inside the write.
+
+mod call;
+mod certificate;
+mod create;
+mod csr;
+mod delete;
+mod describe;
+mod dispatch;
+mod import;
+mod issue;
+mod list;
+mod page;
+mod permission;
+mod policy;
+mod report;
+mod revoke;
+mod tag;
+mod update;
+
+pub(crate) use call::Caller;
+pub(crate) use dispatch::perform;

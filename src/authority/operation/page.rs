@@ -1,0 +1,84 @@
+//! Pages of lists: a token says where the next one begins, and can't be made up.
+
+use aws_lc_rs::hmac;
+use rusqlite::Connection;
+use serde::Deserialize;
+
+use crate::authority::failure::{Code, Failure};
+use crate::authority::operation::call::Call;
+
+/// The members that every paged input has.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Paging {
+    pub max_results: Option<usize>,
+    pub next_token: Option<String>,
+}
+
+const TAG: usize = 32;
+
+impl Paging {
+    /// How many items the page has, and after which position it begins.
+    pub fn start(
+        &self,
+        call: &Call,
+        connection: &Connection,
+        scope: &str,
+        most: usize,
+    ) -> Result<(usize, Option<String>), Failure> {
+        let count = self.max_results.unwrap_or(most).min(most);
+        let Some(token) = &self.next_token else {
+            return Ok((count, None));
+        };
+        let invalid = || Code::InvalidNextToken.says("The token is not valid");
+        let bytes = data_encoding::BASE64URL_NOPAD
+            .decode(token.as_bytes())
+            .map_err(|_| invalid())?;
+        let (tag, position) = bytes.split_at_checked(TAG).ok_or_else(invalid)?;
+        let key = key(connection)?;
+        hmac::verify(&key, &sealed(call, scope, position), tag).map_err(|_| invalid())?;
+        let position = String::from_utf8(position.to_vec()).map_err(|_| invalid())?;
+        Ok((count, Some(position)))
+    }
+}
+
+/// Cuts a list that was read with one item too many, and makes the token of the next page.
+pub(crate) fn cut<T>(
+    call: &Call,
+    connection: &Connection,
+    scope: &str,
+    items: &mut Vec<T>,
+    count: usize,
+    position: impl Fn(&T) -> String,
+) -> Result<Option<String>, Failure> {
+    if items.len() <= count {
+        return Ok(None);
+    }
+    items.truncate(count);
+    let Some(position) = items.last().map(position) else {
+        return Ok(None);
+    };
+    let tag = hmac::sign(&key(connection)?, &sealed(call, scope, position.as_bytes()));
+    let token = [tag.as_ref(), position.as_bytes()].concat();
+    Ok(Some(data_encoding::BASE64URL_NOPAD.encode(&token)))
+}
+
+/// A token is good for one operation of one caller on one list.
+fn sealed(call: &Call, scope: &str, position: &[u8]) -> Vec<u8> {
+    let mut bytes = format!(
+        "{}\n{}\n{}\n{scope}\n",
+        call.operation, call.caller.account, call.caller.region
+    )
+    .into_bytes();
+    bytes.extend_from_slice(position);
+    bytes
+}
+
+fn key(connection: &Connection) -> Result<hmac::Key, Failure> {
+    let secret: Vec<u8> = connection.query_row(
+        "SELECT value FROM meta WHERE name = 'page-token-key'",
+        [],
+        |row| row.get(0),
+    )?;
+    Ok(hmac::Key::new(hmac::HMAC_SHA256, &secret))
+}

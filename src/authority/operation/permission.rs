@@ -1,0 +1,122 @@
+//! CreatePermission, DeletePermission and ListPermissions.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::authority::failure::{Code, Failure};
+use crate::authority::operation::call::{Call, OfAuthority};
+use crate::authority::operation::describe::timestamp;
+use crate::authority::operation::page::{self, Paging};
+use crate::authority::rule::status::Deed;
+use crate::authority::store::sharing::{self, Permission};
+
+/// The only principal that AWS takes.
+const PRINCIPAL: &str = "acm.amazonaws.com";
+
+const MOST: usize = 100;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Input {
+    certificate_authority_arn: String,
+    principal: String,
+    source_account: Option<String>,
+    actions: Option<Vec<String>>,
+}
+
+/// Lets AWS Certificate Manager renew with an authority.
+pub(crate) fn create(call: &Call) -> Result<Value, Failure> {
+    let input: Input = call.read()?;
+    if input.principal != PRINCIPAL {
+        return Err(Code::Validation.says(format!(
+            "The principal {} is not supported: it must be {PRINCIPAL}",
+            input.principal
+        )));
+    }
+    let mut actions = input.actions.unwrap_or_default();
+    actions.sort();
+    actions.dedup();
+    let (now, own) = (call.now, call.caller.account.clone());
+    call.change(
+        &input.certificate_authority_arn,
+        move |connection, authority| {
+            authority.check(Deed::Manage, now)?;
+            let permission = Permission {
+                principal: input.principal,
+                source_account: input.source_account.unwrap_or(own),
+                actions: json!(actions).to_string(),
+                created_at: now,
+            };
+            if sharing::permit(connection, &authority.arn, &permission)? {
+                return Ok(());
+            }
+            Err(Code::PermissionAlreadyExists.says(format!(
+                "A permission for {} already exists on {}",
+                permission.principal, authority.arn
+            )))
+        },
+    )?;
+    Ok(json!({}))
+}
+
+/// Takes that back.
+pub(crate) fn delete(call: &Call) -> Result<Value, Failure> {
+    let input: Input = call.read()?;
+    let (now, own) = (call.now, call.caller.account.clone());
+    call.change(
+        &input.certificate_authority_arn,
+        move |connection, authority| {
+            authority.check(Deed::Manage, now)?;
+            let account = input.source_account.unwrap_or(own);
+            if sharing::forbid(connection, &authority.arn, &input.principal, &account)? {
+                return Ok(());
+            }
+            Err(Code::ResourceNotFound.says(format!(
+                "Could not find a permission for {} on {}",
+                input.principal, authority.arn
+            )))
+        },
+    )?;
+    Ok(json!({}))
+}
+
+/// The permissions by principal.
+pub(crate) fn list(call: &Call) -> Result<Value, Failure> {
+    let input: OfAuthority = call.read()?;
+    let paging: Paging = call.read()?;
+    let arn = &input.certificate_authority_arn;
+    let (permissions, next) = call.service.store.read(|connection| {
+        let authority = call.authority(connection, arn)?;
+        authority.check(Deed::Manage, call.now)?;
+        let (count, after) = paging.start(call, connection, arn, MOST)?;
+        let after = after.unwrap_or_default();
+        let after = after.split_once(' ').unwrap_or(("", ""));
+        let mut found = sharing::permissions(connection, arn, after, count + 1)?;
+        let next = page::cut(
+            call,
+            connection,
+            arn,
+            &mut found,
+            count,
+            |one: &Permission| format!("{} {}", one.principal, one.source_account),
+        )?;
+        Ok((found, next))
+    })?;
+    let shapes: Vec<Value> = permissions.iter().map(|one| shape(arn, one)).collect();
+    let mut answer = json!({ "Permissions": shapes });
+    if let Some(token) = next {
+        answer["NextToken"] = json!(token);
+    }
+    Ok(answer)
+}
+
+fn shape(arn: &str, permission: &Permission) -> Value {
+    let actions: Value = serde_json::from_str(&permission.actions).unwrap_or_default();
+    json!({
+        "CertificateAuthorityArn": arn,
+        "CreatedAt": timestamp(permission.created_at),
+        "Principal": permission.principal,
+        "SourceAccount": permission.source_account,
+        "Actions": actions,
+    })
+}

@@ -1,0 +1,202 @@
+//! CreateCertificateAuthorityAuditReport and DescribeCertificateAuthorityAuditReport.
+//!
+//! The formats are those of the user guide's page "Use audit reports with your private CA".
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+use crate::authority::bucket;
+use crate::authority::clock::Moment;
+use crate::authority::failure::{Code, Failure};
+use crate::authority::operation::call::Call;
+use crate::authority::operation::describe::timestamp;
+use crate::authority::options::Quotas;
+use crate::authority::rule::arn;
+use crate::authority::rule::status::{Deed, Status};
+use crate::authority::service::unique;
+use crate::authority::store::authority::Authority;
+use crate::authority::store::certificate::{self, Certificate, Revocation};
+use crate::authority::store::report::{self, Report};
+use crate::authority::x509::certificate::facts;
+use crate::authority::x509::name::readable;
+
+/// AWS makes one report in this time.
+const BETWEEN: Moment = 30 * 60 * 1000;
+
+const COLUMNS: [&str; 11] = [
+    "awsAccountId",
+    "requestedByServicePrincipal",
+    "certificateArn",
+    "serial",
+    "subject",
+    "notBefore",
+    "notAfter",
+    "issuedAt",
+    "revokedAt",
+    "revocationReason",
+    "templateArn",
+];
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Input {
+    certificate_authority_arn: String,
+    s3_bucket_name: String,
+    audit_report_response_format: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct OfReport {
+    certificate_authority_arn: String,
+    audit_report_id: String,
+}
+
+/// Writes a report into the bucket's folder.
+pub(crate) fn create(call: &Call) -> Result<Value, Failure> {
+    let input: Input = call.read()?;
+    if !bucket::is_name(&input.s3_bucket_name) {
+        return Err(Code::InvalidArgs.says(format!(
+            "The S3 bucket name {} does not follow the rules for bucket names",
+            input.s3_bucket_name
+        )));
+    }
+    let (now, options) = (call.now, &call.service.options);
+    let (authority, history) = call.service.store.read(|connection| {
+        let authority = call.authority(connection, &input.certificate_authority_arn)?;
+        authority.check(Deed::Manage, now)?;
+        if authority.status(now) == Status::Creating || authority.identity.is_none() {
+            return Err(Code::InvalidState
+                .says("The certificate authority is not in a valid state for audit reports"));
+        }
+        let last = report::last(connection, &authority.arn)?;
+        if options.quotas == Quotas::Aws && last.is_some_and(|last| now - last < BETWEEN) {
+            return Err(Code::RequestInProgress
+                .says("An audit report can be made every 30 minutes at most"));
+        }
+        let history = certificate::history(connection, &authority.arn)?;
+        Ok((authority, history))
+    })?;
+    let rows: Vec<Map<String, Value>> = history
+        .iter()
+        .map(|(certificate, revocation)| row(&authority, certificate, revocation.as_ref()))
+        .collect();
+    let (extension, content) = match input.audit_report_response_format.as_str() {
+        "CSV" => ("csv", csv(&rows)),
+        _ => ("json", format!("{:#}\n", json!(rows))),
+    };
+    let id = unique()?;
+    let key = format!("audit-report/{}/{id}.{extension}", arn::id(&authority.arn));
+    let failed = call.fails_later;
+    if !failed {
+        bucket::put(
+            &options.folder,
+            &input.s3_bucket_name,
+            &key,
+            content.as_bytes(),
+        )
+        .map_err(|error| {
+            Code::RequestFailed.says(format!(
+                "The report cannot be written to the bucket: {error}"
+            ))
+        })?;
+    }
+    let answer = json!({ "AuditReportId": id, "S3Key": key });
+    let report = Report {
+        id,
+        bucket: input.s3_bucket_name,
+        key,
+        created_at: now,
+        ready_at: now,
+        failed,
+    };
+    call.change(
+        &input.certificate_authority_arn,
+        move |connection, authority| report::insert(connection, &authority.arn, &report),
+    )?;
+    Ok(answer)
+}
+
+/// How far a report is, and where it lies.
+pub(crate) fn describe(call: &Call) -> Result<Value, Failure> {
+    let input: OfReport = call.read()?;
+    let found = call.service.store.read(|connection| {
+        let authority = call.authority(connection, &input.certificate_authority_arn)?;
+        report::find(connection, &authority.arn, &input.audit_report_id)?.ok_or_else(|| {
+            let id = &input.audit_report_id;
+            Code::ResourceNotFound.says(format!("Could not find audit report {id}"))
+        })
+    })?;
+    let status = match found.failed {
+        _ if call.now < found.ready_at => "CREATING",
+        true => "FAILED",
+        false => "SUCCESS",
+    };
+    Ok(json!({
+        "AuditReportStatus": status,
+        "S3BucketName": found.bucket,
+        "S3Key": found.key,
+        "CreatedAt": timestamp(found.created_at),
+    }))
+}
+
+fn row(
+    authority: &Authority,
+    certificate: &Certificate,
+    revocation: Option<&Revocation>,
+) -> Map<String, Value> {
+    let facts = facts(&certificate.body);
+    let partition = arn::partition(&authority.region);
+    let template = format!(
+        "arn:{partition}:acm-pca:::template/{}/V1",
+        certificate.template
+    );
+    let cells = [
+        Some(certificate.requester.clone()),
+        None,
+        Some(arn::certificate(&authority.arn, &certificate.serial)),
+        Some(colons(&certificate.serial)),
+        facts.as_ref().map(|facts| readable(&facts.subject)),
+        facts.as_ref().map(|facts| written(facts.not_before)),
+        facts.as_ref().map(|facts| written(facts.not_after)),
+        Some(written(certificate.issued_at)),
+        revocation.map(|revocation| written(revocation.revoked_at)),
+        revocation.map(|revocation| revocation.reason.clone()),
+        Some(template),
+    ];
+    COLUMNS
+        .into_iter()
+        .zip(cells)
+        .filter_map(|(column, cell)| Some((column.to_owned(), Value::from(cell?))))
+        .collect()
+}
+
+fn csv(rows: &[Map<String, Value>]) -> String {
+    let mut text = COLUMNS.join(",") + "\n";
+    for row in rows {
+        let cells = COLUMNS.map(|column| {
+            let cell = row.get(column).and_then(Value::as_str).unwrap_or_default();
+            format!("\"{}\"", cell.replace('"', "\"\""))
+        });
+        text.push_str(&cells.join(","));
+        text.push('\n');
+    }
+    text
+}
+
+fn colons(serial: &str) -> String {
+    let pairs: Vec<&str> = (0..serial.len() / 2)
+        .map(|at| &serial[2 * at..2 * at + 2])
+        .collect();
+    pairs.join(":")
+}
+
+fn written(moment: Moment) -> String {
+    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]+0000");
+    OffsetDateTime::from_unix_timestamp(moment.div_euclid(1000))
+        .ok()
+        .and_then(|at| at.format(format).ok())
+        .unwrap_or_default()
+}

@@ -1,0 +1,72 @@
+//! RevokeCertificate.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::authority::failure::{Code, Failure};
+use crate::authority::operation::call::Call;
+use crate::authority::revocation;
+use crate::authority::rule::status::Deed;
+use crate::authority::store::certificate::{self, Revocation};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Input {
+    certificate_authority_arn: String,
+    certificate_serial: String,
+    revocation_reason: String,
+}
+
+/// Revokes a certificate by its serial, in hex with or without colons.
+pub(crate) fn revoke(call: &Call) -> Result<Value, Failure> {
+    let input: Input = call.read()?;
+    let serial = normalized(&input.certificate_serial)?;
+    let now = call.now;
+    let reason = input.revocation_reason;
+    call.change(
+        &input.certificate_authority_arn,
+        move |connection, authority| {
+            authority.check(Deed::Revoke, now)?;
+            let found =
+                certificate::find(connection, &authority.arn, &serial)?.ok_or_else(|| {
+                    Code::ResourceNotFound
+                        .says(format!("Could not find a certificate with serial {serial}"))
+                })?;
+            if found.generation == 0 {
+                return Err(Code::InvalidRequest.says("Self-signed certificate can not be revoked"));
+            }
+            if now < found.ready_at {
+                return Err(Code::RequestInProgress
+                    .says("The request to issue the certificate is still in progress"));
+            }
+            if found.failure.is_some() {
+                return Err(Code::RequestFailed.says("The certificate was never issued"));
+            }
+            let revocation = Revocation {
+                serial,
+                reason,
+                revoked_at: now,
+            };
+            if !certificate::revoke(connection, &authority.arn, &revocation)? {
+                return Err(
+                    Code::RequestAlreadyProcessed.says("The certificate is already revoked")
+                );
+            }
+            Ok(())
+        },
+    )?;
+    revocation::publish(call.service, &input.certificate_authority_arn);
+    Ok(json!({}))
+}
+
+/// 32 lower-case digits, whichever way openssl or the console wrote them.
+fn normalized(text: &str) -> Result<String, Failure> {
+    let digits: String = text.chars().filter(|c| *c != ':').collect();
+    if digits.is_empty() || digits.len() > 40 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err(Code::InvalidRequest.says(format!(
+            "The certificate serial {text} is not a hexadecimal number"
+        )));
+    }
+    let digits = digits.trim_start_matches('0').to_ascii_lowercase();
+    Ok(format!("{digits:0>32}"))
+}

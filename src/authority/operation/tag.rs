@@ -1,0 +1,106 @@
+//! TagCertificateAuthority, UntagCertificateAuthority and ListTags.
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::authority::failure::{Code, Failure};
+use crate::authority::operation::call::{Call, OfAuthority};
+use crate::authority::operation::page::{self, Paging};
+use crate::authority::rule::status::Deed;
+use crate::authority::store::tag::{self, Tag};
+
+/// AWS's limit per authority.
+const MOST: usize = 50;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Input {
+    certificate_authority_arn: String,
+    tags: Vec<Tag>,
+}
+
+/// Adds tags, or gives them other values.
+pub(crate) fn tag(call: &Call) -> Result<Value, Failure> {
+    let input: Input = call.read()?;
+    check(&input.tags)?;
+    let now = call.now;
+    call.change(
+        &input.certificate_authority_arn,
+        move |connection, authority| {
+            authority.check(Deed::Manage, now)?;
+            for tag in &input.tags {
+                tag::put(connection, &authority.arn, tag)?;
+            }
+            if tag::count(connection, &authority.arn)? > MOST {
+                return Err(Code::TooManyTags.says(format!(
+                    "A certificate authority can have {MOST} tags at most"
+                )));
+            }
+            Ok(())
+        },
+    )?;
+    Ok(json!({}))
+}
+
+/// Takes tags away; what isn't there is no mistake.
+pub(crate) fn untag(call: &Call) -> Result<Value, Failure> {
+    let input: Input = call.read()?;
+    check(&input.tags)?;
+    let now = call.now;
+    call.change(
+        &input.certificate_authority_arn,
+        move |connection, authority| {
+            authority.check(Deed::Manage, now)?;
+            for tag in &input.tags {
+                tag::remove(connection, &authority.arn, tag)?;
+            }
+            Ok(())
+        },
+    )?;
+    Ok(json!({}))
+}
+
+/// The tags by name.
+pub(crate) fn list(call: &Call) -> Result<Value, Failure> {
+    let input: OfAuthority = call.read()?;
+    let paging: Paging = call.read()?;
+    let arn = &input.certificate_authority_arn;
+    let (tags, next) = call.service.store.read(|connection| {
+        let authority = call.authority(connection, arn)?;
+        authority.check(Deed::Manage, call.now)?;
+        let (count, after) = paging.start(call, connection, arn, MOST)?;
+        let after = after.unwrap_or_default();
+        let mut tags = tag::page(connection, arn, &after, count + 1)?;
+        let next = page::cut(call, connection, arn, &mut tags, count, |tag: &Tag| {
+            tag.key.clone()
+        })?;
+        Ok((tags, next))
+    })?;
+    let mut answer = json!({ "Tags": tags.into_iter().map(shape).collect::<Vec<_>>() });
+    if let Some(token) = next {
+        answer["NextToken"] = json!(token);
+    }
+    Ok(answer)
+}
+
+/// Refuses a tag given twice, and names that AWS keeps for itself.
+pub(crate) fn check(tags: &[Tag]) -> Result<(), Failure> {
+    for (index, tag) in tags.iter().enumerate() {
+        if tag.key.to_ascii_lowercase().starts_with("aws:") {
+            return Err(Code::InvalidTag.says(format!(
+                "The tag key {} is reserved: aws: prefixed tag key names are not allowed for external use",
+                tag.key
+            )));
+        }
+        if tags[..index].iter().any(|other| other.key == tag.key) {
+            return Err(Code::InvalidTag.says(format!("The tag key {} is given twice", tag.key)));
+        }
+    }
+    Ok(())
+}
+
+fn shape(tag: Tag) -> Value {
+    let mut members = Map::from_iter([("Key".to_owned(), json!(tag.key))]);
+    members.extend(tag.value.map(|value| ("Value".to_owned(), json!(value))));
+    Value::Object(members)
+}

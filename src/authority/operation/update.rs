@@ -1,0 +1,54 @@
+//! UpdateCertificateAuthority.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::authority::failure::{Code, Failure};
+use crate::authority::operation::call::Call;
+use crate::authority::revocation;
+use crate::authority::rule::status::{Deed, Status};
+use crate::authority::store::authority;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Input {
+    certificate_authority_arn: String,
+    revocation_configuration: Option<Value>,
+    status: Option<String>,
+}
+
+/// Disables or enables an authority, or changes how it publishes revocations.
+pub(crate) fn update(call: &Call) -> Result<Value, Failure> {
+    let input: Input = call.read()?;
+    let revocation = match &input.revocation_configuration {
+        None => None,
+        some => Some(revocation::complete(some.as_ref())?),
+    };
+    let status = match input.status.as_deref() {
+        None => None,
+        Some("ACTIVE") => Some(Status::Active),
+        Some("DISABLED") => Some(Status::Disabled),
+        Some(other) => {
+            return Err(Code::InvalidArgs.says(format!(
+                "The status {other} cannot be set: it must be ACTIVE or DISABLED"
+            )));
+        }
+    };
+    let now = call.now;
+    call.change(
+        &input.certificate_authority_arn,
+        move |connection, mut authority| {
+            authority.check(Deed::Configure, now)?;
+            if let Some(status) = status.filter(|status| *status != authority.stored) {
+                authority.stored = status;
+                authority.changed_at = now;
+            }
+            if let Some(revocation) = revocation {
+                authority.revocation = revocation;
+            }
+            authority::update(connection, &authority)
+        },
+    )?;
+    revocation::publish(call.service, &input.certificate_authority_arn);
+    Ok(json!({}))
+}

@@ -1,0 +1,143 @@
+//! Certificate revocation lists, written into the bucket's folder.
+//!
+//! AWS takes up to half an hour for it; here a list is written when something changes, and made anew for whoever
+//! fetches it. The database is the truth: a list that a crash has kept from being written is written at the next start.
+
+use crate::authority::bucket;
+use crate::authority::clock::Moment;
+use crate::authority::failure::{Code, Failure};
+use crate::authority::revocation::address;
+use crate::authority::rule::status::Status;
+use crate::authority::service::Service;
+use crate::authority::store::authority::{self, Authority};
+use crate::authority::store::certificate::{self, Revocation};
+use crate::authority::x509::certificate::facts;
+use crate::authority::x509::crl::{Entry, List};
+use crate::authority::x509::key::SigningAlgorithm;
+
+const DAY: Moment = 24 * 60 * 60 * 1000;
+
+/// Writes the lists of an authority.
+///
+/// As on AWS, what was asked for is done even where the bucket can't be written: the list is tried again with the
+/// next change and at the next start, and whoever fetches it over HTTP gets it anew anyway.
+pub(crate) fn publish(service: &Service, arn: &str) {
+    drop(write(service, arn));
+}
+
+/// Only if it publishes any, and has a certificate to sign them with.
+fn write(service: &Service, arn: &str) -> Result<(), Failure> {
+    let now = service.options.clock.now();
+    let authority = service
+        .store
+        .read(|connection| authority::find(connection, arn, now))?;
+    if !is_published(&authority, now) {
+        return Ok(());
+    }
+    for partition in partitions(&authority) {
+        let list = make(service, &authority, partition.as_deref(), now)?;
+        let key = address::key(&authority, partition.as_deref());
+        bucket::put(
+            &service.options.folder,
+            address::bucket(&authority),
+            &key,
+            &list,
+        )
+        .map_err(|error| {
+            Code::InternalFailure.says(format!("the CRL can't be written: {error}"))
+        })?;
+    }
+    Ok(())
+}
+
+/// Writes the lists of all authorities.
+pub(crate) fn publish_all(service: &Service) {
+    let now = service.options.clock.now();
+    let all = service
+        .store
+        .read(|connection| authority::all(connection, now));
+    for authority in all.unwrap_or_default() {
+        publish(service, &authority.arn);
+    }
+}
+
+/// The list at a path of a URL, signed now; `None` if no authority publishes one there.
+pub(crate) fn serve(service: &Service, path: &str) -> Result<Option<Vec<u8>>, Failure> {
+    let now = service.options.clock.now();
+    let path = path.trim_start_matches('/');
+    let all = service
+        .store
+        .read(|connection| authority::all(connection, now))?;
+    for authority in all.iter().filter(|authority| is_published(authority, now)) {
+        for partition in partitions(authority) {
+            let key = address::key(authority, partition.as_deref());
+            // S3 has two styles of address: the bucket as the host, or as the first part of the path.
+            let with_bucket = format!("{}/{key}", address::bucket(authority));
+            if path == key || path == with_bucket {
+                return make(service, authority, partition.as_deref(), now).map(Some);
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn is_published(authority: &Authority, now: Moment) -> bool {
+    address::publishes(authority)
+        && matches!(authority.status(now), Status::Active | Status::Disabled)
+}
+
+fn partitions(authority: &Authority) -> Vec<Option<String>> {
+    if address::is_partitioned(authority) {
+        (0..address::PARTITIONS)
+            .map(|number| Some(address::partition_name(authority, number)))
+            .collect()
+    } else {
+        vec![None]
+    }
+}
+
+fn make(
+    service: &Service,
+    authority: &Authority,
+    partition: Option<&str>,
+    now: Moment,
+) -> Result<Vec<u8>, Failure> {
+    let broken = || Code::InternalFailure.says("the authority has no certificate that can be read");
+    let identity = authority.identity.as_ref().ok_or_else(broken)?;
+    let issuer = facts(&identity.certificate).ok_or_else(broken)?;
+    let (key, revoked) = service.store.read(|connection| {
+        let key = service.key(connection, authority)?;
+        let revoked = certificate::revoked(connection, &authority.arn, partition, now)?;
+        Ok((key, revoked))
+    })?;
+    let entries = revoked.into_iter().map(entry).collect::<Vec<_>>();
+    let days = authority.revocation["CrlConfiguration"]["ExpirationInDays"]
+        .as_i64()
+        .unwrap_or(1);
+    let url = partition.map(|partition| address::url(authority, Some(partition)));
+    let algorithm = authority
+        .configured("SigningAlgorithm")
+        .and_then(SigningAlgorithm::named)
+        .ok_or_else(broken)?;
+    let list = List {
+        issuer: &issuer.subject,
+        issuer_key_identifier: &issuer.subject_key_identifier,
+        // Milliseconds grow with every list, also across servers on one folder.
+        number: u64::try_from(now).unwrap_or_default(),
+        this_update: now,
+        next_update: now + days * DAY,
+        entries: &entries,
+        part: url.as_deref(),
+    };
+    Ok(list.sign(&key, algorithm)?)
+}
+
+fn entry(revocation: Revocation) -> Entry {
+    Entry {
+        serial: data_encoding::HEXLOWER
+            .decode(revocation.serial.as_bytes())
+            .unwrap_or_default(),
+        revoked_at: revocation.revoked_at,
+        reason: revocation.reason,
+    }
+}

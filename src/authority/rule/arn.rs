@@ -1,0 +1,76 @@
+//! The names of authorities, certificates and templates.
+
+use crate::authority::failure::{Code, Failure};
+
+/// The partition that a region lies in.
+pub(crate) fn partition(region: &str) -> &'static str {
+    if region.starts_with("cn-") {
+        "aws-cn"
+    } else if region.starts_with("us-gov-") {
+        "aws-us-gov"
+    } else {
+        "aws"
+    }
+}
+
+/// Names an authority.
+pub(crate) fn authority(region: &str, account: &str, id: &str) -> String {
+    let partition = partition(region);
+    format!("arn:{partition}:acm-pca:{region}:{account}:certificate-authority/{id}")
+}
+
+/// Names a certificate by its serial's 32 hex digits.
+pub(crate) fn certificate(authority: &str, serial: &str) -> String {
+    format!("{authority}/certificate/{serial}")
+}
+
+/// Refuses what doesn't have the form of an authority's ARN.
+pub(crate) fn check_authority(arn: &str) -> Result<(), Failure> {
+    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    let well_formed = matches!(parts.as_slice(),
+        ["arn", partition, "acm-pca", region, account, resource]
+            if partition_is_of(partition, region)
+                && account.len() == 12
+                && resource.strip_prefix("certificate-authority/").is_some_and(is_uuid));
+    if well_formed {
+        Ok(())
+    } else {
+        Err(Code::InvalidArn.says(format!("Invalid ARN: {arn}")))
+    }
+}
+
+/// The account in an authority's ARN.
+pub(crate) fn account(arn: &str) -> &str {
+    arn.split(':').nth(4).unwrap_or_default()
+}
+
+/// The region in an authority's ARN.
+pub(crate) fn region(arn: &str) -> &str {
+    arn.split(':').nth(3).unwrap_or_default()
+}
+
+/// The identifier at the end of an authority's ARN.
+pub(crate) fn id(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or_default()
+}
+
+/// The serial in a certificate's ARN, which must be one of this authority's.
+pub(crate) fn serial<'a>(authority: &str, certificate: &'a str) -> Result<&'a str, Failure> {
+    certificate
+        .strip_prefix(authority)
+        .and_then(|rest| rest.strip_prefix("/certificate/"))
+        .filter(|serial| serial.len() == 32 && serial.bytes().all(|b| b.is_ascii_hexdigit()))
+        .ok_or_else(|| Code::InvalidArn.says(format!("Invalid certificate ARN: {certificate}")))
+}
+
+fn partition_is_of(named: &str, region: &str) -> bool {
+    !region.is_empty() && named == partition(region)
+}
+
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte),
+        })
+}

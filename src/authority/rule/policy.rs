@@ -1,0 +1,233 @@
+//! Resource policies: what an authority's owner lets other accounts do with it.
+//!
+//! AWS takes only policies of a few forms (the user guide's page "Resource-based policies"): statements that allow
+//! principals some of six actions on this one authority, issuing only from templates that are named.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::authority::failure::{Code, Failure};
+
+/// The actions that can be shared.
+const ACTIONS: [&str; 6] = [
+    "acm-pca:DescribeCertificateAuthority",
+    "acm-pca:GetCertificate",
+    "acm-pca:GetCertificateAuthorityCertificate",
+    "acm-pca:IssueCertificate",
+    "acm-pca:ListPermissions",
+    "acm-pca:ListTags",
+];
+
+/// The templates that accounts other than the owner's may use.
+const TEMPLATES: [&str; 6] = [
+    "BlankEndEntityCertificate_APICSRPassthrough/V1",
+    "BlankEndEntityCertificate_APIPassthrough/V1",
+    "EndEntityCertificate/V1",
+    "EndEntityClientAuthCertificate/V1",
+    "EndEntityServerAuthCertificate/V1",
+    "SubordinateCACertificate_PathLen0/V1",
+];
+
+const TEMPLATE_KEY: &str = "acm-pca:TemplateArn";
+
+/// A policy that was checked.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct Policy {
+    version: String,
+    #[expect(dead_code, reason = "may stand in a policy, and means nothing here")]
+    id: Option<String>,
+    statement: OneOrMore<Statement>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct Statement {
+    #[expect(dead_code, reason = "may stand in a policy, and means nothing here")]
+    sid: Option<String>,
+    effect: String,
+    principal: BTreeMap<String, OneOrMore<String>>,
+    action: OneOrMore<String>,
+    resource: OneOrMore<String>,
+    #[serde(default)]
+    condition: BTreeMap<String, BTreeMap<String, OneOrMore<String>>>,
+}
+
+/// Policies write a list of one without brackets.
+#[derive(Debug, Deserialize)]
+#[serde(from = "Spelled<T>")]
+struct OneOrMore<T>(Vec<T>);
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Spelled<T> {
+    One(T),
+    More(Vec<T>),
+}
+
+impl<T> From<Spelled<T>> for OneOrMore<T> {
+    fn from(spelled: Spelled<T>) -> Self {
+        Self(match spelled {
+            Spelled::One(item) => vec![item],
+            Spelled::More(items) => items,
+        })
+    }
+}
+
+impl Policy {
+    /// Reads the policy of an authority and refuses every form that AWS wouldn't take.
+    pub fn read(text: &str, authority: &str) -> Result<Self, Failure> {
+        let invalid = |why: String| Code::InvalidPolicy.says(format!("Invalid policy: {why}"));
+        let policy: Self =
+            serde_json::from_str(text).map_err(|error| invalid(error.to_string()))?;
+        if policy.version != "2012-10-17" {
+            return Err(invalid("the version must be 2012-10-17".into()));
+        }
+        if policy.statement.0.is_empty() {
+            return Err(invalid("it has no statement".into()));
+        }
+        for statement in &policy.statement.0 {
+            statement
+                .check(authority)
+                .map_err(|why| invalid(why.into()))?;
+        }
+        Ok(policy)
+    }
+
+    /// Whether an account may do this; issuing only from the template.
+    pub fn allows(&self, account: &str, action: &str, template: &str) -> bool {
+        self.statement.0.iter().any(|statement| {
+            statement.is_for(account)
+                && statement.action.0.iter().any(|allowed| allowed == action)
+                && (action != "acm-pca:IssueCertificate"
+                    || statement.templates().any(|allowed| allowed == template))
+        })
+    }
+
+    /// Whether an account may do anything at all.
+    pub fn names(&self, account: &str) -> bool {
+        self.statement
+            .0
+            .iter()
+            .any(|statement| statement.is_for(account))
+    }
+}
+
+impl Statement {
+    fn check(&self, authority: &str) -> Result<(), &'static str> {
+        if self.effect != "Allow" {
+            return Err("the effect of a statement must be Allow");
+        }
+        let aws = |kind: &String| kind == "AWS" || kind == "Service";
+        if self.principal.is_empty() || !self.principal.keys().all(aws) {
+            return Err("the principal of a statement must be AWS or Service");
+        }
+        if self
+            .principal
+            .values()
+            .flat_map(|names| &names.0)
+            .any(|name| name.contains('*'))
+        {
+            return Err("a principal must not contain *");
+        }
+        if !self
+            .action
+            .0
+            .iter()
+            .all(|action| ACTIONS.contains(&action.as_str()))
+        {
+            return Err("an action cannot be shared by a policy");
+        }
+        if !self.resource.0.iter().all(|resource| resource == authority) {
+            return Err("the resource must be the certificate authority");
+        }
+        for (operator, keys) in &self.condition {
+            if operator != "StringEquals" || keys.keys().any(|key| !known_key(key)) {
+                return Err("a condition is not supported");
+            }
+        }
+        let issues = self
+            .action
+            .0
+            .iter()
+            .any(|action| action == "acm-pca:IssueCertificate");
+        let named = self.templates().all(|arn| {
+            arn.split_once(":::template/")
+                .is_some_and(|(_, name)| TEMPLATES.contains(&name))
+        });
+        if issues && (self.templates().next().is_none() || !named) {
+            return Err(
+                "IssueCertificate needs the condition acm-pca:TemplateArn with templates that can be shared",
+            );
+        }
+        Ok(())
+    }
+
+    fn templates(&self) -> impl Iterator<Item = &str> {
+        self.condition
+            .values()
+            .filter_map(|keys| keys.get(TEMPLATE_KEY))
+            .flat_map(|arns| arns.0.iter().map(String::as_str))
+    }
+
+    fn is_for(&self, account: &str) -> bool {
+        let of_account = |name: &String| {
+            let mut parts = name.split(':');
+            name == account || (parts.nth(2) == Some("iam") && parts.nth(1) == Some(account))
+        };
+        self.principal
+            .get("AWS")
+            .is_some_and(|names| names.0.iter().any(of_account))
+    }
+}
+
+fn known_key(key: &str) -> bool {
+    matches!(
+        key,
+        TEMPLATE_KEY | "aws:PrincipalOrgID" | "aws:SourceAccount" | "aws:PrincipalAccount"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ARN: &str = "arn:aws:acm-pca:us-east-1:123456789012:certificate-authority/x";
+    const TEMPLATE: &str = "arn:aws:acm-pca:::template/EndEntityCertificate/V1";
+
+    fn policy(action: &str, condition: &str) -> String {
+        format!(
+            r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Principal":{{"AWS":"111122223333"}},
+            "Action":{action},"Resource":"{ARN}"{condition}}}]}}"#
+        )
+    }
+
+    #[test]
+    fn issuing_is_shared_by_template() {
+        let condition =
+            format!(r#","Condition":{{"StringEquals":{{"acm-pca:TemplateArn":"{TEMPLATE}"}}}}"#);
+        let text = policy(r#""acm-pca:IssueCertificate""#, &condition);
+        let read = Policy::read(&text, ARN).unwrap();
+        assert!(read.allows("111122223333", "acm-pca:IssueCertificate", TEMPLATE));
+        assert!(!read.allows("111122223333", "acm-pca:IssueCertificate", "other"));
+        assert!(!read.allows("111122223333", "acm-pca:GetCertificate", TEMPLATE));
+        assert!(!read.allows("999922223333", "acm-pca:IssueCertificate", TEMPLATE));
+    }
+
+    #[test]
+    fn other_forms_are_refused() {
+        for text in [
+            policy(r#""acm-pca:IssueCertificate""#, ""),
+            policy(r#"["acm-pca:DeleteCertificateAuthority"]"#, ""),
+            policy(r#""*""#, ""),
+            "{}".to_owned(),
+            "no json".to_owned(),
+        ] {
+            assert_eq!(
+                Policy::read(&text, ARN).unwrap_err().code,
+                Code::InvalidPolicy
+            );
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The HTTP server: it opens the state, listens, and stops.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::authority::handler::handle;
+use crate::authority::options::Options;
+use crate::authority::revocation;
+use crate::authority::service::Service;
+use crate::authority::store::StoreError;
+
+/// A chain of 2 MiB in base64, and room for the rest of its request.
+const LARGEST_BODY: usize = 4 << 20;
+
+/// How long a stop waits for requests that are being answered.
+const LAST_REQUESTS: Duration = Duration::from_secs(5);
+
+/// Why a server doesn't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The folder can't be made or written.
+    #[error("can't use the folder {}", .0.display())]
+    Folder(PathBuf, #[source] std::io::Error),
+    /// The database in it can't be opened.
+    #[error("can't open the database {}", .0.display())]
+    Database(PathBuf, #[source] rusqlite::Error),
+    /// The database was written by another version.
+    #[error("the database {} has version {found}, and this program knows version {known}", .path.display())]
+    Version {
+        /// The database.
+        path: PathBuf,
+        /// What it says it is.
+        found: i64,
+        /// What this program writes.
+        known: i64,
+    },
+    /// Nobody may reach the server from elsewhere without credentials.
+    #[error("refuses to listen on {0}, which other machines can reach, without access keys")]
+    Open(SocketAddr),
+    /// The account isn't 12 digits.
+    #[error("the account number {0} is not 12 digits")]
+    Account(String),
+    /// The address can't be listened on.
+    #[error("can't listen on {0}")]
+    Listen(SocketAddr, #[source] std::io::Error),
+}
+
+impl From<StoreError> for StartError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Folder(path, source) => Self::Folder(path, source),
+            StoreError::Database(path, source) => Self::Database(path, source),
+            StoreError::Version { path, found, known } => Self::Version { path, found, known },
+        }
+    }
+}
+
+/// A running server. It stops when it is dropped; [`stop`](Self::stop) also waits for the last answers.
+pub struct Server {
+    address: SocketAddr,
+    shutdown: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    /// Opens the state and listens; requests are answered from when this returns.
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        let listen = options.listen;
+        if !listen.ip().is_loopback() && options.access_keys.is_empty() {
+            return Err(StartError::Open(listen));
+        }
+        if options.account.len() != 12 || !options.account.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(StartError::Account(options.account));
+        }
+        let opening = tokio::task::spawn_blocking(move || {
+            let service = Service::open(options)?;
+            revocation::publish_all(&service);
+            Ok::<_, StoreError>(service)
+        });
+        let service = match opening.await {
+            Ok(service) => Arc::new(service?),
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        };
+        let failed = |error| StartError::Listen(listen, error);
+        let listener = TcpListener::bind(listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        // Without it, a small answer can wait 40 ms for the acknowledgement of the one before.
+        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+        let router = Router::new()
+            .fallback(handle)
+            .layer(DefaultBodyLimit::max(LARGEST_BODY))
+            .with_state(service);
+        let (shutdown, asked) = oneshot::channel::<()>();
+        let serving = axum::serve(listener, router).with_graceful_shutdown(async {
+            // An error means that the server was dropped: a reason to stop as good as any.
+            drop(asked.await);
+        });
+        let task = tokio::spawn(async { drop(serving.await) });
+        Ok(Self {
+            address,
+            shutdown: Some(shutdown),
+            task,
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The URL to give to a client.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Stops listening and waits for the requests that are being answered.
+    pub async fn stop(mut self) {
+        drop(self.shutdown.take());
+        drop(tokio::time::timeout(LAST_REQUESTS, &mut self.task).await);
+    }
+
+    /// Serves until `shutdown` is over, and stops.
+    pub async fn run_until(self, shutdown: impl Future<Output = ()>) {
+        shutdown.await;
+        self.stop().await;
+    }
+}

@@ -1,0 +1,76 @@
+//! What all requests of a server share.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+
+use crate::authority::failure::{Code, Failure};
+use crate::authority::options::Options;
+use crate::authority::store::authority::{self, Authority};
+use crate::authority::store::{Store, StoreError};
+use crate::authority::throttle::Throttle;
+use crate::authority::x509::key::{KeyError, SigningKey};
+
+/// The options, the state, and keys that were read from it before.
+pub(crate) struct Service {
+    pub options: Options,
+    pub store: Store,
+    pub throttle: Throttle,
+    /// Only a shortcut past parsing: an authority's key never changes.
+    keys: Mutex<HashMap<String, Arc<SigningKey>>>,
+}
+
+impl Service {
+    pub fn open(options: Options) -> Result<Self, StoreError> {
+        Ok(Self {
+            store: Store::open(&options.folder)?,
+            options,
+            throttle: Throttle::default(),
+            keys: Mutex::default(),
+        })
+    }
+
+    /// The key of an authority, ready to sign.
+    pub fn key(
+        &self,
+        connection: &Connection,
+        authority: &Authority,
+    ) -> Result<Arc<SigningKey>, Failure> {
+        if let Some(key) = self.keys().get(&authority.arn) {
+            return Ok(Arc::clone(key));
+        }
+        let pkcs8 = authority::private_key(connection, &authority.arn)?;
+        let key = Arc::new(SigningKey::read(authority.key_algorithm()?, &pkcs8)?);
+        self.keys().insert(authority.arn.clone(), Arc::clone(&key));
+        Ok(key)
+    }
+
+    fn keys(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<SigningKey>>> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl From<KeyError> for Failure {
+    fn from(error: KeyError) -> Self {
+        Code::InternalFailure.says(error.to_string())
+    }
+}
+
+/// A random identifier of the form of a UUID (version 4).
+pub(crate) fn unique() -> Result<String, Failure> {
+    let mut bytes = [0; 16];
+    aws_lc_rs::rand::fill(&mut bytes)
+        .map_err(|_| Code::InternalFailure.says("the source of randomness failed"))?;
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex = data_encoding::HEXLOWER.encode(&bytes);
+    Ok([
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ]
+    .join("-"))
+}

@@ -1,0 +1,118 @@
+//! Opens the database; reads on a pool of connections, writes through the writer.
+
+use std::fs::{self, OpenOptions, Permissions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use crate::authority::failure::Failure;
+use crate::authority::store::schema;
+use crate::authority::store::writer::Writer;
+
+/// How long a write waits for another server on the same folder. Its transactions last milliseconds; a wait of this
+/// length means that it hangs.
+const BUSY: Duration = Duration::from_secs(30);
+
+/// Why the state can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    #[error("the folder {} can't be used", .0.display())]
+    Folder(PathBuf, #[source] std::io::Error),
+    #[error("the database {} can't be opened", .0.display())]
+    Database(PathBuf, #[source] rusqlite::Error),
+    #[error(
+        "the database {} has version {found}, and this program knows version {known}: use the program that wrote it, or another folder",
+        .path.display()
+    )]
+    Version {
+        path: PathBuf,
+        found: i64,
+        known: i64,
+    },
+}
+
+/// The state of one folder.
+pub(crate) struct Store {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+    writer: Writer,
+}
+
+impl Store {
+    /// Opens the folder's database, and makes both if they aren't there.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        let unusable = |error| StoreError::Folder(folder.to_owned(), error);
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(unusable)?;
+        let path = folder.join("authority.db");
+        // SQLite gives its log files the mode of the database, so this covers them all.
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(&path)
+            .and_then(|file| file.set_permissions(Permissions::from_mode(0o600)))
+            .map_err(unusable)?;
+        let failed = |error| StoreError::Database(path.clone(), error);
+        let mut connection = connect(&path).map_err(failed)?;
+        if let Err(found) = schema::prepare(&mut connection).map_err(failed)? {
+            let known = schema::VERSION;
+            return Err(StoreError::Version { path, found, known });
+        }
+        Ok(Self {
+            path,
+            idle: Mutex::new(Vec::new()),
+            writer: Writer::start(connection),
+        })
+    }
+
+    /// Reads. Blocks: never call it on an async thread.
+    pub fn read<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let idle = self.lock().pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => connect(&self.path)?,
+        };
+        // One transaction, so that several statements see one state.
+        connection.execute_batch("BEGIN DEFERRED")?;
+        let result = work(&connection);
+        connection.execute_batch("ROLLBACK")?;
+        self.lock().push(connection);
+        result
+    }
+
+    /// Writes, and returns once the write is on the disk. All of `work` happens or nothing. Blocks like [`read`](Self::read).
+    pub fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        self.writer.write(work)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+        self.idle
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    // A deleted authority's key must not stay readable in free pages.
+    connection.pragma_update(None, "secure_delete", true)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}

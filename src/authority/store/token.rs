@@ -1,0 +1,117 @@
+//! Idempotency: which request was answered, and how.
+
+use aws_lc_rs::digest;
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::Value;
+
+use crate::authority::clock::Moment;
+use crate::authority::failure::Failure;
+use crate::authority::options::Idempotency;
+
+/// How long AWS remembers a token.
+const REMEMBERED: Moment = 5 * 60 * 1000;
+
+/// What makes a request the repetition of another.
+#[derive(Debug, Clone)]
+pub(crate) struct Token {
+    operation: &'static str,
+    scope: String,
+    token: String,
+    parameters: Vec<u8>,
+}
+
+impl Token {
+    /// The token of a request's input; `None` if it has none.
+    pub fn of(
+        operation: &'static str,
+        scope: &str,
+        input: &Value,
+        idempotency: Idempotency,
+    ) -> Option<Self> {
+        let token = input.get("IdempotencyToken")?.as_str()?;
+        let parameters = match idempotency {
+            Idempotency::TokenOnly => Vec::new(),
+            Idempotency::TokenAndParameters => {
+                let mut canonical = String::new();
+                write(input, &mut canonical);
+                digest::digest(&digest::SHA256, canonical.as_bytes())
+                    .as_ref()
+                    .to_vec()
+            }
+        };
+        Some(Self {
+            operation,
+            scope: scope.to_owned(),
+            token: token.to_owned(),
+            parameters,
+        })
+    }
+
+    /// What the request was answered within the last five minutes.
+    pub fn answer(&self, connection: &Connection, now: Moment) -> Result<Option<String>, Failure> {
+        Ok(connection
+            .prepare_cached(
+                "SELECT answer FROM token WHERE operation = ?1 AND scope = ?2 AND token = ?3
+                 AND parameters = ?4 AND used_at > ?5",
+            )?
+            .query_row(
+                params![
+                    self.operation,
+                    self.scope,
+                    self.token,
+                    self.parameters,
+                    now - REMEMBERED
+                ],
+                |row| row.get(0),
+            )
+            .optional()?)
+    }
+
+    /// Remembers an answer, and forgets what is too old.
+    pub fn remember(
+        &self,
+        connection: &Connection,
+        answer: &str,
+        now: Moment,
+    ) -> Result<(), Failure> {
+        connection
+            .prepare_cached("DELETE FROM token WHERE used_at <= ?1")?
+            .execute([now - REMEMBERED])?;
+        connection
+            .prepare_cached("INSERT OR REPLACE INTO token VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+            .execute(params![
+                self.operation,
+                self.scope,
+                self.token,
+                self.parameters,
+                answer,
+                now
+            ])?;
+        Ok(())
+    }
+}
+
+/// The input with its members in order, since a client may send them in any.
+fn write(value: &Value, out: &mut String) {
+    match value {
+        Value::Object(members) => {
+            let mut names: Vec<&String> = members.keys().collect();
+            names.sort();
+            out.push('{');
+            for name in names {
+                out.push_str(&Value::from(name.as_str()).to_string());
+                write(&members[name.as_str()], out);
+            }
+            out.push('}');
+        }
+        Value::Array(items) => {
+            out.push('[');
+            for item in items {
+                write(item, out);
+                out.push(',');
+            }
+            out.push(']');
+        }
+        scalar => out.push_str(&scalar.to_string()),
+    }
+}

@@ -1,0 +1,99 @@
+//! Group commit: one thread owns the writing connection and puts whatever waits into one transaction.
+
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+
+use crate::authority::failure::{Code, Failure};
+
+/// Writes in one transaction at most, so that the first of them doesn't wait for ever under load.
+const GROUP: usize = 128;
+
+/// Runs one write, on the connection or with the reason why there is none, and keeps its answer until the commit.
+type Job = Box<dyn FnOnce(Result<&Connection, Failure>) -> Reply + Send>;
+/// Gives the answer to whoever waits, after the commit.
+type Reply = Box<dyn FnOnce(Result<(), Failure>) + Send>;
+
+/// The writing side of the store; dropping it waits for what was begun.
+pub(crate) struct Writer {
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    pub fn start(connection: Connection) -> Self {
+        let (jobs, waiting) = channel();
+        let thread = std::thread::spawn(move || run(&connection, &waiting));
+        Self {
+            jobs: Some(jobs),
+            thread: Some(thread),
+        }
+    }
+
+    /// Runs `work` in a transaction and returns after its commit.
+    pub fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let (answer, answered) = sync_channel(1);
+        let job: Job = Box::new(move |connection| {
+            let result = connection.and_then(|connection| alone(connection, work));
+            // Nobody may be waiting any more; the write counts all the same.
+            Box::new(move |committed| drop(answer.send(result.and_then(|r| committed.map(|()| r)))))
+        });
+        let gone = || Code::InternalFailure.says("the writer of the state has stopped");
+        let jobs = self.jobs.as_ref().ok_or_else(gone)?;
+        jobs.send(job).map_err(|_| gone())?;
+        answered.recv().map_err(|_| gone())?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+fn run(connection: &Connection, waiting: &Receiver<Job>) {
+    while let Ok(first) = waiting.recv() {
+        let begun = connection
+            .execute_batch("BEGIN IMMEDIATE")
+            .map_err(Failure::from);
+        let open = || begun.clone().map(|()| connection);
+        let mut replies = vec![first(open())];
+        while replies.len() < GROUP
+            && let Ok(job) = waiting.try_recv()
+        {
+            replies.push(job(open()));
+        }
+        let committed = match begun {
+            Ok(()) => connection.execute_batch("COMMIT").map_err(|error| {
+                drop(connection.execute_batch("ROLLBACK"));
+                Failure::from(error)
+            }),
+            Err(_) => Ok(()),
+        };
+        for reply in replies {
+            reply(committed.clone());
+        }
+    }
+}
+
+/// One write among others: if it fails, only its own changes go.
+fn alone<T>(
+    connection: &Connection,
+    work: impl FnOnce(&Connection) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    connection.execute_batch("SAVEPOINT job")?;
+    let result = work(connection);
+    connection.execute_batch(if result.is_ok() {
+        "RELEASE job"
+    } else {
+        "ROLLBACK TO job; RELEASE job"
+    })?;
+    result
+}

@@ -1,0 +1,73 @@
+//! AWS's rates per operation, account and region (the quotas page of AWS Private CA).
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use crate::authority::clock::Moment;
+
+/// Buckets of requests that fill with time. In memory: what they forget at a restart is one second of requests.
+#[derive(Debug, Default)]
+pub(crate) struct Throttle(Mutex<HashMap<(String, &'static str), Bucket>>);
+
+#[derive(Debug)]
+struct Bucket {
+    left: f64,
+    at: Moment,
+}
+
+impl Throttle {
+    /// Whether one more request is within the operation's rate. `who` is the account and region.
+    pub fn admits(&self, who: &str, operation: &'static str, now: Moment) -> bool {
+        let rate = f64::from(per_second(operation));
+        let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let bucket = buckets
+            .entry((who.to_owned(), operation))
+            .or_insert(Bucket {
+                left: rate,
+                at: now,
+            });
+        let passed = (now - bucket.at).max(0) as f64 / 1000.0;
+        bucket.left = (bucket.left + passed * rate).min(rate);
+        bucket.at = now;
+        let admitted = bucket.left >= 1.0;
+        if admitted {
+            bucket.left -= 1.0;
+        }
+        admitted
+    }
+}
+
+fn per_second(operation: &str) -> u8 {
+    match operation {
+        "GetCertificate" => 75,
+        "IssueCertificate" => 25,
+        "DescribeCertificateAuthority"
+        | "DescribeCertificateAuthorityAuditReport"
+        | "GetCertificateAuthorityCertificate"
+        | "ListCertificateAuthorities"
+        | "ListTags"
+        | "RestoreCertificateAuthority"
+        | "RevokeCertificate" => 20,
+        "DeletePolicy" | "GetPolicy" | "PutPolicy" | "ListPermissions" => 5,
+        "CreateCertificateAuthority"
+        | "CreateCertificateAuthorityAuditReport"
+        | "CreatePermission"
+        | "DeletePermission" => 1,
+        _ => 10,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_fills_with_time() {
+        let throttle = Throttle::default();
+        let issues = |now| throttle.admits("a", "IssueCertificate", now);
+        assert_eq!((0..30).filter(|_| issues(1000)).count(), 25);
+        assert!(!issues(1039));
+        assert!(issues(1080));
+        assert!(throttle.admits("b", "IssueCertificate", 1000));
+    }
+}

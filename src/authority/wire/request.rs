@@ -1,0 +1,70 @@
+//! Which operation a request names, and with which input.
+
+use axum::http::{HeaderMap, Method};
+use serde_json::Value;
+
+use crate::authority::failure::{Code, Failure};
+use crate::authority::wire::model::MODEL;
+use crate::authority::wire::{Protocol, cbor, validate};
+
+const TARGET: &str = "ACMPrivateCA.";
+const PATH: &str = "/service/ACMPrivateCA/operation/";
+
+/// An operation with its input, which is within the model's limits.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub operation: &'static str,
+    pub input: Value,
+}
+
+/// The protocol of a request, so that even a refusal is answered in it; `None` if it isn't for this service at all.
+pub(crate) fn protocol(method: &Method, path: &str, headers: &HeaderMap) -> Option<Protocol> {
+    if method != Method::POST {
+        return None;
+    }
+    // The header also keeps web pages out: a browser sends it only after asking, and is never told yes.
+    if path.starts_with(PATH)
+        && headers
+            .get("smithy-protocol")
+            .is_some_and(|name| name == "rpc-v2-cbor")
+    {
+        return Some(Protocol::Cbor);
+    }
+    (path == "/" && headers.contains_key("x-amz-target")).then_some(Protocol::Json)
+}
+
+/// Names the operation.
+pub(crate) fn operation(
+    protocol: Protocol,
+    path: &str,
+    headers: &HeaderMap,
+) -> Result<&'static str, Failure> {
+    let named = match protocol {
+        Protocol::Json => headers
+            .get("x-amz-target")
+            .and_then(|target| target.to_str().ok())
+            .and_then(|target| target.strip_prefix(TARGET)),
+        Protocol::Cbor => path.strip_prefix(PATH),
+    };
+    named
+        .and_then(|name| MODEL.operations.get_key_value(name))
+        .map(|(name, _)| name.as_str())
+        .ok_or_else(|| Code::UnknownOperation.says("The requested operation is not known"))
+}
+
+/// Reads and checks the input.
+pub(crate) fn read(
+    protocol: Protocol,
+    operation: &'static str,
+    body: &[u8],
+) -> Result<Request, Failure> {
+    let unreadable =
+        || Code::Serialization.says("The body of the request can't be read as its content type");
+    let input = match protocol {
+        _ if body.is_empty() => Value::Object(serde_json::Map::new()),
+        Protocol::Json => serde_json::from_slice(body).map_err(|_| unreadable())?,
+        Protocol::Cbor => cbor::read(body).ok_or_else(unreadable)?,
+    };
+    validate::check(&MODEL.operations[operation].input, &input)?;
+    Ok(Request { operation, input })
+}

@@ -1,0 +1,113 @@
+//! Certificates: made from a blueprint, and read for the rules that depend on them.
+
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
+
+use crate::authority::clock::Moment;
+use crate::authority::x509::extension::Extension;
+use crate::authority::x509::key::{KeyError, SigningAlgorithm, SigningKey};
+use crate::authority::x509::{der, extension};
+
+/// A certificate's serial number: 128 bits, positive, and with no leading zeros in its 32 hex digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Serial([u8; 16]);
+
+impl Serial {
+    /// Draws one; a collision within an authority is as likely as a guessed key.
+    pub fn draw() -> Result<Self, aws_lc_rs::error::Unspecified> {
+        let mut bytes = [0; 16];
+        aws_lc_rs::rand::fill(&mut bytes)?;
+        bytes[0] = (bytes[0] & 0x7f) | 0x40;
+        Ok(Self(bytes))
+    }
+
+    /// 32 lower-case hex digits, as at the end of a certificate's ARN.
+    pub fn hex(&self) -> String {
+        data_encoding::HEXLOWER.encode(&self.0)
+    }
+}
+
+/// All that goes into a certificate; the names and the key are complete DER elements.
+pub(crate) struct Blueprint<'a> {
+    pub serial: Serial,
+    pub issuer: &'a [u8],
+    pub subject: &'a [u8],
+    pub public_key: &'a [u8],
+    pub not_before: Moment,
+    pub not_after: Moment,
+    pub extensions: &'a [Extension],
+}
+
+impl Blueprint<'_> {
+    /// Signs it: an X.509 v3 certificate as DER.
+    pub fn sign(&self, key: &SigningKey, algorithm: SigningAlgorithm) -> Result<Vec<u8>, KeyError> {
+        let extensions = der::sequence(self.extensions.iter().map(Extension::to_der));
+        let to_be_signed = der::sequence([
+            der::context(0, &der::number(2)),
+            der::unsigned(&self.serial.0),
+            algorithm.identifier(),
+            self.issuer.to_vec(),
+            der::sequence([der::time(self.not_before), der::time(self.not_after)]),
+            self.subject.to_vec(),
+            self.public_key.to_vec(),
+            der::context(3, &extensions),
+        ]);
+        let signature = key.sign(algorithm, &to_be_signed)?;
+        Ok(der::sequence([
+            to_be_signed,
+            algorithm.identifier(),
+            der::bits(&signature),
+        ]))
+    }
+}
+
+/// What the rules need to know about a certificate.
+#[derive(Debug, Clone)]
+pub(crate) struct Facts {
+    pub subject: Vec<u8>,
+    pub public_key: Vec<u8>,
+    pub subject_key_identifier: Vec<u8>,
+    pub serial: String,
+    pub not_before: Moment,
+    pub not_after: Moment,
+    pub path_length: Option<u32>,
+}
+
+/// Reads one certificate; `None` if it isn't exactly one.
+pub(crate) fn parse(bytes: &[u8]) -> Option<X509Certificate<'_>> {
+    match X509Certificate::from_der(bytes) {
+        Ok(([], certificate)) => Some(certificate),
+        _ => None,
+    }
+}
+
+/// The facts of a certificate; `None` if it can't be read.
+pub(crate) fn facts(bytes: &[u8]) -> Option<Facts> {
+    let certificate = parse(bytes)?;
+    let constraints = certificate
+        .basic_constraints()
+        .ok()?
+        .map(|found| found.value);
+    let key = certificate.public_key();
+    Some(Facts {
+        subject: certificate.subject().as_raw().to_vec(),
+        public_key: key.raw.to_vec(),
+        subject_key_identifier: written_key_identifier(&certificate)
+            .unwrap_or_else(|| extension::key_identifier(&key.subject_public_key.data)),
+        serial: data_encoding::HEXLOWER.encode(certificate.raw_serial()),
+        not_before: certificate.validity().not_before.timestamp() * 1000,
+        not_after: certificate.validity().not_after.timestamp() * 1000,
+        path_length: constraints.and_then(|found| found.path_len_constraint),
+    })
+}
+
+fn written_key_identifier(certificate: &X509Certificate<'_>) -> Option<Vec<u8>> {
+    use x509_parser::extensions::ParsedExtension;
+    certificate
+        .extensions()
+        .iter()
+        .find_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::SubjectKeyIdentifier(identifier) => Some(identifier.0.to_vec()),
+            _ => None,
+        })
+}

@@ -1,0 +1,167 @@
+//! Whether certificates hang together, for the import of an authority's certificate.
+
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::ParsedExtension;
+
+use crate::authority::clock::Moment;
+use crate::authority::x509::{certificate, oid, verify};
+
+/// Levels of authorities from root to the lowest one: AWS allows five.
+const DEEPEST: usize = 5;
+
+/// Critical extensions that AWS accepts in an imported certificate or chain (`ImportCertificateAuthorityCertificate`).
+const MAY_BE_CRITICAL: [&str; 13] = [
+    oid::AUTHORITY_KEY_IDENTIFIER,
+    oid::BASIC_CONSTRAINTS,
+    oid::CERTIFICATE_POLICIES,
+    oid::EXTENDED_KEY_USAGE,
+    "2.5.29.54", // inhibit anyPolicy
+    "2.5.29.18", // issuer alternative name
+    oid::KEY_USAGE,
+    "2.5.29.30", // name constraints
+    "2.5.29.33", // policy mappings
+    oid::SUBJECT_ALTERNATIVE_NAME,
+    "2.5.29.9", // subject directory attributes
+    oid::SUBJECT_KEY_IDENTIFIER,
+    oid::SUBJECT_INFORMATION_ACCESS,
+];
+
+/// What is wrong with a certificate or its chain.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ChainError {
+    #[error("a certificate in the request cannot be read")]
+    Unreadable,
+    #[error(
+        "the certificate is not the certificate of an authority (basic constraints must be critical, with CA:TRUE)"
+    )]
+    NotAnAuthority,
+    #[error("the key usage of an authority's certificate must allow signing certificates")]
+    KeyUsage,
+    #[error("the critical extension {0} is not supported")]
+    Critical(String),
+    #[error("a certificate in the request is not valid at this time")]
+    Expired,
+    #[error("the certificate of a root authority must be self-signed")]
+    NotSelfSigned,
+    #[error("the certificate of a subordinate authority must not be self-signed")]
+    SelfSigned,
+    #[error("the certificate chain is incomplete or out of order")]
+    Broken,
+    #[error("the certificate chain must not hold the certificate that is imported")]
+    HoldsItself,
+    #[error("a path length in the certificate chain does not allow this certificate")]
+    PathLength,
+    #[error("the certificate is valid for longer than the certificate that signed it")]
+    Outlives,
+    #[error("a hierarchy has five levels of authorities at most")]
+    TooDeep,
+}
+
+/// Whether the first certificate was issued by the holder of the second.
+pub(crate) fn issued_by(child: &X509Certificate<'_>, parent: &X509Certificate<'_>) -> bool {
+    child.issuer().as_raw() == parent.subject().as_raw()
+        && verify::signed_by(
+            parent.public_key(),
+            &child.signature_algorithm,
+            child.tbs_certificate.as_ref(),
+            &child.signature_value.data,
+        )
+}
+
+/// Checks a root's own certificate.
+pub(crate) fn check_root(bytes: &[u8], now: Moment) -> Result<(), ChainError> {
+    let root = certificate::parse(bytes).ok_or(ChainError::Unreadable)?;
+    check_authority(&root, now)?;
+    if issued_by(&root, &root) {
+        Ok(())
+    } else {
+        Err(ChainError::NotSelfSigned)
+    }
+}
+
+/// Checks a subordinate's certificate against its chain: its issuer first, a root last, nothing missing.
+pub(crate) fn check_subordinate(
+    bytes: &[u8],
+    chain: &[Vec<u8>],
+    now: Moment,
+) -> Result<(), ChainError> {
+    let all = std::iter::once(bytes)
+        .chain(chain.iter().map(Vec::as_slice))
+        .map(|bytes| certificate::parse(bytes).ok_or(ChainError::Unreadable))
+        .collect::<Result<Vec<_>, _>>()?;
+    if issued_by(&all[0], &all[0]) {
+        return Err(ChainError::SelfSigned);
+    }
+    if chain.iter().any(|other| other == bytes) {
+        return Err(ChainError::HoldsItself);
+    }
+    if all.len() > DEEPEST {
+        return Err(ChainError::TooDeep);
+    }
+    for certificate in &all {
+        check_authority(certificate, now)?;
+    }
+    for (below, pair) in all.windows(2).enumerate() {
+        check_link(&pair[0], &pair[1], below)?;
+    }
+    match all.last() {
+        Some(root) if all.len() > 1 && issued_by(root, root) => Ok(()),
+        _ => Err(ChainError::Broken),
+    }
+}
+
+/// `below` is the number of authorities under `child`: those that `parent`'s path length counts besides it.
+fn check_link(
+    child: &X509Certificate<'_>,
+    parent: &X509Certificate<'_>,
+    below: usize,
+) -> Result<(), ChainError> {
+    if !issued_by(child, parent) {
+        return Err(ChainError::Broken);
+    }
+    let allowed = path_length(parent);
+    if allowed.is_some_and(|allowed| (allowed as usize) < below + 1) {
+        return Err(ChainError::PathLength);
+    }
+    if let (Some(allowed), Some(own)) = (allowed, path_length(child))
+        && own >= allowed
+    {
+        return Err(ChainError::PathLength);
+    }
+    if child.validity().not_after.timestamp() > parent.validity().not_after.timestamp() {
+        return Err(ChainError::Outlives);
+    }
+    Ok(())
+}
+
+fn path_length(certificate: &X509Certificate<'_>) -> Option<u32> {
+    let constraints = certificate.basic_constraints().ok()??;
+    constraints.value.path_len_constraint
+}
+
+fn check_authority(certificate: &X509Certificate<'_>, now: Moment) -> Result<(), ChainError> {
+    let constraints = certificate
+        .basic_constraints()
+        .map_err(|_| ChainError::Unreadable)?
+        .ok_or(ChainError::NotAnAuthority)?;
+    if !constraints.critical || !constraints.value.ca {
+        return Err(ChainError::NotAnAuthority);
+    }
+    for extension in certificate.extensions() {
+        let id = extension.oid.to_id_string();
+        if extension.critical && !MAY_BE_CRITICAL.contains(&id.as_str()) {
+            return Err(ChainError::Critical(id));
+        }
+        if let ParsedExtension::KeyUsage(usage) = extension.parsed_extension()
+            && !usage.key_cert_sign()
+        {
+            return Err(ChainError::KeyUsage);
+        }
+    }
+    let validity = certificate.validity();
+    let second = now.div_euclid(1000);
+    if second < validity.not_before.timestamp() || second > validity.not_after.timestamp() {
+        return Err(ChainError::Expired);
+    }
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! Certificate revocation lists (RFC 5280, version 2).
+
+use crate::authority::clock::Moment;
+use crate::authority::x509::extension::{self, Extension};
+use crate::authority::x509::key::{KeyError, SigningAlgorithm, SigningKey};
+use crate::authority::x509::{der, oid};
+
+/// All that goes into a list.
+pub(crate) struct List<'a> {
+    /// The issuer's Name, as in its certificate.
+    pub issuer: &'a [u8],
+    pub issuer_key_identifier: &'a [u8],
+    /// Grows with every list of one authority.
+    pub number: u64,
+    pub this_update: Moment,
+    pub next_update: Moment,
+    pub entries: &'a [Entry],
+    /// The address of a list that covers only a part of the certificates.
+    pub part: Option<&'a str>,
+}
+
+/// One revoked certificate.
+pub(crate) struct Entry {
+    pub serial: Vec<u8>,
+    pub revoked_at: Moment,
+    /// AWS's name of the reason.
+    pub reason: String,
+}
+
+/// RFC 5280's code of a reason by AWS's name; unspecified has none, since it says nothing.
+pub(crate) fn reason_code(name: &str) -> Option<u8> {
+    Some(match name {
+        "KEY_COMPROMISE" => 1,
+        "CERTIFICATE_AUTHORITY_COMPROMISE" => 2,
+        "AFFILIATION_CHANGED" => 3,
+        "SUPERSEDED" => 4,
+        "CESSATION_OF_OPERATION" => 5,
+        "PRIVILEGE_WITHDRAWN" => 9,
+        "A_A_COMPROMISE" => 10,
+        _ => return None,
+    })
+}
+
+impl List<'_> {
+    /// Signs it.
+    pub fn sign(&self, key: &SigningKey, algorithm: SigningAlgorithm) -> Result<Vec<u8>, KeyError> {
+        let mut parts = vec![
+            der::number(1),
+            algorithm.identifier(),
+            self.issuer.to_vec(),
+            der::time(self.this_update),
+            der::time(self.next_update),
+        ];
+        // An empty list of revoked certificates must be left out.
+        if !self.entries.is_empty() {
+            parts.push(der::sequence(self.entries.iter().map(Entry::to_der)));
+        }
+        parts.push(der::context(0, &der::sequence(self.extensions())));
+        let list = der::sequence(parts);
+        let signature = key.sign(algorithm, &list)?;
+        Ok(der::sequence([
+            list,
+            algorithm.identifier(),
+            der::bits(&signature),
+        ]))
+    }
+
+    fn extensions(&self) -> Vec<Vec<u8>> {
+        let mut all = vec![
+            extension::authority_key(self.issuer_key_identifier),
+            Extension::new(oid::CRL_NUMBER, false, der::number(self.number)),
+        ];
+        if let Some(url) = self.part {
+            let name = extension::distribution_point_name(url);
+            let value = der::sequence([name]);
+            all.push(Extension::new(oid::ISSUING_DISTRIBUTION_POINT, true, value));
+        }
+        all.iter().map(Extension::to_der).collect()
+    }
+}
+
+impl Entry {
+    fn to_der(&self) -> Vec<u8> {
+        let mut parts = vec![der::unsigned(&self.serial), der::time(self.revoked_at)];
+        if let Some(code) = reason_code(&self.reason) {
+            let value = der::element(der::ENUMERATED, &[code]);
+            let reason = Extension::new(oid::REASON_CODE, false, value);
+            parts.push(der::sequence([reason.to_der()]));
+        }
+        der::sequence(parts)
+    }
+}

@@ -1,0 +1,53 @@
+//! The text around DER: strict about what it reads, 64 characters a line in what it writes.
+
+use data_encoding::BASE64;
+
+/// The blocks of a PEM text with this label, or why it can't be read as only such blocks.
+///
+/// Text before, between and after blocks must be blank: AWS refuses anything else in an import.
+pub(crate) fn blocks(text: &[u8], labels: &[&str]) -> Result<Vec<Vec<u8>>, &'static str> {
+    let text = std::str::from_utf8(text).map_err(|_| "it is not PEM text")?;
+    let mut found = Vec::new();
+    let mut rest = text.trim();
+    while !rest.is_empty() {
+        let after = rest
+            .strip_prefix("-----BEGIN ")
+            .ok_or("it is not PEM text")?;
+        let (label, after) = after.split_once("-----").ok_or("a PEM header has no end")?;
+        if !labels.contains(&label) {
+            return Err("a PEM block has the wrong label");
+        }
+        let (body, after) = after
+            .split_once(&format!("-----END {label}-----"))
+            .ok_or("a PEM block has no end")?;
+        let packed: String = body.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+        found.push(
+            BASE64
+                .decode(packed.as_bytes())
+                .map_err(|_| "a PEM block is not base64")?,
+        );
+        rest = after.trim_start();
+    }
+    Ok(found)
+}
+
+/// One block, with no line end after it.
+pub(crate) fn block(label: &str, der: &[u8]) -> String {
+    let encoded = BASE64.encode(der);
+    let mut text = format!("-----BEGIN {label}-----\n");
+    for line in encoded.as_bytes().chunks(64) {
+        text.extend(line.iter().map(|byte| char::from(*byte)));
+        text.push('\n');
+    }
+    text.push_str(&format!("-----END {label}-----"));
+    text
+}
+
+/// Certificates one after the other, as AWS returns a chain: no line end after the last.
+pub(crate) fn chain<'a>(certificates: impl IntoIterator<Item = &'a [u8]>) -> String {
+    certificates
+        .into_iter()
+        .map(|der| block("CERTIFICATE", der))
+        .collect::<Vec<_>>()
+        .join("\n")
+}

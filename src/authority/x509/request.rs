@@ -1,0 +1,134 @@
+//! Certificate signing requests (PKCS #10): read with everything they ask for, and made for our own authorities.
+
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::cri_attributes::ParsedCriAttribute;
+use x509_parser::prelude::FromDer;
+
+use crate::authority::x509::extension::Extension;
+use crate::authority::x509::key::{KeyError, SigningAlgorithm, SigningKey};
+use crate::authority::x509::{der, name, oid, pem, verify};
+
+/// A request whose signature was checked; the names and keys are the bytes that were signed.
+#[derive(Debug, Clone)]
+pub(crate) struct SigningRequest {
+    /// The subject's Name.
+    pub subject: Vec<u8>,
+    /// The SubjectPublicKeyInfo.
+    pub public_key: Vec<u8>,
+    /// The bits inside it, for the key identifier.
+    pub public_key_bits: Vec<u8>,
+    /// What its extensionRequest attribute asks for, in its order.
+    pub extensions: Vec<Extension>,
+}
+
+/// Why a CSR is refused; AWS calls all of it MalformedCSR.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RequestError {
+    #[error("{0}")]
+    Pem(&'static str),
+    #[error("it must hold exactly one certificate request")]
+    NotOne,
+    #[error("it is not a PKCS #10 certificate request")]
+    NotARequest,
+    #[error("the public key is not of a supported algorithm and size")]
+    Key,
+    #[error("the signature does not match the public key")]
+    Signature,
+    #[error("the extension {0} is requested twice")]
+    Twice(String),
+}
+
+/// The Name without attributes.
+pub(crate) const EMPTY_NAME: [u8; 2] = [der::SEQUENCE, 0];
+
+impl SigningRequest {
+    /// Reads one PEM request and checks its signature.
+    pub fn read(text: &[u8]) -> Result<Self, RequestError> {
+        let labels = ["CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"];
+        let blocks = pem::blocks(text, &labels).map_err(RequestError::Pem)?;
+        let [bytes] = blocks.as_slice() else {
+            return Err(RequestError::NotOne);
+        };
+        Self::read_der(bytes)
+    }
+
+    /// Reads the DER of a request.
+    pub fn read_der(bytes: &[u8]) -> Result<Self, RequestError> {
+        let (rest, request) =
+            X509CertificationRequest::from_der(bytes).map_err(|_| RequestError::NotARequest)?;
+        if !rest.is_empty() {
+            return Err(RequestError::NotARequest);
+        }
+        let info = &request.certification_request_info;
+        verify::kind(&info.subject_pki).ok_or(RequestError::Key)?;
+        let signature = &request.signature_value.data;
+        let algorithm = &request.signature_algorithm;
+        if !verify::signed_by(&info.subject_pki, algorithm, info.raw, signature) {
+            return Err(RequestError::Signature);
+        }
+        Ok(Self {
+            subject: info.subject.as_raw().to_vec(),
+            public_key: info.subject_pki.raw.to_vec(),
+            public_key_bits: info.subject_pki.subject_public_key.data.to_vec(),
+            extensions: requested(&request)?,
+        })
+    }
+
+    /// The requested extension with this identifier.
+    pub fn extension(&self, id: &str) -> Option<&Extension> {
+        self.extensions.iter().find(|extension| extension.id == id)
+    }
+}
+
+fn requested(request: &X509CertificationRequest<'_>) -> Result<Vec<Extension>, RequestError> {
+    let mut found: Vec<Extension> = Vec::new();
+    for attribute in request.certification_request_info.iter_attributes() {
+        if attribute.oid.to_id_string() != oid::EXTENSION_REQUEST {
+            continue;
+        }
+        let ParsedCriAttribute::ExtensionRequest(wanted) = attribute.parsed_attribute() else {
+            return Err(RequestError::NotARequest);
+        };
+        for extension in &wanted.extensions {
+            let id = extension.oid.to_id_string();
+            if der::object(&id).is_none() {
+                return Err(RequestError::NotARequest);
+            }
+            if found.iter().any(|known| known.id == id) {
+                return Err(RequestError::Twice(id));
+            }
+            found.push(Extension::new(
+                &id,
+                extension.critical,
+                extension.value.to_vec(),
+            ));
+        }
+    }
+    Ok(found)
+}
+
+/// Makes the request of an authority for its own certificate.
+pub(crate) fn make(
+    key: &SigningKey,
+    algorithm: SigningAlgorithm,
+    subject: &[u8],
+    extensions: &[Extension],
+) -> Result<Vec<u8>, KeyError> {
+    let wanted = der::sequence(extensions.iter().map(Extension::to_der));
+    let attribute = der::sequence([
+        name::object(oid::EXTENSION_REQUEST).expect("a constant of oid.rs"),
+        der::set(vec![wanted]),
+    ]);
+    let info = der::sequence([
+        der::number(0),
+        subject.to_vec(),
+        key.public_key_info()?,
+        der::context(0, &attribute),
+    ]);
+    let signature = key.sign(algorithm, &info)?;
+    Ok(der::sequence([
+        info,
+        algorithm.identifier(),
+        der::bits(&signature),
+    ]))
+}

@@ -1,0 +1,205 @@
+use std::path::{Path, PathBuf};
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+use crate::report::GraphFormat;
+
+/// Runs certificate rotations, and any other runbook, as a graph of small scripts that is never
+/// done twice: a run that stops anywhere, even by kill -9, goes on from there.
+#[derive(Parser)]
+#[command(name = "windlass", version, propagate_version = true)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// Where runs are recorded
+    #[arg(
+        long,
+        global = true,
+        env = "WINDLASS_STATE",
+        default_value = ".windlass",
+        value_name = "DIR"
+    )]
+    pub state: PathBuf,
+
+    /// Where targets are written [default: windlass.toml, if there is one]
+    #[arg(long, global = true, env = "WINDLASS_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Print without colours
+    #[arg(long, global = true, env = "NO_COLOR", value_parser = clap::builder::FalseyValueParser::new())]
+    pub no_color: bool,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Run a workflow
+    Run(Run),
+    /// Go on with a run that failed, was cancelled, or lost its process
+    Resume(Resume),
+    /// Check workflows, and show every mistake in them
+    Validate(Validate),
+    /// Draw a workflow
+    Graph(Graph),
+    /// List the runs, the newest first
+    Runs(Runs),
+    /// Show a run: its steps, certificates and errors
+    Show(Show),
+    /// Show what happened in a run, event by event
+    Logs(Logs),
+    /// Print what a run gave
+    Outputs(Outputs),
+    /// The embedded AWS Private CA
+    #[command(subcommand)]
+    Pca(Pca),
+}
+
+#[derive(ClapArgs)]
+pub struct Run {
+    /// The workflow's YAML file
+    pub file: PathBuf,
+
+    /// Set a param; the value is YAML
+    #[arg(short, long = "param", value_name = "NAME=VALUE")]
+    pub params: Vec<String>,
+
+    /// Read params from a YAML or JSON file; -p goes before it
+    #[arg(long = "params", value_name = "FILE")]
+    pub params_file: Option<PathBuf>,
+
+    /// Where to run: a target of windlass.toml, or the embedded servers
+    #[arg(long, default_value = crate::target::LOCAL, value_name = "NAME")]
+    pub target: String,
+
+    /// Where the files that scripts write go
+    #[arg(long, default_value = "out", value_name = "DIR")]
+    pub out: PathBuf,
+
+    #[command(flatten)]
+    pub driving: Driving,
+}
+
+#[derive(ClapArgs)]
+pub struct Driving {
+    /// How many steps may run at once
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
+    pub max_parallel: u16,
+
+    /// Print the run as JSON on stdout when it has ended
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(ClapArgs)]
+pub struct Resume {
+    /// The run, by any part of its id [default: the newest that has not succeeded]
+    pub run: Option<String>,
+
+    #[command(flatten)]
+    pub driving: Driving,
+}
+
+#[derive(ClapArgs)]
+pub struct Validate {
+    /// The workflows' YAML files
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+}
+
+#[derive(ClapArgs)]
+pub struct Graph {
+    /// The workflow's YAML file
+    pub file: PathBuf,
+
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+pub enum Format {
+    #[default]
+    Text,
+    Mermaid,
+    Dot,
+}
+
+impl From<Format> for GraphFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Text => Self::Text,
+            Format::Mermaid => Self::Mermaid,
+            Format::Dot => Self::Dot,
+        }
+    }
+}
+
+#[derive(ClapArgs)]
+pub struct Runs {
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(ClapArgs)]
+pub struct Show {
+    /// The run, by any part of its id [default: the newest]
+    pub run: Option<String>,
+
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(ClapArgs)]
+pub struct Logs {
+    /// The run, by any part of its id [default: the newest]
+    pub run: Option<String>,
+
+    /// Only this step and what runs inside it
+    pub step: Option<String>,
+
+    /// Go on printing until the run ends
+    #[arg(short, long)]
+    pub follow: bool,
+
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(ClapArgs)]
+pub struct Outputs {
+    /// The run, by any part of its id [default: the newest]
+    pub run: Option<String>,
+
+    /// Only this output, as bare text
+    pub name: Option<String>,
+
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Subcommand)]
+pub enum Pca {
+    /// Serve the AWS Private CA protocol on loopback, for the aws CLI, boto3 or Terraform
+    Serve(PcaServe),
+}
+
+#[derive(ClapArgs)]
+pub struct PcaServe {
+    /// The port; 0 takes a free one
+    #[arg(long, default_value_t = 5566)]
+    pub port: u16,
+
+    /// Where its state is kept [default: STATE/pca, which runs on the local target use]
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+impl Args {
+    /// The configuration file, and whether the user named it.
+    pub fn config(&self) -> (&Path, bool) {
+        match &self.config {
+            Some(path) => (path, true),
+            None => (Path::new("windlass.toml"), false),
+        }
+    }
+}

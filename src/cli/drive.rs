@@ -1,0 +1,169 @@
+//! What `run` and `resume` share: driving a run to its end and showing it.
+
+use std::{collections::BTreeMap, env, io::IsTerminal, path::Path, sync::Arc};
+
+use time::OffsetDateTime;
+
+use super::{
+    args::{Args, Driving},
+    exit,
+    failure::Failure,
+    print,
+};
+use crate::{
+    compile::Program,
+    execute::{self, Cancel, Observer, Settings},
+    journal::{Event, Outcome, RunId, RunJournal, State, milliseconds},
+    report::{self, Bars, Lines},
+    script::STACK_BYTES,
+    target::{OpenTarget, Targets},
+};
+
+/// Worker threads do I/O only; scripts have threads of their own.
+const WORKERS: usize = 2;
+
+/// A run that is about to be driven.
+pub struct Drive {
+    pub run: RunJournal,
+    pub program: Program,
+    pub state: State,
+    pub events: Vec<Event>,
+}
+
+/// Drives a run and shows how it ended. The exit code says the same.
+pub fn drive(
+    args: &Args,
+    driving: &Driving,
+    out: &Path,
+    target: &str,
+    drive: Drive,
+) -> super::Done {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .thread_stack_size(STACK_BYTES)
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::new("system", format!("can't start threads: {e}")))?;
+    let (config, was_asked_for) = args.config();
+    let targets = Targets::load(config, was_asked_for)?;
+    let target = targets.find(target)?;
+    let Drive {
+        run,
+        program,
+        state,
+        events,
+    } = drive;
+    let id = run.id().clone();
+    let observer: Arc<dyn Observer> = match std::io::stderr().is_terminal() {
+        true => Arc::new(Bars::new(program.workflow.clone())),
+        false => Arc::new(Lines),
+    };
+    let ended = runtime.block_on(async {
+        let open = OpenTarget::open(target, &args.state, out).await?;
+        let cancel = Cancel::default();
+        watch_for_interrupts(cancel.clone(), id.clone());
+        let settings = Settings {
+            clients: open.clients.clone(),
+            max_parallel: driving.max_parallel.into(),
+            observer,
+            cancel,
+            clock: now,
+            jitter,
+        };
+        let ended = execute::drive(run, &program, state, events, settings).await;
+        Ok::<_, Failure>(ended?)
+    });
+    // Scripts that wait for something can't hold up the end.
+    runtime.shutdown_background();
+    let (outcome, state) = ended?;
+    show_end(args, driving, &id, &program, &state)?;
+    Ok(match outcome {
+        Outcome::Succeeded => exit::SUCCEEDED,
+        Outcome::Failed => exit::FAILED,
+        Outcome::Cancelled => exit::CANCELLED,
+    })
+}
+
+/// The first Ctrl-C (or SIGTERM) cancels; after a second one the process is gone at once, which
+/// costs nothing but the time to resume.
+fn watch_for_interrupts(cancel: Cancel, run: RunId) {
+    tokio::spawn(async move {
+        interrupted().await;
+        eprintln!("\ncancelling; once more to stop at once (the run can be resumed either way)");
+        cancel.cancel();
+        interrupted().await;
+        eprintln!("\nstopped; go on with: windlass resume {run}");
+        std::process::exit(exit::CANCELLED.into());
+    });
+}
+
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        },
+        Err(_) => {
+            let _ = tokio::signal::ctrl_c().await;
+        }
+    }
+}
+
+fn show_end(
+    args: &Args,
+    driving: &Driving,
+    id: &RunId,
+    program: &Program,
+    state: &State,
+) -> super::Done {
+    let folder = env::current_dir().unwrap_or_default();
+    eprintln!("\n{}\n", report::headline(id, state));
+    eprint!("{}", report::summary(&program.workflow, state, &folder));
+    for problem in problems(state, &program.files) {
+        eprintln!("\n{problem}");
+    }
+    let journal = args.state.join("journal.db");
+    eprintln!("\nrecorded in {} · windlass show {id}", journal.display());
+    if state.outcome != Some(Outcome::Succeeded) {
+        eprintln!("go on with: windlass resume {id}");
+    }
+    match driving.json {
+        true => print(&format!("{:#}\n", report::run_json(id, state))),
+        false => Ok(exit::SUCCEEDED),
+    }
+}
+
+/// The errors that a run ended with, drawn; what only passes on an error from inside is left out.
+pub fn problems(state: &State, files: &BTreeMap<String, Arc<str>>) -> Vec<String> {
+    let failed = state
+        .steps
+        .values()
+        .filter(|i| i.status == crate::journal::Status::Failed);
+    let own = failed
+        .filter_map(|instance| instance.error.as_ref())
+        .filter(|error| !matches!(error.code.as_str(), "items-failed" | "steps-failed"));
+    own.chain(&state.error)
+        .map(|error| report::render_error(error, files))
+        .collect()
+}
+
+/// The one clock of the program.
+pub fn now() -> i64 {
+    milliseconds(OffsetDateTime::now_utc())
+}
+
+fn jitter() -> f64 {
+    let mut bytes = [0; 4];
+    match aws_lc_rs::rand::fill(&mut bytes) {
+        Ok(()) => f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX),
+        Err(_) => 0.5,
+    }
+}
+
+/// Who asks, for the record.
+pub fn requester() -> String {
+    env::var("USER")
+        .or_else(|_| env::var("LOGNAME"))
+        .unwrap_or_else(|_| "unknown".into())
+}

@@ -1,0 +1,123 @@
+use std::{error::Error, process::ExitCode};
+
+use super::exit;
+use crate::{
+    compile::{Mistakes, ParamError},
+    execute::DriveError,
+    journal::JournalError,
+    report,
+    target::{ConfigError, OpenError},
+};
+
+/// Why a command could not do what it was asked, for the person who asked.
+#[derive(Debug)]
+pub struct Failure {
+    /// The name of a page under `docs/errors/`.
+    code: &'static str,
+    message: String,
+    hint: Option<String>,
+    mistakes: Option<Mistakes>,
+    exit: u8,
+}
+
+impl Failure {
+    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            hint: None,
+            mistakes: None,
+            exit: exit::NOTHING_STARTED,
+        }
+    }
+
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    fn of(code: &'static str, error: &dyn Error, hint: Option<String>) -> Self {
+        let mut message = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            message.push_str(&format!(": {cause}"));
+            source = cause.source();
+        }
+        Self {
+            hint,
+            ..Self::new(code, message)
+        }
+    }
+
+    /// Shows the failure on stderr.
+    pub fn report(self) -> ExitCode {
+        if let Some(mistakes) = &self.mistakes {
+            for mistake in &mistakes.0 {
+                eprintln!("{}", report::render(mistake));
+            }
+        }
+        let code = console::style(format!("[{}]", self.code)).dim();
+        eprintln!(
+            "{} {} {code}",
+            console::style("error:").red().bold(),
+            self.message
+        );
+        if let Some(hint) = &self.hint {
+            eprintln!(" {} {hint}", console::style("hint:").cyan());
+        }
+        ExitCode::from(self.exit)
+    }
+}
+
+impl From<Mistakes> for Failure {
+    fn from(mistakes: Mistakes) -> Self {
+        let message = format!("{mistakes}; nothing was started");
+        Self {
+            mistakes: Some(mistakes),
+            ..Self::new("invalid-workflow", message)
+        }
+    }
+}
+
+impl From<JournalError> for Failure {
+    fn from(error: JournalError) -> Self {
+        let code = match error {
+            JournalError::NoRun(_) | JournalError::Ambiguous(..) => "no-such-run",
+            JournalError::Owned { .. } => "run-owned",
+            _ => "journal",
+        };
+        Self::of(code, &error, error.hint())
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::of("config", &error, error.hint())
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        Self::of("target", &error, None)
+    }
+}
+
+impl From<ParamError> for Failure {
+    fn from(error: ParamError) -> Self {
+        Self::of("params", &error, error.hint())
+    }
+}
+
+impl From<DriveError> for Failure {
+    fn from(error: DriveError) -> Self {
+        let hint = match &error {
+            DriveError::Journal(e) => e.hint(),
+            _ => None,
+        };
+        let hint = hint.unwrap_or_else(|| "when that is mended: `windlass resume`".into());
+        Self {
+            exit: exit::FAILED,
+            ..Self::of("journal", &error, Some(hint))
+        }
+    }
+}

@@ -1,0 +1,54 @@
+use std::{thread, time::Duration};
+
+use super::{
+    Done,
+    args::{Args, Logs},
+    exit, print,
+};
+use crate::{
+    journal::{Event, InstanceId, Journal, Record},
+    report::{event_json, event_line},
+    value::Digest,
+};
+
+/// How often a followed run is looked at.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// `windlass logs [RUN] [STEP] [-f]`: the journal, for reading.
+pub fn logs(args: &Args, command: &Logs) -> Done {
+    let journal = Journal::open(&args.state)?;
+    let id = journal.find(command.run.as_deref())?;
+    let (mut next, mut digest) = (0, Digest::ZERO);
+    loop {
+        let records = journal.load_from(&id, next, digest)?;
+        if let Some(last) = records.last() {
+            (next, digest) = (last.seq + 1, last.digest);
+        }
+        let wanted = records
+            .iter()
+            .filter(|record| is_wanted(record, command.step.as_deref()));
+        let text: String = wanted
+            .map(|record| match command.json {
+                true => format!("{}\n", event_json(record)),
+                false => format!("{}\n", event_line(record)),
+            })
+            .collect();
+        print(&text)?;
+        let has_ended = matches!(
+            records.last().map(|r| &r.event),
+            Some(Event::RunEnded { .. })
+        );
+        if !command.follow || has_ended {
+            return Ok(exit::SUCCEEDED);
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+fn is_wanted(record: &Record, step: Option<&str>) -> bool {
+    let (Some(wanted), Some(step)) = (step, record.event.step()) else {
+        return step.is_none();
+    };
+    std::iter::successors(Some(step.clone()), InstanceId::parent)
+        .any(|outer| outer.as_str() == wanted)
+}

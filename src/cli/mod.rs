@@ -1,0 +1,69 @@
+//! The face: one file per command, no logic of its own.
+//!
+//! Human output goes to stderr; stdout carries only what was asked for.
+
+mod args;
+mod drive;
+mod failure;
+mod graph;
+mod load;
+mod logs;
+mod outputs;
+mod pca;
+mod resume;
+mod run;
+mod runs;
+mod show;
+mod validate;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command};
+use failure::Failure;
+
+/// The exit codes of every command.
+mod exit {
+    pub const SUCCEEDED: u8 = 0;
+    pub const FAILED: u8 = 1;
+    /// Nothing was started.
+    pub const NOTHING_STARTED: u8 = 2;
+    pub const CANCELLED: u8 = 130;
+}
+
+/// Does what the command line says.
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    if args.no_color {
+        console::set_colors_enabled(false);
+        console::set_colors_enabled_stderr(false);
+    }
+    let done = match &args.command {
+        Command::Run(command) => run::run(&args, command),
+        Command::Resume(command) => resume::resume(&args, command),
+        Command::Validate(command) => validate::validate(command),
+        Command::Graph(command) => graph::graph(command),
+        Command::Runs(command) => runs::runs(&args, command),
+        Command::Show(command) => show::show(&args, command),
+        Command::Logs(command) => logs::logs(&args, command),
+        Command::Outputs(command) => outputs::outputs(&args, command),
+        Command::Pca(command) => pca::pca(&args, command),
+    };
+    done.map_or_else(|failure| failure.report(), ExitCode::from)
+}
+
+/// What a command ends with: its exit code, or why it could not do what it was asked.
+type Done = Result<u8, Failure>;
+
+/// Prints what was asked for. A reader that has gone (`| head`) is no failure.
+fn print(text: &str) -> Done {
+    use std::io::Write;
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::new(
+            "output",
+            format!("can't write to stdout: {e}"),
+        )),
+        _ => Ok(exit::SUCCEEDED),
+    }
+}

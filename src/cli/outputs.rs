@@ -1,0 +1,45 @@
+use super::{
+    Done,
+    args::{Args, Outputs},
+    failure::Failure,
+    print,
+};
+use crate::{
+    journal::{Journal, Outcome},
+    value::Value,
+};
+
+/// `windlass outputs [RUN] [NAME]`. Secrets are masked.
+pub fn outputs(args: &Args, command: &Outputs) -> Done {
+    let journal = Journal::open(&args.state)?;
+    let id = journal.find(command.run.as_deref())?;
+    let state = journal.state_of(&id)?;
+    if state.outcome != Some(Outcome::Succeeded) {
+        return Err(
+            Failure::new("no-outputs", format!("run {id} has not succeeded"))
+                .hint(format!("`windlass show {id}` says where it stands")),
+        );
+    }
+    if let Some(name) = &command.name {
+        let value = state.outputs.field(name).ok_or_else(|| {
+            Failure::new("no-outputs", format!("run {id} gave no output `{name}`"))
+        })?;
+        return match command.json {
+            true => print(&format!("{:#}\n", value.to_json())),
+            false => print(&format!("{value}\n")),
+        };
+    }
+    if command.json {
+        let json = match &state.outputs {
+            Value::Null => serde_json::json!({}),
+            outputs => outputs.to_json(),
+        };
+        return print(&format!("{json:#}\n"));
+    }
+    let entries = state.outputs.as_map().into_iter().flatten();
+    print(
+        &entries
+            .map(|(name, value)| format!("{name} = {value}\n"))
+            .collect::<String>(),
+    )
+}

@@ -1,0 +1,41 @@
+use std::net::{Ipv4Addr, SocketAddr};
+
+use super::{
+    Done,
+    args::{Args, Pca, PcaServe},
+    exit,
+    failure::Failure,
+};
+use crate::authority::{Options, Server};
+
+/// `windlass pca …`.
+pub fn pca(args: &Args, command: &Pca) -> Done {
+    match command {
+        Pca::Serve(command) => serve(args, command),
+    }
+}
+
+fn serve(args: &Args, command: &PcaServe) -> Done {
+    let folder = command
+        .dir
+        .clone()
+        .unwrap_or_else(|| args.state.join("pca"));
+    let options = Options {
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, command.port)),
+        ..Options::local(folder.clone())
+    };
+    let failed = |e: std::io::Error| Failure::new("system", format!("can't start threads: {e}"));
+    let runtime = tokio::runtime::Runtime::new().map_err(failed)?;
+    runtime.block_on(async {
+        let server = Server::start(options).await.map_err(crate::target::OpenError::from)?;
+        let endpoint = server.endpoint();
+        eprintln!("AWS Private CA of {} on {endpoint}", folder.display());
+        eprintln!("try: aws acm-pca list-certificate-authorities --endpoint-url {endpoint} --region us-east-1");
+        super::print(&format!("{endpoint}\n"))?;
+        let stop = async {
+            let _ = tokio::signal::ctrl_c().await;
+        };
+        server.run_until(stop).await;
+        Ok(exit::SUCCEEDED)
+    })
+}

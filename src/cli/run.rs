@@ -1,0 +1,101 @@
+use std::{collections::BTreeMap, fs, path::Path};
+
+use time::OffsetDateTime;
+
+use super::{
+    Done,
+    args::{Args, Run},
+    drive::{Drive, drive, now, requester},
+    failure::Failure,
+    load::load,
+};
+use crate::{
+    compile::{Workflow, bind_params, parse_argument, parse_params},
+    journal::{Event, Journal, NewRun, RunId, State},
+    target::Targets,
+    value::Value,
+};
+
+/// `windlass run FILE`: checks everything first, then records the run, then drives it.
+pub fn run(args: &Args, command: &Run) -> Done {
+    let program = load(&command.file)?;
+    let params = params(&program.workflow, command)?;
+    let (config, was_asked_for) = args.config();
+    Targets::load(config, was_asked_for)?.find(&command.target)?;
+    let out = std::path::absolute(&command.out).map_err(|e| {
+        Failure::new(
+            "system",
+            format!("can't use {}: {e}", command.out.display()),
+        )
+    })?;
+
+    let journal = Journal::open(&args.state)?;
+    let at = now();
+    let event = Event::RunStarted {
+        workflow: program.workflow.name.clone(),
+        file: command.file.display().to_string(),
+        main: program.main.clone(),
+        program: program.digest,
+        target: command.target.clone(),
+        out: out.display().to_string(),
+        params: Value::Map(params),
+        requester: requester(),
+        version: env!("CARGO_PKG_VERSION").into(),
+    };
+    let new = NewRun {
+        id: new_id()?,
+        event: event.clone(),
+        files: &program.files,
+        at,
+    };
+    let run = journal.begin(new)?;
+    let mut state = State::default();
+    state
+        .apply(&event, at)
+        .map_err(crate::execute::DriveError::from)?;
+    let target = command.target.clone();
+    drive(
+        args,
+        &command.driving,
+        &out,
+        &target,
+        Drive {
+            run,
+            program,
+            state,
+            events: Vec::new(),
+        },
+    )
+}
+
+fn new_id() -> Result<RunId, Failure> {
+    let mut random = [0; 6];
+    aws_lc_rs::rand::fill(&mut random)
+        .map_err(|_| Failure::new("system", "the system gave no randomness"))?;
+    Ok(RunId::new(OffsetDateTime::now_utc(), random))
+}
+
+/// The params of the file, then those of the command line over them, checked.
+fn params(workflow: &Workflow, command: &Run) -> Result<BTreeMap<String, Value>, Failure> {
+    let mut given = match &command.params_file {
+        Some(path) => read_params(path)?,
+        None => BTreeMap::new(),
+    };
+    for argument in &command.params {
+        let (name, value) = parse_argument(workflow, argument)?;
+        given.insert(name, value);
+    }
+    Ok(bind_params(workflow, given)?)
+}
+
+fn read_params(path: &Path) -> Result<BTreeMap<String, Value>, Failure> {
+    let name = path.display();
+    let text = fs::read_to_string(path)
+        .map_err(|e| Failure::new("params", format!("can't read {name}: {e}")))?;
+    parse_params(&text).ok_or_else(|| {
+        Failure::new(
+            "params",
+            format!("{name} is not a map of params in YAML or JSON"),
+        )
+    })
+}

@@ -1,0 +1,28 @@
+use super::{
+    Done,
+    args::{Args, Runs},
+    print,
+};
+use crate::{
+    journal::Journal,
+    report::{Table, runs_json, utc_time},
+};
+
+/// `windlass runs`.
+pub fn runs(args: &Args, command: &Runs) -> Done {
+    let runs = Journal::open(&args.state)?.runs()?;
+    if command.json {
+        return print(&format!("{:#}\n", runs_json(&runs)));
+    }
+    let mut table = Table::new(&["RUN", "WORKFLOW", "TARGET", "STATUS", "STARTED (UTC)"]);
+    for run in &runs {
+        table.row([
+            run.id.to_string(),
+            run.workflow.clone(),
+            run.target.clone(),
+            run.status().into(),
+            utc_time(run.started_at),
+        ]);
+    }
+    print(&table.render(""))
+}

@@ -1,0 +1,42 @@
+use std::env;
+
+use super::{
+    Done,
+    args::{Args, Show},
+    drive::problems,
+    print,
+};
+use crate::{
+    compile::{Frozen, compile},
+    journal::Journal,
+    report::{self, utc_time},
+};
+
+/// `windlass show [RUN]`.
+pub fn show(args: &Args, command: &Show) -> Done {
+    let journal = Journal::open(&args.state)?;
+    let id = journal.find(command.run.as_deref())?;
+    let state = journal.state_of(&id)?;
+    if command.json {
+        return print(&format!("{:#}\n", report::run_json(&id, &state)));
+    }
+    let files = journal.files(&id)?;
+    let mut text = format!("{}\n", report::headline(&id, &state));
+    if let Some(run) = &state.run {
+        text.push_str(&format!(
+            "{} on target {}, started {} UTC by {}\nparams: {}\n\n",
+            run.file,
+            run.target,
+            utc_time(run.started_at),
+            run.requester,
+            run.params
+        ));
+        let program = compile(&run.main, &mut Frozen(files.clone()))?;
+        let folder = env::current_dir().unwrap_or_default();
+        text.push_str(&report::summary(&program.workflow, &state, &folder));
+    }
+    for problem in problems(&state, &files) {
+        text.push_str(&format!("\n{problem}"));
+    }
+    print(&text)
+}

@@ -1,0 +1,355 @@
+//! Holds names and types against each other, across files.
+
+use std::collections::BTreeMap;
+
+use petgraph::graph::DiGraph;
+
+use super::{
+    draft::{Spanned, constant},
+    fields::Report,
+    graph::{Action, Edge, Param, Step, StepIndex},
+    link::{Inputs, is_known, suggest_step},
+    name::StepName,
+    template::{Placed, Template},
+};
+use crate::{
+    script::{Read, closest},
+    value::{Type, Value},
+};
+
+type Steps = BTreeMap<StepName, StepIndex>;
+type Params = BTreeMap<String, Param>;
+
+/// Checks what a step gives to its script or workflow.
+pub(super) fn step(
+    report: &mut Report,
+    graph: &DiGraph<Step, Edge>,
+    by_name: &Steps,
+    params: &Params,
+    index: StepIndex,
+    inputs: &Inputs,
+) {
+    let step = &graph[index];
+    if matches!(step.action, Action::Workflow(_)) && is_known(&step.action) {
+        let misplaced = [
+            ("retry", step.retry.attempts > 1),
+            ("timeout", step.timeout.is_some()),
+        ];
+        for (key, _) in misplaced.into_iter().filter(|(_, is_there)| *is_there) {
+            let message = format!("`{key}` does not work on a `workflow:` step");
+            let mistake = report
+                .at("misplaced-key", step.span.clone(), message)
+                .help(format!("put `{key}` on the steps inside"));
+            report.add(mistake);
+        }
+    }
+    if step.max_parallel.is_some() && step.for_each.is_none() {
+        let mistake = report
+            .at(
+                "misplaced-key",
+                step.span.clone(),
+                "`max_parallel` needs a `for_each`",
+            )
+            .help("it limits how many items run at once");
+        report.add(mistake);
+    }
+    if !is_known(&step.action) {
+        return;
+    }
+    let Some(accepted) = accepted_inputs(&step.action) else {
+        return;
+    };
+    for (name, span) in inputs {
+        let Some((ty, _)) = accepted.get(&name.text) else {
+            let names = accepted.keys().map(String::as_str);
+            let help = match (closest(&name.text, names), accepted.is_empty()) {
+                (Some(near), _) => format!("did you mean `{near}`?"),
+                (None, true) => "it takes no inputs".into(),
+                (None, false) => {
+                    let names: Vec<_> = accepted.keys().map(String::as_str).collect();
+                    format!("it takes {}", names.join(", "))
+                }
+            };
+            let message = format!("{} has no input `{}`", what(&step.action), name.text);
+            let mistake = report
+                .at("unknown-input", name.span.clone(), message)
+                .help(help);
+            report.add(mistake);
+            continue;
+        };
+        let Some(template) = step.with.get(&name.text) else {
+            continue;
+        };
+        if let Some(value) = constant(template) {
+            let is_left_out = value == Value::Null;
+            if let Err(e) = ty.check(&value)
+                && !is_left_out
+            {
+                let message = format!("the input `{}` does not fit: {e}", name.text);
+                let mistake = report.at("wrong-type", span.clone(), message);
+                report.add(mistake);
+            }
+        } else if let Some(found) = type_of(graph, by_name, params, template)
+            && !accepts(ty, &found)
+        {
+            let message = format!("the input `{}` takes {ty}, but this is {found}", name.text);
+            let mistake = report.at("wrong-type", span.clone(), message);
+            report.add(mistake);
+        }
+    }
+    for (name, (ty, is_required)) in &accepted {
+        if *is_required && !step.with.contains_key(name) {
+            let message = format!(
+                "the step `{}` does not give the input `{name}` ({ty})",
+                step.name
+            );
+            let mistake = report
+                .at("missing-input", step.span.clone(), message)
+                .help(format!("add `{name}:` under its `with:`"));
+            report.add(mistake);
+        }
+    }
+}
+
+fn what(action: &Action) -> String {
+    match action {
+        Action::Script(script) => format!("the script {}", script.path),
+        Action::Workflow(workflow) => format!("the workflow {}", workflow.path),
+    }
+}
+
+/// Name → type and whether it must be given. `None` for an inline body, which takes anything.
+fn accepted_inputs(action: &Action) -> Option<BTreeMap<String, (Type, bool)>> {
+    Some(match action {
+        Action::Script(script) => {
+            let fields = &script.inputs.as_ref()?.fields;
+            fields
+                .iter()
+                .map(|(name, f)| (name.clone(), (f.ty.clone(), f.is_required())))
+                .collect()
+        }
+        Action::Workflow(workflow) => workflow
+            .params
+            .iter()
+            .map(|(name, param)| {
+                let is_required = param.default.is_none() && !param.ty.is_optional();
+                (name.clone(), (param.ty.clone(), is_required))
+            })
+            .collect(),
+    })
+}
+
+/// The outputs that a step declares, with their types. `None` if it may give anything.
+fn declared_outputs(step: &Step) -> Option<BTreeMap<String, Type>> {
+    if !is_known(&step.action) {
+        return None;
+    }
+    match &step.action {
+        Action::Script(script) => {
+            let fields = &script.outputs.as_ref()?.fields;
+            Some(
+                fields
+                    .iter()
+                    .map(|(name, field)| (name.clone(), field.ty.clone()))
+                    .collect(),
+            )
+        }
+        Action::Workflow(workflow) => Some(
+            workflow
+                .outputs
+                .iter()
+                .map(|(name, _)| (name.clone(), Type::Any))
+                .collect(),
+        ),
+    }
+}
+
+/// The type of a template that is nothing but one read, where it is declared.
+fn type_of(
+    graph: &DiGraph<Step, Edge>,
+    by_name: &Steps,
+    params: &Params,
+    template: &Template,
+) -> Option<Type> {
+    let Template::Expression(placed) = template else {
+        return matches!(template, Template::Text(_)).then_some(Type::String);
+    };
+    let read = placed.expression.as_plain_read()?;
+    match (read.root, read.path.as_slice()) {
+        ("params", [name]) => Some(params.get(name)?.ty.clone()),
+        ("steps", [name, output]) => {
+            let step = &graph[*by_name.get(&StepName::parse(name)?)?];
+            if step.for_each.is_some() {
+                return None;
+            }
+            declared_outputs(step)?.remove(output)
+        }
+        _ => None,
+    }
+}
+
+/// Whether a value of type `found` may fit where `wanted` is declared.
+fn accepts(wanted: &Type, found: &Type) -> bool {
+    match (wanted, found) {
+        (Type::Any, _) | (_, Type::Any) => true,
+        (_, Type::Optional(found)) => accepts(wanted, found),
+        (Type::Optional(wanted), found) => accepts(wanted, found),
+        (Type::List(wanted), Type::List(found)) | (Type::Map(wanted), Type::Map(found)) => {
+            accepts(wanted, found)
+        }
+        (Type::Float, Type::Int)
+        | (Type::String, Type::Duration)
+        | (Type::Duration, Type::String)
+        // A text that shows a secret is one.
+        | (Type::Secret, Type::String) => true,
+        _ => wanted == found,
+    }
+}
+
+/// Finds what a step waits for, and reports what it reads that does not exist.
+pub(super) fn edges(
+    report: &mut Report,
+    graph: &DiGraph<Step, Edge>,
+    by_name: &Steps,
+    params: &Params,
+    index: StepIndex,
+    needs: &[Spanned],
+) -> Vec<(StepIndex, Edge)> {
+    let step = &graph[index];
+    let mut edges = Vec::new();
+    for need in needs {
+        match StepName::parse(&need.text).and_then(|name| by_name.get(&name)) {
+            Some(target) => edges.push((*target, Edge::Order, need.span.clone())),
+            None => unknown_step(report, by_name, &need.text, need.span.clone()),
+        }
+    }
+    let own = step.with.values().chain(&step.when);
+    let templates = own
+        .map(|template| (template, true))
+        .chain(step.for_each.iter().map(|t| (t, false)));
+    for (template, may_read_item) in templates {
+        for placed in template.expressions() {
+            let allows_item = may_read_item && step.for_each.is_some();
+            for read in placed.expression.reads() {
+                let target = check_read(report, graph, by_name, params, placed, read, allows_item);
+                edges.extend(target.map(|target| (target, Edge::Data, placed.span_of(read))));
+            }
+        }
+    }
+    edges.retain(|(target, _, span)| {
+        let is_backwards = graph[*target].is_finally && !step.is_finally;
+        if is_backwards {
+            let message = format!(
+                "`{}` runs after everything else: it stands under `finally`",
+                graph[*target].name
+            );
+            let mistake = report.at("reads-finally", span.clone(), message);
+            report.add(mistake);
+        }
+        !is_backwards
+    });
+    // A step that both reads and needs another has the stronger edge: the last one given wins.
+    edges.sort_by_key(|(_, edge, _)| matches!(edge, Edge::Data));
+    edges
+        .into_iter()
+        .map(|(target, edge, _)| (target, edge))
+        .collect()
+}
+
+/// Checks the expressions of the workflow's outputs.
+pub(super) fn outputs(
+    report: &mut Report,
+    graph: &DiGraph<Step, Edge>,
+    by_name: &Steps,
+    params: &Params,
+    outputs: &[(String, Template)],
+) {
+    for (_, template) in outputs {
+        for placed in template.expressions() {
+            for read in placed.expression.reads() {
+                check_read(report, graph, by_name, params, placed, read, false);
+            }
+        }
+    }
+}
+
+/// Checks one read and returns the step that it reads.
+fn check_read(
+    report: &mut Report,
+    graph: &DiGraph<Step, Edge>,
+    by_name: &Steps,
+    params: &Params,
+    placed: &Placed,
+    read: &Read,
+    allows_item: bool,
+) -> Option<StepIndex> {
+    let span = placed.span_of(read);
+    match (read.root, read.path.as_slice()) {
+        ("item", _) if !allows_item => {
+            let mistake = report
+                .at("no-item", span, "there is no `item` here")
+                .help("`item` is the current item of the step's own `for_each`");
+            report.add(mistake);
+            None
+        }
+        ("params", [name, ..]) if !params.contains_key(name) => {
+            let help = match closest(name, params.keys().map(String::as_str)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "declare it under `params:`".into(),
+            };
+            let message = format!("the workflow has no param `{name}`");
+            let mistake = report.at("unknown-param", span, message).help(help);
+            report.add(mistake);
+            None
+        }
+        ("run", [name, ..]) if !["id", "status", "started_at"].contains(&name.as_str()) => {
+            let message = format!("a run has no `{name}`");
+            let mistake = report
+                .at("unknown-name", span, message)
+                .help("it has id, started_at and, in `finally`, status");
+            report.add(mistake);
+            None
+        }
+        ("target", [name, ..]) if name != "name" => {
+            let message = format!("a target has no `{name}`");
+            let mistake = report.at("unknown-name", span, message).help("it has name");
+            report.add(mistake);
+            None
+        }
+        ("steps", [name, rest @ ..]) => {
+            let Some(target) = StepName::parse(name).and_then(|name| by_name.get(&name)) else {
+                unknown_step(report, by_name, name, span);
+                return None;
+            };
+            let step = &graph[*target];
+            if let (Some(outputs), [output, ..], None) =
+                (declared_outputs(step), rest, &step.for_each)
+                && !outputs.contains_key(output)
+            {
+                let help = match (
+                    closest(output, outputs.keys().map(String::as_str)),
+                    outputs.is_empty(),
+                ) {
+                    (Some(near), _) => format!("did you mean `{near}`?"),
+                    (None, true) => "it declares no outputs".into(),
+                    (None, false) => {
+                        let names: Vec<_> = outputs.keys().map(String::as_str).collect();
+                        format!("it gives {}", names.join(", "))
+                    }
+                };
+                let message = format!("the step `{name}` gives no output `{output}`");
+                let mistake = report.at("unknown-output", span, message).help(help);
+                report.add(mistake);
+            }
+            Some(*target)
+        }
+        _ => None,
+    }
+}
+
+fn unknown_step(report: &mut Report, by_name: &Steps, name: &str, span: std::ops::Range<usize>) {
+    let mistake = report
+        .at("unknown-step", span, format!("there is no step `{name}`"))
+        .maybe_help(suggest_step(by_name, name));
+    report.add(mistake);
+}

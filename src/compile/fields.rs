@@ -1,0 +1,140 @@
+//! Reading the keys of a map strictly, with every mistake reported and none fatal.
+
+use std::{ops::Range, sync::Arc, time::Duration};
+
+use super::{
+    document::{Key, Kind, Node},
+    mistake::Mistake,
+};
+use crate::{
+    script::closest,
+    value::{Value, parse_duration},
+};
+
+/// Collects the mistakes of one file.
+pub(super) struct Report<'a> {
+    pub file: &'a Arc<str>,
+    pub text: &'a Arc<str>,
+    pub mistakes: &'a mut Vec<Mistake>,
+}
+
+impl Report<'_> {
+    /// Makes a mistake of this file, not yet reported.
+    pub fn at(
+        &self,
+        code: &'static str,
+        span: Range<usize>,
+        message: impl Into<String>,
+    ) -> Mistake {
+        Mistake::new(code, self.file, self.text, span, message)
+    }
+
+    pub fn add(&mut self, mistake: Mistake) {
+        self.mistakes.push(mistake);
+    }
+
+    pub fn wrong_type(&mut self, node: &Node, what: &str, expected: &str) {
+        let message = format!("{what} must be {expected}, not a {}", node.kind());
+        let mistake = self.at("wrong-type", node.span.clone(), message);
+        self.add(mistake);
+    }
+
+    pub fn text<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n str> {
+        match &node.kind {
+            Kind::Scalar {
+                value: Value::String(_),
+                text,
+                ..
+            } => Some(text),
+            _ => {
+                self.wrong_type(node, what, "a string");
+                None
+            }
+        }
+    }
+
+    pub fn duration(&mut self, node: &Node, what: &str) -> Option<Duration> {
+        let text = self.text(node, what)?;
+        match parse_duration(text) {
+            Ok(duration) => Some(duration),
+            Err(e) => {
+                let mistake = self.at("wrong-type", node.span.clone(), format!("{what}: {e}"));
+                self.add(mistake);
+                None
+            }
+        }
+    }
+
+    pub fn count(&mut self, node: &Node, what: &str, most: i64) -> Option<u32> {
+        match &node.kind {
+            Kind::Scalar {
+                value: Value::Int(n),
+                ..
+            } if (1..=most).contains(n) => Some(*n as u32),
+            _ => {
+                let message = format!("{what} must be a whole number from 1 to {most}");
+                let mistake = self.at("wrong-type", node.span.clone(), message);
+                self.add(mistake);
+                None
+            }
+        }
+    }
+
+    pub fn entries<'n>(&mut self, node: &'n Node, what: &str) -> &'n [(Key, Node)] {
+        match &node.kind {
+            Kind::Map(entries) => entries,
+            // `steps:` with nothing behind it.
+            Kind::Scalar {
+                value: Value::Null, ..
+            } => &[],
+            _ => {
+                self.wrong_type(node, what, "a map");
+                &[]
+            }
+        }
+    }
+}
+
+/// The keys of one map that have not been read yet.
+pub(super) struct Fields<'n> {
+    entries: Vec<&'n (Key, Node)>,
+    known: Vec<&'static str>,
+    what: String,
+}
+
+impl<'n> Fields<'n> {
+    pub fn of(report: &mut Report, node: &'n Node, what: impl Into<String>) -> Self {
+        let what = what.into();
+        let entries = report.entries(node, &what).iter().collect();
+        Self {
+            entries,
+            known: Vec::new(),
+            what,
+        }
+    }
+
+    pub fn take(&mut self, name: &'static str) -> Option<&'n Node> {
+        self.take_with_key(name).map(|(_, node)| node)
+    }
+
+    pub fn take_with_key(&mut self, name: &'static str) -> Option<&'n (Key, Node)> {
+        self.known.push(name);
+        let at = self.entries.iter().position(|(key, _)| key.name == name)?;
+        Some(self.entries.remove(at))
+    }
+
+    /// Reports whatever was not asked for.
+    pub fn finish(self, report: &mut Report) {
+        for (key, _) in self.entries {
+            let message = format!("{} has no key `{}`", self.what, key.name);
+            let help = match closest(&key.name, self.known.iter().copied()) {
+                Some(name) => format!("did you mean `{name}`?"),
+                None => format!("it has {}", self.known.join(", ")),
+            };
+            let mistake = report
+                .at("unknown-key", key.span.clone(), message)
+                .help(help);
+            report.add(mistake);
+        }
+    }
+}

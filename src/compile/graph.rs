@@ -1,0 +1,167 @@
+use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
+
+use petgraph::{
+    Direction,
+    graph::{DiGraph, NodeIndex},
+    visit::EdgeRef,
+};
+
+use super::{name::StepName, template::Template};
+use crate::{
+    script::Script,
+    value::{Digest, FailureClass, Type, Value},
+};
+
+/// A step's place in its workflow's graph.
+pub type StepIndex = NodeIndex;
+
+/// A checked workflow with all that it uses, and the texts it was made from.
+pub struct Program {
+    pub workflow: Arc<Workflow>,
+    /// Every file that was read, by its path from the workflow's folder: what a run freezes.
+    pub files: BTreeMap<String, Arc<str>>,
+    /// The file that was compiled.
+    pub main: String,
+    /// Digests all the files.
+    pub digest: Digest,
+}
+
+/// A checked workflow: no cycle, no unknown step, every script parsed.
+#[derive(Debug)]
+pub struct Workflow {
+    pub name: String,
+    pub description: Option<String>,
+    /// Its file, from the workflow's folder.
+    pub path: Arc<str>,
+    pub params: BTreeMap<String, Param>,
+    /// In the order of the file.
+    pub outputs: Vec<(String, Template)>,
+    pub(super) graph: DiGraph<Step, Edge>,
+    pub(super) by_name: BTreeMap<StepName, StepIndex>,
+    /// Every step after all that it depends on; otherwise in the order of the file.
+    pub(super) order: Vec<StepIndex>,
+}
+
+/// Why one step comes after another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edge {
+    /// It reads the other's outputs.
+    Data,
+    /// `needs:` says so.
+    Order,
+}
+
+#[derive(Clone, Debug)]
+pub struct Param {
+    pub ty: Type,
+    pub default: Option<Value>,
+    pub description: Option<String>,
+}
+
+#[derive(Debug)]
+pub struct Step {
+    pub name: StepName,
+    pub description: Option<String>,
+    pub action: Action,
+    pub with: BTreeMap<String, Template>,
+    pub when: Option<Template>,
+    pub for_each: Option<Template>,
+    /// How many items of a `for_each` may run at once; `None` for all.
+    pub max_parallel: Option<u32>,
+    pub retry: Retry,
+    /// For one attempt.
+    pub timeout: Option<Duration>,
+    pub on_error: OnError,
+    /// Whether it stands under `finally:`.
+    pub is_finally: bool,
+    /// Where its name stands in the file.
+    pub span: Range<usize>,
+}
+
+/// What a step does.
+pub enum Action {
+    Script(Arc<Script>),
+    Workflow(Arc<Workflow>),
+}
+
+impl std::fmt::Debug for Action {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Script(script) => write!(f, "script {}", script.path),
+            Self::Workflow(workflow) => write!(f, "workflow {}", workflow.path),
+        }
+    }
+}
+
+/// What a failed step does to the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnError {
+    /// What depends on it does not run, and the run fails.
+    #[default]
+    Fail,
+    /// What depends on it runs and sees nothing as its outputs; the run does not fail.
+    Continue,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Retry {
+    /// With the first one: 1 means no retry.
+    pub attempts: u32,
+    /// The pause before the first retry; it doubles up to `longest`.
+    pub shortest: Duration,
+    pub longest: Duration,
+    /// The failures that are worth another attempt; empty for every one.
+    pub on: Vec<FailureClass>,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            attempts: 1,
+            shortest: Duration::from_secs(1),
+            longest: Duration::from_secs(30),
+            on: Vec::new(),
+        }
+    }
+}
+
+impl Workflow {
+    /// Lists the steps in an order in which each comes after all it depends on.
+    pub fn steps(&self) -> impl Iterator<Item = (StepIndex, &Step)> {
+        self.order.iter().map(|index| (*index, &self.graph[*index]))
+    }
+
+    pub fn step(&self, index: StepIndex) -> &Step {
+        &self.graph[index]
+    }
+
+    pub fn step_named(&self, name: &str) -> Option<&Step> {
+        let name = StepName::parse(name)?;
+        self.by_name.get(&name).map(|index| &self.graph[*index])
+    }
+
+    /// The bare graph, for drawing.
+    pub fn labelled_graph(&self) -> DiGraph<&str, Edge> {
+        self.graph
+            .map(|_, step| step.name.as_str(), |_, edge| *edge)
+    }
+
+    /// Lists what a step waits for.
+    pub fn dependencies(&self, index: StepIndex) -> impl Iterator<Item = (&Step, Edge)> {
+        self.graph
+            .edges_directed(index, Direction::Incoming)
+            .map(|edge| (&self.graph[edge.source()], *edge.weight()))
+    }
+
+    /// Lists what a step waits for, by place.
+    pub fn dependency_indices(&self, index: StepIndex) -> impl Iterator<Item = StepIndex> {
+        self.graph.neighbors_directed(index, Direction::Incoming)
+    }
+
+    /// Lists what waits for a step.
+    pub fn dependents(&self, index: StepIndex) -> impl Iterator<Item = (&Step, Edge)> {
+        self.graph
+            .edges_directed(index, Direction::Outgoing)
+            .map(|edge| (&self.graph[edge.target()], *edge.weight()))
+    }
+}

@@ -1,0 +1,441 @@
+//! Loads what a workflow names, and finds the edges between its steps.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Range,
+    sync::Arc,
+};
+
+use petgraph::{algo, graph::DiGraph, visit::EdgeRef};
+
+use super::{
+    check, document,
+    draft::{self, ActionDraft, Draft, Spanned, StepDraft},
+    fields::Report,
+    graph::{Action, Edge, Program, Step, StepIndex, Workflow},
+    mistake::{Mistake, Mistakes},
+    name::StepName,
+    source::{Sources, join},
+};
+use crate::{
+    script::{Fault, Script, closest},
+    value::Digest,
+};
+
+/// Compiles a workflow file with every script and workflow that it names.
+///
+/// # Errors
+/// Every mistake in all of these files.
+pub fn compile(main: &str, sources: &mut dyn Sources) -> Result<Program, Mistakes> {
+    let mut linker = Linker {
+        sources,
+        files: BTreeMap::new(),
+        scripts: HashMap::new(),
+        workflows: HashMap::new(),
+        open: Vec::new(),
+        mistakes: Vec::new(),
+    };
+    let text = match linker.read(main) {
+        Ok(text) => text,
+        Err(why) => {
+            let (file, empty) = (Arc::from(main), Arc::from(""));
+            let message = format!("can't read `{main}`: {why}");
+            return Err(Mistakes(vec![Mistake::new(
+                "unreadable-file",
+                &file,
+                &empty,
+                0..0,
+                message,
+            )]));
+        }
+    };
+    let workflow = linker.workflow(main, text);
+    let Linker {
+        mut files,
+        mistakes,
+        ..
+    } = linker;
+    match workflow {
+        Some(workflow) if mistakes.is_empty() => {
+            files.retain(|path, _| path.len() < 4096);
+            let parts: Vec<&[u8]> = files
+                .iter()
+                .flat_map(|(path, text)| [path.as_bytes(), text.as_bytes()])
+                .collect();
+            Ok(Program {
+                digest: Digest::of(&parts),
+                workflow,
+                main: main.into(),
+                files,
+            })
+        }
+        _ => Err(Mistakes::sorted(mistakes)),
+    }
+}
+
+struct Linker<'a> {
+    sources: &'a mut dyn Sources,
+    files: BTreeMap<String, Arc<str>>,
+    /// `None` for one that has mistakes, which are reported once.
+    scripts: HashMap<String, Option<Arc<Script>>>,
+    workflows: HashMap<String, Option<Arc<Workflow>>>,
+    /// The workflows being read, outermost first: a repeat is a cycle.
+    open: Vec<String>,
+    mistakes: Vec<Mistake>,
+}
+
+impl Linker<'_> {
+    fn read(&mut self, path: &str) -> Result<Arc<str>, String> {
+        let text = self.sources.read(path)?;
+        self.files.insert(path.into(), text.clone());
+        Ok(text)
+    }
+
+    /// `None` if there are mistakes; they have been reported.
+    fn workflow(&mut self, path: &str, text: Arc<str>) -> Option<Arc<Workflow>> {
+        let file: Arc<str> = path.into();
+        let root = match document::parse(&file, &text) {
+            Ok(root) => root,
+            Err(mistake) => {
+                self.mistakes.push(mistake);
+                return None;
+            }
+        };
+        let before = self.mistakes.len();
+        let mut report = Report {
+            file: &file,
+            text: &text,
+            mistakes: &mut self.mistakes,
+        };
+        let draft = draft::read(&mut report, &root);
+        self.open.push(path.into());
+        let actions: Vec<_> = draft
+            .steps
+            .iter()
+            .map(|step| self.action(&file, &text, &step.action))
+            .collect();
+        self.open.pop();
+        let mut report = Report {
+            file: &file,
+            text: &text,
+            mistakes: &mut self.mistakes,
+        };
+        let workflow = build(&mut report, &file, draft, actions);
+        (self.mistakes.len() == before)
+            .then_some(workflow?)
+            .map(Arc::new)
+    }
+
+    fn action(&mut self, file: &Arc<str>, text: &Arc<str>, action: &ActionDraft) -> Option<Action> {
+        match action {
+            ActionDraft::Unreadable => None,
+            ActionDraft::Inline(body) => {
+                let mut read = |path: &str| {
+                    let text = self.sources.read(path)?;
+                    self.files.insert(path.into(), text.clone());
+                    Ok(text)
+                };
+                match Script::parse_inline(file, body.clone(), &mut read) {
+                    Ok(script) => Some(Action::Script(Arc::new(script))),
+                    Err(mut faults) => {
+                        // Show the whole file, not the blanked copy.
+                        for fault in &mut faults {
+                            fault.file = fault.file.take().filter(|(path, _)| path != file);
+                        }
+                        self.report(faults, file, text);
+                        None
+                    }
+                }
+            }
+            ActionDraft::Script(named) => {
+                let path = self.resolve(file, text, named)?;
+                if !self.scripts.contains_key(&path) {
+                    let script = self.script(file, text, named, &path);
+                    self.scripts.insert(path.clone(), script);
+                }
+                self.scripts.get(&path)?.clone().map(Action::Script)
+            }
+            ActionDraft::Workflow(named) => {
+                let path = self.resolve(file, text, named)?;
+                if self.open.contains(&path) {
+                    let cycle: Vec<_> = self.open.iter().chain([&path]).cloned().collect();
+                    let message = format!("workflows contain each other: {}", cycle.join(" → "));
+                    self.mistakes.push(Mistake::new(
+                        "cycle",
+                        file,
+                        text,
+                        named.span.clone(),
+                        message,
+                    ));
+                    return None;
+                }
+                if !self.workflows.contains_key(&path) {
+                    let workflow = match self.read(&path) {
+                        Ok(inner) => self.workflow(&path, inner),
+                        Err(why) => {
+                            self.unreadable(file, text, named, &path, &why);
+                            None
+                        }
+                    };
+                    self.workflows.insert(path.clone(), workflow);
+                }
+                self.workflows.get(&path)?.clone().map(Action::Workflow)
+            }
+        }
+    }
+
+    fn script(
+        &mut self,
+        file: &Arc<str>,
+        text: &Arc<str>,
+        named: &Spanned,
+        path: &str,
+    ) -> Option<Arc<Script>> {
+        let script_text = match self.read(path) {
+            Ok(script_text) => script_text,
+            Err(why) => {
+                self.unreadable(file, text, named, path, &why);
+                return None;
+            }
+        };
+        let mut read = |path: &str| {
+            let text = self.sources.read(path)?;
+            self.files.insert(path.into(), text.clone());
+            Ok(text)
+        };
+        match Script::parse(path, script_text, &mut read) {
+            Ok(script) => Some(Arc::new(script)),
+            Err(faults) => {
+                self.report(faults, file, text);
+                None
+            }
+        }
+    }
+
+    fn report(&mut self, faults: Vec<Fault>, file: &Arc<str>, text: &Arc<str>) {
+        let mistakes = faults
+            .into_iter()
+            .map(|fault| Mistake::from_fault(fault, file, text));
+        self.mistakes.extend(mistakes);
+    }
+
+    fn unreadable(
+        &mut self,
+        file: &Arc<str>,
+        text: &Arc<str>,
+        named: &Spanned,
+        path: &str,
+        why: &str,
+    ) {
+        let message = format!("can't read `{path}`: {why}");
+        let mistake = Mistake::new("unreadable-file", file, text, named.span.clone(), message)
+            .help("paths are relative to the file that names them");
+        self.mistakes.push(mistake);
+    }
+
+    fn resolve(&mut self, file: &Arc<str>, text: &Arc<str>, named: &Spanned) -> Option<String> {
+        let path = join(file, &named.text);
+        if path.is_none() {
+            let message = format!("`{}` lies outside the workflow's folder", named.text);
+            self.mistakes.push(Mistake::new(
+                "unreadable-file",
+                file,
+                text,
+                named.span.clone(),
+                message,
+            ));
+        }
+        path
+    }
+}
+
+/// Makes the graph; `None` if a step could not be made.
+fn build(
+    report: &mut Report,
+    file: &Arc<str>,
+    draft: Draft,
+    actions: Vec<Option<Action>>,
+) -> Option<Workflow> {
+    let mut graph = DiGraph::<Step, Edge>::new();
+    let mut by_name: BTreeMap<StepName, StepIndex> = BTreeMap::new();
+    let (mut needs, mut inputs) = (Vec::new(), Vec::new());
+    let mut is_whole = true;
+    for (step, action) in draft.steps.into_iter().zip(actions) {
+        if let Some(first) = by_name.get(&step.name) {
+            let first = graph[*first].span.clone();
+            let message = format!("the step `{}` stands twice", step.name);
+            let mistake = report
+                .at("bad-name", step.span.clone(), message)
+                .label(first, "here first");
+            report.add(mistake);
+            continue;
+        }
+        is_whole &= action.is_some();
+        let Some((step, step_needs, step_inputs)) = step_of(step, action) else {
+            continue;
+        };
+        let name = step.name.clone();
+        by_name.insert(name, graph.add_node(step));
+        needs.push(step_needs);
+        inputs.push(step_inputs);
+    }
+    for ((index, needs), inputs) in graph.node_indices().zip(&needs).zip(&inputs) {
+        check::step(report, &graph, &by_name, &draft.params, index, inputs);
+        for (target, edge) in check::edges(report, &graph, &by_name, &draft.params, index, needs) {
+            graph.update_edge(target, index, edge);
+        }
+    }
+    check::outputs(report, &graph, &by_name, &draft.params, &draft.outputs);
+    check_cycles(report, &graph);
+    let order = order(&graph)?;
+    is_whole.then_some(Workflow {
+        name: draft.name,
+        description: draft.description,
+        path: file.clone(),
+        params: draft.params,
+        outputs: draft.outputs,
+        graph,
+        by_name,
+        order,
+    })
+}
+
+/// The inputs that a step gives, with the places of their names and values.
+pub(super) type Inputs = Vec<(Spanned, Range<usize>)>;
+
+fn step_of(draft: StepDraft, action: Option<Action>) -> Option<(Step, Vec<Spanned>, Inputs)> {
+    let inputs = draft
+        .with
+        .iter()
+        .map(|(name, _, span)| (name.clone(), span.clone()))
+        .collect();
+    let step = Step {
+        name: draft.name,
+        description: draft.description,
+        // A step whose script has mistakes stays in the graph, so that what reads it is checked.
+        action: action.unwrap_or_else(|| Action::Workflow(Arc::new(unknown_workflow()))),
+        with: draft
+            .with
+            .into_iter()
+            .map(|(name, template, _)| (name.text, template))
+            .collect(),
+        when: draft.when,
+        for_each: draft.for_each,
+        max_parallel: draft.max_parallel,
+        retry: draft.retry,
+        timeout: draft.timeout,
+        on_error: draft.on_error,
+        is_finally: draft.is_finally,
+        span: draft.span,
+    };
+    Some((step, draft.needs, inputs))
+}
+
+/// Stands for what could not be read; it never leaves this module, because its mistake has been
+/// reported.
+fn unknown_workflow() -> Workflow {
+    Workflow {
+        name: String::new(),
+        description: None,
+        path: "".into(),
+        params: BTreeMap::new(),
+        outputs: Vec::new(),
+        graph: DiGraph::new(),
+        by_name: BTreeMap::new(),
+        order: Vec::new(),
+    }
+}
+
+/// Whether a step's action is known, so that its inputs and outputs can be checked.
+pub(super) fn is_known(action: &Action) -> bool {
+    !matches!(action, Action::Workflow(workflow) if workflow.path.is_empty())
+}
+
+fn check_cycles(report: &mut Report, graph: &DiGraph<Step, Edge>) {
+    for component in algo::tarjan_scc(graph) {
+        let Some(cycle) = cycle_in(graph, &component) else {
+            continue;
+        };
+        let names: Vec<_> = cycle
+            .iter()
+            .map(|index| graph[*index].name.as_str())
+            .collect();
+        let message = format!("steps wait for each other: {}", names.join(" → "));
+        let mut mistake = report.at("cycle", graph[cycle[0]].span.clone(), message);
+        for index in &cycle[1..cycle.len() - 1] {
+            mistake = mistake.label(graph[*index].span.clone(), "and this one");
+        }
+        report.add(mistake.help("take one of the references out"));
+    }
+}
+
+/// Walks one whole cycle of a strongly connected component, in the order in which data flows,
+/// from its first step in the file back to it. `None` for a single step that does not read itself.
+fn cycle_in(graph: &DiGraph<Step, Edge>, component: &[StepIndex]) -> Option<Vec<StepIndex>> {
+    let start = *component.iter().min()?;
+    if component.len() == 1 && graph.find_edge(start, start).is_none() {
+        return None;
+    }
+    // Breadth first, so the cycle that is shown is a shortest one.
+    let mut came_from: HashMap<StepIndex, StepIndex> = HashMap::new();
+    let mut queue = std::collections::VecDeque::from([start]);
+    while let Some(index) = queue.pop_front() {
+        for edge in graph
+            .edges(index)
+            .filter(|edge| component.contains(&edge.target()))
+        {
+            if edge.target() == start {
+                let mut path = vec![start, index];
+                while *path.last()? != start {
+                    path.push(*came_from.get(path.last()?)?);
+                }
+                path.reverse();
+                if path.len() == 2 {
+                    path = vec![start, start];
+                } else {
+                    path.push(start);
+                    path.dedup();
+                }
+                return Some(path);
+            }
+            came_from.entry(edge.target()).or_insert_with(|| {
+                queue.push_back(edge.target());
+                index
+            });
+        }
+    }
+    None
+}
+
+/// A topological order that follows the file where it may. `None` if there is a cycle.
+fn order(graph: &DiGraph<Step, Edge>) -> Option<Vec<StepIndex>> {
+    let mut waiting: Vec<usize> = graph
+        .node_indices()
+        .map(|index| {
+            graph
+                .neighbors_directed(index, petgraph::Direction::Incoming)
+                .count()
+        })
+        .collect();
+    let mut ready: std::collections::BTreeSet<StepIndex> = graph
+        .node_indices()
+        .filter(|index| waiting[index.index()] == 0)
+        .collect();
+    let mut order = Vec::new();
+    while let Some(index) = ready.pop_first() {
+        order.push(index);
+        for target in graph.neighbors(index) {
+            waiting[target.index()] -= 1;
+            if waiting[target.index()] == 0 {
+                ready.insert(target);
+            }
+        }
+    }
+    (order.len() == graph.node_count()).then_some(order)
+}
+
+/// Suggests the step that was probably meant.
+pub(super) fn suggest_step(by_name: &BTreeMap<StepName, StepIndex>, wrong: &str) -> Option<String> {
+    closest(wrong, by_name.keys().map(StepName::as_str))
+        .map(|name| format!("did you mean `{name}`?"))
+}

@@ -1,0 +1,26 @@
+//! What the author wrote → a checked [`Program`], or every mistake at once.
+//!
+//! The way of a file: [`Sources`] gives its text, `document` reads YAML with places, `draft`
+//! reads the keys, [`Template`]s and expressions, `link` loads scripts and nested workflows and
+//! finds the edges, `check` holds names and types against each other, and [`Workflow`] is the
+//! graph that comes out: it has no cycle, no unknown step, and no script that does not parse.
+
+mod check;
+mod document;
+mod draft;
+mod fields;
+mod graph;
+mod link;
+mod mistake;
+mod name;
+mod params;
+mod source;
+mod template;
+
+pub use graph::{Action, Edge, OnError, Param, Program, Retry, Step, StepIndex, Workflow};
+pub use link::compile;
+pub use mistake::{Mistake, Mistakes};
+pub use name::StepName;
+pub use params::{ParamError, bind_params, parse_argument, parse_params};
+pub use source::{Folder, Frozen, Sources};
+pub use template::Template;

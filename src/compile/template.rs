@@ -1,0 +1,206 @@
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
+
+use super::{
+    document::{Kind, Node, Style},
+    fields::Report,
+    mistake::Mistake,
+};
+use crate::{
+    script::{Expression, ExpressionError, Names, Read},
+    value::{Secret, Value},
+};
+
+/// A value of a workflow file that may hold expressions.
+///
+/// A text that is one `${{ expression }}` keeps the expression's type; inside a longer text the
+/// value is interpolated.
+#[derive(Clone, Debug)]
+pub enum Template {
+    Literal(Value),
+    Expression(Placed),
+    Text(Vec<Part>),
+    List(Vec<Template>),
+    Map(BTreeMap<String, Template>),
+}
+
+#[derive(Clone, Debug)]
+pub enum Part {
+    Text(String),
+    Expression(Placed),
+}
+
+/// An expression and where it stands in its file.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    pub expression: Arc<Expression>,
+    pub start: usize,
+}
+
+impl Placed {
+    /// Where one of the expression's reads stands in the file.
+    pub fn span_of(&self, read: &Read) -> Range<usize> {
+        self.start + read.span.start..self.start + read.span.end
+    }
+}
+
+impl Template {
+    /// Evaluates every expression in it.
+    ///
+    /// # Errors
+    /// The first expression that could not be evaluated.
+    pub fn evaluate(&self, names: &Names) -> Result<Value, ExpressionError> {
+        Ok(match self {
+            Self::Literal(value) => value.clone(),
+            Self::Expression(placed) => placed.expression.evaluate(names)?,
+            Self::Text(parts) => interpolate(parts, names)?,
+            Self::List(items) => Value::List(
+                items
+                    .iter()
+                    .map(|item| item.evaluate(names))
+                    .collect::<Result<_, _>>()?,
+            ),
+            Self::Map(entries) => Value::Map(
+                entries
+                    .iter()
+                    .map(|(key, item)| Ok((key.clone(), item.evaluate(names)?)))
+                    .collect::<Result<_, _>>()?,
+            ),
+        })
+    }
+
+    /// Lists the expressions in it, in the order of the text.
+    pub fn expressions(&self) -> Vec<&Placed> {
+        match self {
+            Self::Literal(_) => Vec::new(),
+            Self::Expression(placed) => vec![placed],
+            Self::Text(parts) => parts
+                .iter()
+                .filter_map(|part| match part {
+                    Part::Expression(placed) => Some(placed),
+                    Part::Text(_) => None,
+                })
+                .collect(),
+            Self::List(items) => items.iter().flat_map(Self::expressions).collect(),
+            Self::Map(entries) => entries.values().flat_map(Self::expressions).collect(),
+        }
+    }
+
+    /// Reads a node; expressions that do not parse are reported and become nothing.
+    pub(super) fn read(report: &mut Report, node: &Node) -> Self {
+        match &node.kind {
+            Kind::List(items) => {
+                Self::List(items.iter().map(|item| Self::read(report, item)).collect())
+            }
+            Kind::Map(entries) => Self::Map(
+                entries
+                    .iter()
+                    .map(|(key, item)| (key.name.clone(), Self::read(report, item)))
+                    .collect(),
+            ),
+            Kind::Scalar {
+                value: Value::String(text),
+                style,
+                ..
+            } if text.contains("${{") => read_text(report, node, text, *style),
+            Kind::Scalar { value, .. } => Self::Literal(value.clone()),
+        }
+    }
+}
+
+/// A text that shows a secret is a secret.
+fn interpolate(parts: &[Part], names: &Names) -> Result<Value, ExpressionError> {
+    let (mut text, mut is_secret) = (String::new(), false);
+    for part in parts {
+        match part {
+            Part::Text(literal) => text.push_str(literal),
+            Part::Expression(placed) => match placed.expression.evaluate(names)? {
+                Value::Secret(secret) => {
+                    is_secret = true;
+                    text.push_str(secret.reveal());
+                }
+                value => text.push_str(&value.to_text()),
+            },
+        }
+    }
+    Ok(match is_secret {
+        true => Value::Secret(Secret::new(text)),
+        false => Value::String(text),
+    })
+}
+
+fn read_text(report: &mut Report, node: &Node, text: &str, style: Style) -> Template {
+    let raw = &report.text[node.span.clone()];
+    // The same marks stand in the raw text in the same order, so each expression is found again
+    // there; only escapes inside an expression could shift a column.
+    let mut raw_marks = raw
+        .match_indices("${{")
+        .map(|(i, mark)| node.span.start + i + mark.len());
+    let (mut parts, mut rest) = (Vec::new(), text);
+    while let Some(open) = rest.find("${{") {
+        if open > 0 {
+            parts.push(Part::Text(rest[..open].into()));
+        }
+        let start = raw_marks.next().unwrap_or(node.span.start);
+        let inside = &rest[open + 3..];
+        let Some(close) = end_of_expression(inside) else {
+            let mistake = report
+                .at("syntax", start - 3..start, "the expression has no end")
+                .help("an expression stands between `${{` and `}}`");
+            report.add(mistake);
+            return Template::Literal(Value::Null);
+        };
+        rest = &inside[close + 2..];
+        let trimmed = inside[..close].trim();
+        let start = start + (inside.len() - inside.trim_start().len());
+        match Expression::parse(trimmed) {
+            Ok(expression) => {
+                parts.push(Part::Expression(Placed {
+                    expression: Arc::new(expression),
+                    start,
+                }));
+            }
+            Err(faults) => {
+                for mut fault in faults {
+                    fault.span = start + fault.span.start..start + fault.span.end;
+                    let mistake = Mistake::from_fault(fault, report.file, report.text);
+                    report.add(mistake);
+                }
+                parts.push(Part::Text(String::new()));
+            }
+        }
+    }
+    let rest = match style {
+        // A block scalar ends with the line end that its author did not mean.
+        Style::Block if matches!(parts.as_slice(), [Part::Expression(_)]) => rest.trim_end(),
+        _ => rest,
+    };
+    match (parts.as_slice(), rest) {
+        ([Part::Expression(placed)], "") => Template::Expression(placed.clone()),
+        _ => {
+            if !rest.is_empty() {
+                parts.push(Part::Text(rest.into()));
+            }
+            Template::Text(parts)
+        }
+    }
+}
+
+/// Finds the `}}` that ends an expression: not one inside a string or a map literal.
+fn end_of_expression(text: &str) -> Option<usize> {
+    let (mut braces, mut quote, mut escaped) = (0_usize, None, false);
+    let bytes = text.as_bytes();
+    for (i, c) in text.char_indices() {
+        match quote {
+            Some(_) if escaped => escaped = false,
+            Some(_) if c == '\\' => escaped = true,
+            Some(open) if c == open => quote = None,
+            Some(_) => {}
+            None if matches!(c, '"' | '\'' | '`') => quote = Some(c),
+            None if c == '{' => braces += 1,
+            None if c == '}' && braces > 0 => braces -= 1,
+            None if c == '}' && bytes.get(i + 1) == Some(&b'}') => return Some(i),
+            None => {}
+        }
+    }
+    None
+}

@@ -1,0 +1,48 @@
+use crate::{
+    compile::{Action, Workflow},
+    journal::{Event, InstanceId, State, Status},
+};
+
+/// Decides what a resume begins with: the run goes on, and what stands under `finally` runs again
+/// where something before it will.
+pub fn on_resume(workflow: &Workflow, state: &State, requester: &str) -> Vec<Event> {
+    let mut events = vec![Event::RunResumed {
+        requester: requester.into(),
+    }];
+    reset_finally(workflow, None, state, &mut events);
+    events
+}
+
+fn reset_finally(
+    workflow: &Workflow,
+    inside: Option<&InstanceId>,
+    state: &State,
+    events: &mut Vec<Event>,
+) {
+    let id = |name: &str| InstanceId::step(inside, name);
+    let is_over = |status| matches!(status, Status::Succeeded | Status::Skipped);
+    let runs_again = workflow
+        .steps()
+        .any(|(_, step)| !step.is_finally && !is_over(state.status(&id(step.name.as_str()))));
+    for (_, step) in workflow.steps() {
+        let id = id(step.name.as_str());
+        if step.is_finally && runs_again {
+            let inner = |other: &&InstanceId| **other == id || is_inside(other, &id);
+            let resets = state.steps.keys().filter(inner);
+            events.extend(resets.map(|step| Event::StepReset { step: step.clone() }));
+        } else if let Action::Workflow(inner) = &step.action {
+            let scopes = state.steps.iter().filter(|(other, instance)| {
+                instance.is_scope
+                    && !is_over(instance.status)
+                    && (**other == id || other.parent().as_ref() == Some(&id))
+            });
+            for (scope, _) in scopes {
+                reset_finally(inner, Some(scope), state, events);
+            }
+        }
+    }
+}
+
+fn is_inside(other: &InstanceId, outer: &InstanceId) -> bool {
+    std::iter::successors(other.parent(), InstanceId::parent).any(|parent| parent == *outer)
+}

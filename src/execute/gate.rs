@@ -1,0 +1,347 @@
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use super::observer::Observer;
+use crate::{
+    journal::{
+        CallRecord, EffectOutcome, EffectState, Event, InstanceId, JournalError, Position,
+        RunJournal,
+    },
+    script::{Act, Call, Class, EffectKey, Effects, Interruption, Level, Stop},
+    value::{Digest, Failure, Value},
+};
+
+/// Shorter waits are not worth two syncs of the disk: after a crash they begin again.
+const SHORTEST_DURABLE_SLEEP: Duration = Duration::from_secs(1);
+/// Larger things go to files; the journal and every replay hold each result in memory.
+const MAX_RESULT_BYTES: usize = 1 << 20;
+/// How much of a text argument a record shows.
+const SHOWN_CHARACTERS: usize = 120;
+
+/// The gate of one attempt: every effect of its script goes through here, in order.
+///
+/// Recorded effects are replayed without touching the world; the first one that is not recorded
+/// is done, with its intent durable before and its result durable after.
+pub(super) struct Gate {
+    pub run: Arc<RunJournal>,
+    pub runtime: Handle,
+    pub instance: InstanceId,
+    /// How often the instance was reset: another round has other keys.
+    pub round: u32,
+    pub recorded: Vec<EffectState>,
+    pub cancelled: Arc<AtomicBool>,
+    pub cancellation: CancellationToken,
+    pub deadline: Option<(Instant, Duration)>,
+    pub observer: Arc<dyn Observer>,
+    pub clock: fn() -> i64,
+    pub progress: Mutex<Progress>,
+}
+
+#[derive(Default)]
+pub(super) struct Progress {
+    /// Of the next effect.
+    position: u32,
+    /// What was recorded by this attempt, in order, for the fold.
+    pub events: Vec<(Event, i64)>,
+}
+
+impl Gate {
+    /// Takes what this attempt recorded.
+    pub fn take_events(&self) -> Vec<(Event, i64)> {
+        std::mem::take(&mut self.progress().events)
+    }
+
+    fn progress(&self) -> std::sync::MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next_position(&self) -> u32 {
+        let mut progress = self.progress();
+        progress.position += 1;
+        progress.position - 1
+    }
+
+    fn is_replaying(&self) -> bool {
+        (self.progress().position as usize) < self.recorded.len()
+    }
+
+    /// The same for ever for one position of one round of one instance of one run.
+    fn key(&self, position: u32) -> EffectKey {
+        let digest = Digest::of(&[
+            self.run.id().as_str().as_bytes(),
+            self.instance.as_str().as_bytes(),
+            &self.round.to_be_bytes(),
+            &position.to_be_bytes(),
+        ]);
+        EffectKey::new(digest.short(32))
+    }
+
+    fn record(&self, event: Event) -> Result<(), Interruption> {
+        let at = (self.clock)();
+        self.run.append(vec![event.clone()], at).map_err(broken)?;
+        self.progress().events.push((event, at));
+        Ok(())
+    }
+
+    fn check_stop(&self) -> Result<(), Interruption> {
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Err(Interruption::Stopped(Stop::Cancelled));
+        }
+        match self.deadline {
+            Some((at, timeout)) if Instant::now() >= at => {
+                Err(Interruption::Stopped(Stop::TimedOut(timeout)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes the call; a cancel lets it end, the step's timeout does not.
+    fn act(&self, act: Act, key: EffectKey) -> Result<Result<Value, Failure>, Interruption> {
+        self.runtime.block_on(async {
+            let Some((at, timeout)) = self.deadline else {
+                return Ok(act(key).await);
+            };
+            match tokio::time::timeout_at(at.into(), act(key)).await {
+                Ok(outcome) => Ok(outcome),
+                Err(_) => Err(Interruption::Stopped(Stop::TimedOut(timeout))),
+            }
+        })
+    }
+
+    /// Looks for the effect of a call that is in doubt, or does it again.
+    fn settle_doubt(
+        &self,
+        call: Call,
+        key: EffectKey,
+        position: u32,
+    ) -> Result<Result<Value, Failure>, Interruption> {
+        match (call.class, call.look) {
+            (Class::Unsure, _) => Err(Interruption::Stopped(Stop::InDoubt {
+                position,
+                call: describe(call.function, &shown(&call.arguments)),
+            })),
+            (Class::Found, Some(look)) => {
+                let mut found = None;
+                let looked = self.act(
+                    {
+                        let key = key.clone();
+                        Box::new(move |_| {
+                            Box::pin(async move {
+                                Ok(look(key)
+                                    .await?
+                                    .map_or(Value::Null, |v| Value::List(vec![v])))
+                            })
+                        })
+                    },
+                    key.clone(),
+                )?;
+                match looked {
+                    Ok(Value::List(mut one)) => found = one.pop(),
+                    Ok(_) => {}
+                    Err(failure) => return Ok(Err(failure)),
+                }
+                match found {
+                    Some(value) => Ok(Ok(value)),
+                    None => self.act(call.act, key),
+                }
+            }
+            _ => self.act(call.act, key),
+        }
+    }
+}
+
+impl Effects for Gate {
+    fn perform(&self, call: Call) -> Result<Value, Interruption> {
+        let position = self.next_position();
+        let digest = Digest::of(&[
+            call.function.as_bytes(),
+            call.arguments.to_json().to_string().as_bytes(),
+        ]);
+        let recorded = self.recorded.get(position as usize);
+        if let Some(effect) = recorded {
+            if effect.call.digest != digest {
+                return Err(Interruption::Stopped(Stop::Diverged {
+                    position,
+                    recorded: describe(&effect.call.function, &effect.call.arguments),
+                    made: describe(call.function, &shown(&call.arguments)),
+                }));
+            }
+            match &effect.outcome {
+                Some(EffectOutcome::Done(value)) => return Ok(value.clone()),
+                Some(EffectOutcome::Failed(failure)) => {
+                    return Err(Interruption::Failed(failure.clone()));
+                }
+                None => {}
+            }
+        }
+        self.check_stop()?;
+        let is_in_doubt = recorded.is_some();
+        let (function, class) = (call.function, call.class);
+        let record = CallRecord {
+            function: function.into(),
+            arguments: shown(&call.arguments),
+            digest,
+            class,
+        };
+        // A read changes nothing, so nobody needs to know that it was about to happen.
+        let is_announced = is_in_doubt || class != Class::Read;
+        if !is_in_doubt && is_announced {
+            self.record(Event::EffectIntended {
+                step: self.instance.clone(),
+                position: Position(position),
+                call: record.clone(),
+            })?;
+        }
+        self.observer.doing(&self.instance, function);
+        let key = self.key(position);
+        let outcome = match is_in_doubt {
+            true => self.settle_doubt(call, key, position)?,
+            false => self.act(call.act, key)?,
+        };
+        if let Ok(value) = &outcome {
+            let bytes = value.to_json().to_string().len();
+            if bytes > MAX_RESULT_BYTES {
+                return Err(Interruption::Stopped(Stop::TooLarge {
+                    call: function.into(),
+                    bytes,
+                }));
+            }
+        }
+        self.record(Event::EffectEnded {
+            step: self.instance.clone(),
+            position: Position(position),
+            call: (!is_announced).then_some(record),
+            outcome: match &outcome {
+                Ok(value) => EffectOutcome::Done(value.clone()),
+                Err(failure) => EffectOutcome::Failed(failure.clone()),
+            },
+        })?;
+        outcome.map_err(Interruption::Failed)
+    }
+
+    fn sleep(&self, duration: Duration) -> Result<(), Interruption> {
+        if duration < SHORTEST_DURABLE_SLEEP {
+            return match self.is_replaying() {
+                true => Ok(()),
+                false => self.wait(duration),
+            };
+        }
+        let position = self.next_position();
+        let arguments = Value::Int(duration.as_millis() as i64);
+        let digest = Digest::of(&[b"time::sleep", arguments.to_string().as_bytes()]);
+        let began = match self.recorded.get(position as usize) {
+            Some(effect) if effect.call.digest != digest => {
+                return Err(Interruption::Stopped(Stop::Diverged {
+                    position,
+                    recorded: describe(&effect.call.function, &effect.call.arguments),
+                    made: describe("time::sleep", &shown(&arguments)),
+                }));
+            }
+            Some(EffectState {
+                outcome: Some(_), ..
+            }) => return Ok(()),
+            Some(effect) => effect.at,
+            None => {
+                let call = CallRecord {
+                    function: "time::sleep".into(),
+                    arguments: shown(&arguments),
+                    digest,
+                    class: Class::Read,
+                };
+                let (step, position) = (self.instance.clone(), Position(position));
+                self.record(Event::EffectIntended {
+                    step,
+                    position,
+                    call,
+                })?;
+                (self.clock)()
+            }
+        };
+        self.observer.doing(&self.instance, "time::sleep");
+        let slept = (self.clock)().saturating_sub(began).max(0) as u64;
+        self.wait(duration.saturating_sub(Duration::from_millis(slept)))?;
+        self.record(Event::EffectEnded {
+            step: self.instance.clone(),
+            position: Position(position),
+            call: None,
+            outcome: EffectOutcome::Done(Value::Null),
+        })
+    }
+
+    fn note(&self, level: Level, message: String) {
+        if self.is_replaying() {
+            return;
+        }
+        self.observer.said(&self.instance, &message);
+        let event = Event::Logged {
+            step: self.instance.clone(),
+            level,
+            message,
+        };
+        // If the journal is broken, the next effect says so.
+        let _ = self.run.append_lazily(vec![event], (self.clock)());
+    }
+}
+
+impl Gate {
+    fn wait(&self, duration: Duration) -> Result<(), Interruption> {
+        self.check_stop()?;
+        let until = Instant::now() + duration;
+        let (wake, times_out) = match self.deadline {
+            Some((at, timeout)) if at < until => (at, Some(timeout)),
+            _ => (until, None),
+        };
+        let was_cancelled = self.runtime.block_on(async {
+            tokio::select! {
+                () = self.cancellation.cancelled() => true,
+                () = tokio::time::sleep_until(wake.into()) => false,
+            }
+        });
+        match (was_cancelled, times_out) {
+            (true, _) => Err(Interruption::Stopped(Stop::Cancelled)),
+            (false, Some(timeout)) => Err(Interruption::Stopped(Stop::TimedOut(timeout))),
+            (false, None) => Ok(()),
+        }
+    }
+}
+
+fn broken(error: JournalError) -> Interruption {
+    let mut text = error.to_string();
+    if let Some(source) = std::error::Error::source(&error) {
+        text = format!("{text}: {source}");
+    }
+    Interruption::Stopped(Stop::Journal(text))
+}
+
+fn describe(function: &str, arguments: &serde_json::Value) -> String {
+    match arguments {
+        serde_json::Value::Null => format!("{function}()"),
+        arguments => format!("{function}({arguments})"),
+    }
+}
+
+/// Arguments as a record shows them: secrets masked, long texts cut to their start.
+fn shown(arguments: &Value) -> serde_json::Value {
+    fn cut(json: &mut serde_json::Value) {
+        match json {
+            serde_json::Value::String(text) if text.len() > SHOWN_CHARACTERS => {
+                let head: String = text.chars().take(SHOWN_CHARACTERS / 2).collect();
+                *text = format!("{head}… ({} bytes)", text.len());
+            }
+            serde_json::Value::Array(items) => items.iter_mut().for_each(cut),
+            serde_json::Value::Object(map) => map.values_mut().for_each(cut),
+            _ => {}
+        }
+    }
+    let mut json = arguments.to_json();
+    cut(&mut json);
+    json
+}

@@ -1,0 +1,22 @@
+use crate::journal::{Event, InstanceId, State};
+
+/// Is told what happens in a run, as it happens. Must not block.
+pub trait Observer: Send + Sync {
+    /// These events have become durable; `state` is the run with them.
+    fn happened(&self, events: &[Event], state: &State);
+
+    /// A running step begins a call.
+    fn doing(&self, step: &InstanceId, what: &str);
+
+    /// A script says something.
+    fn said(&self, step: &InstanceId, message: &str);
+}
+
+/// Tells nobody.
+pub struct Silent;
+
+impl Observer for Silent {
+    fn happened(&self, _: &[Event], _: &State) {}
+    fn doing(&self, _: &InstanceId, _: &str) {}
+    fn said(&self, _: &InstanceId, _: &str) {}
+}

@@ -1,0 +1,80 @@
+use std::path::PathBuf;
+
+use super::{id::RunId, state::IllegalTransition};
+
+/// Why the journal can't be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    #[error("can't use the state folder {}", path.display())]
+    Folder {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("the journal database failed")]
+    Database(#[from] rusqlite::Error),
+    #[error(
+        "the journal was written by another version of windlass (format {found}, this one reads {known})"
+    )]
+    Version { found: i64, known: i64 },
+    #[error("event {seq} of run {run} can't be read: {why}")]
+    Unreadable { run: RunId, seq: u64, why: String },
+    #[error(
+        "event {seq} of run {run} is not what was written: the chain of digests is broken there"
+    )]
+    BrokenChain { run: RunId, seq: u64 },
+    #[error("event {seq} of run {run} can't follow what is before it")]
+    Illegal {
+        run: RunId,
+        seq: u64,
+        #[source]
+        source: IllegalTransition,
+    },
+    #[error("there is no run `{0}`")]
+    NoRun(String),
+    #[error("`{0}` names several runs: {1}")]
+    Ambiguous(String, String),
+    #[error("run {run} is being driven by process {owner}")]
+    Owned { run: RunId, owner: String },
+    #[error("the identity that the secrets of this run are encrypted to can't be used: {0}")]
+    Identity(String),
+    #[error("an earlier write of the journal failed; nothing more can be recorded")]
+    Broken,
+}
+
+impl JournalError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Folder { .. } => {
+                "choose another folder with --state, or make this one writable".into()
+            }
+            Self::Database(rusqlite::Error::SqliteFailure(e, _)) => match e.code {
+                rusqlite::ErrorCode::DiskFull => {
+                    "free some disk space, then `windlass resume`".into()
+                }
+                rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen => {
+                    "is the state folder writable?".into()
+                }
+                rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt => {
+                    "the file is damaged; restore journal.db from a backup, with its -wal file"
+                        .into()
+                }
+                _ => return None,
+            },
+            Self::Version { .. } => {
+                "use the windlass that wrote it, or another --state folder".into()
+            }
+            Self::BrokenChain { .. } => {
+                "somebody or something changed the journal; restore it from a backup".into()
+            }
+            Self::NoRun(_) => "`windlass runs` lists them".into(),
+            Self::Ambiguous(..) => "give more of its id".into(),
+            Self::Owned { .. } => "wait for it, or stop that process".into(),
+            Self::Identity(_) => {
+                "put back STATE/identity.txt; without it a run can be read, not resumed".into()
+            }
+            _ => return None,
+        })
+    }
+}

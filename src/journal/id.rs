@@ -1,0 +1,142 @@
+use std::{fmt, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+use time::{OffsetDateTime, macros::format_description};
+
+/// Names a run, and sorts by its time: `20261123-223401482-k3f9ma` (UTC, to the millisecond, and
+/// six random characters).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RunId(String);
+
+/// No vowels, no look-alikes.
+const LETTERS: &[u8; 32] = b"23456789bcdfghjkmnpqrstvwxyzBCDF";
+
+impl RunId {
+    /// Makes the id of a run that starts at `at`, from six random bytes.
+    pub fn new(at: OffsetDateTime, random: [u8; 6]) -> Self {
+        let format =
+            format_description!("[year][month][day]-[hour][minute][second][subsecond digits:3]");
+        let time = at.format(&format).unwrap_or_default();
+        let tail: String = random
+            .iter()
+            .map(|byte| char::from(LETTERS[usize::from(byte % 32)]).to_ascii_lowercase())
+            .collect();
+        Self(format!("{time}-{tail}"))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(super) fn stored(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Names one execution of a step within a run: `root_ca`, `relay_client[cluster-1]`,
+/// `relay_client[cluster-1]/sign`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InstanceId(Arc<str>);
+
+impl InstanceId {
+    /// A step of the workflow itself (`inside` is `None`) or of a nested one.
+    pub fn step(inside: Option<&InstanceId>, name: &str) -> Self {
+        match inside {
+            None => Self(name.into()),
+            Some(outer) => Self(format!("{outer}/{name}").into()),
+        }
+    }
+
+    /// One item of a `for_each` step.
+    pub fn item(&self, key: &str) -> Self {
+        Self(format!("{self}[{}]", escape(key)).into())
+    }
+
+    pub fn parse(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The instance that this one runs inside of: of `a[x]/b` it is `a[x]`, of `a[x]` it is `a`.
+    pub fn parent(&self) -> Option<Self> {
+        let cut = match self.0.ends_with(']') {
+            true => self.0.rfind('['),
+            false => self.0.rfind('/'),
+        };
+        cut.map(|at| Self(self.0[..at].into()))
+    }
+
+    /// How many instances this one runs inside of.
+    pub fn depth(&self) -> usize {
+        std::iter::successors(self.parent(), Self::parent).count()
+    }
+
+    /// The part that tells it from its siblings: `sign`, `cluster-1`.
+    pub fn last_part(&self) -> &str {
+        let start = match self.0.ends_with(']') {
+            true => self.0.rfind('['),
+            false => self.0.rfind('/').map(|at| at + 1),
+        };
+        &self.0[start.unwrap_or(0)..]
+    }
+}
+
+/// Keeps the three characters with a meaning in an id out of an item's key.
+fn escape(key: &str) -> String {
+    let mut escaped = String::with_capacity(key.len());
+    for c in key.chars() {
+        match c {
+            '%' | '[' | ']' | '/' => escaped.push_str(&format!("%{:02X}", c as u32)),
+            c if c.is_control() => escaped.push_str(&format!("%{:02X}", c as u32)),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+impl fmt::Display for InstanceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for InstanceId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for InstanceId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(text.into()))
+    }
+}
+
+/// The number of an effect within its step instance, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Position(pub u32);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_key_can_not_look_like_another_instance() {
+        let outer = InstanceId::step(None, "relay");
+        let item = outer.item("a]/b[c");
+        assert_eq!(item.as_str(), "relay[a%5D%2Fb%5Bc]");
+        assert_eq!(item.parent(), Some(outer.clone()));
+        let inner = InstanceId::step(Some(&item), "sign");
+        assert_eq!((inner.parent(), inner.depth()), (Some(item), 2));
+        assert_eq!(outer.parent(), None);
+    }
+}

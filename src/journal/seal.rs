@@ -1,0 +1,203 @@
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use age::{
+    secrecy::ExposeSecret,
+    x25519::{Identity, Recipient},
+};
+use data_encoding::BASE64_NOPAD;
+use serde_json::{Map, Value as Json, json};
+
+use super::error::JournalError;
+use crate::value::{MASK, Secret, Value};
+
+/// Marks an encrypted value in stored JSON. A map key of the user's that begins with `$` is
+/// stored with one more.
+const MARK: &str = "$secret";
+
+/// Encrypts the secrets of values on their way to the journal, and back.
+pub(super) struct Seal {
+    path: PathBuf,
+    identity: Mutex<Option<Identity>>,
+}
+
+impl Seal {
+    pub fn new(state: &Path) -> Self {
+        Self {
+            path: state.join("identity.txt"),
+            identity: Mutex::new(None),
+        }
+    }
+
+    /// Turns a value into what may stand in the journal. Makes the identity if there is none.
+    pub fn close(&self, value: Value) -> Result<Json, JournalError> {
+        Ok(match value {
+            Value::Secret(secret) => {
+                let sealed = age::encrypt(&self.recipient()?, secret.reveal().as_bytes())
+                    .map_err(|e| JournalError::Identity(e.to_string()))?;
+                json!({ MARK: BASE64_NOPAD.encode(&sealed) })
+            }
+            Value::List(items) => Json::Array(
+                items
+                    .into_iter()
+                    .map(|item| self.close(item))
+                    .collect::<Result<_, _>>()?,
+            ),
+            Value::Map(map) => Json::Object(
+                map.into_iter()
+                    .map(|(key, item)| {
+                        let key = if key.starts_with('$') {
+                            format!("${key}")
+                        } else {
+                            key
+                        };
+                        Ok((key, self.close(item)?))
+                    })
+                    .collect::<Result<Map<_, _>, JournalError>>()?,
+            ),
+            other => other.to_json(),
+        })
+    }
+
+    /// Reads a stored value. Without the identity a secret becomes the text of its mask, which
+    /// is enough to show a run, not to resume it.
+    pub fn open(&self, json: Json) -> Result<Value, JournalError> {
+        Ok(match json {
+            Json::Array(items) => Value::List(
+                items
+                    .into_iter()
+                    .map(|item| self.open(item))
+                    .collect::<Result<_, _>>()?,
+            ),
+            Json::Object(map) => match map.get(MARK) {
+                Some(Json::String(sealed)) if map.len() == 1 => self.open_secret(sealed)?,
+                _ => Value::Map(
+                    map.into_iter()
+                        .map(|(key, item)| {
+                            let key = key.strip_prefix('$').map(Into::into).unwrap_or(key);
+                            Ok((key, self.open(item)?))
+                        })
+                        .collect::<Result<_, JournalError>>()?,
+                ),
+            },
+            other => Value::from_json(other),
+        })
+    }
+
+    fn open_secret(&self, sealed: &str) -> Result<Value, JournalError> {
+        let Some(identity) = self.existing()? else {
+            return Ok(MASK.into());
+        };
+        let damaged = || JournalError::Identity("it does not open a secret of this run".into());
+        let sealed = BASE64_NOPAD
+            .decode(sealed.as_bytes())
+            .map_err(|_| damaged())?;
+        let text = age::decrypt(&identity, &sealed).map_err(|_| damaged())?;
+        String::from_utf8(text)
+            .map(|text| Value::Secret(Secret::new(text)))
+            .map_err(|_| damaged())
+    }
+
+    fn recipient(&self) -> Result<Recipient, JournalError> {
+        match self.existing()? {
+            Some(identity) => Ok(identity.to_public()),
+            None => self.create(),
+        }
+    }
+
+    /// Reads the identity once. `None` if there is none.
+    fn existing(&self) -> Result<Option<Identity>, JournalError> {
+        let mut cached = self.identity.lock().unwrap_or_else(PoisonError::into_inner);
+        if cached.is_none() {
+            let text = match fs::read_to_string(&self.path) {
+                Ok(text) => text,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(e) => return Err(JournalError::Identity(e.to_string())),
+            };
+            let line = text
+                .lines()
+                .find(|line| line.starts_with("AGE-SECRET-KEY-"));
+            let parsed = line.and_then(|line| line.trim().parse().ok());
+            let identity: Identity = parsed.ok_or_else(|| {
+                JournalError::Identity("identity.txt holds no age identity".into())
+            })?;
+            *cached = Some(identity);
+        }
+        Ok(cached.clone())
+    }
+
+    /// Makes the identity, whole or not at all: two processes may try at once, and the first wins.
+    fn create(&self) -> Result<Recipient, JournalError> {
+        let failed = |source| JournalError::Folder {
+            path: self.path.clone(),
+            source,
+        };
+        let identity = Identity::generate();
+        let text = format!(
+            "# The secrets in the journal beside this file are encrypted to this identity (age).\n\
+             # public key: {}\n{}\n",
+            identity.to_public(),
+            identity.to_string().expose_secret()
+        );
+        let temporary = self
+            .path
+            .with_extension(format!("txt.{}", std::process::id()));
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&temporary)
+            .map_err(failed)?;
+        file.write_all(text.as_bytes())
+            .and_then(|()| file.sync_all())
+            .map_err(failed)?;
+        let linked = fs::hard_link(&temporary, &self.path);
+        fs::remove_file(&temporary).map_err(failed)?;
+        match linked {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(failed(e)),
+            _ => {}
+        }
+        let identity = self.existing()?;
+        identity
+            .map(|identity| identity.to_public())
+            .ok_or_else(|| JournalError::Identity("identity.txt vanished".into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn secrets_come_back_and_are_not_in_the_text() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let seal = Seal::new(folder.path());
+        let value = Value::map([
+            ("key", Value::Secret(Secret::new("hunter2"))),
+            ("$secret", "no secret".into()),
+        ]);
+        let stored = seal.close(value.clone()).expect("sealed");
+        assert!(!stored.to_string().contains("hunter2"));
+        assert_eq!(
+            Seal::new(folder.path()).open(stored.clone()).ok(),
+            Some(value)
+        );
+        let mode = fs::metadata(folder.path().join("identity.txt"))
+            .expect("there")
+            .permissions();
+        assert_eq!(mode.mode() & 0o777, 0o600);
+        let elsewhere = tempfile::tempdir().expect("a temporary folder");
+        let read = Seal::new(elsewhere.path())
+            .open(stored)
+            .expect("readable without the identity");
+        assert_eq!(read.field("key"), Some(&MASK.into()));
+    }
+}

@@ -1,0 +1,8 @@
+use super::{OutputFolder, PcaClient};
+
+/// What a run may touch: one client for each side of the world.
+#[derive(Clone, Debug)]
+pub struct Clients {
+    pub pca: PcaClient,
+    pub files: OutputFolder,
+}

@@ -1,0 +1,191 @@
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Component, Path, PathBuf},
+};
+
+use crate::value::{Digest, Failure, FailureClass};
+
+/// The folder that a run writes to (`--out`), and nowhere else.
+#[derive(Clone, Debug)]
+pub struct OutputFolder {
+    root: PathBuf,
+}
+
+/// What was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    pub path: PathBuf,
+    pub bytes: usize,
+    pub sha256: Digest,
+}
+
+/// Files that scripts read are held in memory and go through the journal.
+const MAX_READ_BYTES: u64 = 1 << 20;
+
+impl OutputFolder {
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Writes a whole file, or leaves what was there: the content goes to a temporary file beside
+    /// it, is synced, and takes the name at once.
+    ///
+    /// `mode` is the Unix permission bits, in force from the first byte on.
+    ///
+    /// # Errors
+    /// A name that leaves the folder, or whatever the file system says.
+    pub fn write(&self, name: &str, content: &[u8], mode: u32) -> Result<Written, Failure> {
+        let operation = format!("write {name}");
+        let path = self.resolve(name, &operation)?;
+        write_whole(&path, content, mode).map_err(|e| io_failure(&operation, &path, &e))?;
+        Ok(Written {
+            bytes: content.len(),
+            sha256: Digest::of_content(content),
+            path,
+        })
+    }
+
+    /// Reads a file of the folder as text, 1 MiB at most.
+    ///
+    /// # Errors
+    /// A name that leaves the folder, a file that is not there, too large or not UTF-8.
+    pub fn read(&self, name: &str) -> Result<String, Failure> {
+        let operation = format!("read {name}");
+        let path = self.resolve(name, &operation)?;
+        let mut text = String::new();
+        File::open(&path)
+            .and_then(|file| file.take(MAX_READ_BYTES + 1).read_to_string(&mut text))
+            .map_err(|e| io_failure(&operation, &path, &e))?;
+        if text.len() as u64 > MAX_READ_BYTES {
+            let message = format!("{} is larger than 1 MiB", path.display());
+            return Err(Failure::new(
+                FailureClass::Rejected,
+                operation,
+                "TooLarge",
+                message,
+            ));
+        }
+        Ok(text)
+    }
+
+    /// Finds the file that a name means. No `..`, no absolute path, and no symbolic link on the
+    /// way that leads out of the folder.
+    fn resolve(&self, name: &str, operation: &str) -> Result<PathBuf, Failure> {
+        let refuse = |why: &str| {
+            Failure::new(FailureClass::Rejected, operation, "OutsideFolder", why)
+                .with_hint("scripts read and write below the output folder (`--out`) only")
+        };
+        let relative = Path::new(name);
+        let plain = relative
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)));
+        if name.is_empty() || !plain {
+            return Err(refuse(
+                "the name must be a plain path below the output folder",
+            ));
+        }
+        let path = self.root.join(relative);
+        let parent = path.parent().unwrap_or(&self.root);
+        let real = |path: &Path| {
+            path.canonicalize()
+                .map_err(|e| io_failure(operation, path, &e))
+        };
+        fs::create_dir_all(&self.root).map_err(|e| io_failure(operation, &self.root, &e))?;
+        let root = real(&self.root)?;
+        let existing = parent
+            .ancestors()
+            .find(|folder| folder.exists())
+            .unwrap_or(&self.root);
+        if !real(existing)?.starts_with(&root) {
+            return Err(refuse("a link on the way leads out of the output folder"));
+        }
+        fs::create_dir_all(parent).map_err(|e| io_failure(operation, parent, &e))?;
+        if path.is_symlink() {
+            return Err(refuse("the file is a symbolic link"));
+        }
+        Ok(path)
+    }
+}
+
+fn write_whole(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    // One writer per file at a time (a step instance), so the name needs no randomness, and a
+    // crash leaves at most one such file, which the next attempt replaces.
+    let temporary = folder.join(format!(".{name}.windlass-tmp"));
+    match fs::remove_file(&temporary) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(&temporary)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    File::open(folder)?.sync_all()
+}
+
+fn io_failure(operation: &str, path: &Path, error: &io::Error) -> Failure {
+    let class = match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => FailureClass::Denied,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FailureClass::Unavailable,
+        _ => FailureClass::Rejected,
+    };
+    Failure::new(
+        class,
+        operation,
+        format!("{:?}", error.kind()),
+        format!("{}: {error}", path.display()),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_whole_and_has_its_mode() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let out = OutputFolder::new(folder.path().join("out"));
+        let written = out.write("a/b.key", b"hello", 0o600).expect("written");
+        let mode = fs::metadata(&written.path)
+            .expect("there")
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(out.read("a/b.key").as_deref(), Ok("hello"));
+    }
+
+    #[test]
+    fn no_way_out_of_the_folder() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let out = OutputFolder::new(folder.path().join("out"));
+        out.write("x", b"", 0o644).expect("written");
+        symlink(folder.path(), folder.path().join("out/link")).expect("linked");
+        symlink("/etc/hostname", folder.path().join("out/file")).expect("linked");
+        for name in [
+            "../x",
+            "/etc/x",
+            "",
+            "a/../../x",
+            "link/x",
+            "link/new/x",
+            "file",
+        ] {
+            let error = out.write(name, b"bad", 0o644).expect_err(name);
+            assert_eq!(error.code, "OutsideFolder", "{name}");
+        }
+        assert!(!folder.path().join("x").exists() && !folder.path().join("new").exists());
+    }
+}

@@ -1,0 +1,247 @@
+use aws_sdk_acmpca::{Client, error::BuildError, primitives::Blob, types::Validity as SdkValidity};
+
+use super::{
+    failure::classify,
+    request::{Issue, NewAuthority},
+};
+use crate::value::{Failure, FailureClass};
+
+/// The tag that carries an effect's key on the CA it created, so that a crash inside the call
+/// leaves a CA that can be found again.
+pub const EFFECT_TAG: &str = "windlass:effect";
+
+/// AWS Private CA, one request a call.
+#[derive(Clone, Debug)]
+pub struct PcaClient {
+    sdk: Client,
+}
+
+/// A certificate and the chain above it, PEM; the chain is the issuer's first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedCertificate {
+    pub certificate: String,
+    /// `None` for a self-signed root.
+    pub chain: Option<String>,
+}
+
+/// What `DescribeCertificateAuthority` says that scripts use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authority {
+    pub arn: String,
+    /// `CREATING`, `PENDING_CERTIFICATE`, `ACTIVE`, …
+    pub status: String,
+    /// `ROOT` or `SUBORDINATE`.
+    pub kind: String,
+    pub serial: Option<String>,
+    /// RFC 3339.
+    pub not_after: Option<String>,
+    pub failure_reason: Option<String>,
+}
+
+impl PcaClient {
+    pub(super) fn new(sdk: Client) -> Self {
+        Self { sdk }
+    }
+
+    /// Creates a CA under an idempotency token and an [`EFFECT_TAG`] of the same value. Returns
+    /// its ARN.
+    pub async fn create(&self, new: &NewAuthority, key: &str) -> Result<String, Failure> {
+        const OPERATION: &str = "CreateCertificateAuthority";
+        let mut tags = new.tags().map_err(|e| unbuildable(OPERATION, &e))?;
+        tags.extend(
+            aws_sdk_acmpca::types::Tag::builder()
+                .key(EFFECT_TAG)
+                .value(key)
+                .build(),
+        );
+        let answer = self
+            .sdk
+            .create_certificate_authority()
+            .certificate_authority_configuration(
+                new.configuration()
+                    .map_err(|e| unbuildable(OPERATION, &e))?,
+            )
+            .certificate_authority_type(new.kind())
+            .idempotency_token(key)
+            .set_tags(Some(tags))
+            .send()
+            .await
+            .map_err(|e| classify(OPERATION, e))?;
+        required(OPERATION, answer.certificate_authority_arn)
+    }
+
+    /// Finds the CA that carries this key in its [`EFFECT_TAG`], on however many pages.
+    pub async fn find_by_key(&self, key: &str) -> Result<Option<String>, Failure> {
+        let mut next = None;
+        loop {
+            let page = self
+                .sdk
+                .list_certificate_authorities()
+                .set_next_token(next)
+                .send()
+                .await
+                .map_err(|e| classify("ListCertificateAuthorities", e))?;
+            for authority in page.certificate_authorities() {
+                let deleted = authority.status().is_some_and(|s| s.as_str() == "DELETED");
+                if let Some(arn) = authority.arn().filter(|_| !deleted)
+                    && self.has_tag(arn, key).await?
+                {
+                    return Ok(Some(arn.into()));
+                }
+            }
+            match page.next_token {
+                Some(token) => next = Some(token),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    async fn has_tag(&self, arn: &str, key: &str) -> Result<bool, Failure> {
+        let answer = self
+            .sdk
+            .list_tags()
+            .certificate_authority_arn(arn)
+            .send()
+            .await
+            .map_err(|e| classify("ListTags", e))?;
+        Ok(answer
+            .tags()
+            .iter()
+            .any(|tag| tag.key() == EFFECT_TAG && tag.value() == Some(key)))
+    }
+
+    pub async fn describe(&self, arn: &str) -> Result<Authority, Failure> {
+        const OPERATION: &str = "DescribeCertificateAuthority";
+        let answer = self
+            .sdk
+            .describe_certificate_authority()
+            .certificate_authority_arn(arn)
+            .send()
+            .await
+            .map_err(|e| classify(OPERATION, e))?;
+        let found = required(OPERATION, answer.certificate_authority)?;
+        let not_after = found.not_after().and_then(|at| {
+            at.fmt(aws_sdk_acmpca::primitives::DateTimeFormat::DateTime)
+                .ok()
+        });
+        Ok(Authority {
+            arn: arn.into(),
+            status: found.status().map_or("UNKNOWN", |s| s.as_str()).into(),
+            kind: found.r#type().map_or("UNKNOWN", |t| t.as_str()).into(),
+            failure_reason: found.failure_reason().map(|r| r.as_str().into()),
+            not_after,
+            serial: found.serial,
+        })
+    }
+
+    /// Returns the CSR of a CA, PEM.
+    pub async fn csr(&self, arn: &str) -> Result<String, Failure> {
+        const OPERATION: &str = "GetCertificateAuthorityCsr";
+        let answer = self
+            .sdk
+            .get_certificate_authority_csr()
+            .certificate_authority_arn(arn)
+            .send()
+            .await
+            .map_err(|e| classify(OPERATION, e))?;
+        required(OPERATION, answer.csr)
+    }
+
+    /// Asks for a certificate; it is ready later. Returns its ARN.
+    pub async fn issue(&self, issue: &Issue, key: &str) -> Result<String, Failure> {
+        const OPERATION: &str = "IssueCertificate";
+        let validity = SdkValidity::builder()
+            .r#type(issue.validity.unit())
+            .value(issue.validity.value)
+            .build()
+            .map_err(|e| unbuildable(OPERATION, &e))?;
+        let answer = self
+            .sdk
+            .issue_certificate()
+            .certificate_authority_arn(&issue.authority)
+            .csr(Blob::new(issue.csr.as_bytes()))
+            .signing_algorithm(issue.signing_algorithm.as_str().into())
+            .set_template_arn(issue.template_arn())
+            .validity(validity)
+            .idempotency_token(key)
+            .send()
+            .await
+            .map_err(|e| classify(OPERATION, e))?;
+        required(OPERATION, answer.certificate_arn)
+    }
+
+    /// Fetches an issued certificate; [`FailureClass::Conflict`] while it is not ready.
+    pub async fn certificate(
+        &self,
+        authority: &str,
+        certificate: &str,
+    ) -> Result<SignedCertificate, Failure> {
+        const OPERATION: &str = "GetCertificate";
+        let answer = self
+            .sdk
+            .get_certificate()
+            .certificate_authority_arn(authority)
+            .certificate_arn(certificate)
+            .send()
+            .await
+            .map_err(|e| classify(OPERATION, e))?;
+        Ok(SignedCertificate {
+            certificate: required(OPERATION, answer.certificate)?,
+            chain: answer.certificate_chain,
+        })
+    }
+
+    /// Fetches the CA's own certificate.
+    pub async fn authority_certificate(&self, arn: &str) -> Result<SignedCertificate, Failure> {
+        const OPERATION: &str = "GetCertificateAuthorityCertificate";
+        let answer = self
+            .sdk
+            .get_certificate_authority_certificate()
+            .certificate_authority_arn(arn)
+            .send()
+            .await
+            .map_err(|e| classify(OPERATION, e))?;
+        Ok(SignedCertificate {
+            certificate: required(OPERATION, answer.certificate)?,
+            chain: answer.certificate_chain,
+        })
+    }
+
+    /// Gives a CA its certificate, which makes it ACTIVE.
+    pub async fn import(&self, arn: &str, signed: &SignedCertificate) -> Result<(), Failure> {
+        self.sdk
+            .import_certificate_authority_certificate()
+            .certificate_authority_arn(arn)
+            .certificate(Blob::new(signed.certificate.as_bytes()))
+            .set_certificate_chain(
+                signed
+                    .chain
+                    .as_ref()
+                    .map(|chain| Blob::new(chain.as_bytes())),
+            )
+            .send()
+            .await
+            .map_err(|e| classify("ImportCertificateAuthorityCertificate", e))?;
+        Ok(())
+    }
+}
+
+fn unbuildable(operation: &str, error: &BuildError) -> Failure {
+    Failure::new(
+        FailureClass::Rejected,
+        operation,
+        "BadRequest",
+        error.to_string(),
+    )
+}
+
+fn required<T>(operation: &str, value: Option<T>) -> Result<T, Failure> {
+    value.ok_or_else(|| {
+        Failure::new(
+            FailureClass::Unavailable,
+            operation,
+            "BadResponse",
+            "the answer lacks what was asked for",
+        )
+    })
+}

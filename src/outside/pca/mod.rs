@@ -1,0 +1,14 @@
+//! AWS Private CA, through the ordinary `aws-sdk-acmpca` client.
+//!
+//! - [`PcaTarget`] says where it is, [`PcaClient::connect`] goes there;
+//! - the calls of [`PcaClient`] are the operations a rotation needs, one request each;
+//! - `failure` classifies what AWS answers.
+
+mod client;
+mod connect;
+mod failure;
+mod request;
+
+pub use client::{Authority, PcaClient, SignedCertificate};
+pub use connect::PcaTarget;
+pub use request::{Issue, NewAuthority, Subject, Validity};

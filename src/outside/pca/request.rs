@@ -1,0 +1,173 @@
+//! What is asked of AWS Private CA, in the SDK's types only on the inside.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_acmpca::{
+    error::BuildError,
+    types::{
+        Asn1Subject, CertificateAuthorityConfiguration, CertificateAuthorityType, KeyAlgorithm,
+        SigningAlgorithm, Tag, ValidityPeriodType,
+    },
+};
+
+use crate::value::parse_duration;
+
+/// A distinguished name, by the attributes that AWS knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Subject(BTreeMap<&'static str, String>);
+
+/// Our name of an attribute, AWS's, and the short form of RFC 4514.
+const ATTRIBUTES: [(&str, &str); 14] = [
+    ("common_name", "CN"),
+    ("country", "C"),
+    ("organization", "O"),
+    ("organizational_unit", "OU"),
+    ("state", "ST"),
+    ("locality", "L"),
+    ("serial_number", "serialNumber"),
+    ("distinguished_name_qualifier", "dnQualifier"),
+    ("title", "title"),
+    ("surname", "SN"),
+    ("given_name", "GN"),
+    ("initials", "initials"),
+    ("pseudonym", "pseudonym"),
+    ("generation_qualifier", "generationQualifier"),
+];
+
+impl Subject {
+    /// Sets one attribute, by its full or short name (`common_name` or `CN`).
+    ///
+    /// # Errors
+    /// The names that exist, for an unknown one.
+    pub fn set(&mut self, attribute: &str, value: String) -> Result<(), String> {
+        let known = ATTRIBUTES
+            .iter()
+            .find(|(long, short)| *long == attribute || *short == attribute);
+        match known {
+            Some((long, _)) => {
+                self.0.insert(long, value);
+                Ok(())
+            }
+            None => {
+                let names: Vec<_> = ATTRIBUTES.iter().map(|(long, _)| *long).collect();
+                Err(format!(
+                    "a subject has no attribute `{attribute}` (one of {})",
+                    names.join(", ")
+                ))
+            }
+        }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.0.iter().map(|(name, value)| (*name, value.as_str()))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn to_sdk(&self) -> Asn1Subject {
+        let attribute = |name: &str| self.0.get(name).cloned();
+        Asn1Subject::builder()
+            .set_common_name(attribute("common_name"))
+            .set_country(attribute("country"))
+            .set_organization(attribute("organization"))
+            .set_organizational_unit(attribute("organizational_unit"))
+            .set_state(attribute("state"))
+            .set_locality(attribute("locality"))
+            .set_serial_number(attribute("serial_number"))
+            .set_distinguished_name_qualifier(attribute("distinguished_name_qualifier"))
+            .set_title(attribute("title"))
+            .set_surname(attribute("surname"))
+            .set_given_name(attribute("given_name"))
+            .set_initials(attribute("initials"))
+            .set_pseudonym(attribute("pseudonym"))
+            .set_generation_qualifier(attribute("generation_qualifier"))
+            .build()
+    }
+}
+
+/// A certificate authority to be created.
+#[derive(Clone, Debug)]
+pub struct NewAuthority {
+    /// `ROOT` or `SUBORDINATE`.
+    pub kind: String,
+    pub subject: Subject,
+    /// `RSA_2048`, `EC_prime256v1`, …
+    pub key_algorithm: String,
+    /// What the CA signs its own CSR with: `SHA256WITHRSA`, …
+    pub signing_algorithm: String,
+    pub tags: BTreeMap<String, String>,
+}
+
+impl NewAuthority {
+    pub(super) fn kind(&self) -> CertificateAuthorityType {
+        self.kind.as_str().into()
+    }
+
+    pub(super) fn configuration(&self) -> Result<CertificateAuthorityConfiguration, BuildError> {
+        CertificateAuthorityConfiguration::builder()
+            .key_algorithm(KeyAlgorithm::from(self.key_algorithm.as_str()))
+            .signing_algorithm(SigningAlgorithm::from(self.signing_algorithm.as_str()))
+            .subject(self.subject.to_sdk())
+            .build()
+    }
+
+    pub(super) fn tags(&self) -> Result<Vec<Tag>, BuildError> {
+        let tag = |(key, value): (&String, &String)| Tag::builder().key(key).value(value).build();
+        self.tags.iter().map(tag).collect()
+    }
+}
+
+/// A certificate to be issued.
+#[derive(Clone, Debug)]
+pub struct Issue {
+    pub authority: String,
+    /// PEM.
+    pub csr: String,
+    pub signing_algorithm: String,
+    /// The template's short name, `EndEntityClientAuthCertificate/V1`, or its ARN.
+    pub template: Option<String>,
+    pub validity: Validity,
+}
+
+impl Issue {
+    /// The template's ARN, in the partition of the CA.
+    pub(super) fn template_arn(&self) -> Option<String> {
+        let template = self.template.as_ref()?;
+        let partition = self.authority.split(':').nth(1).unwrap_or("aws");
+        Some(match template.starts_with("arn:") {
+            true => template.clone(),
+            false => format!("arn:{partition}:acm-pca:::template/{template}"),
+        })
+    }
+}
+
+/// How long a certificate shall live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Validity {
+    pub unit: String,
+    pub value: i64,
+}
+
+impl Validity {
+    /// Reads `365d`.
+    ///
+    /// # Errors
+    /// What is wrong, for anything but whole days.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let seconds = parse_duration(text).map_err(|e| e.to_string())?.as_secs();
+        match seconds {
+            0 => Err("a validity of no time".into()),
+            s if s.is_multiple_of(86_400) => Ok(Self {
+                unit: "DAYS".into(),
+                value: (s / 86_400) as i64,
+            }),
+            _ => Err(format!("`{text}` is not a whole number of days")),
+        }
+    }
+
+    pub(super) fn unit(&self) -> ValidityPeriodType {
+        self.unit.as_str().into()
+    }
+}

@@ -1,0 +1,98 @@
+use serde_json::{Value as Json, json};
+
+use super::style::utc_time;
+use crate::{
+    journal::{EffectOutcome, Event, Record},
+    value::Value,
+};
+
+/// One event of a journal as a line.
+pub fn event_line(record: &Record) -> String {
+    let millis = record.at.rem_euclid(1000);
+    let text = match &record.event {
+        Event::RunStarted {
+            workflow,
+            file,
+            target,
+            requester,
+            ..
+        } => {
+            format!("run started: {workflow} ({file}) on target {target}, by {requester}")
+        }
+        Event::RunResumed { requester } => format!("run resumed by {requester}"),
+        Event::RunCancelled { requester } => format!("run cancelled by {requester}"),
+        Event::RunEnded { outcome, error, .. } => match error {
+            Some(error) => format!("run {}: {error}", outcome.as_str()),
+            None => format!("run {}", outcome.as_str()),
+        },
+        Event::StepStarted {
+            step,
+            items: Some(items),
+            ..
+        } => {
+            format!("{step} started: {} items", items.len())
+        }
+        Event::StepStarted {
+            step, attempt: 1, ..
+        } => format!("{step} started"),
+        Event::StepStarted { step, attempt, .. } => format!("{step} started, attempt {attempt}"),
+        Event::StepSucceeded { step, .. } => format!("{step} succeeded"),
+        Event::StepFailed {
+            step,
+            error,
+            retry_at: None,
+        } => format!("{step} failed: {error}"),
+        Event::StepFailed {
+            step,
+            error,
+            retry_at: Some(at),
+        } => {
+            format!("{step} failed, again at {}: {error}", utc_time(*at))
+        }
+        Event::StepSkipped { step, reason } => format!("{step} skipped: {reason}"),
+        Event::StepInterrupted { step } => format!("{step} stopped"),
+        Event::StepReset { step } => format!("{step} starts over"),
+        Event::EffectIntended {
+            step,
+            position,
+            call,
+        } => {
+            format!("{step} #{} {} …", position.0, call.function)
+        }
+        Event::EffectEnded {
+            step,
+            position,
+            call,
+            outcome,
+        } => {
+            let function = call
+                .as_ref()
+                .map_or(String::new(), |call| format!(" {}", call.function));
+            let result = match outcome {
+                EffectOutcome::Done(value) => brief(value),
+                EffectOutcome::Failed(failure) => format!("failed: {failure}"),
+            };
+            format!("{step} #{}{function} → {result}", position.0)
+        }
+        Event::Logged { step, message, .. } => format!("{step}: {message}"),
+    };
+    format!("{}.{millis:03}  {text}", utc_time(record.at))
+}
+
+/// One event as JSON, with secrets masked.
+pub fn event_json(record: &Record) -> Json {
+    let event = serde_json::to_value(&record.event).unwrap_or_default();
+    json!({ "seq": record.seq, "at": record.at, "digest": record.digest, "event": event })
+}
+
+fn brief(value: &Value) -> String {
+    const MOST: usize = 100;
+    let text = match value {
+        Value::Null => return "done".into(),
+        other => other.to_text().replace('\n', " "),
+    };
+    match text.char_indices().nth(MOST) {
+        Some((cut, _)) => format!("{}…", &text[..cut]),
+        None => text,
+    }
+}

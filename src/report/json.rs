@@ -1,0 +1,71 @@
+use serde_json::{Value as Json, json};
+
+use super::certificates::certificates;
+use crate::{
+    journal::{RunId, RunRow, State, Status},
+    value::Value,
+};
+
+/// A run as `show --json` and `run --json` print it. Times are milliseconds since 1970; secrets
+/// are masked.
+pub fn run_json(id: &RunId, state: &State) -> Json {
+    let run = state.run.as_ref();
+    let steps: Vec<Json> = state
+        .steps
+        .iter()
+        .map(|(step, instance)| {
+            json!({
+                "step": step,
+                "status": instance.status.as_str(),
+                "attempt": instance.attempt,
+                "started_at": instance.started_at,
+                "ended_at": instance.ended_at,
+                "retry_at": match instance.status { Status::Retrying { at } => Some(at), _ => None },
+                "outputs": instance.outputs,
+                "error": instance.error,
+                "skip_reason": instance.skip_reason,
+                "effects": instance.effects.len(),
+            })
+        })
+        .collect();
+    let certificates: Vec<Json> = certificates(state)
+        .into_iter()
+        .map(|c| {
+            json!({
+                "subject": c.subject, "issuer": c.issuer, "serial": c.serial,
+                "not_after": c.not_after, "file": c.file, "step": c.step,
+            })
+        })
+        .collect();
+    json!({
+        "run": id,
+        "workflow": run.map(|run| &run.workflow),
+        "file": run.map(|run| &run.file),
+        "target": run.map(|run| &run.target),
+        "status": state.outcome.map_or("unfinished", |outcome| outcome.as_str()),
+        "started_at": run.map(|run| run.started_at),
+        "ended_at": state.ended_at,
+        "params": run.map(|run| &run.params),
+        "outputs": match &state.outputs { Value::Null => json!({}), outputs => outputs.to_json() },
+        "error": state.error,
+        "steps": steps,
+        "certificates": certificates,
+    })
+}
+
+/// The list of `runs --json`.
+pub fn runs_json(runs: &[RunRow]) -> Json {
+    runs.iter()
+        .map(|run| {
+            json!({
+                "run": run.id,
+                "workflow": run.workflow,
+                "file": run.file,
+                "target": run.target,
+                "status": run.status(),
+                "started_at": run.started_at,
+                "ended_at": run.ended_at,
+            })
+        })
+        .collect()
+}

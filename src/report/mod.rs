@@ -1,0 +1,22 @@
+//! State → people and machines: progress, the summary, tables, JSON, graphs.
+
+mod certificates;
+mod event;
+mod graph;
+mod json;
+mod problem;
+mod progress;
+mod style;
+mod summary;
+mod table;
+mod tally;
+
+pub use certificates::{WrittenCertificate, certificates};
+pub use event::{event_json, event_line};
+pub use graph::{GraphFormat, draw};
+pub use json::{run_json, runs_json};
+pub use problem::{render, render_error};
+pub use progress::{Bars, Lines};
+pub use style::{describe_status, utc_time};
+pub use summary::{headline, steps_table, summary};
+pub use table::Table;

@@ -1,0 +1,202 @@
+use std::{
+    collections::HashMap,
+    io::Write,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use console::style;
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::{style::describe_status, tally::tally};
+use crate::{
+    compile::Workflow,
+    execute::Observer,
+    journal::{Event, InstanceId, State, Status},
+    value::format_duration,
+};
+
+/// Running lines at once; a screen has about 24.
+const MOST_LINES: usize = 12;
+/// How often spinners turn.
+const TICK: Duration = Duration::from_millis(120);
+
+/// Progress on a terminal: a line for each running step with what it is doing, and a bar over
+/// all of them.
+pub struct Bars {
+    workflow: Arc<Workflow>,
+    bars: MultiProgress,
+    total: ProgressBar,
+    running: Mutex<HashMap<InstanceId, ProgressBar>>,
+}
+
+impl Bars {
+    pub fn new(workflow: Arc<Workflow>) -> Self {
+        let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+        let total = bars.add(ProgressBar::new(0));
+        let template = "{bar:30.green/dim} {pos}/{len} steps  {elapsed}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            total.set_style(style.progress_chars("━╸─"));
+        }
+        Self {
+            workflow,
+            bars,
+            total,
+            running: Mutex::default(),
+        }
+    }
+
+    fn begin(&self, step: &InstanceId) {
+        let mut running = self.running();
+        if running.len() >= MOST_LINES || running.contains_key(step) {
+            return;
+        }
+        let line = self
+            .bars
+            .insert_before(&self.total, ProgressBar::new_spinner());
+        if let Ok(style) = ProgressStyle::with_template("{spinner:.cyan} {prefix} {msg:.dim}") {
+            line.set_style(style);
+        }
+        line.set_prefix(step.to_string());
+        line.enable_steady_tick(TICK);
+        running.insert(step.clone(), line);
+    }
+
+    fn end(&self, step: &InstanceId) {
+        if let Some(line) = self.running().remove(step) {
+            line.finish_and_clear();
+        }
+    }
+
+    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<InstanceId, ProgressBar>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Observer for Bars {
+    fn happened(&self, events: &[Event], state: &State) {
+        for event in events {
+            match event {
+                Event::StepStarted {
+                    step,
+                    items: None,
+                    is_scope: false,
+                    ..
+                } => self.begin(step),
+                Event::RunEnded { .. } => {
+                    for (_, line) in self.running().drain() {
+                        line.finish_and_clear();
+                    }
+                    self.total.finish_and_clear();
+                }
+                event => {
+                    if let Some(step) = ended(event) {
+                        self.end(step);
+                    }
+                    if let Some(line) = line_of(event, state).filter(|line| line.is_trouble) {
+                        // The terminal is a person's: what went well is in the summary.
+                        let _ = self.bars.println(line.text);
+                    }
+                }
+            }
+        }
+        let (done, all) = tally(&self.workflow, state);
+        self.total.set_length(all);
+        self.total.set_position(done);
+    }
+
+    fn doing(&self, step: &InstanceId, what: &str) {
+        if let Some(line) = self.running().get(step) {
+            line.set_message(what.to_owned());
+        }
+    }
+
+    fn said(&self, step: &InstanceId, message: &str) {
+        let _ = self
+            .bars
+            .println(format!("  {} {message}", style(format!("{step}:")).dim()));
+    }
+}
+
+/// Progress where there is no terminal: a line for each step that ends.
+pub struct Lines;
+
+impl Observer for Lines {
+    fn happened(&self, events: &[Event], state: &State) {
+        let text: String = events
+            .iter()
+            .filter_map(|event| line_of(event, state))
+            .map(|line| line.text + "\n")
+            .collect();
+        print(&text);
+    }
+
+    fn doing(&self, _: &InstanceId, _: &str) {}
+
+    fn said(&self, step: &InstanceId, message: &str) {
+        print(&format!("  {step}: {message}\n"));
+    }
+}
+
+/// A closed stderr is no reason to stop a rotation.
+fn print(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+fn ended(event: &Event) -> Option<&InstanceId> {
+    match event {
+        Event::StepSucceeded { step, .. }
+        | Event::StepFailed { step, .. }
+        | Event::StepInterrupted { step } => Some(step),
+        _ => None,
+    }
+}
+
+struct Line {
+    text: String,
+    is_trouble: bool,
+}
+
+fn line_of(event: &Event, state: &State) -> Option<Line> {
+    let line = |status: Status, step: &InstanceId, text: String, is_trouble| {
+        let text = format!("{} {step} {text}", describe_status(status))
+            .trim_end()
+            .to_owned();
+        Some(Line { text, is_trouble })
+    };
+    match event {
+        Event::StepSucceeded { step, .. } => {
+            let instance = state.instance(step)?;
+            let took = instance.ended_at? - instance.started_at?;
+            let took = format_duration(Duration::from_millis(took.max(0) as u64));
+            line(
+                Status::Succeeded,
+                step,
+                style(took).dim().to_string(),
+                false,
+            )
+        }
+        Event::StepSkipped { step, reason } => {
+            line(Status::Skipped, step, format!("skipped: {reason}"), false)
+        }
+        Event::StepFailed {
+            step,
+            error,
+            retry_at: Some(at),
+        } => {
+            let pause = at - state.instance(step)?.ended_at?;
+            let pause = format_duration(Duration::from_millis(pause.max(0) as u64));
+            let text = format!("failed, again in {pause}: {error}");
+            line(Status::Retrying { at: *at }, step, text, true)
+        }
+        Event::StepFailed { step, error, .. } => {
+            line(Status::Failed, step, format!("failed: {error}"), true)
+        }
+        Event::StepInterrupted { step } => line(Status::Pending, step, "stopped".into(), false),
+        Event::RunCancelled { .. } => Some(Line {
+            text: "cancelling…".into(),
+            is_trouble: true,
+        }),
+        _ => None,
+    }
+}

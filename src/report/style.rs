@@ -1,0 +1,25 @@
+use console::{StyledObject, style};
+use time::{OffsetDateTime, macros::format_description};
+
+use crate::journal::Status;
+
+/// A status as a person reads it at a glance.
+pub fn describe_status(status: Status) -> StyledObject<&'static str> {
+    match status {
+        Status::Succeeded => style("✓").green(),
+        Status::Failed => style("✗").red(),
+        Status::Skipped => style("-").dim(),
+        Status::Running => style("▸").cyan(),
+        Status::Retrying { .. } => style("↻").yellow(),
+        Status::Pending => style("·").dim(),
+    }
+}
+
+/// A moment for people, in UTC: `2026-11-23 22:34:01`.
+pub fn utc_time(milliseconds: i64) -> String {
+    let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(milliseconds) * 1_000_000)
+        .ok()
+        .and_then(|at| at.format(&format).ok())
+        .unwrap_or_default()
+}

@@ -1,0 +1,231 @@
+//! Finds calls to functions that don't exist, before a script runs.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
+
+use rhai::{AST, ASTNode, Engine, Expr, FnCallExpr, Position, Stmt};
+
+use super::{
+    engine,
+    fault::{Fault, token_at},
+};
+
+/// The functions that an engine knows: namespace (empty for the global one) → name → arities.
+type Catalogue = BTreeMap<String, BTreeMap<String, BTreeSet<usize>>>;
+
+static STEPS: LazyLock<Catalogue> = LazyLock::new(|| catalogue(engine::steps()));
+static EXPRESSIONS: LazyLock<Catalogue> = LazyLock::new(|| catalogue(engine::expressions()));
+
+/// Rhai resolves these itself.
+const KEYWORDS: [&str; 10] = [
+    "call",
+    "curry",
+    "Fn",
+    "is_def_var",
+    "is_def_fn",
+    "is_shared",
+    "print",
+    "debug",
+    "type_of",
+    "throw",
+];
+
+/// What else a script may call: functions of its own and of what it imports.
+#[derive(Default)]
+pub(super) struct Own {
+    /// Namespace (empty for the script's own) → name → arities.
+    pub functions: Catalogue,
+}
+
+impl Own {
+    pub fn add(&mut self, namespace: &str, ast: &AST) {
+        let functions = self.functions.entry(namespace.into()).or_default();
+        for function in ast.iter_functions() {
+            functions
+                .entry(function.name.into())
+                .or_default()
+                .insert(function.params.len());
+        }
+    }
+}
+
+/// One call, as written: `pca::describe(arn)` or `list.len()`.
+pub(super) struct FoundCall {
+    pub namespace: String,
+    pub name: String,
+    arguments: usize,
+    is_method: bool,
+    position: Position,
+}
+
+/// Lists every call in a script, its functions' bodies included.
+pub(super) fn list(ast: &AST) -> Vec<FoundCall> {
+    let mut calls = Vec::new();
+    ast.walk(&mut |path: &[ASTNode]| {
+        match path.last() {
+            Some(ASTNode::Expr(Expr::FnCall(call, position)))
+            | Some(ASTNode::Stmt(Stmt::FnCall(call, position))) => {
+                push(&mut calls, call, false, *position);
+            }
+            Some(ASTNode::Expr(Expr::MethodCall(call, position))) => {
+                push(&mut calls, call, true, *position);
+            }
+            _ => {}
+        }
+        true
+    });
+    calls
+}
+
+fn push(calls: &mut Vec<FoundCall>, call: &FnCallExpr, is_method: bool, position: Position) {
+    if call.op_token.is_none() {
+        calls.push(FoundCall {
+            namespace: call
+                .namespace
+                .path
+                .iter()
+                .map(|part| part.name.as_str())
+                .collect::<Vec<_>>()
+                .join("::"),
+            name: call.name.to_string(),
+            arguments: call.args.len(),
+            is_method,
+            position,
+        });
+    }
+}
+
+/// Checks the calls of a step script.
+pub(super) fn check_script(ast: &AST, text: &str, own: &Own) -> Vec<Fault> {
+    check(&STEPS, ast, text, own)
+}
+
+/// Checks the calls of an expression, which has no host modules.
+pub(super) fn check_expression(ast: &AST, text: &str) -> Vec<Fault> {
+    let mut own = Own::default();
+    own.add("", ast);
+    let mut faults = check(&EXPRESSIONS, ast, text, &own);
+    for fault in &mut faults {
+        if fault.code == "unknown-module" {
+            fault.help = Some("expressions are pure: host modules are for step scripts".into());
+        }
+    }
+    faults
+}
+
+fn check(known: &Catalogue, ast: &AST, text: &str, own: &Own) -> Vec<Fault> {
+    list(ast)
+        .iter()
+        .filter_map(|call| check_call(known, own, text, call))
+        .collect()
+}
+
+fn check_call(known: &Catalogue, own: &Own, text: &str, call: &FoundCall) -> Option<Fault> {
+    let FoundCall {
+        namespace, name, ..
+    } = call;
+    let span = token_at(text, call.position);
+    if namespace.is_empty() && (KEYWORDS.contains(&name.as_str()) || name.starts_with("anon$")) {
+        return None;
+    }
+    let full = if namespace.is_empty() {
+        name.clone()
+    } else {
+        format!("{namespace}::{name}")
+    };
+    let (native, scripted) = (known.get(namespace), own.functions.get(namespace));
+    if native.is_none() && scripted.is_none() {
+        let modules = known
+            .keys()
+            .chain(own.functions.keys())
+            .filter(|name| !name.is_empty());
+        return Some(with_suggestion(
+            Fault::new(
+                "unknown-module",
+                span,
+                format!("there is no module `{namespace}`"),
+            ),
+            namespace,
+            modules,
+        ));
+    }
+    let native = native.and_then(|functions| functions.get(name));
+    let scripted = scripted.and_then(|functions| functions.get(name));
+    if native.is_none() && scripted.is_none() {
+        let names = [known, &own.functions]
+            .into_iter()
+            .filter_map(|catalogue| catalogue.get(namespace))
+            .flat_map(|functions| functions.keys());
+        return Some(with_suggestion(
+            Fault::new(
+                "unknown-function",
+                span,
+                format!("there is no function `{full}`"),
+            ),
+            name,
+            names.filter(|name| name.starts_with(char::is_alphabetic)),
+        ));
+    }
+    let with_this = call.arguments + usize::from(call.is_method);
+    let fits = native.is_some_and(|arities| arities.contains(&with_this))
+        || scripted.is_some_and(|arities| arities.contains(&call.arguments));
+    if fits {
+        return None;
+    }
+    let arities: BTreeSet<_> = native.into_iter().chain(scripted).flatten().collect();
+    let arities: Vec<_> = arities.iter().map(ToString::to_string).collect();
+    Some(Fault::new(
+        "wrong-arguments",
+        span,
+        format!(
+            "`{full}` takes {} arguments, not {with_this}",
+            arities.join(" or ")
+        ),
+    ))
+}
+
+fn with_suggestion<'a>(
+    fault: Fault,
+    wrong: &str,
+    candidates: impl Iterator<Item = &'a String>,
+) -> Fault {
+    match closest(wrong, candidates.map(String::as_str)) {
+        Some(name) => fault.help(format!("did you mean `{name}`?")),
+        None => fault,
+    }
+}
+
+/// Finds the name that was probably meant, if one is near.
+pub fn closest<'a>(wrong: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .map(|name| (strsim::damerau_levenshtein(wrong, name), name))
+        .filter(|(distance, name)| *distance <= 1 + name.len().min(wrong.len()) / 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+fn catalogue(engine: &Engine) -> Catalogue {
+    let mut catalogue = Catalogue::new();
+    let functions = engine.collect_fn_metadata(
+        None,
+        |info| {
+            Some((
+                info.namespace.to_string(),
+                info.metadata.name.to_string(),
+                info.metadata.num_params,
+            ))
+        },
+        true,
+    );
+    for (namespace, name, arity) in functions {
+        catalogue
+            .entry(namespace)
+            .or_default()
+            .entry(name)
+            .or_default()
+            .insert(arity);
+    }
+    catalogue
+}

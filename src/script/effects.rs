@@ -1,0 +1,146 @@
+use std::{fmt, pin::Pin, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::value::{Failure, Value};
+
+/// Says what to do with an effect whose process died inside the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    /// Changes nothing outside: do it again. Its intent is not even written.
+    Read,
+    /// The far side knows the effect's key, or the same call twice leaves the same thing: do it
+    /// again with the same key.
+    Keyed,
+    /// The key is on the thing itself: look for it first.
+    Found,
+    /// Nobody can tell: stop and ask.
+    Unsure,
+}
+
+/// Names one effect of one run for ever: 32 hex digits, made from run, step instance and position.
+///
+/// AWS takes idempotency tokens of 36 characters at most.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EffectKey(String);
+
+impl EffectKey {
+    pub fn new(hex: String) -> Self {
+        Self(hex)
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for EffectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+type Doing<T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send>>;
+
+/// Does the outside call. Called at most once for each [`Call`].
+pub type Act = Box<dyn FnOnce(EffectKey) -> Doing<Value> + Send>;
+
+/// Looks whether the call was done before, under this key.
+pub type Look = Box<dyn FnOnce(EffectKey) -> Doing<Option<Value>> + Send>;
+
+/// One call from a script to the outside world, not made yet.
+pub struct Call {
+    /// As the script names it: `pca::issue_certificate`.
+    pub function: &'static str,
+    /// What it is called with. Secrets are masked where this is recorded.
+    pub arguments: Value,
+    pub class: Class,
+    pub act: Act,
+    /// Present for [`Class::Found`].
+    pub look: Option<Look>,
+}
+
+impl Call {
+    pub fn new<F>(
+        function: &'static str,
+        class: Class,
+        arguments: Value,
+        act: impl FnOnce(EffectKey) -> F + Send + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<Value, Failure>> + Send + 'static,
+    {
+        Self {
+            function,
+            arguments,
+            class,
+            act: Box::new(|key| Box::pin(act(key))),
+            look: None,
+        }
+    }
+
+    /// Makes the call [`Class::Found`]: `look` is asked first when the call is in doubt.
+    pub fn or_find<F>(mut self, look: impl FnOnce(EffectKey) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = Result<Option<Value>, Failure>> + Send + 'static,
+    {
+        self.class = Class::Found;
+        self.look = Some(Box::new(|key| Box::pin(look(key))));
+        self
+    }
+}
+
+/// How loud a script's own message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    Info,
+    Warn,
+}
+
+/// The gate between a script and the world.
+///
+/// Guarantees of an implementation: once [`Effects::perform`] has returned `Ok` or
+/// [`Interruption::Failed`], the same call at the same place of a later attempt returns the same
+/// without touching the world, also after a crash. A call that has side effects outside is
+/// durably announced before it is made. Calls of one step attempt are made one after another.
+pub trait Effects: Send + Sync {
+    fn perform(&self, call: Call) -> Result<Value, Interruption>;
+
+    /// Waits at least this long from the moment it was first asked, across restarts.
+    fn sleep(&self, duration: Duration) -> Result<(), Interruption>;
+
+    /// Records a message of the script for people. Lost at most when the process dies.
+    fn note(&self, level: Level, message: String);
+}
+
+/// Why [`Effects::perform`] gave no value.
+#[derive(Debug)]
+pub enum Interruption {
+    /// The call was made and failed; a script may catch this.
+    Failed(Failure),
+    /// The script must end here; no script can catch this.
+    Stopped(Stop),
+}
+
+/// Why a script was made to end.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stop {
+    /// Somebody cancelled the run.
+    Cancelled,
+    /// The step's `timeout` passed.
+    TimedOut(Duration),
+    /// The script no longer makes the calls that the journal holds.
+    Diverged {
+        position: u32,
+        recorded: String,
+        made: String,
+    },
+    /// The process died inside this call before, and nobody can tell whether it was done.
+    InDoubt { position: u32, call: String },
+    /// An effect's result is too large to be recorded.
+    TooLarge { call: String, bytes: usize },
+    /// The journal could not be written; nothing may happen that it does not know.
+    Journal(String),
+}

@@ -1,0 +1,108 @@
+//! What Rhai says went wrong, in the words of this house.
+
+use rhai::{Dynamic, EvalAltResult, Position};
+
+use super::{
+    effects::Stop,
+    host::failure_of,
+    script::{Script, lowercase_first},
+};
+use crate::value::{Place, StepError};
+
+/// Turns an evaluation error into what is journaled and shown; a [`Stop`] comes out as itself.
+pub(super) fn explain(script: &Script, error: EvalAltResult) -> Result<StepError, Stop> {
+    let mut chain = Vec::new();
+    let mut error = error;
+    let mut source = script.path.to_string();
+    loop {
+        match error {
+            EvalAltResult::ErrorInFunctionCall(name, from, inner, position) => {
+                if !name.starts_with("anon$") {
+                    chain.push(at(&source, &format!("in `{name}`, called"), position));
+                }
+                if !from.is_empty() {
+                    source = from;
+                }
+                error = *inner;
+            }
+            EvalAltResult::ErrorInModule(path, inner, position) => {
+                chain.push(at(
+                    &source,
+                    &format!("in module `{path}`, imported"),
+                    position,
+                ));
+                error = *inner;
+            }
+            inner => {
+                error = inner;
+                break;
+            }
+        }
+    }
+    // The outermost entry is our own call of `run`, which has no position.
+    chain.retain(|entry| !entry.is_empty());
+    chain.reverse();
+    let position = error.position();
+    let place = position.line().map(|line| Place {
+        file: source,
+        line,
+        column: position.position().unwrap_or(1),
+    });
+    let mut explained = describe(error)?;
+    explained.place = place;
+    explained.chain = chain;
+    Ok(explained)
+}
+
+fn at(source: &str, what: &str, position: Position) -> String {
+    match position.line() {
+        Some(line) => format!(
+            "{what} at {source}:{line}:{}",
+            position.position().unwrap_or(1)
+        ),
+        None => String::new(),
+    }
+}
+
+fn describe(mut error: EvalAltResult) -> Result<StepError, Stop> {
+    Ok(match &error {
+        EvalAltResult::ErrorTerminated(token, _) => {
+            return Err(token.clone().try_cast::<Stop>().unwrap_or(Stop::Cancelled));
+        }
+        EvalAltResult::ErrorRuntime(thrown, _) => describe_thrown(thrown),
+        EvalAltResult::ErrorTooManyOperations(_) => {
+            StepError::new("script-limit", "the script made too many operations").with_hint(
+                "a step script waits and calls; it does not compute: is there an endless loop?",
+            )
+        }
+        EvalAltResult::ErrorStackOverflow(_) => {
+            StepError::new("script-limit", "the script's calls are nested too deeply")
+                .with_hint("is there a function that calls itself without an end?")
+        }
+        EvalAltResult::ErrorDataTooLarge(..) => {
+            let _ = error.take_position();
+            StepError::new("script-limit", lowercase_first(&error.to_string()))
+                .with_hint("large things go to files")
+        }
+        _ => {
+            let _ = error.take_position();
+            StepError::new("script-error", lowercase_first(&error.to_string()))
+        }
+    })
+}
+
+fn describe_thrown(thrown: &Dynamic) -> StepError {
+    match failure_of(thrown) {
+        Some(failure) => {
+            let mut error = StepError::new("outside-failure", failure.to_string());
+            error.hint = failure.hint.clone();
+            error.failure = Some(failure);
+            error
+        }
+        None => {
+            let text = super::dynamic::from_dynamic(thrown)
+                .map_or_else(|_| thrown.to_string(), |value| value.to_text());
+            StepError::new("script-threw", text)
+        }
+    }
+}

@@ -1,0 +1,221 @@
+use std::{collections::BTreeSet, ops::Range};
+
+use rhai::{AST, ASTNode, Expr, Scope};
+
+use super::{
+    calls,
+    dynamic::{from_dynamic, to_dynamic},
+    engine,
+    fault::{Fault, token_at},
+    script::lowercase_first,
+};
+use crate::value::Value;
+
+/// The names that an expression may read, always in this order in its scope.
+const ROOTS: [&str; 5] = ["params", "steps", "item", "run", "target"];
+
+/// What stands between `${{` and `}}`: pure, parsed once, evaluated with [`Names`].
+#[derive(Clone)]
+pub struct Expression {
+    text: String,
+    ast: AST,
+    reads: Vec<Read>,
+    roots: BTreeSet<&'static str>,
+}
+
+/// One thing that an expression reads: `steps.root_ca.arn` is root `steps`, path `[root_ca, arn]`.
+///
+/// The path goes as far as it is written literally; `steps.relay[item].arn` is `[relay]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Read {
+    pub root: &'static str,
+    pub path: Vec<String>,
+    /// Whether the whole of the path is known, or an index or a method goes on from there.
+    pub is_whole: bool,
+    /// Bytes of the expression's text.
+    pub span: Range<usize>,
+}
+
+/// The values behind the names of an expression.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    pub params: Value,
+    pub steps: Value,
+    pub item: Value,
+    pub run: Value,
+    pub target: Value,
+}
+
+/// An expression that could not be evaluated.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("`${{{{ {text} }}}}` could not be evaluated: {message}")]
+pub struct ExpressionError {
+    pub text: String,
+    pub message: String,
+}
+
+impl Expression {
+    /// Parses and checks an expression.
+    ///
+    /// # Errors
+    /// Every mistake in it, with spans of `text`: syntax, unknown names and functions, a bare
+    /// `steps` (which would hide what is read).
+    pub fn parse(text: &str) -> Result<Self, Vec<Fault>> {
+        let mut scope = Scope::new();
+        for root in ROOTS {
+            scope.push(root, ());
+        }
+        let ast = engine::expressions()
+            .compile_with_scope(&scope, text)
+            .map_err(|e| {
+                let span = match e.position().is_none() {
+                    true => 0..text.len(),
+                    false => token_at(text, e.position()),
+                };
+                let fault = Fault::new("syntax", span, lowercase_first(&e.err_type().to_string()));
+                vec![match e.err_type() {
+                    rhai::ParseErrorType::VariableUndefined(_) => fault
+                        .help("an expression reads `params`, `steps`, `item`, `run` and `target`"),
+                    _ => fault,
+                }]
+            })?;
+        let (reads, mut faults) = find_reads(&ast, text);
+        faults.extend(calls::check_expression(&ast, text));
+        if ast.statements().len() != 1 {
+            let message = match ast.statements().len() {
+                0 => "the expression is empty",
+                _ => "an expression is one value, not several statements",
+            };
+            faults.push(Fault::new("syntax", 0..text.len(), message));
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let roots = reads.iter().map(|read| read.root).collect();
+        Ok(Self {
+            text: text.into(),
+            ast,
+            reads,
+            roots,
+        })
+    }
+
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub fn reads(&self) -> &[Read] {
+        &self.reads
+    }
+
+    /// Returns the one path that the expression consists of, if it is nothing else:
+    /// `steps.root_ca.arn` but not `steps.root_ca.arn + "x"`.
+    pub fn as_plain_read(&self) -> Option<&Read> {
+        match self.reads.as_slice() {
+            [read] if read.is_whole && read.span == (0..self.text.len()) => Some(read),
+            _ => None,
+        }
+    }
+
+    /// Evaluates the expression.
+    ///
+    /// # Errors
+    /// In the words of the author's language, without a place: the caller knows the file.
+    pub fn evaluate(&self, names: &Names) -> Result<Value, ExpressionError> {
+        let error = |message: String| ExpressionError {
+            text: self.text.clone(),
+            message,
+        };
+        let mut scope = Scope::new();
+        let values = [
+            &names.params,
+            &names.steps,
+            &names.item,
+            &names.run,
+            &names.target,
+        ];
+        for (root, value) in ROOTS.into_iter().zip(values) {
+            let value = match self.roots.contains(root) {
+                true => to_dynamic(value),
+                false => rhai::Dynamic::UNIT,
+            };
+            scope.push_dynamic(root, value);
+        }
+        let evaluate =
+            || engine::expressions().eval_ast_with_scope::<rhai::Dynamic>(&mut scope, &self.ast);
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(evaluate))
+            .map_err(|_| error("the expression engine broke on it".into()))?
+            .map_err(|mut e| {
+                let _ = e.take_position();
+                error(lowercase_first(&e.to_string()))
+            })?;
+        from_dynamic(&result).map_err(|e| error(e.to_string()))
+    }
+}
+
+impl std::fmt::Debug for Expression {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "${{{{ {} }}}}", self.text)
+    }
+}
+
+fn find_reads(ast: &AST, text: &str) -> (Vec<Read>, Vec<Fault>) {
+    let (mut reads, mut faults) = (Vec::new(), Vec::new());
+    ast.walk(&mut |path: &[ASTNode]| {
+        let Some(ASTNode::Expr(Expr::Variable(variable, _, position))) = path.last() else {
+            return true;
+        };
+        let Some(root) = ROOTS.into_iter().find(|root| *root == variable.1.as_str()) else {
+            return true;
+        };
+        let parent = path.len().checked_sub(2).and_then(|i| path.get(i));
+        let start = token_at(text, *position);
+        let mut read = Read { root, path: Vec::new(), is_whole: true, span: start.clone() };
+        match parent {
+            Some(ASTNode::Expr(Expr::Dot(pair, ..) | Expr::Index(pair, ..)))
+                if matches!(&pair.lhs, Expr::Variable(_, _, at) if at == position) =>
+            {
+                follow(&pair.rhs, text, &mut read);
+            }
+            // A closure that captures `steps` is compiled to a curried call; what it reads stands
+            // in its body, which is walked too.
+            Some(ASTNode::Expr(Expr::FnCall(call, _)) | ASTNode::Stmt(rhai::Stmt::FnCall(call, _)))
+                if call.name == "curry" => return true,
+            _ if root == "steps" => faults.push(
+                Fault::new("bare-steps", start, "`steps` alone hides which step is read")
+                    .help("write `steps.NAME.OUTPUT`: edges are found from it"),
+            ),
+            _ => {}
+        }
+        if !reads.contains(&read) {
+            reads.push(read);
+        }
+        true
+    });
+    (reads, faults)
+}
+
+/// Follows `.a.b["c"]` as far as it is literal.
+fn follow(rhs: &Expr, text: &str, read: &mut Read) {
+    match rhs {
+        Expr::Property(property, position) => {
+            read.path.push(property.2.to_string());
+            read.span.end = token_at(text, *position).end;
+        }
+        Expr::StringConstant(name, position) => {
+            read.path.push(name.to_string());
+            let start = token_at(text, *position).start;
+            let rest = text[start..]
+                .find(']')
+                .map_or(text.len(), |i| start + i + 1);
+            read.span.end = rest;
+        }
+        Expr::Dot(pair, ..) | Expr::Index(pair, ..) => {
+            follow(&pair.lhs, text, read);
+            if read.is_whole {
+                follow(&pair.rhs, text, read);
+            }
+        }
+        _ => read.is_whole = false,
+    }
+}

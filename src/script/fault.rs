@@ -1,0 +1,67 @@
+use std::{ops::Range, sync::Arc};
+
+use rhai::Position;
+
+/// One mistake in a script or an expression, found before anything runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fault {
+    /// The name of a page under `docs/errors/`.
+    pub code: &'static str,
+    /// The file it is in; `None` for an expression, whose caller knows.
+    pub file: Option<(Arc<str>, Arc<str>)>,
+    /// Bytes of that file's (or that expression's) text.
+    pub span: Range<usize>,
+    pub message: String,
+    pub help: Option<String>,
+}
+
+impl Fault {
+    pub(super) fn new(code: &'static str, span: Range<usize>, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            file: None,
+            span,
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    pub(super) fn in_file(mut self, path: &Arc<str>, text: &Arc<str>) -> Self {
+        self.file = Some((path.clone(), text.clone()));
+        self
+    }
+}
+
+/// Finds the token at a position: Rhai counts lines and columns in characters, from 1.
+pub(super) fn token_at(text: &str, position: Position) -> Range<usize> {
+    let start = offset(text, position);
+    let rest = &text[start..];
+    let word = |c: char| c.is_alphanumeric() || c == '_';
+    let length = match rest.chars().next() {
+        Some(c) if word(c) => rest.find(|c: char| !word(c)).unwrap_or(rest.len()),
+        Some(c) => c.len_utf8(),
+        None => 0,
+    };
+    start..start + length
+}
+
+fn offset(text: &str, position: Position) -> usize {
+    let Some(line) = position.line() else {
+        return 0;
+    };
+    let line_start: usize = text
+        .split_inclusive('\n')
+        .take(line - 1)
+        .map(str::len)
+        .sum();
+    let rest = &text[line_start.min(text.len())..];
+    let column = position.position().unwrap_or(1) - 1;
+    rest.char_indices()
+        .nth(column)
+        .map_or(text.len(), |(i, _)| line_start + i)
+}

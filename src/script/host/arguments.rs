@@ -1,0 +1,124 @@
+use std::collections::BTreeMap;
+
+use rhai::{Dynamic, Map};
+
+use super::Thrown;
+use crate::{outside::Subject, script::dynamic::from_dynamic, value::Value};
+
+/// The map argument of a host function, taken apart strictly: what is missing, misspelt or of
+/// the wrong type is refused before anything is called.
+pub(super) struct Arguments {
+    function: &'static str,
+    left: BTreeMap<String, Value>,
+    known: Vec<&'static str>,
+}
+
+impl Arguments {
+    pub fn new(function: &'static str, map: Map) -> Result<Self, Thrown> {
+        match from_dynamic(&Dynamic::from(map)) {
+            Ok(Value::Map(left)) => Ok(Self {
+                function,
+                left,
+                known: Vec::new(),
+            }),
+            Ok(_) => Err(format!("{function} takes a map").into()),
+            Err(e) => Err(format!("{function}: {e}").into()),
+        }
+    }
+
+    /// What was given, for the record.
+    pub fn to_value(&self) -> Value {
+        Value::Map(self.left.clone())
+    }
+
+    pub fn optional(&mut self, key: &'static str) -> Option<Value> {
+        self.known.push(key);
+        self.left.remove(key).filter(|value| *value != Value::Null)
+    }
+
+    pub fn required(&mut self, key: &'static str) -> Result<Value, Thrown> {
+        let function = self.function;
+        self.optional(key)
+            .ok_or_else(|| format!("{function} needs `{key}`").into())
+    }
+
+    pub fn text(&mut self, key: &'static str) -> Result<String, Thrown> {
+        let value = self.required(key)?;
+        self.as_text(key, value)
+    }
+
+    pub fn optional_text(&mut self, key: &'static str) -> Result<Option<String>, Thrown> {
+        self.optional(key)
+            .map(|value| self.as_text(key, value))
+            .transpose()
+    }
+
+    pub fn flag(&mut self, key: &'static str) -> Result<bool, Thrown> {
+        match self.optional(key) {
+            None => Ok(false),
+            Some(Value::Bool(b)) => Ok(b),
+            Some(other) => Err(self.wrong(key, "bool", &other)),
+        }
+    }
+
+    pub fn texts(&mut self, key: &'static str) -> Result<Vec<String>, Thrown> {
+        match self.optional(key) {
+            None => Ok(Vec::new()),
+            Some(Value::List(items)) => items
+                .into_iter()
+                .map(|item| self.as_text(key, item))
+                .collect(),
+            Some(other) => Err(self.wrong(key, "list of strings", &other)),
+        }
+    }
+
+    pub fn text_map(&mut self, key: &'static str) -> Result<BTreeMap<String, String>, Thrown> {
+        match self.optional(key) {
+            None => Ok(BTreeMap::new()),
+            Some(Value::Map(map)) => map
+                .into_iter()
+                .map(|(name, value)| Ok((name, self.as_text(key, value)?)))
+                .collect(),
+            Some(other) => Err(self.wrong(key, "map of strings", &other)),
+        }
+    }
+
+    pub fn subject(&mut self, key: &'static str) -> Result<Subject, Thrown> {
+        let mut subject = Subject::default();
+        for (attribute, value) in self.text_map(key)? {
+            subject
+                .set(&attribute, value)
+                .map_err(|e| Thrown::from(format!("{}: {e}", self.function)))?;
+        }
+        Ok(subject)
+    }
+
+    /// Refuses whatever was not asked for.
+    pub fn finish(self) -> Result<(), Thrown> {
+        match self.left.keys().next() {
+            None => Ok(()),
+            Some(unknown) => Err(format!(
+                "{} has no argument `{unknown}` (it takes {})",
+                self.function,
+                self.known.join(", ")
+            )
+            .into()),
+        }
+    }
+
+    fn as_text(&self, key: &str, value: Value) -> Result<String, Thrown> {
+        match value {
+            Value::String(text) => Ok(text),
+            other => Err(self.wrong(key, "string", &other)),
+        }
+    }
+
+    fn wrong(&self, key: &str, expected: &str, found: &Value) -> Thrown {
+        format!(
+            "{}: `{key}` is a {}, not a {expected}",
+            self.function,
+            found.kind()
+        )
+        .into()
+    }
+}

@@ -1,0 +1,133 @@
+//! The host modules: the namespaces through which a script touches the world. One file each.
+//!
+//! A host function checks its arguments, builds a [`Call`] and hands it to the gate; it never
+//! does anything outside by itself.
+
+mod arguments;
+mod base64;
+mod csr;
+mod file;
+mod json;
+mod key;
+mod log;
+mod pca;
+mod random;
+mod time;
+mod x509;
+
+use std::sync::{Arc, LazyLock};
+
+use rhai::{Dynamic, EvalAltResult, Map, Module, NativeCallContext, Position, Shared};
+
+use super::{
+    dynamic::to_dynamic,
+    effects::{Call, Effects, Interruption, Stop},
+};
+use crate::{
+    outside::Clients,
+    value::{Failure, FailureClass, Value},
+};
+
+/// What host functions throw.
+type Thrown = Box<EvalAltResult>;
+
+/// What one attempt of a step may use; every host function finds it in its call's context.
+#[derive(Clone)]
+pub struct Host {
+    pub effects: Arc<dyn Effects>,
+    pub clients: Clients,
+}
+
+static MODULES: LazyLock<[(&str, Shared<Module>); 10]> = LazyLock::new(|| {
+    [
+        ("base64", base64::module()),
+        ("csr", csr::module()),
+        ("file", file::module()),
+        ("json", json::module()),
+        ("key", key::module()),
+        ("log", log::module()),
+        ("pca", pca::module()),
+        ("random", random::module()),
+        ("time", time::module()),
+        ("x509", x509::module()),
+    ]
+    .map(|(name, mut module)| {
+        module.build_index();
+        (name, module.into())
+    })
+});
+
+/// Every host module by its name.
+pub(super) fn modules() -> &'static [(&'static str, Shared<Module>)] {
+    &*MODULES
+}
+
+fn host(context: &NativeCallContext) -> Result<Host, Thrown> {
+    context
+        .tag()
+        .and_then(|tag| tag.clone().try_cast::<Host>())
+        .ok_or_else(|| "host functions work only inside a step".into())
+}
+
+/// Sends a call through the gate.
+fn perform(context: &NativeCallContext, call: Call) -> Result<Value, Thrown> {
+    host(context)?.effects.perform(call).map_err(interrupt)
+}
+
+fn interrupt(interruption: Interruption) -> Thrown {
+    match interruption {
+        Interruption::Failed(failure) => throw(&failure),
+        Interruption::Stopped(stop) => terminate(stop),
+    }
+}
+
+/// No `try`/`catch` of a script holds this.
+fn terminate(stop: Stop) -> Thrown {
+    EvalAltResult::ErrorTerminated(Dynamic::from(stop), Position::NONE).into()
+}
+
+/// A failure as scripts catch it: a map whose fields they can read.
+fn throw(failure: &Failure) -> Thrown {
+    let value = Value::map([
+        ("class", failure.class.as_str().into()),
+        ("operation", failure.operation.clone().into()),
+        ("code", failure.code.clone().into()),
+        ("message", failure.message.clone().into()),
+        ("request_id", Value::from(failure.request_id.clone())),
+        ("hint", Value::from(failure.hint.clone())),
+    ]);
+    EvalAltResult::ErrorRuntime(to_dynamic(&value), Position::NONE).into()
+}
+
+/// Reads back what [`throw`] threw, also after a script threw it on.
+pub(super) fn failure_of(thrown: &Dynamic) -> Option<Failure> {
+    let map = thrown.as_map_ref().ok()?;
+    let text = |map: &Map, key: &str| map.get(key)?.clone().into_string().ok();
+    Some(Failure {
+        class: FailureClass::parse(&text(&map, "class")?)?,
+        operation: text(&map, "operation")?,
+        code: text(&map, "code")?,
+        message: text(&map, "message")?,
+        request_id: text(&map, "request_id"),
+        hint: text(&map, "hint"),
+    })
+}
+
+/// Runs work that takes a processor for a while where it holds up no other task.
+async fn on_blocking_thread<T: Send + 'static>(
+    operation: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| {
+        Failure::new(
+            FailureClass::Unavailable,
+            operation,
+            "Interrupted",
+            "the work was interrupted",
+        )
+    })
+}
+
+fn rejected(operation: &str, code: &str, error: impl std::fmt::Display) -> Failure {
+    Failure::new(FailureClass::Rejected, operation, code, error.to_string())
+}

@@ -1,0 +1,31 @@
+//! `x509`: reading certificates. Pure, so no effect.
+
+use rhai::{Array, Dynamic, FuncRegistration, Module};
+
+use super::Thrown;
+use crate::{script::dynamic::to_dynamic, x509::Certificate};
+
+pub(super) fn module() -> Module {
+    let mut module = Module::new();
+    FuncRegistration::new("read").set_into_module(
+        &mut module,
+        |pem: &str| -> Result<Dynamic, Thrown> {
+            let first = read(pem)?.into_iter().next();
+            Ok(first.map_or(Dynamic::UNIT, |c| to_dynamic(&c.to_value())))
+        },
+    );
+    FuncRegistration::new("read_all").set_into_module(
+        &mut module,
+        |pem: &str| -> Result<Array, Thrown> {
+            Ok(read(pem)?
+                .iter()
+                .map(|c| to_dynamic(&c.to_value()))
+                .collect())
+        },
+    );
+    module
+}
+
+fn read(pem: &str) -> Result<Vec<Certificate>, Thrown> {
+    Certificate::read_all(pem).map_err(|e| format!("x509: {e}").into())
+}

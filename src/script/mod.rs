@@ -1,0 +1,38 @@
+//! Everything Rhai: parsing and checking of scripts and expressions, the sandbox they run in,
+//! and the host modules through which a script touches the world.
+//!
+//! - [`Script`] is a parsed and checked `.rhai` file (or inline body) with its imports;
+//! - [`Expression`] is what stands between `${{` and `}}`;
+//! - [`Effects`] is the gate that a host module's calls go through; `execute/` implements it;
+//! - [`run`] evaluates a script on the calling thread, which must be a blocking one with a stack
+//!   of at least [`STACK_BYTES`].
+//!
+//! No other room names a Rhai type.
+
+mod calls;
+mod dynamic;
+mod effects;
+mod engine;
+mod error;
+mod expression;
+mod fault;
+mod host;
+mod import;
+mod run;
+#[expect(
+    clippy::module_inception,
+    reason = "the room is named for its main type"
+)]
+mod script;
+mod secret;
+mod signature;
+
+pub use calls::closest;
+pub use effects::{Act, Call, Class, EffectKey, Effects, Interruption, Level, Stop};
+pub use engine::STACK_BYTES;
+pub use expression::{Expression, ExpressionError, Names, Read};
+pub use fault::Fault;
+pub use host::Host;
+pub use run::{Ended, Limits, run};
+pub use script::{ReadImport, Script};
+pub use signature::{Field, Signature};

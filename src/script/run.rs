@@ -1,0 +1,140 @@
+use std::{
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use rhai::{CallFnOptions, Dynamic, Scope};
+
+use super::{
+    dynamic::{from_dynamic, to_dynamic},
+    effects::Stop,
+    engine,
+    error::explain,
+    host::Host,
+    script::Script,
+};
+use crate::value::{StepError, Value};
+
+/// How often a running script looks whether it should stop: every operation would double a
+/// loop's time, every 1,024th costs little and is still microseconds.
+const OPERATIONS_PER_LOOK: u64 = 1024;
+
+/// What ends a script from outside.
+#[derive(Clone, Default)]
+pub struct Limits {
+    pub cancelled: Arc<AtomicBool>,
+    pub timeout: Option<Duration>,
+}
+
+/// How an attempt ended without outputs.
+#[derive(Debug, PartialEq)]
+pub enum Ended {
+    Failed(StepError),
+    Stopped(Stop),
+}
+
+impl From<StepError> for Ended {
+    fn from(error: StepError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Runs `fn run(inputs)` of a script (or an inline body) on this thread and returns its outputs.
+///
+/// # Errors
+/// [`Ended::Failed`] with the place in the script; [`Ended::Stopped`] when it was made to end.
+/// A panic inside Rhai comes out as an ordinary failure.
+pub fn run(
+    script: &Script,
+    inputs: BTreeMap<String, Value>,
+    host: Host,
+    limits: &Limits,
+) -> Result<BTreeMap<String, Value>, Ended> {
+    let inputs = match &script.inputs {
+        Some(signature) => signature.bind(inputs)?,
+        None => Value::Map(inputs),
+    };
+    let mut engine = engine::step_engine();
+    engine.set_module_resolver(script.imports.clone());
+    engine.set_default_tag(Dynamic::from(host));
+    watch(&mut engine, limits.clone());
+
+    let evaluate = AssertUnwindSafe(|| {
+        let mut scope = Scope::new();
+        if script.is_inline {
+            scope.push_dynamic("inputs", to_dynamic(&inputs));
+            engine.eval_ast_with_scope::<Dynamic>(&mut scope, &script.ast)
+        } else {
+            let options = CallFnOptions::new().eval_ast(true);
+            let arguments = (to_dynamic(&inputs),);
+            engine.call_fn_with_options(options, &mut scope, &script.ast, "run", arguments)
+        }
+    });
+    let returned = match catch_unwind(evaluate) {
+        Ok(Ok(returned)) => returned,
+        Ok(Err(error)) => {
+            return Err(match explain(script, *error) {
+                Ok(error) => Ended::Failed(error),
+                Err(stop) => Ended::Stopped(stop),
+            });
+        }
+        Err(_) => {
+            let error = StepError::new("engine-broke", "the script engine broke on this script")
+                .with_hint("this is a bug of ours; the script can be changed and the run resumed");
+            return Err(error.into());
+        }
+    };
+    outputs(script, &returned)
+}
+
+fn outputs(script: &Script, returned: &Dynamic) -> Result<BTreeMap<String, Value>, Ended> {
+    let value = from_dynamic(returned)
+        .map_err(|e| StepError::new("wrong-output", format!("the script's result: {e}")))?;
+    let outputs = match value {
+        Value::Map(map) => map,
+        Value::Null => BTreeMap::new(),
+        // The last value of an inline body is often just what its last call gave.
+        _ if script.is_inline => BTreeMap::new(),
+        other => {
+            let error = StepError::new(
+                "wrong-output",
+                format!(
+                    "the script returned a {}, not a map of outputs",
+                    other.kind()
+                ),
+            );
+            return Err(error
+                .with_hint("end `fn run` with `#{ name: value }`")
+                .into());
+        }
+    };
+    if let Some(signature) = &script.outputs {
+        signature.check_outputs(&outputs)?;
+    }
+    Ok(outputs)
+}
+
+fn watch(engine: &mut rhai::Engine, limits: Limits) {
+    let deadline = limits
+        .timeout
+        .map(|timeout| (Instant::now() + timeout, timeout));
+    engine.on_progress(move |operations| {
+        if !operations.is_multiple_of(OPERATIONS_PER_LOOK) {
+            return None;
+        }
+        if limits.cancelled.load(Ordering::Relaxed) {
+            return Some(Dynamic::from(Stop::Cancelled));
+        }
+        match deadline {
+            Some((at, timeout)) if Instant::now() >= at => {
+                Some(Dynamic::from(Stop::TimedOut(timeout)))
+            }
+            _ => None,
+        }
+    });
+}

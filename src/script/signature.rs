@@ -1,0 +1,174 @@
+use std::{collections::BTreeMap, ops::Range};
+
+use rhai::AST;
+
+use super::{dynamic::from_dynamic, fault::Fault};
+use crate::value::{StepError, Type, Value};
+
+/// What a script says of its inputs (`const INPUTS`) or outputs (`const OUTPUTS`).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Signature {
+    pub fields: BTreeMap<String, Field>,
+}
+
+/// One input or output. Without a default it is required, unless its type is optional.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Field {
+    pub ty: Type,
+    pub default: Option<Value>,
+}
+
+impl Field {
+    pub fn is_required(&self) -> bool {
+        self.default.is_none() && !self.ty.is_optional()
+    }
+}
+
+impl Signature {
+    /// Reads the constant `name` of a script, without running anything. `Ok(None)` if there is
+    /// no such constant.
+    ///
+    /// # Errors
+    /// One fault for each entry that is no declaration.
+    pub(super) fn read(ast: &AST, text: &str, name: &str) -> Result<Option<Self>, Vec<Fault>> {
+        let Some((.., value)) = ast
+            .iter_literal_variables(true, true)
+            .find(|(found, ..)| *found == name)
+        else {
+            return match span_of(text, &format!("const {name}")) {
+                Some(span) => Err(vec![not_literal(name, span)]),
+                None => Ok(None),
+            };
+        };
+        let span = span_of(text, name).unwrap_or(0..0);
+        let Ok(Value::Map(map)) = from_dynamic(&value) else {
+            return Err(vec![not_literal(name, span)]);
+        };
+        let mut signature = Self::default();
+        let mut faults = Vec::new();
+        for (field, declared) in map {
+            let place = span_of(&text[span.start..], &field).map_or(span.clone(), |at| {
+                span.start + at.start..span.start + at.end
+            });
+            match declared.as_str().map(parse_field) {
+                Some(Ok(parsed)) => {
+                    signature.fields.insert(field, parsed);
+                }
+                Some(Err(message)) => {
+                    faults.push(Fault::new("bad-signature", place, message));
+                }
+                None => faults.push(Fault::new(
+                    "bad-signature",
+                    place,
+                    format!("`{field}` is declared by a {}, not by a string", declared.kind()),
+                )
+                .help("write a type and, if it may be left out, a default: `\"string = RSA_2048\"`")),
+            }
+        }
+        if faults.is_empty() {
+            Ok(Some(signature))
+        } else {
+            Err(faults)
+        }
+    }
+
+    /// Completes given values by their defaults and checks every one.
+    ///
+    /// # Errors
+    /// The first value that is unknown, missing or of another type.
+    pub fn bind(&self, mut given: BTreeMap<String, Value>) -> Result<Value, StepError> {
+        if let Some(name) = given.keys().find(|name| !self.fields.contains_key(*name)) {
+            return Err(StepError::new(
+                "unknown-input",
+                format!("the script has no input `{name}`"),
+            ));
+        }
+        for (name, field) in &self.fields {
+            let value = given.entry(name.clone()).or_insert(Value::Null);
+            if *value == Value::Null
+                && let Some(default) = &field.default
+            {
+                *value = default.clone();
+            }
+            if *value == Value::Null && field.is_required() {
+                return Err(StepError::new(
+                    "missing-input",
+                    format!("the input `{name}` has no value"),
+                )
+                .with_hint("an expression gave nothing: was the step that it reads skipped?"));
+            }
+            field.ty.check(value).map_err(|e| {
+                StepError::new(
+                    "wrong-type",
+                    format!("the input `{name}` does not fit: {e}"),
+                )
+            })?;
+        }
+        Ok(Value::Map(given))
+    }
+
+    /// Checks what a script returned.
+    ///
+    /// # Errors
+    /// The first output that is missing, undeclared or of another type.
+    pub fn check_outputs(&self, returned: &BTreeMap<String, Value>) -> Result<(), StepError> {
+        for (name, field) in &self.fields {
+            let value = returned.get(name).unwrap_or(&Value::Null);
+            field.ty.check(value).map_err(|e| {
+                StepError::new(
+                    "wrong-output",
+                    format!("the script's output `{name}` does not fit its OUTPUTS: {e}"),
+                )
+            })?;
+        }
+        match returned
+            .keys()
+            .find(|name| !self.fields.contains_key(*name))
+        {
+            Some(name) => Err(StepError::new(
+                "wrong-output",
+                format!("the script returned `{name}`, which its OUTPUTS do not declare"),
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+fn not_literal(name: &str, span: Range<usize>) -> Fault {
+    Fault::new(
+        "bad-signature",
+        span,
+        format!("`{name}` is not a plain map of strings"),
+    )
+    .help(format!(
+        "it is read without running the script: write `const {name} = #{{ name: \"string\" }};`"
+    ))
+}
+
+fn parse_field(text: &str) -> Result<Field, String> {
+    let (ty, default) = match text.split_once('=') {
+        Some((ty, default)) => (ty.trim(), Some(default.trim())),
+        None => (text.trim(), None),
+    };
+    let ty: Type = ty
+        .parse()
+        .map_err(|e: crate::value::ParseTypeError| e.to_string())?;
+    let Some(default) = default else {
+        return Ok(Field { ty, default: None });
+    };
+    // `string = RSA_2048` needs no quotes; everything else is JSON.
+    let value = match serde_json::from_str(default) {
+        Ok(json) => Value::from_json(json),
+        Err(_) => Value::from(default),
+    };
+    ty.check(&value)
+        .map_err(|e| format!("the default does not fit: {e}"))?;
+    Ok(Field {
+        ty,
+        default: Some(value),
+    })
+}
+
+fn span_of(text: &str, word: &str) -> Option<Range<usize>> {
+    text.find(word).map(|at| at..at + word.len())
+}

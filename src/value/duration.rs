@@ -1,0 +1,59 @@
+use std::time::Duration;
+
+/// A text that is no duration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a duration (write `30s`, `5m`, `12h`, `365d`)")]
+pub struct ParseDurationError {
+    text: String,
+}
+
+/// Reads `30s`, `1h 30m`, `3650d`.
+///
+/// A day is 24 hours. Months and years are refused: they have no fixed length, and a certificate
+/// that lives "1 year" should say whether it means 365 or 366 days.
+pub fn parse_duration(text: &str) -> Result<Duration, ParseDurationError> {
+    let error = || ParseDurationError { text: text.into() };
+    let vague = |unit: &str| {
+        matches!(
+            unit,
+            "M" | "month" | "months" | "mon" | "y" | "yr" | "yrs" | "year" | "years"
+        )
+    };
+    let mut units = text
+        .split(|c: char| c.is_ascii_digit() || c.is_whitespace())
+        .filter(|unit| !unit.is_empty());
+    if units.any(vague) {
+        return Err(error());
+    }
+    humantime::parse_duration(text).map_err(|_| error())
+}
+
+/// Writes a duration as people read one: `0.42s`, `12.3s`, `4m 10s`, `3h 2m`.
+pub fn format_duration(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    let whole = duration.as_secs();
+    match whole {
+        0..=9 => format!("{seconds:.2}s"),
+        10..=59 => format!("{seconds:.1}s"),
+        60..=3599 => format!("{}m {}s", whole / 60, whole % 60),
+        3600..=86_399 => format!("{}h {}m", whole / 3600, whole % 3600 / 60),
+        _ => format!("{}d {}h", whole / 86_400, whole % 86_400 / 3600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_fixed_and_years_are_refused() {
+        assert_eq!(
+            parse_duration("3650d").map(|d| d.as_secs()),
+            Ok(3650 * 86_400)
+        );
+        assert_eq!(parse_duration("1h 30m").map(|d| d.as_secs()), Ok(5400));
+        assert!(parse_duration("1y").is_err());
+        assert!(parse_duration("soon").is_err());
+        assert!(parse_duration("").is_err());
+    }
+}

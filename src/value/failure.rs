@@ -1,0 +1,159 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Says what kind of trouble an outside call met, so that a retry can tell "again" from "never".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureClass {
+    /// The other side asked for fewer calls.
+    Throttled,
+    /// No answer came in time.
+    Timeout,
+    /// The other side could not be reached, or broke.
+    Unavailable,
+    /// The thing is in another state than the call needs, for now.
+    Conflict,
+    /// Credentials or permissions are missing.
+    Denied,
+    /// The call itself is wrong; again would be wrong again.
+    Rejected,
+}
+
+impl FailureClass {
+    pub const ALL: [Self; 6] = [
+        Self::Throttled,
+        Self::Timeout,
+        Self::Unavailable,
+        Self::Conflict,
+        Self::Denied,
+        Self::Rejected,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Throttled => "throttled",
+            Self::Timeout => "timeout",
+            Self::Unavailable => "unavailable",
+            Self::Conflict => "conflict",
+            Self::Denied => "denied",
+            Self::Rejected => "rejected",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.as_str() == text)
+    }
+}
+
+impl fmt::Display for FailureClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What an outside call answered when it did not do what was asked.
+///
+/// It is a result like any other: it is journaled, replayed, and a script may catch it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    pub class: FailureClass,
+    /// What was called, as the other side names it: `IssueCertificate`, `write relay.key`.
+    pub operation: String,
+    /// The other side's name for the error: `ThrottlingException`, `ENOSPC`.
+    pub code: String,
+    /// The other side's own words.
+    pub message: String,
+    /// AWS's request id, for a support case.
+    pub request_id: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    pub fn new(
+        class: FailureClass,
+        operation: impl Into<String>,
+        code: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            class,
+            operation: operation.into(),
+            code: code.into(),
+            message: message.into(),
+            request_id: None,
+            hint: None,
+        }
+    }
+
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: {}", self.operation, self.code, self.message)?;
+        match &self.request_id {
+            Some(id) => write!(f, " (request id {id})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// A place in one of the run's files; lines and columns count from 1, columns in characters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    pub file: String,
+    pub line: usize,
+    pub column: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+/// Why a step's attempt failed, complete enough to be shown long after, from the journal alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepError {
+    /// The name of a page under `docs/errors/`.
+    pub code: String,
+    pub message: String,
+    /// Where in the script it happened: the innermost place.
+    pub place: Option<Place>,
+    /// The calls that led there, innermost first.
+    pub chain: Vec<String>,
+    /// The outside failure behind it, if there was one.
+    pub failure: Option<Failure>,
+    pub hint: Option<String>,
+}
+
+impl StepError {
+    pub fn new(code: &str, message: impl Into<String>) -> Self {
+        Self {
+            code: code.into(),
+            message: message.into(),
+            place: None,
+            chain: Vec::new(),
+            failure: None,
+            hint: None,
+        }
+    }
+
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for StepError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}

@@ -1,0 +1,22 @@
+//! The words that every room shares: a [`Value`] that flows between steps, the [`Secret`]
+//! that taints what is made from it, and the [`Type`] that an author declares for it.
+//!
+//! This room depends on no other.
+
+mod digest;
+mod duration;
+mod failure;
+mod secret;
+mod types;
+#[expect(
+    clippy::module_inception,
+    reason = "the room is named for its main type"
+)]
+mod value;
+
+pub use digest::Digest;
+pub use duration::{ParseDurationError, format_duration, parse_duration};
+pub use failure::{Failure, FailureClass, Place, StepError};
+pub use secret::{MASK, Secret};
+pub use types::{ParseTypeError, Type, TypeMismatch};
+pub use value::{TooDeep, Value};

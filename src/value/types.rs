@@ -1,0 +1,192 @@
+use std::{fmt, str::FromStr};
+
+use super::{Value, parse_duration};
+
+/// The type that an author declares for a param, an input or an output.
+///
+/// Written `string`, `int`, `float`, `bool`, `duration`, `secret`, `any`, `list`, `list(T)`,
+/// `map`, `map(T)`; a `?` behind it admits nothing (`string?`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Type {
+    Any,
+    Bool,
+    /// A string that reads as a length of time, such as `365d`.
+    Duration,
+    Float,
+    Int,
+    List(Box<Type>),
+    Map(Box<Type>),
+    Optional(Box<Type>),
+    Secret,
+    String,
+}
+
+/// A text that names no type.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{text}` is not a type (one of string, int, float, bool, duration, secret, any, list(…), map(…); `?` behind it makes it optional)"
+)]
+pub struct ParseTypeError {
+    text: String,
+}
+
+/// A value that is not of the declared type; `path` says where inside it, `""` for all of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}expected {expected}, found {found}", at(path))]
+pub struct TypeMismatch {
+    pub path: String,
+    pub expected: String,
+    pub found: String,
+}
+
+fn at(path: &str) -> String {
+    match path {
+        "" => String::new(),
+        path => format!("at {}: ", path.trim_start_matches('.')),
+    }
+}
+
+impl Type {
+    /// Whether a value may be left out, or be nothing.
+    pub fn is_optional(&self) -> bool {
+        matches!(self, Self::Optional(_) | Self::Any)
+    }
+
+    /// Checks a value, all the way down.
+    ///
+    /// # Errors
+    /// The first part that does not fit, with its place. Secret texts are never quoted.
+    pub fn check(&self, value: &Value) -> Result<(), TypeMismatch> {
+        self.check_at(value, String::new())
+    }
+
+    fn check_at(&self, value: &Value, path: String) -> Result<(), TypeMismatch> {
+        let mismatch = |path: String| {
+            Err(TypeMismatch {
+                path,
+                expected: self.to_string(),
+                found: describe(value),
+            })
+        };
+        match (self, value) {
+            (Self::Any, _)
+            | (Self::Bool, Value::Bool(_))
+            | (Self::Float, Value::Float(_) | Value::Int(_))
+            | (Self::Int, Value::Int(_))
+            | (Self::Secret, Value::Secret(_))
+            | (Self::String, Value::String(_))
+            | (Self::Optional(_), Value::Null) => Ok(()),
+            (Self::Optional(inner), value) => inner.check_at(value, path),
+            (Self::Duration, Value::String(text)) if parse_duration(text).is_ok() => Ok(()),
+            (Self::List(item), Value::List(items)) => items
+                .iter()
+                .enumerate()
+                .try_for_each(|(i, value)| item.check_at(value, format!("{path}[{i}]"))),
+            (Self::Map(item), Value::Map(map)) => map
+                .iter()
+                .try_for_each(|(key, value)| item.check_at(value, format!("{path}.{key}"))),
+            _ => mismatch(path),
+        }
+    }
+}
+
+fn describe(value: &Value) -> String {
+    match value {
+        Value::Null => "nothing".into(),
+        Value::List(_) | Value::Map(_) => format!("a {}", value.kind()),
+        Value::Secret(_) => "a secret".into(),
+        Value::String(text) if text.chars().count() > 40 => {
+            let head: String = text.chars().take(40).collect();
+            format!("string {head:?}…")
+        }
+        Value::String(text) => format!("string {text:?}"),
+        other => format!("{} {other}", other.kind()),
+    }
+}
+
+impl FromStr for Type {
+    type Err = ParseTypeError;
+
+    fn from_str(text: &str) -> Result<Self, ParseTypeError> {
+        parse(text.trim(), 0).ok_or_else(|| ParseTypeError { text: text.into() })
+    }
+}
+
+fn parse(text: &str, depth: usize) -> Option<Type> {
+    if depth > Value::MAX_DEPTH {
+        return None;
+    }
+    if let Some(inner) = text.strip_suffix('?') {
+        return Some(Type::Optional(Box::new(parse(inner.trim(), depth + 1)?)));
+    }
+    let inner_of = |name: &str| {
+        let inner = text
+            .strip_prefix(name)?
+            .trim()
+            .strip_prefix('(')?
+            .strip_suffix(')')?;
+        parse(inner.trim(), depth + 1).map(Box::new)
+    };
+    Some(match text {
+        "any" => Type::Any,
+        "bool" => Type::Bool,
+        "duration" => Type::Duration,
+        "float" => Type::Float,
+        "int" => Type::Int,
+        "list" => Type::List(Box::new(Type::Any)),
+        "map" => Type::Map(Box::new(Type::Any)),
+        "secret" => Type::Secret,
+        "string" => Type::String,
+        _ if text.starts_with("list") => Type::List(inner_of("list")?),
+        _ if text.starts_with("map") => Type::Map(inner_of("map")?),
+        _ => return None,
+    })
+}
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("any"),
+            Self::Bool => f.write_str("bool"),
+            Self::Duration => f.write_str("duration"),
+            Self::Float => f.write_str("float"),
+            Self::Int => f.write_str("int"),
+            Self::List(item) if **item == Self::Any => f.write_str("list"),
+            Self::List(item) => write!(f, "list({item})"),
+            Self::Map(item) if **item == Self::Any => f.write_str("map"),
+            Self::Map(item) => write!(f, "map({item})"),
+            Self::Optional(inner) => write!(f, "{inner}?"),
+            Self::Secret => f.write_str("secret"),
+            Self::String => f.write_str("string"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_read_back_as_they_print() {
+        for text in [
+            "string",
+            "list(string)",
+            "map(list(int))",
+            "secret?",
+            "list(map)",
+        ] {
+            assert_eq!(text.parse::<Type>().map(|t| t.to_string()), Ok(text.into()));
+        }
+        assert!("strnig".parse::<Type>().is_err());
+        assert!("list(".parse::<Type>().is_err());
+    }
+
+    #[test]
+    fn a_mismatch_names_its_place() {
+        let list: Type = "list(string)".parse().expect("a type");
+        let error = list
+            .check(&Value::List(vec!["a".into(), Value::Int(2)]))
+            .expect_err("2 is no string");
+        assert_eq!(error.to_string(), "at [1]: expected string, found int 2");
+    }
+}
