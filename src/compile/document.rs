@@ -155,6 +155,12 @@ impl<'a> Reader<'a> {
                     Some(Scalar::String(text)) => Value::String(text.into_owned()),
                     None => return Err(self.mistake(bytes, "the value does not fit its tag")),
                 };
+                let bytes = match style {
+                    ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => {
+                        bytes.start..bytes.start + quoted_length(&self.text[bytes])
+                    }
+                    _ => bytes,
+                };
                 let style = match style {
                     ScalarStyle::Plain => Style::Plain,
                     ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => Style::Quoted,
@@ -220,6 +226,24 @@ impl<'a> Reader<'a> {
             ));
         }
     }
+}
+
+/// The parser's span of a quoted text goes on to whatever comes next on its line.
+fn quoted_length(text: &str) -> usize {
+    let mut chars = text.char_indices();
+    let quote = chars.next().map(|(_, c)| c);
+    let mut is_escaped = false;
+    for (i, c) in chars {
+        match c {
+            _ if is_escaped => is_escaped = false,
+            '\\' if quote == Some('"') => is_escaped = true,
+            // `''` stands for one quote.
+            '\'' if quote == Some('\'') && text[i + 1..].starts_with('\'') => is_escaped = true,
+            c if Some(c) == quote => return i + 1,
+            _ => {}
+        }
+    }
+    text.len()
 }
 
 fn count(node: &Node) -> usize {

@@ -195,12 +195,14 @@ impl<'p> Driver<'p> {
         let finished = tokio::select! {
             finished = self.receiver.recv() => finished,
             () = sleep_or_forever(pause) => None,
-            () = cancel.cancelled(), if !self.state.is_cancelled => {
-                let requester = self.state.run.as_ref().map_or_else(String::new, |run| run.requester.clone());
-                self.happens(vec![Event::RunCancelled { requester }])?;
-                None
-            }
+            () = cancel.cancelled(), if !self.state.is_cancelled => None,
         };
+        // Before anything that the cancel has ended, or it would be started again.
+        if cancel.is_cancelled() && !self.state.is_cancelled {
+            let run = self.state.run.as_ref();
+            let requester = run.map_or_else(String::new, |run| run.requester.clone());
+            self.happens(vec![Event::RunCancelled { requester }])?;
+        }
         // Whatever else has ended meanwhile shares the next sync of the disk.
         let mut next = finished;
         while let Some(finished) = next {

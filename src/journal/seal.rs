@@ -3,7 +3,7 @@ use std::{
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use age::{
@@ -64,6 +64,14 @@ impl Seal {
         })
     }
 
+    /// Fails if there are secrets of this journal that can't be opened for want of the identity.
+    pub fn require(&self, stored: &str) -> Result<(), JournalError> {
+        match stored.contains(&format!("{{\"{MARK}\":\"")) && self.existing()?.is_none() {
+            true => Err(JournalError::Identity("identity.txt is not there".into())),
+            false => Ok(()),
+        }
+    }
+
     /// Reads a stored value. Without the identity a secret becomes the text of its mask, which
     /// is enough to show a run, not to resume it.
     pub fn open(&self, json: Json) -> Result<Value, JournalError> {
@@ -104,19 +112,34 @@ impl Seal {
     }
 
     fn recipient(&self) -> Result<Recipient, JournalError> {
-        match self.existing()? {
-            Some(identity) => Ok(identity.to_public()),
-            None => self.create(),
+        let mut cached = self.cached();
+        self.read_once(&mut cached)?;
+        if cached.is_none() {
+            self.create()?;
+            self.read_once(&mut cached)?;
         }
+        let identity = cached.as_ref();
+        identity
+            .map(Identity::to_public)
+            .ok_or_else(|| JournalError::Identity("identity.txt vanished".into()))
     }
 
-    /// Reads the identity once. `None` if there is none.
+    /// The identity, or `None` if there is none.
     fn existing(&self) -> Result<Option<Identity>, JournalError> {
-        let mut cached = self.identity.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cached = self.cached();
+        self.read_once(&mut cached)?;
+        Ok(cached.clone())
+    }
+
+    fn cached(&self) -> MutexGuard<'_, Option<Identity>> {
+        self.identity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read_once(&self, cached: &mut Option<Identity>) -> Result<(), JournalError> {
         if cached.is_none() {
             let text = match fs::read_to_string(&self.path) {
                 Ok(text) => text,
-                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
                 Err(e) => return Err(JournalError::Identity(e.to_string())),
             };
             let line = text
@@ -128,11 +151,11 @@ impl Seal {
             })?;
             *cached = Some(identity);
         }
-        Ok(cached.clone())
+        Ok(())
     }
 
     /// Makes the identity, whole or not at all: two processes may try at once, and the first wins.
-    fn create(&self) -> Result<Recipient, JournalError> {
+    fn create(&self) -> Result<(), JournalError> {
         let failed = |source| JournalError::Folder {
             path: self.path.clone(),
             source,
@@ -160,13 +183,9 @@ impl Seal {
         let linked = fs::hard_link(&temporary, &self.path);
         fs::remove_file(&temporary).map_err(failed)?;
         match linked {
-            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(failed(e)),
-            _ => {}
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(failed(e)),
+            _ => Ok(()),
         }
-        let identity = self.existing()?;
-        identity
-            .map(|identity| identity.to_public())
-            .ok_or_else(|| JournalError::Identity("identity.txt vanished".into()))
     }
 }
 

@@ -210,7 +210,7 @@ impl Journal {
     /// Takes over a run that no process drives.
     pub fn adopt(&self, run: &RunId) -> Result<(RunJournal, State), JournalError> {
         let lock = RunLock::take(&self.inner.state, run)?;
-        let records = self.load(run)?;
+        let records = self.read(run, 0, Digest::ZERO, true)?;
         let state = fold(run, &records)?;
         let head = records.last().map_or(
             Head {
@@ -233,7 +233,7 @@ impl Journal {
 
     /// Reads a run's events and checks their chain.
     pub fn load(&self, run: &RunId) -> Result<Vec<Record>, JournalError> {
-        self.load_from(run, 0, Digest::ZERO)
+        self.read(run, 0, Digest::ZERO, false)
     }
 
     /// Reads a run's events from number `seq` on, given the digest of the one before.
@@ -242,6 +242,16 @@ impl Journal {
         run: &RunId,
         seq: u64,
         before: Digest,
+    ) -> Result<Vec<Record>, JournalError> {
+        self.read(run, seq, before, false)
+    }
+
+    fn read(
+        &self,
+        run: &RunId,
+        seq: u64,
+        before: Digest,
+        needs_secrets: bool,
     ) -> Result<Vec<Record>, JournalError> {
         let rows: Vec<(u64, i64, String, [u8; 32])> = {
             let database = self.inner.database();
@@ -262,6 +272,9 @@ impl Journal {
                     run: run.clone(),
                     seq: expected,
                 });
+            }
+            if needs_secrets {
+                self.inner.seal.require(&body)?;
             }
             let sealed: Event<serde_json::Value> =
                 serde_json::from_str(&body).map_err(|e| JournalError::Unreadable {

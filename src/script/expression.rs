@@ -66,7 +66,7 @@ impl Expression {
             scope.push(root, ());
         }
         let ast = engine::expressions()
-            .compile_with_scope(&scope, text)
+            .compile_with_scope(&scope, in_double_quotes(text))
             .map_err(|e| {
                 let span = match e.position().is_none() {
                     true => 0..text.len(),
@@ -74,6 +74,9 @@ impl Expression {
                 };
                 let fault = Fault::new("syntax", span, lowercase_first(&e.err_type().to_string()));
                 vec![match e.err_type() {
+                    rhai::ParseErrorType::ModuleUndefined(_) => {
+                        fault.help("expressions are pure: host modules are for step scripts")
+                    }
                     rhai::ParseErrorType::VariableUndefined(_) => fault
                         .help("an expression reads `params`, `steps`, `item`, `run` and `target`"),
                     _ => fault,
@@ -181,11 +184,13 @@ fn find_reads(ast: &AST, text: &str) -> (Vec<Read>, Vec<Fault>) {
             // in its body, which is walked too.
             Some(ASTNode::Expr(Expr::FnCall(call, _)) | ASTNode::Stmt(rhai::Stmt::FnCall(call, _)))
                 if call.name == "curry" => return true,
-            _ if root == "steps" => faults.push(
+            _ => {}
+        }
+        if root == "steps" && read.path.is_empty() {
+            faults.push(
                 Fault::new("bare-steps", start, "`steps` alone hides which step is read")
                     .help("write `steps.NAME.OUTPUT`: edges are found from it"),
-            ),
-            _ => {}
+            );
         }
         if !reads.contains(&read) {
             reads.push(read);
@@ -193,6 +198,37 @@ fn find_reads(ast: &AST, text: &str) -> (Vec<Read>, Vec<Fault>) {
         true
     });
     (reads, faults)
+}
+
+/// Lets texts stand in single quotes, which YAML's double-quoted style would need to escape. Rhai
+/// has characters there, of which an expression has no need. Every column stays where it is.
+fn in_double_quotes(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(['"', '\'', '`']) {
+        let quote = rest[at..].chars().next().unwrap_or_default();
+        let inside = &rest[at + 1..];
+        let mut is_escaped = false;
+        let end = inside.find(|c| {
+            let ends = !is_escaped && c == quote;
+            is_escaped = !is_escaped && c == '\\';
+            ends
+        });
+        let Some(end) = end else { break };
+        let literal = &inside[..end];
+        let becomes = if quote == '\'' && !literal.contains('"') {
+            '"'
+        } else {
+            quote
+        };
+        out.push_str(&rest[..at]);
+        out.push(becomes);
+        out.push_str(literal);
+        out.push(becomes);
+        rest = &inside[end + 1..];
+    }
+    out.push_str(rest);
+    out
 }
 
 /// Follows `.a.b["c"]` as far as it is literal.

@@ -181,6 +181,20 @@ fn syntax_fault(text: &str, error: &ParseError) -> Fault {
         true => text.len().saturating_sub(1)..text.len(),
         false => token_at(text, position),
     };
+    if let rhai::ParseErrorType::ModuleUndefined(module) = error.err_type() {
+        let fault = Fault::new(
+            "unknown-module",
+            span,
+            format!("there is no module `{module}`"),
+        );
+        let names = super::host::modules().iter().map(|(name, _)| *name);
+        return match calls::closest(module, names) {
+            Some(name) => fault.help(format!("did you mean `{name}`?")),
+            None => {
+                fault.help("a module is a host module, or is imported: `import \"lib/x\" as x;`")
+            }
+        };
+    }
     Fault::new(
         "syntax",
         span,

@@ -1,0 +1,156 @@
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+};
+
+use serde_json::Value as Json;
+use tempfile::TempDir;
+
+/// A clean folder with files in it, and the `windlass` command.
+pub struct Test {
+    folder: TempDir,
+}
+
+/// What a command printed, and how it ended.
+pub struct Ran {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Test {
+    pub fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().expect("a temporary folder"),
+        }
+    }
+
+    /// A folder with the workflows that are shipped.
+    pub fn with_shipped_workflows() -> Self {
+        let test = Self::new();
+        copy(
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join("workflows"),
+            &test.path("workflows"),
+        );
+        test
+    }
+
+    pub fn file(self, name: &str, text: &str) -> Self {
+        self.write(name, text);
+        self
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        fs::write(path, text).expect("written");
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_windlass"));
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env_remove("WINDLASS_STATE")
+            .env_remove("WINDLASS_CONFIG")
+            .env("USER", "tester")
+            .env("NO_COLOR", "1");
+        command
+    }
+
+    pub fn windlass(&self, arguments: &[&str]) -> Ran {
+        Ran::of(self.command(arguments).output().expect("windlass starts"))
+    }
+
+    pub fn start(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command(arguments);
+        command
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("windlass starts")
+    }
+
+    /// Runs a workflow to success and returns its outputs.
+    pub fn outputs_of(&self, arguments: &[&str]) -> Json {
+        self.windlass(&[&["run"], arguments].concat()).expect(0);
+        self.windlass(&["outputs", "--json"]).expect(0).json()
+    }
+
+    /// The newest run, as `show --json` prints it.
+    pub fn shown(&self) -> Json {
+        self.windlass(&["show", "--json"]).expect(0).json()
+    }
+
+    /// The newest run's events, oldest first.
+    pub fn events(&self) -> Vec<Json> {
+        let logs = self.windlass(&["logs", "--json"]).expect(0).stdout;
+        logs.lines()
+            .map(|line| serde_json::from_str::<Json>(line).expect("JSON")["event"].clone())
+            .collect()
+    }
+
+    pub fn openssl(&self, arguments: &[&str]) -> Ran {
+        let output = Command::new("openssl")
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .output();
+        Ran::of(output.expect("openssl is installed (apt-get install openssl)"))
+    }
+}
+
+impl Ran {
+    fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Holds the exit code against what it should be.
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(
+            self.code, code,
+            "stdout:\n{}\nstderr:\n{}",
+            self.stdout, self.stderr
+        );
+        self
+    }
+
+    #[track_caller]
+    pub fn json(&self) -> Json {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {}", self.stdout))
+    }
+}
+
+/// The statuses of a run's steps, by instance.
+pub fn status<'a>(shown: &'a Json, step: &str) -> &'a str {
+    let steps = shown["steps"].as_array().expect("steps");
+    let found = steps.iter().find(|s| s["step"] == step);
+    found.map_or("pending", |s| s["status"].as_str().expect("a status"))
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        match entry.file_type().expect("a type").is_dir() {
+            true => copy(&entry.path(), &target),
+            false => {
+                fs::copy(entry.path(), target).expect("copied");
+            }
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! The house rules that a machine can check.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Rooms that a room must never know of.
+const FORBIDDEN: [(&str, &[&str]); 9] = [
+    (
+        "value",
+        &[
+            "cli",
+            "compile",
+            "decide",
+            "execute",
+            "journal",
+            "outside",
+            "report",
+            "script",
+            "target",
+            "x509",
+            "authority",
+        ],
+    ),
+    (
+        "x509",
+        &[
+            "cli",
+            "compile",
+            "decide",
+            "execute",
+            "journal",
+            "outside",
+            "report",
+            "script",
+            "target",
+            "authority",
+        ],
+    ),
+    (
+        "decide",
+        &[
+            "cli",
+            "execute",
+            "outside",
+            "authority",
+            "report",
+            "target",
+            "x509",
+        ],
+    ),
+    (
+        "outside",
+        &[
+            "script",
+            "cli",
+            "compile",
+            "decide",
+            "execute",
+            "journal",
+            "report",
+            "target",
+            "authority",
+        ],
+    ),
+    (
+        "authority",
+        &[
+            "cli", "compile", "decide", "execute", "journal", "outside", "report", "script",
+            "target", "value", "x509",
+        ],
+    ),
+    (
+        "script",
+        &[
+            "cli",
+            "report",
+            "compile",
+            "decide",
+            "execute",
+            "journal",
+            "target",
+            "authority",
+        ],
+    ),
+    (
+        "compile",
+        &[
+            "execute",
+            "cli",
+            "report",
+            "decide",
+            "journal",
+            "outside",
+            "target",
+            "authority",
+        ],
+    ),
+    (
+        "journal",
+        &[
+            "cli",
+            "compile",
+            "decide",
+            "execute",
+            "outside",
+            "report",
+            "target",
+            "authority",
+        ],
+    ),
+    ("execute", &["cli", "report", "target", "authority"]),
+];
+
+#[test]
+fn no_room_knows_one_that_it_must_not() {
+    let mut wrong = Vec::new();
+    for (room, others) in FORBIDDEN {
+        for file in rust_files(&root().join("src").join(room)) {
+            let text = fs::read_to_string(&file).expect("readable");
+            for other in rooms_named_in(&text)
+                .iter()
+                .filter(|name| others.contains(&name.as_str()))
+            {
+                wrong.push(format!("{} uses {other}", file.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The rooms that a file's `crate::` paths lead to, also inside `use crate::{…}`.
+fn rooms_named_in(text: &str) -> BTreeSet<String> {
+    let mut rooms = BTreeSet::new();
+    for (at, _) in text.match_indices("crate::") {
+        let rest = &text[at + "crate::".len()..];
+        match rest.strip_prefix('{') {
+            None => rooms.extend(word(rest)),
+            Some(list) => {
+                let mut depth = 1;
+                let mut start = true;
+                for (i, c) in list.char_indices() {
+                    match c {
+                        '{' => depth += 1,
+                        '}' => depth -= 1,
+                        ',' if depth == 1 => start = true,
+                        c if start && c.is_alphabetic() => {
+                            rooms.extend(word(&list[i..]));
+                            start = false;
+                        }
+                        _ => {}
+                    }
+                    if depth == 0 {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+    rooms
+}
+
+fn word(text: &str) -> Option<String> {
+    let end = text
+        .find(|c: char| !c.is_alphanumeric() && c != '_')
+        .unwrap_or(text.len());
+    (end > 0).then(|| text[..end].to_owned())
+}
+
+#[test]
+fn the_reader_of_imports_can_fail() {
+    let text = "use crate::{\n    journal::{Event, State},\n    outside::Clients,\n};\nlet x = crate::report::y;";
+    let rooms: Vec<_> = rooms_named_in(text).into_iter().collect();
+    assert_eq!(rooms, ["journal", "outside", "report"]);
+}
+
+#[test]
+fn every_error_code_has_a_page() {
+    let mut missing = BTreeSet::new();
+    let mut known = BTreeSet::new();
+    for file in rust_files(&root().join("src")) {
+        if file.starts_with(root().join("src/authority")) {
+            continue;
+        }
+        let text = fs::read_to_string(&file).expect("readable");
+        for marker in [
+            "Fault::new(",
+            "StepError::new(",
+            "Failure::new(",
+            "report.at(",
+            ".at(",
+            "Mistake::new(",
+            "Self::of(",
+            "fault(",
+        ] {
+            for (at, _) in text.match_indices(marker) {
+                let rest = text[at + marker.len()..].trim_start();
+                let Some(code) = rest
+                    .strip_prefix('"')
+                    .and_then(|rest| rest.split('"').next())
+                else {
+                    continue;
+                };
+                if code.is_empty() || !code.chars().all(|c| c.is_ascii_lowercase() || c == '-') {
+                    continue;
+                }
+                known.insert(code.to_owned());
+                if !root().join(format!("docs/errors/{code}.md")).is_file() {
+                    missing.insert(code.to_owned());
+                }
+            }
+        }
+    }
+    assert!(
+        known.len() > 30,
+        "the reader finds no codes any more: {known:?}"
+    );
+    assert!(missing.is_empty(), "no page for {missing:?}");
+    for entry in fs::read_dir(root().join("docs/errors")).expect("pages") {
+        let path = entry.expect("a page").path();
+        let code = path
+            .file_stem()
+            .and_then(|s| s.to_str())
+            .unwrap_or_default()
+            .to_owned();
+        assert!(
+            code == "README" || known.contains(&code),
+            "{code}.md is a page for no error"
+        );
+    }
+}
+
+#[test]
+fn shipped_workflows_are_valid() {
+    for file in ["workflows/gloo-mesh.yaml", "workflows/certificate.yaml"] {
+        let checked = std::process::Command::new(env!("CARGO_BIN_EXE_windlass"))
+            .args(["validate", file])
+            .current_dir(root())
+            .status();
+        assert!(checked.expect("windlass starts").success(), "{file}");
+    }
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}

@@ -1,0 +1,121 @@
+//! What an author is shown for a mistake: file, line, column, what to do; and nothing is created.
+
+use crate::harness::Test;
+
+const STEP: &str = r##"//! A step.
+const INPUTS = #{ name: "string", count: "int = 1" };
+const OUTPUTS = #{ greeting: "string" };
+
+fn run(inputs) {
+    #{ greeting: `hello ${inputs.name}` }
+}
+"##;
+
+/// Runs a workflow that has a mistake and returns what was shown.
+fn shown(workflow: &str, more: &[(&str, &str)], arguments: &[&str]) -> String {
+    let mut test = Test::new().file("w.yaml", workflow).file("step.rhai", STEP);
+    for (name, text) in more {
+        test = test.file(name, text);
+    }
+    let ran = test
+        .windlass(&[&["run", "w.yaml"], arguments].concat())
+        .expect(2);
+    assert_eq!(ran.stdout, "");
+    assert!(!test.path(".windlass").exists(), "something was recorded");
+    assert!(!test.path("out").exists(), "something was written");
+    ran.stderr
+}
+
+macro_rules! mistakes {
+    ($($name:ident: $workflow:expr $(, with $more:expr)? $(, given $arguments:expr)?;)*) => {
+        $(#[test]
+        fn $name() {
+            #[allow(unused_mut, unused_assignments)]
+            let (mut more, mut arguments): (&[(&str, &str)], &[&str]) = (&[], &[]);
+            $(more = &$more;)?
+            $(arguments = &$arguments;)?
+            insta::assert_snapshot!(stringify!($name), shown($workflow, more, arguments));
+        })*
+    };
+}
+
+mistakes! {
+    yaml_that_is_none: "workflow: w\nsteps:\n  a: { script: step.rhai\n";
+    a_key_twice: "workflow: w\nsteps:\n  a: { script: step.rhai, with: { name: x } }\n  a: { script: step.rhai, with: { name: y } }\n";
+    an_unknown_key: "workflow: w\nsteps:\n  a:\n    script: step.rhai\n    wiht: { name: x }\n";
+    a_bad_step_name: "workflow: w\nsteps:\n  root-ca: { script: step.rhai, with: { name: x } }\n";
+    a_step_that_does_nothing: "workflow: w\nsteps:\n  a: { needs: [] }\n";
+    a_step_that_does_two_things: "workflow: w\nsteps:\n  a: { script: step.rhai, run: \"()\" }\n";
+    a_script_that_is_not_there: "workflow: w\nsteps:\n  a: { script: steps/step.rhai }\n";
+    a_script_outside_the_folder: "workflow: w\nsteps:\n  a: { script: ../../etc/step.rhai }\n";
+    a_missing_input: "workflow: w\nsteps:\n  a: { script: step.rhai }\n";
+    an_unknown_input: "workflow: w\nsteps:\n  a: { script: step.rhai, with: { nam: x, name: y } }\n";
+    an_input_of_the_wrong_type: "workflow: w\nsteps:\n  a:\n    script: step.rhai\n    with:\n      name: x\n      count: many\n";
+    a_param_of_the_wrong_type: "workflow: w\nparams:\n  n: { type: int, default: 1 }\nsteps:\n  a: { script: step.rhai, with: { name: \"${{ params.n }}\" } }\n";
+    an_unknown_step: "workflow: w\nsteps:\n  root_ca: { script: step.rhai, with: { name: x } }\n  b: { script: step.rhai, with: { name: \"${{ steps.rot_ca.greeting }}\" } }\n";
+    an_unknown_output: "workflow: w\nsteps:\n  a: { script: step.rhai, with: { name: x } }\n  b: { script: step.rhai, with: { name: \"Say ${{ steps.a.greting }}!\" } }\n";
+    an_unknown_param: "workflow: w\nparams:\n  clusters: list(string)\nsteps:\n  a: { script: step.rhai, with: { name: \"${{ params.cluster }}\" } }\n";
+    an_unknown_type: "workflow: w\nparams:\n  n: { type: strnig }\nsteps:\n  a: { run: \"()\" }\n";
+    a_default_of_the_wrong_type: "workflow: w\nparams:\n  n: { type: list(string), default: [a, 2] }\nsteps:\n  a: { run: \"()\" }\n";
+    a_cycle: "workflow: w\nsteps:\n  a: { script: step.rhai, with: { name: \"${{ steps.c.greeting }}\" } }\n  b: { script: step.rhai, with: { name: \"${{ steps.a.greeting }}\" } }\n  c: { script: step.rhai, needs: [b], with: { name: x } }\n";
+    a_step_that_needs_itself: "workflow: w\nsteps:\n  a: { run: \"()\", needs: [a] }\n";
+    workflows_in_a_circle: "workflow: w\nsteps:\n  a: { workflow: inner.yaml }\n",
+        with [("inner.yaml", "workflow: inner\nsteps:\n  b: { workflow: w.yaml }\n")];
+    an_item_without_for_each: "workflow: w\nsteps:\n  a: { script: step.rhai, with: { name: \"${{ item }}\" } }\n";
+    a_bare_steps: "workflow: w\nsteps:\n  a: { run: \"()\" }\n  b: { run: \"()\", when: \"${{ steps.len() > 0 }}\" }\n";
+    an_expression_that_is_none: "workflow: w\nsteps:\n  a: { script: step.rhai, with: { name: \"${{ 1 + }}\" } }\n";
+    an_expression_without_an_end: "workflow: w\nsteps:\n  a: { script: step.rhai, with: { name: \"${{ params.x\" } }\n";
+    an_expression_that_asks_for_the_clock: "workflow: w\nsteps:\n  a: { script: step.rhai, with: { name: \"${{ time::now() }}\" } }\n";
+    an_unknown_function_in_an_expression: "workflow: w\nparams:\n  c: { type: list, default: [] }\nsteps:\n  a: { script: step.rhai, with: { name: \"${{ params.c.lenght() }}\" } }\n";
+    a_bad_retry: "workflow: w\nsteps:\n  a:\n    run: \"()\"\n    timeout: soon\n    retry: { attempts: 0, backoff: 9s..1s, on: [throtled] }\n";
+    a_timeout_on_a_workflow: "workflow: w\nsteps:\n  a: { workflow: inner.yaml, timeout: 5m, max_parallel: 2 }\n",
+        with [("inner.yaml", "workflow: inner\nsteps:\n  b: { run: \"()\" }\n")];
+    a_step_that_reads_finally: "workflow: w\nsteps:\n  a: { run: \"()\", needs: [z] }\nfinally:\n  z: { run: \"()\" }\n";
+    a_script_with_a_syntax_error: "workflow: w\nsteps:\n  a: { script: bad.rhai }\n",
+        with [("bad.rhai", "fn run(inputs) {\n    let x = ;\n    #{}\n}\n")];
+    a_script_that_calls_what_does_not_exist: "workflow: w\nsteps:\n  a: { script: bad.rhai }\n",
+        with [("bad.rhai", "fn run(inputs) {\n    let arn = pca::create_certificate_authorty(#{});\n    pka::describe(arn);\n    halp(1);\n    pca::wait_until_active();\n    #{}\n}\n")];
+    a_script_without_run: "workflow: w\nsteps:\n  a: { script: bad.rhai }\n",
+        with [("bad.rhai", "fn main(inputs) {\n    #{}\n}\n")];
+    a_script_with_a_bad_signature: "workflow: w\nsteps:\n  a: { script: bad.rhai }\n",
+        with [("bad.rhai", "const INPUTS = #{ name: \"strnig\", count: 5 };\n\nfn run(inputs) {\n    #{}\n}\n")];
+    a_script_with_an_unknown_variable: "workflow: w\nsteps:\n  a: { script: bad.rhai }\n",
+        with [("bad.rhai", "fn run(inputs) {\n    #{ greeting: input.name }\n}\n")];
+    an_import_that_is_not_there: "workflow: w\nsteps:\n  a: { script: bad.rhai }\n",
+        with [("bad.rhai", "import \"lib/naming\" as naming;\n\nfn run(inputs) {\n    #{}\n}\n")];
+    a_mistake_in_an_import: "workflow: w\nsteps:\n  a: { script: good.rhai }\n",
+        with [("good.rhai", "import \"lib/naming\" as naming;\n\nfn run(inputs) {\n    #{ x: naming::of(1) }\n}\n"), ("lib/naming.rhai", "fn of(x) {\n    upper(x)\n}\n")];
+    a_mistake_in_an_inline_body: "workflow: w\nsteps:\n  a:\n    run: |\n      let x = inputs.name;\n      log::inform(x);\n    with: { name: x }\n";
+    a_mistake_in_a_nested_workflow: "workflow: w\nsteps:\n  a: { workflow: inner.yaml, with: { nam: x } }\n",
+        with [("inner.yaml", "workflow: inner\nparams:\n  name: string\nsteps:\n  b: { script: step.rhai, with: { name: \"${{ params.nmae }}\" } }\n")];
+    many_mistakes_at_once: "workflow: w\nparams:\n  n: { type: nubmer }\nsteps:\n  a: { script: step.rhai, with: { nam: x } }\n  b: { script: gone.rhai, needs: [c] }\noutputs:\n  o: ${{ steps.a.greting }}\n";
+    a_given_param_that_does_not_exist: "workflow: w\nparams:\n  clusters: { type: list(string), default: [] }\nsteps:\n  a: { run: \"()\" }\n",
+        given ["-p", "cluster=[a]"];
+    a_given_param_of_the_wrong_type: "workflow: w\nparams:\n  clusters: { type: list(string), default: [] }\nsteps:\n  a: { run: \"()\" }\n",
+        given ["-p", "clusters=cluster-1"];
+    a_param_that_is_not_given: "workflow: w\nparams:\n  clusters: list(string)\nsteps:\n  a: { run: \"()\" }\n";
+    an_unknown_target: "workflow: w\nsteps:\n  a: { run: \"()\" }\n", given ["--target", "prod"];
+    an_empty_file: "";
+}
+
+#[test]
+fn a_file_that_is_not_there() {
+    let test = Test::new();
+    let ran = test.windlass(&["run", "w.yaml"]).expect(2);
+    insta::assert_snapshot!(ran.stderr);
+}
+
+#[test]
+fn validate_shows_the_mistakes_of_every_file() {
+    let test = Test::new()
+        .file(
+            "good.yaml",
+            "workflow: good\nsteps:\n  a: { run: \"()\" }\n",
+        )
+        .file("bad.yaml", "workflow: bad\nsteps:\n  a: { runn: \"()\" }\n");
+    test.windlass(&["validate", "good.yaml"]).expect(0);
+    let ran = test
+        .windlass(&["validate", "good.yaml", "bad.yaml"])
+        .expect(2);
+    insta::assert_snapshot!(ran.stderr);
+}

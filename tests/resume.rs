@@ -1,0 +1,311 @@
+//! A run that stops anywhere goes on from there.
+
+use std::{
+    fs,
+    process::Child,
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::harness::{Test, status};
+
+/// Waits until the newest run's journal holds something, without guessing how long that takes.
+fn wait_for(test: &Test, what: &str) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while Instant::now() < end {
+        let logs = test.windlass(&["logs"]);
+        if logs.code == 0 && logs.stdout.contains(what) {
+            return;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    panic!("no {what:?} within a minute");
+}
+
+/// What `kill -9` does.
+fn kill(mut child: Child) {
+    child.kill().expect("killed");
+    child.wait().expect("gone");
+}
+
+fn interrupt(child: &Child) {
+    let pid = child.id().to_string();
+    let killed = std::process::Command::new("kill")
+        .args(["-INT", &pid])
+        .status();
+    assert!(killed.expect("kill is installed").success());
+}
+
+const THREE_STEPS: &str = "workflow: w
+steps:
+  first: { run: 'file::write(\"first.txt\", random::hex(8))' }
+  second: { run: 'file::write(\"second-a.txt\", random::hex(8)); file::read(\"go.txt\"); file::write(\"second-b.txt\", \"x\")', needs: [first] }
+  third: { run: 'file::write(\"third.txt\", \"x\")', needs: [second] }
+";
+
+#[test]
+fn a_failed_run_goes_on_and_does_nothing_twice() {
+    let test = Test::new().file("w.yaml", THREE_STEPS);
+    test.windlass(&["run", "w.yaml"]).expect(1);
+    let (first, second) = (test.read("out/first.txt"), test.read("out/second-a.txt"));
+    test.write("out/go.txt", "go");
+    // The run goes on with the files that it began with.
+    test.write("w.yaml", "this is no workflow any more");
+    test.windlass(&["resume"]).expect(0);
+    assert_eq!(
+        (test.read("out/first.txt"), test.read("out/second-a.txt")),
+        (first, second)
+    );
+    assert!(test.path("out/third.txt").exists() && test.path("out/second-b.txt").exists());
+    let writes = |name: &str| {
+        test.events()
+            .iter()
+            .filter(|e| e["event"] == "effect_intended" && e["call"]["arguments"]["name"] == name)
+            .count()
+    };
+    assert_eq!(
+        ["first.txt", "second-a.txt", "second-b.txt", "third.txt"].map(writes),
+        [1, 1, 1, 1]
+    );
+    let again = test.windlass(&["resume"]).expect(2);
+    assert!(
+        again.stderr.contains("every run here has succeeded"),
+        "{}",
+        again.stderr
+    );
+}
+
+#[test]
+fn a_killed_run_goes_on() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w
+steps:
+  slow: { run: 'let kept = random::hex(8); time::sleep(\"2s\"); file::write(\"kept.txt\", kept)' }
+",
+    );
+    let run = test.start(&["run", "w.yaml"]);
+    wait_for(&test, "time::sleep");
+    let owned = test.windlass(&["resume"]).expect(2);
+    assert!(
+        owned.stderr.contains("is being driven by process"),
+        "{}",
+        owned.stderr
+    );
+    kill(run);
+    let listed = test.windlass(&["runs", "--json"]).expect(0).json();
+    assert_eq!(listed[0]["status"], "interrupted");
+    let kept = test.events().iter().find_map(|e| {
+        (e["call"]["function"] == "random::hex").then(|| e["outcome"]["done"].clone())
+    });
+    test.windlass(&["resume"]).expect(0);
+    assert_eq!(Some(test.read("out/kept.txt").into()), kept);
+}
+
+#[test]
+fn ctrl_c_cancels_cleanly_and_says_how_to_resume() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w
+steps:
+  a: { run: 'file::write(\"a.txt\", \"x\"); time::sleep(\"1h\")' }
+  b: { run: 'loop { if try_read() { break; } } fn try_read() { try { file::read(\"go.txt\"); true } catch { time::sleep(\"10ms\"); false } }', when: false }
+  c: { run: \"()\", needs: [a] }
+finally:
+  tidy: { run: 'file::write(\"tidy.txt\", inputs.status)', with: { status: \"${{ run.status }}\" } }
+",
+    );
+    let mut command = test.command(&["run", "w.yaml"]);
+    let child = command
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("started");
+    wait_for(&test, "time::sleep");
+    interrupt(&child);
+    let output = child.wait_with_output().expect("ended");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    assert!(
+        stderr
+            .lines()
+            .last()
+            .unwrap_or_default()
+            .starts_with("go on with: windlass resume"),
+        "{stderr}"
+    );
+    assert_eq!(test.read("out/tidy.txt"), "cancelled");
+    let shown = test.shown();
+    assert_eq!(
+        (status(&shown, "a"), status(&shown, "c")),
+        ("pending", "pending")
+    );
+}
+
+#[test]
+fn a_cancelled_nested_run_can_be_resumed() {
+    let test = Test::new()
+        .file(
+            "w.yaml",
+            "workflow: w
+steps:
+  each: { workflow: inner.yaml, for_each: [a, b], max_parallel: 1, with: { name: \"${{ item }}\" } }
+finally:
+  tidy: { run: 'file::write(\"tidy.txt\", inputs.status)', with: { status: \"${{ run.status }}\" } }
+",
+        )
+        .file(
+            "inner.yaml",
+            "workflow: inner
+params: { name: string }
+steps:
+  one: { run: 'file::write(inputs.name + \"-one.txt\", random::hex(8))', with: { name: \"${{ params.name }}\" } }
+  two: { script: wait.rhai, needs: [one] }
+",
+        )
+        .file(
+            "wait.rhai",
+            "fn run(inputs) { for i in 0..10000 { if is_there() { return #{}; } time::sleep(\"20ms\"); } }
+fn is_there() { try { file::read(\"go.txt\"); true } catch { false } }
+",
+        );
+    let child = test.start(&["run", "w.yaml"]);
+    wait_for(&test, "file::read");
+    interrupt(&child);
+    assert_eq!(
+        child.wait_with_output().expect("ended").status.code(),
+        Some(130)
+    );
+    let one = test.read("out/a-one.txt");
+    assert_eq!(test.read("out/tidy.txt"), "cancelled");
+    test.write("out/go.txt", "");
+    test.windlass(&["resume"]).expect(0);
+    assert_eq!(test.read("out/a-one.txt"), one);
+    assert!(test.path("out/b-one.txt").exists());
+    assert_eq!(test.read("out/tidy.txt"), "succeeded");
+}
+
+#[test]
+fn finally_runs_again_only_where_something_before_it_does() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w
+steps:
+  work: { run: 'file::read(\"go.txt\")' }
+finally:
+  tell: { run: 'file::write(\"tell-\" + inputs.status + \".txt\", \"x\")', with: { status: \"${{ run.status }}\" } }
+  broken: { run: 'file::read(\"mend.txt\")' }
+",
+    );
+    test.windlass(&["run", "w.yaml"]).expect(1);
+    assert!(test.path("out/tell-failed.txt").exists());
+    test.write("out/go.txt", "");
+    test.windlass(&["resume"]).expect(1);
+    assert!(test.path("out/tell-succeeded.txt").exists());
+    fs::remove_file(test.path("out/tell-succeeded.txt")).expect("removed");
+    test.write("out/mend.txt", "");
+    test.windlass(&["resume"]).expect(0);
+    assert!(
+        !test.path("out/tell-succeeded.txt").exists(),
+        "a finished finally step was done twice"
+    );
+}
+
+#[test]
+fn a_changed_journal_is_found() {
+    let test = Test::new().file("w.yaml", THREE_STEPS);
+    test.windlass(&["run", "w.yaml"]).expect(1);
+    let database = rusqlite::Connection::open(test.path(".windlass/journal.db")).expect("opened");
+    database
+        .execute(
+            "UPDATE events SET body = replace(body, 'first.txt', 'fir5t.txt') WHERE seq = 3",
+            [],
+        )
+        .expect("changed");
+    drop(database);
+    let ran = test.windlass(&["resume"]).expect(2);
+    assert!(ran.stderr.contains("event 3 of run"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("the chain of digests is broken there"),
+        "{}",
+        ran.stderr
+    );
+}
+
+/// `kill -9` at ten moments spread at random over the time that a run takes.
+#[test]
+fn killed_at_ten_random_moments_two_cas_exist_and_never_three() {
+    let clusters: Vec<String> = (1..=25).map(|n| format!("c{n}")).collect();
+    let param = format!("clusters=[{}]", clusters.join(", "));
+    // EC keys, so that the run is made of calls and not of waiting for RSA keys.
+    let arguments = [
+        "run",
+        "workflows/gloo-mesh.yaml",
+        "-p",
+        &param,
+        "-p",
+        "key_algorithm=EC_prime256v1",
+    ];
+    let whole = {
+        let test = Test::with_shipped_workflows();
+        let start = Instant::now();
+        test.windlass(&arguments).expect(0);
+        start.elapsed()
+    };
+    let mut killed_early = 0;
+    for round in 0..10 {
+        let test = Test::with_shipped_workflows();
+        let share = f64::from(rand_byte()) / 255.0;
+        let child = test.start(&arguments);
+        thread::sleep(whole.mul_f64(share * 0.95));
+        kill(child);
+        if !test.path(".windlass/journal.db").exists()
+            || test.windlass(&["runs", "--json"]).json() == serde_json::json!([])
+        {
+            // Killed before anything was recorded: nothing may have been done.
+            test.windlass(&arguments).expect(0);
+            killed_early += 1;
+        } else if test.shown()["status"] != "succeeded" {
+            test.windlass(&["resume"]).expect(0);
+        }
+        let authority =
+            rusqlite::Connection::open(test.path(".windlass/pca/authority.db")).expect("opened");
+        let cas: i64 = authority
+            .query_row("SELECT count(*) FROM authorities", [], |row| row.get(0))
+            .expect("counted");
+        assert_eq!(cas, 2, "round {round}, killed at {share:.2} of {whole:?}");
+        for cluster in &clusters {
+            let name = format!("out/relay-client-tls-{cluster}");
+            let (chain, leaf) = (format!("{name}-chain.pem"), format!("{name}.pem"));
+            test.openssl(&[
+                "verify",
+                "-CAfile",
+                "out/root-ca.pem",
+                "-untrusted",
+                &chain,
+                &leaf,
+            ])
+            .expect(0);
+            let key = test
+                .openssl(&["pkey", "-in", &format!("{name}.key"), "-pubout"])
+                .expect(0)
+                .stdout;
+            let certified = test
+                .openssl(&["x509", "-in", &leaf, "-noout", "-pubkey"])
+                .expect(0)
+                .stdout;
+            assert_eq!(
+                key, certified,
+                "round {round}: {cluster} has another key than its certificate"
+            );
+        }
+    }
+    println!(
+        "10 runs of 25 clusters killed and resumed ({killed_early} before they were recorded): 2 CAs each"
+    );
+}
+
+fn rand_byte() -> u8 {
+    let mut byte = [0];
+    aws_lc_rs::rand::fill(&mut byte).expect("randomness");
+    byte[0]
+}
