@@ -110,9 +110,8 @@ fn chain_file() -> String {
 }
 
 fn fan_out_file() -> String {
-    format!(
-        "workflow: fan-out\nsteps:\n  all: {{ run: \"()\", for_each: \"${{{{ range(0, {FAN_OUT}).map(|i| i) }}}}\" }}\n"
-    )
+    let items: Vec<String> = (0..FAN_OUT).map(|i| i.to_string()).collect();
+    format!("workflow: fan-out\nsteps:\n  all: {{ run: \"()\", for_each: [{}] }}\n", items.join(", "))
 }
 
 fn program(folder: &Path, name: &str, text: &str) -> Program {
