@@ -111,7 +111,10 @@ fn chain_file() -> String {
 
 fn fan_out_file() -> String {
     let items: Vec<String> = (0..FAN_OUT).map(|i| i.to_string()).collect();
-    format!("workflow: fan-out\nsteps:\n  all: {{ run: \"()\", for_each: [{}] }}\n", items.join(", "))
+    format!(
+        "workflow: fan-out\nsteps:\n  all: {{ run: \"()\", for_each: [{}] }}\n",
+        items.join(", ")
+    )
 }
 
 fn program(folder: &Path, name: &str, text: &str) -> Program {

@@ -1,5 +1,7 @@
 use std::{
     fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
 };
@@ -97,6 +99,36 @@ impl Test {
         logs.lines()
             .map(|line| serde_json::from_str::<Json>(line).expect("JSON")["event"].clone())
             .collect()
+    }
+
+    /// Counts the certificate authorities of the local target, by asking its server.
+    pub fn authorities(&self) -> usize {
+        let mut command = self.command(&["pca", "serve", "--port", "0"]);
+        let mut server = command
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the server starts");
+        let mut endpoint = String::new();
+        let stdout = server.stdout.take().expect("piped");
+        BufReader::new(stdout)
+            .read_line(&mut endpoint)
+            .expect("the endpoint");
+        let address = endpoint.trim().trim_start_matches("http://");
+        let mut connection = TcpStream::connect(address).expect("connected");
+        let request = "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+            Content-Type: application/x-amz-json-1.1\r\n\
+            X-Amz-Target: ACMPrivateCA.ListCertificateAuthorities\r\nContent-Length: 2\r\n\r\n{}";
+        connection.write_all(request.as_bytes()).expect("asked");
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).expect("answered");
+        server.kill().expect("stopped");
+        server.wait().expect("gone");
+        let body = answer.split("\r\n\r\n").nth(1).unwrap_or_default();
+        let json: Json = serde_json::from_str(body).unwrap_or_else(|e| panic!("{e}: {answer}"));
+        json["CertificateAuthorities"]
+            .as_array()
+            .unwrap_or_else(|| panic!("{answer}"))
+            .len()
     }
 
     pub fn openssl(&self, arguments: &[&str]) -> Ran {

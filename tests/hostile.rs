@@ -46,7 +46,7 @@ fn a_hostile_script_fails_like_any_other() {
         let test = Test::new().file(
             "w.yaml",
             &format!(
-                "workflow: w\nsteps:\n  bad:\n    run: |\n      {indented}\n    timeout: 20s\n"
+                "workflow: w\nsteps:\n  bad:\n    run: |\n      {indented}\n    timeout: 2s\n"
             ),
         );
         let ran = test.windlass(&["run", "w.yaml"]);

@@ -266,11 +266,7 @@ fn killed_at_ten_random_moments_two_cas_exist_and_never_three() {
         } else if test.shown()["status"] != "succeeded" {
             test.windlass(&["resume"]).expect(0);
         }
-        let authority =
-            rusqlite::Connection::open(test.path(".windlass/pca/authority.db")).expect("opened");
-        let cas: i64 = authority
-            .query_row("SELECT count(*) FROM authorities", [], |row| row.get(0))
-            .expect("counted");
+        let cas = test.authorities();
         assert_eq!(cas, 2, "round {round}, killed at {share:.2} of {whole:?}");
         for cluster in &clusters {
             let name = format!("out/relay-client-tls-{cluster}");

@@ -318,8 +318,8 @@ impl<'w> Scope<'_, 'w> {
             }
         }
         let gives_up = decision.state.is_cancelled && !step.is_finally;
-        let is_open = |s: &Status| !s.is_settled() && !(gives_up && *s == Status::Pending);
-        if statuses.iter().any(is_open) {
+        let is_over = |s: &Status| s.is_settled() || (gives_up && *s == Status::Pending);
+        if !statuses.iter().all(is_over) {
             return;
         }
         if statuses.contains(&Status::Pending) {
