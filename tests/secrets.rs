@@ -10,7 +10,7 @@ fn no_private_key_is_in_the_journal_or_in_anything_printed() {
     let ran = test
         .windlass(&["run", "workflows/gloo-mesh.yaml", "--json"])
         .expect(0);
-    let mut printed = ran.stdout + &ran.stderr;
+    let mut printed = format!("{}{}", ran.stdout, ran.stderr);
     for arguments in [
         &["show"][..],
         &["show", "--json"],
@@ -25,7 +25,7 @@ fn no_private_key_is_in_the_journal_or_in_anything_printed() {
     let key = test.read("out/relay-server-tls.key");
     let line = key.lines().nth(3).expect("a line of the key");
     for (name, content) in [
-        ("output", printed.into_bytes()),
+        ("output", Vec::from(printed)),
         ("journal", journal(&test.path(".windlass"))),
     ] {
         assert!(!holds(&content, line), "the {name} holds the key");

@@ -1,5 +1,6 @@
 //! One HTTP request: an operation in either protocol, an OCSP question, or a CRL to fetch.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
@@ -92,6 +93,7 @@ fn caller(service: &Service, incoming: &Incoming) -> Result<Caller, Failure> {
         signer.map_or_else(|| options.region.clone(), |signer| signer.region.clone())
     };
     if options.access_keys.is_empty() {
+        check_host(&incoming.headers)?;
         let signer = signature::claimed(&incoming.headers);
         let account = signer
             .as_ref()
@@ -119,6 +121,27 @@ fn caller(service: &Service, incoming: &Incoming) -> Result<Caller, Failure> {
         account,
         region: region(Some(&signer)),
     })
+}
+
+/// Refuses a request to a host by a name of the network's.
+///
+/// Without keys, anyone on this machine is believed, and so would be a web page whose name was pointed at this
+/// machine behind its browser's back (DNS rebinding). Such a page can't choose what stands in `Host`.
+fn check_host(headers: &HeaderMap) -> Result<(), Failure> {
+    let host = headers
+        .get("host")
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or_default();
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let is_address = host.parse::<SocketAddr>().is_ok()
+        || host.parse::<IpAddr>().is_ok()
+        || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+    if is_address || name == "localhost" || name.ends_with(".localhost") {
+        return Ok(());
+    }
+    Err(Code::AccessDenied.says(format!(
+        "This server has no access keys, so it must be called by its address or as localhost, not as {name}"
+    )))
 }
 
 fn status(service: &Service, question: &[u8]) -> Response<Body> {

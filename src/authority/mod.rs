@@ -5,13 +5,14 @@
 //!
 //! # The way of a request
 //!
-//! 1. [`server`]: a connection brings an HTTP request, the [`wire`] reads it (either protocol, SigV4, the service
-//!    model's limits) into an operation's name, an input and a caller.
-//! 2. [`operation`] answers: one file per family of operations, each a few reads, a decision and one write.
-//! 3. [`rule`] decides what AWS allows: statuses, templates, validity, ARNs, who may call. Pure, no clock and no I/O.
-//! 4. [`x509`] makes and reads DER: keys, names, requests, certificates, chains, CRLs, OCSP.
-//! 5. [`revocation`] publishes what was revoked: CRLs in the bucket's folder and over HTTP, and OCSP.
-//! 6. [`store`] keeps all of it in one SQLite database: what was answered survives `kill -9`, and several servers
+//! 1. `server` listens and `handler` routes: an operation, an OCSP question or a CRL. The `wire` reads an operation in
+//!    either protocol, with its SigV4 signature and the service model's limits.
+//! 2. `fault` and `throttle` may stop it, on purpose.
+//! 3. `operation` answers: one file per family of operations, each a few reads, a decision and one write.
+//! 4. `rule` decides what AWS allows: statuses, templates, validity, ARNs, who may call. Pure, no clock and no I/O.
+//! 5. `x509` makes and reads DER: keys, names, requests, certificates, chains, CRLs, OCSP.
+//! 6. `revocation` publishes what was revoked: CRLs in the bucket's folder and over HTTP, and OCSP.
+//! 7. `store` keeps all of it in one SQLite database: what was answered survives `kill -9`, and several servers
 //!    may serve the same folder at once.
 //!
 //! # The folder

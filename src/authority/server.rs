@@ -15,7 +15,6 @@ use tokio::task::JoinHandle;
 
 use crate::authority::handler::handle;
 use crate::authority::options::Options;
-use crate::authority::revocation;
 use crate::authority::service::Service;
 use crate::authority::store::StoreError;
 
@@ -84,7 +83,7 @@ impl Server {
         }
         let opening = tokio::task::spawn_blocking(move || {
             let service = Service::open(options)?;
-            revocation::publish_all(&service);
+            service.catch_up();
             Ok::<_, StoreError>(service)
         });
         let service = match opening.await {

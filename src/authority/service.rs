@@ -7,6 +7,7 @@ use rusqlite::Connection;
 
 use crate::authority::failure::{Code, Failure};
 use crate::authority::options::Options;
+use crate::authority::revocation;
 use crate::authority::store::authority::{self, Authority};
 use crate::authority::store::{Store, StoreError};
 use crate::authority::throttle::Throttle;
@@ -29,6 +30,17 @@ impl Service {
             throttle: Throttle::default(),
             keys: Mutex::default(),
         })
+    }
+
+    /// Catches up with what time or a crash has left to do: keys that must go, and lists that must be written.
+    pub fn catch_up(&self) {
+        let now = self.options.clock.now();
+        // As on AWS, none of it is anyone's request that could fail; the next start tries again.
+        drop(
+            self.store
+                .write(move |connection| authority::purge(connection, now)),
+        );
+        revocation::publish_all(self);
     }
 
     /// The key of an authority, ready to sign.

@@ -119,7 +119,10 @@ fn show_end(
 ) -> super::Done {
     let folder = env::current_dir().unwrap_or_default();
     eprintln!("\n{}\n", report::headline(id, state));
-    eprint!("{}", report::summary(&program.workflow, state, &folder));
+    eprint!(
+        "{}",
+        report::summary(&program.workflow, state, &folder, report::Detail::Brief)
+    );
     for problem in problems(state, &program.files) {
         eprintln!("\n{problem}");
     }

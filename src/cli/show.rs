@@ -33,7 +33,12 @@ pub fn show(args: &Args, command: &Show) -> Done {
         ));
         let program = compile(&run.main, &mut Frozen(files.clone()))?;
         let folder = env::current_dir().unwrap_or_default();
-        text.push_str(&report::summary(&program.workflow, &state, &folder));
+        text.push_str(&report::summary(
+            &program.workflow,
+            &state,
+            &folder,
+            report::Detail::Full,
+        ));
     }
     for problem in problems(&state, &files) {
         text.push_str(&format!("\n{problem}"));

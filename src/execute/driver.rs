@@ -97,7 +97,7 @@ struct Driver<'p> {
     sender: mpsc::UnboundedSender<Finished>,
     receiver: mpsc::UnboundedReceiver<Finished>,
     /// Applied, and not yet durable.
-    batch: Vec<Event>,
+    batch: Vec<(Event, i64)>,
     running: usize,
 }
 
@@ -139,7 +139,8 @@ impl<'p> Driver<'p> {
         for event in &events {
             self.state.apply(event, now)?;
         }
-        self.batch.extend(events);
+        self.batch
+            .extend(events.into_iter().map(|event| (event, now)));
         Ok(())
     }
 
@@ -147,8 +148,9 @@ impl<'p> Driver<'p> {
         if self.batch.is_empty() {
             return Ok(());
         }
-        let events = std::mem::take(&mut self.batch);
-        self.run.append(events.clone(), (self.settings.clock)())?;
+        let batch = std::mem::take(&mut self.batch);
+        let events: Vec<Event> = batch.iter().map(|(event, _)| event.clone()).collect();
+        self.run.append(batch)?;
         self.settings.observer.happened(&events, &self.state);
         Ok(())
     }

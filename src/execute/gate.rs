@@ -86,7 +86,7 @@ impl Gate {
 
     fn record(&self, event: Event) -> Result<(), Interruption> {
         let at = (self.clock)();
-        self.run.append(vec![event.clone()], at).map_err(broken)?;
+        self.run.append(vec![(event.clone(), at)]).map_err(broken)?;
         self.progress().events.push((event, at));
         Ok(())
     }
@@ -287,7 +287,7 @@ impl Effects for Gate {
             message,
         };
         // If the journal is broken, the next effect says so.
-        let _ = self.run.append_lazily(vec![event], (self.clock)());
+        let _ = self.run.append_lazily(vec![(event, (self.clock)())]);
     }
 }
 

@@ -203,7 +203,7 @@ impl Journal {
             }),
             _lock: lock,
         };
-        run.append(vec![new.event], new.at)?;
+        run.append(vec![(new.event, new.at)])?;
         Ok(run)
     }
 
@@ -399,26 +399,26 @@ impl RunJournal {
         &self.journal
     }
 
-    /// Records events that happened at `at` (milliseconds since 1970). Once this returns, they
+    /// Records events, each with when it happened (milliseconds since 1970). Once this returns, they
     /// are found again after a crash, with all events appended before them.
     ///
     /// Callers at the same time share one sync of the disk.
     ///
     /// # Errors
     /// Nothing is recorded then, and nothing more can be by this process.
-    pub fn append(&self, events: Vec<Event>, at: i64) -> Result<(), JournalError> {
-        let ticket = self.queue(events, at)?;
+    pub fn append(&self, events: Vec<(Event, i64)>) -> Result<(), JournalError> {
+        let ticket = self.queue(events)?;
         self.journal.inner.commit(ticket)
     }
 
     /// Records events with the next [`RunJournal::append`]; a crash before it loses them.
-    pub fn append_lazily(&self, events: Vec<Event>, at: i64) -> Result<(), JournalError> {
-        self.queue(events, at).map(|_| ())
+    pub fn append_lazily(&self, events: Vec<(Event, i64)>) -> Result<(), JournalError> {
+        self.queue(events).map(|_| ())
     }
 
-    fn queue(&self, events: Vec<Event>, at: i64) -> Result<u64, JournalError> {
+    fn queue(&self, events: Vec<(Event, i64)>) -> Result<u64, JournalError> {
         let mut bodies = Vec::with_capacity(events.len());
-        for event in events {
+        for (event, at) in events {
             let ends_as = match &event {
                 Event::RunEnded { outcome, .. } => Some(Outcome::as_str(*outcome)),
                 Event::RunResumed { .. } => Some(""),
@@ -430,11 +430,11 @@ impl RunJournal {
                 seq: 0,
                 why: e.to_string(),
             })?;
-            bodies.push((body, ends_as));
+            bodies.push((body, at, ends_as));
         }
         let mut head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
         let mut queue = self.journal.inner.queue();
-        for (body, ends_as) in bodies {
+        for (body, at, ends_as) in bodies {
             let digest = link(head.digest, head.next_seq, at, &body);
             queue.rows.push(Row {
                 run: self.run.clone(),

@@ -18,5 +18,5 @@ pub use json::{run_json, runs_json};
 pub use problem::{render, render_error};
 pub use progress::{Bars, Lines};
 pub use style::{describe_status, utc_time};
-pub use summary::{headline, steps_table, summary};
+pub use summary::{Detail, headline, summary};
 pub use table::Table;

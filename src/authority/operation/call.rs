@@ -73,9 +73,11 @@ impl Call<'_> {
 
     fn asked(&self) -> Asked {
         let template = self.input.get("TemplateArn").and_then(Value::as_str);
+        let partition = arn::partition(&self.caller.region);
+        let default = format!("arn:{partition}:acm-pca:::template/EndEntityCertificate/V1");
         Asked {
             action: format!("acm-pca:{}", self.operation),
-            template: template.unwrap_or(DEFAULT_TEMPLATE).to_owned(),
+            template: template.map_or(default, str::to_owned),
             caller: self.caller.clone(),
             now: self.now,
         }
@@ -89,8 +91,6 @@ struct Asked {
     caller: Caller,
     now: Moment,
 }
-
-const DEFAULT_TEMPLATE: &str = "arn:aws:acm-pca:::template/EndEntityCertificate/V1";
 
 fn find(connection: &Connection, arn: &str, asked: &Asked) -> Result<Authority, Failure> {
     arn::check_authority(arn)?;

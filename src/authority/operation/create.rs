@@ -16,8 +16,9 @@ use crate::authority::store::authority::{self, Authority, Secrets};
 use crate::authority::store::tag::{Tag, put};
 use crate::authority::store::token::Token;
 use crate::authority::x509::extension::{self, Extension, KeyUsage};
+use crate::authority::x509::general_name::GeneralName;
 use crate::authority::x509::key::{KeyAlgorithm, SigningAlgorithm, SigningKey};
-use crate::authority::x509::name::{GeneralName, NameError, Subject, object};
+use crate::authority::x509::name::{NameError, Subject, object};
 use crate::authority::x509::{der, oid, request};
 
 /// AWS's quota of authorities per account and region.
@@ -85,12 +86,13 @@ pub(crate) fn create(call: &Call) -> Result<Value, Failure> {
         return Ok(json!({ "CertificateAuthorityArn": arn }));
     }
 
-    let (key, signing) = algorithms(&input.certificate_authority_configuration)?;
+    let (key, signing) = algorithms(&input.certificate_authority_configuration, &caller.region)?;
     let standard = key_standard(
         input.key_storage_security_standard.as_deref(),
         &caller.region,
     )?;
-    let revocation = revocation::complete(input.revocation_configuration.as_ref())?;
+    let revocation =
+        revocation::complete(input.revocation_configuration.as_ref(), &revocation::off())?;
     let tags = input.tags.unwrap_or_default();
     tag::check(&tags)?;
     let secrets = secrets(&input.certificate_authority_configuration, key, signing)?;
@@ -143,11 +145,19 @@ pub(crate) fn create(call: &Call) -> Result<Value, Failure> {
     Ok(json!({ "CertificateAuthorityArn": arn }))
 }
 
-fn algorithms(configuration: &Configuration) -> Result<(KeyAlgorithm, SigningAlgorithm), Failure> {
+fn algorithms(
+    configuration: &Configuration,
+    region: &str,
+) -> Result<(KeyAlgorithm, SigningAlgorithm), Failure> {
     let unknown = || Code::InvalidArgs.says("The algorithm is not supported");
     let key = KeyAlgorithm::named(&configuration.key_algorithm).ok_or_else(unknown)?;
     if key == KeyAlgorithm::Sm2 {
-        return Err(Code::InvalidArgs.says("The key algorithm SM2 is not supported in this region"));
+        let why = if arn::partition(region) == "aws-cn" {
+            "by this server, which has no implementation of it"
+        } else {
+            "in this region"
+        };
+        return Err(Code::InvalidArgs.says(format!("The key algorithm SM2 is not supported {why}")));
     }
     check_signing(
         &configuration.key_algorithm,
@@ -169,18 +179,17 @@ pub(crate) fn check_signing(key: &str, signing: &str) -> Result<(), Failure> {
     )))
 }
 
-/// Outside China every key lives in an HSM of level 3, whatever level was asked for below it; CCPC only in China.
+/// FIPS levels, level 3 by default; in China only CCPC, and there it must be asked for.
 fn key_standard(asked: Option<&str>, region: &str) -> Result<String, Failure> {
     let china = arn::partition(region) == "aws-cn";
     match asked {
-        None if china => Ok("CCPC_LEVEL_1_OR_HIGHER".to_owned()),
-        None => Ok(LEVEL_3.to_owned()),
+        None if !china => Ok(LEVEL_3.to_owned()),
         Some(standard) if (standard == "CCPC_LEVEL_1_OR_HIGHER") == china => {
             Ok(standard.to_owned())
         }
-        Some(standard) => Err(Code::InvalidArgs.says(format!(
-            "The key storage security standard {standard} is not supported in this region"
-        ))),
+        _ => Err(Code::InvalidArgs.says(
+            "A certificate authority cannot be created in this region with the specified security standard.",
+        )),
     }
 }
 

@@ -38,7 +38,9 @@ pub(crate) fn delete(call: &Call) -> Result<Value, Failure> {
             authority.stored = Status::Deleted;
             authority.restorable_until = Some(if restorable { now + days * DAY } else { now });
             authority.changed_at = now;
-            authority::update(connection, &authority)
+            authority::update(connection, &authority)?;
+            // One that can't be restored goes at once, with its key.
+            authority::purge(connection, now)
         },
     )?;
     Ok(json!({}))

@@ -12,8 +12,8 @@ use crate::authority::rule::validity::Span;
 use crate::authority::store::authority::{self, Authority, Identity};
 use crate::authority::x509::certificate::{Facts, facts};
 use crate::authority::x509::chain::{self, ChainError};
-use crate::authority::x509::pem;
 use crate::authority::x509::request::SigningRequest;
+use crate::authority::x509::{name, pem};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -101,7 +101,7 @@ fn check_own(facts: &Facts, csr: &[u8]) -> Result<(), Failure> {
             "The public key of the certificate does not match the certificate authority's CSR",
         ));
     }
-    if facts.subject != request.subject {
+    if !name::same(&facts.subject, &request.subject) {
         return Err(Code::CertificateMismatch.says(
             "The subject of the certificate does not match the certificate authority's CSR",
         ));

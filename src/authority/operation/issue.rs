@@ -1,5 +1,7 @@
 //! IssueCertificate.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -9,8 +11,9 @@ use crate::authority::operation::call::Call;
 use crate::authority::operation::create;
 use crate::authority::options::Quotas;
 use crate::authority::revocation;
+use crate::authority::rule::api::ApiPassthrough;
 use crate::authority::rule::arn;
-use crate::authority::rule::passthrough::{self, ApiPassthrough, Issuer};
+use crate::authority::rule::passthrough::{self, Issuer};
 use crate::authority::rule::status::Deed;
 use crate::authority::rule::template::Template;
 use crate::authority::rule::validity::{self, Bounds, Validity};
@@ -36,6 +39,12 @@ struct Input {
     api_passthrough: Option<ApiPassthrough>,
 }
 
+/// Whether a request repeats another, and otherwise who is to sign.
+enum Found {
+    Answered(String),
+    New(Box<Authority>, Arc<SigningKey>),
+}
+
 /// Signs a certificate and answers with its ARN; it can be read after the issuing delay.
 pub(crate) fn issue(call: &Call) -> Result<Value, Failure> {
     let input: Input = call.read()?;
@@ -45,21 +54,25 @@ pub(crate) fn issue(call: &Call) -> Result<Value, Failure> {
     };
     let authority_arn = &input.certificate_authority_arn;
     let idempotency = call.service.options.idempotency;
-    let token = Token::of("IssueCertificate", authority_arn, &call.input, idempotency);
-    let (authority, key, answered) = call.service.store.read(|connection| {
+    let scope = format!("{}/{authority_arn}", call.caller.account);
+    let token = Token::of("IssueCertificate", &scope, &call.input, idempotency);
+    let found = call.service.store.read(|connection| {
         let authority = call.authority(connection, authority_arn)?;
-        let answered = match &token {
-            Some(token) => token.answer(connection, call.now)?,
-            None => None,
-        };
+        if let Some(token) = &token
+            && let Some(arn) = token.answer(connection, call.now)?
+        {
+            return Ok(Found::Answered(arn));
+        }
         check(&authority, &template, call.now)?;
         let key = call.service.key(connection, &authority)?;
-        Ok((authority, key, answered))
+        Ok(Found::New(Box::new(authority), key))
     })?;
-    if let Some(arn) = answered {
-        return Ok(json!({ "CertificateArn": arn }));
-    }
+    let (authority, key) = match found {
+        Found::Answered(arn) => return Ok(json!({ "CertificateArn": arn })),
+        Found::New(authority, key) => (authority, key),
+    };
 
+    // The slow part, outside any transaction.
     let certificate = make(call, &input, &template, &authority, &key)?;
     let arn = arn::certificate(authority_arn, &certificate.serial);
     let (now, quotas) = (call.now, call.service.options.quotas);

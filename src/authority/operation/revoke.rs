@@ -5,9 +5,13 @@ use serde_json::{Value, json};
 
 use crate::authority::failure::{Code, Failure};
 use crate::authority::operation::call::Call;
+use crate::authority::options::Quotas;
 use crate::authority::revocation;
 use crate::authority::rule::status::Deed;
 use crate::authority::store::certificate::{self, Revocation};
+
+/// AWS's quota per authority.
+const REVOKED: i64 = 1_000_000;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -21,7 +25,7 @@ struct Input {
 pub(crate) fn revoke(call: &Call) -> Result<Value, Failure> {
     let input: Input = call.read()?;
     let serial = normalized(&input.certificate_serial)?;
-    let now = call.now;
+    let (now, quotas) = (call.now, call.service.options.quotas);
     let reason = input.revocation_reason;
     call.change(
         &input.certificate_authority_arn,
@@ -41,6 +45,13 @@ pub(crate) fn revoke(call: &Call) -> Result<Value, Failure> {
             }
             if found.failure.is_some() {
                 return Err(Code::RequestFailed.says("The certificate was never issued"));
+            }
+            if quotas == Quotas::Aws
+                && certificate::counts(connection, &authority.arn)?.1 >= REVOKED
+            {
+                return Err(Code::LimitExceeded.says(format!(
+                    "A certificate authority can revoke {REVOKED} certificates at most"
+                )));
             }
             let revocation = Revocation {
                 serial,

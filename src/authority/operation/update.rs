@@ -20,10 +20,6 @@ struct Input {
 /// Disables or enables an authority, or changes how it publishes revocations.
 pub(crate) fn update(call: &Call) -> Result<Value, Failure> {
     let input: Input = call.read()?;
-    let revocation = match &input.revocation_configuration {
-        None => None,
-        some => Some(revocation::complete(some.as_ref())?),
-    };
     let status = match input.status.as_deref() {
         None => None,
         Some("ACTIVE") => Some(Status::Active),
@@ -34,7 +30,7 @@ pub(crate) fn update(call: &Call) -> Result<Value, Failure> {
             )));
         }
     };
-    let now = call.now;
+    let (now, asked) = (call.now, input.revocation_configuration);
     call.change(
         &input.certificate_authority_arn,
         move |connection, mut authority| {
@@ -43,9 +39,7 @@ pub(crate) fn update(call: &Call) -> Result<Value, Failure> {
                 authority.stored = status;
                 authority.changed_at = now;
             }
-            if let Some(revocation) = revocation {
-                authority.revocation = revocation;
-            }
+            authority.revocation = revocation::complete(asked.as_ref(), &authority.revocation)?;
             authority::update(connection, &authority)
         },
     )?;

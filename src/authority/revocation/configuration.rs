@@ -5,23 +5,37 @@ use serde_json::{Value, json};
 use crate::authority::bucket;
 use crate::authority::failure::{Code, Failure};
 
-/// Checks a revocation configuration and writes out what it leaves unsaid.
-pub(crate) fn complete(asked: Option<&Value>) -> Result<Value, Failure> {
-    let off = json!({ "Enabled": false });
-    let part = |name: &str| {
-        asked
-            .and_then(|asked| asked.get(name))
-            .filter(|part| !part.is_null())
+/// Nothing is published.
+pub(crate) fn off() -> Value {
+    json!({ "CrlConfiguration": { "Enabled": false }, "OcspConfiguration": { "Enabled": false } })
+}
+
+/// Checks a revocation configuration and writes out what it leaves unsaid; a part that isn't given stays as it was.
+pub(crate) fn complete(asked: Option<&Value>, before: &Value) -> Result<Value, Failure> {
+    let part = |name: &str, check: fn(&Value) -> Result<Value, Failure>| {
+        let asked = asked.and_then(|asked| asked.get(name));
+        asked.map_or_else(|| Ok(before[name].clone()), check)
     };
-    let crl = part("CrlConfiguration").map_or(Ok(off.clone()), crl)?;
-    let ocsp = part("OcspConfiguration").map_or(Ok(off), ocsp)?;
-    Ok(json!({ "CrlConfiguration": crl, "OcspConfiguration": ocsp }))
+    Ok(json!({
+        "CrlConfiguration": part("CrlConfiguration", crl)?,
+        "OcspConfiguration": part("OcspConfiguration", ocsp)?,
+    }))
+}
+
+/// AWS refuses to switch something off and to configure it in one breath.
+fn check_off(asked: &Value, what: &str) -> Result<Value, Failure> {
+    match asked.as_object() {
+        Some(members) if members.len() == 1 => Ok(asked.clone()),
+        _ => Err(Code::InvalidArgs.says(format!(
+            "A configuration that disables {what} must contain only the Enabled=False parameter"
+        ))),
+    }
 }
 
 fn crl(asked: &Value) -> Result<Value, Failure> {
     let refuse = |message: &str| Err(Code::InvalidArgs.says(message));
     if asked["Enabled"] != json!(true) {
-        return Ok(json!({ "Enabled": false }));
+        return check_off(asked, "CRLs");
     }
     if !asked["S3BucketName"].is_string() {
         return refuse("An S3 bucket name is required when CRLs are enabled");
@@ -54,11 +68,10 @@ fn crl(asked: &Value) -> Result<Value, Failure> {
 }
 
 fn ocsp(asked: &Value) -> Result<Value, Failure> {
-    let cname = asked["OcspCustomCname"].as_str();
-    check_cname(cname)?;
-    if asked["Enabled"] != json!(true) && cname.is_some() {
-        return Err(Code::InvalidArgs.says("A custom OCSP CNAME needs OCSP to be enabled"));
+    if asked["Enabled"] != json!(true) {
+        return check_off(asked, "OCSP");
     }
+    check_cname(asked["OcspCustomCname"].as_str())?;
     Ok(asked.clone())
 }
 

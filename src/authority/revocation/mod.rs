@@ -3,7 +3,7 @@
 //! - [`configuration`]: the `RevocationConfiguration`, checked and completed;
 //! - [`address`]: where lists lie and where the responder is, as the certificates say it;
 //! - [`publish`]: lists written into the bucket's folder and served over HTTP;
-//! - [`responder`]: OCSP.
+//! - [`responder`]: the answers to OCSP questions.
 //!
 //! Addresses have the form of AWS's, so a certificate is what AWS would have made. Both kinds of CNAME may name this
 //! server (`127.0.0.1:PORT`): it answers under every path that it writes into certificates.
@@ -14,6 +14,6 @@ mod publish;
 mod responder;
 
 pub(crate) use address::{distribution_point, partition, responder};
-pub(crate) use configuration::complete;
+pub(crate) use configuration::{complete, off};
 pub(crate) use publish::{publish, publish_all, serve};
 pub(crate) use responder::respond;

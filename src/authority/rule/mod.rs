@@ -1,5 +1,6 @@
 //! What AWS allows: pure decisions, with no clock and no I/O.
 //!
+//! - [`api`]: what `ApiPassthrough` asks for, as extensions;
 //! - [`arn`]: the names of authorities and certificates;
 //! - [`passthrough`]: which subject and extensions a certificate gets, of template, API, CSR and configuration;
 //! - [`policy`]: what an owner shares with other accounts;
@@ -7,6 +8,7 @@
 //! - [`template`]: the certificate templates by name;
 //! - [`validity`]: from when until when.
 
+pub(crate) mod api;
 pub(crate) mod arn;
 pub(crate) mod passthrough;
 pub(crate) mod policy;

@@ -261,4 +261,11 @@ mod tests {
         }
         assert_eq!(read(&[0x81; 5000]), None);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+            drop(read(&bytes));
+        }
+    }
 }

@@ -65,6 +65,8 @@ pub(crate) fn read(
         Protocol::Json => serde_json::from_slice(body).map_err(|_| unreadable())?,
         Protocol::Cbor => cbor::read(body).ok_or_else(unreadable)?,
     };
-    validate::check(&MODEL.operations[operation].input, &input)?;
+    let shape = &MODEL.operations[operation].input;
+    validate::check(shape, &input)?;
+    let input = validate::known(shape, input);
     Ok(Request { operation, input })
 }

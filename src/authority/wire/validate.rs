@@ -18,6 +18,30 @@ pub(crate) fn check(shape: &str, input: &Value) -> Result<(), Failure> {
     Err(Code::Validation.says(format!("{count} validation {plural} detected: {list}")))
 }
 
+/// The input without what the model doesn't know and without nulls, which AWS takes for absent: so that nothing else
+/// is ever stored, and two ways to say the same are the same.
+pub(crate) fn known(shape: &str, input: Value) -> Value {
+    let shape = MODEL.shape(shape);
+    match input {
+        Value::Object(members) => {
+            let kept = members.into_iter().filter_map(|(name, value)| {
+                let member = shape.members.get(&name).filter(|_| !value.is_null())?;
+                let value = known(member, value);
+                Some((name, value))
+            });
+            Value::Object(kept.collect())
+        }
+        Value::Array(items) => {
+            let keep = |item| match &shape.member {
+                Some(member) => known(member, item),
+                None => item,
+            };
+            Value::Array(items.into_iter().map(keep).collect())
+        }
+        scalar => scalar,
+    }
+}
+
 fn walk(
     shape: &Shape,
     value: &Value,
@@ -176,6 +200,11 @@ mod tests {
                  Value null at 'tags.1.member.key' failed to satisfy constraint: Member must not be null",
                 "x".repeat(37)
             )
+        );
+        let input = json!({"Tags": [{"Key": "a", "Value": null, "x": 1}], "y": {}});
+        assert_eq!(
+            known("TagCertificateAuthorityRequest", input),
+            json!({"Tags": [{"Key": "a"}]})
         );
         let wrong = check(
             "DescribeCertificateAuthorityRequest",

@@ -4,7 +4,7 @@
 //! - [`read`]: a reader for the one thing that `x509-parser` doesn't know;
 //! - [`oid`]: the object identifiers by name;
 //! - [`key`]: key pairs and signatures, by AWS's names;
-//! - [`name`]: distinguished names and general names from the API's fields;
+//! - [`name`] and [`general_name`]: names from the API's fields;
 //! - [`request`]: certificate signing requests, read and made;
 //! - [`extension`]: the extensions of a certificate;
 //! - [`certificate`]: certificates, made and read;
@@ -21,6 +21,7 @@ pub(crate) mod chain;
 pub(crate) mod crl;
 pub(crate) mod der;
 pub(crate) mod extension;
+pub(crate) mod general_name;
 pub(crate) mod key;
 pub(crate) mod name;
 pub(crate) mod ocsp;

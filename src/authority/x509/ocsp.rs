@@ -139,3 +139,34 @@ fn status(standing: &Standing) -> Vec<u8> {
 fn known(dotted: &str) -> Vec<u8> {
     der::object(dotted).expect("a constant of oid.rs")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(serial: &[u8]) -> Vec<u8> {
+        let hash = der::octets(&[7; 20]);
+        let algorithm = der::sequence([der::object(oid::SHA1).unwrap()]);
+        let id = der::sequence([algorithm, hash.clone(), hash, der::unsigned(serial)]);
+        let list = der::sequence([der::sequence([id])]);
+        der::sequence([der::sequence([list])])
+    }
+
+    #[test]
+    fn a_request_names_its_serial_in_32_digits() {
+        let questions = read(&request(&[0x80, 1])).unwrap();
+        assert_eq!(questions[0].serial, format!("{:0>32}", "8001"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_damage_is_read_or_refused(at in 0..60usize, byte in proptest::num::u8::ANY, cut in 0..90usize) {
+            let mut bytes = request(&[1; 16]);
+            if let Some(place) = bytes.get_mut(at) {
+                *place = byte;
+            }
+            bytes.truncate(cut);
+            drop(read(&bytes));
+        }
+    }
+}

@@ -3,6 +3,7 @@
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::cri_attributes::ParsedCriAttribute;
 use x509_parser::prelude::FromDer;
+use x509_parser::x509::X509Version;
 
 use crate::authority::x509::extension::Extension;
 use crate::authority::x509::key::{KeyError, SigningAlgorithm, SigningKey};
@@ -60,6 +61,9 @@ impl SigningRequest {
             return Err(RequestError::NotARequest);
         }
         let info = &request.certification_request_info;
+        if info.version != X509Version::V1 {
+            return Err(RequestError::NotARequest);
+        }
         verify::kind(&info.subject_pki).ok_or(RequestError::Key)?;
         let signature = &request.signature_value.data;
         let algorithm = &request.signature_algorithm;
@@ -131,4 +135,44 @@ pub(crate) fn make(
         algorithm.identifier(),
         der::bits(&signature),
     ]))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use super::*;
+    use crate::authority::x509::extension;
+    use crate::authority::x509::key::KeyAlgorithm;
+    use crate::authority::x509::name::Subject;
+
+    static WHOLE: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let (key, _) = SigningKey::generate(KeyAlgorithm::P256).unwrap();
+        let subject = Subject {
+            common_name: Some("fuzz".to_owned()),
+            ..Subject::default()
+        };
+        let extensions = [extension::authority_constraints(None)];
+        let name = subject.to_der().unwrap();
+        make(&key, SigningAlgorithm::EcdsaSha512, &name, &extensions).unwrap()
+    });
+
+    #[test]
+    fn what_is_made_is_read_back() {
+        let read = SigningRequest::read_der(&WHOLE).unwrap();
+        assert_eq!(read.extensions, [extension::authority_constraints(None)]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_damage_is_refused(at in 0..200usize, flip in 1..=255u8, cut in 0..400usize) {
+            let mut bytes = WHOLE.clone();
+            if let Some(place) = bytes.get_mut(at) {
+                *place ^= flip;
+            }
+            bytes.truncate(cut);
+            proptest::prop_assume!(bytes != *WHOLE);
+            proptest::prop_assert!(SigningRequest::read_der(&bytes).is_err());
+        }
+    }
 }

@@ -1,0 +1,205 @@
+//! `kill -9` at any moment, and several servers on one folder.
+//!
+//! The server that is killed is this test binary itself, started again with a folder to serve.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::{Value, json};
+use windlass::authority::{Options, Server};
+
+use crate::authority::lab::{Lab, call, csr, text, try_call};
+
+const FOLDER: &str = "WINDLASS_TEST_SERVE";
+
+/// Not a test of its own: what the others start and kill.
+#[test]
+#[ignore = "started by the other tests of this file"]
+fn serve() {
+    let Some(folder) = std::env::var_os(FOLDER) else {
+        return;
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let server = Server::start(Options::local(folder.into())).await.unwrap();
+        println!("\nserves {}", server.address());
+        server.run_until(std::future::pending()).await;
+    });
+}
+
+/// A server in a process of its own; killed when dropped.
+struct Other {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Other {
+    fn start(folder: &Path) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "authority::crash::serve",
+                "--exact",
+                "--ignored",
+                "--nocapture",
+            ])
+            .env(FOLDER, folder)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let address = lines
+            .map_while(Result::ok)
+            .find_map(|line| line.strip_prefix("serves ")?.parse().ok())
+            .unwrap();
+        Self { child, address }
+    }
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        drop(self.child.kill()); // SIGKILL
+        drop(self.child.wait());
+    }
+}
+
+fn issue_input(arn: &str, request: &str, token: &str) -> Value {
+    json!({
+        "CertificateAuthorityArn": arn,
+        "Csr": data_encoding::BASE64.encode(request.as_bytes()),
+        "SigningAlgorithm": "SHA256WITHECDSA",
+        "Validity": { "Type": "DAYS", "Value": 30 },
+        "IdempotencyToken": token,
+    })
+}
+
+#[test]
+fn what_was_answered_is_there_after_kill_9() {
+    let lab = Lab::new();
+    let root = lab.root("root", json!({}));
+    let request = csr("leaf", &[]);
+    let other = Other::start(&lab.state());
+    let address = other.address;
+    let answered: Mutex<Vec<(String, String)>> = Mutex::default();
+    let killed = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for worker in 0..8 {
+            let (root, request, answered, killed) = (&root, &request, &answered, &killed);
+            scope.spawn(move || {
+                for number in 0.. {
+                    let token = format!("{worker}-{number}");
+                    let input = issue_input(root, request, &token);
+                    // A connection that breaks off is no answer.
+                    match try_call(address, "IssueCertificate", &input, None) {
+                        Ok(Ok(answer)) => answered
+                            .lock()
+                            .unwrap()
+                            .push((token, text(&answer, "CertificateArn"))),
+                        _ if killed.load(Ordering::SeqCst) => break,
+                        other => panic!("{other:?}"),
+                    }
+                }
+            });
+        }
+        while answered.lock().unwrap().len() < 200 {
+            std::thread::yield_now();
+        }
+        killed.store(true, Ordering::SeqCst);
+        drop(other);
+    });
+    let answered = answered.into_inner().unwrap();
+    let again = Other::start(&lab.state());
+    for (token, arn) in &answered {
+        let of = json!({ "CertificateAuthorityArn": root, "CertificateArn": arn });
+        call(again.address, "GetCertificate", &of, None).unwrap();
+        let input = issue_input(&root, &request, token);
+        let repeated = call(again.address, "IssueCertificate", &input, None).unwrap();
+        assert_eq!(
+            &text(&repeated, "CertificateArn"),
+            arn,
+            "the token is remembered too"
+        );
+    }
+}
+
+#[test]
+fn two_servers_on_one_folder_are_one_service() {
+    let lab = Lab::new();
+    let root = lab.root("root", json!({}));
+    let request = csr("leaf", &[]);
+    let other = Other::start(&lab.state());
+    let both = [lab.address, other.address];
+    // Each request goes to both at once, under one token: one certificate must come of it.
+    for number in 0..40 {
+        let input = issue_input(&root, &request, &format!("token-{number}"));
+        let arns = std::thread::scope(|scope| {
+            both.map(|address| {
+                let input = &input;
+                scope.spawn(move || call(address, "IssueCertificate", input, None).unwrap())
+            })
+            .map(|thread| text(&thread.join().unwrap(), "CertificateArn"))
+        });
+        assert_eq!(arns[0], arns[1]);
+        let of = json!({ "CertificateAuthorityArn": root, "CertificateArn": arns[0] });
+        call(other.address, "GetCertificate", &of, None).unwrap();
+    }
+    let disable = json!({ "CertificateAuthorityArn": root, "Status": "DISABLED" });
+    call(other.address, "UpdateCertificateAuthority", &disable, None).unwrap();
+    assert_eq!(lab.status(&root), "DISABLED");
+    assert_eq!(
+        lab.issue(&root, &request, json!({})).unwrap_err().0,
+        "InvalidStateException"
+    );
+}
+
+#[test]
+fn servers_that_start_together_on_an_empty_folder_all_start() {
+    for _ in 0..5 {
+        let folder = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let starts: Vec<_> = (0..6)
+                .map(|_| tokio::spawn(Server::start(Options::local(folder.path().to_owned()))))
+                .collect();
+            for start in starts {
+                start.await.unwrap().unwrap().stop().await;
+            }
+        });
+    }
+}
+
+#[test]
+fn a_folder_of_another_version_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let connection = rusqlite::Connection::open(folder.path().join("authority.db")).unwrap();
+    connection.pragma_update(None, "user_version", 99).unwrap();
+    drop(connection);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let options = Options::local(folder.path().to_owned());
+    let refused = runtime
+        .block_on(Server::start(options))
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(
+        refused.contains("version 99") && refused.contains("version 1"),
+        "{refused}"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn keys_are_for_their_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let lab = Lab::new();
+    lab.root("root", json!({}));
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&lab.state()), 0o700);
+    for file in std::fs::read_dir(lab.state()).unwrap() {
+        let path = file.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+}
