@@ -2,6 +2,7 @@
 //! is a capability.
 
 mod authority;
+mod client;
 mod flow;
 mod graph;
 mod harness;

@@ -1,8 +1,16 @@
-use std::path::{Path, PathBuf};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-use crate::report::GraphFormat;
+use crate::{
+    authority::{AccessKey, Fault, Idempotency, Quotas},
+    report::GraphFormat,
+    value::parse_duration,
+};
 
 /// Runs certificate rotations, and any other runbook, as a graph of small scripts that is never
 /// done twice: a run that stops anywhere, even by kill -9, goes on from there.
@@ -41,6 +49,8 @@ pub enum Command {
     Validate(Validate),
     /// Draw a workflow
     Graph(Graph),
+    /// Print the least IAM policy that a workflow needs
+    Iam(Iam),
     /// List the runs, the newest first
     Runs(Runs),
     /// Show a run: its steps, certificates and errors
@@ -134,6 +144,12 @@ impl From<Format> for GraphFormat {
 }
 
 #[derive(ClapArgs)]
+pub struct Iam {
+    /// The workflow's YAML file
+    pub file: PathBuf,
+}
+
+#[derive(ClapArgs)]
 pub struct Runs {
     #[arg(long)]
     pub json: bool,
@@ -189,9 +205,49 @@ pub struct PcaServe {
     #[arg(long, default_value_t = 5566)]
     pub port: u16,
 
+    /// The address; off loopback only with --access-key
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_name = "IP")]
+    pub host: IpAddr,
+
     /// Where its state is kept [default: STATE/pca, which runs on the local target use]
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
+
+    /// The region of requests that do not name one
+    #[arg(long, default_value = "us-east-1")]
+    pub region: String,
+
+    /// The account that owns what is created
+    #[arg(long, default_value = "123456789012", value_name = "12 DIGITS")]
+    pub account: String,
+
+    /// How long a new CA is CREATING
+    #[arg(long, default_value = "0s", value_parser = parse_duration, value_name = "DURATION")]
+    pub create_delay: Duration,
+
+    /// How long an issued certificate is not ready
+    #[arg(long, default_value = "0s", value_parser = parse_duration, value_name = "DURATION")]
+    pub issue_delay: Duration,
+
+    /// How long an imported CA does not issue yet
+    #[arg(long, default_value = "0s", value_parser = parse_duration, value_name = "DURATION")]
+    pub settle: Duration,
+
+    /// What makes two requests with one idempotency token the same: parameters or token-only
+    #[arg(long, default_value = "parameters", value_name = "RULE")]
+    pub idempotency: Idempotency,
+
+    /// Whether AWS's rates and counts hold: off or aws
+    #[arg(long, default_value = "off")]
+    pub quotas: Quotas,
+
+    /// Make calls fail: OPERATION:ERROR:10%, or OPERATION:ERROR:10%:after for failing once it is done
+    #[arg(long = "fault", value_name = "FAULT")]
+    pub faults: Vec<Fault>,
+
+    /// Accept only requests signed with this: ID:SECRET, or ID:SECRET:ACCOUNT
+    #[arg(long = "access-key", value_name = "KEY")]
+    pub access_keys: Vec<AccessKey>,
 }
 
 impl Args {

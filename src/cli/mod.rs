@@ -6,6 +6,7 @@ mod args;
 mod drive;
 mod failure;
 mod graph;
+mod iam;
 mod load;
 mod logs;
 mod outputs;
@@ -44,6 +45,7 @@ pub fn main() -> ExitCode {
         Command::Resume(command) => resume::resume(&args, command),
         Command::Validate(command) => validate::validate(command),
         Command::Graph(command) => graph::graph(command),
+        Command::Iam(command) => iam::iam(command),
         Command::Runs(command) => runs::runs(&args, command),
         Command::Show(command) => show::show(&args, command),
         Command::Logs(command) => logs::logs(&args, command),

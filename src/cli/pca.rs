@@ -1,4 +1,4 @@
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use super::{
     Done,
@@ -6,7 +6,7 @@ use super::{
     exit,
     failure::Failure,
 };
-use crate::authority::{Options, Server};
+use crate::authority::{Delays, Options, Server};
 
 /// `windlass pca …`.
 pub fn pca(args: &Args, command: &Pca) -> Done {
@@ -21,7 +21,18 @@ fn serve(args: &Args, command: &PcaServe) -> Done {
         .clone()
         .unwrap_or_else(|| args.state.join("pca"));
     let options = Options {
-        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, command.port)),
+        listen: SocketAddr::from((command.host, command.port)),
+        region: command.region.clone(),
+        account: command.account.clone(),
+        delays: Delays {
+            create: command.create_delay,
+            issue: command.issue_delay,
+            settle: command.settle,
+        },
+        idempotency: command.idempotency,
+        quotas: command.quotas,
+        faults: command.faults.clone(),
+        access_keys: command.access_keys.clone(),
         ..Options::local(folder.clone())
     };
     let failed = |e: std::io::Error| Failure::new("system", format!("can't start threads: {e}"));

@@ -1,4 +1,9 @@
-use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    sync::Arc,
+    time::Duration,
+};
 
 use petgraph::{
     Direction,
@@ -138,6 +143,16 @@ impl Workflow {
     pub fn step_named(&self, name: &str) -> Option<&Step> {
         let name = StepName::parse(name)?;
         self.by_name.get(&name).map(|index| &self.graph[*index])
+    }
+
+    /// Lists the host functions that its scripts call, those of nested workflows included.
+    pub fn host_calls(&self) -> BTreeSet<&str> {
+        self.steps()
+            .flat_map(|(_, step)| match &step.action {
+                Action::Script(script) => script.host_calls.iter().map(String::as_str).collect(),
+                Action::Workflow(inner) => inner.host_calls(),
+            })
+            .collect()
     }
 
     /// The bare graph, for drawing.

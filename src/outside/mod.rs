@@ -10,5 +10,6 @@ mod pca;
 pub use clients::Clients;
 pub use files::{OutputFolder, Written};
 pub use pca::{
-    Authority, Issue, NewAuthority, PcaClient, PcaTarget, SignedCertificate, Subject, Validity,
+    AuditReport, Authority, Extension, Issue, NewAuthority, Passthrough, PcaClient, PcaTarget,
+    Permission, SignedCertificate, Subject, Validity, actions_of, is_account_wide,
 };

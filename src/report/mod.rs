@@ -3,6 +3,7 @@
 mod certificates;
 mod event;
 mod graph;
+mod iam;
 mod json;
 mod problem;
 mod progress;
@@ -14,6 +15,7 @@ mod tally;
 pub use certificates::{WrittenCertificate, certificates};
 pub use event::{event_json, event_line};
 pub use graph::{GraphFormat, draw};
+pub use iam::iam_policy;
 pub use json::{run_json, runs_json};
 pub use problem::{render, render_error};
 pub use progress::{Bars, Lines};

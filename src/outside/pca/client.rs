@@ -1,4 +1,9 @@
-use aws_sdk_acmpca::{Client, error::BuildError, primitives::Blob, types::Validity as SdkValidity};
+use aws_sdk_acmpca::{
+    Client,
+    error::BuildError,
+    primitives::{Blob, DateTimeFormat},
+    types::{CertificateAuthority, Tag, Validity as SdkValidity},
+};
 
 use super::{
     failure::classify,
@@ -13,7 +18,7 @@ pub const EFFECT_TAG: &str = "windlass:effect";
 /// AWS Private CA, one request a call.
 #[derive(Clone, Debug)]
 pub struct PcaClient {
-    sdk: Client,
+    pub(super) sdk: Client,
 }
 
 /// A certificate and the chain above it, PEM; the chain is the issuer's first.
@@ -48,12 +53,7 @@ impl PcaClient {
     pub async fn create(&self, new: &NewAuthority, key: &str) -> Result<String, Failure> {
         const OPERATION: &str = "CreateCertificateAuthority";
         let mut tags = new.tags().map_err(|e| unbuildable(OPERATION, &e))?;
-        tags.extend(
-            aws_sdk_acmpca::types::Tag::builder()
-                .key(EFFECT_TAG)
-                .value(key)
-                .build(),
-        );
+        tags.extend(Tag::builder().key(EFFECT_TAG).value(key).build());
         let answer = self
             .sdk
             .create_certificate_authority()
@@ -66,48 +66,25 @@ impl PcaClient {
             .set_tags(Some(tags))
             .send()
             .await
-            .map_err(|e| classify(OPERATION, e))?;
+            .map_err(|e| classify(OPERATION, "*", e))?;
         required(OPERATION, answer.certificate_authority_arn)
     }
 
     /// Finds the CA that carries this key in its [`EFFECT_TAG`], on however many pages.
     pub async fn find_by_key(&self, key: &str) -> Result<Option<String>, Failure> {
-        let mut next = None;
-        loop {
-            let page = self
-                .sdk
-                .list_certificate_authorities()
-                .set_next_token(next)
-                .send()
-                .await
-                .map_err(|e| classify("ListCertificateAuthorities", e))?;
-            for authority in page.certificate_authorities() {
-                let deleted = authority.status().is_some_and(|s| s.as_str() == "DELETED");
-                if let Some(arn) = authority.arn().filter(|_| !deleted)
-                    && self.has_tag(arn, key).await?
-                {
-                    return Ok(Some(arn.into()));
-                }
-            }
-            match page.next_token {
-                Some(token) => next = Some(token),
-                None => return Ok(None),
+        for authority in self.list().await? {
+            let is_gone = authority.status == "DELETED";
+            let found = !is_gone
+                && self
+                    .tags(&authority.arn)
+                    .await?
+                    .get(EFFECT_TAG)
+                    .is_some_and(|tag| tag == key);
+            if found {
+                return Ok(Some(authority.arn));
             }
         }
-    }
-
-    async fn has_tag(&self, arn: &str, key: &str) -> Result<bool, Failure> {
-        let answer = self
-            .sdk
-            .list_tags()
-            .certificate_authority_arn(arn)
-            .send()
-            .await
-            .map_err(|e| classify("ListTags", e))?;
-        Ok(answer
-            .tags()
-            .iter()
-            .any(|tag| tag.key() == EFFECT_TAG && tag.value() == Some(key)))
+        Ok(None)
     }
 
     pub async fn describe(&self, arn: &str) -> Result<Authority, Failure> {
@@ -118,20 +95,9 @@ impl PcaClient {
             .certificate_authority_arn(arn)
             .send()
             .await
-            .map_err(|e| classify(OPERATION, e))?;
+            .map_err(|e| classify(OPERATION, arn, e))?;
         let found = required(OPERATION, answer.certificate_authority)?;
-        let not_after = found.not_after().and_then(|at| {
-            at.fmt(aws_sdk_acmpca::primitives::DateTimeFormat::DateTime)
-                .ok()
-        });
-        Ok(Authority {
-            arn: arn.into(),
-            status: found.status().map_or("UNKNOWN", |s| s.as_str()).into(),
-            kind: found.r#type().map_or("UNKNOWN", |t| t.as_str()).into(),
-            failure_reason: found.failure_reason().map(|r| r.as_str().into()),
-            not_after,
-            serial: found.serial,
-        })
+        Ok(authority_of(&found))
     }
 
     /// Returns the CSR of a CA, PEM.
@@ -143,7 +109,7 @@ impl PcaClient {
             .certificate_authority_arn(arn)
             .send()
             .await
-            .map_err(|e| classify(OPERATION, e))?;
+            .map_err(|e| classify(OPERATION, arn, e))?;
         required(OPERATION, answer.csr)
     }
 
@@ -155,6 +121,10 @@ impl PcaClient {
             .value(issue.validity.value)
             .build()
             .map_err(|e| unbuildable(OPERATION, &e))?;
+        let passthrough = issue
+            .passthrough
+            .to_sdk()
+            .map_err(|e| unbuildable(OPERATION, &e))?;
         let answer = self
             .sdk
             .issue_certificate()
@@ -163,10 +133,11 @@ impl PcaClient {
             .signing_algorithm(issue.signing_algorithm.as_str().into())
             .set_template_arn(issue.template_arn())
             .validity(validity)
+            .set_api_passthrough(passthrough)
             .idempotency_token(key)
             .send()
             .await
-            .map_err(|e| classify(OPERATION, e))?;
+            .map_err(|e| classify(OPERATION, &issue.authority, e))?;
         required(OPERATION, answer.certificate_arn)
     }
 
@@ -184,7 +155,7 @@ impl PcaClient {
             .certificate_arn(certificate)
             .send()
             .await
-            .map_err(|e| classify(OPERATION, e))?;
+            .map_err(|e| classify(OPERATION, authority, e))?;
         Ok(SignedCertificate {
             certificate: required(OPERATION, answer.certificate)?,
             chain: answer.certificate_chain,
@@ -200,7 +171,7 @@ impl PcaClient {
             .certificate_authority_arn(arn)
             .send()
             .await
-            .map_err(|e| classify(OPERATION, e))?;
+            .map_err(|e| classify(OPERATION, arn, e))?;
         Ok(SignedCertificate {
             certificate: required(OPERATION, answer.certificate)?,
             chain: answer.certificate_chain,
@@ -221,12 +192,27 @@ impl PcaClient {
             )
             .send()
             .await
-            .map_err(|e| classify("ImportCertificateAuthorityCertificate", e))?;
+            .map_err(|e| classify("ImportCertificateAuthorityCertificate", arn, e))?;
         Ok(())
     }
 }
 
-fn unbuildable(operation: &str, error: &BuildError) -> Failure {
+/// What the SDK's description of a CA says that scripts use.
+pub(super) fn authority_of(found: &CertificateAuthority) -> Authority {
+    let not_after = found
+        .not_after()
+        .and_then(|at| at.fmt(DateTimeFormat::DateTime).ok());
+    Authority {
+        arn: found.arn().unwrap_or_default().into(),
+        status: found.status().map_or("UNKNOWN", |s| s.as_str()).into(),
+        kind: found.r#type().map_or("UNKNOWN", |t| t.as_str()).into(),
+        failure_reason: found.failure_reason().map(|r| r.as_str().into()),
+        serial: found.serial().map(Into::into),
+        not_after,
+    }
+}
+
+pub(super) fn unbuildable(operation: &str, error: &BuildError) -> Failure {
     Failure::new(
         FailureClass::Rejected,
         operation,
@@ -235,7 +221,7 @@ fn unbuildable(operation: &str, error: &BuildError) -> Failure {
     )
 }
 
-fn required<T>(operation: &str, value: Option<T>) -> Result<T, Failure> {
+pub(super) fn required<T>(operation: &str, value: Option<T>) -> Result<T, Failure> {
     value.ok_or_else(|| {
         Failure::new(
             FailureClass::Unavailable,

@@ -7,7 +7,12 @@ use aws_sdk_acmpca::{
 
 use crate::value::{Failure, FailureClass};
 
-pub(super) fn classify<E, R>(operation: &'static str, error: SdkError<E, R>) -> Failure
+/// `resource` is the ARN that the call was about, or `*`.
+pub(super) fn classify<E, R>(
+    operation: &'static str,
+    resource: &str,
+    error: SdkError<E, R>,
+) -> Failure
 where
     E: ProvideErrorMetadata + RequestId + std::error::Error + 'static,
     R: std::fmt::Debug,
@@ -25,7 +30,7 @@ where
             let message = inner.message().unwrap_or("no message").to_owned();
             let mut failure = Failure::new(class_of(code), operation, code, message);
             failure.request_id = inner.request_id().map(Into::into);
-            failure.hint = hint(operation, code);
+            failure.hint = hint(operation, resource, code);
             failure
         }
         SdkError::TimeoutError(_) => trouble(FailureClass::Timeout, "Timeout"),
@@ -66,10 +71,10 @@ fn class_of(code: &str) -> FailureClass {
     }
 }
 
-fn hint(operation: &str, code: &str) -> Option<String> {
+fn hint(operation: &str, resource: &str, code: &str) -> Option<String> {
     Some(match code {
         "AccessDeniedException" | "AccessDenied" => {
-            format!("the caller needs the IAM action `acm-pca:{operation}` on this resource")
+            format!("the caller needs the IAM action `acm-pca:{operation}` on {resource}")
         }
         "LimitExceededException" if operation == "CreateCertificateAuthority" => {
             "the quota \"Number of private certificate authorities\" (200 per region) is used up: \

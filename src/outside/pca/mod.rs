@@ -7,8 +7,14 @@
 mod client;
 mod connect;
 mod failure;
+mod iam;
+mod manage;
+mod passthrough;
 mod request;
 
 pub use client::{Authority, PcaClient, SignedCertificate};
 pub use connect::PcaTarget;
+pub use iam::{actions_of, is_account_wide};
+pub use manage::{AuditReport, Permission};
+pub use passthrough::{Extension, Passthrough};
 pub use request::{Issue, NewAuthority, Subject, Validity};

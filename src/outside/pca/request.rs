@@ -10,6 +10,7 @@ use aws_sdk_acmpca::{
     },
 };
 
+use super::passthrough::Passthrough;
 use crate::value::parse_duration;
 
 /// A distinguished name, by the attributes that AWS knows.
@@ -129,6 +130,7 @@ pub struct Issue {
     /// The template's short name, `EndEntityClientAuthCertificate/V1`, or its ARN.
     pub template: Option<String>,
     pub validity: Validity,
+    pub passthrough: Passthrough,
 }
 
 impl Issue {

@@ -83,6 +83,39 @@ impl Arguments {
         }
     }
 
+    /// A map within the map, to be taken apart as strictly.
+    pub fn optional_map(&mut self, key: &'static str) -> Result<Option<Self>, Thrown> {
+        match self.optional(key) {
+            None => Ok(None),
+            Some(Value::Map(left)) => Ok(Some(self.inner(left))),
+            Some(other) => Err(self.wrong(key, "map", &other)),
+        }
+    }
+
+    pub fn maps(&mut self, key: &'static str) -> Result<Vec<Self>, Thrown> {
+        let Some(given) = self.optional(key) else {
+            return Ok(Vec::new());
+        };
+        let Value::List(items) = given else {
+            return Err(self.wrong(key, "list of maps", &given));
+        };
+        items
+            .into_iter()
+            .map(|item| match item {
+                Value::Map(left) => Ok(self.inner(left)),
+                other => Err(self.wrong(key, "list of maps", &other)),
+            })
+            .collect()
+    }
+
+    fn inner(&self, left: BTreeMap<String, Value>) -> Self {
+        Self {
+            function: self.function,
+            left,
+            known: Vec::new(),
+        }
+    }
+
     pub fn subject(&mut self, key: &'static str) -> Result<Subject, Thrown> {
         let mut subject = Subject::default();
         for (attribute, value) in self.text_map(key)? {

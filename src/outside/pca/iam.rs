@@ -1,0 +1,60 @@
+/// The IAM actions (without their `acm-pca:`) that a host function of module `pca` may need. Empty
+/// for a function that asks nothing of AWS Private CA.
+///
+/// From "Actions, resources, and condition keys for AWS Private Certificate Authority" (AWS
+/// Service Authorization Reference).
+pub fn actions_of(function: &str) -> &'static [&'static str] {
+    match function {
+        // A creation in doubt is settled by looking for the CA's tag.
+        "pca::create_certificate_authority" => &[
+            "CreateCertificateAuthority",
+            "TagCertificateAuthority",
+            "ListCertificateAuthorities",
+            "ListTags",
+        ],
+        "pca::describe_certificate_authority"
+        | "pca::wait_until_csr_ready"
+        | "pca::wait_until_active" => &["DescribeCertificateAuthority"],
+        "pca::list_certificate_authorities" => &["ListCertificateAuthorities"],
+        "pca::certificate_authority_csr" => &["GetCertificateAuthorityCsr"],
+        "pca::certificate_authority_certificate" => &["GetCertificateAuthorityCertificate"],
+        "pca::disable_certificate_authority" | "pca::enable_certificate_authority" => {
+            &["UpdateCertificateAuthority"]
+        }
+        "pca::delete_certificate_authority" => {
+            &["DeleteCertificateAuthority", "DescribeCertificateAuthority"]
+        }
+        "pca::restore_certificate_authority" => &[
+            "RestoreCertificateAuthority",
+            "DescribeCertificateAuthority",
+        ],
+        "pca::list_tags" => &["ListTags"],
+        "pca::tag_certificate_authority" => &["TagCertificateAuthority"],
+        "pca::untag_certificate_authority" => &["UntagCertificateAuthority"],
+        "pca::issue_certificate" => &["IssueCertificate"],
+        "pca::get_certificate" | "pca::wait_until_issued" => &["GetCertificate"],
+        "pca::import_certificate_authority_certificate" => {
+            &["ImportCertificateAuthorityCertificate"]
+        }
+        "pca::revoke_certificate" => &["RevokeCertificate"],
+        "pca::create_audit_report" => &["CreateCertificateAuthorityAuditReport"],
+        "pca::describe_audit_report" | "pca::wait_until_audit_report" => {
+            &["DescribeCertificateAuthorityAuditReport"]
+        }
+        "pca::create_permission" => &["CreatePermission"],
+        "pca::delete_permission" => &["DeletePermission"],
+        "pca::list_permissions" => &["ListPermissions"],
+        "pca::put_policy" => &["PutPolicy"],
+        "pca::get_policy" => &["GetPolicy"],
+        "pca::delete_policy" => &["DeletePolicy"],
+        _ => &[],
+    }
+}
+
+/// Whether an action is about the account, not about one CA.
+pub fn is_account_wide(action: &str) -> bool {
+    matches!(
+        action,
+        "CreateCertificateAuthority" | "ListCertificateAuthorities"
+    )
+}

@@ -1,0 +1,294 @@
+//! What happens to a CA after it exists: status, deletion, tags, audit, permissions, policy.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_acmpca::types::{AuditReportResponseFormat, CertificateAuthorityStatus, Tag};
+
+use super::{
+    client::{Authority, PcaClient, authority_of, required, unbuildable},
+    failure::classify,
+};
+use crate::value::Failure;
+
+/// A report of what a CA issued and revoked, in an S3 bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditReport {
+    pub bucket: String,
+    pub key: String,
+    /// `CREATING`, `SUCCESS`, `FAILED`.
+    pub status: String,
+}
+
+/// Who else may use a CA, in the words of `CreatePermission`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Permission {
+    pub principal: String,
+    pub source_account: Option<String>,
+    pub actions: Vec<String>,
+}
+
+impl PcaClient {
+    /// Lists every CA of the account and region, on however many pages.
+    pub async fn list(&self) -> Result<Vec<Authority>, Failure> {
+        let (mut found, mut next) = (Vec::new(), None);
+        loop {
+            let page = self
+                .sdk
+                .list_certificate_authorities()
+                .set_next_token(next)
+                .send()
+                .await
+                .map_err(|e| classify("ListCertificateAuthorities", "*", e))?;
+            found.extend(page.certificate_authorities().iter().map(authority_of));
+            match page.next_token {
+                Some(token) => next = Some(token),
+                None => return Ok(found),
+            }
+        }
+    }
+
+    /// Sets a CA ACTIVE or DISABLED.
+    pub async fn set_enabled(&self, arn: &str, is_enabled: bool) -> Result<(), Failure> {
+        let status = match is_enabled {
+            true => CertificateAuthorityStatus::Active,
+            false => CertificateAuthorityStatus::Disabled,
+        };
+        self.sdk
+            .update_certificate_authority()
+            .certificate_authority_arn(arn)
+            .status(status)
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(|e| classify("UpdateCertificateAuthority", arn, e))
+    }
+
+    /// Deletes a CA; it can be restored within `days` (7 to 30).
+    pub async fn delete(&self, arn: &str, days: i32) -> Result<(), Failure> {
+        self.sdk
+            .delete_certificate_authority()
+            .certificate_authority_arn(arn)
+            .permanent_deletion_time_in_days(days)
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(|e| classify("DeleteCertificateAuthority", arn, e))
+    }
+
+    /// Brings a deleted CA back to the status that it had.
+    pub async fn restore(&self, arn: &str) -> Result<(), Failure> {
+        self.sdk
+            .restore_certificate_authority()
+            .certificate_authority_arn(arn)
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(|e| classify("RestoreCertificateAuthority", arn, e))
+    }
+
+    /// Revokes a certificate by its serial, hex with or without colons. Revoking it again is no
+    /// failure: it is revoked.
+    pub async fn revoke(&self, authority: &str, serial: &str, reason: &str) -> Result<(), Failure> {
+        let answer = self
+            .sdk
+            .revoke_certificate()
+            .certificate_authority_arn(authority)
+            .certificate_serial(serial)
+            .revocation_reason(reason.into())
+            .send()
+            .await
+            .map_err(|e| classify("RevokeCertificate", authority, e));
+        match answer {
+            Err(failure) if failure.code != "RequestAlreadyProcessedException" => Err(failure),
+            _ => Ok(()),
+        }
+    }
+
+    pub async fn tags(&self, arn: &str) -> Result<BTreeMap<String, String>, Failure> {
+        let (mut tags, mut next) = (BTreeMap::new(), None);
+        loop {
+            let page = self
+                .sdk
+                .list_tags()
+                .certificate_authority_arn(arn)
+                .set_next_token(next)
+                .send()
+                .await
+                .map_err(|e| classify("ListTags", arn, e))?;
+            let pairs = page.tags().iter();
+            tags.extend(
+                pairs.map(|t| (t.key().to_owned(), t.value().unwrap_or_default().to_owned())),
+            );
+            match page.next_token {
+                Some(token) => next = Some(token),
+                None => return Ok(tags),
+            }
+        }
+    }
+
+    pub async fn tag(&self, arn: &str, tags: &BTreeMap<String, String>) -> Result<(), Failure> {
+        const OPERATION: &str = "TagCertificateAuthority";
+        let tag = |(key, value): (&String, &String)| Tag::builder().key(key).value(value).build();
+        let tags: Result<Vec<_>, _> = tags.iter().map(tag).collect();
+        self.sdk
+            .tag_certificate_authority()
+            .certificate_authority_arn(arn)
+            .set_tags(Some(tags.map_err(|e| unbuildable(OPERATION, &e))?))
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(|e| classify(OPERATION, arn, e))
+    }
+
+    /// Takes tags away by their keys, whatever their values.
+    pub async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), Failure> {
+        const OPERATION: &str = "UntagCertificateAuthority";
+        let tags: Result<Vec<_>, _> = keys
+            .iter()
+            .map(|key| Tag::builder().key(key).build())
+            .collect();
+        self.sdk
+            .untag_certificate_authority()
+            .certificate_authority_arn(arn)
+            .set_tags(Some(tags.map_err(|e| unbuildable(OPERATION, &e))?))
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(|e| classify(OPERATION, arn, e))
+    }
+
+    /// Asks for an audit report in a bucket; returns the report's id.
+    pub async fn create_audit_report(
+        &self,
+        arn: &str,
+        bucket: &str,
+        format: &str,
+    ) -> Result<String, Failure> {
+        const OPERATION: &str = "CreateCertificateAuthorityAuditReport";
+        let answer = self
+            .sdk
+            .create_certificate_authority_audit_report()
+            .certificate_authority_arn(arn)
+            .s3_bucket_name(bucket)
+            .audit_report_response_format(AuditReportResponseFormat::from(format))
+            .send()
+            .await
+            .map_err(|e| classify(OPERATION, arn, e))?;
+        required(OPERATION, answer.audit_report_id)
+    }
+
+    pub async fn audit_report(&self, arn: &str, id: &str) -> Result<AuditReport, Failure> {
+        let answer = self
+            .sdk
+            .describe_certificate_authority_audit_report()
+            .certificate_authority_arn(arn)
+            .audit_report_id(id)
+            .send()
+            .await
+            .map_err(|e| classify("DescribeCertificateAuthorityAuditReport", arn, e))?;
+        Ok(AuditReport {
+            bucket: answer.s3_bucket_name.unwrap_or_default(),
+            key: answer.s3_key.unwrap_or_default(),
+            status: answer
+                .audit_report_status
+                .map_or("UNKNOWN".into(), |s| s.as_str().into()),
+        })
+    }
+
+    /// Lets a service (`acm.amazonaws.com`) use the CA. Granting it again is no failure.
+    pub async fn create_permission(
+        &self,
+        arn: &str,
+        permission: &Permission,
+    ) -> Result<(), Failure> {
+        let actions = permission
+            .actions
+            .iter()
+            .map(|action| action.as_str().into())
+            .collect();
+        let answer = self
+            .sdk
+            .create_permission()
+            .certificate_authority_arn(arn)
+            .principal(&permission.principal)
+            .set_source_account(permission.source_account.clone())
+            .set_actions(Some(actions))
+            .send()
+            .await
+            .map_err(|e| classify("CreatePermission", arn, e));
+        match answer {
+            Err(failure) if failure.code != "PermissionAlreadyExistsException" => Err(failure),
+            _ => Ok(()),
+        }
+    }
+
+    pub async fn delete_permission(
+        &self,
+        arn: &str,
+        principal: &str,
+        source_account: Option<String>,
+    ) -> Result<(), Failure> {
+        self.sdk
+            .delete_permission()
+            .certificate_authority_arn(arn)
+            .principal(principal)
+            .set_source_account(source_account)
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(|e| classify("DeletePermission", arn, e))
+    }
+
+    pub async fn permissions(&self, arn: &str) -> Result<Vec<Permission>, Failure> {
+        let (mut found, mut next) = (Vec::new(), None);
+        loop {
+            let page = self
+                .sdk
+                .list_permissions()
+                .certificate_authority_arn(arn)
+                .set_next_token(next)
+                .send()
+                .await
+                .map_err(|e| classify("ListPermissions", arn, e))?;
+            found.extend(page.permissions().iter().map(|p| {
+                Permission {
+                    principal: p.principal().unwrap_or_default().into(),
+                    source_account: p.source_account().map(Into::into),
+                    actions: p
+                        .actions()
+                        .iter()
+                        .map(|action| action.as_str().into())
+                        .collect(),
+                }
+            }));
+            match page.next_token {
+                Some(token) => next = Some(token),
+                None => return Ok(found),
+            }
+        }
+    }
+
+    /// Sets the CA's resource policy, JSON.
+    pub async fn put_policy(&self, arn: &str, policy: &str) -> Result<(), Failure> {
+        self.sdk
+            .put_policy()
+            .resource_arn(arn)
+            .policy(policy)
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(|e| classify("PutPolicy", arn, e))
+    }
+
+    pub async fn policy(&self, arn: &str) -> Result<Option<String>, Failure> {
+        let answer = self.sdk.get_policy().resource_arn(arn).send().await;
+        Ok(answer.map_err(|e| classify("GetPolicy", arn, e))?.policy)
+    }
+
+    pub async fn delete_policy(&self, arn: &str) -> Result<(), Failure> {
+        let answer = self.sdk.delete_policy().resource_arn(arn).send().await;
+        answer
+            .map(|_| ())
+            .map_err(|e| classify("DeletePolicy", arn, e))
+    }
+}

@@ -1,0 +1,106 @@
+use aws_sdk_acmpca::{
+    error::BuildError,
+    types::{
+        ApiPassthrough, CustomExtension, ExtendedKeyUsage, Extensions, GeneralName, KeyUsage,
+        PolicyInformation,
+    },
+};
+
+use super::request::Subject;
+
+/// What a certificate shall hold beside its CSR, for the templates named `…APIPassthrough`.
+#[derive(Clone, Debug, Default)]
+pub struct Passthrough {
+    pub subject: Subject,
+    pub dns_names: Vec<String>,
+    /// RFC 5280's names: `digitalSignature`, …
+    pub key_usage: Vec<String>,
+    /// AWS's names (`SERVER_AUTH`, …) or object identifiers.
+    pub extended_key_usage: Vec<String>,
+    /// Object identifiers.
+    pub certificate_policies: Vec<String>,
+    pub custom_extensions: Vec<Extension>,
+}
+
+/// An extension that AWS does not know.
+#[derive(Clone, Debug)]
+pub struct Extension {
+    pub object_identifier: String,
+    /// The DER, base64.
+    pub value: String,
+    pub is_critical: bool,
+}
+
+impl Passthrough {
+    /// `None` if there is nothing in it: AWS refuses an empty one.
+    pub(super) fn to_sdk(&self) -> Result<Option<ApiPassthrough>, BuildError> {
+        let extensions = self.extensions()?;
+        let subject = (!self.subject.is_empty()).then(|| self.subject.to_sdk());
+        if extensions.is_none() && subject.is_none() {
+            return Ok(None);
+        }
+        let built = ApiPassthrough::builder()
+            .set_extensions(extensions)
+            .set_subject(subject)
+            .build();
+        Ok(Some(built))
+    }
+
+    fn extensions(&self) -> Result<Option<Extensions>, BuildError> {
+        let lists = [
+            &self.dns_names,
+            &self.key_usage,
+            &self.extended_key_usage,
+            &self.certificate_policies,
+        ];
+        if lists.iter().all(|list| list.is_empty()) && self.custom_extensions.is_empty() {
+            return Ok(None);
+        }
+        let mut extensions = Extensions::builder();
+        for name in &self.dns_names {
+            extensions =
+                extensions.subject_alternative_names(GeneralName::builder().dns_name(name).build());
+        }
+        if !self.key_usage.is_empty() {
+            extensions = extensions.key_usage(self.key_usage());
+        }
+        for usage in &self.extended_key_usage {
+            let is_oid = usage.starts_with(|c: char| c.is_ascii_digit());
+            let built = match is_oid {
+                true => ExtendedKeyUsage::builder().extended_key_usage_object_identifier(usage),
+                false => ExtendedKeyUsage::builder().extended_key_usage_type(usage.as_str().into()),
+            };
+            extensions = extensions.extended_key_usage(built.build());
+        }
+        for policy in &self.certificate_policies {
+            let policy = PolicyInformation::builder()
+                .cert_policy_id(policy)
+                .build()?;
+            extensions = extensions.certificate_policies(policy);
+        }
+        for custom in &self.custom_extensions {
+            let custom = CustomExtension::builder()
+                .object_identifier(&custom.object_identifier)
+                .value(&custom.value)
+                .critical(custom.is_critical)
+                .build()?;
+            extensions = extensions.custom_extensions(custom);
+        }
+        Ok(Some(extensions.build()))
+    }
+
+    fn key_usage(&self) -> KeyUsage {
+        let has = |name: &str| self.key_usage.iter().any(|usage| usage == name);
+        KeyUsage::builder()
+            .digital_signature(has("digitalSignature"))
+            .non_repudiation(has("contentCommitment"))
+            .key_encipherment(has("keyEncipherment"))
+            .data_encipherment(has("dataEncipherment"))
+            .key_agreement(has("keyAgreement"))
+            .key_cert_sign(has("keyCertSign"))
+            .crl_sign(has("cRLSign"))
+            .encipher_only(has("encipherOnly"))
+            .decipher_only(has("decipherOnly"))
+            .build()
+    }
+}

@@ -1,0 +1,269 @@
+//! CAs: made, looked at, switched off and on, deleted, restored, tagged.
+
+use rhai::{Array, Dynamic, Map, NativeCallContext};
+
+use super::{
+    super::{Thrown, arguments::Arguments, host, perform},
+    call, record,
+};
+use crate::{
+    outside::{Authority, NewAuthority},
+    script::{
+        dynamic::{from_dynamic, to_dynamic},
+        effects::{Call, Class},
+    },
+    value::{FailureClass, Value},
+    x509::KeyAlgorithm,
+};
+
+/// AWS's own default, and the longest.
+const RESTORE_WITHIN_DAYS: i64 = 30;
+
+/// `pca::create_certificate_authority(#{ type, subject, key_algorithm, signing_algorithm, tags })`
+/// gives the new CA's ARN. In doubt, the CA is looked for by its tag.
+pub fn create(context: NativeCallContext, map: Map) -> Result<String, Thrown> {
+    const FUNCTION: &str = "pca::create_certificate_authority";
+    let mut arguments = Arguments::new(FUNCTION, map)?;
+    let record = arguments.to_value();
+    let key_algorithm = arguments
+        .optional_text("key_algorithm")?
+        .unwrap_or_else(|| "RSA_2048".into());
+    let default_signing = KeyAlgorithm::parse(&key_algorithm)
+        .map_or("SHA256WITHRSA", KeyAlgorithm::signing_algorithm);
+    let new = NewAuthority {
+        kind: arguments.text("type")?,
+        subject: arguments.subject("subject")?,
+        signing_algorithm: arguments
+            .optional_text("signing_algorithm")?
+            .unwrap_or_else(|| default_signing.into()),
+        key_algorithm,
+        tags: arguments.text_map("tags")?,
+    };
+    arguments.finish()?;
+    let pca = host(&context)?.clients.pca;
+    let finder = pca.clone();
+    let call = Call::new(FUNCTION, Class::Found, record, move |key| async move {
+        pca.create(&new, key.as_str()).await.map(Value::String)
+    })
+    .or_find(move |key| async move {
+        Ok(finder.find_by_key(key.as_str()).await?.map(Value::String))
+    });
+    Ok(perform(&context, call)?.to_text())
+}
+
+pub fn describe(context: &NativeCallContext, arn: &str) -> Result<Value, Thrown> {
+    let owned = arn.to_owned();
+    let function = "pca::describe_certificate_authority";
+    call(
+        context,
+        function,
+        Class::Read,
+        arn.into(),
+        |pca| async move { pca.describe(&owned).await.map(authority_value) },
+    )
+}
+
+/// Gives `#{ arn, status, type, serial, not_after, failure_reason }`.
+pub fn describe_dynamic(context: NativeCallContext, arn: &str) -> Result<Dynamic, Thrown> {
+    describe(&context, arn).map(|value| to_dynamic(&value))
+}
+
+/// `pca::list_certificate_authorities()` gives every CA, as `describe` does.
+pub fn list(context: NativeCallContext) -> Result<Dynamic, Thrown> {
+    let function = "pca::list_certificate_authorities";
+    let found = call(
+        &context,
+        function,
+        Class::Read,
+        Value::Null,
+        |pca| async move {
+            let found = pca.list().await?;
+            Ok(Value::List(
+                found.into_iter().map(authority_value).collect(),
+            ))
+        },
+    )?;
+    Ok(to_dynamic(&found))
+}
+
+fn authority_value(authority: Authority) -> Value {
+    Value::map([
+        ("arn", authority.arn.into()),
+        ("status", authority.status.into()),
+        ("type", authority.kind.into()),
+        ("serial", authority.serial.into()),
+        ("not_after", authority.not_after.into()),
+        ("failure_reason", authority.failure_reason.into()),
+    ])
+}
+
+/// The CA's own signing request, PEM.
+pub fn csr(context: NativeCallContext, arn: &str) -> Result<String, Thrown> {
+    let owned = arn.to_owned();
+    let function = "pca::certificate_authority_csr";
+    let csr = call(
+        &context,
+        function,
+        Class::Read,
+        arn.into(),
+        |pca| async move { pca.csr(&owned).await.map(Value::String) },
+    )?;
+    Ok(csr.to_text())
+}
+
+/// Gives `#{ certificate, chain }` of the CA itself.
+pub fn certificate(context: NativeCallContext, arn: &str) -> Result<Dynamic, Thrown> {
+    let owned = arn.to_owned();
+    let function = "pca::certificate_authority_certificate";
+    let signed = call(
+        &context,
+        function,
+        Class::Read,
+        arn.into(),
+        |pca| async move {
+            pca.authority_certificate(&owned)
+                .await
+                .map(super::certificate::signed_value)
+        },
+    )?;
+    Ok(to_dynamic(&signed))
+}
+
+/// A disabled CA issues nothing; it still revokes.
+pub fn disable(context: NativeCallContext, arn: &str) -> Result<(), Thrown> {
+    set_enabled(&context, "pca::disable_certificate_authority", arn, false)
+}
+
+pub fn enable(context: NativeCallContext, arn: &str) -> Result<(), Thrown> {
+    set_enabled(&context, "pca::enable_certificate_authority", arn, true)
+}
+
+fn set_enabled(
+    context: &NativeCallContext,
+    function: &'static str,
+    arn: &str,
+    is_enabled: bool,
+) -> Result<(), Thrown> {
+    let owned = arn.to_owned();
+    call(
+        context,
+        function,
+        Class::Keyed,
+        arn.into(),
+        move |pca| async move {
+            pca.set_enabled(&owned, is_enabled)
+                .await
+                .map(|()| Value::Null)
+        },
+    )
+    .map(|_| ())
+}
+
+/// `pca::delete_certificate_authority(arn, #{ restore_within_days: 30 })`. In doubt it is asked
+/// again, and a CA that is deleted by then is what was wanted.
+pub fn delete(context: NativeCallContext, arn: &str, map: Map) -> Result<(), Thrown> {
+    const FUNCTION: &str = "pca::delete_certificate_authority";
+    let mut arguments = Arguments::new(FUNCTION, map)?;
+    let record = record(arn, arguments.to_value());
+    let days = match arguments.optional("restore_within_days") {
+        None => RESTORE_WITHIN_DAYS,
+        Some(Value::Int(days)) => days,
+        Some(other) => {
+            return Err(format!("{FUNCTION}: `restore_within_days` is a {}", other.kind()).into());
+        }
+    };
+    arguments.finish()?;
+    let days = i32::try_from(days).map_err(|_| format!("{FUNCTION}: {days} days are too many"))?;
+    let owned = arn.to_owned();
+    call(
+        &context,
+        FUNCTION,
+        Class::Keyed,
+        record,
+        move |pca| async move {
+            let failure = match pca.delete(&owned, days).await {
+                Ok(()) => return Ok(Value::Null),
+                Err(failure) => failure,
+            };
+            let may_be_done = failure.class == FailureClass::Conflict;
+            match may_be_done && pca.describe(&owned).await?.status == "DELETED" {
+                true => Ok(Value::Null),
+                false => Err(failure),
+            }
+        },
+    )
+    .map(|_| ())
+}
+
+/// Brings a deleted CA back to the status that it had.
+pub fn restore(context: NativeCallContext, arn: &str) -> Result<(), Thrown> {
+    let owned = arn.to_owned();
+    let function = "pca::restore_certificate_authority";
+    call(
+        &context,
+        function,
+        Class::Keyed,
+        arn.into(),
+        |pca| async move {
+            let failure = match pca.restore(&owned).await {
+                Ok(()) => return Ok(Value::Null),
+                Err(failure) => failure,
+            };
+            let may_be_done = failure.class == FailureClass::Conflict;
+            match may_be_done && pca.describe(&owned).await?.status != "DELETED" {
+                true => Ok(Value::Null),
+                false => Err(failure),
+            }
+        },
+    )
+    .map(|_| ())
+}
+
+/// `pca::list_tags(arn)` gives a map.
+pub fn tags(context: NativeCallContext, arn: &str) -> Result<Dynamic, Thrown> {
+    let owned = arn.to_owned();
+    let tags = call(
+        &context,
+        "pca::list_tags",
+        Class::Read,
+        arn.into(),
+        |pca| async move {
+            let tags = pca.tags(&owned).await?;
+            Ok(Value::map(
+                tags.into_iter().map(|(key, value)| (key, value.into())),
+            ))
+        },
+    )?;
+    Ok(to_dynamic(&tags))
+}
+
+/// `pca::tag_certificate_authority(arn, #{ Name: "x" })`.
+pub fn tag(context: NativeCallContext, arn: &str, map: Map) -> Result<(), Thrown> {
+    const FUNCTION: &str = "pca::tag_certificate_authority";
+    let mut wrapped = Map::new();
+    wrapped.insert("tags".into(), map.into());
+    let mut arguments = Arguments::new(FUNCTION, wrapped)?;
+    let record = record(arn, arguments.to_value());
+    let tags = arguments.text_map("tags")?;
+    let owned = arn.to_owned();
+    call(&context, FUNCTION, Class::Keyed, record, |pca| async move {
+        pca.tag(&owned, &tags).await.map(|()| Value::Null)
+    })
+    .map(|_| ())
+}
+
+/// `pca::untag_certificate_authority(arn, ["Name"])`.
+pub fn untag(context: NativeCallContext, arn: &str, keys: Array) -> Result<(), Thrown> {
+    const FUNCTION: &str = "pca::untag_certificate_authority";
+    let keys = from_dynamic(&keys.into()).map_err(|e| format!("{FUNCTION}: {e}"))?;
+    let record = record(arn, Value::map([("keys", keys.clone())]));
+    let keys: Vec<String> = match keys {
+        Value::List(keys) => keys.iter().map(Value::to_text).collect(),
+        _ => Vec::new(),
+    };
+    let owned = arn.to_owned();
+    call(&context, FUNCTION, Class::Keyed, record, |pca| async move {
+        pca.untag(&owned, &keys).await.map(|()| Value::Null)
+    })
+    .map(|_| ())
+}

@@ -1,0 +1,146 @@
+//! Certificates: issued, fetched, imported, revoked.
+
+use rhai::{Dynamic, Map, NativeCallContext};
+
+use super::{
+    super::{Thrown, arguments::Arguments, host, perform},
+    call, record,
+};
+use crate::{
+    outside::{Extension, Issue, Passthrough, SignedCertificate, Validity},
+    script::{
+        dynamic::to_dynamic,
+        effects::{Call, Class},
+    },
+    value::Value,
+};
+
+/// `pca::issue_certificate(ca, #{ csr, template, validity, signing_algorithm, api_passthrough })`
+/// gives the ARN of a certificate that is ready later: see `pca::wait_until_issued`.
+pub fn issue(context: NativeCallContext, authority: &str, map: Map) -> Result<String, Thrown> {
+    const FUNCTION: &str = "pca::issue_certificate";
+    let mut arguments = Arguments::new(FUNCTION, map)?;
+    let record = record(authority, arguments.to_value());
+    let issue = Issue {
+        authority: authority.into(),
+        csr: arguments.text("csr")?,
+        signing_algorithm: arguments
+            .optional_text("signing_algorithm")?
+            .unwrap_or_else(|| "SHA256WITHRSA".into()),
+        template: arguments.optional_text("template")?,
+        validity: validity(FUNCTION, &arguments.required("validity")?)?,
+        passthrough: match arguments.optional_map("api_passthrough")? {
+            Some(map) => passthrough(map)?,
+            None => Passthrough::default(),
+        },
+    };
+    arguments.finish()?;
+    let pca = host(&context)?.clients.pca;
+    let call = Call::new(FUNCTION, Class::Keyed, record, move |key| async move {
+        pca.issue(&issue, key.as_str()).await.map(Value::String)
+    });
+    Ok(perform(&context, call)?.to_text())
+}
+
+/// `365d`, or AWS's own `#{ type: "MONTHS", value: 12 }`.
+fn validity(function: &str, given: &Value) -> Result<Validity, Thrown> {
+    if let Value::String(text) = given {
+        return Validity::parse(text).map_err(|e| format!("{function}: `validity`: {e}").into());
+    }
+    match (given.field("type"), given.field("value")) {
+        (Some(Value::String(unit)), Some(Value::Int(value))) => Ok(Validity {
+            unit: unit.clone(),
+            value: *value,
+        }),
+        _ => Err(format!(
+            "{function}: `validity` is a text such as `365d`, or #{{ type: \"MONTHS\", value: 12 }}"
+        )
+        .into()),
+    }
+}
+
+fn passthrough(mut arguments: Arguments) -> Result<Passthrough, Thrown> {
+    let passthrough = Passthrough {
+        subject: arguments.subject("subject")?,
+        dns_names: arguments.texts("dns_names")?,
+        key_usage: arguments.texts("key_usage")?,
+        extended_key_usage: arguments.texts("extended_key_usage")?,
+        certificate_policies: arguments.texts("certificate_policies")?,
+        custom_extensions: arguments
+            .maps("custom_extensions")?
+            .into_iter()
+            .map(|mut extension| {
+                let built = Extension {
+                    object_identifier: extension.text("oid")?,
+                    value: extension.text("value")?,
+                    is_critical: extension.flag("critical")?,
+                };
+                extension.finish().map(|()| built)
+            })
+            .collect::<Result<_, _>>()?,
+    };
+    arguments.finish().map(|()| passthrough)
+}
+
+pub fn get(context: &NativeCallContext, ca: &str, certificate: &str) -> Result<Value, Thrown> {
+    let (authority, arn) = (ca.to_owned(), certificate.to_owned());
+    let function = "pca::get_certificate";
+    call(
+        context,
+        function,
+        Class::Read,
+        certificate.into(),
+        |pca| async move { pca.certificate(&authority, &arn).await.map(signed_value) },
+    )
+}
+
+/// Gives `#{ certificate, chain }`, or throws `RequestInProgressException` while it is not ready.
+pub fn get_dynamic(context: NativeCallContext, ca: &str, arn: &str) -> Result<Dynamic, Thrown> {
+    get(&context, ca, arn).map(|value| to_dynamic(&value))
+}
+
+/// AWS gives PEM without a last line end; a chain is made by putting such texts together.
+pub fn signed_value(signed: SignedCertificate) -> Value {
+    let whole = |pem: String| if pem.ends_with('\n') { pem } else { pem + "\n" };
+    Value::map([
+        ("certificate", whole(signed.certificate).into()),
+        ("chain", signed.chain.map(whole).into()),
+    ])
+}
+
+/// `pca::import_certificate_authority_certificate(ca, #{ certificate, chain })`.
+pub fn import(context: NativeCallContext, authority: &str, map: Map) -> Result<(), Thrown> {
+    const FUNCTION: &str = "pca::import_certificate_authority_certificate";
+    let mut arguments = Arguments::new(FUNCTION, map)?;
+    let record = record(authority, arguments.to_value());
+    let signed = SignedCertificate {
+        certificate: arguments.text("certificate")?,
+        chain: arguments.optional_text("chain")?,
+    };
+    arguments.finish()?;
+    let ca = authority.to_owned();
+    call(&context, FUNCTION, Class::Keyed, record, |pca| async move {
+        pca.import(&ca, &signed).await.map(|()| Value::Null)
+    })
+    .map(|_| ())
+}
+
+/// `pca::revoke_certificate(ca, #{ serial, reason: "SUPERSEDED" })`; the serial is hex, with or
+/// without colons. Revoking twice is revoking once.
+pub fn revoke(context: NativeCallContext, authority: &str, map: Map) -> Result<(), Thrown> {
+    const FUNCTION: &str = "pca::revoke_certificate";
+    let mut arguments = Arguments::new(FUNCTION, map)?;
+    let record = record(authority, arguments.to_value());
+    let serial = arguments.text("serial")?;
+    let reason = arguments
+        .optional_text("reason")?
+        .unwrap_or_else(|| "UNSPECIFIED".into());
+    arguments.finish()?;
+    let ca = authority.to_owned();
+    call(&context, FUNCTION, Class::Keyed, record, |pca| async move {
+        pca.revoke(&ca, &serial, &reason)
+            .await
+            .map(|()| Value::Null)
+    })
+    .map(|_| ())
+}
