@@ -328,17 +328,12 @@ fn the_workflow_ends_on_moto_too() {
 }
 
 fn python_with_moto() -> Option<String> {
-    let candidates = [
-        std::env::var("WINDLASS_TEST_PYTHON").ok(),
-        Some("python3".into()),
-    ];
-    candidates.into_iter().flatten().find(|python| {
-        let found = Command::new(python)
-            .args(["-c", "import moto.server, flask"])
-            .stderr(Stdio::null())
-            .status();
-        found.is_ok_and(|status| status.success())
-    })
+    let python = "python3".to_owned();
+    let found = Command::new(&python)
+        .args(["-c", "import moto.server, flask"])
+        .stderr(Stdio::null())
+        .status();
+    found.is_ok_and(|status| status.success()).then_some(python)
 }
 
 /// Runs a command with credentials that any rehearsal server takes, and returns what it said.

@@ -1,0 +1,99 @@
+use std::{collections::BTreeMap, fs, io, path::Path};
+
+use serde::Deserialize;
+
+use crate::{outside::PcaTarget, script::closest};
+
+/// The target that needs no configuration.
+pub const LOCAL: &str = "local";
+
+/// The targets that a user can name.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Targets {
+    #[serde(default)]
+    targets: BTreeMap<String, Target>,
+}
+
+/// One environment, as `windlass.toml` says it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    #[serde(default)]
+    pub pca: PcaTarget,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("can't read {path}")]
+    Read {
+        path: String,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{path} is not a configuration of windlass: {why}")]
+    Parse { path: String, why: String },
+    #[error("`local` is built in; give the target of {path} another name")]
+    Local { path: String },
+    #[error("there is no target `{name}`")]
+    Unknown { name: String, hint: String },
+}
+
+impl ConfigError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unknown { hint, .. } => Some(hint.clone()),
+            _ => None,
+        }
+    }
+}
+
+impl Targets {
+    /// Reads a configuration file. A missing file has no targets unless it was asked for.
+    ///
+    /// # Errors
+    /// A file that can't be read, with unknown keys, or that defines `local`.
+    pub fn load(path: &Path, was_asked_for: bool) -> Result<Self, ConfigError> {
+        let name = path.display().to_string();
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == io::ErrorKind::NotFound && !was_asked_for => {
+                return Ok(Self::default());
+            }
+            Err(source) => return Err(ConfigError::Read { path: name, source }),
+        };
+        let targets: Self = toml::from_str(&text).map_err(|e| ConfigError::Parse {
+            path: name.clone(),
+            why: e.to_string(),
+        })?;
+        match targets.targets.contains_key(LOCAL) {
+            true => Err(ConfigError::Local { path: name }),
+            false => Ok(targets),
+        }
+    }
+
+    /// Finds a target. `Ok(None)` is the built-in one.
+    ///
+    /// # Errors
+    /// [`ConfigError::Unknown`], with the name that was probably meant.
+    pub fn find(&self, name: &str) -> Result<Option<&Target>, ConfigError> {
+        if name == LOCAL {
+            return Ok(None);
+        }
+        self.targets.get(name).map(Some).ok_or_else(|| {
+            let names = || self.targets.keys().map(String::as_str).chain([LOCAL]);
+            let hint = match closest(name, names()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!(
+                    "targets are written in windlass.toml as [targets.NAME]; there is {}",
+                    names().collect::<Vec<_>>().join(", ")
+                ),
+            };
+            ConfigError::Unknown {
+                name: name.into(),
+                hint,
+            }
+        })
+    }
+}

@@ -1,0 +1,10 @@
+//! Where things really are: the targets of `windlass.toml`, and opening one of them.
+//!
+//! The built-in target `local` starts the embedded AWS Private CA inside this process, on a
+//! random port of loopback, with its state in `STATE/pca/`; the ordinary clients talk to it.
+
+mod config;
+mod open;
+
+pub use config::{ConfigError, LOCAL, Target, Targets};
+pub use open::{OpenError, OpenTarget};

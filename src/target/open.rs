@@ -1,0 +1,54 @@
+use std::path::Path;
+
+use super::config::Target;
+use crate::{
+    authority::{Options, Server, StartError},
+    outside::{Clients, OutputFolder, PcaClient},
+};
+
+/// A target that has been opened: its clients, and the embedded servers behind them.
+///
+/// Dropping it stops the servers.
+pub struct OpenTarget {
+    pub clients: Clients,
+    _authority: Option<Server>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("the embedded certificate authority could not be started")]
+    Authority(#[from] StartError),
+}
+
+impl OpenTarget {
+    /// Opens a target; `None` is the built-in one.
+    ///
+    /// # Errors
+    /// An embedded server that can't start. Nothing is asked of AWS yet.
+    pub async fn open(
+        target: Option<&Target>,
+        state: &Path,
+        out: &Path,
+    ) -> Result<Self, OpenError> {
+        let files = OutputFolder::new(out);
+        match target {
+            Some(target) => {
+                let pca = PcaClient::connect(&target.pca).await;
+                Ok(Self {
+                    clients: Clients { pca, files },
+                    _authority: None,
+                })
+            }
+            None => {
+                let options = Options::local(state.join("pca"));
+                let region = options.region.clone();
+                let server = Server::start(options).await?;
+                let pca = PcaClient::embedded(&server.endpoint(), &region);
+                Ok(Self {
+                    clients: Clients { pca, files },
+                    _authority: Some(server),
+                })
+            }
+        }
+    }
+}
