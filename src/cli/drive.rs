@@ -21,6 +21,10 @@ use crate::{
 
 /// Worker threads do I/O only; scripts have threads of their own.
 const WORKERS: usize = 2;
+/// Each script holds a thread, and may wait for one more (a key, a file) and for one of the
+/// embedded server; with fewer, scripts could wait for threads that only scripts hold.
+const THREADS_PER_SCRIPT: usize = 3;
+const SPARE_THREADS: usize = 64;
 
 /// A run that is about to be driven.
 pub struct Drive {
@@ -40,6 +44,9 @@ pub fn drive(
 ) -> super::Done {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
+        .max_blocking_threads(
+            usize::from(driving.max_parallel) * THREADS_PER_SCRIPT + SPARE_THREADS,
+        )
         .thread_stack_size(STACK_BYTES)
         .enable_all()
         .build()

@@ -57,6 +57,10 @@ pub enum DriveError {
     Journal(#[from] JournalError),
     #[error("the run can't go on without its journal: {0}")]
     Gate(String),
+    #[error(
+        "the scheduler has nothing to wait for, and the run has not ended; this is a bug of ours"
+    )]
+    Stalled,
     #[error("the scheduler decided something impossible; this is a bug of ours")]
     Illegal(#[from] IllegalTransition),
 }
@@ -111,6 +115,9 @@ impl<'p> Driver<'p> {
             }
             if let Some(outcome) = self.state.outcome {
                 return Ok((outcome, self.state));
+            }
+            if self.running == 0 && wake_at.is_none() {
+                return Err(DriveError::Stalled);
             }
             self.wait(wake_at).await?;
         }
