@@ -48,7 +48,7 @@ impl PcaClient {
         Self { sdk }
     }
 
-    /// Creates a CA under an idempotency token and an [`EFFECT_TAG`] of the same value. Returns
+    /// Creates a CA under an idempotency token and an `windlass:effect` tag of the same value. Returns
     /// its ARN.
     pub async fn create(&self, new: &NewAuthority, key: &str) -> Result<String, Failure> {
         const OPERATION: &str = "CreateCertificateAuthority";
@@ -70,7 +70,7 @@ impl PcaClient {
         required(OPERATION, answer.certificate_authority_arn)
     }
 
-    /// Finds the CA that carries this key in its [`EFFECT_TAG`], on however many pages.
+    /// Finds the CA that carries this key in its `windlass:effect` tag, on however many pages.
     pub async fn find_by_key(&self, key: &str) -> Result<Option<String>, Failure> {
         for authority in self.list().await? {
             let is_gone = authority.status == "DELETED";
