@@ -1,4 +1,22 @@
+//! Windlass runs a workflow, a graph of small scripts, so that nothing is ever done twice.
+//!
+//! # The way of a run
+//!
+//! 1. [`cli`] reads the command line.
+//! 2. [`compile::compile`] turns files into a checked [`compile::Program`], or every mistake at once.
+//! 3. [`targets::OpenTarget`] opens the clients, starting the embedded servers for `local`.
+//! 4. [`execute::drive`] asks [`decide::next`] what may happen, writes it to the [`journal`], and does it.
+//! 5. An attempt runs a [`script::Script`]; each call to the world is a [`script::Call`] and goes through the
+//!    gate, [`script::Effects`], to the clients of [`outside`].
+//! 6. [`report`] shows the [`journal::State`], the fold over what was written.
+//!
+//! # Layout
+//!
+//! [`value`] holds the words that all rooms share, [`x509`] local keys and requests. [`authority`] is an AWS Private
+//! CA of its own, which knows nothing of the rest. Why it is so: `docs/architecture.md`.
+
 #![forbid(unsafe_code)]
+
 pub mod authority;
 pub mod cli;
 pub mod compile;
@@ -8,6 +26,6 @@ pub mod journal;
 pub mod outside;
 pub mod report;
 pub mod script;
-pub mod target;
+pub mod targets;
 pub mod value;
 pub mod x509;

@@ -78,7 +78,7 @@ pub struct Run {
     pub params_file: Option<PathBuf>,
 
     /// Where to run: a target of windlass.toml, or the embedded servers
-    #[arg(long, default_value = crate::target::LOCAL, value_name = "NAME")]
+    #[arg(long, default_value = crate::targets::LOCAL, value_name = "NAME")]
     pub target: String,
 
     /// Where the files that scripts write go

@@ -16,7 +16,7 @@ use crate::{
     journal::{Event, Outcome, RunId, RunJournal, State, milliseconds},
     report::{self, Bars, Lines},
     script::STACK_BYTES,
-    target::{OpenTarget, Targets},
+    targets::{OpenTarget, Targets},
 };
 
 /// Worker threads do I/O only; scripts have threads of their own.

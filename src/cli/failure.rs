@@ -6,7 +6,7 @@ use crate::{
     execute::DriveError,
     journal::JournalError,
     report,
-    target::{ConfigError, OpenError},
+    targets::{ConfigError, OpenError},
 };
 
 /// Why a command could not do what it was asked, for the person who asked.

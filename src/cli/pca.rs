@@ -38,7 +38,7 @@ fn serve(args: &Args, command: &PcaServe) -> Done {
     let failed = |e: std::io::Error| Failure::new("system", format!("can't start threads: {e}"));
     let runtime = tokio::runtime::Runtime::new().map_err(failed)?;
     runtime.block_on(async {
-        let server = Server::start(options).await.map_err(crate::target::OpenError::from)?;
+        let server = Server::start(options).await.map_err(crate::targets::OpenError::from)?;
         let endpoint = server.endpoint();
         eprintln!("AWS Private CA of {} on {endpoint}", folder.display());
         eprintln!("try: aws acm-pca list-certificate-authorities --endpoint-url {endpoint} --region us-east-1");

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     compile::{Workflow, bind_params, parse_argument, parse_params},
     journal::{Event, Journal, NewRun, RunId, State},
-    target::Targets,
+    targets::Targets,
     value::Value,
 };
 

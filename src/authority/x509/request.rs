@@ -70,6 +70,9 @@ impl SigningRequest {
         if !verify::signed_by(&info.subject_pki, algorithm, info.raw, signature) {
             return Err(RequestError::Signature);
         }
+        if !is_canonical(bytes, &request) {
+            return Err(RequestError::NotARequest);
+        }
         Ok(Self {
             subject: info.subject.as_raw().to_vec(),
             public_key: info.subject_pki.raw.to_vec(),
@@ -82,6 +85,27 @@ impl SigningRequest {
     pub fn extension(&self, id: &str) -> Option<&Extension> {
         self.extensions.iter().find(|extension| extension.id == id)
     }
+}
+
+/// Whether what the signature does not cover (the outer sequence, the algorithm, the bit string) is the DER that anybody
+/// would write. The parser takes other tag classes there.
+fn is_canonical(bytes: &[u8], request: &X509CertificationRequest<'_>) -> bool {
+    const NULL: [u8; 2] = [5, 0];
+    let info = request.certification_request_info.raw;
+    let signature = der::bits(&request.signature_value.data);
+    let dotted = request.signature_algorithm.algorithm.to_id_string();
+    let Some(object) = der::object(&dotted) else {
+        return false;
+    };
+    let is = |algorithm: &[u8]| der::sequence([info, algorithm, &signature]) == bytes;
+    if dotted == oid::RSA_PSS {
+        // Its parameters are what they are; they were read to check the signature.
+        let end = bytes.len().saturating_sub(signature.len());
+        let start = bytes.windows(info.len()).position(|window| window == info);
+        let algorithm = start.and_then(|start| bytes.get(start + info.len()..end));
+        return algorithm.is_some_and(|a| a.first() == Some(&der::SEQUENCE) && is(a));
+    }
+    is(&der::sequence([&object])) || is(&der::sequence([object.as_slice(), &NULL]))
 }
 
 fn requested(request: &X509CertificationRequest<'_>) -> Result<Vec<Extension>, RequestError> {
