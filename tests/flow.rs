@@ -345,3 +345,16 @@ fn what_a_script_throws_is_shown_with_its_place() {
     let to = ran.stderr.find("\nrecorded in").expect("the end");
     insta::assert_snapshot!(&ran.stderr[from..to]);
 }
+
+/// Each of these scripts waits for another thread (to write its file) while it holds one.
+#[test]
+fn as_many_scripts_as_may_run_at_once_do_not_starve_each_other() {
+    let items: Vec<String> = (0..700).map(|n| n.to_string()).collect();
+    let test = test(&format!(
+        "workflow: w\nsteps:\n  each: {{ run: 'file::write(inputs.n + \".txt\", \"x\")', with: {{ n: \"n${{{{ item }}}}\" }}, for_each: [{}] }}\n",
+        items.join(", ")
+    ));
+    test.windlass(&["run", "w.yaml", "--max-parallel", "512"])
+        .expect(0);
+    assert!(test.path("out/n699.txt").exists());
+}
