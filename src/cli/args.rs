@@ -45,6 +45,14 @@ pub enum Command {
     Run(Run),
     /// Go on with a run that failed, was cancelled, or lost its process
     Resume(Resume),
+    /// Reverse what a run did
+    Undo(Undo),
+    /// Stop a run; it can be resumed
+    Cancel(Cancel),
+    /// Say yes to a step that waits for an approval
+    Approve(Answer),
+    /// Say no to a step that waits for an approval
+    Reject(Answer),
     /// Check workflows, and show every mistake in them
     Validate(Validate),
     /// Draw a workflow
@@ -98,6 +106,10 @@ pub struct Driving {
     /// Print the run as JSON on stdout when it has ended
     #[arg(long)]
     pub json: bool,
+
+    /// Stay while the run waits for an approval, rather than end with exit code 3
+    #[arg(long)]
+    pub wait: bool,
 }
 
 #[derive(ClapArgs)]
@@ -107,6 +119,45 @@ pub struct Resume {
 
     #[command(flatten)]
     pub driving: Driving,
+}
+
+#[derive(ClapArgs)]
+pub struct Undo {
+    /// The run, by any part of its id [default: the newest]
+    pub run: Option<String>,
+
+    /// Only show what would be reversed, and what can't be
+    #[arg(long)]
+    pub plan: bool,
+
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+
+    #[command(flatten)]
+    pub driving: Driving,
+}
+
+#[derive(ClapArgs)]
+pub struct Cancel {
+    /// The run, by any part of its id [default: the newest]
+    pub run: Option<String>,
+
+    #[command(flatten)]
+    pub driving: Driving,
+}
+
+#[derive(ClapArgs)]
+pub struct Answer {
+    /// The run, by any part of its id
+    pub run: String,
+
+    /// The step that waits
+    pub step: String,
+
+    /// Why; it is kept in the journal
+    #[arg(short = 'm', long, value_name = "TEXT")]
+    pub comment: Option<String>,
 }
 
 #[derive(ClapArgs)]

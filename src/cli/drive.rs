@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     compile::Program,
-    execute::{self, Cancel, Observer, Settings},
+    execute::{self, Cancel, Ended, Observer, Settings},
     journal::{Event, Outcome, RunId, RunJournal, State, milliseconds},
     report::{self, Bars, Lines},
     script::STACK_BYTES,
@@ -35,25 +35,19 @@ pub struct Drive {
 }
 
 /// Drives a run and shows how it ended. The exit code says the same.
-pub fn drive(
-    args: &Args,
-    driving: &Driving,
-    out: &Path,
-    target: &str,
-    drive: Drive,
-) -> super::Done {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKERS)
-        .max_blocking_threads(
-            usize::from(driving.max_parallel) * THREADS_PER_SCRIPT + SPARE_THREADS,
-        )
-        .thread_stack_size(STACK_BYTES)
-        .enable_all()
-        .build()
-        .map_err(|e| Failure::new("system", format!("can't start threads: {e}")))?;
-    let (config, was_asked_for) = args.config();
-    let targets = Targets::load(config, was_asked_for)?;
-    let target = targets.find(target)?;
+pub fn drive(args: &Args, driving: &Driving, drive: Drive) -> super::Done {
+    let outcome = drive_to_end(args, driving, drive)?;
+    Ok(match outcome {
+        Ended::Over(Outcome::Succeeded) => exit::SUCCEEDED,
+        Ended::Over(Outcome::Failed | Outcome::Undone | Outcome::UndoFailed) => exit::FAILED,
+        Ended::Over(Outcome::Cancelled) => exit::CANCELLED,
+        Ended::Waiting => exit::WAITING,
+    })
+}
+
+/// As [`drive`], for a command with its own idea of success.
+pub fn drive_to_end(args: &Args, driving: &Driving, drive: Drive) -> Result<Ended, Failure> {
+    let runtime = runtime(driving)?;
     let Drive {
         run,
         program,
@@ -66,7 +60,7 @@ pub fn drive(
         false => Arc::new(Lines),
     };
     let ended = runtime.block_on(async {
-        let open = OpenTarget::open(target, &args.state, out).await?;
+        let open = open_target(args, &state).await?;
         let cancel = Cancel::default();
         watch_for_interrupts(cancel.clone(), id.clone());
         let settings = Settings {
@@ -74,6 +68,7 @@ pub fn drive(
             max_parallel: driving.max_parallel.into(),
             observer,
             cancel,
+            waits_for_people: driving.wait,
             clock: now,
             jitter,
         };
@@ -82,13 +77,34 @@ pub fn drive(
     });
     // Scripts that wait for something can't hold up the end.
     runtime.shutdown_background();
-    let (outcome, state) = ended?;
+    let (ended, state) = ended?;
     show_end(args, driving, &id, &program, &state)?;
-    Ok(match outcome {
-        Outcome::Succeeded => exit::SUCCEEDED,
-        Outcome::Failed => exit::FAILED,
-        Outcome::Cancelled => exit::CANCELLED,
-    })
+    Ok(ended)
+}
+
+/// The threads that a run needs.
+pub fn runtime(driving: &Driving) -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .max_blocking_threads(
+            usize::from(driving.max_parallel) * THREADS_PER_SCRIPT + SPARE_THREADS,
+        )
+        .thread_stack_size(STACK_BYTES)
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::new("system", format!("can't start threads: {e}")))
+}
+
+/// Opens the target that a run began on, with the folder that it writes to.
+pub async fn open_target(args: &Args, state: &State) -> Result<OpenTarget, Failure> {
+    let run = state
+        .run
+        .as_ref()
+        .ok_or_else(|| Failure::new("journal", "the run was never started"))?;
+    let (config, was_asked_for) = args.config();
+    let targets = Targets::load(config, was_asked_for)?;
+    let target = targets.find(&run.target)?;
+    Ok(OpenTarget::open(target, &args.state, Path::new(&run.out)).await?)
 }
 
 /// The first Ctrl-C (or SIGTERM) cancels; after a second one the process is gone at once, which
@@ -135,8 +151,8 @@ fn show_end(
     }
     let journal = args.state.join("journal.db");
     eprintln!("\nrecorded in {} · windlass show {id}", journal.display());
-    if state.outcome != Some(Outcome::Succeeded) {
-        eprintln!("go on with: windlass resume {id}");
+    for line in report::next_steps(id, state) {
+        eprintln!("{line}");
     }
     match driving.json {
         true => print(&format!("{:#}\n", report::run_json(id, state))),

@@ -2,7 +2,10 @@
 //!
 //! Human output goes to stderr; stdout carries only what was asked for.
 
+mod answer;
 mod args;
+mod cancel;
+mod confirm;
 mod drive;
 mod failure;
 mod graph;
@@ -15,11 +18,15 @@ mod resume;
 mod run;
 mod runs;
 mod show;
+mod taken;
+mod undo;
 mod validate;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+
+use crate::journal::Verdict;
 
 use args::{Args, Command};
 use failure::Failure;
@@ -30,6 +37,8 @@ mod exit {
     pub const FAILED: u8 = 1;
     /// Nothing was started.
     pub const NOTHING_STARTED: u8 = 2;
+    /// The run waits for somebody.
+    pub const WAITING: u8 = 3;
     pub const CANCELLED: u8 = 130;
 }
 
@@ -43,6 +52,10 @@ pub fn main() -> ExitCode {
     let done = match &args.command {
         Command::Run(command) => run::run(&args, command),
         Command::Resume(command) => resume::resume(&args, command),
+        Command::Undo(command) => undo::undo(&args, command),
+        Command::Cancel(command) => cancel::cancel(&args, command),
+        Command::Approve(command) => answer::answer(&args, command, Verdict::Approved),
+        Command::Reject(command) => answer::answer(&args, command, Verdict::Rejected),
         Command::Validate(command) => validate::validate(command),
         Command::Graph(command) => graph::graph(command),
         Command::Iam(command) => iam::iam(command),

@@ -53,12 +53,9 @@ pub fn run(args: &Args, command: &Run) -> Done {
     state
         .apply(&event, at)
         .map_err(crate::execute::DriveError::from)?;
-    let target = command.target.clone();
     drive(
         args,
         &command.driving,
-        &out,
-        &target,
         Drive {
             run,
             program,

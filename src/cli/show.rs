@@ -20,7 +20,8 @@ pub fn show(args: &Args, command: &Show) -> Done {
     if command.json {
         return print(&format!("{:#}\n", report::run_json(&id, &state)));
     }
-    let files = journal.files(&id)?;
+    let edition = state.run.as_ref().map_or(0, |run| run.edition);
+    let files = journal.files(&id, edition)?;
     let mut text = format!("{}\n", report::headline(&id, &state));
     if let Some(run) = &state.run {
         text.push_str(&format!(
@@ -39,6 +40,9 @@ pub fn show(args: &Args, command: &Show) -> Done {
             &folder,
             report::Detail::Full,
         ));
+    }
+    for line in report::approvals(&state) {
+        text.push_str(&format!("\n{line}\n"));
     }
     for problem in problems(&state, &files) {
         text.push_str(&format!("\n{problem}"));

@@ -43,6 +43,13 @@ pub(super) fn step(
             report.add(mistake);
         }
     }
+    if matches!(step.action, Action::Approval(_)) && step.retry.attempts > 1 {
+        let message = "`retry` does not work on an `approval:` step";
+        let mistake = report
+            .at("misplaced-key", step.span.clone(), message)
+            .help("a rejection is an answer; `windlass resume` asks again");
+        report.add(mistake);
+    }
     if step.max_parallel.is_some() && step.for_each.is_none() {
         let mistake = report
             .at(
@@ -115,6 +122,7 @@ fn what(action: &Action) -> String {
     match action {
         Action::Script(script) => format!("the script {}", script.path),
         Action::Workflow(workflow) => format!("the workflow {}", workflow.path),
+        Action::Approval(_) => "an approval".into(),
     }
 }
 
@@ -136,6 +144,7 @@ fn accepted_inputs(action: &Action) -> Option<BTreeMap<String, (Type, bool)>> {
                 (name.clone(), (param.ty.clone(), is_required))
             })
             .collect(),
+        Action::Approval(_) => BTreeMap::new(),
     })
 }
 
@@ -160,6 +169,11 @@ fn declared_outputs(step: &Step) -> Option<BTreeMap<String, Type>> {
                 .iter()
                 .map(|(name, _)| (name.clone(), Type::Any))
                 .collect(),
+        ),
+        Action::Approval(_) => Some(
+            ["approved_by", "comment"]
+                .map(|name| (name.to_owned(), Type::String))
+                .into(),
         ),
     }
 }
@@ -223,11 +237,7 @@ pub(super) fn edges(
             None => unknown_step(report, by_name, &need.text, need.span.clone()),
         }
     }
-    let own = step.with.values().chain(&step.when);
-    let templates = own
-        .map(|template| (template, true))
-        .chain(step.for_each.iter().map(|t| (t, false)));
-    for (template, may_read_item) in templates {
+    for (template, may_read_item) in step.templates() {
         for placed in template.expressions() {
             let allows_item = may_read_item && step.for_each.is_some();
             for read in placed.expression.reads() {
@@ -268,6 +278,27 @@ pub(super) fn outputs(
         for placed in template.expressions() {
             for read in placed.expression.reads() {
                 check_read(report, graph, by_name, params, placed, read, false);
+            }
+        }
+    }
+}
+
+/// Checks the workflow's own lock, which is taken before any step runs.
+pub(super) fn lock(
+    report: &mut Report,
+    graph: &DiGraph<Step, Edge>,
+    by_name: &Steps,
+    params: &Params,
+    lock: Option<&Template>,
+) {
+    for placed in lock.iter().flat_map(|template| template.expressions()) {
+        for read in placed.expression.reads() {
+            if check_read(report, graph, by_name, params, placed, read, false).is_some() {
+                let message = "the workflow's lock is taken before its steps have outputs";
+                let mistake = report
+                    .at("reads-later", placed.span_of(read), message)
+                    .help("read `params`, or put the lock on a step");
+                report.add(mistake);
             }
         }
     }

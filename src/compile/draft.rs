@@ -5,14 +5,11 @@ use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
 use super::{
     document::{Key, Kind, Node, Style},
     fields::{Fields, Report},
-    graph::{OnError, Param, Retry},
+    graph::{Approval, OnError, OnFailure, Param, Retry},
     name::StepName,
     template::Template,
 };
-use crate::{
-    script::closest,
-    value::{FailureClass, ParseTypeError, Type, Value, parse_duration},
-};
+use crate::value::{ParseTypeError, Type, Value};
 
 /// A text and where it stands.
 #[derive(Clone, Debug)]
@@ -26,6 +23,9 @@ pub(super) struct Draft {
     pub name: String,
     pub description: Option<String>,
     pub params: BTreeMap<String, Param>,
+    pub lock: Option<Template>,
+    pub concurrency: Option<u32>,
+    pub on_failure: OnFailure,
     pub steps: Vec<StepDraft>,
     pub outputs: Vec<(String, Template)>,
 }
@@ -45,19 +45,20 @@ pub(super) struct StepDraft {
     pub retry: Retry,
     pub timeout: Option<Duration>,
     pub on_error: OnError,
+    pub lock: Option<Template>,
 }
 
 pub(super) enum ActionDraft {
     Script(Spanned),
     Workflow(Spanned),
+    Approval(Approval),
     /// The body in a text that is blank everywhere else, so that places stay right.
     Inline(Arc<str>),
     /// What could not be read has been reported.
     Unreadable,
 }
 
-/// The most attempts that make sense: with the default backoff that is more than half an hour.
-const MOST_ATTEMPTS: i64 = 100;
+const ON_ERROR: [(&str, OnError); 2] = [("fail", OnError::Fail), ("continue", OnError::Continue)];
 const MOST_PARALLEL: i64 = 10_000;
 
 pub(super) fn read(report: &mut Report, root: &Node) -> Draft {
@@ -79,6 +80,16 @@ pub(super) fn read(report: &mut Report, root: &Node) -> Draft {
                 draft.params.insert(key.name.clone(), param);
             }
         }
+    }
+    draft.lock = fields.take("lock").map(|node| Template::read(report, node));
+    draft.concurrency = fields
+        .take("concurrency")
+        .and_then(|node| report.count(node, "`concurrency`", MOST_PARALLEL));
+    if let Some(node) = fields.take("on_failure") {
+        let words = [("stop", OnFailure::Stop), ("undo", OnFailure::Undo)];
+        draft.on_failure = report
+            .one_of(node, "`on_failure`", &words)
+            .unwrap_or_default();
     }
     for (section, is_finally) in [("steps", false), ("finally", true)] {
         if let Some(node) = fields.take(section) {
@@ -219,13 +230,15 @@ fn read_step(report: &mut Report, key: &Key, node: &Node, is_finally: bool) -> O
             .and_then(|node| report.count(node, "`max_parallel`", MOST_PARALLEL)),
         retry: fields
             .take("retry")
-            .map_or_else(Retry::default, |node| read_retry(report, node)),
+            .map_or_else(Retry::default, |node| Retry::read(report, node)),
         timeout: fields
             .take("timeout")
             .and_then(|node| report.duration(node, "`timeout`")),
         on_error: fields
             .take("on_error")
-            .map_or(OnError::Fail, |node| read_on_error(report, node)),
+            .and_then(|node| report.one_of(node, "`on_error`", &ON_ERROR))
+            .unwrap_or_default(),
+        lock: fields.take("lock").map(|node| Template::read(report, node)),
         name: name.clone().or_else(|| StepName::parse("_"))?,
     };
     fields.finish(report);
@@ -233,7 +246,7 @@ fn read_step(report: &mut Report, key: &Key, node: &Node, is_finally: bool) -> O
 }
 
 fn read_action(report: &mut Report, fields: &mut Fields, step: &Key) -> ActionDraft {
-    let found: Vec<_> = ["script", "run", "workflow"]
+    let found: Vec<_> = ["script", "run", "workflow", "approval"]
         .into_iter()
         .filter_map(|kind| fields.take_with_key(kind))
         .collect();
@@ -243,7 +256,7 @@ fn read_action(report: &mut Report, fields: &mut Fields, step: &Key) -> ActionDr
             let message = format!("the step `{}` does nothing", step.name);
             let mistake = report
                 .at("missing-key", step.span.clone(), message)
-                .help("give it one of `script: FILE.rhai`, `run: |` with a short body, `workflow: FILE.yaml`");
+                .help("give it one of `script: FILE.rhai`, `run: |` with a short body, `workflow: FILE.yaml`, `approval: QUESTION`");
             report.add(mistake);
             return ActionDraft::Unreadable;
         }
@@ -260,6 +273,9 @@ fn read_action(report: &mut Report, fields: &mut Fields, step: &Key) -> ActionDr
             return ActionDraft::Unreadable;
         }
     };
+    if key.name == "approval" {
+        return ActionDraft::Approval(Approval::read(report, node, fields));
+    }
     let Some(text) = report.text(node, &format!("`{}`", key.name)) else {
         return ActionDraft::Unreadable;
     };
@@ -324,7 +340,7 @@ fn read_with(report: &mut Report, node: Option<&Node>) -> Vec<(Spanned, Template
         .collect()
 }
 
-fn read_needs(report: &mut Report, node: Option<&Node>) -> Vec<Spanned> {
+pub(super) fn read_needs(report: &mut Report, node: Option<&Node>) -> Vec<Spanned> {
     let items = match node.map(|node| &node.kind) {
         None => &[],
         Some(Kind::List(items)) => items.as_slice(),
@@ -340,67 +356,4 @@ fn read_needs(report: &mut Report, node: Option<&Node>) -> Vec<Spanned> {
             })
         })
         .collect()
-}
-
-fn read_retry(report: &mut Report, node: &Node) -> Retry {
-    let mut retry = Retry::default();
-    let mut fields = Fields::of(report, node, "`retry`");
-    if let Some(node) = fields.take("attempts")
-        && let Some(attempts) = report.count(node, "`attempts`", MOST_ATTEMPTS)
-    {
-        retry.attempts = attempts;
-    }
-    if let Some(node) = fields.take("backoff")
-        && let Some(text) = report.text(node, "`backoff`")
-    {
-        let (shortest, longest) = text.split_once("..").unwrap_or((text, text));
-        match (parse_duration(shortest), parse_duration(longest)) {
-            (Ok(shortest), Ok(longest)) if shortest <= longest => {
-                (retry.shortest, retry.longest) = (shortest, longest);
-            }
-            _ => {
-                let message = format!("`{text}` is no backoff");
-                let mistake = report
-                    .at("wrong-type", node.span.clone(), message)
-                    .help("write the shortest and the longest pause: `1s..30s`");
-                report.add(mistake);
-            }
-        }
-    }
-    if let Some(node) = fields.take("on") {
-        for class in read_needs(report, Some(node)) {
-            match FailureClass::parse(&class.text) {
-                Some(class) => retry.on.push(class),
-                None if class.text == "any" => retry.on.clear(),
-                None => {
-                    let names = FailureClass::ALL.map(FailureClass::as_str);
-                    let help = closest(&class.text, names.into_iter())
-                        .map_or(format!("one of any, {}", names.join(", ")), |name| {
-                            format!("did you mean `{name}`?")
-                        });
-                    let message = format!("`{}` is no class of failures", class.text);
-                    let mistake = report.at("wrong-type", class.span, message).help(help);
-                    report.add(mistake);
-                }
-            }
-        }
-    }
-    fields.finish(report);
-    retry
-}
-
-fn read_on_error(report: &mut Report, node: &Node) -> OnError {
-    match report.text(node, "`on_error`") {
-        Some("continue") => OnError::Continue,
-        Some("fail") | None => OnError::Fail,
-        Some(_) => {
-            let mistake = report.at(
-                "wrong-type",
-                node.span.clone(),
-                "`on_error` is `fail` or `continue`",
-            );
-            report.add(mistake);
-            OnError::Fail
-        }
-    }
 }

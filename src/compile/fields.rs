@@ -53,6 +53,32 @@ impl Report<'_> {
         }
     }
 
+    /// Reads one of a few words.
+    pub fn one_of<T: Copy>(&mut self, node: &Node, what: &str, words: &[(&str, T)]) -> Option<T> {
+        let text = self.text(node, what)?;
+        let found = words.iter().find(|(word, _)| *word == text);
+        if found.is_none() {
+            let names: Vec<_> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
+            let message = format!("{what} is {}", names.join(" or "));
+            let mistake = self.at("wrong-type", node.span.clone(), message);
+            self.add(mistake);
+        }
+        found.map(|(_, meaning)| *meaning)
+    }
+
+    pub fn flag(&mut self, node: &Node, what: &str) -> Option<bool> {
+        match &node.kind {
+            Kind::Scalar {
+                value: Value::Bool(b),
+                ..
+            } => Some(*b),
+            _ => {
+                self.wrong_type(node, what, "`true` or `false`");
+                None
+            }
+        }
+    }
+
     pub fn duration(&mut self, node: &Node, what: &str) -> Option<Duration> {
         let text = self.text(node, what)?;
         match parse_duration(text) {

@@ -39,6 +39,11 @@ pub struct Workflow {
     /// Its file, from the workflow's folder.
     pub path: Arc<str>,
     pub params: BTreeMap<String, Param>,
+    /// What one run at a time may hold.
+    pub lock: Option<Template>,
+    /// How many runs of it there may be at once; `None` for any number.
+    pub concurrency: Option<u32>,
+    pub on_failure: OnFailure,
     /// In the order of the file.
     pub outputs: Vec<(String, Template)>,
     pub(super) graph: DiGraph<Step, Edge>,
@@ -77,6 +82,8 @@ pub struct Step {
     /// For one attempt.
     pub timeout: Option<Duration>,
     pub on_error: OnError,
+    /// What one execution at a time may hold, in whichever run.
+    pub lock: Option<Template>,
     /// Whether it stands under `finally:`.
     pub is_finally: bool,
     /// Where its name stands in the file.
@@ -87,6 +94,38 @@ pub struct Step {
 pub enum Action {
     Script(Arc<Script>),
     Workflow(Arc<Workflow>),
+    Approval(Approval),
+}
+
+/// A question that a person answers before the run goes on.
+#[derive(Clone, Debug)]
+pub struct Approval {
+    pub question: Template,
+    /// Who may answer: a list of names, or `None` for anybody.
+    pub approvers: Option<Template>,
+    /// Whether whoever started the run may not answer.
+    pub not_requester: bool,
+    /// How long it waits; `None` for ever.
+    pub timeout: Option<Duration>,
+    pub on_timeout: OnTimeout,
+}
+
+/// The answer when nobody gave one in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnTimeout {
+    #[default]
+    Reject,
+    Approve,
+}
+
+/// What a failed run does by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnFailure {
+    /// It waits to be resumed or undone.
+    #[default]
+    Stop,
+    /// It reverses what it did.
+    Undo,
 }
 
 impl std::fmt::Debug for Action {
@@ -94,6 +133,7 @@ impl std::fmt::Debug for Action {
         match self {
             Self::Script(script) => write!(f, "script {}", script.path),
             Self::Workflow(workflow) => write!(f, "workflow {}", workflow.path),
+            Self::Approval(_) => write!(f, "approval"),
         }
     }
 }
@@ -130,6 +170,22 @@ impl Default for Retry {
     }
 }
 
+impl Step {
+    /// Lists every template that it evaluates, and whether that may read `item`.
+    pub fn templates(&self) -> impl Iterator<Item = (&Template, bool)> {
+        let of_action: Vec<_> = match &self.action {
+            Action::Approval(approval) => std::iter::once(&approval.question)
+                .chain(&approval.approvers)
+                .collect(),
+            Action::Script(_) | Action::Workflow(_) => Vec::new(),
+        };
+        let own = self.with.values().chain(&self.when).chain(&self.lock);
+        own.chain(of_action)
+            .map(|template| (template, true))
+            .chain(self.for_each.iter().map(|template| (template, false)))
+    }
+}
+
 impl Workflow {
     /// Lists the steps in an order in which each comes after all it depends on.
     pub fn steps(&self) -> impl Iterator<Item = (StepIndex, &Step)> {
@@ -151,6 +207,7 @@ impl Workflow {
             .flat_map(|(_, step)| match &step.action {
                 Action::Script(script) => script.host_calls.iter().map(String::as_str).collect(),
                 Action::Workflow(inner) => inner.host_calls(),
+                Action::Approval(_) => BTreeSet::new(),
             })
             .collect()
     }

@@ -12,7 +12,7 @@ use super::{
     check, document,
     draft::{self, ActionDraft, Draft, Spanned, StepDraft},
     fields::Report,
-    graph::{Action, Edge, Program, Step, StepIndex, Workflow},
+    graph::{Action, Edge, OnFailure, Program, Step, StepIndex, Workflow},
     mistake::{Mistake, Mistakes},
     name::StepName,
     source::{Sources, join},
@@ -129,6 +129,7 @@ impl Linker<'_> {
     fn action(&mut self, file: &Arc<str>, text: &Arc<str>, action: &ActionDraft) -> Option<Action> {
         match action {
             ActionDraft::Unreadable => None,
+            ActionDraft::Approval(approval) => Some(Action::Approval(approval.clone())),
             ActionDraft::Inline(body) => {
                 let mut read = |path: &str| {
                     let text = self.sources.read(path)?;
@@ -286,6 +287,7 @@ fn build(
         }
     }
     check::outputs(report, &graph, &by_name, &draft.params, &draft.outputs);
+    check::lock(report, &graph, &by_name, &draft.params, draft.lock.as_ref());
     check_cycles(report, &graph);
     let order = order(&graph)?;
     is_whole.then_some(Workflow {
@@ -293,6 +295,9 @@ fn build(
         description: draft.description,
         path: file.clone(),
         params: draft.params,
+        lock: draft.lock,
+        concurrency: draft.concurrency,
+        on_failure: draft.on_failure,
         outputs: draft.outputs,
         graph,
         by_name,
@@ -325,6 +330,7 @@ fn step_of(draft: StepDraft, action: Option<Action>) -> Option<(Step, Vec<Spanne
         retry: draft.retry,
         timeout: draft.timeout,
         on_error: draft.on_error,
+        lock: draft.lock,
         is_finally: draft.is_finally,
         span: draft.span,
     };
@@ -339,6 +345,9 @@ fn unknown_workflow() -> Workflow {
         description: None,
         path: "".into(),
         params: BTreeMap::new(),
+        lock: None,
+        concurrency: None,
+        on_failure: OnFailure::default(),
         outputs: Vec::new(),
         graph: DiGraph::new(),
         by_name: BTreeMap::new(),

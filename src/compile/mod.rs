@@ -5,6 +5,7 @@
 //! finds the edges, `check` holds names and types against each other, and [`Workflow`] is the
 //! graph that comes out: it has no cycle, no unknown step, and no script that does not parse.
 
+mod approval;
 mod check;
 mod document;
 mod draft;
@@ -14,10 +15,14 @@ mod link;
 mod mistake;
 mod name;
 mod params;
+mod retry;
 mod source;
 mod template;
 
-pub use graph::{Action, Edge, OnError, Param, Program, Retry, Step, StepIndex, Workflow};
+pub use graph::{
+    Action, Approval, Edge, OnError, OnFailure, OnTimeout, Param, Program, Retry, Step, StepIndex,
+    Workflow,
+};
 pub use link::compile;
 pub use mistake::{Mistake, Mistakes};
 pub use name::StepName;

@@ -3,12 +3,22 @@
 //! No clock, no I/O, no async: [`next`] is a function of its arguments, so the embedded driver
 //! and any other substrate decide the same. It is called again after each batch of events; what
 //! it returns is appended to the journal first and done afterwards.
+//!
+//! - `scope` holds the rules of the graph, `evaluate` what its expressions see;
+//! - `approval`, `lock` and `undo` are what their names say;
+//! - `resume` says what goes on, and what runs again, when a run is taken up.
 
+mod approval;
+mod evaluate;
+mod lock;
 mod next;
 mod resume;
 mod scope;
 mod step;
+mod undo;
 
-pub use next::{Moment, Next, Start, next};
+pub use approval::{Refusal, on_answer};
+pub use next::{Moment, Next, Start, Want, next};
 pub use resume::on_resume;
 pub use step::step_of;
+pub use undo::undo_order;

@@ -1,8 +1,13 @@
 use std::collections::BTreeMap;
 
-use super::scope::{Scope, Settled};
+use super::{
+    evaluate::View,
+    lock,
+    scope::{Scope, Settled},
+    undo,
+};
 use crate::{
-    compile::{Step, Workflow},
+    compile::{OnFailure, Step, Workflow},
     journal::{Event, InstanceId, Outcome, State, Status},
     value::{StepError, Value},
 };
@@ -26,15 +31,27 @@ pub struct Next<'w> {
     pub starts: Vec<Start<'w>>,
     /// When to ask again although nothing happened (milliseconds since 1970).
     pub wake_at: Option<i64>,
+    /// Locks that are missing; an [`Event::LockTaken`] gives one.
+    pub wants: Vec<Want>,
+    /// How many questions wait for a person.
+    pub asks: usize,
+}
+
+/// A lock that something waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Want {
+    /// Any one of these will do.
+    pub any_of: Vec<String>,
+    /// The step that would hold it; `None` for the run.
+    pub step: Option<InstanceId>,
 }
 
 /// One attempt of one step instance.
 #[derive(Debug)]
 pub struct Start<'w> {
     pub instance: InstanceId,
-    pub step: &'w Step,
-    /// The workflow that the step stands in.
-    pub workflow: &'w Workflow,
+    /// `None` for the undo of a step that the workflow has no more.
+    pub step: Option<&'w Step>,
     pub attempt: u32,
     pub inputs: BTreeMap<String, Value>,
 }
@@ -55,6 +72,14 @@ pub fn next<'w>(workflow: &'w Workflow, state: &State, moment: Moment) -> Next<'
         .values()
         .filter(|instance| instance.status == Status::Running && !instance.is_composite())
         .count();
+    if state.is_undoing {
+        undo::next(&mut decision, workflow);
+        return decision.next;
+    }
+    decision.next.events = lock::released(state);
+    if !decision.next.events.is_empty() {
+        return decision.next;
+    }
     let scope = Scope {
         workflow,
         inside: None,
@@ -62,7 +87,19 @@ pub fn next<'w>(workflow: &'w Workflow, state: &State, moment: Moment) -> Next<'
     };
     if let Some(settled) = scope.visit(&mut decision) {
         let event = ended(state, settled);
+        let has_failed = matches!(
+            event,
+            Event::RunEnded {
+                outcome: Outcome::Failed,
+                ..
+            }
+        );
         decision.next.events.push(event);
+        if has_failed && workflow.on_failure == OnFailure::Undo {
+            decision.next.events.push(Event::UndoStarted {
+                requester: "on_failure".into(),
+            });
+        }
     }
     decision.next
 }
@@ -90,6 +127,13 @@ pub(super) struct Decision<'a, 'w> {
 }
 
 impl<'w> Decision<'_, 'w> {
+    pub fn view(&self) -> View<'_> {
+        View {
+            state: self.state,
+            run_id: self.moment.run_id,
+        }
+    }
+
     pub fn has_room(&self) -> bool {
         self.running < self.moment.max_parallel
     }

@@ -1,12 +1,11 @@
 //! One workflow within a run: the root, or a nested one. All rules of the graph are here.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use super::next::{Decision, Start};
 use crate::{
     compile::{Action, OnError, Step, StepIndex, Template, Workflow, bind_params},
     journal::{Event, InstanceId, Status},
-    script::{ExpressionError, Names},
     value::{StepError, Value},
 };
 
@@ -43,6 +42,18 @@ enum Standing {
 impl<'w> Scope<'_, 'w> {
     /// Decides about every step; says how the scope ended, once it has.
     pub fn visit(&self, decision: &mut Decision<'_, 'w>) -> Option<Settled> {
+        if !decision.state.is_cancelled {
+            match self.has_locks(decision) {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(error) => {
+                    return Some(Settled::Failed {
+                        steps: Vec::new(),
+                        error: Some(error),
+                    });
+                }
+            }
+        }
         let mut standings = HashMap::new();
         self.visit_steps(decision, &mut standings, false);
         let is_open = |standings: &HashMap<_, _>| standings.values().any(|s| *s == Standing::Open);
@@ -60,7 +71,7 @@ impl<'w> Scope<'_, 'w> {
                 error: None,
             });
         }
-        Some(match self.outputs(decision) {
+        Some(match self.outputs(decision.view()) {
             Ok(outputs) => Settled::Succeeded(outputs),
             Err(error) => Settled::Failed {
                 steps: Vec::new(),
@@ -120,7 +131,7 @@ impl<'w> Scope<'_, 'w> {
             Status::Skipped => return Standing::Skipped,
             Status::Failed if step.on_error == OnError::Continue => return Standing::Tolerated,
             Status::Failed => return Standing::Failed,
-            Status::Running | Status::Retrying { .. } => {
+            Status::Running | Status::Waiting | Status::Retrying { .. } => {
                 self.go_on(decision, &id, step, run_status);
                 return Standing::Open;
             }
@@ -154,7 +165,7 @@ impl<'w> Scope<'_, 'w> {
             self.skip(decision, &id, format!("{} was skipped", names.join(", ")));
             return Standing::Open;
         }
-        match self.condition(decision, step, run_status) {
+        match self.condition(decision.view(), step, run_status) {
             Err(error) => decision.fail(&id, error),
             Ok(false) => {
                 let text = step.when.as_ref().map(describe).unwrap_or_default();
@@ -175,26 +186,6 @@ impl<'w> Scope<'_, 'w> {
         });
     }
 
-    fn condition(
-        &self,
-        decision: &Decision<'_, 'w>,
-        step: &Step,
-        run_status: Option<&str>,
-    ) -> Result<bool, StepError> {
-        let Some(when) = &step.when else {
-            return Ok(true);
-        };
-        match self.evaluate(decision, when, &Value::Null, run_status)? {
-            Value::Bool(holds) => Ok(holds),
-            other => Err(StepError::new(
-                "wrong-type",
-                format!("`when` gave a {}, not a bool", other.kind()),
-            )
-            .with_hint("compare something: `when: ${{ params.region == \"eu\" }}`")),
-        }
-    }
-
-    /// Evaluates the items of a `for_each` step and records them.
     fn expand(
         &self,
         decision: &mut Decision<'_, 'w>,
@@ -203,10 +194,7 @@ impl<'w> Scope<'_, 'w> {
         items: &Template,
         run_status: Option<&str>,
     ) {
-        let items = self
-            .evaluate(decision, items, &Value::Null, run_status)
-            .and_then(|value| keyed_items(value, step));
-        match items {
+        match self.items(decision.view(), step, items, run_status) {
             Err(error) => decision.fail(id, error),
             Ok(items) => decision.next.events.push(Event::StepStarted {
                 step: id.clone(),
@@ -231,28 +219,23 @@ impl<'w> Scope<'_, 'w> {
         if is_leaf && !decision.has_room() {
             return;
         }
-        let inputs: Result<BTreeMap<_, _>, _> = step
-            .with
-            .iter()
-            .map(|(name, template)| {
-                Ok((
-                    name.clone(),
-                    self.evaluate(decision, template, item, run_status)?,
-                ))
-            })
-            .collect();
+        let inputs = self.inputs(decision.view(), step, item, run_status);
         let inputs = match inputs {
             Ok(inputs) => inputs,
             Err(error) => return decision.fail(id, error),
         };
+        match self.has_lock_of(decision, step, id, item) {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => return decision.fail(id, error),
+        }
         let attempt = decision.state.instance(id).map_or(0, |i| i.attempt) + 1;
         match &step.action {
+            Action::Approval(approval) => self.ask(decision, id, approval, attempt, item),
             Action::Script(_) => {
-                let workflow = self.workflow;
                 let start = Start {
                     instance: id.clone(),
-                    step,
-                    workflow,
+                    step: Some(step),
                     attempt,
                     inputs,
                 };
@@ -302,11 +285,11 @@ impl<'w> Scope<'_, 'w> {
         let statuses: Vec<_> = ids.iter().map(|id| decision.state.status(id)).collect();
         let mut active = statuses
             .iter()
-            .filter(|s| matches!(s, Status::Running | Status::Retrying { .. }))
+            .filter(|s| !s.is_settled() && **s != Status::Pending)
             .count();
         for ((id, status), (_, item)) in ids.iter().zip(&statuses).zip(items) {
             match status {
-                Status::Running | Status::Retrying { .. } => {
+                Status::Running | Status::Waiting | Status::Retrying { .. } => {
                     self.go_on_with_unit(decision, id, step)
                 }
                 Status::Pending if may_begin(decision, step) && active < most => {
@@ -394,7 +377,10 @@ impl<'w> Scope<'_, 'w> {
                     }
                 }
             }
-            (Status::Retrying { .. }, _) if !may_begin(decision, step) => {
+            (Status::Waiting, _) if may_begin(decision, step) => {
+                super::approval::wait(decision, id, instance, step);
+            }
+            (Status::Retrying { .. } | Status::Waiting, _) if !may_begin(decision, step) => {
                 decision
                     .next
                     .events
@@ -408,11 +394,9 @@ impl<'w> Scope<'_, 'w> {
                         return;
                     };
                     let attempt = instance.attempt + 1;
-                    let workflow = self.workflow;
                     let start = Start {
                         instance: id.clone(),
-                        step,
-                        workflow,
+                        step: Some(step),
                         attempt,
                         inputs,
                     };
@@ -421,67 +405,6 @@ impl<'w> Scope<'_, 'w> {
             }
             _ => {}
         }
-    }
-
-    fn outputs(&self, decision: &Decision<'_, 'w>) -> Result<Value, StepError> {
-        let outputs = self.workflow.outputs.iter().map(|(name, template)| {
-            let value = self.evaluate(decision, template, &Value::Null, None)?;
-            Ok((name.clone(), value))
-        });
-        outputs.collect::<Result<_, _>>().map(Value::Map)
-    }
-
-    fn evaluate(
-        &self,
-        decision: &Decision<'_, 'w>,
-        template: &Template,
-        item: &Value,
-        run_status: Option<&str>,
-    ) -> Result<Value, StepError> {
-        if let Template::Literal(value) = template {
-            return Ok(value.clone());
-        }
-        let run = decision.state.run.as_ref();
-        let names = Names {
-            params: self.params.clone(),
-            steps: self.outputs_read_by(decision, template),
-            item: item.clone(),
-            run: Value::map([
-                ("id", Value::from(decision.moment.run_id)),
-                (
-                    "started_at",
-                    Value::Int(run.map_or(0, |run| run.started_at)),
-                ),
-                ("status", run_status.unwrap_or("running").into()),
-            ]),
-            target: Value::map(
-                [("name", run.map_or("", |run| &run.target))].map(|(k, v)| (k, v.into())),
-            ),
-        };
-        template.evaluate(&names).map_err(|e: ExpressionError| {
-            StepError::new("expression-failed", e.to_string())
-                .with_hint("a step that was skipped or failed has no outputs: `steps.NAME?.OUTPUT ?? …` allows for that")
-        })
-    }
-
-    /// Gathers the outputs of just those steps that the template reads.
-    fn outputs_read_by(&self, decision: &Decision<'_, 'w>, template: &Template) -> Value {
-        let expressions = template.expressions();
-        let names: BTreeSet<&str> = expressions
-            .iter()
-            .flat_map(|placed| placed.expression.reads())
-            .filter(|read| read.root == "steps")
-            .filter_map(|read| read.path.first().map(String::as_str))
-            .collect();
-        Value::map(names.into_iter().map(|name| {
-            let id = InstanceId::step(self.inside, name);
-            let outputs = decision
-                .state
-                .instance(&id)
-                .filter(|instance| instance.status == Status::Succeeded)
-                .map_or(Value::Null, |instance| instance.outputs.clone());
-            (name, outputs)
-        }))
     }
 }
 
@@ -494,38 +417,5 @@ fn describe(template: &Template) -> String {
     match template.expressions().as_slice() {
         [placed] => format!("`{}`", placed.expression.text()),
         _ => "`when`".into(),
-    }
-}
-
-/// Gives each item the key that names its instance.
-fn keyed_items(value: Value, step: &Step) -> Result<Vec<(String, Value)>, StepError> {
-    let items: Vec<(String, Value)> = match value {
-        Value::List(items) => items
-            .into_iter()
-            .enumerate()
-            .map(|(i, item)| match &item {
-                Value::String(_) | Value::Int(_) | Value::Bool(_) => (item.to_text(), item),
-                _ => (i.to_string(), item),
-            })
-            .collect(),
-        Value::Map(map) => map
-            .into_iter()
-            .map(|(key, value)| {
-                let item = Value::map([("key", key.clone().into()), ("value", value)]);
-                (key, item)
-            })
-            .collect(),
-        other => {
-            let message = format!("`for_each` gave a {}, not a list or a map", other.kind());
-            return Err(StepError::new("wrong-type", message));
-        }
-    };
-    let mut seen = BTreeSet::new();
-    match items.iter().find(|(key, _)| !seen.insert(key)) {
-        Some((key, _)) => Err(StepError::new(
-            "duplicate-item",
-            format!("`for_each` of `{}` has the item `{key}` twice", step.name),
-        )),
-        None => Ok(items),
     }
 }

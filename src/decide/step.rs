@@ -1,20 +1,60 @@
+use super::scope::Scope;
 use crate::{
     compile::{Action, Step, Workflow},
-    journal::InstanceId,
+    journal::{InstanceId, State},
+    value::Value,
 };
 
-/// Finds the step that an instance executes, through nested workflows. `None` for an instance of
-/// a step that the workflow does not have.
+/// Finds the step that an instance executes (or reverses), through nested workflows. `None` for
+/// an instance of a step that the workflow does not have.
 pub fn step_of<'w>(workflow: &'w Workflow, instance: &InstanceId) -> Option<&'w Step> {
+    place_of(workflow, instance).map(|(_, step)| step)
+}
+
+/// Finds the step of an instance, and the workflow that it stands in.
+fn place_of<'w>(workflow: &'w Workflow, instance: &InstanceId) -> Option<(&'w Workflow, &'w Step)> {
+    let undone = instance.undone();
+    let instance = undone.as_ref().unwrap_or(instance);
     let mut workflow = workflow;
     let mut parts = instance.as_str().split('/').peekable();
     while let Some(part) = parts.next() {
         let step = workflow.step_named(part.split('[').next()?)?;
         match (&step.action, parts.peek()) {
-            (_, None) => return Some(step),
+            (_, None) => return Some((workflow, step)),
             (Action::Workflow(inner), Some(_)) => workflow = inner,
-            (Action::Script(_), Some(_)) => return None,
+            (Action::Script(_) | Action::Approval(_), Some(_)) => return None,
         }
     }
     None
+}
+
+impl<'a> Scope<'a, 'a> {
+    /// The scope that an instance runs in, its step, and its item (null outside of `for_each`).
+    pub(super) fn around(
+        workflow: &'a Workflow,
+        state: &'a State,
+        id: &InstanceId,
+    ) -> Option<(Self, &'a Step, Value)> {
+        let (workflow, step) = place_of(workflow, id)?;
+        let is_item = id.as_str().ends_with(']');
+        let whole = if is_item { id.parent()? } else { id.clone() };
+        let item = state.instance(&whole).and_then(|i| i.items.as_ref());
+        let item = item
+            .filter(|_| is_item)
+            .and_then(|items| items.iter().find(|(key, _)| whole.item(key) == *id))
+            .map_or(Value::Null, |(_, item)| item.clone());
+        let (inside, params) = match whole.parent() {
+            None => (None, &state.run.as_ref()?.params),
+            Some(outer) => {
+                let (id, instance) = state.steps.get_key_value(&outer)?;
+                (Some(id), &instance.inputs)
+            }
+        };
+        let scope = Self {
+            workflow,
+            inside,
+            params,
+        };
+        Some((scope, step, item))
+    }
 }

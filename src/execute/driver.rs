@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -10,14 +11,18 @@ use tokio::{runtime::Handle, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    attempt::{Attempt, Finished, Trouble},
+    attempt::{Attempt, Finished, Trouble, Work},
     observer::Observer,
 };
 use crate::{
     compile::{Action, Program, Retry},
-    decide::{self, Moment, Start},
-    journal::{Event, IllegalTransition, InstanceId, JournalError, Outcome, RunJournal, State},
+    decide::{self, Moment, Next, Start, Want},
+    journal::{
+        Claim, Event, IllegalTransition, Instance, InstanceId, JournalError, Message, Outcome,
+        RunJournal, State, Status,
+    },
     outside::Clients,
+    script::Class,
     value::{FailureClass, StepError},
 };
 
@@ -29,6 +34,8 @@ pub struct Settings {
     pub max_parallel: usize,
     pub observer: Arc<dyn Observer>,
     pub cancel: Cancel,
+    /// Whether to stay while only people can let the run go on; else it is suspended.
+    pub waits_for_people: bool,
     /// Milliseconds since 1970.
     pub clock: fn() -> i64,
     /// A number from 0 to 1 that spreads retries.
@@ -48,6 +55,19 @@ impl Cancel {
         self.flag.store(true, Ordering::Relaxed);
         self.token.cancel();
     }
+}
+
+/// How long it takes until a message of another process, or a lock that it gave up, is seen.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// An undo meets the same throttling as anything else.
+const UNDO_ATTEMPTS: u32 = 5;
+
+/// How a drive ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    Over(Outcome),
+    /// Suspended until somebody approves or rejects.
+    Waiting,
 }
 
 /// Why a run could not be driven to its end. It can be resumed once that is mended.
@@ -77,7 +97,8 @@ pub async fn drive(
     state: State,
     events: Vec<Event>,
     settings: Settings,
-) -> Result<(Outcome, State), DriveError> {
+) -> Result<(Ended, State), DriveError> {
+    let began_at = (settings.clock)();
     let (sender, receiver) = mpsc::unbounded_channel();
     let mut driver = Driver {
         run: Arc::new(run),
@@ -88,6 +109,9 @@ pub async fn drive(
         receiver,
         batch: Vec::new(),
         running: 0,
+        began_at,
+        last_message: 0,
+        named: BTreeSet::new(),
     };
     driver.happens(events)?;
     driver.go().await
@@ -103,28 +127,119 @@ struct Driver<'p> {
     /// Applied, and not yet durable.
     batch: Vec<(Event, i64)>,
     running: usize,
+    /// Milliseconds since 1970; an older request to cancel was for an earlier process.
+    began_at: i64,
+    /// The number of the last message that was read.
+    last_message: i64,
+    /// The locks whose holders have been named.
+    named: BTreeSet<String>,
 }
 
 impl<'p> Driver<'p> {
-    async fn go(mut self) -> Result<(Outcome, State), DriveError> {
+    async fn go(mut self) -> Result<(Ended, State), DriveError> {
         loop {
-            let (starts, wake_at) = self.decide()?;
+            self.read_messages()?;
+            let next = self.decide()?;
             self.make_durable()?;
-            for start in starts {
+            for start in next.starts {
                 self.start(start);
             }
             if let Some(outcome) = self.state.outcome {
-                return Ok((outcome, self.state));
+                return Ok((Ended::Over(outcome), self.state));
             }
-            if self.running == 0 && wake_at.is_none() {
+            if self.claim(&next.wants)? {
+                continue;
+            }
+            if self.is_idle(&next.wants) && next.asks > 0 && !self.settings.waits_for_people {
+                self.happens(vec![Event::RunSuspended])?;
+                self.make_durable()?;
+                return Ok((Ended::Waiting, self.state));
+            }
+            let has_nothing = next.wants.is_empty() && next.wake_at.is_none() && next.asks == 0;
+            if self.running == 0 && has_nothing {
                 return Err(DriveError::Stalled);
             }
-            self.wait(wake_at).await?;
+            self.wait(next.wake_at, !next.wants.is_empty()).await?;
         }
     }
 
+    /// Whether nothing happens before somebody answers.
+    fn is_idle(&self, wants: &[Want]) -> bool {
+        let is_retrying = |i: &Instance| matches!(i.status, Status::Retrying { .. });
+        self.running == 0 && wants.is_empty() && !self.state.steps.values().any(is_retrying)
+    }
+
+    /// Does what other processes ask. What came too late, or does not count, is passed over:
+    /// whoever sent it was told.
+    fn read_messages(&mut self) -> Result<bool, DriveError> {
+        let messages = self.run.messages(self.last_message)?;
+        let has_some = !messages.is_empty();
+        for (number, at, message) in messages {
+            self.last_message = number;
+            match message {
+                Message::Cancel { requester } if at >= self.began_at => {
+                    self.cancel(requester)?;
+                }
+                Message::Cancel { .. } => {}
+                Message::Decide(answer) => {
+                    let (workflow, run) = (&self.program.workflow, self.run.id().as_str());
+                    let event = decide::on_answer(workflow, &self.state, run, &answer);
+                    if let Ok(event) = event {
+                        self.happens(vec![event])?;
+                    }
+                }
+            }
+        }
+        Ok(has_some)
+    }
+
+    fn cancel(&mut self, requester: String) -> Result<(), DriveError> {
+        self.settings.cancel.cancel();
+        match self.state.is_cancelled {
+            true => Ok(()),
+            false => self.happens(vec![Event::RunCancelled { requester }]),
+        }
+    }
+
+    /// Tries to get each lock that is missing; says whether one was got.
+    fn claim(&mut self, wants: &[Want]) -> Result<bool, DriveError> {
+        let now = (self.settings.clock)();
+        let mut has_got = false;
+        for want in wants {
+            let step = want.step.as_ref().map(|step| step.as_str());
+            let mut holder = None;
+            for lock in &want.any_of {
+                // Within a batch two steps may want the same.
+                if self.state.locks.contains_key(lock) {
+                    continue;
+                }
+                match self.run.claim(lock, step, now)? {
+                    Claim::Taken => {
+                        has_got = true;
+                        self.happens(vec![Event::LockTaken {
+                            lock: lock.clone(),
+                            step: want.step.clone(),
+                        }])?;
+                        holder = None;
+                        break;
+                    }
+                    Claim::Held { run, step } => holder = Some((lock, run, step)),
+                }
+            }
+            if let Some((lock, run, step)) = holder
+                && self.named.insert(lock.clone())
+            {
+                let status = self.run.journal().status_of(&run)?;
+                let step = step.map_or(String::new(), |step| format!(", step {step}"));
+                let text = format!("run {run} ({status}){step}");
+                self.settings.observer.waits_for(lock, &text);
+            }
+        }
+        Ok(has_got)
+    }
+
     /// Asks what may happen until nothing more follows by itself.
-    fn decide(&mut self) -> Result<(Vec<Start<'p>>, Option<i64>), DriveError> {
+    fn decide(&mut self) -> Result<Next<'p>, DriveError> {
         let mut starts = Vec::new();
         loop {
             let moment = Moment {
@@ -135,7 +250,7 @@ impl<'p> Driver<'p> {
             let next = decide::next(&self.program.workflow, &self.state, moment);
             starts.extend(next.starts);
             if next.events.is_empty() {
-                return Ok((starts, next.wake_at));
+                return Ok(Next { starts, ..next });
             }
             self.happens(next.events)?;
         }
@@ -163,22 +278,41 @@ impl<'p> Driver<'p> {
     }
 
     fn start(&mut self, start: Start) {
-        let Action::Script(script) = &start.step.action else {
-            return;
+        let script = match start.step.map(|step| &step.action) {
+            Some(Action::Script(script)) => Some(script.clone()),
+            _ => None,
         };
-        let instance = self.state.instance(&start.instance);
+        let work = match (start.instance.undone(), script) {
+            (Some(of), script) => Work::Undo {
+                rounds: self
+                    .state
+                    .instance(&of)
+                    .map_or_else(Vec::new, |instance| instance.rounds().collect()),
+                of,
+                script,
+            },
+            (None, Some(script)) => Work::Run {
+                script,
+                inputs: start.inputs,
+            },
+            (None, None) => return,
+        };
         // A cancel has ended everything but what stands under `finally`.
-        let cancel = match start.step.is_finally {
+        let cancel = match start.step.is_some_and(|step| step.is_finally) {
             true => Cancel::default(),
             false => self.settings.cancel.clone(),
         };
+        let timeout = match &work {
+            Work::Run { .. } => start.step.and_then(|step| step.timeout),
+            Work::Undo { .. } => None,
+        };
+        let instance = self.state.instance(&start.instance);
         let attempt = Attempt {
             run: self.run.clone(),
-            script: script.clone(),
-            inputs: start.inputs,
+            work,
             round: instance.map_or(0, |i| i.round),
             recorded: instance.map_or_else(Vec::new, |i| i.effects.clone()),
-            timeout: start.step.timeout,
+            timeout,
             clients: self.settings.clients.clone(),
             cancelled: cancel.flag,
             cancellation: cancel.token,
@@ -191,26 +325,35 @@ impl<'p> Driver<'p> {
         self.running += 1;
         tokio::task::spawn_blocking(move || {
             // The driver is gone only when the run has been given up.
-            let _ = sender.send(attempt.run(runtime));
+            let _ = sender.send(attempt.run(&runtime));
         });
     }
 
-    /// Waits until something happened: attempts ended, a retry is due, somebody cancelled.
-    async fn wait(&mut self, wake_at: Option<i64>) -> Result<(), DriveError> {
-        let pause = wake_at.map(|at| {
-            Duration::from_millis(at.saturating_sub((self.settings.clock)()).max(0) as u64)
-        });
+    /// Waits until something happened: attempts ended, a retry is due, somebody cancelled or sent
+    /// a message, a lock may be free.
+    async fn wait(&mut self, wake_at: Option<i64>, wants_locks: bool) -> Result<(), DriveError> {
         let cancel = self.settings.cancel.token.clone();
-        let finished = tokio::select! {
-            finished = self.receiver.recv() => finished,
-            () = sleep_or_forever(pause) => None,
-            () = cancel.cancelled(), if !self.state.is_cancelled => None,
+        let finished = loop {
+            let pause = wake_at.map_or(LOOK_AGAIN, |at| {
+                let left = at.saturating_sub((self.settings.clock)()).max(0);
+                LOOK_AGAIN.min(Duration::from_millis(left as u64))
+            });
+            tokio::select! {
+                finished = self.receiver.recv() => break finished,
+                () = cancel.cancelled(), if !self.state.is_cancelled => break None,
+                () = tokio::time::sleep(pause) => {
+                    let is_due = wake_at.is_some_and(|at| at <= (self.settings.clock)());
+                    if is_due || wants_locks || self.read_messages()? {
+                        break None;
+                    }
+                }
+            }
         };
         // Before anything that the cancel has ended, or it would be started again.
         if cancel.is_cancelled() && !self.state.is_cancelled {
             let run = self.state.run.as_ref();
             let requester = run.map_or_else(String::new, |run| run.requester.clone());
-            self.happens(vec![Event::RunCancelled { requester }])?;
+            self.cancel(requester)?;
         }
         // Whatever else has ended meanwhile shares the next sync of the disk.
         let mut next = finished;
@@ -246,10 +389,15 @@ impl<'p> Driver<'p> {
     fn failed(&self, instance: InstanceId, error: StepError, class: Option<FailureClass>) -> Event {
         let tries = self.state.instance(&instance).map_or(1, |i| i.tries);
         let retry = self.retry_of(&instance);
+        // Nobody knows whether a call was done that can't be looked up: that is for a person.
+        let is_in_doubt = self.state.instance(&instance).is_some_and(|instance| {
+            let last = instance.effects.last();
+            last.is_some_and(|e| e.call.class == Class::Unsure && e.is_unknown())
+        });
         let retry_at = retry
-            .filter(|retry| is_worth_it(retry, tries, class))
+            .filter(|retry| !is_in_doubt && is_worth_it(retry, tries, class))
             .map(|retry| {
-                let pause = backoff(retry, tries, (self.settings.jitter)());
+                let pause = backoff(&retry, tries, (self.settings.jitter)());
                 (self.settings.clock)() + pause.as_millis() as i64
             });
         Event::StepFailed {
@@ -260,15 +408,15 @@ impl<'p> Driver<'p> {
     }
 
     /// The `retry` of the step that an instance executes.
-    fn retry_of(&self, instance: &InstanceId) -> Option<&Retry> {
-        decide::step_of(&self.program.workflow, instance).map(|step| &step.retry)
-    }
-}
-
-async fn sleep_or_forever(pause: Option<Duration>) {
-    match pause {
-        Some(pause) => tokio::time::sleep(pause).await,
-        None => std::future::pending().await,
+    fn retry_of(&self, instance: &InstanceId) -> Option<Retry> {
+        if instance.undone().is_some() {
+            return Some(Retry {
+                attempts: UNDO_ATTEMPTS,
+                ..Retry::default()
+            });
+        }
+        let step = decide::step_of(&self.program.workflow, instance);
+        step.map(|step| step.retry.clone())
     }
 }
 

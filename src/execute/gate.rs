@@ -15,7 +15,7 @@ use crate::{
         CallRecord, EffectOutcome, EffectState, Event, InstanceId, JournalError, Position,
         RunJournal,
     },
-    script::{Act, Call, Class, EffectKey, Effects, Interruption, Level, Stop},
+    script::{Act, Before, Call, Class, EffectKey, Effects, Interruption, Level, Stop},
     value::{Digest, Failure, Value},
 };
 
@@ -42,7 +42,18 @@ pub(super) struct Gate {
     pub deadline: Option<(Instant, Duration)>,
     pub observer: Arc<dyn Observer>,
     pub clock: fn() -> i64,
+    pub purpose: Purpose,
     pub progress: Mutex<Progress>,
+}
+
+/// What an attempt is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To go on from where the records end.
+    Forward,
+    /// To find out what became of the effects that nobody knows the end of, ahead of an undo;
+    /// nothing is done beyond the records.
+    Settle,
 }
 
 #[derive(Default)]
@@ -122,8 +133,11 @@ impl Gate {
         call: Call,
         key: EffectKey,
         position: u32,
-    ) -> Result<Result<Value, Failure>, Interruption> {
+    ) -> Result<EffectOutcome, Interruption> {
         match (call.class, call.look) {
+            (Class::Unsure, _) if self.purpose == Purpose::Settle => {
+                Err(Interruption::Stopped(Stop::Settled))
+            }
             (Class::Unsure, _) => Err(Interruption::Stopped(Stop::InDoubt {
                 position,
                 call: describe(call.function, &shown(&call.arguments)),
@@ -146,15 +160,51 @@ impl Gate {
                 match looked {
                     Ok(Value::List(mut one)) => found = one.pop(),
                     Ok(_) => {}
-                    Err(failure) => return Ok(Err(failure)),
+                    Err(failure) => return Ok(EffectOutcome::Failed(failure)),
                 }
-                match found {
-                    Some(value) => Ok(Ok(value)),
-                    None => self.act(call.act, key),
+                match (found, self.purpose) {
+                    (Some(value), _) => Ok(EffectOutcome::Done(value)),
+                    (None, Purpose::Settle) => Ok(EffectOutcome::NotDone),
+                    (None, Purpose::Forward) => self.act(call.act, key).map(outcome_of),
                 }
             }
-            _ => self.act(call.act, key),
+            _ => self.act(call.act, key).map(outcome_of),
         }
+    }
+
+    /// Finds out what became of a recorded effect whose answer was lost, and remembers it for
+    /// the undo; the script sees what it saw.
+    fn settle(&self, call: Call, position: u32) -> Result<(), Interruption> {
+        let key = self.key(position);
+        match self.settle_doubt(call, key, position)? {
+            // Still nobody knows.
+            EffectOutcome::Failed(failure) if failure.is_unknown => Ok(()),
+            outcome => self.record(Event::EffectSettled {
+                step: self.instance.clone(),
+                round: self.round,
+                position: Position(position),
+                outcome,
+            }),
+        }
+    }
+
+    /// Looks at what is there before a call; a failure of that is the call's own.
+    fn look_before(
+        &self,
+        before: Option<Before>,
+    ) -> Result<Result<Option<Value>, Failure>, Interruption> {
+        let Some(before) = before else {
+            return Ok(Ok(None));
+        };
+        let looked = self.act(Box::new(|_| before()), EffectKey::new(String::new()))?;
+        Ok(looked.map(Some))
+    }
+}
+
+fn outcome_of(result: Result<Value, Failure>) -> EffectOutcome {
+    match result {
+        Ok(value) => EffectOutcome::Done(value),
+        Err(failure) => EffectOutcome::Failed(failure),
     }
 }
 
@@ -174,13 +224,24 @@ impl Effects for Gate {
                     made: describe(call.function, &shown(&call.arguments)),
                 }));
             }
+            if self.purpose == Purpose::Settle && effect.is_unknown() {
+                let outcome = effect.outcome.clone();
+                self.settle(call, position)?;
+                return match outcome {
+                    Some(EffectOutcome::Failed(failure)) => Err(Interruption::Failed(failure)),
+                    _ => Err(Interruption::Stopped(Stop::Settled)),
+                };
+            }
             match &effect.outcome {
                 Some(EffectOutcome::Done(value)) => return Ok(value.clone()),
                 Some(EffectOutcome::Failed(failure)) => {
                     return Err(Interruption::Failed(failure.clone()));
                 }
-                None => {}
+                Some(EffectOutcome::NotDone) | None => {}
             }
+        }
+        if self.purpose == Purpose::Settle {
+            return Err(Interruption::Stopped(Stop::Settled));
         }
         self.check_stop()?;
         let is_in_doubt = recorded.is_some();
@@ -193,20 +254,35 @@ impl Effects for Gate {
         };
         // A read changes nothing, so nobody needs to know that it was about to happen.
         let is_announced = is_in_doubt || class != Class::Read;
+        self.observer.doing(&self.instance, function);
+        let mut call = call;
+        let mut outcome = None;
         if !is_in_doubt && is_announced {
+            let before = match self.look_before(call.before.take())? {
+                Ok(before) => before,
+                Err(failure) => {
+                    // Nothing was done; that is known.
+                    outcome = Some(EffectOutcome::Failed(Failure {
+                        is_unknown: false,
+                        ..failure
+                    }));
+                    None
+                }
+            };
             self.record(Event::EffectIntended {
                 step: self.instance.clone(),
                 position: Position(position),
                 call: record.clone(),
+                before,
             })?;
         }
-        self.observer.doing(&self.instance, function);
         let key = self.key(position);
-        let outcome = match is_in_doubt {
-            true => self.settle_doubt(call, key, position)?,
-            false => self.act(call.act, key)?,
+        let outcome = match (outcome, is_in_doubt) {
+            (Some(outcome), _) => outcome,
+            (None, true) => self.settle_doubt(call, key, position)?,
+            (None, false) => outcome_of(self.act(call.act, key)?),
         };
-        if let Ok(value) = &outcome {
+        if let EffectOutcome::Done(value) = &outcome {
             let bytes = value.to_json().to_string().len();
             if bytes > MAX_RESULT_BYTES {
                 return Err(Interruption::Stopped(Stop::TooLarge {
@@ -219,19 +295,21 @@ impl Effects for Gate {
             step: self.instance.clone(),
             position: Position(position),
             call: (!is_announced).then_some(record),
-            outcome: match &outcome {
-                Ok(value) => EffectOutcome::Done(value.clone()),
-                Err(failure) => EffectOutcome::Failed(failure.clone()),
-            },
+            outcome: outcome.clone(),
         })?;
-        outcome.map_err(Interruption::Failed)
+        match outcome {
+            EffectOutcome::Done(value) => Ok(value),
+            EffectOutcome::Failed(failure) => Err(Interruption::Failed(failure)),
+            EffectOutcome::NotDone => Err(Interruption::Stopped(Stop::Settled)),
+        }
     }
 
     fn sleep(&self, duration: Duration) -> Result<(), Interruption> {
         if duration < SHORTEST_DURABLE_SLEEP {
-            return match self.is_replaying() {
-                true => Ok(()),
-                false => self.wait(duration),
+            return match (self.is_replaying(), self.purpose) {
+                (true, _) => Ok(()),
+                (false, Purpose::Forward) => self.wait(duration),
+                (false, Purpose::Settle) => Err(Interruption::Stopped(Stop::Settled)),
             };
         }
         let position = self.next_position();
@@ -248,6 +326,9 @@ impl Effects for Gate {
             Some(EffectState {
                 outcome: Some(_), ..
             }) => return Ok(()),
+            _ if self.purpose == Purpose::Settle => {
+                return Err(Interruption::Stopped(Stop::Settled));
+            }
             Some(effect) => effect.at,
             None => {
                 let call = CallRecord {
@@ -261,6 +342,7 @@ impl Effects for Gate {
                     step,
                     position,
                     call,
+                    before: None,
                 })?;
                 (self.clock)()
             }
@@ -277,7 +359,7 @@ impl Effects for Gate {
     }
 
     fn note(&self, level: Level, message: String) {
-        if self.is_replaying() {
+        if self.is_replaying() || self.purpose == Purpose::Settle {
             return;
         }
         self.observer.said(&self.instance, &message);

@@ -8,6 +8,9 @@ pub trait Observer: Send + Sync {
     /// A running step begins a call.
     fn doing(&self, step: &InstanceId, what: &str);
 
+    /// The run can't go on before another one gives up a lock.
+    fn waits_for(&self, lock: &str, holder: &str);
+
     /// A script says something.
     fn said(&self, step: &InstanceId, message: &str);
 }
@@ -18,5 +21,6 @@ pub struct Silent;
 impl Observer for Silent {
     fn happened(&self, _: &[Event], _: &State) {}
     fn doing(&self, _: &InstanceId, _: &str) {}
+    fn waits_for(&self, _: &str, _: &str) {}
     fn said(&self, _: &InstanceId, _: &str) {}
 }

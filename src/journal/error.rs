@@ -23,6 +23,10 @@ pub enum JournalError {
         "event {seq} of run {run} is not what was written: the chain of digests is broken there"
     )]
     BrokenChain { run: RunId, seq: u64 },
+    #[error("the file `{path}` of run {run} is not what was frozen")]
+    ChangedFile { run: RunId, path: String },
+    #[error("the journal's pages are damaged: {0}")]
+    Damaged(String),
     #[error("event {seq} of run {run} can't follow what is before it")]
     Illegal {
         run: RunId,
@@ -65,7 +69,8 @@ impl JournalError {
             Self::Version { .. } => {
                 "use the windlass that wrote it, or another --state folder".into()
             }
-            Self::BrokenChain { .. } => {
+            Self::Damaged(_) => "restore journal.db from a backup, with its -wal file".into(),
+            Self::BrokenChain { .. } | Self::ChangedFile { .. } => {
                 "somebody or something changed the journal; restore it from a backup".into()
             }
             Self::NoRun(_) => "`windlass runs` lists them".into(),

@@ -1,6 +1,9 @@
 use serde::{Deserialize, Serialize};
 
-use super::id::{InstanceId, Position};
+use super::{
+    id::{InstanceId, Position},
+    message::Verdict,
+};
 use crate::{
     script::{Class, Level},
     value::{Digest, Failure, StepError, Value},
@@ -29,7 +32,21 @@ pub enum Event<V = Value> {
     RunResumed {
         requester: String,
     },
+    /// The run goes on with other files or params; `edition` is that of the frozen files.
+    RunEdited {
+        requester: String,
+        program: Digest,
+        main: String,
+        edition: u32,
+        params: V,
+    },
     RunCancelled {
+        requester: String,
+    },
+    /// Nothing can happen before somebody approves or rejects, and the process does not wait.
+    RunSuspended,
+    /// What the run did is reversed from here on, until [`Event::RunEnded`].
+    UndoStarted {
         requester: String,
     },
     RunEnded {
@@ -66,15 +83,50 @@ pub enum Event<V = Value> {
     StepInterrupted {
         step: InstanceId,
     },
-    /// The step and its effects are forgotten; it runs again from the start, with new keys.
+    /// It runs again from the start, with new keys; what it did before is only known to an undo.
     StepReset {
         step: InstanceId,
+    },
+    /// It runs again, and replays what it did.
+    StepReopened {
+        step: InstanceId,
+    },
+    /// The step waits for a person.
+    ApprovalAsked {
+        step: InstanceId,
+        attempt: u32,
+        message: String,
+        /// Of what is to be approved: the message, the files, the params.
+        digest: Digest,
+        /// Milliseconds since 1970, when it is decided without anybody.
+        deadline: Option<i64>,
+    },
+    /// The answer, with which the step succeeds or fails at once.
+    ApprovalDecided {
+        step: InstanceId,
+        verdict: Verdict,
+        /// `timeout` where nobody answered in time.
+        approver: String,
+        comment: Option<String>,
+        digest: Digest,
+    },
+    /// The run, or the one step of it, holds the lock from here on.
+    LockTaken {
+        lock: String,
+        step: Option<InstanceId>,
+    },
+    LockReleased {
+        lock: String,
+        step: Option<InstanceId>,
     },
     /// The call is about to be made.
     EffectIntended {
         step: InstanceId,
         position: Position,
         call: CallRecord,
+        /// What was there before, as far as an undo needs it.
+        #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+        before: Option<V>,
     },
     EffectEnded {
         step: InstanceId,
@@ -82,6 +134,22 @@ pub enum Event<V = Value> {
         /// Present if no [`Event::EffectIntended`] came before.
         call: Option<CallRecord>,
         outcome: EffectOutcome<V>,
+    },
+    /// An undo found out what became of an effect that nobody knew the end of.
+    EffectSettled {
+        step: InstanceId,
+        /// Which round of the step's it belongs to.
+        round: u32,
+        position: Position,
+        outcome: EffectOutcome<V>,
+    },
+    /// The operator says what became of a call that nobody can look up: its result if it was
+    /// done, nothing if it is to be made again.
+    EffectAnswered {
+        step: InstanceId,
+        position: Position,
+        requester: String,
+        done: Option<V>,
     },
     Logged {
         step: InstanceId,
@@ -97,6 +165,10 @@ pub enum Outcome {
     Succeeded,
     Failed,
     Cancelled,
+    /// What it did has been reversed.
+    Undone,
+    /// What it did has been reversed in part; another undo goes on.
+    UndoFailed,
 }
 
 impl Outcome {
@@ -105,6 +177,8 @@ impl Outcome {
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
+            Self::Undone => "undone",
+            Self::UndoFailed => "undo failed",
         }
     }
 }
@@ -126,6 +200,22 @@ pub struct CallRecord {
 pub enum EffectOutcome<V = Value> {
     Done(V),
     Failed(Failure),
+    /// It was in doubt, and turned out never to have happened.
+    NotDone,
+}
+
+impl<V> EffectOutcome<V> {
+    fn try_map<W, E>(self, f: impl FnOnce(V) -> Result<W, E>) -> Result<EffectOutcome<W>, E> {
+        Ok(match self {
+            Self::Done(value) => EffectOutcome::Done(f(value)?),
+            Self::Failed(failure) => EffectOutcome::Failed(failure),
+            Self::NotDone => EffectOutcome::NotDone,
+        })
+    }
+}
+
+fn none<V>() -> Option<V> {
+    None
 }
 
 impl<V> Event<V> {
@@ -134,16 +224,25 @@ impl<V> Event<V> {
         match self {
             Self::RunStarted { .. }
             | Self::RunResumed { .. }
+            | Self::RunEdited { .. }
             | Self::RunCancelled { .. }
+            | Self::RunSuspended
+            | Self::UndoStarted { .. }
             | Self::RunEnded { .. } => None,
+            Self::LockTaken { step, .. } | Self::LockReleased { step, .. } => step.as_ref(),
             Self::StepStarted { step, .. }
             | Self::StepSucceeded { step, .. }
             | Self::StepFailed { step, .. }
             | Self::StepSkipped { step, .. }
             | Self::StepInterrupted { step }
             | Self::StepReset { step }
+            | Self::StepReopened { step }
+            | Self::ApprovalAsked { step, .. }
+            | Self::ApprovalDecided { step, .. }
             | Self::EffectIntended { step, .. }
             | Self::EffectEnded { step, .. }
+            | Self::EffectSettled { step, .. }
+            | Self::EffectAnswered { step, .. }
             | Self::Logged { step, .. } => Some(step),
         }
     }
@@ -223,14 +322,60 @@ impl<V> Event<V> {
             Self::StepSkipped { step, reason } => Event::StepSkipped { step, reason },
             Self::StepInterrupted { step } => Event::StepInterrupted { step },
             Self::StepReset { step } => Event::StepReset { step },
+            Self::StepReopened { step } => Event::StepReopened { step },
+            Self::RunEdited {
+                requester,
+                program,
+                main,
+                edition,
+                params,
+            } => Event::RunEdited {
+                requester,
+                program,
+                main,
+                edition,
+                params: f(params)?,
+            },
+            Self::RunSuspended => Event::RunSuspended,
+            Self::UndoStarted { requester } => Event::UndoStarted { requester },
+            Self::ApprovalAsked {
+                step,
+                attempt,
+                message,
+                digest,
+                deadline,
+            } => Event::ApprovalAsked {
+                step,
+                attempt,
+                message,
+                digest,
+                deadline,
+            },
+            Self::ApprovalDecided {
+                step,
+                verdict,
+                approver,
+                comment,
+                digest,
+            } => Event::ApprovalDecided {
+                step,
+                verdict,
+                approver,
+                comment,
+                digest,
+            },
+            Self::LockTaken { lock, step } => Event::LockTaken { lock, step },
+            Self::LockReleased { lock, step } => Event::LockReleased { lock, step },
             Self::EffectIntended {
                 step,
                 position,
                 call,
+                before,
             } => Event::EffectIntended {
                 step,
                 position,
                 call,
+                before: before.map(&mut f).transpose()?,
             },
             Self::EffectEnded {
                 step,
@@ -241,10 +386,29 @@ impl<V> Event<V> {
                 step,
                 position,
                 call,
-                outcome: match outcome {
-                    EffectOutcome::Done(value) => EffectOutcome::Done(f(value)?),
-                    EffectOutcome::Failed(failure) => EffectOutcome::Failed(failure),
-                },
+                outcome: outcome.try_map(f)?,
+            },
+            Self::EffectSettled {
+                step,
+                round,
+                position,
+                outcome,
+            } => Event::EffectSettled {
+                step,
+                round,
+                position,
+                outcome: outcome.try_map(f)?,
+            },
+            Self::EffectAnswered {
+                step,
+                position,
+                requester,
+                done,
+            } => Event::EffectAnswered {
+                step,
+                position,
+                requester,
+                done: done.map(f).transpose()?,
             },
             Self::Logged {
                 step,

@@ -41,8 +41,12 @@ impl fmt::Display for RunId {
 
 /// Names one execution of a step within a run: `root_ca`, `relay_client[cluster-1]`,
 /// `relay_client[cluster-1]/sign`.
+///
+/// The one that reverses `root_ca` is `root_ca!undo`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InstanceId(Arc<str>);
+
+const UNDO: &str = "!undo";
 
 impl InstanceId {
     /// A step of the workflow itself (`inside` is `None`) or of a nested one.
@@ -58,6 +62,17 @@ impl InstanceId {
         Self(format!("{self}[{}]", escape(key)).into())
     }
 
+    /// The instance that reverses what this one did.
+    pub fn undo(&self) -> Self {
+        Self(format!("{self}{UNDO}").into())
+    }
+
+    /// The instance that this one reverses, if it is such a one. (A step's name and the `]` of
+    /// an item can't end like that.)
+    pub fn undone(&self) -> Option<Self> {
+        self.0.strip_suffix(UNDO).map(Self::parse)
+    }
+
     pub fn parse(text: &str) -> Self {
         Self(text.into())
     }
@@ -68,6 +83,9 @@ impl InstanceId {
 
     /// The instance that this one runs inside of: of `a[x]/b` it is `a[x]`, of `a[x]` it is `a`.
     pub fn parent(&self) -> Option<Self> {
+        if let Some(undone) = self.undone() {
+            return undone.parent();
+        }
         let cut = match self.0.ends_with(']') {
             true => self.0.rfind('['),
             false => self.0.rfind('/'),

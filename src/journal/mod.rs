@@ -6,28 +6,39 @@
 //! - `seal` encrypts secrets, `lock` lets one process at a time own a run.
 //!
 //! # On disk
-//! `STATE/journal.db` (SQLite, WAL, `synchronous=FULL`, `user_version` 1):
+//! `STATE/journal.db` (SQLite, WAL, `synchronous=FULL`, `user_version` 2; older ones are brought up
+//! by `schema`):
 //!
 //! | table | what |
 //! |---|---|
 //! | `runs` | one row a run; its `status` is a copy of what the events say, for lists |
-//! | `events` | `(run, seq)`, milliseconds since 1970, the event as JSON, the SHA-256 that chains it to the one before |
-//! | `files`, `run_files` | the texts that a run froze, each once |
+//! | `events` | `(run, seq)`, milliseconds since 1970, the event as JSON, the SHA-256 that chains it to the one before (`chain`) |
+//! | `files`, `run_files` | the texts that a run froze, each once; an edition for each `resume --edited` |
+//! | `messages` | what other processes ask of the one that drives a run |
+//! | `locks` | who holds which lock, also while no process drives the run |
 //!
 //! `STATE/identity.txt` (0600) is the `age` identity that secrets in events are encrypted to;
 //! `STATE/locks/RUN` is the OS lock of the process that drives a run.
 
+mod chain;
 mod error;
 mod event;
 mod id;
+mod instance;
 mod lock;
+mod message;
+mod schema;
 mod seal;
 mod state;
 mod store;
+mod writer;
 
 pub use error::JournalError;
 pub use event::{CallRecord, EffectOutcome, Event, Outcome};
 pub use id::{InstanceId, Position, RunId};
+pub use instance::{Answer, Approval, EffectState, Instance, Round, Status};
 pub use lock::RunLock;
-pub use state::{EffectState, IllegalTransition, Instance, RunInfo, State, Status};
-pub use store::{Journal, NewRun, Record, RunJournal, RunRow, milliseconds};
+pub use message::{Decision, Message, Verdict};
+pub use state::{IllegalTransition, RunInfo, State};
+pub use store::{Journal, NewRun, Record, RunRow, milliseconds};
+pub use writer::{Claim, RunJournal};

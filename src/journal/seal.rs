@@ -18,7 +18,7 @@ use crate::value::{MASK, Secret, Value};
 
 /// Marks an encrypted value in stored JSON. A map key of the user's that begins with `$` is
 /// stored with one more.
-const MARK: &str = "$secret";
+pub(super) const MARK: &str = "$secret";
 
 /// Encrypts the secrets of values on their way to the journal, and back.
 pub(super) struct Seal {

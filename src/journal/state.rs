@@ -1,8 +1,10 @@
 use std::collections::BTreeMap;
 
 use super::{
-    event::{CallRecord, EffectOutcome, Event, Outcome},
+    event::{EffectOutcome, Event, Outcome},
     id::{InstanceId, Position},
+    instance::{Answer, Approval, EffectState, Instance, Status},
+    message::Verdict,
 };
 use crate::value::{Digest, StepError, Value};
 
@@ -17,6 +19,12 @@ pub struct State {
     /// Why the run failed, if no step says it.
     pub error: Option<StepError>,
     pub is_cancelled: bool,
+    /// Since an undo began; nothing goes forward any more.
+    pub is_undoing: bool,
+    /// The locks it holds: name, and the step that holds it where it is not the run.
+    pub locks: BTreeMap<String, Option<InstanceId>>,
+    /// How many events were applied.
+    pub events: u64,
     /// Milliseconds since 1970.
     pub ended_at: Option<i64>,
 }
@@ -28,6 +36,8 @@ pub struct RunInfo {
     pub file: String,
     pub main: String,
     pub program: Digest,
+    /// Of the frozen files that it goes on with.
+    pub edition: u32,
     pub target: String,
     pub out: String,
     pub params: Value,
@@ -36,105 +46,10 @@ pub struct RunInfo {
     pub started_at: i64,
 }
 
-/// Where one execution of a step stands.
-#[derive(Clone, Debug, Default)]
-pub struct Instance {
-    pub status: Status,
-    /// Attempts so far, over all resumes.
-    pub attempt: u32,
-    /// Attempts since the start or the last resume: what `retry.attempts` counts.
-    pub tries: u32,
-    /// How often it was reset; part of its effects' keys.
-    pub round: u32,
-    pub inputs: Value,
-    pub items: Option<Vec<(String, Value)>>,
-    pub is_scope: bool,
-    pub effects: Vec<EffectState>,
-    pub outputs: Value,
-    pub error: Option<StepError>,
-    pub skip_reason: Option<String>,
-    /// Milliseconds since 1970, of the first attempt.
-    pub started_at: Option<i64>,
-    pub ended_at: Option<i64>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Status {
-    #[default]
-    Pending,
-    Running,
-    /// Failed, and to be tried again at this time (milliseconds since 1970).
-    Retrying {
-        at: i64,
-    },
-    Succeeded,
-    Failed,
-    Skipped,
-}
-
-impl Status {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Running => "running",
-            Self::Retrying { .. } => "retrying",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Skipped => "skipped",
-        }
-    }
-
-    /// Whether nothing more happens to it by itself.
-    pub fn is_settled(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed | Self::Skipped)
-    }
-}
-
-/// One effect of a step instance; without an outcome it is in doubt.
-#[derive(Clone, Debug, PartialEq)]
-pub struct EffectState {
-    pub call: CallRecord,
-    /// Milliseconds since 1970, when it was intended (or ended, for a read).
-    pub at: i64,
-    pub outcome: Option<EffectOutcome>,
-}
-
 /// An event that can't follow the ones before it.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{0}")]
 pub struct IllegalTransition(String);
-
-impl Instance {
-    /// Whether other instances run inside of it.
-    pub fn is_composite(&self) -> bool {
-        self.is_scope || self.items.is_some()
-    }
-
-    /// Lets an unfinished step run again: what it did stays done, and only the failure that
-    /// ended the last attempt is forgotten, so that the call is made again.
-    fn revive(&mut self) {
-        self.status = match self.is_composite() {
-            true => Status::Running,
-            false => Status::Pending,
-        };
-        self.tries = 0;
-        self.ended_at = None;
-        self.forget_last_failure();
-    }
-
-    fn forget_last_failure(&mut self) {
-        let ended_by_failure = matches!(
-            self.effects.last(),
-            Some(EffectState {
-                outcome: Some(EffectOutcome::Failed(_)),
-                ..
-            })
-        );
-        if ended_by_failure {
-            self.effects.pop();
-        }
-    }
-}
 
 impl State {
     /// Folds events into a state.
@@ -170,9 +85,12 @@ impl State {
         if self.run.is_none() && !matches!(event, Event::RunStarted { .. }) {
             return illegal("the run has not started");
         }
-        if self.outcome.is_some() && !matches!(event, Event::RunResumed { .. }) {
+        let goes_on = matches!(event, Event::RunResumed { .. } | Event::UndoStarted { .. });
+        if self.outcome.is_some() && !goes_on {
             return illegal("the run has ended");
         }
+        self.events += 1;
+        let order = self.events;
         match event {
             Event::RunStarted {
                 workflow,
@@ -193,6 +111,7 @@ impl State {
                     file: file.clone(),
                     main: main.clone(),
                     program: *program,
+                    edition: 0,
                     target: target.clone(),
                     out: out.clone(),
                     params: params.clone(),
@@ -201,19 +120,48 @@ impl State {
                 });
             }
             Event::RunResumed { .. } => {
-                if self.outcome == Some(Outcome::Succeeded) {
-                    return illegal("the run has succeeded");
+                if self.is_undoing {
+                    return illegal("the run is being undone");
                 }
-                self.outcome = None;
-                self.error = None;
-                self.is_cancelled = false;
-                self.ended_at = None;
+                self.go_on();
                 for instance in self.steps.values_mut() {
-                    if !matches!(instance.status, Status::Succeeded | Status::Skipped) {
+                    let stays = [Status::Succeeded, Status::Skipped, Status::Waiting];
+                    if !stays.contains(&instance.status) {
                         instance.revive();
                     }
                 }
             }
+            Event::RunEdited {
+                program,
+                main,
+                edition,
+                params,
+                ..
+            } => {
+                if let Some(run) = &mut self.run {
+                    run.program = *program;
+                    run.main.clone_from(main);
+                    run.edition = *edition;
+                    run.params = params.clone();
+                }
+            }
+            Event::UndoStarted { .. } => {
+                if self.outcome == Some(Outcome::Undone) {
+                    return illegal("the run has been undone");
+                }
+                self.go_on();
+                self.is_undoing = true;
+                let undos = self
+                    .steps
+                    .iter_mut()
+                    .filter(|(id, _)| id.undone().is_some());
+                for (_, instance) in undos {
+                    if instance.status != Status::Succeeded {
+                        instance.revive();
+                    }
+                }
+            }
+            Event::RunSuspended => {}
             Event::RunCancelled { .. } => self.is_cancelled = true,
             Event::RunEnded {
                 outcome,
@@ -224,6 +172,19 @@ impl State {
                 self.outputs = outputs.clone();
                 self.error = error.clone();
                 self.ended_at = Some(at);
+                self.locks.clear();
+            }
+            Event::LockTaken { lock, step } => {
+                if self.locks.contains_key(lock) {
+                    return illegal(&format!("the lock `{lock}` is held already"));
+                }
+                self.locks.insert(lock.clone(), step.clone());
+            }
+            Event::LockReleased { lock, step } => {
+                if self.locks.get(lock) != Some(step) {
+                    return illegal(&format!("the lock `{lock}` is not held"));
+                }
+                self.locks.remove(lock);
             }
             Event::StepStarted {
                 step,
@@ -240,6 +201,9 @@ impl State {
                 }
                 if matches!(instance.status, Status::Retrying { .. }) {
                     instance.forget_last_failure();
+                }
+                if instance.effects.is_empty() {
+                    instance.order = order;
                 }
                 instance.status = Status::Running;
                 instance.attempt = *attempt;
@@ -292,27 +256,80 @@ impl State {
                 instance.forget_last_failure();
                 instance.status = Status::Pending;
             }
-            Event::StepReset { step } => {
-                let Some(instance) = self.steps.get_mut(step) else {
-                    return illegal(&format!("`{step}` never ran"));
+            Event::StepReset { step } => self.known(step)?.reset(),
+            Event::StepReopened { step } => self.known(step)?.reopen(),
+            Event::ApprovalAsked {
+                step,
+                attempt,
+                message,
+                digest,
+                deadline,
+            } => {
+                let instance = self.steps.entry(step.clone()).or_default();
+                if instance.status != Status::Pending || *attempt != instance.attempt + 1 {
+                    return illegal(&format!("`{step}` can't ask now"));
+                }
+                instance.status = Status::Waiting;
+                instance.attempt = *attempt;
+                instance.order = order;
+                instance.started_at.get_or_insert(at);
+                instance.approval = Some(Approval {
+                    message: message.clone(),
+                    digest: *digest,
+                    asked_at: at,
+                    deadline: *deadline,
+                    answer: None,
+                });
+            }
+            Event::ApprovalDecided {
+                step,
+                verdict,
+                approver,
+                comment,
+                digest,
+            } => {
+                let instance = self.known(step)?;
+                let asked = instance.approval.as_mut();
+                let Some(approval) = asked.filter(|a| a.digest == *digest && a.answer.is_none())
+                else {
+                    return illegal(&format!("`{step}` did not ask for that"));
                 };
-                *instance = Instance {
-                    attempt: instance.attempt,
-                    round: instance.round + 1,
-                    ..Instance::default()
-                };
+                approval.answer = Some(Answer {
+                    verdict: *verdict,
+                    approver: approver.clone(),
+                    comment: comment.clone(),
+                    at,
+                });
+                instance.ended_at = Some(at);
+                match verdict {
+                    Verdict::Approved => {
+                        instance.status = Status::Succeeded;
+                        let comment = comment.clone().unwrap_or_default();
+                        instance.outputs = Value::map([
+                            ("approved_by", approver.clone().into()),
+                            ("comment", comment.into()),
+                        ]);
+                    }
+                    Verdict::Rejected => {
+                        instance.status = Status::Failed;
+                        instance.error = Some(rejected(approver, comment.as_deref()));
+                    }
+                }
             }
             Event::EffectIntended {
                 step,
                 position,
                 call,
+                before,
             } => {
                 let effects = &mut self.running(step)?.effects;
                 expect_next(effects, *position)?;
                 effects.push(EffectState {
                     call: call.clone(),
                     at,
+                    before: before.clone(),
                     outcome: None,
+                    settled: None,
                 });
             }
             Event::EffectEnded {
@@ -328,7 +345,9 @@ impl State {
                         effects.push(EffectState {
                             call: call.clone(),
                             at,
+                            before: None,
                             outcome: Some(outcome.clone()),
+                            settled: None,
                         });
                     }
                     None => match effects.get_mut(position.0 as usize) {
@@ -344,9 +363,54 @@ impl State {
                     },
                 }
             }
+            Event::EffectSettled {
+                step,
+                round,
+                position,
+                outcome,
+            } => {
+                let effects = self.known(step)?.effects_of(*round);
+                let effect = effects.and_then(|effects| effects.get_mut(position.0 as usize));
+                match effect.filter(|effect| effect.is_unknown()) {
+                    Some(effect) => effect.settled = Some(outcome.clone()),
+                    None => return illegal(&format!("`{step}` has no such effect in doubt")),
+                }
+            }
+            Event::EffectAnswered {
+                step,
+                position,
+                done,
+                ..
+            } => {
+                let effects = &mut self.known(step)?.effects;
+                let last = effects.len().checked_sub(1);
+                match effects.last_mut().filter(|effect| effect.outcome.is_none()) {
+                    Some(effect) if last == Some(position.0 as usize) => match done {
+                        Some(value) => effect.outcome = Some(EffectOutcome::Done(value.clone())),
+                        None => {
+                            effects.pop();
+                        }
+                    },
+                    _ => return illegal(&format!("`{step}` has no such effect in doubt")),
+                }
+            }
             Event::Logged { .. } => {}
         }
         Ok(())
+    }
+
+    /// Takes back that the run has ended.
+    fn go_on(&mut self) {
+        self.outcome = None;
+        self.error = None;
+        self.is_cancelled = false;
+        self.ended_at = None;
+    }
+
+    fn known(&mut self, step: &InstanceId) -> Result<&mut Instance, IllegalTransition> {
+        self.steps
+            .get_mut(step)
+            .ok_or_else(|| IllegalTransition(format!("`{step}` never ran")))
     }
 
     fn running(&mut self, step: &InstanceId) -> Result<&mut Instance, IllegalTransition> {
@@ -355,6 +419,12 @@ impl State {
             _ => Err(IllegalTransition(format!("`{step}` is not running"))),
         }
     }
+}
+
+fn rejected(approver: &str, comment: Option<&str>) -> StepError {
+    let why = comment.map_or(String::new(), |comment| format!(": {comment}"));
+    StepError::new("approval-rejected", format!("rejected by {approver}{why}"))
+        .with_hint("`windlass resume` asks again")
 }
 
 fn expect_next(effects: &[EffectState], position: Position) -> Result<(), IllegalTransition> {

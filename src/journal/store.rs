@@ -7,54 +7,48 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use time::OffsetDateTime;
 
 use super::{
+    chain::link,
     error::JournalError,
-    event::{Event, Outcome},
+    event::Event,
     id::RunId,
     lock::RunLock,
+    message::Message,
+    schema,
     seal::Seal,
     state::State,
+    writer::{Head, Queue, RunJournal},
 };
 use crate::value::Digest;
 
-/// The format of the database; raise it with every change, and keep reading the older ones.
-const VERSION: i64 = 1;
 /// Another process commits within milliseconds; a minute means that something holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The journal of every run of a state folder.
 #[derive(Clone)]
 pub struct Journal {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
-struct Inner {
-    state: PathBuf,
-    seal: Seal,
+/// What all handles of one journal share.
+pub(super) struct Inner {
+    pub state: PathBuf,
+    pub seal: Seal,
     database: Mutex<Connection>,
-    /// Rows in the order of their chain, not yet committed.
     queue: Mutex<Queue>,
 }
 
-#[derive(Default)]
-struct Queue {
-    rows: Vec<Row>,
-    /// How many rows were ever queued, and how many of them are durable.
-    queued: u64,
-    durable: u64,
-    is_broken: bool,
-}
+impl Inner {
+    pub fn database(&self) -> MutexGuard<'_, Connection> {
+        self.database.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
-struct Row {
-    run: RunId,
-    seq: u64,
-    at: i64,
-    body: String,
-    digest: Digest,
-    ends_as: Option<&'static str>,
+    pub fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// One event of a run, as it was recorded.
@@ -115,38 +109,13 @@ impl Journal {
             source,
         })?;
         let path = state.join("journal.db");
-        let database = Connection::open(&path)?;
+        let mut database = Connection::open(&path)?;
         database.busy_timeout(BUSY_TIMEOUT)?;
-        let found: i64 = database.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        if found > VERSION {
-            return Err(JournalError::Version {
-                found,
-                known: VERSION,
-            });
-        }
         database.pragma_update(None, "journal_mode", "WAL")?;
         database.pragma_update(None, "synchronous", "FULL")?;
         // What a run prints is not secret, but it is nobody else's business.
         let _ = fs::set_permissions(&path, fs::Permissions::from_mode(0o600));
-        if found == 0 {
-            database.execute_batch(&format!(
-                "BEGIN IMMEDIATE;
-                 CREATE TABLE IF NOT EXISTS runs (
-                     id TEXT PRIMARY KEY, workflow TEXT NOT NULL, file TEXT NOT NULL, target TEXT NOT NULL,
-                     started_at INTEGER NOT NULL, ended_at INTEGER, status TEXT
-                 ) WITHOUT ROWID;
-                 CREATE TABLE IF NOT EXISTS events (
-                     run TEXT NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL,
-                     body TEXT NOT NULL, digest BLOB NOT NULL, PRIMARY KEY (run, seq)
-                 ) WITHOUT ROWID;
-                 CREATE TABLE IF NOT EXISTS files (digest BLOB PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
-                 CREATE TABLE IF NOT EXISTS run_files (
-                     run TEXT NOT NULL, path TEXT NOT NULL, digest BLOB NOT NULL, PRIMARY KEY (run, path)
-                 ) WITHOUT ROWID;
-                 PRAGMA user_version = {VERSION};
-                 COMMIT;"
-            ))?;
-        }
+        schema::prepare(&mut database)?;
         Ok(Self {
             inner: Arc::new(Inner {
                 state: state.into(),
@@ -181,28 +150,14 @@ impl Journal {
                 "INSERT INTO runs (id, workflow, file, target, started_at) VALUES (?, ?, ?, ?, ?)",
                 params![new.id.as_str(), workflow, file, target, new.at],
             )?;
-            for (path, text) in new.files {
-                let digest = Digest::of_content(text.as_bytes());
-                transaction.execute(
-                    "INSERT OR IGNORE INTO files (digest, text) VALUES (?, ?)",
-                    params![digest.as_bytes(), &**text],
-                )?;
-                transaction.execute(
-                    "INSERT INTO run_files (run, path, digest) VALUES (?, ?, ?)",
-                    params![new.id.as_str(), path, digest.as_bytes()],
-                )?;
-            }
+            insert_files(&transaction, &new.id, 0, new.files)?;
             transaction.commit()?;
         }
-        let run = RunJournal {
-            journal: self.clone(),
-            run: new.id,
-            head: Mutex::new(Head {
-                next_seq: 0,
-                digest: Digest::ZERO,
-            }),
-            _lock: lock,
+        let head = Head {
+            next_seq: 0,
+            digest: Digest::ZERO,
         };
+        let run = RunJournal::new(self.clone(), new.id, head, lock);
         run.append(vec![(new.event, new.at)])?;
         Ok(run)
     }
@@ -222,12 +177,7 @@ impl Journal {
                 digest: last.digest,
             },
         );
-        let adopted = RunJournal {
-            journal: self.clone(),
-            run: run.clone(),
-            head: Mutex::new(head),
-            _lock: lock,
-        };
+        let adopted = RunJournal::new(self.clone(), run.clone(), head, lock);
         Ok((adopted, state))
     }
 
@@ -299,19 +249,85 @@ impl Journal {
         fold(run, &self.load(run)?)
     }
 
-    /// Reads the files that a run froze.
-    pub fn files(&self, run: &RunId) -> Result<BTreeMap<String, Arc<str>>, JournalError> {
+    /// Reads the files that a run goes on with: those of this edition
+    /// ([`crate::journal::RunInfo::edition`]).
+    ///
+    /// # Errors
+    /// A file that is not what was frozen, or what the database says.
+    pub fn files(
+        &self,
+        run: &RunId,
+        edition: u32,
+    ) -> Result<BTreeMap<String, Arc<str>>, JournalError> {
         let database = self.inner.database();
         let mut statement = database.prepare_cached(
-            "SELECT path, text FROM run_files JOIN files USING (digest) WHERE run = ?",
+            "SELECT path, text, digest FROM run_files LEFT JOIN files USING (digest) WHERE run = ? AND edition = ?",
         )?;
-        let rows = statement.query_map([run.as_str()], |row| {
+        let rows = statement.query_map(params![run.as_str(), edition], |row| {
             Ok((
                 row.get::<_, String>(0)?,
-                Arc::from(row.get::<_, String>(1)?),
+                row.get::<_, Option<String>>(1)?,
+                row.get::<_, [u8; 32]>(2)?,
             ))
         })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let mut files = BTreeMap::new();
+        for row in rows {
+            let (path, text, digest) = row?;
+            let text = text
+                .filter(|text| Digest::of_content(text.as_bytes()).as_bytes() == &digest)
+                .ok_or_else(|| JournalError::ChangedFile {
+                    run: run.clone(),
+                    path: path.clone(),
+                })?;
+            files.insert(path, text.into());
+        }
+        Ok(files)
+    }
+
+    /// Leaves a message for the process that drives a run, or will.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn post(&self, run: &RunId, message: &Message, at: i64) -> Result<(), JournalError> {
+        let body = serde_json::to_string(message).map_err(|e| JournalError::Unreadable {
+            run: run.clone(),
+            seq: 0,
+            why: e.to_string(),
+        })?;
+        self.inner.database().execute(
+            "INSERT INTO messages (run, at, body) VALUES (?, ?, ?)",
+            params![run.as_str(), at, body],
+        )?;
+        Ok(())
+    }
+
+    /// What a list shows as the run's status.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn status_of(&self, run: &RunId) -> Result<String, JournalError> {
+        let runs = self.runs()?;
+        let row = runs.iter().find(|row| row.id == *run);
+        Ok(row.map_or("unknown", RunRow::status).to_owned())
+    }
+
+    /// Whether a process drives the run right now.
+    pub fn is_owned(&self, run: &RunId) -> bool {
+        RunLock::is_taken(&self.inner.state, run)
+    }
+
+    /// Lets SQLite check its own pages and indices.
+    ///
+    /// # Errors
+    /// [`JournalError::Damaged`] with what it found.
+    pub fn check_pages(&self) -> Result<(), JournalError> {
+        let database = self.inner.database();
+        let found: String =
+            database.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+        match found.as_str() {
+            "ok" => Ok(()),
+            _ => Err(JournalError::Damaged(found)),
+        }
     }
 
     /// Lists the runs, the newest first.
@@ -367,6 +383,27 @@ impl Journal {
     }
 }
 
+/// Stores the files of a run, each text once.
+pub(super) fn insert_files(
+    transaction: &Transaction,
+    run: &RunId,
+    edition: u32,
+    files: &BTreeMap<String, Arc<str>>,
+) -> Result<(), JournalError> {
+    for (path, text) in files {
+        let digest = Digest::of_content(text.as_bytes());
+        transaction.execute(
+            "INSERT OR IGNORE INTO files (digest, text) VALUES (?, ?)",
+            params![digest.as_bytes(), &**text],
+        )?;
+        transaction.execute(
+            "INSERT INTO run_files (run, edition, path, digest) VALUES (?, ?, ?, ?)",
+            params![run.as_str(), edition, path, digest.as_bytes()],
+        )?;
+    }
+    Ok(())
+}
+
 fn fold(run: &RunId, records: &[Record]) -> Result<State, JournalError> {
     State::fold(records.iter().map(|record| (&record.event, record.at))).map_err(|(i, source)| {
         JournalError::Illegal {
@@ -375,157 +412,6 @@ fn fold(run: &RunId, records: &[Record]) -> Result<State, JournalError> {
             source,
         }
     })
-}
-
-/// The only writer of one run.
-pub struct RunJournal {
-    journal: Journal,
-    run: RunId,
-    head: Mutex<Head>,
-    _lock: RunLock,
-}
-
-struct Head {
-    next_seq: u64,
-    digest: Digest,
-}
-
-impl RunJournal {
-    pub fn id(&self) -> &RunId {
-        &self.run
-    }
-
-    pub fn journal(&self) -> &Journal {
-        &self.journal
-    }
-
-    /// Records events, each with when it happened (milliseconds since 1970). Once this returns, they
-    /// are found again after a crash, with all events appended before them.
-    ///
-    /// Callers at the same time share one sync of the disk.
-    ///
-    /// # Errors
-    /// Nothing is recorded then, and nothing more can be by this process.
-    pub fn append(&self, events: Vec<(Event, i64)>) -> Result<(), JournalError> {
-        let ticket = self.queue(events)?;
-        self.journal.inner.commit(ticket)
-    }
-
-    /// Records events with the next [`RunJournal::append`]; a crash before it loses them.
-    pub fn append_lazily(&self, events: Vec<(Event, i64)>) -> Result<(), JournalError> {
-        self.queue(events).map(|_| ())
-    }
-
-    fn queue(&self, events: Vec<(Event, i64)>) -> Result<u64, JournalError> {
-        let mut bodies = Vec::with_capacity(events.len());
-        for (event, at) in events {
-            let ends_as = match &event {
-                Event::RunEnded { outcome, .. } => Some(Outcome::as_str(*outcome)),
-                Event::RunResumed { .. } => Some(""),
-                _ => None,
-            };
-            let sealed = event.try_map(|value| self.journal.inner.seal.close(value))?;
-            let body = serde_json::to_string(&sealed).map_err(|e| JournalError::Unreadable {
-                run: self.run.clone(),
-                seq: 0,
-                why: e.to_string(),
-            })?;
-            bodies.push((body, at, ends_as));
-        }
-        let mut head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut queue = self.journal.inner.queue();
-        for (body, at, ends_as) in bodies {
-            let digest = link(head.digest, head.next_seq, at, &body);
-            queue.rows.push(Row {
-                run: self.run.clone(),
-                seq: head.next_seq,
-                at,
-                body,
-                digest,
-                ends_as,
-            });
-            queue.queued += 1;
-            *head = Head {
-                next_seq: head.next_seq + 1,
-                digest,
-            };
-        }
-        Ok(queue.queued)
-    }
-}
-
-impl Inner {
-    fn database(&self) -> MutexGuard<'_, Connection> {
-        self.database.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Makes everything up to `ticket` durable. Whoever comes first commits for all who queued;
-    /// the others find it done when they get the database.
-    fn commit(&self, ticket: u64) -> Result<(), JournalError> {
-        let mut database = self.database();
-        let rows = {
-            let mut queue = self.queue();
-            if queue.is_broken {
-                return Err(JournalError::Broken);
-            }
-            if queue.durable >= ticket {
-                return Ok(());
-            }
-            std::mem::take(&mut queue.rows)
-        };
-        let count = rows.len() as u64;
-        let written = write(&mut database, &rows);
-        let mut queue = self.queue();
-        match written {
-            Ok(()) => {
-                queue.durable += count;
-                Ok(())
-            }
-            Err(e) => {
-                queue.is_broken = true;
-                Err(e.into())
-            }
-        }
-    }
-}
-
-fn write(database: &mut Connection, rows: &[Row]) -> rusqlite::Result<()> {
-    let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    {
-        let mut insert = transaction.prepare_cached(
-            "INSERT INTO events (run, seq, at, body, digest) VALUES (?, ?, ?, ?, ?)",
-        )?;
-        for row in rows {
-            insert.execute(params![
-                row.run.as_str(),
-                row.seq,
-                row.at,
-                row.body,
-                row.digest.as_bytes()
-            ])?;
-            if let Some(status) = row.ends_as {
-                let ended = (!status.is_empty()).then_some((status, row.at));
-                transaction.execute(
-                    "UPDATE runs SET status = ?, ended_at = ? WHERE id = ?",
-                    params![ended.map(|e| e.0), ended.map(|e| e.1), row.run.as_str()],
-                )?;
-            }
-        }
-    }
-    transaction.commit()
-}
-
-fn link(previous: Digest, seq: u64, at: i64, body: &str) -> Digest {
-    Digest::of(&[
-        previous.as_bytes(),
-        &seq.to_be_bytes(),
-        &at.to_be_bytes(),
-        body.as_bytes(),
-    ])
 }
 
 /// Makes the state folder, for its owner only, and keeps it out of version control.

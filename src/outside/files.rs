@@ -1,7 +1,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Component, Path, PathBuf},
 };
 
@@ -20,6 +20,18 @@ pub struct Written {
     pub bytes: usize,
     pub sha256: Digest,
 }
+
+/// A file as it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// `None` if it is larger than 512 KiB.
+    pub content: Option<Vec<u8>>,
+    /// Unix permission bits.
+    pub mode: u32,
+}
+
+/// A snapshot goes into the journal, in base64 and encrypted.
+const MAX_SNAPSHOT_BYTES: u64 = 512 << 10;
 
 /// Files that scripts read are held in memory and go through the journal.
 const MAX_READ_BYTES: u64 = 1 << 20;
@@ -72,6 +84,71 @@ impl OutputFolder {
             ));
         }
         Ok(text)
+    }
+
+    /// Looks at a file as it is now; `None` if there is none.
+    ///
+    /// # Errors
+    /// A name that leaves the folder, or whatever the file system says.
+    pub fn snapshot(&self, name: &str) -> Result<Option<Snapshot>, Failure> {
+        let operation = format!("read {name}");
+        let path = self.resolve(name, &operation)?;
+        let failed = |e: &io::Error| io_failure(&operation, &path, e);
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(failed(&e)),
+        };
+        let metadata = file.metadata().map_err(|e| failed(&e))?;
+        let content = match metadata.len() > MAX_SNAPSHOT_BYTES {
+            true => None,
+            false => {
+                let mut content = Vec::new();
+                file.read_to_end(&mut content).map_err(|e| failed(&e))?;
+                Some(content)
+            }
+        };
+        Ok(Some(Snapshot {
+            content,
+            mode: metadata.permissions().mode() & 0o7777,
+        }))
+    }
+
+    /// Digests a file as it is now; `None` if there is none.
+    ///
+    /// # Errors
+    /// As [`OutputFolder::snapshot`].
+    pub fn digest(&self, name: &str) -> Result<Option<Digest>, Failure> {
+        let operation = format!("read {name}");
+        let path = self.resolve(name, &operation)?;
+        match fs::read(&path) {
+            Ok(content) => Ok(Some(Digest::of_content(&content))),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(io_failure(&operation, &path, &e)),
+        }
+    }
+
+    /// Removes a file, and the folders above it that are empty then. One that is not there is
+    /// removed already.
+    ///
+    /// # Errors
+    /// As [`OutputFolder::write`].
+    pub fn remove(&self, name: &str) -> Result<(), Failure> {
+        let operation = format!("remove {name}");
+        let path = self.resolve(name, &operation)?;
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                return Err(io_failure(&operation, &path, &e));
+            }
+            _ => {}
+        }
+        let folders = path.ancestors().skip(1);
+        for folder in folders.take_while(|f| *f != self.root && f.starts_with(&self.root)) {
+            if fs::remove_dir(folder).is_err() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Finds the file that a name means. No `..`, no absolute path, and no symbolic link on the

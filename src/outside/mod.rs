@@ -8,7 +8,7 @@ mod files;
 mod pca;
 
 pub use clients::Clients;
-pub use files::{OutputFolder, Written};
+pub use files::{OutputFolder, Snapshot, Written};
 pub use pca::{
     AuditReport, Authority, Extension, Issue, NewAuthority, Passthrough, PcaClient, PcaTarget,
     Permission, SignedCertificate, Subject, Validity, actions_of, is_account_wide,

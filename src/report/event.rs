@@ -20,6 +20,11 @@ pub fn event_line(record: &Record) -> String {
             format!("run started: {workflow} ({file}) on target {target}, by {requester}")
         }
         Event::RunResumed { requester } => format!("run resumed by {requester}"),
+        Event::RunEdited { requester, .. } => {
+            format!("run goes on with edited files, by {requester}")
+        }
+        Event::RunSuspended => "run waits for an approval".into(),
+        Event::UndoStarted { requester } => format!("undo started by {requester}"),
         Event::RunCancelled { requester } => format!("run cancelled by {requester}"),
         Event::RunEnded { outcome, error, .. } => match error {
             Some(error) => format!("run {}: {error}", outcome.as_str()),
@@ -52,10 +57,43 @@ pub fn event_line(record: &Record) -> String {
         Event::StepSkipped { step, reason } => format!("{step} skipped: {reason}"),
         Event::StepInterrupted { step } => format!("{step} stopped"),
         Event::StepReset { step } => format!("{step} starts over"),
+        Event::StepReopened { step } => format!("{step} runs again, and replays what it did"),
+        Event::ApprovalAsked { step, message, .. } => format!("{step} asks: {message}"),
+        Event::ApprovalDecided {
+            step,
+            verdict,
+            approver,
+            comment,
+            ..
+        } => {
+            let comment = comment.as_ref().map_or(String::new(), |c| format!(": {c}"));
+            format!("{step} {} by {approver}{comment}", verdict.as_str())
+        }
+        Event::LockTaken { lock, step } => match step {
+            Some(step) => format!("{step} holds the lock {lock}"),
+            None => format!("run holds the lock {lock}"),
+        },
+        Event::LockReleased { lock, .. } => format!("lock {lock} given up"),
+        Event::EffectSettled {
+            step,
+            position,
+            outcome,
+            ..
+        } => format!("{step} #{} was {}", position.0, outcome_text(outcome)),
+        Event::EffectAnswered {
+            step,
+            position,
+            requester,
+            done,
+        } => {
+            let answer = done.as_ref().map_or("to be made again".into(), brief);
+            format!("{step} #{} answered by {requester}: {answer}", position.0)
+        }
         Event::EffectIntended {
             step,
             position,
             call,
+            ..
         } => {
             format!("{step} #{} {} …", position.0, call.function)
         }
@@ -68,11 +106,11 @@ pub fn event_line(record: &Record) -> String {
             let function = call
                 .as_ref()
                 .map_or(String::new(), |call| format!(" {}", call.function));
-            let result = match outcome {
-                EffectOutcome::Done(value) => brief(value),
-                EffectOutcome::Failed(failure) => format!("failed: {failure}"),
-            };
-            format!("{step} #{}{function} → {result}", position.0)
+            format!(
+                "{step} #{}{function} → {}",
+                position.0,
+                outcome_text(outcome)
+            )
         }
         Event::Logged { step, message, .. } => format!("{step}: {message}"),
     };
@@ -83,6 +121,14 @@ pub fn event_line(record: &Record) -> String {
 pub fn event_json(record: &Record) -> Json {
     let event = serde_json::to_value(&record.event).unwrap_or_default();
     json!({ "seq": record.seq, "at": record.at, "digest": record.digest, "event": event })
+}
+
+fn outcome_text(outcome: &EffectOutcome) -> String {
+    match outcome {
+        EffectOutcome::Done(value) => brief(value),
+        EffectOutcome::Failed(failure) => format!("failed: {failure}"),
+        EffectOutcome::NotDone => "never done".into(),
+    }
 }
 
 fn brief(value: &Value) -> String {

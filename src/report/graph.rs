@@ -66,6 +66,7 @@ fn kind(step: &Step) -> String {
     parts.push(match &step.action {
         Action::Script(script) => file_name(&script.path).to_owned(),
         Action::Workflow(inner) => file_name(&inner.path).to_owned(),
+        Action::Approval(_) => "approval".into(),
     });
     format!("[{}]", parts.join(", "))
 }
@@ -89,6 +90,7 @@ fn mermaid_steps(workflow: &Workflow, prefix: &str, indent: &str, out: &mut Stri
         };
         match &step.action {
             Action::Script(_) => out.push_str(&format!("{indent}{id}[\"{label}\"]\n")),
+            Action::Approval(_) => out.push_str(&format!("{indent}{id}{{\"{label}?\"}}\n")),
             Action::Workflow(inner) => {
                 out.push_str(&format!("{indent}subgraph {id} [\"{label}\"]\n"));
                 mermaid_steps(inner, &format!("{id}_"), &format!("{indent}    "), out);

@@ -111,6 +111,10 @@ impl Observer for Bars {
         }
     }
 
+    fn waits_for(&self, lock: &str, holder: &str) {
+        let _ = self.bars.println(waiting(lock, holder));
+    }
+
     fn said(&self, step: &InstanceId, message: &str) {
         let _ = self
             .bars
@@ -133,9 +137,17 @@ impl Observer for Lines {
 
     fn doing(&self, _: &InstanceId, _: &str) {}
 
+    fn waits_for(&self, lock: &str, holder: &str) {
+        print(&format!("{}\n", waiting(lock, holder)));
+    }
+
     fn said(&self, step: &InstanceId, message: &str) {
         print(&format!("  {step}: {message}\n"));
     }
+}
+
+fn waiting(lock: &str, holder: &str) -> String {
+    format!("  waits for `{lock}`, which is held by {holder}")
 }
 
 /// A closed stderr is no reason to stop a rotation.
@@ -193,6 +205,22 @@ fn line_of(event: &Event, state: &State) -> Option<Line> {
             line(Status::Failed, step, format!("failed: {error}"), true)
         }
         Event::StepInterrupted { step } => line(Status::Pending, step, "stopped".into(), false),
+        Event::ApprovalAsked { step, message, .. } => {
+            line(Status::Waiting, step, format!("asks: {message}"), true)
+        }
+        Event::ApprovalDecided {
+            step,
+            verdict,
+            approver,
+            ..
+        } => {
+            let text = format!("{} by {approver}", verdict.as_str());
+            line(state.status(step), step, text, true)
+        }
+        Event::UndoStarted { .. } => Some(Line {
+            text: "undoing…".into(),
+            is_trouble: true,
+        }),
         Event::RunCancelled { .. } => Some(Line {
             text: "cancelling…".into(),
             is_trouble: true,

@@ -11,6 +11,7 @@ pub fn describe_status(status: Status) -> StyledObject<&'static str> {
         Status::Skipped => style("-").dim(),
         Status::Running => style("▸").cyan(),
         Status::Retrying { .. } => style("↻").yellow(),
+        Status::Waiting => style("?").yellow(),
         Status::Pending => style("·").dim(),
     }
 }

@@ -26,6 +26,11 @@ pub fn headline(run: &RunId, state: &State) -> String {
         Some(Outcome::Succeeded) => style("succeeded").green(),
         Some(Outcome::Failed) => style("failed").red(),
         Some(Outcome::Cancelled) => style("was cancelled").yellow(),
+        Some(Outcome::Undone) => style("was undone").yellow(),
+        Some(Outcome::UndoFailed) => style("was undone in part").red(),
+        None if state.steps.values().any(|i| i.status == Status::Waiting) => {
+            style("waits for an approval").yellow()
+        }
         None => style("has not ended").yellow(),
     };
     format!(
@@ -167,6 +172,11 @@ impl Rows<'_> {
             }
             (status, ..) => status.as_str().into(),
         };
+        match self.state.status(&id.undo()) {
+            Status::Succeeded => says.push_str(", undone"),
+            Status::Failed => says.push_str(", undo failed"),
+            _ => {}
+        }
         if let Some(instance) = instance.filter(|i| i.attempt > 1) {
             says.push_str(&format!(", attempt {}", instance.attempt));
         }

@@ -49,6 +49,9 @@ pub type Act = Box<dyn FnOnce(EffectKey) -> Doing<Value> + Send>;
 /// Looks whether the call was done before, under this key.
 pub type Look = Box<dyn FnOnce(EffectKey) -> Doing<Option<Value>> + Send>;
 
+/// Looks at what is there before the call, as far as an undo needs it.
+pub type Before = Box<dyn FnOnce() -> Doing<Value> + Send>;
+
 /// One call from a script to the outside world, not made yet.
 pub struct Call {
     /// As the script names it: `pca::issue_certificate`.
@@ -59,6 +62,8 @@ pub struct Call {
     pub act: Act,
     /// Present for [`Class::Found`].
     pub look: Option<Look>,
+    /// Recorded with the intent, so that an undo has it also after a crash inside the call.
+    pub before: Option<Before>,
 }
 
 impl Call {
@@ -77,6 +82,7 @@ impl Call {
             class,
             act: Box::new(|key| Box::pin(act(key))),
             look: None,
+            before: None,
         }
     }
 
@@ -87,6 +93,15 @@ impl Call {
     {
         self.class = Class::Found;
         self.look = Some(Box::new(|key| Box::pin(look(key))));
+        self
+    }
+
+    /// Records what `before` gives ahead of the call, for an undo.
+    pub fn remembering<F>(mut self, before: impl FnOnce() -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = Result<Value, Failure>> + Send + 'static,
+    {
+        self.before = Some(Box::new(|| Box::pin(before())));
         self
     }
 }
@@ -139,6 +154,8 @@ pub enum Stop {
     },
     /// The process died inside this call before, and nobody can tell whether it was done.
     InDoubt { position: u32, call: String },
+    /// An undo has found out what it wanted to know.
+    Settled,
     /// An effect's result is too large to be recorded.
     TooLarge { call: String, bytes: usize },
     /// The journal could not be written; nothing may happen that it does not know.

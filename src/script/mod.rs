@@ -28,11 +28,11 @@ mod secret;
 mod signature;
 
 pub use calls::closest;
-pub use effects::{Act, Call, Class, EffectKey, Effects, Interruption, Level, Stop};
+pub use effects::{Act, Before, Call, Class, EffectKey, Effects, Interruption, Level, Stop};
 pub use engine::STACK_BYTES;
 pub use expression::{Expression, ExpressionError, Names, Read};
 pub use fault::Fault;
-pub use host::Host;
-pub use run::{Ended, Limits, run};
+pub use host::{Done, Host, Reversal, reversal};
+pub use run::{Ended, Limits, run, run_undo};
 pub use script::{ReadImport, Script};
 pub use signature::{Field, Signature};

@@ -59,12 +59,7 @@ pub fn run(
         Some(signature) => signature.bind(inputs)?,
         None => Value::Map(inputs),
     };
-    let mut engine = engine::step_engine();
-    engine.set_module_resolver(script.imports.clone());
-    engine.set_default_tag(Dynamic::from(host));
-    watch(&mut engine, limits.clone());
-
-    let evaluate = AssertUnwindSafe(|| {
+    let returned = evaluate(script, host, limits, |engine| {
         let mut scope = Scope::new();
         if script.is_inline {
             scope.push_dynamic("inputs", to_dynamic(&inputs));
@@ -74,22 +69,51 @@ pub fn run(
             let arguments = (to_dynamic(&inputs),);
             engine.call_fn_with_options(options, &mut scope, &script.ast, "run", arguments)
         }
-    });
-    let returned = match catch_unwind(evaluate) {
-        Ok(Ok(returned)) => returned,
-        Ok(Err(error)) => {
-            return Err(match explain(script, *error) {
-                Ok(error) => Ended::Failed(error),
-                Err(stop) => Ended::Stopped(stop),
-            });
-        }
+    })?;
+    outputs(script, &returned)
+}
+
+/// Runs `fn undo(inputs, outputs)` of a script that [`Script::has_undo`].
+///
+/// # Errors
+/// As [`run`].
+pub fn run_undo(
+    script: &Script,
+    inputs: &Value,
+    outputs: &Value,
+    host: Host,
+    limits: &Limits,
+) -> Result<(), Ended> {
+    evaluate(script, host, limits, |engine| {
+        let options = CallFnOptions::new().eval_ast(true);
+        let arguments = (to_dynamic(inputs), to_dynamic(outputs));
+        engine.call_fn_with_options(options, &mut Scope::new(), &script.ast, "undo", arguments)
+    })
+    .map(|_| ())
+}
+
+fn evaluate(
+    script: &Script,
+    host: Host,
+    limits: &Limits,
+    body: impl FnOnce(&rhai::Engine) -> Result<Dynamic, Box<rhai::EvalAltResult>>,
+) -> Result<Dynamic, Ended> {
+    let mut engine = engine::step_engine();
+    engine.set_module_resolver(script.imports.clone());
+    engine.set_default_tag(Dynamic::from(host));
+    watch(&mut engine, limits.clone());
+    match catch_unwind(AssertUnwindSafe(|| body(&engine))) {
+        Ok(Ok(returned)) => Ok(returned),
+        Ok(Err(error)) => Err(match explain(script, *error) {
+            Ok(error) => Ended::Failed(error),
+            Err(stop) => Ended::Stopped(stop),
+        }),
         Err(_) => {
             let error = StepError::new("engine-broke", "the script engine broke on this script")
                 .with_hint("this is a bug of ours; the script can be changed and the run resumed");
-            return Err(error.into());
+            Err(error.into())
         }
-    };
-    outputs(script, &returned)
+    }
 }
 
 fn outputs(script: &Script, returned: &Dynamic) -> Result<BTreeMap<String, Value>, Ended> {

@@ -29,6 +29,8 @@ pub struct Script {
     pub outputs: Option<Signature>,
     /// Digests its text and every imported text.
     pub digest: Digest,
+    /// Whether it says itself how it is undone: `fn undo(inputs, outputs)`.
+    pub has_undo: bool,
     /// The host functions that it or its imports call: `pca::issue_certificate`.
     pub host_calls: BTreeSet<String>,
     pub(super) ast: AST,
@@ -100,6 +102,7 @@ impl Script {
         };
         if !is_inline {
             faults.extend(check_entry(&ast, &text).map(here));
+            faults.extend(check_undo(&ast, &text).map(here));
         }
         if !faults.is_empty() {
             return Err(faults);
@@ -119,6 +122,7 @@ impl Script {
             )
             .collect();
         Ok(Self {
+            has_undo: !is_inline && ast.iter_functions().any(|f| f.name == "undo"),
             description: description(&text),
             digest: Digest::of(&parts),
             inputs: if is_inline {
@@ -173,6 +177,22 @@ fn check_entry(ast: &AST, text: &str) -> Option<Fault> {
             .help("a step starts there; its last value is a map of the outputs"),
         ),
     }
+}
+
+fn check_undo(ast: &AST, text: &str) -> Option<Fault> {
+    let function = ast.iter_functions().find(|f| f.name == "undo")?;
+    if function.params.len() == 2 {
+        return None;
+    }
+    let at = text.find("fn undo").unwrap_or(0);
+    let message = format!(
+        "`fn undo` takes {} parameters, not 2",
+        function.params.len()
+    );
+    Some(
+        Fault::new("bad-undo-function", at..at + "fn undo".len(), message)
+            .help("write `fn undo(inputs, outputs) { … }`"),
+    )
 }
 
 fn syntax_fault(text: &str, error: &ParseError) -> Fault {

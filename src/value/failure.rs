@@ -68,6 +68,9 @@ pub struct Failure {
     pub request_id: Option<String>,
     /// What to do about it.
     pub hint: Option<String>,
+    /// Whether it may have been done all the same: the answer was lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_unknown: bool,
 }
 
 impl Failure {
@@ -84,11 +87,18 @@ impl Failure {
             message: message.into(),
             request_id: None,
             hint: None,
+            is_unknown: false,
         }
     }
 
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Says that the call may have been done all the same.
+    pub fn or_done(mut self) -> Self {
+        self.is_unknown = true;
         self
     }
 }

@@ -31,15 +31,17 @@ where
             let mut failure = Failure::new(class_of(code), operation, code, message);
             failure.request_id = inner.request_id().map(Into::into);
             failure.hint = hint(operation, resource, code);
+            failure.is_unknown = code.starts_with("Internal") || code.starts_with("RequestTimeout");
             failure
         }
-        SdkError::TimeoutError(_) => trouble(FailureClass::Timeout, "Timeout"),
+        SdkError::TimeoutError(_) => trouble(FailureClass::Timeout, "Timeout").or_done(),
         SdkError::DispatchFailure(dispatch) if dispatch.is_timeout() => {
-            trouble(FailureClass::Timeout, "Timeout")
+            trouble(FailureClass::Timeout, "Timeout").or_done()
         }
         SdkError::DispatchFailure(_) => trouble(FailureClass::Unavailable, "Unreachable")
+            .or_done()
             .with_hint("is the target's endpoint right, and are there AWS credentials? (`aws sts get-caller-identity`)"),
-        SdkError::ResponseError(_) => trouble(FailureClass::Unavailable, "BadResponse"),
+        SdkError::ResponseError(_) => trouble(FailureClass::Unavailable, "BadResponse").or_done(),
         _ => trouble(FailureClass::Rejected, "BadRequest"),
     }
 }

@@ -19,7 +19,7 @@ pub fn actions_of(function: &str) -> &'static [&'static str] {
         "pca::certificate_authority_csr" => &["GetCertificateAuthorityCsr"],
         "pca::certificate_authority_certificate" => &["GetCertificateAuthorityCertificate"],
         "pca::disable_certificate_authority" | "pca::enable_certificate_authority" => {
-            &["UpdateCertificateAuthority"]
+            &["UpdateCertificateAuthority", "DescribeCertificateAuthority"]
         }
         "pca::delete_certificate_authority" => {
             &["DeleteCertificateAuthority", "DescribeCertificateAuthority"]
@@ -29,24 +29,25 @@ pub fn actions_of(function: &str) -> &'static [&'static str] {
             "DescribeCertificateAuthority",
         ],
         "pca::list_tags" => &["ListTags"],
-        "pca::tag_certificate_authority" => &["TagCertificateAuthority"],
-        "pca::untag_certificate_authority" => &["UntagCertificateAuthority"],
+        "pca::tag_certificate_authority" => &["TagCertificateAuthority", "ListTags"],
+        "pca::untag_certificate_authority" => &["UntagCertificateAuthority", "ListTags"],
         "pca::issue_certificate" => &["IssueCertificate"],
         "pca::get_certificate" | "pca::wait_until_issued" => &["GetCertificate"],
-        "pca::import_certificate_authority_certificate" => {
-            &["ImportCertificateAuthorityCertificate"]
-        }
+        "pca::import_certificate_authority_certificate" => &[
+            "ImportCertificateAuthorityCertificate",
+            "GetCertificateAuthorityCertificate",
+        ],
         "pca::revoke_certificate" => &["RevokeCertificate"],
         "pca::create_audit_report" => &["CreateCertificateAuthorityAuditReport"],
         "pca::describe_audit_report" | "pca::wait_until_audit_report" => {
             &["DescribeCertificateAuthorityAuditReport"]
         }
-        "pca::create_permission" => &["CreatePermission"],
-        "pca::delete_permission" => &["DeletePermission"],
+        "pca::create_permission" => &["CreatePermission", "ListPermissions"],
+        "pca::delete_permission" => &["DeletePermission", "ListPermissions"],
         "pca::list_permissions" => &["ListPermissions"],
-        "pca::put_policy" => &["PutPolicy"],
+        "pca::put_policy" => &["PutPolicy", "GetPolicy"],
         "pca::get_policy" => &["GetPolicy"],
-        "pca::delete_policy" => &["DeletePolicy"],
+        "pca::delete_policy" => &["DeletePolicy", "GetPolicy"],
         _ => &[],
     }
 }

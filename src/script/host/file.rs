@@ -1,11 +1,16 @@
 //! `file`: the run's output folder, and nothing else on the disk.
 
+use data_encoding::BASE64;
 use rhai::{FuncRegistration, Module, NativeCallContext};
 
-use super::{Thrown, host, on_blocking_thread, perform};
+use super::{
+    Thrown, host, on_blocking_thread, perform,
+    undo::{Done, Reversal},
+};
 use crate::{
+    outside::OutputFolder,
     script::effects::{Call, Class},
-    value::{Digest, Secret, Value},
+    value::{Digest, Failure, Secret, Value},
     x509::Certificate,
 };
 
@@ -63,7 +68,8 @@ fn write(
             ),
         ]),
     };
-    let name = name.to_owned();
+    let (name, looked_at) = (name.to_owned(), name.to_owned());
+    let folder = files.clone();
     let call = Call::new(function, Class::Keyed, record, move |_| async move {
         on_blocking_thread(function, move || {
             let written = files.write(&name, content.as_bytes(), mode)?;
@@ -79,11 +85,81 @@ fn write(
             ]))
         })
         .await?
+    })
+    .remembering(move || async move {
+        on_blocking_thread(function, move || before(&folder, looked_at)).await?
     });
     let written = perform(context, call)?;
     Ok(written
         .field("path")
         .map_or_else(String::new, Value::to_text))
+}
+
+/// What a file was before it is written: `#{ name }` alone if it was not there.
+fn before(files: &OutputFolder, name: String) -> Result<Value, Failure> {
+    let mut value = Value::map([("name", name.as_str().into())]);
+    if let (Some(found), Value::Map(map)) = (files.snapshot(&name)?, &mut value) {
+        map.insert("mode".into(), Value::Int(i64::from(found.mode)));
+        // Whether it was secret is not known: so it was.
+        let content = found.content.map(|bytes| BASE64.encode(&bytes));
+        map.insert(
+            "content".into(),
+            content.map_or(Value::Null, |text| Value::Secret(Secret::new(text))),
+        );
+    }
+    Ok(value)
+}
+
+/// Puts a written file's old content back, or removes it; what somebody changed since is left.
+pub(super) fn reversal(function: &str, done: Done, files: &OutputFolder) -> Reversal {
+    if !matches!(function, "write" | "write_secret" | "write_template") {
+        return Reversal::Nothing;
+    }
+    let name = done
+        .before
+        .field("name")
+        .map_or_else(String::new, Value::to_text);
+    let mode = match done.before.field("mode") {
+        Some(Value::Int(mode)) => u32::try_from(*mode).ok(),
+        _ => None,
+    };
+    let old = match done.before.field("content") {
+        Some(Value::Secret(text)) => match BASE64.decode(text.reveal().as_bytes()) {
+            Ok(bytes) => Some(bytes),
+            Err(_) => return Reversal::never(format!("{name}: its old content is damaged")),
+        },
+        Some(_) => {
+            return Reversal::never(format!("{name}: its old content was too large to keep"));
+        }
+        None => None,
+    };
+    let written = done.result.field("sha256").map(Value::to_text);
+    let what = match &old {
+        Some(_) => format!("put the old content of {name} back"),
+        None => format!("remove {name}"),
+    };
+    let (files, about) = (files.clone(), name.clone());
+    let call = Call::new(
+        "file::restore",
+        Class::Keyed,
+        about.into(),
+        move |_| async move {
+            on_blocking_thread("file::restore", move || {
+                let now = files.digest(&name)?;
+                if now.is_some() && now.map(|digest| digest.to_string()) != written {
+                    return Ok(Value::from("left as it is: it has been changed since"));
+                }
+                match old {
+                    Some(bytes) => files
+                        .write(&name, &bytes, mode.unwrap_or(OWNER_ONLY))
+                        .map(|_| Value::Null),
+                    None => files.remove(&name).map(|()| Value::Null),
+                }
+            })
+            .await?
+        },
+    );
+    Reversal::By { what, call }
 }
 
 /// `file::read("root-ca.pem")` gives the text of a file that this or an earlier run wrote.

@@ -13,7 +13,10 @@ mod log;
 mod pca;
 mod random;
 mod time;
+mod undo;
 mod x509;
+
+pub use undo::{Done, Reversal, reversal};
 
 use std::sync::{Arc, LazyLock};
 
@@ -95,6 +98,7 @@ fn throw(failure: &Failure) -> Thrown {
         ("message", failure.message.clone().into()),
         ("request_id", Value::from(failure.request_id.clone())),
         ("hint", Value::from(failure.hint.clone())),
+        ("is_unknown", failure.is_unknown.into()),
     ]);
     EvalAltResult::ErrorRuntime(to_dynamic(&value), Position::NONE).into()
 }
@@ -110,6 +114,9 @@ pub(super) fn failure_of(thrown: &Dynamic) -> Option<Failure> {
         message: text(&map, "message")?,
         request_id: text(&map, "request_id"),
         hint: text(&map, "hint"),
+        is_unknown: map
+            .get("is_unknown")
+            .is_some_and(|known| known.as_bool() == Ok(true)),
     })
 }
 

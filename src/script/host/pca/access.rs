@@ -4,7 +4,8 @@ use rhai::{Dynamic, Map, NativeCallContext};
 
 use super::{
     super::{Thrown, arguments::Arguments},
-    call, record,
+    call, record, reversible,
+    undo::before,
 };
 use crate::{
     outside::Permission,
@@ -76,13 +77,18 @@ pub fn create_permission(context: NativeCallContext, ca: &str, map: Map) -> Resu
         actions: arguments.texts("actions")?,
     };
     arguments.finish()?;
-    let arn = ca.to_owned();
-    call(&context, FUNCTION, Class::Keyed, record, |pca| async move {
-        pca.create_permission(&arn, &permission)
-            .await
-            .map(|()| Value::Null)
-    })
-    .map(|_| ())
+    let (arn, looked_at) = (ca.to_owned(), ca.to_owned());
+    let (whose, account) = (
+        permission.principal.clone(),
+        permission.source_account.clone(),
+    );
+    reversible(
+        &context,
+        FUNCTION,
+        record,
+        |pca| before::permission(pca, looked_at, whose, account),
+        |pca| async move { pca.create_permission(&arn, &permission).await },
+    )
 }
 
 /// `pca::delete_permission(ca, #{ principal, source_account })`.
@@ -93,13 +99,18 @@ pub fn delete_permission(context: NativeCallContext, ca: &str, map: Map) -> Resu
     let principal = arguments.text("principal")?;
     let source_account = arguments.optional_text("source_account")?;
     arguments.finish()?;
-    let arn = ca.to_owned();
-    call(&context, FUNCTION, Class::Keyed, record, |pca| async move {
-        pca.delete_permission(&arn, &principal, source_account)
-            .await
-            .map(|()| Value::Null)
-    })
-    .map(|_| ())
+    let (arn, looked_at) = (ca.to_owned(), ca.to_owned());
+    let (whose, account) = (principal.clone(), source_account.clone());
+    reversible(
+        &context,
+        FUNCTION,
+        record,
+        |pca| before::permission(pca, looked_at, whose, account),
+        |pca| async move {
+            pca.delete_permission(&arn, &principal, source_account)
+                .await
+        },
+    )
 }
 
 /// Gives a list of `#{ principal, source_account, actions }`.
@@ -128,16 +139,15 @@ pub fn list_permissions(context: NativeCallContext, ca: &str) -> Result<Dynamic,
 
 /// `pca::put_policy(ca, json)`.
 pub fn put_policy(context: NativeCallContext, ca: &str, policy: &str) -> Result<(), Thrown> {
-    let (arn, text) = (ca.to_owned(), policy.to_owned());
+    let (arn, looked_at, text) = (ca.to_owned(), ca.to_owned(), policy.to_owned());
     let record = record(ca, Value::map([("policy", policy.into())]));
-    call(
+    reversible(
         &context,
         "pca::put_policy",
-        Class::Keyed,
         record,
-        |pca| async move { pca.put_policy(&arn, &text).await.map(|()| Value::Null) },
+        |pca| before::policy(pca, looked_at),
+        |pca| async move { pca.put_policy(&arn, &text).await },
     )
-    .map(|_| ())
 }
 
 /// Gives the CA's resource policy as JSON text.
@@ -154,13 +164,12 @@ pub fn get_policy(context: NativeCallContext, ca: &str) -> Result<Dynamic, Throw
 }
 
 pub fn delete_policy(context: NativeCallContext, ca: &str) -> Result<(), Thrown> {
-    let arn = ca.to_owned();
-    call(
+    let (arn, looked_at) = (ca.to_owned(), ca.to_owned());
+    reversible(
         &context,
         "pca::delete_policy",
-        Class::Keyed,
         ca.into(),
-        |pca| async move { pca.delete_policy(&arn).await.map(|()| Value::Null) },
+        |pca| before::policy(pca, looked_at),
+        |pca| async move { pca.delete_policy(&arn).await },
     )
-    .map(|_| ())
 }

@@ -4,7 +4,8 @@ use rhai::{Array, Dynamic, Map, NativeCallContext};
 
 use super::{
     super::{Thrown, arguments::Arguments, host, perform},
-    call, record,
+    call, record, reversible,
+    undo::before,
 };
 use crate::{
     outside::{Authority, NewAuthority},
@@ -144,19 +145,14 @@ fn set_enabled(
     arn: &str,
     is_enabled: bool,
 ) -> Result<(), Thrown> {
-    let owned = arn.to_owned();
-    call(
+    let (owned, ca) = (arn.to_owned(), arn.to_owned());
+    reversible(
         context,
         function,
-        Class::Keyed,
         arn.into(),
-        move |pca| async move {
-            pca.set_enabled(&owned, is_enabled)
-                .await
-                .map(|()| Value::Null)
-        },
+        |pca| before::status(pca, ca),
+        move |pca| async move { pca.set_enabled(&owned, is_enabled).await },
     )
-    .map(|_| ())
 }
 
 /// `pca::delete_certificate_authority(arn, #{ restore_within_days: 30 })`. In doubt it is asked
@@ -174,49 +170,46 @@ pub fn delete(context: NativeCallContext, arn: &str, map: Map) -> Result<(), Thr
     };
     arguments.finish()?;
     let days = i32::try_from(days).map_err(|_| format!("{FUNCTION}: {days} days are too many"))?;
-    let owned = arn.to_owned();
-    call(
+    let (owned, ca) = (arn.to_owned(), arn.to_owned());
+    reversible(
         &context,
         FUNCTION,
-        Class::Keyed,
         record,
+        |pca| before::status(pca, ca),
         move |pca| async move {
             let failure = match pca.delete(&owned, days).await {
-                Ok(()) => return Ok(Value::Null),
+                Ok(()) => return Ok(()),
                 Err(failure) => failure,
             };
             let may_be_done = failure.class == FailureClass::Conflict;
             match may_be_done && pca.describe(&owned).await?.status == "DELETED" {
-                true => Ok(Value::Null),
+                true => Ok(()),
                 false => Err(failure),
             }
         },
     )
-    .map(|_| ())
 }
 
 /// Brings a deleted CA back to the status that it had.
 pub fn restore(context: NativeCallContext, arn: &str) -> Result<(), Thrown> {
-    let owned = arn.to_owned();
-    let function = "pca::restore_certificate_authority";
-    call(
+    let (owned, ca) = (arn.to_owned(), arn.to_owned());
+    reversible(
         &context,
-        function,
-        Class::Keyed,
+        "pca::restore_certificate_authority",
         arn.into(),
+        |pca| before::status(pca, ca),
         |pca| async move {
             let failure = match pca.restore(&owned).await {
-                Ok(()) => return Ok(Value::Null),
+                Ok(()) => return Ok(()),
                 Err(failure) => failure,
             };
             let may_be_done = failure.class == FailureClass::Conflict;
             match may_be_done && pca.describe(&owned).await?.status != "DELETED" {
-                true => Ok(Value::Null),
+                true => Ok(()),
                 false => Err(failure),
             }
         },
     )
-    .map(|_| ())
 }
 
 /// `pca::list_tags(arn)` gives a map.
@@ -245,11 +238,15 @@ pub fn tag(context: NativeCallContext, arn: &str, map: Map) -> Result<(), Thrown
     let mut arguments = Arguments::new(FUNCTION, wrapped)?;
     let record = record(arn, arguments.to_value());
     let tags = arguments.text_map("tags")?;
-    let owned = arn.to_owned();
-    call(&context, FUNCTION, Class::Keyed, record, |pca| async move {
-        pca.tag(&owned, &tags).await.map(|()| Value::Null)
-    })
-    .map(|_| ())
+    let (owned, ca) = (arn.to_owned(), arn.to_owned());
+    let keys = tags.keys().cloned().collect();
+    reversible(
+        &context,
+        FUNCTION,
+        record,
+        |pca| before::tags(pca, ca, keys),
+        |pca| async move { pca.tag(&owned, &tags).await },
+    )
 }
 
 /// `pca::untag_certificate_authority(arn, ["Name"])`.
@@ -261,9 +258,13 @@ pub fn untag(context: NativeCallContext, arn: &str, keys: Array) -> Result<(), T
         Value::List(keys) => keys.iter().map(Value::to_text).collect(),
         _ => Vec::new(),
     };
-    let owned = arn.to_owned();
-    call(&context, FUNCTION, Class::Keyed, record, |pca| async move {
-        pca.untag(&owned, &keys).await.map(|()| Value::Null)
-    })
-    .map(|_| ())
+    let (owned, ca) = (arn.to_owned(), arn.to_owned());
+    let untagged = keys.clone();
+    reversible(
+        &context,
+        FUNCTION,
+        record,
+        |pca| before::tags(pca, ca, untagged),
+        |pca| async move { pca.untag(&owned, &keys).await },
+    )
 }

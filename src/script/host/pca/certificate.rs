@@ -4,7 +4,8 @@ use rhai::{Dynamic, Map, NativeCallContext};
 
 use super::{
     super::{Thrown, arguments::Arguments, host, perform},
-    call, record,
+    call, record, reversible,
+    undo::before,
 };
 use crate::{
     outside::{Extension, Issue, Passthrough, SignedCertificate, Validity},
@@ -35,10 +36,12 @@ pub fn issue(context: NativeCallContext, authority: &str, map: Map) -> Result<St
         },
     };
     arguments.finish()?;
+    let ca = authority.to_owned();
     let pca = host(&context)?.clients.pca;
     let call = Call::new(FUNCTION, Class::Keyed, record, move |key| async move {
         pca.issue(&issue, key.as_str()).await.map(Value::String)
-    });
+    })
+    .remembering(move || async move { Ok(Value::map([("ca", ca.into())])) });
     Ok(perform(&context, call)?.to_text())
 }
 
@@ -118,11 +121,14 @@ pub fn import(context: NativeCallContext, authority: &str, map: Map) -> Result<(
         chain: arguments.optional_text("chain")?,
     };
     arguments.finish()?;
-    let ca = authority.to_owned();
-    call(&context, FUNCTION, Class::Keyed, record, |pca| async move {
-        pca.import(&ca, &signed).await.map(|()| Value::Null)
-    })
-    .map(|_| ())
+    let (ca, looked_at) = (authority.to_owned(), authority.to_owned());
+    reversible(
+        &context,
+        FUNCTION,
+        record,
+        |pca| before::certificate(pca, looked_at),
+        |pca| async move { pca.import(&ca, &signed).await },
+    )
 }
 
 /// `pca::revoke_certificate(ca, #{ serial, reason: "SUPERSEDED" })`; the serial is hex, with or

@@ -3,12 +3,16 @@
 //! - `authority`: CAs and their status, tags, deletion;
 //! - `certificate`: issuing, fetching, importing, revoking;
 //! - `access`: permissions, policies, audit reports;
-//! - `wait`: looking again until something is so.
+//! - `wait`: looking again until something is so;
+//! - `undo`: what reverses a call.
 
 mod access;
 mod authority;
 mod certificate;
+mod undo;
 mod wait;
+
+pub(super) use undo::reversal;
 
 use rhai::{FuncRegistration, Module, NativeCallContext};
 
@@ -70,6 +74,28 @@ where
         context,
         Call::new(function, class, record, move |_| act(pca)),
     )
+}
+
+/// As [`call`], for a call that an undo can reverse: `before` looks at what was there.
+fn reversible<F, B>(
+    context: &NativeCallContext,
+    function: &'static str,
+    record: Value,
+    before: impl FnOnce(PcaClient) -> B + Send + 'static,
+    act: impl FnOnce(PcaClient) -> F + Send + 'static,
+) -> Result<(), Thrown>
+where
+    F: Future<Output = Result<(), Failure>> + Send + 'static,
+    B: Future<Output = Result<Value, Failure>> + Send + 'static,
+{
+    let pca = host(context)?.clients.pca;
+    let looker = pca.clone();
+    let call = Call::new(function, Class::Keyed, record, move |_| {
+        let doing = act(pca);
+        async move { doing.await.map(|()| Value::Null) }
+    })
+    .remembering(move || before(looker));
+    perform(context, call).map(|_| ())
 }
 
 /// The record of a call about a CA: its ARN and whatever else was given.

@@ -1,0 +1,46 @@
+use super::{
+    Done,
+    args::{Args, Cancel},
+    drive::{Drive, drive_to_end, now, requester},
+    exit,
+    failure::Failure,
+    taken::{look, take},
+};
+use crate::{
+    decide,
+    execute::Ended,
+    journal::{Event, Message, Outcome},
+};
+
+/// `windlass cancel [RUN]`: stops a run that another process drives, or ends one that nobody does.
+pub fn cancel(args: &Args, command: &Cancel) -> Done {
+    let (journal, id, state) = look(args, command.run.as_deref())?;
+    if let Some(outcome) = state.outcome {
+        let message = format!("run {id} has ended: it {}", outcome.as_str());
+        return Err(Failure::new("nothing-to-cancel", message));
+    }
+    let requester = requester();
+    if journal.is_owned(&id) {
+        journal.post(&id, &Message::Cancel { requester }, now())?;
+        eprintln!("asked run {id} to stop; watch it with: windlass logs {id} -f");
+        return Ok(exit::SUCCEEDED);
+    }
+    let taken = take(&journal, &id)?;
+    let mut events = match taken.state.is_undoing {
+        true => vec![Event::UndoStarted {
+            requester: requester.clone(),
+        }],
+        false => decide::on_resume(&taken.program.workflow, &taken.state, &requester),
+    };
+    events.push(Event::RunCancelled { requester });
+    let drive = Drive {
+        run: taken.run,
+        program: taken.program,
+        state: taken.state,
+        events,
+    };
+    Ok(match drive_to_end(args, &command.driving, drive)? {
+        Ended::Over(Outcome::Cancelled) => exit::SUCCEEDED,
+        _ => exit::FAILED,
+    })
+}

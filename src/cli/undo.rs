@@ -1,0 +1,63 @@
+use super::{
+    Done,
+    args::{Args, Undo},
+    confirm::confirm,
+    drive::{Drive, drive_to_end, open_target, requester, runtime},
+    exit,
+    failure::Failure,
+    print,
+    taken::{look, take},
+};
+use crate::{
+    compile::{Frozen, compile},
+    execute::{Ended, undo_plan},
+    journal::{Event, Outcome},
+    report,
+};
+
+/// `windlass undo [RUN]`: reverses what the journal says was done.
+pub fn undo(args: &Args, command: &Undo) -> Done {
+    let (journal, id, state) = look(args, command.run.as_deref())?;
+    if state.outcome == Some(Outcome::Undone) {
+        return Err(Failure::new(
+            "nothing-to-undo",
+            format!("run {id} has been undone"),
+        ));
+    }
+    let info = state
+        .run
+        .as_ref()
+        .ok_or_else(|| Failure::new("journal", format!("run {id} was never started")))?;
+    let program = compile(&info.main, &mut Frozen(journal.files(&id, info.edition)?))?;
+    let runtime = runtime(&command.driving)?;
+    let items = runtime.block_on(async {
+        let open = open_target(args, &state).await?;
+        Ok::<_, Failure>(undo_plan(&program.workflow, &state, &open.clients))
+    })?;
+    runtime.shutdown_background();
+    if command.plan {
+        return print(&match command.driving.json {
+            true => format!("{:#}\n", report::undo_json(&items)),
+            false => report::undo_plan(&id, &items),
+        });
+    }
+    eprint!("{}", report::undo_plan(&id, &items));
+    if !confirm(command.yes, "Undo the run?")? {
+        return Ok(exit::NOTHING_STARTED);
+    }
+    let taken = take(&journal, &id)?;
+    let events = vec![Event::UndoStarted {
+        requester: requester(),
+    }];
+    let drive = Drive {
+        run: taken.run,
+        program: taken.program,
+        state: taken.state,
+        events,
+    };
+    Ok(match drive_to_end(args, &command.driving, drive)? {
+        Ended::Over(Outcome::Undone) => exit::SUCCEEDED,
+        Ended::Over(Outcome::Cancelled) => exit::CANCELLED,
+        _ => exit::FAILED,
+    })
+}

@@ -1,0 +1,177 @@
+//! Questions to people, and whose answers count.
+
+use super::{evaluate::View, next::Decision, scope::Scope};
+use crate::{
+    compile::{Action, Approval, OnTimeout, Step, Workflow},
+    journal::{self, Event, Instance, InstanceId, State, Status, Verdict},
+    value::{Digest, StepError, Value},
+};
+
+/// Why an answer does not count.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("`{step}` does not wait for an approval (it is {status})")]
+    NotAsked { step: String, status: &'static str },
+    #[error("what `{0}` asks has changed since it was shown")]
+    Changed(String),
+    #[error("{approver} may not answer for `{step}`: its approvers are {approvers}")]
+    NotApprover {
+        step: String,
+        approver: String,
+        approvers: String,
+    },
+    #[error("{approver} started the run, and `{step}` wants another pair of eyes")]
+    IsRequester { step: String, approver: String },
+}
+
+impl<'w> Scope<'_, 'w> {
+    /// Asks, once.
+    pub(super) fn ask(
+        &self,
+        decision: &mut Decision<'_, 'w>,
+        id: &InstanceId,
+        approval: &Approval,
+        attempt: u32,
+        item: &Value,
+    ) {
+        let view = decision.view();
+        let asked = self.text(view, &approval.question, item, "approval");
+        // Who may answer is settled now as well, so that a mistake there shows at once.
+        let asked = asked.and_then(|text| {
+            self.approvers(view, approval, item)?;
+            Ok(text)
+        });
+        match asked {
+            Err(error) => decision.fail(id, error),
+            Ok(message) => {
+                let timeout = approval.timeout.map(|timeout| timeout.as_millis() as i64);
+                decision.next.events.push(Event::ApprovalAsked {
+                    step: id.clone(),
+                    attempt,
+                    digest: digest(decision.state, id, &message),
+                    message,
+                    deadline: timeout.map(|timeout| decision.moment.now + timeout),
+                });
+            }
+        }
+    }
+
+    /// `None` for anybody.
+    fn approvers(
+        &self,
+        view: View,
+        approval: &Approval,
+        item: &Value,
+    ) -> Result<Option<Vec<String>>, StepError> {
+        let Some(template) = &approval.approvers else {
+            return Ok(None);
+        };
+        match self.evaluate(view, template, item, None)? {
+            Value::List(names) if !names.is_empty() => {
+                Ok(Some(names.iter().map(Value::to_text).collect()))
+            }
+            other => Err(StepError::new(
+                "wrong-type",
+                format!("`approvers` gave {other}, not a list of names"),
+            )),
+        }
+    }
+}
+
+/// What an approver puts his name to: the question, the files that the run goes on with, and
+/// their params.
+fn digest(state: &State, id: &InstanceId, message: &str) -> Digest {
+    let run = state.run.as_ref();
+    let params = run.map_or(Digest::ZERO, |run| run.params.digest());
+    let program = run.map_or(Digest::ZERO, |run| run.program);
+    Digest::of(&[
+        id.as_str().as_bytes(),
+        message.as_bytes(),
+        program.as_bytes(),
+        params.as_bytes(),
+    ])
+}
+
+/// Whether a question that was asked would be asked in the same words about the same things now.
+pub(super) fn still_holds(state: &State, id: &InstanceId, asked: &journal::Approval) -> bool {
+    digest(state, id, &asked.message) == asked.digest
+}
+
+/// Goes on waiting, or answers for those who did not.
+pub(super) fn wait(decision: &mut Decision, id: &InstanceId, instance: &Instance, step: &Step) {
+    let (Some(asked), Action::Approval(approval)) = (&instance.approval, &step.action) else {
+        return;
+    };
+    match asked.deadline {
+        Some(deadline) if deadline <= decision.moment.now => {
+            decision.next.events.push(Event::ApprovalDecided {
+                step: id.clone(),
+                verdict: match approval.on_timeout {
+                    OnTimeout::Approve => Verdict::Approved,
+                    OnTimeout::Reject => Verdict::Rejected,
+                },
+                approver: "timeout".into(),
+                comment: Some("nobody answered in time".into()),
+                digest: asked.digest,
+            });
+        }
+        deadline => {
+            decision.next.asks += 1;
+            if let Some(deadline) = deadline {
+                decision.wake_at(deadline);
+            }
+        }
+    }
+}
+
+/// Decides whether an answer counts, and what it does.
+///
+/// # Errors
+/// Why it does not.
+pub fn on_answer(
+    workflow: &Workflow,
+    state: &State,
+    run_id: &str,
+    answer: &journal::Decision,
+) -> Result<Event, Refusal> {
+    let id = InstanceId::parse(&answer.step);
+    let name = || answer.step.clone();
+    let asked = state
+        .instance(&id)
+        .filter(|instance| instance.status == Status::Waiting)
+        .and_then(|instance| instance.approval.as_ref())
+        .ok_or_else(|| Refusal::NotAsked {
+            step: name(),
+            status: state.status(&id).as_str(),
+        })?;
+    if asked.digest != answer.digest {
+        return Err(Refusal::Changed(name()));
+    }
+    let requester = state.run.as_ref().map(|run| run.requester.as_str());
+    if let Some((scope, step, item)) = Scope::around(workflow, state, &id)
+        && let Action::Approval(approval) = &step.action
+    {
+        if approval.not_requester && requester == Some(&answer.approver) {
+            return Err(Refusal::IsRequester {
+                step: name(),
+                approver: answer.approver.clone(),
+            });
+        }
+        let view = View { state, run_id };
+        let approvers = scope.approvers(view, approval, &item).ok().flatten();
+        if let Some(approvers) = approvers.filter(|names| !names.contains(&answer.approver)) {
+            return Err(Refusal::NotApprover {
+                step: name(),
+                approver: answer.approver.clone(),
+                approvers: approvers.join(", "),
+            });
+        }
+    }
+    Ok(Event::ApprovalDecided {
+        step: id,
+        verdict: answer.verdict,
+        approver: answer.approver.clone(),
+        comment: answer.comment.clone(),
+        digest: answer.digest,
+    })
+}

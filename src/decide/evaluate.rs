@@ -1,0 +1,178 @@
+//! What the expressions of a scope see, and what they give.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::scope::Scope;
+use crate::{
+    compile::{Step, Template},
+    journal::{InstanceId, State, Status},
+    script::{ExpressionError, Names},
+    value::{StepError, Value},
+};
+
+/// What expressions look at.
+#[derive(Clone, Copy)]
+pub(super) struct View<'a> {
+    pub state: &'a State,
+    pub run_id: &'a str,
+}
+
+impl Scope<'_, '_> {
+    pub fn condition(
+        &self,
+        view: View,
+        step: &Step,
+        run_status: Option<&str>,
+    ) -> Result<bool, StepError> {
+        let Some(when) = &step.when else {
+            return Ok(true);
+        };
+        match self.evaluate(view, when, &Value::Null, run_status)? {
+            Value::Bool(holds) => Ok(holds),
+            other => Err(StepError::new(
+                "wrong-type",
+                format!("`when` gave a {}, not a bool", other.kind()),
+            )
+            .with_hint("compare something: `when: ${{ params.region == \"eu\" }}`")),
+        }
+    }
+
+    /// Evaluates the items of a `for_each` step and records them.
+    /// Evaluates what a step gives to its script or workflow.
+    pub fn inputs(
+        &self,
+        view: View,
+        step: &Step,
+        item: &Value,
+        run_status: Option<&str>,
+    ) -> Result<BTreeMap<String, Value>, StepError> {
+        let inputs = step.with.iter().map(|(name, template)| {
+            let value = self.evaluate(view, template, item, run_status)?;
+            Ok((name.clone(), value))
+        });
+        inputs.collect()
+    }
+
+    /// Evaluates the items of a `for_each` step, each with the key that names its instance.
+    pub fn items(
+        &self,
+        view: View,
+        step: &Step,
+        items: &Template,
+        run_status: Option<&str>,
+    ) -> Result<Vec<(String, Value)>, StepError> {
+        let value = self.evaluate(view, items, &Value::Null, run_status)?;
+        keyed_items(value, step)
+    }
+
+    /// Evaluates a template that must give a text.
+    pub fn text(
+        &self,
+        view: View,
+        template: &Template,
+        item: &Value,
+        what: &str,
+    ) -> Result<String, StepError> {
+        match self.evaluate(view, template, item, None)? {
+            Value::String(text) if !text.is_empty() => Ok(text),
+            other => {
+                let message = format!("`{what}` gave {other}, not a text");
+                Err(StepError::new("wrong-type", message))
+            }
+        }
+    }
+
+    pub fn outputs(&self, view: View) -> Result<Value, StepError> {
+        let outputs = self.workflow.outputs.iter().map(|(name, template)| {
+            let value = self.evaluate(view, template, &Value::Null, None)?;
+            Ok((name.clone(), value))
+        });
+        outputs.collect::<Result<_, _>>().map(Value::Map)
+    }
+
+    pub fn evaluate(
+        &self,
+        view: View,
+        template: &Template,
+        item: &Value,
+        run_status: Option<&str>,
+    ) -> Result<Value, StepError> {
+        if let Template::Literal(value) = template {
+            return Ok(value.clone());
+        }
+        let run = view.state.run.as_ref();
+        let names = Names {
+            params: self.params.clone(),
+            steps: self.outputs_read_by(view, template),
+            item: item.clone(),
+            run: Value::map([
+                ("id", Value::from(view.run_id)),
+                (
+                    "started_at",
+                    Value::Int(run.map_or(0, |run| run.started_at)),
+                ),
+                ("status", run_status.unwrap_or("running").into()),
+            ]),
+            target: Value::map(
+                [("name", run.map_or("", |run| &run.target))].map(|(k, v)| (k, v.into())),
+            ),
+        };
+        template.evaluate(&names).map_err(|e: ExpressionError| {
+            StepError::new("expression-failed", e.to_string())
+                .with_hint("a step that was skipped or failed has no outputs: `steps.NAME?.OUTPUT ?? …` allows for that")
+        })
+    }
+
+    /// Gathers the outputs of just those steps that the template reads.
+    pub fn outputs_read_by(&self, view: View, template: &Template) -> Value {
+        let expressions = template.expressions();
+        let names: BTreeSet<&str> = expressions
+            .iter()
+            .flat_map(|placed| placed.expression.reads())
+            .filter(|read| read.root == "steps")
+            .filter_map(|read| read.path.first().map(String::as_str))
+            .collect();
+        Value::map(names.into_iter().map(|name| {
+            let id = InstanceId::step(self.inside, name);
+            let outputs = view
+                .state
+                .instance(&id)
+                .filter(|instance| instance.status == Status::Succeeded)
+                .map_or(Value::Null, |instance| instance.outputs.clone());
+            (name, outputs)
+        }))
+    }
+}
+
+/// Gives each item the key that names its instance.
+fn keyed_items(value: Value, step: &Step) -> Result<Vec<(String, Value)>, StepError> {
+    let items: Vec<(String, Value)> = match value {
+        Value::List(items) => items
+            .into_iter()
+            .enumerate()
+            .map(|(i, item)| match &item {
+                Value::String(_) | Value::Int(_) | Value::Bool(_) => (item.to_text(), item),
+                _ => (i.to_string(), item),
+            })
+            .collect(),
+        Value::Map(map) => map
+            .into_iter()
+            .map(|(key, value)| {
+                let item = Value::map([("key", key.clone().into()), ("value", value)]);
+                (key, item)
+            })
+            .collect(),
+        other => {
+            let message = format!("`for_each` gave a {}, not a list or a map", other.kind());
+            return Err(StepError::new("wrong-type", message));
+        }
+    };
+    let mut seen = BTreeSet::new();
+    match items.iter().find(|(key, _)| !seen.insert(key)) {
+        Some((key, _)) => Err(StepError::new(
+            "duplicate-item",
+            format!("`for_each` of `{}` has the item `{key}` twice", step.name),
+        )),
+        None => Ok(items),
+    }
+}

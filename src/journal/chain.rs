@@ -1,0 +1,71 @@
+//! The chain that ties each event to the one before.
+
+use std::borrow::Cow;
+
+use super::seal::MARK;
+use crate::value::Digest;
+
+/// Digests an event with the one before it.
+///
+/// A sealed secret counts by the digest of its ciphertext, so that the chain can be verified by
+/// somebody who is shown the events without it.
+pub(super) fn link(previous: Digest, seq: u64, at: i64, body: &str) -> Digest {
+    link_redacted(previous, seq, at, &redact(body))
+}
+
+/// As [`link`], for a body that is redacted already.
+pub(super) fn link_redacted(previous: Digest, seq: u64, at: i64, body: &str) -> Digest {
+    Digest::of(&[
+        previous.as_bytes(),
+        &seq.to_be_bytes(),
+        &at.to_be_bytes(),
+        body.as_bytes(),
+    ])
+}
+
+/// Puts the digest of each sealed secret in its place.
+///
+/// A text of a user's can't look like one: inside JSON its quotes are escaped, and a key of his
+/// that begins with `$` is stored with another one before it.
+pub(super) fn redact(body: &str) -> Cow<'_, str> {
+    let mark = format!("{{\"{MARK}\":\"");
+    if !body.contains(&mark) {
+        return Cow::Borrowed(body);
+    }
+    let mut redacted = String::with_capacity(body.len());
+    let mut rest = body;
+    while let Some(at) = rest.find(&mark) {
+        let (before, sealed) = rest.split_at(at + mark.len());
+        let end = sealed.find('"').unwrap_or(sealed.len());
+        redacted.push_str(before);
+        redacted.push_str("sha256:");
+        redacted.push_str(&Digest::of_content(sealed[..end].as_bytes()).to_string());
+        rest = &sealed[end..];
+    }
+    redacted.push_str(rest);
+    Cow::Owned(redacted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_count_by_their_digest() {
+        let body =
+            r#"{"a":{"$secret":"QUJD"},"b":"\"{\"$secret\":\"x\"","c":[{"$secret":"REVG"}]}"#;
+        let redacted = redact(body);
+        assert!(!redacted.contains("QUJD") && !redacted.contains("REVG"));
+        assert_eq!(redacted.matches("sha256:").count(), 2);
+        let (zero, seq, at) = (Digest::ZERO, 3, 9);
+        assert_eq!(
+            link(zero, seq, at, body),
+            link_redacted(zero, seq, at, &redacted)
+        );
+        assert_ne!(
+            link(zero, seq, at, body),
+            link(zero, seq, at, &body.replace("QUJD", "QUJE"))
+        );
+        assert_eq!(redact("{}"), "{}");
+    }
+}

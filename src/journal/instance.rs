@@ -1,0 +1,227 @@
+use super::{
+    event::{CallRecord, EffectOutcome},
+    message::Verdict,
+};
+use crate::{
+    script::Class,
+    value::{Digest, StepError, Value},
+};
+
+/// Where one execution of a step stands.
+#[derive(Clone, Debug, Default)]
+pub struct Instance {
+    pub status: Status,
+    /// Attempts so far, over all resumes.
+    pub attempt: u32,
+    /// Attempts since the start or the last resume: what `retry.attempts` counts.
+    pub tries: u32,
+    /// How often it was reset; part of its effects' keys.
+    pub round: u32,
+    /// Sorts the instances by when their rounds began.
+    pub order: u64,
+    pub inputs: Value,
+    pub items: Option<Vec<(String, Value)>>,
+    pub is_scope: bool,
+    pub effects: Vec<EffectState>,
+    /// What the rounds before this one did, the oldest first.
+    pub earlier: Vec<Round>,
+    pub outputs: Value,
+    pub error: Option<StepError>,
+    pub skip_reason: Option<String>,
+    pub approval: Option<Approval>,
+    /// Milliseconds since 1970, of the first attempt.
+    pub started_at: Option<i64>,
+    pub ended_at: Option<i64>,
+}
+
+/// What a step did before it was reset.
+#[derive(Clone, Debug)]
+pub struct Round {
+    /// As [`Instance::round`].
+    pub number: u32,
+    pub order: u64,
+    pub effects: Vec<EffectState>,
+    pub inputs: Value,
+    /// `None` if it had not succeeded.
+    pub outputs: Option<Value>,
+}
+
+/// A question to a person, and the answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Approval {
+    pub message: String,
+    pub digest: Digest,
+    /// Milliseconds since 1970.
+    pub asked_at: i64,
+    pub deadline: Option<i64>,
+    pub answer: Option<Answer>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    pub verdict: Verdict,
+    pub approver: String,
+    pub comment: Option<String>,
+    /// Milliseconds since 1970.
+    pub at: i64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Status {
+    #[default]
+    Pending,
+    Running,
+    /// For a person's answer.
+    Waiting,
+    /// Failed, and to be tried again at this time (milliseconds since 1970).
+    Retrying {
+        at: i64,
+    },
+    Succeeded,
+    Failed,
+    Skipped,
+}
+
+impl Status {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Waiting => "waiting",
+            Self::Retrying { .. } => "retrying",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+        }
+    }
+
+    /// Whether nothing more happens to it by itself.
+    pub fn is_settled(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Skipped)
+    }
+}
+
+/// One effect of a step instance; without an outcome it is in doubt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EffectState {
+    pub call: CallRecord,
+    /// Milliseconds since 1970, when it was intended (or ended, for a read).
+    pub at: i64,
+    /// What was there before, as far as an undo needs it.
+    pub before: Option<Value>,
+    pub outcome: Option<EffectOutcome>,
+    /// What an undo found out about it since.
+    pub settled: Option<EffectOutcome>,
+}
+
+impl EffectState {
+    /// Whether nobody knows if it was done: the process died inside the call, or its answer was
+    /// lost.
+    pub fn is_unknown(&self) -> bool {
+        self.call.class != Class::Read
+            && self.settled.is_none()
+            && match &self.outcome {
+                None => true,
+                Some(EffectOutcome::Failed(failure)) => failure.is_unknown,
+                Some(_) => false,
+            }
+    }
+
+    /// What it gave, if it was done.
+    pub fn result(&self) -> Option<&Value> {
+        match self.settled.as_ref().or(self.outcome.as_ref()) {
+            Some(EffectOutcome::Done(value)) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+impl Instance {
+    /// Whether other instances run inside of it.
+    pub fn is_composite(&self) -> bool {
+        self.is_scope || self.items.is_some()
+    }
+
+    /// Every round that did something, the newest first.
+    pub fn rounds(&self) -> impl Iterator<Item = Round> {
+        let this = Round {
+            number: self.round,
+            order: self.order,
+            effects: self.effects.clone(),
+            inputs: self.inputs.clone(),
+            outputs: (self.status == Status::Succeeded).then(|| self.outputs.clone()),
+        };
+        std::iter::once(this).chain(self.earlier.iter().rev().cloned())
+    }
+
+    pub(super) fn effects_of(&mut self, round: u32) -> Option<&mut Vec<EffectState>> {
+        if round == self.round {
+            return Some(&mut self.effects);
+        }
+        let earlier = self.earlier.iter_mut().find(|r| r.number == round);
+        earlier.map(|round| &mut round.effects)
+    }
+
+    /// Lets an unfinished step run again: what it did stays done, and only the failure that
+    /// ended the last attempt is forgotten, so that the call is made again.
+    pub(super) fn revive(&mut self) {
+        self.status = match self.is_composite() {
+            true => Status::Running,
+            false => Status::Pending,
+        };
+        self.tries = 0;
+        self.ended_at = None;
+        self.forget_last_failure();
+    }
+
+    /// Lets a step run again from its start, as if it had done nothing.
+    pub(super) fn reset(&mut self) {
+        let done = std::mem::take(self);
+        let round = Round {
+            number: done.round,
+            order: done.order,
+            inputs: done.inputs,
+            outputs: (done.status == Status::Succeeded).then_some(done.outputs),
+            effects: done.effects,
+        };
+        *self = Self {
+            attempt: done.attempt,
+            round: done.round + 1,
+            earlier: done.earlier,
+            ..Self::default()
+        };
+        if !round.effects.is_empty() {
+            self.earlier.push(round);
+        }
+    }
+
+    /// Lets a step run again and replay what it did.
+    pub(super) fn reopen(&mut self) {
+        let done = std::mem::take(self);
+        *self = Self {
+            attempt: done.attempt,
+            round: done.round,
+            order: done.order,
+            effects: done.effects,
+            earlier: done.earlier,
+            started_at: done.started_at,
+            ..Self::default()
+        };
+        self.forget_last_failure();
+    }
+
+    /// The failure that ended an attempt is not replayed in the next: the call is made again, or,
+    /// where it may have been done all the same, is in doubt.
+    pub(super) fn forget_last_failure(&mut self) {
+        let Some(last) = self.effects.last_mut() else {
+            return;
+        };
+        match last.outcome {
+            Some(EffectOutcome::Failed(_)) if last.is_unknown() => last.outcome = None,
+            Some(EffectOutcome::Failed(_)) => {
+                self.effects.pop();
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! Appending: the one writer of a run, and the commits that all writers of a process share.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use rusqlite::{Connection, TransactionBehavior, params};
+
+use super::{
+    chain::link,
+    error::JournalError,
+    event::{Event, Outcome},
+    id::RunId,
+    lock::RunLock,
+    message::Message,
+    store::{Inner, Journal, insert_files},
+};
+use crate::value::Digest;
+
+/// Rows in the order of their chains, not yet committed.
+#[derive(Default)]
+pub(super) struct Queue {
+    rows: Vec<Row>,
+    /// How many rows were ever queued, and how many of them are durable.
+    queued: u64,
+    durable: u64,
+    is_broken: bool,
+}
+
+struct Row {
+    run: RunId,
+    seq: u64,
+    at: i64,
+    body: String,
+    digest: Digest,
+    beside: Beside,
+}
+
+/// What changes together with an event, in the same transaction.
+enum Beside {
+    Nothing,
+    /// The status that lists show; `has_ended` gives up the run's locks.
+    Status {
+        shown: Option<&'static str>,
+        has_ended: bool,
+    },
+    Released {
+        lock: String,
+        holder: String,
+    },
+}
+
+impl Beside {
+    fn of(event: &Event) -> Self {
+        let status = |shown, has_ended| Self::Status { shown, has_ended };
+        match event {
+            Event::RunEnded { outcome, .. } => status(Some(Outcome::as_str(*outcome)), true),
+            Event::RunSuspended => status(Some("waiting"), false),
+            Event::RunResumed { .. } | Event::UndoStarted { .. } => status(None, false),
+            Event::LockReleased { lock, step } => Self::Released {
+                lock: lock.clone(),
+                holder: holder(step.as_ref().map(|step| step.as_str())),
+            },
+            _ => Self::Nothing,
+        }
+    }
+}
+
+fn holder(step: Option<&str>) -> String {
+    step.unwrap_or_default().to_owned()
+}
+
+/// The only writer of one run.
+pub struct RunJournal {
+    journal: Journal,
+    run: RunId,
+    head: Mutex<Head>,
+    _lock: RunLock,
+}
+
+/// The end of a run's chain.
+pub(super) struct Head {
+    pub next_seq: u64,
+    pub digest: Digest,
+}
+
+/// The answer to a request for a lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    Taken,
+    /// Another run, or another step of this one, has it.
+    Held {
+        run: RunId,
+        step: Option<String>,
+    },
+}
+
+impl RunJournal {
+    pub(super) fn new(journal: Journal, run: RunId, head: Head, lock: RunLock) -> Self {
+        Self {
+            journal,
+            run,
+            head: Mutex::new(head),
+            _lock: lock,
+        }
+    }
+
+    pub fn id(&self) -> &RunId {
+        &self.run
+    }
+
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Records events, each with when it happened (milliseconds since 1970). Once this returns, they
+    /// are found again after a crash, with all events appended before them.
+    ///
+    /// Callers at the same time share one sync of the disk.
+    ///
+    /// # Errors
+    /// Nothing is recorded then, and nothing more can be by this process.
+    pub fn append(&self, events: Vec<(Event, i64)>) -> Result<(), JournalError> {
+        let ticket = self.queue(events)?;
+        self.journal.inner.commit(ticket)
+    }
+
+    /// Records events with the next [`RunJournal::append`]; a crash before it loses them.
+    ///
+    /// # Errors
+    /// A secret that can't be sealed.
+    pub fn append_lazily(&self, events: Vec<(Event, i64)>) -> Result<(), JournalError> {
+        self.queue(events).map(|_| ())
+    }
+
+    /// Freezes another edition of the run's files; an [`Event::RunEdited`] must name it.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn freeze(
+        &self,
+        edition: u32,
+        files: &BTreeMap<String, Arc<str>>,
+    ) -> Result<(), JournalError> {
+        let mut database = self.journal.inner.database();
+        let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // One that no event names was left by a crash.
+        transaction.execute(
+            "DELETE FROM run_files WHERE run = ? AND edition = ?",
+            params![self.run.as_str(), edition],
+        )?;
+        insert_files(&transaction, &self.run, edition, files)?;
+        Ok(transaction.commit()?)
+    }
+
+    /// Asks for a lock. It is held, also while no process drives the run, until the run ends or
+    /// an [`Event::LockReleased`] is appended. Asking again for what is held already is no harm.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn claim(&self, lock: &str, step: Option<&str>, at: i64) -> Result<Claim, JournalError> {
+        let database = self.journal.inner.database();
+        let holder = holder(step);
+        database.execute(
+            "INSERT OR IGNORE INTO locks (name, run, holder, since) VALUES (?, ?, ?, ?)",
+            params![lock, self.run.as_str(), holder, at],
+        )?;
+        let (run, held_by): (String, String) = database.query_row(
+            "SELECT run, holder FROM locks WHERE name = ?",
+            [lock],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        Ok(match run == self.run.as_str() && held_by == holder {
+            true => Claim::Taken,
+            false => Claim::Held {
+                run: RunId::stored(run),
+                step: (!held_by.is_empty()).then_some(held_by),
+            },
+        })
+    }
+
+    /// Lists the messages with a higher number than `after`, oldest first, each with its number
+    /// and when it was posted (milliseconds since 1970).
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn messages(&self, after: i64) -> Result<Vec<(i64, i64, Message)>, JournalError> {
+        let database = self.journal.inner.database();
+        let mut statement = database.prepare_cached(
+            "SELECT id, at, body FROM messages WHERE run = ? AND id > ? ORDER BY id",
+        )?;
+        let rows = statement.query_map(params![self.run.as_str(), after], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?))
+        })?;
+        let mut messages = Vec::new();
+        for row in rows {
+            let (id, at, body) = row?;
+            // One from a newer windlass is for a newer windlass.
+            if let Ok(message) = serde_json::from_str(&body) {
+                messages.push((id, at, message));
+            }
+        }
+        Ok(messages)
+    }
+
+    fn queue(&self, events: Vec<(Event, i64)>) -> Result<u64, JournalError> {
+        let mut bodies = Vec::with_capacity(events.len());
+        for (event, at) in events {
+            let beside = Beside::of(&event);
+            let sealed = event.try_map(|value| self.journal.inner.seal.close(value))?;
+            let body = serde_json::to_string(&sealed).map_err(|e| JournalError::Unreadable {
+                run: self.run.clone(),
+                seq: 0,
+                why: e.to_string(),
+            })?;
+            bodies.push((body, at, beside));
+        }
+        let mut head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queue = self.journal.inner.queue();
+        for (body, at, beside) in bodies {
+            let digest = link(head.digest, head.next_seq, at, &body);
+            queue.rows.push(Row {
+                run: self.run.clone(),
+                seq: head.next_seq,
+                at,
+                body,
+                digest,
+                beside,
+            });
+            queue.queued += 1;
+            *head = Head {
+                next_seq: head.next_seq + 1,
+                digest,
+            };
+        }
+        Ok(queue.queued)
+    }
+}
+
+impl Inner {
+    /// Makes everything up to `ticket` durable. Whoever comes first commits for all who queued;
+    /// the others find it done when they get the database.
+    fn commit(&self, ticket: u64) -> Result<(), JournalError> {
+        let mut database = self.database();
+        let rows = {
+            let mut queue = self.queue();
+            if queue.is_broken {
+                return Err(JournalError::Broken);
+            }
+            if queue.durable >= ticket {
+                return Ok(());
+            }
+            std::mem::take(&mut queue.rows)
+        };
+        let count = rows.len() as u64;
+        let written = write(&mut database, &rows);
+        let mut queue = self.queue();
+        match written {
+            Ok(()) => {
+                queue.durable += count;
+                Ok(())
+            }
+            Err(e) => {
+                // The rows are lost, and what follows them in the chain with them.
+                queue.is_broken = true;
+                Err(e.into())
+            }
+        }
+    }
+}
+
+fn write(database: &mut Connection, rows: &[Row]) -> rusqlite::Result<()> {
+    let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    {
+        let mut insert = transaction.prepare_cached(
+            "INSERT INTO events (run, seq, at, body, digest) VALUES (?, ?, ?, ?, ?)",
+        )?;
+        for row in rows {
+            insert.execute(params![
+                row.run.as_str(),
+                row.seq,
+                row.at,
+                row.body,
+                row.digest.as_bytes()
+            ])?;
+            match &row.beside {
+                Beside::Nothing => {}
+                Beside::Status { shown, has_ended } => {
+                    transaction.execute(
+                        "UPDATE runs SET status = ?, ended_at = ? WHERE id = ?",
+                        params![shown, has_ended.then_some(row.at), row.run.as_str()],
+                    )?;
+                    if *has_ended {
+                        for table in ["locks", "messages"] {
+                            let delete = format!("DELETE FROM {table} WHERE run = ?");
+                            transaction.execute(&delete, [row.run.as_str()])?;
+                        }
+                    }
+                }
+                Beside::Released { lock, holder } => {
+                    transaction.execute(
+                        "DELETE FROM locks WHERE name = ? AND run = ? AND holder = ?",
+                        params![lock, row.run.as_str(), holder],
+                    )?;
+                }
+            }
+        }
+    }
+    transaction.commit()
+}

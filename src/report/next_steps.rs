@@ -1,0 +1,61 @@
+use crate::journal::{Approval, InstanceId, Outcome, RunId, State, Status};
+
+use super::style::utc_time;
+
+/// The commands that a person gives next, each on a line.
+pub fn next_steps(run: &RunId, state: &State) -> Vec<String> {
+    let waiting: Vec<_> = waiting(state).collect();
+    match state.outcome {
+        Some(Outcome::Succeeded | Outcome::Undone) => Vec::new(),
+        Some(Outcome::UndoFailed) => vec![format!("go on with: windlass undo {run}")],
+        None if !waiting.is_empty() => {
+            let mut lines = Vec::new();
+            for (step, approval) in waiting {
+                lines.push(format!("waits for an approval: {}", approval.message));
+                lines.push(format!("  windlass approve {run} {step}   (or reject)"));
+            }
+            lines.push(format!("then go on with: windlass resume {run}"));
+            lines
+        }
+        _ => vec![
+            format!("go on with: windlass resume {run}"),
+            format!("or take it back: windlass undo {run}"),
+        ],
+    }
+}
+
+/// Every question that a run asked, with its answer.
+pub fn approvals(state: &State) -> Vec<String> {
+    let asked = state
+        .steps
+        .iter()
+        .filter_map(|(step, instance)| Some((step, instance.approval.as_ref()?)));
+    asked.map(|(step, approval)| line(step, approval)).collect()
+}
+
+fn line(step: &InstanceId, approval: &Approval) -> String {
+    let what = match &approval.answer {
+        None => format!("asked {} UTC", utc_time(approval.asked_at)),
+        Some(answer) => {
+            let comment = answer
+                .comment
+                .as_ref()
+                .map_or(String::new(), |comment| format!(": {comment}"));
+            format!(
+                "{} by {} {} UTC{comment}",
+                answer.verdict.as_str(),
+                answer.approver,
+                utc_time(answer.at)
+            )
+        }
+    };
+    format!("{step}: {} ({what})", approval.message)
+}
+
+fn waiting(state: &State) -> impl Iterator<Item = (&InstanceId, &Approval)> {
+    state
+        .steps
+        .iter()
+        .filter(|(_, instance)| instance.status == Status::Waiting)
+        .filter_map(|(step, instance)| Some((step, instance.approval.as_ref()?)))
+}
