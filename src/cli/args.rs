@@ -67,6 +67,8 @@ pub enum Command {
     Logs(Logs),
     /// Print what a run gave
     Outputs(Outputs),
+    /// Check that nothing in a run's record was changed, and show what it proves
+    Audit(Audit),
     /// The embedded AWS Private CA
     #[command(subcommand)]
     Pca(Pca),
@@ -77,13 +79,8 @@ pub struct Run {
     /// The workflow's YAML file
     pub file: PathBuf,
 
-    /// Set a param; the value is YAML
-    #[arg(short, long = "param", value_name = "NAME=VALUE")]
-    pub params: Vec<String>,
-
-    /// Read params from a YAML or JSON file; -p goes before it
-    #[arg(long = "params", value_name = "FILE")]
-    pub params_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub params: Params,
 
     /// Where to run: a target of windlass.toml, or the embedded servers
     #[arg(long, default_value = crate::targets::LOCAL, value_name = "NAME")]
@@ -95,6 +92,17 @@ pub struct Run {
 
     #[command(flatten)]
     pub driving: Driving,
+}
+
+#[derive(ClapArgs)]
+pub struct Params {
+    /// Set a param; the value is YAML
+    #[arg(short, long = "param", value_name = "NAME=VALUE")]
+    pub params: Vec<String>,
+
+    /// Read params from a YAML or JSON file; -p goes before it
+    #[arg(long = "params", value_name = "FILE")]
+    pub params_file: Option<PathBuf>,
 }
 
 #[derive(ClapArgs)]
@@ -116,6 +124,29 @@ pub struct Driving {
 pub struct Resume {
     /// The run, by any part of its id [default: the newest that has not succeeded]
     pub run: Option<String>,
+
+    /// Go on with the files as they are now; shows first what that changes
+    #[arg(long)]
+    pub edited: bool,
+
+    #[command(flatten)]
+    pub params: Params,
+
+    /// Run this step again from the start, and all that depends on it; shows first what that is
+    #[arg(long, value_name = "STEP")]
+    pub redo: Vec<String>,
+
+    /// Say what became of a call that is in doubt: STEP=done, STEP=done:VALUE or STEP=again
+    #[arg(long = "answer", value_name = "ANSWER")]
+    pub answers: Vec<String>,
+
+    /// Only show what would happen to each step
+    #[arg(long)]
+    pub plan: bool,
+
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
 
     #[command(flatten)]
     pub driving: Driving,
@@ -239,6 +270,23 @@ pub struct Outputs {
 
     /// Only this output, as bare text
     pub name: Option<String>,
+
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(ClapArgs)]
+pub struct Audit {
+    /// The run, by any part of its id [default: the newest]
+    pub run: Option<String>,
+
+    /// Write everything that proves it, without secrets, to a file
+    #[arg(long, value_name = "FILE")]
+    pub bundle: Option<PathBuf>,
+
+    /// Check such a file instead of the journal
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["run", "bundle"])]
+    pub verify: Option<PathBuf>,
 
     #[arg(long)]
     pub json: bool,

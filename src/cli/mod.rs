@@ -4,6 +4,7 @@
 
 mod answer;
 mod args;
+mod audit;
 mod cancel;
 mod confirm;
 mod drive;
@@ -13,6 +14,7 @@ mod iam;
 mod load;
 mod logs;
 mod outputs;
+mod params;
 mod pca;
 mod resume;
 mod run;
@@ -63,6 +65,7 @@ pub fn main() -> ExitCode {
         Command::Show(command) => show::show(&args, command),
         Command::Logs(command) => logs::logs(&args, command),
         Command::Outputs(command) => outputs::outputs(&args, command),
+        Command::Audit(command) => audit::audit(&args, command),
         Command::Pca(command) => pca::pca(&args, command),
     };
     done.map_or_else(|failure| failure.report(), ExitCode::from)

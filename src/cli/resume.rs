@@ -1,52 +1,199 @@
+use std::{collections::BTreeMap, path::Path};
+
 use super::{
     Done,
     args::{Args, Resume},
+    confirm::confirm,
     drive::{Drive, drive, requester},
+    exit,
     failure::Failure,
-    taken::take,
+    load::load,
+    print,
+    taken::{Taken, take},
 };
 use crate::{
-    decide,
-    journal::{Journal, Outcome, RunId, State},
+    compile::{Program, bind_params, parse_value},
+    decide::{self, Change},
+    journal::{Event, InstanceId, Journal, Outcome, Position, RunId, RunJournal, State},
+    report,
+    value::Value,
 };
 
-/// `windlass resume [RUN]`: goes on with the files that the run began with.
+/// `windlass resume [RUN]`: goes on with the files that the run began with, or, if it was edited
+/// and with `--redo`, shows first what that changes.
 pub fn resume(args: &Args, command: &Resume) -> Done {
     let journal = Journal::open(&args.state)?;
-    let id = find(&journal, command.run.as_deref())?;
+    let id = find(&journal, command)?;
     let taken = take(&journal, &id)?;
-    refuse_what_is_over(&id, &taken.state)?;
-    let events = decide::on_resume(&taken.program.workflow, &taken.state, &requester());
+    let changes = command.edited || !command.redo.is_empty();
+    refuse_what_is_over(&id, &taken.state, changes)?;
+    let mut events = Vec::new();
+    for answer in &command.answers {
+        events.push(answer_event(&taken.state, answer)?);
+    }
+    if !changes && !command.plan {
+        let mut all = decide::on_resume(&taken.program.workflow, &taken.state, &requester());
+        all.extend(events);
+        return go(args, command, taken.run, taken.program, taken.state, all);
+    }
+    let edit = match command.edited {
+        true => Some(read_edit(command, &taken)?),
+        false => None,
+    };
+    let mut state = taken.state.clone();
+    if let (Some(edit), Some(run)) = (&edit, &mut state.run) {
+        run.program = edit.program.digest;
+        run.params = edit.params.clone();
+    }
+    let redo: Vec<_> = command
+        .redo
+        .iter()
+        .map(|step| InstanceId::parse(step))
+        .collect();
+    let new = edit.as_ref().map_or(&taken.program, |edit| &edit.program);
+    let plan = decide::plan(&Change {
+        old: &taken.program.workflow,
+        new: &new.workflow,
+        state: &state,
+        run_id: id.as_str(),
+        redo: &redo,
+    })
+    .map_err(|e| {
+        Failure::new("unknown-step", e.to_string()).hint("`windlass show` lists the steps")
+    })?;
+    if command.plan {
+        return print(&match command.driving.json {
+            true => format!("{:#}\n", report::plan_json(&plan)),
+            false => report::resume_plan(&id, &plan),
+        });
+    }
+    eprint!("{}", report::resume_plan(&id, &plan));
+    if !confirm(command.yes, "Go on like that?")? {
+        return Ok(exit::NOTHING_STARTED);
+    }
+    let mut all = vec![Event::RunResumed {
+        requester: requester(),
+    }];
+    let program = match edit {
+        None => taken.program,
+        Some(edit) => {
+            let edition = taken.info.edition + 1;
+            taken.run.freeze(edition, &edit.program.files)?;
+            all.push(Event::RunEdited {
+                requester: requester(),
+                program: edit.program.digest,
+                main: edit.program.main.clone(),
+                edition,
+                params: edit.params,
+            });
+            edit.program
+        }
+    };
+    all.extend(plan.events);
+    all.extend(events);
+    go(args, command, taken.run, program, taken.state, all)
+}
+
+fn go(
+    args: &Args,
+    command: &Resume,
+    run: RunJournal,
+    program: Program,
+    state: State,
+    events: Vec<Event>,
+) -> Done {
     drive(
         args,
         &command.driving,
         Drive {
-            run: taken.run,
-            program: taken.program,
-            state: taken.state,
+            run,
+            program,
+            state,
             events,
         },
     )
 }
 
-fn refuse_what_is_over(id: &RunId, state: &State) -> Result<(), Failure> {
+/// The files as they are now, and the params that go with them.
+struct Edit {
+    program: Program,
+    params: Value,
+}
+
+fn read_edit(command: &Resume, taken: &Taken) -> Result<Edit, Failure> {
+    let program = load(Path::new(&taken.info.file))?;
+    let mut given = match &taken.info.params {
+        Value::Map(params) => params.clone(),
+        _ => BTreeMap::new(),
+    };
+    given.retain(|name, _| program.workflow.params.contains_key(name));
+    given.extend(command.params.given(&program.workflow)?);
+    let params = Value::Map(bind_params(&program.workflow, given)?);
+    Ok(Edit { program, params })
+}
+
+/// `STEP=done`, `STEP=done:VALUE` or `STEP=again`.
+fn answer_event(state: &State, text: &str) -> Result<Event, Failure> {
+    let wrong = |why: String| {
+        Failure::new("bad-answer", why)
+            .hint("write --answer STEP=done, STEP=done:VALUE or STEP=again")
+    };
+    let (step, answer) = text
+        .rsplit_once("=again")
+        .filter(|(_, rest)| rest.is_empty())
+        .map(|(step, _)| (step, None))
+        .or_else(|| {
+            text.split_once("=done")
+                .map(|(step, value)| (step, Some(value)))
+        })
+        .ok_or_else(|| wrong(format!("`{text}` is no answer")))?;
+    let done = match answer {
+        None => None,
+        Some("") => Some(Value::Null),
+        Some(value) => {
+            let value = value
+                .strip_prefix(':')
+                .ok_or_else(|| wrong(format!("`{text}` is no answer")))?;
+            Some(parse_value(value).ok_or_else(|| wrong(format!("`{value}` is no YAML value")))?)
+        }
+    };
+    let id = InstanceId::parse(step);
+    let effects = state
+        .instance(&id)
+        .map_or(&[] as &[_], |i| i.effects.as_slice());
+    match effects.last() {
+        Some(last) if last.is_unknown() => Ok(Event::EffectAnswered {
+            step: id,
+            position: Position(effects.len() as u32 - 1),
+            requester: requester(),
+            done,
+        }),
+        _ => Err(wrong(format!("nothing in `{step}` is in doubt"))),
+    }
+}
+
+fn refuse_what_is_over(id: &RunId, state: &State, changes: bool) -> Result<(), Failure> {
     if state.is_undoing {
         let message = format!("run {id} is being undone, or has been");
         return Err(Failure::new("nothing-to-resume", message)
             .hint(format!("`windlass undo {id}` goes on with that")));
     }
     match state.outcome {
-        Some(Outcome::Succeeded) => Err(Failure::new(
+        Some(Outcome::Succeeded) if !changes => Err(Failure::new(
             "nothing-to-resume",
             format!("run {id} has succeeded"),
         )
-        .hint(format!("`windlass outputs {id}` prints what it gave"))),
+        .hint(format!(
+            "`windlass outputs {id}` prints what it gave; --edited and --redo run parts of it again"
+        ))),
         _ => Ok(()),
     }
 }
 
-fn find(journal: &Journal, part: Option<&str>) -> Result<RunId, Failure> {
-    if part.is_some() {
+fn find(journal: &Journal, command: &Resume) -> Result<RunId, Failure> {
+    let part = command.run.as_deref();
+    // What has succeeded may still be edited.
+    if part.is_some() || command.edited || !command.redo.is_empty() {
         return Ok(journal.find(part)?);
     }
     let runs = journal.runs()?;

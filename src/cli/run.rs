@@ -1,5 +1,3 @@
-use std::{collections::BTreeMap, fs, path::Path};
-
 use time::OffsetDateTime;
 
 use super::{
@@ -10,7 +8,7 @@ use super::{
     load::load,
 };
 use crate::{
-    compile::{Workflow, bind_params, parse_argument, parse_params},
+    compile::bind_params,
     journal::{Event, Journal, NewRun, RunId, State},
     targets::Targets,
     value::Value,
@@ -19,7 +17,7 @@ use crate::{
 /// `windlass run FILE`: checks everything first, then records the run, then drives it.
 pub fn run(args: &Args, command: &Run) -> Done {
     let program = load(&command.file)?;
-    let params = params(&program.workflow, command)?;
+    let params = bind_params(&program.workflow, command.params.given(&program.workflow)?)?;
     let (config, was_asked_for) = args.config();
     Targets::load(config, was_asked_for)?.find(&command.target)?;
     let out = std::path::absolute(&command.out).map_err(|e| {
@@ -70,29 +68,4 @@ fn new_id() -> Result<RunId, Failure> {
     aws_lc_rs::rand::fill(&mut random)
         .map_err(|_| Failure::new("system", "the system gave no randomness"))?;
     Ok(RunId::new(OffsetDateTime::now_utc(), random))
-}
-
-/// The params of the file, then those of the command line over them, checked.
-fn params(workflow: &Workflow, command: &Run) -> Result<BTreeMap<String, Value>, Failure> {
-    let mut given = match &command.params_file {
-        Some(path) => read_params(path)?,
-        None => BTreeMap::new(),
-    };
-    for argument in &command.params {
-        let (name, value) = parse_argument(workflow, argument)?;
-        given.insert(name, value);
-    }
-    Ok(bind_params(workflow, given)?)
-}
-
-fn read_params(path: &Path) -> Result<BTreeMap<String, Value>, Failure> {
-    let name = path.display();
-    let text = fs::read_to_string(path)
-        .map_err(|e| Failure::new("params", format!("can't read {name}: {e}")))?;
-    parse_params(&text).ok_or_else(|| {
-        Failure::new(
-            "params",
-            format!("{name} is not a map of params in YAML or JSON"),
-        )
-    })
 }

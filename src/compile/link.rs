@@ -58,12 +58,8 @@ pub fn compile(main: &str, sources: &mut dyn Sources) -> Result<Program, Mistake
     match workflow {
         Some(workflow) if mistakes.is_empty() => {
             files.retain(|path, _| path.len() < 4096);
-            let parts: Vec<&[u8]> = files
-                .iter()
-                .flat_map(|(path, text)| [path.as_bytes(), text.as_bytes()])
-                .collect();
             Ok(Program {
-                digest: Digest::of(&parts),
+                digest: digest_of(&files),
                 workflow,
                 main: main.into(),
                 files,
@@ -71,6 +67,15 @@ pub fn compile(main: &str, sources: &mut dyn Sources) -> Result<Program, Mistake
         }
         _ => Err(Mistakes::sorted(mistakes)),
     }
+}
+
+/// Digests the files of a program.
+pub fn digest_of<T: AsRef<str>>(files: &BTreeMap<String, T>) -> Digest {
+    let parts: Vec<&[u8]> = files
+        .iter()
+        .flat_map(|(path, text)| [path.as_bytes(), text.as_ref().as_bytes()])
+        .collect();
+    Digest::of(&parts)
 }
 
 struct Linker<'a> {

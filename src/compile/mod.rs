@@ -23,9 +23,9 @@ pub use graph::{
     Action, Approval, Edge, OnError, OnFailure, OnTimeout, Param, Program, Retry, Step, StepIndex,
     Workflow,
 };
-pub use link::compile;
+pub use link::{compile, digest_of};
 pub use mistake::{Mistake, Mistakes};
 pub use name::StepName;
-pub use params::{ParamError, bind_params, parse_argument, parse_params};
+pub use params::{ParamError, bind_params, parse_argument, parse_params, parse_value};
 pub use source::{Folder, Frozen, Sources};
 pub use template::Template;

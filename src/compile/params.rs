@@ -48,21 +48,22 @@ pub fn parse_argument(workflow: &Workflow, argument: &str) -> Result<(String, Va
     let value = match takes_text {
         // `-p version=1.10` is the text 1.10, not the number 1.1.
         true => Value::from(text),
-        false => parse_yaml(text).ok_or_else(|| ParamError::NotYaml { name: name.into() })?,
+        false => parse_value(text).ok_or_else(|| ParamError::NotYaml { name: name.into() })?,
     };
     Ok((name.into(), value))
 }
 
 /// Reads a file of params: a map in YAML or JSON. `None` if it is none.
 pub fn parse_params(text: &str) -> Option<BTreeMap<String, Value>> {
-    match parse_yaml(text)? {
+    match parse_value(text)? {
         Value::Map(map) => Some(map),
         Value::Null => Some(BTreeMap::new()),
         _ => None,
     }
 }
 
-fn parse_yaml(text: &str) -> Option<Value> {
+/// Reads one YAML (or JSON) value. `None` if it is none.
+pub fn parse_value(text: &str) -> Option<Value> {
     let documents = Yaml::load_from_str(text).ok()?;
     documents
         .first()

@@ -6,12 +6,13 @@
 //!
 //! - `scope` holds the rules of the graph, `evaluate` what its expressions see;
 //! - `approval`, `lock` and `undo` are what their names say;
-//! - `resume` says what goes on, and what runs again, when a run is taken up.
+//! - `resume` says what goes on when a run is taken up, `plan` what an edit or a `--redo` changes.
 
 mod approval;
 mod evaluate;
 mod lock;
 mod next;
+mod plan;
 mod resume;
 mod scope;
 mod step;
@@ -19,6 +20,7 @@ mod undo;
 
 pub use approval::{Refusal, on_answer};
 pub use next::{Moment, Next, Start, Want, next};
+pub use plan::{Change, Fate, FateKind, NothingToRedo, Plan, plan};
 pub use resume::on_resume;
 pub use step::step_of;
 pub use undo::undo_order;

@@ -13,7 +13,8 @@ pub fn on_resume(workflow: &Workflow, state: &State, requester: &str) -> Vec<Eve
     events
 }
 
-fn reset_finally(
+/// Lets what stands under `finally` run again where something before it will.
+pub(super) fn reset_finally(
     workflow: &Workflow,
     inside: Option<&InstanceId>,
     state: &State,

@@ -28,7 +28,8 @@ impl RunId {
         &self.0
     }
 
-    pub(super) fn stored(text: String) -> Self {
+    /// An id that was read somewhere.
+    pub fn stored(text: String) -> Self {
         Self(text)
     }
 }

@@ -23,6 +23,7 @@
 mod chain;
 mod error;
 mod event;
+mod evidence;
 mod id;
 mod instance;
 mod lock;
@@ -35,6 +36,7 @@ mod writer;
 
 pub use error::JournalError;
 pub use event::{CallRecord, EffectOutcome, Event, Outcome};
+pub use evidence::{Link, verify};
 pub use id::{InstanceId, Position, RunId};
 pub use instance::{Answer, Approval, EffectState, Instance, Round, Status};
 pub use lock::RunLock;

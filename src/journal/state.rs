@@ -202,9 +202,7 @@ impl State {
                 if matches!(instance.status, Status::Retrying { .. }) {
                     instance.forget_last_failure();
                 }
-                if instance.effects.is_empty() {
-                    instance.order = order;
-                }
+                instance.order = order;
                 instance.status = Status::Running;
                 instance.attempt = *attempt;
                 instance.tries += 1;

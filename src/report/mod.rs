@@ -1,11 +1,13 @@
 //! State → people and machines: progress, the summary, tables, JSON, graphs.
 
+mod audit;
 mod certificates;
 mod event;
 mod graph;
 mod iam;
 mod json;
 mod next_steps;
+mod plan;
 mod problem;
 mod progress;
 mod style;
@@ -14,12 +16,14 @@ mod table;
 mod tally;
 mod undo;
 
+pub use audit::{audit, audit_json};
 pub use certificates::{WrittenCertificate, certificates};
 pub use event::{event_json, event_line};
 pub use graph::{GraphFormat, draw};
 pub use iam::iam_policy;
 pub use json::{run_json, runs_json};
 pub use next_steps::{approvals, next_steps};
+pub use plan::{plan_json, resume_plan};
 pub use problem::{render, render_error};
 pub use progress::{Bars, Lines};
 pub use style::{describe_status, utc_time};

@@ -35,7 +35,7 @@ pub struct Script {
     pub host_calls: BTreeSet<String>,
     pub(super) ast: AST,
     pub(super) imports: Imports,
-    pub(super) is_inline: bool,
+    pub is_inline: bool,
 }
 
 /// Reads an imported file by its path from the workflow's folder, or says why it can't.
@@ -113,7 +113,9 @@ impl Script {
             .filter(|call| engine_has_module(&call.namespace))
             .map(|call| format!("{}::{}", call.namespace, call.name))
             .collect();
-        let parts: Vec<&[u8]> = std::iter::once(text.as_bytes())
+        // Where an inline body stands in its file is no part of it.
+        let own_text = if is_inline { text.trim() } else { &*text };
+        let parts: Vec<&[u8]> = std::iter::once(own_text.as_bytes())
             .chain(
                 modules
                     .texts

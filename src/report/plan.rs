@@ -1,0 +1,64 @@
+use console::style;
+use serde_json::{Value as Json, json};
+
+use crate::{
+    decide::{Fate, FateKind, Plan},
+    journal::RunId,
+};
+
+/// What a resume does to each step, for people.
+pub fn resume_plan(run: &RunId, plan: &Plan) -> String {
+    let mut text = format!("resume plan of run {run}\n");
+    let width = plan.fates.iter().map(|fate| fate.step.as_str().len()).max();
+    for fate in &plan.fates {
+        let line = format!(
+            "  {} {:width$}  {:9}  {}",
+            mark(fate.kind),
+            fate.step.as_str(),
+            word(fate.kind),
+            fate.reason,
+            width = width.unwrap_or(0),
+        );
+        text.push_str(line.trim_end());
+        text.push('\n');
+        if !fate.repeats.is_empty() {
+            let repeats = fate.repeats.join(", ");
+            let note = style("what it did before stays until an undo; it makes again:").yellow();
+            text.push_str(&format!("      {note} {repeats}\n"));
+        }
+    }
+    text
+}
+
+/// The same for machines.
+pub fn plan_json(plan: &Plan) -> Json {
+    let fate = |fate: &Fate| {
+        json!({
+            "step": fate.step, "fate": word(fate.kind), "reason": fate.reason,
+            "repeats": fate.repeats,
+        })
+    };
+    plan.fates.iter().map(fate).collect()
+}
+
+fn word(kind: FateKind) -> &'static str {
+    match kind {
+        FateKind::Kept => "kept",
+        FateKind::GoesOn => "goes on",
+        FateKind::Replayed => "replayed",
+        FateKind::Again => "again",
+        FateKind::New => "new",
+        FateKind::Removed => "removed",
+    }
+}
+
+fn mark(kind: FateKind) -> console::StyledObject<&'static str> {
+    match kind {
+        FateKind::Kept => style("=").dim(),
+        FateKind::GoesOn => style(">").cyan(),
+        FateKind::Replayed => style("~").yellow(),
+        FateKind::Again => style("!").red(),
+        FateKind::New => style("+").green(),
+        FateKind::Removed => style("-").red(),
+    }
+}
