@@ -10,6 +10,6 @@ mod pca;
 pub use clients::Clients;
 pub use files::{OutputFolder, Snapshot, Written};
 pub use pca::{
-    AuditReport, Authority, Extension, Issue, NewAuthority, Passthrough, PcaClient, PcaTarget,
-    Permission, SignedCertificate, Subject, Validity, actions_of, is_account_wide,
+    AuditReport, Authority, Extension, Issue, NewAuthority, OperationName, Passthrough, PcaClient,
+    PcaTarget, Permission, Rate, SignedCertificate, Subject, Validity, actions_of, is_account_wide,
 };

@@ -1,12 +1,16 @@
+use std::sync::Arc;
+
 use aws_sdk_acmpca::{
     Client,
-    error::BuildError,
+    error::{BuildError, ProvideErrorMetadata, SdkError},
+    operation::RequestId,
     primitives::{Blob, DateTimeFormat},
     types::{CertificateAuthority, Tag, Validity as SdkValidity},
 };
 
 use super::{
     failure::classify,
+    rate::Rates,
     request::{Issue, NewAuthority},
 };
 use crate::value::{Failure, FailureClass};
@@ -19,6 +23,7 @@ pub const EFFECT_TAG: &str = "windlass:effect";
 #[derive(Clone, Debug)]
 pub struct PcaClient {
     pub(super) sdk: Client,
+    rates: Arc<Rates>,
 }
 
 /// A certificate and the chain above it, PEM; the chain is the issuer's first.
@@ -44,8 +49,26 @@ pub struct Authority {
 }
 
 impl PcaClient {
-    pub(super) fn new(sdk: Client) -> Self {
-        Self { sdk }
+    pub(super) fn new(sdk: Client, rates: Rates) -> Self {
+        Self {
+            sdk,
+            rates: Arc::new(rates),
+        }
+    }
+
+    /// Sends a request, no sooner than the rate of its operation allows.
+    pub(super) async fn call<T, E, R>(
+        &self,
+        operation: &'static str,
+        resource: &str,
+        request: impl Future<Output = Result<T, SdkError<E, R>>>,
+    ) -> Result<T, Failure>
+    where
+        E: ProvideErrorMetadata + RequestId + std::error::Error + 'static,
+        R: std::fmt::Debug,
+    {
+        self.rates.turn(operation).await;
+        request.await.map_err(|e| classify(operation, resource, e))
     }
 
     /// Creates a CA under an idempotency token and an `windlass:effect` tag of the same value. Returns
@@ -55,18 +78,21 @@ impl PcaClient {
         let mut tags = new.tags().map_err(|e| unbuildable(OPERATION, &e))?;
         tags.extend(Tag::builder().key(EFFECT_TAG).value(key).build());
         let answer = self
-            .sdk
-            .create_certificate_authority()
-            .certificate_authority_configuration(
-                new.configuration()
-                    .map_err(|e| unbuildable(OPERATION, &e))?,
+            .call(
+                OPERATION,
+                "*",
+                self.sdk
+                    .create_certificate_authority()
+                    .certificate_authority_configuration(
+                        new.configuration()
+                            .map_err(|e| unbuildable(OPERATION, &e))?,
+                    )
+                    .certificate_authority_type(new.kind())
+                    .idempotency_token(key)
+                    .set_tags(Some(tags))
+                    .send(),
             )
-            .certificate_authority_type(new.kind())
-            .idempotency_token(key)
-            .set_tags(Some(tags))
-            .send()
-            .await
-            .map_err(|e| classify(OPERATION, "*", e))?;
+            .await?;
         required(OPERATION, answer.certificate_authority_arn)
     }
 
@@ -90,12 +116,15 @@ impl PcaClient {
     pub async fn describe(&self, arn: &str) -> Result<Authority, Failure> {
         const OPERATION: &str = "DescribeCertificateAuthority";
         let answer = self
-            .sdk
-            .describe_certificate_authority()
-            .certificate_authority_arn(arn)
-            .send()
-            .await
-            .map_err(|e| classify(OPERATION, arn, e))?;
+            .call(
+                OPERATION,
+                arn,
+                self.sdk
+                    .describe_certificate_authority()
+                    .certificate_authority_arn(arn)
+                    .send(),
+            )
+            .await?;
         let found = required(OPERATION, answer.certificate_authority)?;
         Ok(authority_of(&found))
     }
@@ -104,12 +133,15 @@ impl PcaClient {
     pub async fn csr(&self, arn: &str) -> Result<String, Failure> {
         const OPERATION: &str = "GetCertificateAuthorityCsr";
         let answer = self
-            .sdk
-            .get_certificate_authority_csr()
-            .certificate_authority_arn(arn)
-            .send()
-            .await
-            .map_err(|e| classify(OPERATION, arn, e))?;
+            .call(
+                OPERATION,
+                arn,
+                self.sdk
+                    .get_certificate_authority_csr()
+                    .certificate_authority_arn(arn)
+                    .send(),
+            )
+            .await?;
         required(OPERATION, answer.csr)
     }
 
@@ -126,18 +158,21 @@ impl PcaClient {
             .to_sdk()
             .map_err(|e| unbuildable(OPERATION, &e))?;
         let answer = self
-            .sdk
-            .issue_certificate()
-            .certificate_authority_arn(&issue.authority)
-            .csr(Blob::new(issue.csr.as_bytes()))
-            .signing_algorithm(issue.signing_algorithm.as_str().into())
-            .set_template_arn(issue.template_arn())
-            .validity(validity)
-            .set_api_passthrough(passthrough)
-            .idempotency_token(key)
-            .send()
-            .await
-            .map_err(|e| classify(OPERATION, &issue.authority, e))?;
+            .call(
+                OPERATION,
+                &issue.authority,
+                self.sdk
+                    .issue_certificate()
+                    .certificate_authority_arn(&issue.authority)
+                    .csr(Blob::new(issue.csr.as_bytes()))
+                    .signing_algorithm(issue.signing_algorithm.as_str().into())
+                    .set_template_arn(issue.template_arn())
+                    .validity(validity)
+                    .set_api_passthrough(passthrough)
+                    .idempotency_token(key)
+                    .send(),
+            )
+            .await?;
         required(OPERATION, answer.certificate_arn)
     }
 
@@ -149,13 +184,16 @@ impl PcaClient {
     ) -> Result<SignedCertificate, Failure> {
         const OPERATION: &str = "GetCertificate";
         let answer = self
-            .sdk
-            .get_certificate()
-            .certificate_authority_arn(authority)
-            .certificate_arn(certificate)
-            .send()
-            .await
-            .map_err(|e| classify(OPERATION, authority, e))?;
+            .call(
+                OPERATION,
+                authority,
+                self.sdk
+                    .get_certificate()
+                    .certificate_authority_arn(authority)
+                    .certificate_arn(certificate)
+                    .send(),
+            )
+            .await?;
         Ok(SignedCertificate {
             certificate: required(OPERATION, answer.certificate)?,
             chain: answer.certificate_chain,
@@ -166,12 +204,15 @@ impl PcaClient {
     pub async fn authority_certificate(&self, arn: &str) -> Result<SignedCertificate, Failure> {
         const OPERATION: &str = "GetCertificateAuthorityCertificate";
         let answer = self
-            .sdk
-            .get_certificate_authority_certificate()
-            .certificate_authority_arn(arn)
-            .send()
-            .await
-            .map_err(|e| classify(OPERATION, arn, e))?;
+            .call(
+                OPERATION,
+                arn,
+                self.sdk
+                    .get_certificate_authority_certificate()
+                    .certificate_authority_arn(arn)
+                    .send(),
+            )
+            .await?;
         Ok(SignedCertificate {
             certificate: required(OPERATION, answer.certificate)?,
             chain: answer.certificate_chain,
@@ -180,19 +221,22 @@ impl PcaClient {
 
     /// Gives a CA its certificate, which makes it ACTIVE.
     pub async fn import(&self, arn: &str, signed: &SignedCertificate) -> Result<(), Failure> {
-        self.sdk
-            .import_certificate_authority_certificate()
-            .certificate_authority_arn(arn)
-            .certificate(Blob::new(signed.certificate.as_bytes()))
-            .set_certificate_chain(
-                signed
-                    .chain
-                    .as_ref()
-                    .map(|chain| Blob::new(chain.as_bytes())),
-            )
-            .send()
-            .await
-            .map_err(|e| classify("ImportCertificateAuthorityCertificate", arn, e))?;
+        self.call(
+            "ImportCertificateAuthorityCertificate",
+            arn,
+            self.sdk
+                .import_certificate_authority_certificate()
+                .certificate_authority_arn(arn)
+                .certificate(Blob::new(signed.certificate.as_bytes()))
+                .set_certificate_chain(
+                    signed
+                        .chain
+                        .as_ref()
+                        .map(|chain| Blob::new(chain.as_bytes())),
+                )
+                .send(),
+        )
+        .await?;
         Ok(())
     }
 }

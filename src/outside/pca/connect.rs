@@ -1,9 +1,12 @@
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use aws_config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig};
 use serde::Deserialize;
 
-use super::client::PcaClient;
+use super::{
+    client::PcaClient,
+    rate::{OperationName, Rate, Rates},
+};
 
 /// Where AWS Private CA is. What is not named comes from the ordinary AWS places: environment,
 /// profile, instance role.
@@ -14,6 +17,9 @@ pub struct PcaTarget {
     pub profile: Option<String>,
     /// Another server that speaks the protocol, such as `windlass pca serve`.
     pub endpoint: Option<String>,
+    /// How often an operation may be called: `{ IssueCertificate = "20/s" }`.
+    #[serde(default)]
+    pub rate: BTreeMap<OperationName, Rate>,
 }
 
 /// A call to Private CA answers in well under a second; a lost connection should not hold a step.
@@ -43,7 +49,10 @@ impl PcaClient {
         if let Some(endpoint) = &target.endpoint {
             loader = loader.endpoint_url(endpoint);
         }
-        Self::new(aws_sdk_acmpca::Client::new(&loader.load().await))
+        Self::new(
+            aws_sdk_acmpca::Client::new(&loader.load().await),
+            Rates::new(&target.rate),
+        )
     }
 
     /// Connects to the embedded server, which takes any credentials on loopback. Nothing of the
@@ -58,6 +67,6 @@ impl PcaClient {
             ))
             .retry_config(RetryConfig::standard().with_max_attempts(SDK_ATTEMPTS))
             .build();
-        Self::new(aws_sdk_acmpca::Client::from_conf(config))
+        Self::new(aws_sdk_acmpca::Client::from_conf(config), Rates::default())
     }
 }

@@ -59,3 +59,30 @@ pub fn is_account_wide(action: &str) -> bool {
         "CreateCertificateAuthority" | "ListCertificateAuthorities"
     )
 }
+
+/// Every operation of AWS Private CA, from its service model.
+pub(super) const OPERATIONS: [&str; 23] = [
+    "CreateCertificateAuthority",
+    "CreateCertificateAuthorityAuditReport",
+    "CreatePermission",
+    "DeleteCertificateAuthority",
+    "DeletePermission",
+    "DeletePolicy",
+    "DescribeCertificateAuthority",
+    "DescribeCertificateAuthorityAuditReport",
+    "GetCertificate",
+    "GetCertificateAuthorityCertificate",
+    "GetCertificateAuthorityCsr",
+    "GetPolicy",
+    "ImportCertificateAuthorityCertificate",
+    "IssueCertificate",
+    "ListCertificateAuthorities",
+    "ListPermissions",
+    "ListTags",
+    "PutPolicy",
+    "RestoreCertificateAuthority",
+    "RevokeCertificate",
+    "TagCertificateAuthority",
+    "UntagCertificateAuthority",
+    "UpdateCertificateAuthority",
+];

@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_acmpca::types::{AuditReportResponseFormat, CertificateAuthorityStatus, Tag};
 
-use super::{
-    client::{Authority, PcaClient, authority_of, required, unbuildable},
-    failure::classify,
-};
+use super::client::{Authority, PcaClient, authority_of, required, unbuildable};
 use crate::value::Failure;
 
 /// A report of what a CA issued and revoked, in an S3 bucket.
@@ -33,12 +30,15 @@ impl PcaClient {
         let (mut found, mut next) = (Vec::new(), None);
         loop {
             let page = self
-                .sdk
-                .list_certificate_authorities()
-                .set_next_token(next)
-                .send()
-                .await
-                .map_err(|e| classify("ListCertificateAuthorities", "*", e))?;
+                .call(
+                    "ListCertificateAuthorities",
+                    "*",
+                    self.sdk
+                        .list_certificate_authorities()
+                        .set_next_token(next)
+                        .send(),
+                )
+                .await?;
             found.extend(page.certificate_authorities().iter().map(authority_of));
             match page.next_token {
                 Some(token) => next = Some(token),
@@ -53,51 +53,63 @@ impl PcaClient {
             true => CertificateAuthorityStatus::Active,
             false => CertificateAuthorityStatus::Disabled,
         };
-        self.sdk
-            .update_certificate_authority()
-            .certificate_authority_arn(arn)
-            .status(status)
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(|e| classify("UpdateCertificateAuthority", arn, e))
+        self.call(
+            "UpdateCertificateAuthority",
+            arn,
+            self.sdk
+                .update_certificate_authority()
+                .certificate_authority_arn(arn)
+                .status(status)
+                .send(),
+        )
+        .await
+        .map(|_| ())
     }
 
     /// Deletes a CA; it can be restored within `days` (7 to 30).
     pub async fn delete(&self, arn: &str, days: i32) -> Result<(), Failure> {
-        self.sdk
-            .delete_certificate_authority()
-            .certificate_authority_arn(arn)
-            .permanent_deletion_time_in_days(days)
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(|e| classify("DeleteCertificateAuthority", arn, e))
+        self.call(
+            "DeleteCertificateAuthority",
+            arn,
+            self.sdk
+                .delete_certificate_authority()
+                .certificate_authority_arn(arn)
+                .permanent_deletion_time_in_days(days)
+                .send(),
+        )
+        .await
+        .map(|_| ())
     }
 
     /// Brings a deleted CA back to the status that it had.
     pub async fn restore(&self, arn: &str) -> Result<(), Failure> {
-        self.sdk
-            .restore_certificate_authority()
-            .certificate_authority_arn(arn)
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(|e| classify("RestoreCertificateAuthority", arn, e))
+        self.call(
+            "RestoreCertificateAuthority",
+            arn,
+            self.sdk
+                .restore_certificate_authority()
+                .certificate_authority_arn(arn)
+                .send(),
+        )
+        .await
+        .map(|_| ())
     }
 
     /// Revokes a certificate by its serial, hex with or without colons. Revoking it again is no
     /// failure: it is revoked.
     pub async fn revoke(&self, authority: &str, serial: &str, reason: &str) -> Result<(), Failure> {
         let answer = self
-            .sdk
-            .revoke_certificate()
-            .certificate_authority_arn(authority)
-            .certificate_serial(serial)
-            .revocation_reason(reason.into())
-            .send()
-            .await
-            .map_err(|e| classify("RevokeCertificate", authority, e));
+            .call(
+                "RevokeCertificate",
+                authority,
+                self.sdk
+                    .revoke_certificate()
+                    .certificate_authority_arn(authority)
+                    .certificate_serial(serial)
+                    .revocation_reason(reason.into())
+                    .send(),
+            )
+            .await;
         match answer {
             Err(failure) if failure.code != "RequestAlreadyProcessedException" => Err(failure),
             _ => Ok(()),
@@ -108,13 +120,16 @@ impl PcaClient {
         let (mut tags, mut next) = (BTreeMap::new(), None);
         loop {
             let page = self
-                .sdk
-                .list_tags()
-                .certificate_authority_arn(arn)
-                .set_next_token(next)
-                .send()
-                .await
-                .map_err(|e| classify("ListTags", arn, e))?;
+                .call(
+                    "ListTags",
+                    arn,
+                    self.sdk
+                        .list_tags()
+                        .certificate_authority_arn(arn)
+                        .set_next_token(next)
+                        .send(),
+                )
+                .await?;
             let pairs = page.tags().iter();
             tags.extend(
                 pairs.map(|t| (t.key().to_owned(), t.value().unwrap_or_default().to_owned())),
@@ -130,14 +145,17 @@ impl PcaClient {
         const OPERATION: &str = "TagCertificateAuthority";
         let tag = |(key, value): (&String, &String)| Tag::builder().key(key).value(value).build();
         let tags: Result<Vec<_>, _> = tags.iter().map(tag).collect();
-        self.sdk
-            .tag_certificate_authority()
-            .certificate_authority_arn(arn)
-            .set_tags(Some(tags.map_err(|e| unbuildable(OPERATION, &e))?))
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(|e| classify(OPERATION, arn, e))
+        self.call(
+            OPERATION,
+            arn,
+            self.sdk
+                .tag_certificate_authority()
+                .certificate_authority_arn(arn)
+                .set_tags(Some(tags.map_err(|e| unbuildable(OPERATION, &e))?))
+                .send(),
+        )
+        .await
+        .map(|_| ())
     }
 
     /// Takes tags away by their keys, whatever their values.
@@ -147,14 +165,17 @@ impl PcaClient {
             .iter()
             .map(|key| Tag::builder().key(key).build())
             .collect();
-        self.sdk
-            .untag_certificate_authority()
-            .certificate_authority_arn(arn)
-            .set_tags(Some(tags.map_err(|e| unbuildable(OPERATION, &e))?))
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(|e| classify(OPERATION, arn, e))
+        self.call(
+            OPERATION,
+            arn,
+            self.sdk
+                .untag_certificate_authority()
+                .certificate_authority_arn(arn)
+                .set_tags(Some(tags.map_err(|e| unbuildable(OPERATION, &e))?))
+                .send(),
+        )
+        .await
+        .map(|_| ())
     }
 
     /// Asks for an audit report in a bucket; returns the report's id.
@@ -166,26 +187,32 @@ impl PcaClient {
     ) -> Result<String, Failure> {
         const OPERATION: &str = "CreateCertificateAuthorityAuditReport";
         let answer = self
-            .sdk
-            .create_certificate_authority_audit_report()
-            .certificate_authority_arn(arn)
-            .s3_bucket_name(bucket)
-            .audit_report_response_format(AuditReportResponseFormat::from(format))
-            .send()
-            .await
-            .map_err(|e| classify(OPERATION, arn, e))?;
+            .call(
+                OPERATION,
+                arn,
+                self.sdk
+                    .create_certificate_authority_audit_report()
+                    .certificate_authority_arn(arn)
+                    .s3_bucket_name(bucket)
+                    .audit_report_response_format(AuditReportResponseFormat::from(format))
+                    .send(),
+            )
+            .await?;
         required(OPERATION, answer.audit_report_id)
     }
 
     pub async fn audit_report(&self, arn: &str, id: &str) -> Result<AuditReport, Failure> {
         let answer = self
-            .sdk
-            .describe_certificate_authority_audit_report()
-            .certificate_authority_arn(arn)
-            .audit_report_id(id)
-            .send()
-            .await
-            .map_err(|e| classify("DescribeCertificateAuthorityAuditReport", arn, e))?;
+            .call(
+                "DescribeCertificateAuthorityAuditReport",
+                arn,
+                self.sdk
+                    .describe_certificate_authority_audit_report()
+                    .certificate_authority_arn(arn)
+                    .audit_report_id(id)
+                    .send(),
+            )
+            .await?;
         Ok(AuditReport {
             bucket: answer.s3_bucket_name.unwrap_or_default(),
             key: answer.s3_key.unwrap_or_default(),
@@ -207,15 +234,18 @@ impl PcaClient {
             .map(|action| action.as_str().into())
             .collect();
         let answer = self
-            .sdk
-            .create_permission()
-            .certificate_authority_arn(arn)
-            .principal(&permission.principal)
-            .set_source_account(permission.source_account.clone())
-            .set_actions(Some(actions))
-            .send()
-            .await
-            .map_err(|e| classify("CreatePermission", arn, e));
+            .call(
+                "CreatePermission",
+                arn,
+                self.sdk
+                    .create_permission()
+                    .certificate_authority_arn(arn)
+                    .principal(&permission.principal)
+                    .set_source_account(permission.source_account.clone())
+                    .set_actions(Some(actions))
+                    .send(),
+            )
+            .await;
         match answer {
             Err(failure) if failure.code != "PermissionAlreadyExistsException" => Err(failure),
             _ => Ok(()),
@@ -228,28 +258,34 @@ impl PcaClient {
         principal: &str,
         source_account: Option<String>,
     ) -> Result<(), Failure> {
-        self.sdk
-            .delete_permission()
-            .certificate_authority_arn(arn)
-            .principal(principal)
-            .set_source_account(source_account)
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(|e| classify("DeletePermission", arn, e))
+        self.call(
+            "DeletePermission",
+            arn,
+            self.sdk
+                .delete_permission()
+                .certificate_authority_arn(arn)
+                .principal(principal)
+                .set_source_account(source_account)
+                .send(),
+        )
+        .await
+        .map(|_| ())
     }
 
     pub async fn permissions(&self, arn: &str) -> Result<Vec<Permission>, Failure> {
         let (mut found, mut next) = (Vec::new(), None);
         loop {
             let page = self
-                .sdk
-                .list_permissions()
-                .certificate_authority_arn(arn)
-                .set_next_token(next)
-                .send()
-                .await
-                .map_err(|e| classify("ListPermissions", arn, e))?;
+                .call(
+                    "ListPermissions",
+                    arn,
+                    self.sdk
+                        .list_permissions()
+                        .certificate_authority_arn(arn)
+                        .set_next_token(next)
+                        .send(),
+                )
+                .await?;
             found.extend(page.permissions().iter().map(|p| {
                 Permission {
                     principal: p.principal().unwrap_or_default().into(),
@@ -270,25 +306,26 @@ impl PcaClient {
 
     /// Sets the CA's resource policy, JSON.
     pub async fn put_policy(&self, arn: &str, policy: &str) -> Result<(), Failure> {
-        self.sdk
-            .put_policy()
-            .resource_arn(arn)
-            .policy(policy)
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(|e| classify("PutPolicy", arn, e))
+        self.call(
+            "PutPolicy",
+            arn,
+            self.sdk
+                .put_policy()
+                .resource_arn(arn)
+                .policy(policy)
+                .send(),
+        )
+        .await
+        .map(|_| ())
     }
 
     pub async fn policy(&self, arn: &str) -> Result<Option<String>, Failure> {
-        let answer = self.sdk.get_policy().resource_arn(arn).send().await;
-        Ok(answer.map_err(|e| classify("GetPolicy", arn, e))?.policy)
+        let request = self.sdk.get_policy().resource_arn(arn).send();
+        Ok(self.call("GetPolicy", arn, request).await?.policy)
     }
 
     pub async fn delete_policy(&self, arn: &str) -> Result<(), Failure> {
-        let answer = self.sdk.delete_policy().resource_arn(arn).send().await;
-        answer
-            .map(|_| ())
-            .map_err(|e| classify("DeletePolicy", arn, e))
+        let request = self.sdk.delete_policy().resource_arn(arn).send();
+        self.call("DeletePolicy", arn, request).await.map(|_| ())
     }
 }

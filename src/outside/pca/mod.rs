@@ -2,7 +2,7 @@
 //!
 //! - [`PcaTarget`] says where it is, [`PcaClient::connect`] goes there;
 //! - the calls of [`PcaClient`] are the operations a rotation needs, one request each;
-//! - `failure` classifies what AWS answers.
+//! - `failure` classifies what AWS answers, `rate` keeps below what it allows.
 
 mod client;
 mod connect;
@@ -10,6 +10,7 @@ mod failure;
 mod iam;
 mod manage;
 mod passthrough;
+mod rate;
 mod request;
 
 pub use client::{Authority, PcaClient, SignedCertificate};
@@ -17,4 +18,5 @@ pub use connect::PcaTarget;
 pub use iam::{actions_of, is_account_wide};
 pub use manage::{AuditReport, Permission};
 pub use passthrough::{Extension, Passthrough};
+pub use rate::{OperationName, Rate};
 pub use request::{Issue, NewAuthority, Subject, Validity};
