@@ -70,7 +70,7 @@ impl Test {
     }
 
     pub fn windlass(&self, arguments: &[&str]) -> Ran {
-        Ran::of(self.command(arguments).output().expect("windlass starts"))
+        Ran::from_output(self.command(arguments).output().expect("windlass starts"))
     }
 
     pub fn start(&self, arguments: &[&str]) -> Child {
@@ -136,12 +136,12 @@ impl Test {
             .args(arguments)
             .current_dir(self.folder.path())
             .output();
-        Ran::of(output.expect("openssl is installed (apt-get install openssl)"))
+        Ran::from_output(output.expect("openssl is installed (apt-get install openssl)"))
     }
 }
 
 impl Ran {
-    fn of(output: Output) -> Self {
+    pub fn from_output(output: Output) -> Self {
         Self {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -1,15 +1,20 @@
 //! Everything a user would see, in one binary. `harness` reads like the shell; each other module
 //! is a capability.
 
+mod approval;
+mod audit;
 mod authority;
 mod client;
+mod edited;
 mod flow;
 mod graph;
 mod harness;
 mod hostile;
 mod house;
+mod locks;
 mod mistakes;
 mod pki;
 mod reading;
 mod resume;
 mod secrets;
+mod undo;

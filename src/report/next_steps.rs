@@ -18,8 +18,8 @@ pub fn next_steps(run: &RunId, state: &State) -> Vec<String> {
             lines
         }
         _ => vec![
+            format!("take it back with: windlass undo {run}"),
             format!("go on with: windlass resume {run}"),
-            format!("or take it back: windlass undo {run}"),
         ],
     }
 }

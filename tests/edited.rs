@@ -1,0 +1,217 @@
+//! `resume --edited`, `--plan`, `--redo` and `--answer`: each step's fate, before it happens.
+
+use serde_json::Value as Json;
+
+use crate::harness::Test;
+
+const FILE: &str = "workflow: w
+params: { name: { type: string, default: x } }
+steps:
+  one: { script: steps/one.rhai, with: { name: \"${{ params.name }}\" } }
+  two: { script: steps/two.rhai, with: { path: \"${{ steps.one.path }}\" } }
+  three: { run: '#{ n: 3 }', needs: [two] }
+  apart: { run: '#{ at: time::now() }' }
+";
+const ONE: &str = "import \"lib/naming\" as naming;
+const INPUTS = #{ name: \"string\" };
+const OUTPUTS = #{ path: \"string\" };
+fn run(inputs) { #{ path: file::write(naming::file(inputs.name), \"one\") } }
+";
+const TWO: &str = "const INPUTS = #{ path: \"string\" };
+fn run(inputs) { file::write(\"two.txt\", inputs.path); #{} }
+";
+
+fn done() -> Test {
+    let test = Test::new()
+        .file("w.yaml", FILE)
+        .file("steps/one.rhai", ONE)
+        .file("steps/two.rhai", TWO)
+        .file("lib/naming.rhai", "fn file(name) { `${name}.txt` }\n");
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    test
+}
+
+/// Step → its fate and the reason.
+fn plan(test: &Test, more: &[&str]) -> Vec<(String, String, String)> {
+    let arguments = [&["resume", "--edited", "--plan", "--json"], more].concat();
+    let plan = test.windlass(&arguments).expect(0).json();
+    let text = |json: &Json| json.as_str().expect("a text").to_owned();
+    let fates = plan.as_array().expect("a list").iter();
+    fates
+        .map(|f| (text(&f["step"]), text(&f["fate"]), text(&f["reason"])))
+        .collect()
+}
+
+#[track_caller]
+fn expect(found: &[(String, String, String)], wanted: &[(&str, &str, &str)]) {
+    let found: Vec<_> = found
+        .iter()
+        .filter(|(_, fate, _)| fate != "kept")
+        .map(|(step, fate, reason)| (step.as_str(), fate.as_str(), reason.as_str()))
+        .collect();
+    assert_eq!(found.len(), wanted.len(), "{found:?}");
+    for ((step, fate, reason), wanted) in found.iter().zip(wanted) {
+        assert_eq!((*step, *fate), (wanted.0, wanted.1));
+        assert!(reason.contains(wanted.2), "{reason}");
+    }
+}
+
+#[test]
+fn nothing_changed_and_everything_is_kept() {
+    let test = done();
+    expect(&plan(&test, &[]), &[]);
+    test.write(
+        "w.yaml",
+        &FILE.replace("steps:\n", "# a remark, and lines moved\nsteps:\n"),
+    );
+    expect(&plan(&test, &[]), &[]);
+}
+
+#[test]
+fn a_changed_script_is_replayed_and_does_nothing_twice() {
+    let test = done();
+    test.write("steps/one.rhai", &format!("{ONE}// a remark\n"));
+    let replayed = [
+        ("one", "replayed", "its script (steps/one.rhai) has changed"),
+        ("two", "replayed", "`one` before it"),
+        ("three", "replayed", "`two` before it"),
+    ];
+    expect(&plan(&test, &[]), &replayed);
+    let before = test.events().len();
+    test.windlass(&["resume", "--edited", "--yes"]).expect(0);
+    let more = &test.events()[before..];
+    assert!(
+        more.iter().all(|e| e["event"] != "effect_intended"),
+        "{more:?}"
+    );
+}
+
+#[test]
+fn a_changed_import_is_named() {
+    let test = done();
+    test.write("lib/naming.rhai", "fn file(name) { `${name}-2.txt` }\n");
+    let found = plan(&test, &[]);
+    assert_eq!(
+        found[0].2,
+        "something that steps/one.rhai imports has changed"
+    );
+    // Its calls are others now: it stops with both, and the operator decides.
+    let ran = test.windlass(&["resume", "--edited", "--yes"]).expect(1);
+    assert!(
+        ran.stderr.contains("call 0 was file::write"),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stderr.contains("x-2.txt"), "{}", ran.stderr);
+    assert!(!test.path("out/x-2.txt").exists(), "nothing was done");
+    test.windlass(&["resume", "--edited", "--yes"]).expect(0);
+    assert!(test.path("out/x-2.txt").exists());
+}
+
+#[test]
+fn a_changed_param_runs_what_reads_it_again() {
+    let test = done();
+    let again = [
+        ("one", "again", "its input `name` has changed (params.name)"),
+        ("two", "again", "`one` before it runs again"),
+        ("three", "again", "`two` before it runs again"),
+    ];
+    expect(&plan(&test, &["-p", "name=y"]), &again);
+    let shown = test
+        .windlass(&["resume", "--edited", "--plan", "-p", "name=y"])
+        .expect(0);
+    assert!(
+        shown.stdout.contains("it makes again: file::write ×1"),
+        "{}",
+        shown.stdout
+    );
+    test.windlass(&["resume", "--edited", "--yes", "-p", "name=y"])
+        .expect(0);
+    assert!(test.read("out/two.txt").ends_with("y.txt"));
+    expect(&plan(&test, &["-p", "name=y"]), &[]);
+}
+
+#[test]
+fn steps_are_added_removed_renamed_and_turned_round() {
+    let test = done();
+    test.write("w.yaml", &format!("{FILE}  four: {{ run: '()' }}\n"));
+    expect(&plan(&test, &[]), &[("four", "new", "new in the workflow")]);
+    test.write(
+        "w.yaml",
+        &FILE.replace("  apart: { run: '#{ at: time::now() }' }\n", ""),
+    );
+    expect(&plan(&test, &[]), &[("apart", "removed", "has it no more")]);
+    test.write("w.yaml", &FILE.replace("apart:", "aside:"));
+    let renamed = [("aside", "new", "new"), ("apart", "removed", "no more")];
+    expect(&plan(&test, &[]), &renamed);
+    let turned = FILE
+        .replace("${{ params.name }}", "${{ steps.two.path ?? 'z' }}")
+        .replace("{ path: \"${{ steps.one.path }}\" }", "{ path: fixed }");
+    test.write("w.yaml", &turned);
+    let found = plan(&test, &[]);
+    let fate = |name: &str| found.iter().find(|f| f.0 == name).map(|f| f.1.as_str());
+    assert_eq!((fate("two"), fate("one")), (Some("again"), Some("again")));
+    assert_eq!(fate("apart"), Some("kept"));
+}
+
+#[test]
+fn a_failed_step_goes_on_with_the_mended_script() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w
+steps:
+  a:
+    run: |
+      let subject = #{ common_name: \"Once\" };
+      let arn = pca::create_certificate_authority(#{ type: \"ROOT\", subject: subject });
+      throw \"a mistake\";
+",
+    );
+    test.windlass(&["run", "w.yaml"]).expect(1);
+    let mended = test
+        .read("w.yaml")
+        .replace("throw \"a mistake\";", "#{ arn: arn }");
+    test.write("w.yaml", &mended);
+    let found = plan(&test, &[]);
+    assert_eq!(found[0].1, "goes on");
+    assert!(
+        found[0].2.contains("goes on after 1 recorded call"),
+        "{found:?}"
+    );
+    test.windlass(&["resume", "--edited", "--yes"]).expect(0);
+    assert_eq!(test.authorities(), 1);
+}
+
+#[test]
+fn a_mistake_in_the_edit_changes_nothing() {
+    let test = done();
+    test.write("steps/two.rhai", "fn run(inputs) { pca::nothing(); }");
+    let before = test.events().len();
+    test.windlass(&["resume", "--edited", "--yes"]).expect(2);
+    assert_eq!(test.events().len(), before);
+}
+
+#[test]
+fn redo_names_a_step_that_ran() {
+    let test = done();
+    let ran = test
+        .windlass(&["resume", "--redo", "nothing", "--yes"])
+        .expect(2);
+    assert!(
+        ran.stderr.contains("`nothing` has not run"),
+        "{}",
+        ran.stderr
+    );
+    test.windlass(&["resume", "--redo", "two", "--yes"])
+        .expect(0);
+    let shown = test.shown();
+    let rounds = |name: &str| {
+        let steps = shown["steps"].as_array().expect("steps");
+        steps
+            .iter()
+            .find(|s| s["step"] == name)
+            .map(|s| s["attempt"].clone())
+    };
+    assert_eq!(rounds("one"), Some(1.into()));
+    assert_eq!(rounds("three"), Some(2.into()));
+}

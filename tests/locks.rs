@@ -1,0 +1,152 @@
+//! `lock:` and `concurrency:`, across processes.
+
+use std::time::{Duration, Instant};
+
+use crate::harness::Test;
+
+const LOCKED: &str = "workflow: w
+params: { mesh: { type: string, default: m }, name: string, pause: { type: string, default: 1500ms } }
+lock: mesh-${{ params.mesh }}
+steps:
+  wait: { with: { pause: \"${{ params.pause }}\" }, run: 'time::sleep(inputs.pause)' }
+  note:
+    needs: [wait]
+    with: { name: \"${{ params.name }}\" }
+    run: file::write(`${inputs.name}.txt`, time::now())
+";
+
+fn wait_for(test: &Test, what: &str, is_so: impl Fn(&Test) -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !is_so(test) {
+        assert!(Instant::now() < deadline, "{what} never happened");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn is_locked(test: &Test) -> bool {
+    let logs = test.command(&["logs"]).output().expect("logs");
+    String::from_utf8_lossy(&logs.stdout).contains("holds the lock mesh-m")
+}
+
+#[test]
+fn one_run_at_a_time_holds_a_lock() {
+    let test = Test::new().file("w.yaml", LOCKED);
+    let mut first = test.start(&["run", "w.yaml", "-p", "name=first"]);
+    wait_for(&test, "the lock", is_locked);
+    // Another mesh is nobody's business.
+    test.windlass(&[
+        "run",
+        "w.yaml",
+        "-p",
+        "name=other",
+        "-p",
+        "mesh=n",
+        "-p",
+        "pause=1ms",
+    ])
+    .expect(0);
+    let second = test
+        .windlass(&["run", "w.yaml", "-p", "name=second"])
+        .expect(0);
+    assert_eq!(first.wait().expect("ended").code(), Some(0));
+    // Both slept and wrote one after the other, or the second found the first one's end.
+    let (first, second_at) = (test.read("out/first.txt"), test.read("out/second.txt"));
+    assert!(first < second_at, "{first} {second_at}: {}", second.stderr);
+}
+
+#[test]
+fn a_run_that_died_keeps_its_lock_until_it_ends() {
+    let test = Test::new().file("w.yaml", LOCKED);
+    let mut first = test.start(&["run", "w.yaml", "-p", "name=first"]);
+    wait_for(&test, "the lock", is_locked);
+    first.kill().expect("killed");
+    first.wait().expect("gone");
+    let run = test.windlass(&["runs", "--json"]).expect(0).json()[0]["run"].clone();
+    let run = run.as_str().expect("an id").to_owned();
+    let messages = std::fs::File::create(test.path("second.log")).expect("a file");
+    let mut command = test.command(&["run", "w.yaml", "-p", "name=second"]);
+    let mut second = command.stderr(messages).spawn().expect("started");
+    let held = format!("waits for `mesh-m`, which is held by run {run} (interrupted)");
+    wait_for(&test, "waiting for the lock", |test| {
+        test.read("second.log").contains(&held)
+    });
+    test.windlass(&["cancel", &run]).expect(0);
+    assert_eq!(
+        second.wait().expect("ended").code(),
+        Some(0),
+        "{}",
+        test.read("second.log")
+    );
+}
+
+#[test]
+fn steps_of_one_run_can_share_a_lock() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w
+steps:
+  work:
+    for_each: [a, b, c, d]
+    lock: the-one
+    with: { name: \"${{ item }}\" }
+    run: |
+      let began = time::now();
+      time::sleep(\"50ms\");
+      #{ began: began, ended: time::now() }
+",
+    );
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    let events = test.events();
+    let mut inside = 0;
+    for event in &events {
+        match event["event"].as_str() {
+            Some("step_started") if event["step"] != "work" => inside += 1,
+            Some("step_succeeded") if event["step"] != "work" => inside -= 1,
+            _ => {}
+        }
+        assert!(inside <= 1, "two held it: {event}");
+    }
+}
+
+#[test]
+fn concurrency_limits_the_runs_of_a_workflow() {
+    let text = LOCKED.replace("lock: mesh-${{ params.mesh }}", "concurrency: 1");
+    let test = Test::new().file("w.yaml", &text);
+    let mut first = test.start(&["run", "w.yaml", "-p", "name=first"]);
+    wait_for(&test, "the slot", |test| {
+        let logs = test.command(&["logs"]).output().expect("logs");
+        String::from_utf8_lossy(&logs.stdout).contains("one of 1 runs of w")
+    });
+    let second = test
+        .windlass(&["run", "w.yaml", "-p", "name=second"])
+        .expect(0);
+    assert_eq!(first.wait().expect("ended").code(), Some(0));
+    assert!(
+        second.stderr.contains("one of 1 runs of w"),
+        "{}",
+        second.stderr
+    );
+}
+
+#[test]
+fn a_run_is_cancelled_from_another_terminal() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w
+steps:
+  slow: { run: 'time::sleep(\"60s\")' }
+finally:
+  tidy: { run: 'file::write(\"tidy.txt\", \"done\")' }
+",
+    );
+    let mut child = test.start(&["run", "w.yaml"]);
+    wait_for(&test, "the sleep", |test| {
+        let logs = test.command(&["logs"]).output().expect("logs");
+        String::from_utf8_lossy(&logs.stdout).contains("time::sleep")
+    });
+    test.windlass(&["cancel"]).expect(0);
+    assert_eq!(child.wait().expect("ended").code(), Some(130));
+    assert_eq!(test.read("out/tidy.txt"), "done");
+    assert_eq!(test.shown()["status"], "cancelled");
+    test.windlass(&["cancel"]).expect(2);
+}

@@ -1,0 +1,178 @@
+//! `windlass undo`: what a run did is reversed, from what the journal says.
+
+use std::fs;
+
+use crate::harness::{Test, status};
+
+const TWO_FILES: &str = "workflow: w
+steps:
+  first:
+    run: file::write(\"deep/first.txt\", \"new\")
+  second:
+    needs: [first]
+    run: file::write(\"second.txt\", \"new\")
+";
+
+/// The statuses of all CAs of the local target.
+fn authorities(test: &Test) -> Vec<String> {
+    let workflow = "workflow: look
+steps:
+  look: { run: \"#{ all: pca::list_certificate_authorities() }\" }
+outputs: { all: \"${{ steps.look.all.map(|ca| ca.status) }}\" }
+";
+    test.write("look.yaml", workflow);
+    let found = test.outputs_of(&["look.yaml"]);
+    let all = found["all"].as_array().expect("a list").iter();
+    all.map(|s| s.as_str().expect("a status").to_owned())
+        .collect()
+}
+
+#[test]
+fn a_whole_rotation_is_taken_back() {
+    let test = Test::with_shipped_workflows();
+    test.write("out/root-ca.pem", "what was here before");
+    let clusters = "clusters=[a, b]";
+    test.windlass(&["run", "workflows/gloo-mesh.yaml", "-p", clusters])
+        .expect(0);
+    assert_ne!(test.read("out/root-ca.pem"), "what was here before");
+    let plan = test.windlass(&["undo", "--plan"]).expect(0).stdout;
+    assert!(
+        plan.contains("root_ca: disable and delete arn:aws"),
+        "{plan}"
+    );
+    assert!(
+        plan.contains("put the old content of root-ca.pem back"),
+        "{plan}"
+    );
+    assert_eq!(authorities(&test), ["ACTIVE", "ACTIVE"]);
+
+    let run = test.windlass(&["runs", "--json"]).expect(0).json()[1]["run"].clone();
+    let run = run.as_str().expect("an id");
+    let refused = test.windlass(&["undo", run]).expect(2);
+    assert!(
+        refused.stderr.contains("[not-confirmed]"),
+        "{}",
+        refused.stderr
+    );
+    test.windlass(&["undo", run, "--yes"]).expect(0);
+    assert_eq!(authorities(&test), ["DELETED", "DELETED"]);
+    assert_eq!(test.read("out/root-ca.pem"), "what was here before");
+    let left: Vec<_> = fs::read_dir(test.path("out")).expect("a folder").collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    let again = test.windlass(&["undo", run, "--yes"]).expect(2);
+    assert!(
+        again.stderr.contains("[nothing-to-undo]"),
+        "{}",
+        again.stderr
+    );
+    test.windlass(&["resume", run]).expect(2);
+    test.windlass(&["audit", run]).expect(0);
+}
+
+#[test]
+fn half_a_step_is_taken_back() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w
+steps:
+  ca:
+    run: |
+      let subject = #{ common_name: \"Half\" };
+      let arn = pca::create_certificate_authority(#{ type: \"ROOT\", subject: subject });
+      file::write(\"arn.txt\", arn);
+      throw \"and here it stops\";
+",
+    );
+    test.windlass(&["run", "w.yaml"]).expect(1);
+    test.windlass(&["undo", "--yes"]).expect(0);
+    assert_eq!(authorities(&test), ["DELETED"]);
+    assert!(!test.path("out/arn.txt").exists());
+}
+
+#[test]
+fn what_somebody_changed_since_is_left_alone() {
+    let test = Test::new().file("w.yaml", TWO_FILES);
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    test.write("out/second.txt", "mine now");
+    test.windlass(&["undo", "--yes"]).expect(0);
+    assert_eq!(test.read("out/second.txt"), "mine now");
+    assert!(!test.path("out/deep").exists(), "an empty folder stayed");
+}
+
+#[test]
+fn a_script_may_know_better() {
+    let test = Test::new()
+        .file(
+            "w.yaml",
+            "workflow: w
+steps:
+  a: { script: a.rhai, with: { name: x } }
+",
+        )
+        .file(
+            "a.rhai",
+            "const INPUTS = #{ name: \"string\" };
+const OUTPUTS = #{ path: \"string\" };
+fn run(inputs) { #{ path: file::write(`${inputs.name}.txt`, \"done\") } }
+fn undo(inputs, outputs) { file::write(\"undone.txt\", `${inputs.name} ${outputs.path.len() > 0}`); }
+",
+        );
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    let plan = test.windlass(&["undo", "--plan"]).expect(0).stdout;
+    assert!(plan.contains("a: run `fn undo` of a.rhai"), "{plan}");
+    test.windlass(&["undo", "--yes"]).expect(0);
+    assert_eq!(test.read("out/undone.txt"), "x true");
+    assert_eq!(test.read("out/x.txt"), "done");
+}
+
+#[test]
+fn a_workflow_can_undo_itself() {
+    let text = TWO_FILES.replace("steps:", "on_failure: undo\nsteps:")
+        + "  third: { needs: [second], run: 'throw \"no\"' }\n";
+    let test = Test::new().file("w.yaml", &text);
+    let ran = test.windlass(&["run", "w.yaml"]).expect(1);
+    assert!(ran.stderr.contains("was undone"), "{}", ran.stderr);
+    let shown = test.shown();
+    assert_eq!(shown["status"], "undone");
+    assert_eq!(status(&shown, "third"), "failed");
+    assert!(!test.path("out/second.txt").exists());
+}
+
+#[test]
+fn an_undo_that_fails_goes_on_later() {
+    let test = Test::new().file("w.yaml", TWO_FILES);
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    // A folder in the file's place can't be removed as a file.
+    fs::remove_file(test.path("out/deep/first.txt")).expect("removed");
+    fs::create_dir(test.path("out/deep/first.txt")).expect("made");
+    let ran = test.windlass(&["undo", "--yes"]).expect(1);
+    assert!(ran.stderr.contains("first!undo"), "{}", ran.stderr);
+    assert!(
+        !test.path("out/second.txt").exists(),
+        "the later one is undone"
+    );
+    assert_eq!(test.shown()["status"], "undo failed");
+    fs::remove_dir(test.path("out/deep/first.txt")).expect("removed");
+    test.windlass(&["undo", "--yes"]).expect(0);
+    assert_eq!(test.shown()["status"], "undone");
+}
+
+#[test]
+fn what_was_done_twice_is_undone_twice() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w
+steps:
+  ca:
+    run: |
+      let subject = #{ common_name: \"Twice\" };
+      #{ arn: pca::create_certificate_authority(#{ type: \"ROOT\", subject: subject }) }
+",
+    );
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    test.windlass(&["resume", "--redo", "ca", "--yes"])
+        .expect(0);
+    assert_eq!(test.authorities(), 2);
+    test.windlass(&["undo", "--yes"]).expect(0);
+    assert_eq!(authorities(&test), ["DELETED", "DELETED"]);
+}
