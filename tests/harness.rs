@@ -161,9 +161,22 @@ impl Ran {
     }
 
     #[track_caller]
+    pub fn expect_one_of(self, codes: &[i32]) -> Self {
+        let code = self.code;
+        match codes.contains(&code) {
+            true => self,
+            false => self.expect(codes[0]),
+        }
+    }
+
+    #[track_caller]
     pub fn json(&self) -> Json {
         serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {}", self.stdout))
     }
+}
+
+pub fn sha256(content: &[u8]) -> String {
+    windlass::value::Digest::of_content(content).to_string()
 }
 
 /// The statuses of a run's steps, by instance.

@@ -12,7 +12,7 @@ use super::{
     taken::{Taken, take},
 };
 use crate::{
-    compile::{Program, bind_params, parse_value},
+    compile::{Program, bind_params},
     decide::{self, Change},
     journal::{Event, InstanceId, Journal, Outcome, Position, RunId, RunJournal, State},
     report,
@@ -154,7 +154,10 @@ fn answer_event(state: &State, text: &str) -> Result<Event, Failure> {
             let value = value
                 .strip_prefix(':')
                 .ok_or_else(|| wrong(format!("`{text}` is no answer")))?;
-            Some(parse_value(value).ok_or_else(|| wrong(format!("`{value}` is no YAML value")))?)
+            Some(
+                Value::from_yaml(value)
+                    .ok_or_else(|| wrong(format!("`{value}` is no YAML value")))?,
+            )
         }
     };
     let id = InstanceId::parse(step);

@@ -26,6 +26,6 @@ pub use graph::{
 pub use link::{compile, digest_of};
 pub use mistake::{Mistake, Mistakes};
 pub use name::StepName;
-pub use params::{ParamError, bind_params, parse_argument, parse_params, parse_value};
+pub use params::{ParamError, bind_params, parse_argument, parse_params};
 pub use source::{Folder, Frozen, Sources};
 pub use template::Template;

@@ -1,7 +1,5 @@
 use std::collections::BTreeMap;
 
-use saphyr::{LoadableYamlNode, Scalar, Yaml};
-
 use super::graph::Workflow;
 use crate::{
     script::closest,
@@ -48,57 +46,18 @@ pub fn parse_argument(workflow: &Workflow, argument: &str) -> Result<(String, Va
     let value = match takes_text {
         // `-p version=1.10` is the text 1.10, not the number 1.1.
         true => Value::from(text),
-        false => parse_value(text).ok_or_else(|| ParamError::NotYaml { name: name.into() })?,
+        false => Value::from_yaml(text).ok_or_else(|| ParamError::NotYaml { name: name.into() })?,
     };
     Ok((name.into(), value))
 }
 
 /// Reads a file of params: a map in YAML or JSON. `None` if it is none.
 pub fn parse_params(text: &str) -> Option<BTreeMap<String, Value>> {
-    match parse_value(text)? {
+    match Value::from_yaml(text)? {
         Value::Map(map) => Some(map),
         Value::Null => Some(BTreeMap::new()),
         _ => None,
     }
-}
-
-/// Reads one YAML (or JSON) value. `None` if it is none.
-pub fn parse_value(text: &str) -> Option<Value> {
-    let documents = Yaml::load_from_str(text).ok()?;
-    documents
-        .first()
-        .map_or(Some(Value::Null), |yaml| from_yaml(yaml, 0))
-}
-
-fn from_yaml(yaml: &Yaml, depth: usize) -> Option<Value> {
-    if depth > Value::MAX_DEPTH {
-        return None;
-    }
-    Some(match yaml {
-        Yaml::Value(Scalar::Null) => Value::Null,
-        Yaml::Value(Scalar::Boolean(b)) => Value::Bool(*b),
-        Yaml::Value(Scalar::Integer(i)) => Value::Int(*i),
-        Yaml::Value(Scalar::FloatingPoint(x)) => Value::Float(x.into_inner()),
-        Yaml::Value(Scalar::String(text)) => Value::String(text.to_string()),
-        Yaml::Sequence(items) => Value::List(
-            items
-                .iter()
-                .map(|item| from_yaml(item, depth + 1))
-                .collect::<Option<_>>()?,
-        ),
-        Yaml::Mapping(entries) => Value::Map(
-            entries
-                .iter()
-                .map(|(key, item)| {
-                    Some((
-                        from_yaml(key, depth + 1)?.to_text(),
-                        from_yaml(item, depth + 1)?,
-                    ))
-                })
-                .collect::<Option<_>>()?,
-        ),
-        _ => return None,
-    })
 }
 
 /// Completes given params by their defaults and checks each.

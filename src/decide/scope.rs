@@ -128,6 +128,10 @@ impl<'w> Scope<'_, 'w> {
         let id = InstanceId::step(self.inside, step.name.as_str());
         match decision.state.status(&id) {
             Status::Succeeded => return Standing::Succeeded,
+            // A question that was not asked stops nobody.
+            Status::Skipped if matches!(step.action, Action::Approval(_)) => {
+                return Standing::Succeeded;
+            }
             Status::Skipped => return Standing::Skipped,
             Status::Failed if step.on_error == OnError::Continue => return Standing::Tolerated,
             Status::Failed => return Standing::Failed,

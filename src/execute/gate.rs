@@ -13,7 +13,7 @@ use super::observer::Observer;
 use crate::{
     journal::{
         CallRecord, EffectOutcome, EffectState, Event, InstanceId, JournalError, Position,
-        RunJournal,
+        RunJournal, crash_point,
     },
     script::{Act, Before, Call, Class, EffectKey, Effects, Interruption, Level, Stop},
     value::{Digest, Failure, Value},
@@ -116,15 +116,38 @@ impl Gate {
 
     /// Makes the call; a cancel lets it end, the step's timeout does not.
     fn act(&self, act: Act, key: EffectKey) -> Result<Result<Value, Failure>, Interruption> {
-        self.runtime.block_on(async {
-            let Some((at, timeout)) = self.deadline else {
-                return Ok(act(key).await);
-            };
-            match tokio::time::timeout_at(at.into(), act(key)).await {
-                Ok(outcome) => Ok(outcome),
-                Err(_) => Err(Interruption::Stopped(Stop::TimedOut(timeout))),
+        self.act_or_stop(act, key, false)
+    }
+
+    fn act_or_stop(
+        &self,
+        act: Act,
+        key: EffectKey,
+        is_cancellable: bool,
+    ) -> Result<Result<Value, Failure>, Interruption> {
+        crash_point();
+        let times_out = async {
+            match self.deadline {
+                Some((at, timeout)) => {
+                    tokio::time::sleep_until(at.into()).await;
+                    Stop::TimedOut(timeout)
+                }
+                None => std::future::pending().await,
             }
-        })
+        };
+        let done = self.runtime.block_on(async {
+            tokio::select! {
+                biased;
+                outcome = act(key) => Ok(outcome),
+                stop = times_out => Err(Interruption::Stopped(stop)),
+                () = self.cancellation.cancelled(), if is_cancellable => {
+                    Err(Interruption::Stopped(Stop::Cancelled))
+                }
+            }
+        });
+        // The other side has acted, and nobody here knows it yet.
+        crash_point();
+        done
     }
 
     /// Looks for the effect of a call that is in doubt, or does it again.
@@ -280,7 +303,7 @@ impl Effects for Gate {
         let outcome = match (outcome, is_in_doubt) {
             (Some(outcome), _) => outcome,
             (None, true) => self.settle_doubt(call, key, position)?,
-            (None, false) => outcome_of(self.act(call.act, key)?),
+            (None, false) => outcome_of(self.act_or_stop(call.act, key, call.is_cancellable)?),
         };
         if let EffectOutcome::Done(value) = &outcome {
             let bytes = value.to_json().to_string().len();

@@ -21,6 +21,7 @@
 //! `STATE/locks/RUN` is the OS lock of the process that drives a run.
 
 mod chain;
+mod crash;
 mod error;
 mod event;
 mod evidence;
@@ -34,6 +35,7 @@ mod state;
 mod store;
 mod writer;
 
+pub use crash::crash_point;
 pub use error::JournalError;
 pub use event::{CallRecord, EffectOutcome, Event, Outcome};
 pub use evidence::{Link, verify};

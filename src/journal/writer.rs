@@ -9,6 +9,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::{
     chain::link,
+    crash::crash_point,
     error::JournalError,
     event::{Event, Outcome},
     id::RunId,
@@ -254,7 +255,9 @@ impl Inner {
             std::mem::take(&mut queue.rows)
         };
         let count = rows.len() as u64;
+        crash_point();
         let written = write(&mut database, &rows);
+        crash_point();
         let mut queue = self.queue();
         match written {
             Ok(()) => {

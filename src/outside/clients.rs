@@ -1,8 +1,10 @@
-use super::{OutputFolder, PcaClient};
+use super::{HttpClient, OutputFolder, PcaClient, Programs};
 
 /// What a run may touch: one client for each side of the world.
 #[derive(Clone, Debug)]
 pub struct Clients {
     pub pca: PcaClient,
     pub files: OutputFolder,
+    pub http: HttpClient,
+    pub programs: Programs,
 }

@@ -128,6 +128,35 @@ impl OutputFolder {
         }
     }
 
+    /// Lists the files below the folder by their names, sorted; links are left out.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn list(&self) -> Result<Vec<String>, Failure> {
+        let (mut names, mut folders) = (Vec::new(), vec![self.root.clone()]);
+        while let Some(folder) = folders.pop() {
+            let entries = match fs::read_dir(&folder) {
+                Ok(entries) => entries,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                Err(e) => return Err(io_failure("list", &folder, &e)),
+            };
+            for entry in entries {
+                let entry = entry.map_err(|e| io_failure("list", &folder, &e))?;
+                let path = entry.path();
+                match entry.file_type() {
+                    Ok(kind) if kind.is_dir() => folders.push(path),
+                    Ok(kind) if kind.is_file() => {
+                        let name = path.strip_prefix(&self.root).unwrap_or(&path);
+                        names.push(name.display().to_string());
+                    }
+                    _ => {}
+                }
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
     /// Removes a file, and the folders above it that are empty then. One that is not there is
     /// removed already.
     ///

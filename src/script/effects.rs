@@ -64,6 +64,8 @@ pub struct Call {
     pub look: Option<Look>,
     /// Recorded with the intent, so that an undo has it also after a crash inside the call.
     pub before: Option<Before>,
+    /// Whether a cancel ends it in the middle, and leaves it in doubt, rather than awaits it.
+    pub is_cancellable: bool,
 }
 
 impl Call {
@@ -83,6 +85,7 @@ impl Call {
             act: Box::new(|key| Box::pin(act(key))),
             look: None,
             before: None,
+            is_cancellable: false,
         }
     }
 
@@ -93,6 +96,12 @@ impl Call {
     {
         self.class = Class::Found;
         self.look = Some(Box::new(|key| Box::pin(look(key))));
+        self
+    }
+
+    /// Lets a cancel end the call in the middle: it may take as long as it likes.
+    pub fn cancellable(mut self) -> Self {
+        self.is_cancellable = true;
         self
     }
 

@@ -21,6 +21,19 @@ pub struct Targets {
 pub struct Target {
     #[serde(default)]
     pub pca: PcaTarget,
+    #[serde(default)]
+    pub http: HttpTarget,
+    /// The programs that scripts may start, by name.
+    #[serde(default)]
+    pub exec: Vec<String>,
+}
+
+/// Which HTTP servers scripts may talk to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpTarget {
+    /// Host names, or `*.domain`; every host if it is left out.
+    pub allow: Option<Vec<String>>,
 }
 
 #[derive(Debug, thiserror::Error)]

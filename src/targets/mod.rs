@@ -6,5 +6,5 @@
 mod config;
 mod open;
 
-pub use config::{ConfigError, LOCAL, Target, Targets};
+pub use config::{ConfigError, HttpTarget, LOCAL, Target, Targets};
 pub use open::{OpenError, OpenTarget};

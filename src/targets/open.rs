@@ -3,7 +3,7 @@ use std::path::Path;
 use super::config::Target;
 use crate::{
     authority::{Options, Server, StartError},
-    outside::{Clients, OutputFolder, PcaClient},
+    outside::{Clients, HttpClient, OutputFolder, PcaClient, Programs},
 };
 
 /// A target that has been opened: its clients, and the embedded servers behind them.
@@ -35,7 +35,12 @@ impl OpenTarget {
             Some(target) => {
                 let pca = PcaClient::connect(&target.pca).await;
                 Ok(Self {
-                    clients: Clients { pca, files },
+                    clients: Clients {
+                        pca,
+                        files,
+                        http: HttpClient::new(target.http.allow.clone()),
+                        programs: Programs::new(target.exec.clone()),
+                    },
                     _authority: None,
                 })
             }
@@ -45,7 +50,12 @@ impl OpenTarget {
                 let server = Server::start(options).await?;
                 let pca = PcaClient::embedded(&server.endpoint(), &region);
                 Ok(Self {
-                    clients: Clients { pca, files },
+                    clients: Clients {
+                        pca,
+                        files,
+                        http: HttpClient::default(),
+                        programs: Programs::default(),
+                    },
                     _authority: Some(server),
                 })
             }

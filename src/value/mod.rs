@@ -7,6 +7,7 @@ mod digest;
 mod duration;
 mod failure;
 mod secret;
+mod text;
 mod types;
 #[expect(
     clippy::module_inception,

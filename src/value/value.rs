@@ -105,6 +105,20 @@ impl Value {
         serde_json::to_value(self).unwrap_or_default()
     }
 
+    /// Writes JSON with every secret in plain text: only for sending it to where a script says.
+    pub fn reveal_json(&self) -> serde_json::Value {
+        match self {
+            Self::Secret(secret) => secret.reveal().into(),
+            Self::List(items) => items.iter().map(Self::reveal_json).collect(),
+            Self::Map(map) => map
+                .iter()
+                .map(|(key, item)| (key.clone(), item.reveal_json()))
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
+            other => other.to_json(),
+        }
+    }
+
     /// Digests the value as it prints: secrets count by their mask, so that a digest in the
     /// journal is no oracle for guessing a weak one.
     pub fn digest(&self) -> Digest {

@@ -3,7 +3,11 @@ use std::collections::BTreeMap;
 use rhai::{Dynamic, Map};
 
 use super::Thrown;
-use crate::{outside::Subject, script::dynamic::from_dynamic, value::Value};
+use crate::{
+    outside::Subject,
+    script::dynamic::from_dynamic,
+    value::{Secret, Value},
+};
 
 /// The map argument of a host function, taken apart strictly: what is missing, misspelt or of
 /// the wrong type is refused before anything is called.
@@ -51,6 +55,25 @@ impl Arguments {
         self.optional(key)
             .map(|value| self.as_text(key, value))
             .transpose()
+    }
+
+    /// A text, or a secret: both are kept as one.
+    pub fn optional_secret(&mut self, key: &'static str) -> Result<Option<Secret>, Thrown> {
+        self.optional(key)
+            .map(|value| self.as_secret(key, value))
+            .transpose()
+    }
+
+    /// A map of texts and secrets.
+    pub fn secret_map(&mut self, key: &'static str) -> Result<BTreeMap<String, Secret>, Thrown> {
+        match self.optional(key) {
+            None => Ok(BTreeMap::new()),
+            Some(Value::Map(map)) => map
+                .into_iter()
+                .map(|(name, value)| Ok((name, self.as_secret(key, value)?)))
+                .collect(),
+            Some(other) => Err(self.wrong(key, "map of strings", &other)),
+        }
     }
 
     pub fn flag(&mut self, key: &'static str) -> Result<bool, Thrown> {
@@ -142,6 +165,14 @@ impl Arguments {
     fn as_text(&self, key: &str, value: Value) -> Result<String, Thrown> {
         match value {
             Value::String(text) => Ok(text),
+            other => Err(self.wrong(key, "string", &other)),
+        }
+    }
+
+    fn as_secret(&self, key: &str, value: Value) -> Result<Secret, Thrown> {
+        match value {
+            Value::Secret(secret) => Ok(secret),
+            Value::String(text) => Ok(Secret::new(text)),
             other => Err(self.wrong(key, "string", &other)),
         }
     }

@@ -1,6 +1,7 @@
-//! `base64`: standard alphabet, padded. What is made from a secret is a secret.
+//! `base64`: the standard alphabet, padded, and the one for URLs, bare. What is made from a secret
+//! is a secret.
 
-use data_encoding::BASE64;
+use data_encoding::{BASE64, BASE64URL_NOPAD};
 use rhai::{FuncRegistration, Module};
 
 use super::Thrown;
@@ -12,6 +13,12 @@ pub(super) fn module() -> Module {
         .set_into_module(&mut module, |text: &str| BASE64.encode(text.as_bytes()));
     FuncRegistration::new("encode").set_into_module(&mut module, |secret: Secret| {
         Secret::new(BASE64.encode(secret.reveal().as_bytes()))
+    });
+    FuncRegistration::new("encode_url").set_into_module(&mut module, |text: &str| {
+        BASE64URL_NOPAD.encode(text.as_bytes())
+    });
+    FuncRegistration::new("encode_url").set_into_module(&mut module, |secret: Secret| {
+        Secret::new(BASE64URL_NOPAD.encode(secret.reveal().as_bytes()))
     });
     FuncRegistration::new("decode").set_into_module(&mut module, decode);
     FuncRegistration::new("decode")

@@ -1,7 +1,7 @@
 //! `file`: the run's output folder, and nothing else on the disk.
 
 use data_encoding::BASE64;
-use rhai::{FuncRegistration, Module, NativeCallContext};
+use rhai::{Dynamic, FuncRegistration, Map, Module, NativeCallContext};
 
 use super::{
     Thrown, host, on_blocking_thread, perform,
@@ -9,7 +9,10 @@ use super::{
 };
 use crate::{
     outside::OutputFolder,
-    script::effects::{Call, Class},
+    script::{
+        dynamic::{from_dynamic, to_dynamic},
+        effects::{Call, Class},
+    },
     value::{Digest, Failure, Secret, Value},
     x509::Certificate,
 };
@@ -44,7 +47,11 @@ pub(super) fn module() -> Module {
             )
         },
     );
+    FuncRegistration::new("write_template").set_into_module(&mut module, write_template);
     FuncRegistration::new("read").set_into_module(&mut module, read);
+    FuncRegistration::new("exists").set_into_module(&mut module, exists);
+    FuncRegistration::new("list").set_into_module(&mut module, list);
+    FuncRegistration::new("remove").set_into_module(&mut module, remove);
     module
 }
 
@@ -112,9 +119,7 @@ fn before(files: &OutputFolder, name: String) -> Result<Value, Failure> {
 
 /// Puts a written file's old content back, or removes it; what somebody changed since is left.
 pub(super) fn reversal(function: &str, done: Done, files: &OutputFolder) -> Reversal {
-    if !matches!(function, "write" | "write_secret" | "write_template") {
-        return Reversal::Nothing;
-    }
+    let was_removed = function == "remove";
     let name = done
         .before
         .field("name")
@@ -133,6 +138,9 @@ pub(super) fn reversal(function: &str, done: Done, files: &OutputFolder) -> Reve
         }
         None => None,
     };
+    if was_removed && old.is_none() {
+        return Reversal::Nothing;
+    }
     let written = done.result.field("sha256").map(Value::to_text);
     let what = match &old {
         Some(_) => format!("put the old content of {name} back"),
@@ -160,6 +168,78 @@ pub(super) fn reversal(function: &str, done: Done, files: &OutputFolder) -> Reve
         },
     );
     Reversal::By { what, call }
+}
+
+/// `file::write_template("app.conf", template, #{ name: … })` puts the values where the template
+/// says `{{ name }}`. With a secret among them the file is 0600.
+fn write_template(
+    context: NativeCallContext,
+    name: &str,
+    template: &str,
+    values: Map,
+) -> Result<String, Thrown> {
+    const FUNCTION: &str = "file::write_template";
+    let values = from_dynamic(&values.into()).map_err(|e| format!("{FUNCTION}: {e}"))?;
+    let (mut text, mut rest, mut mode) = (String::new(), template, PUBLIC);
+    while let Some(at) = rest.find("{{") {
+        let (before, from) = rest.split_at(at);
+        let end = from
+            .find("}}")
+            .ok_or_else(|| format!("{FUNCTION}: a `{{{{` of the template has no `}}}}`"))?;
+        let key = from[2..end].trim();
+        let value = values
+            .field(key)
+            .ok_or_else(|| format!("{FUNCTION}: the template reads `{key}`, which is not given"))?;
+        text.push_str(before);
+        match value {
+            Value::Secret(secret) => {
+                mode = OWNER_ONLY;
+                text.push_str(secret.reveal());
+            }
+            other => text.push_str(&other.to_text()),
+        }
+        rest = &from[end + 2..];
+    }
+    text.push_str(rest);
+    write(&context, FUNCTION, name, text, mode)
+}
+
+/// `file::exists("root-ca.pem")`.
+fn exists(context: NativeCallContext, name: &str) -> Result<bool, Thrown> {
+    const FUNCTION: &str = "file::exists";
+    let (files, owned) = (host(&context)?.clients.files, name.to_owned());
+    let call = Call::new(FUNCTION, Class::Read, name.into(), move |_| async move {
+        let found = on_blocking_thread(FUNCTION, move || files.digest(&owned)).await??;
+        Ok(found.is_some().into())
+    });
+    Ok(perform(&context, call)? == Value::Bool(true))
+}
+
+/// `file::list()` gives the names of all files of the output folder, sorted.
+fn list(context: NativeCallContext) -> Result<Dynamic, Thrown> {
+    const FUNCTION: &str = "file::list";
+    let files = host(&context)?.clients.files;
+    let call = Call::new(FUNCTION, Class::Read, Value::Null, move |_| async move {
+        on_blocking_thread(FUNCTION, move || files.list())
+            .await?
+            .map(Value::from)
+    });
+    Ok(to_dynamic(&perform(&context, call)?))
+}
+
+/// `file::remove("old.pem")`; one that is not there is removed already.
+fn remove(context: NativeCallContext, name: &str) -> Result<(), Thrown> {
+    const FUNCTION: &str = "file::remove";
+    let files = host(&context)?.clients.files;
+    let (folder, owned, looked_at) = (files.clone(), name.to_owned(), name.to_owned());
+    let call = Call::new(FUNCTION, Class::Keyed, name.into(), move |_| async move {
+        on_blocking_thread(FUNCTION, move || files.remove(&owned)).await??;
+        Ok(Value::Null)
+    })
+    .remembering(move || async move {
+        on_blocking_thread(FUNCTION, move || before(&folder, looked_at)).await?
+    });
+    perform(&context, call).map(|_| ())
 }
 
 /// `file::read("root-ca.pem")` gives the text of a file that this or an earlier run wrote.

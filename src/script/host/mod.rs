@@ -6,15 +6,20 @@
 mod arguments;
 mod base64;
 mod csr;
+mod exec;
 mod file;
+mod hash;
+mod http;
 mod json;
 mod key;
 mod log;
 mod pca;
 mod random;
 mod time;
+mod toml;
 mod undo;
 mod x509;
+mod yaml;
 
 pub use undo::{Done, Reversal, reversal};
 
@@ -41,18 +46,23 @@ pub struct Host {
     pub clients: Clients,
 }
 
-static MODULES: LazyLock<[(&str, Shared<Module>); 10]> = LazyLock::new(|| {
+static MODULES: LazyLock<[(&str, Shared<Module>); 15]> = LazyLock::new(|| {
     [
         ("base64", base64::module()),
         ("csr", csr::module()),
+        ("exec", exec::module()),
         ("file", file::module()),
+        ("hash", hash::module()),
+        ("http", http::module()),
         ("json", json::module()),
         ("key", key::module()),
         ("log", log::module()),
         ("pca", pca::module()),
         ("random", random::module()),
         ("time", time::module()),
+        ("toml", toml::module()),
         ("x509", x509::module()),
+        ("yaml", yaml::module()),
     ]
     .map(|(name, mut module)| {
         module.build_index();

@@ -1,37 +1,150 @@
 //! `random`: an effect, so that a replay sees the same.
 
-use rhai::{FuncRegistration, Module, NativeCallContext};
+use rhai::{Array, Dynamic, FuncRegistration, Module, NativeCallContext};
 
 use super::{Thrown, perform, rejected};
 use crate::{
     script::effects::{Call, Class},
-    value::Value,
+    value::{Failure, Secret, Value},
 };
+
+/// Without look-alikes, so that it can be read aloud.
+const PASSWORD_CHARACTERS: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";
 
 pub(super) fn module() -> Module {
     let mut module = Module::new();
     FuncRegistration::new("hex").set_into_module(&mut module, hex);
+    FuncRegistration::new("uuid").set_into_module(&mut module, uuid);
+    FuncRegistration::new("int").set_into_module(&mut module, int);
+    FuncRegistration::new("choice").set_into_module(&mut module, choice);
+    FuncRegistration::new("password").set_into_module(&mut module, password);
     module
 }
 
+fn draw(
+    context: &NativeCallContext,
+    function: &'static str,
+    record: Value,
+    make: impl FnOnce() -> Result<Value, Failure> + Send + 'static,
+) -> Result<Value, Thrown> {
+    let call = Call::new(
+        function,
+        Class::Read,
+        record,
+        move |_| async move { make() },
+    );
+    perform(context, call)
+}
+
+fn bytes<const N: usize>(function: &str) -> Result<[u8; N], Failure> {
+    let mut buffer = [0; N];
+    fill(function, &mut buffer)?;
+    Ok(buffer)
+}
+
+fn fill(function: &str, buffer: &mut [u8]) -> Result<(), Failure> {
+    aws_lc_rs::rand::fill(buffer)
+        .map_err(|_| rejected(function, "NoRandomness", "the system gave no randomness"))
+}
+
+/// A number below `end`, each as likely as the others.
+fn below(function: &str, end: u64) -> Result<u64, Failure> {
+    // What is left over at the top would make the first numbers likelier.
+    let whole = u64::MAX - u64::MAX % end;
+    loop {
+        let drawn = u64::from_le_bytes(bytes(function)?);
+        if drawn < whole {
+            return Ok(drawn % end);
+        }
+    }
+}
+
 /// `random::hex(16)` gives that many random bytes as hex digits, twice as many characters.
-fn hex(context: NativeCallContext, bytes: i64) -> Result<String, Thrown> {
+fn hex(context: NativeCallContext, count: i64) -> Result<String, Thrown> {
     const FUNCTION: &str = "random::hex";
-    if !(1..=1024).contains(&bytes) {
+    if !(1..=1024).contains(&count) {
         return Err("random::hex gives 1 to 1024 bytes".into());
     }
-    let call = Call::new(
-        FUNCTION,
-        Class::Read,
-        Value::Int(bytes),
-        move |_| async move {
-            let mut buffer = vec![0; bytes as usize];
-            aws_lc_rs::rand::fill(&mut buffer)
-                .map_err(|_| rejected(FUNCTION, "NoRandomness", "the system gave no randomness"))?;
-            Ok(Value::String(
-                buffer.iter().map(|b| format!("{b:02x}")).collect(),
-            ))
-        },
-    );
-    Ok(perform(&context, call)?.to_text())
+    let drawn = draw(&context, FUNCTION, Value::Int(count), move || {
+        let mut buffer = vec![0; count as usize];
+        fill(FUNCTION, &mut buffer)?;
+        let text: String = buffer.iter().map(|b| format!("{b:02x}")).collect();
+        Ok(text.into())
+    })?;
+    Ok(drawn.to_text())
+}
+
+/// `random::uuid()` gives a version 4 UUID (RFC 9562).
+fn uuid(context: NativeCallContext) -> Result<String, Thrown> {
+    const FUNCTION: &str = "random::uuid";
+    let drawn = draw(&context, FUNCTION, Value::Null, || {
+        let mut raw: [u8; 16] = bytes(FUNCTION)?;
+        raw[6] = raw[6] & 0x0f | 0x40;
+        raw[8] = raw[8] & 0x3f | 0x80;
+        let hex: String = raw.iter().map(|b| format!("{b:02x}")).collect();
+        let parts = [
+            &hex[..8],
+            &hex[8..12],
+            &hex[12..16],
+            &hex[16..20],
+            &hex[20..],
+        ];
+        Ok(parts.join("-").into())
+    })?;
+    Ok(drawn.to_text())
+}
+
+/// `random::int(1, 6)` gives a number of these, both included.
+fn int(context: NativeCallContext, first: i64, last: i64) -> Result<i64, Thrown> {
+    const FUNCTION: &str = "random::int";
+    let span = last
+        .checked_sub(first)
+        .and_then(|span| u64::try_from(span).ok())
+        .ok_or_else(|| format!("{FUNCTION}: {first} to {last} is no range"))?;
+    let record = Value::List(vec![Value::Int(first), Value::Int(last)]);
+    let drawn = draw(&context, FUNCTION, record, move || {
+        let drawn = below(FUNCTION, span.saturating_add(1))?;
+        Ok(Value::Int(first.wrapping_add_unsigned(drawn)))
+    })?;
+    match drawn {
+        Value::Int(drawn) => Ok(drawn),
+        _ => Err("random::int: the journal holds no number here".into()),
+    }
+}
+
+/// `random::choice(["a", "b"])` gives one of them.
+fn choice(context: NativeCallContext, items: Array) -> Result<Dynamic, Thrown> {
+    const FUNCTION: &str = "random::choice";
+    let count = items.len();
+    if count == 0 {
+        return Err(format!("{FUNCTION}: the list is empty").into());
+    }
+    let drawn = draw(&context, FUNCTION, Value::Int(count as i64), move || {
+        below(FUNCTION, count as u64).map(|i| Value::Int(i as i64))
+    })?;
+    match drawn {
+        Value::Int(i) => Ok(items.get(i as usize).cloned().unwrap_or_default()),
+        _ => Err(format!("{FUNCTION}: the journal holds no number here").into()),
+    }
+}
+
+/// `random::password(24)` gives letters and digits, as a secret.
+fn password(context: NativeCallContext, length: i64) -> Result<Secret, Thrown> {
+    const FUNCTION: &str = "random::password";
+    if !(8..=1024).contains(&length) {
+        return Err("random::password gives 8 to 1024 characters".into());
+    }
+    let drawn = draw(&context, FUNCTION, Value::Int(length), move || {
+        let drawn: Result<String, Failure> = (0..length)
+            .map(|_| {
+                let at = below(FUNCTION, PASSWORD_CHARACTERS.len() as u64)?;
+                Ok(char::from(PASSWORD_CHARACTERS[at as usize]))
+            })
+            .collect();
+        Ok(Value::Secret(Secret::new(drawn?)))
+    })?;
+    match drawn {
+        Value::Secret(password) => Ok(password),
+        _ => Err(format!("{FUNCTION}: the journal holds no secret here").into()),
+    }
 }

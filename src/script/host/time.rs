@@ -1,6 +1,6 @@
 //! `time`: the clock is an effect, so that a replay sees the same moment.
 
-use ::time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use ::time::{OffsetDateTime, format_description, format_description::well_known::Rfc3339};
 use rhai::{FuncRegistration, Module, NativeCallContext};
 
 use super::{Thrown, host, interrupt, perform};
@@ -13,6 +13,9 @@ pub(super) fn module() -> Module {
     let mut module = Module::new();
     FuncRegistration::new("now").set_into_module(&mut module, now);
     FuncRegistration::new("sleep").set_into_module(&mut module, sleep);
+    FuncRegistration::new("add").set_into_module(&mut module, add);
+    FuncRegistration::new("seconds_between").set_into_module(&mut module, seconds_between);
+    FuncRegistration::new("format").set_into_module(&mut module, format);
     module
 }
 
@@ -26,6 +29,44 @@ fn now(context: NativeCallContext) -> Result<String, Thrown> {
         ))
     });
     Ok(perform(&context, call)?.to_text())
+}
+
+/// `time::add(moment, "30d")` gives a later moment, `time::add(moment, "-30d")` an earlier one.
+fn add(moment: &str, duration: &str) -> Result<String, Thrown> {
+    let at = parse("time::add", moment)?;
+    let (is_back, text) = match duration.strip_prefix('-') {
+        Some(text) => (true, text),
+        None => (false, duration),
+    };
+    let duration = parse_duration(text).map_err(|e| format!("time::add: {e}"))?;
+    let moved = match is_back {
+        true => at - duration,
+        false => at + duration,
+    };
+    moved
+        .format(&Rfc3339)
+        .map_err(|e| format!("time::add: {e}").into())
+}
+
+/// `time::seconds_between(earlier, later)`; negative if they are the other way round.
+fn seconds_between(earlier: &str, later: &str) -> Result<i64, Thrown> {
+    const FUNCTION: &str = "time::seconds_between";
+    Ok((parse(FUNCTION, later)? - parse(FUNCTION, earlier)?).whole_seconds())
+}
+
+/// `time::format(moment, "[year]-[month]-[day]")`, in the words of the `time` crate.
+fn format(moment: &str, pattern: &str) -> Result<String, Thrown> {
+    let at = parse("time::format", moment)?;
+    let pattern = format_description::parse_borrowed::<2>(pattern)
+        .map_err(|e| format!("time::format: {e}"))?;
+    at.format(&pattern)
+        .map_err(|e| format!("time::format: {e}").into())
+}
+
+fn parse(function: &str, moment: &str) -> Result<OffsetDateTime, Thrown> {
+    OffsetDateTime::parse(moment, &Rfc3339).map_err(|_| {
+        format!("{function}: `{moment}` is no moment such as 2026-11-24T09:30:00Z").into()
+    })
 }
 
 /// `time::sleep("90s")` waits; a resumed run waits only for what is left.

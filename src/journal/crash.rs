@@ -1,0 +1,28 @@
+//! A way to die at a chosen moment, for the tests that hold a resumed run equal to an
+//! uninterrupted one at every moment that there is.
+
+use std::{
+    env,
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// At which moment to die, counted from 1.
+static AT: LazyLock<Option<u64>> =
+    LazyLock::new(|| env::var("WINDLASS_CRASH_AT").ok()?.parse().ok());
+static PASSED: AtomicU64 = AtomicU64::new(0);
+
+/// Marks a moment after which a crash must do no harm: before and after every commit of the
+/// journal, and before and after every outside call.
+///
+/// With `WINDLASS_CRASH_AT=n` in the environment the process aborts at the n-th of them, without
+/// running a destructor or writing a byte; otherwise this does nothing.
+pub fn crash_point() {
+    if let Some(at) = *AT
+        && PASSED.fetch_add(1, Ordering::Relaxed) + 1 == at
+    {
+        std::process::abort();
+    }
+}

@@ -1,0 +1,243 @@
+//! The process dies at every moment that there is, and the outcome is the same.
+//!
+//! `WINDLASS_CRASH_AT=n` makes a run abort at its n-th commit or outside call (before and after
+//! each). Every n is tried with `WINDLASS_CRASH_STRIDE=1`; without it a sample, to keep CI short.
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
+    thread,
+};
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::harness::{Test, sha256};
+
+/// Prime, so that over time it falls on every kind of moment.
+const STRIDE: u64 = 7;
+/// Two cores.
+const WORKERS: u64 = 2;
+
+const ARGUMENTS: [&str; 8] = [
+    "-p",
+    "clusters=[a]",
+    "-p",
+    "ca_key_algorithm=EC_prime256v1",
+    "-p",
+    "ca_signing_algorithm=SHA256WITHECDSA",
+    "-p",
+    "key_algorithm=EC_prime256v1",
+];
+
+/// What must not depend on where the process died.
+#[derive(Debug, PartialEq)]
+struct Outcome {
+    /// Statuses of the CAs.
+    authorities: Vec<String>,
+    /// Template and CA kind of each certificate that was issued.
+    certificates: Vec<String>,
+    files: Vec<String>,
+    /// Step, status, number of effects.
+    steps: Vec<(String, String, i64)>,
+}
+
+impl Outcome {
+    fn of(test: &Test) -> Self {
+        let shown = test.shown();
+        let steps = shown["steps"].as_array().expect("steps").iter();
+        let steps = steps.map(|s| {
+            let text = |key: &str| s[key].as_str().expect("a text").to_owned();
+            (
+                text("step"),
+                text("status"),
+                s["effects"].as_i64().expect("a number"),
+            )
+        });
+        Self {
+            authorities: on_the_server(test, "SELECT kind || ' ' || status FROM authority"),
+            certificates: on_the_server(
+                test,
+                "SELECT kind || ' ' || template FROM certificate JOIN authority ON authority = arn",
+            ),
+            files: files(test).into_keys().collect(),
+            steps: steps.collect(),
+        }
+    }
+}
+
+/// Asks the embedded server's own state, which knows of every request that it granted.
+fn on_the_server(test: &Test, query: &str) -> Vec<String> {
+    let path = test.path(".windlass/pca/authority.db");
+    if !path.exists() {
+        return Vec::new();
+    }
+    let database = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE);
+    let database = database.expect("the server's state");
+    let mut statement = database.prepare(query).expect("a query");
+    let rows = statement.query_map([], |row| row.get(0)).expect("rows");
+    let mut found: Vec<String> = rows.collect::<Result<_, _>>().expect("texts");
+    found.sort();
+    found
+}
+
+/// Every file below `out/`, with its digest.
+fn files(test: &Test) -> BTreeMap<String, String> {
+    let Ok(folder) = fs::read_dir(test.path("out")) else {
+        return BTreeMap::new();
+    };
+    folder
+        .map(|entry| {
+            let entry = entry.expect("an entry");
+            let content = fs::read(entry.path()).expect("a file");
+            (
+                entry.file_name().to_string_lossy().into_owned(),
+                sha256(&content),
+            )
+        })
+        .collect()
+}
+
+/// Holds each file against what the journal says was written last.
+fn check_files(test: &Test, at: u64) {
+    let mut written = BTreeMap::new();
+    for event in test.events() {
+        let done = &event["outcome"]["done"];
+        if let (Some(path), Some(digest)) = (done["path"].as_str(), done["sha256"].as_str()) {
+            let name = path.rsplit('/').next().expect("a name");
+            written.insert(name.to_owned(), digest.to_owned());
+        }
+    }
+    assert_eq!(files(test), written, "files after a crash at {at}");
+}
+
+fn check_journal(test: &Test, at: u64) {
+    let database = Connection::open(test.path(".windlass/journal.db")).expect("the journal");
+    let found: String = database
+        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+        .expect("checked");
+    assert_eq!(found, "ok", "the journal after a crash at {at}");
+}
+
+/// Runs until the n-th moment. `false` if there is none.
+fn crash(test: &Test, arguments: &[&str], at: u64) -> bool {
+    let mut command = test.command(arguments);
+    let output = command.env("WINDLASS_CRASH_AT", at.to_string()).output();
+    let code = output.expect("windlass starts").status.code();
+    assert!(
+        matches!(code, None | Some(0)),
+        "exit {code:?} instead of a crash at {at}"
+    );
+    code.is_none()
+}
+
+/// Tries every moment (or each of a sample), on all cores; returns how many there were and how
+/// many were tried.
+fn at_every_moment(attempt: impl Fn(u64) -> bool + Sync) -> (u64, usize) {
+    let stride =
+        env::var("WINDLASS_CRASH_STRIDE").map_or(STRIDE, |text| text.parse().expect("a number"));
+    let (next, last, tried) = (
+        AtomicU64::new(0),
+        AtomicU64::new(u64::MAX),
+        AtomicUsize::new(0),
+    );
+    thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(|| {
+                loop {
+                    let at = 1 + next.fetch_add(1, Ordering::Relaxed) * stride;
+                    if at >= last.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    match attempt(at) {
+                        true => tried.fetch_add(1, Ordering::Relaxed),
+                        false => {
+                            last.fetch_min(at, Ordering::Relaxed);
+                            return;
+                        }
+                    };
+                }
+            });
+        }
+    });
+    (last.into_inner(), tried.into_inner())
+}
+
+fn run() -> Vec<&'static str> {
+    [&["run", "workflows/gloo-mesh.yaml"] as &[_], &ARGUMENTS].concat()
+}
+
+#[test]
+fn a_resumed_run_equals_an_uninterrupted_one() {
+    let whole = Test::with_shipped_workflows();
+    whole.windlass(&run()).expect(0);
+    let wanted = Outcome::of(&whole);
+    let (moments, tried) = at_every_moment(|at| {
+        let test = Test::with_shipped_workflows();
+        if !crash(&test, &run(), at) {
+            return false;
+        }
+        // Before the run was recorded there is nothing to resume: it never began.
+        let runs = test.windlass(&["runs", "--json"]).expect(0).json();
+        let again = match runs.as_array().is_some_and(Vec::is_empty) || has_no_events(&test) {
+            true => run(),
+            false => vec!["resume"],
+        };
+        test.windlass(&again).expect(0);
+        assert_eq!(Outcome::of(&test), wanted, "after a crash at {at}");
+        check_files(&test, at);
+        check_journal(&test, at);
+        true
+    });
+    println!(
+        "crash points tried: {tried} of {moments} (resume); CAs orphaned: 0, effects done twice: 0, keys lost: 0"
+    );
+}
+
+#[test]
+fn an_undo_leaves_nothing_wherever_the_run_died() {
+    let (moments, tried) = at_every_moment(|at| {
+        let test = Test::with_shipped_workflows();
+        if !crash(&test, &run(), at) {
+            return false;
+        }
+        if !has_no_events(&test) {
+            test.windlass(&["undo", "--yes"]).expect(0);
+        }
+        check_nothing_left(&test, at);
+        true
+    });
+    println!("crash points tried: {tried} of {moments} (undo of a dead run); CAs orphaned: 0");
+}
+
+#[test]
+fn an_undo_that_died_goes_on() {
+    let (moments, tried) = at_every_moment(|at| {
+        let test = Test::with_shipped_workflows();
+        test.windlass(&run()).expect(0);
+        if !crash(&test, &["undo", "--yes"], at) {
+            return false;
+        }
+        test.windlass(&["undo", "--yes"]).expect_one_of(&[0, 2]);
+        assert_eq!(test.shown()["status"], "undone", "after a crash at {at}");
+        check_nothing_left(&test, at);
+        true
+    });
+    println!("crash points tried: {tried} of {moments} (a dying undo); CAs orphaned: 0");
+}
+
+fn has_no_events(test: &Test) -> bool {
+    let ran = test.windlass(&["logs", "--json"]);
+    ran.code != 0 || ran.stdout.trim().is_empty()
+}
+
+fn check_nothing_left(test: &Test, at: u64) {
+    let left = on_the_server(test, "SELECT arn FROM authority WHERE status <> 'DELETED'");
+    assert!(left.is_empty(), "CAs left after a crash at {at}: {left:?}");
+    assert!(
+        files(test).is_empty(),
+        "files left after a crash at {at}: {:?}",
+        files(test)
+    );
+    check_journal(test, at);
+}
