@@ -349,15 +349,19 @@ fn signed(mut command: Command) -> String {
 }
 
 /// A server that is stopped with the test.
-struct Served {
+pub struct Served {
     child: Child,
     address: String,
 }
 
 impl Served {
     fn start(test: &Test, options: &[&str]) -> Self {
-        let mut command =
-            test.command(&[&["pca", "serve", "--port", "0", "--dir", "served"], options].concat());
+        Self::start_in(test, "served", options)
+    }
+
+    pub fn start_in(test: &Test, folder: &str, options: &[&str]) -> Self {
+        let serve = ["pca", "serve", "--port", "0", "--dir", folder];
+        let mut command = test.command(&[&serve, options].concat());
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -376,6 +380,10 @@ impl Served {
 
     fn target(&self) -> String {
         target(&self.address)
+    }
+
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     fn authorities(self, test: &Test) -> usize {

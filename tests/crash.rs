@@ -19,7 +19,7 @@ const STRIDE: u64 = 7;
 /// Two cores.
 const WORKERS: u64 = 2;
 
-const ARGUMENTS: [&str; 8] = [
+pub const ARGUMENTS: [&str; 8] = [
     "-p",
     "clusters=[a]",
     "-p",
@@ -67,7 +67,7 @@ impl Outcome {
 }
 
 /// Asks the embedded server's own state, which knows of every request that it granted.
-fn on_the_server(test: &Test, query: &str) -> Vec<String> {
+pub fn on_the_server(test: &Test, query: &str) -> Vec<String> {
     let path = test.path(".windlass/pca/authority.db");
     if !path.exists() {
         return Vec::new();
@@ -82,7 +82,7 @@ fn on_the_server(test: &Test, query: &str) -> Vec<String> {
 }
 
 /// Every file below `out/`, with its digest.
-fn files(test: &Test) -> BTreeMap<String, String> {
+pub fn files(test: &Test) -> BTreeMap<String, String> {
     let Ok(folder) = fs::read_dir(test.path("out")) else {
         return BTreeMap::new();
     };

@@ -71,9 +71,8 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
     if !confirm(command.yes, "Go on like that?")? {
         return Ok(exit::NOTHING_STARTED);
     }
-    let mut all = vec![Event::RunResumed {
-        requester: requester(),
-    }];
+    let resumed = decide::resumed(&taken.program.workflow, &taken.state, &requester());
+    let mut all = vec![resumed];
     let program = match edit {
         None => taken.program,
         Some(edit) => {

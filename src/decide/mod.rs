@@ -21,6 +21,6 @@ mod undo;
 pub use approval::{Refusal, on_answer};
 pub use next::{Moment, Next, Start, Want, next};
 pub use plan::{Change, Fate, FateKind, NothingToRedo, Plan, plan};
-pub use resume::on_resume;
+pub use resume::{on_resume, resumed};
 pub use step::step_of;
 pub use undo::undo_order;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{approval, evaluate::View, resume::reset_finally, scope::Scope};
 use crate::{
-    compile::{Action, Step, Template, Workflow, bind_params},
+    compile::{Action, OnError, Step, Template, Workflow, bind_params},
     journal::{EffectState, Event, Instance, InstanceId, State, Status},
     script::{Class, Script},
     value::Value,
@@ -286,7 +286,14 @@ impl Planner<'_> {
             .before
             .as_ref()
             .map(|(_, n)| format!("`{n}` before it runs again"));
-        match (is_over(instance), changed.or(before)) {
+        let is_tolerated =
+            instance.status == Status::Failed && unit.step.on_error == OnError::Continue;
+        match (is_over(instance) || is_tolerated, changed.or(before)) {
+            (true, None) if is_tolerated => self.tell(
+                id,
+                FateKind::Kept,
+                "it failed, and the run went on without it",
+            ),
             (true, None) => self.tell(id, FateKind::Kept, "nothing about it has changed"),
             (true, Some(reason)) => {
                 self.plan

@@ -1,16 +1,39 @@
+use super::step::step_of;
 use crate::{
-    compile::{Action, Workflow},
+    compile::{Action, OnError, Workflow},
     journal::{Event, InstanceId, State, Status},
 };
 
 /// Decides what a resume begins with: the run goes on, and what stands under `finally` runs again
 /// where something before it will.
 pub fn on_resume(workflow: &Workflow, state: &State, requester: &str) -> Vec<Event> {
-    let mut events = vec![Event::RunResumed {
-        requester: requester.into(),
-    }];
+    let mut events = vec![resumed(workflow, state, requester)];
     reset_finally(workflow, None, state, &mut events);
     events
+}
+
+/// The event that takes a run up again. Where a step may fail (`on_error: continue`) and did, the
+/// run has gone on without it, and what came after has seen that: it stays so.
+pub fn resumed(workflow: &Workflow, state: &State, requester: &str) -> Event {
+    let is_tolerated = |id: &InstanceId| {
+        state.status(id) == Status::Failed
+            && step_of(workflow, id).is_some_and(|step| step.on_error == OnError::Continue)
+            // Of a `for_each` it is the whole that is tolerated.
+            && !id.as_str().ends_with(']')
+    };
+    let is_kept = |id: &InstanceId| {
+        let outer = std::iter::successors(Some(id.clone()), InstanceId::parent);
+        outer.into_iter().any(|id| is_tolerated(&id))
+    };
+    Event::RunResumed {
+        requester: requester.into(),
+        keeps: state
+            .steps
+            .keys()
+            .filter(|id| is_kept(id))
+            .cloned()
+            .collect(),
+    }
 }
 
 /// Lets what stands under `finally` run again where something before it will.

@@ -31,6 +31,9 @@ pub enum Event<V = Value> {
     /// Steps that failed or were interrupted may run again.
     RunResumed {
         requester: String,
+        /// Those that failed, and stay so: the run went on without them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        keeps: Vec<InstanceId>,
     },
     /// The run goes on with other files or params; `edition` is that of the frozen files.
     RunEdited {
@@ -274,7 +277,7 @@ impl<V> Event<V> {
                     version,
                 }
             }
-            Self::RunResumed { requester } => Event::RunResumed { requester },
+            Self::RunResumed { requester, keeps } => Event::RunResumed { requester, keeps },
             Self::RunCancelled { requester } => Event::RunCancelled { requester },
             Self::RunEnded {
                 outcome,

@@ -119,14 +119,14 @@ impl State {
                     started_at: at,
                 });
             }
-            Event::RunResumed { .. } => {
+            Event::RunResumed { keeps, .. } => {
                 if self.is_undoing {
                     return illegal("the run is being undone");
                 }
                 self.go_on();
-                for instance in self.steps.values_mut() {
+                for (id, instance) in &mut self.steps {
                     let stays = [Status::Succeeded, Status::Skipped, Status::Waiting];
-                    if !stays.contains(&instance.status) {
+                    if !stays.contains(&instance.status) && !keeps.contains(id) {
                         instance.revive();
                     }
                 }

@@ -19,7 +19,7 @@ pub fn event_line(record: &Record) -> String {
         } => {
             format!("run started: {workflow} ({file}) on target {target}, by {requester}")
         }
-        Event::RunResumed { requester } => format!("run resumed by {requester}"),
+        Event::RunResumed { requester, .. } => format!("run resumed by {requester}"),
         Event::RunEdited { requester, .. } => {
             format!("run goes on with edited files, by {requester}")
         }
