@@ -7,6 +7,7 @@ mod authority;
 mod client;
 mod crash;
 mod dag;
+mod damage;
 mod edited;
 mod flow;
 mod graph;

@@ -1,0 +1,155 @@
+//! A damaged journal, a full disk, a folder that can't be written, two processes: a clear error
+//! and nothing lost, or it just works.
+
+use std::{fs, os::unix::fs::PermissionsExt, process::Command};
+
+use crate::harness::{Ran, Test};
+
+const STEPS: &str = "workflow: w
+steps:
+  one: { run: 'file::write(\"one.txt\", random::hex(8))' }
+  two: { needs: [one], run: 'file::read(\"go.txt\"); file::write(\"two.txt\", \"x\")' }
+";
+
+fn half_done() -> Test {
+    let test = Test::new().file("w.yaml", STEPS);
+    test.windlass(&["run", "w.yaml"]).expect(1);
+    test.write("out/go.txt", "go");
+    test
+}
+
+/// No panic, no half a sentence: an error with its code and what to do.
+#[track_caller]
+fn check_is_clear(ran: &Ran) {
+    assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
+    let says = ran.stderr.contains("error:") || ran.stderr.contains("failed");
+    assert!(ran.code == 0 || says, "exit {}: {}", ran.code, ran.stderr);
+}
+
+#[test]
+fn a_journal_cut_off_anywhere_is_found_or_read() {
+    let test = half_done();
+    let path = test.path(".windlass/journal.db");
+    let whole = fs::read(&path).expect("read");
+    let first = test.read("out/one.txt");
+    let (mut refused, mut read) = (0, 0);
+    for length in (0..whole.len()).step_by(997) {
+        for leftover in ["journal.db-wal", "journal.db-shm"] {
+            let _ = fs::remove_file(test.path(".windlass").join(leftover));
+        }
+        fs::write(&path, &whole[..length]).expect("written");
+        let ran = test.windlass(&["resume"]);
+        check_is_clear(&ran);
+        assert_eq!(
+            test.read("out/one.txt"),
+            first,
+            "cut at {length}: done again"
+        );
+        match ran.code {
+            0 => read += 1,
+            _ => refused += 1,
+        }
+    }
+    println!("journals cut off: {refused} refused, {read} read");
+    fs::write(&path, &whole).expect("written");
+    test.windlass(&["resume"]).expect(0);
+    assert_eq!(test.read("out/one.txt"), first);
+}
+
+#[test]
+fn a_full_disk_loses_nothing() {
+    // A limit on the size of files is what a full disk looks like to a program.
+    let test = Test::with_shipped_workflows();
+    let mut failed = 0;
+    for kilobytes in [4, 40, 64, 100, 160, 220, 300] {
+        let script = format!("ulimit -f {kilobytes}; trap '' XFSZ; exec \"$0\" \"$@\"");
+        let program = test.command(&[]).get_program().to_owned();
+        let output = Command::new("bash")
+            .args(["-c", &script])
+            .arg(program)
+            .args(["run", "workflows/gloo-mesh.yaml"])
+            .current_dir(test.path("."))
+            .output();
+        let ran = Ran::from_output(output.expect("bash"));
+        check_is_clear(&ran);
+        if ran.code == 0 {
+            break;
+        }
+        failed += 1;
+        if test.windlass(&["logs"]).stdout.contains("run started") {
+            test.windlass(&["resume"]).expect_one_of(&[0, 2]);
+            assert_eq!(test.authorities(), 2, "with {kilobytes} KiB");
+        }
+        for folder in [".windlass", "out"] {
+            let _ = fs::remove_dir_all(test.path(folder));
+        }
+    }
+    assert!(failed > 2, "the limit never bit");
+}
+
+#[test]
+fn a_folder_that_can_not_be_written_is_named() {
+    let test = half_done();
+    let folder = test.path(".windlass");
+    let set = |mode| fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).expect("set");
+    set(0o500);
+    // Root writes everywhere; then there is nothing to see.
+    let is_root = fs::write(folder.join("probe"), "").is_ok();
+    let ran = test.windlass(&["resume"]);
+    set(0o700);
+    check_is_clear(&ran);
+    assert!(
+        is_root || ran.code == 2,
+        "exit {}: {}",
+        ran.code,
+        ran.stderr
+    );
+    test.windlass(&["resume"]).expect_one_of(&[0, 2]);
+
+    let test = Test::new()
+        .file("w.yaml", STEPS)
+        .file("state", "a file is no folder");
+    let ran = test
+        .windlass(&["run", "w.yaml", "--state", "state"])
+        .expect(2);
+    check_is_clear(&ran);
+    let ran = test
+        .windlass(&["run", "w.yaml", "--out", "state/out"])
+        .expect(1);
+    check_is_clear(&ran);
+}
+
+#[test]
+fn one_of_two_processes_resumes() {
+    let text = STEPS.replace("file::read", "time::sleep(\"1500ms\"); file::read");
+    let test = Test::new().file("w.yaml", &text);
+    test.windlass(&["run", "w.yaml"]).expect(1);
+    test.write("out/go.txt", "go");
+    let run = test.windlass(&["runs", "--json"]).expect(0).json()[0]["run"].clone();
+    let run = run.as_str().expect("an id").to_owned();
+    let children: Vec<_> = (0..2)
+        .map(|_| {
+            let mut command = test.command(&["resume", &run]);
+            command
+                .stderr(std::process::Stdio::piped())
+                .spawn()
+                .expect("started")
+        })
+        .collect();
+    let ends: Vec<_> = children
+        .into_iter()
+        .map(|child| Ran::from_output(child.wait_with_output().expect("ended")))
+        .collect();
+    let mut codes: Vec<_> = ends.iter().map(|ran| ran.code).collect();
+    codes.sort_unstable();
+    assert_eq!(codes, [0, 2]);
+    let refused = ends.iter().find(|ran| ran.code == 2).expect("one");
+    let says = refused.stderr.contains("[run-owned]") || refused.stderr.contains("has succeeded");
+    assert!(says, "{}", refused.stderr);
+    let writes = test
+        .events()
+        .iter()
+        .filter(|e| e["call"]["function"] == "file::write")
+        .count();
+    assert_eq!(writes, 2);
+}
