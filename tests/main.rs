@@ -19,6 +19,7 @@ mod lost;
 mod mistakes;
 mod pki;
 mod reading;
+mod replay;
 mod resume;
 mod runbook;
 mod secrets;

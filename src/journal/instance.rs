@@ -110,6 +110,8 @@ pub struct EffectState {
     /// What was there before, as far as an undo needs it.
     pub before: Option<Value>,
     pub outcome: Option<EffectOutcome>,
+    /// Whether it failed, and its attempt with it: no script had caught that.
+    pub ended_attempt: bool,
     /// What an undo found out about it since.
     pub settled: Option<EffectOutcome>,
 }
@@ -213,15 +215,25 @@ impl Instance {
     /// The failure that ended an attempt is not replayed in the next: the call is made again, or,
     /// where it may have been done all the same, is in doubt.
     pub(super) fn forget_last_failure(&mut self) {
-        let Some(last) = self.effects.last_mut() else {
+        let Some(last) = self.effects.last_mut().filter(|last| last.ended_attempt) else {
             return;
         };
-        match last.outcome {
-            Some(EffectOutcome::Failed(_)) if last.is_unknown() => last.outcome = None,
-            Some(EffectOutcome::Failed(_)) => {
+        last.ended_attempt = false;
+        match last.is_unknown() {
+            true => last.outcome = None,
+            false => {
                 self.effects.pop();
             }
-            _ => {}
+        }
+    }
+
+    /// Marks the effect whose failure ended the attempt, if it was one.
+    pub(super) fn ended_by(&mut self, error: &StepError) {
+        if let Some(last) = self.effects.last_mut()
+            && let (Some(EffectOutcome::Failed(failed)), Some(failure)) =
+                (&last.outcome, &error.failure)
+        {
+            last.ended_attempt = failed == failure;
         }
     }
 }

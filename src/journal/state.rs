@@ -231,6 +231,7 @@ impl State {
                 if !matches!(instance.status, Status::Pending | Status::Running) {
                     return illegal(&format!("`{step}` is not running"));
                 }
+                instance.ended_by(error);
                 instance.error = Some(error.clone());
                 instance.status = match retry_at {
                     Some(at) => Status::Retrying { at: *at },
@@ -327,6 +328,7 @@ impl State {
                     at,
                     before: before.clone(),
                     outcome: None,
+                    ended_attempt: false,
                     settled: None,
                 });
             }
@@ -345,7 +347,8 @@ impl State {
                             at,
                             before: None,
                             outcome: Some(outcome.clone()),
-                            settled: None,
+                            ended_attempt: false,
+                    settled: None,
                         });
                     }
                     None => match effects.get_mut(position.0 as usize) {
