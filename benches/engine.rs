@@ -15,9 +15,9 @@ use rusqlite::{Connection, params};
 use time::OffsetDateTime;
 use windlass::{
     compile::{Folder, Program, bind_params, compile},
-    execute::{Cancel, Settings, Silent, drive},
+    execute::{Cancel, Ended, Settings, Silent, drive},
     journal::{Event, Journal, NewRun, Outcome, RunId, State, milliseconds},
-    outside::{Clients, OutputFolder, PcaClient},
+    outside::{Clients, HttpClient, OutputFolder, PcaClient, Programs},
     script::STACK_BYTES,
     value::Value,
 };
@@ -152,19 +152,22 @@ async fn run(journal: &Journal, program: &Program) {
     let clients = Clients {
         pca: PcaClient::embedded("http://127.0.0.1:9", "us-east-1"),
         files: OutputFolder::new("out"),
+        http: HttpClient::default(),
+        programs: Programs::default(),
     };
     let settings = Settings {
         clients,
         max_parallel: 64,
         observer: Arc::new(Silent),
         cancel: Cancel::default(),
+        waits_for_people: false,
         clock: now,
         jitter: || 0.5,
     };
     let (outcome, _) = drive(run, program, state, Vec::new(), settings)
         .await
         .expect("driven");
-    assert_eq!(outcome, Outcome::Succeeded);
+    assert_eq!(outcome, Ended::Over(Outcome::Succeeded));
 }
 
 fn now() -> i64 {

@@ -1,6 +1,9 @@
 //! Questions to people, and whose answers count.
 
-use super::{evaluate::View, next::Decision, scope::Scope};
+use super::{
+    decision::{Decision, View},
+    scope::Scope,
+};
 use crate::{
     compile::{Action, Approval, OnTimeout, Step, Workflow},
     journal::{self, Event, Instance, InstanceId, State, Status, Verdict},
@@ -56,6 +59,39 @@ impl<'w> Scope<'_, 'w> {
         }
     }
 
+    /// Goes on waiting, or answers for those who did not.
+    pub(super) fn wait(
+        &self,
+        decision: &mut Decision,
+        id: &InstanceId,
+        instance: &Instance,
+        step: &Step,
+    ) {
+        let (Some(asked), Action::Approval(approval)) = (&instance.approval, &step.action) else {
+            return;
+        };
+        match asked.deadline {
+            Some(deadline) if deadline <= decision.moment.now => {
+                decision.next.events.push(Event::ApprovalDecided {
+                    step: id.clone(),
+                    verdict: match approval.on_timeout {
+                        OnTimeout::Approve => Verdict::Approved,
+                        OnTimeout::Reject => Verdict::Rejected,
+                    },
+                    approver: "timeout".into(),
+                    comment: Some("nobody answered in time".into()),
+                    digest: asked.digest,
+                });
+            }
+            deadline => {
+                decision.next.asks += 1;
+                if let Some(deadline) = deadline {
+                    decision.wake_at(deadline);
+                }
+            }
+        }
+    }
+
     /// `None` for anybody.
     fn approvers(
         &self,
@@ -95,33 +131,6 @@ fn digest(state: &State, id: &InstanceId, message: &str) -> Digest {
 /// Whether a question that was asked would be asked in the same words about the same things now.
 pub(super) fn still_holds(state: &State, id: &InstanceId, asked: &journal::Approval) -> bool {
     digest(state, id, &asked.message) == asked.digest
-}
-
-/// Goes on waiting, or answers for those who did not.
-pub(super) fn wait(decision: &mut Decision, id: &InstanceId, instance: &Instance, step: &Step) {
-    let (Some(asked), Action::Approval(approval)) = (&instance.approval, &step.action) else {
-        return;
-    };
-    match asked.deadline {
-        Some(deadline) if deadline <= decision.moment.now => {
-            decision.next.events.push(Event::ApprovalDecided {
-                step: id.clone(),
-                verdict: match approval.on_timeout {
-                    OnTimeout::Approve => Verdict::Approved,
-                    OnTimeout::Reject => Verdict::Rejected,
-                },
-                approver: "timeout".into(),
-                comment: Some("nobody answered in time".into()),
-                digest: asked.digest,
-            });
-        }
-        deadline => {
-            decision.next.asks += 1;
-            if let Some(deadline) = deadline {
-                decision.wake_at(deadline);
-            }
-        }
-    }
 }
 
 /// Decides whether an answer counts, and what it does.

@@ -2,20 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::scope::Scope;
+use super::{decision::View, scope::Scope};
 use crate::{
     compile::{Step, Template},
-    journal::{InstanceId, State, Status},
+    journal::{InstanceId, Status},
     script::{ExpressionError, Names},
     value::{StepError, Value},
 };
-
-/// What expressions look at.
-#[derive(Clone, Copy)]
-pub(super) struct View<'a> {
-    pub state: &'a State,
-    pub run_id: &'a str,
-}
 
 impl Scope<'_, '_> {
     pub fn condition(

@@ -1,7 +1,7 @@
 //! Locks: what must be held before a scope or a step may begin.
 
 use super::{
-    next::{Decision, Want},
+    decision::{Decision, Want},
     scope::Scope,
 };
 use crate::{

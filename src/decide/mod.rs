@@ -6,21 +6,27 @@
 //!
 //! - `scope` holds the rules of the graph, `evaluate` what its expressions see;
 //! - `approval`, `lock` and `undo` are what their names say;
-//! - `resume` says what goes on when a run is taken up, `plan` what an edit or a `--redo` changes.
+//! - `resume` says what goes on when a run is taken up, `plan` what an edit or a
+//!   `--redo` changes, by the rules of `planner`.
 
 mod approval;
+mod decision;
 mod evaluate;
+mod fate;
 mod lock;
 mod next;
 mod plan;
+mod planner;
 mod resume;
 mod scope;
 mod step;
 mod undo;
 
 pub use approval::{Refusal, on_answer};
-pub use next::{Moment, Next, Start, Want, next};
-pub use plan::{Change, Fate, FateKind, NothingToRedo, Plan, plan};
+pub use decision::{Moment, Next, Start, Want};
+pub use fate::{Change, Fate, FateKind, Plan};
+pub use next::next;
+pub use plan::{NothingToRedo, plan};
 pub use resume::{on_resume, resumed};
 pub use step::step_of;
 pub use undo::undo_order;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::next::{Decision, Start};
+use super::decision::{Decision, Start};
 use crate::{
     compile::{Action, OnError, Step, StepIndex, Template, Workflow, bind_params},
     journal::{Event, InstanceId, Status},
@@ -382,7 +382,7 @@ impl<'w> Scope<'_, 'w> {
                 }
             }
             (Status::Waiting, _) if may_begin(decision, step) => {
-                super::approval::wait(decision, id, instance, step);
+                self.wait(decision, id, instance, step);
             }
             (Status::Retrying { .. } | Status::Waiting, _) if !may_begin(decision, step) => {
                 decision

@@ -1,7 +1,7 @@
 //! Which steps are undone, and in which order.
 
 use super::{
-    next::{Decision, Start},
+    decision::{Decision, Start},
     step::step_of,
 };
 use crate::{

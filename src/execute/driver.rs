@@ -13,13 +13,14 @@ use tokio_util::sync::CancellationToken;
 use super::{
     attempt::{Attempt, Finished, Trouble, Work},
     observer::Observer,
+    retry::{backoff, is_worth_it},
 };
 use crate::{
     compile::{Action, Program, Retry},
     decide::{self, Moment, Next, Start, Want},
     journal::{
-        Claim, Event, IllegalTransition, Instance, InstanceId, JournalError, Message, Outcome,
-        RunJournal, State, Status,
+        Event, IllegalTransition, Instance, InstanceId, JournalError, Outcome, RunJournal, State,
+        Status,
     },
     outside::Clients,
     script::Class,
@@ -117,22 +118,22 @@ pub async fn drive(
     driver.go().await
 }
 
-struct Driver<'p> {
-    run: Arc<RunJournal>,
-    program: &'p Program,
-    state: State,
-    settings: Settings,
+pub(super) struct Driver<'p> {
+    pub(super) run: Arc<RunJournal>,
+    pub(super) program: &'p Program,
+    pub(super) state: State,
+    pub(super) settings: Settings,
     sender: mpsc::UnboundedSender<Finished>,
     receiver: mpsc::UnboundedReceiver<Finished>,
     /// Applied, and not yet durable.
     batch: Vec<(Event, i64)>,
     running: usize,
     /// Milliseconds since 1970; an older request to cancel was for an earlier process.
-    began_at: i64,
+    pub(super) began_at: i64,
     /// The number of the last message that was read.
-    last_message: i64,
+    pub(super) last_message: i64,
     /// The locks whose holders have been named.
-    named: BTreeSet<String>,
+    pub(super) named: BTreeSet<String>,
 }
 
 impl<'p> Driver<'p> {
@@ -169,75 +170,6 @@ impl<'p> Driver<'p> {
         self.running == 0 && wants.is_empty() && !self.state.steps.values().any(is_retrying)
     }
 
-    /// Does what other processes ask. What came too late, or does not count, is passed over:
-    /// whoever sent it was told.
-    fn read_messages(&mut self) -> Result<bool, DriveError> {
-        let messages = self.run.messages(self.last_message)?;
-        let has_some = !messages.is_empty();
-        for (number, at, message) in messages {
-            self.last_message = number;
-            match message {
-                Message::Cancel { requester } if at >= self.began_at => {
-                    self.cancel(requester)?;
-                }
-                Message::Cancel { .. } => {}
-                Message::Decide(answer) => {
-                    let (workflow, run) = (&self.program.workflow, self.run.id().as_str());
-                    let event = decide::on_answer(workflow, &self.state, run, &answer);
-                    if let Ok(event) = event {
-                        self.happens(vec![event])?;
-                    }
-                }
-            }
-        }
-        Ok(has_some)
-    }
-
-    fn cancel(&mut self, requester: String) -> Result<(), DriveError> {
-        self.settings.cancel.cancel();
-        match self.state.is_cancelled {
-            true => Ok(()),
-            false => self.happens(vec![Event::RunCancelled { requester }]),
-        }
-    }
-
-    /// Tries to get each lock that is missing; says whether one was got.
-    fn claim(&mut self, wants: &[Want]) -> Result<bool, DriveError> {
-        let now = (self.settings.clock)();
-        let mut has_got = false;
-        for want in wants {
-            let step = want.step.as_ref().map(|step| step.as_str());
-            let mut holder = None;
-            for lock in &want.any_of {
-                // Within a batch two steps may want the same.
-                if self.state.locks.contains_key(lock) {
-                    continue;
-                }
-                match self.run.claim(lock, step, now)? {
-                    Claim::Taken => {
-                        has_got = true;
-                        self.happens(vec![Event::LockTaken {
-                            lock: lock.clone(),
-                            step: want.step.clone(),
-                        }])?;
-                        holder = None;
-                        break;
-                    }
-                    Claim::Held { run, step } => holder = Some((lock, run, step)),
-                }
-            }
-            if let Some((lock, run, step)) = holder
-                && self.named.insert(lock.clone())
-            {
-                let status = self.run.journal().status_of(&run)?;
-                let step = step.map_or(String::new(), |step| format!(", step {step}"));
-                let text = format!("run {run} ({status}){step}");
-                self.settings.observer.waits_for(lock, &text);
-            }
-        }
-        Ok(has_got)
-    }
-
     /// Asks what may happen until nothing more follows by itself.
     fn decide(&mut self) -> Result<Next<'p>, DriveError> {
         let mut starts = Vec::new();
@@ -256,7 +188,7 @@ impl<'p> Driver<'p> {
         }
     }
 
-    fn happens(&mut self, events: Vec<Event>) -> Result<(), DriveError> {
+    pub(super) fn happens(&mut self, events: Vec<Event>) -> Result<(), DriveError> {
         let now = (self.settings.clock)();
         for event in &events {
             self.state.apply(event, now)?;
@@ -417,62 +349,5 @@ impl<'p> Driver<'p> {
         }
         let step = decide::step_of(&self.program.workflow, instance);
         step.map(|step| step.retry.clone())
-    }
-}
-
-/// A refused call would be refused again, unless `on` names its class.
-fn is_worth_it(retry: &Retry, tries: u32, class: Option<FailureClass>) -> bool {
-    let is_wanted = match class {
-        Some(class) if !retry.on.is_empty() => retry.on.contains(&class),
-        Some(class) => !matches!(class, FailureClass::Rejected | FailureClass::Denied),
-        None => retry.on.is_empty(),
-    };
-    is_wanted && tries < retry.attempts
-}
-
-/// Doubles from the shortest pause to the longest, and takes a random half off, so that steps
-/// which failed together do not come back together.
-fn backoff(retry: &Retry, tries: u32, jitter: f64) -> Duration {
-    let doubled = retry.shortest.saturating_mul(
-        1_u32
-            .checked_shl(tries.saturating_sub(1))
-            .unwrap_or(u32::MAX),
-    );
-    doubled
-        .min(retry.longest)
-        .mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn backoff_doubles_up_to_the_longest() {
-        let retry = Retry {
-            attempts: 9,
-            ..Retry::default()
-        };
-        let seconds = |tries| backoff(&retry, tries, 1.0).as_secs();
-        assert_eq!([1, 2, 3, 5, 6, 40].map(seconds), [1, 2, 4, 16, 30, 30]);
-        assert_eq!(backoff(&retry, 1, 0.0), Duration::from_millis(500));
-    }
-
-    #[test]
-    fn what_is_refused_is_not_tried_again() {
-        let retry = Retry {
-            attempts: 3,
-            ..Retry::default()
-        };
-        assert!(is_worth_it(&retry, 1, Some(FailureClass::Throttled)));
-        assert!(is_worth_it(&retry, 2, None));
-        assert!(!is_worth_it(&retry, 3, None));
-        assert!(!is_worth_it(&retry, 1, Some(FailureClass::Denied)));
-        let only = Retry {
-            on: vec![FailureClass::Conflict],
-            ..retry
-        };
-        assert!(!is_worth_it(&only, 1, Some(FailureClass::Throttled)));
-        assert!(!is_worth_it(&only, 1, None));
     }
 }

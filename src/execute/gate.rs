@@ -9,7 +9,10 @@ use std::{
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use super::observer::Observer;
+use super::{
+    observer::Observer,
+    shown::{describe, shown},
+};
 use crate::{
     journal::{
         CallRecord, EffectOutcome, EffectState, Event, InstanceId, JournalError, Position,
@@ -23,8 +26,6 @@ use crate::{
 const SHORTEST_DURABLE_SLEEP: Duration = Duration::from_secs(1);
 /// Larger things go to files; the journal and every replay hold each result in memory.
 const MAX_RESULT_BYTES: usize = 1 << 20;
-/// How much of a text argument a record shows.
-const SHOWN_CHARACTERS: usize = 120;
 
 /// The gate of one attempt: every effect of its script goes through here, in order.
 ///
@@ -85,7 +86,7 @@ impl Gate {
     }
 
     /// The same for ever for one position of one round of one instance of one run.
-    fn key(&self, position: u32) -> EffectKey {
+    pub(super) fn key(&self, position: u32) -> EffectKey {
         let digest = Digest::of(&[
             self.run.id().as_str().as_bytes(),
             self.instance.as_str().as_bytes(),
@@ -95,7 +96,7 @@ impl Gate {
         EffectKey::new(digest.short(32))
     }
 
-    fn record(&self, event: Event) -> Result<(), Interruption> {
+    pub(super) fn record(&self, event: Event) -> Result<(), Interruption> {
         let at = (self.clock)();
         self.run.append(vec![(event.clone(), at)]).map_err(broken)?;
         self.progress().events.push((event, at));
@@ -115,7 +116,11 @@ impl Gate {
     }
 
     /// Makes the call; a cancel lets it end, the step's timeout does not.
-    fn act(&self, act: Act, key: EffectKey) -> Result<Result<Value, Failure>, Interruption> {
+    pub(super) fn act(
+        &self,
+        act: Act,
+        key: EffectKey,
+    ) -> Result<Result<Value, Failure>, Interruption> {
         self.act_or_stop(act, key, false)
     }
 
@@ -150,67 +155,6 @@ impl Gate {
         done
     }
 
-    /// Looks for the effect of a call that is in doubt, or does it again.
-    fn settle_doubt(
-        &self,
-        call: Call,
-        key: EffectKey,
-        position: u32,
-    ) -> Result<EffectOutcome, Interruption> {
-        match (call.class, call.look) {
-            (Class::Unsure, _) if self.purpose == Purpose::Settle => {
-                Err(Interruption::Stopped(Stop::Settled))
-            }
-            (Class::Unsure, _) => Err(Interruption::Stopped(Stop::InDoubt {
-                position,
-                call: describe(call.function, &shown(&call.arguments)),
-            })),
-            (Class::Found, Some(look)) => {
-                let mut found = None;
-                let looked = self.act(
-                    {
-                        let key = key.clone();
-                        Box::new(move |_| {
-                            Box::pin(async move {
-                                Ok(look(key)
-                                    .await?
-                                    .map_or(Value::Null, |v| Value::List(vec![v])))
-                            })
-                        })
-                    },
-                    key.clone(),
-                )?;
-                match looked {
-                    Ok(Value::List(mut one)) => found = one.pop(),
-                    Ok(_) => {}
-                    Err(failure) => return Ok(EffectOutcome::Failed(failure)),
-                }
-                match (found, self.purpose) {
-                    (Some(value), _) => Ok(EffectOutcome::Done(value)),
-                    (None, Purpose::Settle) => Ok(EffectOutcome::NotDone),
-                    (None, Purpose::Forward) => self.act(call.act, key).map(outcome_of),
-                }
-            }
-            _ => self.act(call.act, key).map(outcome_of),
-        }
-    }
-
-    /// Finds out what became of a recorded effect whose answer was lost, and remembers it for
-    /// the undo; the script sees what it saw.
-    fn settle(&self, call: Call, position: u32) -> Result<(), Interruption> {
-        let key = self.key(position);
-        match self.settle_doubt(call, key, position)? {
-            // Still nobody knows.
-            EffectOutcome::Failed(failure) if failure.is_unknown => Ok(()),
-            outcome => self.record(Event::EffectSettled {
-                step: self.instance.clone(),
-                round: self.round,
-                position: Position(position),
-                outcome,
-            }),
-        }
-    }
-
     /// Looks at what is there before a call; a failure of that is the call's own.
     fn look_before(
         &self,
@@ -224,7 +168,7 @@ impl Gate {
     }
 }
 
-fn outcome_of(result: Result<Value, Failure>) -> EffectOutcome {
+pub(super) fn outcome_of(result: Result<Value, Failure>) -> EffectOutcome {
     match result {
         Ok(value) => EffectOutcome::Done(value),
         Err(failure) => EffectOutcome::Failed(failure),
@@ -424,29 +368,4 @@ fn broken(error: JournalError) -> Interruption {
         text = format!("{text}: {source}");
     }
     Interruption::Stopped(Stop::Journal(text))
-}
-
-fn describe(function: &str, arguments: &serde_json::Value) -> String {
-    match arguments {
-        serde_json::Value::Null => format!("{function}()"),
-        arguments => format!("{function}({arguments})"),
-    }
-}
-
-/// Arguments as a record shows them: secrets masked, long texts cut to their start.
-fn shown(arguments: &Value) -> serde_json::Value {
-    fn cut(json: &mut serde_json::Value) {
-        match json {
-            serde_json::Value::String(text) if text.len() > SHOWN_CHARACTERS => {
-                let head: String = text.chars().take(SHOWN_CHARACTERS / 2).collect();
-                *text = format!("{head}… ({} bytes)", text.len());
-            }
-            serde_json::Value::Array(items) => items.iter_mut().for_each(cut),
-            serde_json::Value::Object(map) => map.values_mut().for_each(cut),
-            _ => {}
-        }
-    }
-    let mut json = arguments.to_json();
-    cut(&mut json);
-    json
 }

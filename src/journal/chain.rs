@@ -39,7 +39,7 @@ pub(super) fn redact(body: &str) -> Cow<'_, str> {
         let end = sealed.find('"').unwrap_or(sealed.len());
         redacted.push_str(before);
         redacted.push_str("sha256:");
-        redacted.push_str(&Digest::of_content(sealed[..end].as_bytes()).to_string());
+        redacted.push_str(&Digest::of_content(&sealed.as_bytes()[..end]).to_string());
         rest = &sealed[end..];
     }
     redacted.push_str(rest);

@@ -348,7 +348,7 @@ impl State {
                             before: None,
                             outcome: Some(outcome.clone()),
                             ended_attempt: false,
-                    settled: None,
+                            settled: None,
                         });
                     }
                     None => match effects.get_mut(position.0 as usize) {

@@ -53,7 +53,8 @@ pub enum Detail {
 pub fn summary(workflow: &Workflow, state: &State, folder: &Path, detail: Detail) -> String {
     let mut text = steps_table(workflow, state, detail);
     let mut made = certificates(state);
-    if made.is_empty() {
+    // After an undo none of them is left.
+    if made.is_empty() || state.outcome == Some(Outcome::Undone) {
         return text;
     }
     let order: Vec<&str> = workflow
@@ -172,9 +173,12 @@ impl Rows<'_> {
             }
             (status, ..) => status.as_str().into(),
         };
-        match self.state.status(&id.undo()) {
-            Status::Succeeded => says.push_str(", undone"),
-            Status::Failed => says.push_str(", undo failed"),
+        match (self.state.status(&id.undo()), self.state.outcome) {
+            (Status::Succeeded, _) => says.push_str(", undone"),
+            (_, Some(Outcome::Undone)) if status == Status::Succeeded => {
+                says.push_str(", undone");
+            }
+            (Status::Failed, _) => says.push_str(", undo failed"),
             _ => {}
         }
         if let Some(instance) = instance.filter(|i| i.attempt > 1) {

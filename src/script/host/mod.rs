@@ -8,18 +8,16 @@ mod base64;
 mod csr;
 mod exec;
 mod file;
+mod formats;
 mod hash;
 mod http;
-mod json;
 mod key;
 mod log;
 mod pca;
 mod random;
 mod time;
-mod toml;
 mod undo;
 mod x509;
-mod yaml;
 
 pub use undo::{Done, Reversal, reversal};
 
@@ -54,15 +52,15 @@ static MODULES: LazyLock<[(&str, Shared<Module>); 15]> = LazyLock::new(|| {
         ("file", file::module()),
         ("hash", hash::module()),
         ("http", http::module()),
-        ("json", json::module()),
+        ("json", formats::json()),
         ("key", key::module()),
         ("log", log::module()),
         ("pca", pca::module()),
         ("random", random::module()),
         ("time", time::module()),
-        ("toml", toml::module()),
+        ("toml", formats::toml()),
         ("x509", x509::module()),
-        ("yaml", yaml::module()),
+        ("yaml", formats::yaml()),
     ]
     .map(|(name, mut module)| {
         module.build_index();
