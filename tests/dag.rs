@@ -303,6 +303,47 @@ impl<'a> Play<'a> {
     }
 }
 
+#[test]
+fn a_clock_that_was_set_back_holds_up_no_retry() {
+    let steps = [Random {
+        needs: BTreeSet::new(),
+        is_finally: false,
+        runs: true,
+        continues: false,
+        items: None,
+        failing: BTreeSet::new(),
+    }];
+    let workflow = workflow(&steps);
+    let starts_at = |now: i64, retry_at: i64| {
+        let mut play = Play::new(&steps, &workflow, &[0]);
+        let step = InstanceId::step(None, "s0");
+        play.happens(Event::StepStarted {
+            step: step.clone(),
+            attempt: 1,
+            inputs: Some(Value::map::<&str>([])),
+            items: None,
+            is_scope: false,
+        });
+        play.happens(Event::StepFailed {
+            step,
+            error: StepError::new("x", "x"),
+            retry_at: Some(retry_at),
+        });
+        let moment = Moment {
+            run_id: "r",
+            now,
+            max_parallel: 1,
+        };
+        !decide::next(&workflow, &play.state, moment)
+            .starts
+            .is_empty()
+    };
+    assert!(!starts_at(1_000, 3_000), "it waits");
+    assert!(starts_at(3_000, 3_000), "it is due");
+    assert!(starts_at(9_000_000, 3_000), "the clock was set forward");
+    assert!(starts_at(0, 3_600_000), "the clock was set back by an hour");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
 

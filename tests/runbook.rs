@@ -14,7 +14,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use crate::harness::Test;
+use crate::{crash, harness::Test};
 
 /// A load balancer, the agents of its hosts, and the admin API of a database.
 #[derive(Default)]
@@ -425,4 +425,71 @@ file::remove(\"b/c.txt\");
     );
     test.windlass(&["undo", "--yes"]).expect(0);
     assert!(!test.path("out/a.conf").exists());
+}
+
+/// What the outside holds after a run, whatever happened on the way.
+fn outside(site: &Site) -> (BTreeMap<String, String>, BTreeMap<String, String>, usize) {
+    let world = site.world();
+    (world.pool.clone(), world.versions.clone(), world.keys.len())
+}
+
+#[test]
+fn a_runbook_that_died_anywhere_ends_the_same() {
+    let (whole, site) = (Test::with_shipped_workflows(), Site::open());
+    go(&whole, &patch_arguments(&site), 0);
+    let wanted = outside(&site);
+    let (moments, tried) = crash::at_every_moment(|at| {
+        let (test, site) = (Test::with_shipped_workflows(), Site::open());
+        let arguments = patch_arguments(&site);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        if !crash::crash(&test, &arguments, at) {
+            return false;
+        }
+        match crash::has_no_events(&test) {
+            true => test.windlass(&arguments).expect(0),
+            // 2: it had succeeded already.
+            false => test.windlass(&["resume"]).expect_one_of(&[0, 2]),
+        };
+        assert_eq!(outside(&site), wanted, "after a crash at {at}");
+        crash::check_journal(&test, at);
+        test.windlass(&["undo", "--yes"]).expect(0);
+        let world = site.world();
+        let is_back =
+            world.versions.values().all(|v| v == "1") && world.pool.values().all(|s| s == "active");
+        assert!(is_back, "undone after a crash at {at}: {:?}", world.log);
+        true
+    });
+    println!("crash points tried: {tried} of {moments} (drain-patch-verify)");
+}
+
+#[test]
+fn a_password_rotation_that_died_anywhere_leaves_one_that_works() {
+    let (moments, tried) = crash::at_every_moment(|at| {
+        let (test, site) = (Test::with_shipped_workflows(), Site::open());
+        let arguments = password_arguments(&site);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        if !crash::crash(&test, &arguments, at) {
+            return false;
+        }
+        let undoes = at.is_multiple_of(2);
+        match (crash::has_no_events(&test), undoes) {
+            (true, _) => test.windlass(&arguments).expect(0),
+            (false, true) => test.windlass(&["undo", "--yes"]).expect(0),
+            (false, false) => test.windlass(&["resume"]).expect_one_of(&[0, 2]),
+        };
+        let now = site.world().passwords.get("app").cloned();
+        match undoes && test.shown()["status"] == "undone" {
+            true => assert!(
+                now.is_none_or(|p| p == "the-old-one"),
+                "after a crash at {at}"
+            ),
+            false => assert_eq!(
+                Some(test.read("out/db-password")),
+                now,
+                "after a crash at {at}"
+            ),
+        }
+        true
+    });
+    println!("crash points tried: {tried} of {moments} (rotate-db-password)");
 }

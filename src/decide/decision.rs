@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     compile::Step,
@@ -72,6 +72,13 @@ impl<'w> Decision<'_, 'w> {
             state: self.state,
             run_id: self.moment.run_id,
         }
+    }
+
+    /// Whether a retry at `at` is not due yet. A pause that is longer than the longest there is
+    /// can only come of a clock that was set back; it is over then.
+    pub fn is_early(&self, at: i64, longest: Duration) -> bool {
+        let left = at.saturating_sub(self.moment.now);
+        left > 0 && left <= longest.as_millis() as i64
     }
 
     pub fn has_room(&self) -> bool {

@@ -391,7 +391,7 @@ impl<'w> Scope<'_, 'w> {
                     .push(Event::StepInterrupted { step: id.clone() });
             }
             (Status::Retrying { at }, Action::Script(_)) => {
-                if at > decision.moment.now {
+                if decision.is_early(at, step.retry.longest) {
                     decision.wake_at(at);
                 } else if decision.has_room() {
                     let Value::Map(inputs) = instance.inputs.clone() else {

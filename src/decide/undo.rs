@@ -5,7 +5,7 @@ use super::{
     step::step_of,
 };
 use crate::{
-    compile::{Action, Workflow},
+    compile::{Action, Retry, Workflow},
     journal::{Event, Instance, InstanceId, Outcome, State, Status},
     script::Class,
     value::{StepError, Value},
@@ -63,7 +63,9 @@ pub(super) fn next<'w>(decision: &mut Decision<'_, 'w>, workflow: &'w Workflow) 
                 let error = StepError::new("undo-failed", "cancelled before everything was undone");
                 return end(decision, Some(error));
             }
-            Status::Retrying { at } if at > decision.moment.now => return decision.wake_at(at),
+            Status::Retrying { at } if decision.is_early(at, Retry::default().longest) => {
+                return decision.wake_at(at);
+            }
             status @ (Status::Retrying { .. } | Status::Pending) => {
                 let start = Start {
                     instance: undo,
