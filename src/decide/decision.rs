@@ -19,7 +19,7 @@ pub struct Moment<'a> {
 /// What may happen next. Empty, with nothing running, only when the run has ended.
 #[derive(Debug, Default)]
 pub struct Next<'w> {
-    /// To be appended and applied, in this order; then [`next`] is asked again.
+    /// To be appended and applied, in this order; then [`super::next`] is asked again.
     pub events: Vec<Event>,
     /// Attempts to be started once the events are durable.
     pub starts: Vec<Start<'w>>,
