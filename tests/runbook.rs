@@ -493,3 +493,70 @@ fn a_password_rotation_that_died_anywhere_leaves_one_that_works() {
     });
     println!("crash points tried: {tried} of {moments} (rotate-db-password)");
 }
+
+/// A server that wants a client certificate, with certificates that windlass made itself.
+#[test]
+fn a_client_certificate_opens_the_door() {
+    let test = Test::with_shipped_workflows();
+    let names = "server_dns_names=[localhost]";
+    test.windlass(&["run", "workflows/gloo-mesh.yaml", "-p", names])
+        .expect(0);
+    let mut server = std::process::Command::new("openssl")
+        .args([
+            "s_server",
+            "-accept",
+            "localhost:0",
+            "-www",
+            "-Verify",
+            "3",
+            "-verify_return_error",
+        ])
+        .args([
+            "-cert",
+            "relay-server-tls.pem",
+            "-key",
+            "relay-server-tls.key",
+        ])
+        .args([
+            "-cert_chain",
+            "relay-server-tls-chain.pem",
+            "-CAfile",
+            "root-ca.pem",
+        ])
+        .current_dir(test.path("out"))
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("openssl is installed (apt-get install openssl)");
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(
+        server.stdout.take().expect("piped"),
+    ));
+    let port = lines.by_ref().map_while(Result::ok).find_map(|line| {
+        line.strip_prefix("ACCEPT ")?
+            .rsplit(':')
+            .next()
+            .map(str::to_owned)
+    });
+    let port = port.expect("the server listens");
+    // It goes on printing, and must be read.
+    std::thread::spawn(move || lines.for_each(drop));
+    let call = |options: &str| {
+        let body = format!(
+            "let r = http::get(\"https://localhost:{port}/\", #{{ {options} ca: file::read(\"root-ca.pem\") }});\n      file::write(\"page.html\", r.body);"
+        );
+        test.write("call.yaml", &format!("workflow: call\nparams: {{ key: secret }}\nsteps:\n  a:\n    with: {{ key: \"${{{{ params.key }}}}\" }}\n    run: |\n      {body}\n"));
+        let key = test.read("out/relay-client-tls-cluster-1.key");
+        test.write("key.json", &json!({ "key": key }).to_string());
+        test.windlass(&["run", "call.yaml", "--params", "key.json"])
+    };
+    let refused = call("");
+    let chain = "client_certificate: file::read(\"relay-client-tls-cluster-1.pem\") + file::read(\"relay-client-tls-cluster-1-chain.pem\"), client_key: inputs.key,";
+    let opened = call(chain);
+    server.kill().expect("stopped");
+    server.wait().expect("gone");
+    assert_eq!(refused.code, 1, "{}", refused.stderr);
+    opened.expect(0);
+    assert!(test.read("out/page.html").contains("cluster-1"));
+    let logs = test.windlass(&["logs"]).expect(0).stdout;
+    assert!(!logs.contains("PRIVATE KEY"), "{logs}");
+}
