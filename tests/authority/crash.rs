@@ -2,18 +2,20 @@
 //!
 //! The server that is killed is this test binary itself, started again with a folder to serve.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 use windlass::authority::{Options, Server};
 
 use crate::authority::lab::{Lab, call, csr, text, try_call};
 
+const CONNECTIONS: usize = 64;
 const FOLDER: &str = "WINDLASS_TEST_SERVE";
 
 /// Not a test of its own: what the others start and kill.
@@ -76,46 +78,61 @@ fn issue_input(arn: &str, request: &str, token: &str) -> Value {
     })
 }
 
+/// `WINDLASS_LOAD=10000` makes it that many certificates.
 #[test]
-fn what_was_answered_is_there_after_kill_9() {
+fn nothing_is_lost_when_the_server_is_killed_in_the_middle_of_a_load() {
+    let wanted: usize = std::env::var("WINDLASS_LOAD")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(400);
     let lab = Lab::new();
     let root = lab.root("root", json!({}));
     let request = csr("leaf", &[]);
-    let other = Other::start(&lab.state());
-    let address = other.address;
-    let answered: Mutex<Vec<(String, String)>> = Mutex::default();
-    let killed = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        for worker in 0..8 {
-            let (root, request, answered, killed) = (&root, &request, &answered, &killed);
-            scope.spawn(move || {
-                for number in 0.. {
-                    let token = format!("{worker}-{number}");
-                    let input = issue_input(root, request, &token);
-                    // A connection that breaks off is no answer.
-                    match try_call(address, "IssueCertificate", &input, None) {
-                        Ok(Ok(answer)) => answered
-                            .lock()
-                            .unwrap()
-                            .push((token, text(&answer, "CertificateArn"))),
-                        _ if killed.load(Ordering::SeqCst) => break,
-                        other => panic!("{other:?}"),
+    let answered: Mutex<BTreeMap<usize, String>> = Mutex::default();
+    let issue_all = |address: SocketAddr, killed: &AtomicBool| {
+        let next = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..CONNECTIONS {
+                scope.spawn(|| {
+                    loop {
+                        let number = next.fetch_add(1, Ordering::SeqCst);
+                        if number >= wanted {
+                            return;
+                        }
+                        if answered.lock().unwrap().contains_key(&number) {
+                            continue;
+                        }
+                        let input = issue_input(&root, &request, &format!("token-{number}"));
+                        // A connection that breaks off is no answer.
+                        match try_call(address, "IssueCertificate", &input, None) {
+                            Ok(Ok(answer)) => {
+                                let arn = text(&answer, "CertificateArn");
+                                answered.lock().unwrap().insert(number, arn);
+                            }
+                            _ if killed.load(Ordering::SeqCst) => return,
+                            other => panic!("{other:?}"),
+                        }
                     }
-                }
-            });
-        }
-        while answered.lock().unwrap().len() < 200 {
+                });
+            }
+        });
+    };
+    let other = Other::start(&lab.state());
+    let (address, killed) = (other.address, AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(|| issue_all(address, &killed));
+        while answered.lock().unwrap().len() < wanted / 2 {
             std::thread::yield_now();
         }
         killed.store(true, Ordering::SeqCst);
         drop(other);
     });
-    let answered = answered.into_inner().unwrap();
+    let before = answered.lock().unwrap().clone();
     let again = Other::start(&lab.state());
-    for (token, arn) in &answered {
+    for (number, arn) in before.iter().step_by(1 + before.len() / 500) {
         let of = json!({ "CertificateAuthorityArn": root, "CertificateArn": arn });
         call(again.address, "GetCertificate", &of, None).unwrap();
-        let input = issue_input(&root, &request, token);
+        let input = issue_input(&root, &request, &format!("token-{number}"));
         let repeated = call(again.address, "IssueCertificate", &input, None).unwrap();
         assert_eq!(
             &text(&repeated, "CertificateArn"),
@@ -123,6 +140,19 @@ fn what_was_answered_is_there_after_kill_9() {
             "the token is remembered too"
         );
     }
+    issue_all(again.address, &AtomicBool::new(false));
+    let arns: BTreeSet<_> = answered.into_inner().unwrap().into_values().collect();
+    assert_eq!(arns.len(), wanted);
+    // The server's own count: those answered, and the root's own; none lost, none issued twice.
+    let database = rusqlite::Connection::open(lab.state().join("authority.db")).unwrap();
+    let issued: usize = database
+        .query_row("SELECT count(*) FROM certificate", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(issued, wanted + 1);
+    println!(
+        "{wanted} certificates, killed after {}: lost 0, issued twice 0",
+        before.len()
+    );
 }
 
 #[test]
