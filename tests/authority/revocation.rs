@@ -1,6 +1,9 @@
 //! CRLs and OCSP, judged by openssl.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use windlass::authority::Clock;
 
 use crate::authority::lab::{Lab, csr, has_openssl, http, text};
 
@@ -12,7 +15,10 @@ struct Revoking {
 impl Revoking {
     /// The files root.pem, lower.pem, good.pem and bad.pem lie in the lab's folder.
     fn new(crl_type: &str) -> Self {
-        let lab = Lab::new();
+        Self::of(Lab::new(), crl_type)
+    }
+
+    fn of(lab: Lab, crl_type: &str) -> Self {
         let root = lab.root("root", json!({}));
         let cname = lab.address.to_string();
         let configuration = json!({ "RevocationConfiguration": {
@@ -215,4 +221,30 @@ fn a_bucket_or_path_never_leads_out_of_the_folder() {
         let (code, _) = lab.call("CreateCertificateAuthority", input).unwrap_err();
         assert_eq!(code, "InvalidArgsException", "{member} {value}");
     }
+}
+
+#[test]
+fn an_expired_certificate_leaves_the_list_one_list_later() {
+    if !has_openssl() {
+        return;
+    }
+    let clock = Clock::manual();
+    let lab = Lab::with(|options| options.clock = clock.clone());
+    let revoking = Revoking::of(lab, "COMPLETE");
+    let listed = || {
+        revoking.fetch("bad.pem");
+        let arguments = ["crl", "-in", "crl.pem", "-noout", "-text"];
+        let (_, printed) = revoking.lab.openssl(&arguments);
+        printed.matches("Serial Number:").count()
+    };
+    let day = Duration::from_secs(24 * 60 * 60);
+    assert_eq!(listed(), 1);
+    clock.advance(31 * day);
+    assert_eq!(
+        listed(),
+        1,
+        "lists that live 7 days were made before its expiry"
+    );
+    clock.advance(7 * day);
+    assert_eq!(listed(), 0);
 }

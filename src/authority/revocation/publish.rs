@@ -105,15 +105,18 @@ fn make(
     let broken = || Code::InternalFailure.says("the authority has no certificate that can be read");
     let identity = authority.identity.as_ref().ok_or_else(broken)?;
     let issuer = facts(&identity.certificate).ok_or_else(broken)?;
-    let (key, revoked) = service.store.read(|connection| {
-        let key = service.key(connection, authority)?;
-        let revoked = certificate::revoked(connection, &authority.arn, partition, now)?;
-        Ok((key, revoked))
-    })?;
-    let entries = revoked.into_iter().map(entry).collect::<Vec<_>>();
     let days = authority.revocation["CrlConfiguration"]["ExpirationInDays"]
         .as_i64()
         .unwrap_or(1);
+    let lifetime = days * DAY;
+    let (key, revoked) = service.store.read(|connection| {
+        let key = service.key(connection, authority)?;
+        // An entry stays until a list has told of it that was made after its certificate's expiry (RFC 5280, 3.3).
+        let since = now - lifetime;
+        let revoked = certificate::revoked(connection, &authority.arn, partition, since)?;
+        Ok((key, revoked))
+    })?;
+    let entries = revoked.into_iter().map(entry).collect::<Vec<_>>();
     let url = partition.map(|partition| address::url(authority, Some(partition)));
     let algorithm = authority
         .configured("SigningAlgorithm")
@@ -125,7 +128,7 @@ fn make(
         // Milliseconds grow with every list, also across servers on one folder.
         number: u64::try_from(now).unwrap_or_default(),
         this_update: now,
-        next_update: now + days * DAY,
+        next_update: now + lifetime,
         entries: &entries,
         part: url.as_deref(),
     };

@@ -99,19 +99,19 @@ pub(crate) fn revocation(
         .optional()?)
 }
 
-/// The revoked certificates that are not expired, by serial: of one partition, or all.
+/// The revoked certificates that had not expired by a moment, by serial: of one partition, or all.
 pub(crate) fn revoked(
     connection: &Connection,
     authority: &str,
     partition: Option<&str>,
-    now: Moment,
+    since: Moment,
 ) -> Result<Vec<Revocation>, Failure> {
     let found = connection
         .prepare_cached(
             "SELECT r.serial, r.reason, r.revoked_at FROM revocation r JOIN certificate c USING (authority, serial)
              WHERE r.authority = ?1 AND (?2 IS NULL OR c.partition = ?2) AND c.not_after >= ?3 ORDER BY r.serial",
         )?
-        .query_map(params![authority, partition, now], read_revocation)?
+        .query_map(params![authority, partition, since], read_revocation)?
         .collect::<rusqlite::Result<Vec<_>>>()?;
     Ok(found)
 }
