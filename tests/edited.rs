@@ -215,3 +215,35 @@ fn redo_names_a_step_that_ran() {
     assert_eq!(rounds("one"), Some(1.into()));
     assert_eq!(rounds("three"), Some(2.into()));
 }
+
+#[test]
+fn redo_takes_a_whole_for_each_or_one_item() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w
+steps:
+  each: { for_each: [a, b], with: { n: \"${{ item }}\" }, run: 'file::write(inputs.n, time::now())' }
+  after: { needs: [each], run: '()' }
+",
+    );
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    let fates = |redo: &str| {
+        let plan = test
+            .windlass(&["resume", "--redo", redo, "--plan", "--json"])
+            .expect(0)
+            .json();
+        let fates = plan.as_array().expect("a list").iter();
+        let fate = |f: &Json| format!("{} {}", f["step"], f["fate"]).replace('"', "");
+        fates.map(fate).collect::<Vec<_>>()
+    };
+    assert_eq!(fates("each"), ["each again", "after again"]);
+    assert_eq!(
+        fates("each[b]"),
+        ["each[a] kept", "each[b] again", "after again"]
+    );
+    let (a, b) = (test.read("out/a"), test.read("out/b"));
+    test.windlass(&["resume", "--redo", "each[b]", "--yes"])
+        .expect(0);
+    assert_eq!(test.read("out/a"), a);
+    assert_ne!(test.read("out/b"), b);
+}

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::harness::Test;
 
 const LOCKED: &str = "workflow: w
-params: { mesh: { type: string, default: m }, name: string, pause: { type: string, default: 1500ms } }
+params: { mesh: { type: string, default: m }, name: string, pause: { type: string, default: 2500ms } }
 lock: mesh-${{ params.mesh }}
 steps:
   wait: { with: { pause: \"${{ params.pause }}\" }, run: 'time::sleep(inputs.pause)' }
@@ -21,6 +21,11 @@ fn wait_for(test: &Test, what: &str, is_so: impl Fn(&Test) -> bool) {
         assert!(Instant::now() < deadline, "{what} never happened");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+fn runs(test: &Test) -> usize {
+    let runs = test.windlass(&["runs", "--json"]).json();
+    runs.as_array().map_or(0, Vec::len)
 }
 
 fn is_locked(test: &Test) -> bool {
@@ -149,4 +154,45 @@ finally:
     assert_eq!(test.read("out/tidy.txt"), "done");
     assert_eq!(test.shown()["status"], "cancelled");
     test.windlass(&["cancel"]).expect(2);
+}
+
+#[test]
+fn an_undo_waits_for_the_lock_too() {
+    let test = Test::new().file("w.yaml", LOCKED);
+    test.windlass(&["run", "w.yaml", "-p", "name=first", "-p", "pause=1ms"])
+        .expect(0);
+    let first = test.windlass(&["runs", "--json"]).expect(0).json()[0]["run"].clone();
+    let mut second = test.start(&["run", "w.yaml", "-p", "name=second"]);
+    wait_for(&test, "the lock", |test| runs(test) == 2 && is_locked(test));
+    let undo = test
+        .windlass(&["undo", first.as_str().expect("an id"), "--yes"])
+        .expect(0);
+    assert!(
+        undo.stderr.contains("waits for `mesh-m`"),
+        "{}",
+        undo.stderr
+    );
+    assert_eq!(second.wait().expect("ended").code(), Some(0));
+    assert!(!test.path("out/first.txt").exists() && test.path("out/second.txt").exists());
+}
+
+#[test]
+fn a_run_that_never_got_its_lock_does_nothing() {
+    let text = format!("{LOCKED}finally:\n  tidy: {{ run: 'file::write(\"tidy.txt\", \"x\")' }}\n");
+    let test = Test::new().file("w.yaml", LOCKED).file("tidy.yaml", &text);
+    let mut first = test.start(&["run", "w.yaml", "-p", "name=first"]);
+    wait_for(&test, "the lock", is_locked);
+    let mut second = test.start(&["run", "tidy.yaml", "-p", "name=second"]);
+    wait_for(&test, "the second run", |test| {
+        let runs = test.windlass(&["runs", "--json"]).json();
+        runs.as_array()
+            .is_some_and(|runs| runs.len() == 2 && runs[0]["status"] == "running")
+    });
+    test.windlass(&["cancel"]).expect(0);
+    assert_eq!(second.wait().expect("ended").code(), Some(130));
+    assert_eq!(first.wait().expect("ended").code(), Some(0));
+    assert!(
+        !test.path("out/tidy.txt").exists(),
+        "it tidied up what was not its own"
+    );
 }

@@ -26,34 +26,34 @@ pub fn next<'w>(workflow: &'w Workflow, state: &State, moment: Moment) -> Next<'
         .values()
         .filter(|instance| instance.status == Status::Running && !instance.is_composite())
         .count();
+    let scope = Scope {
+        workflow,
+        inside: None,
+        params: &run.params,
+    };
     if state.is_undoing {
-        undo::next(&mut decision, workflow);
+        // What is taken back is what the lock is for; one that can't be named was never taken.
+        if scope.has_locks(&mut decision) != Ok(false) || state.is_cancelled {
+            undo::next(&mut decision, workflow);
+        }
         return decision.next;
     }
     decision.next.events = lock::released(state);
     if !decision.next.events.is_empty() {
         return decision.next;
     }
-    let scope = Scope {
-        workflow,
-        inside: None,
-        params: &run.params,
-    };
     if let Some(settled) = scope.visit(&mut decision) {
-        let event = ended(state, settled);
-        let has_failed = matches!(
-            event,
-            Event::RunEnded {
-                outcome: Outcome::Failed,
-                ..
+        decision.next.events.push(match settled {
+            // It goes on, backwards, and keeps its locks.
+            Settled::Failed { .. }
+                if workflow.on_failure == OnFailure::Undo && !state.is_cancelled =>
+            {
+                Event::UndoStarted {
+                    requester: "on_failure".into(),
+                }
             }
-        );
-        decision.next.events.push(event);
-        if has_failed && workflow.on_failure == OnFailure::Undo {
-            decision.next.events.push(Event::UndoStarted {
-                requester: "on_failure".into(),
-            });
-        }
+            settled => ended(state, settled),
+        });
     }
     decision.next
 }

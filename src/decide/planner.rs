@@ -83,6 +83,9 @@ impl Planner<'_> {
         else {
             return self.unit(scope, &unit);
         };
+        if self.change.redo.contains(&id) {
+            return self.again(&id, "asked for with --redo".into());
+        }
         if let Some((FateKind::Again, name)) = &unit.before {
             return self.again(&id, format!("`{name}` before it runs again"));
         }

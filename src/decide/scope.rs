@@ -25,6 +25,16 @@ pub(super) enum Settled {
     },
 }
 
+impl Settled {
+    /// It ended before anything in it ran.
+    fn nothing(error: Option<StepError>) -> Self {
+        Self::Failed {
+            steps: Vec::new(),
+            error,
+        }
+    }
+}
+
 /// Where a step stands, as far as its dependents care.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Standing {
@@ -42,17 +52,13 @@ enum Standing {
 impl<'w> Scope<'_, 'w> {
     /// Decides about every step; says how the scope ended, once it has.
     pub fn visit(&self, decision: &mut Decision<'_, 'w>) -> Option<Settled> {
-        if !decision.state.is_cancelled {
-            match self.has_locks(decision) {
-                Ok(true) => {}
-                Ok(false) => return None,
-                Err(error) => {
-                    return Some(Settled::Failed {
-                        steps: Vec::new(),
-                        error: Some(error),
-                    });
-                }
-            }
+        let is_cancelled = decision.state.is_cancelled;
+        match self.has_locks(decision) {
+            Ok(true) => {}
+            // What stands under `finally` needs the lock as much as anything.
+            Ok(false) if !is_cancelled => return None,
+            Ok(false) => return Some(Settled::nothing(None)),
+            Err(error) => return Some(Settled::nothing(Some(error))),
         }
         let mut standings = HashMap::new();
         self.visit_steps(decision, &mut standings, false);

@@ -4,7 +4,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::{runtime::Handle, sync::mpsc};
@@ -99,7 +99,6 @@ pub async fn drive(
     events: Vec<Event>,
     settings: Settings,
 ) -> Result<(Ended, State), DriveError> {
-    let began_at = (settings.clock)();
     let (sender, receiver) = mpsc::unbounded_channel();
     let mut driver = Driver {
         run: Arc::new(run),
@@ -110,8 +109,8 @@ pub async fn drive(
         receiver,
         batch: Vec::new(),
         running: 0,
-        began_at,
         last_message: 0,
+        looked_at: None,
         named: BTreeSet::new(),
     };
     driver.happens(events)?;
@@ -128,10 +127,10 @@ pub(super) struct Driver<'p> {
     /// Applied, and not yet durable.
     batch: Vec<(Event, i64)>,
     running: usize,
-    /// Milliseconds since 1970; an older request to cancel was for an earlier process.
-    pub(super) began_at: i64,
     /// The number of the last message that was read.
     pub(super) last_message: i64,
+    /// When messages were last looked for.
+    pub(super) looked_at: Option<Instant>,
     /// The locks whose holders have been named.
     pub(super) named: BTreeSet<String>,
 }
@@ -139,7 +138,10 @@ pub(super) struct Driver<'p> {
 impl<'p> Driver<'p> {
     async fn go(mut self) -> Result<(Ended, State), DriveError> {
         loop {
-            self.read_messages()?;
+            // Attempts that end all the time must not keep a message waiting.
+            if self.looked_at.is_none_or(|at| at.elapsed() >= LOOK_AGAIN) {
+                self.read_messages()?;
+            }
             let next = self.decide()?;
             self.make_durable()?;
             for start in next.starts {

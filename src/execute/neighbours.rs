@@ -1,5 +1,7 @@
 //! What other processes ask of this run, and what they hold that it needs.
 
+use std::time::Instant;
+
 use super::driver::{DriveError, Driver};
 use crate::{
     decide::{self, Want},
@@ -10,12 +12,13 @@ impl Driver<'_> {
     /// Does what other processes ask. What came too late, or does not count, is passed over:
     /// whoever sent it was told.
     pub(super) fn read_messages(&mut self) -> Result<bool, DriveError> {
+        self.looked_at = Some(Instant::now());
         let messages = self.run.messages(self.last_message)?;
         let has_some = !messages.is_empty();
-        for (number, at, message) in messages {
+        for (number, message) in messages {
             self.last_message = number;
             match message {
-                Message::Cancel { requester } if at >= self.began_at => {
+                Message::Cancel { requester } if !self.run.is_for_another(number) => {
                     self.cancel(requester)?;
                 }
                 Message::Cancel { .. } => {}

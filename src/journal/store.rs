@@ -157,7 +157,7 @@ impl Journal {
             next_seq: 0,
             digest: Digest::ZERO,
         };
-        let run = RunJournal::new(self.clone(), new.id, head, lock);
+        let run = RunJournal::new(self.clone(), new.id, head, 0, lock);
         run.append(vec![(new.event, new.at)])?;
         Ok(run)
     }
@@ -165,6 +165,12 @@ impl Journal {
     /// Takes over a run that no process drives.
     pub fn adopt(&self, run: &RunId) -> Result<(RunJournal, State), JournalError> {
         let lock = RunLock::take(&self.inner.state, run)?;
+        let newest: Option<i64> = self.inner.database().query_row(
+            "SELECT max(id) FROM messages WHERE run = ?",
+            [run.as_str()],
+            |row| row.get(0),
+        )?;
+        let newest = newest.unwrap_or(0);
         let records = self.read(run, 0, Digest::ZERO, true)?;
         let state = fold(run, &records)?;
         let head = records.last().map_or(
@@ -177,7 +183,7 @@ impl Journal {
                 digest: last.digest,
             },
         );
-        let adopted = RunJournal::new(self.clone(), run.clone(), head, lock);
+        let adopted = RunJournal::new(self.clone(), run.clone(), head, newest, lock);
         Ok((adopted, state))
     }
 

@@ -77,6 +77,8 @@ pub struct RunJournal {
     journal: Journal,
     run: RunId,
     head: Mutex<Head>,
+    /// The newest message when the run was taken up.
+    taken_at: i64,
     _lock: RunLock,
 }
 
@@ -98,11 +100,18 @@ pub enum Claim {
 }
 
 impl RunJournal {
-    pub(super) fn new(journal: Journal, run: RunId, head: Head, lock: RunLock) -> Self {
+    pub(super) fn new(
+        journal: Journal,
+        run: RunId,
+        head: Head,
+        taken_at: i64,
+        lock: RunLock,
+    ) -> Self {
         Self {
             journal,
             run,
             head: Mutex::new(head),
+            taken_at,
             _lock: lock,
         }
     }
@@ -181,28 +190,31 @@ impl RunJournal {
         })
     }
 
-    /// Lists the messages with a higher number than `after`, oldest first, each with its number
-    /// and when it was posted (milliseconds since 1970).
+    /// Lists the messages with a higher number than `after`, oldest first, each with its number.
     ///
     /// # Errors
     /// What the database says.
-    pub fn messages(&self, after: i64) -> Result<Vec<(i64, i64, Message)>, JournalError> {
+    pub fn messages(&self, after: i64) -> Result<Vec<(i64, Message)>, JournalError> {
         let database = self.journal.inner.database();
-        let mut statement = database.prepare_cached(
-            "SELECT id, at, body FROM messages WHERE run = ? AND id > ? ORDER BY id",
-        )?;
+        let mut statement = database
+            .prepare_cached("SELECT id, body FROM messages WHERE run = ? AND id > ? ORDER BY id")?;
         let rows = statement.query_map(params![self.run.as_str(), after], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?))
+            Ok((row.get(0)?, row.get::<_, String>(1)?))
         })?;
         let mut messages = Vec::new();
         for row in rows {
-            let (id, at, body) = row?;
+            let (id, body) = row?;
             // One from a newer windlass is for a newer windlass.
             if let Ok(message) = serde_json::from_str(&body) {
-                messages.push((id, at, message));
+                messages.push((id, message));
             }
         }
         Ok(messages)
+    }
+
+    /// Whether a message was left before this process took the run up: one to an earlier process.
+    pub fn is_for_another(&self, message: i64) -> bool {
+        message <= self.taken_at
     }
 
     fn queue(&self, events: Vec<(Event, i64)>) -> Result<u64, JournalError> {
