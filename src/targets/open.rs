@@ -3,7 +3,7 @@ use std::path::Path;
 use super::config::Target;
 use crate::{
     authority::{Options, Server, StartError},
-    outside::{Clients, HttpClient, OutputFolder, PcaClient, Programs},
+    outside::{BundleError, Clients, HttpClient, OutputFolder, PcaClient, Programs},
 };
 
 /// A target that has been opened: its clients, and the embedded servers behind them.
@@ -18,13 +18,15 @@ pub struct OpenTarget {
 pub enum OpenError {
     #[error("the embedded certificate authority could not be started")]
     Authority(#[from] StartError),
+    #[error("AWS Private CA can't be reached")]
+    Bundle(#[from] BundleError),
 }
 
 impl OpenTarget {
     /// Opens a target; `None` is the built-in one.
     ///
     /// # Errors
-    /// An embedded server that can't start. Nothing is asked of AWS yet.
+    /// An embedded server that can't start, a CA bundle that can't be read. Nothing is asked of AWS yet.
     pub async fn open(
         target: Option<&Target>,
         state: &Path,
@@ -33,7 +35,7 @@ impl OpenTarget {
         let files = OutputFolder::new(out);
         match target {
             Some(target) => {
-                let pca = PcaClient::connect(&target.pca).await;
+                let pca = PcaClient::connect(&target.pca).await?;
                 Ok(Self {
                     clients: Clients {
                         pca,

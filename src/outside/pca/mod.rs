@@ -14,7 +14,7 @@ mod rate;
 mod request;
 
 pub use client::{Authority, PcaClient, SignedCertificate};
-pub use connect::PcaTarget;
+pub use connect::{BundleError, PcaTarget};
 pub use iam::{actions_of, is_account_wide};
 pub use manage::{AuditReport, Permission};
 pub use passthrough::{Extension, Passthrough};
