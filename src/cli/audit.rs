@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     compile::digest_of,
-    journal::{self, Event, Journal, Link, Record, RunId, State},
+    journal::{self, Event, Journal, Link, Outcome, Record, RunId, State},
     report,
     value::Digest,
 };
@@ -57,6 +57,7 @@ fn collect(args: &Args, part: Option<&str>) -> Result<Bundle, Failure> {
     let run = journal.find(part)?;
     let events = journal.evidence(&run)?;
     let (state, _): (State, _) = journal::verify(&run, &events)?;
+    check_list(&journal, &run, &state)?;
     let newest = state.run.as_ref().map_or(0, |run| run.edition);
     let files = (0..=newest)
         .map(|edition| {
@@ -74,6 +75,27 @@ fn collect(args: &Args, part: Option<&str>) -> Result<Bundle, Failure> {
         events,
         files,
     })
+}
+
+/// Holds what lists show of the run against its events.
+fn check_list(journal: &Journal, run: &RunId, state: &State) -> Result<(), Failure> {
+    let runs = journal.runs()?;
+    let row = runs.iter().find(|row| row.id == *run);
+    let is_true = row.zip(state.run.as_ref()).is_some_and(|(row, info)| {
+        let told = (&row.workflow, &row.file, &row.target, row.started_at);
+        let outcome = state.outcome.map(Outcome::as_str);
+        told == (&info.workflow, &info.file, &info.target, info.started_at)
+            && row.ended_at == state.ended_at
+            && (row.outcome.as_deref() == outcome || state.outcome.is_none())
+    });
+    match is_true {
+        true => Ok(()),
+        false => Err(Failure::new(
+            "journal",
+            format!("the list of runs does not say of run {run} what its events say"),
+        )
+        .hint("somebody or something changed the journal; restore it from a backup")),
+    }
 }
 
 fn read(path: &Path) -> Result<Bundle, Failure> {
