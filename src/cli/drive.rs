@@ -56,8 +56,8 @@ pub fn drive_to_end(args: &Args, driving: &Driving, drive: Drive) -> Result<Ende
     } = drive;
     let id = run.id().clone();
     let observer: Arc<dyn Observer> = match std::io::stderr().is_terminal() {
-        true => Arc::new(Bars::new(program.workflow.clone())),
-        false => Arc::new(Lines),
+        true => Arc::new(Bars::new(program.workflow.clone(), id.clone())),
+        false => Arc::new(Lines(id.clone())),
     };
     let ended = runtime.block_on(async {
         let open = open_target(args, &state).await?;

@@ -12,7 +12,7 @@ use super::{style::describe_status, tally::tally};
 use crate::{
     compile::Workflow,
     execute::Observer,
-    journal::{Event, InstanceId, State, Status},
+    journal::{Event, InstanceId, RunId, State, Status},
     value::format_duration,
 };
 
@@ -28,10 +28,11 @@ pub struct Bars {
     bars: MultiProgress,
     total: ProgressBar,
     running: Mutex<HashMap<InstanceId, ProgressBar>>,
+    run: RunId,
 }
 
 impl Bars {
-    pub fn new(workflow: Arc<Workflow>) -> Self {
+    pub fn new(workflow: Arc<Workflow>, run: RunId) -> Self {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
         let total = bars.add(ProgressBar::new(0));
         let template = "{bar:30.green/dim} {pos}/{len} steps  {elapsed}";
@@ -43,6 +44,7 @@ impl Bars {
             bars,
             total,
             running: Mutex::default(),
+            run,
         }
     }
 
@@ -93,7 +95,9 @@ impl Observer for Bars {
                     if let Some(step) = ended(event) {
                         self.end(step);
                     }
-                    if let Some(line) = line_of(event, state).filter(|line| line.is_trouble) {
+                    if let Some(line) =
+                        line_of(event, state, &self.run).filter(|line| line.is_trouble)
+                    {
                         // The terminal is a person's: what went well is in the summary.
                         let _ = self.bars.println(line.text);
                     }
@@ -123,13 +127,13 @@ impl Observer for Bars {
 }
 
 /// Progress where there is no terminal: a line for each step that ends.
-pub struct Lines;
+pub struct Lines(pub RunId);
 
 impl Observer for Lines {
     fn happened(&self, events: &[Event], state: &State) {
         let text: String = events
             .iter()
-            .filter_map(|event| line_of(event, state))
+            .filter_map(|event| line_of(event, state, &self.0))
             .map(|line| line.text + "\n")
             .collect();
         print(&text);
@@ -169,7 +173,7 @@ struct Line {
     is_trouble: bool,
 }
 
-fn line_of(event: &Event, state: &State) -> Option<Line> {
+fn line_of(event: &Event, state: &State, run: &RunId) -> Option<Line> {
     let line = |status: Status, step: &InstanceId, text: String, is_trouble| {
         let text = format!("{} {step} {text}", describe_status(status))
             .trim_end()
@@ -206,7 +210,13 @@ fn line_of(event: &Event, state: &State) -> Option<Line> {
         }
         Event::StepInterrupted { step } => line(Status::Pending, step, "stopped".into(), false),
         Event::ApprovalAsked { step, message, .. } => {
-            line(Status::Waiting, step, format!("asks: {message}"), true)
+            let command = style(format!("windlass approve {run} {step}")).dim();
+            line(
+                Status::Waiting,
+                step,
+                format!("asks: {message}  {command}"),
+                true,
+            )
         }
         Event::ApprovalDecided {
             step,
