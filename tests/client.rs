@@ -279,15 +279,32 @@ fn a_run_gets_through_throttling() {
 /// some templates, so only the conversation is judged.
 #[test]
 fn the_workflow_ends_on_moto_too() {
+    let Some(moto) = moto() else {
+        return;
+    };
+    let test = Test::with_shipped_workflows();
+    test.write("windlass.toml", &moto.target());
+    let ran = signed(test.command(&[
+        "run",
+        "workflows/gloo-mesh.yaml",
+        "--target",
+        "here",
+        "-p",
+        "clusters=[a, b]",
+    ]));
+    assert!(ran.contains("gloo-mesh succeeded"), "{ran}");
+}
+
+/// Moto's server; `None` on a developer's machine that lacks it.
+fn moto() -> Option<Served> {
     let Some(python) = python_with_moto() else {
         assert!(
             std::env::var_os("CI").is_none(),
             "moto is missing: pip install 'moto[server,acmpca]'"
         );
         println!("skipped: pip install 'moto[server,acmpca]' to run this");
-        return;
+        return None;
     };
-    let test = Test::with_shipped_workflows();
     let port = TcpListener::bind("127.0.0.1:0")
         .expect("a port")
         .local_addr()
@@ -315,16 +332,48 @@ fn the_workflow_ends_on_moto_too() {
         assert!(Instant::now() < end, "moto does not listen");
         thread::sleep(Duration::from_millis(50));
     }
-    test.write("windlass.toml", &moto.target());
-    let ran = signed(test.command(&[
-        "run",
-        "workflows/gloo-mesh.yaml",
-        "--target",
-        "here",
-        "-p",
-        "clusters=[a, b]",
-    ]));
-    assert!(ran.contains("gloo-mesh succeeded"), "{ran}");
+    Some(moto)
+}
+
+/// The ways of AWS's own tools to come by credentials, with moto as the Security Token Service.
+#[test]
+fn roles_are_assumed_by_profile_and_by_web_identity() {
+    let Some(sts) = moto() else {
+        return;
+    };
+    let role = "arn:aws:iam::123456789012:role/pki";
+    let test = Test::new()
+        .file("token", "a.web.identity")
+        .file("config", &format!("[profile pki]\nrole_arn = {role}\nsource_profile = base\nregion = us-east-1\n[profile base]\naws_access_key_id = x\naws_secret_access_key = x\n[profile process]\ncredential_process = echo '{{\"Version\": 1, \"AccessKeyId\": \"x\", \"SecretAccessKey\": \"x\"}}'\n"))
+        .file("look.yaml", "workflow: look\nsteps: { a: { run: '#{ n: pca::list_certificate_authorities().len() }' } }\n");
+    let served = Served::start(&test, &[]);
+    let run = |profile: &str, variables: &[(&str, &str)]| {
+        let text = format!(
+            "[targets.here]\npca = {{ endpoint = \"http://{}\", region = \"us-east-1\"{profile} }}\n",
+            served.address
+        );
+        test.write("windlass.toml", &text);
+        let mut command = test.command(&["run", "look.yaml", "--target", "here"]);
+        command
+            .env_remove("AWS_ACCESS_KEY_ID")
+            .env_remove("AWS_SECRET_ACCESS_KEY")
+            .env_remove("AWS_PROFILE")
+            .env("AWS_CONFIG_FILE", test.path("config"))
+            .env("AWS_SHARED_CREDENTIALS_FILE", test.path("none"))
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("AWS_ENDPOINT_URL_STS", format!("http://{}", sts.address))
+            .envs(variables.iter().copied());
+        crate::harness::Ran::from_output(command.output().expect("windlass starts"))
+    };
+    let token = test.path("token").display().to_string();
+    run("", &[]).expect(1);
+    run(", profile = \"pki\"", &[]).expect(0);
+    run(", profile = \"process\"", &[]).expect(0);
+    let web = [
+        ("AWS_ROLE_ARN", role),
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", token.as_str()),
+    ];
+    run("", &web).expect(0);
 }
 
 /// Ends TLS before a server, as a company's proxy does.
