@@ -1,0 +1,39 @@
+//! The rehearsal cluster: a Kubernetes API server that keeps its state in a folder.
+//!
+//! It serves the kinds and verbs that rotations need, so that kubectl and the ordinary clients can't tell it from a
+//! real control plane there; anything else gets 404, 405 or 415, never a guess. It knows nothing of workflows.
+//!
+//! # The way of a request
+//!
+//! 1. `server` listens with TLS, under a CA of this cluster alone; `handler` reads the request, `access` says who
+//!    asks and whether RBAC lets them, and `fault` may lose it on purpose.
+//! 2. `wire` reads paths and queries and writes discovery, tables and `Status` bodies.
+//! 3. `api` answers: reads, writes, watches; it validates and sets defaults as the real server does.
+//! 4. `merge` holds the four kinds of patches, and who owns which field.
+//! 5. `rollout` plays the controllers: Deployments, StatefulSets and DaemonSets replace their pods over a little
+//!    time. It runs whenever somebody looks, up to the moment of looking, so nothing happens behind a stopped server.
+//! 6. `store` keeps objects and what changed in one SQLite database, `cluster.db` (mode 0600).
+//!
+//! # Getting stuck on purpose
+//!
+//! A pod whose `nodeSelector` fits no node stays Pending, as anywhere. A workload with the annotation
+//! [`STUCK`] gets pods that never become ready, with the annotation's value as the reason, until it is taken away.
+
+mod access;
+mod api;
+mod fault;
+mod handler;
+mod identity;
+mod merge;
+mod object;
+mod options;
+mod rollout;
+mod seed;
+mod server;
+mod store;
+mod wire;
+
+pub use fault::{Fault, FaultError};
+pub use options::Options;
+pub use rollout::STUCK;
+pub use server::{Server, StartError};

@@ -1,0 +1,141 @@
+use std::{
+    fs::{self, OpenOptions, Permissions},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use rusqlite::Connection;
+
+use super::transaction::Transaction;
+use crate::cluster::wire::Failure;
+
+const VERSION: i64 = 1;
+/// How long a write waits for another server on the same folder.
+const BUSY: Duration = Duration::from_secs(30);
+
+const SCHEMA: &str = "
+    CREATE TABLE object (
+        resource TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
+        owner TEXT, uid TEXT NOT NULL, json TEXT NOT NULL,
+        PRIMARY KEY (resource, namespace, name)) WITHOUT ROWID;
+    CREATE INDEX object_owner ON object (owner) WHERE owner IS NOT NULL;
+    CREATE TABLE change (
+        version INTEGER PRIMARY KEY, resource TEXT NOT NULL, kind TEXT NOT NULL,
+        json TEXT NOT NULL, before TEXT);
+    CREATE TABLE wake (
+        resource TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, at INTEGER NOT NULL,
+        PRIMARY KEY (resource, namespace, name)) WITHOUT ROWID;
+    CREATE TABLE progress (uid TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    INSERT INTO setting VALUES ('version', '1'), ('compacted', '0');
+";
+
+/// Why the state can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    #[error("can't use the folder {}", .0.display())]
+    Folder(PathBuf, #[source] std::io::Error),
+    #[error("can't open the database {}", .0.display())]
+    Database(PathBuf, #[source] rusqlite::Error),
+    #[error("the database {} has version {found}, and this program knows version {VERSION}", .path.display())]
+    Version { path: PathBuf, found: i64 },
+}
+
+/// The state of one folder; several servers may serve it at once.
+pub(crate) struct Store {
+    connection: Mutex<Connection>,
+    /// How many changes are kept for watches.
+    window: u32,
+}
+
+impl Store {
+    /// Opens the folder's database, and makes both if they aren't there.
+    pub fn open(folder: &Path, window: u32) -> Result<Self, StoreError> {
+        let unusable = |error| StoreError::Folder(folder.to_owned(), error);
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(unusable)?;
+        let path = folder.join("cluster.db");
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(&path)
+            .and_then(|file| file.set_permissions(Permissions::from_mode(0o600)))
+            .map_err(unusable)?;
+        let failed = |error| StoreError::Database(path.clone(), error);
+        let mut connection = connect(&path).map_err(failed)?;
+        match prepare(&mut connection).map_err(failed)? {
+            VERSION => Ok(Self {
+                connection: Mutex::new(connection),
+                window,
+            }),
+            found => Err(StoreError::Version { path, found }),
+        }
+    }
+
+    /// Does all of `work` in one transaction, or nothing. Blocks: never call it on an async thread.
+    pub fn write<T>(
+        &self,
+        work: impl FnOnce(&Transaction) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.transact("BEGIN IMMEDIATE", work)
+    }
+
+    /// As [`write`](Self::write), of one state and without changing it.
+    pub fn read<T>(
+        &self,
+        work: impl FnOnce(&Transaction) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.transact("BEGIN DEFERRED", work)
+    }
+
+    fn transact<T>(
+        &self,
+        begin: &str,
+        work: impl FnOnce(&Transaction) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let connection = self
+            .connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if !connection.is_autocommit() {
+            // A panic left it open.
+            connection.execute_batch("ROLLBACK")?;
+        }
+        connection.execute_batch(begin)?;
+        let done = work(&Transaction::new(&connection, self.window));
+        match &done {
+            Ok(_) => connection.execute_batch("COMMIT")?,
+            Err(_) => connection.execute_batch("ROLLBACK")?,
+        }
+        done
+    }
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // What a killed server had answered is there; only a lost machine forgets the last moments of a rehearsal.
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+fn prepare(connection: &mut Connection) -> rusqlite::Result<i64> {
+    let transaction =
+        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found == 0 {
+        transaction.execute_batch(SCHEMA)?;
+        transaction.pragma_update(None, "user_version", VERSION)?;
+        transaction.commit()?;
+        return Ok(VERSION);
+    }
+    Ok(found)
+}

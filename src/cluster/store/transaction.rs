@@ -1,0 +1,283 @@
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde_json::Value as Json;
+
+use crate::cluster::{
+    object::{Moment, controller, metadata, name, namespace, uid},
+    wire::Failure,
+};
+
+/// One transaction. Resources are named as kubectl names them: `secrets`, `deployments.apps`.
+pub(crate) struct Transaction<'a> {
+    connection: &'a Connection,
+    window: u32,
+}
+
+/// What happened to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ChangeKind {
+    Added,
+    Modified,
+    Deleted,
+}
+
+impl ChangeKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Added => "ADDED",
+            Self::Modified => "MODIFIED",
+            Self::Deleted => "DELETED",
+        }
+    }
+
+    fn parse(text: &str) -> Self {
+        match text {
+            "ADDED" => Self::Added,
+            "DELETED" => Self::Deleted,
+            _ => Self::Modified,
+        }
+    }
+}
+
+/// One event of a watch.
+pub(crate) struct Change {
+    pub version: u64,
+    pub kind: ChangeKind,
+    pub object: Json,
+    /// What it was: a watch with a selector has to see objects come and go.
+    pub before: Option<Json>,
+}
+
+impl<'a> Transaction<'a> {
+    pub(super) fn new(connection: &'a Connection, window: u32) -> Self {
+        Self { connection, window }
+    }
+
+    pub fn get(&self, resource: &str, namespace: &str, name: &str) -> Result<Option<Json>, Failure> {
+        let sql = "SELECT json FROM object WHERE resource = ?1 AND namespace = ?2 AND name = ?3";
+        let found = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row((resource, namespace, name), json)
+            .optional()?;
+        Ok(found)
+    }
+
+    /// All objects of a resource, in the order of namespace and name.
+    pub fn list(&self, resource: &str, namespace: Option<&str>) -> Result<Vec<Json>, Failure> {
+        let sql = "SELECT json FROM object WHERE resource = ?1 AND (?2 IS NULL OR namespace = ?2)
+                   ORDER BY namespace, name";
+        self.all(sql, (resource, namespace))
+    }
+
+    /// What an object controls, of one resource or of all.
+    pub fn owned(&self, resource: Option<&str>, owner: &str) -> Result<Vec<Json>, Failure> {
+        let sql = "SELECT json FROM object WHERE owner = ?1 AND (?2 IS NULL OR resource = ?2)
+                   ORDER BY namespace, name";
+        self.all(sql, (owner, resource))
+    }
+
+    /// Everything in a namespace, with its resource.
+    pub fn contents(&self, namespace: &str) -> Result<Vec<(String, Json)>, Failure> {
+        let sql = "SELECT resource, json FROM object WHERE namespace = ?1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map([namespace], |row| {
+            Ok((row.get(0)?, parse(row.get::<_, String>(1)?)?))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    fn all(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<Vec<Json>, Failure> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map(parameters, json)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Writes an object under a new resource version.
+    pub fn put(&self, resource: &str, object: &mut Json) -> Result<(), Failure> {
+        let before = self.get(resource, namespace(object), name(object))?;
+        let version = self.next_version()?;
+        metadata(object).insert("resourceVersion".into(), version.to_string().into());
+        let sql = "INSERT OR REPLACE INTO object VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        self.connection.prepare_cached(sql)?.execute(params![
+            resource,
+            namespace(object),
+            name(object),
+            controller(object),
+            uid(object),
+            object.to_string()
+        ])?;
+        let kind = match before {
+            Some(_) => ChangeKind::Modified,
+            None => ChangeKind::Added,
+        };
+        self.record(version, resource, kind, object, before.as_ref())
+    }
+
+    pub fn remove(&self, resource: &str, object: &Json) -> Result<(), Failure> {
+        let mut last = object.clone();
+        let version = self.next_version()?;
+        metadata(&mut last).insert("resourceVersion".into(), version.to_string().into());
+        let key = (resource, namespace(object), name(object));
+        for table in ["object", "wake"] {
+            let sql = format!(
+                "DELETE FROM {table} WHERE resource = ?1 AND namespace = ?2 AND name = ?3"
+            );
+            self.connection.prepare_cached(&sql)?.execute(key)?;
+        }
+        self.connection
+            .prepare_cached("DELETE FROM progress WHERE uid = ?1")?
+            .execute([uid(object)])?;
+        self.record(version, resource, ChangeKind::Deleted, &last, Some(object))
+    }
+
+    fn record(
+        &self,
+        version: u64,
+        resource: &str,
+        kind: ChangeKind,
+        object: &Json,
+        before: Option<&Json>,
+    ) -> Result<(), Failure> {
+        let sql = "INSERT INTO change VALUES (?1, ?2, ?3, ?4, ?5)";
+        self.connection.prepare_cached(sql)?.execute((
+            version,
+            resource,
+            kind.as_str(),
+            object.to_string(),
+            before.map(Json::to_string),
+        ))?;
+        let oldest = version.saturating_sub(self.window.into());
+        if version % 64 == 0 && oldest > self.compacted()? {
+            self.connection
+                .execute("DELETE FROM change WHERE version <= ?1", [oldest])?;
+            self.set("compacted", &oldest.to_string())?;
+        }
+        Ok(())
+    }
+
+    fn next_version(&self) -> Result<u64, Failure> {
+        let version = self.version()? + 1;
+        self.set("version", &version.to_string())?;
+        Ok(version)
+    }
+
+    /// The resource version of the whole state.
+    pub fn version(&self) -> Result<u64, Failure> {
+        self.count("version")
+    }
+
+    /// Changes up to here are forgotten.
+    pub fn compacted(&self) -> Result<u64, Failure> {
+        self.count("compacted")
+    }
+
+    /// What happened to a resource after a version, oldest first.
+    pub fn changes(&self, resource: &str, after: u64) -> Result<Vec<Change>, Failure> {
+        let sql = "SELECT version, kind, json, before FROM change WHERE version > ?1 AND resource = ?2
+                   ORDER BY version";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map((after, resource), |row| {
+            Ok(Change {
+                version: row.get(0)?,
+                kind: ChangeKind::parse(&row.get::<_, String>(1)?),
+                object: parse(row.get::<_, String>(2)?)?,
+                before: row.get::<_, Option<String>>(3)?.map(parse).transpose()?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Wakes a controller for an object, no later than this.
+    pub fn wake(&self, resource: &str, object: &Json, at: Moment) -> Result<(), Failure> {
+        let sql = "INSERT INTO wake VALUES (?1, ?2, ?3, ?4)
+                   ON CONFLICT DO UPDATE SET at = min(at, excluded.at)";
+        self.connection.prepare_cached(sql)?.execute((
+            resource,
+            namespace(object),
+            name(object),
+            at,
+        ))?;
+        Ok(())
+    }
+
+    pub fn wakes(&self, resource: &str, object: &Json) -> Result<bool, Failure> {
+        let sql = "SELECT 1 FROM wake WHERE resource = ?1 AND namespace = ?2 AND name = ?3";
+        Ok(self.connection.prepare_cached(sql)?.exists((
+            resource,
+            namespace(object),
+            name(object),
+        ))?)
+    }
+
+    /// Whether a controller has something to do by now.
+    pub fn is_due(&self, now: Moment) -> Result<bool, Failure> {
+        let sql = "SELECT 1 FROM wake WHERE at <= ?1";
+        Ok(self.connection.prepare_cached(sql)?.exists([now])?)
+    }
+
+    /// Takes the earliest wake that is due: resource, namespace, name and its moment.
+    pub fn take_due(
+        &self,
+        now: Moment,
+    ) -> Result<Option<(String, String, String, Moment)>, Failure> {
+        let sql = "DELETE FROM wake WHERE (resource, namespace, name) =
+                   (SELECT resource, namespace, name FROM wake WHERE at <= ?1 ORDER BY at, resource, namespace, name LIMIT 1)
+                   RETURNING resource, namespace, name, at";
+        let found = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row([now], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            })
+            .optional()?;
+        Ok(found)
+    }
+
+    /// When a rollout last moved.
+    pub fn progressed(&self, uid: &str) -> Result<Option<Moment>, Failure> {
+        let sql = "SELECT at FROM progress WHERE uid = ?1";
+        let found = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row([uid], |row| row.get(0))
+            .optional()?;
+        Ok(found)
+    }
+
+    pub fn set_progressed(&self, uid: &str, at: Moment) -> Result<(), Failure> {
+        let sql = "INSERT OR REPLACE INTO progress VALUES (?1, ?2)";
+        self.connection.prepare_cached(sql)?.execute((uid, at))?;
+        Ok(())
+    }
+
+    pub fn setting(&self, name: &str) -> Result<Option<String>, Failure> {
+        let sql = "SELECT value FROM setting WHERE name = ?1";
+        let found = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row([name], |row| row.get(0))
+            .optional()?;
+        Ok(found)
+    }
+
+    pub fn set(&self, name: &str, value: &str) -> Result<(), Failure> {
+        let sql = "INSERT OR REPLACE INTO setting VALUES (?1, ?2)";
+        self.connection.prepare_cached(sql)?.execute((name, value))?;
+        Ok(())
+    }
+
+    fn count(&self, name: &str) -> Result<u64, Failure> {
+        let text = self.setting(name)?;
+        Ok(text.and_then(|text| text.parse().ok()).unwrap_or_default())
+    }
+}
+
+fn json(row: &Row) -> rusqlite::Result<Json> {
+    parse(row.get::<_, String>(0)?)
+}
+
+fn parse(text: String) -> rusqlite::Result<Json> {
+    serde_json::from_str(&text).map_err(|e| {
+        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(e))
+    })
+}
