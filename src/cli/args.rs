@@ -59,6 +59,8 @@ pub enum Command {
     Graph(Graph),
     /// Print the least IAM policy that a workflow needs
     Iam(Iam),
+    /// Print the ClusterRole that a workflow needs on Kubernetes
+    Rbac(Rbac),
     /// List the runs, the newest first
     Runs(Runs),
     /// Show a run: its steps, certificates and errors
@@ -196,6 +198,13 @@ pub struct Validate {
     /// The workflows' YAML files
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
+
+    /// Also ask the clusters of this target whether they can be reached, and allow what is called
+    #[arg(long, value_name = "NAME")]
+    pub target: Option<String>,
+
+    #[command(flatten)]
+    pub params: Params,
 }
 
 #[derive(ClapArgs)]
@@ -227,6 +236,12 @@ impl From<Format> for GraphFormat {
 
 #[derive(ClapArgs)]
 pub struct Iam {
+    /// The workflow's YAML file
+    pub file: PathBuf,
+}
+
+#[derive(ClapArgs)]
+pub struct Rbac {
     /// The workflow's YAML file
     pub file: PathBuf,
 }

@@ -2,7 +2,7 @@ use std::{error::Error, process::ExitCode};
 
 use super::exit;
 use crate::{
-    compile::{Mistakes, ParamError},
+    compile::{ClustersError, Mistakes, ParamError},
     execute::DriveError,
     journal::JournalError,
     report,
@@ -105,6 +105,12 @@ impl From<OpenError> for Failure {
 impl From<ParamError> for Failure {
     fn from(error: ParamError) -> Self {
         Self::of("params", &error, error.hint())
+    }
+}
+
+impl From<ClustersError> for Failure {
+    fn from(error: ClustersError) -> Self {
+        Self::of("clusters", &error, None)
     }
 }
 

@@ -16,6 +16,8 @@ mod logs;
 mod outputs;
 mod params;
 mod pca;
+mod preflight;
+mod rbac;
 mod resume;
 mod run;
 mod runs;
@@ -58,9 +60,10 @@ pub fn main() -> ExitCode {
         Command::Cancel(command) => cancel::cancel(&args, command),
         Command::Approve(command) => answer::answer(&args, command, Verdict::Approved),
         Command::Reject(command) => answer::answer(&args, command, Verdict::Rejected),
-        Command::Validate(command) => validate::validate(command),
+        Command::Validate(command) => validate::validate(&args, command),
         Command::Graph(command) => graph::graph(command),
         Command::Iam(command) => iam::iam(command),
+        Command::Rbac(command) => rbac::rbac(command),
         Command::Runs(command) => runs::runs(&args, command),
         Command::Show(command) => show::show(&args, command),
         Command::Logs(command) => logs::logs(&args, command),

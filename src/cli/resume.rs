@@ -1,4 +1,7 @@
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use super::{
     Done,
@@ -8,6 +11,7 @@ use super::{
     exit,
     failure::Failure,
     load::load,
+    preflight::preflight,
     print,
     taken::{Taken, take},
 };
@@ -37,13 +41,14 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
         return go(args, command, taken.run, taken.program, taken.state, all);
     }
     let edit = match command.edited {
-        true => Some(read_edit(command, &taken)?),
+        true => Some(read_edit(args, command, &taken)?),
         false => None,
     };
     let mut state = taken.state.clone();
     if let (Some(edit), Some(run)) = (&edit, &mut state.run) {
         run.program = edit.program.digest;
         run.params = edit.params.clone();
+        run.kube.clone_from(&edit.kube);
     }
     let redo: Vec<_> = command
         .redo
@@ -83,6 +88,7 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
                 program: edit.program.digest,
                 main: edit.program.main.clone(),
                 edition,
+                kube: edit.kube,
                 params: edit.params,
             });
             edit.program
@@ -116,10 +122,11 @@ fn go(
 /// The files as they are now, and the params that go with them.
 struct Edit {
     program: Program,
+    kube: BTreeSet<String>,
     params: Value,
 }
 
-fn read_edit(command: &Resume, taken: &Taken) -> Result<Edit, Failure> {
+fn read_edit(args: &Args, command: &Resume, taken: &Taken) -> Result<Edit, Failure> {
     let program = load(Path::new(&taken.info.file))?;
     let mut given = match &taken.info.params {
         Value::Map(params) => params.clone(),
@@ -128,7 +135,12 @@ fn read_edit(command: &Resume, taken: &Taken) -> Result<Edit, Failure> {
     given.retain(|name, _| program.workflow.params.contains_key(name));
     given.extend(command.params.given(&program.workflow)?);
     let params = Value::Map(bind_params(&program.workflow, given)?);
-    Ok(Edit { program, params })
+    let kube = preflight(args, &program.workflow, &params, &taken.info.target)?;
+    Ok(Edit {
+        program,
+        kube,
+        params,
+    })
 }
 
 /// `STEP=done`, `STEP=done:VALUE` or `STEP=again`.

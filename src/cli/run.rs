@@ -6,11 +6,11 @@ use super::{
     drive::{Drive, drive, now, requester},
     failure::Failure,
     load::load,
+    preflight::preflight,
 };
 use crate::{
     compile::bind_params,
     journal::{Event, Journal, NewRun, RunId, State},
-    targets::Targets,
     value::Value,
 };
 
@@ -18,8 +18,8 @@ use crate::{
 pub fn run(args: &Args, command: &Run) -> Done {
     let program = load(&command.file)?;
     let params = bind_params(&program.workflow, command.params.given(&program.workflow)?)?;
-    let (config, was_asked_for) = args.config();
-    Targets::load(config, was_asked_for)?.find(&command.target)?;
+    let params = Value::Map(params);
+    let kube = preflight(args, &program.workflow, &params, &command.target)?;
     let out = std::path::absolute(&command.out).map_err(|e| {
         Failure::new(
             "system",
@@ -35,8 +35,9 @@ pub fn run(args: &Args, command: &Run) -> Done {
         main: program.main.clone(),
         program: program.digest,
         target: command.target.clone(),
+        kube,
         out: out.display().to_string(),
-        params: Value::Map(params),
+        params,
         requester: requester(),
         version: env!("CARGO_PKG_VERSION").into(),
     };

@@ -1,18 +1,32 @@
-use super::{Done, args::Validate, exit, failure::Failure, load::load};
+use super::{
+    Done,
+    args::{Args, Validate},
+    exit,
+    failure::Failure,
+    load::load,
+    preflight::{ask, list, preflight},
+};
+use crate::{
+    compile::{Workflow, bind_params},
+    targets::Targets,
+    value::Value,
+};
 
-/// `windlass validate FILE…`: every mistake of every file.
-pub fn validate(command: &Validate) -> Done {
+/// `windlass validate FILE…`: every mistake of every file, and with `--target` what a target lacks.
+pub fn validate(args: &Args, command: &Validate) -> Done {
     let mut failed = 0;
     for file in &command.files {
-        match load(file) {
-            Ok(program) => {
-                let steps = program.workflow.steps().count();
-                eprintln!(
-                    "{} {}: {steps} steps",
-                    console::style("✓").green(),
-                    file.display()
-                );
+        let checked = load(file).and_then(|program| {
+            let workflow = &program.workflow;
+            let steps = workflow.steps().count();
+            let told = format!("{}: {steps} steps", file.display());
+            match &command.target {
+                Some(target) => Ok(format!("{told}; {}", on_target(args, command, workflow, target)?)),
+                None => Ok(told),
             }
+        });
+        match checked {
+            Ok(told) => eprintln!("{} {told}", console::style("✓").green()),
             Err(failure) => {
                 failure.report();
                 failed += 1;
@@ -27,4 +41,29 @@ pub fn validate(command: &Validate) -> Done {
             format!("{n} of {} files have mistakes", command.files.len()),
         )),
     }
+}
+
+/// Holds a workflow against a target: its clusters, and what may be done there.
+fn on_target(args: &Args, command: &Validate, workflow: &Workflow, target: &str) -> Result<String, Failure> {
+    let given = command.params.given(workflow)?;
+    let params = Value::Map(bind_params(workflow, given)?);
+    let (config, was_asked_for) = args.config();
+    let targets = Targets::load(config, was_asked_for)?;
+    let Some(found) = targets.find(target)? else {
+        return Ok(format!("the target {target} has all it needs"));
+    };
+    let wanted = preflight(args, workflow, &params, target)?;
+    let missing = ask(found, workflow, &wanted)?;
+    if missing.is_empty() {
+        return Ok(match wanted.len() {
+            0 => format!("it needs no cluster of the target {target}"),
+            n => format!("{n} clusters of the target {target} can be reached, and allow all it does"),
+        });
+    }
+    let lines: Vec<_> = missing
+        .iter()
+        .map(|(cluster, permits)| format!("on {cluster} the caller may not {}", list(permits)))
+        .collect();
+    let hint = "`windlass rbac FILE` prints the ClusterRole that the workflow needs";
+    Err(Failure::new("clusters", lines.join("\n  ")).hint(hint))
 }

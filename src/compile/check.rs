@@ -50,15 +50,14 @@ pub(super) fn step(
             .help("a rejection is an answer; `windlass resume` asks again");
         report.add(mistake);
     }
-    if step.max_parallel.is_some() && step.for_each.is_none() {
-        let mistake = report
-            .at(
-                "misplaced-key",
-                step.span.clone(),
-                "`max_parallel` needs a `for_each`",
-            )
-            .help("it limits how many items run at once");
-        report.add(mistake);
+    let of_items = [
+        ("max_parallel", step.max_parallel.is_some(), "it limits how many items run at once"),
+        ("fail_fast", step.fail_fast, "it says what a failed item means for those after it"),
+    ];
+    for (key, _, help) in of_items.into_iter().filter(|(_, is_there, _)| *is_there && step.for_each.is_none()) {
+        let message = format!("`{key}` needs a `for_each`");
+        let mistake = report.at("misplaced-key", step.span.clone(), message);
+        report.add(mistake.help(help));
     }
     if !is_known(&step.action) {
         return;
@@ -283,22 +282,25 @@ pub(super) fn outputs(
     }
 }
 
-/// Checks the workflow's own lock, which is taken before any step runs.
-pub(super) fn lock(
+/// Checks what of the workflow itself is evaluated before any step runs.
+pub(super) fn beforehand(
     report: &mut Report,
     graph: &DiGraph<Step, Edge>,
     by_name: &Steps,
     params: &Params,
-    lock: Option<&Template>,
+    what: &str,
+    template: &Template,
 ) {
-    for placed in lock.iter().flat_map(|template| template.expressions()) {
+    for placed in template.expressions() {
         for read in placed.expression.reads() {
             if check_read(report, graph, by_name, params, placed, read, false).is_some() {
-                let message = "the workflow's lock is taken before its steps have outputs";
-                let mistake = report
-                    .at("reads-later", placed.span_of(read), message)
-                    .help("read `params`, or put the lock on a step");
-                report.add(mistake);
+                let message = format!("the workflow's `{what}` is read before its steps have outputs");
+                let help = match what {
+                    "lock" => "read `params`, or put the lock on a step",
+                    _ => "read `params`",
+                };
+                let mistake = report.at("reads-later", placed.span_of(read), message);
+                report.add(mistake.help(help));
             }
         }
     }
@@ -341,9 +343,11 @@ fn check_read(
             report.add(mistake);
             None
         }
-        ("target", [name, ..]) if name != "name" => {
+        ("target", [name, ..]) if !["name", "kube"].contains(&name.as_str()) => {
             let message = format!("a target has no `{name}`");
-            let mistake = report.at("unknown-name", span, message).help("it has name");
+            let mistake = report
+                .at("unknown-name", span, message)
+                .help("it has name and kube: whether it has the workflow's Kubernetes clusters");
             report.add(mistake);
             None
         }

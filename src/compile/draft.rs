@@ -24,6 +24,7 @@ pub(super) struct Draft {
     pub description: Option<String>,
     pub params: BTreeMap<String, Param>,
     pub lock: Option<Template>,
+    pub kube: Option<Template>,
     pub concurrency: Option<u32>,
     pub on_failure: OnFailure,
     pub steps: Vec<StepDraft>,
@@ -42,6 +43,7 @@ pub(super) struct StepDraft {
     pub when: Option<Template>,
     pub for_each: Option<Template>,
     pub max_parallel: Option<u32>,
+    pub fail_fast: bool,
     pub retry: Retry,
     pub timeout: Option<Duration>,
     pub on_error: OnError,
@@ -82,6 +84,7 @@ pub(super) fn read(report: &mut Report, root: &Node) -> Draft {
         }
     }
     draft.lock = fields.take("lock").map(|node| Template::read(report, node));
+    draft.kube = fields.take("kube").map(|node| Template::read(report, node));
     draft.concurrency = fields
         .take("concurrency")
         .and_then(|node| report.count(node, "`concurrency`", MOST_PARALLEL));
@@ -228,6 +231,10 @@ fn read_step(report: &mut Report, key: &Key, node: &Node, is_finally: bool) -> O
         max_parallel: fields
             .take("max_parallel")
             .and_then(|node| report.count(node, "`max_parallel`", MOST_PARALLEL)),
+        fail_fast: fields
+            .take("fail_fast")
+            .and_then(|node| report.flag(node, "`fail_fast`"))
+            .unwrap_or_default(),
         retry: fields
             .take("retry")
             .map_or_else(Retry::default, |node| Retry::read(report, node)),

@@ -13,7 +13,7 @@ use petgraph::{
 
 use super::{name::StepName, template::Template};
 use crate::{
-    script::Script,
+    script::{HostCall, Script},
     value::{Digest, FailureClass, Type, Value},
 };
 
@@ -41,6 +41,8 @@ pub struct Workflow {
     pub params: BTreeMap<String, Param>,
     /// What one run at a time may hold.
     pub lock: Option<Template>,
+    /// The Kubernetes clusters that it speaks to, by their roles.
+    pub kube: Option<Template>,
     /// How many runs of it there may be at once; `None` for any number.
     pub concurrency: Option<u32>,
     pub on_failure: OnFailure,
@@ -78,6 +80,8 @@ pub struct Step {
     pub for_each: Option<Template>,
     /// How many items of a `for_each` may run at once; `None` for all.
     pub max_parallel: Option<u32>,
+    /// Whether no item of a `for_each` begins once another one has failed.
+    pub fail_fast: bool,
     pub retry: Retry,
     /// For one attempt.
     pub timeout: Option<Duration>,
@@ -201,11 +205,11 @@ impl Workflow {
         self.by_name.get(&name).map(|index| &self.graph[*index])
     }
 
-    /// Lists the host functions that its scripts call, those of nested workflows included.
-    pub fn host_calls(&self) -> BTreeSet<&str> {
+    /// Lists the calls to host functions in its scripts, those of nested workflows included.
+    pub fn host_calls(&self) -> BTreeSet<&HostCall> {
         self.steps()
             .flat_map(|(_, step)| match &step.action {
-                Action::Script(script) => script.host_calls.iter().map(String::as_str).collect(),
+                Action::Script(script) => script.host_calls.iter().collect(),
                 Action::Workflow(inner) => inner.host_calls(),
                 Action::Approval(_) => BTreeSet::new(),
             })

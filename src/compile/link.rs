@@ -292,7 +292,11 @@ fn build(
         }
     }
     check::outputs(report, &graph, &by_name, &draft.params, &draft.outputs);
-    check::lock(report, &graph, &by_name, &draft.params, draft.lock.as_ref());
+    for (what, template) in [("lock", &draft.lock), ("kube", &draft.kube)] {
+        if let Some(template) = template {
+            check::beforehand(report, &graph, &by_name, &draft.params, what, template);
+        }
+    }
     check_cycles(report, &graph);
     let order = order(&graph)?;
     is_whole.then_some(Workflow {
@@ -301,6 +305,7 @@ fn build(
         path: file.clone(),
         params: draft.params,
         lock: draft.lock,
+        kube: draft.kube,
         concurrency: draft.concurrency,
         on_failure: draft.on_failure,
         outputs: draft.outputs,
@@ -332,6 +337,7 @@ fn step_of(draft: StepDraft, action: Option<Action>) -> Option<(Step, Vec<Spanne
         when: draft.when,
         for_each: draft.for_each,
         max_parallel: draft.max_parallel,
+        fail_fast: draft.fail_fast,
         retry: draft.retry,
         timeout: draft.timeout,
         on_error: draft.on_error,
@@ -351,6 +357,7 @@ fn unknown_workflow() -> Workflow {
         path: "".into(),
         params: BTreeMap::new(),
         lock: None,
+        kube: None,
         concurrency: None,
         on_failure: OnFailure::default(),
         outputs: Vec::new(),

@@ -7,6 +7,7 @@
 
 mod approval;
 mod check;
+mod clusters;
 mod document;
 mod draft;
 mod fields;
@@ -19,6 +20,7 @@ mod retry;
 mod source;
 mod template;
 
+pub use clusters::{ClustersError, clusters};
 pub use graph::{
     Action, Approval, Edge, OnError, OnFailure, OnTimeout, Param, Program, Retry, Step, StepIndex,
     Workflow,

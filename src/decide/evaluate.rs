@@ -106,9 +106,10 @@ impl Scope<'_, '_> {
                 ),
                 ("status", run_status.unwrap_or("running").into()),
             ]),
-            target: Value::map(
-                [("name", run.map_or("", |run| &run.target))].map(|(k, v)| (k, v.into())),
-            ),
+            target: Value::map([
+                ("name", Value::from(run.map_or("", |run| &run.target))),
+                ("kube", run.is_some_and(|run| !run.kube.is_empty()).into()),
+            ]),
         };
         template.evaluate(&names).map_err(|e: ExpressionError| {
             StepError::new("expression-failed", e.to_string())

@@ -297,12 +297,14 @@ impl<'w> Scope<'_, 'w> {
             .iter()
             .filter(|s| !s.is_settled() && **s != Status::Pending)
             .count();
+        // One failure is enough: what has not begun does not begin.
+        let is_stopped = step.fail_fast && statuses.contains(&Status::Failed);
         for ((id, status), (_, item)) in ids.iter().zip(&statuses).zip(items) {
             match status {
                 Status::Running | Status::Waiting | Status::Retrying { .. } => {
                     self.go_on_with_unit(decision, id, step)
                 }
-                Status::Pending if may_begin(decision, step) && active < most => {
+                Status::Pending if may_begin(decision, step) && !is_stopped && active < most => {
                     let before = decision.next.events.len();
                     self.begin(decision, id, step, item, run_status);
                     active += decision.next.events.len() - before;
@@ -311,11 +313,13 @@ impl<'w> Scope<'_, 'w> {
             }
         }
         let gives_up = decision.state.is_cancelled && !step.is_finally;
-        let is_over = |s: &Status| s.is_settled() || (gives_up && *s == Status::Pending);
+        let is_over =
+            |s: &Status| s.is_settled() || ((gives_up || is_stopped) && *s == Status::Pending);
         if !statuses.iter().all(is_over) {
             return;
         }
-        if statuses.contains(&Status::Pending) {
+        let not_begun = statuses.iter().filter(|s| **s == Status::Pending).count();
+        if not_begun > 0 && !is_stopped {
             decision
                 .next
                 .events
@@ -329,12 +333,15 @@ impl<'w> Scope<'_, 'w> {
             .map(|((key, _), _)| key.as_str())
             .collect();
         if !failed.is_empty() {
-            let message = format!(
+            let mut message = format!(
                 "{} of {} failed: {}",
                 failed.len(),
                 items.len(),
                 failed.join(", ")
             );
+            if not_begun > 0 {
+                message.push_str(&format!("; {not_begun} did not begin (fail_fast)"));
+            }
             return decision.fail(id, StepError::new("items-failed", message));
         }
         let outputs = ids

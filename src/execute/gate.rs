@@ -81,10 +81,6 @@ impl Gate {
         progress.position - 1
     }
 
-    fn is_replaying(&self) -> bool {
-        (self.progress().position as usize) < self.recorded.len()
-    }
-
     /// The same for ever for one position of one round of one instance of one run.
     pub(super) fn key(&self, position: u32) -> EffectKey {
         let digest = Digest::of(&[
@@ -323,6 +319,10 @@ impl Effects for Gate {
             call: None,
             outcome: EffectOutcome::Done(Value::Null),
         })
+    }
+
+    fn is_replaying(&self) -> bool {
+        (self.progress().position as usize) < self.recorded.len()
     }
 
     fn note(&self, level: Level, message: String) {

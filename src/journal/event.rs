@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -21,6 +23,9 @@ pub enum Event<V = Value> {
         /// Digests all frozen files.
         program: Digest,
         target: String,
+        /// The Kubernetes clusters that it speaks to, by their roles in the target.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        kube: BTreeSet<String>,
         /// The folder that scripts write to, absolute.
         out: String,
         params: V,
@@ -41,6 +46,8 @@ pub enum Event<V = Value> {
         program: Digest,
         main: String,
         edition: u32,
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        kube: BTreeSet<String>,
         params: V,
     },
     RunCancelled {
@@ -259,6 +266,7 @@ impl<V> Event<V> {
                 main,
                 program,
                 target,
+                kube,
                 out,
                 params,
                 requester,
@@ -271,6 +279,7 @@ impl<V> Event<V> {
                     main,
                     program,
                     target,
+                    kube,
                     out,
                     params,
                     requester,
@@ -331,12 +340,14 @@ impl<V> Event<V> {
                 program,
                 main,
                 edition,
+                kube,
                 params,
             } => Event::RunEdited {
                 requester,
                 program,
                 main,
                 edition,
+                kube,
                 params: f(params)?,
             },
             Self::RunSuspended => Event::RunSuspended,

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     event::{EffectOutcome, Event, Outcome},
@@ -39,6 +39,8 @@ pub struct RunInfo {
     /// Of the frozen files that it goes on with.
     pub edition: u32,
     pub target: String,
+    /// The Kubernetes clusters that it speaks to, by their roles in the target.
+    pub kube: BTreeSet<String>,
     pub out: String,
     pub params: Value,
     pub requester: String,
@@ -98,6 +100,7 @@ impl State {
                 main,
                 program,
                 target,
+                kube,
                 out,
                 params,
                 requester,
@@ -113,6 +116,7 @@ impl State {
                     program: *program,
                     edition: 0,
                     target: target.clone(),
+                    kube: kube.clone(),
                     out: out.clone(),
                     params: params.clone(),
                     requester: requester.clone(),
@@ -135,6 +139,7 @@ impl State {
                 program,
                 main,
                 edition,
+                kube,
                 params,
                 ..
             } => {
@@ -142,6 +147,7 @@ impl State {
                     run.program = *program;
                     run.main.clone_from(main);
                     run.edition = *edition;
+                    run.kube.clone_from(kube);
                     run.params = params.clone();
                 }
             }

@@ -1,18 +1,23 @@
-//! The clients for the world outside: AWS Private CA, HTTP servers, programs, and the run's
-//! output folder. Real
-//! protocols and real files; no Rhai, no journal, no workflow.
+//! The clients for the world outside: AWS Private CA, Kubernetes, HTTP servers, programs, and the
+//! run's output folder. Real protocols and real files; no Rhai, no journal, no workflow.
 //!
 //! Every call answers with a value or a [`crate::value::Failure`], classified here and only here.
 
 mod clients;
 mod files;
 mod http;
+mod kube;
 mod pca;
 mod programs;
 
 pub use clients::Clients;
 pub use files::{OutputFolder, Snapshot, Written};
 pub use http::{HttpClient, HttpRequest, HttpResponse};
+pub use kube::{
+    Apply, Clusters, KubeClient, KubeClients, KubeTarget, Named, Opening, Patch, PatchKind, Permit,
+    PodState, Progress, Resource, Selection, Trouble, from_object, permits_of, rules,
+    secret_manifest, to_object,
+};
 pub use pca::{
     AuditReport, Authority, BundleError, Extension, Issue, NewAuthority, OperationName,
     Passthrough, PcaClient, PcaTarget, Permission, Rate, SignedCertificate, Subject, Validity,

@@ -12,7 +12,7 @@ pub fn iam_policy(workflow: &Workflow) -> Json {
     let actions: BTreeSet<&str> = workflow
         .host_calls()
         .iter()
-        .flat_map(|call| actions_of(call))
+        .flat_map(|call| actions_of(&call.function))
         .copied()
         .collect();
     let statement = |sid: &str, resource: &str, actions: Vec<String>| json!({ "Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resource });

@@ -42,6 +42,7 @@ pub fn run_json(id: &RunId, state: &State) -> Json {
         "workflow": run.map(|run| &run.workflow),
         "file": run.map(|run| &run.file),
         "target": run.map(|run| &run.target),
+        "kube": run.map(|run| &run.kube),
         "status": state.outcome.map_or("unfinished", |outcome| outcome.as_str()),
         "started_at": run.map(|run| run.started_at),
         "ended_at": state.ended_at,

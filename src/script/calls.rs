@@ -51,10 +51,20 @@ impl Own {
     }
 }
 
+/// A call to a host function, as far as the script's text tells.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HostCall {
+    /// `pca::issue_certificate`.
+    pub function: String,
+    /// The kind of Kubernetes objects that its arguments name, where they name it literally.
+    pub kind: Option<String>,
+}
+
 /// One call, as written: `pca::describe(arn)` or `list.len()`.
 pub(super) struct FoundCall {
     pub namespace: String,
     pub name: String,
+    kind: Option<String>,
     arguments: usize,
     is_method: bool,
     position: Position,
@@ -90,10 +100,58 @@ fn push(calls: &mut Vec<FoundCall>, call: &FnCallExpr, is_method: bool, position
                 .collect::<Vec<_>>()
                 .join("::"),
             name: call.name.to_string(),
+            kind: kind_of(call),
             arguments: call.args.len(),
             is_method,
             position,
         });
+    }
+}
+
+impl FoundCall {
+    pub fn as_host_call(&self) -> HostCall {
+        HostCall {
+            function: format!("{}::{}", self.namespace, self.name),
+            // Only there is a text with a slash the name of an object.
+            kind: self.kind.clone().filter(|_| self.namespace == "kube"),
+        }
+    }
+}
+
+/// The kind that a call to a `kube` function names: the first argument is the cluster.
+fn kind_of(call: &FnCallExpr) -> Option<String> {
+    match (call.name.as_str(), call.args.get(2)) {
+        ("list", Some(Expr::StringConstant(kind, _))) => Some(kind.to_string()),
+        ("list", _) => None,
+        _ => call.args.iter().skip(1).find_map(kind_in),
+    }
+}
+
+/// The kind in one argument: of `TYPE/NAME`, or of a manifest.
+fn kind_in(argument: &Expr) -> Option<String> {
+    let word = |text: &str| text.split_once('/').map(|(kind, _)| kind.to_owned());
+    match argument {
+        Expr::StringConstant(text, _) => word(text),
+        // `deployment/${name}`.
+        Expr::InterpolatedString(parts, _) => match parts.first() {
+            Some(Expr::StringConstant(text, _)) => word(text),
+            _ => None,
+        },
+        Expr::Map(map, _) => {
+            let text = |key: &str| {
+                let (_, value) = map.0.iter().find(|(name, _)| name.name == key)?;
+                match value {
+                    Expr::StringConstant(text, _) => Some(text.to_string()),
+                    _ => None,
+                }
+            };
+            let kind = text("kind")?.to_ascii_lowercase();
+            Some(match text("apiVersion")?.split_once('/') {
+                Some((group, _)) => format!("{kind}.{group}"),
+                None => kind,
+            })
+        }
+        _ => None,
     }
 }
 

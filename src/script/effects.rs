@@ -135,6 +135,9 @@ pub trait Effects: Send + Sync {
     /// Waits at least this long from the moment it was first asked, across restarts.
     fn sleep(&self, duration: Duration) -> Result<(), Interruption>;
 
+    /// Whether the next effect was recorded by an earlier attempt.
+    fn is_replaying(&self) -> bool;
+
     /// Records a message of the script for people. Lost at most when the process dies.
     fn note(&self, level: Level, message: String);
 }

@@ -27,7 +27,7 @@ mod script;
 mod secret;
 mod signature;
 
-pub use calls::closest;
+pub use calls::{HostCall, closest};
 pub use effects::{Act, Before, Call, Class, EffectKey, Effects, Interruption, Level, Stop};
 pub use engine::STACK_BYTES;
 pub use expression::{Expression, ExpressionError, Names, Read};

@@ -6,7 +6,7 @@ use std::{
 use rhai::{AST, ASTNode, Expr, ParseError, Position, Scope, Stmt};
 
 use super::{
-    calls::{self, Own},
+    calls::{self, HostCall, Own},
     engine,
     fault::{Fault, token_at},
     import::Imports,
@@ -31,8 +31,8 @@ pub struct Script {
     pub digest: Digest,
     /// Whether it says itself how it is undone: `fn undo(inputs, outputs)`.
     pub has_undo: bool,
-    /// The host functions that it or its imports call: `pca::issue_certificate`.
-    pub host_calls: BTreeSet<String>,
+    /// The host functions that it or its imports call.
+    pub host_calls: BTreeSet<HostCall>,
     pub(super) ast: AST,
     pub(super) imports: Imports,
     pub is_inline: bool,
@@ -111,7 +111,7 @@ impl Script {
             .chain(modules.asts.values())
             .flat_map(calls::list)
             .filter(|call| engine_has_module(&call.namespace))
-            .map(|call| format!("{}::{}", call.namespace, call.name))
+            .map(|call| call.as_host_call())
             .collect();
         // Where an inline body stands in its file is no part of it.
         let own_text = if is_inline { text.trim() } else { &*text };

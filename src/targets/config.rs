@@ -1,8 +1,15 @@
-use std::{collections::BTreeMap, fs, io, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 
-use crate::{outside::PcaTarget, script::closest};
+use crate::{
+    outside::{KubeTarget, PcaTarget},
+    script::closest,
+};
 
 /// The target that needs no configuration.
 pub const LOCAL: &str = "local";
@@ -21,11 +28,26 @@ pub struct Targets {
 pub struct Target {
     #[serde(default)]
     pub pca: PcaTarget,
+    /// Kubernetes clusters: a kubeconfig context for each role that workflows name.
+    #[serde(default)]
+    pub kube: BTreeMap<String, String>,
+    /// Where those contexts are, instead of `KUBECONFIG` and `~/.kube/config`.
+    pub kubeconfig: Option<PathBuf>,
     #[serde(default)]
     pub http: HttpTarget,
     /// The programs that scripts may start, by name.
     #[serde(default)]
     pub exec: Vec<String>,
+}
+
+impl Target {
+    /// The Kubernetes clusters that it names.
+    pub fn kube(&self) -> KubeTarget {
+        KubeTarget {
+            contexts: self.kube.clone(),
+            kubeconfig: self.kubeconfig.clone(),
+        }
+    }
 }
 
 /// Which HTTP servers scripts may talk to.

@@ -3,7 +3,7 @@ use std::path::Path;
 use super::config::Target;
 use crate::{
     authority::{Options, Server, StartError},
-    outside::{BundleError, Clients, HttpClient, OutputFolder, PcaClient, Programs},
+    outside::{BundleError, Clients, HttpClient, KubeClients, OutputFolder, PcaClient, Programs},
 };
 
 /// A target that has been opened: its clients, and the embedded servers behind them.
@@ -39,6 +39,7 @@ impl OpenTarget {
                 Ok(Self {
                     clients: Clients {
                         pca,
+                        kube: KubeClients::new(target.kube()),
                         files,
                         http: HttpClient::new(target.http.allow.clone()),
                         programs: Programs::new(target.exec.clone()),
@@ -54,6 +55,7 @@ impl OpenTarget {
                 Ok(Self {
                     clients: Clients {
                         pca,
+                        kube: KubeClients::default(),
                         files,
                         http: HttpClient::default(),
                         programs: Programs::default(),

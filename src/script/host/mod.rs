@@ -12,6 +12,7 @@ mod formats;
 mod hash;
 mod http;
 mod key;
+mod kube;
 mod log;
 mod pca;
 mod random;
@@ -44,7 +45,7 @@ pub struct Host {
     pub clients: Clients,
 }
 
-static MODULES: LazyLock<[(&str, Shared<Module>); 15]> = LazyLock::new(|| {
+static MODULES: LazyLock<[(&str, Shared<Module>); 16]> = LazyLock::new(|| {
     [
         ("base64", base64::module()),
         ("csr", csr::module()),
@@ -54,6 +55,7 @@ static MODULES: LazyLock<[(&str, Shared<Module>); 15]> = LazyLock::new(|| {
         ("http", http::module()),
         ("json", formats::json()),
         ("key", key::module()),
+        ("kube", kube::module()),
         ("log", log::module()),
         ("pca", pca::module()),
         ("random", random::module()),

@@ -11,7 +11,8 @@ use crate::{
 
 pub(super) fn module() -> Module {
     let mut module = Module::new();
-    FuncRegistration::new("now").set_into_module(&mut module, now);
+    FuncRegistration::new("now")
+        .set_into_module(&mut module, |context: NativeCallContext| now(&context));
     FuncRegistration::new("sleep").set_into_module(&mut module, sleep);
     FuncRegistration::new("add").set_into_module(&mut module, add);
     FuncRegistration::new("seconds_between").set_into_module(&mut module, seconds_between);
@@ -20,7 +21,7 @@ pub(super) fn module() -> Module {
 }
 
 /// `time::now()` gives the moment in UTC, RFC 3339.
-fn now(context: NativeCallContext) -> Result<String, Thrown> {
+pub(super) fn now(context: &NativeCallContext) -> Result<String, Thrown> {
     let call = Call::new("time::now", Class::Read, Value::Null, |_| async {
         Ok(Value::from(
             OffsetDateTime::now_utc()
@@ -28,7 +29,7 @@ fn now(context: NativeCallContext) -> Result<String, Thrown> {
                 .unwrap_or_default(),
         ))
     });
-    Ok(perform(&context, call)?.to_text())
+    Ok(perform(context, call)?.to_text())
 }
 
 /// `time::add(moment, "30d")` gives a later moment, `time::add(moment, "-30d")` an earlier one.

@@ -1,6 +1,6 @@
 //! What reverses a call that was made: each host module knows it for its own.
 
-use super::{exec, file, http, pca};
+use super::{exec, file, http, kube, pca};
 use crate::{outside::Clients, script::effects::Call, value::Value};
 
 /// An effect as the journal holds it.
@@ -34,6 +34,7 @@ impl Reversal {
 pub fn reversal(done: Done, clients: &Clients) -> Reversal {
     match done.function.split_once("::") {
         Some(("pca", function)) => pca::reversal(function, done, &clients.pca),
+        Some(("kube", function)) => kube::reversal(function, done, &clients.kube),
         Some(("exec", _)) => exec::reversal(done, &clients.programs, &clients.files),
         Some(("http", _)) => http::reversal(done, &clients.http),
         Some(("file", function)) => file::reversal(function, done, &clients.files),

@@ -1,0 +1,434 @@
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use http::{Method, Request, header};
+use kube::{Client, Config, Error};
+use serde_json::{Value as Json, json};
+
+use super::{
+    failure::{About, causes, classify},
+    resource::{Named, Resource, is_name},
+};
+use crate::value::{Failure, FailureClass};
+
+/// As server-side apply and audit logs name us, and nobody else.
+pub(super) const FIELD_MANAGER: &str = "windlass";
+/// An API server answers in well under a second; a lost connection should not hold a step.
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// Short trouble is ridden out here; longer trouble is for the step's `retry`, which the journal sees.
+const ATTEMPTS: u32 = 4;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// Objects to a page, as kubectl asks for them.
+const PAGE: &str = "500";
+
+/// One Kubernetes cluster, one request a call.
+#[derive(Clone)]
+pub struct KubeClient {
+    pub(super) client: Client,
+    /// The cluster's role in the target.
+    pub(super) cluster: Arc<str>,
+    /// Kinds that were looked up, by the word that names them.
+    discovered: Arc<Mutex<BTreeMap<String, Resource>>>,
+}
+
+/// Which objects a list is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Empty for all.
+    pub namespace: String,
+    /// Labels, as kubectl's `-l`.
+    pub labels: Option<String>,
+    /// Fields, as kubectl's `--field-selector`.
+    pub fields: Option<String>,
+}
+
+/// A server-side apply.
+#[derive(Clone, Debug)]
+pub struct Apply {
+    /// With secrets in plain text.
+    pub manifest: Json,
+    pub field_manager: Option<String>,
+    /// Whether to take fields over that another manager owns.
+    pub force: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Patch {
+    pub kind: PatchKind,
+    /// With secrets in plain text.
+    pub body: Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PatchKind {
+    /// RFC 7386.
+    Merge,
+    /// Kubernetes' own, which knows the keys of lists; for built-in kinds.
+    Strategic,
+    /// RFC 6902.
+    Json,
+}
+
+impl PatchKind {
+    /// By kubectl's `--type`.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "merge" => Some(Self::Merge),
+            "strategic" => Some(Self::Strategic),
+            "json" => Some(Self::Json),
+            _ => None,
+        }
+    }
+
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::Merge => "application/merge-patch+json",
+            Self::Strategic => "application/strategic-merge-patch+json",
+            Self::Json => "application/json-patch+json",
+        }
+    }
+}
+
+impl KubeClient {
+    /// Prepares connections. Nothing is asked yet.
+    pub(super) fn connect(cluster: &str, mut config: Config) -> Result<Self, Failure> {
+        // Which requests may be sent again is decided here, by what they change.
+        config.default_retry = false;
+        let client = Client::try_from(config).map_err(|e| {
+            let operation = format!("connect to {cluster}");
+            Failure::new(FailureClass::Rejected, operation, "BadKubeconfig", causes(&e))
+        })?;
+        Ok(Self {
+            client,
+            cluster: cluster.into(),
+            discovered: Arc::default(),
+        })
+    }
+
+    /// # Errors
+    /// `NotFound`, among others.
+    pub async fn get(&self, object: &Named) -> Result<Json, Failure> {
+        let resource = self.resource(&object.kind).await?;
+        let about = self.about("get", object, false);
+        let path = path(&resource, object, &about)?;
+        self.send(&about, Method::GET, &path, &[], None).await
+    }
+
+    /// As [`get`](Self::get); `None` if it is not there.
+    pub async fn find(&self, object: &Named) -> Result<Option<Json>, Failure> {
+        match self.get(object).await {
+            Ok(found) => Ok(Some(found)),
+            Err(failure) if failure.code == "NotFound" => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Every object of a selection, in the order of namespace and name.
+    pub async fn list(&self, kind: &str, selection: &Selection) -> Result<Vec<Json>, Failure> {
+        let resource = self.resource(kind).await?;
+        let about = About {
+            operation: match selection.namespace.as_str() {
+                "" => format!("list {}", resource.plural),
+                namespace => format!("list {} in {namespace}", resource.plural),
+            },
+            cluster: self.cluster.to_string(),
+            changes: false,
+        };
+        let path = collection(&resource, &selection.namespace, &about)?;
+        let mut query = vec![("limit", PAGE)];
+        query.extend(selection.labels.as_deref().map(|l| ("labelSelector", l)));
+        query.extend(selection.fields.as_deref().map(|f| ("fieldSelector", f)));
+        let (mut found, mut from) = (Vec::new(), String::new());
+        loop {
+            let mut query = query.clone();
+            if !from.is_empty() {
+                query.push(("continue", &from));
+            }
+            let mut page = self.send(&about, Method::GET, &path, &query, None).await?;
+            let next = page.pointer("/metadata/continue").and_then(Json::as_str);
+            let next = next.unwrap_or_default().to_owned();
+            if let Some(Json::Array(items)) = page.get_mut("items").map(Json::take) {
+                // A list says once what its items are.
+                found.extend(items.into_iter().map(|item| typed(item, &resource)));
+            }
+            if next.is_empty() {
+                return Ok(found);
+            }
+            from = next;
+        }
+    }
+
+    /// Applies a manifest server-side; the same twice leaves the same.
+    pub async fn apply(&self, object: &Named, apply: &Apply) -> Result<Json, Failure> {
+        let resource = self.resource_of(&apply.manifest).await?;
+        let about = self.about("apply", object, true);
+        let path = path(&resource, object, &about)?;
+        let manager = apply.field_manager.as_deref().unwrap_or(FIELD_MANAGER);
+        let force = if apply.force { "true" } else { "false" };
+        let query = [("fieldManager", manager), ("force", force)];
+        let body = Some(("application/apply-patch+yaml", &apply.manifest));
+        self.send(&about, Method::PATCH, &path, &query, body).await
+    }
+
+    pub async fn patch(&self, object: &Named, patch: &Patch) -> Result<Json, Failure> {
+        let resource = self.resource(&object.kind).await?;
+        let about = self.about("patch", object, true);
+        let path = path(&resource, object, &about)?;
+        let query = [("fieldManager", FIELD_MANAGER)];
+        let body = Some((patch.kind.content_type(), &patch.body));
+        self.send(&about, Method::PATCH, &path, &query, body).await
+    }
+
+    /// Creates an object as a manifest describes it.
+    pub async fn create(&self, object: &Named, manifest: &Json) -> Result<Json, Failure> {
+        let resource = self.resource_of(manifest).await?;
+        let about = self.about("create", object, true);
+        let path = collection(&resource, &object.namespace, &about)?;
+        let query = [("fieldManager", FIELD_MANAGER)];
+        let body = Some(("application/json", manifest));
+        self.send(&about, Method::POST, &path, &query, body).await
+    }
+
+    /// Deletes an object, only if it is still the one with this uid. One that is gone is deleted
+    /// already.
+    pub async fn delete(&self, object: &Named, uid: &str) -> Result<(), Failure> {
+        let resource = self.resource(&object.kind).await?;
+        let about = self.about("delete", object, true);
+        let path = path(&resource, object, &about)?;
+        let options = json!({
+            "apiVersion": "v1", "kind": "DeleteOptions",
+            "preconditions": { "uid": uid }, "propagationPolicy": "Background",
+        });
+        let body = Some(("application/json", &options));
+        match self.send(&about, Method::DELETE, &path, &[], body).await {
+            // `Conflict`: another one of the same name has taken its place.
+            Err(f) if matches!(f.code.as_str(), "NotFound" | "Conflict") => Ok(()),
+            other => other.map(|_| ()),
+        }
+    }
+
+    pub(super) fn about(&self, verb: &str, object: &Named, changes: bool) -> About {
+        About {
+            operation: format!("{verb} {object}"),
+            cluster: self.cluster.to_string(),
+            changes,
+        }
+    }
+
+    /// Sends one request. What was refused because of load is sent again; so is what only reads.
+    pub(super) async fn send(
+        &self,
+        about: &About,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Option<(&str, &Json)>,
+    ) -> Result<Json, Failure> {
+        let (mut attempt, mut pause) = (1, FIRST_PAUSE);
+        loop {
+            let request = request(&method, path, query, body)
+                .map_err(|e| about.failure(FailureClass::Rejected, "BadRequest", e.to_string()))?;
+            let failure = match self.answer(about, request).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            let is_transient = match failure.class {
+                FailureClass::Throttled => true,
+                FailureClass::Unavailable | FailureClass::Timeout => !about.changes,
+                _ => false,
+            };
+            if !is_transient || attempt == ATTEMPTS {
+                return Err(failure);
+            }
+            tokio::time::sleep(pause).await;
+            attempt += 1;
+            pause *= 2;
+        }
+    }
+
+    async fn answer(&self, about: &About, request: Request<Vec<u8>>) -> Result<Json, Failure> {
+        let answer = self.client.request::<Json>(request);
+        match tokio::time::timeout(CALL_TIMEOUT, answer).await {
+            Ok(answer) => answer.map_err(|e| classify(about, e)),
+            Err(_) => {
+                let why = format!("no answer came within {} s", CALL_TIMEOUT.as_secs());
+                Err(about.lost(FailureClass::Timeout, "Timeout", why))
+            }
+        }
+    }
+
+    /// Finds what a word names: a built-in kind, or `PLURAL.GROUP` of a custom one, which the
+    /// cluster is asked about once.
+    pub(super) async fn resource(&self, word: &str) -> Result<Resource, Failure> {
+        if let Some(known) = Resource::known(word) {
+            return Ok(known);
+        }
+        let word = word.to_ascii_lowercase();
+        if let Some(found) = self.remembered(&word) {
+            return Ok(found);
+        }
+        let about = self.discovery(&word);
+        let (name, group) = word.split_once('.').ok_or_else(|| {
+            about
+                .failure(
+                    FailureClass::Rejected,
+                    "UnknownKind",
+                    format!("`{word}` is no kind that every cluster has"),
+                )
+                .with_hint(format!("write a custom kind with its group: `{word}.example.com`"))
+        })?;
+        if !is_name(group) {
+            return Err(self.no_kind(&about, &word));
+        }
+        let path = format!("/apis/{group}");
+        let versions = match self.send(&about, Method::GET, &path, &[], None).await {
+            Err(failure) if failure.code == "NotFound" => return Err(self.no_kind(&about, &word)),
+            other => other?,
+        };
+        let preferred = versions.pointer("/preferredVersion/version");
+        let version = preferred.and_then(Json::as_str).unwrap_or_default();
+        let is_meant = |served: &Json| {
+            let is = |key: &str| served[key].as_str().is_some_and(|n| n.eq_ignore_ascii_case(name));
+            let short = served["shortNames"].as_array();
+            is("name") || is("singularName") || is("kind")
+                || short.is_some_and(|all| all.iter().any(|n| n == name))
+        };
+        self.discover(&about, &word, group, version, is_meant).await
+    }
+
+    /// Finds the kind of a manifest.
+    async fn resource_of(&self, manifest: &Json) -> Result<Resource, Failure> {
+        let text = |key: &str| manifest[key].as_str().unwrap_or_default();
+        let (api_version, kind) = (text("apiVersion"), text("kind"));
+        if let Some(known) = Resource::known_kind(api_version, kind) {
+            return Ok(known);
+        }
+        let word = format!("{kind} {api_version}");
+        if let Some(found) = self.remembered(&word) {
+            return Ok(found);
+        }
+        let about = self.discovery(&word);
+        let Some((group, version)) = api_version.split_once('/') else {
+            return Err(self.no_kind(&about, &word));
+        };
+        self.discover(&about, &word, group, version, |served| served["kind"] == kind)
+            .await
+    }
+
+    async fn discover(
+        &self,
+        about: &About,
+        word: &str,
+        group: &str,
+        version: &str,
+        is_meant: impl Fn(&Json) -> bool,
+    ) -> Result<Resource, Failure> {
+        if !is_name(group) || !is_name(version) {
+            return Err(self.no_kind(about, word));
+        }
+        let path = format!("/apis/{group}/{version}");
+        let served = match self.send(about, Method::GET, &path, &[], None).await {
+            Err(failure) if failure.code == "NotFound" => return Err(self.no_kind(about, word)),
+            other => other?,
+        };
+        let resources = served["resources"].as_array().map_or(&[] as &[_], Vec::as_slice);
+        let is_whole = |r: &&Json| !r["name"].as_str().unwrap_or("/").contains('/');
+        let found = resources
+            .iter()
+            .filter(is_whole)
+            .find(|served| is_meant(served))
+            .ok_or_else(|| self.no_kind(about, word))?;
+        let text = |key: &str| found[key].as_str().unwrap_or_default().to_owned();
+        let resource = Resource {
+            group: group.into(),
+            version: version.into(),
+            plural: text("name"),
+            kind: text("kind"),
+            is_namespaced: found["namespaced"] == true,
+        };
+        let mut known = self.discovered.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(word.into(), resource.clone());
+        Ok(resource)
+    }
+
+    fn remembered(&self, word: &str) -> Option<Resource> {
+        let known = self.discovered.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(word).cloned()
+    }
+
+    fn discovery(&self, word: &str) -> About {
+        About {
+            operation: format!("look for the kind {word}"),
+            cluster: self.cluster.to_string(),
+            changes: false,
+        }
+    }
+
+    fn no_kind(&self, about: &About, word: &str) -> Failure {
+        let why = format!("the cluster `{}` does not know the kind `{word}`", self.cluster);
+        about
+            .failure(FailureClass::Rejected, "UnknownKind", why)
+            .with_hint("is its custom resource definition installed there?")
+    }
+}
+
+/// The path of one object.
+fn path(resource: &Resource, object: &Named, about: &About) -> Result<String, Failure> {
+    if !is_name(&object.name) {
+        let why = format!("`{}` can't be an object's name", object.name);
+        return Err(about.failure(FailureClass::Rejected, "BadName", why));
+    }
+    if resource.is_namespaced && object.namespace.is_empty() {
+        let why = format!("a {resource} lives in a namespace, and none is given");
+        return Err(about.failure(FailureClass::Rejected, "NoNamespace", why));
+    }
+    Ok(format!("{}/{}", collection(resource, &object.namespace, about)?, object.name))
+}
+
+fn collection(resource: &Resource, namespace: &str, about: &About) -> Result<String, Failure> {
+    if !namespace.is_empty() && !is_name(namespace) {
+        let why = format!("`{namespace}` can't be a namespace");
+        return Err(about.failure(FailureClass::Rejected, "BadName", why));
+    }
+    match (resource.is_namespaced, namespace) {
+        (false, namespace) if !namespace.is_empty() => {
+            let why = format!("a {resource} lives in no namespace, and `{namespace}` is given");
+            Err(about.failure(FailureClass::Rejected, "NotNamespaced", why))
+        }
+        _ => Ok(resource.path(namespace)),
+    }
+}
+
+fn typed(mut item: Json, resource: &Resource) -> Json {
+    if let Json::Object(map) = &mut item {
+        map.entry("apiVersion").or_insert_with(|| resource.api_version().into());
+        map.entry("kind").or_insert_with(|| resource.kind.clone().into());
+    }
+    item
+}
+
+pub(super) fn request(
+    method: &Method,
+    path: &str,
+    query: &[(&str, &str)],
+    body: Option<(&str, &Json)>,
+) -> Result<Request<Vec<u8>>, Error> {
+    let mut uri = path.to_owned();
+    if !query.is_empty() {
+        let mut encoded = form_urlencoded::Serializer::new(String::new());
+        uri.push('?');
+        uri.push_str(&encoded.extend_pairs(query).finish());
+    }
+    let mut builder = Request::builder()
+        .method(method)
+        .uri(uri)
+        .header(header::ACCEPT, "application/json");
+    if let Some((content_type, _)) = body {
+        builder = builder.header(header::CONTENT_TYPE, content_type);
+    }
+    let bytes = body.map_or_else(Vec::new, |(_, json)| json.to_string().into_bytes());
+    builder.body(bytes).map_err(Error::HttpError)
+}

@@ -1,0 +1,111 @@
+//! Sorts what an API server answers into [`FailureClass`]es.
+
+use kube::{Error, core::Status};
+
+use crate::value::{Failure, FailureClass};
+
+/// What a request is about, for its failures.
+#[derive(Clone, Debug)]
+pub(super) struct About {
+    /// As the API names it: `patch deployment/istiod in istio-system`.
+    pub operation: String,
+    /// The role of the cluster.
+    pub cluster: String,
+    /// Whether it may have changed something though its answer was lost.
+    pub changes: bool,
+}
+
+impl About {
+    pub fn failure(&self, class: FailureClass, code: &str, message: impl Into<String>) -> Failure {
+        Failure::new(class, self.name(), code, message)
+    }
+
+    /// A failure that leaves open whether the request was done.
+    pub fn lost(&self, class: FailureClass, code: &str, message: impl Into<String>) -> Failure {
+        let failure = self.failure(class, code, message);
+        match self.changes {
+            true => failure.or_done(),
+            false => failure,
+        }
+    }
+
+    fn name(&self) -> String {
+        format!("{} ({})", self.operation, self.cluster)
+    }
+}
+
+pub(super) fn classify(about: &About, error: Error) -> Failure {
+    match error {
+        Error::Api(status) => of_status(about, &status),
+        Error::Auth(e) => about
+            .failure(FailureClass::Denied, "Unauthenticated", causes(&e))
+            .with_hint("does `kubectl` work with this context? (exec plugins such as `aws eks get-token` need their program and a login)"),
+        Error::HyperError(e) => about.lost(FailureClass::Unavailable, "ConnectionLost", causes(&e)),
+        Error::Service(e) => {
+            let text = causes(&*e);
+            // Nothing was sent where there was no connection.
+            let is_unsent = text.contains("error trying to connect") || text.contains("client error (Connect)");
+            let failure = match is_unsent {
+                true => about.failure(FailureClass::Unavailable, "Unreachable", text),
+                false => about.lost(FailureClass::Unavailable, "ConnectionLost", text),
+            };
+            failure.with_hint("is the API server of this context up, and reachable from here?")
+        }
+        Error::ReadEvents(e) => about.failure(FailureClass::Unavailable, "ConnectionLost", causes(&e)),
+        Error::SerdeError(e) => about.lost(FailureClass::Unavailable, "BadResponse", causes(&e)),
+        other => about.failure(FailureClass::Rejected, "BadRequest", causes(&other)),
+    }
+}
+
+pub(super) fn of_status(about: &About, status: &Status) -> Failure {
+    let code = match status.reason.as_str() {
+        "" => format!("HTTP{}", status.code),
+        reason => reason.to_owned(),
+    };
+    let (class, is_lost) = match status.code {
+        401 | 403 => (FailureClass::Denied, false),
+        408 | 504 => (FailureClass::Timeout, true),
+        409 => (FailureClass::Conflict, false),
+        429 => (FailureClass::Throttled, false),
+        500.. => (FailureClass::Unavailable, true),
+        _ => (FailureClass::Rejected, false),
+    };
+    let failure = match is_lost {
+        true => about.lost(class, &code, status.message.clone()),
+        false => about.failure(class, &code, status.message.clone()),
+    };
+    match hint(status) {
+        Some(hint) => failure.with_hint(hint),
+        None => failure,
+    }
+}
+
+fn hint(status: &Status) -> Option<&'static str> {
+    let is_apply_conflict = || {
+        let causes = status.details.iter().flat_map(|details| &details.causes);
+        causes.into_iter().any(|cause| cause.reason == "FieldManagerConflict")
+    };
+    match status.code {
+        401 => Some("the credentials of this context are not accepted: log in again, then resume the run"),
+        403 => Some("`windlass rbac FILE` prints the ClusterRole that the workflow needs"),
+        409 if is_apply_conflict() => {
+            Some("another manager owns these fields: leave them to it, or take them over with `force: true`")
+        }
+        _ => None,
+    }
+}
+
+/// The whole story of an error, each part once.
+pub(super) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,30 @@
+//! Kubernetes: one client for each cluster that a target names by role.
+//!
+//! - `target` is where the clusters are, `clients` opens them on their first use;
+//! - `resource` is a kind of objects, `client` the verbs on it, `watch` waiting for a change;
+//! - `object` carries objects in and out, with what a Secret holds as secrets;
+//! - `rollout` reads how far a workload's rollout is, `workload` restarts one and says why it is stuck;
+//! - `restore` takes back what was changed, and nothing else;
+//! - `permission` is what calls need, and asks whether the caller may;
+//! - `failure` sorts what the API server answers.
+
+mod client;
+mod clients;
+mod failure;
+mod object;
+mod permission;
+mod resource;
+mod restore;
+mod rollout;
+mod target;
+mod watch;
+mod workload;
+
+pub use client::{Apply, KubeClient, Patch, PatchKind, Selection};
+pub use clients::{Clusters, KubeClients, Opening};
+pub use object::{from_object, secret_manifest, to_object};
+pub use permission::{Permit, permits_of, rules};
+pub use resource::{Named, Resource};
+pub use rollout::Progress;
+pub use target::KubeTarget;
+pub use workload::{PodState, Trouble};

@@ -1,0 +1,301 @@
+use std::fmt;
+
+/// A kind of objects, as the API serves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resource {
+    /// Empty for the core group.
+    pub group: String,
+    pub version: String,
+    /// As it stands in paths: `deployments`.
+    pub plural: String,
+    pub kind: String,
+    pub is_namespaced: bool,
+}
+
+/// What every cluster has: kind, plural, other names, group, version, whether it is namespaced.
+type Row = (
+    &'static str,
+    &'static str,
+    &'static [&'static str],
+    &'static str,
+    &'static str,
+    bool,
+);
+
+/// The kinds that need no discovery. Short names are those of `kubectl api-resources`.
+const KNOWN: [Row; 27] = [
+    ("ConfigMap", "configmaps", &["cm"], "", "v1", true),
+    ("Event", "events", &["ev"], "", "v1", true),
+    ("Namespace", "namespaces", &["ns"], "", "v1", false),
+    ("Node", "nodes", &["no"], "", "v1", false),
+    (
+        "PersistentVolumeClaim",
+        "persistentvolumeclaims",
+        &["pvc"],
+        "",
+        "v1",
+        true,
+    ),
+    ("Pod", "pods", &["po"], "", "v1", true),
+    ("Secret", "secrets", &[], "", "v1", true),
+    ("Service", "services", &["svc"], "", "v1", true),
+    ("ServiceAccount", "serviceaccounts", &["sa"], "", "v1", true),
+    (
+        "ControllerRevision",
+        "controllerrevisions",
+        &[],
+        "apps",
+        "v1",
+        true,
+    ),
+    ("DaemonSet", "daemonsets", &["ds"], "apps", "v1", true),
+    ("Deployment", "deployments", &["deploy"], "apps", "v1", true),
+    ("ReplicaSet", "replicasets", &["rs"], "apps", "v1", true),
+    ("StatefulSet", "statefulsets", &["sts"], "apps", "v1", true),
+    (
+        "HorizontalPodAutoscaler",
+        "horizontalpodautoscalers",
+        &["hpa"],
+        "autoscaling",
+        "v2",
+        true,
+    ),
+    ("CronJob", "cronjobs", &["cj"], "batch", "v1", true),
+    ("Job", "jobs", &[], "batch", "v1", true),
+    (
+        "Ingress",
+        "ingresses",
+        &["ing"],
+        "networking.k8s.io",
+        "v1",
+        true,
+    ),
+    (
+        "NetworkPolicy",
+        "networkpolicies",
+        &["netpol"],
+        "networking.k8s.io",
+        "v1",
+        true,
+    ),
+    (
+        "PodDisruptionBudget",
+        "poddisruptionbudgets",
+        &["pdb"],
+        "policy",
+        "v1",
+        true,
+    ),
+    (
+        "ClusterRole",
+        "clusterroles",
+        &[],
+        "rbac.authorization.k8s.io",
+        "v1",
+        false,
+    ),
+    (
+        "ClusterRoleBinding",
+        "clusterrolebindings",
+        &[],
+        "rbac.authorization.k8s.io",
+        "v1",
+        false,
+    ),
+    (
+        "Role",
+        "roles",
+        &[],
+        "rbac.authorization.k8s.io",
+        "v1",
+        true,
+    ),
+    (
+        "RoleBinding",
+        "rolebindings",
+        &[],
+        "rbac.authorization.k8s.io",
+        "v1",
+        true,
+    ),
+    (
+        "SelfSubjectAccessReview",
+        "selfsubjectaccessreviews",
+        &[],
+        "authorization.k8s.io",
+        "v1",
+        false,
+    ),
+    (
+        "CustomResourceDefinition",
+        "customresourcedefinitions",
+        &["crd", "crds"],
+        "apiextensions.k8s.io",
+        "v1",
+        false,
+    ),
+    (
+        "StorageClass",
+        "storageclasses",
+        &["sc"],
+        "storage.k8s.io",
+        "v1",
+        false,
+    ),
+];
+
+impl Resource {
+    /// Finds a kind that every cluster has, by its name, plural or short name, in any case; a
+    /// group may follow (`deployments.apps`).
+    pub fn known(word: &str) -> Option<Self> {
+        let word = word.to_ascii_lowercase();
+        let (word, group) = match word.split_once('.') {
+            Some((word, group)) => (word, Some(group)),
+            None => (word.as_str(), None),
+        };
+        KNOWN
+            .iter()
+            .find(|(kind, plural, short, in_group, ..)| {
+                let is_named = kind.eq_ignore_ascii_case(word)
+                    || *plural == word
+                    || short.contains(&word);
+                is_named && group.is_none_or(|group| group == *in_group)
+            })
+            .map(Self::of)
+    }
+
+    /// Finds a kind that every cluster has, as a manifest names it.
+    pub fn known_kind(api_version: &str, kind: &str) -> Option<Self> {
+        KNOWN
+            .iter()
+            .map(Self::of)
+            .find(|known| known.kind == kind && known.api_version() == api_version)
+    }
+
+    fn of(row: &Row) -> Self {
+        let (kind, plural, _, group, version, is_namespaced) = *row;
+        Self {
+            group: group.into(),
+            version: version.into(),
+            plural: plural.into(),
+            kind: kind.into(),
+            is_namespaced,
+        }
+    }
+
+    /// As a manifest writes it: `apps/v1`, `v1`.
+    pub fn api_version(&self) -> String {
+        match self.group.as_str() {
+            "" => self.version.clone(),
+            group => format!("{group}/{}", self.version),
+        }
+    }
+
+    /// The path of all objects, of a namespace or (empty) of all.
+    pub fn path(&self, namespace: &str) -> String {
+        let root = match self.group.as_str() {
+            "" => format!("/api/{}", self.version),
+            group => format!("/apis/{group}/{}", self.version),
+        };
+        match namespace {
+            "" => format!("{root}/{}", self.plural),
+            namespace => format!("{root}/namespaces/{namespace}/{}", self.plural),
+        }
+    }
+
+    /// Whether it runs pods that a rollout replaces.
+    pub fn is_workload(&self) -> bool {
+        self.group == "apps"
+            && matches!(
+                self.plural.as_str(),
+                "deployments" | "statefulsets" | "daemonsets"
+            )
+    }
+}
+
+/// As kubectl shows it: `deployment.apps`, `secret`.
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.kind.to_ascii_lowercase())?;
+        match self.group.as_str() {
+            "" => Ok(()),
+            group => write!(f, ".{group}"),
+        }
+    }
+}
+
+/// An object as a script names it, in kubectl's `TYPE/NAME`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// `deployment`, `deploy`, `deployments.apps`, `roottrustpolicies.admin.gloo.solo.io`.
+    pub kind: String,
+    pub namespace: String,
+    pub name: String,
+}
+
+impl Named {
+    /// Reads `TYPE/NAME`.
+    ///
+    /// # Errors
+    /// A text of another form.
+    pub fn parse(namespace: &str, text: &str) -> Result<Self, String> {
+        match text.split_once('/') {
+            Some((kind, name)) if !kind.is_empty() && is_name(name) => Ok(Self {
+                kind: kind.into(),
+                namespace: namespace.into(),
+                name: name.into(),
+            }),
+            _ => Err(format!("`{text}` is not TYPE/NAME, such as `deployment/istiod`")),
+        }
+    }
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.namespace.as_str() {
+            "" => write!(f, "{}/{}", self.kind, self.name),
+            namespace => write!(f, "{}/{} in {namespace}", self.kind, self.name),
+        }
+    }
+}
+
+/// Whether a text can be an object's name, so that it is one part of a path.
+pub(super) fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | ':' | '_'))
+        && !text.chars().all(|c| c == '.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_known_by_all_their_names() {
+        for word in ["Deployment", "deploy", "deployments", "deployments.apps"] {
+            let found = Resource::known(word).expect(word);
+            assert_eq!(
+                found.path("a"),
+                "/apis/apps/v1/namespaces/a/deployments",
+                "{word}"
+            );
+        }
+        assert_eq!(Resource::known("deployments.extensions"), None);
+        assert_eq!(
+            Resource::known("secret").map(|r| r.path("")),
+            Some("/api/v1/secrets".into())
+        );
+        assert!(Resource::known_kind("v1", "Deployment").is_none());
+    }
+
+    #[test]
+    fn an_object_is_named_as_kubectl_names_it() {
+        let named = Named::parse("x", "deployment/istiod").expect("a name");
+        assert_eq!(named.to_string(), "deployment/istiod in x");
+        for wrong in ["istiod", "/a", "a/", "a/b/c", "a/..", "a/b?x"] {
+            assert!(Named::parse("x", wrong).is_err(), "{wrong}");
+        }
+    }
+}

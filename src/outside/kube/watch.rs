@@ -1,0 +1,93 @@
+//! Waiting until an object is as it should be, without asking again and again.
+
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use http::Method;
+use kube::core::WatchEvent;
+use serde_json::Value as Json;
+use tokio::time::Instant;
+
+use super::{
+    client::{KubeClient, request},
+    failure::{About, classify, of_status},
+    resource::Named,
+};
+use crate::value::{Failure, FailureClass};
+
+/// Between two looks where a watch ended at once: an API server that is starting, or a proxy.
+const PAUSE: Duration = Duration::from_millis(200);
+
+impl KubeClient {
+    /// Looks at an object until `is_done`, or until so much time has passed; gives what it was
+    /// last, `None` where it is not there.
+    pub async fn watch_until(
+        &self,
+        object: &Named,
+        patience: Duration,
+        is_done: impl Fn(Option<&Json>) -> bool,
+    ) -> Result<Option<Json>, Failure> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let found = self.find(object).await?;
+            if is_done(found.as_ref()) || Instant::now() >= deadline {
+                return Ok(found);
+            }
+            let began = Instant::now();
+            let change = self.next_change(object, found.as_ref(), deadline, &is_done);
+            match tokio::time::timeout_at(deadline, change).await {
+                Ok(Ok(Some(found))) => return Ok(Some(found)),
+                // A version that is too old, a connection that ended: look again.
+                Ok(Ok(None)) => {}
+                Ok(Err(f)) if matches!(f.class, FailureClass::Unavailable | FailureClass::Timeout) => {}
+                Ok(Err(failure)) => return Err(failure),
+                Err(_) => continue,
+            }
+            if began.elapsed() < PAUSE {
+                tokio::time::sleep_until((began + PAUSE).min(deadline)).await;
+            }
+        }
+    }
+
+    /// Watches an object from a version on; gives it once `is_done`, `None` once the watch ended.
+    async fn next_change(
+        &self,
+        object: &Named,
+        from: Option<&Json>,
+        deadline: Instant,
+        is_done: impl Fn(Option<&Json>) -> bool,
+    ) -> Result<Option<Json>, Failure> {
+        let about: About = self.about("watch", object, false);
+        let resource = self.resource(&object.kind).await?;
+        let fields = format!("metadata.name={}", object.name);
+        let seconds = (deadline - Instant::now()).as_secs().max(1).to_string();
+        let mut query = vec![
+            ("watch", "true"),
+            ("allowWatchBookmarks", "true"),
+            ("fieldSelector", fields.as_str()),
+            ("timeoutSeconds", seconds.as_str()),
+        ];
+        let version = from.and_then(|found| found.pointer("/metadata/resourceVersion"));
+        if let Some(version) = version.and_then(Json::as_str) {
+            query.push(("resourceVersion", version));
+        }
+        let path = resource.path(&object.namespace);
+        let request = request(&Method::GET, &path, &query, None).map_err(|e| classify(&about, e))?;
+        let events = self.client.request_events::<Json>(request).await;
+        let events = events.map_err(|e| classify(&about, e))?;
+        let mut events = std::pin::pin!(events);
+        while let Some(event) = events.try_next().await.map_err(|e| classify(&about, e))? {
+            match event {
+                WatchEvent::Added(found) | WatchEvent::Modified(found) if is_done(Some(&found)) => {
+                    return Ok(Some(found));
+                }
+                WatchEvent::Deleted(_) => return Ok(None),
+                // 410: the version is too old.
+                WatchEvent::Error(status) if status.code == 410 => return Ok(None),
+                WatchEvent::Error(status) => return Err(of_status(&about, &status)),
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,149 @@
+//! `kube`: Kubernetes. Every call names its cluster, by the role that the target gives it.
+//!
+//! - `read` looks: get, find, list, pods, events, what differs in a Secret;
+//! - `write` changes: apply, patch, delete;
+//! - `workload` restarts, `wait` looks again until something is so;
+//! - `undo` is what reverses a call.
+//!
+//! Objects are named as kubectl names them: `deployment/istiod`, in a namespace, which is empty
+//! for what lives in none.
+
+mod read;
+mod undo;
+mod wait;
+mod workload;
+mod write;
+
+pub(super) use undo::reversal;
+
+use rhai::{Dynamic, FuncRegistration, Map, Module, NativeCallContext};
+
+use super::{Thrown, arguments::Arguments, host, perform};
+use crate::{
+    outside::{KubeClient, Named},
+    script::effects::{Call, Class},
+    value::{Failure, Value},
+};
+
+pub(super) fn module() -> Module {
+    let mut module = Module::new();
+    let m = &mut module;
+    let set = |name: &str| FuncRegistration::new(name);
+    set("get").set_into_module(m, read::get);
+    set("find").set_into_module(m, read::find);
+    set("list").set_into_module(m, read::list);
+    set("list").set_into_module(m, |c: NativeCallContext, cluster: &str, ns: &str, kind: &str| {
+        read::list(c, cluster, ns, kind, Map::new())
+    });
+    set("workloads").set_into_module(m, read::workloads);
+    set("pods").set_into_module(m, read::pods);
+    set("events").set_into_module(m, read::events);
+    set("secret_differences").set_into_module(m, read::secret_differences);
+    set("apply").set_into_module(m, write::apply);
+    set("apply").set_into_module(m, |c: NativeCallContext, cluster: &str, manifest: Map| {
+        write::apply(c, cluster, manifest, Map::new())
+    });
+    set("apply_secret").set_into_module(m, write::apply_secret);
+    set("apply_secret").set_into_module(
+        m,
+        |c: NativeCallContext, cluster: &str, ns: &str, name: &str, data: Map| {
+            write::apply_secret(c, cluster, ns, name, data, Map::new())
+        },
+    );
+    set("patch").set_into_module(m, write::patch);
+    set("patch").set_into_module(
+        m,
+        |c: NativeCallContext, cluster: &str, ns: &str, object: &str, patch: Dynamic| {
+            write::patch(c, cluster, ns, object, patch, Map::new())
+        },
+    );
+    set("delete").set_into_module(m, write::delete);
+    set("restart").set_into_module(m, workload::restart);
+    set("wait_rollout").set_into_module(m, wait::rollout);
+    set("until").set_into_module(m, wait::until);
+    module
+}
+
+/// What a call is about: an object of a cluster.
+#[derive(Clone, Debug)]
+struct About {
+    cluster: String,
+    object: Named,
+}
+
+impl About {
+    fn new(function: &str, cluster: &str, namespace: &str, object: &str) -> Result<Self, Thrown> {
+        let object = Named::parse(namespace, object).map_err(|e| format!("{function}: {e}"))?;
+        Ok(Self {
+            cluster: cluster.into(),
+            object,
+        })
+    }
+
+    /// For the record, with whatever else was given.
+    fn record<const N: usize>(&self, more: [(&str, Value); N]) -> Value {
+        let own = [
+            ("cluster", Value::from(self.cluster.as_str())),
+            ("object", self.object.to_string().into()),
+        ];
+        Value::map(own.into_iter().chain(more))
+    }
+}
+
+/// A call to the client of a cluster, not made yet.
+fn call<F>(
+    context: &NativeCallContext,
+    function: &'static str,
+    class: Class,
+    cluster: &str,
+    record: Value,
+    act: impl FnOnce(KubeClient) -> F + Send + 'static,
+) -> Result<Call, Thrown>
+where
+    F: Future<Output = Result<Value, Failure>> + Send + 'static,
+{
+    let (clusters, cluster) = (host(context)?.clients.kube, cluster.to_owned());
+    Ok(Call::new(function, class, record, move |_| async move {
+        let client = clusters.client(&cluster).await?;
+        act(client).await
+    }))
+}
+
+/// Makes a call that changes nothing.
+fn look<F>(
+    context: &NativeCallContext,
+    function: &'static str,
+    cluster: &str,
+    record: Value,
+    act: impl FnOnce(KubeClient) -> F + Send + 'static,
+) -> Result<Value, Thrown>
+where
+    F: Future<Output = Result<Value, Failure>> + Send + 'static,
+{
+    let call = call(context, function, Class::Read, cluster, record, act)?;
+    perform(context, call)
+}
+
+/// Makes a call that changes an object, and remembers for an undo what it was.
+fn change<F>(
+    context: &NativeCallContext,
+    function: &'static str,
+    class: Class,
+    about: &About,
+    record: Value,
+    act: impl FnOnce(KubeClient) -> F + Send + 'static,
+) -> Result<Value, Thrown>
+where
+    F: Future<Output = Result<Value, Failure>> + Send + 'static,
+{
+    let clusters = host(context)?.clients.kube;
+    let before = about.clone();
+    let call = call(context, function, class, &about.cluster, record, act)?
+        .remembering(move || async move { undo::before(&clusters, before).await });
+    perform(context, call)
+}
+
+/// The options of a function that takes some.
+fn options(function: &'static str, map: Map) -> Result<Arguments, Thrown> {
+    Arguments::new(function, map)
+}

@@ -1,0 +1,196 @@
+//! Looking at what is there.
+
+use std::collections::BTreeMap;
+
+use data_encoding::BASE64;
+use rhai::{Array, Dynamic, Map, NativeCallContext};
+
+use super::{super::Thrown, About, look, options};
+use crate::{
+    outside::{Named, PodState, Selection, Trouble, from_object},
+    script::dynamic::{from_dynamic, to_dynamic},
+    value::{Secret, Value},
+};
+
+/// `kube::get(cluster, namespace, "deployment/istiod")` gives the object; it fails with `NotFound`.
+pub fn get(context: NativeCallContext, cluster: &str, namespace: &str, object: &str) -> Result<Dynamic, Thrown> {
+    const FUNCTION: &str = "kube::get";
+    let about = About::new(FUNCTION, cluster, namespace, object)?;
+    let named = about.object.clone();
+    let found = look(&context, FUNCTION, cluster, about.record([]), |kube| async move {
+        kube.get(&named).await.map(|object| from_object(&object))
+    })?;
+    Ok(to_dynamic(&found))
+}
+
+/// As [`get`], but `()` for an object that is not there.
+pub fn find(context: NativeCallContext, cluster: &str, namespace: &str, object: &str) -> Result<Dynamic, Thrown> {
+    const FUNCTION: &str = "kube::find";
+    let about = About::new(FUNCTION, cluster, namespace, object)?;
+    let named = about.object.clone();
+    let found = look(&context, FUNCTION, cluster, about.record([]), |kube| async move {
+        let found = kube.find(&named).await?;
+        Ok(found.map_or(Value::Null, |object| from_object(&object)))
+    })?;
+    Ok(to_dynamic(&found))
+}
+
+/// `kube::list(cluster, namespace, "deployments", #{ labels: "app=x", fields: "…" })`; an empty
+/// namespace is all of them.
+pub fn list(
+    context: NativeCallContext,
+    cluster: &str,
+    namespace: &str,
+    kind: &str,
+    given: Map,
+) -> Result<Dynamic, Thrown> {
+    const FUNCTION: &str = "kube::list";
+    let mut options = options(FUNCTION, given)?;
+    let selection = Selection {
+        namespace: namespace.into(),
+        labels: options.optional_text("labels")?,
+        fields: options.optional_text("fields")?,
+    };
+    options.finish()?;
+    let record = Value::map([
+        ("cluster", Value::from(cluster)),
+        ("namespace", namespace.into()),
+        ("kind", kind.into()),
+        ("labels", selection.labels.clone().into()),
+        ("fields", selection.fields.clone().into()),
+    ]);
+    let kind = kind.to_owned();
+    let found = look(&context, FUNCTION, cluster, record, |kube| async move {
+        let found = kube.list(&kind, &selection).await?;
+        Ok(Value::List(found.iter().map(from_object).collect()))
+    })?;
+    Ok(to_dynamic(&found))
+}
+
+/// `kube::workloads(cluster, namespace, "app=x")` gives what a rollout replaces the pods of:
+/// deployments, statefulsets and daemonsets, as a list of `#{ namespace, workload }`, such as
+/// `deployment/istiod`. An empty namespace is all of them; no labels are all of them.
+pub fn workloads(context: NativeCallContext, cluster: &str, namespace: &str, labels: Dynamic) -> Result<Dynamic, Thrown> {
+    const FUNCTION: &str = "kube::workloads";
+    let labels = match from_dynamic(&labels) {
+        Ok(Value::Null) => None,
+        Ok(Value::String(labels)) => Some(labels),
+        _ => return Err(format!("{FUNCTION}: the labels are a text, or ()").into()),
+    };
+    let selection = Selection {
+        namespace: namespace.into(),
+        labels,
+        fields: None,
+    };
+    let record = Value::map([
+        ("cluster", Value::from(cluster)),
+        ("namespace", namespace.into()),
+        ("labels", selection.labels.clone().into()),
+    ]);
+    let found = look(&context, FUNCTION, cluster, record, |kube| async move {
+        let found = kube.workloads(&selection).await?;
+        let value = |named: Named| {
+            let workload = format!("{}/{}", named.kind, named.name);
+            Value::map([("namespace", named.namespace), ("workload", workload)].map(|(k, v)| (k, v.into())))
+        };
+        Ok(Value::List(found.into_iter().map(value).collect()))
+    })?;
+    Ok(to_dynamic(&found))
+}
+
+/// `kube::pods(cluster, namespace, "deployment/istiod")` gives the pods that a workload selects:
+/// a list of `#{ name, phase, ready, reason, message, restarts, node, created }`.
+pub fn pods(context: NativeCallContext, cluster: &str, namespace: &str, workload: &str) -> Result<Dynamic, Thrown> {
+    const FUNCTION: &str = "kube::pods";
+    let about = About::new(FUNCTION, cluster, namespace, workload)?;
+    let named = about.object.clone();
+    let found = look(&context, FUNCTION, cluster, about.record([]), |kube| async move {
+        let pods = kube.pods(&named).await?;
+        Ok(Value::List(pods.into_iter().map(pod_value).collect()))
+    })?;
+    Ok(to_dynamic(&found))
+}
+
+fn pod_value(pod: PodState) -> Value {
+    Value::map([
+        ("name", Value::from(pod.name)),
+        ("phase", pod.phase.into()),
+        ("ready", pod.is_ready.into()),
+        ("reason", pod.reason.into()),
+        ("message", pod.message.into()),
+        ("restarts", pod.restarts.into()),
+        ("node", pod.node.into()),
+        ("created", pod.created.into()),
+    ])
+}
+
+/// `kube::events(cluster, namespace, "pod/istiod-1")` gives what happened to it, the newest first:
+/// a list of `#{ type, reason, message, count, last_seen }`.
+pub fn events(context: NativeCallContext, cluster: &str, namespace: &str, object: &str) -> Result<Dynamic, Thrown> {
+    const FUNCTION: &str = "kube::events";
+    let about = About::new(FUNCTION, cluster, namespace, object)?;
+    let named = about.object.clone();
+    let found = look(&context, FUNCTION, cluster, about.record([]), |kube| async move {
+        let events = kube.events(&named).await?;
+        Ok(Value::List(events.into_iter().map(event_value).collect()))
+    })?;
+    Ok(to_dynamic(&found))
+}
+
+fn event_value(event: Trouble) -> Value {
+    Value::map([
+        ("type", Value::from(event.kind)),
+        ("reason", event.reason.into()),
+        ("message", event.message.into()),
+        ("count", event.count.into()),
+        ("last_seen", event.last_seen.into()),
+    ])
+}
+
+/// `kube::secret_differences(cluster, namespace, name, #{ "tls.crt": …, "tls.key": … })` gives the
+/// keys of a Secret that do not hold just this, or are not there: nothing where all is as given.
+///
+/// The comparison is made here, because a script can't compare secrets.
+pub fn secret_differences(
+    context: NativeCallContext,
+    cluster: &str,
+    namespace: &str,
+    name: &str,
+    data: Map,
+) -> Result<Array, Thrown> {
+    const FUNCTION: &str = "kube::secret_differences";
+    let about = About::new(FUNCTION, cluster, namespace, &format!("secret/{name}"))?;
+    let wanted = secrets(FUNCTION, data)?;
+    let keys: Vec<Value> = wanted.keys().map(|key| key.as_str().into()).collect();
+    let record = about.record([("keys", Value::List(keys))]);
+    let named = about.object.clone();
+    let found = look(&context, FUNCTION, cluster, record, |kube| async move {
+        let found = kube.find(&named).await?.unwrap_or_default();
+        let differs = |(key, wanted): &(&String, &Secret)| {
+            let text = found["data"][key.as_str()].as_str().unwrap_or_default();
+            let holds = BASE64.decode(text.as_bytes()).ok().map(|bytes| {
+                Secret::new(String::from_utf8_lossy(&bytes))
+            });
+            holds.as_ref() != Some(wanted)
+        };
+        let keys = wanted.iter().filter(differs).map(|(key, _)| key.as_str().into());
+        Ok(Value::List(keys.collect()))
+    })?;
+    Ok(to_dynamic(&found).into_array().unwrap_or_default())
+}
+
+/// A map of texts and secrets.
+pub(super) fn secrets(function: &str, data: Map) -> Result<BTreeMap<String, Secret>, Thrown> {
+    let given = from_dynamic(&data.into()).map_err(|e| format!("{function}: {e}"))?;
+    let Value::Map(given) = given else {
+        return Err(format!("{function} takes a map of texts and secrets").into());
+    };
+    given
+        .into_iter()
+        .map(|(key, value)| match value {
+            Value::Secret(secret) => Ok((key, secret)),
+            Value::String(text) => Ok((key, Secret::new(text))),
+            other => Err(format!("{function}: `{key}` is a {}, not a string", other.kind()).into()),
+        })
+        .collect()
+}

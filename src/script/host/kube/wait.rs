@@ -1,0 +1,140 @@
+//! Waiting for a rollout, or until an object is as it should be.
+//!
+//! A long wait is many looks, each an effect of at most [`LOOK`]: it survives a restart, and a
+//! cancel is heard. Only looks that are really made use patience up, so a resumed step, whose
+//! records are replayed, waits as long again.
+
+use std::time::Duration;
+
+use rhai::{Dynamic, FnPtr, NativeCallContext};
+use serde_json::Value as Json;
+
+use super::{
+    super::{Thrown, host, perform},
+    About, call,
+};
+use crate::{
+    outside::{KubeClient, Named, Progress, from_object},
+    script::{dynamic::to_dynamic, effects::Class},
+    value::{Failure, FailureClass, Value, format_duration, parse_duration},
+};
+
+/// How long one look lasts. It watches meanwhile, so a change is seen at once.
+const LOOK: Duration = Duration::from_secs(10);
+
+struct Patience {
+    whole: Duration,
+    left: Duration,
+}
+
+impl Patience {
+    fn new(function: &str, text: &str) -> Result<Self, Thrown> {
+        let whole = parse_duration(text).map_err(|e| format!("{function}: {e}"))?;
+        Ok(Self { whole, left: whole })
+    }
+
+    /// How long the next look lasts, and whether it is the last one.
+    fn next(&mut self, is_replayed: bool) -> (Duration, bool) {
+        let look = LOOK.min(self.left);
+        if !is_replayed {
+            self.left -= look;
+        }
+        (look, self.left.is_zero())
+    }
+}
+
+/// `kube::wait_rollout(cluster, namespace, "deployment/istiod", "5m")` waits until every pod is
+/// new and available and no old one is left. It fails where the cluster gives up, or nothing of it
+/// happens in time, and says which pod and why.
+pub fn rollout(
+    context: NativeCallContext,
+    cluster: &str,
+    namespace: &str,
+    workload: &str,
+    patience: &str,
+) -> Result<(), Thrown> {
+    const FUNCTION: &str = "kube::wait_rollout";
+    let about = About::new(FUNCTION, cluster, namespace, workload)?;
+    let mut patience = Patience::new(FUNCTION, patience)?;
+    loop {
+        let is_replayed = host(&context)?.effects.is_replaying();
+        let (look, is_last) = patience.next(is_replayed);
+        let (named, role, whole) = (about.object.clone(), about.cluster.clone(), patience.whole);
+        let call = call(&context, FUNCTION, Class::Read, cluster, about.record([]), move |kube| async move {
+            let (why, code) = match kube.wait_rollout(&named, look).await? {
+                Progress::Done => return Ok(true.into()),
+                Progress::Waiting(why) if !is_last => return Ok(why.into()),
+                Progress::Waiting(why) => {
+                    (format!("after {} {why}", format_duration(whole)), "RolloutTimeout")
+                }
+                Progress::Failed(why) => (why, "ProgressDeadlineExceeded"),
+            };
+            Err(stuck(&kube, &role, &named, code, &why).await)
+        })?;
+        if perform(&context, call.cancellable())? == Value::Bool(true) {
+            return Ok(());
+        }
+    }
+}
+
+/// What to say of a rollout that does not end.
+async fn stuck(kube: &KubeClient, cluster: &str, workload: &Named, code: &str, why: &str) -> Failure {
+    // The pods say more; if they can't be asked, the workload's own words have to do.
+    let why = kube.explain(workload, why).await.unwrap_or_else(|_| why.to_owned());
+    let operation = format!("roll out {workload} ({cluster})");
+    Failure::new(FailureClass::Timeout, operation, code, why)
+        .with_hint("once its pods can start, `windlass resume` goes on waiting; nothing is restarted again")
+}
+
+/// `kube::until(cluster, namespace, "job/x", |object| object.status?.succeeded == 1, "10m")` waits
+/// until the function says yes, and gives the object. The function gets `()` for an object that is
+/// not there.
+pub fn until(
+    context: NativeCallContext,
+    cluster: &str,
+    namespace: &str,
+    object: &str,
+    is_done: FnPtr,
+    patience: &str,
+) -> Result<Dynamic, Thrown> {
+    const FUNCTION: &str = "kube::until";
+    let about = About::new(FUNCTION, cluster, namespace, object)?;
+    let mut patience = Patience::new(FUNCTION, patience)?;
+    // The first look does not wait.
+    let (mut look, mut seen, mut was_last) = (Duration::ZERO, Value::Null, false);
+    loop {
+        let record = about.record([("seen", seen.clone())]);
+        let (named, known) = (about.object.clone(), seen.clone());
+        let gave_up = was_last.then(|| {
+            let why = format!("waited {} for it", format_duration(patience.whole));
+            let operation = format!("wait for {} ({cluster})", about.object);
+            Failure::new(FailureClass::Timeout, operation, "Timeout", why)
+        });
+        let call = call(&context, FUNCTION, Class::Read, cluster, record, move |kube| async move {
+            if let Some(failure) = gave_up {
+                return Err(failure);
+            }
+            let is_changed = |found: Option<&Json>| version(found) != known;
+            let found = kube.watch_until(&named, look, is_changed).await?;
+            Ok(found.map_or(Value::Null, |object| from_object(&object)))
+        })?;
+        let found = perform(&context, call.cancellable())?;
+        let holds: Dynamic = is_done.call_within_context(&context, (to_dynamic(&found),))?;
+        match holds.as_bool() {
+            Ok(true) => return Ok(to_dynamic(&found)),
+            Ok(false) => {}
+            Err(kind) => return Err(format!("{FUNCTION}: its function gave a {kind}, not a bool").into()),
+        }
+        let metadata = found.field("metadata");
+        seen = metadata.and_then(|m| m.field("resourceVersion")).cloned().unwrap_or(Value::Null);
+        was_last = patience.left.is_zero();
+        let is_replayed = host(&context)?.effects.is_replaying();
+        (look, _) = patience.next(is_replayed);
+    }
+}
+
+fn version(object: Option<&Json>) -> Value {
+    object.map_or(Value::Null, |object| {
+        object["metadata"]["resourceVersion"].as_str().unwrap_or_default().into()
+    })
+}

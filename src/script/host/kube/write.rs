@@ -1,0 +1,187 @@
+//! Changing what is there.
+
+use rhai::{Dynamic, Map, NativeCallContext};
+
+use super::{super::Thrown, About, change, look, options, read::secrets};
+use crate::{
+    outside::{Apply, Named, Patch, PatchKind, from_object, secret_manifest, to_object},
+    script::{
+        dynamic::{from_dynamic, to_dynamic},
+        effects::Class,
+    },
+    value::Value,
+};
+
+/// `kube::apply(cluster, manifest, #{ force, field_manager })` applies server-side and gives the
+/// object. The same twice leaves the same. A field of another manager is a conflict that names it.
+pub fn apply(context: NativeCallContext, cluster: &str, manifest: Map, given: Map) -> Result<Dynamic, Thrown> {
+    const FUNCTION: &str = "kube::apply";
+    let manifest = from_dynamic(&manifest.into()).map_err(|e| format!("{FUNCTION}: {e}"))?;
+    let about = About {
+        cluster: cluster.into(),
+        object: named(&manifest).map_err(|e| format!("{FUNCTION}: {e}"))?,
+    };
+    let mut options = options(FUNCTION, given)?;
+    let apply = Apply {
+        manifest: to_object(&manifest),
+        force: options.flag("force")?,
+        field_manager: options.optional_text("field_manager")?,
+    };
+    options.finish()?;
+    let record = about.record([("manifest", manifest), ("force", apply.force.into())]);
+    let named = about.object.clone();
+    let applied = change(&context, FUNCTION, Class::Keyed, &about, record, |kube| async move {
+        kube.apply(&named, &apply).await.map(|object| from_object(&object))
+    })?;
+    Ok(to_dynamic(&applied))
+}
+
+/// The object that a manifest is about.
+fn named(manifest: &Value) -> Result<Named, String> {
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
+    let (Some(api_version), Some(kind)) = (text(manifest.field("apiVersion")), text(manifest.field("kind")))
+    else {
+        return Err("the manifest needs `apiVersion` and `kind`".into());
+    };
+    let metadata = manifest.field("metadata");
+    let field = |key: &str| text(metadata.and_then(|metadata| metadata.field(key)));
+    let name = field("name").ok_or("the manifest needs `metadata.name`")?;
+    let kind = match api_version.split_once('/') {
+        Some((group, _)) => format!("{}.{group}", kind.to_ascii_lowercase()),
+        None => kind.to_ascii_lowercase(),
+    };
+    let namespace = field("namespace").unwrap_or_default();
+    Named::parse(&namespace, &format!("{kind}/{name}"))
+}
+
+/// `kube::apply_secret(cluster, namespace, name, #{ "tls.key": key, … }, #{ type, labels, force })`
+/// applies a Secret server-side. The values are texts or secrets, not base64.
+pub fn apply_secret(
+    context: NativeCallContext,
+    cluster: &str,
+    namespace: &str,
+    name: &str,
+    data: Map,
+    given: Map,
+) -> Result<Dynamic, Thrown> {
+    const FUNCTION: &str = "kube::apply_secret";
+    let about = About::new(FUNCTION, cluster, namespace, &format!("secret/{name}"))?;
+    let data = secrets(FUNCTION, data)?;
+    let mut options = options(FUNCTION, given)?;
+    // What `kubectl create secret generic` makes.
+    let kind = options.optional_text("type")?.unwrap_or_else(|| "Opaque".into());
+    let labels = options.text_map("labels")?;
+    let apply = Apply {
+        manifest: secret_manifest(namespace, name, &kind, &labels, &data),
+        force: options.flag("force")?,
+        field_manager: options.optional_text("field_manager")?,
+    };
+    options.finish()?;
+    let keys: Vec<Value> = data.keys().map(|key| key.as_str().into()).collect();
+    let record = about.record([("keys", Value::List(keys)), ("type", kind.into())]);
+    let named = about.object.clone();
+    let applied = change(&context, FUNCTION, Class::Keyed, &about, record, |kube| async move {
+        kube.apply(&named, &apply).await.map(|object| from_object(&object))
+    })?;
+    Ok(to_dynamic(&applied))
+}
+
+/// `kube::patch(cluster, namespace, "deployment/x", patch, #{ type: "strategic" })`; the type is
+/// `merge` where none is given, or `json`, whose patch is a list.
+pub fn patch(
+    context: NativeCallContext,
+    cluster: &str,
+    namespace: &str,
+    object: &str,
+    patch: Dynamic,
+    given: Map,
+) -> Result<Dynamic, Thrown> {
+    const FUNCTION: &str = "kube::patch";
+    let about = About::new(FUNCTION, cluster, namespace, object)?;
+    let body = from_dynamic(&patch).map_err(|e| format!("{FUNCTION}: {e}"))?;
+    let mut options = options(FUNCTION, given)?;
+    let kind = options.optional_text("type")?.unwrap_or_else(|| "merge".into());
+    options.finish()?;
+    let kind = PatchKind::parse(&kind)
+        .ok_or_else(|| format!("{FUNCTION}: `type` is merge, strategic or json, not `{kind}`"))?;
+    let class = match kind {
+        PatchKind::Json if !is_repeatable(&body) => Class::Unsure,
+        _ => Class::Keyed,
+    };
+    let patch = Patch {
+        kind,
+        body: to_object(&body),
+    };
+    let record = about.record([("patch", body)]);
+    let named = about.object.clone();
+    let patched = change(&context, FUNCTION, class, &about, record, |kube| async move {
+        kube.patch(&named, &patch).await.map(|object| from_object(&object))
+    })?;
+    Ok(to_dynamic(&patched))
+}
+
+/// Whether a JSON patch twice leaves the same as once: it only sets members by their names.
+fn is_repeatable(patch: &Value) -> bool {
+    let Value::List(operations) = patch else {
+        return true;
+    };
+    operations.iter().all(|operation| {
+        let text = |key: &str| operation.field(key).and_then(Value::as_str).unwrap_or_default();
+        let last = text("path").rsplit('/').next().unwrap_or_default();
+        let is_element = last == "-" || last.parse::<u32>().is_ok();
+        match text("op") {
+            "test" | "replace" => true,
+            "add" => !is_element,
+            _ => false,
+        }
+    })
+}
+
+/// `kube::delete(cluster, namespace, "secret/x")`; what is not there is deleted already.
+///
+/// It looks first, so that one of the same name that comes later is never deleted in its place.
+pub fn delete(context: NativeCallContext, cluster: &str, namespace: &str, object: &str) -> Result<(), Thrown> {
+    const FUNCTION: &str = "kube::delete";
+    let about = About::new(FUNCTION, cluster, namespace, object)?;
+    let named = about.object.clone();
+    let uid = look(&context, "kube::find", cluster, about.record([]), |kube| async move {
+        let found = kube.find(&named).await?;
+        let uid = found.and_then(|object| object["metadata"]["uid"].as_str().map(str::to_owned));
+        Ok(uid.into())
+    })?;
+    let Value::String(uid) = uid else {
+        return Ok(());
+    };
+    let record = about.record([("uid", uid.as_str().into())]);
+    let named = about.object.clone();
+    change(&context, FUNCTION, Class::Keyed, &about, record, |kube| async move {
+        kube.delete(&named, &uid).await.map(|()| Value::Null)
+    })?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_json_patch_that_counts_elements_is_not_made_twice() {
+        let patch = |op: &str, path: &str| Value::List(vec![Value::map([("op", op), ("path", path)].map(|(k, v)| (k, v.into())))]);
+        assert!(is_repeatable(&patch("replace", "/spec/list/0")));
+        assert!(is_repeatable(&patch("add", "/metadata/labels/a")));
+        assert!(!is_repeatable(&patch("add", "/spec/list/-")));
+        assert!(!is_repeatable(&patch("add", "/spec/list/0")));
+        assert!(!is_repeatable(&patch("remove", "/metadata/labels/a")));
+    }
+
+    #[test]
+    fn a_manifest_says_what_it_is_about() {
+        let manifest = Value::from_json(serde_json::json!({
+            "apiVersion": "admin.gloo.solo.io/v2", "kind": "RootTrustPolicy",
+            "metadata": { "name": "a", "namespace": "b" },
+        }));
+        let found = named(&manifest).expect("an object");
+        assert_eq!(found.to_string(), "roottrustpolicy.admin.gloo.solo.io/a in b");
+        assert!(named(&Value::map([("kind", "X")].map(|(k, v)| (k, v.into())))).is_err());
+    }
+}

@@ -1,0 +1,61 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use crate::{
+    cluster::{Access, Options, Server, kubeconfig},
+    outside::{Clusters, Opening, embedded_cluster},
+    value::{Failure, FailureClass},
+};
+
+/// The embedded clusters of the target `local`: whatever role is asked for, in a folder of its own.
+pub(super) struct Rehearsal {
+    folder: PathBuf,
+    /// Dropping them stops them.
+    servers: Arc<Mutex<BTreeMap<String, Server>>>,
+}
+
+impl Rehearsal {
+    pub fn new(state: &Path) -> Self {
+        Self {
+            folder: state.join("kube"),
+            servers: Arc::default(),
+        }
+    }
+}
+
+impl Clusters for Rehearsal {
+    fn roles(&self) -> Option<BTreeSet<String>> {
+        None
+    }
+
+    fn open(&self, role: &str) -> Opening {
+        let folder = self.folder.join(role);
+        let (servers, role) = (self.servers.clone(), role.to_owned());
+        Box::pin(async move {
+            let failed = |error: &dyn std::error::Error| {
+                let operation = format!("start the rehearsal cluster {role}");
+                Failure::new(FailureClass::Unavailable, operation, "CannotStart", causes(error))
+            };
+            let server = Server::start(Options::local(folder, &role)).await.map_err(|e| failed(&e))?;
+            let access = server.access();
+            servers
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(role.clone(), server);
+            embedded_cluster(&kubeconfig(&[access])).await
+        })
+    }
+}
+
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}
