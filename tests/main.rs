@@ -16,6 +16,7 @@ mod hostile;
 mod house;
 mod locks;
 mod lost;
+mod mesh;
 mod mistakes;
 mod pki;
 mod reading;

@@ -55,6 +55,8 @@ pub enum Command {
     Reject(Answer),
     /// Check workflows, and show every mistake in them
     Validate(Validate),
+    /// Show what a run would do, and change nothing
+    Plan(Plan),
     /// Draw a workflow
     Graph(Graph),
     /// Print the least IAM policy that a workflow needs
@@ -205,6 +207,22 @@ pub struct Validate {
 
     #[command(flatten)]
     pub params: Params,
+}
+
+#[derive(ClapArgs)]
+pub struct Plan {
+    /// The workflow's YAML file
+    pub file: PathBuf,
+
+    #[command(flatten)]
+    pub params: Params,
+
+    /// Where it would run
+    #[arg(long, default_value = crate::targets::LOCAL, value_name = "NAME")]
+    pub target: String,
+
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(ClapArgs)]

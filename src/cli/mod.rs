@@ -16,6 +16,7 @@ mod logs;
 mod outputs;
 mod params;
 mod pca;
+mod plan;
 mod preflight;
 mod rbac;
 mod resume;
@@ -61,6 +62,7 @@ pub fn main() -> ExitCode {
         Command::Approve(command) => answer::answer(&args, command, Verdict::Approved),
         Command::Reject(command) => answer::answer(&args, command, Verdict::Rejected),
         Command::Validate(command) => validate::validate(&args, command),
+        Command::Plan(command) => plan::plan(&args, command),
         Command::Graph(command) => graph::graph(command),
         Command::Iam(command) => iam::iam(command),
         Command::Rbac(command) => rbac::rbac(command),

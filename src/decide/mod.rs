@@ -7,7 +7,7 @@
 //! - `scope` holds the rules of the graph, `evaluate` what its expressions see;
 //! - `approval`, `lock` and `undo` are what their names say;
 //! - `resume` says what goes on when a run is taken up, `plan` what an edit or a
-//!   `--redo` changes, by the rules of `planner`.
+//!   `--redo` changes, by the rules of `planner`, `preview` what a run would do before it begins.
 
 mod approval;
 mod decision;
@@ -17,6 +17,7 @@ mod lock;
 mod next;
 mod plan;
 mod planner;
+mod preview;
 mod resume;
 mod scope;
 mod step;
@@ -27,6 +28,7 @@ pub use decision::{Moment, Next, Start, Want};
 pub use fate::{Change, Fate, FateKind, Plan};
 pub use next::next;
 pub use plan::{NothingToRedo, plan};
+pub use preview::{Does, Foreseen, Preview, preview};
 pub use resume::{on_resume, resumed};
 pub use step::step_of;
 pub use undo::undo_order;

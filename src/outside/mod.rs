@@ -7,6 +7,7 @@ mod clients;
 mod files;
 mod http;
 mod kube;
+mod look;
 mod pca;
 mod programs;
 
@@ -16,8 +17,9 @@ pub use http::{HttpClient, HttpRequest, HttpResponse};
 pub use kube::{
     Apply, Clusters, KubeClient, KubeClients, KubeTarget, Named, Opening, Patch, PatchKind, Permit,
     PodState, Progress, Resource, Selection, Trouble, from_object, permits_of, rules,
-    secret_manifest, to_object,
+    embedded_cluster, secret_manifest, to_object,
 };
+pub use look::is_a_look;
 pub use pca::{
     AuditReport, Authority, BundleError, Extension, Issue, NewAuthority, OperationName,
     Passthrough, PcaClient, PcaTarget, Permission, Rate, SignedCertificate, Subject, Validity,

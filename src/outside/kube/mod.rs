@@ -26,5 +26,5 @@ pub use object::{from_object, secret_manifest, to_object};
 pub use permission::{Permit, permits_of, rules};
 pub use resource::{Named, Resource};
 pub use rollout::Progress;
-pub use target::KubeTarget;
+pub use target::{KubeTarget, embedded_cluster};
 pub use workload::{PodState, Trouble};

@@ -22,6 +22,21 @@ pub struct KubeTarget {
     pub kubeconfig: Option<PathBuf>,
 }
 
+/// The configuration of the one cluster that a kubeconfig of our own making holds. Nothing of the
+/// user's is read, so nothing of it can be sent there by mistake.
+///
+/// # Errors
+/// A text that is no kubeconfig.
+pub async fn embedded_cluster(kubeconfig: &str) -> Result<Config, Failure> {
+    let wrong = |e: KubeconfigError| {
+        Failure::new(FailureClass::Rejected, "connect", "BadKubeconfig", causes(&e))
+    };
+    let kubeconfig = Kubeconfig::from_yaml(kubeconfig).map_err(wrong)?;
+    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+        .await
+        .map_err(wrong)
+}
+
 impl Clusters for KubeTarget {
     fn roles(&self) -> Option<BTreeSet<String>> {
         Some(self.contexts.keys().cloned().collect())

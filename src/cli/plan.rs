@@ -1,0 +1,52 @@
+use super::{
+    Done,
+    args::{Args, Plan},
+    drive::{now, requester},
+    load::load,
+    preflight::preflight,
+    print,
+};
+use crate::{
+    compile::bind_params,
+    decide,
+    execute::DriveError,
+    journal::{Event, State},
+    report,
+    value::Value,
+};
+
+/// Stands for the id that a run would get.
+const RUN: &str = "RUN";
+
+/// `windlass plan FILE`: what a run would do, as far as it can be told; the target's clusters are
+/// looked at, and nothing is changed.
+pub fn plan(args: &Args, command: &Plan) -> Done {
+    let program = load(&command.file)?;
+    let workflow = &program.workflow;
+    let params = Value::Map(bind_params(workflow, command.params.given(workflow)?)?);
+    let kube = preflight(args, workflow, &params, &command.target)?;
+    let clusters: Vec<_> = kube.iter().cloned().collect();
+    let mut state = State::default();
+    let begins = Event::RunStarted {
+        workflow: workflow.name.clone(),
+        file: command.file.display().to_string(),
+        main: program.main.clone(),
+        program: program.digest,
+        target: command.target.clone(),
+        kube,
+        out: String::new(),
+        params,
+        requester: requester(),
+        version: env!("CARGO_PKG_VERSION").into(),
+    };
+    state.apply(&begins, now()).map_err(DriveError::from)?;
+    let steps = decide::preview(workflow, &state, RUN);
+    if command.json {
+        return print(&format!("{:#}\n", report::preview_json(&steps)));
+    }
+    let on = match clusters.is_empty() {
+        true => format!("the target {}", command.target),
+        false => format!("the target {} with the clusters {}", command.target, clusters.join(", ")),
+    };
+    print(&format!("plan of {} on {on}\n\n{}", workflow.name, report::preview(&steps)))
+}

@@ -1,0 +1,388 @@
+//! Into the mesh: the whole of gloo-mesh.yaml on rehearsal clusters, seen with kubectl.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
+
+use serde_json::Value as Json;
+
+use crate::harness::{Ran, Test, status};
+
+/// Keys that are made fast.
+const FAST: [&str; 6] = [
+    "-p",
+    "ca_key_algorithm=EC_prime256v1",
+    "-p",
+    "ca_signing_algorithm=SHA256WITHECDSA",
+    "-p",
+    "key_algorithm=EC_prime256v1",
+];
+const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
+
+/// A folder with the shipped workflows, whose rehearsal clusters are open to kubectl.
+struct Mesh {
+    test: Test,
+    server: Child,
+    kubeconfig: String,
+}
+
+impl Mesh {
+    /// Serves `mgmt` and `cluster-1`… as the target `t`, and to kubectl.
+    fn new(clusters: usize, options: &[&str]) -> Self {
+        let test = Test::with_shipped_workflows();
+        let names: Vec<_> = (1..=clusters).map(|n| format!("cluster-{n}")).collect();
+        let all = format!("mgmt,{}", names.join(","));
+        let serve = ["kube", "serve", "--clusters", &all];
+        let mut server = test
+            .command(&[&serve, options].concat())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("windlass starts");
+        let mut line = String::new();
+        BufReader::new(server.stdout.take().expect("piped"))
+            .read_line(&mut line)
+            .expect("the kubeconfig's path");
+        let kubeconfig = test.path(line.trim()).display().to_string();
+        let contexts: Vec<_> = all.split(',').map(|name| format!("{name} = \"{name}\"")).collect();
+        test.write(
+            "windlass.toml",
+            &format!("[targets.t]\nkubeconfig = {kubeconfig:?}\nkube = {{ {} }}\n", contexts.join(", ")),
+        );
+        Self {
+            test,
+            server,
+            kubeconfig,
+        }
+    }
+
+    fn kubectl(&self, context: &str, arguments: &[&str]) -> Ran {
+        let output = Command::new("kubectl")
+            .args(["--kubeconfig", &self.kubeconfig, "--context", context])
+            .args(arguments)
+            .env("HOME", self.test.path("."))
+            .output()
+            .expect("kubectl is installed (apt-get install kubernetes-client)");
+        Ran::from_output(output)
+    }
+
+    fn get(&self, context: &str, namespace: &str, object: &str) -> Json {
+        self.kubectl(context, &["get", object, "-n", namespace, "-o", "json"])
+            .expect(0)
+            .json()
+    }
+
+    /// When a workload was restarted, and how often its template has changed since it was made.
+    fn restarts(&self, context: &str, namespace: &str, workload: &str) -> (Option<String>, i64) {
+        let found = self.get(context, namespace, workload);
+        let at = &found["spec"]["template"]["metadata"]["annotations"][RESTARTED_AT];
+        let generation = found["metadata"]["generation"].as_i64().expect("a generation");
+        (at.as_str().map(str::to_owned), generation - 1)
+    }
+
+    fn clusters(&self) -> String {
+        let names: Vec<_> = (1..).map(|n| format!("cluster-{n}")).take_while(|n| self.has(n)).collect();
+        format!("clusters=[{}]", names.join(", "))
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.test.read("windlass.toml").contains(&format!("{name} ="))
+    }
+
+    /// The second half alone, on the target `t`.
+    fn restart_mesh(&self) -> Ran {
+        let clusters = self.clusters();
+        let run = ["run", "workflows/restart-mesh.yaml", "--target", "t", "-p", &clusters];
+        self.test.windlass(&[&run, ["-p", "approve=false"].as_slice()].concat())
+    }
+}
+
+impl Drop for Mesh {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+/// What a cluster runs that belongs to the mesh, in the order in which it restarts.
+const WORKLOADS: [(&str, &str); 6] = [
+    ("gloo-mesh", "deployment/gloo-mesh-agent"),
+    ("istio-system", "deployment/istiod"),
+    ("istio-system", "daemonset/ztunnel"),
+    ("istio-ingress", "deployment/istio-ingressgateway"),
+    ("bookinfo", "deployment/productpage"),
+    ("bookinfo", "deployment/reviews"),
+];
+
+#[test]
+fn the_first_command_takes_certificates_into_every_cluster() {
+    // On the local target, where the clusters are embedded; kubectl looks at them afterwards.
+    let mesh = Mesh::new(2, &[]);
+    let run = ["run", "workflows/gloo-mesh.yaml", "-p", "clusters=[cluster-1, cluster-2]"];
+    let ran = mesh.test.windlass(&[&run, FAST.as_slice()].concat()).expect(0);
+    assert!(ran.stderr.contains("restarts"), "{}", ran.stderr);
+
+    let file = |name: &str| mesh.test.read(&format!("out/{name}"));
+    let holds = |context: &str, namespace: &str, secret: &str, key: &str| {
+        let found = mesh.get(context, namespace, &format!("secret/{secret}"));
+        let data = found["data"][key].as_str().unwrap_or_else(|| panic!("{secret} has no {key}"));
+        let bytes = data_encoding::BASE64.decode(data.as_bytes()).expect("base64");
+        String::from_utf8(bytes).expect("PEM")
+    };
+    let server = "relay-server-tls-secret";
+    assert_eq!(holds("mgmt", "gloo-mesh", server, "tls.key"), file("relay-server-tls.key"));
+    assert_eq!(holds("mgmt", "gloo-mesh", "relay-root-tls-secret", "ca.crt"), file("root-ca.pem"));
+    for cluster in ["cluster-1", "cluster-2"] {
+        let client = "relay-client-tls-secret";
+        let name = format!("relay-client-tls-{cluster}");
+        assert_eq!(holds(cluster, "gloo-mesh", client, "tls.key"), file(&format!("{name}.key")));
+        let certificate = holds(cluster, "gloo-mesh", client, "tls.crt");
+        assert_eq!(certificate, file(&format!("{name}.pem")) + &file("relay-int.pem"));
+        mesh.test.write("shown.pem", &certificate);
+        mesh.test.write("root.pem", &holds(cluster, "gloo-mesh", client, "ca.crt"));
+        let chain = ["-CAfile", "root.pem", "-untrusted", "shown.pem", "shown.pem"];
+        let verify = ["verify", "-x509_strict", "-purpose", "sslclient"];
+        mesh.test.openssl(&[&verify, chain.as_slice()].concat()).expect(0);
+        let istio = format!("gloo-mesh-intermediate-{cluster}");
+        assert_eq!(holds(cluster, "istio-system", "cacerts", "ca-key.pem"), file(&format!("{istio}.key")));
+        assert_eq!(
+            holds(cluster, "istio-system", "cacerts", "cert-chain.pem"),
+            file(&format!("{istio}.pem")) + &file("root-ca.pem")
+        );
+    }
+
+    // The policy's other fields are as they were.
+    let policy = mesh.get("mgmt", "gloo-mesh", "roottrustpolicy/root-trust-policy");
+    assert_eq!(policy["spec"]["config"]["autoRestartPods"], false);
+    assert!(policy["spec"]["config"]["mgmtServerCa"]["generated"].is_object(), "{policy}");
+
+    // Each once, in their order, cluster by cluster.
+    let mut moments = vec![mesh.restarts("mgmt", "gloo-mesh", "deployment/gloo-mesh-mgmt-server")];
+    for cluster in ["cluster-1", "cluster-2"] {
+        moments.extend(WORKLOADS.map(|(namespace, w)| mesh.restarts(cluster, namespace, w)));
+    }
+    assert!(moments.iter().all(|(at, times)| at.is_some() && *times == 1), "{moments:?}");
+    assert!(moments.is_sorted_by(|a, b| a.0 < b.0), "{moments:?}");
+    for (namespace, workload) in WORKLOADS {
+        let status = ["rollout", "status", workload, "-n", namespace, "--timeout", "5s"];
+        mesh.kubectl("cluster-1", &status).expect(0);
+    }
+    // What is not in the mesh stays as it is.
+    let others = mesh.kubectl("cluster-1", &["get", "deployments", "-n", "kube-system", "-o", "name"]);
+    for workload in others.stdout.lines() {
+        assert_eq!(mesh.restarts("cluster-1", "kube-system", workload).1, 0, "{workload}");
+    }
+}
+
+#[test]
+fn an_undo_takes_the_secrets_back_and_says_what_stays() {
+    let mesh = Mesh::new(1, &[]);
+    let theirs = ["create", "secret", "generic", "cacerts", "-n", "istio-system", "--from-literal=ca-cert.pem=theirs"];
+    mesh.kubectl("cluster-1", &theirs).expect(0);
+    let run = ["run", "workflows/gloo-mesh.yaml", "-p", "force=true"];
+    mesh.test.windlass(&[&run, FAST.as_slice()].concat()).expect(0);
+    let plan = mesh.test.windlass(&["undo", "--plan"]).expect(0).stdout;
+    assert!(plan.contains("delete secret/relay-client-tls-secret in gloo-mesh of cluster-1"), "{plan}");
+    assert!(plan.contains("put secret/cacerts in istio-system of cluster-1 back to what it was"), "{plan}");
+    assert!(plan.contains("deployment/istiod in istio-system of cluster-1 stays restarted"), "{plan}");
+    mesh.test.windlass(&["undo", "--yes"]).expect(0);
+    for (context, secret) in [
+        ("mgmt", "relay-root-tls-secret"),
+        ("mgmt", "relay-server-tls-secret"),
+        ("cluster-1", "relay-root-tls-secret"),
+        ("cluster-1", "relay-client-tls-secret"),
+    ] {
+        mesh.kubectl(context, &["get", "secret", secret, "-n", "gloo-mesh"]).expect(1);
+    }
+    let cacerts = mesh.get("cluster-1", "istio-system", "secret/cacerts");
+    assert_eq!(cacerts["data"], serde_json::json!({ "ca-cert.pem": "dGhlaXJz" }));
+    let policy = mesh.get("mgmt", "gloo-mesh", "roottrustpolicy/root-trust-policy");
+    assert_eq!(policy["spec"]["config"]["autoRestartPods"], true);
+}
+
+#[test]
+fn a_secret_of_another_manager_is_not_taken_over_unasked() {
+    let mesh = Mesh::new(1, &[]);
+    let theirs = ["create", "secret", "generic", "cacerts", "-n", "istio-system", "--from-literal=ca-cert.pem=theirs"];
+    mesh.kubectl("cluster-1", &theirs).expect(0);
+    let run = ["run", "workflows/gloo-mesh.yaml"];
+    let ran = mesh.test.windlass(&[&run, FAST.as_slice()].concat()).expect(1);
+    assert!(ran.stderr.contains("kubectl"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("force"), "{}", ran.stderr);
+    assert_eq!(status(&mesh.test.shown(), "restarts"), "pending");
+    // Once the operator has decided, it goes on.
+    let edited = ["resume", "--edited", "-p", "force=true", "--yes"];
+    mesh.test.windlass(&edited).expect(0);
+}
+
+/// A stuck rollout in the second of five clusters.
+#[test]
+fn a_stuck_rollout_stops_the_run_there_and_a_resume_goes_on_there() {
+    let mesh = Mesh::new(5, &[]);
+    let stuck = "rehearsal.windlass.dev/stuck=ImagePullBackOff";
+    let istiod = ["deployment/istiod", "-n", "istio-system"];
+    let annotate = [&["annotate"], istiod.as_slice(), &[stuck]].concat();
+    mesh.kubectl("cluster-2", &annotate).expect(0);
+    let deadline = ["-p", r#"{"spec":{"progressDeadlineSeconds":2}}"#];
+    let patch = [&["patch"], istiod.as_slice(), &deadline].concat();
+    mesh.kubectl("cluster-2", &patch).expect(0);
+    let before = mesh.restarts("cluster-2", "istio-system", "deployment/istiod").1;
+
+    let ran = mesh.restart_mesh().expect(1);
+    let pods = mesh.kubectl("cluster-2", &["get", "pods", "-n", "istio-system", "-l", "app=istiod", "-o", "name"]);
+    let names: Vec<_> = pods.stdout.lines().map(|l| l.trim_start_matches("pod/")).collect();
+    assert!(names.iter().any(|name| ran.stderr.contains(name)), "{names:?}: {}", ran.stderr);
+    assert!(ran.stderr.contains("ImagePullBackOff"), "{}", ran.stderr);
+    let shown = mesh.test.shown();
+    assert_eq!(status(&shown, "restarts[cluster-1]"), "succeeded");
+    assert_eq!(status(&shown, "restarts[cluster-2]/istiod"), "failed");
+    let of = |cluster: &str| WORKLOADS.map(|(namespace, w)| mesh.restarts(cluster, namespace, w));
+    for cluster in ["cluster-3", "cluster-4", "cluster-5"] {
+        assert!(of(cluster).iter().all(|(at, times)| at.is_none() && *times == 0), "{cluster}");
+    }
+    let (first, istiod_at) = (of("cluster-1"), mesh.restarts("cluster-2", "istio-system", "deployment/istiod"));
+
+    // Resumed too early it fails again, and restarts nothing.
+    mesh.test.windlass(&["resume"]).expect(1);
+    assert_eq!(mesh.restarts("cluster-2", "istio-system", "deployment/istiod"), istiod_at);
+    let fix = [&["annotate"], istiod.as_slice(), &["rehearsal.windlass.dev/stuck-"]].concat();
+    mesh.kubectl("cluster-2", &fix).expect(0);
+    mesh.test.windlass(&["resume"]).expect(0);
+    assert_eq!(of("cluster-1"), first);
+    assert_eq!(mesh.restarts("cluster-2", "istio-system", "deployment/istiod"), istiod_at);
+    assert_eq!(istiod_at.1, before + 1);
+    for cluster in ["cluster-3", "cluster-4", "cluster-5"] {
+        assert!(of(cluster).iter().all(|(at, times)| at.is_some() && *times == 1), "{cluster}");
+    }
+}
+
+/// The answer of every other patch is lost once it was done: nothing is restarted twice.
+#[test]
+fn a_lost_answer_to_a_patch_does_not_restart_again() {
+    let mesh = Mesh::new(2, &["--fault", "patch:*:500:50%:after"]);
+    let mut code = mesh.restart_mesh().code;
+    let mut resumes = 0;
+    while code == 1 {
+        resumes += 1;
+        assert!(resumes < 200, "{}", mesh.test.windlass(&["show"]).stdout);
+        code = mesh.test.windlass(&["resume"]).expect_one_of(&[0, 1]).code;
+    }
+    assert_eq!(code, 0);
+    for cluster in ["cluster-1", "cluster-2"] {
+        for (namespace, workload) in WORKLOADS {
+            let (_, times) = mesh.restarts(cluster, namespace, workload);
+            assert_eq!(times, 1, "{workload} of {cluster} after {resumes} resumes");
+        }
+    }
+    println!("resumes after lost answers: {resumes}; workloads restarted twice: 0");
+}
+
+#[test]
+fn a_target_without_clusters_skips_the_second_half_and_says_so() {
+    let mesh = Mesh::new(1, &[]);
+    let mut server = mesh.test.command(&["pca", "serve", "--port", "0"]);
+    let mut server = server.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("a server");
+    let mut endpoint = String::new();
+    BufReader::new(server.stdout.take().expect("piped")).read_line(&mut endpoint).expect("the endpoint");
+    let pca = format!("pca = {{ endpoint = {:?}, region = \"us-east-1\" }}\n", endpoint.trim());
+    mesh.test.write(
+        "windlass.toml",
+        &format!(
+            "[targets.none]\n{pca}[targets.half]\n{pca}kube = {{ mgmt = \"mgmt\", cluster-1 = \"cluster-1\" }}\n\
+             [targets.wrong]\n{pca}kubeconfig = {:?}\nkube = {{ mgmt = \"mgmt\", cluster-1 = \"nowhere\" }}\n",
+            mesh.kubeconfig
+        ),
+    );
+    let run = |target: &str, clusters: &str| {
+        let run = ["run", "workflows/gloo-mesh.yaml", "--target", target, "-p", clusters];
+        let mut command = mesh.test.command(&[&run, FAST.as_slice()].concat());
+        command.env("AWS_ACCESS_KEY_ID", "123456789012").env("AWS_SECRET_ACCESS_KEY", "x");
+        Ran::from_output(command.output().expect("windlass starts"))
+    };
+    // Refused before anything is there.
+    let half = run("half", "clusters=[cluster-1, cluster-2]").expect(2);
+    assert!(half.stderr.contains("names no context for `cluster-2`"), "{}", half.stderr);
+    let wrong = run("wrong", "clusters=[cluster-1]").expect(2);
+    assert!(wrong.stderr.contains("no context `nowhere`"), "{}", wrong.stderr);
+    assert!(!mesh.test.path("out").exists());
+    let none = run("none", "clusters=[cluster-1]").expect(0);
+    server.kill().expect("stopped");
+    server.wait().expect("gone");
+    assert!(none.stderr.contains("names no Kubernetes clusters"), "{}", none.stderr);
+    let shown = mesh.test.shown();
+    assert_eq!(status(&shown, "relay_client"), "succeeded");
+    for step in ["trust_policy", "mgmt_secrets", "go_live", "restarts", "verify", "verify_mgmt"] {
+        assert_eq!(status(&shown, step), "skipped", "{step}");
+    }
+}
+
+#[test]
+fn somebody_approves_the_restarts_of_a_real_target() {
+    let mesh = Mesh::new(1, &[]);
+    let run = ["run", "workflows/restart-mesh.yaml", "--target", "t"];
+    mesh.test.windlass(&run).expect(3);
+    assert_eq!(mesh.restarts("cluster-1", "istio-system", "deployment/istiod").1, 0);
+    let id = mesh.test.shown()["run"].as_str().expect("an id").to_owned();
+    mesh.test.windlass(&["approve", &id, "go_live"]).expect(0);
+    mesh.test.windlass(&["resume"]).expect(0);
+    assert_eq!(mesh.restarts("cluster-1", "istio-system", "deployment/istiod").1, 1);
+}
+
+/// `windlass rbac` grants just enough: with it a run succeeds, and without any one rule it does not.
+#[test]
+fn the_cluster_role_is_what_a_run_needs() {
+    let mesh = Mesh::new(1, &[]);
+    let role = mesh.test.windlass(&["rbac", "workflows/restart-mesh.yaml"]).expect(0).stdout;
+    mesh.test.write("role.yaml", &role);
+    let path = mesh.test.path("role.yaml").display().to_string();
+    let mut contexts = String::new();
+    for context in ["mgmt", "cluster-1"] {
+        mesh.kubectl(context, &["create", "serviceaccount", "windlass", "-n", "default"]).expect(0);
+        let binding = ["create", "clusterrolebinding", "windlass", "--clusterrole=windlass-restart-mesh", "--serviceaccount=default:windlass"];
+        mesh.kubectl(context, &binding).expect(0);
+        let token = mesh.kubectl(context, &["create", "token", "windlass", "-n", "default"]).expect(0);
+        let user = format!("sa-{context}");
+        let credentials = ["config", "set-credentials", &user, "--token", token.stdout.trim()];
+        mesh.kubectl(context, &credentials).expect(0);
+        let named = ["config", "set-context", &user, "--cluster", context, "--user", &user];
+        mesh.kubectl(context, &named).expect(0);
+        contexts.push_str(&format!("{context} = \"{user}\", "));
+    }
+    mesh.test.write(
+        "windlass.toml",
+        &format!("[targets.sa]\nkubeconfig = {:?}\nkube = {{ {contexts} }}\n", mesh.kubeconfig),
+    );
+    let validate = ["validate", "workflows/restart-mesh.yaml", "--target", "sa"];
+    let run = ["run", "workflows/restart-mesh.yaml", "--target", "sa", "-p", "approve=false"];
+    // Nothing is granted yet: what is missing is named.
+    let refused = mesh.test.windlass(&validate).expect(2);
+    for missing in ["patch deployments.apps", "list namespaces", "patch roottrustpolicies.admin.gloo.solo.io"] {
+        assert!(refused.stderr.contains(missing), "{missing}: {}", refused.stderr);
+    }
+    mesh.test.windlass(&run).expect(1);
+    for context in ["mgmt", "cluster-1"] {
+        mesh.kubectl(context, &["apply", "-f", &path]).expect(0);
+    }
+    mesh.test.windlass(&validate).expect(0);
+    mesh.test.windlass(&["resume"]).expect(0);
+    // Without the verb that restarts, it does not.
+    mesh.test.write("role.yaml", &role.replace(r#""patch", "#, ""));
+    for context in ["mgmt", "cluster-1"] {
+        mesh.kubectl(context, &["apply", "-f", &path]).expect(0);
+    }
+    let refused = mesh.test.windlass(&run).expect(1);
+    assert!(refused.stderr.contains("Forbidden") && refused.stderr.contains("windlass rbac"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_plan_shows_what_a_run_would_do() {
+    let test = Test::with_shipped_workflows();
+    let plan = ["plan", "workflows/gloo-mesh.yaml", "-p", "clusters=[a, b]"];
+    insta::assert_snapshot!(test.windlass(&plan).expect(0).stdout);
+    assert!(!test.path(".windlass").exists(), "a plan leaves nothing");
+    let json = test.windlass(&["plan", "workflows/gloo-mesh.yaml", "--json"]).expect(0).json();
+    let steps = json.as_array().expect("steps");
+    let asks = steps.iter().find(|s| s["step"] == "go_live").expect("a step");
+    assert_eq!(asks["runs"], false);
+}
