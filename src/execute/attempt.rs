@@ -1,52 +1,55 @@
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, atomic::AtomicBool},
-    time::{Duration, Instant},
+    sync::{Arc, Mutex},
+    time::Duration,
 };
-
-use tokio::runtime::Handle;
-use tokio_util::sync::CancellationToken;
 
 use super::{
     gate::{Gate, Purpose},
     observer::Observer,
+    substrate::Ledger,
 };
 use crate::{
-    journal::{EffectState, Event, InstanceId, Round, RunJournal},
+    journal::{EffectState, Event, InstanceId, Round, RunId},
     outside::Clients,
     script::{self, Ended, Host, Limits, Script, Stop},
     value::{FailureClass, StepError, Value, format_duration},
 };
 
-/// Everything one attempt needs; it owns it all and runs on a thread of its own.
-pub(super) struct Attempt {
-    pub run: Arc<RunJournal>,
+/// What one attempt of a step has to do: all that a substrate must bring to wherever it is done.
+pub(super) struct Task {
     pub instance: InstanceId,
     pub work: Work,
+    /// `None` for the undo of a step that the workflow has no more.
+    pub script: Option<Arc<Script>>,
     pub round: u32,
     pub recorded: Vec<EffectState>,
     pub timeout: Option<Duration>,
-    pub clients: Clients,
-    pub cancelled: Arc<AtomicBool>,
-    pub cancellation: CancellationToken,
-    pub observer: Arc<dyn Observer>,
-    pub clock: fn() -> i64,
+    /// A cancel of the run leaves it alone.
+    pub is_finally: bool,
 }
 
 /// What an attempt does.
 pub(super) enum Work {
     Run {
-        script: Arc<Script>,
         inputs: BTreeMap<String, Value>,
     },
     /// Reverses what another instance did.
     Undo {
         of: InstanceId,
-        /// `None` if the workflow has the step no more.
-        script: Option<Arc<Script>>,
         /// The newest first.
         rounds: Vec<Round>,
     },
+}
+
+/// A task, where it is done and with what.
+pub(super) struct Attempt {
+    pub run: RunId,
+    pub task: Task,
+    pub ledger: Arc<dyn Ledger>,
+    pub clients: Clients,
+    pub limits: Limits,
+    pub observer: Arc<dyn Observer>,
 }
 
 /// How an attempt ended, with what it recorded on the way.
@@ -69,39 +72,28 @@ pub(super) enum Trouble {
 
 impl Attempt {
     /// Does the work. Blocks; needs a stack of [`script::STACK_BYTES`].
-    pub fn run(mut self, runtime: &Handle) -> Finished {
-        let recorded = std::mem::take(&mut self.recorded);
-        let gate = self.gate(
-            runtime,
-            &self.instance,
-            self.round,
-            recorded,
-            Purpose::Forward,
-        );
-        let (result, recorded) = match &self.work {
-            Work::Run { script, inputs } => {
+    pub fn run(mut self) -> Finished {
+        let recorded = std::mem::take(&mut self.task.recorded);
+        let (instance, round) = (&self.task.instance, self.task.round);
+        let gate = self.gate(instance, round, recorded, Purpose::Forward);
+        let (result, recorded) = match (&self.task.work, &self.task.script) {
+            (Work::Run { inputs }, Some(script)) => {
                 let host = self.host(&gate);
-                let result = script::run(script, inputs.clone(), host, &self.limits());
+                let result = script::run(script, inputs.clone(), host, &self.limits);
                 (result, gate.take_events())
             }
-            Work::Undo { of, script, rounds } => {
+            (Work::Run { .. }, None) => (Ok(BTreeMap::new()), Vec::new()),
+            (Work::Undo { of, rounds }, script) => {
                 let mut events = Vec::new();
-                let undone = self.undo(runtime, &gate, of, script.as_ref(), rounds, &mut events);
+                let undone = self.undo(&gate, of, script.as_ref(), rounds, &mut events);
                 events.extend(gate.take_events());
                 (undone.map(|()| BTreeMap::new()), events)
             }
         };
         Finished {
-            instance: self.instance,
+            instance: self.task.instance,
             recorded,
             result: result.map_err(trouble),
-        }
-    }
-
-    pub(super) fn limits(&self) -> Limits {
-        Limits {
-            cancelled: self.cancelled.clone(),
-            timeout: self.timeout,
         }
     }
 
@@ -114,7 +106,6 @@ impl Attempt {
 
     pub(super) fn gate(
         &self,
-        runtime: &Handle,
         instance: &InstanceId,
         round: u32,
         recorded: Vec<EffectState>,
@@ -122,17 +113,11 @@ impl Attempt {
     ) -> Arc<Gate> {
         Arc::new(Gate {
             run: self.run.clone(),
-            runtime: runtime.clone(),
             instance: instance.clone(),
             round,
             recorded,
-            cancelled: self.cancelled.clone(),
-            cancellation: self.cancellation.clone(),
-            deadline: self
-                .timeout
-                .map(|timeout| (Instant::now() + timeout, timeout)),
+            ledger: self.ledger.clone(),
             observer: self.observer.clone(),
-            clock: self.clock,
             purpose,
             progress: Mutex::default(),
         })

@@ -1,19 +1,11 @@
-use std::{
-    collections::BTreeSet,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Duration, Instant},
-};
-
-use tokio::{runtime::Handle, sync::mpsc};
-use tokio_util::sync::CancellationToken;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
-    attempt::{Attempt, Finished, Trouble, Work},
+    attempt::{Finished, Task, Trouble, Work},
+    embedded::{Cancel, Embedded},
     observer::Observer,
     retry::{backoff, is_worth_it},
+    substrate::{Happened, Substrate, Wait},
 };
 use crate::{
     compile::{Action, Program, Retry},
@@ -27,7 +19,7 @@ use crate::{
     value::{FailureClass, StepError},
 };
 
-/// How a run is driven.
+/// How this process drives a run.
 #[derive(Clone)]
 pub struct Settings {
     pub clients: Clients,
@@ -43,23 +35,6 @@ pub struct Settings {
     pub jitter: fn() -> f64,
 }
 
-/// Asks a run to stop: running scripts end at their next operation, `finally` steps run, and the
-/// run can be resumed.
-#[derive(Clone, Default)]
-pub struct Cancel {
-    flag: Arc<AtomicBool>,
-    token: CancellationToken,
-}
-
-impl Cancel {
-    pub fn cancel(&self) {
-        self.flag.store(true, Ordering::Relaxed);
-        self.token.cancel();
-    }
-}
-
-/// How long it takes until a message of another process, or a lock that it gave up, is seen.
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// An undo meets the same throttling as anything else.
 const UNDO_ATTEMPTS: u32 = 5;
 
@@ -99,70 +74,92 @@ pub async fn drive(
     events: Vec<Event>,
     settings: Settings,
 ) -> Result<(Ended, State), DriveError> {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    let mut driver = Driver {
-        run: Arc::new(run),
-        program,
-        state,
-        settings,
-        sender,
-        receiver,
-        batch: Vec::new(),
-        running: 0,
-        last_message: 0,
-        looked_at: None,
-        named: BTreeSet::new(),
+    let conduct = Conduct {
+        max_parallel: settings.max_parallel,
+        waits_for_people: settings.waits_for_people,
+        observer: settings.observer.clone(),
     };
-    driver.happens(events)?;
-    driver.go().await
+    let substrate = Embedded::new(run, settings);
+    Driver::new(substrate, program, state, conduct)
+        .go(events)
+        .await
 }
 
-pub(super) struct Driver<'p> {
-    pub(super) run: Arc<RunJournal>,
+/// How a run is driven, on whatever it stands.
+pub(super) struct Conduct {
+    /// As [`Settings::max_parallel`].
+    pub max_parallel: usize,
+    pub waits_for_people: bool,
+    pub observer: Arc<dyn Observer>,
+}
+
+pub(super) struct Driver<'p, S> {
+    pub(super) substrate: S,
     pub(super) program: &'p Program,
     pub(super) state: State,
-    pub(super) settings: Settings,
-    sender: mpsc::UnboundedSender<Finished>,
-    receiver: mpsc::UnboundedReceiver<Finished>,
+    pub(super) conduct: Conduct,
     /// Applied, and not yet durable.
     batch: Vec<(Event, i64)>,
     running: usize,
-    /// The number of the last message that was read.
-    pub(super) last_message: i64,
-    /// When messages were last looked for.
-    pub(super) looked_at: Option<Instant>,
     /// The locks whose holders have been named.
     pub(super) named: BTreeSet<String>,
 }
 
-impl<'p> Driver<'p> {
-    async fn go(mut self) -> Result<(Ended, State), DriveError> {
+impl<'p, S: Substrate> Driver<'p, S> {
+    pub(super) fn new(substrate: S, program: &'p Program, state: State, conduct: Conduct) -> Self {
+        Self {
+            substrate,
+            program,
+            state,
+            conduct,
+            batch: Vec::new(),
+            running: 0,
+            named: BTreeSet::new(),
+        }
+    }
+
+    /// Drives the run to its end; `events` are applied first.
+    pub(super) async fn go(mut self, events: Vec<Event>) -> Result<(Ended, State), DriveError> {
+        self.happens(events)?;
         loop {
-            // Attempts that end all the time must not keep a message waiting.
-            if self.looked_at.is_none_or(|at| at.elapsed() >= LOOK_AGAIN) {
-                self.read_messages()?;
+            for message in self.substrate.messages()? {
+                self.hear(message).await?;
             }
             let next = self.decide()?;
-            self.make_durable()?;
+            self.make_durable().await?;
             for start in next.starts {
-                self.start(start);
+                self.start(start).await?;
             }
             if let Some(outcome) = self.state.outcome {
                 return Ok((Ended::Over(outcome), self.state));
             }
-            if self.claim(&next.wants)? {
+            if self.claim(&next.wants).await? {
                 continue;
             }
-            if self.is_idle(&next.wants) && next.asks > 0 && !self.settings.waits_for_people {
+            if self.is_idle(&next.wants) && next.asks > 0 && !self.conduct.waits_for_people {
                 self.happens(vec![Event::RunSuspended])?;
-                self.make_durable()?;
+                self.make_durable().await?;
                 return Ok((Ended::Waiting, self.state));
             }
             let has_nothing = next.wants.is_empty() && next.wake_at.is_none() && next.asks == 0;
             if self.running == 0 && has_nothing {
                 return Err(DriveError::Stalled);
             }
-            self.wait(next.wake_at, !next.wants.is_empty()).await?;
+            let wait = Wait {
+                wake_at: next.wake_at,
+                wants_locks: !next.wants.is_empty(),
+            };
+            for happened in self.substrate.wait(wait).await? {
+                match happened {
+                    Happened::Finished(finished) => self.finish(finished)?,
+                    Happened::Message(message) => self.hear(message).await?,
+                    Happened::Cancelled => {
+                        let run = self.state.run.as_ref();
+                        let requester = run.map_or_else(String::new, |run| run.requester.clone());
+                        self.cancel(requester).await?;
+                    }
+                }
+            }
         }
     }
 
@@ -177,9 +174,9 @@ impl<'p> Driver<'p> {
         let mut starts = Vec::new();
         loop {
             let moment = Moment {
-                run_id: self.run.id().as_str(),
-                now: (self.settings.clock)(),
-                max_parallel: self.settings.max_parallel,
+                now: self.substrate.now(),
+                run_id: self.substrate.run_id().as_str(),
+                max_parallel: self.conduct.max_parallel,
             };
             let next = decide::next(&self.program.workflow, &self.state, moment);
             starts.extend(next.starts);
@@ -191,7 +188,7 @@ impl<'p> Driver<'p> {
     }
 
     pub(super) fn happens(&mut self, events: Vec<Event>) -> Result<(), DriveError> {
-        let now = (self.settings.clock)();
+        let now = self.substrate.now();
         for event in &events {
             self.state.apply(event, now)?;
         }
@@ -200,102 +197,47 @@ impl<'p> Driver<'p> {
         Ok(())
     }
 
-    fn make_durable(&mut self) -> Result<(), DriveError> {
+    async fn make_durable(&mut self) -> Result<(), DriveError> {
         if self.batch.is_empty() {
             return Ok(());
         }
         let batch = std::mem::take(&mut self.batch);
         let events: Vec<Event> = batch.iter().map(|(event, _)| event.clone()).collect();
-        self.run.append(batch)?;
-        self.settings.observer.happened(&events, &self.state);
+        self.substrate.append(batch).await?;
+        self.conduct.observer.happened(&events, &self.state);
         Ok(())
     }
 
-    fn start(&mut self, start: Start) {
+    async fn start(&mut self, start: Start<'p>) -> Result<(), DriveError> {
         let script = match start.step.map(|step| &step.action) {
             Some(Action::Script(script)) => Some(script.clone()),
             _ => None,
         };
-        let work = match (start.instance.undone(), script) {
-            (Some(of), script) => Work::Undo {
-                rounds: self
-                    .state
-                    .instance(&of)
-                    .map_or_else(Vec::new, |instance| instance.rounds().collect()),
-                of,
-                script,
-            },
-            (None, Some(script)) => Work::Run {
-                script,
-                inputs: start.inputs,
-            },
-            (None, None) => return,
-        };
-        // A cancel has ended everything but what stands under `finally`.
-        let cancel = match start.step.is_some_and(|step| step.is_finally) {
-            true => Cancel::default(),
-            false => self.settings.cancel.clone(),
-        };
-        let timeout = match &work {
-            Work::Run { .. } => start.step.and_then(|step| step.timeout),
-            Work::Undo { .. } => None,
+        let (work, timeout) = match start.instance.undone() {
+            Some(of) => {
+                let rounds = self.state.instance(&of);
+                let rounds = rounds.map_or_else(Vec::new, |i| i.rounds().collect());
+                (Work::Undo { of, rounds }, None)
+            }
+            None if script.is_none() => return Ok(()),
+            None => {
+                let inputs = start.inputs;
+                let timeout = start.step.and_then(|step| step.timeout);
+                (Work::Run { inputs }, timeout)
+            }
         };
         let instance = self.state.instance(&start.instance);
-        let attempt = Attempt {
-            run: self.run.clone(),
+        let task = Task {
             work,
+            script,
             round: instance.map_or(0, |i| i.round),
             recorded: instance.map_or_else(Vec::new, |i| i.effects.clone()),
             timeout,
-            clients: self.settings.clients.clone(),
-            cancelled: cancel.flag,
-            cancellation: cancel.token,
-            observer: self.settings.observer.clone(),
-            clock: self.settings.clock,
+            is_finally: start.step.is_some_and(|step| step.is_finally),
             instance: start.instance,
         };
-        let sender = self.sender.clone();
-        let runtime = Handle::current();
         self.running += 1;
-        tokio::task::spawn_blocking(move || {
-            // The driver is gone only when the run has been given up.
-            let _ = sender.send(attempt.run(&runtime));
-        });
-    }
-
-    /// Waits until something happened: attempts ended, a retry is due, somebody cancelled or sent
-    /// a message, a lock may be free.
-    async fn wait(&mut self, wake_at: Option<i64>, wants_locks: bool) -> Result<(), DriveError> {
-        let cancel = self.settings.cancel.token.clone();
-        let finished = loop {
-            let pause = wake_at.map_or(LOOK_AGAIN, |at| {
-                let left = at.saturating_sub((self.settings.clock)()).max(0);
-                LOOK_AGAIN.min(Duration::from_millis(left as u64))
-            });
-            tokio::select! {
-                finished = self.receiver.recv() => break finished,
-                () = cancel.cancelled(), if !self.state.is_cancelled => break None,
-                () = tokio::time::sleep(pause) => {
-                    let is_due = wake_at.is_some_and(|at| at <= (self.settings.clock)());
-                    if is_due || wants_locks || self.read_messages()? {
-                        break None;
-                    }
-                }
-            }
-        };
-        // Before anything that the cancel has ended, or it would be started again.
-        if cancel.is_cancelled() && !self.state.is_cancelled {
-            let run = self.state.run.as_ref();
-            let requester = run.map_or_else(String::new, |run| run.requester.clone());
-            self.cancel(requester)?;
-        }
-        // Whatever else has ended meanwhile shares the next sync of the disk.
-        let mut next = finished;
-        while let Some(finished) = next {
-            self.finish(finished)?;
-            next = self.receiver.try_recv().ok();
-        }
-        Ok(())
+        self.substrate.start(task).await
     }
 
     fn finish(&mut self, finished: Finished) -> Result<(), DriveError> {
@@ -320,7 +262,12 @@ impl<'p> Driver<'p> {
         self.happens(vec![event])
     }
 
-    fn failed(&self, instance: InstanceId, error: StepError, class: Option<FailureClass>) -> Event {
+    fn failed(
+        &mut self,
+        instance: InstanceId,
+        error: StepError,
+        class: Option<FailureClass>,
+    ) -> Event {
         let tries = self.state.instance(&instance).map_or(1, |i| i.tries);
         let retry = self.retry_of(&instance);
         // Nobody knows whether a call was done that can't be looked up: that is for a person.
@@ -331,8 +278,8 @@ impl<'p> Driver<'p> {
         let retry_at = retry
             .filter(|retry| !is_in_doubt && is_worth_it(retry, tries, class))
             .map(|retry| {
-                let pause = backoff(&retry, tries, (self.settings.jitter)());
-                (self.settings.clock)() + pause.as_millis() as i64
+                let pause = backoff(&retry, tries, self.substrate.jitter());
+                self.substrate.now() + pause.as_millis() as i64
             });
         Event::StepFailed {
             step: instance,

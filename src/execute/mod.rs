@@ -1,22 +1,28 @@
 //! Does what `decide` says: starts attempts on blocking threads, sends every effect through the
 //! gate, and writes each event to the journal before acting on it.
 //!
-//! - [`drive`] takes a run to its end;
-//! - `attempt` is one attempt of one step, `gate` its effects, `doubt` those that nobody
-//!   knows the end of, `undo` one that goes backwards;
-//! - `neighbours` is what other processes ask for and hold, `retry` when a failure is tried again;
+//! - [`drive`] takes a run to its end, on the journal of this machine;
+//! - `driver` is the loop, the same on every `substrate`; `embedded` is the one that needs nothing;
+//! - `attempt` is one attempt of one step, `gate` its effects and `entries` what they record, `doubt`
+//!   those that nobody knows the end of, `undo` one that goes backwards, `stops` what ends it;
+//! - `neighbours` is what others ask for and hold, `retry` when a failure is tried again;
 //! - [`Observer`] is told what happens, for people.
 
 mod attempt;
 mod doubt;
 mod driver;
+mod embedded;
+mod entries;
 mod gate;
 mod neighbours;
 mod observer;
 mod retry;
 mod shown;
+mod stops;
+mod substrate;
 mod undo;
 
-pub use driver::{Cancel, DriveError, Ended, Settings, drive};
+pub use driver::{DriveError, Ended, Settings, drive};
+pub use embedded::Cancel;
 pub use observer::{Observer, Silent};
 pub use undo::{UndoItem, UndoKind, undo_plan};

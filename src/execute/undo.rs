@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::runtime::Handle;
-
 use super::{
     attempt::Attempt,
     gate::{Gate, Purpose},
@@ -22,7 +20,6 @@ impl Attempt {
     /// the step itself; what the undo does goes through `gate`.
     pub(super) fn undo(
         &self,
-        runtime: &Handle,
         gate: &Arc<Gate>,
         of: &InstanceId,
         script: Option<&Arc<Script>>,
@@ -36,12 +33,12 @@ impl Attempt {
                     &round.inputs,
                     outputs,
                     self.host(gate),
-                    &self.limits(),
+                    &self.limits,
                 )?;
                 continue;
             }
             let effects = match (script, round.effects.iter().any(EffectState::is_unknown)) {
-                (Some(script), true) => self.settle(runtime, of, script, round, events)?,
+                (Some(script), true) => self.settle(of, script, round, events)?,
                 _ => round.effects.clone(),
             };
             for effect in effects.iter().rev() {
@@ -57,7 +54,6 @@ impl Attempt {
     /// its records go.
     fn settle(
         &self,
-        runtime: &Handle,
         of: &InstanceId,
         script: &Script,
         round: &Round,
@@ -65,13 +61,13 @@ impl Attempt {
     ) -> Result<Vec<EffectState>, Ended> {
         let mut effects = round.effects.clone();
         let purpose = Purpose::Settle;
-        let gate = self.gate(runtime, of, round.number, effects.clone(), purpose);
+        let gate = self.gate(of, round.number, effects.clone(), purpose);
         let inputs = match &round.inputs {
             Value::Map(inputs) => inputs.clone(),
             _ => std::collections::BTreeMap::new(),
         };
         // However it ends: it only had to come as far as the records.
-        let _ = script::run(script, inputs, self.host(&gate), &self.limits());
+        let _ = script::run(script, inputs, self.host(&gate), &self.limits);
         let found = gate.take_events();
         for (event, _) in &found {
             if let Event::EffectSettled {

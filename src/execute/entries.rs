@@ -1,0 +1,195 @@
+//! The entries that a call makes in the ledger: its announcement, its result, what became of it.
+
+use super::{
+    doubt::settle_doubt,
+    gate::{Gate, Purpose},
+    stops::Stops,
+    substrate::Made,
+};
+use crate::{
+    journal::{CallRecord, EffectOutcome, Event, Position},
+    script::{Call, Class, EffectKey, Interruption, Stop},
+    value::{Failure, Value},
+};
+
+/// Larger things go to files; the journal and every replay hold each result in memory.
+const MAX_RESULT_BYTES: usize = 1 << 20;
+
+impl Gate {
+    /// Finds out what became of a recorded effect whose answer was lost, and remembers it for
+    /// the undo; the script sees what it saw.
+    pub(super) fn settle(&self, call: Call, position: u32) -> Result<(), Interruption> {
+        let name = format!("{position} {}: settle", call.function);
+        let (key, stops) = (self.key(position), self.ledger.stops());
+        let (step, round) = (self.instance.clone(), self.round);
+        let making = async move {
+            match settle_doubt(call, key, position, Purpose::Settle, &stops).await {
+                Err(stop) => Made::stopped(stop),
+                // Still nobody knows.
+                Ok(EffectOutcome::Failed(failure)) if failure.is_unknown => Made::default(),
+                Ok(outcome) => Event::EffectSettled {
+                    step,
+                    round,
+                    position: Position(position),
+                    outcome,
+                }
+                .into(),
+            }
+        };
+        self.enter(&name, Box::pin(making)).map(|_| ())
+    }
+
+    /// Announces a call, with what is there before it. A failure of looking is the call's own, and
+    /// ends it here. Says whether an earlier life announced it: then that may have made it, too.
+    pub(super) fn announce(
+        &self,
+        call: &mut Call,
+        record: CallRecord,
+        position: u32,
+    ) -> Result<Announced, Interruption> {
+        let name = format!("{position} {}: intent", call.function);
+        let (step, position) = (self.instance.clone(), Position(position));
+        let (stops, before) = (self.ledger.stops(), call.before.take());
+        let making = async move {
+            if let Err(stop) = stops.check() {
+                return Made::stopped(stop);
+            }
+            let looked = match before {
+                None => Ok(None),
+                Some(before) => match stops.act(before(), false).await {
+                    Err(stop) => return Made::stopped(stop),
+                    Ok(looked) => looked.map(Some),
+                },
+            };
+            let intended = |before| Event::EffectIntended {
+                step: step.clone(),
+                position,
+                call: record,
+                before,
+            };
+            match looked {
+                Ok(before) => intended(before).into(),
+                Err(failure) => {
+                    // Nothing was done; that is known.
+                    let outcome = EffectOutcome::Failed(Failure {
+                        is_unknown: false,
+                        ..failure
+                    });
+                    let ended = Event::EffectEnded {
+                        step: step.clone(),
+                        position,
+                        call: None,
+                        outcome,
+                    };
+                    Made {
+                        events: vec![intended(None), ended],
+                        stop: None,
+                    }
+                }
+            }
+        };
+        Ok(match self.enter(&name, Box::pin(making))? {
+            (Some(Event::EffectEnded { outcome, .. }), _) => Announced::Ended(outcome),
+            (_, is_old) => Announced::Intended { is_old },
+        })
+    }
+
+    /// Makes a call, or finds out what became of it, and records the result.
+    pub(super) fn make(&self, call: Call, making: MakeCall) -> Result<EffectOutcome, Interruption> {
+        let MakeCall {
+            position,
+            record,
+            is_in_doubt,
+            is_announced,
+            is_begun,
+        } = making;
+        let name = format!("{position} {}", call.function);
+        let (key, stops) = (self.key(position), self.ledger.stops());
+        let step = self.instance.clone();
+        let making = async move {
+            if !is_begun && let Err(stop) = stops.check() {
+                return Made::stopped(stop);
+            }
+            let function = call.function;
+            let done = match is_in_doubt {
+                true => settle_doubt(call, key, position, Purpose::Forward, &stops).await,
+                false => act(call, key, &stops).await,
+            };
+            let done = done.and_then(|outcome| check_size(function, outcome));
+            let position = Position(position);
+            let call = (!is_announced).then_some(record);
+            match (done, call) {
+                (Ok(outcome), call) => Event::EffectEnded {
+                    step,
+                    position,
+                    call,
+                    outcome,
+                }
+                .into(),
+                // It may have been done all the same, and an undo must know of it.
+                (Err(stop), Some(call)) if call.class != Class::Read => Made {
+                    events: vec![Event::EffectIntended {
+                        step,
+                        position,
+                        call,
+                        before: None,
+                    }],
+                    stop: Some(stop),
+                },
+                (Err(stop), _) => Made::stopped(stop),
+            }
+        };
+        match self.enter(&name, Box::pin(making))? {
+            (Some(Event::EffectEnded { outcome, .. }), _) => Ok(outcome),
+            _ => Err(Interruption::Stopped(Stop::Journal(
+                "an entry of a call holds no result".into(),
+            ))),
+        }
+    }
+}
+
+/// What became of an announcement.
+pub(super) enum Announced {
+    Intended {
+        is_old: bool,
+    },
+    /// It could not even be looked at.
+    Ended(EffectOutcome),
+}
+
+/// How a call is made.
+pub(super) struct MakeCall {
+    pub position: u32,
+    pub record: CallRecord,
+    /// It may have been made before.
+    pub is_in_doubt: bool,
+    pub is_announced: bool,
+    /// It was announced just now, so a cancel lets it end.
+    pub is_begun: bool,
+}
+
+async fn act(call: Call, key: EffectKey, stops: &Stops) -> Result<EffectOutcome, Stop> {
+    let done = stops.act((call.act)(key), call.is_cancellable).await;
+    done.map(outcome_of)
+}
+
+fn check_size(function: &str, outcome: EffectOutcome) -> Result<EffectOutcome, Stop> {
+    let EffectOutcome::Done(value) = &outcome else {
+        return Ok(outcome);
+    };
+    let bytes = value.to_json().to_string().len();
+    match bytes > MAX_RESULT_BYTES {
+        false => Ok(outcome),
+        true => Err(Stop::TooLarge {
+            call: function.into(),
+            bytes,
+        }),
+    }
+}
+
+pub(super) fn outcome_of(result: Result<Value, Failure>) -> EffectOutcome {
+    match result {
+        Ok(value) => EffectOutcome::Done(value),
+        Err(failure) => EffectOutcome::Failed(failure),
+    }
+}

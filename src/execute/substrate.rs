@@ -1,0 +1,140 @@
+//! What a run stands on: the words that fit a journal of our own as well as an engine of others.
+
+use std::{pin::Pin, time::Duration};
+
+use super::{
+    attempt::{Finished, Task},
+    driver::DriveError,
+    stops::Stops,
+};
+use crate::{
+    journal::{Claim, Event, InstanceId, Message, RunId},
+    script::{Call, Stop},
+};
+
+/// Makes a run durable and its steps run.
+///
+/// The driver is the only one that speaks to it, and asks one thing after another. What a substrate
+/// answers must be the same when the driver is replayed: the moment, the order in which attempts end.
+pub(super) trait Substrate: Send {
+    fn run_id(&self) -> &RunId;
+
+    /// The moment now, in milliseconds since 1970.
+    fn now(&mut self) -> i64;
+
+    /// A number from 0 to 1 that spreads retries.
+    fn jitter(&mut self) -> f64;
+
+    /// Makes events durable: once this returns, they are found again after a crash, with all that
+    /// came before. What goes with an event (the run's status in lists, its locks) goes at the same time.
+    fn append(
+        &mut self,
+        batch: Vec<(Event, i64)>,
+    ) -> impl Future<Output = Result<(), DriveError>> + Send;
+
+    /// Starts one attempt; [`Substrate::wait`] says how it ended.
+    fn start(&mut self, task: Task) -> impl Future<Output = Result<(), DriveError>> + Send;
+
+    /// Asks running attempts to stop, except those of steps that stand under `finally`.
+    fn cancel_attempts(&mut self) -> impl Future<Output = Result<(), DriveError>> + Send;
+
+    /// Waits until something happened or is due. Holds no thread.
+    fn wait(
+        &mut self,
+        wait: Wait,
+    ) -> impl Future<Output = Result<Vec<Happened>, DriveError>> + Send;
+
+    /// Tries to get a lock, for one step or for the run. It is held, also while nobody drives the
+    /// run, until an event gives it up.
+    fn claim(
+        &mut self,
+        lock: &str,
+        step: Option<&InstanceId>,
+    ) -> impl Future<Output = Result<Claim, DriveError>> + Send;
+
+    /// What came from others while the driver had no time to wait.
+    fn messages(&mut self) -> Result<Vec<Message>, DriveError>;
+
+    /// What a list shows as the status of another run.
+    fn status_of(&mut self, run: &RunId) -> Result<String, DriveError>;
+}
+
+/// What a driver waits for, beside attempts and messages.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wait {
+    /// Milliseconds since 1970.
+    pub wake_at: Option<i64>,
+    pub wants_locks: bool,
+}
+
+/// What a driver waited for. None of them: something is due, or a lock may be free.
+pub(super) enum Happened {
+    Finished(Finished),
+    Message(Message),
+    /// Whoever drives the run asks it to stop.
+    Cancelled,
+}
+
+/// Remembers what one attempt of a step did.
+///
+/// A substrate that brings a dead attempt back to life runs its script again from the top and hands out
+/// the entries that it made; one that does not gives them to the next attempt, as its records.
+pub(super) trait Ledger: Send + Sync {
+    /// Makes an entry. Once this returns, what `making` gave is found again after a crash, and a later
+    /// life of this attempt is given the same without making it.
+    fn enter(&self, name: &str, making: Making) -> Result<Entry, Stop>;
+
+    /// Waits this long, also across lives.
+    fn wait(&self, duration: Duration) -> Result<(), Stop>;
+
+    /// Whether a call must be announced by an entry of its own before it is made: what it can't do
+    /// again without harm, or what an undo must know of.
+    fn announces(&self, call: &Call) -> bool;
+
+    /// The moment now, in milliseconds since 1970, as a later life of the attempt would say it.
+    fn now(&self) -> i64;
+
+    /// What ends a call that is being made now.
+    fn stops(&self) -> Stops;
+
+    /// Keeps a message for people; it may be lost when the process dies.
+    fn note(&self, event: Event) -> (Event, i64);
+}
+
+/// Does what an entry records.
+pub(super) type Making = Pin<Box<dyn Future<Output = Made> + Send>>;
+
+/// What came of an entry.
+#[derive(Debug, Default)]
+pub(super) struct Made {
+    pub events: Vec<Event>,
+    /// Why the script must end here.
+    pub stop: Option<Stop>,
+}
+
+impl Made {
+    pub fn stopped(stop: Stop) -> Self {
+        Self {
+            events: Vec::new(),
+            stop: Some(stop),
+        }
+    }
+}
+
+impl From<Event> for Made {
+    fn from(event: Event) -> Self {
+        Self {
+            events: vec![event],
+            stop: None,
+        }
+    }
+}
+
+/// An entry that is durable.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub events: Vec<(Event, i64)>,
+    pub stop: Option<Stop>,
+    /// An earlier life of the attempt made it: what it was about to do then may have been done.
+    pub is_old: bool,
+}
