@@ -175,6 +175,7 @@ impl<'a> Play<'a> {
             file: "w.yaml".into(),
             main: "w.yaml".into(),
             program: Digest::ZERO,
+            kube: Default::default(),
             target: "t".into(),
             out: "out".into(),
             params: Value::map::<&str>([]),

@@ -138,7 +138,7 @@ fn the_first_command_takes_certificates_into_every_cluster() {
         let name = format!("relay-client-tls-{cluster}");
         assert_eq!(holds(cluster, "gloo-mesh", client, "tls.key"), file(&format!("{name}.key")));
         let certificate = holds(cluster, "gloo-mesh", client, "tls.crt");
-        assert_eq!(certificate, file(&format!("{name}.pem")) + &file("relay-int.pem"));
+        assert_eq!(certificate, format!("{}{}", file(&format!("{name}.pem")), file("relay-int.pem")));
         mesh.test.write("shown.pem", &certificate);
         mesh.test.write("root.pem", &holds(cluster, "gloo-mesh", client, "ca.crt"));
         let chain = ["-CAfile", "root.pem", "-untrusted", "shown.pem", "shown.pem"];
@@ -148,7 +148,7 @@ fn the_first_command_takes_certificates_into_every_cluster() {
         assert_eq!(holds(cluster, "istio-system", "cacerts", "ca-key.pem"), file(&format!("{istio}.key")));
         assert_eq!(
             holds(cluster, "istio-system", "cacerts", "cert-chain.pem"),
-            file(&format!("{istio}.pem")) + &file("root-ca.pem")
+            format!("{}{}", file(&format!("{istio}.pem")), file("root-ca.pem"))
         );
     }
 
