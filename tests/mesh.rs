@@ -45,10 +45,16 @@ impl Mesh {
             .read_line(&mut line)
             .expect("the kubeconfig's path");
         let kubeconfig = test.path(line.trim()).display().to_string();
-        let contexts: Vec<_> = all.split(',').map(|name| format!("{name} = \"{name}\"")).collect();
+        let contexts: Vec<_> = all
+            .split(',')
+            .map(|name| format!("{name} = \"{name}\""))
+            .collect();
         test.write(
             "windlass.toml",
-            &format!("[targets.t]\nkubeconfig = {kubeconfig:?}\nkube = {{ {} }}\n", contexts.join(", ")),
+            &format!(
+                "[targets.t]\nkubeconfig = {kubeconfig:?}\nkube = {{ {} }}\n",
+                contexts.join(", ")
+            ),
         );
         Self {
             test,
@@ -77,24 +83,39 @@ impl Mesh {
     fn restarts(&self, context: &str, namespace: &str, workload: &str) -> (Option<String>, i64) {
         let found = self.get(context, namespace, workload);
         let at = &found["spec"]["template"]["metadata"]["annotations"][RESTARTED_AT];
-        let generation = found["metadata"]["generation"].as_i64().expect("a generation");
+        let generation = found["metadata"]["generation"]
+            .as_i64()
+            .expect("a generation");
         (at.as_str().map(str::to_owned), generation - 1)
     }
 
     fn clusters(&self) -> String {
-        let names: Vec<_> = (1..).map(|n| format!("cluster-{n}")).take_while(|n| self.has(n)).collect();
+        let names: Vec<_> = (1..)
+            .map(|n| format!("cluster-{n}"))
+            .take_while(|n| self.has(n))
+            .collect();
         format!("clusters=[{}]", names.join(", "))
     }
 
     fn has(&self, name: &str) -> bool {
-        self.test.read("windlass.toml").contains(&format!("{name} ="))
+        self.test
+            .read("windlass.toml")
+            .contains(&format!("{name} ="))
     }
 
     /// The second half alone, on the target `t`.
     fn restart_mesh(&self) -> Ran {
         let clusters = self.clusters();
-        let run = ["run", "workflows/restart-mesh.yaml", "--target", "t", "-p", &clusters];
-        self.test.windlass(&[&run, ["-p", "approve=false"].as_slice()].concat())
+        let run = [
+            "run",
+            "workflows/restart-mesh.yaml",
+            "--target",
+            "t",
+            "-p",
+            &clusters,
+        ];
+        self.test
+            .windlass(&[&run, ["-p", "approve=false"].as_slice()].concat())
     }
 }
 
@@ -119,33 +140,69 @@ const WORKLOADS: [(&str, &str); 6] = [
 fn the_first_command_takes_certificates_into_every_cluster() {
     // On the local target, where the clusters are embedded; kubectl looks at them afterwards.
     let mesh = Mesh::new(2, &[]);
-    let run = ["run", "workflows/gloo-mesh.yaml", "-p", "clusters=[cluster-1, cluster-2]"];
-    let ran = mesh.test.windlass(&[&run, FAST.as_slice()].concat()).expect(0);
+    let run = [
+        "run",
+        "workflows/gloo-mesh.yaml",
+        "-p",
+        "clusters=[cluster-1, cluster-2]",
+    ];
+    let ran = mesh
+        .test
+        .windlass(&[&run, FAST.as_slice()].concat())
+        .expect(0);
     assert!(ran.stderr.contains("restarts"), "{}", ran.stderr);
 
     let file = |name: &str| mesh.test.read(&format!("out/{name}"));
     let holds = |context: &str, namespace: &str, secret: &str, key: &str| {
         let found = mesh.get(context, namespace, &format!("secret/{secret}"));
-        let data = found["data"][key].as_str().unwrap_or_else(|| panic!("{secret} has no {key}"));
-        let bytes = data_encoding::BASE64.decode(data.as_bytes()).expect("base64");
+        let data = found["data"][key]
+            .as_str()
+            .unwrap_or_else(|| panic!("{secret} has no {key}"));
+        let bytes = data_encoding::BASE64
+            .decode(data.as_bytes())
+            .expect("base64");
         String::from_utf8(bytes).expect("PEM")
     };
     let server = "relay-server-tls-secret";
-    assert_eq!(holds("mgmt", "gloo-mesh", server, "tls.key"), file("relay-server-tls.key"));
-    assert_eq!(holds("mgmt", "gloo-mesh", "relay-root-tls-secret", "ca.crt"), file("root-ca.pem"));
+    assert_eq!(
+        holds("mgmt", "gloo-mesh", server, "tls.key"),
+        file("relay-server-tls.key")
+    );
+    assert_eq!(
+        holds("mgmt", "gloo-mesh", "relay-root-tls-secret", "ca.crt"),
+        file("root-ca.pem")
+    );
     for cluster in ["cluster-1", "cluster-2"] {
         let client = "relay-client-tls-secret";
         let name = format!("relay-client-tls-{cluster}");
-        assert_eq!(holds(cluster, "gloo-mesh", client, "tls.key"), file(&format!("{name}.key")));
+        assert_eq!(
+            holds(cluster, "gloo-mesh", client, "tls.key"),
+            file(&format!("{name}.key"))
+        );
         let certificate = holds(cluster, "gloo-mesh", client, "tls.crt");
-        assert_eq!(certificate, format!("{}{}", file(&format!("{name}.pem")), file("relay-int.pem")));
+        assert_eq!(
+            certificate,
+            format!("{}{}", file(&format!("{name}.pem")), file("relay-int.pem"))
+        );
         mesh.test.write("shown.pem", &certificate);
-        mesh.test.write("root.pem", &holds(cluster, "gloo-mesh", client, "ca.crt"));
-        let chain = ["-CAfile", "root.pem", "-untrusted", "shown.pem", "shown.pem"];
+        mesh.test
+            .write("root.pem", &holds(cluster, "gloo-mesh", client, "ca.crt"));
+        let chain = [
+            "-CAfile",
+            "root.pem",
+            "-untrusted",
+            "shown.pem",
+            "shown.pem",
+        ];
         let verify = ["verify", "-x509_strict", "-purpose", "sslclient"];
-        mesh.test.openssl(&[&verify, chain.as_slice()].concat()).expect(0);
+        mesh.test
+            .openssl(&[&verify, chain.as_slice()].concat())
+            .expect(0);
         let istio = format!("gloo-mesh-intermediate-{cluster}");
-        assert_eq!(holds(cluster, "istio-system", "cacerts", "ca-key.pem"), file(&format!("{istio}.key")));
+        assert_eq!(
+            holds(cluster, "istio-system", "cacerts", "ca-key.pem"),
+            file(&format!("{istio}.key"))
+        );
         assert_eq!(
             holds(cluster, "istio-system", "cacerts", "cert-chain.pem"),
             format!("{}{}", file(&format!("{istio}.pem")), file("root-ca.pem"))
@@ -155,37 +212,79 @@ fn the_first_command_takes_certificates_into_every_cluster() {
     // The policy's other fields are as they were.
     let policy = mesh.get("mgmt", "gloo-mesh", "roottrustpolicy/root-trust-policy");
     assert_eq!(policy["spec"]["config"]["autoRestartPods"], false);
-    assert!(policy["spec"]["config"]["mgmtServerCa"]["generated"].is_object(), "{policy}");
+    assert!(
+        policy["spec"]["config"]["mgmtServerCa"]["generated"].is_object(),
+        "{policy}"
+    );
 
     // Each once, in their order, cluster by cluster.
     let mut moments = vec![mesh.restarts("mgmt", "gloo-mesh", "deployment/gloo-mesh-mgmt-server")];
     for cluster in ["cluster-1", "cluster-2"] {
         moments.extend(WORKLOADS.map(|(namespace, w)| mesh.restarts(cluster, namespace, w)));
     }
-    assert!(moments.iter().all(|(at, times)| at.is_some() && *times == 1), "{moments:?}");
+    assert!(
+        moments
+            .iter()
+            .all(|(at, times)| at.is_some() && *times == 1),
+        "{moments:?}"
+    );
     assert!(moments.is_sorted_by(|a, b| a.0 < b.0), "{moments:?}");
     for (namespace, workload) in WORKLOADS {
-        let status = ["rollout", "status", workload, "-n", namespace, "--timeout", "5s"];
+        let status = [
+            "rollout",
+            "status",
+            workload,
+            "-n",
+            namespace,
+            "--timeout",
+            "5s",
+        ];
         mesh.kubectl("cluster-1", &status).expect(0);
     }
     // What is not in the mesh stays as it is.
-    let others = mesh.kubectl("cluster-1", &["get", "deployments", "-n", "kube-system", "-o", "name"]);
+    let others = mesh.kubectl(
+        "cluster-1",
+        &["get", "deployments", "-n", "kube-system", "-o", "name"],
+    );
     for workload in others.stdout.lines() {
-        assert_eq!(mesh.restarts("cluster-1", "kube-system", workload).1, 0, "{workload}");
+        assert_eq!(
+            mesh.restarts("cluster-1", "kube-system", workload).1,
+            0,
+            "{workload}"
+        );
     }
 }
 
 #[test]
 fn an_undo_takes_the_secrets_back_and_says_what_stays() {
     let mesh = Mesh::new(1, &[]);
-    let theirs = ["create", "secret", "generic", "cacerts", "-n", "istio-system", "--from-literal=ca-cert.pem=theirs"];
+    let theirs = [
+        "create",
+        "secret",
+        "generic",
+        "cacerts",
+        "-n",
+        "istio-system",
+        "--from-literal=ca-cert.pem=theirs",
+    ];
     mesh.kubectl("cluster-1", &theirs).expect(0);
     let run = ["run", "workflows/gloo-mesh.yaml", "-p", "force=true"];
-    mesh.test.windlass(&[&run, FAST.as_slice()].concat()).expect(0);
+    mesh.test
+        .windlass(&[&run, FAST.as_slice()].concat())
+        .expect(0);
     let plan = mesh.test.windlass(&["undo", "--plan"]).expect(0).stdout;
-    assert!(plan.contains("delete secret/relay-client-tls-secret in gloo-mesh of cluster-1"), "{plan}");
-    assert!(plan.contains("put secret/cacerts in istio-system of cluster-1 back to what it was"), "{plan}");
-    assert!(plan.contains("deployment/istiod in istio-system of cluster-1 stays restarted"), "{plan}");
+    assert!(
+        plan.contains("delete secret/relay-client-tls-secret in gloo-mesh of cluster-1"),
+        "{plan}"
+    );
+    assert!(
+        plan.contains("put secret/cacerts in istio-system of cluster-1 back to what it was"),
+        "{plan}"
+    );
+    assert!(
+        plan.contains("deployment/istiod in istio-system of cluster-1 stays restarted"),
+        "{plan}"
+    );
     mesh.test.windlass(&["undo", "--yes"]).expect(0);
     for (context, secret) in [
         ("mgmt", "relay-root-tls-secret"),
@@ -193,10 +292,14 @@ fn an_undo_takes_the_secrets_back_and_says_what_stays() {
         ("cluster-1", "relay-root-tls-secret"),
         ("cluster-1", "relay-client-tls-secret"),
     ] {
-        mesh.kubectl(context, &["get", "secret", secret, "-n", "gloo-mesh"]).expect(1);
+        mesh.kubectl(context, &["get", "secret", secret, "-n", "gloo-mesh"])
+            .expect(1);
     }
     let cacerts = mesh.get("cluster-1", "istio-system", "secret/cacerts");
-    assert_eq!(cacerts["data"], serde_json::json!({ "ca-cert.pem": "dGhlaXJz" }));
+    assert_eq!(
+        cacerts["data"],
+        serde_json::json!({ "ca-cert.pem": "dGhlaXJz" })
+    );
     let policy = mesh.get("mgmt", "gloo-mesh", "roottrustpolicy/root-trust-policy");
     assert_eq!(policy["spec"]["config"]["autoRestartPods"], true);
 }
@@ -204,10 +307,21 @@ fn an_undo_takes_the_secrets_back_and_says_what_stays() {
 #[test]
 fn a_secret_of_another_manager_is_not_taken_over_unasked() {
     let mesh = Mesh::new(1, &[]);
-    let theirs = ["create", "secret", "generic", "cacerts", "-n", "istio-system", "--from-literal=ca-cert.pem=theirs"];
+    let theirs = [
+        "create",
+        "secret",
+        "generic",
+        "cacerts",
+        "-n",
+        "istio-system",
+        "--from-literal=ca-cert.pem=theirs",
+    ];
     mesh.kubectl("cluster-1", &theirs).expect(0);
     let run = ["run", "workflows/gloo-mesh.yaml"];
-    let ran = mesh.test.windlass(&[&run, FAST.as_slice()].concat()).expect(1);
+    let ran = mesh
+        .test
+        .windlass(&[&run, FAST.as_slice()].concat())
+        .expect(1);
     assert!(ran.stderr.contains("kubectl"), "{}", ran.stderr);
     assert!(ran.stderr.contains("force"), "{}", ran.stderr);
     assert_eq!(status(&mesh.test.shown(), "restarts"), "pending");
@@ -227,33 +341,79 @@ fn a_stuck_rollout_stops_the_run_there_and_a_resume_goes_on_there() {
     let deadline = ["-p", r#"{"spec":{"progressDeadlineSeconds":2}}"#];
     let patch = [&["patch"], istiod.as_slice(), &deadline].concat();
     mesh.kubectl("cluster-2", &patch).expect(0);
-    let before = mesh.restarts("cluster-2", "istio-system", "deployment/istiod").1;
+    let before = mesh
+        .restarts("cluster-2", "istio-system", "deployment/istiod")
+        .1;
 
     let ran = mesh.restart_mesh().expect(1);
-    let pods = mesh.kubectl("cluster-2", &["get", "pods", "-n", "istio-system", "-l", "app=istiod", "-o", "name"]);
-    let names: Vec<_> = pods.stdout.lines().map(|l| l.trim_start_matches("pod/")).collect();
-    assert!(names.iter().any(|name| ran.stderr.contains(name)), "{names:?}: {}", ran.stderr);
+    let pods = mesh.kubectl(
+        "cluster-2",
+        &[
+            "get",
+            "pods",
+            "-n",
+            "istio-system",
+            "-l",
+            "app=istiod",
+            "-o",
+            "name",
+        ],
+    );
+    let names: Vec<_> = pods
+        .stdout
+        .lines()
+        .map(|l| l.trim_start_matches("pod/"))
+        .collect();
+    assert!(
+        names.iter().any(|name| ran.stderr.contains(name)),
+        "{names:?}: {}",
+        ran.stderr
+    );
     assert!(ran.stderr.contains("ImagePullBackOff"), "{}", ran.stderr);
     let shown = mesh.test.shown();
     assert_eq!(status(&shown, "restarts[cluster-1]"), "succeeded");
     assert_eq!(status(&shown, "restarts[cluster-2]/istiod"), "failed");
     let of = |cluster: &str| WORKLOADS.map(|(namespace, w)| mesh.restarts(cluster, namespace, w));
     for cluster in ["cluster-3", "cluster-4", "cluster-5"] {
-        assert!(of(cluster).iter().all(|(at, times)| at.is_none() && *times == 0), "{cluster}");
+        assert!(
+            of(cluster)
+                .iter()
+                .all(|(at, times)| at.is_none() && *times == 0),
+            "{cluster}"
+        );
     }
-    let (first, istiod_at) = (of("cluster-1"), mesh.restarts("cluster-2", "istio-system", "deployment/istiod"));
+    let (first, istiod_at) = (
+        of("cluster-1"),
+        mesh.restarts("cluster-2", "istio-system", "deployment/istiod"),
+    );
 
     // Resumed too early it fails again, and restarts nothing.
     mesh.test.windlass(&["resume"]).expect(1);
-    assert_eq!(mesh.restarts("cluster-2", "istio-system", "deployment/istiod"), istiod_at);
-    let fix = [&["annotate"], istiod.as_slice(), &["rehearsal.windlass.dev/stuck-"]].concat();
+    assert_eq!(
+        mesh.restarts("cluster-2", "istio-system", "deployment/istiod"),
+        istiod_at
+    );
+    let fix = [
+        &["annotate"],
+        istiod.as_slice(),
+        &["rehearsal.windlass.dev/stuck-"],
+    ]
+    .concat();
     mesh.kubectl("cluster-2", &fix).expect(0);
     mesh.test.windlass(&["resume"]).expect(0);
     assert_eq!(of("cluster-1"), first);
-    assert_eq!(mesh.restarts("cluster-2", "istio-system", "deployment/istiod"), istiod_at);
+    assert_eq!(
+        mesh.restarts("cluster-2", "istio-system", "deployment/istiod"),
+        istiod_at
+    );
     assert_eq!(istiod_at.1, before + 1);
     for cluster in ["cluster-3", "cluster-4", "cluster-5"] {
-        assert!(of(cluster).iter().all(|(at, times)| at.is_some() && *times == 1), "{cluster}");
+        assert!(
+            of(cluster)
+                .iter()
+                .all(|(at, times)| at.is_some() && *times == 1),
+            "{cluster}"
+        );
     }
 }
 
@@ -282,10 +442,19 @@ fn a_lost_answer_to_a_patch_does_not_restart_again() {
 fn a_target_without_clusters_skips_the_second_half_and_says_so() {
     let mesh = Mesh::new(1, &[]);
     let mut server = mesh.test.command(&["pca", "serve", "--port", "0"]);
-    let mut server = server.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("a server");
+    let mut server = server
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("a server");
     let mut endpoint = String::new();
-    BufReader::new(server.stdout.take().expect("piped")).read_line(&mut endpoint).expect("the endpoint");
-    let pca = format!("pca = {{ endpoint = {:?}, region = \"us-east-1\" }}\n", endpoint.trim());
+    BufReader::new(server.stdout.take().expect("piped"))
+        .read_line(&mut endpoint)
+        .expect("the endpoint");
+    let pca = format!(
+        "pca = {{ endpoint = {:?}, region = \"us-east-1\" }}\n",
+        endpoint.trim()
+    );
     mesh.test.write(
         "windlass.toml",
         &format!(
@@ -295,24 +464,52 @@ fn a_target_without_clusters_skips_the_second_half_and_says_so() {
         ),
     );
     let run = |target: &str, clusters: &str| {
-        let run = ["run", "workflows/gloo-mesh.yaml", "--target", target, "-p", clusters];
+        let run = [
+            "run",
+            "workflows/gloo-mesh.yaml",
+            "--target",
+            target,
+            "-p",
+            clusters,
+        ];
         let mut command = mesh.test.command(&[&run, FAST.as_slice()].concat());
-        command.env("AWS_ACCESS_KEY_ID", "123456789012").env("AWS_SECRET_ACCESS_KEY", "x");
+        command
+            .env("AWS_ACCESS_KEY_ID", "123456789012")
+            .env("AWS_SECRET_ACCESS_KEY", "x");
         Ran::from_output(command.output().expect("windlass starts"))
     };
     // Refused before anything is there.
     let half = run("half", "clusters=[cluster-1, cluster-2]").expect(2);
-    assert!(half.stderr.contains("names no context for `cluster-2`"), "{}", half.stderr);
+    assert!(
+        half.stderr.contains("names no context for `cluster-2`"),
+        "{}",
+        half.stderr
+    );
     let wrong = run("wrong", "clusters=[cluster-1]").expect(2);
-    assert!(wrong.stderr.contains("no context `nowhere`"), "{}", wrong.stderr);
+    assert!(
+        wrong.stderr.contains("no context `nowhere`"),
+        "{}",
+        wrong.stderr
+    );
     assert!(!mesh.test.path("out").exists());
     let none = run("none", "clusters=[cluster-1]").expect(0);
     server.kill().expect("stopped");
     server.wait().expect("gone");
-    assert!(none.stderr.contains("names no Kubernetes clusters"), "{}", none.stderr);
+    assert!(
+        none.stderr.contains("names no Kubernetes clusters"),
+        "{}",
+        none.stderr
+    );
     let shown = mesh.test.shown();
     assert_eq!(status(&shown, "relay_client"), "succeeded");
-    for step in ["trust_policy", "mgmt_secrets", "go_live", "restarts", "verify", "verify_mgmt"] {
+    for step in [
+        "trust_policy",
+        "mgmt_secrets",
+        "go_live",
+        "restarts",
+        "verify",
+        "verify_mgmt",
+    ] {
         assert_eq!(status(&shown, step), "skipped", "{step}");
     }
 }
@@ -322,43 +519,99 @@ fn somebody_approves_the_restarts_of_a_real_target() {
     let mesh = Mesh::new(1, &[]);
     let run = ["run", "workflows/restart-mesh.yaml", "--target", "t"];
     mesh.test.windlass(&run).expect(3);
-    assert_eq!(mesh.restarts("cluster-1", "istio-system", "deployment/istiod").1, 0);
+    assert_eq!(
+        mesh.restarts("cluster-1", "istio-system", "deployment/istiod")
+            .1,
+        0
+    );
     let id = mesh.test.shown()["run"].as_str().expect("an id").to_owned();
     mesh.test.windlass(&["approve", &id, "go_live"]).expect(0);
     mesh.test.windlass(&["resume"]).expect(0);
-    assert_eq!(mesh.restarts("cluster-1", "istio-system", "deployment/istiod").1, 1);
+    assert_eq!(
+        mesh.restarts("cluster-1", "istio-system", "deployment/istiod")
+            .1,
+        1
+    );
 }
 
 /// `windlass rbac` grants just enough: with it a run succeeds, and without any one rule it does not.
 #[test]
 fn the_cluster_role_is_what_a_run_needs() {
     let mesh = Mesh::new(1, &[]);
-    let role = mesh.test.windlass(&["rbac", "workflows/restart-mesh.yaml"]).expect(0).stdout;
+    let role = mesh
+        .test
+        .windlass(&["rbac", "workflows/restart-mesh.yaml"])
+        .expect(0)
+        .stdout;
     mesh.test.write("role.yaml", &role);
     let path = mesh.test.path("role.yaml").display().to_string();
     let mut contexts = String::new();
     for context in ["mgmt", "cluster-1"] {
-        mesh.kubectl(context, &["create", "serviceaccount", "windlass", "-n", "default"]).expect(0);
-        let binding = ["create", "clusterrolebinding", "windlass", "--clusterrole=windlass-restart-mesh", "--serviceaccount=default:windlass"];
+        mesh.kubectl(
+            context,
+            &["create", "serviceaccount", "windlass", "-n", "default"],
+        )
+        .expect(0);
+        let binding = [
+            "create",
+            "clusterrolebinding",
+            "windlass",
+            "--clusterrole=windlass-restart-mesh",
+            "--serviceaccount=default:windlass",
+        ];
         mesh.kubectl(context, &binding).expect(0);
-        let token = mesh.kubectl(context, &["create", "token", "windlass", "-n", "default"]).expect(0);
+        let token = mesh
+            .kubectl(context, &["create", "token", "windlass", "-n", "default"])
+            .expect(0);
         let user = format!("sa-{context}");
-        let credentials = ["config", "set-credentials", &user, "--token", token.stdout.trim()];
+        let credentials = [
+            "config",
+            "set-credentials",
+            &user,
+            "--token",
+            token.stdout.trim(),
+        ];
         mesh.kubectl(context, &credentials).expect(0);
-        let named = ["config", "set-context", &user, "--cluster", context, "--user", &user];
+        let named = [
+            "config",
+            "set-context",
+            &user,
+            "--cluster",
+            context,
+            "--user",
+            &user,
+        ];
         mesh.kubectl(context, &named).expect(0);
         contexts.push_str(&format!("{context} = \"{user}\", "));
     }
     mesh.test.write(
         "windlass.toml",
-        &format!("[targets.sa]\nkubeconfig = {:?}\nkube = {{ {contexts} }}\n", mesh.kubeconfig),
+        &format!(
+            "[targets.sa]\nkubeconfig = {:?}\nkube = {{ {contexts} }}\n",
+            mesh.kubeconfig
+        ),
     );
     let validate = ["validate", "workflows/restart-mesh.yaml", "--target", "sa"];
-    let run = ["run", "workflows/restart-mesh.yaml", "--target", "sa", "-p", "approve=false"];
+    let run = [
+        "run",
+        "workflows/restart-mesh.yaml",
+        "--target",
+        "sa",
+        "-p",
+        "approve=false",
+    ];
     // Nothing is granted yet: what is missing is named.
     let refused = mesh.test.windlass(&validate).expect(2);
-    for missing in ["patch deployments.apps", "list namespaces", "patch roottrustpolicies.admin.gloo.solo.io"] {
-        assert!(refused.stderr.contains(missing), "{missing}: {}", refused.stderr);
+    for missing in [
+        "patch deployments.apps",
+        "list namespaces",
+        "patch roottrustpolicies.admin.gloo.solo.io",
+    ] {
+        assert!(
+            refused.stderr.contains(missing),
+            "{missing}: {}",
+            refused.stderr
+        );
     }
     mesh.test.windlass(&run).expect(1);
     for context in ["mgmt", "cluster-1"] {
@@ -367,12 +620,17 @@ fn the_cluster_role_is_what_a_run_needs() {
     mesh.test.windlass(&validate).expect(0);
     mesh.test.windlass(&["resume"]).expect(0);
     // Without the verb that restarts, it does not.
-    mesh.test.write("role.yaml", &role.replace(r#""patch", "#, ""));
+    mesh.test
+        .write("role.yaml", &role.replace(r#""patch", "#, ""));
     for context in ["mgmt", "cluster-1"] {
         mesh.kubectl(context, &["apply", "-f", &path]).expect(0);
     }
     let refused = mesh.test.windlass(&run).expect(1);
-    assert!(refused.stderr.contains("Forbidden") && refused.stderr.contains("windlass rbac"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("Forbidden") && refused.stderr.contains("windlass rbac"),
+        "{}",
+        refused.stderr
+    );
 }
 
 #[test]
@@ -381,8 +639,14 @@ fn a_plan_shows_what_a_run_would_do() {
     let plan = ["plan", "workflows/gloo-mesh.yaml", "-p", "clusters=[a, b]"];
     insta::assert_snapshot!(test.windlass(&plan).expect(0).stdout);
     assert!(!test.path(".windlass").exists(), "a plan leaves nothing");
-    let json = test.windlass(&["plan", "workflows/gloo-mesh.yaml", "--json"]).expect(0).json();
+    let json = test
+        .windlass(&["plan", "workflows/gloo-mesh.yaml", "--json"])
+        .expect(0)
+        .json();
     let steps = json.as_array().expect("steps");
-    let asks = steps.iter().find(|s| s["step"] == "go_live").expect("a step");
+    let asks = steps
+        .iter()
+        .find(|s| s["step"] == "go_live")
+        .expect("a step");
     assert_eq!(asks["runs"], false);
 }

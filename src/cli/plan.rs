@@ -46,7 +46,15 @@ pub fn plan(args: &Args, command: &Plan) -> Done {
     }
     let on = match clusters.is_empty() {
         true => format!("the target {}", command.target),
-        false => format!("the target {} with the clusters {}", command.target, clusters.join(", ")),
+        false => format!(
+            "the target {} with the clusters {}",
+            command.target,
+            clusters.join(", ")
+        ),
     };
-    print(&format!("plan of {} on {on}\n\n{}", workflow.name, report::preview(&steps)))
+    print(&format!(
+        "plan of {} on {on}\n\n{}",
+        workflow.name,
+        report::preview(&steps)
+    ))
 }

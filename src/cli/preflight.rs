@@ -37,33 +37,52 @@ pub fn preflight(
     }
     if found.kube.is_empty() {
         let warning = style("note:").yellow();
-        eprintln!("{warning} the target `{target}` names no Kubernetes clusters (`kube = {{ … }}`): what needs them is skipped");
+        eprintln!(
+            "{warning} the target `{target}` names no Kubernetes clusters (`kube = {{ … }}`): what needs them is skipped"
+        );
         return Ok(BTreeSet::new());
     }
     refuse_a_part(found, target, &wanted)?;
     for (cluster, permits) in ask(found, workflow, &wanted)? {
         let warning = style("warning:").yellow();
-        eprintln!("{warning} on {cluster} the caller may not {}", list(&permits));
+        eprintln!(
+            "{warning} on {cluster} the caller may not {}",
+            list(&permits)
+        );
     }
     Ok(wanted)
 }
 
 /// A target that names some of the clusters would leave a mesh half rotated.
 fn refuse_a_part(found: &Target, target: &str, wanted: &BTreeSet<String>) -> Result<(), Failure> {
-    let lacking: Vec<_> = wanted.iter().filter(|role| !found.kube.contains_key(*role)).collect();
+    let lacking: Vec<_> = wanted
+        .iter()
+        .filter(|role| !found.kube.contains_key(*role))
+        .collect();
     let Some(first) = lacking.first() else {
         return Ok(());
     };
     let names: Vec<_> = lacking.iter().map(|role| format!("`{role}`")).collect();
-    let message = format!("the target `{target}` names no context for {}", names.join(", "));
-    let hint = format!("add it in windlass.toml: `kube = {{ …, {first} = \"CONTEXT\" }}`; or name no cluster at all, and what needs them is skipped");
+    let message = format!(
+        "the target `{target}` names no context for {}",
+        names.join(", ")
+    );
+    let hint = format!(
+        "add it in windlass.toml: `kube = {{ …, {first} = \"CONTEXT\" }}`; or name no cluster at all, and what needs them is skipped"
+    );
     Err(Failure::new("clusters", message).hint(hint))
 }
 
 /// Asks every cluster what the workflow's calls may not do there in all namespaces.
-pub fn ask(target: &Target, workflow: &Workflow, wanted: &BTreeSet<String>) -> Result<Missing, Failure> {
+pub fn ask(
+    target: &Target,
+    workflow: &Workflow,
+    wanted: &BTreeSet<String>,
+) -> Result<Missing, Failure> {
     let calls = workflow.host_calls();
-    let calls = calls.iter().map(|call| (call.function.as_str(), call.kind.as_deref()));
+    let calls = calls
+        .iter()
+        .map(|call| (call.function.as_str(), call.kind.as_deref()));
     let (permits, _) = permits_of(calls);
     let kube = KubeClients::new(target.kube());
     let runtime = tokio::runtime::Builder::new_current_thread()

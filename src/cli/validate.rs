@@ -21,7 +21,10 @@ pub fn validate(args: &Args, command: &Validate) -> Done {
             let steps = workflow.steps().count();
             let told = format!("{}: {steps} steps", file.display());
             match &command.target {
-                Some(target) => Ok(format!("{told}; {}", on_target(args, command, workflow, target)?)),
+                Some(target) => Ok(format!(
+                    "{told}; {}",
+                    on_target(args, command, workflow, target)?
+                )),
                 None => Ok(told),
             }
         });
@@ -44,7 +47,12 @@ pub fn validate(args: &Args, command: &Validate) -> Done {
 }
 
 /// Holds a workflow against a target: its clusters, and what may be done there.
-fn on_target(args: &Args, command: &Validate, workflow: &Workflow, target: &str) -> Result<String, Failure> {
+fn on_target(
+    args: &Args,
+    command: &Validate,
+    workflow: &Workflow,
+    target: &str,
+) -> Result<String, Failure> {
     let given = command.params.given(workflow)?;
     let params = Value::Map(bind_params(workflow, given)?);
     let (config, was_asked_for) = args.config();
@@ -57,7 +65,9 @@ fn on_target(args: &Args, command: &Validate, workflow: &Workflow, target: &str)
     if missing.is_empty() {
         return Ok(match wanted.len() {
             0 => format!("it needs no cluster of the target {target}"),
-            n => format!("{n} clusters of the target {target} can be reached, and allow all it does"),
+            n => {
+                format!("{n} clusters of the target {target} can be reached, and allow all it does")
+            }
         });
     }
     let lines: Vec<_> = missing

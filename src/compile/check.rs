@@ -1,6 +1,6 @@
 //! Holds names and types against each other, across files.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use petgraph::graph::DiGraph;
 
@@ -8,7 +8,6 @@ use super::{
     draft::{Spanned, constant},
     fields::Report,
     graph::{Action, Edge, Param, Step, StepIndex},
-    link::{Inputs, is_known, suggest_step},
     name::StepName,
     template::{Placed, Template},
 };
@@ -19,6 +18,9 @@ use crate::{
 
 type Steps = BTreeMap<StepName, StepIndex>;
 type Params = BTreeMap<String, Param>;
+
+/// The inputs that a step gives, with the places of their names and values.
+pub(super) type Inputs = Vec<(Spanned, Range<usize>)>;
 
 /// Checks what a step gives to its script or workflow.
 pub(super) fn step(
@@ -51,10 +53,21 @@ pub(super) fn step(
         report.add(mistake);
     }
     let of_items = [
-        ("max_parallel", step.max_parallel.is_some(), "it limits how many items run at once"),
-        ("fail_fast", step.fail_fast, "it says what a failed item means for those after it"),
+        (
+            "max_parallel",
+            step.max_parallel.is_some(),
+            "it limits how many items run at once",
+        ),
+        (
+            "fail_fast",
+            step.fail_fast,
+            "it says what a failed item means for those after it",
+        ),
     ];
-    for (key, _, help) in of_items.into_iter().filter(|(_, is_there, _)| *is_there && step.for_each.is_none()) {
+    for (key, _, help) in of_items
+        .into_iter()
+        .filter(|(_, is_there, _)| *is_there && step.for_each.is_none())
+    {
         let message = format!("`{key}` needs a `for_each`");
         let mistake = report.at("misplaced-key", step.span.clone(), message);
         report.add(mistake.help(help));
@@ -294,7 +307,8 @@ pub(super) fn beforehand(
     for placed in template.expressions() {
         for read in placed.expression.reads() {
             if check_read(report, graph, by_name, params, placed, read, false).is_some() {
-                let message = format!("the workflow's `{what}` is read before its steps have outputs");
+                let message =
+                    format!("the workflow's `{what}` is read before its steps have outputs");
                 let help = match what {
                     "lock" => "read `params`, or put the lock on a step",
                     _ => "read `params`",
@@ -382,9 +396,20 @@ fn check_read(
     }
 }
 
-fn unknown_step(report: &mut Report, by_name: &Steps, name: &str, span: std::ops::Range<usize>) {
+fn unknown_step(report: &mut Report, by_name: &Steps, name: &str, span: Range<usize>) {
     let mistake = report
         .at("unknown-step", span, format!("there is no step `{name}`"))
         .maybe_help(suggest_step(by_name, name));
     report.add(mistake);
+}
+
+/// Suggests the step that was probably meant.
+fn suggest_step(by_name: &Steps, wrong: &str) -> Option<String> {
+    closest(wrong, by_name.keys().map(StepName::as_str))
+        .map(|name| format!("did you mean `{name}`?"))
+}
+
+/// Whether a step's action is known, so that its inputs and outputs can be checked.
+fn is_known(action: &Action) -> bool {
+    !matches!(action, Action::Workflow(workflow) if workflow.path.is_empty())
 }

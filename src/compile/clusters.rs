@@ -31,7 +31,9 @@ pub fn clusters(workflow: &Workflow, params: &Value) -> Result<BTreeSet<String>,
         .into_iter()
         .map(|item| match item {
             Value::String(name) if is_role(&name) => Ok(name),
-            other => Err(ClustersError(format!("gave {other}, which can't be a cluster's name"))),
+            other => Err(ClustersError(format!(
+                "gave {other}, which can't be a cluster's name"
+            ))),
         })
         .collect()
 }
@@ -40,5 +42,7 @@ pub fn clusters(workflow: &Workflow, params: &Value) -> Result<BTreeSet<String>,
 fn is_role(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with('.')
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }

@@ -2,14 +2,14 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    ops::Range,
     sync::Arc,
 };
 
-use petgraph::{algo, graph::DiGraph, visit::EdgeRef};
+use petgraph::graph::DiGraph;
 
 use super::{
-    check, document,
+    check::{self, Inputs},
+    cycle, document,
     draft::{self, ActionDraft, Draft, Spanned, StepDraft},
     fields::Report,
     graph::{Action, Edge, OnFailure, Program, Step, StepIndex, Workflow},
@@ -18,7 +18,7 @@ use super::{
     source::{Sources, join},
 };
 use crate::{
-    script::{Fault, Script, closest},
+    script::{Fault, Script},
     value::Digest,
 };
 
@@ -297,8 +297,8 @@ fn build(
             check::beforehand(report, &graph, &by_name, &draft.params, what, template);
         }
     }
-    check_cycles(report, &graph);
-    let order = order(&graph)?;
+    cycle::check(report, &graph);
+    let order = cycle::order(&graph)?;
     is_whole.then_some(Workflow {
         name: draft.name,
         description: draft.description,
@@ -314,9 +314,6 @@ fn build(
         order,
     })
 }
-
-/// The inputs that a step gives, with the places of their names and values.
-pub(super) type Inputs = Vec<(Spanned, Range<usize>)>;
 
 fn step_of(draft: StepDraft, action: Option<Action>) -> Option<(Step, Vec<Spanned>, Inputs)> {
     let inputs = draft
@@ -365,98 +362,4 @@ fn unknown_workflow() -> Workflow {
         by_name: BTreeMap::new(),
         order: Vec::new(),
     }
-}
-
-/// Whether a step's action is known, so that its inputs and outputs can be checked.
-pub(super) fn is_known(action: &Action) -> bool {
-    !matches!(action, Action::Workflow(workflow) if workflow.path.is_empty())
-}
-
-fn check_cycles(report: &mut Report, graph: &DiGraph<Step, Edge>) {
-    for component in algo::tarjan_scc(graph) {
-        let Some(cycle) = cycle_in(graph, &component) else {
-            continue;
-        };
-        let names: Vec<_> = cycle
-            .iter()
-            .map(|index| graph[*index].name.as_str())
-            .collect();
-        let message = format!("steps wait for each other: {}", names.join(" → "));
-        let mut mistake = report.at("cycle", graph[cycle[0]].span.clone(), message);
-        for index in &cycle[1..cycle.len() - 1] {
-            mistake = mistake.label(graph[*index].span.clone(), "and this one");
-        }
-        report.add(mistake.help("take one of the references out"));
-    }
-}
-
-/// Walks one whole cycle of a strongly connected component, in the order in which data flows,
-/// from its first step in the file back to it. `None` for a single step that does not read itself.
-fn cycle_in(graph: &DiGraph<Step, Edge>, component: &[StepIndex]) -> Option<Vec<StepIndex>> {
-    let start = *component.iter().min()?;
-    if component.len() == 1 && graph.find_edge(start, start).is_none() {
-        return None;
-    }
-    // Breadth first, so the cycle that is shown is a shortest one.
-    let mut came_from: HashMap<StepIndex, StepIndex> = HashMap::new();
-    let mut queue = std::collections::VecDeque::from([start]);
-    while let Some(index) = queue.pop_front() {
-        for edge in graph
-            .edges(index)
-            .filter(|edge| component.contains(&edge.target()))
-        {
-            if edge.target() == start {
-                let mut path = vec![start, index];
-                while *path.last()? != start {
-                    path.push(*came_from.get(path.last()?)?);
-                }
-                path.reverse();
-                if path.len() == 2 {
-                    path = vec![start, start];
-                } else {
-                    path.push(start);
-                    path.dedup();
-                }
-                return Some(path);
-            }
-            came_from.entry(edge.target()).or_insert_with(|| {
-                queue.push_back(edge.target());
-                index
-            });
-        }
-    }
-    None
-}
-
-/// A topological order that follows the file where it may. `None` if there is a cycle.
-fn order(graph: &DiGraph<Step, Edge>) -> Option<Vec<StepIndex>> {
-    let mut waiting: Vec<usize> = graph
-        .node_indices()
-        .map(|index| {
-            graph
-                .neighbors_directed(index, petgraph::Direction::Incoming)
-                .count()
-        })
-        .collect();
-    let mut ready: std::collections::BTreeSet<StepIndex> = graph
-        .node_indices()
-        .filter(|index| waiting[index.index()] == 0)
-        .collect();
-    let mut order = Vec::new();
-    while let Some(index) = ready.pop_first() {
-        order.push(index);
-        for target in graph.neighbors(index) {
-            waiting[target.index()] -= 1;
-            if waiting[target.index()] == 0 {
-                ready.insert(target);
-            }
-        }
-    }
-    (order.len() == graph.node_count()).then_some(order)
-}
-
-/// Suggests the step that was probably meant.
-pub(super) fn suggest_step(by_name: &BTreeMap<StepName, StepIndex>, wrong: &str) -> Option<String> {
-    closest(wrong, by_name.keys().map(StepName::as_str))
-        .map(|name| format!("did you mean `{name}`?"))
 }

@@ -1,13 +1,14 @@
 //! What the author wrote → a checked [`Program`], or every mistake at once.
 //!
 //! The way of a file: [`Sources`] gives its text, `document` reads YAML with places, `draft`
-//! reads the keys, [`Template`]s and expressions, `link` loads scripts and nested workflows and
-//! finds the edges, `check` holds names and types against each other, and [`Workflow`] is the
+//! reads the keys, [`Template`]s and expressions, `link` loads scripts and nested workflows,
+//! `check` holds names and types against each other and finds the edges, `cycle` refuses those that close, and [`Workflow`] is the
 //! graph that comes out: it has no cycle, no unknown step, and no script that does not parse.
 
 mod approval;
 mod check;
 mod clusters;
+mod cycle;
 mod document;
 mod draft;
 mod fields;

@@ -69,7 +69,9 @@ impl<'w> Scope<'_, 'w> {
                 .map(|(other, _)| runs_before(other.name.as_str()))
                 .collect();
             let is_cut_off = !before.is_empty()
-                && before.iter().all(|runs| *runs == Some(Foreseen::Known(false)));
+                && before
+                    .iter()
+                    .all(|runs| *runs == Some(Foreseen::Known(false)));
             let runs = match (outer, is_cut_off) {
                 (Foreseen::Known(false), _) | (_, true) => Foreseen::Known(false),
                 _ => self.foresee_condition(view, step),
@@ -86,11 +88,14 @@ impl<'w> Scope<'_, 'w> {
                     }
                 },
                 runs,
-                items: step.for_each.as_ref().map(|items| match self.foresee(view, items) {
-                    Foreseen::Known(Value::List(items)) => Foreseen::Known(items.len()),
-                    Foreseen::Known(Value::Map(items)) => Foreseen::Known(items.len()),
-                    _ => Foreseen::Later,
-                }),
+                items: step
+                    .for_each
+                    .as_ref()
+                    .map(|items| match self.foresee(view, items) {
+                        Foreseen::Known(Value::List(items)) => Foreseen::Known(items.len()),
+                        Foreseen::Known(Value::Map(items)) => Foreseen::Known(items.len()),
+                        _ => Foreseen::Later,
+                    }),
                 calls: match &step.action {
                     Action::Script(script) => script.host_calls.iter().collect(),
                     _ => Vec::new(),
@@ -126,7 +131,9 @@ impl<'w> Scope<'_, 'w> {
             _ => false,
         };
         let expressions = template.expressions();
-        let mut reads = expressions.iter().flat_map(|placed| placed.expression.reads());
+        let mut reads = expressions
+            .iter()
+            .flat_map(|placed| placed.expression.reads());
         match reads.all(|read| is_known(read.root)) {
             true => self
                 .evaluate(view, template, &Value::Null, None)

@@ -6,7 +6,10 @@ pub fn is_a_look(function: &str) -> bool {
     let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
     match module {
         "pca" => starts(&["describe", "list", "get", "wait", "certificate_authority"]),
-        "kube" => !matches!(name, "apply" | "apply_secret" | "patch" | "delete" | "restart"),
+        "kube" => !matches!(
+            name,
+            "apply" | "apply_secret" | "patch" | "delete" | "restart"
+        ),
         "file" => matches!(name, "read" | "exists" | "list"),
         "http" => matches!(name, "get" | "head"),
         "exec" => false,

@@ -16,8 +16,8 @@ pub use files::{OutputFolder, Snapshot, Written};
 pub use http::{HttpClient, HttpRequest, HttpResponse};
 pub use kube::{
     Apply, Clusters, KubeClient, KubeClients, KubeTarget, Named, Opening, Patch, PatchKind, Permit,
-    PodState, Progress, Resource, Selection, Trouble, from_object, permits_of, rules,
-    embedded_cluster, secret_manifest, to_object,
+    PodState, Progress, Resource, Selection, Trouble, embedded_cluster, from_object, permits_of,
+    rules, secret_manifest, to_object,
 };
 pub use look::is_a_look;
 pub use pca::{

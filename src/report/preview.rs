@@ -14,7 +14,11 @@ pub fn preview(steps: &[Preview]) -> String {
     for step in steps {
         let indent = "  ".repeat(step.step.depth());
         let name = step.step.last_part();
-        table.row([format!("{indent}{name}"), does(step), changes(step).join(", ")]);
+        table.row([
+            format!("{indent}{name}"),
+            does(step),
+            changes(step).join(", "),
+        ]);
     }
     table.render("  ")
 }

@@ -6,7 +6,9 @@ use crate::{
 /// The ClusterRole that a workflow's scripts need, as YAML, from the host functions that they call.
 pub fn cluster_role(workflow: &Workflow) -> String {
     let calls = workflow.host_calls();
-    let calls = calls.iter().map(|call| (call.function.as_str(), call.kind.as_deref()));
+    let calls = calls
+        .iter()
+        .map(|call| (call.function.as_str(), call.kind.as_deref()));
     let (permits, open) = permits_of(calls);
     let list = |items: &[String]| {
         let quoted: Vec<_> = items.iter().map(|item| format!("\"{item}\"")).collect();

@@ -1,27 +1,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use kube::Config;
 use tokio::sync::OnceCell;
 
-use super::{client::KubeClient, target::KubeTarget};
+use super::{client::KubeClient, clusters::Clusters, target::KubeTarget};
 use crate::value::Failure;
-
-/// A configuration on its way: reading files, starting an embedded server.
-pub type Opening = Pin<Box<dyn Future<Output = Result<Config, Failure>> + Send>>;
-
-/// Knows where the clusters of a target are.
-pub trait Clusters: Send + Sync {
-    /// The roles that it has; `None` for whatever is asked for.
-    fn roles(&self) -> Option<BTreeSet<String>>;
-
-    /// Finds the cluster of a role. Nothing is asked of it yet.
-    fn open(&self, role: &str) -> Opening;
-}
 
 /// A client for each cluster of a target, opened on its first use.
 #[derive(Clone)]

@@ -83,14 +83,18 @@ pub(super) fn of_status(about: &About, status: &Status) -> Failure {
 fn hint(status: &Status) -> Option<&'static str> {
     let is_apply_conflict = || {
         let causes = status.details.iter().flat_map(|details| &details.causes);
-        causes.into_iter().any(|cause| cause.reason == "FieldManagerConflict")
+        causes
+            .into_iter()
+            .any(|cause| cause.reason == "FieldManagerConflict")
     };
     match status.code {
-        401 => Some("the credentials of this context are not accepted: log in again, then resume the run"),
+        401 => Some(
+            "the credentials of this context are not accepted: log in again, then resume the run",
+        ),
         403 => Some("`windlass rbac FILE` prints the ClusterRole that the workflow needs"),
-        409 if is_apply_conflict() => {
-            Some("another manager owns these fields: leave them to it, or take them over with `force: true`")
-        }
+        409 if is_apply_conflict() => Some(
+            "another manager owns these fields: leave them to it, or take them over with `force: true`",
+        ),
         _ => None,
     }
 }

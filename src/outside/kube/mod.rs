@@ -1,7 +1,8 @@
 //! Kubernetes: one client for each cluster that a target names by role.
 //!
-//! - `target` is where the clusters are, `clients` opens them on their first use;
-//! - `resource` is a kind of objects, `client` the verbs on it, `watch` waiting for a change;
+//! - `target` is where the clusters are (`clusters` is what one has to know), `clients` opens them on their
+//!   first use;
+//! - `resource` is a kind of objects, `discovery` asks for those of a cluster's own, `client` the verbs, `watch` waiting for a change;
 //! - `object` carries objects in and out, with what a Secret holds as secrets;
 //! - `rollout` reads how far a workload's rollout is, `workload` restarts one and says why it is stuck;
 //! - `restore` takes back what was changed, and nothing else;
@@ -10,6 +11,8 @@
 
 mod client;
 mod clients;
+mod clusters;
+mod discovery;
 mod failure;
 mod object;
 mod permission;
@@ -21,7 +24,8 @@ mod watch;
 mod workload;
 
 pub use client::{Apply, KubeClient, Patch, PatchKind, Selection};
-pub use clients::{Clusters, KubeClients, Opening};
+pub use clients::KubeClients;
+pub use clusters::{Clusters, Opening};
 pub use object::{from_object, secret_manifest, to_object};
 pub use permission::{Permit, permits_of, rules};
 pub use resource::{Named, Resource};

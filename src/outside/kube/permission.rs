@@ -138,7 +138,10 @@ pub fn rules(permits: &BTreeSet<Permit>) -> Vec<(String, Vec<String>, Vec<&'stat
     }
     let mut rules: BTreeMap<(&str, Vec<&'static str>), Vec<String>> = BTreeMap::new();
     for ((group, resource), verbs) in verbs {
-        rules.entry((group, verbs)).or_default().push(resource.to_owned());
+        rules
+            .entry((group, verbs))
+            .or_default()
+            .push(resource.to_owned());
     }
     let rule = |((group, verbs), resources): ((&str, _), _)| (group.to_owned(), resources, verbs);
     rules.into_iter().map(rule).collect()
@@ -160,7 +163,9 @@ mod tests {
         assert_eq!(open.into_iter().collect::<Vec<_>>(), ["kube::get"]);
         let shown: Vec<_> = rules(&permits)
             .into_iter()
-            .map(|(group, resources, verbs)| format!("{group}: {} {}", resources.join(","), verbs.join(",")))
+            .map(|(group, resources, verbs)| {
+                format!("{group}: {} {}", resources.join(","), verbs.join(","))
+            })
             .collect();
         assert_eq!(
             shown,

@@ -156,9 +156,8 @@ impl Resource {
         KNOWN
             .iter()
             .find(|(kind, plural, short, in_group, ..)| {
-                let is_named = kind.eq_ignore_ascii_case(word)
-                    || *plural == word
-                    || short.contains(&word);
+                let is_named =
+                    kind.eq_ignore_ascii_case(word) || *plural == word || short.contains(&word);
                 is_named && group.is_none_or(|group| group == *in_group)
             })
             .map(Self::of)
@@ -245,7 +244,9 @@ impl Named {
                 namespace: namespace.into(),
                 name: name.into(),
             }),
-            _ => Err(format!("`{text}` is not TYPE/NAME, such as `deployment/istiod`")),
+            _ => Err(format!(
+                "`{text}` is not TYPE/NAME, such as `deployment/istiod`"
+            )),
         }
     }
 }

@@ -43,7 +43,11 @@ impl KubeClient {
         }
         Err(conflict.unwrap_or_else(|| {
             let about = self.about("restore", object, false);
-            about.failure(FailureClass::Conflict, "Conflict", "it changes all the time")
+            about.failure(
+                FailureClass::Conflict,
+                "Conflict",
+                "it changes all the time",
+            )
         }))
     }
 
@@ -88,11 +92,18 @@ pub(super) fn own(object: &Json) -> Json {
     object
 }
 
-fn difference(before: &Json, after: &Json, now: &Json, path: &str, left: &mut Vec<String>) -> Option<Json> {
+fn difference(
+    before: &Json,
+    after: &Json,
+    now: &Json,
+    path: &str,
+    left: &mut Vec<String>,
+) -> Option<Json> {
     if before == after {
         return None;
     }
-    let (Json::Object(were), Json::Object(are), Json::Object(current)) = (before, after, now) else {
+    let (Json::Object(were), Json::Object(are), Json::Object(current)) = (before, after, now)
+    else {
         if now == after {
             return Some(before.clone());
         }
@@ -132,7 +143,10 @@ mod tests {
         now["spec"]["other"] = "of somebody else".into();
         now["metadata"]["resourceVersion"] = "9".into();
         let (patch, left) = restoring(&before, &after, &now);
-        assert_eq!(patch, json!({ "spec": { "restart": true, "own": { "b": null }, "list": [1] } }));
+        assert_eq!(
+            patch,
+            json!({ "spec": { "restart": true, "own": { "b": null }, "list": [1] } })
+        );
         assert!(left.is_empty());
     }
 

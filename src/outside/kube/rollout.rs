@@ -31,12 +31,16 @@ pub(super) fn progress(object: &Json) -> Progress {
 }
 
 fn deployment(object: &Json, wanted: i64, status: impl Fn(&str) -> i64) -> Progress {
-    let conditions = object.pointer("/status/conditions").and_then(Json::as_array);
+    let conditions = object
+        .pointer("/status/conditions")
+        .and_then(Json::as_array);
     let stuck = conditions.into_iter().flatten().find(|condition| {
         condition["type"] == "Progressing" && condition["reason"] == "ProgressDeadlineExceeded"
     });
     if let Some(condition) = stuck {
-        let message = condition["message"].as_str().unwrap_or("it made no progress in time");
+        let message = condition["message"]
+            .as_str()
+            .unwrap_or("it made no progress in time");
         return Progress::Failed(message.into());
     }
     let (updated, all) = (status("updatedReplicas"), status("replicas"));
@@ -93,9 +97,12 @@ fn daemon_set(object: &Json, status: impl Fn(&str) -> i64) -> Progress {
 
 /// With `OnDelete` nothing is replaced by itself, so waiting would never end.
 fn not_rolling(object: &Json) -> Option<Progress> {
-    let strategy = object.pointer("/spec/updateStrategy/type").and_then(Json::as_str);
-    (strategy == Some("OnDelete"))
-        .then(|| Progress::Failed("its update strategy is OnDelete: it replaces no pod by itself".into()))
+    let strategy = object
+        .pointer("/spec/updateStrategy/type")
+        .and_then(Json::as_str);
+    (strategy == Some("OnDelete")).then(|| {
+        Progress::Failed("its update strategy is OnDelete: it replaces no pod by itself".into())
+    })
 }
 
 #[cfg(test)]
@@ -129,7 +136,10 @@ mod tests {
     fn a_deadline_that_passed_is_a_failure() {
         let status = json!({ "observedGeneration": 2, "conditions": [
             { "type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "timed out" } ] });
-        assert_eq!(progress(&deployment(2, status)), Progress::Failed("timed out".into()));
+        assert_eq!(
+            progress(&deployment(2, status)),
+            Progress::Failed("timed out".into())
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::{
 use kube::config::{Config, KubeConfigOptions, Kubeconfig, KubeconfigError};
 
 use super::{
-    clients::{Clusters, Opening},
+    clusters::{Clusters, Opening},
     failure::causes,
 };
 use crate::value::{Failure, FailureClass};
@@ -29,7 +29,12 @@ pub struct KubeTarget {
 /// A text that is no kubeconfig.
 pub async fn embedded_cluster(kubeconfig: &str) -> Result<Config, Failure> {
     let wrong = |e: KubeconfigError| {
-        Failure::new(FailureClass::Rejected, "connect", "BadKubeconfig", causes(&e))
+        Failure::new(
+            FailureClass::Rejected,
+            "connect",
+            "BadKubeconfig",
+            causes(&e),
+        )
     };
     let kubeconfig = Kubeconfig::from_yaml(kubeconfig).map_err(wrong)?;
     Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
@@ -51,7 +56,12 @@ impl Clusters for KubeTarget {
 impl KubeTarget {
     async fn config(&self, role: &str) -> Result<Config, Failure> {
         let refused = |code: &str, why: String| {
-            Failure::new(FailureClass::Rejected, format!("connect to {role}"), code, why)
+            Failure::new(
+                FailureClass::Rejected,
+                format!("connect to {role}"),
+                code,
+                why,
+            )
         };
         let Some(context) = self.contexts.get(role) else {
             return Err(refused(
@@ -77,10 +87,16 @@ impl KubeTarget {
         }
         let kubeconfig = read.map_err(wrong)?;
         if !knows(&kubeconfig) {
-            let names: Vec<_> = kubeconfig.contexts.iter().map(|c| c.name.as_str()).collect();
+            let names: Vec<_> = kubeconfig
+                .contexts
+                .iter()
+                .map(|c| c.name.as_str())
+                .collect();
             return Err(refused(
                 "UnknownContext",
-                format!("the kubeconfig has no context `{context}` (the cluster `{role}` of the target)"),
+                format!(
+                    "the kubeconfig has no context `{context}` (the cluster `{role}` of the target)"
+                ),
             )
             .with_hint(match names.as_slice() {
                 [] => "it has no context at all".to_owned(),

@@ -39,7 +39,8 @@ impl KubeClient {
                 Ok(Ok(Some(found))) => return Ok(Some(found)),
                 // A version that is too old, a connection that ended: look again.
                 Ok(Ok(None)) => {}
-                Ok(Err(f)) if matches!(f.class, FailureClass::Unavailable | FailureClass::Timeout) => {}
+                Ok(Err(f))
+                    if matches!(f.class, FailureClass::Unavailable | FailureClass::Timeout) => {}
                 Ok(Err(failure)) => return Err(failure),
                 Err(_) => continue,
             }
@@ -72,7 +73,8 @@ impl KubeClient {
             query.push(("resourceVersion", version));
         }
         let path = resource.path(&object.namespace);
-        let request = request(&Method::GET, &path, &query, None).map_err(|e| classify(&about, e))?;
+        let request =
+            request(&Method::GET, &path, &query, None).map_err(|e| classify(&about, e))?;
         let events = self.client.request_events::<Json>(request).await;
         let events = events.map_err(|e| classify(&about, e))?;
         let mut events = std::pin::pin!(events);

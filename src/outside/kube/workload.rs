@@ -50,7 +50,9 @@ impl KubeClient {
         let about = self.about("restart", workload, true);
         let resource = self.resource(&workload.kind).await?;
         if !resource.is_workload() {
-            let why = format!("a {resource} can't be restarted; a deployment, statefulset or daemonset can");
+            let why = format!(
+                "a {resource} can't be restarted; a deployment, statefulset or daemonset can"
+            );
             return Err(about.failure(FailureClass::Rejected, "NoWorkload", why));
         }
         let found = self.get(workload).await?;
@@ -67,7 +69,11 @@ impl KubeClient {
     }
 
     /// Waits until a rollout is over, or so much time has passed.
-    pub async fn wait_rollout(&self, workload: &Named, patience: Duration) -> Result<Progress, Failure> {
+    pub async fn wait_rollout(
+        &self,
+        workload: &Named,
+        patience: Duration,
+    ) -> Result<Progress, Failure> {
         let is_over = |found: Option<&Json>| {
             found.is_none_or(|object| !matches!(progress(object), Progress::Waiting(_)))
         };
@@ -96,8 +102,17 @@ impl KubeClient {
                 namespace: workload.namespace.clone(),
                 name: pod.name.clone(),
             };
-            for event in self.events(&named).await?.iter().filter(|e| e.kind == "Warning").take(SHOWN) {
-                text.push_str(&format!(" ({} ×{}: {})", event.reason, event.count, event.message));
+            for event in self
+                .events(&named)
+                .await?
+                .iter()
+                .filter(|e| e.kind == "Warning")
+                .take(SHOWN)
+            {
+                text.push_str(&format!(
+                    " ({} ×{}: {})",
+                    event.reason, event.count, event.message
+                ));
             }
         }
         if stuck.len() > SHOWN {
@@ -114,7 +129,12 @@ impl KubeClient {
             ("statefulset", "statefulsets"),
             ("daemonset", "daemonsets"),
         ] {
-            let text = |object: &Json, key: &str| object["metadata"][key].as_str().unwrap_or_default().to_owned();
+            let text = |object: &Json, key: &str| {
+                object["metadata"][key]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned()
+            };
             let found = self.list(plural, selection).await?;
             workloads.extend(found.iter().map(|object| Named {
                 kind: kind.into(),
@@ -148,7 +168,12 @@ impl KubeClient {
                 object.name
             )),
         };
-        let mut events: Vec<_> = self.list("events", &selection).await?.iter().map(trouble).collect();
+        let mut events: Vec<_> = self
+            .list("events", &selection)
+            .await?
+            .iter()
+            .map(trouble)
+            .collect();
         events.sort_by(|a, b| b.last_seen.cmp(&a.last_seen));
         Ok(events)
     }
@@ -159,7 +184,11 @@ fn selector(selector: &Json) -> String {
     let labels: BTreeMap<String, String> =
         serde_json::from_value(selector["matchLabels"].clone()).unwrap_or_default();
     let mut parts: Vec<String> = labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
-    for rule in selector["matchExpressions"].as_array().into_iter().flatten() {
+    for rule in selector["matchExpressions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
         let key = rule["key"].as_str().unwrap_or_default();
         let values = rule["values"].as_array().into_iter().flatten();
         let values: Vec<_> = values.filter_map(Json::as_str).collect();
@@ -185,21 +214,31 @@ fn pod_state(pod: &Json) -> PodState {
         .flat_map(|key| status[key].as_array().into_iter().flatten())
         .collect();
     // A container that waits says most; then one that ended, then what keeps the pod from a node.
-    let waiting = containers.iter().map(|c| &c["state"]["waiting"]).find(|w| w.is_object());
+    let waiting = containers
+        .iter()
+        .map(|c| &c["state"]["waiting"])
+        .find(|w| w.is_object());
     let ended = containers
         .iter()
         .map(|c| &c["state"]["terminated"])
         .find(|t| t["exitCode"].as_i64().is_some_and(|code| code != 0));
     let unscheduled = conditions().find(|c| c["type"] == "PodScheduled" && c["status"] == "False");
     let unready = conditions().find(|c| c["type"] == "Ready" && c["status"] == "False");
-    let told = waiting.or(ended).or(unscheduled).or(unready).filter(|_| !is_ready);
+    let told = waiting
+        .or(ended)
+        .or(unscheduled)
+        .or(unready)
+        .filter(|_| !is_ready);
     PodState {
         name: text(&pod["metadata"]["name"]).unwrap_or_default(),
         phase: text(&status["phase"]).unwrap_or_default(),
         is_ready,
         reason: told.and_then(|told| text(&told["reason"])),
         message: told.and_then(|told| text(&told["message"])),
-        restarts: containers.iter().filter_map(|c| c["restartCount"].as_i64()).sum(),
+        restarts: containers
+            .iter()
+            .filter_map(|c| c["restartCount"].as_i64())
+            .sum(),
         node: text(&pod["spec"]["nodeName"]),
         created: text(&pod["metadata"]["creationTimestamp"]),
     }

@@ -32,9 +32,12 @@ pub(super) fn module() -> Module {
     set("get").set_into_module(m, read::get);
     set("find").set_into_module(m, read::find);
     set("list").set_into_module(m, read::list);
-    set("list").set_into_module(m, |c: NativeCallContext, cluster: &str, ns: &str, kind: &str| {
-        read::list(c, cluster, ns, kind, Map::new())
-    });
+    set("list").set_into_module(
+        m,
+        |c: NativeCallContext, cluster: &str, ns: &str, kind: &str| {
+            read::list(c, cluster, ns, kind, Map::new())
+        },
+    );
     set("workloads").set_into_module(m, read::workloads);
     set("pods").set_into_module(m, read::pods);
     set("events").set_into_module(m, read::events);

@@ -13,25 +13,45 @@ use crate::{
 };
 
 /// `kube::get(cluster, namespace, "deployment/istiod")` gives the object; it fails with `NotFound`.
-pub fn get(context: NativeCallContext, cluster: &str, namespace: &str, object: &str) -> Result<Dynamic, Thrown> {
+pub fn get(
+    context: NativeCallContext,
+    cluster: &str,
+    namespace: &str,
+    object: &str,
+) -> Result<Dynamic, Thrown> {
     const FUNCTION: &str = "kube::get";
     let about = About::new(FUNCTION, cluster, namespace, object)?;
     let named = about.object.clone();
-    let found = look(&context, FUNCTION, cluster, about.record([]), |kube| async move {
-        kube.get(&named).await.map(|object| from_object(&object))
-    })?;
+    let found = look(
+        &context,
+        FUNCTION,
+        cluster,
+        about.record([]),
+        |kube| async move { kube.get(&named).await.map(|object| from_object(&object)) },
+    )?;
     Ok(to_dynamic(&found))
 }
 
 /// As [`get`], but `()` for an object that is not there.
-pub fn find(context: NativeCallContext, cluster: &str, namespace: &str, object: &str) -> Result<Dynamic, Thrown> {
+pub fn find(
+    context: NativeCallContext,
+    cluster: &str,
+    namespace: &str,
+    object: &str,
+) -> Result<Dynamic, Thrown> {
     const FUNCTION: &str = "kube::find";
     let about = About::new(FUNCTION, cluster, namespace, object)?;
     let named = about.object.clone();
-    let found = look(&context, FUNCTION, cluster, about.record([]), |kube| async move {
-        let found = kube.find(&named).await?;
-        Ok(found.map_or(Value::Null, |object| from_object(&object)))
-    })?;
+    let found = look(
+        &context,
+        FUNCTION,
+        cluster,
+        about.record([]),
+        |kube| async move {
+            let found = kube.find(&named).await?;
+            Ok(found.map_or(Value::Null, |object| from_object(&object)))
+        },
+    )?;
     Ok(to_dynamic(&found))
 }
 
@@ -70,7 +90,12 @@ pub fn list(
 /// `kube::workloads(cluster, namespace, "app=x")` gives what a rollout replaces the pods of:
 /// deployments, statefulsets and daemonsets, as a list of `#{ namespace, workload }`, such as
 /// `deployment/istiod`. An empty namespace is all of them; no labels are all of them.
-pub fn workloads(context: NativeCallContext, cluster: &str, namespace: &str, labels: Dynamic) -> Result<Dynamic, Thrown> {
+pub fn workloads(
+    context: NativeCallContext,
+    cluster: &str,
+    namespace: &str,
+    labels: Dynamic,
+) -> Result<Dynamic, Thrown> {
     const FUNCTION: &str = "kube::workloads";
     let labels = match from_dynamic(&labels) {
         Ok(Value::Null) => None,
@@ -91,7 +116,10 @@ pub fn workloads(context: NativeCallContext, cluster: &str, namespace: &str, lab
         let found = kube.workloads(&selection).await?;
         let value = |named: Named| {
             let workload = format!("{}/{}", named.kind, named.name);
-            Value::map([("namespace", named.namespace), ("workload", workload)].map(|(k, v)| (k, v.into())))
+            Value::map(
+                [("namespace", named.namespace), ("workload", workload)]
+                    .map(|(k, v)| (k, v.into())),
+            )
         };
         Ok(Value::List(found.into_iter().map(value).collect()))
     })?;
@@ -100,14 +128,25 @@ pub fn workloads(context: NativeCallContext, cluster: &str, namespace: &str, lab
 
 /// `kube::pods(cluster, namespace, "deployment/istiod")` gives the pods that a workload selects:
 /// a list of `#{ name, phase, ready, reason, message, restarts, node, created }`.
-pub fn pods(context: NativeCallContext, cluster: &str, namespace: &str, workload: &str) -> Result<Dynamic, Thrown> {
+pub fn pods(
+    context: NativeCallContext,
+    cluster: &str,
+    namespace: &str,
+    workload: &str,
+) -> Result<Dynamic, Thrown> {
     const FUNCTION: &str = "kube::pods";
     let about = About::new(FUNCTION, cluster, namespace, workload)?;
     let named = about.object.clone();
-    let found = look(&context, FUNCTION, cluster, about.record([]), |kube| async move {
-        let pods = kube.pods(&named).await?;
-        Ok(Value::List(pods.into_iter().map(pod_value).collect()))
-    })?;
+    let found = look(
+        &context,
+        FUNCTION,
+        cluster,
+        about.record([]),
+        |kube| async move {
+            let pods = kube.pods(&named).await?;
+            Ok(Value::List(pods.into_iter().map(pod_value).collect()))
+        },
+    )?;
     Ok(to_dynamic(&found))
 }
 
@@ -126,14 +165,25 @@ fn pod_value(pod: PodState) -> Value {
 
 /// `kube::events(cluster, namespace, "pod/istiod-1")` gives what happened to it, the newest first:
 /// a list of `#{ type, reason, message, count, last_seen }`.
-pub fn events(context: NativeCallContext, cluster: &str, namespace: &str, object: &str) -> Result<Dynamic, Thrown> {
+pub fn events(
+    context: NativeCallContext,
+    cluster: &str,
+    namespace: &str,
+    object: &str,
+) -> Result<Dynamic, Thrown> {
     const FUNCTION: &str = "kube::events";
     let about = About::new(FUNCTION, cluster, namespace, object)?;
     let named = about.object.clone();
-    let found = look(&context, FUNCTION, cluster, about.record([]), |kube| async move {
-        let events = kube.events(&named).await?;
-        Ok(Value::List(events.into_iter().map(event_value).collect()))
-    })?;
+    let found = look(
+        &context,
+        FUNCTION,
+        cluster,
+        about.record([]),
+        |kube| async move {
+            let events = kube.events(&named).await?;
+            Ok(Value::List(events.into_iter().map(event_value).collect()))
+        },
+    )?;
     Ok(to_dynamic(&found))
 }
 
@@ -168,12 +218,16 @@ pub fn secret_differences(
         let found = kube.find(&named).await?.unwrap_or_default();
         let differs = |(key, wanted): &(&String, &Secret)| {
             let text = found["data"][key.as_str()].as_str().unwrap_or_default();
-            let holds = BASE64.decode(text.as_bytes()).ok().map(|bytes| {
-                Secret::new(String::from_utf8_lossy(&bytes))
-            });
+            let holds = BASE64
+                .decode(text.as_bytes())
+                .ok()
+                .map(|bytes| Secret::new(String::from_utf8_lossy(&bytes)));
             holds.as_ref() != Some(wanted)
         };
-        let keys = wanted.iter().filter(differs).map(|(key, _)| key.as_str().into());
+        let keys = wanted
+            .iter()
+            .filter(differs)
+            .map(|(key, _)| key.as_str().into());
         Ok(Value::List(keys.collect()))
     })?;
     Ok(to_dynamic(&found).into_array().unwrap_or_default())

@@ -14,7 +14,11 @@ use crate::{
 
 /// What an object was before a call, for [`reversal`]; `was` is nothing if it was not there.
 pub(super) async fn before(clusters: &KubeClients, about: About) -> Result<Value, Failure> {
-    let found = clusters.client(&about.cluster).await?.find(&about.object).await?;
+    let found = clusters
+        .client(&about.cluster)
+        .await?
+        .find(&about.object)
+        .await?;
     let was = found.map_or(Value::Null, |mut object| {
         if let Json::Object(fields) = &mut object {
             fields.remove("status");
@@ -31,7 +35,11 @@ pub(super) async fn before(clusters: &KubeClients, about: About) -> Result<Value
 }
 
 pub fn reversal(function: &str, done: Done, clusters: &KubeClients) -> Reversal {
-    let text = |key: &str| done.before.field(key).map_or_else(String::new, Value::to_text);
+    let text = |key: &str| {
+        done.before
+            .field(key)
+            .map_or_else(String::new, Value::to_text)
+    };
     let about = About {
         cluster: text("cluster"),
         object: Named {
@@ -40,7 +48,11 @@ pub fn reversal(function: &str, done: Done, clusters: &KubeClients) -> Reversal 
             name: text("name"),
         },
     };
-    let was = done.before.field("was").filter(|was| **was != Value::Null).map(to_object);
+    let was = done
+        .before
+        .field("was")
+        .filter(|was| **was != Value::Null)
+        .map(to_object);
     let argument = |key: &str| done.arguments[key].as_str().unwrap_or_default();
     let of = format!("{} of {}", about.object, about.cluster);
     match (function, was) {
@@ -75,7 +87,10 @@ where
 
 /// Deletes what was created, unless another one has taken its place.
 fn withdraw(clusters: &KubeClients, about: About, made: Json) -> Reversal {
-    let uid = made["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+    let uid = made["metadata"]["uid"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
     let (clusters, own) = (clusters.clone(), about.clone());
     let what = format!("delete {} of {}", about.object, about.cluster);
     by(what, "kube::delete", &about, move || async move {
@@ -87,7 +102,10 @@ fn withdraw(clusters: &KubeClients, about: About, made: Json) -> Reversal {
 /// Gives the fields back that were changed; what somebody changed since is left.
 fn restore(clusters: &KubeClients, about: About, was: Json, made: Json) -> Reversal {
     let (clusters, own) = (clusters.clone(), about.clone());
-    let what = format!("put {} of {} back to what it was", about.object, about.cluster);
+    let what = format!(
+        "put {} of {} back to what it was",
+        about.object, about.cluster
+    );
     by(what, "kube::restore", &about, move || async move {
         let client = clusters.client(&own.cluster).await?;
         let left = client.restore(&own.object, &was, &made).await?;
@@ -103,6 +121,9 @@ fn recreate(clusters: &KubeClients, about: About, was: Json) -> Reversal {
     let what = format!("create {} of {} again", about.object, about.cluster);
     by(what, "kube::create", &about, move || async move {
         let client = clusters.client(&own.cluster).await?;
-        client.recreate(&own.object, &was).await.map(|()| Value::Null)
+        client
+            .recreate(&own.object, &was)
+            .await
+            .map(|()| Value::Null)
     })
 }

@@ -60,17 +60,25 @@ pub fn rollout(
         let is_replayed = host(&context)?.effects.is_replaying();
         let (look, is_last) = patience.next(is_replayed);
         let (named, role, whole) = (about.object.clone(), about.cluster.clone(), patience.whole);
-        let call = call(&context, FUNCTION, Class::Read, cluster, about.record([]), move |kube| async move {
-            let (why, code) = match kube.wait_rollout(&named, look).await? {
-                Progress::Done => return Ok(true.into()),
-                Progress::Waiting(why) if !is_last => return Ok(why.into()),
-                Progress::Waiting(why) => {
-                    (format!("after {} {why}", format_duration(whole)), "RolloutTimeout")
-                }
-                Progress::Failed(why) => (why, "ProgressDeadlineExceeded"),
-            };
-            Err(stuck(&kube, &role, &named, code, &why).await)
-        })?;
+        let call = call(
+            &context,
+            FUNCTION,
+            Class::Read,
+            cluster,
+            about.record([]),
+            move |kube| async move {
+                let (why, code) = match kube.wait_rollout(&named, look).await? {
+                    Progress::Done => return Ok(true.into()),
+                    Progress::Waiting(why) if !is_last => return Ok(why.into()),
+                    Progress::Waiting(why) => (
+                        format!("after {} {why}", format_duration(whole)),
+                        "RolloutTimeout",
+                    ),
+                    Progress::Failed(why) => (why, "ProgressDeadlineExceeded"),
+                };
+                Err(stuck(&kube, &role, &named, code, &why).await)
+            },
+        )?;
         if perform(&context, call.cancellable())? == Value::Bool(true) {
             return Ok(());
         }
@@ -78,12 +86,22 @@ pub fn rollout(
 }
 
 /// What to say of a rollout that does not end.
-async fn stuck(kube: &KubeClient, cluster: &str, workload: &Named, code: &str, why: &str) -> Failure {
+async fn stuck(
+    kube: &KubeClient,
+    cluster: &str,
+    workload: &Named,
+    code: &str,
+    why: &str,
+) -> Failure {
     // The pods say more; if they can't be asked, the workload's own words have to do.
-    let why = kube.explain(workload, why).await.unwrap_or_else(|_| why.to_owned());
+    let why = kube
+        .explain(workload, why)
+        .await
+        .unwrap_or_else(|_| why.to_owned());
     let operation = format!("roll out {workload} ({cluster})");
-    Failure::new(FailureClass::Timeout, operation, code, why)
-        .with_hint("once its pods can start, `windlass resume` goes on waiting; nothing is restarted again")
+    Failure::new(FailureClass::Timeout, operation, code, why).with_hint(
+        "once its pods can start, `windlass resume` goes on waiting; nothing is restarted again",
+    )
 }
 
 /// `kube::until(cluster, namespace, "job/x", |object| object.status?.succeeded == 1, "10m")` waits
@@ -110,23 +128,35 @@ pub fn until(
             let operation = format!("wait for {} ({cluster})", about.object);
             Failure::new(FailureClass::Timeout, operation, "Timeout", why)
         });
-        let call = call(&context, FUNCTION, Class::Read, cluster, record, move |kube| async move {
-            if let Some(failure) = gave_up {
-                return Err(failure);
-            }
-            let is_changed = |found: Option<&Json>| version(found) != known;
-            let found = kube.watch_until(&named, look, is_changed).await?;
-            Ok(found.map_or(Value::Null, |object| from_object(&object)))
-        })?;
+        let call = call(
+            &context,
+            FUNCTION,
+            Class::Read,
+            cluster,
+            record,
+            move |kube| async move {
+                if let Some(failure) = gave_up {
+                    return Err(failure);
+                }
+                let is_changed = |found: Option<&Json>| version(found) != known;
+                let found = kube.watch_until(&named, look, is_changed).await?;
+                Ok(found.map_or(Value::Null, |object| from_object(&object)))
+            },
+        )?;
         let found = perform(&context, call.cancellable())?;
         let holds: Dynamic = is_done.call_within_context(&context, (to_dynamic(&found),))?;
         match holds.as_bool() {
             Ok(true) => return Ok(to_dynamic(&found)),
             Ok(false) => {}
-            Err(kind) => return Err(format!("{FUNCTION}: its function gave a {kind}, not a bool").into()),
+            Err(kind) => {
+                return Err(format!("{FUNCTION}: its function gave a {kind}, not a bool").into());
+            }
         }
         let metadata = found.field("metadata");
-        seen = metadata.and_then(|m| m.field("resourceVersion")).cloned().unwrap_or(Value::Null);
+        seen = metadata
+            .and_then(|m| m.field("resourceVersion"))
+            .cloned()
+            .unwrap_or(Value::Null);
         was_last = patience.left.is_zero();
         let is_replayed = host(&context)?.effects.is_replaying();
         (look, _) = patience.next(is_replayed);
@@ -135,6 +165,9 @@ pub fn until(
 
 fn version(object: Option<&Json>) -> Value {
     object.map_or(Value::Null, |object| {
-        object["metadata"]["resourceVersion"].as_str().unwrap_or_default().into()
+        object["metadata"]["resourceVersion"]
+            .as_str()
+            .unwrap_or_default()
+            .into()
     })
 }

@@ -14,7 +14,12 @@ use crate::{
 
 /// `kube::apply(cluster, manifest, #{ force, field_manager })` applies server-side and gives the
 /// object. The same twice leaves the same. A field of another manager is a conflict that names it.
-pub fn apply(context: NativeCallContext, cluster: &str, manifest: Map, given: Map) -> Result<Dynamic, Thrown> {
+pub fn apply(
+    context: NativeCallContext,
+    cluster: &str,
+    manifest: Map,
+    given: Map,
+) -> Result<Dynamic, Thrown> {
     const FUNCTION: &str = "kube::apply";
     let manifest = from_dynamic(&manifest.into()).map_err(|e| format!("{FUNCTION}: {e}"))?;
     let about = About {
@@ -30,17 +35,28 @@ pub fn apply(context: NativeCallContext, cluster: &str, manifest: Map, given: Ma
     options.finish()?;
     let record = about.record([("manifest", manifest), ("force", apply.force.into())]);
     let named = about.object.clone();
-    let applied = change(&context, FUNCTION, Class::Keyed, &about, record, |kube| async move {
-        kube.apply(&named, &apply).await.map(|object| from_object(&object))
-    })?;
+    let applied = change(
+        &context,
+        FUNCTION,
+        Class::Keyed,
+        &about,
+        record,
+        |kube| async move {
+            kube.apply(&named, &apply)
+                .await
+                .map(|object| from_object(&object))
+        },
+    )?;
     Ok(to_dynamic(&applied))
 }
 
 /// The object that a manifest is about.
 fn named(manifest: &Value) -> Result<Named, String> {
     let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
-    let (Some(api_version), Some(kind)) = (text(manifest.field("apiVersion")), text(manifest.field("kind")))
-    else {
+    let (Some(api_version), Some(kind)) = (
+        text(manifest.field("apiVersion")),
+        text(manifest.field("kind")),
+    ) else {
         return Err("the manifest needs `apiVersion` and `kind`".into());
     };
     let metadata = manifest.field("metadata");
@@ -69,7 +85,9 @@ pub fn apply_secret(
     let data = secrets(FUNCTION, data)?;
     let mut options = options(FUNCTION, given)?;
     // What `kubectl create secret generic` makes.
-    let kind = options.optional_text("type")?.unwrap_or_else(|| "Opaque".into());
+    let kind = options
+        .optional_text("type")?
+        .unwrap_or_else(|| "Opaque".into());
     let labels = options.text_map("labels")?;
     let apply = Apply {
         manifest: secret_manifest(namespace, name, &kind, &labels, &data),
@@ -80,9 +98,18 @@ pub fn apply_secret(
     let keys: Vec<Value> = data.keys().map(|key| key.as_str().into()).collect();
     let record = about.record([("keys", Value::List(keys)), ("type", kind.into())]);
     let named = about.object.clone();
-    let applied = change(&context, FUNCTION, Class::Keyed, &about, record, |kube| async move {
-        kube.apply(&named, &apply).await.map(|object| from_object(&object))
-    })?;
+    let applied = change(
+        &context,
+        FUNCTION,
+        Class::Keyed,
+        &about,
+        record,
+        |kube| async move {
+            kube.apply(&named, &apply)
+                .await
+                .map(|object| from_object(&object))
+        },
+    )?;
     Ok(to_dynamic(&applied))
 }
 
@@ -100,7 +127,9 @@ pub fn patch(
     let about = About::new(FUNCTION, cluster, namespace, object)?;
     let body = from_dynamic(&patch).map_err(|e| format!("{FUNCTION}: {e}"))?;
     let mut options = options(FUNCTION, given)?;
-    let kind = options.optional_text("type")?.unwrap_or_else(|| "merge".into());
+    let kind = options
+        .optional_text("type")?
+        .unwrap_or_else(|| "merge".into());
     options.finish()?;
     let kind = PatchKind::parse(&kind)
         .ok_or_else(|| format!("{FUNCTION}: `type` is merge, strategic or json, not `{kind}`"))?;
@@ -114,9 +143,18 @@ pub fn patch(
     };
     let record = about.record([("patch", body)]);
     let named = about.object.clone();
-    let patched = change(&context, FUNCTION, class, &about, record, |kube| async move {
-        kube.patch(&named, &patch).await.map(|object| from_object(&object))
-    })?;
+    let patched = change(
+        &context,
+        FUNCTION,
+        class,
+        &about,
+        record,
+        |kube| async move {
+            kube.patch(&named, &patch)
+                .await
+                .map(|object| from_object(&object))
+        },
+    )?;
     Ok(to_dynamic(&patched))
 }
 
@@ -126,7 +164,12 @@ fn is_repeatable(patch: &Value) -> bool {
         return true;
     };
     operations.iter().all(|operation| {
-        let text = |key: &str| operation.field(key).and_then(Value::as_str).unwrap_or_default();
+        let text = |key: &str| {
+            operation
+                .field(key)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+        };
         let last = text("path").rsplit('/').next().unwrap_or_default();
         let is_element = last == "-" || last.parse::<u32>().is_ok();
         match text("op") {
@@ -140,23 +183,40 @@ fn is_repeatable(patch: &Value) -> bool {
 /// `kube::delete(cluster, namespace, "secret/x")`; what is not there is deleted already.
 ///
 /// It looks first, so that one of the same name that comes later is never deleted in its place.
-pub fn delete(context: NativeCallContext, cluster: &str, namespace: &str, object: &str) -> Result<(), Thrown> {
+pub fn delete(
+    context: NativeCallContext,
+    cluster: &str,
+    namespace: &str,
+    object: &str,
+) -> Result<(), Thrown> {
     const FUNCTION: &str = "kube::delete";
     let about = About::new(FUNCTION, cluster, namespace, object)?;
     let named = about.object.clone();
-    let uid = look(&context, "kube::find", cluster, about.record([]), |kube| async move {
-        let found = kube.find(&named).await?;
-        let uid = found.and_then(|object| object["metadata"]["uid"].as_str().map(str::to_owned));
-        Ok(uid.into())
-    })?;
+    let uid = look(
+        &context,
+        "kube::find",
+        cluster,
+        about.record([]),
+        |kube| async move {
+            let found = kube.find(&named).await?;
+            let uid =
+                found.and_then(|object| object["metadata"]["uid"].as_str().map(str::to_owned));
+            Ok(uid.into())
+        },
+    )?;
     let Value::String(uid) = uid else {
         return Ok(());
     };
     let record = about.record([("uid", uid.as_str().into())]);
     let named = about.object.clone();
-    change(&context, FUNCTION, Class::Keyed, &about, record, |kube| async move {
-        kube.delete(&named, &uid).await.map(|()| Value::Null)
-    })?;
+    change(
+        &context,
+        FUNCTION,
+        Class::Keyed,
+        &about,
+        record,
+        |kube| async move { kube.delete(&named, &uid).await.map(|()| Value::Null) },
+    )?;
     Ok(())
 }
 
@@ -166,7 +226,11 @@ mod tests {
 
     #[test]
     fn a_json_patch_that_counts_elements_is_not_made_twice() {
-        let patch = |op: &str, path: &str| Value::List(vec![Value::map([("op", op), ("path", path)].map(|(k, v)| (k, v.into())))]);
+        let patch = |op: &str, path: &str| {
+            Value::List(vec![Value::map(
+                [("op", op), ("path", path)].map(|(k, v)| (k, v.into())),
+            )])
+        };
         assert!(is_repeatable(&patch("replace", "/spec/list/0")));
         assert!(is_repeatable(&patch("add", "/metadata/labels/a")));
         assert!(!is_repeatable(&patch("add", "/spec/list/-")));
@@ -181,7 +245,10 @@ mod tests {
             "metadata": { "name": "a", "namespace": "b" },
         }));
         let found = named(&manifest).expect("an object");
-        assert_eq!(found.to_string(), "roottrustpolicy.admin.gloo.solo.io/a in b");
+        assert_eq!(
+            found.to_string(),
+            "roottrustpolicy.admin.gloo.solo.io/a in b"
+        );
         assert!(named(&Value::map([("kind", "X")].map(|(k, v)| (k, v.into())))).is_err());
     }
 }

@@ -1,0 +1,17 @@
+use std::{collections::BTreeSet, pin::Pin};
+
+use kube::Config;
+
+use crate::value::Failure;
+
+/// A configuration on its way: reading files, starting an embedded server.
+pub type Opening = Pin<Box<dyn Future<Output = Result<Config, Failure>> + Send>>;
+
+/// Knows where the clusters of a target are.
+pub trait Clusters: Send + Sync {
+    /// The roles that it has; `None` for whatever is asked for.
+    fn roles(&self) -> Option<BTreeSet<String>>;
+
+    /// Finds the cluster of a role. Nothing is asked of it yet.
+    fn open(&self, role: &str) -> Opening;
+}

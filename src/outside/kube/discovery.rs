@@ -1,0 +1,150 @@
+//! Finding the kinds that only some clusters have.
+
+use std::sync::PoisonError;
+
+use http::Method;
+use serde_json::Value as Json;
+
+use super::{
+    client::KubeClient,
+    failure::About,
+    resource::{Resource, is_name},
+};
+use crate::value::{Failure, FailureClass};
+
+impl KubeClient {
+    /// Finds what a word names: a built-in kind, or `PLURAL.GROUP` of a custom one, which the
+    /// cluster is asked about once.
+    pub(super) async fn resource(&self, word: &str) -> Result<Resource, Failure> {
+        if let Some(known) = Resource::known(word) {
+            return Ok(known);
+        }
+        let word = word.to_ascii_lowercase();
+        if let Some(found) = self.remembered(&word) {
+            return Ok(found);
+        }
+        let about = self.discovery(&word);
+        let (name, group) = word.split_once('.').ok_or_else(|| {
+            about
+                .failure(
+                    FailureClass::Rejected,
+                    "UnknownKind",
+                    format!("`{word}` is no kind that every cluster has"),
+                )
+                .with_hint(format!(
+                    "write a custom kind with its group: `{word}.example.com`"
+                ))
+        })?;
+        if !is_name(group) {
+            return Err(self.no_kind(&about, &word));
+        }
+        let path = format!("/apis/{group}");
+        let versions = match self.send(&about, Method::GET, &path, &[], None).await {
+            Err(failure) if failure.code == "NotFound" => return Err(self.no_kind(&about, &word)),
+            other => other?,
+        };
+        let preferred = versions.pointer("/preferredVersion/version");
+        let version = preferred.and_then(Json::as_str).unwrap_or_default();
+        let is_meant = |served: &Json| {
+            let is = |key: &str| {
+                served[key]
+                    .as_str()
+                    .is_some_and(|n| n.eq_ignore_ascii_case(name))
+            };
+            let short = served["shortNames"].as_array();
+            is("name")
+                || is("singularName")
+                || is("kind")
+                || short.is_some_and(|all| all.iter().any(|n| n == name))
+        };
+        self.discover(&about, &word, group, version, is_meant).await
+    }
+
+    /// Finds the kind of a manifest.
+    pub(super) async fn resource_of(&self, manifest: &Json) -> Result<Resource, Failure> {
+        let text = |key: &str| manifest[key].as_str().unwrap_or_default();
+        let (api_version, kind) = (text("apiVersion"), text("kind"));
+        if let Some(known) = Resource::known_kind(api_version, kind) {
+            return Ok(known);
+        }
+        let word = format!("{kind} {api_version}");
+        if let Some(found) = self.remembered(&word) {
+            return Ok(found);
+        }
+        let about = self.discovery(&word);
+        let Some((group, version)) = api_version.split_once('/') else {
+            return Err(self.no_kind(&about, &word));
+        };
+        self.discover(&about, &word, group, version, |served| {
+            served["kind"] == kind
+        })
+        .await
+    }
+
+    async fn discover(
+        &self,
+        about: &About,
+        word: &str,
+        group: &str,
+        version: &str,
+        is_meant: impl Fn(&Json) -> bool,
+    ) -> Result<Resource, Failure> {
+        if !is_name(group) || !is_name(version) {
+            return Err(self.no_kind(about, word));
+        }
+        let path = format!("/apis/{group}/{version}");
+        let served = match self.send(about, Method::GET, &path, &[], None).await {
+            Err(failure) if failure.code == "NotFound" => return Err(self.no_kind(about, word)),
+            other => other?,
+        };
+        let resources = served["resources"]
+            .as_array()
+            .map_or(&[] as &[_], Vec::as_slice);
+        let is_whole = |r: &&Json| !r["name"].as_str().unwrap_or("/").contains('/');
+        let found = resources
+            .iter()
+            .filter(is_whole)
+            .find(|served| is_meant(served))
+            .ok_or_else(|| self.no_kind(about, word))?;
+        let text = |key: &str| found[key].as_str().unwrap_or_default().to_owned();
+        let resource = Resource {
+            group: group.into(),
+            version: version.into(),
+            plural: text("name"),
+            kind: text("kind"),
+            is_namespaced: found["namespaced"] == true,
+        };
+        let mut known = self
+            .discovered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        known.insert(word.into(), resource.clone());
+        Ok(resource)
+    }
+
+    fn remembered(&self, word: &str) -> Option<Resource> {
+        let known = self
+            .discovered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        known.get(word).cloned()
+    }
+
+    fn discovery(&self, word: &str) -> About {
+        About {
+            operation: format!("look for the kind {word}"),
+            cluster: self.cluster.to_string(),
+            changes: false,
+        }
+    }
+
+    fn no_kind(&self, about: &About, word: &str) -> Failure {
+        let why = format!(
+            "the cluster `{}` does not know the kind `{word}`",
+            self.cluster
+        );
+        about
+            .failure(FailureClass::Rejected, "UnknownKind", why)
+            .with_hint("is its custom resource definition installed there?")
+    }
+}
