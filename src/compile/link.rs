@@ -15,6 +15,7 @@ use super::{
     graph::{Action, Edge, OnFailure, Program, Step, StepIndex, Workflow},
     mistake::{Mistake, Mistakes},
     name::StepName,
+    reads,
     source::{Sources, join},
 };
 use crate::{
@@ -287,14 +288,14 @@ fn build(
     }
     for ((index, needs), inputs) in graph.node_indices().zip(&needs).zip(&inputs) {
         check::step(report, &graph, &by_name, &draft.params, index, inputs);
-        for (target, edge) in check::edges(report, &graph, &by_name, &draft.params, index, needs) {
+        for (target, edge) in reads::edges(report, &graph, &by_name, &draft.params, index, needs) {
             graph.update_edge(target, index, edge);
         }
     }
-    check::outputs(report, &graph, &by_name, &draft.params, &draft.outputs);
+    reads::outputs(report, &graph, &by_name, &draft.params, &draft.outputs);
     for (what, template) in [("lock", &draft.lock), ("kube", &draft.kube)] {
         if let Some(template) = template {
-            check::beforehand(report, &graph, &by_name, &draft.params, what, template);
+            reads::beforehand(report, &graph, &by_name, &draft.params, what, template);
         }
     }
     cycle::check(report, &graph);

@@ -2,7 +2,7 @@
 //!
 //! The way of a file: [`Sources`] gives its text, `document` reads YAML with places, `draft`
 //! reads the keys, [`Template`]s and expressions, `link` loads scripts and nested workflows,
-//! `check` holds names and types against each other and finds the edges, `cycle` refuses those that close, and [`Workflow`] is the
+//! `check` holds inputs against types, `reads` finds the edges, `cycle` refuses those that close, and [`Workflow`] is the
 //! graph that comes out: it has no cycle, no unknown step, and no script that does not parse.
 
 mod approval;
@@ -17,6 +17,7 @@ mod link;
 mod mistake;
 mod name;
 mod params;
+mod reads;
 mod retry;
 mod source;
 mod template;

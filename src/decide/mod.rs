@@ -4,7 +4,7 @@
 //! and any other substrate decide the same. It is called again after each batch of events; what
 //! it returns is appended to the journal first and done afterwards.
 //!
-//! - `scope` holds the rules of the graph, `evaluate` what its expressions see;
+//! - `scope` holds the rules of the graph, `unit` those of one execution, `evaluate` what its expressions see;
 //! - `approval`, `lock` and `undo` are what their names say;
 //! - `resume` says what goes on when a run is taken up, `plan` what an edit or a
 //!   `--redo` changes, by the rules of `planner`, `preview` what a run would do before it begins.
@@ -22,6 +22,7 @@ mod resume;
 mod scope;
 mod step;
 mod undo;
+mod unit;
 
 pub use approval::{Refusal, on_answer};
 pub use decision::{Moment, Next, Start, Want};
