@@ -14,6 +14,7 @@ mod http;
 mod key;
 mod kube;
 mod log;
+mod patience;
 mod pca;
 mod random;
 mod time;

@@ -1,8 +1,4 @@
 //! Waiting for a rollout, or until an object is as it should be.
-//!
-//! A long wait is many looks, each an effect of at most [`LOOK`]: it survives a restart, and a
-//! cancel is heard. Only looks that are really made use patience up, so a resumed step, whose
-//! records are replayed, waits as long again.
 
 use std::time::Duration;
 
@@ -10,7 +6,7 @@ use rhai::{Dynamic, FnPtr, NativeCallContext};
 use serde_json::Value as Json;
 
 use super::{
-    super::{Thrown, host, perform},
+    super::{Thrown, host, patience::Patience, perform},
     About, call,
 };
 use crate::{
@@ -22,25 +18,9 @@ use crate::{
 /// How long one look lasts. It watches meanwhile, so a change is seen at once.
 const LOOK: Duration = Duration::from_secs(10);
 
-struct Patience {
-    whole: Duration,
-    left: Duration,
-}
-
-impl Patience {
-    fn new(function: &str, text: &str) -> Result<Self, Thrown> {
-        let whole = parse_duration(text).map_err(|e| format!("{function}: {e}"))?;
-        Ok(Self { whole, left: whole })
-    }
-
-    /// How long the next look lasts, and whether it is the last one.
-    fn next(&mut self, is_replayed: bool) -> (Duration, bool) {
-        let look = LOOK.min(self.left);
-        if !is_replayed {
-            self.left -= look;
-        }
-        (look, self.left.is_zero())
-    }
+fn patience(function: &str, text: &str) -> Result<Patience, Thrown> {
+    let whole = parse_duration(text).map_err(|e| format!("{function}: {e}"))?;
+    Ok(Patience::new(whole))
 }
 
 /// `kube::wait_rollout(cluster, namespace, "deployment/istiod", "5m")` waits until every pod is
@@ -51,14 +31,14 @@ pub fn rollout(
     cluster: &str,
     namespace: &str,
     workload: &str,
-    patience: &str,
+    how_long: &str,
 ) -> Result<(), Thrown> {
     const FUNCTION: &str = "kube::wait_rollout";
     let about = About::new(FUNCTION, cluster, namespace, workload)?;
-    let mut patience = Patience::new(FUNCTION, patience)?;
+    let mut patience = patience(FUNCTION, how_long)?;
     loop {
         let is_replayed = host(&context)?.effects.is_replaying();
-        let (look, is_last) = patience.next(is_replayed);
+        let (look, is_last) = patience.take(LOOK, is_replayed);
         let (named, role, whole) = (about.object.clone(), about.cluster.clone(), patience.whole);
         let call = call(
             &context,
@@ -113,13 +93,14 @@ pub fn until(
     namespace: &str,
     object: &str,
     is_done: FnPtr,
-    patience: &str,
+    how_long: &str,
 ) -> Result<Dynamic, Thrown> {
     const FUNCTION: &str = "kube::until";
     let about = About::new(FUNCTION, cluster, namespace, object)?;
-    let mut patience = Patience::new(FUNCTION, patience)?;
+    let mut patience = patience(FUNCTION, how_long)?;
     // The first look does not wait.
-    let (mut look, mut seen, mut was_last) = (Duration::ZERO, Value::Null, false);
+    let (mut look, mut seen) = (Duration::ZERO, Value::Null);
+    let (mut is_last, mut was_last) = (false, false);
     loop {
         let record = about.record([("seen", seen.clone())]);
         let (named, known) = (about.object.clone(), seen.clone());
@@ -157,9 +138,9 @@ pub fn until(
             .and_then(|m| m.field("resourceVersion"))
             .cloned()
             .unwrap_or(Value::Null);
-        was_last = patience.left.is_zero();
+        was_last = is_last;
         let is_replayed = host(&context)?.effects.is_replaying();
-        (look, _) = patience.next(is_replayed);
+        (look, is_last) = patience.take(LOOK, is_replayed);
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     undo::before,
 };
 use crate::{
-    outside::Permission,
+    outside::{AuditReport, Permission},
     script::{dynamic::to_dynamic, effects::Class},
     value::Value,
 };
@@ -46,15 +46,16 @@ pub fn audit_report(context: &NativeCallContext, ca: &str, id: &str) -> Result<V
         function,
         Class::Read,
         id.into(),
-        |pca| async move {
-            let report = pca.audit_report(&arn, &report).await?;
-            Ok(Value::map([
-                ("bucket", report.bucket.into()),
-                ("key", report.key.into()),
-                ("status", report.status.into()),
-            ]))
-        },
+        |pca| async move { pca.audit_report(&arn, &report).await.map(report_value) },
     )
+}
+
+pub(super) fn report_value(report: AuditReport) -> Value {
+    Value::map([
+        ("bucket", report.bucket.into()),
+        ("key", report.key.into()),
+        ("status", report.status.into()),
+    ])
 }
 
 /// Gives `#{ bucket, key, status }`.

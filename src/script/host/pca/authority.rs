@@ -87,7 +87,7 @@ pub fn list(context: NativeCallContext) -> Result<Dynamic, Thrown> {
     Ok(to_dynamic(&found))
 }
 
-fn authority_value(authority: Authority) -> Value {
+pub(super) fn authority_value(authority: Authority) -> Value {
     Value::map([
         ("arn", authority.arn.into()),
         ("status", authority.status.into()),

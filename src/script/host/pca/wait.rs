@@ -1,16 +1,19 @@
-//! Looking again until something is so, with growing pauses. Each look is an effect of its own,
-//! so a long wait survives a restart.
+//! Looking again until something is so, with growing pauses.
 
 use std::time::Duration;
 
 use rhai::{Dynamic, NativeCallContext};
 
 use super::{
-    super::{Thrown, failure_of, host, interrupt, rejected, throw},
-    access, authority, certificate,
+    super::{Thrown, host, interrupt, patience::Patience, rejected},
+    access::report_value,
+    authority::authority_value,
+    call,
+    certificate::signed_value,
 };
 use crate::{
-    script::dynamic::to_dynamic,
+    outside::PcaClient,
+    script::{dynamic::to_dynamic, effects::Class},
     value::{Failure, FailureClass, Value},
 };
 
@@ -36,37 +39,51 @@ pub fn until_active(context: NativeCallContext, arn: &str) -> Result<(), Thrown>
 fn until_status(
     context: &NativeCallContext,
     arn: &str,
-    what: &str,
-    is_done: impl Fn(&str) -> bool,
+    what: &'static str,
+    is_done: fn(&str) -> bool,
 ) -> Result<(), Thrown> {
-    wait(context, what, || {
-        let authority = authority::describe(context, arn)?;
-        let text = |key: &str| authority.field(key).map(Value::to_text).unwrap_or_default();
-        let status = text("status");
+    let function = "pca::describe_certificate_authority";
+    let look = move |pca: PcaClient, arn: String| async move {
+        let authority = pca.describe(&arn).await?;
+        let status = authority.status.clone();
         if matches!(status.as_str(), "FAILED" | "DELETED") {
-            let message = format!(
-                "the certificate authority is {status} ({})",
-                text("failure_reason")
-            );
-            return Err(throw(&rejected(
-                "DescribeCertificateAuthority",
-                &status,
-                message,
-            )));
+            let reason = authority.failure_reason.unwrap_or_default();
+            let message = format!("the certificate authority is {status} ({reason})");
+            return Err(rejected("DescribeCertificateAuthority", &status, message));
         }
-        Ok(is_done(&status).then_some(()))
-    })
+        Ok((authority_value(authority), is_done(&status)))
+    };
+    let is_there = |authority: &Value| {
+        let status = authority.field("status").and_then(Value::as_str);
+        status.is_some_and(is_done)
+    };
+    wait(context, function, arn, what, look, is_there).map(|_| ())
 }
 
 /// Waits until a certificate is there and gives `#{ certificate, chain }`.
 pub fn until_issued(context: NativeCallContext, ca: &str, arn: &str) -> Result<Dynamic, Thrown> {
-    let signed = wait(&context, "the certificate", || {
-        match certificate::get(&context, ca, arn) {
-            Ok(signed) => Ok(Some(signed)),
-            Err(thrown) if is_in_progress(&thrown) => Ok(None),
-            Err(thrown) => Err(thrown),
+    let ca = ca.to_owned();
+    let look = move |pca: PcaClient, arn: String| {
+        let ca = ca.clone();
+        async move {
+            match pca.certificate(&ca, &arn).await {
+                Ok(signed) => Ok((signed_value(signed), true)),
+                Err(failure) if failure.code == "RequestInProgressException" => {
+                    Ok((Value::Null, false))
+                }
+                Err(failure) => Err(failure),
+            }
         }
-    })?;
+    };
+    let is_there = |signed: &Value| *signed != Value::Null;
+    let signed = wait(
+        &context,
+        "pca::get_certificate",
+        arn,
+        "the certificate",
+        look,
+        is_there,
+    )?;
     Ok(to_dynamic(&signed))
 }
 
@@ -76,55 +93,75 @@ pub fn until_audit_report(
     ca: &str,
     id: &str,
 ) -> Result<Dynamic, Thrown> {
-    let report = wait(&context, "the audit report", || {
-        let report = access::audit_report(&context, ca, id)?;
-        match report.field("status").and_then(Value::as_str) {
-            Some("CREATING") => Ok(None),
-            Some("FAILED") => {
+    let ca = ca.to_owned();
+    let look = move |pca: PcaClient, id: String| {
+        let ca = ca.clone();
+        async move {
+            let report = pca.audit_report(&ca, &id).await?;
+            if report.status == "FAILED" {
                 let message = "AWS could not write the report: may it write to the bucket?";
-                Err(throw(&rejected(
-                    "CreateCertificateAuthorityAuditReport",
-                    "FAILED",
-                    message,
-                )))
+                let operation = "CreateCertificateAuthorityAuditReport";
+                return Err(rejected(operation, "FAILED", message));
             }
-            _ => Ok(Some(report)),
+            let is_written = report.status != "CREATING";
+            Ok((report_value(report), is_written))
         }
-    })?;
+    };
+    let is_there = |report: &Value| report.field("status") != Some(&"CREATING".into());
+    let report = wait(
+        &context,
+        "pca::describe_audit_report",
+        id,
+        "the audit report",
+        look,
+        is_there,
+    )?;
     Ok(to_dynamic(&report))
 }
 
-fn is_in_progress(thrown: &Thrown) -> bool {
-    match &**thrown {
-        rhai::EvalAltResult::ErrorRuntime(value, _) => {
-            failure_of(value).is_some_and(|f| f.code == "RequestInProgressException")
-        }
-        _ => false,
-    }
-}
-
-fn wait<T>(
+/// Looks until `is_there`, which says of a record what `look` says beside what it found.
+fn wait<F>(
     context: &NativeCallContext,
-    what: &str,
-    mut look: impl FnMut() -> Result<Option<T>, Thrown>,
-) -> Result<T, Thrown> {
+    function: &'static str,
+    about: &str,
+    what: &'static str,
+    look: impl Fn(PcaClient, String) -> F + Clone + Send + 'static,
+    is_there: impl Fn(&Value) -> bool,
+) -> Result<Value, Thrown>
+where
+    F: Future<Output = Result<(Value, bool), Failure>> + Send + 'static,
+{
     let effects = host(context)?.effects;
-    let (mut pause, mut waited) = (FIRST_PAUSE, Duration::ZERO);
+    let (mut patience, mut pause) = (Patience::new(PATIENCE), FIRST_PAUSE);
+    let mut is_last = false;
     loop {
-        if let Some(found) = look()? {
+        let (look, owned) = (look.clone(), about.to_owned());
+        let found = call(
+            context,
+            function,
+            Class::Read,
+            about.into(),
+            move |pca| async move {
+                match look(pca, owned).await? {
+                    (_, false) if is_last => {
+                        let message = format!("waited {} s for {what}", PATIENCE.as_secs());
+                        Err(Failure::new(
+                            FailureClass::Timeout,
+                            "wait",
+                            "Timeout",
+                            message,
+                        ))
+                    }
+                    (found, _) => Ok(found),
+                }
+            },
+        )?;
+        if is_there(&found) {
             return Ok(found);
         }
-        if waited >= PATIENCE {
-            let message = format!("waited {} s for {what}", waited.as_secs());
-            return Err(throw(&Failure::new(
-                FailureClass::Timeout,
-                "wait",
-                "Timeout",
-                message,
-            )));
-        }
+        let is_replayed = effects.is_replaying();
+        (_, is_last) = patience.take(pause, is_replayed);
         effects.sleep(pause).map_err(interrupt)?;
-        waited += pause;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
