@@ -6,11 +6,12 @@ use super::{
     approval,
     decision::View,
     fate::{Change, Fate, FateKind, Plan},
+    reason::{going_on, script_change, sources},
     scope::Scope,
 };
 use crate::{
-    compile::{Action, OnError, Step, Template, Workflow, bind_params},
-    journal::{EffectState, Event, Instance, InstanceId, Status},
+    compile::{Action, OnError, Step, Workflow, bind_params},
+    journal::{Event, Instance, InstanceId, Status},
     script::{Class, Script},
     value::Value,
 };
@@ -363,60 +364,4 @@ fn is_over(instance: &Instance) -> bool {
 fn last_name(id: &InstanceId) -> &str {
     let part = id.as_str().rsplit('/').next().unwrap_or_default();
     part.split('[').next().unwrap_or_default()
-}
-
-fn script_change(old: &Script, new: &Script) -> Option<String> {
-    if old.digest == new.digest {
-        return None;
-    }
-    Some(match (old.is_inline, old.text == new.text) {
-        (false, true) => format!("something that {} imports has changed", new.path),
-        _ => format!("its script ({}) has changed", new.path),
-    })
-}
-
-/// What an unfinished step goes on with.
-fn going_on(instance: &Instance) -> String {
-    let done = instance
-        .effects
-        .iter()
-        .filter(|e| e.result().is_some())
-        .count();
-    let replayed = match done {
-        0 => "begins".to_owned(),
-        1 => "goes on after 1 recorded call".to_owned(),
-        n => format!("goes on after {n} recorded calls"),
-    };
-    match instance.effects.last().filter(|effect| effect.is_unknown()) {
-        Some(effect) => format!("{replayed}; {}", in_doubt(effect)),
-        None => replayed,
-    }
-}
-
-fn in_doubt(effect: &EffectState) -> String {
-    let function = &effect.call.function;
-    match effect.call.class {
-        Class::Read => format!("{function} is made again"),
-        Class::Keyed => format!("{function} is in doubt, and is made again under its key"),
-        Class::Found => format!("{function} is in doubt, and is looked for first"),
-        Class::Unsure => format!("{function} is in doubt: it needs --answer"),
-    }
-}
-
-/// What a template reads: `params.region`, `steps.root_ca.arn`.
-fn sources(template: &Template) -> Vec<String> {
-    let mut found: Vec<_> = template
-        .expressions()
-        .iter()
-        .flat_map(|placed| placed.expression.reads())
-        .map(|read| {
-            let path = read.path.iter().map(String::as_str);
-            std::iter::once(read.root)
-                .chain(path)
-                .collect::<Vec<_>>()
-                .join(".")
-        })
-        .collect();
-    found.dedup();
-    found
 }
