@@ -19,6 +19,7 @@
 
 pub mod authority;
 pub mod cli;
+pub mod cluster;
 pub mod compile;
 pub mod decide;
 pub mod execute;

@@ -76,6 +76,9 @@ pub enum Command {
     /// The embedded AWS Private CA
     #[command(subcommand)]
     Pca(Pca),
+    /// The rehearsal cluster: a Kubernetes API server for rehearsals
+    #[command(subcommand)]
+    Kube(Kube),
 }
 
 #[derive(ClapArgs)]
@@ -380,6 +383,44 @@ pub struct PcaServe {
     /// Accept only requests signed with this: ID:SECRET, or ID:SECRET:ACCOUNT
     #[arg(long = "access-key", value_name = "KEY")]
     pub access_keys: Vec<AccessKey>,
+}
+
+#[derive(Subcommand)]
+pub enum Kube {
+    /// Serve rehearsal clusters on loopback, for kubectl or any other client
+    Serve(KubeServe),
+}
+
+#[derive(ClapArgs)]
+pub struct KubeServe {
+    /// The clusters, each with a context of its name; `mgmt` has the management plane
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "mgmt,cluster-1",
+        value_name = "NAMES"
+    )]
+    pub clusters: Vec<String>,
+
+    /// Where their state is kept [default: STATE/kube, which runs on the local target use]
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+
+    /// The first cluster's port, which the others' follow; 0 takes free ones
+    #[arg(long, default_value_t = 0)]
+    pub port: u16,
+
+    /// How long a new pod takes to become ready
+    #[arg(long, default_value = "20ms", value_parser = parse_duration, value_name = "DURATION")]
+    pub pod_delay: Duration,
+
+    /// Make requests fail: VERB:RESOURCE:STATUS:10%, or VERB:RESOURCE:STATUS:10%:after for losing the answer
+    #[arg(long = "fault", value_name = "FAULT")]
+    pub faults: Vec<crate::cluster::Fault>,
+
+    /// Where to write the kubeconfig [default: DIR/config]
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
 }
 
 impl Args {

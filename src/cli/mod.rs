@@ -11,6 +11,7 @@ mod drive;
 mod failure;
 mod graph;
 mod iam;
+mod kube;
 mod load;
 mod logs;
 mod outputs;
@@ -72,6 +73,7 @@ pub fn main() -> ExitCode {
         Command::Outputs(command) => outputs::outputs(&args, command),
         Command::Audit(command) => audit::audit(&args, command),
         Command::Pca(command) => pca::pca(&args, command),
+        Command::Kube(command) => kube::kube(&args, command),
     };
     done.map_or_else(|failure| failure.report(), ExitCode::from)
 }

@@ -108,10 +108,8 @@ pub(crate) fn suffix() -> String {
 
 /// A short name for a content: the same for the same.
 pub(crate) fn hash(content: &Json, length: usize) -> String {
-    let digest = aws_lc_rs::digest::digest(
-        &aws_lc_rs::digest::SHA256,
-        content.to_string().as_bytes(),
-    );
+    let digest =
+        aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, content.to_string().as_bytes());
     letters(&digest.as_ref()[..length])
 }
 

@@ -1,10 +1,12 @@
 //! Where things really are: the targets of `windlass.toml`, and opening one of them.
 //!
 //! The built-in target `local` starts the embedded AWS Private CA inside this process, on a
-//! random port of loopback, with its state in `STATE/pca/`; the ordinary clients talk to it.
+//! random port of loopback, with its state in `STATE/pca/`, and a rehearsal cluster for each role
+//! that is asked for, in `STATE/kube/ROLE/`; the ordinary clients talk to them.
 
 mod config;
 mod open;
+mod rehearsal;
 
 pub use config::{ConfigError, HttpTarget, LOCAL, Target, Targets};
 pub use open::{OpenError, OpenTarget};

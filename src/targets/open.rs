@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use super::config::Target;
+use super::{config::Target, rehearsal::Rehearsal};
 use crate::{
     authority::{Options, Server, StartError},
     outside::{BundleError, Clients, HttpClient, KubeClients, OutputFolder, PcaClient, Programs},
@@ -55,7 +55,7 @@ impl OpenTarget {
                 Ok(Self {
                     clients: Clients {
                         pca,
-                        kube: KubeClients::default(),
+                        kube: KubeClients::new(Rehearsal::new(state)),
                         files,
                         http: HttpClient::default(),
                         programs: Programs::default(),

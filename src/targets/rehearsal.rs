@@ -5,7 +5,7 @@ use std::{
 };
 
 use crate::{
-    cluster::{Access, Options, Server, kubeconfig},
+    cluster::{Options, Server, kubeconfig},
     outside::{Clusters, Opening, embedded_cluster},
     value::{Failure, FailureClass},
 };

@@ -39,8 +39,12 @@ pub(crate) enum StoreError {
     Folder(PathBuf, #[source] std::io::Error),
     #[error("can't open the database {}", .0.display())]
     Database(PathBuf, #[source] rusqlite::Error),
-    #[error("the database {} has version {found}, and this program knows version {VERSION}", .path.display())]
-    Version { path: PathBuf, found: i64 },
+    #[error("the database {} has version {found}, and this program knows version {known}", .path.display())]
+    Version {
+        path: PathBuf,
+        found: i64,
+        known: i64,
+    },
 }
 
 /// The state of one folder; several servers may serve it at once.
@@ -74,7 +78,11 @@ impl Store {
                 connection: Mutex::new(connection),
                 window,
             }),
-            found => Err(StoreError::Version { path, found }),
+            found => Err(StoreError::Version {
+                path,
+                found,
+                known: VERSION,
+            }),
         }
     }
 

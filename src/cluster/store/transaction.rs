@@ -52,7 +52,12 @@ impl<'a> Transaction<'a> {
         Self { connection, window }
     }
 
-    pub fn get(&self, resource: &str, namespace: &str, name: &str) -> Result<Option<Json>, Failure> {
+    pub fn get(
+        &self,
+        resource: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Json>, Failure> {
         let sql = "SELECT json FROM object WHERE resource = ?1 AND namespace = ?2 AND name = ?3";
         let found = self
             .connection
@@ -69,11 +74,40 @@ impl<'a> Transaction<'a> {
         self.all(sql, (resource, namespace))
     }
 
-    /// What an object controls, of one resource or of all.
-    pub fn owned(&self, resource: Option<&str>, owner: &str) -> Result<Vec<Json>, Failure> {
-        let sql = "SELECT json FROM object WHERE owner = ?1 AND (?2 IS NULL OR resource = ?2)
+    /// What an object controls, of one resource.
+    pub fn owned(&self, resource: &str, owner: &str) -> Result<Vec<Json>, Failure> {
+        let sql = "SELECT json FROM object WHERE owner = ?1 AND resource = ?2
                    ORDER BY namespace, name";
         self.all(sql, (owner, resource))
+    }
+
+    /// Removes all that an object controls, and what that controls.
+    pub fn remove_owned(&self, owner: &str) -> Result<(), Failure> {
+        for (resource, object) in self.owned_everywhere(owner)? {
+            self.remove(&resource, &object)?;
+            self.remove_owned(uid(&object))?;
+        }
+        Ok(())
+    }
+
+    /// Takes the owner from all that an object controls.
+    pub fn orphan_owned(&self, owner: &str) -> Result<(), Failure> {
+        for (resource, mut object) in self.owned_everywhere(owner)? {
+            if let Some(Json::Array(owners)) = metadata(&mut object).get_mut("ownerReferences") {
+                owners.retain(|reference| reference["uid"] != owner);
+            }
+            self.put(&resource, &mut object)?;
+        }
+        Ok(())
+    }
+
+    fn owned_everywhere(&self, owner: &str) -> Result<Vec<(String, Json)>, Failure> {
+        let sql = "SELECT resource, json FROM object WHERE owner = ?1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map([owner], |row| {
+            Ok((row.get(0)?, parse(row.get::<_, String>(1)?)?))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Everything in a namespace, with its resource.
@@ -119,9 +153,8 @@ impl<'a> Transaction<'a> {
         metadata(&mut last).insert("resourceVersion".into(), version.to_string().into());
         let key = (resource, namespace(object), name(object));
         for table in ["object", "wake"] {
-            let sql = format!(
-                "DELETE FROM {table} WHERE resource = ?1 AND namespace = ?2 AND name = ?3"
-            );
+            let sql =
+                format!("DELETE FROM {table} WHERE resource = ?1 AND namespace = ?2 AND name = ?3");
             self.connection.prepare_cached(&sql)?.execute(key)?;
         }
         self.connection
@@ -173,7 +206,8 @@ impl<'a> Transaction<'a> {
 
     /// What happened to a resource after a version, oldest first.
     pub fn changes(&self, resource: &str, after: u64) -> Result<Vec<Change>, Failure> {
-        let sql = "SELECT version, kind, json, before FROM change WHERE version > ?1 AND resource = ?2
+        let sql =
+            "SELECT version, kind, json, before FROM change WHERE version > ?1 AND resource = ?2
                    ORDER BY version";
         let mut statement = self.connection.prepare_cached(sql)?;
         let rows = statement.query_map((after, resource), |row| {
@@ -209,10 +243,13 @@ impl<'a> Transaction<'a> {
         ))?)
     }
 
-    /// Whether a controller has something to do by now.
-    pub fn is_due(&self, now: Moment) -> Result<bool, Failure> {
-        let sql = "SELECT 1 FROM wake WHERE at <= ?1";
-        Ok(self.connection.prepare_cached(sql)?.exists([now])?)
+    /// When a controller has something to do next.
+    pub fn next_wake(&self) -> Result<Option<Moment>, Failure> {
+        let sql = "SELECT min(at) FROM wake";
+        Ok(self
+            .connection
+            .prepare_cached(sql)?
+            .query_row([], |row| row.get(0))?)
     }
 
     /// Takes the earliest wake that is due: resource, namespace, name and its moment.
@@ -221,7 +258,8 @@ impl<'a> Transaction<'a> {
         now: Moment,
     ) -> Result<Option<(String, String, String, Moment)>, Failure> {
         let sql = "DELETE FROM wake WHERE (resource, namespace, name) =
-                   (SELECT resource, namespace, name FROM wake WHERE at <= ?1 ORDER BY at, resource, namespace, name LIMIT 1)
+                   (SELECT resource, namespace, name FROM wake WHERE at <= ?1
+                    ORDER BY at, resource, namespace, name LIMIT 1)
                    RETURNING resource, namespace, name, at";
         let found = self
             .connection
@@ -262,7 +300,9 @@ impl<'a> Transaction<'a> {
 
     pub fn set(&self, name: &str, value: &str) -> Result<(), Failure> {
         let sql = "INSERT OR REPLACE INTO setting VALUES (?1, ?2)";
-        self.connection.prepare_cached(sql)?.execute((name, value))?;
+        self.connection
+            .prepare_cached(sql)?
+            .execute((name, value))?;
         Ok(())
     }
 

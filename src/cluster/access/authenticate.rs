@@ -1,0 +1,81 @@
+use super::jwt;
+use crate::cluster::{
+    object::now,
+    service::Service,
+    wire::{Failure, Incoming},
+};
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub(crate) struct User {
+    pub name: String,
+    pub groups: Vec<String>,
+    pub uid: String,
+}
+
+impl User {
+    /// Administrators may do everything, whatever RBAC says.
+    pub fn is_master(&self) -> bool {
+        self.groups.iter().any(|group| group == "system:masters")
+    }
+
+    fn admin() -> Self {
+        Self {
+            name: "kubernetes-admin".into(),
+            groups: ["system:masters", "system:authenticated"]
+                .map(Into::into)
+                .into(),
+            uid: String::new(),
+        }
+    }
+
+    fn anonymous() -> Self {
+        Self {
+            name: "system:anonymous".into(),
+            groups: vec!["system:unauthenticated".into()],
+            uid: String::new(),
+        }
+    }
+
+    pub fn service_account(namespace: &str, name: &str, uid: &str) -> Self {
+        Self {
+            name: format!("system:serviceaccount:{namespace}:{name}"),
+            groups: vec![
+                "system:serviceaccounts".into(),
+                format!("system:serviceaccounts:{namespace}"),
+                "system:authenticated".into(),
+            ],
+            uid: uid.to_owned(),
+        }
+    }
+}
+
+/// Says who a request's token belongs to.
+///
+/// # Errors
+/// 401 for a token that is none. A request without one is anonymous's.
+pub(crate) fn authenticate(service: &Service, incoming: &Incoming) -> Result<User, Failure> {
+    let header = incoming.header("authorization");
+    if header.is_empty() {
+        return Ok(User::anonymous());
+    }
+    let token = header.strip_prefix("Bearer ").unwrap_or_default().trim();
+    let is_admin = aws_lc_rs::constant_time::verify_slices_are_equal(
+        token.as_bytes(),
+        service.identity.token.as_bytes(),
+    );
+    if is_admin.is_ok() {
+        return Ok(User::admin());
+    }
+    let claims = jwt::verify(&service.identity, token, now()).ok_or_else(Failure::unauthorized)?;
+    // A token ends with its account.
+    let account = service
+        .store
+        .read(|tx| tx.get("serviceaccounts", &claims.namespace, &claims.name))?;
+    match account {
+        Some(account) if account["metadata"]["uid"] == claims.uid.as_str() => Ok(
+            User::service_account(&claims.namespace, &claims.name, &claims.uid),
+        ),
+        _ => Err(Failure::unauthorized()),
+    }
+}

@@ -1,0 +1,72 @@
+use saphyr::{LoadableYamlNode, Scalar, Yaml};
+use serde_json::{Map, Value as Json};
+
+use super::Call;
+use crate::cluster::wire::Failure;
+
+/// Reads the body as JSON or YAML.
+pub(super) fn read(call: &Call) -> Result<Json, Failure> {
+    match call.incoming.media_type() {
+        "application/json" | "" => json(&call.incoming.body),
+        "application/yaml" => yaml(&call.incoming.body),
+        _ => Err(Failure::unsupported_media_type(&[
+            "application/json",
+            "application/yaml",
+        ])),
+    }
+}
+
+/// Reads a patch of one of the JSON kinds.
+pub(super) fn json(body: &[u8]) -> Result<Json, Failure> {
+    serde_json::from_slice(body).map_err(|error| {
+        Failure::bad_request(format!(
+            "couldn't get version/kind; json parse error: {error}"
+        ))
+    })
+}
+
+/// Reads a body that may be YAML, of which JSON is a part.
+pub(super) fn yaml(body: &[u8]) -> Result<Json, Failure> {
+    if let Ok(json) = serde_json::from_slice(body) {
+        return Ok(json);
+    }
+    let text = std::str::from_utf8(body)
+        .map_err(|_| Failure::bad_request("error decoding YAML: it is not UTF-8"))?;
+    let documents = Yaml::load_from_str(text)
+        .map_err(|error| Failure::bad_request(format!("error decoding YAML: {error}")))?;
+    match documents.as_slice() {
+        [document] => converted(document),
+        _ => Err(Failure::bad_request(
+            "error decoding YAML: it is not one document",
+        )),
+    }
+}
+
+fn converted(yaml: &Yaml) -> Result<Json, Failure> {
+    Ok(match yaml {
+        Yaml::Value(Scalar::Null) => Json::Null,
+        Yaml::Value(Scalar::Boolean(value)) => (*value).into(),
+        Yaml::Value(Scalar::Integer(value)) => (*value).into(),
+        Yaml::Value(Scalar::FloatingPoint(value)) => value.into_inner().into(),
+        Yaml::Value(Scalar::String(value)) => value.as_ref().into(),
+        Yaml::Sequence(list) => list.iter().map(converted).collect::<Result<_, _>>()?,
+        Yaml::Mapping(map) => {
+            let mut object = Map::new();
+            for (key, value) in map {
+                let key = match key {
+                    Yaml::Value(Scalar::String(key)) => key.to_string(),
+                    Yaml::Value(Scalar::Integer(key)) => key.to_string(),
+                    Yaml::Value(Scalar::Boolean(key)) => key.to_string(),
+                    _ => {
+                        return Err(Failure::bad_request(
+                            "error decoding YAML: a key is no text",
+                        ));
+                    }
+                };
+                object.insert(key, converted(value)?);
+            }
+            Json::Object(object)
+        }
+        _ => return Err(Failure::bad_request("error decoding YAML: unknown value")),
+    })
+}

@@ -1,0 +1,124 @@
+//! Secrets and config maps.
+
+use serde_json::Value as Json;
+
+use super::name;
+use crate::cluster::{object::text, resource::Resource, wire::Cause};
+
+/// All values of a secret or a config map together.
+const LARGEST: usize = 1 << 20;
+
+/// The entries that a type of secret must have.
+const REQUIRED: [(&str, &[&str]); 5] = [
+    ("kubernetes.io/tls", &["tls.crt", "tls.key"]),
+    ("kubernetes.io/dockerconfigjson", &[".dockerconfigjson"]),
+    ("kubernetes.io/dockercfg", &[".dockercfg"]),
+    ("kubernetes.io/ssh-auth", &["ssh-privatekey"]),
+    ("bootstrap.kubernetes.io/token", &[]),
+];
+
+/// Holds what must be base64 against it; says what Go's decoder says.
+pub(in crate::cluster::api) fn encodings(resource: &Resource, object: &Json) -> Result<(), String> {
+    let field = match (resource.custom.is_some(), resource.kind.as_str()) {
+        (false, "Secret") => "data",
+        (false, "ConfigMap") => "binaryData",
+        _ => return Ok(()),
+    };
+    for value in object[field]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(_, value)| value)
+    {
+        let text = value.as_str().unwrap_or_default();
+        if let Err(error) = data_encoding::BASE64.decode(text.as_bytes()) {
+            return Err(format!(
+                "illegal base64 data at input byte {}",
+                error.position
+            ));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn secret(object: &Json) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    let mut size = 0;
+    for (key, value) in object["data"].as_object().into_iter().flatten() {
+        let place = format!("data[{key}]");
+        if let Some(why) = name::data_key(key) {
+            causes.push(Cause::invalid(place, &key.as_str().into(), &why));
+        }
+        size += value.as_str().unwrap_or_default().len() / 4 * 3;
+    }
+    if size > LARGEST {
+        causes.push(Cause::too_long("data", LARGEST));
+    }
+    let own = text(object, "/type").unwrap_or_default();
+    let required = REQUIRED.iter().find(|(kind, _)| *kind == own);
+    for key in required.into_iter().flat_map(|(_, keys)| *keys) {
+        if object["data"].get(*key).is_none() {
+            causes.push(Cause::required(format!("data[{key}]"), ""));
+        }
+    }
+    causes
+}
+
+pub(super) fn secret_update(before: &Json, object: &Json) -> Vec<Cause> {
+    let mut causes = frozen(before, object, &["data"]);
+    if before["type"] != object["type"] {
+        causes.push(Cause::invalid(
+            "type",
+            &object["type"],
+            "field is immutable",
+        ));
+    }
+    causes
+}
+
+pub(super) fn config_map(object: &Json) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    let mut size = 0;
+    for field in ["data", "binaryData"] {
+        for (key, value) in object[field].as_object().into_iter().flatten() {
+            if let Some(why) = name::data_key(key) {
+                causes.push(Cause::invalid(
+                    format!("{field}[{key}]"),
+                    &key.as_str().into(),
+                    &why,
+                ));
+            }
+            if field == "binaryData" && object["data"].get(key).is_some() {
+                causes.push(Cause::invalid(
+                    format!("data[{key}]"),
+                    &key.as_str().into(),
+                    "duplicate of key present in binaryData",
+                ));
+            }
+            size += value.as_str().unwrap_or_default().len();
+        }
+    }
+    if size > LARGEST {
+        causes.push(Cause::too_long("", LARGEST));
+    }
+    causes
+}
+
+pub(super) fn config_map_update(before: &Json, object: &Json) -> Vec<Cause> {
+    frozen(before, object, &["data", "binaryData"])
+}
+
+/// What `immutable` forbids.
+fn frozen(before: &Json, object: &Json, fields: &[&str]) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    if before["immutable"] != true {
+        return causes;
+    }
+    let why = "field is immutable when `immutable` is set";
+    for field in fields.iter().chain(&["immutable"]) {
+        if before[*field] != object[*field] {
+            causes.push(Cause::forbidden(*field, why));
+        }
+    }
+    causes
+}

@@ -1,0 +1,82 @@
+use serde_json::Value as Json;
+
+use super::name;
+use crate::cluster::{
+    object::{items, text},
+    resource::Resource,
+    wire::Cause,
+};
+
+/// The annotations of an object may have 256 KiB.
+const ANNOTATIONS: usize = 256 << 10;
+
+pub(super) fn check(resource: &Resource, object: &Json) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    name_of(resource, object, &mut causes);
+    labels(
+        &object["metadata"]["labels"],
+        "metadata.labels",
+        &mut causes,
+    );
+    let mut size = 0;
+    for (key, value) in object["metadata"]["annotations"]
+        .as_object()
+        .into_iter()
+        .flatten()
+    {
+        size += key.len() + value.as_str().unwrap_or_default().len();
+        if let Some(why) = name::qualified(&key.to_lowercase()) {
+            causes.push(Cause::invalid(
+                "metadata.annotations",
+                &key.as_str().into(),
+                &why,
+            ));
+        }
+    }
+    if size > ANNOTATIONS {
+        causes.push(Cause::too_long("metadata.annotations", ANNOTATIONS));
+    }
+    for finalizer in items(object, "/metadata/finalizers")
+        .iter()
+        .filter_map(Json::as_str)
+    {
+        if let Some(why) = name::qualified(finalizer) {
+            causes.push(Cause::invalid(
+                "metadata.finalizers",
+                &finalizer.into(),
+                &why,
+            ));
+        }
+    }
+    causes
+}
+
+fn name_of(resource: &Resource, object: &Json, causes: &mut Vec<Cause>) {
+    let Some(own) = text(object, "/metadata/name").filter(|own| !own.is_empty()) else {
+        causes.push(Cause::required(
+            "metadata.name",
+            "name or generateName is required",
+        ));
+        return;
+    };
+    let wrong = match resource.kind.as_str() {
+        "Namespace" => name::label(own),
+        "Role" | "ClusterRole" | "RoleBinding" | "ClusterRoleBinding" => name::path_segment(own),
+        _ => name::subdomain(own),
+    };
+    if let Some(why) = wrong {
+        causes.push(Cause::invalid("metadata.name", &own.into(), &why));
+    }
+}
+
+/// Checks the labels at a place.
+pub(super) fn labels(labels: &Json, place: &str, causes: &mut Vec<Cause>) {
+    for (key, value) in labels.as_object().into_iter().flatten() {
+        if let Some(why) = name::qualified(key) {
+            causes.push(Cause::invalid(place, &key.as_str().into(), &why));
+        }
+        if let Some(why) = name::label_value(value.as_str().unwrap_or_default()) {
+            causes.push(Cause::invalid(place, value, &why));
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What keeping and removing an object does to others: the work of a real cluster's small controllers.
+
+use serde_json::{Value as Json, json};
+
+use super::write;
+use crate::cluster::{
+    object::{Moment, items, metadata, name, namespace, text, timestamp, uid},
+    resource::Resource,
+    store::Transaction,
+    wire::Failure,
+};
+
+/// Workloads whose pods a controller keeps.
+const DRIVEN: [&str; 4] = [
+    "daemonsets.apps",
+    "deployments.apps",
+    "replicasets.apps",
+    "statefulsets.apps",
+];
+
+/// Refuses to create in a namespace that isn't there.
+pub(super) fn check_namespace(
+    tx: &Transaction,
+    resource: &Resource,
+    namespace: &str,
+) -> Result<(), Failure> {
+    if !resource.namespaced || tx.get("namespaces", "", namespace)?.is_some() {
+        return Ok(());
+    }
+    let namespaces = Resource::by_key("namespaces");
+    Err(Failure::not_found(&namespaces, namespace))
+}
+
+/// Puts an object, and wakes who has to do with it.
+pub(crate) fn keep(
+    tx: &Transaction,
+    resource: &Resource,
+    before: Option<&Json>,
+    object: &mut Json,
+    now: Moment,
+) -> Result<(), Failure> {
+    let key = resource.key();
+    let is_over = text(object, "/metadata/deletionTimestamp").is_some()
+        && items(object, "/metadata/finalizers").is_empty();
+    if let Some(before) = before.filter(|_| is_over) {
+        return remove(tx, &key, before, Propagation::Background);
+    }
+    tx.put(&key, object)?;
+    if DRIVEN.contains(&key.as_str()) {
+        tx.wake(&key, object, now)?;
+    }
+    if key == "namespaces" && before.is_none() {
+        new_namespace(tx, name(object), now)?;
+    }
+    Ok(())
+}
+
+/// Puts what every namespace has.
+pub(crate) fn new_namespace(tx: &Transaction, namespace: &str, now: Moment) -> Result<(), Failure> {
+    let account = json!({
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": { "name": "default", "namespace": namespace },
+    });
+    write::seed(tx, "serviceaccounts", account, now)?;
+    let Some(ca) = tx.setting("ca")? else {
+        return Ok(());
+    };
+    let trust = json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": "kube-root-ca.crt",
+            "namespace": namespace,
+            "annotations": { "kubernetes.io/description": "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes clusters." },
+        },
+        "data": { "ca.crt": ca },
+    });
+    write::seed(tx, "configmaps", trust, now)
+}
+
+/// What becomes of what an object owns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Propagation {
+    Orphan,
+    /// Before or behind the answer: here it is the same, at once.
+    Background,
+}
+
+/// Deletes an object: at once, or marks it if finalizers hold it. Gives the object as it was last.
+pub(super) fn delete(
+    tx: &Transaction,
+    resource: &Resource,
+    object: &Json,
+    propagation: Propagation,
+    now: Moment,
+) -> Result<Json, Failure> {
+    let key = resource.key();
+    let mut last = object.clone();
+    if text(object, "/metadata/deletionTimestamp").is_none() {
+        metadata(&mut last).insert("deletionTimestamp".into(), timestamp(now).into());
+        metadata(&mut last).insert("deletionGracePeriodSeconds".into(), 0.into());
+    }
+    if !items(object, "/metadata/finalizers").is_empty() {
+        if last != *object {
+            tx.put(&key, &mut last)?;
+        }
+        return Ok(last);
+    }
+    remove(tx, &key, object, propagation)?;
+    Ok(last)
+}
+
+fn remove(
+    tx: &Transaction,
+    key: &str,
+    object: &Json,
+    propagation: Propagation,
+) -> Result<(), Failure> {
+    tx.remove(key, object)?;
+    match propagation {
+        Propagation::Background => tx.remove_owned(uid(object))?,
+        Propagation::Orphan => tx.orphan_owned(uid(object))?,
+    }
+    if key == "namespaces" {
+        for (inner, object) in tx.contents(name(object))? {
+            tx.remove(&inner, &object)?;
+        }
+    }
+    if key == "customresourcedefinitions.apiextensions.k8s.io" {
+        for resource in Resource::of_definition(object) {
+            for object in tx.list(&resource.key(), None)? {
+                tx.remove(&resource.key(), &object)?;
+            }
+        }
+    }
+    wake_owner(tx, object)
+}
+
+/// A pod that has gone is missed by its controller.
+fn wake_owner(tx: &Transaction, object: &Json) -> Result<(), Failure> {
+    let owners = items(object, "/metadata/ownerReferences").iter();
+    for owner in owners.filter(|owner| owner["controller"] == true) {
+        let kind = owner["kind"].as_str().unwrap_or_default().to_lowercase();
+        let key = format!("{kind}s.apps");
+        let name = owner["name"].as_str().unwrap_or_default();
+        if let Some(owner) = tx.get(&key, namespace(object), name)? {
+            tx.wake(&key, &owner, crate::cluster::object::now())?;
+        }
+    }
+    Ok(())
+}

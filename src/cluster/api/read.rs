@@ -1,0 +1,84 @@
+use serde_json::{Value as Json, json};
+
+use super::{Call, page, select::Selectors};
+use crate::cluster::{
+    object::metadata,
+    resource::Resource,
+    wire::{Answer, Failure, Shape, table},
+};
+
+pub(super) fn get(call: &Call) -> Result<Answer, Failure> {
+    let resource = &call.resource;
+    let object = call.service.store.read(|tx| {
+        let found = tx.get(&resource.key(), call.namespace(), call.name())?;
+        found.ok_or_else(|| Failure::not_found(resource, call.name()))
+    })?;
+    Ok(Answer::Object(200, shaped(call, object)))
+}
+
+pub(super) fn list(call: &Call) -> Result<Answer, Failure> {
+    let resource = &call.resource;
+    let selectors = Selectors::read(&call.query, resource)?;
+    let namespace = call.target.namespace.as_deref();
+    let page = call
+        .service
+        .store
+        .read(|tx| page::read(tx, resource, namespace, &selectors, &call.query))?;
+    let mut meta = json!({ "resourceVersion": page.version.to_string() });
+    if let Some(token) = page.next {
+        meta["continue"] = token.into();
+        // A selector leaves unknown how many are left.
+        if selectors.is_empty() {
+            meta["remainingItemCount"] = page.left.into();
+        }
+    }
+    let object = match call.accept.shape {
+        Shape::Table => table(resource, &page.items, true, meta),
+        Shape::Metadata => {
+            let items: Vec<_> = page.items.into_iter().map(partial).collect();
+            json!({
+                "kind": "PartialObjectMetadataList",
+                "apiVersion": "meta.k8s.io/v1",
+                "metadata": meta,
+                "items": items,
+            })
+        }
+        // Items of a built-in list don't repeat their kind.
+        Shape::Whole => json!({
+            "kind": format!("{}List", resource.kind),
+            "apiVersion": resource.api_version(),
+            "metadata": meta,
+            "items": page.items.into_iter().map(|item| bare(resource, item)).collect::<Vec<_>>(),
+        }),
+    };
+    Ok(Answer::Object(200, object))
+}
+
+fn bare(resource: &Resource, mut item: Json) -> Json {
+    if resource.custom.is_none()
+        && let Some(map) = item.as_object_mut()
+    {
+        map.remove("kind");
+        map.remove("apiVersion");
+    }
+    item
+}
+
+/// An object in the shape that the client asked for.
+pub(super) fn shaped(call: &Call, object: Json) -> Json {
+    match call.accept.shape {
+        Shape::Whole => object,
+        Shape::Metadata => partial(object),
+        Shape::Table => {
+            let version = object["metadata"]["resourceVersion"].clone();
+            let meta = json!({ "resourceVersion": version });
+            table(&call.resource, &[object], true, meta)
+        }
+    }
+}
+
+/// Only the metadata of an object.
+pub(crate) fn partial(mut object: Json) -> Json {
+    let metadata = Json::Object(std::mem::take(metadata(&mut object)));
+    json!({ "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata })
+}

@@ -1,0 +1,51 @@
+use serde_json::{Value as Json, json};
+
+use super::{Call, body};
+use crate::cluster::{
+    access::{Claims, issue},
+    object::{items, number, timestamp, uid},
+    wire::{Answer, Cause, Failure, Verb},
+};
+
+/// As the API server: an hour, unless the request says otherwise, and ten minutes at least.
+const VALIDITY: i64 = 3600;
+const SHORTEST: i64 = 600;
+
+/// Answers a TokenRequest with a token of the service account.
+pub(super) fn create(call: &Call) -> Result<Answer, Failure> {
+    if call.verb != Verb::Create {
+        return Err(Failure::method_not_allowed());
+    }
+    let mut request = body::read(call)?;
+    let seconds = number(&request, "/spec/expirationSeconds").unwrap_or(VALIDITY);
+    if seconds < SHORTEST {
+        let why = "may not specify a duration less than 10 minutes";
+        let cause = Cause::invalid("spec.expirationSeconds", &seconds.into(), why);
+        return Err(Failure::invalid(&call.resource, call.name(), &[cause]));
+    }
+    let account = call.service.store.read(|tx| {
+        tx.get(&call.resource.key(), call.namespace(), call.name())?
+            .ok_or_else(|| Failure::not_found(&call.resource, call.name()))
+    })?;
+    let now = call.now();
+    let audiences = items(&request, "/spec/audiences").iter();
+    let claims = Claims {
+        namespace: call.namespace().to_owned(),
+        name: call.name().to_owned(),
+        uid: uid(&account).to_owned(),
+        audiences: audiences
+            .filter_map(Json::as_str)
+            .map(str::to_owned)
+            .collect(),
+        expires: now / 1000 + seconds,
+    };
+    let token = issue(&call.service.identity, &claims, now)?;
+    request["kind"] = "TokenRequest".into();
+    request["apiVersion"] = "authentication.k8s.io/v1".into();
+    request["spec"]["expirationSeconds"] = seconds.into();
+    request["status"] = json!({
+        "token": token,
+        "expirationTimestamp": timestamp(claims.expires * 1000),
+    });
+    Ok(Answer::Object(201, request))
+}

@@ -1,0 +1,196 @@
+//! One HTTP request: who asks, what for, whether they may, and the answer.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::Response;
+
+use crate::cluster::{
+    access::{Attributes, User, authenticate, may, may_path},
+    api::{self, Call},
+    fault::{self, Effect, Strike},
+    resource::Resource,
+    service::Service,
+    wire::{Accept, Answer, Discovery, Failure, Incoming, Target, Verb, discover, openapi},
+};
+
+/// As the API server's limit.
+const LARGEST_BODY: usize = 3 << 20;
+
+/// Answers a request on a thread of its own: most of them touch the disk.
+pub(crate) async fn handle(
+    State(service): State<Arc<Service>>,
+    request: Request,
+) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, LARGEST_BODY).await else {
+        return Answer::from(Failure::too_large()).response();
+    };
+    let incoming = Incoming {
+        method: parts.method,
+        uri: parts.uri,
+        headers: parts.headers,
+        body,
+    };
+    let answered = tokio::task::spawn_blocking(move || {
+        answer(&service, &incoming).unwrap_or_else(Answer::from)
+    });
+    let answer = answered
+        .await
+        .unwrap_or_else(|_| Failure::internal("the request could not be handled").into());
+    answer.response()
+}
+
+fn answer(service: &Arc<Service>, incoming: &Incoming) -> Result<Answer, Failure> {
+    let user = authenticate(service, incoming)?;
+    let mut query = incoming.query();
+    let Some(target) = Target::read(incoming.path()) else {
+        return meta(service, incoming, &user);
+    };
+    let verb = incoming.verb(&target, &query)?;
+    let accept = match incoming.verb(&target, &query)? {
+        // A watch is asked for in either of two types.
+        Verb::Watch => {
+            let header = incoming.header("accept").replace(";stream=watch", "");
+            Accept::read(&header)?
+        }
+        _ => Accept::read(incoming.header("accept"))?,
+    };
+    if verb == Verb::Watch && target.name.is_some() {
+        query.set("watch", "true");
+    }
+    service.catch_up()?;
+    authorize(service, &user, verb, &target)?;
+    let resource = find(service, &target)?;
+    check_verb(&resource, verb, &target)?;
+    let call = Call {
+        service,
+        incoming,
+        user,
+        resource,
+        target,
+        verb,
+        query,
+        accept,
+    };
+    perform(&call)
+}
+
+/// Does what a call asks, unless a fault strikes.
+fn perform(call: &Call) -> Result<Answer, Failure> {
+    let faults = &call.service.options.faults;
+    let Some(strike) = fault::strike(faults, call.verb, &call.resource.plural, fault::draw) else {
+        return api::answer(call);
+    };
+    if let Strike { after: true, .. } = strike {
+        // Whatever comes of it, nobody is told.
+        drop(api::answer(call)?);
+    }
+    match strike.effect {
+        Effect::Status(code) => Err(Failure::on_purpose(code)),
+        Effect::Cut => Ok(Answer::Cut),
+    }
+}
+
+fn authorize(service: &Service, user: &User, verb: Verb, target: &Target) -> Result<(), Failure> {
+    let resource = match &target.subresource {
+        Some(subresource) => format!("{}/{subresource}", target.resource),
+        None => target.resource.clone(),
+    };
+    // What a namespace is asked about is in it.
+    let within = match (target.resource.as_str(), &target.name) {
+        ("namespaces", Some(name)) if target.group.is_empty() => name,
+        _ => target.namespace.as_deref().unwrap_or_default(),
+    };
+    let wanted = Attributes {
+        verb: verb.as_str(),
+        group: &target.group,
+        resource: &resource,
+        namespace: within,
+        name: target.name.as_deref().unwrap_or_default(),
+    };
+    if service.store.read(|tx| may(tx, user, &wanted))? {
+        return Ok(());
+    }
+    Err(Failure::denied(
+        &user.name,
+        &wanted,
+        target.namespace.as_deref(),
+    ))
+}
+
+fn find(service: &Service, target: &Target) -> Result<Resource, Failure> {
+    let (group, version, plural) = (&target.group, &target.version, &target.resource);
+    if let Some(found) = Resource::find_built_in(group, version, plural) {
+        return Ok(found);
+    }
+    let definition = service.store.read(|tx| {
+        let name = format!("{plural}.{group}");
+        tx.get("customresourcedefinitions.apiextensions.k8s.io", "", &name)
+    })?;
+    definition
+        .map(|definition| Resource::of_definition(&definition))
+        .into_iter()
+        .flatten()
+        .find(|resource| resource.version == *version)
+        .ok_or_else(Failure::no_such_path)
+}
+
+/// Refuses what the resource doesn't do.
+fn check_verb(resource: &Resource, verb: Verb, target: &Target) -> Result<(), Failure> {
+    let misplaced = match (resource.namespaced, &target.namespace) {
+        (false, Some(_)) => true,
+        // Namespaced objects are read across namespaces, and nothing else.
+        (true, None) => target.name.is_some(),
+        _ => false,
+    };
+    if misplaced {
+        return Err(Failure::no_such_path());
+    }
+    match target.subresource.as_deref() {
+        Some(name) if !resource.has_subresource(name) => Err(Failure::no_such_path()),
+        Some("status") if !matches!(verb, Verb::Get | Verb::Update | Verb::Patch) => {
+            Err(Failure::method_not_allowed())
+        }
+        Some(_) => Ok(()),
+        None if !resource.verbs.contains(&verb.as_str()) => Err(Failure::method_not_allowed()),
+        None if resource.namespaced && target.namespace.is_none() && verb == Verb::Create => {
+            Err(Failure::method_not_allowed())
+        }
+        None => Ok(()),
+    }
+}
+
+/// Answers about the server itself.
+fn meta(service: &Service, incoming: &Incoming, user: &User) -> Result<Answer, Failure> {
+    let path = incoming.path();
+    let verb = match incoming.method {
+        axum::http::Method::GET => "get",
+        _ => return Err(Failure::no_such_path()),
+    };
+    if !service.store.read(|tx| may_path(tx, user, verb, path))? {
+        return Err(Failure::forbidden_path(&user.name, verb, path));
+    }
+    match path {
+        "/healthz" | "/livez" | "/readyz" => return Ok(Answer::Text("ok")),
+        _ => {}
+    }
+    let definitions = service
+        .store
+        .read(|tx| tx.list("customresourcedefinitions.apiextensions.k8s.io", None))?;
+    let custom = definitions.iter().flat_map(Resource::of_definition);
+    let discovery = Discovery::new(Resource::built_in().chain(custom).collect());
+    if path.starts_with("/openapi/") {
+        return openapi(&discovery, path)
+            .map(|document| Answer::Object(200, document))
+            .ok_or_else(Failure::no_such_path);
+    }
+    let accept = Accept::read(incoming.header("accept"))?;
+    let document = discover(&discovery, path, accept.aggregated);
+    let document = document.ok_or_else(Failure::no_such_path)?;
+    Ok(match document["kind"] == "APIGroupDiscoveryList" {
+        true => Answer::Discovery(document),
+        false => Answer::Object(200, document),
+    })
+}

@@ -1,0 +1,187 @@
+//! DaemonSets: a pod on every node that fits, replaced as many at a time as may be missing.
+
+use serde_json::{Value as Json, json};
+
+use super::{
+    event::Tone,
+    pod::{self, NewPod},
+    revision::{self, Revision},
+    share::share,
+    world::World,
+};
+use crate::cluster::{
+    object::{child, name, number, suffix, text},
+    wire::Failure,
+};
+
+const RESOURCE: &str = "daemonsets.apps";
+const COMPONENT: &str = "daemonset-controller";
+const HASH: &str = "controller-revision-hash";
+
+/// Moves a DaemonSet on by one step.
+pub(super) fn sync(world: &World, before: Json) -> Result<(), Failure> {
+    let mut set = before.clone();
+    let (update, _) = revision::current(world, RESOURCE, &set)?;
+    let nodes = pod::fitting_nodes(world, &set["spec"]["template"]["spec"])?;
+    pod::unstick(world, &set, &world.pods(&set)?)?;
+    replace(world, &set, &nodes, &update)?;
+    place(world, &set, &nodes, &update)?;
+    report(world, &mut set, &nodes, &update)?;
+    world.update(RESOURCE, &before, &mut set)?;
+    Ok(())
+}
+
+fn is_of(pod: &Json, revision: &Revision) -> bool {
+    pod["metadata"]["labels"][HASH] == revision.hash.as_str()
+}
+
+fn on<'a>(pods: &'a [Json], node: &str) -> Vec<&'a Json> {
+    let here = |pod: &&Json| text(pod, "/spec/nodeName") == Some(node);
+    pods.iter().filter(here).collect()
+}
+
+/// Removes pods of an old template, and such as are on the wrong nodes.
+fn replace(world: &World, set: &Json, nodes: &[String], update: &Revision) -> Result<(), Failure> {
+    let pods = world.pods(set)?;
+    for pod in &pods {
+        let node = text(pod, "/spec/nodeName").unwrap_or_default();
+        if !nodes.iter().any(|known| known == node) {
+            remove(world, set, pod)?;
+        }
+    }
+    let strategy = &set["spec"]["updateStrategy"];
+    if strategy["type"] == "OnDelete" {
+        return Ok(());
+    }
+    let wanted = i64::try_from(nodes.len()).unwrap_or_default();
+    let surge = share(&strategy["rollingUpdate"]["maxSurge"], wanted, true);
+    let unavailable = share(&strategy["rollingUpdate"]["maxUnavailable"], wanted, true);
+    let is_up = |pod: &&Json| pod::is_ready(pod);
+    let mut missing = 0;
+    let mut working = Vec::new();
+    for node in nodes {
+        let here = on(&pods, node);
+        let (new, old): (Vec<_>, Vec<_>) = here.into_iter().partition(|pod| is_of(pod, update));
+        let replaced = new.iter().any(|pod| pod::is_ready(pod));
+        for pod in &old {
+            // A broken pod is nobody's loss, and one with a working successor is done.
+            if replaced || !pod::is_ready(pod) {
+                remove(world, set, pod)?;
+            }
+        }
+        if !replaced {
+            match old.into_iter().find(is_up) {
+                Some(pod) => working.push(pod),
+                None => missing += 1,
+            }
+        }
+    }
+    if surge > 0 {
+        return Ok(());
+    }
+    let room = usize::try_from(unavailable - missing).unwrap_or_default();
+    for pod in working.into_iter().take(room) {
+        remove(world, set, pod)?;
+    }
+    Ok(())
+}
+
+/// Makes the pods that are missing, or that go beside their predecessors.
+fn place(world: &World, set: &Json, nodes: &[String], update: &Revision) -> Result<(), Failure> {
+    let pods = world.pods(set)?;
+    let wanted = i64::try_from(nodes.len()).unwrap_or_default();
+    let rolling = &set["spec"]["updateStrategy"]["rollingUpdate"];
+    let mut surge = share(&rolling["maxSurge"], wanted, true);
+    surge -= nodes
+        .iter()
+        .filter(|node| on(&pods, node).len() > 1)
+        .count() as i64;
+    for node in nodes {
+        let here = on(&pods, node);
+        let beside = here.len() == 1 && !is_of(here[0], update) && surge > 0;
+        if here.is_empty() || beside {
+            surge -= i64::from(beside);
+            make(world, set, update, node)?;
+        }
+    }
+    Ok(())
+}
+
+fn make(world: &World, set: &Json, update: &Revision, node: &str) -> Result<(), Failure> {
+    let own = format!("{}-{}", name(set), suffix());
+    let generation = number(set, "/metadata/generation").unwrap_or(1).to_string();
+    let labels = [
+        (HASH, update.hash.as_str()),
+        ("pod-template-generation", generation.as_str()),
+    ];
+    pod::create(
+        world,
+        &NewPod {
+            resource: RESOURCE,
+            owner: set,
+            template: &update.template,
+            name: own.clone(),
+            labels: &labels,
+            node: Some(node),
+        },
+    )?;
+    let message = format!("Created pod: {own}");
+    world.event(
+        RESOURCE,
+        set,
+        (COMPONENT, Tone::Normal),
+        "SuccessfulCreate",
+        &message,
+    )
+}
+
+fn remove(world: &World, set: &Json, pod: &Json) -> Result<(), Failure> {
+    world.tx.remove("pods", pod)?;
+    let message = format!("Deleted pod: {}", name(pod));
+    world.event(
+        RESOURCE,
+        set,
+        (COMPONENT, Tone::Normal),
+        "SuccessfulDelete",
+        &message,
+    )
+}
+
+fn report(
+    world: &World,
+    set: &mut Json,
+    nodes: &[String],
+    update: &Revision,
+) -> Result<(), Failure> {
+    let pods = world.pods(set)?;
+    let least = number(set, "/spec/minReadySeconds").unwrap_or_default();
+    for pod in &pods {
+        if let Err(Some(at)) = pod::available(pod, least, world.now) {
+            world.wake(RESOURCE, set, at - world.now)?;
+        }
+    }
+    let count = |fits: &dyn Fn(&Json) -> bool| {
+        let with = |node: &&String| on(&pods, node).into_iter().any(fits);
+        nodes.iter().filter(with).count()
+    };
+    let available = count(&|pod| pod::available(pod, least, world.now).is_ok());
+    let generation = set["metadata"]["generation"].clone();
+    let mut status = json!({
+        "currentNumberScheduled": count(&|_| true),
+        "desiredNumberScheduled": nodes.len(),
+        "numberMisscheduled": 0,
+        "numberReady": count(&pod::is_ready),
+        "observedGeneration": generation,
+    });
+    for (field, count) in [
+        ("numberAvailable", available),
+        ("numberUnavailable", nodes.len() - available),
+        ("updatedNumberScheduled", count(&|pod| is_of(pod, update))),
+    ] {
+        if count > 0 {
+            status[field] = count.into();
+        }
+    }
+    *child(set, "status") = status.as_object().cloned().unwrap_or_default();
+    Ok(())
+}

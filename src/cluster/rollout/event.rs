@@ -1,0 +1,62 @@
+use serde_json::{Value as Json, json};
+
+use super::world::World;
+use crate::cluster::{
+    object::{name, namespace, timestamp, uid},
+    resource::Resource,
+    wire::Failure,
+};
+
+/// Whether an event tells of trouble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tone {
+    Normal,
+    Warning,
+}
+
+impl World<'_> {
+    /// Records an event about an object, as the component that would.
+    pub fn event(
+        &self,
+        resource: &str,
+        about: &Json,
+        (component, tone): (&str, Tone),
+        reason: &str,
+        message: &str,
+    ) -> Result<(), Failure> {
+        let resource = Resource::by_key(resource);
+        let at = timestamp(self.now);
+        // The suffix makes the names of one object's events differ, and sort by time.
+        let suffix = format!("{:x}.{}", self.now, reason.to_lowercase());
+        let mut event = json!({
+            "kind": "Event",
+            "apiVersion": "v1",
+            "metadata": {
+                "name": format!("{}.{suffix}", name(about)),
+                "namespace": namespace(about),
+            },
+            "involvedObject": {
+                "kind": resource.kind,
+                "namespace": namespace(about),
+                "name": name(about),
+                "uid": uid(about),
+                "apiVersion": resource.api_version(),
+                "resourceVersion": about["metadata"]["resourceVersion"],
+            },
+            "reason": reason,
+            "message": message,
+            "source": { "component": component },
+            "firstTimestamp": at,
+            "lastTimestamp": at,
+            "count": 1,
+            "type": match tone {
+                Tone::Normal => "Normal",
+                Tone::Warning => "Warning",
+            },
+            "eventTime": null,
+            "reportingComponent": component,
+            "reportingInstance": "",
+        });
+        self.create("events", &mut event)
+    }
+}

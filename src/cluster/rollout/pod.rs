@@ -1,0 +1,364 @@
+//! Pods: made by controllers, put on a node, and ready a little later.
+
+use serde_json::{Value as Json, json};
+
+use super::{
+    conditions,
+    event::Tone,
+    world::{World, owner_reference},
+};
+use crate::cluster::{
+    object::{Moment, annotation, child, items, moment, name, namespace, random, text, timestamp},
+    wire::Failure,
+};
+
+const KUBELET: &str = "kubelet";
+
+/// Which pod to make.
+pub(super) struct NewPod<'a> {
+    /// The resource of the owner.
+    pub resource: &'a str,
+    pub owner: &'a Json,
+    pub template: &'a Json,
+    pub name: String,
+    /// What its controller adds to the template's labels.
+    pub labels: &'a [(&'a str, &'a str)],
+    /// The node that a DaemonSet wants it on.
+    pub node: Option<&'a str>,
+}
+
+/// Makes a pod and schedules it.
+pub(super) fn create(world: &World, new: &NewPod) -> Result<(), Failure> {
+    let mut metadata = new.template["metadata"].clone();
+    metadata["name"] = new.name.as_str().into();
+    metadata["generateName"] = format!("{}-", name(new.owner)).into();
+    metadata["namespace"] = namespace(new.owner).into();
+    metadata["ownerReferences"] = json!([owner_reference(new.resource, new.owner)]);
+    for (key, value) in new.labels {
+        child(&mut metadata, "labels").insert((*key).into(), (*value).into());
+    }
+    let mut spec = new.template["spec"].clone();
+    if spec["serviceAccountName"].is_null() {
+        spec["serviceAccountName"] = "default".into();
+        spec["serviceAccount"] = "default".into();
+    }
+    spec["enableServiceLinks"] = true.into();
+    spec["priority"] = 0.into();
+    spec["preemptionPolicy"] = "PreemptLowerPriority".into();
+    let mut pod = json!({
+        "kind": "Pod",
+        "apiVersion": "v1",
+        "metadata": metadata,
+        "spec": spec,
+        "status": { "phase": "Pending", "qosClass": "BestEffort" },
+    });
+    let node = match new.node {
+        Some(node) => Some(node.to_owned()),
+        None => node_for(world, &pod)?,
+    };
+    match &node {
+        Some(node) => {
+            pod["spec"]["nodeName"] = node.as_str().into();
+            pod["status"]["hostIP"] = "127.0.0.1".into();
+            pod["status"]["startTime"] = timestamp(world.now).into();
+            set_waiting(&mut pod, "ContainerCreating", None);
+            condition(&mut pod, "PodScheduled", None, world.now);
+            condition(&mut pod, "Initialized", None, world.now);
+            let names = container_names(&pod);
+            let unready = Some(("ContainersNotReady", names));
+            condition(&mut pod, "Ready", unready.clone(), world.now);
+            condition(&mut pod, "ContainersReady", unready, world.now);
+        }
+        None => {
+            let why = unschedulable(world)?;
+            condition(
+                &mut pod,
+                "PodScheduled",
+                Some(("Unschedulable", why)),
+                world.now,
+            );
+        }
+    }
+    world.create("pods", &mut pod)?;
+    match node {
+        Some(node) => {
+            let message = format!(
+                "Successfully assigned {}/{} to {node}",
+                namespace(&pod),
+                name(&pod)
+            );
+            world.event(
+                "pods",
+                &pod,
+                ("default-scheduler", Tone::Normal),
+                "Scheduled",
+                &message,
+            )?;
+            world.wake("pods", &pod, world.delay)
+        }
+        None => {
+            let why = unschedulable(world)?;
+            world.event(
+                "pods",
+                &pod,
+                ("default-scheduler", Tone::Warning),
+                "FailedScheduling",
+                &why,
+            )
+        }
+    }
+}
+
+/// Starts the containers of a pod, unless its workload is stuck.
+pub(super) fn sync(world: &World, before: Json) -> Result<(), Failure> {
+    if is_ready(&before) || text(&before, "/spec/nodeName").is_none() {
+        return Ok(());
+    }
+    let mut pod = before.clone();
+    match world.stuck(&before)? {
+        Some(reason) => {
+            stick(world, &mut pod, &reason)?;
+            world.update("pods", &before, &mut pod)?;
+        }
+        None => {
+            start(world, &mut pod)?;
+            world.update("pods", &before, &mut pod)?;
+            world.wake_owner(&pod)?;
+        }
+    }
+    Ok(())
+}
+
+fn start(world: &World, pod: &mut Json) -> Result<(), Failure> {
+    let at = timestamp(world.now);
+    let containers = items(pod, "/spec/containers").to_vec();
+    let statuses: Vec<_> = containers
+        .iter()
+        .map(|container| {
+            let mut status = container_status(pod, container, true);
+            status["state"] = json!({ "running": { "startedAt": at } });
+            status["containerID"] = format!("containerd://{}", hex::<32>()).into();
+            status["imageID"] = format!("{}@sha256:{}", bare_image(container), hex::<32>()).into();
+            status
+        })
+        .collect();
+    for container in &containers {
+        let image = text(container, "/image").unwrap_or_default();
+        let own = text(container, "/name").unwrap_or_default();
+        let say = |reason: &str, message: &str| {
+            world.event("pods", pod, (KUBELET, Tone::Normal), reason, message)
+        };
+        say(
+            "Pulled",
+            &format!("Container image \"{image}\" already present on machine"),
+        )?;
+        say("Created", &format!("Created container: {own}"))?;
+        say("Started", &format!("Started container {own}"))?;
+    }
+    let [a, b] = random::<2>();
+    let ip = format!("10.244.{}.{}", a % 250, b.clamp(2, 250));
+    let status = child(pod, "status");
+    status.insert("phase".into(), "Running".into());
+    status.insert("podIP".into(), ip.as_str().into());
+    status.insert("podIPs".into(), json!([{ "ip": ip }]));
+    status.insert("containerStatuses".into(), statuses.into());
+    condition(pod, "Ready", None, world.now);
+    condition(pod, "ContainersReady", None, world.now);
+    Ok(())
+}
+
+/// Lets the containers wait for a reason, and tells of it once.
+fn stick(world: &World, pod: &mut Json, reason: &str) -> Result<(), Failure> {
+    let is_word = !reason.is_empty() && reason.chars().all(|c| c.is_ascii_alphanumeric());
+    let first = items(pod, "/spec/containers").first();
+    let image = first
+        .and_then(|one| text(one, "/image"))
+        .unwrap_or_default()
+        .to_owned();
+    let own = first
+        .and_then(|one| text(one, "/name"))
+        .unwrap_or_default()
+        .to_owned();
+    let (reason, message) = match reason {
+        "CrashLoopBackOff" => (
+            reason,
+            format!(
+                "back-off 10s restarting failed container={own} pod={}_{}",
+                name(pod),
+                namespace(pod)
+            ),
+        ),
+        "ImagePullBackOff" | "ErrImagePull" => {
+            (reason, format!("Back-off pulling image \"{image}\""))
+        }
+        word if is_word => (
+            word,
+            format!("the rehearsal keeps it from starting ({})", super::STUCK),
+        ),
+        sentence => ("CreateContainerError", sentence.to_owned()),
+    };
+    if waiting_reason(pod) == Some(reason) {
+        return Ok(());
+    }
+    set_waiting(pod, reason, Some(&message));
+    if reason == "CrashLoopBackOff" {
+        pod["status"]["phase"] = "Running".into();
+        for status in pod["status"]["containerStatuses"]
+            .as_array_mut()
+            .into_iter()
+            .flatten()
+        {
+            status["restartCount"] = 1.into();
+            let at = timestamp(world.now);
+            status["lastState"] = json!({ "terminated": {
+                "exitCode": 1, "reason": "Error", "startedAt": at, "finishedAt": at,
+            } });
+        }
+    }
+    let kind = match reason {
+        "CrashLoopBackOff" | "ImagePullBackOff" => "BackOff",
+        _ => "Failed",
+    };
+    world.event("pods", pod, (KUBELET, Tone::Warning), kind, &message)
+}
+
+/// Whether a pod waits for its workload to be no longer stuck.
+pub(super) fn is_stuck(pod: &Json) -> bool {
+    waiting_reason(pod).is_some_and(|reason| reason != "ContainerCreating")
+}
+
+fn waiting_reason(pod: &Json) -> Option<&str> {
+    text(pod, "/status/containerStatuses/0/state/waiting/reason")
+}
+
+pub(super) fn is_ready(pod: &Json) -> bool {
+    conditions::find(pod, "Ready").is_some_and(|ready| ready["status"] == "True")
+}
+
+/// Whether a pod has been ready for long enough; if it is only ready, when that will be.
+pub(super) fn available(pod: &Json, least_seconds: i64, now: Moment) -> Result<(), Option<Moment>> {
+    let ready = conditions::find(pod, "Ready").filter(|ready| ready["status"] == "True");
+    let since = ready.and_then(|ready| moment(ready["lastTransitionTime"].as_str()?));
+    let Some(since) = since else {
+        return Err(None);
+    };
+    let at = since.saturating_add(least_seconds.saturating_mul(1000));
+    match least_seconds == 0 || at <= now {
+        true => Ok(()),
+        false => Err(Some(at)),
+    }
+}
+
+/// The node of a pod: the one that fits and has the fewest pods.
+fn node_for(world: &World, pod: &Json) -> Result<Option<String>, Failure> {
+    let mut nodes: Vec<_> = fitting_nodes(world, &pod["spec"])?;
+    // Any spread will do; this one needs no counting.
+    let at = usize::from(random::<1>()[0]) % nodes.len().max(1);
+    Ok((!nodes.is_empty()).then(|| nodes.swap_remove(at)))
+}
+
+/// The names of the nodes that a pod's `nodeSelector` fits.
+pub(super) fn fitting_nodes(world: &World, spec: &Json) -> Result<Vec<String>, Failure> {
+    let wanted = spec["nodeSelector"].as_object();
+    let nodes = world.tx.list("nodes", None)?.into_iter();
+    let fits = |node: &Json| {
+        let labels = &node["metadata"]["labels"];
+        wanted
+            .into_iter()
+            .flatten()
+            .all(|(key, value)| &labels[key] == value)
+    };
+    Ok(nodes
+        .filter(fits)
+        .map(|node| name(&node).to_owned())
+        .collect())
+}
+
+fn unschedulable(world: &World) -> Result<String, Failure> {
+    let count = world.tx.list("nodes", None)?.len();
+    Ok(format!(
+        "0/{count} nodes are available: {count} node(s) didn't match Pod's node affinity/selector. preemption: 0/{count} nodes are available: {count} Preemption is not helpful for scheduling."
+    ))
+}
+
+fn condition(pod: &mut Json, kind: &str, trouble: Option<(&str, String)>, now: Moment) {
+    let mut all = items(pod, "/status/conditions").to_vec();
+    all.retain(|one| one["type"] != kind);
+    let mut one = json!({
+        "type": kind,
+        "status": if trouble.is_none() { "True" } else { "False" },
+        "lastProbeTime": null,
+        "lastTransitionTime": timestamp(now),
+    });
+    if let Some((reason, message)) = trouble {
+        one["reason"] = reason.into();
+        one["message"] = message.into();
+    }
+    all.push(one);
+    child(pod, "status").insert("conditions".into(), all.into());
+}
+
+fn container_names(pod: &Json) -> String {
+    let names = items(pod, "/spec/containers").iter();
+    let names: Vec<_> = names.filter_map(|one| text(one, "/name")).collect();
+    format!("containers with unready status: [{}]", names.join(" "))
+}
+
+fn set_waiting(pod: &mut Json, reason: &str, message: Option<&str>) {
+    let mut waiting = json!({ "reason": reason });
+    if let Some(message) = message {
+        waiting["message"] = message.into();
+    }
+    let statuses: Vec<_> = items(pod, "/spec/containers")
+        .iter()
+        .map(|container| {
+            let mut status = container_status(pod, container, false);
+            status["state"] = json!({ "waiting": waiting });
+            status
+        })
+        .collect();
+    child(pod, "status").insert("containerStatuses".into(), statuses.into());
+}
+
+fn container_status(pod: &Json, container: &Json, ready: bool) -> Json {
+    let known = items(pod, "/status/containerStatuses").iter();
+    let known = known
+        .into_iter()
+        .find(|one| one["name"] == container["name"]);
+    let restarts = known.map_or(0, |one| one["restartCount"].as_i64().unwrap_or_default());
+    json!({
+        "name": container["name"],
+        "image": container["image"],
+        "imageID": "",
+        "ready": ready,
+        "started": ready,
+        "restartCount": restarts,
+        "lastState": known.map_or_else(|| json!({}), |one| one["lastState"].clone()),
+    })
+}
+
+fn bare_image(container: &Json) -> &str {
+    let image = text(container, "/image").unwrap_or_default();
+    let slash = image.rfind('/').unwrap_or(0);
+    match image[slash..].find(':') {
+        Some(colon) => &image[..slash + colon],
+        None => image,
+    }
+}
+
+fn hex<const N: usize>() -> String {
+    data_encoding::HEXLOWER.encode(&random::<N>())
+}
+
+/// Wakes the pods that were stuck once their workload no longer is.
+pub(super) fn unstick(world: &World, workload: &Json, pods: &[Json]) -> Result<(), Failure> {
+    if annotation(workload, super::STUCK).is_some() {
+        return Ok(());
+    }
+    for pod in pods.iter().filter(|pod| is_stuck(pod)) {
+        if !world.tx.wakes("pods", pod)? {
+            world.wake("pods", pod, world.delay)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,102 @@
+use serde_json::{Value as Json, json};
+
+use super::STUCK;
+use crate::cluster::{
+    object::{Moment, annotation, items, metadata, name, namespace, new_uid, text, timestamp, uid},
+    resource::Resource,
+    store::Transaction,
+    wire::Failure,
+};
+
+/// The cluster as a controller sees it when it is woken.
+pub(super) struct World<'a> {
+    pub tx: &'a Transaction<'a>,
+    /// When it was woken: perhaps long before anybody looks.
+    pub now: Moment,
+    /// How long a pod takes to become ready, in milliseconds.
+    pub delay: Moment,
+}
+
+impl World<'_> {
+    pub fn wake(&self, resource: &str, object: &Json, after: Moment) -> Result<(), Failure> {
+        self.tx
+            .wake(resource, object, self.now.saturating_add(after))
+    }
+
+    /// Puts a new object, with what every object has.
+    pub fn create(&self, resource: &str, object: &mut Json) -> Result<(), Failure> {
+        let metadata = metadata(object);
+        metadata.insert("uid".into(), new_uid().into());
+        metadata.insert("creationTimestamp".into(), timestamp(self.now).into());
+        self.tx.put(resource, object)
+    }
+
+    /// Puts an object if a controller has changed it.
+    pub fn update(
+        &self,
+        resource: &str,
+        before: &Json,
+        object: &mut Json,
+    ) -> Result<bool, Failure> {
+        if before == object {
+            return Ok(false);
+        }
+        if before["spec"] != object["spec"] && before["metadata"]["generation"].is_number() {
+            let last = before["metadata"]["generation"]
+                .as_i64()
+                .unwrap_or_default();
+            metadata(object).insert("generation".into(), (last + 1).into());
+        }
+        self.tx.put(resource, object)?;
+        Ok(true)
+    }
+
+    /// Wakes the controller of an object at once.
+    pub fn wake_owner(&self, object: &Json) -> Result<(), Failure> {
+        if let Some((resource, owner)) = self.owner(object)? {
+            self.wake(&resource, &owner, 0)?;
+        }
+        Ok(())
+    }
+
+    fn owner(&self, object: &Json) -> Result<Option<(String, Json)>, Failure> {
+        let owners = items(object, "/metadata/ownerReferences").iter();
+        for owner in owners.filter(|owner| owner["controller"] == true) {
+            let kind = text(owner, "/kind").unwrap_or_default();
+            let resource = format!("{}s.apps", kind.to_lowercase());
+            let name = text(owner, "/name").unwrap_or_default();
+            let found = self.tx.get(&resource, namespace(object), name)?;
+            return Ok(found.map(|found| (resource, found)));
+        }
+        Ok(None)
+    }
+
+    /// Why the pods of this pod's workload are stuck.
+    pub fn stuck(&self, pod: &Json) -> Result<Option<String>, Failure> {
+        let mut owner = self.owner(pod)?;
+        while let Some((_, workload)) = owner {
+            if let Some(reason) = annotation(&workload, STUCK) {
+                return Ok(Some(reason.to_owned()));
+            }
+            owner = self.owner(&workload)?;
+        }
+        Ok(None)
+    }
+
+    pub fn pods(&self, owner: &Json) -> Result<Vec<Json>, Failure> {
+        self.tx.owned("pods", uid(owner))
+    }
+}
+
+/// The reference of what a controller made to its owner.
+pub(super) fn owner_reference(resource: &str, owner: &Json) -> Json {
+    let resource = Resource::by_key(resource);
+    json!({
+        "apiVersion": resource.api_version(),
+        "kind": resource.kind,
+        "name": name(owner),
+        "uid": uid(owner),
+        "controller": true,
+        "blockOwnerDeletion": true,
+    })
+}

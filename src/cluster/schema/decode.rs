@@ -1,0 +1,151 @@
+use serde_json::{Map, Value as Json};
+
+use super::{Path, Schema};
+
+/// What to do with a field that the schema doesn't know (`fieldValidation`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Strictness {
+    Ignore,
+    Warn,
+    Strict,
+}
+
+/// An object without what its schema doesn't know.
+pub(crate) struct Decoded {
+    pub object: Json,
+    /// The unknown fields, as warnings and strict errors name them.
+    pub unknown: Vec<String>,
+    /// The first value of a wrong type, in the words of Go's JSON decoder.
+    pub mismatch: Option<String>,
+}
+
+/// Reads an object as its schema does. Custom objects keep values of wrong types: validation names those.
+pub(crate) fn decode(schema: Schema, object: Json, kind: &str, custom: bool) -> Decoded {
+    let mut reader = Reader {
+        unknown: Vec::new(),
+        mismatch: None,
+        custom,
+    };
+    let object = reader.value(schema, object, &Path::Root, kind);
+    Decoded {
+        object: object.unwrap_or(Json::Null),
+        unknown: reader.unknown,
+        mismatch: reader.mismatch,
+    }
+}
+
+struct Reader {
+    unknown: Vec<String>,
+    mismatch: Option<String>,
+    custom: bool,
+}
+
+impl Reader {
+    /// `None` for what Go leaves out when it writes the object again: nulls, empty lists and empty maps.
+    fn value(&mut self, schema: Schema, value: Json, path: &Path, within: &str) -> Option<Json> {
+        match value {
+            Json::Null if self.custom => Some(Json::Null),
+            Json::Null => None,
+            Json::Object(map) => {
+                if !self.fits(schema, "object", path, within) {
+                    return Some(Json::Object(map));
+                }
+                let was_map = schema.is_map();
+                let inner = match schema.struct_name() {
+                    "" => within,
+                    name => name,
+                };
+                let map = self.object(schema, map, path, inner);
+                let dropped = was_map && map.is_empty() && !self.custom;
+                (!dropped).then_some(Json::Object(map))
+            }
+            Json::Array(list) => {
+                if !self.fits(schema, "array", path, within) {
+                    return Some(Json::Array(list));
+                }
+                let keeps_nulls = self.custom || schema.keeps_unknown();
+                let list: Vec<_> = list
+                    .into_iter()
+                    .enumerate()
+                    .filter_map(|(i, item)| {
+                        self.value(schema.item(), item, &path.item(i), within)
+                            .or(keeps_nulls.then_some(Json::Null))
+                    })
+                    .collect();
+                let dropped = list.is_empty() && !self.custom && !schema.keeps_unknown();
+                (!dropped).then_some(Json::Array(list))
+            }
+            Json::Number(number) if schema.is_int_or_string() && within_quantity(schema) => {
+                Some(Json::String(number.to_string()))
+            }
+            scalar => {
+                let is = match &scalar {
+                    Json::String(_) => "string",
+                    Json::Bool(_) => "bool",
+                    _ => "number",
+                };
+                self.fits(schema, is, path, within);
+                Some(scalar)
+            }
+        }
+    }
+
+    fn object(
+        &mut self,
+        schema: Schema,
+        map: Map<String, Json>,
+        path: &Path,
+        within: &str,
+    ) -> Map<String, Json> {
+        let mut kept = Map::new();
+        for (name, value) in map {
+            let Some(field) = schema.field(&name) else {
+                self.unknown.push(path.field(&name).to_string());
+                continue;
+            };
+            // Within an object of any shape everything stays, also nothing.
+            if schema.keeps_unknown() && value.is_null() {
+                kept.insert(name, value);
+                continue;
+            }
+            if let Some(value) = self.value(field, value, &path.field(&name), within) {
+                kept.insert(name, value);
+            }
+        }
+        kept
+    }
+
+    fn fits(&mut self, schema: Schema, is: &str, path: &Path, within: &str) -> bool {
+        let Some(wanted) = schema.type_name() else {
+            return true;
+        };
+        // JSON that the schema calls an object may be anything.
+        if wanted == "object" && schema.keeps_unknown() {
+            return true;
+        }
+        let fits = match wanted {
+            "object" | "array" | "string" => is == wanted,
+            "boolean" => is == "bool",
+            _ => is == "number",
+        };
+        if !fits && !self.custom && self.mismatch.is_none() {
+            let go = match (wanted, schema.format()) {
+                ("string", Some("date-time")) => "v1.Time",
+                ("string", Some("byte")) => "[]uint8",
+                ("object", _) => within,
+                ("integer" | "number", Some(format)) => format,
+                ("boolean", _) => "bool",
+                (other, _) => other,
+            };
+            self.mismatch = Some(format!(
+                "json: cannot unmarshal {is} into Go struct field {within}.{path} of type {go}"
+            ));
+        }
+        fits
+    }
+}
+
+/// Quantities are written as strings, whatever they were read from; ports and the like keep their type.
+fn within_quantity(schema: Schema) -> bool {
+    schema.struct_name() == "Quantity"
+}

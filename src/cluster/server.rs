@@ -1,0 +1,139 @@
+//! The HTTPS server: it opens the state, listens, and stops.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::cluster::{
+    handler::handle,
+    identity::Access,
+    listener::{TlsError, TlsListener},
+    options::Options,
+    service::{OpenError, Service},
+    store::StoreError,
+};
+
+/// How long a stop waits for requests that are being answered.
+const LAST_REQUESTS: Duration = Duration::from_secs(5);
+
+/// Why a server doesn't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The folder can't be made or written.
+    #[error("can't use the folder {}", .0.display())]
+    Folder(PathBuf, #[source] std::io::Error),
+    /// The database in it can't be opened.
+    #[error("can't open the database {}", .0.display())]
+    Database(PathBuf, #[source] rusqlite::Error),
+    /// The database was written by another version.
+    #[error("the database {} has version {found}, and this program knows version {known}", .path.display())]
+    Version {
+        /// The database.
+        path: PathBuf,
+        /// What it says it is.
+        found: i64,
+        /// What this program writes.
+        known: i64,
+    },
+    /// The CA or the token can't be made or read.
+    #[error("can't read or make the identity of the cluster: {0}")]
+    Identity(String),
+    /// Other machines have no business with a rehearsal.
+    #[error("refuses to listen on {0}, which other machines can reach; use 127.0.0.1")]
+    Open(SocketAddr),
+    /// The address can't be listened on.
+    #[error("can't listen on {0}")]
+    Listen(SocketAddr, #[source] std::io::Error),
+    /// The certificate can't be used.
+    #[error("can't serve TLS: {0}")]
+    Tls(String),
+}
+
+impl From<OpenError> for StartError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Store(StoreError::Folder(path, source)) => Self::Folder(path, source),
+            OpenError::Store(StoreError::Database(path, source)) => Self::Database(path, source),
+            OpenError::Store(StoreError::Version { path, found, known }) => {
+                Self::Version { path, found, known }
+            }
+            OpenError::Identity(why) => Self::Identity(why),
+        }
+    }
+}
+
+/// A running server. It stops when it is dropped; [`stop`](Self::stop) also waits for the last answers.
+pub struct Server {
+    address: SocketAddr,
+    service: Arc<Service>,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    /// Opens the state and listens; requests are answered from when this returns.
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        let listen = options.listen;
+        if !listen.ip().is_loopback() {
+            return Err(StartError::Open(listen));
+        }
+        let opening = tokio::task::spawn_blocking(move || Service::open(options));
+        let service = match opening.await {
+            Ok(service) => Arc::new(service?),
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        };
+        let failed = |error| StartError::Listen(listen, error);
+        let listener = TcpListener::bind(listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let listener =
+            TlsListener::new(listener, &service.identity).map_err(|error| match error {
+                TlsError::Listen(error) => failed(error),
+                other => StartError::Tls(other.to_string()),
+            })?;
+        let router = Router::new()
+            .fallback(handle)
+            .with_state(Arc::clone(&service));
+        let stopping = service.stopping.clone();
+        let serving =
+            axum::serve(listener, router).with_graceful_shutdown(stopping.cancelled_owned());
+        let task = tokio::spawn(async { drop(serving.await) });
+        Ok(Self {
+            address,
+            service,
+            task,
+        })
+    }
+
+    /// How to get in.
+    pub fn access(&self) -> Access {
+        Access {
+            name: self.service.options.name.clone(),
+            endpoint: format!("https://{}", self.address),
+            ca: self.service.identity.ca.clone(),
+            token: self.service.identity.token.clone(),
+        }
+    }
+
+    /// Stops listening, ends watches, and waits for the requests that are being answered.
+    pub async fn stop(mut self) {
+        self.service.stopping.cancel();
+        drop(tokio::time::timeout(LAST_REQUESTS, &mut self.task).await);
+    }
+
+    /// Serves until `shutdown` is over, and stops.
+    pub async fn run_until(self, shutdown: impl Future<Output = ()>) {
+        shutdown.await;
+        self.stop().await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.service.stopping.cancel();
+    }
+}

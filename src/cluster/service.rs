@@ -1,0 +1,92 @@
+//! What all requests of a server share.
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster::{
+    identity::Identity,
+    object::now,
+    options::Options,
+    rollout, seed,
+    store::{Store, StoreError, Transaction},
+    wire::Failure,
+};
+
+/// The options, the state, and who waits for it to change.
+pub(crate) struct Service {
+    pub options: Options,
+    pub store: Store,
+    pub identity: Identity,
+    /// Ends watches when the server stops.
+    pub stopping: CancellationToken,
+    changed: watch::Sender<()>,
+}
+
+/// Why the state can't be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("can't read or make the cluster's identity: {0}")]
+    Identity(String),
+}
+
+impl Service {
+    /// Opens the folder; a new one gets its identity and its first objects.
+    pub fn open(options: Options) -> Result<Self, OpenError> {
+        let store = Store::open(&options.folder, options.history)?;
+        let failed = |failure: Failure| OpenError::Identity(failure.to_string());
+        let known = store.read(Identity::read).map_err(failed)?;
+        let identity = match known {
+            Some(identity) => identity,
+            None => store
+                .write(|tx| match Identity::read(tx)? {
+                    // Another server was faster.
+                    Some(identity) => Ok(identity),
+                    None => {
+                        let identity = Identity::create(tx, &options.name)?;
+                        seed::plant(tx, options.seed, now())?;
+                        Ok(identity)
+                    }
+                })
+                .map_err(failed)?,
+        };
+        Ok(Self {
+            options,
+            store,
+            identity,
+            stopping: CancellationToken::new(),
+            changed: watch::Sender::new(()),
+        })
+    }
+
+    /// Lets the controllers do what they would have done by now.
+    pub fn catch_up(&self) -> Result<(), Failure> {
+        let now = now();
+        let is_due = self
+            .store
+            .read(|tx| Ok(tx.next_wake()?.is_some_and(|at| at <= now)))?;
+        match is_due {
+            true => self.write(|_| Ok(())),
+            false => Ok(()),
+        }
+    }
+
+    /// Does all of `work` on the state of this moment, or nothing.
+    pub fn write<T>(
+        &self,
+        work: impl FnOnce(&Transaction) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let done = self.store.write(|tx| {
+            rollout::catch_up(tx, &self.options, now())?;
+            work(tx)
+        })?;
+        self.changed.send_replace(());
+        Ok(done)
+    }
+
+    /// Tells of every write of this server.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+}

@@ -1,0 +1,77 @@
+use axum::body::Body;
+use axum::http::{HeaderValue, Response};
+use serde_json::Value as Json;
+
+use super::Failure;
+use crate::cluster::api::Watch;
+
+/// What a request gets.
+pub(crate) enum Answer {
+    Object(u16, Json),
+    /// An object, and warnings for whoever wrote it (RFC 7234 warn code 299).
+    Warned(u16, Json, Vec<String>),
+    /// All of discovery in one document, which clients know by its type.
+    Discovery(Json),
+    Text(&'static str),
+    Watch(Box<Watch>),
+    /// The connection ends without an answer.
+    Cut,
+}
+
+impl Answer {
+    pub fn response(self) -> Response<Body> {
+        match self {
+            Self::Object(code, object) => json(code, &object),
+            Self::Warned(code, object, warnings) => {
+                let mut response = json(code, &object);
+                for warning in warnings {
+                    let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
+                    if let Ok(value) = format!("299 - \"{quoted}\"").parse() {
+                        response.headers_mut().append("warning", value);
+                    }
+                }
+                response
+            }
+            Self::Discovery(document) => {
+                let mut response = json(200, &document);
+                let kind = HeaderValue::from_static(
+                    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+                );
+                response.headers_mut().insert("content-type", kind);
+                response
+            }
+            Self::Text(text) => Response::new(Body::from(text)),
+            Self::Watch(watch) => json_with(200, Body::from_stream(watch.events())),
+            Self::Cut => json_with(200, Body::from_stream(cut())),
+        }
+    }
+}
+
+impl From<Failure> for Answer {
+    fn from(failure: Failure) -> Self {
+        Self::Object(failure.code, failure.status())
+    }
+}
+
+/// A body that breaks before its first byte: the server drops the connection.
+fn cut() -> impl futures_util::Stream<Item = Result<Vec<u8>, std::io::Error>> + Send {
+    futures_util::stream::once(async { Err(std::io::ErrorKind::ConnectionAborted.into()) })
+}
+
+fn json(code: u16, object: &Json) -> Response<Body> {
+    let mut response = json_with(code, Body::from(object.to_string()));
+    if code == 429 {
+        let second = HeaderValue::from_static("1");
+        response.headers_mut().insert("retry-after", second);
+    }
+    response
+}
+
+fn json_with(code: u16, body: Body) -> Response<Body> {
+    Response::builder()
+        .status(code)
+        .header("content-type", "application/json")
+        .header("cache-control", "no-cache, private")
+        .body(body)
+        .unwrap_or_default()
+}

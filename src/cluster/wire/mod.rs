@@ -1,0 +1,20 @@
+//! What goes over the wire: paths and queries in, `Status` bodies, tables, discovery and OpenAPI out.
+
+mod accept;
+mod answer;
+mod cells;
+mod discovery;
+mod failure;
+mod openapi;
+mod query;
+mod request;
+mod table;
+
+pub(crate) use accept::{Accept, Shape};
+pub(crate) use answer::Answer;
+pub(crate) use discovery::{Discovery, discover};
+pub(crate) use failure::{Cause, Failure};
+pub(crate) use openapi::openapi;
+pub(crate) use query::Query;
+pub(crate) use request::{Incoming, Target, Verb};
+pub(crate) use table::table;

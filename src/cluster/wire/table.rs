@@ -1,0 +1,34 @@
+//! Objects as rows for people, as `kubectl get` asks for them (meta/v1 Table).
+
+use serde_json::{Value as Json, json};
+
+use super::cells::{Column, cells, columns};
+use crate::cluster::{object::now, resource::Resource};
+
+/// A table of objects.
+pub(crate) fn table(resource: &Resource, objects: &[Json], with_columns: bool, meta: Json) -> Json {
+    let columns = columns(resource);
+    let now = now();
+    let rows: Vec<_> = objects
+        .iter()
+        .map(|object| {
+            let metadata = &object["metadata"];
+            json!({
+                "cells": cells(resource, object, now),
+                "object": {
+                    "kind": "PartialObjectMetadata",
+                    "apiVersion": "meta.k8s.io/v1",
+                    "metadata": metadata,
+                },
+            })
+        })
+        .collect();
+    let definitions: Vec<_> = columns.iter().map(Column::definition).collect();
+    json!({
+        "kind": "Table",
+        "apiVersion": "meta.k8s.io/v1",
+        "metadata": meta,
+        "columnDefinitions": if with_columns { json!(definitions) } else { Json::Null },
+        "rows": rows,
+    })
+}
