@@ -247,3 +247,40 @@ steps:
     assert_eq!(test.read("out/a"), a);
     assert_ne!(test.read("out/b"), b);
 }
+
+/// Whatever reads a step that runs another time sees what it gives then: items and params too.
+#[test]
+fn items_and_nested_workflows_wait_for_what_runs_again() {
+    let inner = "workflow: inner\nparams: { n: int }\nsteps:\n  show: { run: '#{ n: inputs.n }', with: { n: \"${{ params.n }}\" } }\noutputs: { n: \"${{ steps.show.n }}\" }\n";
+    let test = Test::new()
+        .file("inner.yaml", inner)
+        .file(
+            "steps/one.rhai",
+            "const OUTPUTS = #{ n: \"int\" };\nfn run(inputs) { #{ n: 1 } }\n",
+        )
+        .file(
+            "w.yaml",
+            "workflow: w
+steps:
+  one: { script: steps/one.rhai }
+  nested: { workflow: inner.yaml, with: { n: \"${{ steps.one.n }}\" } }
+  each:
+    for_each: [a, b]
+    with: { n: \"${{ steps.one.n }}\", item: \"${{ item }}\" }
+    run: |
+      if inputs.item == \"b\" && inputs.n == 1 { throw \"not yet\"; }
+      #{ n: inputs.n }
+outputs:
+  nested: ${{ steps.nested.n }}
+  b: ${{ steps.each.b.n }}
+",
+        );
+    test.windlass(&["run", "w.yaml"]).expect(1);
+    test.write(
+        "steps/one.rhai",
+        "const OUTPUTS = #{ n: \"int\" };\nfn run(inputs) { time::now(); #{ n: 2 } }\n",
+    );
+    test.windlass(&["resume", "--edited", "--yes"]).expect(0);
+    let outputs = test.windlass(&["outputs", "--json"]).expect(0).json();
+    assert_eq!(outputs, serde_json::json!({ "nested": 2, "b": 2 }));
+}

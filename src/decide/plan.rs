@@ -36,7 +36,7 @@ pub fn plan(change: &Change) -> Result<Plan, NothingToRedo> {
             .as_ref()
             .map_or(&nothing, |run| &run.params),
     };
-    planner.scope(&scope, Some(change.old));
+    planner.scope(&scope, Some(change.old), None);
     let mut state = change.state.clone();
     for event in &planner.plan.events {
         // What is reset or reopened is known to the state: that is where it was found.

@@ -40,7 +40,14 @@ impl Planner<'_> {
     }
 
     /// Decides about every step of a scope; returns the worst fate in it.
-    pub fn scope(&mut self, scope: &Scope, old: Option<&Workflow>) -> FateKind {
+    ///
+    /// `outside` is the worst that happens to what the whole scope depends on.
+    pub fn scope(
+        &mut self,
+        scope: &Scope,
+        old: Option<&Workflow>,
+        outside: Option<&(FateKind, String)>,
+    ) -> FateKind {
         let mut kinds = BTreeMap::new();
         let mut worst = FateKind::Kept;
         for (index, step) in scope.workflow.steps() {
@@ -53,7 +60,8 @@ impl Planner<'_> {
                     Some((kind, other.name.to_string()))
                 })
                 .filter(|(kind, _)| matches!(kind, FateKind::Replayed | FateKind::Again))
-                .max_by_key(|(kind, _)| *kind);
+                .max_by_key(|(kind, _)| *kind)
+                .or_else(|| outside.cloned());
             let old_step = old.and_then(|old| old.step_named(step.name.as_str()));
             let kind = self.step(scope, step, old_step, id, before);
             kinds.insert(step.name.to_string(), kind);
@@ -94,6 +102,7 @@ impl Planner<'_> {
             return self.unit(scope, &unit);
         };
         let items = items.clone();
+        let unit_before = unit.before.is_some();
         let mut worst = FateKind::Kept;
         for (key, item) in &now {
             let unit = Unit {
@@ -110,7 +119,8 @@ impl Planner<'_> {
         {
             self.tell(&id.item(key), FateKind::Removed, "no longer an item");
         }
-        if worst > FateKind::GoesOn || now != items {
+        // What it reads may change: it waits for that again, and looks at its items anew.
+        if worst > FateKind::GoesOn || now != items || unit_before {
             self.plan.events.push(Event::StepReopened { step: id });
             worst = worst.max(FateKind::Replayed);
         }
@@ -254,8 +264,8 @@ impl Planner<'_> {
             inside: Some(id),
             params: &params,
         };
-        let worst = self.scope(&inside, old);
-        let has_changed = params.digest() != instance.inputs.digest();
+        let worst = self.scope(&inside, old, unit.before.as_ref());
+        let has_changed = params.digest() != instance.inputs.digest() || unit.before.is_some();
         if has_changed || (worst > FateKind::GoesOn && is_over(instance)) {
             self.plan
                 .events

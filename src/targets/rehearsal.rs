@@ -37,9 +37,16 @@ impl Clusters for Rehearsal {
         Box::pin(async move {
             let failed = |error: &dyn std::error::Error| {
                 let operation = format!("start the rehearsal cluster {role}");
-                Failure::new(FailureClass::Unavailable, operation, "CannotStart", causes(error))
+                Failure::new(
+                    FailureClass::Unavailable,
+                    operation,
+                    "CannotStart",
+                    causes(error),
+                )
             };
-            let server = Server::start(Options::local(folder, &role)).await.map_err(|e| failed(&e))?;
+            let server = Server::start(Options::local(folder, &role))
+                .await
+                .map_err(|e| failed(&e))?;
             let access = server.access();
             servers
                 .lock()

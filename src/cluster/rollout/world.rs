@@ -73,14 +73,16 @@ impl World<'_> {
 
     /// Why the pods of this pod's workload are stuck.
     pub fn stuck(&self, pod: &Json) -> Result<Option<String>, Failure> {
-        let mut owner = self.owner(pod)?;
-        while let Some((_, workload)) = owner {
-            if let Some(reason) = annotation(&workload, STUCK) {
-                return Ok(Some(reason.to_owned()));
-            }
-            owner = self.owner(&workload)?;
+        // A replica set has its deployment's annotations, also when those are gone again.
+        let (mut owner, mut workload) = (self.owner(pod)?, None);
+        while let Some((_, found)) = owner {
+            owner = self.owner(&found)?;
+            workload = Some(found);
         }
-        Ok(None)
+        let reason = workload
+            .as_ref()
+            .and_then(|workload| annotation(workload, STUCK));
+        Ok(reason.map(str::to_owned))
     }
 
     pub fn pods(&self, owner: &Json) -> Result<Vec<Json>, Failure> {

@@ -1,6 +1,10 @@
 //! Restarting workloads, waiting for them, and saying why one is stuck.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use serde_json::{Value as Json, json};
 
@@ -69,13 +73,23 @@ impl KubeClient {
     }
 
     /// Waits until a rollout is over, or so much time has passed.
+    ///
+    /// A failure that was there before is none yet: the cluster takes it back once there is progress
+    /// again. It counts where nothing has come by the end.
     pub async fn wait_rollout(
         &self,
         workload: &Named,
         patience: Duration,
     ) -> Result<Progress, Failure> {
-        let is_over = |found: Option<&Json>| {
-            found.is_none_or(|object| !matches!(progress(object), Progress::Waiting(_)))
+        let before = self.get(workload).await?;
+        let is_stale = AtomicBool::new(matches!(progress(&before), Progress::Failed(_)));
+        let is_over = |found: Option<&Json>| match found.map(progress) {
+            Some(Progress::Waiting(_)) => {
+                is_stale.store(false, Ordering::Relaxed);
+                false
+            }
+            Some(Progress::Failed(_)) => !is_stale.load(Ordering::Relaxed),
+            Some(Progress::Done) | None => true,
         };
         match self.watch_until(workload, patience, is_over).await? {
             Some(object) => Ok(progress(&object)),
