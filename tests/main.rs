@@ -5,6 +5,7 @@ mod approval;
 mod audit;
 mod authority;
 mod client;
+mod cluster;
 mod crash;
 mod dag;
 mod damage;

@@ -2,16 +2,20 @@ use saphyr::{LoadableYamlNode, Scalar, Yaml};
 use serde_json::{Map, Value as Json};
 
 use super::Call;
-use crate::cluster::wire::Failure;
+use crate::cluster::wire::{Failure, protobuf};
 
-/// Reads the body as JSON or YAML.
+/// Reads the body as JSON, YAML, or the protobuf that kubectl sends.
 pub(super) fn read(call: &Call) -> Result<Json, Failure> {
     match call.incoming.media_type() {
         "application/json" | "" => json(&call.incoming.body),
         "application/yaml" => yaml(&call.incoming.body),
+        "application/vnd.kubernetes.protobuf" => protobuf(&call.incoming.body).ok_or_else(|| {
+            Failure::unsupported_media_type(&["application/json", "application/yaml"])
+        }),
         _ => Err(Failure::unsupported_media_type(&[
             "application/json",
             "application/yaml",
+            "application/vnd.kubernetes.protobuf",
         ])),
     }
 }

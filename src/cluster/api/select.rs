@@ -66,7 +66,9 @@ impl Selectors {
                 let is = match object.pointer(&pointer) {
                     Some(Json::String(text)) => text == value,
                     None | Some(Json::Null) => value.is_empty(),
-                    Some(other) => other.to_string() == *value,
+                    Some(Json::Bool(flag)) => value == if *flag { "true" } else { "false" },
+                    Some(Json::Number(number)) => value.parse().ok().as_ref() == Some(number),
+                    Some(_) => false,
                 };
                 is == *equal
             })

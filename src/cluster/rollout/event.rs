@@ -2,7 +2,7 @@ use serde_json::{Value as Json, json};
 
 use super::world::World;
 use crate::cluster::{
-    object::{name, namespace, timestamp, uid},
+    object::{name, namespace, random, timestamp, uid},
     resource::Resource,
     wire::Failure,
 };
@@ -26,8 +26,8 @@ impl World<'_> {
     ) -> Result<(), Failure> {
         let resource = Resource::by_key(resource);
         let at = timestamp(self.now);
-        // The suffix makes the names of one object's events differ, and sort by time.
-        let suffix = format!("{:x}.{}", self.now, reason.to_lowercase());
+        // Names sort by time, and differ within a millisecond.
+        let suffix = format!("{:x}{:04x}", self.now, u16::from_be_bytes(random()));
         let mut event = json!({
             "kind": "Event",
             "apiVersion": "v1",

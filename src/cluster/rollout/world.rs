@@ -60,15 +60,15 @@ impl World<'_> {
     }
 
     fn owner(&self, object: &Json) -> Result<Option<(String, Json)>, Failure> {
-        let owners = items(object, "/metadata/ownerReferences").iter();
-        for owner in owners.filter(|owner| owner["controller"] == true) {
-            let kind = text(owner, "/kind").unwrap_or_default();
-            let resource = format!("{}s.apps", kind.to_lowercase());
-            let name = text(owner, "/name").unwrap_or_default();
-            let found = self.tx.get(&resource, namespace(object), name)?;
-            return Ok(found.map(|found| (resource, found)));
-        }
-        Ok(None)
+        let mut owners = items(object, "/metadata/ownerReferences").iter();
+        let Some(owner) = owners.find(|owner| owner["controller"] == true) else {
+            return Ok(None);
+        };
+        let kind = text(owner, "/kind").unwrap_or_default();
+        let resource = format!("{}s.apps", kind.to_lowercase());
+        let name = text(owner, "/name").unwrap_or_default();
+        let found = self.tx.get(&resource, namespace(object), name)?;
+        Ok(found.map(|found| (resource, found)))
     }
 
     /// Why the pods of this pod's workload are stuck.

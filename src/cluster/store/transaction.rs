@@ -180,7 +180,7 @@ impl<'a> Transaction<'a> {
             before.map(Json::to_string),
         ))?;
         let oldest = version.saturating_sub(self.window.into());
-        if version % 64 == 0 && oldest > self.compacted()? {
+        if version.is_multiple_of(64) && oldest > self.compacted()? {
             self.connection
                 .execute("DELETE FROM change WHERE version <= ?1", [oldest])?;
             self.set("compacted", &oldest.to_string())?;

@@ -1,4 +1,4 @@
-//! What goes over the wire: paths and queries in, `Status` bodies, tables, discovery and OpenAPI out.
+//! What goes over the wire: paths, queries and kubectl's protobuf in; `Status` bodies, tables, discovery and OpenAPI out.
 
 mod accept;
 mod answer;
@@ -6,6 +6,7 @@ mod cells;
 mod discovery;
 mod failure;
 mod openapi;
+mod protobuf;
 mod query;
 mod request;
 mod table;
@@ -15,6 +16,7 @@ pub(crate) use answer::Answer;
 pub(crate) use discovery::{Discovery, discover};
 pub(crate) use failure::{Cause, Failure};
 pub(crate) use openapi::openapi;
+pub(crate) use protobuf::read as protobuf;
 pub(crate) use query::Query;
 pub(crate) use request::{Incoming, Target, Verb};
 pub(crate) use table::table;

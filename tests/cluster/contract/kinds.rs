@@ -1,0 +1,200 @@
+//! What is particular to secrets, config maps, namespaces and workloads.
+
+use serde_json::json;
+
+use crate::cluster::lab::{config_map, contract, secret, workload};
+
+#[test]
+fn a_secret_turns_texts_into_bytes_and_has_a_type() {
+    contract(|api| async move {
+        let object = api
+            .create("secrets", &secret("a", json!({ "k": "v" })))
+            .await;
+        assert_eq!(object["data"], json!({ "k": "dg==" }));
+        assert_eq!(object["type"], "Opaque");
+        assert_eq!(object.get("stringData"), None);
+        let path = api.path("secrets/a");
+        let (status, answer) = api.merge(&path, &json!({ "type": "other" })).await;
+        assert_eq!(
+            (status, &answer["details"]["causes"][0]["field"]),
+            (422, &json!("type"))
+        );
+        let wrong = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "b" }, "data": { "k": "no base64" } });
+        let (status, answer) = api.post(&api.path("secrets"), &wrong).await;
+        assert_eq!(status, 400);
+        assert!(
+            answer["message"]
+                .as_str()
+                .unwrap()
+                .contains("illegal base64 data"),
+            "{answer}"
+        );
+    });
+}
+
+#[test]
+fn a_secret_has_the_entries_of_its_type_and_plain_keys() {
+    contract(|api| async move {
+        let mut object = secret("a", json!({ "tls.crt": "x" }));
+        object["type"] = "kubernetes.io/tls".into();
+        let (status, answer) = api.post(&api.path("secrets"), &object).await;
+        assert_eq!(status, 422, "{answer}");
+        assert!(
+            answer["message"]
+                .as_str()
+                .unwrap()
+                .contains("data[tls.key]: Required value"),
+            "{answer}"
+        );
+        let (status, answer) = api
+            .post(&api.path("secrets"), &secret("a", json!({ "a/b": "x" })))
+            .await;
+        assert_eq!(status, 422);
+        assert_eq!(answer["details"]["causes"][0]["field"], "data[a/b]");
+    });
+}
+
+#[test]
+fn what_is_immutable_stays() {
+    contract(|api| async move {
+        let mut object = secret("a", json!({ "k": "v" }));
+        object["immutable"] = true.into();
+        api.create("secrets", &object).await;
+        let change = json!({ "stringData": { "k": "w" } });
+        let (status, answer) = api.merge(&api.path("secrets/a"), &change).await;
+        assert_eq!(status, 422);
+        let cause = &answer["details"]["causes"][0];
+        assert_eq!(cause["field"], "data");
+        assert_eq!(cause["reason"], "FieldValueForbidden");
+        let mut object = config_map("a", json!({ "k": "v" }));
+        object["immutable"] = true.into();
+        api.create("configmaps", &object).await;
+        let (status, _) = api
+            .merge(&api.path("configmaps/a"), &json!({ "data": { "k": "w" } }))
+            .await;
+        assert_eq!(status, 422);
+        let label = json!({ "metadata": { "labels": { "a": "b" } } });
+        let (status, _) = api.merge(&api.path("configmaps/a"), &label).await;
+        assert_eq!(status, 200);
+    });
+}
+
+#[test]
+fn a_namespace_is_active_labelled_and_has_an_account() {
+    contract(|api| async move {
+        let (status, object) = api
+            .get(&format!("/api/v1/namespaces/{}", api.namespace))
+            .await;
+        assert_eq!(
+            (status, &object["status"]["phase"]),
+            (200, &json!("Active"))
+        );
+        assert_eq!(
+            object["metadata"]["labels"]["kubernetes.io/metadata.name"],
+            api.namespace.as_str()
+        );
+        api.until(
+            &api.path("serviceaccounts/default"),
+            "the default account",
+            |object| object["kind"] == "ServiceAccount",
+        )
+        .await;
+    });
+}
+
+#[test]
+fn a_deployment_gets_its_defaults_and_keeps_its_selector() {
+    contract(|api| async move {
+        let object = api
+            .create(
+                "deployments",
+                &workload("Deployment", "a", json!({ "replicas": 0 })),
+            )
+            .await;
+        let spec = &object["spec"];
+        assert_eq!(spec["progressDeadlineSeconds"], 600);
+        assert_eq!(spec["revisionHistoryLimit"], 10);
+        assert_eq!(
+            spec["strategy"],
+            json!({
+                "type": "RollingUpdate",
+                "rollingUpdate": { "maxSurge": "25%", "maxUnavailable": "25%" },
+            })
+        );
+        let pod = &spec["template"]["spec"];
+        assert_eq!(pod["restartPolicy"], "Always");
+        assert_eq!(pod["dnsPolicy"], "ClusterFirst");
+        assert_eq!(pod["containers"][0]["imagePullPolicy"], "IfNotPresent");
+        assert_eq!(
+            pod["containers"][0]["terminationMessagePath"],
+            "/dev/termination-log"
+        );
+        let change = json!({ "spec": {
+            "selector": { "matchLabels": { "app": "b" } },
+            "template": { "metadata": { "labels": { "app": "b" } } },
+        } });
+        let (status, answer) = api.merge(&api.path("deployments/a"), &change).await;
+        assert_eq!(status, 422);
+        assert_eq!(answer["details"]["causes"][0]["field"], "spec.selector");
+        assert!(
+            answer["message"]
+                .as_str()
+                .unwrap()
+                .ends_with("field is immutable"),
+            "{answer}"
+        );
+    });
+}
+
+#[test]
+fn a_generation_counts_changes_of_the_spec_alone() {
+    contract(|api| async move {
+        let object = workload(
+            "StatefulSet",
+            "a",
+            json!({ "replicas": 0, "serviceName": "a" }),
+        );
+        let object = api.create("statefulsets", &object).await;
+        assert_eq!(object["metadata"]["generation"], 1);
+        let path = api.path("statefulsets/a");
+        let label = json!({ "metadata": { "labels": { "a": "b" } } });
+        let (_, object) = api.merge(&path, &label).await;
+        assert_eq!(object["metadata"]["generation"], 1);
+        let spec = json!({ "spec": { "minReadySeconds": 1 } });
+        let (_, object) = api.merge(&path, &spec).await;
+        assert_eq!(object["metadata"]["generation"], 2);
+        let (_, object) = api
+            .merge(&path, &json!({ "status": { "replicas": 9 } }))
+            .await;
+        assert_ne!(object["status"]["replicas"], 9);
+        assert_eq!(object["metadata"]["generation"], 2);
+        let (status, answer) = api
+            .merge(&path, &json!({ "spec": { "serviceName": "b" } }))
+            .await;
+        assert_eq!(
+            (status, &answer["details"]["causes"][0]["field"]),
+            (422, &json!("spec"))
+        );
+    });
+}
+
+#[test]
+fn a_scale_is_the_number_of_replicas() {
+    contract(|api| async move {
+        api.create(
+            "deployments",
+            &workload("Deployment", "a", json!({ "replicas": 0 })),
+        )
+        .await;
+        let path = api.path("deployments/a/scale");
+        let (status, scale) = api.get(&path).await;
+        assert_eq!((status, &scale["kind"]), (200, &json!("Scale")));
+        assert_eq!(scale["status"]["selector"], "app=a");
+        let (status, scale) = api
+            .merge(&path, &json!({ "spec": { "replicas": 1 } }))
+            .await;
+        assert_eq!((status, &scale["spec"]["replicas"]), (200, &json!(1)));
+        let (_, object) = api.get(&api.path("deployments/a")).await;
+        assert_eq!(object["spec"]["replicas"], 1);
+    });
+}

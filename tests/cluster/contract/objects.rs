@@ -1,0 +1,242 @@
+//! Creating, reading, updating and deleting, and what is refused.
+
+use serde_json::json;
+
+use crate::cluster::lab::{config_map, contract, secret, unique, version, workload};
+
+#[test]
+fn a_created_object_has_what_the_server_knows() {
+    contract(|api| async move {
+        let object = api
+            .create("configmaps", &config_map("a", json!({ "k": "v" })))
+            .await;
+        let metadata = &object["metadata"];
+        assert_eq!(metadata["namespace"], api.namespace.as_str());
+        assert_eq!(metadata["uid"].as_str().unwrap().len(), 36);
+        assert!(
+            metadata["creationTimestamp"]
+                .as_str()
+                .unwrap()
+                .ends_with('Z')
+        );
+        assert!(version(&object) > 0);
+        let (status, again) = api.get(&api.path("configmaps/a")).await;
+        assert_eq!((status, again), (200, object));
+    });
+}
+
+#[test]
+fn what_is_missing_exists_or_has_changed_is_said_in_a_status() {
+    contract(|api| async move {
+        let (status, answer) = api.get(&api.path("secrets/none")).await;
+        assert_eq!(status, 404);
+        assert_eq!(answer["kind"], "Status");
+        assert_eq!(answer["reason"], "NotFound");
+        assert_eq!(answer["message"], "secrets \"none\" not found");
+        assert_eq!(
+            answer["details"],
+            json!({ "name": "none", "kind": "secrets" })
+        );
+        let (_, answer) = api.get(&api.path("deployments/none")).await;
+        assert_eq!(answer["message"], "deployments.apps \"none\" not found");
+        assert_eq!(answer["details"]["group"], "apps");
+
+        let object = api
+            .create("secrets", &secret("a", json!({ "k": "v" })))
+            .await;
+        let (status, answer) = api
+            .post(&api.path("secrets"), &secret("a", json!({})))
+            .await;
+        assert_eq!((status, &answer["reason"]), (409, &json!("AlreadyExists")));
+        assert_eq!(answer["message"], "secrets \"a\" already exists");
+
+        let (status, _) = api
+            .merge(
+                &api.path("secrets/a"),
+                &json!({ "stringData": { "k": "w" } }),
+            )
+            .await;
+        assert_eq!(status, 200);
+        let (status, answer) = api.put(&api.path("secrets/a"), &object).await;
+        assert_eq!((status, &answer["reason"]), (409, &json!("Conflict")));
+        assert_eq!(
+            answer["message"],
+            "Operation cannot be fulfilled on secrets \"a\": the object has been modified; please apply your changes to the latest version and try again"
+        );
+        let absent = format!("/api/v1/namespaces/none-{}/secrets", unique());
+        let (status, answer) = api.post(&absent, &secret("a", json!({}))).await;
+        assert_eq!(
+            (status, &answer["details"]["kind"]),
+            (404, &json!("namespaces"))
+        );
+    });
+}
+
+#[test]
+fn versions_grow_and_a_write_that_changes_nothing_is_none() {
+    contract(|api| async move {
+        let first = api
+            .create("configmaps", &config_map("a", json!({ "k": "v" })))
+            .await;
+        let path = api.path("configmaps/a");
+        let (_, second) = api.merge(&path, &json!({ "data": { "k": "w" } })).await;
+        assert!(version(&second) > version(&first));
+        let (_, third) = api.merge(&path, &json!({ "data": { "k": "w" } })).await;
+        assert_eq!(version(&third), version(&second));
+        let (status, fourth) = api.put(&path, &third).await;
+        assert_eq!((status, version(&fourth)), (200, version(&third)));
+    });
+}
+
+#[test]
+fn names_are_generated_and_dry_runs_keep_nothing() {
+    contract(|api| async move {
+        let mut object = config_map("", json!({}));
+        object["metadata"] = json!({ "generateName": "some-" });
+        let made = api.create("configmaps", &object).await;
+        let name = made["metadata"]["name"].as_str().unwrap();
+        assert!(
+            name.starts_with("some-") && name.len() == "some-".len() + 5,
+            "{name}"
+        );
+
+        let dry = format!("{}?dryRun=All", api.path("configmaps"));
+        let (status, made) = api
+            .post(&dry, &config_map("dry", json!({ "k": "v" })))
+            .await;
+        assert_eq!((status, &made["data"]["k"]), (201, &json!("v")));
+        let (status, _) = api.get(&api.path("configmaps/dry")).await;
+        assert_eq!(status, 404);
+        let dry = format!("{}?dryRun=All", api.path(&format!("configmaps/{name}")));
+        let (status, _) = api.delete(&dry).await;
+        assert_eq!(status, 200);
+        let (status, _) = api.get(&api.path(&format!("configmaps/{name}"))).await;
+        assert_eq!(status, 200);
+    });
+}
+
+#[test]
+fn mistakes_are_named_with_their_fields() {
+    contract(|api| async move {
+        let (status, answer) = api
+            .post(&api.path("secrets"), &secret("Not_A_Name", json!({})))
+            .await;
+        assert_eq!((status, &answer["reason"]), (422, &json!("Invalid")));
+        let cause = &answer["details"]["causes"][0];
+        assert_eq!(cause["field"], "metadata.name");
+        assert_eq!(cause["reason"], "FieldValueInvalid");
+
+        let mut object = workload("Deployment", "a", json!({ "replicas": -1 }));
+        object["spec"]["template"]["metadata"]["labels"]["app"] = "other".into();
+        let (status, answer) = api.post(&api.path("deployments"), &object).await;
+        assert_eq!(status, 422, "{answer}");
+        let message = answer["message"].as_str().unwrap();
+        assert!(
+            message.starts_with("Deployment.apps \"a\" is invalid: ["),
+            "{message}"
+        );
+        assert!(
+            message
+                .contains("spec.replicas: Invalid value: -1: must be greater than or equal to 0"),
+            "{message}"
+        );
+        assert!(
+            message.contains("`selector` does not match template `labels`"),
+            "{message}"
+        );
+
+        let mut object = config_map("a", json!({}));
+        object["metadata"]["labels"] = json!({ "not a key": "v" });
+        let (status, answer) = api.post(&api.path("configmaps"), &object).await;
+        assert_eq!(
+            (status, &answer["details"]["causes"][0]["field"]),
+            (422, &json!("metadata.labels"))
+        );
+    });
+}
+
+#[test]
+fn fields_are_validated_as_asked() {
+    contract(|api| async move {
+        let mut object = config_map("a", json!({}));
+        object["spec"] = json!({ "oops": 1 });
+        let strict = format!("{}?fieldValidation=Strict", api.path("configmaps"));
+        let (status, answer) = api.post(&strict, &object).await;
+        assert_eq!((status, &answer["reason"]), (400, &json!("BadRequest")));
+        let message = answer["message"].as_str().unwrap();
+        assert!(
+            message.ends_with("strict decoding error: unknown field \"spec\""),
+            "{message}"
+        );
+        let ignored = format!("{}?fieldValidation=Ignore", api.path("configmaps"));
+        let (status, answer) = api.post(&ignored, &object).await;
+        assert_eq!((status, answer.get("spec")), (201, None));
+
+        let wrong = workload("Deployment", "a", json!({ "replicas": "three" }));
+        let (status, answer) = api.post(&api.path("deployments"), &wrong).await;
+        assert_eq!(status, 400, "{answer}");
+        let message = answer["message"].as_str().unwrap();
+        assert!(
+            message.contains("cannot unmarshal string into Go struct field")
+                && message.contains("int32"),
+            "{message}"
+        );
+    });
+}
+
+#[test]
+fn deleting_takes_preconditions_and_finalizers() {
+    contract(|api| async move {
+        let mut object = config_map("a", json!({}));
+        object["metadata"]["finalizers"] = json!(["windlass.dev/held"]);
+        let object = api.create("configmaps", &object).await;
+        let path = api.path("configmaps/a");
+        let other = json!({ "preconditions": { "uid": "00000000-0000-4000-8000-000000000000" } });
+        let (status, answer) = api.delete_with(&path, &other).await;
+        assert_eq!((status, &answer["reason"]), (409, &json!("Conflict")));
+        let own = json!({ "preconditions": { "uid": object["metadata"]["uid"] } });
+        let (status, _) = api.delete_with(&path, &own).await;
+        assert_eq!(status, 200);
+        let (status, held) = api.get(&path).await;
+        assert_eq!(status, 200);
+        assert!(held["metadata"]["deletionTimestamp"].is_string());
+        let (status, _) = api
+            .merge(&path, &json!({ "metadata": { "finalizers": null } }))
+            .await;
+        assert_eq!(status, 200);
+        let (status, _) = api.get(&path).await;
+        assert_eq!(status, 404);
+        let (status, _) = api.delete(&path).await;
+        assert_eq!(status, 404);
+    });
+}
+
+#[test]
+fn what_is_not_served_is_refused() {
+    contract(|api| async move {
+        let (status, _) = api.get("/apis/none.windlass.dev/v1/things").await;
+        assert_eq!(status, 404);
+        let (status, _) = api.get(&api.path("nothings")).await;
+        assert_eq!(status, 404);
+        let (status, answer) = api
+            .delete("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
+            .await;
+        assert_eq!(
+            (status, &answer["reason"]),
+            (405, &json!("MethodNotAllowed"))
+        );
+        api.create("configmaps", &config_map("a", json!({}))).await;
+        let headers = [
+            ("content-type", "text/plain"),
+            ("accept", "application/json"),
+        ];
+        let (status, text) = api
+            .send("PATCH", &api.path("configmaps/a"), &headers, b"{}".to_vec())
+            .await;
+        assert_eq!(status, 415, "{text}");
+        let (status, _) = api
+            .post(&api.path("configmaps"), &json!({ "apiVersion": "v1" }))
+            .await;
+        assert_eq!(status, 400);
+    });
+}
