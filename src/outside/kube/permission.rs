@@ -34,7 +34,7 @@ fn needs(function: &str) -> &'static [(Subject, &'static [&'static str])] {
     match function {
         "kube::get" | "kube::find" => &[(Argument, &["get"])],
         "kube::list" => &[(Argument, &["list"])],
-        "kube::until" => &[(Argument, &["get", "watch"])],
+        "kube::wait_until" => &[(Argument, &["get", "watch"])],
         // An object that is not there yet is created by the same request.
         "kube::apply" => &[(Argument, &["get", "create", "patch"])],
         "kube::patch" => &[(Argument, &["get", "patch"])],

@@ -63,7 +63,7 @@ pub(super) fn module() -> Module {
     set("delete").set_into_module(m, write::delete);
     set("restart").set_into_module(m, workload::restart);
     set("wait_rollout").set_into_module(m, wait::rollout);
-    set("until").set_into_module(m, wait::until);
+    set("wait_until").set_into_module(m, wait::until);
     module
 }
 

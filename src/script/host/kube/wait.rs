@@ -84,7 +84,7 @@ async fn stuck(
     )
 }
 
-/// `kube::until(cluster, namespace, "job/x", |object| object.status?.succeeded == 1, "10m")` waits
+/// `kube::wait_until(cluster, namespace, "job/x", |object| object.status?.succeeded == 1, "10m")` waits
 /// until the function says yes, and gives the object. The function gets `()` for an object that is
 /// not there.
 pub fn until(
@@ -95,7 +95,7 @@ pub fn until(
     is_done: FnPtr,
     how_long: &str,
 ) -> Result<Dynamic, Thrown> {
-    const FUNCTION: &str = "kube::until";
+    const FUNCTION: &str = "kube::wait_until";
     let about = About::new(FUNCTION, cluster, namespace, object)?;
     let mut patience = patience(FUNCTION, how_long)?;
     // The first look does not wait.
