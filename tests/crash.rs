@@ -98,17 +98,22 @@ pub fn files(test: &Test) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Holds each file against what the journal says was written last.
+/// Holds each file against what the journal says was written last; what is secret, it does not say.
 fn check_files(test: &Test, at: u64) {
+    let found = files(test);
     let mut written = BTreeMap::new();
     for event in test.events() {
         let done = &event["outcome"]["done"];
         if let (Some(path), Some(digest)) = (done["path"].as_str(), done["sha256"].as_str()) {
             let name = path.rsplit('/').next().expect("a name");
+            let digest = match (digest, found.get(name)) {
+                (windlass::value::MASK, Some(found)) => found,
+                _ => digest,
+            };
             written.insert(name.to_owned(), digest.to_owned());
         }
     }
-    assert_eq!(files(test), written, "files after a crash at {at}");
+    assert_eq!(found, written, "files after a crash at {at}");
 }
 
 pub fn check_journal(test: &Test, at: u64) {

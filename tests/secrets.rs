@@ -1,6 +1,10 @@
 //! A private key is nowhere but in its file.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
 use crate::harness::Test;
 
@@ -125,4 +129,169 @@ steps:
     test.windlass(&["show"]).expect(0);
     let ran = test.windlass(&["resume"]).expect(2);
     assert!(ran.stderr.contains("identity"), "{}", ran.stderr);
+}
+
+/// A server that quotes what it is sent, and sends `/elsewhere` on to another name of itself.
+struct Echo {
+    port: u16,
+    /// The header `x-vault-token` of each request, where it had one.
+    tokens: Arc<Mutex<Vec<String>>>,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Echo {
+    fn open() -> Self {
+        let tokens = Arc::<Mutex<Vec<String>>>::default();
+        let seen = tokens.clone();
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"));
+        let listener = listener.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let app = axum::Router::new().fallback(move |request: axum::extract::Request| {
+            let seen = seen.clone();
+            async move {
+                if let Some(token) = request.headers().get("x-vault-token") {
+                    let token = token.to_str().expect("a text").to_owned();
+                    seen.lock().expect("unpoisoned").push(token);
+                }
+                let path = request.uri().path().to_owned();
+                let body = axum::body::to_bytes(request.into_body(), 1 << 20).await;
+                let body = String::from_utf8_lossy(&body.expect("a body")).into_owned();
+                match path.as_str() {
+                    "/elsewhere" => (
+                        axum::http::StatusCode::FOUND,
+                        [("location", format!("http://localhost:{port}/"))],
+                        String::new(),
+                    ),
+                    "/token" => (
+                        axum::http::StatusCode::OK,
+                        [("content-type", "application/json".to_owned())],
+                        r#"{"token":"tr0ub4dor"}"#.to_owned(),
+                    ),
+                    _ => (
+                        axum::http::StatusCode::BAD_REQUEST,
+                        [("x-none", String::new())],
+                        format!("cannot parse: {body}"),
+                    ),
+                }
+            }
+        });
+        runtime.spawn(async move { axum::serve(listener, app).await });
+        Self {
+            port,
+            tokens,
+            _runtime: runtime,
+        }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+}
+
+/// Runs a body on a target that allows 127.0.0.1, and gives all that was printed and recorded.
+fn run_and_look(test: &Test, body: &str, arguments: &[&str]) -> (i32, String) {
+    let body = body.lines().map(|line| format!("      {line}\n")).collect::<String>();
+    test.write(
+        "w.yaml",
+        &format!("workflow: w\nparams: {{ token: {{ type: secret, default: null }} }}\nsteps:\n  s:\n    with: {{ token: \"${{{{ params.token }}}}\" }}\n    run: |\n{body}outputs: {{ all: \"${{{{ steps.s }}}}\" }}\n")
+            .replace("{ type: secret, default: null }", "secret?"),
+    );
+    test.write("windlass.toml", "[targets.t]\nhttp = { allow = [\"127.0.0.1\"] }\n");
+    let run = ["run", "w.yaml", "--target", "t", "--json"];
+    let ran = test.windlass(&[&run, arguments].concat());
+    let logs = test.windlass(&["logs", "--json"]).stdout;
+    test.windlass(&["audit", "--bundle", "bundle.json"]).expect(0);
+    let printed = format!("{}{}{logs}{}", ran.stdout, ran.stderr, test.read("bundle.json"));
+    let journal = journal(&test.path(".windlass"));
+    (ran.code, printed + &String::from_utf8_lossy(&journal))
+}
+
+#[test]
+fn what_the_other_side_quotes_of_a_secret_is_masked() {
+    let (echo, test) = (Echo::open(), Test::new());
+    let body = format!("http::post(\"{}\", #{{ json: #{{ password: inputs.token }} }})", echo.url("/"));
+    let (code, all) = run_and_look(&test, &body, &["-p", "token=tr0ub4dor"]);
+    assert_eq!(code, 1);
+    assert!(all.contains("cannot parse"), "{all}");
+    assert!(!all.contains("tr0ub4dor"), "{all}");
+}
+
+#[test]
+fn a_redirect_takes_no_header_to_another_host() {
+    let (echo, test) = (Echo::open(), Test::new());
+    let body = format!("http::get(\"{}\", #{{ headers: #{{ \"X-Vault-Token\": inputs.token }} }})", echo.url("/elsewhere"));
+    let (code, all) = run_and_look(&test, &body, &["-p", "token=tr0ub4dor"]);
+    assert_eq!(code, 1);
+    assert!(all.contains("redirected to `localhost`, which the target does not allow"), "{all}");
+    assert_eq!(*echo.tokens.lock().expect("unpoisoned"), ["tr0ub4dor"], "asked once, here");
+}
+
+#[test]
+fn an_answer_can_be_a_secret() {
+    let (echo, test) = (Echo::open(), Test::new());
+    let url = echo.url("/token");
+    let body = format!("let got = http::get(\"{url}\", #{{ secret_output: true }});\nfile::write_secret(\"t\", got.json.token);\n#{{ body: got.body }}");
+    let (code, all) = run_and_look(&test, &body, &[]);
+    assert_eq!((code, test.read("out/t").as_str()), (0, "tr0ub4dor"));
+    assert!(!all.contains("tr0ub4dor"), "{all}");
+}
+
+/// Neither its digest, by which a weak one could be guessed, nor what is read back of it.
+#[test]
+fn a_secret_file_tells_nothing() {
+    let test = Test::new();
+    let body = "file::write_secret(\"pin\", inputs.token);\nlet read = file::read(\"pin\");\nlog::info(read);\n#{ read: read }";
+    let (code, all) = run_and_look(&test, body, &["-p", "token=1234567"]);
+    assert_eq!(code, 0);
+    assert_eq!(test.read("out/pin"), "1234567");
+    let digest = crate::harness::sha256(b"1234567");
+    assert!(!all.contains("1234567") && !all.contains(&digest), "{all}");
+    test.windlass(&["undo", "--yes"]).expect(0);
+    assert!(!test.path("out/pin").exists());
+}
+
+#[test]
+fn a_param_of_the_wrong_type_is_not_quoted_where_a_secret_is_meant() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w\nparams: { pw: secret?, all: { type: list(secret), default: [] } }\nsteps: { s: { run: '#{}', with: { a: \"${{ params.pw }}\" } } }\n",
+    );
+    test.windlass(&["run", "w.yaml", "-p", "pw=hunter3", "-p", "all=[hunter4]"]).expect(0);
+    let shown = test.windlass(&["show", "--json"]).expect(0).stdout;
+    assert!(!shown.contains("hunter"), "{shown}");
+    let ran = test.windlass(&["run", "w.yaml", "-p", "all=[1717]"]).expect(2);
+    assert!(ran.stderr.contains("secret") && !ran.stderr.contains("1717"), "{}", ran.stderr);
+}
+
+/// A Secret in Kubernetes, whichever way it is written.
+#[test]
+fn what_goes_into_a_secret_of_kubernetes_is_in_no_record() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w
+kube: [mgmt]
+steps:
+  s:
+    run: |
+      let secret = #{ apiVersion: \"v1\", kind: \"Secret\", metadata: #{ name: \"a\", namespace: \"default\" }, stringData: #{ pw: \"battery-staple\" } };
+      kube::apply(\"mgmt\", secret);
+      kube::patch(\"mgmt\", \"default\", \"secret/a\", #{ stringData: #{ pw: \"correct-horse\" } });
+      let found = kube::get(\"mgmt\", \"default\", \"secret/a\");
+      log::info(found.data);
+      try { kube::patch(\"mgmt\", \"default\", \"secret/a\", #{ stringData: #{ pw: #{ deep: \"hunter-two\" } } }); } catch (e) { log::warn(e.message); }
+      kube::delete(\"mgmt\", \"default\", \"secret/a\");
+      #{ found: found }
+outputs: { found: \"${{ steps.s.found }}\" }
+",
+    );
+    let ran = test.windlass(&["run", "w.yaml", "--json"]).expect(0);
+    let undone = test.windlass(&["undo", "--yes"]).expect(0);
+    let logs = test.windlass(&["logs", "--json"]).stdout;
+    let journal = journal(&test.path(".windlass"));
+    let all = format!("{}{}{}{logs}{}", ran.stdout, ran.stderr, undone.stderr, String::from_utf8_lossy(&journal));
+    for text in ["battery-staple", "correct-horse", "hunter-two"] {
+        let base64 = data_encoding::BASE64.encode(text.as_bytes());
+        assert!(!all.contains(text) && !all.contains(&base64), "{text}: {all}");
+    }
 }

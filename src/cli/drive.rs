@@ -104,7 +104,7 @@ pub async fn open_target(args: &Args, state: &State) -> Result<OpenTarget, Failu
     let (config, was_asked_for) = args.config();
     let targets = Targets::load(config, was_asked_for)?;
     let target = targets.find(&run.target)?;
-    Ok(OpenTarget::open(target, &args.state, Path::new(&run.out)).await?)
+    Ok(OpenTarget::open(target, &args.state, Path::new(&run.out), run.kube.clone()).await?)
 }
 
 /// The first Ctrl-C (or SIGTERM) cancels; after a second one the process is gone at once, which

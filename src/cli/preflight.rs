@@ -84,7 +84,7 @@ pub fn ask(
         .iter()
         .map(|call| (call.function.as_str(), call.kind.as_deref()));
     let (permits, _) = permits_of(calls);
-    let kube = KubeClients::new(target.kube());
+    let kube = KubeClients::new(target.kube(), wanted.clone());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

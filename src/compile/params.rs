@@ -42,6 +42,10 @@ pub fn parse_argument(workflow: &Workflow, argument: &str) -> Result<(String, Va
         .split_once('=')
         .ok_or_else(|| ParamError::NoPair(argument.into()))?;
     let ty = workflow.params.get(name).map(|param| &param.ty);
+    let ty = match ty {
+        Some(Type::Optional(inner)) => Some(&**inner),
+        ty => ty,
+    };
     let takes_text = matches!(ty, Some(Type::String | Type::Duration | Type::Secret));
     let value = match takes_text {
         // `-p version=1.10` is the text 1.10, not the number 1.1.
@@ -62,7 +66,7 @@ pub fn parse_params(text: &str) -> Option<BTreeMap<String, Value>> {
 
 /// Completes given params by their defaults and checks each.
 ///
-/// A text given for a param of type secret becomes one.
+/// A text given where a param's type says secret becomes one.
 ///
 /// # Errors
 /// The first param that is unknown, missing or of another type.
@@ -87,12 +91,8 @@ pub fn bind_params(
     }
     let mut bound = BTreeMap::new();
     for (name, param) in &workflow.params {
-        let mut value = given.remove(name).filter(|value| *value != Value::Null);
-        if param.ty == Type::Secret
-            && let Some(Value::String(text)) = value
-        {
-            value = Some(Value::Secret(crate::value::Secret::new(text)));
-        }
+        let value = given.remove(name).filter(|value| *value != Value::Null);
+        let value = value.map(|value| param.ty.taint(value));
         let value = match value.or_else(|| param.default.clone()) {
             Some(value) => value,
             None if param.ty.is_optional() => Value::Null,

@@ -63,17 +63,20 @@ impl OutputFolder {
         })
     }
 
-    /// Reads a file of the folder as text, 1 MiB at most.
+    /// Reads a file of the folder as text, 1 MiB at most, with its Unix permission bits.
     ///
     /// # Errors
     /// A name that leaves the folder, a file that is not there, too large or not UTF-8.
-    pub fn read(&self, name: &str) -> Result<String, Failure> {
+    pub fn read(&self, name: &str) -> Result<(String, u32), Failure> {
         let operation = format!("read {name}");
         let path = self.resolve(name, &operation)?;
         let mut text = String::new();
-        File::open(&path)
-            .and_then(|file| file.take(MAX_READ_BYTES + 1).read_to_string(&mut text))
-            .map_err(|e| io_failure(&operation, &path, &e))?;
+        let failed = |e: io::Error| io_failure(&operation, &path, &e);
+        let file = File::open(&path).map_err(failed)?;
+        let mode = file.metadata().map_err(failed)?.permissions().mode();
+        file.take(MAX_READ_BYTES + 1)
+            .read_to_string(&mut text)
+            .map_err(failed)?;
         if text.len() as u64 > MAX_READ_BYTES {
             let message = format!("{} is larger than 1 MiB", path.display());
             return Err(Failure::new(
@@ -83,7 +86,7 @@ impl OutputFolder {
                 message,
             ));
         }
-        Ok(text)
+        Ok((text, mode & 0o7777))
     }
 
     /// Looks at a file as it is now; `None` if there is none.

@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, error::Error as _, time::Duration};
 
 use reqwest::{Client, Method, header::HeaderMap, redirect};
 
-use crate::value::{Failure, FailureClass, Secret};
+use crate::value::{Failure, FailureClass, MASK, Secret};
 
 /// Answers go through the journal, which takes 1 MiB a call with all that is around it.
 const MAX_BODY_BYTES: usize = 1 << 20;
@@ -31,6 +31,8 @@ pub struct HttpRequest {
     pub ca: Option<String>,
     /// The statuses that are no failure; empty for every 2xx.
     pub expected: Vec<u16>,
+    /// Whether a failure must not quote the answer.
+    pub hides_answer: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,7 +84,7 @@ impl HttpClient {
             return Err(rejected("HostNotAllowed", why)
                 .with_hint("add it to `http = { allow = [...] }` of the target in windlass.toml"));
         }
-        let client = build(request).map_err(|e| rejected("BadRequest", causes(&e)))?;
+        let client = self.build(request).map_err(|e| rejected("BadRequest", causes(&e)))?;
         let method = Method::from_bytes(request.method.as_bytes())
             .map_err(|e| rejected("BadRequest", e.to_string()))?;
         let mut builder = client.request(method, url).timeout(request.timeout);
@@ -117,6 +119,48 @@ impl HttpClient {
         }
     }
 
+    fn build(&self, request: &HttpRequest) -> Result<Client, reqwest::Error> {
+        let redirects = match request.is_safe() {
+            true => self.redirects(request),
+            false => redirect::Policy::none(),
+        };
+        let mut builder = Client::builder()
+            .redirect(redirects)
+            .user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION")));
+        if let Some((certificate, key)) = &request.identity {
+            let pem = format!("{certificate}\n{}", key.reveal());
+            builder = builder.identity(reqwest::Identity::from_pem(pem.as_bytes())?);
+        }
+        if let Some(ca) = &request.ca {
+            let trusted = reqwest::Certificate::from_pem_bundle(ca.as_bytes())?;
+            builder = builder.tls_certs_only(trusted);
+        }
+        builder.build()
+    }
+
+    /// Redirects stay within what the target allows; what a request carries goes to no other host.
+    fn redirects(&self, request: &HttpRequest) -> redirect::Policy {
+        let client = self.clone();
+        let carries = !request.headers.is_empty() || request.identity.is_some();
+        redirect::Policy::custom(move |attempt| {
+            let host = attempt.url().host_str().unwrap_or_default().to_owned();
+            let is_elsewhere = attempt.previous().last().is_some_and(|from| {
+                (from.scheme(), from.host_str(), from.port_or_known_default())
+                    != (attempt.url().scheme(), attempt.url().host_str(), attempt.url().port_or_known_default())
+            });
+            if attempt.previous().len() > MOST_REDIRECTS {
+                return attempt.error("too many redirects");
+            }
+            if !client.allows(&host) {
+                return attempt.error(format!("redirected to `{host}`, which the target does not allow"));
+            }
+            match is_elsewhere && carries {
+                true => attempt.error(format!("redirected to `{host}`, and the request carries headers or a certificate that are not for it")),
+                false => attempt.follow(),
+            }
+        })
+    }
+
     fn allows(&self, host: &str) -> bool {
         let Some(allowed) = &self.allowed else {
             return true;
@@ -128,25 +172,6 @@ impl HttpClient {
                 None => pattern == host,
             })
     }
-}
-
-fn build(request: &HttpRequest) -> Result<Client, reqwest::Error> {
-    let redirects = match request.is_safe() {
-        true => redirect::Policy::limited(MOST_REDIRECTS),
-        false => redirect::Policy::none(),
-    };
-    let mut builder = Client::builder()
-        .redirect(redirects)
-        .user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION")));
-    if let Some((certificate, key)) = &request.identity {
-        let pem = format!("{certificate}\n{}", key.reveal());
-        builder = builder.identity(reqwest::Identity::from_pem(pem.as_bytes())?);
-    }
-    if let Some(ca) = &request.ca {
-        let trusted = reqwest::Certificate::from_pem_bundle(ca.as_bytes())?;
-        builder = builder.tls_certs_only(trusted);
-    }
-    builder.build()
 }
 
 fn headers(found: &HeaderMap) -> BTreeMap<String, String> {
@@ -196,6 +221,7 @@ fn status_failure(name: &str, request: &HttpRequest, response: &HttpResponse) ->
     let shown: String = response.body.chars().take(SHOWN_CHARACTERS).collect();
     let message = match shown.trim() {
         "" => "no more was said".to_owned(),
+        _ if request.hides_answer => MASK.to_owned(),
         shown => shown.to_owned(),
     };
     let mut failure = Failure::new(class, name, format!("HTTP{}", response.status), message);

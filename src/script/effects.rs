@@ -78,11 +78,16 @@ impl Call {
     where
         F: Future<Output = Result<Value, Failure>> + Send + 'static,
     {
+        // The other side may quote what it was sent.
+        let secrets = arguments.secrets();
         Self {
             function,
             arguments,
             class,
-            act: Box::new(|key| Box::pin(act(key))),
+            act: Box::new(move |key| {
+                let doing = act(key);
+                Box::pin(async move { doing.await.map_err(|failure| failure.without(&secrets)) })
+            }),
             look: None,
             before: None,
             is_cancellable: false,

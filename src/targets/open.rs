@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use super::{config::Target, rehearsal::Rehearsal};
 use crate::{
@@ -23,7 +23,7 @@ pub enum OpenError {
 }
 
 impl OpenTarget {
-    /// Opens a target; `None` is the built-in one.
+    /// Opens a target; `None` is the built-in one. Of Kubernetes, only `clusters` can be spoken to.
     ///
     /// # Errors
     /// An embedded server that can't start, a CA bundle that can't be read. Nothing is asked of AWS yet.
@@ -31,6 +31,7 @@ impl OpenTarget {
         target: Option<&Target>,
         state: &Path,
         out: &Path,
+        clusters: BTreeSet<String>,
     ) -> Result<Self, OpenError> {
         let files = OutputFolder::new(out);
         match target {
@@ -39,7 +40,7 @@ impl OpenTarget {
                 Ok(Self {
                     clients: Clients {
                         pca,
-                        kube: KubeClients::new(target.kube()),
+                        kube: KubeClients::new(target.kube(), clusters),
                         files,
                         http: HttpClient::new(target.http.allow.clone()),
                         programs: Programs::new(target.exec.clone()),
@@ -55,7 +56,7 @@ impl OpenTarget {
                 Ok(Self {
                     clients: Clients {
                         pca,
-                        kube: KubeClients::new(Rehearsal::new(state)),
+                        kube: KubeClients::new(Rehearsal::new(state), clusters),
                         files,
                         http: HttpClient::default(),
                         programs: Programs::default(),

@@ -1,5 +1,5 @@
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -27,10 +27,6 @@ impl Rehearsal {
 }
 
 impl Clusters for Rehearsal {
-    fn roles(&self) -> Option<BTreeSet<String>> {
-        None
-    }
-
     fn open(&self, role: &str) -> Opening {
         let folder = self.folder.join(role);
         let (servers, role) = (self.servers.clone(), role.to_owned());

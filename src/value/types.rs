@@ -1,6 +1,6 @@
 use std::{fmt, str::FromStr};
 
-use super::{Value, parse_duration};
+use super::{Secret, Value, parse_duration};
 
 /// The type that an author declares for a param, an input or an output.
 ///
@@ -52,6 +52,29 @@ impl Type {
         matches!(self, Self::Optional(_) | Self::Any)
     }
 
+    fn takes_secret(&self) -> bool {
+        match self {
+            Self::Secret => true,
+            Self::Optional(inner) => inner.takes_secret(),
+            _ => false,
+        }
+    }
+
+    /// Turns texts into secrets where the type says so: files and command lines hold only texts.
+    pub fn taint(&self, value: Value) -> Value {
+        match (self, value) {
+            (Self::Secret, Value::String(text)) => Value::Secret(Secret::new(text)),
+            (Self::Optional(inner), value) => inner.taint(value),
+            (Self::List(item), Value::List(items)) => {
+                Value::List(items.into_iter().map(|value| item.taint(value)).collect())
+            }
+            (Self::Map(item), Value::Map(map)) => {
+                Value::map(map.into_iter().map(|(key, value)| (key, item.taint(value))))
+            }
+            (_, value) => value,
+        }
+    }
+
     /// Checks a value, all the way down.
     ///
     /// # Errors
@@ -65,7 +88,11 @@ impl Type {
             Err(TypeMismatch {
                 path,
                 expected: self.to_string(),
-                found: describe(value),
+                // What stands where a secret should be may be one.
+                found: match self.takes_secret() {
+                    true => format!("a {}", value.kind()),
+                    false => describe(value),
+                },
             })
         };
         match (self, value) {

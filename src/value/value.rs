@@ -77,6 +77,26 @@ impl Value {
         }
     }
 
+    /// Every secret that is anywhere inside.
+    pub fn secrets(&self) -> Vec<Secret> {
+        match self {
+            Self::Secret(secret) => vec![secret.clone()],
+            Self::List(items) => items.iter().flat_map(Self::secrets).collect(),
+            Self::Map(map) => map.values().flat_map(Self::secrets).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The same with every text inside a secret.
+    pub fn tainted(self) -> Self {
+        match self {
+            Self::String(text) => Self::Secret(Secret::new(text)),
+            Self::List(items) => Self::List(items.into_iter().map(Self::tainted).collect()),
+            Self::Map(map) => Self::Map(map.into_iter().map(|(k, v)| (k, v.tainted())).collect()),
+            other => other,
+        }
+    }
+
     /// Reads JSON. Integers beyond `i64` are refused by becoming strings of their digits: a
     /// float would silently lose some of them (X.509 serials are such numbers).
     pub fn from_json(json: serde_json::Value) -> Self {

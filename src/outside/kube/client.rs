@@ -11,6 +11,7 @@ use serde_json::{Value as Json, json};
 use super::{
     failure::{About, causes, classify},
     resource::{Named, Resource, is_name},
+    restore::own,
 };
 use crate::value::{Failure, FailureClass};
 
@@ -141,6 +142,7 @@ impl KubeClient {
             },
             cluster: self.cluster.to_string(),
             changes: false,
+            is_secret: false,
         };
         let path = collection(&resource, &selection.namespace, &about)?;
         let mut query = vec![("limit", PAGE)];
@@ -172,10 +174,18 @@ impl KubeClient {
         let about = self.about("apply", object, true);
         let path = path(&resource, object, &about)?;
         let manager = apply.field_manager.as_deref().unwrap_or(FIELD_MANAGER);
-        let force = if apply.force { "true" } else { "false" };
-        let query = [("fieldManager", manager), ("force", force)];
-        let body = Some(("application/apply-patch+yaml", &apply.manifest));
-        self.send(&about, Method::PATCH, &path, &query, body).await
+        // What was read and changed carries what the server keeps for itself; an apply must not.
+        let manifest = own(&apply.manifest);
+        let send = async |force: &str| {
+            let query = [("fieldManager", manager), ("force", force)];
+            let body = Some(("application/apply-patch+yaml", &manifest));
+            self.send(&about, Method::PATCH, &path, &query, body).await
+        };
+        match send(if apply.force { "true" } else { "false" }).await {
+            // A patch of ours, such as an undo's, counts as another manager of the same name.
+            Err(failure) if is_with_ourselves(&failure, manager) => send("true").await,
+            other => other,
+        }
     }
 
     pub async fn patch(&self, object: &Named, patch: &Patch) -> Result<Json, Failure> {
@@ -220,6 +230,7 @@ impl KubeClient {
             operation: format!("{verb} {object}"),
             cluster: self.cluster.to_string(),
             changes,
+            is_secret: Resource::known(&object.kind).is_some_and(|kind| kind.kind == "Secret"),
         }
     }
 
@@ -264,6 +275,15 @@ impl KubeClient {
             }
         }
     }
+}
+
+/// Whether fields conflict with nobody but us.
+fn is_with_ourselves(failure: &Failure, manager: &str) -> bool {
+    let parts = failure.message.split("with \"").skip(1);
+    let mut managers = parts.filter_map(|part| part.split('"').next()).peekable();
+    failure.class == FailureClass::Conflict
+        && managers.peek().is_some()
+        && managers.all(|name| name == manager || name == FIELD_MANAGER)
 }
 
 /// The path of one object.

@@ -7,34 +7,45 @@ use std::{
 use tokio::sync::OnceCell;
 
 use super::{client::KubeClient, clusters::Clusters, target::KubeTarget};
-use crate::value::Failure;
+use crate::value::{Failure, FailureClass};
 
 /// A client for each cluster of a target, opened on its first use.
 #[derive(Clone)]
 pub struct KubeClients {
     clusters: Arc<dyn Clusters>,
+    /// The roles that the run's workflow names.
+    named: Arc<BTreeSet<String>>,
     open: Arc<Mutex<BTreeMap<String, Arc<OnceCell<KubeClient>>>>>,
 }
 
 impl KubeClients {
-    pub fn new(clusters: impl Clusters + 'static) -> Self {
+    /// Only the roles that are `named` are opened.
+    pub fn new(clusters: impl Clusters + 'static, named: BTreeSet<String>) -> Self {
         Self {
             clusters: Arc::new(clusters),
+            named: Arc::new(named),
             open: Arc::default(),
         }
-    }
-
-    /// The roles that the target has; `None` for whatever is asked for.
-    pub fn roles(&self) -> Option<BTreeSet<String>> {
-        self.clusters.roles()
     }
 
     /// The client of a role.
     ///
     /// # Errors
-    /// A role that the target does not have, a context that the kubeconfig does not have, and a
-    /// configuration that can't be used.
+    /// A role that the workflow does not name or the target does not have, a context that the
+    /// kubeconfig does not have, and a configuration that can't be used.
     pub async fn client(&self, role: &str) -> Result<KubeClient, Failure> {
+        if !self.named.contains(role) {
+            let why = format!("the run speaks to no Kubernetes cluster `{role}`");
+            let operation = format!("connect to {role}");
+            let refused = Failure::new(FailureClass::Rejected, operation, "UnknownCluster", why);
+            return Err(refused.with_hint(match self.named.is_empty() {
+                true => "name it under `kube:` in the workflow, and its context in the target".into(),
+                false => {
+                    let named: Vec<_> = self.named.iter().map(String::as_str).collect();
+                    format!("the workflow's `kube:` names {}", named.join(", "))
+                }
+            }));
+        }
         let cell = {
             let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
             open.entry(role.to_owned()).or_default().clone()
@@ -49,14 +60,14 @@ impl KubeClients {
 
 impl Default for KubeClients {
     fn default() -> Self {
-        Self::new(KubeTarget::default())
+        Self::new(KubeTarget::default(), BTreeSet::new())
     }
 }
 
 impl fmt::Debug for KubeClients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KubeClients")
-            .field("roles", &self.roles())
+            .field("named", &self.named)
             .finish_non_exhaustive()
     }
 }

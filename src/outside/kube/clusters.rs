@@ -1,4 +1,4 @@
-use std::{collections::BTreeSet, pin::Pin};
+use std::pin::Pin;
 
 use kube::Config;
 
@@ -9,9 +9,6 @@ pub type Opening = Pin<Box<dyn Future<Output = Result<Config, Failure>> + Send>>
 
 /// Knows where the clusters of a target are.
 pub trait Clusters: Send + Sync {
-    /// The roles that it has; `None` for whatever is asked for.
-    fn roles(&self) -> Option<BTreeSet<String>>;
-
     /// Finds the cluster of a role. Nothing is asked of it yet.
     fn open(&self, role: &str) -> Opening;
 }

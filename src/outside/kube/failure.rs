@@ -2,7 +2,7 @@
 
 use kube::{Error, core::Status};
 
-use crate::value::{Failure, FailureClass};
+use crate::value::{Failure, FailureClass, MASK};
 
 /// What a request is about, for its failures.
 #[derive(Clone, Debug)]
@@ -13,6 +13,8 @@ pub(super) struct About {
     pub cluster: String,
     /// Whether it may have changed something though its answer was lost.
     pub changes: bool,
+    /// Whether it is about a Secret, whose values the API server's messages may quote.
+    pub is_secret: bool,
 }
 
 impl About {
@@ -58,6 +60,10 @@ pub(super) fn classify(about: &About, error: Error) -> Failure {
 }
 
 pub(super) fn of_status(about: &About, status: &Status) -> Failure {
+    let message = match about.is_secret {
+        true => without_values(&status.message),
+        false => status.message.clone(),
+    };
     let code = match status.reason.as_str() {
         "" => format!("HTTP{}", status.code),
         reason => reason.to_owned(),
@@ -71,8 +77,8 @@ pub(super) fn of_status(about: &About, status: &Status) -> Failure {
         _ => (FailureClass::Rejected, false),
     };
     let failure = match is_lost {
-        true => about.lost(class, &code, status.message.clone()),
-        false => about.failure(class, &code, status.message.clone()),
+        true => about.lost(class, &code, message),
+        false => about.failure(class, &code, message),
     };
     match hint(status) {
         Some(hint) => failure.with_hint(hint),
@@ -99,6 +105,20 @@ fn hint(status: &Status) -> Option<&'static str> {
     }
 }
 
+/// A message without the values that it quotes: `Invalid value: "…": why` keeps the reason alone.
+fn without_values(message: &str) -> String {
+    const QUOTE: &str = "Invalid value: ";
+    let Some(at) = message.find(QUOTE) else {
+        return message.to_owned();
+    };
+    let (head, rest) = message.split_at(at);
+    let why = rest.rsplit_once(": ").map_or("", |(_, why)| why);
+    match why.contains(['"', '{', '[']) {
+        true => format!("{head}Invalid value: {MASK}"),
+        false => format!("{head}Invalid value: {MASK}: {why}"),
+    }
+}
+
 /// The whole story of an error, each part once.
 pub(super) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
@@ -112,4 +132,19 @@ pub(super) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_about_a_secret_quotes_no_value() {
+        let message = "patch: Invalid value: \"map[data:map[a:c2VjcmV0]]\": cannot unmarshal number into Go value";
+        let shown = without_values(message);
+        assert!(!shown.contains("c2VjcmV0"), "{shown}");
+        assert!(shown.ends_with("cannot unmarshal number into Go value"), "{shown}");
+        assert!(!without_values("x: Invalid value: \"c2VjcmV0: {\"").contains("c2VjcmV0"));
+        assert_eq!(without_values("secrets \"a\" not found"), "secrets \"a\" not found");
+    }
 }

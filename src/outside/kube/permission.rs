@@ -96,7 +96,22 @@ fn resource_and_group(word: &str) -> (String, String) {
         return (known.plural, known.group);
     }
     let (resource, group) = word.split_once('.').unwrap_or((word, ""));
-    (resource.to_ascii_lowercase(), group.to_owned())
+    (plural(&resource.to_ascii_lowercase()), group.to_owned())
+}
+
+/// The plural that nearly every custom kind has: the rule by which clients guess it
+/// (`meta.UnsafeGuessKindToResource`).
+fn plural(word: &str) -> String {
+    match word {
+        word if word.ends_with("ss") || word.ends_with('x') || word.ends_with("ch") => {
+            format!("{word}es")
+        }
+        word if word.ends_with('s') => word.to_owned(),
+        word => match word.strip_suffix('y') {
+            Some(stem) => format!("{stem}ies"),
+            None => format!("{word}s"),
+        },
+    }
 }
 
 impl KubeClient {
@@ -110,16 +125,24 @@ impl KubeClient {
     }
 
     async fn may(&self, permit: &Permit) -> Result<bool, Failure> {
+        // The cluster knows the plural of a kind of its own.
+        let word = format!("{}.{}", permit.resource, permit.group);
+        let resource = match self.resource(&word).await {
+            Ok(found) => found.plural,
+            Err(failure) if failure.code == "UnknownKind" => permit.resource.clone(),
+            Err(failure) => return Err(failure),
+        };
         let review = json!({
             "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
             "spec": { "resourceAttributes": {
-                "group": permit.group, "resource": permit.resource, "verb": permit.verb,
+                "group": permit.group, "resource": resource, "verb": permit.verb,
             } },
         });
         let about = About {
             operation: "review access".into(),
             cluster: self.cluster.to_string(),
             changes: false,
+            is_secret: false,
         };
         let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
         let body = Some(("application/json", &review));

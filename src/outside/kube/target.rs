@@ -1,7 +1,4 @@
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use kube::config::{Config, KubeConfigOptions, Kubeconfig, KubeconfigError};
 
@@ -43,10 +40,6 @@ pub async fn embedded_cluster(kubeconfig: &str) -> Result<Config, Failure> {
 }
 
 impl Clusters for KubeTarget {
-    fn roles(&self) -> Option<BTreeSet<String>> {
-        Some(self.contexts.keys().cloned().collect())
-    }
-
     fn open(&self, role: &str) -> Opening {
         let (target, role) = (self.clone(), role.to_owned());
         Box::pin(async move { target.config(&role).await })

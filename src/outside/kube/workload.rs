@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde_json::{Value as Json, json};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
     client::{KubeClient, Patch, PatchKind, Selection},
@@ -52,14 +53,13 @@ impl KubeClient {
     /// does. With the same moment twice it restarts once.
     pub async fn restart(&self, workload: &Named, at: &str) -> Result<Json, Failure> {
         let about = self.about("restart", workload, true);
-        let resource = self.resource(&workload.kind).await?;
-        if !resource.is_workload() {
-            let why = format!(
-                "a {resource} can't be restarted; a deployment, statefulset or daemonset can"
-            );
-            return Err(about.failure(FailureClass::Rejected, "NoWorkload", why));
+        let found = self.get_workload(workload).await?;
+        // A restart that came later than this one has done what this one is for.
+        let annotations = found.pointer("/spec/template/metadata/annotations");
+        let before = annotations.and_then(|all| all[RESTARTED_AT].as_str());
+        if before.is_some_and(|before| moment(before) >= moment(at)) {
+            return Ok(found);
         }
-        let found = self.get(workload).await?;
         if found.pointer("/spec/paused") == Some(&Json::Bool(true)) {
             let why = "its rollout is paused";
             let failure = about.failure(FailureClass::Rejected, "Paused", why);
@@ -81,7 +81,7 @@ impl KubeClient {
         workload: &Named,
         patience: Duration,
     ) -> Result<Progress, Failure> {
-        let before = self.get(workload).await?;
+        let before = self.get_workload(workload).await?;
         let is_stale = AtomicBool::new(matches!(progress(&before), Progress::Failed(_)));
         let is_over = |found: Option<&Json>| match found.map(progress) {
             Some(Progress::Waiting(_)) => {
@@ -161,7 +161,7 @@ impl KubeClient {
 
     /// The pods that a workload selects, in the order of their names.
     pub async fn pods(&self, workload: &Named) -> Result<Vec<PodState>, Failure> {
-        let found = self.get(workload).await?;
+        let found = self.get_workload(workload).await?;
         let selection = Selection {
             namespace: workload.namespace.clone(),
             labels: Some(selector(&found["spec"]["selector"])),
@@ -169,6 +169,18 @@ impl KubeClient {
         };
         let pods = self.list("pods", &selection).await?;
         Ok(pods.iter().map(pod_state).collect())
+    }
+
+    async fn get_workload(&self, workload: &Named) -> Result<Json, Failure> {
+        let resource = self.resource(&workload.kind).await?;
+        if !resource.is_workload() {
+            let about = self.about("look at", workload, false);
+            let why = format!(
+                "a {resource} has no rollout; a deployment, statefulset or daemonset has"
+            );
+            return Err(about.failure(FailureClass::Rejected, "NoWorkload", why));
+        }
+        self.get(workload).await
     }
 
     /// What happened to an object lately, the newest first.
@@ -191,6 +203,11 @@ impl KubeClient {
         events.sort_by(|a, b| b.last_seen.cmp(&a.last_seen));
         Ok(events)
     }
+}
+
+/// Nothing for a text that is no moment, which is earlier than any.
+fn moment(text: &str) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(text, &Rfc3339).ok()
 }
 
 /// A label selector as lists take it.

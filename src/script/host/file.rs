@@ -81,10 +81,16 @@ fn write(
         on_blocking_thread(function, move || {
             let written = files.write(&name, content.as_bytes(), mode)?;
             let certificates = Certificate::read_all(&content).unwrap_or_default();
+            // The digest of a weak secret would be a way to guess it.
+            let digest = written.sha256.to_string();
+            let digest = match mode {
+                OWNER_ONLY => Value::Secret(Secret::new(digest)),
+                _ => digest.into(),
+            };
             Ok(Value::map([
                 ("path", written.path.display().to_string().into()),
                 ("bytes", Value::Int(written.bytes as i64)),
-                ("sha256", written.sha256.to_string().into()),
+                ("sha256", digest),
                 (
                     "certificates",
                     Value::List(certificates.iter().map(Certificate::to_value).collect()),
@@ -141,7 +147,10 @@ pub(super) fn reversal(function: &str, done: Done, files: &OutputFolder) -> Reve
     if was_removed && old.is_none() {
         return Reversal::Nothing;
     }
-    let written = done.result.field("sha256").map(Value::to_text);
+    let written = match done.result.field("sha256") {
+        Some(Value::Secret(digest)) => Some(digest.reveal().to_owned()),
+        other => other.map(Value::to_text),
+    };
     let what = match &old {
         Some(_) => format!("put the old content of {name} back"),
         None => format!("remove {name}"),
@@ -242,19 +251,18 @@ fn remove(context: NativeCallContext, name: &str) -> Result<(), Thrown> {
     perform(&context, call).map(|_| ())
 }
 
-/// `file::read("root-ca.pem")` gives the text of a file that this or an earlier run wrote.
-fn read(context: NativeCallContext, name: &str) -> Result<String, Thrown> {
+/// `file::read("root-ca.pem")` gives the text of a file that this or an earlier run wrote: a secret
+/// if nobody but its owner may read the file.
+fn read(context: NativeCallContext, name: &str) -> Result<Dynamic, Thrown> {
+    const FUNCTION: &str = "file::read";
     let files = host(&context)?.clients.files;
     let owned = name.to_owned();
-    let call = Call::new(
-        "file::read",
-        Class::Read,
-        name.into(),
-        move |_| async move {
-            on_blocking_thread("file::read", move || files.read(&owned))
-                .await?
-                .map(Value::String)
-        },
-    );
-    Ok(perform(&context, call)?.to_text())
+    let call = Call::new(FUNCTION, Class::Read, name.into(), move |_| async move {
+        let (text, mode) = on_blocking_thread(FUNCTION, move || files.read(&owned)).await??;
+        Ok(match mode & !OWNER_ONLY & 0o777 {
+            0 => Value::Secret(Secret::new(text)),
+            _ => Value::String(text),
+        })
+    });
+    Ok(to_dynamic(&perform(&context, call)?))
 }

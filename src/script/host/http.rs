@@ -60,6 +60,8 @@ struct Asked {
     request: HttpRequest,
     /// The header that carries the effect's key.
     key_header: Option<String>,
+    /// Whether the answer's body is a secret.
+    is_secret: bool,
     undo: Value,
 }
 
@@ -110,8 +112,10 @@ impl Asked {
                 .into());
             }
         };
+        let is_secret = arguments.flag("secret_output")?;
         let asked = Self {
             request: HttpRequest {
+                hides_answer: is_secret,
                 method: method.into(),
                 url: with_query(url, &query),
                 headers,
@@ -122,6 +126,7 @@ impl Asked {
                 expected: statuses(function, arguments.optional("expect"))?,
             },
             key_header,
+            is_secret,
             undo: arguments.optional("undo").unwrap_or(Value::Null),
         };
         arguments.finish()?;
@@ -145,7 +150,17 @@ impl Asked {
             let key = Secret::new(key.as_str());
             self.request.headers.push((header, key));
         }
-        client.send(&self.request).await.map(answer)
+        let answer = client.send(&self.request).await.map(answer)?;
+        Ok(match (self.is_secret, answer) {
+            (true, Value::Map(mut fields)) => {
+                for key in ["body", "json"] {
+                    let field = fields.remove(key).unwrap_or_default().tainted();
+                    fields.insert(key.into(), field);
+                }
+                Value::Map(fields)
+            }
+            (_, answer) => answer,
+        })
     }
 }
 

@@ -211,8 +211,8 @@ pub fn secret_differences(
     const FUNCTION: &str = "kube::secret_differences";
     let about = About::new(FUNCTION, cluster, namespace, &format!("secret/{name}"))?;
     let wanted = secrets(FUNCTION, data)?;
-    let keys: Vec<Value> = wanted.keys().map(|key| key.as_str().into()).collect();
-    let record = about.record([("keys", Value::List(keys))]);
+    let given = wanted.iter().map(|(key, secret)| (key.as_str(), Value::Secret(secret.clone())));
+    let record = about.record([("data", Value::map(given))]);
     let named = about.object.clone();
     let found = look(&context, FUNCTION, cluster, record, |kube| async move {
         let found = kube.find(&named).await?.unwrap_or_default();

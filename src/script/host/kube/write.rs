@@ -9,7 +9,7 @@ use crate::{
         dynamic::{from_dynamic, to_dynamic},
         effects::Class,
     },
-    value::Value,
+    value::{Digest, Value},
 };
 
 /// `kube::apply(cluster, manifest, #{ force, field_manager })` applies server-side and gives the
@@ -33,7 +33,11 @@ pub fn apply(
         field_manager: options.optional_text("field_manager")?,
     };
     options.finish()?;
-    let record = about.record([("manifest", manifest), ("force", apply.force.into())]);
+    let record = about.record([
+        ("manifest", shown(&about, manifest)),
+        ("force", apply.force.into()),
+        ("field_manager", apply.field_manager.clone().into()),
+    ]);
     let named = about.object.clone();
     let applied = change(
         &context,
@@ -82,6 +86,8 @@ pub fn apply_secret(
 ) -> Result<Dynamic, Thrown> {
     const FUNCTION: &str = "kube::apply_secret";
     let about = About::new(FUNCTION, cluster, namespace, &format!("secret/{name}"))?;
+    let recorded = from_dynamic(&data.clone().into()).map_err(|e| format!("{FUNCTION}: {e}"))?;
+    let recorded = digested(recorded);
     let data = secrets(FUNCTION, data)?;
     let mut options = options(FUNCTION, given)?;
     // What `kubectl create secret generic` makes.
@@ -95,8 +101,14 @@ pub fn apply_secret(
         field_manager: options.optional_text("field_manager")?,
     };
     options.finish()?;
-    let keys: Vec<Value> = data.keys().map(|key| key.as_str().into()).collect();
-    let record = about.record([("keys", Value::List(keys)), ("type", kind.into())]);
+    let texts = labels.into_iter().map(|(key, text)| (key, Value::from(text)));
+    let record = about.record([
+        ("data", recorded),
+        ("type", kind.into()),
+        ("labels", Value::map(texts)),
+        ("force", apply.force.into()),
+        ("field_manager", apply.field_manager.clone().into()),
+    ]);
     let named = about.object.clone();
     let applied = change(
         &context,
@@ -127,12 +139,12 @@ pub fn patch(
     let about = About::new(FUNCTION, cluster, namespace, object)?;
     let body = from_dynamic(&patch).map_err(|e| format!("{FUNCTION}: {e}"))?;
     let mut options = options(FUNCTION, given)?;
-    let kind = options
+    let name = options
         .optional_text("type")?
         .unwrap_or_else(|| "merge".into());
     options.finish()?;
-    let kind = PatchKind::parse(&kind)
-        .ok_or_else(|| format!("{FUNCTION}: `type` is merge, strategic or json, not `{kind}`"))?;
+    let kind = PatchKind::parse(&name)
+        .ok_or_else(|| format!("{FUNCTION}: `type` is merge, strategic or json, not `{name}`"))?;
     let class = match kind {
         PatchKind::Json if !is_repeatable(&body) => Class::Unsure,
         _ => Class::Keyed,
@@ -141,7 +153,7 @@ pub fn patch(
         kind,
         body: to_object(&body),
     };
-    let record = about.record([("patch", body)]);
+    let record = about.record([("patch", shown(&about, body)), ("type", name.into())]);
     let named = about.object.clone();
     let patched = change(
         &context,
@@ -156,6 +168,43 @@ pub fn patch(
         },
     )?;
     Ok(to_dynamic(&patched))
+}
+
+/// A manifest or patch as the journal shows it: what is for a Secret is secret, however it is given.
+fn shown(about: &About, body: Value) -> Value {
+    match (about.object.kind.as_str(), body) {
+        ("secret" | "secrets", Value::Map(fields)) => Value::map(fields.into_iter().map(|(key, field)| {
+            let field = match key.as_str() {
+                "data" | "stringData" => field.tainted(),
+                _ => field,
+            };
+            (key, field)
+        })),
+        ("secret" | "secrets", Value::List(operations)) => Value::from(
+            operations.into_iter().map(|operation| match operation {
+                Value::Map(mut fields) => {
+                    if let Some(value) = fields.get_mut("value") {
+                        *value = std::mem::take(value).tainted();
+                    }
+                    Value::Map(fields)
+                }
+                other => other,
+            }).collect::<Vec<_>>(),
+        ),
+        (_, body) => body,
+    }
+}
+
+/// What a Secret is given, for the record: secrets as they are, plain texts by their digest, so that
+/// another text is another call.
+fn digested(data: Value) -> Value {
+    match data {
+        Value::Map(entries) => Value::map(entries.into_iter().map(|(key, value)| match value {
+            Value::String(text) => (key, format!("sha256:{}", Digest::of_content(text.as_bytes())).into()),
+            other => (key, other),
+        })),
+        other => other,
+    }
 }
 
 /// Whether a JSON patch twice leaves the same as once: it only sets members by their names.
