@@ -73,14 +73,15 @@ impl World<'_> {
 
     /// Why the pods of this pod's workload are stuck.
     pub fn stuck(&self, pod: &Json) -> Result<Option<String>, Failure> {
+        // The workload at the top: what it makes may have a copy of its annotations from before.
+        let mut top = None;
         let mut owner = self.owner(pod)?;
         while let Some((_, workload)) = owner {
-            if let Some(reason) = annotation(&workload, STUCK) {
-                return Ok(Some(reason.to_owned()));
-            }
             owner = self.owner(&workload)?;
+            top = Some(workload);
         }
-        Ok(None)
+        let reason = top.as_ref().and_then(|top| annotation(top, STUCK));
+        Ok(reason.map(str::to_owned))
     }
 
     pub fn pods(&self, owner: &Json) -> Result<Vec<Json>, Failure> {
