@@ -191,18 +191,30 @@ impl Echo {
 
 /// Runs a body on a target that allows 127.0.0.1, and gives all that was printed and recorded.
 fn run_and_look(test: &Test, body: &str, arguments: &[&str]) -> (i32, String) {
-    let body = body.lines().map(|line| format!("      {line}\n")).collect::<String>();
+    let body = body
+        .lines()
+        .map(|line| format!("      {line}\n"))
+        .collect::<String>();
     test.write(
         "w.yaml",
         &format!("workflow: w\nparams: {{ token: {{ type: secret, default: null }} }}\nsteps:\n  s:\n    with: {{ token: \"${{{{ params.token }}}}\" }}\n    run: |\n{body}outputs: {{ all: \"${{{{ steps.s }}}}\" }}\n")
             .replace("{ type: secret, default: null }", "secret?"),
     );
-    test.write("windlass.toml", "[targets.t]\nhttp = { allow = [\"127.0.0.1\"] }\n");
+    test.write(
+        "windlass.toml",
+        "[targets.t]\nhttp = { allow = [\"127.0.0.1\"] }\n",
+    );
     let run = ["run", "w.yaml", "--target", "t", "--json"];
     let ran = test.windlass(&[&run, arguments].concat());
     let logs = test.windlass(&["logs", "--json"]).stdout;
-    test.windlass(&["audit", "--bundle", "bundle.json"]).expect(0);
-    let printed = format!("{}{}{logs}{}", ran.stdout, ran.stderr, test.read("bundle.json"));
+    test.windlass(&["audit", "--bundle", "bundle.json"])
+        .expect(0);
+    let printed = format!(
+        "{}{}{logs}{}",
+        ran.stdout,
+        ran.stderr,
+        test.read("bundle.json")
+    );
     let journal = journal(&test.path(".windlass"));
     (ran.code, printed + &String::from_utf8_lossy(&journal))
 }
@@ -210,7 +222,10 @@ fn run_and_look(test: &Test, body: &str, arguments: &[&str]) -> (i32, String) {
 #[test]
 fn what_the_other_side_quotes_of_a_secret_is_masked() {
     let (echo, test) = (Echo::open(), Test::new());
-    let body = format!("http::post(\"{}\", #{{ json: #{{ password: inputs.token }} }})", echo.url("/"));
+    let body = format!(
+        "http::post(\"{}\", #{{ json: #{{ password: inputs.token }} }})",
+        echo.url("/")
+    );
     let (code, all) = run_and_look(&test, &body, &["-p", "token=tr0ub4dor"]);
     assert_eq!(code, 1);
     assert!(all.contains("cannot parse"), "{all}");
@@ -220,18 +235,30 @@ fn what_the_other_side_quotes_of_a_secret_is_masked() {
 #[test]
 fn a_redirect_takes_no_header_to_another_host() {
     let (echo, test) = (Echo::open(), Test::new());
-    let body = format!("http::get(\"{}\", #{{ headers: #{{ \"X-Vault-Token\": inputs.token }} }})", echo.url("/elsewhere"));
+    let body = format!(
+        "http::get(\"{}\", #{{ headers: #{{ \"X-Vault-Token\": inputs.token }} }})",
+        echo.url("/elsewhere")
+    );
     let (code, all) = run_and_look(&test, &body, &["-p", "token=tr0ub4dor"]);
     assert_eq!(code, 1);
-    assert!(all.contains("redirected to `localhost`, which the target does not allow"), "{all}");
-    assert_eq!(*echo.tokens.lock().expect("unpoisoned"), ["tr0ub4dor"], "asked once, here");
+    assert!(
+        all.contains("redirected to `localhost`, which the target does not allow"),
+        "{all}"
+    );
+    assert_eq!(
+        *echo.tokens.lock().expect("unpoisoned"),
+        ["tr0ub4dor"],
+        "asked once, here"
+    );
 }
 
 #[test]
 fn an_answer_can_be_a_secret() {
     let (echo, test) = (Echo::open(), Test::new());
     let url = echo.url("/token");
-    let body = format!("let got = http::get(\"{url}\", #{{ secret_output: true }});\nfile::write_secret(\"t\", got.json.token);\n#{{ body: got.body }}");
+    let body = format!(
+        "let got = http::get(\"{url}\", #{{ secret_output: true }});\nfile::write_secret(\"t\", got.json.token);\n#{{ body: got.body }}"
+    );
     let (code, all) = run_and_look(&test, &body, &[]);
     assert_eq!((code, test.read("out/t").as_str()), (0, "tr0ub4dor"));
     assert!(!all.contains("tr0ub4dor"), "{all}");
@@ -257,11 +284,18 @@ fn a_param_of_the_wrong_type_is_not_quoted_where_a_secret_is_meant() {
         "w.yaml",
         "workflow: w\nparams: { pw: secret?, all: { type: list(secret), default: [] } }\nsteps: { s: { run: '#{}', with: { a: \"${{ params.pw }}\" } } }\n",
     );
-    test.windlass(&["run", "w.yaml", "-p", "pw=hunter3", "-p", "all=[hunter4]"]).expect(0);
+    test.windlass(&["run", "w.yaml", "-p", "pw=hunter3", "-p", "all=[hunter4]"])
+        .expect(0);
     let shown = test.windlass(&["show", "--json"]).expect(0).stdout;
     assert!(!shown.contains("hunter"), "{shown}");
-    let ran = test.windlass(&["run", "w.yaml", "-p", "all=[1717]"]).expect(2);
-    assert!(ran.stderr.contains("secret") && !ran.stderr.contains("1717"), "{}", ran.stderr);
+    let ran = test
+        .windlass(&["run", "w.yaml", "-p", "all=[1717]"])
+        .expect(2);
+    assert!(
+        ran.stderr.contains("secret") && !ran.stderr.contains("1717"),
+        "{}",
+        ran.stderr
+    );
 }
 
 /// A Secret in Kubernetes, whichever way it is written.
@@ -289,9 +323,18 @@ outputs: { found: \"${{ steps.s.found }}\" }
     let undone = test.windlass(&["undo", "--yes"]).expect(0);
     let logs = test.windlass(&["logs", "--json"]).stdout;
     let journal = journal(&test.path(".windlass"));
-    let all = format!("{}{}{}{logs}{}", ran.stdout, ran.stderr, undone.stderr, String::from_utf8_lossy(&journal));
+    let all = format!(
+        "{}{}{}{logs}{}",
+        ran.stdout,
+        ran.stderr,
+        undone.stderr,
+        String::from_utf8_lossy(&journal)
+    );
     for text in ["battery-staple", "correct-horse", "hunter-two"] {
         let base64 = data_encoding::BASE64.encode(text.as_bytes());
-        assert!(!all.contains(text) && !all.contains(&base64), "{text}: {all}");
+        assert!(
+            !all.contains(text) && !all.contains(&base64),
+            "{text}: {all}"
+        );
     }
 }

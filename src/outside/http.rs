@@ -84,7 +84,9 @@ impl HttpClient {
             return Err(rejected("HostNotAllowed", why)
                 .with_hint("add it to `http = { allow = [...] }` of the target in windlass.toml"));
         }
-        let client = self.build(request).map_err(|e| rejected("BadRequest", causes(&e)))?;
+        let client = self
+            .build(request)
+            .map_err(|e| rejected("BadRequest", causes(&e)))?;
         let method = Method::from_bytes(request.method.as_bytes())
             .map_err(|e| rejected("BadRequest", e.to_string()))?;
         let mut builder = client.request(method, url).timeout(request.timeout);
@@ -146,13 +148,19 @@ impl HttpClient {
             let host = attempt.url().host_str().unwrap_or_default().to_owned();
             let is_elsewhere = attempt.previous().last().is_some_and(|from| {
                 (from.scheme(), from.host_str(), from.port_or_known_default())
-                    != (attempt.url().scheme(), attempt.url().host_str(), attempt.url().port_or_known_default())
+                    != (
+                        attempt.url().scheme(),
+                        attempt.url().host_str(),
+                        attempt.url().port_or_known_default(),
+                    )
             });
             if attempt.previous().len() > MOST_REDIRECTS {
                 return attempt.error("too many redirects");
             }
             if !client.allows(&host) {
-                return attempt.error(format!("redirected to `{host}`, which the target does not allow"));
+                return attempt.error(format!(
+                    "redirected to `{host}`, which the target does not allow"
+                ));
             }
             match is_elsewhere && carries {
                 true => attempt.error(format!("redirected to `{host}`, and the request carries headers or a certificate that are not for it")),

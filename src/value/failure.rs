@@ -100,10 +100,19 @@ impl Failure {
 
     /// Masks secrets where the other side quotes them: as they are, as JSON writes them, in base64.
     pub fn without(mut self, secrets: &[Secret]) -> Self {
-        for secret in secrets.iter().map(Secret::reveal).filter(|text| !text.trim().is_empty()) {
+        for secret in secrets
+            .iter()
+            .map(Secret::reveal)
+            .filter(|text| !text.trim().is_empty())
+        {
             let json = serde_json::Value::from(secret).to_string();
             let base64 = data_encoding::BASE64.encode(secret.as_bytes());
-            let forms = [secret, secret.trim(), json.trim_matches('"'), base64.as_str()];
+            let forms = [
+                secret,
+                secret.trim(),
+                json.trim_matches('"'),
+                base64.as_str(),
+            ];
             let mut texts = vec![&mut self.message, &mut self.code];
             texts.extend(&mut self.hint);
             for text in texts {

@@ -21,7 +21,7 @@ mod access;
 mod boto;
 mod crash;
 mod fuzz;
-mod lab;
+pub mod lab;
 mod load;
 mod mission;
 mod revocation;

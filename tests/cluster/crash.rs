@@ -1,1 +1,156 @@
+//! `kill -9` under writes, and several servers on one folder.
 
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use axum::http::Request;
+use kube::client::Body;
+use kube::config::Kubeconfig;
+use serde_json::json;
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+use windlass::cluster::{Options, Server, kubeconfig};
+
+use super::lab::{Api, client_of, config_map, start, version};
+use crate::harness::Test;
+
+const WRITERS: usize = 8;
+/// Writes that must be answered before the kill.
+const BEFORE: usize = 200;
+
+/// `windlass kube serve`, killed when dropped.
+struct Other(Child);
+
+impl Other {
+    async fn start(test: &Test) -> (Self, kube::Client) {
+        let mut command = test.command(&["kube", "serve", "--clusters", "a"]);
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut path = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut path)
+            .unwrap();
+        let config = Kubeconfig::read_from(test.path(path.trim())).unwrap();
+        (Self(child), client_of(config).await)
+    }
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        drop(self.0.kill()); // SIGKILL
+        drop(self.0.wait());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_answered_is_there_after_a_kill() {
+    let test = Test::new();
+    let (server, client) = Other::start(&test).await;
+    let answered: Arc<Mutex<BTreeMap<String, String>>> = Arc::default();
+    let (next, killed) = (
+        Arc::new(AtomicUsize::new(0)),
+        Arc::new(AtomicBool::new(false)),
+    );
+    let mut writers = JoinSet::new();
+    for _ in 0..WRITERS {
+        let (client, answered) = (client.clone(), Arc::clone(&answered));
+        let (next, killed) = (Arc::clone(&next), Arc::clone(&killed));
+        writers.spawn(async move {
+            loop {
+                let name = format!("c-{}", next.fetch_add(1, Ordering::SeqCst));
+                let body = config_map(&name, json!({ "k": "v" })).to_string();
+                let request = Request::post("/api/v1/namespaces/default/configmaps")
+                    .header("content-type", "application/json")
+                    .body(Body::from(body.into_bytes()))
+                    .unwrap();
+                // A connection that breaks off is no answer.
+                let answer = match client.send(request).await {
+                    Ok(answer) => answer.into_body().collect_bytes().await,
+                    Err(error) => Err(error),
+                };
+                match answer {
+                    Ok(bytes) => {
+                        let object: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+                        let uid = object["metadata"]["uid"].as_str().unwrap().to_owned();
+                        answered.lock().await.insert(name, uid);
+                    }
+                    Err(_) if killed.load(Ordering::SeqCst) => return,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        });
+    }
+    while answered.lock().await.len() < BEFORE {
+        tokio::task::yield_now().await;
+    }
+    killed.store(true, Ordering::SeqCst);
+    drop(server);
+    while let Some(writer) = writers.join_next().await {
+        writer.unwrap();
+    }
+    let answered = answered.lock().await;
+    let (_server, client) = Other::start(&test).await;
+    let maps: kube::Api<k8s_openapi::api::core::v1::ConfigMap> =
+        kube::Api::namespaced(client, "default");
+    let found = maps.list(&kube::api::ListParams::default()).await.unwrap();
+    let found: BTreeMap<_, _> = found
+        .into_iter()
+        .map(|map| (map.metadata.name.unwrap(), map.metadata.uid.unwrap()))
+        .collect();
+    for (name, uid) in answered.iter() {
+        assert_eq!(found.get(name), Some(uid), "{name} was answered");
+    }
+    println!(
+        "{} objects answered before the kill: lost 0",
+        answered.len()
+    );
+}
+
+async fn client(server: &Server) -> Api {
+    let config = Kubeconfig::from_yaml(&kubeconfig(&[server.access()])).unwrap();
+    let mut api = Api::connect(config, "a", true).await;
+    api.namespace = "default".into();
+    api
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_servers_on_one_folder_are_one_cluster() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two) = tokio::join!(
+        start(Options::local(folder.path().join("a"), "a")),
+        start(Options::local(folder.path().join("a"), "a")),
+    );
+    assert_eq!(one.access().token, two.access().token);
+    let (a, b) = (client(&one).await, client(&two).await);
+    let first = a
+        .create("configmaps", &config_map("m", json!({ "n": "0" })))
+        .await;
+    let since = version(&first);
+    let path = a.path("configmaps/m");
+    // Each write states the version it has read, through either server in turn: none may be lost.
+    let mut last = first;
+    for (number, api) in [&b, &a].into_iter().cycle().take(10).enumerate() {
+        last["data"]["n"] = number.to_string().into();
+        let (status, answer) = api.put(&path, &last).await;
+        assert_eq!(status, 200, "{answer}");
+        last = answer;
+    }
+    let path = format!(
+        "{}?resourceVersion={since}&fieldSelector=metadata.name%3Dm",
+        b.path("configmaps")
+    );
+    let change = async {
+        a.merge(&a.path("configmaps/m"), &json!({ "data": { "n": "end" } }))
+            .await
+    };
+    let (events, _) = tokio::join!(b.watch(&path), change);
+    assert_eq!(events.len(), 11, "a watch sees what the other server wrote");
+    one.stop().await;
+    two.stop().await;
+}

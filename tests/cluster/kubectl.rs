@@ -1,1 +1,423 @@
+//! The real kubectl, with the kubeconfig that `windlass kube serve` writes.
 
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value as Json, json};
+
+use super::lab::workload;
+use crate::authority::lab::has;
+use crate::harness::{Ran, Test};
+
+/// `windlass kube serve` in a folder of its own, and kubectl on it.
+struct Kubectl {
+    test: Test,
+    server: Child,
+    config: String,
+}
+
+impl Kubectl {
+    /// `None` where there is no kubectl.
+    fn new(arguments: &[&str]) -> Option<Self> {
+        let how = "apt-get install kubernetes-client, or https://kubernetes.io/docs/tasks/tools/";
+        if !has("kubectl", &["version", "--client"], how) {
+            return None;
+        }
+        let test = Test::new();
+        let mut command = test.command(&[&["kube", "serve"], arguments].concat());
+        let mut server = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut config = String::new();
+        BufReader::new(server.stdout.take().unwrap())
+            .read_line(&mut config)
+            .unwrap();
+        let config = test.path(config.trim()).display().to_string();
+        Some(Self {
+            test,
+            server,
+            config,
+        })
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("kubectl");
+        command
+            .env("KUBECONFIG", &self.config)
+            .env("HOME", self.test.path("."))
+            .current_dir(self.test.path("."))
+            .args(arguments);
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        Ran::from_output(self.command(arguments).output().unwrap())
+    }
+
+    /// What kubectl prints when it succeeds.
+    #[track_caller]
+    fn says(&self, arguments: &[&str]) -> String {
+        let ran = self.run(arguments).expect(0);
+        format!("{}{}", ran.stdout, ran.stderr)
+    }
+
+    fn json(&self, arguments: &[&str]) -> Json {
+        let printed = self.run(&[arguments, &["-o", "json"]].concat()).expect(0);
+        printed.json()
+    }
+
+    /// Runs with an object on stdin.
+    #[track_caller]
+    fn with(&self, arguments: &[&str], object: &Json) -> Ran {
+        let mut command = self.command(&[arguments, &["-f", "-"]].concat());
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(object.to_string().as_bytes()).unwrap();
+        drop(stdin);
+        Ran::from_output(child.wait_with_output().unwrap())
+    }
+}
+
+impl Drop for Kubectl {
+    fn drop(&mut self) {
+        drop(self.server.kill());
+        drop(self.server.wait());
+    }
+}
+
+#[test]
+fn the_seeded_clusters_are_up_and_apart() {
+    let Some(kubectl) = Kubectl::new(&["--clusters", "mgmt,cluster-1"]) else {
+        return;
+    };
+    let pods = kubectl.says(&["get", "pods", "-A"]);
+    assert!(
+        pods.contains("gloo-mesh-mgmt-server-") && pods.contains("1/1"),
+        "{pods}"
+    );
+    let policy = kubectl.json(&[
+        "-n",
+        "gloo-mesh",
+        "get",
+        "roottrustpolicies",
+        "root-trust-policy",
+    ]);
+    assert_eq!(policy["spec"]["config"]["autoRestartPods"], true);
+    let names = kubectl.says(&[
+        "--context",
+        "cluster-1",
+        "get",
+        "deployments,daemonsets",
+        "-A",
+        "-o",
+        "name",
+    ]);
+    let mut names: Vec<_> = names.lines().collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        [
+            "daemonset.apps/ztunnel",
+            "deployment.apps/gloo-mesh-agent",
+            "deployment.apps/istio-ingressgateway",
+            "deployment.apps/istiod",
+            "deployment.apps/productpage",
+            "deployment.apps/reviews",
+        ]
+    );
+    let wide = kubectl.says(&[
+        "--context",
+        "cluster-1",
+        "get",
+        "deploy",
+        "-A",
+        "-o",
+        "wide",
+    ]);
+    assert!(wide.contains("rehearsal/istiod:1.0"), "{wide}");
+    for deployment in ["productpage", "reviews"] {
+        let status = [
+            "--context",
+            "cluster-1",
+            "-n",
+            "bookinfo",
+            "rollout",
+            "status",
+            "--watch=false",
+        ];
+        let said = kubectl.says(&[&status[..], &["deployment", deployment]].concat());
+        assert!(said.contains("successfully rolled out"), "{said}");
+    }
+}
+
+#[test]
+fn apply_works_from_both_sides() {
+    let Some(kubectl) = Kubectl::new(&["--clusters", "a"]) else {
+        return;
+    };
+    let mut web = workload("Deployment", "web", json!({ "replicas": 2 }));
+    assert!(
+        kubectl
+            .with(&["apply"], &web)
+            .expect(0)
+            .stdout
+            .contains("created")
+    );
+    assert!(
+        kubectl
+            .with(&["apply"], &web)
+            .expect(0)
+            .stdout
+            .contains("unchanged")
+    );
+    web["spec"]["template"]["spec"]["containers"][0]["image"] = "web:2".into();
+    let diff = kubectl.with(&["diff"], &web).expect(1).stdout;
+    assert!(
+        diff.contains("+        image: web:2") || diff.contains("+      - image: web:2"),
+        "{diff}"
+    );
+    assert!(
+        kubectl
+            .with(&["apply"], &web)
+            .expect(0)
+            .stdout
+            .contains("configured")
+    );
+    let mut removed = web.clone();
+    removed["spec"].as_object_mut().unwrap().remove("replicas");
+    kubectl.with(&["apply"], &removed).expect(0);
+    assert_eq!(
+        kubectl.json(&["get", "deploy", "web"])["spec"]["replicas"],
+        1
+    );
+
+    web["spec"]["template"]["spec"]["containers"][0]["image"] = "web:3".into();
+    let server_side = ["apply", "--server-side", "--field-manager=other"];
+    let refused = kubectl.with(&server_side, &web).expect(1).stderr;
+    assert!(
+        refused.contains("conflict with \"kubectl-client-side-apply\""),
+        "{refused}"
+    );
+    let forced = [&server_side[..], &["--force-conflicts"]].concat();
+    let said = kubectl.with(&forced, &web).expect(0).stdout;
+    assert!(said.contains("serverside-applied"), "{said}");
+    let misspelt = workload("Deployment", "other", json!({ "replica": 1 }));
+    let refused = kubectl.with(&["apply"], &misspelt).expect(1).stderr;
+    assert!(
+        refused.contains("unknown field \"spec.replica\""),
+        "{refused}"
+    );
+}
+
+#[test]
+fn patches_of_three_kinds_and_small_commands() {
+    let Some(kubectl) = Kubectl::new(&["--clusters", "a"]) else {
+        return;
+    };
+    kubectl.says(&["create", "configmap", "c", "--from-literal=a=1"]);
+    kubectl.says(&["patch", "configmap", "c", "-p", r#"{"data":{"b":"2"}}"#]);
+    kubectl.says(&[
+        "patch",
+        "configmap",
+        "c",
+        "--type=merge",
+        "-p",
+        r#"{"data":{"a":null}}"#,
+    ]);
+    kubectl.says(&[
+        "patch",
+        "configmap",
+        "c",
+        "--type=json",
+        "-p",
+        r#"[{"op":"add","path":"/data/c","value":"3"}]"#,
+    ]);
+    assert_eq!(
+        kubectl.json(&["get", "configmap", "c"])["data"],
+        json!({ "b": "2", "c": "3" })
+    );
+    kubectl.says(&["label", "configmap", "c", "x=y"]);
+    kubectl.says(&["annotate", "configmap", "c", "x=y"]);
+    let listed = kubectl.says(&["get", "configmaps", "-l", "x=y", "-o", "name"]);
+    assert_eq!(listed.trim(), "configmap/c");
+
+    kubectl.says(&["create", "secret", "generic", "s", "--from-literal=k=v"]);
+    assert_eq!(kubectl.json(&["get", "secret", "s"])["data"]["k"], "dg==");
+    let described = kubectl.says(&["describe", "secret", "s"]);
+    assert!(described.contains("k:  1 bytes"), "{described}");
+    let refused = kubectl
+        .run(&["create", "secret", "generic", "s"])
+        .expect(1)
+        .stderr;
+    assert!(
+        refused.contains("secrets \"s\" already exists"),
+        "{refused}"
+    );
+    kubectl.says(&["delete", "secret", "s"]);
+    let refused = kubectl.run(&["get", "secret", "s"]).expect(1).stderr;
+    assert!(refused.contains("secrets \"s\" not found"), "{refused}");
+    kubectl.says(&["create", "namespace", "n"]);
+    kubectl.says(&["delete", "namespace", "n", "--timeout=10s"]);
+    let explained = kubectl.says(&["explain", "deployment.spec.strategy"]);
+    assert!(explained.contains("DeploymentStrategy"), "{explained}");
+}
+
+#[test]
+fn rollouts_restart_finish_and_go_back() {
+    let Some(kubectl) = Kubectl::new(&["--clusters", "cluster-1"]) else {
+        return;
+    };
+    let set = workload(
+        "StatefulSet",
+        "set",
+        json!({ "replicas": 2, "serviceName": "set" }),
+    );
+    kubectl.with(&["apply"], &set).expect(0);
+    for (namespace, what) in [
+        ("istio-system", "deployment/istiod"),
+        ("istio-system", "daemonset/ztunnel"),
+        ("default", "statefulset/set"),
+    ] {
+        let on = |verbs: &[&str]| {
+            kubectl.says(&[&["-n", namespace, "rollout"], verbs, &[what]].concat())
+        };
+        on(&["status", "--timeout=20s"]);
+        on(&["restart"]);
+        let said = on(&["status", "--timeout=20s"]);
+        assert!(
+            said.contains("successfully rolled out") || said.contains("roll"),
+            "{said}"
+        );
+        let history = on(&["history"]);
+        assert!(history.contains("\n2 "), "{history}");
+        on(&["undo"]);
+        on(&["status", "--timeout=20s"]);
+        let (kind, name) = what.split_once('/').unwrap();
+        let template = &kubectl.json(&["-n", namespace, "get", kind, name])["spec"]["template"];
+        let restarted = template.pointer("/metadata/annotations");
+        assert_eq!(restarted, None, "the restart is undone");
+    }
+}
+
+#[test]
+fn a_stuck_rollout_is_explained_and_goes_on() {
+    let Some(kubectl) = Kubectl::new(&["--clusters", "cluster-1"]) else {
+        return;
+    };
+    let on = |arguments: &[&str]| kubectl.run(&[&["-n", "istio-system"], arguments].concat());
+    let stuck = format!("{}=ImagePullBackOff", windlass::cluster::STUCK);
+    on(&["annotate", "deployment", "istiod", &stuck]).expect(0);
+    on(&["rollout", "restart", "deployment/istiod"]).expect(0);
+    on(&["rollout", "status", "deployment/istiod", "--timeout=1s"]).expect(1);
+    let pods = on(&["get", "pods"]).expect(0).stdout;
+    assert!(
+        pods.contains("0/1") && pods.contains("ImagePullBackOff"),
+        "{pods}"
+    );
+    let described = on(&["describe", "pods", "-l", "app=istiod"])
+        .expect(0)
+        .stdout;
+    assert!(
+        described.contains("Back-off pulling image \"rehearsal/istiod:1.0\""),
+        "{described}"
+    );
+    let stuck = format!("{}-", windlass::cluster::STUCK);
+    on(&["annotate", "deployment", "istiod", &stuck]).expect(0);
+    on(&["rollout", "status", "deployment/istiod", "--timeout=20s"]).expect(0);
+}
+
+#[test]
+fn watches_and_waits_wake_up() {
+    let Some(kubectl) = Kubectl::new(&["--clusters", "a", "--pod-delay", "300ms"]) else {
+        return;
+    };
+    let web = workload("Deployment", "web", json!({ "replicas": 1 }));
+    let mut command = kubectl.command(&["get", "deployments", "-w", "--no-headers"]);
+    let mut watcher = command.stdout(Stdio::piped()).spawn().unwrap();
+    kubectl.with(&["apply"], &web).expect(0);
+    kubectl.says(&[
+        "wait",
+        "--for=condition=Available",
+        "deployment/web",
+        "--timeout=20s",
+    ]);
+    let lines = BufReader::new(watcher.stdout.take().unwrap()).lines();
+    let up = lines
+        .map_while(Result::ok)
+        .find(|line| line.contains("1/1"));
+    watcher.kill().unwrap();
+    watcher.wait().unwrap();
+    assert!(up.is_some());
+    kubectl.says(&["scale", "deployment", "web", "--replicas=3"]);
+    kubectl.says(&["rollout", "status", "deployment/web", "--timeout=20s"]);
+    let described = kubectl.says(&["describe", "deployment", "web"]);
+    assert!(
+        described.contains("3 available") && described.contains("ScalingReplicaSet"),
+        "{described}"
+    );
+}
+
+#[test]
+fn accounts_tokens_and_what_they_may() {
+    let Some(kubectl) = Kubectl::new(&["--clusters", "a"]) else {
+        return;
+    };
+    assert_eq!(kubectl.says(&["auth", "can-i", "*", "*"]).trim(), "yes");
+    kubectl.says(&["create", "serviceaccount", "bob"]);
+    kubectl.says(&[
+        "create",
+        "role",
+        "reader",
+        "--verb=get,list",
+        "--resource=configmaps",
+    ]);
+    kubectl.says(&[
+        "create",
+        "rolebinding",
+        "bob",
+        "--role=reader",
+        "--serviceaccount=default:bob",
+    ]);
+    let token = kubectl.says(&["create", "token", "bob"]);
+    let as_bob = |arguments: &[&str]| {
+        let token = format!("--token={}", token.trim());
+        // The admin's token must not go along.
+        let config = std::fs::read_to_string(&kubectl.config).unwrap();
+        let start = config.find("user: {").unwrap();
+        let end = start + config[start..].find('}').unwrap();
+        let config = format!("{}user: {{{}", &config[..start], &config[end..]);
+        kubectl.test.write("bob", &config);
+        let mut command = kubectl.command(&[&[token.as_str()], arguments].concat());
+        command.env("KUBECONFIG", kubectl.test.path("bob"));
+        Ran::from_output(command.output().unwrap())
+    };
+    as_bob(&["get", "configmaps"]).expect(0);
+    let refused = as_bob(&["get", "secrets"]).expect(1).stderr;
+    assert!(
+        refused.contains(
+            "User \"system:serviceaccount:default:bob\" cannot list resource \"secrets\""
+        ),
+        "{refused}"
+    );
+    assert_eq!(
+        as_bob(&["auth", "can-i", "list", "configmaps"])
+            .expect(0)
+            .stdout
+            .trim(),
+        "yes"
+    );
+    assert_eq!(
+        as_bob(&["auth", "can-i", "delete", "configmaps"])
+            .expect(1)
+            .stdout
+            .trim(),
+        "no"
+    );
+}

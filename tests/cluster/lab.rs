@@ -43,6 +43,13 @@ pub fn contract<F: Future<Output = ()>>(test: impl Fn(Arc<Api>) -> F) {
     });
 }
 
+/// The kube crate's own client of a cluster, as the first context of its kubeconfig says.
+pub async fn client_of(config: Kubeconfig) -> kube::Client {
+    let options = KubeConfigOptions::default();
+    let config = kube::Config::from_custom_kubeconfig(config, &options).await;
+    kube::Client::try_from(config.unwrap()).unwrap()
+}
+
 /// A rehearsal cluster without workloads.
 pub async fn start(options: Options) -> Server {
     let options = Options {

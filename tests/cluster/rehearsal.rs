@@ -1,1 +1,245 @@
+//! What only the rehearsal cluster does: faults, getting stuck, seeds, and its folder.
 
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kube::config::Kubeconfig;
+use serde_json::json;
+use windlass::cluster::{Options, STUCK, Server, kubeconfig};
+
+use super::lab::{Api, client_of, config_map, start, workload};
+
+/// A client of a server, in the namespace `default`.
+async fn client(server: &Server) -> Arc<Api> {
+    let access = server.access();
+    let config = Kubeconfig::from_yaml(&kubeconfig(std::slice::from_ref(&access))).unwrap();
+    let mut api = Api::connect(config, &access.name, true).await;
+    api.namespace = "default".into();
+    Arc::new(api)
+}
+
+async fn with_faults(faults: &[&str]) -> (tempfile::TempDir, Server, Arc<Api>) {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options {
+        faults: faults.iter().map(|fault| fault.parse().unwrap()).collect(),
+        ..Options::local(folder.path().join("a"), "a")
+    };
+    let server = start(options).await;
+    let api = client(&server).await;
+    (folder, server, api)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_refuses_or_loses_the_answer() {
+    let faults = [
+        "create:configmaps:500:100%",
+        "create:secrets:504:100%:after",
+        "list:*:429:100%",
+    ];
+    let (_folder, _server, api) = with_faults(&faults).await;
+    let (status, answer) = api
+        .post(&api.path("configmaps"), &config_map("m", json!({})))
+        .await;
+    assert_eq!((status, &answer["reason"]), (500, &json!("InternalError")));
+    let (status, _) = api.get(&api.path("configmaps/m")).await;
+    assert_eq!(status, 404);
+    let secret = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "s" } });
+    let (status, _) = api.post(&api.path("secrets"), &secret).await;
+    assert_eq!(status, 504);
+    let (status, _) = api.get(&api.path("secrets/s")).await;
+    assert_eq!(status, 200, "it was carried out");
+    let (status, answer) = api.get(&api.path("secrets")).await;
+    assert_eq!(
+        (status, &answer["details"]["retryAfterSeconds"]),
+        (429, &json!(1))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_connection_is_no_answer() {
+    let (_folder, server, api) = with_faults(&["delete:configmaps:cut:100%:after"]).await;
+    api.create("configmaps", &config_map("m", json!({}))).await;
+    let access = server.access();
+    let config = Kubeconfig::from_yaml(&kubeconfig(&[access])).unwrap();
+    let client = client_of(config).await;
+    let maps: kube::Api<k8s_openapi::api::core::v1::ConfigMap> =
+        kube::Api::namespaced(client, "default");
+    let cut = maps.delete("m", &kube::api::DeleteParams::default()).await;
+    assert!(
+        matches!(&cut, Err(error) if !matches!(error, kube::Error::Api(_))),
+        "{cut:?}"
+    );
+    let (status, _) = api.get(&api.path("configmaps/m")).await;
+    assert_eq!(status, 404, "it was carried out");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stuck_workload_stays_stuck_until_it_is_told_otherwise() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(Options::local(folder.path().join("a"), "a")).await;
+    let api = client(&server).await;
+    let mut object = workload(
+        "Deployment",
+        "w",
+        json!({ "replicas": 1, "progressDeadlineSeconds": 1 }),
+    );
+    object["metadata"]["annotations"] = json!({ STUCK: "the certificate is of the wrong mesh" });
+    api.create("deployments", &object).await;
+    let path = api.path("deployments/w");
+    let failed = api
+        .until(&path, "the deadline passes", |object| {
+            object["status"]["conditions"]
+                .as_array()
+                .is_some_and(|all| {
+                    all.iter()
+                        .any(|one| one["reason"] == "ProgressDeadlineExceeded")
+                })
+        })
+        .await;
+    assert_eq!(failed["status"]["unavailableReplicas"], 1);
+    let (_, pods) = api.get(&api.path("pods")).await;
+    let waiting = &pods["items"][0]["status"]["containerStatuses"][0]["state"]["waiting"];
+    assert_eq!(waiting["reason"], "CreateContainerError");
+    assert_eq!(waiting["message"], "the certificate is of the wrong mesh");
+    let (status, _) = api
+        .merge(
+            &path,
+            &json!({ "metadata": { "annotations": { STUCK: null } } }),
+        )
+        .await;
+    assert_eq!(status, 200);
+    api.until(&path, "it goes on", |object| {
+        object["status"]["availableReplicas"] == 1
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_that_comes_too_late_is_told_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options {
+        history: 10,
+        ..Options::local(folder.path().join("a"), "a")
+    };
+    let server = start(options).await;
+    let api = client(&server).await;
+    for number in 0..200 {
+        let path = api.path("configmaps");
+        let (status, _) = api
+            .post(&path, &config_map(&format!("m-{number}"), json!({})))
+            .await;
+        assert_eq!(status, 201);
+    }
+    let events = api
+        .watch(&format!("{}?resourceVersion=1", api.path("configmaps")))
+        .await;
+    assert_eq!(events.len(), 1);
+    assert_eq!(
+        (&events[0]["type"], &events[0]["object"]["code"]),
+        (&json!("ERROR"), &json!(410))
+    );
+    let exact = format!(
+        "{}?resourceVersion=1&resourceVersionMatch=Exact",
+        api.path("configmaps")
+    );
+    let (status, answer) = api.get(&exact).await;
+    assert_eq!((status, &answer["reason"]), (410, &json!("Expired")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_takes_a_moment_and_a_start_even_less() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("cluster-1");
+    Server::start(Options::local(state.clone(), "cluster-1"))
+        .await
+        .unwrap()
+        .stop()
+        .await;
+    let started = Instant::now();
+    let server = Server::start(Options::local(state, "cluster-1"))
+        .await
+        .unwrap();
+    let start_took = started.elapsed();
+    let mut api = Arc::into_inner(client(&server).await).unwrap();
+    api.namespace = "istio-system".into();
+    let path = api.path("deployments/istiod");
+    let (_, object) = api.get(&path).await;
+    assert_eq!(
+        object["status"]["availableReplicas"], 2,
+        "a seeded workload is ready at once"
+    );
+    let patch =
+        json!({ "spec": { "template": { "metadata": { "annotations": { "again": "1" } } } } });
+    let started = Instant::now();
+    api.strategic(&path, &patch).await;
+    api.until(&path, "the restart", |object| {
+        let status = &object["status"];
+        status["observedGeneration"] == 2
+            && status["updatedReplicas"] == 2
+            && status["replicas"] == 2
+            && status["availableReplicas"] == 2
+    })
+    .await;
+    println!(
+        "started in {start_took:?}, restarted in {:?}",
+        started.elapsed()
+    );
+    // Many times what it takes on an idle machine: this is about minutes that must not be, not milliseconds.
+    assert!(start_took < Duration::from_secs(2), "{start_took:?}");
+    assert!(started.elapsed() < Duration::from_secs(10));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_to_the_wrong_cluster_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let one = start(Options::local(folder.path().join("a"), "a")).await;
+    let two = start(Options::local(folder.path().join("b"), "b")).await;
+    let api = client(&two).await;
+    let (status, _) = api
+        .with_token(Some(&one.access().token))
+        .get("/api/v1/namespaces")
+        .await;
+    assert_eq!(status, 401);
+    let mut mixed = one.access();
+    mixed.endpoint = two.access().endpoint;
+    let config = Kubeconfig::from_yaml(&kubeconfig(&[mixed])).unwrap();
+    let client = client_of(config).await;
+    assert!(
+        client.apiserver_version().await.is_err(),
+        "the other CA is not trusted"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_are_for_their_owner_alone_and_other_versions_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("a");
+    let server = start(Options::local(state.clone(), "a")).await;
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&state), 0o700);
+    for file in std::fs::read_dir(&state).unwrap() {
+        let path = file.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+    server.stop().await;
+    let database = rusqlite::Connection::open(state.join("cluster.db")).unwrap();
+    database.pragma_update(None, "user_version", 99).unwrap();
+    drop(database);
+    let refused = Server::start(Options::local(state, "a"))
+        .await
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(
+        refused.contains("version 99") && refused.contains("version 1"),
+        "{refused}"
+    );
+    let open = Options {
+        listen: "0.0.0.0:0".parse().unwrap(),
+        ..Options::local(folder.path().join("b"), "b")
+    };
+    let refused = Server::start(open).await.err().unwrap().to_string();
+    assert!(refused.contains("refuses to listen"), "{refused}");
+}

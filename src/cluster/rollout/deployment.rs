@@ -76,10 +76,7 @@ fn new_set(world: &World, deployment: &mut Json, old: &[Json]) -> Result<Json, F
     let mut selector = deployment["spec"]["selector"].clone();
     child(&mut selector, "matchLabels").insert(HASH.into(), hash.as_str().into());
     let revision = old.iter().map(revision).max().unwrap_or_default() + 1;
-    let mut annotations = deployment["metadata"]["annotations"].clone();
-    if let Some(all) = annotations.as_object_mut() {
-        all.remove("kubectl.kubernetes.io/last-applied-configuration");
-    }
+    let mut annotations = passed_on(deployment);
     annotations[REVISION] = revision.to_string().into();
     let mut set = json!({
         "kind": "ReplicaSet",
@@ -112,6 +109,16 @@ fn new_set(world: &World, deployment: &mut Json, old: &[Json]) -> Result<Json, F
     Ok(set)
 }
 
+/// The annotations that a deployment's newest set has too.
+fn passed_on(deployment: &Json) -> Json {
+    let mut annotations = deployment["metadata"]["annotations"].clone();
+    if let Some(all) = annotations.as_object_mut() {
+        all.remove(REVISION);
+        all.remove("kubectl.kubernetes.io/last-applied-configuration");
+    }
+    annotations
+}
+
 /// Gives the newest set the highest revision, also if it is an old one that is wanted again.
 fn take_revision(
     world: &World,
@@ -120,6 +127,11 @@ fn take_revision(
     old: &[Json],
 ) -> Result<(), Failure> {
     let highest = old.iter().map(revision).max().unwrap_or_default();
+    let before = newest.clone();
+    if let Json::Object(passed) = passed_on(deployment) {
+        child(&mut newest["metadata"], "annotations").extend(passed);
+    }
+    world.update(SETS, &before, newest)?;
     if revision(newest) <= highest {
         let before = newest.clone();
         child(&mut newest["metadata"], "annotations")

@@ -73,15 +73,14 @@ impl World<'_> {
 
     /// Why the pods of this pod's workload are stuck.
     pub fn stuck(&self, pod: &Json) -> Result<Option<String>, Failure> {
-        // A replica set has its deployment's annotations, also when those are gone again.
-        let (mut owner, mut workload) = (self.owner(pod)?, None);
-        while let Some((_, found)) = owner {
-            owner = self.owner(&found)?;
-            workload = Some(found);
+        // The workload at the top: what it makes may have a copy of its annotations from before.
+        let mut top = None;
+        let mut owner = self.owner(pod)?;
+        while let Some((_, workload)) = owner {
+            owner = self.owner(&workload)?;
+            top = Some(workload);
         }
-        let reason = workload
-            .as_ref()
-            .and_then(|workload| annotation(workload, STUCK));
+        let reason = top.as_ref().and_then(|top| annotation(top, STUCK));
         Ok(reason.map(str::to_owned))
     }
 

@@ -39,7 +39,9 @@ impl KubeClients {
             let operation = format!("connect to {role}");
             let refused = Failure::new(FailureClass::Rejected, operation, "UnknownCluster", why);
             return Err(refused.with_hint(match self.named.is_empty() {
-                true => "name it under `kube:` in the workflow, and its context in the target".into(),
+                true => {
+                    "name it under `kube:` in the workflow, and its context in the target".into()
+                }
                 false => {
                     let named: Vec<_> = self.named.iter().map(String::as_str).collect();
                     format!("the workflow's `kube:` names {}", named.join(", "))

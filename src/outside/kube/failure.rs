@@ -143,8 +143,14 @@ mod tests {
         let message = "patch: Invalid value: \"map[data:map[a:c2VjcmV0]]\": cannot unmarshal number into Go value";
         let shown = without_values(message);
         assert!(!shown.contains("c2VjcmV0"), "{shown}");
-        assert!(shown.ends_with("cannot unmarshal number into Go value"), "{shown}");
+        assert!(
+            shown.ends_with("cannot unmarshal number into Go value"),
+            "{shown}"
+        );
         assert!(!without_values("x: Invalid value: \"c2VjcmV0: {\"").contains("c2VjcmV0"));
-        assert_eq!(without_values("secrets \"a\" not found"), "secrets \"a\" not found");
+        assert_eq!(
+            without_values("secrets \"a\" not found"),
+            "secrets \"a\" not found"
+        );
     }
 }

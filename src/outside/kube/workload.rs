@@ -175,9 +175,8 @@ impl KubeClient {
         let resource = self.resource(&workload.kind).await?;
         if !resource.is_workload() {
             let about = self.about("look at", workload, false);
-            let why = format!(
-                "a {resource} has no rollout; a deployment, statefulset or daemonset has"
-            );
+            let why =
+                format!("a {resource} has no rollout; a deployment, statefulset or daemonset has");
             return Err(about.failure(FailureClass::Rejected, "NoWorkload", why));
         }
         self.get(workload).await

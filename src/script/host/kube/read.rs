@@ -211,7 +211,9 @@ pub fn secret_differences(
     const FUNCTION: &str = "kube::secret_differences";
     let about = About::new(FUNCTION, cluster, namespace, &format!("secret/{name}"))?;
     let wanted = secrets(FUNCTION, data)?;
-    let given = wanted.iter().map(|(key, secret)| (key.as_str(), Value::Secret(secret.clone())));
+    let given = wanted
+        .iter()
+        .map(|(key, secret)| (key.as_str(), Value::Secret(secret.clone())));
     let record = about.record([("data", Value::map(given))]);
     let named = about.object.clone();
     let found = look(&context, FUNCTION, cluster, record, |kube| async move {

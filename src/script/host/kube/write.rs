@@ -101,7 +101,9 @@ pub fn apply_secret(
         field_manager: options.optional_text("field_manager")?,
     };
     options.finish()?;
-    let texts = labels.into_iter().map(|(key, text)| (key, Value::from(text)));
+    let texts = labels
+        .into_iter()
+        .map(|(key, text)| (key, Value::from(text)));
     let record = about.record([
         ("data", recorded),
         ("type", kind.into()),
@@ -173,23 +175,28 @@ pub fn patch(
 /// A manifest or patch as the journal shows it: what is for a Secret is secret, however it is given.
 fn shown(about: &About, body: Value) -> Value {
     match (about.object.kind.as_str(), body) {
-        ("secret" | "secrets", Value::Map(fields)) => Value::map(fields.into_iter().map(|(key, field)| {
-            let field = match key.as_str() {
-                "data" | "stringData" => field.tainted(),
-                _ => field,
-            };
-            (key, field)
-        })),
+        ("secret" | "secrets", Value::Map(fields)) => {
+            Value::map(fields.into_iter().map(|(key, field)| {
+                let field = match key.as_str() {
+                    "data" | "stringData" => field.tainted(),
+                    _ => field,
+                };
+                (key, field)
+            }))
+        }
         ("secret" | "secrets", Value::List(operations)) => Value::from(
-            operations.into_iter().map(|operation| match operation {
-                Value::Map(mut fields) => {
-                    if let Some(value) = fields.get_mut("value") {
-                        *value = std::mem::take(value).tainted();
+            operations
+                .into_iter()
+                .map(|operation| match operation {
+                    Value::Map(mut fields) => {
+                        if let Some(value) = fields.get_mut("value") {
+                            *value = std::mem::take(value).tainted();
+                        }
+                        Value::Map(fields)
                     }
-                    Value::Map(fields)
-                }
-                other => other,
-            }).collect::<Vec<_>>(),
+                    other => other,
+                })
+                .collect::<Vec<_>>(),
         ),
         (_, body) => body,
     }
@@ -200,7 +207,10 @@ fn shown(about: &About, body: Value) -> Value {
 fn digested(data: Value) -> Value {
     match data {
         Value::Map(entries) => Value::map(entries.into_iter().map(|(key, value)| match value {
-            Value::String(text) => (key, format!("sha256:{}", Digest::of_content(text.as_bytes())).into()),
+            Value::String(text) => (
+                key,
+                format!("sha256:{}", Digest::of_content(text.as_bytes())).into(),
+            ),
             other => (key, other),
         })),
         other => other,
