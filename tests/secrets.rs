@@ -216,7 +216,10 @@ fn run_and_look(test: &Test, body: &str, arguments: &[&str]) -> (i32, String) {
         test.read("bundle.json")
     );
     let journal = journal(&test.path(".windlass"));
-    (ran.code, printed + &String::from_utf8_lossy(&journal))
+    (
+        ran.code,
+        format!("{printed}{}", String::from_utf8_lossy(&journal)),
+    )
 }
 
 #[test]
@@ -298,7 +301,8 @@ fn a_param_of_the_wrong_type_is_not_quoted_where_a_secret_is_meant() {
     );
 }
 
-/// A Secret in Kubernetes, whichever way it is written.
+/// A Secret in Kubernetes, whichever way it is written. The texts are put together in the script, because its own
+/// text is in the journal.
 #[test]
 fn what_goes_into_a_secret_of_kubernetes_is_in_no_record() {
     let test = Test::new().file(
@@ -308,12 +312,12 @@ kube: [mgmt]
 steps:
   s:
     run: |
-      let secret = #{ apiVersion: \"v1\", kind: \"Secret\", metadata: #{ name: \"a\", namespace: \"default\" }, stringData: #{ pw: \"battery-staple\" } };
+      let secret = #{ apiVersion: \"v1\", kind: \"Secret\", metadata: #{ name: \"a\", namespace: \"default\" }, stringData: #{ pw: \"battery-\" + \"staple\" } };
       kube::apply(\"mgmt\", secret);
-      kube::patch(\"mgmt\", \"default\", \"secret/a\", #{ stringData: #{ pw: \"correct-horse\" } });
+      kube::patch(\"mgmt\", \"default\", \"secret/a\", #{ stringData: #{ pw: \"correct-\" + \"horse\" } });
       let found = kube::get(\"mgmt\", \"default\", \"secret/a\");
       log::info(found.data);
-      try { kube::patch(\"mgmt\", \"default\", \"secret/a\", #{ stringData: #{ pw: #{ deep: \"hunter-two\" } } }); } catch (e) { log::warn(e.message); }
+      try { kube::patch(\"mgmt\", \"default\", \"secret/a\", #{ stringData: #{ pw: #{ deep: \"hunter-\" + \"two\" } } }); } catch (e) { log::warn(e.message); }
       kube::delete(\"mgmt\", \"default\", \"secret/a\");
       #{ found: found }
 outputs: { found: \"${{ steps.s.found }}\" }

@@ -273,7 +273,7 @@ mod tests {
             .permissions()
             .mode();
         assert_eq!(mode & 0o777, 0o600);
-        assert_eq!(out.read("a/b.key").as_deref(), Ok("hello"));
+        assert_eq!(out.read("a/b.key"), Ok(("hello".into(), 0o600)));
     }
 
     #[test]
