@@ -14,7 +14,7 @@ pub use clients::Clients;
 pub use files::{OutputFolder, Snapshot, Written};
 pub use http::{HttpClient, HttpRequest, HttpResponse};
 pub use pca::{
-    AuditReport, Authority, BundleError, Extension, Issue, NewAuthority, OperationName,
+    AuditReport, Authority, ConnectError, Extension, Issue, NewAuthority, OperationName,
     Passthrough, PcaClient, PcaTarget, Permission, Rate, SignedCertificate, Subject, Validity,
     actions_of, is_account_wide,
 };
