@@ -172,7 +172,7 @@ fn a_certificate_never_outlives_its_authority_nor_goes_deeper_than_it() {
         lab.issue(&lower, &request, json!({ "TemplateArn": name }))
     };
     assert!(deep(0).is_ok());
-    assert_eq!(deep(1).unwrap_err().0, "InvalidArgsException");
+    assert_eq!(deep(1).unwrap_err().0, "ValidationException");
     let short = lab.root("short", json!({ "UsageMode": "SHORT_LIVED_CERTIFICATE" }));
     let of = |days: u32| lab.issue(&short, &request, json!({ "Validity": { "Value": days } }));
     assert!(of(7).is_ok());

@@ -70,6 +70,12 @@ pub(crate) struct CustomExtension {
 /// Every extension that is asked for, in no template's order; one that is asked for twice is a mistake.
 pub(crate) fn extensions(asked: &Extensions) -> Result<Vec<Extension>, Failure> {
     let mut all = Vec::new();
+    if asked.key_usage == Some(KeyUsage::default()) {
+        // RFC 5280, 4.2.1.3: where the extension is, at least one bit must be set.
+        return Err(
+            Code::InvalidArgs.says("Invalid API passthrough: a key usage must allow something")
+        );
+    }
     all.extend(asked.key_usage.map(KeyUsage::extension));
     if let Some(purposes) = &asked.extended_key_usage {
         all.push(purposes_of(purposes)?);

@@ -4,6 +4,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::ParsedExtension;
 
 use crate::authority::clock::Moment;
+use crate::authority::x509::constraint::{self, ConstraintError};
 use crate::authority::x509::{certificate, oid, verify};
 
 /// Levels of authorities from root to the lowest one: AWS allows five.
@@ -18,7 +19,7 @@ const MAY_BE_CRITICAL: [&str; 13] = [
     "2.5.29.54", // inhibit anyPolicy
     "2.5.29.18", // issuer alternative name
     oid::KEY_USAGE,
-    "2.5.29.30", // name constraints
+    oid::NAME_CONSTRAINTS,
     "2.5.29.33", // policy mappings
     oid::SUBJECT_ALTERNATIVE_NAME,
     "2.5.29.9", // subject directory attributes
@@ -55,6 +56,8 @@ pub(crate) enum ChainError {
     Outlives,
     #[error("a hierarchy has five levels of authorities at most")]
     TooDeep,
+    #[error(transparent)]
+    Constraints(#[from] ConstraintError),
 }
 
 /// Whether the first certificate was issued by the holder of the second.
@@ -72,11 +75,10 @@ pub(crate) fn issued_by(child: &X509Certificate<'_>, parent: &X509Certificate<'_
 pub(crate) fn check_root(bytes: &[u8], now: Moment) -> Result<(), ChainError> {
     let root = certificate::parse(bytes).ok_or(ChainError::Unreadable)?;
     check_authority(&root, now)?;
-    if issued_by(&root, &root) {
-        Ok(())
-    } else {
-        Err(ChainError::NotSelfSigned)
+    if !issued_by(&root, &root) {
+        return Err(ChainError::NotSelfSigned);
     }
+    Ok(constraint::check_chain(&[root])?)
 }
 
 /// Checks a subordinate's certificate against its chain: its issuer first, a root last, nothing missing.
@@ -105,7 +107,7 @@ pub(crate) fn check_subordinate(
         check_link(&pair[0], &pair[1], below)?;
     }
     match all.last() {
-        Some(root) if all.len() > 1 && issued_by(root, root) => Ok(()),
+        Some(root) if all.len() > 1 && issued_by(root, root) => Ok(constraint::check_chain(&all)?),
         _ => Err(ChainError::Broken),
     }
 }
