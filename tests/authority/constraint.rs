@@ -31,16 +31,19 @@ struct Constrained {
 impl Constrained {
     /// An authority of ours under an outside root, each with constraints in the words of openssl's configuration.
     fn new(root: &str, own: &str) -> Result<Self, Refusal> {
-        let lab = Lab::new();
         let constraint = |words: &str| match words {
             "" => String::new(),
             words => format!("nameConstraints = critical,{words}\n"),
         };
-        let (root, own) = (constraint(root), constraint(own));
-        let conf = format!(
-            "{OUTSIDE}{own}[root]\n{}{root}",
-            after(OUTSIDE, "[authority]\n")
-        );
+        Self::of("", &constraint(root), &constraint(own))
+    }
+
+    /// With more for the root's basic constraints, and more lines for its certificate and ours.
+    fn of(length: &str, root: &str, own: &str) -> Result<Self, Refusal> {
+        let lab = Lab::new();
+        let (_, authority) = OUTSIDE.split_once("[authority]\n").unwrap();
+        let above = authority.replace("CA:TRUE", &format!("CA:TRUE{length}"));
+        let conf = format!("{OUTSIDE}{own}[root]\n{above}{root}");
         lab.file("outside.conf", conf);
         let made = Self {
             ours: lab.authority(
@@ -142,10 +145,6 @@ impl Constrained {
         ];
         self.lab.openssl(&arguments)
     }
-}
-
-fn after<'a>(text: &'a str, mark: &str) -> &'a str {
-    text.split_once(mark).unwrap().1
 }
 
 #[test]
@@ -276,6 +275,29 @@ fn a_certificate_is_not_imported_against_constraints_or_with_unknown_ones() {
     let (code, message) = refused("excluded;dirName:corp", "");
     assert_eq!(code, "CertificateMismatchException", "{message}");
     assert!(Constrained::new("permitted;dirName:corp", "").is_ok());
+}
+
+#[test]
+fn path_lengths_of_the_whole_chain_count() {
+    if !has_openssl() {
+        return;
+    }
+    for (root, allowed) in [(1, None), (2, Some(0)), (3, Some(1))] {
+        let made = Constrained::of(&format!(",pathlen:{root}"), "", "").unwrap();
+        for asked in 0..=2 {
+            let template =
+                format!("arn:aws:acm-pca:::template/SubordinateCACertificate_PathLen{asked}/V1");
+            let request = crate::authority::lab::csr("lower", &[]);
+            let issued = made
+                .lab
+                .issue(&made.ours, &request, json!({ "TemplateArn": template }));
+            let expected = allowed.is_some_and(|allowed| asked <= allowed);
+            assert_eq!(issued.is_ok(), expected, "{asked} under {root}");
+            if let Err((code, message)) = issued {
+                assert_eq!(code, "ValidationException", "{message}");
+            }
+        }
+    }
 }
 
 /// Constraints that come from the API, and an authority of ours on either side of them.

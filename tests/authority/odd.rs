@@ -29,6 +29,48 @@ fn an_object_identifier_has_one_form() {
 }
 
 #[test]
+fn a_policy_is_given_once() {
+    let lab = Lab::new();
+    let root = lab.root("root", json!({}));
+    let ask = |policies: Value| {
+        let asked = passing(json!({ "CertificatePolicies": policies }));
+        lab.issue(&root, &csr("x", &[]), asked)
+    };
+    let (one, two) = (
+        json!({ "CertPolicyId": "1.2.3.4" }),
+        json!({ "CertPolicyId": "1.2.3.5" }),
+    );
+    assert!(ask(json!([one, two])).is_ok());
+    let refused = ask(json!([one, two, one])).unwrap_err();
+    assert_eq!(refused.0, "InvalidArgsException");
+}
+
+#[test]
+fn a_weak_key_is_named_as_such() {
+    if !has_openssl() {
+        return;
+    }
+    let lab = Lab::new();
+    let root = lab.root("root", json!({}));
+    for (bits, taken) in [("rsa:1024", false), ("rsa:2048", true)] {
+        let arguments = [
+            "req", "-new", "-newkey", bits, "-nodes", "-subj", "/CN=odd", "-keyout", "odd.key",
+            "-out", "odd.csr",
+        ];
+        let (content, printed) = lab.openssl(&arguments);
+        assert!(content, "{printed}");
+        let request = std::fs::read_to_string(lab.folder.path().join("odd.csr")).unwrap();
+        let issued = lab.issue(&root, &request, json!({}));
+        assert_eq!(issued.is_ok(), taken, "{bits}");
+        if let Err((code, message)) = issued {
+            assert_eq!(code, "MalformedCSRException");
+            let words = "not of a supported algorithm and size";
+            assert!(message.contains(words), "{message}");
+        }
+    }
+}
+
+#[test]
 fn a_key_usage_allows_something() {
     let lab = Lab::new();
     let root = lab.root("root", json!({}));

@@ -142,6 +142,14 @@ fn path_length(certificate: &X509Certificate<'_>) -> Option<u32> {
 }
 
 fn check_authority(certificate: &X509Certificate<'_>, now: Moment) -> Result<(), ChainError> {
+    // The algorithm stands in a certificate twice, once under the signature (RFC 5280, 4.1.1.2).
+    if certificate.tbs_certificate.signature != certificate.signature_algorithm {
+        return Err(ChainError::Unreadable);
+    }
+    // An extension that is there twice could mean one thing to one reader, and another to the next.
+    certificate
+        .extensions_map()
+        .map_err(|_| ChainError::Unreadable)?;
     let constraints = certificate
         .basic_constraints()
         .map_err(|_| ChainError::Unreadable)?
@@ -166,4 +174,54 @@ fn check_authority(certificate: &X509Certificate<'_>, now: Moment) -> Result<(),
         return Err(ChainError::Expired);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authority::x509::certificate::{Blueprint, Serial};
+    use crate::authority::x509::extension::{self, Extension, KeyUsage};
+    use crate::authority::x509::key::{KeyAlgorithm, SigningAlgorithm, SigningKey};
+    use crate::authority::x509::name::Subject;
+
+    const NOW: Moment = 1_800_000_000_000;
+
+    fn root(change: impl FnOnce(&mut Vec<Extension>)) -> Vec<u8> {
+        let (key, _) = SigningKey::generate(KeyAlgorithm::P256).unwrap();
+        let subject = Subject {
+            common_name: Some("root".to_owned()),
+            ..Subject::default()
+        };
+        let name = subject.to_der().unwrap();
+        let mut extensions = vec![
+            extension::authority_constraints(None),
+            KeyUsage::AUTHORITY.extension(),
+        ];
+        change(&mut extensions);
+        let blueprint = Blueprint {
+            serial: Serial::draw().unwrap(),
+            issuer: &name,
+            subject: &name,
+            public_key: &key.public_key_info().unwrap(),
+            not_before: NOW - 1000,
+            not_after: NOW + 1000,
+            extensions: &extensions,
+        };
+        blueprint.sign(&key, SigningAlgorithm::EcdsaSha256).unwrap()
+    }
+
+    #[test]
+    fn an_extension_is_there_once() {
+        assert_eq!(check_root(&root(|_| ()), NOW), Ok(()));
+        let twice = root(|all| all.push(KeyUsage::SIGNER.extension()));
+        assert_eq!(check_root(&twice, NOW), Err(ChainError::Unreadable));
+    }
+
+    #[test]
+    fn a_certificate_counts_to_the_second_of_its_end() {
+        let root = root(|_| ());
+        assert_eq!(check_root(&root, NOW + 1999), Ok(()));
+        assert_eq!(check_root(&root, NOW + 2000), Err(ChainError::Expired));
+        assert_eq!(check_root(&root, NOW - 1001), Err(ChainError::Expired));
+    }
 }
