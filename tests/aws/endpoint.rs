@@ -88,7 +88,10 @@ fn an_endpoint_may_be_named_outside_the_target() {
     let caller = Caller::new("");
     let served = Served::start(&caller.test, &["--access-key", "AKID:secret"]);
     let url = format!("http://{}", served.address());
-    let config = format!("[profile plain]\nendpoint_url = {url}\n");
+    let config = format!(
+        "[profile plain]\nendpoint_url = {url}\n[profile service]\nservices = mine\n\
+         endpoint_url = http://127.0.0.1:1\n[services mine]\nacm_pca =\n  endpoint_url = {url}\n"
+    );
     caller.test.write(".aws/config", &config);
     let look = |profile: &str, variables: &[(&str, &str)]| {
         let target = format!("region = \"us-east-1\"{profile}");
@@ -100,6 +103,7 @@ fn an_endpoint_may_be_named_outside_the_target() {
     look("", &[nowhere, ("AWS_ENDPOINT_URL_ACM_PCA", &url)]).expect(0);
     look("", &[("AWS_ENDPOINT_URL", &url)]).expect(0);
     look(", profile = \"plain\"", &[]).expect(0);
+    look(", profile = \"service\"", &[]).expect(0);
     // The target's own goes before all of them.
     let own = format!(", endpoint = \"{url}\"");
     let special = ("AWS_ENDPOINT_URL_ACM_PCA", "http://127.0.0.1:1");

@@ -1,6 +1,7 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use aws_config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_types::service_config::ServiceConfigKey;
 use serde::Deserialize;
 
 use super::{
@@ -49,6 +50,21 @@ pub enum ConnectError {
     EndpointTwice,
 }
 
+/// The endpoint that the environment, or a `services` section of the profile, has for this service alone.
+///
+/// The SDK for Rust looks for `acm-pca` in the section, where AWS's reference and its other tools write `acm_pca`.
+fn own_endpoint(config: &SdkConfig) -> Option<String> {
+    let key = ServiceConfigKey::builder()
+        .service_id("acm_pca")
+        .env("AWS_ENDPOINT_URL")
+        .profile("endpoint_url")
+        .build()
+        .ok()?;
+    let found = config.service_config()?.load_config(key)?;
+    // Without one of its own it is the one for all services, which the SDK knows.
+    (config.endpoint_url() != Some(&found)).then_some(found)
+}
+
 impl PcaClient {
     /// Resolves region and credentials sources. No request is made.
     ///
@@ -86,8 +102,15 @@ impl PcaClient {
         if let Some(path) = bundle {
             loader = loader.http_client(trusting(&path)?);
         }
+        let config = loader.load().await;
+        let mut own = aws_sdk_acmpca::config::Builder::from(&config);
+        if target.endpoint.is_none()
+            && let Some(url) = own_endpoint(&config)
+        {
+            own.set_endpoint_url(Some(url));
+        }
         Ok(Self::new(
-            aws_sdk_acmpca::Client::new(&loader.load().await),
+            aws_sdk_acmpca::Client::from_conf(own.build()),
             Rates::new(&target.rate),
         ))
     }
