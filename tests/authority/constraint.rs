@@ -278,6 +278,21 @@ fn a_certificate_is_not_imported_against_constraints_or_with_unknown_ones() {
 }
 
 #[test]
+fn a_certificate_names_the_key_of_its_issuer_or_none() {
+    if !has_openssl() {
+        return;
+    }
+    let right = "authorityKeyIdentifier = keyid:always,issuer:always\n";
+    assert!(Constrained::of("", "", right).is_ok());
+    for (identifier, serial) in [("80:02:00:01", ""), ("", "82:01:01")] {
+        let length = if serial.is_empty() { "04" } else { "03" };
+        let wrong = format!("2.5.29.35 = DER:30:{length}:{identifier}{serial}\n");
+        let (code, message) = Constrained::of("", "", &wrong).err().unwrap();
+        assert_eq!(code, "MalformedCertificateException", "{message}");
+    }
+}
+
+#[test]
 fn path_lengths_of_the_whole_chain_count() {
     if !has_openssl() {
         return;

@@ -120,6 +120,27 @@ fn a_web_identity_signs_with_the_credentials_of_its_role() {
     caller.look(&target, &variables).expect(0);
 }
 
+/// As for pods on EKS with Pod Identity, and tasks on ECS.
+#[test]
+fn a_container_signs_with_the_credentials_of_its_agent() {
+    let caller = Caller::new("");
+    let served = Served::start(&caller.test, &["--access-key", KEY]);
+    let agent = format!("{}/container", portal::start());
+    let target = format!(
+        "endpoint = \"http://{}\", region = \"us-east-1\"",
+        served.address()
+    );
+    let file = caller.test.path("identity").display().to_string();
+    let variables = [
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", agent.as_str()),
+        ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", file.as_str()),
+    ];
+    caller.test.write("identity", "another");
+    caller.look(&target, &variables).expect(1);
+    caller.test.write("identity", IDENTITY);
+    caller.look(&target, &variables).expect(0);
+}
+
 /// With moto as the Security Token Service.
 #[test]
 fn roles_are_assumed_by_profile_and_by_web_identity() {

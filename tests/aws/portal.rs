@@ -1,4 +1,4 @@
-//! Where logins and roles become credentials: the SSO portal, its OIDC half, and STS, in one.
+//! Where logins and roles become credentials: the SSO portal, its OIDC half, STS, and a container's agent, in one.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -15,7 +15,7 @@ pub const KEY: &str = "ASIAPORTAL:portal-secret";
 pub const LOGIN: &str = "a-login";
 /// What it takes to get another one.
 pub const REFRESH: &str = "a-refresh";
-/// The web identity that STS knows.
+/// The web identity that STS and the agent know.
 pub const IDENTITY: &str = "a.web.identity";
 
 /// Listens for as long as the test runs; its URL.
@@ -51,6 +51,8 @@ fn answer(mut client: TcpStream) -> Option<()> {
         federation(&head, header("x-amz-sso_bearer_token"))
     } else if head.starts_with("POST /token ") {
         token(&body)
+    } else if head.starts_with("GET /container ") {
+        container(header("authorization"))
     } else {
         role(&body)
     };
@@ -89,6 +91,18 @@ fn token(body: &str) -> (&'static str, String) {
         );
     }
     let answer = json!({ "accessToken": LOGIN, "tokenType": "Bearer", "expiresIn": 3600 });
+    ("200 OK", answer.to_string())
+}
+
+/// The agent beside a container.
+fn container(token: &str) -> (&'static str, String) {
+    if token != IDENTITY {
+        return ("401 Unauthorized", String::new());
+    }
+    let (id, secret) = KEY.split_once(':').expect("two parts");
+    let answer = json!({
+        "AccessKeyId": id, "SecretAccessKey": secret, "Token": "s", "Expiration": "2096-01-01T00:00:00Z",
+    });
     ("200 OK", answer.to_string())
 }
 

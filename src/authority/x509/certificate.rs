@@ -95,7 +95,8 @@ pub(crate) fn facts(bytes: &[u8]) -> Option<Facts> {
     })
 }
 
-fn written_key_identifier(certificate: &X509Certificate<'_>) -> Option<Vec<u8>> {
+/// The subject key identifier that stands in a certificate.
+pub(crate) fn written_key_identifier(certificate: &X509Certificate<'_>) -> Option<Vec<u8>> {
     use x509_parser::extensions::ParsedExtension;
     certificate
         .extensions()

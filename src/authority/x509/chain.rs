@@ -1,7 +1,7 @@
 //! Whether certificates hang together, for the import of an authority's certificate.
 
 use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::ParsedExtension;
+use x509_parser::extensions::{ParsedExtension, X509Extension};
 
 use crate::authority::clock::Moment;
 use crate::authority::x509::constraint::{self, ConstraintError};
@@ -118,7 +118,7 @@ fn check_link(
     parent: &X509Certificate<'_>,
     below: usize,
 ) -> Result<(), ChainError> {
-    if !issued_by(child, parent) {
+    if !issued_by(child, parent) || !means(child, parent) {
         return Err(ChainError::Broken);
     }
     let allowed = path_length(parent);
@@ -134,6 +134,24 @@ fn check_link(
         return Err(ChainError::Outlives);
     }
     Ok(())
+}
+
+/// Whether the child's authority key identifier, where it has one, is of this parent: readers give up on another one
+/// before they look at any signature.
+fn means(child: &X509Certificate<'_>, parent: &X509Certificate<'_>) -> bool {
+    let parsed = |extension: &X509Extension<'_>| match extension.parsed_extension() {
+        ParsedExtension::AuthorityKeyIdentifier(found) => {
+            let key = found.key_identifier.as_ref().map(|key| key.0.to_vec());
+            Some((key, found.authority_cert_serial.map(<[u8]>::to_vec)))
+        }
+        _ => None,
+    };
+    let Some((key, serial)) = child.extensions().iter().find_map(parsed) else {
+        return true;
+    };
+    let own = certificate::written_key_identifier(parent);
+    key.is_none_or(|key| own.is_none_or(|own| key == own))
+        && serial.is_none_or(|serial| serial == parent.raw_serial())
 }
 
 fn path_length(certificate: &X509Certificate<'_>) -> Option<u32> {
