@@ -2,10 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use data_encoding::BASE64;
 use rusqlite::Connection;
 use serde_json::{Value, json};
+use windlass::authority::Clock;
+use x509_parser::prelude::FromDer;
+use x509_parser::revocation_list::CertificateRevocationList;
 
 use crate::authority::lab::{Lab, csr, has_openssl, http, text};
 
@@ -256,6 +260,34 @@ fn revocations_at_once_are_all_in_the_bucket() {
         "crl", "-inform", "DER", "-in", "list.der", "-noout", "-text",
     ]);
     assert_eq!(printed.matches("Serial Number:").count(), serials.len());
+}
+
+/// As AWS does it before a list expires, for a server that runs for longer than its lists live.
+#[test]
+fn lists_in_the_bucket_are_renewed_while_the_server_runs() {
+    let clock = Clock::manual();
+    let lab = Lab::with(|options| {
+        options.clock = clock.clone();
+        options.upkeep = Duration::from_millis(20);
+    });
+    let root = lab.root("root", configuration(&lab, "COMPLETE"));
+    let id = root.rsplit('/').next().unwrap();
+    let object = lab.state().join(format!("buckets/{BUCKET}/crl/{id}.crl"));
+    let first = std::fs::read(&object).unwrap();
+    clock.advance(Duration::from_secs(6 * 24 * 60 * 60));
+    let end = Instant::now() + Duration::from_secs(30);
+    loop {
+        let list = std::fs::read(&object).unwrap();
+        let (_, list) = CertificateRevocationList::from_der(&list).unwrap();
+        let (_, first) = CertificateRevocationList::from_der(&first).unwrap();
+        if list.last_update() > first.last_update() {
+            assert!(list.next_update() > first.next_update());
+            assert!(list.crl_number() > first.crl_number());
+            return;
+        }
+        assert!(Instant::now() < end, "the list is not renewed");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// A folder that was written when every authority had sixteen partitions, by the last digit of the serial.
