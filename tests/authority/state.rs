@@ -226,6 +226,11 @@ fn an_import_must_be_the_authoritys_own_with_its_whole_chain_in_order() {
         code(&own, Some(&format!("{own}\n{chain}"))),
         "MalformedCertificateException"
     );
+    assert_eq!(
+        code(&own, Some(&format!("{chain}\n{second}"))),
+        "MalformedCertificateException",
+        "nothing comes after a root"
+    );
     assert_eq!(code(&other, Some(&chain)), "CertificateMismatchException");
     import(&own, Some(&chain)).unwrap();
     assert_eq!(lab.status(&arn), "ACTIVE");

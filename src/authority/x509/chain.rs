@@ -118,7 +118,9 @@ fn check_link(
     parent: &X509Certificate<'_>,
     below: usize,
 ) -> Result<(), ChainError> {
-    if !issued_by(child, parent) || !means(child, parent) {
+    // Only the last one of a chain, a root, signs itself; nothing comes after it.
+    let goes_on = !issued_by(child, child);
+    if !goes_on || !issued_by(child, parent) || !means(child, parent) {
         return Err(ChainError::Broken);
     }
     let allowed = path_length(parent);
