@@ -3,7 +3,7 @@
 use super::form::Name;
 use super::subtree;
 use crate::authority::x509::der;
-use crate::authority::x509::read::Reader;
+use crate::authority::x509::read::{Element, Reader};
 
 /// Which names one authority leaves to the certificates below it.
 #[derive(Debug, Clone, Default)]
@@ -37,51 +37,52 @@ impl ConstraintError {
 impl Constraints {
     /// Reads the value of the extension. Distances (`minimum`, `maximum`) are not used in this profile of X.509.
     pub fn read(value: &[u8]) -> Result<Self, ConstraintError> {
-        let read = || {
-            let mut all = Reader::new(value);
-            let mut parts = all.expect(der::SEQUENCE)?.inside();
-            let permitted = parts.optional(0xa0);
-            let excluded = parts.optional(0xa1);
-            let whole = all.is_empty() && parts.is_empty();
-            let any = permitted.is_some() || excluded.is_some();
-            let bases = |part: Option<crate::authority::x509::read::Element<'_>>| match part {
-                Some(part) => bases(part.inside()),
-                None => Some(Vec::new()),
-            };
-            (whole && any).then_some(())?;
-            Some(Self {
-                permitted: bases(permitted)?,
-                excluded: bases(excluded)?,
-            })
+        let read = Self::parse(value).ok_or(ConstraintError::Unreadable)?;
+        let form = read
+            .permitted
+            .iter()
+            .chain(&read.excluded)
+            .find_map(|base| match base {
+                Name::Other(form) => Some(*form),
+                _ => None,
+            });
+        form.map_or(Ok(read), |form| Err(ConstraintError::Form(form)))
+    }
+
+    fn parse(value: &[u8]) -> Option<Self> {
+        let mut all = Reader::new(value);
+        let mut parts = all.expect(der::SEQUENCE)?.inside();
+        let permitted = parts.optional(0xa0);
+        let excluded = parts.optional(0xa1);
+        let whole = all.is_empty() && parts.is_empty();
+        let any = permitted.is_some() || excluded.is_some();
+        let bases = |part: Option<Element<'_>>| match part {
+            Some(part) => bases(part.inside()),
+            None => Some(Vec::new()),
         };
-        let read: Self = read().ok_or(ConstraintError::Unreadable)?;
-        let mut bases = read.permitted.iter().chain(&read.excluded);
-        match bases.find_map(|base| match base {
-            Name::Other(form) => Some(*form),
-            _ => None,
-        }) {
-            Some(form) => Err(ConstraintError::Form(form)),
-            None => Ok(read),
-        }
+        (whole && any).then_some(())?;
+        Some(Self {
+            permitted: bases(permitted)?,
+            excluded: bases(excluded)?,
+        })
     }
 
     /// Refuses the first name that is excluded, or that is of a permitted form and in none of its bases.
     pub fn check(&self, names: &[Name]) -> Result<(), ConstraintError> {
-        for name in names {
-            let of_form = |bases: &'_ [Name]| -> Vec<Name> {
-                let alike = bases.iter().filter(|base| subtree::is_alike(base, name));
-                alike.cloned().collect()
-            };
-            let (permitted, excluded) = (of_form(&self.permitted), of_form(&self.excluded));
-            if excluded.iter().any(|base| subtree::excludes(base, name)) {
-                return Err(ConstraintError::Excluded(name.to_string()));
-            }
-            let constrained = !permitted.is_empty() || !excluded.is_empty();
-            let admitted =
-                permitted.is_empty() || permitted.iter().any(|base| subtree::permits(base, name));
-            if !admitted || (constrained && is_vague(name)) {
-                return Err(ConstraintError::NotPermitted(name.to_string()));
-            }
+        names.iter().try_for_each(|name| self.check_one(name))
+    }
+
+    fn check_one(&self, name: &Name) -> Result<(), ConstraintError> {
+        let alike = |base: &&Name| subtree::is_alike(base, name);
+        let mut permitted = self.permitted.iter().filter(alike).peekable();
+        let mut excluded = self.excluded.iter().filter(alike).peekable();
+        let (selects, excludes) = (permitted.peek().is_some(), excluded.peek().is_some());
+        if excluded.any(|base| subtree::excludes(base, name)) {
+            return Err(ConstraintError::Excluded(name.to_string()));
+        }
+        let is_outside = selects && !permitted.any(|base| subtree::permits(base, name));
+        if is_outside || ((selects || excludes) && is_vague(name)) {
+            return Err(ConstraintError::NotPermitted(name.to_string()));
         }
         Ok(())
     }
