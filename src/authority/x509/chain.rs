@@ -27,6 +27,13 @@ const MAY_BE_CRITICAL: [&str; 13] = [
     oid::SUBJECT_INFORMATION_ACCESS,
 ];
 
+/// Extensions that decide here: one that can't be read must not pass for one that isn't there.
+const DECISIVE: [&str; 3] = [
+    oid::AUTHORITY_KEY_IDENTIFIER,
+    oid::KEY_USAGE,
+    oid::SUBJECT_KEY_IDENTIFIER,
+];
+
 /// What is wrong with a certificate or its chain.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ChainError {
@@ -182,6 +189,13 @@ fn check_authority(certificate: &X509Certificate<'_>, now: Moment) -> Result<(),
         if extension.critical && !MAY_BE_CRITICAL.contains(&id.as_str()) {
             return Err(ChainError::Critical(id));
         }
+        let unread = matches!(
+            extension.parsed_extension(),
+            ParsedExtension::ParseError { .. }
+        );
+        if unread && DECISIVE.contains(&id.as_str()) {
+            return Err(ChainError::Unreadable);
+        }
         if let ParsedExtension::KeyUsage(usage) = extension.parsed_extension()
             && !usage.key_cert_sign()
         {
@@ -235,6 +249,19 @@ mod tests {
         assert_eq!(check_root(&root(|_| ()), NOW), Ok(()));
         let twice = root(|all| all.push(KeyUsage::SIGNER.extension()));
         assert_eq!(check_root(&twice, NOW), Err(ChainError::Unreadable));
+    }
+
+    #[test]
+    fn what_cannot_be_read_does_not_pass_for_absent() {
+        let garbage = |id: &str| Extension::new(id, false, vec![4, 1, 1]);
+        let unread = root(|all| all[1] = garbage(oid::KEY_USAGE));
+        assert_eq!(check_root(&unread, NOW), Err(ChainError::Unreadable));
+        let unread = root(|all| all.push(garbage(oid::AUTHORITY_KEY_IDENTIFIER)));
+        assert_eq!(check_root(&unread, NOW), Err(ChainError::Unreadable));
+        assert_eq!(
+            check_root(&root(|all| all.push(garbage("1.2.3.4"))), NOW),
+            Ok(())
+        );
     }
 
     #[test]
