@@ -296,7 +296,7 @@ fn the_workflow_ends_on_moto_too() {
 }
 
 /// Moto's server; `None` on a developer's machine that lacks it.
-fn moto() -> Option<Served> {
+pub fn moto() -> Option<Served> {
     let Some(python) = python_with_moto() else {
         assert!(
             std::env::var_os("CI").is_none(),
@@ -335,132 +335,6 @@ fn moto() -> Option<Served> {
     Some(moto)
 }
 
-/// The ways of AWS's own tools to come by credentials, with moto as the Security Token Service.
-#[test]
-fn roles_are_assumed_by_profile_and_by_web_identity() {
-    let Some(sts) = moto() else {
-        return;
-    };
-    let role = "arn:aws:iam::123456789012:role/pki";
-    let test = Test::new()
-        .file("token", "a.web.identity")
-        .file("config", &format!("[profile pki]\nrole_arn = {role}\nsource_profile = base\nregion = us-east-1\n[profile base]\naws_access_key_id = x\naws_secret_access_key = x\n[profile process]\ncredential_process = echo '{{\"Version\": 1, \"AccessKeyId\": \"x\", \"SecretAccessKey\": \"x\"}}'\n"))
-        .file("look.yaml", "workflow: look\nsteps: { a: { run: '#{ n: pca::list_certificate_authorities().len() }' } }\n");
-    let served = Served::start(&test, &[]);
-    let run = |profile: &str, variables: &[(&str, &str)]| {
-        let text = format!(
-            "[targets.here]\npca = {{ endpoint = \"http://{}\", region = \"us-east-1\"{profile} }}\n",
-            served.address
-        );
-        test.write("windlass.toml", &text);
-        let mut command = test.command(&["run", "look.yaml", "--target", "here"]);
-        command
-            .env_remove("AWS_ACCESS_KEY_ID")
-            .env_remove("AWS_SECRET_ACCESS_KEY")
-            .env_remove("AWS_PROFILE")
-            .env("AWS_CONFIG_FILE", test.path("config"))
-            .env("AWS_SHARED_CREDENTIALS_FILE", test.path("none"))
-            .env("AWS_EC2_METADATA_DISABLED", "true")
-            .env("AWS_ENDPOINT_URL_STS", format!("http://{}", sts.address))
-            .envs(variables.iter().copied());
-        crate::harness::Ran::from_output(command.output().expect("windlass starts"))
-    };
-    let token = test.path("token").display().to_string();
-    run("", &[]).expect(1);
-    run(", profile = \"pki\"", &[]).expect(0);
-    run(", profile = \"process\"", &[]).expect(0);
-    let web = [
-        ("AWS_ROLE_ARN", role),
-        ("AWS_WEB_IDENTITY_TOKEN_FILE", token.as_str()),
-    ];
-    run("", &web).expect(0);
-}
-
-/// Ends TLS before a server, as a company's proxy does.
-const TERMINATOR: &str = "
-import socket, ssl, sys, threading
-context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-context.load_cert_chain(sys.argv[1], sys.argv[2])
-listener = socket.create_server(('127.0.0.1', 0))
-print(listener.getsockname()[1], flush=True)
-host, port = sys.argv[3].split(':')
-def pump(a, b):
-    try:
-        while data := a.recv(65536): b.sendall(data)
-        b.shutdown(socket.SHUT_WR)
-    except OSError: pass
-def serve(client):
-    try: client = context.wrap_socket(client, server_side=True)
-    except OSError: return
-    server = socket.create_connection((host, int(port)))
-    threading.Thread(target=pump, args=(client, server), daemon=True).start()
-    pump(server, client)
-while True:
-    threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
-";
-
-#[test]
-fn a_bundle_of_cas_of_ones_own_is_trusted_and_nothing_else() {
-    let test = Test::with_shipped_workflows();
-    let names = "server_dns_names=[localhost]";
-    test.windlass(&["run", "workflows/gloo-mesh.yaml", "-p", names])
-        .expect(0);
-    let parts = ["", "-chain"].map(|part| test.read(&format!("out/relay-server-tls{part}.pem")));
-    let whole = parts.concat();
-    test.write("server.pem", &whole);
-    let served = Served::start(&test, &[]);
-    let mut terminator = Command::new("python3")
-        .args([
-            "-c",
-            TERMINATOR,
-            "server.pem",
-            "out/relay-server-tls.key",
-            &served.address,
-        ])
-        .current_dir(test.path("."))
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("python3 is installed");
-    let mut port = String::new();
-    let stdout = terminator.stdout.take().expect("piped");
-    BufReader::new(stdout).read_line(&mut port).expect("a port");
-    let endpoint = format!("https://localhost:{}", port.trim());
-    let target = |more: &str| {
-        let text = format!(
-            "[targets.t]\npca = {{ endpoint = \"{endpoint}\", region = \"us-east-1\"{more} }}\n"
-        );
-        test.write("windlass.toml", &text);
-    };
-    let look = "workflow: look\nsteps: { a: { run: '#{ n: pca::list_certificate_authorities().len() }' } }\noutputs: { n: \"${{ steps.a.n }}\" }\n";
-    test.write("look.yaml", look);
-    let run = |bundle: Option<&str>| {
-        let mut command = test.command(&["run", "look.yaml", "--target", "t"]);
-        if let Some(bundle) = bundle {
-            command.env("AWS_CA_BUNDLE", bundle);
-        }
-        command
-            .env("AWS_ACCESS_KEY_ID", "x")
-            .env("AWS_SECRET_ACCESS_KEY", "x");
-        crate::harness::Ran::from_output(command.output().expect("windlass starts"))
-    };
-    target("");
-    let (without, with) = (run(None), run(Some("out/root-ca.pem")));
-    let wrong = run(Some("look.yaml"));
-    target(", ca_bundle = \"out/root-ca.pem\"");
-    let by_target = run(None);
-    terminator.kill().expect("stopped");
-    terminator.wait().expect("gone");
-    assert_eq!(without.code, 1, "{}", without.stderr);
-    with.expect(0);
-    by_target.expect(0);
-    let wrong = wrong.expect(2);
-    assert!(
-        wrong.stderr.contains("look.yaml") && wrong.stderr.contains("CA bundle"),
-        "{}",
-        wrong.stderr
-    );
-}
-
 fn python_with_moto() -> Option<String> {
     let python = "python3".to_owned();
     let found = Command::new(&python)
@@ -489,7 +363,7 @@ pub struct Served {
 }
 
 impl Served {
-    fn start(test: &Test, options: &[&str]) -> Self {
+    pub fn start(test: &Test, options: &[&str]) -> Self {
         Self::start_in(test, "served", options)
     }
 

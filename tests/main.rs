@@ -4,6 +4,7 @@
 mod approval;
 mod audit;
 mod authority;
+mod aws;
 mod client;
 mod cluster;
 mod crash;

@@ -32,7 +32,12 @@ pub struct Options {
     pub access_keys: Vec<AccessKey>,
     /// The time as the server sees it.
     pub clock: Clock,
+    /// How often lists are signed anew and what is deleted is forgotten, by the machine's clock.
+    pub upkeep: Duration,
 }
+
+/// Well within the shortest life of a list, one day.
+const HOURLY: Duration = Duration::from_secs(60 * 60);
 
 impl Options {
     /// A server for this machine only, that answers at once: `127.0.0.1`, a free port, `us-east-1`, account `123456789012`.
@@ -48,6 +53,7 @@ impl Options {
             faults: Vec::new(),
             access_keys: Vec::new(),
             clock: Clock::system(),
+            upkeep: HOURLY,
         }
     }
 }

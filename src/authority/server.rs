@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use axum::Router;
@@ -74,7 +74,7 @@ pub struct Server {
 impl Server {
     /// Opens the state and listens; requests are answered from when this returns.
     pub async fn start(options: Options) -> Result<Self, StartError> {
-        let listen = options.listen;
+        let (listen, upkeep) = (options.listen, options.upkeep);
         if !listen.ip().is_loopback() && options.access_keys.is_empty() {
             return Err(StartError::Open(listen));
         }
@@ -90,6 +90,7 @@ impl Server {
             Ok(service) => Arc::new(service?),
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
+        tokio::spawn(keep_up(Arc::downgrade(&service), upkeep));
         let failed = |error| StartError::Listen(listen, error);
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
@@ -132,5 +133,17 @@ impl Server {
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) {
         shutdown.await;
         self.stop().await;
+    }
+}
+
+/// Does for a server that runs for long what it does at its start. It ends with the server, which alone keeps the service.
+async fn keep_up(service: Weak<Service>, every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        let Some(service) = service.upgrade() else {
+            return;
+        };
+        // A panic is told by its thread; the next time may be better.
+        drop(tokio::task::spawn_blocking(move || service.catch_up()).await);
     }
 }

@@ -18,6 +18,8 @@ pub(crate) struct Service {
     pub options: Options,
     pub store: Store,
     pub throttle: Throttle,
+    /// One list is written at a time: a list that was read earlier must not replace a later one.
+    pub publishing: Mutex<()>,
     /// Only a shortcut past parsing: an authority's key never changes.
     keys: Mutex<HashMap<String, Arc<SigningKey>>>,
 }
@@ -28,6 +30,7 @@ impl Service {
             store: Store::open(&options.folder)?,
             options,
             throttle: Throttle::default(),
+            publishing: Mutex::default(),
             keys: Mutex::default(),
         })
     }

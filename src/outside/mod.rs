@@ -21,7 +21,7 @@ pub use kube::{
 };
 pub use look::is_a_look;
 pub use pca::{
-    AuditReport, Authority, BundleError, Extension, Issue, NewAuthority, OperationName,
+    AuditReport, Authority, ConnectError, Extension, Issue, NewAuthority, OperationName,
     Passthrough, PcaClient, PcaTarget, Permission, Rate, SignedCertificate, Subject, Validity,
     actions_of, is_account_wide,
 };

@@ -3,7 +3,7 @@ use std::{collections::BTreeSet, path::Path};
 use super::{config::Target, rehearsal::Rehearsal};
 use crate::{
     authority::{Options, Server, StartError},
-    outside::{BundleError, Clients, HttpClient, KubeClients, OutputFolder, PcaClient, Programs},
+    outside::{Clients, ConnectError, HttpClient, KubeClients, OutputFolder, PcaClient, Programs},
 };
 
 /// A target that has been opened: its clients, and the embedded servers behind them.
@@ -19,14 +19,14 @@ pub enum OpenError {
     #[error("the embedded certificate authority could not be started")]
     Authority(#[from] StartError),
     #[error("AWS Private CA can't be reached")]
-    Bundle(#[from] BundleError),
+    Pca(#[from] ConnectError),
 }
 
 impl OpenTarget {
     /// Opens a target; `None` is the built-in one. Of Kubernetes, only `clusters` can be spoken to.
     ///
     /// # Errors
-    /// An embedded server that can't start, a CA bundle that can't be read. Nothing is asked of AWS yet.
+    /// An embedded server that can't start, a CA bundle that can't be read, contradictions. Nothing is asked of AWS yet.
     pub async fn open(
         target: Option<&Target>,
         state: &Path,

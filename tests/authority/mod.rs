@@ -4,6 +4,10 @@
 //! - [`mission`]: the team's bash script, with the real aws CLI;
 //! - [`boto`]: every operation through boto3, whose own model checks the shapes; and the CBOR protocol;
 //! - [`template`]: every template with every passthrough against a table;
+//! - [`partition`]: CRLs that fall into parts;
+//! - [`constraint`]: the names that a chain allows, judged by openssl;
+//! - [`china`]: SM2, and other partitions of AWS;
+//! - [`odd`]: what looks like a request and would make a bad certificate;
 //! - [`revocation`]: CRLs and OCSP, judged by openssl;
 //! - [`sdk`]: the Rust SDK, as a workflow's own client uses it;
 //! - [`state`]: states, windows, tokens and delays, on a clock that is moved by hand;
@@ -19,11 +23,15 @@
 
 mod access;
 mod boto;
+mod china;
+mod constraint;
 mod crash;
 mod fuzz;
 pub mod lab;
 mod load;
 mod mission;
+mod odd;
+mod partition;
 mod revocation;
 mod sdk;
 mod state;

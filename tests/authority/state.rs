@@ -172,7 +172,7 @@ fn a_certificate_never_outlives_its_authority_nor_goes_deeper_than_it() {
         lab.issue(&lower, &request, json!({ "TemplateArn": name }))
     };
     assert!(deep(0).is_ok());
-    assert_eq!(deep(1).unwrap_err().0, "InvalidArgsException");
+    assert_eq!(deep(1).unwrap_err().0, "ValidationException");
     let short = lab.root("short", json!({ "UsageMode": "SHORT_LIVED_CERTIFICATE" }));
     let of = |days: u32| lab.issue(&short, &request, json!({ "Validity": { "Value": days } }));
     assert!(of(7).is_ok());
@@ -225,6 +225,11 @@ fn an_import_must_be_the_authoritys_own_with_its_whole_chain_in_order() {
     assert_eq!(
         code(&own, Some(&format!("{own}\n{chain}"))),
         "MalformedCertificateException"
+    );
+    assert_eq!(
+        code(&own, Some(&format!("{chain}\n{second}"))),
+        "MalformedCertificateException",
+        "nothing comes after a root"
     );
     assert_eq!(code(&other, Some(&chain)), "CertificateMismatchException");
     import(&own, Some(&chain)).unwrap();

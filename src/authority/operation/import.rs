@@ -134,6 +134,7 @@ fn check_chain(
             | ChainError::Outlives
             | ChainError::NotSelfSigned
             | ChainError::SelfSigned => Code::CertificateMismatch,
+            ChainError::Constraints(ref error) if error.is_violation() => Code::CertificateMismatch,
             _ => Code::MalformedCertificate,
         };
         code.says(sentence(&error.to_string()))

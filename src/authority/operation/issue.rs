@@ -1,48 +1,23 @@
 //! IssueCertificate.
 
-use std::sync::Arc;
-
-use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::authority::clock::milliseconds;
 use crate::authority::failure::{Code, Failure};
 use crate::authority::operation::call::Call;
-use crate::authority::operation::create;
+use crate::authority::operation::sign::{Input, Signer, sign};
 use crate::authority::options::Quotas;
 use crate::authority::revocation;
-use crate::authority::rule::api::ApiPassthrough;
 use crate::authority::rule::arn;
-use crate::authority::rule::passthrough::{self, Issuer};
 use crate::authority::rule::status::Deed;
 use crate::authority::rule::template::Template;
-use crate::authority::rule::validity::{self, Bounds, Validity};
 use crate::authority::store::authority::Authority;
-use crate::authority::store::certificate::{self, Certificate};
 use crate::authority::store::token::Token;
-use crate::authority::x509::certificate::{Blueprint, Facts, Serial, facts};
-use crate::authority::x509::key::{SigningAlgorithm, SigningKey};
-use crate::authority::x509::request::SigningRequest;
-
-/// AWS's quota per authority with a complete CRL.
-const CERTIFICATES: i64 = 1_000_000;
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Input {
-    certificate_authority_arn: String,
-    csr: String,
-    signing_algorithm: String,
-    template_arn: Option<String>,
-    validity: Validity,
-    validity_not_before: Option<Validity>,
-    api_passthrough: Option<ApiPassthrough>,
-}
+use crate::authority::store::{certificate, list};
 
 /// Whether a request repeats another, and otherwise who is to sign.
 enum Found {
     Answered(String),
-    New(Box<Authority>, Arc<SigningKey>),
+    New(Box<Signer>),
 }
 
 /// Signs a certificate and answers with its ARN; it can be read after the issuing delay.
@@ -65,35 +40,49 @@ pub(crate) fn issue(call: &Call) -> Result<Value, Failure> {
         }
         check(&authority, &template, call.now)?;
         let key = call.service.key(connection, &authority)?;
-        Ok(Found::New(Box::new(authority), key))
+        let partition = match template.base.is_root() {
+            true => None,
+            false => revocation::partition(connection, &authority)?,
+        };
+        Ok(Found::New(Box::new(Signer {
+            authority,
+            key,
+            partition,
+        })))
     })?;
-    let (authority, key) = match found {
+    let signer = match found {
         Found::Answered(arn) => return Ok(json!({ "CertificateArn": arn })),
-        Found::New(authority, key) => (authority, key),
+        Found::New(signer) => signer,
     };
 
     // The slow part, outside any transaction.
-    let certificate = make(call, &input, &template, &authority, &key)?;
+    let certificate = sign(call, &input, &template, &signer)?;
+    let is_listed = !template.base.is_root() && revocation::publishes(&signer.authority);
     let arn = arn::certificate(authority_arn, &certificate.serial);
     let (now, quotas) = (call.now, call.service.options.quotas);
-    let arn = call.change(authority_arn, move |connection, authority| {
+    let (arn, opened) = call.change(authority_arn, move |connection, authority| {
         if let Some(token) = &token {
             if let Some(arn) = token.answer(connection, now)? {
-                return Ok(arn);
+                return Ok((arn, None));
             }
             token.remember(connection, &arn, now)?;
         }
         check(&authority, &template, now)?;
-        if quotas == Quotas::Aws
-            && certificate::counts(connection, &authority.arn)?.0 >= CERTIFICATES
-        {
+        let most = revocation::most_certificates(&authority);
+        if quotas == Quotas::Aws && certificate::counts(connection, &authority.arn)?.0 >= most {
             return Err(Code::LimitExceeded.says(format!(
-                "A certificate authority can issue {CERTIFICATES} certificates at most"
+                "A certificate authority can issue {most} certificates at most"
             )));
         }
         certificate::insert(connection, &authority.arn, &certificate)?;
-        Ok(arn)
+        let partition = certificate.partition;
+        // A certificate must not name a list that isn't there, so the first one brings it.
+        let opens = is_listed && list::bind(connection, &authority.arn, partition.as_deref())?;
+        Ok((arn, opens.then_some(partition)))
     })?;
+    if let Some(partition) = opened {
+        revocation::publish_revocation(call.service, authority_arn, partition.as_deref());
+    }
     Ok(json!({ "CertificateArn": arn }))
 }
 
@@ -122,107 +111,5 @@ fn check(authority: &Authority, template: &Template, now: i64) -> Result<(), Fai
         Err(Code::InvalidArgs.says(
             "A template for root certificates can only be used with a root certificate authority",
         ))
-    }
-}
-
-fn make(
-    call: &Call,
-    input: &Input,
-    template: &Template,
-    authority: &Authority,
-    key: &SigningKey,
-) -> Result<Certificate, Failure> {
-    let key_name = authority.configured("KeyAlgorithm").unwrap_or_default();
-    create::check_signing(key_name, &input.signing_algorithm)?;
-    let algorithm = SigningAlgorithm::named(&input.signing_algorithm)
-        .ok_or_else(|| Code::InvalidArgs.says("The algorithm is not supported"))?;
-    let csr = data_encoding::BASE64
-        .decode(input.csr.as_bytes())
-        .map_err(|_| Code::Serialization.says("The CSR is not base64"))?;
-    let request = SigningRequest::read(&csr)
-        .map_err(|error| Code::MalformedCsr.says(format!("The CSR is not valid: {error}")))?;
-
-    let root = template.base.is_root();
-    if root && request.public_key != key.public_key_info()? {
-        return Err(Code::InvalidArgs.says(
-            "A template for root certificates can only be used with the certificate authority's own CSR",
-        ));
-    }
-    let issuer = if root {
-        None
-    } else {
-        Some(identity(authority)?)
-    };
-    if template.base.is_subordinate() {
-        check_path_length(issuer.as_ref(), template)?;
-    }
-    let bounds = Bounds {
-        issuer: authority
-            .identity
-            .as_ref()
-            .filter(|_| !root)
-            .map(|own| own.span),
-        short_lived: authority.usage_mode == "SHORT_LIVED_CERTIFICATE" && !root,
-    };
-    let start = input.validity_not_before.as_ref();
-    let span = validity::span(&input.validity, start, call.now, bounds)?;
-
-    let serial = Serial::draw()
-        .map_err(|_| Code::InternalFailure.says("the source of randomness failed"))?;
-    let partition = revocation::partition(authority, &serial.hex());
-    let access = Issuer {
-        key_identifier: issuer
-            .as_ref()
-            .map(|facts| facts.subject_key_identifier.clone()),
-        distribution_point: revocation::distribution_point(authority, partition.as_deref()),
-        responder: revocation::responder(authority).filter(|_| !root),
-    };
-    let api = input.api_passthrough.as_ref();
-    let (subject, extensions) = passthrough::contents(template, api, &request, &access)?;
-    let body = Blueprint {
-        serial,
-        issuer: issuer.as_ref().map_or(&subject, |facts| &facts.subject),
-        subject: &subject,
-        public_key: &request.public_key,
-        not_before: span.not_before,
-        not_after: span.not_after,
-        extensions: &extensions,
-    }
-    .sign(key, algorithm)?;
-    Ok(Certificate {
-        serial: serial.hex(),
-        body,
-        generation: if root { 0 } else { authority.generation },
-        template: template.name(),
-        requester: call.caller.account.clone(),
-        partition: partition.filter(|_| !root),
-        issued_at: call.now,
-        ready_at: call
-            .now
-            .saturating_add(milliseconds(call.service.options.delays.issue)),
-        not_after: span.not_after,
-        failure: call
-            .fails_later
-            .then(|| "The request to issue the certificate failed".to_owned()),
-    })
-}
-
-fn identity(authority: &Authority) -> Result<Facts, Failure> {
-    authority
-        .identity
-        .as_ref()
-        .and_then(|identity| facts(&identity.certificate))
-        .ok_or_else(|| Code::InternalFailure.says("the authority's certificate can't be read"))
-}
-
-/// A subordinate's path length must be smaller than its issuer's.
-fn check_path_length(issuer: Option<&Facts>, template: &Template) -> Result<(), Failure> {
-    let allowed = issuer.and_then(|facts| facts.path_length);
-    let asked = u32::from(template.path_length.unwrap_or_default());
-    match allowed {
-        Some(allowed) if asked >= allowed => Err(Code::InvalidArgs.says(format!(
-            "The path length {asked} of the template must be smaller than the path length {allowed} of the certificate authority"
-        ))),
-        _ => Ok(()),
     }
 }

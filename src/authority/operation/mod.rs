@@ -18,6 +18,7 @@ mod permission;
 mod policy;
 mod report;
 mod revoke;
+mod sign;
 mod tag;
 mod update;
 

@@ -10,9 +10,6 @@ use crate::authority::revocation;
 use crate::authority::rule::status::Deed;
 use crate::authority::store::certificate::{self, Revocation};
 
-/// AWS's quota per authority.
-const REVOKED: i64 = 1_000_000;
-
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Input {
@@ -27,7 +24,7 @@ pub(crate) fn revoke(call: &Call) -> Result<Value, Failure> {
     let serial = normalized(&input.certificate_serial)?;
     let (now, quotas) = (call.now, call.service.options.quotas);
     let reason = input.revocation_reason;
-    call.change(
+    let partition = call.change(
         &input.certificate_authority_arn,
         move |connection, authority| {
             authority.check(Deed::Revoke, now)?;
@@ -46,11 +43,10 @@ pub(crate) fn revoke(call: &Call) -> Result<Value, Failure> {
             if found.failure.is_some() {
                 return Err(Code::RequestFailed.says("The certificate was never issued"));
             }
-            if quotas == Quotas::Aws
-                && certificate::counts(connection, &authority.arn)?.1 >= REVOKED
-            {
+            let most = revocation::most_certificates(&authority);
+            if quotas == Quotas::Aws && certificate::counts(connection, &authority.arn)?.1 >= most {
                 return Err(Code::LimitExceeded.says(format!(
-                    "A certificate authority can revoke {REVOKED} certificates at most"
+                    "A certificate authority can revoke {most} certificates at most"
                 )));
             }
             let revocation = Revocation {
@@ -63,10 +59,11 @@ pub(crate) fn revoke(call: &Call) -> Result<Value, Failure> {
                     Code::RequestAlreadyProcessed.says("The certificate is already revoked")
                 );
             }
-            Ok(())
+            Ok(found.partition)
         },
     )?;
-    revocation::publish(call.service, &input.certificate_authority_arn);
+    let arn = &input.certificate_authority_arn;
+    revocation::publish_revocation(call.service, arn, partition.as_deref());
     Ok(json!({}))
 }
 

@@ -1,16 +1,29 @@
 //! Where revocations are found, in the form of AWS.
 
 use aws_lc_rs::digest;
+use rusqlite::Connection;
 use serde_json::json;
 
-use crate::authority::rule::arn;
+use crate::authority::failure::Failure;
+use crate::authority::rule::arn::{self, domain};
 use crate::authority::store::authority::Authority;
+use crate::authority::store::list;
 
-/// Into how many lists a partitioned CRL falls, by the last digit of the serial.
-pub(super) const PARTITIONS: u8 = 16;
+/// AWS's quota per authority, of certificates and of revocations among them: partitions make it larger.
+pub(crate) fn most_certificates(authority: &Authority) -> i64 {
+    if publishes(authority) && is_partitioned(authority) {
+        100_000_000
+    } else {
+        1_000_000
+    }
+}
+
+/// How many certificates are bound to one partition. AWS keeps a list below 1 MB; this many entries of 51 bytes are, with
+/// room for the requests that are under way when the last place is taken.
+pub(super) const LARGEST: i64 = 18_000;
 
 /// Whether the authority publishes lists.
-pub(super) fn publishes(authority: &Authority) -> bool {
+pub(crate) fn publishes(authority: &Authority) -> bool {
     authority.revocation["CrlConfiguration"]["Enabled"] == json!(true)
 }
 
@@ -19,23 +32,31 @@ pub(super) fn responds(authority: &Authority) -> bool {
     authority.revocation["OcspConfiguration"]["Enabled"] == json!(true)
 }
 
-/// Whether the list falls into partitions.
+/// Whether new certificates are bound to partitions of the list.
 pub(super) fn is_partitioned(authority: &Authority) -> bool {
     authority.revocation["CrlConfiguration"]["CrlType"] == json!("PARTITIONED")
 }
 
-/// The partition of a serial: always the same, so it is known before the certificate is signed.
-pub(crate) fn partition(authority: &Authority, serial: &str) -> Option<String> {
+/// The partition that the next certificate is bound to; `None` where there are none.
+///
+/// It is known before the certificate is signed, and requests at the same time find the same one.
+pub(crate) fn partition(
+    connection: &Connection,
+    authority: &Authority,
+) -> Result<Option<String>, Failure> {
     if !publishes(authority) || !is_partitioned(authority) {
-        return None;
+        return Ok(None);
     }
-    let digit = serial.chars().last()?.to_digit(16)?;
-    Some(partition_name(authority, digit as u8))
+    if let Some(partition) = list::with_room(connection, &authority.arn, LARGEST)? {
+        return Ok(Some(partition));
+    }
+    let number = list::all(connection, &authority.arn)?.len();
+    Ok(Some(partition_name(authority, number)))
 }
 
 /// A name of the form of a UUID for one of an authority's partitions.
-pub(super) fn partition_name(authority: &Authority, number: u8) -> String {
-    let seed = format!("{}/{number}", authority.arn);
+fn partition_name(authority: &Authority, number: usize) -> String {
+    let seed = format!("{}/list/{number}", authority.arn);
     let digest = digest::digest(&digest::SHA256, seed.as_bytes());
     let hex = data_encoding::HEXLOWER.encode(&digest.as_ref()[..16]);
     [
@@ -107,12 +128,4 @@ pub(crate) fn responder(authority: &Authority) -> Option<String> {
             }
         }
     })
-}
-
-fn domain(region: &str) -> &'static str {
-    if arn::partition(region) == "aws-cn" {
-        "amazonaws.com.cn"
-    } else {
-        "amazonaws.com"
-    }
 }

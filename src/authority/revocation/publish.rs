@@ -3,6 +3,8 @@
 //! AWS takes up to half an hour for it; here a list is written when something changes, and made anew for whoever
 //! fetches it. The database is the truth: a list that a crash has kept from being written is written at the next start.
 
+use std::sync::PoisonError;
+
 use crate::authority::bucket;
 use crate::authority::clock::Moment;
 use crate::authority::failure::{Code, Failure};
@@ -11,6 +13,7 @@ use crate::authority::rule::status::Status;
 use crate::authority::service::Service;
 use crate::authority::store::authority::{self, Authority};
 use crate::authority::store::certificate::{self, Revocation};
+use crate::authority::store::list;
 use crate::authority::x509::certificate::facts;
 use crate::authority::x509::crl::{Entry, List};
 use crate::authority::x509::key::SigningAlgorithm;
@@ -22,11 +25,26 @@ const DAY: Moment = 24 * 60 * 60 * 1000;
 /// As on AWS, what was asked for is done even where the bucket can't be written: the list is tried again with the
 /// next change and at the next start, and whoever fetches it over HTTP gets it anew anyway.
 pub(crate) fn publish(service: &Service, arn: &str) {
-    drop(write(service, arn));
+    drop(write(service, arn, |_| true));
+}
+
+/// Writes the lists that tell of the revocation of a certificate: its partition's, and the complete one.
+pub(crate) fn publish_revocation(service: &Service, arn: &str, partition: Option<&str>) {
+    drop(write(service, arn, |list| {
+        list.is_none() || list == partition
+    }));
 }
 
 /// Only if it publishes any, and has a certificate to sign them with.
-fn write(service: &Service, arn: &str) -> Result<(), Failure> {
+fn write(
+    service: &Service,
+    arn: &str,
+    wanted: impl Fn(Option<&str>) -> bool,
+) -> Result<(), Failure> {
+    let _alone = service
+        .publishing
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
     let now = service.options.clock.now();
     let authority = service
         .store
@@ -34,7 +52,9 @@ fn write(service: &Service, arn: &str) -> Result<(), Failure> {
     if !is_published(&authority, now) {
         return Ok(());
     }
-    for partition in partitions(&authority) {
+    let mut lists = lists(service, &authority)?;
+    lists.retain(|list| wanted(list.as_deref()));
+    for partition in lists {
         let list = make(service, &authority, partition.as_deref(), now)?;
         let key = address::key(&authority, partition.as_deref());
         bucket::put(
@@ -69,7 +89,7 @@ pub(crate) fn serve(service: &Service, path: &str) -> Result<Option<Vec<u8>>, Fa
         .store
         .read(|connection| authority::all(connection, now))?;
     for authority in all.iter().filter(|authority| is_published(authority, now)) {
-        for partition in partitions(authority) {
+        for partition in lists(service, authority)? {
             let key = address::key(authority, partition.as_deref());
             // S3 has two styles of address: the bucket as the host, or as the first part of the path.
             let with_bucket = format!("{}/{key}", address::bucket(authority));
@@ -86,14 +106,16 @@ fn is_published(authority: &Authority, now: Moment) -> bool {
         && matches!(authority.status(now), Status::Active | Status::Disabled)
 }
 
-fn partitions(authority: &Authority) -> Vec<Option<String>> {
-    if address::is_partitioned(authority) {
-        (0..address::PARTITIONS)
-            .map(|number| Some(address::partition_name(authority, number)))
-            .collect()
-    } else {
-        vec![None]
+/// Every list that certificates name, so that none of them goes stale when the configuration changes; and the complete
+/// one where there are no partitions. `None` is the complete one.
+fn lists(service: &Service, authority: &Authority) -> Result<Vec<Option<String>>, Failure> {
+    let mut lists = service
+        .store
+        .read(|connection| list::all(connection, &authority.arn))?;
+    if !address::is_partitioned(authority) && !lists.contains(&None) {
+        lists.push(None);
     }
+    Ok(lists)
 }
 
 fn make(
@@ -142,5 +164,40 @@ fn entry(revocation: Revocation) -> Entry {
             .unwrap_or_default(),
         revoked_at: revocation.revoked_at,
         reason: revocation.reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authority::x509::key::{KeyAlgorithm, SigningKey};
+
+    /// With the longest entries, the longest signature, and all places taken at once that requests can be about.
+    #[test]
+    fn a_full_partition_is_smaller_than_1_mb() {
+        let longest = || Entry {
+            serial: vec![0x7f; 16],
+            revoked_at: 4_000_000_000_000,
+            reason: "KEY_COMPROMISE".to_owned(),
+        };
+        let under_way = 1000;
+        let entries: Vec<Entry> = (0..address::LARGEST + under_way)
+            .map(|_| longest())
+            .collect();
+        let url = "x".repeat(700);
+        let list = List {
+            issuer: &[0x30, 0],
+            issuer_key_identifier: &[7; 20],
+            number: u64::MAX,
+            this_update: 0,
+            next_update: 0,
+            entries: &entries,
+            part: Some(&url),
+        };
+        let (key, _) = SigningKey::generate(KeyAlgorithm::MlDsa87).unwrap();
+        let bytes = list.sign(&key, SigningAlgorithm::MlDsa87).unwrap();
+        let each = bytes.len() / entries.len();
+        assert!(bytes.len() < 1_000_000, "{} bytes", bytes.len());
+        assert!(each >= 50, "entries of {each} bytes are not the longest");
     }
 }

@@ -70,6 +70,12 @@ pub(crate) struct CustomExtension {
 /// Every extension that is asked for, in no template's order; one that is asked for twice is a mistake.
 pub(crate) fn extensions(asked: &Extensions) -> Result<Vec<Extension>, Failure> {
     let mut all = Vec::new();
+    if asked.key_usage == Some(KeyUsage::default()) {
+        // RFC 5280, 4.2.1.3: where the extension is, at least one bit must be set.
+        return Err(
+            Code::InvalidArgs.says("Invalid API passthrough: a key usage must allow something")
+        );
+    }
     all.extend(asked.key_usage.map(KeyUsage::extension));
     if let Some(purposes) = &asked.extended_key_usage {
         all.push(purposes_of(purposes)?);
@@ -142,7 +148,15 @@ fn purpose_named(name: &str) -> &'static str {
 fn policies_of(policies: &[PolicyInformation]) -> Result<Extension, Failure> {
     let cps = object(oid::CPS_URI).map_err(refuse)?;
     let mut all = Vec::new();
-    for policy in policies {
+    for (index, policy) in policies.iter().enumerate() {
+        // RFC 5280, 4.2.1.4: a policy must not appear more than once.
+        let again = |known: &PolicyInformation| known.cert_policy_id == policy.cert_policy_id;
+        if policies[..index].iter().any(again) {
+            return Err(Code::InvalidArgs.says(format!(
+                "Invalid API passthrough: the policy {} is given more than once",
+                policy.cert_policy_id
+            )));
+        }
         let mut parts = vec![object(&policy.cert_policy_id).map_err(refuse)?];
         if let Some(qualifiers) = &policy.policy_qualifiers {
             let mut listed = Vec::new();

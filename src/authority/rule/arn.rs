@@ -2,15 +2,33 @@
 
 use crate::authority::failure::{Code, Failure};
 
+/// The partitions beside the large one: how their regions begin, their names and their domains, as in AWS's
+/// `partitions.json`.
+const PARTITIONS: [(&str, &str, &str); 7] = [
+    ("cn-", "aws-cn", "amazonaws.com.cn"),
+    ("eu-isoe-", "aws-iso-e", "cloud.adc-e.uk"),
+    ("eusc-", "aws-eusc", "amazonaws.eu"),
+    ("us-gov-", "aws-us-gov", "amazonaws.com"),
+    ("us-iso-", "aws-iso", "c2s.ic.gov"),
+    ("us-isob-", "aws-iso-b", "sc2s.sgov.gov"),
+    ("us-isof-", "aws-iso-f", "csp.hci.ic.gov"),
+];
+
 /// The partition that a region lies in.
 pub(crate) fn partition(region: &str) -> &'static str {
-    if region.starts_with("cn-") {
-        "aws-cn"
-    } else if region.starts_with("us-gov-") {
-        "aws-us-gov"
-    } else {
-        "aws"
-    }
+    of_region(region).0
+}
+
+/// The domain of AWS's hosts in a region.
+pub(crate) fn domain(region: &str) -> &'static str {
+    of_region(region).1
+}
+
+fn of_region(region: &str) -> (&'static str, &'static str) {
+    PARTITIONS
+        .iter()
+        .find(|(prefix, ..)| region.starts_with(prefix))
+        .map_or(("aws", "amazonaws.com"), |(_, name, domain)| (name, domain))
 }
 
 /// Names an authority.

@@ -7,6 +7,7 @@
 use crate::authority::failure::{Code, Failure};
 use crate::authority::rule::api::{self, ApiPassthrough};
 use crate::authority::rule::template::{Base, Template};
+use crate::authority::x509::constraint;
 use crate::authority::x509::extension::{self, Extension, KeyUsage};
 use crate::authority::x509::oid;
 use crate::authority::x509::request::{EMPTY_NAME, SigningRequest};
@@ -39,7 +40,7 @@ pub(crate) fn contents(
         .map_or(Ok(Vec::new()), api::extensions)?;
 
     let mut all = fixed(template, request, issuer);
-    all.extend(alternative_names(template, &offered, request, &subject));
+    all.extend(alternative_names(template, &offered, request, &subject)?);
     all.extend(distribution_points(template, &offered, request, issuer));
     for extension in offered {
         if may_come_from_api(template, &extension.id) {
@@ -102,16 +103,26 @@ fn alternative_names(
     offered: &[Extension],
     request: &SigningRequest,
     subject: &[u8],
-) -> Option<Extension> {
+) -> Result<Option<Extension>, Failure> {
     let of_api = offered
         .iter()
         .find(|extension| template.api && extension.id == oid::SUBJECT_ALTERNATIVE_NAME);
-    let mut names = of_api
-        .or_else(|| request.extension(oid::SUBJECT_ALTERNATIVE_NAME))?
-        .clone();
+    let of_csr = || request.extension(oid::SUBJECT_ALTERNATIVE_NAME);
+    let Some(mut names) = of_api.or_else(of_csr).cloned() else {
+        return Ok(None);
+    };
+    if constraint::alternative(&names.value).is_none() {
+        let message = "The subject alternative name cannot be read";
+        return Err(if of_api.is_some() {
+            Code::InvalidArgs
+        } else {
+            Code::MalformedCsr
+        }
+        .says(message));
+    }
     // RFC 5280, 4.2.1.6: with an empty subject it must be critical.
     names.critical |= subject == EMPTY_NAME;
-    Some(names)
+    Ok(Some(names))
 }
 
 fn distribution_points(

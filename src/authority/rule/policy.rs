@@ -31,6 +31,8 @@ const TEMPLATES: [&str; 6] = [
 
 const TEMPLATE_KEY: &str = "acm-pca:TemplateArn";
 
+const ISSUE: &str = "acm-pca:IssueCertificate";
+
 /// A policy that was checked.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
@@ -97,20 +99,22 @@ impl Policy {
 
     /// Whether an account may do this; issuing only from the template.
     pub fn allows(&self, account: &str, action: &str, template: &str) -> bool {
+        // Only a request to issue has a template; a condition on what a request doesn't have is not met.
+        let template = (action == ISSUE).then_some(template);
         self.statement.0.iter().any(|statement| {
             statement.is_for(account)
                 && statement.action.0.iter().any(|allowed| allowed == action)
-                && (action != "acm-pca:IssueCertificate"
-                    || statement.templates().any(|allowed| allowed == template))
+                && statement.holds(account, template)
         })
     }
 
     /// Whether an account may do anything at all.
     pub fn names(&self, account: &str) -> bool {
-        self.statement
-            .0
-            .iter()
-            .any(|statement| statement.is_for(account))
+        self.statement.0.iter().any(|statement| {
+            let mut templates = statement.templates().map(Some).chain([None]);
+            statement.is_for(account)
+                && templates.any(|template| statement.holds(account, template))
+        })
     }
 }
 
@@ -147,11 +151,7 @@ impl Statement {
                 return Err("a condition is not supported");
             }
         }
-        let issues = self
-            .action
-            .0
-            .iter()
-            .any(|action| action == "acm-pca:IssueCertificate");
+        let issues = self.action.0.iter().any(|action| action == ISSUE);
         let named = self.templates().all(|arn| {
             arn.split_once(":::template/")
                 .is_some_and(|(_, name)| TEMPLATES.contains(&name))
@@ -162,6 +162,18 @@ impl Statement {
             );
         }
         Ok(())
+    }
+
+    /// Whether the conditions are met. This server knows no organisations, and no service asks it in an account's name.
+    fn holds(&self, account: &str, template: Option<&str>) -> bool {
+        self.condition.values().flatten().all(|(key, values)| {
+            let actual = match key.as_str() {
+                TEMPLATE_KEY => template,
+                "aws:PrincipalAccount" => Some(account),
+                _ => None,
+            };
+            actual.is_some_and(|actual| values.0.iter().any(|value| value == actual))
+        })
     }
 
     fn templates(&self) -> impl Iterator<Item = &str> {
@@ -213,6 +225,28 @@ mod tests {
         assert!(!read.allows("111122223333", "acm-pca:IssueCertificate", "other"));
         assert!(!read.allows("111122223333", "acm-pca:GetCertificate", TEMPLATE));
         assert!(!read.allows("999922223333", "acm-pca:IssueCertificate", TEMPLATE));
+    }
+
+    #[test]
+    fn a_condition_counts_for_every_action() {
+        let of = |condition: &str, action: &str| {
+            let condition = format!(r#","Condition":{{"StringEquals":{{{condition}}}}}"#);
+            let text = policy(&format!(r#"["{action}"]"#), &condition);
+            let read = Policy::read(&text, ARN).unwrap();
+            let allowed = read.allows("111122223333", action, TEMPLATE);
+            assert_eq!(
+                allowed,
+                read.names("111122223333") && action != "acm-pca:ListTags"
+            );
+            allowed
+        };
+        let describe = "acm-pca:DescribeCertificateAuthority";
+        assert!(of(r#""aws:PrincipalAccount":"111122223333""#, describe));
+        assert!(!of(r#""aws:PrincipalAccount":"222222222222""#, describe));
+        assert!(!of(r#""aws:PrincipalOrgID":"o-1""#, describe));
+        let template = format!(r#""acm-pca:TemplateArn":"{TEMPLATE}""#);
+        assert!(of(&template, "acm-pca:IssueCertificate"));
+        assert!(!of(&template, "acm-pca:ListTags"), "it has no template");
     }
 
     #[test]

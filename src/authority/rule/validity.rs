@@ -73,7 +73,9 @@ pub(crate) fn span(
             ));
         }
     }
-    if bounds.short_lived && not_after - now > SHORT_LIVED {
+    // From now, and from a start that was asked for.
+    let begins = start.map_or(now, |_| not_before.min(now));
+    if bounds.short_lived && not_after - begins > SHORT_LIVED {
         return Err(Code::Validation.says(
             "The certificate validity specified exceeds the seven days that a short-lived certificate authority allows",
         ));
@@ -193,5 +195,48 @@ mod tests {
         assert!(end(u64::MAX, "DAYS").is_err());
         assert!(end(u64::MAX, "YEARS").is_err());
         assert!(end(8000, "YEARS").is_err());
+    }
+
+    #[test]
+    fn months_end_with_the_month() {
+        let at = |now: Moment, value: u64, r#type: &str| {
+            let r#type = r#type.to_owned();
+            let end = not_after(&Validity { value, r#type }, now).unwrap();
+            let end = OffsetDateTime::from_unix_timestamp(end / SECOND).unwrap();
+            (end.year(), u8::from(end.month()), end.day())
+        };
+        let leap_day = 1_709_164_800_000; // 2024-02-29
+        assert_eq!(at(leap_day, 1, "YEARS"), (2025, 2, 28));
+        assert_eq!(at(leap_day, 4, "YEARS"), (2028, 2, 29));
+        assert_eq!(at(leap_day, 12, "MONTHS"), (2025, 2, 28));
+        assert_eq!(at(leap_day, 1, "DAYS"), (2024, 3, 1));
+        let august = 1_725_062_400_000; // 2024-08-31
+        assert_eq!(at(august, 1, "MONTHS"), (2024, 9, 30));
+        assert_eq!(at(august, 6, "MONTHS"), (2025, 2, 28));
+        assert_eq!(at(august, 4, "MONTHS"), (2024, 12, 31));
+        assert_eq!(at(august, 5, "MONTHS"), (2025, 1, 31));
+        // No leap year, unlike 2000.
+        assert_eq!(at(leap_day, 76, "YEARS"), (2100, 2, 28));
+    }
+
+    #[test]
+    fn a_short_lived_certificate_is_short_from_its_start_too() {
+        let days = |days| Validity {
+            value: days,
+            r#type: "DAYS".to_owned(),
+        };
+        let bounds = Bounds {
+            issuer: None,
+            short_lived: true,
+        };
+        let start = |moment: Moment| Validity {
+            value: (moment / SECOND) as u64,
+            r#type: "ABSOLUTE".to_owned(),
+        };
+        assert!(span(&days(7), None, NOW, bounds).is_ok());
+        assert!(span(&days(8), None, NOW, bounds).is_err());
+        assert!(span(&days(7), Some(&start(NOW - DAY)), NOW, bounds).is_err());
+        assert!(span(&days(6), Some(&start(NOW - DAY)), NOW, bounds).is_ok());
+        assert!(span(&days(8), Some(&start(NOW + 2 * DAY)), NOW, bounds).is_err());
     }
 }

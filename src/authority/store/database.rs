@@ -4,9 +4,10 @@ use std::fs::{self, OpenOptions, Permissions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 use crate::authority::failure::Failure;
 use crate::authority::store::schema;
@@ -15,6 +16,9 @@ use crate::authority::store::writer::Writer;
 /// How long a write waits for another server on the same folder. Its transactions last milliseconds; a wait of this
 /// length means that it hangs.
 const BUSY: Duration = Duration::from_secs(30);
+
+/// How soon a switch of the database is tried again: it takes about a millisecond.
+const AGAIN: Duration = Duration::from_millis(5);
 
 /// Why the state can't be opened.
 #[derive(Debug, thiserror::Error)]
@@ -105,10 +109,27 @@ impl Store {
     }
 }
 
+/// Switches a new database to its write-ahead log. SQLite does not wait here where two do it at once, since each holds
+/// what the other needs; so one of them tries again.
+fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    let end = Instant::now() + BUSY;
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && Instant::now() < end =>
+            {
+                thread::sleep(AGAIN);
+            }
+            result => return result,
+        }
+    }
+}
+
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    write_ahead(&connection)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     // A deleted authority's key must not stay readable in free pages.

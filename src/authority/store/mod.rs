@@ -2,13 +2,14 @@
 //!
 //! - [`schema`]: the tables and their version;
 //! - [`writer`]: one thread that commits writes in groups, so that parallel requests share an fsync;
-//! - [`authority`], [`certificate`], [`report`], [`sharing`], [`tag`], [`token`]: rows and the questions asked of them.
+//! - [`authority`], [`certificate`], [`list`], [`report`], [`sharing`], [`tag`], [`token`]: rows and the questions asked of them.
 //!
 //! Nothing authoritative is kept in memory. A write reads whatever it decides on again, inside its transaction.
 
 pub(crate) mod authority;
 pub(crate) mod certificate;
 mod database;
+pub(crate) mod list;
 pub(crate) mod report;
 mod schema;
 pub(crate) mod sharing;

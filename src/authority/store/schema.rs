@@ -3,7 +3,7 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// The version in `user_version`; a folder written by a newer server is not opened.
-pub(crate) const VERSION: i64 = 1;
+pub(crate) const VERSION: i64 = 2;
 
 const TABLES: &str = "
 CREATE TABLE meta (
@@ -61,6 +61,13 @@ CREATE TABLE certificate (
     PRIMARY KEY (authority, serial)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE list (                     -- the CRLs that certificates name
+    authority    TEXT NOT NULL REFERENCES authority (arn) ON DELETE CASCADE,
+    partition    TEXT NOT NULL,         -- empty for the complete list
+    certificates INTEGER NOT NULL,      -- bound to it, revoked or not
+    PRIMARY KEY (authority, partition)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE revocation (
     authority  TEXT NOT NULL REFERENCES authority (arn) ON DELETE CASCADE,
     serial     TEXT NOT NULL,
@@ -114,21 +121,37 @@ CREATE TABLE report (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// Brings an empty database to this version; gives back the version found if it is another one.
+/// From version 1, which had sixteen partitions for every authority that has any.
+const FROM_1: &str = "
+CREATE TABLE list (
+    authority    TEXT NOT NULL REFERENCES authority (arn) ON DELETE CASCADE,
+    partition    TEXT NOT NULL,
+    certificates INTEGER NOT NULL,
+    PRIMARY KEY (authority, partition)
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO list SELECT authority, coalesce(partition, ''), count(*) FROM certificate
+    WHERE generation > 0 GROUP BY authority, partition;
+";
+
+/// Brings an empty or older database to this version; gives back the version found if it is another one.
 pub(crate) fn prepare(connection: &mut Connection) -> rusqlite::Result<Result<(), i64>> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found == VERSION {
         return Ok(Ok(()));
     }
-    if found != 0 {
-        return Ok(Err(found));
+    match found {
+        0 => {
+            transaction.execute_batch(TABLES)?;
+            transaction.execute(
+                "INSERT INTO meta (name, value) VALUES ('page-token-key', randomblob(32))",
+                [],
+            )?;
+        }
+        1 => transaction.execute_batch(FROM_1)?,
+        _ => return Ok(Err(found)),
     }
-    transaction.execute_batch(TABLES)?;
-    transaction.execute(
-        "INSERT INTO meta (name, value) VALUES ('page-token-key', randomblob(32))",
-        [],
-    )?;
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()?;
     Ok(Ok(()))

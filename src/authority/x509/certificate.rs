@@ -70,7 +70,6 @@ pub(crate) struct Facts {
     pub serial: String,
     pub not_before: Moment,
     pub not_after: Moment,
-    pub path_length: Option<u32>,
 }
 
 /// Reads one certificate; `None` if it isn't exactly one.
@@ -84,10 +83,6 @@ pub(crate) fn parse(bytes: &[u8]) -> Option<X509Certificate<'_>> {
 /// The facts of a certificate; `None` if it can't be read.
 pub(crate) fn facts(bytes: &[u8]) -> Option<Facts> {
     let certificate = parse(bytes)?;
-    let constraints = certificate
-        .basic_constraints()
-        .ok()?
-        .map(|found| found.value);
     let key = certificate.public_key();
     Some(Facts {
         subject: certificate.subject().as_raw().to_vec(),
@@ -97,11 +92,11 @@ pub(crate) fn facts(bytes: &[u8]) -> Option<Facts> {
         serial: data_encoding::HEXLOWER.encode(certificate.raw_serial()),
         not_before: certificate.validity().not_before.timestamp() * 1000,
         not_after: certificate.validity().not_after.timestamp() * 1000,
-        path_length: constraints.and_then(|found| found.path_len_constraint),
     })
 }
 
-fn written_key_identifier(certificate: &X509Certificate<'_>) -> Option<Vec<u8>> {
+/// The subject key identifier that stands in a certificate.
+pub(crate) fn written_key_identifier(certificate: &X509Certificate<'_>) -> Option<Vec<u8>> {
     use x509_parser::extensions::ParsedExtension;
     certificate
         .extensions()

@@ -1,9 +1,10 @@
 //! Whether certificates hang together, for the import of an authority's certificate.
 
 use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::ParsedExtension;
+use x509_parser::extensions::{ParsedExtension, X509Extension};
 
 use crate::authority::clock::Moment;
+use crate::authority::x509::constraint::{self, ConstraintError};
 use crate::authority::x509::{certificate, oid, verify};
 
 /// Levels of authorities from root to the lowest one: AWS allows five.
@@ -18,12 +19,19 @@ const MAY_BE_CRITICAL: [&str; 13] = [
     "2.5.29.54", // inhibit anyPolicy
     "2.5.29.18", // issuer alternative name
     oid::KEY_USAGE,
-    "2.5.29.30", // name constraints
+    oid::NAME_CONSTRAINTS,
     "2.5.29.33", // policy mappings
     oid::SUBJECT_ALTERNATIVE_NAME,
     "2.5.29.9", // subject directory attributes
     oid::SUBJECT_KEY_IDENTIFIER,
     oid::SUBJECT_INFORMATION_ACCESS,
+];
+
+/// Extensions that decide here: one that can't be read must not pass for one that isn't there.
+const DECISIVE: [&str; 3] = [
+    oid::AUTHORITY_KEY_IDENTIFIER,
+    oid::KEY_USAGE,
+    oid::SUBJECT_KEY_IDENTIFIER,
 ];
 
 /// What is wrong with a certificate or its chain.
@@ -55,6 +63,8 @@ pub(crate) enum ChainError {
     Outlives,
     #[error("a hierarchy has five levels of authorities at most")]
     TooDeep,
+    #[error(transparent)]
+    Constraints(#[from] ConstraintError),
 }
 
 /// Whether the first certificate was issued by the holder of the second.
@@ -72,11 +82,10 @@ pub(crate) fn issued_by(child: &X509Certificate<'_>, parent: &X509Certificate<'_
 pub(crate) fn check_root(bytes: &[u8], now: Moment) -> Result<(), ChainError> {
     let root = certificate::parse(bytes).ok_or(ChainError::Unreadable)?;
     check_authority(&root, now)?;
-    if issued_by(&root, &root) {
-        Ok(())
-    } else {
-        Err(ChainError::NotSelfSigned)
+    if !issued_by(&root, &root) {
+        return Err(ChainError::NotSelfSigned);
     }
+    Ok(constraint::check_chain(&[root])?)
 }
 
 /// Checks a subordinate's certificate against its chain: its issuer first, a root last, nothing missing.
@@ -105,7 +114,7 @@ pub(crate) fn check_subordinate(
         check_link(&pair[0], &pair[1], below)?;
     }
     match all.last() {
-        Some(root) if all.len() > 1 && issued_by(root, root) => Ok(()),
+        Some(root) if all.len() > 1 && issued_by(root, root) => Ok(constraint::check_chain(&all)?),
         _ => Err(ChainError::Broken),
     }
 }
@@ -116,7 +125,9 @@ fn check_link(
     parent: &X509Certificate<'_>,
     below: usize,
 ) -> Result<(), ChainError> {
-    if !issued_by(child, parent) {
+    // Only the last one of a chain, a root, signs itself; nothing comes after it.
+    let goes_on = !issued_by(child, child);
+    if !goes_on || !issued_by(child, parent) || !means(child, parent) {
         return Err(ChainError::Broken);
     }
     let allowed = path_length(parent);
@@ -134,12 +145,38 @@ fn check_link(
     Ok(())
 }
 
+/// Whether the child's authority key identifier, where it has one, is of this parent: readers give up on another one
+/// before they look at any signature.
+fn means(child: &X509Certificate<'_>, parent: &X509Certificate<'_>) -> bool {
+    let parsed = |extension: &X509Extension<'_>| match extension.parsed_extension() {
+        ParsedExtension::AuthorityKeyIdentifier(found) => {
+            let key = found.key_identifier.as_ref().map(|key| key.0.to_vec());
+            Some((key, found.authority_cert_serial.map(<[u8]>::to_vec)))
+        }
+        _ => None,
+    };
+    let Some((key, serial)) = child.extensions().iter().find_map(parsed) else {
+        return true;
+    };
+    let own = certificate::written_key_identifier(parent);
+    key.is_none_or(|key| own.is_none_or(|own| key == own))
+        && serial.is_none_or(|serial| serial == parent.raw_serial())
+}
+
 fn path_length(certificate: &X509Certificate<'_>) -> Option<u32> {
     let constraints = certificate.basic_constraints().ok()??;
     constraints.value.path_len_constraint
 }
 
 fn check_authority(certificate: &X509Certificate<'_>, now: Moment) -> Result<(), ChainError> {
+    // The algorithm stands in a certificate twice, once under the signature (RFC 5280, 4.1.1.2).
+    if certificate.tbs_certificate.signature != certificate.signature_algorithm {
+        return Err(ChainError::Unreadable);
+    }
+    // An extension that is there twice could mean one thing to one reader, and another to the next.
+    certificate
+        .extensions_map()
+        .map_err(|_| ChainError::Unreadable)?;
     let constraints = certificate
         .basic_constraints()
         .map_err(|_| ChainError::Unreadable)?
@@ -151,6 +188,13 @@ fn check_authority(certificate: &X509Certificate<'_>, now: Moment) -> Result<(),
         let id = extension.oid.to_id_string();
         if extension.critical && !MAY_BE_CRITICAL.contains(&id.as_str()) {
             return Err(ChainError::Critical(id));
+        }
+        let unread = matches!(
+            extension.parsed_extension(),
+            ParsedExtension::ParseError { .. }
+        );
+        if unread && DECISIVE.contains(&id.as_str()) {
+            return Err(ChainError::Unreadable);
         }
         if let ParsedExtension::KeyUsage(usage) = extension.parsed_extension()
             && !usage.key_cert_sign()
@@ -164,4 +208,67 @@ fn check_authority(certificate: &X509Certificate<'_>, now: Moment) -> Result<(),
         return Err(ChainError::Expired);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authority::x509::certificate::{Blueprint, Serial};
+    use crate::authority::x509::extension::{self, Extension, KeyUsage};
+    use crate::authority::x509::key::{KeyAlgorithm, SigningAlgorithm, SigningKey};
+    use crate::authority::x509::name::Subject;
+
+    const NOW: Moment = 1_800_000_000_000;
+
+    fn root(change: impl FnOnce(&mut Vec<Extension>)) -> Vec<u8> {
+        let (key, _) = SigningKey::generate(KeyAlgorithm::P256).unwrap();
+        let subject = Subject {
+            common_name: Some("root".to_owned()),
+            ..Subject::default()
+        };
+        let name = subject.to_der().unwrap();
+        let mut extensions = vec![
+            extension::authority_constraints(None),
+            KeyUsage::AUTHORITY.extension(),
+        ];
+        change(&mut extensions);
+        let blueprint = Blueprint {
+            serial: Serial::draw().unwrap(),
+            issuer: &name,
+            subject: &name,
+            public_key: &key.public_key_info().unwrap(),
+            not_before: NOW - 1000,
+            not_after: NOW + 1000,
+            extensions: &extensions,
+        };
+        blueprint.sign(&key, SigningAlgorithm::EcdsaSha256).unwrap()
+    }
+
+    #[test]
+    fn an_extension_is_there_once() {
+        assert_eq!(check_root(&root(|_| ()), NOW), Ok(()));
+        let twice = root(|all| all.push(KeyUsage::SIGNER.extension()));
+        assert_eq!(check_root(&twice, NOW), Err(ChainError::Unreadable));
+    }
+
+    #[test]
+    fn what_cannot_be_read_does_not_pass_for_absent() {
+        let garbage = |id: &str| Extension::new(id, false, vec![4, 1, 1]);
+        let unread = root(|all| all[1] = garbage(oid::KEY_USAGE));
+        assert_eq!(check_root(&unread, NOW), Err(ChainError::Unreadable));
+        let unread = root(|all| all.push(garbage(oid::AUTHORITY_KEY_IDENTIFIER)));
+        assert_eq!(check_root(&unread, NOW), Err(ChainError::Unreadable));
+        assert_eq!(
+            check_root(&root(|all| all.push(garbage("1.2.3.4"))), NOW),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn a_certificate_counts_to_the_second_of_its_end() {
+        let root = root(|_| ());
+        assert_eq!(check_root(&root, NOW + 1999), Ok(()));
+        assert_eq!(check_root(&root, NOW + 2000), Err(ChainError::Expired));
+        assert_eq!(check_root(&root, NOW - 1001), Err(ChainError::Expired));
+    }
 }

@@ -114,8 +114,13 @@ pub(crate) fn named_bits(set: &[bool]) -> Vec<u8> {
 }
 
 /// An OBJECT IDENTIFIER from its dotted form; `None` if that isn't one.
+///
+/// Each has one form only, so that two are the same exactly if their texts are: `2.5.29.019` is none.
 pub(crate) fn object(dotted: &str) -> Option<Vec<u8>> {
-    let mut arcs = dotted.split('.').map(|arc| arc.parse::<u64>().ok());
+    let mut arcs = dotted.split('.').map(|arc| {
+        let plain = arc == "0" || !arc.starts_with(['0', '+']);
+        arc.parse::<u64>().ok().filter(|_| plain)
+    });
     let (first, second) = (arcs.next()??, arcs.next()??);
     if first > 2 || (first < 2 && second > 39) {
         return None;
@@ -184,6 +189,8 @@ mod tests {
             [6, 6, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d]
         );
         assert_eq!(object("3.1"), None);
+        assert_eq!(object("2.5.29.019"), None);
+        assert_eq!(object("2.5.29.+19"), None);
         assert_eq!(object("1"), None);
     }
 

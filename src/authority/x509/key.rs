@@ -26,6 +26,7 @@ pub(crate) enum KeyAlgorithm {
     MlDsa44,
     MlDsa65,
     MlDsa87,
+    /// Known by name only: AWS has it in China, and aws-lc-rs nowhere.
     Sm2,
 }
 
@@ -41,7 +42,6 @@ pub(crate) enum SigningAlgorithm {
     MlDsa44,
     MlDsa65,
     MlDsa87,
-    Sm3Sm2,
 }
 
 /// A key could not be made, read or used.
@@ -101,7 +101,6 @@ impl SigningAlgorithm {
             "ML_DSA_44" => Self::MlDsa44,
             "ML_DSA_65" => Self::MlDsa65,
             "ML_DSA_87" => Self::MlDsa87,
-            "SM3WITHSM2" => Self::Sm3Sm2,
             _ => return None,
         })
     }
@@ -118,7 +117,6 @@ impl SigningAlgorithm {
             Self::MlDsa44 => (oid::ML_DSA_44, false),
             Self::MlDsa65 => (oid::ML_DSA_65, false),
             Self::MlDsa87 => (oid::ML_DSA_87, false),
-            Self::Sm3Sm2 => ("1.2.156.10197.1.501", false),
         };
         let object = der::object(dotted).expect("the constants of oid.rs are object identifiers");
         let null = if null {

@@ -1,7 +1,7 @@
 //! X.509 as bytes: what is read is kept exactly as it was written, what is written is DER.
 //!
 //! - [`der`]: a small DER writer;
-//! - [`read`]: a reader for the one thing that `x509-parser` doesn't know;
+//! - [`read`]: a reader for what `x509-parser` doesn't know, or doesn't tell faithfully;
 //! - [`oid`]: the object identifiers by name;
 //! - [`key`]: key pairs and signatures, by AWS's names;
 //! - [`name`] and [`general_name`]: names from the API's fields;
@@ -9,6 +9,7 @@
 //! - [`extension`]: the extensions of a certificate;
 //! - [`certificate`]: certificates, made and read;
 //! - [`chain`]: whether one certificate was really issued by another;
+//! - [`constraint`]: which names a chain allows below it;
 //! - [`verify`]: whether a signature is right;
 //! - [`crl`] and [`ocsp`]: how revocations are told;
 //! - [`pem`]: the text around the bytes.
@@ -18,6 +19,7 @@
 
 pub(crate) mod certificate;
 pub(crate) mod chain;
+pub(crate) mod constraint;
 pub(crate) mod crl;
 pub(crate) mod der;
 pub(crate) mod extension;

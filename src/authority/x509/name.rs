@@ -46,6 +46,10 @@ pub(crate) enum NameError {
     NotOne,
     #[error("{0} is not an IP address")]
     Address(String),
+    #[error(
+        "a country, serial number or qualifier may have only the characters of a PrintableString"
+    )]
+    Printable,
     #[error("{0} must be ASCII text and not empty")]
     Text(&'static str),
 }
@@ -105,8 +109,16 @@ fn attribute(dotted: &str, value: &str) -> Result<Vec<u8>, NameError> {
     if tag == der::IA5_STRING && !value.is_ascii() {
         return Err(NameError::Text("an e-mail address or domain component"));
     }
+    if tag == der::PRINTABLE_STRING && !value.bytes().all(is_printable) {
+        return Err(NameError::Printable);
+    }
     let pair = der::sequence([object(dotted)?, der::element(tag, value.as_bytes())]);
     Ok(der::set(vec![pair]))
+}
+
+/// The characters of a PrintableString (X.680).
+fn is_printable(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b" '()+,-./:=?".contains(&byte)
 }
 
 pub(crate) fn object(dotted: &str) -> Result<Vec<u8>, NameError> {

@@ -8,6 +8,7 @@ pub(crate) const BASIC_CONSTRAINTS: &str = "2.5.29.19";
 pub(crate) const CRL_NUMBER: &str = "2.5.29.20";
 pub(crate) const REASON_CODE: &str = "2.5.29.21";
 pub(crate) const ISSUING_DISTRIBUTION_POINT: &str = "2.5.29.28";
+pub(crate) const NAME_CONSTRAINTS: &str = "2.5.29.30";
 pub(crate) const CRL_DISTRIBUTION_POINTS: &str = "2.5.29.31";
 pub(crate) const CERTIFICATE_POLICIES: &str = "2.5.29.32";
 pub(crate) const AUTHORITY_KEY_IDENTIFIER: &str = "2.5.29.35";

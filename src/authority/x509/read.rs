@@ -1,4 +1,4 @@
-//! A DER reader for the little that `x509-parser` doesn't know: OCSP requests.
+//! A DER reader for the little that `x509-parser` doesn't know (OCSP requests), or is not strict about (names).
 
 /// What is left of some DER.
 #[derive(Debug, Clone, Copy)]

@@ -7,12 +7,16 @@ use aws_lc_rs::signature::{
     RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256,
     RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, UnparsedPublicKey, VerificationAlgorithm,
 };
+use x509_parser::public_key::PublicKey;
 use x509_parser::signature_algorithm::SignatureAlgorithm;
 use x509_parser::x509::{AlgorithmIdentifier, SubjectPublicKeyInfo};
 
 use crate::authority::x509::oid;
 
-/// The kinds of public key that are certified; RSA from 2048 bits.
+/// What aws-lc-rs checks signatures of; shorter keys are weak, longer ones only slow.
+const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
+
+/// The kinds of public key that are certified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PublicKeyKind {
     Rsa,
@@ -27,7 +31,12 @@ pub(crate) enum PublicKeyKind {
 /// The kind of a public key; `None` for one that isn't supported, so that nothing weak is certified by accident.
 pub(crate) fn kind(info: &SubjectPublicKeyInfo<'_>) -> Option<PublicKeyKind> {
     match info.algorithm.algorithm.to_id_string().as_str() {
-        oid::RSA => Some(PublicKeyKind::Rsa),
+        oid::RSA => match info.parsed() {
+            Ok(PublicKey::RSA(key)) if RSA_BITS.contains(&key.key_size()) => {
+                Some(PublicKeyKind::Rsa)
+            }
+            _ => None,
+        },
         oid::ML_DSA_44 => Some(PublicKeyKind::MlDsa44),
         oid::ML_DSA_65 => Some(PublicKeyKind::MlDsa65),
         oid::ML_DSA_87 => Some(PublicKeyKind::MlDsa87),

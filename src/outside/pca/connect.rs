@@ -1,23 +1,14 @@
-use std::{
-    collections::BTreeMap,
-    env, fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use aws_config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig};
-use aws_sdk_acmpca::config::SharedHttpClient;
-use aws_smithy_http_client::{
-    Builder,
-    tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
-};
+use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_types::service_config::ServiceConfigKey;
 use serde::Deserialize;
 
 use super::{
     client::PcaClient,
     rate::{OperationName, Rate, Rates},
+    trust::{BundleError, bundle_of_environment, trusting},
 };
-use crate::x509::Certificate;
 
 /// Where AWS Private CA is. What is not named comes from the ordinary AWS places: environment,
 /// profile, instance role.
@@ -28,6 +19,11 @@ pub struct PcaTarget {
     pub profile: Option<String>,
     /// Another server that speaks the protocol, such as `windlass pca serve`.
     pub endpoint: Option<String>,
+    /// Whether AWS's endpoint with validated cryptography is asked; as `AWS_USE_FIPS_ENDPOINT`, which
+    /// it goes before.
+    pub fips: Option<bool>,
+    /// Whether AWS's endpoint with IPv6 is asked; as `AWS_USE_DUALSTACK_ENDPOINT`, which it goes before.
+    pub dual_stack: Option<bool>,
     /// A file of the CAs to trust instead of the system's, PEM; as `AWS_CA_BUNDLE`, which it goes
     /// before.
     pub ca_bundle: Option<PathBuf>,
@@ -43,44 +39,42 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
 /// `retry`, which the journal sees.
 const SDK_ATTEMPTS: u32 = 4;
 
-/// Why a bundle of CAs can't be used.
+/// Why a target can't be connected to.
 #[derive(Debug, thiserror::Error)]
-#[error("the CA bundle {} can't be used: {why}", path.display())]
-pub struct BundleError {
-    path: PathBuf,
-    why: String,
+pub enum ConnectError {
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    #[error(
+        "`endpoint` names the very server, so it can't be combined with `fips` or `dual_stack`, which choose one of AWS's"
+    )]
+    EndpointTwice,
 }
 
-/// An HTTP client that trusts the CAs of a file, and no others.
-fn trusting(path: &Path) -> Result<SharedHttpClient, BundleError> {
-    let failed = |why: String| BundleError {
-        path: path.into(),
-        why,
-    };
-    let text = fs::read_to_string(path).map_err(|e| failed(e.to_string()))?;
-    match Certificate::read_all(&text) {
-        Ok(found) if !found.is_empty() => {}
-        Ok(_) => return Err(failed("it holds no certificate".into())),
-        Err(e) => return Err(failed(e.to_string())),
-    }
-    let trusted = TrustStore::empty().with_pem_certificate(text);
-    let context = TlsContext::builder()
-        .with_trust_store(trusted)
+/// The endpoint that the environment, or a `services` section of the profile, has for this service alone.
+///
+/// The SDK for Rust looks for `acm-pca` in the section, where AWS's reference and its other tools write `acm_pca`.
+fn own_endpoint(config: &SdkConfig) -> Option<String> {
+    let key = ServiceConfigKey::builder()
+        .service_id("acm_pca")
+        .env("AWS_ENDPOINT_URL")
+        .profile("endpoint_url")
         .build()
-        .map_err(|e| failed(e.to_string()))?;
-    let rustls = Provider::Rustls(CryptoMode::AwsLc);
-    Ok(Builder::new()
-        .tls_provider(rustls)
-        .tls_context(context)
-        .build_https())
+        .ok()?;
+    let found = config.service_config()?.load_config(key)?;
+    // Without one of its own it is the one for all services, which the SDK knows.
+    (config.endpoint_url() != Some(&found)).then_some(found)
 }
 
 impl PcaClient {
     /// Resolves region and credentials sources. No request is made.
     ///
     /// # Errors
-    /// A CA bundle that can't be read, or holds no certificate.
-    pub async fn connect(target: &PcaTarget) -> Result<Self, BundleError> {
+    /// A CA bundle that can't be read, or holds no certificate; an endpoint that is named twice.
+    pub async fn connect(target: &PcaTarget) -> Result<Self, ConnectError> {
+        let chooses = [target.fips, target.dual_stack].contains(&Some(true));
+        if target.endpoint.is_some() && chooses {
+            return Err(ConnectError::EndpointTwice);
+        }
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .retry_config(RetryConfig::adaptive().with_max_attempts(SDK_ATTEMPTS))
             .timeout_config(
@@ -98,14 +92,25 @@ impl PcaClient {
         if let Some(endpoint) = &target.endpoint {
             loader = loader.endpoint_url(endpoint);
         }
-        // The SDK for Rust does not read the variable, as AWS's other tools do.
-        let variable = env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty());
-        let bundle = target.ca_bundle.clone().or(variable.map(PathBuf::from));
+        if let Some(fips) = target.fips {
+            loader = loader.use_fips(fips);
+        }
+        if let Some(dual_stack) = target.dual_stack {
+            loader = loader.use_dual_stack(dual_stack);
+        }
+        let bundle = target.ca_bundle.clone().or_else(bundle_of_environment);
         if let Some(path) = bundle {
             loader = loader.http_client(trusting(&path)?);
         }
+        let config = loader.load().await;
+        let mut own = aws_sdk_acmpca::config::Builder::from(&config);
+        if target.endpoint.is_none()
+            && let Some(url) = own_endpoint(&config)
+        {
+            own.set_endpoint_url(Some(url));
+        }
         Ok(Self::new(
-            aws_sdk_acmpca::Client::new(&loader.load().await),
+            aws_sdk_acmpca::Client::from_conf(own.build()),
             Rates::new(&target.rate),
         ))
     }

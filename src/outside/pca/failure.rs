@@ -17,12 +17,10 @@ where
     E: ProvideErrorMetadata + RequestId + std::error::Error + 'static,
     R: std::fmt::Debug,
 {
-    let trouble = |class, code: &str| {
-        // The SDK's chain says what really happened (refused, DNS, TLS); its head is only "dispatch failure".
-        let message = DisplayErrorContext(&error).to_string();
-        let message = message.split(" (").next().unwrap_or(&message).to_owned();
-        Failure::new(class, operation, code, message)
-    };
+    // The SDK's chain says what really happened (refused, DNS, TLS); its head is only "dispatch failure".
+    let chain = DisplayErrorContext(&error).to_string();
+    let chain = chain.split(" (").next().unwrap_or(&chain);
+    let trouble = |class, code: &str| Failure::new(class, operation, code, chain.to_owned());
     match &error {
         SdkError::ServiceError(service) => {
             let inner = service.err();
@@ -38,9 +36,18 @@ where
         SdkError::DispatchFailure(dispatch) if dispatch.is_timeout() => {
             trouble(FailureClass::Timeout, "Timeout").or_done()
         }
+        // Nothing was sent, so nothing can have been done. The SDK marks it by its words alone.
+        SdkError::DispatchFailure(_) if chain.contains("loading credentials") => {
+            let login = chain.contains("SSO") || chain.contains("UnauthorizedException");
+            trouble(FailureClass::Unavailable, "NoCredentials").with_hint(if login {
+                "log in again (`aws sso login`), then resume the run"
+            } else {
+                "are there AWS credentials? (`aws sts get-caller-identity`)"
+            })
+        }
         SdkError::DispatchFailure(_) => trouble(FailureClass::Unavailable, "Unreachable")
             .or_done()
-            .with_hint("is the target's endpoint right, and are there AWS credentials? (`aws sts get-caller-identity`)"),
+            .with_hint("is the target's endpoint right, and is it reachable from here?"),
         SdkError::ResponseError(_) => trouble(FailureClass::Unavailable, "BadResponse").or_done(),
         _ => trouble(FailureClass::Rejected, "BadRequest"),
     }

@@ -2,6 +2,7 @@
 //!
 //! - [`PcaTarget`] says where it is, [`PcaClient::connect`] goes there;
 //! - the calls of [`PcaClient`] are the operations a rotation needs, one request each;
+//! - `trust` says whose certificates are believed on the way;
 //! - `failure` classifies what AWS answers, `rate` keeps below what it allows.
 
 mod client;
@@ -12,9 +13,10 @@ mod manage;
 mod passthrough;
 mod rate;
 mod request;
+mod trust;
 
 pub use client::{Authority, PcaClient, SignedCertificate};
-pub use connect::{BundleError, PcaTarget};
+pub use connect::{ConnectError, PcaTarget};
 pub use iam::{actions_of, is_account_wide};
 pub use manage::{AuditReport, Permission};
 pub use passthrough::{Extension, Passthrough};

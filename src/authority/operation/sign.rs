@@ -1,0 +1,178 @@
+//! The certificate that IssueCertificate is asked for.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use crate::authority::clock::milliseconds;
+use crate::authority::failure::{Code, Failure};
+use crate::authority::operation::call::Call;
+use crate::authority::operation::create;
+use crate::authority::revocation;
+use crate::authority::rule::api::ApiPassthrough;
+use crate::authority::rule::passthrough::{self, Issuer};
+use crate::authority::rule::template::Template;
+use crate::authority::rule::validity::{self, Bounds, Validity};
+use crate::authority::store::authority::Authority;
+use crate::authority::store::certificate::Certificate;
+use crate::authority::x509::certificate::{Blueprint, Facts, Serial, facts};
+use crate::authority::x509::constraint::Limits;
+use crate::authority::x509::key::{SigningAlgorithm, SigningKey};
+use crate::authority::x509::request::SigningRequest;
+use crate::authority::x509::{oid, pem};
+
+/// What is asked for.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Input {
+    pub certificate_authority_arn: String,
+    pub csr: String,
+    pub signing_algorithm: String,
+    pub template_arn: Option<String>,
+    pub validity: Validity,
+    pub validity_not_before: Option<Validity>,
+    pub api_passthrough: Option<ApiPassthrough>,
+}
+
+/// Who signs, and which partition of the CRL the certificate is bound to.
+pub(super) struct Signer {
+    pub authority: Authority,
+    pub key: Arc<SigningKey>,
+    pub partition: Option<String>,
+}
+
+/// Signs, or says why not. It takes time, so it belongs outside any transaction.
+pub(super) fn sign(
+    call: &Call,
+    input: &Input,
+    template: &Template,
+    signer: &Signer,
+) -> Result<Certificate, Failure> {
+    let Signer {
+        authority,
+        key,
+        partition,
+    } = signer;
+    let key_name = authority.configured("KeyAlgorithm").unwrap_or_default();
+    create::check_signing(key_name, &input.signing_algorithm)?;
+    let algorithm = SigningAlgorithm::named(&input.signing_algorithm)
+        .ok_or_else(|| Code::InvalidArgs.says("The algorithm is not supported"))?;
+    let csr = data_encoding::BASE64
+        .decode(input.csr.as_bytes())
+        .map_err(|_| Code::Serialization.says("The CSR is not base64"))?;
+    let request = SigningRequest::read(&csr)
+        .map_err(|error| Code::MalformedCsr.says(format!("The CSR is not valid: {error}")))?;
+
+    let root = template.base.is_root();
+    if root && request.public_key != key.public_key_info()? {
+        return Err(Code::InvalidArgs.says(
+            "A template for root certificates can only be used with the certificate authority's own CSR",
+        ));
+    }
+    let issuer = if root {
+        None
+    } else {
+        Some(identity(authority)?)
+    };
+    let limits = if root {
+        Limits::default()
+    } else {
+        limits(authority)?
+    };
+    if template.base.is_subordinate() {
+        check_path_length(&limits, template)?;
+    }
+    let bounds = Bounds {
+        issuer: authority
+            .identity
+            .as_ref()
+            .filter(|_| !root)
+            .map(|own| own.span),
+        short_lived: authority.usage_mode == "SHORT_LIVED_CERTIFICATE" && !root,
+    };
+    let start = input.validity_not_before.as_ref();
+    let span = validity::span(&input.validity, start, call.now, bounds)?;
+
+    let serial = Serial::draw()
+        .map_err(|_| Code::InternalFailure.says("the source of randomness failed"))?;
+    let access = Issuer {
+        key_identifier: issuer
+            .as_ref()
+            .map(|facts| facts.subject_key_identifier.clone()),
+        distribution_point: revocation::distribution_point(authority, partition.as_deref()),
+        responder: revocation::responder(authority).filter(|_| !root),
+    };
+    let api = input.api_passthrough.as_ref();
+    let (subject, extensions) = passthrough::contents(template, api, &request, &access)?;
+    let names = extensions
+        .iter()
+        .find(|extension| extension.id == oid::SUBJECT_ALTERNATIVE_NAME)
+        .map(|extension| extension.value.as_slice());
+    limits
+        .check(&subject, names, !template.base.is_subordinate())
+        .map_err(|error| {
+            Code::Validation.says(format!("The certificate cannot be issued: {error}"))
+        })?;
+    let body = Blueprint {
+        serial,
+        issuer: issuer.as_ref().map_or(&subject, |facts| &facts.subject),
+        subject: &subject,
+        public_key: &request.public_key,
+        not_before: span.not_before,
+        not_after: span.not_after,
+        extensions: &extensions,
+    }
+    .sign(key, algorithm)?;
+    Ok(Certificate {
+        serial: serial.hex(),
+        body,
+        generation: if root { 0 } else { authority.generation },
+        template: template.name(),
+        requester: call.caller.account.clone(),
+        partition: partition.clone(),
+        issued_at: call.now,
+        ready_at: call
+            .now
+            .saturating_add(milliseconds(call.service.options.delays.issue)),
+        not_after: span.not_after,
+        failure: call
+            .fails_later
+            .then(|| "The request to issue the certificate failed".to_owned()),
+    })
+}
+
+fn identity(authority: &Authority) -> Result<Facts, Failure> {
+    authority
+        .identity
+        .as_ref()
+        .and_then(|identity| facts(&identity.certificate))
+        .ok_or_else(|| Code::InternalFailure.says("the authority's certificate can't be read"))
+}
+
+/// What the authority's certificates, its own and those above it, allow below.
+fn limits(authority: &Authority) -> Result<Limits, Failure> {
+    let unreadable = |why: String| {
+        Code::InternalFailure.says(format!("the authority's chain can't be read: {why}"))
+    };
+    let Some(identity) = &authority.identity else {
+        return Ok(Limits::default());
+    };
+    let chain = identity.chain.as_deref().unwrap_or_default();
+    let above = pem::blocks(chain.as_bytes(), &["CERTIFICATE"])
+        .map_err(|why| unreadable(why.to_owned()))?;
+    let own = std::iter::once(identity.certificate.as_slice());
+    Limits::of(own.chain(above.iter().map(Vec::as_slice)))
+        .map_err(|error| unreadable(error.to_string()))
+}
+
+/// A subordinate's path length must be smaller than its issuer's, and fit under those above.
+fn check_path_length(limits: &Limits, template: &Template) -> Result<(), Failure> {
+    let asked = u32::from(template.path_length.unwrap_or_default());
+    match limits.path_length {
+        // The user guide's page "RFC compliance" calls it a validation exception.
+        Some(allowed) if asked >= allowed => Err(Code::Validation.says(format!(
+            "The path length {asked} of the template must be smaller than the path length {allowed} that the certificate authority has left"
+        ))),
+        _ => Ok(()),
+    }
+}

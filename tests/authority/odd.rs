@@ -1,0 +1,161 @@
+//! What looks like a request and would make a bad certificate.
+
+use data_encoding::BASE64;
+use serde_json::{Value, json};
+
+use crate::authority::lab::{Lab, csr, has_openssl};
+
+fn passing(extensions: Value) -> Value {
+    json!({
+        "TemplateArn": "arn:aws:acm-pca:::template/BlankEndEntityCertificate_APIPassthrough/V1",
+        "ApiPassthrough": { "Extensions": extensions },
+    })
+}
+
+/// `2.5.29.019` would be basicConstraints under another name, beside the template's own.
+#[test]
+fn an_object_identifier_has_one_form() {
+    let lab = Lab::new();
+    let root = lab.root("root", json!({}));
+    for id in ["2.5.29.019", "2.5.29.035", "2.05.29.19"] {
+        let custom = json!([{ "ObjectIdentifier": id, "Value": "MAMBAf8=", "Critical": true }]);
+        let asked = passing(json!({ "CustomExtensions": custom }));
+        let (code, message) = lab.issue(&root, &csr("x", &[]), asked).unwrap_err();
+        assert!(
+            ["InvalidArgsException", "ValidationException"].contains(&code.as_str()),
+            "{id}: {code} {message}"
+        );
+    }
+}
+
+#[test]
+fn a_policy_is_given_once() {
+    let lab = Lab::new();
+    let root = lab.root("root", json!({}));
+    let ask = |policies: Value| {
+        let asked = passing(json!({ "CertificatePolicies": policies }));
+        lab.issue(&root, &csr("x", &[]), asked)
+    };
+    let (one, two) = (
+        json!({ "CertPolicyId": "1.2.3.4" }),
+        json!({ "CertPolicyId": "1.2.3.5" }),
+    );
+    assert!(ask(json!([one, two])).is_ok());
+    let refused = ask(json!([one, two, one])).unwrap_err();
+    assert_eq!(refused.0, "InvalidArgsException");
+}
+
+#[test]
+fn a_weak_key_is_named_as_such() {
+    if !has_openssl() {
+        return;
+    }
+    let lab = Lab::new();
+    let root = lab.root("root", json!({}));
+    for (bits, taken) in [("rsa:1024", false), ("rsa:2048", true)] {
+        let arguments = [
+            "req", "-new", "-newkey", bits, "-nodes", "-subj", "/CN=odd", "-keyout", "odd.key",
+            "-out", "odd.csr",
+        ];
+        let (content, printed) = lab.openssl(&arguments);
+        assert!(content, "{printed}");
+        let request = std::fs::read_to_string(lab.folder.path().join("odd.csr")).unwrap();
+        let issued = lab.issue(&root, &request, json!({}));
+        assert_eq!(issued.is_ok(), taken, "{bits}");
+        if let Err((code, message)) = issued {
+            assert_eq!(code, "MalformedCSRException");
+            let words = "not of a supported algorithm and size";
+            assert!(message.contains(words), "{message}");
+        }
+    }
+}
+
+#[test]
+fn a_key_usage_allows_something() {
+    let lab = Lab::new();
+    let root = lab.root("root", json!({}));
+    for usage in [json!({}), json!({ "KeyCertSign": false })] {
+        let asked = passing(json!({ "KeyUsage": usage }));
+        let (code, _) = lab.issue(&root, &csr("x", &[]), asked).unwrap_err();
+        assert_eq!(code, "InvalidArgsException");
+    }
+}
+
+#[test]
+fn a_printable_string_holds_only_its_characters() {
+    let lab = Lab::new();
+    let attribute = |id: &str, value: &str| {
+        let input = json!({
+            "CertificateAuthorityType": "ROOT",
+            "CertificateAuthorityConfiguration": {
+                "KeyAlgorithm": "EC_prime256v1", "SigningAlgorithm": "SHA256WITHECDSA",
+                "Subject": { "CustomAttributes": [{ "ObjectIdentifier": id, "Value": value }] },
+            },
+        });
+        lab.call("CreateCertificateAuthority", input)
+    };
+    for (id, value) in [("2.5.4.6", "Ü"), ("2.5.4.5", "a@b"), ("2.5.4.46", "a*b")] {
+        assert_eq!(
+            attribute(id, value).unwrap_err().0,
+            "InvalidArgsException",
+            "{id} {value}"
+        );
+    }
+    assert!(attribute("2.5.4.3", "Ü@*").is_ok());
+    assert!(attribute("2.5.4.6", "DE").is_ok());
+}
+
+/// Requests of openssl's with alternative names that are none.
+#[test]
+fn alternative_names_can_be_read() {
+    if !has_openssl() {
+        return;
+    }
+    let lab = Lab::new();
+    let root = lab.root("root", json!({}));
+    for (value, taken) in [
+        ("DER:30:00", false),
+        ("DER:04:03:01:02:03", false),
+        ("DER:30:05:87:03:01:02:03", false),
+        ("DER:30:03:82:01:ff", false),
+        ("DER:30:03:82:01:61:00", false),
+        ("DER:30:03:82:01:61", true),
+        ("DER:30:04:a0:02:06:00", true),
+    ] {
+        let extension = format!("subjectAltName={value}");
+        let arguments = [
+            "req",
+            "-new",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-subj",
+            "/CN=odd",
+            "-addext",
+            &extension,
+            "-keyout",
+            "odd.key",
+            "-out",
+            "odd.csr",
+        ];
+        let (content, printed) = lab.openssl(&arguments);
+        assert!(content, "{printed}");
+        let request = std::fs::read_to_string(lab.folder.path().join("odd.csr")).unwrap();
+        let issued = lab.issue(&root, &request, json!({}));
+        assert_eq!(issued.is_ok(), taken, "{value}");
+        if let Err((code, _)) = issued {
+            assert_eq!(code, "MalformedCSRException", "{value}");
+        }
+    }
+    let rubbish = json!([{ "ObjectIdentifier": "2.5.29.17", "Value": BASE64.encode(b"rubbish") }]);
+    let (code, _) = lab
+        .issue(
+            &root,
+            &csr("x", &[]),
+            passing(json!({ "CustomExtensions": rubbish })),
+        )
+        .unwrap_err();
+    assert_eq!(code, "InvalidArgsException");
+}

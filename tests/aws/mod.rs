@@ -1,0 +1,13 @@
+//! The standard ways of AWS, with the real command and the embedded CA at their end.
+//!
+//! - [`caller`]: a user's machine with no AWS configuration but the one that a test gives it;
+//! - [`portal`]: where logins and roles become credentials (SSO and STS);
+//! - [`tunnel`]: a proxy on the way to AWS's own host names, with TLS at its end;
+//! - [`credentials`]: SSO profiles, assumed roles, web identity, processes;
+//! - [`endpoint`]: which host is asked, and whose certificate is believed.
+
+mod caller;
+mod credentials;
+mod endpoint;
+mod portal;
+mod tunnel;
