@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeMap,
     env, fs,
+    path::Path,
     sync::atomic::{AtomicU64, AtomicUsize, Ordering},
     thread,
 };
@@ -38,6 +39,8 @@ struct Outcome {
     /// Template and CA kind of each certificate that was issued.
     certificates: Vec<String>,
     files: Vec<String>,
+    /// Of each cluster: secrets, and how often what belongs to the mesh was changed since it was made.
+    clusters: Vec<String>,
     /// Step, status, number of effects.
     steps: Vec<(String, String, i64)>,
 }
@@ -61,6 +64,11 @@ impl Outcome {
                 "SELECT kind || ' ' || template FROM certificate JOIN authority ON authority = arn",
             ),
             files: files(test).into_keys().collect(),
+            clusters: on_the_clusters(
+                test,
+                "SELECT namespace || ' ' || name || ' ' || coalesce(json ->> '$.metadata.generation', '')
+                 FROM object WHERE resource IN ('secrets', 'deployments.apps', 'daemonsets.apps')",
+            ),
             steps: steps.collect(),
         }
     }
@@ -68,7 +76,10 @@ impl Outcome {
 
 /// Asks the embedded server's own state, which knows of every request that it granted.
 pub fn on_the_server(test: &Test, query: &str) -> Vec<String> {
-    let path = test.path(".windlass/pca/authority.db");
+    ask(&test.path(".windlass/pca/authority.db"), query)
+}
+
+fn ask(path: &Path, query: &str) -> Vec<String> {
     if !path.exists() {
         return Vec::new();
     }
@@ -77,6 +88,26 @@ pub fn on_the_server(test: &Test, query: &str) -> Vec<String> {
     let mut statement = database.prepare(query).expect("a query");
     let rows = statement.query_map([], |row| row.get(0)).expect("rows");
     let mut found: Vec<String> = rows.collect::<Result<_, _>>().expect("texts");
+    found.sort();
+    found
+}
+
+/// Asks the state of every rehearsal cluster.
+pub fn on_the_clusters(test: &Test, query: &str) -> Vec<String> {
+    let Ok(folder) = fs::read_dir(test.path(".windlass/kube")) else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for entry in folder {
+        let role = entry.expect("an entry").file_name();
+        let role = role.to_string_lossy();
+        let path = test.path(&format!(".windlass/kube/{role}/cluster.db"));
+        found.extend(
+            ask(&path, query)
+                .into_iter()
+                .map(|row| format!("{role} {row}")),
+        );
+    }
     found.sort();
     found
 }
@@ -244,6 +275,20 @@ fn check_nothing_left(test: &Test, at: u64) {
         files(test).is_empty(),
         "files left after a crash at {at}: {:?}",
         files(test)
+    );
+    let secrets = "SELECT name FROM object WHERE resource = 'secrets'
+        AND (name LIKE 'relay-%' OR name = 'cacerts')";
+    let left = on_the_clusters(test, secrets);
+    assert!(
+        left.is_empty(),
+        "secrets left after a crash at {at}: {left:?}"
+    );
+    let policies = "SELECT name FROM object WHERE resource LIKE 'roottrustpolicies%'
+        AND json ->> '$.spec.config.autoRestartPods' <> 1";
+    let left = on_the_clusters(test, policies);
+    assert!(
+        left.is_empty(),
+        "policies changed after a crash at {at}: {left:?}"
     );
     check_journal(test, at);
 }

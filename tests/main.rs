@@ -16,6 +16,7 @@ mod graph;
 mod harness;
 mod hostile;
 mod house;
+mod kube;
 mod locks;
 mod lost;
 mod mesh;

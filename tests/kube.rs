@@ -1,0 +1,137 @@
+//! The host module `kube`: every function, against a rehearsal cluster, through the binary.
+
+use std::collections::BTreeSet;
+
+use crate::harness::Test;
+
+/// Calls every function of the module.
+const EVERYTHING: &str = r#"
+fn run(inputs) {
+    let c = "mgmt";
+    let ns = "default";
+    kube::apply(c, #{ apiVersion: "v1", kind: "ConfigMap", metadata: #{ name: "a", namespace: ns }, data: #{ x: "1" } });
+    let got = kube::get(c, ns, "configmap/a");
+    got.data.y = "2";
+    // What was read and changed may be applied as it is.
+    kube::apply(c, got, #{ force: true });
+    kube::patch(c, ns, "cm/a", #{ data: #{ x: "3" } });
+    kube::patch(c, ns, "cm/a", [#{ op: "replace", path: "/data/y", value: "4" }], #{ type: "json" });
+    let seen = kube::wait_until(c, ns, "configmaps/a", |found| found != () && found.data.y == "4", "10s");
+    let missing = kube::wait_until(c, ns, "configmaps/none", |found| found == (), "10s");
+    kube::apply_secret(c, ns, "s", #{ a: "text" }, #{ labels: #{ app: "x" } });
+    let same = kube::secret_differences(c, ns, "s", #{ a: "text" });
+    let other = kube::secret_differences(c, ns, "s", #{ a: "other", b: "more" });
+    let listed = kube::list(c, "", "secrets", #{ labels: "app=x" });
+    let policies = kube::list(c, "gloo-mesh", "roottrustpolicies.admin.gloo.solo.io");
+    let workloads = kube::workloads(c, "gloo-mesh", ());
+    let server = "deployment/gloo-mesh-mgmt-server";
+    let before = kube::pods(c, "gloo-mesh", server);
+    let at = kube::restart(c, "gloo-mesh", server);
+    kube::wait_rollout(c, "gloo-mesh", server, "1m");
+    let after = kube::pods(c, "gloo-mesh", server);
+    let events = kube::events(c, "gloo-mesh", `pod/${after[0].name}`);
+    kube::delete(c, ns, "configmap/a");
+    kube::delete(c, ns, "configmap/a");
+    let gone = kube::find(c, ns, "configmap/a");
+    #{
+        x: seen.data.x, missing: missing == (), same: same, other: other, listed: listed.len(),
+        policies: policies.len(), workloads: workloads.map(|w| w.workload),
+        replaced: before[0].name != after[0].name && after[0].ready,
+        restarted: kube::get(c, "gloo-mesh", server).spec.template.metadata.annotations["kubectl.kubernetes.io/restartedAt"] == at,
+        events: events.some(|e| e.reason == "Started"), gone: gone == (),
+    }
+}
+"#;
+
+#[test]
+fn every_function_works_on_a_rehearsal_cluster() {
+    let test = Test::new().file("all.rhai", EVERYTHING).file(
+        "w.yaml",
+        "workflow: w\nkube: [mgmt]\nsteps: { all: { script: all.rhai } }\noutputs: { all: \"${{ steps.all }}\" }\n",
+    );
+    let outputs = test.outputs_of(&["w.yaml"]);
+    assert_eq!(
+        outputs["all"],
+        serde_json::json!({
+            "x": "3", "missing": true, "same": [], "other": ["a", "b"], "listed": 1, "policies": 1,
+            "workloads": ["deployment/gloo-mesh-mgmt-server"], "replaced": true, "restarted": true,
+            "events": true, "gone": true,
+        })
+    );
+    test.windlass(&["undo", "--yes"]).expect(0);
+}
+
+#[test]
+fn every_function_has_its_verbs() {
+    let called: BTreeSet<&str> = EVERYTHING
+        .match_indices("kube::")
+        .filter_map(|(at, _)| EVERYTHING[at..].split('(').next())
+        .collect();
+    for function in &called {
+        let (permits, open) = windlass::outside::permits_of([(*function, None)]);
+        assert!(!permits.is_empty() || !open.is_empty(), "{function}");
+    }
+    let registered = include_str!("../src/script/host/kube/mod.rs");
+    for name in registered
+        .split("set(\"")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+    {
+        let function = format!("kube::{name}");
+        assert!(
+            called.contains(&*function),
+            "{name} is not called in this test"
+        );
+    }
+}
+
+/// Two secrets, an undo, and another one: our own patches are no other manager's.
+#[test]
+fn a_rotation_after_an_undone_one_owns_its_fields() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w\nkube: [mgmt]\nparams: { v: string }\nsteps:\n  s:\n    with: { v: \"${{ params.v }}\" }\n    run: |\n      kube::apply_secret(\"mgmt\", \"default\", \"s\", #{ a: inputs.v });\n      #{}\n",
+    );
+    test.windlass(&["run", "w.yaml", "-p", "v=one"]).expect(0);
+    test.windlass(&["run", "w.yaml", "-p", "v=two"]).expect(0);
+    test.windlass(&["undo", "--yes"]).expect(0);
+    test.windlass(&["run", "w.yaml", "-p", "v=three"]).expect(0);
+}
+
+#[test]
+fn a_cluster_that_the_workflow_does_not_name_is_not_there() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w\nkube: [mgmt]\nsteps:\n  s:\n    run: |\n      kube::list(\"../../escaped\", \"\", \"pods\");\n      #{}\n",
+    );
+    let ran = test.windlass(&["run", "w.yaml"]).expect(1);
+    assert!(
+        ran.stderr.contains("speaks to no Kubernetes cluster"),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stderr.contains("`kube:` names mgmt"), "{}", ran.stderr);
+    test.write(
+        "w.yaml",
+        "workflow: w\nkube: [../x]\nsteps: { s: { run: '#{}' } }\n",
+    );
+    let ran = test.windlass(&["run", "w.yaml"]).expect(2);
+    assert!(
+        ran.stderr.contains("can't be a cluster's name"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn what_has_no_rollout_is_not_waited_for() {
+    let test = Test::new();
+    for call in [
+        "wait_rollout(\"mgmt\", \"default\", \"service/kubernetes\", \"5m\")",
+        "pods(\"mgmt\", \"default\", \"service/kubernetes\")",
+    ] {
+        test.write("w.yaml", &format!("workflow: w\nkube: [mgmt]\nsteps:\n  s:\n    run: |\n      kube::{call};\n      #{{}}\n"));
+        let ran = test.windlass(&["run", "w.yaml"]).expect(1);
+        assert!(ran.stderr.contains("NoWorkload"), "{}", ran.stderr);
+    }
+}
