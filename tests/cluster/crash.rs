@@ -149,7 +149,7 @@ async fn two_servers_on_one_folder_are_one_cluster() {
         a.merge(&a.path("configmaps/m"), &json!({ "data": { "n": "end" } }))
             .await
     };
-    let (events, _) = tokio::join!(b.watch(&path), change);
+    let (events, _) = tokio::join!(b.first_events(&path, 11), change);
     assert_eq!(events.len(), 11, "a watch sees what the other server wrote");
     one.stop().await;
     two.stop().await;

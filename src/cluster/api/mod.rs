@@ -1,8 +1,8 @@
 //! What the verbs do.
 //!
 //! `call` holds one request; `body` reads what was sent. `read` and `watch` look, with `select`'s label and field
-//! selectors. `write` creates, updates, patches and applies, all through one end that sets `defaults`, asks `check`, and
-//! records who owns what; `delete` removes an object and what it owns. `scale`, `token` and `review` answer the
+//! selectors. `write` creates, updates, patches and applies what `intake` understood, all through `finish`, which sets
+//! `defaults` and the object's `identity`, asks `check`, and records who owns what; `delete` removes an object and what it owns. `scale`, `token` and `review` answer the
 //! requests that are no objects.
 
 mod body;
@@ -10,6 +10,9 @@ mod call;
 mod check;
 mod defaults;
 mod delete;
+mod finish;
+mod identity;
+mod intake;
 mod lifecycle;
 mod page;
 mod read;
@@ -21,9 +24,9 @@ mod watch;
 mod write;
 
 pub(crate) use call::Call;
+pub(crate) use finish::seed;
 pub(crate) use select::selector_matches;
 pub(crate) use watch::Watch;
-pub(crate) use write::seed;
 
 use crate::cluster::wire::{Answer, Failure, Verb};
 

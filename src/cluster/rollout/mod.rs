@@ -41,6 +41,8 @@ pub(crate) fn catch_up(tx: &Transaction, options: &Options, now: Moment) -> Resu
             "statefulsets.apps" => stateful_set::sync(&world, object)?,
             "daemonsets.apps" => daemon_set::sync(&world, object)?,
             "pods" => pod::sync(&world, object)?,
+            // Its time is over.
+            "events" => tx.remove("events", &object)?,
             _ => {}
         }
     }
