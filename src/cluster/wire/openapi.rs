@@ -11,9 +11,12 @@ use crate::cluster::{
 /// OpenAPI v2, which kubectl before 1.24 reads: a document that defines nothing, so that they leave validation to the
 /// server. They take it as protobuf only, in which it is the text `2.0` in field 1.
 pub(crate) fn openapi_v2(incoming: &Incoming) -> Answer {
-    const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
-    if incoming.header("accept").contains(PROTOBUF) {
-        return Answer::Plain(PROTOBUF, "\u{a}\u{3}2.0");
+    const ASKED: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+    // As in the API server's answer, since Go refuses to read the other.
+    const GIVEN: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+    let accept = incoming.header("accept");
+    if accept.contains(ASKED) || accept.contains(GIVEN) {
+        return Answer::Plain(GIVEN, "\u{a}\u{3}2.0");
     }
     let info = json!({ "title": "Kubernetes", "version": "v1.36.0" });
     let document = json!({ "swagger": "2.0", "info": info, "paths": {}, "definitions": {} });
