@@ -13,7 +13,8 @@
 //! # Layout
 //!
 //! [`value`] holds the words that all rooms share, [`x509`] local keys and requests. [`authority`] is an AWS Private
-//! CA of its own, which knows nothing of the rest. Why it is so: `docs/architecture.md`.
+//! CA of its own and [`cluster`] a Kubernetes API server; they know nothing of the rest. Why it is so:
+//! `docs/architecture.md`.
 
 #![forbid(unsafe_code)]
 

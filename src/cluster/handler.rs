@@ -12,7 +12,9 @@ use crate::cluster::{
     fault::{self, Effect, Strike},
     resource::Resource,
     service::Service,
-    wire::{Accept, Answer, Discovery, Failure, Incoming, Target, Verb, discover, openapi},
+    wire::{
+        Accept, Answer, Discovery, Failure, Incoming, Target, Verb, discover, openapi, openapi_v2,
+    },
 };
 
 /// As the API server's limit.
@@ -173,7 +175,8 @@ fn meta(service: &Service, incoming: &Incoming, user: &User) -> Result<Answer, F
         return Err(Failure::forbidden_path(&user.name, verb, path));
     }
     match path {
-        "/healthz" | "/livez" | "/readyz" => return Ok(Answer::Text("ok")),
+        "/healthz" | "/livez" | "/readyz" => return Ok(Answer::Plain("text/plain", "ok")),
+        "/openapi/v2" => return Ok(openapi_v2(incoming)),
         _ => {}
     }
     let definitions = service

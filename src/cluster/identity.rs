@@ -28,7 +28,7 @@ pub(crate) struct Identity {
 }
 
 /// How to get into a cluster as its administrator.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Access {
     /// The cluster's name, which is its context.
     pub name: String,
@@ -38,6 +38,16 @@ pub struct Access {
     pub ca: String,
     /// The bearer token.
     pub token: String,
+}
+
+/// Shows all but the token.
+impl std::fmt::Debug for Access {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Access")
+            .field("name", &self.name)
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Writes a kubeconfig with a context for each cluster; the first is the current one.

@@ -7,7 +7,8 @@
 //!
 //! 1. `server` listens with TLS, under a CA of this cluster alone; `handler` reads the request, `access` says who
 //!    asks and whether RBAC lets them, and `fault` may lose it on purpose.
-//! 2. `wire` reads paths and queries and writes discovery, tables and `Status` bodies.
+//! 2. `wire` reads paths, queries and kubectl's protobuf, and writes discovery, tables and `Status` bodies; `resource`
+//!    lists what is served, and `schema` knows its shape.
 //! 3. `api` answers: reads, writes, watches; it validates and sets defaults as the real server does.
 //! 4. `merge` holds the four kinds of patches, and who owns which field.
 //! 5. `rollout` plays the controllers: Deployments, StatefulSets and DaemonSets replace their pods over a little

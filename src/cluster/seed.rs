@@ -6,6 +6,7 @@ use crate::cluster::{
     api::seed,
     object::{Moment, timestamp},
     options::Seed,
+    resource::Resource,
     store::Transaction,
     wire::Failure,
 };
@@ -17,7 +18,7 @@ const AGE: Moment = 3_600_000;
 pub(crate) fn plant(tx: &Transaction, which: Seed, now: Moment) -> Result<(), Failure> {
     let at = now - AGE;
     for number in 1..=2 {
-        seed(tx, "nodes", node(number, at), at)?;
+        put(tx, "nodes", node(number, at), at)?;
     }
     for name in ["default", "kube-system", "kube-public", "kube-node-lease"] {
         namespace(tx, name, json!({}), at)?;
@@ -40,11 +41,18 @@ fn management(tx: &Transaction, at: Moment) -> Result<(), Failure> {
         1,
         at,
     )?;
-    let key = "customresourcedefinitions.apiextensions.k8s.io";
-    seed(tx, key, root_trust_policies(), at)?;
-    let mut policy = json!({
-        "apiVersion": "admin.gloo.solo.io/v2",
-        "kind": "RootTrustPolicy",
+    let definition = root_trust_policies();
+    let policies = Resource::of_definition(&definition).into_iter().next();
+    put(
+        tx,
+        "customresourcedefinitions.apiextensions.k8s.io",
+        definition,
+        at,
+    )?;
+    let policies = policies.ok_or_else(|| Failure::internal("the definition serves no version"))?;
+    let policy = json!({
+        "apiVersion": policies.api_version(),
+        "kind": policies.kind,
         "metadata": { "name": "root-trust-policy", "namespace": "gloo-mesh" },
         "spec": { "config": {
             "mgmtServerCa": { "generated": {} },
@@ -55,10 +63,11 @@ fn management(tx: &Transaction, at: Moment) -> Result<(), Failure> {
             },
         } },
     });
-    policy["metadata"]["uid"] = crate::cluster::object::new_uid().into();
-    policy["metadata"]["creationTimestamp"] = timestamp(at).into();
-    policy["metadata"]["generation"] = 1.into();
-    tx.put("roottrustpolicies.admin.gloo.solo.io", &mut policy)
+    seed(tx, &policies, policy, at)
+}
+
+fn put(tx: &Transaction, key: &str, object: Json, at: Moment) -> Result<(), Failure> {
+    seed(tx, &Resource::by_key(key), object, at)
 }
 
 fn workload(tx: &Transaction, at: Moment) -> Result<(), Failure> {
@@ -91,7 +100,7 @@ fn namespace(tx: &Transaction, name: &str, labels: Json, at: Moment) -> Result<(
         "kind": "Namespace",
         "metadata": { "name": name, "labels": labels },
     });
-    seed(tx, "namespaces", object, at)
+    put(tx, "namespaces", object, at)
 }
 
 fn deployment(
@@ -112,7 +121,7 @@ fn deployment(
             "template": template(name, labels),
         },
     });
-    seed(tx, "deployments.apps", object, at)
+    put(tx, "deployments.apps", object, at)
 }
 
 fn daemon_set(tx: &Transaction, namespace: &str, name: &str, at: Moment) -> Result<(), Failure> {
@@ -126,7 +135,7 @@ fn daemon_set(tx: &Transaction, namespace: &str, name: &str, at: Moment) -> Resu
             "template": template(name, &labels),
         },
     });
-    seed(tx, "daemonsets.apps", object, at)
+    put(tx, "daemonsets.apps", object, at)
 }
 
 fn template(name: &str, labels: &Json) -> Json {
@@ -268,7 +277,7 @@ fn role(
         "metadata": metadata,
         "rules": rules,
     });
-    seed(tx, "clusterroles.rbac.authorization.k8s.io", role, at)?;
+    put(tx, "clusterroles.rbac.authorization.k8s.io", role, at)?;
     let Some(group) = group else {
         return Ok(());
     };
@@ -279,7 +288,7 @@ fn role(
         "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name },
         "subjects": [{ "apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": group }],
     });
-    seed(
+    put(
         tx,
         "clusterrolebindings.rbac.authorization.k8s.io",
         binding,

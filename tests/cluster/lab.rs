@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::http::Request;
-use futures_util::FutureExt;
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
+use kube::api::WatchEvent;
 use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value as Json, json};
@@ -227,6 +228,17 @@ impl Api {
         lines
             .map(|line| serde_json::from_str(line).unwrap())
             .collect()
+    }
+
+    /// The first events of a watch, each as its type and the object.
+    pub async fn first_events(&self, path: &str, count: usize) -> Vec<WatchEvent<Json>> {
+        let path = format!("{path}&watch=true");
+        let request = Request::get(path).body(Vec::new()).unwrap();
+        let events = self.client.request_events::<Json>(request).await.unwrap();
+        let events = events.take(count).try_collect();
+        let patience = Duration::from_secs(60);
+        let events = tokio::time::timeout(patience, events).await;
+        events.expect("the events come").unwrap()
     }
 
     /// Asks for an object until it is as it should be.

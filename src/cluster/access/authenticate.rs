@@ -50,11 +50,41 @@ impl User {
     }
 }
 
+/// Says who makes a request: whom its token belongs to, or as whom an administrator makes it (`kubectl --as`).
+///
+/// # Errors
+/// 401 for a token that is none; 403 for somebody who acts as another and may not.
+pub(crate) fn authenticate(service: &Service, incoming: &Incoming) -> Result<User, Failure> {
+    let user = bearer(service, incoming)?;
+    let name = incoming.header("impersonate-user");
+    if name.is_empty() {
+        return Ok(user);
+    }
+    if !user.is_master() {
+        return Err(Failure::may_not_impersonate(&user.name, name));
+    }
+    if let Some(account) = name.strip_prefix("system:serviceaccount:")
+        && let Some((namespace, name)) = account.split_once(':')
+    {
+        return Ok(User::service_account(namespace, name, ""));
+    }
+    let groups = incoming.headers.get_all("impersonate-group").iter();
+    let groups = groups.filter_map(|group| group.to_str().ok());
+    Ok(User {
+        name: name.to_owned(),
+        groups: groups
+            .chain(["system:authenticated"])
+            .map(Into::into)
+            .collect(),
+        uid: String::new(),
+    })
+}
+
 /// Says who a request's token belongs to.
 ///
 /// # Errors
 /// 401 for a token that is none. A request without one is anonymous's.
-pub(crate) fn authenticate(service: &Service, incoming: &Incoming) -> Result<User, Failure> {
+fn bearer(service: &Service, incoming: &Incoming) -> Result<User, Failure> {
     let header = incoming.header("authorization");
     if header.is_empty() {
         return Ok(User::anonymous());

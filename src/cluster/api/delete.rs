@@ -11,6 +11,9 @@ use crate::cluster::{
     wire::{Answer, Failure, Query},
 };
 
+/// The namespaces that every cluster has.
+const LASTING: [&str; 3] = ["default", "kube-public", "kube-system"];
+
 pub(super) fn delete(call: &Call) -> Result<Answer, Failure> {
     let resource = &call.resource;
     let options = options(call)?;
@@ -20,6 +23,10 @@ pub(super) fn delete(call: &Call) -> Result<Answer, Failure> {
         let found = tx.get(&resource.key(), call.namespace(), call.name())?;
         let object = found.ok_or_else(|| Failure::not_found(resource, call.name()))?;
         check_preconditions(call, &object, &options)?;
+        if resource.key() == "namespaces" && LASTING.contains(&call.name()) {
+            let why = "this namespace may not be deleted";
+            return Err(Failure::forbidden(resource, call.name(), why));
+        }
         if dry_run {
             return Ok(object);
         }

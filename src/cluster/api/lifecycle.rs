@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::write;
+use super::finish;
 use crate::cluster::{
     object::{Moment, items, metadata, name, namespace, text, timestamp, uid},
     resource::Resource,
@@ -62,7 +62,7 @@ pub(crate) fn new_namespace(tx: &Transaction, namespace: &str, now: Moment) -> R
         "kind": "ServiceAccount",
         "metadata": { "name": "default", "namespace": namespace },
     });
-    write::seed(tx, "serviceaccounts", account, now)?;
+    finish::seed(tx, &Resource::by_key("serviceaccounts"), account, now)?;
     let Some(ca) = tx.setting("ca")? else {
         return Ok(());
     };
@@ -76,7 +76,7 @@ pub(crate) fn new_namespace(tx: &Transaction, namespace: &str, now: Moment) -> R
         },
         "data": { "ca.crt": ca },
     });
-    write::seed(tx, "configmaps", trust, now)
+    finish::seed(tx, &Resource::by_key("configmaps"), trust, now)
 }
 
 /// What becomes of what an object owns.

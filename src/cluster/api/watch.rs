@@ -109,6 +109,10 @@ impl Watch {
             if !self.ready.is_empty() {
                 continue;
             }
+            // Only now: the shortest watch looks once.
+            if Instant::now() >= self.until {
+                return None;
+            }
             let pause = wake.map_or(LOOK, |wake| LOOK.min(wake));
             tokio::select! {
                 _ = changed.changed() => {}

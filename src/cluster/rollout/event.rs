@@ -2,10 +2,13 @@ use serde_json::{Value as Json, json};
 
 use super::world::World;
 use crate::cluster::{
-    object::{name, namespace, random, timestamp, uid},
+    object::{Moment, name, namespace, random, timestamp, uid},
     resource::Resource,
     wire::Failure,
 };
+
+/// How long an event is kept, as an API server does by default: an hour.
+const LIFETIME: Moment = 3_600_000;
 
 /// Whether an event tells of trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +60,7 @@ impl World<'_> {
             "reportingComponent": component,
             "reportingInstance": "",
         });
-        self.create("events", &mut event)
+        self.create("events", &mut event)?;
+        self.wake("events", &event, LIFETIME)
     }
 }

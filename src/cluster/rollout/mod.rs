@@ -1,12 +1,13 @@
 //! The controllers, the scheduler and the kubelets of the cluster.
 //!
 //! Each works on one object when it is woken, as of the moment that it was woken for, and says when to be woken again.
-//! Nothing runs in between: [`catch_up`] plays what is due, in order, before anybody looks.
+//! Nothing runs in between: `play` does what is due, in order, before anybody looks.
 
 mod conditions;
 mod daemon_set;
 mod deployment;
 mod event;
+mod play;
 mod pod;
 mod replica_set;
 mod revision;
@@ -15,34 +16,5 @@ mod stateful_set;
 mod strategy;
 mod world;
 
-use crate::cluster::{object::Moment, options::Options, store::Transaction, wire::Failure};
-use world::World;
-
-/// The annotation that keeps a workload's new pods from becoming ready; its value is the reason.
-///
-/// One word, such as `ImagePullBackOff` or `CrashLoopBackOff`, is taken for the reason of a waiting container; a
-/// sentence becomes the message of `CreateContainerError`.
-pub const STUCK: &str = "rehearsal.windlass.dev/stuck";
-
-/// Does what controllers would have done up to now.
-pub(crate) fn catch_up(tx: &Transaction, options: &Options, now: Moment) -> Result<(), Failure> {
-    while let Some((resource, namespace, name, at)) = tx.take_due(now)? {
-        let Some(object) = tx.get(&resource, &namespace, &name)? else {
-            continue;
-        };
-        let world = World {
-            tx,
-            now: at,
-            delay: i64::try_from(options.pod_delay.as_millis()).unwrap_or(i64::MAX),
-        };
-        match resource.as_str() {
-            "deployments.apps" => deployment::sync(&world, object)?,
-            "replicasets.apps" => replica_set::sync(&world, object)?,
-            "statefulsets.apps" => stateful_set::sync(&world, object)?,
-            "daemonsets.apps" => daemon_set::sync(&world, object)?,
-            "pods" => pod::sync(&world, object)?,
-            _ => {}
-        }
-    }
-    Ok(())
-}
+pub use play::STUCK;
+pub(crate) use play::catch_up;

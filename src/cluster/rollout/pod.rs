@@ -193,7 +193,10 @@ fn stick(world: &World, pod: &mut Json, reason: &str) -> Result<(), Failure> {
         }
         word if is_word => (
             word,
-            format!("the rehearsal keeps it from starting ({})", super::STUCK),
+            format!(
+                "the rehearsal keeps it from starting ({})",
+                super::play::STUCK
+            ),
         ),
         sentence => ("CreateContainerError", sentence.to_owned()),
     };
@@ -352,7 +355,7 @@ fn hex<const N: usize>() -> String {
 
 /// Wakes the pods that were stuck once their workload no longer is.
 pub(super) fn unstick(world: &World, workload: &Json, pods: &[Json]) -> Result<(), Failure> {
-    if annotation(workload, super::STUCK).is_some() {
+    if annotation(workload, super::play::STUCK).is_some() {
         return Ok(());
     }
     for pod in pods.iter().filter(|pod| is_stuck(pod)) {

@@ -1,6 +1,6 @@
 use serde_json::{Value as Json, json};
 
-use super::STUCK;
+use super::play::STUCK;
 use crate::cluster::{
     object::{Moment, annotation, items, metadata, name, namespace, new_uid, text, timestamp, uid},
     resource::Resource,

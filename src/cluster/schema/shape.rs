@@ -97,7 +97,8 @@ impl<'a> Schema<'a> {
         }
         // A built-in object without properties is one of any shape (RawExtension, FieldsV1), but for a struct of
         // nothing, which no kind served here has.
-        !self.custom && self.node["properties"].is_null() && !self.is_map()
+        let is_object = matches!(self.type_name(), None | Some("object"));
+        !self.custom && is_object && self.node["properties"].is_null() && !self.is_map()
     }
 
     pub fn item(self) -> Self {

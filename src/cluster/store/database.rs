@@ -27,6 +27,7 @@ const SCHEMA: &str = "
     CREATE TABLE wake (
         resource TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, at INTEGER NOT NULL,
         PRIMARY KEY (resource, namespace, name)) WITHOUT ROWID;
+    CREATE INDEX wake_at ON wake (at);
     CREATE TABLE progress (uid TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     INSERT INTO setting VALUES ('version', '1'), ('compacted', '0');

@@ -12,7 +12,8 @@ pub(crate) enum Answer {
     Warned(u16, Json, Vec<String>),
     /// All of discovery in one document, which clients know by its type.
     Discovery(Json),
-    Text(&'static str),
+    /// A body that is no JSON, with its type.
+    Plain(&'static str, &'static str),
     Watch(Box<Watch>),
     /// The connection ends without an answer.
     Cut,
@@ -40,7 +41,12 @@ impl Answer {
                 response.headers_mut().insert("content-type", kind);
                 response
             }
-            Self::Text(text) => Response::new(Body::from(text)),
+            Self::Plain(kind, body) => {
+                let mut response = Response::new(Body::from(body));
+                let kind = HeaderValue::from_static(kind);
+                response.headers_mut().insert("content-type", kind);
+                response
+            }
             Self::Watch(watch) => json_with(200, Body::from_stream(watch.events())),
             Self::Cut => json_with(200, Body::from_stream(cut())),
         }

@@ -136,6 +136,11 @@ impl Failure {
         Self::new(401, "Unauthorized", "Unauthorized")
     }
 
+    pub fn forbidden(resource: &Resource, name: &str, why: &str) -> Self {
+        let message = format!("{} {name:?} is forbidden: {why}", resource.key());
+        Self::new(403, "Forbidden", message).about(resource, name)
+    }
+
     /// What RBAC says no to.
     pub fn denied(user: &str, wanted: &Attributes, namespace: Option<&str>) -> Self {
         let plural = wanted.resource.split('/').next().unwrap_or_default();
@@ -171,6 +176,16 @@ impl Failure {
         let message = format!("forbidden: User {user:?} cannot {verb} path {path:?}");
         Self {
             details: Some(json!({})),
+            ..Self::new(403, "Forbidden", message)
+        }
+    }
+
+    pub fn may_not_impersonate(user: &str, other: &str) -> Self {
+        let message = format!(
+            "users {other:?} is forbidden: User {user:?} cannot impersonate resource \"users\" in API group \"\" at the cluster scope"
+        );
+        Self {
+            details: Some(json!({ "name": other, "kind": "users" })),
             ..Self::new(403, "Forbidden", message)
         }
     }
@@ -347,9 +362,11 @@ impl Failure {
             "metadata": {},
             "status": "Failure",
             "message": self.message,
-            "reason": self.reason,
             "code": self.code,
         });
+        if !self.reason.is_empty() {
+            status["reason"] = self.reason.into();
+        }
         if let Some(details) = &self.details {
             status["details"] = details.clone();
         }

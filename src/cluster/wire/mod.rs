@@ -15,7 +15,7 @@ pub(crate) use accept::{Accept, Shape};
 pub(crate) use answer::Answer;
 pub(crate) use discovery::{Discovery, discover};
 pub(crate) use failure::{Cause, Failure};
-pub(crate) use openapi::openapi;
+pub(crate) use openapi::{openapi, openapi_v2};
 pub(crate) use protobuf::read as protobuf;
 pub(crate) use query::Query;
 pub(crate) use request::{Incoming, Target, Verb};

@@ -2,11 +2,26 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::Discovery;
+use super::{Answer, Discovery, Incoming};
 use crate::cluster::{
     resource::Resource,
     schema::{definition_name, document},
 };
+
+/// OpenAPI v2, which kubectl before 1.24 reads: a document that defines nothing, so that they leave validation to the
+/// server. They take it as protobuf only, in which it is the text `2.0` in field 1.
+pub(crate) fn openapi_v2(incoming: &Incoming) -> Answer {
+    const ASKED: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+    // As in the API server's answer, since Go refuses to read the other.
+    const GIVEN: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+    let accept = incoming.header("accept");
+    if accept.contains(ASKED) || accept.contains(GIVEN) {
+        return Answer::Plain(GIVEN, "\u{a}\u{3}2.0");
+    }
+    let info = json!({ "title": "Kubernetes", "version": "v1.36.0" });
+    let document = json!({ "swagger": "2.0", "info": info, "paths": {}, "definitions": {} });
+    Answer::Object(200, document)
+}
 
 /// The document at a path below `/openapi/`; `None` if there is none.
 pub(crate) fn openapi(discovery: &Discovery, path: &str) -> Option<Json> {

@@ -1,0 +1,44 @@
+use serde_json::Value as Json;
+
+use super::{data, definition, metadata, role, workload};
+use crate::cluster::{resource::Resource, wire::Cause};
+
+/// What is wrong with a new object.
+pub(in crate::cluster::api) fn create(resource: &Resource, object: &Json) -> Vec<Cause> {
+    let mut causes = metadata::check(resource, object);
+    causes.extend(object_itself(resource, object));
+    causes
+}
+
+/// What is wrong with a change.
+pub(in crate::cluster::api) fn update(
+    resource: &Resource,
+    before: &Json,
+    object: &Json,
+) -> Vec<Cause> {
+    let mut causes = metadata::check(resource, object);
+    causes.extend(match resource.kind.as_str() {
+        "Secret" => data::secret_update(before, object),
+        "ConfigMap" => data::config_map_update(before, object),
+        "Deployment" | "DaemonSet" | "StatefulSet" => workload::update(resource, before, object),
+        "RoleBinding" | "ClusterRoleBinding" => role::binding_update(before, object),
+        _ => Vec::new(),
+    });
+    causes.extend(object_itself(resource, object));
+    causes
+}
+
+fn object_itself(resource: &Resource, object: &Json) -> Vec<Cause> {
+    if resource.custom.is_some() {
+        return Vec::new();
+    }
+    match resource.kind.as_str() {
+        "Secret" => data::secret(object),
+        "ConfigMap" => data::config_map(object),
+        "Deployment" | "DaemonSet" | "StatefulSet" => workload::check(resource, object),
+        "Role" | "ClusterRole" => role::role(resource, object),
+        "RoleBinding" | "ClusterRoleBinding" => role::binding(object),
+        "CustomResourceDefinition" => definition::check(object),
+        _ => Vec::new(),
+    }
+}
