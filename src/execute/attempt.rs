@@ -5,7 +5,7 @@ use std::{
 };
 
 use super::{
-    gate::{Gate, Purpose},
+    gate::Gate,
     observer::Observer,
     substrate::Ledger,
 };
@@ -75,7 +75,7 @@ impl Attempt {
     pub fn run(mut self) -> Finished {
         let recorded = std::mem::take(&mut self.task.recorded);
         let (instance, round) = (&self.task.instance, self.task.round);
-        let gate = self.gate(instance, round, recorded, Purpose::Forward);
+        let gate = self.gate(instance, round, recorded);
         let (result, recorded) = match (&self.task.work, &self.task.script) {
             (Work::Run { inputs }, Some(script)) => {
                 let host = self.host(&gate);
@@ -84,10 +84,8 @@ impl Attempt {
             }
             (Work::Run { .. }, None) => (Ok(BTreeMap::new()), Vec::new()),
             (Work::Undo { of, rounds }, script) => {
-                let mut events = Vec::new();
-                let undone = self.undo(&gate, of, script.as_ref(), rounds, &mut events);
-                events.extend(gate.take_events());
-                (undone.map(|()| BTreeMap::new()), events)
+                let undone = self.undo(&gate, of, script.as_ref(), rounds);
+                (undone.map(|()| BTreeMap::new()), gate.take_events())
             }
         };
         Finished {
@@ -109,7 +107,6 @@ impl Attempt {
         instance: &InstanceId,
         round: u32,
         recorded: Vec<EffectState>,
-        purpose: Purpose,
     ) -> Arc<Gate> {
         Arc::new(Gate {
             run: self.run.clone(),
@@ -118,7 +115,6 @@ impl Attempt {
             recorded,
             ledger: self.ledger.clone(),
             observer: self.observer.clone(),
-            purpose,
             progress: Mutex::default(),
         })
     }
@@ -131,7 +127,7 @@ fn trouble(ended: Ended) -> Trouble {
             let class = error.failure.as_ref().map(|failure| failure.class);
             failed(error, class)
         }
-        Ended::Stopped(Stop::Cancelled | Stop::Settled) => Trouble::Cancelled,
+        Ended::Stopped(Stop::Cancelled) => Trouble::Cancelled,
         Ended::Stopped(Stop::Journal(why)) => Trouble::Journal(why),
         Ended::Stopped(Stop::TimedOut(timeout)) => failed(
             StepError::new(

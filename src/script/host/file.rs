@@ -77,6 +77,11 @@ fn write(
     };
     let (name, looked_at) = (name.to_owned(), name.to_owned());
     let folder = files.clone();
+    // An undo knows what was written by its digest; that of a secret is one too.
+    let secret_digest = (mode == OWNER_ONLY).then(|| {
+        let digest = Digest::of_content(content.as_bytes());
+        Value::Secret(Secret::new(digest.to_string()))
+    });
     let call = Call::new(function, Class::Keyed, record, move |_| async move {
         on_blocking_thread(function, move || {
             let written = files.write(&name, content.as_bytes(), mode)?;
@@ -94,7 +99,14 @@ fn write(
         .await?
     })
     .remembering(move || async move {
-        on_blocking_thread(function, move || before(&folder, looked_at)).await?
+        on_blocking_thread(function, move || {
+            let mut before = before(&folder, looked_at)?;
+            if let (Value::Map(map), Some(digest)) = (&mut before, secret_digest) {
+                map.insert("writes".into(), digest);
+            }
+            Ok(before)
+        })
+        .await?
     });
     let written = perform(context, call)?;
     Ok(written
@@ -141,7 +153,7 @@ pub(super) fn reversal(function: &str, done: Done, files: &OutputFolder) -> Reve
     if was_removed && old.is_none() {
         return Reversal::Nothing;
     }
-    let written = done.result.field("sha256").map(Value::to_text);
+    let written = written(&done);
     let what = match &old {
         Some(_) => format!("put the old content of {name} back"),
         None => format!("remove {name}"),
@@ -168,6 +180,17 @@ pub(super) fn reversal(function: &str, done: Done, files: &OutputFolder) -> Reve
         },
     );
     Reversal::By { what, call }
+}
+
+/// The digest of what a call wrote, or was about to write.
+fn written(done: &Done) -> Option<String> {
+    if let Some(digest) = done.result.and_then(|result| result.field("sha256")) {
+        return Some(digest.to_text());
+    }
+    match done.before.field("writes") {
+        Some(Value::Secret(digest)) => Some(digest.reveal().to_owned()),
+        _ => done.arguments["sha256"].as_str().map(str::to_owned),
+    }
 }
 
 /// `file::write_template("app.conf", template, #{ name: … })` puts the values where the template
