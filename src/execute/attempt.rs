@@ -89,9 +89,9 @@ impl Attempt {
             }
         };
         Finished {
+            result: result.map_err(|ended| trouble(ended, &self.task.instance)),
             instance: self.task.instance,
             recorded,
-            result: result.map_err(trouble),
         }
     }
 
@@ -120,7 +120,7 @@ impl Attempt {
     }
 }
 
-fn trouble(ended: Ended) -> Trouble {
+fn trouble(ended: Ended, instance: &InstanceId) -> Trouble {
     let failed = |error: StepError, class| Trouble::Failed { error, class };
     match ended {
         Ended::Failed(error) => {
@@ -155,10 +155,7 @@ fn trouble(ended: Ended) -> Trouble {
                 "in-doubt",
                 format!("the process died inside call {position}, {call}, and nobody can tell whether it was done"),
             )
-            .with_hint(
-                "look at the other side, then `windlass resume --answer STEP=done` (or `done:VALUE`, \
-                 what the call would have given), or `--answer STEP=again`",
-            ),
+            .with_hint(how_to_answer(instance)),
             Some(FailureClass::Rejected),
         ),
         Ended::Stopped(Stop::TooLarge { call, bytes }) => failed(
@@ -170,4 +167,16 @@ fn trouble(ended: Ended) -> Trouble {
             Some(FailureClass::Rejected),
         ),
     }
+}
+
+/// A run that is being undone is not resumed, so its doubts are answered by another undo.
+fn how_to_answer(instance: &InstanceId) -> String {
+    let (command, step) = match instance.undone() {
+        Some(of) => ("undo", of),
+        None => ("resume", instance.clone()),
+    };
+    format!(
+        "look at the other side, then `windlass {command} --answer {step}=done` (or `done:VALUE`, \
+         what the call would have given), or `--answer {step}=again`"
+    )
 }

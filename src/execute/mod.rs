@@ -26,4 +26,5 @@ mod undo;
 pub use driver::{DriveError, Ended, Settings, drive};
 pub use embedded::Cancel;
 pub use observer::{Observer, Silent};
+pub use settle::must_be_found_out;
 pub use undo::{UndoItem, UndoKind, undo_plan};
