@@ -105,6 +105,11 @@ impl<'w> Decision<'_, 'w> {
         });
     }
 
+    pub fn interrupt(&mut self, step: &InstanceId) {
+        let step = step.clone();
+        self.next.events.push(Event::StepInterrupted { step });
+    }
+
     pub fn wake_at(&mut self, at: i64) {
         self.next.wake_at = Some(self.next.wake_at.map_or(at, |earlier| earlier.min(at)));
     }
