@@ -126,3 +126,19 @@ steps:
     let ran = test.windlass(&["resume"]).expect(2);
     assert!(ran.stderr.contains("identity"), "{}", ran.stderr);
 }
+
+/// A key of the user's that looks like the mark of an encrypted value is none.
+#[test]
+fn a_run_without_secrets_needs_no_identity() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w
+steps:
+  a: { run: 'try { http::post(\"http://127.0.0.1:1/\", #{ json: #{ \"$secret\": \"x\" } }); } catch {} file::read(\"go.txt\")' }
+",
+    );
+    test.windlass(&["run", "w.yaml"]).expect(1);
+    assert!(!test.path(".windlass/identity.txt").exists());
+    test.write("out/go.txt", "");
+    test.windlass(&["resume"]).expect(0);
+}
