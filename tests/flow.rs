@@ -1,6 +1,9 @@
 //! What the keys of a workflow do.
 
-use crate::harness::{Test, status};
+use crate::{
+    harness::{Test, status},
+    site::Site,
+};
 use serde_json::json;
 
 const SAY: &str = "const INPUTS = #{ text: \"any\" };\nconst OUTPUTS = #{ text: \"any\" };\nfn run(inputs) { #{ text: inputs.text } }\n";
@@ -357,4 +360,27 @@ fn as_many_scripts_as_may_run_at_once_do_not_starve_each_other() {
     test.windlass(&["run", "w.yaml", "--max-parallel", "512"])
         .expect(0);
     assert!(test.path("out/n699.txt").exists());
+}
+
+#[test]
+fn a_failure_thrown_on_in_other_words_is_not_replayed() {
+    let site = Site::open(&[429]);
+    let url = site.address();
+    let test = test(
+        "workflow: w
+steps:
+  register: { script: register.rhai, retry: { attempts: 4, backoff: 10ms..20ms } }
+",
+    )
+    .file(
+        "register.rhai",
+        &format!(
+            "fn run(inputs) {{
+    try {{ http::post(\"{url}/names\", #{{}}); }} catch (e) {{ throw `could not register: ${{e.message}}`; }}
+}}
+"
+        ),
+    );
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    assert_eq!(site.requests(), ["POST /names", "POST /names"]);
 }
