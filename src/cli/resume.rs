@@ -28,6 +28,7 @@ use crate::{
 /// and with `--redo`, shows first what that changes.
 pub fn resume(args: &Args, command: &Resume) -> Done {
     let journal = Journal::open(&args.state)?;
+    refuse_params_alone(command)?;
     let id = find(&journal, command)?;
     let taken = take(&journal, &id)?;
     let changes = command.edited || !command.redo.is_empty();
@@ -142,6 +143,18 @@ fn read_edit(args: &Args, command: &Resume, taken: &Taken) -> Result<Edit, Failu
         kube,
         params,
     })
+}
+
+/// A run keeps its params; silence about others would look like consent.
+fn refuse_params_alone(command: &Resume) -> Result<(), Failure> {
+    let is_given = !command.params.params.is_empty() || command.params.params_file.is_some();
+    match is_given && !command.edited {
+        true => Err(
+            Failure::new("params", "a resume goes on with the params that the run has")
+                .hint("`windlass resume --edited -p NAME=VALUE` goes on with others, and shows first what that changes"),
+        ),
+        false => Ok(()),
+    }
 }
 
 fn refuse_what_is_over(id: &RunId, state: &State, changes: bool) -> Result<(), Failure> {

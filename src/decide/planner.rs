@@ -87,6 +87,9 @@ impl Planner<'_> {
             before,
         };
         let instance = self.change.state.instance(&id);
+        if let Some(reason) = instance.and_then(|instance| other_shape(step, instance)) {
+            return self.again(&id, reason.into());
+        }
         let (Some(template), Some(items)) =
             (&step.for_each, instance.and_then(|i| i.items.as_ref()))
         else {
@@ -264,9 +267,14 @@ impl Planner<'_> {
             inside: Some(id),
             params: &params,
         };
+        let gives_other = old.is_some_and(|old| !gives_the_same(old, inner));
+        if gives_other && is_over(instance) {
+            self.tell(id, FateKind::Replayed, "the outputs of its workflow have changed");
+        }
         let worst = self.scope(&inside, old, unit.before.as_ref());
-        let has_changed = params.digest() != instance.inputs.digest() || unit.before.is_some();
-        if has_changed || (worst > FateKind::GoesOn && is_over(instance)) {
+        let has_changed = params != instance.inputs || unit.before.is_some();
+        let must_look_again = gives_other || worst > FateKind::GoesOn;
+        if has_changed || (must_look_again && is_over(instance)) {
             self.plan
                 .events
                 .push(Event::StepReopened { step: id.clone() });
@@ -287,10 +295,10 @@ impl Planner<'_> {
             return None;
         };
         let names: BTreeSet<_> = now.keys().chain(were.keys()).collect();
-        let digest = |value: Option<&Value>| value.map(Value::digest);
+        // Not by their digests, which count every secret as the same.
         let name = names
             .into_iter()
-            .find(|name| digest(now.get(*name)) != digest(were.get(*name)))?;
+            .find(|name| now.get(*name) != were.get(*name))?;
         let from = unit.step.with.get(name).map_or_else(Vec::new, sources);
         Some(match from.is_empty() {
             true => format!("its input `{name}` has changed"),
@@ -360,6 +368,28 @@ impl Planner<'_> {
         });
         FateKind::Again
     }
+}
+
+/// Whether a step was done once and is for each item now, or the other way round: neither what it did
+/// nor what it gave fits any more.
+fn other_shape(step: &Step, instance: &Instance) -> Option<&'static str> {
+    // One that was skipped, or whose items could not be told, has no shape yet.
+    if instance.attempt == 0 {
+        return None;
+    }
+    match (step.for_each.is_some(), instance.items.is_some()) {
+        (true, false) => Some("it is done for each item now"),
+        (false, true) => Some("it is done once now, and no more for each item"),
+        _ => None,
+    }
+}
+
+fn gives_the_same(old: &Workflow, new: &Workflow) -> bool {
+    let (old, new) = (&old.outputs, &new.outputs);
+    old.len() == new.len()
+        && old
+            .iter()
+            .all(|(name, was)| new.get(name).is_some_and(|is| is.says_the_same(was)))
 }
 
 fn has_begun(instance: &Instance) -> bool {
