@@ -82,9 +82,9 @@ fn write(
         let digest = Digest::of_content(content.as_bytes());
         Value::Secret(Secret::new(digest.to_string()))
     });
-    let call = Call::new(function, Class::Keyed, record, move |_| async move {
+    let call = Call::new(function, Class::Keyed, record, move |key| async move {
         on_blocking_thread(function, move || {
-            let written = files.write(&name, content.as_bytes(), mode)?;
+            let written = files.write(&name, content.as_bytes(), mode, key.as_str())?;
             let certificates = Certificate::read_all(&content).unwrap_or_default();
             Ok(Value::map([
                 ("path", written.path.display().to_string().into()),
@@ -163,7 +163,7 @@ pub(super) fn reversal(function: &str, done: Done, files: &OutputFolder) -> Reve
         "file::restore",
         Class::Keyed,
         about.into(),
-        move |_| async move {
+        move |key| async move {
             on_blocking_thread("file::restore", move || {
                 let now = files.digest(&name)?;
                 if now.is_some() && now.map(|digest| digest.to_string()) != written {
@@ -171,7 +171,7 @@ pub(super) fn reversal(function: &str, done: Done, files: &OutputFolder) -> Reve
                 }
                 match old {
                     Some(bytes) => files
-                        .write(&name, &bytes, mode.unwrap_or(OWNER_ONLY))
+                        .write(&name, &bytes, mode.unwrap_or(OWNER_ONLY), key.as_str())
                         .map(|_| Value::Null),
                     None => files.remove(&name).map(|()| Value::Null),
                 }
