@@ -48,6 +48,8 @@ pub struct Start<'w> {
     pub step: Option<&'w Step>,
     pub attempt: u32,
     pub inputs: BTreeMap<String, Value>,
+    /// Whether it stands under `finally`, so that a cancel of the run leaves it alone.
+    pub is_finally: bool,
 }
 
 /// What expressions look at.

@@ -69,6 +69,7 @@ pub(super) fn has_locks_again(
                 workflow: inner,
                 inside: Some(&id),
                 params: &instance.inputs,
+                is_finally: false,
             };
             name(&inside, &inner.lock, &Value::Null);
         }

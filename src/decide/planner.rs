@@ -266,6 +266,7 @@ impl Planner<'_> {
             workflow: inner,
             inside: Some(id),
             params: &params,
+            is_finally: scope.is_under_finally(unit.step),
         };
         let gives_other = old.is_some_and(|old| !gives_the_same(old, inner));
         if gives_other && is_over(instance) {

@@ -76,6 +76,7 @@ pub(super) fn next<'w>(decision: &mut Decision<'_, 'w>, workflow: &'w Workflow) 
                     step: step_of(workflow, &id),
                     attempt,
                     inputs: std::collections::BTreeMap::new(),
+                    is_finally: false,
                 };
                 return decision.start(start, status != Status::Pending);
             }

@@ -63,6 +63,7 @@ impl<'w> Scope<'_, 'w> {
                     step: Some(step),
                     attempt,
                     inputs,
+                    is_finally: self.is_under_finally(step),
                 };
                 decision.start(start, false);
             }
@@ -119,7 +120,7 @@ impl<'w> Scope<'_, 'w> {
                 Status::Running | Status::Waiting | Status::Retrying { .. } => {
                     self.go_on_with_unit(decision, id, step, item)
                 }
-                Status::Pending if may_begin(decision, step) && !is_stopped && active < most => {
+                Status::Pending if self.may_begin(decision, step) && !is_stopped && active < most => {
                     // One that waits for its lock counts, or each would hold its own already.
                     let asked = |next: &Next| next.events.len() + next.wants.len();
                     let before = asked(&decision.next);
@@ -129,7 +130,7 @@ impl<'w> Scope<'_, 'w> {
                 _ => {}
             }
         }
-        let gives_up = decision.state.is_cancelled && !step.is_finally;
+        let gives_up = !self.may_begin(decision, step);
         let is_over =
             |s: &Status| s.is_settled() || ((gives_up || is_stopped) && *s == Status::Pending);
         if !statuses.iter().all(is_over) {
@@ -186,7 +187,7 @@ impl<'w> Scope<'_, 'w> {
                 // A run that ended gave its locks up, and one that is resumed takes them again.
                 match self.has_lock_of(decision, step, id, item) {
                     Ok(true) => {}
-                    Ok(false) if may_begin(decision, step) => return,
+                    Ok(false) if self.may_begin(decision, step) => return,
                     Ok(false) => return decision.interrupt(id),
                     Err(error) => return decision.fail(id, error),
                 }
@@ -194,6 +195,7 @@ impl<'w> Scope<'_, 'w> {
                     workflow: inner,
                     inside: Some(id),
                     params: &instance.inputs,
+                    is_finally: self.is_under_finally(step),
                 };
                 match scope.visit(decision) {
                     None => {}
@@ -203,9 +205,7 @@ impl<'w> Scope<'_, 'w> {
                             outputs,
                         })
                     }
-                    Some(Settled::Failed { .. })
-                        if decision.state.is_cancelled && !step.is_finally =>
-                    {
+                    Some(Settled::Failed { .. }) if !self.may_begin(decision, step) => {
                         decision.interrupt(id);
                     }
                     Some(Settled::Failed { steps, error }) => {
@@ -217,10 +217,10 @@ impl<'w> Scope<'_, 'w> {
                     }
                 }
             }
-            (Status::Waiting, _) if may_begin(decision, step) => {
+            (Status::Waiting, _) if self.may_begin(decision, step) => {
                 self.wait(decision, id, instance, step);
             }
-            (Status::Retrying { .. } | Status::Waiting, _) if !may_begin(decision, step) => {
+            (Status::Retrying { .. } | Status::Waiting, _) if !self.may_begin(decision, step) => {
                 decision.interrupt(id);
             }
             (Status::Retrying { at }, Action::Script(_)) => {
@@ -236,6 +236,7 @@ impl<'w> Scope<'_, 'w> {
                         step: Some(step),
                         attempt,
                         inputs,
+                        is_finally: self.is_under_finally(step),
                     };
                     decision.start(start, true);
                 }
@@ -243,9 +244,4 @@ impl<'w> Scope<'_, 'w> {
             _ => {}
         }
     }
-}
-
-/// After a cancel only what stands under `finally` begins.
-fn may_begin(decision: &Decision, step: &Step) -> bool {
-    !decision.state.is_cancelled || step.is_finally
 }
