@@ -306,3 +306,17 @@ fn an_undo_takes_the_operators_word_for_what_became_of_a_ca() {
         .expect(0);
     assert_eq!(statuses(&test), ["DELETED"]);
 }
+
+#[test]
+fn a_step_whose_process_died_was_interrupted() {
+    let test = died(
+        || Test::new().file("w.yaml", &one_step("file::write(\"a.txt\", \"x\")")),
+        |test| is_in(test, "file::write"),
+    );
+    let undone = test.windlass(&["undo", "--yes"]).expect(0);
+    assert!(
+        undone.stderr.contains("interrupted, undone"),
+        "{}",
+        undone.stderr
+    );
+}

@@ -384,3 +384,45 @@ steps:
     test.windlass(&["run", "w.yaml"]).expect(0);
     assert_eq!(site.requests(), ["POST /names", "POST /names"]);
 }
+
+#[test]
+fn many_write_one_name_and_look_at_none() {
+    let names: Vec<String> = (0..20).map(|n| n.to_string()).collect();
+    let text = format!(
+        "workflow: w
+steps:
+  each: {{ for_each: [{}], with: {{ n: \"${{{{ item }}}}\" }}, run: 'file::write(\"same.txt\", inputs.n); file::exists(\"deep/er/x\")' }}
+",
+        names.join(", ")
+    );
+    let test = test(&text);
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    assert!(names.contains(&test.read("out/same.txt")));
+    let found = std::fs::read_dir(test.path("out")).expect("a folder");
+    assert_eq!(found.count(), 1);
+}
+
+#[test]
+fn no_clock_runs_over() {
+    let long = "200000000000d";
+    let steps = [
+        format!("{{ run: '()', timeout: {long} }}"),
+        format!("{{ approval: Go?, timeout: {long}, on_timeout: approve }}"),
+        format!("{{ run: '()', retry: {{ attempts: 2, backoff: 1s..{long} }} }}"),
+    ];
+    for step in steps {
+        let test = test(&format!("workflow: w\nsteps:\n  a: {step}\n"));
+        let refused = test.windlass(&["run", "w.yaml"]).expect(2);
+        assert!(refused.stderr.contains("100 years"), "{}", refused.stderr);
+    }
+    for call in [
+        "time::sleep(\"200000000000d\")",
+        "time::add(\"9990-01-01T00:00:00Z\", \"36500d\")",
+        "time::add(\"0001-01-01T00:00:00Z\", \"-36500d\")",
+    ] {
+        let test = test(&format!("workflow: w\nsteps:\n  a: {{ run: '{call}' }}\n"));
+        let failed = test.windlass(&["run", "w.yaml"]).expect(1);
+        let is_plain = !failed.stderr.contains("panicked") && failed.stderr.contains("time::");
+        assert!(is_plain, "{}", failed.stderr);
+    }
+}
