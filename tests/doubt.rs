@@ -31,11 +31,19 @@ fn has_begun(test: &Test) -> bool {
     test.windlass(&["runs", "--json"]).json() != serde_json::json!([])
 }
 
-/// Whether the last call of the run is one that was announced, and its end not recorded.
+/// Whether the last call of this name was announced, and its end not recorded.
 fn is_in(test: &Test, function: &str) -> bool {
     let events = test.events();
-    let last = events.iter().rev().find(|e| e["event"] != "logged");
-    last.is_some_and(|e| e["event"] == "effect_intended" && e["call"]["function"] == function)
+    let announced = |e: &serde_json::Value| {
+        e["event"] == "effect_intended" && e["call"]["function"] == function
+    };
+    let Some(at) = events.iter().rposition(announced) else {
+        return false;
+    };
+    let is_its_end = |e: &serde_json::Value| {
+        e["event"] == "effect_ended" && ["step", "position"].iter().all(|k| e[k] == events[at][k])
+    };
+    !events[at..].iter().any(is_its_end)
 }
 
 fn one_step(body: &str) -> String {
@@ -169,7 +177,7 @@ steps:
 const CA: &str = "workflow: w
 steps:
   kept: { run: '()' }
-  ca: { run: 'pca::create_certificate_authority(#{ type: \"ROOT\", subject: #{ common_name: \"A\" }, key_algorithm: \"EC_prime256v1\" })' }
+  ca: { needs: [kept], run: 'pca::create_certificate_authority(#{ type: \"ROOT\", subject: #{ common_name: \"A\" }, key_algorithm: \"EC_prime256v1\" })' }
 ";
 
 /// A run that died when its CA was made and it did not know yet.

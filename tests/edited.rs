@@ -293,7 +293,11 @@ steps:
 
 #[test]
 fn a_for_each_that_comes_or_goes_starts_a_step_over() {
-    let each = ONCE.replace("run: '#{", "for_each: [x, y], run: 'file::write(inputs.n, \"\"); #{")
+    let each = ONCE
+        .replace(
+            "run: '#{",
+            "for_each: [x, y], run: 'file::write(inputs.n, \"\"); #{",
+        )
         .replace("n: 1 }' }", "n: 1 }', with: { n: \"${{ item }}\" } }");
     let test = Test::new().file("w.yaml", ONCE);
     test.windlass(&["run", "w.yaml"]).expect(0);
@@ -320,15 +324,17 @@ fn a_for_each_that_comes_or_goes_starts_a_step_over() {
 fn other_outputs_of_a_nested_workflow_are_given() {
     let inner = "workflow: inner\nsteps:\n  a: { run: '#{ n: 1, m: 2 }' }\noutputs: { n: \"${{ steps.a.n }}\" }\n";
     let outer = "workflow: w\nsteps:\n  nested: { workflow: inner.yaml }\noutputs: { n: \"${{ steps.nested.n }}\" }\n";
-    let test = Test::new()
-        .file("inner.yaml", inner)
-        .file("w.yaml", outer);
+    let test = Test::new().file("inner.yaml", inner).file("w.yaml", outer);
     test.windlass(&["run", "w.yaml"]).expect(0);
     test.write(
         "inner.yaml",
         &inner.replace("n: \"${{ steps.a.n }}\"", "n: \"${{ steps.a.m }}\""),
     );
-    let changed = [("nested", "replayed", "the outputs of its workflow have changed")];
+    let changed = [(
+        "nested",
+        "replayed",
+        "the outputs of its workflow have changed",
+    )];
     expect(&plan(&test, &[]), &changed);
     test.windlass(&["resume", "--edited", "--yes"]).expect(0);
     let outputs = test.windlass(&["outputs", "--json"]).expect(0).json();

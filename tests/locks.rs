@@ -278,7 +278,8 @@ fn a_nested_workflow_takes_its_steps_lock_again_after_a_resume() {
 
 #[test]
 fn an_undo_waits_for_the_locks_of_steps() {
-    let inner = "workflow: inner\nlock: the-one\nsteps:\n  a: { run: 'file::write(\"a.txt\", \"x\")' }\n";
+    let inner =
+        "workflow: inner\nlock: the-one\nsteps:\n  a: { run: 'file::write(\"a.txt\", \"x\")' }\n";
     let steps = [
         "nested: { workflow: inner.yaml }",
         "nested: { workflow: plain.yaml, lock: the-one }",

@@ -40,7 +40,9 @@ pub fn in_undo(state: &State, text: &str, clients: &Clients) -> Result<Event, Fa
             });
         }
     }
-    Err(wrong(format!("nothing in the undo of `{step}` is in doubt")))
+    Err(wrong(format!(
+        "nothing in the undo of `{step}` is in doubt"
+    )))
 }
 
 /// `STEP=done`, `STEP=done:VALUE` or `STEP=again`.

@@ -60,11 +60,15 @@ pub(super) fn has_locks_again(
         let view = decision.view();
         // One that can't be named was never taken.
         let mut name = |scope: &Scope, lock: &Option<Template>, item: &Value| {
-            let text = lock.as_ref().map(|lock| scope.text(view, lock, item, "lock"));
+            let text = lock
+                .as_ref()
+                .map(|lock| scope.text(view, lock, item, "lock"));
             names.extend(text.and_then(Result::ok));
         };
         name(&scope, &step.lock, &item);
-        if let (Action::Workflow(inner), Some(instance)) = (&step.action, decision.state.instance(&id)) {
+        if let (Action::Workflow(inner), Some(instance)) =
+            (&step.action, decision.state.instance(&id))
+        {
             let inside = Scope {
                 workflow: inner,
                 inside: Some(&id),

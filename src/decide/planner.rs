@@ -270,7 +270,11 @@ impl Planner<'_> {
         };
         let gives_other = old.is_some_and(|old| !gives_the_same(old, inner));
         if gives_other && is_over(instance) {
-            self.tell(id, FateKind::Replayed, "the outputs of its workflow have changed");
+            self.tell(
+                id,
+                FateKind::Replayed,
+                "the outputs of its workflow have changed",
+            );
         }
         let worst = self.scope(&inside, old, unit.before.as_ref());
         let has_changed = params != instance.inputs || unit.before.is_some();
@@ -390,7 +394,8 @@ fn gives_the_same(old: &Workflow, new: &Workflow) -> bool {
     old.len() == new.len()
         && old
             .iter()
-            .all(|(name, was)| new.get(name).is_some_and(|is| is.says_the_same(was)))
+            .zip(new)
+            .all(|((name, was), (other, is))| name == other && is.says_the_same(was))
 }
 
 fn has_begun(instance: &Instance) -> bool {

@@ -120,7 +120,9 @@ impl<'w> Scope<'_, 'w> {
                 Status::Running | Status::Waiting | Status::Retrying { .. } => {
                     self.go_on_with_unit(decision, id, step, item)
                 }
-                Status::Pending if self.may_begin(decision, step) && !is_stopped && active < most => {
+                Status::Pending
+                    if self.may_begin(decision, step) && !is_stopped && active < most =>
+                {
                     // One that waits for its lock counts, or each would hold its own already.
                     let asked = |next: &Next| next.events.len() + next.wants.len();
                     let before = asked(&decision.next);

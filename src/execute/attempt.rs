@@ -4,11 +4,7 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    gate::Gate,
-    observer::Observer,
-    substrate::Ledger,
-};
+use super::{gate::Gate, observer::Observer, substrate::Ledger};
 use crate::{
     journal::{EffectState, Event, InstanceId, Round, RunId},
     outside::Clients,

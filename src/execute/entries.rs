@@ -1,11 +1,6 @@
 //! The entries that a call makes in the ledger: its announcement, its result, what became of it.
 
-use super::{
-    doubt::settle_doubt,
-    gate::Gate,
-    stops::Stops,
-    substrate::Made,
-};
+use super::{doubt::settle_doubt, gate::Gate, stops::Stops, substrate::Made};
 use crate::{
     journal::{CallRecord, EffectOutcome, Event, Position},
     script::{Call, Class, EffectKey, Interruption, Stop},

@@ -1,11 +1,6 @@
 //! Effects that nobody knows the end of, looked up ahead of their undo.
 
-use super::{
-    gate::Gate,
-    shown::describe,
-    substrate::Made,
-    undo::ended,
-};
+use super::{gate::Gate, shown::describe, substrate::Made, undo::ended};
 use crate::{
     journal::{EffectOutcome, EffectState, Event, InstanceId, Position},
     outside::Clients,

@@ -58,9 +58,7 @@ pub fn reversal(function: &str, done: Done, clusters: &KubeClients) -> Reversal 
     let of = format!("{} of {}", about.object, about.cluster);
     match (function, was) {
         ("apply" | "apply_secret", None) => withdraw(clusters, about, made),
-        ("apply" | "apply_secret" | "patch", Some(was)) => {
-            restore(clusters, about, was, made)
-        }
+        ("apply" | "apply_secret" | "patch", Some(was)) => restore(clusters, about, was, made),
         ("delete", Some(was)) => recreate(clusters, about, was),
         // A second restart would not bring the old pods back.
         ("restart", _) => Reversal::never(format!(
