@@ -6,7 +6,7 @@ use super::{
     approval,
     decision::View,
     fate::{Change, Fate, FateKind, Plan},
-    reason::{going_on, script_change, sources},
+    reason::{gives_the_same, going_on, other_shape, script_change, sources},
     scope::Scope,
 };
 use crate::{
@@ -373,29 +373,6 @@ impl Planner<'_> {
         });
         FateKind::Again
     }
-}
-
-/// Whether a step was done once and is for each item now, or the other way round: neither what it did
-/// nor what it gave fits any more.
-fn other_shape(step: &Step, instance: &Instance) -> Option<&'static str> {
-    // One that was skipped, or whose items could not be told, has no shape yet.
-    if instance.attempt == 0 {
-        return None;
-    }
-    match (step.for_each.is_some(), instance.items.is_some()) {
-        (true, false) => Some("it is done for each item now"),
-        (false, true) => Some("it is done once now, and no more for each item"),
-        _ => None,
-    }
-}
-
-fn gives_the_same(old: &Workflow, new: &Workflow) -> bool {
-    let (old, new) = (&old.outputs, &new.outputs);
-    old.len() == new.len()
-        && old
-            .iter()
-            .zip(new)
-            .all(|((name, was), (other, is))| name == other && is.says_the_same(was))
 }
 
 fn has_begun(instance: &Instance) -> bool {
