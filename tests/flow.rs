@@ -408,7 +408,6 @@ fn no_clock_runs_over() {
     let steps = [
         format!("{{ run: '()', timeout: {long} }}"),
         format!("{{ approval: Go?, timeout: {long}, on_timeout: approve }}"),
-        format!("{{ run: '()', retry: {{ attempts: 2, backoff: 1s..{long} }} }}"),
     ];
     for step in steps {
         let test = test(&format!("workflow: w\nsteps:\n  a: {step}\n"));
