@@ -3,7 +3,7 @@
 //! records. Run it with `cargo bench --bench engine`; it prints medians and ratios.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::Write,
     fs,
     path::{Path, PathBuf},
@@ -17,7 +17,7 @@ use windlass::{
     compile::{Folder, Program, bind_params, compile},
     execute::{Cancel, Ended, Settings, Silent, drive},
     journal::{Event, Journal, NewRun, Outcome, RunId, State, milliseconds},
-    outside::{Clients, HttpClient, OutputFolder, PcaClient, Programs},
+    outside::{Clients, HttpClient, KubeClients, OutputFolder, PcaClient, Programs},
     script::STACK_BYTES,
     value::Value,
 };
@@ -133,6 +133,7 @@ async fn run(journal: &Journal, program: &Program) {
         main: program.main.clone(),
         program: program.digest,
         target: "local".into(),
+        kube: BTreeSet::new(),
         out: "out".into(),
         params: Value::Map(bind_params(&program.workflow, BTreeMap::new()).expect("no params")),
         requester: "bench".into(),
@@ -153,6 +154,7 @@ async fn run(journal: &Journal, program: &Program) {
         pca: PcaClient::embedded("http://127.0.0.1:9", "us-east-1"),
         files: OutputFolder::new("out"),
         http: HttpClient::default(),
+        kube: KubeClients::default(),
         programs: Programs::default(),
     };
     let settings = Settings {

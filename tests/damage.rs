@@ -153,3 +153,25 @@ fn one_of_two_processes_resumes() {
         .count();
     assert_eq!(writes, 2);
 }
+
+/// A run is recorded with its first event, or not at all.
+#[test]
+fn a_run_that_died_before_it_began_is_not_there() {
+    let test = half_done();
+    let older = test.windlass(&["runs", "--json"]).expect(0).json();
+    for at in 1..4 {
+        let mut command = test.command(&["run", "w.yaml"]);
+        let output = command.env("WINDLASS_CRASH_AT", at.to_string()).output();
+        assert_eq!(output.expect("started").status.code(), None, "it lived on");
+        let runs = test.windlass(&["runs", "--json"]).expect(0).json();
+        if runs.as_array().map(Vec::len) > Some(1) {
+            // The first moment after the commit: the run is there, and it is whole.
+            assert!(at > 1);
+            test.windlass(&["audit"]).expect(0);
+            return;
+        }
+        assert_eq!(runs, older, "after a death at {at}");
+        test.windlass(&["audit"]).expect(0);
+    }
+    panic!("no run was ever recorded");
+}

@@ -284,3 +284,87 @@ outputs:
     let outputs = test.windlass(&["outputs", "--json"]).expect(0).json();
     assert_eq!(outputs, serde_json::json!({ "nested": 2, "b": 2 }));
 }
+
+const ONCE: &str = "workflow: w
+steps:
+  a: { run: '#{ n: 1 }' }
+  b: { run: '()', with: { n: \"${{ steps.a }}\" } }
+";
+
+#[test]
+fn a_for_each_that_comes_or_goes_starts_a_step_over() {
+    let each = ONCE
+        .replace(
+            "run: '#{",
+            "for_each: [x, y], run: 'file::write(inputs.n, \"\"); #{",
+        )
+        .replace("n: 1 }' }", "n: 1 }', with: { n: \"${{ item }}\" } }");
+    let test = Test::new().file("w.yaml", ONCE);
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    test.write("w.yaml", &each);
+    let comes = [
+        ("a", "again", "it is done for each item now"),
+        ("b", "again", "`a` before it runs again"),
+    ];
+    expect(&plan(&test, &[]), &comes);
+    test.windlass(&["resume", "--edited", "--yes"]).expect(0);
+    assert!(test.path("out/x").exists() && test.path("out/y").exists());
+    expect(&plan(&test, &[]), &[]);
+    test.write("w.yaml", ONCE);
+    let goes = [
+        ("a", "again", "it is done once now"),
+        ("b", "again", "`a` before it runs again"),
+    ];
+    expect(&plan(&test, &[]), &goes);
+    test.windlass(&["resume", "--edited", "--yes"]).expect(0);
+    expect(&plan(&test, &[]), &[]);
+}
+
+#[test]
+fn other_outputs_of_a_nested_workflow_are_given() {
+    let inner = "workflow: inner\nsteps:\n  a: { run: '#{ n: 1, m: 2 }' }\noutputs: { n: \"${{ steps.a.n }}\" }\n";
+    let outer = "workflow: w\nsteps:\n  nested: { workflow: inner.yaml }\noutputs: { n: \"${{ steps.nested.n }}\" }\n";
+    let test = Test::new().file("inner.yaml", inner).file("w.yaml", outer);
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    test.write(
+        "inner.yaml",
+        &inner.replace("n: \"${{ steps.a.n }}\"", "n: \"${{ steps.a.m }}\""),
+    );
+    let changed = [(
+        "nested",
+        "replayed",
+        "the outputs of its workflow have changed",
+    )];
+    expect(&plan(&test, &[]), &changed);
+    test.windlass(&["resume", "--edited", "--yes"]).expect(0);
+    let outputs = test.windlass(&["outputs", "--json"]).expect(0).json();
+    assert_eq!(outputs, serde_json::json!({ "n": 2 }));
+}
+
+#[test]
+fn a_changed_secret_is_a_changed_input() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w
+params: { pw: secret }
+steps:
+  a: { with: { pw: \"${{ params.pw }}\" }, run: 'file::write_secret(\"pw\", inputs.pw)' }
+",
+    );
+    test.windlass(&["run", "w.yaml", "-p", "pw=one"]).expect(0);
+    expect(&plan(&test, &["-p", "pw=one"]), &[]);
+    let changed = [("a", "again", "its input `pw` has changed (params.pw)")];
+    expect(&plan(&test, &["-p", "pw=two"]), &changed);
+    test.windlass(&["resume", "--edited", "--yes", "-p", "pw=two"])
+        .expect(0);
+    assert_eq!(test.read("out/pw"), "two");
+}
+
+#[test]
+fn params_without_edited_are_refused() {
+    let test = done();
+    for param in ["name=y", "nonsense=1"] {
+        let ran = test.windlass(&["resume", "--redo", "one", "--yes", "-p", param]);
+        assert!(ran.expect(2).stderr.contains("--edited"));
+    }
+}

@@ -1,6 +1,9 @@
 //! What the keys of a workflow do.
 
-use crate::harness::{Test, status};
+use crate::{
+    harness::{Test, status},
+    site::Site,
+};
 use serde_json::json;
 
 const SAY: &str = "const INPUTS = #{ text: \"any\" };\nconst OUTPUTS = #{ text: \"any\" };\nfn run(inputs) { #{ text: inputs.text } }\n";
@@ -357,4 +360,68 @@ fn as_many_scripts_as_may_run_at_once_do_not_starve_each_other() {
     test.windlass(&["run", "w.yaml", "--max-parallel", "512"])
         .expect(0);
     assert!(test.path("out/n699.txt").exists());
+}
+
+#[test]
+fn a_failure_thrown_on_in_other_words_is_not_replayed() {
+    let site = Site::open(&[429]);
+    let url = site.address();
+    let test = test(
+        "workflow: w
+steps:
+  register: { script: register.rhai, retry: { attempts: 4, backoff: 10ms..20ms } }
+",
+    )
+    .file(
+        "register.rhai",
+        &format!(
+            "fn run(inputs) {{
+    try {{ http::post(\"{url}/names\", #{{}}); }} catch (e) {{ throw `could not register: ${{e.message}}`; }}
+}}
+"
+        ),
+    );
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    assert_eq!(site.requests(), ["POST /names", "POST /names"]);
+}
+
+#[test]
+fn many_write_one_name_and_look_at_none() {
+    let names: Vec<String> = (0..20).map(|n| n.to_string()).collect();
+    let text = format!(
+        "workflow: w
+steps:
+  each: {{ for_each: [{}], with: {{ n: \"${{{{ item }}}}\" }}, run: 'file::write(\"same.txt\", inputs.n); file::exists(\"deep/er/x\")' }}
+",
+        names.join(", ")
+    );
+    let test = test(&text);
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    assert!(names.contains(&test.read("out/same.txt")));
+    let found = std::fs::read_dir(test.path("out")).expect("a folder");
+    assert_eq!(found.count(), 1);
+}
+
+#[test]
+fn no_clock_runs_over() {
+    let long = "200000000000d";
+    let steps = [
+        format!("{{ run: '()', timeout: {long} }}"),
+        format!("{{ approval: Go?, timeout: {long}, on_timeout: approve }}"),
+    ];
+    for step in steps {
+        let test = test(&format!("workflow: w\nsteps:\n  a: {step}\n"));
+        let refused = test.windlass(&["run", "w.yaml"]).expect(2);
+        assert!(refused.stderr.contains("100 years"), "{}", refused.stderr);
+    }
+    for call in [
+        "time::sleep(\"200000000000d\")",
+        "time::add(\"9990-01-01T00:00:00Z\", \"36500d\")",
+        "time::add(\"0001-01-01T00:00:00Z\", \"-36500d\")",
+    ] {
+        let test = test(&format!("workflow: w\nsteps:\n  a: {{ run: '{call}' }}\n"));
+        let failed = test.windlass(&["run", "w.yaml"]).expect(1);
+        let is_plain = !failed.stderr.contains("panicked") && failed.stderr.contains("time::");
+        assert!(is_plain, "{}", failed.stderr);
+    }
 }

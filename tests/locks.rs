@@ -196,3 +196,134 @@ fn a_run_that_never_got_its_lock_does_nothing() {
         "it tidied up what was not its own"
     );
 }
+
+/// Waits for the end of a command that once never came.
+fn ends(test: &Test, arguments: &[&str]) -> Option<i32> {
+    let mut child = test.start(arguments);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        if let Some(status) = child.try_wait().expect("asked") {
+            return status.code();
+        }
+        if Instant::now() > deadline {
+            child.kill().expect("killed");
+            child.wait().expect("gone");
+            panic!("it waits for itself");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_run_does_not_wait_for_its_own_lock() {
+    let inner = "workflow: inner\nlock: mesh\nsteps:\n  a: { run: '()', lock: mesh }\n";
+    let test = Test::new().file("inner.yaml", inner).file(
+        "w.yaml",
+        "workflow: w
+lock: mesh
+steps:
+  step: { run: '()', lock: mesh }
+  nested: { workflow: inner.yaml }
+  each: { workflow: inner.yaml, for_each: [a, b], lock: mesh }
+",
+    );
+    assert_eq!(ends(&test, &["run", "w.yaml"]), Some(0));
+    // Without the run's own, those of the steps exclude each other.
+    let alone = test.read("w.yaml").replacen("lock: mesh\n", "", 1);
+    test.write("w.yaml", &alone);
+    assert_eq!(ends(&test, &["run", "w.yaml"]), Some(0));
+}
+
+const HOLDER: &str = "workflow: holder
+steps:
+  hold: { lock: the-one, run: 'time::sleep(\"2500ms\"); file::write(\"held.txt\", time::now())' }
+";
+
+fn holds(test: &Test) -> bool {
+    let logs = test.command(&["logs"]).output().expect("logs");
+    String::from_utf8_lossy(&logs.stdout).contains("holds the lock the-one")
+}
+
+fn newest(test: &Test) -> String {
+    let run = test.windlass(&["runs", "--json"]).expect(0).json()[0]["run"].clone();
+    run.as_str().expect("an id").to_owned()
+}
+
+#[test]
+fn a_nested_workflow_takes_its_steps_lock_again_after_a_resume() {
+    let test = Test::new()
+        .file("holder.yaml", HOLDER)
+        .file(
+            "inner.yaml",
+            "workflow: inner\nsteps:\n  go: { run: 'file::read(\"go.txt\"); file::write(\"went.txt\", time::now())' }\n",
+        )
+        .file(
+            "w.yaml",
+            "workflow: w\nsteps:\n  nested: { workflow: inner.yaml, lock: the-one }\n",
+        );
+    test.windlass(&["run", "w.yaml"]).expect(1);
+    let run = newest(&test);
+    test.write("out/go.txt", "");
+    let mut holder = test.start(&["run", "holder.yaml"]);
+    wait_for(&test, "the lock", |test| newest(test) != run && holds(test));
+    let resumed = test.windlass(&["resume", &run]).expect(0);
+    assert!(
+        resumed.stderr.contains("waits for `the-one`"),
+        "{}",
+        resumed.stderr
+    );
+    assert_eq!(holder.wait().expect("ended").code(), Some(0));
+    assert!(test.read("out/went.txt") > test.read("out/held.txt"));
+}
+
+#[test]
+fn an_undo_waits_for_the_locks_of_steps() {
+    let inner =
+        "workflow: inner\nlock: the-one\nsteps:\n  a: { run: 'file::write(\"a.txt\", \"x\")' }\n";
+    let steps = [
+        "nested: { workflow: inner.yaml }",
+        "nested: { workflow: plain.yaml, lock: the-one }",
+        "a: { for_each: [the-one], lock: \"${{ item }}\", run: 'file::write(\"a.txt\", \"x\")' }",
+    ];
+    for step in steps {
+        let test = Test::new()
+            .file("holder.yaml", HOLDER)
+            .file("inner.yaml", inner)
+            .file("plain.yaml", &inner.replace("lock: the-one\n", ""))
+            .file("w.yaml", &format!("workflow: w\nsteps:\n  {step}\n"));
+        test.windlass(&["run", "w.yaml"]).expect(0);
+        let run = newest(&test);
+        let mut holder = test.start(&["run", "holder.yaml"]);
+        wait_for(&test, "the lock", |test| newest(test) != run && holds(test));
+        let undo = test.windlass(&["undo", &run, "--yes"]).expect(0);
+        assert!(
+            undo.stderr.contains("waits for `the-one`"),
+            "{step}: {}",
+            undo.stderr
+        );
+        assert_eq!(holder.wait().expect("ended").code(), Some(0));
+        assert!(!test.path("out/a.txt").exists());
+    }
+}
+
+#[test]
+fn an_item_takes_its_lock_when_its_turn_comes() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w
+steps:
+  each: { for_each: [a, b, c], max_parallel: 1, lock: \"host-${{ item }}\", run: 'time::sleep(\"5ms\")' }
+",
+    );
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    let (mut held, mut most) = (0, 0);
+    for event in test.events() {
+        match event["event"].as_str() {
+            Some("lock_taken") => held += 1,
+            Some("lock_released") => held -= 1,
+            _ => {}
+        }
+        most = most.max(held);
+    }
+    assert_eq!(most, 1);
+}

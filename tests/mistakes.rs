@@ -119,3 +119,13 @@ fn validate_shows_the_mistakes_of_every_file() {
         .expect(2);
     insta::assert_snapshot!(ran.stderr);
 }
+
+#[test]
+fn a_condition_is_asked_once_for_all_items() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w\nsteps:\n  a: { for_each: [x, y], when: \"${{ item != 'y' }}\", run: '()' }\n",
+    );
+    let refused = test.windlass(&["validate", "w.yaml"]).expect(2);
+    assert!(refused.stderr.contains("no-item"), "{}", refused.stderr);
+}

@@ -304,3 +304,39 @@ fn rand_byte() -> u8 {
     aws_lc_rs::rand::fill(&mut byte).expect("randomness");
     byte[0]
 }
+
+#[test]
+fn a_cancel_leaves_a_nested_workflow_under_finally_alone() {
+    let test = Test::new()
+        .file(
+            "w.yaml",
+            "workflow: w
+steps:
+  work: { run: 'time::sleep(\"1h\")' }
+finally:
+  tidy: { workflow: tidy.yaml, for_each: [a, b], max_parallel: 1, with: { name: \"${{ item }}\" } }
+",
+        )
+        .file(
+            "tidy.yaml",
+            "workflow: tidy
+params: { name: string }
+steps:
+  one: { run: 'time::sleep(\"10ms\"); file::write(inputs.name + \"-one.txt\", \"x\")', with: { name: \"${{ params.name }}\" } }
+  two: { needs: [one], run: 'file::write(inputs.name + \"-two.txt\", \"x\")', with: { name: \"${{ params.name }}\" } }
+finally:
+  three: { run: 'file::write(inputs.name + \"-three.txt\", \"x\")', with: { name: \"${{ params.name }}\" } }
+",
+        );
+    let child = test.start(&["run", "w.yaml"]);
+    wait_for(&test, "time::sleep");
+    interrupt(&child);
+    let code = child.wait_with_output().expect("ended").status.code();
+    assert_eq!(code, Some(130));
+    for name in ["a-one", "a-two", "a-three", "b-one", "b-two", "b-three"] {
+        let path = test.path(&format!("out/{name}.txt"));
+        assert!(path.exists(), "{name} was not done");
+    }
+    let shown = test.shown();
+    assert_eq!(status(&shown, "tidy"), "succeeded");
+}

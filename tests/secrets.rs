@@ -342,3 +342,19 @@ outputs: { found: \"${{ steps.s.found }}\" }
         );
     }
 }
+
+/// A key of the user's that looks like the mark of an encrypted value is none.
+#[test]
+fn a_run_without_secrets_needs_no_identity() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w
+steps:
+  a: { run: 'try { http::post(\"http://127.0.0.1:1/\", #{ json: #{ \"$secret\": \"x\" } }); } catch {} file::read(\"go.txt\")' }
+",
+    );
+    test.windlass(&["run", "w.yaml"]).expect(1);
+    assert!(!test.path(".windlass/identity.txt").exists());
+    test.write("out/go.txt", "");
+    test.windlass(&["resume"]).expect(0);
+}

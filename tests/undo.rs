@@ -176,3 +176,19 @@ steps:
     test.windlass(&["undo", "--yes"]).expect(0);
     assert_eq!(authorities(&test), ["DELETED", "DELETED"]);
 }
+
+#[test]
+fn an_undo_of_its_own_gets_the_defaults_of_its_inputs() {
+    let test = Test::new()
+        .file("w.yaml", "workflow: w\nsteps:\n  a: { script: a.rhai }\n")
+        .file(
+            "a.rhai",
+            "const INPUTS = #{ name: \"string = x\" };
+fn run(inputs) { file::write(inputs.name, \"done\"); #{} }
+fn undo(inputs, outputs) { file::remove(inputs.name); }
+",
+        );
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    test.windlass(&["undo", "--yes"]).expect(0);
+    assert!(!test.path("out/x").exists());
+}

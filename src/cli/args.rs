@@ -164,6 +164,10 @@ pub struct Undo {
     /// The run, by any part of its id [default: the newest]
     pub run: Option<String>,
 
+    /// Say what became of a call that is in doubt: STEP=done, STEP=done:VALUE or STEP=again
+    #[arg(long = "answer", value_name = "ANSWER")]
+    pub answers: Vec<String>,
+
     /// Only show what would be reversed, and what can't be
     #[arg(long)]
     pub plan: bool,

@@ -11,6 +11,7 @@ mod drive;
 mod failure;
 mod graph;
 mod iam;
+mod in_doubt;
 mod kube;
 mod load;
 mod logs;

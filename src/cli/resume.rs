@@ -10,6 +10,7 @@ use super::{
     drive::{Drive, drive, requester},
     exit,
     failure::Failure,
+    in_doubt,
     load::load,
     preflight::preflight,
     print,
@@ -18,7 +19,7 @@ use super::{
 use crate::{
     compile::{Program, bind_params},
     decide::{self, Change},
-    journal::{Event, InstanceId, Journal, Outcome, Position, RunId, RunJournal, State},
+    journal::{Event, InstanceId, Journal, Outcome, RunId, RunJournal, State},
     report,
     value::Value,
 };
@@ -27,13 +28,14 @@ use crate::{
 /// and with `--redo`, shows first what that changes.
 pub fn resume(args: &Args, command: &Resume) -> Done {
     let journal = Journal::open(&args.state)?;
+    refuse_params_alone(command)?;
     let id = find(&journal, command)?;
     let taken = take(&journal, &id)?;
     let changes = command.edited || !command.redo.is_empty();
     refuse_what_is_over(&id, &taken.state, changes)?;
     let mut events = Vec::new();
     for answer in &command.answers {
-        events.push(answer_event(&taken.state, answer)?);
+        events.push(in_doubt::in_step(&taken.state, answer)?);
     }
     if !changes && !command.plan {
         let mut all = decide::on_resume(&taken.program.workflow, &taken.state, &requester());
@@ -143,46 +145,15 @@ fn read_edit(args: &Args, command: &Resume, taken: &Taken) -> Result<Edit, Failu
     })
 }
 
-/// `STEP=done`, `STEP=done:VALUE` or `STEP=again`.
-fn answer_event(state: &State, text: &str) -> Result<Event, Failure> {
-    let wrong = |why: String| {
-        Failure::new("bad-answer", why)
-            .hint("write --answer STEP=done, STEP=done:VALUE or STEP=again")
-    };
-    let (step, answer) = text
-        .rsplit_once("=again")
-        .filter(|(_, rest)| rest.is_empty())
-        .map(|(step, _)| (step, None))
-        .or_else(|| {
-            text.split_once("=done")
-                .map(|(step, value)| (step, Some(value)))
-        })
-        .ok_or_else(|| wrong(format!("`{text}` is no answer")))?;
-    let done = match answer {
-        None => None,
-        Some("") => Some(Value::Null),
-        Some(value) => {
-            let value = value
-                .strip_prefix(':')
-                .ok_or_else(|| wrong(format!("`{text}` is no answer")))?;
-            Some(
-                Value::from_yaml(value)
-                    .ok_or_else(|| wrong(format!("`{value}` is no YAML value")))?,
-            )
-        }
-    };
-    let id = InstanceId::parse(step);
-    let effects = state
-        .instance(&id)
-        .map_or(&[] as &[_], |i| i.effects.as_slice());
-    match effects.last() {
-        Some(last) if last.is_unknown() => Ok(Event::EffectAnswered {
-            step: id,
-            position: Position(effects.len() as u32 - 1),
-            requester: requester(),
-            done,
-        }),
-        _ => Err(wrong(format!("nothing in `{step}` is in doubt"))),
+/// A run keeps its params; silence about others would look like consent.
+fn refuse_params_alone(command: &Resume) -> Result<(), Failure> {
+    let is_given = !command.params.params.is_empty() || command.params.params_file.is_some();
+    match is_given && !command.edited {
+        true => Err(
+            Failure::new("params", "a resume goes on with the params that the run has")
+                .hint("`windlass resume --edited -p NAME=VALUE` goes on with others, and shows first what that changes"),
+        ),
+        false => Ok(()),
     }
 }
 

@@ -2,16 +2,17 @@ use super::{
     Done,
     args::{Args, Undo},
     confirm::confirm,
-    drive::{Drive, drive_to_end, open_target, requester, runtime},
+    drive::{Drive, drive_to_end, now, open_target, requester, runtime},
     exit,
     failure::Failure,
-    print,
+    in_doubt, print,
     taken::{look, take},
 };
 use crate::{
     compile::{Frozen, compile},
     execute::{Ended, undo_plan},
-    journal::{Event, Outcome},
+    journal::{Event, IllegalTransition, Outcome, State},
+    outside::Clients,
     report,
 };
 
@@ -30,9 +31,11 @@ pub fn undo(args: &Args, command: &Undo) -> Done {
         .ok_or_else(|| Failure::new("journal", format!("run {id} was never started")))?;
     let program = compile(&info.main, &mut Frozen(journal.files(&id, info.edition)?))?;
     let runtime = runtime(&command.driving)?;
-    let items = runtime.block_on(async {
+    let (items, clients) = runtime.block_on(async {
         let open = open_target(args, &state).await?;
-        Ok::<_, Failure>(undo_plan(&program.workflow, &state, &open.clients))
+        let (_, state) = begin(state, &command.answers, &open.clients)?;
+        let items = undo_plan(&program.workflow, &state, &open.clients);
+        Ok::<_, Failure>((items, open.clients.clone()))
     })?;
     runtime.shutdown_background();
     if command.plan {
@@ -46,9 +49,7 @@ pub fn undo(args: &Args, command: &Undo) -> Done {
         return Ok(exit::NOTHING_STARTED);
     }
     let taken = take(&journal, &id)?;
-    let events = vec![Event::UndoStarted {
-        requester: requester(),
-    }];
+    let (events, _) = begin(taken.state.clone(), &command.answers, &clients)?;
     let drive = Drive {
         run: taken.run,
         program: taken.program,
@@ -60,4 +61,23 @@ pub fn undo(args: &Args, command: &Undo) -> Done {
         Ended::Over(Outcome::Cancelled) => exit::CANCELLED,
         _ => exit::FAILED,
     })
+}
+
+/// What an undo begins with, and the state after it: each answer is to what the one before it left.
+fn begin(
+    mut state: State,
+    answers: &[String],
+    clients: &Clients,
+) -> Result<(Vec<Event>, State), Failure> {
+    let mut events = vec![Event::UndoStarted {
+        requester: requester(),
+    }];
+    let illegal = |e: IllegalTransition| Failure::new("bad-answer", e.to_string());
+    state.apply(&events[0], now()).map_err(illegal)?;
+    for answer in answers {
+        let event = in_doubt::in_undo(&state, answer, clients)?;
+        state.apply(&event, now()).map_err(illegal)?;
+        events.push(event);
+    }
+    Ok((events, state))
 }

@@ -183,10 +183,12 @@ impl Step {
                 .collect(),
             Action::Script(_) | Action::Workflow(_) => Vec::new(),
         };
-        let own = self.with.values().chain(&self.when).chain(&self.lock);
-        own.chain(of_action)
+        let of_items = self.with.values().chain(&self.lock).chain(of_action);
+        // `when` is asked once, for the whole step.
+        let of_whole = self.for_each.iter().chain(&self.when);
+        of_items
             .map(|template| (template, true))
-            .chain(self.for_each.iter().map(|template| (template, false)))
+            .chain(of_whole.map(|template| (template, false)))
     }
 }
 

@@ -44,6 +44,33 @@ impl Placed {
 }
 
 impl Template {
+    /// Whether it says the same as another one, wherever in their files the two stand.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let same = |a: &Placed, b: &Placed| a.expression.text() == b.expression.text();
+        match (self, other) {
+            (Self::Literal(a), Self::Literal(b)) => a == b,
+            (Self::Expression(a), Self::Expression(b)) => same(a, b),
+            (Self::Text(a), Self::Text(b)) => {
+                let same = |(a, b): (&Part, &Part)| match (a, b) {
+                    (Part::Text(a), Part::Text(b)) => a == b,
+                    (Part::Expression(a), Part::Expression(b)) => same(a, b),
+                    _ => false,
+                };
+                a.len() == b.len() && a.iter().zip(b).all(same)
+            }
+            (Self::List(a), Self::List(b)) => {
+                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.says_the_same(b))
+            }
+            (Self::Map(a), Self::Map(b)) => {
+                let same = |((name, a), (other, b)): ((&String, &Self), (&String, &Self))| {
+                    name == other && a.says_the_same(b)
+                };
+                a.len() == b.len() && a.iter().zip(b).all(same)
+            }
+            _ => false,
+        }
+    }
+
     /// Evaluates every expression in it.
     ///
     /// # Errors

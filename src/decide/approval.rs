@@ -23,6 +23,8 @@ pub enum Refusal {
         approver: String,
         approvers: String,
     },
+    #[error("nobody knows who may answer for `{step}`: {why}")]
+    UnknownApprovers { step: String, why: String },
     #[error("{approver} started the run, and `{step}` wants another pair of eyes")]
     IsRequester { step: String, approver: String },
 }
@@ -167,7 +169,11 @@ pub fn on_answer(
             });
         }
         let view = View { state, run_id };
-        let approvers = scope.approvers(view, approval, &item).ok().flatten();
+        // Whoever can't be named is nobody, not anybody.
+        let approvers = scope.approvers(view, approval, &item).map_err(|why| {
+            let (step, why) = (name(), why.to_string());
+            Refusal::UnknownApprovers { step, why }
+        })?;
         if let Some(approvers) = approvers.filter(|names| !names.contains(&answer.approver)) {
             return Err(Refusal::NotApprover {
                 step: name(),

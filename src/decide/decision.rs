@@ -48,6 +48,8 @@ pub struct Start<'w> {
     pub step: Option<&'w Step>,
     pub attempt: u32,
     pub inputs: BTreeMap<String, Value>,
+    /// Whether it stands under `finally`, so that a cancel of the run leaves it alone.
+    pub is_finally: bool,
 }
 
 /// What expressions look at.
@@ -103,6 +105,11 @@ impl<'w> Decision<'_, 'w> {
             error,
             retry_at: None,
         });
+    }
+
+    pub fn interrupt(&mut self, step: &InstanceId) {
+        let step = step.clone();
+        self.next.events.push(Event::StepInterrupted { step });
     }
 
     pub fn wake_at(&mut self, at: i64) {

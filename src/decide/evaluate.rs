@@ -30,7 +30,6 @@ impl Scope<'_, '_> {
         }
     }
 
-    /// Evaluates the items of a `for_each` step and records them.
     /// Evaluates what a step gives to its script or workflow.
     pub fn inputs(
         &self,

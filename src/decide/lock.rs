@@ -5,7 +5,7 @@ use super::{
     scope::Scope,
 };
 use crate::{
-    compile::Step,
+    compile::{Action, Step, Template, Workflow},
     journal::{Event, InstanceId, State},
     value::{StepError, Value},
 };
@@ -44,13 +44,58 @@ impl<'w> Scope<'_, 'w> {
     }
 }
 
+/// Whether the run holds what an execution of a step held while it ran: its own lock and those of what
+/// it ran inside; asks for what it lacks. The run keeps them until its undo ends, since a step that has
+/// gone back is half of what they are for.
+pub(super) fn has_locks_again(
+    decision: &mut Decision,
+    workflow: &Workflow,
+    id: &InstanceId,
+) -> bool {
+    let mut names = Vec::new();
+    for id in std::iter::successors(Some(id.clone()), InstanceId::parent) {
+        let Some((scope, step, item)) = Scope::around(workflow, decision.state, &id) else {
+            continue;
+        };
+        let view = decision.view();
+        // One that can't be named was never taken.
+        let mut name = |scope: &Scope, lock: &Option<Template>, item: &Value| {
+            let text = lock
+                .as_ref()
+                .map(|lock| scope.text(view, lock, item, "lock"));
+            names.extend(text.and_then(Result::ok));
+        };
+        name(&scope, &step.lock, &item);
+        if let (Action::Workflow(inner), Some(instance)) =
+            (&step.action, decision.state.instance(&id))
+        {
+            let inside = Scope {
+                workflow: inner,
+                inside: Some(&id),
+                params: &instance.inputs,
+                is_finally: false,
+            };
+            name(&inside, &inner.lock, &Value::Null);
+        }
+    }
+    // Nothing else of this run goes on meanwhile, so whichever step of it holds one does.
+    names.retain(|name| !decision.state.locks.contains_key(name));
+    names
+        .into_iter()
+        .all(|name| decision.holds_or_wants(vec![name], None))
+}
+
 impl Decision<'_, '_> {
     fn holds_or_wants(&mut self, any_of: Vec<String>, step: Option<&InstanceId>) -> bool {
         let locks = &self.state.locks;
+        // What runs inside of the holder is part of what the lock is for.
+        let outer = |holder: &InstanceId| {
+            std::iter::successors(step.cloned(), InstanceId::parent).any(|id| id == *holder)
+        };
         let holds = |name: &String| {
             locks
                 .get(name)
-                .is_some_and(|holder| holder.as_ref() == step)
+                .is_some_and(|holder| holder.as_ref().is_none_or(outer))
         };
         if any_of.iter().any(holds) {
             return true;

@@ -30,6 +30,7 @@ pub fn next<'w>(workflow: &'w Workflow, state: &State, moment: Moment) -> Next<'
         workflow,
         inside: None,
         params: &run.params,
+        is_finally: false,
     };
     if state.is_undoing {
         // What is taken back is what the lock is for; one that can't be named was never taken.

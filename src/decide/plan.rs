@@ -35,6 +35,7 @@ pub fn plan(change: &Change) -> Result<Plan, NothingToRedo> {
             .run
             .as_ref()
             .map_or(&nothing, |run| &run.params),
+        is_finally: false,
     };
     planner.scope(&scope, Some(change.old), None);
     let mut state = change.state.clone();

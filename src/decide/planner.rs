@@ -6,7 +6,7 @@ use super::{
     approval,
     decision::View,
     fate::{Change, Fate, FateKind, Plan},
-    reason::{going_on, script_change, sources},
+    reason::{gives_the_same, going_on, other_shape, script_change, sources},
     scope::Scope,
 };
 use crate::{
@@ -87,6 +87,9 @@ impl Planner<'_> {
             before,
         };
         let instance = self.change.state.instance(&id);
+        if let Some(reason) = instance.and_then(|instance| other_shape(step, instance)) {
+            return self.again(&id, reason.into());
+        }
         let (Some(template), Some(items)) =
             (&step.for_each, instance.and_then(|i| i.items.as_ref()))
         else {
@@ -263,10 +266,20 @@ impl Planner<'_> {
             workflow: inner,
             inside: Some(id),
             params: &params,
+            is_finally: scope.is_under_finally(unit.step),
         };
+        let gives_other = old.is_some_and(|old| !gives_the_same(old, inner));
+        if gives_other && is_over(instance) {
+            self.tell(
+                id,
+                FateKind::Replayed,
+                "the outputs of its workflow have changed",
+            );
+        }
         let worst = self.scope(&inside, old, unit.before.as_ref());
-        let has_changed = params.digest() != instance.inputs.digest() || unit.before.is_some();
-        if has_changed || (worst > FateKind::GoesOn && is_over(instance)) {
+        let has_changed = params != instance.inputs || unit.before.is_some();
+        let must_look_again = gives_other || worst > FateKind::GoesOn;
+        if has_changed || (must_look_again && is_over(instance)) {
             self.plan
                 .events
                 .push(Event::StepReopened { step: id.clone() });
@@ -287,10 +300,10 @@ impl Planner<'_> {
             return None;
         };
         let names: BTreeSet<_> = now.keys().chain(were.keys()).collect();
-        let digest = |value: Option<&Value>| value.map(Value::digest);
+        // Not by their digests, which count every secret as the same.
         let name = names
             .into_iter()
-            .find(|name| digest(now.get(*name)) != digest(were.get(*name)))?;
+            .find(|name| now.get(*name) != were.get(*name))?;
         let from = unit.step.with.get(name).map_or_else(Vec::new, sources);
         Some(match from.is_empty() {
             true => format!("its input `{name}` has changed"),

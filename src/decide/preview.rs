@@ -46,6 +46,7 @@ pub fn preview<'w>(workflow: &'w Workflow, state: &State, run_id: &str) -> Vec<P
         workflow,
         inside: None,
         params,
+        is_finally: false,
     };
     let mut found = Vec::new();
     scope.preview(View { state, run_id }, Foreseen::Known(true), &mut found);
@@ -108,6 +109,7 @@ impl<'w> Scope<'_, 'w> {
                     workflow: inner,
                     inside: Some(&id),
                     params: &Value::Null,
+                    is_finally: self.is_under_finally(step),
                 };
                 inside.preview(view, runs, found);
             }

@@ -1,7 +1,7 @@
 //! The words of a resume plan: why a step has the fate that it has.
 
 use crate::{
-    compile::Template,
+    compile::{Step, Template, Workflow},
     journal::{EffectState, Instance},
     script::{Class, Script},
 };
@@ -14,6 +14,30 @@ pub(super) fn script_change(old: &Script, new: &Script) -> Option<String> {
         (false, true) => format!("something that {} imports has changed", new.path),
         _ => format!("its script ({}) has changed", new.path),
     })
+}
+
+/// Whether a step was done once and is for each item now, or the other way round: neither what it did
+/// nor what it gave fits any more.
+pub(super) fn other_shape(step: &Step, instance: &Instance) -> Option<&'static str> {
+    // One that was skipped, or whose items could not be told, has no shape yet.
+    if instance.attempt == 0 {
+        return None;
+    }
+    match (step.for_each.is_some(), instance.items.is_some()) {
+        (true, false) => Some("it is done for each item now"),
+        (false, true) => Some("it is done once now, and no more for each item"),
+        _ => None,
+    }
+}
+
+/// Whether two editions of a workflow give the same outputs from the same steps.
+pub(super) fn gives_the_same(old: &Workflow, new: &Workflow) -> bool {
+    let (old, new) = (&old.outputs, &new.outputs);
+    old.len() == new.len()
+        && old
+            .iter()
+            .zip(new)
+            .all(|((name, was), (other, is))| name == other && is.says_the_same(was))
 }
 
 /// What an unfinished step goes on with.

@@ -15,6 +15,8 @@ pub(super) struct Scope<'a, 'w> {
     /// The instance of the `workflow:` step that this is the inside of.
     pub inside: Option<&'a InstanceId>,
     pub params: &'a Value,
+    /// Whether the `workflow:` step, or one that it is inside of, stands under `finally`.
+    pub is_finally: bool,
 }
 
 /// How a scope ended.
@@ -53,11 +55,11 @@ enum Standing {
 impl<'w> Scope<'_, 'w> {
     /// Decides about every step; says how the scope ended, once it has.
     pub fn visit(&self, decision: &mut Decision<'_, 'w>) -> Option<Settled> {
-        let is_cancelled = decision.state.is_cancelled;
+        let gives_up = decision.state.is_cancelled && !self.is_finally;
         match self.has_locks(decision) {
             Ok(true) => {}
             // What stands under `finally` needs the lock as much as anything.
-            Ok(false) if !is_cancelled => return None,
+            Ok(false) if !gives_up => return None,
             Ok(false) => return Some(Settled::nothing(None)),
             Err(error) => return Some(Settled::nothing(Some(error))),
         }
@@ -72,7 +74,7 @@ impl<'w> Scope<'_, 'w> {
             return None;
         }
         let failed = self.failed(&standings);
-        if !failed.is_empty() || decision.state.is_cancelled {
+        if !failed.is_empty() || gives_up {
             return Some(Settled::Failed {
                 steps: failed,
                 error: None,
@@ -164,7 +166,7 @@ impl<'w> Scope<'_, 'w> {
         if waits_for.contains(&Standing::Open) {
             return Standing::Open;
         }
-        if decision.state.is_cancelled && !step.is_finally {
+        if !self.may_begin(decision, step) {
             return Standing::Blocked;
         }
         if !waits_for.is_empty() && waits_for.iter().all(|s| *s == Standing::Skipped) {
@@ -188,6 +190,15 @@ impl<'w> Scope<'_, 'w> {
             },
         }
         Standing::Open
+    }
+
+    /// After a cancel only what stands under `finally` begins.
+    pub fn may_begin(&self, decision: &Decision, step: &Step) -> bool {
+        !decision.state.is_cancelled || self.is_under_finally(step)
+    }
+
+    pub fn is_under_finally(&self, step: &Step) -> bool {
+        self.is_finally || step.is_finally
     }
 
     fn skip(&self, decision: &mut Decision<'_, 'w>, id: &InstanceId, reason: String) {

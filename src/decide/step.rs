@@ -54,6 +54,7 @@ impl<'a> Scope<'a, 'a> {
             workflow,
             inside,
             params,
+            is_finally: false,
         };
         Some((scope, step, item))
     }

@@ -2,6 +2,7 @@
 
 use super::{
     decision::{Decision, Start},
+    lock,
     step::step_of,
 };
 use crate::{
@@ -67,11 +68,15 @@ pub(super) fn next<'w>(decision: &mut Decision<'_, 'w>, workflow: &'w Workflow) 
                 return decision.wake_at(at);
             }
             status @ (Status::Retrying { .. } | Status::Pending) => {
+                if !lock::has_locks_again(decision, workflow, &id) {
+                    return;
+                }
                 let start = Start {
                     instance: undo,
                     step: step_of(workflow, &id),
                     attempt,
                     inputs: std::collections::BTreeMap::new(),
+                    is_finally: false,
                 };
                 return decision.start(start, status != Status::Pending);
             }

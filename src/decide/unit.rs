@@ -1,7 +1,7 @@
 //! One execution of a step: begun, gone on with, over. A `for_each` step is its items' executions.
 
 use super::{
-    decision::{Decision, Start},
+    decision::{Decision, Next, Start},
     scope::{Scope, Settled},
 };
 use crate::{
@@ -63,6 +63,7 @@ impl<'w> Scope<'_, 'w> {
                     step: Some(step),
                     attempt,
                     inputs,
+                    is_finally: self.is_under_finally(step),
                 };
                 decision.start(start, false);
             }
@@ -93,7 +94,7 @@ impl<'w> Scope<'_, 'w> {
             .and_then(|instance| instance.items.as_ref());
         match items {
             Some(items) => self.go_on_with_items(decision, id, step, items, run_status),
-            None => self.go_on_with_unit(decision, id, step),
+            None => self.go_on_with_unit(decision, id, step, &Value::Null),
         }
     }
 
@@ -117,17 +118,21 @@ impl<'w> Scope<'_, 'w> {
         for ((id, status), (_, item)) in ids.iter().zip(&statuses).zip(items) {
             match status {
                 Status::Running | Status::Waiting | Status::Retrying { .. } => {
-                    self.go_on_with_unit(decision, id, step)
+                    self.go_on_with_unit(decision, id, step, item)
                 }
-                Status::Pending if may_begin(decision, step) && !is_stopped && active < most => {
-                    let before = decision.next.events.len();
+                Status::Pending
+                    if self.may_begin(decision, step) && !is_stopped && active < most =>
+                {
+                    // One that waits for its lock counts, or each would hold its own already.
+                    let asked = |next: &Next| next.events.len() + next.wants.len();
+                    let before = asked(&decision.next);
                     self.begin(decision, id, step, item, run_status);
-                    active += decision.next.events.len() - before;
+                    active += asked(&decision.next) - before;
                 }
                 _ => {}
             }
         }
-        let gives_up = decision.state.is_cancelled && !step.is_finally;
+        let gives_up = !self.may_begin(decision, step);
         let is_over =
             |s: &Status| s.is_settled() || ((gives_up || is_stopped) && *s == Status::Pending);
         if !statuses.iter().all(is_over) {
@@ -135,11 +140,7 @@ impl<'w> Scope<'_, 'w> {
         }
         let not_begun = statuses.iter().filter(|s| **s == Status::Pending).count();
         if not_begun > 0 && !is_stopped {
-            decision
-                .next
-                .events
-                .push(Event::StepInterrupted { step: id.clone() });
-            return;
+            return decision.interrupt(id);
         }
         let failed: Vec<&str> = items
             .iter()
@@ -173,16 +174,30 @@ impl<'w> Scope<'_, 'w> {
         decision.next.events.push(event);
     }
 
-    fn go_on_with_unit(&self, decision: &mut Decision<'_, 'w>, id: &InstanceId, step: &'w Step) {
+    fn go_on_with_unit(
+        &self,
+        decision: &mut Decision<'_, 'w>,
+        id: &InstanceId,
+        step: &'w Step,
+        item: &Value,
+    ) {
         let Some(instance) = decision.state.instance(id) else {
             return;
         };
         match (instance.status, &step.action) {
             (Status::Running, Action::Workflow(inner)) => {
+                // A run that ended gave its locks up, and one that is resumed takes them again.
+                match self.has_lock_of(decision, step, id, item) {
+                    Ok(true) => {}
+                    Ok(false) if self.may_begin(decision, step) => return,
+                    Ok(false) => return decision.interrupt(id),
+                    Err(error) => return decision.fail(id, error),
+                }
                 let scope = Scope {
                     workflow: inner,
                     inside: Some(id),
                     params: &instance.inputs,
+                    is_finally: self.is_under_finally(step),
                 };
                 match scope.visit(decision) {
                     None => {}
@@ -192,13 +207,8 @@ impl<'w> Scope<'_, 'w> {
                             outputs,
                         })
                     }
-                    Some(Settled::Failed { .. })
-                        if decision.state.is_cancelled && !step.is_finally =>
-                    {
-                        decision
-                            .next
-                            .events
-                            .push(Event::StepInterrupted { step: id.clone() });
+                    Some(Settled::Failed { .. }) if !self.may_begin(decision, step) => {
+                        decision.interrupt(id);
                     }
                     Some(Settled::Failed { steps, error }) => {
                         let error = error.unwrap_or_else(|| {
@@ -209,14 +219,11 @@ impl<'w> Scope<'_, 'w> {
                     }
                 }
             }
-            (Status::Waiting, _) if may_begin(decision, step) => {
+            (Status::Waiting, _) if self.may_begin(decision, step) => {
                 self.wait(decision, id, instance, step);
             }
-            (Status::Retrying { .. } | Status::Waiting, _) if !may_begin(decision, step) => {
-                decision
-                    .next
-                    .events
-                    .push(Event::StepInterrupted { step: id.clone() });
+            (Status::Retrying { .. } | Status::Waiting, _) if !self.may_begin(decision, step) => {
+                decision.interrupt(id);
             }
             (Status::Retrying { at }, Action::Script(_)) => {
                 if decision.is_early(at, step.retry.longest) {
@@ -231,6 +238,7 @@ impl<'w> Scope<'_, 'w> {
                         step: Some(step),
                         attempt,
                         inputs,
+                        is_finally: self.is_under_finally(step),
                     };
                     decision.start(start, true);
                 }
@@ -238,9 +246,4 @@ impl<'w> Scope<'_, 'w> {
             _ => {}
         }
     }
-}
-
-/// After a cancel only what stands under `finally` begins.
-fn may_begin(decision: &Decision, step: &Step) -> bool {
-    !decision.state.is_cancelled || step.is_finally
 }

@@ -4,11 +4,7 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    gate::{Gate, Purpose},
-    observer::Observer,
-    substrate::Ledger,
-};
+use super::{gate::Gate, observer::Observer, substrate::Ledger};
 use crate::{
     journal::{EffectState, Event, InstanceId, Round, RunId},
     outside::Clients,
@@ -75,7 +71,7 @@ impl Attempt {
     pub fn run(mut self) -> Finished {
         let recorded = std::mem::take(&mut self.task.recorded);
         let (instance, round) = (&self.task.instance, self.task.round);
-        let gate = self.gate(instance, round, recorded, Purpose::Forward);
+        let gate = self.gate(instance, round, recorded);
         let (result, recorded) = match (&self.task.work, &self.task.script) {
             (Work::Run { inputs }, Some(script)) => {
                 let host = self.host(&gate);
@@ -84,16 +80,14 @@ impl Attempt {
             }
             (Work::Run { .. }, None) => (Ok(BTreeMap::new()), Vec::new()),
             (Work::Undo { of, rounds }, script) => {
-                let mut events = Vec::new();
-                let undone = self.undo(&gate, of, script.as_ref(), rounds, &mut events);
-                events.extend(gate.take_events());
-                (undone.map(|()| BTreeMap::new()), events)
+                let undone = self.undo(&gate, of, script.as_ref(), rounds);
+                (undone.map(|()| BTreeMap::new()), gate.take_events())
             }
         };
         Finished {
+            result: result.map_err(|ended| trouble(ended, &self.task.instance)),
             instance: self.task.instance,
             recorded,
-            result: result.map_err(trouble),
         }
     }
 
@@ -109,7 +103,6 @@ impl Attempt {
         instance: &InstanceId,
         round: u32,
         recorded: Vec<EffectState>,
-        purpose: Purpose,
     ) -> Arc<Gate> {
         Arc::new(Gate {
             run: self.run.clone(),
@@ -118,20 +111,19 @@ impl Attempt {
             recorded,
             ledger: self.ledger.clone(),
             observer: self.observer.clone(),
-            purpose,
             progress: Mutex::default(),
         })
     }
 }
 
-fn trouble(ended: Ended) -> Trouble {
+fn trouble(ended: Ended, instance: &InstanceId) -> Trouble {
     let failed = |error: StepError, class| Trouble::Failed { error, class };
     match ended {
         Ended::Failed(error) => {
             let class = error.failure.as_ref().map(|failure| failure.class);
             failed(error, class)
         }
-        Ended::Stopped(Stop::Cancelled | Stop::Settled) => Trouble::Cancelled,
+        Ended::Stopped(Stop::Cancelled) => Trouble::Cancelled,
         Ended::Stopped(Stop::Journal(why)) => Trouble::Journal(why),
         Ended::Stopped(Stop::TimedOut(timeout)) => failed(
             StepError::new(
@@ -159,10 +151,7 @@ fn trouble(ended: Ended) -> Trouble {
                 "in-doubt",
                 format!("the process died inside call {position}, {call}, and nobody can tell whether it was done"),
             )
-            .with_hint(
-                "look at the other side, then `windlass resume --answer STEP=done` (or `done:VALUE`, \
-                 what the call would have given), or `--answer STEP=again`",
-            ),
+            .with_hint(how_to_answer(instance)),
             Some(FailureClass::Rejected),
         ),
         Ended::Stopped(Stop::TooLarge { call, bytes }) => failed(
@@ -174,4 +163,16 @@ fn trouble(ended: Ended) -> Trouble {
             Some(FailureClass::Rejected),
         ),
     }
+}
+
+/// A run that is being undone is not resumed, so its doubts are answered by another undo.
+fn how_to_answer(instance: &InstanceId) -> String {
+    let (command, step) = match instance.undone() {
+        Some(of) => ("undo", of),
+        None => ("resume", instance.clone()),
+    };
+    format!(
+        "look at the other side, then `windlass {command} --answer {step}=done` (or `done:VALUE`, \
+         what the call would have given), or `--answer {step}=again`"
+    )
 }

@@ -2,7 +2,6 @@
 
 use super::{
     entries::outcome_of,
-    gate::Purpose,
     shown::{describe, shown},
     stops::Stops,
 };
@@ -16,11 +15,9 @@ pub(super) async fn settle_doubt(
     call: Call,
     key: EffectKey,
     position: u32,
-    purpose: Purpose,
     stops: &Stops,
 ) -> Result<EffectOutcome, Stop> {
     match (call.class, call.look) {
-        (Class::Unsure, _) if purpose == Purpose::Settle => Err(Stop::Settled),
         (Class::Unsure, _) => Err(Stop::InDoubt {
             position,
             call: describe(call.function, &shown(&call.arguments)),
@@ -35,10 +32,9 @@ pub(super) async fn settle_doubt(
             if let Err(failure) = stops.act(looked, false).await? {
                 return Ok(EffectOutcome::Failed(failure));
             }
-            match (found, purpose) {
-                (Some(value), _) => Ok(EffectOutcome::Done(value)),
-                (None, Purpose::Settle) => Ok(EffectOutcome::NotDone),
-                (None, Purpose::Forward) => stops.act((call.act)(key), false).await.map(outcome_of),
+            match found {
+                Some(value) => Ok(EffectOutcome::Done(value)),
+                None => stops.act((call.act)(key), false).await.map(outcome_of),
             }
         }
         _ => stops.act((call.act)(key), false).await.map(outcome_of),

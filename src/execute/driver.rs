@@ -233,7 +233,7 @@ impl<'p, S: Substrate> Driver<'p, S> {
             round: instance.map_or(0, |i| i.round),
             recorded: instance.map_or_else(Vec::new, |i| i.effects.clone()),
             timeout,
-            is_finally: start.step.is_some_and(|step| step.is_finally),
+            is_finally: start.is_finally,
             instance: start.instance,
         };
         self.running += 1;

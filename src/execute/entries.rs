@@ -1,11 +1,6 @@
 //! The entries that a call makes in the ledger: its announcement, its result, what became of it.
 
-use super::{
-    doubt::settle_doubt,
-    gate::{Gate, Purpose},
-    stops::Stops,
-    substrate::Made,
-};
+use super::{doubt::settle_doubt, gate::Gate, stops::Stops, substrate::Made};
 use crate::{
     journal::{CallRecord, EffectOutcome, Event, Position},
     script::{Call, Class, EffectKey, Interruption, Stop},
@@ -16,29 +11,6 @@ use crate::{
 const MAX_RESULT_BYTES: usize = 1 << 20;
 
 impl Gate {
-    /// Finds out what became of a recorded effect whose answer was lost, and remembers it for
-    /// the undo; the script sees what it saw.
-    pub(super) fn settle(&self, call: Call, position: u32) -> Result<(), Interruption> {
-        let name = format!("{position} {}: settle", call.function);
-        let (key, stops) = (self.key(position), self.ledger.stops());
-        let (step, round) = (self.instance.clone(), self.round);
-        let making = async move {
-            match settle_doubt(call, key, position, Purpose::Settle, &stops).await {
-                Err(stop) => Made::stopped(stop),
-                // Still nobody knows.
-                Ok(EffectOutcome::Failed(failure)) if failure.is_unknown => Made::default(),
-                Ok(outcome) => Event::EffectSettled {
-                    step,
-                    round,
-                    position: Position(position),
-                    outcome,
-                }
-                .into(),
-            }
-        };
-        self.enter(&name, Box::pin(making)).map(|_| ())
-    }
-
     /// Announces a call, with what is there before it. A failure of looking is the call's own, and
     /// ends it here. Says whether an earlier life announced it: then that may have made it, too.
     pub(super) fn announce(
@@ -112,7 +84,7 @@ impl Gate {
             }
             let function = call.function;
             let done = match is_in_doubt {
-                true => settle_doubt(call, key, position, Purpose::Forward, &stops).await,
+                true => settle_doubt(call, key, position, &stops).await,
                 false => act(call, key, &stops).await,
             };
             let done = done.and_then(|outcome| check_size(function, outcome));

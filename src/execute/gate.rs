@@ -30,18 +30,7 @@ pub(super) struct Gate {
     pub recorded: Vec<EffectState>,
     pub ledger: Arc<dyn Ledger>,
     pub observer: Arc<dyn Observer>,
-    pub purpose: Purpose,
     pub progress: Mutex<Progress>,
-}
-
-/// What an attempt is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
-    /// To go on from where the records end.
-    Forward,
-    /// To find out what became of the effects that nobody knows the end of, ahead of an undo;
-    /// nothing is done beyond the records.
-    Settle,
 }
 
 #[derive(Default)]
@@ -68,12 +57,17 @@ impl Gate {
         progress.position - 1
     }
 
-    /// The same for ever for one position of one round of one instance of one run.
+    /// The key of a call of this attempt.
     pub(super) fn key(&self, position: u32) -> EffectKey {
+        self.key_of(&self.instance, self.round, position)
+    }
+
+    /// The same for ever for one position of one round of one instance of one run.
+    pub(super) fn key_of(&self, instance: &InstanceId, round: u32, position: u32) -> EffectKey {
         let digest = Digest::of(&[
             self.run.as_str().as_bytes(),
-            self.instance.as_str().as_bytes(),
-            &self.round.to_be_bytes(),
+            instance.as_str().as_bytes(),
+            &round.to_be_bytes(),
             &position.to_be_bytes(),
         ]);
         EffectKey::new(digest.short(32))
@@ -102,7 +96,8 @@ fn given(outcome: EffectOutcome) -> Result<Value, Interruption> {
     match outcome {
         EffectOutcome::Done(value) => Ok(value),
         EffectOutcome::Failed(failure) => Err(Interruption::Failed(failure)),
-        EffectOutcome::NotDone => Err(Interruption::Stopped(Stop::Settled)),
+        // Only an undo says that of an effect, and nothing goes forward after it.
+        EffectOutcome::NotDone => Err(Interruption::Stopped(Stop::Cancelled)),
     }
 }
 
@@ -122,14 +117,6 @@ impl Effects for Gate {
                     made: describe(call.function, &shown(&call.arguments)),
                 }));
             }
-            if self.purpose == Purpose::Settle && effect.is_unknown() {
-                let outcome = effect.outcome.clone();
-                self.settle(call, position)?;
-                return match outcome {
-                    Some(EffectOutcome::Failed(failure)) => Err(Interruption::Failed(failure)),
-                    _ => Err(Interruption::Stopped(Stop::Settled)),
-                };
-            }
             match &effect.outcome {
                 Some(EffectOutcome::Done(value)) => return Ok(value.clone()),
                 Some(EffectOutcome::Failed(failure)) => {
@@ -137,9 +124,6 @@ impl Effects for Gate {
                 }
                 Some(EffectOutcome::NotDone) | None => {}
             }
-        }
-        if self.purpose == Purpose::Settle {
-            return Err(Interruption::Stopped(Stop::Settled));
         }
         let record = CallRecord {
             function: call.function.into(),
@@ -169,10 +153,9 @@ impl Effects for Gate {
     fn sleep(&self, duration: Duration) -> Result<(), Interruption> {
         let wait = |duration| self.ledger.wait(duration).map_err(Interruption::Stopped);
         if duration < SHORTEST_DURABLE_SLEEP {
-            return match (self.is_replaying(), self.purpose) {
-                (true, _) => Ok(()),
-                (false, Purpose::Forward) => wait(duration),
-                (false, Purpose::Settle) => Err(Interruption::Stopped(Stop::Settled)),
+            return match self.is_replaying() {
+                true => Ok(()),
+                false => wait(duration),
             };
         }
         let position = self.next_position();
@@ -188,9 +171,6 @@ impl Effects for Gate {
                 }));
             }
             Some(effect) if effect.outcome.is_some() => return Ok(()),
-            _ if self.purpose == Purpose::Settle => {
-                return Err(Interruption::Stopped(Stop::Settled));
-            }
             Some(_) => None,
             None => Some(Event::EffectIntended {
                 step: step.clone(),
@@ -234,7 +214,7 @@ impl Effects for Gate {
     }
 
     fn note(&self, level: Level, message: String) {
-        if self.is_replaying() || self.purpose == Purpose::Settle {
+        if self.is_replaying() {
             return;
         }
         self.observer.said(&self.instance, &message);

@@ -4,7 +4,7 @@
 //! - [`drive`] takes a run to its end, on the journal of this machine;
 //! - `driver` is the loop, the same on every `substrate`; `embedded` is the one that needs nothing;
 //! - `attempt` is one attempt of one step, `gate` its effects and `entries` what they record, `doubt`
-//!   those that nobody knows the end of, `undo` one that goes backwards, `stops` what ends it;
+//!   those that nobody knows the end of, `undo` one that goes backwards and `settle` what it must find out first, `stops` what ends it;
 //! - `neighbours` is what others ask for and hold, `retry` when a failure is tried again;
 //! - [`Observer`] is told what happens, for people.
 
@@ -17,6 +17,7 @@ mod gate;
 mod neighbours;
 mod observer;
 mod retry;
+mod settle;
 mod shown;
 mod stops;
 mod substrate;
@@ -25,4 +26,5 @@ mod undo;
 pub use driver::{DriveError, Ended, Settings, drive};
 pub use embedded::Cancel;
 pub use observer::{Observer, Silent};
+pub use settle::must_be_found_out;
 pub use undo::{UndoItem, UndoKind, undo_plan};

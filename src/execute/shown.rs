@@ -12,7 +12,8 @@ pub(super) fn describe(function: &str, arguments: &serde_json::Value) -> String 
     }
 }
 
-/// Arguments as a record shows them: secrets masked, long texts cut to their start.
+/// Arguments as a record shows them: secrets masked, long texts cut to their start. A key that begins
+/// with `$` gets one more, as wherever values are stored: `$secret` marks what is encrypted.
 pub(super) fn shown(arguments: &Value) -> serde_json::Value {
     fn cut(json: &mut serde_json::Value) {
         match json {
@@ -21,7 +22,18 @@ pub(super) fn shown(arguments: &Value) -> serde_json::Value {
                 *text = format!("{head}… ({} bytes)", text.len());
             }
             serde_json::Value::Array(items) => items.iter_mut().for_each(cut),
-            serde_json::Value::Object(map) => map.values_mut().for_each(cut),
+            serde_json::Value::Object(map) => {
+                *map = std::mem::take(map)
+                    .into_iter()
+                    .map(|(key, mut value)| {
+                        cut(&mut value);
+                        match key.starts_with('$') {
+                            true => (format!("${key}"), value),
+                            false => (key, value),
+                        }
+                    })
+                    .collect();
+            }
             _ => {}
         }
     }

@@ -4,27 +4,26 @@ use std::sync::Arc;
 
 use super::{
     attempt::Attempt,
-    gate::{Gate, Purpose},
+    gate::Gate,
+    settle::{Place, must_be_found_out},
 };
 use crate::{
     compile::{Action, Workflow},
     decide,
-    journal::{EffectState, Event, InstanceId, Round, State, Status},
+    journal::{EffectState, InstanceId, Round, State, Status},
     outside::Clients,
     script::{self, Class, Done, Effects, Ended, Interruption, Reversal, Script},
     value::{StepError, Value},
 };
 
 impl Attempt {
-    /// Reverses every round of a step, the newest first. `events` takes what was found out about
-    /// the step itself; what the undo does goes through `gate`.
+    /// Reverses every round of a step, the newest first.
     pub(super) fn undo(
         &self,
         gate: &Arc<Gate>,
         of: &InstanceId,
         script: Option<&Arc<Script>>,
         rounds: &[Round],
-        events: &mut Vec<(Event, i64)>,
     ) -> Result<(), Ended> {
         for round in rounds {
             if let (Some(script), Some(outputs)) = (own_way(script, round), &round.outputs) {
@@ -37,60 +36,19 @@ impl Attempt {
                 )?;
                 continue;
             }
-            let effects = match (script, round.effects.iter().any(EffectState::is_unknown)) {
-                (Some(script), true) => self.settle(of, script, round, events)?,
-                _ => round.effects.clone(),
-            };
-            for effect in effects.iter().rev() {
-                if let Some(Reversal::By { call, .. }) = reversal_of(effect, &self.clients) {
+            for (position, effect) in round.effects.iter().enumerate().rev() {
+                let place = Place {
+                    step: of,
+                    round: round.number,
+                    position: position as u32,
+                };
+                let effect = gate.settle(place, effect, &self.clients)?;
+                if let Some(Reversal::By { call, .. }) = reversal_of(&effect, &self.clients) {
                     gate.perform(call).map_err(ended)?;
                 }
             }
         }
         Ok(())
-    }
-
-    /// Finds out what became of effects whose end nobody knows, by running the script as far as
-    /// its records go.
-    fn settle(
-        &self,
-        of: &InstanceId,
-        script: &Script,
-        round: &Round,
-        events: &mut Vec<(Event, i64)>,
-    ) -> Result<Vec<EffectState>, Ended> {
-        let mut effects = round.effects.clone();
-        let purpose = Purpose::Settle;
-        let gate = self.gate(of, round.number, effects.clone(), purpose);
-        let inputs = match &round.inputs {
-            Value::Map(inputs) => inputs.clone(),
-            _ => std::collections::BTreeMap::new(),
-        };
-        // However it ends: it only had to come as far as the records.
-        let _ = script::run(script, inputs, self.host(&gate), &self.limits);
-        let found = gate.take_events();
-        for (event, _) in &found {
-            if let Event::EffectSettled {
-                position, outcome, ..
-            } = event
-            {
-                effects[position.0 as usize].settled = Some(outcome.clone());
-            }
-        }
-        events.extend(found);
-        let still = effects
-            .iter()
-            .find(|effect| effect.is_unknown() && effect.call.class != Class::Unsure);
-        match still {
-            None => Ok(effects),
-            Some(effect) => {
-                let message = format!(
-                    "nobody knows whether {} was done, and it could not be looked up",
-                    effect.call.function
-                );
-                Err(StepError::new("undo-unknown", message).into())
-            }
-        }
     }
 }
 
@@ -103,17 +61,30 @@ fn reversal_of(effect: &EffectState, clients: &Clients) -> Option<Reversal> {
     if effect.call.class == Class::Read {
         return None;
     }
-    let result = effect.result()?;
+    let result = match effect.is_unknown() {
+        // Whether its own way back may be taken, only a person knows.
+        true if effect.call.class == Class::Unsure => return Some(doubtful(effect)),
+        true => None,
+        false => Some(effect.result()?),
+    };
     let done = Done {
         function: &effect.call.function,
         arguments: &effect.call.arguments,
         before: effect.before.as_ref().unwrap_or(&Value::Null),
         result,
     };
-    Some(script::reversal(done, clients))
+    Some(match script::reversal(done, clients) {
+        Reversal::Never(_) if result.is_none() => doubtful(effect),
+        reversal => reversal,
+    })
 }
 
-fn ended(interruption: Interruption) -> Ended {
+fn doubtful(effect: &EffectState) -> Reversal {
+    let function = &effect.call.function;
+    Reversal::Never(format!("nobody knows whether {function} was done"))
+}
+
+pub(super) fn ended(interruption: Interruption) -> Ended {
     match interruption {
         Interruption::Stopped(stop) => Ended::Stopped(stop),
         Interruption::Failed(failure) => {
@@ -171,18 +142,11 @@ pub fn undo_plan(workflow: &Workflow, state: &State, clients: &Clients) -> Vec<U
                 continue;
             }
             for effect in round.effects.iter().rev() {
-                let function = &effect.call.function;
-                if effect.is_unknown() {
-                    match effect.call.class {
-                        Class::Unsure => add(
-                            format!("nobody knows whether {function} was done"),
-                            UndoKind::Stays,
-                        ),
-                        _ => add(
-                            format!("find out whether {function} was done"),
-                            UndoKind::Unknown,
-                        ),
-                    }
+                if must_be_found_out(effect, clients) {
+                    let function = &effect.call.function;
+                    let what = format!("find out whether {function} was done");
+                    add(what, UndoKind::Unknown);
+                    continue;
                 }
                 match reversal_of(effect, clients) {
                     Some(Reversal::By { what, .. }) => add(what, UndoKind::Reversed),

@@ -145,7 +145,7 @@ pub enum Event<V = Value> {
         call: Option<CallRecord>,
         outcome: EffectOutcome<V>,
     },
-    /// An undo found out what became of an effect that nobody knew the end of.
+    /// An undo, or whoever started it, found out what became of an effect that nobody knew the end of.
     EffectSettled {
         step: InstanceId,
         /// Which round of the step's it belongs to.

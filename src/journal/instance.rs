@@ -110,7 +110,7 @@ pub struct EffectState {
     /// What was there before, as far as an undo needs it.
     pub before: Option<Value>,
     pub outcome: Option<EffectOutcome>,
-    /// Whether it failed, and its attempt with it: no script had caught that.
+    /// Whether it failed, and its attempt with it.
     pub ended_attempt: bool,
     /// What an undo found out about it since.
     pub settled: Option<EffectOutcome>,
@@ -227,13 +227,11 @@ impl Instance {
         }
     }
 
-    /// Marks the effect whose failure ended the attempt, if it was one.
-    pub(super) fn ended_by(&mut self, error: &StepError) {
-        if let Some(last) = self.effects.last_mut()
-            && let (Some(EffectOutcome::Failed(failed)), Some(failure)) =
-                (&last.outcome, &error.failure)
-        {
-            last.ended_attempt = failed == failure;
+    /// Marks the effect whose failure ended the attempt, if it was one: the last, whatever the script
+    /// made of it. Where a process dies no attempt fails, and what was caught there is replayed.
+    pub(super) fn mark_what_ended_it(&mut self) {
+        if let Some(last) = self.effects.last_mut() {
+            last.ended_attempt = matches!(last.outcome, Some(EffectOutcome::Failed(_)));
         }
     }
 }

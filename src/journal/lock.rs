@@ -2,9 +2,16 @@ use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{Read, Seek, Write},
     path::Path,
+    thread,
+    time::Duration,
 };
 
 use super::{error::JournalError, id::RunId};
+
+/// How often a lock that is held is tried again, and after which pause: whoever only asks whether a
+/// run is driven holds its lock for some microseconds.
+const TRIES: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Owns a run for this process, until it is dropped or the process dies: the OS lets go then.
 #[derive(Debug)]
@@ -30,7 +37,7 @@ impl RunLock {
             .truncate(false)
             .open(&path)
             .map_err(failed)?;
-        match file.try_lock() {
+        match try_lock(&file) {
             Ok(()) => {
                 // For the message below only; the lock is what counts.
                 file.set_len(0)
@@ -58,5 +65,36 @@ impl RunLock {
             return false;
         };
         matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    }
+}
+
+fn try_lock(file: &File) -> Result<(), TryLockError> {
+    for _ in 1..TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
+            done => return done,
+        }
+    }
+    file.try_lock()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_only_asks_keeps_nobody_out() {
+        let state = tempfile::tempdir().expect("a temporary folder");
+        let run = RunId::stored("run".into());
+        drop(RunLock::take(state.path(), &run).expect("taken"));
+        let asking = File::open(state.path().join("locks/run")).expect("opened");
+        asking.try_lock_shared().expect("asked");
+        thread::scope(|scope| {
+            let taking = scope.spawn(|| RunLock::take(state.path(), &run));
+            thread::sleep(2 * PAUSE);
+            drop(asking);
+            assert!(taking.join().expect("no panic").is_ok());
+        });
+        assert!(!RunLock::is_taken(state.path(), &run));
     }
 }

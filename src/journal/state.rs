@@ -237,7 +237,7 @@ impl State {
                 if !matches!(instance.status, Status::Pending | Status::Running) {
                     return illegal(&format!("`{step}` is not running"));
                 }
-                instance.ended_by(error);
+                instance.mark_what_ended_it();
                 instance.error = Some(error.clone());
                 instance.status = match retry_at {
                     Some(at) => Status::Retrying { at: *at },

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use time::OffsetDateTime;
 
 use super::{
@@ -134,31 +134,12 @@ impl Journal {
     /// files it began with.
     pub fn begin(&self, new: NewRun) -> Result<RunJournal, JournalError> {
         let lock = RunLock::take(&self.inner.state, &new.id)?;
-        let Event::RunStarted {
-            workflow,
-            file,
-            target,
-            ..
-        } = &new.event
-        else {
-            unreachable!("NewRun::event is a RunStarted")
-        };
-        {
-            let mut database = self.inner.database();
-            let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            transaction.execute(
-                "INSERT INTO runs (id, workflow, file, target, started_at) VALUES (?, ?, ?, ?, ?)",
-                params![new.id.as_str(), workflow, file, target, new.at],
-            )?;
-            insert_files(&transaction, &new.id, 0, new.files)?;
-            transaction.commit()?;
-        }
         let head = Head {
             next_seq: 0,
             digest: Digest::ZERO,
         };
         let run = RunJournal::new(self.clone(), new.id, head, 0, lock);
-        run.append(vec![(new.event, new.at)])?;
+        run.begin(new.event, new.at, new.files)?;
         Ok(run)
     }
 
@@ -395,7 +376,7 @@ pub(super) fn insert_files(
     run: &RunId,
     edition: u32,
     files: &BTreeMap<String, Arc<str>>,
-) -> Result<(), JournalError> {
+) -> rusqlite::Result<()> {
     for (path, text) in files {
         let digest = Digest::of_content(text.as_bytes());
         transaction.execute(

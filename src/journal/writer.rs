@@ -41,6 +41,14 @@ struct Row {
 /// What changes together with an event, in the same transaction.
 enum Beside {
     Nothing,
+    /// The run itself, with the files that it begins with: nobody ever finds one without its first
+    /// event.
+    Begun {
+        workflow: String,
+        file: String,
+        target: String,
+        files: BTreeMap<String, Arc<str>>,
+    },
     /// The status that lists show; `has_ended` gives up the run's locks.
     Status {
         shown: Option<&'static str>,
@@ -124,6 +132,32 @@ impl RunJournal {
         &self.journal
     }
 
+    /// Records the run: its first event, an [`Event::RunStarted`], and the files that it begins with.
+    pub(super) fn begin(
+        &self,
+        event: Event,
+        at: i64,
+        files: &BTreeMap<String, Arc<str>>,
+    ) -> Result<(), JournalError> {
+        let Event::RunStarted {
+            workflow,
+            file,
+            target,
+            ..
+        } = &event
+        else {
+            unreachable!("a run begins with a RunStarted")
+        };
+        let begun = Beside::Begun {
+            workflow: workflow.clone(),
+            file: file.clone(),
+            target: target.clone(),
+            files: files.clone(),
+        };
+        let ticket = self.queue(vec![(event, at, begun)])?;
+        self.journal.inner.commit(ticket)
+    }
+
     /// Records events, each with when it happened (milliseconds since 1970). Once this returns, they
     /// are found again after a crash, with all events appended before them.
     ///
@@ -132,7 +166,7 @@ impl RunJournal {
     /// # Errors
     /// Nothing is recorded then, and nothing more can be by this process.
     pub fn append(&self, events: Vec<(Event, i64)>) -> Result<(), JournalError> {
-        let ticket = self.queue(events)?;
+        let ticket = self.queue(with_beside(events))?;
         self.journal.inner.commit(ticket)
     }
 
@@ -141,7 +175,7 @@ impl RunJournal {
     /// # Errors
     /// A secret that can't be sealed.
     pub fn append_lazily(&self, events: Vec<(Event, i64)>) -> Result<(), JournalError> {
-        self.queue(events).map(|_| ())
+        self.queue(with_beside(events)).map(|_| ())
     }
 
     /// Freezes another edition of the run's files; an [`Event::RunEdited`] must name it.
@@ -217,10 +251,9 @@ impl RunJournal {
         message <= self.taken_at
     }
 
-    fn queue(&self, events: Vec<(Event, i64)>) -> Result<u64, JournalError> {
+    fn queue(&self, events: Vec<(Event, i64, Beside)>) -> Result<u64, JournalError> {
         let mut bodies = Vec::with_capacity(events.len());
-        for (event, at) in events {
-            let beside = Beside::of(&event);
+        for (event, at, beside) in events {
             let sealed = event.try_map(|value| self.journal.inner.seal.close(value))?;
             let body = serde_json::to_string(&sealed).map_err(|e| JournalError::Unreadable {
                 run: self.run.clone(),
@@ -249,6 +282,14 @@ impl RunJournal {
         }
         Ok(queue.queued)
     }
+}
+
+fn with_beside(events: Vec<(Event, i64)>) -> Vec<(Event, i64, Beside)> {
+    let with = |(event, at)| {
+        let beside = Beside::of(&event);
+        (event, at, beside)
+    };
+    events.into_iter().map(with).collect()
 }
 
 impl Inner {
@@ -301,6 +342,18 @@ fn write(database: &mut Connection, rows: &[Row]) -> rusqlite::Result<()> {
             ])?;
             match &row.beside {
                 Beside::Nothing => {}
+                Beside::Begun {
+                    workflow,
+                    file,
+                    target,
+                    files,
+                } => {
+                    transaction.execute(
+                        "INSERT INTO runs (id, workflow, file, target, started_at) VALUES (?, ?, ?, ?, ?)",
+                        params![row.run.as_str(), workflow, file, target, row.at],
+                    )?;
+                    insert_files(&transaction, &row.run, 0, files)?;
+                }
                 Beside::Status { shown, has_ended } => {
                     transaction.execute(
                         "UPDATE runs SET status = ?, ended_at = ? WHERE id = ?",

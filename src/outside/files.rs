@@ -48,14 +48,21 @@ impl OutputFolder {
     /// Writes a whole file, or leaves what was there: the content goes to a temporary file beside
     /// it, is synced, and takes the name at once.
     ///
-    /// `mode` is the Unix permission bits, in force from the first byte on.
+    /// `mode` is the Unix permission bits, in force from the first byte on. `writer` is another one for
+    /// each of those who write at the same time.
     ///
     /// # Errors
     /// A name that leaves the folder, or whatever the file system says.
-    pub fn write(&self, name: &str, content: &[u8], mode: u32) -> Result<Written, Failure> {
+    pub fn write(
+        &self,
+        name: &str,
+        content: &[u8],
+        mode: u32,
+        writer: &str,
+    ) -> Result<Written, Failure> {
         let operation = format!("write {name}");
         let path = self.resolve(name, &operation)?;
-        write_whole(&path, content, mode).map_err(|e| io_failure(&operation, &path, &e))?;
+        write_whole(&path, content, mode, writer).map_err(|e| io_failure(&operation, &path, &e))?;
         Ok(Written {
             bytes: content.len(),
             sha256: Digest::of_content(content),
@@ -205,16 +212,16 @@ impl OutputFolder {
             path.canonicalize()
                 .map_err(|e| io_failure(operation, path, &e))
         };
-        fs::create_dir_all(&self.root).map_err(|e| io_failure(operation, &self.root, &e))?;
-        let root = real(&self.root)?;
-        let existing = parent
-            .ancestors()
-            .find(|folder| folder.exists())
-            .unwrap_or(&self.root);
-        if !real(existing)?.starts_with(&root) {
-            return Err(refuse("a link on the way leads out of the output folder"));
+        if self.root.exists() {
+            let root = real(&self.root)?;
+            let existing = parent
+                .ancestors()
+                .find(|folder| folder.exists())
+                .unwrap_or(&self.root);
+            if !real(existing)?.starts_with(&root) {
+                return Err(refuse("a link on the way leads out of the output folder"));
+            }
         }
-        fs::create_dir_all(parent).map_err(|e| io_failure(operation, parent, &e))?;
         if path.is_symlink() {
             return Err(refuse("the file is a symbolic link"));
         }
@@ -222,12 +229,12 @@ impl OutputFolder {
     }
 }
 
-fn write_whole(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+fn write_whole(path: &Path, content: &[u8], mode: u32, writer: &str) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    // One writer per file at a time (a step instance), so the name needs no randomness, and a
-    // crash leaves at most one such file, which the next attempt replaces.
-    let temporary = folder.join(format!(".{name}.windlass-tmp"));
+    fs::create_dir_all(folder)?;
+    // Named by its writer: others may write the same file at the same time, and what a crash left is
+    // replaced by the same writer's next attempt.
+    let temporary = folder.join(format!(".{writer}.windlass-tmp"));
     match fs::remove_file(&temporary) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
         _ => {}
@@ -267,7 +274,7 @@ mod tests {
     fn a_file_is_whole_and_has_its_mode() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let out = OutputFolder::new(folder.path().join("out"));
-        let written = out.write("a/b.key", b"hello", 0o600).expect("written");
+        let written = out.write("a/b.key", b"hello", 0o600, "w").expect("written");
         let mode = fs::metadata(&written.path)
             .expect("there")
             .permissions()
@@ -277,10 +284,23 @@ mod tests {
     }
 
     #[test]
+    fn a_look_makes_nothing() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let out = OutputFolder::new(folder.path().join("out"));
+        assert_eq!(out.digest("deep/er/x"), Ok(None));
+        assert_eq!(out.snapshot("deep/er/x"), Ok(None));
+        out.remove("deep/er/x").expect("removed already");
+        assert!(!folder.path().join("out").exists());
+        out.write("x", b"", 0o644, "w").expect("written");
+        assert!(out.read("deep/er/x").is_err());
+        assert!(!folder.path().join("out/deep").exists());
+    }
+
+    #[test]
     fn no_way_out_of_the_folder() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let out = OutputFolder::new(folder.path().join("out"));
-        out.write("x", b"", 0o644).expect("written");
+        out.write("x", b"", 0o644, "w").expect("written");
         symlink(folder.path(), folder.path().join("out/link")).expect("linked");
         symlink("/etc/hostname", folder.path().join("out/file")).expect("linked");
         for name in [
@@ -292,7 +312,7 @@ mod tests {
             "link/new/x",
             "file",
         ] {
-            let error = out.write(name, b"bad", 0o644).expect_err(name);
+            let error = out.write(name, b"bad", 0o644, "w").expect_err(name);
             assert_eq!(error.code, "OutsideFolder", "{name}");
         }
         assert!(!folder.path().join("x").exists() && !folder.path().join("new").exists());

@@ -163,6 +163,12 @@ impl Rows<'_> {
         let mut says = match (status, self.state.outcome, items) {
             (Status::Pending, Some(Outcome::Cancelled), _) => "not run".into(),
             (Status::Pending, Some(_), _) => "not run: a step before it failed".into(),
+            // Nothing goes forward in an undo: what did had been cut off.
+            (Status::Running | Status::Waiting | Status::Retrying { .. }, ..)
+                if self.state.is_undoing && id.undone().is_none() =>
+            {
+                "interrupted".into()
+            }
             (Status::Skipped, ..) => match instance.and_then(|i| i.skip_reason.as_deref()) {
                 Some(reason) => format!("skipped: {reason}"),
                 None => "skipped".into(),

@@ -171,8 +171,6 @@ pub enum Stop {
     },
     /// The process died inside this call before, and nobody can tell whether it was done.
     InDoubt { position: u32, call: String },
-    /// An undo has found out what it wanted to know.
-    Settled,
     /// An effect's result is too large to be recorded.
     TooLarge { call: String, bytes: usize },
     /// The journal could not be written; nothing may happen that it does not know.

@@ -32,7 +32,7 @@ pub use effects::{Act, Before, Call, Class, EffectKey, Effects, Interruption, Le
 pub use engine::STACK_BYTES;
 pub use expression::{Expression, ExpressionError, Names, Read};
 pub use fault::Fault;
-pub use host::{Done, Host, Reversal, reversal};
+pub use host::{Done, Finding, Host, Reversal, finding, reversal};
 pub use run::{Ended, Limits, run, run_undo};
 pub use script::{ReadImport, Script};
 pub use signature::{Field, Signature};

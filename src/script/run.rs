@@ -84,9 +84,14 @@ pub fn run_undo(
     host: Host,
     limits: &Limits,
 ) -> Result<(), Ended> {
+    let mut inputs = inputs.clone();
+    // They were checked when it ran; the script may want other ones since.
+    if let (Some(signature), Value::Map(inputs)) = (&script.inputs, &mut inputs) {
+        signature.complete(inputs);
+    }
     evaluate(script, host, limits, |engine| {
         let options = CallFnOptions::new().eval_ast(true);
-        let arguments = (to_dynamic(inputs), to_dynamic(outputs));
+        let arguments = (to_dynamic(&inputs), to_dynamic(outputs));
         engine.call_fn_with_options(options, &mut Scope::new(), &script.ast, "undo", arguments)
     })
     .map(|_| ())

@@ -83,13 +83,9 @@ impl Signature {
                 format!("the script has no input `{name}`"),
             ));
         }
+        self.complete(&mut given);
         for (name, field) in &self.fields {
             let value = given.entry(name.clone()).or_insert(Value::Null);
-            if *value == Value::Null
-                && let Some(default) = &field.default
-            {
-                *value = default.clone();
-            }
             if *value == Value::Null && field.is_required() {
                 return Err(StepError::new(
                     "missing-input",
@@ -105,6 +101,18 @@ impl Signature {
             })?;
         }
         Ok(Value::Map(given))
+    }
+
+    /// Puts the default in place of each value that is missing.
+    pub fn complete(&self, given: &mut BTreeMap<String, Value>) {
+        for (name, field) in &self.fields {
+            let value = given.entry(name.clone()).or_insert(Value::Null);
+            if *value == Value::Null
+                && let Some(default) = &field.default
+            {
+                *value = default.clone();
+            }
+        }
     }
 
     /// Checks what a script returned.

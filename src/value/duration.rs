@@ -1,10 +1,15 @@
 use std::time::Duration;
 
+/// Longer ones are slips of the finger, and too much for the clocks that they are added to.
+const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
+
 /// A text that is no duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a duration (write `30s`, `5m`, `12h`, `365d`)")]
-pub struct ParseDurationError {
-    text: String,
+pub enum ParseDurationError {
+    #[error("`{0}` is not a duration (write `30s`, `5m`, `12h`, `365d`)")]
+    Unreadable(String),
+    #[error("`{0}` is longer than 100 years")]
+    TooLong(String),
 }
 
 /// Reads `30s`, `1h 30m`, `3650d`.
@@ -12,7 +17,7 @@ pub struct ParseDurationError {
 /// A day is 24 hours. Months and years are refused: they have no fixed length, and a certificate
 /// that lives "1 year" should say whether it means 365 or 366 days.
 pub fn parse_duration(text: &str) -> Result<Duration, ParseDurationError> {
-    let error = || ParseDurationError { text: text.into() };
+    let error = || ParseDurationError::Unreadable(text.into());
     let vague = |unit: &str| {
         matches!(
             unit,
@@ -25,7 +30,14 @@ pub fn parse_duration(text: &str) -> Result<Duration, ParseDurationError> {
     if units.any(vague) {
         return Err(error());
     }
-    humantime::parse_duration(text).map_err(|_| error())
+    let duration = humantime::parse_duration(text).map_err(|e| match e {
+        humantime::DurationError::NumberOverflow => ParseDurationError::TooLong(text.into()),
+        _ => error(),
+    })?;
+    match duration > LONGEST {
+        true => Err(ParseDurationError::TooLong(text.into())),
+        false => Ok(duration),
+    }
 }
 
 /// Writes a duration as people read one: `0.42s`, `12.3s`, `4m 10s`, `3h 2m`.
@@ -55,5 +67,14 @@ mod tests {
         assert!(parse_duration("1y").is_err());
         assert!(parse_duration("soon").is_err());
         assert!(parse_duration("").is_err());
+    }
+
+    #[test]
+    fn a_century_is_enough() {
+        assert!(parse_duration("36500d").is_ok());
+        for text in ["36601d", "200000000000000d", "99999999999999999999d"] {
+            let error = parse_duration(text).expect_err(text);
+            assert!(error.to_string().contains("100 years"), "{error}");
+        }
     }
 }

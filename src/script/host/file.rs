@@ -77,9 +77,14 @@ fn write(
     };
     let (name, looked_at) = (name.to_owned(), name.to_owned());
     let folder = files.clone();
-    let call = Call::new(function, Class::Keyed, record, move |_| async move {
+    // An undo knows what was written by its digest; that of a secret is one too.
+    let secret_digest = (mode == OWNER_ONLY).then(|| {
+        let digest = Digest::of_content(content.as_bytes());
+        Value::Secret(Secret::new(digest.to_string()))
+    });
+    let call = Call::new(function, Class::Keyed, record, move |key| async move {
         on_blocking_thread(function, move || {
-            let written = files.write(&name, content.as_bytes(), mode)?;
+            let written = files.write(&name, content.as_bytes(), mode, key.as_str())?;
             let certificates = Certificate::read_all(&content).unwrap_or_default();
             // The digest of a weak secret would be a way to guess it.
             let digest = written.sha256.to_string();
@@ -100,7 +105,14 @@ fn write(
         .await?
     })
     .remembering(move || async move {
-        on_blocking_thread(function, move || before(&folder, looked_at)).await?
+        on_blocking_thread(function, move || {
+            let mut before = before(&folder, looked_at)?;
+            if let (Value::Map(map), Some(digest)) = (&mut before, secret_digest) {
+                map.insert("writes".into(), digest);
+            }
+            Ok(before)
+        })
+        .await?
     });
     let written = perform(context, call)?;
     Ok(written
@@ -147,10 +159,7 @@ pub(super) fn reversal(function: &str, done: Done, files: &OutputFolder) -> Reve
     if was_removed && old.is_none() {
         return Reversal::Nothing;
     }
-    let written = match done.result.field("sha256") {
-        Some(Value::Secret(digest)) => Some(digest.reveal().to_owned()),
-        other => other.map(Value::to_text),
-    };
+    let written = written(&done);
     let what = match &old {
         Some(_) => format!("put the old content of {name} back"),
         None => format!("remove {name}"),
@@ -160,7 +169,7 @@ pub(super) fn reversal(function: &str, done: Done, files: &OutputFolder) -> Reve
         "file::restore",
         Class::Keyed,
         about.into(),
-        move |_| async move {
+        move |key| async move {
             on_blocking_thread("file::restore", move || {
                 let now = files.digest(&name)?;
                 if now.is_some() && now.map(|digest| digest.to_string()) != written {
@@ -168,7 +177,7 @@ pub(super) fn reversal(function: &str, done: Done, files: &OutputFolder) -> Reve
                 }
                 match old {
                     Some(bytes) => files
-                        .write(&name, &bytes, mode.unwrap_or(OWNER_ONLY))
+                        .write(&name, &bytes, mode.unwrap_or(OWNER_ONLY), key.as_str())
                         .map(|_| Value::Null),
                     None => files.remove(&name).map(|()| Value::Null),
                 }
@@ -177,6 +186,16 @@ pub(super) fn reversal(function: &str, done: Done, files: &OutputFolder) -> Reve
         },
     );
     Reversal::By { what, call }
+}
+
+/// The digest of what a call wrote, or was about to write.
+fn written(done: &Done) -> Option<String> {
+    let result = done.result.and_then(|result| result.field("sha256"));
+    match result.or(done.before.field("writes")) {
+        Some(Value::Secret(digest)) => Some(digest.reveal().to_owned()),
+        Some(digest) => Some(digest.to_text()),
+        None => done.arguments["sha256"].as_str().map(str::to_owned),
+    }
 }
 
 /// `file::write_template("app.conf", template, #{ name: … })` puts the values where the template

@@ -21,7 +21,7 @@ mod time;
 mod undo;
 mod x509;
 
-pub use undo::{Done, Reversal, reversal};
+pub use undo::{Done, Finding, Reversal, finding, reversal};
 
 use std::sync::{Arc, LazyLock};
 

@@ -1,6 +1,8 @@
 //! `time`: the clock is an effect, so that a replay sees the same moment.
 
-use ::time::{OffsetDateTime, format_description, format_description::well_known::Rfc3339};
+use ::time::{
+    Duration, OffsetDateTime, format_description, format_description::well_known::Rfc3339,
+};
 use rhai::{FuncRegistration, Module, NativeCallContext};
 
 use super::{Thrown, host, interrupt, perform};
@@ -40,11 +42,14 @@ fn add(moment: &str, duration: &str) -> Result<String, Thrown> {
         None => (false, duration),
     };
     let duration = parse_duration(text).map_err(|e| format!("time::add: {e}"))?;
+    let duration = Duration::try_from(duration).map_err(|e| format!("time::add: {e}"))?;
     let moved = match is_back {
-        true => at - duration,
-        false => at + duration,
+        true => at.checked_sub(duration),
+        false => at.checked_add(duration),
     };
+    let no_moment = || format!("time::add: {moment} and {text} make no moment that can be written");
     moved
+        .ok_or_else(no_moment)?
         .format(&Rfc3339)
         .map_err(|e| format!("time::add: {e}").into())
 }

@@ -1,7 +1,11 @@
 //! What reverses a call that was made: each host module knows it for its own.
 
 use super::{exec, file, http, kube, pca};
-use crate::{outside::Clients, script::effects::Call, value::Value};
+use crate::{
+    outside::Clients,
+    script::effects::{Call, Look},
+    value::Value,
+};
 
 /// An effect as the journal holds it.
 #[derive(Clone, Copy, Debug)]
@@ -11,7 +15,8 @@ pub struct Done<'a> {
     pub arguments: &'a serde_json::Value,
     /// What was there before, as the call recorded it.
     pub before: &'a Value,
-    pub result: &'a Value,
+    /// `None` if nobody knows whether it was done.
+    pub result: Option<&'a Value>,
 }
 
 /// What can be done about an effect.
@@ -27,6 +32,23 @@ pub enum Reversal {
 impl Reversal {
     pub(super) fn never(what: impl Into<String>) -> Self {
         Self::Never(what.into())
+    }
+}
+
+/// How to find out what became of a call that nobody knows the end of.
+pub enum Finding {
+    /// What was there before it is enough for its reversal.
+    NotNeeded,
+    By(Look),
+    /// Its reversal needs its result, and too little was recorded to look for it.
+    Impossible,
+}
+
+/// Says how to find out what became of a call, as far as its reversal needs that. Nothing new is done.
+pub fn finding(function: &str, before: &Value, clients: &Clients) -> Finding {
+    match function.split_once("::") {
+        Some(("pca", function)) => pca::finding(function, before, &clients.pca),
+        _ => Finding::NotNeeded,
     }
 }
 

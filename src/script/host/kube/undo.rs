@@ -54,12 +54,11 @@ pub fn reversal(function: &str, done: Done, clusters: &KubeClients) -> Reversal 
         .filter(|was| **was != Value::Null)
         .map(to_object);
     let argument = |key: &str| done.arguments[key].as_str().unwrap_or_default();
+    let made = done.result.map(to_object);
     let of = format!("{} of {}", about.object, about.cluster);
     match (function, was) {
-        ("apply" | "apply_secret", None) => withdraw(clusters, about, to_object(done.result)),
-        ("apply" | "apply_secret" | "patch", Some(was)) => {
-            restore(clusters, about, was, to_object(done.result))
-        }
+        ("apply" | "apply_secret", None) => withdraw(clusters, about, made),
+        ("apply" | "apply_secret" | "patch", Some(was)) => restore(clusters, about, was, made),
         ("delete", Some(was)) => recreate(clusters, about, was),
         // A second restart would not bring the old pods back.
         ("restart", _) => Reversal::never(format!(
@@ -85,22 +84,28 @@ where
     Reversal::By { what, call }
 }
 
-/// Deletes what was created, unless another one has taken its place.
-fn withdraw(clusters: &KubeClients, about: About, made: Json) -> Reversal {
-    let uid = made["metadata"]["uid"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
+/// Deletes what was created, unless another one has taken its place. Where nobody knows what was
+/// created, it is what is there now.
+fn withdraw(clusters: &KubeClients, about: About, made: Option<Json>) -> Reversal {
     let (clusters, own) = (clusters.clone(), about.clone());
     let what = format!("delete {} of {}", about.object, about.cluster);
     by(what, "kube::delete", &about, move || async move {
         let client = clusters.client(&own.cluster).await?;
-        client.delete(&own.object, &uid).await.map(|()| Value::Null)
+        let made = match made {
+            Some(made) => made,
+            None => match client.find(&own.object).await? {
+                Some(now) => now,
+                None => return Ok(Value::Null),
+            },
+        };
+        let uid = made["metadata"]["uid"].as_str().unwrap_or_default();
+        client.delete(&own.object, uid).await.map(|()| Value::Null)
     })
 }
 
-/// Gives the fields back that were changed; what somebody changed since is left.
-fn restore(clusters: &KubeClients, about: About, was: Json, made: Json) -> Reversal {
+/// Gives the fields back that were changed; what somebody changed since is left. Where nobody knows
+/// what the object became, it is what it is now.
+fn restore(clusters: &KubeClients, about: About, was: Json, made: Option<Json>) -> Reversal {
     let (clusters, own) = (clusters.clone(), about.clone());
     let what = format!(
         "put {} of {} back to what it was",
@@ -108,6 +113,13 @@ fn restore(clusters: &KubeClients, about: About, was: Json, made: Json) -> Rever
     );
     by(what, "kube::restore", &about, move || async move {
         let client = clusters.client(&own.cluster).await?;
+        let made = match made {
+            Some(made) => made,
+            None => match client.find(&own.object).await? {
+                Some(now) => now,
+                None => return Ok(Value::Null),
+            },
+        };
         let left = client.restore(&own.object, &was, &made).await?;
         Ok(match left.is_empty() {
             true => Value::Null,

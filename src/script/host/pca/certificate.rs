@@ -16,12 +16,33 @@ use crate::{
     value::Value,
 };
 
+const ISSUE: &str = "pca::issue_certificate";
+
 /// `pca::issue_certificate(ca, #{ csr, template, validity, signing_algorithm, api_passthrough })`
 /// gives the ARN of a certificate that is ready later: see `pca::wait_until_issued`.
 pub fn issue(context: NativeCallContext, authority: &str, map: Map) -> Result<String, Thrown> {
-    const FUNCTION: &str = "pca::issue_certificate";
-    let mut arguments = Arguments::new(FUNCTION, map)?;
-    let record = record(authority, arguments.to_value());
+    let given = Arguments::new(ISSUE, map.clone())?.to_value();
+    let issue = read(authority, map)?;
+    let ca = authority.to_owned();
+    // An undo may have to ask once more, without the script.
+    let before = Value::map([("ca", ca.into()), ("request", given.clone())]);
+    let pca = host(&context)?.clients.pca;
+    let record = record(authority, given);
+    let call = Call::new(ISSUE, Class::Keyed, record, move |key| async move {
+        pca.issue(&issue, key.as_str()).await.map(Value::String)
+    })
+    .remembering(move || async move { Ok(before) });
+    Ok(perform(&context, call)?.to_text())
+}
+
+/// The request that [`issue`] remembered. `None` in journals from before it did.
+pub fn recorded(before: &Value) -> Option<Issue> {
+    let map = to_dynamic(before.field("request")?).try_cast::<Map>()?;
+    read(&before.field("ca")?.to_text(), map).ok()
+}
+
+fn read(authority: &str, map: Map) -> Result<Issue, Thrown> {
+    let mut arguments = Arguments::new(ISSUE, map)?;
     let issue = Issue {
         authority: authority.into(),
         csr: arguments.text("csr")?,
@@ -29,20 +50,13 @@ pub fn issue(context: NativeCallContext, authority: &str, map: Map) -> Result<St
             .optional_text("signing_algorithm")?
             .unwrap_or_else(|| "SHA256WITHRSA".into()),
         template: arguments.optional_text("template")?,
-        validity: validity(FUNCTION, &arguments.required("validity")?)?,
+        validity: validity(ISSUE, &arguments.required("validity")?)?,
         passthrough: match arguments.optional_map("api_passthrough")? {
             Some(map) => passthrough(map)?,
             None => Passthrough::default(),
         },
     };
-    arguments.finish()?;
-    let ca = authority.to_owned();
-    let pca = host(&context)?.clients.pca;
-    let call = Call::new(FUNCTION, Class::Keyed, record, move |key| async move {
-        pca.issue(&issue, key.as_str()).await.map(Value::String)
-    })
-    .remembering(move || async move { Ok(Value::map([("ca", ca.into())])) });
-    Ok(perform(&context, call)?.to_text())
+    arguments.finish().map(|()| issue)
 }
 
 /// `365d`, or AWS's own `#{ type: "MONTHS", value: 12 }`.

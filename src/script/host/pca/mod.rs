@@ -12,7 +12,7 @@ mod certificate;
 mod undo;
 mod wait;
 
-pub(super) use undo::reversal;
+pub(super) use undo::{finding, reversal};
 
 use rhai::{FuncRegistration, Module, NativeCallContext};
 

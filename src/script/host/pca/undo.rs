@@ -1,9 +1,12 @@
 //! What reverses a call to AWS Private CA.
 
-use super::super::undo::{Done, Reversal};
+use super::{
+    super::undo::{Done, Finding, Reversal},
+    certificate,
+};
 use crate::{
-    outside::{PcaClient, Permission, SignedCertificate},
-    script::effects::{Call, Class},
+    outside::{Issue, PcaClient, Permission, SignedCertificate},
+    script::effects::{Call, Class, EffectKey},
     value::{Failure, FailureClass, Value},
 };
 
@@ -12,12 +15,51 @@ const RESTORE_WITHIN_DAYS: i32 = 30;
 /// AWS's word for a certificate that an undo makes void.
 const REASON: &str = "CESSATION_OF_OPERATION";
 
+/// Only a CA and a certificate are reversed by their ARN, which is their call's result.
+pub fn finding(function: &str, before: &Value, pca: &PcaClient) -> Finding {
+    let pca = pca.clone();
+    match function {
+        "create_certificate_authority" => Finding::By(Box::new(|key| {
+            Box::pin(async move { Ok(pca.find_by_key(key.as_str()).await?.map(Value::String)) })
+        })),
+        "issue_certificate" => match certificate::recorded(before) {
+            Some(issue) => Finding::By(Box::new(|key| Box::pin(issued(pca, issue, key)))),
+            None => Finding::Impossible,
+        },
+        _ => Finding::NotNeeded,
+    }
+}
+
+/// Asks for a certificate once more under its key: AWS has no other way to look for one.
+async fn issued(pca: PcaClient, issue: Issue, key: EffectKey) -> Result<Option<Value>, Failure> {
+    let failure = match pca.issue(&issue, key.as_str()).await {
+        Ok(arn) => return Ok(Some(arn.into())),
+        Err(failure) => failure,
+    };
+    match status(&pca, &issue.authority).await?.as_str() {
+        "ACTIVE" | "DISABLED" | "EXPIRED" => Err(failure),
+        // Without its CA nobody trusts it.
+        _ => Ok(None),
+    }
+}
+
 pub fn reversal(function: &str, done: Done, pca: &PcaClient) -> Reversal {
     let pca = pca.clone();
     let ca = text(done.before, "ca");
+    let arn = done.result.map(Value::to_text);
+    match (function, arn) {
+        ("create_certificate_authority", Some(arn)) => remove(pca, arn),
+        ("issue_certificate", Some(arn)) => revoke(pca, ca, arn),
+        ("create_certificate_authority" | "issue_certificate", None) => {
+            Reversal::never("its ARN is not known")
+        }
+        (function, _) => from_before(function, done, pca, ca),
+    }
+}
+
+/// What is reversed by what was there before, however the call ended: each looks at the CA first.
+fn from_before(function: &str, done: Done, pca: PcaClient, ca: String) -> Reversal {
     match function {
-        "create_certificate_authority" => remove(pca, done.result.to_text()),
-        "issue_certificate" => revoke(pca, ca, done.result.to_text()),
         "import_certificate_authority_certificate" => import_back(pca, ca, done.before),
         "disable_certificate_authority" => set_enabled(pca, ca, done.before, true),
         "enable_certificate_authority" => set_enabled(pca, ca, done.before, false),

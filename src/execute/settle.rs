@@ -1,0 +1,96 @@
+//! Effects that nobody knows the end of, looked up ahead of their undo.
+
+use super::{gate::Gate, shown::describe, substrate::Made, undo::ended};
+use crate::{
+    journal::{EffectOutcome, EffectState, Event, InstanceId, Position},
+    outside::Clients,
+    script::{self, Class, Ended, Finding, Stop},
+    value::{StepError, Value},
+};
+
+/// Where an effect stands in its run.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub step: &'a InstanceId,
+    pub round: u32,
+    pub position: u32,
+}
+
+/// Whether an undo can't go on before it knows what became of an effect. Where what was there before
+/// is enough to go back to, nobody needs to know.
+pub fn must_be_found_out(effect: &EffectState, clients: &Clients) -> bool {
+    !matches!(finding(effect, clients), Finding::NotNeeded)
+}
+
+fn finding(effect: &EffectState, clients: &Clients) -> Finding {
+    if !effect.is_unknown() || effect.call.class == Class::Unsure {
+        return Finding::NotNeeded;
+    }
+    let before = effect.before.as_ref().unwrap_or(&Value::Null);
+    script::finding(&effect.call.function, before, clients)
+}
+
+impl Gate {
+    /// Finds out what became of an effect of another instance, where its reversal needs to know, and
+    /// remembers it. The script has no part in that: it may be another one now, or gone.
+    pub(super) fn settle(
+        &self,
+        place: Place,
+        effect: &EffectState,
+        clients: &Clients,
+    ) -> Result<EffectState, Ended> {
+        let mut effect = effect.clone();
+        let look = match finding(&effect, clients) {
+            Finding::NotNeeded => return Ok(effect),
+            Finding::By(look) => look,
+            Finding::Impossible => {
+                return Err(Ended::Stopped(Stop::InDoubt {
+                    position: place.position,
+                    call: describe(&effect.call.function, &effect.call.arguments),
+                }));
+            }
+        };
+        let function = &effect.call.function;
+        let name = format!("{} {} {function}: settle", place.step, place.position);
+        let key = self.key_of(place.step, place.round, place.position);
+        let stops = self.ledger.stops();
+        let (step, round) = (place.step.clone(), place.round);
+        let position = Position(place.position);
+        let making = async move {
+            let mut found = None;
+            let looking = async {
+                found = look(key).await?;
+                Ok(Value::Null)
+            };
+            let outcome = match stops.act(looking, false).await {
+                Err(stop) => return Made::stopped(stop),
+                // Still nobody knows.
+                Ok(Err(_)) => return Made::default(),
+                Ok(Ok(_)) => found.map_or(EffectOutcome::NotDone, EffectOutcome::Done),
+            };
+            Event::EffectSettled {
+                step,
+                round,
+                position,
+                outcome,
+            }
+            .into()
+        };
+        match self.enter(&name, Box::pin(making)).map_err(ended)? {
+            (Some(Event::EffectSettled { outcome, .. }), _) => {
+                effect.settled = Some(outcome);
+                Ok(effect)
+            }
+            _ => Err(still_unknown(place.step, function).into()),
+        }
+    }
+}
+
+fn still_unknown(step: &InstanceId, function: &str) -> StepError {
+    let message =
+        format!("nobody knows whether {function} was done, and it could not be looked up");
+    StepError::new("undo-unknown", message).with_hint(format!(
+        "`windlass undo` looks again; `windlass undo --answer {step}=done:VALUE` says what it gave, \
+         `--answer {step}=again` that it was not done"
+    ))
+}

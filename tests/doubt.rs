@@ -1,0 +1,330 @@
+//! Calls that nobody knows the end of, when the run is undone.
+
+use crate::{
+    crash::on_the_server,
+    harness::{Test, status},
+    site::Site,
+};
+
+/// More moments than a run of these tests has.
+const MOST: u64 = 60;
+
+/// Runs `w.yaml` until it dies at the first moment at which `is_it` holds.
+fn died(make: impl Fn() -> Test, is_it: impl Fn(&Test) -> bool) -> Test {
+    for at in 1..MOST {
+        let test = make();
+        if crash(&test, &["run", "w.yaml"], at) && has_begun(&test) && is_it(&test) {
+            return test;
+        }
+    }
+    panic!("it never died there");
+}
+
+/// Whether a command died at its `at`-th moment.
+fn crash(test: &Test, arguments: &[&str], at: u64) -> bool {
+    let mut command = test.command(arguments);
+    let output = command.env("WINDLASS_CRASH_AT", at.to_string()).output();
+    output.expect("windlass starts").status.code().is_none()
+}
+
+fn has_begun(test: &Test) -> bool {
+    test.windlass(&["runs", "--json"]).json() != serde_json::json!([])
+}
+
+/// Whether the last call of this name was announced, and its end not recorded.
+fn is_in(test: &Test, function: &str) -> bool {
+    let events = test.events();
+    let announced = |e: &serde_json::Value| {
+        e["event"] == "effect_intended" && e["call"]["function"] == function
+    };
+    let Some(at) = events.iter().rposition(announced) else {
+        return false;
+    };
+    let is_its_end = |e: &serde_json::Value| {
+        e["event"] == "effect_ended" && ["step", "position"].iter().all(|k| e[k] == events[at][k])
+    };
+    !events[at..].iter().any(is_its_end)
+}
+
+fn one_step(body: &str) -> String {
+    format!("workflow: w\nsteps:\n  s:\n    run: |\n      {body}\n")
+}
+
+#[test]
+fn a_request_in_doubt_is_not_made_by_an_undo() {
+    for method in ["delete", "put"] {
+        let site = Site::open(&[]);
+        let body = format!("http::{method}(\"{}/database/production\")", site.address());
+        let function = format!("http::{method}");
+        let test = died(
+            || Test::new().file("w.yaml", &one_step(&body)),
+            |test| is_in(test, &function) && site.requests().is_empty(),
+        );
+        let plan = test.windlass(&["undo", "--plan"]).expect(0).stdout;
+        let unknown = format!("nobody knows whether {function} was done");
+        assert!(plan.contains(&unknown), "{plan}");
+        test.windlass(&["undo", "--yes"]).expect(0);
+        assert_eq!(site.requests(), [] as [String; 0]);
+        assert_eq!(test.shown()["status"], "undone");
+    }
+}
+
+#[test]
+fn a_request_in_doubt_is_reversed_by_its_undo() {
+    let site = Site::open(&[]);
+    let url = format!("{}/x", site.address());
+    let body = format!(
+        "http::put(\"{url}\", #{{ undo: #{{ method: \"DELETE\", url: \"{url}\", expect: [200, 404] }} }})"
+    );
+    let test = died(
+        || Test::new().file("w.yaml", &one_step(&body)),
+        |test| is_in(test, "http::put") && site.requests().is_empty(),
+    );
+    test.windlass(&["undo", "--yes"]).expect(0);
+    assert_eq!(site.requests(), ["DELETE /x"]);
+}
+
+#[test]
+fn files_are_what_they_were_wherever_the_run_died() {
+    let body = "file::write(\"old.txt\", \"new\");
+      file::write_secret(\"new.key\", key::generate(\"EC_prime256v1\"));
+      file::remove(\"gone.txt\")";
+    let mut tried = 0;
+    for at in 1..MOST {
+        let test = Test::new()
+            .file("w.yaml", &one_step(body))
+            .file("out/old.txt", "old")
+            .file("out/gone.txt", "here");
+        let has_died = crash(&test, &["run", "w.yaml"], at);
+        if !has_begun(&test) {
+            continue;
+        }
+        test.windlass(&["undo", "--yes"]).expect(0);
+        assert_eq!(
+            [test.read("out/old.txt"), test.read("out/gone.txt")],
+            ["old", "here"],
+            "after a death at {at}"
+        );
+        assert!(!test.path("out/new.key").exists(), "after a death at {at}");
+        tried += 1;
+        if !has_died {
+            break;
+        }
+    }
+    assert!(tried > 6, "it died {tried} times");
+}
+
+const OBJECTS: &str = "workflow: w
+kube: [mgmt]
+steps:
+  s:
+    run: |
+      kube::apply(\"mgmt\", #{ apiVersion: \"v1\", kind: \"ConfigMap\", metadata: #{ name: \"new\", namespace: \"default\" }, data: #{ a: \"1\" } });
+      kube::patch(\"mgmt\", \"\", \"namespace/default\", #{ metadata: #{ labels: #{ patched: \"yes\" } } });
+      kube::delete(\"mgmt\", \"default\", \"configmap/old\");
+";
+
+const LOOK: &str = "workflow: look
+kube: [mgmt]
+steps:
+  look:
+    run: |
+      #{ made: kube::find(\"mgmt\", \"default\", \"configmap/new\") == (),
+         labels: kube::get(\"mgmt\", \"\", \"namespace/default\").metadata.labels.keys().contains(\"patched\"),
+         old: kube::find(\"mgmt\", \"default\", \"configmap/old\")?.data?.a }
+outputs: { found: \"${{ [steps.look.made, steps.look.labels, steps.look.old] }}\" }
+";
+
+#[test]
+fn objects_are_what_they_were_wherever_the_run_died() {
+    let before = "workflow: before
+kube: [mgmt]
+steps:
+  s:
+    run: |
+      kube::apply(\"mgmt\", #{ apiVersion: \"v1\", kind: \"ConfigMap\", metadata: #{ name: \"old\", namespace: \"default\" }, data: #{ a: \"0\" } })
+";
+    let functions = ["kube::apply", "kube::patch", "kube::delete"];
+    let mut tried = Vec::new();
+    for at in 1..MOST {
+        let test = Test::new()
+            .file("before.yaml", before)
+            .file("look.yaml", LOOK)
+            .file("w.yaml", OBJECTS);
+        test.windlass(&["run", "before.yaml"]).expect(0);
+        if !crash(&test, &["run", "w.yaml"], at) {
+            break;
+        }
+        let Some(function) = functions.iter().find(|function| is_in(&test, function)) else {
+            continue;
+        };
+        test.windlass(&["undo", "--yes"]).expect(0);
+        let now = test.outputs_of(&["look.yaml"])["found"].clone();
+        assert_eq!(
+            now,
+            serde_json::json!([true, false, "0"]),
+            "{function}, {at}"
+        );
+        tried.push(function);
+    }
+    // Before each call reached the cluster, and after it.
+    for function in functions {
+        let moments = tried.iter().filter(|tried| ***tried == function).count();
+        assert!(moments > 1, "it died {moments} times in {function}");
+    }
+}
+
+const CA: &str = "workflow: w
+steps:
+  kept: { run: '()' }
+  ca: { needs: [kept], run: 'pca::create_certificate_authority(#{ type: \"ROOT\", subject: #{ common_name: \"A\" }, key_algorithm: \"EC_prime256v1\" })' }
+";
+
+/// A run that died when its CA was made and it did not know yet.
+fn with_an_orphan() -> Test {
+    died(
+        || Test::new().file("w.yaml", CA),
+        |test| is_in(test, "pca::create_certificate_authority") && statuses(test).len() == 1,
+    )
+}
+
+fn statuses(test: &Test) -> Vec<String> {
+    on_the_server(test, "SELECT status FROM authority")
+}
+
+#[test]
+fn an_undo_finds_what_a_step_made_that_was_edited_away() {
+    let test = with_an_orphan();
+    let without = CA.lines().filter(|line| !line.contains("ca:"));
+    test.write("w.yaml", &without.collect::<Vec<_>>().join("\n"));
+    test.windlass(&["resume", "--edited", "--yes"]).expect(0);
+    let plan = test.windlass(&["undo", "--plan"]).expect(0).stdout;
+    assert!(plan.contains("find out whether"), "{plan}");
+    test.windlass(&["undo", "--yes"]).expect(0);
+    assert_eq!(statuses(&test), ["DELETED"]);
+}
+
+#[test]
+fn an_undo_finds_what_a_step_made_before_it_was_changed() {
+    let test = with_an_orphan();
+    test.write("w.yaml", &CA.replace("\"A\"", "\"B\""));
+    let diverged = test.windlass(&["resume", "--edited", "--yes"]).expect(1);
+    assert!(diverged.stderr.contains("diverged"), "{}", diverged.stderr);
+    test.windlass(&["resume", "--edited", "--yes"]).expect(0);
+    test.windlass(&["undo", "--yes"]).expect(0);
+    assert_eq!(statuses(&test), ["DELETED", "DELETED"]);
+}
+
+#[test]
+fn a_certificate_in_doubt_is_revoked_without_its_script() {
+    let text = "workflow: w
+steps:
+  kept: { run: '()' }
+  ca: { script: ca.rhai }
+";
+    let script = "fn run(inputs) {
+    let subject = #{ common_name: \"A\" };
+    let ca = pca::create_certificate_authority(#{ type: \"ROOT\", subject: subject, key_algorithm: \"EC_prime256v1\", signing_algorithm: \"SHA256WITHECDSA\" });
+    pca::wait_until_csr_ready(ca);
+    let csr = pca::certificate_authority_csr(ca);
+    let root = pca::issue_certificate(ca, #{ csr: csr, template: \"RootCACertificate/V1\", validity: \"10d\", signing_algorithm: \"SHA256WITHECDSA\" });
+    let signed = pca::wait_until_issued(ca, root);
+    pca::import_certificate_authority_certificate(ca, #{ certificate: signed.certificate });
+    let key = key::generate(\"EC_prime256v1\");
+    let csr = csr::create(key, #{ subject: #{ common_name: \"leaf\" } });
+    pca::issue_certificate(ca, #{ csr: csr, template: \"EndEntityCertificate/V1\", validity: \"1d\", signing_algorithm: \"SHA256WITHECDSA\" });
+}
+";
+    let made = |test: &Test| on_the_server(test, "SELECT template FROM certificate").len();
+    let test = died(
+        || Test::new().file("w.yaml", text).file("ca.rhai", script),
+        |test| is_in(test, "pca::issue_certificate") && made(test) == 2,
+    );
+    test.write("w.yaml", "workflow: w\nsteps:\n  kept: { run: '()' }\n");
+    test.windlass(&["resume", "--edited", "--yes"]).expect(0);
+    test.windlass(&["undo", "--yes"]).expect(0);
+    assert_eq!(made(&test), 2, "an undo issued a certificate");
+    let revoked = test.events().iter().any(|e| {
+        let digest = e["call"]["function"] == "pca::revoke_certificate";
+        digest && e["event"] == "effect_intended"
+    });
+    assert!(revoked);
+    assert_eq!(statuses(&test), ["DELETED"]);
+}
+
+#[test]
+fn a_call_in_doubt_inside_an_undo_is_answered() {
+    // The first answer is lost.
+    let site = Site::open(&[500]);
+    let script = format!(
+        "fn run(inputs) {{ #{{}} }}\nfn undo(inputs, outputs) {{ http::post(\"{}/back\"); }}\n",
+        site.address()
+    );
+    let test = Test::new()
+        .file("w.yaml", "workflow: w\nsteps:\n  s: { script: s.rhai }\n")
+        .file("s.rhai", &script);
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    test.windlass(&["undo", "--yes"]).expect(1);
+    let asked = test.windlass(&["undo", "--yes"]).expect(1);
+    assert!(
+        asked.stderr.contains("windlass undo --answer s=done"),
+        "{}",
+        asked.stderr
+    );
+    assert_eq!(site.requests().len(), 1);
+    let wrong = test.windlass(&["undo", "--yes", "--answer", "t=done"]);
+    assert!(wrong.expect(2).stderr.contains("bad-answer"));
+    test.windlass(&["undo", "--yes", "--answer", "s=done"])
+        .expect(0);
+    assert_eq!(site.requests().len(), 1);
+    let shown = test.shown();
+    assert_eq!(shown["status"], "undone");
+    assert_eq!(status(&shown, "s!undo"), "succeeded");
+}
+
+#[test]
+fn a_call_in_doubt_inside_an_undo_is_made_again_if_that_is_the_answer() {
+    let site = Site::open(&[500]);
+    let script = format!(
+        "fn run(inputs) {{ #{{}} }}\nfn undo(inputs, outputs) {{ http::post(\"{}/back\"); }}\n",
+        site.address()
+    );
+    let test = Test::new()
+        .file("w.yaml", "workflow: w\nsteps:\n  s: { script: s.rhai }\n")
+        .file("s.rhai", &script);
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    test.windlass(&["undo", "--yes"]).expect(1);
+    test.windlass(&["undo", "--yes", "--answer", "s!undo=again"])
+        .expect(0);
+    assert_eq!(site.requests().len(), 2);
+}
+
+#[test]
+fn an_undo_takes_the_operators_word_for_what_became_of_a_ca() {
+    let test = with_an_orphan();
+    test.windlass(&["undo", "--yes", "--answer", "ca=again"])
+        .expect(0);
+    assert_eq!(test.shown()["status"], "undone");
+    assert_ne!(statuses(&test), ["DELETED"], "it was said not to be there");
+
+    let test = with_an_orphan();
+    let arn = on_the_server(&test, "SELECT arn FROM authority").remove(0);
+    let answer = format!("ca=done:{arn}");
+    test.windlass(&["undo", "--yes", "--answer", &answer])
+        .expect(0);
+    assert_eq!(statuses(&test), ["DELETED"]);
+}
+
+#[test]
+fn a_step_whose_process_died_was_interrupted() {
+    let test = died(
+        || Test::new().file("w.yaml", &one_step("file::write(\"a.txt\", \"x\")")),
+        |test| is_in(test, "file::write"),
+    );
+    let undone = test.windlass(&["undo", "--yes"]).expect(0);
+    assert!(
+        undone.stderr.contains("interrupted, undone"),
+        "{}",
+        undone.stderr
+    );
+}
