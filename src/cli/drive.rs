@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, env, io::IsTerminal, path::Path, sync::Arc};
 use time::OffsetDateTime;
 
 use super::{
+    archive::Held,
     args::{Args, Driving},
     exit,
     failure::Failure,
@@ -28,7 +29,7 @@ const SPARE_THREADS: usize = 64;
 
 /// A run that is about to be driven.
 pub struct Drive {
-    pub run: RunJournal,
+    pub run: Held,
     pub program: Program,
     pub state: State,
     pub events: Vec<Event>,
@@ -47,7 +48,6 @@ pub fn drive(args: &Args, driving: &Driving, drive: Drive) -> super::Done {
 
 /// As [`drive`], for a command with its own idea of success.
 pub fn drive_to_end(args: &Args, driving: &Driving, drive: Drive) -> Result<Ended, Failure> {
-    let runtime = runtime(driving)?;
     let Drive {
         run,
         program,
@@ -59,6 +59,34 @@ pub fn drive_to_end(args: &Args, driving: &Driving, drive: Drive) -> Result<Ende
         true => Arc::new(Bars::new(program.workflow.clone(), id.clone())),
         false => Arc::new(Lines(id.clone())),
     };
+    let (ended, state, kept) = match run {
+        Held::Here(run) => {
+            let (ended, state) =
+                drive_here(args, driving, run, (&program, state, events), observer)?;
+            let journal = args.state.join("journal.db");
+            (ended, state, journal.display().to_string())
+        }
+        #[cfg(feature = "restate")]
+        Held::Engine(run) => {
+            let kept = run.place();
+            let (ended, state) = run.drive(events, driving, &observer)?;
+            (ended, state, kept)
+        }
+    };
+    show_end(driving, &id, &program, &state, &kept)?;
+    Ok(ended)
+}
+
+/// Drives a run in this process.
+fn drive_here(
+    args: &Args,
+    driving: &Driving,
+    run: RunJournal,
+    (program, state, events): (&Program, State, Vec<Event>),
+    observer: Arc<dyn Observer>,
+) -> Result<(Ended, State), Failure> {
+    let runtime = runtime(driving.max_parallel)?;
+    let id = run.id().clone();
     let ended = runtime.block_on(async {
         let open = open_target(args, &state).await?;
         let cancel = Cancel::default();
@@ -72,23 +100,19 @@ pub fn drive_to_end(args: &Args, driving: &Driving, drive: Drive) -> Result<Ende
             clock: now,
             jitter,
         };
-        let ended = execute::drive(run, &program, state, events, settings).await;
+        let ended = execute::drive(run, program, state, events, settings).await;
         Ok::<_, Failure>(ended?)
     });
     // Scripts that wait for something can't hold up the end.
     runtime.shutdown_background();
-    let (ended, state) = ended?;
-    show_end(args, driving, &id, &program, &state)?;
-    Ok(ended)
+    ended
 }
 
 /// The threads that a run needs.
-pub fn runtime(driving: &Driving) -> Result<tokio::runtime::Runtime, Failure> {
+pub fn runtime(max_parallel: u16) -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
-        .max_blocking_threads(
-            usize::from(driving.max_parallel) * THREADS_PER_SCRIPT + SPARE_THREADS,
-        )
+        .max_blocking_threads(usize::from(max_parallel) * THREADS_PER_SCRIPT + SPARE_THREADS)
         .thread_stack_size(STACK_BYTES)
         .enable_all()
         .build()
@@ -109,7 +133,7 @@ pub async fn open_target(args: &Args, state: &State) -> Result<OpenTarget, Failu
 
 /// The first Ctrl-C (or SIGTERM) cancels; after a second one the process is gone at once, which
 /// costs nothing but the time to resume.
-fn watch_for_interrupts(cancel: Cancel, run: RunId) {
+pub fn watch_for_interrupts(cancel: Cancel, run: RunId) {
     tokio::spawn(async move {
         interrupted().await;
         eprintln!("\ncancelling; once more to stop at once (the run can be resumed either way)");
@@ -120,7 +144,7 @@ fn watch_for_interrupts(cancel: Cancel, run: RunId) {
     });
 }
 
-async fn interrupted() {
+pub async fn interrupted() {
     use tokio::signal::unix::{SignalKind, signal};
     match signal(SignalKind::terminate()) {
         Ok(mut terminate) => tokio::select! {
@@ -134,11 +158,11 @@ async fn interrupted() {
 }
 
 fn show_end(
-    args: &Args,
     driving: &Driving,
     id: &RunId,
     program: &Program,
     state: &State,
+    kept: &str,
 ) -> super::Done {
     let folder = env::current_dir().unwrap_or_default();
     eprintln!("\n{}\n", report::headline(id, state));
@@ -149,8 +173,7 @@ fn show_end(
     for problem in problems(state, &program.files) {
         eprintln!("\n{problem}");
     }
-    let journal = args.state.join("journal.db");
-    eprintln!("\nrecorded in {} · windlass show {id}", journal.display());
+    eprintln!("\nrecorded in {kept} · windlass show {id}");
     for line in report::next_steps(id, state) {
         eprintln!("{line}");
     }

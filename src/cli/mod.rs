@@ -3,11 +3,14 @@
 //! Human output goes to stderr; stdout carries only what was asked for.
 
 mod answer;
+mod archive;
 mod args;
 mod audit;
 mod cancel;
 mod confirm;
 mod drive;
+#[cfg(feature = "restate")]
+mod engine;
 mod failure;
 mod graph;
 mod iam;
@@ -23,6 +26,8 @@ mod show;
 mod taken;
 mod undo;
 mod validate;
+#[cfg(feature = "restate")]
+mod worker;
 
 use std::process::ExitCode;
 
@@ -66,6 +71,8 @@ pub fn main() -> ExitCode {
         Command::Logs(command) => logs::logs(&args, command),
         Command::Outputs(command) => outputs::outputs(&args, command),
         Command::Audit(command) => audit::audit(&args, command),
+        #[cfg(feature = "restate")]
+        Command::Worker(command) => worker::worker(&args, command),
         Command::Pca(command) => pca::pca(&args, command),
     };
     done.map_or_else(|failure| failure.report(), ExitCode::from)

@@ -2,6 +2,7 @@ use time::OffsetDateTime;
 
 use super::{
     Done,
+    archive::{Archive, Held},
     args::{Args, Run},
     drive::{Drive, drive, now, requester},
     failure::Failure,
@@ -9,7 +10,7 @@ use super::{
 };
 use crate::{
     compile::bind_params,
-    journal::{Event, Journal, NewRun, RunId, State},
+    journal::{Event, NewRun, RunId, State},
     targets::Targets,
     value::Value,
 };
@@ -19,7 +20,8 @@ pub fn run(args: &Args, command: &Run) -> Done {
     let program = load(&command.file)?;
     let params = bind_params(&program.workflow, command.params.given(&program.workflow)?)?;
     let (config, was_asked_for) = args.config();
-    Targets::load(config, was_asked_for)?.find(&command.target)?;
+    let targets = Targets::load(config, was_asked_for)?;
+    let archive = Archive::open_for(args, targets.find(&command.target)?)?;
     let out = std::path::absolute(&command.out).map_err(|e| {
         Failure::new(
             "system",
@@ -27,7 +29,6 @@ pub fn run(args: &Args, command: &Run) -> Done {
         )
     })?;
 
-    let journal = Journal::open(&args.state)?;
     let at = now();
     let event = Event::RunStarted {
         workflow: program.workflow.name.clone(),
@@ -40,17 +41,24 @@ pub fn run(args: &Args, command: &Run) -> Done {
         requester: requester(),
         version: env!("CARGO_PKG_VERSION").into(),
     };
-    let new = NewRun {
-        id: new_id()?,
-        event: event.clone(),
-        files: &program.files,
-        at,
-    };
-    let run = journal.begin(new)?;
     let mut state = State::default();
     state
         .apply(&event, at)
         .map_err(crate::execute::DriveError::from)?;
+    let id = new_id()?;
+    let (run, events) = match archive {
+        Archive::Here(journal) => {
+            let new = NewRun {
+                id,
+                event,
+                files: &program.files,
+                at,
+            };
+            (Held::Here(journal.begin(new)?), Vec::new())
+        }
+        #[cfg(feature = "restate")]
+        Archive::Engine(engine) => (Held::Engine(engine.begin(id, &program.files)), vec![event]),
+    };
     drive(
         args,
         &command.driving,
@@ -58,7 +66,7 @@ pub fn run(args: &Args, command: &Run) -> Done {
             run,
             program,
             state,
-            events: Vec::new(),
+            events,
         },
     )
 }

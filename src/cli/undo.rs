@@ -17,7 +17,7 @@ use crate::{
 
 /// `windlass undo [RUN]`: reverses what the journal says was done.
 pub fn undo(args: &Args, command: &Undo) -> Done {
-    let (journal, id, state) = look(args, command.run.as_deref())?;
+    let (archive, id, state) = look(args, command.run.as_deref())?;
     if state.outcome == Some(Outcome::Undone) {
         return Err(Failure::new(
             "nothing-to-undo",
@@ -28,8 +28,8 @@ pub fn undo(args: &Args, command: &Undo) -> Done {
         .run
         .as_ref()
         .ok_or_else(|| Failure::new("journal", format!("run {id} was never started")))?;
-    let program = compile(&info.main, &mut Frozen(journal.files(&id, info.edition)?))?;
-    let runtime = runtime(&command.driving)?;
+    let program = compile(&info.main, &mut Frozen(archive.files(&id, info.edition)?))?;
+    let runtime = runtime(command.driving.max_parallel)?;
     let items = runtime.block_on(async {
         let open = open_target(args, &state).await?;
         Ok::<_, Failure>(undo_plan(&program.workflow, &state, &open.clients))
@@ -45,7 +45,7 @@ pub fn undo(args: &Args, command: &Undo) -> Done {
     if !confirm(command.yes, "Undo the run?")? {
         return Ok(exit::NOTHING_STARTED);
     }
-    let taken = take(&journal, &id)?;
+    let taken = take(&archive, &id)?;
     let events = vec![Event::UndoStarted {
         requester: requester(),
     }];

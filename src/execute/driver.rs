@@ -53,6 +53,8 @@ pub enum DriveError {
     Journal(#[from] JournalError),
     #[error("the run can't go on without its journal: {0}")]
     Gate(String),
+    #[error("the run can't go on without its engine: {0}")]
+    Engine(String),
     #[error(
         "the scheduler has nothing to wait for, and the run has not ended; this is a bug of ours"
     )]
@@ -249,6 +251,9 @@ impl<'p, S: Substrate> Driver<'p, S> {
         } = finished;
         for (event, at) in &recorded {
             self.state.apply(event, *at)?;
+        }
+        if !self.substrate.has_recorded() {
+            self.batch.extend(recorded);
         }
         let event = match result {
             Ok(outputs) => Event::StepSucceeded {

@@ -2,6 +2,7 @@ use std::{collections::BTreeMap, fs, io, path::Path};
 
 use serde::Deserialize;
 
+use super::substrate::SubstrateTarget;
 use crate::{outside::PcaTarget, script::closest};
 
 /// The target that needs no configuration.
@@ -26,6 +27,8 @@ pub struct Target {
     /// The programs that scripts may start, by name.
     #[serde(default)]
     pub exec: Vec<String>,
+    /// Where its runs are driven; by this process if it is left out.
+    pub substrate: Option<SubstrateTarget>,
 }
 
 /// Which HTTP servers scripts may talk to.
