@@ -73,7 +73,7 @@ impl Proxy {
 }
 
 /// One request, head and body.
-fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Vec<u8>> {
+pub fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Vec<u8>> {
     let (mut head, mut length) = (String::new(), 0);
     loop {
         let from = head.len();
@@ -96,7 +96,7 @@ fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Vec<u8>> {
 }
 
 /// Asks the server on a connection of its own, and reads its whole answer.
-fn forward(server: &str, request: &[u8]) -> Vec<u8> {
+pub fn forward(server: &str, request: &[u8]) -> Vec<u8> {
     let connection = TcpStream::connect(server).expect("the server");
     (&connection).write_all(request).expect("asked");
     let mut reader = BufReader::new(connection);

@@ -20,6 +20,8 @@ mod mistakes;
 mod pki;
 mod reading;
 mod replay;
+#[cfg(feature = "restate")]
+mod restate;
 mod resume;
 mod runbook;
 mod secrets;

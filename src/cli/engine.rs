@@ -1,6 +1,13 @@
 //! Runs on an engine: finding it, taking a run, following one.
 
-use std::{collections::BTreeMap, env, rc::Rc, sync::Arc, thread, time::Duration};
+use std::{
+    collections::BTreeMap,
+    env,
+    rc::Rc,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use super::{
     args::{Args, Driving},
@@ -21,6 +28,8 @@ const UNNAMED: &str = "restate";
 const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 /// How often a run is looked at.
 const PAUSE: Duration = Duration::from_millis(200);
+/// How long an engine may be away: its servers restart, its nodes take over from each other.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// An engine that can be asked.
 #[derive(Clone)]
@@ -182,9 +191,21 @@ impl EngineRun {
         threads.block_on(async { watch_for_interrupts(cancel.clone(), self.id.clone()) });
         let (mut following, mut state) = (remote.follow(&self.id), State::default());
         let mut has_asked = false;
+        let mut silent_since = Instant::now();
         loop {
-            let is_over = !remote.is_alive(&invocation)?;
-            let records = following.read()?;
+            let looked = (remote.is_alive(&invocation))
+                .and_then(|is_alive| Ok((is_alive, following.read()?)));
+            let (is_alive, records) = match looked {
+                Ok(looked) => {
+                    silent_since = Instant::now();
+                    looked
+                }
+                Err(error) if error.passes() && silent_since.elapsed() < PATIENCE => {
+                    thread::sleep(PAUSE);
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
             let mut events = Vec::with_capacity(records.len());
             for record in records {
                 state
@@ -203,7 +224,7 @@ impl EngineRun {
                 None if has_begun && !driving.wait && waits(&state) => {
                     return Ok((Ended::Waiting, state));
                 }
-                _ if is_over => return Err(too_late(&self.id)),
+                _ if !is_alive => return Err(too_late(&self.id)),
                 _ => {}
             }
             if cancel.is_cancelled() && !has_asked {

@@ -57,6 +57,15 @@ pub enum RemoteError {
 }
 
 impl RemoteError {
+    /// Whether it may pass by itself: a server that starts, a node that takes over.
+    pub fn passes(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused { status, .. } => *status >= 500,
+            _ => false,
+        }
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         Some(match self {

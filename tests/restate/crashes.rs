@@ -1,0 +1,55 @@
+//! The worker dies at every moment that there is (or at a sample of them), and the outcome is the same.
+
+use std::env;
+
+use super::world::World;
+use crate::crash::{ARGUMENTS, Outcome};
+
+/// Prime, so that over time it falls on every kind of moment. A run of its own for each takes seconds.
+const STRIDE: usize = 37;
+
+#[test]
+fn a_run_whose_worker_died_anywhere_equals_an_uninterrupted_one() {
+    let stride = env::var("WINDLASS_RESTATE_CRASH_STRIDE")
+        .map_or(STRIDE, |text| text.parse().expect("a number"));
+    let (whole, _served, _witness) = World::embedded();
+    let run = ["run", "workflows/gloo-mesh.yaml", "--target", "t"];
+    let run = [&run, ARGUMENTS.as_slice()].concat();
+    whole.windlass(&run).expect(0);
+    let wanted = Outcome::of(&whole);
+    let mut tried = 0;
+    for at in (1..).step_by(stride) {
+        let world = World::new(0);
+        let moment = at.to_string();
+        let address = world.add_worker(&[], &[("WINDLASS_CRASH_AT", &moment)]);
+        world.register_at(&address);
+        let workers = world.workers.clone();
+        let watch = std::thread::spawn(move || {
+            let mut has_died = false;
+            super::world::until("the worker dies or the run ends", || {
+                let mut workers = workers.lock().expect("no panic");
+                let Some(worker) = workers.first_mut() else {
+                    return true;
+                };
+                if worker.has_ended() {
+                    worker.replace();
+                    has_died = true;
+                }
+                has_died
+            });
+            has_died
+        });
+        world.test.windlass(&run).expect(0);
+        world.workers.lock().expect("no panic").clear();
+        let has_died = watch.join().expect("no panic");
+        if !has_died {
+            println!("crash points of a worker tried: {tried} of {at}, every {stride}th");
+            return;
+        }
+        tried += 1;
+        // The worker is gone, and with it who reads the run: another one.
+        let address = world.add_worker(&[], &[]);
+        world.register_at(&address);
+        assert_eq!(Outcome::of(&world.test), wanted, "after a crash at {at}");
+    }
+}
