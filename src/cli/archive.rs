@@ -33,13 +33,13 @@ impl Archive {
     }
 
     /// As [`Archive::open`]; a target may say where its runs are.
-    pub fn open_for(args: &Args, target: Option<&Target>) -> Result<Self, Failure> {
+    pub fn open_for(args: &Args, target: Option<(&str, &Target)>) -> Result<Self, Failure> {
         #[cfg(feature = "restate")]
         if let Some(engine) = engine(args, target)? {
             return Ok(Self::Engine(engine));
         }
         #[cfg(not(feature = "restate"))]
-        if args.on.is_some() || target.is_some_and(|target| target.substrate.is_some()) {
+        if args.on.is_some() || target.is_some_and(|(_, target)| target.substrate.is_some()) {
             let message = "this windlass was built without the engine for other machines";
             return Err(Failure::new("engine", message).hint("build it with the feature `restate`"));
         }

@@ -59,21 +59,21 @@ pub fn drive_to_end(args: &Args, driving: &Driving, drive: Drive) -> Result<Ende
         true => Arc::new(Bars::new(program.workflow.clone(), id.clone())),
         false => Arc::new(Lines(id.clone())),
     };
-    let (ended, state, kept) = match run {
+    let (ended, state, kept, engine) = match run {
         Held::Here(run) => {
             let (ended, state) =
                 drive_here(args, driving, run, (&program, state, events), observer)?;
             let journal = args.state.join("journal.db");
-            (ended, state, journal.display().to_string())
+            (ended, state, journal.display().to_string(), None)
         }
         #[cfg(feature = "restate")]
         Held::Engine(run) => {
-            let kept = run.place();
+            let (kept, name) = (run.place(), run.name());
             let (ended, state) = run.drive(events, driving, &observer)?;
-            (ended, state, kept)
+            (ended, state, kept, Some(name))
         }
     };
-    show_end(driving, &id, &program, &state, &kept)?;
+    show_end(driving, &id, (&program, &state), &kept, engine.as_deref())?;
     Ok(ended)
 }
 
@@ -160,9 +160,9 @@ pub async fn interrupted() {
 fn show_end(
     driving: &Driving,
     id: &RunId,
-    program: &Program,
-    state: &State,
+    (program, state): (&Program, &State),
     kept: &str,
+    engine: Option<&str>,
 ) -> super::Done {
     let folder = env::current_dir().unwrap_or_default();
     eprintln!("\n{}\n", report::headline(id, state));
@@ -173,8 +173,9 @@ fn show_end(
     for problem in problems(state, &program.files) {
         eprintln!("\n{problem}");
     }
-    eprintln!("\nrecorded in {kept} · windlass show {id}");
-    for line in report::next_steps(id, state) {
+    let on = engine.map_or(String::new(), |name| format!(" --on {name}"));
+    eprintln!("\nrecorded in {kept} · windlass show {id}{on}");
+    for line in report::next_steps(id, state, engine) {
         eprintln!("{line}");
     }
     match driving.json {

@@ -35,6 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(300);
 #[derive(Clone)]
 pub struct Engine {
     pub remote: Rc<Remote>,
+    /// What `--on` calls it.
+    name: Rc<str>,
 }
 
 /// A run of an engine's that nothing drives.
@@ -47,28 +49,36 @@ pub struct EngineRun {
 }
 
 /// Finds the engine that the command line or the target names, if one does.
-pub fn engine(args: &Args, target: Option<&Target>) -> Result<Option<Engine>, Failure> {
-    let of_target = target.and_then(|target| target.substrate.clone());
-    let found = match (args.on.as_deref(), of_target) {
-        (None | Some(UNNAMED), Some(substrate)) => substrate,
+pub fn engine(args: &Args, target: Option<(&str, &Target)>) -> Result<Option<Engine>, Failure> {
+    let of_target = target.and_then(|(name, target)| Some((name, target.substrate.clone()?)));
+    let (name, found) = match (args.on.as_deref(), of_target) {
+        (None | Some(UNNAMED), Some((name, substrate))) => (name, substrate),
         (None, None) => return Ok(None),
-        (Some(UNNAMED), None) => SubstrateTarget {
-            admin: env::var("WINDLASS_RESTATE_ADMIN").ok(),
-            ..SubstrateTarget::at(&env::var("WINDLASS_RESTATE").unwrap_or(DEFAULT_URL.into()))
-        },
+        (Some(UNNAMED), None) => {
+            let url = env::var("WINDLASS_RESTATE").unwrap_or(DEFAULT_URL.into());
+            let substrate = SubstrateTarget {
+                admin: env::var("WINDLASS_RESTATE_ADMIN").ok(),
+                ..SubstrateTarget::at(&url)
+            };
+            (UNNAMED, substrate)
+        }
         (Some(name), _) => {
             let (config, was_asked_for) = args.config();
             let targets = Targets::load(config, was_asked_for)?;
             let substrate = targets.find(name)?.and_then(|t| t.substrate.clone());
-            substrate.ok_or_else(|| {
+            let substrate = substrate.ok_or_else(|| {
                 let message = format!("the target `{name}` has no engine");
                 Failure::new("engine", message)
                     .hint("write substrate = { restate = \"http://…\" } in its table")
-            })?
+            })?;
+            (name, substrate)
         }
     };
     let remote = Rc::new(Remote::new(address(&found)?, &args.state)?);
-    Ok(Some(Engine { remote }))
+    Ok(Some(Engine {
+        remote,
+        name: name.into(),
+    }))
 }
 
 /// The address of an engine, with what proves who asks.
@@ -156,6 +166,11 @@ impl Engine {
 impl EngineRun {
     pub fn id(&self) -> &RunId {
         &self.id
+    }
+
+    /// What `--on` calls its engine.
+    pub fn name(&self) -> String {
+        self.engine.name.to_string()
     }
 
     /// Where it is kept, for people.

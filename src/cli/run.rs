@@ -21,7 +21,9 @@ pub fn run(args: &Args, command: &Run) -> Done {
     let params = bind_params(&program.workflow, command.params.given(&program.workflow)?)?;
     let (config, was_asked_for) = args.config();
     let targets = Targets::load(config, was_asked_for)?;
-    let archive = Archive::open_for(args, targets.find(&command.target)?)?;
+    let target = targets.find(&command.target)?;
+    let target = target.map(|target| (command.target.as_str(), target));
+    let archive = Archive::open_for(args, target)?;
     let out = std::path::absolute(&command.out).map_err(|e| {
         Failure::new(
             "system",

@@ -38,6 +38,9 @@ pub struct Settings {
 /// An undo meets the same throttling as anything else.
 const UNDO_ATTEMPTS: u32 = 5;
 
+/// The code of an attempt that was lost with what it recorded.
+pub(super) const ATTEMPT_KILLED: &str = "attempt-killed";
+
 /// How a drive ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -235,6 +238,9 @@ impl<'p, S: Substrate> Driver<'p, S> {
             round: instance.map_or(0, |i| i.round),
             recorded: instance.map_or_else(Vec::new, |i| i.effects.clone()),
             timeout,
+            is_suspect: instance
+                .and_then(|i| i.error.as_ref())
+                .is_some_and(|error| error.code == ATTEMPT_KILLED),
             is_finally: start.step.is_some_and(|step| step.is_finally),
             instance: start.instance,
         };

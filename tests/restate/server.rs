@@ -160,6 +160,20 @@ impl Server {
         answer.matches("\"id\"").count()
     }
 
+    /// Kills an invocation of a service that runs, as an operator would. `false` if there is none.
+    pub fn kill_invocation(&self, service: &str) -> bool {
+        let query = format!(
+            "{{\"query\":\"SELECT id FROM sys_invocation WHERE target_service_name = '{service}' \
+             AND status <> 'completed'\"}}"
+        );
+        let (_, answer) = post(self.admin, "/query", &query);
+        let Some(id) = answer.split('"').find(|text| text.starts_with("inv_")) else {
+            return false;
+        };
+        let (status, _) = request(self.admin, "PATCH", &format!("/invocations/{id}/kill"), "");
+        status == 200
+    }
+
     pub fn ingress_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.ingress)
     }
@@ -205,11 +219,15 @@ fn binary() -> PathBuf {
     )
 }
 
-/// Posts JSON and returns the answer's status and body.
-pub fn post(port: u16, path: &str, body: &str) -> (u16, String) {
+fn post(port: u16, path: &str, body: &str) -> (u16, String) {
+    request(port, "POST", path, body)
+}
+
+/// Sends JSON and returns the answer's status and body.
+fn request(port: u16, method: &str, path: &str, body: &str) -> (u16, String) {
     let mut connection = TcpStream::connect(("127.0.0.1", port)).expect("the server");
     let request = format!(
-        "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAccept: application/json\r\n\
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAccept: application/json\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );

@@ -60,9 +60,22 @@ impl Witness {
         witness
     }
 
-    /// From now on, `hook` is called at each request, counted from 1.
-    pub fn at_each(&self, hook: impl FnMut(usize) + Send + 'static) {
+    /// From now on, calls `act` at these requests, counted from 1, with the number of the turn from 0.
+    /// Returns how often that was.
+    pub fn at_some(
+        &self,
+        requests: &'static [usize],
+        mut act: impl FnMut(usize) + Send + 'static,
+    ) -> Arc<AtomicUsize> {
+        let acted = Arc::new(AtomicUsize::new(0));
+        let count = acted.clone();
+        let hook = move |request: usize| {
+            if requests.contains(&request) {
+                act(count.fetch_add(1, Ordering::SeqCst));
+            }
+        };
         *self.hook.lock().expect("no panic") = Some(Arc::new(Mutex::new(hook)));
+        acted
     }
 
     /// How often each operation was asked for since the last time.

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     execute::{
         attempt::{Finished, Task, Trouble},
-        driver::DriveError,
+        driver::{ATTEMPT_KILLED, DriveError},
         substrate::{Happened, Substrate, Wait},
     },
     journal::{Claim, Event, InstanceId, Link, Message, Outcome, Record, RunId, RunRow, Vault},
@@ -239,8 +239,8 @@ impl<'ctx> Engine<'ctx> {
             }
             Err(error) => {
                 let message = format!("the engine ended the attempt: {}", error.message());
-                let error = StepError::new("attempt-killed", message).with_hint(
-                    "what it did is not recorded: look at the other side before `windlass resume`",
+                let error = StepError::new(ATTEMPT_KILLED, message).with_hint(
+                    "what it did is not recorded; the next attempt looks before each call",
                 );
                 Ok(Finished {
                     instance,

@@ -92,6 +92,7 @@ pub(super) struct Parcel {
     script: Option<FrozenScript>,
     round: u32,
     recorded: Vec<EffectState<Json>>,
+    is_suspect: bool,
     /// Milliseconds.
     timeout: Option<u64>,
 }
@@ -145,6 +146,7 @@ impl Parcel {
             recorded: effects
                 .map(|effect| effect.try_map(&mut close))
                 .collect::<Result<_, JournalError>>()?,
+            is_suspect: task.is_suspect,
             timeout: task.timeout.map(|timeout| timeout.as_millis() as u64),
         })
     }
@@ -186,6 +188,7 @@ impl Parcel {
             recorded: effects
                 .map(|effect| effect.try_map(&mut open))
                 .collect::<Result<_, JournalError>>()?,
+            is_suspect: self.is_suspect,
             timeout: self.timeout.map(Duration::from_millis),
             is_finally: false,
         })
