@@ -30,7 +30,7 @@ outputs: { at: \"${{ steps.first.at }}\" }
 
 const SLEEPS: &str = "workflow: sleeps
 steps:
-  first: { run: 'file::write(\"first.txt\", \"x\")' }
+  first: { run: 'file::write(\"begun.txt\", \"x\")' }
   long: { run: 'time::sleep(\"10m\")', needs: [first] }
 finally:
   last: { run: 'file::write(\"last.txt\", \"x\")' }
@@ -113,7 +113,7 @@ fn runs_are_approved_cancelled_resumed_undone_and_audited() {
     assert_eq!(sleeping.wait().expect("ended").code(), Some(130));
     assert!(test.path("out/last.txt").exists());
     test.windlass(&["undo", "--yes"]).expect(0);
-    assert!(!test.path("out/last.txt").exists() && !test.path("out/first.txt").exists());
+    assert!(!test.path("out/last.txt").exists() && !test.path("out/begun.txt").exists());
     assert_eq!(test.shown()["status"], "undone");
 
     // A secret: nothing that the engine keeps shows it.
