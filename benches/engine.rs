@@ -2,6 +2,7 @@
 //! steps, in the same process and on the same disk as a bare SQLite loop that commits as many
 //! records. Run it with `cargo bench --bench engine`; it prints medians and ratios.
 
+#[expect(dead_code, reason = "each benchmark takes what it measures")]
 mod workload;
 
 use std::{

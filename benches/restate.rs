@@ -9,7 +9,9 @@ mod balancer;
 #[path = "restate/direct.rs"]
 mod direct;
 #[path = "../tests/restate/server.rs"]
+#[expect(dead_code, reason = "the tests do more with servers")]
 mod server;
+#[expect(dead_code, reason = "each benchmark takes what it measures")]
 mod workload;
 
 use std::{

@@ -50,7 +50,7 @@ impl Run {
         Ok(())
     }
 
-    #[handler(name = "fan-out")]
+    #[handler]
     async fn fan_out(&self, ctx: ObjectContext<'_>) -> Result<(), HandlerError> {
         let client = ctx.service_client::<StepClient>();
         let mut running = DurableFuturesUnordered::new();
@@ -101,6 +101,7 @@ pub fn serve() {
 /// Has the work done, and waits for it.
 pub fn run(ingress: &str, name: &str) {
     let address = ingress.trim_start_matches("http://");
+    let name = name.replace('-', "_");
     let mut random = [0; 8];
     aws_lc_rs::rand::fill(&mut random).expect("randomness");
     let key = u64::from_le_bytes(random);

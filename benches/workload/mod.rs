@@ -13,9 +13,7 @@ use windlass::{
 
 pub const CHAIN: usize = 200;
 pub const FAN_OUT: usize = 1000;
-#[allow(dead_code, reason = "each benchmark takes what it measures")]
 pub const EFFECTS: usize = 200;
-#[allow(dead_code, reason = "each benchmark takes what it measures")]
 pub const NAMES: [&str; 3] = ["chain", "fan-out", "effects"];
 
 /// Programs by name.
@@ -34,12 +32,10 @@ impl Workload {
         Self(programs)
     }
 
-    #[allow(dead_code, reason = "each benchmark takes what it measures")]
     pub fn programs(&self) -> impl Iterator<Item = (&'static str, &Program)> {
         self.0.iter().map(|(name, program)| (*name, program))
     }
 
-    #[allow(dead_code, reason = "each benchmark takes what it measures")]
     pub fn named(&self, name: &str) -> &Program {
         &self.0[name]
     }

@@ -118,11 +118,11 @@ impl Archive {
 
     /// Leaves a message for what drives a run.
     pub fn post(&self, run: &RunId, message: &Message, at: i64) -> Result<(), Failure> {
-        Ok(match self {
-            Self::Here(journal) => journal.post(run, message, at)?,
+        match self {
+            Self::Here(journal) => Ok(journal.post(run, message, at)?),
             #[cfg(feature = "restate")]
-            Self::Engine(engine) => engine.remote.post(run, message, at)?,
-        })
+            Self::Engine(engine) => Ok(engine.remote.post(run, message, at)?),
+        }
     }
 
     /// Takes a run that nobody drives.

@@ -17,8 +17,7 @@ fn a_run_whose_worker_died_anywhere_equals_an_uninterrupted_one() {
     let run = [&run, ARGUMENTS.as_slice()].concat();
     whole.windlass(&run).expect(0);
     let wanted = Outcome::of(&whole);
-    let mut tried = 0;
-    for at in (1..).step_by(stride) {
+    for (tried, at) in (1..).step_by(stride).enumerate() {
         let world = World::new(0);
         let moment = at.to_string();
         let address = world.add_worker(&[], &[("WINDLASS_CRASH_AT", &moment)]);
@@ -46,7 +45,6 @@ fn a_run_whose_worker_died_anywhere_equals_an_uninterrupted_one() {
             println!("crash points of a worker tried: {tried} of {at}, every {stride}th");
             return;
         }
-        tried += 1;
         // The worker is gone, and with it who reads the run: another one.
         let address = world.add_worker(&[], &[]);
         world.register_at(&address);
