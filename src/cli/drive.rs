@@ -64,7 +64,8 @@ pub fn drive_to_end(args: &Args, driving: &Driving, drive: Drive) -> Result<Ende
             let (ended, state) =
                 drive_here(args, driving, run, (&program, state, events), observer)?;
             let journal = args.state.join("journal.db");
-            (ended, state, journal.display().to_string(), None)
+            let kept = journal.display().to_string();
+            (ended, state, kept, None::<String>)
         }
         #[cfg(feature = "restate")]
         Held::Engine(run) => {

@@ -47,13 +47,7 @@ impl World {
         // Where the local target would have it, so that the crash suite's questions find it.
         let served = Served::start_in(&test, ".windlass/pca", &[]);
         let witness = Witness::start(served.address());
-        test.write(
-            "windlass.toml",
-            &format!(
-                "[targets.t]\npca = {{ endpoint = \"http://{}\", region = \"us-east-1\" }}\n",
-                witness.address
-            ),
-        );
+        write_target(&test, &witness.address);
         let servers = start(&test.path("restate"));
         test.set("AWS_ACCESS_KEY_ID", "123456789012");
         test.set("AWS_SECRET_ACCESS_KEY", "x");
@@ -93,6 +87,11 @@ impl World {
         address
     }
 
+    /// Puts something else before the authority, for scripts.
+    pub fn target(&self, address: &str) {
+        write_target(&self.test, address);
+    }
+
     fn register(mut self) -> Self {
         let workers = self.workers.lock().expect("no panic");
         let addresses: Vec<_> = workers.iter().map(|w| w.address.clone()).collect();
@@ -116,13 +115,7 @@ impl World {
         let mut test = Test::with_shipped_workflows();
         let served = Served::start_in(&test, ".windlass/pca", &[]);
         let witness = Witness::start(served.address());
-        test.write(
-            "windlass.toml",
-            &format!(
-                "[targets.t]\npca = {{ endpoint = \"http://{}\", region = \"us-east-1\" }}\n",
-                witness.address
-            ),
-        );
+        write_target(&test, &witness.address);
         test.set("AWS_ACCESS_KEY_ID", "123456789012");
         test.set("AWS_SECRET_ACCESS_KEY", "x");
         (test, served, witness)
@@ -193,4 +186,13 @@ pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(since.elapsed() < PATIENCE, "waited in vain: {what}");
         thread::sleep(Duration::from_millis(50));
     }
+}
+
+fn write_target(test: &Test, authority: &str) {
+    test.write(
+        "windlass.toml",
+        &format!(
+            "[targets.t]\npca = {{ endpoint = \"http://{authority}\", region = \"us-east-1\" }}\n"
+        ),
+    );
 }
