@@ -55,8 +55,8 @@ fn a_run_whose_worker_died_anywhere_equals_an_uninterrupted_one() {
     }
 }
 
-/// Between requests that are made to fail; there are some fifty.
-const LOST_STRIDE: usize = 17;
+/// Between requests that are made to fail; there are some twenty.
+const LOST_STRIDE: usize = 5;
 
 #[test]
 fn a_request_that_fails_or_loses_its_answer_changes_nothing() {
