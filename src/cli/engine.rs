@@ -28,6 +28,8 @@ const UNNAMED: &str = "restate";
 const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 /// How often a run is looked at.
 const PAUSE: Duration = Duration::from_millis(200);
+/// Who watches a run takes this share of the time at most: the engine has other things to do.
+const SHARE: u32 = 10;
 /// How long an engine may be away: its servers restart, its nodes take over from each other.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -208,6 +210,7 @@ impl EngineRun {
         let mut has_asked = false;
         let mut silent_since = Instant::now();
         loop {
+            let asking = Instant::now();
             let looked = (remote.is_alive(&invocation))
                 .and_then(|is_alive| Ok((is_alive, following.read()?)));
             let (is_alive, records) = match looked {
@@ -247,7 +250,7 @@ impl EngineRun {
                 remote.post(&self.id, &Message::Cancel { requester }, now())?;
                 has_asked = true;
             }
-            thread::sleep(PAUSE);
+            thread::sleep(PAUSE.max(asking.elapsed() * SHARE));
         }
     }
 

@@ -272,11 +272,8 @@ impl<'w> Scope<'_, 'w> {
         step: &'w Step,
         run_status: Option<&str>,
     ) {
-        let items = decision
-            .state
-            .instance(id)
-            .and_then(|instance| instance.items.as_ref());
-        match items {
+        let instance = decision.state.instance(id);
+        match instance.and_then(|i| Some((i.items.as_ref()?, &i.item_ids))) {
             Some(items) => self.go_on_with_items(decision, id, step, items, run_status),
             None => self.go_on_with_unit(decision, id, step),
         }
@@ -287,11 +284,10 @@ impl<'w> Scope<'_, 'w> {
         decision: &mut Decision<'_, 'w>,
         id: &InstanceId,
         step: &'w Step,
-        items: &[(String, Value)],
+        (items, ids): (&Vec<(String, Value)>, &Vec<InstanceId>),
         run_status: Option<&str>,
     ) {
         let most = step.max_parallel.map_or(usize::MAX, |n| n as usize);
-        let ids: Vec<_> = items.iter().map(|(key, _)| id.item(key)).collect();
         let statuses: Vec<_> = ids.iter().map(|id| decision.state.status(id)).collect();
         let mut active = statuses
             .iter()

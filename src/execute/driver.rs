@@ -110,6 +110,17 @@ pub(super) struct Driver<'p, S> {
     pub(super) named: BTreeSet<String>,
 }
 
+fn starts_attempt(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::StepStarted {
+            items: None,
+            is_scope: false,
+            ..
+        }
+    )
+}
+
 impl<'p, S: Substrate> Driver<'p, S> {
     pub(super) fn new(substrate: S, program: &'p Program, state: State, conduct: Conduct) -> Self {
         Self {
@@ -183,12 +194,15 @@ impl<'p, S: Substrate> Driver<'p, S> {
                 run_id: self.substrate.run_id().as_str(),
                 max_parallel: self.conduct.max_parallel,
             };
-            let next = decide::next(&self.program.workflow, &self.state, moment);
-            starts.extend(next.starts);
-            if next.events.is_empty() {
+            let mut next = decide::next(&self.program.workflow, &self.state, moment);
+            starts.append(&mut next.starts);
+            let events = std::mem::take(&mut next.events);
+            // What starts an attempt lets nothing else begin: to ask again would cost as much, for nothing.
+            let is_last = events.iter().all(starts_attempt);
+            self.happens(events)?;
+            if is_last {
                 return Ok(Next { starts, ..next });
             }
-            self.happens(next.events)?;
         }
     }
 

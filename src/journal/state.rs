@@ -212,6 +212,7 @@ impl State {
                     instance.inputs = inputs.clone();
                 }
                 if let Some(items) = items {
+                    instance.item_ids = items.iter().map(|(key, _)| step.item(key)).collect();
                     instance.items = Some(items.clone());
                 }
             }
