@@ -77,8 +77,9 @@ impl Run {
         Ok(Json(Done::Done))
     }
 
-    /// Reads the run's events from one page of its state on.
-    #[handler]
+    /// Reads the run's events from one page of its state on. Its state comes with the call: a question for
+    /// each page would cost the engine as much as the steps do.
+    #[handler(lazy_state = false)]
     async fn events(
         &self,
         ctx: SharedObjectContext<'_>,
