@@ -91,7 +91,8 @@ fn drive_here(
     let ended = runtime.block_on(async {
         let open = open_target(args, &state).await?;
         let cancel = Cancel::default();
-        watch_for_interrupts(cancel.clone(), id.clone());
+        let farewell = format!("stopped; go on with: windlass resume {id}");
+        watch_for_interrupts(cancel.clone(), farewell);
         let settings = Settings {
             clients: open.clients.clone(),
             max_parallel: driving.max_parallel.into(),
@@ -133,14 +134,14 @@ pub async fn open_target(args: &Args, state: &State) -> Result<OpenTarget, Failu
 }
 
 /// The first Ctrl-C (or SIGTERM) cancels; after a second one the process is gone at once, which
-/// costs nothing but the time to resume.
-pub fn watch_for_interrupts(cancel: Cancel, run: RunId) {
+/// costs nothing but the time to resume: `farewell` says how.
+pub fn watch_for_interrupts(cancel: Cancel, farewell: String) {
     tokio::spawn(async move {
         interrupted().await;
         eprintln!("\ncancelling; once more to stop at once (the run can be resumed either way)");
         cancel.cancel();
         interrupted().await;
-        eprintln!("\nstopped; go on with: windlass resume {run}");
+        eprintln!("\n{farewell}");
         std::process::exit(exit::CANCELLED.into());
     });
 }

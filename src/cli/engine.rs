@@ -205,7 +205,8 @@ impl EngineRun {
         let invocation = remote.send(&self.id, &order)?;
         let threads = runtime(driving.max_parallel)?;
         let cancel = Cancel::default();
-        threads.block_on(async { watch_for_interrupts(cancel.clone(), self.id.clone()) });
+        let farewell = format!("the engine has run {} now", self.id);
+        threads.block_on(async { watch_for_interrupts(cancel.clone(), farewell) });
         let (mut following, mut state) = (remote.follow(&self.id), State::default());
         let mut has_asked = false;
         let mut silent_since = Instant::now();

@@ -25,14 +25,16 @@ use crate::{
 pub fn resume(args: &Args, command: &Resume) -> Done {
     let archive = Archive::open(args)?;
     let id = find(&archive, command)?;
+    let changes = command.edited || !command.redo.is_empty();
     #[cfg(feature = "restate")]
     if let Archive::Engine(engine) = &archive
+        && !changes
+        && !command.plan
         && engine.resume_paused(&id)?
     {
         return Ok(exit::SUCCEEDED);
     }
     let mut taken = take(&archive, &id)?;
-    let changes = command.edited || !command.redo.is_empty();
     refuse_what_is_over(&id, &taken.state, changes)?;
     let mut events = Vec::new();
     for answer in &command.answers {
