@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::decision::{Decision, Start};
 use crate::{
     compile::{Action, OnError, Step, StepIndex, Template, Workflow, bind_params},
-    journal::{Event, InstanceId, Status},
+    journal::{Event, InstanceId, Items, Status},
     value::{StepError, Value},
 };
 
@@ -273,7 +273,7 @@ impl<'w> Scope<'_, 'w> {
         run_status: Option<&str>,
     ) {
         let instance = decision.state.instance(id);
-        match instance.and_then(|i| Some((i.items.as_ref()?, &i.item_ids))) {
+        match instance.and_then(|i| Some((i.items.as_ref()?, &i.item_instances))) {
             Some(items) => self.go_on_with_items(decision, id, step, items, run_status),
             None => self.go_on_with_unit(decision, id, step),
         }
@@ -284,11 +284,12 @@ impl<'w> Scope<'_, 'w> {
         decision: &mut Decision<'_, 'w>,
         id: &InstanceId,
         step: &'w Step,
-        (items, ids): (&Vec<(String, Value)>, &Vec<InstanceId>),
+        (items, instances): (&Vec<(String, Value)>, &Items),
         run_status: Option<&str>,
     ) {
         let most = step.max_parallel.map_or(usize::MAX, |n| n as usize);
-        let statuses: Vec<_> = ids.iter().map(|id| decision.state.status(id)).collect();
+        let ids = instances.ids();
+        let statuses = instances.statuses(&decision.state.steps);
         let mut active = statuses
             .iter()
             .filter(|s| !s.is_settled() && **s != Status::Pending)

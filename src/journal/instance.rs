@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     event::{CallRecord, EffectOutcome},
-    id::InstanceId,
+    items::Items,
     message::Verdict,
 };
 use crate::{
@@ -24,8 +24,8 @@ pub struct Instance {
     pub order: u64,
     pub inputs: Value,
     pub items: Option<Vec<(String, Value)>>,
-    /// The instances of its items, in their order.
-    pub item_ids: Vec<InstanceId>,
+    /// The instances of its items.
+    pub item_instances: Items,
     pub is_scope: bool,
     pub effects: Vec<EffectState>,
     /// What the rounds before this one did, the oldest first.
