@@ -2,29 +2,21 @@
 //! steps, in the same process and on the same disk as a bare SQLite loop that commits as many
 //! records. Run it with `cargo bench --bench engine`; it prints medians and ratios.
 
+#[expect(dead_code, reason = "each benchmark takes what it measures")]
+mod workload;
+
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt::Write,
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use rusqlite::{Connection, params};
-use time::OffsetDateTime;
-use windlass::{
-    compile::{Folder, Program, bind_params, compile},
-    execute::{Cancel, Ended, Settings, Silent, drive},
-    journal::{Event, Journal, NewRun, Outcome, RunId, State, milliseconds},
-    outside::{Clients, HttpClient, KubeClients, OutputFolder, PcaClient, Programs},
-    script::STACK_BYTES,
-    value::Value,
-};
+use windlass::{journal::Journal, script::STACK_BYTES};
+use workload::{CHAIN, FAN_OUT, Workload, run};
 
 const ROUNDS: usize = 9;
-const CHAIN: usize = 200;
-const FAN_OUT: usize = 1000;
 
 fn main() {
     // `cargo test --benches` only wants to know that it builds.
@@ -41,8 +33,8 @@ fn main() {
         .build()
         .expect("a runtime");
 
-    let chain = program(&folder, "chain", &chain_file());
-    let fan_out = program(&folder, "fan_out", &fan_out_file());
+    let work = Workload::new(&folder);
+    let (chain, fan_out) = (work.named("chain"), work.named("fan-out"));
     let mut times: BTreeMap<&str, Vec<Duration>> = BTreeMap::new();
     for round in 0..ROUNDS {
         let state = folder.join(format!("state-{round}"));
@@ -52,11 +44,11 @@ fn main() {
             times.entry(what).or_default().push(start.elapsed());
         };
         let journal = Journal::open(&state).expect("a journal");
-        time("chain", &mut || runtime.block_on(run(&journal, &chain)));
+        time("chain", &mut || runtime.block_on(run(&journal, chain)));
         time("chain, bare", &mut || {
             bare(&state.join("bare-chain.db"), CHAIN, 1)
         });
-        time("fan-out", &mut || runtime.block_on(run(&journal, &fan_out)));
+        time("fan-out", &mut || runtime.block_on(run(&journal, fan_out)));
         time("fan-out, bare", &mut || {
             bare(&state.join("bare-fan-out.db"), FAN_OUT, 1)
         });
@@ -99,81 +91,6 @@ fn main() {
         ratio("fan-out", "fan-out, bare in batches of 64")
     );
     let _ = fs::remove_dir_all(&folder);
-}
-
-fn chain_file() -> String {
-    let mut text = String::from("workflow: chain\nsteps:\n  s0: { run: \"()\" }\n");
-    for i in 1..CHAIN {
-        let _ = writeln!(text, "  s{i}: {{ run: \"()\", needs: [s{}] }}", i - 1);
-    }
-    text
-}
-
-fn fan_out_file() -> String {
-    let items: Vec<String> = (0..FAN_OUT).map(|i| i.to_string()).collect();
-    format!(
-        "workflow: fan-out\nsteps:\n  all: {{ run: \"()\", for_each: [{}] }}\n",
-        items.join(", ")
-    )
-}
-
-fn program(folder: &Path, name: &str, text: &str) -> Program {
-    let file = format!("{name}.yaml");
-    fs::write(folder.join(&file), text).expect("written");
-    compile(&file, &mut Folder::new(folder)).unwrap_or_else(|e| panic!("{e}: {:?}", e.0))
-}
-
-async fn run(journal: &Journal, program: &Program) {
-    let at = now();
-    let mut random = [0; 6];
-    aws_lc_rs::rand::fill(&mut random).expect("randomness");
-    let event = Event::RunStarted {
-        workflow: program.workflow.name.clone(),
-        file: program.main.clone(),
-        main: program.main.clone(),
-        program: program.digest,
-        target: "local".into(),
-        kube: BTreeSet::new(),
-        out: "out".into(),
-        params: Value::Map(bind_params(&program.workflow, BTreeMap::new()).expect("no params")),
-        requester: "bench".into(),
-        version: "bench".into(),
-    };
-    let mut state = State::default();
-    state.apply(&event, at).expect("legal");
-    let id = RunId::new(OffsetDateTime::now_utc(), random);
-    let run = journal
-        .begin(NewRun {
-            id,
-            event,
-            files: &program.files,
-            at,
-        })
-        .expect("begun");
-    let clients = Clients {
-        pca: PcaClient::embedded("http://127.0.0.1:9", "us-east-1"),
-        files: OutputFolder::new("out"),
-        http: HttpClient::default(),
-        kube: KubeClients::default(),
-        programs: Programs::default(),
-    };
-    let settings = Settings {
-        clients,
-        max_parallel: 64,
-        observer: Arc::new(Silent),
-        cancel: Cancel::default(),
-        waits_for_people: false,
-        clock: now,
-        jitter: || 0.5,
-    };
-    let (outcome, _) = drive(run, program, state, Vec::new(), settings)
-        .await
-        .expect("driven");
-    assert_eq!(outcome, Ended::Over(Outcome::Succeeded));
-}
-
-fn now() -> i64 {
-    milliseconds(OffsetDateTime::now_utc())
 }
 
 /// A loop that does nothing but make records of the same size durable.

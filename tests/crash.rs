@@ -33,7 +33,7 @@ pub const ARGUMENTS: [&str; 8] = [
 
 /// What must not depend on where the process died.
 #[derive(Debug, PartialEq)]
-struct Outcome {
+pub struct Outcome {
     /// Statuses of the CAs.
     authorities: Vec<String>,
     /// Template and CA kind of each certificate that was issued.
@@ -46,7 +46,7 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn of(test: &Test) -> Self {
+    pub fn of(test: &Test) -> Self {
         let shown = test.shown();
         let steps = shown["steps"].as_array().expect("steps").iter();
         let steps = steps.map(|s| {

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 /// A clean folder with files in it, and the `windlass` command.
 pub struct Test {
     folder: TempDir,
+    environment: Vec<(String, String)>,
 }
 
 /// What a command printed, and how it ended.
@@ -25,6 +26,7 @@ impl Test {
     pub fn new() -> Self {
         Self {
             folder: tempfile::tempdir().expect("a temporary folder"),
+            environment: Vec::new(),
         }
     }
 
@@ -49,6 +51,12 @@ impl Test {
         fs::write(path, text).expect("written");
     }
 
+    /// Sets a variable for every command.
+    #[cfg(feature = "restate")]
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.push((name.into(), value.into()));
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -65,7 +73,8 @@ impl Test {
             .env_remove("WINDLASS_STATE")
             .env_remove("WINDLASS_CONFIG")
             .env("USER", "tester")
-            .env("NO_COLOR", "1");
+            .env("NO_COLOR", "1")
+            .envs(self.environment.iter().cloned());
         command
     }
 

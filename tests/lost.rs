@@ -25,7 +25,7 @@ const SDK_ATTEMPTS: usize = 4;
 const WORKERS: usize = 12;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Trouble {
+pub enum Trouble {
     None,
     /// The connection is cut before the server hears of the request.
     Dropped,
@@ -33,13 +33,14 @@ enum Trouble {
     Lost,
 }
 
-struct Proxy {
-    address: String,
-    requests: Arc<AtomicUsize>,
+/// Stands before a server and makes trouble.
+pub struct Proxy {
+    pub address: String,
+    pub requests: Arc<AtomicUsize>,
 }
 
 impl Proxy {
-    fn start(server: String, trouble: Trouble, at: usize) -> Self {
+    pub fn start(server: String, trouble: Trouble, at: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
         let requests = Arc::new(AtomicUsize::new(0));
@@ -73,7 +74,7 @@ impl Proxy {
 }
 
 /// One request, head and body.
-fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Vec<u8>> {
+pub fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Vec<u8>> {
     let (mut head, mut length) = (String::new(), 0);
     loop {
         let from = head.len();
@@ -96,7 +97,7 @@ fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Vec<u8>> {
 }
 
 /// Asks the server on a connection of its own, and reads its whole answer.
-fn forward(server: &str, request: &[u8]) -> Vec<u8> {
+pub fn forward(server: &str, request: &[u8]) -> Vec<u8> {
     let connection = TcpStream::connect(server).expect("the server");
     (&connection).write_all(request).expect("asked");
     let mut reader = BufReader::new(connection);

@@ -25,6 +25,8 @@ mod mistakes;
 mod pki;
 mod reading;
 mod replay;
+#[cfg(feature = "restate")]
+mod restate;
 mod resume;
 mod runbook;
 mod secrets;

@@ -14,7 +14,7 @@ use crate::{
 
 /// `windlass approve RUN STEP` and `windlass reject RUN STEP`.
 pub fn answer(args: &Args, command: &Answer, verdict: Verdict) -> Done {
-    let (journal, id, state) = look(args, Some(&command.run))?;
+    let (archive, id, state) = look(args, Some(&command.run))?;
     let step = InstanceId::parse(&command.step);
     let Some(asked) = state
         .instance(&step)
@@ -47,16 +47,16 @@ pub fn answer(args: &Args, command: &Answer, verdict: Verdict) -> Done {
     };
     let info = state.run.as_ref();
     let (main, edition) = info.map_or(("", 0), |run| (run.main.as_str(), run.edition));
-    let program = compile(main, &mut Frozen(journal.files(&id, edition)?))?;
+    let program = compile(main, &mut Frozen(archive.files(&id, edition)?))?;
     decide::on_answer(&program.workflow, &state, id.as_str(), &decision)
         .map_err(|refusal| Failure::new("not-approver", refusal.to_string()))?;
     eprintln!("{} `{step}`: {}", verdict.as_str(), asked.message);
-    if journal.is_owned(&id) {
-        journal.post(&id, &Message::Decide(decision), now())?;
+    if archive.is_owned(&id)? {
+        archive.post(&id, &Message::Decide(decision), now())?;
         return Ok(exit::SUCCEEDED);
     }
     // Nobody drives the run, so the answer goes into its journal at once.
-    let taken = take(&journal, &id)?;
+    let taken = take(&archive, &id)?;
     let event = decide::on_answer(
         &taken.program.workflow,
         &taken.state,
@@ -65,7 +65,7 @@ pub fn answer(args: &Args, command: &Answer, verdict: Verdict) -> Done {
     );
     let event: Event =
         event.map_err(|refusal| Failure::new("not-approver", refusal.to_string()))?;
-    taken.run.append(vec![(event, now())])?;
+    taken.run.record(event, now())?;
     eprintln!("go on with: windlass resume {id}");
     Ok(exit::SUCCEEDED)
 }

@@ -34,6 +34,16 @@ pub struct Args {
     #[arg(long, global = true, env = "WINDLASS_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
 
+    /// Where runs are driven: `restate` (at WINDLASS_RESTATE), or the engine of a target of that name
+    /// [default: this process; for `run`, what the target says]
+    #[arg(
+        long,
+        global = true,
+        env = "WINDLASS_ON",
+        value_name = "restate|TARGET"
+    )]
+    pub on: Option<String>,
+
     /// Print without colours
     #[arg(long, global = true, env = "NO_COLOR", value_parser = clap::builder::FalseyValueParser::new())]
     pub no_color: bool,
@@ -73,6 +83,9 @@ pub enum Command {
     Outputs(Outputs),
     /// Check that nothing in a run's record was changed, and show what it proves
     Audit(Audit),
+    /// Serve a Restate server: run the steps of its runs
+    #[cfg(feature = "restate")]
+    Worker(Worker),
     /// The embedded AWS Private CA
     #[command(subcommand)]
     Pca(Pca),
@@ -330,6 +343,60 @@ pub struct Audit {
 
     #[arg(long)]
     pub json: bool,
+}
+
+#[cfg(feature = "restate")]
+#[derive(ClapArgs)]
+pub struct Worker {
+    /// The address to listen on; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:9080", value_name = "ADDR")]
+    pub listen: std::net::SocketAddr,
+
+    /// Register with the server whose admin API is here
+    #[arg(long, value_name = "URL")]
+    pub register: Option<String>,
+
+    /// The address at which the server dials this worker, or the balancer before all workers
+    /// [default: the address it listens on]
+    #[arg(long, value_name = "URL")]
+    pub advertise: Option<String>,
+
+    /// Register in place of another version at the same address; runs that wait there may get stuck
+    #[arg(long, requires = "register")]
+    pub force: bool,
+
+    /// Where the files that scripts write go [default: where the run says]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+
+    /// How many scripts may run at once
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
+    pub max_parallel: u16,
+
+    /// Accept only requests that the server signed with one of these public keys
+    #[arg(
+        long = "identity-key",
+        env = "WINDLASS_IDENTITY_KEYS",
+        value_delimiter = ',',
+        value_name = "KEY"
+    )]
+    pub identity_keys: Vec<String>,
+
+    /// Speak TLS with this certificate chain (PEM)
+    #[arg(long, requires = "tls_key", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The key of --tls-cert (PEM)
+    #[arg(long, requires = "tls_cert", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+
+    /// How often the server tries what workers could not finish, before it pauses it
+    #[arg(long, default_value_t = 60, value_name = "N")]
+    pub retries: u64,
+
+    /// How long the server keeps the journals of invocations that are over
+    #[arg(long, default_value = "1d", value_parser = parse_duration, value_name = "DURATION")]
+    pub retention: Duration,
 }
 
 #[derive(Subcommand)]

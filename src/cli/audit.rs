@@ -4,13 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Done,
+    archive::Archive,
     args::{Args, Audit},
     failure::Failure,
     print,
 };
 use crate::{
     compile::digest_of,
-    journal::{self, Event, Journal, Link, Outcome, Record, RunId, State},
+    journal::{self, Event, Link, Outcome, Record, RunId, State},
     report,
     value::Digest,
 };
@@ -52,16 +53,15 @@ pub fn audit(args: &Args, command: &Audit) -> Done {
 }
 
 fn collect(args: &Args, part: Option<&str>) -> Result<Bundle, Failure> {
-    let journal = Journal::open(&args.state)?;
-    journal.check_pages()?;
-    let run = journal.find(part)?;
-    let events = journal.evidence(&run)?;
+    let archive = Archive::open(args)?;
+    let run = archive.find(part)?;
+    let events = archive.evidence(&run)?;
     let (state, _): (State, _) = journal::verify(&run, &events)?;
-    check_list(&journal, &run, &state)?;
+    check_list(&archive, &run, &state)?;
     let newest = state.run.as_ref().map_or(0, |run| run.edition);
     let files = (0..=newest)
         .map(|edition| {
-            let files = journal.files(&run, edition)?;
+            let files = archive.files(&run, edition)?;
             let texts = files
                 .into_iter()
                 .map(|(path, text)| (path, text.to_string()));
@@ -78,8 +78,8 @@ fn collect(args: &Args, part: Option<&str>) -> Result<Bundle, Failure> {
 }
 
 /// Holds what lists show of the run against its events.
-fn check_list(journal: &Journal, run: &RunId, state: &State) -> Result<(), Failure> {
-    let runs = journal.runs()?;
+fn check_list(archive: &Archive, run: &RunId, state: &State) -> Result<(), Failure> {
+    let runs = archive.runs()?;
     let row = runs.iter().find(|row| row.id == *run);
     let is_true = row.zip(state.run.as_ref()).is_some_and(|(row, info)| {
         let told = (&row.workflow, &row.file, &row.target, row.started_at);

@@ -14,18 +14,18 @@ use crate::{
 
 /// `windlass cancel [RUN]`: stops a run that another process drives, or ends one that nobody does.
 pub fn cancel(args: &Args, command: &Cancel) -> Done {
-    let (journal, id, state) = look(args, command.run.as_deref())?;
+    let (archive, id, state) = look(args, command.run.as_deref())?;
     if let Some(outcome) = state.outcome {
         let message = format!("run {id} has ended: it {}", outcome.as_str());
         return Err(Failure::new("nothing-to-cancel", message));
     }
     let requester = requester();
-    if journal.is_owned(&id) {
-        journal.post(&id, &Message::Cancel { requester }, now())?;
+    if archive.is_owned(&id)? {
+        archive.post(&id, &Message::Cancel { requester }, now())?;
         eprintln!("asked run {id} to stop; watch it with: windlass logs {id} -f");
         return Ok(exit::SUCCEEDED);
     }
-    let taken = take(&journal, &id)?;
+    let taken = take(&archive, &id)?;
     let mut events = match taken.state.is_undoing {
         true => vec![Event::UndoStarted {
             requester: requester.clone(),

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, env, io::IsTerminal, path::Path, sync::Arc};
 use time::OffsetDateTime;
 
 use super::{
+    archive::Held,
     args::{Args, Driving},
     exit,
     failure::Failure,
@@ -28,7 +29,7 @@ const SPARE_THREADS: usize = 64;
 
 /// A run that is about to be driven.
 pub struct Drive {
-    pub run: RunJournal,
+    pub run: Held,
     pub program: Program,
     pub state: State,
     pub events: Vec<Event>,
@@ -47,7 +48,6 @@ pub fn drive(args: &Args, driving: &Driving, drive: Drive) -> super::Done {
 
 /// As [`drive`], for a command with its own idea of success.
 pub fn drive_to_end(args: &Args, driving: &Driving, drive: Drive) -> Result<Ended, Failure> {
-    let runtime = runtime(driving)?;
     let Drive {
         run,
         program,
@@ -59,10 +59,40 @@ pub fn drive_to_end(args: &Args, driving: &Driving, drive: Drive) -> Result<Ende
         true => Arc::new(Bars::new(program.workflow.clone(), id.clone())),
         false => Arc::new(Lines(id.clone())),
     };
+    let (ended, state, kept, engine) = match run {
+        Held::Here(run) => {
+            let (ended, state) =
+                drive_here(args, driving, run, (&program, state, events), observer)?;
+            let journal = args.state.join("journal.db");
+            let kept = journal.display().to_string();
+            (ended, state, kept, None::<String>)
+        }
+        #[cfg(feature = "restate")]
+        Held::Engine(run) => {
+            let (kept, name) = (run.place(), run.name());
+            let (ended, state) = run.drive(events, driving, &observer)?;
+            (ended, state, kept, Some(name))
+        }
+    };
+    show_end(driving, &id, (&program, &state), &kept, engine.as_deref())?;
+    Ok(ended)
+}
+
+/// Drives a run in this process.
+fn drive_here(
+    args: &Args,
+    driving: &Driving,
+    run: RunJournal,
+    (program, state, events): (&Program, State, Vec<Event>),
+    observer: Arc<dyn Observer>,
+) -> Result<(Ended, State), Failure> {
+    let runtime = runtime(driving.max_parallel)?;
+    let id = run.id().clone();
     let ended = runtime.block_on(async {
         let open = open_target(args, &state).await?;
         let cancel = Cancel::default();
-        watch_for_interrupts(cancel.clone(), id.clone());
+        let farewell = format!("stopped; go on with: windlass resume {id}");
+        watch_for_interrupts(cancel.clone(), farewell);
         let settings = Settings {
             clients: open.clients.clone(),
             max_parallel: driving.max_parallel.into(),
@@ -72,23 +102,19 @@ pub fn drive_to_end(args: &Args, driving: &Driving, drive: Drive) -> Result<Ende
             clock: now,
             jitter,
         };
-        let ended = execute::drive(run, &program, state, events, settings).await;
+        let ended = execute::drive(run, program, state, events, settings).await;
         Ok::<_, Failure>(ended?)
     });
     // Scripts that wait for something can't hold up the end.
     runtime.shutdown_background();
-    let (ended, state) = ended?;
-    show_end(args, driving, &id, &program, &state)?;
-    Ok(ended)
+    ended
 }
 
 /// The threads that a run needs.
-pub fn runtime(driving: &Driving) -> Result<tokio::runtime::Runtime, Failure> {
+pub fn runtime(max_parallel: u16) -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
-        .max_blocking_threads(
-            usize::from(driving.max_parallel) * THREADS_PER_SCRIPT + SPARE_THREADS,
-        )
+        .max_blocking_threads(usize::from(max_parallel) * THREADS_PER_SCRIPT + SPARE_THREADS)
         .thread_stack_size(STACK_BYTES)
         .enable_all()
         .build()
@@ -108,19 +134,19 @@ pub async fn open_target(args: &Args, state: &State) -> Result<OpenTarget, Failu
 }
 
 /// The first Ctrl-C (or SIGTERM) cancels; after a second one the process is gone at once, which
-/// costs nothing but the time to resume.
-fn watch_for_interrupts(cancel: Cancel, run: RunId) {
+/// costs nothing but the time to resume: `farewell` says how.
+pub fn watch_for_interrupts(cancel: Cancel, farewell: String) {
     tokio::spawn(async move {
         interrupted().await;
         eprintln!("\ncancelling; once more to stop at once (the run can be resumed either way)");
         cancel.cancel();
         interrupted().await;
-        eprintln!("\nstopped; go on with: windlass resume {run}");
+        eprintln!("\n{farewell}");
         std::process::exit(exit::CANCELLED.into());
     });
 }
 
-async fn interrupted() {
+pub async fn interrupted() {
     use tokio::signal::unix::{SignalKind, signal};
     match signal(SignalKind::terminate()) {
         Ok(mut terminate) => tokio::select! {
@@ -134,11 +160,11 @@ async fn interrupted() {
 }
 
 fn show_end(
-    args: &Args,
     driving: &Driving,
     id: &RunId,
-    program: &Program,
-    state: &State,
+    (program, state): (&Program, &State),
+    kept: &str,
+    engine: Option<&str>,
 ) -> super::Done {
     let folder = env::current_dir().unwrap_or_default();
     eprintln!("\n{}\n", report::headline(id, state));
@@ -149,9 +175,9 @@ fn show_end(
     for problem in problems(state, &program.files) {
         eprintln!("\n{problem}");
     }
-    let journal = args.state.join("journal.db");
-    eprintln!("\nrecorded in {} · windlass show {id}", journal.display());
-    for line in report::next_steps(id, state) {
+    let on = engine.map_or(String::new(), |name| format!(" --on {name}"));
+    eprintln!("\nrecorded in {kept} · windlass show {id}{on}");
+    for line in report::next_steps(id, state, engine) {
         eprintln!("{line}");
     }
     match driving.json {

@@ -1,6 +1,8 @@
 use std::{error::Error, process::ExitCode};
 
 use super::exit;
+#[cfg(feature = "restate")]
+use crate::execute::restate::{RemoteError, ServeError};
 use crate::{
     compile::{ClustersError, Mistakes, ParamError},
     execute::DriveError,
@@ -69,6 +71,12 @@ impl Failure {
     }
 }
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
 impl From<Mistakes> for Failure {
     fn from(mistakes: Mistakes) -> Self {
         let message = format!("{mistakes}; nothing was started");
@@ -87,6 +95,23 @@ impl From<JournalError> for Failure {
             _ => "journal",
         };
         Self::of(code, &error, error.hint())
+    }
+}
+
+#[cfg(feature = "restate")]
+impl From<RemoteError> for Failure {
+    fn from(error: RemoteError) -> Self {
+        match error {
+            RemoteError::Journal(error) => error.into(),
+            error => Self::of("engine", &error, error.hint()),
+        }
+    }
+}
+
+#[cfg(feature = "restate")]
+impl From<ServeError> for Failure {
+    fn from(error: ServeError) -> Self {
+        Self::of("worker", &error, None)
     }
 }
 

@@ -2,11 +2,12 @@ use std::{thread, time::Duration};
 
 use super::{
     Done,
+    archive::Archive,
     args::{Args, Logs},
     exit, print,
 };
 use crate::{
-    journal::{Event, InstanceId, Journal, Record},
+    journal::{Event, InstanceId, Record},
     report::{event_json, event_line},
     value::Digest,
 };
@@ -16,11 +17,11 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// `windlass logs [RUN] [STEP] [-f]`: the journal, for reading.
 pub fn logs(args: &Args, command: &Logs) -> Done {
-    let journal = Journal::open(&args.state)?;
-    let id = journal.find(command.run.as_deref())?;
+    let archive = Archive::open(args)?;
+    let id = archive.find(command.run.as_deref())?;
     let (mut next, mut digest) = (0, Digest::ZERO);
     loop {
-        let records = journal.load_from(&id, next, digest)?;
+        let records = archive.load_from(&id, next, digest)?;
         if let Some(last) = records.last() {
             (next, digest) = (last.seq + 1, last.digest);
         }

@@ -3,11 +3,14 @@
 //! Human output goes to stderr; stdout carries only what was asked for.
 
 mod answer;
+mod archive;
 mod args;
 mod audit;
 mod cancel;
 mod confirm;
 mod drive;
+#[cfg(feature = "restate")]
+mod engine;
 mod failure;
 mod graph;
 mod iam;
@@ -28,6 +31,8 @@ mod show;
 mod taken;
 mod undo;
 mod validate;
+#[cfg(feature = "restate")]
+mod worker;
 
 use std::process::ExitCode;
 
@@ -73,6 +78,8 @@ pub fn main() -> ExitCode {
         Command::Logs(command) => logs::logs(&args, command),
         Command::Outputs(command) => outputs::outputs(&args, command),
         Command::Audit(command) => audit::audit(&args, command),
+        #[cfg(feature = "restate")]
+        Command::Worker(command) => worker::worker(&args, command),
         Command::Pca(command) => pca::pca(&args, command),
         Command::Kube(command) => kube::kube(&args, command),
     };

@@ -1,19 +1,17 @@
 use super::{
     Done,
+    archive::Archive,
     args::{Args, Outputs},
     failure::Failure,
     print,
 };
-use crate::{
-    journal::{Journal, Outcome},
-    value::Value,
-};
+use crate::{journal::Outcome, value::Value};
 
 /// `windlass outputs [RUN] [NAME]`. Secrets are masked.
 pub fn outputs(args: &Args, command: &Outputs) -> Done {
-    let journal = Journal::open(&args.state)?;
-    let id = journal.find(command.run.as_deref())?;
-    let state = journal.state_of(&id)?;
+    let archive = Archive::open(args)?;
+    let id = archive.find(command.run.as_deref())?;
+    let state = archive.state_of(&id)?;
     if state.outcome != Some(Outcome::Succeeded) {
         return Err(
             Failure::new("no-outputs", format!("run {id} has not succeeded"))

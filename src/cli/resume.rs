@@ -5,6 +5,7 @@ use std::{
 
 use super::{
     Done,
+    archive::{Archive, Held},
     args::{Args, Resume},
     confirm::confirm,
     drive::{Drive, drive, requester},
@@ -19,7 +20,7 @@ use super::{
 use crate::{
     compile::{Program, bind_params},
     decide::{self, Change},
-    journal::{Event, InstanceId, Journal, Outcome, RunId, RunJournal, State},
+    journal::{Event, InstanceId, Outcome, RunId, State},
     report,
     value::Value,
 };
@@ -27,11 +28,19 @@ use crate::{
 /// `windlass resume [RUN]`: goes on with the files that the run began with, or, if it was edited
 /// and with `--redo`, shows first what that changes.
 pub fn resume(args: &Args, command: &Resume) -> Done {
-    let journal = Journal::open(&args.state)?;
     refuse_params_alone(command)?;
-    let id = find(&journal, command)?;
-    let taken = take(&journal, &id)?;
+    let archive = Archive::open(args)?;
+    let id = find(&archive, command)?;
     let changes = command.edited || !command.redo.is_empty();
+    #[cfg(feature = "restate")]
+    if let Archive::Engine(engine) = &archive
+        && !changes
+        && !command.plan
+        && engine.resume_paused(&id)?
+    {
+        return Ok(exit::SUCCEEDED);
+    }
+    let mut taken = take(&archive, &id)?;
     refuse_what_is_over(&id, &taken.state, changes)?;
     let mut events = Vec::new();
     for answer in &command.answers {
@@ -104,7 +113,7 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
 fn go(
     args: &Args,
     command: &Resume,
-    run: RunJournal,
+    run: Held,
     program: Program,
     state: State,
     events: Vec<Event>,
@@ -175,13 +184,13 @@ fn refuse_what_is_over(id: &RunId, state: &State, changes: bool) -> Result<(), F
     }
 }
 
-fn find(journal: &Journal, command: &Resume) -> Result<RunId, Failure> {
+fn find(archive: &Archive, command: &Resume) -> Result<RunId, Failure> {
     let part = command.run.as_deref();
     // What has succeeded may still be edited.
     if part.is_some() || command.edited || !command.redo.is_empty() {
-        return Ok(journal.find(part)?);
+        return archive.find(part);
     }
-    let runs = journal.runs()?;
+    let runs = archive.runs()?;
     let open = runs.into_iter().find(|run| {
         !matches!(
             run.outcome.as_deref(),

@@ -2,6 +2,7 @@ use time::OffsetDateTime;
 
 use super::{
     Done,
+    archive::{Archive, Held},
     args::{Args, Run},
     drive::{Drive, drive, now, requester},
     failure::Failure,
@@ -10,7 +11,8 @@ use super::{
 };
 use crate::{
     compile::bind_params,
-    journal::{Event, Journal, NewRun, RunId, State},
+    journal::{Event, NewRun, RunId, State},
+    targets::Targets,
     value::Value,
 };
 
@@ -20,6 +22,11 @@ pub fn run(args: &Args, command: &Run) -> Done {
     let params = bind_params(&program.workflow, command.params.given(&program.workflow)?)?;
     let params = Value::Map(params);
     let kube = preflight(args, &program.workflow, &params, &command.target)?;
+    let (config, was_asked_for) = args.config();
+    let targets = Targets::load(config, was_asked_for)?;
+    let target = targets.find(&command.target)?;
+    let target = target.map(|target| (command.target.as_str(), target));
+    let archive = Archive::open_for(args, target)?;
     let out = std::path::absolute(&command.out).map_err(|e| {
         Failure::new(
             "system",
@@ -27,7 +34,6 @@ pub fn run(args: &Args, command: &Run) -> Done {
         )
     })?;
 
-    let journal = Journal::open(&args.state)?;
     let at = now();
     let event = Event::RunStarted {
         workflow: program.workflow.name.clone(),
@@ -41,17 +47,24 @@ pub fn run(args: &Args, command: &Run) -> Done {
         requester: requester(),
         version: env!("CARGO_PKG_VERSION").into(),
     };
-    let new = NewRun {
-        id: new_id()?,
-        event: event.clone(),
-        files: &program.files,
-        at,
-    };
-    let run = journal.begin(new)?;
     let mut state = State::default();
     state
         .apply(&event, at)
         .map_err(crate::execute::DriveError::from)?;
+    let id = new_id()?;
+    let (run, events) = match archive {
+        Archive::Here(journal) => {
+            let new = NewRun {
+                id,
+                event,
+                files: &program.files,
+                at,
+            };
+            (Held::Here(journal.begin(new)?), Vec::new())
+        }
+        #[cfg(feature = "restate")]
+        Archive::Engine(engine) => (Held::Engine(engine.begin(id, &program.files)), vec![event]),
+    };
     drive(
         args,
         &command.driving,
@@ -59,7 +72,7 @@ pub fn run(args: &Args, command: &Run) -> Done {
             run,
             program,
             state,
-            events: Vec::new(),
+            events,
         },
     )
 }

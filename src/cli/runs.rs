@@ -1,16 +1,14 @@
 use super::{
     Done,
+    archive::Archive,
     args::{Args, Runs},
     print,
 };
-use crate::{
-    journal::Journal,
-    report::{Table, runs_json, utc_time},
-};
+use crate::report::{Table, runs_json, utc_time};
 
 /// `windlass runs`.
 pub fn runs(args: &Args, command: &Runs) -> Done {
-    let runs = Journal::open(&args.state)?.runs()?;
+    let runs = Archive::open(args)?.runs()?;
     if command.json {
         return print(&format!("{:#}\n", runs_json(&runs)));
     }

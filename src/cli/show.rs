@@ -2,26 +2,26 @@ use std::env;
 
 use super::{
     Done,
+    archive::Archive,
     args::{Args, Show},
     drive::problems,
     print,
 };
 use crate::{
     compile::{Frozen, compile},
-    journal::Journal,
     report::{self, utc_time},
 };
 
 /// `windlass show [RUN]`.
 pub fn show(args: &Args, command: &Show) -> Done {
-    let journal = Journal::open(&args.state)?;
-    let id = journal.find(command.run.as_deref())?;
-    let state = journal.state_of(&id)?;
+    let archive = Archive::open(args)?;
+    let id = archive.find(command.run.as_deref())?;
+    let state = archive.state_of(&id)?;
     if command.json {
         return print(&format!("{:#}\n", report::run_json(&id, &state)));
     }
     let edition = state.run.as_ref().map_or(0, |run| run.edition);
-    let files = journal.files(&id, edition)?;
+    let files = archive.files(&id, edition)?;
     let mut text = format!("{}\n", report::headline(&id, &state));
     if let Some(run) = &state.run {
         text.push_str(&format!(

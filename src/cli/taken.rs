@@ -1,14 +1,18 @@
 //! Taking up a run that was begun before.
 
-use super::{args::Args, failure::Failure};
+use super::{
+    archive::{Archive, Held},
+    args::Args,
+    failure::Failure,
+};
 use crate::{
     compile::{Frozen, Program, compile},
-    journal::{Journal, RunId, RunInfo, RunJournal, State},
+    journal::{RunId, RunInfo, State},
 };
 
 /// A run that this process owns now.
 pub struct Taken {
-    pub run: RunJournal,
+    pub run: Held,
     pub state: State,
     /// How it began.
     pub info: RunInfo,
@@ -17,13 +21,13 @@ pub struct Taken {
 }
 
 /// Takes up a run with the files that it froze.
-pub fn take(journal: &Journal, id: &RunId) -> Result<Taken, Failure> {
-    let (run, state) = journal.adopt(id)?;
+pub fn take(archive: &Archive, id: &RunId) -> Result<Taken, Failure> {
+    let (run, state) = archive.adopt(id)?;
     let info = state
         .run
         .clone()
         .ok_or_else(|| Failure::new("journal", format!("run {id} was never started")))?;
-    let program = compile(&info.main, &mut Frozen(journal.files(id, info.edition)?))?;
+    let program = compile(&info.main, &mut Frozen(archive.files(id, info.edition)?))?;
     Ok(Taken {
         run,
         state,
@@ -33,9 +37,9 @@ pub fn take(journal: &Journal, id: &RunId) -> Result<Taken, Failure> {
 }
 
 /// Finds the run that a command is about, and looks at it without owning it.
-pub fn look(args: &Args, part: Option<&str>) -> Result<(Journal, RunId, State), Failure> {
-    let journal = Journal::open(&args.state)?;
-    let id = journal.find(part)?;
-    let state = journal.state_of(&id)?;
-    Ok((journal, id, state))
+pub fn look(args: &Args, part: Option<&str>) -> Result<(Archive, RunId, State), Failure> {
+    let archive = Archive::open(args)?;
+    let id = archive.find(part)?;
+    let state = archive.state_of(&id)?;
+    Ok((archive, id, state))
 }

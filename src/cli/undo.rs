@@ -18,7 +18,7 @@ use crate::{
 
 /// `windlass undo [RUN]`: reverses what the journal says was done.
 pub fn undo(args: &Args, command: &Undo) -> Done {
-    let (journal, id, state) = look(args, command.run.as_deref())?;
+    let (archive, id, state) = look(args, command.run.as_deref())?;
     if state.outcome == Some(Outcome::Undone) {
         return Err(Failure::new(
             "nothing-to-undo",
@@ -29,8 +29,8 @@ pub fn undo(args: &Args, command: &Undo) -> Done {
         .run
         .as_ref()
         .ok_or_else(|| Failure::new("journal", format!("run {id} was never started")))?;
-    let program = compile(&info.main, &mut Frozen(journal.files(&id, info.edition)?))?;
-    let runtime = runtime(&command.driving)?;
+    let program = compile(&info.main, &mut Frozen(archive.files(&id, info.edition)?))?;
+    let runtime = runtime(command.driving.max_parallel)?;
     let (items, clients) = runtime.block_on(async {
         let open = open_target(args, &state).await?;
         let (_, state) = begin(state, &command.answers, &open.clients)?;
@@ -48,7 +48,7 @@ pub fn undo(args: &Args, command: &Undo) -> Done {
     if !confirm(command.yes, "Undo the run?")? {
         return Ok(exit::NOTHING_STARTED);
     }
-    let taken = take(&journal, &id)?;
+    let taken = take(&archive, &id)?;
     let (events, _) = begin(taken.state.clone(), &command.answers, &clients)?;
     let drive = Drive {
         run: taken.run,

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     compile::{Action, Step, Template, bind_params},
-    journal::{Event, InstanceId, Status},
+    journal::{Event, InstanceId, Items, Status},
     value::{StepError, Value},
 };
 
@@ -88,11 +88,8 @@ impl<'w> Scope<'_, 'w> {
         step: &'w Step,
         run_status: Option<&str>,
     ) {
-        let items = decision
-            .state
-            .instance(id)
-            .and_then(|instance| instance.items.as_ref());
-        match items {
+        let instance = decision.state.instance(id);
+        match instance.and_then(|i| Some((i.items.as_ref()?, &i.item_instances))) {
             Some(items) => self.go_on_with_items(decision, id, step, items, run_status),
             None => self.go_on_with_unit(decision, id, step, &Value::Null),
         }
@@ -103,12 +100,12 @@ impl<'w> Scope<'_, 'w> {
         decision: &mut Decision<'_, 'w>,
         id: &InstanceId,
         step: &'w Step,
-        items: &[(String, Value)],
+        (items, instances): (&Vec<(String, Value)>, &Items),
         run_status: Option<&str>,
     ) {
         let most = step.max_parallel.map_or(usize::MAX, |n| n as usize);
-        let ids: Vec<_> = items.iter().map(|(key, _)| id.item(key)).collect();
-        let statuses: Vec<_> = ids.iter().map(|id| decision.state.status(id)).collect();
+        let ids = instances.ids();
+        let statuses = instances.statuses(&decision.state.steps);
         let mut active = statuses
             .iter()
             .filter(|s| !s.is_settled() && **s != Status::Pending)

@@ -21,6 +21,8 @@ pub(super) struct Task {
     pub round: u32,
     pub recorded: Vec<EffectState>,
     pub timeout: Option<Duration>,
+    /// An attempt before it was lost with its records: whatever it does may have been done.
+    pub is_suspect: bool,
     /// A cancel of the run leaves it alone.
     pub is_finally: bool,
 }
@@ -109,6 +111,7 @@ impl Attempt {
             instance: instance.clone(),
             round,
             recorded,
+            is_suspect: self.task.is_suspect,
             ledger: self.ledger.clone(),
             observer: self.observer.clone(),
             progress: Mutex::default(),

@@ -38,6 +38,9 @@ pub struct Settings {
 /// An undo meets the same throttling as anything else.
 const UNDO_ATTEMPTS: u32 = 5;
 
+/// The code of an attempt that was lost with what it recorded.
+pub(super) const ATTEMPT_KILLED: &str = "attempt-killed";
+
 /// How a drive ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -53,6 +56,8 @@ pub enum DriveError {
     Journal(#[from] JournalError),
     #[error("the run can't go on without its journal: {0}")]
     Gate(String),
+    #[error("the run can't go on without its engine: {0}")]
+    Engine(String),
     #[error(
         "the scheduler has nothing to wait for, and the run has not ended; this is a bug of ours"
     )]
@@ -103,6 +108,17 @@ pub(super) struct Driver<'p, S> {
     running: usize,
     /// The locks whose holders have been named.
     pub(super) named: BTreeSet<String>,
+}
+
+fn starts_attempt(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::StepStarted {
+            items: None,
+            is_scope: false,
+            ..
+        }
+    )
 }
 
 impl<'p, S: Substrate> Driver<'p, S> {
@@ -178,12 +194,15 @@ impl<'p, S: Substrate> Driver<'p, S> {
                 run_id: self.substrate.run_id().as_str(),
                 max_parallel: self.conduct.max_parallel,
             };
-            let next = decide::next(&self.program.workflow, &self.state, moment);
-            starts.extend(next.starts);
-            if next.events.is_empty() {
+            let mut next = decide::next(&self.program.workflow, &self.state, moment);
+            starts.append(&mut next.starts);
+            let events = std::mem::take(&mut next.events);
+            // What starts an attempt lets nothing else begin: to ask again would cost as much, for nothing.
+            let is_last = events.iter().all(starts_attempt);
+            self.happens(events)?;
+            if is_last {
                 return Ok(Next { starts, ..next });
             }
-            self.happens(next.events)?;
         }
     }
 
@@ -233,6 +252,9 @@ impl<'p, S: Substrate> Driver<'p, S> {
             round: instance.map_or(0, |i| i.round),
             recorded: instance.map_or_else(Vec::new, |i| i.effects.clone()),
             timeout,
+            is_suspect: instance
+                .and_then(|i| i.error.as_ref())
+                .is_some_and(|error| error.code == ATTEMPT_KILLED),
             is_finally: start.is_finally,
             instance: start.instance,
         };
@@ -249,6 +271,9 @@ impl<'p, S: Substrate> Driver<'p, S> {
         } = finished;
         for (event, at) in &recorded {
             self.state.apply(event, *at)?;
+        }
+        if !self.substrate.has_recorded() {
+            self.batch.extend(recorded);
         }
         let event = match result {
             Ok(outputs) => Event::StepSucceeded {

@@ -35,6 +35,10 @@ impl Cancel {
         self.flag.store(true, std::sync::atomic::Ordering::Relaxed);
         self.token.cancel();
     }
+
+    pub fn is_cancelled(&self) -> bool {
+        self.token.is_cancelled()
+    }
 }
 
 /// Appends to the journal, and runs each attempt on a thread of its own.
@@ -131,6 +135,10 @@ impl Substrate for Embedded {
             let _ = sender.send(attempt.run());
         });
         Ok(())
+    }
+
+    fn has_recorded(&self) -> bool {
+        true
     }
 
     async fn cancel_attempts(&mut self) -> Result<(), DriveError> {

@@ -28,6 +28,8 @@ pub(super) struct Gate {
     /// How often the instance was reset: another round has other keys.
     pub round: u32,
     pub recorded: Vec<EffectState>,
+    /// Calls beyond the records may have been made, too.
+    pub is_suspect: bool,
     pub ledger: Arc<dyn Ledger>,
     pub observer: Arc<dyn Observer>,
     pub progress: Mutex<Progress>,
@@ -134,7 +136,7 @@ impl Effects for Gate {
         self.observer.doing(&self.instance, call.function);
         let mut making = MakeCall {
             position,
-            is_in_doubt: recorded.is_some(),
+            is_in_doubt: recorded.is_some() || self.is_suspect,
             is_announced: recorded.is_some(),
             is_begun: false,
             record,
@@ -142,7 +144,7 @@ impl Effects for Gate {
         if recorded.is_none() && self.ledger.announces(&call) {
             match self.announce(&mut call, making.record.clone(), position)? {
                 Announced::Ended(outcome) => return given(outcome),
-                Announced::Intended { is_old } => making.is_in_doubt = is_old,
+                Announced::Intended { is_old } => making.is_in_doubt |= is_old,
             }
             making.is_announced = true;
             making.is_begun = true;

@@ -6,6 +6,7 @@
 //! - `attempt` is one attempt of one step, `gate` its effects and `entries` what they record, `doubt`
 //!   those that nobody knows the end of, `undo` one that goes backwards and `settle` what it must find out first, `stops` what ends it;
 //! - `neighbours` is what others ask for and hold, `retry` when a failure is tried again;
+//! - `restate` is the substrate for many machines;
 //! - [`Observer`] is told what happens, for people.
 
 mod attempt;
@@ -16,6 +17,8 @@ mod entries;
 mod gate;
 mod neighbours;
 mod observer;
+#[cfg(feature = "restate")]
+pub mod restate;
 mod retry;
 mod settle;
 mod shown;

@@ -35,6 +35,9 @@ pub(super) trait Substrate: Send {
     /// Starts one attempt; [`Substrate::wait`] says how it ended.
     fn start(&mut self, task: Task) -> impl Future<Output = Result<(), DriveError>> + Send;
 
+    /// Whether what an attempt recorded is among the run's events already when it ends.
+    fn has_recorded(&self) -> bool;
+
     /// Asks running attempts to stop, except those of steps that stand under `finally`.
     fn cancel_attempts(&mut self) -> impl Future<Output = Result<(), DriveError>> + Send;
 

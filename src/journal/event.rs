@@ -215,7 +215,10 @@ pub enum EffectOutcome<V = Value> {
 }
 
 impl<V> EffectOutcome<V> {
-    fn try_map<W, E>(self, f: impl FnOnce(V) -> Result<W, E>) -> Result<EffectOutcome<W>, E> {
+    pub(super) fn try_map<W, E>(
+        self,
+        f: impl FnOnce(V) -> Result<W, E>,
+    ) -> Result<EffectOutcome<W>, E> {
         Ok(match self {
             Self::Done(value) => EffectOutcome::Done(f(value)?),
             Self::Failed(failure) => EffectOutcome::Failed(failure),

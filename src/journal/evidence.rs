@@ -4,7 +4,7 @@ use rusqlite::params;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    chain::{link_redacted, redact},
+    chain::{link, link_redacted, redact},
     error::JournalError,
     event::Event,
     id::RunId,
@@ -22,6 +22,26 @@ pub struct Link {
     /// JSON, byte for byte as it was digested.
     pub body: String,
     pub digest: Digest,
+}
+
+impl Link {
+    /// Chains an event to the one with the digest `previous`.
+    pub fn after(previous: Digest, seq: u64, at: i64, body: String) -> Self {
+        Self {
+            digest: link(previous, seq, at, &body),
+            seq,
+            at,
+            body,
+        }
+    }
+
+    /// The same without its secrets.
+    pub fn redacted(self) -> Self {
+        Self {
+            body: redact(&self.body).into_owned(),
+            ..self
+        }
+    }
 }
 
 impl Journal {
@@ -44,6 +64,44 @@ impl Journal {
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
+}
+
+/// Checks the chain of stored events from number `first` on, given the digest of the one before, and
+/// opens each with `open`, which is given its text as well.
+///
+/// # Errors
+/// The first event that is not what was written, or can't be read.
+pub fn open_links(
+    run: &RunId,
+    first: u64,
+    before: Digest,
+    links: impl IntoIterator<Item = Link>,
+    mut open: impl FnMut(&str, Event<serde_json::Value>) -> Result<Event, JournalError>,
+) -> Result<Vec<Record>, JournalError> {
+    let mut previous = before;
+    let mut records = Vec::new();
+    for (expected, stored) in (first..).zip(links) {
+        let digest = link(previous, expected, stored.at, &stored.body);
+        if stored.seq != expected || digest != stored.digest {
+            return Err(JournalError::BrokenChain {
+                run: run.clone(),
+                seq: expected,
+            });
+        }
+        let sealed = serde_json::from_str(&stored.body).map_err(|e| JournalError::Unreadable {
+            run: run.clone(),
+            seq: expected,
+            why: e.to_string(),
+        })?;
+        records.push(Record {
+            seq: expected,
+            at: stored.at,
+            event: open(&stored.body, sealed)?,
+            digest,
+        });
+        previous = digest;
+    }
+    Ok(records)
 }
 
 /// Verifies a chain from its first event to its last, and that each event can follow the ones

@@ -1,5 +1,8 @@
+use serde::{Deserialize, Serialize};
+
 use super::{
     event::{CallRecord, EffectOutcome},
+    items::Items,
     message::Verdict,
 };
 use crate::{
@@ -21,6 +24,8 @@ pub struct Instance {
     pub order: u64,
     pub inputs: Value,
     pub items: Option<Vec<(String, Value)>>,
+    /// The instances of its items.
+    pub item_instances: Items,
     pub is_scope: bool,
     pub effects: Vec<EffectState>,
     /// What the rounds before this one did, the oldest first.
@@ -35,15 +40,31 @@ pub struct Instance {
 }
 
 /// What a step did before it was reset.
-#[derive(Clone, Debug)]
-pub struct Round {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Round<V = Value> {
     /// As [`Instance::round`].
     pub number: u32,
     pub order: u64,
-    pub effects: Vec<EffectState>,
-    pub inputs: Value,
+    pub effects: Vec<EffectState<V>>,
+    pub inputs: V,
     /// `None` if it had not succeeded.
-    pub outputs: Option<Value>,
+    pub outputs: Option<V>,
+}
+
+impl<V> Round<V> {
+    /// Converts every value in it.
+    pub fn try_map<W, E>(self, mut f: impl FnMut(V) -> Result<W, E>) -> Result<Round<W>, E> {
+        let effects = self.effects.into_iter();
+        Ok(Round {
+            number: self.number,
+            order: self.order,
+            effects: effects
+                .map(|effect| effect.try_map(&mut f))
+                .collect::<Result<_, E>>()?,
+            inputs: f(self.inputs)?,
+            outputs: self.outputs.map(f).transpose()?,
+        })
+    }
 }
 
 /// A question to a person, and the answer.
@@ -102,18 +123,32 @@ impl Status {
 }
 
 /// One effect of a step instance; without an outcome it is in doubt.
-#[derive(Clone, Debug, PartialEq)]
-pub struct EffectState {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EffectState<V = Value> {
     pub call: CallRecord,
     /// Milliseconds since 1970, when it was intended (or ended, for a read).
     pub at: i64,
     /// What was there before, as far as an undo needs it.
-    pub before: Option<Value>,
-    pub outcome: Option<EffectOutcome>,
+    pub before: Option<V>,
+    pub outcome: Option<EffectOutcome<V>>,
     /// Whether it failed, and its attempt with it.
     pub ended_attempt: bool,
     /// What an undo found out about it since.
-    pub settled: Option<EffectOutcome>,
+    pub settled: Option<EffectOutcome<V>>,
+}
+
+impl<V> EffectState<V> {
+    /// Converts every value in it.
+    pub fn try_map<W, E>(self, mut f: impl FnMut(V) -> Result<W, E>) -> Result<EffectState<W>, E> {
+        Ok(EffectState {
+            call: self.call,
+            at: self.at,
+            before: self.before.map(&mut f).transpose()?,
+            outcome: self.outcome.map(|o| o.try_map(&mut f)).transpose()?,
+            ended_attempt: self.ended_attempt,
+            settled: self.settled.map(|o| o.try_map(&mut f)).transpose()?,
+        })
+    }
 }
 
 impl EffectState {

@@ -3,7 +3,8 @@
 //! - [`Event`] is what can happen; a run is a sequence of them;
 //! - [`State`] is the fold over that sequence, and refuses what can't follow;
 //! - [`Journal`] keeps the events in SQLite, `RunJournal` appends to one run;
-//! - `seal` encrypts secrets, `lock` lets one process at a time own a run.
+//! - `seal` encrypts secrets, `lock` lets one process at a time own a run;
+//! - [`Vault`] seals the secrets of events that another substrate keeps.
 //!
 //! # On disk
 //! `STATE/journal.db` (SQLite, WAL, `synchronous=FULL`, `user_version` 2; older ones are brought up
@@ -27,22 +28,26 @@ mod event;
 mod evidence;
 mod id;
 mod instance;
+mod items;
 mod lock;
 mod message;
 mod schema;
 mod seal;
 mod state;
 mod store;
+mod vault;
 mod writer;
 
 pub use crash::crash_point;
 pub use error::JournalError;
 pub use event::{CallRecord, EffectOutcome, Event, Outcome};
-pub use evidence::{Link, verify};
+pub use evidence::{Link, open_links, verify};
 pub use id::{InstanceId, Position, RunId};
 pub use instance::{Answer, Approval, EffectState, Instance, Round, Status};
+pub use items::Items;
 pub use lock::RunLock;
 pub use message::{Decision, Message, Verdict};
 pub use state::{IllegalTransition, RunInfo, State};
-pub use store::{Journal, NewRun, Record, RunRow, milliseconds};
+pub use store::{Journal, NewRun, Record, RunRow, fold, milliseconds};
+pub use vault::Vault;
 pub use writer::{Claim, RunJournal};

@@ -36,32 +36,14 @@ impl Seal {
 
     /// Turns a value into what may stand in the journal. Makes the identity if there is none.
     pub fn close(&self, value: Value) -> Result<Json, JournalError> {
-        Ok(match value {
-            Value::Secret(secret) => {
-                let sealed = age::encrypt(&self.recipient()?, secret.reveal().as_bytes())
-                    .map_err(|e| JournalError::Identity(e.to_string()))?;
-                json!({ MARK: BASE64_NOPAD.encode(&sealed) })
-            }
-            Value::List(items) => Json::Array(
-                items
-                    .into_iter()
-                    .map(|item| self.close(item))
-                    .collect::<Result<_, _>>()?,
-            ),
-            Value::Map(map) => Json::Object(
-                map.into_iter()
-                    .map(|(key, item)| {
-                        let key = if key.starts_with('$') {
-                            format!("${key}")
-                        } else {
-                            key
-                        };
-                        Ok((key, self.close(item)?))
-                    })
-                    .collect::<Result<Map<_, _>, JournalError>>()?,
-            ),
-            other => other.to_json(),
-        })
+        close_with(value, &mut |secret| self.close_secret(secret))
+    }
+
+    /// Encrypts one secret: the text of its ciphertext, another one each time.
+    pub fn close_secret(&self, secret: &Secret) -> Result<String, JournalError> {
+        let sealed = age::encrypt(&self.recipient()?, secret.reveal().as_bytes())
+            .map_err(|e| JournalError::Identity(e.to_string()))?;
+        Ok(BASE64_NOPAD.encode(&sealed))
     }
 
     /// Fails if there are secrets of this journal that can't be opened for want of the identity.
@@ -75,29 +57,10 @@ impl Seal {
     /// Reads a stored value. Without the identity a secret becomes the text of its mask, which
     /// is enough to show a run, not to resume it.
     pub fn open(&self, json: Json) -> Result<Value, JournalError> {
-        Ok(match json {
-            Json::Array(items) => Value::List(
-                items
-                    .into_iter()
-                    .map(|item| self.open(item))
-                    .collect::<Result<_, _>>()?,
-            ),
-            Json::Object(map) => match map.get(MARK) {
-                Some(Json::String(sealed)) if map.len() == 1 => self.open_secret(sealed)?,
-                _ => Value::Map(
-                    map.into_iter()
-                        .map(|(key, item)| {
-                            let key = key.strip_prefix('$').map(Into::into).unwrap_or(key);
-                            Ok((key, self.open(item)?))
-                        })
-                        .collect::<Result<_, JournalError>>()?,
-                ),
-            },
-            other => Value::from_json(other),
-        })
+        open_with(json, &mut |sealed| self.open_secret(sealed))
     }
 
-    fn open_secret(&self, sealed: &str) -> Result<Value, JournalError> {
+    pub fn open_secret(&self, sealed: &str) -> Result<Value, JournalError> {
         let Some(identity) = self.existing()? else {
             return Ok(MASK.into());
         };
@@ -187,6 +150,62 @@ impl Seal {
             _ => Ok(()),
         }
     }
+}
+
+/// Turns a value into what may be stored, each secret by what `close` says is its ciphertext.
+pub(super) fn close_with(
+    value: Value,
+    close: &mut impl FnMut(&Secret) -> Result<String, JournalError>,
+) -> Result<Json, JournalError> {
+    Ok(match value {
+        Value::Secret(secret) => json!({ MARK: close(&secret)? }),
+        Value::List(items) => Json::Array(
+            items
+                .into_iter()
+                .map(|item| close_with(item, close))
+                .collect::<Result<_, _>>()?,
+        ),
+        Value::Map(map) => Json::Object(
+            map.into_iter()
+                .map(|(key, item)| {
+                    let key = if key.starts_with('$') {
+                        format!("${key}")
+                    } else {
+                        key
+                    };
+                    Ok((key, close_with(item, close)?))
+                })
+                .collect::<Result<Map<_, _>, JournalError>>()?,
+        ),
+        other => other.to_json(),
+    })
+}
+
+/// Reads a stored value, each secret by what `open` makes of its ciphertext.
+pub(super) fn open_with(
+    json: Json,
+    open: &mut impl FnMut(&str) -> Result<Value, JournalError>,
+) -> Result<Value, JournalError> {
+    Ok(match json {
+        Json::Array(items) => Value::List(
+            items
+                .into_iter()
+                .map(|item| open_with(item, open))
+                .collect::<Result<_, _>>()?,
+        ),
+        Json::Object(map) => match map.get(MARK) {
+            Some(Json::String(sealed)) if map.len() == 1 => open(sealed)?,
+            _ => Value::Map(
+                map.into_iter()
+                    .map(|(key, item)| {
+                        let key = key.strip_prefix('$').map(Into::into).unwrap_or(key);
+                        Ok((key, open_with(item, open)?))
+                    })
+                    .collect::<Result<_, JournalError>>()?,
+            ),
+        },
+        other => Value::from_json(other),
+    })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use super::{
     event::{EffectOutcome, Event, Outcome},
     id::{InstanceId, Position},
     instance::{Answer, Approval, EffectState, Instance, Status},
+    items::Items,
     message::Verdict,
 };
 use crate::value::{Digest, StepError, Value};
@@ -218,6 +219,8 @@ impl State {
                     instance.inputs = inputs.clone();
                 }
                 if let Some(items) = items {
+                    let ids = items.iter().map(|(key, _)| step.item(key));
+                    instance.item_instances = Items::new(ids.collect());
                     instance.items = Some(items.clone());
                 }
             }

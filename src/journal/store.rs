@@ -8,12 +8,13 @@ use std::{
 };
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::{
-    chain::link,
     error::JournalError,
     event::Event,
+    evidence::{Link, open_links},
     id::RunId,
     lock::RunLock,
     message::Message,
@@ -62,7 +63,7 @@ pub struct Record {
 }
 
 /// A run in a list.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunRow {
     pub id: RunId,
     pub workflow: String,
@@ -200,35 +201,19 @@ impl Journal {
             })?;
             rows.collect::<Result<_, _>>()?
         };
-        let mut previous = before;
-        let mut records = Vec::with_capacity(rows.len());
-        for (expected, (seq, at, body, stored)) in (seq..).zip(rows) {
-            let digest = link(previous, expected, at, &body);
-            if seq != expected || digest.as_bytes() != &stored {
-                return Err(JournalError::BrokenChain {
-                    run: run.clone(),
-                    seq: expected,
-                });
-            }
+        let links = rows.into_iter().map(|(seq, at, body, digest)| Link {
+            seq,
+            at,
+            body,
+            digest: Digest::from_bytes(digest),
+        });
+        let seal = &self.inner.seal;
+        open_links(run, seq, before, links, |body, sealed| {
             if needs_secrets {
-                self.inner.seal.require(&body)?;
+                seal.require(body)?;
             }
-            let sealed: Event<serde_json::Value> =
-                serde_json::from_str(&body).map_err(|e| JournalError::Unreadable {
-                    run: run.clone(),
-                    seq,
-                    why: e.to_string(),
-                })?;
-            let event = sealed.try_map(|json| self.inner.seal.open(json))?;
-            records.push(Record {
-                seq,
-                at,
-                event,
-                digest,
-            });
-            previous = digest;
-        }
-        Ok(records)
+            sealed.try_map(|json| seal.open(json))
+        })
     }
 
     /// Reads a run's events and folds them.
@@ -391,7 +376,11 @@ pub(super) fn insert_files(
     Ok(())
 }
 
-fn fold(run: &RunId, records: &[Record]) -> Result<State, JournalError> {
+/// Folds records into the run's state.
+///
+/// # Errors
+/// The first event that can't follow.
+pub fn fold(run: &RunId, records: &[Record]) -> Result<State, JournalError> {
     State::fold(records.iter().map(|record| (&record.event, record.at))).map_err(|(i, source)| {
         JournalError::Illegal {
             run: run.clone(),

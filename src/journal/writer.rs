@@ -6,6 +6,7 @@ use std::{
 };
 
 use rusqlite::{Connection, TransactionBehavior, params};
+use serde::{Deserialize, Serialize};
 
 use super::{
     chain::link,
@@ -97,7 +98,8 @@ pub(super) struct Head {
 }
 
 /// The answer to a request for a lock.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Claim {
     Taken,
     /// Another run, or another step of this one, has it.

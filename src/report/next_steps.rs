@@ -2,24 +2,28 @@ use crate::journal::{Approval, InstanceId, Outcome, RunId, State, Status};
 
 use super::style::utc_time;
 
-/// The commands that a person gives next, each on a line.
-pub fn next_steps(run: &RunId, state: &State) -> Vec<String> {
+/// The commands that a person gives next, each on a line. `engine` is what `--on` calls the engine that
+/// drives the run; an answer is enough there for the run to go on.
+pub fn next_steps(run: &RunId, state: &State, engine: Option<&str>) -> Vec<String> {
+    let on = engine.map_or(String::new(), |name| format!(" --on {name}"));
     let waiting: Vec<_> = waiting(state).collect();
     match state.outcome {
         Some(Outcome::Succeeded | Outcome::Undone) => Vec::new(),
-        Some(Outcome::UndoFailed) => vec![format!("go on with: windlass undo {run}")],
+        Some(Outcome::UndoFailed) => vec![format!("go on with: windlass undo {run}{on}")],
         None if !waiting.is_empty() => {
             let mut lines = Vec::new();
             for (step, approval) in waiting {
                 lines.push(format!("waits for an approval: {}", approval.message));
-                lines.push(format!("  windlass approve {run} {step}   (or reject)"));
+                lines.push(format!("  windlass approve {run} {step}{on}   (or reject)"));
             }
-            lines.push(format!("then go on with: windlass resume {run}"));
+            if engine.is_none() {
+                lines.push(format!("then go on with: windlass resume {run}"));
+            }
             lines
         }
         _ => vec![
-            format!("take it back with: windlass undo {run}"),
-            format!("go on with: windlass resume {run}"),
+            format!("take it back with: windlass undo {run}{on}"),
+            format!("go on with: windlass resume {run}{on}"),
         ],
     }
 }

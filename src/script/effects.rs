@@ -157,7 +157,8 @@ pub enum Interruption {
 }
 
 /// Why a script was made to end.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Stop {
     /// Somebody cancelled the run.
     Cancelled,

@@ -8,6 +8,8 @@ use rhai::{AST, Engine, EvalAltResult, Module, ModuleResolver, Position, Scope, 
 pub(super) struct Imports {
     /// The path as the script writes it → the module's parsed text.
     pub asts: Arc<BTreeMap<String, AST>>,
+    /// The path as the script writes it → the module's text.
+    pub texts: Arc<BTreeMap<String, Arc<str>>>,
 }
 
 impl ModuleResolver for Imports {

@@ -16,6 +16,7 @@ mod engine;
 mod error;
 mod expression;
 mod fault;
+mod frozen;
 mod host;
 mod import;
 mod run;
@@ -32,6 +33,7 @@ pub use effects::{Act, Before, Call, Class, EffectKey, Effects, Interruption, Le
 pub use engine::STACK_BYTES;
 pub use expression::{Expression, ExpressionError, Names, Read};
 pub use fault::Fault;
+pub use frozen::FrozenScript;
 pub use host::{Done, Finding, Host, Reversal, finding, reversal};
 pub use run::{Ended, Limits, run, run_undo};
 pub use script::{ReadImport, Script};

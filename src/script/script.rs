@@ -9,6 +9,7 @@ use super::{
     calls::{self, HostCall, Own},
     engine,
     fault::{Fault, token_at},
+    frozen::FrozenScript,
     import::Imports,
     signature::Signature,
 };
@@ -63,6 +64,26 @@ impl Script {
         read: &mut ReadImport,
     ) -> Result<Self, Vec<Fault>> {
         Self::parse_as(path, text, true, read)
+    }
+
+    /// What it takes to parse the same script elsewhere.
+    pub fn frozen(&self) -> FrozenScript {
+        FrozenScript::new(self)
+    }
+
+    /// Parses a script that was frozen.
+    ///
+    /// # Errors
+    /// As [`Script::parse`]; only another version of windlass can find a mistake in it.
+    pub fn thaw(frozen: &FrozenScript) -> Result<Self, Vec<Fault>> {
+        let mut read = |file: &str| {
+            let text = file
+                .strip_suffix(".rhai")
+                .and_then(|p| frozen.imports.get(p));
+            text.map(|text| text.as_str().into())
+                .ok_or_else(|| "it was not frozen".to_owned())
+        };
+        Self::parse_as(&frozen.path, frozen.text(), frozen.is_inline, &mut read)
     }
 
     fn parse_as(
@@ -136,6 +157,7 @@ impl Script {
             host_calls,
             imports: Imports {
                 asts: Arc::new(modules.asts),
+                texts: Arc::new(modules.texts),
             },
             is_inline,
             ast,

@@ -6,6 +6,7 @@ use std::{
 
 use serde::Deserialize;
 
+use super::substrate::SubstrateTarget;
 use crate::{
     outside::{KubeTarget, PcaTarget},
     script::closest,
@@ -38,6 +39,8 @@ pub struct Target {
     /// The programs that scripts may start, by name.
     #[serde(default)]
     pub exec: Vec<String>,
+    /// Where its runs are driven; by this process if it is left out.
+    pub substrate: Option<SubstrateTarget>,
 }
 
 impl Target {

@@ -7,6 +7,8 @@
 mod config;
 mod open;
 mod rehearsal;
+mod substrate;
 
 pub use config::{ConfigError, HttpTarget, LOCAL, Target, Targets};
 pub use open::{OpenError, OpenTarget};
+pub use substrate::SubstrateTarget;

@@ -1,0 +1,177 @@
+//! Where runs are kept: in the journal of this machine, or by an engine.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+#[cfg(feature = "restate")]
+use super::engine::{Engine, EngineRun, engine};
+use super::{args::Args, failure::Failure};
+use crate::{
+    journal::{Event, Journal, Link, Message, Record, RunId, RunJournal, RunRow, State},
+    targets::Target,
+    value::Digest,
+};
+
+/// All runs of one place.
+#[derive(Clone)]
+pub enum Archive {
+    Here(Journal),
+    #[cfg(feature = "restate")]
+    Engine(Engine),
+}
+
+/// A run that nobody else drives.
+pub enum Held {
+    Here(RunJournal),
+    #[cfg(feature = "restate")]
+    Engine(EngineRun),
+}
+
+impl Archive {
+    /// Opens the place that the command line names.
+    pub fn open(args: &Args) -> Result<Self, Failure> {
+        Self::open_for(args, None)
+    }
+
+    /// As [`Archive::open`]; a target may say where its runs are.
+    pub fn open_for(args: &Args, target: Option<(&str, &Target)>) -> Result<Self, Failure> {
+        #[cfg(feature = "restate")]
+        if let Some(engine) = engine(args, target)? {
+            return Ok(Self::Engine(engine));
+        }
+        #[cfg(not(feature = "restate"))]
+        if args.on.is_some() || target.is_some_and(|(_, target)| target.substrate.is_some()) {
+            let message = "this windlass was built without the engine for other machines";
+            return Err(Failure::new("engine", message).hint("build it with the feature `restate`"));
+        }
+        Ok(Self::Here(Journal::open(&args.state)?))
+    }
+
+    /// Finds the run that a user means by any unambiguous part of its id, or the newest one.
+    pub fn find(&self, part: Option<&str>) -> Result<RunId, Failure> {
+        match self {
+            Self::Here(journal) => Ok(journal.find(part)?),
+            #[cfg(feature = "restate")]
+            Self::Engine(engine) => engine.find(part),
+        }
+    }
+
+    pub fn runs(&self) -> Result<Vec<RunRow>, Failure> {
+        Ok(match self {
+            Self::Here(journal) => journal.runs()?,
+            #[cfg(feature = "restate")]
+            Self::Engine(engine) => engine.remote.runs()?,
+        })
+    }
+
+    pub fn state_of(&self, run: &RunId) -> Result<State, Failure> {
+        Ok(match self {
+            Self::Here(journal) => journal.state_of(run)?,
+            #[cfg(feature = "restate")]
+            Self::Engine(engine) => engine.remote.state_of(run)?,
+        })
+    }
+
+    pub fn files(&self, run: &RunId, edition: u32) -> Result<BTreeMap<String, Arc<str>>, Failure> {
+        Ok(match self {
+            Self::Here(journal) => journal.files(run, edition)?,
+            #[cfg(feature = "restate")]
+            Self::Engine(engine) => engine.remote.files(run, edition)?,
+        })
+    }
+
+    /// Reads a run's events without its secrets, of pages that have been checked.
+    pub fn evidence(&self, run: &RunId) -> Result<Vec<Link>, Failure> {
+        match self {
+            Self::Here(journal) => {
+                journal.check_pages()?;
+                Ok(journal.evidence(run)?)
+            }
+            #[cfg(feature = "restate")]
+            Self::Engine(engine) => {
+                let links = engine.remote.links(run)?.into_iter();
+                Ok(links.map(Link::redacted).collect())
+            }
+        }
+    }
+
+    /// Reads a run's events from number `seq` on, given the digest of the one before.
+    pub fn load_from(&self, run: &RunId, seq: u64, before: Digest) -> Result<Vec<Record>, Failure> {
+        Ok(match self {
+            Self::Here(journal) => journal.load_from(run, seq, before)?,
+            #[cfg(feature = "restate")]
+            Self::Engine(engine) => {
+                let mut records = engine.remote.follow(run).read()?;
+                records.retain(|record| record.seq >= seq);
+                records
+            }
+        })
+    }
+
+    /// Whether something drives the run right now.
+    pub fn is_owned(&self, run: &RunId) -> Result<bool, Failure> {
+        Ok(match self {
+            Self::Here(journal) => journal.is_owned(run),
+            #[cfg(feature = "restate")]
+            Self::Engine(engine) => engine.remote.is_driven(run)?,
+        })
+    }
+
+    /// Leaves a message for what drives a run.
+    pub fn post(&self, run: &RunId, message: &Message, at: i64) -> Result<(), Failure> {
+        match self {
+            Self::Here(journal) => Ok(journal.post(run, message, at)?),
+            #[cfg(feature = "restate")]
+            Self::Engine(engine) => Ok(engine.remote.post(run, message, at)?),
+        }
+    }
+
+    /// Takes a run that nobody drives.
+    pub fn adopt(&self, run: &RunId) -> Result<(Held, State), Failure> {
+        match self {
+            Self::Here(journal) => {
+                let (held, state) = journal.adopt(run)?;
+                Ok((Held::Here(held), state))
+            }
+            #[cfg(feature = "restate")]
+            Self::Engine(engine) => {
+                let (held, state) = engine.adopt(run)?;
+                Ok((Held::Engine(held), state))
+            }
+        }
+    }
+}
+
+impl Held {
+    pub fn id(&self) -> &RunId {
+        match self {
+            Self::Here(run) => run.id(),
+            #[cfg(feature = "restate")]
+            Self::Engine(run) => run.id(),
+        }
+    }
+
+    /// Freezes another edition of the run's files; an [`Event::RunEdited`] must name it.
+    pub fn freeze(
+        &mut self,
+        edition: u32,
+        files: &BTreeMap<String, Arc<str>>,
+    ) -> Result<(), Failure> {
+        match self {
+            Self::Here(run) => Ok(run.freeze(edition, files)?),
+            #[cfg(feature = "restate")]
+            Self::Engine(run) => {
+                run.freeze(edition, files);
+                Ok(())
+            }
+        }
+    }
+
+    /// Records an event without driving the run.
+    pub fn record(self, event: Event, at: i64) -> Result<(), Failure> {
+        match self {
+            Self::Here(run) => Ok(run.append(vec![(event, at)])?),
+            #[cfg(feature = "restate")]
+            Self::Engine(run) => run.record(event, at),
+        }
+    }
+}

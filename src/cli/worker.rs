@@ -1,0 +1,97 @@
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    pin::Pin,
+};
+
+use super::{
+    Done,
+    args::{Args, Worker},
+    drive::{interrupted, now, runtime},
+    engine::address,
+    exit,
+    failure::Failure,
+};
+use crate::{
+    execute::restate::{self, Listen, Opened, OpensTargets, Remote, WorkerOptions},
+    targets::{OpenTarget, SubstrateTarget, Targets},
+};
+
+/// `windlass worker`: serves an engine until it is told to stop.
+pub fn worker(args: &Args, command: &Worker) -> Done {
+    let options = WorkerOptions {
+        listen: Listen {
+            address: command.listen,
+            tls: command.tls_cert.clone().zip(command.tls_key.clone()),
+        },
+        state: args.state.clone(),
+        max_parallel: command.max_parallel.into(),
+        identity_keys: command.identity_keys.clone(),
+        retries: command.retries,
+        retention: command.retention,
+        opens: Box::new(Configured {
+            config: args.config().0.to_owned(),
+            was_asked_for: args.config().1,
+            state: args.state.clone(),
+            out: command.out.clone(),
+        }),
+        clock: now,
+    };
+    let runtime = runtime(command.max_parallel)?;
+    let worker = runtime.block_on(restate::Worker::open(options))?;
+    let scheme = match command.tls_cert {
+        Some(_) => "https",
+        None => "http",
+    };
+    let listens_at = format!("{scheme}://{}", worker.address());
+    let serving = runtime.spawn(worker.serve());
+    // Programs that start workers wait for this line.
+    println!("{listens_at}");
+    if let Some(admin) = &command.register {
+        let substrate = SubstrateTarget {
+            admin: Some(admin.clone()),
+            ..SubstrateTarget::at(admin)
+        };
+        let advertised = command.advertise.as_ref().unwrap_or(&listens_at);
+        let remote = Remote::new(address(&substrate)?, &args.state)?;
+        remote.register(advertised, command.force)?;
+        eprintln!("registered {advertised} with {admin}");
+    }
+    runtime.block_on(interrupted());
+    serving.abort();
+    // What runs here is tried again elsewhere.
+    runtime.shutdown_background();
+    Ok(exit::SUCCEEDED)
+}
+
+/// Opens targets as this worker's own `windlass.toml` says, read anew each time, so that a mended file
+/// counts without a restart.
+struct Configured {
+    config: PathBuf,
+    was_asked_for: bool,
+    state: PathBuf,
+    out: Option<PathBuf>,
+}
+
+impl OpensTargets for Configured {
+    fn open<'a>(
+        &'a self,
+        target: &'a str,
+        kube: &'a BTreeSet<String>,
+        out: &'a Path,
+    ) -> Pin<Box<dyn Future<Output = Result<Opened, String>> + Send + 'a>> {
+        Box::pin(async move {
+            let open = async {
+                let targets = Targets::load(&self.config, self.was_asked_for)?;
+                let found = targets.find(target)?;
+                let out = self.out.as_deref().unwrap_or(out);
+                Ok::<_, Failure>(OpenTarget::open(found, &self.state, out, kube.clone()).await?)
+            };
+            let open = open.await.map_err(|failure| failure.to_string())?;
+            Ok(Opened {
+                clients: open.clients.clone(),
+                keeps: Box::new(open),
+            })
+        })
+    }
+}

@@ -1,0 +1,115 @@
+//! The socket that the engine dials.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use restate_sdk::{endpoint::Endpoint, hyper::HyperEndpoint};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        ServerConfig,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    },
+};
+
+/// Where a worker listens, and how it shows who it is.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    pub address: SocketAddr,
+    /// Certificate chain and key, as PEM files; without them it speaks plain HTTP/2.
+    pub tls: Option<(PathBuf, PathBuf)>,
+}
+
+/// Why a worker can't serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error("can't listen on {address}")]
+    Listen {
+        address: SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("can't use the certificate {path}: {why}")]
+    Certificate { path: String, why: String },
+    #[error("`{key}` is no request identity key: {why}")]
+    Identity { key: String, why: String },
+}
+
+/// A socket that accepts connections already.
+pub(super) struct Socket {
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    pub address: SocketAddr,
+}
+
+impl Socket {
+    pub async fn open(listen: &Listen) -> Result<Self, ServeError> {
+        let failed = |source| ServeError::Listen {
+            address: listen.address,
+            source,
+        };
+        let listener = TcpListener::bind(listen.address).await.map_err(failed)?;
+        Ok(Self {
+            address: listener.local_addr().map_err(failed)?,
+            listener,
+            tls: listen.tls.as_ref().map(acceptor).transpose()?,
+        })
+    }
+
+    /// Serves until the future is dropped.
+    pub async fn serve(self, endpoint: Endpoint) {
+        let service = HyperEndpoint::new(endpoint);
+        loop {
+            // A connection that could not be accepted is the other side's to try again.
+            let Ok((stream, _)) = self.listener.accept().await else {
+                continue;
+            };
+            // Without this every action waits for a delayed acknowledgement, some 40 ms.
+            let _ = stream.set_nodelay(true);
+            tokio::spawn(connection(stream, self.tls.clone(), service.clone()));
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, service: HyperEndpoint) {
+    match tls {
+        None => speak(stream, service).await,
+        Some(tls) => {
+            if let Ok(stream) = tls.accept(stream).await {
+                speak(stream, service).await;
+            }
+        }
+    }
+}
+
+async fn speak(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    service: HyperEndpoint,
+) {
+    // What breaks a connection breaks its invocations, and the engine tries those again.
+    let _ = http2::Builder::new(TokioExecutor::new())
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+fn acceptor((certificate, key): &(PathBuf, PathBuf)) -> Result<TlsAcceptor, ServeError> {
+    let wrong = |path: &PathBuf, why: String| ServeError::Certificate {
+        path: path.display().to_string(),
+        why,
+    };
+    let chain = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|e| wrong(certificate, e.to_string()))?;
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|e| wrong(key, e.to_string()))?;
+    let mut config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(chain, private)
+        .map_err(|e| wrong(certificate, e.to_string()))?;
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}

@@ -1,0 +1,33 @@
+//! The substrate for teams that outgrow one machine: a Restate server drives the same driver.
+//!
+//! No type of the engine's SDK leaves this folder. Everything the engine keeps is JSON, with secrets sealed.
+//!
+//! | service | key | what |
+//! |---|---|---|
+//! | `WindlassRun` | run | `drive` is the driver; the run's events and frozen files are its state |
+//! | `WindlassStep` | | `attempt` is one attempt of one step, each effect one action |
+//! | `WindlassMail` | run | messages to a run, and the promise that its driver waits on |
+//! | `WindlassLock` | lock | who holds a lock, and who waits for it |
+//! | `WindlassRuns` | `all` | the rows that a list of runs shows |
+//!
+//! - [`Worker`] serves them, `endpoint` their sockets;
+//! - `run`, `step`, `mail`, `lock`, `index` are the services, `wire` what they say to each other;
+//! - `engine` is the substrate of a run's driver, `ledger` that of an attempt;
+//! - [`Remote`] is the other end: what the command line asks of the engine.
+
+mod endpoint;
+mod engine;
+mod index;
+mod ledger;
+mod lock;
+mod mail;
+mod remote;
+mod run;
+mod step;
+mod wire;
+mod worker;
+
+pub use endpoint::{Listen, ServeError};
+pub use remote::{Address, Remote, RemoteError};
+pub use wire::{Done, Order};
+pub use worker::{Opened, OpensTargets, Worker, WorkerOptions};

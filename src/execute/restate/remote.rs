@@ -1,0 +1,371 @@
+//! The other end: what the command line asks of the engine, over its ingress.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::json;
+
+use super::{
+    index::ALL,
+    wire::{Done, Order, Pages},
+};
+use crate::{
+    journal::{
+        Event, JournalError, Link, Message, Record, RunId, RunRow, State, Vault, fold, open_links,
+    },
+    value::Digest,
+};
+
+/// A shared handler answers at once; a minute means that no worker is there.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where an engine is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// Of its ingress.
+    pub url: String,
+    /// Of its admin API.
+    pub admin: String,
+    /// Sent with each request, for a proxy that wants to know who asks.
+    pub headers: BTreeMap<String, String>,
+    /// Certificates that are trusted beside the system's, as a PEM file.
+    pub ca: Option<PathBuf>,
+}
+
+/// Why the engine could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteError {
+    #[error("can't reach the engine at {url}")]
+    Unreachable {
+        url: String,
+        #[source]
+        source: reqwest::Error,
+    },
+    #[error("the engine knows no windlass: no worker is registered")]
+    NoWorker,
+    #[error("the engine refused ({status}): {body}")]
+    Refused { status: u16, body: String },
+    #[error("the address or the certificates of the engine can't be used: {0}")]
+    Address(String),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+impl RemoteError {
+    /// Whether it may pass by itself: a server that starts, a node that takes over.
+    pub fn passes(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused { status, .. } => *status >= 500,
+            _ => false,
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Unreachable { .. } => {
+                "is the server running there? WINDLASS_RESTATE or `substrate` of the target says where".into()
+            }
+            Self::NoWorker => "start one: windlass worker --register ADMIN-URL".into(),
+            Self::Journal(e) => return e.hint(),
+            Self::Refused { .. } | Self::Address(_) => return None,
+        })
+    }
+}
+
+/// Speaks to an engine. Blocks.
+pub struct Remote {
+    address: Address,
+    client: reqwest::Client,
+    runtime: tokio::runtime::Runtime,
+    vault: Vault,
+}
+
+impl Remote {
+    /// Speaks to the engine at an address; `state` is where the identity of sealed secrets is.
+    ///
+    /// # Errors
+    /// Certificates that can't be read.
+    pub fn new(address: Address, state: &Path) -> Result<Self, RemoteError> {
+        let wrong = |e: &dyn std::fmt::Display| RemoteError::Address(e.to_string());
+        let mut client = reqwest::Client::builder().timeout(PATIENCE);
+        if let Some(path) = &address.ca {
+            let pem = std::fs::read(path).map_err(|e| wrong(&e))?;
+            for certificate in reqwest::Certificate::from_pem_bundle(&pem).map_err(|e| wrong(&e))? {
+                client = client.add_root_certificate(certificate);
+            }
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| wrong(&e))?;
+        Ok(Self {
+            client: client.build().map_err(|e| wrong(&e))?,
+            runtime,
+            vault: Vault::new(state),
+            address,
+        })
+    }
+
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Seals the events of an order.
+    ///
+    /// # Errors
+    /// An identity that can't be used.
+    pub fn seal(&self, events: Vec<Event>) -> Result<Vec<Event<serde_json::Value>>, RemoteError> {
+        let sealed = events
+            .into_iter()
+            .map(|event| self.vault.close_event(event));
+        Ok(sealed.collect::<Result<_, _>>()?)
+    }
+
+    /// Gives a run its order, and does not wait until it is done; returns the invocation that does it.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn send(&self, run: &RunId, order: &Order) -> Result<String, RemoteError> {
+        let sent: serde_json::Value = self.ask(&format!("WindlassRun/{run}/drive/send"), order)?;
+        let id = sent["invocationId"].as_str().unwrap_or_default();
+        Ok(id.to_owned())
+    }
+
+    /// Gives a run an order that only records something, and waits until that is done.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn record(&self, run: &RunId, order: &Order) -> Result<Done, RemoteError> {
+        self.ask(&format!("WindlassRun/{run}/drive"), order)
+    }
+
+    /// Leaves a message for the driver of a run.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn post(&self, run: &RunId, message: &Message, at: i64) -> Result<(), RemoteError> {
+        let sent = json!([at, message]);
+        let _: serde_json::Value = self.ask(&format!("WindlassMail/{run}/post"), &sent)?;
+        Ok(())
+    }
+
+    /// Lists the runs, the newest first.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn runs(&self) -> Result<Vec<RunRow>, RemoteError> {
+        self.ask(&format!("WindlassRuns/{ALL}/list"), &())
+    }
+
+    /// Reads a run's events as they are stored.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn links(&self, run: &RunId) -> Result<Vec<Link>, RemoteError> {
+        Ok(self.pages(run, 0)?.links)
+    }
+
+    /// Reads a run's events and folds them.
+    ///
+    /// # Errors
+    /// What the engine says, or a chain that is broken.
+    pub fn state_of(&self, run: &RunId) -> Result<State, RemoteError> {
+        let records = self.open(run, 0, Digest::ZERO, self.links(run)?)?;
+        Ok(fold(run, &records)?)
+    }
+
+    /// Reads the files that an edition of a run froze.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn files(
+        &self,
+        run: &RunId,
+        edition: u32,
+    ) -> Result<BTreeMap<String, Arc<str>>, RemoteError> {
+        let files: BTreeMap<String, String> =
+            self.ask(&format!("WindlassRun/{run}/files"), &edition)?;
+        Ok(files
+            .into_iter()
+            .map(|(path, text)| (path, text.into()))
+            .collect())
+    }
+
+    /// Reads a run from its first event on, as it goes.
+    pub fn follow<'r>(&'r self, run: &'r RunId) -> Following<'r> {
+        Following {
+            remote: self,
+            run,
+            page: 0,
+            next: 0,
+            digest: Digest::ZERO,
+        }
+    }
+
+    /// Whether the engine drives the run right now.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn is_driven(&self, run: &RunId) -> Result<bool, RemoteError> {
+        match self.pages(run, u64::MAX)?.driver {
+            None => Ok(false),
+            // One that was killed by hand left its name behind.
+            Some(driver) => self.is_alive(&driver),
+        }
+    }
+
+    /// Lets everything of a run go on that the engine has paused; returns how many that were.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn resume_paused(&self, run: &RunId) -> Result<usize, RemoteError> {
+        let query = format!(
+            "SELECT id FROM sys_invocation WHERE status = 'paused' AND (target_service_key = '{run}' \
+             OR invoked_by_id IN (SELECT id FROM sys_invocation WHERE target_service_key = '{run}'))"
+        );
+        let url = format!("{}/query", self.address.admin);
+        let request = self.client.post(&url).header("accept", "application/json");
+        let request = request.header("content-type", "application/json");
+        let body = json!({ "query": query }).to_string();
+        let found: serde_json::Value = self.answer(request.body(body), &url)?;
+        let rows = found["rows"].as_array().cloned().unwrap_or_default();
+        for row in &rows {
+            let id = row["id"].as_str().unwrap_or_default();
+            let url = format!("{}/invocations/{id}/resume", self.address.admin);
+            let _: serde_json::Value = self.answer(self.client.patch(&url), &url)?;
+        }
+        Ok(rows.len())
+    }
+
+    /// Registers a worker with the engine: `worker` is the address that the engine dials.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn register(&self, worker: &str, is_forced: bool) -> Result<(), RemoteError> {
+        let url = format!("{}/deployments", self.address.admin);
+        let body = json!({ "uri": worker, "force": is_forced }).to_string();
+        let request = self
+            .client
+            .post(&url)
+            .header("content-type", "application/json");
+        let _: serde_json::Value = self.answer(request.body(body), &url)?;
+        Ok(())
+    }
+
+    fn pages(&self, run: &RunId, from: u64) -> Result<Pages, RemoteError> {
+        self.ask(&format!("WindlassRun/{run}/events"), &from)
+    }
+
+    fn open(
+        &self,
+        run: &RunId,
+        first: u64,
+        before: Digest,
+        links: Vec<Link>,
+    ) -> Result<Vec<Record>, RemoteError> {
+        let open = |_: &str, event| self.vault.open_event(event);
+        Ok(open_links(run, first, before, links, open)?)
+    }
+
+    /// Whether an invocation has not ended.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn is_alive(&self, invocation: &str) -> Result<bool, RemoteError> {
+        let url = format!(
+            "{}/restate/invocation/{invocation}/output",
+            self.address.url
+        );
+        match self.answer::<serde_json::Value>(self.client.get(&url), &url) {
+            // Not ready: it goes on.
+            Err(RemoteError::Refused { status: 470, .. }) => Ok(true),
+            Ok(_) | Err(RemoteError::Refused { .. } | RemoteError::NoWorker) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn ask<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, RemoteError> {
+        let url = format!("{}/{path}", self.address.url);
+        let body = serde_json::to_string(body).map_err(|e| RemoteError::Address(e.to_string()))?;
+        let mut request = self.client.post(&url);
+        // A handler without a parameter takes no body.
+        if body != "null" {
+            request = request
+                .header("content-type", "application/json")
+                .body(body);
+        }
+        self.answer(request, &url)
+    }
+
+    fn answer<T: DeserializeOwned>(
+        &self,
+        request: reqwest::RequestBuilder,
+        url: &str,
+    ) -> Result<T, RemoteError> {
+        let headers = self.address.headers.iter();
+        let request = headers.fold(request, |request, (name, value)| {
+            request.header(name, value)
+        });
+        let unreachable = |source| RemoteError::Unreachable {
+            url: url.to_owned(),
+            source,
+        };
+        let (status, body) = self.runtime.block_on(async {
+            let response = request.send().await.map_err(unreachable)?;
+            let status = response.status();
+            Ok::<_, RemoteError>((status, response.bytes().await.map_err(unreachable)?))
+        })?;
+        match status.as_u16() {
+            200..=299 => {
+                let body: &[u8] = if body.is_empty() { b"null" } else { &body };
+                serde_json::from_slice(body).map_err(|e| RemoteError::Refused {
+                    status: status.as_u16(),
+                    body: format!("an answer that can't be read: {e}"),
+                })
+            }
+            404 if url.contains("/Windlass") => Err(RemoteError::NoWorker),
+            status => Err(RemoteError::Refused {
+                status,
+                body: String::from_utf8_lossy(&body).into_owned(),
+            }),
+        }
+    }
+}
+
+/// A run that is being read while it goes.
+pub struct Following<'r> {
+    remote: &'r Remote,
+    run: &'r RunId,
+    page: u64,
+    next: u64,
+    digest: Digest,
+}
+
+impl Following<'_> {
+    /// Reads what has come since the last time.
+    ///
+    /// # Errors
+    /// What the engine says, or a chain that is broken.
+    pub fn read(&mut self) -> Result<Vec<Record>, RemoteError> {
+        let pages = self.remote.pages(self.run, self.page)?;
+        let records = self
+            .remote
+            .open(self.run, self.next, self.digest, pages.links)?;
+        self.page = pages.next;
+        if let Some(last) = records.last() {
+            (self.next, self.digest) = (last.seq + 1, last.digest);
+        }
+        Ok(records)
+    }
+}

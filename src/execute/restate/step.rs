@@ -1,0 +1,163 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use restate_sdk::prelude::*;
+use tokio::sync::mpsc;
+
+use super::{
+    ledger::{Actions, Ask},
+    wire::{EntryParcel, Parcel, Report},
+    worker::Shared,
+};
+use crate::{
+    execute::{
+        attempt::{Attempt, Finished},
+        observer::Silent,
+        substrate::Making,
+    },
+    journal::{Vault, crash_point},
+    script::Limits,
+};
+
+/// Attempts of steps: one invocation each.
+pub(super) struct Step {
+    pub worker: Arc<Shared>,
+}
+
+#[restate_sdk::service(name = "WindlassStep", client_visibility = "pub(super)")]
+impl Step {
+    /// Does one attempt. A script that failed is a result; an error is trouble of this worker, after
+    /// which the engine tries again, here or elsewhere.
+    #[handler]
+    async fn attempt(
+        &self,
+        ctx: Context<'_>,
+        parcel: Json<Parcel>,
+    ) -> Result<Json<Report>, HandlerError> {
+        let Json(parcel) = parcel;
+        let worker = &self.worker;
+        let open = worker.open(&parcel.place).await?;
+        let _room = worker.room().await;
+        let vault = Arc::new(worker.vault.fresh());
+        let life = worker.life();
+        let (asks, mut asked) = mpsc::unbounded_channel();
+        let (at, run) = (parcel.at, parcel.run.clone());
+        let task = parcel.unpack(&vault)?;
+        let ends = EndsScript::default();
+        let sent = (at, task.timeout);
+        let attempt = Attempt {
+            run,
+            task,
+            ledger: Arc::new(Actions::new(
+                asks.clone(),
+                vault.clone(),
+                life,
+                sent,
+                worker.clock,
+            )),
+            clients: open.clients.clone(),
+            limits: Limits {
+                cancelled: ends.flag.clone(),
+                // Where a script stands when a timeout passes differs from life to life; its next entry
+                // says whether it has passed.
+                timeout: None,
+            },
+            observer: Arc::new(Silent),
+        };
+        tokio::task::spawn_blocking(move || {
+            let _ = asks.send(Ask::Finished(attempt.run()));
+        });
+        let mut last = at;
+        while let Some(ask) = asked.recv().await {
+            match ask {
+                Ask::Enter {
+                    name,
+                    making,
+                    answer,
+                } => {
+                    let entry = enter(&ctx, worker, &vault, life, name, making).await?;
+                    last = entry.as_ref().map_or(last, |entry| last.max(entry.at));
+                    let _ = answer.send(entry);
+                }
+                Ask::Wait { duration, answer } => {
+                    let slept = ctx.sleep(duration).await.is_ok();
+                    let _ = answer.send(slept);
+                    last += duration.as_millis() as i64;
+                }
+                Ask::Finished(finished) => {
+                    return report(&ctx, &vault, last, finished).await;
+                }
+            }
+        }
+        Err(HandlerError::from("the script's thread is gone"))
+    }
+}
+
+/// Makes one entry as one action. `None` if the attempt was cancelled.
+async fn enter(
+    ctx: &Context<'_>,
+    worker: &Arc<Shared>,
+    vault: &Arc<Vault>,
+    life: u64,
+    name: String,
+    making: Making,
+) -> Result<Option<EntryParcel>, HandlerError> {
+    let (vault, clock) = (vault.clone(), worker.clock);
+    let made = ctx
+        .run(|| async move {
+            let made = making.await;
+            let events = made.events.into_iter();
+            let events = events
+                .map(|event| vault.close_event(event))
+                .collect::<Result<_, _>>()?;
+            Ok(Json(EntryParcel {
+                at: clock(),
+                life,
+                events,
+                stop: made.stop,
+            }))
+        })
+        .name(name)
+        .await;
+    crash_point();
+    match made {
+        Ok(Json(entry)) => Ok(Some(entry)),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Packs the report. Secrets that the script made of others have no ciphertext yet, and get one in an
+/// action, so that it is the same in every life.
+async fn report(
+    ctx: &Context<'_>,
+    vault: &Arc<Vault>,
+    at: i64,
+    finished: Finished,
+) -> Result<Json<Report>, HandlerError> {
+    let is_known = match &finished.result {
+        Ok(outputs) => outputs.values().all(|value| vault.knows(value)),
+        Err(_) => true,
+    };
+    if is_known {
+        return Ok(Json(Report::pack(at, finished, vault)?));
+    }
+    let vault = vault.clone();
+    let packed = ctx
+        .run(|| async move { Ok(Json(Report::pack(at, finished, &vault)?)) })
+        .name("report");
+    Ok(packed.await?)
+}
+
+/// Ends the script of an attempt that is over or superseded: no two attempts of a step overlap.
+#[derive(Default)]
+struct EndsScript {
+    flag: Arc<AtomicBool>,
+}
+
+impl Drop for EndsScript {
+    fn drop(&mut self) {
+        self.flag.store(true, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,79 @@
+use std::collections::BTreeMap;
+
+use super::{
+    id::InstanceId,
+    instance::{Instance, Status},
+};
+
+/// The instances of a `for_each` step's items, in the order of the items.
+#[derive(Clone, Debug, Default)]
+pub struct Items {
+    ids: Vec<InstanceId>,
+    /// Positions in `ids`, in the order of the ids.
+    sorted: Vec<usize>,
+}
+
+impl Items {
+    pub(super) fn new(ids: Vec<InstanceId>) -> Self {
+        let mut sorted: Vec<_> = (0..ids.len()).collect();
+        sorted.sort_unstable_by(|a, b| ids[*a].cmp(&ids[*b]));
+        Self { ids, sorted }
+    }
+
+    pub fn ids(&self) -> &[InstanceId] {
+        &self.ids
+    }
+
+    /// Says where each item stands. One walk along the run's steps: a search for each of a thousand
+    /// items, after each one that ends, is most of what a driver does otherwise.
+    pub fn statuses(&self, steps: &BTreeMap<InstanceId, Instance>) -> Vec<Status> {
+        let mut statuses = vec![Status::Pending; self.ids.len()];
+        let Some(first) = self.sorted.first() else {
+            return statuses;
+        };
+        let mut found = steps.range(&self.ids[*first]..).peekable();
+        for position in &self.sorted {
+            let id = &self.ids[*position];
+            while found.next_if(|(other, _)| *other < id).is_some() {}
+            if let Some((other, instance)) = found.peek()
+                && *other == id
+            {
+                statuses[*position] = instance.status;
+            }
+        }
+        statuses
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_walk_finds_what_a_search_finds() {
+        let outer = InstanceId::step(None, "all");
+        let keys = ["b", "a", "10", "1", "é", "a/b", "z"];
+        let ids: Vec<_> = keys.iter().map(|key| outer.item(key)).collect();
+        let mut steps = BTreeMap::new();
+        let mut add = |id: &InstanceId, status| {
+            let instance = Instance {
+                status,
+                ..Instance::default()
+            };
+            steps.insert(id.clone(), instance);
+        };
+        add(&outer, Status::Running);
+        add(&InstanceId::step(None, "zz"), Status::Failed);
+        for (n, id) in ids.iter().enumerate().skip(1) {
+            let status = [Status::Succeeded, Status::Running, Status::Failed][n % 3];
+            add(id, status);
+            add(&InstanceId::step(Some(id), "inner"), Status::Skipped);
+        }
+        let searched: Vec<_> = ids
+            .iter()
+            .map(|id| steps.get(id).map_or(Status::Pending, |i| i.status))
+            .collect();
+        assert_eq!(Items::new(ids).statuses(&steps), searched);
+        assert_eq!(searched[0], Status::Pending);
+    }
+}
