@@ -387,7 +387,7 @@ steps:
 
 #[test]
 fn many_write_one_name_and_look_at_none() {
-    let names: Vec<String> = (0..20).map(|n| n.to_string()).collect();
+    let names: Vec<String> = (0..20).map(|n| format!("n{n}")).collect();
     let text = format!(
         "workflow: w
 steps:

@@ -12,7 +12,7 @@ use crate::{
     decide,
     journal::{EffectState, InstanceId, Round, State, Status},
     outside::Clients,
-    script::{self, Class, Done, Effects, Ended, Interruption, Reversal, Script},
+    script::{self, Class, Done, EffectKey, Effects, Ended, Interruption, Reversal, Script},
     value::{StepError, Value},
 };
 
@@ -43,7 +43,9 @@ impl Attempt {
                     position: position as u32,
                 };
                 let effect = gate.settle(place, effect, &self.clients)?;
-                if let Some(Reversal::By { call, .. }) = reversal_of(&effect, &self.clients) {
+                let key = gate.key_of(of, round.number, place.position);
+                let reversal = reversal_of(&effect, Some(&key), &self.clients);
+                if let Some(Reversal::By { call, .. }) = reversal {
                     gate.perform(call).map_err(ended)?;
                 }
             }
@@ -57,7 +59,11 @@ fn own_way<'s>(script: Option<&'s Arc<Script>>, round: &Round) -> Option<&'s Arc
 }
 
 /// `None` for an effect that was not done, or that only read.
-fn reversal_of(effect: &EffectState, clients: &Clients) -> Option<Reversal> {
+fn reversal_of(
+    effect: &EffectState,
+    key: Option<&EffectKey>,
+    clients: &Clients,
+) -> Option<Reversal> {
     if effect.call.class == Class::Read {
         return None;
     }
@@ -69,6 +75,7 @@ fn reversal_of(effect: &EffectState, clients: &Clients) -> Option<Reversal> {
     };
     let done = Done {
         function: &effect.call.function,
+        key: key.filter(|_| effect.is_unknown()),
         arguments: &effect.call.arguments,
         before: effect.before.as_ref().unwrap_or(&Value::Null),
         result,
@@ -148,7 +155,7 @@ pub fn undo_plan(workflow: &Workflow, state: &State, clients: &Clients) -> Vec<U
                     add(what, UndoKind::Unknown);
                     continue;
                 }
-                match reversal_of(effect, clients) {
+                match reversal_of(effect, None, clients) {
                     Some(Reversal::By { what, .. }) => add(what, UndoKind::Reversed),
                     Some(Reversal::Never(what)) => add(what, UndoKind::Stays),
                     Some(Reversal::Nothing) | None => {}

@@ -70,6 +70,20 @@ impl OutputFolder {
         })
     }
 
+    /// Removes what a write that was cut off left beside the file.
+    ///
+    /// # Errors
+    /// As [`OutputFolder::write`].
+    pub fn clear_after(&self, name: &str, writer: &str) -> Result<(), Failure> {
+        let operation = format!("remove {name}");
+        let path = self.resolve(name, &operation)?;
+        let left = temporary(&path, writer);
+        match fs::remove_file(&left) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(io_failure(&operation, &left, &e)),
+            _ => Ok(()),
+        }
+    }
+
     /// Reads a file of the folder as text, 1 MiB at most, with its Unix permission bits.
     ///
     /// # Errors
@@ -229,12 +243,16 @@ impl OutputFolder {
     }
 }
 
+/// Named by its writer: others may write the same file at the same time, and what a crash left is
+/// replaced by the same writer's next attempt, or cleared by an undo.
+fn temporary(path: &Path, writer: &str) -> PathBuf {
+    path.with_file_name(format!(".{writer}.windlass-tmp"))
+}
+
 fn write_whole(path: &Path, content: &[u8], mode: u32, writer: &str) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
-    // Named by its writer: others may write the same file at the same time, and what a crash left is
-    // replaced by the same writer's next attempt.
-    let temporary = folder.join(format!(".{writer}.windlass-tmp"));
+    let temporary = temporary(path, writer);
     match fs::remove_file(&temporary) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
         _ => {}

@@ -165,12 +165,16 @@ pub(super) fn reversal(function: &str, done: Done, files: &OutputFolder) -> Reve
         None => format!("remove {name}"),
     };
     let (files, about) = (files.clone(), name.clone());
+    let cut_off = done.key.map(|key| key.as_str().to_owned());
     let call = Call::new(
         "file::restore",
         Class::Keyed,
         about.into(),
         move |key| async move {
             on_blocking_thread("file::restore", move || {
+                if let Some(writer) = cut_off {
+                    files.clear_after(&name, &writer)?;
+                }
                 let now = files.digest(&name)?;
                 if now.is_some() && now.map(|digest| digest.to_string()) != written {
                     return Ok(Value::from("left as it is: it has been changed since"));

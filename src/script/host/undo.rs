@@ -3,7 +3,7 @@
 use super::{exec, file, http, kube, pca};
 use crate::{
     outside::Clients,
-    script::effects::{Call, Look},
+    script::effects::{Call, EffectKey, Look},
     value::Value,
 };
 
@@ -11,6 +11,8 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub struct Done<'a> {
     pub function: &'a str,
+    /// Its own, where it may have been cut off; nothing in a plan.
+    pub key: Option<&'a EffectKey>,
     /// For people: secrets masked, long texts cut.
     pub arguments: &'a serde_json::Value,
     /// What was there before, as the call recorded it.
