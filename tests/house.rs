@@ -203,6 +203,24 @@ fn the_reader_of_imports_can_fail() {
     assert_eq!(rooms, ["journal", "outside", "report"]);
 }
 
+/// The engine's SDK changes its API often; one folder feels it.
+#[test]
+fn the_sdk_of_the_engine_stays_in_its_folder() {
+    let (mut inside, mut outside) = (0, Vec::new());
+    for file in rust_files(&root().join("src")) {
+        let text = fs::read_to_string(&file).expect("readable");
+        if !text.contains("restate_sdk") {
+            continue;
+        }
+        match file.starts_with(root().join("src/execute/restate")) {
+            true => inside += 1,
+            false => outside.push(file),
+        }
+    }
+    assert!(inside > 0, "nothing uses it any more");
+    assert!(outside.is_empty(), "{outside:?}");
+}
+
 #[test]
 fn every_error_code_has_a_page() {
     let mut missing = BTreeSet::new();

@@ -4,7 +4,8 @@ use std::{
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
@@ -27,6 +28,7 @@ use crate::value::Digest;
 
 /// Another process commits within milliseconds; a minute means that something holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
 /// The journal of every run of a state folder.
 #[derive(Clone)]
@@ -112,7 +114,7 @@ impl Journal {
         let path = state.join("journal.db");
         let mut database = Connection::open(&path)?;
         database.busy_timeout(BUSY_TIMEOUT)?;
-        database.pragma_update(None, "journal_mode", "WAL")?;
+        use_wal(&database)?;
         database.pragma_update(None, "synchronous", "FULL")?;
         // What a run prints is not secret, but it is nobody else's business.
         let _ = fs::set_permissions(&path, fs::Permissions::from_mode(0o600));
@@ -388,6 +390,22 @@ pub fn fold(run: &RunId, records: &[Record]) -> Result<State, JournalError> {
             source,
         }
     })
+}
+
+/// Switches a new database to WAL. SQLite does not wait for another process that does so at the same
+/// moment, whatever the busy timeout says.
+fn use_wal(database: &Connection) -> rusqlite::Result<()> {
+    let since = Instant::now();
+    loop {
+        match database.pragma_update(None, "journal_mode", "WAL") {
+            Err(e) if is_busy(&e) && since.elapsed() < BUSY_TIMEOUT => thread::sleep(BUSY_PAUSE),
+            done => return done,
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
 }
 
 /// Makes the state folder, for its owner only, and keeps it out of version control.

@@ -3,11 +3,12 @@
 use std::{collections::BTreeMap, pin::Pin, time::Duration};
 
 use restate_sdk::{
-    context::{CallFuture, DurableFuture, macro_support::SealedDurableFuture},
+    context::{DurableFuture, macro_support::SealedDurableFuture},
     prelude::*,
 };
 
 use super::{
+    attempted::Running,
     index::{ALL, IndexClient},
     lock::LockClient,
     mail::MailClient,
@@ -28,24 +29,7 @@ use crate::{
 type Promised<'ctx, T> =
     Pin<Box<dyn DurableFuture<Output = Result<T, TerminalError>> + Send + 'ctx>>;
 
-/// An attempt that runs somewhere.
-trait Attempted: DurableFuture<Output = Result<Json<Report>, TerminalError>> + Send {
-    /// Asks it to stop; a call that it is making ends first.
-    fn cancel<'a>(&'a self) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
-}
-
-impl<C: CallFuture<Response = Json<Report>> + Send> Attempted for C {
-    fn cancel<'a>(&'a self) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
-        let handle = self.invocation_handle();
-        Box::pin(async move {
-            // An attempt that can't be asked ends by itself.
-            if let Ok(handle) = handle.await {
-                handle.cancel();
-            }
-        })
-    }
-}
-
+/// What a driver on the engine knows beside the run's state.
 pub(super) struct Engine<'ctx> {
     ctx: &'ctx ObjectContext<'ctx>,
     pub vault: &'ctx Vault,
@@ -69,12 +53,6 @@ pub(super) struct Engine<'ctx> {
     place: Place,
     /// The engine itself was told to cancel the run.
     is_cancelled: bool,
-}
-
-struct Running<'ctx> {
-    instance: InstanceId,
-    is_finally: bool,
-    report: Pin<Box<dyn Attempted + 'ctx>>,
 }
 
 /// The key of a page of a run's state.

@@ -12,9 +12,10 @@
 //!
 //! - [`Worker`] serves them, `endpoint` their sockets;
 //! - `run`, `step`, `mail`, `lock`, `index` are the services, `wire` what they say to each other;
-//! - `engine` is the substrate of a run's driver, `ledger` that of an attempt;
+//! - `engine` is the substrate of a run's driver, `attempted` what it waits for, `ledger` that of an attempt;
 //! - [`Remote`] is the other end: what the command line asks of the engine.
 
+mod attempted;
 mod endpoint;
 mod engine;
 mod index;
