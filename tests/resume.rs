@@ -259,6 +259,7 @@ fn killed_at_ten_random_moments_two_cas_exist_and_never_three() {
         kill(child);
         if !test.path(".windlass/journal.db").exists()
             || test.windlass(&["runs", "--json"]).json() == serde_json::json!([])
+            || crate::crash::has_no_events(&test)
         {
             // Killed before anything was recorded: nothing may have been done.
             test.windlass(&arguments).expect(0);

@@ -2,7 +2,7 @@ use std::{
     io::{BufRead, BufReader},
     path::PathBuf,
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -119,6 +119,20 @@ impl World {
         test.set("AWS_ACCESS_KEY_ID", "123456789012");
         test.set("AWS_SECRET_ACCESS_KEY", "x");
         (test, served, witness)
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // The witness's thread shares these, and outlives the test.
+        self.workers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+        self.servers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 }
 
