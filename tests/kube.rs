@@ -135,3 +135,42 @@ fn what_has_no_rollout_is_not_waited_for() {
         assert!(ran.stderr.contains("NoWorkload"), "{}", ran.stderr);
     }
 }
+
+/// The manifests of docs/distributed.md, as a reader applies them.
+#[test]
+fn the_manifests_of_many_machines_are_taken_by_a_cluster() {
+    let page = include_str!("../docs/distributed.md");
+    let from = page.find("```yaml\napiVersion").expect("manifests") + "```yaml\n".len();
+    let manifests = page[from..].split("```").next().expect("an end");
+    let mesh = crate::mesh::Mesh::new(1, &[]);
+    mesh.test.write("many.yaml", manifests);
+    let file = mesh.test.path("many.yaml").display().to_string();
+    let create = ["create", "namespace", "windlass"];
+    mesh.kubectl("mgmt", &create).expect(0);
+    for way in [
+        &["apply"][..],
+        &["apply", "--server-side", "--force-conflicts"],
+    ] {
+        let apply = [way, &["-n", "windlass", "-f", &file]].concat();
+        mesh.kubectl("mgmt", &apply).expect(0);
+    }
+    for workload in ["statefulset/restate", "deployment/windlass-worker-v1"] {
+        let status = [
+            "rollout",
+            "status",
+            workload,
+            "-n",
+            "windlass",
+            "--timeout",
+            "30s",
+        ];
+        mesh.kubectl("mgmt", &status).expect(0);
+    }
+    let service = mesh.get("mgmt", "windlass", "service/restate");
+    assert_eq!(service["spec"]["ports"][0]["targetPort"], 8080);
+    assert!(
+        service["spec"]["clusterIP"]
+            .as_str()
+            .is_some_and(|ip| ip.starts_with("10.96."))
+    );
+}

@@ -21,15 +21,15 @@ const FAST: [&str; 6] = [
 const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 
 /// A folder with the shipped workflows, whose rehearsal clusters are open to kubectl.
-struct Mesh {
-    test: Test,
+pub struct Mesh {
+    pub test: Test,
     server: Child,
     kubeconfig: String,
 }
 
 impl Mesh {
     /// Serves `mgmt` and `cluster-1`… as the target `t`, and to kubectl.
-    fn new(clusters: usize, options: &[&str]) -> Self {
+    pub fn new(clusters: usize, options: &[&str]) -> Self {
         let test = Test::with_shipped_workflows();
         let names: Vec<_> = (1..=clusters).map(|n| format!("cluster-{n}")).collect();
         let all = format!("mgmt,{}", names.join(","));
@@ -63,7 +63,7 @@ impl Mesh {
         }
     }
 
-    fn kubectl(&self, context: &str, arguments: &[&str]) -> Ran {
+    pub fn kubectl(&self, context: &str, arguments: &[&str]) -> Ran {
         let output = Command::new("kubectl")
             .args(["--kubeconfig", &self.kubeconfig, "--context", context])
             .args(arguments)
@@ -73,7 +73,7 @@ impl Mesh {
         Ran::from_output(output)
     }
 
-    fn get(&self, context: &str, namespace: &str, object: &str) -> Json {
+    pub fn get(&self, context: &str, namespace: &str, object: &str) -> Json {
         self.kubectl(context, &["get", object, "-n", namespace, "-o", "json"])
             .expect(0)
             .json()

@@ -99,7 +99,7 @@ const BUILT_IN: [Row; 22] = [
         ALL,
         &["token"],
     ),
-    row("", "services", "Service", &["svc"], true, READ, &[]),
+    row("", "services", "Service", &["svc"], true, ALL, &[]),
     row(
         APPS,
         "controllerrevisions",

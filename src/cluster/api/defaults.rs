@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use crate::cluster::{
-    object::{Moment, child, items, metadata, name, text, timestamp},
+    object::{Moment, child, items, metadata, name, namespace as namespace_of, text, timestamp},
     resource::Resource,
     schema::Schema,
 };
@@ -47,6 +47,7 @@ pub(super) fn set(resource: &Resource, object: &mut Json, now: Moment) {
             template(&mut object["spec"]);
         }
         "RoleBinding" | "ClusterRoleBinding" => binding(object),
+        "Service" => service(object),
         "CustomResourceDefinition" => definition(object, now),
         _ => {}
     }
@@ -69,6 +70,34 @@ pub(super) fn skeleton(resource: &Resource) -> Json {
 
 fn or(map: &mut Map<String, Json>, key: &str, value: Json) {
     map.entry(key).or_insert(value);
+}
+
+/// An address that follows from the name: whoever replaces the object without naming it keeps it.
+fn service(object: &mut Json) {
+    let key = format!("{}/{}", namespace_of(object), name(object));
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key.as_bytes());
+    let [a, b, ..] = *digest.as_ref() else {
+        return;
+    };
+    let spec = child(object, "spec");
+    or(spec, "type", json!("ClusterIP"));
+    or(spec, "sessionAffinity", json!("None"));
+    or(spec, "internalTrafficPolicy", json!("Cluster"));
+    or(spec, "ipFamilies", json!(["IPv4"]));
+    or(spec, "ipFamilyPolicy", json!("SingleStack"));
+    or(
+        spec,
+        "clusterIP",
+        json!(format!("10.96.{a}.{}", b.clamp(2, 254))),
+    );
+    or(spec, "clusterIPs", json!([spec["clusterIP"]]));
+    for port in spec["ports"].as_array_mut().into_iter().flatten() {
+        let number = port["port"].clone();
+        if let Json::Object(port) = port {
+            or(port, "protocol", json!("TCP"));
+            or(port, "targetPort", number);
+        }
+    }
 }
 
 /// Text members become bytes.

@@ -6,6 +6,7 @@ mod metadata;
 mod name;
 mod object;
 mod role;
+mod service;
 mod workload;
 
 pub(super) use data::encodings;

@@ -1,6 +1,6 @@
 use serde_json::Value as Json;
 
-use super::{data, definition, metadata, role, workload};
+use super::{data, definition, metadata, role, service, workload};
 use crate::cluster::{resource::Resource, wire::Cause};
 
 /// What is wrong with a new object.
@@ -22,6 +22,7 @@ pub(in crate::cluster::api) fn update(
         "ConfigMap" => data::config_map_update(before, object),
         "Deployment" | "DaemonSet" | "StatefulSet" => workload::update(resource, before, object),
         "RoleBinding" | "ClusterRoleBinding" => role::binding_update(before, object),
+        "Service" => service::update(before, object),
         _ => Vec::new(),
     });
     causes.extend(object_itself(resource, object));
@@ -39,6 +40,7 @@ fn object_itself(resource: &Resource, object: &Json) -> Vec<Cause> {
         "Role" | "ClusterRole" => role::role(resource, object),
         "RoleBinding" | "ClusterRoleBinding" => role::binding(object),
         "CustomResourceDefinition" => definition::check(object),
+        "Service" => service::check(object),
         _ => Vec::new(),
     }
 }
