@@ -285,7 +285,12 @@ fn every_error_code_has_a_page() {
 
 #[test]
 fn shipped_workflows_are_valid() {
-    for file in ["workflows/gloo-mesh.yaml", "workflows/certificate.yaml"] {
+    for file in [
+        "workflows/gloo-mesh.yaml",
+        "workflows/certificate.yaml",
+        "workflows/restart-mesh.yaml",
+        "workflows/restart-cluster.yaml",
+    ] {
         let checked = std::process::Command::new(env!("CARGO_BIN_EXE_windlass"))
             .args(["validate", file])
             .current_dir(root())
