@@ -85,6 +85,10 @@ fn ask(path: &Path, query: &str) -> Vec<String> {
     }
     let database = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE);
     let database = database.expect("the server's state");
+    let tables = database.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0));
+    if tables == Ok(0) {
+        return Vec::new(); // The process died before it had made the tables.
+    }
     let mut statement = database.prepare(query).expect("a query");
     let rows = statement.query_map([], |row| row.get(0)).expect("rows");
     let mut found: Vec<String> = rows.collect::<Result<_, _>>().expect("texts");
