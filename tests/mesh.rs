@@ -1,13 +1,14 @@
 //! Into the mesh: the whole of gloo-mesh.yaml on rehearsal clusters, seen with kubectl.
 
-use std::{
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
-};
+use std::process::Command;
 
 use serde_json::Value as Json;
 
-use crate::harness::{Ran, Test, status};
+use crate::{
+    client::Served,
+    cluster::served::Clusters,
+    harness::{Ran, Test, status},
+};
 
 /// Keys that are made fast.
 const FAST: [&str; 6] = [
@@ -23,49 +24,31 @@ const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 /// A folder with the shipped workflows, whose rehearsal clusters are open to kubectl.
 pub struct Mesh {
     pub test: Test,
-    server: Child,
-    kubeconfig: String,
+    served: Clusters,
 }
 
 impl Mesh {
     /// Serves `mgmt` and `cluster-1`… as the target `t`, and to kubectl.
     pub fn new(clusters: usize, options: &[&str]) -> Self {
         let test = Test::with_shipped_workflows();
-        let names: Vec<_> = (1..=clusters).map(|n| format!("cluster-{n}")).collect();
-        let all = format!("mgmt,{}", names.join(","));
-        let serve = ["kube", "serve", "--clusters", &all];
-        let mut server = test
-            .command(&[&serve, options].concat())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("windlass starts");
-        let mut line = String::new();
-        BufReader::new(server.stdout.take().expect("piped"))
-            .read_line(&mut line)
-            .expect("the kubeconfig's path");
-        let kubeconfig = test.path(line.trim()).display().to_string();
-        let contexts: Vec<_> = all
-            .split(',')
-            .map(|name| format!("{name} = \"{name}\""))
-            .collect();
+        let workload = (1..=clusters).map(|n| format!("cluster-{n}"));
+        let names: Vec<_> = std::iter::once("mgmt".to_owned()).chain(workload).collect();
+        let served = Clusters::serve(&test, &names, options);
         test.write(
             "windlass.toml",
-            &format!(
-                "[targets.t]\nkubeconfig = {kubeconfig:?}\nkube = {{ {} }}\n",
-                contexts.join(", ")
-            ),
+            &format!("[targets.t]\n{}", served.of_target()),
         );
-        Self {
-            test,
-            server,
-            kubeconfig,
-        }
+        Self { test, served }
     }
 
     pub fn kubectl(&self, context: &str, arguments: &[&str]) -> Ran {
         let output = Command::new("kubectl")
-            .args(["--kubeconfig", &self.kubeconfig, "--context", context])
+            .args([
+                "--kubeconfig",
+                &self.served.kubeconfig,
+                "--context",
+                context,
+            ])
             .args(arguments)
             .env("HOME", self.test.path("."))
             .output()
@@ -116,13 +99,6 @@ impl Mesh {
         ];
         self.test
             .windlass(&[&run, ["-p", "approve=false"].as_slice()].concat())
-    }
-}
-
-impl Drop for Mesh {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
     }
 }
 
@@ -433,26 +409,17 @@ fn a_lost_answer_to_a_patch_does_not_restart_again() {
 #[test]
 fn a_target_without_clusters_skips_the_second_half_and_says_so() {
     let mesh = Mesh::new(1, &[]);
-    let mut server = mesh.test.command(&["pca", "serve", "--port", "0"]);
-    let mut server = server
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("a server");
-    let mut endpoint = String::new();
-    BufReader::new(server.stdout.take().expect("piped"))
-        .read_line(&mut endpoint)
-        .expect("the endpoint");
+    let authority = Served::start(&mesh.test, &[]);
     let pca = format!(
-        "pca = {{ endpoint = {:?}, region = \"us-east-1\" }}\n",
-        endpoint.trim()
+        "pca = {{ endpoint = \"http://{}\", region = \"us-east-1\" }}\n",
+        authority.address()
     );
     mesh.test.write(
         "windlass.toml",
         &format!(
             "[targets.none]\n{pca}[targets.half]\n{pca}kube = {{ mgmt = \"mgmt\", cluster-1 = \"cluster-1\" }}\n\
              [targets.wrong]\n{pca}kubeconfig = {:?}\nkube = {{ mgmt = \"mgmt\", cluster-1 = \"nowhere\" }}\n",
-            mesh.kubeconfig
+            mesh.served.kubeconfig
         ),
     );
     let run = |target: &str, clusters: &str| {
@@ -485,8 +452,6 @@ fn a_target_without_clusters_skips_the_second_half_and_says_so() {
     );
     assert!(!mesh.test.path("out").exists());
     let none = run("none", "clusters=[cluster-1]").expect(0);
-    server.kill().expect("stopped");
-    server.wait().expect("gone");
     assert!(
         none.stderr.contains("names no Kubernetes clusters"),
         "{}",
@@ -580,7 +545,7 @@ fn the_cluster_role_is_what_a_run_needs() {
         "windlass.toml",
         &format!(
             "[targets.sa]\nkubeconfig = {:?}\nkube = {{ {contexts} }}\n",
-            mesh.kubeconfig
+            mesh.served.kubeconfig
         ),
     );
     let validate = ["validate", "workflows/restart-mesh.yaml", "--target", "sa"];

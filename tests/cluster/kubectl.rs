@@ -1,52 +1,38 @@
 //! The real kubectl, with the kubeconfig that `windlass kube serve` writes.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use serde_json::{Value as Json, json};
 
-use super::lab::workload;
+use super::{lab::workload, served::Clusters};
 use crate::authority::lab::has;
 use crate::harness::{Ran, Test};
 
 /// `windlass kube serve` in a folder of its own, and kubectl on it.
 struct Kubectl {
     test: Test,
-    server: Child,
-    config: String,
+    served: Clusters,
 }
 
 impl Kubectl {
     /// `None` where there is no kubectl.
-    fn new(arguments: &[&str]) -> Option<Self> {
+    fn new(clusters: &[&str], options: &[&str]) -> Option<Self> {
         let how = "apt-get install kubernetes-client, or https://kubernetes.io/docs/tasks/tools/";
         if !has("kubectl", &["version", "--client"], how) {
             return None;
         }
         let test = Test::new();
-        let mut command = test.command(&[&["kube", "serve"], arguments].concat());
-        let mut server = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut config = String::new();
-        BufReader::new(server.stdout.take().unwrap())
-            .read_line(&mut config)
-            .unwrap();
-        let config = test.path(config.trim()).display().to_string();
-        Some(Self {
-            test,
-            server,
-            config,
-        })
+        let names: Vec<_> = clusters.iter().map(|name| (*name).to_owned()).collect();
+        let served = Clusters::serve(&test, &names, options);
+        Some(Self { test, served })
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("kubectl");
         command
             .env_remove("KUBERNETES_MASTER")
-            .env("KUBECONFIG", &self.config)
+            .env("KUBECONFIG", &self.served.kubeconfig)
             .env("HOME", self.test.path("."))
             .current_dir(self.test.path("."))
             .args(arguments);
@@ -96,16 +82,9 @@ impl Kubectl {
     }
 }
 
-impl Drop for Kubectl {
-    fn drop(&mut self) {
-        drop(self.server.kill());
-        drop(self.server.wait());
-    }
-}
-
 #[test]
 fn the_seeded_clusters_are_up_and_apart() {
-    let Some(kubectl) = Kubectl::new(&["--clusters", "mgmt,cluster-1"]) else {
+    let Some(kubectl) = Kubectl::new(&["mgmt", "cluster-1"], &[]) else {
         return;
     };
     let pods = kubectl.says(&["get", "pods", "-A"]);
@@ -170,7 +149,7 @@ fn the_seeded_clusters_are_up_and_apart() {
 
 #[test]
 fn apply_works_from_both_sides() {
-    let Some(kubectl) = Kubectl::new(&["--clusters", "a"]) else {
+    let Some(kubectl) = Kubectl::new(&["a"], &[]) else {
         return;
     };
     let mut web = workload("Deployment", "web", json!({ "replicas": 2 }));
@@ -234,7 +213,7 @@ fn apply_works_from_both_sides() {
 
 #[test]
 fn patches_of_three_kinds_and_small_commands() {
-    let Some(kubectl) = Kubectl::new(&["--clusters", "a"]) else {
+    let Some(kubectl) = Kubectl::new(&["a"], &[]) else {
         return;
     };
     kubectl.says(&["create", "configmap", "c", "--from-literal=a=1"]);
@@ -290,7 +269,7 @@ fn patches_of_three_kinds_and_small_commands() {
 
 #[test]
 fn rollouts_restart_finish_and_go_back() {
-    let Some(kubectl) = Kubectl::new(&["--clusters", "cluster-1"]) else {
+    let Some(kubectl) = Kubectl::new(&["cluster-1"], &[]) else {
         return;
     };
     let set = workload(
@@ -327,7 +306,7 @@ fn rollouts_restart_finish_and_go_back() {
 
 #[test]
 fn a_stuck_rollout_is_explained_and_goes_on() {
-    let Some(kubectl) = Kubectl::new(&["--clusters", "cluster-1"]) else {
+    let Some(kubectl) = Kubectl::new(&["cluster-1"], &[]) else {
         return;
     };
     let on = |arguments: &[&str]| kubectl.run(&[&["-n", "istio-system"], arguments].concat());
@@ -354,7 +333,7 @@ fn a_stuck_rollout_is_explained_and_goes_on() {
 
 #[test]
 fn watches_and_waits_wake_up() {
-    let Some(kubectl) = Kubectl::new(&["--clusters", "a", "--pod-delay", "300ms"]) else {
+    let Some(kubectl) = Kubectl::new(&["a"], &["--pod-delay", "300ms"]) else {
         return;
     };
     let web = workload("Deployment", "web", json!({ "replicas": 1 }));
@@ -385,7 +364,7 @@ fn watches_and_waits_wake_up() {
 
 #[test]
 fn accounts_tokens_and_what_they_may() {
-    let Some(kubectl) = Kubectl::new(&["--clusters", "a"]) else {
+    let Some(kubectl) = Kubectl::new(&["a"], &[]) else {
         return;
     };
     assert_eq!(kubectl.says(&["auth", "can-i", "*", "*"]).trim(), "yes");
@@ -418,7 +397,7 @@ fn accounts_tokens_and_what_they_may() {
     let as_bob = |arguments: &[&str]| {
         let token = format!("--token={}", token.trim());
         // The admin's token must not go along.
-        let config = std::fs::read_to_string(&kubectl.config).unwrap();
+        let config = std::fs::read_to_string(&kubectl.served.kubeconfig).unwrap();
         let start = config.find("user: {").unwrap();
         let end = start + config[start..].find('}').unwrap();
         let config = format!("{}user: {{{}", &config[..start], &config[end..]);

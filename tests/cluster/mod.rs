@@ -14,3 +14,4 @@ mod fuzz;
 mod kubectl;
 mod lab;
 mod rehearsal;
+pub mod served;

@@ -3,9 +3,9 @@
 
 use std::env;
 
-use super::world::World;
+use super::world::{Site, World, rotation};
 use crate::{
-    crash::{ARGUMENTS, Outcome},
+    crash::Outcome,
     lost::{Proxy, Trouble},
 };
 
@@ -15,11 +15,10 @@ const STRIDE: usize = 37;
 #[test]
 fn a_run_whose_worker_died_anywhere_equals_an_uninterrupted_one() {
     let stride = stride(STRIDE);
-    let (whole, _served, _witness) = World::embedded();
-    let run = ["run", "workflows/gloo-mesh.yaml", "--target", "t"];
-    let run = [&run, ARGUMENTS.as_slice()].concat();
-    whole.windlass(&run).expect(0);
-    let wanted = Outcome::of(&whole);
+    let whole = Site::new();
+    let run = rotation();
+    whole.test.windlass(&run).expect(0);
+    let wanted = Outcome::of(&whole.test);
     for (tried, at) in (1..).step_by(stride).enumerate() {
         let world = World::new(0);
         let moment = at.to_string();
@@ -60,11 +59,13 @@ const LOST_STRIDE: usize = 5;
 
 #[test]
 fn a_request_that_fails_or_loses_its_answer_changes_nothing() {
-    let run = ["run", "workflows/gloo-mesh.yaml", "--target", "t"];
-    let run = [&run, ARGUMENTS.as_slice()].concat();
-    let (whole, _served, witness) = World::embedded();
-    whole.windlass(&run).expect(0);
-    let (wanted, requests) = (Outcome::of(&whole), witness.take_counts().values().sum());
+    let run = rotation();
+    let whole = Site::new();
+    whole.test.windlass(&run).expect(0);
+    let (wanted, requests) = (
+        Outcome::of(&whole.test),
+        whole.witness.take_counts().values().sum(),
+    );
     let (mut tried, mut failed) = (0, 0);
     for at in (2..=requests).step_by(stride(LOST_STRIDE)) {
         let trouble = [Trouble::Dropped, Trouble::Lost][tried % 2];

@@ -10,23 +10,18 @@ use std::{
 use super::{
     server::Server,
     witness::is_read,
-    world::{World, until},
+    world::{Site, World, rotation, until},
 };
 use crate::{
-    crash::{ARGUMENTS, Outcome, on_the_server},
+    crash::{Outcome, on_the_server},
     harness::Test,
 };
 
-fn run() -> Vec<&'static str> {
-    let run = ["run", "workflows/gloo-mesh.yaml", "--target", "t"];
-    [&run, ARGUMENTS.as_slice()].concat()
-}
-
 /// Requests of an undisturbed run, and what came of it.
 fn undisturbed() -> (BTreeMap<String, usize>, Outcome) {
-    let (test, _served, witness) = World::embedded();
-    test.windlass(&run()).expect(0);
-    (witness.take_counts(), Outcome::of(&test))
+    let site = Site::new();
+    site.test.windlass(&rotation()).expect(0);
+    (site.witness.take_counts(), Outcome::of(&site.test))
 }
 
 /// Holds a run with kills against an undisturbed one, and says what was asked more than once.
@@ -71,7 +66,7 @@ fn a_worker_dies_in_mid_step() {
     let kills = world.witness.at_some(&[2, 5, 9, 14, 20], move |_| {
         workers.lock().expect("no panic")[0].replace();
     });
-    world.test.windlass(&run()).expect(0);
+    world.test.windlass(&rotation()).expect(0);
     check("worker", &kills, &world);
 }
 
@@ -85,13 +80,13 @@ fn the_server_dies_in_mid_step() {
         server.spawn();
         assert!(server.is_ready());
     });
-    world.test.windlass(&run()).expect(0);
+    world.test.windlass(&rotation()).expect(0);
     check("server", &kills, &world);
 }
 
 #[test]
 fn a_node_of_three_dies_in_mid_step() {
-    let world = World::on(Server::start_cluster, 1, &[]);
+    let world = World::at(Site::new(), Server::start_cluster, 1);
     let servers = world.servers.clone();
     let kills = world.witness.at_some(&[3, 8, 15], move |turn| {
         // The first one is where the command line asks.
@@ -99,7 +94,7 @@ fn a_node_of_three_dies_in_mid_step() {
         server.kill();
         server.spawn();
     });
-    world.test.windlass(&run()).expect(0);
+    world.test.windlass(&rotation()).expect(0);
     until("all nodes are back", || {
         let mut servers = world.servers.lock().expect("no panic");
         servers.iter_mut().all(Server::is_ready)

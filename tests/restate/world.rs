@@ -1,6 +1,7 @@
 use std::{
     io::{BufRead, BufReader},
-    path::PathBuf,
+    ops::Deref,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex, PoisonError},
     thread,
@@ -8,19 +9,32 @@ use std::{
 };
 
 use super::{balancer::Balancer, server::Server, witness::Witness};
-use crate::{client::Served, harness::Test};
+use crate::{client::Served, cluster::served::Clusters, crash::ARGUMENTS, harness::Test};
 
 /// How long anything may take before a test gives it up.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
-/// A folder, a certificate authority with a witness before it, a server and its workers.
-pub struct World {
+/// A folder, and what its target `t` reaches: a certificate authority with a witness before it, and clusters.
+/// Nothing in it is the engine's, so that a run without one can be held against a run with one.
+pub struct Site {
     pub test: Test,
     pub witness: Witness,
+    clusters: Clusters,
+    _served: Served,
+}
+
+/// A site, a server and its workers.
+pub struct World {
+    pub site: Site,
     pub servers: Arc<Mutex<Vec<Server>>>,
     pub workers: Arc<Mutex<Vec<Worker>>>,
     _balancer: Option<Balancer>,
-    _served: Served,
+}
+
+/// The shipped rotation, whole, for one cluster, with keys that are made fast and nobody asked.
+pub fn rotation() -> Vec<&'static str> {
+    let run = ["run", "workflows/gloo-mesh.yaml", "--target", "t"];
+    [&run, ARGUMENTS.as_slice(), &["-p", "approve=false"]].concat()
 }
 
 /// A worker process that can be started again where it was.
@@ -32,38 +46,68 @@ pub struct Worker {
     pub address: String,
 }
 
-impl World {
-    /// One server and some workers behind a balancer.
-    pub fn new(workers: usize) -> Self {
-        Self::on(|folder| vec![Server::start(folder)], workers, &[])
+impl Site {
+    /// With the management cluster and the one that the crash suite's runs are for.
+    pub fn new() -> Self {
+        Self::of(&["a".into()])
     }
 
-    pub fn on(
-        start: impl FnOnce(&std::path::Path) -> Vec<Server>,
-        workers: usize,
-        options: &[&str],
-    ) -> Self {
+    /// With these workload clusters.
+    pub fn of(clusters: &[String]) -> Self {
         let mut test = Test::with_shipped_workflows();
         // Where the local target would have it, so that the crash suite's questions find it.
         let served = Served::start_in(&test, ".windlass/pca", &[]);
-        let witness = Witness::start(served.address());
-        write_target(&test, &witness.address);
-        let servers = start(&test.path("restate"));
+        let names: Vec<_> = [&["mgmt".to_owned()], clusters].concat();
+        let clusters = Clusters::serve(&test, &names, &[]);
         test.set("AWS_ACCESS_KEY_ID", "123456789012");
         test.set("AWS_SECRET_ACCESS_KEY", "x");
-        test.set("WINDLASS_ON", "restate");
-        test.set("WINDLASS_RESTATE", &servers[0].ingress_url());
-        test.set("WINDLASS_RESTATE_ADMIN", &servers[0].admin_url());
-        let world = Self {
-            witness,
-            servers: Arc::new(Mutex::new(servers)),
-            workers: Arc::default(),
-            _balancer: None,
+        let site = Self {
+            witness: Witness::start(served.address()),
+            clusters,
             _served: served,
             test,
         };
+        site.target(&site.witness.address);
+        site
+    }
+
+    /// Writes the target, with something else before the authority.
+    pub fn target(&self, authority: &str) {
+        let pca = format!("pca = {{ endpoint = \"http://{authority}\", region = \"us-east-1\" }}");
+        let clusters = self.clusters.of_target();
+        let text = format!("[targets.t]\n{pca}\n{clusters}");
+        self.test.write("windlass.toml", &text);
+    }
+}
+
+impl Deref for World {
+    type Target = Site;
+
+    fn deref(&self) -> &Site {
+        &self.site
+    }
+}
+
+impl World {
+    /// One server and some workers behind a balancer.
+    pub fn new(workers: usize) -> Self {
+        Self::at(Site::new(), |folder| vec![Server::start(folder)], workers)
+    }
+
+    pub fn at(mut site: Site, start: impl FnOnce(&Path) -> Vec<Server>, workers: usize) -> Self {
+        let servers = start(&site.test.path("restate"));
+        site.test.set("WINDLASS_ON", "restate");
+        site.test.set("WINDLASS_RESTATE", &servers[0].ingress_url());
+        site.test
+            .set("WINDLASS_RESTATE_ADMIN", &servers[0].admin_url());
+        let world = Self {
+            servers: Arc::new(Mutex::new(servers)),
+            workers: Arc::default(),
+            _balancer: None,
+            site,
+        };
         for _ in 0..workers {
-            world.add_worker(options, &[]);
+            world.add_worker(&[], &[]);
         }
         world.register()
     }
@@ -87,11 +131,6 @@ impl World {
         address
     }
 
-    /// Puts something else before the authority, for scripts.
-    pub fn target(&self, address: &str) {
-        write_target(&self.test, address);
-    }
-
     fn register(mut self) -> Self {
         let workers = self.workers.lock().expect("no panic");
         let addresses: Vec<_> = workers.iter().map(|w| w.address.clone()).collect();
@@ -108,17 +147,6 @@ impl World {
     pub fn register_at(&self, address: &str) {
         let servers = self.servers.lock().expect("no panic");
         servers[0].register(address);
-    }
-
-    /// A world for comparison: the same without an engine.
-    pub fn embedded() -> (Test, Served, Witness) {
-        let mut test = Test::with_shipped_workflows();
-        let served = Served::start_in(&test, ".windlass/pca", &[]);
-        let witness = Witness::start(served.address());
-        write_target(&test, &witness.address);
-        test.set("AWS_ACCESS_KEY_ID", "123456789012");
-        test.set("AWS_SECRET_ACCESS_KEY", "x");
-        (test, served, witness)
     }
 }
 
@@ -200,13 +228,4 @@ pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(since.elapsed() < PATIENCE, "waited in vain: {what}");
         thread::sleep(Duration::from_millis(50));
     }
-}
-
-fn write_target(test: &Test, authority: &str) {
-    test.write(
-        "windlass.toml",
-        &format!(
-            "[targets.t]\npca = {{ endpoint = \"http://{authority}\", region = \"us-east-1\" }}\n"
-        ),
-    );
 }

@@ -1,0 +1,57 @@
+//! Rehearsal clusters as a process of their own: `windlass kube serve`.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Stdio},
+};
+
+use crate::harness::Test;
+
+/// Clusters that are served until this is dropped.
+pub struct Clusters {
+    server: Child,
+    names: Vec<String>,
+    /// The path of the file that says how to reach them.
+    pub kubeconfig: String,
+}
+
+impl Clusters {
+    /// Serves clusters from a test's state folder, where the local target would have them.
+    pub fn serve(test: &Test, names: &[String], options: &[&str]) -> Self {
+        let all = names.join(",");
+        let serve = ["kube", "serve", "--clusters", &all];
+        let mut server = test
+            .command(&[&serve, options].concat())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("windlass starts");
+        let mut line = String::new();
+        BufReader::new(server.stdout.take().expect("piped"))
+            .read_line(&mut line)
+            .expect("the kubeconfig's path");
+        Self {
+            server,
+            names: names.to_vec(),
+            kubeconfig: test.path(line.trim()).display().to_string(),
+        }
+    }
+
+    /// What the table of a target says of them.
+    pub fn of_target(&self) -> String {
+        let contexts = self.names.iter().map(|name| format!("{name} = \"{name}\""));
+        let contexts: Vec<_> = contexts.collect();
+        let contexts = contexts.join(", ");
+        format!(
+            "kubeconfig = {:?}\nkube = {{ {contexts} }}\n",
+            self.kubeconfig
+        )
+    }
+}
+
+impl Drop for Clusters {
+    fn drop(&mut self) {
+        drop(self.server.kill());
+        drop(self.server.wait());
+    }
+}
