@@ -112,7 +112,19 @@ impl Archive {
         Ok(match self {
             Self::Here(journal) => journal.is_owned(run),
             #[cfg(feature = "restate")]
-            Self::Engine(engine) => engine.remote.is_driven(run)?,
+            Self::Engine(engine) => engine.remote.driver(run)?.is_some(),
+        })
+    }
+
+    /// What keeps a run from going on that is not its own, for people.
+    pub fn stuck(&self, run: &RunId) -> Result<Vec<String>, Failure> {
+        Ok(match self {
+            Self::Here(_) => Vec::new(),
+            #[cfg(feature = "restate")]
+            Self::Engine(engine) => {
+                let stuck = engine.remote.stuck(run)?;
+                stuck.iter().map(ToString::to_string).collect()
+            }
         })
     }
 
@@ -121,7 +133,10 @@ impl Archive {
         match self {
             Self::Here(journal) => Ok(journal.post(run, message, at)?),
             #[cfg(feature = "restate")]
-            Self::Engine(engine) => Ok(engine.remote.post(run, message, at)?),
+            Self::Engine(engine) => Ok(match message.clone() {
+                Message::Cancel { requester } => engine.remote.cancel(run, requester, at)?,
+                message => engine.remote.post(run, &message, at)?,
+            }),
         }
     }
 

@@ -1,38 +1,25 @@
-//! Runs on an engine: finding it, taking a run, following one.
+//! Runs on an engine: finding it, beginning a run, taking one.
 
-use std::{
-    collections::BTreeMap,
-    env,
-    rc::Rc,
-    sync::Arc,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, env, rc::Rc, sync::Arc};
 
 use super::{
     args::{Args, Driving},
-    drive::{now, requester, runtime, watch_for_interrupts},
+    drive::now,
     failure::Failure,
+    watch::Watched,
 };
 use crate::{
     execute::{
-        Cancel, Ended, Observer,
+        Ended, Observer,
         restate::{Address, Done, Order, Remote},
     },
-    journal::{Event, JournalError, Message, RunId, State, Status},
+    journal::{Event, JournalError, RunId, State},
     targets::{SubstrateTarget, Target, Targets},
 };
 
 /// What `--on` calls the engine that no target names.
 const UNNAMED: &str = "restate";
 const DEFAULT_URL: &str = "http://127.0.0.1:8080";
-/// How often a run is looked at.
-const PAUSE: Duration = Duration::from_millis(200);
-/// Who watches a run takes this share of the time at most: the engine has other things to do.
-const SHARE: u32 = 10;
-/// How long an engine may be away: its servers restart, its nodes take over from each other.
-const PATIENCE: Duration = Duration::from_secs(300);
-
 /// An engine that can be asked.
 #[derive(Clone)]
 pub struct Engine {
@@ -41,13 +28,15 @@ pub struct Engine {
     name: Rc<str>,
 }
 
-/// A run of an engine's that nothing drives.
+/// A run of an engine's.
 pub struct EngineRun {
     engine: Engine,
     id: RunId,
     /// How many events it has.
     expects: u64,
     files: Option<(u32, BTreeMap<String, String>)>,
+    /// The invocation that drives it already, if one does.
+    driver: Option<String>,
 }
 
 /// Finds the engine that the command line or the target names, if one does.
@@ -123,18 +112,23 @@ impl Engine {
         }
     }
 
-    /// Lets what the engine has paused of a run go on; says whether there was any.
-    pub fn resume_paused(&self, id: &RunId) -> Result<bool, Failure> {
-        if !self.remote.is_driven(id)? {
-            return Ok(false);
+    /// Lets what the engine has paused of a run go on. `None` if there was nothing.
+    pub fn resume_paused(&self, id: &RunId) -> Result<Option<EngineRun>, Failure> {
+        let Some(driver) = self.remote.driver(id)? else {
+            return Ok(None);
+        };
+        let state = self.remote.state_of(id)?;
+        match self.remote.resume_paused(id)? {
+            0 => return Ok(None),
+            paused => eprintln!("{paused} paused by the engine: it goes on there"),
         }
-        let paused = self.remote.resume_paused(id)?;
-        if paused > 0 {
-            eprintln!(
-                "{paused} paused parts of run {id} go on; watch it with: windlass logs {id} -f"
-            );
-        }
-        Ok(paused > 0)
+        Ok(Some(EngineRun {
+            engine: self.clone(),
+            id: id.clone(),
+            expects: state.events,
+            files: None,
+            driver: Some(driver),
+        }))
     }
 
     /// A run that does not exist yet.
@@ -144,13 +138,14 @@ impl Engine {
             id,
             expects: 0,
             files: None,
+            driver: None,
         };
         run.freeze(0, files);
         run
     }
 
     pub fn adopt(&self, id: &RunId) -> Result<(EngineRun, State), Failure> {
-        if self.remote.is_driven(id)? {
+        if self.remote.driver(id)?.is_some() {
             let message = format!("run {id} is being driven by the engine");
             return Err(Failure::new("run-owned", message).hint("wait for it, or cancel it"));
         }
@@ -160,6 +155,7 @@ impl Engine {
             id: id.clone(),
             expects: state.events,
             files: None,
+            driver: None,
         };
         Ok((run, state))
     }
@@ -193,7 +189,7 @@ impl EngineRun {
         }
     }
 
-    /// Has the engine drive the run, and tells the observer what happens.
+    /// Has the engine drive the run, unless it does already, and tells the observer what happens.
     pub fn drive(
         self,
         events: Vec<Event>,
@@ -202,57 +198,19 @@ impl EngineRun {
     ) -> Result<(Ended, State), Failure> {
         let order = self.order(events, now(), driving.max_parallel, false)?;
         let remote = &self.engine.remote;
-        let invocation = remote.send(&self.id, &order)?;
-        let threads = runtime(driving.max_parallel)?;
-        let cancel = Cancel::default();
-        let farewell = format!("the engine has run {} now", self.id);
-        threads.block_on(async { watch_for_interrupts(cancel.clone(), farewell) });
-        let (mut following, mut state) = (remote.follow(&self.id), State::default());
-        let mut has_asked = false;
-        let mut silent_since = Instant::now();
-        loop {
-            let asking = Instant::now();
-            let looked = (remote.is_alive(&invocation))
-                .and_then(|is_alive| Ok((is_alive, following.read()?)));
-            let (is_alive, records) = match looked {
-                Ok(looked) => {
-                    silent_since = Instant::now();
-                    looked
-                }
-                Err(error) if error.passes() && silent_since.elapsed() < PATIENCE => {
-                    thread::sleep(PAUSE);
-                    continue;
-                }
-                Err(error) => return Err(error.into()),
-            };
-            let mut events = Vec::with_capacity(records.len());
-            for record in records {
-                state
-                    .apply(&record.event, record.at)
-                    .map_err(crate::execute::DriveError::from)?;
-                if record.seq >= self.expects {
-                    events.push(record.event);
-                }
-            }
-            if !events.is_empty() {
-                observer.happened(&events, &state);
-            }
-            let has_begun = state.events > self.expects;
-            match state.outcome {
-                Some(outcome) if has_begun => return Ok((Ended::Over(outcome), state)),
-                None if has_begun && !driving.wait && waits(&state) => {
-                    return Ok((Ended::Waiting, state));
-                }
-                _ if !is_alive => return Err(too_late(&self.id)),
-                _ => {}
-            }
-            if cancel.is_cancelled() && !has_asked {
-                let requester = requester();
-                remote.post(&self.id, &Message::Cancel { requester }, now())?;
-                has_asked = true;
-            }
-            thread::sleep(PAUSE.max(asking.elapsed() * SHARE));
-        }
+        let has_begun = self.driver.is_some();
+        let invocation = match self.driver {
+            Some(driver) => driver,
+            None => remote.send(&self.id, &order)?,
+        };
+        let watched = Watched {
+            remote,
+            run: &self.id,
+            invocation,
+            known: self.expects,
+            has_begun,
+        };
+        watched.to_its_end(driving, observer)
     }
 
     fn order(
@@ -273,20 +231,7 @@ impl EngineRun {
     }
 }
 
-/// Whether nothing happens before somebody answers.
-fn waits(state: &State) -> bool {
-    let mut asks = false;
-    for instance in state.steps.values().filter(|i| !i.is_composite()) {
-        match instance.status {
-            Status::Running | Status::Retrying { .. } => return false,
-            Status::Waiting => asks = true,
-            _ => {}
-        }
-    }
-    asks
-}
-
-fn too_late(id: &RunId) -> Failure {
+pub fn too_late(id: &RunId) -> Failure {
     Failure::new(
         "run-owned",
         format!("run {id} has gone on meanwhile, by another order"),

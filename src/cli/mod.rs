@@ -32,6 +32,8 @@ mod taken;
 mod undo;
 mod validate;
 #[cfg(feature = "restate")]
+mod watch;
+#[cfg(feature = "restate")]
 mod worker;
 
 use std::process::ExitCode;

@@ -15,7 +15,7 @@ use super::{
     load::load,
     preflight::preflight,
     print,
-    taken::{Taken, take},
+    taken::{Taken, frozen, take},
 };
 use crate::{
     compile::{Program, bind_params},
@@ -36,9 +36,11 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
     if let Archive::Engine(engine) = &archive
         && !changes
         && !command.plan
-        && engine.resume_paused(&id)?
+        && let Some(run) = engine.resume_paused(&id)?
     {
-        return Ok(exit::SUCCEEDED);
+        let state = archive.state_of(&id)?;
+        let (_, program) = frozen(&archive, &id, &state)?;
+        return go(args, command, Held::Engine(run), program, state, Vec::new());
     }
     let mut taken = take(&archive, &id)?;
     refuse_what_is_over(&id, &taken.state, changes)?;

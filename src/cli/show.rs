@@ -41,6 +41,11 @@ pub fn show(args: &Args, command: &Show) -> Done {
             report::Detail::Full,
         ));
     }
+    if state.outcome.is_none() {
+        for why in archive.stuck(&id)? {
+            text.push_str(&format!("\n{why}\n"));
+        }
+    }
     for line in report::approvals(&state) {
         text.push_str(&format!("\n{line}\n"));
     }

@@ -23,17 +23,23 @@ pub struct Taken {
 /// Takes up a run with the files that it froze.
 pub fn take(archive: &Archive, id: &RunId) -> Result<Taken, Failure> {
     let (run, state) = archive.adopt(id)?;
-    let info = state
-        .run
-        .clone()
-        .ok_or_else(|| Failure::new("journal", format!("run {id} was never started")))?;
-    let program = compile(&info.main, &mut Frozen(archive.files(id, info.edition)?))?;
+    let (info, program) = frozen(archive, id, &state)?;
     Ok(Taken {
         run,
         state,
         info,
         program,
     })
+}
+
+/// How a run began, and the files that it goes on with.
+pub fn frozen(archive: &Archive, id: &RunId, state: &State) -> Result<(RunInfo, Program), Failure> {
+    let info = state
+        .run
+        .clone()
+        .ok_or_else(|| Failure::new("journal", format!("run {id} was never started")))?;
+    let program = compile(&info.main, &mut Frozen(archive.files(id, info.edition)?))?;
+    Ok((info, program))
 }
 
 /// Finds the run that a command is about, and looks at it without owning it.

@@ -6,10 +6,9 @@ use super::{
     exit,
     failure::Failure,
     in_doubt, print,
-    taken::{look, take},
+    taken::{frozen, look, take},
 };
 use crate::{
-    compile::{Frozen, compile},
     execute::{Ended, undo_plan},
     journal::{Event, IllegalTransition, Outcome, State},
     outside::Clients,
@@ -25,11 +24,7 @@ pub fn undo(args: &Args, command: &Undo) -> Done {
             format!("run {id} has been undone"),
         ));
     }
-    let info = state
-        .run
-        .as_ref()
-        .ok_or_else(|| Failure::new("journal", format!("run {id} was never started")))?;
-    let program = compile(&info.main, &mut Frozen(archive.files(&id, info.edition)?))?;
+    let (_, program) = frozen(&archive, &id, &state)?;
     let runtime = runtime(command.driving.max_parallel)?;
     let (items, clients) = runtime.block_on(async {
         let open = open_target(args, &state).await?;

@@ -11,6 +11,9 @@ pub trait Observer: Send + Sync {
     /// The run can't go on before another one gives up a lock.
     fn waits_for(&self, lock: &str, holder: &str);
 
+    /// Something that is not the run's own keeps a part of it from going on.
+    fn held_up(&self, why: &str);
+
     /// A script says something.
     fn said(&self, step: &InstanceId, message: &str);
 }
@@ -22,5 +25,6 @@ impl Observer for Silent {
     fn happened(&self, _: &[Event], _: &State) {}
     fn doing(&self, _: &InstanceId, _: &str) {}
     fn waits_for(&self, _: &str, _: &str) {}
+    fn held_up(&self, _: &str) {}
     fn said(&self, _: &InstanceId, _: &str) {}
 }

@@ -21,6 +21,11 @@ pub fn next_steps(run: &RunId, state: &State, engine: Option<&str>) -> Vec<Strin
             }
             lines
         }
+        // What is the engine's can't be taken back before it is over.
+        None if engine.is_some() => vec![
+            format!("give it up with: windlass cancel {run}{on}"),
+            format!("go on with: windlass resume {run}{on}"),
+        ],
         _ => vec![
             format!("take it back with: windlass undo {run}{on}"),
             format!("go on with: windlass resume {run}{on}"),

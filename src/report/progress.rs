@@ -119,6 +119,10 @@ impl Observer for Bars {
         let _ = self.bars.println(waiting(lock, holder));
     }
 
+    fn held_up(&self, why: &str) {
+        let _ = self.bars.println(format!("  {why}"));
+    }
+
     fn said(&self, step: &InstanceId, message: &str) {
         let _ = self
             .bars
@@ -143,6 +147,10 @@ impl Observer for Lines {
 
     fn waits_for(&self, lock: &str, holder: &str) {
         print(&format!("{}\n", waiting(lock, holder)));
+    }
+
+    fn held_up(&self, why: &str) {
+        print(&format!("  {why}\n"));
     }
 
     fn said(&self, step: &InstanceId, message: &str) {

@@ -13,8 +13,10 @@
 //! - [`Worker`] serves them, `endpoint` their sockets;
 //! - `run`, `step`, `mail`, `lock`, `index` are the services, `wire` what they say to each other;
 //! - `engine` is the substrate of a run's driver, `attempted` what it waits for, `ledger` that of an attempt;
-//! - [`Remote`] is the other end: what the command line asks of the engine.
+//! - [`Remote`] is the other end: what the command line asks of the services, and (`admin`) of the engine itself;
+//! - `stuck` is what workers say when they can't do something, as the engine keeps it and the command line reads it.
 
+mod admin;
 mod attempted;
 mod endpoint;
 mod engine;
@@ -25,10 +27,12 @@ mod mail;
 mod remote;
 mod run;
 mod step;
+mod stuck;
 mod wire;
 mod worker;
 
 pub use endpoint::{Listen, ServeError};
-pub use remote::{Address, Remote, RemoteError};
+pub use remote::{Address, Following, Remote, RemoteError};
+pub use stuck::Stuck;
 pub use wire::{Done, Order};
 pub use worker::{Opened, OpensTargets, Worker, WorkerOptions};

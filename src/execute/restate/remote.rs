@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -23,6 +23,10 @@ use crate::{
 
 /// A shared handler answers at once; a minute means that no worker is there.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a driver takes at most to tell its attempts that they are cancelled.
+const HEARING: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Where an engine is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,8 +85,8 @@ impl RemoteError {
 
 /// Speaks to an engine. Blocks.
 pub struct Remote {
-    address: Address,
-    client: reqwest::Client,
+    pub(super) address: Address,
+    pub(super) client: reqwest::Client,
     runtime: tokio::runtime::Runtime,
     vault: Vault,
 }
@@ -156,6 +160,20 @@ impl Remote {
         Ok(())
     }
 
+    /// Asks a run to stop, as soon as its steps let it; what the engine has paused hears it too.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn cancel(&self, run: &RunId, requester: String, at: i64) -> Result<(), RemoteError> {
+        self.post(run, &Message::Cancel { requester }, at)?;
+        let since = Instant::now();
+        // The driver passes it on to attempts; one that is resumed before that is paused again.
+        while self.resume_paused(run)? > 0 && since.elapsed() < HEARING {
+            std::thread::sleep(PAUSE);
+        }
+        Ok(())
+    }
+
     /// Lists the runs, the newest first.
     ///
     /// # Errors
@@ -209,54 +227,16 @@ impl Remote {
         }
     }
 
-    /// Whether the engine drives the run right now.
+    /// The invocation that drives the run right now.
     ///
     /// # Errors
     /// What the engine says.
-    pub fn is_driven(&self, run: &RunId) -> Result<bool, RemoteError> {
+    pub fn driver(&self, run: &RunId) -> Result<Option<String>, RemoteError> {
         match self.pages(run, u64::MAX)?.driver {
-            None => Ok(false),
             // One that was killed by hand left its name behind.
-            Some(driver) => self.is_alive(&driver),
+            Some(driver) if self.is_alive(&driver)? => Ok(Some(driver)),
+            _ => Ok(None),
         }
-    }
-
-    /// Lets everything of a run go on that the engine has paused; returns how many that were.
-    ///
-    /// # Errors
-    /// What the engine says.
-    pub fn resume_paused(&self, run: &RunId) -> Result<usize, RemoteError> {
-        let query = format!(
-            "SELECT id FROM sys_invocation WHERE status = 'paused' AND (target_service_key = '{run}' \
-             OR invoked_by_id IN (SELECT id FROM sys_invocation WHERE target_service_key = '{run}'))"
-        );
-        let url = format!("{}/query", self.address.admin);
-        let request = self.client.post(&url).header("accept", "application/json");
-        let request = request.header("content-type", "application/json");
-        let body = json!({ "query": query }).to_string();
-        let found: serde_json::Value = self.answer(request.body(body), &url)?;
-        let rows = found["rows"].as_array().cloned().unwrap_or_default();
-        for row in &rows {
-            let id = row["id"].as_str().unwrap_or_default();
-            let url = format!("{}/invocations/{id}/resume", self.address.admin);
-            let _: serde_json::Value = self.answer(self.client.patch(&url), &url)?;
-        }
-        Ok(rows.len())
-    }
-
-    /// Registers a worker with the engine: `worker` is the address that the engine dials.
-    ///
-    /// # Errors
-    /// What the engine says.
-    pub fn register(&self, worker: &str, is_forced: bool) -> Result<(), RemoteError> {
-        let url = format!("{}/deployments", self.address.admin);
-        let body = json!({ "uri": worker, "force": is_forced }).to_string();
-        let request = self
-            .client
-            .post(&url)
-            .header("content-type", "application/json");
-        let _: serde_json::Value = self.answer(request.body(body), &url)?;
-        Ok(())
     }
 
     fn pages(&self, run: &RunId, from: u64) -> Result<Pages, RemoteError> {
@@ -308,7 +288,7 @@ impl Remote {
         self.answer(request, &url)
     }
 
-    fn answer<T: DeserializeOwned>(
+    pub(super) fn answer<T: DeserializeOwned>(
         &self,
         request: reqwest::RequestBuilder,
         url: &str,

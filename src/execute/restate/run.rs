@@ -4,6 +4,7 @@ use restate_sdk::prelude::*;
 
 use super::{
     engine::{Engine, page},
+    stuck::HoldsUp,
     wire::{Done, Order, Pages},
     worker::Shared,
 };
@@ -49,12 +50,14 @@ impl Run {
         let records = open_links(&run, 0, Digest::ZERO, links, |body, sealed| {
             vault.require(body)?;
             vault.open_event(sealed)
-        })?;
-        let state = fold(&run, &records)?;
+        })
+        .holds_up(&run)?;
+        let state = fold(&run, &records).holds_up(&run)?;
         let events = order.events.into_iter();
         let events = events
             .map(|event| vault.open_event(event))
-            .collect::<Result<Vec<_>, JournalError>>()?;
+            .collect::<Result<Vec<_>, JournalError>>()
+            .holds_up(&run)?;
         let mut engine = Engine::new(&ctx, &vault, order.at);
         engine.remember(&records, pages);
         if let Some((edition, files)) = &order.files {
@@ -62,7 +65,7 @@ impl Run {
         }
         if order.is_only_record {
             let batch = events.into_iter().map(|event| (event, order.at)).collect();
-            engine.append(batch).await?;
+            engine.append(batch).await.holds_up(&run)?;
             return Ok(Json(Done::Done));
         }
         ctx.set(DRIVER, ctx.invocation_id().to_owned());
@@ -71,7 +74,7 @@ impl Run {
             Some((_, files)) => files,
             None => frozen(&ctx, edition).await?,
         };
-        let program = self.worker.program(&main, files)?;
+        let program = self.worker.program(&main, files).holds_up(&run)?;
         drive(&program, engine, state, events, order.max_parallel).await?;
         ctx.clear(DRIVER);
         Ok(Json(Done::Done))
@@ -118,9 +121,9 @@ async fn drive(
         waits_for_people: true,
         observer: Arc::new(Silent),
     };
-    Driver::new(engine, program, state, conduct)
-        .go(events)
-        .await?;
+    let run = engine.run_id().clone();
+    let driver = Driver::new(engine, program, state, conduct);
+    driver.go(events).await.holds_up(&run)?;
     Ok(())
 }
 

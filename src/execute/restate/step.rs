@@ -8,16 +8,18 @@ use tokio::sync::mpsc;
 
 use super::{
     ledger::{Actions, Ask},
+    stuck::{Hindrance, HoldsUp},
     wire::{EntryParcel, Parcel, Report},
     worker::Shared,
 };
 use crate::{
     execute::{
-        attempt::{Attempt, Finished},
+        attempt::{Attempt, Finished, Trouble},
         observer::Silent,
         substrate::Making,
     },
     journal::{Vault, crash_point},
+    outside::Clients,
     script::Limits,
 };
 
@@ -38,13 +40,19 @@ impl Step {
     ) -> Result<Json<Report>, HandlerError> {
         let Json(parcel) = parcel;
         let worker = &self.worker;
-        let open = worker.open(&parcel.place).await?;
+        let part = format!("step {}", parcel.instance);
+        let open = worker.open(&parcel.place).await;
+        // Without its target an attempt does nothing new, and yet tells what it did if it is cancelled.
+        let (clients, hindrance) = match &open {
+            Ok(open) => (open.clients.clone(), None),
+            Err(error) => (Clients::nowhere(), Some(Hindrance::of(&part, error))),
+        };
         let _room = worker.room().await;
         let vault = Arc::new(worker.vault.fresh());
         let life = worker.life();
         let (asks, mut asked) = mpsc::unbounded_channel();
         let (at, run) = (parcel.at, parcel.run.clone());
-        let task = parcel.unpack(&vault)?;
+        let task = parcel.unpack(&vault).holds_up(&part)?;
         let ends = EndsScript::default();
         let sent = (at, task.timeout);
         let attempt = Attempt {
@@ -57,7 +65,7 @@ impl Step {
                 sent,
                 worker.clock,
             )),
-            clients: open.clients.clone(),
+            clients,
             limits: Limits {
                 cancelled: ends.flag.clone(),
                 // Where a script stands when a timeout passes differs from life to life; its next entry
@@ -77,7 +85,14 @@ impl Step {
                     making,
                     answer,
                 } => {
-                    let entry = enter(&ctx, worker, &vault, life, name, making).await?;
+                    let making = Entering {
+                        vault: vault.clone(),
+                        life,
+                        clock: worker.clock,
+                        hindrance: hindrance.clone(),
+                        making,
+                    };
+                    let entry = making.enter(&ctx, name).await?;
                     last = entry.as_ref().map_or(last, |entry| last.max(entry.at));
                     let _ = answer.send(entry);
                 }
@@ -87,7 +102,11 @@ impl Step {
                     last += duration.as_millis() as i64;
                 }
                 Ask::Finished(finished) => {
-                    return report(&ctx, &vault, last, finished).await;
+                    let is_cancelled = matches!(finished.result, Err(Trouble::Cancelled));
+                    return match hindrance {
+                        Some(hindrance) if !is_cancelled => Err(hindrance.into()),
+                        _ => report(&ctx, &vault, last, finished).await,
+                    };
                 }
             }
         }
@@ -95,36 +114,46 @@ impl Step {
     }
 }
 
-/// Makes one entry as one action. `None` if the attempt was cancelled.
-async fn enter(
-    ctx: &Context<'_>,
-    worker: &Arc<Shared>,
-    vault: &Arc<Vault>,
+/// An entry that a script asks for.
+struct Entering {
+    vault: Arc<Vault>,
     life: u64,
-    name: String,
+    clock: fn() -> i64,
+    /// Why nothing can be done here.
+    hindrance: Option<Hindrance>,
     making: Making,
-) -> Result<Option<EntryParcel>, HandlerError> {
-    let (vault, clock) = (vault.clone(), worker.clock);
-    let made = ctx
-        .run(|| async move {
-            let made = making.await;
-            let events = made.events.into_iter();
-            let events = events
-                .map(|event| vault.close_event(event))
-                .collect::<Result<_, _>>()?;
-            Ok(Json(EntryParcel {
-                at: clock(),
-                life,
-                events,
-                stop: made.stop,
-            }))
-        })
-        .name(name)
-        .await;
-    crash_point();
-    match made {
-        Ok(Json(entry)) => Ok(Some(entry)),
-        Err(_) => Ok(None),
+}
+
+impl Entering {
+    /// Makes the entry as one action. `None` if the attempt was cancelled.
+    async fn enter(
+        self,
+        ctx: &Context<'_>,
+        name: String,
+    ) -> Result<Option<EntryParcel>, HandlerError> {
+        let made = ctx.run(|| self.make()).name(name).await;
+        crash_point();
+        match made {
+            Ok(Json(entry)) => Ok(Some(entry)),
+            Err(_) => Ok(None),
+        }
+    }
+
+    async fn make(self) -> Result<Json<EntryParcel>, HandlerError> {
+        if let Some(hindrance) = self.hindrance {
+            return Err(hindrance.into());
+        }
+        let made = self.making.await;
+        let events = made.events.into_iter();
+        let events = events
+            .map(|event| self.vault.close_event(event))
+            .collect::<Result<_, _>>()?;
+        Ok(Json(EntryParcel {
+            at: (self.clock)(),
+            life: self.life,
+            events,
+            stop: made.stop,
+        }))
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use restate_sdk::{
-    endpoint::{Endpoint, ServiceOptions},
+    endpoint::{Endpoint, HandlerOptions, ServiceOptions},
     service::IntoServiceDefinition,
 };
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
@@ -105,11 +105,19 @@ impl Worker {
             .retry_policy_max_interval(LONGEST_RETRY)
             .retry_policy_max_attempts(options.retries)
             .retry_policy_pause_on_max_attempts()
-            .journal_retention(options.retention);
+            .journal_retention(Duration::ZERO);
         let step = service
             .clone()
             .inactivity_timeout(INACTIVITY)
-            .abort_timeout(LONGEST_CALL);
+            .abort_timeout(LONGEST_CALL)
+            .journal_retention(options.retention);
+        let drive = HandlerOptions::new().journal_retention(options.retention);
+        // Who asks waits for the answer, and asks again.
+        let question = || HandlerOptions::new().retry_policy_kill_on_max_attempts();
+        let run_options = service.clone().handler("drive", drive);
+        let run_options = run_options.handler("events", question());
+        let run_options = run_options.handler("files", question());
+        let index = service.clone().handler("list", question());
         let shared = Arc::new(Shared {
             vault: Vault::new(&options.state),
             clock: options.clock,
@@ -123,7 +131,7 @@ impl Worker {
             worker: shared.clone(),
         };
         let endpoint = builder
-            .bind(run.into_service_definition().options(service.clone()))
+            .bind(run.into_service_definition().options(run_options))
             .bind(
                 Step { worker: shared }
                     .into_service_definition()
@@ -131,7 +139,7 @@ impl Worker {
             )
             .bind(Mail.into_service_definition().options(service.clone()))
             .bind(Lock.into_service_definition().options(service.clone()))
-            .bind(Index.into_service_definition().options(service))
+            .bind(Index.into_service_definition().options(index))
             .build();
         Ok(Self { socket, endpoint })
     }

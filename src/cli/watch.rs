@@ -1,0 +1,159 @@
+//! Watching a run that an engine drives.
+
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    args::Driving,
+    drive::{now, requester, runtime, watch_for_interrupts},
+    engine::too_late,
+    failure::Failure,
+};
+use crate::{
+    execute::{
+        Cancel, DriveError, Ended, Observer,
+        restate::{Remote, Stuck},
+    },
+    journal::{Record, RunId, State, Status},
+};
+
+/// How often a run is looked at.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Who watches a run takes this share of the time at most: the engine has other things to do.
+const SHARE: u32 = 10;
+/// How long an engine may be away: its servers restart, its nodes take over from each other.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// After how long without news the engine is asked whether something is stuck, and how often.
+const SILENCE: Duration = Duration::from_secs(2);
+
+/// A run, and the invocation that drives it.
+pub struct Watched<'r> {
+    pub remote: &'r Remote,
+    pub run: &'r RunId,
+    pub invocation: String,
+    /// How many of its events the observer knows already.
+    pub known: u64,
+    /// Whether the invocation has recorded something already.
+    pub has_begun: bool,
+}
+
+impl Watched<'_> {
+    /// Tells the observer what happens, until the run is over, or can't go on before somebody does something.
+    pub fn to_its_end(
+        self,
+        driving: &Driving,
+        observer: &Arc<dyn Observer>,
+    ) -> Result<(Ended, State), Failure> {
+        let threads = runtime(driving.max_parallel)?;
+        let cancel = Cancel::default();
+        let farewell = format!("the engine has run {} now", self.run);
+        threads.block_on(async { watch_for_interrupts(cancel.clone(), farewell) });
+        let mut following = self.remote.follow(self.run);
+        let (mut state, mut has_asked) = (State::default(), false);
+        let (mut reached, mut news) = (Instant::now(), Instant::now());
+        let mut told = BTreeSet::new();
+        loop {
+            let asking = Instant::now();
+            let looked = self.remote.is_alive(&self.invocation);
+            let looked = looked.and_then(|is_alive| Ok((is_alive, following.read()?)));
+            let (is_alive, records) = match looked {
+                Ok(looked) => looked,
+                Err(error) if error.passes() && reached.elapsed() < PATIENCE => {
+                    thread::sleep(PAUSE);
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            reached = Instant::now();
+            if !records.is_empty() {
+                news = reached;
+                self.tell(records, &mut state, observer)?;
+            }
+            let has_begun = self.has_begun || state.events > self.known;
+            match state.outcome {
+                Some(outcome) if has_begun => return Ok((Ended::Over(outcome), state)),
+                None if has_begun && !driving.wait && waits_for_people(&state) => {
+                    return Ok((Ended::Waiting, state));
+                }
+                _ if !is_alive => return Err(too_late(self.run)),
+                _ => {}
+            }
+            if news.elapsed() > SILENCE {
+                news = Instant::now();
+                let paused = self.tell_what_is_stuck(&mut told, observer)?;
+                if paused > 0 && paused >= running(&state) && !driving.wait {
+                    return Ok((Ended::Waiting, state));
+                }
+            }
+            if cancel.is_cancelled() && !has_asked {
+                self.remote.cancel(self.run, requester(), now())?;
+                has_asked = true;
+            }
+            thread::sleep(PAUSE.max(asking.elapsed() * SHARE));
+        }
+    }
+
+    fn tell(
+        &self,
+        records: Vec<Record>,
+        state: &mut State,
+        observer: &Arc<dyn Observer>,
+    ) -> Result<(), Failure> {
+        let mut events = Vec::with_capacity(records.len());
+        for record in records {
+            let applied = state.apply(&record.event, record.at);
+            applied.map_err(DriveError::from)?;
+            if record.seq >= self.known {
+                events.push(record.event);
+            }
+        }
+        if !events.is_empty() {
+            observer.happened(&events, state);
+        }
+        Ok(())
+    }
+
+    /// Says once of each part what keeps it; returns how many are paused.
+    fn tell_what_is_stuck(
+        &self,
+        told: &mut BTreeSet<Stuck>,
+        observer: &Arc<dyn Observer>,
+    ) -> Result<usize, Failure> {
+        let stuck = match self.remote.stuck(self.run) {
+            Ok(stuck) => stuck,
+            // The next look says whether the engine is there.
+            Err(error) if error.passes() => Vec::new(),
+            Err(error) => return Err(error.into()),
+        };
+        let paused = stuck.iter().filter(|stuck| stuck.is_paused).count();
+        for stuck in stuck {
+            if told.insert(stuck.clone()) {
+                observer.held_up(&stuck.to_string());
+            }
+        }
+        Ok(paused)
+    }
+}
+
+/// How many steps are at work, as far as the run's events tell.
+fn running(state: &State) -> usize {
+    let steps = state.steps.values().filter(|i| !i.is_composite());
+    steps.filter(|i| i.status == Status::Running).count()
+}
+
+/// Whether nothing happens before somebody answers.
+fn waits_for_people(state: &State) -> bool {
+    let mut asks = false;
+    for instance in state.steps.values().filter(|i| !i.is_composite()) {
+        match instance.status {
+            Status::Running | Status::Retrying { .. } => return false,
+            Status::Waiting => asks = true,
+            _ => {}
+        }
+    }
+    asks
+}

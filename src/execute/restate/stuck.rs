@@ -1,0 +1,131 @@
+//! What workers can't do of a run: said by them, kept by the engine, read by the command line.
+
+use std::{error::Error, fmt};
+
+use restate_sdk::prelude::HandlerError;
+use serde_json::Value as Json;
+
+/// What the SDK writes around an error.
+const PREFIX: &str = "Handler failed with retryable error: ";
+const SUFFIX: char = '\'';
+
+/// A part of a run that no worker could do so far.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stuck {
+    pub why: String,
+    /// The engine has given up until somebody resumes it; else it tries again.
+    pub is_paused: bool,
+}
+
+impl fmt::Display for Stuck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.is_paused {
+            true => write!(f, "paused by the engine: {}", self.why),
+            false => write!(f, "the engine tries again: {}", self.why),
+        }
+    }
+}
+
+impl Stuck {
+    /// Reads a row that tells an invocation's status and its last failure, if it tells one.
+    pub(super) fn read(row: &Json) -> Option<Self> {
+        let is_paused = row["status"] == "paused";
+        let event: Option<Json> = row["event_json"]
+            .as_str()
+            .and_then(|text| serde_json::from_str(text).ok());
+        let event = event.as_ref();
+        let of_event = event.and_then(|event| {
+            let failure = event.get("last_failure").unwrap_or(event);
+            failure["error_message"].as_str()
+        });
+        let why = of_event.or_else(|| row["last_failure"].as_str());
+        match (why, is_paused) {
+            (None, false) => None,
+            (why, _) => Some(Self {
+                why: plain(why.unwrap_or("the engine does not say why")).to_owned(),
+                is_paused,
+            }),
+        }
+    }
+}
+
+/// Without what the SDK writes around it.
+fn plain(why: &str) -> &str {
+    why.strip_prefix(PREFIX).map_or(why, |inner| {
+        inner.strip_suffix(SUFFIX).unwrap_or(inner).trim_end()
+    })
+}
+
+/// Says which part of a run an error holds up. The engine tries again after it.
+pub(super) trait HoldsUp<T> {
+    fn holds_up(self, part: &impl fmt::Display) -> Result<T, HandlerError>;
+}
+
+impl<T, E: Error> HoldsUp<T> for Result<T, E> {
+    fn holds_up(self, part: &impl fmt::Display) -> Result<T, HandlerError> {
+        self.map_err(|error| Hindrance::of(part, &error).into())
+    }
+}
+
+/// What keeps a worker from doing its part.
+#[derive(Clone)]
+pub(super) struct Hindrance(String);
+
+impl Hindrance {
+    pub fn of(part: &impl fmt::Display, error: &dyn Error) -> Self {
+        let mut text = format!("{part}: {error}");
+        let mut source = error.source();
+        while let Some(error) = source {
+            text.push_str(&format!(": {error}"));
+            source = error.source();
+        }
+        Self(text)
+    }
+}
+
+/// The SDK shows an error as it is debugged.
+impl fmt::Debug for Hindrance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Hindrance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for Hindrance {}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn reads_what_a_worker_said() {
+        let error = std::io::Error::other("no such file");
+        let said = Err::<(), _>(error).holds_up(&"step a").unwrap_err();
+        let kept = format!(
+            "{PREFIX}{:?}{SUFFIX}",
+            Hindrance("step a: no such file".into())
+        );
+        assert!(format!("{said:?}").contains("step a: no such file"));
+        let paused = json!({ "ty": "Paused", "last_failure": { "error_message": kept } });
+        let row = json!({ "status": "paused", "event_json": paused.to_string() });
+        let wanted = |is_paused| Stuck {
+            why: "step a: no such file".into(),
+            is_paused,
+        };
+        assert_eq!(Stuck::read(&row), Some(wanted(true)));
+        let row = json!({ "status": "backing-off", "last_failure": kept });
+        assert_eq!(Stuck::read(&row), Some(wanted(false)));
+    }
+
+    #[test]
+    fn what_only_runs_is_not_stuck() {
+        assert_eq!(Stuck::read(&json!({ "status": "running" })), None);
+    }
+}
