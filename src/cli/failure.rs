@@ -111,7 +111,11 @@ impl From<RemoteError> for Failure {
 #[cfg(feature = "restate")]
 impl From<ServeError> for Failure {
     fn from(error: ServeError) -> Self {
-        Self::of("worker", &error, None)
+        let hint = match &error {
+            ServeError::Journal(error) => error.hint(),
+            _ => None,
+        };
+        Self::of("worker", &error, hint)
     }
 }
 

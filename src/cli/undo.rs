@@ -54,6 +54,7 @@ pub fn undo(args: &Args, command: &Undo) -> Done {
     Ok(match drive_to_end(args, &command.driving, drive)? {
         Ended::Over(Outcome::Undone) => exit::SUCCEEDED,
         Ended::Over(Outcome::Cancelled) => exit::CANCELLED,
+        Ended::Waiting => exit::WAITING,
         _ => exit::FAILED,
     })
 }

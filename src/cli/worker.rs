@@ -44,6 +44,13 @@ pub fn worker(args: &Args, command: &Worker) -> Done {
         None => "http",
     };
     let listens_at = format!("{scheme}://{}", worker.address());
+    if worker.has_new_identity {
+        let identity = args.state.join("identity.txt");
+        eprintln!(
+            "made {}, to which secrets are sealed; other workers, and whoever starts runs, need the same file",
+            identity.display()
+        );
+    }
     let serving = runtime.spawn(worker.serve());
     // Programs that start workers wait for this line.
     println!("{listens_at}");

@@ -26,6 +26,7 @@ mod crash;
 mod error;
 mod event;
 mod evidence;
+mod folder;
 mod id;
 mod instance;
 mod items;

@@ -13,7 +13,7 @@ use age::{
 use data_encoding::BASE64_NOPAD;
 use serde_json::{Map, Value as Json, json};
 
-use super::error::JournalError;
+use super::{error::JournalError, folder};
 use crate::value::{MASK, Secret, Value};
 
 /// Marks an encrypted value in stored JSON. A map key of the user's that begins with `$` is
@@ -44,6 +44,13 @@ impl Seal {
         let sealed = age::encrypt(&self.recipient()?, secret.reveal().as_bytes())
             .map_err(|e| JournalError::Identity(e.to_string()))?;
         Ok(BASE64_NOPAD.encode(&sealed))
+    }
+
+    /// Makes the identity unless there is one. Says whether it made it.
+    pub fn ensure(&self) -> Result<bool, JournalError> {
+        let is_there = self.existing()?.is_some();
+        self.recipient()?;
+        Ok(!is_there)
     }
 
     /// Fails if there are secrets of this journal that can't be opened for want of the identity.
@@ -123,6 +130,9 @@ impl Seal {
             path: self.path.clone(),
             source,
         };
+        if let Some(state) = self.path.parent() {
+            folder::create(state).map_err(failed)?;
+        }
         let identity = Identity::generate();
         let text = format!(
             "# The secrets in the journal beside this file are encrypted to this identity (age).\n\

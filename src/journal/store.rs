@@ -1,7 +1,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
@@ -16,6 +16,7 @@ use super::{
     error::JournalError,
     event::Event,
     evidence::{Link, open_links},
+    folder,
     id::RunId,
     lock::RunLock,
     message::Message,
@@ -107,7 +108,7 @@ impl Journal {
     /// # Errors
     /// A folder that can't be used, a database of another version, a damaged one.
     pub fn open(state: &Path) -> Result<Self, JournalError> {
-        make_folder(state).map_err(|source| JournalError::Folder {
+        folder::create(state).map_err(|source| JournalError::Folder {
             path: state.into(),
             source,
         })?;
@@ -406,21 +407,6 @@ fn use_wal(database: &Connection) -> rusqlite::Result<()> {
 
 fn is_busy(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
-}
-
-/// Makes the state folder, for its owner only, and keeps it out of version control.
-fn make_folder(state: &Path) -> std::io::Result<()> {
-    if state.is_dir() {
-        return Ok(());
-    }
-    if let Some(parent) = state.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    match fs::DirBuilder::new().mode(0o700).create(state) {
-        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => return Err(e),
-        _ => {}
-    }
-    fs::write(state.join(".gitignore"), "*\n")
 }
 
 /// The current time as the journal counts it: milliseconds since 1970.

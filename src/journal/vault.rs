@@ -32,6 +32,15 @@ impl Vault {
         }
     }
 
+    /// Makes the identity unless there is one, so that secrets can't be taken for their masks. Says whether
+    /// it made it.
+    ///
+    /// # Errors
+    /// An identity that can't be used or made.
+    pub fn ensure_identity(&self) -> Result<bool, JournalError> {
+        self.seal.ensure()
+    }
+
     /// Makes one with the same identity that remembers nothing.
     pub fn fresh(&self) -> Self {
         Self {

@@ -138,30 +138,6 @@ fn runs_are_approved_cancelled_resumed_undone_and_audited() {
     assert_eq!(runs(&world), 5);
 }
 
-/// What a worker can't do is paused by the engine; mended, `resume` lets it go on.
-#[test]
-fn a_worker_without_the_target_pauses_the_run_until_it_is_mended() {
-    let config = ["--config", "worker.toml", "--retries", "2"];
-    let world = World::new(0);
-    world.test.write("worker.toml", "");
-    let address = world.add_worker(&config, &[]);
-    world.register_at(&address);
-    world.test.write(
-        "one.yaml",
-        "workflow: one\nsteps: { a: { run: 'file::write(\"a.txt\", \"x\")' } }\n",
-    );
-    let mut run = world.test.command(&["run", "one.yaml", "--target", "t"]);
-    let mut run = run.stderr(Stdio::null()).spawn().expect("windlass starts");
-    until("the engine pauses the attempt", || {
-        world.servers.lock().expect("no panic")[0].count("paused") == 1
-    });
-    let config = world.test.read("windlass.toml");
-    world.test.write("worker.toml", &config);
-    world.test.windlass(&["resume"]).expect(0);
-    assert!(run.wait().expect("ended").success());
-    assert_eq!(world.test.read("out/a.txt"), "x");
-}
-
 fn runs(world: &World) -> usize {
     let runs = world.test.windlass(&["runs", "--json"]).expect(0).json();
     runs.as_array().expect("a list").len()

@@ -6,6 +6,8 @@ mod commands;
 mod crashes;
 mod equal;
 mod kills;
+mod paused;
 mod server;
+mod upgrade;
 mod witness;
 mod world;

@@ -160,6 +160,23 @@ impl Server {
         answer.matches("\"id\"").count()
     }
 
+    /// The deployments that workers are registered as.
+    pub fn deployments(&self) -> Vec<String> {
+        let (_, answer) = request(self.admin, "GET", "/deployments", "");
+        let ids = answer.split('"').filter(|text| text.starts_with("dp_"));
+        ids.map(str::to_owned).collect()
+    }
+
+    /// How many invocations that are not over began on a deployment.
+    pub fn unfinished_of(&self, deployment: &str) -> usize {
+        let query = format!(
+            "{{\"query\":\"SELECT id FROM sys_invocation WHERE status <> 'completed' \
+             AND pinned_deployment_id = '{deployment}'\"}}"
+        );
+        let (_, answer) = post(self.admin, "/query", &query);
+        answer.matches("\"id\"").count()
+    }
+
     /// Kills an invocation of a service that runs, as an operator would. `false` if there is none.
     pub fn kill_invocation(&self, service: &str) -> bool {
         let query = format!(

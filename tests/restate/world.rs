@@ -114,8 +114,12 @@ impl World {
 
     /// Starts another worker; it is registered only by [`World::register_at`].
     pub fn add_worker(&self, options: &[&str], environment: &[(&str, &str)]) -> String {
-        let mut arguments: Vec<String> = ["worker", "--out", "out"].map(Into::into).into();
-        arguments.extend(options.iter().map(|option| (*option).to_owned()));
+        let out: &[&str] = match options.contains(&"--out") {
+            true => &[],
+            false => &["--out", "out"],
+        };
+        let arguments = [&["worker"], out, options].concat();
+        let arguments = arguments.into_iter().map(str::to_owned).collect();
         let environment = environment.iter();
         let environment = environment.map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
         let mut worker = Worker {
@@ -201,6 +205,15 @@ impl Worker {
         let _ = self.child.wait();
         self.environment.clear();
         self.start();
+    }
+
+    /// Another process in its place, with other options.
+    pub fn replace_with(&mut self, options: &[&str]) {
+        self.arguments = std::iter::once("worker")
+            .chain(options.iter().copied())
+            .map(Into::into)
+            .collect();
+        self.replace();
     }
 
     /// Whether the process has ended.

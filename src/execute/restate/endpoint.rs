@@ -17,6 +17,8 @@ use tokio_rustls::{
     },
 };
 
+use crate::journal::JournalError;
+
 /// Where a worker listens, and how it shows who it is.
 #[derive(Clone, Debug)]
 pub struct Listen {
@@ -38,6 +40,8 @@ pub enum ServeError {
     Certificate { path: String, why: String },
     #[error("`{key}` is no request identity key: {why}")]
     Identity { key: String, why: String },
+    #[error("can't keep secrets")]
+    Journal(#[from] JournalError),
 }
 
 /// A socket that accepts connections already.

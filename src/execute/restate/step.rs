@@ -86,6 +86,7 @@ impl Step {
                     answer,
                 } => {
                     let making = Entering {
+                        part: part.clone(),
                         vault: vault.clone(),
                         life,
                         clock: worker.clock,
@@ -116,6 +117,8 @@ impl Step {
 
 /// An entry that a script asks for.
 struct Entering {
+    /// For errors: what it is a part of.
+    part: String,
     vault: Arc<Vault>,
     life: u64,
     clock: fn() -> i64,
@@ -147,7 +150,8 @@ impl Entering {
         let events = made.events.into_iter();
         let events = events
             .map(|event| self.vault.close_event(event))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<_, _>>()
+            .holds_up(&self.part)?;
         Ok(Json(EntryParcel {
             at: (self.clock)(),
             life: self.life,

@@ -81,14 +81,18 @@ pub struct Opened {
 pub struct Worker {
     socket: Socket,
     endpoint: Endpoint,
+    /// Whether the identity of sealed secrets is a new one, which other workers have to be given.
+    pub has_new_identity: bool,
 }
 
 impl Worker {
     /// Opens the socket; nothing is served yet.
     ///
     /// # Errors
-    /// An address that is taken, a certificate or a key that can't be used.
+    /// An address that is taken, a certificate, a key or an identity that can't be used.
     pub async fn open(options: WorkerOptions) -> Result<Self, ServeError> {
+        let vault = Vault::new(&options.state);
+        let has_new_identity = vault.ensure_identity()?;
         let socket = Socket::open(&options.listen).await?;
         let mut builder = Endpoint::builder();
         for key in &options.identity_keys {
@@ -119,7 +123,7 @@ impl Worker {
         let run_options = run_options.handler("files", question());
         let index = service.clone().handler("list", question());
         let shared = Arc::new(Shared {
-            vault: Vault::new(&options.state),
+            vault,
             clock: options.clock,
             opens: options.opens,
             room: Arc::new(Semaphore::new(options.max_parallel)),
@@ -141,7 +145,11 @@ impl Worker {
             .bind(Lock.into_service_definition().options(service.clone()))
             .bind(Index.into_service_definition().options(index))
             .build();
-        Ok(Self { socket, endpoint })
+        Ok(Self {
+            socket,
+            endpoint,
+            has_new_identity,
+        })
     }
 
     pub fn address(&self) -> std::net::SocketAddr {
