@@ -199,9 +199,13 @@ impl EngineRun {
         let order = self.order(events, now(), driving.max_parallel, false)?;
         let remote = &self.engine.remote;
         let has_begun = self.driver.is_some();
-        let invocation = match self.driver {
-            Some(driver) => driver,
-            None => remote.send(&self.id, &order)?,
+        let invocation = match &self.driver {
+            Some(driver) => driver.clone(),
+            None => {
+                let invocation = remote.send(&self.id, &order)?;
+                eprintln!("run {} is with {}", self.id, self.place());
+                invocation
+            }
         };
         let watched = Watched {
             remote,

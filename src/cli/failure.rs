@@ -38,6 +38,12 @@ impl Failure {
         self
     }
 
+    /// Says that a run had begun: something may have been done.
+    pub fn of_a_run(mut self) -> Self {
+        self.exit = exit::FAILED;
+        self
+    }
+
     fn of(code: &'static str, error: &dyn Error, hint: Option<String>) -> Self {
         let mut message = error.to_string();
         let mut source = error.source();

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     execute::{
         Cancel, DriveError, Ended, Observer,
-        restate::{Remote, Stuck},
+        restate::{Remote, RemoteError, Stuck},
     },
     journal::{Record, RunId, State, Status},
 };
@@ -55,7 +55,7 @@ impl Watched<'_> {
         let mut following = self.remote.follow(self.run);
         let (mut state, mut has_asked) = (State::default(), false);
         let (mut reached, mut news) = (Instant::now(), Instant::now());
-        let mut told = BTreeSet::new();
+        let (mut told, mut told_away) = (BTreeSet::new(), BTreeSet::new());
         loop {
             let asking = Instant::now();
             let looked = self.remote.is_alive(&self.invocation);
@@ -63,10 +63,13 @@ impl Watched<'_> {
             let (is_alive, records) = match looked {
                 Ok(looked) => looked,
                 Err(error) if error.passes() && reached.elapsed() < PATIENCE => {
+                    if told_away.insert(error.to_string()) {
+                        observer.held_up(&error.to_string());
+                    }
                     thread::sleep(PAUSE);
                     continue;
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(self.lost(error)),
             };
             reached = Instant::now();
             if !records.is_empty() {
@@ -95,6 +98,13 @@ impl Watched<'_> {
             }
             thread::sleep(PAUSE.max(asking.elapsed() * SHARE));
         }
+    }
+
+    /// The run goes on without anybody who watches.
+    fn lost(&self, error: RemoteError) -> Failure {
+        let message = format!("run {} can't be watched any longer: {error}", self.run);
+        let hint = "it is the engine's, which goes on with it as soon as it can";
+        Failure::new("engine", message).hint(hint).of_a_run()
     }
 
     fn tell(

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::{
     index::ALL,
+    stuck::plain,
     wire::{Done, Order, Pages},
 };
 use crate::{
@@ -52,6 +53,8 @@ pub enum RemoteError {
     },
     #[error("the engine knows no windlass: no worker is registered")]
     NoWorker,
+    #[error("no worker does what it is asked: {0}")]
+    NoAnswer(String),
     #[error("the engine refused ({status}): {body}")]
     Refused { status: u16, body: String },
     #[error("the address or the certificates of the engine can't be used: {0}")]
@@ -64,7 +67,7 @@ impl RemoteError {
     /// Whether it may pass by itself: a server that starts, a node that takes over.
     pub fn passes(&self) -> bool {
         match self {
-            Self::Unreachable { .. } => true,
+            Self::Unreachable { .. } | Self::NoAnswer(_) => true,
             Self::Refused { status, .. } => *status >= 500,
             _ => false,
         }
@@ -77,6 +80,9 @@ impl RemoteError {
                 "is the server running there? WINDLASS_RESTATE or `substrate` of the target says where".into()
             }
             Self::NoWorker => "start one: windlass worker --register ADMIN-URL".into(),
+            Self::NoAnswer(_) => {
+                "are the workers running, at the address that they are registered with?".into()
+            }
             Self::Journal(e) => return e.hint(),
             Self::Refused { .. } | Self::Address(_) => return None,
         })
@@ -315,6 +321,12 @@ impl Remote {
                 })
             }
             404 if url.contains("/Windlass") => Err(RemoteError::NoWorker),
+            500 if url.contains("/Windlass") => {
+                let said: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+                let text = String::from_utf8_lossy(&body);
+                let why = said["message"].as_str().unwrap_or(&text);
+                Err(RemoteError::NoAnswer(plain(why).to_owned()))
+            }
             status => Err(RemoteError::Refused {
                 status,
                 body: String::from_utf8_lossy(&body).into_owned(),

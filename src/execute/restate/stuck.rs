@@ -50,7 +50,7 @@ impl Stuck {
 }
 
 /// Without what the SDK writes around it.
-fn plain(why: &str) -> &str {
+pub(super) fn plain(why: &str) -> &str {
     why.strip_prefix(PREFIX).map_or(why, |inner| {
         inner.strip_suffix(SUFFIX).unwrap_or(inner).trim_end()
     })

@@ -38,6 +38,8 @@ const LONGEST_CALL: Duration = Duration::from_secs(24 * 60 * 60);
 /// How fast the engine tries again what a dead worker left.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LONGEST_RETRY: Duration = Duration::from_secs(10);
+/// How often a question is tried: three seconds, as good as three minutes for who waits for the answer.
+const QUESTION_ATTEMPTS: u64 = 6;
 /// Programs that are kept parsed.
 const MAX_PROGRAMS: usize = 64;
 
@@ -117,7 +119,12 @@ impl Worker {
             .journal_retention(options.retention);
         let drive = HandlerOptions::new().journal_retention(options.retention);
         // Who asks waits for the answer, and asks again.
-        let question = || HandlerOptions::new().retry_policy_kill_on_max_attempts();
+        let question = || {
+            HandlerOptions::new()
+                .retry_policy_initial_interval(FIRST_RETRY)
+                .retry_policy_max_attempts(QUESTION_ATTEMPTS)
+                .retry_policy_kill_on_max_attempts()
+        };
         let run_options = service.clone().handler("drive", drive);
         let run_options = run_options.handler("events", question());
         let run_options = run_options.handler("files", question());
