@@ -11,10 +11,10 @@ use crate::{
 /// The answer to the last call of a step.
 pub fn in_step(state: &State, text: &str) -> Result<Event, Failure> {
     let answer = Answer::read(text)?;
-    answer.to_last_call(state, &answer.step).ok_or_else(|| {
-        let step = &answer.step;
-        wrong(format!("nothing in `{step}` is in doubt"))
-    })
+    let step = &answer.step;
+    let event = answer.to_last_call(state, step);
+    let event = event.or_else(|| answer.to_lost_attempt(state, step));
+    event.ok_or_else(|| wrong(format!("nothing in `{step}` is in doubt")))
 }
 
 /// The answer to the last call of a step's undo, or else to the newest call of the step itself that
@@ -40,9 +40,8 @@ pub fn in_undo(state: &State, text: &str, clients: &Clients) -> Result<Event, Fa
             });
         }
     }
-    Err(wrong(format!(
-        "nothing in the undo of `{step}` is in doubt"
-    )))
+    let event = answer.to_lost_attempt(state, &step);
+    event.ok_or_else(|| wrong(format!("nothing in the undo of `{step}` is in doubt")))
 }
 
 /// `STEP=done`, `STEP=done:VALUE` or `STEP=again`.
@@ -91,6 +90,15 @@ impl Answer {
             position: Position(effects.len() as u32 - 1),
             requester: requester(),
             done: self.done.clone(),
+        })
+    }
+
+    /// An attempt that was lost may only be said to have done nothing more: what it did has no record.
+    fn to_lost_attempt(&self, state: &State, instance: &InstanceId) -> Option<Event> {
+        let is_suspect = state.instance(instance)?.is_suspect;
+        (is_suspect && self.done.is_none()).then(|| Event::AttemptAnswered {
+            step: instance.clone(),
+            requester: requester(),
         })
     }
 }

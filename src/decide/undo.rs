@@ -43,7 +43,7 @@ fn did_something(workflow: &Workflow, id: &InstanceId, instance: &Instance) -> b
             step_of(workflow, id).map(|step| &step.action),
             Some(Action::Script(script)) if script.has_undo
         );
-    has_changed || says_how
+    has_changed || says_how || instance.is_suspect
 }
 
 /// Decides what an undo does next: one step after another, and none after one that failed.

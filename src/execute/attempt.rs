@@ -4,7 +4,7 @@ use std::{
     time::Duration,
 };
 
-use super::{gate::Gate, observer::Observer, substrate::Ledger};
+use super::{gate::Gate, observer::Observer, substrate::Ledger, undo::lost};
 use crate::{
     journal::{EffectState, Event, InstanceId, Round, RunId},
     outside::Clients,
@@ -37,6 +37,8 @@ pub(super) enum Work {
         of: InstanceId,
         /// The newest first.
         rounds: Vec<Round>,
+        /// An attempt of it was lost with its records.
+        is_suspect: bool,
     },
 }
 
@@ -81,7 +83,15 @@ impl Attempt {
                 (result, gate.take_events())
             }
             (Work::Run { .. }, None) => (Ok(BTreeMap::new()), Vec::new()),
-            (Work::Undo { of, rounds }, script) => {
+            (
+                Work::Undo {
+                    of,
+                    is_suspect: true,
+                    ..
+                },
+                _,
+            ) => (Err(lost(of).into()), Vec::new()),
+            (Work::Undo { of, rounds, .. }, script) => {
                 let undone = self.undo(&gate, of, script.as_ref(), rounds);
                 (undone.map(|()| BTreeMap::new()), gate.take_events())
             }

@@ -38,9 +38,6 @@ pub struct Settings {
 /// An undo meets the same throttling as anything else.
 const UNDO_ATTEMPTS: u32 = 5;
 
-/// The code of an attempt that was lost with what it recorded.
-pub(super) const ATTEMPT_KILLED: &str = "attempt-killed";
-
 /// How a drive ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -234,9 +231,13 @@ impl<'p, S: Substrate> Driver<'p, S> {
         };
         let (work, timeout) = match start.instance.undone() {
             Some(of) => {
-                let rounds = self.state.instance(&of);
-                let rounds = rounds.map_or_else(Vec::new, |i| i.rounds().collect());
-                (Work::Undo { of, rounds }, None)
+                let undone = self.state.instance(&of);
+                let work = Work::Undo {
+                    rounds: undone.map_or_else(Vec::new, |i| i.rounds().collect()),
+                    is_suspect: undone.is_some_and(|i| i.is_suspect),
+                    of,
+                };
+                (work, None)
             }
             None if script.is_none() => return Ok(()),
             None => {
@@ -252,9 +253,7 @@ impl<'p, S: Substrate> Driver<'p, S> {
             round: instance.map_or(0, |i| i.round),
             recorded: instance.map_or_else(Vec::new, |i| i.effects.clone()),
             timeout,
-            is_suspect: instance
-                .and_then(|i| i.error.as_ref())
-                .is_some_and(|error| error.code == ATTEMPT_KILLED),
+            is_suspect: instance.is_some_and(|i| i.is_suspect),
             is_finally: start.is_finally,
             instance: start.instance,
         };

@@ -54,6 +54,15 @@ impl Attempt {
     }
 }
 
+/// What an attempt did whose records are lost can't be taken back.
+pub(super) fn lost(step: &InstanceId) -> StepError {
+    let message = "an attempt was killed, and nobody knows what it did beyond what is recorded";
+    StepError::new("undo-unknown", message).with_hint(format!(
+        "`windlass resume` looks at each call, and undoes what it finds where it can; \
+         `windlass undo --answer {step}=again` says that the attempt did nothing more"
+    ))
+}
+
 fn own_way<'s>(script: Option<&'s Arc<Script>>, round: &Round) -> Option<&'s Arc<Script>> {
     script.filter(|script| script.has_undo && round.outputs.is_some())
 }
@@ -135,14 +144,18 @@ pub fn undo_plan(workflow: &Workflow, state: &State, clients: &Clients) -> Vec<U
             Some(Action::Script(script)) => Some(script),
             _ => None,
         };
+        let mut add = |what: String, kind| {
+            items.push(UndoItem {
+                step: id.clone(),
+                what,
+                kind,
+            });
+        };
+        if instance.is_suspect {
+            let what = "find out what an attempt did that was killed".to_owned();
+            add(what, UndoKind::Unknown);
+        }
         for round in instance.rounds() {
-            let mut add = |what: String, kind| {
-                items.push(UndoItem {
-                    step: id.clone(),
-                    what,
-                    kind,
-                });
-            };
             if let Some(script) = own_way(script, &round) {
                 let what = format!("run `fn undo` of {}", script.path);
                 add(what, UndoKind::Reversed);

@@ -159,13 +159,32 @@ pub enum Event<V = Value> {
         step: InstanceId,
         position: Position,
         requester: String,
+        #[serde(
+            default,
+            skip_serializing_if = "Option::is_none",
+            deserialize_with = "present"
+        )]
         done: Option<V>,
+    },
+    /// The operator says that an attempt whose records are lost did nothing beyond what is recorded.
+    AttemptAnswered {
+        step: InstanceId,
+        requester: String,
     },
     Logged {
         step: InstanceId,
         level: Level,
         message: String,
     },
+}
+
+/// Reads a value that is there, which may be null.
+fn present<'de, D, V>(deserializer: D) -> Result<Option<V>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    V: Deserialize<'de>,
+{
+    V::deserialize(deserializer).map(Some)
 }
 
 /// How a run ended.
@@ -256,6 +275,7 @@ impl<V> Event<V> {
             | Self::EffectEnded { step, .. }
             | Self::EffectSettled { step, .. }
             | Self::EffectAnswered { step, .. }
+            | Self::AttemptAnswered { step, .. }
             | Self::Logged { step, .. } => Some(step),
         }
     }
@@ -427,6 +447,7 @@ impl<V> Event<V> {
                 requester,
                 done: done.map(f).transpose()?,
             },
+            Self::AttemptAnswered { step, requester } => Event::AttemptAnswered { step, requester },
             Self::Logged {
                 step,
                 level,

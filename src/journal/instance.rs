@@ -10,6 +10,9 @@ use crate::{
     value::{Digest, StepError, Value},
 };
 
+/// The code of an attempt that was lost with what it recorded.
+pub const ATTEMPT_KILLED: &str = "attempt-killed";
+
 /// Where one execution of a step stands.
 #[derive(Clone, Debug, Default)]
 pub struct Instance {
@@ -28,6 +31,8 @@ pub struct Instance {
     pub item_instances: Items,
     pub is_scope: bool,
     pub effects: Vec<EffectState>,
+    /// An attempt was lost with its records: it may have made calls beyond them.
+    pub is_suspect: bool,
     /// What the rounds before this one did, the oldest first.
     pub earlier: Vec<Round>,
     pub outputs: Value,
@@ -240,6 +245,7 @@ impl Instance {
             round: done.round,
             order: done.order,
             effects: done.effects,
+            is_suspect: done.is_suspect,
             earlier: done.earlier,
             started_at: done.started_at,
             ..Self::default()

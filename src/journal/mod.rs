@@ -44,7 +44,7 @@ pub use error::JournalError;
 pub use event::{CallRecord, EffectOutcome, Event, Outcome};
 pub use evidence::{Link, open_links, verify};
 pub use id::{InstanceId, Position, RunId};
-pub use instance::{Answer, Approval, EffectState, Instance, Round, Status};
+pub use instance::{ATTEMPT_KILLED, Answer, Approval, EffectState, Instance, Round, Status};
 pub use items::Items;
 pub use lock::RunLock;
 pub use message::{Decision, Message, Verdict};

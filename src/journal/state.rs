@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     event::{EffectOutcome, Event, Outcome},
     id::{InstanceId, Position},
-    instance::{Answer, Approval, EffectState, Instance, Status},
+    instance::{ATTEMPT_KILLED, Answer, Approval, EffectState, Instance, Status},
     items::Items,
     message::Verdict,
 };
@@ -229,6 +229,7 @@ impl State {
                 instance.status = Status::Succeeded;
                 instance.outputs = outputs.clone();
                 instance.error = None;
+                instance.is_suspect = false;
                 instance.ended_at = Some(at);
             }
             Event::StepFailed {
@@ -241,6 +242,7 @@ impl State {
                     return illegal(&format!("`{step}` is not running"));
                 }
                 instance.mark_what_ended_it();
+                instance.is_suspect |= error.code == ATTEMPT_KILLED;
                 instance.error = Some(error.clone());
                 instance.status = match retry_at {
                     Some(at) => Status::Retrying { at: *at },
@@ -392,16 +394,25 @@ impl State {
                 done,
                 ..
             } => {
-                let effects = &mut self.known(step)?.effects;
+                let instance = self.known(step)?;
+                let effects = &mut instance.effects;
                 let last = effects.len().checked_sub(1);
                 match effects.last_mut().filter(|effect| effect.outcome.is_none()) {
                     Some(effect) if last == Some(position.0 as usize) => match done {
                         Some(value) => effect.outcome = Some(EffectOutcome::Done(value.clone())),
                         None => {
                             effects.pop();
+                            // Nor was any call after it.
+                            instance.is_suspect = false;
                         }
                     },
                     _ => return illegal(&format!("`{step}` has no such effect in doubt")),
+                }
+            }
+            Event::AttemptAnswered { step, .. } => {
+                let instance = self.known(step)?;
+                if !std::mem::take(&mut instance.is_suspect) {
+                    return illegal(&format!("no attempt of `{step}` is in doubt"));
                 }
             }
             Event::Logged { .. } => {}

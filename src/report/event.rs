@@ -89,6 +89,9 @@ pub fn event_line(record: &Record) -> String {
             let answer = done.as_ref().map_or("to be made again".into(), brief);
             format!("{step} #{} answered by {requester}: {answer}", position.0)
         }
+        Event::AttemptAnswered { step, requester } => {
+            format!("{step} did nothing more in the attempt that was killed, says {requester}")
+        }
         Event::EffectIntended {
             step,
             position,

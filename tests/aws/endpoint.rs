@@ -1,10 +1,10 @@
 //! Which host is asked, and whose certificate is believed.
 
-use super::{
-    caller::Caller,
-    tunnel::{Terminator, Tunnel},
+use super::{caller::Caller, tunnel::Tunnel};
+use crate::{
+    client::Served,
+    tls::{Terminator, make_certificate},
 };
-use crate::client::Served;
 
 const PLAIN: &str = "acm-pca.us-east-1.amazonaws.com";
 const FIPS: &str = "acm-pca-fips.us-east-1.amazonaws.com";
@@ -28,7 +28,8 @@ fn fips_and_dual_stack_choose_the_host() {
     );
     let served = Served::start(&caller.test, &["--access-key", "AKID:secret"]);
     let hosts = [PLAIN, FIPS, DUAL, BOTH, GOV, CHINA];
-    let terminator = Terminator::start(&caller, &hosts, served.address());
+    make_certificate(&caller.test, &hosts);
+    let terminator = Terminator::start(&caller.test, served.address());
     let tunnel = Tunnel::start(terminator.port);
     let (fips, dual) = (
         ("AWS_USE_FIPS_ENDPOINT", "true"),
@@ -114,7 +115,8 @@ fn an_endpoint_may_be_named_outside_the_target() {
 fn a_bundle_of_cas_of_ones_own_is_trusted_and_nothing_else() {
     let caller = Caller::new("");
     let served = Served::start(&caller.test, &[]);
-    let terminator = Terminator::start(&caller, &["localhost"], served.address());
+    make_certificate(&caller.test, &["localhost"]);
+    let terminator = Terminator::start(&caller.test, served.address());
     let look = |more: &str, variables: &[(&str, &str)]| {
         let port = terminator.port;
         let target =

@@ -1,77 +1,12 @@
-//! A proxy on the way to AWS's own host names, with TLS at its end.
+//! A proxy on the way to AWS's own host names.
 
 use std::{
     collections::BTreeSet,
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
-    process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
     thread,
 };
-
-use super::caller::Caller;
-
-/// Ends TLS before a server, as a company's proxy does.
-const TERMINATOR: &str = "
-import socket, ssl, sys, threading
-context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-context.load_cert_chain(sys.argv[1], sys.argv[2])
-listener = socket.create_server(('127.0.0.1', 0))
-print(listener.getsockname()[1], flush=True)
-host, port = sys.argv[3].split(':')
-def pump(a, b):
-    try:
-        while data := a.recv(65536): b.sendall(data)
-        b.shutdown(socket.SHUT_WR)
-    except OSError: pass
-def serve(client):
-    try: client = context.wrap_socket(client, server_side=True)
-    except OSError: return
-    server = socket.create_connection((host, int(port)))
-    threading.Thread(target=pump, args=(client, server), daemon=True).start()
-    pump(server, client)
-while True:
-    threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
-";
-
-/// TLS in front of a server; it ends with the test.
-pub struct Terminator {
-    child: Child,
-    pub port: u16,
-}
-
-impl Terminator {
-    /// Has a certificate for `names` made, whose root is `out/root-ca.pem`, and listens with it.
-    pub fn start(caller: &Caller, names: &[&str], server: &str) -> Self {
-        let test = &caller.test;
-        let names = format!("server_dns_names=[{}]", names.join(", "));
-        test.windlass(&["run", "workflows/gloo-mesh.yaml", "-p", &names])
-            .expect(0);
-        let parts =
-            ["", "-chain"].map(|part| test.read(&format!("out/relay-server-tls{part}.pem")));
-        test.write("server.pem", &parts.concat());
-        let key = "out/relay-server-tls.key";
-        let mut child = Command::new("python3")
-            .args(["-c", TERMINATOR, "server.pem", key, server])
-            .current_dir(test.path("."))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("python3 is installed");
-        let mut port = String::new();
-        let stdout = child.stdout.take().expect("piped");
-        BufReader::new(stdout).read_line(&mut port).expect("a port");
-        let port = port.trim().parse().expect("a port");
-        Self { child, port }
-    }
-}
-
-impl Drop for Terminator {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// An HTTP proxy that leads every host to one port of this machine, and notes who was asked for.
 pub struct Tunnel {

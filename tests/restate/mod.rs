@@ -1,6 +1,7 @@
 //! Runs on a real Restate server. `server` starts one (or a cluster), `world` all that a run needs; each other
 //! module is a proof.
 
+mod access;
 mod balancer;
 mod commands;
 mod crashes;
@@ -8,6 +9,7 @@ mod equal;
 mod kills;
 mod paused;
 mod server;
+mod superseded;
 mod upgrade;
 mod witness;
 mod world;

@@ -19,6 +19,7 @@ const ATTEMPTS: usize = 5;
 pub struct Server {
     child: Option<Child>,
     folder: PathBuf,
+    environment: Vec<(String, String)>,
     pub ingress: u16,
     pub admin: u16,
     pub node: u16,
@@ -27,9 +28,17 @@ pub struct Server {
 impl Server {
     /// Starts a server of its own.
     pub fn start(folder: &Path) -> Self {
+        Self::start_with(folder, "", &[])
+    }
+
+    /// As [`Server::start`], with more lines of configuration, and with variables.
+    pub fn start_with(folder: &Path, more: &str, environment: &[(&str, &str)]) -> Self {
         for _ in 0..ATTEMPTS {
             let mut server = Self::new(folder, "n1");
-            server.configure("auto-provision = true\n");
+            server.configure(&format!("auto-provision = true\n{more}"));
+            let environment = environment.iter();
+            let environment = environment.map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+            server.environment = environment.collect();
             server.spawn();
             if server.is_ready() {
                 return server;
@@ -73,6 +82,7 @@ impl Server {
         let server = Self {
             child: None,
             folder: folder.into(),
+            environment: Vec::new(),
             ingress: port(0),
             admin: port(1),
             node: port(2),
@@ -114,6 +124,7 @@ impl Server {
             .arg("--config-file")
             .arg(self.folder.join("restate.toml"))
             .arg("--no-logo")
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a log"))
             .stderr(log)
@@ -147,9 +158,19 @@ impl Server {
 
     /// Registers a worker's address, in place of whatever was there.
     pub fn register(&self, address: &str) {
-        let body = format!("{{\"uri\":\"http://{address}\",\"force\":true}}");
-        let (status, answer) = post(self.admin, "/deployments", &body);
+        let (status, answer) = self.try_to_register(&format!("http://{address}"));
         assert!(matches!(status, 200 | 201), "{status}: {answer}");
+    }
+
+    /// Asks the server to use a worker; returns the status and the text of its answer.
+    pub fn try_to_register(&self, url: &str) -> (u16, String) {
+        let body = format!("{{\"uri\":\"{url}\",\"force\":true}}");
+        post(self.admin, "/deployments", &body)
+    }
+
+    /// What the server said of itself since it was first started.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("server.log")).expect("a log")
     }
 
     /// How many invocations are in a status.

@@ -189,7 +189,7 @@ impl Worker {
                 .read_line(&mut line)
                 .expect("readable");
             self.child = child;
-            if let Some(address) = line.trim().strip_prefix("http://") {
+            if let Some((_, address)) = line.trim().split_once("://") {
                 self.address = address.into();
                 return;
             }
@@ -197,6 +197,16 @@ impl Worker {
             let _ = self.child.wait();
         }
         panic!("a worker does not start at {}", self.address);
+    }
+
+    /// How much processor time the process has used, in ticks of the kernel's clock.
+    pub fn ticks(&self) -> u64 {
+        let path = format!("/proc/{}/stat", self.child.id());
+        let stat = std::fs::read_to_string(path).expect("a process");
+        let after = stat.rsplit(')').next().expect("fields");
+        let fields: Vec<_> = after.split_whitespace().collect();
+        let number = |i: usize| fields[i].parse::<u64>().expect("a number");
+        number(11) + number(12)
     }
 
     /// `kill -9`, and another process in its place.

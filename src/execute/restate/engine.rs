@@ -18,10 +18,13 @@ use super::{
 use crate::{
     execute::{
         attempt::{Finished, Task, Trouble},
-        driver::{ATTEMPT_KILLED, DriveError},
+        driver::DriveError,
         substrate::{Happened, Substrate, Wait},
     },
-    journal::{Claim, Event, InstanceId, Link, Message, Outcome, Record, RunId, RunRow, Vault},
+    journal::{
+        ATTEMPT_KILLED, Claim, Event, InstanceId, Link, Message, Outcome, Record, RunId, RunRow,
+        Vault,
+    },
     value::{Digest, StepError, Value},
 };
 
@@ -222,10 +225,10 @@ impl<'ctx> Engine<'ctx> {
                 Ok(report.unpack(instance, self.vault)?)
             }
             Err(error) => {
-                let message = format!("the engine ended the attempt: {}", error.message());
-                let error = StepError::new(ATTEMPT_KILLED, message).with_hint(
-                    "what it did is not recorded; the next attempt looks before each call",
-                );
+                let error = killed(&format!(
+                    "the engine ended the attempt: {}",
+                    error.message()
+                ));
                 Ok(Finished {
                     instance,
                     recorded: Vec::new(),
@@ -237,6 +240,12 @@ impl<'ctx> Engine<'ctx> {
             }
         }
     }
+}
+
+/// The error of an attempt that was lost with what it recorded.
+pub(super) fn killed(message: &str) -> StepError {
+    StepError::new(ATTEMPT_KILLED, message)
+        .with_hint("what it did is not recorded; the next attempt looks before each call")
 }
 
 /// Every value in an event.

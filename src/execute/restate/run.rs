@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use restate_sdk::prelude::*;
 
 use super::{
-    engine::{Engine, page},
+    engine::{Engine, killed, page},
     stuck::HoldsUp,
     wire::{Done, Order, Pages},
     worker::Shared,
@@ -15,7 +15,7 @@ use crate::{
         observer::Silent,
         substrate::Substrate,
     },
-    journal::{Event, JournalError, Link, RunId, State, fold, open_links},
+    journal::{Event, JournalError, Link, RunId, State, Status, fold, open_links},
     value::Digest,
 };
 
@@ -58,6 +58,10 @@ impl Run {
             .map(|event| vault.open_event(event))
             .collect::<Result<Vec<_>, JournalError>>()
             .holds_up(&run)?;
+        let events = match order.is_only_record {
+            true => events,
+            false => lost_attempts(&state).chain(events).collect(),
+        };
         let mut engine = Engine::new(&ctx, &vault, order.at);
         engine.remember(&records, pages);
         if let Some((edition, files)) = &order.files {
@@ -106,6 +110,19 @@ impl Run {
     ) -> Result<Json<BTreeMap<String, String>>, HandlerError> {
         Ok(Json(frozen(&ctx, edition).await?))
     }
+}
+
+/// What runs as far as the events tell: its driver was killed in the engine, and its attempts with it.
+fn lost_attempts(state: &State) -> impl Iterator<Item = Event> {
+    let running = state
+        .steps
+        .iter()
+        .filter(|(_, instance)| instance.status == Status::Running && !instance.is_composite());
+    running.map(|(id, _)| Event::StepFailed {
+        step: id.clone(),
+        error: killed("the engine ended the attempt with its run"),
+        retry_at: None,
+    })
 }
 
 async fn drive(

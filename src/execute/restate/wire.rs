@@ -118,6 +118,7 @@ enum WorkParcel {
     Undo {
         of: InstanceId,
         rounds: Vec<Round<Json>>,
+        is_suspect: bool,
     },
 }
 
@@ -143,8 +144,13 @@ impl Parcel {
                         .map(|(key, value)| Ok((key, close(value)?)))
                         .collect::<Result<_, JournalError>>()?,
                 },
-                Work::Undo { of, rounds } => WorkParcel::Undo {
+                Work::Undo {
                     of,
+                    rounds,
+                    is_suspect,
+                } => WorkParcel::Undo {
+                    of,
+                    is_suspect,
                     rounds: rounds
                         .into_iter()
                         .map(|round| round.try_map(&mut close))
@@ -185,8 +191,13 @@ impl Parcel {
                         .map(|(key, json)| Ok((key, open(json)?)))
                         .collect::<Result<_, JournalError>>()?,
                 },
-                WorkParcel::Undo { of, rounds } => Work::Undo {
+                WorkParcel::Undo {
                     of,
+                    rounds,
+                    is_suspect,
+                } => Work::Undo {
+                    of,
+                    is_suspect,
                     rounds: rounds
                         .into_iter()
                         .map(|round| round.try_map(&mut open))
