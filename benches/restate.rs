@@ -129,6 +129,7 @@ fn run(remote: &Remote, program: &Program) -> Duration {
     let order = Order {
         at,
         expects: 0,
+        after_letter: 0,
         events: remote.seal(vec![event]).expect("sealed"),
         files: Some((0, files.map(|(k, v)| (k.clone(), v.to_string())).collect())),
         max_parallel: 64,

@@ -34,6 +34,8 @@ pub struct EngineRun {
     id: RunId,
     /// How many events it has.
     expects: u64,
+    /// The last message that it was sent.
+    after_letter: u64,
     files: Option<(u32, BTreeMap<String, String>)>,
     /// The invocation that drives it already, if one does.
     driver: Option<String>,
@@ -100,6 +102,13 @@ impl Engine {
             .filter(|id| id.as_str().contains(wanted))
             .collect();
         let exact = found.iter().find(|id| id.as_str() == wanted);
+        // The list is a copy, and may be late.
+        if let (None, [], Some(whole)) = (exact, found.as_slice(), part) {
+            let id = RunId::stored(whole.to_owned());
+            if !self.remote.links(&id)?.is_empty() {
+                return Ok(id);
+            }
+        }
         match (exact, found.as_slice(), part) {
             (Some(id), _, _) => Ok((*id).clone()),
             (None, [], _) => Err(JournalError::NoRun(part.unwrap_or("newest").into()).into()),
@@ -126,6 +135,7 @@ impl Engine {
             engine: self.clone(),
             id: id.clone(),
             expects: state.events,
+            after_letter: 0,
             files: None,
             driver: Some(driver),
         }))
@@ -137,6 +147,7 @@ impl Engine {
             engine: self.clone(),
             id,
             expects: 0,
+            after_letter: 0,
             files: None,
             driver: None,
         };
@@ -154,6 +165,7 @@ impl Engine {
             engine: self.clone(),
             id: id.clone(),
             expects: state.events,
+            after_letter: self.remote.last_letter(id)?,
             files: None,
             driver: None,
         };
@@ -226,6 +238,7 @@ impl EngineRun {
     ) -> Result<Order, Failure> {
         Ok(Order {
             at,
+            after_letter: self.after_letter,
             expects: self.expects,
             events: self.engine.remote.seal(events)?,
             files: self.files.clone(),

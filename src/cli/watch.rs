@@ -82,6 +82,7 @@ impl Watched<'_> {
                 None if has_begun && !driving.wait && waits_for_people(&state) => {
                     return Ok((Ended::Waiting, state));
                 }
+                None if !is_alive && has_begun => return Err(self.left()),
                 _ if !is_alive => return Err(too_late(self.run)),
                 _ => {}
             }
@@ -98,6 +99,13 @@ impl Watched<'_> {
             }
             thread::sleep(PAUSE.max(asking.elapsed() * SHARE));
         }
+    }
+
+    /// Somebody killed what drove the run.
+    fn left(&self) -> Failure {
+        let message = format!("the engine drives run {} no longer", self.run);
+        let hint = format!("go on with: windlass resume {}", self.run);
+        Failure::new("engine", message).hint(hint).of_a_run()
     }
 
     /// The run goes on without anybody who watches.

@@ -167,6 +167,16 @@ fn trouble(ended: Ended, instance: &InstanceId) -> Trouble {
             .with_hint(how_to_answer(instance)),
             Some(FailureClass::Rejected),
         ),
+        Ended::Stopped(Stop::TooMuch { call, step_bytes }) => failed(
+            StepError::new(
+                "result-too-large",
+                format!(
+                    "with the result of {call} the calls of this step have given {step_bytes} bytes; 16 MiB is the most"
+                ),
+            )
+            .with_hint("large things go to files; many of them to several steps, by `for_each`"),
+            Some(FailureClass::Rejected),
+        ),
         Ended::Stopped(Stop::TooLarge { call, bytes }) => failed(
             StepError::new(
                 "result-too-large",

@@ -9,6 +9,8 @@ use crate::{
 
 /// Larger things go to files; the journal and every replay hold each result in memory.
 const MAX_RESULT_BYTES: usize = 1 << 20;
+/// Of all results of a step together: an engine takes them back in one message, of 32 MiB at most.
+pub(super) const MAX_STEP_BYTES: usize = 16 << 20;
 
 impl Gate {
     /// Announces a call, with what is there before it. A failure of looking is the call's own, and
@@ -74,6 +76,7 @@ impl Gate {
             is_in_doubt,
             is_announced,
             is_begun,
+            room,
         } = making;
         let name = format!("{position} {}", call.function);
         let (key, stops) = (self.key(position), self.ledger.stops());
@@ -87,7 +90,7 @@ impl Gate {
                 true => settle_doubt(call, key, position, &stops).await,
                 false => act(call, key, &stops).await,
             };
-            let done = done.and_then(|outcome| check_size(function, outcome));
+            let done = done.and_then(|outcome| check_size(function, outcome, room));
             let position = Position(position);
             let call = (!is_announced).then_some(record);
             match (done, call) {
@@ -138,6 +141,8 @@ pub(super) struct MakeCall {
     pub is_announced: bool,
     /// It was announced just now, so a cancel lets it end.
     pub is_begun: bool,
+    /// How many bytes its result may have, beside those of the step's other calls.
+    pub room: usize,
 }
 
 async fn act(call: Call, key: EffectKey, stops: &Stops) -> Result<EffectOutcome, Stop> {
@@ -145,17 +150,23 @@ async fn act(call: Call, key: EffectKey, stops: &Stops) -> Result<EffectOutcome,
     done.map(outcome_of)
 }
 
-fn check_size(function: &str, outcome: EffectOutcome) -> Result<EffectOutcome, Stop> {
-    let EffectOutcome::Done(value) = &outcome else {
-        return Ok(outcome);
-    };
-    let bytes = value.to_json().to_string().len();
-    match bytes > MAX_RESULT_BYTES {
+fn check_size(function: &str, outcome: EffectOutcome, room: usize) -> Result<EffectOutcome, Stop> {
+    let bytes = size_of(&outcome);
+    let (call, step_bytes) = (function.to_owned(), MAX_STEP_BYTES - room + bytes);
+    if bytes > MAX_RESULT_BYTES {
+        return Err(Stop::TooLarge { call, bytes });
+    }
+    match bytes > room {
+        true => Err(Stop::TooMuch { call, step_bytes }),
         false => Ok(outcome),
-        true => Err(Stop::TooLarge {
-            call: function.into(),
-            bytes,
-        }),
+    }
+}
+
+/// What a result takes in the journal.
+pub(super) fn size_of(outcome: &EffectOutcome) -> usize {
+    match outcome {
+        EffectOutcome::Done(value) => value.to_json().to_string().len(),
+        EffectOutcome::Failed(_) | EffectOutcome::NotDone => 0,
     }
 }
 

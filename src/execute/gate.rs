@@ -4,7 +4,7 @@ use std::{
 };
 
 use super::{
-    entries::{Announced, MakeCall},
+    entries::{Announced, MAX_STEP_BYTES, MakeCall, size_of},
     observer::Observer,
     shown::{describe, shown},
     substrate::{Ledger, Making},
@@ -41,6 +41,8 @@ pub(super) struct Progress {
     position: u32,
     /// What was recorded by this attempt, in order, for the fold.
     events: Vec<(Event, i64)>,
+    /// Of the results that were passed by so far.
+    bytes: usize,
 }
 
 impl Gate {
@@ -120,7 +122,10 @@ impl Effects for Gate {
                 }));
             }
             match &effect.outcome {
-                Some(EffectOutcome::Done(value)) => return Ok(value.clone()),
+                Some(outcome @ EffectOutcome::Done(value)) => {
+                    self.progress().bytes += size_of(outcome);
+                    return Ok(value.clone());
+                }
                 Some(EffectOutcome::Failed(failure)) => {
                     return Err(Interruption::Failed(failure.clone()));
                 }
@@ -139,6 +144,7 @@ impl Effects for Gate {
             is_in_doubt: recorded.is_some() || self.is_suspect,
             is_announced: recorded.is_some(),
             is_begun: false,
+            room: MAX_STEP_BYTES.saturating_sub(self.progress().bytes),
             record,
         };
         if recorded.is_none() && self.ledger.announces(&call) {
@@ -149,7 +155,9 @@ impl Effects for Gate {
             making.is_announced = true;
             making.is_begun = true;
         }
-        given(self.make(call, making)?)
+        let outcome = self.make(call, making)?;
+        self.progress().bytes += size_of(&outcome);
+        given(outcome)
     }
 
     fn sleep(&self, duration: Duration) -> Result<(), Interruption> {

@@ -81,7 +81,7 @@ impl Seal {
             .map_err(|_| damaged())
     }
 
-    fn recipient(&self) -> Result<Recipient, JournalError> {
+    pub fn recipient(&self) -> Result<Recipient, JournalError> {
         let mut cached = self.cached();
         self.read_once(&mut cached)?;
         if cached.is_none() {

@@ -41,6 +41,14 @@ impl Vault {
         self.seal.ensure()
     }
 
+    /// The public half of the identity.
+    ///
+    /// # Errors
+    /// An identity that can't be used or made.
+    pub fn recipient(&self) -> Result<String, JournalError> {
+        Ok(self.seal.recipient()?.to_string())
+    }
+
     /// Makes one with the same identity that remembers nothing.
     pub fn fresh(&self) -> Self {
         Self {

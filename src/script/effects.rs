@@ -174,6 +174,8 @@ pub enum Stop {
     InDoubt { position: u32, call: String },
     /// An effect's result is too large to be recorded.
     TooLarge { call: String, bytes: usize },
+    /// With this effect's result, those of the step are too much together.
+    TooMuch { call: String, step_bytes: usize },
     /// The journal could not be written; nothing may happen that it does not know.
     Journal(String),
 }

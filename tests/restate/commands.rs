@@ -178,7 +178,7 @@ steps:
     let made = || on_the_server(&world.test, "SELECT arn FROM authority").len();
     until("the CA is there", || made() == 1);
     until("the attempt is killed", || {
-        world.servers.lock().expect("no panic")[0].kill_invocation("WindlassStep")
+        world.servers.lock().expect("no panic")[0].kill_invocation("WindlassStep", "attempt")
     });
     assert_eq!(run.wait().expect("ended").code(), Some(1));
     // AWS forgets a token after five minutes.

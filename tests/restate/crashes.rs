@@ -5,53 +5,79 @@ use std::env;
 
 use super::world::{Site, World, rotation};
 use crate::{
-    crash::Outcome,
+    crash::{Outcome, check_nothing_left, on_the_server},
     lost::{Proxy, Trouble},
 };
 
-/// Prime, so that over time it falls on every kind of moment. A run of its own for each takes seconds.
-const STRIDE: usize = 37;
+/// Prime, so that over time it falls on every kind of moment. A world of its own for each takes seconds.
+const STRIDE: usize = 53;
 
 #[test]
 fn a_run_whose_worker_died_anywhere_equals_an_uninterrupted_one() {
-    let stride = stride(STRIDE);
     let whole = Site::new();
-    let run = rotation();
-    whole.test.windlass(&run).expect(0);
+    whole.test.windlass(&rotation()).expect(0);
     let wanted = Outcome::of(&whole.test);
-    for (tried, at) in (1..).step_by(stride).enumerate() {
+    at_some_moments("run", |at| {
         let world = World::new(0);
-        let moment = at.to_string();
-        let address = world.add_worker(&[], &[("WINDLASS_CRASH_AT", &moment)]);
-        world.register_at(&address);
-        let workers = world.workers.clone();
-        let watch = std::thread::spawn(move || {
-            let mut has_died = false;
-            super::world::until("the worker dies or the run ends", || {
-                let mut workers = workers.lock().expect("no panic");
-                let Some(worker) = workers.first_mut() else {
-                    return true;
-                };
-                if worker.has_ended() {
-                    worker.replace();
-                    has_died = true;
-                }
-                has_died
-            });
-            has_died
-        });
-        world.test.windlass(&run).expect(0);
-        world.workers.lock().expect("no panic").clear();
-        let has_died = watch.join().expect("no panic");
-        if !has_died {
-            println!("crash points of a worker tried: {tried} of {at}, every {stride}th");
-            return;
-        }
-        // The worker is gone, and with it who reads the run: another one.
+        let has_died = dies_at(&world, at, &rotation());
+        has_died.then(|| assert_eq!(Outcome::of(&world.test), wanted, "after a crash at {at}"))
+    });
+}
+
+#[test]
+fn an_undo_whose_worker_died_anywhere_leaves_nothing() {
+    at_some_moments("undo", |at| {
+        let world = World::new(0);
         let address = world.add_worker(&[], &[]);
         world.register_at(&address);
-        assert_eq!(Outcome::of(&world.test), wanted, "after a crash at {at}");
+        world.test.windlass(&rotation()).expect(0);
+        world.workers.lock().expect("no panic").clear();
+        let has_died = dies_at(&world, at, &["undo", "--yes"]);
+        has_died.then(|| check_nothing_left(&world.test, at as u64))
+    });
+}
+
+/// Tries moments until there is no such moment any more.
+fn at_some_moments(what: &str, try_it: impl Fn(usize) -> Option<()>) {
+    let stride = stride(STRIDE);
+    for (tried, at) in (1..).step_by(stride).enumerate() {
+        if try_it(at).is_none() {
+            println!("crash points of a worker in {what} tried: {tried} of {at}, every {stride}th");
+            return;
+        }
     }
+}
+
+/// Has a command succeed on a worker that dies at a moment, and is replaced. `false` if it did not die.
+fn dies_at(world: &World, at: usize, arguments: &[&str]) -> bool {
+    let moment = at.to_string();
+    let address = world.add_worker(&[], &[("WINDLASS_CRASH_AT", &moment)]);
+    world.register_at(&address);
+    let workers = world.workers.clone();
+    let watch = std::thread::spawn(move || {
+        let mut has_died = false;
+        super::world::until("the worker dies or the command ends", || {
+            let mut workers = workers.lock().expect("no panic");
+            let Some(worker) = workers.first_mut() else {
+                return true;
+            };
+            if worker.has_ended() {
+                worker.replace();
+                has_died = true;
+            }
+            has_died
+        });
+        has_died
+    });
+    world.test.windlass(arguments).expect(0);
+    let mut workers = world.workers.lock().expect("no panic");
+    // Who watches sees that it is over.
+    let worker = workers.remove(0);
+    drop(workers);
+    let has_died = watch.join().expect("no panic");
+    // The run is read through it.
+    world.workers.lock().expect("no panic").push(worker);
+    has_died
 }
 
 /// Between requests that are made to fail; there are some twenty.
@@ -87,4 +113,27 @@ fn a_request_that_fails_or_loses_its_answer_changes_nothing() {
 
 fn stride(sample: usize) -> usize {
     env::var("WINDLASS_RESTATE_CRASH_STRIDE").map_or(sample, |text| text.parse().expect("a number"))
+}
+
+/// Without a retry of its own a step fails, and a resume finds what the lost answer was about.
+#[test]
+fn a_run_that_failed_of_a_lost_answer_goes_on() {
+    let body = "pca::create_certificate_authority(#{ type: \"ROOT\", subject: #{ common_name: \"The one\" }, \
+                key_algorithm: \"EC_prime256v1\" })";
+    let text = format!("workflow: one\nsteps:\n  ca:\n    run: |\n      #{{ arn: {body} }}\n");
+    for trouble in [Trouble::Dropped, Trouble::Lost] {
+        let world = World::new(1);
+        world.test.write("one.yaml", &text);
+        let proxy = Proxy::start(world.witness.address.clone(), trouble, 1);
+        world.target(&proxy.address);
+        world
+            .test
+            .windlass(&["run", "one.yaml", "--target", "t"])
+            .expect(1);
+        world.test.windlass(&["resume"]).expect(0);
+        let made = on_the_server(&world.test, "SELECT arn FROM authority");
+        assert_eq!(made.len(), 1, "{trouble:?}");
+        world.test.windlass(&["undo", "--yes"]).expect(0);
+        check_nothing_left(&world.test, 0);
+    }
 }

@@ -6,6 +6,7 @@ mod balancer;
 mod commands;
 mod crashes;
 mod equal;
+mod killed;
 mod kills;
 mod paused;
 mod server;

@@ -198,11 +198,22 @@ impl Server {
         answer.matches("\"id\"").count()
     }
 
-    /// Kills an invocation of a service that runs, as an operator would. `false` if there is none.
-    pub fn kill_invocation(&self, service: &str) -> bool {
+    /// Whether something of a service that runs was told to stop.
+    pub fn has_signal(&self, service: &str) -> bool {
+        let query = format!(
+            "{{\"query\":\"SELECT j.id FROM sys_journal j JOIN sys_invocation i ON i.id = j.id \
+             WHERE i.target_service_name = '{service}' AND i.status <> 'completed' \
+             AND j.entry_type LIKE '%Signal%'\"}}"
+        );
+        let (_, answer) = post(self.admin, "/query", &query);
+        answer.contains("inv_")
+    }
+
+    /// Kills an invocation of a handler that runs, as an operator would. `false` if there is none.
+    pub fn kill_invocation(&self, service: &str, handler: &str) -> bool {
         let query = format!(
             "{{\"query\":\"SELECT id FROM sys_invocation WHERE target_service_name = '{service}' \
-             AND status <> 'completed'\"}}"
+             AND target_handler_name = '{handler}' AND status <> 'completed'\"}}"
         );
         let (_, answer) = post(self.admin, "/query", &query);
         let Some(id) = answer.split('"').find(|text| text.starts_with("inv_")) else {

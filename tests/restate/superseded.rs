@@ -50,7 +50,7 @@ fn a_script_that_only_computes_ends() {
         ticks(&world) - start > whole / 20
     });
     until("the attempt is killed", || {
-        world.servers.lock().expect("no panic")[0].kill_invocation("WindlassStep")
+        world.servers.lock().expect("no panic")[0].kill_invocation("WindlassStep", "attempt")
     });
     assert_eq!(run.wait().expect("ended").code(), Some(1));
     until_idle(&world);

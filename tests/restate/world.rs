@@ -135,6 +135,28 @@ impl World {
         address
     }
 
+    /// Lets scripts on the target start a shell.
+    pub fn allow_shell(&self) {
+        let config = self.test.read("windlass.toml");
+        self.test
+            .write("windlass.toml", &format!("{config}exec = [\"sh\"]\n"));
+    }
+
+    /// Starts a command that a test does not wait for.
+    pub fn start(&self, arguments: &[&str]) -> Child {
+        let mut command = self.test.command(arguments);
+        let command = command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().expect("windlass starts")
+    }
+
+    /// Kills what runs of a handler, in the engine itself.
+    pub fn kill(&self, service: &str, handler: &str) {
+        until("it is killed", || {
+            let servers = self.servers.lock().expect("no panic");
+            servers[0].kill_invocation(service, handler)
+        });
+    }
+
     fn register(mut self) -> Self {
         let workers = self.workers.lock().expect("no panic");
         let addresses: Vec<_> = workers.iter().map(|w| w.address.clone()).collect();

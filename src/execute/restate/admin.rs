@@ -15,8 +15,12 @@ impl Remote {
     /// What the engine says.
     pub fn register(&self, worker: &str, is_forced: bool) -> Result<(), RemoteError> {
         let body = json!({ "uri": worker, "force": is_forced });
-        let _: Json = self.tell("deployments", &body)?;
-        Ok(())
+        match self.tell::<Json>("deployments", &body) {
+            Err(RemoteError::Refused { status: 404, .. }) => {
+                Err(RemoteError::NoAdmin(self.address.admin.clone()))
+            }
+            other => other.map(|_| ()),
+        }
     }
 
     /// What workers could not do of a run so far: its driver's part, and attempts of its steps.

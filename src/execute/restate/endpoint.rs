@@ -1,9 +1,9 @@
 //! The socket that the engine dials.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use hyper::server::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use restate_sdk::{endpoint::Endpoint, hyper::HyperEndpoint};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -18,6 +18,12 @@ use tokio_rustls::{
 };
 
 use crate::journal::JournalError;
+
+/// After how long of silence the engine is asked whether it is still there, and how long it has to answer:
+/// what it asked for ends with its connection.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+const HANDSHAKE: Duration = Duration::from_secs(10);
+const BREATH: Duration = Duration::from_millis(100);
 
 /// Where a worker listens, and how it shows who it is.
 #[derive(Clone, Debug)]
@@ -71,6 +77,8 @@ impl Socket {
         loop {
             // A connection that could not be accepted is the other side's to try again.
             let Ok((stream, _)) = self.listener.accept().await else {
+                // Mostly too many open files; some will be closed.
+                tokio::time::sleep(BREATH).await;
                 continue;
             };
             // Without this every action waits for a delayed acknowledgement, some 40 ms.
@@ -84,7 +92,7 @@ async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, service: HyperE
     match tls {
         None => speak(stream, service).await,
         Some(tls) => {
-            if let Ok(stream) = tls.accept(stream).await {
+            if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
                 speak(stream, service).await;
             }
         }
@@ -97,6 +105,9 @@ async fn speak(
 ) {
     // What breaks a connection breaks its invocations, and the engine tries those again.
     let _ = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE)
         .serve_connection(TokioIo::new(stream), service)
         .await;
 }

@@ -13,7 +13,7 @@ use super::{
     lock::LockClient,
     mail::MailClient,
     step::StepClient,
-    wire::{Holder, Letters, Listening, Parcel, Place, Report},
+    wire::{Holder, Letters, Listening, Order, Parcel, Place, Report},
 };
 use crate::{
     execute::{
@@ -39,8 +39,8 @@ pub(super) struct Engine<'ctx> {
     run: RunId,
     /// Of the last thing that happened: the driver has no clock of its own.
     moment: i64,
-    /// When the order was given that this driver obeys.
-    ordered_at: i64,
+    /// The last message when the order was given that this driver obeys.
+    after_letter: u64,
     draws: u64,
     /// The next page of the run's state.
     pages: u64,
@@ -64,13 +64,13 @@ pub(super) fn page(number: u64) -> String {
 }
 
 impl<'ctx> Engine<'ctx> {
-    pub fn new(ctx: &'ctx ObjectContext<'ctx>, vault: &'ctx Vault, ordered_at: i64) -> Self {
+    pub fn new(ctx: &'ctx ObjectContext<'ctx>, vault: &'ctx Vault, order: &Order) -> Self {
         Self {
             ctx,
             vault,
             run: RunId::stored(ctx.key().to_owned()),
-            moment: ordered_at,
-            ordered_at,
+            moment: order.at,
+            after_letter: order.after_letter,
             draws: 0,
             pages: 0,
             next_seq: 0,
@@ -170,6 +170,7 @@ impl<'ctx> Engine<'ctx> {
                 self.vault.open(sealed)?;
                 return Ok(());
             }
+            self.is_cancelled = true;
         }
         Err(DriveError::Engine("secrets could not be sealed".into()))
     }
@@ -204,8 +205,8 @@ impl<'ctx> Engine<'ctx> {
         for letter in letters.letters {
             self.last_letter = self.last_letter.max(letter.number);
             // A cancel is for the driver that was there when it was sent.
-            let is_late = matches!(letter.message, Message::Cancel { .. });
-            if is_late && letter.at < self.ordered_at {
+            let is_cancel = matches!(letter.message, Message::Cancel { .. });
+            if is_cancel && letter.number <= self.after_letter {
                 continue;
             }
             self.moment = self.moment.max(letter.at);
@@ -393,6 +394,8 @@ impl Substrate for Engine<'_> {
             Ok(Json(claim)) => Ok(claim),
             Err(_) => {
                 self.is_cancelled = true;
+                // It may have been given all the same.
+                self.release(lock, step);
                 Ok(Claim::Held {
                     run: self.run.clone(),
                     step: None,

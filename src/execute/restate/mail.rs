@@ -42,12 +42,19 @@ impl Mail {
         Ok(())
     }
 
+    /// The number of the last message; a new driver passes over requests to stop that came before it.
+    #[handler]
+    async fn last(&self, ctx: SharedObjectContext<'_>) -> Result<u64, HandlerError> {
+        Ok(ctx.get::<u64>(NEXT).await?.map_or(0, |next| next - 1))
+    }
+
     /// Tells the driver that a lock it wants may be free.
     #[handler]
     async fn wake(&self, ctx: ObjectContext<'_>) -> Result<(), HandlerError> {
-        match ctx.get::<String>(PROMISE).await? {
-            Some(promise) => keep(&ctx, &promise, Vec::new()),
-            None => ctx.set(WOKEN, true),
+        // The promise may be that of a driver that is gone.
+        ctx.set(WOKEN, true);
+        if let Some(promise) = ctx.get::<String>(PROMISE).await? {
+            keep(&ctx, &promise, Vec::new());
         }
         Ok(())
     }

@@ -53,6 +53,8 @@ pub enum RemoteError {
     },
     #[error("the engine knows no windlass: no worker is registered")]
     NoWorker,
+    #[error("{0} is not an engine's admin API")]
+    NoAdmin(String),
     #[error("no worker does what it is asked: {0}")]
     NoAnswer(String),
     #[error("the engine refused ({status}): {body}")]
@@ -80,6 +82,7 @@ impl RemoteError {
                 "is the server running there? WINDLASS_RESTATE or `substrate` of the target says where".into()
             }
             Self::NoWorker => "start one: windlass worker --register ADMIN-URL".into(),
+            Self::NoAdmin(_) => "its port is 9070 by default, that of the ingress 8080".into(),
             Self::NoAnswer(_) => {
                 "are the workers running, at the address that they are registered with?".into()
             }
@@ -238,15 +241,33 @@ impl Remote {
     /// # Errors
     /// What the engine says.
     pub fn driver(&self, run: &RunId) -> Result<Option<String>, RemoteError> {
-        match self.pages(run, u64::MAX)?.driver {
+        match self.ask::<Option<String>>(&format!("WindlassRun/{run}/driver"), &())? {
             // One that was killed by hand left its name behind.
             Some(driver) if self.is_alive(&driver)? => Ok(Some(driver)),
             _ => Ok(None),
         }
     }
 
+    /// The number of the last message to a run.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn last_letter(&self, run: &RunId) -> Result<u64, RemoteError> {
+        self.ask(&format!("WindlassMail/{run}/last"), &())
+    }
+
+    /// Reads all pages from one on.
     fn pages(&self, run: &RunId, from: u64) -> Result<Pages, RemoteError> {
-        self.ask(&format!("WindlassRun/{run}/events"), &from)
+        let mut all = Pages {
+            next: from,
+            ..Pages::default()
+        };
+        while !all.is_last {
+            let read: Pages = self.ask(&format!("WindlassRun/{run}/events"), &all.next)?;
+            all.links.extend(read.links);
+            (all.next, all.is_last) = (read.next, read.is_last);
+        }
+        Ok(all)
     }
 
     fn open(
@@ -272,7 +293,9 @@ impl Remote {
         match self.answer::<serde_json::Value>(self.client.get(&url), &url) {
             // Not ready: it goes on.
             Err(RemoteError::Refused { status: 470, .. }) => Ok(true),
-            Ok(_) | Err(RemoteError::Refused { .. } | RemoteError::NoWorker) => Ok(false),
+            Ok(_) | Err(RemoteError::Refused { status: 404, .. }) => Ok(false),
+            // How it ended, not how the question did.
+            Err(RemoteError::Refused { body, .. }) if is_of_invocation(&body) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -333,6 +356,12 @@ impl Remote {
             }),
         }
     }
+}
+
+/// Whether an error is what an invocation ended with.
+fn is_of_invocation(body: &str) -> bool {
+    let body: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+    body["source"] == "invocation"
 }
 
 /// A run that is being read while it goes.

@@ -26,6 +26,11 @@ pub(super) struct Run {
 }
 
 const DRIVER: &str = "driver";
+/// Bytes of events in one answer; the engine takes 32 MiB.
+const MAX_ANSWER: usize = 8 << 20;
+/// How many pages are asked for at once: few at first, since who follows a run has read the others.
+const FIRST_BATCH: u64 = 4;
+const LARGEST_BATCH: u64 = 64;
 
 #[restate_sdk::object(
     name = "WindlassRun",
@@ -43,7 +48,7 @@ impl Run {
         let Json(order) = order;
         let run = RunId::stored(ctx.key().to_owned());
         let vault = self.worker.vault.fresh();
-        let (links, pages) = links(&ctx, 0).await?;
+        let Pages { links, next, .. } = pages(&ctx, 0, usize::MAX).await?;
         if links.len() as u64 != order.expects {
             return Ok(Json(Done::Void));
         }
@@ -53,6 +58,7 @@ impl Run {
         })
         .holds_up(&run)?;
         let state = fold(&run, &records).holds_up(&run)?;
+        let mut engine = Engine::new(&ctx, &vault, &order);
         let events = order.events.into_iter();
         let events = events
             .map(|event| vault.open_event(event))
@@ -62,8 +68,7 @@ impl Run {
             true => events,
             false => lost_attempts(&state).chain(events).collect(),
         };
-        let mut engine = Engine::new(&ctx, &vault, order.at);
-        engine.remember(&records, pages);
+        engine.remember(&records, next);
         if let Some((edition, files)) = &order.files {
             ctx.set(&files_key(*edition), Json(files.clone()));
         }
@@ -84,21 +89,23 @@ impl Run {
         Ok(Json(Done::Done))
     }
 
-    /// Reads the run's events from one page of its state on. Its state comes with the call: a question for
-    /// each page would cost the engine as much as the steps do.
-    #[handler(lazy_state = false)]
+    /// Reads the run's events from one page of its state on, as many as fit one answer.
+    #[handler]
     async fn events(
         &self,
         ctx: SharedObjectContext<'_>,
         from: u64,
     ) -> Result<Json<Pages>, HandlerError> {
-        let driver = ctx.get::<String>(DRIVER).await?;
-        let (links, next) = links(&ctx, from).await?;
-        Ok(Json(Pages {
-            links,
-            next,
-            driver,
-        }))
+        Ok(Json(pages(&ctx, from, MAX_ANSWER).await?))
+    }
+
+    /// The invocation that drives the run, if one does.
+    #[handler]
+    async fn driver(
+        &self,
+        ctx: SharedObjectContext<'_>,
+    ) -> Result<Json<Option<String>>, HandlerError> {
+        Ok(Json(ctx.get::<String>(DRIVER).await?))
     }
 
     /// Reads the files that an edition of the run froze.
@@ -146,37 +153,71 @@ async fn drive(
 
 /// Reads JSON from the run's state: drivers and readers have contexts of different types.
 trait Reads {
-    async fn read<T>(&self, key: &str) -> Result<Option<T>, TerminalError>
+    /// Asks at once, and gives what the answer is waited for with.
+    fn read<'a, T>(
+        &'a self,
+        key: &'a str,
+    ) -> impl Future<Output = Result<Option<Json<T>>, TerminalError>> + Send + 'a
     where
-        T: for<'a> serde::Deserialize<'a> + 'static;
+        T: for<'b> serde::Deserialize<'b> + 'static;
 }
 
 impl Reads for ObjectContext<'_> {
-    async fn read<T>(&self, key: &str) -> Result<Option<T>, TerminalError>
+    fn read<'a, T>(
+        &'a self,
+        key: &'a str,
+    ) -> impl Future<Output = Result<Option<Json<T>>, TerminalError>> + Send + 'a
     where
-        T: for<'a> serde::Deserialize<'a> + 'static,
+        T: for<'b> serde::Deserialize<'b> + 'static,
     {
-        Ok(self.get::<Json<T>>(key).await?.map(Json::into_inner))
+        self.get::<Json<T>>(key)
     }
 }
 
 impl Reads for SharedObjectContext<'_> {
-    async fn read<T>(&self, key: &str) -> Result<Option<T>, TerminalError>
+    fn read<'a, T>(
+        &'a self,
+        key: &'a str,
+    ) -> impl Future<Output = Result<Option<Json<T>>, TerminalError>> + Send + 'a
     where
-        T: for<'a> serde::Deserialize<'a> + 'static,
+        T: for<'b> serde::Deserialize<'b> + 'static,
     {
-        Ok(self.get::<Json<T>>(key).await?.map(Json::into_inner))
+        self.get::<Json<T>>(key)
     }
 }
 
-/// Reads pages until there is none; returns the events in them and the number of the next page.
-async fn links(ctx: &impl Reads, from: u64) -> Result<(Vec<Link>, u64), TerminalError> {
-    let (mut links, mut next) = (Vec::new(), from);
-    while let Some(page) = ctx.read::<Vec<Link>>(&page(next)).await? {
-        links.extend(page);
-        next += 1;
+/// Reads pages until there is none, or until they have this many bytes together.
+async fn pages(ctx: &impl Reads, from: u64, most: usize) -> Result<Pages, TerminalError> {
+    let mut read = Pages {
+        links: Vec::new(),
+        next: from,
+        is_last: false,
+    };
+    let (mut bytes, mut batch) = (0, FIRST_BATCH);
+    loop {
+        // Asked for together: they cost one way there and back.
+        let keys: Vec<_> = (read.next..read.next + batch).map(page).collect();
+        let asked: Vec<_> = keys.iter().map(|key| ctx.read::<Vec<Link>>(key)).collect();
+        for asked in asked {
+            let answer = asked.await?;
+            // Every question has to be heard out, also what comes after the last page.
+            if read.is_last || bytes > most {
+                continue;
+            }
+            match answer {
+                None => read.is_last = true,
+                Some(Json(page)) => {
+                    bytes += page.iter().map(|link| link.body.len()).sum::<usize>();
+                    read.links.extend(page);
+                    read.next += 1;
+                }
+            }
+        }
+        if read.is_last || bytes > most {
+            return Ok(read);
+        }
+        batch = (batch * 2).min(LARGEST_BATCH);
     }
-    Ok((links, next))
 }
 
 fn files_key(edition: u32) -> String {
@@ -184,7 +225,8 @@ fn files_key(edition: u32) -> String {
 }
 
 async fn frozen(ctx: &impl Reads, edition: u32) -> Result<BTreeMap<String, String>, TerminalError> {
-    Ok(ctx.read(&files_key(edition)).await?.unwrap_or_default())
+    let files = ctx.read(&files_key(edition)).await?;
+    Ok(files.map(Json::into_inner).unwrap_or_default())
 }
 
 /// The file that the run goes on with, and the edition of the files.

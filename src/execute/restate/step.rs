@@ -1,5 +1,5 @@
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::{
     ledger::{Actions, Ask},
     stuck::{Hindrance, HoldsUp},
-    wire::{EntryParcel, Parcel, Report},
+    wire::{EntryParcel, OtherIdentity, Parcel, Report},
     worker::Shared,
 };
 use crate::{
@@ -44,11 +44,13 @@ impl Step {
         let open = worker.open(&parcel.place).await;
         // Without its target an attempt does nothing new, and yet tells what it did if it is cancelled.
         let (clients, hindrance) = match &open {
-            Ok(open) => (open.clients.clone(), None),
+            Ok(clients) => (clients.clone(), None),
             Err(error) => (Clients::nowhere(), Some(Hindrance::of(&part, error))),
         };
         let _room = worker.room().await;
         let vault = Arc::new(worker.vault.fresh());
+        let own = vault.recipient().holds_up(&part)?;
+        OtherIdentity::refuse(own, &parcel.sealed_to).holds_up(&part)?;
         let life = worker.life();
         let (asks, mut asked) = mpsc::unbounded_channel();
         let (at, run) = (parcel.at, parcel.run.clone());
@@ -77,7 +79,7 @@ impl Step {
         tokio::task::spawn_blocking(move || {
             let _ = asks.send(Ask::Finished(attempt.run()));
         });
-        let mut last = at;
+        let (mut last, mut is_cancelled) = (at, false);
         while let Some(ask) = asked.recv().await {
             match ask {
                 Ask::Enter {
@@ -85,21 +87,26 @@ impl Step {
                     making,
                     answer,
                 } => {
-                    let making = Entering {
+                    if is_cancelled {
+                        let _ = answer.send(None);
+                        continue;
+                    }
+                    let entering = Entering {
                         part: part.clone(),
                         vault: vault.clone(),
                         life,
                         clock: worker.clock,
                         hindrance: hindrance.clone(),
-                        making,
+                        made: Arc::default(),
                     };
-                    let entry = making.enter(&ctx, name).await?;
+                    let entry;
+                    (entry, is_cancelled) = entering.enter(&ctx, name, making).await;
                     last = entry.as_ref().map_or(last, |entry| last.max(entry.at));
                     let _ = answer.send(entry);
                 }
                 Ask::Wait { duration, answer } => {
-                    let slept = ctx.sleep(duration).await.is_ok();
-                    let _ = answer.send(slept);
+                    is_cancelled = is_cancelled || ctx.sleep(duration).await.is_err();
+                    let _ = answer.send(!is_cancelled);
                     last += duration.as_millis() as i64;
                 }
                 Ask::Finished(finished) => {
@@ -115,7 +122,7 @@ impl Step {
     }
 }
 
-/// An entry that a script asks for.
+/// Makes an entry that a script asks for.
 struct Entering {
     /// For errors: what it is a part of.
     part: String,
@@ -124,40 +131,49 @@ struct Entering {
     clock: fn() -> i64,
     /// Why nothing can be done here.
     hindrance: Option<Hindrance>,
-    making: Making,
+    /// What was made in this life.
+    made: Arc<Mutex<Option<EntryParcel>>>,
 }
 
 impl Entering {
-    /// Makes the entry as one action. `None` if the attempt was cancelled.
+    /// Makes the entry as one action; says also whether the attempt was cancelled. A call that was being
+    /// made then has ended, and its entry counts: the engine would drop it.
     async fn enter(
         self,
         ctx: &Context<'_>,
         name: String,
-    ) -> Result<Option<EntryParcel>, HandlerError> {
-        let made = ctx.run(|| self.make()).name(name).await;
+        making: Making,
+    ) -> (Option<EntryParcel>, bool) {
+        let made = self.made.clone();
+        let entry = ctx.run(|| self.make(making)).name(name).await;
         crash_point();
-        match made {
-            Ok(Json(entry)) => Ok(Some(entry)),
-            Err(_) => Ok(None),
+        match entry {
+            Ok(Json(entry)) => (Some(entry), false),
+            Err(_) => (
+                made.lock().unwrap_or_else(PoisonError::into_inner).take(),
+                true,
+            ),
         }
     }
 
-    async fn make(self) -> Result<Json<EntryParcel>, HandlerError> {
+    async fn make(self, making: Making) -> Result<Json<EntryParcel>, HandlerError> {
         if let Some(hindrance) = self.hindrance {
             return Err(hindrance.into());
         }
-        let made = self.making.await;
+        let made = making.await;
         let events = made.events.into_iter();
         let events = events
             .map(|event| self.vault.close_event(event))
             .collect::<Result<_, _>>()
             .holds_up(&self.part)?;
-        Ok(Json(EntryParcel {
+        let entry = EntryParcel {
             at: (self.clock)(),
             life: self.life,
             events,
             stop: made.stop,
-        }))
+        };
+        *self.made.lock().unwrap_or_else(PoisonError::into_inner) = Some(entry.clone());
+        Ok(Json(entry))
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Order {
     pub expects: u64,
     /// Applied first.
     pub events: Vec<Event<Json>>,
+    /// The last message to the run when it was given; requests to stop up to there were for others.
+    pub after_letter: u64,
     /// Frozen files that the run does not have yet, and their edition.
     pub files: Option<(u32, BTreeMap<String, String>)>,
     pub max_parallel: u16,
@@ -46,10 +48,10 @@ pub enum Done {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Pages {
     pub links: Vec<Link>,
-    /// The first page that is not there yet.
+    /// The page after the last one of them.
     pub next: u64,
-    /// The invocation that drives the run, if one does.
-    pub driver: Option<String>,
+    /// Whether there are no more.
+    pub is_last: bool,
 }
 
 /// Messages to a run after the last one that was read.
@@ -97,6 +99,8 @@ pub(super) struct Place {
 pub(super) struct Parcel {
     pub run: RunId,
     pub place: Place,
+    /// Who can open the run's secrets.
+    pub sealed_to: String,
     /// When it was sent, in milliseconds since 1970.
     pub at: i64,
     pub instance: InstanceId,
@@ -135,6 +139,7 @@ impl Parcel {
         Ok(Self {
             run: run.clone(),
             place,
+            sealed_to: vault.recipient()?,
             at,
             instance: task.instance,
             work: match task.work {
@@ -223,6 +228,29 @@ pub(super) enum UnpackError {
     Journal(#[from] JournalError),
     #[error("`{0}` can't be parsed by this version of windlass: {1}")]
     Script(String, String),
+}
+
+/// A worker whose secrets the run's driver could not open.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the run's secrets are sealed to {theirs}, and this worker has the identity of {own}: \
+     give all workers the same STATE/identity.txt"
+)]
+pub(super) struct OtherIdentity {
+    own: String,
+    theirs: String,
+}
+
+impl OtherIdentity {
+    pub fn refuse(own: String, theirs: &str) -> Result<(), Self> {
+        match own == theirs {
+            true => Ok(()),
+            false => Err(Self {
+                own,
+                theirs: theirs.into(),
+            }),
+        }
+    }
 }
 
 /// One entry of an attempt's ledger, as the engine keeps it.

@@ -2,7 +2,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -12,7 +12,7 @@ use restate_sdk::{
     endpoint::{Endpoint, HandlerOptions, ServiceOptions},
     service::IntoServiceDefinition,
 };
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 
 use super::{
     endpoint::{Listen, ServeError, Socket},
@@ -40,6 +40,7 @@ const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LONGEST_RETRY: Duration = Duration::from_secs(10);
 /// How often a question is tried: three seconds, as good as three minutes for who waits for the answer.
 const QUESTION_ATTEMPTS: u64 = 6;
+const FOR_EVER: u64 = u32::MAX as u64;
 /// Programs that are kept parsed.
 const MAX_PROGRAMS: usize = 64;
 
@@ -117,6 +118,9 @@ impl Worker {
             .inactivity_timeout(INACTIVITY)
             .abort_timeout(LONGEST_CALL)
             .journal_retention(options.retention);
+        // What people and runs tell each other waits for workers as long as it takes: were it paused, all
+        // that comes after it would wait unseen.
+        let keeps_trying = service.clone().retry_policy_max_attempts(FOR_EVER);
         let drive = HandlerOptions::new().journal_retention(options.retention);
         // Who asks waits for the answer, and asks again.
         let question = || {
@@ -128,7 +132,9 @@ impl Worker {
         let run_options = service.clone().handler("drive", drive);
         let run_options = run_options.handler("events", question());
         let run_options = run_options.handler("files", question());
-        let index = service.clone().handler("list", question());
+        let run_options = run_options.handler("driver", question());
+        let index = keeps_trying.clone().handler("list", question());
+        let mail = keeps_trying.clone().handler("last", question());
         let shared = Arc::new(Shared {
             vault,
             clock: options.clock,
@@ -136,7 +142,7 @@ impl Worker {
             room: Arc::new(Semaphore::new(options.max_parallel)),
             lives: AtomicU64::new(first_life()),
             targets: Mutex::default(),
-            programs: std::sync::Mutex::default(),
+            programs: Mutex::default(),
         });
         let run = Run {
             worker: shared.clone(),
@@ -148,8 +154,8 @@ impl Worker {
                     .into_service_definition()
                     .options(step),
             )
-            .bind(Mail.into_service_definition().options(service.clone()))
-            .bind(Lock.into_service_definition().options(service.clone()))
+            .bind(Mail.into_service_definition().options(mail))
+            .bind(Lock.into_service_definition().options(keeps_trying))
             .bind(Index.into_service_definition().options(index))
             .build();
         Ok(Self {
@@ -185,22 +191,21 @@ pub(super) struct Shared {
     opens: Box<dyn OpensTargets>,
     room: Arc<Semaphore>,
     lives: AtomicU64,
-    targets: Mutex<BTreeMap<Place, Arc<Opened>>>,
-    programs: std::sync::Mutex<BTreeMap<Vec<u8>, Arc<Program>>>,
+    targets: Mutex<BTreeMap<Place, Arc<OnceCell<Opened>>>>,
+    programs: Mutex<BTreeMap<Vec<u8>, Arc<Program>>>,
 }
 
 impl Shared {
-    /// Opens a target, once for all steps that use it.
-    pub async fn open(&self, place: &Place) -> Result<Arc<Opened>, TargetError> {
-        let mut targets = self.targets.lock().await;
-        if let Some(open) = targets.get(place) {
-            return Ok(open.clone());
-        }
+    /// Opens a target, once for all steps that use it; others are not held up by that.
+    pub async fn open(&self, place: &Place) -> Result<Clients, TargetError> {
+        let target = {
+            let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+            targets.entry(place.clone()).or_default().clone()
+        };
         let out = Path::new(&place.out);
-        let open = self.opens.open(&place.target, &place.kube, out).await;
-        let open = Arc::new(open.map_err(TargetError)?);
-        targets.insert(place.clone(), open.clone());
-        Ok(open)
+        let opening = || self.opens.open(&place.target, &place.kube, out);
+        let opened = target.get_or_try_init(opening).await;
+        opened.map(|open| open.clients.clone()).map_err(TargetError)
     }
 
     /// Waits until there is room for another script.
@@ -222,10 +227,7 @@ impl Shared {
     ) -> Result<Arc<Program>, Mistakes> {
         let mut key = main.as_bytes().to_vec();
         key.extend(crate::compile::digest_of(&files).as_bytes());
-        let mut programs = self
-            .programs
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(program) = programs.get(&key) {
             return Ok(program.clone());
         }
