@@ -10,14 +10,15 @@ use crate::{
 };
 
 /// Prime, so that over time it falls on every kind of moment. A world of its own for each takes seconds.
-const STRIDE: usize = 53;
+const RUN_STRIDE: usize = 53;
+const UNDO_STRIDE: usize = 17;
 
 #[test]
 fn a_run_whose_worker_died_anywhere_equals_an_uninterrupted_one() {
     let whole = Site::new();
     whole.test.windlass(&rotation()).expect(0);
     let wanted = Outcome::of(&whole.test);
-    at_some_moments("run", |at| {
+    at_some_moments("run", RUN_STRIDE, |at| {
         let world = World::new(0);
         let has_died = dies_at(&world, at, &rotation());
         has_died.then(|| assert_eq!(Outcome::of(&world.test), wanted, "after a crash at {at}"))
@@ -26,7 +27,7 @@ fn a_run_whose_worker_died_anywhere_equals_an_uninterrupted_one() {
 
 #[test]
 fn an_undo_whose_worker_died_anywhere_leaves_nothing() {
-    at_some_moments("undo", |at| {
+    at_some_moments("undo", UNDO_STRIDE, |at| {
         let world = World::new(0);
         let address = world.add_worker(&[], &[]);
         world.register_at(&address);
@@ -38,8 +39,8 @@ fn an_undo_whose_worker_died_anywhere_leaves_nothing() {
 }
 
 /// Tries moments until there is no such moment any more.
-fn at_some_moments(what: &str, try_it: impl Fn(usize) -> Option<()>) {
-    let stride = stride(STRIDE);
+fn at_some_moments(what: &str, sample: usize, try_it: impl Fn(usize) -> Option<()>) {
+    let stride = stride(sample);
     for (tried, at) in (1..).step_by(stride).enumerate() {
         if try_it(at).is_none() {
             println!("crash points of a worker in {what} tried: {tried} of {at}, every {stride}th");

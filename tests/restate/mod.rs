@@ -8,6 +8,7 @@ mod crashes;
 mod equal;
 mod killed;
 mod kills;
+mod large;
 mod paused;
 mod server;
 mod superseded;
