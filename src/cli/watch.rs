@@ -16,9 +16,9 @@ use super::{
 use crate::{
     execute::{
         Cancel, DriveError, Ended, Observer,
-        restate::{Remote, RemoteError, Stuck},
+        restate::{Remote, RemoteError},
     },
-    journal::{Record, RunId, State, Status},
+    journal::{Event, Record, RunId, State, Status},
 };
 
 /// How often a run is looked at.
@@ -55,7 +55,7 @@ impl Watched<'_> {
         let mut following = self.remote.follow(self.run);
         let (mut state, mut has_asked) = (State::default(), false);
         let (mut reached, mut news) = (Instant::now(), Instant::now());
-        let (mut told, mut told_away) = (BTreeSet::new(), BTreeSet::new());
+        let mut notices = Notices::new(observer);
         loop {
             let asking = Instant::now();
             let looked = self.remote.is_alive(&self.invocation);
@@ -63,9 +63,7 @@ impl Watched<'_> {
             let (is_alive, records) = match looked {
                 Ok(looked) => looked,
                 Err(error) if error.passes() && reached.elapsed() < PATIENCE => {
-                    if told_away.insert(error.to_string()) {
-                        observer.held_up(&error.to_string());
-                    }
+                    notices.held_up(error.to_string());
                     thread::sleep(PAUSE);
                     continue;
                 }
@@ -88,7 +86,7 @@ impl Watched<'_> {
             }
             if news.elapsed() > SILENCE {
                 news = Instant::now();
-                let paused = self.tell_what_is_stuck(&mut told, observer)?;
+                let paused = self.tell_what_is_stuck(&mut notices);
                 if paused > 0 && paused >= running(&state) && !driving.wait {
                     return Ok((Ended::Waiting, state));
                 }
@@ -129,31 +127,63 @@ impl Watched<'_> {
                 events.push(record.event);
             }
         }
+        for event in &events {
+            if let Event::Logged { step, message, .. } = event {
+                observer.said(step, message);
+            }
+        }
         if !events.is_empty() {
             observer.happened(&events, state);
         }
         Ok(())
     }
 
-    /// Says once of each part what keeps it; returns how many are paused.
-    fn tell_what_is_stuck(
-        &self,
-        told: &mut BTreeSet<Stuck>,
-        observer: &Arc<dyn Observer>,
-    ) -> Result<usize, Failure> {
-        let stuck = match self.remote.stuck(self.run) {
-            Ok(stuck) => stuck,
-            // The next look says whether the engine is there.
-            Err(error) if error.passes() => Vec::new(),
-            Err(error) => return Err(error.into()),
+    /// Says what keeps the run; returns how many parts of it are paused.
+    fn tell_what_is_stuck(&self, notices: &mut Notices) -> usize {
+        let look =
+            || Ok::<_, RemoteError>((self.remote.waits(self.run)?, self.remote.stuck(self.run)?));
+        let (waits, stuck) = match look() {
+            Ok(found) => found,
+            Err(error) => {
+                notices.held_up(format!("what may be stuck is not known: {error}"));
+                return 0;
+            }
         };
+        for (lock, holder) in waits {
+            notices.waits_for(lock, holder);
+        }
         let paused = stuck.iter().filter(|stuck| stuck.is_paused).count();
         for stuck in stuck {
-            if told.insert(stuck.clone()) {
-                observer.held_up(&stuck.to_string());
-            }
+            notices.held_up(stuck.to_string());
         }
-        Ok(paused)
+        paused
+    }
+}
+
+/// Says each thing once.
+struct Notices<'o> {
+    observer: &'o Arc<dyn Observer>,
+    told: BTreeSet<(String, String)>,
+}
+
+impl<'o> Notices<'o> {
+    fn new(observer: &'o Arc<dyn Observer>) -> Self {
+        Self {
+            observer,
+            told: BTreeSet::new(),
+        }
+    }
+
+    fn held_up(&mut self, why: String) {
+        if self.told.insert((why.clone(), String::new())) {
+            self.observer.held_up(&why);
+        }
+    }
+
+    fn waits_for(&mut self, lock: String, holder: String) {
+        if self.told.insert((lock.clone(), holder.clone())) {
+            self.observer.waits_for(&lock, &holder);
+        }
     }
 }
 

@@ -62,11 +62,13 @@ fn runs_are_approved_cancelled_resumed_undone_and_audited() {
     test.windlass(&["run", "asks.yaml"]).expect(3);
     let first = test.shown()["run"].as_str().expect("an id").to_owned();
     let mut second = test.command(&["run", "asks.yaml", "--wait"]);
-    let mut second = second
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("windlass starts");
-    until("the second run is there", || runs(&world) == 2);
+    let told = std::fs::File::create(test.path("second.log")).expect("a file");
+    let mut second = second.stderr(told).spawn().expect("windlass starts");
+    until("the second run says what it waits for", || {
+        let holder = format!("waits for `the-mesh`, which is held by run {first}");
+        test.read("second.log").contains(&holder)
+    });
+    assert_eq!(runs(&world), 2);
     assert!(!test.windlass(&["logs"]).stdout.contains("before started"));
     test.windlass(&["approve", &first, "sure"]).expect(0);
     test.windlass(&["logs", &first, "-f"]).expect(0);

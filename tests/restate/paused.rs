@@ -10,18 +10,18 @@ steps:
   a: { run: 'file::write(\"a.txt\", \"x\")' }
 ";
 
-/// A step that needs a secret, and others that don't.
+/// A step that waits, and others that wait for an answer.
 const MIXED: &str = "workflow: mixed
 steps:
-  make: { run: '#{ key: key::generate(\"EC_prime256v1\") }' }
-  sure: { approval: \"Go on?\", needs: [make] }
-  keep:
-    needs: [sure]
-    with: { key: \"${{ steps.make.key }}\" }
-    run: 'file::write_secret(\"key.pem\", inputs.key)'
+  slow:
+    run: |
+      file::write(\"first.txt\", \"x\");
+      while !file::exists(\"go.txt\") { time::sleep(\"1s\"); }
+      file::write(\"second.txt\", \"x\");
+  sure: { approval: \"Go on?\" }
   plain: { run: 'file::write(\"plain.txt\", \"x\")', needs: [sure] }
   after: { run: 'file::write(\"after.txt\", \"x\")', needs: [plain] }
-  last: { run: 'file::write(\"last.txt\", \"x\")', needs: [keep, after] }
+  last: { run: 'file::write(\"last.txt\", \"x\")', needs: [slow, after] }
 ";
 
 /// Writes a file, and then has to be begun anew where the target is not known.
@@ -116,32 +116,74 @@ fn what_it_did_before_can_be_taken_back() {
 
 #[test]
 fn its_siblings_go_on() {
-    let world = World::new(1);
+    let world = World::new(0);
     world.test.write("mixed.yaml", MIXED);
-    world
-        .test
-        .windlass(&["run", "mixed.yaml", "--target", "t"])
-        .expect(3);
-    // What is new goes to the newest deployment: to a worker without the identity that secrets are sealed to.
-    let options = ["--state", "elsewhere", "--retries", "2"];
-    let address = world.add_worker(&options, &[]);
-    world.register_at(&address);
-    let run = world.test.shown()["run"]
+    let first = world.add_worker(&["--retries", "7"], &[]);
+    world.register_at(&first);
+    let mut run = world.start(&["run", "mixed.yaml", "--target", "t", "--wait"]);
+    until("the first file is there", || {
+        world.test.path("out/first.txt").exists()
+    });
+    // What is new goes to the newest deployment; what goes on stays with one that does not know the target.
+    let second = world.add_worker(&[], &[]);
+    world.register_at(&second);
+    world.test.write("worker.toml", "");
+    let options = ["--out", "out", "--config", "worker.toml"];
+    world.workers.lock().expect("no panic")[0].replace_with(&options);
+    let why = "paused by the engine: step slow: the target can't be opened";
+    until("the attempt is paused", || {
+        world.test.windlass(&["show"]).stdout.contains(why)
+    });
+    let id = world.test.shown()["run"]
         .as_str()
         .expect("an id")
         .to_owned();
-    world.test.windlass(&["approve", &run, "sure"]).expect(0);
+    world.test.windlass(&["approve", &id, "sure"]).expect(0);
     until("the sibling's successor is done", || {
         status(&world.test.shown(), "after") == "succeeded"
     });
-    until("the other one is paused", || {
-        world.servers.lock().expect("no panic")[0].count("paused") == 1
+    mend(&world);
+    world.test.write("out/go.txt", "");
+    world.test.windlass(&["resume"]).expect(0);
+    assert!(run.wait().expect("ended").success());
+    assert_eq!(world.test.shown()["status"], "succeeded");
+    assert!(world.test.path("out/second.txt").exists());
+    // Nothing that was finished is repeated.
+    let events = world.test.events();
+    for step in ["slow", "plain", "after", "last"] {
+        let is_start = |e: &&serde_json::Value| e["event"] == "step_started" && e["step"] == step;
+        assert_eq!(events.iter().filter(is_start).count(), 1, "{step}");
+    }
+    let is_write = |e: &&serde_json::Value| {
+        e["event"] == "effect_intended" && e["call"]["arguments"].to_string().contains("first.txt")
+    };
+    assert_eq!(events.iter().filter(is_write).count(), 1);
+}
+
+/// Workers that seal secrets to different identities don't share a run.
+#[test]
+fn a_worker_with_another_identity_refuses_before_it_acts() {
+    let world = World::new(1);
+    let text = "workflow: w
+steps:
+  sure: { approval: \"Go on?\" }
+  make: { run: 'file::write_secret(\"key.pem\", key::generate(\"EC_prime256v1\"))', needs: [sure] }
+";
+    world.test.write("w.yaml", text);
+    let run = ["run", "w.yaml", "--target", "t"];
+    world.test.windlass(&run).expect(3);
+    let address = world.add_worker(&["--state", "elsewhere", "--retries", "2"], &[]);
+    world.register_at(&address);
+    let id = world.test.shown()["run"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    world.test.windlass(&["approve", &id, "sure"]).expect(0);
+    until("the step is refused", || {
+        let shown = world.test.windlass(&["show"]).stdout;
+        shown.contains("paused by the engine: step make: ")
+            && shown.contains("give all workers the same STATE/identity.txt")
     });
-    let shown = world.test.windlass(&["show"]).expect(0).stdout;
-    assert!(
-        shown.contains("paused by the engine: step keep: "),
-        "{shown}"
-    );
     assert!(!world.test.path("out/key.pem").exists());
     fs::copy(
         world.test.path(".windlass/identity.txt"),
@@ -151,16 +193,4 @@ fn its_siblings_go_on() {
     world.workers.lock().expect("no panic")[1].replace();
     world.test.windlass(&["resume"]).expect(0);
     assert!(world.test.read("out/key.pem").contains("PRIVATE KEY"));
-    assert_eq!(world.test.shown()["status"], "succeeded");
-    // Nothing that was finished is repeated.
-    let started = |step: &str| {
-        let events = world.test.events();
-        let starts = events
-            .iter()
-            .filter(|e| e["event"] == "step_started" && e["step"] == step);
-        starts.count()
-    };
-    for step in ["make", "keep", "plain", "after", "last"] {
-        assert_eq!(started(step), 1, "{step}");
-    }
 }

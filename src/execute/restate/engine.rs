@@ -9,11 +9,12 @@ use restate_sdk::{
 
 use super::{
     attempted::Running,
+    book::Book,
     index::{ALL, IndexClient},
     lock::LockClient,
     mail::MailClient,
     step::StepClient,
-    wire::{Holder, Letters, Listening, Order, Parcel, Place, Report},
+    wire::{Holder, Letters, Listening, Order, Parcel, Report},
 };
 use crate::{
     execute::{
@@ -21,10 +22,7 @@ use crate::{
         driver::DriveError,
         substrate::{Happened, Substrate, Wait},
     },
-    journal::{
-        ATTEMPT_KILLED, Claim, Event, InstanceId, Link, Message, Outcome, Record, RunId, RunRow,
-        Vault,
-    },
+    journal::{ATTEMPT_KILLED, Claim, Event, InstanceId, Message, Record, RunId, Vault},
     value::{Digest, StepError, Value},
 };
 
@@ -42,26 +40,19 @@ pub(super) struct Engine<'ctx> {
     /// The last message when the order was given that this driver obeys.
     after_letter: u64,
     draws: u64,
-    /// The next page of the run's state.
-    pages: u64,
-    next_seq: u64,
-    head: Digest,
-    row: Option<RunRow>,
-    locks: BTreeMap<String, Option<InstanceId>>,
+    book: Book,
+    /// The locks that it waits for, and who holds them.
+    waits: BTreeMap<String, String>,
     attempts: Vec<Running<'ctx>>,
     mail: Option<Promised<'ctx, Json<Letters>>>,
     last_letter: u64,
     timers: Vec<(i64, Promised<'ctx, ()>)>,
-    /// Where the run's scripts find the world and leave their files.
-    place: Place,
     /// The engine itself was told to cancel the run.
     is_cancelled: bool,
 }
 
-/// The key of a page of a run's state.
-pub(super) fn page(number: u64) -> String {
-    format!("page-{number}")
-}
+/// The key of what a run waits for.
+pub(super) const WAITS: &str = "waits";
 
 impl<'ctx> Engine<'ctx> {
     pub fn new(ctx: &'ctx ObjectContext<'ctx>, vault: &'ctx Vault, order: &Order) -> Self {
@@ -72,83 +63,21 @@ impl<'ctx> Engine<'ctx> {
             moment: order.at,
             after_letter: order.after_letter,
             draws: 0,
-            pages: 0,
-            next_seq: 0,
-            head: Digest::ZERO,
-            row: None,
-            locks: BTreeMap::new(),
+            book: Book::new(RunId::stored(ctx.key().to_owned())),
+            waits: BTreeMap::new(),
             attempts: Vec::new(),
             mail: None,
             last_letter: 0,
             timers: Vec::new(),
-            place: Place::default(),
             is_cancelled: false,
         }
     }
 
     /// Takes note of what happened in the run before.
     pub fn remember(&mut self, records: &[Record], pages: u64) {
-        self.pages = pages;
-        for record in records {
-            self.note(&record.event, record.at);
-            self.next_seq = record.seq + 1;
-            self.head = record.digest;
-        }
-    }
-
-    /// Keeps what goes with an event beside it; says whether lists show it.
-    fn note(&mut self, event: &Event, at: i64) -> bool {
-        self.moment = self.moment.max(at);
-        let mut show = |change: &dyn Fn(&mut RunRow)| {
-            self.row.as_mut().map(change);
-            true
-        };
-        match event {
-            Event::RunStarted {
-                workflow,
-                file,
-                target,
-                kube,
-                out,
-                ..
-            } => {
-                self.place = Place {
-                    target: target.clone(),
-                    kube: kube.clone(),
-                    out: out.clone(),
-                };
-                self.row = Some(RunRow {
-                    id: self.run.clone(),
-                    workflow: workflow.clone(),
-                    file: file.clone(),
-                    target: target.clone(),
-                    started_at: at,
-                    ended_at: None,
-                    outcome: None,
-                    is_owned: true,
-                });
-                true
-            }
-            Event::RunEdited { kube, .. } => {
-                self.place.kube.clone_from(kube);
-                false
-            }
-            Event::RunEnded { outcome, .. } => show(&|row| {
-                row.ended_at = Some(at);
-                row.outcome = Some(Outcome::as_str(*outcome).to_owned());
-                row.is_owned = false;
-            }),
-            Event::RunResumed { .. } | Event::UndoStarted { .. } => show(&|row| {
-                row.ended_at = None;
-                row.outcome = None;
-                row.is_owned = true;
-            }),
-            Event::LockTaken { lock, step } => {
-                self.locks.insert(lock.clone(), step.clone());
-                false
-            }
-            _ => false,
-        }
+        self.book.read(records, pages);
+        let moments = records.iter().map(|record| record.at);
+        self.moment = moments.fold(self.moment, i64::max);
     }
 
     /// Gives ciphertexts to the secrets of values that have none yet, in an action, so that every life
@@ -176,13 +105,31 @@ impl<'ctx> Engine<'ctx> {
     }
 
     fn release(&mut self, lock: &str, step: Option<&InstanceId>) {
-        self.locks.remove(lock);
+        self.book.locks.remove(lock);
         let holder = Holder {
             run: self.run.clone(),
             step: step.cloned(),
         };
         let client = self.ctx.object_client::<LockClient>(lock);
         client.release(Json(holder)).send();
+    }
+
+    /// Lets whoever watches the run know which lock it waits for, and who holds it.
+    fn remember_wait(&mut self, lock: &str, claim: &Claim) {
+        let before = self.waits.clone();
+        match claim {
+            Claim::Taken => self.waits.remove(lock),
+            Claim::Held { run, step } => {
+                let step = step
+                    .as_ref()
+                    .map_or(String::new(), |s| format!(", step {s}"));
+                self.waits
+                    .insert(lock.to_owned(), format!("run {run}{step}"))
+            }
+        };
+        if self.waits != before {
+            self.ctx.set(WAITS, Json(self.waits.clone()));
+        }
     }
 
     /// Listens for messages, unless it does already.
@@ -281,26 +228,23 @@ impl Substrate for Engine<'_> {
         let mut links = Vec::with_capacity(batch.len());
         let (mut is_shown, mut has_ended) = (false, false);
         for (event, at) in batch {
-            is_shown |= self.note(&event, at);
+            self.moment = self.moment.max(at);
+            is_shown |= self.book.note(&event, at);
             has_ended |= matches!(event, Event::RunEnded { .. });
             if let Event::LockReleased { lock, step } = &event {
                 self.release(lock, step.as_ref());
             }
             let body = serde_json::to_string(&self.vault.close_event(event)?)
                 .map_err(|e| DriveError::Engine(e.to_string()))?;
-            let link = Link::after(self.head, self.next_seq, at, body);
-            self.next_seq += 1;
-            self.head = link.digest;
-            links.push(link);
+            links.push(self.book.link(at, body));
         }
-        self.ctx.set(&page(self.pages), Json(links));
-        self.pages += 1;
+        self.ctx.set(&self.book.next_page(), Json(links));
         if has_ended {
-            for (lock, step) in self.locks.clone() {
+            for (lock, step) in self.book.locks.clone() {
                 self.release(&lock, step.as_ref());
             }
         }
-        if is_shown && let Some(row) = self.row.clone() {
+        if is_shown && let Some(row) = self.book.row.clone() {
             self.ctx
                 .object_client::<IndexClient>(ALL)
                 .put(Json(row))
@@ -313,7 +257,13 @@ impl Substrate for Engine<'_> {
         let instance = task.instance.clone();
         let is_finally = task.is_finally;
         // Whatever it is sent stands in events that were sealed before.
-        let parcel = Parcel::pack(&self.run, self.place.clone(), self.moment, task, self.vault)?;
+        let parcel = Parcel::pack(
+            &self.run,
+            self.book.place.clone(),
+            self.moment,
+            task,
+            self.vault,
+        )?;
         let client = self.ctx.service_client::<StepClient>();
         let report = client.attempt(Json(parcel)).call();
         self.attempts.push(Running {
@@ -391,7 +341,10 @@ impl Substrate for Engine<'_> {
         };
         let client = self.ctx.object_client::<LockClient>(lock);
         match client.claim(Json(holder)).call().await {
-            Ok(Json(claim)) => Ok(claim),
+            Ok(Json(claim)) => {
+                self.remember_wait(lock, &claim);
+                Ok(claim)
+            }
             Err(_) => {
                 self.is_cancelled = true;
                 // It may have been given all the same.

@@ -12,12 +12,14 @@
 //!
 //! - [`Worker`] serves them, `endpoint` their sockets;
 //! - `run`, `step`, `mail`, `lock`, `index` are the services, `wire` what they say to each other;
-//! - `engine` is the substrate of a run's driver, `attempted` what it waits for, `ledger` that of an attempt;
+//! - `engine` is the substrate of a run's driver, `book` what it keeps of the run's events, `attempted` what it waits
+//!   for; `ledger` is the substrate of an attempt;
 //! - [`Remote`] is the other end: what the command line asks of the services, and (`admin`) of the engine itself;
 //! - `stuck` is what workers say when they can't do something, as the engine keeps it and the command line reads it.
 
 mod admin;
 mod attempted;
+mod book;
 mod endpoint;
 mod engine;
 mod index;

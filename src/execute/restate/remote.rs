@@ -13,7 +13,7 @@ use serde_json::json;
 use super::{
     index::ALL,
     stuck::plain,
-    wire::{Done, Order, Pages},
+    wire::{Done, Driving, Order, Pages},
 };
 use crate::{
     journal::{
@@ -241,11 +241,23 @@ impl Remote {
     /// # Errors
     /// What the engine says.
     pub fn driver(&self, run: &RunId) -> Result<Option<String>, RemoteError> {
-        match self.ask::<Option<String>>(&format!("WindlassRun/{run}/driver"), &())? {
+        match self.driving(run)?.driver {
             // One that was killed by hand left its name behind.
             Some(driver) if self.is_alive(&driver)? => Ok(Some(driver)),
             _ => Ok(None),
         }
+    }
+
+    /// The locks that a run waits for, and who holds each.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn waits(&self, run: &RunId) -> Result<BTreeMap<String, String>, RemoteError> {
+        Ok(self.driving(run)?.waits)
+    }
+
+    fn driving(&self, run: &RunId) -> Result<Driving, RemoteError> {
+        self.ask(&format!("WindlassRun/{run}/driver"), &())
     }
 
     /// The number of the last message to a run.

@@ -3,9 +3,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use restate_sdk::prelude::*;
 
 use super::{
-    engine::{Engine, killed, page},
+    book::page,
+    engine::{Engine, WAITS, killed},
     stuck::HoldsUp,
-    wire::{Done, Order, Pages},
+    wire::{Done, Driving, Order, Pages},
     worker::Shared,
 };
 use crate::{
@@ -78,6 +79,7 @@ impl Run {
             return Ok(Json(Done::Done));
         }
         ctx.set(DRIVER, ctx.invocation_id().to_owned());
+        ctx.clear(WAITS);
         let (main, edition) = main_of(&state, &events);
         let files = match order.files {
             Some((_, files)) => files,
@@ -99,13 +101,15 @@ impl Run {
         Ok(Json(pages(&ctx, from, MAX_ANSWER).await?))
     }
 
-    /// The invocation that drives the run, if one does.
+    /// What drives the run, and what that waits for.
     #[handler]
-    async fn driver(
-        &self,
-        ctx: SharedObjectContext<'_>,
-    ) -> Result<Json<Option<String>>, HandlerError> {
-        Ok(Json(ctx.get::<String>(DRIVER).await?))
+    async fn driver(&self, ctx: SharedObjectContext<'_>) -> Result<Json<Driving>, HandlerError> {
+        let driver = ctx.get::<String>(DRIVER).await?;
+        let waits = ctx.read(WAITS).await?;
+        Ok(Json(Driving {
+            driver,
+            waits: waits.map(Json::into_inner).unwrap_or_default(),
+        }))
     }
 
     /// Reads the files that an edition of the run froze.

@@ -54,6 +54,15 @@ pub(super) struct Pages {
     pub is_last: bool,
 }
 
+/// What drives a run.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Driving {
+    /// The last invocation that did, which may be gone.
+    pub driver: Option<String>,
+    /// The locks that it waits for, and who holds each.
+    pub waits: BTreeMap<String, String>,
+}
+
 /// Messages to a run after the last one that was read.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Letters {
