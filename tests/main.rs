@@ -31,4 +31,5 @@ mod resume;
 mod runbook;
 mod secrets;
 mod site;
+mod surface;
 mod undo;

@@ -131,7 +131,7 @@ pub struct Driving {
     #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub max_parallel: u16,
 
-    /// Print the run as JSON on stdout when it has ended
+    /// Print the run as JSON on stdout when it has ended; with --plan, the plan
     #[arg(long)]
     pub json: bool,
 
@@ -241,6 +241,7 @@ pub struct Plan {
     #[arg(long, default_value = crate::targets::LOCAL, value_name = "NAME")]
     pub target: String,
 
+    /// Print the steps as JSON
     #[arg(long)]
     pub json: bool,
 }
@@ -250,6 +251,7 @@ pub struct Graph {
     /// The workflow's YAML file
     pub file: PathBuf,
 
+    /// How to draw it
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
 }
@@ -276,16 +278,25 @@ impl From<Format> for GraphFormat {
 pub struct Iam {
     /// The workflow's YAML file
     pub file: PathBuf,
+
+    /// Leave out what only an undo needs
+    #[arg(long)]
+    pub without_undo: bool,
 }
 
 #[derive(ClapArgs)]
 pub struct Rbac {
     /// The workflow's YAML file
     pub file: PathBuf,
+
+    /// Leave out what only an undo needs
+    #[arg(long)]
+    pub without_undo: bool,
 }
 
 #[derive(ClapArgs)]
 pub struct Runs {
+    /// Print the runs as JSON
     #[arg(long)]
     pub json: bool,
 }
@@ -295,6 +306,7 @@ pub struct Show {
     /// The run, by any part of its id [default: the newest]
     pub run: Option<String>,
 
+    /// Print the run as JSON
     #[arg(long)]
     pub json: bool,
 }
@@ -324,6 +336,7 @@ pub struct Outputs {
     /// Only this output, as bare text
     pub name: Option<String>,
 
+    /// Print the outputs as JSON
     #[arg(long)]
     pub json: bool,
 }
@@ -341,6 +354,7 @@ pub struct Audit {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["run", "bundle"])]
     pub verify: Option<PathBuf>,
 
+    /// Print what was found as JSON
     #[arg(long)]
     pub json: bool,
 }
@@ -495,6 +509,12 @@ pub struct KubeServe {
 }
 
 impl Args {
+    /// ` --on NAME` where this command was given it, for the commands that its hints name.
+    pub fn on_again(&self) -> String {
+        let name = self.on.as_ref();
+        name.map_or(String::new(), |name| format!(" --on {name}"))
+    }
+
     /// The configuration file, and whether the user named it.
     pub fn config(&self) -> (&Path, bool) {
         match &self.config {

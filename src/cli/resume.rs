@@ -7,7 +7,7 @@ use super::{
     Done,
     archive::{Archive, Held},
     args::{Args, Resume},
-    confirm::confirm,
+    confirm::{confirm, which},
     drive::{Drive, drive, requester},
     exit,
     failure::Failure,
@@ -85,8 +85,9 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
             false => report::resume_plan(&id, &plan),
         });
     }
-    eprint!("{}", report::resume_plan(&id, &plan));
-    if !confirm(command.yes, "Go on like that?")? {
+    report::say(&report::resume_plan(&id, &plan));
+    let question = format!("Go on like that with {}?", which(&id, &taken.state));
+    if !confirm(command.yes, &question)? {
         return Ok(exit::NOTHING_STARTED);
     }
     let resumed = decide::resumed(&taken.program.workflow, &taken.state, &requester());
@@ -148,7 +149,11 @@ fn read_edit(args: &Args, command: &Resume, taken: &Taken) -> Result<Edit, Failu
     given.retain(|name, _| program.workflow.params.contains_key(name));
     given.extend(command.params.given(&program.workflow)?);
     let params = Value::Map(bind_params(&program.workflow, given)?);
-    let kube = preflight(args, &program.workflow, &params, &taken.info.target)?;
+    let mut kube = preflight(args, &program.workflow, &params, &taken.info.target)?;
+    if !kube.is_empty() {
+        // An undo takes back what was done in clusters that it no longer speaks to.
+        kube.extend(taken.info.kube.iter().cloned());
+    }
     Ok(Edit {
         program,
         kube,
@@ -169,8 +174,14 @@ fn refuse_params_alone(command: &Resume) -> Result<(), Failure> {
 }
 
 fn refuse_what_is_over(id: &RunId, state: &State, changes: bool) -> Result<(), Failure> {
+    if state.outcome == Some(Outcome::Undone) {
+        let message = format!("run {id} has been undone");
+        return Err(
+            Failure::new("nothing-to-resume", message).hint("`windlass run FILE` begins a new one")
+        );
+    }
     if state.is_undoing {
-        let message = format!("run {id} is being undone, or has been");
+        let message = format!("run {id} is being undone");
         return Err(Failure::new("nothing-to-resume", message)
             .hint(format!("`windlass undo {id}` goes on with that")));
     }
@@ -193,6 +204,9 @@ fn find(archive: &Archive, command: &Resume) -> Result<RunId, Failure> {
         return archive.find(part);
     }
     let runs = archive.runs()?;
+    if runs.is_empty() {
+        return archive.find(None);
+    }
     let open = runs.into_iter().find(|run| {
         !matches!(
             run.outcome.as_deref(),
@@ -200,7 +214,10 @@ fn find(archive: &Archive, command: &Resume) -> Result<RunId, Failure> {
         )
     });
     open.map(|run| run.id).ok_or_else(|| {
-        Failure::new("nothing-to-resume", "every run here has succeeded")
-            .hint("`windlass runs` lists them")
+        Failure::new(
+            "nothing-to-resume",
+            "every run here has succeeded, or was undone",
+        )
+        .hint("`windlass runs` lists them")
     })
 }

@@ -1,6 +1,5 @@
 use std::{
     collections::HashMap,
-    io::Write,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -8,7 +7,7 @@ use std::{
 use console::style;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{style::describe_status, tally::tally};
+use super::{say::say, style::describe_status, tally::tally};
 use crate::{
     compile::Workflow,
     execute::Observer,
@@ -140,31 +139,26 @@ impl Observer for Lines {
             .filter_map(|event| line_of(event, state, &self.0))
             .map(|line| line.text + "\n")
             .collect();
-        print(&text);
+        say(&text);
     }
 
     fn doing(&self, _: &InstanceId, _: &str) {}
 
     fn waits_for(&self, lock: &str, holder: &str) {
-        print(&format!("{}\n", waiting(lock, holder)));
+        say(&format!("{}\n", waiting(lock, holder)));
     }
 
     fn held_up(&self, why: &str) {
-        print(&format!("  {why}\n"));
+        say(&format!("  {why}\n"));
     }
 
     fn said(&self, step: &InstanceId, message: &str) {
-        print(&format!("  {step}: {message}\n"));
+        say(&format!("  {step}: {message}\n"));
     }
 }
 
 fn waiting(lock: &str, holder: &str) -> String {
     format!("  waits for `{lock}`, which is held by {holder}")
-}
-
-/// A closed stderr is no reason to stop a rotation.
-fn print(text: &str) {
-    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
 fn ended(event: &Event) -> Option<&InstanceId> {
