@@ -83,7 +83,7 @@ pub fn ask(
     let calls = calls
         .iter()
         .map(|call| (call.function.as_str(), call.kind.as_deref()));
-    let (permits, _) = permits_of(calls);
+    let (permits, _) = permits_of(calls, false);
     let kube = KubeClients::new(target.kube(), wanted.clone());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
