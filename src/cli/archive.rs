@@ -149,10 +149,13 @@ impl Archive {
         match self {
             Self::Here(journal) => Ok(journal.post(run, message, at)?),
             #[cfg(feature = "restate")]
-            Self::Engine(engine) => Ok(match message.clone() {
-                Message::Cancel { requester } => engine.remote.cancel(run, requester, at)?,
-                message => engine.remote.post(run, &message, at)?,
-            }),
+            Self::Engine(engine) => {
+                match message.clone() {
+                    Message::Cancel { requester } => engine.remote.cancel(run, requester, at)?,
+                    message => engine.remote.post(run, &message, at)?,
+                }
+                Ok(())
+            }
         }
     }
 
