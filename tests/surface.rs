@@ -195,6 +195,19 @@ fn a_configuration_is_refused_in_words() {
 }
 
 #[test]
+fn an_output_folder_that_can_not_be_used_fails_the_write() {
+    let test = Test::new()
+        .file("hello.yaml", HELLO)
+        .file("occupied", "a file");
+    let ran = test.windlass(&["run", "hello.yaml", "--out", "occupied"]);
+    let ran = ran.expect(1).stderr;
+    assert!(
+        ran.contains("write hello.txt: ") && !ran.contains("read hello.txt"),
+        "{ran}"
+    );
+}
+
+#[test]
 fn a_workflow_that_asks_for_nothing_needs_no_permission() {
     let test = Test::new().file("hello.yaml", HELLO);
     for command in ["iam", "rbac"] {

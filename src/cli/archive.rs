@@ -58,16 +58,21 @@ impl Archive {
     /// Finds the run that a user means by any unambiguous part of its id, or the newest one.
     pub fn find(&self, part: Option<&str>) -> Result<RunId, Failure> {
         if part.is_none() && self.runs()?.is_empty() {
-            return Err(no_runs(&match self {
-                Self::Here(journal) => format!("in {}", journal.state_folder().display()),
-                #[cfg(feature = "restate")]
-                Self::Engine(engine) => format!("at {}", engine.remote.address().url),
-            }));
+            return Err(no_runs(&self.place()));
         }
         match self {
             Self::Here(journal) => Ok(journal.find(part)?),
             #[cfg(feature = "restate")]
             Self::Engine(engine) => engine.find(part),
+        }
+    }
+
+    /// Where it is, for people.
+    pub fn place(&self) -> String {
+        match self {
+            Self::Here(journal) => format!("in {}", journal.state_folder().display()),
+            #[cfg(feature = "restate")]
+            Self::Engine(engine) => format!("at {}", engine.remote.address().url),
         }
     }
 
@@ -186,6 +191,15 @@ impl Held {
             Self::Here(run) => run.id(),
             #[cfg(feature = "restate")]
             Self::Engine(run) => run.id(),
+        }
+    }
+
+    /// ` --on NAME` for the commands that hints name; nothing for a run of this machine.
+    pub fn on_again(&self) -> String {
+        match self {
+            Self::Here(_) => String::new(),
+            #[cfg(feature = "restate")]
+            Self::Engine(run) => format!(" --on {}", run.name()),
         }
     }
 

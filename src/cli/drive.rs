@@ -16,7 +16,7 @@ use crate::{
     compile::Program,
     execute::{self, Cancel, Ended, Observer, Settings},
     journal::{Event, Outcome, RunId, RunJournal, State, milliseconds},
-    report::{self, Bars, Detail, Lines, Room, View},
+    report::{self, Asked, Bars, Detail, Lines, Room, View},
     script::STACK_BYTES,
     targets::{OpenTarget, Targets},
 };
@@ -56,9 +56,13 @@ pub fn drive_to_end(args: &Args, driving: &Driving, drive: Drive) -> Result<Ende
         events,
     } = drive;
     let id = run.id().clone();
+    let asked = Asked {
+        run: id.clone(),
+        on: run.on_again(),
+    };
     let observer: Arc<dyn Observer> = match std::io::stderr().is_terminal() {
-        true => Arc::new(Bars::new(program.workflow.clone(), id.clone())),
-        false => Arc::new(Lines(id.clone())),
+        true => Arc::new(Bars::new(program.workflow.clone(), asked)),
+        false => Arc::new(Lines(asked)),
     };
     let (ended, state, kept, engine) = match run {
         Held::Here(run) => {

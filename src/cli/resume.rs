@@ -43,7 +43,7 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
         return go(args, command, Held::Engine(run), program, state, Vec::new());
     }
     let mut taken = take(&archive, &id)?;
-    refuse_what_is_over(&id, &taken.state, changes)?;
+    refuse_what_is_over(args, &id, &taken.state, changes)?;
     let mut events = Vec::new();
     for answer in &command.answers {
         events.push(in_doubt::in_step(&taken.state, answer)?);
@@ -173,7 +173,13 @@ fn refuse_params_alone(command: &Resume) -> Result<(), Failure> {
     }
 }
 
-fn refuse_what_is_over(id: &RunId, state: &State, changes: bool) -> Result<(), Failure> {
+fn refuse_what_is_over(
+    args: &Args,
+    id: &RunId,
+    state: &State,
+    changes: bool,
+) -> Result<(), Failure> {
+    let on = args.on_again();
     if state.outcome == Some(Outcome::Undone) {
         let message = format!("run {id} has been undone");
         return Err(
@@ -183,7 +189,7 @@ fn refuse_what_is_over(id: &RunId, state: &State, changes: bool) -> Result<(), F
     if state.is_undoing {
         let message = format!("run {id} is being undone");
         return Err(Failure::new("nothing-to-resume", message)
-            .hint(format!("`windlass undo {id}` goes on with that")));
+            .hint(format!("`windlass undo {id}{on}` goes on with that")));
     }
     match state.outcome {
         Some(Outcome::Succeeded) if !changes => Err(Failure::new(
@@ -191,7 +197,7 @@ fn refuse_what_is_over(id: &RunId, state: &State, changes: bool) -> Result<(), F
             format!("run {id} has succeeded"),
         )
         .hint(format!(
-            "`windlass outputs {id}` prints what it gave; --edited and --redo run parts of it again"
+            "`windlass outputs {id}{on}` prints what it gave; --edited and --redo run parts of it again"
         ))),
         _ => Ok(()),
     }

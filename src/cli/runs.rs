@@ -13,18 +13,15 @@ use crate::{
 
 /// `windlass runs`.
 pub fn runs(args: &Args, command: &Runs) -> Done {
-    let runs = match Archive::open_if_there(args)? {
-        Some(archive) => listed(&archive)?,
-        None => Vec::new(),
-    };
+    let archive = Archive::open_if_there(args)?;
+    let runs = archive.as_ref().map_or(Ok(Vec::new()), listed)?;
     if command.json {
         return print(&format!("{:#}\n", runs_json(&runs)));
     }
     if runs.is_empty() {
-        say!(
-            "there are no runs in {} yet; begin one with: windlass run FILE",
-            args.state.display()
-        );
+        let here = || format!("in {}", args.state.display());
+        let place = archive.map_or_else(here, |archive| archive.place());
+        say!("there are no runs {place} yet; begin one with: windlass run FILE");
         return Ok(exit::SUCCEEDED);
     }
     let heading = ["RUN", "WORKFLOW", "TARGET", "STATUS", "STARTED (UTC)"];

@@ -30,7 +30,7 @@ pub use next_steps::{approvals, next_steps};
 pub use plan::{plan_json, resume_plan};
 pub use preview::{preview, preview_json};
 pub use problem::{render, render_error};
-pub use progress::{Bars, Lines};
+pub use progress::{Asked, Bars, Lines};
 pub use rbac::cluster_role;
 pub use say::say;
 pub use standing::Standing;

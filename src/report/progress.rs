@@ -27,11 +27,11 @@ pub struct Bars {
     bars: MultiProgress,
     total: ProgressBar,
     running: Mutex<HashMap<InstanceId, ProgressBar>>,
-    run: RunId,
+    asked: Asked,
 }
 
 impl Bars {
-    pub fn new(workflow: Arc<Workflow>, run: RunId) -> Self {
+    pub fn new(workflow: Arc<Workflow>, asked: Asked) -> Self {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
         let total = bars.add(ProgressBar::new(0));
         let template = "{bar:30.green/dim} {pos}/{len} steps  {elapsed}";
@@ -43,7 +43,7 @@ impl Bars {
             bars,
             total,
             running: Mutex::default(),
-            run,
+            asked,
         }
     }
 
@@ -95,7 +95,7 @@ impl Observer for Bars {
                         self.end(step);
                     }
                     if let Some(line) =
-                        line_of(event, state, &self.run).filter(|line| line.is_trouble)
+                        line_of(event, state, &self.asked).filter(|line| line.is_trouble)
                     {
                         // The terminal is a person's: what went well is in the summary.
                         let _ = self.bars.println(line.text);
@@ -130,7 +130,14 @@ impl Observer for Bars {
 }
 
 /// Progress where there is no terminal: a line for each step that ends.
-pub struct Lines(pub RunId);
+pub struct Lines(pub Asked);
+
+/// Which run a question is of, for the command that answers it.
+pub struct Asked {
+    pub run: RunId,
+    /// ` --on NAME`, where something else drives the run.
+    pub on: String,
+}
 
 impl Observer for Lines {
     fn happened(&self, events: &[Event], state: &State) {
@@ -175,7 +182,7 @@ struct Line {
     is_trouble: bool,
 }
 
-fn line_of(event: &Event, state: &State, run: &RunId) -> Option<Line> {
+fn line_of(event: &Event, state: &State, asked: &Asked) -> Option<Line> {
     let line = |status: Status, step: &InstanceId, text: String, is_trouble| {
         let text = format!("{} {step} {text}", describe_status(status))
             .trim_end()
@@ -212,7 +219,7 @@ fn line_of(event: &Event, state: &State, run: &RunId) -> Option<Line> {
         }
         Event::StepInterrupted { step } => line(Status::Pending, step, "stopped".into(), false),
         Event::ApprovalAsked { step, message, .. } => {
-            let command = style(format!("windlass approve {run} {step}")).dim();
+            let command = style(format!("windlass approve {} {step}{}", asked.run, asked.on)).dim();
             line(
                 Status::Waiting,
                 step,

@@ -52,7 +52,8 @@ pub struct Driving {
 
 #[derive(ClapArgs)]
 pub struct Resume {
-    /// The run, by any part of its id [default: the newest that has not succeeded]
+    /// The run, by any part of its id [default: the newest that has neither succeeded nor been undone; with
+    /// --edited or --redo, the newest]
     pub run: Option<String>,
 
     /// Go on with the files as they are now; shows first what that changes
