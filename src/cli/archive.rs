@@ -138,6 +138,10 @@ impl Archive {
     }
 
     /// What keeps a run from going on that is not its own, for people.
+    #[cfg_attr(
+        not(feature = "restate"),
+        expect(unused_variables, reason = "only an engine has such")
+    )]
     pub fn stuck(&self, run: &RunId) -> Result<Vec<String>, Failure> {
         Ok(match self {
             Self::Here(_) => Vec::new(),

@@ -15,7 +15,7 @@ use super::{
     load::load,
     preflight::preflight,
     print,
-    taken::{Taken, frozen, take},
+    taken::{Taken, take},
 };
 use crate::{
     compile::{Program, bind_params},
@@ -39,7 +39,7 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
         && let Some(run) = engine.resume_paused(&id)?
     {
         let state = archive.state_of(&id)?;
-        let (_, program) = frozen(&archive, &id, &state)?;
+        let (_, program) = super::taken::frozen(&archive, &id, &state)?;
         return go(args, command, Held::Engine(run), program, state, Vec::new());
     }
     let mut taken = take(&archive, &id)?;
