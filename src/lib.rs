@@ -17,6 +17,8 @@
 //! `docs/architecture.md`.
 
 #![forbid(unsafe_code)]
+// `say!` and `print` instead: the standard macros panic where the other end is closed.
+#![warn(clippy::print_stderr, clippy::print_stdout)]
 
 pub mod authority;
 pub mod cli;

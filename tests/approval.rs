@@ -44,6 +44,13 @@ fn a_run_stops_until_somebody_approves() {
     test.windlass(&["resume"]).expect(3);
     answer(&test, "alice", "approve", &["-m", "looks good"]).expect(0);
     answer(&test, "bob", "approve", &[]).expect(2);
+    let runs = test.windlass(&["runs", "--json"]).expect(0).json();
+    assert_eq!(runs[0]["status"], "approved");
+    let shown = test.windlass(&["show"]).expect(0).stdout;
+    assert!(
+        shown.contains("approved; go on with: windlass resume "),
+        "{shown}"
+    );
     test.windlass(&["resume"]).expect(0);
     assert_eq!(test.read("out/by.txt"), "alice: looks good");
     let shown = test.windlass(&["show"]).expect(0).stdout;

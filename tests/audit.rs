@@ -40,6 +40,8 @@ fn a_bundle_is_verified_elsewhere() {
         .windlass(&["audit", "--bundle", "e.json", "--json"])
         .expect(0)
         .json();
+    let said = test.windlass(&["audit", "--bundle", "e.json"]).expect(0);
+    assert!(said.stderr.contains("wrote e.json; "), "{}", said.stderr);
     let text = test.read("e.json");
     assert!(!text.contains("PRIVATE KEY"));
     let elsewhere = Test::new().file("e.json", &text);
@@ -56,9 +58,12 @@ fn a_bundle_is_verified_elsewhere() {
     ] {
         assert!(text.contains(from), "{from}");
         elsewhere.write("e.json", &text.replacen(from, to, 1));
-        elsewhere
-            .windlass(&["audit", "--verify", "e.json"])
-            .expect(2);
+        let refused = elsewhere.windlass(&["audit", "--verify", "e.json"]);
+        let why = refused.expect(2).stderr;
+        assert!(
+            why.contains("e.json is not what was written") && !why.contains("backup"),
+            "{why}"
+        );
     }
 }
 

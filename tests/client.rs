@@ -154,35 +154,42 @@ fn a_failure_says_what_to_do() {
     );
 }
 
-/// The policy allows the calls that a run makes, and nothing else.
+/// The actions that a policy allows.
+fn allowed(policy: &serde_json::Value) -> BTreeSet<String> {
+    let statements = policy["Statement"].as_array().expect("statements").iter();
+    let actions = statements.flat_map(|one| one["Action"].as_array().expect("actions"));
+    let names = actions.map(|action| action.as_str().expect("text"));
+    names
+        .map(|name| name.trim_start_matches("acm-pca:").to_owned())
+        .collect()
+}
+
+/// The policy allows the calls that a run and its undo make, and nothing else.
 #[test]
 fn the_iam_policy_is_what_a_run_calls() {
     for (test, file) in [
         (everything(), "w.yaml"),
         (Test::with_shipped_workflows(), "workflows/gloo-mesh.yaml"),
     ] {
-        let policy = test.windlass(&["iam", file]).expect(0).json();
-        let allowed: BTreeSet<String> = policy["Statement"]
-            .as_array()
-            .expect("statements")
-            .iter()
-            .flat_map(|statement| statement["Action"].as_array().expect("actions"))
-            .map(|action| {
-                action
-                    .as_str()
-                    .expect("text")
-                    .trim_start_matches("acm-pca:")
-                    .to_owned()
-            })
-            .collect();
+        let without_undo = test.windlass(&["iam", file, "--without-undo"]);
+        let of_run = allowed(&without_undo.expect(0).json());
+        let allowed = allowed(&test.windlass(&["iam", file]).expect(0).json());
+        assert!(of_run.is_subset(&allowed));
         let server = Served::start(&test, &[]);
         let proxy = Proxy::start(&server.address);
         test.write("windlass.toml", &proxy.target());
         let ran = signed(test.command(&["run", file, "--target", "here"]));
         let called = proxy.operations();
         assert!(
-            called.is_subset(&allowed),
+            called.is_subset(&of_run),
             "called without leave: {:?}\n{ran}",
+            called.difference(&of_run)
+        );
+        let ran = signed(test.command(&["undo", "--yes"]));
+        let called = proxy.operations();
+        assert!(
+            called.is_subset(&allowed),
+            "an undo called without leave: {:?}\n{ran}",
             called.difference(&allowed)
         );
         // Asked for at creation (tags), and for a creation that is in doubt after a crash.

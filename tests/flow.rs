@@ -337,6 +337,28 @@ outputs: { said: \"${{ steps.second.text }}\" }
 }
 
 #[test]
+fn only_what_failed_inside_is_named() {
+    let test = test("workflow: w\nsteps:\n  all: { workflow: inner.yaml }\n").file(
+        "inner.yaml",
+        "workflow: inner
+steps:
+  a: { script: fail.rhai }
+  b: { run: '()', needs: [a] }
+  c: { run: '()', needs: [b] }
+  x: { run: '()', when: \"${{ 1 > 2 }}\" }
+  y: { run: '()', when: \"${{ 1 > 2 }}\" }
+  z: { run: '()', needs: [x, y] }
+",
+    );
+    test.windlass(&["run", "w.yaml"]).expect(1);
+    let shown = test.shown();
+    let steps = shown["steps"].as_array().expect("steps");
+    let of = |name: &str| steps.iter().find(|s| s["step"] == name).expect(name);
+    assert_eq!(of("all")["error"]["message"], "failed inside: a");
+    assert_eq!(of("all/z")["skip_reason"], "x, y were skipped");
+}
+
+#[test]
 fn what_a_script_throws_is_shown_with_its_place() {
     let test = test("workflow: w\nsteps:\n  a: { script: deep.rhai }\n").file(
         "deep.rhai",

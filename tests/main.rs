@@ -31,5 +31,6 @@ mod resume;
 mod runbook;
 mod secrets;
 mod site;
+mod surface;
 mod tls;
 mod undo;

@@ -278,6 +278,34 @@ fn an_undo_takes_the_secrets_back_and_says_what_stays() {
     );
     let policy = mesh.get("mgmt", "gloo-mesh", "roottrustpolicy/root-trust-policy");
     assert_eq!(policy["spec"]["config"]["autoRestartPods"], true);
+    // The plan, the audit and the summary say the same.
+    let planned = plan.matches("revoke certificate").count();
+    let audit = mesh.test.windlass(&["audit", "--json"]).expect(0).json();
+    assert_eq!(audit["calls"]["pca::revoke_certificate"], planned, "{plan}");
+    let shown = mesh.test.windlass(&["show"]).expect(0).stdout;
+    for row in shown.lines().filter(|row| row.contains("✓")) {
+        let step = row.split_whitespace().nth(1).unwrap_or_default();
+        match step {
+            "istiod" | "management_server" => assert!(row.contains("succeeded, stays"), "{row}"),
+            "root_ca" | "mgmt_secrets" => assert!(row.contains("succeeded, undone"), "{row}"),
+            _ => {}
+        }
+    }
+}
+
+/// A run's edit opens the clusters that it names, and an undo those that it named before.
+#[test]
+fn clusters_come_and_go_with_an_edit() {
+    let test = Test::with_shipped_workflows();
+    let run = ["run", "workflows/gloo-mesh.yaml"];
+    test.windlass(&[&run, FAST.as_slice()].concat()).expect(0);
+    for clusters in ["clusters=[cluster-1, cluster-2]", "clusters=[cluster-2]"] {
+        let edited = ["resume", "--edited", "--yes", "-p", clusters];
+        test.windlass(&edited).expect(0);
+    }
+    let shown = test.shown();
+    assert_eq!(status(&shown, "istio_secrets[cluster-2]"), "succeeded");
+    test.windlass(&["undo", "--yes"]).expect(0);
 }
 
 #[test]
@@ -576,6 +604,7 @@ fn the_cluster_role_is_what_a_run_needs() {
     }
     mesh.test.windlass(&validate).expect(0);
     mesh.test.windlass(&["resume"]).expect(0);
+    mesh.test.windlass(&["undo", "--yes"]).expect(0);
     // Without the verb that restarts, it does not.
     mesh.test
         .write("role.yaml", &role.replace(r#""patch", "#, ""));

@@ -95,6 +95,12 @@ steps:
     kill(run);
     let listed = test.windlass(&["runs", "--json"]).expect(0).json();
     assert_eq!(listed[0]["status"], "interrupted");
+    let shown = test.windlass(&["show"]).expect(0).stdout;
+    assert!(
+        shown.contains("was interrupted") && !shown.contains("running"),
+        "{shown}"
+    );
+    assert!(shown.contains("go on with: windlass resume "), "{shown}");
     let kept = test.events().iter().find_map(|e| {
         (e["call"]["function"] == "random::hex").then(|| e["outcome"]["done"].clone())
     });

@@ -50,7 +50,7 @@ pub fn answer(args: &Args, command: &Answer, verdict: Verdict) -> Done {
     let program = compile(main, &mut Frozen(archive.files(&id, edition)?))?;
     decide::on_answer(&program.workflow, &state, id.as_str(), &decision)
         .map_err(|refusal| Failure::new("not-approver", refusal.to_string()))?;
-    eprintln!("{} `{step}`: {}", verdict.as_str(), asked.message);
+    say!("{} `{step}`: {}", verdict.as_str(), asked.message);
     if archive.is_owned(&id)? {
         archive.post(&id, &Message::Decide(decision), now())?;
         return Ok(exit::SUCCEEDED);
@@ -66,6 +66,6 @@ pub fn answer(args: &Args, command: &Answer, verdict: Verdict) -> Done {
     let event: Event =
         event.map_err(|refusal| Failure::new("not-approver", refusal.to_string()))?;
     taken.run.record(event, now())?;
-    eprintln!("go on with: windlass resume {id}");
+    say!("go on with: windlass resume {id}{}", args.on_again());
     Ok(exit::SUCCEEDED)
 }

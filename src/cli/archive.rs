@@ -11,6 +11,9 @@ use crate::{
     value::Digest,
 };
 
+/// The database within the state folder.
+const JOURNAL: &str = "journal.db";
+
 /// All runs of one place.
 #[derive(Clone)]
 pub enum Archive {
@@ -27,12 +30,18 @@ pub enum Held {
 }
 
 impl Archive {
-    /// Opens the place that the command line names.
+    /// Opens the place that the command line names, to look at what is there.
     pub fn open(args: &Args) -> Result<Self, Failure> {
-        Self::open_for(args, None)
+        Self::open_if_there(args)?.ok_or_else(|| no_runs(&format!("in {}", args.state.display())))
     }
 
-    /// As [`Archive::open`]; a target may say where its runs are.
+    /// As [`Archive::open`]; `None` where no run was ever recorded. A look makes no folder.
+    pub fn open_if_there(args: &Args) -> Result<Option<Self>, Failure> {
+        let is_there = args.on.is_some() || args.state.join(JOURNAL).exists();
+        is_there.then(|| Self::open_for(args, None)).transpose()
+    }
+
+    /// Opens the place for a new run; a target may say where its runs are.
     pub fn open_for(args: &Args, target: Option<(&str, &Target)>) -> Result<Self, Failure> {
         #[cfg(feature = "restate")]
         if let Some(engine) = engine(args, target)? {
@@ -48,10 +57,22 @@ impl Archive {
 
     /// Finds the run that a user means by any unambiguous part of its id, or the newest one.
     pub fn find(&self, part: Option<&str>) -> Result<RunId, Failure> {
+        if part.is_none() && self.runs()?.is_empty() {
+            return Err(no_runs(&self.place()));
+        }
         match self {
             Self::Here(journal) => Ok(journal.find(part)?),
             #[cfg(feature = "restate")]
             Self::Engine(engine) => engine.find(part),
+        }
+    }
+
+    /// Where it is, for people.
+    pub fn place(&self) -> String {
+        match self {
+            Self::Here(journal) => format!("in {}", journal.state_folder().display()),
+            #[cfg(feature = "restate")]
+            Self::Engine(engine) => format!("at {}", engine.remote.address().url),
         }
     }
 
@@ -117,6 +138,10 @@ impl Archive {
     }
 
     /// What keeps a run from going on that is not its own, for people.
+    #[cfg_attr(
+        not(feature = "restate"),
+        expect(unused_variables, reason = "only an engine has such")
+    )]
     pub fn stuck(&self, run: &RunId) -> Result<Vec<String>, Failure> {
         Ok(match self {
             Self::Here(_) => Vec::new(),
@@ -133,10 +158,13 @@ impl Archive {
         match self {
             Self::Here(journal) => Ok(journal.post(run, message, at)?),
             #[cfg(feature = "restate")]
-            Self::Engine(engine) => Ok(match message.clone() {
-                Message::Cancel { requester } => engine.remote.cancel(run, requester, at)?,
-                message => engine.remote.post(run, &message, at)?,
-            }),
+            Self::Engine(engine) => {
+                match message.clone() {
+                    Message::Cancel { requester } => engine.remote.cancel(run, requester, at)?,
+                    message => engine.remote.post(run, &message, at)?,
+                }
+                Ok(())
+            }
         }
     }
 
@@ -156,12 +184,26 @@ impl Archive {
     }
 }
 
+fn no_runs(place: &str) -> Failure {
+    Failure::new("no-such-run", format!("there are no runs {place} yet"))
+        .hint("`windlass run FILE` begins one; runs of another folder are found with --state DIR")
+}
+
 impl Held {
     pub fn id(&self) -> &RunId {
         match self {
             Self::Here(run) => run.id(),
             #[cfg(feature = "restate")]
             Self::Engine(run) => run.id(),
+        }
+    }
+
+    /// ` --on NAME` for the commands that hints name; nothing for a run of this machine.
+    pub fn on_again(&self) -> String {
+        match self {
+            Self::Here(_) => String::new(),
+            #[cfg(feature = "restate")]
+            Self::Engine(run) => format!(" --on {}", run.name()),
         }
     }
 

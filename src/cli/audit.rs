@@ -38,13 +38,27 @@ pub fn audit(args: &Args, command: &Audit) -> Done {
         Some(path) => read(path)?,
         None => collect(args, command.run.as_deref())?,
     };
-    let (state, records) = journal::verify(&bundle.run, &bundle.events)?;
-    check_files(&bundle, &records)?;
+    let checked = journal::verify(&bundle.run, &bundle.events).map_err(Failure::from);
+    let checked = checked.and_then(|(state, records)| {
+        check_files(&bundle, &records)?;
+        Ok((state, records))
+    });
+    let (state, records) = checked.map_err(|failure| match &command.verify {
+        Some(path) => failure.hint(format!(
+            "{} is not what was written: somebody or something changed it; ask for it once more",
+            path.display()
+        )),
+        None => failure,
+    })?;
     if let Some(path) = &command.bundle {
         let text = serde_json::to_string_pretty(&bundle)
             .map_err(|e| Failure::new("output", format!("can't write the bundle: {e}")))?;
         fs::write(path, text + "\n")
             .map_err(|e| Failure::new("output", format!("can't write {}: {e}", path.display())))?;
+        say!(
+            "wrote {0}; check it with: windlass audit --verify {0}",
+            path.display()
+        );
     }
     print(&match command.json {
         true => format!("{:#}\n", report::audit_json(&bundle.run, &state, &records)),

@@ -16,13 +16,21 @@ use crate::{
 pub fn cancel(args: &Args, command: &Cancel) -> Done {
     let (archive, id, state) = look(args, command.run.as_deref())?;
     if let Some(outcome) = state.outcome {
-        let message = format!("run {id} has ended: it {}", outcome.as_str());
+        let how = match outcome {
+            Outcome::Succeeded | Outcome::Failed => format!("it {}", outcome.as_str()),
+            Outcome::Cancelled | Outcome::Undone => format!("it was {}", outcome.as_str()),
+            Outcome::UndoFailed => "its undo failed".into(),
+        };
+        let message = format!("run {id} has ended: {how}");
         return Err(Failure::new("nothing-to-cancel", message));
     }
     let requester = requester();
     if archive.is_owned(&id)? {
         archive.post(&id, &Message::Cancel { requester }, now())?;
-        eprintln!("asked run {id} to stop; watch it with: windlass logs {id} -f");
+        say!(
+            "asked run {id} to stop; watch it with: windlass logs {id} -f{}",
+            args.on_again()
+        );
         return Ok(exit::SUCCEEDED);
     }
     let taken = take(&archive, &id)?;

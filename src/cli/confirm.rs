@@ -1,6 +1,10 @@
-use std::io::{IsTerminal, Write, stdin};
+use std::io::{IsTerminal, stdin};
 
-use super::failure::Failure;
+use super::{drive::now, failure::Failure};
+use crate::{
+    journal::{RunId, State},
+    report::{self, Standing},
+};
 
 /// Asks a person, unless `--yes` was given; a machine has to give it.
 pub fn confirm(is_sure: bool, question: &str) -> Result<bool, Failure> {
@@ -14,11 +18,33 @@ pub fn confirm(is_sure: bool, question: &str) -> Result<bool, Failure> {
         )
         .hint("look at it with --plan, then give --yes"));
     }
-    eprint!("\n{question} [y/N] ");
-    let _ = std::io::stderr().flush();
+    report::say(&format!("\n{question} [y/N] "));
     let mut answer = String::new();
     stdin()
         .read_line(&mut answer)
         .map_err(|e| Failure::new("not-confirmed", format!("can't read the answer: {e}")))?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    let says_yes = matches!(answer.trim(), "y" | "Y" | "yes");
+    if !says_yes {
+        say!("nothing was changed");
+    }
+    Ok(says_yes)
+}
+
+/// Which run it is, for a question: `run ID (gloo-mesh on target prod, succeeded 5m 2s ago)`.
+pub fn which(id: &RunId, state: &State) -> String {
+    let Some(run) = &state.run else {
+        return format!("run {id}");
+    };
+    let status = match state.outcome {
+        Some(outcome) => outcome.as_str(),
+        None => Standing::of(state, false).as_str(),
+    };
+    let when = match state.ended_at.filter(|_| state.outcome.is_some()) {
+        Some(at) => report::ago(at, now()),
+        None => format!("started {}", report::ago(run.started_at, now())),
+    };
+    format!(
+        "run {id} ({} on target {}, {status}, {when})",
+        run.workflow, run.target
+    )
 }

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, env, io::IsTerminal, path::Path, sync::Arc};
 
+use console::Term;
 use time::OffsetDateTime;
 
 use super::{
@@ -15,7 +16,7 @@ use crate::{
     compile::Program,
     execute::{self, Cancel, Ended, Observer, Settings},
     journal::{Event, Outcome, RunId, RunJournal, State, milliseconds},
-    report::{self, Bars, Lines},
+    report::{self, Asked, Bars, Detail, Lines, Room, View},
     script::STACK_BYTES,
     targets::{OpenTarget, Targets},
 };
@@ -55,9 +56,13 @@ pub fn drive_to_end(args: &Args, driving: &Driving, drive: Drive) -> Result<Ende
         events,
     } = drive;
     let id = run.id().clone();
+    let asked = Asked {
+        run: id.clone(),
+        on: run.on_again(),
+    };
     let observer: Arc<dyn Observer> = match std::io::stderr().is_terminal() {
-        true => Arc::new(Bars::new(program.workflow.clone(), id.clone())),
-        false => Arc::new(Lines(id.clone())),
+        true => Arc::new(Bars::new(program.workflow.clone(), asked)),
+        false => Arc::new(Lines(asked)),
     };
     let (ended, state, kept, engine) = match run {
         Held::Here(run) => {
@@ -74,7 +79,10 @@ pub fn drive_to_end(args: &Args, driving: &Driving, drive: Drive) -> Result<Ende
             (ended, state, kept, Some(name))
         }
     };
-    show_end(driving, &id, (&program, &state), &kept, engine.as_deref())?;
+    // The exit code tells how the run ended, whether or not anybody could be told of it.
+    if let Err(failure) = show_end(driving, &id, (&program, &state), &kept, engine.as_deref()) {
+        failure.report();
+    }
     Ok(ended)
 }
 
@@ -89,7 +97,7 @@ fn drive_here(
     let runtime = runtime(driving.max_parallel)?;
     let id = run.id().clone();
     let ended = runtime.block_on(async {
-        let open = open_target(args, &state).await?;
+        let open = open_target(args, &state, &events).await?;
         let cancel = Cancel::default();
         let farewell = format!("stopped; go on with: windlass resume {id}");
         watch_for_interrupts(cancel.clone(), farewell);
@@ -121,8 +129,13 @@ pub fn runtime(max_parallel: u16) -> Result<tokio::runtime::Runtime, Failure> {
         .map_err(|e| Failure::new("system", format!("can't start threads: {e}")))
 }
 
-/// Opens the target that a run began on, with the folder that it writes to.
-pub async fn open_target(args: &Args, state: &State) -> Result<OpenTarget, Failure> {
+/// Opens the target that a run began on, with the folder that it writes to; an edit among the `events`
+/// that it goes on with may name other clusters.
+pub async fn open_target(
+    args: &Args,
+    state: &State,
+    events: &[Event],
+) -> Result<OpenTarget, Failure> {
     let run = state
         .run
         .as_ref()
@@ -130,7 +143,12 @@ pub async fn open_target(args: &Args, state: &State) -> Result<OpenTarget, Failu
     let (config, was_asked_for) = args.config();
     let targets = Targets::load(config, was_asked_for)?;
     let target = targets.find(&run.target)?;
-    Ok(OpenTarget::open(target, &args.state, Path::new(&run.out), run.kube.clone()).await?)
+    let edited = events.iter().rev().find_map(|event| match event {
+        Event::RunEdited { kube, .. } => Some(kube),
+        _ => None,
+    });
+    let clusters = edited.unwrap_or(&run.kube).clone();
+    Ok(OpenTarget::open(target, &args.state, Path::new(&run.out), clusters).await?)
 }
 
 /// The first Ctrl-C (or SIGTERM) cancels; after a second one the process is gone at once, which
@@ -138,10 +156,10 @@ pub async fn open_target(args: &Args, state: &State) -> Result<OpenTarget, Failu
 pub fn watch_for_interrupts(cancel: Cancel, farewell: String) {
     tokio::spawn(async move {
         interrupted().await;
-        eprintln!("\ncancelling; once more to stop at once (the run can be resumed either way)");
+        say!("\ncancelling; once more to stop at once (the run can be resumed either way)");
         cancel.cancel();
         interrupted().await;
-        eprintln!("\n{farewell}");
+        say!("\n{farewell}");
         std::process::exit(exit::CANCELLED.into());
     });
 }
@@ -167,18 +185,26 @@ fn show_end(
     engine: Option<&str>,
 ) -> super::Done {
     let folder = env::current_dir().unwrap_or_default();
-    eprintln!("\n{}\n", report::headline(id, state));
-    eprint!(
-        "{}",
-        report::summary(&program.workflow, state, &folder, report::Detail::Brief)
-    );
+    // What the engine drives goes on when nobody watches.
+    let is_driven = engine.is_some();
+    say!("\n{}\n", report::headline(id, state, is_driven));
+    report::say(&report::summary(
+        &program.workflow,
+        state,
+        View {
+            folder: &folder,
+            detail: Detail::Brief,
+            room: Room::of(&Term::stderr()),
+            is_driven,
+        },
+    ));
     for problem in problems(state, &program.files) {
-        eprintln!("\n{problem}");
+        say!("\n{problem}");
     }
     let on = engine.map_or(String::new(), |name| format!(" --on {name}"));
-    eprintln!("\nrecorded in {kept} · windlass show {id}{on}");
+    say!("\nrecorded in {kept} · windlass show {id}{on}");
     for line in report::next_steps(id, state, engine) {
-        eprintln!("{line}");
+        say!("{line}");
     }
     match driving.json {
         true => print(&format!("{:#}\n", report::run_json(id, state))),

@@ -57,21 +57,29 @@ impl Failure {
         }
     }
 
+    /// Says of a run that its mistakes came before it.
+    pub fn before_a_run(mut self) -> Self {
+        if self.mistakes.is_some() {
+            self.message.push_str("; nothing was started");
+        }
+        self
+    }
+
     /// Shows the failure on stderr.
     pub fn report(self) -> ExitCode {
         if let Some(mistakes) = &self.mistakes {
             for mistake in &mistakes.0 {
-                eprintln!("{}", report::render(mistake));
+                say!("{}", report::render(mistake));
             }
         }
         let code = console::style(format!("[{}]", self.code)).dim();
-        eprintln!(
+        say!(
             "{} {} {code}",
             console::style("error:").red().bold(),
             self.message
         );
         if let Some(hint) = &self.hint {
-            eprintln!(" {} {hint}", console::style("hint:").cyan());
+            say!(" {} {hint}", console::style("hint:").cyan());
         }
         ExitCode::from(self.exit)
     }
@@ -85,10 +93,10 @@ impl std::fmt::Display for Failure {
 
 impl From<Mistakes> for Failure {
     fn from(mistakes: Mistakes) -> Self {
-        let message = format!("{mistakes}; nothing was started");
+        let failure = Self::new("invalid-workflow", mistakes.to_string());
         Self {
             mistakes: Some(mistakes),
-            ..Self::new("invalid-workflow", message)
+            ..failure
         }
     }
 }

@@ -44,9 +44,9 @@ fn serve(args: &Args, command: &KubeServe) -> Done {
             Failure::new("output", format!("can't write {}: {e}", config.display()))
         })?;
         for one in &access {
-            eprintln!("Kubernetes cluster {} on {}", one.name, one.endpoint);
+            say!("Kubernetes cluster {} on {}", one.name, one.endpoint);
         }
-        eprintln!("try: kubectl --kubeconfig {} get pods -A", config.display());
+        say!("try: kubectl --kubeconfig {} get pods -A", config.display());
         super::print(&format!("{}\n", config.display()))?;
         let mut terminated = signal(SignalKind::terminate()).map_err(failed)?;
         tokio::select! {

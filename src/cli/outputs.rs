@@ -14,13 +14,22 @@ pub fn outputs(args: &Args, command: &Outputs) -> Done {
     let state = archive.state_of(&id)?;
     if state.outcome != Some(Outcome::Succeeded) {
         return Err(
-            Failure::new("no-outputs", format!("run {id} has not succeeded"))
-                .hint(format!("`windlass show {id}` says where it stands")),
+            Failure::new("no-outputs", format!("run {id} has not succeeded")).hint(format!(
+                "`windlass show {id}{}` says where it stands",
+                args.on_again()
+            )),
         );
     }
     if let Some(name) = &command.name {
         let value = state.outputs.field(name).ok_or_else(|| {
-            Failure::new("no-outputs", format!("run {id} gave no output `{name}`"))
+            let names: Vec<_> = state.outputs.as_map().into_iter().flatten().collect();
+            let names: Vec<_> = names.iter().map(|(name, _)| name.as_str()).collect();
+            Failure::new("no-outputs", format!("run {id} gave no output `{name}`")).hint(
+                match names.as_slice() {
+                    [] => "it gave none".into(),
+                    names => format!("it gave {}", names.join(", ")),
+                },
+            )
         })?;
         return match command.json {
             true => print(&format!("{:#}\n", value.to_json())),

@@ -40,8 +40,8 @@ fn serve(args: &Args, command: &PcaServe) -> Done {
     runtime.block_on(async {
         let server = Server::start(options).await.map_err(crate::targets::OpenError::from)?;
         let endpoint = server.endpoint();
-        eprintln!("AWS Private CA of {} on {endpoint}", folder.display());
-        eprintln!("try: aws acm-pca list-certificate-authorities --endpoint-url {endpoint} --region us-east-1");
+        say!("AWS Private CA of {} on {endpoint}", folder.display());
+        say!("try: aws acm-pca list-certificate-authorities --endpoint-url {endpoint} --region us-east-1");
         super::print(&format!("{endpoint}\n"))?;
         let stop = async {
             let _ = tokio::signal::ctrl_c().await;

@@ -1,3 +1,5 @@
+use console::Term;
+
 use super::{
     Done,
     args::{Args, Plan},
@@ -11,7 +13,7 @@ use crate::{
     decide,
     execute::DriveError,
     journal::{Event, State},
-    report,
+    report::{self, Room},
     value::Value,
 };
 
@@ -55,6 +57,6 @@ pub fn plan(args: &Args, command: &Plan) -> Done {
     print(&format!(
         "plan of {} on {on}\n\n{}",
         workflow.name,
-        report::preview(&steps)
+        report::preview(&steps, Room::of(&Term::stdout()))
     ))
 }

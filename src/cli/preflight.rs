@@ -37,7 +37,7 @@ pub fn preflight(
     }
     if found.kube.is_empty() {
         let warning = style("note:").yellow();
-        eprintln!(
+        say!(
             "{warning} the target `{target}` names no Kubernetes clusters (`kube = {{ … }}`): what needs them is skipped"
         );
         return Ok(BTreeSet::new());
@@ -45,7 +45,7 @@ pub fn preflight(
     refuse_a_part(found, target, &wanted)?;
     for (cluster, permits) in ask(found, workflow, &wanted)? {
         let warning = style("warning:").yellow();
-        eprintln!(
+        say!(
             "{warning} on {cluster} the caller may not {}",
             list(&permits)
         );
@@ -83,7 +83,7 @@ pub fn ask(
     let calls = calls
         .iter()
         .map(|call| (call.function.as_str(), call.kind.as_deref()));
-    let (permits, _) = permits_of(calls);
+    let (permits, _) = permits_of(calls, false);
     let kube = KubeClients::new(target.kube(), wanted.clone());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -109,7 +109,9 @@ pub fn ask(
         return Ok(missing);
     };
     let hint = first.hint.clone();
-    let texts: Vec<_> = troubles.iter().map(ToString::to_string).collect();
+    let mut texts: Vec<_> = troubles.iter().map(ToString::to_string).collect();
+    // What is wrong with the kubeconfig is wrong for every cluster.
+    texts.dedup();
     let failure = Failure::new("clusters", texts.join("\n  "));
     Err(match hint {
         Some(hint) => failure.hint(hint),

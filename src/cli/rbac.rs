@@ -1,8 +1,14 @@
-use super::{Done, args::Rbac, load::load, print};
+use super::{Done, args::Rbac, exit, load::load, print};
 use crate::report::cluster_role;
 
 /// `windlass rbac FILE`.
 pub fn rbac(command: &Rbac) -> Done {
     let program = load(&command.file)?;
-    print(&cluster_role(&program.workflow))
+    match cluster_role(&program.workflow, !command.without_undo) {
+        Some(role) => print(&role),
+        None => {
+            say!("it speaks to no Kubernetes cluster: no permission is needed");
+            Ok(exit::SUCCEEDED)
+        }
+    }
 }

@@ -7,7 +7,7 @@ use super::{
     Done,
     archive::{Archive, Held},
     args::{Args, Resume},
-    confirm::confirm,
+    confirm::{confirm, which},
     drive::{Drive, drive, requester},
     exit,
     failure::Failure,
@@ -15,7 +15,7 @@ use super::{
     load::load,
     preflight::preflight,
     print,
-    taken::{Taken, frozen, take},
+    taken::{Taken, take},
 };
 use crate::{
     compile::{Program, bind_params},
@@ -39,11 +39,11 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
         && let Some(run) = engine.resume_paused(&id)?
     {
         let state = archive.state_of(&id)?;
-        let (_, program) = frozen(&archive, &id, &state)?;
+        let (_, program) = super::taken::frozen(&archive, &id, &state)?;
         return go(args, command, Held::Engine(run), program, state, Vec::new());
     }
     let mut taken = take(&archive, &id)?;
-    refuse_what_is_over(&id, &taken.state, changes)?;
+    refuse_what_is_over(args, &id, &taken.state, changes)?;
     let mut events = Vec::new();
     for answer in &command.answers {
         events.push(in_doubt::in_step(&taken.state, answer)?);
@@ -85,8 +85,9 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
             false => report::resume_plan(&id, &plan),
         });
     }
-    eprint!("{}", report::resume_plan(&id, &plan));
-    if !confirm(command.yes, "Go on like that?")? {
+    report::say(&report::resume_plan(&id, &plan));
+    let question = format!("Go on like that with {}?", which(&id, &taken.state));
+    if !confirm(command.yes, &question)? {
         return Ok(exit::NOTHING_STARTED);
     }
     let resumed = decide::resumed(&taken.program.workflow, &taken.state, &requester());
@@ -148,7 +149,11 @@ fn read_edit(args: &Args, command: &Resume, taken: &Taken) -> Result<Edit, Failu
     given.retain(|name, _| program.workflow.params.contains_key(name));
     given.extend(command.params.given(&program.workflow)?);
     let params = Value::Map(bind_params(&program.workflow, given)?);
-    let kube = preflight(args, &program.workflow, &params, &taken.info.target)?;
+    let mut kube = preflight(args, &program.workflow, &params, &taken.info.target)?;
+    if !kube.is_empty() {
+        // An undo takes back what was done in clusters that it no longer speaks to.
+        kube.extend(taken.info.kube.iter().cloned());
+    }
     Ok(Edit {
         program,
         kube,
@@ -168,11 +173,23 @@ fn refuse_params_alone(command: &Resume) -> Result<(), Failure> {
     }
 }
 
-fn refuse_what_is_over(id: &RunId, state: &State, changes: bool) -> Result<(), Failure> {
+fn refuse_what_is_over(
+    args: &Args,
+    id: &RunId,
+    state: &State,
+    changes: bool,
+) -> Result<(), Failure> {
+    let on = args.on_again();
+    if state.outcome == Some(Outcome::Undone) {
+        let message = format!("run {id} has been undone");
+        return Err(
+            Failure::new("nothing-to-resume", message).hint("`windlass run FILE` begins a new one")
+        );
+    }
     if state.is_undoing {
-        let message = format!("run {id} is being undone, or has been");
+        let message = format!("run {id} is being undone");
         return Err(Failure::new("nothing-to-resume", message)
-            .hint(format!("`windlass undo {id}` goes on with that")));
+            .hint(format!("`windlass undo {id}{on}` goes on with that")));
     }
     match state.outcome {
         Some(Outcome::Succeeded) if !changes => Err(Failure::new(
@@ -180,7 +197,7 @@ fn refuse_what_is_over(id: &RunId, state: &State, changes: bool) -> Result<(), F
             format!("run {id} has succeeded"),
         )
         .hint(format!(
-            "`windlass outputs {id}` prints what it gave; --edited and --redo run parts of it again"
+            "`windlass outputs {id}{on}` prints what it gave; --edited and --redo run parts of it again"
         ))),
         _ => Ok(()),
     }
@@ -193,6 +210,9 @@ fn find(archive: &Archive, command: &Resume) -> Result<RunId, Failure> {
         return archive.find(part);
     }
     let runs = archive.runs()?;
+    if runs.is_empty() {
+        return archive.find(None);
+    }
     let open = runs.into_iter().find(|run| {
         !matches!(
             run.outcome.as_deref(),
@@ -200,7 +220,10 @@ fn find(archive: &Archive, command: &Resume) -> Result<RunId, Failure> {
         )
     });
     open.map(|run| run.id).ok_or_else(|| {
-        Failure::new("nothing-to-resume", "every run here has succeeded")
-            .hint("`windlass runs` lists them")
+        Failure::new(
+            "nothing-to-resume",
+            "every run here has succeeded, or was undone",
+        )
+        .hint("`windlass runs` lists them")
     })
 }

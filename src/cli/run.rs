@@ -18,7 +18,7 @@ use crate::{
 
 /// `windlass run FILE`: checks everything first, then records the run, then drives it.
 pub fn run(args: &Args, command: &Run) -> Done {
-    let program = load(&command.file)?;
+    let program = load(&command.file).map_err(Failure::before_a_run)?;
     let params = bind_params(&program.workflow, command.params.given(&program.workflow)?)?;
     let params = Value::Map(params);
     let kube = preflight(args, &program.workflow, &params, &command.target)?;

@@ -1,18 +1,31 @@
+use console::Term;
+
 use super::{
     Done,
     archive::Archive,
     args::{Args, Runs},
-    print,
+    exit, print,
 };
-use crate::report::{Table, runs_json, utc_time};
+use crate::{
+    journal::RunRow,
+    report::{Room, Standing, Table, runs_json, utc_time},
+};
 
 /// `windlass runs`.
 pub fn runs(args: &Args, command: &Runs) -> Done {
-    let runs = Archive::open(args)?.runs()?;
+    let archive = Archive::open_if_there(args)?;
+    let runs = archive.as_ref().map_or(Ok(Vec::new()), listed)?;
     if command.json {
         return print(&format!("{:#}\n", runs_json(&runs)));
     }
-    let mut table = Table::new(&["RUN", "WORKFLOW", "TARGET", "STATUS", "STARTED (UTC)"]);
+    if runs.is_empty() {
+        let here = || format!("in {}", args.state.display());
+        let place = archive.map_or_else(here, |archive| archive.place());
+        say!("there are no runs {place} yet; begin one with: windlass run FILE");
+        return Ok(exit::SUCCEEDED);
+    }
+    let heading = ["RUN", "WORKFLOW", "TARGET", "STATUS", "STARTED (UTC)"];
+    let mut table = Table::new(&heading).keeping(0);
     for run in &runs {
         table.row([
             run.id.to_string(),
@@ -22,5 +35,20 @@ pub fn runs(args: &Args, command: &Runs) -> Done {
             utc_time(run.started_at),
         ]);
     }
-    print(&table.render(""))
+    print(&table.render("", Room::of(&Term::stdout())))
+}
+
+/// The runs; of those that waited for an approval, whether it was given meanwhile.
+fn listed(archive: &Archive) -> Result<Vec<RunRow>, super::Failure> {
+    let mut runs = archive.runs()?;
+    for run in &mut runs {
+        if run.outcome.as_deref() == Some(Standing::Waiting.as_str()) {
+            // A run that can't be read is still one of the list.
+            if let Ok(state) = archive.state_of(&run.id) {
+                let is_driven = archive.is_owned(&run.id)?;
+                run.outcome = Some(Standing::of(&state, is_driven).as_str().into());
+            }
+        }
+    }
+    Ok(runs)
 }

@@ -1,5 +1,7 @@
 use std::env;
 
+use console::Term;
+
 use super::{
     Done,
     archive::Archive,
@@ -9,7 +11,8 @@ use super::{
 };
 use crate::{
     compile::{Frozen, compile},
-    report::{self, utc_time},
+    report::{self, Detail, Room, View, utc_time},
+    value::Value,
 };
 
 /// `windlass show [RUN]`.
@@ -22,23 +25,28 @@ pub fn show(args: &Args, command: &Show) -> Done {
     }
     let edition = state.run.as_ref().map_or(0, |run| run.edition);
     let files = archive.files(&id, edition)?;
-    let mut text = format!("{}\n", report::headline(&id, &state));
+    let is_driven = archive.is_owned(&id)?;
+    let mut text = format!("{}\n", report::headline(&id, &state, is_driven));
     if let Some(run) = &state.run {
         text.push_str(&format!(
-            "{} on target {}, started {} UTC by {}\nparams: {}\n\n",
+            "{} on target {}, started {} UTC by {}\n\n{}",
             run.file,
             run.target,
             utc_time(run.started_at),
             run.requester,
-            run.params
+            params(&run.params)
         ));
         let program = compile(&run.main, &mut Frozen(files.clone()))?;
         let folder = env::current_dir().unwrap_or_default();
         text.push_str(&report::summary(
             &program.workflow,
             &state,
-            &folder,
-            report::Detail::Full,
+            View {
+                folder: &folder,
+                detail: Detail::Full,
+                room: Room::of(&Term::stdout()).repeating(),
+                is_driven,
+            },
         ));
     }
     if state.outcome.is_none() {
@@ -52,5 +60,23 @@ pub fn show(args: &Args, command: &Show) -> Done {
     for problem in problems(&state, &files) {
         text.push_str(&format!("\n{problem}"));
     }
+    if !is_driven {
+        let engine = args.on.as_deref();
+        let lines = report::next_steps(&id, &state, engine);
+        if !lines.is_empty() {
+            text.push_str(&format!("\n{}\n", lines.join("\n")));
+        }
+    }
     print(&text)
+}
+
+/// One line each.
+fn params(params: &Value) -> String {
+    let Some(params) = params.as_map().filter(|params| !params.is_empty()) else {
+        return String::new();
+    };
+    let lines = params
+        .iter()
+        .map(|(name, value)| format!("  {name}: {value}\n"));
+    format!("params\n{}\n", lines.collect::<String>())
 }

@@ -1,7 +1,7 @@
 use super::{
     Done,
     args::{Args, Undo},
-    confirm::confirm,
+    confirm::{confirm, which},
     drive::{Drive, drive_to_end, now, open_target, requester, runtime},
     exit,
     failure::Failure,
@@ -27,8 +27,8 @@ pub fn undo(args: &Args, command: &Undo) -> Done {
     let (_, program) = frozen(&archive, &id, &state)?;
     let runtime = runtime(command.driving.max_parallel)?;
     let (items, clients) = runtime.block_on(async {
-        let open = open_target(args, &state).await?;
-        let (_, state) = begin(state, &command.answers, &open.clients)?;
+        let open = open_target(args, &state, &[]).await?;
+        let (_, state) = begin(state.clone(), &command.answers, &open.clients)?;
         let items = undo_plan(&program.workflow, &state, &open.clients);
         Ok::<_, Failure>((items, open.clients.clone()))
     })?;
@@ -39,8 +39,8 @@ pub fn undo(args: &Args, command: &Undo) -> Done {
             false => report::undo_plan(&id, &items),
         });
     }
-    eprint!("{}", report::undo_plan(&id, &items));
-    if !confirm(command.yes, "Undo the run?")? {
+    report::say(&report::undo_plan(&id, &items));
+    if !confirm(command.yes, &format!("Undo {}?", which(&id, &state)))? {
         return Ok(exit::NOTHING_STARTED);
     }
     let taken = take(&archive, &id)?;

@@ -19,7 +19,8 @@ pub fn validate(args: &Args, command: &Validate) -> Done {
         let checked = load(file).and_then(|program| {
             let workflow = &program.workflow;
             let steps = workflow.steps().count();
-            let told = format!("{}: {steps} steps", file.display());
+            let plural = if steps == 1 { "" } else { "s" };
+            let told = format!("{}: {steps} step{plural}", file.display());
             match &command.target {
                 Some(target) => Ok(format!(
                     "{told}; {}",
@@ -29,7 +30,7 @@ pub fn validate(args: &Args, command: &Validate) -> Done {
             }
         });
         match checked {
-            Ok(told) => eprintln!("{} {told}", console::style("✓").green()),
+            Ok(told) => say!("{} {told}", console::style("✓").green()),
             Err(failure) => {
                 failure.report();
                 failed += 1;
@@ -65,6 +66,9 @@ fn on_target(
     if missing.is_empty() {
         return Ok(match wanted.len() {
             0 => format!("it needs no cluster of the target {target}"),
+            1 => {
+                format!("the cluster of the target {target} can be reached, and allows all it does")
+            }
             n => {
                 format!("{n} clusters of the target {target} can be reached, and allow all it does")
             }

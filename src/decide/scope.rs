@@ -73,10 +73,9 @@ impl<'w> Scope<'_, 'w> {
         if is_open(&standings) {
             return None;
         }
-        let failed = self.failed(&standings);
-        if !failed.is_empty() || gives_up {
+        if self.has_failed(&standings) || gives_up {
             return Some(Settled::Failed {
-                steps: failed,
+                steps: self.failed(&standings),
                 error: None,
             });
         }
@@ -97,10 +96,10 @@ impl<'w> Scope<'_, 'w> {
     ) {
         let status =
             is_finally.then(
-                || match (decision.state.is_cancelled, self.failed(standings)) {
+                || match (decision.state.is_cancelled, self.has_failed(standings)) {
                     (true, _) => "cancelled",
-                    (false, failed) if failed.is_empty() => "succeeded",
-                    _ => "failed",
+                    (false, false) => "succeeded",
+                    (false, true) => "failed",
                 },
             );
         for (index, step) in self
@@ -113,15 +112,17 @@ impl<'w> Scope<'_, 'w> {
         }
     }
 
+    fn has_failed(&self, standings: &HashMap<StepIndex, Standing>) -> bool {
+        let stopped =
+            |standing: &Standing| matches!(standing, Standing::Failed | Standing::Blocked);
+        standings.values().any(stopped)
+    }
+
+    /// The steps that ran and failed; those that never began because of them are not named.
     fn failed(&self, standings: &HashMap<StepIndex, Standing>) -> Vec<String> {
         self.workflow
             .steps()
-            .filter(|(index, _)| {
-                matches!(
-                    standings.get(index),
-                    Some(Standing::Failed | Standing::Blocked)
-                )
-            })
+            .filter(|(index, _)| standings.get(index) == Some(&Standing::Failed))
             .map(|(_, step)| step.name.to_string())
             .collect()
     }
@@ -170,12 +171,17 @@ impl<'w> Scope<'_, 'w> {
             return Standing::Blocked;
         }
         if !waits_for.is_empty() && waits_for.iter().all(|s| *s == Standing::Skipped) {
-            let names: Vec<_> = self
+            let mut names: Vec<_> = self
                 .workflow
                 .dependencies(index)
                 .map(|(s, _)| s.name.as_str())
                 .collect();
-            self.skip(decision, &id, format!("{} was skipped", names.join(", ")));
+            names.sort_unstable();
+            let reason = match names.as_slice() {
+                [one] => format!("{one} was skipped"),
+                several => format!("{} were skipped", several.join(", ")),
+            };
+            self.skip(decision, &id, reason);
             return Standing::Open;
         }
         match self.condition(decision.view(), step, run_status) {

@@ -97,7 +97,7 @@ impl Attempt {
             }
         };
         Finished {
-            result: result.map_err(|ended| trouble(ended, &self.task.instance)),
+            result: result.map_err(|ended| trouble(ended, &self.run, &self.task.instance)),
             instance: self.task.instance,
             recorded,
         }
@@ -129,7 +129,7 @@ impl Attempt {
     }
 }
 
-fn trouble(ended: Ended, instance: &InstanceId) -> Trouble {
+fn trouble(ended: Ended, run: &RunId, instance: &InstanceId) -> Trouble {
     let failed = |error: StepError, class| Trouble::Failed { error, class };
     match ended {
         Ended::Failed(error) => {
@@ -164,7 +164,7 @@ fn trouble(ended: Ended, instance: &InstanceId) -> Trouble {
                 "in-doubt",
                 format!("the process died inside call {position}, {call}, and nobody can tell whether it was done"),
             )
-            .with_hint(how_to_answer(instance)),
+            .with_hint(how_to_answer(run, instance)),
             Some(FailureClass::Rejected),
         ),
         Ended::Stopped(Stop::TooMuch { call, step_bytes }) => failed(
@@ -189,13 +189,13 @@ fn trouble(ended: Ended, instance: &InstanceId) -> Trouble {
 }
 
 /// A run that is being undone is not resumed, so its doubts are answered by another undo.
-fn how_to_answer(instance: &InstanceId) -> String {
+fn how_to_answer(run: &RunId, instance: &InstanceId) -> String {
     let (command, step) = match instance.undone() {
         Some(of) => ("undo", of),
         None => ("resume", instance.clone()),
     };
     format!(
-        "look at the other side, then `windlass {command} --answer {step}=done` (or `done:VALUE`, \
+        "look at the other side, then `windlass {command} {run} --answer {step}=done` (or `done:VALUE`, \
          what the call would have given), or `--answer {step}=again`"
     )
 }

@@ -30,4 +30,4 @@ pub use driver::{DriveError, Ended, Settings, drive};
 pub use embedded::Cancel;
 pub use observer::{Observer, Silent};
 pub use settle::must_be_found_out;
-pub use undo::{UndoItem, UndoKind, undo_plan};
+pub use undo::{UndoItem, UndoKind, Undone, undo_plan, undone};

@@ -2,7 +2,7 @@
 
 use super::{gate::Gate, shown::describe, substrate::Made, undo::ended};
 use crate::{
-    journal::{EffectOutcome, EffectState, Event, InstanceId, Position},
+    journal::{EffectOutcome, EffectState, Event, InstanceId, Position, RunId},
     outside::Clients,
     script::{self, Class, Ended, Finding, Stop},
     value::{StepError, Value},
@@ -81,16 +81,16 @@ impl Gate {
                 effect.settled = Some(outcome);
                 Ok(effect)
             }
-            _ => Err(still_unknown(place.step, function).into()),
+            _ => Err(still_unknown(&self.run, place.step, function).into()),
         }
     }
 }
 
-fn still_unknown(step: &InstanceId, function: &str) -> StepError {
+fn still_unknown(run: &RunId, step: &InstanceId, function: &str) -> StepError {
     let message =
         format!("nobody knows whether {function} was done, and it could not be looked up");
     StepError::new("undo-unknown", message).with_hint(format!(
-        "`windlass undo` looks again; `windlass undo --answer {step}=done:VALUE` says what it gave, \
+        "`windlass undo {run}` looks again; `windlass undo {run} --answer {step}=done:VALUE` says what it gave, \
          `--answer {step}=again` that it was not done"
     ))
 }

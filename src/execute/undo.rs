@@ -1,6 +1,6 @@
 //! Undoing one step: what it did, the last first.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     attempt::Attempt,
@@ -10,7 +10,7 @@ use super::{
 use crate::{
     compile::{Action, Workflow},
     decide,
-    journal::{EffectState, InstanceId, Round, State, Status},
+    journal::{EffectState, Instance, InstanceId, Round, State, Status},
     outside::Clients,
     script::{self, Class, Done, EffectKey, Effects, Ended, Interruption, Reversal, Script},
     value::{StepError, Value},
@@ -130,49 +130,94 @@ pub enum UndoKind {
     Stays,
 }
 
+/// How much of what a step did an undo has reversed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undone {
+    Whole,
+    Part,
+    /// All of it stays.
+    Nothing,
+}
+
+impl Undone {
+    /// Of two steps together.
+    pub fn and(self, other: Self) -> Self {
+        match self == other {
+            true => self,
+            false => Self::Part,
+        }
+    }
+}
+
+/// Says of each step whose undo has succeeded how much of it is reversed; of steps that left nothing,
+/// nothing.
+pub fn undone(workflow: &Workflow, state: &State) -> BTreeMap<InstanceId, Undone> {
+    let clients = Clients::nowhere();
+    let mut found: BTreeMap<InstanceId, Undone> = BTreeMap::new();
+    for id in decide::undo_order(workflow, state) {
+        if state.status(&id.undo()) != Status::Succeeded {
+            continue;
+        }
+        for item in items_of(workflow, state, &id, &clients) {
+            let reached = match item.kind {
+                UndoKind::Stays => Undone::Nothing,
+                UndoKind::Reversed | UndoKind::Unknown => Undone::Whole,
+            };
+            let all = found.get(&id).map_or(reached, |known| known.and(reached));
+            found.insert(id.clone(), all);
+        }
+    }
+    found
+}
+
 /// Lists what an undo would do, in its order, without doing anything.
 pub fn undo_plan(workflow: &Workflow, state: &State, clients: &Clients) -> Vec<UndoItem> {
+    let order = decide::undo_order(workflow, state).into_iter();
+    order
+        .filter(|id| state.status(&id.undo()) != Status::Succeeded)
+        .flat_map(|id| items_of(workflow, state, &id, clients))
+        .collect()
+}
+
+fn items_of(
+    workflow: &Workflow,
+    state: &State,
+    id: &InstanceId,
+    clients: &Clients,
+) -> Vec<UndoItem> {
     let mut items = Vec::new();
-    for id in decide::undo_order(workflow, state) {
-        if state.status(&id.undo()) == Status::Succeeded {
+    let script = match decide::step_of(workflow, id).map(|step| &step.action) {
+        Some(Action::Script(script)) => Some(script),
+        _ => None,
+    };
+    let mut add = |what: String, kind| {
+        items.push(UndoItem {
+            step: id.clone(),
+            what,
+            kind,
+        });
+    };
+    if state.instance(id).is_some_and(|i| i.is_suspect) {
+        let what = "find out what an attempt did that was killed".to_owned();
+        add(what, UndoKind::Unknown);
+    }
+    for round in state.instance(id).into_iter().flat_map(Instance::rounds) {
+        if let Some(script) = own_way(script, &round) {
+            let what = format!("run `fn undo` of {}", script.path);
+            add(what, UndoKind::Reversed);
             continue;
         }
-        let (Some(instance), step) = (state.instance(&id), decide::step_of(workflow, &id)) else {
-            continue;
-        };
-        let script = match step.map(|step| &step.action) {
-            Some(Action::Script(script)) => Some(script),
-            _ => None,
-        };
-        let mut add = |what: String, kind| {
-            items.push(UndoItem {
-                step: id.clone(),
-                what,
-                kind,
-            });
-        };
-        if instance.is_suspect {
-            let what = "find out what an attempt did that was killed".to_owned();
-            add(what, UndoKind::Unknown);
-        }
-        for round in instance.rounds() {
-            if let Some(script) = own_way(script, &round) {
-                let what = format!("run `fn undo` of {}", script.path);
-                add(what, UndoKind::Reversed);
+        for effect in round.effects.iter().rev() {
+            if must_be_found_out(effect, clients) {
+                let function = &effect.call.function;
+                let what = format!("find out whether {function} was done");
+                add(what, UndoKind::Unknown);
                 continue;
             }
-            for effect in round.effects.iter().rev() {
-                if must_be_found_out(effect, clients) {
-                    let function = &effect.call.function;
-                    let what = format!("find out whether {function} was done");
-                    add(what, UndoKind::Unknown);
-                    continue;
-                }
-                match reversal_of(effect, None, clients) {
-                    Some(Reversal::By { what, .. }) => add(what, UndoKind::Reversed),
-                    Some(Reversal::Never(what)) => add(what, UndoKind::Stays),
-                    Some(Reversal::Nothing) | None => {}
-                }
+            match reversal_of(effect, None, clients) {
+                Some(Reversal::By { what, .. }) => add(what, UndoKind::Reversed),
+                Some(Reversal::Never(what)) => add(what, UndoKind::Stays),
+                Some(Reversal::Nothing) | None => {}
             }
         }
     }

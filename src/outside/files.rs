@@ -274,12 +274,18 @@ fn io_failure(operation: &str, path: &Path, error: &io::Error) -> Failure {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FailureClass::Unavailable,
         _ => FailureClass::Rejected,
     };
-    Failure::new(
+    let failure = Failure::new(
         class,
         operation,
         format!("{:?}", error.kind()),
         format!("{}: {error}", path.display()),
-    )
+    );
+    match class {
+        FailureClass::Denied => {
+            failure.with_hint("the output folder (`--out`) must be yours to read and write")
+        }
+        _ => failure,
+    }
 }
 
 #[cfg(test)]

@@ -23,6 +23,6 @@ pub use look::is_a_look;
 pub use pca::{
     AuditReport, Authority, ConnectError, Extension, Issue, NewAuthority, OperationName,
     Passthrough, PcaClient, PcaTarget, Permission, Rate, SignedCertificate, Subject, Validity,
-    actions_of, is_account_wide,
+    actions_of, is_account_wide, undo_actions_of,
 };
 pub use programs::{Exited, Invocation, Programs};

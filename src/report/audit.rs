@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 use super::{certificates::certificates, next_steps::approvals, style::utc_time};
 use crate::{
     journal::{EffectOutcome, Event, Record, RunId, State},
-    value::Digest,
+    value::{Digest, Value},
 };
 
 /// What an audit found, for people. The chain holds if this is printed at all.
@@ -101,10 +101,15 @@ fn counts(records: &[Record]) -> BTreeMap<String, usize> {
             Event::EffectEnded {
                 step,
                 position,
-                outcome: EffectOutcome::Done(_),
+                outcome: EffectOutcome::Done(given),
                 ..
             } => {
-                if let Some(function) = intended.get(&(step.to_string(), position.0)) {
+                let function = intended.get(&(step.to_string(), position.0));
+                // Where an undo finds nothing to revoke it gives the reason.
+                let is_idle = |function: &String| {
+                    function == "pca::revoke_certificate" && matches!(given, Value::String(_))
+                };
+                if let Some(function) = function.filter(|function| !is_idle(function)) {
                     *counts.entry(function.clone()).or_default() += 1;
                 }
             }

@@ -35,7 +35,8 @@ pub fn event_line(record: &Record) -> String {
             items: Some(items),
             ..
         } => {
-            format!("{step} started: {} items", items.len())
+            let plural = if items.len() == 1 { "" } else { "s" };
+            format!("{step} started: {} item{plural}", items.len())
         }
         Event::StepStarted {
             step, attempt: 1, ..

@@ -4,17 +4,22 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     compile::Workflow,
-    outside::{actions_of, is_account_wide},
+    outside::{actions_of, is_account_wide, undo_actions_of},
 };
 
-/// The least IAM policy that a workflow's scripts need, from the host functions that they call.
-pub fn iam_policy(workflow: &Workflow) -> Json {
-    let actions: BTreeSet<&str> = workflow
-        .host_calls()
-        .iter()
-        .flat_map(|call| actions_of(&call.function))
-        .copied()
-        .collect();
+/// The least IAM policy that a workflow's scripts need, from the host functions that they call, and
+/// `with_undo` their reversal. `None` where they ask nothing of AWS Private CA: AWS takes no empty one.
+pub fn iam_policy(workflow: &Workflow, with_undo: bool) -> Option<Json> {
+    let mut actions: BTreeSet<&str> = BTreeSet::new();
+    for call in workflow.host_calls() {
+        actions.extend(actions_of(&call.function));
+        if with_undo {
+            actions.extend(undo_actions_of(&call.function));
+        }
+    }
+    if actions.is_empty() {
+        return None;
+    }
     let statement = |sid: &str, resource: &str, actions: Vec<String>| json!({ "Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resource });
     let (wide, narrow): (Vec<&str>, Vec<&str>) = actions
         .into_iter()
@@ -34,5 +39,5 @@ pub fn iam_policy(workflow: &Workflow) -> Json {
     .filter(|(_, _, actions)| !actions.is_empty())
     .map(|(sid, resource, actions)| statement(sid, resource, named(actions)))
     .collect();
-    json!({ "Version": "2012-10-17", "Statement": statements })
+    Some(json!({ "Version": "2012-10-17", "Statement": statements }))
 }

@@ -1,6 +1,11 @@
-use crate::journal::{Approval, InstanceId, Outcome, RunId, State, Status};
-
-use super::style::utc_time;
+use super::{
+    standing::{Standing, waiting},
+    style::utc_time,
+};
+use crate::{
+    journal::{Approval, EffectState, Instance, InstanceId, Outcome, RunId, State},
+    script::Class,
+};
 
 /// The commands that a person gives next, each on a line. `engine` is what `--on` calls the engine that
 /// drives the run; an answer is enough there for the run to go on.
@@ -10,6 +15,9 @@ pub fn next_steps(run: &RunId, state: &State, engine: Option<&str>) -> Vec<Strin
     match state.outcome {
         Some(Outcome::Succeeded | Outcome::Undone) => Vec::new(),
         Some(Outcome::UndoFailed) => vec![format!("go on with: windlass undo {run}{on}")],
+        None if state.is_undoing && engine.is_none() => {
+            vec![format!("go on with: windlass undo {run}{on}")]
+        }
         None if !waiting.is_empty() => {
             let mut lines = Vec::new();
             for (step, approval) in waiting {
@@ -26,11 +34,40 @@ pub fn next_steps(run: &RunId, state: &State, engine: Option<&str>) -> Vec<Strin
             format!("give it up with: windlass cancel {run}{on}"),
             format!("go on with: windlass resume {run}{on}"),
         ],
-        _ => vec![
-            format!("take it back with: windlass undo {run}{on}"),
-            format!("go on with: windlass resume {run}{on}"),
-        ],
+        _ => {
+            let take_back = format!("take it back with: windlass undo {run}{on}");
+            let go_on = match (state.outcome, Standing::of(state, false)) {
+                (None, Standing::Answered(verdict)) => {
+                    format!(
+                        "{}; go on with: windlass resume {run}{on}",
+                        verdict.as_str()
+                    )
+                }
+                _ => format!("go on with: windlass resume {run}{on}"),
+            };
+            let lines = [
+                Some(take_back).filter(|_| left_something(state)),
+                Some(go_on),
+            ];
+            lines.into_iter().flatten().collect()
+        }
     }
+}
+
+/// Whether there is anything for an undo.
+fn left_something(state: &State) -> bool {
+    let mut rounds = state.steps.values().flat_map(Instance::rounds);
+    rounds.any(|round| round.effects.iter().any(may_have_changed))
+}
+
+/// Whether an effect changed something outside, as far as anybody knows.
+fn may_have_changed(effect: &EffectState) -> bool {
+    let only_of_here = ["time::", "random::", "key::", "log::"];
+    effect.call.class != Class::Read
+        && !only_of_here
+            .iter()
+            .any(|module| effect.call.function.starts_with(module))
+        && (effect.is_unknown() || effect.result().is_some())
 }
 
 /// Every question that a run asked, with its answer.
@@ -59,12 +96,4 @@ fn line(step: &InstanceId, approval: &Approval) -> String {
         }
     };
     format!("{step}: {} ({what})", approval.message)
-}
-
-fn waiting(state: &State) -> impl Iterator<Item = (&InstanceId, &Approval)> {
-    state
-        .steps
-        .iter()
-        .filter(|(_, instance)| instance.status == Status::Waiting)
-        .filter_map(|(step, instance)| Some((step, instance.approval.as_ref()?)))
 }

@@ -2,14 +2,14 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value as Json, json};
 
-use super::table::Table;
+use super::table::{Room, Table};
 use crate::{
     decide::{Does, Foreseen, Preview},
     outside::is_a_look,
 };
 
 /// What a run would do, for people: a line a step, with the calls that change something.
-pub fn preview(steps: &[Preview]) -> String {
+pub fn preview(steps: &[Preview], room: Room) -> String {
     let mut table = Table::new(&["STEP", "DOES", "CHANGES"]);
     for step in steps {
         let indent = "  ".repeat(step.step.depth());
@@ -20,7 +20,7 @@ pub fn preview(steps: &[Preview]) -> String {
             changes(step).join(", "),
         ]);
     }
-    table.render("  ")
+    table.render("  ", room)
 }
 
 fn does(step: &Preview) -> String {

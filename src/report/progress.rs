@@ -1,6 +1,5 @@
 use std::{
     collections::HashMap,
-    io::Write,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -8,7 +7,7 @@ use std::{
 use console::style;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{style::describe_status, tally::tally};
+use super::{say::say, style::describe_status, tally::tally};
 use crate::{
     compile::Workflow,
     execute::Observer,
@@ -28,11 +27,11 @@ pub struct Bars {
     bars: MultiProgress,
     total: ProgressBar,
     running: Mutex<HashMap<InstanceId, ProgressBar>>,
-    run: RunId,
+    asked: Asked,
 }
 
 impl Bars {
-    pub fn new(workflow: Arc<Workflow>, run: RunId) -> Self {
+    pub fn new(workflow: Arc<Workflow>, asked: Asked) -> Self {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
         let total = bars.add(ProgressBar::new(0));
         let template = "{bar:30.green/dim} {pos}/{len} steps  {elapsed}";
@@ -44,7 +43,7 @@ impl Bars {
             bars,
             total,
             running: Mutex::default(),
-            run,
+            asked,
         }
     }
 
@@ -96,7 +95,7 @@ impl Observer for Bars {
                         self.end(step);
                     }
                     if let Some(line) =
-                        line_of(event, state, &self.run).filter(|line| line.is_trouble)
+                        line_of(event, state, &self.asked).filter(|line| line.is_trouble)
                     {
                         // The terminal is a person's: what went well is in the summary.
                         let _ = self.bars.println(line.text);
@@ -131,7 +130,14 @@ impl Observer for Bars {
 }
 
 /// Progress where there is no terminal: a line for each step that ends.
-pub struct Lines(pub RunId);
+pub struct Lines(pub Asked);
+
+/// Which run a question is of, for the command that answers it.
+pub struct Asked {
+    pub run: RunId,
+    /// ` --on NAME`, where something else drives the run.
+    pub on: String,
+}
 
 impl Observer for Lines {
     fn happened(&self, events: &[Event], state: &State) {
@@ -140,31 +146,26 @@ impl Observer for Lines {
             .filter_map(|event| line_of(event, state, &self.0))
             .map(|line| line.text + "\n")
             .collect();
-        print(&text);
+        say(&text);
     }
 
     fn doing(&self, _: &InstanceId, _: &str) {}
 
     fn waits_for(&self, lock: &str, holder: &str) {
-        print(&format!("{}\n", waiting(lock, holder)));
+        say(&format!("{}\n", waiting(lock, holder)));
     }
 
     fn held_up(&self, why: &str) {
-        print(&format!("  {why}\n"));
+        say(&format!("  {why}\n"));
     }
 
     fn said(&self, step: &InstanceId, message: &str) {
-        print(&format!("  {step}: {message}\n"));
+        say(&format!("  {step}: {message}\n"));
     }
 }
 
 fn waiting(lock: &str, holder: &str) -> String {
     format!("  waits for `{lock}`, which is held by {holder}")
-}
-
-/// A closed stderr is no reason to stop a rotation.
-fn print(text: &str) {
-    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
 fn ended(event: &Event) -> Option<&InstanceId> {
@@ -181,7 +182,7 @@ struct Line {
     is_trouble: bool,
 }
 
-fn line_of(event: &Event, state: &State, run: &RunId) -> Option<Line> {
+fn line_of(event: &Event, state: &State, asked: &Asked) -> Option<Line> {
     let line = |status: Status, step: &InstanceId, text: String, is_trouble| {
         let text = format!("{} {step} {text}", describe_status(status))
             .trim_end()
@@ -218,7 +219,7 @@ fn line_of(event: &Event, state: &State, run: &RunId) -> Option<Line> {
         }
         Event::StepInterrupted { step } => line(Status::Pending, step, "stopped".into(), false),
         Event::ApprovalAsked { step, message, .. } => {
-            let command = style(format!("windlass approve {run} {step}")).dim();
+            let command = style(format!("windlass approve {} {step}{}", asked.run, asked.on)).dim();
             line(
                 Status::Waiting,
                 step,

@@ -3,13 +3,17 @@ use crate::{
     outside::{permits_of, rules},
 };
 
-/// The ClusterRole that a workflow's scripts need, as YAML, from the host functions that they call.
-pub fn cluster_role(workflow: &Workflow) -> String {
+/// The ClusterRole that a workflow's scripts need, as YAML, from the host functions that they call, and
+/// `with_undo` their reversal. `None` where they speak to no cluster.
+pub fn cluster_role(workflow: &Workflow, with_undo: bool) -> Option<String> {
     let calls = workflow.host_calls();
     let calls = calls
         .iter()
         .map(|call| (call.function.as_str(), call.kind.as_deref()));
-    let (permits, open) = permits_of(calls);
+    let (permits, open) = permits_of(calls, with_undo);
+    if permits.is_empty() && open.is_empty() {
+        return None;
+    }
     let list = |items: &[String]| {
         let quoted: Vec<_> = items.iter().map(|item| format!("\"{item}\"")).collect();
         quoted.join(", ")
@@ -26,7 +30,7 @@ pub fn cluster_role(workflow: &Workflow) -> String {
     let rules = rules(&permits);
     if rules.is_empty() {
         text.push_str("rules: []\n");
-        return text;
+        return Some(text);
     }
     text.push_str("rules:\n");
     for (group, resources, verbs) in rules {
@@ -37,5 +41,5 @@ pub fn cluster_role(workflow: &Workflow) -> String {
             list(&verbs)
         ));
     }
-    text
+    Some(text)
 }

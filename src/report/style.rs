@@ -1,7 +1,9 @@
+use std::time::Duration;
+
 use console::{StyledObject, style};
 use time::{OffsetDateTime, macros::format_description};
 
-use crate::journal::Status;
+use crate::{journal::Status, value::format_duration};
 
 /// A status as a person reads it at a glance.
 pub fn describe_status(status: Status) -> StyledObject<&'static str> {
@@ -23,4 +25,10 @@ pub fn utc_time(milliseconds: i64) -> String {
         .ok()
         .and_then(|at| at.format(&format).ok())
         .unwrap_or_default()
+}
+
+/// How long ago a moment was, for people: `3m 5s ago`. Both are milliseconds since 1970.
+pub fn ago(moment: i64, now: i64) -> String {
+    let passed = Duration::from_millis((now - moment).max(0) as u64);
+    format!("{} ago", format_duration(passed))
 }

@@ -1,21 +1,24 @@
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use console::style;
 
-use super::{certificates::certificates, style::describe_status, table::Table};
+use super::{
+    certificates::certificates,
+    standing::Standing,
+    style::describe_status,
+    table::{Room, Table},
+};
 use crate::{
     compile::{Action, Step, Workflow},
-    journal::{InstanceId, Outcome, RunId, State, Status},
+    execute::{self, Undone},
+    journal::{InstanceId, Outcome, RunId, State, Status, Verdict},
     value::format_duration,
 };
 
-/// How the run ended, in one line.
-pub fn headline(run: &RunId, state: &State) -> String {
+/// How the run ended, in one line; if it has not, whether something drives it matters.
+pub fn headline(run: &RunId, state: &State, is_driven: bool) -> String {
     let workflow = state.run.as_ref().map_or("", |info| info.workflow.as_str());
-    let took = state
-        .run
-        .as_ref()
-        .and_then(|info| Some(state.ended_at? - info.started_at));
+    let took = began(state).and_then(|at| Some(state.ended_at? - at));
     let took = took.map_or(String::new(), |ms| {
         format!(
             " in {}",
@@ -28,16 +31,40 @@ pub fn headline(run: &RunId, state: &State) -> String {
         Some(Outcome::Cancelled) => style("was cancelled").yellow(),
         Some(Outcome::Undone) => style("was undone").yellow(),
         Some(Outcome::UndoFailed) => style("was undone in part").red(),
-        None if state.steps.values().any(|i| i.status == Status::Waiting) => {
-            style("waits for an approval").yellow()
-        }
-        None => style("has not ended").yellow(),
+        None => style(match Standing::of(state, is_driven) {
+            Standing::Waiting => "waits for an approval",
+            Standing::Running => "has not ended",
+            Standing::Interrupted => "was interrupted",
+            Standing::Answered(Verdict::Approved) => "was approved, and has not gone on",
+            Standing::Answered(Verdict::Rejected) => "was rejected, and has not gone on",
+        })
+        .yellow(),
     };
     format!(
         "{} {outcome}{took}   {}",
         style(workflow).bold(),
         style(run).dim()
     )
+}
+
+/// When it began, or its undo did.
+fn began(state: &State) -> Option<i64> {
+    if !state.is_undoing {
+        return Some(state.run.as_ref()?.started_at);
+    }
+    let undos = state.steps.iter().filter(|(id, _)| id.undone().is_some());
+    undos.filter_map(|(_, undo)| undo.started_at).min()
+}
+
+/// How a run is shown.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// Where the reader is.
+    pub folder: &'a Path,
+    pub detail: Detail,
+    pub room: Room,
+    /// Whether something drives the run now.
+    pub is_driven: bool,
 }
 
 /// How much of a run is listed.
@@ -50,8 +77,8 @@ pub enum Detail {
 }
 
 /// What a run did: each step with its time, each certificate with its file.
-pub fn summary(workflow: &Workflow, state: &State, folder: &Path, detail: Detail) -> String {
-    let mut text = steps_table(workflow, state, detail);
+pub fn summary(workflow: &Workflow, state: &State, view: View) -> String {
+    let mut text = steps_table(workflow, state, view);
     let mut made = certificates(state);
     // After an undo none of them is left.
     if made.is_empty() || state.outcome == Some(Outcome::Undone) {
@@ -73,17 +100,17 @@ pub fn summary(workflow: &Workflow, state: &State, folder: &Path, detail: Detail
             certificate.file.clone(),
         )
     });
-    let mut table = Table::new(&["CERTIFICATE", "ISSUER", "EXPIRES", "FILE"]);
+    let mut table = Table::new(&["CERTIFICATE", "ISSUER", "EXPIRES", "FILE"]).keeping(2);
     for certificate in made {
         table.row([
             shorten(&certificate.subject),
             shorten(&certificate.issuer),
             certificate.not_after.chars().take(10).collect(),
-            relative(&certificate.file, folder),
+            relative(&certificate.file, view.folder),
         ]);
     }
     text.push('\n');
-    text.push_str(&table.render("  "));
+    text.push_str(&table.render("  ", view.room));
     text
 }
 
@@ -106,22 +133,41 @@ fn relative(path: &str, folder: &Path) -> String {
         .to_string()
 }
 
-fn steps_table(workflow: &Workflow, state: &State, detail: Detail) -> String {
+fn steps_table(workflow: &Workflow, state: &State, view: View) -> String {
+    let undone = match state.is_undoing {
+        true => with_outer(execute::undone(workflow, state)),
+        false => BTreeMap::new(),
+    };
     let mut rows = Rows {
         table: Table::new(&["STEP", "STATUS", "TIME"]),
         state,
-        detail,
+        view,
+        undone,
     };
     for (_, step) in workflow.steps() {
         rows.add(step, &InstanceId::step(None, step.name.as_str()), false);
     }
-    rows.table.render("  ")
+    rows.table.render("  ", view.room)
+}
+
+/// What is true of a step together with all that ran inside of it.
+fn with_outer(undone: BTreeMap<InstanceId, Undone>) -> BTreeMap<InstanceId, Undone> {
+    let mut all: BTreeMap<InstanceId, Undone> = BTreeMap::new();
+    for (id, reached) in undone {
+        for outer in std::iter::successors(Some(id), InstanceId::parent) {
+            let known = all.get(&outer).map_or(reached, |known| known.and(reached));
+            all.insert(outer, known);
+        }
+    }
+    all
 }
 
 struct Rows<'a> {
     table: Table,
     state: &'a State,
-    detail: Detail,
+    view: View<'a>,
+    /// How much an undo has reversed, by step.
+    undone: BTreeMap<InstanceId, Undone>,
 }
 
 impl Rows<'_> {
@@ -130,7 +176,7 @@ impl Rows<'_> {
         let instance = self.state.instance(id);
         self.row(id);
         let is_well = matches!(self.state.status(id), Status::Succeeded | Status::Skipped);
-        if self.detail == Detail::Brief && is_well {
+        if self.view.detail == Detail::Brief && is_well {
             return;
         }
         let items = instance.and_then(|i| i.items.as_ref()).filter(|_| !is_item);
@@ -138,7 +184,7 @@ impl Rows<'_> {
             for (key, _) in items {
                 let id = id.item(key);
                 let is_well = matches!(self.state.status(&id), Status::Succeeded | Status::Skipped);
-                if self.detail == Detail::Full || !is_well {
+                if self.view.detail == Detail::Full || !is_well {
                     self.add(step, &id, true);
                 }
             }
@@ -165,8 +211,11 @@ impl Rows<'_> {
             (Status::Pending, Some(_), _) => "not run: a step before it failed".into(),
             // Nothing goes forward in an undo: what did had been cut off.
             (Status::Running | Status::Waiting | Status::Retrying { .. }, ..)
-                if self.state.is_undoing && id.undone().is_none() =>
+                if self.state.is_undoing =>
             {
+                "interrupted".into()
+            }
+            (Status::Running | Status::Retrying { .. }, None, _) if !self.view.is_driven => {
                 "interrupted".into()
             }
             (Status::Skipped, ..) => match instance.and_then(|i| i.skip_reason.as_deref()) {
@@ -179,13 +228,12 @@ impl Rows<'_> {
             }
             (status, ..) => status.as_str().into(),
         };
-        match (self.state.status(&id.undo()), self.state.outcome) {
-            (Status::Succeeded, _) => says.push_str(", undone"),
-            (_, Some(Outcome::Undone)) if status == Status::Succeeded => {
-                says.push_str(", undone");
-            }
+        match (self.state.status(&id.undo()), self.undone.get(id)) {
             (Status::Failed, _) => says.push_str(", undo failed"),
-            _ => {}
+            (_, Some(Undone::Whole)) => says.push_str(", undone"),
+            (_, Some(Undone::Part)) => says.push_str(", undone in part"),
+            (_, Some(Undone::Nothing)) => says.push_str(", stays"),
+            (_, None) => {}
         }
         if let Some(instance) = instance.filter(|i| i.attempt > 1) {
             says.push_str(&format!(", attempt {}", instance.attempt));

@@ -2,40 +2,165 @@ use console::{Alignment, measure_text_width, pad_str};
 
 /// What stands between two columns.
 const GAP: &str = "   ";
+/// What a cell is not shortened below, in characters: it would say nothing.
+const LEAST: usize = 6;
 
 /// Rows under a heading, aligned, without lines: as kubectl prints them. Cells may be coloured.
-pub struct Table(Vec<Vec<String>>);
+pub struct Table {
+    rows: Vec<Vec<String>>,
+    /// The columns that are never shortened: ids, dates.
+    whole: Vec<usize>,
+}
+
+/// How much room a table has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    /// Characters in a line. `None` where nobody looks at a screen.
+    pub width: Option<usize>,
+    /// Whether what was shortened follows whole, on a line of its own.
+    pub repeats: bool,
+}
+
+impl Room {
+    /// As wide as a terminal is.
+    pub fn of(terminal: &console::Term) -> Self {
+        let size = terminal.size_checked();
+        Self {
+            width: size.map(|(_, columns)| columns.into()),
+            repeats: false,
+        }
+    }
+
+    pub fn repeating(self) -> Self {
+        Self {
+            repeats: true,
+            ..self
+        }
+    }
+}
 
 impl Table {
     pub fn new(heading: &[&str]) -> Self {
-        Self(vec![heading.iter().map(ToString::to_string).collect()])
+        Self {
+            rows: vec![heading.iter().map(ToString::to_string).collect()],
+            whole: Vec::new(),
+        }
+    }
+
+    /// Never shortens this column.
+    pub fn keeping(mut self, column: usize) -> Self {
+        self.whole.push(column);
+        self
     }
 
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.0.push(cells.into_iter().collect());
+        self.rows.push(cells.into_iter().collect());
     }
 
-    /// Every line begins with `indent`; no line ends in spaces.
-    pub fn render(&self, indent: &str) -> String {
-        let columns = self.0.iter().map(Vec::len).max().unwrap_or(0);
-        let width = |column: usize| {
-            let cells = self.0.iter().filter_map(|row| row.get(column));
-            cells
-                .map(|cell| measure_text_width(cell))
-                .max()
-                .unwrap_or(0)
-        };
-        let widths: Vec<usize> = (0..columns).map(width).collect();
+    /// Every line begins with `indent`; no line ends in spaces. Where there is too little room, the
+    /// widest columns are shortened.
+    pub fn render(&self, indent: &str, room: Room) -> String {
+        let widths = self.fit(indent.len(), room.width);
         let mut text = String::new();
-        for row in &self.0 {
-            let cells = row.iter().zip(&widths);
-            let cells: Vec<_> = cells
-                .map(|(cell, width)| pad_str(cell, *width, Alignment::Left, None))
+        for row in &self.rows {
+            let cells: Vec<_> = row.iter().zip(&widths).collect();
+            let line: Vec<_> = cells
+                .iter()
+                .map(|(cell, width)| pad_str(cell, **width, Alignment::Left, Some("…")))
                 .collect();
             text.push_str(indent);
-            text.push_str(cells.join(GAP).trim_end());
+            text.push_str(line.join(GAP).trim_end());
             text.push('\n');
+            let whole: Vec<_> = cells
+                .iter()
+                .filter(|(cell, width)| measure_text_width(cell) > **width)
+                .map(|(cell, _)| cell.trim())
+                .collect();
+            if room.repeats && !whole.is_empty() {
+                text.push_str(&format!("{indent}    {}\n", whole.join(GAP)));
+            }
         }
         text
+    }
+
+    /// The width of each column.
+    fn fit(&self, indent: usize, room: Option<usize>) -> Vec<usize> {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        let width = |column: usize| {
+            let cells = self.rows.iter().filter_map(|row| row.get(column));
+            cells.map(|cell| measure_text_width(cell)).max()
+        };
+        let mut widths: Vec<usize> = (0..columns).map(|c| width(c).unwrap_or(0)).collect();
+        let Some(room) = room else {
+            return widths;
+        };
+        let gaps = GAP.len() * columns.saturating_sub(1);
+        let mut excess = (indent + gaps + widths.iter().sum::<usize>()).saturating_sub(room);
+        while excess > 0 {
+            let wide = (0..columns).filter(|c| !self.whole.contains(c) && widths[*c] > LEAST);
+            let Some(widest) = wide.max_by_key(|column| widths[*column]) else {
+                break;
+            };
+            widths[widest] -= 1;
+            excess -= 1;
+        }
+        widths
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        let mut table = Table::new(&["STEP", "STATUS", "TIME"]);
+        let long = "skipped: `target.kube && params.approve` is false";
+        table.row(["go_live".into(), long.into(), String::new()]);
+        table.row(["verify".into(), "succeeded".into(), "0.01s".into()]);
+        table
+    }
+
+    fn in_columns(width: usize) -> Room {
+        Room {
+            width: Some(width),
+            repeats: false,
+        }
+    }
+
+    #[test]
+    fn what_has_no_limit_is_whole() {
+        let text = table().render("  ", Room::default());
+        assert!(text.contains("is false\n"), "{text}");
+    }
+
+    #[test]
+    fn the_widest_column_is_shortened_to_fit() {
+        let text = table().render("  ", in_columns(40));
+        assert!(
+            text.contains("  go_live   skipped: `target.ku…\n"),
+            "{text}"
+        );
+        let widest = text.lines().map(measure_text_width).max();
+        assert_eq!(widest, Some(40));
+    }
+
+    #[test]
+    fn what_was_shortened_may_follow_whole() {
+        let text = table().render("", in_columns(40).repeating());
+        assert!(
+            text.contains("\n    skipped: `target.kube && params.approve` is false\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn an_id_is_never_shortened() {
+        let mut table = Table::new(&["RUN", "WORKFLOW"]).keeping(0);
+        table.row(["20261125-011729138-bq5dnj".into(), "gloo-mesh".into()]);
+        let text = table.render("", in_columns(30));
+        assert!(
+            text.contains("20261125-011729138-bq5dnj   gloo-…"),
+            "{text}"
+        );
     }
 }

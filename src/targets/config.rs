@@ -17,7 +17,7 @@ pub const LOCAL: &str = "local";
 
 /// The targets that a user can name.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table of targets")]
 pub struct Targets {
     #[serde(default)]
     targets: BTreeMap<String, Target>,
@@ -25,7 +25,10 @@ pub struct Targets {
 
 /// One environment, as `windlass.toml` says it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table such as { pca = { region = \"us-east-1\" } }"
+)]
 pub struct Target {
     #[serde(default)]
     pub pca: PcaTarget,
@@ -55,7 +58,10 @@ impl Target {
 
 /// Which HTTP servers scripts may talk to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table such as { allow = [\"api.example.com\"] }"
+)]
 pub struct HttpTarget {
     /// Host names, or `*.domain`; every host if it is left out.
     pub allow: Option<Vec<String>>,

@@ -4,7 +4,10 @@ use serde::Deserialize;
 
 /// Which engine runs a target's workflows, where it is not this process.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table such as { restate = \"https://engine.internal:8080\" }"
+)]
 pub struct SubstrateTarget {
     /// The address of a Restate server's ingress.
     pub restate: String,

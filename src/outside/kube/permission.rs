@@ -27,8 +27,7 @@ enum Subject {
     Fixed(&'static str),
 }
 
-/// The verbs that a host function of module `kube` needs. An undo's are not among them, but for
-/// what it reads beforehand.
+/// The verbs that a host function of module `kube` needs, with what is read before it for an undo.
 fn needs(function: &str) -> &'static [(Subject, &'static [&'static str])] {
     use Subject::{Argument, Fixed, Workload};
     match function {
@@ -58,17 +57,32 @@ fn needs(function: &str) -> &'static [(Subject, &'static [&'static str])] {
     }
 }
 
+/// The verbs that an undo of a host function needs beyond its own.
+fn undo_needs(function: &str) -> &'static [(Subject, &'static [&'static str])] {
+    use Subject::{Argument, Fixed};
+    match function {
+        // What was not there before is deleted.
+        "kube::apply" => &[(Argument, &["delete"])],
+        "kube::apply_secret" => &[(Fixed("secrets"), &["delete"])],
+        "kube::delete" => &[(Argument, &["create"])],
+        _ => &[],
+    }
+}
+
 const WORKLOADS: [&str; 3] = ["deployments", "statefulsets", "daemonsets"];
 
 /// What calls need together, and the functions whose kind is only known at run time.
 ///
 /// Each call is a function with the kind that its arguments name, where they name it literally.
+/// `with_undo` adds what their reversal needs.
 pub fn permits_of<'a>(
     calls: impl IntoIterator<Item = (&'a str, Option<&'a str>)>,
+    with_undo: bool,
 ) -> (BTreeSet<Permit>, BTreeSet<String>) {
     let (mut permits, mut open) = (BTreeSet::new(), BTreeSet::new());
     for (function, kind) in calls {
-        for (subject, verbs) in needs(function) {
+        let undo = undo_needs(function).iter().filter(|_| with_undo);
+        for (subject, verbs) in needs(function).iter().chain(undo) {
             let words: Vec<&str> = match (subject, kind) {
                 (Subject::Fixed(word), _) => vec![*word],
                 (Subject::Argument | Subject::Workload, Some(kind)) => vec![kind],
@@ -182,7 +196,7 @@ mod tests {
             ("kube::patch", Some("roottrustpolicies.admin.gloo.solo.io")),
             ("pca::list_tags", None),
         ];
-        let (permits, open) = permits_of(calls);
+        let (permits, open) = permits_of(calls, false);
         assert_eq!(open.into_iter().collect::<Vec<_>>(), ["kube::get"]);
         let shown: Vec<_> = rules(&permits)
             .into_iter()

@@ -47,6 +47,14 @@ impl Clusters for KubeTarget {
 }
 
 impl KubeTarget {
+    fn where_contexts_are(&self) -> String {
+        let contexts: Vec<_> = self.contexts.values().map(String::as_str).collect();
+        format!(
+            "the target's contexts ({}) are looked for there: set KUBECONFIG, or write `kubeconfig = \"FILE\"` in the target",
+            contexts.join(", ")
+        )
+    }
+
     async fn config(&self, role: &str) -> Result<Config, Failure> {
         let refused = |code: &str, why: String| {
             Failure::new(
@@ -65,7 +73,17 @@ impl KubeTarget {
                 "name its context in windlass.toml: `kube = {{ {role} = \"CONTEXT\" }}`"
             )));
         };
-        let wrong = |e: KubeconfigError| refused("BadKubeconfig", causes(&e));
+        let wrong = |e: KubeconfigError| match e {
+            // It is the same for every cluster, and so are its words.
+            KubeconfigError::ReadConfig(why, path) => Failure::new(
+                FailureClass::Rejected,
+                "read the kubeconfig",
+                "NoKubeconfig",
+                format!("{}: {why}", path.display()),
+            )
+            .with_hint(self.where_contexts_are()),
+            e => refused("BadKubeconfig", causes(&e)),
+        };
         let read = match &self.kubeconfig {
             Some(path) => Kubeconfig::read_from(path),
             None => match Kubeconfig::from_env() {

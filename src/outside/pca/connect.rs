@@ -13,7 +13,10 @@ use super::{
 /// Where AWS Private CA is. What is not named comes from the ordinary AWS places: environment,
 /// profile, instance role.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table such as { region = \"us-east-1\", profile = \"pki-admin\" }"
+)]
 pub struct PcaTarget {
     pub region: Option<String>,
     pub profile: Option<String>,

@@ -52,6 +52,42 @@ pub fn actions_of(function: &str) -> &'static [&'static str] {
     }
 }
 
+/// The IAM actions that an undo of a host function may need beyond its own.
+pub fn undo_actions_of(function: &str) -> &'static [&'static str] {
+    match function {
+        "pca::create_certificate_authority" | "pca::restore_certificate_authority" => &[
+            "DescribeCertificateAuthority",
+            "UpdateCertificateAuthority",
+            "DeleteCertificateAuthority",
+        ],
+        // What AWS refuses to revoke is looked at: it may never have been issued.
+        "pca::issue_certificate" => &[
+            "RevokeCertificate",
+            "DescribeCertificateAuthority",
+            "GetCertificate",
+        ],
+        // AWS takes back no certificate: a CA that had none is disabled.
+        "pca::import_certificate_authority_certificate" => {
+            &["DescribeCertificateAuthority", "UpdateCertificateAuthority"]
+        }
+        "pca::delete_certificate_authority" => &["RestoreCertificateAuthority"],
+        "pca::tag_certificate_authority" | "pca::untag_certificate_authority" => &[
+            "DescribeCertificateAuthority",
+            "TagCertificateAuthority",
+            "UntagCertificateAuthority",
+        ],
+        "pca::create_permission" | "pca::delete_permission" => &[
+            "DescribeCertificateAuthority",
+            "CreatePermission",
+            "DeletePermission",
+        ],
+        "pca::put_policy" | "pca::delete_policy" => {
+            &["DescribeCertificateAuthority", "PutPolicy", "DeletePolicy"]
+        }
+        _ => &[],
+    }
+}
+
 /// Whether an action is about the account, not about one CA.
 pub fn is_account_wide(action: &str) -> bool {
     matches!(

@@ -17,7 +17,7 @@ mod trust;
 
 pub use client::{Authority, PcaClient, SignedCertificate};
 pub use connect::{ConnectError, PcaTarget};
-pub use iam::{actions_of, is_account_wide};
+pub use iam::{actions_of, is_account_wide, undo_actions_of};
 pub use manage::{AuditReport, Permission};
 pub use passthrough::{Extension, Passthrough};
 pub use rate::{OperationName, Rate};

@@ -76,6 +76,7 @@ fn write(
         ]),
     };
     let (name, looked_at) = (name.to_owned(), name.to_owned());
+    let operation = format!("write {name}");
     let folder = files.clone();
     // An undo knows what was written by its digest; that of a secret is one too.
     let secret_digest = (mode == OWNER_ONLY).then(|| {
@@ -106,7 +107,11 @@ fn write(
     })
     .remembering(move || async move {
         on_blocking_thread(function, move || {
-            let mut before = before(&folder, looked_at)?;
+            // Whoever can't look can't write: it is the write that they asked for.
+            let mut before = before(&folder, looked_at).map_err(|failure| Failure {
+                operation,
+                ..failure
+            })?;
             if let (Value::Map(map), Some(digest)) = (&mut before, secret_digest) {
                 map.insert("writes".into(), digest);
             }

@@ -49,6 +49,8 @@ pub fn reversal(function: &str, done: Done, pca: &PcaClient) -> Reversal {
     let arn = done.result.map(Value::to_text);
     match (function, arn) {
         ("create_certificate_authority", Some(arn)) => remove(pca, arn),
+        // AWS refuses to revoke it: it goes with its CA.
+        ("issue_certificate", Some(_)) if is_self_signed(done.before) => Reversal::Nothing,
         ("issue_certificate", Some(arn)) => revoke(pca, ca, arn),
         ("create_certificate_authority" | "issue_certificate", None) => {
             Reversal::never("its ARN is not known")
@@ -72,6 +74,17 @@ fn from_before(function: &str, done: Done, pca: PcaClient, ca: String) -> Revers
         "create_audit_report" => Reversal::never("the audit report stays in its bucket"),
         _ => Reversal::Nothing,
     }
+}
+
+/// Whether a certificate was issued by the template for roots, which takes only the CA's own request.
+fn is_self_signed(before: &Value) -> bool {
+    let template = certificate::recorded(before).and_then(|issue| issue.template);
+    template.is_some_and(|template| {
+        let name = template
+            .rsplit_once("template/")
+            .map_or(&*template, |(_, name)| name);
+        name.starts_with("RootCACertificate")
+    })
 }
 
 fn text(value: &Value, key: &str) -> String {

@@ -1,0 +1,87 @@
+//! Commands about a workflow that run nothing.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, ValueEnum};
+
+use super::drive::Params;
+use crate::report::GraphFormat;
+
+#[derive(ClapArgs)]
+pub struct Validate {
+    /// The workflows' YAML files
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+
+    /// Also ask the clusters of this target whether they can be reached, and allow what is called
+    #[arg(long, value_name = "NAME")]
+    pub target: Option<String>,
+
+    #[command(flatten)]
+    pub params: Params,
+}
+
+#[derive(ClapArgs)]
+pub struct Plan {
+    /// The workflow's YAML file
+    pub file: PathBuf,
+
+    #[command(flatten)]
+    pub params: Params,
+
+    /// Where it would run
+    #[arg(long, default_value = crate::targets::LOCAL, value_name = "NAME")]
+    pub target: String,
+
+    /// Print the steps as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(ClapArgs)]
+pub struct Graph {
+    /// The workflow's YAML file
+    pub file: PathBuf,
+
+    /// How to draw it
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+pub enum Format {
+    #[default]
+    Text,
+    Mermaid,
+    Dot,
+}
+
+impl From<Format> for GraphFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Text => Self::Text,
+            Format::Mermaid => Self::Mermaid,
+            Format::Dot => Self::Dot,
+        }
+    }
+}
+
+#[derive(ClapArgs)]
+pub struct Iam {
+    /// The workflow's YAML file
+    pub file: PathBuf,
+
+    /// Leave out what only an undo needs
+    #[arg(long)]
+    pub without_undo: bool,
+}
+
+#[derive(ClapArgs)]
+pub struct Rbac {
+    /// The workflow's YAML file
+    pub file: PathBuf,
+
+    /// Leave out what only an undo needs
+    #[arg(long)]
+    pub without_undo: bool,
+}

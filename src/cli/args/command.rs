@@ -1,0 +1,110 @@
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, Subcommand};
+
+#[cfg(feature = "restate")]
+use super::serve::Worker;
+use super::{
+    check::{Graph, Iam, Plan, Rbac, Validate},
+    drive::{Answer, Cancel, Resume, Run, Undo},
+    look::{Audit, Logs, Outputs, Runs, Show},
+    serve::{Kube, Pca},
+};
+
+/// Runs certificate rotations, and any other runbook, as a graph of small scripts that is never
+/// done twice: a run that stops anywhere, even by kill -9, goes on from there.
+#[derive(Parser)]
+#[command(name = "windlass", version, propagate_version = true)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// Where runs are recorded
+    #[arg(
+        long,
+        global = true,
+        env = "WINDLASS_STATE",
+        default_value = ".windlass",
+        value_name = "DIR"
+    )]
+    pub state: PathBuf,
+
+    /// Where targets are written [default: windlass.toml, if there is one]
+    #[arg(long, global = true, env = "WINDLASS_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Where runs are driven: `restate` (at WINDLASS_RESTATE), or the engine of a target of that name
+    /// [default: this process; for `run`, what the target says]
+    #[arg(
+        long,
+        global = true,
+        env = "WINDLASS_ON",
+        value_name = "restate|TARGET"
+    )]
+    pub on: Option<String>,
+
+    /// Print without colours
+    #[arg(long, global = true, env = "NO_COLOR", value_parser = clap::builder::FalseyValueParser::new())]
+    pub no_color: bool,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Run a workflow
+    Run(Run),
+    /// Go on with a run that failed, was cancelled, or lost its process
+    Resume(Resume),
+    /// Reverse what a run did
+    Undo(Undo),
+    /// Stop a run; it can be resumed
+    Cancel(Cancel),
+    /// Say yes to a step that waits for an approval
+    Approve(Answer),
+    /// Say no to a step that waits for an approval
+    Reject(Answer),
+    /// Check workflows, and show every mistake in them
+    Validate(Validate),
+    /// Show what a run would do, and change nothing
+    Plan(Plan),
+    /// Draw a workflow
+    Graph(Graph),
+    /// Print the least IAM policy that a workflow needs
+    Iam(Iam),
+    /// Print the ClusterRole that a workflow needs on Kubernetes
+    Rbac(Rbac),
+    /// List the runs, the newest first
+    Runs(Runs),
+    /// Show a run: its steps, certificates and errors
+    Show(Show),
+    /// Show what happened in a run, event by event
+    Logs(Logs),
+    /// Print what a run gave
+    Outputs(Outputs),
+    /// Check that nothing in a run's record was changed, and show what it proves
+    Audit(Audit),
+    /// Serve a Restate server: run the steps of its runs
+    #[cfg(feature = "restate")]
+    Worker(Worker),
+    /// The embedded AWS Private CA
+    #[command(subcommand)]
+    Pca(Pca),
+    /// The rehearsal cluster: a Kubernetes API server for rehearsals
+    #[command(subcommand)]
+    Kube(Kube),
+}
+
+impl Args {
+    /// ` --on NAME` where this command was given it, for the commands that its hints name.
+    pub fn on_again(&self) -> String {
+        let name = self.on.as_ref();
+        name.map_or(String::new(), |name| format!(" --on {name}"))
+    }
+
+    /// The configuration file, and whether the user named it.
+    pub fn config(&self) -> (&Path, bool) {
+        match &self.config {
+            Some(path) => (path, true),
+            None => (Path::new("windlass.toml"), false),
+        }
+    }
+}

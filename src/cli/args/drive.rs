@@ -1,0 +1,127 @@
+//! Commands that begin a run, go on with one, or take one back.
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+
+#[derive(ClapArgs)]
+pub struct Run {
+    /// The workflow's YAML file
+    pub file: PathBuf,
+
+    #[command(flatten)]
+    pub params: Params,
+
+    /// Where to run: a target of windlass.toml, or the embedded servers
+    #[arg(long, default_value = crate::targets::LOCAL, value_name = "NAME")]
+    pub target: String,
+
+    /// Where the files that scripts write go
+    #[arg(long, default_value = "out", value_name = "DIR")]
+    pub out: PathBuf,
+
+    #[command(flatten)]
+    pub driving: Driving,
+}
+
+#[derive(ClapArgs)]
+pub struct Params {
+    /// Set a param; the value is YAML
+    #[arg(short, long = "param", value_name = "NAME=VALUE")]
+    pub params: Vec<String>,
+
+    /// Read params from a YAML or JSON file; -p goes before it
+    #[arg(long = "params", value_name = "FILE")]
+    pub params_file: Option<PathBuf>,
+}
+
+#[derive(ClapArgs)]
+pub struct Driving {
+    /// How many steps may run at once
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
+    pub max_parallel: u16,
+
+    /// Print the run as JSON on stdout when it has ended; with --plan, the plan
+    #[arg(long)]
+    pub json: bool,
+
+    /// Stay while the run waits for an approval, rather than end with exit code 3
+    #[arg(long)]
+    pub wait: bool,
+}
+
+#[derive(ClapArgs)]
+pub struct Resume {
+    /// The run, by any part of its id [default: the newest that has neither succeeded nor been undone; with
+    /// --edited or --redo, the newest]
+    pub run: Option<String>,
+
+    /// Go on with the files as they are now; shows first what that changes
+    #[arg(long)]
+    pub edited: bool,
+
+    #[command(flatten)]
+    pub params: Params,
+
+    /// Run this step again from the start, and all that depends on it; shows first what that is
+    #[arg(long, value_name = "STEP")]
+    pub redo: Vec<String>,
+
+    /// Say what became of a call that is in doubt: STEP=done, STEP=done:VALUE or STEP=again
+    #[arg(long = "answer", value_name = "ANSWER")]
+    pub answers: Vec<String>,
+
+    /// Only show what would happen to each step
+    #[arg(long)]
+    pub plan: bool,
+
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+
+    #[command(flatten)]
+    pub driving: Driving,
+}
+
+#[derive(ClapArgs)]
+pub struct Undo {
+    /// The run, by any part of its id [default: the newest]
+    pub run: Option<String>,
+
+    /// Say what became of a call that is in doubt: STEP=done, STEP=done:VALUE or STEP=again
+    #[arg(long = "answer", value_name = "ANSWER")]
+    pub answers: Vec<String>,
+
+    /// Only show what would be reversed, and what can't be
+    #[arg(long)]
+    pub plan: bool,
+
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+
+    #[command(flatten)]
+    pub driving: Driving,
+}
+
+#[derive(ClapArgs)]
+pub struct Cancel {
+    /// The run, by any part of its id [default: the newest]
+    pub run: Option<String>,
+
+    #[command(flatten)]
+    pub driving: Driving,
+}
+
+#[derive(ClapArgs)]
+pub struct Answer {
+    /// The run, by any part of its id
+    pub run: String,
+
+    /// The step that waits
+    pub step: String,
+
+    /// Why; it is kept in the journal
+    #[arg(short = 'm', long, value_name = "TEXT")]
+    pub comment: Option<String>,
+}

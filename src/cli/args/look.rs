@@ -1,0 +1,70 @@
+//! Commands that look at runs.
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+
+#[derive(ClapArgs)]
+pub struct Runs {
+    /// Print the runs as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(ClapArgs)]
+pub struct Show {
+    /// The run, by any part of its id [default: the newest]
+    pub run: Option<String>,
+
+    /// Print the run as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(ClapArgs)]
+pub struct Logs {
+    /// The run, by any part of its id [default: the newest]
+    pub run: Option<String>,
+
+    /// Only this step and what runs inside it
+    pub step: Option<String>,
+
+    /// Go on printing until the run ends
+    #[arg(short, long)]
+    pub follow: bool,
+
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(ClapArgs)]
+pub struct Outputs {
+    /// The run, by any part of its id [default: the newest]
+    pub run: Option<String>,
+
+    /// Only this output, as bare text
+    pub name: Option<String>,
+
+    /// Print the outputs as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(ClapArgs)]
+pub struct Audit {
+    /// The run, by any part of its id [default: the newest]
+    pub run: Option<String>,
+
+    /// Write everything that proves it, without secrets, to a file
+    #[arg(long, value_name = "FILE")]
+    pub bundle: Option<PathBuf>,
+
+    /// Check such a file instead of the journal
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["run", "bundle"])]
+    pub verify: Option<PathBuf>,
+
+    /// Print what was found as JSON
+    #[arg(long)]
+    pub json: bool,
+}

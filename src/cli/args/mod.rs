@@ -1,0 +1,15 @@
+//! The command line: [`Args`] with its [`Command`]s, and what each takes, a file for each family.
+
+mod check;
+mod command;
+mod drive;
+mod look;
+mod serve;
+
+pub use check::{Graph, Iam, Plan, Rbac, Validate};
+pub use command::{Args, Command};
+pub use drive::{Answer, Cancel, Driving, Params, Resume, Run, Undo};
+pub use look::{Audit, Logs, Outputs, Runs, Show};
+#[cfg(feature = "restate")]
+pub use serve::Worker;
+pub use serve::{Kube, KubeServe, Pca, PcaServe};

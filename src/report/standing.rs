@@ -1,0 +1,57 @@
+use crate::journal::{Approval, Instance, InstanceId, State, Status, Verdict};
+
+/// Where a run stands that has not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Running,
+    /// For somebody's approval.
+    Waiting,
+    /// Its question was answered, and nobody has gone on with it.
+    Answered(Verdict),
+    /// Nobody drives it.
+    Interrupted,
+}
+
+impl Standing {
+    /// `is_driven` says whether something drives the run now.
+    pub fn of(state: &State, is_driven: bool) -> Self {
+        let is_any = |wanted: fn(&Instance) -> bool| state.steps.values().any(wanted);
+        if waiting(state).next().is_some() {
+            return Self::Waiting;
+        }
+        if is_driven {
+            return Self::Running;
+        }
+        if is_any(|i| {
+            !i.is_composite() && matches!(i.status, Status::Running | Status::Retrying { .. })
+        }) || state.is_undoing
+        {
+            return Self::Interrupted;
+        }
+        let answers = state
+            .steps
+            .values()
+            .filter_map(|i| i.approval.as_ref()?.answer.as_ref());
+        let newest = answers.max_by_key(|answer| answer.at);
+        newest.map_or(Self::Interrupted, |answer| Self::Answered(answer.verdict))
+    }
+
+    /// One word, as lists show it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Waiting => "waiting",
+            Self::Answered(verdict) => verdict.as_str(),
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// The questions that nobody has answered.
+pub(super) fn waiting(state: &State) -> impl Iterator<Item = (&InstanceId, &Approval)> {
+    state
+        .steps
+        .iter()
+        .filter(|(_, instance)| instance.status == Status::Waiting)
+        .filter_map(|(step, instance)| Some((step, instance.approval.as_ref()?)))
+}
