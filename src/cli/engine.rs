@@ -129,7 +129,7 @@ impl Engine {
         let state = self.remote.state_of(id)?;
         match self.remote.resume_paused(id)? {
             0 => return Ok(None),
-            paused => eprintln!("{paused} paused by the engine: it goes on there"),
+            paused => say!("{paused} paused by the engine: it goes on there"),
         }
         Ok(Some(EngineRun {
             engine: self.clone(),
@@ -215,7 +215,7 @@ impl EngineRun {
             Some(driver) => driver.clone(),
             None => {
                 let invocation = remote.send(&self.id, &order)?;
-                eprintln!("run {} is with {}", self.id, self.place());
+                say!("run {} is with {}", self.id, self.place());
                 invocation
             }
         };
@@ -226,7 +226,7 @@ impl EngineRun {
             known: self.expects,
             has_begun,
         };
-        watched.to_its_end(driving, observer)
+        watched.follow(driving, observer)
     }
 
     fn order(

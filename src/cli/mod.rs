@@ -15,7 +15,6 @@ mod cancel;
 mod confirm;
 mod drive;
 #[cfg(feature = "restate")]
-#[allow(clippy::print_stderr, reason = "not on `say!` yet")]
 mod engine;
 mod failure;
 mod graph;
@@ -40,11 +39,6 @@ mod validate;
 #[cfg(feature = "restate")]
 mod watch;
 #[cfg(feature = "restate")]
-#[allow(
-    clippy::print_stderr,
-    clippy::print_stdout,
-    reason = "not on `say!` yet"
-)]
 mod worker;
 
 use std::process::ExitCode;

@@ -43,7 +43,7 @@ pub struct Watched<'r> {
 
 impl Watched<'_> {
     /// Tells the observer what happens, until the run is over, or can't go on before somebody does something.
-    pub fn to_its_end(
+    pub fn follow(
         self,
         driving: &Driving,
         observer: &Arc<dyn Observer>,

@@ -11,6 +11,7 @@ use super::{
     engine::address,
     exit,
     failure::Failure,
+    print,
 };
 use crate::{
     execute::restate::{self, Listen, Opened, OpensTargets, Remote, WorkerOptions},
@@ -46,14 +47,14 @@ pub fn worker(args: &Args, command: &Worker) -> Done {
     let listens_at = format!("{scheme}://{}", worker.address());
     if worker.has_new_identity {
         let identity = args.state.join("identity.txt");
-        eprintln!(
+        say!(
             "made {}, to which secrets are sealed; other workers, and whoever starts runs, need the same file",
             identity.display()
         );
     }
     let serving = runtime.spawn(worker.serve());
     // Programs that start workers wait for this line.
-    println!("{listens_at}");
+    print(&format!("{listens_at}\n"))?;
     if let Some(admin) = &command.register {
         let substrate = SubstrateTarget {
             admin: Some(admin.clone()),
@@ -62,7 +63,7 @@ pub fn worker(args: &Args, command: &Worker) -> Done {
         let advertised = command.advertise.as_ref().unwrap_or(&listens_at);
         let remote = Remote::new(address(&substrate)?, &args.state)?;
         remote.register(advertised, command.force)?;
-        eprintln!("registered {advertised} with {admin}");
+        say!("registered {advertised} with {admin}");
     }
     runtime.block_on(interrupted());
     serving.abort();
