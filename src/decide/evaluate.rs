@@ -24,7 +24,7 @@ impl Scope<'_, '_> {
             Value::Bool(holds) => Ok(holds),
             other => Err(StepError::new(
                 "wrong-type",
-                format!("`when` gave a {}, not a bool", other.kind()),
+                format!("`when` gave {}, not a bool", other.a_kind()),
             )
             .with_hint("compare something: `when: ${{ params.region == \"eu\" }}`")),
         }
@@ -156,7 +156,7 @@ fn keyed_items(value: Value, step: &Step) -> Result<Vec<(String, Value)>, StepEr
             })
             .collect(),
         other => {
-            let message = format!("`for_each` gave a {}, not a list or a map", other.kind());
+            let message = format!("`for_each` gave {}, not a list or a map", other.a_kind());
             return Err(StepError::new("wrong-type", message));
         }
     };
