@@ -88,6 +88,126 @@ fn outputs_that_cannot_be_told_are_not_checked() {
     }
 }
 
+/// A step before the one that can't begin: it must not run.
+const LATER: &str = "workflow: w
+params:
+  clusters: { type: list(string), default: [a] }
+  n: { type: int, default: 1 }
+  deep: { type: map, default: { x: true } }
+  ask: { type: bool, default: false }
+steps:
+  first: { run: 'file::write(\"first\", \"\")' }
+  each:
+    needs: [first]
+    for_each: ${{ params.clusters }}
+    workflow: inner.yaml
+    with: { cluster: \"${{ item }}\", n: \"${{ params.n }}\" }
+  strict:
+    needs: [first]
+    when: ${{ params.deep.x }}
+    script: strict.rhai
+    with: { text: \"${{ params.deep.text ?? 'a' }}\" }
+  asked:
+    when: ${{ params.ask }}
+    for_each: ${{ params.deep.items }}
+    run: ()
+";
+const INNER: &str = "workflow: inner
+params:
+  cluster: { type: string, none_of: [mgmt] }
+  n: { type: int, max: 9 }
+steps:
+  tenth: { for_each: \"${{ [10 - params.n, 10] }}\", run: () }
+";
+const STRICT: &str =
+    "const INPUTS = #{ text: \"string\" };\nfn run(inputs) { #{ x: inputs.text } }\n";
+
+fn later() -> Test {
+    Test::new()
+        .file("w.yaml", LATER)
+        .file("inner.yaml", INNER)
+        .file("strict.rhai", STRICT)
+}
+
+/// Holds what all three commands refuse; nothing may have been started.
+#[track_caller]
+fn refused(test: &Test, file: &str, param: &str, expected: &str) {
+    for command in ["run", "plan", "validate"] {
+        let stderr = test
+            .windlass(&[command, file, "-p", param])
+            .expect(2)
+            .stderr;
+        assert!(stderr.contains(expected), "{command} {param}: {stderr}");
+    }
+    assert!(!test.path("out").exists() && !test.path(".windlass").exists());
+}
+
+#[test]
+fn params_that_are_sure_to_fail_start_nothing() {
+    let test = later();
+    let told = |param: &str, expected: &str| refused(&test, "w.yaml", param, expected);
+    told(
+        "clusters=[a, b, a]",
+        "each: `for_each` of `each` has the item `a` twice",
+    );
+    told(
+        "clusters=[a, mgmt]",
+        "each: the param `cluster` does not fit: it must not be mgmt",
+    );
+    told(
+        "n=10",
+        "each: the param `n` does not fit: 10 is more than 9",
+    );
+    told(
+        "n=0",
+        "each/tenth: `for_each` of `tenth` has the item `10` twice",
+    );
+    told("deep={ x: 1 }", "strict: `when` gave an int, not a bool");
+    told(
+        "deep={ x: true, text: 5 }",
+        "strict: the input `text` does not fit: expected string",
+    );
+    told("ask=true", "asked: `for_each` gave nothing, not a list");
+    test.windlass(&["run", "w.yaml", "-p", "deep={ x: false, text: 5 }"])
+        .expect(0);
+}
+
+#[test]
+fn what_may_be_skipped_or_tolerated_is_not_foreseen() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w
+params: { items: { type: list, default: [a, a] } }
+steps:
+  look: { run: '#{ found: false }' }
+  maybe: { when: \"${{ steps.look.found }}\", run: () }
+  after: { needs: [maybe], for_each: \"${{ params.items }}\", run: () }
+  tolerated: { on_error: continue, for_each: \"${{ params.items }}\", run: () }
+",
+    );
+    test.windlass(&["run", "w.yaml"]).expect(0);
+}
+
+#[test]
+fn shipped_workflows_refuse_params_that_could_not_work() {
+    let test = Test::with_shipped_workflows();
+    let told = |file: &str, param: &str, expected: &str| refused(&test, file, param, expected);
+    for file in ["workflows/gloo-mesh.yaml", "workflows/restart-mesh.yaml"] {
+        told(
+            file,
+            "at_once=0",
+            "the param `at_once` does not fit: 0 is less than 1",
+        );
+        told(file, "clusters=[east, mgmt]", "it must not be mgmt");
+        told(file, "clusters=[east, east]", "has the item `east` twice");
+    }
+    told(
+        "workflows/gloo-mesh.yaml",
+        "key_algorithm=RSA_1024",
+        "RSA_1024 is not one of RSA_2048, RSA_3072,",
+    );
+}
+
 #[test]
 fn limits_are_checked_where_they_are_written() {
     let refused = |param: &str| {

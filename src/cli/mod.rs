@@ -6,6 +6,7 @@ mod answer;
 mod archive;
 mod args;
 mod audit;
+mod beforehand;
 mod cancel;
 mod confirm;
 mod drive;

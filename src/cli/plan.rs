@@ -1,19 +1,12 @@
 use super::{
     Done,
     args::{Args, Plan},
-    drive::{now, requester},
+    beforehand::{Wanted, begin},
     load::load,
     preflight::preflight,
     print,
 };
-use crate::{
-    compile::bind_params,
-    decide,
-    execute::DriveError,
-    journal::{Event, State},
-    report,
-    value::Value,
-};
+use crate::{compile::bind_params, decide, report, value::Value};
 
 /// Stands for the id that a run would get.
 const RUN: &str = "RUN";
@@ -26,21 +19,15 @@ pub fn plan(args: &Args, command: &Plan) -> Done {
     let params = Value::Map(bind_params(workflow, command.params.given(workflow)?)?);
     let kube = preflight(args, workflow, &params, &command.target)?;
     let clusters: Vec<_> = kube.iter().cloned().collect();
-    let mut state = State::default();
-    let begins = Event::RunStarted {
-        workflow: workflow.name.clone(),
-        file: command.file.display().to_string(),
-        main: program.main.clone(),
-        program: program.digest,
-        target: command.target.clone(),
+    let begun = begin(Wanted {
+        program: &program,
+        file: &command.file,
+        target: &command.target,
         kube,
         out: String::new(),
         params,
-        requester: requester(),
-        version: env!("CARGO_PKG_VERSION").into(),
-    };
-    state.apply(&begins, now()).map_err(DriveError::from)?;
-    let steps = decide::preview(workflow, &state, RUN);
+    })?;
+    let steps = decide::preview(workflow, &begun.state, RUN);
     if command.json {
         return print(&format!("{:#}\n", report::preview_json(&steps)));
     }

@@ -1,13 +1,14 @@
 use super::{
     Done,
     args::{Args, Validate},
+    beforehand::{Wanted, begin},
     exit,
     failure::Failure,
     load::load,
     preflight::{ask, list, preflight},
 };
 use crate::{
-    compile::{Workflow, bind_params},
+    compile::{Workflow, bind_params, clusters},
     targets::Targets,
     value::Value,
 };
@@ -19,6 +20,17 @@ pub fn validate(args: &Args, command: &Validate) -> Done {
         let checked = load(file).and_then(|program| {
             let workflow = &program.workflow;
             let params = bind(command, workflow)?;
+            if let Some(params) = params.clone() {
+                begin(Wanted {
+                    program: &program,
+                    file,
+                    // What it has is only known to a run.
+                    target: "",
+                    kube: clusters(workflow, &params)?,
+                    out: String::new(),
+                    params,
+                })?;
+            }
             let steps = workflow.steps().count();
             let told = format!("{}: {steps} steps", file.display());
             match &command.target {
