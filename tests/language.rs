@@ -279,3 +279,78 @@ fn every_wrong_param_is_shown_at_once() {
         ran.stderr
     );
 }
+
+#[test]
+fn a_mistake_in_a_request_is_not_tried_again() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w
+steps:
+  a:
+    retry: { attempts: 3, backoff: 1s..1s }
+    run: |
+      pca::create_certificate_authority(#{ type: \"ROOT\", subject: #{ common_nam: \"x\" } })
+  b:
+    retry: { attempts: 3, backoff: 1s..1s }
+    run: |
+      try { key::generate(\"RSA_1\") } catch (e) { log::info(e.class + \": \" + e.message); }
+",
+    );
+    let ran = test.windlass(&["run", "w.yaml"]).expect(1);
+    assert!(
+        ran.stderr
+            .contains("a subject has no attribute `common_nam`"),
+        "{}",
+        ran.stderr
+    );
+    assert!(
+        ran.stderr
+            .contains("b: rejected: `RSA_1` is not a key algorithm"),
+        "{}",
+        ran.stderr
+    );
+    let failures = test.events();
+    let failures = failures
+        .iter()
+        .filter(|e| e["event"] == "step_failed")
+        .count();
+    assert_eq!(failures, 1);
+    let shown = test.shown();
+    let step = &shown["steps"][0];
+    assert_eq!(step["error"]["code"], "wrong-arguments", "{shown:#}");
+}
+
+#[test]
+fn missing_credentials_are_not_asked_for_again() {
+    let test = Test::new()
+        .file(
+            "windlass.toml",
+            "[targets.prod]\npca = { region = \"us-east-1\" }\n",
+        )
+        .file(
+            "w.yaml",
+            "workflow: w
+steps:
+  a:
+    retry: { attempts: 3, backoff: 1s..1s }
+    run: pca::list_certificate_authorities()
+",
+        );
+    let mut command = test.command(&["run", "w.yaml", "--target", "prod"]);
+    let home = test.path("home");
+    let names = [
+        "AWS_ACCESS_KEY_ID",
+        "AWS_PROFILE",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+    ];
+    for name in names {
+        command.env_remove(name);
+    }
+    command
+        .env("HOME", home)
+        .env("AWS_EC2_METADATA_DISABLED", "true");
+    let ran = Ran::from_output(command.output().expect("windlass starts")).expect(1);
+    assert!(ran.stderr.contains("NoCredentials"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("aws sso login"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("again in"), "{}", ran.stderr);
+}

@@ -4,7 +4,7 @@ use rhai::{Dynamic, EvalAltResult, Position};
 
 use super::{
     effects::Stop,
-    host::failure_of,
+    host::{WRONG_ARGUMENTS, failure_of},
     script::{Script, lowercase_first},
 };
 use crate::value::{Place, StepError};
@@ -103,7 +103,13 @@ fn describe(mut error: EvalAltResult) -> Result<StepError, Stop> {
 fn describe_thrown(thrown: &Dynamic) -> StepError {
     match failure_of(thrown) {
         Some(failure) => {
-            let mut error = StepError::new("outside-failure", failure.to_string());
+            let mut error = match failure.code == WRONG_ARGUMENTS {
+                true => {
+                    let message = format!("{}: {}", failure.operation, failure.message);
+                    StepError::new("wrong-arguments", message)
+                }
+                false => StepError::new("outside-failure", failure.to_string()),
+            };
             error.hint = failure.hint.clone();
             error.failure = Some(failure);
             error
