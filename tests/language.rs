@@ -354,3 +354,18 @@ steps:
     assert!(ran.stderr.contains("aws sso login"), "{}", ran.stderr);
     assert!(!ran.stderr.contains("again in"), "{}", ran.stderr);
 }
+
+#[test]
+fn logs_of_a_step_that_is_none_say_so() {
+    let test = Test::new().file("w.yaml", "workflow: w\nsteps:\n  build: { run: () }\n");
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    let run = test.windlass(&["runs", "--json"]).expect(0).json()[0]["run"].clone();
+    let run = run.as_str().expect("an id");
+    let ran = test.windlass(&["logs", run, "biuld"]).expect(2);
+    assert!(ran.stderr.contains("no step `biuld`"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("did you mean `build`?"),
+        "{}",
+        ran.stderr
+    );
+}
