@@ -97,6 +97,8 @@ mistakes! {
     an_unknown_target: "workflow: w\nsteps:\n  a: { run: \"()\" }\n", given ["--target", "prod"];
     a_mistake_behind_escapes: "workflow: w\nsteps:\n  a: { run: \"log::info(\\\"hi\\\");\\n log::inform(1); let x = ;\" }\n";
     an_expression_behind_escapes: "workflow: w\nsteps:\n  a: { script: step.rhai, with: { name: \"say \\\"${{ \\\"a\\\" + params.nmae }}\\\"\" } }\n";
+    a_body_that_ends_with_the_file: "workflow: w\nsteps:\n  a:\n    run: |\n      let x = (";
+    a_body_that_ends_with_a_wide_letter: "workflow: w\nsteps:\n  a:\n    run: |\n      (ü";
     a_text_in_single_quotes: "workflow: w\nsteps:\n  a:\n    run: log::info('hi')\n";
     names_that_rhai_keeps: "workflow: w\nparams:\n  match: string\n  plain: string\nsteps:\n  go: { run: \"()\" }\n  if: { run: \"()\" }\n";
     inputs_that_are_not_given: "workflow: w\nsteps:\n  a:\n    with: { name: x }\n    run: |\n      log::info(`hi ${inputs.nmae}`);\n      let far = [1].map(|n| inputs[\"other\"] + n);\n      #{ x: inputs?.name }\n  b: { run: \"#{ x: inputs.name }\" }\n";

@@ -24,13 +24,14 @@ pub(super) fn places_of(file: &str, node: &Node) -> Places {
     let mut written = Written {
         chars: raw[head..].char_indices().peekable(),
         style: *style,
+        last: 0,
     };
     let start = node.span.start + head;
     let (mut pairs, mut next) = (Vec::new(), None);
     for (at, c) in text.char_indices() {
-        let (from, to) = written
-            .find(c)
-            .unwrap_or((raw.len() - head, raw.len() - head));
+        // What the parser adds, such as a line end at the end of the file, stands nowhere.
+        let nowhere = written.last;
+        let (from, to) = written.find(c).unwrap_or((nowhere, nowhere));
         let (from, to) = (start + from, start + to);
         if next != Some(from) {
             pairs.push((at, from));
@@ -49,6 +50,8 @@ pub(super) fn places_of(file: &str, node: &Node) -> Places {
 struct Written<'a> {
     chars: Peekable<CharIndices<'a>>,
     style: Style,
+    /// Where the last character that was looked at stands.
+    last: usize,
 }
 
 impl Written<'_> {
@@ -91,6 +94,7 @@ impl Written<'_> {
     /// One character as YAML reads it, `None` for an escaped line end; and where it is written.
     fn next(&mut self) -> Option<(usize, Option<char>, usize)> {
         let (from, c) = self.chars.next()?;
+        self.last = from;
         let read = match (self.style, c) {
             (Style::Single, '\'') => {
                 self.chars.next_if(|(_, c)| *c == '\'');
@@ -188,6 +192,7 @@ mod tests {
                 "{yaml}"
             );
         }
+        assert_eq!(found("a: |\n  ü(", &["ü", "("]), ["ü", "("]);
         assert_eq!(found("a: \"x\\\"y\"\n", &["\"", "y"]), ["\\", "y"]);
     }
 }
