@@ -168,6 +168,11 @@ fn params_that_are_sure_to_fail_start_nothing() {
         "strict: the input `text` does not fit: expected string",
     );
     told("ask=true", "asked: `for_each` gave nothing, not a list");
+    let ran = test.windlass(&["plan", "w.yaml", "-p", "deep={ x: true, text: { } }"]);
+    assert!(
+        !ran.expect(2).stderr.contains("hint:"),
+        "no step is to blame"
+    );
     test.windlass(&["run", "w.yaml", "-p", "deep={ x: false, text: 5 }"])
         .expect(0);
 }

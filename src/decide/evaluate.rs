@@ -111,8 +111,11 @@ impl Scope<'_, '_> {
             ]),
         };
         template.evaluate(&names).map_err(|e: ExpressionError| {
-            StepError::new("expression-failed", e.to_string())
-                .with_hint("a step that was skipped or failed has no outputs: `steps.NAME?.OUTPUT ?? …` allows for that")
+            let error = StepError::new("expression-failed", e.to_string());
+            match names.steps == Value::Map(BTreeMap::new()) {
+                true => error,
+                false => error.with_hint("a step that was skipped or failed has no outputs: `steps.NAME?.OUTPUT ?? …` allows for that"),
+            }
         })
     }
 
