@@ -168,14 +168,20 @@ steps:
 
 #[test]
 fn an_item_twice_is_refused() {
-    let ran = test("workflow: w\nsteps:\n  each: { run: \"()\", for_each: [a, a] }\n")
-        .windlass(&["run", "w.yaml"])
-        .expect(1);
-    assert!(
-        ran.stderr.contains("has the item `a` twice"),
-        "{}",
-        ran.stderr
-    );
+    let refused = |items: &str, code: i32| {
+        let workflow = format!(
+            "workflow: w\nsteps:\n  names: {{ run: '#{{ items: [\"a\", \"a\"] }}' }}\n  each: {{ run: (), for_each: {items} }}\n"
+        );
+        let ran = test(&workflow).windlass(&["run", "w.yaml"]).expect(code);
+        assert!(
+            ran.stderr.contains("has the item `a` twice"),
+            "{}",
+            ran.stderr
+        );
+    };
+    refused("[a, a]", 2);
+    // What a step gives is only known once it has run.
+    refused("\"${{ steps.names.items }}\"", 1);
 }
 
 #[test]

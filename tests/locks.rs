@@ -255,7 +255,7 @@ fn a_nested_workflow_takes_its_steps_lock_again_after_a_resume() {
         .file("holder.yaml", HOLDER)
         .file(
             "inner.yaml",
-            "workflow: inner\nsteps:\n  go: { run: 'file::read(\"go.txt\"); file::write(\"went.txt\", time::now())' }\n",
+            "workflow: inner\nsteps:\n  wait: { run: 'file::read(\"go.txt\"); file::write(\"went.txt\", time::now())' }\n",
         )
         .file(
             "w.yaml",

@@ -18,6 +18,7 @@ mod harness;
 mod hostile;
 mod house;
 mod kube;
+mod language;
 mod locks;
 mod lost;
 mod mesh;

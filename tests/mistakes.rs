@@ -95,6 +95,19 @@ mistakes! {
         given ["-p", "clusters=cluster-1"];
     a_param_that_is_not_given: "workflow: w\nparams:\n  clusters: list(string)\nsteps:\n  a: { run: \"()\" }\n";
     an_unknown_target: "workflow: w\nsteps:\n  a: { run: \"()\" }\n", given ["--target", "prod"];
+    a_mistake_behind_escapes: "workflow: w\nsteps:\n  a: { run: \"log::info(\\\"hi\\\");\\n log::inform(1); let x = ;\" }\n";
+    an_expression_behind_escapes: "workflow: w\nsteps:\n  a: { script: step.rhai, with: { name: \"say \\\"${{ \\\"a\\\" + params.nmae }}\\\"\" } }\n";
+    a_body_that_ends_with_the_file: "workflow: w\nsteps:\n  a:\n    run: |\n      let x = (";
+    a_body_that_ends_with_a_wide_letter: "workflow: w\nsteps:\n  a:\n    run: |\n      (ü";
+    a_text_in_single_quotes: "workflow: w\nsteps:\n  a:\n    run: log::info('hi')\n";
+    names_that_rhai_keeps: "workflow: w\nparams:\n  match: string\n  plain: string\nsteps:\n  go: { run: \"()\" }\n  if: { run: \"()\" }\n";
+    inputs_that_are_not_given: "workflow: w\nsteps:\n  a:\n    with: { name: x }\n    run: |\n      log::info(`hi ${inputs.nmae}`);\n      let far = [1].map(|n| inputs[\"other\"] + n);\n      #{ x: inputs?.name }\n  b: { run: \"#{ x: inputs.name }\" }\n";
+    inputs_that_are_not_declared: "workflow: w\nsteps:\n  a: { script: bad.rhai, with: { name: x } }\n  b: { script: bare.rhai }\n",
+        with [("bad.rhai", "const INPUTS = #{ name: \"string\" };\n\nfn run(given) {\n    #{ x: given.nmae, y: other(given) }\n}\n\nfn other(inputs) {\n    inputs.anything\n}\n\nfn undo(inputs, outputs) {\n    log::info(inputs.named);\n}\n"), ("bare.rhai", "fn run(inputs) {\n    #{ x: inputs.name }\n}\n")];
+    an_output_of_a_body_that_is_none: "workflow: w\nsteps:\n  a: { run: \"#{ path: 1, more: 2 }\" }\n  b: { run: \"()\", when: \"${{ steps.a.pth > 0 }}\" }\n";
+    conditions_that_are_texts: "workflow: w\nparams: { n: int }\nsteps:\n  a: { run: \"()\", when: \"params.n > 3\" }\n  b: { run: \"()\", for_each: \"abc\" }\n  c: { run: \"()\", when: \"${{ params.n }} > 3\" }\n  d: { run: \"()\", when: true, for_each: [a, b] }\n  e: { run: \"()\", when: 1, for_each: 3 }\n";
+    keys_of_other_tools: "workflow: w\nsteps:\n  a: { run: \"()\" }\n  b: { run: \"()\", depends_on: [a], if: true, retries: 3, timeout: 5 }\n";
+    names_of_one_letter: "workflow: w\nsteps:\n  a: { run: \"()\" }\n  b: { run: \"()\", needs: [c] }\n";
     an_empty_file: "";
 }
 

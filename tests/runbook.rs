@@ -192,7 +192,7 @@ fn a_pool_is_patched_when_somebody_else_says_so() {
     go(&test, &arguments, 3);
     assert!(site.world().log.is_empty());
     let run = test.windlass(&["runs", "--json"]).expect(0).json()[0]["run"].clone();
-    let mut command = test.command(&["approve", run.as_str().expect("an id"), "go"]);
+    let mut command = test.command(&["approve", run.as_str().expect("an id"), "begin"]);
     assert!(
         command
             .env("USER", "alice")

@@ -4,7 +4,7 @@ use super::exit;
 #[cfg(feature = "restate")]
 use crate::execute::restate::{RemoteError, ServeError};
 use crate::{
-    compile::{ClustersError, Mistakes, ParamError},
+    compile::{ClustersError, Mistakes, ParamError, ParamErrors},
     execute::DriveError,
     journal::JournalError,
     report,
@@ -145,9 +145,25 @@ impl From<OpenError> for Failure {
     }
 }
 
-impl From<ParamError> for Failure {
-    fn from(error: ParamError) -> Self {
-        Self::of("params", &error, error.hint())
+impl From<ParamErrors> for Failure {
+    fn from(ParamErrors(errors): ParamErrors) -> Self {
+        let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        let (mut hints, mut missing) = (Vec::new(), Vec::new());
+        for error in &errors {
+            match error {
+                ParamError::Missing { name, ty } => missing.push(format!("-p {name}=… ({ty})")),
+                error => hints.extend(error.hint()),
+            }
+        }
+        if !missing.is_empty() {
+            let them = if missing.len() == 1 { "it" } else { "them" };
+            hints.push(format!("give {them} with {}", missing.join(" ")));
+        }
+        let failure = Self::new("params", texts.join("\n  "));
+        match hints.is_empty() {
+            true => failure,
+            false => failure.hint(hints.join("\n       ")),
+        }
     }
 }
 

@@ -1,14 +1,17 @@
-use std::{thread, time::Duration};
+use std::{collections::BTreeSet, thread, time::Duration};
 
 use super::{
     Done,
     archive::Archive,
     args::{Args, Logs},
-    exit, print,
+    exit,
+    failure::Failure,
+    print,
 };
 use crate::{
     journal::{Event, InstanceId, Record},
     report::{event_json, event_line},
+    script::closest,
     value::Digest,
 };
 
@@ -25,10 +28,16 @@ pub fn logs(args: &Args, command: &Logs) -> Done {
         if let Some(last) = records.last() {
             (next, digest) = (last.seq + 1, last.digest);
         }
-        let wanted = records
+        let wanted: Vec<_> = records
             .iter()
-            .filter(|record| is_wanted(record, command.step.as_deref()));
+            .filter(|record| is_wanted(record, command.step.as_deref()))
+            .collect();
+        // A run that goes on may still come to it.
+        if let (Some(step), true, false) = (&command.step, wanted.is_empty(), command.follow) {
+            return Err(no_step(&records, step));
+        }
         let text: String = wanted
+            .into_iter()
             .map(|record| match command.json {
                 true => format!("{}\n", event_json(record)),
                 false => format!("{}\n", event_line(record)),
@@ -43,6 +52,19 @@ pub fn logs(args: &Args, command: &Logs) -> Done {
             return Ok(exit::SUCCEEDED);
         }
         thread::sleep(PAUSE);
+    }
+}
+
+fn no_step(records: &[Record], wanted: &str) -> Failure {
+    let steps = records.iter().filter_map(|record| record.event.step());
+    let names: BTreeSet<_> = steps.map(InstanceId::as_str).collect();
+    let failure = Failure::new(
+        "unknown-step",
+        format!("no step `{wanted}` of the run has begun"),
+    );
+    match closest(wanted, names.into_iter()) {
+        Some(name) => failure.hint(format!("did you mean `{name}`?")),
+        None => failure.hint("`windlass show` lists the steps"),
     }
 }
 

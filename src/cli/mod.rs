@@ -11,6 +11,7 @@ mod answer;
 mod archive;
 mod args;
 mod audit;
+mod beforehand;
 mod cancel;
 mod confirm;
 mod drive;

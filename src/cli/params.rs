@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use super::{args::Params, failure::Failure};
 use crate::{
-    compile::{Workflow, parse_argument, parse_params},
+    compile::{ParamErrors, Workflow, parse_argument, parse_params},
     value::Value,
 };
 
@@ -14,21 +14,22 @@ impl Params {
             None => BTreeMap::new(),
         };
         for argument in &self.params {
-            let (name, value) = parse_argument(workflow, argument)?;
+            let (name, value) =
+                parse_argument(workflow, argument).map_err(|e| ParamErrors(vec![e]))?;
             given.insert(name, value);
         }
         Ok(given)
+    }
+
+    /// Whether any is given.
+    pub fn are_given(&self) -> bool {
+        !self.params.is_empty() || self.params_file.is_some()
     }
 }
 
 fn read_params(path: &Path) -> Result<BTreeMap<String, Value>, Failure> {
     let name = path.display();
-    let text = fs::read_to_string(path)
-        .map_err(|e| Failure::new("params", format!("can't read {name}: {e}")))?;
-    parse_params(&text).ok_or_else(|| {
-        Failure::new(
-            "params",
-            format!("{name} is not a map of params in YAML or JSON"),
-        )
-    })
+    let wrong = |why: String| Failure::new("params", format!("can't read {name}: {why}"));
+    let text = fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
+    parse_params(&text).map_err(wrong)
 }

@@ -3,7 +3,7 @@ use console::Term;
 use super::{
     Done,
     args::{Args, Plan},
-    drive::{now, requester},
+    beforehand::{Wanted, begin},
     load::load,
     preflight::preflight,
     print,
@@ -11,8 +11,6 @@ use super::{
 use crate::{
     compile::bind_params,
     decide,
-    execute::DriveError,
-    journal::{Event, State},
     report::{self, Room},
     value::Value,
 };
@@ -28,21 +26,15 @@ pub fn plan(args: &Args, command: &Plan) -> Done {
     let params = Value::Map(bind_params(workflow, command.params.given(workflow)?)?);
     let kube = preflight(args, workflow, &params, &command.target)?;
     let clusters: Vec<_> = kube.iter().cloned().collect();
-    let mut state = State::default();
-    let begins = Event::RunStarted {
-        workflow: workflow.name.clone(),
-        file: command.file.display().to_string(),
-        main: program.main.clone(),
-        program: program.digest,
-        target: command.target.clone(),
+    let begun = begin(Wanted {
+        program: &program,
+        file: &command.file,
+        target: &command.target,
         kube,
         out: String::new(),
         params,
-        requester: requester(),
-        version: env!("CARGO_PKG_VERSION").into(),
-    };
-    state.apply(&begins, now()).map_err(DriveError::from)?;
-    let steps = decide::preview(workflow, &state, RUN);
+    })?;
+    let steps = decide::preview(workflow, &begun.state, RUN);
     if command.json {
         return print(&format!("{:#}\n", report::preview_json(&steps)));
     }

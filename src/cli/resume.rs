@@ -163,8 +163,7 @@ fn read_edit(args: &Args, command: &Resume, taken: &Taken) -> Result<Edit, Failu
 
 /// A run keeps its params; silence about others would look like consent.
 fn refuse_params_alone(command: &Resume) -> Result<(), Failure> {
-    let is_given = !command.params.params.is_empty() || command.params.params_file.is_some();
-    match is_given && !command.edited {
+    match command.params.are_given() && !command.edited {
         true => Err(
             Failure::new("params", "a resume goes on with the params that the run has")
                 .hint("`windlass resume --edited -p NAME=VALUE` goes on with others, and shows first what that changes"),

@@ -4,14 +4,15 @@ use super::{
     Done,
     archive::{Archive, Held},
     args::{Args, Run},
-    drive::{Drive, drive, now, requester},
+    beforehand::{Beginning, Wanted, begin},
+    drive::{Drive, drive},
     failure::Failure,
     load::load,
     preflight::preflight,
 };
 use crate::{
     compile::bind_params,
-    journal::{Event, NewRun, RunId, State},
+    journal::{NewRun, RunId},
     targets::Targets,
     value::Value,
 };
@@ -26,31 +27,21 @@ pub fn run(args: &Args, command: &Run) -> Done {
     let targets = Targets::load(config, was_asked_for)?;
     let target = targets.find(&command.target)?;
     let target = target.map(|target| (command.target.as_str(), target));
-    let archive = Archive::open_for(args, target)?;
     let out = std::path::absolute(&command.out).map_err(|e| {
         Failure::new(
             "system",
             format!("can't use {}: {e}", command.out.display()),
         )
     })?;
-
-    let at = now();
-    let event = Event::RunStarted {
-        workflow: program.workflow.name.clone(),
-        file: command.file.display().to_string(),
-        main: program.main.clone(),
-        program: program.digest,
-        target: command.target.clone(),
+    let Beginning { event, at, state } = begin(Wanted {
+        program: &program,
+        file: &command.file,
+        target: &command.target,
         kube,
         out: out.display().to_string(),
         params,
-        requester: requester(),
-        version: env!("CARGO_PKG_VERSION").into(),
-    };
-    let mut state = State::default();
-    state
-        .apply(&event, at)
-        .map_err(crate::execute::DriveError::from)?;
+    })?;
+    let archive = Archive::open_for(args, target)?;
     let id = new_id()?;
     let (run, events) = match archive {
         Archive::Here(journal) => {

@@ -1,13 +1,14 @@
 use super::{
     Done,
     args::{Args, Validate},
+    beforehand::{Wanted, begin},
     exit,
     failure::Failure,
     load::load,
     preflight::{ask, list, preflight},
 };
 use crate::{
-    compile::{Workflow, bind_params},
+    compile::{Workflow, bind_params, clusters},
     targets::Targets,
     value::Value,
 };
@@ -18,14 +19,27 @@ pub fn validate(args: &Args, command: &Validate) -> Done {
     for file in &command.files {
         let checked = load(file).and_then(|program| {
             let workflow = &program.workflow;
+            let params = bind(command, workflow)?;
+            if let Some(params) = params.clone() {
+                begin(Wanted {
+                    program: &program,
+                    file,
+                    // What it has is only known to a run.
+                    target: "",
+                    kube: clusters(workflow, &params)?,
+                    out: String::new(),
+                    params,
+                })?;
+            }
             let steps = workflow.steps().count();
             let plural = if steps == 1 { "" } else { "s" };
             let told = format!("{}: {steps} step{plural}", file.display());
             match &command.target {
-                Some(target) => Ok(format!(
-                    "{told}; {}",
-                    on_target(args, command, workflow, target)?
-                )),
+                Some(target) => {
+                    let params = params.unwrap_or_default();
+                    let found = on_target(args, &params, workflow, target)?;
+                    Ok(format!("{told}; {found}"))
+                }
                 None => Ok(told),
             }
         });
@@ -47,21 +61,28 @@ pub fn validate(args: &Args, command: &Validate) -> Done {
     }
 }
 
+/// The params to hold the workflow against; `None` where some are missing and nobody gave any.
+fn bind(command: &Validate, workflow: &Workflow) -> Result<Option<Value>, Failure> {
+    let bound = bind_params(workflow, command.params.given(workflow)?);
+    match bound {
+        Err(_) if !command.params.are_given() && command.target.is_none() => Ok(None),
+        bound => Ok(Some(Value::Map(bound?))),
+    }
+}
+
 /// Holds a workflow against a target: its clusters, and what may be done there.
 fn on_target(
     args: &Args,
-    command: &Validate,
+    params: &Value,
     workflow: &Workflow,
     target: &str,
 ) -> Result<String, Failure> {
-    let given = command.params.given(workflow)?;
-    let params = Value::Map(bind_params(workflow, given)?);
     let (config, was_asked_for) = args.config();
     let targets = Targets::load(config, was_asked_for)?;
     let Some(found) = targets.find(target)? else {
         return Ok(format!("the target {target} has all it needs"));
     };
-    let wanted = preflight(args, workflow, &params, target)?;
+    let wanted = preflight(args, workflow, params, target)?;
     let missing = ask(found, workflow, &wanted)?;
     if missing.is_empty() {
         return Ok(match wanted.len() {

@@ -12,7 +12,7 @@ use super::{
     template::Template,
 };
 use crate::{
-    script::closest,
+    script::{InputRead, Script, closest},
     value::{Type, Value},
 };
 
@@ -75,6 +75,9 @@ pub(super) fn step(
     if !is_known(&step.action) {
         return;
     }
+    if let Action::Script(script) = &step.action {
+        input_reads(report, step, script);
+    }
     let Some(accepted) = accepted_inputs(&step.action) else {
         return;
     };
@@ -101,7 +104,15 @@ pub(super) fn step(
         };
         if let Some(value) = constant(template) {
             let is_left_out = value == Value::Null;
-            if let Err(e) = ty.check(&value)
+            let limited = match &step.action {
+                Action::Workflow(inner) => inner.params.get(&name.text),
+                _ => None,
+            };
+            let fits = match limited {
+                Some(param) => param.check(&value),
+                None => ty.check(&value).map_err(|e| e.to_string()),
+            };
+            if let Err(e) = fits
                 && !is_left_out
             {
                 let message = format!("the input `{}` does not fit: {e}", name.text);
@@ -130,6 +141,20 @@ pub(super) fn step(
     }
 }
 
+/// Finds what an inline body reads of its inputs and its step does not give.
+fn input_reads(report: &mut Report, step: &Step, script: &Script) {
+    let unknown = |read: &&InputRead| !step.with.contains_key(&read.name);
+    for read in script.input_reads.iter().filter(unknown) {
+        let message = format!("the step `{}` gives no input `{}`", step.name, read.name);
+        let help = match closest(&read.name, step.with.keys().map(String::as_str)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("add `{}:` under its `with:`", read.name),
+        };
+        let mistake = report.at("unknown-input", read.span.clone(), message);
+        report.add(mistake.help(help));
+    }
+}
+
 fn what(action: &Action) -> String {
     match action {
         Action::Script(script) => format!("the script {}", script.path),
@@ -151,10 +176,7 @@ fn accepted_inputs(action: &Action) -> Option<BTreeMap<String, (Type, bool)>> {
         Action::Workflow(workflow) => workflow
             .params
             .iter()
-            .map(|(name, param)| {
-                let is_required = param.default.is_none() && !param.ty.is_optional();
-                (name.clone(), (param.ty.clone(), is_required))
-            })
+            .map(|(name, param)| (name.clone(), (param.ty.clone(), param.is_required())))
             .collect(),
         Action::Approval(_) => BTreeMap::new(),
     })
@@ -166,6 +188,11 @@ pub(super) fn declared_outputs(step: &Step) -> Option<BTreeMap<String, Type>> {
         return None;
     }
     match &step.action {
+        Action::Script(script) if script.is_inline => {
+            let names = script.literal_outputs.iter().flatten();
+            let outputs = names.map(|name| (name.clone(), Type::Any)).collect();
+            script.literal_outputs.is_some().then_some(outputs)
+        }
         Action::Script(script) => {
             let fields = &script.outputs.as_ref()?.fields;
             Some(

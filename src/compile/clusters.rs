@@ -24,7 +24,7 @@ pub fn clusters(workflow: &Workflow, params: &Value) -> Result<BTreeSet<String>,
         .evaluate(&names)
         .map_err(|e| ClustersError(format!("could not be evaluated: {e}")))?;
     let Value::List(items) = found else {
-        let why = format!("gave a {}, not a list of names", found.kind());
+        let why = format!("gave {}, not a list of names", found.a_kind());
         return Err(ClustersError(why));
     };
     items

@@ -29,7 +29,8 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
     Plain,
-    Quoted,
+    Single,
+    Double,
     Block,
 }
 
@@ -43,12 +44,12 @@ pub struct Key {
 const MAX_NODES: usize = 100_000;
 
 impl Node {
-    /// What an author calls this kind of node.
-    pub fn kind(&self) -> &'static str {
+    /// What an author calls this kind of node, with its article.
+    pub fn a_kind(&self) -> &'static str {
         match &self.kind {
-            Kind::Scalar { value, .. } => value.kind(),
-            Kind::List(_) => "list",
-            Kind::Map(_) => "map",
+            Kind::Scalar { value, .. } => value.a_kind(),
+            Kind::List(_) => "a list",
+            Kind::Map(_) => "a map",
         }
     }
 }
@@ -163,7 +164,8 @@ impl<'a> Reader<'a> {
                 };
                 let style = match style {
                     ScalarStyle::Plain => Style::Plain,
-                    ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => Style::Quoted,
+                    ScalarStyle::SingleQuoted => Style::Single,
+                    ScalarStyle::DoubleQuoted => Style::Double,
                     ScalarStyle::Literal | ScalarStyle::Folded => Style::Block,
                 };
                 (

@@ -3,13 +3,17 @@
 use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
 
 use super::{
-    document::{Key, Kind, Node, Style},
+    align::places_of,
+    document::{Key, Kind, Node},
     fields::{Fields, Report},
     graph::{Approval, OnError, OnFailure, Param, Retry},
     name::StepName,
     template::Template,
 };
-use crate::value::{ParseTypeError, Type, Value};
+use crate::{
+    script::{Places, is_readable},
+    value::Value,
+};
 
 /// A text and where it stands.
 #[derive(Clone, Debug)]
@@ -54,8 +58,8 @@ pub(super) enum ActionDraft {
     Script(Spanned),
     Workflow(Spanned),
     Approval(Approval),
-    /// The body in a text that is blank everywhere else, so that places stay right.
-    Inline(Arc<str>),
+    /// The body, and where it stands in the file.
+    Inline(Arc<str>, Places),
     /// What could not be read has been reported.
     Unreadable,
 }
@@ -78,7 +82,7 @@ pub(super) fn read(report: &mut Report, root: &Node) -> Draft {
     draft.description = optional_text(report, fields.take("description"), "`description`");
     if let Some(node) = fields.take("params") {
         for (key, node) in report.entries(node, "`params`") {
-            if let Some(param) = read_param(report, key, node) {
+            if let Some(param) = Param::read(report, key, node) {
                 draft.params.insert(key.name.clone(), param);
             }
         }
@@ -120,73 +124,22 @@ pub(super) fn read(report: &mut Report, root: &Node) -> Draft {
     draft
 }
 
-fn optional_text(report: &mut Report, node: Option<&Node>, what: &str) -> Option<String> {
+pub(super) fn optional_text(
+    report: &mut Report,
+    node: Option<&Node>,
+    what: &str,
+) -> Option<String> {
     node.and_then(|node| report.text(node, what).map(Into::into))
 }
 
-fn read_param(report: &mut Report, key: &Key, node: &Node) -> Option<Param> {
-    // `cluster: string` is short for `cluster: { type: string }`.
-    if let Kind::Scalar { text, .. } = &node.kind {
-        let ty = read_type(report, node, text)?;
-        return Some(Param {
-            ty,
-            default: None,
-            description: None,
-        });
-    }
-    let mut fields = Fields::of(report, node, format!("the param `{}`", key.name));
-    let ty = match fields.take("type") {
-        Some(node) => match report.text(node, "`type`") {
-            Some(text) => read_type(report, node, text),
-            None => None,
-        },
-        None => {
-            let message = format!("the param `{}` has no type", key.name);
-            let mistake = report.at("missing-key", key.span.clone(), message);
-            report.add(mistake.help("write `type: string`, `type: list(string)`, …"));
-            None
-        }
-    };
-    let description = optional_text(report, fields.take("description"), "`description`");
-    let default = fields.take("default");
-    fields.finish(report);
-    let ty = ty?;
-    let default = match default.map(|node| (node, Template::read(report, node))) {
-        None => None,
-        Some((node, template)) => match constant(&template) {
-            None => {
-                let mistake = report.at(
-                    "wrong-type",
-                    node.span.clone(),
-                    "a default is a plain value, without expressions",
-                );
-                report.add(mistake);
-                None
-            }
-            Some(value) => {
-                if let Err(e) = ty.check(&value) {
-                    let message = format!("the default of `{}` does not fit: {e}", key.name);
-                    let mistake = report.at("wrong-type", node.span.clone(), message);
-                    report.add(mistake);
-                }
-                Some(value)
-            }
-        },
-    };
-    Some(Param {
-        ty,
-        default,
-        description,
-    })
-}
-
-fn read_type(report: &mut Report, node: &Node, text: &str) -> Option<Type> {
-    text.parse()
-        .map_err(|e: ParseTypeError| {
-            let mistake = report.at("unknown-type", node.span.clone(), e.to_string());
-            report.add(mistake);
-        })
-        .ok()
+pub(super) fn reserved(report: &mut Report, key: &Key, what: &str, root: &str) {
+    let message = format!("`{}` can't be {what}", key.name);
+    let help = format!(
+        "Rhai keeps this word for itself, so no expression could read `{root}.{}`: take another name",
+        key.name
+    );
+    let mistake = report.at("bad-name", key.span.clone(), message);
+    report.add(mistake.help(help));
 }
 
 /// The value of a template without expressions.
@@ -215,6 +168,8 @@ fn read_step(report: &mut Report, key: &Key, node: &Node, is_finally: bool) -> O
             .at("bad-name", key.span.clone(), message)
             .help("lower-case letters, digits and `_`, not starting with a digit: it is a name in expressions");
         report.add(mistake);
+    } else if !is_readable(&key.name) {
+        reserved(report, key, "a step's name", "steps");
     }
     let mut fields = Fields::of(report, node, format!("the step `{}`", key.name));
     let draft = StepDraft {
@@ -224,10 +179,10 @@ fn read_step(report: &mut Report, key: &Key, node: &Node, is_finally: bool) -> O
         action: read_action(report, &mut fields, key),
         with: read_with(report, fields.take("with")),
         needs: read_needs(report, fields.take("needs")),
-        when: fields.take("when").map(|node| Template::read(report, node)),
+        when: fields.take("when").map(|node| read_when(report, node)),
         for_each: fields
             .take("for_each")
-            .map(|node| Template::read(report, node)),
+            .map(|node| read_for_each(report, node)),
         max_parallel: fields
             .take("max_parallel")
             .and_then(|node| report.count(node, "`max_parallel`", MOST_PARALLEL)),
@@ -250,6 +205,61 @@ fn read_step(report: &mut Report, key: &Key, node: &Node, is_finally: bool) -> O
     };
     fields.finish(report);
     name.map(|_| draft)
+}
+
+/// A condition that is a text would only be found to be none when the step begins.
+fn read_when(report: &mut Report, node: &Node) -> Template {
+    let before = report.mistakes.len();
+    let template = Template::read(report, node);
+    match &template {
+        Template::Expression(_) | Template::Literal(Value::Bool(_)) => {}
+        // What could not be read has been reported.
+        _ if report.mistakes.len() > before => {}
+        _ => no_expression(report, node, &template, "`when` must be true or false"),
+    }
+    template
+}
+
+fn read_for_each(report: &mut Report, node: &Node) -> Template {
+    let before = report.mistakes.len();
+    let template = Template::read(report, node);
+    match &template {
+        Template::Expression(_) | Template::List(_) | Template::Map(_) => {}
+        _ if report.mistakes.len() > before => {}
+        _ => no_expression(
+            report,
+            node,
+            &template,
+            "`for_each` must be a list or a map",
+        ),
+    }
+    template
+}
+
+fn no_expression(report: &mut Report, node: &Node, template: &Template, wanted: &str) {
+    let (message, help) = match (template, &node.kind) {
+        (Template::Text(_), _) => (
+            format!("{wanted}, not a text around an expression"),
+            "the whole of it is one `${{ … }}`".to_owned(),
+        ),
+        (
+            _,
+            Kind::Scalar {
+                text,
+                value: Value::String(_),
+                ..
+            },
+        ) => (
+            format!("{wanted}, not a text"),
+            format!("forgot the `${{{{ }}}}`? `\"${{{{ {} }}}}\"`", text.trim()),
+        ),
+        _ => (
+            format!("{wanted}, not {}", node.a_kind()),
+            "write an expression: `${{ … }}`".to_owned(),
+        ),
+    };
+    let mistake = report.at("wrong-type", node.span.clone(), message);
+    report.add(mistake.help(help));
 }
 
 fn read_action(report: &mut Report, fields: &mut Fields, step: &Key) -> ActionDraft {
@@ -293,36 +303,8 @@ fn read_action(report: &mut Report, fields: &mut Fields, step: &Key) -> ActionDr
     match key.name.as_str() {
         "script" => ActionDraft::Script(spanned),
         "workflow" => ActionDraft::Workflow(spanned),
-        _ => ActionDraft::Inline(alone(report.text, node)),
+        _ => ActionDraft::Inline(text.into(), places_of(report.text, node)),
     }
-}
-
-/// Blanks everything but the node, keeping every line and column.
-fn alone(text: &str, node: &Node) -> Arc<str> {
-    let inside = match &node.kind {
-        Kind::Scalar {
-            style: Style::Quoted,
-            ..
-        } => node.span.start + 1..node.span.end - 1,
-        Kind::Scalar {
-            style: Style::Block,
-            ..
-        } => {
-            // The span of a block scalar may begin at its `|`.
-            let head = text[node.span.clone()].find('\n').unwrap_or(0);
-            let starts_at_mark = text[node.span.clone()].starts_with(['|', '>']);
-            node.span.start + if starts_at_mark { head } else { 0 }..node.span.end
-        }
-        _ => node.span.clone(),
-    };
-    text.char_indices()
-        .map(|(i, c)| match c {
-            '\n' => '\n',
-            c if inside.contains(&i) => c,
-            _ => ' ',
-        })
-        .collect::<String>()
-        .into()
 }
 
 fn read_with(report: &mut Report, node: Option<&Node>) -> Vec<(Spanned, Template, Range<usize>)> {

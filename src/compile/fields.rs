@@ -34,7 +34,7 @@ impl Report<'_> {
     }
 
     pub fn wrong_type(&mut self, node: &Node, what: &str, expected: &str) {
-        let message = format!("{what} must be {expected}, not a {}", node.kind());
+        let message = format!("{what} must be {expected}, not {}", node.a_kind());
         let mistake = self.at("wrong-type", node.span.clone(), message);
         self.add(mistake);
     }
@@ -80,7 +80,14 @@ impl Report<'_> {
     }
 
     pub fn duration(&mut self, node: &Node, what: &str) -> Option<Duration> {
-        let text = self.text(node, what)?;
+        let Kind::Scalar {
+            value: Value::String(text),
+            ..
+        } = &node.kind
+        else {
+            self.wrong_type(node, what, "a duration, such as `30s` or `5m`");
+            return None;
+        };
         match parse_duration(text) {
             Ok(duration) => Some(duration),
             Err(e) => {
@@ -121,6 +128,16 @@ impl Report<'_> {
     }
 }
 
+/// What other tools call a key that there is here.
+const OTHER_NAMES: [(&str, &str); 6] = [
+    ("depends_on", "needs"),
+    ("if", "when"),
+    ("inputs", "params"),
+    ("inputs", "with"),
+    ("jobs", "steps"),
+    ("retries", "retry"),
+];
+
 /// The keys of one map that have not been read yet.
 pub(super) struct Fields<'n> {
     entries: Vec<&'n (Key, Node)>,
@@ -153,7 +170,11 @@ impl<'n> Fields<'n> {
     pub fn finish(self, report: &mut Report) {
         for (key, _) in self.entries {
             let message = format!("{} has no key `{}`", self.what, key.name);
-            let help = match closest(&key.name, self.known.iter().copied()) {
+            let other = OTHER_NAMES
+                .into_iter()
+                .find(|(other, name)| *other == key.name && self.known.contains(name));
+            let near = || closest(&key.name, self.known.iter().copied());
+            let help = match other.map(|(_, name)| name).or_else(near) {
                 Some(name) => format!("did you mean `{name}`?"),
                 None => format!("it has {}", self.known.join(", ")),
             };

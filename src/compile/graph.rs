@@ -11,7 +11,7 @@ use petgraph::{
     visit::EdgeRef,
 };
 
-use super::{name::StepName, template::Template};
+use super::{limits::Limits, name::StepName, template::Template};
 use crate::{
     script::{HostCall, Script},
     value::{Digest, FailureClass, Type, Value},
@@ -67,6 +67,7 @@ pub enum Edge {
 pub struct Param {
     pub ty: Type,
     pub default: Option<Value>,
+    pub limits: Limits,
     pub description: Option<String>,
 }
 

@@ -136,19 +136,15 @@ impl Linker<'_> {
         match action {
             ActionDraft::Unreadable => None,
             ActionDraft::Approval(approval) => Some(Action::Approval(approval.clone())),
-            ActionDraft::Inline(body) => {
+            ActionDraft::Inline(body, places) => {
                 let mut read = |path: &str| {
                     let text = self.sources.read(path)?;
                     self.files.insert(path.into(), text.clone());
                     Ok(text)
                 };
-                match Script::parse_inline(file, body.clone(), &mut read) {
+                match Script::parse_inline(file, body.clone(), places.clone(), &mut read) {
                     Ok(script) => Some(Action::Script(Arc::new(script))),
-                    Err(mut faults) => {
-                        // Show the whole file, not the blanked copy.
-                        for fault in &mut faults {
-                            fault.file = fault.file.take().filter(|(path, _)| path != file);
-                        }
+                    Err(faults) => {
                         self.report(faults, file, text);
                         None
                     }

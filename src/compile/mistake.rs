@@ -23,6 +23,8 @@ impl Mistake {
         span: Range<usize>,
         message: impl Into<String>,
     ) -> Self {
+        // Whoever draws the excerpt takes it for granted that both ends are within the text.
+        let span = text.floor_char_boundary(span.start)..text.ceil_char_boundary(span.end);
         Self {
             code,
             message: message.into(),

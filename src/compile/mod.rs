@@ -1,10 +1,11 @@
 //! What the author wrote → a checked [`Program`], or every mistake at once.
 //!
 //! The way of a file: [`Sources`] gives its text, `document` reads YAML with places, `draft`
-//! reads the keys, [`Template`]s and expressions, `link` loads scripts and nested workflows,
+//! reads the keys, [`Template`]s and expressions (`align` finds their places), `link` loads scripts and nested workflows,
 //! `check` holds inputs against types, `reads` finds the edges, `cycle` refuses those that close, and [`Workflow`] is the
 //! graph that comes out: it has no cycle, no unknown step, and no script that does not parse.
 
+mod align;
 mod approval;
 mod check;
 mod clusters;
@@ -13,9 +14,11 @@ mod document;
 mod draft;
 mod fields;
 mod graph;
+mod limits;
 mod link;
 mod mistake;
 mod name;
+mod param;
 mod params;
 mod reads;
 mod retry;
@@ -27,9 +30,10 @@ pub use graph::{
     Action, Approval, Edge, OnError, OnFailure, OnTimeout, Param, Program, Retry, Step, StepIndex,
     Workflow,
 };
+pub use limits::Limits;
 pub use link::{compile, digest_of};
 pub use mistake::{Mistake, Mistakes};
 pub use name::StepName;
-pub use params::{ParamError, bind_params, parse_argument, parse_params};
+pub use params::{ParamError, ParamErrors, bind_params, parse_argument, parse_params};
 pub use source::{Folder, Frozen, Sources};
 pub use template::Template;

@@ -1,9 +1,9 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
-use super::graph::Workflow;
+use super::graph::{Param, Workflow};
 use crate::{
     script::closest,
-    value::{Type, TypeMismatch, Value},
+    value::{Type, Value, parse_duration},
 };
 
 /// A param that was given wrongly, or not at all.
@@ -15,13 +15,14 @@ pub enum ParamError {
     Unknown { name: String, hint: String },
     #[error("the param `{name}` has no value")]
     Missing { name: String, ty: Type },
-    #[error("the param `{name}` does not fit: {mismatch}")]
+    #[error("the param `{name}` does not fit: {why}")]
     Wrong {
         name: String,
-        mismatch: TypeMismatch,
+        why: String,
+        hint: Option<String>,
     },
-    #[error("the value of `{name}` is not YAML")]
-    NotYaml { name: String },
+    #[error("the value of `{name}` is not YAML: {why}")]
+    NotYaml { name: String, why: String },
 }
 
 impl ParamError {
@@ -30,11 +31,25 @@ impl ParamError {
         match self {
             Self::NoPair(_) => Some("write -p clusters='[cluster-1, cluster-2]'".into()),
             Self::Unknown { hint, .. } => Some(hint.clone()),
-            Self::Missing { name, ty } => Some(format!("give it with -p {name}=… ({ty})")),
-            Self::Wrong { .. } | Self::NotYaml { .. } => None,
+            Self::Wrong { hint, .. } => hint.clone(),
+            // What is missing is asked for all at once.
+            Self::Missing { .. } | Self::NotYaml { .. } => None,
         }
     }
 }
+
+/// Every param that was given wrongly, or not at all; at least one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ParamErrors(pub Vec<ParamError>);
+
+impl fmt::Display for ParamErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let texts: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&texts.join("; "))
+    }
+}
+
+impl std::error::Error for ParamErrors {}
 
 /// Reads one `-p name=value`; the value is YAML, or a bare text for a param of type string.
 pub fn parse_argument(workflow: &Workflow, argument: &str) -> Result<(String, Value), ParamError> {
@@ -50,17 +65,23 @@ pub fn parse_argument(workflow: &Workflow, argument: &str) -> Result<(String, Va
     let value = match takes_text {
         // `-p version=1.10` is the text 1.10, not the number 1.1.
         true => Value::from(text),
-        false => Value::from_yaml(text).ok_or_else(|| ParamError::NotYaml { name: name.into() })?,
+        false => Value::parse_yaml(text).map_err(|why| ParamError::NotYaml {
+            name: name.into(),
+            why,
+        })?,
     };
     Ok((name.into(), value))
 }
 
-/// Reads a file of params: a map in YAML or JSON. `None` if it is none.
-pub fn parse_params(text: &str) -> Option<BTreeMap<String, Value>> {
-    match Value::from_yaml(text)? {
-        Value::Map(map) => Some(map),
-        Value::Null => Some(BTreeMap::new()),
-        _ => None,
+/// Reads a file of params: a map in YAML or JSON.
+///
+/// # Errors
+/// Why it is none, as a sentence without the file's name.
+pub fn parse_params(text: &str) -> Result<BTreeMap<String, Value>, String> {
+    match Value::parse_yaml(text).map_err(|why| format!("it is not YAML: {why}"))? {
+        Value::Map(map) => Ok(map),
+        Value::Null => Ok(BTreeMap::new()),
+        other => Err(format!("it is a {}, not a map of params", other.kind())),
     }
 }
 
@@ -69,26 +90,16 @@ pub fn parse_params(text: &str) -> Option<BTreeMap<String, Value>> {
 /// A text given where a param's type says secret becomes one.
 ///
 /// # Errors
-/// The first param that is unknown, missing or of another type.
+/// Every param that is unknown, missing, of another type, or not what it is limited to.
 pub fn bind_params(
     workflow: &Workflow,
     mut given: BTreeMap<String, Value>,
-) -> Result<BTreeMap<String, Value>, ParamError> {
-    if let Some(name) = given
+) -> Result<BTreeMap<String, Value>, ParamErrors> {
+    let mut errors: Vec<_> = given
         .keys()
-        .find(|name| !workflow.params.contains_key(*name))
-    {
-        let names: Vec<_> = workflow.params.keys().map(String::as_str).collect();
-        let hint = match (closest(name, names.iter().copied()), names.is_empty()) {
-            (Some(near), _) => format!("did you mean `{near}`?"),
-            (None, true) => "it takes no params".into(),
-            (None, false) => format!("it has {}", names.join(", ")),
-        };
-        return Err(ParamError::Unknown {
-            name: name.clone(),
-            hint,
-        });
-    }
+        .filter(|name| !workflow.params.contains_key(*name))
+        .map(|name| unknown(workflow, name))
+        .collect();
     let mut bound = BTreeMap::new();
     for (name, param) in &workflow.params {
         let value = given.remove(name).filter(|value| *value != Value::Null);
@@ -97,20 +108,64 @@ pub fn bind_params(
             Some(value) => value,
             None if param.ty.is_optional() => Value::Null,
             None => {
-                return Err(ParamError::Missing {
+                errors.push(ParamError::Missing {
                     name: name.clone(),
                     ty: param.ty.clone(),
                 });
+                continue;
             }
         };
-        param
-            .ty
-            .check(&value)
-            .map_err(|mismatch| ParamError::Wrong {
+        if let Err(why) = param.check(&value) {
+            errors.push(ParamError::Wrong {
                 name: name.clone(),
-                mismatch,
-            })?;
+                why,
+                hint: hint(name, param, &value),
+            });
+        }
         bound.insert(name.clone(), value);
     }
-    Ok(bound)
+    match errors.is_empty() {
+        true => Ok(bound),
+        false => Err(ParamErrors(errors)),
+    }
+}
+
+fn unknown(workflow: &Workflow, name: &str) -> ParamError {
+    let names: Vec<_> = workflow.params.keys().map(String::as_str).collect();
+    let hint = match (closest(name, names.iter().copied()), names.is_empty()) {
+        (Some(near), _) => format!("did you mean `{near}`?"),
+        (None, true) => "it takes no params".into(),
+        (None, false) => format!("it has {}", names.join(", ")),
+    };
+    ParamError::Unknown {
+        name: name.into(),
+        hint,
+    }
+}
+
+/// What was probably meant by a value of another type.
+fn hint(name: &str, param: &Param, value: &Value) -> Option<String> {
+    let ty = match &param.ty {
+        Type::Optional(inner) => inner,
+        ty => ty,
+    };
+    let text = match value {
+        Value::String(text) => text.trim().to_owned(),
+        Value::Int(number) => number.to_string(),
+        _ => return None,
+    };
+    match ty {
+        Type::Duration if parse_duration(&text).is_err() => {
+            let number = text.parse::<u32>().unwrap_or(90);
+            Some(format!(
+                "a duration has a unit: `{number}d`, `{number}h`, `{number}m` or `{number}s`"
+            ))
+        }
+        Type::Bool => Some(format!("write -p {name}=true or -p {name}=false")),
+        // The items may be secrets: those are not shown.
+        Type::List(item) if **item == Type::String => {
+            Some(format!("write it as a list: -p {name}='[{text}]'"))
+        }
+        _ => None,
+    }
 }

@@ -14,6 +14,9 @@ use super::{
 };
 use crate::script::{Read, closest};
 
+/// As many names are read at one glance.
+const FEW: usize = 8;
+
 /// Finds what a step waits for, and reports what it reads that does not exist.
 pub(super) fn edges(
     report: &mut Report,
@@ -185,8 +188,15 @@ fn unknown_step(report: &mut Report, by_name: &Steps, name: &str, span: Range<us
     report.add(mistake);
 }
 
-/// Suggests the step that was probably meant.
+/// Suggests the step that was probably meant, or says which there are.
 fn suggest_step(by_name: &Steps, wrong: &str) -> Option<String> {
-    closest(wrong, by_name.keys().map(StepName::as_str))
-        .map(|name| format!("did you mean `{name}`?"))
+    let names = || by_name.keys().map(StepName::as_str);
+    match closest(wrong, names()) {
+        Some(name) => Some(format!("did you mean `{name}`?")),
+        None if by_name.len() <= FEW => {
+            let names: Vec<_> = names().collect();
+            Some(format!("the steps are {}", names.join(", ")))
+        }
+        None => None,
+    }
 }

@@ -1,12 +1,13 @@
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use super::{
+    align::places_of,
     document::{Kind, Node, Style},
     fields::Report,
     mistake::Mistake,
 };
 use crate::{
-    script::{Expression, ExpressionError, Names, Read},
+    script::{Expression, ExpressionError, Names, Places, Read},
     value::{Secret, Value},
 };
 
@@ -33,13 +34,17 @@ pub enum Part {
 #[derive(Clone, Debug)]
 pub struct Placed {
     pub expression: Arc<Expression>,
-    pub start: usize,
+    /// Of the whole text that it stands in.
+    places: Arc<Places>,
+    /// Where it begins in that text.
+    start: usize,
 }
 
 impl Placed {
     /// Where one of the expression's reads stands in the file.
     pub fn span_of(&self, read: &Read) -> Range<usize> {
-        self.start + read.span.start..self.start + read.span.end
+        let span = self.start + read.span.start..self.start + read.span.end;
+        self.places.span_of(span)
     }
 }
 
@@ -156,22 +161,18 @@ fn interpolate(parts: &[Part], names: &Names) -> Result<Value, ExpressionError> 
 }
 
 fn read_text(report: &mut Report, node: &Node, text: &str, style: Style) -> Template {
-    let raw = &report.text[node.span.clone()];
-    // The same marks stand in the raw text in the same order, so each expression is found again
-    // there; only escapes inside an expression could shift a column.
-    let mut raw_marks = raw
-        .match_indices("${{")
-        .map(|(i, mark)| node.span.start + i + mark.len());
+    let places = Arc::new(places_of(report.text, node));
     let (mut parts, mut rest) = (Vec::new(), text);
     while let Some(open) = rest.find("${{") {
         if open > 0 {
             parts.push(Part::Text(rest[..open].into()));
         }
-        let start = raw_marks.next().unwrap_or(node.span.start);
         let inside = &rest[open + 3..];
+        let start = text.len() - inside.len();
         let Some(close) = end_of_expression(inside) else {
+            let mark = places.span_of(start - 3..start);
             let mistake = report
-                .at("syntax", start - 3..start, "the expression has no end")
+                .at("syntax", mark, "the expression has no end")
                 .help("an expression stands between `${{` and `}}`");
             report.add(mistake);
             return Template::Literal(Value::Null);
@@ -183,12 +184,14 @@ fn read_text(report: &mut Report, node: &Node, text: &str, style: Style) -> Temp
             Ok(expression) => {
                 parts.push(Part::Expression(Placed {
                     expression: Arc::new(expression),
+                    places: places.clone(),
                     start,
                 }));
             }
             Err(faults) => {
                 for mut fault in faults {
-                    fault.span = start + fault.span.start..start + fault.span.end;
+                    let span = start + fault.span.start..start + fault.span.end;
+                    fault.span = places.span_of(span);
                     let mistake = Mistake::from_fault(fault, report.file, report.text);
                     report.add(mistake);
                 }

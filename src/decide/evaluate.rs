@@ -24,7 +24,7 @@ impl Scope<'_, '_> {
             Value::Bool(holds) => Ok(holds),
             other => Err(StepError::new(
                 "wrong-type",
-                format!("`when` gave a {}, not a bool", other.kind()),
+                format!("`when` gave {}, not a bool", other.a_kind()),
             )
             .with_hint("compare something: `when: ${{ params.region == \"eu\" }}`")),
         }
@@ -111,8 +111,11 @@ impl Scope<'_, '_> {
             ]),
         };
         template.evaluate(&names).map_err(|e: ExpressionError| {
-            StepError::new("expression-failed", e.to_string())
-                .with_hint("a step that was skipped or failed has no outputs: `steps.NAME?.OUTPUT ?? …` allows for that")
+            let error = StepError::new("expression-failed", e.to_string());
+            match names.steps == Value::Map(BTreeMap::new()) {
+                true => error,
+                false => error.with_hint("a step that was skipped or failed has no outputs: `steps.NAME?.OUTPUT ?? …` allows for that"),
+            }
         })
     }
 
@@ -156,7 +159,7 @@ fn keyed_items(value: Value, step: &Step) -> Result<Vec<(String, Value)>, StepEr
             })
             .collect(),
         other => {
-            let message = format!("`for_each` gave a {}, not a list or a map", other.kind());
+            let message = format!("`for_each` gave {}, not a list or a map", other.a_kind());
             return Err(StepError::new("wrong-type", message));
         }
     };

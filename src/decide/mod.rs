@@ -7,9 +7,11 @@
 //! - `scope` holds the rules of the graph, `unit` those of one execution, `evaluate` what its expressions see;
 //! - `approval`, `lock` and `undo` are what their names say;
 //! - `resume` says what goes on when a run is taken up, `plan` what an edit or a
-//!   `--redo` changes, by the rules of `planner` and in the words of `reason`; `preview` what a run would do before it begins.
+//!   `--redo` changes, by the rules of `planner` and in the words of `reason`; `preview` what a run would do before it begins,
+//!   `beforehand` what of it would fail.
 
 mod approval;
+mod beforehand;
 mod decision;
 mod evaluate;
 mod fate;
@@ -26,6 +28,7 @@ mod undo;
 mod unit;
 
 pub use approval::{Refusal, on_answer};
+pub use beforehand::{Trouble, troubles};
 pub use decision::{Moment, Next, Start, Want};
 pub use fate::{Change, Fate, FateKind, Plan};
 pub use next::next;

@@ -255,11 +255,14 @@ fn with_suggestion<'a>(
     }
 }
 
-/// Finds the name that was probably meant, if one is near.
+/// Finds the name that was probably meant, if one is near. Between names of one letter anything is.
 pub fn closest<'a>(wrong: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .map(|name| (strsim::damerau_levenshtein(wrong, name), name))
-        .filter(|(distance, name)| *distance <= 1 + name.len().min(wrong.len()) / 4)
+        .filter(|(distance, name)| {
+            let shorter = name.len().min(wrong.len());
+            *distance < shorter && *distance <= 1 + shorter / 4
+        })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
 }

@@ -4,7 +4,7 @@ use rhai::{Dynamic, EvalAltResult, Position};
 
 use super::{
     effects::Stop,
-    host::failure_of,
+    host::{WRONG_ARGUMENTS, failure_of},
     script::{Script, lowercase_first},
 };
 use crate::value::{Place, StepError};
@@ -18,7 +18,12 @@ pub(super) fn explain(script: &Script, error: EvalAltResult) -> Result<StepError
         match error {
             EvalAltResult::ErrorInFunctionCall(name, from, inner, position) => {
                 if !name.starts_with("anon$") {
-                    chain.push(at(&source, &format!("in `{name}`, called"), position));
+                    chain.push(at(
+                        script,
+                        &source,
+                        &format!("in `{name}`, called"),
+                        position,
+                    ));
                 }
                 if !from.is_empty() {
                     source = from;
@@ -27,6 +32,7 @@ pub(super) fn explain(script: &Script, error: EvalAltResult) -> Result<StepError
             }
             EvalAltResult::ErrorInModule(path, inner, position) => {
                 chain.push(at(
+                    script,
                     &source,
                     &format!("in module `{path}`, imported"),
                     position,
@@ -42,26 +48,29 @@ pub(super) fn explain(script: &Script, error: EvalAltResult) -> Result<StepError
     // The outermost entry is our own call of `run`, which has no position.
     chain.retain(|entry| !entry.is_empty());
     chain.reverse();
-    let position = error.position();
-    let place = position.line().map(|line| Place {
-        file: source,
-        line,
-        column: position.position().unwrap_or(1),
-    });
+    let place = place_of(script, &source, error.position());
     let mut explained = describe(error)?;
     explained.place = place;
     explained.chain = chain;
     Ok(explained)
 }
 
-fn at(source: &str, what: &str, position: Position) -> String {
-    match position.line() {
-        Some(line) => format!(
-            "{what} at {source}:{line}:{}",
-            position.position().unwrap_or(1)
-        ),
-        None => String::new(),
-    }
+fn at(script: &Script, source: &str, what: &str, position: Position) -> String {
+    place_of(script, source, position)
+        .map_or_else(String::new, |place| format!("{what} at {place}"))
+}
+
+/// Where a person finds a place that Rhai names in a script, or in a module that it imports.
+fn place_of(script: &Script, source: &str, position: Position) -> Option<Place> {
+    let (line, column) = match source == &*script.path {
+        true => script.places.line_and_column(&script.text, position)?,
+        false => (position.line()?, position.position().unwrap_or(1)),
+    };
+    Some(Place {
+        file: source.into(),
+        line,
+        column,
+    })
 }
 
 fn describe(mut error: EvalAltResult) -> Result<StepError, Stop> {
@@ -94,7 +103,13 @@ fn describe(mut error: EvalAltResult) -> Result<StepError, Stop> {
 fn describe_thrown(thrown: &Dynamic) -> StepError {
     match failure_of(thrown) {
         Some(failure) => {
-            let mut error = StepError::new("outside-failure", failure.to_string());
+            let mut error = match failure.code == WRONG_ARGUMENTS {
+                true => {
+                    let message = format!("{}: {}", failure.operation, failure.message);
+                    StepError::new("wrong-arguments", message)
+                }
+                false => StepError::new("outside-failure", failure.to_string()),
+            };
             error.hint = failure.hint.clone();
             error.failure = Some(failure);
             error

@@ -156,6 +156,12 @@ impl Expression {
     }
 }
 
+/// Whether an expression can read a name: `steps.go` is none to Rhai, which keeps words for itself
+/// that it makes no use of.
+pub fn is_readable(name: &str) -> bool {
+    Expression::parse(&format!("params.{name}")).is_ok()
+}
+
 impl std::fmt::Debug for Expression {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "${{{{ {} }}}}", self.text)

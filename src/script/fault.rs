@@ -2,12 +2,14 @@ use std::{ops::Range, sync::Arc};
 
 use rhai::Position;
 
+use super::places::Places;
+
 /// One mistake in a script or an expression, found before anything runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fault {
     /// The name of a page under `docs/errors/`.
     pub code: &'static str,
-    /// The file it is in; `None` for an expression, whose caller knows.
+    /// The file it is in; `None` for an expression and an inline body, whose caller knows.
     pub file: Option<(Arc<str>, Arc<str>)>,
     /// Bytes of that file's (or that expression's) text.
     pub span: Range<usize>,
@@ -31,6 +33,17 @@ impl Fault {
         self
     }
 
+    /// Moves it from a text to the file that the text was taken from; its caller knows that one.
+    pub(super) fn at(mut self, places: &Places) -> Self {
+        self.file = None;
+        self.span = places.span_of(self.span);
+        self
+    }
+
+    pub(super) fn is_in(&self, path: &str) -> bool {
+        self.file.as_ref().is_some_and(|(file, _)| **file == *path)
+    }
+
     pub(super) fn in_file(mut self, path: &Arc<str>, text: &Arc<str>) -> Self {
         self.file = Some((path.clone(), text.clone()));
         self
@@ -50,7 +63,7 @@ pub(super) fn token_at(text: &str, position: Position) -> Range<usize> {
     start..start + length
 }
 
-fn offset(text: &str, position: Position) -> usize {
+pub(super) fn offset(text: &str, position: Position) -> usize {
     let Some(line) = position.line() else {
         return 0;
     };

@@ -19,6 +19,9 @@ mod fault;
 mod frozen;
 mod host;
 mod import;
+mod inputs;
+mod modules;
+mod places;
 mod run;
 #[expect(
     clippy::module_inception,
@@ -31,10 +34,12 @@ mod signature;
 pub use calls::{HostCall, closest};
 pub use effects::{Act, Before, Call, Class, EffectKey, Effects, Interruption, Level, Stop};
 pub use engine::STACK_BYTES;
-pub use expression::{Expression, ExpressionError, Names, Read};
+pub use expression::{Expression, ExpressionError, Names, Read, is_readable};
 pub use fault::Fault;
 pub use frozen::FrozenScript;
 pub use host::{Done, Finding, Host, Reversal, finding, reversal};
+pub use inputs::InputRead;
+pub use places::Places;
 pub use run::{Ended, Limits, run, run_undo};
 pub use script::{ReadImport, Script};
 pub use signature::{Field, Signature};

@@ -1,9 +1,6 @@
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
-use rhai::{AST, ASTNode, Expr, ParseError, Position, Scope, Stmt};
+use rhai::{AST, LexError, ParseError, ParseErrorType, Scope};
 
 use super::{
     calls::{self, HostCall, Own},
@@ -11,6 +8,9 @@ use super::{
     fault::{Fault, token_at},
     frozen::FrozenScript,
     import::Imports,
+    inputs::{self, InputRead},
+    modules::Modules,
+    places::Places,
     signature::Signature,
 };
 use crate::value::Digest;
@@ -28,6 +28,10 @@ pub struct Script {
     pub inputs: Option<Signature>,
     /// `None` if it declares none: then any outputs may be read, and nothing is checked.
     pub outputs: Option<Signature>,
+    /// What an inline body reads of its inputs, which are just those of its step's `with:`.
+    pub input_reads: Vec<InputRead>,
+    /// What an inline body gives, where its text tells that.
+    pub literal_outputs: Option<BTreeSet<String>>,
     /// Digests its text and every imported text.
     pub digest: Digest,
     /// Whether it says itself how it is undone: `fn undo(inputs, outputs)`.
@@ -37,6 +41,8 @@ pub struct Script {
     pub(super) ast: AST,
     pub(super) imports: Imports,
     pub is_inline: bool,
+    /// Of an inline body, in the file that it stands in.
+    pub(super) places: Places,
 }
 
 /// Reads an imported file by its path from the workflow's folder, or says why it can't.
@@ -48,22 +54,22 @@ impl Script {
     /// # Errors
     /// Every mistake in it and in what it imports, in the order of the text.
     pub fn parse(path: &str, text: Arc<str>, read: &mut ReadImport) -> Result<Self, Vec<Fault>> {
-        Self::parse_as(path, text, false, read)
+        Self::parse_as(path, text, None, read)
     }
 
     /// Parses an inline body (`run: |`), which sees `inputs` and whose last value is its outputs.
     ///
-    /// `text` has the length and lines of the whole file that it stands in, blank outside the
-    /// body, so that places in it are places in that file.
+    /// `path` is the file that it stands in, `places` where.
     ///
     /// # Errors
-    /// As [`Script::parse`].
+    /// As [`Script::parse`]; what is found in the body has its place in that file, and names no file.
     pub fn parse_inline(
         path: &str,
         text: Arc<str>,
+        places: Places,
         read: &mut ReadImport,
     ) -> Result<Self, Vec<Fault>> {
-        Self::parse_as(path, text, true, read)
+        Self::parse_as(path, text, Some(places), read)
     }
 
     /// What it takes to parse the same script elsewhere.
@@ -83,17 +89,23 @@ impl Script {
             text.map(|text| text.as_str().into())
                 .ok_or_else(|| "it was not frozen".to_owned())
         };
-        Self::parse_as(&frozen.path, frozen.text(), frozen.is_inline, &mut read)
+        let text = frozen.text.as_str().into();
+        Self::parse_as(&frozen.path, text, frozen.places.clone(), &mut read)
     }
 
     fn parse_as(
         path: &str,
         text: Arc<str>,
-        is_inline: bool,
+        places: Option<Places>,
         read: &mut ReadImport,
     ) -> Result<Self, Vec<Fault>> {
         let path: Arc<str> = path.into();
-        let here = |fault: Fault| fault.in_file(&path, &text);
+        let is_inline = places.is_some();
+        let places = places.unwrap_or_default();
+        let here = |fault: Fault| match is_inline {
+            true => fault.at(&places),
+            false => fault.in_file(&path, &text),
+        };
         let mut scope = Scope::new();
         if is_inline {
             scope.push("inputs", rhai::Map::new());
@@ -107,7 +119,13 @@ impl Script {
         let mut modules = Modules::default();
         let mut own = Own::default();
         own.add("", &ast);
-        modules.load(&ast, &path, &text, &mut own, read, &mut faults);
+        let mut found = Vec::new();
+        modules.load(&ast, &path, &text, &mut own, read, &mut found);
+        let of_body = |fault: &Fault| fault.is_in(&path);
+        faults.extend(found.into_iter().map(|fault| match of_body(&fault) {
+            true => here(fault),
+            false => fault,
+        }));
         faults.extend(calls::check_script(&ast, &text, &own).into_iter().map(here));
 
         let mut signature = |name| match Signature::read(&ast, &text, name) {
@@ -117,26 +135,31 @@ impl Script {
                 None
             }
         };
-        let (inputs, outputs) = match is_inline {
+        let (accepted, outputs) = match is_inline {
             true => (None, None),
             false => (signature("INPUTS"), signature("OUTPUTS")),
         };
         if !is_inline {
             faults.extend(check_entry(&ast, &text).map(here));
             faults.extend(check_undo(&ast, &text).map(here));
+            faults.extend(
+                check_inputs(&ast, &text, accepted.as_ref())
+                    .into_iter()
+                    .map(here),
+            );
         }
         if !faults.is_empty() {
             return Err(faults);
         }
+        let body = is_inline.then_some(&ast);
+        let input_reads = body.map_or_else(Vec::new, |ast| inputs::of_body(ast, &text));
         let host_calls = std::iter::once(&ast)
             .chain(modules.asts.values())
             .flat_map(calls::list)
             .filter(|call| engine_has_module(&call.namespace))
             .map(|call| call.as_host_call())
             .collect();
-        // Where an inline body stands in its file is no part of it.
-        let own_text = if is_inline { text.trim() } else { &*text };
-        let parts: Vec<&[u8]> = std::iter::once(own_text.as_bytes())
+        let parts: Vec<&[u8]> = std::iter::once(text.as_bytes())
             .chain(
                 modules
                     .texts
@@ -151,15 +174,24 @@ impl Script {
             inputs: if is_inline {
                 None
             } else {
-                Some(inputs.unwrap_or_default())
+                Some(accepted.unwrap_or_default())
             },
             outputs,
+            input_reads: input_reads
+                .into_iter()
+                .map(|read| InputRead {
+                    span: places.span_of(read.span),
+                    ..read
+                })
+                .collect(),
+            literal_outputs: body.and_then(inputs::outputs_of_body),
             host_calls,
             imports: Imports {
                 asts: Arc::new(modules.asts),
                 texts: Arc::new(modules.texts),
             },
             is_inline,
+            places,
             ast,
             path,
             text,
@@ -219,13 +251,34 @@ fn check_undo(ast: &AST, text: &str) -> Option<Fault> {
     )
 }
 
-fn syntax_fault(text: &str, error: &ParseError) -> Fault {
+/// Finds what a script reads of its inputs and does not declare.
+fn check_inputs(ast: &AST, text: &str, accepted: Option<&Signature>) -> Vec<Fault> {
+    let names = || accepted.iter().flat_map(|known| known.fields.keys());
+    ["run", "undo"]
+        .into_iter()
+        .flat_map(|function| inputs::of_function(ast, text, function))
+        .filter(|read| !names().any(|name| *name == read.name))
+        .map(|read| {
+            let message = format!("the script has no input `{}`", read.name);
+            let help = match calls::closest(&read.name, names().map(String::as_str)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!(
+                    "declare it: `const INPUTS = #{{ {}: \"string\" }};`",
+                    read.name
+                ),
+            };
+            Fault::new("unknown-input", read.span, message).help(help)
+        })
+        .collect()
+}
+
+pub(super) fn syntax_fault(text: &str, error: &ParseError) -> Fault {
     let position = error.position();
     let span = match position.is_none() {
         true => text.len().saturating_sub(1)..text.len(),
         false => token_at(text, position),
     };
-    if let rhai::ParseErrorType::ModuleUndefined(module) = error.err_type() {
+    if let ParseErrorType::ModuleUndefined(module) = error.err_type() {
         let fault = Fault::new(
             "unknown-module",
             span,
@@ -239,12 +292,22 @@ fn syntax_fault(text: &str, error: &ParseError) -> Fault {
             }
         };
     }
-    Fault::new(
+    let fault = Fault::new(
         "syntax",
         span,
         lowercase_first(&error.err_type().to_string()),
-    )
+    );
+    match error.err_type() {
+        ParseErrorType::BadInput(LexError::MalformedChar(_)) => {
+            fault.help("a text of a script is in double quotes, or in backticks")
+        }
+        ParseErrorType::Reserved(_) => fault.help(RESERVED),
+        _ => fault,
+    }
 }
+
+/// What to do about a name that Rhai keeps for itself.
+const RESERVED: &str = "Rhai keeps this word for itself: take another name, or read it in brackets, `inputs[\"name\"]`";
 
 pub(super) fn lowercase_first(text: &str) -> String {
     let mut chars = text.chars();
@@ -255,128 +318,4 @@ pub(super) fn lowercase_first(text: &str) -> String {
         }
         _ => text.into(),
     }
-}
-
-/// The modules that a script imports, and those that they import.
-#[derive(Default)]
-struct Modules {
-    texts: BTreeMap<String, Arc<str>>,
-    asts: BTreeMap<String, AST>,
-    /// The imports being read, outermost first: a repeat is a cycle.
-    open: Vec<String>,
-}
-
-impl Modules {
-    fn load(
-        &mut self,
-        ast: &AST,
-        path: &Arc<str>,
-        text: &Arc<str>,
-        own: &mut Own,
-        read: &mut ReadImport,
-        faults: &mut Vec<Fault>,
-    ) {
-        for import in imports_of(ast) {
-            let fault = |code, message: String| {
-                Fault::new(code, token_at(text, import.position), message).in_file(path, text)
-            };
-            let Some(wanted) = import.path else {
-                faults.push(
-                    fault(
-                        "bad-import",
-                        "an import's path must be a plain string".into(),
-                    )
-                    .help("imports are read before the script runs"),
-                );
-                continue;
-            };
-            if self.open.contains(&wanted) {
-                let cycle = self
-                    .open
-                    .iter()
-                    .chain([&wanted])
-                    .cloned()
-                    .collect::<Vec<_>>();
-                faults.push(fault(
-                    "bad-import",
-                    format!("imports run in a circle: {}", cycle.join(" → ")),
-                ));
-                continue;
-            }
-            if !self.asts.contains_key(&wanted) {
-                let file = format!("{wanted}.rhai");
-                let module_text = match read(&file) {
-                    Ok(module_text) => module_text,
-                    Err(why) => {
-                        faults.push(
-                            fault("bad-import", format!("can't read `{file}`: {why}")).help(
-                                "imports are paths from the workflow's folder, without `.rhai`",
-                            ),
-                        );
-                        continue;
-                    }
-                };
-                let module_path: Arc<str> = file.into();
-                let mut module = match engine::steps().compile(&*module_text) {
-                    Ok(module) => module,
-                    Err(e) => {
-                        faults.push(
-                            syntax_fault(&module_text, &e).in_file(&module_path, &module_text),
-                        );
-                        continue;
-                    }
-                };
-                module.set_source(&*module_path);
-                let mut module_own = Own::default();
-                module_own.add("", &module);
-                self.open.push(wanted.clone());
-                self.load(
-                    &module,
-                    &module_path,
-                    &module_text,
-                    &mut module_own,
-                    read,
-                    faults,
-                );
-                self.open.pop();
-                let found = calls::check_script(&module, &module_text, &module_own);
-                faults.extend(
-                    found
-                        .into_iter()
-                        .map(|f| f.in_file(&module_path, &module_text)),
-                );
-                self.texts.insert(wanted.clone(), module_text);
-                self.asts.insert(wanted.clone(), module);
-            }
-            if let (Some(alias), Some(module)) = (&import.alias, self.asts.get(&wanted)) {
-                own.add(alias, module);
-            }
-        }
-    }
-}
-
-struct FoundImport {
-    /// `None` if it is computed.
-    path: Option<String>,
-    alias: Option<String>,
-    position: Position,
-}
-
-fn imports_of(ast: &AST) -> Vec<FoundImport> {
-    let mut imports = Vec::new();
-    ast.walk(&mut |path: &[ASTNode]| {
-        if let Some(ASTNode::Stmt(Stmt::Import(import, position))) = path.last() {
-            let (expression, alias) = &**import;
-            imports.push(FoundImport {
-                path: match expression {
-                    Expr::StringConstant(text, _) => Some(text.to_string()),
-                    _ => None,
-                },
-                alias: Some(alias.name.to_string()).filter(|name| !name.is_empty()),
-                position: *position,
-            });
-        }
-        true
-    });
-    imports
 }

@@ -9,10 +9,22 @@ use super::Value;
 impl Value {
     /// Reads one YAML (or JSON) document; an empty one is null. `None` if it is none.
     pub fn from_yaml(text: &str) -> Option<Self> {
-        let documents = Yaml::load_from_str(text).ok()?;
+        Self::parse_yaml(text).ok()
+    }
+
+    /// Reads YAML as [`Value::from_yaml`] does.
+    ///
+    /// # Errors
+    /// What is wrong, with its line and column.
+    pub fn parse_yaml(text: &str) -> Result<Self, String> {
+        let documents = Yaml::load_from_str(text).map_err(|e| {
+            let at = e.marker();
+            format!("line {}, column {}: {}", at.line(), at.col() + 1, e.info())
+        })?;
         match documents.as_slice() {
-            [] => Some(Self::Null),
-            [first, ..] => from_yaml(first, 0),
+            [] => Ok(Self::Null),
+            [first, ..] => from_yaml(first, 0)
+                .ok_or_else(|| "it is nested too deeply, or has keys that are no texts".into()),
         }
     }
 

@@ -67,6 +67,20 @@ impl Value {
         }
     }
 
+    /// The kind with its article.
+    pub fn a_kind(&self) -> &'static str {
+        match self {
+            Self::Null => "nothing",
+            Self::Bool(_) => "a bool",
+            Self::Int(_) => "an int",
+            Self::Float(_) => "a float",
+            Self::String(_) => "a string",
+            Self::List(_) => "a list",
+            Self::Map(_) => "a map",
+            Self::Secret(_) => "a secret",
+        }
+    }
+
     /// Whether a secret is anywhere inside.
     pub fn holds_secret(&self) -> bool {
         match self {

@@ -7,6 +7,19 @@ use aws_sdk_acmpca::{
 
 use crate::value::{Failure, FailureClass};
 
+/// What the SDK says where whoever gives credentials could not be asked just now. Everything else is
+/// the same at the next attempt: somebody has to log in.
+const PASSING: [&str; 5] = [
+    "timed out",
+    "timeout",
+    "hrottl",
+    "InternalFailure",
+    "ServiceUnavailable",
+];
+
+/// How the SDK says that nobody gave it credentials.
+const NO_CREDENTIALS: [&str; 2] = ["loading credentials", "no credentials found"];
+
 /// `resource` is the ARN that the call was about, or `*`.
 pub(super) fn classify<E, R>(
     operation: &'static str,
@@ -37,12 +50,17 @@ where
             trouble(FailureClass::Timeout, "Timeout").or_done()
         }
         // Nothing was sent, so nothing can have been done. The SDK marks it by its words alone.
-        SdkError::DispatchFailure(_) if chain.contains("loading credentials") => {
+        SdkError::DispatchFailure(_) if NO_CREDENTIALS.iter().any(|w| chain.contains(w)) => {
             let login = chain.contains("SSO") || chain.contains("UnauthorizedException");
-            trouble(FailureClass::Unavailable, "NoCredentials").with_hint(if login {
+            let class = match PASSING.iter().any(|word| chain.contains(word)) {
+                true => FailureClass::Unavailable,
+                false => FailureClass::Denied,
+            };
+            trouble(class, "NoCredentials").with_hint(if login {
                 "log in again (`aws sso login`), then resume the run"
             } else {
-                "are there AWS credentials? (`aws sts get-caller-identity`)"
+                "there are no AWS credentials: log in (`aws sso login`, `aws configure`), or name a profile in the \
+                 target (`pca = { profile = \"NAME\" }`); `aws sts get-caller-identity` shows whether it worked"
             })
         }
         SdkError::DispatchFailure(_) => trouble(FailureClass::Unavailable, "Unreachable")

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use rhai::{Dynamic, Map};
 
-use super::Thrown;
+use super::{Thrown, WRONG_ARGUMENTS, rejected, throw};
 use crate::{
     outside::Subject,
     script::dynamic::from_dynamic,
@@ -25,8 +25,8 @@ impl Arguments {
                 left,
                 known: Vec::new(),
             }),
-            Ok(_) => Err(format!("{function} takes a map").into()),
-            Err(e) => Err(format!("{function}: {e}").into()),
+            Ok(_) => Err(refuse(function, "it takes a map")),
+            Err(e) => Err(refuse(function, e)),
         }
     }
 
@@ -43,7 +43,7 @@ impl Arguments {
     pub fn required(&mut self, key: &'static str) -> Result<Value, Thrown> {
         let function = self.function;
         self.optional(key)
-            .ok_or_else(|| format!("{function} needs `{key}`").into())
+            .ok_or_else(|| refuse(function, format!("it needs `{key}`")))
     }
 
     pub fn text(&mut self, key: &'static str) -> Result<String, Thrown> {
@@ -144,7 +144,7 @@ impl Arguments {
         for (attribute, value) in self.text_map(key)? {
             subject
                 .set(&attribute, value)
-                .map_err(|e| Thrown::from(format!("{}: {e}", self.function)))?;
+                .map_err(|e| refuse(self.function, e))?;
         }
         Ok(subject)
     }
@@ -153,12 +153,11 @@ impl Arguments {
     pub fn finish(self) -> Result<(), Thrown> {
         match self.left.keys().next() {
             None => Ok(()),
-            Some(unknown) => Err(format!(
-                "{} has no argument `{unknown}` (it takes {})",
-                self.function,
-                self.known.join(", ")
-            )
-            .into()),
+            Some(unknown) => {
+                let known = self.known.join(", ");
+                let why = format!("it has no argument `{unknown}` (it takes {known})");
+                Err(refuse(self.function, why))
+            }
         }
     }
 
@@ -178,11 +177,12 @@ impl Arguments {
     }
 
     fn wrong(&self, key: &str, expected: &str, found: &Value) -> Thrown {
-        format!(
-            "{}: `{key}` is a {}, not a {expected}",
-            self.function,
-            found.kind()
-        )
-        .into()
+        let why = format!("`{key}` is a {}, not a {expected}", found.kind());
+        refuse(self.function, why)
     }
+}
+
+/// Refuses a call before it is made. Made again it would be the same, so no retry helps.
+pub(super) fn refuse(function: &str, why: impl std::fmt::Display) -> Thrown {
+    throw(&rejected(function, WRONG_ARGUMENTS, why))
 }

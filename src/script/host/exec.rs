@@ -6,7 +6,7 @@ use rhai::{Array, Dynamic, FuncRegistration, Map, Module, NativeCallContext};
 
 use super::{
     Thrown,
-    arguments::Arguments,
+    arguments::{Arguments, refuse},
     host, perform,
     undo::{Done, Reversal},
 };
@@ -48,7 +48,7 @@ fn run(
     arguments: Array,
     options: Map,
 ) -> Result<Dynamic, Thrown> {
-    let wrong = |e: String| Thrown::from(format!("{FUNCTION}: {e}"));
+    let wrong = |e: String| refuse(FUNCTION, e);
     let given = from_dynamic(&Dynamic::from(options.clone())).map_err(|e| wrong(e.to_string()))?;
     let listed = from_dynamic(&arguments.into()).map_err(|e| wrong(e.to_string()))?;
     let clients = host(context)?.clients;

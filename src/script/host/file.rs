@@ -4,7 +4,9 @@ use data_encoding::BASE64;
 use rhai::{Dynamic, FuncRegistration, Map, Module, NativeCallContext};
 
 use super::{
-    Thrown, host, on_blocking_thread, perform,
+    Thrown,
+    arguments::refuse,
+    host, on_blocking_thread, perform,
     undo::{Done, Reversal},
 };
 use crate::{
@@ -216,17 +218,20 @@ fn write_template(
     values: Map,
 ) -> Result<String, Thrown> {
     const FUNCTION: &str = "file::write_template";
-    let values = from_dynamic(&values.into()).map_err(|e| format!("{FUNCTION}: {e}"))?;
+    let values = from_dynamic(&values.into()).map_err(|e| refuse(FUNCTION, e))?;
     let (mut text, mut rest, mut mode) = (String::new(), template, PUBLIC);
     while let Some(at) = rest.find("{{") {
         let (before, from) = rest.split_at(at);
         let end = from
             .find("}}")
-            .ok_or_else(|| format!("{FUNCTION}: a `{{{{` of the template has no `}}}}`"))?;
+            .ok_or_else(|| refuse(FUNCTION, "a `{{` of the template has no `}}`"))?;
         let key = from[2..end].trim();
-        let value = values
-            .field(key)
-            .ok_or_else(|| format!("{FUNCTION}: the template reads `{key}`, which is not given"))?;
+        let value = values.field(key).ok_or_else(|| {
+            refuse(
+                FUNCTION,
+                format!("the template reads `{key}`, which is not given"),
+            )
+        })?;
         text.push_str(before);
         match value {
             Value::Secret(secret) => {

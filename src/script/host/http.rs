@@ -9,7 +9,7 @@ use rhai::{Dynamic, FuncRegistration, Map, Module, NativeCallContext};
 
 use super::{
     Thrown,
-    arguments::Arguments,
+    arguments::{Arguments, refuse},
     host, perform,
     undo::{Done, Reversal},
 };
@@ -83,7 +83,7 @@ impl Asked {
         }
         let timeout = match arguments.optional_text("timeout")? {
             Some(text) => {
-                parse_duration(&text).map_err(|e| format!("{function}: `timeout`: {e}"))?
+                parse_duration(&text).map_err(|e| refuse(function, format!("`timeout`: {e}")))?
             }
             None => DEFAULT_TIMEOUT,
         };
@@ -94,10 +94,10 @@ impl Asked {
             (Some(certificate), Some(key)) => Some((certificate, key)),
             (None, None) => None,
             _ => {
-                return Err(format!(
-                    "{function}: `client_certificate` and `client_key` go together"
-                )
-                .into());
+                return Err(refuse(
+                    function,
+                    "`client_certificate` and `client_key` go together",
+                ));
             }
         };
         let key_header = match arguments.optional("idempotency") {
@@ -106,10 +106,8 @@ impl Asked {
             Some(Value::String(header)) => Some(header),
             Some(other) => {
                 let kind = other.kind();
-                return Err(format!(
-                    "{function}: `idempotency` is a {kind}, not true or a header's name"
-                )
-                .into());
+                let why = format!("`idempotency` is a {kind}, not true or a header's name");
+                return Err(refuse(function, why));
             }
         };
         let is_secret = arguments.flag("secret_output")?;
@@ -172,13 +170,12 @@ fn send(
     url: &str,
     options: Map,
 ) -> Result<Dynamic, Thrown> {
-    let given =
-        from_dynamic(&Dynamic::from(options.clone())).map_err(|e| format!("{function}: {e}"))?;
+    let given = from_dynamic(&Dynamic::from(options.clone())).map_err(|e| refuse(function, e))?;
     let asked = Asked::read(function, method, url, options)?;
     let undo = asked.undo.clone();
     if undo != Value::Null {
         // A mistake in it should show now, not when something has gone wrong already.
-        of_undo(&undo).map_err(|why| format!("{function}: `undo`: {why}"))?;
+        of_undo(&undo).map_err(|why| refuse(function, format!("`undo`: {why}")))?;
     }
     let client = host(context)?.clients.http;
     let record = Value::map([("url", url.into()), ("options", given)]);
@@ -271,11 +268,7 @@ fn encode(text: &str) -> String {
 }
 
 fn statuses(function: &str, given: Option<Value>) -> Result<Vec<u16>, Thrown> {
-    let wrong = || {
-        Thrown::from(format!(
-            "{function}: `expect` is a list of HTTP statuses: [200, 404]"
-        ))
-    };
+    let wrong = || refuse(function, "`expect` is a list of HTTP statuses: [200, 404]");
     let items = match given {
         None => return Ok(Vec::new()),
         Some(Value::List(items)) => items,

@@ -2,7 +2,7 @@
 
 use rhai::{FuncRegistration, Module, NativeCallContext};
 
-use super::{Thrown, on_blocking_thread, perform, rejected};
+use super::{Thrown, arguments::refuse, on_blocking_thread, perform, rejected};
 use crate::{
     script::effects::{Call, Class},
     value::{Secret, Value},
@@ -19,7 +19,7 @@ pub(super) fn module() -> Module {
 /// replay gives the same key.
 fn generate(context: NativeCallContext, algorithm: &str) -> Result<Secret, Thrown> {
     const FUNCTION: &str = "key::generate";
-    let parsed = KeyAlgorithm::parse(algorithm).map_err(|e| format!("{FUNCTION}: {e}"))?;
+    let parsed = KeyAlgorithm::parse(algorithm).map_err(|e| refuse(FUNCTION, e))?;
     let call = Call::new(
         FUNCTION,
         Class::Read,

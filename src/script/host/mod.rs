@@ -36,6 +36,9 @@ use crate::{
     value::{Failure, FailureClass, Value},
 };
 
+/// The code of a failure that is the script's own: nothing was called.
+pub(super) const WRONG_ARGUMENTS: &str = "WrongArguments";
+
 /// What host functions throw.
 type Thrown = Box<EvalAltResult>;
 

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use data_encoding::BASE64;
 use rhai::{Array, Dynamic, Map, NativeCallContext};
 
-use super::{super::Thrown, About, look, options};
+use super::{
+    super::{Thrown, arguments::refuse},
+    About, look, options,
+};
 use crate::{
     outside::{Named, PodState, Selection, Trouble, from_object},
     script::dynamic::{from_dynamic, to_dynamic},
@@ -100,7 +103,7 @@ pub fn workloads(
     let labels = match from_dynamic(&labels) {
         Ok(Value::Null) => None,
         Ok(Value::String(labels)) => Some(labels),
-        _ => return Err(format!("{FUNCTION}: the labels are a text, or ()").into()),
+        _ => return Err(refuse(FUNCTION, "the labels are a text, or ()")),
     };
     let selection = Selection {
         namespace: namespace.into(),
@@ -237,16 +240,19 @@ pub fn secret_differences(
 
 /// A map of texts and secrets.
 pub(super) fn secrets(function: &str, data: Map) -> Result<BTreeMap<String, Secret>, Thrown> {
-    let given = from_dynamic(&data.into()).map_err(|e| format!("{function}: {e}"))?;
+    let given = from_dynamic(&data.into()).map_err(|e| refuse(function, e))?;
     let Value::Map(given) = given else {
-        return Err(format!("{function} takes a map of texts and secrets").into());
+        return Err(refuse(function, "it takes a map of texts and secrets"));
     };
     given
         .into_iter()
         .map(|(key, value)| match value {
             Value::Secret(secret) => Ok((key, secret)),
             Value::String(text) => Ok((key, Secret::new(text))),
-            other => Err(format!("{function}: `{key}` is a {}, not a string", other.kind()).into()),
+            other => {
+                let why = format!("`{key}` is a {}, not a string", other.kind());
+                Err(refuse(function, why))
+            }
         })
         .collect()
 }

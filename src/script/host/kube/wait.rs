@@ -6,7 +6,7 @@ use rhai::{Dynamic, FnPtr, NativeCallContext};
 use serde_json::Value as Json;
 
 use super::{
-    super::{Thrown, host, patience::Patience, perform},
+    super::{Thrown, arguments::refuse, host, patience::Patience, perform},
     About, call,
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
 const LOOK: Duration = Duration::from_secs(10);
 
 fn patience(function: &str, text: &str) -> Result<Patience, Thrown> {
-    let whole = parse_duration(text).map_err(|e| format!("{function}: {e}"))?;
+    let whole = parse_duration(text).map_err(|e| refuse(function, e))?;
     Ok(Patience::new(whole))
 }
 

@@ -2,7 +2,11 @@
 
 use rhai::{Dynamic, Map, NativeCallContext};
 
-use super::{super::Thrown, About, change, look, options, read::secrets};
+use super::{
+    super::{Thrown, arguments::refuse},
+    About, change, look, options,
+    read::secrets,
+};
 use crate::{
     outside::{Apply, Named, Patch, PatchKind, from_object, secret_manifest, to_object},
     script::{
@@ -21,10 +25,10 @@ pub fn apply(
     given: Map,
 ) -> Result<Dynamic, Thrown> {
     const FUNCTION: &str = "kube::apply";
-    let manifest = from_dynamic(&manifest.into()).map_err(|e| format!("{FUNCTION}: {e}"))?;
+    let manifest = from_dynamic(&manifest.into()).map_err(|e| refuse(FUNCTION, e))?;
     let about = About {
         cluster: cluster.into(),
-        object: named(&manifest).map_err(|e| format!("{FUNCTION}: {e}"))?,
+        object: named(&manifest).map_err(|e| refuse(FUNCTION, e))?,
     };
     let mut options = options(FUNCTION, given)?;
     let apply = Apply {
@@ -86,7 +90,7 @@ pub fn apply_secret(
 ) -> Result<Dynamic, Thrown> {
     const FUNCTION: &str = "kube::apply_secret";
     let about = About::new(FUNCTION, cluster, namespace, &format!("secret/{name}"))?;
-    let recorded = from_dynamic(&data.clone().into()).map_err(|e| format!("{FUNCTION}: {e}"))?;
+    let recorded = from_dynamic(&data.clone().into()).map_err(|e| refuse(FUNCTION, e))?;
     let recorded = digested(recorded);
     let data = secrets(FUNCTION, data)?;
     let mut options = options(FUNCTION, given)?;
@@ -139,7 +143,7 @@ pub fn patch(
 ) -> Result<Dynamic, Thrown> {
     const FUNCTION: &str = "kube::patch";
     let about = About::new(FUNCTION, cluster, namespace, object)?;
-    let body = from_dynamic(&patch).map_err(|e| format!("{FUNCTION}: {e}"))?;
+    let body = from_dynamic(&patch).map_err(|e| refuse(FUNCTION, e))?;
     let mut options = options(FUNCTION, given)?;
     let name = options
         .optional_text("type")?

@@ -3,7 +3,11 @@
 use rhai::{Array, Dynamic, Map, NativeCallContext};
 
 use super::{
-    super::{Thrown, arguments::Arguments, host, perform},
+    super::{
+        Thrown,
+        arguments::{Arguments, refuse},
+        host, perform,
+    },
     call, record, reversible,
     undo::before,
 };
@@ -165,11 +169,13 @@ pub fn delete(context: NativeCallContext, arn: &str, map: Map) -> Result<(), Thr
         None => RESTORE_WITHIN_DAYS,
         Some(Value::Int(days)) => days,
         Some(other) => {
-            return Err(format!("{FUNCTION}: `restore_within_days` is a {}", other.kind()).into());
+            let why = format!("`restore_within_days` is a {}", other.kind());
+            return Err(refuse(FUNCTION, why));
         }
     };
     arguments.finish()?;
-    let days = i32::try_from(days).map_err(|_| format!("{FUNCTION}: {days} days are too many"))?;
+    let days =
+        i32::try_from(days).map_err(|_| refuse(FUNCTION, format!("{days} days are too many")))?;
     let (owned, ca) = (arn.to_owned(), arn.to_owned());
     reversible(
         &context,
@@ -252,7 +258,7 @@ pub fn tag(context: NativeCallContext, arn: &str, map: Map) -> Result<(), Thrown
 /// `pca::untag_certificate_authority(arn, ["Name"])`.
 pub fn untag(context: NativeCallContext, arn: &str, keys: Array) -> Result<(), Thrown> {
     const FUNCTION: &str = "pca::untag_certificate_authority";
-    let keys = from_dynamic(&keys.into()).map_err(|e| format!("{FUNCTION}: {e}"))?;
+    let keys = from_dynamic(&keys.into()).map_err(|e| refuse(FUNCTION, e))?;
     let record = record(arn, Value::map([("keys", keys.clone())]));
     let keys: Vec<String> = match keys {
         Value::List(keys) => keys.iter().map(Value::to_text).collect(),

@@ -3,7 +3,11 @@
 use rhai::{Dynamic, Map, NativeCallContext};
 
 use super::{
-    super::{Thrown, arguments::Arguments, host, perform},
+    super::{
+        Thrown,
+        arguments::{Arguments, refuse},
+        host, perform,
+    },
     call, record, reversible,
     undo::before,
 };
@@ -62,17 +66,17 @@ fn read(authority: &str, map: Map) -> Result<Issue, Thrown> {
 /// `365d`, or AWS's own `#{ type: "MONTHS", value: 12 }`.
 fn validity(function: &str, given: &Value) -> Result<Validity, Thrown> {
     if let Value::String(text) = given {
-        return Validity::parse(text).map_err(|e| format!("{function}: `validity`: {e}").into());
+        return Validity::parse(text).map_err(|e| refuse(function, format!("`validity`: {e}")));
     }
     match (given.field("type"), given.field("value")) {
         (Some(Value::String(unit)), Some(Value::Int(value))) => Ok(Validity {
             unit: unit.clone(),
             value: *value,
         }),
-        _ => Err(format!(
-            "{function}: `validity` is a text such as `365d`, or #{{ type: \"MONTHS\", value: 12 }}"
-        )
-        .into()),
+        _ => Err(refuse(
+            function,
+            "`validity` is a text such as `365d`, or #{ type: \"MONTHS\", value: 12 }",
+        )),
     }
 }
 

@@ -1,0 +1,204 @@
+//! What a script reads of its inputs, so that a misspelt one is found before it runs: at run time it
+//! would be nothing.
+
+use std::{collections::BTreeSet, ops::Range};
+
+use rhai::{AST, ASTNode, Expr, FnCallExpr, FnPtr, Stmt};
+
+use super::fault::token_at;
+
+/// One read of an input by its name: `inputs.name` or `inputs["name"]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputRead {
+    pub name: String,
+    /// Of an inline body in its file, of a script in itself.
+    pub span: Range<usize>,
+}
+
+/// These put names into a map that nobody finds in the text.
+const ADDING: [&str; 4] = ["+=", "fill_with", "mixin", "set"];
+
+/// Lists what an inline body reads of `inputs`.
+pub(super) fn of_body(ast: &AST, text: &str) -> Vec<InputRead> {
+    Finder::new("inputs", ast, text).find(|finder| {
+        let path = &mut Vec::new();
+        for statement in ast.statements() {
+            statement.walk(path, &mut |path| finder.look(path));
+        }
+    })
+}
+
+/// Lists what a function of a script reads of its first parameter.
+pub(super) fn of_function(ast: &AST, text: &str, name: &str) -> Vec<InputRead> {
+    let function = ast.iter_functions().find(|f| f.name == name);
+    let Some(parameter) = function.and_then(|f| f.params.first().copied()) else {
+        return Vec::new();
+    };
+    Finder::new(parameter, ast, text).find(|finder| finder.look_into(name))
+}
+
+/// The outputs of an inline body that ends with a map, and ends only there.
+pub(super) fn outputs_of_body(ast: &AST) -> Option<BTreeSet<String>> {
+    let Some(Stmt::Expr(last)) = ast.statements().last() else {
+        return None;
+    };
+    let Expr::Map(map, _) = &**last else {
+        return None;
+    };
+    let mut ends_early = false;
+    for statement in ast.statements() {
+        statement.walk(&mut Vec::new(), &mut |path| {
+            ends_early |= match path.last() {
+                Some(ASTNode::Stmt(Stmt::Return(..))) => true,
+                Some(
+                    ASTNode::Stmt(Stmt::FnCall(call, _)) | ASTNode::Expr(Expr::FnCall(call, _)),
+                ) => call.name == "exit",
+                _ => false,
+            };
+            true
+        });
+    }
+    let names = map.0.iter().map(|(name, _)| name.name.to_string());
+    (!ends_early).then(|| names.collect())
+}
+
+struct Finder<'a> {
+    variable: &'a str,
+    ast: &'a AST,
+    text: &'a str,
+    own_functions: BTreeSet<&'a str>,
+    reads: Vec<InputRead>,
+    /// What the script puts into the map itself.
+    written: BTreeSet<String>,
+    /// Closures that see the variable.
+    closures: Vec<String>,
+    /// Whether the variable may have any names, or is another one.
+    is_lost: bool,
+}
+
+impl<'a> Finder<'a> {
+    fn new(variable: &'a str, ast: &'a AST, text: &'a str) -> Self {
+        Self {
+            variable,
+            ast,
+            text,
+            own_functions: ast.iter_functions().map(|f| f.name).collect(),
+            reads: Vec::new(),
+            written: BTreeSet::new(),
+            closures: Vec::new(),
+            is_lost: false,
+        }
+    }
+
+    fn find(mut self, look: impl FnOnce(&mut Self)) -> Vec<InputRead> {
+        look(&mut self);
+        let mut seen = BTreeSet::new();
+        while let Some(closure) = self.closures.pop() {
+            if seen.insert(closure.clone()) {
+                self.look_into(&closure);
+            }
+        }
+        let written = self.written;
+        self.reads.retain(|read| !written.contains(&read.name));
+        self.reads.sort_by_key(|read| read.span.start);
+        match self.is_lost {
+            true => Vec::new(),
+            false => self.reads,
+        }
+    }
+
+    fn look_into(&mut self, function: &str) {
+        let mut only = self.ast.clone();
+        only.clear_statements();
+        only.retain_functions(|_, _, name, _| name == function);
+        only.walk(&mut |path| self.look(path));
+    }
+
+    fn is_it(&self, expression: &Expr) -> bool {
+        matches!(expression, Expr::Variable(variable, ..) if variable.1 == self.variable)
+    }
+
+    /// Looks at one node; always goes on.
+    fn look(&mut self, path: &[ASTNode]) -> bool {
+        match path.last() {
+            Some(ASTNode::Stmt(statement)) => self.look_at_statement(statement),
+            Some(ASTNode::Expr(Expr::FnCall(call, _))) => self.look_at_call(call),
+            Some(ASTNode::Expr(Expr::Dot(pair, ..) | Expr::Index(pair, ..)))
+                if self.is_it(&pair.lhs) =>
+            {
+                match first_of(&pair.rhs) {
+                    Expr::MethodCall(call, _) => self.is_lost |= self.may_add(call),
+                    part => self.reads.extend(self.read(part)),
+                }
+            }
+            _ => {}
+        }
+        true
+    }
+
+    fn look_at_statement(&mut self, statement: &Stmt) {
+        match statement {
+            Stmt::Var(declared, ..) => self.is_lost |= declared.0.name == self.variable,
+            Stmt::For(declared, _) => {
+                let names = [Some(&declared.0), declared.1.as_ref()];
+                let mut names = names.into_iter().flatten();
+                self.is_lost |= names.any(|name| name.name == self.variable);
+            }
+            Stmt::TryCatch(flow, _) => self.is_lost |= self.is_it(&flow.expr),
+            Stmt::FnCall(call, _) => self.look_at_call(call),
+            Stmt::Assignment(assignment) => match &assignment.1.lhs {
+                Expr::Dot(pair, ..) | Expr::Index(pair, ..) if self.is_it(&pair.lhs) => {
+                    match self.read(first_of(&pair.rhs)) {
+                        Some(written) => drop(self.written.insert(written.name)),
+                        None => self.is_lost = true,
+                    }
+                }
+                changed => self.is_lost |= self.is_it(changed),
+            },
+            _ => {}
+        }
+    }
+
+    fn look_at_call(&mut self, call: &FnCallExpr) {
+        if !call.args.iter().any(|argument| self.is_it(argument)) {
+            return;
+        }
+        match (call.name.as_str(), call.args.first()) {
+            // So Rhai writes a closure that sees variables from around it.
+            ("curry", Some(Expr::DynamicConstant(closure, _))) => {
+                let name = closure.read_lock::<FnPtr>().map(|f| f.fn_name().to_owned());
+                self.closures.extend(name);
+            }
+            _ => self.is_lost |= ADDING.contains(&call.name.as_str()),
+        }
+    }
+
+    fn may_add(&self, method: &FnCallExpr) -> bool {
+        let name = method.name.as_str();
+        // A function of the script's own may change `this`.
+        ADDING.contains(&name) || self.own_functions.contains(name)
+    }
+
+    fn read(&self, part: &Expr) -> Option<InputRead> {
+        let (name, span) = match part {
+            Expr::Property(property, position) => {
+                (property.2.to_string(), token_at(self.text, *position))
+            }
+            Expr::StringConstant(name, position) => {
+                let quote = token_at(self.text, *position);
+                let end = quote.end + name.len() + 1;
+                (name.to_string(), quote.start..end.min(self.text.len()))
+            }
+            _ => return None,
+        };
+        Some(InputRead { name, span })
+    }
+}
+
+/// Of `.a.b` or `["a"].b` the first part.
+fn first_of(chain: &Expr) -> &Expr {
+    match chain {
+        Expr::Dot(pair, ..) | Expr::Index(pair, ..) => first_of(&pair.lhs),
+        part => part,
+    }
+}

@@ -1,0 +1,376 @@
+//! What the language accepts, and what it refuses before anything is started.
+
+use crate::harness::{Ran, Test};
+
+/// Runs a workflow's inline body, written as YAML, and returns the output `x` that it gives.
+fn x_of(body: &str) -> String {
+    let workflow = format!(
+        "workflow: w\nsteps:\n  a:\n    with: {{ name: you }}\n    run: {body}\noutputs: {{ x: \"${{{{ steps.a.x }}}}\" }}\n"
+    );
+    let test = Test::new().file("w.yaml", &workflow);
+    test.outputs_of(&["w.yaml"])["x"]
+        .as_str()
+        .expect("a text")
+        .to_owned()
+}
+
+#[test]
+fn a_body_is_read_as_yaml_says() {
+    let quoted = r##""#{ x: \"hi \" + inputs.name }""##;
+    assert_eq!(x_of(quoted), "hi you");
+    assert_eq!(
+        x_of(r##""let x = \"one\\n\";\n#{ x: x + \"tw\u006f\" }""##),
+        "one\ntwo"
+    );
+    assert_eq!(x_of("'#{ x: \"it''s\" }'"), "it's");
+    let lines = "|\n      #{ x: `one\n        two\n      three` }";
+    assert_eq!(x_of(lines), "one\n  two\nthree");
+    assert_eq!(x_of(">-\n      #{ x: `one\n      two` }"), "one two");
+}
+
+#[test]
+fn an_expression_behind_escapes_is_read_as_yaml_says() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w\nsteps:\n  a: { run: \"()\" }\noutputs: { x: \"a\\tb ${{ \\\"c\\\" + 'd' }}\" }\n",
+    );
+    assert_eq!(test.outputs_of(&["w.yaml"])["x"], "a\tb cd");
+}
+
+#[test]
+fn a_body_that_fails_names_its_place_behind_escapes() {
+    let failed = |body: &str| {
+        let workflow = format!("workflow: w\nsteps:\n  a:\n    run: {body}\n");
+        let test = Test::new().file("w.yaml", &workflow);
+        test.windlass(&["run", "w.yaml"]).expect(1).stderr
+    };
+    let stderr = failed(r##""let x = \"a\"; throw x""##);
+    assert!(stderr.contains("w.yaml:4:26"), "{stderr}");
+    let stderr = failed("|\n      let x = 1;\n\n      throw x");
+    assert!(stderr.contains("w.yaml:7:7"), "{stderr}");
+    let stderr = failed(r##""fn f() { throw \"b\" }\n\nf()""##);
+    assert!(stderr.contains("w.yaml:4:20"), "{stderr}");
+    assert!(stderr.contains("called at w.yaml:4:37"), "{stderr}");
+}
+
+#[test]
+fn inputs_that_a_script_makes_itself_are_known() {
+    let accepted = [
+        "inputs.more = 1; #{ x: inputs.more }",
+        "inputs.mixin(#{ more: 1 }); #{ x: inputs.more }",
+        "inputs += #{ more: 1 }; #{ x: inputs.more }",
+        "let inputs = #{ more: 1 }; #{ x: inputs.more }",
+        "inputs[\"mo\" + \"re\"] = 1; #{ x: inputs.more }",
+        "fn add() { this.more = 1; } inputs.add(); #{ x: inputs.more }",
+        "#{ x: [1].map(|inputs| inputs.more) }",
+        "#{ x: inputs.len() + inputs.keys().len() }",
+    ];
+    for body in accepted {
+        let workflow = format!("workflow: w\nsteps:\n  a:\n    run: |\n      {body}\n");
+        let test = Test::new().file("w.yaml", &workflow);
+        test.windlass(&["validate", "w.yaml"]).expect(0);
+    }
+}
+
+#[test]
+fn outputs_that_cannot_be_told_are_not_checked() {
+    let accepted = [
+        "if 1 > 2 { return #{ y: 1 } } #{ x: 1 }",
+        "let map = #{ x: 1 }; map.y = 1; map",
+        "if 1 > 2 { exit(#{ y: 1 }) } #{ x: 1 }",
+    ];
+    for body in accepted {
+        let workflow = format!(
+            "workflow: w\nsteps:\n  a:\n    run: |\n      {body}\noutputs: {{ y: \"${{{{ steps.a.y }}}}\" }}\n"
+        );
+        let test = Test::new().file("w.yaml", &workflow);
+        test.windlass(&["validate", "w.yaml"]).expect(0);
+    }
+}
+
+/// A step before the one that can't begin: it must not run.
+const LATER: &str = "workflow: w
+params:
+  clusters: { type: list(string), default: [a] }
+  n: { type: int, default: 1 }
+  deep: { type: map, default: { x: true } }
+  ask: { type: bool, default: false }
+steps:
+  first: { run: 'file::write(\"first\", \"\")' }
+  each:
+    needs: [first]
+    for_each: ${{ params.clusters }}
+    workflow: inner.yaml
+    with: { cluster: \"${{ item }}\", n: \"${{ params.n }}\" }
+  strict:
+    needs: [first]
+    when: ${{ params.deep.x }}
+    script: strict.rhai
+    with: { text: \"${{ params.deep.text ?? 'a' }}\" }
+  asked:
+    when: ${{ params.ask }}
+    for_each: ${{ params.deep.items }}
+    run: ()
+";
+const INNER: &str = "workflow: inner
+params:
+  cluster: { type: string, none_of: [mgmt] }
+  n: { type: int, max: 9 }
+steps:
+  tenth: { for_each: \"${{ [10 - params.n, 10] }}\", run: () }
+";
+const STRICT: &str =
+    "const INPUTS = #{ text: \"string\" };\nfn run(inputs) { #{ x: inputs.text } }\n";
+
+fn later() -> Test {
+    Test::new()
+        .file("w.yaml", LATER)
+        .file("inner.yaml", INNER)
+        .file("strict.rhai", STRICT)
+}
+
+/// Holds what all three commands refuse; nothing may have been started.
+#[track_caller]
+fn refused(test: &Test, file: &str, param: &str, expected: &str) {
+    for command in ["run", "plan", "validate"] {
+        let stderr = test
+            .windlass(&[command, file, "-p", param])
+            .expect(2)
+            .stderr;
+        assert!(stderr.contains(expected), "{command} {param}: {stderr}");
+    }
+    assert!(!test.path("out").exists() && !test.path(".windlass").exists());
+}
+
+#[test]
+fn params_that_are_sure_to_fail_start_nothing() {
+    let test = later();
+    let told = |param: &str, expected: &str| refused(&test, "w.yaml", param, expected);
+    told(
+        "clusters=[a, b, a]",
+        "each: `for_each` of `each` has the item `a` twice",
+    );
+    told(
+        "clusters=[a, mgmt]",
+        "each: the param `cluster` does not fit: it must not be mgmt",
+    );
+    told(
+        "n=10",
+        "each: the param `n` does not fit: 10 is more than 9",
+    );
+    told(
+        "n=0",
+        "each/tenth: `for_each` of `tenth` has the item `10` twice",
+    );
+    told("deep={ x: 1 }", "strict: `when` gave an int, not a bool");
+    told(
+        "deep={ x: true, text: 5 }",
+        "strict: the input `text` does not fit: expected string",
+    );
+    told("ask=true", "asked: `for_each` gave nothing, not a list");
+    let ran = test.windlass(&["plan", "w.yaml", "-p", "deep={ x: true, text: { } }"]);
+    assert!(
+        !ran.expect(2).stderr.contains("hint:"),
+        "no step is to blame"
+    );
+    test.windlass(&["run", "w.yaml", "-p", "deep={ x: false, text: 5 }"])
+        .expect(0);
+}
+
+#[test]
+fn what_may_be_skipped_or_tolerated_is_not_foreseen() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w
+params: { items: { type: list, default: [a, a] } }
+steps:
+  look: { run: '#{ found: false }' }
+  maybe: { when: \"${{ steps.look.found }}\", run: () }
+  after: { needs: [maybe], for_each: \"${{ params.items }}\", run: () }
+  tolerated: { on_error: continue, for_each: \"${{ params.items }}\", run: () }
+",
+    );
+    test.windlass(&["run", "w.yaml"]).expect(0);
+}
+
+#[test]
+fn shipped_workflows_refuse_params_that_could_not_work() {
+    let test = Test::with_shipped_workflows();
+    let told = |file: &str, param: &str, expected: &str| refused(&test, file, param, expected);
+    for file in ["workflows/gloo-mesh.yaml", "workflows/restart-mesh.yaml"] {
+        told(
+            file,
+            "at_once=0",
+            "the param `at_once` does not fit: 0 is less than 1",
+        );
+        told(file, "clusters=[east, mgmt]", "it must not be mgmt");
+        told(file, "clusters=[east, east]", "has the item `east` twice");
+    }
+    told(
+        "workflows/gloo-mesh.yaml",
+        "key_algorithm=RSA_1024",
+        "RSA_1024 is not one of RSA_2048, RSA_3072,",
+    );
+}
+
+#[test]
+fn limits_are_checked_where_they_are_written() {
+    let refused = |param: &str| {
+        let workflow = format!("workflow: w\nparams:\n  p: {param}\nsteps:\n  a: {{ run: () }}\n");
+        let test = Test::new().file("w.yaml", &workflow);
+        test.windlass(&["validate", "w.yaml"]).expect(2).stderr
+    };
+    let cases = [
+        (
+            "{ type: int, min: 2, default: 1 }",
+            "the default of `p` does not fit: 1 is less than 2",
+        ),
+        (
+            "{ type: duration, max: 5 }",
+            "`max` does not fit the param's type",
+        ),
+        (
+            "{ type: string, min: 1 }",
+            "`min` is for numbers and durations",
+        ),
+        (
+            "{ type: string, one_of: [a, 1] }",
+            "`one_of` does not fit the param's type",
+        ),
+        (
+            "{ type: string, one_of: a }",
+            "`one_of` must be a list of values",
+        ),
+    ];
+    for (param, expected) in cases {
+        let stderr = refused(param);
+        assert!(stderr.contains(expected), "{param}: {stderr}");
+    }
+}
+
+/// What a workflow with these params says of what is given.
+fn given(params: &str, arguments: &[&str]) -> Ran {
+    let workflow = format!("workflow: w\nparams: {params}\nsteps:\n  a: {{ run: () }}\n");
+    let test = Test::new()
+        .file("w.yaml", &workflow)
+        .file("params.yaml", "a: 1\nb: [\n");
+    test.windlass(&[&["validate", "w.yaml"], arguments].concat())
+}
+
+#[test]
+fn every_wrong_param_is_shown_at_once() {
+    let params = "{ a: int, b: string, c: { type: duration, default: 1h }, d: bool?, e: { type: list(string), default: [] } }";
+    given(params, &[]).expect(0);
+    let ran = given(
+        params,
+        &["-p", "c=90", "-p", "d=yes", "-p", "e=east", "-p", "f=1"],
+    )
+    .expect(2);
+    insta::assert_snapshot!("every_wrong_param", ran.stderr);
+    let ran = given(params, &["-p", "c=2h"]).expect(2);
+    insta::assert_snapshot!("every_missing_param", ran.stderr);
+    let ran = given(params, &["-p", "e=[a"]).expect(2);
+    assert!(
+        ran.stderr
+            .contains("the value of `e` is not YAML: line 2, column 1: "),
+        "{}",
+        ran.stderr
+    );
+    let ran = given(params, &["--params", "params.yaml"]).expect(2);
+    assert!(
+        ran.stderr
+            .contains("can't read params.yaml: it is not YAML: line "),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn a_mistake_in_a_request_is_not_tried_again() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w
+steps:
+  a:
+    retry: { attempts: 3, backoff: 1s..1s }
+    run: |
+      pca::create_certificate_authority(#{ type: \"ROOT\", subject: #{ common_nam: \"x\" } })
+  b:
+    retry: { attempts: 3, backoff: 1s..1s }
+    run: |
+      try { key::generate(\"RSA_1\") } catch (e) { log::info(e.class + \": \" + e.message); }
+",
+    );
+    let ran = test.windlass(&["run", "w.yaml"]).expect(1);
+    assert!(
+        ran.stderr
+            .contains("a subject has no attribute `common_nam`"),
+        "{}",
+        ran.stderr
+    );
+    assert!(
+        ran.stderr
+            .contains("b: rejected: `RSA_1` is not a key algorithm"),
+        "{}",
+        ran.stderr
+    );
+    let failures = test.events();
+    let failures = failures
+        .iter()
+        .filter(|e| e["event"] == "step_failed")
+        .count();
+    assert_eq!(failures, 1);
+    let shown = test.shown();
+    let step = &shown["steps"][0];
+    assert_eq!(step["error"]["code"], "wrong-arguments", "{shown:#}");
+}
+
+#[test]
+fn missing_credentials_are_not_asked_for_again() {
+    let test = Test::new()
+        .file(
+            "windlass.toml",
+            "[targets.prod]\npca = { region = \"us-east-1\" }\n",
+        )
+        .file(
+            "w.yaml",
+            "workflow: w
+steps:
+  a:
+    retry: { attempts: 3, backoff: 1s..1s }
+    run: pca::list_certificate_authorities()
+",
+        );
+    let mut command = test.command(&["run", "w.yaml", "--target", "prod"]);
+    let home = test.path("home");
+    let names = [
+        "AWS_ACCESS_KEY_ID",
+        "AWS_PROFILE",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+    ];
+    for name in names {
+        command.env_remove(name);
+    }
+    command
+        .env("HOME", home)
+        .env("AWS_EC2_METADATA_DISABLED", "true");
+    let ran = Ran::from_output(command.output().expect("windlass starts")).expect(1);
+    assert!(ran.stderr.contains("NoCredentials"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("aws sso login"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("again in"), "{}", ran.stderr);
+}
+
+#[test]
+fn logs_of_a_step_that_is_none_say_so() {
+    let test = Test::new().file("w.yaml", "workflow: w\nsteps:\n  build: { run: () }\n");
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    let run = test.windlass(&["runs", "--json"]).expect(0).json()[0]["run"].clone();
+    let run = run.as_str().expect("an id");
+    let ran = test.windlass(&["logs", run, "biuld"]).expect(2);
+    assert!(ran.stderr.contains("no step `biuld`"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("did you mean `build`?"),
+        "{}",
+        ran.stderr
+    );
+}
