@@ -1,9 +1,9 @@
 use super::{
     Done,
     args::{Answer, Args},
-    drive::{now, requester},
     exit,
     failure::Failure,
+    process::{now, requester},
     taken::{look, take},
 };
 use crate::{

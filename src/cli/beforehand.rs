@@ -1,8 +1,8 @@
 use std::{collections::BTreeSet, path::Path};
 
 use super::{
-    drive::{now, requester},
     failure::Failure,
+    process::{now, requester},
 };
 use crate::{
     compile::Program,

@@ -1,9 +1,10 @@
 use super::{
     Done,
     args::{Args, Cancel},
-    drive::{Drive, drive_to_end, now, requester},
+    drive::{Drive, drive_to_end},
     exit,
     failure::Failure,
+    process::{now, requester},
     taken::{look, take},
 };
 use crate::{

@@ -1,6 +1,6 @@
 use std::io::{IsTerminal, stdin};
 
-use super::{drive::now, failure::Failure};
+use super::{failure::Failure, process::now};
 use crate::{
     journal::{RunId, State},
     report::{self, Standing},

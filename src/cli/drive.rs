@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, env, io::IsTerminal, path::Path, sync::Arc};
 
 use console::Term;
-use time::OffsetDateTime;
 
 use super::{
     archive::Held,
@@ -11,22 +10,15 @@ use super::{
     exit,
     failure::Failure,
     print,
+    process::{jitter, now, runtime, watch_for_interrupts},
 };
 use crate::{
     compile::Program,
     execute::{self, Cancel, Ended, Observer, Settings},
-    journal::{Event, Outcome, RunId, RunJournal, State, milliseconds},
+    journal::{Event, Outcome, RunId, RunJournal, State},
     report::{self, Asked, Bars, Detail, Lines, Room, View},
-    script::STACK_BYTES,
     targets::{OpenTarget, Targets},
 };
-
-/// Worker threads do I/O only; scripts have threads of their own.
-const WORKERS: usize = 2;
-/// Each script holds a thread, and may wait for one more (a key, a file) and for one of the
-/// embedded server; with fewer, scripts could wait for threads that only scripts hold.
-const THREADS_PER_SCRIPT: usize = 3;
-const SPARE_THREADS: usize = 64;
 
 /// A run that is about to be driven.
 pub struct Drive {
@@ -118,17 +110,6 @@ fn drive_here(
     ended
 }
 
-/// The threads that a run needs.
-pub fn runtime(max_parallel: u16) -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKERS)
-        .max_blocking_threads(usize::from(max_parallel) * THREADS_PER_SCRIPT + SPARE_THREADS)
-        .thread_stack_size(STACK_BYTES)
-        .enable_all()
-        .build()
-        .map_err(|e| Failure::new("system", format!("can't start threads: {e}")))
-}
-
 /// Opens the target that a run began on, with the folder that it writes to; an edit among the `events`
 /// that it goes on with may name other clusters.
 pub async fn open_target(
@@ -149,32 +130,6 @@ pub async fn open_target(
     });
     let clusters = edited.unwrap_or(&run.kube).clone();
     Ok(OpenTarget::open(target, &args.state, Path::new(&run.out), clusters).await?)
-}
-
-/// The first Ctrl-C (or SIGTERM) cancels; after a second one the process is gone at once, which
-/// costs nothing but the time to resume: `farewell` says how.
-pub fn watch_for_interrupts(cancel: Cancel, farewell: String) {
-    tokio::spawn(async move {
-        interrupted().await;
-        say!("\ncancelling; once more to stop at once (the run can be resumed either way)");
-        cancel.cancel();
-        interrupted().await;
-        say!("\n{farewell}");
-        std::process::exit(exit::CANCELLED.into());
-    });
-}
-
-pub async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        },
-        Err(_) => {
-            let _ = tokio::signal::ctrl_c().await;
-        }
-    }
 }
 
 fn show_end(
@@ -224,24 +179,4 @@ pub fn problems(state: &State, files: &BTreeMap<String, Arc<str>>) -> Vec<String
     own.chain(&state.error)
         .map(|error| report::render_error(error, files))
         .collect()
-}
-
-/// The one clock of the program.
-pub fn now() -> i64 {
-    milliseconds(OffsetDateTime::now_utc())
-}
-
-fn jitter() -> f64 {
-    let mut bytes = [0; 4];
-    match aws_lc_rs::rand::fill(&mut bytes) {
-        Ok(()) => f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX),
-        Err(_) => 0.5,
-    }
-}
-
-/// Who asks, for the record.
-pub fn requester() -> String {
-    env::var("USER")
-        .or_else(|_| env::var("LOGNAME"))
-        .unwrap_or_else(|_| "unknown".into())
 }

@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, env, rc::Rc, sync::Arc};
 
 use super::{
     args::{Args, Driving},
-    drive::now,
     failure::Failure,
-    watch::Watched,
+    process::now,
+    watch::{Watched, too_late},
 };
 use crate::{
     execute::{
@@ -246,12 +246,4 @@ impl EngineRun {
             is_only_record,
         })
     }
-}
-
-pub fn too_late(id: &RunId) -> Failure {
-    Failure::new(
-        "run-owned",
-        format!("run {id} has gone on meanwhile, by another order"),
-    )
-    .hint(format!("`windlass show {id}` says where it stands"))
 }

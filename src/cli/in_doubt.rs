@@ -1,6 +1,6 @@
 //! `--answer`: what became of a call that nobody but the operator can tell.
 
-use super::{drive::requester, failure::Failure};
+use super::{failure::Failure, process::requester};
 use crate::{
     execute::must_be_found_out,
     journal::{EffectOutcome, Event, InstanceId, Position, State},

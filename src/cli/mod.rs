@@ -29,6 +29,7 @@ mod params;
 mod pca;
 mod plan;
 mod preflight;
+mod process;
 mod rbac;
 mod resume;
 mod run;

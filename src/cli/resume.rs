@@ -8,13 +8,14 @@ use super::{
     archive::{Archive, Held},
     args::{Args, Resume},
     confirm::{confirm, which},
-    drive::{Drive, drive, requester},
+    drive::{Drive, drive},
     exit,
     failure::Failure,
     in_doubt,
     load::load,
     preflight::preflight,
     print,
+    process::requester,
     taken::{Taken, take},
 };
 use crate::{

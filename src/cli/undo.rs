@@ -2,10 +2,11 @@ use super::{
     Done,
     args::{Args, Undo},
     confirm::{confirm, which},
-    drive::{Drive, drive_to_end, now, open_target, requester, runtime},
+    drive::{Drive, drive_to_end, open_target},
     exit,
     failure::Failure,
     in_doubt, print,
+    process::{now, requester, runtime},
     taken::{frozen, look, take},
 };
 use crate::{

@@ -9,9 +9,8 @@ use std::{
 
 use super::{
     args::Driving,
-    drive::{now, requester, runtime, watch_for_interrupts},
-    engine::too_late,
     failure::Failure,
+    process::{now, requester, runtime, watch_for_interrupts},
 };
 use crate::{
     execute::{
@@ -204,4 +203,13 @@ fn waits_for_people(state: &State) -> bool {
         }
     }
     asks
+}
+
+/// An order that was thought out on an older state of the run.
+pub fn too_late(id: &RunId) -> Failure {
+    Failure::new(
+        "run-owned",
+        format!("run {id} has gone on meanwhile, by another order"),
+    )
+    .hint(format!("`windlass show {id}` says where it stands"))
 }

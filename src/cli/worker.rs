@@ -7,11 +7,11 @@ use std::{
 use super::{
     Done,
     args::{Args, Worker},
-    drive::{interrupted, now, runtime},
     engine::address,
     exit,
     failure::Failure,
     print,
+    process::{interrupted, now, runtime},
 };
 use crate::{
     execute::restate::{self, Listen, Opened, OpensTargets, Remote, WorkerOptions},

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Range};
 use petgraph::graph::DiGraph;
 
 use super::{
-    draft::{Spanned, constant},
+    draft::Spanned,
     fields::Report,
     graph::{Action, Edge, Param, Step, StepIndex},
     name::StepName,
@@ -102,7 +102,7 @@ pub(super) fn step(
         let Some(template) = step.with.get(&name.text) else {
             continue;
         };
-        if let Some(value) = constant(template) {
+        if let Some(value) = template.constant() {
             let is_left_out = value == Value::Null;
             let limited = match &step.action {
                 Action::Workflow(inner) => inner.params.get(&name.text),

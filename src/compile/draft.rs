@@ -142,24 +142,6 @@ pub(super) fn reserved(report: &mut Report, key: &Key, what: &str, root: &str) {
     report.add(mistake.help(help));
 }
 
-/// The value of a template without expressions.
-pub(super) fn constant(template: &Template) -> Option<Value> {
-    match template {
-        Template::Literal(value) => Some(value.clone()),
-        Template::List(items) => items
-            .iter()
-            .map(constant)
-            .collect::<Option<_>>()
-            .map(Value::List),
-        Template::Map(map) => map
-            .iter()
-            .map(|(key, item)| Some((key.clone(), constant(item)?)))
-            .collect::<Option<_>>()
-            .map(Value::Map),
-        Template::Expression(_) | Template::Text(_) => None,
-    }
-}
-
 fn read_step(report: &mut Report, key: &Key, node: &Node, is_finally: bool) -> Option<StepDraft> {
     let name = StepName::parse(&key.name);
     if name.is_none() {

@@ -1,6 +1,5 @@
 use super::{
     document::Node,
-    draft::constant,
     fields::{Fields, Report},
     template::Template,
 };
@@ -57,7 +56,7 @@ impl Limits {
             match Template::read(report, node) {
                 Template::List(items) => items
                     .iter()
-                    .map(|item| fitting(report, node, ty?, key, constant(item)?))
+                    .map(|item| fitting(report, node, ty?, key, item.constant()?))
                     .collect(),
                 _ => {
                     report.wrong_type(node, &format!("`{key}`"), "a list of values");
@@ -69,7 +68,7 @@ impl Limits {
         let none_of: Option<Vec<_>> = list(report, "none_of");
         let mut end = |report: &mut Report, key| {
             let node = fields.take(key)?;
-            let value = constant(&Template::read(report, node))?;
+            let value = Template::read(report, node).constant()?;
             if !matches!(leaf(ty?), Type::Int | Type::Float | Type::Duration) {
                 let message = format!("`{key}` is for numbers and durations");
                 let mistake = report.at("wrong-type", node.span.clone(), message);

@@ -1,6 +1,6 @@
 use super::{
     document::{Key, Kind, Node},
-    draft::{constant, optional_text, reserved},
+    draft::{optional_text, reserved},
     fields::{Fields, Report},
     graph::Param,
     limits::Limits,
@@ -71,7 +71,7 @@ impl Param {
     }
 
     fn read_default(&self, report: &mut Report, key: &Key, node: &Node) -> Option<Value> {
-        let Some(value) = constant(&Template::read(report, node)) else {
+        let Some(value) = Template::read(report, node).constant() else {
             let message = "a default is a plain value, without expressions";
             let mistake = report.at("wrong-type", node.span.clone(), message);
             report.add(mistake);

@@ -49,6 +49,23 @@ impl Placed {
 }
 
 impl Template {
+    /// Its value, if it has no expressions.
+    pub fn constant(&self) -> Option<Value> {
+        match self {
+            Self::Literal(value) => Some(value.clone()),
+            Self::List(items) => {
+                let items = items.iter().map(Self::constant);
+                items.collect::<Option<_>>().map(Value::List)
+            }
+            Self::Map(map) => {
+                let items = map.iter();
+                let items = items.map(|(key, item)| Some((key.clone(), item.constant()?)));
+                items.collect::<Option<_>>().map(Value::Map)
+            }
+            Self::Expression(_) | Self::Text(_) => None,
+        }
+    }
+
     /// Whether it says the same as another one, wherever in their files the two stand.
     pub fn says_the_same(&self, other: &Self) -> bool {
         let same = |a: &Placed, b: &Placed| a.expression.text() == b.expression.text();

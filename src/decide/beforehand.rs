@@ -21,13 +21,7 @@ pub struct Trouble {
 /// Finds the steps that are sure to be reached and sure to fail, whatever the steps before them give.
 /// `state` holds nothing but the run's start; without a target's name nothing of the target is known.
 pub fn troubles(workflow: &Workflow, state: &State) -> Vec<Trouble> {
-    let params = state.run.as_ref().map_or(&Value::Null, |run| &run.params);
-    let scope = Scope {
-        workflow,
-        inside: None,
-        params,
-        is_finally: false,
-    };
+    let scope = Scope::whole(workflow, state);
     let mut found = Vec::new();
     // Nothing that is known beforehand reads the run's id.
     let view = View { state, run_id: "" };

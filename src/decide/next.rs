@@ -18,20 +18,15 @@ pub fn next<'w>(workflow: &'w Workflow, state: &State, moment: Moment) -> Next<'
         next: Next::default(),
         running: 0,
     };
-    let Some(run) = state.run.as_ref().filter(|_| state.outcome.is_none()) else {
+    if state.run.is_none() || state.outcome.is_some() {
         return decision.next;
-    };
+    }
     decision.running = state
         .steps
         .values()
         .filter(|instance| instance.status == Status::Running && !instance.is_composite())
         .count();
-    let scope = Scope {
-        workflow,
-        inside: None,
-        params: &run.params,
-        is_finally: false,
-    };
+    let scope = Scope::whole(workflow, state);
     if state.is_undoing {
         // What is taken back is what the lock is for; one that can't be named was never taken.
         if scope.has_locks(&mut decision) != Ok(false) || state.is_cancelled {

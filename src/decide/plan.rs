@@ -6,7 +6,7 @@ use super::{
     resume::reset_finally,
     scope::Scope,
 };
-use crate::{journal::InstanceId, value::Value};
+use crate::journal::InstanceId;
 
 /// A `--redo` that names nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,17 +26,7 @@ pub fn plan(change: &Change) -> Result<Plan, NothingToRedo> {
         change,
         plan: Plan::default(),
     };
-    let nothing = Value::Null;
-    let scope = Scope {
-        workflow: change.new,
-        inside: None,
-        params: change
-            .state
-            .run
-            .as_ref()
-            .map_or(&nothing, |run| &run.params),
-        is_finally: false,
-    };
+    let scope = Scope::whole(change.new, change.state);
     planner.scope(&scope, Some(change.old), None);
     let mut state = change.state.clone();
     for event in &planner.plan.events {

@@ -41,13 +41,7 @@ pub enum Does<'w> {
 /// Foresees a run: its steps in an order in which they may run, those of nested workflows below
 /// their step. `state` holds nothing but the run's start.
 pub fn preview<'w>(workflow: &'w Workflow, state: &State, run_id: &str) -> Vec<Preview<'w>> {
-    let params = state.run.as_ref().map_or(&Value::Null, |run| &run.params);
-    let scope = Scope {
-        workflow,
-        inside: None,
-        params,
-        is_finally: false,
-    };
+    let scope = Scope::whole(workflow, state);
     let mut found = Vec::new();
     scope.preview(View { state, run_id }, Foreseen::Known(true), &mut found);
     found

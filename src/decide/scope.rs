@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::decision::Decision;
 use crate::{
     compile::{Action, OnError, Step, StepIndex, Template, Workflow},
-    journal::{Event, InstanceId, Status},
+    journal::{Event, InstanceId, State, Status},
     value::{StepError, Value},
 };
 
@@ -17,6 +17,18 @@ pub(super) struct Scope<'a, 'w> {
     pub params: &'a Value,
     /// Whether the `workflow:` step, or one that it is inside of, stands under `finally`.
     pub is_finally: bool,
+}
+
+impl<'a, 'w> Scope<'a, 'w> {
+    /// That of a whole run.
+    pub fn whole(workflow: &'w Workflow, state: &'a State) -> Self {
+        Self {
+            workflow,
+            inside: None,
+            params: state.run.as_ref().map_or(&Value::Null, |run| &run.params),
+            is_finally: false,
+        }
+    }
 }
 
 /// How a scope ended.

@@ -3,10 +3,11 @@ use std::{
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 use super::transaction::Transaction;
 use crate::cluster::wire::Failure;
@@ -14,6 +15,7 @@ use crate::cluster::wire::Failure;
 const VERSION: i64 = 1;
 /// How long a write waits for another server on the same folder.
 const BUSY: Duration = Duration::from_secs(30);
+const AGAIN: Duration = Duration::from_millis(5);
 
 const SCHEMA: &str = "
     CREATE TABLE object (
@@ -126,10 +128,26 @@ impl Store {
     }
 }
 
+/// Switches a new database to its write-ahead log. The busy timeout does not cover two who do that at once.
+fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    let end = Instant::now() + BUSY;
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && Instant::now() < end =>
+            {
+                thread::sleep(AGAIN);
+            }
+            done => return done,
+        }
+    }
+}
+
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    write_ahead(&connection)?;
     // What a killed server had answered is there; only a lost machine forgets the last moments of a rehearsal.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.set_prepared_statement_cache_capacity(64);
