@@ -33,7 +33,7 @@ use windlass::{
 };
 use workload::{CHAIN, EFFECTS, FAN_OUT, Workload};
 
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 9;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();

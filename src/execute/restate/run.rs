@@ -49,7 +49,11 @@ impl Run {
         let Json(order) = order;
         let run = RunId::stored(ctx.key().to_owned());
         let vault = self.worker.vault.fresh();
-        let Pages { links, next, .. } = pages(&ctx, 0, usize::MAX).await?;
+        let batch = match order.expects {
+            0 => 1,
+            _ => LARGEST_BATCH,
+        };
+        let Pages { links, next, .. } = pages(&ctx, 0, batch, usize::MAX).await?;
         if links.len() as u64 != order.expects {
             return Ok(Json(Done::Void));
         }
@@ -98,7 +102,7 @@ impl Run {
         ctx: SharedObjectContext<'_>,
         from: u64,
     ) -> Result<Json<Pages>, HandlerError> {
-        Ok(Json(pages(&ctx, from, MAX_ANSWER).await?))
+        Ok(Json(pages(&ctx, from, FIRST_BATCH, MAX_ANSWER).await?))
     }
 
     /// What drives the run, and what that waits for.
@@ -191,13 +195,18 @@ impl Reads for SharedObjectContext<'_> {
 }
 
 /// Reads pages until there is none, or until they have this many bytes together.
-async fn pages(ctx: &impl Reads, from: u64, most: usize) -> Result<Pages, TerminalError> {
+async fn pages(
+    ctx: &impl Reads,
+    from: u64,
+    mut batch: u64,
+    most: usize,
+) -> Result<Pages, TerminalError> {
     let mut read = Pages {
         links: Vec::new(),
         next: from,
         is_last: false,
     };
-    let (mut bytes, mut batch) = (0, FIRST_BATCH);
+    let mut bytes = 0;
     loop {
         // Asked for together: they cost one way there and back.
         let keys: Vec<_> = (read.next..read.next + batch).map(page).collect();
