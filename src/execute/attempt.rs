@@ -162,7 +162,7 @@ fn trouble(ended: Ended, run: &RunId, instance: &InstanceId) -> Trouble {
         Ended::Stopped(Stop::InDoubt { position, call }) => failed(
             StepError::new(
                 "in-doubt",
-                format!("the process died inside call {position}, {call}, and nobody can tell whether it was done"),
+                format!("call {position}, {call}, was cut off or its answer lost, and nobody can tell whether it was done"),
             )
             .with_hint(how_to_answer(run, instance)),
             Some(FailureClass::Rejected),

@@ -32,7 +32,7 @@ fn marks(world: &World) -> String {
 fn answer_both(world: &World) {
     let asked = |arguments: &[&str], call: &str| {
         let ran = world.test.windlass(arguments).expect(1);
-        let wanted = format!("inside call {call}, exec::run");
+        let wanted = format!("call {call}, exec::run");
         assert!(ran.stderr.contains(&wanted), "{}", ran.stderr);
     };
     asked(&["resume"], "0");

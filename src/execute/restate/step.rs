@@ -41,16 +41,13 @@ impl Step {
         let Json(parcel) = parcel;
         let worker = &self.worker;
         let part = format!("step {}", parcel.instance);
-        let open = worker.open(&parcel.place).await;
-        // Without its target an attempt does nothing new, and yet tells what it did if it is cancelled.
-        let (clients, hindrance) = match &open {
-            Ok(clients) => (clients.clone(), None),
-            Err(error) => (Clients::nowhere(), Some(Hindrance::of(&part, error))),
+        let vault = Arc::new(worker.vault.fresh());
+        // Without what it needs an attempt does nothing new, and yet tells what it did if it is cancelled.
+        let (clients, hindrance) = match self.means(&parcel, &vault).await {
+            Ok(clients) => (clients, None),
+            Err(error) => (Clients::nowhere(), Some(Hindrance::of(&part, &*error))),
         };
         let _room = worker.room().await;
-        let vault = Arc::new(worker.vault.fresh());
-        let own = vault.recipient().holds_up(&part)?;
-        OtherIdentity::refuse(own, &parcel.sealed_to).holds_up(&part)?;
         let life = worker.life();
         let (asks, mut asked) = mpsc::unbounded_channel();
         let (at, run) = (parcel.at, parcel.run.clone());
@@ -119,6 +116,18 @@ impl Step {
             }
         }
         Err(HandlerError::from("the script's thread is gone"))
+    }
+}
+
+impl Step {
+    /// What an attempt needs: clients of its target, and the identity that the run's secrets are sealed to.
+    async fn means(
+        &self,
+        parcel: &Parcel,
+        vault: &Vault,
+    ) -> Result<Clients, Box<dyn std::error::Error + Send + Sync>> {
+        OtherIdentity::refuse(vault.recipient()?, &parcel.sealed_to)?;
+        Ok(self.worker.open(&parcel.place).await?)
     }
 }
 
@@ -192,11 +201,19 @@ async fn report(
     if is_known {
         return Ok(Json(Report::pack(at, finished, vault)?));
     }
-    let vault = vault.clone();
-    let packed = ctx
-        .run(|| async move { Ok(Json(Report::pack(at, finished, &vault)?)) })
-        .name("report");
-    Ok(packed.await?)
+    let made: Arc<Mutex<Option<Report>>> = Arc::default();
+    let (kept, vault) = (made.clone(), vault.clone());
+    let pack = || async move {
+        let report = Report::pack(at, finished, &vault)?;
+        *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(report.clone());
+        Ok(Json(report))
+    };
+    let packed = ctx.run(pack).name("report").await;
+    packed.or_else(|error| {
+        // Cancelled as late as this, the attempt has ended all the same.
+        let report = made.lock().unwrap_or_else(PoisonError::into_inner).take();
+        report.map(Json).ok_or_else(|| error.into())
+    })
 }
 
 /// Ends the script of an attempt that is over or superseded: no two attempts of a step overlap.
