@@ -74,6 +74,19 @@ impl Attempt {
     /// Does the work. Blocks; needs a stack of [`script::STACK_BYTES`].
     pub fn run(mut self) -> Finished {
         let recorded = std::mem::take(&mut self.task.recorded);
+        if let Work::Undo { of, is_suspect, .. } = &self.task.work
+            && *is_suspect
+        {
+            let result = Err(Trouble::Failed {
+                error: lost(of),
+                class: Some(FailureClass::Rejected),
+            });
+            return Finished {
+                result,
+                instance: self.task.instance,
+                recorded: Vec::new(),
+            };
+        }
         let (instance, round) = (&self.task.instance, self.task.round);
         let gate = self.gate(instance, round, recorded);
         let (result, recorded) = match (&self.task.work, &self.task.script) {
@@ -83,14 +96,6 @@ impl Attempt {
                 (result, gate.take_events())
             }
             (Work::Run { .. }, None) => (Ok(BTreeMap::new()), Vec::new()),
-            (
-                Work::Undo {
-                    of,
-                    is_suspect: true,
-                    ..
-                },
-                _,
-            ) => (Err(lost(of).into()), Vec::new()),
             (Work::Undo { of, rounds, .. }, script) => {
                 let undone = self.undo(&gate, of, script.as_ref(), rounds);
                 (undone.map(|()| BTreeMap::new()), gate.take_events())
