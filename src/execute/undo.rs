@@ -58,8 +58,8 @@ impl Attempt {
 pub(super) fn lost(step: &InstanceId) -> StepError {
     let message = "an attempt was killed, and nobody knows what it did beyond what is recorded";
     StepError::new("undo-unknown", message).with_hint(format!(
-        "`windlass resume` looks at each call, and undoes what it finds where it can; \
-         `windlass undo --answer {step}=again` says that the attempt did nothing more"
+        "look at the other side, take back what is there, then `windlass undo --answer {step}=again` \
+         says that there is nothing more"
     ))
 }
 
@@ -198,7 +198,8 @@ fn items_of(
         });
     };
     if state.instance(id).is_some_and(|i| i.is_suspect) {
-        let what = "find out what an attempt did that was killed".to_owned();
+        let what = "find out what an attempt did that was killed (a resume before the undo does)"
+            .to_owned();
         add(what, UndoKind::Unknown);
     }
     for round in state.instance(id).into_iter().flat_map(Instance::rounds) {

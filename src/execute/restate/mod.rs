@@ -34,7 +34,7 @@ mod wire;
 mod worker;
 
 pub use endpoint::{Listen, ServeError};
-pub use remote::{Address, Following, Remote, RemoteError};
+pub use remote::{Address, Remote, RemoteError};
 pub use stuck::Stuck;
 pub use wire::{Done, Order};
 pub use worker::{Opened, OpensTargets, Worker, WorkerOptions};
