@@ -61,7 +61,7 @@ fn a_request_in_doubt_is_not_made_by_an_undo() {
             |test| is_in(test, &function) && site.requests().is_empty(),
         );
         let plan = test.windlass(&["undo", "--plan"]).expect(0).stdout;
-        let unknown = format!("nobody knows whether {function} was done");
+        let unknown = format!("it is not known whether {function} was done");
         assert!(plan.contains(&unknown), "{plan}");
         test.windlass(&["undo", "--yes"]).expect(0);
         assert_eq!(site.requests(), [] as [String; 0]);

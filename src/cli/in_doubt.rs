@@ -84,7 +84,7 @@ impl Answer {
     /// `None` if the last call of `instance` is not in doubt.
     fn to_last_call(&self, state: &State, instance: &InstanceId) -> Option<Event> {
         let effects = &state.instance(instance)?.effects;
-        effects.last().filter(|last| last.is_unknown())?;
+        effects.last().filter(|last| last.is_open())?;
         Some(Event::EffectAnswered {
             step: instance.clone(),
             position: Position(effects.len() as u32 - 1),

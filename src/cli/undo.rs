@@ -30,7 +30,7 @@ pub fn undo(args: &Args, command: &Undo) -> Done {
     let (items, clients) = runtime.block_on(async {
         let open = open_target(args, &state, &[]).await?;
         let (_, state) = begin(state.clone(), &command.answers, &open.clients)?;
-        let items = undo_plan(&program.workflow, &state, &open.clients);
+        let items = undo_plan(&program.workflow, &state, &open.clients).await;
         Ok::<_, Failure>((items, open.clients.clone()))
     })?;
     runtime.shutdown_background();

@@ -52,7 +52,7 @@ pub(super) fn going_on(instance: &Instance) -> String {
         1 => "goes on after 1 recorded call".to_owned(),
         n => format!("goes on after {n} recorded calls"),
     };
-    match instance.effects.last().filter(|effect| effect.is_unknown()) {
+    match instance.effects.last().filter(|effect| effect.is_open()) {
         Some(effect) => format!("{replayed}; {}", in_doubt(effect)),
         None => replayed,
     }

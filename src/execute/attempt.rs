@@ -164,14 +164,14 @@ fn trouble(ended: Ended, run: &RunId, instance: &InstanceId) -> Trouble {
             ),
             Some(FailureClass::Rejected),
         ),
-        Ended::Stopped(Stop::InDoubt { position, call }) => failed(
-            StepError::new(
-                "in-doubt",
-                format!("call {position}, {call}, was cut off or its answer lost, and nobody can tell whether it was done"),
-            )
-            .with_hint(how_to_answer(run, instance)),
-            Some(FailureClass::Rejected),
-        ),
+        Ended::Stopped(Stop::InDoubt { position, call, refused }) => {
+            let message = match refused {
+                Some(failure) => format!("call {position}, {call}, was done, and was not answered as expected: {failure}"),
+                None => format!("call {position}, {call}, was cut off or its answer lost, and only you can tell whether it was done"),
+            };
+            let error = StepError::new("in-doubt", message).with_hint(how_to_answer(run, instance));
+            failed(error, Some(FailureClass::Rejected))
+        }
         Ended::Stopped(Stop::TooMuch { call, step_bytes }) => failed(
             StepError::new(
                 "result-too-large",

@@ -297,7 +297,7 @@ impl<'p, S: Substrate> Driver<'p, S> {
         // Nobody knows whether a call was done that can't be looked up: that is for a person.
         let is_in_doubt = self.state.instance(&instance).is_some_and(|instance| {
             let last = instance.effects.last();
-            last.is_some_and(|e| e.call.class == Class::Unsure && e.is_unknown())
+            last.is_some_and(|e| e.call.class == Class::Unsure && e.may_be_done())
         });
         let retry_at = retry
             .filter(|retry| !is_in_doubt && is_worth_it(retry, tries, class))

@@ -237,6 +237,10 @@ impl Ledger for Pages {
         (self.clock)()
     }
 
+    fn clock(&self) -> fn() -> i64 {
+        self.clock
+    }
+
     fn stops(&self) -> Stops {
         self.stops.clone()
     }

@@ -4,7 +4,7 @@ use super::{doubt::settle_doubt, gate::Gate, stops::Stops, substrate::Made};
 use crate::{
     journal::{CallRecord, EffectOutcome, Event, Position},
     script::{Call, Class, EffectKey, Interruption, Stop},
-    value::{Failure, Value},
+    value::{Failure, Proof, Value},
 };
 
 /// Larger things go to files; the journal and every replay hold each result in memory.
@@ -45,10 +45,7 @@ impl Gate {
                 Ok(before) => intended(before).into(),
                 Err(failure) => {
                     // Nothing was done; that is known.
-                    let outcome = EffectOutcome::Failed(Failure {
-                        is_unknown: false,
-                        ..failure
-                    });
+                    let outcome = EffectOutcome::Failed(failure.proving(Proof::NotDone));
                     let ended = Event::EffectEnded {
                         step: step.clone(),
                         position,
@@ -63,8 +60,11 @@ impl Gate {
             }
         };
         Ok(match self.enter(&name, Box::pin(making))? {
-            (Some(Event::EffectEnded { outcome, .. }), _) => Announced::Ended(outcome),
-            (_, is_old) => Announced::Intended { is_old },
+            (Some((Event::EffectEnded { outcome, .. }, _)), _) => Announced::Ended(outcome),
+            (last, is_old) => Announced::Intended {
+                is_old,
+                at: last.map_or_else(|| self.ledger.now(), |(_, at)| at),
+            },
         })
     }
 
@@ -76,18 +76,22 @@ impl Gate {
             is_in_doubt,
             is_announced,
             is_begun,
+            announced_at,
             room,
         } = making;
         let name = format!("{position} {}", call.function);
         let (key, stops) = (self.key(position), self.ledger.stops());
-        let step = self.instance.clone();
+        let (step, clock) = (self.instance.clone(), self.ledger.clock());
         let making = async move {
             if !is_begun && let Err(stop) = stops.check() {
                 return Made::stopped(stop);
             }
             let function = call.function;
             let done = match is_in_doubt {
-                true => settle_doubt(call, key, position, &stops).await,
+                true => {
+                    let age = announced_at.map(|at| clock().saturating_sub(at));
+                    settle_doubt(call, key, position, age, &stops).await
+                }
                 false => act(call, key, &stops).await,
             };
             let done = done.and_then(|outcome| check_size(function, outcome, room));
@@ -115,7 +119,7 @@ impl Gate {
             }
         };
         match self.enter(&name, Box::pin(making))? {
-            (Some(Event::EffectEnded { outcome, .. }), _) => Ok(outcome),
+            (Some((Event::EffectEnded { outcome, .. }, _)), _) => Ok(outcome),
             _ => Err(Interruption::Stopped(Stop::Journal(
                 "an entry of a call holds no result".into(),
             ))),
@@ -127,6 +131,8 @@ impl Gate {
 pub(super) enum Announced {
     Intended {
         is_old: bool,
+        /// In milliseconds since 1970.
+        at: i64,
     },
     /// It could not even be looked at.
     Ended(EffectOutcome),
@@ -139,6 +145,8 @@ pub(super) struct MakeCall {
     /// It may have been made before.
     pub is_in_doubt: bool,
     pub is_announced: bool,
+    /// In milliseconds since 1970; `None` if it was not.
+    pub announced_at: Option<i64>,
     /// It was announced just now, so a cancel lets it end.
     pub is_begun: bool,
     /// How many bytes its result may have, beside those of the step's other calls.

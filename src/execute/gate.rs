@@ -77,17 +77,18 @@ impl Gate {
         EffectKey::new(digest.short(32))
     }
 
-    /// Makes an entry and gives its last event, if it has one, and whether it is from an earlier life.
+    /// Makes an entry and gives its last event with its moment, if it has one, and whether it is from an earlier
+    /// life.
     pub(super) fn enter(
         &self,
         name: &str,
         making: Making,
-    ) -> Result<(Option<Event>, bool), Interruption> {
+    ) -> Result<(Option<(Event, i64)>, bool), Interruption> {
         let entry = self
             .ledger
             .enter(name, making)
             .map_err(Interruption::Stopped)?;
-        let last = entry.events.last().map(|(event, _)| event.clone());
+        let last = entry.events.last().cloned();
         self.progress().events.extend(entry.events);
         match entry.stop {
             Some(stop) => Err(Interruption::Stopped(stop)),
@@ -113,6 +114,7 @@ impl Effects for Gate {
             call.arguments.to_json().to_string().as_bytes(),
         ]);
         let recorded = self.recorded.get(position as usize);
+        let mut refused = None;
         if let Some(effect) = recorded {
             if effect.call.digest != digest {
                 return Err(Interruption::Stopped(Stop::Diverged {
@@ -125,6 +127,10 @@ impl Effects for Gate {
                 Some(outcome @ EffectOutcome::Done(value)) => {
                     self.progress().bytes += size_of(outcome);
                     return Ok(value.clone());
+                }
+                // It was done, and its answer ended the attempt: it is not made blindly again.
+                Some(EffectOutcome::Failed(failure)) if effect.is_refused_done() => {
+                    refused = Some(failure.clone());
                 }
                 Some(EffectOutcome::Failed(failure)) => {
                     return Err(Interruption::Failed(failure.clone()));
@@ -139,8 +145,16 @@ impl Effects for Gate {
             class: call.class,
         };
         self.observer.doing(&self.instance, call.function);
+        if refused.is_some() && call.class == Class::Unsure {
+            return Err(Interruption::Stopped(Stop::InDoubt {
+                position,
+                call: describe(call.function, &shown(&call.arguments)),
+                refused,
+            }));
+        }
         let mut making = MakeCall {
             position,
+            announced_at: recorded.map(|effect| effect.at),
             is_in_doubt: recorded.is_some() || self.is_suspect,
             is_announced: recorded.is_some(),
             is_begun: false,
@@ -150,7 +164,10 @@ impl Effects for Gate {
         if recorded.is_none() && self.ledger.announces(&call) {
             match self.announce(&mut call, making.record.clone(), position)? {
                 Announced::Ended(outcome) => return given(outcome),
-                Announced::Intended { is_old } => making.is_in_doubt |= is_old,
+                Announced::Intended { is_old, at } => {
+                    making.is_in_doubt |= is_old;
+                    making.announced_at = Some(at);
+                }
             }
             making.is_announced = true;
             making.is_begun = true;

@@ -1,6 +1,6 @@
 //! Effects that nobody knows the end of, looked up ahead of their undo.
 
-use super::{gate::Gate, shown::describe, substrate::Made, undo::ended};
+use super::{doubt::is_key_alive, gate::Gate, shown::describe, substrate::Made, undo::ended};
 use crate::{
     journal::{EffectOutcome, EffectState, Event, InstanceId, Position, RunId},
     outside::Clients,
@@ -40,15 +40,15 @@ impl Gate {
         clients: &Clients,
     ) -> Result<EffectState, Ended> {
         let mut effect = effect.clone();
-        let look = match finding(&effect, clients) {
+        let in_doubt = Stop::InDoubt {
+            position: place.position,
+            call: describe(&effect.call.function, &effect.call.arguments),
+            refused: None,
+        };
+        let (look, within) = match finding(&effect, clients) {
             Finding::NotNeeded => return Ok(effect),
-            Finding::By(look) => look,
-            Finding::Impossible => {
-                return Err(Ended::Stopped(Stop::InDoubt {
-                    position: place.position,
-                    call: describe(&effect.call.function, &effect.call.arguments),
-                }));
-            }
+            Finding::By { look, within } => (look, within),
+            Finding::Impossible => return Err(Ended::Stopped(in_doubt)),
         };
         let function = &effect.call.function;
         let name = format!("{} {} {function}: settle", place.step, place.position);
@@ -56,7 +56,11 @@ impl Gate {
         let stops = self.ledger.stops();
         let (step, round) = (place.step.clone(), place.round);
         let position = Position(place.position);
+        let (clock, called_at) = (self.ledger.clock(), effect.at);
         let making = async move {
+            if !is_key_alive(within, Some(clock().saturating_sub(called_at))) {
+                return Made::stopped(in_doubt);
+            }
             let mut found = None;
             let looking = async {
                 found = look(key).await?;
@@ -77,7 +81,7 @@ impl Gate {
             .into()
         };
         match self.enter(&name, Box::pin(making)).map_err(ended)? {
-            (Some(Event::EffectSettled { outcome, .. }), _) => {
+            (Some((Event::EffectSettled { outcome, .. }, _)), _) => {
                 effect.settled = Some(outcome);
                 Ok(effect)
             }

@@ -97,6 +97,9 @@ pub(super) trait Ledger: Send + Sync {
     /// The moment now, in milliseconds since 1970, as a later life of the attempt would say it.
     fn now(&self) -> i64;
 
+    /// The clock of this machine, in milliseconds since 1970: for what is decided inside an entry.
+    fn clock(&self) -> fn() -> i64;
+
     /// What ends a call that is being made now.
     fn stops(&self) -> Stops;
 

@@ -7,13 +7,18 @@ use super::{
     gate::Gate,
     settle::{Place, must_be_found_out},
 };
+use futures_util::StreamExt;
+
 use crate::{
     compile::{Action, Workflow},
     decide,
     journal::{EffectState, Instance, InstanceId, Round, State, Status},
     outside::Clients,
-    script::{self, Class, Done, EffectKey, Effects, Ended, Interruption, Reversal, Script},
-    value::{StepError, Value},
+    script::{
+        self, Class, Done, EffectKey, Effects, Ended, Interruption, Reversal, Reversed, Script,
+        WayBack,
+    },
+    value::{Failure, StepError, Value},
 };
 
 impl Attempt {
@@ -45,8 +50,8 @@ impl Attempt {
                 let effect = gate.settle(place, effect, &self.clients)?;
                 let key = gate.key_of(of, round.number, place.position);
                 let reversal = reversal_of(&effect, Some(&key), &self.clients);
-                if let Some(Reversal::By { call, .. }) = reversal {
-                    gate.perform(call).map_err(ended)?;
+                if let Some(Reversal::By(way)) = reversal {
+                    gate.perform(way.call()).map_err(ended)?;
                 }
             }
         }
@@ -80,7 +85,9 @@ fn reversal_of(
         // Whether its own way back may be taken, only a person knows.
         true if effect.call.class == Class::Unsure => return Some(doubtful(effect)),
         true => None,
-        false => Some(effect.result()?),
+        false if !effect.is_done() => return None,
+        // `None` where it was done, and answered in another way than was expected.
+        false => effect.result(),
     };
     let done = Done {
         function: &effect.call.function,
@@ -97,7 +104,7 @@ fn reversal_of(
 
 fn doubtful(effect: &EffectState) -> Reversal {
     let function = &effect.call.function;
-    Reversal::Never(format!("nobody knows whether {function} was done"))
+    Reversal::Never(format!("it is not known whether {function} was done"))
 }
 
 pub(super) fn ended(interruption: Interruption) -> Ended {
@@ -120,13 +127,19 @@ pub struct UndoItem {
     pub kind: UndoKind,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UndoKind {
     /// It will be reversed.
     Reversed,
-    /// Nobody knows whether it was done; it is looked up first.
+    /// There is nothing to reverse (any more); says why.
+    Already(String),
+    /// What is there is not what the run left, so it stays; says what is different.
+    Left(String),
+    /// It is not known whether it was done; it is looked up first.
     Unknown,
-    /// It stays as it is.
+    /// What is there could not be looked at now; says why. The undo looks again.
+    Unseen(String),
+    /// It can't be reversed.
     Stays,
 }
 
@@ -149,8 +162,8 @@ impl Undone {
     }
 }
 
-/// Says of each step whose undo has succeeded how much of it is reversed; of steps that left nothing,
-/// nothing.
+/// Says of each step whose undo has succeeded how much of it is reversed, as the undo recorded it; of steps that left
+/// nothing, nothing.
 pub fn undone(workflow: &Workflow, state: &State) -> BTreeMap<InstanceId, Undone> {
     let clients = Clients::nowhere();
     let mut found: BTreeMap<InstanceId, Undone> = BTreeMap::new();
@@ -158,69 +171,161 @@ pub fn undone(workflow: &Workflow, state: &State) -> BTreeMap<InstanceId, Undone
         if state.status(&id.undo()) != Status::Succeeded {
             continue;
         }
-        for item in items_of(workflow, state, &id, &clients) {
-            let reached = match item.kind {
-                UndoKind::Stays => Undone::Nothing,
-                UndoKind::Reversed | UndoKind::Unknown => Undone::Whole,
-            };
-            let all = found.get(&id).map_or(reached, |known| known.and(reached));
-            found.insert(id.clone(), all);
+        let what_stays = steps_back(workflow, state, &id, &clients)
+            .into_iter()
+            .filter(|step| matches!(step, StepBack::Stays(_)))
+            .map(|_| Undone::Nothing);
+        let whole = steps_back(workflow, state, &id, &clients)
+            .into_iter()
+            .filter(|step| matches!(step, StepBack::Script(_)))
+            .map(|_| Undone::Whole);
+        let recorded = verdicts(state, &id)
+            .into_iter()
+            .map(|verdict| match verdict {
+                Reversed::Left(_) => Undone::Nothing,
+                Reversed::Done | Reversed::Already(_) => Undone::Whole,
+            });
+        if let Some(reached) = what_stays.chain(whole).chain(recorded).reduce(Undone::and) {
+            found.insert(id, reached);
         }
     }
     found
 }
 
-/// Lists what an undo would do, in its order, without doing anything.
-pub fn undo_plan(workflow: &Workflow, state: &State, clients: &Clients) -> Vec<UndoItem> {
-    let order = decide::undo_order(workflow, state).into_iter();
-    order
-        .filter(|id| state.status(&id.undo()) != Status::Succeeded)
-        .flat_map(|id| items_of(workflow, state, &id, clients))
+/// What the undo of a step recorded of each effect.
+fn verdicts(state: &State, id: &InstanceId) -> Vec<Reversed> {
+    let undo = state.instance(&id.undo());
+    let rounds: Vec<Round> = undo.into_iter().flat_map(Instance::rounds).collect();
+    let effects = rounds.iter().flat_map(|round| &round.effects);
+    let given = effects.filter(|effect| effect.call.class != Class::Read);
+    given
+        .filter_map(EffectState::result)
+        .map(|given| match Reversed::read(given) {
+            Some(verdict) => verdict,
+            // What earlier versions recorded.
+            None => match given {
+                Value::String(why) if why.starts_with("left") => Reversed::Left(why.clone()),
+                _ => Reversed::Done,
+            },
+        })
         .collect()
 }
 
-fn items_of(
+/// Lists what an undo would do, in its order, by looking at what is there now. Changes nothing.
+pub async fn undo_plan(workflow: &Workflow, state: &State, clients: &Clients) -> Vec<UndoItem> {
+    let order = decide::undo_order(workflow, state).into_iter();
+    let steps: Vec<_> = order
+        .filter(|id| state.status(&id.undo()) != Status::Succeeded)
+        .flat_map(|id| {
+            let steps = steps_back(workflow, state, &id, clients);
+            steps.into_iter().map(move |step| (id.clone(), step))
+        })
+        .collect();
+    let mut there = look_at_all(&steps).await;
+    let mut items = Vec::new();
+    for (step, back) in steps {
+        let (what, kind) = match back {
+            StepBack::Suspect => {
+                let what =
+                    "find out what an attempt did that was killed (a resume before the undo does)";
+                (what.to_owned(), UndoKind::Unknown)
+            }
+            StepBack::Script(path) => (format!("run `fn undo` of {path}"), UndoKind::Reversed),
+            StepBack::Find(function) => (
+                format!("find out whether {function} was done"),
+                UndoKind::Unknown,
+            ),
+            StepBack::Stays(what) => (what, UndoKind::Stays),
+            StepBack::By(way) => {
+                let kind = judged(&way, &mut there);
+                (way.what, kind)
+            }
+        };
+        items.push(UndoItem { step, what, kind });
+    }
+    items
+}
+
+/// What is there now, by what it is about; what an effect's way back changes is changed here, too, for the earlier
+/// effects on the same thing.
+type There = BTreeMap<String, Result<Value, Failure>>;
+
+/// How many looks are made at once.
+const LOOKS: usize = 8;
+
+async fn look_at_all(steps: &[(InstanceId, StepBack)]) -> There {
+    let mut ways: BTreeMap<&str, &WayBack> = BTreeMap::new();
+    for (_, step) in steps {
+        if let StepBack::By(way) = step {
+            ways.entry(&way.subject).or_insert(way);
+        }
+    }
+    futures_util::stream::iter(ways)
+        .map(|(subject, way)| async move { (subject.to_owned(), way.look().await) })
+        .buffer_unordered(LOOKS)
+        .collect()
+        .await
+}
+
+fn judged(way: &WayBack, there: &mut There) -> UndoKind {
+    let now = match there.get(&way.subject) {
+        Some(Ok(now)) => now,
+        Some(Err(failure)) => return UndoKind::Unseen(failure.to_string()),
+        None => return UndoKind::Reversed,
+    };
+    let judgement = way.judge(now);
+    there.insert(way.subject.clone(), Ok(judgement.then));
+    match judgement.verdict {
+        Reversed::Done => UndoKind::Reversed,
+        Reversed::Already(why) => UndoKind::Already(why),
+        Reversed::Left(why) => UndoKind::Left(why),
+    }
+}
+
+/// One part of a step's undo.
+enum StepBack {
+    /// An attempt was killed, and what it did is not known.
+    Suspect,
+    /// The script of this path does it.
+    Script(Arc<str>),
+    /// It has to be found out first whether this function was done.
+    Find(String),
+    By(WayBack),
+    /// Says what stays.
+    Stays(String),
+}
+
+/// What the undo of a step consists of, in its order.
+fn steps_back(
     workflow: &Workflow,
     state: &State,
     id: &InstanceId,
     clients: &Clients,
-) -> Vec<UndoItem> {
-    let mut items = Vec::new();
+) -> Vec<StepBack> {
+    let mut steps = Vec::new();
     let script = match decide::step_of(workflow, id).map(|step| &step.action) {
         Some(Action::Script(script)) => Some(script),
         _ => None,
     };
-    let mut add = |what: String, kind| {
-        items.push(UndoItem {
-            step: id.clone(),
-            what,
-            kind,
-        });
-    };
     if state.instance(id).is_some_and(|i| i.is_suspect) {
-        let what = "find out what an attempt did that was killed (a resume before the undo does)"
-            .to_owned();
-        add(what, UndoKind::Unknown);
+        steps.push(StepBack::Suspect);
     }
     for round in state.instance(id).into_iter().flat_map(Instance::rounds) {
         if let Some(script) = own_way(script, &round) {
-            let what = format!("run `fn undo` of {}", script.path);
-            add(what, UndoKind::Reversed);
+            steps.push(StepBack::Script(script.path.clone()));
             continue;
         }
         for effect in round.effects.iter().rev() {
             if must_be_found_out(effect, clients) {
-                let function = &effect.call.function;
-                let what = format!("find out whether {function} was done");
-                add(what, UndoKind::Unknown);
+                steps.push(StepBack::Find(effect.call.function.clone()));
                 continue;
             }
             match reversal_of(effect, None, clients) {
-                Some(Reversal::By { what, .. }) => add(what, UndoKind::Reversed),
-                Some(Reversal::Never(what)) => add(what, UndoKind::Stays),
+                Some(Reversal::By(way)) => steps.push(StepBack::By(way)),
+                Some(Reversal::Never(what)) => steps.push(StepBack::Stays(what)),
                 Some(Reversal::Nothing) | None => {}
             }
         }
     }
-    items
+    steps
 }

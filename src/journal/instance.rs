@@ -169,6 +169,34 @@ impl EffectState {
             }
     }
 
+    /// Whether it was done, and ended its attempt all the same: its answer was not the one that was expected.
+    pub fn is_refused_done(&self) -> bool {
+        let failure = match &self.outcome {
+            Some(EffectOutcome::Failed(failure)) => failure,
+            _ => return false,
+        };
+        self.call.class != Class::Read && self.ended_attempt && failure.is_done
+    }
+
+    /// Whether it was done, or may have been: making it again could do it twice.
+    pub fn may_be_done(&self) -> bool {
+        self.is_unknown() || self.is_done()
+    }
+
+    /// Whether a person has to say, or the far side to be asked, what becomes of it before its step goes on.
+    pub fn is_open(&self) -> bool {
+        self.is_unknown() || self.is_refused_done()
+    }
+
+    /// Whether it was done: what it gave may have been lost.
+    pub fn is_done(&self) -> bool {
+        match self.settled.as_ref().or(self.outcome.as_ref()) {
+            Some(EffectOutcome::Done(_)) => true,
+            Some(EffectOutcome::Failed(failure)) => failure.is_done,
+            Some(EffectOutcome::NotDone) | None => false,
+        }
+    }
+
     /// What it gave, if it was done.
     pub fn result(&self) -> Option<&Value> {
         match self.settled.as_ref().or(self.outcome.as_ref()) {
@@ -259,6 +287,10 @@ impl Instance {
         let Some(last) = self.effects.last_mut().filter(|last| last.ended_attempt) else {
             return;
         };
+        // What was done stays: the next attempt meets it first.
+        if last.is_refused_done() {
+            return;
+        }
         last.ended_attempt = false;
         match last.is_unknown() {
             true => last.outcome = None,

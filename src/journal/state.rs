@@ -363,7 +363,8 @@ impl State {
                         });
                     }
                     None => match effects.get_mut(position.0 as usize) {
-                        Some(effect) if effect.outcome.is_none() => {
+                        Some(effect) if effect.outcome.is_none() || effect.is_refused_done() => {
+                            effect.ended_attempt = false;
                             effect.outcome = Some(outcome.clone());
                         }
                         _ => {
@@ -397,9 +398,15 @@ impl State {
                 let instance = self.known(step)?;
                 let effects = &mut instance.effects;
                 let last = effects.len().checked_sub(1);
-                match effects.last_mut().filter(|effect| effect.outcome.is_none()) {
+                let open = |effect: &&mut EffectState| {
+                    effect.outcome.is_none() || effect.is_refused_done()
+                };
+                match effects.last_mut().filter(open) {
                     Some(effect) if last == Some(position.0 as usize) => match done {
-                        Some(value) => effect.outcome = Some(EffectOutcome::Done(value.clone())),
+                        Some(value) => {
+                            effect.ended_attempt = false;
+                            effect.outcome = Some(EffectOutcome::Done(value.clone()));
+                        }
                         None => {
                             effects.pop();
                             // Nor was any call after it.

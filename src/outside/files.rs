@@ -5,6 +5,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
+use super::answer::{Client, NAMED, NOT_NAMED, proof};
 use crate::value::{Digest, Failure, FailureClass};
 
 /// The folder that a run writes to (`--out`), and nowhere else.
@@ -62,7 +63,12 @@ impl OutputFolder {
     ) -> Result<Written, Failure> {
         let operation = format!("write {name}");
         let path = self.resolve(name, &operation)?;
-        write_whole(&path, content, mode, writer).map_err(|e| io_failure(&operation, &path, &e))?;
+        write_whole(&path, content, mode, writer).map_err(|e| {
+            io_failure(&operation, &path, &e).proving(proof(Client::File, "write", NOT_NAMED))
+        })?;
+        sync_folder(&path).map_err(|e| {
+            io_failure(&operation, &path, &e).proving(proof(Client::File, "write", NAMED))
+        })?;
         Ok(Written {
             bytes: content.len(),
             sha256: Digest::of_content(content),
@@ -264,8 +270,12 @@ fn write_whole(path: &Path, content: &[u8], mode: u32, writer: &str) -> io::Resu
         .open(&temporary)?;
     file.write_all(content)?;
     file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    File::open(folder)?.sync_all()
+    fs::rename(&temporary, path)
+}
+
+/// Makes a name durable.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
 fn io_failure(operation: &str, path: &Path, error: &io::Error) -> Failure {

@@ -2,7 +2,8 @@ use std::{collections::BTreeMap, error::Error as _, time::Duration};
 
 use reqwest::{Client, Method, header::HeaderMap, redirect};
 
-use crate::value::{Failure, FailureClass, MASK, Secret};
+use super::answer::{Client as Answering, LOST, NOT_SENT, proof, proof_of_status};
+use crate::value::{Failure, FailureClass, MASK, Proof, Secret};
 
 /// Answers go through the journal, which takes 1 MiB a call with all that is around it.
 const MAX_BODY_BYTES: usize = 1 << 20;
@@ -31,6 +32,8 @@ pub struct HttpRequest {
     pub ca: Option<String>,
     /// The statuses that are no failure; empty for every 2xx.
     pub expected: Vec<u16>,
+    /// Whether 404 and 410 are no failures either.
+    pub expects_gone: bool,
     /// Whether a failure must not quote the answer.
     pub hides_answer: bool,
 }
@@ -103,7 +106,9 @@ impl HttpClient {
             body.extend_from_slice(&chunk);
             if body.len() > MAX_BODY_BYTES {
                 let why = "the answer is larger than 1 MiB".to_owned();
-                return Err(maybe_done(rejected("TooLarge", why), request));
+                let proof =
+                    proof_of_status(Answering::Http, &request.method, answer.status().as_u16());
+                return Err(proving(rejected("TooLarge", why), request, proof));
             }
         }
         let response = HttpResponse {
@@ -115,7 +120,8 @@ impl HttpClient {
             true => (200..300).contains(&response.status),
             false => request.expected.contains(&response.status),
         };
-        match is_expected {
+        let is_gone = request.expects_gone && matches!(response.status, 404 | 410);
+        match is_expected || is_gone {
             true => Ok(response),
             false => Err(status_failure(&name, request, &response)),
         }
@@ -194,11 +200,11 @@ fn headers(found: &HeaderMap) -> BTreeMap<String, String> {
     headers
 }
 
-/// A request that changes something may have done so although its answer was lost.
-fn maybe_done(failure: Failure, request: &HttpRequest) -> Failure {
+/// A request that changes something may have done so although it failed.
+fn proving(failure: Failure, request: &HttpRequest, proof: Proof) -> Failure {
     match request.is_safe() {
         true => failure,
-        false => failure.or_done(),
+        false => failure.proving(proof),
     }
 }
 
@@ -210,11 +216,16 @@ fn transport_failure(name: &str, request: &HttpRequest, error: &reqwest::Error) 
         e if e.is_redirect() => (FailureClass::Rejected, "BadRedirect"),
         _ => (FailureClass::Unavailable, "ConnectionLost"),
     };
+    let answer = match error.is_connect() || error.is_builder() {
+        true => NOT_SENT,
+        false => LOST,
+    };
     let failure = Failure::new(class, name, code, causes(error));
-    match code {
-        "Timeout" | "ConnectionLost" => maybe_done(failure, request),
-        _ => failure,
-    }
+    proving(
+        failure,
+        request,
+        proof(Answering::Http, &request.method, answer),
+    )
 }
 
 fn status_failure(name: &str, request: &HttpRequest, response: &HttpResponse) -> Failure {
@@ -236,10 +247,11 @@ fn status_failure(name: &str, request: &HttpRequest, response: &HttpResponse) ->
     if let Some(after) = response.headers.get("retry-after") {
         failure = failure.with_hint(format!("the server says to come back after {after}"));
     }
-    match class {
-        FailureClass::Timeout | FailureClass::Unavailable => maybe_done(failure, request),
-        _ => failure,
-    }
+    proving(
+        failure,
+        request,
+        proof_of_status(Answering::Http, &request.method, response.status),
+    )
 }
 
 /// The whole story of an error, without the URL, which may hold a token.

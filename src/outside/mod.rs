@@ -3,6 +3,7 @@
 //!
 //! Every call answers with a value or a [`crate::value::Failure`], classified here and only here.
 
+mod answer;
 mod clients;
 mod files;
 mod http;
@@ -16,8 +17,8 @@ pub use files::{OutputFolder, Snapshot, Written};
 pub use http::{HttpClient, HttpRequest, HttpResponse};
 pub use kube::{
     Apply, Clusters, KubeClient, KubeClients, KubeTarget, Named, Opening, Patch, PatchKind, Permit,
-    PodState, Progress, Resource, Selection, Trouble, embedded_cluster, from_object, permits_of,
-    rules, secret_manifest, to_object,
+    PodState, Progress, Resource, Selection, Trouble, changed_since, covers, embedded_cluster,
+    expected, from_object, permits_of, restoring, rules, secret_manifest, to_object,
 };
 pub use look::is_a_look;
 pub use pca::{

@@ -9,6 +9,7 @@ use tokio::{
     process::Command,
 };
 
+use super::answer::{Client, ENDED, NOT_STARTED, proof};
 use crate::value::{Failure, FailureClass, Secret};
 
 /// Output goes through the journal, which takes 1 MiB a call with all that is around it.
@@ -102,11 +103,12 @@ impl Programs {
         std::fs::create_dir_all(&invocation.folder)
             .map_err(|e| failed(FailureClass::Rejected, "NoFolder", e.to_string()))?;
         let mut child = command.spawn().map_err(|e| {
-            failed(
-                FailureClass::Rejected,
-                "CannotStart",
-                format!("`{name}` can't be started: {e}"),
-            )
+            let why = format!("`{name}` can't be started: {e}");
+            failed(FailureClass::Rejected, "CannotStart", why).proving(proof(
+                Client::Program,
+                name,
+                NOT_STARTED,
+            ))
         })?;
         let pid = child
             .id()
@@ -123,7 +125,9 @@ impl Programs {
             let ((), stdout, stderr) = tokio::join!(write, read(out), read(err));
             (stdout, stderr, child.wait().await)
         };
-        let unknown = |class, code, why| Err(failed(class, code, why).or_done());
+        let proving =
+            |failure: Failure, answer| failure.proving(proof(Client::Program, name, answer));
+        let unknown = |class, code, why| Err(proving(failed(class, code, why), ENDED));
         let (stdout, stderr, status) = match invocation.timeout {
             None => talk.await,
             Some(timeout) => match tokio::time::timeout(timeout, talk).await {
@@ -139,8 +143,12 @@ impl Programs {
             let why = "it printed more than 448 KiB; let it write a file".to_owned();
             return unknown(FailureClass::Rejected, "TooMuchOutput", why);
         };
-        let status =
-            status.map_err(|e| failed(FailureClass::Unavailable, "Lost", e.to_string()))?;
+        let status = status.map_err(|e| {
+            proving(
+                failed(FailureClass::Unavailable, "Lost", e.to_string()),
+                ENDED,
+            )
+        })?;
         let Some(code) = status.code() else {
             let signal = status.signal().unwrap_or_default();
             let why = format!("it was ended by signal {signal}");
@@ -159,7 +167,7 @@ impl Programs {
                     .last()
                     .unwrap_or("it printed no error")
                     .to_owned();
-                Err(failed(FailureClass::Rejected, &format!("Exit{code}"), said))
+                unknown(FailureClass::Rejected, &format!("Exit{code}"), said)
             }
         }
     }

@@ -5,6 +5,7 @@ use serde_json::{Value as Json, json};
 use super::{certificates::certificates, next_steps::approvals, style::utc_time};
 use crate::{
     journal::{EffectOutcome, Event, Record, RunId, State},
+    script::Reversed,
     value::{Digest, Value},
 };
 
@@ -105,9 +106,12 @@ fn counts(records: &[Record]) -> BTreeMap<String, usize> {
                 ..
             } => {
                 let function = intended.get(&(step.to_string(), position.0));
-                // Where an undo finds nothing to revoke it gives the reason.
-                let is_idle = |function: &String| {
-                    function == "pca::revoke_certificate" && matches!(given, Value::String(_))
+                let is_idle = |function: &String| match Reversed::read(given) {
+                    Some(verdict) => verdict != Reversed::Done,
+                    // What undos of earlier versions gave where there was nothing to revoke: the reason.
+                    None => {
+                        function == "pca::revoke_certificate" && matches!(given, Value::String(_))
+                    }
                 };
                 if let Some(function) = function.filter(|function| !is_idle(function)) {
                     *counts.entry(function.clone()).or_default() += 1;

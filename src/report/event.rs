@@ -3,6 +3,7 @@ use serde_json::{Value as Json, json};
 use super::style::utc_time;
 use crate::{
     journal::{EffectOutcome, Event, Record},
+    script::Reversed,
     value::Value,
 };
 
@@ -129,7 +130,12 @@ pub fn event_json(record: &Record) -> Json {
 
 fn outcome_text(outcome: &EffectOutcome) -> String {
     match outcome {
-        EffectOutcome::Done(value) => brief(value),
+        EffectOutcome::Done(value) => match Reversed::read(value) {
+            Some(Reversed::Done) => "reversed".into(),
+            Some(Reversed::Already(why)) => format!("nothing to reverse: {why}"),
+            Some(Reversed::Left(why)) => format!("left as it is: {why}"),
+            None => brief(value),
+        },
         EffectOutcome::Failed(failure) => format!("failed: {failure}"),
         EffectOutcome::NotDone => "never done".into(),
     }

@@ -67,7 +67,7 @@ fn may_have_changed(effect: &EffectState) -> bool {
         && !only_of_here
             .iter()
             .any(|module| effect.call.function.starts_with(module))
-        && (effect.is_unknown() || effect.result().is_some())
+        && effect.may_be_done()
 }
 
 /// Every question that a run asked, with its answer.

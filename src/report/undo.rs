@@ -8,35 +8,54 @@ use crate::{
 
 /// What an undo would do, for people: first what stays, then what is reversed, in its order.
 pub fn undo_plan(run: &RunId, items: &[UndoItem]) -> String {
-    let (stays, goes): (Vec<_>, Vec<_>) =
-        items.iter().partition(|item| item.kind == UndoKind::Stays);
+    let part = |is_part: fn(&UndoKind) -> bool| -> Vec<&UndoItem> {
+        items.iter().filter(|item| is_part(&item.kind)).collect()
+    };
+    let stays = part(|kind| matches!(kind, UndoKind::Stays));
+    let left = part(|kind| matches!(kind, UndoKind::Left(_)));
+    let already = part(|kind| matches!(kind, UndoKind::Already(_)));
+    let goes = part(|kind| {
+        matches!(
+            kind,
+            UndoKind::Reversed | UndoKind::Unknown | UndoKind::Unseen(_)
+        )
+    });
     let mut text = String::new();
-    if !stays.is_empty() {
-        text.push_str("can't be reversed, and stays:\n");
-        for item in &stays {
-            text.push_str(&format!(
-                "  {} {}: {}\n",
-                style("!").yellow(),
-                item.step,
-                item.what
-            ));
-        }
-        text.push('\n');
-    }
+    text.push_str(&section("can't be reversed, and stays:", &stays));
+    text.push_str(&section(
+        "left as it is, because it is not what the run left there:",
+        &left,
+    ));
+    text.push_str(&section("needs nothing:", &already));
     match goes.is_empty() {
         true => text.push_str(&format!("run {run} left nothing to reverse\n")),
-        false => text.push_str(&format!(
-            "to be reversed, in this order ({}):\n",
-            goes.len()
-        )),
+        false => {
+            let title = format!("to be reversed, in this order ({}):", goes.len());
+            text.push_str(section(&title, &goes).trim_end());
+            text.push('\n');
+        }
     }
-    for item in goes {
-        let mark = match item.kind {
-            UndoKind::Unknown => style("?").yellow(),
-            _ => style("-").red(),
+    text
+}
+
+fn section(title: &str, items: &[&UndoItem]) -> String {
+    if items.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("{title}\n");
+    for item in items {
+        let (mark, why) = match &item.kind {
+            UndoKind::Reversed => (style("-").red(), None),
+            UndoKind::Unknown => (style("?").yellow(), None),
+            UndoKind::Unseen(why) => (style("?").yellow(), Some(why)),
+            UndoKind::Stays => (style("!").yellow(), None),
+            UndoKind::Left(why) => (style("!").yellow(), Some(why)),
+            UndoKind::Already(why) => (style("=").dim(), Some(why)),
         };
-        text.push_str(&format!("  {mark} {}: {}\n", item.step, item.what));
+        let why = why.map_or(String::new(), |why| format!(" ({why})"));
+        text.push_str(&format!("  {mark} {}: {}{why}\n", item.step, item.what));
     }
+    text.push('\n');
     text
 }
 
@@ -45,12 +64,15 @@ pub fn undo_json(items: &[UndoItem]) -> Json {
     items
         .iter()
         .map(|item| {
-            let kind = match item.kind {
-                UndoKind::Reversed => "reversed",
-                UndoKind::Unknown => "unknown",
-                UndoKind::Stays => "stays",
+            let (kind, why) = match &item.kind {
+                UndoKind::Reversed => ("reversed", None),
+                UndoKind::Already(why) => ("already", Some(why)),
+                UndoKind::Left(why) => ("left", Some(why)),
+                UndoKind::Unknown => ("unknown", None),
+                UndoKind::Unseen(why) => ("unseen", Some(why)),
+                UndoKind::Stays => ("stays", None),
             };
-            json!({ "step": item.step, "what": item.what, "kind": kind })
+            json!({ "step": item.step, "what": item.what, "kind": kind, "why": why })
         })
         .collect()
 }

@@ -66,6 +66,11 @@ pub struct Call {
     pub before: Option<Before>,
     /// Whether a cancel ends it in the middle, and leaves it in doubt, rather than awaits it.
     pub is_cancellable: bool,
+    /// What is done in place of `act` when the call is in doubt, where that is not quite the same.
+    pub again: Option<Act>,
+    /// How long the far side knows the key of a [`Class::Keyed`] call; `None` for as long as need be. Later the call
+    /// is as [`Class::Unsure`].
+    pub key_lives: Option<Duration>,
 }
 
 impl Call {
@@ -91,7 +96,24 @@ impl Call {
             look: None,
             before: None,
             is_cancellable: false,
+            again: None,
+            key_lives: None,
         }
+    }
+
+    /// Does something else when the call is in doubt: a DELETE that finds nothing then was done.
+    pub fn or_again<F>(mut self, again: impl FnOnce(EffectKey) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = Result<Value, Failure>> + Send + 'static,
+    {
+        self.again = Some(Box::new(|key| Box::pin(again(key))));
+        self
+    }
+
+    /// Limits the time in which the call may be made again under its key.
+    pub fn keyed_for(mut self, lives: Duration) -> Self {
+        self.key_lives = Some(lives);
+        self
     }
 
     /// Makes the call [`Class::Found`]: `look` is asked first when the call is in doubt.
@@ -170,8 +192,15 @@ pub enum Stop {
         recorded: String,
         made: String,
     },
-    /// The process died inside this call before, and nobody can tell whether it was done.
-    InDoubt { position: u32, call: String },
+    /// The process died inside this call before, or its answer was lost, and only a person can tell whether it was
+    /// done.
+    InDoubt {
+        position: u32,
+        call: String,
+        /// It was done, and this is what was answered in place of what was expected.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refused: Option<Failure>,
+    },
     /// An effect's result is too large to be recorded.
     TooLarge { call: String, bytes: usize },
     /// With this effect's result, those of the step are too much together.

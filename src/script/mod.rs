@@ -37,7 +37,7 @@ pub use engine::STACK_BYTES;
 pub use expression::{Expression, ExpressionError, Names, Read, is_readable};
 pub use fault::Fault;
 pub use frozen::FrozenScript;
-pub use host::{Done, Finding, Host, Reversal, finding, reversal};
+pub use host::{Done, Finding, Host, Reversal, Reversed, WayBack, finding, reversal};
 pub use inputs::InputRead;
 pub use places::Places;
 pub use run::{Ended, Limits, run, run_undo};

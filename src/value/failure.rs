@@ -70,9 +70,23 @@ pub struct Failure {
     pub request_id: Option<String>,
     /// What to do about it.
     pub hint: Option<String>,
-    /// Whether it may have been done all the same: the answer was lost.
+    /// Whether it may have been done all the same: the answer was lost, or proves nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_unknown: bool,
+    /// Whether it was done all the same: the answer says so, and is not the one that was expected.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_done: bool,
+}
+
+/// What an answer proves about a call that changes something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// Nothing was done.
+    NotDone,
+    /// It was done.
+    Done,
+    /// It may have been done or not.
+    Unknown,
 }
 
 impl Failure {
@@ -90,7 +104,20 @@ impl Failure {
             request_id: None,
             hint: None,
             is_unknown: false,
+            is_done: false,
         }
+    }
+
+    /// Records what the answer proves about the call.
+    pub fn proving(mut self, proof: Proof) -> Self {
+        self.is_unknown = proof == Proof::Unknown;
+        self.is_done = proof == Proof::Done;
+        self
+    }
+
+    /// Whether making the call again could do it twice.
+    pub fn may_be_done(&self) -> bool {
+        self.is_unknown || self.is_done
     }
 
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {

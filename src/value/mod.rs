@@ -17,7 +17,7 @@ mod value;
 
 pub use digest::Digest;
 pub use duration::{ParseDurationError, format_duration, parse_duration};
-pub use failure::{Failure, FailureClass, Place, StepError};
+pub use failure::{Failure, FailureClass, Place, Proof, StepError};
 pub use secret::{MASK, Secret};
 pub use types::{ParseTypeError, Type, TypeMismatch};
 pub use value::{TooDeep, Value};

@@ -156,13 +156,17 @@ impl Ledger for Actions {
         // The engine makes an action of a dead worker again. Where that is no harm one action is enough.
         match call.class {
             Class::Read => false,
-            Class::Keyed => call.before.is_some(),
+            Class::Keyed => call.before.is_some() || call.again.is_some(),
             Class::Found | Class::Unsure => true,
         }
     }
 
     fn now(&self) -> i64 {
         self.moment().now
+    }
+
+    fn clock(&self) -> fn() -> i64 {
+        self.clock
     }
 
     fn stops(&self) -> Stops {

@@ -13,7 +13,7 @@ use super::{
     resource::{Named, Resource, is_name},
     restore::own,
 };
-use crate::value::{Failure, FailureClass};
+use crate::value::{Failure, FailureClass, Proof};
 
 /// As server-side apply and audit logs name us, and nobody else.
 pub(super) const FIELD_MANAGER: &str = "windlass";
@@ -210,17 +210,36 @@ impl KubeClient {
     /// Deletes an object, only if it is still the one with this uid. One that is gone is deleted
     /// already.
     pub async fn delete(&self, object: &Named, uid: &str) -> Result<(), Failure> {
+        match self.delete_if(object, &json!({ "uid": uid })).await {
+            // Another one of the same name has taken its place.
+            Err(failure) if failure.code == "Conflict" => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Deletes an object, only if it is still the version that was looked at. One that is gone is deleted already.
+    ///
+    /// # Errors
+    /// [`FailureClass::Conflict`] if it has been changed since.
+    pub async fn delete_version(&self, object: &Named, seen: &Json) -> Result<(), Failure> {
+        let metadata = &seen["metadata"];
+        let preconditions = json!({
+            "uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"],
+        });
+        self.delete_if(object, &preconditions).await
+    }
+
+    async fn delete_if(&self, object: &Named, preconditions: &Json) -> Result<(), Failure> {
         let resource = self.resource(&object.kind).await?;
         let about = self.about("delete", object, true);
         let path = path(&resource, object, &about)?;
         let options = json!({
             "apiVersion": "v1", "kind": "DeleteOptions",
-            "preconditions": { "uid": uid }, "propagationPolicy": "Background",
+            "preconditions": preconditions, "propagationPolicy": "Background",
         });
         let body = Some(("application/json", &options));
         match self.send(&about, Method::DELETE, &path, &[], body).await {
-            // `Conflict`: another one of the same name has taken its place.
-            Err(f) if matches!(f.code.as_str(), "NotFound" | "Conflict") => Ok(()),
+            Err(failure) if failure.code == "NotFound" => Ok(()),
             other => other.map(|_| ()),
         }
     }
@@ -243,14 +262,17 @@ impl KubeClient {
         query: &[(&str, &str)],
         body: Option<(&str, &Json)>,
     ) -> Result<Json, Failure> {
-        let (mut attempt, mut pause) = (1, FIRST_PAUSE);
+        let (mut attempt, mut pause, mut is_in_doubt) = (1, FIRST_PAUSE, false);
         loop {
             let request = request(&method, path, query, body)
                 .map_err(|e| about.failure(FailureClass::Rejected, "BadRequest", e.to_string()))?;
             let failure = match self.answer(about, request).await {
                 Ok(answer) => return Ok(answer),
+                // What the last attempt was refused, an earlier one may have done.
+                Err(failure) if is_in_doubt && !failure.is_done => failure.proving(Proof::Unknown),
                 Err(failure) => failure,
             };
+            is_in_doubt = failure.is_unknown;
             let is_transient = match failure.class {
                 FailureClass::Throttled => true,
                 FailureClass::Unavailable | FailureClass::Timeout => !about.changes,

@@ -2,7 +2,10 @@
 
 use kube::{Error, core::Status};
 
-use crate::value::{Failure, FailureClass, MASK};
+use crate::{
+    outside::answer::{Client, LOST, NOT_SENT, proof, proof_of_status},
+    value::{Failure, FailureClass, MASK, Proof},
+};
 
 /// What a request is about, for its failures.
 #[derive(Clone, Debug)]
@@ -22,11 +25,16 @@ impl About {
         Failure::new(class, self.name(), code, message)
     }
 
-    /// A failure that leaves open whether the request was done.
+    /// A failure with no whole answer.
     pub fn lost(&self, class: FailureClass, code: &str, message: impl Into<String>) -> Failure {
         let failure = self.failure(class, code, message);
+        self.proving(failure, proof(Client::Kubernetes, "*", LOST))
+    }
+
+    /// A request that changes something may have done so although it failed.
+    fn proving(&self, failure: Failure, proof: Proof) -> Failure {
         match self.changes {
-            true => failure.or_done(),
+            true => failure.proving(proof),
             false => failure,
         }
     }
@@ -48,7 +56,10 @@ pub(super) fn classify(about: &About, error: Error) -> Failure {
             // Nothing was sent where there was no connection.
             let is_unsent = text.contains("error trying to connect") || text.contains("client error (Connect)");
             let failure = match is_unsent {
-                true => about.failure(FailureClass::Unavailable, "Unreachable", text),
+                true => about.proving(
+                    about.failure(FailureClass::Unavailable, "Unreachable", text),
+                    proof(Client::Kubernetes, "*", NOT_SENT),
+                ),
                 false => about.lost(FailureClass::Unavailable, "ConnectionLost", text),
             };
             failure.with_hint("is the API server of this context up, and reachable from here?")
@@ -68,18 +79,18 @@ pub(super) fn of_status(about: &About, status: &Status) -> Failure {
         "" => format!("HTTP{}", status.code),
         reason => reason.to_owned(),
     };
-    let (class, is_lost) = match status.code {
-        401 | 403 => (FailureClass::Denied, false),
-        408 | 504 => (FailureClass::Timeout, true),
-        409 => (FailureClass::Conflict, false),
-        429 => (FailureClass::Throttled, false),
-        500.. => (FailureClass::Unavailable, true),
-        _ => (FailureClass::Rejected, false),
+    let class = match status.code {
+        401 | 403 => FailureClass::Denied,
+        408 | 504 => FailureClass::Timeout,
+        409 => FailureClass::Conflict,
+        429 => FailureClass::Throttled,
+        500.. => FailureClass::Unavailable,
+        _ => FailureClass::Rejected,
     };
-    let failure = match is_lost {
-        true => about.lost(class, &code, message),
-        false => about.failure(class, &code, message),
-    };
+    let failure = about.proving(
+        about.failure(class, &code, message),
+        proof_of_status(Client::Kubernetes, "*", status.code),
+    );
     match hint(status) {
         Some(hint) => failure.with_hint(hint),
         None => failure,

@@ -5,7 +5,7 @@
 //! - `resource` is a kind of objects, `discovery` asks for those of a cluster's own, `client` the verbs, `watch` waiting for a change;
 //! - `object` carries objects in and out, with what a Secret holds as secrets;
 //! - `rollout` reads how far a workload's rollout is, `workload` restarts one and says why it is stuck;
-//! - `restore` takes back what was changed, and nothing else;
+//! - `restore` works out what takes a changed object back;
 //! - `permission` is what calls need, and asks whether the caller may;
 //! - `failure` sorts what the API server answers.
 
@@ -29,6 +29,7 @@ pub use clusters::{Clusters, Opening};
 pub use object::{from_object, secret_manifest, to_object};
 pub use permission::{Permit, permits_of, rules};
 pub use resource::{Named, Resource};
+pub use restore::{changed_since, covers, expected, restoring};
 pub use rollout::Progress;
 pub use target::{KubeTarget, embedded_cluster};
 pub use workload::{PodState, Trouble};

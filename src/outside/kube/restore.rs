@@ -1,62 +1,35 @@
-//! Giving a changed object its fields back: just those that were changed, and only where nobody
-//! changed them again.
+//! Giving a changed object its fields back: just those that were changed, and only where none of them was
+//! changed again.
 
+use data_encoding::BASE64;
 use serde_json::{Map, Value as Json, json};
 
 use super::{
     client::{KubeClient, Patch, PatchKind},
     resource::Named,
 };
-use crate::value::{Failure, FailureClass};
-
-/// How often a restore is tried when somebody else writes at the same time.
-const ATTEMPTS: usize = 5;
+use crate::value::Failure;
 
 impl KubeClient {
-    /// Takes an object back from `after` to what it was `before`; says what it left alone.
-    pub async fn restore(
-        &self,
-        object: &Named,
-        before: &Json,
-        after: &Json,
-    ) -> Result<Vec<String>, Failure> {
-        let mut conflict = None;
-        for _ in 0..ATTEMPTS {
-            let Some(now) = self.find(object).await? else {
-                return Ok(vec!["everything: it is gone".into()]);
-            };
-            let (mut patch, left) = restoring(before, after, &now);
-            if patch == json!({}) {
-                return Ok(left);
-            }
-            // Not over what somebody writes between the look and the patch.
-            patch["metadata"]["resourceVersion"] = now["metadata"]["resourceVersion"].clone();
-            let patch = Patch {
-                kind: PatchKind::Merge,
-                body: patch,
-            };
-            match self.patch(object, &patch).await {
-                Ok(_) => return Ok(left),
-                Err(failure) if failure.class == FailureClass::Conflict => conflict = Some(failure),
-                Err(failure) => return Err(failure),
-            }
-        }
-        Err(conflict.unwrap_or_else(|| {
-            let about = self.about("restore", object, false);
-            about.failure(
-                FailureClass::Conflict,
-                "Conflict",
-                "it changes all the time",
-            )
-        }))
+    /// Creates a deleted object again.
+    pub async fn recreate(&self, object: &Named, before: &Json) -> Result<(), Failure> {
+        self.create(object, &own(before)).await.map(|_| ())
     }
 
-    /// Creates a deleted object again, unless there is one.
-    pub async fn recreate(&self, object: &Named, before: &Json) -> Result<(), Failure> {
-        match self.create(object, &own(before)).await {
-            Err(failure) if failure.code == "AlreadyExists" => Ok(()),
-            other => other.map(|_| ()),
-        }
+    /// Changes an object by a merge patch, only if it is still the version that was looked at.
+    ///
+    /// # Errors
+    /// [`FailureClass::Conflict`](crate::value::FailureClass::Conflict) if it has been changed since.
+    pub async fn patch_version(
+        &self,
+        object: &Named,
+        seen: &Json,
+        patch: &Json,
+    ) -> Result<(), Failure> {
+        let mut body = patch.clone();
+        body["metadata"]["resourceVersion"] = seen["metadata"]["resourceVersion"].clone();
+        let kind = PatchKind::Merge;
+        self.patch(object, &Patch { kind, body }).await.map(|_| ())
     }
 }
 
@@ -72,12 +45,97 @@ const NOT_OURS: [&str; 8] = [
     "deletionGracePeriodSeconds",
 ];
 
-/// The merge patch that takes an object back to `before`, and the fields that it leaves alone
-/// because they are no longer as in `after`.
-pub(super) fn restoring(before: &Json, after: &Json, now: &Json) -> (Json, Vec<String>) {
-    let mut left = Vec::new();
-    let patch = difference(&own(before), &own(after), &own(now), "", &mut left);
-    (patch.unwrap_or_else(|| json!({})), left)
+/// Computes the merge patch that takes an object back to `before`, and the fields that are neither as in `after` nor
+/// as in `before`: somebody else has changed them since.
+pub fn restoring(before: &Json, after: &Json, now: &Json) -> (Json, Vec<String>) {
+    let mut changed = Vec::new();
+    let patch = difference(
+        &content(before),
+        &content(after),
+        &content(now),
+        "",
+        &mut changed,
+    );
+    (patch.unwrap_or_else(|| json!({})), changed)
+}
+
+/// Lists the fields in which what is there now differs from what was left there.
+pub fn changed_since(after: &Json, now: &Json) -> Vec<String> {
+    let mut changed = Vec::new();
+    differing(&content(after), &content(now), "", &mut changed);
+    changed
+}
+
+/// What an object becomes by a patch or an apply, as far as that can be worked out without the API server.
+pub fn expected(before: &Json, kind: Option<PatchKind>, body: &Json) -> Option<Json> {
+    let mut object = before.clone();
+    match kind {
+        Some(PatchKind::Json) => {
+            let patch: json_patch::Patch = serde_json::from_value(body.clone()).ok()?;
+            json_patch::patch(&mut object, &patch).ok()?;
+        }
+        _ => json_patch::merge(&mut object, body),
+    }
+    if let Some(Json::Object(texts)) = object.get_mut("stringData").map(Json::take) {
+        for (key, text) in texts {
+            let text = text.as_str().unwrap_or_default();
+            object["data"][key] = BASE64.encode(text.as_bytes()).into();
+        }
+    }
+    if let Json::Object(fields) = &mut object {
+        fields.remove("stringData");
+    }
+    Some(object)
+}
+
+/// Whether everything that `part` says is so in `whole`, which may say more.
+pub fn covers(whole: &Json, part: &Json) -> bool {
+    fn within(whole: &Json, part: &Json) -> bool {
+        match (whole, part) {
+            (Json::Object(whole), Json::Object(part)) => part
+                .iter()
+                .all(|(key, part)| within(whole.get(key).unwrap_or(&Json::Null), part)),
+            (Json::Array(whole), Json::Array(part)) => {
+                whole.len() == part.len() && whole.iter().zip(part).all(|(w, p)| within(w, p))
+            }
+            (whole, part) => whole == part,
+        }
+    }
+    within(&content(whole), &content(part))
+}
+
+/// What controllers of Kubernetes itself write beside an object's content.
+const OF_CONTROLLERS: [&str; 2] = [
+    "deployment.kubernetes.io/revision",
+    "deprecated.daemonset.template.generation",
+];
+
+/// What somebody wanted an object to be: what [`own`] keeps, without what controllers note on it.
+fn content(object: &Json) -> Json {
+    let mut object = own(object);
+    if let Some(Json::Object(metadata)) = object.get_mut("metadata") {
+        if let Some(Json::Object(annotations)) = metadata.get_mut("annotations") {
+            annotations.retain(|key, _| !OF_CONTROLLERS.contains(&key.as_str()));
+        }
+        metadata.retain(|_, field| *field != json!({}));
+    }
+    object
+}
+
+fn differing(after: &Json, now: &Json, path: &str, changed: &mut Vec<String>) {
+    let (Json::Object(were), Json::Object(are)) = (after, now) else {
+        if after != now {
+            changed.push(path.trim_start_matches('.').to_owned());
+        }
+        return;
+    };
+    let mut keys: Vec<_> = were.keys().chain(are.keys()).collect();
+    keys.sort();
+    keys.dedup();
+    for key in keys {
+        let of = |map: &Map<String, Json>| map.get(key).cloned().unwrap_or_default();
+        differing(&of(were), &of(are), &format!("{path}.{key}"), changed);
+    }
 }
 
 /// An object without what is not for clients to write.
@@ -151,13 +209,39 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_changed_since_is_left() {
+    fn what_somebody_changed_since_is_named() {
         let before = object(json!({ "a": 1, "b": 1 }));
         let after = object(json!({ "a": 2, "b": 2 }));
         let now = object(json!({ "a": 3, "b": 2 }));
-        let (patch, left) = restoring(&before, &after, &now);
-        assert_eq!(patch, json!({ "spec": { "b": 1 } }));
-        assert_eq!(left, ["spec.a"]);
+        let (_, changed) = restoring(&before, &after, &now);
+        assert_eq!(changed, ["spec.a"]);
+        assert_eq!(changed_since(&after, &now), ["spec.a"]);
+    }
+
+    #[test]
+    fn what_a_controller_notes_is_no_change() {
+        let after = object(json!({ "a": 1 }));
+        let mut now = after.clone();
+        now["metadata"]["annotations"] = json!({ "deployment.kubernetes.io/revision": "1" });
+        now["status"] = json!({ "ready": true });
+        assert!(changed_since(&after, &now).is_empty());
+        now["metadata"]["annotations"]["mine"] = "yes".into();
+        assert_eq!(changed_since(&after, &now), ["metadata.annotations"]);
+    }
+
+    #[test]
+    fn what_was_sent_is_found_again() {
+        let sent = json!({ "kind": "Secret", "stringData": { "a": "hello" } });
+        let sent = expected(&json!({}), None, &sent).expect("worked out");
+        let now = json!({ "kind": "Secret", "metadata": { "uid": "1" }, "data": { "a": "aGVsbG8=" }, "type": "Opaque" });
+        assert!(covers(&now, &sent));
+        assert!(!covers(
+            &json!({ "kind": "Secret", "data": { "a": "eA==" } }),
+            &sent
+        ));
+        let patch = json!([{ "op": "replace", "path": "/spec/a", "value": 2 }]);
+        let after = expected(&object(json!({ "a": 1 })), Some(PatchKind::Json), &patch);
+        assert_eq!(after.expect("worked out")["spec"], json!({ "a": 2 }));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use aws_sdk_acmpca::{
 };
 
 use super::{
+    attempts::{Attempts, watched},
     failure::classify,
     rate::Rates,
     request::{Issue, NewAuthority},
@@ -50,8 +51,9 @@ pub struct Authority {
 
 impl PcaClient {
     pub(super) fn new(sdk: Client, rates: Rates) -> Self {
+        let config = sdk.config().to_builder().interceptor(Attempts).build();
         Self {
-            sdk,
+            sdk: Client::from_conf(config),
             rates: Arc::new(rates),
         }
     }
@@ -68,7 +70,8 @@ impl PcaClient {
         R: std::fmt::Debug,
     {
         self.rates.turn(operation).await;
-        request.await.map_err(|e| classify(operation, resource, e))
+        let (answer, is_in_doubt) = watched(request).await;
+        answer.map_err(|e| classify(operation, resource, e, is_in_doubt))
     }
 
     /// Creates a CA under an idempotency token and an `windlass:effect` tag of the same value. Returns
@@ -273,5 +276,6 @@ pub(super) fn required<T>(operation: &str, value: Option<T>) -> Result<T, Failur
             "BadResponse",
             "the answer lacks what was asked for",
         )
+        .or_done()
     })
 }

@@ -5,7 +5,10 @@ use aws_sdk_acmpca::{
     operation::RequestId,
 };
 
-use crate::value::{Failure, FailureClass};
+use crate::{
+    outside::answer::{Client, LOST, NOT_SENT, proof},
+    value::{Failure, FailureClass, Proof},
+};
 
 /// What the SDK says where whoever gives credentials could not be asked just now. Everything else is
 /// the same at the next attempt: somebody has to log in.
@@ -20,20 +23,52 @@ const PASSING: [&str; 5] = [
 /// How the SDK says that nobody gave it credentials.
 const NO_CREDENTIALS: [&str; 2] = ["loading credentials", "no credentials found"];
 
+/// How hyper says that there was no connection, so that nothing can have been sent.
+const NO_CONNECTION: &str = "client error (Connect)";
+
+/// What an attempt of the SDK's proves that got no answer of AWS, from all that the error says.
+pub(super) fn proof_of_loss(chain: &str) -> Proof {
+    proof(
+        Client::Aws,
+        "*",
+        if chain.contains(NO_CONNECTION) {
+            NOT_SENT
+        } else {
+            LOST
+        },
+    )
+}
+
 /// `resource` is the ARN that the call was about, or `*`.
+///
+/// `is_earlier_in_doubt` says whether an earlier attempt of the SDK's may have done it: then a refusal of the last one
+/// proves nothing.
 pub(super) fn classify<E, R>(
     operation: &'static str,
     resource: &str,
     error: SdkError<E, R>,
+    is_earlier_in_doubt: bool,
 ) -> Failure
+where
+    E: ProvideErrorMetadata + RequestId + std::error::Error + 'static,
+    R: std::fmt::Debug,
+{
+    let failure = of_last_attempt(operation, resource, error);
+    match is_earlier_in_doubt && !failure.is_done {
+        true => failure.proving(Proof::Unknown),
+        false => failure,
+    }
+}
+
+fn of_last_attempt<E, R>(operation: &'static str, resource: &str, error: SdkError<E, R>) -> Failure
 where
     E: ProvideErrorMetadata + RequestId + std::error::Error + 'static,
     R: std::fmt::Debug,
 {
     // The SDK's chain says what really happened (refused, DNS, TLS); its head is only "dispatch failure".
     let chain = DisplayErrorContext(&error).to_string();
-    let chain = chain.split(" (").next().unwrap_or(&chain);
-    let trouble = |class, code: &str| Failure::new(class, operation, code, chain.to_owned());
+    let shown = chain.split(" (").next().unwrap_or(&chain);
+    let trouble = |class, code: &str| Failure::new(class, operation, code, shown.to_owned());
     match &error {
         SdkError::ServiceError(service) => {
             let inner = service.err();
@@ -42,12 +77,11 @@ where
             let mut failure = Failure::new(class_of(code), operation, code, message);
             failure.request_id = inner.request_id().map(Into::into);
             failure.hint = hint(operation, resource, code);
-            failure.is_unknown = code.starts_with("Internal") || code.starts_with("RequestTimeout");
-            failure
+            failure.proving(proof(Client::Aws, operation, code))
         }
         SdkError::TimeoutError(_) => trouble(FailureClass::Timeout, "Timeout").or_done(),
         SdkError::DispatchFailure(dispatch) if dispatch.is_timeout() => {
-            trouble(FailureClass::Timeout, "Timeout").or_done()
+            trouble(FailureClass::Timeout, "Timeout").proving(proof_of_loss(&chain))
         }
         // Nothing was sent, so nothing can have been done. The SDK marks it by its words alone.
         SdkError::DispatchFailure(_) if NO_CREDENTIALS.iter().any(|w| chain.contains(w)) => {
@@ -64,7 +98,7 @@ where
             })
         }
         SdkError::DispatchFailure(_) => trouble(FailureClass::Unavailable, "Unreachable")
-            .or_done()
+            .proving(proof_of_loss(&chain))
             .with_hint("is the target's endpoint right, and is it reachable from here?"),
         SdkError::ResponseError(_) => trouble(FailureClass::Unavailable, "BadResponse").or_done(),
         _ => trouble(FailureClass::Rejected, "BadRequest"),

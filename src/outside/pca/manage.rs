@@ -1,6 +1,6 @@
 //! What happens to a CA after it exists: status, deletion, tags, audit, permissions, policy.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_acmpca::types::{AuditReportResponseFormat, CertificateAuthorityStatus, Tag};
 
@@ -22,6 +22,15 @@ pub struct Permission {
     pub principal: String,
     pub source_account: Option<String>,
     pub actions: Vec<String>,
+}
+
+impl Permission {
+    /// Whether it is the one that a principal has on a CA; without a `source_account`, the CA's own is meant.
+    pub fn is_of(&self, ca: &str, principal: &str, source_account: Option<&str>) -> bool {
+        let own = ca.split(':').nth(4);
+        let of = |account: Option<&str>| account.or(own).map(str::to_owned);
+        self.principal == principal && of(self.source_account.as_deref()) == of(source_account)
+    }
 }
 
 impl PcaClient {
@@ -247,8 +256,43 @@ impl PcaClient {
             )
             .await;
         match answer {
-            Err(failure) if failure.code != "PermissionAlreadyExistsException" => Err(failure),
-            _ => Ok(()),
+            Err(failure) if failure.code == "PermissionAlreadyExistsException" => {
+                self.check_permission(arn, permission, failure).await
+            }
+            other => other.map(|_| ()),
+        }
+    }
+
+    /// AWS leaves a permission that exists as it is: that is what was asked for only if it grants the same.
+    async fn check_permission(
+        &self,
+        arn: &str,
+        wanted: &Permission,
+        failure: Failure,
+    ) -> Result<(), Failure> {
+        let sorted = |actions: &[String]| actions.iter().cloned().collect::<BTreeSet<_>>();
+        let found =
+            self.permissions(arn).await?.into_iter().find(|found| {
+                found.is_of(arn, &wanted.principal, wanted.source_account.as_deref())
+            });
+        match found {
+            Some(found) if sorted(&found.actions) == sorted(&wanted.actions) => Ok(()),
+            Some(found) => Err(failure.with_hint(format!(
+                "{} has another permission ({}): delete it first with `pca::delete_permission`",
+                found.principal,
+                found.actions.join(", ")
+            ))),
+            None => Err(failure),
+        }
+    }
+
+    /// What is not there any more is deleted already, as long as its CA is there.
+    async fn deleted(&self, arn: &str, answer: Result<(), Failure>) -> Result<(), Failure> {
+        match answer {
+            Err(failure) if failure.code == "ResourceNotFoundException" => {
+                self.describe(arn).await.map(|_| ())
+            }
+            other => other,
         }
     }
 
@@ -258,18 +302,15 @@ impl PcaClient {
         principal: &str,
         source_account: Option<String>,
     ) -> Result<(), Failure> {
-        self.call(
-            "DeletePermission",
-            arn,
-            self.sdk
-                .delete_permission()
-                .certificate_authority_arn(arn)
-                .principal(principal)
-                .set_source_account(source_account)
-                .send(),
-        )
-        .await
-        .map(|_| ())
+        let request = self
+            .sdk
+            .delete_permission()
+            .certificate_authority_arn(arn)
+            .principal(principal)
+            .set_source_account(source_account)
+            .send();
+        let answer = self.call("DeletePermission", arn, request).await;
+        self.deleted(arn, answer.map(|_| ())).await
     }
 
     pub async fn permissions(&self, arn: &str) -> Result<Vec<Permission>, Failure> {
@@ -326,6 +367,7 @@ impl PcaClient {
 
     pub async fn delete_policy(&self, arn: &str) -> Result<(), Failure> {
         let request = self.sdk.delete_policy().resource_arn(arn).send();
-        self.call("DeletePolicy", arn, request).await.map(|_| ())
+        let answer = self.call("DeletePolicy", arn, request).await;
+        self.deleted(arn, answer.map(|_| ())).await
     }
 }

@@ -3,8 +3,9 @@
 //! - [`PcaTarget`] says where it is, [`PcaClient::connect`] goes there;
 //! - the calls of [`PcaClient`] are the operations a rotation needs, one request each;
 //! - `trust` says whose certificates are believed on the way;
-//! - `failure` classifies what AWS answers, `rate` keeps below what it allows.
+//! - `failure` classifies what AWS answers, `attempts` what the SDK was answered before, `rate` keeps below what it allows.
 
+mod attempts;
 mod client;
 mod connect;
 mod failure;

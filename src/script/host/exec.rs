@@ -8,7 +8,7 @@ use super::{
     Thrown,
     arguments::{Arguments, refuse},
     host, perform,
-    undo::{Done, Reversal},
+    undo::{Done, Reversal, Reversed, WayBack},
 };
 use crate::{
     outside::{Exited, Invocation, OutputFolder, Programs},
@@ -172,13 +172,10 @@ pub(super) fn reversal(done: Done, programs: &Programs, files: &OutputFolder) ->
         expected: vec![0],
         folder: files.root().to_owned(),
     };
-    let programs = programs.clone();
-    // An undo must be safe to be made again: whoever writes one says so.
-    let call = Call::new(
-        "exec::undo",
-        Class::Keyed,
-        what.as_str().into(),
-        move |key| start(programs, invocation, key, false),
-    );
-    Reversal::By { what, call }
+    let (programs, about) = (programs.clone(), what.as_str().into());
+    // An undo must be safe to be made again: its author says so by giving one.
+    Reversal::By(WayBack::blind(what, "exec::undo", about, move |key| {
+        let running = start(programs.clone(), invocation.clone(), key, false);
+        async move { running.await.map(|_| Reversed::Done) }
+    }))
 }

@@ -7,7 +7,7 @@ use super::{
     Thrown,
     arguments::refuse,
     host, on_blocking_thread, perform,
-    undo::{Done, Reversal},
+    undo::{Done, Judgement, Reversal, Reversed, WayBack},
 };
 use crate::{
     outside::OutputFolder,
@@ -166,37 +166,65 @@ pub(super) fn reversal(function: &str, done: Done, files: &OutputFolder) -> Reve
     if was_removed && old.is_none() {
         return Reversal::Nothing;
     }
-    let written = written(&done);
+    // What the run left: `None` where it removed the file, or where an older journal does not say.
+    let written = if was_removed { None } else { written(&done) };
     let what = match &old {
         Some(_) => format!("put the old content of {name} back"),
         None => format!("remove {name}"),
     };
-    let (files, about) = (files.clone(), name.clone());
+    let digest_of_old = old.as_ref().map_or(Value::Null, |bytes| {
+        Digest::of_content(bytes).to_string().into()
+    });
+    let (looker, looked_at) = (files.clone(), name.clone());
+    let (tidier, tidied) = (files.clone(), name.clone());
+    let (files, about) = (files.clone(), Value::from(name.as_str()));
     let cut_off = done.key.map(|key| key.as_str().to_owned());
-    let call = Call::new(
-        "file::restore",
-        Class::Keyed,
-        about.into(),
-        move |key| async move {
-            on_blocking_thread("file::restore", move || {
-                if let Some(writer) = cut_off {
-                    files.clear_after(&name, &writer)?;
+    Reversal::By(
+        WayBack::new(
+            what,
+            ("file::restore", about),
+            format!("file {name}"),
+            move || {
+                let (files, name) = (looker.clone(), looked_at.clone());
+                async move {
+                    let digest =
+                        on_blocking_thread("file::restore", move || files.digest(&name)).await??;
+                    Ok(digest.map(|digest| digest.to_string()).into())
                 }
-                let now = files.digest(&name)?;
-                if now.is_some() && now.map(|digest| digest.to_string()) != written {
-                    return Ok(Value::from("left as it is: it has been changed since"));
+            },
+            move |now| match (now, &written) {
+                (now, _) if *now == digest_of_old => {
+                    Judgement::already("it is as it was before the run", now)
                 }
-                match old {
-                    Some(bytes) => files
-                        .write(&name, &bytes, mode.unwrap_or(OWNER_ONLY), key.as_str())
-                        .map(|_| Value::Null),
-                    None => files.remove(&name).map(|()| Value::Null),
+                (Value::String(now), Some(written)) if now == written => {
+                    Judgement::goes(digest_of_old.clone())
                 }
-            })
-            .await?
-        },
-    );
-    Reversal::By { what, call }
+                (Value::Null, None) if was_removed => Judgement::goes(digest_of_old.clone()),
+                (Value::Null, _) => Judgement::left("it has been removed since", now),
+                (now, _) => Judgement::left("it has been changed since", now),
+            },
+            move |_, key| {
+                let (files, name, old) = (files.clone(), name.clone(), old.clone());
+                async move {
+                    on_blocking_thread("file::restore", move || match old {
+                        Some(bytes) => files
+                            .write(&name, &bytes, mode.unwrap_or(OWNER_ONLY), key.as_str())
+                            .map(|_| Reversed::Done),
+                        None => files.remove(&name).map(|()| Reversed::Done),
+                    })
+                    .await?
+                }
+            },
+        )
+        .after(move || {
+            let (files, name, writer) = (tidier.clone(), tidied.clone(), cut_off.clone());
+            async move {
+                let Some(writer) = writer else { return Ok(()) };
+                on_blocking_thread("file::restore", move || files.clear_after(&name, &writer))
+                    .await?
+            }
+        }),
+    )
 }
 
 /// The digest of what a call wrote, or was about to write.

@@ -11,7 +11,7 @@ use super::{
     Thrown,
     arguments::{Arguments, refuse},
     host, perform,
-    undo::{Done, Reversal},
+    undo::{Done, Reversal, Reversed, WayBack},
 };
 use crate::{
     outside::{HttpClient, HttpRequest, HttpResponse},
@@ -56,6 +56,7 @@ pub(super) fn module() -> Module {
 }
 
 /// What a script asked for, taken apart.
+#[derive(Clone)]
 struct Asked {
     request: HttpRequest,
     /// The header that carries the effect's key.
@@ -114,6 +115,7 @@ impl Asked {
         let asked = Self {
             request: HttpRequest {
                 hides_answer: is_secret,
+                expects_gone: false,
                 method: method.into(),
                 url: with_query(url, &query),
                 headers,
@@ -129,6 +131,11 @@ impl Asked {
         };
         arguments.finish()?;
         Ok(asked)
+    }
+
+    fn or_gone(mut self) -> Self {
+        self.request.expects_gone = true;
+        self
     }
 
     fn class(&self) -> Class {
@@ -179,9 +186,14 @@ fn send(
     }
     let client = host(context)?.clients.http;
     let record = Value::map([("url", url.into()), ("options", given)]);
+    let (again, same_client) = (asked.clone(), client.clone());
     let mut call = Call::new(function, asked.class(), record, move |key| {
         asked.send(client, key)
     });
+    if again.request.method == "DELETE" {
+        // What a DELETE in doubt does not find, it has deleted.
+        call = call.or_again(move |key| again.or_gone().send(same_client, key));
+    }
     if undo != Value::Null {
         call = call.remembering(move || async move { Ok(undo) });
     }
@@ -316,11 +328,10 @@ pub(super) fn reversal(done: Done, client: &HttpClient) -> Reversal {
         }
     };
     let what = format!("{} {}", asked.request.method, asked.request.url);
-    let client = client.clone();
-    let about = what.as_str().into();
-    // An undo must be safe to be made again: whoever writes one says so.
-    let call = Call::new("http::undo", Class::Keyed, about, move |key| {
-        asked.send(client, key)
-    });
-    Reversal::By { what, call }
+    let (client, about) = (client.clone(), what.as_str().into());
+    // An undo must be safe to be made again: its author says so by giving one.
+    Reversal::By(WayBack::blind(what, "http::undo", about, move |key| {
+        let sending = asked.clone().send(client.clone(), key);
+        async move { sending.await.map(|_| Reversed::Done) }
+    }))
 }

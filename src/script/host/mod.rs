@@ -21,7 +21,7 @@ mod time;
 mod undo;
 mod x509;
 
-pub use undo::{Done, Finding, Reversal, finding, reversal};
+pub use undo::{Done, Finding, Reversal, Reversed, WayBack, finding, reversal};
 
 use std::sync::{Arc, LazyLock};
 
@@ -113,6 +113,7 @@ fn throw(failure: &Failure) -> Thrown {
         ("request_id", Value::from(failure.request_id.clone())),
         ("hint", Value::from(failure.hint.clone())),
         ("is_unknown", failure.is_unknown.into()),
+        ("is_done", failure.is_done.into()),
     ]);
     EvalAltResult::ErrorRuntime(to_dynamic(&value), Position::NONE).into()
 }
@@ -121,6 +122,7 @@ fn throw(failure: &Failure) -> Thrown {
 pub(super) fn failure_of(thrown: &Dynamic) -> Option<Failure> {
     let map = thrown.as_map_ref().ok()?;
     let text = |map: &Map, key: &str| map.get(key)?.clone().into_string().ok();
+    let flag = |key: &str| map.get(key).is_some_and(|flag| flag.as_bool() == Ok(true));
     Some(Failure {
         class: FailureClass::parse(&text(&map, "class")?)?,
         operation: text(&map, "operation")?,
@@ -128,9 +130,8 @@ pub(super) fn failure_of(thrown: &Dynamic) -> Option<Failure> {
         message: text(&map, "message")?,
         request_id: text(&map, "request_id"),
         hint: text(&map, "hint"),
-        is_unknown: map
-            .get("is_unknown")
-            .is_some_and(|known| known.as_bool() == Ok(true)),
+        is_unknown: flag("is_unknown"),
+        is_done: flag("is_done"),
     })
 }
 

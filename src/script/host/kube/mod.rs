@@ -127,13 +127,13 @@ where
     perform(context, call)
 }
 
-/// Makes a call that changes an object, and remembers for an undo what it was.
+/// Makes a call that changes an object, and remembers for an undo what it was and what it is sent.
 fn change<F>(
     context: &NativeCallContext,
     function: &'static str,
     class: Class,
     about: &About,
-    record: Value,
+    (record, sent): (Value, Value),
     act: impl FnOnce(KubeClient) -> F + Send + 'static,
 ) -> Result<Value, Thrown>
 where
@@ -142,7 +142,7 @@ where
     let clusters = host(context)?.clients.kube;
     let before = about.clone();
     let call = call(context, function, class, &about.cluster, record, act)?
-        .remembering(move || async move { undo::before(&clusters, before).await });
+        .remembering(move || async move { undo::before(&clusters, before, sent).await });
     perform(context, call)
 }
 

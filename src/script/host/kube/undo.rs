@@ -3,43 +3,53 @@
 use serde_json::Value as Json;
 
 use super::{
-    super::undo::{Done, Reversal},
+    super::undo::{Done, Judgement, Reversal, Reversed, WayBack},
     About,
 };
 use crate::{
-    outside::{KubeClients, Named, from_object, to_object},
-    script::effects::{Call, Class},
+    outside::{
+        KubeClients, Named, PatchKind, changed_since, covers, expected, from_object, restoring,
+        to_object,
+    },
     value::{Failure, Value},
 };
 
-/// What an object was before a call, for [`reversal`]; `was` is nothing if it was not there.
-pub(super) async fn before(clusters: &KubeClients, about: About) -> Result<Value, Failure> {
-    let found = clusters
-        .client(&about.cluster)
-        .await?
-        .find(&about.object)
-        .await?;
-    let was = found.map_or(Value::Null, |mut object| {
-        if let Json::Object(fields) = &mut object {
-            fields.remove("status");
-        }
-        from_object(&object)
-    });
+/// What an object was before a call, for [`reversal`], and what the call sends; `was` is nothing if it was not there.
+pub(super) async fn before(
+    clusters: &KubeClients,
+    about: About,
+    sent: Value,
+) -> Result<Value, Failure> {
+    let was = look(clusters, &about).await?;
     Ok(Value::map([
         ("cluster", Value::from(about.cluster)),
         ("kind", about.object.kind.into()),
         ("namespace", about.object.namespace.into()),
         ("name", about.object.name.into()),
         ("was", was),
+        ("sent", sent),
     ]))
 }
 
+/// An object as it is now, without its status; nothing if it is not there.
+async fn look(clusters: &KubeClients, about: &About) -> Result<Value, Failure> {
+    let client = clusters.client(&about.cluster).await?;
+    let found = client.find(&about.object).await?;
+    Ok(found.map_or(Value::Null, |mut object| {
+        if let Json::Object(fields) = &mut object {
+            fields.remove("status");
+        }
+        from_object(&object)
+    }))
+}
+
 pub fn reversal(function: &str, done: Done, clusters: &KubeClients) -> Reversal {
-    let text = |key: &str| {
+    let given = |key: &str| {
         done.before
             .field(key)
-            .map_or_else(String::new, Value::to_text)
+            .filter(|value| **value != Value::Null)
     };
+    let text = |key: &str| given(key).map_or_else(String::new, Value::to_text);
     let about = About {
         cluster: text("cluster"),
         object: Named {
@@ -48,13 +58,16 @@ pub fn reversal(function: &str, done: Done, clusters: &KubeClients) -> Reversal 
             name: text("name"),
         },
     };
-    let was = done
-        .before
-        .field("was")
-        .filter(|was| **was != Value::Null)
-        .map(to_object);
+    let was = given("was").map(to_object);
     let argument = |key: &str| done.arguments[key].as_str().unwrap_or_default();
-    let made = done.result.map(to_object);
+    let made = match (done.result, given("sent").map(to_object)) {
+        (Some(made), _) => Some(Made::Seen(to_object(made))),
+        (None, Some(sent)) => Some(Made::Sent {
+            kind: PatchKind::parse(argument("type")).filter(|_| function == "patch"),
+            body: sent,
+        }),
+        (None, None) => None,
+    };
     let of = format!("{} of {}", about.object, about.cluster);
     match (function, was) {
         ("apply" | "apply_secret", None) => withdraw(clusters, about, made),
@@ -66,76 +79,172 @@ pub fn reversal(function: &str, done: Done, clusters: &KubeClients) -> Reversal 
             argument("object"),
             argument("cluster")
         )),
-        ("patch" | "delete", None) => Reversal::never(format!("{of}: nobody knows what it was")),
+        ("patch" | "delete", None) => Reversal::never(format!("{of}: what it was is not known")),
         _ => Reversal::Nothing,
     }
 }
 
-fn by<F>(
-    what: String,
-    function: &'static str,
-    about: &About,
-    act: impl FnOnce() -> F + Send + 'static,
+/// What a call made of an object.
+enum Made {
+    /// As the API server answered.
+    Seen(Json),
+    /// No answer was seen; this was sent.
+    Sent { kind: Option<PatchKind>, body: Json },
+}
+
+const CHANGED: &str = "it has been changed since";
+
+/// Names the fields that are not as the run left them.
+fn changed(fields: &[String]) -> String {
+    match fields {
+        [] => CHANGED.to_owned(),
+        fields => format!("{CHANGED}: {}", fields.join(", ")),
+    }
+}
+
+fn way_back<F>(
+    (what, function): (String, &'static str),
+    clusters: &KubeClients,
+    about: About,
+    judge: impl Fn(&Json) -> Judgement + Send + Sync + 'static,
+    act: impl Fn(KubeClients, About, Json) -> F + Clone + Send + Sync + 'static,
 ) -> Reversal
 where
-    F: Future<Output = Result<Value, Failure>> + Send + 'static,
+    F: Future<Output = Result<Reversed, Failure>> + Send + 'static,
 {
-    let call = Call::new(function, Class::Keyed, about.record([]), move |_| act());
-    Reversal::By { what, call }
+    let subject = format!("{} of {}", about.object, about.cluster);
+    let record = about.record([]);
+    let (looker, looked_at) = (clusters.clone(), about.clone());
+    let clusters = clusters.clone();
+    Reversal::By(WayBack::new(
+        what,
+        (function, record),
+        subject,
+        move || {
+            let (clusters, about) = (looker.clone(), looked_at.clone());
+            async move { look(&clusters, &about).await }
+        },
+        move |now| judge(&to_object(now)),
+        move |now, _| act(clusters.clone(), about.clone(), to_object(&now)),
+    ))
 }
 
-/// Deletes what was created, unless another one has taken its place. Where nobody knows what was
-/// created, it is what is there now.
-fn withdraw(clusters: &KubeClients, about: About, made: Option<Json>) -> Reversal {
-    let (clusters, own) = (clusters.clone(), about.clone());
+/// Deletes what was created, as long as it is what the run left.
+fn withdraw(clusters: &KubeClients, about: About, made: Option<Made>) -> Reversal {
     let what = format!("delete {} of {}", about.object, about.cluster);
-    by(what, "kube::delete", &about, move || async move {
-        let client = clusters.client(&own.cluster).await?;
-        let made = match made {
-            Some(made) => made,
-            None => match client.find(&own.object).await? {
-                Some(now) => now,
-                None => return Ok(Value::Null),
+    let judge = move |now: &Json| {
+        let found = from_object(now);
+        if now.is_null() {
+            return Judgement::already("it is gone", &found);
+        }
+        match &made {
+            Some(Made::Seen(made)) if made["metadata"]["uid"] != now["metadata"]["uid"] => {
+                Judgement::left("another one of the same name has taken its place", &found)
+            }
+            Some(Made::Seen(made)) => match changed_since(made, now) {
+                fields if fields.is_empty() => Judgement::goes(Value::Null),
+                fields => Judgement::left(changed(&fields), &found),
             },
-        };
-        let uid = made["metadata"]["uid"].as_str().unwrap_or_default();
-        client.delete(&own.object, uid).await.map(|()| Value::Null)
-    })
+            Some(Made::Sent { body, .. }) => {
+                let sent = expected(&Json::Object(Default::default()), None, body);
+                match sent.is_some_and(|sent| covers(now, &sent)) {
+                    true => Judgement::goes(Value::Null),
+                    false => Judgement::left("it is not what the run sent", &found),
+                }
+            }
+            None => Judgement::left("what the run made of it is not known", &found),
+        }
+    };
+    way_back(
+        (what, "kube::delete"),
+        clusters,
+        about,
+        judge,
+        |clusters, about, now| async move {
+            let client = clusters.client(&about.cluster).await?;
+            client.delete_version(&about.object, &now).await?;
+            Ok(Reversed::Done)
+        },
+    )
 }
 
-/// Gives the fields back that were changed; what somebody changed since is left. Where nobody knows
-/// what the object became, it is what it is now.
-fn restore(clusters: &KubeClients, about: About, was: Json, made: Option<Json>) -> Reversal {
-    let (clusters, own) = (clusters.clone(), about.clone());
+/// Gives the fields back that were changed, as long as all of them are what the run left.
+fn restore(clusters: &KubeClients, about: About, was: Json, made: Option<Made>) -> Reversal {
     let what = format!(
         "put {} of {} back to what it was",
         about.object, about.cluster
     );
-    by(what, "kube::restore", &about, move || async move {
-        let client = clusters.client(&own.cluster).await?;
-        let made = match made {
-            Some(made) => made,
-            None => match client.find(&own.object).await? {
-                Some(now) => now,
-                None => return Ok(Value::Null),
-            },
-        };
-        let left = client.restore(&own.object, &was, &made).await?;
-        Ok(match left.is_empty() {
-            true => Value::Null,
-            false => format!("left as changed since: {}", left.join(", ")).into(),
-        })
-    })
+    let after = match made {
+        Some(Made::Seen(made)) => Some(made),
+        Some(Made::Sent { kind, body }) => expected(&was, kind, &body),
+        None => None,
+    };
+    let patch = {
+        let was = was.clone();
+        move |now: &Json| after.as_ref().map(|after| restoring(&was, after, now))
+    };
+    let judged = patch.clone();
+    let judge = move |now: &Json| {
+        let found = from_object(now);
+        match judged(now) {
+            _ if now.is_null() => Judgement::left("it is gone", &found),
+            None => Judgement::left("what the run made of it is not known", &found),
+            Some((_, fields)) if !fields.is_empty() => Judgement::left(changed(&fields), &found),
+            Some((patch, _)) if patch == serde_json::json!({}) => {
+                Judgement::already("it is as it was before the run", &found)
+            }
+            Some((patch, _)) => {
+                let then = expected(now, None, &patch);
+                Judgement::goes(then.as_ref().map_or(found, from_object))
+            }
+        }
+    };
+    way_back(
+        (what, "kube::restore"),
+        clusters,
+        about,
+        judge,
+        move |clusters, about, now| {
+            let patch = patch(&now);
+            async move {
+                let client = clusters.client(&about.cluster).await?;
+                if let Some((patch, _)) = patch {
+                    client.patch_version(&about.object, &now, &patch).await?;
+                }
+                Ok(Reversed::Done)
+            }
+        },
+    )
 }
 
+/// Creates what was deleted, unless there is one again.
 fn recreate(clusters: &KubeClients, about: About, was: Json) -> Reversal {
-    let (clusters, own) = (clusters.clone(), about.clone());
     let what = format!("create {} of {} again", about.object, about.cluster);
-    by(what, "kube::create", &about, move || async move {
-        let client = clusters.client(&own.cluster).await?;
-        client
-            .recreate(&own.object, &was)
-            .await
-            .map(|()| Value::Null)
-    })
+    let then = from_object(&was);
+    let again = was.clone();
+    let judge = move |now: &Json| match now {
+        Json::Null => Judgement::goes(then.clone()),
+        now if changed_since(&was, now).is_empty() => {
+            Judgement::already("it is there as it was before the run", &from_object(now))
+        }
+        now => Judgement::left("another one has taken its place", &from_object(now)),
+    };
+    way_back(
+        (what, "kube::create"),
+        clusters,
+        about,
+        judge,
+        move |clusters, about, _| {
+            let was = again.clone();
+            async move {
+                let client = clusters.client(&about.cluster).await?;
+                match client.recreate(&about.object, &was).await {
+                    Err(failure) if failure.code == "AlreadyExists" => {
+                        Ok(Reversed::Left("another one has taken its place".to_owned()))
+                    }
+                    other => other.map(|()| Reversed::Done),
+                }
+            }
+        },
+    )
 }

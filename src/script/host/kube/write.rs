@@ -37,8 +37,9 @@ pub fn apply(
         field_manager: options.optional_text("field_manager")?,
     };
     options.finish()?;
+    let sent = shown(&about, manifest);
     let record = about.record([
-        ("manifest", shown(&about, manifest)),
+        ("manifest", sent.clone()),
         ("force", apply.force.into()),
         ("field_manager", apply.field_manager.clone().into()),
     ]);
@@ -48,7 +49,7 @@ pub fn apply(
         FUNCTION,
         Class::Keyed,
         &about,
-        record,
+        (record, sent),
         |kube| async move {
             kube.apply(&named, &apply)
                 .await
@@ -108,6 +109,7 @@ pub fn apply_secret(
     let texts = labels
         .into_iter()
         .map(|(key, text)| (key, Value::from(text)));
+    let sent = from_object(&apply.manifest);
     let record = about.record([
         ("data", recorded),
         ("type", kind.into()),
@@ -121,7 +123,7 @@ pub fn apply_secret(
         FUNCTION,
         Class::Keyed,
         &about,
-        record,
+        (record, sent),
         |kube| async move {
             kube.apply(&named, &apply)
                 .await
@@ -159,14 +161,15 @@ pub fn patch(
         kind,
         body: to_object(&body),
     };
-    let record = about.record([("patch", shown(&about, body)), ("type", name.into())]);
+    let sent = shown(&about, body);
+    let record = about.record([("patch", sent.clone()), ("type", name.into())]);
     let named = about.object.clone();
     let patched = change(
         &context,
         FUNCTION,
         class,
         &about,
-        record,
+        (record, sent),
         |kube| async move {
             kube.patch(&named, &patch)
                 .await
@@ -277,7 +280,7 @@ pub fn delete(
         FUNCTION,
         Class::Keyed,
         &about,
-        record,
+        (record, Value::Null),
         |kube| async move { kube.delete(&named, &uid).await.map(|()| Value::Null) },
     )?;
     Ok(())

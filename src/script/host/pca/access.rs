@@ -79,15 +79,16 @@ pub fn create_permission(context: NativeCallContext, ca: &str, map: Map) -> Resu
     };
     arguments.finish()?;
     let (arn, looked_at) = (ca.to_owned(), ca.to_owned());
-    let (whose, account) = (
+    let whose = (
         permission.principal.clone(),
         permission.source_account.clone(),
     );
+    let given = Some(permission.actions.clone());
     reversible(
         &context,
         FUNCTION,
         record,
-        |pca| before::permission(pca, looked_at, whose, account),
+        |pca| before::permission(pca, looked_at, whose, given),
         |pca| async move { pca.create_permission(&arn, &permission).await },
     )
 }
@@ -101,12 +102,12 @@ pub fn delete_permission(context: NativeCallContext, ca: &str, map: Map) -> Resu
     let source_account = arguments.optional_text("source_account")?;
     arguments.finish()?;
     let (arn, looked_at) = (ca.to_owned(), ca.to_owned());
-    let (whose, account) = (principal.clone(), source_account.clone());
+    let whose = (principal.clone(), source_account.clone());
     reversible(
         &context,
         FUNCTION,
         record,
-        |pca| before::permission(pca, looked_at, whose, account),
+        |pca| before::permission(pca, looked_at, whose, None),
         |pca| async move {
             pca.delete_permission(&arn, &principal, source_account)
                 .await
@@ -142,11 +143,12 @@ pub fn list_permissions(context: NativeCallContext, ca: &str) -> Result<Dynamic,
 pub fn put_policy(context: NativeCallContext, ca: &str, policy: &str) -> Result<(), Thrown> {
     let (arn, looked_at, text) = (ca.to_owned(), ca.to_owned(), policy.to_owned());
     let record = record(ca, Value::map([("policy", policy.into())]));
+    let put = Some(policy.to_owned());
     reversible(
         &context,
         "pca::put_policy",
         record,
-        |pca| before::policy(pca, looked_at),
+        |pca| before::policy(pca, looked_at, put),
         |pca| async move { pca.put_policy(&arn, &text).await },
     )
 }
@@ -170,7 +172,7 @@ pub fn delete_policy(context: NativeCallContext, ca: &str) -> Result<(), Thrown>
         &context,
         "pca::delete_policy",
         ca.into(),
-        |pca| before::policy(pca, looked_at),
+        |pca| before::policy(pca, looked_at, None),
         |pca| async move { pca.delete_policy(&arn).await },
     )
 }

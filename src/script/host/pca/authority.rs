@@ -245,12 +245,12 @@ pub fn tag(context: NativeCallContext, arn: &str, map: Map) -> Result<(), Thrown
     let record = record(arn, arguments.to_value());
     let tags = arguments.text_map("tags")?;
     let (owned, ca) = (arn.to_owned(), arn.to_owned());
-    let keys = tags.keys().cloned().collect();
+    let set = Value::map(tags.iter().map(|(key, tag)| (key, tag.as_str().into())));
     reversible(
         &context,
         FUNCTION,
         record,
-        |pca| before::tags(pca, ca, keys),
+        |pca| before::tags(pca, ca, set),
         |pca| async move { pca.tag(&owned, &tags).await },
     )
 }
@@ -265,12 +265,12 @@ pub fn untag(context: NativeCallContext, arn: &str, keys: Array) -> Result<(), T
         _ => Vec::new(),
     };
     let (owned, ca) = (arn.to_owned(), arn.to_owned());
-    let untagged = keys.clone();
+    let set = Value::map(keys.iter().map(|key| (key, Value::Null)));
     reversible(
         &context,
         FUNCTION,
         record,
-        |pca| before::tags(pca, ca, untagged),
+        |pca| before::tags(pca, ca, set),
         |pca| async move { pca.untag(&owned, &keys).await },
     )
 }

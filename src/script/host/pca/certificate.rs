@@ -1,5 +1,7 @@
 //! Certificates: issued, fetched, imported, revoked.
 
+use std::time::Duration;
+
 use rhai::{Dynamic, Map, NativeCallContext};
 
 use super::{
@@ -22,6 +24,9 @@ use crate::{
 
 const ISSUE: &str = "pca::issue_certificate";
 
+/// AWS forgets an idempotency token after five minutes; one of them is for what a call waits and tries by itself.
+pub const TOKEN_LIVES: Duration = Duration::from_secs(4 * 60);
+
 /// `pca::issue_certificate(ca, #{ csr, template, validity, signing_algorithm, api_passthrough })`
 /// gives the ARN of a certificate that is ready later: see `pca::wait_until_issued`.
 pub fn issue(context: NativeCallContext, authority: &str, map: Map) -> Result<String, Thrown> {
@@ -35,7 +40,8 @@ pub fn issue(context: NativeCallContext, authority: &str, map: Map) -> Result<St
     let call = Call::new(ISSUE, Class::Keyed, record, move |key| async move {
         pca.issue(&issue, key.as_str()).await.map(Value::String)
     })
-    .remembering(move || async move { Ok(before) });
+    .remembering(move || async move { Ok(before) })
+    .keyed_for(TOKEN_LIVES);
     Ok(perform(&context, call)?.to_text())
 }
 
@@ -140,11 +146,12 @@ pub fn import(context: NativeCallContext, authority: &str, map: Map) -> Result<(
     };
     arguments.finish()?;
     let (ca, looked_at) = (authority.to_owned(), authority.to_owned());
+    let imported = signed.certificate.clone();
     reversible(
         &context,
         FUNCTION,
         record,
-        |pca| before::certificate(pca, looked_at),
+        |pca| before::certificate(pca, looked_at, imported),
         |pca| async move { pca.import(&ca, &signed).await },
     )
 }

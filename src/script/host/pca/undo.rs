@@ -1,12 +1,12 @@
 //! What reverses a call to AWS Private CA.
 
 use super::{
-    super::undo::{Done, Finding, Reversal},
+    super::undo::{Done, Finding, Judgement, Reversal, Reversed, WayBack},
     certificate,
 };
 use crate::{
     outside::{Issue, PcaClient, Permission, SignedCertificate},
-    script::effects::{Call, Class, EffectKey},
+    script::effects::EffectKey,
     value::{Failure, FailureClass, Value},
 };
 
@@ -19,11 +19,17 @@ const REASON: &str = "CESSATION_OF_OPERATION";
 pub fn finding(function: &str, before: &Value, pca: &PcaClient) -> Finding {
     let pca = pca.clone();
     match function {
-        "create_certificate_authority" => Finding::By(Box::new(|key| {
-            Box::pin(async move { Ok(pca.find_by_key(key.as_str()).await?.map(Value::String)) })
-        })),
+        "create_certificate_authority" => Finding::By {
+            look: Box::new(|key| {
+                Box::pin(async move { Ok(pca.find_by_key(key.as_str()).await?.map(Value::String)) })
+            }),
+            within: None,
+        },
         "issue_certificate" => match certificate::recorded(before) {
-            Some(issue) => Finding::By(Box::new(|key| Box::pin(issued(pca, issue, key)))),
+            Some(issue) => Finding::By {
+                look: Box::new(|key| Box::pin(issued(pca, issue, key))),
+                within: Some(certificate::TOKEN_LIVES),
+            },
             None => Finding::Impossible,
         },
         _ => Finding::NotNeeded,
@@ -59,7 +65,7 @@ pub fn reversal(function: &str, done: Done, pca: &PcaClient) -> Reversal {
     }
 }
 
-/// What is reversed by what was there before, however the call ended: each looks at the CA first.
+/// What is reversed by what was there before, however the call ended.
 fn from_before(function: &str, done: Done, pca: PcaClient, ca: String) -> Reversal {
     match function {
         "import_certificate_authority_certificate" => import_back(pca, ca, done.before),
@@ -91,19 +97,6 @@ fn text(value: &Value, key: &str) -> String {
     value.field(key).map_or_else(String::new, Value::to_text)
 }
 
-fn by<F>(
-    what: String,
-    function: &'static str,
-    about: &str,
-    act: impl FnOnce() -> F + Send + 'static,
-) -> Reversal
-where
-    F: Future<Output = Result<Value, Failure>> + Send + 'static,
-{
-    let call = Call::new(function, Class::Keyed, about.into(), move |_| act());
-    Reversal::By { what, call }
-}
-
 fn is_gone(failure: &Failure) -> bool {
     failure.code == "ResourceNotFoundException"
 }
@@ -112,41 +105,125 @@ fn is_gone(failure: &Failure) -> bool {
 async fn status(pca: &PcaClient, ca: &str) -> Result<String, Failure> {
     match pca.describe(ca).await {
         Ok(found) => Ok(found.status),
-        Err(failure) if is_gone(&failure) => Ok("DELETED".into()),
+        Err(failure) if is_gone(&failure) => Ok(DELETED.into()),
         Err(failure) => Err(failure),
     }
 }
 
+const DELETED: &str = "DELETED";
+const CA_IS_DELETED: &str = "its CA is deleted";
+
+/// A way back that looks at the CA's status first: of a deleted CA there is nothing to take back. `look` gives the rest
+/// of what is there, which `judge` gets as the field `now`.
+fn way_back<L, A>(
+    (what, function): (String, &'static str),
+    (pca, ca, part): (PcaClient, String, &str),
+    look: impl Fn(PcaClient, String) -> L + Send + Sync + 'static,
+    judge: impl Fn(&str, &Value) -> Verdict + Send + Sync + 'static,
+    act: impl Fn(PcaClient, String, String) -> A + Send + Sync + 'static,
+) -> Reversal
+where
+    L: Future<Output = Result<Value, Failure>> + Send + 'static,
+    A: Future<Output = Result<Reversed, Failure>> + Send + 'static,
+{
+    let (subject, about) = (format!("{part} of {ca}"), Value::from(ca.as_str()));
+    let (looker, looked_at) = (pca.clone(), ca.clone());
+    Reversal::By(WayBack::new(
+        what,
+        (function, about),
+        subject,
+        move || {
+            let (pca, ca) = (looker.clone(), looked_at.clone());
+            let rest = look(pca.clone(), ca.clone());
+            async move {
+                let status = status(&pca, &ca).await?;
+                let now = match status.as_str() {
+                    DELETED => Value::Null,
+                    _ => rest.await?,
+                };
+                Ok(Value::map([("status", status.into()), ("now", now)]))
+            }
+        },
+        move |found| {
+            let status = text(found, "status");
+            let now = found.field("now").unwrap_or(&Value::Null);
+            let with = |key: &str, value: Value| match found.clone() {
+                Value::Map(mut map) => {
+                    map.insert(key.into(), value);
+                    Value::Map(map)
+                }
+                other => other,
+            };
+            match judge(&status, now) {
+                Verdict::Status(then) => Judgement::goes(with("status", then.into())),
+                Verdict::Goes(then) => Judgement::goes(with("now", then)),
+                Verdict::Already(why) => Judgement::already(why, found),
+                Verdict::Left(why) => Judgement::left(why, found),
+            }
+        },
+        move |found, _| act(pca.clone(), ca.clone(), text(&found, "status")),
+    ))
+}
+
+/// What [`way_back`] judges.
+enum Verdict {
+    /// It is reversed; the CA's status becomes this.
+    Status(&'static str),
+    /// It is reversed; what was looked at becomes this.
+    Goes(Value),
+    Already(&'static str),
+    Left(&'static str),
+}
+
+/// Judges what is there now by what the run left there, and what was there before.
+fn compared(now: &Value, left: Option<&Value>, before: &Value) -> Verdict {
+    if now == before {
+        return Verdict::Already("it is as it was before the run");
+    }
+    match left {
+        Some(left) if left != now => Verdict::Left("it has been changed since"),
+        // Older journals do not say what was left.
+        _ => Verdict::Goes(before.clone()),
+    }
+}
+
+async fn nothing(_: PcaClient, _: String) -> Result<Value, Failure> {
+    Ok(Value::Null)
+}
+
 fn remove(pca: PcaClient, ca: String) -> Reversal {
     let what = format!("disable and delete {ca} (restorable for {RESTORE_WITHIN_DAYS} days)");
-    by(
-        what,
-        "pca::delete_certificate_authority",
-        &ca.clone(),
-        move || async move {
-            match status(&pca, &ca).await?.as_str() {
-                "DELETED" => return Ok(Value::Null),
-                "ACTIVE" => pca.set_enabled(&ca, false).await?,
-                _ => {}
+    way_back(
+        (what, "pca::delete_certificate_authority"),
+        (pca, ca, "status"),
+        nothing,
+        |status, _| match status {
+            DELETED => Verdict::Already("it is deleted"),
+            _ => Verdict::Status(DELETED),
+        },
+        |pca, ca, status| async move {
+            if status == "ACTIVE" {
+                pca.set_enabled(&ca, false).await?;
             }
-            pca.delete(&ca, RESTORE_WITHIN_DAYS)
-                .await
-                .map(|()| Value::Null)
+            pca.delete(&ca, RESTORE_WITHIN_DAYS).await?;
+            Ok(Reversed::Done)
         },
     )
 }
 
 fn restore(pca: PcaClient, ca: String) -> Reversal {
-    by(
-        format!("restore {ca}"),
-        "pca::restore_certificate_authority",
-        &ca.clone(),
-        move || async move {
-            match status(&pca, &ca).await?.as_str() {
-                "DELETED" => pca.restore(&ca).await.map(|()| Value::Null),
-                _ => Ok(Value::Null),
-            }
+    way_back(
+        (
+            format!("restore {ca}"),
+            "pca::restore_certificate_authority",
+        ),
+        (pca, ca, "status"),
+        nothing,
+        |status, _| match status {
+            DELETED => Verdict::Status("DISABLED"),
+            _ => Verdict::Already("it is there"),
         },
+        |pca, ca, _| async move { pca.restore(&ca).await.map(|()| Reversed::Done) },
     )
 }
 
@@ -157,167 +234,222 @@ fn revoke(pca: PcaClient, ca: String, certificate: String) -> Reversal {
         .next()
         .unwrap_or_default()
         .to_owned();
-    by(
-        format!("revoke certificate {serial}"),
+    let what = format!("revoke certificate {serial}");
+    let about = Value::from(certificate.as_str());
+    // AWS says of no certificate whether it is revoked, so there is nothing to look at first.
+    Reversal::By(WayBack::blind(
+        what,
         "pca::revoke_certificate",
-        &certificate.clone(),
-        move || async move {
-            let failure = match pca.revoke(&ca, &serial, REASON).await {
-                Ok(()) => return Ok(Value::Null),
-                Err(failure) => failure,
-            };
-            let already = |what: &str| Ok(Value::from(what));
-            match failure.code.as_str() {
-                "RequestAlreadyProcessedException" => already("was revoked before"),
-                _ if is_gone(&failure) => already("its CA is gone"),
-                "InvalidRequestException" if failure.message.contains("elf-signed") => {
-                    already("self-signed: it goes with its CA")
+        about,
+        move |_| revoke_now(pca.clone(), ca.clone(), certificate.clone(), serial.clone()),
+    ))
+}
+
+async fn revoke_now(
+    pca: PcaClient,
+    ca: String,
+    certificate: String,
+    serial: String,
+) -> Result<Reversed, Failure> {
+    let failure = match pca.revoke(&ca, &serial, REASON).await {
+        Ok(()) => return Ok(Reversed::Done),
+        Err(failure) => failure,
+    };
+    let already = |why: &str| Ok(Reversed::Already(why.into()));
+    match failure.code.as_str() {
+        "RequestAlreadyProcessedException" => already("it is revoked"),
+        _ if is_gone(&failure) => already("its CA is gone"),
+        "InvalidRequestException" if failure.message.contains("elf-signed") => {
+            already("it is self-signed and goes with its CA")
+        }
+        // Until a CA has a certificate there is nothing below it that anyone trusts.
+        "InvalidStateException" => match status(&pca, &ca).await?.as_str() {
+            "ACTIVE" | "DISABLED" => Err(failure),
+            _ => already("its CA has no certificate"),
+        },
+        _ => match pca.certificate(&ca, &certificate).await {
+            Err(of_issue) if of_issue.code == "RequestFailedException" => {
+                already("it was never issued")
+            }
+            Err(of_issue) if of_issue.class == FailureClass::Conflict => Err(of_issue),
+            _ => Err(failure),
+        },
+    }
+}
+
+fn import_back(pca: PcaClient, ca: String, before: &Value) -> Reversal {
+    let optional = |key: &str| before.field(key).filter(|value| **value != Value::Null);
+    let signed = optional("certificate").map(|certificate| SignedCertificate {
+        certificate: certificate.to_text(),
+        chain: optional("chain").map(Value::to_text),
+    });
+    let left = optional("writes").map(|written| pem(&written.to_text()));
+    let was = signed
+        .as_ref()
+        .map_or(Value::Null, |signed| pem(&signed.certificate));
+    let what = match signed {
+        Some(_) => format!("import the earlier certificate of {ca}"),
+        None => format!("disable {ca} (AWS takes back no certificate)"),
+    };
+    let function = match signed {
+        Some(_) => "pca::import_certificate_authority_certificate",
+        None => "pca::disable_certificate_authority",
+    };
+    let disables = signed.is_none();
+    way_back(
+        (what, function),
+        (pca, ca, "certificate"),
+        |pca, ca| async move {
+            let found = before::signed(&pca, &ca).await?;
+            Ok(found.map_or(Value::Null, |signed| pem(&signed.certificate)))
+        },
+        move |status, now| match (status, compared(now, left.as_ref(), &was)) {
+            (DELETED, _) => Verdict::Already(CA_IS_DELETED),
+            (_, Verdict::Goes(_)) if disables && status == "ACTIVE" => Verdict::Status("DISABLED"),
+            (_, Verdict::Goes(_)) if disables => Verdict::Already("the CA is not active"),
+            (_, verdict) => verdict,
+        },
+        move |pca, ca, _| {
+            let signed = signed.clone();
+            async move {
+                match signed {
+                    Some(signed) => pca.import(&ca, &signed).await?,
+                    None => pca.set_enabled(&ca, false).await?,
                 }
-                // Until a CA has a certificate there is nothing below it that anyone trusts.
-                "InvalidStateException" => match status(&pca, &ca).await?.as_str() {
-                    "ACTIVE" | "DISABLED" => Err(failure),
-                    _ => already("its CA has no certificate"),
-                },
-                _ => match pca.certificate(&ca, &certificate).await {
-                    Err(of_issue) if of_issue.code == "RequestFailedException" => {
-                        already("was never issued")
-                    }
-                    Err(of_issue) if of_issue.class == FailureClass::Conflict => Err(of_issue),
-                    _ => Err(failure),
-                },
+                Ok(Reversed::Done)
             }
         },
     )
 }
 
-fn import_back(pca: PcaClient, ca: String, before: &Value) -> Reversal {
-    let signed = before
-        .field("certificate")
-        .filter(|v| **v != Value::Null)
-        .map(|certificate| SignedCertificate {
-            certificate: certificate.to_text(),
-            chain: before
-                .field("chain")
-                .filter(|v| **v != Value::Null)
-                .map(Value::to_text),
-        });
-    match signed {
-        Some(signed) => by(
-            format!("import the earlier certificate of {ca}"),
-            "pca::import_certificate_authority_certificate",
-            &ca.clone(),
-            move || async move {
-                match status(&pca, &ca).await?.as_str() {
-                    "DELETED" => Ok(Value::Null),
-                    _ => pca.import(&ca, &signed).await.map(|()| Value::Null),
-                }
-            },
-        ),
-        None => by(
-            format!("disable {ca} (AWS takes back no certificate)"),
-            "pca::disable_certificate_authority",
-            &ca.clone(),
-            move || async move {
-                match status(&pca, &ca).await?.as_str() {
-                    "ACTIVE" => pca.set_enabled(&ca, false).await.map(|()| Value::Null),
-                    _ => Ok(Value::Null),
-                }
-            },
-        ),
-    }
+/// A certificate as it is compared: AWS gives PEM with other line ends than it was given.
+fn pem(text: &str) -> Value {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join("\n").into()
 }
 
 fn set_enabled(pca: PcaClient, ca: String, before: &Value, is_enabled: bool) -> Reversal {
-    let (wanted, what) = match is_enabled {
-        true => ("ACTIVE", format!("enable {ca}")),
-        false => ("DISABLED", format!("disable {ca}")),
+    let (wanted, left, what) = match is_enabled {
+        true => ("ACTIVE", "DISABLED", format!("enable {ca}")),
+        false => ("DISABLED", "ACTIVE", format!("disable {ca}")),
     };
     if text(before, "status") != wanted {
         return Reversal::Nothing;
     }
-    by(
-        what,
-        "pca::update_certificate_authority",
-        &ca.clone(),
-        move || async move {
-            match status(&pca, &ca).await?.as_str() {
-                found @ ("ACTIVE" | "DISABLED") if found != wanted => {
-                    pca.set_enabled(&ca, is_enabled).await.map(|()| Value::Null)
-                }
-                _ => Ok(Value::Null),
-            }
+    way_back(
+        (what, "pca::update_certificate_authority"),
+        (pca, ca, "status"),
+        nothing,
+        move |status, _| match status {
+            DELETED => Verdict::Already(CA_IS_DELETED),
+            status if status == wanted => Verdict::Already("it is as it was before the run"),
+            status if status == left => Verdict::Status(wanted),
+            _ => Verdict::Left("it is neither active nor disabled"),
+        },
+        move |pca, ca, _| async move {
+            pca.set_enabled(&ca, is_enabled).await?;
+            Ok(Reversed::Done)
         },
     )
 }
 
-/// `before` holds the tags as they were: a text, or nothing for one that was not there.
+/// `before` holds the tags as they were, and as they were set: a text, or nothing for one that is not there.
 fn retag(pca: PcaClient, ca: String, before: &Value) -> Reversal {
     let Some(Value::Map(tags)) = before.field("tags").cloned() else {
         return Reversal::Nothing;
     };
-    by(
-        format!("put back the tags of {ca}"),
-        "pca::tag_certificate_authority",
-        &ca.clone(),
-        move || async move {
-            if status(&pca, &ca).await? == "DELETED" {
-                return Ok(Value::Null);
+    let left = before.field("writes").cloned();
+    let keys: Vec<String> = tags.keys().cloned().collect();
+    let was = Value::Map(tags.clone());
+    way_back(
+        (
+            format!("put back the tags of {ca}"),
+            "pca::tag_certificate_authority",
+        ),
+        (pca, ca, "tags"),
+        move |pca, ca| {
+            let keys = keys.clone();
+            async move { before::some_tags(&pca, &ca, keys).await }
+        },
+        move |status, now| match status {
+            DELETED => Verdict::Already(CA_IS_DELETED),
+            _ => compared(now, left.as_ref(), &was),
+        },
+        move |pca, ca, _| {
+            let (were, were_not): (Vec<_>, Vec<_>) = tags
+                .clone()
+                .into_iter()
+                .partition(|(_, value)| *value != Value::Null);
+            async move {
+                if !were.is_empty() {
+                    let were = were.into_iter().map(|(k, v)| (k, v.to_text())).collect();
+                    pca.tag(&ca, &were).await?;
+                }
+                if !were_not.is_empty() {
+                    let keys: Vec<_> = were_not.into_iter().map(|(key, _)| key).collect();
+                    pca.untag(&ca, &keys).await?;
+                }
+                Ok(Reversed::Done)
             }
-            let (were, were_not): (Vec<_>, Vec<_>) =
-                tags.into_iter().partition(|(_, v)| *v != Value::Null);
-            if !were.is_empty() {
-                let were = were.into_iter().map(|(k, v)| (k, v.to_text())).collect();
-                pca.tag(&ca, &were).await?;
-            }
-            if !were_not.is_empty() {
-                let keys: Vec<_> = were_not.into_iter().map(|(k, _)| k).collect();
-                pca.untag(&ca, &keys).await?;
-            }
-            Ok(Value::Null)
         },
     )
 }
 
-/// `before` holds the principal, and the permission that it had, if it had one.
+/// `before` holds the principal, the permission that it had, and the one that it was given.
 fn permit(pca: PcaClient, ca: String, before: &Value) -> Reversal {
     let principal = text(before, "principal");
-    let optional = |key: &str| match before.field(key) {
-        Some(Value::String(text)) => Some(text.clone()),
+    let source_account = match before.field("source_account") {
+        Some(Value::String(account)) => Some(account.clone()),
         _ => None,
     };
-    let source_account = optional("source_account");
-    let actions = match before.field("actions") {
-        Some(Value::List(actions)) => Some(actions.iter().map(Value::to_text).collect()),
+    let mut was = before.field("actions").cloned().unwrap_or_default();
+    if let Value::List(actions) = &mut was {
+        actions.sort_by_key(Value::to_text);
+    }
+    let left = before.field("writes").cloned();
+    let actions = match &was {
+        Value::List(actions) => Some(actions.iter().map(Value::to_text).collect::<Vec<_>>()),
         _ => None,
     };
     let what = match actions {
         Some(_) => format!("give {principal} its permission on {ca} back"),
         None => format!("delete the permission of {principal} on {ca}"),
     };
-    by(what, "pca::permission", &ca.clone(), move || async move {
-        if status(&pca, &ca).await? == "DELETED" {
-            return Ok(Value::Null);
-        }
-        let outcome = match actions {
-            Some(actions) => {
-                let permission = Permission {
-                    principal,
-                    source_account,
-                    actions,
-                };
-                pca.create_permission(&ca, &permission).await
+    let part = format!("permission of {principal}");
+    let whose = (principal.clone(), source_account.clone());
+    way_back(
+        (what, "pca::permission"),
+        (pca, ca, &part),
+        move |pca, ca| {
+            let (principal, account) = whose.clone();
+            async move { before::actions(&pca, &ca, &principal, account.as_deref()).await }
+        },
+        move |status, now| match status {
+            DELETED => Verdict::Already(CA_IS_DELETED),
+            _ => compared(now, left.as_ref(), &was),
+        },
+        move |pca, ca, _| {
+            let (principal, source_account) = (principal.clone(), source_account.clone());
+            let actions = actions.clone();
+            async move {
+                match actions {
+                    Some(actions) => {
+                        let permission = Permission {
+                            principal,
+                            source_account,
+                            actions,
+                        };
+                        pca.create_permission(&ca, &permission).await?;
+                    }
+                    None => {
+                        pca.delete_permission(&ca, &principal, source_account)
+                            .await?;
+                    }
+                }
+                Ok(Reversed::Done)
             }
-            None => pca.delete_permission(&ca, &principal, source_account).await,
-        };
-        match outcome {
-            Err(failure)
-                if failure.code == "PermissionAlreadyExistsException" || is_gone(&failure) =>
-            {
-                Ok(Value::Null)
-            }
-            other => other.map(|()| Value::Null),
-        }
-    })
+        },
+    )
 }
 
 fn put_policy_back(pca: PcaClient, ca: String, before: &Value) -> Reversal {
@@ -325,87 +457,152 @@ fn put_policy_back(pca: PcaClient, ca: String, before: &Value) -> Reversal {
         Some(Value::String(policy)) => Some(policy.clone()),
         _ => None,
     };
+    let was = policy.as_deref().map_or(Value::Null, canonical);
+    let left = before.field("writes").map(|written| match written {
+        Value::String(policy) => canonical(policy),
+        other => other.clone(),
+    });
     let what = match policy {
         Some(_) => format!("put the earlier policy of {ca} back"),
         None => format!("delete the policy of {ca}"),
     };
-    by(what, "pca::policy", &ca.clone(), move || async move {
-        if status(&pca, &ca).await? == "DELETED" {
-            return Ok(Value::Null);
-        }
-        let outcome = match policy {
-            Some(policy) => pca.put_policy(&ca, &policy).await,
-            None => pca.delete_policy(&ca).await,
-        };
-        match outcome {
-            Err(failure) if is_gone(&failure) => Ok(Value::Null),
-            other => other.map(|()| Value::Null),
-        }
-    })
+    way_back(
+        (what, "pca::policy"),
+        (pca, ca, "policy"),
+        |pca, ca| async move {
+            let found = before::policy_text(&pca, &ca).await?;
+            Ok(found.as_deref().map_or(Value::Null, canonical))
+        },
+        move |status, now| match status {
+            DELETED => Verdict::Already(CA_IS_DELETED),
+            _ => compared(now, left.as_ref(), &was),
+        },
+        move |pca, ca, _| {
+            let policy = policy.clone();
+            async move {
+                match policy {
+                    Some(policy) => pca.put_policy(&ca, &policy).await?,
+                    None => pca.delete_policy(&ca).await?,
+                }
+                Ok(Reversed::Done)
+            }
+        },
+    )
 }
 
-/// What was there before a call about a CA, for [`reversal`].
-pub mod before {
-    use std::collections::BTreeMap;
+/// A policy as it is compared: AWS may write its JSON in another way.
+fn canonical(policy: &str) -> Value {
+    match serde_json::from_str::<serde_json::Value>(policy) {
+        Ok(json) => json.to_string().into(),
+        Err(_) => policy.into(),
+    }
+}
 
-    use super::{Failure, FailureClass, PcaClient, Value, is_gone};
+/// What was there before a call about a CA, and what the call leaves (`writes`), for [`reversal`].
+pub mod before {
+    use super::{Failure, FailureClass, PcaClient, SignedCertificate, Value, is_gone};
 
     pub async fn status(pca: PcaClient, ca: String) -> Result<Value, Failure> {
         let status = pca.describe(&ca).await?.status;
         Ok(Value::map([("ca", ca.into()), ("status", status.into())]))
     }
 
-    pub async fn certificate(pca: PcaClient, ca: String) -> Result<Value, Failure> {
-        let known = match pca.authority_certificate(&ca).await {
-            Ok(signed) => Some(signed),
-            // It has none yet.
-            Err(f) if f.class == FailureClass::Conflict || is_gone(&f) => None,
-            Err(failure) => return Err(failure),
-        };
+    pub async fn certificate(
+        pca: PcaClient,
+        ca: String,
+        imported: String,
+    ) -> Result<Value, Failure> {
+        let known = signed(&pca, &ca).await?;
         let certificate = known.as_ref().map(|signed| signed.certificate.clone());
         Ok(Value::map([
             ("ca", ca.into()),
             ("certificate", certificate.into()),
             ("chain", known.and_then(|signed| signed.chain).into()),
+            ("writes", imported.into()),
         ]))
     }
 
-    pub async fn tags(pca: PcaClient, ca: String, keys: Vec<String>) -> Result<Value, Failure> {
-        let found = pca.tags(&ca).await?;
-        let tags: BTreeMap<String, Value> = keys
-            .into_iter()
-            .map(|key| {
-                let value = found.get(&key).cloned();
-                (key, value.into())
-            })
-            .collect();
-        Ok(Value::map([("ca", ca.into()), ("tags", Value::Map(tags))]))
+    /// The certificate that a CA has; `None` if it has none yet.
+    pub async fn signed(pca: &PcaClient, ca: &str) -> Result<Option<SignedCertificate>, Failure> {
+        match pca.authority_certificate(ca).await {
+            Ok(signed) => Ok(Some(signed)),
+            Err(f) if f.class == FailureClass::Conflict || is_gone(&f) => Ok(None),
+            Err(failure) => Err(failure),
+        }
     }
 
+    /// `set` holds the tags as the call sets them, nothing for one that it removes.
+    pub async fn tags(pca: PcaClient, ca: String, set: Value) -> Result<Value, Failure> {
+        let keys = set.as_map().into_iter().flat_map(|map| map.keys().cloned());
+        let tags = some_tags(&pca, &ca, keys.collect()).await?;
+        Ok(Value::map([
+            ("ca", ca.into()),
+            ("tags", tags),
+            ("writes", set),
+        ]))
+    }
+
+    /// The tags of these keys, nothing for one that is not there.
+    pub async fn some_tags(pca: &PcaClient, ca: &str, keys: Vec<String>) -> Result<Value, Failure> {
+        let found = pca.tags(ca).await?;
+        let tags = keys.into_iter().map(|key| {
+            let value = found.get(&key).cloned();
+            (key, value.into())
+        });
+        Ok(Value::map(tags))
+    }
+
+    /// `given` holds the actions that the call grants; `None` if it takes the permission away.
     pub async fn permission(
         pca: PcaClient,
         ca: String,
-        principal: String,
-        source_account: Option<String>,
+        (principal, source_account): (String, Option<String>),
+        given: Option<Vec<String>>,
     ) -> Result<Value, Failure> {
-        let found = pca.permissions(&ca).await?;
-        let had = found
-            .into_iter()
-            .find(|p| p.principal == principal && p.source_account == source_account);
+        let had = actions(&pca, &ca, &principal, source_account.as_deref()).await?;
         Ok(Value::map([
             ("ca", ca.into()),
             ("principal", principal.into()),
             ("source_account", source_account.into()),
-            ("actions", had.map(|p| p.actions).into()),
+            ("actions", had),
+            ("writes", given.map(sorted).into()),
         ]))
     }
 
-    pub async fn policy(pca: PcaClient, ca: String) -> Result<Value, Failure> {
-        let policy = match pca.policy(&ca).await {
-            Ok(policy) => policy,
-            Err(failure) if is_gone(&failure) => None,
-            Err(failure) => return Err(failure),
-        };
-        Ok(Value::map([("ca", ca.into()), ("policy", policy.into())]))
+    /// The actions that a principal is granted, sorted; nothing if it has no permission.
+    pub async fn actions(
+        pca: &PcaClient,
+        ca: &str,
+        principal: &str,
+        source_account: Option<&str>,
+    ) -> Result<Value, Failure> {
+        let found = pca.permissions(ca).await?;
+        let had = found
+            .into_iter()
+            .find(|permission| permission.is_of(ca, principal, source_account));
+        Ok(had.map(|permission| sorted(permission.actions)).into())
+    }
+
+    fn sorted(mut actions: Vec<String>) -> Vec<String> {
+        actions.sort();
+        actions
+    }
+
+    /// `put` is the policy that the call puts there; `None` if it deletes it.
+    pub async fn policy(pca: PcaClient, ca: String, put: Option<String>) -> Result<Value, Failure> {
+        let policy = policy_text(&pca, &ca).await?;
+        Ok(Value::map([
+            ("ca", ca.into()),
+            ("policy", policy.into()),
+            ("writes", put.into()),
+        ]))
+    }
+
+    pub async fn policy_text(pca: &PcaClient, ca: &str) -> Result<Option<String>, Failure> {
+        match pca.policy(ca).await {
+            Ok(policy) => Ok(policy),
+            Err(failure) if is_gone(&failure) => Ok(None),
+            Err(failure) => Err(failure),
+        }
     }
 }

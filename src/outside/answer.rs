@@ -1,0 +1,237 @@
+//! What an answer proves about a call that changes something: one table for every client.
+//!
+//! Only an answer that *proves* that nothing was done counts as "not done". Whatever the table does not name is
+//! [`Proof::Unknown`]: AWS answers 503 after it made a CA, a gateway answers 502 after its server wrote, a program
+//! exits with 1 after half of its work.
+
+use crate::value::Proof;
+
+/// Who answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Client {
+    Aws,
+    Http,
+    Kubernetes,
+    Program,
+    File,
+}
+
+/// Nothing was sent: no connection, no credentials, a request that can't be built.
+pub(super) const NOT_SENT: &str = "not sent";
+/// Something may have been sent, and no whole answer came back.
+pub(super) const LOST: &str = "lost";
+/// The program could not be started.
+pub(super) const NOT_STARTED: &str = "not started";
+/// The program ran and ended with an exit code that is not expected, by a signal, or not in time.
+pub(super) const ENDED: &str = "ended";
+/// The file system refused before the file took its name.
+pub(super) const NOT_NAMED: &str = "not named";
+/// The file has its name, and a folder could not be synced.
+pub(super) const NAMED: &str = "named";
+
+/// What one answer proves.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    client: Client,
+    /// An operation of AWS or a method of HTTP; `*` for each.
+    operation: &'static str,
+    /// An error code of AWS; a status, or a class of them such as `4xx`; one of the words above.
+    answer: &'static str,
+    proof: Proof,
+}
+
+const fn row(client: Client, operation: &'static str, answer: &'static str, proof: Proof) -> Row {
+    Row {
+        client,
+        operation,
+        answer,
+        proof,
+    }
+}
+
+use Client::{Aws, File, Http, Kubernetes, Program};
+use Proof::{Done, NotDone, Unknown};
+
+/// The first row that fits counts. What no row fits is unknown.
+const TABLE: [Row; 53] = [
+    // Nothing has left this machine.
+    row(Aws, "*", NOT_SENT, NotDone),
+    row(Http, "*", NOT_SENT, NotDone),
+    row(Kubernetes, "*", NOT_SENT, NotDone),
+    // AWS Private CA API Reference, RevokeCertificate: "Your request has already been completed."
+    row(
+        Aws,
+        "RevokeCertificate",
+        "RequestAlreadyProcessedException",
+        Done,
+    ),
+    // AWS Private CA API Reference, "Common Errors" and the errors of each operation: the request was refused for
+    // who sent it ...
+    row(Aws, "*", "AccessDenied", NotDone),
+    row(Aws, "*", "AccessDeniedException", NotDone),
+    row(Aws, "*", "ExpiredToken", NotDone),
+    row(Aws, "*", "ExpiredTokenException", NotDone),
+    row(Aws, "*", "IncompleteSignature", NotDone),
+    row(Aws, "*", "IncompleteSignatureException", NotDone),
+    row(Aws, "*", "InvalidClientTokenId", NotDone),
+    row(Aws, "*", "InvalidSignatureException", NotDone),
+    row(Aws, "*", "MissingAuthenticationToken", NotDone),
+    row(Aws, "*", "MissingAuthenticationTokenException", NotDone),
+    row(Aws, "*", "NotAuthorized", NotDone),
+    row(Aws, "*", "OptInRequired", NotDone),
+    row(Aws, "*", "RequestExpired", NotDone),
+    row(Aws, "*", "SignatureDoesNotMatch", NotDone),
+    row(Aws, "*", "UnrecognizedClientException", NotDone),
+    // ... before it began, because there were too many ...
+    row(Aws, "*", "RequestLimitExceeded", NotDone),
+    row(Aws, "*", "Throttling", NotDone),
+    row(Aws, "*", "ThrottlingException", NotDone),
+    row(Aws, "*", "TooManyRequestsException", NotDone),
+    // ... or for what it asks for.
+    row(Aws, "*", "CertificateMismatchException", NotDone),
+    row(Aws, "*", "ConcurrentModificationException", NotDone),
+    row(Aws, "*", "InvalidAction", NotDone),
+    row(Aws, "*", "InvalidArgsException", NotDone),
+    row(Aws, "*", "InvalidArnException", NotDone),
+    row(Aws, "*", "InvalidNextTokenException", NotDone),
+    row(Aws, "*", "InvalidPolicyException", NotDone),
+    row(Aws, "*", "InvalidRequestException", NotDone),
+    row(Aws, "*", "InvalidStateException", NotDone),
+    row(Aws, "*", "InvalidTagException", NotDone),
+    row(Aws, "*", "LimitExceededException", NotDone),
+    row(Aws, "*", "LockoutPreventedException", NotDone),
+    row(Aws, "*", "MalformedCSRException", NotDone),
+    row(Aws, "*", "MalformedCertificateException", NotDone),
+    row(Aws, "*", "PermissionAlreadyExistsException", NotDone),
+    row(Aws, "*", "ResourceNotFoundException", NotDone),
+    row(Aws, "*", "SerializationException", NotDone),
+    row(Aws, "*", "TooManyTagsException", NotDone),
+    row(Aws, "*", "UnknownOperationException", NotDone),
+    row(Aws, "*", "ValidationException", NotDone),
+    // RFC 9110, 15.3: "the client's request was successfully received, understood, and accepted"; 15.4.4: 303 is
+    // the answer to a request that was carried out.
+    row(Http, "*", "2xx", Done),
+    row(Http, "*", "303", Done),
+    // RFC 9110, 15.5: "the client seems to have erred"; 408 is also what proxies give for a slow server, and 499 is
+    // nginx's word for a client that left.
+    row(Http, "*", "408", Unknown),
+    row(Http, "*", "499", Unknown),
+    row(Http, "*", "4xx", NotDone),
+    // Kubernetes API conventions, "HTTP Status codes": a 4xx is refused before it is stored, 429 before it began; 500,
+    // 503 and 504 may come after.
+    row(Kubernetes, "*", "408", Unknown),
+    row(Kubernetes, "*", "4xx", NotDone),
+    // execve(2): no program ran. An exit code says nothing about what the program did before.
+    row(Program, "*", NOT_STARTED, NotDone),
+    // rename(2): a file that did not get its name is as it was.
+    row(File, "*", NOT_NAMED, NotDone),
+    row(File, "*", NAMED, Unknown),
+];
+
+/// Looks up what an answer proves.
+pub(super) fn proof(client: Client, operation: &str, answer: &str) -> Proof {
+    let found = TABLE.iter().find(|row| {
+        row.client == client
+            && (row.operation == "*" || row.operation == operation)
+            && fits(row.answer, answer)
+    });
+    found.map_or(Unknown, |row| row.proof)
+}
+
+/// As [`proof`], of an HTTP status.
+pub(super) fn proof_of_status(client: Client, operation: &str, status: u16) -> Proof {
+    proof(client, operation, &status.to_string())
+}
+
+/// Whether an answer is the one that a row names, or of its class.
+fn fits(named: &str, answer: &str) -> bool {
+    match named.strip_suffix("xx") {
+        Some(class) => {
+            answer.len() == 3
+                && answer.starts_with(class)
+                && answer.bytes().all(|byte| byte.is_ascii_digit())
+        }
+        None => named == answer,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a10_what_is_not_named_is_unknown() {
+        for (client, operation, answer, wanted) in [
+            (
+                Aws,
+                "CreateCertificateAuthority",
+                "ServiceUnavailableException",
+                Unknown,
+            ),
+            (
+                Aws,
+                "CreateCertificateAuthority",
+                "RequestFailedException",
+                Unknown,
+            ),
+            (Aws, "IssueCertificate", "InternalFailure", Unknown),
+            (Aws, "IssueCertificate", "SomethingNewException", Unknown),
+            (
+                Aws,
+                "IssueCertificate",
+                "RequestInProgressException",
+                Unknown,
+            ),
+            (Aws, "IssueCertificate", "ThrottlingException", NotDone),
+            (Aws, "IssueCertificate", LOST, Unknown),
+            (Aws, "IssueCertificate", NOT_SENT, NotDone),
+            (
+                Aws,
+                "RevokeCertificate",
+                "RequestAlreadyProcessedException",
+                Done,
+            ),
+            (
+                Aws,
+                "DeletePolicy",
+                "RequestAlreadyProcessedException",
+                Unknown,
+            ),
+            (Http, "POST", "201", Done),
+            (Http, "POST", "303", Done),
+            (Http, "POST", "302", Unknown),
+            (Http, "POST", "404", NotDone),
+            (Http, "POST", "408", Unknown),
+            (Http, "POST", "429", NotDone),
+            (Http, "POST", "503", Unknown),
+            (Kubernetes, "patch", "409", NotDone),
+            (Kubernetes, "patch", "500", Unknown),
+            (Kubernetes, "patch", "504", Unknown),
+            (Program, "x", ENDED, Unknown),
+            (Program, "x", NOT_STARTED, NotDone),
+            (File, "write", NOT_NAMED, NotDone),
+            (File, "write", NAMED, Unknown),
+        ] {
+            assert_eq!(
+                proof(client, operation, answer),
+                wanted,
+                "{client:?} {answer}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_row_is_reached() {
+        for row in TABLE {
+            let example = row.answer.replace("xx", "77");
+            let operation = row.operation.replace('*', "X");
+            let first = TABLE.iter().find(|other| {
+                other.client == row.client
+                    && [operation.as_str(), "*"].contains(&other.operation)
+                    && fits(other.answer, &example)
+            });
+            let first = first.expect("the row itself");
+            assert_eq!(first.answer, row.answer, "another row comes before it");
+        }
+    }
+}
