@@ -376,7 +376,11 @@ impl Served {
 
     pub fn start_in(test: &Test, folder: &str, options: &[&str]) -> Self {
         let serve = ["pca", "serve", "--port", "0", "--dir", folder];
-        let mut command = test.command(&[&serve, options].concat());
+        Self::start_by(test.command(&[&serve, options].concat()))
+    }
+
+    /// Starts the server by a command that is or holds `pca serve`.
+    pub fn start_by(mut command: Command) -> Self {
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

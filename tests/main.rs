@@ -1,6 +1,7 @@
 //! Everything a user would see, in one binary. `harness` reads like the shell; each other module
 //! is a capability.
 
+mod answers;
 mod approval;
 mod audit;
 mod authority;
@@ -22,6 +23,7 @@ mod language;
 mod locks;
 mod lost;
 mod mesh;
+mod mine;
 mod mistakes;
 mod pki;
 mod reading;
