@@ -23,6 +23,8 @@ mod locks;
 mod lost;
 mod mesh;
 mod mistakes;
+mod names;
+mod pem;
 mod pki;
 mod reading;
 mod replay;
