@@ -25,6 +25,8 @@ mod lost;
 mod mesh;
 mod mine;
 mod mistakes;
+mod names;
+mod pem;
 mod pki;
 mod reading;
 mod replay;

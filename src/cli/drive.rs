@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, env, io::IsTerminal, path::Path, sync::Arc};
 use console::Term;
 
 use super::{
+    account,
     archive::Held,
     args::{Args, Driving},
     exit,
@@ -90,6 +91,11 @@ fn drive_here(
     let id = run.id().clone();
     let ended = runtime.block_on(async {
         let open = open_target(args, &state, &events).await?;
+        if account::uses_aws(&program.workflow)
+            && let Some(line) = account::line_of(&open.clients.pca).await
+        {
+            say!("{line}");
+        }
         let cancel = Cancel::default();
         let farewell = format!("stopped; go on with: windlass resume {id}");
         watch_for_interrupts(cancel.clone(), farewell);

@@ -142,7 +142,7 @@ impl From<ConfigError> for Failure {
 
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
-        Self::of("target", &error, None)
+        Self::of("target", &error, error.hint().map(Into::into))
     }
 }
 

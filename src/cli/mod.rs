@@ -7,6 +7,7 @@ macro_rules! say {
     ($($text:tt)*) => { $crate::report::say(&(format!($($text)*) + "\n")) };
 }
 
+mod account;
 mod answer;
 mod archive;
 mod args;

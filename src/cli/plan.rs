@@ -1,7 +1,7 @@
 use console::Term;
 
 use super::{
-    Done,
+    Done, account,
     args::{Args, Plan},
     beforehand::{Wanted, begin},
     load::load,
@@ -26,6 +26,7 @@ pub fn plan(args: &Args, command: &Plan) -> Done {
     let params = Value::Map(bind_params(workflow, command.params.given(workflow)?)?);
     let kube = preflight(args, workflow, &params, &command.target)?;
     let clusters: Vec<_> = kube.iter().cloned().collect();
+    let account = account::line(args, workflow, &command.target)?;
     let begun = begin(Wanted {
         program: &program,
         file: &command.file,
@@ -36,6 +37,9 @@ pub fn plan(args: &Args, command: &Plan) -> Done {
     })?;
     let steps = decide::preview(workflow, &begun.state, RUN);
     if command.json {
+        if let Some(account) = account {
+            say!("{account}");
+        }
         return print(&format!("{:#}\n", report::preview_json(&steps)));
     }
     let on = match clusters.is_empty() {
@@ -46,8 +50,9 @@ pub fn plan(args: &Args, command: &Plan) -> Done {
             clusters.join(", ")
         ),
     };
+    let account = account.map_or(String::new(), |account| format!("{account}\n"));
     print(&format!(
-        "plan of {} on {on}\n\n{}",
+        "plan of {} on {on}\n{account}\n{}",
         workflow.name,
         report::preview(&steps, Room::of(&Term::stdout()))
     ))

@@ -1,7 +1,7 @@
 use time::OffsetDateTime;
 
 use super::{
-    Done,
+    Done, account,
     archive::{Archive, Held},
     args::{Args, Run},
     beforehand::{Beginning, Wanted, begin},
@@ -42,6 +42,10 @@ pub fn run(args: &Args, command: &Run) -> Done {
         params,
     })?;
     let archive = Archive::open_for(args, target)?;
+    if matches!(archive, Archive::Here(_)) {
+        // On an engine, the credentials are those of its workers, who hold them to the target.
+        account::aws(args, &program.workflow, &command.target)?;
+    }
     let id = new_id()?;
     let (run, events) = match archive {
         Archive::Here(journal) => {

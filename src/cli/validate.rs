@@ -1,5 +1,5 @@
 use super::{
-    Done,
+    Done, account,
     args::{Args, Validate},
     beforehand::{Wanted, begin},
     exit,
@@ -38,7 +38,10 @@ pub fn validate(args: &Args, command: &Validate) -> Done {
                 Some(target) => {
                     let params = params.unwrap_or_default();
                     let found = on_target(args, &params, workflow, target)?;
-                    Ok(format!("{told}; {found}"))
+                    Ok(match account::line(args, workflow, target)? {
+                        Some(account) => format!("{told}; {found}; {account}"),
+                        None => format!("{told}; {found}"),
+                    })
                 }
                 None => Ok(told),
             }

@@ -3,7 +3,10 @@ use std::{collections::BTreeMap, error::Error as _, time::Duration};
 use reqwest::{Client, Method, header::HeaderMap, redirect};
 
 use super::answer::{Client as Answering, LOST, NOT_SENT, proof, proof_of_status};
-use crate::value::{Failure, FailureClass, MASK, Proof, Secret};
+use crate::{
+    value::{Failure, FailureClass, MASK, Proof, Secret},
+    x509::{Certificate, PrivateKey, pem},
+};
 
 /// Answers go through the journal, which takes 1 MiB a call with all that is around it.
 const MAX_BODY_BYTES: usize = 1 << 20;
@@ -89,7 +92,7 @@ impl HttpClient {
         }
         let client = self
             .build(request)
-            .map_err(|e| rejected("BadRequest", causes(&e)))?;
+            .map_err(|why| rejected("BadRequest", why))?;
         let method = Method::from_bytes(request.method.as_bytes())
             .map_err(|e| rejected("BadRequest", e.to_string()))?;
         let mut builder = client.request(method, url).timeout(request.timeout);
@@ -127,7 +130,7 @@ impl HttpClient {
         }
     }
 
-    fn build(&self, request: &HttpRequest) -> Result<Client, reqwest::Error> {
+    fn build(&self, request: &HttpRequest) -> Result<Client, String> {
         let redirects = match request.is_safe() {
             true => self.redirects(request),
             false => redirect::Policy::none(),
@@ -136,14 +139,14 @@ impl HttpClient {
             .redirect(redirects)
             .user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION")));
         if let Some((certificate, key)) = &request.identity {
-            let pem = format!("{certificate}\n{}", key.reveal());
-            builder = builder.identity(reqwest::Identity::from_pem(pem.as_bytes())?);
+            let pem = identity(certificate, key)?;
+            let read = reqwest::Identity::from_pem(pem.reveal().as_bytes());
+            builder = builder.identity(read.map_err(|e| causes(&e))?);
         }
         if let Some(ca) = &request.ca {
-            let trusted = reqwest::Certificate::from_pem_bundle(ca.as_bytes())?;
-            builder = builder.tls_certs_only(trusted);
+            builder = builder.tls_certs_only(trusted(ca)?);
         }
-        builder.build()
+        builder.build().map_err(|e| causes(&e))
     }
 
     /// Redirects stay within what the target allows; what a request carries goes to no other host.
@@ -186,6 +189,29 @@ impl HttpClient {
                 None => pattern == host,
             })
     }
+}
+
+/// The client certificate with its chain, and its key, in the form that `reqwest` reads.
+fn identity(certificate: &str, key: &Secret) -> Result<Secret, String> {
+    let certificates = Certificate::read_all(certificate.as_bytes())
+        .map_err(|e| format!("`client_certificate`: {e}"))?;
+    let key = PrivateKey::read(key.reveal().as_bytes(), None)
+        .map_err(|e| format!("`client_key`: {e}"))?;
+    let mut text = key.to_pem().reveal().to_owned();
+    for certificate in certificates {
+        text.push_str(&pem::encode("CERTIFICATE", &certificate.der));
+    }
+    Ok(Secret::new(text))
+}
+
+/// The CAs of a PEM text.
+fn trusted(text: &str) -> Result<Vec<reqwest::Certificate>, String> {
+    let certificates = Certificate::read_all(text.as_bytes()).map_err(|e| format!("`ca`: {e}"))?;
+    certificates
+        .iter()
+        .map(|certificate| reqwest::Certificate::from_der(&certificate.der))
+        .collect::<Result<_, _>>()
+        .map_err(|e| format!("`ca`: {}", causes(&e)))
 }
 
 fn headers(found: &HeaderMap) -> BTreeMap<String, String> {

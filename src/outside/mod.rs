@@ -11,6 +11,7 @@ mod kube;
 mod look;
 mod pca;
 mod programs;
+mod transport;
 
 pub use clients::Clients;
 pub use files::{OutputFolder, Snapshot, Written};
@@ -22,8 +23,8 @@ pub use kube::{
 };
 pub use look::is_a_look;
 pub use pca::{
-    AuditReport, Authority, ConnectError, Extension, Issue, NewAuthority, OperationName,
-    Passthrough, PcaClient, PcaTarget, Permission, Rate, SignedCertificate, Subject, Validity,
-    actions_of, is_account_wide, undo_actions_of,
+    AccountId, AuditReport, Authority, ConnectError, Extension, Identity, Issue, NewAuthority,
+    OperationName, Passthrough, PcaClient, PcaTarget, Permission, Rate, SignedCertificate,
+    Validity, actions_of, is_account_wide, undo_actions_of,
 };
 pub use programs::{Exited, Invocation, Programs};

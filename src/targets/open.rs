@@ -22,6 +22,16 @@ pub enum OpenError {
     Pca(#[from] ConnectError),
 }
 
+impl OpenError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Authority(_) => None,
+            Self::Pca(error) => error.hint(),
+        }
+    }
+}
+
 impl OpenTarget {
     /// Opens a target; `None` is the built-in one. Of Kubernetes, only `clusters` can be spoken to.
     ///

@@ -1,76 +1,66 @@
+use std::net::IpAddr;
+
 use time::OffsetDateTime;
 use x509_parser::{
     extensions::{GeneralName, ParsedExtension},
-    pem::Pem,
     prelude::{FromDer, X509Certificate},
 };
 
+use super::{
+    alternative::AlternativeNames,
+    name::rfc4514,
+    pem::{self, Block, PemError},
+};
 use crate::value::{Digest, Value};
 
 /// What people ask of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
-    /// RFC 4514 order as openssl prints it: `C=US, O=Solo.io, CN=…`.
+    /// As RFC 4514 writes it, the last attribute first: `CN=…,O=Solo.io,C=US`.
     pub subject: String,
     pub issuer: String,
     /// Hex, as in the certificate's ARN. A string: serials don't fit an integer.
     pub serial: String,
     pub not_before: OffsetDateTime,
     pub not_after: OffsetDateTime,
-    pub dns_names: Vec<String>,
+    pub names: AlternativeNames,
     pub is_ca: bool,
     /// SHA-256 of the DER.
     pub fingerprint: Digest,
+    pub der: Vec<u8>,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    #[error("the text holds no certificate in PEM")]
-    NotPem,
-    #[error("certificate {number} of the text is not readable X.509")]
-    NotX509 { number: usize },
+    #[error(transparent)]
+    Pem(#[from] PemError),
+    #[error("block {number} of the text (from line {line}) is not a readable X.509 certificate")]
+    NotX509 { number: usize, line: usize },
 }
 
 impl Certificate {
     /// Reads every certificate of a PEM text, in its order.
     ///
     /// # Errors
-    /// A text without a certificate, or with one that is no X.509.
-    pub fn read_all(pem: &str) -> Result<Vec<Self>, ReadError> {
-        let blocks = Pem::iter_from_buffer(pem.as_bytes()).filter_map(Result::ok);
-        let certificates: Vec<_> = blocks
-            .filter(|block| block.label == "CERTIFICATE")
-            .collect();
-        if certificates.is_empty() {
-            return Err(ReadError::NotPem);
-        }
-        certificates
-            .iter()
-            .enumerate()
-            .map(|(i, block)| {
-                Self::read_der(&block.contents).ok_or(ReadError::NotX509 { number: i + 1 })
+    /// A text without a certificate; a damaged block; one that is no X.509.
+    pub fn read_all(text: &[u8]) -> Result<Vec<Self>, ReadError> {
+        let read = |block: Block| {
+            Self::read_der(&block.content).ok_or(ReadError::NotX509 {
+                number: block.number,
+                line: block.line,
             })
-            .collect()
+        };
+        pem::certificates(text)?.into_iter().map(read).collect()
     }
 
     fn read_der(der: &[u8]) -> Option<Self> {
-        let (_, certificate) = X509Certificate::from_der(der).ok()?;
-        let dns_names = certificate
-            .extensions()
-            .iter()
-            .filter_map(|extension| match extension.parsed_extension() {
-                ParsedExtension::SubjectAlternativeName(names) => Some(&names.general_names),
-                _ => None,
-            })
-            .flatten()
-            .filter_map(|name| match name {
-                GeneralName::DNSName(name) => Some((*name).to_owned()),
-                _ => None,
-            })
-            .collect();
+        let (rest, certificate) = X509Certificate::from_der(der).ok()?;
+        if !rest.is_empty() {
+            return None;
+        }
         Some(Self {
-            subject: certificate.subject().to_string(),
-            issuer: certificate.issuer().to_string(),
+            subject: rfc4514(certificate.subject()),
+            issuer: rfc4514(certificate.issuer()),
             serial: certificate
                 .serial
                 .to_bytes_be()
@@ -79,9 +69,10 @@ impl Certificate {
                 .collect(),
             not_before: certificate.validity().not_before.to_datetime(),
             not_after: certificate.validity().not_after.to_datetime(),
-            dns_names,
+            names: names(&certificate),
             is_ca: certificate.is_ca(),
             fingerprint: Digest::of_content(der),
+            der: der.to_vec(),
         })
     }
 
@@ -91,15 +82,53 @@ impl Certificate {
             let format = &time::format_description::well_known::Rfc3339;
             Value::from(at.format(format).unwrap_or_default())
         };
+        let ip_addresses: Vec<_> = self
+            .names
+            .ip_addresses
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         Value::map([
             ("subject", self.subject.as_str().into()),
             ("issuer", self.issuer.as_str().into()),
             ("serial", self.serial.as_str().into()),
             ("not_before", time(self.not_before)),
             ("not_after", time(self.not_after)),
-            ("dns_names", self.dns_names.clone().into()),
+            ("dns_names", self.names.dns_names.clone().into()),
+            ("ip_addresses", ip_addresses.into()),
+            ("uris", self.names.uris.clone().into()),
+            ("email_addresses", self.names.email_addresses.clone().into()),
             ("is_ca", self.is_ca.into()),
             ("fingerprint", self.fingerprint.to_string().into()),
         ])
     }
+}
+
+/// The alternative names as they stand there: not all that others sign would be taken here.
+fn names(certificate: &X509Certificate) -> AlternativeNames {
+    let mut names = AlternativeNames::default();
+    let general_names = certificate
+        .extensions()
+        .iter()
+        .filter_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::SubjectAlternativeName(names) => Some(&names.general_names),
+            _ => None,
+        })
+        .flatten();
+    for name in general_names {
+        match name {
+            GeneralName::DNSName(name) => names.dns_names.push((*name).into()),
+            GeneralName::RFC822Name(name) => names.email_addresses.push((*name).into()),
+            GeneralName::URI(name) => names.uris.push((*name).into()),
+            GeneralName::IPAddress(bytes) => names.ip_addresses.extend(ip_address(bytes)),
+            _ => {}
+        }
+    }
+    names
+}
+
+fn ip_address(bytes: &[u8]) -> Option<IpAddr> {
+    let four = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    let sixteen = <[u8; 16]>::try_from(bytes).map(IpAddr::from);
+    four.or(sixteen).ok()
 }

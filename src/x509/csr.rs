@@ -1,16 +1,20 @@
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue,
+    ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose, SanType, string::PrintableString,
 };
 
+use super::{
+    alternative::AlternativeNames,
+    private_key::{KeyError, PrivateKey},
+    subject::{ATTRIBUTES, Subject},
+};
 use crate::value::Secret;
 
 /// What a certificate signing request asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CsrRequest {
-    /// Attribute (`common_name`, `organization`, …) and value.
-    pub subject: Vec<(String, String)>,
-    pub dns_names: Vec<String>,
+    pub subject: Subject,
+    pub names: AlternativeNames,
     /// RFC 5280's names: `digitalSignature`, `keyCertSign`, …
     pub key_usage: Vec<String>,
     /// `serverAuth`, `clientAuth`, `codeSigning`, `OCSPSigning`.
@@ -21,17 +25,15 @@ pub struct CsrRequest {
 
 #[derive(Debug, thiserror::Error)]
 pub enum CsrError {
-    #[error("the key is not a private key in PKCS #8 PEM that can be used here")]
-    Key,
-    #[error("`{0}` is not a DNS name that a certificate can hold")]
-    DnsName(String),
+    #[error(transparent)]
+    Key(#[from] KeyError),
     #[error("`{value}` is not a {what} (one of {names})")]
     Unknown {
         what: &'static str,
         value: String,
         names: String,
     },
-    #[error("a request needs a subject or a DNS name")]
+    #[error("a request needs a subject or an alternative name")]
     Nobody,
     #[error("the request could not be signed")]
     Sign(#[source] rcgen::Error),
@@ -56,24 +58,6 @@ const EXTENDED_KEY_USAGES: [(&str, ExtendedKeyUsagePurpose); 4] = [
     ("OCSPSigning", ExtendedKeyUsagePurpose::OcspSigning),
 ];
 
-/// The attributes in the order in which a distinguished name is usually written.
-const ATTRIBUTES: [(&str, &[u64]); 14] = [
-    ("country", &[2, 5, 4, 6]),
-    ("organization", &[2, 5, 4, 10]),
-    ("organizational_unit", &[2, 5, 4, 11]),
-    ("state", &[2, 5, 4, 8]),
-    ("locality", &[2, 5, 4, 7]),
-    ("common_name", &[2, 5, 4, 3]),
-    ("serial_number", &[2, 5, 4, 5]),
-    ("distinguished_name_qualifier", &[2, 5, 4, 46]),
-    ("title", &[2, 5, 4, 12]),
-    ("surname", &[2, 5, 4, 4]),
-    ("given_name", &[2, 5, 4, 42]),
-    ("initials", &[2, 5, 4, 43]),
-    ("pseudonym", &[2, 5, 4, 65]),
-    ("generation_qualifier", &[2, 5, 4, 44]),
-];
-
 impl CsrRequest {
     /// Signs the request with a private key and returns it as PEM.
     ///
@@ -82,23 +66,13 @@ impl CsrRequest {
     /// # Errors
     /// A key that can't be read, or a name that no certificate can hold.
     pub fn sign(&self, key: &Secret) -> Result<String, CsrError> {
-        if self.subject.is_empty() && self.dns_names.is_empty() {
+        if self.subject.is_empty() && self.names.is_empty() {
             return Err(CsrError::Nobody);
         }
-        let pair = KeyPair::from_pem(key.reveal()).map_err(|_| CsrError::Key)?;
+        let pair = PrivateKey::read(key.reveal().as_bytes(), None)?.pair()?;
         let mut params = CertificateParams::default();
-        params.distinguished_name = self.distinguished_name()?;
-        params.subject_alt_names = self
-            .dns_names
-            .iter()
-            .map(|name| {
-                let ia5 = name
-                    .as_str()
-                    .try_into()
-                    .map_err(|_| CsrError::DnsName(name.clone()))?;
-                Ok(SanType::DnsName(ia5))
-            })
-            .collect::<Result<_, CsrError>>()?;
+        params.distinguished_name = self.distinguished_name().map_err(CsrError::Sign)?;
+        params.subject_alt_names = self.alternative_names().map_err(CsrError::Sign)?;
         params.key_usages = pick("key usage", &KEY_USAGES, &self.key_usage)?;
         params.extended_key_usages = pick(
             "extended key usage",
@@ -112,25 +86,37 @@ impl CsrRequest {
         request.pem().map_err(CsrError::Sign)
     }
 
-    fn distinguished_name(&self) -> Result<DistinguishedName, CsrError> {
+    fn distinguished_name(&self) -> Result<DistinguishedName, rcgen::Error> {
         let mut name = DistinguishedName::new();
-        for (attribute, oid) in ATTRIBUTES {
-            for (_, value) in self.subject.iter().filter(|(key, _)| key == attribute) {
-                name.push(DnType::from_oid(oid), value.as_str());
-            }
+        for attribute in &ATTRIBUTES {
+            let Some(value) = self.subject.value(attribute.name) else {
+                continue;
+            };
+            let value: DnValue = match attribute.is_printable {
+                true => DnValue::PrintableString(PrintableString::try_from(value)?),
+                false => value.into(),
+            };
+            name.push(DnType::from_oid(attribute.oid), value);
         }
-        let unknown = self
-            .subject
-            .iter()
-            .find(|(key, _)| !ATTRIBUTES.iter().any(|(known, _)| known == key));
-        match unknown {
-            Some((key, _)) => Err(unknown_name(
-                "subject attribute",
-                key,
-                ATTRIBUTES.map(|a| a.0),
-            )),
-            None => Ok(name),
+        Ok(name)
+    }
+
+    fn alternative_names(&self) -> Result<Vec<SanType>, rcgen::Error> {
+        let names = &self.names;
+        let mut all = Vec::new();
+        for name in &names.dns_names {
+            all.push(SanType::DnsName(name.as_str().try_into()?));
         }
+        for address in &names.ip_addresses {
+            all.push(SanType::IpAddress(*address));
+        }
+        for uri in &names.uris {
+            all.push(SanType::URI(uri.as_str().try_into()?));
+        }
+        for address in &names.email_addresses {
+            all.push(SanType::Rfc822Name(address.as_str().try_into()?));
+        }
+        Ok(all)
     }
 }
 

@@ -1,5 +1,6 @@
 use rcgen::{KeyPair, RsaKeySize};
 
+use super::private_key::KeyError;
 use crate::value::Secret;
 
 /// The key algorithms that can be made here, by AWS Private CA's names.
@@ -11,14 +12,6 @@ pub enum KeyAlgorithm {
     EcPrime256v1,
     EcSecp384r1,
     EcSecp521r1,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    #[error("`{name}` is not a key algorithm (one of {})", KeyAlgorithm::NAMES.join(", "))]
-    Unknown { name: String },
-    #[error("the key could not be generated")]
-    Generate(#[source] rcgen::Error),
 }
 
 impl KeyAlgorithm {

@@ -159,3 +159,46 @@ fn alternative_names_can_be_read() {
         .unwrap_err();
     assert_eq!(code, "InvalidArgsException");
 }
+
+/// RFC 5280, A.1: what no certificate may hold is refused, from the API as from the CSR.
+#[test]
+fn c7_a_subject_keeps_to_its_bounds() {
+    let lab = Lab::new();
+    let root = lab.root("root", json!({}));
+    let long = "c".repeat(65);
+    for (name, taken) in [("c", true), (&long[..64], true), (long.as_str(), false)] {
+        let issued = lab.issue(&root, &csr(name, &[]), json!({}));
+        match taken {
+            true => assert!(issued.is_ok(), "{name}: {issued:?}"),
+            false => assert_eq!(issued.unwrap_err().0, "MalformedCSRException"),
+        }
+    }
+    let custom = |id: &str, value: &str| {
+        json!({
+            "TemplateArn": "arn:aws:acm-pca:::template/EndEntityCertificate_APIPassthrough/V1",
+            "ApiPassthrough": { "Subject": { "CustomAttributes": [{ "ObjectIdentifier": id, "Value": value }] } },
+        })
+    };
+    for (id, value, taken) in [
+        ("2.5.4.6", "US", true),
+        ("2.5.4.6", "U1", false),
+        ("2.5.4.5", "a_b", false),
+        ("2.5.4.3", long.as_str(), false),
+    ] {
+        let issued = lab.issue(&root, &csr("x", &[]), custom(id, value));
+        match taken {
+            true => assert!(issued.is_ok(), "{id} {value}: {issued:?}"),
+            false => assert_eq!(
+                issued.unwrap_err().0,
+                "InvalidArgsException",
+                "{id} {value}"
+            ),
+        }
+    }
+    for name in ["127.0.0.1", "spiffe://a/b", "a b"] {
+        let names = json!([{ "DnsName": name }]);
+        let asked = passing(json!({ "SubjectAlternativeNames": names }));
+        let refused = lab.issue(&root, &csr("x", &[]), asked).unwrap_err();
+        assert_eq!(refused.0, "InvalidArgsException", "{name}");
+    }
+}

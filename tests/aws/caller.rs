@@ -1,6 +1,6 @@
 //! A user's machine with no AWS configuration but the one that a test gives it.
 
-use std::fs;
+use std::{fs, process::Command};
 
 use aws_lc_rs::digest;
 
@@ -42,9 +42,18 @@ impl Caller {
 
     /// Looks at AWS Private CA with a target of these keys and these variables.
     pub fn look(&self, target: &str, variables: &[(&str, &str)]) -> Ran {
+        self.windlass(&["run", "look.yaml", "--target", "t"], target, variables)
+    }
+
+    /// Runs a command on a target of these keys, with these variables.
+    pub fn windlass(&self, arguments: &[&str], target: &str, variables: &[(&str, &str)]) -> Ran {
         let text = format!("[targets.t]\npca = {{ {target} }}\n");
         self.test.write("windlass.toml", &text);
-        let mut command = self.test.command(&["run", "look.yaml", "--target", "t"]);
+        self.run(self.test.command(arguments), variables)
+    }
+
+    /// Runs a command as this user, with these variables and no other of AWS's.
+    pub fn run(&self, mut command: Command, variables: &[(&str, &str)]) -> Ran {
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy().to_uppercase();
             if name.starts_with("AWS_") || name.ends_with("_PROXY") {
@@ -55,6 +64,6 @@ impl Caller {
             .env("HOME", self.test.path("."))
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .envs(variables.iter().copied());
-        Ran::from_output(command.output().expect("windlass starts"))
+        Ran::from_output(command.output().expect("the command starts"))
     }
 }

@@ -64,8 +64,11 @@ fn fips_and_dual_stack_choose_the_host() {
             ("AWS_CA_BUNDLE", "out/root-ca.pem"),
         ];
         let ran = caller.look(&target, &[&SIGNER, &way, variables].concat());
+        let mut asked = tunnel.asked();
+        // Whose account it is, is asked elsewhere.
+        asked.retain(|asked| !asked.starts_with("sts"));
         assert_eq!(
-            tunnel.asked(),
+            asked,
             [format!("{host}:443")],
             "{target} {variables:?}\n{}",
             ran.stderr

@@ -4,10 +4,14 @@
 //! - [`portal`]: where logins and roles become credentials (SSO and STS);
 //! - [`tunnel`]: a proxy on the way to AWS's own host names, with TLS at its end;
 //! - [`credentials`]: SSO profiles, assumed roles, web identity, processes;
+//! - [`account`]: whose credentials count, beside the aws CLI;
+//! - [`unreachable`]: what is said of a server that can't be met;
 //! - [`endpoint`]: which host is asked, and whose certificate is believed.
 
+mod account;
 mod caller;
 mod credentials;
 mod endpoint;
 mod portal;
 mod tunnel;
+mod unreachable;

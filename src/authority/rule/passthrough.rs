@@ -9,8 +9,8 @@ use crate::authority::rule::api::{self, ApiPassthrough};
 use crate::authority::rule::template::{Base, Template};
 use crate::authority::x509::constraint;
 use crate::authority::x509::extension::{self, Extension, KeyUsage};
-use crate::authority::x509::oid;
 use crate::authority::x509::request::{EMPTY_NAME, SigningRequest};
+use crate::authority::x509::{name, oid};
 
 /// What the issuer adds by itself.
 #[derive(Debug, Default)]
@@ -33,7 +33,11 @@ pub(crate) fn contents(
     let asked = asked.filter(|_| template.api);
     let subject = match asked.and_then(|asked| asked.subject.as_ref()) {
         Some(subject) => subject.to_der().map_err(api::refuse)?,
-        None => request.subject.clone(),
+        None => {
+            let refuse = |error| Code::MalformedCsr.says(format!("Invalid subject: {error}"));
+            name::check(&request.subject).map_err(refuse)?;
+            request.subject.clone()
+        }
     };
     let offered = asked
         .and_then(|asked| asked.extensions.as_ref())

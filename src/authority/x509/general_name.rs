@@ -48,7 +48,7 @@ impl GeneralName {
             found.push(der::context_primitive(1, ia5("Rfc822Name", mail)?));
         }
         if let Some(host) = &self.dns_name {
-            found.push(der::context_primitive(2, ia5("DnsName", host)?));
+            found.push(der::context_primitive(2, dns(host)?));
         }
         if let Some(directory) = &self.directory_name {
             found.push(der::context(4, &directory.to_der()?));
@@ -91,6 +91,17 @@ fn ia5<'a>(what: &'static str, text: &'a str) -> Result<&'a [u8], NameError> {
         return Err(NameError::Text(what));
     }
     Ok(text.as_bytes())
+}
+
+/// An address, a URI or a mailbox is matched by no client as a host's name.
+fn dns(text: &str) -> Result<&[u8], NameError> {
+    let is_other = text.parse::<std::net::IpAddr>().is_ok()
+        || text.contains([':', '/', '@'])
+        || text.contains(|c: char| c.is_whitespace() || c.is_control());
+    if is_other {
+        return Err(NameError::Host(text.to_owned()));
+    }
+    ia5("DnsName", text)
 }
 
 fn ip(text: &str) -> Result<Vec<u8>, NameError> {

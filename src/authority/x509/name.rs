@@ -52,6 +52,14 @@ pub(crate) enum NameError {
     Printable,
     #[error("{0} must be ASCII text and not empty")]
     Text(&'static str),
+    #[error("{0} is not a DNS name")]
+    Host(String),
+    #[error("a country must be a code of two letters")]
+    Country,
+    #[error("the attribute {dotted} must have {most} characters at most")]
+    TooLong { dotted: String, most: usize },
+    #[error("the name cannot be read")]
+    Unreadable,
 }
 
 impl Subject {
@@ -112,8 +120,62 @@ fn attribute(dotted: &str, value: &str) -> Result<Vec<u8>, NameError> {
     if tag == der::PRINTABLE_STRING && !value.bytes().all(is_printable) {
         return Err(NameError::Printable);
     }
+    within_bounds(dotted, value)?;
     let pair = der::sequence([object(dotted)?, der::element(tag, value.as_bytes())]);
     Ok(der::set(vec![pair]))
+}
+
+/// The upper bounds of RFC 5280, A.1; AWS's model has them for what the API gives, and some narrower ones.
+fn within_bounds(dotted: &str, value: &str) -> Result<(), NameError> {
+    if dotted == oid::COUNTRY {
+        let is_code = value.len() == 2 && value.bytes().all(|byte| byte.is_ascii_alphabetic());
+        return if is_code {
+            Ok(())
+        } else {
+            Err(NameError::Country)
+        };
+    }
+    let most = match dotted {
+        oid::COMMON_NAME
+        | oid::ORGANIZATION
+        | oid::ORGANIZATIONAL_UNIT
+        | oid::TITLE
+        | oid::SERIAL_NUMBER => 64,
+        oid::STATE | oid::LOCALITY | oid::PSEUDONYM => 128,
+        oid::EMAIL_ADDRESS => 255,
+        _ => return Ok(()),
+    };
+    if value.chars().count() > most {
+        return Err(NameError::TooLong {
+            dotted: dotted.to_owned(),
+            most,
+        });
+    }
+    Ok(())
+}
+
+/// Holds the Name of a request to what a certificate may hold: the string types and bounds of RFC 5280, A.1.
+pub(crate) fn check(name: &[u8]) -> Result<(), NameError> {
+    let (_, name) = X509Name::from_der(name).map_err(|_| NameError::Unreadable)?;
+    for attribute in name.iter_attributes() {
+        let dotted = attribute.attr_type().to_id_string();
+        let tag = attribute.attr_value().header.tag().0;
+        let must_be_printable = matches!(
+            dotted.as_str(),
+            oid::COUNTRY | oid::SERIAL_NUMBER | oid::NAME_QUALIFIER
+        );
+        if must_be_printable && tag != u32::from(der::PRINTABLE_STRING) {
+            return Err(NameError::Printable);
+        }
+        // Other string types are old and rare; what they hold is as long as its bytes.
+        let bytes = attribute.as_slice();
+        let text = String::from_utf8_lossy(bytes);
+        if must_be_printable && !bytes.iter().copied().all(is_printable) {
+            return Err(NameError::Printable);
+        }
+        within_bounds(&dotted, &text)?;
+    }
+    Ok(())
 }
 
 /// The characters of a PrintableString (X.680).

@@ -4,7 +4,8 @@ use data_encoding::BASE64;
 
 /// The blocks of a PEM text with this label, or why it can't be read as only such blocks.
 ///
-/// Text before, between and after blocks must be blank: AWS refuses anything else in an import.
+/// Text before, between and after blocks must be blank: AWS refuses anything else in an import. The begin and the
+/// end of a block each have a line of their own, as other readers need them.
 pub(crate) fn blocks(text: &[u8], labels: &[&str]) -> Result<Vec<Vec<u8>>, &'static str> {
     let text = std::str::from_utf8(text).map_err(|_| "it is not PEM text")?;
     let mut found = Vec::new();
@@ -14,6 +15,9 @@ pub(crate) fn blocks(text: &[u8], labels: &[&str]) -> Result<Vec<Vec<u8>>, &'sta
             .strip_prefix("-----BEGIN ")
             .ok_or("it is not PEM text")?;
         let (label, after) = after.split_once("-----").ok_or("a PEM header has no end")?;
+        if !after.starts_with(['\n', '\r']) {
+            return Err("a PEM header does not end its line");
+        }
         if !labels.contains(&label) {
             return Err("a PEM block has the wrong label");
         }
@@ -26,6 +30,9 @@ pub(crate) fn blocks(text: &[u8], labels: &[&str]) -> Result<Vec<Vec<u8>>, &'sta
                 .decode(packed.as_bytes())
                 .map_err(|_| "a PEM block is not base64")?,
         );
+        if !after.is_empty() && !after.starts_with(char::is_whitespace) {
+            return Err("a PEM block does not end its line");
+        }
         rest = after.trim_start();
     }
     Ok(found)

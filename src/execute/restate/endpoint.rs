@@ -11,13 +11,13 @@ use tokio::{
 };
 use tokio_rustls::{
     TlsAcceptor,
-    rustls::{
-        ServerConfig,
-        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-    },
+    rustls::{ServerConfig, pki_types::PrivatePkcs8KeyDer},
 };
 
-use crate::journal::JournalError;
+use crate::{
+    journal::JournalError,
+    x509::{Certificate, PrivateKey},
+};
 
 /// After how long of silence the engine is asked whether it is still there, and how long it has to answer:
 /// what it asked for ends with its connection.
@@ -117,13 +117,15 @@ fn acceptor((certificate, key): &(PathBuf, PathBuf)) -> Result<TlsAcceptor, Serv
         path: path.display().to_string(),
         why,
     };
-    let chain = CertificateDer::pem_file_iter(certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|e| wrong(certificate, e.to_string()))?;
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|e| wrong(key, e.to_string()))?;
+    let text = std::fs::read(certificate).map_err(|e| wrong(certificate, e.to_string()))?;
+    let chain = Certificate::read_all(&text).map_err(|e| wrong(certificate, e.to_string()))?;
+    let chain = chain.into_iter().map(|found| found.der.into()).collect();
+    let text = std::fs::read(key).map_err(|e| wrong(key, e.to_string()))?;
+    let private = PrivateKey::read(&text, None).map_err(|e| wrong(key, e.to_string()))?;
+    let private = PrivatePkcs8KeyDer::from(private.der().to_vec());
     let mut config = ServerConfig::builder()
         .with_no_client_auth()
-        .with_single_cert(chain, private)
+        .with_single_cert(chain, private.into())
         .map_err(|e| wrong(certificate, e.to_string()))?;
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))

@@ -20,6 +20,7 @@ use crate::{
         Event, JournalError, Link, Message, Record, RunId, RunRow, State, Vault, fold, open_links,
     },
     value::Digest,
+    x509::Certificate,
 };
 
 /// A shared handler answers at once; a minute means that no worker is there.
@@ -109,9 +110,11 @@ impl Remote {
         let wrong = |e: &dyn std::fmt::Display| RemoteError::Address(e.to_string());
         let mut client = reqwest::Client::builder().timeout(PATIENCE);
         if let Some(path) = &address.ca {
-            let pem = std::fs::read(path).map_err(|e| wrong(&e))?;
-            for certificate in reqwest::Certificate::from_pem_bundle(&pem).map_err(|e| wrong(&e))? {
-                client = client.add_root_certificate(certificate);
+            let of_file = |e: &dyn std::fmt::Display| wrong(&format!("{}: {e}", path.display()));
+            let pem = std::fs::read(path).map_err(|e| of_file(&e))?;
+            for certificate in Certificate::read_all(&pem).map_err(|e| of_file(&e))? {
+                let trusted = reqwest::Certificate::from_der(&certificate.der);
+                client = client.add_root_certificate(trusted.map_err(|e| of_file(&e))?);
             }
         }
         let runtime = tokio::runtime::Builder::new_current_thread()

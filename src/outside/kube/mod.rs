@@ -9,6 +9,7 @@
 //! - `permission` is what calls need, and asks whether the caller may;
 //! - `failure` sorts what the API server answers.
 
+mod authority;
 mod client;
 mod clients;
 mod clusters;

@@ -3,6 +3,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use kube::config::{Config, KubeConfigOptions, Kubeconfig, KubeconfigError};
 
 use super::{
+    authority::authorities,
     clusters::{Clusters, Opening},
     failure::causes,
 };
@@ -118,8 +119,14 @@ impl KubeTarget {
             context: Some(context.clone()),
             ..KubeConfigOptions::default()
         };
-        Config::from_custom_kubeconfig(kubeconfig, &options)
+        let trusted =
+            authorities(&kubeconfig, context).map_err(|why| refused("BadKubeconfig", why))?;
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
             .await
-            .map_err(wrong)
+            .map_err(wrong)?;
+        if trusted.is_some() {
+            config.root_cert = trusted;
+        }
+        Ok(config)
     }
 }

@@ -9,6 +9,7 @@ use aws_sdk_acmpca::{
 };
 
 use super::{
+    account::{Account, Identity},
     attempts::{Attempts, watched},
     failure::classify,
     rate::Rates,
@@ -25,6 +26,8 @@ pub const EFFECT_TAG: &str = "windlass:effect";
 pub struct PcaClient {
     pub(super) sdk: Client,
     rates: Arc<Rates>,
+    /// `None` on the embedded server, which is nobody's account.
+    account: Option<Arc<Account>>,
 }
 
 /// A certificate and the chain above it, PEM; the chain is the issuer's first.
@@ -50,12 +53,26 @@ pub struct Authority {
 }
 
 impl PcaClient {
-    pub(super) fn new(sdk: Client, rates: Rates) -> Self {
+    pub(super) fn new(sdk: Client, rates: Rates, account: Option<Account>) -> Self {
         let config = sdk.config().to_builder().interceptor(Attempts).build();
         Self {
             sdk: Client::from_conf(config),
             rates: Arc::new(rates),
+            account: account.map(Arc::new),
         }
+    }
+
+    /// Whose credentials it has; STS is asked once. `None` on the embedded server.
+    pub async fn identity(&self) -> Option<&Identity> {
+        match &self.account {
+            Some(account) => Some(account.identity().await),
+            None => None,
+        }
+    }
+
+    /// The region that calls go to; `None` if nothing names one, and on the embedded server.
+    pub fn region(&self) -> Option<&str> {
+        self.account.as_ref()?.region.as_deref()
     }
 
     /// Sends a request, no sooner than the rate of its operation allows.

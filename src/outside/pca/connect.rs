@@ -1,11 +1,14 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_credential_types::provider::{ProvideCredentials, error::CredentialsError, future};
 use aws_types::service_config::ServiceConfigKey;
 use serde::Deserialize;
 
 use super::{
+    account::{Account, AccountId, Identity},
     client::PcaClient,
+    profile::{self, Chosen, ProfileError},
     rate::{OperationName, Rate, Rates},
     trust::{BundleError, bundle_of_environment, trusting},
 };
@@ -19,7 +22,10 @@ use super::{
 )]
 pub struct PcaTarget {
     pub region: Option<String>,
+    /// Whose credentials count, before those of the environment; as `aws --profile`.
     pub profile: Option<String>,
+    /// The only account that it may be. Nothing is done in another.
+    pub account: Option<AccountId>,
     /// Another server that speaks the protocol, such as `windlass pca serve`.
     pub endpoint: Option<String>,
     /// Whether AWS's endpoint with validated cryptography is asked; as `AWS_USE_FIPS_ENDPOINT`, which
@@ -47,10 +53,48 @@ const SDK_ATTEMPTS: u32 = 4;
 pub enum ConnectError {
     #[error(transparent)]
     Bundle(#[from] BundleError),
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    #[error(
+        "the credentials are of the AWS account {found} ({arn}), and the target is for {wanted}"
+    )]
+    WrongAccount {
+        wanted: AccountId,
+        found: AccountId,
+        arn: String,
+    },
+    #[error(
+        "the target is for the AWS account {wanted}, and whose credentials these are can't be found out: {why}"
+    )]
+    UnknownAccount { wanted: AccountId, why: String },
     #[error(
         "`endpoint` names the very server, so it can't be combined with `fips` or `dual_stack`, which choose one of AWS's"
     )]
     EndpointTwice,
+}
+
+impl ConnectError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Bundle(_) => {
+                "`ca_bundle` of the target and AWS_CA_BUNDLE name a file of certificates in PEM"
+            }
+            Self::Profile(ProfileError::Missing { .. }) => {
+                "`aws configure list-profiles` lists the profiles"
+            }
+            Self::Profile(ProfileError::Services { .. }) => {
+                "without the section, calls would go to AWS itself: write it, or take `services` out of the profile"
+            }
+            Self::Profile(ProfileError::Unreadable { .. }) | Self::EndpointTwice => return None,
+            Self::WrongAccount { .. } => {
+                "name the right credentials in the target (`pca = { profile = \"NAME\" }`); `aws sts get-caller-identity` shows whose they are"
+            }
+            Self::UnknownAccount { .. } => {
+                "`account` of the target is held against STS GetCallerIdentity: make it reachable, or take `account` out of the target"
+            }
+        })
+    }
 }
 
 /// The endpoint that the environment, or a `services` section of the profile, has for this service alone.
@@ -69,10 +113,12 @@ fn own_endpoint(config: &SdkConfig) -> Option<String> {
 }
 
 impl PcaClient {
-    /// Resolves region and credentials sources. No request is made.
+    /// Resolves region and credentials sources. No request is made, but for one to STS where the
+    /// target says which account it is for.
     ///
     /// # Errors
-    /// A CA bundle that can't be read, or holds no certificate; an endpoint that is named twice.
+    /// A CA bundle that can't be read, or holds no certificate; a profile that does not exist; an
+    /// endpoint that is named twice; another account than the target's.
     pub async fn connect(target: &PcaTarget) -> Result<Self, ConnectError> {
         let chooses = [target.fips, target.dual_stack].contains(&Some(true));
         if target.endpoint.is_some() && chooses {
@@ -89,12 +135,6 @@ impl PcaClient {
         if let Some(region) = &target.region {
             loader = loader.region(Region::new(region.clone()));
         }
-        if let Some(profile) = &target.profile {
-            loader = loader.profile_name(profile);
-        }
-        if let Some(endpoint) = &target.endpoint {
-            loader = loader.endpoint_url(endpoint);
-        }
         if let Some(fips) = target.fips {
             loader = loader.use_fips(fips);
         }
@@ -102,20 +142,60 @@ impl PcaClient {
             loader = loader.use_dual_stack(dual_stack);
         }
         let bundle = target.ca_bundle.clone().or_else(bundle_of_environment);
-        if let Some(path) = bundle {
-            loader = loader.http_client(trusting(&path)?);
+        let http = bundle.map(|path| trusting(&path)).transpose()?;
+        if let Some(http) = &http {
+            loader = loader.http_client(http.clone());
+        }
+        let chosen = Chosen::of(target).await;
+        if let Some(name) = &chosen.name {
+            loader = loader.profile_name(name);
+        }
+        match (&target.profile, chosen.problem) {
+            (Some(_), Some(problem)) => return Err(problem.into()),
+            (Some(name), None) => {
+                let credentials = profile::credentials(name, target, http).await;
+                loader = loader.credentials_provider(credentials);
+            }
+            // The target does not ask for it, and may not speak to AWS at all.
+            (None, Some(problem)) => loader = loader.credentials_provider(Broken(problem)),
+            (None, None) => {}
         }
         let config = loader.load().await;
+        // The endpoint is that of Private CA alone: STS and SSO are elsewhere.
+        let endpoint = target.endpoint.clone().or_else(|| own_endpoint(&config));
         let mut own = aws_sdk_acmpca::config::Builder::from(&config);
-        if target.endpoint.is_none()
-            && let Some(url) = own_endpoint(&config)
-        {
-            own.set_endpoint_url(Some(url));
+        if endpoint.is_some() {
+            own.set_endpoint_url(endpoint.clone());
         }
-        Ok(Self::new(
+        let endpoint = endpoint.as_deref().or(config.endpoint_url());
+        let account = Account::new(&config, endpoint, target.account.is_some());
+        let client = Self::new(
             aws_sdk_acmpca::Client::from_conf(own.build()),
             Rates::new(&target.rate),
-        ))
+            Some(account),
+        );
+        match &target.account {
+            Some(wanted) => client.refuse_another_account(wanted).await?,
+            None => {}
+        }
+        Ok(client)
+    }
+
+    async fn refuse_another_account(&self, wanted: &AccountId) -> Result<(), ConnectError> {
+        let wanted = wanted.clone();
+        match self.identity().await {
+            Some(Identity::Known { account, .. }) if *account == wanted => Ok(()),
+            Some(Identity::Known { account, arn }) => Err(ConnectError::WrongAccount {
+                wanted,
+                found: account.clone(),
+                arn: arn.clone(),
+            }),
+            Some(Identity::Unknown { why }) => Err(ConnectError::UnknownAccount {
+                wanted,
+                why: why.clone(),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Connects to the embedded server, which takes any credentials on loopback. Nothing of the
@@ -130,6 +210,24 @@ impl PcaClient {
             ))
             .retry_config(RetryConfig::standard().with_max_attempts(SDK_ATTEMPTS))
             .build();
-        Self::new(aws_sdk_acmpca::Client::from_conf(config), Rates::default())
+        Self::new(
+            aws_sdk_acmpca::Client::from_conf(config),
+            Rates::default(),
+            None,
+        )
+    }
+}
+
+/// Gives no credentials, because the configuration that says which is broken.
+#[derive(Debug)]
+struct Broken(ProfileError);
+
+impl ProvideCredentials for Broken {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let error = CredentialsError::invalid_configuration(self.0.clone());
+        future::ProvideCredentials::ready(Err(error))
     }
 }

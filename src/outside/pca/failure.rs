@@ -6,7 +6,10 @@ use aws_sdk_acmpca::{
 };
 
 use crate::{
-    outside::answer::{Client, LOST, NOT_SENT, proof},
+    outside::{
+        answer::{Client, LOST, NOT_SENT, proof},
+        transport::{Transport, causes},
+    },
     value::{Failure, FailureClass, Proof},
 };
 
@@ -65,10 +68,9 @@ where
     E: ProvideErrorMetadata + RequestId + std::error::Error + 'static,
     R: std::fmt::Debug,
 {
-    // The SDK's chain says what really happened (refused, DNS, TLS); its head is only "dispatch failure".
-    let chain = DisplayErrorContext(&error).to_string();
-    let shown = chain.split(" (").next().unwrap_or(&chain);
-    let trouble = |class, code: &str| Failure::new(class, operation, code, shown.to_owned());
+    let lost = proof_of_loss(&DisplayErrorContext(&error).to_string());
+    let chain = chain_of(&error);
+    let trouble = |class, code: &str| Failure::new(class, operation, code, chain.clone());
     match &error {
         SdkError::ServiceError(service) => {
             let inner = service.err();
@@ -81,7 +83,7 @@ where
         }
         SdkError::TimeoutError(_) => trouble(FailureClass::Timeout, "Timeout").or_done(),
         SdkError::DispatchFailure(dispatch) if dispatch.is_timeout() => {
-            trouble(FailureClass::Timeout, "Timeout").proving(proof_of_loss(&chain))
+            trouble(FailureClass::Timeout, "Timeout").proving(lost)
         }
         // Nothing was sent, so nothing can have been done. The SDK marks it by its words alone.
         SdkError::DispatchFailure(_) if NO_CREDENTIALS.iter().any(|w| chain.contains(w)) => {
@@ -97,12 +99,75 @@ where
                  target (`pca = { profile = \"NAME\" }`); `aws sts get-caller-identity` shows whether it worked"
             })
         }
-        SdkError::DispatchFailure(_) => trouble(FailureClass::Unavailable, "Unreachable")
-            .proving(proof_of_loss(&chain))
-            .with_hint("is the target's endpoint right, and is it reachable from here?"),
+        _ if NO_REGION.iter().any(|words| chain.contains(words)) => {
+            trouble(FailureClass::Rejected, "NoRegion").with_hint(
+                "no region is named: in the target (`pca = { region = \"us-east-1\" }`), in AWS_REGION, or in the profile",
+            )
+        }
+        SdkError::DispatchFailure(dispatch) => {
+            let reason = dispatch.as_connector_error().and_then(|e| Transport::of(e));
+            unreachable(operation, chain, reason).proving(lost)
+        }
         SdkError::ResponseError(_) => trouble(FailureClass::Unavailable, "BadResponse").or_done(),
         _ => trouble(FailureClass::Rejected, "BadRequest"),
     }
+}
+
+/// What the SDK says where it does not know which host to ask.
+const NO_REGION: [&str; 2] = ["Missing Region", "region must be set"];
+
+/// The whole story of an error, outermost first, without the SDK's own heads.
+fn chain_of<E, R>(error: &SdkError<E, R>) -> String
+where
+    E: std::error::Error + 'static,
+    R: std::fmt::Debug,
+{
+    if let SdkError::DispatchFailure(dispatch) = error
+        && let Some(connector) = dispatch.as_connector_error()
+    {
+        return causes(connector);
+    }
+    let chain = DisplayErrorContext(error).to_string();
+    // What follows is the same once more, in the notation of Rust.
+    let end = chain
+        .match_indices(" (")
+        .find(|(at, _)| chain[at + 2..].starts_with(|c: char| c.is_ascii_uppercase()))
+        .map_or(chain.len(), |(at, _)| at);
+    chain[..end].to_owned()
+}
+
+/// A server that could not be met.
+fn unreachable(operation: &str, chain: String, reason: Option<Transport>) -> Failure {
+    let class = match reason {
+        Some(reason) if reason.is_of_tls() => FailureClass::Rejected,
+        _ => FailureClass::Unavailable,
+    };
+    let code = reason.map_or("Unreachable", Transport::code);
+    Failure::new(class, operation, code, chain).with_hint(match reason {
+        Some(Transport::Untrusted) => {
+            "the server's certificate is signed by no CA that is trusted: if the CA is your company's, name a file of it in \
+             `ca_bundle` of the target or in AWS_CA_BUNDLE"
+        }
+        Some(Transport::WrongName) => {
+            "the certificate is another server's: `endpoint` must name the host as the certificate does"
+        }
+        Some(Transport::OutOfDate) => {
+            "the server's certificate is out of date, or the clock of this machine is wrong"
+        }
+        Some(Transport::BadCertificate) => {
+            "the server's certificate can't be accepted; `openssl s_client -connect HOST:PORT` shows it"
+        }
+        Some(Transport::NotTls) => {
+            "the server speaks no TLS there: does `endpoint` begin with https:// where http:// is meant?"
+        }
+        Some(Transport::Refused) => {
+            "nothing listens there: is the port of `endpoint` right, and is the server running?"
+        }
+        Some(Transport::UnknownHost) => {
+            "no such host is known: is the host of `endpoint`, or the region, written right?"
+        }
+        None => "is the target's endpoint right, and is it reachable from here?",
+    })
 }
 
 fn class_of(code: &str) -> FailureClass {

@@ -2,9 +2,11 @@
 //!
 //! - [`PcaTarget`] says where it is, [`PcaClient::connect`] goes there;
 //! - the calls of [`PcaClient`] are the operations a rotation needs, one request each;
+//! - `profile` holds the credentials to what the aws CLI does, `account` says whose they are;
 //! - `trust` says whose certificates are believed on the way;
 //! - `failure` classifies what AWS answers, `attempts` what the SDK was answered before, `rate` keeps below what it allows.
 
+mod account;
 mod attempts;
 mod client;
 mod connect;
@@ -12,14 +14,16 @@ mod failure;
 mod iam;
 mod manage;
 mod passthrough;
+mod profile;
 mod rate;
 mod request;
 mod trust;
 
+pub use account::{AccountId, Identity};
 pub use client::{Authority, PcaClient, SignedCertificate};
 pub use connect::{ConnectError, PcaTarget};
 pub use iam::{actions_of, is_account_wide, undo_actions_of};
 pub use manage::{AuditReport, Permission};
 pub use passthrough::{Extension, Passthrough};
 pub use rate::{OperationName, Rate};
-pub use request::{Issue, NewAuthority, Subject, Validity};
+pub use request::{Issue, NewAuthority, Validity};

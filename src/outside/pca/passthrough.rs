@@ -6,13 +6,14 @@ use aws_sdk_acmpca::{
     },
 };
 
-use super::request::Subject;
+use super::request::asn1_subject;
+use crate::x509::{AlternativeNames, Subject};
 
 /// What a certificate shall hold beside its CSR, for the templates named `…APIPassthrough`.
 #[derive(Clone, Debug, Default)]
 pub struct Passthrough {
     pub subject: Subject,
-    pub dns_names: Vec<String>,
+    pub names: AlternativeNames,
     /// RFC 5280's names: `digitalSignature`, …
     pub key_usage: Vec<String>,
     /// AWS's names (`SERVER_AUTH`, …) or object identifiers.
@@ -35,7 +36,7 @@ impl Passthrough {
     /// `None` if there is nothing in it: AWS refuses an empty one.
     pub(super) fn to_sdk(&self) -> Result<Option<ApiPassthrough>, BuildError> {
         let extensions = self.extensions()?;
-        let subject = (!self.subject.is_empty()).then(|| self.subject.to_sdk());
+        let subject = (!self.subject.is_empty()).then(|| asn1_subject(&self.subject));
         if extensions.is_none() && subject.is_none() {
             return Ok(None);
         }
@@ -48,18 +49,19 @@ impl Passthrough {
 
     fn extensions(&self) -> Result<Option<Extensions>, BuildError> {
         let lists = [
-            &self.dns_names,
             &self.key_usage,
             &self.extended_key_usage,
             &self.certificate_policies,
         ];
-        if lists.iter().all(|list| list.is_empty()) && self.custom_extensions.is_empty() {
+        let is_empty = self.names.is_empty()
+            && lists.iter().all(|list| list.is_empty())
+            && self.custom_extensions.is_empty();
+        if is_empty {
             return Ok(None);
         }
         let mut extensions = Extensions::builder();
-        for name in &self.dns_names {
-            extensions =
-                extensions.subject_alternative_names(GeneralName::builder().dns_name(name).build());
+        for name in self.general_names() {
+            extensions = extensions.subject_alternative_names(name);
         }
         if !self.key_usage.is_empty() {
             extensions = extensions.key_usage(self.key_usage());
@@ -87,6 +89,30 @@ impl Passthrough {
             extensions = extensions.custom_extensions(custom);
         }
         Ok(Some(extensions.build()))
+    }
+
+    fn general_names(&self) -> impl Iterator<Item = GeneralName> {
+        let names = &self.names;
+        let dns = names
+            .dns_names
+            .iter()
+            .map(|name| GeneralName::builder().dns_name(name));
+        let addresses = names
+            .ip_addresses
+            .iter()
+            .map(|address| GeneralName::builder().ip_address(address.to_string()));
+        let uris = names
+            .uris
+            .iter()
+            .map(|uri| GeneralName::builder().uniform_resource_identifier(uri));
+        let emails = names
+            .email_addresses
+            .iter()
+            .map(|address| GeneralName::builder().rfc822_name(address));
+        dns.chain(addresses)
+            .chain(uris)
+            .chain(emails)
+            .map(|name| name.build())
     }
 
     fn key_usage(&self) -> KeyUsage {

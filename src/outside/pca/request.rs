@@ -11,82 +11,7 @@ use aws_sdk_acmpca::{
 };
 
 use super::passthrough::Passthrough;
-use crate::value::parse_duration;
-
-/// A distinguished name, by the attributes that AWS knows.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Subject(BTreeMap<&'static str, String>);
-
-/// Our name of an attribute, AWS's, and the short form of RFC 4514.
-const ATTRIBUTES: [(&str, &str); 14] = [
-    ("common_name", "CN"),
-    ("country", "C"),
-    ("organization", "O"),
-    ("organizational_unit", "OU"),
-    ("state", "ST"),
-    ("locality", "L"),
-    ("serial_number", "serialNumber"),
-    ("distinguished_name_qualifier", "dnQualifier"),
-    ("title", "title"),
-    ("surname", "SN"),
-    ("given_name", "GN"),
-    ("initials", "initials"),
-    ("pseudonym", "pseudonym"),
-    ("generation_qualifier", "generationQualifier"),
-];
-
-impl Subject {
-    /// Sets one attribute, by its full or short name (`common_name` or `CN`).
-    ///
-    /// # Errors
-    /// The names that exist, for an unknown one.
-    pub fn set(&mut self, attribute: &str, value: String) -> Result<(), String> {
-        let known = ATTRIBUTES
-            .iter()
-            .find(|(long, short)| *long == attribute || *short == attribute);
-        match known {
-            Some((long, _)) => {
-                self.0.insert(long, value);
-                Ok(())
-            }
-            None => {
-                let names: Vec<_> = ATTRIBUTES.iter().map(|(long, _)| *long).collect();
-                Err(format!(
-                    "a subject has no attribute `{attribute}` (one of {})",
-                    names.join(", ")
-                ))
-            }
-        }
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.0.iter().map(|(name, value)| (*name, value.as_str()))
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub(super) fn to_sdk(&self) -> Asn1Subject {
-        let attribute = |name: &str| self.0.get(name).cloned();
-        Asn1Subject::builder()
-            .set_common_name(attribute("common_name"))
-            .set_country(attribute("country"))
-            .set_organization(attribute("organization"))
-            .set_organizational_unit(attribute("organizational_unit"))
-            .set_state(attribute("state"))
-            .set_locality(attribute("locality"))
-            .set_serial_number(attribute("serial_number"))
-            .set_distinguished_name_qualifier(attribute("distinguished_name_qualifier"))
-            .set_title(attribute("title"))
-            .set_surname(attribute("surname"))
-            .set_given_name(attribute("given_name"))
-            .set_initials(attribute("initials"))
-            .set_pseudonym(attribute("pseudonym"))
-            .set_generation_qualifier(attribute("generation_qualifier"))
-            .build()
-    }
-}
+use crate::{value::parse_duration, x509::Subject};
 
 /// A certificate authority to be created.
 #[derive(Clone, Debug)]
@@ -110,7 +35,7 @@ impl NewAuthority {
         CertificateAuthorityConfiguration::builder()
             .key_algorithm(KeyAlgorithm::from(self.key_algorithm.as_str()))
             .signing_algorithm(SigningAlgorithm::from(self.signing_algorithm.as_str()))
-            .subject(self.subject.to_sdk())
+            .subject(asn1_subject(&self.subject))
             .build()
     }
 
@@ -118,6 +43,27 @@ impl NewAuthority {
         let tag = |(key, value): (&String, &String)| Tag::builder().key(key).value(value).build();
         self.tags.iter().map(tag).collect()
     }
+}
+
+/// The SDK's form of a subject.
+pub(super) fn asn1_subject(subject: &Subject) -> Asn1Subject {
+    let attribute = |name: &str| subject.value(name).map(str::to_owned);
+    Asn1Subject::builder()
+        .set_common_name(attribute("common_name"))
+        .set_country(attribute("country"))
+        .set_organization(attribute("organization"))
+        .set_organizational_unit(attribute("organizational_unit"))
+        .set_state(attribute("state"))
+        .set_locality(attribute("locality"))
+        .set_serial_number(attribute("serial_number"))
+        .set_distinguished_name_qualifier(attribute("distinguished_name_qualifier"))
+        .set_title(attribute("title"))
+        .set_surname(attribute("surname"))
+        .set_given_name(attribute("given_name"))
+        .set_initials(attribute("initials"))
+        .set_pseudonym(attribute("pseudonym"))
+        .set_generation_qualifier(attribute("generation_qualifier"))
+        .build()
 }
 
 /// A certificate to be issued.

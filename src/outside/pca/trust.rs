@@ -11,8 +11,9 @@ use aws_smithy_http_client::{
     proxy::ProxyConfig,
     tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
 };
+use tokio_rustls::rustls::RootCertStore;
 
-use crate::x509::Certificate;
+use crate::x509::{Certificate, pem};
 
 /// Why a bundle of CAs can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -38,13 +39,17 @@ pub(super) fn trusting(path: &Path) -> Result<SharedHttpClient, BundleError> {
         path: path.into(),
         why,
     };
-    let text = fs::read_to_string(path).map_err(|e| failed(e.to_string()))?;
-    match Certificate::read_all(&text) {
-        Ok(found) if !found.is_empty() => {}
-        Ok(_) => return Err(failed("it holds no certificate".into())),
-        Err(e) => return Err(failed(e.to_string())),
+    let text = fs::read(path).map_err(|e| failed(e.to_string()))?;
+    let certificates = Certificate::read_all(&text).map_err(|e| failed(e.to_string()))?;
+    let mut trusted = TrustStore::empty();
+    for certificate in certificates {
+        // The SDK panics over one that it can't take for a root.
+        RootCertStore::empty()
+            .add(certificate.der.clone().into())
+            .map_err(|e| failed(format!("{} can't be trusted: {e}", certificate.subject)))?;
+        let text = pem::encode("CERTIFICATE", &certificate.der);
+        trusted = trusted.with_pem_certificate(text);
     }
-    let trusted = TrustStore::empty().with_pem_certificate(text);
     let context = TlsContext::builder()
         .with_trust_store(trusted)
         .build()

@@ -4,9 +4,9 @@ use rhai::{Dynamic, Map};
 
 use super::{Thrown, WRONG_ARGUMENTS, rejected, throw};
 use crate::{
-    outside::Subject,
     script::dynamic::from_dynamic,
-    value::{Secret, Value},
+    value::{Failure, Secret, Value},
+    x509::{AlternativeNames, NameKind, Subject},
 };
 
 /// The map argument of a host function, taken apart strictly: what is missing, misspelt or of
@@ -147,6 +147,23 @@ impl Arguments {
                 .map_err(|e| refuse(self.function, e))?;
         }
         Ok(subject)
+    }
+
+    /// The names of a certificate, of every kind, each under its own key.
+    pub fn alternative_names(&mut self) -> Result<AlternativeNames, Thrown> {
+        let mut names = AlternativeNames::default();
+        for kind in NameKind::ALL {
+            for value in self.texts(kind.key())? {
+                names.add(kind, &value).map_err(|e| {
+                    let failure = rejected(self.function, WRONG_ARGUMENTS, &e);
+                    throw(&Failure {
+                        hint: e.hint(),
+                        ..failure
+                    })
+                })?;
+            }
+        }
+        Ok(names)
     }
 
     /// Refuses whatever was not asked for.

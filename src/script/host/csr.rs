@@ -5,8 +5,8 @@ use rhai::{FuncRegistration, Map, Module, NativeCallContext};
 use super::{Thrown, arguments::Arguments, on_blocking_thread, perform, rejected};
 use crate::{
     script::effects::{Call, Class},
-    value::{Secret, Value},
-    x509::CsrRequest,
+    value::{Failure, Secret, Value},
+    x509::{CsrError, CsrRequest},
 };
 
 pub(super) fn module() -> Module {
@@ -15,19 +15,15 @@ pub(super) fn module() -> Module {
     module
 }
 
-/// `csr::create(key, #{ subject, dns_names, key_usage, extended_key_usage, is_ca })` gives PEM.
-/// An effect, because an ECDSA signature is another one each time.
+/// `csr::create(key, #{ subject, dns_names, ip_addresses, uris, email_addresses, key_usage,
+/// extended_key_usage, is_ca })` gives PEM. An effect, because an ECDSA signature is another one each time.
 fn create(context: NativeCallContext, key: Secret, map: Map) -> Result<String, Thrown> {
     const FUNCTION: &str = "csr::create";
     let mut arguments = Arguments::new(FUNCTION, map)?;
     let record = arguments.to_value();
-    let subject = arguments.subject("subject")?;
     let request = CsrRequest {
-        subject: subject
-            .iter()
-            .map(|(name, value)| (name.into(), value.into()))
-            .collect(),
-        dns_names: arguments.texts("dns_names")?,
+        subject: arguments.subject("subject")?,
+        names: arguments.alternative_names()?,
         key_usage: arguments.texts("key_usage")?,
         extended_key_usage: arguments.texts("extended_key_usage")?,
         is_ca: arguments.flag("is_ca")?,
@@ -37,7 +33,18 @@ fn create(context: NativeCallContext, key: Secret, map: Map) -> Result<String, T
         on_blocking_thread(FUNCTION, move || request.sign(&key))
             .await?
             .map(Value::String)
-            .map_err(|e| rejected(FUNCTION, "BadRequest", e))
+            .map_err(refused)
     });
     Ok(perform(&context, call)?.to_text())
+}
+
+fn refused(error: CsrError) -> Failure {
+    let hint = match &error {
+        CsrError::Key(key) => key.hint().map(Into::into),
+        _ => None,
+    };
+    Failure {
+        hint,
+        ..rejected("csr::create", "BadRequest", error)
+    }
 }

@@ -88,7 +88,7 @@ fn write(
     let call = Call::new(function, Class::Keyed, record, move |key| async move {
         on_blocking_thread(function, move || {
             let written = files.write(&name, content.as_bytes(), mode, key.as_str())?;
-            let certificates = Certificate::read_all(&content).unwrap_or_default();
+            let certificates = Certificate::read_all(content.as_bytes()).unwrap_or_default();
             // The digest of a weak secret would be a way to guess it.
             let digest = written.sha256.to_string();
             let digest = match mode {

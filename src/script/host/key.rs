@@ -1,18 +1,59 @@
 //! `key`: private keys, made here and never shown.
 
-use rhai::{FuncRegistration, Module, NativeCallContext};
+use rhai::{Dynamic, FuncRegistration, Module, NativeCallContext};
 
-use super::{Thrown, arguments::refuse, on_blocking_thread, perform, rejected};
+use super::{
+    Thrown, WRONG_ARGUMENTS, arguments::refuse, on_blocking_thread, perform, rejected, throw,
+};
 use crate::{
-    script::effects::{Call, Class},
-    value::{Secret, Value},
-    x509::KeyAlgorithm,
+    script::{
+        dynamic::from_dynamic,
+        effects::{Call, Class},
+    },
+    value::{Failure, Secret, Value},
+    x509::{KeyAlgorithm, PrivateKey},
 };
 
 pub(super) fn module() -> Module {
     let mut module = Module::new();
     FuncRegistration::new("generate").set_into_module(&mut module, generate);
+    FuncRegistration::new("read")
+        .set_into_module(&mut module, |text: Dynamic| read(&text, &Dynamic::UNIT));
+    FuncRegistration::new("read")
+        .set_into_module(&mut module, |text: Dynamic, passphrase: Dynamic| {
+            read(&text, &passphrase)
+        });
     module
+}
+
+/// `key::read(text)`, `key::read(text, passphrase)` finds the private key in a PEM text, whatever
+/// form it has, and gives it as PKCS #8 without a passphrase, a secret. Pure, so no effect.
+fn read(text: &Dynamic, passphrase: &Dynamic) -> Result<Secret, Thrown> {
+    const FUNCTION: &str = "key::read";
+    let secret = |name: &str, given: &Dynamic| match from_dynamic(given) {
+        Ok(Value::Secret(secret)) => Ok(Some(secret)),
+        Ok(Value::String(text)) => Ok(Some(Secret::new(text))),
+        Ok(Value::Null) => Ok(None),
+        Ok(other) => {
+            let kind = other.kind();
+            Err(refuse(
+                FUNCTION,
+                format!("the {name} is a {kind}, not a string or a secret"),
+            ))
+        }
+        Err(e) => Err(refuse(FUNCTION, e)),
+    };
+    let Some(text) = secret("key", text)? else {
+        return Err(refuse(FUNCTION, "it needs the text of a key"));
+    };
+    let passphrase = secret("passphrase", passphrase)?;
+    match PrivateKey::read(text.reveal().as_bytes(), passphrase.as_ref()) {
+        Ok(key) => Ok(key.to_pem()),
+        Err(e) => Err(throw(&Failure {
+            hint: e.hint().map(Into::into),
+            ..rejected(FUNCTION, WRONG_ARGUMENTS, e)
+        })),
+    }
 }
 
 /// `key::generate("RSA_2048")` gives a private key, PKCS #8 in PEM, as a secret. An effect: a

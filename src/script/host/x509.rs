@@ -27,5 +27,5 @@ pub(super) fn module() -> Module {
 }
 
 fn read(pem: &str) -> Result<Vec<Certificate>, Thrown> {
-    Certificate::read_all(pem).map_err(|e| format!("x509: {e}").into())
+    Certificate::read_all(pem.as_bytes()).map_err(|e| format!("x509: {e}").into())
 }

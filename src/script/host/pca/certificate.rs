@@ -20,6 +20,7 @@ use crate::{
         effects::{Call, Class},
     },
     value::Value,
+    x509::pem,
 };
 
 const ISSUE: &str = "pca::issue_certificate";
@@ -55,7 +56,7 @@ fn read(authority: &str, map: Map) -> Result<Issue, Thrown> {
     let mut arguments = Arguments::new(ISSUE, map)?;
     let issue = Issue {
         authority: authority.into(),
-        csr: arguments.text("csr")?,
+        csr: request(&arguments.text("csr")?)?,
         signing_algorithm: arguments
             .optional_text("signing_algorithm")?
             .unwrap_or_else(|| "SHA256WITHRSA".into()),
@@ -67,6 +68,22 @@ fn read(authority: &str, map: Map) -> Result<Issue, Thrown> {
         },
     };
     arguments.finish().map(|()| issue)
+}
+
+/// The request alone, as AWS wants it, without the text that may stand around it.
+fn request(text: &str) -> Result<String, Thrown> {
+    let block = pem::request(text.as_bytes()).map_err(|e| refuse(ISSUE, format!("`csr`: {e}")))?;
+    Ok(pem::encode("CERTIFICATE REQUEST", &block.content))
+}
+
+/// The certificates alone, as AWS wants them, without the text that may stand around them.
+fn certificates(function: &str, key: &str, text: &str) -> Result<String, Thrown> {
+    let blocks = pem::certificates(text.as_bytes())
+        .map_err(|e| refuse(function, format!("`{key}`: {e}")))?;
+    let texts = blocks
+        .iter()
+        .map(|block| pem::encode("CERTIFICATE", &block.content));
+    Ok(texts.collect())
 }
 
 /// `365d`, or AWS's own `#{ type: "MONTHS", value: 12 }`.
@@ -89,7 +106,7 @@ fn validity(function: &str, given: &Value) -> Result<Validity, Thrown> {
 fn passthrough(mut arguments: Arguments) -> Result<Passthrough, Thrown> {
     let passthrough = Passthrough {
         subject: arguments.subject("subject")?,
-        dns_names: arguments.texts("dns_names")?,
+        names: arguments.alternative_names()?,
         key_usage: arguments.texts("key_usage")?,
         extended_key_usage: arguments.texts("extended_key_usage")?,
         certificate_policies: arguments.texts("certificate_policies")?,
@@ -141,8 +158,11 @@ pub fn import(context: NativeCallContext, authority: &str, map: Map) -> Result<(
     let mut arguments = Arguments::new(FUNCTION, map)?;
     let record = record(authority, arguments.to_value());
     let signed = SignedCertificate {
-        certificate: arguments.text("certificate")?,
-        chain: arguments.optional_text("chain")?,
+        certificate: certificates(FUNCTION, "certificate", &arguments.text("certificate")?)?,
+        chain: arguments
+            .optional_text("chain")?
+            .map(|chain| certificates(FUNCTION, "chain", &chain))
+            .transpose()?,
     };
     arguments.finish()?;
     let (ca, looked_at) = (authority.to_owned(), authority.to_owned());

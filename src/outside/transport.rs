@@ -1,0 +1,137 @@
+//! Why a connection failed, read from the errors below it: once for every client.
+
+use std::{error::Error, io};
+
+use tokio_rustls::rustls::{self, CertificateError};
+
+/// What went wrong before a server could be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// No CA that is trusted has signed the server's certificate.
+    Untrusted,
+    /// The certificate is another server's.
+    WrongName,
+    /// The certificate has expired, or is not valid yet.
+    OutOfDate,
+    /// The certificate can't be accepted for another reason.
+    BadCertificate,
+    /// The server speaks no TLS there.
+    NotTls,
+    /// Nobody listens there.
+    Refused,
+    UnknownHost,
+}
+
+impl Transport {
+    /// Finds the reason in an error's chain.
+    pub fn of(error: &(dyn Error + 'static)) -> Option<Self> {
+        chain(error).into_iter().find_map(Self::of_one)
+    }
+
+    fn of_one(error: &(dyn Error + 'static)) -> Option<Self> {
+        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+            return match tls {
+                rustls::Error::InvalidCertificate(why) => Some(Self::of_certificate(why)),
+                rustls::Error::InvalidMessage(_) => Some(Self::NotTls),
+                _ => None,
+            };
+        }
+        if let Some(io) = error.downcast_ref::<io::Error>()
+            && io.kind() == io::ErrorKind::ConnectionRefused
+        {
+            return Some(Self::Refused);
+        }
+        // The system's resolver has no type of its own for it.
+        let text = error.to_string();
+        let is_of_dns = ["dns error", "failed to lookup address"]
+            .iter()
+            .any(|words| text.contains(words));
+        is_of_dns.then_some(Self::UnknownHost)
+    }
+
+    fn of_certificate(why: &CertificateError) -> Self {
+        match why {
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::Untrusted,
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                Self::WrongName
+            }
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. } => Self::OutOfDate,
+            _ => Self::BadCertificate,
+        }
+    }
+
+    /// The code of the failure.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Untrusted => "UntrustedCertificate",
+            Self::WrongName => "WrongHostName",
+            Self::OutOfDate => "CertificateOutOfDate",
+            Self::BadCertificate => "BadCertificate",
+            Self::NotTls => "NotTls",
+            Self::Refused => "ConnectionRefused",
+            Self::UnknownHost => "UnknownHost",
+        }
+    }
+
+    /// Whether the server was met and is the wrong one, or wrongly set up: asking again changes
+    /// nothing, and nothing has been sent, because TLS comes first.
+    pub fn is_of_tls(self) -> bool {
+        !matches!(self, Self::Refused | Self::UnknownHost)
+    }
+}
+
+/// Every message of an error's chain, outermost first, each once.
+pub fn causes(error: &(dyn Error + 'static)) -> String {
+    let mut text = String::new();
+    for cause in chain(error) {
+        let cause = cause.to_string();
+        if text.contains(&cause) {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&cause);
+    }
+    text
+}
+
+/// An error and what is below it, also below an [`io::Error`], which hides the error that it holds
+/// from its chain.
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> Vec<&'a (dyn Error + 'static)> {
+    let mut all = vec![error];
+    let mut next = below(error);
+    while let Some(error) = next {
+        all.push(error);
+        next = below(error);
+    }
+    all
+}
+
+fn below<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    let held = error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref)
+        .map(|held| held as &(dyn Error + 'static));
+    held.or_else(|| error.source())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c5_a_reason_is_found_below_an_io_error() {
+        let tls = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+        let error = io::Error::other(io::Error::new(io::ErrorKind::InvalidData, tls));
+        assert_eq!(Transport::of(&error), Some(Transport::Untrusted));
+        let text = causes(&error);
+        assert_eq!(text.matches("UnknownIssuer").count(), 1, "{text}");
+        let refused = io::Error::other(io::Error::from(io::ErrorKind::ConnectionRefused));
+        assert_eq!(Transport::of(&refused), Some(Transport::Refused));
+        assert_eq!(Transport::of(&io::Error::other("x")), None);
+    }
+}
