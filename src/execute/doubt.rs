@@ -1,18 +1,15 @@
 //! Calls that nobody knows the end of: the process died inside, or the answer was lost.
 
-use super::{
-    entries::outcome_of,
-    shown::{describe, shown},
-    stops::Stops,
-};
+use super::{entries::outcome_of, shown::describe, stops::Stops};
 use crate::{
-    journal::EffectOutcome,
+    journal::{CallRecord, EffectOutcome},
     script::{Call, Class, EffectKey, Stop},
 };
 
 /// Looks for the effect of a call that is in doubt, or does it again.
 pub(super) async fn settle_doubt(
     call: Call,
+    record: &CallRecord,
     key: EffectKey,
     position: u32,
     stops: &Stops,
@@ -20,7 +17,7 @@ pub(super) async fn settle_doubt(
     match (call.class, call.look) {
         (Class::Unsure, _) => Err(Stop::InDoubt {
             position,
-            call: describe(call.function, &shown(&call.arguments)),
+            call: describe(&record.function, &record.arguments),
         }),
         (Class::Found, Some(look)) => {
             let looking = look(key.clone());

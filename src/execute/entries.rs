@@ -21,7 +21,7 @@ impl Gate {
         record: CallRecord,
         position: u32,
     ) -> Result<Announced, Interruption> {
-        let name = format!("{position} {}: intent", call.function);
+        let (name, function) = (format!("{position} {}: intent", call.function), call.function);
         let (step, position) = (self.instance.clone(), Position(position));
         let (stops, before) = (self.ledger.stops(), call.before.take());
         let making = async move {
@@ -62,7 +62,7 @@ impl Gate {
                 }
             }
         };
-        Ok(match self.enter(&name, Box::pin(making))? {
+        Ok(match self.enter(function, &name, Box::pin(making))? {
             (Some(Event::EffectEnded { outcome, .. }), _) => Announced::Ended(outcome),
             (_, is_old) => Announced::Intended { is_old },
         })
@@ -78,7 +78,7 @@ impl Gate {
             is_begun,
             room,
         } = making;
-        let name = format!("{position} {}", call.function);
+        let (name, function) = (format!("{position} {}", call.function), call.function);
         let (key, stops) = (self.key(position), self.ledger.stops());
         let step = self.instance.clone();
         let making = async move {
@@ -87,7 +87,7 @@ impl Gate {
             }
             let function = call.function;
             let done = match is_in_doubt {
-                true => settle_doubt(call, key, position, &stops).await,
+                true => settle_doubt(call, &record, key, position, &stops).await,
                 false => act(call, key, &stops).await,
             };
             let done = done.and_then(|outcome| check_size(function, outcome, room));
@@ -114,7 +114,7 @@ impl Gate {
                 (Err(stop), _) => Made::stopped(stop),
             }
         };
-        match self.enter(&name, Box::pin(making))? {
+        match self.enter(function, &name, Box::pin(making))? {
             (Some(Event::EffectEnded { outcome, .. }), _) => Ok(outcome),
             _ => Err(Interruption::Stopped(Stop::Journal(
                 "an entry of a call holds no result".into(),
@@ -165,7 +165,7 @@ fn check_size(function: &str, outcome: EffectOutcome, room: usize) -> Result<Eff
 /// What a result takes in the journal.
 pub(super) fn size_of(outcome: &EffectOutcome) -> usize {
     match outcome {
-        EffectOutcome::Done(value) => value.to_json().to_string().len(),
+        EffectOutcome::Done(value) => value.reveal_json().to_string().len(),
         EffectOutcome::Failed(_) | EffectOutcome::NotDone => 0,
     }
 }

@@ -1,6 +1,7 @@
 use console::style;
 use serde_json::{Value as Json, json};
 
+use super::plain::line;
 use crate::{
     execute::{UndoItem, UndoKind},
     journal::RunId,
@@ -17,8 +18,8 @@ pub fn undo_plan(run: &RunId, items: &[UndoItem]) -> String {
             text.push_str(&format!(
                 "  {} {}: {}\n",
                 style("!").yellow(),
-                item.step,
-                item.what
+                line(item.step.as_str()),
+                line(&item.what)
             ));
         }
         text.push('\n');
@@ -35,7 +36,8 @@ pub fn undo_plan(run: &RunId, items: &[UndoItem]) -> String {
             UndoKind::Unknown => style("?").yellow(),
             _ => style("-").red(),
         };
-        text.push_str(&format!("  {mark} {}: {}\n", item.step, item.what));
+        let (step, what) = (line(item.step.as_str()), line(&item.what));
+        text.push_str(&format!("  {mark} {step}: {what}\n"));
     }
     text
 }

@@ -226,6 +226,7 @@ impl Parcel {
             is_suspect: self.is_suspect,
             timeout: self.timeout.map(Duration::from_millis),
             is_finally: false,
+            redactor: Arc::default(),
         })
     }
 }
