@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
 use super::{
     forms::{Anchor, Form, forms},
@@ -31,6 +31,8 @@ pub struct Redactor {
 #[derive(Default)]
 struct Known {
     seen: HashSet<(Digest, bool)>,
+    /// Those that somebody said were secrets, in the order in which they were learnt.
+    said: Vec<Secret>,
     /// Not in an automaton yet.
     fresh: Vec<Form>,
     /// Each at most half as large as the one before it: a run may make thousands of keys, one after another, and building
@@ -62,6 +64,11 @@ impl Redactor {
             redactor.learn_secret(secret, Origin::Said, LEAST_SENT);
         }
         redactor
+    }
+
+    /// The secrets that it was told of, for another one.
+    pub fn secrets(&self) -> Vec<Secret> {
+        self.known().said.clone()
     }
 
     /// Whether it knows no secret.
@@ -167,6 +174,9 @@ impl Redactor {
         // What was said to be secret needs no second look for what was found to be.
         if !is_new || (origin == Origin::Found && known.seen.contains(&(digest, true))) {
             return;
+        }
+        if origin == Origin::Said {
+            known.said.push(secret.clone());
         }
         for part in parts(text, origin, least) {
             forms(&part, &mut known.fresh);
@@ -279,6 +289,8 @@ impl Layer {
     fn new(forms: Vec<Form>) -> Self {
         let automaton = AhoCorasick::builder()
             .match_kind(MatchKind::Standard)
+            // A DFA would take a kilobyte for each byte of a form.
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
             .build(forms.iter().map(Form::sought))
             .expect("the forms of a run's secrets are fewer than 2^31 bytes");
         Self { forms, automaton }
