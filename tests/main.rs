@@ -12,6 +12,7 @@ mod crash;
 mod dag;
 mod damage;
 mod doubt;
+mod echo;
 mod edited;
 mod flow;
 mod graph;

@@ -62,6 +62,7 @@ outputs:
   joined: ${{ steps.a.joined }}
   encoded: ${{ steps.a.encoded }}
   shown: ${{ steps.a.shown }}
+  is_same: ${{ steps.a.is_same }}
 ",
         )
         .file(
@@ -75,6 +76,7 @@ fn run(inputs) {
         joined: \"a\" + inputs.token + \"b\",
         encoded: base64::encode(inputs.token),
         shown: json::stringify(#{ token: inputs.token }) + inputs.token.to_string() + `${inputs.token == inputs.text}`,
+        is_same: inputs.token == inputs.text,
     }
 }
 ",
@@ -95,7 +97,10 @@ fn run(inputs) {
         (&outputs["joined"], &outputs["encoded"]),
         (&"‹secret›".into(), &"‹secret›".into())
     );
-    assert_eq!(outputs["shown"], "{\"token\":\"‹secret›\"}‹secret›‹secret›");
+    assert_eq!(
+        (&outputs["shown"], &outputs["is_same"]),
+        (&"‹secret›".into(), &false.into())
+    );
     assert_eq!(test.read("out/joined.txt"), "<Bearer hunter2>");
     assert!(!holds(&journal(&test.path(".windlass")), "hunter2"));
 }

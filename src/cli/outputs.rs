@@ -5,7 +5,7 @@ use super::{
     failure::Failure,
     print,
 };
-use crate::{journal::Outcome, value::Value};
+use crate::{journal::Outcome, report, value::Value};
 
 /// `windlass outputs [RUN] [NAME]`. Secrets are masked.
 pub fn outputs(args: &Args, command: &Outputs) -> Done {
@@ -46,7 +46,7 @@ pub fn outputs(args: &Args, command: &Outputs) -> Done {
     let entries = state.outputs.as_map().into_iter().flatten();
     print(
         &entries
-            .map(|(name, value)| format!("{name} = {value}\n"))
+            .map(|(name, value)| format!("{name} = {}\n", report::line(&value.to_string())))
             .collect::<String>(),
     )
 }

@@ -30,10 +30,10 @@ pub fn show(args: &Args, command: &Show) -> Done {
     if let Some(run) = &state.run {
         text.push_str(&format!(
             "{} on target {}, started {} UTC by {}\n\n{}",
-            run.file,
-            run.target,
+            report::line(&run.file),
+            report::line(&run.target),
             utc_time(run.started_at),
-            run.requester,
+            report::line(&run.requester),
             params(&run.params)
         ));
         let program = compile(&run.main, &mut Frozen(files.clone()))?;
@@ -77,6 +77,6 @@ fn params(params: &Value) -> String {
     };
     let lines = params
         .iter()
-        .map(|(name, value)| format!("  {name}: {value}\n"));
+        .map(|(name, value)| format!("  {name}: {}\n", report::line(&value.to_string())));
     format!("params\n{}\n", lines.collect::<String>())
 }

@@ -167,7 +167,10 @@ fn interpolate(parts: &[Part], names: &Names) -> Result<Value, ExpressionError> 
                     is_secret = true;
                     text.push_str(secret.reveal());
                 }
-                value => text.push_str(&value.to_text()),
+                value => {
+                    is_secret |= value.holds_secret();
+                    text.push_str(&value.revealed().to_text());
+                }
             },
         }
     }

@@ -9,7 +9,7 @@ use crate::{
     journal::{EffectState, Event, InstanceId, Round, RunId},
     outside::Clients,
     script::{self, Ended, Host, Limits, Script, Stop},
-    value::{FailureClass, StepError, Value, format_duration},
+    value::{FailureClass, Redactor, StepError, Value, format_duration},
 };
 
 /// What one attempt of a step has to do: all that a substrate must bring to wherever it is done.
@@ -25,6 +25,8 @@ pub(super) struct Task {
     pub is_suspect: bool,
     /// A cancel of the run leaves it alone.
     pub is_finally: bool,
+    /// Knows the secrets of the run; of an attempt elsewhere, those that it is given and makes.
+    pub redactor: Arc<Redactor>,
 }
 
 /// What an attempt does.
@@ -74,6 +76,7 @@ impl Attempt {
     /// Does the work. Blocks; needs a stack of [`script::STACK_BYTES`].
     pub fn run(mut self) -> Finished {
         let recorded = std::mem::take(&mut self.task.recorded);
+        self.task.teach(&recorded);
         if let Work::Undo { of, is_suspect, .. } = &self.task.work
             && *is_suspect
         {
@@ -101,8 +104,10 @@ impl Attempt {
                 (undone.map(|()| BTreeMap::new()), gate.take_events())
             }
         };
+        let redactor = &self.task.redactor;
+        let result = result.map_err(|ended| trouble(ended, &self.run, &self.task.instance));
         Finished {
-            result: result.map_err(|ended| trouble(ended, &self.run, &self.task.instance)),
+            result: redacted(result, redactor),
             instance: self.task.instance,
             recorded,
         }
@@ -129,8 +134,42 @@ impl Attempt {
             is_suspect: self.task.is_suspect,
             ledger: self.ledger.clone(),
             observer: self.observer.clone(),
+            redactor: self.task.redactor.clone(),
             progress: Mutex::default(),
         })
+    }
+}
+
+impl Task {
+    /// Lets the redactor know the secrets that the attempt is given.
+    fn teach(&self, recorded: &[EffectState]) {
+        let redactor = &*self.redactor;
+        recorded.iter().for_each(|effect| effect.teach(redactor));
+        match &self.work {
+            Work::Run { inputs } => inputs.values().for_each(|input| redactor.learn(input)),
+            Work::Undo { rounds, .. } => rounds.iter().for_each(|round| round.teach(redactor)),
+        }
+    }
+}
+
+/// What an attempt gave as it is recorded. Secrets that the script made are among its outputs.
+fn redacted(
+    result: Result<BTreeMap<String, Value>, Trouble>,
+    redactor: &Redactor,
+) -> Result<BTreeMap<String, Value>, Trouble> {
+    match result {
+        Ok(outputs) => {
+            outputs.values().for_each(|value| redactor.learn(value));
+            match redactor.value(Value::Map(outputs)) {
+                Value::Map(outputs) => Ok(outputs),
+                _ => Ok(BTreeMap::new()),
+            }
+        }
+        Err(Trouble::Failed { error, class }) => Err(Trouble::Failed {
+            error: redactor.error(error),
+            class,
+        }),
+        Err(other) => Err(other),
     }
 }
 

@@ -2,13 +2,9 @@
 
 use std::time::Duration;
 
-use super::{
-    entries::outcome_of,
-    shown::{describe, shown},
-    stops::Stops,
-};
+use super::{entries::outcome_of, shown::describe, stops::Stops};
 use crate::{
-    journal::EffectOutcome,
+    journal::{CallRecord, EffectOutcome},
     script::{Call, Class, EffectKey, Stop},
 };
 
@@ -17,6 +13,7 @@ use crate::{
 /// `age` is how long ago it was announced, in milliseconds; `None` if nobody knows.
 pub(super) async fn settle_doubt(
     call: Call,
+    record: &CallRecord,
     key: EffectKey,
     position: u32,
     age: Option<i64>,
@@ -25,7 +22,7 @@ pub(super) async fn settle_doubt(
     let in_doubt = || {
         Err(Stop::InDoubt {
             position,
-            call: describe(call.function, &shown(&call.arguments)),
+            call: describe(&record.function, &record.arguments),
             refused: None,
         })
     };

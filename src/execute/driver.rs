@@ -16,7 +16,7 @@ use crate::{
     },
     outside::Clients,
     script::Class,
-    value::{FailureClass, StepError},
+    value::{FailureClass, Redactor, StepError},
 };
 
 /// How this process drives a run.
@@ -103,6 +103,8 @@ pub(super) struct Driver<'p, S> {
     /// Applied, and not yet durable.
     batch: Vec<(Event, i64)>,
     running: usize,
+    /// Knows every secret of the run, and is shared with its attempts where they are made here.
+    redactor: Arc<Redactor>,
     /// The locks whose holders have been named.
     pub(super) named: BTreeSet<String>,
 }
@@ -120,7 +122,10 @@ fn starts_attempt(event: &Event) -> bool {
 
 impl<'p, S: Substrate> Driver<'p, S> {
     pub(super) fn new(substrate: S, program: &'p Program, state: State, conduct: Conduct) -> Self {
+        let redactor = Arc::<Redactor>::default();
+        state.teach(&redactor);
         Self {
+            redactor,
             substrate,
             program,
             state,
@@ -205,11 +210,12 @@ impl<'p, S: Substrate> Driver<'p, S> {
 
     pub(super) fn happens(&mut self, events: Vec<Event>) -> Result<(), DriveError> {
         let now = self.substrate.now();
-        for event in &events {
-            self.state.apply(event, now)?;
+        for event in events {
+            event.teach("", &self.redactor);
+            let event = event.redacted(&self.redactor);
+            self.state.apply(&event, now)?;
+            self.batch.push((event, now));
         }
-        self.batch
-            .extend(events.into_iter().map(|event| (event, now)));
         Ok(())
     }
 
@@ -255,6 +261,7 @@ impl<'p, S: Substrate> Driver<'p, S> {
             timeout,
             is_suspect: instance.is_some_and(|i| i.is_suspect),
             is_finally: start.is_finally,
+            redactor: self.redactor.clone(),
             instance: start.instance,
         };
         self.running += 1;
@@ -270,6 +277,11 @@ impl<'p, S: Substrate> Driver<'p, S> {
         } = finished;
         for (event, at) in &recorded {
             self.state.apply(event, *at)?;
+        }
+        if let Some(done) = self.state.instance(&instance) {
+            done.effects
+                .iter()
+                .for_each(|effect| effect.teach(&self.redactor));
         }
         if !self.substrate.has_recorded() {
             self.batch.extend(recorded);

@@ -21,7 +21,10 @@ impl Gate {
         record: CallRecord,
         position: u32,
     ) -> Result<Announced, Interruption> {
-        let name = format!("{position} {}: intent", call.function);
+        let (name, function) = (
+            format!("{position} {}: intent", call.function),
+            call.function,
+        );
         let (step, position) = (self.instance.clone(), Position(position));
         let (stops, before) = (self.ledger.stops(), call.before.take());
         let making = async move {
@@ -59,7 +62,7 @@ impl Gate {
                 }
             }
         };
-        Ok(match self.enter(&name, Box::pin(making))? {
+        Ok(match self.enter(function, &name, Box::pin(making))? {
             (Some((Event::EffectEnded { outcome, .. }, _)), _) => Announced::Ended(outcome),
             (last, is_old) => Announced::Intended {
                 is_old,
@@ -79,7 +82,7 @@ impl Gate {
             announced_at,
             room,
         } = making;
-        let name = format!("{position} {}", call.function);
+        let (name, function) = (format!("{position} {}", call.function), call.function);
         let (key, stops) = (self.key(position), self.ledger.stops());
         let (step, clock) = (self.instance.clone(), self.ledger.clock());
         let making = async move {
@@ -90,7 +93,7 @@ impl Gate {
             let done = match is_in_doubt {
                 true => {
                     let age = announced_at.map(|at| clock().saturating_sub(at));
-                    settle_doubt(call, key, position, age, &stops).await
+                    settle_doubt(call, &record, key, position, age, &stops).await
                 }
                 false => act(call, key, &stops).await,
             };
@@ -118,7 +121,7 @@ impl Gate {
                 (Err(stop), _) => Made::stopped(stop),
             }
         };
-        match self.enter(&name, Box::pin(making))? {
+        match self.enter(function, &name, Box::pin(making))? {
             (Some((Event::EffectEnded { outcome, .. }, _)), _) => Ok(outcome),
             _ => Err(Interruption::Stopped(Stop::Journal(
                 "an entry of a call holds no result".into(),
@@ -173,7 +176,7 @@ fn check_size(function: &str, outcome: EffectOutcome, room: usize) -> Result<Eff
 /// What a result takes in the journal.
 pub(super) fn size_of(outcome: &EffectOutcome) -> usize {
     match outcome {
-        EffectOutcome::Done(value) => value.to_json().to_string().len(),
+        EffectOutcome::Done(value) => value.reveal_json().to_string().len(),
         EffectOutcome::Failed(_) | EffectOutcome::NotDone => 0,
     }
 }

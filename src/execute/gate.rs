@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     journal::{CallRecord, EffectOutcome, EffectState, Event, InstanceId, Position, RunId},
-    script::{Call, Class, EffectKey, Effects, Interruption, Level, Stop},
-    value::{Digest, Value},
+    script::{Call, Class, EffectKey, Effects, Interruption, Level, Stop, WRONG_ARGUMENTS},
+    value::{Digest, Failure, FailureClass, MASK, Redactor, Value},
 };
 
 /// Shorter waits are not worth a record: after a crash they begin again.
@@ -32,6 +32,8 @@ pub(super) struct Gate {
     pub is_suspect: bool,
     pub ledger: Arc<dyn Ledger>,
     pub observer: Arc<dyn Observer>,
+    /// Knows the secrets of the run as far as they are known here.
+    pub redactor: Arc<Redactor>,
     pub progress: Mutex<Progress>,
 }
 
@@ -77,17 +79,23 @@ impl Gate {
         EffectKey::new(digest.short(32))
     }
 
-    /// Makes an entry and gives its last event with its moment, if it has one, and whether it is from an earlier
-    /// life.
+    /// Makes an entry about a call and gives its last event with its moment, if it has one, and whether it is from an
+    /// earlier life. What is recorded, and what the script is given, is without the secrets that the other side quotes.
     pub(super) fn enter(
         &self,
+        function: &str,
         name: &str,
         making: Making,
     ) -> Result<(Option<(Event, i64)>, bool), Interruption> {
+        let (redactor, about) = (self.redactor.clone(), function.to_owned());
+        let making = Box::pin(async move { making.await.redacted(&about, &redactor) });
         let entry = self
             .ledger
             .enter(name, making)
             .map_err(Interruption::Stopped)?;
+        for (event, _) in &entry.events {
+            event.teach(function, &self.redactor);
+        }
         let last = entry.events.last().cloned();
         self.progress().events.extend(entry.events);
         match entry.stop {
@@ -106,9 +114,33 @@ fn given(outcome: EffectOutcome) -> Result<Value, Interruption> {
     }
 }
 
+/// The mask of a secret is for people. Sent as a value it would take the secret's place, and look like success.
+fn holds_mask(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains(MASK),
+        Value::Secret(secret) => secret.reveal().contains(MASK),
+        Value::List(items) => items.iter().any(holds_mask),
+        Value::Map(map) => map
+            .iter()
+            .any(|(key, item)| key.contains(MASK) || holds_mask(item)),
+        _ => false,
+    }
+}
+
+fn mask_sent(function: &str) -> Failure {
+    let message = format!("an argument holds {MASK}, which only stands for a secret");
+    Failure::new(FailureClass::Rejected, function, WRONG_ARGUMENTS, message).with_hint(
+        "pass the secret itself, or take the mask out: text.replace(\"‹secret›\", \"***\")",
+    )
+}
+
 impl Effects for Gate {
     fn perform(&self, mut call: Call) -> Result<Value, Interruption> {
+        if holds_mask(&call.arguments) {
+            return Err(Interruption::Failed(mask_sent(call.function)));
+        }
         let position = self.next_position();
+        self.redactor.learn(&call.arguments);
         let digest = Digest::of(&[
             call.function.as_bytes(),
             call.arguments.to_json().to_string().as_bytes(),
@@ -120,7 +152,7 @@ impl Effects for Gate {
                 return Err(Interruption::Stopped(Stop::Diverged {
                     position,
                     recorded: describe(&effect.call.function, &effect.call.arguments),
-                    made: describe(call.function, &shown(&call.arguments)),
+                    made: describe(call.function, &shown(&call.arguments, &self.redactor)),
                 }));
             }
             match &effect.outcome {
@@ -140,7 +172,7 @@ impl Effects for Gate {
         }
         let record = CallRecord {
             function: call.function.into(),
-            arguments: shown(&call.arguments),
+            arguments: shown(&call.arguments, &self.redactor),
             digest,
             class: call.class,
         };
@@ -148,7 +180,7 @@ impl Effects for Gate {
         if refused.is_some() && call.class == Class::Unsure {
             return Err(Interruption::Stopped(Stop::InDoubt {
                 position,
-                call: describe(call.function, &shown(&call.arguments)),
+                call: describe(&record.function, &record.arguments),
                 refused,
             }));
         }
@@ -194,7 +226,7 @@ impl Effects for Gate {
                 return Err(Interruption::Stopped(Stop::Diverged {
                     position,
                     recorded: describe(&effect.call.function, &effect.call.arguments),
-                    made: describe("time::sleep", &shown(&arguments)),
+                    made: describe("time::sleep", &shown(&arguments, &self.redactor)),
                 }));
             }
             Some(effect) if effect.outcome.is_some() => return Ok(()),
@@ -204,7 +236,7 @@ impl Effects for Gate {
                 position: Position(position),
                 call: CallRecord {
                     function: "time::sleep".into(),
-                    arguments: shown(&arguments),
+                    arguments: shown(&arguments, &self.redactor),
                     digest,
                     class: Class::Read,
                 },
@@ -215,7 +247,7 @@ impl Effects for Gate {
         let left = match (event, self.recorded.get(position as usize)) {
             (Some(event), _) => {
                 let name = format!("{position} time::sleep: intent");
-                self.enter(&name, Box::pin(async { event.into() }))?;
+                self.enter("time::sleep", &name, Box::pin(async { event.into() }))?;
                 duration
             }
             (None, Some(effect)) => {
@@ -232,7 +264,7 @@ impl Effects for Gate {
             outcome: EffectOutcome::Done(Value::Null),
         };
         let name = format!("{position} time::sleep");
-        self.enter(&name, Box::pin(async { ended.into() }))
+        self.enter("time::sleep", &name, Box::pin(async { ended.into() }))
             .map(|_| ())
     }
 
@@ -244,6 +276,7 @@ impl Effects for Gate {
         if self.is_replaying() {
             return;
         }
+        let message = self.redactor.owned(message);
         self.observer.said(&self.instance, &message);
         let noted = self.ledger.note(Event::Logged {
             step: self.instance.clone(),

@@ -80,7 +80,10 @@ impl Gate {
             }
             .into()
         };
-        match self.enter(&name, Box::pin(making)).map_err(ended)? {
+        match self
+            .enter(function, &name, Box::pin(making))
+            .map_err(ended)?
+        {
             (Some((Event::EffectSettled { outcome, .. }, _)), _) => {
                 effect.settled = Some(outcome);
                 Ok(effect)

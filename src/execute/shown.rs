@@ -1,6 +1,6 @@
 //! Calls as records and messages show them.
 
-use crate::value::Value;
+use crate::value::{Redactor, Value};
 
 /// How much of a text argument a record shows.
 const SHOWN_CHARACTERS: usize = 120;
@@ -14,7 +14,7 @@ pub(super) fn describe(function: &str, arguments: &serde_json::Value) -> String 
 
 /// Arguments as a record shows them: secrets masked, long texts cut to their start. A key that begins
 /// with `$` gets one more, as wherever values are stored: `$secret` marks what is encrypted.
-pub(super) fn shown(arguments: &Value) -> serde_json::Value {
+pub(super) fn shown(arguments: &Value, redactor: &Redactor) -> serde_json::Value {
     fn cut(json: &mut serde_json::Value) {
         match json {
             serde_json::Value::String(text) if text.len() > SHOWN_CHARACTERS => {
@@ -37,7 +37,8 @@ pub(super) fn shown(arguments: &Value) -> serde_json::Value {
             _ => {}
         }
     }
-    let mut json = arguments.to_json();
+    // Before anything is cut: half a secret is not found.
+    let mut json = redactor.json(arguments.to_json());
     cut(&mut json);
     json
 }

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     journal::{Claim, Event, InstanceId, Message, RunId},
     script::{Call, Stop},
+    value::Redactor,
 };
 
 /// Makes a run durable and its steps run.
@@ -123,6 +124,19 @@ impl Made {
         Self {
             events: Vec::new(),
             stop: Some(stop),
+        }
+    }
+
+    /// The same as it may be recorded: secrets of the run are taken out of what the other side said about this call.
+    pub fn redacted(self, function: &str, redactor: &Redactor) -> Self {
+        // What a call gives as a secret it may also give as a text.
+        for event in &self.events {
+            event.teach(function, redactor);
+        }
+        let events = self.events.into_iter();
+        Self {
+            events: events.map(|event| event.redacted(redactor)).collect(),
+            stop: self.stop,
         }
     }
 }

@@ -3,7 +3,7 @@
 //! - [`Event`] is what can happen; a run is a sequence of them;
 //! - [`State`] is the fold over that sequence, and refuses what can't follow;
 //! - [`Journal`] keeps the events in SQLite, `RunJournal` appends to one run;
-//! - `seal` encrypts secrets, `lock` lets one process at a time own a run;
+//! - `redacted` takes secrets out of events before they are recorded, `seal` encrypts the others, `lock` lets one process at a time own a run;
 //! - [`Vault`] seals the secrets of events that another substrate keeps.
 //!
 //! # On disk
@@ -32,6 +32,7 @@ mod instance;
 mod items;
 mod lock;
 mod message;
+mod redacted;
 mod schema;
 mod seal;
 mod state;

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};
 
-use super::{certificates::certificates, next_steps::approvals, style::utc_time};
+use super::{certificates::certificates, next_steps::approvals, plain::line, style::utc_time};
 use crate::{
     journal::{EffectOutcome, Event, Record, RunId, State},
     script::Reversed,
@@ -16,13 +16,15 @@ pub fn audit(run: &RunId, state: &State, records: &[Record]) -> String {
     if let Some(info) = &state.run {
         text.push_str(&format!(
             "workflow  {} ({}), sha256 {}\n",
-            info.workflow, info.file, info.program
+            info.workflow,
+            line(&info.file),
+            info.program
         ));
         text.push_str(&format!(
             "started   {} UTC by {} on target {}\n",
             utc_time(info.started_at),
-            info.requester,
-            info.target
+            line(&info.requester),
+            line(&info.target)
         ));
     }
     let status = state
@@ -39,12 +41,12 @@ pub fn audit(run: &RunId, state: &State, records: &[Record]) -> String {
     text.push_str(&section("approvals", approvals(state)));
     let effects = counts(records)
         .into_iter()
-        .map(|(function, n)| format!("{n:5}  {function}"))
+        .map(|(function, n)| format!("{n:5}  {}", line(&function)))
         .collect();
     text.push_str(&section("calls that changed something", effects));
     let made = certificates(state)
         .into_iter()
-        .map(|c| format!("{}  {}  until {}", c.serial, c.subject, c.not_after))
+        .map(|c| format!("{}  {}  until {}", c.serial, line(&c.subject), c.not_after))
         .collect();
     text.push_str(&section("certificates", made));
     text

@@ -1,6 +1,9 @@
 use serde_json::{Value as Json, json};
 
-use super::style::utc_time;
+use super::{
+    plain::{line, short_line},
+    style::utc_time,
+};
 use crate::{
     journal::{EffectOutcome, Event, Record},
     script::Reversed,
@@ -28,7 +31,7 @@ pub fn event_line(record: &Record) -> String {
         Event::UndoStarted { requester } => format!("undo started by {requester}"),
         Event::RunCancelled { requester } => format!("run cancelled by {requester}"),
         Event::RunEnded { outcome, error, .. } => match error {
-            Some(error) => format!("run {}: {error}", outcome.as_str()),
+            Some(error) => format!("run {}: {}", outcome.as_str(), short_line(&error.message)),
             None => format!("run {}", outcome.as_str()),
         },
         Event::StepStarted {
@@ -48,13 +51,14 @@ pub fn event_line(record: &Record) -> String {
             step,
             error,
             retry_at: None,
-        } => format!("{step} failed: {error}"),
+        } => format!("{step} failed: {}", short_line(&error.message)),
         Event::StepFailed {
             step,
             error,
             retry_at: Some(at),
         } => {
-            format!("{step} failed, again at {}: {error}", utc_time(*at))
+            let why = short_line(&error.message);
+            format!("{step} failed, again at {}: {why}", utc_time(*at))
         }
         Event::StepSkipped { step, reason } => format!("{step} skipped: {reason}"),
         Event::StepInterrupted { step } => format!("{step} stopped"),
@@ -119,7 +123,7 @@ pub fn event_line(record: &Record) -> String {
         }
         Event::Logged { step, message, .. } => format!("{step}: {message}"),
     };
-    format!("{}.{millis:03}  {text}", utc_time(record.at))
+    format!("{}.{millis:03}  {}", utc_time(record.at), line(&text))
 }
 
 /// One event as JSON, with secrets masked.
@@ -132,11 +136,11 @@ fn outcome_text(outcome: &EffectOutcome) -> String {
     match outcome {
         EffectOutcome::Done(value) => match Reversed::read(value) {
             Some(Reversed::Done) => "reversed".into(),
-            Some(Reversed::Already(why)) => format!("nothing to reverse: {why}"),
-            Some(Reversed::Left(why)) => format!("left as it is: {why}"),
+            Some(Reversed::Already(why)) => format!("nothing to reverse: {}", line(&why)),
+            Some(Reversed::Left(why)) => format!("left as it is: {}", line(&why)),
             None => brief(value),
         },
-        EffectOutcome::Failed(failure) => format!("failed: {failure}"),
+        EffectOutcome::Failed(failure) => format!("failed: {}", short_line(&failure.to_string())),
         EffectOutcome::NotDone => "never done".into(),
     }
 }

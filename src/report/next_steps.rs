@@ -1,4 +1,5 @@
 use super::{
+    plain,
     standing::{Standing, waiting},
     style::utc_time,
 };
@@ -21,7 +22,10 @@ pub fn next_steps(run: &RunId, state: &State, engine: Option<&str>) -> Vec<Strin
         None if !waiting.is_empty() => {
             let mut lines = Vec::new();
             for (step, approval) in waiting {
-                lines.push(format!("waits for an approval: {}", approval.message));
+                lines.push(format!(
+                    "waits for an approval: {}",
+                    plain::line(&approval.message)
+                ));
                 lines.push(format!("  windlass approve {run} {step}{on}   (or reject)"));
             }
             if engine.is_none() {
@@ -95,5 +99,5 @@ fn line(step: &InstanceId, approval: &Approval) -> String {
             )
         }
     };
-    format!("{step}: {} ({what})", approval.message)
+    plain::line(&format!("{step}: {} ({what})", approval.message)).into_owned()
 }

@@ -1,6 +1,7 @@
 use console::style;
 use serde_json::{Value as Json, json};
 
+use super::plain::line;
 use crate::{
     decide::{Fate, FateKind, Plan},
     journal::RunId,
@@ -16,7 +17,7 @@ pub fn resume_plan(run: &RunId, plan: &Plan) -> String {
             mark(fate.kind),
             fate.step.as_str(),
             word(fate.kind),
-            fate.reason,
+            line(&fate.reason),
             width = width.unwrap_or(0),
         );
         text.push_str(line.trim_end());

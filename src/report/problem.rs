@@ -4,6 +4,7 @@ use miette::{
     Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode,
 };
 
+use super::plain::{block, same_length, styled};
 use crate::value::StepError;
 
 /// Draws a diagnostic for a terminal, or plainly where colours are not wanted.
@@ -18,7 +19,7 @@ pub fn render(diagnostic: &dyn Diagnostic) -> String {
         .with_links(false);
     let mut text = String::new();
     match handler.render_report(&mut text, diagnostic) {
-        Ok(()) => text,
+        Ok(()) => styled(&text).into_owned(),
         Err(fmt::Error) => format!("{diagnostic}\n"),
     }
 }
@@ -38,6 +39,7 @@ impl<'a> Problem<'a> {
     fn new(error: &'a StepError, files: &BTreeMap<String, Arc<str>>) -> Self {
         let source = error.place.as_ref().and_then(|place| {
             let text = files.get(&place.file)?;
+            let text: Arc<str> = same_length(text).into();
             let line_start: usize = text
                 .split_inclusive('\n')
                 .take(place.line - 1)
@@ -56,12 +58,12 @@ impl<'a> Problem<'a> {
             let label = LabeledSpan::underline((line_start + offset, length));
             Some((NamedSource::new(&place.file, text.clone()), label))
         });
-        let mut help = error.chain.join("\n");
+        let mut help = block(&error.chain.join("\n"));
         if let Some(hint) = &error.hint {
             if !help.is_empty() {
                 help.push('\n');
             }
-            help.push_str(hint);
+            help.push_str(&block(hint));
         }
         Self {
             error,
@@ -79,7 +81,7 @@ impl fmt::Debug for Problem<'_> {
 
 impl fmt::Display for Problem<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self.error, f)
+        f.write_str(&block(&self.error.message))
     }
 }
 

@@ -7,7 +7,12 @@ use std::{
 use console::style;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{say::say, style::describe_status, tally::tally};
+use super::{
+    plain::{line, short_line},
+    say::say,
+    style::describe_status,
+    tally::tally,
+};
 use crate::{
     compile::Workflow,
     execute::Observer,
@@ -58,7 +63,7 @@ impl Bars {
         if let Ok(style) = ProgressStyle::with_template("{spinner:.cyan} {prefix} {msg:.dim}") {
             line.set_style(style);
         }
-        line.set_prefix(step.to_string());
+        line.set_prefix(super::plain::line(step.as_str()).into_owned());
         line.enable_steady_tick(TICK);
         running.insert(step.clone(), line);
     }
@@ -119,13 +124,11 @@ impl Observer for Bars {
     }
 
     fn held_up(&self, why: &str) {
-        let _ = self.bars.println(format!("  {why}"));
+        let _ = self.bars.println(format!("  {}", line(why)));
     }
 
     fn said(&self, step: &InstanceId, message: &str) {
-        let _ = self
-            .bars
-            .println(format!("  {} {message}", style(format!("{step}:")).dim()));
+        let _ = self.bars.println(said(step, message));
     }
 }
 
@@ -156,16 +159,26 @@ impl Observer for Lines {
     }
 
     fn held_up(&self, why: &str) {
-        say(&format!("  {why}\n"));
+        say(&format!("  {}\n", line(why)));
     }
 
     fn said(&self, step: &InstanceId, message: &str) {
-        say(&format!("  {step}: {message}\n"));
+        say(&format!("{}\n", said(step, message)));
     }
 }
 
+/// What a script says, in one line.
+fn said(step: &InstanceId, message: &str) -> String {
+    let step = line(step.as_str());
+    format!("  {} {}", style(format!("{step}:")).dim(), line(message))
+}
+
 fn waiting(lock: &str, holder: &str) -> String {
-    format!("  waits for `{lock}`, which is held by {holder}")
+    format!(
+        "  waits for `{}`, which is held by {}",
+        line(lock),
+        line(holder)
+    )
 }
 
 fn ended(event: &Event) -> Option<&InstanceId> {
@@ -183,7 +196,8 @@ struct Line {
 }
 
 fn line_of(event: &Event, state: &State, asked: &Asked) -> Option<Line> {
-    let line = |status: Status, step: &InstanceId, text: String, is_trouble| {
+    let told = |status: Status, step: &InstanceId, text: String, is_trouble| {
+        let step = line(step.as_str());
         let text = format!("{} {step} {text}", describe_status(status))
             .trim_end()
             .to_owned();
@@ -194,16 +208,19 @@ fn line_of(event: &Event, state: &State, asked: &Asked) -> Option<Line> {
             let instance = state.instance(step)?;
             let took = instance.ended_at? - instance.started_at?;
             let took = format_duration(Duration::from_millis(took.max(0) as u64));
-            line(
+            told(
                 Status::Succeeded,
                 step,
                 style(took).dim().to_string(),
                 false,
             )
         }
-        Event::StepSkipped { step, reason } => {
-            line(Status::Skipped, step, format!("skipped: {reason}"), false)
-        }
+        Event::StepSkipped { step, reason } => told(
+            Status::Skipped,
+            step,
+            format!("skipped: {}", line(reason)),
+            false,
+        ),
         Event::StepFailed {
             step,
             error,
@@ -211,19 +228,22 @@ fn line_of(event: &Event, state: &State, asked: &Asked) -> Option<Line> {
         } => {
             let pause = at - state.instance(step)?.ended_at?;
             let pause = format_duration(Duration::from_millis(pause.max(0) as u64));
-            let text = format!("failed, again in {pause}: {error}");
-            line(Status::Retrying { at: *at }, step, text, true)
+            let text = format!("failed, again in {pause}: {}", short_line(&error.message));
+            told(Status::Retrying { at: *at }, step, text, true)
         }
-        Event::StepFailed { step, error, .. } => {
-            line(Status::Failed, step, format!("failed: {error}"), true)
-        }
-        Event::StepInterrupted { step } => line(Status::Pending, step, "stopped".into(), false),
+        Event::StepFailed { step, error, .. } => told(
+            Status::Failed,
+            step,
+            format!("failed: {}", short_line(&error.message)),
+            true,
+        ),
+        Event::StepInterrupted { step } => told(Status::Pending, step, "stopped".into(), false),
         Event::ApprovalAsked { step, message, .. } => {
             let command = style(format!("windlass approve {} {step}{}", asked.run, asked.on)).dim();
-            line(
+            told(
                 Status::Waiting,
                 step,
-                format!("asks: {message}  {command}"),
+                format!("asks: {}  {command}", line(message)),
                 true,
             )
         }
@@ -233,8 +253,8 @@ fn line_of(event: &Event, state: &State, asked: &Asked) -> Option<Line> {
             approver,
             ..
         } => {
-            let text = format!("{} by {approver}", verdict.as_str());
-            line(state.status(step), step, text, true)
+            let text = format!("{} by {}", verdict.as_str(), line(approver));
+            told(state.status(step), step, text, true)
         }
         Event::UndoStarted { .. } => Some(Line {
             text: "undoing…".into(),

@@ -4,6 +4,7 @@ use console::style;
 
 use super::{
     certificates::certificates,
+    plain::line,
     standing::Standing,
     style::describe_status,
     table::{Room, Table},
@@ -103,10 +104,10 @@ pub fn summary(workflow: &Workflow, state: &State, view: View) -> String {
     let mut table = Table::new(&["CERTIFICATE", "ISSUER", "EXPIRES", "FILE"]).keeping(2);
     for certificate in made {
         table.row([
-            shorten(&certificate.subject),
-            shorten(&certificate.issuer),
+            line(&shorten(&certificate.subject)).into_owned(),
+            line(&shorten(&certificate.issuer)).into_owned(),
             certificate.not_after.chars().take(10).collect(),
-            relative(&certificate.file, view.folder),
+            line(&relative(&certificate.file, view.folder)).into_owned(),
         ]);
     }
     text.push('\n');
@@ -219,7 +220,7 @@ impl Rows<'_> {
                 "interrupted".into()
             }
             (Status::Skipped, ..) => match instance.and_then(|i| i.skip_reason.as_deref()) {
-                Some(reason) => format!("skipped: {reason}"),
+                Some(reason) => format!("skipped: {}", line(reason)),
                 None => "skipped".into(),
             },
             (status, _, Some(items)) => {
@@ -239,7 +240,11 @@ impl Rows<'_> {
             says.push_str(&format!(", attempt {}", instance.attempt));
         }
         let indent = "  ".repeat(id.depth());
-        let name = format!("{} {indent}{}", describe_status(status), id.last_part());
+        let name = format!(
+            "{} {indent}{}",
+            describe_status(status),
+            line(id.last_part())
+        );
         self.table.row([name, says, took]);
     }
 }

@@ -1,5 +1,7 @@
 use console::{Alignment, measure_text_width, pad_str};
 
+use super::plain::styled;
+
 /// What stands between two columns.
 const GAP: &str = "   ";
 /// What a cell is not shortened below, in characters: it would say nothing.
@@ -54,7 +56,11 @@ impl Table {
     }
 
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().collect());
+        let cells = cells.into_iter().map(|cell| match cell.contains('\n') {
+            true => styled(&cell.replace('\n', "\\n")).into_owned(),
+            false => styled(&cell).into_owned(),
+        });
+        self.rows.push(cells.collect());
     }
 
     /// Every line begins with `indent`; no line ends in spaces. Where there is too little room, the

@@ -1,6 +1,7 @@
 use console::style;
 use serde_json::{Value as Json, json};
 
+use super::plain::line;
 use crate::{
     execute::{UndoItem, UndoKind},
     journal::RunId,
@@ -52,8 +53,9 @@ fn section(title: &str, items: &[&UndoItem]) -> String {
             UndoKind::Left(why) => (style("!").yellow(), Some(why)),
             UndoKind::Already(why) => (style("=").dim(), Some(why)),
         };
-        let why = why.map_or(String::new(), |why| format!(" ({why})"));
-        text.push_str(&format!("  {mark} {}: {}{why}\n", item.step, item.what));
+        let why = why.map_or(String::new(), |why| format!(" ({})", line(why)));
+        let (step, what) = (line(item.step.as_str()), line(&item.what));
+        text.push_str(&format!("  {mark} {step}: {what}{why}\n"));
     }
     text.push('\n');
     text

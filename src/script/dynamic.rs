@@ -2,7 +2,7 @@
 
 use rhai::{Array, Dynamic, Map};
 
-use crate::value::{Secret, Value};
+use crate::value::{MASK, Secret, Value};
 
 pub(super) fn to_dynamic(value: &Value) -> Dynamic {
     match value {
@@ -43,6 +43,15 @@ fn at(path: &str) -> String {
 
 pub(super) fn from_dynamic(value: &Dynamic) -> Result<Value, Unfit> {
     convert(value, &mut String::new(), 0)
+}
+
+/// A value as people read it, with its secrets masked.
+pub(super) fn masked(value: &Dynamic) -> String {
+    match from_dynamic(value) {
+        Ok(Value::Secret(_)) => MASK.to_owned(),
+        Ok(value) => value.to_text(),
+        Err(_) => value.to_string(),
+    }
 }
 
 fn convert(value: &Dynamic, path: &mut String, depth: usize) -> Result<Value, Unfit> {

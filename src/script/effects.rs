@@ -2,7 +2,7 @@ use std::{fmt, pin::Pin, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::value::{Failure, Value};
+use crate::value::{Failure, Redactor, Value};
 
 /// Says what to do with an effect whose process died inside the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,7 +83,7 @@ impl Call {
     where
         F: Future<Output = Result<Value, Failure>> + Send + 'static,
     {
-        // The other side may quote what it was sent.
+        // The other side may quote what it was sent, also what is too short for a run's redactor.
         let secrets = arguments.secrets();
         Self {
             function,
@@ -91,7 +91,10 @@ impl Call {
             class,
             act: Box::new(move |key| {
                 let doing = act(key);
-                Box::pin(async move { doing.await.map_err(|failure| failure.without(&secrets)) })
+                Box::pin(async move {
+                    let quoted = |failure| Redactor::of_call(&secrets).failure(failure);
+                    doing.await.map_err(quoted)
+                })
             }),
             look: None,
             before: None,

@@ -2,9 +2,12 @@
 
 use rhai::{Dynamic, EvalAltResult, Position};
 
+use super::dynamic::masked;
 use super::{
     effects::Stop,
+    engine,
     host::{WRONG_ARGUMENTS, failure_of},
+    interpolation::position_in,
     script::{Script, lowercase_first},
 };
 use crate::value::{Place, StepError};
@@ -62,6 +65,16 @@ fn at(script: &Script, source: &str, what: &str, position: Position) -> String {
 
 /// Where a person finds a place that Rhai names in a script, or in a module that it imports.
 fn place_of(script: &Script, source: &str, position: Position) -> Option<Place> {
+    let text = match source == &*script.path {
+        true => Some(&script.text),
+        false => script
+            .imports
+            .texts
+            .get(source.strip_suffix(".rhai").unwrap_or(source)),
+    };
+    let position = text.map_or(position, |text| {
+        position_in(engine::steps(), text, position)
+    });
     let (line, column) = match source == &*script.path {
         true => script.places.line_and_column(&script.text, position)?,
         false => (position.line()?, position.position().unwrap_or(1)),
@@ -95,7 +108,17 @@ fn describe(mut error: EvalAltResult) -> Result<StepError, Stop> {
         }
         _ => {
             let _ = error.take_position();
-            StepError::new("script-error", lowercase_first(&error.to_string()))
+            let described = StepError::new("script-error", lowercase_first(&error.to_string()));
+            match &error {
+                EvalAltResult::ErrorFunctionNotFound(signature, _)
+                    if signature.contains("Secret") =>
+                {
+                    described.with_hint(
+                        "this function takes no secret, so that none becomes a plain text; pass the secret on as it is",
+                    )
+                }
+                _ => described,
+            }
         }
     })
 }
@@ -114,10 +137,6 @@ fn describe_thrown(thrown: &Dynamic) -> StepError {
             error.failure = Some(failure);
             error
         }
-        None => {
-            let text = super::dynamic::from_dynamic(thrown)
-                .map_or_else(|_| thrown.to_string(), |value| value.to_text());
-            StepError::new("script-threw", text)
-        }
+        None => StepError::new("script-threw", masked(thrown)),
     }
 }

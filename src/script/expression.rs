@@ -7,6 +7,7 @@ use super::{
     dynamic::{from_dynamic, to_dynamic},
     engine,
     fault::{Fault, token_at},
+    interpolation::compile_to_run,
     script::lowercase_first,
 };
 use crate::value::Value;
@@ -91,9 +92,14 @@ impl Expression {
             };
             faults.push(Fault::new("syntax", 0..text.len(), message));
         }
-        if !faults.is_empty() {
+        let run = compile_to_run(engine::expressions(), &scope, &in_double_quotes(text));
+        let run = run.map_err(|e| {
+            let message = lowercase_first(&e.err_type().to_string());
+            faults.push(Fault::new("syntax", 0..text.len(), message));
+        });
+        let (Ok(ast), true) = (run, faults.is_empty()) else {
             return Err(faults);
-        }
+        };
         let roots = reads.iter().map(|read| read.root).collect();
         Ok(Self {
             text: text.into(),

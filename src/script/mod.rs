@@ -20,6 +20,7 @@ mod frozen;
 mod host;
 mod import;
 mod inputs;
+mod interpolation;
 mod modules;
 mod places;
 mod run;
@@ -37,7 +38,9 @@ pub use engine::STACK_BYTES;
 pub use expression::{Expression, ExpressionError, Names, Read, is_readable};
 pub use fault::Fault;
 pub use frozen::FrozenScript;
-pub use host::{Done, Finding, Host, Reversal, Reversed, WayBack, finding, reversal};
+pub use host::{
+    Done, Finding, Host, Reversal, Reversed, WRONG_ARGUMENTS, WayBack, finding, reversal,
+};
 pub use inputs::InputRead;
 pub use places::Places;
 pub use run::{Ended, Limits, run, run_undo};

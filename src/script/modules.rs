@@ -1,11 +1,12 @@
 use std::{collections::BTreeMap, sync::Arc};
 
-use rhai::{AST, ASTNode, Expr, Position, Stmt};
+use rhai::{AST, ASTNode, Expr, Position, Scope, Stmt};
 
 use super::{
     calls::{self, Own},
     engine,
     fault::{Fault, token_at},
+    interpolation::compile_to_run,
     script::{ReadImport, syntax_fault},
 };
 
@@ -14,6 +15,8 @@ use super::{
 pub(super) struct Modules {
     pub texts: BTreeMap<String, Arc<str>>,
     pub asts: BTreeMap<String, AST>,
+    /// The same as they run.
+    pub runs: BTreeMap<String, AST>,
     /// The imports being read, outermost first: a repeat is a cycle.
     open: Vec<String>,
 }
@@ -97,6 +100,14 @@ impl Modules {
                         .into_iter()
                         .map(|f| f.in_file(&module_path, &module_text)),
                 );
+                match compile_to_run(engine::steps(), &Scope::new(), &module_text) {
+                    Ok(mut run) => {
+                        run.set_source(&*module_path);
+                        self.runs.insert(wanted.clone(), run);
+                    }
+                    Err(e) => faults
+                        .push(syntax_fault(&module_text, &e).in_file(&module_path, &module_text)),
+                }
                 self.texts.insert(wanted.clone(), module_text);
                 self.asts.insert(wanted.clone(), module);
             }

@@ -12,7 +12,7 @@ use rhai::{CallFnOptions, Dynamic, Scope};
 
 use super::{
     dynamic::{from_dynamic, to_dynamic},
-    effects::Stop,
+    effects::{Level, Stop},
     engine,
     error::explain,
     host::Host,
@@ -105,6 +105,10 @@ fn evaluate(
 ) -> Result<Dynamic, Ended> {
     let mut engine = engine::step_engine();
     engine.set_module_resolver(script.imports.clone());
+    // As `log::info` does.
+    let (said, debugged) = (host.effects.clone(), host.effects.clone());
+    engine.on_print(move |text| said.note(Level::Info, text.to_owned()));
+    engine.on_debug(move |text, _, _| debugged.note(Level::Info, text.to_owned()));
     engine.set_default_tag(Dynamic::from(host));
     watch(&mut engine, limits.clone());
     match catch_unwind(AssertUnwindSafe(|| body(&engine))) {

@@ -9,6 +9,7 @@ use super::{
     frozen::FrozenScript,
     import::Imports,
     inputs::{self, InputRead},
+    interpolation::compile_to_run,
     modules::Modules,
     places::Places,
     signature::Signature,
@@ -38,6 +39,7 @@ pub struct Script {
     pub has_undo: bool,
     /// The host functions that it or its imports call.
     pub host_calls: BTreeSet<HostCall>,
+    /// What runs, which is not quite what was checked: see `interpolation`.
     pub(super) ast: AST,
     pub(super) imports: Imports,
     pub is_inline: bool,
@@ -148,9 +150,12 @@ impl Script {
                     .map(here),
             );
         }
-        if !faults.is_empty() {
+        let run = compile_to_run(engine::steps(), &scope, &text);
+        let run = run.map_err(|e| faults.push(here(syntax_fault(&text, &e))));
+        let (Ok(mut run), true) = (run, faults.is_empty()) else {
             return Err(faults);
-        }
+        };
+        run.set_source(&*path);
         let body = is_inline.then_some(&ast);
         let input_reads = body.map_or_else(Vec::new, |ast| inputs::of_body(ast, &text));
         let host_calls = std::iter::once(&ast)
@@ -187,12 +192,12 @@ impl Script {
             literal_outputs: body.and_then(inputs::outputs_of_body),
             host_calls,
             imports: Imports {
-                asts: Arc::new(modules.asts),
+                asts: Arc::new(modules.runs),
                 texts: Arc::new(modules.texts),
             },
             is_inline,
             places,
-            ast,
+            ast: run,
             path,
             text,
         })

@@ -1,37 +1,377 @@
-//! How a [`Secret`] behaves inside Rhai: whatever is made from one is one again, and whatever
-//! would show it shows the mask.
+//! How a [`Secret`] behaves inside Rhai: what is made from one is one again, a comparison is a bool, and nothing gives its text
+//! or its mask as a plain text.
+//!
+//! Rhai's own functions take any value for a text where they join and print. Those are replaced here, also for lists and maps
+//! with secrets in them. What else takes a text finds no function for a secret, and fails.
 
-use rhai::{Dynamic, FuncRegistration, Module};
+use std::any::TypeId;
+
+use rhai::{
+    Array, Dynamic, EvalAltResult, FuncRegistration, ImmutableString, Map, Module,
+    NativeCallContext,
+};
 
 use crate::value::{MASK, Secret};
 
+type Thrown = Box<EvalAltResult>;
+
 pub(super) fn register(module: &mut Module) {
     module.set_custom_type::<Secret>("Secret");
-    let set = |name: &str| FuncRegistration::new(name).in_global_namespace();
-    set("to_string").set_into_module(module, |_: &mut Secret| MASK.to_string());
-    set("to_debug").set_into_module(module, |_: &mut Secret| MASK.to_string());
-    for name in ["==", "!=", "<", ">", "<=", ">="] {
-        set(name).set_into_module(module, |_: &mut Secret, _: Dynamic| MASK.to_string());
-        set(name).set_into_module(module, |_: Dynamic, _: Secret| MASK.to_string());
+    register_comparisons(module);
+    register_joins(module);
+    register_prints(module);
+    register_parts(module);
+}
+
+/// A value as it becomes part of a text.
+enum Written {
+    Plain(String),
+    Secret(String),
+}
+
+impl Written {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Plain(text) | Self::Secret(text) => text,
+        }
     }
+
+    fn then(self, other: &Self) -> Self {
+        let text = format!("{}{}", self.as_str(), other.as_str());
+        match (&self, other) {
+            (Self::Plain(_), Self::Plain(_)) => Self::Plain(text),
+            _ => Self::Secret(text),
+        }
+    }
+
+    fn into_dynamic(self) -> Dynamic {
+        match self {
+            Self::Plain(text) => text.into(),
+            Self::Secret(text) => Dynamic::from(Secret::new(text)),
+        }
+    }
+}
+
+/// Joins values as an interpolated string does.
+pub(super) fn joined(context: &NativeCallContext, parts: Array) -> Dynamic {
+    let empty = Written::Plain(String::new());
+    let parts = parts.into_iter();
+    let joined = parts.fold(empty, |all, mut part| {
+        all.then(&written(context, &mut part))
+    });
+    joined.into_dynamic()
+}
+
+fn written(context: &NativeCallContext, value: &mut Dynamic) -> Written {
+    if let Some(secret) = value.read_lock::<Secret>() {
+        return Written::Secret(secret.reveal().to_owned());
+    }
+    if holds_secret(value) {
+        return Written::Secret(revealed(context, value));
+    }
+    Written::Plain(printed(context, "to_string", value))
+}
+
+/// A list or a map as Rhai prints it, with the texts of its secrets.
+fn revealed(context: &NativeCallContext, value: &mut Dynamic) -> String {
+    if let Some(secret) = value.read_lock::<Secret>() {
+        return format!("{:?}", secret.reveal());
+    }
+    if let Some(mut items) = value.write_lock::<Array>() {
+        let items: Vec<_> = items
+            .iter_mut()
+            .map(|item| revealed(context, item))
+            .collect();
+        return format!("[{}]", items.join(", "));
+    }
+    if let Some(mut map) = value.write_lock::<Map>() {
+        let entries: Vec<_> = map
+            .iter_mut()
+            .map(|(key, item)| format!("{key:?}: {}", revealed(context, item)))
+            .collect();
+        return format!("#{{{}}}", entries.join(", "));
+    }
+    printed(context, "to_debug", value)
+}
+
+/// As Rhai prints it.
+fn printed(context: &NativeCallContext, function: &str, value: &mut Dynamic) -> String {
+    let printed = context.call_native_fn_raw(function, true, &mut [value]);
+    let text = printed.ok().and_then(|text| text.into_string().ok());
+    text.unwrap_or_else(|| value.type_name().to_owned())
+}
+
+/// Whether a secret is anywhere inside.
+pub(super) fn holds_secret(value: &Dynamic) -> bool {
+    if value.is::<Secret>() {
+        return true;
+    }
+    if let Some(items) = value.read_lock::<Array>() {
+        return items.iter().any(holds_secret);
+    }
+    if let Some(map) = value.read_lock::<Map>() {
+        return map.values().any(holds_secret);
+    }
+    false
+}
+
+fn set(name: &str) -> FuncRegistration {
+    FuncRegistration::new(name).in_global_namespace()
+}
+
+/// Equality is decided in constant time. An order would tell a secret bit by bit, and fails.
+fn register_comparisons(module: &mut Module) {
+    fn is_equal(secret: &Secret, other: &Dynamic) -> bool {
+        if let Some(other) = other.read_lock::<Secret>() {
+            return *secret == *other;
+        }
+        let text = match other.as_char() {
+            Ok(c) => Some(c.to_string()),
+            Err(_) => other
+                .as_immutable_string_ref()
+                .ok()
+                .map(|text| text.to_string()),
+        };
+        text.is_some_and(|text| *secret == Secret::new(text))
+    }
+    for (name, wanted) in [("==", true), ("!=", false)] {
+        set(name).set_into_module(module, move |a: &mut Secret, b: Dynamic| {
+            is_equal(a, &b) == wanted
+        });
+        set(name).set_into_module(module, move |a: Dynamic, b: Secret| {
+            is_equal(&b, &a) == wanted
+        });
+        set(name).set_into_module(module, move |a: &mut Secret, b: Secret| (*a == b) == wanted);
+    }
+    fn refuse() -> Result<bool, Thrown> {
+        Err("a secret has no order; only `==` and `!=` compare one".into())
+    }
+    for name in ["<", ">", "<=", ">="] {
+        set(name).set_into_module(module, |_: &mut Secret, _: Dynamic| refuse());
+        set(name).set_into_module(module, |_: Dynamic, _: Secret| refuse());
+        set(name).set_into_module(module, |_: &mut Secret, _: Secret| refuse());
+    }
+    set("contains").set_into_module(module, |a: &mut Secret, b: &str| a.reveal().contains(b));
+    set("contains").set_into_module(module, |a: &mut Secret, b: char| a.reveal().contains(b));
+    set("contains").set_into_module(module, |a: &mut Secret, b: Secret| {
+        a.reveal().contains(b.reveal())
+    });
+    set("contains").set_into_module(module, |a: &str, b: Secret| a.contains(b.reveal()));
+    for (name, test) in [
+        ("starts_with", starts_with as fn(&str, &str) -> bool),
+        ("ends_with", ends_with),
+    ] {
+        set(name).set_into_module(module, move |a: &mut Secret, b: &str| test(a.reveal(), b));
+        set(name).set_into_module(module, move |a: &mut Secret, b: Secret| {
+            test(a.reveal(), b.reveal())
+        });
+    }
+    fn starts_with(text: &str, start: &str) -> bool {
+        text.starts_with(start)
+    }
+    fn ends_with(text: &str, end: &str) -> bool {
+        text.ends_with(end)
+    }
+    set(SWITCHED).set_into_module(module, |value: Dynamic| -> Result<Dynamic, Thrown> {
+        match holds_secret(&value) {
+            false => Ok(value),
+            true => Err("`switch` does not look into a secret; compare it with `==`".into()),
+        }
+    });
+}
+
+/// What stands around the value of a `switch`, and what an interpolated string becomes; see `interpolation`.
+pub(super) const SWITCHED: &str = "__switched";
+pub(super) const JOINED: &str = "__joined";
+
+fn register_joins(module: &mut Module) {
+    set(JOINED).set_into_module(module, |context: NativeCallContext, parts: Array| {
+        joined(&context, parts)
+    });
+    // As Rhai's own, which would write the mask of a secret, or of one in a list.
+    set("+").set_into_module(
+        module,
+        |context: NativeCallContext, a: &mut ImmutableString, mut b: Dynamic| {
+            let a = Written::Plain(a.to_string());
+            a.then(&written(&context, &mut b)).into_dynamic()
+        },
+    );
+    set("+").set_into_module(
+        module,
+        |context: NativeCallContext, a: &mut Dynamic, b: &str| {
+            let b = Written::Plain(b.to_owned());
+            written(&context, a).then(&b).into_dynamic()
+        },
+    );
     set("+").set_into_module(module, |a: &mut Secret, b: Secret| {
         join(a.reveal(), b.reveal())
     });
     set("+").set_into_module(module, |a: &mut Secret, b: &str| join(a.reveal(), b));
     set("+").set_into_module(module, |a: &str, b: Secret| join(a, b.reveal()));
+    set("+").set_into_module(
+        module,
+        |context: NativeCallContext, a: &mut Secret, mut b: Dynamic| {
+            let b = written(&context, &mut b);
+            join(a.reveal(), b.as_str())
+        },
+    );
+    set("+").set_into_module(
+        module,
+        |context: NativeCallContext, mut a: Dynamic, b: Secret| -> Result<Dynamic, Thrown> {
+            if a.is_array() {
+                let mut items = a.into_array().unwrap_or_default();
+                items.push(Dynamic::from(b));
+                return Ok(items.into());
+            }
+            let a = written(&context, &mut a);
+            Ok(Dynamic::from(join(a.as_str(), b.reveal())))
+        },
+    );
+    // A variable that holds a text holds a secret after `text += secret`.
+    for name in ["+=", "append"] {
+        set(name).set_into_module_raw(
+            module,
+            [TypeId::of::<ImmutableString>(), TypeId::of::<Dynamic>()],
+            rhai::RhaiFunc::Method {
+                func: rhai::Shared::new(append),
+                has_context: true,
+                is_pure: false,
+                is_volatile: false,
+            },
+        );
+        set(name).set_into_module(module, |a: &mut Secret, b: Secret| {
+            *a = join(a.reveal(), b.reveal());
+        });
+        set(name).set_into_module(
+            module,
+            |context: NativeCallContext, a: &mut Secret, mut b: Dynamic| {
+                *a = join(a.reveal(), written(&context, &mut b).as_str());
+            },
+        );
+    }
+}
+
+fn append(
+    context: Option<NativeCallContext>,
+    arguments: &mut [&mut Dynamic],
+) -> Result<Dynamic, Thrown> {
+    let (Some(context), [text, other]) = (context, arguments) else {
+        return Err("`+=` takes two values".into());
+    };
+    let before = Written::Plain(text.to_string());
+    let after = before.then(&written(&context, other)).into_dynamic();
+    **text = after;
+    Ok(Dynamic::UNIT)
+}
+
+/// What prints for people prints the mask; `to_string` gives a text that flows on, and so a secret.
+fn register_prints(module: &mut Module) {
+    for name in ["to_string", "to_debug"] {
+        set(name).set_into_module(module, |secret: &mut Secret| secret.clone());
+        set(name).set_into_module(module, |context: NativeCallContext, list: &mut Array| {
+            print_list(&context, list)
+        });
+        set(name).set_into_module(module, |context: NativeCallContext, map: &mut Map| {
+            print_map(&context, map)
+        });
+    }
+    for name in ["print", "debug"] {
+        set(name).set_into_module(module, |_: &mut Secret| MASK.to_owned());
+        set(name).set_into_module(module, |list: &mut Array| {
+            super::dynamic::masked(&Dynamic::from(list.clone()))
+        });
+        set(name).set_into_module(module, |map: &mut Map| {
+            super::dynamic::masked(&Dynamic::from(map.clone()))
+        });
+    }
+    set("to_json").set_into_module(module, |map: &mut Map| -> Result<Dynamic, Thrown> {
+        let value = super::dynamic::from_dynamic(&Dynamic::from(map.clone()))
+            .map_err(|e| format!("to_json: {e}"))?;
+        let text = value.reveal_json().to_string();
+        Ok(match value.holds_secret() {
+            true => Dynamic::from(Secret::new(text)),
+            false => text.into(),
+        })
+    });
+}
+
+fn print_list(context: &NativeCallContext, list: &mut Array) -> Dynamic {
+    let is_secret = list.iter().any(holds_secret);
+    let items: Vec<_> = list
+        .iter_mut()
+        .map(|item| debugged(context, item))
+        .collect();
+    of_text(is_secret, format!("[{}]", items.join(", ")))
+}
+
+fn print_map(context: &NativeCallContext, map: &mut Map) -> Dynamic {
+    let is_secret = map.values().any(holds_secret);
+    let entries: Vec<_> = map
+        .iter_mut()
+        .map(|(key, item)| format!("{key:?}: {}", debugged(context, item)))
+        .collect();
+    of_text(is_secret, format!("#{{{}}}", entries.join(", ")))
+}
+
+fn debugged(context: &NativeCallContext, item: &mut Dynamic) -> String {
+    match holds_secret(item) {
+        true => revealed(context, item),
+        false => printed(context, "to_debug", item),
+    }
+}
+
+fn of_text(is_secret: bool, text: String) -> Dynamic {
+    match is_secret {
+        true => Dynamic::from(Secret::new(text)),
+        false => text.into(),
+    }
+}
+
+/// Parts of a secret are secrets. Its length is none: it tells whether one was given at all.
+fn register_parts(module: &mut Module) {
+    set("len").set_into_module(module, |a: &mut Secret| a.reveal().chars().count() as i64);
+    set("is_empty").set_into_module(module, |a: &mut Secret| a.reveal().is_empty());
     set("trim").set_into_module(module, |a: &mut Secret| {
         *a = Secret::new(a.reveal().trim());
     });
-    set("sub_string").set_into_module(module, |a: &mut Secret, start: i64, len: i64| {
-        let (start, len) = (start.max(0) as usize, len.max(0) as usize);
-        Secret::new(a.reveal().chars().skip(start).take(len).collect::<String>())
+    set("sub_string").set_into_module(module, |a: &mut Secret, start: i64| {
+        part(a, start, i64::MAX)
     });
+    set("sub_string").set_into_module(module, part);
     set("to_upper").set_into_module(module, |a: &mut Secret| {
         Secret::new(a.reveal().to_uppercase())
     });
     set("to_lower").set_into_module(module, |a: &mut Secret| {
         Secret::new(a.reveal().to_lowercase())
     });
+    set("split").set_into_module(module, |a: &mut Secret, at: &str| -> Array {
+        let parts = a.reveal().split(at);
+        parts.map(|part| Dynamic::from(Secret::new(part))).collect()
+    });
+    set("replace").set_into_module(module, |a: &mut Secret, from: &str, to: &str| {
+        *a = Secret::new(a.reveal().replace(from, to));
+    });
+    set("replace").set_into_module(module, |a: &mut Secret, from: &str, to: Secret| {
+        *a = Secret::new(a.reveal().replace(from, to.reveal()));
+    });
+}
+
+fn part(secret: &mut Secret, start: i64, len: i64) -> Secret {
+    let count = secret.reveal().chars().count() as i64;
+    // As of a text: from its end, if it is negative.
+    let start = match start < 0 {
+        true => (count + start).max(0),
+        false => start,
+    };
+    let (start, len) = (start as usize, len.max(0) as usize);
+    Secret::new(
+        secret
+            .reveal()
+            .chars()
+            .skip(start)
+            .take(len)
+            .collect::<String>(),
+    )
 }
 
 fn join(a: &str, b: &str) -> Secret {

@@ -2,8 +2,6 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{MASK, Secret};
-
 /// Says what kind of trouble an outside call met, so that a retry can tell "again" from "never".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -122,32 +120,6 @@ impl Failure {
 
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
-        self
-    }
-
-    /// Masks secrets where the other side quotes them: as they are, as JSON writes them, in base64.
-    pub fn without(mut self, secrets: &[Secret]) -> Self {
-        for secret in secrets
-            .iter()
-            .map(Secret::reveal)
-            .filter(|text| !text.trim().is_empty())
-        {
-            let json = serde_json::Value::from(secret).to_string();
-            let base64 = data_encoding::BASE64.encode(secret.as_bytes());
-            let forms = [
-                secret,
-                secret.trim(),
-                json.trim_matches('"'),
-                base64.as_str(),
-            ];
-            let mut texts = vec![&mut self.message, &mut self.code];
-            texts.extend(&mut self.hint);
-            for text in texts {
-                for form in forms {
-                    *text = text.replace(form, MASK);
-                }
-            }
-        }
         self
     }
 

@@ -6,6 +6,7 @@
 mod digest;
 mod duration;
 mod failure;
+mod redact;
 mod secret;
 mod text;
 mod types;
@@ -18,6 +19,7 @@ mod value;
 pub use digest::Digest;
 pub use duration::{ParseDurationError, format_duration, parse_duration};
 pub use failure::{Failure, FailureClass, Place, Proof, StepError};
+pub use redact::{LEAST_CUT, LEAST_ENCODED, LEAST_LINE, LEAST_WHOLE, LEAST_WORD, Redactor};
 pub use secret::{MASK, Secret};
 pub use types::{ParseTypeError, Type, TypeMismatch};
 pub use value::{TooDeep, Value};

@@ -37,7 +37,7 @@ impl fmt::Display for Secret {
 }
 
 /// Two secrets are equal when their texts are, so that values which hold them can be compared by
-/// the engine. Scripts never reach this: in Rhai a comparison gives [`MASK`].
+/// the interpreter and by `==` in a script. In constant time, so that a comparison tells nothing but its result.
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
         aws_lc_rs::constant_time::verify_slices_are_equal(self.0.as_bytes(), other.0.as_bytes())

@@ -101,13 +101,28 @@ impl Value {
         }
     }
 
-    /// The same with every text inside a secret.
+    /// The same with every text, number and bool inside a secret.
     pub fn tainted(self) -> Self {
         match self {
             Self::String(text) => Self::Secret(Secret::new(text)),
+            Self::Bool(_) | Self::Int(_) | Self::Float(_) => {
+                Self::Secret(Secret::new(self.to_string()))
+            }
             Self::List(items) => Self::List(items.into_iter().map(Self::tainted).collect()),
             Self::Map(map) => Self::Map(map.into_iter().map(|(k, v)| (k, v.tainted())).collect()),
             other => other,
+        }
+    }
+
+    /// The same with the texts of its secrets: only for making another secret of it.
+    pub fn revealed(&self) -> Self {
+        match self {
+            Self::Secret(secret) => Self::String(secret.reveal().to_owned()),
+            Self::List(items) => Self::List(items.iter().map(Self::revealed).collect()),
+            Self::Map(map) => {
+                Self::Map(map.iter().map(|(k, v)| (k.clone(), v.revealed())).collect())
+            }
+            other => other.clone(),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::{
     execute::attempt::{Finished, Task, Trouble, Work},
     journal::{EffectState, Event, InstanceId, JournalError, Link, Message, Round, RunId, Vault},
     script::{FrozenScript, Script, Stop},
-    value::{FailureClass, StepError},
+    value::{FailureClass, Redactor, StepError, Value},
 };
 
 /// What a run is asked to do: begin, go on, go backwards.
@@ -120,7 +120,13 @@ pub(super) struct Parcel {
     is_suspect: bool,
     /// Milliseconds.
     timeout: Option<u64>,
+    /// Secrets of the run that others may quote to the attempt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    quotable: Vec<Json>,
 }
+
+/// How much of a run's secrets an attempt is told beside those that it is given: the oldest, which are the params'.
+const MOST_QUOTABLE_BYTES: usize = 64 << 10;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -144,6 +150,17 @@ impl Parcel {
         vault: &Vault,
     ) -> Result<Self, JournalError> {
         let mut close = |value| vault.close(value);
+        let mut bytes = 0;
+        let quotable = task.redactor.secrets().into_iter().map(Value::Secret);
+        let quotable = quotable
+            // A replay must send the same: only what has its ciphertext already.
+            .filter(|secret| vault.knows(secret))
+            .map(&mut close)
+            .take_while(|sealed| {
+                bytes += sealed.as_ref().map_or(0, |json| json.to_string().len());
+                bytes <= MOST_QUOTABLE_BYTES
+            })
+            .collect::<Result<_, JournalError>>()?;
         let effects = task.recorded.into_iter();
         Ok(Self {
             run: run.clone(),
@@ -178,6 +195,7 @@ impl Parcel {
                 .collect::<Result<_, JournalError>>()?,
             is_suspect: task.is_suspect,
             timeout: task.timeout.map(|timeout| timeout.as_millis() as u64),
+            quotable,
         })
     }
 
@@ -195,6 +213,10 @@ impl Parcel {
                 }
             },
         };
+        let redactor = Arc::<Redactor>::default();
+        for secret in self.quotable {
+            redactor.learn(&open(secret)?);
+        }
         let effects = self.recorded.into_iter();
         Ok(Task {
             instance: self.instance,
@@ -226,6 +248,7 @@ impl Parcel {
             is_suspect: self.is_suspect,
             timeout: self.timeout.map(Duration::from_millis),
             is_finally: false,
+            redactor,
         })
     }
 }

@@ -16,7 +16,7 @@ use crate::{
         dynamic::{from_dynamic, to_dynamic},
         effects::{Call, Class, EffectKey},
     },
-    value::{Secret, Value, parse_duration},
+    value::{Failure, Secret, Value, parse_duration},
 };
 
 const FUNCTION: &str = "exec::run";
@@ -99,23 +99,38 @@ async fn start(
     mut invocation: Invocation,
     key: EffectKey,
     is_secret: bool,
-) -> Result<Value, crate::value::Failure> {
+) -> Result<Value, Failure> {
     let key = Secret::new(key.as_str());
     invocation.variables.insert(KEY_VARIABLE.into(), key);
+    let exited = programs.run(&invocation).await;
     let Exited {
         code,
         stdout,
         stderr,
-    } = programs.run(&invocation).await?;
-    let stdout = match is_secret {
-        true => Value::Secret(Secret::new(stdout)),
-        false => Value::String(stdout),
+    } = match is_secret {
+        true => exited.map_err(hidden)?,
+        false => exited?,
+    };
+    let output = |text| match is_secret {
+        true => Value::Secret(Secret::new(text)),
+        false => Value::String(text),
     };
     Ok(Value::map([
         ("code", Value::Int(code.into())),
-        ("stdout", stdout),
-        ("stderr", stderr.into()),
+        ("stdout", output(stdout)),
+        ("stderr", output(stderr)),
     ]))
+}
+
+/// A failure without what the program printed. What Windlass itself says of it stays.
+fn hidden(failure: Failure) -> Failure {
+    match failure.code.starts_with("Exit") {
+        true => Failure {
+            message: "what it printed is a secret (`secret_output: true`)".into(),
+            ..failure
+        },
+        false => failure,
+    }
 }
 
 fn texts(listed: &Value) -> Result<Vec<String>, String> {

@@ -15,7 +15,7 @@ use crate::{
         dynamic::{from_dynamic, to_dynamic},
         effects::{Call, Class},
     },
-    value::{Digest, Failure, Secret, Value},
+    value::{Digest, Failure, MASK, Secret, Value},
     x509::Certificate,
 };
 
@@ -67,6 +67,10 @@ fn write(
     mode: u32,
 ) -> Result<String, Thrown> {
     let files = host(context)?.clients.files;
+    if content.contains(MASK) {
+        let why = format!("the text holds {MASK}, which only stands for a secret");
+        return Err(refuse(function, why));
+    }
     let record = match mode {
         OWNER_ONLY => Value::map([("name", name.into())]),
         _ => Value::map([
@@ -265,6 +269,10 @@ fn write_template(
             Value::Secret(secret) => {
                 mode = OWNER_ONLY;
                 text.push_str(secret.reveal());
+            }
+            other if other.holds_secret() => {
+                mode = OWNER_ONLY;
+                text.push_str(&other.revealed().to_text());
             }
             other => text.push_str(&other.to_text()),
         }

@@ -1,11 +1,11 @@
-//! `json`, `yaml` and `toml`: text to values and back. Secrets are written as their mask.
+//! `json`, `yaml` and `toml`: text to values and back. A text with a secret in it is one.
 
 use rhai::{Dynamic, FuncRegistration, Module};
 
 use super::Thrown;
 use crate::{
     script::dynamic::{from_dynamic, to_dynamic},
-    value::Value,
+    value::{Secret, Value},
 };
 
 pub(super) fn json() -> Module {
@@ -45,12 +45,24 @@ fn module(
             Ok(to_dynamic(&value))
         },
     );
+    FuncRegistration::new("parse").set_into_module(
+        &mut module,
+        move |_: Secret| -> Result<Dynamic, Thrown> {
+            Err(
+                format!("{name}::parse: the text is a secret, and the keys in it would not be")
+                    .into(),
+            )
+        },
+    );
     FuncRegistration::new("stringify").set_into_module(
         &mut module,
-        move |value: Dynamic| -> Result<String, Thrown> {
+        move |value: Dynamic| -> Result<Dynamic, Thrown> {
             let failed = |e: String| format!("{name}::stringify: {e}");
             let value = from_dynamic(&value).map_err(|e| failed(e.to_string()))?;
-            Ok(stringify(&value).map_err(failed)?)
+            Ok(match value.holds_secret() {
+                true => Dynamic::from(Secret::new(stringify(&value.revealed()).map_err(failed)?)),
+                false => stringify(&value).map_err(failed)?.into(),
+            })
         },
     );
     module

@@ -16,12 +16,15 @@ pub(super) fn module() -> Module {
     }
     // `hash::hmac_sha256(key, text)`.
     FuncRegistration::new("hmac_sha256").set_into_module(&mut module, |key: Secret, text: &str| {
-        hmac(key.reveal(), text)
+        Secret::new(hmac(key.reveal(), text))
     });
     FuncRegistration::new("hmac_sha256")
         .set_into_module(&mut module, |key: Secret, text: Secret| {
             Secret::new(hmac(key.reveal(), text.reveal()))
         });
+    FuncRegistration::new("hmac_sha256").set_into_module(&mut module, |key: &str, text: Secret| {
+        Secret::new(hmac(key, text.reveal()))
+    });
     FuncRegistration::new("hmac_sha256")
         .set_into_module(&mut module, |key: &str, text: &str| hmac(key, text));
     module

@@ -156,15 +156,9 @@ impl Asked {
             self.request.headers.push((header, key));
         }
         let answer = client.send(&self.request).await.map(answer)?;
-        Ok(match (self.is_secret, answer) {
-            (true, Value::Map(mut fields)) => {
-                for key in ["body", "json"] {
-                    let field = fields.remove(key).unwrap_or_default().tainted();
-                    fields.insert(key.into(), field);
-                }
-                Value::Map(fields)
-            }
-            (_, answer) => answer,
+        Ok(match self.is_secret {
+            true => sealed(answer),
+            false => answer,
         })
     }
 }
@@ -197,7 +191,35 @@ fn send(
     if undo != Value::Null {
         call = call.remembering(move || async move { Ok(undo) });
     }
-    Ok(to_dynamic(&perform(context, call)?))
+    Ok(to_dynamic(&opened(perform(context, call)?)))
+}
+
+/// An answer whose body and headers are secrets. JSON is one as a whole: in a map its keys would be recorded.
+fn sealed(answer: Value) -> Value {
+    let Value::Map(mut fields) = answer else {
+        return answer;
+    };
+    for (key, field) in &mut fields {
+        *field = match (key.as_str(), std::mem::take(field)) {
+            ("status", status) => status,
+            ("json", Value::Null) => Value::Null,
+            ("json", json) => Value::Secret(Secret::new(json.to_json().to_string())),
+            (_, field) => field.tainted(),
+        };
+    }
+    Value::Map(fields)
+}
+
+/// Makes a map with secrets in it of a secret that is JSON.
+fn opened(mut answer: Value) -> Value {
+    if let Value::Map(fields) = &mut answer
+        && let Some(Value::Secret(text)) = fields.get("json")
+        && let Ok(json) = serde_json::from_str(text.reveal())
+    {
+        let json = Value::from_json(json).tainted();
+        fields.insert("json".into(), json);
+    }
+    answer
 }
 
 fn answer(response: HttpResponse) -> Value {

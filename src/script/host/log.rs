@@ -3,7 +3,7 @@
 use rhai::{Dynamic, FuncRegistration, Module, NativeCallContext};
 
 use super::{Thrown, host};
-use crate::script::{dynamic::from_dynamic, effects::Level};
+use crate::script::{dynamic::masked, effects::Level};
 
 pub(super) fn module() -> Module {
     let mut module = Module::new();
@@ -11,9 +11,7 @@ pub(super) fn module() -> Module {
         FuncRegistration::new(name).set_into_module(
             &mut module,
             move |context: NativeCallContext, message: Dynamic| -> Result<(), Thrown> {
-                let text = from_dynamic(&message)
-                    .map_or_else(|_| message.to_string(), |value| value.to_text());
-                host(&context)?.effects.note(level, text);
+                host(&context)?.effects.note(level, masked(&message));
                 Ok(())
             },
         );

@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// The code of a failure that is the script's own: nothing was called.
-pub(super) const WRONG_ARGUMENTS: &str = "WrongArguments";
+pub const WRONG_ARGUMENTS: &str = "WrongArguments";
 
 /// What host functions throw.
 type Thrown = Box<EvalAltResult>;

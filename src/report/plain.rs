@@ -1,0 +1,127 @@
+//! Texts from scripts, servers and comments as a terminal may show them.
+
+use std::borrow::Cow;
+
+/// How much of a text a line shows; the journal and JSON have all of it.
+const MOST_IN_A_LINE: usize = 400;
+/// How much an error block shows, from its end: there a program says what went wrong.
+const MOST_IN_A_BLOCK: usize = 4000;
+
+/// A text within a line of ours: control characters, line ends and what changes the direction of writing are escaped, so that
+/// it can neither steer the terminal nor begin a line that looks like one of ours.
+pub fn line(text: &str) -> Cow<'_, str> {
+    escaped(text, |_| false)
+}
+
+/// As [`line`], and cut to what a line has room for.
+pub fn short_line(text: &str) -> String {
+    let text = line(text);
+    match text.char_indices().nth(MOST_IN_A_LINE) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.into_owned(),
+    }
+}
+
+/// A text that is drawn with a margin, which keeps its line ends; of a long one the end.
+pub fn block(text: &str) -> String {
+    let text = escaped(text, |c| c == '\n');
+    let from = text.char_indices().rev().nth(MOST_IN_A_BLOCK);
+    match from {
+        Some((start, _)) => format!("…{}", &text[start..]),
+        None => text.into_owned(),
+    }
+}
+
+/// A text of ours with colours in it, and perhaps texts of others: all is escaped but line ends, tabs and colours.
+pub fn styled(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_unseen) {
+        return Cow::Borrowed(text);
+    }
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let length = match colour(rest) {
+            Some(length) => {
+                clean.push_str(&rest[..length]);
+                length
+            }
+            None => {
+                clean.push_str(&escaped(&rest[..c.len_utf8()], |c| {
+                    matches!(c, '\n' | '\t')
+                }));
+                c.len_utf8()
+            }
+        };
+        rest = &rest[length..];
+    }
+    Cow::Owned(clean)
+}
+
+/// A text of which places are known by their bytes: each byte of what may not be shown becomes a question mark.
+pub fn same_length(text: &str) -> Cow<'_, str> {
+    let stays = |c: char| !is_unseen(c) || matches!(c, '\n' | '\r' | '\t');
+    if text.chars().all(stays) {
+        return Cow::Borrowed(text);
+    }
+    let mut clean = String::with_capacity(text.len());
+    for c in text.chars() {
+        match stays(c) {
+            true => clean.push(c),
+            false => clean.push_str(&"?".repeat(c.len_utf8())),
+        }
+    }
+    Cow::Owned(clean)
+}
+
+fn escaped(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.chars().any(|c| is_unseen(c) && !stays(c)) {
+        return Cow::Borrowed(text);
+    }
+    let mut clean = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' if !stays(c) => clean.push_str("\\n"),
+            '\r' => clean.push_str("\\r"),
+            '\t' if !stays(c) => clean.push_str("\\t"),
+            c if is_unseen(c) && !stays(c) => clean.extend(c.escape_unicode()),
+            c => clean.push(c),
+        }
+    }
+    Cow::Owned(clean)
+}
+
+/// Control characters, ends of lines and paragraphs, marks and overrides of direction (UAX #9), and characters without width that
+/// make two names look alike.
+fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// The length of a sequence that sets a colour (ECMA-48, SGR).
+fn colour(text: &str) -> Option<usize> {
+    let rest = text.strip_prefix("\u{1b}[")?;
+    let length = rest.find(|c: char| !(c.is_ascii_digit() || c == ';'))?;
+    rest[length..].starts_with('m').then_some(length + 3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_steers_the_terminal() {
+        assert_eq!(
+            line("a\u{1b}[2Jb\nc\td\u{202e}e\u{7f}"),
+            "a\\u{1b}[2Jb\\nc\\td\\u{202e}e\\u{7f}"
+        );
+        assert_eq!(line("plain é 漢 🙂"), "plain é 漢 🙂");
+        assert_eq!(
+            styled("\u{1b}[31mred\u{1b}[0m\n\u{1b}[2J\r"),
+            "\u{1b}[31mred\u{1b}[0m\n\\u{1b}[2J\\r"
+        );
+        assert_eq!(same_length("a\u{1b}[2J\u{202e}b"), "a?[2J???b");
+        assert_eq!(block("a\nb\u{9b}"), "a\nb\\u{9b}");
+    }
+}

@@ -1,0 +1,176 @@
+use data_encoding::BASE64;
+
+use super::private::without_public;
+
+/// A whole secret of fewer bytes is not looked for: a run's records are full of short words and numbers, and a record in
+/// which each `1234` is hidden says where the secret is.
+pub const LEAST_WHOLE: usize = 6;
+/// A line of a secret that has several.
+pub const LEAST_LINE: usize = 8;
+/// A secret within base64 of something longer: four characters of base64 stand for three bytes, and those at the ends are lost
+/// to its neighbours.
+pub const LEAST_ENCODED: usize = 8;
+/// A word within a secret, such as the token in a URL: shorter ones are names of hosts and fields.
+pub const LEAST_WORD: usize = 20;
+/// The beginning or the end of a secret that somebody else cut off.
+pub const LEAST_CUT: usize = 16;
+/// `-----BEGIN ` in base64, without its last characters, which depend on what follows.
+const ENCODED_BEGIN: &str = "LS0tLS1CRUdJTi";
+/// Names of things that stand in a Secret of Kubernetes beside what is secret are shorter.
+const LONGEST_NAME: usize = 15;
+
+/// How sure it is that a secret is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Somebody said so: a param, a generated key, what was computed from one.
+    Said,
+    /// It was found beside secrets: each value of a Secret of Kubernetes, also a namespace or a host. Plain names are no
+    /// secrets then.
+    Found,
+}
+
+/// What of a secret is looked for.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Part {
+    pub text: String,
+    /// Whether its beginning or its end alone tells enough of it: it is one long word.
+    pub may_be_cut: bool,
+    /// A line of a private key that may stand in its certificate as well.
+    pub may_be_public: bool,
+}
+
+/// Takes a secret apart; `least` is the least length of a whole one.
+pub fn parts(secret: &str, origin: Origin, least: usize) -> Vec<Part> {
+    if let Some(text) = encoded_pem(secret) {
+        return self::parts(&text, origin, least);
+    }
+    let taken = without_public(secret);
+    let whole = taken.text.trim();
+    let mut parts = Vec::new();
+    if whole.len() < least || (origin == Origin::Found && is_name(whole)) {
+        return parts;
+    }
+    let mut add = |text: &str, may_be_public: bool| {
+        parts.push(Part {
+            text: text.to_owned(),
+            may_be_cut: text.len() > LEAST_CUT && is_word(text) && !may_be_public,
+            may_be_public,
+        });
+    };
+    add(whole, false);
+    if whole.contains('\n') {
+        let least = match origin {
+            Origin::Said => LEAST_LINE,
+            Origin::Found => LEAST_CUT,
+        };
+        let lines = whole.lines().map(str::trim);
+        for line in lines.filter(|line| line.len() >= least) {
+            add(line, false);
+        }
+    }
+    let lines = taken.key_lines.iter();
+    for line in lines.filter(|line| line.len() >= LEAST_LINE) {
+        add(line, true);
+    }
+    for word in words(whole) {
+        add(word, false);
+    }
+    parts.sort();
+    // What is private in any case comes first.
+    parts.dedup_by(|other, first| other.text == first.text);
+    parts
+}
+
+/// A key or a certificate that stands there in base64, as in a Secret of Kubernetes: what is looked for is what it says.
+fn encoded_pem(secret: &str) -> Option<String> {
+    let text = secret.trim();
+    if !text.starts_with(ENCODED_BEGIN) {
+        return None;
+    }
+    let decoded = String::from_utf8(BASE64.decode(text.as_bytes()).ok()?).ok()?;
+    Some(decoded)
+}
+
+/// The words that look random: letters of both cases and digits, or hex digits.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let ends = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=' | '_' | '-'));
+    // A slash is a character of base64 as well as one of paths.
+    let words = text
+        .split(ends)
+        .chain(text.split(move |c| c == '/' || ends(c)));
+    words.filter(|word| {
+        let has = |test: fn(&u8) -> bool| word.bytes().any(|byte| test(&byte));
+        let is_mixed = has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase);
+        let is_hex = word.bytes().all(|byte| byte.is_ascii_hexdigit());
+        // Base64 of `-----BEGIN CERTIFICATE`, as kubeconfigs hold their CA.
+        let is_public = word.starts_with("LS0tLS1CRUdJTiBDRVJU");
+        word.len() >= LEAST_WORD
+            && word.len() < text.len()
+            && has(u8::is_ascii_digit)
+            && (is_mixed || is_hex)
+            && !is_public
+    })
+}
+
+/// Whether a text is one word of characters that tokens and keys are written with.
+fn is_word(text: &str) -> bool {
+    text.bytes().all(|byte| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'_' | b'-' | b'.')
+    })
+}
+
+/// Whether a text is a name such as `istio-system`, `us-east-1` or `db.internal`: words or numbers with marks between them.
+fn is_name(text: &str) -> bool {
+    text.len() <= LONGEST_NAME
+        && text.split(['-', '.', '_', '/', ':']).all(|word| {
+            word.bytes().all(|byte| byte.is_ascii_lowercase())
+                || word.bytes().all(|byte| byte.is_ascii_digit())
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(secret: &str, origin: Origin) -> Vec<String> {
+        let parts = parts(secret, origin, LEAST_WHOLE);
+        parts.into_iter().map(|part| part.text).collect()
+    }
+
+    #[test]
+    fn what_is_worth_finding_is_found() {
+        assert_eq!(texts("hunter2", Origin::Said), ["hunter2"]);
+        assert!(texts("1234", Origin::Said).is_empty());
+        assert_eq!(
+            texts("first line\nshort\nthe third\n", Origin::Said),
+            ["first line", "first line\nshort\nthe third", "the third"]
+        );
+        let url = "https://hooks.example.com/services/aB3dE5gH7jK9mN1pQ3sT";
+        assert_eq!(
+            texts(url, Origin::Said),
+            [
+                "aB3dE5gH7jK9mN1pQ3sT",
+                "com/services/aB3dE5gH7jK9mN1pQ3sT",
+                "https://hooks.example.com/services/aB3dE5gH7jK9mN1pQ3sT"
+            ]
+        );
+    }
+
+    #[test]
+    fn names_beside_secrets_are_none() {
+        for name in ["istio-system", "us-east-1", "10.0.0.1", "postgres"] {
+            assert!(texts(name, Origin::Found).is_empty(), "{name}");
+            assert_eq!(texts(name, Origin::Said), [name]);
+        }
+        assert_eq!(texts("tr0ub4dor", Origin::Found), ["tr0ub4dor"]);
+    }
+
+    #[test]
+    fn certificates_in_a_secret_are_public() {
+        let certificate =
+            "-----BEGIN CERTIFICATE-----\nMIIBszCCAVmgAwIBAgIUQ3\n-----END CERTIFICATE-----\n";
+        assert!(texts(certificate, Origin::Said).is_empty());
+        let both = format!("{certificate}a secret line\n");
+        assert_eq!(texts(&both, Origin::Said), ["a secret line"]);
+    }
+}

@@ -1,0 +1,385 @@
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashSet},
+    ops::Range,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+
+use super::{
+    forms::{Anchor, Form, forms},
+    parts::{LEAST_WHOLE, Origin, parts},
+    private::public_blocks,
+    views::{MOST_LEVELS, View},
+};
+use crate::value::{Digest, Failure, MASK, Secret, StepError, Value};
+
+/// What of a failure's text is recorded; what shows it cuts it shorter.
+const MOST_MESSAGE_BYTES: usize = 64 << 10;
+/// The shortest secret that is taken out of the failure of the very call that it was given to: there it is likely to be meant.
+const LEAST_SENT: usize = 3;
+
+/// Knows the secrets of a run, and takes them out of what leaves it. See the [module](super) for what it finds.
+///
+/// Texts for people get [`MASK`] in their place; a text that flows on as a value becomes a [`Secret`] as a whole.
+#[derive(Default)]
+pub struct Redactor {
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    seen: HashSet<(Digest, bool)>,
+    /// Those that somebody said were secrets, in the order in which they were learnt.
+    said: Vec<Secret>,
+    /// Not in an automaton yet.
+    fresh: Vec<Form>,
+    /// Each at most half as large as the one before it: a run may make thousands of keys, one after another, and building
+    /// one automaton of all of them each time would take ever longer.
+    layers: Vec<Arc<Layer>>,
+}
+
+struct Layer {
+    forms: Vec<Form>,
+    automaton: AhoCorasick,
+}
+
+impl Redactor {
+    /// Learns the secrets in a value.
+    pub fn learn(&self, value: &Value) {
+        self.learn_as(value, Origin::Said, LEAST_WHOLE);
+    }
+
+    /// Learns the secrets in what was read where secrets stand beside names, such as a Secret of Kubernetes: plain names in it are
+    /// none.
+    pub fn learn_found(&self, value: &Value) {
+        self.learn_as(value, Origin::Found, LEAST_WHOLE);
+    }
+
+    /// Takes secrets out of the failure of a call that was given them, also short ones.
+    pub fn of_call(secrets: &[Secret]) -> Self {
+        let redactor = Self::default();
+        for secret in secrets {
+            redactor.learn_secret(secret, Origin::Said, LEAST_SENT);
+        }
+        redactor
+    }
+
+    /// The secrets that it was told of, for another one.
+    pub fn secrets(&self) -> Vec<Secret> {
+        self.known().said.clone()
+    }
+
+    /// Whether it knows no secret.
+    pub fn is_empty(&self) -> bool {
+        let known = self.known();
+        known.fresh.is_empty() && known.layers.is_empty()
+    }
+
+    /// Whether there is a secret in some bytes.
+    pub fn is_in(&self, bytes: &[u8]) -> bool {
+        !self.find(bytes).is_empty()
+    }
+
+    /// A text for people: each secret in it is masked.
+    pub fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let found = self.find(text.as_bytes());
+        if found.is_empty() {
+            return Cow::Borrowed(text);
+        }
+        let (mut masked, mut end) = (String::with_capacity(text.len()), 0);
+        for range in found {
+            // A part of a character is no text.
+            let start = (0..=range.start)
+                .rev()
+                .find(|at| text.is_char_boundary(*at));
+            let start = start.unwrap_or(0).max(end);
+            masked.push_str(&text[end..start]);
+            masked.push_str(MASK);
+            end = (range.end..=text.len())
+                .find(|at| text.is_char_boundary(*at))
+                .unwrap_or(text.len());
+        }
+        masked.push_str(&text[end..]);
+        Cow::Owned(masked)
+    }
+
+    /// A value that flows on: each text and number with a secret in it becomes one, and keys are masked.
+    ///
+    /// Bytes, when there are such values, belong here: those that [`Redactor::is_in`] says hold a secret.
+    pub fn value(&self, value: Value) -> Value {
+        match self.is_empty() {
+            true => value,
+            false => self.hide(value),
+        }
+    }
+
+    /// JSON for people: texts, numbers and keys are masked.
+    pub fn json(&self, json: serde_json::Value) -> serde_json::Value {
+        match self.is_empty() {
+            true => json,
+            false => self.mask(json),
+        }
+    }
+
+    /// A failure as it is recorded: without secrets, and no longer than the journal takes.
+    pub fn failure(&self, failure: Failure) -> Failure {
+        Failure {
+            class: failure.class,
+            operation: self.owned(failure.operation),
+            code: self.owned(failure.code),
+            message: cut(self.owned(failure.message)),
+            request_id: failure.request_id.map(|id| self.owned(id)),
+            hint: failure.hint.map(|hint| self.owned(hint)),
+            is_unknown: failure.is_unknown,
+            is_done: failure.is_done,
+        }
+    }
+
+    /// Why a step failed, as it is recorded.
+    pub fn error(&self, error: StepError) -> StepError {
+        StepError {
+            message: cut(self.owned(error.message)),
+            chain: error
+                .chain
+                .into_iter()
+                .map(|call| self.owned(call))
+                .collect(),
+            failure: error.failure.map(|failure| self.failure(failure)),
+            hint: error.hint.map(|hint| self.owned(hint)),
+            ..error
+        }
+    }
+
+    /// As [`Redactor::text`].
+    pub fn owned(&self, text: String) -> String {
+        match self.text(&text) {
+            Cow::Borrowed(_) => text,
+            Cow::Owned(masked) => masked,
+        }
+    }
+
+    fn learn_as(&self, value: &Value, origin: Origin, least: usize) {
+        match value {
+            Value::Secret(secret) => self.learn_secret(secret, origin, least),
+            Value::List(items) => items
+                .iter()
+                .for_each(|item| self.learn_as(item, origin, least)),
+            Value::Map(map) => map
+                .values()
+                .for_each(|item| self.learn_as(item, origin, least)),
+            _ => {}
+        }
+    }
+
+    fn learn_secret(&self, secret: &Secret, origin: Origin, least: usize) {
+        let text = secret.reveal();
+        let digest = Digest::of_content(text.as_bytes());
+        let mut known = self.known();
+        let is_new = known.seen.insert((digest, origin == Origin::Said));
+        // What was said to be secret needs no second look for what was found to be.
+        if !is_new || (origin == Origin::Found && known.seen.contains(&(digest, true))) {
+            return;
+        }
+        if origin == Origin::Said {
+            known.said.push(secret.clone());
+        }
+        for part in parts(text, origin, least) {
+            forms(&part, &mut known.fresh);
+        }
+    }
+
+    fn hide(&self, value: Value) -> Value {
+        match value {
+            Value::String(text) => match self.is_in(text.as_bytes()) {
+                true => Value::Secret(Secret::new(text)),
+                false => Value::String(text),
+            },
+            Value::Int(_) | Value::Float(_) => {
+                let text = value.to_string();
+                match self.is_in(text.as_bytes()) {
+                    true => Value::Secret(Secret::new(text)),
+                    false => value,
+                }
+            }
+            Value::List(items) => {
+                Value::List(items.into_iter().map(|item| self.hide(item)).collect())
+            }
+            Value::Map(map) => {
+                let mut hidden = BTreeMap::new();
+                for (key, item) in map {
+                    let key = self.key(key, |key| hidden.contains_key(key));
+                    hidden.insert(key, self.hide(item));
+                }
+                Value::Map(hidden)
+            }
+            other => other,
+        }
+    }
+
+    fn mask(&self, json: serde_json::Value) -> serde_json::Value {
+        use serde_json::Value as Json;
+        match json {
+            Json::String(text) => Json::String(self.owned(text)),
+            Json::Number(number) => match self.is_in(number.to_string().as_bytes()) {
+                true => MASK.into(),
+                false => Json::Number(number),
+            },
+            Json::Array(items) => items.into_iter().map(|item| self.mask(item)).collect(),
+            Json::Object(map) => {
+                let mut masked = serde_json::Map::new();
+                for (key, item) in map {
+                    let key = self.key(key, |key| masked.contains_key(key));
+                    masked.insert(key, self.mask(item));
+                }
+                Json::Object(masked)
+            }
+            other => other,
+        }
+    }
+
+    /// A key without secrets, another one than those that are there.
+    fn key(&self, key: String, is_taken: impl Fn(&str) -> bool) -> String {
+        let masked = self.owned(key);
+        let numbered = (2..).map(|number| format!("{masked} {number}"));
+        std::iter::once(masked.clone())
+            .chain(numbered)
+            .find(|key| !is_taken(key))
+            .unwrap_or(masked)
+    }
+
+    /// Where secrets stand in some bytes, in order and apart from each other.
+    fn find(&self, bytes: &[u8]) -> Vec<Range<usize>> {
+        let layers = self.layers();
+        if layers.is_empty() || bytes.len() < LEAST_SENT {
+            return Vec::new();
+        }
+        let mut found = Vec::new();
+        let mut views = vec![(View::of(bytes), MOST_LEVELS)];
+        while let Some((view, levels)) = views.pop() {
+            for layer in &layers {
+                layer.find(&view, &mut found);
+            }
+            let undone = view.undone().into_iter();
+            let within = undone.filter(|(_, cost)| *cost <= levels);
+            views.extend(within.map(|(view, cost)| (view, levels - cost)));
+        }
+        joined(found)
+    }
+
+    fn layers(&self) -> Vec<Arc<Layer>> {
+        let mut known = self.known();
+        if !known.fresh.is_empty() {
+            let mut forms = std::mem::take(&mut known.fresh);
+            while known
+                .layers
+                .last()
+                .is_some_and(|last| last.forms.len() < 2 * forms.len())
+            {
+                let last = known.layers.pop();
+                forms.extend(last.iter().flat_map(|layer| layer.forms.iter().cloned()));
+            }
+            known.layers.push(Arc::new(Layer::new(forms)));
+        }
+        known.layers.clone()
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Redactor({} secrets)", self.known().seen.len())
+    }
+}
+
+impl Layer {
+    fn new(forms: Vec<Form>) -> Self {
+        let automaton = AhoCorasick::builder()
+            .match_kind(MatchKind::Standard)
+            // A DFA would take a kilobyte for each byte of a form.
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
+            .build(forms.iter().map(Form::sought))
+            .expect("the forms of a run's secrets are fewer than 2^31 bytes");
+        Self { forms, automaton }
+    }
+
+    fn find(&self, view: &View, found: &mut Vec<Range<usize>>) {
+        let bytes = &view.bytes;
+        let mut public = None;
+        // How far each form is found already: nothing is compared twice.
+        let mut reached: BTreeMap<usize, usize> = BTreeMap::new();
+        for hit in self.automaton.find_overlapping_iter(bytes) {
+            let index = hit.pattern().as_usize();
+            let form = &self.forms[index];
+            let before = reached.get(&index).copied().unwrap_or(0);
+            let (mut start, mut end) = match form.anchor {
+                Anchor::Whole => (hit.start(), hit.end()),
+                Anchor::Head if hit.end() <= before => continue,
+                Anchor::Head => {
+                    let same = bytes[hit.start()..].iter().zip(form.text.iter());
+                    let length = same.take_while(|(a, b)| a == b).count();
+                    (hit.start(), hit.start() + length)
+                }
+                Anchor::Tail => {
+                    let open = bytes[before.min(hit.start())..hit.end()].iter().rev();
+                    let same = open.zip(form.text.iter().rev());
+                    let length = same.take_while(|(a, b)| a == b).count();
+                    (hit.end() - length, hit.end())
+                }
+            };
+            if form.spreads {
+                if end <= before {
+                    continue;
+                }
+                let is_base64 = |byte: &&u8| {
+                    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'_' | b'-')
+                };
+                start -= bytes[..start].iter().rev().take_while(is_base64).count();
+                end += bytes[end..].iter().take_while(is_base64).count();
+            }
+            reached.insert(index, end);
+            if form.may_be_public {
+                let public = public.get_or_insert_with(|| match std::str::from_utf8(bytes) {
+                    Ok(text) => public_blocks(text),
+                    Err(_) => Vec::new(),
+                });
+                if public
+                    .iter()
+                    .any(|block| block.start <= start && end <= block.end)
+                {
+                    continue;
+                }
+            }
+            let (start, end) = view.source(start, end);
+            found.push(start..end);
+        }
+    }
+}
+
+fn joined(mut found: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    found.sort_by_key(|range| range.start);
+    let mut joined: Vec<Range<usize>> = Vec::new();
+    for range in found {
+        match joined.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => joined.push(range),
+        }
+    }
+    joined
+}
+
+fn cut(mut text: String) -> String {
+    if text.len() > MOST_MESSAGE_BYTES {
+        let end = (0..=MOST_MESSAGE_BYTES)
+            .rev()
+            .find(|at| text.is_char_boundary(*at));
+        let left = text.len() - end.unwrap_or(0);
+        text.truncate(end.unwrap_or(0));
+        text.push_str(&format!("… ({left} bytes more)"));
+    }
+    text
+}

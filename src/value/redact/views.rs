@@ -1,0 +1,167 @@
+//! A text as it was before somebody escaped it.
+
+/// Bytes, and where each of them stands in the text that they were made from.
+pub struct View {
+    pub bytes: Vec<u8>,
+    /// One more than there are bytes: the last is the end of the text.
+    starts: Vec<u32>,
+}
+
+/// How many escapes inside of each other are undone.
+pub const MOST_LEVELS: usize = 4;
+
+impl View {
+    pub fn of(text: &[u8]) -> Self {
+        Self {
+            bytes: text.to_vec(),
+            starts: (0..=text.len() as u32).collect(),
+        }
+    }
+
+    /// Where a range of the view stands in the text.
+    pub fn source(&self, from: usize, to: usize) -> (usize, usize) {
+        (self.starts[from] as usize, self.starts[to] as usize)
+    }
+
+    /// The same with one kind of escapes undone, for each kind that there is in it, and how many levels that takes.
+    pub fn undone(&self) -> Vec<(Self, usize)> {
+        let has = |byte| self.bytes.contains(&byte);
+        let mut views = Vec::new();
+        if has(b'\\') {
+            views.push((self.map(backslash), 1));
+        }
+        if has(b'%') {
+            views.push((self.map(percent), 2));
+        }
+        if has(b'&') {
+            views.push((self.map(entity), 2));
+        }
+        if has(b'\n') {
+            views.push((self.map(line_break), 3));
+        }
+        views
+    }
+
+    /// Replaces what `undo` reads at the beginning of a slice: it says how many bytes that are, and what they stand for.
+    fn map(&self, undo: fn(&[u8]) -> Option<(usize, Undone)>) -> Self {
+        let mut view = Self {
+            bytes: Vec::with_capacity(self.bytes.len()),
+            starts: Vec::with_capacity(self.starts.len()),
+        };
+        let mut at = 0;
+        while at < self.bytes.len() {
+            let (length, undone) =
+                undo(&self.bytes[at..]).unwrap_or((1, Undone::Byte(self.bytes[at])));
+            let mut push = |byte: u8| {
+                view.bytes.push(byte);
+                view.starts.push(self.starts[at]);
+            };
+            match undone {
+                Undone::Nothing => {}
+                Undone::Byte(byte) => push(byte),
+                Undone::Char(c) => {
+                    let mut buffer = [0; 4];
+                    c.encode_utf8(&mut buffer).bytes().for_each(&mut push);
+                }
+            }
+            at += length;
+        }
+        view.starts.push(self.starts[self.bytes.len()]);
+        view
+    }
+}
+
+enum Undone {
+    Nothing,
+    Byte(u8),
+    Char(char),
+}
+
+/// JSON, C and shells: `\n`, `\u00e9` (and pairs of them), `\u{e9}`, `\x41`, and a backslash before anything else.
+fn backslash(text: &[u8]) -> Option<(usize, Undone)> {
+    if text[0] != b'\\' {
+        return None;
+    }
+    let next = *text.get(1)?;
+    let byte = |byte| Some((2, Undone::Byte(byte)));
+    match next {
+        b'n' => byte(b'\n'),
+        b't' => byte(b'\t'),
+        b'r' => byte(b'\r'),
+        b'b' => byte(8),
+        b'f' => byte(12),
+        b'0' if !text.get(2).is_some_and(u8::is_ascii_digit) => byte(0),
+        b'x' => {
+            let code = hex(text.get(2..4)?)?;
+            Some((4, Undone::Byte(u8::try_from(code).ok()?)))
+        }
+        b'u' if text.get(2) == Some(&b'{') => {
+            let end = text.iter().take(12).position(|byte| *byte == b'}')?;
+            let c = char::from_u32(hex(&text[3..end])?)?;
+            Some((end + 1, Undone::Char(c)))
+        }
+        b'u' => {
+            let first = hex(text.get(2..6)?)?;
+            if let Some(c) = char::from_u32(first) {
+                return Some((6, Undone::Char(c)));
+            }
+            let second = text.get(6..8).filter(|mark| *mark == b"\\u");
+            let second = second.and_then(|_| hex(text.get(8..12)?))?;
+            let units = [u16::try_from(first).ok()?, u16::try_from(second).ok()?];
+            let c = char::decode_utf16(units).next()?.ok()?;
+            Some((12, Undone::Char(c)))
+        }
+        other => byte(other),
+    }
+}
+
+fn percent(text: &[u8]) -> Option<(usize, Undone)> {
+    if text[0] != b'%' {
+        return None;
+    }
+    let code = hex(text.get(1..3)?)?;
+    Some((3, Undone::Byte(u8::try_from(code).ok()?)))
+}
+
+/// XML and HTML.
+fn entity(text: &[u8]) -> Option<(usize, Undone)> {
+    if text[0] != b'&' {
+        return None;
+    }
+    let end = text.iter().take(12).position(|byte| *byte == b';')?;
+    let name = std::str::from_utf8(&text[1..end]).ok()?;
+    let c = match name {
+        "amp" => '&',
+        "lt" => '<',
+        "gt" => '>',
+        "quot" => '"',
+        "apos" => '\'',
+        _ => {
+            let digits = name.strip_prefix('#')?;
+            let code = match digits.strip_prefix(['x', 'X']) {
+                Some(digits) => u32::from_str_radix(digits, 16),
+                None => digits.parse(),
+            };
+            char::from_u32(code.ok()?)?
+        }
+    };
+    Some((end + 1, Undone::Char(c)))
+}
+
+/// Base64 and hex in several lines, also indented.
+fn line_break(text: &[u8]) -> Option<(usize, Undone)> {
+    if !matches!(text[0], b'\n' | b'\r') {
+        return None;
+    }
+    let is_space = |byte: &&u8| matches!(byte, b'\n' | b'\r' | b' ' | b'\t');
+    let length = text.iter().take_while(is_space).count();
+    Some((length, Undone::Nothing))
+}
+
+fn hex(digits: &[u8]) -> Option<u32> {
+    let text = std::str::from_utf8(digits).ok()?;
+    match text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        true => u32::from_str_radix(text, 16).ok(),
+        false => None,
+    }
+}
