@@ -15,6 +15,7 @@ mod edited;
 mod flow;
 mod graph;
 mod harness;
+mod hints;
 mod hostile;
 mod house;
 mod kube;
@@ -24,6 +25,7 @@ mod lost;
 mod mesh;
 mod mistakes;
 mod pki;
+mod places;
 mod reading;
 mod replay;
 #[cfg(feature = "restate")]

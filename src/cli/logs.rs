@@ -9,7 +9,7 @@ use super::{
     print,
 };
 use crate::{
-    journal::{Event, InstanceId, Record},
+    journal::{Event, InstanceId, Record, RunId},
     report::{event_json, event_line},
     script::closest,
     value::Digest,
@@ -34,7 +34,7 @@ pub fn logs(args: &Args, command: &Logs) -> Done {
             .collect();
         // A run that goes on may still come to it.
         if let (Some(step), true, false) = (&command.step, wanted.is_empty(), command.follow) {
-            return Err(no_step(&records, step));
+            return Err(no_step(&id, &records, step));
         }
         let text: String = wanted
             .into_iter()
@@ -55,7 +55,7 @@ pub fn logs(args: &Args, command: &Logs) -> Done {
     }
 }
 
-fn no_step(records: &[Record], wanted: &str) -> Failure {
+fn no_step(id: &RunId, records: &[Record], wanted: &str) -> Failure {
     let steps = records.iter().filter_map(|record| record.event.step());
     let names: BTreeSet<_> = steps.map(InstanceId::as_str).collect();
     let failure = Failure::new(
@@ -64,7 +64,7 @@ fn no_step(records: &[Record], wanted: &str) -> Failure {
     );
     match closest(wanted, names.into_iter()) {
         Some(name) => failure.hint(format!("did you mean `{name}`?")),
-        None => failure.hint("`windlass show` lists the steps"),
+        None => failure.hint(format!("`windlass show {id}` lists the steps")),
     }
 }
 

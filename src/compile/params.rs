@@ -26,6 +26,17 @@ pub enum ParamError {
 }
 
 impl ParamError {
+    /// The param that it is about.
+    pub fn param(&self) -> Option<&str> {
+        match self {
+            Self::NoPair(_) => None,
+            Self::Unknown { name, .. }
+            | Self::Missing { name, .. }
+            | Self::Wrong { name, .. }
+            | Self::NotYaml { name, .. } => Some(name),
+        }
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {

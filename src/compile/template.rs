@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     script::{Expression, ExpressionError, Names, Places, Read},
-    value::{Secret, Value},
+    value::{Place, Secret, Value},
 };
 
 /// A value of a workflow file that may hold expressions.
@@ -34,13 +34,33 @@ pub enum Part {
 #[derive(Clone, Debug)]
 pub struct Placed {
     pub expression: Arc<Expression>,
-    /// Of the whole text that it stands in.
+    file: Arc<str>,
+    /// The whole text that it stands in.
+    text: Arc<str>,
+    /// Of that text.
     places: Arc<Places>,
     /// Where it begins in that text.
     start: usize,
 }
 
 impl Placed {
+    /// Where it stands in its file.
+    pub fn place(&self) -> Option<Place> {
+        self.place_of(0)
+    }
+
+    /// Evaluates it; an error says where in the file it went wrong.
+    fn evaluate(&self, names: &Names) -> Result<Value, ExpressionError> {
+        self.expression.evaluate(names).map_err(|error| {
+            let place = self.place_of(error.at);
+            ExpressionError { place, ..error }
+        })
+    }
+
+    fn place_of(&self, at: usize) -> Option<Place> {
+        self.places.place_of(&self.file, &self.text, self.start + at)
+    }
+
     /// Where one of the expression's reads stands in the file.
     pub fn span_of(&self, read: &Read) -> Range<usize> {
         let span = self.start + read.span.start..self.start + read.span.end;
@@ -100,7 +120,7 @@ impl Template {
     pub fn evaluate(&self, names: &Names) -> Result<Value, ExpressionError> {
         Ok(match self {
             Self::Literal(value) => value.clone(),
-            Self::Expression(placed) => placed.expression.evaluate(names)?,
+            Self::Expression(placed) => placed.evaluate(names)?,
             Self::Text(parts) => interpolate(parts, names)?,
             Self::List(items) => Value::List(
                 items
@@ -134,6 +154,11 @@ impl Template {
         }
     }
 
+    /// Where its first expression stands.
+    pub fn place(&self) -> Option<Place> {
+        self.expressions().first()?.place()
+    }
+
     /// Reads a node; expressions that do not parse are reported and become nothing.
     pub(super) fn read(report: &mut Report, node: &Node) -> Self {
         match &node.kind {
@@ -162,7 +187,7 @@ fn interpolate(parts: &[Part], names: &Names) -> Result<Value, ExpressionError> 
     for part in parts {
         match part {
             Part::Text(literal) => text.push_str(literal),
-            Part::Expression(placed) => match placed.expression.evaluate(names)? {
+            Part::Expression(placed) => match placed.evaluate(names)? {
                 Value::Secret(secret) => {
                     is_secret = true;
                     text.push_str(secret.reveal());
@@ -179,6 +204,7 @@ fn interpolate(parts: &[Part], names: &Names) -> Result<Value, ExpressionError> 
 
 fn read_text(report: &mut Report, node: &Node, text: &str, style: Style) -> Template {
     let places = Arc::new(places_of(report.text, node));
+    let whole: Arc<str> = text.into();
     let (mut parts, mut rest) = (Vec::new(), text);
     while let Some(open) = rest.find("${{") {
         if open > 0 {
@@ -201,6 +227,8 @@ fn read_text(report: &mut Report, node: &Node, text: &str, style: Style) -> Temp
             Ok(expression) => {
                 parts.push(Part::Expression(Placed {
                     expression: Arc::new(expression),
+                    file: report.file.clone(),
+                    text: whole.clone(),
                     places: places.clone(),
                     start,
                 }));

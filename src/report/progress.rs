@@ -7,7 +7,7 @@ use std::{
 use console::style;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{say::say, style::describe_status, tally::tally};
+use super::{next_steps::answer, say::say, style::describe_status, tally::tally};
 use crate::{
     compile::Workflow,
     execute::Observer,
@@ -27,11 +27,11 @@ pub struct Bars {
     bars: MultiProgress,
     total: ProgressBar,
     running: Mutex<HashMap<InstanceId, ProgressBar>>,
-    asked: Asked,
+    run: RunId,
 }
 
 impl Bars {
-    pub fn new(workflow: Arc<Workflow>, asked: Asked) -> Self {
+    pub fn new(workflow: Arc<Workflow>, run: RunId) -> Self {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
         let total = bars.add(ProgressBar::new(0));
         let template = "{bar:30.green/dim} {pos}/{len} steps  {elapsed}";
@@ -43,7 +43,7 @@ impl Bars {
             bars,
             total,
             running: Mutex::default(),
-            asked,
+            run,
         }
     }
 
@@ -95,7 +95,7 @@ impl Observer for Bars {
                         self.end(step);
                     }
                     if let Some(line) =
-                        line_of(event, state, &self.asked).filter(|line| line.is_trouble)
+                        line_of(event, state, &self.run).filter(|line| line.is_trouble)
                     {
                         // The terminal is a person's: what went well is in the summary.
                         let _ = self.bars.println(line.text);
@@ -130,14 +130,7 @@ impl Observer for Bars {
 }
 
 /// Progress where there is no terminal: a line for each step that ends.
-pub struct Lines(pub Asked);
-
-/// Which run a question is of, for the command that answers it.
-pub struct Asked {
-    pub run: RunId,
-    /// ` --on NAME`, where something else drives the run.
-    pub on: String,
-}
+pub struct Lines(pub RunId);
 
 impl Observer for Lines {
     fn happened(&self, events: &[Event], state: &State) {
@@ -182,7 +175,7 @@ struct Line {
     is_trouble: bool,
 }
 
-fn line_of(event: &Event, state: &State, asked: &Asked) -> Option<Line> {
+fn line_of(event: &Event, state: &State, run: &RunId) -> Option<Line> {
     let line = |status: Status, step: &InstanceId, text: String, is_trouble| {
         let text = format!("{} {step} {text}", describe_status(status))
             .trim_end()
@@ -219,7 +212,7 @@ fn line_of(event: &Event, state: &State, asked: &Asked) -> Option<Line> {
         }
         Event::StepInterrupted { step } => line(Status::Pending, step, "stopped".into(), false),
         Event::ApprovalAsked { step, message, .. } => {
-            let command = style(format!("windlass approve {} {step}{}", asked.run, asked.on)).dim();
+            let command = style(answer("approve", run, step)).dim();
             line(
                 Status::Waiting,
                 step,

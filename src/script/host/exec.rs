@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use rhai::{Array, Dynamic, FuncRegistration, Map, Module, NativeCallContext};
+use rhai::{Array, Dynamic, Map, Module, NativeCallContext};
 
-use super::{
+use super::{FuncRegistration, 
     Thrown,
     arguments::{Arguments, refuse},
     host, perform,

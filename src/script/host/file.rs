@@ -1,9 +1,9 @@
 //! `file`: the run's output folder, and nothing else on the disk.
 
 use data_encoding::BASE64;
-use rhai::{Dynamic, FuncRegistration, Map, Module, NativeCallContext};
+use rhai::{Dynamic, Map, Module, NativeCallContext};
 
-use super::{
+use super::{FuncRegistration, 
     Thrown,
     arguments::refuse,
     host, on_blocking_thread, perform,

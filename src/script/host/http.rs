@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use rhai::{Dynamic, FuncRegistration, Map, Module, NativeCallContext};
+use rhai::{Dynamic, Map, Module, NativeCallContext};
 
-use super::{
+use super::{FuncRegistration, 
     Thrown,
     arguments::{Arguments, refuse},
     host, perform,

@@ -1,8 +1,8 @@
 //! `key`: private keys, made here and never shown.
 
-use rhai::{FuncRegistration, Module, NativeCallContext};
+use rhai::{Module, NativeCallContext};
 
-use super::{Thrown, arguments::refuse, on_blocking_thread, perform, rejected};
+use super::{FuncRegistration, Thrown, arguments::refuse, on_blocking_thread, perform, rejected};
 use crate::{
     script::effects::{Call, Class},
     value::{Secret, Value},

@@ -17,15 +17,19 @@ mod log;
 mod patience;
 mod pca;
 mod random;
+mod register;
 mod time;
 mod undo;
 mod x509;
 
+pub(super) use register::Halt;
 pub use undo::{Done, Finding, Reversal, finding, reversal};
 
 use std::sync::{Arc, LazyLock};
 
 use rhai::{Dynamic, EvalAltResult, Map, Module, NativeCallContext, Position, Shared};
+
+use register::FuncRegistration;
 
 use super::{
     dynamic::to_dynamic,
