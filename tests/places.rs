@@ -41,8 +41,14 @@ fn e1_a_failed_call_has_its_place_and_its_chain() {
     let (stderr, error) = failed(&test);
     assert!(stderr.contains("outside-failure in step load"), "{stderr}");
     assert!(stderr.contains("[lib/read.rhai:2:"), "{stderr}");
-    assert!(stderr.contains("in `deep`, called at lib/read.rhai:6:5"), "{stderr}");
-    assert!(stderr.contains("in `of`, called at step.rhai:4:"), "{stderr}");
+    assert!(
+        stderr.contains("in `deep`, called at lib/read.rhai:6:5"),
+        "{stderr}"
+    );
+    assert!(
+        stderr.contains("in `of`, called at step.rhai:4:"),
+        "{stderr}"
+    );
     assert_eq!(error["step"], "load", "{error:#}");
     assert_eq!(error["code"], "outside-failure");
     assert_eq!(error["place"]["file"], "lib/read.rhai");
@@ -63,10 +69,15 @@ fn e1_every_kind_of_host_call_has_its_place() {
         ("exec::run(\"nothing\", [])", 7),
     ];
     for (body, column) in bodies {
-        let test = test(&format!("workflow: w\nsteps:\n  a:\n    run: |\n      {body}\n"));
+        let test = test(&format!(
+            "workflow: w\nsteps:\n  a:\n    run: |\n      {body}\n"
+        ));
         let (stderr, error) = failed(&test);
         assert_eq!(error["place"]["line"], 5, "{body}: {stderr}{error:#}");
-        assert!(error["place"]["column"].as_i64() >= Some(column), "{body}: {error:#}");
+        assert!(
+            error["place"]["column"].as_i64() >= Some(column),
+            "{body}: {error:#}"
+        );
     }
 }
 
@@ -96,7 +107,10 @@ fn e1_a_condition_that_is_none_has_its_place() {
         "workflow: w\nsteps:\n  a: { run: '#{ n: 1 }' }\n  b: { run: (), when: \"${{ steps.a.n }}\" }\n",
     );
     let (_, error) = failed(&test);
-    assert_eq!(error["place"], json!({ "file": "w.yaml", "line": 4, "column": 28 }));
+    assert_eq!(
+        error["place"],
+        json!({ "file": "w.yaml", "line": 4, "column": 28 })
+    );
 }
 
 #[test]
@@ -113,7 +127,10 @@ steps:
     );
     let (_, error) = failed(&test);
     assert_eq!(error["code"], "timed-out", "{error:#}");
-    assert_eq!(error["place"], json!({ "file": "w.yaml", "line": 7, "column": 13 }));
+    assert_eq!(
+        error["place"],
+        json!({ "file": "w.yaml", "line": 7, "column": 13 })
+    );
 }
 
 #[test]
@@ -127,6 +144,10 @@ fn e1_a_failed_undo_has_its_place() {
     assert!(stderr.contains("[undone.rhai:4:"), "{stderr}");
     assert!(stderr.contains("in step a!undo"), "{stderr}");
     let error = test.shown()["errors"].clone();
-    let of_step = error.as_array().expect("a list").iter().find(|e| e["step"] == "a!undo");
+    let of_step = error
+        .as_array()
+        .expect("a list")
+        .iter()
+        .find(|e| e["step"] == "a!undo");
     assert_eq!(of_step.expect("an error")["place"]["line"], 4, "{error:#}");
 }

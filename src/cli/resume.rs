@@ -78,7 +78,8 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
         redo: &redo,
     })
     .map_err(|e| {
-        Failure::new("unknown-step", e.to_string()).hint(format!("`windlass show {id}` lists the steps"))
+        Failure::new("unknown-step", e.to_string())
+            .hint(format!("`windlass show {id}` lists the steps"))
     })?;
     if command.plan {
         return print(&match command.driving.json {

@@ -261,12 +261,12 @@ fn build(
 ) -> Option<Workflow> {
     let mut graph = DiGraph::<Step, Edge>::new();
     let mut by_name: BTreeMap<StepName, StepIndex> = BTreeMap::new();
-    let (mut needs, mut inputs) = (Vec::new(), Vec::new());
+    let (mut needs, mut inputs, mut bare) = (Vec::new(), Vec::new(), Vec::new());
     let mut is_whole = true;
     for (step, action) in draft.steps.into_iter().zip(actions) {
         if let Some(first) = by_name.get(&step.name) {
             let first = graph[*first].span.clone();
-            let message = format!("the step `{}` stands twice", step.name);
+            let message = format!("the step `{}` is defined twice", step.name);
             let mistake = report
                 .at("bad-name", step.span.clone(), message)
                 .label(first, "here first");
@@ -274,6 +274,7 @@ fn build(
             continue;
         }
         is_whole &= action.is_some();
+        bare.push(step.bare.clone());
         let Some((step, step_needs, step_inputs)) = step_of(step, action) else {
             continue;
         };
@@ -288,6 +289,11 @@ fn build(
             graph.update_edge(target, index, edge);
         }
     }
+    for (index, bare) in graph.node_indices().zip(&bare) {
+        let has_item = graph[index].for_each.is_some();
+        reads::bare(report, &by_name, &draft.params, has_item, bare);
+    }
+    reads::bare(report, &by_name, &draft.params, false, &draft.bare);
     reads::outputs(report, &graph, &by_name, &draft.params, &draft.outputs);
     for (what, template) in [("lock", &draft.lock), ("kube", &draft.kube)] {
         if let Some(template) = template {

@@ -26,6 +26,7 @@ mod source;
 mod template;
 
 pub use clusters::{ClustersError, clusters};
+pub use document::parse_value;
 pub use graph::{
     Action, Approval, Edge, OnError, OnFailure, OnTimeout, Param, Program, Retry, Step, StepIndex,
     Workflow,

@@ -58,7 +58,8 @@ impl Placed {
     }
 
     fn place_of(&self, at: usize) -> Option<Place> {
-        self.places.place_of(&self.file, &self.text, self.start + at)
+        self.places
+            .place_of(&self.file, &self.text, self.start + at)
     }
 
     /// Where one of the expression's reads stands in the file.
@@ -214,10 +215,14 @@ fn read_text(report: &mut Report, node: &Node, text: &str, style: Style) -> Temp
         let start = text.len() - inside.len();
         let Some(close) = end_of_expression(inside) else {
             let mark = places.span_of(start - 3..start);
-            let mistake = report
-                .at("syntax", mark, "the expression has no end")
-                .help("an expression stands between `${{` and `}}`");
-            report.add(mistake);
+            let help = match style == Style::Plain && ends_in_comment(report.text, node) {
+                true => {
+                    "YAML takes ` #` for the start of a comment: put the whole value into quotes, `'${{ #{ … } }}'`"
+                }
+                false => "an expression stands between `${{` and `}}`",
+            };
+            let mistake = report.at("syntax", mark, "the expression has no end");
+            report.add(mistake.help(help));
             return Template::Literal(Value::Null);
         };
         rest = &inside[close + 2..];
@@ -258,6 +263,13 @@ fn read_text(report: &mut Report, node: &Node, text: &str, style: Style) -> Temp
             Template::Text(parts)
         }
     }
+}
+
+/// Whether the line goes on behind a plain scalar with what YAML takes for a comment.
+fn ends_in_comment(file: &str, node: &Node) -> bool {
+    let after = file.get(node.span.start..).unwrap_or_default();
+    let line = after.lines().next().unwrap_or_default();
+    line.contains(" #")
 }
 
 /// Finds the `}}` that ends an expression: not one inside a string or a map literal.

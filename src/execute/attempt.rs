@@ -192,7 +192,7 @@ fn stopped(stop: Stop, run: &RunId, instance: &InstanceId) -> StepError {
             format!("the result of {call} has {bytes} bytes; the journal takes 1 MiB"),
         )
         .with_hint("write large data to a file instead"),
-        Stop::Cancelled => StepError::new("cancelled", "the step was cancelled"),
+        Stop::Cancelled => StepError::new("attempt-killed", "the step was cancelled"),
         Stop::Journal(why) => StepError::new("journal", why),
     }
 }
@@ -203,7 +203,11 @@ fn how_to_answer(run: &RunId, instance: &InstanceId) -> String {
         Some(of) => ("undo", of),
         None => ("resume", instance.clone()),
     };
-    let answer = |what| Command::new(name).arg(run).option("--answer", format!("{step}={what}"));
+    let answer = |what| {
+        Command::new(name)
+            .arg(run)
+            .option("--answer", format!("{step}={what}"))
+    };
     format!(
         "look at the other side. If it was done: `{}` (or `done:VALUE`, what the call would have given). If it was not: `{}`",
         answer("done"),

@@ -57,7 +57,9 @@ impl Attempt {
 /// What an attempt did whose records are lost can't be taken back.
 pub(super) fn lost(run: &RunId, step: &InstanceId) -> StepError {
     let message = "an attempt was killed, and nobody knows what it did beyond what is recorded";
-    let answer = Command::new("undo").arg(run).option("--answer", format!("{step}=again"));
+    let answer = Command::new("undo")
+        .arg(run)
+        .option("--answer", format!("{step}=again"));
     StepError::new("undo-unknown", message).with_hint(format!(
         "look at the other side, take back what is there, then `{answer}` says that there is nothing more"
     ))

@@ -9,6 +9,7 @@
 //!
 //! No other room names a Rhai type.
 
+mod beginner;
 mod calls;
 mod dynamic;
 mod effects;

@@ -3,6 +3,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use rhai::{AST, LexError, ParseError, ParseErrorType, Scope};
 
 use super::{
+    beginner,
     calls::{self, HostCall, Own},
     engine,
     fault::{Fault, token_at},
@@ -110,9 +111,15 @@ impl Script {
         if is_inline {
             scope.push("inputs", rhai::Map::new());
         }
+        if let Some(fault) = beginner::expression_mark(&text, is_inline) {
+            return Err(vec![here(fault)]);
+        }
         let mut ast = engine::steps()
             .compile_with_scope(&scope, &*text)
-            .map_err(|e| vec![here(syntax_fault(&text, &e))])?;
+            .map_err(|e| {
+                let fault = syntax_fault(&text, &e);
+                vec![here(beginner::helped(fault, &text, &e, is_inline))]
+            })?;
         ast.set_source(&*path);
 
         let mut faults = Vec::new();

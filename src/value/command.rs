@@ -57,7 +57,11 @@ mod tests {
         let words = shlex::split(&shown).expect("a shell reads it");
         assert_eq!(
             words[2..],
-            ["20261125-011729138-bq5dnj", "--redo", "relay[it's $HOME]/sign"]
+            [
+                "20261125-011729138-bq5dnj",
+                "--redo",
+                "relay[it's $HOME]/sign"
+            ]
         );
         assert!(shown.starts_with("windlass resume 20261125-011729138-bq5dnj --redo "));
         assert!(!shown.contains('\n'));

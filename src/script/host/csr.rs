@@ -2,7 +2,9 @@
 
 use rhai::{Map, Module, NativeCallContext};
 
-use super::{FuncRegistration, Thrown, arguments::Arguments, on_blocking_thread, perform, rejected};
+use super::{
+    FuncRegistration, Thrown, arguments::Arguments, on_blocking_thread, perform, rejected,
+};
 use crate::{
     script::effects::{Call, Class},
     value::{Secret, Value},

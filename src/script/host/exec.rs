@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use rhai::{Array, Dynamic, Map, Module, NativeCallContext};
 
-use super::{FuncRegistration, 
-    Thrown,
+use super::{
+    FuncRegistration, Thrown,
     arguments::{Arguments, refuse},
     host, perform,
     undo::{Done, Reversal},

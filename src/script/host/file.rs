@@ -3,8 +3,8 @@
 use data_encoding::BASE64;
 use rhai::{Dynamic, Map, Module, NativeCallContext};
 
-use super::{FuncRegistration, 
-    Thrown,
+use super::{
+    FuncRegistration, Thrown,
     arguments::refuse,
     host, on_blocking_thread, perform,
     undo::{Done, Reversal},

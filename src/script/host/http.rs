@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use rhai::{Dynamic, Map, Module, NativeCallContext};
 
-use super::{FuncRegistration, 
-    Thrown,
+use super::{
+    FuncRegistration, Thrown,
     arguments::{Arguments, refuse},
     host, perform,
     undo::{Done, Reversal},

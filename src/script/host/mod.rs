@@ -20,6 +20,7 @@ mod random;
 mod register;
 mod time;
 mod undo;
+pub(super) mod usage;
 mod x509;
 
 pub(super) use register::Halt;

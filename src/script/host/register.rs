@@ -1,6 +1,5 @@
 use rhai::{
-    Dynamic, EvalAltResult, Module, NativeCallContext, Position, RhaiFunc, RhaiNativeFunc,
-    Shared,
+    Dynamic, EvalAltResult, Module, NativeCallContext, Position, RhaiFunc, RhaiNativeFunc, Shared,
 };
 
 use super::Thrown;
@@ -36,10 +35,12 @@ impl FuncRegistration {
         let types = FUNC::param_types();
         let placed = match function.into_rhai_function(true, false) {
             RhaiFunc::Pure { func, .. } => RhaiFunc::Pure {
-                func: Shared::new(move |context: Option<NativeCallContext>, arguments: &mut [&mut Dynamic]| {
-                    let caller = context.as_ref().map(caller);
-                    func(context, arguments).map_err(|thrown| place(thrown, caller))
-                }),
+                func: Shared::new(
+                    move |context: Option<NativeCallContext>, arguments: &mut [&mut Dynamic]| {
+                        let caller = context.as_ref().map(caller);
+                        func(context, arguments).map_err(|thrown| place(thrown, caller))
+                    },
+                ),
                 has_context: true,
                 is_pure: true,
                 is_volatile: false,
