@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     journal::{Event, InstanceId, Record, RunId},
-    report::{event_json, event_line},
+    report::{EventLines, event_json},
     script::closest,
     value::Digest,
 };
@@ -23,6 +23,7 @@ pub fn logs(args: &Args, command: &Logs) -> Done {
     let archive = Archive::open(args)?;
     let id = archive.find(command.run.as_deref())?;
     let (mut next, mut digest) = (0, Digest::ZERO);
+    let mut lines = EventLines::default();
     loop {
         let records = archive.load_from(&id, next, digest)?;
         if let Some(last) = records.last() {
@@ -40,7 +41,7 @@ pub fn logs(args: &Args, command: &Logs) -> Done {
             .into_iter()
             .map(|record| match command.json {
                 true => format!("{}\n", event_json(record)),
-                false => format!("{}\n", event_line(record)),
+                false => format!("{}\n", lines.line(record)),
             })
             .collect();
         print(&text)?;
@@ -72,6 +73,8 @@ fn is_wanted(record: &Record, step: Option<&str>) -> bool {
     let (Some(wanted), Some(step)) = (step, record.event.step()) else {
         return step.is_none();
     };
-    std::iter::successors(Some(step.clone()), InstanceId::parent)
-        .any(|outer| outer.as_str() == wanted)
+    // The undo of a step is a part of it.
+    let of = step.undone().unwrap_or_else(|| step.clone());
+    step.as_str() == wanted
+        || std::iter::successors(Some(of), InstanceId::parent).any(|outer| outer.as_str() == wanted)
 }

@@ -36,5 +36,5 @@ pub use link::{compile, digest_of};
 pub use mistake::{Mistake, Mistakes};
 pub use name::StepName;
 pub use params::{ParamError, ParamErrors, bind_params, parse_argument, parse_params};
-pub use source::{Folder, Frozen, Sources};
+pub use source::{Folder, Frozen, Opened, Sources, open, read_named};
 pub use template::Template;

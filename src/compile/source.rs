@@ -1,6 +1,7 @@
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs,
+    io::{self, Read},
     path::{Component, Path, PathBuf},
     sync::Arc,
 };
@@ -23,6 +24,102 @@ pub struct Folder {
 /// Workflow files and scripts are small; a larger file is a mistaken path.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
+/// Where a workflow file is.
+pub struct Opened {
+    /// The folder that its paths are resolved in.
+    pub folder: Folder,
+    /// Its path in that folder.
+    pub main: String,
+}
+
+/// What a workflow is called that has no file.
+const STDIN: &str = "stdin";
+
+/// Opens a workflow file: a regular file, where a link leads to, or `-` and `/dev/stdin`, whose scripts are
+/// looked for in the current folder.
+///
+/// # Errors
+/// Why it can't be read, as a sentence without its name.
+pub fn open(file: &Path) -> Result<Opened, String> {
+    if is_stdin(file) {
+        let text = read_text(io::stdin().lock())?;
+        let mut folder = Folder::new(".");
+        let text = without_mark(&text).into();
+        folder.read.insert(STDIN.into(), text);
+        return Ok(Opened {
+            folder,
+            main: STDIN.into(),
+        });
+    }
+    let real = file.canonicalize().map_err(sentence)?;
+    if !real.is_file() {
+        return Err("it is not a file".into());
+    }
+    let folder = folder_of(file);
+    let is_inside = folder.canonicalize().is_ok_and(|folder| real.starts_with(folder));
+    // A link to a file elsewhere stands for that file, with the scripts beside it; the links of a
+    // Kubernetes volume stay in its folder.
+    let (folder, name) = match is_inside {
+        true => (folder.to_owned(), file.file_name()),
+        false => (folder_of(&real).to_owned(), real.file_name()),
+    };
+    let name = name.and_then(|name| name.to_str());
+    let main = name.ok_or("its name is not UTF-8 text")?.to_owned();
+    Ok(Opened {
+        folder: Folder::new(folder),
+        main,
+    })
+}
+
+/// Reads a text that a user named, from a file, a pipe or stdin.
+///
+/// # Errors
+/// Why it can't be read, as a sentence without its name.
+pub fn read_named(file: &Path) -> Result<String, String> {
+    let text = match is_stdin(file) {
+        true => read_text(io::stdin().lock())?,
+        false => {
+            let opened = fs::File::open(file).map_err(sentence)?;
+            read_text(opened)?
+        }
+    };
+    Ok(without_mark(&text).to_owned())
+}
+
+fn is_stdin(file: &Path) -> bool {
+    ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"].iter().any(|name| file == Path::new(name))
+}
+
+fn folder_of(file: &Path) -> &Path {
+    let parent = file.parent().filter(|folder| *folder != Path::new(""));
+    parent.unwrap_or(Path::new("."))
+}
+
+fn read_text(from: impl io::Read) -> Result<String, String> {
+    let mut text = String::new();
+    let mut limited = from.take(MAX_FILE_BYTES + 1);
+    limited.read_to_string(&mut text).map_err(sentence)?;
+    match text.len() as u64 > MAX_FILE_BYTES {
+        true => Err("it is larger than 1 MiB".into()),
+        false => Ok(text),
+    }
+}
+
+/// A text without the byte order mark that some editors begin it with.
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
+fn sentence(e: io::Error) -> String {
+    match e.kind() {
+        io::ErrorKind::NotFound => "there is no such file".into(),
+        io::ErrorKind::InvalidData => "it is not UTF-8 text".into(),
+        io::ErrorKind::PermissionDenied => "permission denied".into(),
+        io::ErrorKind::IsADirectory => "it is a folder".into(),
+        _ => e.to_string(),
+    }
+}
+
 impl Folder {
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self {
@@ -42,7 +139,7 @@ impl Sources for Folder {
         if let Some(text) = self.read.get(path) {
             return Ok(text.clone());
         }
-        let text: Arc<str> = read_within(&self.root, path)?.into();
+        let text: Arc<str> = without_mark(&read_within(&self.root, path)?).into();
         self.read.insert(path.into(), text.clone());
         Ok(text)
     }
@@ -61,11 +158,6 @@ impl Sources for Frozen {
 }
 
 fn read_within(root: &Path, path: &str) -> Result<String, String> {
-    let sentence = |e: io::Error| match e.kind() {
-        io::ErrorKind::NotFound => "there is no such file".into(),
-        io::ErrorKind::InvalidData => "it is not UTF-8 text".into(),
-        _ => e.to_string(),
-    };
     let real = root.join(path).canonicalize().map_err(sentence)?;
     if !real.starts_with(root.canonicalize().map_err(sentence)?) {
         return Err("it lies outside the workflow's folder".into());
@@ -74,10 +166,11 @@ fn read_within(root: &Path, path: &str) -> Result<String, String> {
     if metadata.is_dir() {
         return Err("it is a folder".into());
     }
-    if metadata.len() > MAX_FILE_BYTES {
-        return Err("it is larger than 1 MiB".into());
+    // A pipe would be waited for, a device never ends.
+    if !metadata.is_file() {
+        return Err("it is not a regular file".into());
     }
-    fs::read_to_string(real).map_err(sentence)
+    read_text(fs::File::open(real).map_err(sentence)?)
 }
 
 /// Joins a path written in `from` to the workflow's folder. `None` if it leaves the folder.
