@@ -24,6 +24,7 @@ mod locks;
 mod lost;
 mod mesh;
 mod mistakes;
+mod paths;
 mod pki;
 mod places;
 mod reading;

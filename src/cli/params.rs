@@ -10,9 +10,16 @@ impl Params {
     /// The params of the environment, those of the file over them, and those of the command line over both.
     pub fn given(&self, workflow: &Workflow) -> Result<BTreeMap<String, Value>, Failure> {
         let mut given = from_environment(workflow)?;
-        if let Some(path) = &self.params_file {
-            given.extend(read_params(path)?);
-        }
+        given.extend(self.named(workflow)?);
+        Ok(given)
+    }
+
+    /// The params that this command names: those of the file, and those of the command line over them.
+    pub fn named(&self, workflow: &Workflow) -> Result<BTreeMap<String, Value>, Failure> {
+        let mut given = match &self.params_file {
+            Some(path) => read_params(path)?,
+            None => BTreeMap::new(),
+        };
         for argument in &self.params {
             let (name, value) =
                 parse_argument(workflow, argument).map_err(|e| ParamErrors(vec![e]))?;

@@ -149,7 +149,8 @@ fn read_edit(args: &Args, command: &Resume, taken: &Taken) -> Result<Edit, Failu
         _ => BTreeMap::new(),
     };
     given.retain(|name, _| program.workflow.params.contains_key(name));
-    given.extend(command.params.given(&program.workflow)?);
+    // A run keeps its params: what the environment says since is nobody's wish to change them.
+    given.extend(command.params.named(&program.workflow)?);
     let params = Value::Map(bind_params(&program.workflow, given)?);
     let mut kube = preflight(args, &program.workflow, &params, &taken.info.target)?;
     if !kube.is_empty() {

@@ -16,10 +16,10 @@ use super::{
     mistake::{Mistake, Mistakes},
     name::StepName,
     reads,
-    source::{Sources, join},
+    source::Sources,
 };
 use crate::{
-    script::{Fault, Script},
+    script::{Fault, Script, join_path},
     value::Digest,
 };
 
@@ -137,10 +137,11 @@ impl Linker<'_> {
             ActionDraft::Unreadable => None,
             ActionDraft::Approval(approval) => Some(Action::Approval(approval.clone())),
             ActionDraft::Inline(body, places) => {
-                let mut read = |path: &str| {
-                    let text = self.sources.read(path)?;
-                    self.files.insert(path.into(), text.clone());
-                    Ok(text)
+                let (sources, files) = (&mut *self.sources, &mut self.files);
+                let mut read = |path: &str, written: &str| {
+                    let (path, text) = sources.read_import(path, written)?;
+                    files.insert(path.clone(), text.clone());
+                    Ok((path, text))
                 };
                 match Script::parse_inline(file, body.clone(), places.clone(), &mut read) {
                     Ok(script) => Some(Action::Script(Arc::new(script))),
@@ -201,10 +202,11 @@ impl Linker<'_> {
                 return None;
             }
         };
-        let mut read = |path: &str| {
-            let text = self.sources.read(path)?;
-            self.files.insert(path.into(), text.clone());
-            Ok(text)
+        let (sources, files) = (&mut *self.sources, &mut self.files);
+        let mut read = |path: &str, written: &str| {
+            let (path, text) = sources.read_import(path, written)?;
+            files.insert(path.clone(), text.clone());
+            Ok((path, text))
         };
         match Script::parse(path, script_text, &mut read) {
             Ok(script) => Some(Arc::new(script)),
@@ -237,7 +239,7 @@ impl Linker<'_> {
     }
 
     fn resolve(&mut self, file: &Arc<str>, text: &Arc<str>, named: &Spanned) -> Option<String> {
-        let path = join(file, &named.text);
+        let path = join_path(file, &named.text);
         if path.is_none() {
             let message = format!("`{}` lies outside the workflow's folder", named.text);
             self.mistakes.push(Mistake::new(

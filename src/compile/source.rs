@@ -2,7 +2,7 @@ use std::{
     collections::BTreeMap,
     fs,
     io::{self, Read},
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -13,6 +13,15 @@ pub trait Sources {
     /// # Errors
     /// Why the file can't be read, as a sentence without its name.
     fn read(&mut self, path: &str) -> Result<Arc<str>, String>;
+
+    /// Reads an imported file: `path` is resolved from the file that says `written`. Returns the path that
+    /// was read.
+    ///
+    /// # Errors
+    /// As [`Sources::read`].
+    fn read_import(&mut self, path: &str, _written: &str) -> Result<(String, Arc<str>), String> {
+        self.read(path).map(|text| (path.to_owned(), text))
+    }
 }
 
 /// Reads from a folder, and keeps what was read: that is what a run freezes.
@@ -155,6 +164,15 @@ impl Sources for Frozen {
             .cloned()
             .ok_or_else(|| "the run holds no copy of it".into())
     }
+
+    /// Runs that began with windlass 0.1 hold imports by their paths from the workflow's folder.
+    fn read_import(&mut self, path: &str, written: &str) -> Result<(String, Arc<str>), String> {
+        let found = [path, written].into_iter().find_map(|path| {
+            let text = self.0.get(path)?;
+            Some((path.to_owned(), text.clone()))
+        });
+        found.ok_or_else(|| "the run holds no copy of it".into())
+    }
 }
 
 fn read_within(root: &Path, path: &str) -> Result<String, String> {
@@ -171,40 +189,4 @@ fn read_within(root: &Path, path: &str) -> Result<String, String> {
         return Err("it is not a regular file".into());
     }
     read_text(fs::File::open(real).map_err(sentence)?)
-}
-
-/// Joins a path written in `from` to the workflow's folder. `None` if it leaves the folder.
-pub(super) fn join(from: &str, path: &str) -> Option<String> {
-    let mut parts: Vec<&str> = from.split('/').collect();
-    parts.pop();
-    for component in Path::new(path).components() {
-        match component {
-            Component::CurDir => {}
-            Component::Normal(part) => parts.push(part.to_str()?),
-            Component::ParentDir => {
-                parts.pop()?;
-            }
-            Component::RootDir | Component::Prefix(_) => return None,
-        }
-    }
-    Some(parts.join("/"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_stay_in_the_folder() {
-        assert_eq!(
-            join("a.yaml", "steps/x.rhai").as_deref(),
-            Some("steps/x.rhai")
-        );
-        assert_eq!(
-            join("sub/a.yaml", "../steps/x.rhai").as_deref(),
-            Some("steps/x.rhai")
-        );
-        assert_eq!(join("a.yaml", "../x.rhai"), None);
-        assert_eq!(join("a.yaml", "/etc/passwd"), None);
-    }
 }

@@ -38,6 +38,7 @@ pub use engine::STACK_BYTES;
 pub use expression::{Expression, ExpressionError, Names, Read, is_readable};
 pub use fault::Fault;
 pub use frozen::FrozenScript;
+pub use import::join_path;
 pub use host::{Done, Finding, Host, Reversal, finding, reversal};
 pub use inputs::InputRead;
 pub use places::Places;
