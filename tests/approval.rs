@@ -48,7 +48,7 @@ fn a_run_stops_until_somebody_approves() {
     assert_eq!(runs[0]["status"], "approved");
     let shown = test.windlass(&["show"]).expect(0).stdout;
     assert!(
-        shown.contains("approved; go on with: windlass resume "),
+        shown.contains("approved. To continue: windlass resume "),
         "{shown}"
     );
     test.windlass(&["resume"]).expect(0);

@@ -96,7 +96,7 @@ steps:
             .lines()
             .last()
             .unwrap()
-            .starts_with("go on with: windlass resume "),
+            .starts_with("To continue: windlass resume "),
         "{}",
         ran.stderr
     );

@@ -272,14 +272,13 @@ fn every_wrong_param_is_shown_at_once() {
     let ran = given(params, &["-p", "e=[a"]).expect(2);
     assert!(
         ran.stderr
-            .contains("the value of `e` is not YAML: line 2, column 1: "),
+            .contains("the value of `e` can't be read: line 1, column 3: "),
         "{}",
         ran.stderr
     );
     let ran = given(params, &["--params", "params.yaml"]).expect(2);
     assert!(
-        ran.stderr
-            .contains("can't read params.yaml: it is not YAML: line "),
+        ran.stderr.contains("can't read params.yaml: line "),
         "{}",
         ran.stderr
     );

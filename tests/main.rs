@@ -17,6 +17,7 @@ mod edited;
 mod flow;
 mod graph;
 mod harness;
+mod hints;
 mod hostile;
 mod house;
 mod kube;
@@ -27,8 +28,10 @@ mod mesh;
 mod mine;
 mod mistakes;
 mod names;
+mod paths;
 mod pem;
 mod pki;
+mod places;
 mod reading;
 mod replay;
 #[cfg(feature = "restate")]

@@ -109,6 +109,23 @@ mistakes! {
     keys_of_other_tools: "workflow: w\nsteps:\n  a: { run: \"()\" }\n  b: { run: \"()\", depends_on: [a], if: true, retries: 3, timeout: 5 }\n";
     names_of_one_letter: "workflow: w\nsteps:\n  a: { run: \"()\" }\n  b: { run: \"()\", needs: [c] }\n";
     an_empty_file: "";
+    a8_an_integer_that_is_too_large: "workflow: w\nparams:\n  n: { type: int, default: 9223372036854775808 }\nsteps:\n  a: { run: \"()\" }\n";
+    a8_a_second_document: "workflow: w\nsteps:\n  a: { run: \"()\" }\n---\nworkflow: v\n";
+    a8_a_tag_of_another_tool: "workflow: w\nsteps:\n  a: { script: step.rhai, with: { name: !vault token } }\n";
+    a8_reads_without_their_mark: "workflow: w\nparams: { n: { type: int, default: 1 } }\nsteps:\n  a: { script: step.rhai, with: { name: x } }\n  b:\n    for_each: [x]\n    with: { x: steps.a.greeting, y: [params.n, item, steps.example.com, \"params.n is\"] }\n    run: ()\noutputs:\n  o: steps.a.greeting\n";
+    a8_an_expression_in_a_body: "workflow: w\nparams: { n: { type: int, default: 1 } }\nsteps:\n  a:\n    run: |\n      // not ${{ this }}\n      log::info(\"n is ${{ params.n }}\");\n";
+    a8_an_expression_in_a_script: "workflow: w\nsteps:\n  a: { script: bad.rhai }\n",
+        with [("bad.rhai", "fn run(inputs) {\n    let x = ${{ params.n }};\n    #{}\n}\n")];
+    e8_an_expression_that_yaml_cuts: "workflow: w\nsteps:\n  a:\n    run: ()\n    with:\n      x: ${{ #{ a: 1 } }}\n";
+    e8_an_expression_in_flow_style: "workflow: w\nparams: { n: { type: int, default: 1 } }\nsteps:\n  a:\n    run: ()\n    with: { n: ${{ params.n }} }\n";
+    e8_an_expression_with_a_colon: "workflow: w\nsteps:\n  a:\n    run: ()\n    when: ${{ target.name == \"a: b\" }}\n";
+    e8_names_of_the_workflow_in_a_body: "workflow: w\nparams: { n: { type: int, default: 1 } }\nsteps:\n  a: { run: \"#{ x: params.n }\" }\n  b: { run: \"#{ x: steps.a.x }\" }\n  c: { script: bad.rhai }\n",
+        with [("bad.rhai", "fn run(inputs) {\n    #{ x: params.n }\n}\n")];
+    e8_shell_commands: "workflow: w\nsteps:\n  a: { run: echo hello }\n  b: { run: ls }\n  c:\n    run: |\n      kubectl get pods -n \"my space\"\n";
+    e8_a_list_of_steps: "workflow: w\nsteps:\n  - name: build\n    run: ()\n";
+    e8_a_condition_on_an_item: "workflow: w\nsteps:\n  a: { run: (), for_each: [x, y], when: \"${{ item == 'x' }}\" }\n";
+    e8_wrong_argument_counts: "workflow: w\nsteps:\n  a:\n    run: |\n      kube::get(\"mgmt\", \"deployment/x\");\n      file::write(\"x\");\n      pca::issue_certificate(\"arn\");\n      helper(1, 2);\n      fn helper(name) { name.len() }\n";
+    e8_unknown_options: "workflow: w\nsteps:\n  a:\n    run: |\n      http::get(\"https://example.com\", #{ header: #{}, timeout: \"5s\" });\n      kube::apply(\"mgmt\", #{ kind: \"X\", forse: 1 }, #{ forse: true });\n      csr::create(key::generate(\"RSA_2048\"), #{ subject: #{}, dnsnames: [] });\n      file::write_template(\"a\", \"b\", #{ anything: 1 });\n";
 }
 
 #[test]

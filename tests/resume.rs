@@ -100,7 +100,7 @@ steps:
         shown.contains("was interrupted") && !shown.contains("running"),
         "{shown}"
     );
-    assert!(shown.contains("go on with: windlass resume "), "{shown}");
+    assert!(shown.contains("To continue: windlass resume "), "{shown}");
     let kept = test.events().iter().find_map(|e| {
         (e["call"]["function"] == "random::hex").then(|| e["outcome"]["done"].clone())
     });
@@ -135,7 +135,7 @@ finally:
             .lines()
             .last()
             .unwrap_or_default()
-            .starts_with("go on with: windlass resume"),
+            .starts_with("To continue: windlass resume"),
         "{stderr}"
     );
     assert_eq!(test.read("out/tidy.txt"), "cancelled");

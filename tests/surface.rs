@@ -144,12 +144,12 @@ fn only_what_did_something_can_be_taken_back() {
     );
     let ran = test.windlass(&["run", "w.yaml"]).expect(1).stderr;
     assert!(
-        ran.contains("go on with: windlass resume") && !ran.contains("take it back"),
+        ran.contains("To continue: windlass resume") && !ran.contains("To undo"),
         "{ran}"
     );
     let ran = test.windlass(&["run", "w.yaml", "-p", "writes=true"]);
     let ran = ran.expect(1).stderr;
-    assert!(ran.contains("take it back with: windlass undo"), "{ran}");
+    assert!(ran.contains("To undo: windlass undo"), "{ran}");
 }
 
 #[test]

@@ -10,6 +10,8 @@ use crate::{
     compile::{Frozen, compile},
     decide,
     journal::{Decision, Event, InstanceId, Message, Status, Verdict},
+    report,
+    value::Command,
 };
 
 /// `windlass approve RUN STEP` and `windlass reject RUN STEP`.
@@ -66,6 +68,7 @@ pub fn answer(args: &Args, command: &Answer, verdict: Verdict) -> Done {
     let event: Event =
         event.map_err(|refusal| Failure::new("not-approver", refusal.to_string()))?;
     taken.run.record(event, now())?;
-    say!("go on with: windlass resume {id}{}", args.on_again());
+    let resume = report::command(Command::new("resume").arg(&id));
+    say!("To continue: {resume}");
     Ok(exit::SUCCEEDED)
 }

@@ -7,6 +7,7 @@ use super::engine::{Engine, EngineRun, engine};
 use super::{args::Args, failure::Failure};
 use crate::{
     journal::{Event, Journal, Link, Message, Record, RunId, RunJournal, RunRow, State},
+    report,
     targets::Target,
     value::Digest,
 };
@@ -198,12 +199,12 @@ impl Held {
         }
     }
 
-    /// ` --on NAME` for the commands that hints name; nothing for a run of this machine.
-    pub fn on_again(&self) -> String {
+    /// Has the commands in hints say where the run is, also where its target said so.
+    pub fn repeat_where(&self) {
         match self {
-            Self::Here(_) => String::new(),
+            Self::Here(_) => {}
             #[cfg(feature = "restate")]
-            Self::Engine(run) => format!(" --on {}", run.name()),
+            Self::Engine(run) => report::repeat("--on", run.name()),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::{
     compile::digest_of,
     journal::{self, Event, Link, Outcome, Record, RunId, State},
     report,
-    value::Digest,
+    value::{Command, Digest},
 };
 
 /// Goes up when the bundle changes.
@@ -55,10 +55,8 @@ pub fn audit(args: &Args, command: &Audit) -> Done {
             .map_err(|e| Failure::new("output", format!("can't write the bundle: {e}")))?;
         fs::write(path, text + "\n")
             .map_err(|e| Failure::new("output", format!("can't write {}: {e}", path.display())))?;
-        say!(
-            "wrote {0}; check it with: windlass audit --verify {0}",
-            path.display()
-        );
+        let verify = Command::new("audit").option("--verify", path.display());
+        say!("wrote {}. To check it: {verify}", path.display());
     }
     print(&match command.json {
         true => format!("{:#}\n", report::audit_json(&bundle.run, &state, &records)),

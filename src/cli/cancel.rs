@@ -11,6 +11,8 @@ use crate::{
     decide,
     execute::Ended,
     journal::{Event, Message, Outcome},
+    report,
+    value::Command,
 };
 
 /// `windlass cancel [RUN]`: stops a run that another process drives, or ends one that nobody does.
@@ -28,10 +30,8 @@ pub fn cancel(args: &Args, command: &Cancel) -> Done {
     let requester = requester();
     if archive.is_owned(&id)? {
         archive.post(&id, &Message::Cancel { requester }, now())?;
-        say!(
-            "asked run {id} to stop; watch it with: windlass logs {id} -f{}",
-            args.on_again()
-        );
+        let logs = report::command(Command::new("logs").arg(&id).flag("-f"));
+        say!("asked run {id} to stop. To watch it: {logs}");
         return Ok(exit::SUCCEEDED);
     }
     let taken = take(&archive, &id)?;

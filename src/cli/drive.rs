@@ -17,8 +17,9 @@ use crate::{
     compile::Program,
     execute::{self, Cancel, Ended, Observer, Settings},
     journal::{Event, Outcome, RunId, RunJournal, State},
-    report::{self, Asked, Bars, Detail, Lines, Room, View},
+    report::{self, Bars, Detail, Lines, Room, View},
     targets::{OpenTarget, Targets},
+    value::Command,
 };
 
 /// A run that is about to be driven.
@@ -49,31 +50,28 @@ pub fn drive_to_end(args: &Args, driving: &Driving, drive: Drive) -> Result<Ende
         events,
     } = drive;
     let id = run.id().clone();
-    let asked = Asked {
-        run: id.clone(),
-        on: run.on_again(),
-    };
+    run.repeat_where();
     let observer: Arc<dyn Observer> = match std::io::stderr().is_terminal() {
-        true => Arc::new(Bars::new(program.workflow.clone(), asked)),
-        false => Arc::new(Lines(asked)),
+        true => Arc::new(Bars::new(program.workflow.clone(), id.clone())),
+        false => Arc::new(Lines(id.clone())),
     };
-    let (ended, state, kept, engine) = match run {
+    let (ended, state, kept, is_of_engine) = match run {
         Held::Here(run) => {
             let (ended, state) =
                 drive_here(args, driving, run, (&program, state, events), observer)?;
             let journal = args.state.join("journal.db");
             let kept = journal.display().to_string();
-            (ended, state, kept, None::<String>)
+            (ended, state, kept, false)
         }
         #[cfg(feature = "restate")]
         Held::Engine(run) => {
-            let (kept, name) = (run.place(), run.name());
+            let kept = run.place();
             let (ended, state) = run.drive(events, driving, &observer)?;
-            (ended, state, kept, Some(name))
+            (ended, state, kept, true)
         }
     };
     // The exit code tells how the run ended, whether or not anybody could be told of it.
-    if let Err(failure) = show_end(driving, &id, (&program, &state), &kept, engine.as_deref()) {
+    if let Err(failure) = show_end(driving, &id, (&program, &state), &kept, is_of_engine) {
         failure.report();
     }
     Ok(ended)
@@ -97,7 +95,8 @@ fn drive_here(
             say!("{line}");
         }
         let cancel = Cancel::default();
-        let farewell = format!("stopped; go on with: windlass resume {id}");
+        let resume = report::command(Command::new("resume").arg(&id));
+        let farewell = format!("stopped. To continue: {resume}");
         watch_for_interrupts(cancel.clone(), farewell);
         let settings = Settings {
             clients: open.clients.clone(),
@@ -143,11 +142,11 @@ fn show_end(
     id: &RunId,
     (program, state): (&Program, &State),
     kept: &str,
-    engine: Option<&str>,
+    is_of_engine: bool,
 ) -> super::Done {
     let folder = env::current_dir().unwrap_or_default();
     // What the engine drives goes on when nobody watches.
-    let is_driven = engine.is_some();
+    let is_driven = is_of_engine;
     say!("\n{}\n", report::headline(id, state, is_driven));
     report::say(&report::summary(
         &program.workflow,
@@ -159,12 +158,12 @@ fn show_end(
             is_driven,
         },
     ));
-    for problem in problems(state, &program.files) {
+    for problem in problems(id, state, &program.files) {
         say!("\n{problem}");
     }
-    let on = engine.map_or(String::new(), |name| format!(" --on {name}"));
-    say!("\nrecorded in {kept} · windlass show {id}{on}");
-    for line in report::next_steps(id, state, engine) {
+    let show = report::command(Command::new("show").arg(id));
+    say!("\nrecorded in {kept} · {show}");
+    for line in report::next_steps(id, state, is_of_engine) {
         say!("{line}");
     }
     match driving.json {
@@ -173,16 +172,10 @@ fn show_end(
     }
 }
 
-/// The errors that a run ended with, drawn; what only passes on an error from inside is left out.
-pub fn problems(state: &State, files: &BTreeMap<String, Arc<str>>) -> Vec<String> {
-    let failed = state
-        .steps
-        .values()
-        .filter(|i| i.status == crate::journal::Status::Failed);
-    let own = failed
-        .filter_map(|instance| instance.error.as_ref())
-        .filter(|error| !matches!(error.code.as_str(), "items-failed" | "steps-failed"));
-    own.chain(&state.error)
-        .map(|error| report::render_error(error, files))
+/// The errors that a run ended with, drawn.
+pub fn problems(id: &RunId, state: &State, files: &BTreeMap<String, Arc<str>>) -> Vec<String> {
+    let errors = report::errors(state).into_iter();
+    errors
+        .map(|(step, error)| report::render_error(id, step, error, files))
         .collect()
 }

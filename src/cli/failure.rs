@@ -80,6 +80,7 @@ impl Failure {
             self.message
         );
         if let Some(hint) = &self.hint {
+            let hint = report::completed(hint, None);
             say!(" {} {hint}", console::style("hint:").cyan());
         }
         ExitCode::from(self.exit)
@@ -180,7 +181,7 @@ impl From<DriveError> for Failure {
             DriveError::Journal(e) => e.hint(),
             _ => None,
         };
-        let hint = hint.unwrap_or_else(|| "when that is mended: `windlass resume`".into());
+        let hint = hint.unwrap_or_else(|| "fix this, then run `windlass resume`".into());
         Self {
             exit: exit::FAILED,
             ..Self::of("journal", &error, Some(hint))

@@ -2,6 +2,7 @@
 
 use super::{failure::Failure, process::requester};
 use crate::{
+    compile::parse_value,
     execute::must_be_found_out,
     journal::{EffectOutcome, Event, InstanceId, Position, State},
     outside::Clients,
@@ -70,8 +71,8 @@ impl Answer {
                     .strip_prefix(':')
                     .ok_or_else(|| wrong(format!("`{text}` is no answer")))?;
                 Some(
-                    Value::from_yaml(value)
-                        .ok_or_else(|| wrong(format!("`{value}` is no YAML value")))?,
+                    parse_value(value)
+                        .map_err(|why| wrong(format!("`{value}` can't be read: {why}")))?,
                 )
             }
         };

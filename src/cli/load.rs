@@ -1,29 +1,15 @@
 use std::path::Path;
 
 use super::failure::Failure;
-use crate::compile::{Folder, Program, compile};
+use crate::compile::{Opened, Program, compile, open};
 
 /// Compiles the workflow at a path.
 pub fn load(file: &Path) -> Result<Program, Failure> {
-    let unreadable = |why: &str| {
+    let Opened { mut folder, main } = open(file).map_err(|why| {
         Failure::new(
             "unreadable-file",
             format!("can't read {}: {why}", file.display()),
         )
-    };
-    let name = file.file_name().and_then(|name| name.to_str());
-    let name = name.ok_or_else(|| unreadable("it is not a file"))?;
-    if !file.is_file() {
-        let why = if file.exists() {
-            "it is not a file"
-        } else {
-            "there is no such file"
-        };
-        return Err(unreadable(why));
-    }
-    let folder = file
-        .parent()
-        .filter(|folder| *folder != Path::new(""))
-        .unwrap_or(Path::new("."));
-    Ok(compile(name, &mut Folder::new(folder))?)
+    })?;
+    Ok(compile(&main, &mut folder)?)
 }

@@ -9,8 +9,8 @@ use super::{
     print,
 };
 use crate::{
-    journal::{Event, InstanceId, Record},
-    report::{event_json, event_line},
+    journal::{Event, InstanceId, Record, RunId},
+    report::{EventLines, event_json},
     script::closest,
     value::Digest,
 };
@@ -23,6 +23,7 @@ pub fn logs(args: &Args, command: &Logs) -> Done {
     let archive = Archive::open(args)?;
     let id = archive.find(command.run.as_deref())?;
     let (mut next, mut digest) = (0, Digest::ZERO);
+    let mut lines = EventLines::default();
     loop {
         let records = archive.load_from(&id, next, digest)?;
         if let Some(last) = records.last() {
@@ -34,13 +35,13 @@ pub fn logs(args: &Args, command: &Logs) -> Done {
             .collect();
         // A run that goes on may still come to it.
         if let (Some(step), true, false) = (&command.step, wanted.is_empty(), command.follow) {
-            return Err(no_step(&records, step));
+            return Err(no_step(&id, &records, step));
         }
         let text: String = wanted
             .into_iter()
             .map(|record| match command.json {
                 true => format!("{}\n", event_json(record)),
-                false => format!("{}\n", event_line(record)),
+                false => format!("{}\n", lines.line(record)),
             })
             .collect();
         print(&text)?;
@@ -55,7 +56,7 @@ pub fn logs(args: &Args, command: &Logs) -> Done {
     }
 }
 
-fn no_step(records: &[Record], wanted: &str) -> Failure {
+fn no_step(id: &RunId, records: &[Record], wanted: &str) -> Failure {
     let steps = records.iter().filter_map(|record| record.event.step());
     let names: BTreeSet<_> = steps.map(InstanceId::as_str).collect();
     let failure = Failure::new(
@@ -64,7 +65,7 @@ fn no_step(records: &[Record], wanted: &str) -> Failure {
     );
     match closest(wanted, names.into_iter()) {
         Some(name) => failure.hint(format!("did you mean `{name}`?")),
-        None => failure.hint("`windlass show` lists the steps"),
+        None => failure.hint(format!("`windlass show {id}` lists the steps")),
     }
 }
 
@@ -72,6 +73,8 @@ fn is_wanted(record: &Record, step: Option<&str>) -> bool {
     let (Some(wanted), Some(step)) = (step, record.event.step()) else {
         return step.is_none();
     };
-    std::iter::successors(Some(step.clone()), InstanceId::parent)
-        .any(|outer| outer.as_str() == wanted)
+    // The undo of a step is a part of it.
+    let of = step.undone().unwrap_or_else(|| step.clone());
+    step.as_str() == wanted
+        || std::iter::successors(Some(of), InstanceId::parent).any(|outer| outer.as_str() == wanted)
 }

@@ -48,7 +48,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::journal::Verdict;
+use crate::{journal::Verdict, report};
 
 use args::{Args, Command};
 use failure::Failure;
@@ -70,6 +70,9 @@ pub fn main() -> ExitCode {
     if args.no_color {
         console::set_colors_enabled(false);
         console::set_colors_enabled_stderr(false);
+    }
+    for (option, value) in args.whereabouts() {
+        report::repeat(option, value);
     }
     let done = match &args.command {
         Command::Run(command) => run::run(&args, command),

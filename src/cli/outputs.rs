@@ -14,10 +14,8 @@ pub fn outputs(args: &Args, command: &Outputs) -> Done {
     let state = archive.state_of(&id)?;
     if state.outcome != Some(Outcome::Succeeded) {
         return Err(
-            Failure::new("no-outputs", format!("run {id} has not succeeded")).hint(format!(
-                "`windlass show {id}{}` says where it stands",
-                args.on_again()
-            )),
+            Failure::new("no-outputs", format!("run {id} has not succeeded"))
+                .hint(format!("`windlass show {id}` says where it stands")),
         );
     }
     if let Some(name) = &command.name {

@@ -1,14 +1,21 @@
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, env, path::Path};
 
 use super::{args::Params, failure::Failure};
 use crate::{
-    compile::{ParamErrors, Workflow, parse_argument, parse_params},
+    compile::{ParamErrors, Workflow, parse_argument, parse_params, read_named},
     value::Value,
 };
 
 impl Params {
-    /// The params of the file, and those of the command line over them.
+    /// The params of the environment, those of the file over them, and those of the command line over both.
     pub fn given(&self, workflow: &Workflow) -> Result<BTreeMap<String, Value>, Failure> {
+        let mut given = from_environment(workflow)?;
+        given.extend(self.named(workflow)?);
+        Ok(given)
+    }
+
+    /// The params that this command names: those of the file, and those of the command line over them.
+    pub fn named(&self, workflow: &Workflow) -> Result<BTreeMap<String, Value>, Failure> {
         let mut given = match &self.params_file {
             Some(path) => read_params(path)?,
             None => BTreeMap::new(),
@@ -27,9 +34,26 @@ impl Params {
     }
 }
 
+/// Reads `WINDLASS_PARAM_NAME`, as `-p NAME=VALUE` is read. Only the workflow's own params count: a shell
+/// may hold those of another one.
+fn from_environment(workflow: &Workflow) -> Result<BTreeMap<String, Value>, Failure> {
+    let given = workflow.params.keys().filter_map(|name| {
+        let value = env::var(format!("{PREFIX}{name}"))
+            .or_else(|_| env::var(format!("{PREFIX}{}", name.to_ascii_uppercase())));
+        Some(format!("{name}={}", value.ok()?))
+    });
+    given
+        .map(|argument| {
+            parse_argument(workflow, &argument).map_err(|e| ParamErrors(vec![e]).into())
+        })
+        .collect()
+}
+
+const PREFIX: &str = "WINDLASS_PARAM_";
+
 fn read_params(path: &Path) -> Result<BTreeMap<String, Value>, Failure> {
     let name = path.display();
     let wrong = |why: String| Failure::new("params", format!("can't read {name}: {why}"));
-    let text = fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
+    let text = read_named(path).map_err(wrong)?;
     parse_params(&text).map_err(wrong)
 }

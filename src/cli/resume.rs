@@ -44,7 +44,7 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
         return go(args, command, Held::Engine(run), program, state, Vec::new());
     }
     let mut taken = take(&archive, &id)?;
-    refuse_what_is_over(args, &id, &taken.state, changes)?;
+    refuse_what_is_over(&id, &taken.state, changes)?;
     let mut events = Vec::new();
     for answer in &command.answers {
         events.push(in_doubt::in_step(&taken.state, answer)?);
@@ -78,7 +78,8 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
         redo: &redo,
     })
     .map_err(|e| {
-        Failure::new("unknown-step", e.to_string()).hint("`windlass show` lists the steps")
+        Failure::new("unknown-step", e.to_string())
+            .hint(format!("`windlass show {id}` lists the steps"))
     })?;
     if command.plan {
         return print(&match command.driving.json {
@@ -148,7 +149,8 @@ fn read_edit(args: &Args, command: &Resume, taken: &Taken) -> Result<Edit, Failu
         _ => BTreeMap::new(),
     };
     given.retain(|name, _| program.workflow.params.contains_key(name));
-    given.extend(command.params.given(&program.workflow)?);
+    // A run keeps its params: what the environment says since is nobody's wish to change them.
+    given.extend(command.params.named(&program.workflow)?);
     let params = Value::Map(bind_params(&program.workflow, given)?);
     let mut kube = preflight(args, &program.workflow, &params, &taken.info.target)?;
     if !kube.is_empty() {
@@ -173,23 +175,17 @@ fn refuse_params_alone(command: &Resume) -> Result<(), Failure> {
     }
 }
 
-fn refuse_what_is_over(
-    args: &Args,
-    id: &RunId,
-    state: &State,
-    changes: bool,
-) -> Result<(), Failure> {
-    let on = args.on_again();
+fn refuse_what_is_over(id: &RunId, state: &State, changes: bool) -> Result<(), Failure> {
     if state.outcome == Some(Outcome::Undone) {
         let message = format!("run {id} has been undone");
         return Err(
-            Failure::new("nothing-to-resume", message).hint("`windlass run FILE` begins a new one")
+            Failure::new("nothing-to-resume", message).hint("`windlass run FILE` starts a new one")
         );
     }
     if state.is_undoing {
         let message = format!("run {id} is being undone");
         return Err(Failure::new("nothing-to-resume", message)
-            .hint(format!("`windlass undo {id}{on}` goes on with that")));
+            .hint(format!("`windlass undo {id}` continues that")));
     }
     match state.outcome {
         Some(Outcome::Succeeded) if !changes => Err(Failure::new(
@@ -197,7 +193,7 @@ fn refuse_what_is_over(
             format!("run {id} has succeeded"),
         )
         .hint(format!(
-            "`windlass outputs {id}{on}` prints what it gave; --edited and --redo run parts of it again"
+            "`windlass outputs {id}` prints its outputs; --edited and --redo run parts of it again"
         ))),
         _ => Ok(()),
     }

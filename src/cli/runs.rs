@@ -21,7 +21,7 @@ pub fn runs(args: &Args, command: &Runs) -> Done {
     if runs.is_empty() {
         let here = || format!("in {}", args.state.display());
         let place = archive.map_or_else(here, |archive| archive.place());
-        say!("there are no runs {place} yet; begin one with: windlass run FILE");
+        say!("there are no runs {place} yet; to start one: windlass run FILE");
         return Ok(exit::SUCCEEDED);
     }
     let heading = ["RUN", "WORKFLOW", "TARGET", "STATUS", "STARTED (UTC)"];

@@ -57,12 +57,11 @@ pub fn show(args: &Args, command: &Show) -> Done {
     for line in report::approvals(&state) {
         text.push_str(&format!("\n{line}\n"));
     }
-    for problem in problems(&state, &files) {
+    for problem in problems(&id, &state, &files) {
         text.push_str(&format!("\n{problem}"));
     }
     if !is_driven {
-        let engine = args.on.as_deref();
-        let lines = report::next_steps(&id, &state, engine);
+        let lines = report::next_steps(&id, &state, args.on.is_some());
         if !lines.is_empty() {
             text.push_str(&format!("\n{}\n", lines.join("\n")));
         }

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     compile::{Workflow, bind_params, clusters},
     targets::Targets,
-    value::Value,
+    value::{Command, Value},
 };
 
 /// `windlass validate FILE…`: every mistake of every file, and with `--target` what a target lacks.
@@ -102,6 +102,7 @@ fn on_target(
         .iter()
         .map(|(cluster, permits)| format!("on {cluster} the caller may not {}", list(permits)))
         .collect();
-    let hint = "`windlass rbac FILE` prints the ClusterRole that the workflow needs";
+    let rbac = Command::new("rbac").arg(&*workflow.path);
+    let hint = format!("`{rbac}` prints the ClusterRole that the workflow needs");
     Err(Failure::new("clusters", lines.join("\n  ")).hint(hint))
 }

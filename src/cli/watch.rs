@@ -101,7 +101,7 @@ impl Watched<'_> {
     /// Somebody killed what drove the run.
     fn left(&self) -> Failure {
         let message = format!("the engine drives run {} no longer", self.run);
-        let hint = format!("go on with: windlass resume {}", self.run);
+        let hint = format!("to continue: `windlass resume {}`", self.run);
         Failure::new("engine", message).hint(hint).of_a_run()
     }
 

@@ -33,6 +33,8 @@ pub(super) struct Draft {
     pub on_failure: OnFailure,
     pub steps: Vec<StepDraft>,
     pub outputs: Vec<(String, Template)>,
+    /// Texts of the outputs and the lock that look like what an expression reads.
+    pub bare: Vec<Spanned>,
 }
 
 pub(super) struct StepDraft {
@@ -52,6 +54,8 @@ pub(super) struct StepDraft {
     pub timeout: Option<Duration>,
     pub on_error: OnError,
     pub lock: Option<Template>,
+    /// Texts that look like what an expression reads.
+    pub bare: Vec<Spanned>,
 }
 
 pub(super) enum ActionDraft {
@@ -87,7 +91,10 @@ pub(super) fn read(report: &mut Report, root: &Node) -> Draft {
             }
         }
     }
-    draft.lock = fields.take("lock").map(|node| Template::read(report, node));
+    if let Some(node) = fields.take("lock") {
+        bare_reads(node, &mut draft.bare);
+        draft.lock = Some(Template::read(report, node));
+    }
     draft.kube = fields.take("kube").map(|node| Template::read(report, node));
     draft.concurrency = fields
         .take("concurrency")
@@ -100,6 +107,15 @@ pub(super) fn read(report: &mut Report, root: &Node) -> Draft {
     }
     for (section, is_finally) in [("steps", false), ("finally", true)] {
         if let Some(node) = fields.take(section) {
+            if let Kind::List(_) = &node.kind {
+                let message = format!("`{section}` must be a map, not a list");
+                let mistake = report.at("wrong-type", node.span.clone(), message);
+                report
+                    .add(mistake.help(
+                        "a step's name is its key: `build: { run: … }`, not `- name: build`",
+                    ));
+                continue;
+            }
             for (key, node) in report.entries(node, &format!("`{section}`")) {
                 draft.steps.extend(read_step(report, key, node, is_finally));
             }
@@ -115,6 +131,7 @@ pub(super) fn read(report: &mut Report, root: &Node) -> Draft {
     }
     if let Some(node) = fields.take("outputs") {
         for (key, node) in report.entries(node, "`outputs`") {
+            bare_reads(node, &mut draft.bare);
             draft
                 .outputs
                 .push((key.name.clone(), Template::read(report, node)));
@@ -154,6 +171,12 @@ fn read_step(report: &mut Report, key: &Key, node: &Node, is_finally: bool) -> O
         reserved(report, key, "a step's name", "steps");
     }
     let mut fields = Fields::of(report, node, format!("the step `{}`", key.name));
+    let mut bare = Vec::new();
+    for key in ["with", "lock", "approvers"] {
+        if let Some(node) = fields.peek(key) {
+            bare_reads(node, &mut bare);
+        }
+    }
     let draft = StepDraft {
         span: key.span.clone(),
         is_finally,
@@ -183,10 +206,36 @@ fn read_step(report: &mut Report, key: &Key, node: &Node, is_finally: bool) -> O
             .and_then(|node| report.one_of(node, "`on_error`", &ON_ERROR))
             .unwrap_or_default(),
         lock: fields.take("lock").map(|node| Template::read(report, node)),
+        bare,
         name: name.clone().or_else(|| StepName::parse("_"))?,
     };
     fields.finish(report);
     name.map(|_| draft)
+}
+
+/// Gathers the texts that are just what an expression reads, such as `steps.root_ca.arn`.
+fn bare_reads(node: &Node, found: &mut Vec<Spanned>) {
+    match &node.kind {
+        Kind::List(items) => items.iter().for_each(|item| bare_reads(item, found)),
+        Kind::Map(entries) => entries.iter().for_each(|(_, node)| bare_reads(node, found)),
+        Kind::Scalar {
+            value: Value::String(text),
+            ..
+        } => {
+            let mut words = text.trim().split('.');
+            let is_root = matches!(words.next(), Some("params" | "steps" | "item"));
+            let is_name = |word: &str| {
+                !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+            };
+            if is_root && words.all(is_name) {
+                found.push(Spanned {
+                    text: text.trim().into(),
+                    span: node.span.clone(),
+                });
+            }
+        }
+        Kind::Scalar { .. } => {}
+    }
 }
 
 /// A condition that is a text would only be found to be none when the step begins.

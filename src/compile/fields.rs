@@ -156,6 +156,12 @@ impl<'n> Fields<'n> {
         }
     }
 
+    /// Looks at a key that is still to be taken.
+    pub fn peek(&self, name: &str) -> Option<&'n Node> {
+        let entry = self.entries.iter().find(|(key, _)| key.name == name)?;
+        Some(&entry.1)
+    }
+
     pub fn take(&mut self, name: &'static str) -> Option<&'n Node> {
         self.take_with_key(name).map(|(_, node)| node)
     }
@@ -168,7 +174,9 @@ impl<'n> Fields<'n> {
 
     /// Reports whatever was not asked for.
     pub fn finish(self, report: &mut Report) {
-        for (key, _) in self.entries {
+        // A key that begins with `x-` is the author's own: a place for what `<<` takes over.
+        let unknown = self.entries.into_iter();
+        for (key, _) in unknown.filter(|(key, _)| !key.name.starts_with("x-")) {
             let message = format!("{} has no key `{}`", self.what, key.name);
             let other = OTHER_NAMES
                 .into_iter()

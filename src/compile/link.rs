@@ -16,10 +16,10 @@ use super::{
     mistake::{Mistake, Mistakes},
     name::StepName,
     reads,
-    source::{Sources, join},
+    source::Sources,
 };
 use crate::{
-    script::{Fault, Script},
+    script::{Fault, Script, join_path},
     value::Digest,
 };
 
@@ -137,10 +137,11 @@ impl Linker<'_> {
             ActionDraft::Unreadable => None,
             ActionDraft::Approval(approval) => Some(Action::Approval(approval.clone())),
             ActionDraft::Inline(body, places) => {
-                let mut read = |path: &str| {
-                    let text = self.sources.read(path)?;
-                    self.files.insert(path.into(), text.clone());
-                    Ok(text)
+                let (sources, files) = (&mut *self.sources, &mut self.files);
+                let mut read = |path: &str, written: &str| {
+                    let (path, text) = sources.read_import(path, written)?;
+                    files.insert(path.clone(), text.clone());
+                    Ok((path, text))
                 };
                 match Script::parse_inline(file, body.clone(), places.clone(), &mut read) {
                     Ok(script) => Some(Action::Script(Arc::new(script))),
@@ -201,10 +202,11 @@ impl Linker<'_> {
                 return None;
             }
         };
-        let mut read = |path: &str| {
-            let text = self.sources.read(path)?;
-            self.files.insert(path.into(), text.clone());
-            Ok(text)
+        let (sources, files) = (&mut *self.sources, &mut self.files);
+        let mut read = |path: &str, written: &str| {
+            let (path, text) = sources.read_import(path, written)?;
+            files.insert(path.clone(), text.clone());
+            Ok((path, text))
         };
         match Script::parse(path, script_text, &mut read) {
             Ok(script) => Some(Arc::new(script)),
@@ -237,7 +239,7 @@ impl Linker<'_> {
     }
 
     fn resolve(&mut self, file: &Arc<str>, text: &Arc<str>, named: &Spanned) -> Option<String> {
-        let path = join(file, &named.text);
+        let path = join_path(file, &named.text);
         if path.is_none() {
             let message = format!("`{}` lies outside the workflow's folder", named.text);
             self.mistakes.push(Mistake::new(
@@ -261,12 +263,12 @@ fn build(
 ) -> Option<Workflow> {
     let mut graph = DiGraph::<Step, Edge>::new();
     let mut by_name: BTreeMap<StepName, StepIndex> = BTreeMap::new();
-    let (mut needs, mut inputs) = (Vec::new(), Vec::new());
+    let (mut needs, mut inputs, mut bare) = (Vec::new(), Vec::new(), Vec::new());
     let mut is_whole = true;
     for (step, action) in draft.steps.into_iter().zip(actions) {
         if let Some(first) = by_name.get(&step.name) {
             let first = graph[*first].span.clone();
-            let message = format!("the step `{}` stands twice", step.name);
+            let message = format!("the step `{}` is defined twice", step.name);
             let mistake = report
                 .at("bad-name", step.span.clone(), message)
                 .label(first, "here first");
@@ -274,6 +276,7 @@ fn build(
             continue;
         }
         is_whole &= action.is_some();
+        bare.push(step.bare.clone());
         let Some((step, step_needs, step_inputs)) = step_of(step, action) else {
             continue;
         };
@@ -288,6 +291,11 @@ fn build(
             graph.update_edge(target, index, edge);
         }
     }
+    for (index, bare) in graph.node_indices().zip(&bare) {
+        let has_item = graph[index].for_each.is_some();
+        reads::bare(report, &by_name, &draft.params, has_item, bare);
+    }
+    reads::bare(report, &by_name, &draft.params, false, &draft.bare);
     reads::outputs(report, &graph, &by_name, &draft.params, &draft.outputs);
     for (what, template) in [("lock", &draft.lock), ("kube", &draft.kube)] {
         if let Some(template) = template {

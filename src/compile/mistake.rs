@@ -58,6 +58,15 @@ impl Mistake {
         self
     }
 
+    /// Where it begins, from 1, columns in characters.
+    pub(super) fn line_and_column(&self) -> (usize, usize) {
+        let text = self.source.inner();
+        let before = &text[..self.place().1.min(text.len())];
+        let line_start = before.rfind('\n').map_or(0, |i| i + 1);
+        let line = before.matches('\n').count() + 1;
+        (line, before[line_start..].chars().count() + 1)
+    }
+
     /// The file and the byte that the mistake starts at, to sort by.
     fn place(&self) -> (&str, usize) {
         (

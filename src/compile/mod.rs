@@ -26,6 +26,7 @@ mod source;
 mod template;
 
 pub use clusters::{ClustersError, clusters};
+pub use document::parse_value;
 pub use graph::{
     Action, Approval, Edge, OnError, OnFailure, OnTimeout, Param, Program, Retry, Step, StepIndex,
     Workflow,
@@ -35,5 +36,5 @@ pub use link::{compile, digest_of};
 pub use mistake::{Mistake, Mistakes};
 pub use name::StepName;
 pub use params::{ParamError, ParamErrors, bind_params, parse_argument, parse_params};
-pub use source::{Folder, Frozen, Sources};
+pub use source::{Folder, Frozen, Opened, Sources, open, read_named};
 pub use template::Template;

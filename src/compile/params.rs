@@ -1,6 +1,9 @@
 use std::{collections::BTreeMap, fmt};
 
-use super::graph::{Param, Workflow};
+use super::{
+    document::parse_value,
+    graph::{Param, Workflow},
+};
 use crate::{
     script::closest,
     value::{Type, Value, parse_duration},
@@ -21,11 +24,22 @@ pub enum ParamError {
         why: String,
         hint: Option<String>,
     },
-    #[error("the value of `{name}` is not YAML: {why}")]
+    #[error("the value of `{name}` can't be read: {why}")]
     NotYaml { name: String, why: String },
 }
 
 impl ParamError {
+    /// The param that it is about.
+    pub fn param(&self) -> Option<&str> {
+        match self {
+            Self::NoPair(_) => None,
+            Self::Unknown { name, .. }
+            | Self::Missing { name, .. }
+            | Self::Wrong { name, .. }
+            | Self::NotYaml { name, .. } => Some(name),
+        }
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -65,7 +79,7 @@ pub fn parse_argument(workflow: &Workflow, argument: &str) -> Result<(String, Va
     let value = match takes_text {
         // `-p version=1.10` is the text 1.10, not the number 1.1.
         true => Value::from(text),
-        false => Value::parse_yaml(text).map_err(|why| ParamError::NotYaml {
+        false => parse_value(text).map_err(|why| ParamError::NotYaml {
             name: name.into(),
             why,
         })?,
@@ -78,10 +92,10 @@ pub fn parse_argument(workflow: &Workflow, argument: &str) -> Result<(String, Va
 /// # Errors
 /// Why it is none, as a sentence without the file's name.
 pub fn parse_params(text: &str) -> Result<BTreeMap<String, Value>, String> {
-    match Value::parse_yaml(text).map_err(|why| format!("it is not YAML: {why}"))? {
+    match parse_value(text)? {
         Value::Map(map) => Ok(map),
         Value::Null => Ok(BTreeMap::new()),
-        other => Err(format!("it is a {}, not a map of params", other.kind())),
+        other => Err(format!("it is {}, not a map of params", other.a_kind())),
     }
 }
 

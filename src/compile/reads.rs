@@ -38,7 +38,12 @@ pub(super) fn edges(
         for placed in template.expressions() {
             let allows_item = may_read_item && step.for_each.is_some();
             for read in placed.expression.reads() {
-                let target = check_read(report, graph, by_name, params, placed, read, allows_item);
+                let item = match (allows_item, may_read_item, &step.for_each) {
+                    (true, ..) => Item::Here,
+                    (_, false, Some(_)) => Item::OfEach,
+                    _ => Item::None,
+                };
+                let target = check_read(report, graph, by_name, params, placed, read, item);
                 edges.extend(target.map(|target| (target, Edge::Data, placed.span_of(read))));
             }
         }
@@ -63,6 +68,35 @@ pub(super) fn edges(
         .collect()
 }
 
+/// Reports texts that are just the name of something that there is: their author forgot the `${{ }}`.
+pub(super) fn bare(
+    report: &mut Report,
+    by_name: &Steps,
+    params: &Params,
+    has_item: bool,
+    texts: &[Spanned],
+) {
+    for Spanned { text, span } in texts {
+        let mut words = text.split('.');
+        let is_there = match (words.next(), words.next()) {
+            (Some("steps"), Some(name)) => {
+                StepName::parse(name).is_some_and(|name| by_name.contains_key(&name))
+            }
+            (Some("params"), Some(name)) => params.contains_key(name),
+            (Some("item"), _) => has_item,
+            _ => false,
+        };
+        if is_there {
+            let message = format!("`{text}` is a text here, not what the expression would give");
+            let help = format!(
+                "forgot the `${{{{ }}}}`? `\"${{{{ {text} }}}}\"`; the text itself is `\"${{{{ '{text}' }}}}\"`"
+            );
+            let mistake = report.at("bare-expression", span.clone(), message);
+            report.add(mistake.help(help));
+        }
+    }
+}
+
 /// Checks the expressions of the workflow's outputs.
 pub(super) fn outputs(
     report: &mut Report,
@@ -74,7 +108,7 @@ pub(super) fn outputs(
     for (_, template) in outputs {
         for placed in template.expressions() {
             for read in placed.expression.reads() {
-                check_read(report, graph, by_name, params, placed, read, false);
+                check_read(report, graph, by_name, params, placed, read, Item::None);
             }
         }
     }
@@ -91,7 +125,7 @@ pub(super) fn beforehand(
 ) {
     for placed in template.expressions() {
         for read in placed.expression.reads() {
-            if check_read(report, graph, by_name, params, placed, read, false).is_some() {
+            if check_read(report, graph, by_name, params, placed, read, Item::None).is_some() {
                 let message =
                     format!("the workflow's `{what}` is read before its steps have outputs");
                 let help = match what {
@@ -105,6 +139,15 @@ pub(super) fn beforehand(
     }
 }
 
+/// What `item` is where an expression stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Item {
+    None,
+    /// The step has a `for_each`, of which this is evaluated once, for all items.
+    OfEach,
+    Here,
+}
+
 /// Checks one read and returns the step that it reads.
 fn check_read(
     report: &mut Report,
@@ -113,15 +156,19 @@ fn check_read(
     params: &Params,
     placed: &Placed,
     read: &Read,
-    allows_item: bool,
+    item: Item,
 ) -> Option<StepIndex> {
     let span = placed.span_of(read);
     match (read.root, read.path.as_slice()) {
-        ("item", _) if !allows_item => {
-            let mistake = report
-                .at("no-item", span, "there is no `item` here")
-                .help("`item` is the current item of the step's own `for_each`");
-            report.add(mistake);
+        ("item", _) if item != Item::Here => {
+            let help = match item {
+                Item::OfEach => {
+                    "it is evaluated once for the whole step: choose the items in `for_each`, `\"${{ params.list.filter(|item| …) }}\"`"
+                }
+                _ => "`item` is the current item of the step's own `for_each`",
+            };
+            let mistake = report.at("no-item", span, "there is no `item` here");
+            report.add(mistake.help(help));
             None
         }
         ("params", [name, ..]) if !params.contains_key(name) => {

@@ -31,7 +31,7 @@ impl Retry {
                     (retry.shortest, retry.longest) = (shortest, longest);
                 }
                 _ => {
-                    let message = format!("`{text}` is no backoff");
+                    let message = format!("`{text}` is not a valid backoff");
                     let mistake = report
                         .at("wrong-type", node.span.clone(), message)
                         .help("write the shortest and the longest pause: `1s..30s`");
@@ -50,7 +50,7 @@ impl Retry {
                             .map_or(format!("one of any, {}", names.join(", ")), |name| {
                                 format!("did you mean `{name}`?")
                             });
-                        let message = format!("`{}` is no class of failures", class.text);
+                        let message = format!("`{}` is not a class of failures", class.text);
                         let mistake = report.at("wrong-type", class.span, message).help(help);
                         report.add(mistake);
                     }

@@ -1,7 +1,8 @@
 use std::{
     collections::BTreeMap,
-    fs, io,
-    path::{Component, Path, PathBuf},
+    fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -12,6 +13,15 @@ pub trait Sources {
     /// # Errors
     /// Why the file can't be read, as a sentence without its name.
     fn read(&mut self, path: &str) -> Result<Arc<str>, String>;
+
+    /// Reads an imported file: `path` is resolved from the file that says `written`. Returns the path that
+    /// was read.
+    ///
+    /// # Errors
+    /// As [`Sources::read`].
+    fn read_import(&mut self, path: &str, _written: &str) -> Result<(String, Arc<str>), String> {
+        self.read(path).map(|text| (path.to_owned(), text))
+    }
 }
 
 /// Reads from a folder, and keeps what was read: that is what a run freezes.
@@ -22,6 +32,106 @@ pub struct Folder {
 
 /// Workflow files and scripts are small; a larger file is a mistaken path.
 const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// Where a workflow file is.
+pub struct Opened {
+    /// The folder that its paths are resolved in.
+    pub folder: Folder,
+    /// Its path in that folder.
+    pub main: String,
+}
+
+/// What a workflow is called that has no file.
+const STDIN: &str = "stdin";
+
+/// Opens a workflow file: a regular file, where a link leads to, or `-` and `/dev/stdin`, whose scripts are
+/// looked for in the current folder.
+///
+/// # Errors
+/// Why it can't be read, as a sentence without its name.
+pub fn open(file: &Path) -> Result<Opened, String> {
+    if is_stdin(file) {
+        let text = read_text(io::stdin().lock())?;
+        let mut folder = Folder::new(".");
+        let text = without_mark(&text).into();
+        folder.read.insert(STDIN.into(), text);
+        return Ok(Opened {
+            folder,
+            main: STDIN.into(),
+        });
+    }
+    let real = file.canonicalize().map_err(sentence)?;
+    if !real.is_file() {
+        return Err("it is not a file".into());
+    }
+    let folder = folder_of(file);
+    let is_inside = folder
+        .canonicalize()
+        .is_ok_and(|folder| real.starts_with(folder));
+    // A link to a file elsewhere stands for that file, with the scripts beside it; the links of a
+    // Kubernetes volume stay in its folder.
+    let (folder, name) = match is_inside {
+        true => (folder.to_owned(), file.file_name()),
+        false => (folder_of(&real).to_owned(), real.file_name()),
+    };
+    let name = name.and_then(|name| name.to_str());
+    let main = name.ok_or("its name is not UTF-8 text")?.to_owned();
+    Ok(Opened {
+        folder: Folder::new(folder),
+        main,
+    })
+}
+
+/// Reads a text that a user named, from a file, a pipe or stdin.
+///
+/// # Errors
+/// Why it can't be read, as a sentence without its name.
+pub fn read_named(file: &Path) -> Result<String, String> {
+    let text = match is_stdin(file) {
+        true => read_text(io::stdin().lock())?,
+        false => {
+            let opened = fs::File::open(file).map_err(sentence)?;
+            read_text(opened)?
+        }
+    };
+    Ok(without_mark(&text).to_owned())
+}
+
+fn is_stdin(file: &Path) -> bool {
+    ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"]
+        .iter()
+        .any(|name| file == Path::new(name))
+}
+
+fn folder_of(file: &Path) -> &Path {
+    let parent = file.parent().filter(|folder| *folder != Path::new(""));
+    parent.unwrap_or(Path::new("."))
+}
+
+fn read_text(from: impl io::Read) -> Result<String, String> {
+    let mut text = String::new();
+    let mut limited = from.take(MAX_FILE_BYTES + 1);
+    limited.read_to_string(&mut text).map_err(sentence)?;
+    match text.len() as u64 > MAX_FILE_BYTES {
+        true => Err("it is larger than 1 MiB".into()),
+        false => Ok(text),
+    }
+}
+
+/// A text without the byte order mark that some editors begin it with.
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
+fn sentence(e: io::Error) -> String {
+    match e.kind() {
+        io::ErrorKind::NotFound => "there is no such file".into(),
+        io::ErrorKind::InvalidData => "it is not UTF-8 text".into(),
+        io::ErrorKind::PermissionDenied => "permission denied".into(),
+        io::ErrorKind::IsADirectory => "it is a folder".into(),
+        _ => e.to_string(),
+    }
+}
 
 impl Folder {
     pub fn new(root: impl Into<PathBuf>) -> Self {
@@ -42,7 +152,7 @@ impl Sources for Folder {
         if let Some(text) = self.read.get(path) {
             return Ok(text.clone());
         }
-        let text: Arc<str> = read_within(&self.root, path)?.into();
+        let text: Arc<str> = without_mark(&read_within(&self.root, path)?).into();
         self.read.insert(path.into(), text.clone());
         Ok(text)
     }
@@ -58,14 +168,18 @@ impl Sources for Frozen {
             .cloned()
             .ok_or_else(|| "the run holds no copy of it".into())
     }
+
+    /// Runs that began with windlass 0.1 hold imports by their paths from the workflow's folder.
+    fn read_import(&mut self, path: &str, written: &str) -> Result<(String, Arc<str>), String> {
+        let found = [path, written].into_iter().find_map(|path| {
+            let text = self.0.get(path)?;
+            Some((path.to_owned(), text.clone()))
+        });
+        found.ok_or_else(|| "the run holds no copy of it".into())
+    }
 }
 
 fn read_within(root: &Path, path: &str) -> Result<String, String> {
-    let sentence = |e: io::Error| match e.kind() {
-        io::ErrorKind::NotFound => "there is no such file".into(),
-        io::ErrorKind::InvalidData => "it is not UTF-8 text".into(),
-        _ => e.to_string(),
-    };
     let real = root.join(path).canonicalize().map_err(sentence)?;
     if !real.starts_with(root.canonicalize().map_err(sentence)?) {
         return Err("it lies outside the workflow's folder".into());
@@ -74,44 +188,9 @@ fn read_within(root: &Path, path: &str) -> Result<String, String> {
     if metadata.is_dir() {
         return Err("it is a folder".into());
     }
-    if metadata.len() > MAX_FILE_BYTES {
-        return Err("it is larger than 1 MiB".into());
+    // A pipe would be waited for, a device never ends.
+    if !metadata.is_file() {
+        return Err("it is not a regular file".into());
     }
-    fs::read_to_string(real).map_err(sentence)
-}
-
-/// Joins a path written in `from` to the workflow's folder. `None` if it leaves the folder.
-pub(super) fn join(from: &str, path: &str) -> Option<String> {
-    let mut parts: Vec<&str> = from.split('/').collect();
-    parts.pop();
-    for component in Path::new(path).components() {
-        match component {
-            Component::CurDir => {}
-            Component::Normal(part) => parts.push(part.to_str()?),
-            Component::ParentDir => {
-                parts.pop()?;
-            }
-            Component::RootDir | Component::Prefix(_) => return None,
-        }
-    }
-    Some(parts.join("/"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_stay_in_the_folder() {
-        assert_eq!(
-            join("a.yaml", "steps/x.rhai").as_deref(),
-            Some("steps/x.rhai")
-        );
-        assert_eq!(
-            join("sub/a.yaml", "../steps/x.rhai").as_deref(),
-            Some("steps/x.rhai")
-        );
-        assert_eq!(join("a.yaml", "../x.rhai"), None);
-        assert_eq!(join("a.yaml", "/etc/passwd"), None);
-    }
+    read_text(fs::File::open(real).map_err(sentence)?)
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     script::{Expression, ExpressionError, Names, Places, Read},
-    value::{Secret, Value},
+    value::{Place, Secret, Value},
 };
 
 /// A value of a workflow file that may hold expressions.
@@ -34,13 +34,34 @@ pub enum Part {
 #[derive(Clone, Debug)]
 pub struct Placed {
     pub expression: Arc<Expression>,
-    /// Of the whole text that it stands in.
+    file: Arc<str>,
+    /// The whole text that it stands in.
+    text: Arc<str>,
+    /// Of that text.
     places: Arc<Places>,
     /// Where it begins in that text.
     start: usize,
 }
 
 impl Placed {
+    /// Where it stands in its file.
+    pub fn place(&self) -> Option<Place> {
+        self.place_of(0)
+    }
+
+    /// Evaluates it; an error says where in the file it went wrong.
+    fn evaluate(&self, names: &Names) -> Result<Value, ExpressionError> {
+        self.expression.evaluate(names).map_err(|error| {
+            let place = self.place_of(error.at);
+            ExpressionError { place, ..error }
+        })
+    }
+
+    fn place_of(&self, at: usize) -> Option<Place> {
+        self.places
+            .place_of(&self.file, &self.text, self.start + at)
+    }
+
     /// Where one of the expression's reads stands in the file.
     pub fn span_of(&self, read: &Read) -> Range<usize> {
         let span = self.start + read.span.start..self.start + read.span.end;
@@ -100,7 +121,7 @@ impl Template {
     pub fn evaluate(&self, names: &Names) -> Result<Value, ExpressionError> {
         Ok(match self {
             Self::Literal(value) => value.clone(),
-            Self::Expression(placed) => placed.expression.evaluate(names)?,
+            Self::Expression(placed) => placed.evaluate(names)?,
             Self::Text(parts) => interpolate(parts, names)?,
             Self::List(items) => Value::List(
                 items
@@ -134,6 +155,11 @@ impl Template {
         }
     }
 
+    /// Where its first expression stands.
+    pub fn place(&self) -> Option<Place> {
+        self.expressions().first()?.place()
+    }
+
     /// Reads a node; expressions that do not parse are reported and become nothing.
     pub(super) fn read(report: &mut Report, node: &Node) -> Self {
         match &node.kind {
@@ -162,7 +188,7 @@ fn interpolate(parts: &[Part], names: &Names) -> Result<Value, ExpressionError> 
     for part in parts {
         match part {
             Part::Text(literal) => text.push_str(literal),
-            Part::Expression(placed) => match placed.expression.evaluate(names)? {
+            Part::Expression(placed) => match placed.evaluate(names)? {
                 Value::Secret(secret) => {
                     is_secret = true;
                     text.push_str(secret.reveal());
@@ -182,6 +208,7 @@ fn interpolate(parts: &[Part], names: &Names) -> Result<Value, ExpressionError> 
 
 fn read_text(report: &mut Report, node: &Node, text: &str, style: Style) -> Template {
     let places = Arc::new(places_of(report.text, node));
+    let whole: Arc<str> = text.into();
     let (mut parts, mut rest) = (Vec::new(), text);
     while let Some(open) = rest.find("${{") {
         if open > 0 {
@@ -191,10 +218,14 @@ fn read_text(report: &mut Report, node: &Node, text: &str, style: Style) -> Temp
         let start = text.len() - inside.len();
         let Some(close) = end_of_expression(inside) else {
             let mark = places.span_of(start - 3..start);
-            let mistake = report
-                .at("syntax", mark, "the expression has no end")
-                .help("an expression stands between `${{` and `}}`");
-            report.add(mistake);
+            let help = match style == Style::Plain && ends_in_comment(report.text, node) {
+                true => {
+                    "YAML takes ` #` for the start of a comment: put the whole value into quotes, `'${{ #{ … } }}'`"
+                }
+                false => "an expression stands between `${{` and `}}`",
+            };
+            let mistake = report.at("syntax", mark, "the expression has no end");
+            report.add(mistake.help(help));
             return Template::Literal(Value::Null);
         };
         rest = &inside[close + 2..];
@@ -204,6 +235,8 @@ fn read_text(report: &mut Report, node: &Node, text: &str, style: Style) -> Temp
             Ok(expression) => {
                 parts.push(Part::Expression(Placed {
                     expression: Arc::new(expression),
+                    file: report.file.clone(),
+                    text: whole.clone(),
                     places: places.clone(),
                     start,
                 }));
@@ -233,6 +266,13 @@ fn read_text(report: &mut Report, node: &Node, text: &str, style: Style) -> Temp
             Template::Text(parts)
         }
     }
+}
+
+/// Whether the line goes on behind a plain scalar with what YAML takes for a comment.
+fn ends_in_comment(file: &str, node: &Node) -> bool {
+    let after = file.get(node.span.start..).unwrap_or_default();
+    let line = after.lines().next().unwrap_or_default();
+    line.contains(" #")
 }
 
 /// Finds the `}}` that ends an expression: not one inside a string or a map literal.

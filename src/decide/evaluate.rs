@@ -26,7 +26,8 @@ impl Scope<'_, '_> {
                 "wrong-type",
                 format!("`when` gave {}, not a bool", other.a_kind()),
             )
-            .with_hint("compare something: `when: ${{ params.region == \"eu\" }}`")),
+            .with_hint("compare something: `when: ${{ params.region == \"eu\" }}`")
+            .at(when.place())),
         }
     }
 
@@ -54,7 +55,7 @@ impl Scope<'_, '_> {
         run_status: Option<&str>,
     ) -> Result<Vec<(String, Value)>, StepError> {
         let value = self.evaluate(view, items, &Value::Null, run_status)?;
-        keyed_items(value, step)
+        keyed_items(value, step).map_err(|error| error.at(items.place()))
     }
 
     /// Evaluates a template that must give a text.
@@ -69,7 +70,7 @@ impl Scope<'_, '_> {
             Value::String(text) if !text.is_empty() => Ok(text),
             other => {
                 let message = format!("`{what}` gave {other}, not a text");
-                Err(StepError::new("wrong-type", message))
+                Err(StepError::new("wrong-type", message).at(template.place()))
             }
         }
     }
@@ -111,7 +112,7 @@ impl Scope<'_, '_> {
             ]),
         };
         template.evaluate(&names).map_err(|e: ExpressionError| {
-            let error = StepError::new("expression-failed", e.to_string());
+            let error = StepError::new("expression-failed", e.to_string()).at(e.place);
             match names.steps == Value::Map(BTreeMap::new()) {
                 true => error,
                 false => error.with_hint("a step that was skipped or failed has no outputs: `steps.NAME?.OUTPUT ?? …` allows for that"),

@@ -68,7 +68,11 @@ impl<'w> Scope<'_, 'w> {
                 decision.start(start, false);
             }
             Action::Workflow(inner) => match bind_params(inner, inputs) {
-                Err(e) => decision.fail(id, StepError::new("wrong-type", e.to_string())),
+                Err(e) => {
+                    let wrong = e.0.iter().find_map(|wrong| step.with.get(wrong.param()?));
+                    let place = wrong.and_then(Template::place);
+                    decision.fail(id, StepError::new("wrong-type", e.to_string()).at(place));
+                }
                 Ok(params) => decision.next.events.push(Event::StepStarted {
                     step: id.clone(),
                     attempt,

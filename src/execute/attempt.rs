@@ -9,7 +9,7 @@ use crate::{
     journal::{EffectState, Event, InstanceId, Round, RunId},
     outside::Clients,
     script::{self, Ended, Host, Limits, Script, Stop},
-    value::{FailureClass, Redactor, StepError, Value, format_duration},
+    value::{Command, FailureClass, Redactor, StepError, Value, format_duration},
 };
 
 /// What one attempt of a step has to do: all that a substrate must bring to wherever it is done.
@@ -81,7 +81,7 @@ impl Attempt {
             && *is_suspect
         {
             let result = Err(Trouble::Failed {
-                error: lost(of),
+                error: lost(&self.run, of),
                 class: Some(FailureClass::Rejected),
             });
             return Finished {
@@ -174,72 +174,84 @@ fn redacted(
 }
 
 fn trouble(ended: Ended, run: &RunId, instance: &InstanceId) -> Trouble {
-    let failed = |error: StepError, class| Trouble::Failed { error, class };
     match ended {
         Ended::Failed(error) => {
             let class = error.failure.as_ref().map(|failure| failure.class);
-            failed(error, class)
+            Trouble::Failed { error, class }
         }
-        Ended::Stopped(Stop::Cancelled) => Trouble::Cancelled,
-        Ended::Stopped(Stop::Journal(why)) => Trouble::Journal(why),
-        Ended::Stopped(Stop::TimedOut(timeout)) => failed(
-            StepError::new(
-                "timed-out",
-                format!("the step took longer than its timeout of {}", format_duration(timeout)),
-            ),
-            Some(FailureClass::Timeout),
+        Ended::Stopped(Stop::Cancelled, _) => Trouble::Cancelled,
+        Ended::Stopped(Stop::Journal(why), _) => Trouble::Journal(why),
+        Ended::Stopped(stop, place) => {
+            let class = match stop {
+                Stop::TimedOut(_) => FailureClass::Timeout,
+                _ => FailureClass::Rejected,
+            };
+            let mut error = stopped(stop, run, instance);
+            error.place = place;
+            Trouble::Failed {
+                error,
+                class: Some(class),
+            }
+        }
+    }
+}
+
+fn stopped(stop: Stop, run: &RunId, instance: &InstanceId) -> StepError {
+    match stop {
+        Stop::TimedOut(timeout) => StepError::new(
+            "timed-out",
+            format!("the step took longer than its timeout of {}", format_duration(timeout)),
         ),
-        Ended::Stopped(Stop::Diverged { position, recorded, made }) => failed(
-            StepError::new(
-                "diverged",
-                format!(
-                    "the script no longer makes the calls that the journal holds: \
-                     call {position} was {recorded}, and is now {made}"
-                ),
-            )
-            .with_hint(
-                "a script must make the same calls for the same inputs: randomness and the clock come from \
-                 `random` and `time`. `windlass resume --redo STEP` begins the step anew",
+        Stop::Diverged { position, recorded, made } => StepError::new(
+            "diverged",
+            format!(
+                "the script no longer makes the calls that the journal holds: \
+                 call {position} was {recorded}, and is now {made}"
             ),
-            Some(FailureClass::Rejected),
-        ),
-        Ended::Stopped(Stop::InDoubt { position, call, refused }) => {
+        )
+        .with_hint(format!(
+            "a script must make the same calls for the same inputs: randomness and the clock come from \
+             `random` and `time`. `{}` begins the step anew",
+            Command::new("resume").arg(run).option("--redo", instance)
+        )),
+        Stop::InDoubt { position, call, refused } => {
             let message = match refused {
                 Some(failure) => format!("call {position}, {call}, was done, and was not answered as expected: {failure}"),
                 None => format!("call {position}, {call}, was cut off or its answer lost, and only you can tell whether it was done"),
             };
-            let error = StepError::new("in-doubt", message).with_hint(how_to_answer(run, instance));
-            failed(error, Some(FailureClass::Rejected))
+            StepError::new("in-doubt", message).with_hint(how_to_answer(run, instance))
         }
-        Ended::Stopped(Stop::TooMuch { call, step_bytes }) => failed(
-            StepError::new(
-                "result-too-large",
-                format!(
-                    "with the result of {call} the calls of this step have given {step_bytes} bytes; 16 MiB is the most"
-                ),
-            )
-            .with_hint("large things go to files; many of them to several steps, by `for_each`"),
-            Some(FailureClass::Rejected),
-        ),
-        Ended::Stopped(Stop::TooLarge { call, bytes }) => failed(
-            StepError::new(
-                "result-too-large",
-                format!("the result of {call} has {bytes} bytes; the journal takes 1 MiB"),
-            )
-            .with_hint("large things go to files"),
-            Some(FailureClass::Rejected),
-        ),
+        Stop::TooMuch { call, step_bytes } => StepError::new(
+            "result-too-large",
+            format!(
+                "with the result of {call} the calls of this step have given {step_bytes} bytes; 16 MiB is the most"
+            ),
+        )
+        .with_hint("write large data to files instead, much of it in several steps, by `for_each`"),
+        Stop::TooLarge { call, bytes } => StepError::new(
+            "result-too-large",
+            format!("the result of {call} has {bytes} bytes; the journal takes 1 MiB"),
+        )
+        .with_hint("write large data to a file instead"),
+        Stop::Cancelled => StepError::new("attempt-killed", "the step was cancelled"),
+        Stop::Journal(why) => StepError::new("journal", why),
     }
 }
 
 /// A run that is being undone is not resumed, so its doubts are answered by another undo.
 fn how_to_answer(run: &RunId, instance: &InstanceId) -> String {
-    let (command, step) = match instance.undone() {
+    let (name, step) = match instance.undone() {
         Some(of) => ("undo", of),
         None => ("resume", instance.clone()),
     };
+    let answer = |what| {
+        Command::new(name)
+            .arg(run)
+            .option("--answer", format!("{step}={what}"))
+    };
     format!(
-        "look at the other side, then `windlass {command} {run} --answer {step}=done` (or `done:VALUE`, \
-         what the call would have given), or `--answer {step}=again`"
+        "look at the other side. If it was done: `{}` (or `done:VALUE`, what the call would have given). If it was not: `{}`",
+        answer("done"),
+        answer("again")
     )
 }

@@ -5,7 +5,7 @@ use crate::{
     journal::{EffectOutcome, EffectState, Event, InstanceId, Position, RunId},
     outside::Clients,
     script::{self, Class, Ended, Finding, Stop},
-    value::{StepError, Value},
+    value::{Command, StepError, Value},
 };
 
 /// Where an effect stands in its run.
@@ -48,7 +48,7 @@ impl Gate {
         let (look, within) = match finding(&effect, clients) {
             Finding::NotNeeded => return Ok(effect),
             Finding::By { look, within } => (look, within),
-            Finding::Impossible => return Err(Ended::Stopped(in_doubt)),
+            Finding::Impossible => return Err(Ended::Stopped(in_doubt, None)),
         };
         let function = &effect.call.function;
         let name = format!("{} {} {function}: settle", place.step, place.position);
@@ -96,8 +96,12 @@ impl Gate {
 fn still_unknown(run: &RunId, step: &InstanceId, function: &str) -> StepError {
     let message =
         format!("nobody knows whether {function} was done, and it could not be looked up");
+    let undo = || Command::new("undo").arg(run);
+    let answer = |what| undo().option("--answer", format!("{step}={what}"));
     StepError::new("undo-unknown", message).with_hint(format!(
-        "`windlass undo {run}` looks again; `windlass undo {run} --answer {step}=done:VALUE` says what it gave, \
-         `--answer {step}=again` that it was not done"
+        "`{}` looks again; `{}` says what it gave, `{}` that it was not done",
+        undo(),
+        answer("done:VALUE"),
+        answer("again")
     ))
 }

@@ -12,13 +12,13 @@ use futures_util::StreamExt;
 use crate::{
     compile::{Action, Workflow},
     decide,
-    journal::{EffectState, Instance, InstanceId, Round, State, Status},
+    journal::{EffectState, Instance, InstanceId, Round, RunId, State, Status},
     outside::Clients,
     script::{
         self, Class, Done, EffectKey, Effects, Ended, Interruption, Reversal, Reversed, Script,
         WayBack,
     },
-    value::{Failure, StepError, Value},
+    value::{Command, Failure, StepError, Value},
 };
 
 impl Attempt {
@@ -60,11 +60,13 @@ impl Attempt {
 }
 
 /// What an attempt did whose records are lost can't be taken back.
-pub(super) fn lost(step: &InstanceId) -> StepError {
+pub(super) fn lost(run: &RunId, step: &InstanceId) -> StepError {
     let message = "an attempt was killed, and nobody knows what it did beyond what is recorded";
+    let answer = Command::new("undo")
+        .arg(run)
+        .option("--answer", format!("{step}=again"));
     StepError::new("undo-unknown", message).with_hint(format!(
-        "look at the other side, take back what is there, then `windlass undo --answer {step}=again` \
-         says that there is nothing more"
+        "look at the other side, take back what is there, then `{answer}` says that there is nothing more"
     ))
 }
 
@@ -109,7 +111,7 @@ fn doubtful(effect: &EffectState) -> Reversal {
 
 pub(super) fn ended(interruption: Interruption) -> Ended {
     match interruption {
-        Interruption::Stopped(stop) => Ended::Stopped(stop),
+        Interruption::Stopped(stop) => Ended::Stopped(stop, None),
         Interruption::Failed(failure) => {
             let mut error = StepError::new("outside-failure", failure.to_string());
             error.hint.clone_from(&failure.hint);

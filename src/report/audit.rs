@@ -2,7 +2,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};
 
-use super::{certificates::certificates, next_steps::approvals, plain::line, style::utc_time};
+use super::{
+    certificates::certificates, next_steps::approvals, object::object, plain::line, style::utc_time,
+};
 use crate::{
     journal::{EffectOutcome, Event, Record, RunId, State},
     script::Reversed,
@@ -41,7 +43,9 @@ pub fn audit(run: &RunId, state: &State, records: &[Record]) -> String {
     text.push_str(&section("approvals", approvals(state)));
     let effects = counts(records)
         .into_iter()
-        .map(|(function, n)| format!("{n:5}  {}", line(&function)))
+        .map(|((function, object), n)| {
+            line(format!("{n:5}  {function} {object}").trim_end()).into_owned()
+        })
         .collect();
     text.push_str(&section("calls that changed something", effects));
     let made = certificates(state)
@@ -71,6 +75,17 @@ pub fn audit_json(run: &RunId, state: &State, records: &[Record]) -> Json {
             })
         })
         .collect();
+    let counted = counts(records);
+    let mut by_function: BTreeMap<&str, usize> = BTreeMap::new();
+    for ((function, _), n) in &counted {
+        *by_function.entry(function).or_default() += n;
+    }
+    let objects: Vec<Json> = counted
+        .iter()
+        .map(
+            |((function, object), n)| json!({ "function": function, "object": object, "count": n }),
+        )
+        .collect();
     json!({
         "run": run,
         "events": records.len(),
@@ -79,7 +94,8 @@ pub fn audit_json(run: &RunId, state: &State, records: &[Record]) -> Json {
         "requester": info.map(|info| &info.requester),
         "status": state.outcome.map_or("unfinished", |outcome| outcome.as_str()),
         "approvals": asked,
-        "calls": counts(records),
+        "calls": by_function,
+        "objects": objects,
     })
 }
 
@@ -87,9 +103,9 @@ fn head(records: &[Record]) -> Digest {
     records.last().map_or(Digest::ZERO, |last| last.digest)
 }
 
-/// How often each call that changed something outside was done.
-fn counts(records: &[Record]) -> BTreeMap<String, usize> {
-    let mut intended: BTreeMap<(String, u32), String> = BTreeMap::new();
+/// How often each call that changed something outside was done, by its function and its object.
+fn counts(records: &[Record]) -> BTreeMap<(String, String), usize> {
+    let mut intended: BTreeMap<(String, u32), (String, String)> = BTreeMap::new();
     let mut counts = BTreeMap::new();
     for record in records {
         match &record.event {
@@ -99,7 +115,8 @@ fn counts(records: &[Record]) -> BTreeMap<String, usize> {
                 call,
                 ..
             } => {
-                intended.insert((step.to_string(), position.0), call.function.clone());
+                let about = (call.function.clone(), object(call).unwrap_or_default());
+                intended.insert((step.to_string(), position.0), about);
             }
             Event::EffectEnded {
                 step,
@@ -107,21 +124,21 @@ fn counts(records: &[Record]) -> BTreeMap<String, usize> {
                 outcome: EffectOutcome::Done(given),
                 ..
             } => {
-                let function = intended.get(&(step.to_string(), position.0));
-                let is_idle = |function: &String| match Reversed::read(given) {
+                let about = intended.get(&(step.to_string(), position.0));
+                let is_idle = |(function, _): &(String, String)| match Reversed::read(given) {
                     Some(verdict) => verdict != Reversed::Done,
                     // What undos of earlier versions gave where there was nothing to revoke: the reason.
                     None => {
                         function == "pca::revoke_certificate" && matches!(given, Value::String(_))
                     }
                 };
-                if let Some(function) = function.filter(|function| !is_idle(function)) {
-                    *counts.entry(function.clone()).or_default() += 1;
+                if let Some(about) = about.filter(|about| !is_idle(about)) {
+                    *counts.entry(about.clone()).or_default() += 1;
                 }
             }
             _ => {}
         }
     }
-    counts.remove("time::sleep");
+    counts.retain(|(function, _), _| function != "time::sleep");
     counts
 }

@@ -1,17 +1,55 @@
+use std::collections::BTreeMap;
+
 use serde_json::{Value as Json, json};
 
 use super::{
+    object::call_line,
     plain::{line, short_line},
     style::utc_time,
 };
 use crate::{
-    journal::{EffectOutcome, Event, Record},
+    journal::{EffectOutcome, Event, InstanceId, Record},
     script::Reversed,
     value::Value,
 };
 
-/// One event of a journal as a line.
-pub fn event_line(record: &Record) -> String {
+/// The events of a journal as lines. The end of a call is told with what its beginning said.
+#[derive(Default)]
+pub struct EventLines {
+    intended: BTreeMap<(InstanceId, u32), String>,
+}
+
+impl EventLines {
+    /// One event as a line; to be given them in their order.
+    pub fn line(&mut self, record: &Record) -> String {
+        let known = match &record.event {
+            Event::EffectIntended {
+                step,
+                position,
+                call,
+                ..
+            } => {
+                let place = (step.clone(), position.0);
+                self.intended.insert(place, call_line(call));
+                None
+            }
+            Event::EffectEnded { step, position, .. }
+            | Event::EffectSettled { step, position, .. }
+            | Event::EffectAnswered { step, position, .. } => {
+                self.intended.get(&(step.clone(), position.0))
+            }
+            _ => None,
+        };
+        event_line(record, known.map_or("", String::as_str))
+    }
+}
+
+/// `call` is that of the event, where the event does not say it itself.
+fn event_line(record: &Record, call: &str) -> String {
+    let call = match call {
+        "" => String::new(),
+        call => format!(" {call}"),
+    };
     let millis = record.at.rem_euclid(1000);
     let text = match &record.event {
         Event::RunStarted {
@@ -85,7 +123,7 @@ pub fn event_line(record: &Record) -> String {
             position,
             outcome,
             ..
-        } => format!("{step} #{} was {}", position.0, outcome_text(outcome)),
+        } => format!("{step} #{}{call} was {}", position.0, outcome_text(outcome)),
         Event::EffectAnswered {
             step,
             position,
@@ -93,7 +131,10 @@ pub fn event_line(record: &Record) -> String {
             done,
         } => {
             let answer = done.as_ref().map_or("to be made again".into(), brief);
-            format!("{step} #{} answered by {requester}: {answer}", position.0)
+            format!(
+                "{step} #{}{call} answered by {requester}: {answer}",
+                position.0
+            )
         }
         Event::AttemptAnswered { step, requester } => {
             format!("{step} did nothing more in the attempt that was killed, says {requester}")
@@ -104,20 +145,19 @@ pub fn event_line(record: &Record) -> String {
             call,
             ..
         } => {
-            format!("{step} #{} {} …", position.0, call.function)
+            format!("{step} #{} {} …", position.0, call_line(call))
         }
         Event::EffectEnded {
             step,
             position,
-            call,
+            call: own,
             outcome,
         } => {
-            let function = call
-                .as_ref()
-                .map_or(String::new(), |call| format!(" {}", call.function));
+            let own = own.as_ref().map(|own| format!(" {}", call_line(own)));
             format!(
-                "{step} #{}{function} → {}",
+                "{step} #{}{} → {}",
                 position.0,
+                own.unwrap_or(call),
                 outcome_text(outcome)
             )
         }

@@ -1,9 +1,9 @@
 use serde_json::{Value as Json, json};
 
-use super::certificates::certificates;
+use super::{certificates::certificates, commands::completed};
 use crate::{
-    journal::{RunId, RunRow, State, Status},
-    value::Value,
+    journal::{InstanceId, RunId, RunRow, State, Status},
+    value::{StepError, Value},
 };
 
 /// A run as `show --json` and `run --json` print it. Times are milliseconds since 1970; secrets
@@ -28,6 +28,10 @@ pub fn run_json(id: &RunId, state: &State) -> Json {
             })
         })
         .collect();
+    let failed: Vec<Json> = errors(state)
+        .into_iter()
+        .map(|(step, error)| error_json(id, step, error))
+        .collect();
     let certificates: Vec<Json> = certificates(state)
         .into_iter()
         .map(|c| {
@@ -48,9 +52,31 @@ pub fn run_json(id: &RunId, state: &State) -> Json {
         "ended_at": state.ended_at,
         "params": run.map(|run| &run.params),
         "outputs": match &state.outputs { Value::Null => json!({}), outputs => outputs.to_json() },
-        "error": state.error,
+        "error": failed.first(),
+        "errors": failed,
         "steps": steps,
         "certificates": certificates,
+    })
+}
+
+/// The errors that a run ended with, the run's own first, each with its step; what only passes on an error
+/// from inside is left out.
+pub fn errors(state: &State) -> Vec<(Option<&InstanceId>, &StepError)> {
+    let of_steps = state.steps.iter().filter_map(|(step, instance)| {
+        let error = instance.error.as_ref()?;
+        (instance.status == Status::Failed).then_some((Some(step), error))
+    });
+    let own = state.error.iter().map(|error| (None, error));
+    own.chain(of_steps)
+        .filter(|(_, error)| !matches!(error.code.as_str(), "items-failed" | "steps-failed"))
+        .collect()
+}
+
+fn error_json(run: &RunId, step: Option<&InstanceId>, error: &StepError) -> Json {
+    let hint = error.hint.as_ref().map(|hint| completed(hint, Some(run)));
+    json!({
+        "step": step, "code": error.code, "message": error.message, "place": error.place,
+        "chain": error.chain, "failure": error.failure, "hint": hint,
     })
 }
 

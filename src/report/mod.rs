@@ -2,11 +2,13 @@
 
 mod audit;
 mod certificates;
+mod commands;
 mod event;
 mod graph;
 mod iam;
 mod json;
 mod next_steps;
+mod object;
 mod plain;
 mod plan;
 mod preview;
@@ -23,16 +25,17 @@ mod undo;
 
 pub use audit::{audit, audit_json};
 pub use certificates::{WrittenCertificate, certificates};
-pub use event::{event_json, event_line};
+pub use commands::{command, completed, repeat};
+pub use event::{EventLines, event_json};
 pub use graph::{GraphFormat, draw};
 pub use iam::iam_policy;
-pub use json::{run_json, runs_json};
+pub use json::{errors, run_json, runs_json};
 pub use next_steps::{approvals, next_steps};
 pub use plain::{line, styled};
 pub use plan::{plan_json, resume_plan};
 pub use preview::{preview, preview_json};
 pub use problem::{render, render_error};
-pub use progress::{Asked, Bars, Lines};
+pub use progress::{Bars, Lines};
 pub use rbac::cluster_role;
 pub use say::say;
 pub use standing::Standing;

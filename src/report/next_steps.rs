@@ -1,23 +1,25 @@
 use super::{
+    commands::command,
     plain,
     standing::{Standing, waiting},
     style::utc_time,
 };
 use crate::{
-    journal::{Approval, EffectState, Instance, InstanceId, Outcome, RunId, State},
+    journal::{Approval, EffectState, Instance, InstanceId, Outcome, RunId, State, Status},
     script::Class,
+    value::Command,
 };
 
-/// The commands that a person gives next, each on a line. `engine` is what `--on` calls the engine that
-/// drives the run; an answer is enough there for the run to go on.
-pub fn next_steps(run: &RunId, state: &State, engine: Option<&str>) -> Vec<String> {
-    let on = engine.map_or(String::new(), |name| format!(" --on {name}"));
+/// The commands that a person gives next, each on a line. An engine that drives the run goes on by itself
+/// once a question is answered.
+pub fn next_steps(run: &RunId, state: &State, is_of_engine: bool) -> Vec<String> {
+    let on_run = |name| command(Command::new(name).arg(run));
     let waiting: Vec<_> = waiting(state).collect();
     match state.outcome {
         Some(Outcome::Succeeded | Outcome::Undone) => Vec::new(),
-        Some(Outcome::UndoFailed) => vec![format!("go on with: windlass undo {run}{on}")],
-        None if state.is_undoing && engine.is_none() => {
-            vec![format!("go on with: windlass undo {run}{on}")]
+        Some(Outcome::UndoFailed) => vec![format!("To continue: {}", on_run("undo"))],
+        None if state.is_undoing && !is_of_engine => {
+            vec![format!("To continue: {}", on_run("undo"))]
         }
         None if !waiting.is_empty() => {
             let mut lines = Vec::new();
@@ -26,35 +28,98 @@ pub fn next_steps(run: &RunId, state: &State, engine: Option<&str>) -> Vec<Strin
                     "waits for an approval: {}",
                     plain::line(&approval.message)
                 ));
-                lines.push(format!("  windlass approve {run} {step}{on}   (or reject)"));
+                lines.push(format!("To approve: {}", answer("approve", run, step)));
+                lines.push(format!("To reject: {}", answer("reject", run, step)));
             }
-            if engine.is_none() {
-                lines.push(format!("then go on with: windlass resume {run}"));
+            if !is_of_engine {
+                lines.push(format!("Then continue: {}", on_run("resume")));
             }
             lines
         }
         // What is the engine's can't be taken back before it is over.
-        None if engine.is_some() => vec![
-            format!("give it up with: windlass cancel {run}{on}"),
-            format!("go on with: windlass resume {run}{on}"),
+        None if is_of_engine => vec![
+            format!("To cancel: {}", on_run("cancel")),
+            format!("To continue: {}", on_run("resume")),
         ],
         _ => {
-            let take_back = format!("take it back with: windlass undo {run}{on}");
-            let go_on = match (state.outcome, Standing::of(state, false)) {
-                (None, Standing::Answered(verdict)) => {
-                    format!(
-                        "{}; go on with: windlass resume {run}{on}",
-                        verdict.as_str()
-                    )
-                }
-                _ => format!("go on with: windlass resume {run}{on}"),
+            let undo = format!("To undo: {}", on_run("undo"));
+            let mut lines: Vec<_> = left_something(state).then_some(undo).into_iter().collect();
+            let answered = match (state.outcome, Standing::of(state, false)) {
+                (None, Standing::Answered(verdict)) => format!("{}. ", verdict.as_str()),
+                _ => String::new(),
             };
-            let lines = [
-                Some(take_back).filter(|_| left_something(state)),
-                Some(go_on),
-            ];
-            lines.into_iter().flatten().collect()
+            lines.extend(ways_on(run, state, &answered));
+            lines
         }
+    }
+}
+
+/// The command that answers a question of a run.
+pub(super) fn answer(name: &str, run: &RunId, step: &InstanceId) -> String {
+    command(Command::new(name).arg(run).arg(step))
+}
+
+/// How a run that failed goes on: as it is, unless the same would come of it.
+fn ways_on(run: &RunId, state: &State, before: &str) -> Vec<String> {
+    let resume = || Command::new("resume").arg(run);
+    let failed = state.steps.iter().filter_map(|(step, instance)| {
+        let error = instance.error.as_ref()?;
+        (instance.status == Status::Failed).then_some((step, error.code.as_str()))
+    });
+    let (mut diverged, mut doubtful, mut is_wrong) = (resume(), Vec::new(), false);
+    for (step, code) in failed {
+        match code {
+            "diverged" => diverged = diverged.option("--redo", step),
+            "in-doubt" => doubtful.push(step),
+            code => is_wrong |= NEEDS_AN_EDIT.contains(&code),
+        }
+    }
+    let own = state.error.as_ref().map(|error| error.code.as_str());
+    is_wrong |= own.is_some_and(|code| NEEDS_AN_EDIT.contains(&code));
+    let mut lines = Vec::new();
+    if let Some(first) = doubtful.first() {
+        for answer in ["done", "again"] {
+            let way = resume().option("--answer", format!("{first}={answer}"));
+            lines.push(format!("If it was {}: {}", meaning(answer), command(way)));
+        }
+    }
+    if diverged != resume() {
+        lines.push(format!("To begin it anew: {}", command(diverged)));
+    }
+    if is_wrong {
+        let edited = command(resume().flag("--edited"));
+        lines.push(format!("To continue once the files are right: {edited}"));
+        let params = state.run.as_ref().and_then(|run| run.params.as_map());
+        if params.is_some_and(|params| !params.is_empty()) {
+            let way = resume().flag("--edited");
+            let way = command(way.option("-p", "NAME=VALUE"));
+            lines.push(format!("To continue with other params: {way}"));
+        }
+    }
+    if lines.is_empty() {
+        lines.push(format!("{before}To continue: {}", command(resume())));
+    }
+    lines
+}
+
+/// Errors that come again for as long as the files and params stay as they are.
+const NEEDS_AN_EDIT: [&str; 10] = [
+    "duplicate-item",
+    "expression-failed",
+    "missing-input",
+    "script-error",
+    "script-limit",
+    "unknown-input",
+    "wrong-arguments",
+    "wrong-output",
+    "wrong-type",
+    "engine-broke",
+];
+
+fn meaning(answer: &str) -> &str {
+    match answer {
+        "done" => "done",
+        _ => "not done",
     }
 }
 

@@ -3,9 +3,16 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use miette::{
     Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode,
 };
+use textwrap::{WordSeparator, WordSplitter, core::Word};
 
-use super::plain::{block, same_length, styled};
-use crate::value::StepError;
+use super::{
+    commands::completed,
+    plain::{block, same_length, styled},
+};
+use crate::{
+    journal::{InstanceId, RunId},
+    value::StepError,
+};
 
 /// Draws a diagnostic for a terminal, or plainly where colours are not wanted.
 pub fn render(diagnostic: &dyn Diagnostic) -> String {
@@ -16,6 +23,10 @@ pub fn render(diagnostic: &dyn Diagnostic) -> String {
     let width = usize::from(console::Term::stderr().size().1).clamp(60, 120);
     let handler = GraphicalReportHandler::new_themed(theme)
         .with_width(width)
+        // A command in a hint stays in one piece, however long it is.
+        .with_break_words(false)
+        .with_word_splitter(WordSplitter::NoHyphenation)
+        .with_word_separator(WordSeparator::Custom(words))
         .with_links(false);
     let mut text = String::new();
     match handler.render_report(&mut text, diagnostic) {
@@ -24,19 +35,50 @@ pub fn render(diagnostic: &dyn Diagnostic) -> String {
     }
 }
 
-/// Draws the error of a step, with the place in the script as the run froze it.
-pub fn render_error(error: &StepError, files: &BTreeMap<String, Arc<str>>) -> String {
-    render(&Problem::new(error, files))
+/// Draws an error of a run, with the place in the script as the run froze it. `step` is where it
+/// happened, unless it is the run's own.
+pub fn render_error(
+    run: &RunId,
+    step: Option<&InstanceId>,
+    error: &StepError,
+    files: &BTreeMap<String, Arc<str>>,
+) -> String {
+    render(&Problem::new(run, step, error, files))
+}
+
+/// Takes a text apart at its blanks, but for what is between backticks.
+fn words(line: &str) -> Box<dyn Iterator<Item = Word<'_>> + '_> {
+    let (mut start, mut is_quoted, mut is_blank) = (0, false, false);
+    let mut ends: Vec<usize> = Vec::new();
+    for (i, c) in line.char_indices() {
+        if is_blank && c != ' ' {
+            ends.push(i);
+        }
+        is_quoted ^= c == '`';
+        is_blank = c == ' ' && !is_quoted;
+    }
+    ends.push(line.len());
+    Box::new(ends.into_iter().map(move |end| {
+        let word = Word::from(&line[start..end]);
+        start = end;
+        word
+    }))
 }
 
 struct Problem<'a> {
+    step: Option<&'a InstanceId>,
     error: &'a StepError,
     source: Option<(NamedSource<Arc<str>>, LabeledSpan)>,
     help: Option<String>,
 }
 
 impl<'a> Problem<'a> {
-    fn new(error: &'a StepError, files: &BTreeMap<String, Arc<str>>) -> Self {
+    fn new(
+        run: &RunId,
+        step: Option<&'a InstanceId>,
+        error: &'a StepError,
+        files: &BTreeMap<String, Arc<str>>,
+    ) -> Self {
         let source = error.place.as_ref().and_then(|place| {
             let text = files.get(&place.file)?;
             let text: Arc<str> = same_length(text).into();
@@ -63,9 +105,10 @@ impl<'a> Problem<'a> {
             if !help.is_empty() {
                 help.push('\n');
             }
-            help.push_str(&block(hint));
+            help.push_str(&block(&completed(hint, Some(run))));
         }
         Self {
+            step,
             error,
             source,
             help: Some(help).filter(|help| !help.is_empty()),
@@ -89,7 +132,11 @@ impl std::error::Error for Problem<'_> {}
 
 impl Diagnostic for Problem<'_> {
     fn code(&self) -> Option<Box<dyn fmt::Display + '_>> {
-        Some(Box::new(&self.error.code))
+        let code = &self.error.code;
+        Some(match self.step {
+            Some(step) => Box::new(format!("{code} in step {step}")),
+            None => Box::new(code),
+        })
     }
 
     fn help(&self) -> Option<Box<dyn fmt::Display + '_>> {

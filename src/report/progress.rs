@@ -8,6 +8,7 @@ use console::style;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{
+    next_steps::answer,
     plain::{line, short_line},
     say::say,
     style::describe_status,
@@ -32,11 +33,11 @@ pub struct Bars {
     bars: MultiProgress,
     total: ProgressBar,
     running: Mutex<HashMap<InstanceId, ProgressBar>>,
-    asked: Asked,
+    run: RunId,
 }
 
 impl Bars {
-    pub fn new(workflow: Arc<Workflow>, asked: Asked) -> Self {
+    pub fn new(workflow: Arc<Workflow>, run: RunId) -> Self {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
         let total = bars.add(ProgressBar::new(0));
         let template = "{bar:30.green/dim} {pos}/{len} steps  {elapsed}";
@@ -48,7 +49,7 @@ impl Bars {
             bars,
             total,
             running: Mutex::default(),
-            asked,
+            run,
         }
     }
 
@@ -100,7 +101,7 @@ impl Observer for Bars {
                         self.end(step);
                     }
                     if let Some(line) =
-                        line_of(event, state, &self.asked).filter(|line| line.is_trouble)
+                        line_of(event, state, &self.run).filter(|line| line.is_trouble)
                     {
                         // The terminal is a person's: what went well is in the summary.
                         let _ = self.bars.println(line.text);
@@ -133,14 +134,7 @@ impl Observer for Bars {
 }
 
 /// Progress where there is no terminal: a line for each step that ends.
-pub struct Lines(pub Asked);
-
-/// Which run a question is of, for the command that answers it.
-pub struct Asked {
-    pub run: RunId,
-    /// ` --on NAME`, where something else drives the run.
-    pub on: String,
-}
+pub struct Lines(pub RunId);
 
 impl Observer for Lines {
     fn happened(&self, events: &[Event], state: &State) {
@@ -195,7 +189,7 @@ struct Line {
     is_trouble: bool,
 }
 
-fn line_of(event: &Event, state: &State, asked: &Asked) -> Option<Line> {
+fn line_of(event: &Event, state: &State, run: &RunId) -> Option<Line> {
     let told = |status: Status, step: &InstanceId, text: String, is_trouble| {
         let step = line(step.as_str());
         let text = format!("{} {step} {text}", describe_status(status))
@@ -239,7 +233,7 @@ fn line_of(event: &Event, state: &State, asked: &Asked) -> Option<Line> {
         ),
         Event::StepInterrupted { step } => told(Status::Pending, step, "stopped".into(), false),
         Event::ApprovalAsked { step, message, .. } => {
-            let command = style(format!("windlass approve {} {step}{}", asked.run, asked.on)).dim();
+            let command = style(answer("approve", run, step)).dim();
             told(
                 Status::Waiting,
                 step,

@@ -10,6 +10,7 @@ use rhai::{AST, ASTNode, Engine, Expr, FnCallExpr, Position, Stmt};
 use super::{
     engine,
     fault::{Fault, token_at},
+    host::usage,
 };
 
 /// The functions that an engine knows: namespace (empty for the global one) → name → arities.
@@ -37,6 +38,8 @@ const KEYWORDS: [&str; 10] = [
 pub(super) struct Own {
     /// Namespace (empty for the script's own) → name → arities.
     pub functions: Catalogue,
+    /// Name with its namespace → how it is called.
+    pub usages: BTreeMap<String, String>,
 }
 
 impl Own {
@@ -47,6 +50,12 @@ impl Own {
                 .entry(function.name.into())
                 .or_default()
                 .insert(function.params.len());
+            let full = match namespace {
+                "" => function.name.to_owned(),
+                namespace => format!("{namespace}::{}", function.name),
+            };
+            let usage = format!("{full}({})", function.params.join(", "));
+            self.usages.insert(full, usage);
         }
     }
 }
@@ -66,6 +75,8 @@ pub(super) struct FoundCall {
     pub name: String,
     kind: Option<String>,
     arguments: usize,
+    /// The keys of the arguments that are literal maps, with the argument's number.
+    keys: Vec<(usize, String, Position)>,
     is_method: bool,
     position: Position,
 }
@@ -102,10 +113,28 @@ fn push(calls: &mut Vec<FoundCall>, call: &FnCallExpr, is_method: bool, position
             name: call.name.to_string(),
             kind: kind_of(call),
             arguments: call.args.len(),
+            keys: literal_keys(call),
             is_method,
             position,
         });
     }
+}
+
+/// The keys of literal maps among the arguments of a call.
+fn literal_keys(call: &FnCallExpr) -> Vec<(usize, String, Position)> {
+    let maps = call
+        .args
+        .iter()
+        .enumerate()
+        .filter_map(|(i, argument)| match argument {
+            Expr::Map(map, _) => Some((i, map)),
+            _ => None,
+        });
+    maps.flat_map(|(i, map)| {
+        let keys = map.0.iter();
+        keys.map(move |(key, _)| (i, key.name.to_string(), key.pos))
+    })
+    .collect()
 }
 
 impl FoundCall {
@@ -176,7 +205,32 @@ pub(super) fn check_expression(ast: &AST, text: &str) -> Vec<Fault> {
 fn check(known: &Catalogue, ast: &AST, text: &str, own: &Own) -> Vec<Fault> {
     list(ast)
         .iter()
-        .filter_map(|call| check_call(known, own, text, call))
+        .flat_map(|call| {
+            let fault = check_call(known, own, text, call);
+            fault.into_iter().chain(unknown_options(text, call))
+        })
+        .collect()
+}
+
+/// Finds the options that a host function does not have.
+fn unknown_options(text: &str, call: &FoundCall) -> Vec<Fault> {
+    let function = format!("{}::{}", call.namespace, call.name);
+    let Some((at, options)) = usage::options(&function) else {
+        return Vec::new();
+    };
+    let unknown = call
+        .keys
+        .iter()
+        .filter(|(i, key, _)| *i == at && !options.contains(&key.as_str()));
+    unknown
+        .map(|(_, key, position)| {
+            let message = format!("`{function}` has no option `{key}`");
+            let help = match closest(key, options.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("it takes {}", options.join(", ")),
+            };
+            Fault::new("unknown-option", token_at(text, *position), message).help(help)
+        })
         .collect()
 }
 
@@ -234,14 +288,22 @@ fn check_call(known: &Catalogue, own: &Own, text: &str, call: &FoundCall) -> Opt
     }
     let arities: BTreeSet<_> = native.into_iter().chain(scripted).flatten().collect();
     let arities: Vec<_> = arities.iter().map(ToString::to_string).collect();
-    Some(Fault::new(
-        "wrong-arguments",
-        span,
-        format!(
-            "`{full}` takes {} arguments, not {with_this}",
-            arities.join(" or ")
-        ),
-    ))
+    let plural = if arities.len() == 1 && arities[0] == "1" {
+        ""
+    } else {
+        "s"
+    };
+    let message = format!(
+        "`{full}` takes {} argument{plural}, not {with_this}",
+        arities.join(" or ")
+    );
+    let fault = Fault::new("wrong-arguments", span, message);
+    let own_usage = own.usages.get(&full).cloned();
+    let usage = own_usage.or_else(|| usage::usage(&full).map(str::to_owned));
+    Some(match usage {
+        Some(usage) => fault.help(format!("it is called as `{usage}`")),
+        None => fault,
+    })
 }
 
 fn with_suggestion<'a>(

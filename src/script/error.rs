@@ -6,14 +6,21 @@ use super::dynamic::masked;
 use super::{
     effects::Stop,
     engine,
-    host::{WRONG_ARGUMENTS, failure_of},
+    host::{Halt, WRONG_ARGUMENTS, failure_of},
     interpolation::position_in,
     script::{Script, lowercase_first},
 };
 use crate::value::{Place, StepError};
 
-/// Turns an evaluation error into what is journaled and shown; a [`Stop`] comes out as itself.
-pub(super) fn explain(script: &Script, error: EvalAltResult) -> Result<StepError, Stop> {
+/// Turns an evaluation error into what is journaled and shown; a [`Stop`] comes out as itself, with the
+/// place of the call that met it.
+pub(super) fn explain(
+    script: &Script,
+    error: EvalAltResult,
+) -> Result<StepError, (Stop, Option<Place>)> {
+    if let EvalAltResult::ErrorTerminated(token, _) = &error {
+        return Err(stopped(script, token));
+    }
     let mut chain = Vec::new();
     let mut error = error;
     let mut source = script.path.to_string();
@@ -52,7 +59,7 @@ pub(super) fn explain(script: &Script, error: EvalAltResult) -> Result<StepError
     chain.retain(|entry| !entry.is_empty());
     chain.reverse();
     let place = place_of(script, &source, error.position());
-    let mut explained = describe(error)?;
+    let mut explained = describe(error);
     explained.place = place;
     explained.chain = chain;
     Ok(explained)
@@ -86,11 +93,8 @@ fn place_of(script: &Script, source: &str, position: Position) -> Option<Place> 
     })
 }
 
-fn describe(mut error: EvalAltResult) -> Result<StepError, Stop> {
-    Ok(match &error {
-        EvalAltResult::ErrorTerminated(token, _) => {
-            return Err(token.clone().try_cast::<Stop>().unwrap_or(Stop::Cancelled));
-        }
+fn describe(mut error: EvalAltResult) -> StepError {
+    match &error {
         EvalAltResult::ErrorRuntime(thrown, _) => describe_thrown(thrown),
         EvalAltResult::ErrorTooManyOperations(_) => {
             StepError::new("script-limit", "the script made too many operations").with_hint(
@@ -120,7 +124,20 @@ fn describe(mut error: EvalAltResult) -> Result<StepError, Stop> {
                 _ => described,
             }
         }
-    })
+    }
+}
+
+fn stopped(script: &Script, token: &Dynamic) -> (Stop, Option<Place>) {
+    match token.clone().try_cast::<Halt>() {
+        Some(halt) => {
+            let place = place_of(script, &halt.source, halt.position);
+            (halt.stop, place)
+        }
+        None => (
+            token.clone().try_cast::<Stop>().unwrap_or(Stop::Cancelled),
+            None,
+        ),
+    }
 }
 
 fn describe_thrown(thrown: &Dynamic) -> StepError {

@@ -6,11 +6,11 @@ use super::{
     calls,
     dynamic::{from_dynamic, to_dynamic},
     engine,
-    fault::{Fault, token_at},
+    fault::{Fault, offset, token_at},
     interpolation::compile_to_run,
     script::lowercase_first,
 };
-use crate::value::Value;
+use crate::value::{Place, Value};
 
 /// The names that an expression may read, always in this order in its scope.
 const ROOTS: [&str; 5] = ["params", "steps", "item", "run", "target"];
@@ -53,6 +53,10 @@ pub struct Names {
 pub struct ExpressionError {
     pub text: String,
     pub message: String,
+    /// The byte of `text` where it went wrong.
+    pub at: usize,
+    /// Where that is in its file, as far as the caller knows.
+    pub place: Option<Place>,
 }
 
 impl Expression {
@@ -129,12 +133,15 @@ impl Expression {
     /// Evaluates the expression.
     ///
     /// # Errors
-    /// In the words of the author's language, without a place: the caller knows the file.
+    /// In the words of the author's language, with the byte where it went wrong: the caller knows the file.
     pub fn evaluate(&self, names: &Names) -> Result<Value, ExpressionError> {
-        let error = |message: String| ExpressionError {
+        let error_at = |at, message: String| ExpressionError {
             text: self.text.clone(),
             message,
+            at,
+            place: None,
         };
+        let error = |message| error_at(0, message);
         let mut scope = Scope::new();
         let values = [
             &names.params,
@@ -154,9 +161,13 @@ impl Expression {
             || engine::expressions().eval_ast_with_scope::<rhai::Dynamic>(&mut scope, &self.ast);
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(evaluate))
             .map_err(|_| error("the expression engine broke on it".into()))?
-            .map_err(|mut e| {
-                let _ = e.take_position();
-                error(lowercase_first(&e.to_string()))
+            .map_err(|e| {
+                let mut inner = e.unwrap_inner().to_string();
+                let position = e.unwrap_inner().position();
+                if let Some((without_place, _)) = inner.rsplit_once(" (line ") {
+                    inner.truncate(without_place.len());
+                }
+                error_at(offset(&self.text, position), lowercase_first(&inner))
             })?;
         from_dynamic(&result).map_err(|e| error(e.to_string()))
     }

@@ -11,7 +11,7 @@ pub struct FrozenScript {
     /// Where the parts of an inline body stand in its file; `None` for a file of its own.
     pub(super) places: Option<Places>,
     pub(super) text: String,
-    /// The path as a script writes it → the module's text.
+    /// The module's file, without `.rhai` → its text.
     pub imports: BTreeMap<String, String>,
 }
 
@@ -35,7 +35,7 @@ mod tests {
     fn a_thawed_script_is_the_same_in_the_same_place() {
         let file = "\n\n    #{ a: 1 }\n";
         let places = Places::new(file, [(0, 6)]);
-        let nothing = &mut |_: &str| Err("nothing is imported".to_owned());
+        let nothing = &mut |_: &str, _: &str| Err("nothing is imported".to_owned());
         let script = Script::parse_inline("w.yaml", "#{ a: 1 }".into(), places, nothing);
         let script = script.unwrap_or_else(|faults| panic!("{faults:?}"));
         let frozen = script.frozen();

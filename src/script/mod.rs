@@ -9,6 +9,7 @@
 //!
 //! No other room names a Rhai type.
 
+mod beginner;
 mod calls;
 mod dynamic;
 mod effects;
@@ -41,6 +42,7 @@ pub use frozen::FrozenScript;
 pub use host::{
     Done, Finding, Host, Reversal, Reversed, WRONG_ARGUMENTS, WayBack, finding, reversal,
 };
+pub use import::join_path;
 pub use inputs::InputRead;
 pub use places::Places;
 pub use run::{Ended, Limits, run, run_undo};

@@ -6,6 +6,7 @@ use super::{
     calls::{self, Own},
     engine,
     fault::{Fault, token_at},
+    import::join_path,
     interpolation::compile_to_run,
     script::{ReadImport, syntax_fault},
 };
@@ -45,32 +46,34 @@ impl Modules {
                 );
                 continue;
             };
-            if self.open.contains(&wanted) {
-                let cycle = self
-                    .open
-                    .iter()
-                    .chain([&wanted])
-                    .cloned()
-                    .collect::<Vec<_>>();
+            let Some(resolved) = join_path(path, &wanted) else {
+                let message = format!("`{wanted}` lies outside the workflow's folder");
+                faults.push(fault("bad-import", message).help(RULE));
+                continue;
+            };
+            let (file, written) = (format!("{resolved}.rhai"), format!("{wanted}.rhai"));
+            let (file, module_text) = match read(&file, &written) {
+                Ok(found) => found,
+                Err(why) => {
+                    let help = match file != written && read(&written, &written).is_ok() {
+                        true => format!("{RULE}: `import \"{}{wanted}\"`", way_up(path)),
+                        false => RULE.to_owned(),
+                    };
+                    let message = format!("can't read `{file}`: {why}");
+                    faults.push(fault("bad-import", message).help(help));
+                    continue;
+                }
+            };
+            let key = file.strip_suffix(".rhai").unwrap_or(&file).to_owned();
+            if self.open.contains(&key) {
+                let cycle: Vec<_> = self.open.iter().chain([&key]).cloned().collect();
                 faults.push(fault(
                     "bad-import",
                     format!("imports run in a circle: {}", cycle.join(" → ")),
                 ));
                 continue;
             }
-            if !self.asts.contains_key(&wanted) {
-                let file = format!("{wanted}.rhai");
-                let module_text = match read(&file) {
-                    Ok(module_text) => module_text,
-                    Err(why) => {
-                        faults.push(
-                            fault("bad-import", format!("can't read `{file}`: {why}")).help(
-                                "imports are paths from the workflow's folder, without `.rhai`",
-                            ),
-                        );
-                        continue;
-                    }
-                };
+            if !self.asts.contains_key(&key) {
                 let module_path: Arc<str> = file.into();
                 let mut module = match engine::steps().compile(&*module_text) {
                     Ok(module) => module,
@@ -84,7 +87,7 @@ impl Modules {
                 module.set_source(&*module_path);
                 let mut module_own = Own::default();
                 module_own.add("", &module);
-                self.open.push(wanted.clone());
+                self.open.push(key.clone());
                 self.load(
                     &module,
                     &module_path,
@@ -103,19 +106,28 @@ impl Modules {
                 match compile_to_run(engine::steps(), &Scope::new(), &module_text) {
                     Ok(mut run) => {
                         run.set_source(&*module_path);
-                        self.runs.insert(wanted.clone(), run);
+                        self.runs.insert(key.clone(), run);
                     }
                     Err(e) => faults
                         .push(syntax_fault(&module_text, &e).in_file(&module_path, &module_text)),
                 }
-                self.texts.insert(wanted.clone(), module_text);
-                self.asts.insert(wanted.clone(), module);
+                self.texts.insert(key.clone(), module_text);
+                self.asts.insert(key.clone(), module);
             }
+            let wanted = key;
             if let (Some(alias), Some(module)) = (&import.alias, self.asts.get(&wanted)) {
                 own.add(alias, module);
             }
         }
     }
+}
+
+/// How imports are found.
+const RULE: &str = "imports are paths from the file that says them, without `.rhai`";
+
+/// The way from a file's folder to the workflow's.
+fn way_up(file: &str) -> String {
+    "../".repeat(file.matches('/').count())
 }
 
 struct FoundImport {

@@ -4,6 +4,7 @@ use rhai::Position;
 use serde::{Deserialize, Serialize};
 
 use super::fault::offset;
+use crate::value::Place;
 
 /// Where the parts of a text stand in the file that it was taken from: YAML's escapes, folds and
 /// indentation are in the file and not in the text.
@@ -57,6 +58,17 @@ impl Places {
 
     fn byte(&self, at: usize) -> usize {
         self.stretch(at).map_or(at, |s| s.source + at - s.at)
+    }
+
+    /// Where a byte of the text stands in the file named `file`.
+    pub fn place_of(&self, file: &str, text: &str, at: usize) -> Option<Place> {
+        let stretch = self.stretch(at)?;
+        let column = stretch.column + text.get(stretch.at..at)?.chars().count();
+        Some(Place {
+            file: file.into(),
+            line: stretch.line,
+            column,
+        })
     }
 
     /// The line and column of the file for a place that Rhai names in the text.

@@ -18,7 +18,7 @@ use super::{
     host::Host,
     script::Script,
 };
-use crate::value::{StepError, Value};
+use crate::value::{Place, StepError, Value};
 
 /// How often a running script looks whether it should stop: every operation would double a
 /// loop's time, every 1,024th costs little and is still microseconds.
@@ -35,7 +35,8 @@ pub struct Limits {
 #[derive(Debug, PartialEq)]
 pub enum Ended {
     Failed(StepError),
-    Stopped(Stop),
+    /// With the place of the call that met it, where a call did.
+    Stopped(Stop, Option<Place>),
 }
 
 impl From<StepError> for Ended {
@@ -115,7 +116,7 @@ fn evaluate(
         Ok(Ok(returned)) => Ok(returned),
         Ok(Err(error)) => Err(match explain(script, *error) {
             Ok(error) => Ended::Failed(error),
-            Err(stop) => Ended::Stopped(stop),
+            Err((stop, place)) => Ended::Stopped(stop, place),
         }),
         Err(_) => {
             let error = StepError::new("engine-broke", "the script engine broke on this script")

@@ -3,6 +3,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use rhai::{AST, LexError, ParseError, ParseErrorType, Scope};
 
 use super::{
+    beginner,
     calls::{self, HostCall, Own},
     engine,
     fault::{Fault, token_at},
@@ -47,8 +48,9 @@ pub struct Script {
     pub(super) places: Places,
 }
 
-/// Reads an imported file by its path from the workflow's folder, or says why it can't.
-pub type ReadImport<'a> = dyn FnMut(&str) -> Result<Arc<str>, String> + 'a;
+/// Reads an imported file, given its path from the workflow's folder and the path as it is written there;
+/// returns the path that it was found at, or says why it can't be read.
+pub type ReadImport<'a> = dyn FnMut(&str, &str) -> Result<(String, Arc<str>), String> + 'a;
 
 impl Script {
     /// Parses a script file, which must have `fn run(inputs)`.
@@ -84,12 +86,13 @@ impl Script {
     /// # Errors
     /// As [`Script::parse`]; only another version of windlass can find a mistake in it.
     pub fn thaw(frozen: &FrozenScript) -> Result<Self, Vec<Fault>> {
-        let mut read = |file: &str| {
-            let text = file
-                .strip_suffix(".rhai")
-                .and_then(|p| frozen.imports.get(p));
-            text.map(|text| text.as_str().into())
-                .ok_or_else(|| "it was not frozen".to_owned())
+        // Version 0.1 froze imports by their paths from the workflow's folder.
+        let mut read = |file: &str, written: &str| {
+            let found = [file, written].into_iter().find_map(|path| {
+                let text = frozen.imports.get(path.strip_suffix(".rhai")?)?;
+                Some((path.to_owned(), text.as_str().into()))
+            });
+            found.ok_or_else(|| "it was not frozen".to_owned())
         };
         let text = frozen.text.as_str().into();
         Self::parse_as(&frozen.path, text, frozen.places.clone(), &mut read)
@@ -112,9 +115,15 @@ impl Script {
         if is_inline {
             scope.push("inputs", rhai::Map::new());
         }
+        if let Some(fault) = beginner::expression_mark(&text, is_inline) {
+            return Err(vec![here(fault)]);
+        }
         let mut ast = engine::steps()
             .compile_with_scope(&scope, &*text)
-            .map_err(|e| vec![here(syntax_fault(&text, &e))])?;
+            .map_err(|e| {
+                let fault = syntax_fault(&text, &e);
+                vec![here(beginner::helped(fault, &text, &e, is_inline))]
+            })?;
         ast.set_source(&*path);
 
         let mut faults = Vec::new();

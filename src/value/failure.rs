@@ -187,6 +187,12 @@ impl StepError {
         self.hint = Some(hint.into());
         self
     }
+
+    /// Says where it happened, where that is known.
+    pub fn at(mut self, place: Option<Place>) -> Self {
+        self.place = place.or(self.place);
+        self
+    }
 }
 
 impl fmt::Display for StepError {

@@ -3,6 +3,7 @@
 //!
 //! This room depends on no other.
 
+mod command;
 mod digest;
 mod duration;
 mod failure;
@@ -16,6 +17,7 @@ mod types;
 )]
 mod value;
 
+pub use command::Command;
 pub use digest::Digest;
 pub use duration::{ParseDurationError, format_duration, parse_duration};
 pub use failure::{Failure, FailureClass, Place, Proof, StepError};

@@ -11,6 +11,9 @@ use super::{
     serve::{Kube, Pca},
 };
 
+/// Where runs are recorded unless somebody says so.
+const STATE: &str = ".windlass";
+
 /// Runs certificate rotations, and any other runbook, as a graph of small scripts that is never
 /// done twice: a run that stops anywhere, even by kill -9, goes on from there.
 #[derive(Parser)]
@@ -24,7 +27,7 @@ pub struct Args {
         long,
         global = true,
         env = "WINDLASS_STATE",
-        default_value = ".windlass",
+        default_value = STATE,
         value_name = "DIR"
     )]
     pub state: PathBuf,
@@ -94,10 +97,14 @@ pub enum Command {
 }
 
 impl Args {
-    /// ` --on NAME` where this command was given it, for the commands that its hints name.
-    pub fn on_again(&self) -> String {
-        let name = self.on.as_ref();
-        name.map_or(String::new(), |name| format!(" --on {name}"))
+    /// The options that say where runs are, as they were given here or in the environment.
+    pub fn whereabouts(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let state = self.state != Path::new(STATE);
+        let state = state.then(|| ("--state", self.state.display().to_string()));
+        let config = self.config.as_ref();
+        let config = config.map(|path| ("--config", path.display().to_string()));
+        let on = self.on.clone().map(|name| ("--on", name));
+        [state, config, on].into_iter().flatten()
     }
 
     /// The configuration file, and whether the user named it.

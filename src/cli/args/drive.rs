@@ -30,7 +30,8 @@ pub struct Params {
     #[arg(short, long = "param", value_name = "NAME=VALUE")]
     pub params: Vec<String>,
 
-    /// Read params from a YAML or JSON file; -p goes before it
+    /// Read params from a YAML or JSON file, or from stdin: `-`; -p goes before it, and it before
+    /// WINDLASS_PARAM_NAME in the environment
     #[arg(long = "params", value_name = "FILE")]
     pub params_file: Option<PathBuf>,
 }

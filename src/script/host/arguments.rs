@@ -2,9 +2,9 @@ use std::collections::BTreeMap;
 
 use rhai::{Dynamic, Map};
 
-use super::{Thrown, WRONG_ARGUMENTS, rejected, throw};
+use super::{Thrown, WRONG_ARGUMENTS, rejected, throw, usage::options};
 use crate::{
-    script::dynamic::from_dynamic,
+    script::{calls::closest, dynamic::from_dynamic},
     value::{Failure, Secret, Value},
     x509::{AlternativeNames, NameKind, Subject},
 };
@@ -15,6 +15,8 @@ pub(super) struct Arguments {
     function: &'static str,
     left: BTreeMap<String, Value>,
     known: Vec<&'static str>,
+    /// What the function takes, as its usage says; `None` for anything.
+    options: Option<Vec<&'static str>>,
 }
 
 impl Arguments {
@@ -24,6 +26,7 @@ impl Arguments {
                 function,
                 left,
                 known: Vec::new(),
+                options: options(function).map(|(_, names)| names),
             }),
             Ok(_) => Err(refuse(function, "it takes a map")),
             Err(e) => Err(refuse(function, e)),
@@ -36,6 +39,13 @@ impl Arguments {
     }
 
     pub fn optional(&mut self, key: &'static str) -> Option<Value> {
+        debug_assert!(
+            self.options
+                .as_ref()
+                .is_none_or(|options| options.contains(&key)),
+            "the usage of {} lacks `{key}`",
+            self.function
+        );
         self.known.push(key);
         self.left.remove(key).filter(|value| *value != Value::Null)
     }
@@ -136,6 +146,7 @@ impl Arguments {
             function: self.function,
             left,
             known: Vec::new(),
+            options: None,
         }
     }
 
@@ -171,8 +182,15 @@ impl Arguments {
         match self.left.keys().next() {
             None => Ok(()),
             Some(unknown) => {
-                let known = self.known.join(", ");
-                let why = format!("it has no argument `{unknown}` (it takes {known})");
+                let why = match closest(unknown, self.known.iter().copied()) {
+                    Some(near) => {
+                        format!("it has no option `{unknown}`: did you mean `{near}`?")
+                    }
+                    None => {
+                        let known = self.known.join(", ");
+                        format!("it has no option `{unknown}` (it takes {known})")
+                    }
+                };
                 Err(refuse(self.function, why))
             }
         }

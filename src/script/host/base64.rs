@@ -2,9 +2,9 @@
 //! is a secret.
 
 use data_encoding::{BASE64, BASE64URL_NOPAD};
-use rhai::{FuncRegistration, Module};
+use rhai::Module;
 
-use super::Thrown;
+use super::{FuncRegistration, Thrown};
 use crate::value::Secret;
 
 pub(super) fn module() -> Module {

@@ -1,8 +1,10 @@
 //! `csr`: certificate signing requests for local keys.
 
-use rhai::{FuncRegistration, Map, Module, NativeCallContext};
+use rhai::{Map, Module, NativeCallContext};
 
-use super::{Thrown, arguments::Arguments, on_blocking_thread, perform, rejected};
+use super::{
+    FuncRegistration, Thrown, arguments::Arguments, on_blocking_thread, perform, rejected,
+};
 use crate::{
     script::effects::{Call, Class},
     value::{Failure, Secret, Value},

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use rhai::{Array, Dynamic, FuncRegistration, Map, Module, NativeCallContext};
+use rhai::{Array, Dynamic, Map, Module, NativeCallContext};
 
 use super::{
-    Thrown,
+    FuncRegistration, Thrown,
     arguments::{Arguments, refuse},
     host, perform,
     undo::{Done, Reversal, Reversed, WayBack},

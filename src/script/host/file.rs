@@ -1,10 +1,10 @@
 //! `file`: the run's output folder, and nothing else on the disk.
 
 use data_encoding::BASE64;
-use rhai::{Dynamic, FuncRegistration, Map, Module, NativeCallContext};
+use rhai::{Dynamic, Map, Module, NativeCallContext};
 
 use super::{
-    Thrown,
+    FuncRegistration, Thrown,
     arguments::refuse,
     host, on_blocking_thread, perform,
     undo::{Done, Judgement, Reversal, Reversed, WayBack},

@@ -1,8 +1,8 @@
 //! `json`, `yaml` and `toml`: text to values and back. A text with a secret in it is one.
 
-use rhai::{Dynamic, FuncRegistration, Module};
+use rhai::{Dynamic, Module};
 
-use super::Thrown;
+use super::{FuncRegistration, Thrown};
 use crate::{
     script::dynamic::{from_dynamic, to_dynamic},
     value::{Secret, Value},

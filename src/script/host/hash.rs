@@ -1,8 +1,9 @@
 //! `hash`: digests, as lower-case hex. What is made from a secret is a secret.
 
 use aws_lc_rs::{digest, hmac};
-use rhai::{FuncRegistration, Module};
+use rhai::Module;
 
+use super::FuncRegistration;
 use crate::value::Secret;
 
 pub(super) fn module() -> Module {

@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use rhai::{Dynamic, FuncRegistration, Map, Module, NativeCallContext};
+use rhai::{Dynamic, Map, Module, NativeCallContext};
 
 use super::{
-    Thrown,
+    FuncRegistration, Thrown,
     arguments::{Arguments, refuse},
     host, perform,
     undo::{Done, Reversal, Reversed, WayBack},

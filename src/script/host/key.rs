@@ -1,9 +1,10 @@
 //! `key`: private keys, made here and never shown.
 
-use rhai::{Dynamic, FuncRegistration, Module, NativeCallContext};
+use rhai::{Dynamic, Module, NativeCallContext};
 
 use super::{
-    Thrown, WRONG_ARGUMENTS, arguments::refuse, on_blocking_thread, perform, rejected, throw,
+    FuncRegistration, Thrown, WRONG_ARGUMENTS, arguments::refuse, on_blocking_thread, perform,
+    rejected, throw,
 };
 use crate::{
     script::{

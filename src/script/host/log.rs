@@ -1,8 +1,8 @@
 //! `log`: messages for people, kept with the run. Secrets appear as their mask.
 
-use rhai::{Dynamic, FuncRegistration, Module, NativeCallContext};
+use rhai::{Dynamic, Module, NativeCallContext};
 
-use super::{Thrown, host};
+use super::{FuncRegistration, Thrown, host};
 use crate::script::{dynamic::masked, effects::Level};
 
 pub(super) fn module() -> Module {

@@ -17,15 +17,20 @@ mod log;
 mod patience;
 mod pca;
 mod random;
+mod register;
 mod time;
 mod undo;
+pub(super) mod usage;
 mod x509;
 
+pub(super) use register::Halt;
 pub use undo::{Done, Finding, Reversal, Reversed, WayBack, finding, reversal};
 
 use std::sync::{Arc, LazyLock};
 
 use rhai::{Dynamic, EvalAltResult, Map, Module, NativeCallContext, Position, Shared};
+
+use register::FuncRegistration;
 
 use super::{
     dynamic::to_dynamic,

@@ -1,8 +1,8 @@
 //! `random`: an effect, so that a replay sees the same.
 
-use rhai::{Array, Dynamic, FuncRegistration, Module, NativeCallContext};
+use rhai::{Array, Dynamic, Module, NativeCallContext};
 
-use super::{Thrown, perform, rejected};
+use super::{FuncRegistration, Thrown, perform, rejected};
 use crate::{
     script::effects::{Call, Class},
     value::{Failure, Secret, Value},

@@ -3,9 +3,9 @@
 use ::time::{
     Duration, OffsetDateTime, format_description, format_description::well_known::Rfc3339,
 };
-use rhai::{FuncRegistration, Module, NativeCallContext};
+use rhai::{Module, NativeCallContext};
 
-use super::{Thrown, host, interrupt, perform};
+use super::{FuncRegistration, Thrown, host, interrupt, perform};
 use crate::{
     script::effects::{Call, Class},
     value::{Value, parse_duration},

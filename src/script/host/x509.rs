@@ -1,8 +1,8 @@
 //! `x509`: reading certificates. Pure, so no effect.
 
-use rhai::{Array, Dynamic, FuncRegistration, Module};
+use rhai::{Array, Dynamic, Module};
 
-use super::Thrown;
+use super::{FuncRegistration, Thrown};
 use crate::{script::dynamic::to_dynamic, x509::Certificate};
 
 pub(super) fn module() -> Module {

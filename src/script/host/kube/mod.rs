@@ -16,9 +16,9 @@ mod write;
 
 pub(super) use undo::reversal;
 
-use rhai::{Dynamic, FuncRegistration, Map, Module, NativeCallContext};
+use rhai::{Dynamic, Map, Module, NativeCallContext};
 
-use super::{Thrown, arguments::Arguments, host, perform};
+use super::{FuncRegistration, Thrown, arguments::Arguments, host, perform};
 use crate::{
     outside::{KubeClient, Named},
     script::effects::{Call, Class},

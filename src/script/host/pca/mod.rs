@@ -14,9 +14,9 @@ mod wait;
 
 pub(super) use undo::{finding, reversal};
 
-use rhai::{FuncRegistration, Module, NativeCallContext};
+use rhai::{Module, NativeCallContext};
 
-use super::{Thrown, host, perform};
+use super::{FuncRegistration, Thrown, host, perform};
 use crate::{
     outside::PcaClient,
     script::effects::{Call, Class},

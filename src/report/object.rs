@@ -1,0 +1,101 @@
+use serde_json::Value as Json;
+
+use crate::journal::CallRecord;
+
+/// A call as a line names it: its function, and the object that it is about.
+pub(super) fn call_line(call: &CallRecord) -> String {
+    match object(call) {
+        Some(object) => format!("{} {object}", call.function),
+        None => call.function.clone(),
+    }
+}
+
+/// What a call is about: an object of a cluster, a CA and a certificate of it, a file, an address, a
+/// program; as far as its record says.
+pub(super) fn object(call: &CallRecord) -> Option<String> {
+    let arguments = &call.arguments;
+    let map = match arguments {
+        Json::String(text) => return Some(text.clone()),
+        Json::Object(map) => map,
+        _ => return None,
+    };
+    let text = |key: &str| {
+        map.get(key)
+            .and_then(Json::as_str)
+            .filter(|text| !text.is_empty())
+    };
+    if let Some(program) = text("program") {
+        let arguments = map.get("arguments").and_then(Json::as_array);
+        let arguments = arguments.into_iter().flatten().filter_map(Json::as_str);
+        let words: Vec<_> = std::iter::once(program).chain(arguments).collect();
+        return Some(words.join(" "));
+    }
+    let named = text("object")
+        .or(text("url"))
+        .or(text("name"))
+        .or(text("kind"));
+    let parts = [
+        text("cluster").map(str::to_owned),
+        named.map(str::to_owned),
+        // `Secret/cacerts in istio-system` says it already.
+        text("namespace")
+            .filter(|_| text("object").is_none())
+            .map(|namespace| format!("in {namespace}")),
+        text("ca").or(text("arn")).map(str::to_owned),
+        text("certificate")
+            .filter(|certificate| certificate.starts_with("arn:"))
+            .map(str::to_owned),
+        text("serial").map(|serial| format!("serial {serial}")),
+        text("principal").map(|principal| format!("principal {principal}")),
+        common_name(map.get("subject")),
+    ];
+    let parts: Vec<_> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(" "))
+}
+
+fn common_name(subject: Option<&Json>) -> Option<String> {
+    let name = subject?.get("common_name")?.as_str()?;
+    Some(format!("CN={name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{script::Class, value::Digest};
+
+    #[test]
+    fn e3_a_call_is_named_with_its_object() {
+        let line = |function: &str, arguments| {
+            call_line(&CallRecord {
+                function: function.into(),
+                arguments,
+                digest: Digest::ZERO,
+                class: Class::Keyed,
+            })
+        };
+        let object = json!({ "cluster": "mgmt", "object": "Secret/cacerts in istio-system" });
+        assert_eq!(
+            line("kube::delete", object),
+            "kube::delete mgmt Secret/cacerts in istio-system"
+        );
+        let written = json!({ "name": "root.pem", "sha256": "00" });
+        assert_eq!(line("file::write", written), "file::write root.pem");
+        let revoked = json!({ "ca": "arn:aws:x", "serial": "0a", "reason": "SUPERSEDED" });
+        assert_eq!(
+            line("pca::revoke_certificate", revoked),
+            "pca::revoke_certificate arn:aws:x serial 0a"
+        );
+        let made = json!({ "type": "ROOT", "subject": { "common_name": "Root" } });
+        assert_eq!(
+            line("pca::create_certificate_authority", made),
+            "pca::create_certificate_authority CN=Root"
+        );
+        let ran = json!({ "program": "istioctl", "arguments": ["analyze", "-A"], "options": {} });
+        assert_eq!(line("exec::run", ran), "exec::run istioctl analyze -A");
+        let sent = json!({ "url": "https://example.com/x", "options": { "json": 1 } });
+        assert_eq!(line("http::post", sent), "http::post https://example.com/x");
+        assert_eq!(line("time::now", Json::Null), "time::now");
+    }
+}
