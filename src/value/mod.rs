@@ -3,21 +3,25 @@
 //!
 //! This room depends on no other.
 
+mod bytes;
 mod digest;
 mod duration;
 mod failure;
+mod json;
 mod secret;
-mod text;
+mod toml;
 mod types;
 #[expect(
     clippy::module_inception,
     reason = "the room is named for its main type"
 )]
 mod value;
+mod yaml;
 
+pub use bytes::Bytes;
 pub use digest::Digest;
 pub use duration::{ParseDurationError, format_duration, parse_duration};
-pub use failure::{Failure, FailureClass, Place, StepError};
+pub use failure::{Failure, FailureClass, Place, StepError, brief};
 pub use secret::{MASK, Secret};
 pub use types::{ParseTypeError, Type, TypeMismatch};
 pub use value::{TooDeep, Value};
