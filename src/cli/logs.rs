@@ -40,7 +40,7 @@ pub fn logs(args: &Args, command: &Logs) -> Done {
             .into_iter()
             .map(|record| match command.json {
                 true => format!("{}\n", event_json(record)),
-                false => format!("{}\n", event_line(record)),
+                false => format!("{}\n", event_line(record, command.full)),
             })
             .collect();
         print(&text)?;

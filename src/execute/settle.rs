@@ -4,7 +4,7 @@ use super::{gate::Gate, shown::describe, substrate::Made, undo::ended};
 use crate::{
     journal::{EffectOutcome, EffectState, Event, InstanceId, Position, RunId},
     outside::Clients,
-    script::{self, Class, Ended, Finding, Stop},
+    script::{self, Class, Ended, Finding, OnStop, Stop},
     value::{StepError, Value},
 };
 
@@ -62,7 +62,7 @@ impl Gate {
                 found = look(key).await?;
                 Ok(Value::Null)
             };
-            let outcome = match stops.act(looking, false).await {
+            let outcome = match stops.act(looking, OnStop::Await).await {
                 Err(stop) => return Made::stopped(stop),
                 // Still nobody knows.
                 Ok(Err(_)) => return Made::default(),

@@ -13,7 +13,7 @@ mod programs;
 
 pub use clients::Clients;
 pub use files::{OutputFolder, Snapshot, Written};
-pub use http::{HttpClient, HttpRequest, HttpResponse};
+pub use http::{HttpClient, HttpRequest, HttpResponse, shown_secret_url, shown_url};
 pub use kube::{
     Apply, Clusters, KubeClient, KubeClients, KubeTarget, Named, Opening, Patch, PatchKind, Permit,
     PodState, Progress, Resource, Selection, Trouble, embedded_cluster, from_object, permits_of,
@@ -25,4 +25,7 @@ pub use pca::{
     Passthrough, PcaClient, PcaTarget, Permission, Rate, SignedCertificate, Subject, Validity,
     actions_of, is_account_wide, undo_actions_of,
 };
-pub use programs::{Exited, Invocation, Programs};
+pub use programs::{
+    DEFAULT_GRACE, Exited, Invocation, ProgramTarget, Programs, check_name, check_variable,
+    end_programs, kill_programs,
+};

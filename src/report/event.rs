@@ -3,11 +3,15 @@ use serde_json::{Value as Json, json};
 use super::style::utc_time;
 use crate::{
     journal::{EffectOutcome, Event, Record},
-    value::Value,
+    value::{StepError, Value, brief as shorten},
 };
 
-/// One event of a journal as a line.
-pub fn event_line(record: &Record) -> String {
+/// One event of a journal for people; without `is_full` long messages of failures are cut.
+pub fn event_line(record: &Record, is_full: bool) -> String {
+    let said = |error: &StepError| match is_full {
+        true => error.message.clone(),
+        false => error.to_string(),
+    };
     let millis = record.at.rem_euclid(1000);
     let text = match &record.event {
         Event::RunStarted {
@@ -27,7 +31,7 @@ pub fn event_line(record: &Record) -> String {
         Event::UndoStarted { requester } => format!("undo started by {requester}"),
         Event::RunCancelled { requester } => format!("run cancelled by {requester}"),
         Event::RunEnded { outcome, error, .. } => match error {
-            Some(error) => format!("run {}: {error}", outcome.as_str()),
+            Some(error) => format!("run {}: {}", outcome.as_str(), said(error)),
             None => format!("run {}", outcome.as_str()),
         },
         Event::StepStarted {
@@ -47,13 +51,13 @@ pub fn event_line(record: &Record) -> String {
             step,
             error,
             retry_at: None,
-        } => format!("{step} failed: {error}"),
+        } => format!("{step} failed: {}", said(error)),
         Event::StepFailed {
             step,
             error,
             retry_at: Some(at),
         } => {
-            format!("{step} failed, again at {}: {error}", utc_time(*at))
+            format!("{step} failed, again at {}: {}", utc_time(*at), said(error))
         }
         Event::StepSkipped { step, reason } => format!("{step} skipped: {reason}"),
         Event::StepInterrupted { step } => format!("{step} stopped"),
@@ -80,7 +84,11 @@ pub fn event_line(record: &Record) -> String {
             position,
             outcome,
             ..
-        } => format!("{step} #{} was {}", position.0, outcome_text(outcome)),
+        } => format!(
+            "{step} #{} was {}",
+            position.0,
+            outcome_text(outcome, is_full)
+        ),
         Event::EffectAnswered {
             step,
             position,
@@ -113,7 +121,7 @@ pub fn event_line(record: &Record) -> String {
             format!(
                 "{step} #{}{function} → {}",
                 position.0,
-                outcome_text(outcome)
+                outcome_text(outcome, is_full)
             )
         }
         Event::Logged { step, message, .. } => format!("{step}: {message}"),
@@ -127,10 +135,11 @@ pub fn event_json(record: &Record) -> Json {
     json!({ "seq": record.seq, "at": record.at, "digest": record.digest, "event": event })
 }
 
-fn outcome_text(outcome: &EffectOutcome) -> String {
+fn outcome_text(outcome: &EffectOutcome, is_full: bool) -> String {
     match outcome {
         EffectOutcome::Done(value) => brief(value),
-        EffectOutcome::Failed(failure) => format!("failed: {failure}"),
+        EffectOutcome::Failed(failure) if is_full => format!("failed: {failure}"),
+        EffectOutcome::Failed(failure) => format!("failed: {}", shorten(&failure.to_string())),
         EffectOutcome::NotDone => "never done".into(),
     }
 }

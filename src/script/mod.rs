@@ -9,6 +9,8 @@
 //!
 //! No other room names a Rhai type.
 
+mod answer;
+mod bytes;
 mod calls;
 mod dynamic;
 mod effects;
@@ -32,7 +34,9 @@ mod secret;
 mod signature;
 
 pub use calls::{HostCall, closest};
-pub use effects::{Act, Before, Call, Class, EffectKey, Effects, Interruption, Level, Stop};
+pub use effects::{
+    Act, Before, Call, Class, EffectKey, Effects, Interruption, Level, OnStop, Stop,
+};
 pub use engine::STACK_BYTES;
 pub use expression::{Expression, ExpressionError, Names, Read, is_readable};
 pub use fault::Fault;
