@@ -185,8 +185,9 @@ fn a8_bodies_are_exact_beside_curl() {
     }
     let latin = web.url("/latin1");
     body += &format!("file::write(\"text\", http::get(\"{latin}\").body);\n");
-    body += &format!("#{{ gzip: http::get(\"{}\").body }}", web.url("/gzip"));
-    assert_eq!(outputs(&test, &body), json!({ "gzip": WORDS }));
+    let gzip = web.url("/gzip");
+    body += &format!("#{{ gzip: http::get(\"{gzip}\").body, head: http::head(\"{gzip}\").body }}");
+    assert_eq!(outputs(&test, &body), json!({ "gzip": WORDS, "head": "" }));
     for kind in kinds {
         let ours = fs::read(test.path(&format!("out/{kind}"))).expect("written");
         assert_eq!(ours, curl(&web.url(&format!("/{kind}"))), "{kind}");

@@ -34,7 +34,7 @@ pub fn watch_for_interrupts(cancel: Cancel, farewell: String) {
         signals.any().await;
         say!("\ncancelling; once more to stop at once (the run can be resumed either way)");
         cancel.cancel();
-        // A terminal that closes often says so twice: that is nobody's second thought.
+        // A terminal that closes often sends SIGHUP twice, so a second one does not count.
         signals.asked().await;
         outside::kill_programs();
         say!("\n{farewell}");

@@ -62,7 +62,7 @@ impl Stops {
         };
         if let (Err(_), OnStop::Ask(token)) = (&done, on_stop) {
             token.cancel();
-            // Whatever it says of its end, nobody can tell how far it came.
+            // Its own answer does not say how far it came, so the call stays in doubt.
             let _ = call.await;
         }
         // The other side has acted, and nobody here knows it yet.

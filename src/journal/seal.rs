@@ -152,7 +152,7 @@ impl Seal {
             .with_extension(format!("txt.{}", std::process::id()));
         let written = write_new(&temporary, text.as_bytes());
         let linked = written.and_then(|()| fs::hard_link(&temporary, &self.path));
-        // Whatever went wrong: the key stays nowhere else.
+        // Also after a failure: the key stays in no other file.
         let _ = fs::remove_file(&temporary);
         match linked {
             Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(failed(e)),

@@ -32,7 +32,7 @@ use output::{Output, said};
 pub use group::{end_programs, kill_programs};
 pub use variables::{check_name, check_variable};
 
-/// What a program gets between SIGTERM and SIGKILL, as from systemd's and Kubernetes' shorter settings.
+/// How long a program has between SIGTERM and SIGKILL; as long as `docker stop` gives it.
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 /// How long the output of a program that has ended is read where a child of it keeps the pipe open. What
 /// the program itself printed is in the pipe by then, and read in a few milliseconds; the rest is for a

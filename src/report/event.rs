@@ -3,14 +3,14 @@ use serde_json::{Value as Json, json};
 use super::style::utc_time;
 use crate::{
     journal::{EffectOutcome, Event, Record},
-    value::{StepError, Value, brief as shorten},
+    value::{StepError, Value, one_line},
 };
 
 /// One event of a journal for people; without `is_full` long messages of failures are cut.
 pub fn event_line(record: &Record, is_full: bool) -> String {
     let said = |error: &StepError| match is_full {
-        true => error.message.clone(),
-        false => error.to_string(),
+        true => indented(&error.message),
+        false => error.headline(),
     };
     let millis = record.at.rem_euclid(1000);
     let text = match &record.event {
@@ -138,10 +138,17 @@ pub fn event_json(record: &Record) -> Json {
 fn outcome_text(outcome: &EffectOutcome, is_full: bool) -> String {
     match outcome {
         EffectOutcome::Done(value) => brief(value),
-        EffectOutcome::Failed(failure) if is_full => format!("failed: {failure}"),
-        EffectOutcome::Failed(failure) => format!("failed: {}", shorten(&failure.to_string())),
+        EffectOutcome::Failed(failure) if is_full => {
+            format!("failed: {}", indented(&failure.to_string()))
+        }
+        EffectOutcome::Failed(failure) => format!("failed: {}", one_line(&failure.to_string())),
         EffectOutcome::NotDone => "never done".into(),
     }
+}
+
+/// A text of many lines under the line that it belongs to.
+fn indented(text: &str) -> String {
+    text.replace('\n', "\n    ")
 }
 
 fn brief(value: &Value) -> String {

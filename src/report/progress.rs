@@ -211,12 +211,15 @@ fn line_of(event: &Event, state: &State, asked: &Asked) -> Option<Line> {
         } => {
             let pause = at - state.instance(step)?.ended_at?;
             let pause = format_duration(Duration::from_millis(pause.max(0) as u64));
-            let text = format!("failed, again in {pause}: {error}");
+            let text = format!("failed, again in {pause}: {}", error.headline());
             line(Status::Retrying { at: *at }, step, text, true)
         }
-        Event::StepFailed { step, error, .. } => {
-            line(Status::Failed, step, format!("failed: {error}"), true)
-        }
+        Event::StepFailed { step, error, .. } => line(
+            Status::Failed,
+            step,
+            format!("failed: {}", error.headline()),
+            true,
+        ),
         Event::StepInterrupted { step } => line(Status::Pending, step, "stopped".into(), false),
         Event::ApprovalAsked { step, message, .. } => {
             let command = style(format!("windlass approve {} {step}{}", asked.run, asked.on)).dim();

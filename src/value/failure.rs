@@ -188,12 +188,27 @@ impl StepError {
         self.hint = Some(hint.into());
         self
     }
+
+    /// The message in one line: its first one, and its last where there are more.
+    pub fn headline(&self) -> String {
+        one_line(&self.message)
+    }
 }
 
 /// In brief: the message may hold all that a program printed.
 impl fmt::Display for StepError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&brief(&self.message))
+    }
+}
+
+/// Shows a text in one line: its first one, and its last where there are more.
+pub fn one_line(text: &str) -> String {
+    let text = brief(text);
+    let mut lines = text.lines();
+    match (lines.next(), lines.next_back()) {
+        (Some(first), Some(last)) => format!("{first} … {last}"),
+        (first, _) => first.unwrap_or_default().to_owned(),
     }
 }
 
@@ -241,6 +256,8 @@ mod tests {
     #[test]
     fn d4_a_long_text_shows_its_end() {
         assert_eq!(brief("a\nb\n"), "a\nb\n");
+        assert_eq!(one_line("a\nb\nc\n"), "a … c");
+        assert_eq!((one_line("a\n").as_str(), one_line("").as_str()), ("a", ""));
         let long: String = (0..100).map(|i| format!("line {i}\n")).collect();
         let shown = brief(&long);
         assert!(shown.starts_with("line 0\n… 89 lines left out"), "{shown}");

@@ -21,7 +21,7 @@ mod yaml;
 pub use bytes::Bytes;
 pub use digest::Digest;
 pub use duration::{ParseDurationError, format_duration, parse_duration};
-pub use failure::{Failure, FailureClass, Place, StepError, brief};
+pub use failure::{Failure, FailureClass, Place, StepError, brief, one_line};
 pub use secret::{MASK, Secret};
 pub use types::{ParseTypeError, Type, TypeMismatch};
 pub use value::{TooDeep, Value};

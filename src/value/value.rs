@@ -137,7 +137,21 @@ impl Value {
     /// Digests the value as it prints: secrets count by their mask, so that a digest in the
     /// journal is no oracle for guessing a weak one.
     pub fn digest(&self) -> Digest {
-        Digest::of(&[self.to_json().to_string().as_bytes()])
+        Digest::of(&[self.distinct().to_string().as_bytes()])
+    }
+
+    /// As [`Value::to_json`], but bytes are not the text of their base64.
+    fn distinct(&self) -> serde_json::Value {
+        match self {
+            Self::Bytes(bytes) => serde_json::json!({ "$bytes": bytes.to_base64() }),
+            Self::List(items) => items.iter().map(Self::distinct).collect(),
+            Self::Map(map) => map
+                .iter()
+                .map(|(key, item)| (key.clone(), item.distinct()))
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
+            other => other.to_json(),
+        }
     }
 
     /// The text that this value becomes inside a longer text.

@@ -1,8 +1,8 @@
 //! Where a redirect leads, and what goes there.
 //!
 //! Within one origin everything goes along. To another one goes nothing but the bare request: no header,
-//! body, certificate or password, and never a `Referer`, whose query may hold a token. curl keeps back
-//! less (`Authorization` and cookies); what else a header holds nobody but the author knows.
+//! body, certificate or password, and never a `Referer`, whose query may hold a token. curl withholds
+//! `Authorization` and cookies only; but tokens travel in other headers, too (`X-Vault-Token`).
 
 use reqwest::{Method, Response, StatusCode, Url, header::LOCATION};
 

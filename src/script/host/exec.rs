@@ -151,8 +151,8 @@ fn texts(listed: &Value) -> Result<Vec<String>, String> {
             Value::Secret(_) => {
                 Err("an argument is a secret, and every process of the machine could read it: use `stdin` or `env`".into())
             }
-            Value::List(_) | Value::Map(_) | Value::Null => {
-                Err(format!("an argument is a {}", item.kind()))
+            Value::List(_) | Value::Map(_) | Value::Null | Value::Bytes(_) => {
+                Err(format!("an argument is {}, not a text", item.a_kind()))
             }
             other => Ok(other.to_text()),
         })

@@ -244,6 +244,9 @@ fn write_template(
                 mode = OWNER_ONLY;
                 text.push_str(secret.reveal());
             }
+            Value::Bytes(_) => {
+                return Err(refuse(FUNCTION, format!("`{key}` is bytes, not a text")));
+            }
             other => text.push_str(&other.to_text()),
         }
         rest = &from[end + 2..];
