@@ -14,7 +14,7 @@
 //!
 //! [`value`] holds the words that all rooms share, [`x509`] local keys and requests. [`authority`] is an AWS Private
 //! CA of its own and [`cluster`] a Kubernetes API server; they know nothing of the rest. Why it is so:
-//! `docs/architecture.md`.
+//! `docs/architecture.md`. [`disk`] makes folders that stay.
 
 #![forbid(unsafe_code)]
 // `say!` and `print` instead: the standard macros panic where the other end is closed.
@@ -25,6 +25,7 @@ pub mod cli;
 pub mod cluster;
 pub mod compile;
 pub mod decide;
+pub mod disk;
 pub mod execute;
 pub mod journal;
 pub mod outside;

@@ -211,7 +211,7 @@ fn b1_no_draw_of_a_secret_is_in_anything_that_leaves() {
             };
             let sealed = vault.close_event(event.clone()).expect("sealed");
             let out = [
-                report::EventLines::default().line(&record),
+                report::EventLines::default().line(&record, true),
                 report::event_json(&record).to_string(),
                 serde_json::to_string(&sealed).expect("JSON"),
                 format!("{event:?}"),

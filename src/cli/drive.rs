@@ -17,6 +17,7 @@ use crate::{
     compile::Program,
     execute::{self, Cancel, Ended, Observer, Settings},
     journal::{Event, Outcome, RunId, RunJournal, State},
+    outside,
     report::{self, Bars, Detail, Lines, Room, View},
     targets::{OpenTarget, Targets},
     value::Command,
@@ -110,8 +111,9 @@ fn drive_here(
         let ended = execute::drive(run, program, state, events, settings).await;
         Ok::<_, Failure>(ended?)
     });
-    // Scripts that wait for something can't hold up the end.
+    // Scripts that wait for something can't hold up the end, and what they run does not outlive it.
     runtime.shutdown_background();
+    outside::kill_programs();
     ended
 }
 

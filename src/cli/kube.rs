@@ -6,13 +6,12 @@ use std::{
     path::Path,
 };
 
-use tokio::signal::unix::{SignalKind, signal};
-
 use super::{
     Done,
     args::{Args, Kube, KubeServe},
     exit,
     failure::Failure,
+    process::interrupted,
 };
 use crate::cluster::{Options, Server, kubeconfig};
 
@@ -48,11 +47,7 @@ fn serve(args: &Args, command: &KubeServe) -> Done {
         }
         say!("try: kubectl --kubeconfig {} get pods -A", config.display());
         super::print(&format!("{}\n", config.display()))?;
-        let mut terminated = signal(SignalKind::terminate()).map_err(failed)?;
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminated.recv() => {}
-        }
+        interrupted().await;
         for server in servers {
             server.stop().await;
         }

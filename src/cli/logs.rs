@@ -41,7 +41,7 @@ pub fn logs(args: &Args, command: &Logs) -> Done {
             .into_iter()
             .map(|record| match command.json {
                 true => format!("{}\n", event_json(record)),
-                false => format!("{}\n", lines.line(record)),
+                false => format!("{}\n", lines.line(record, command.full)),
             })
             .collect();
         print(&text)?;

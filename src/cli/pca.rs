@@ -5,6 +5,7 @@ use super::{
     args::{Args, Pca, PcaServe},
     exit,
     failure::Failure,
+    process::interrupted,
 };
 use crate::authority::{Delays, Options, Server};
 
@@ -43,10 +44,7 @@ fn serve(args: &Args, command: &PcaServe) -> Done {
         say!("AWS Private CA of {} on {endpoint}", folder.display());
         say!("try: aws acm-pca list-certificate-authorities --endpoint-url {endpoint} --region us-east-1");
         super::print(&format!("{endpoint}\n"))?;
-        let stop = async {
-            let _ = tokio::signal::ctrl_c().await;
-        };
-        server.run_until(stop).await;
+        server.run_until(interrupted()).await;
         Ok(exit::SUCCEEDED)
     })
 }

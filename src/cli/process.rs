@@ -1,11 +1,12 @@
 //! What commands have of their process: threads, signals, the clock, chance, the user.
 
-use std::env;
+use std::{env, sync::LazyLock};
 
 use time::OffsetDateTime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{exit, failure::Failure};
-use crate::{execute::Cancel, journal::milliseconds, script::STACK_BYTES};
+use crate::{execute::Cancel, journal::milliseconds, outside, script::STACK_BYTES};
 
 /// Worker threads do I/O only; scripts have threads of their own.
 const WORKERS: usize = 2;
@@ -25,30 +26,84 @@ pub fn runtime(max_parallel: u16) -> Result<tokio::runtime::Runtime, Failure> {
         .map_err(|e| Failure::new("system", format!("can't start threads: {e}")))
 }
 
-/// The first Ctrl-C (or SIGTERM) cancels; after a second one the process is gone at once, which
-/// costs nothing but the time to resume: `farewell` says how.
+/// The first Ctrl-C (or SIGTERM, or SIGHUP) cancels; after a second one the process is gone at once, with the
+/// programs that it runs, which costs nothing but the time to resume: `farewell` says how.
 pub fn watch_for_interrupts(cancel: Cancel, farewell: String) {
+    let mut signals = Signals::listen();
     tokio::spawn(async move {
-        interrupted().await;
+        signals.any().await;
         say!("\ncancelling; once more to stop at once (the run can be resumed either way)");
         cancel.cancel();
-        interrupted().await;
+        // A terminal that closes often sends SIGHUP twice, so a second one does not count.
+        signals.asked().await;
+        outside::kill_programs();
         say!("\n{farewell}");
         std::process::exit(exit::CANCELLED.into());
     });
 }
 
+/// Waits until this process is told to end: Ctrl-C, SIGTERM, or SIGHUP, which it gets when its terminal
+/// closes. SIGHUP is left alone where it is ignored, as under `nohup`.
 pub async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        },
-        Err(_) => {
-            let _ = tokio::signal::ctrl_c().await;
+    Signals::listen().any().await;
+}
+
+struct Signals {
+    /// Each is `None` where it can't be listened to.
+    interrupt: Option<Signal>,
+    terminate: Option<Signal>,
+    hang_up: Option<Signal>,
+}
+
+impl Signals {
+    fn listen() -> Self {
+        // Listening replaces what was there, so this looks first.
+        let hang_up = (!*IGNORES_HANG_UP).then(SignalKind::hangup);
+        Self {
+            interrupt: signal(SignalKind::interrupt()).ok(),
+            terminate: signal(SignalKind::terminate()).ok(),
+            hang_up: hang_up.and_then(|kind| signal(kind).ok()),
         }
     }
+
+    async fn any(&mut self) {
+        tokio::select! {
+            () = next(&mut self.interrupt) => {}
+            () = next(&mut self.terminate) => {}
+            () = next(&mut self.hang_up) => {}
+        }
+    }
+
+    /// Waits until somebody asks; a terminal that closes does not.
+    async fn asked(&mut self) {
+        tokio::select! {
+            () = next(&mut self.interrupt) => {}
+            () = next(&mut self.terminate) => {}
+        }
+    }
+}
+
+async fn next(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether this process was started with SIGHUP ignored. Where the system does not tell (there is no
+/// `/proc`), it counts as ignored: then it does what it did to this process before.
+static IGNORES_HANG_UP: LazyLock<bool> = LazyLock::new(|| {
+    let status = std::fs::read_to_string("/proc/self/status");
+    status.map_or(true, |status| ignores(&status, SignalKind::hangup()))
+});
+
+/// Reads `SigIgn` of proc_pid_status(5): a bit for each signal, the lowest for signal 1.
+fn ignores(status: &str, kind: SignalKind) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_none_or(|mask| mask >> (kind.as_raw_value() - 1) & 1 == 1)
 }
 
 /// The one clock of the program.
@@ -70,4 +125,19 @@ pub fn requester() -> String {
     env::var("USER")
         .or_else(|_| env::var("LOGNAME"))
         .unwrap_or_else(|_| "unknown".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn d3_what_is_ignored_is_read_from_the_system() {
+        let status =
+            "Name:\twindlass\nSigBlk:\t0000000000000001\nSigIgn:\t0000000000001003\nSigCgt:\t0\n";
+        assert!(ignores(status, SignalKind::hangup()));
+        assert!(ignores(status, SignalKind::interrupt()));
+        assert!(!ignores(status, SignalKind::terminate()));
+        assert!(ignores("", SignalKind::hangup()), "it does not tell");
+    }
 }

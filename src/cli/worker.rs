@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     execute::restate::{self, Listen, Opened, OpensTargets, Remote, WorkerOptions},
+    outside,
     targets::{OpenTarget, SubstrateTarget, Targets},
 };
 
@@ -67,6 +68,7 @@ pub fn worker(args: &Args, command: &Worker) -> Done {
     }
     runtime.block_on(interrupted());
     serving.abort();
+    outside::end_programs(outside::DEFAULT_GRACE);
     // What runs here is tried again elsewhere.
     runtime.shutdown_background();
     Ok(exit::SUCCEEDED)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{entries::outcome_of, shown::describe, stops::Stops};
 use crate::{
     journal::{CallRecord, EffectOutcome},
-    script::{Call, Class, EffectKey, Stop},
+    script::{Call, Class, EffectKey, OnStop, Stop},
 };
 
 /// Looks for the effect of a call that is in doubt, or does it again.
@@ -37,15 +37,15 @@ pub(super) async fn settle_doubt(
                 found = looking.await?;
                 Ok(crate::value::Value::Null)
             };
-            if let Err(failure) = stops.act(looked, false).await? {
+            if let Err(failure) = stops.act(looked, OnStop::Await).await? {
                 return Ok(EffectOutcome::Failed(failure));
             }
             match found {
                 Some(value) => Ok(EffectOutcome::Done(value)),
-                None => stops.act(act(key), false).await.map(outcome_of),
+                None => stops.act(act(key), call.on_stop).await.map(outcome_of),
             }
         }
-        _ => stops.act(act(key), false).await.map(outcome_of),
+        _ => stops.act(act(key), call.on_stop).await.map(outcome_of),
     }
 }
 

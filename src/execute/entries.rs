@@ -3,7 +3,7 @@
 use super::{doubt::settle_doubt, gate::Gate, stops::Stops, substrate::Made};
 use crate::{
     journal::{CallRecord, EffectOutcome, Event, Position},
-    script::{Call, Class, EffectKey, Interruption, Stop},
+    script::{Call, Class, EffectKey, Interruption, OnStop, Stop},
     value::{Failure, Proof, Value},
 };
 
@@ -33,7 +33,7 @@ impl Gate {
             }
             let looked = match before {
                 None => Ok(None),
-                Some(before) => match stops.act(before(), false).await {
+                Some(before) => match stops.act(before(), OnStop::Await).await {
                     Err(stop) => return Made::stopped(stop),
                     Ok(looked) => looked.map(Some),
                 },
@@ -157,7 +157,7 @@ pub(super) struct MakeCall {
 }
 
 async fn act(call: Call, key: EffectKey, stops: &Stops) -> Result<EffectOutcome, Stop> {
-    let done = stops.act((call.act)(key), call.is_cancellable).await;
+    let done = stops.act((call.act)(key), call.on_stop).await;
     done.map(outcome_of)
 }
 

@@ -4,7 +4,7 @@ use super::{doubt::is_key_alive, gate::Gate, shown::describe, substrate::Made, u
 use crate::{
     journal::{EffectOutcome, EffectState, Event, InstanceId, Position, RunId},
     outside::Clients,
-    script::{self, Class, Ended, Finding, Stop},
+    script::{self, Class, Ended, Finding, OnStop, Stop},
     value::{Command, StepError, Value},
 };
 
@@ -66,7 +66,7 @@ impl Gate {
                 found = look(key).await?;
                 Ok(Value::Null)
             };
-            let outcome = match stops.act(looking, false).await {
+            let outcome = match stops.act(looking, OnStop::Await).await {
                 Err(stop) => return Made::stopped(stop),
                 // Still nobody knows.
                 Ok(Err(_)) => return Made::default(),

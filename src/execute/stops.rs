@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     journal::crash_point,
-    script::Stop,
+    script::{OnStop, Stop},
     value::{Failure, Value},
 };
 
@@ -36,11 +36,11 @@ impl Stops {
         }
     }
 
-    /// Makes a call; a cancel lets it end unless it is cancellable, the step's timeout does not.
+    /// Makes a call; `on_stop` says what a cancel and the step's timeout do to it.
     pub async fn act(
         &self,
         call: impl Future<Output = Result<Value, Failure>>,
-        is_cancellable: bool,
+        on_stop: OnStop,
     ) -> Result<Result<Value, Failure>, Stop> {
         crash_point();
         let times_out = async {
@@ -52,12 +52,19 @@ impl Stops {
                 None => pending().await,
             }
         };
+        tokio::pin!(call);
+        let hears_cancel = !matches!(on_stop, OnStop::Await);
         let done = tokio::select! {
             biased;
-            outcome = call => Ok(outcome),
+            outcome = &mut call => Ok(outcome),
             stop = times_out => Err(stop),
-            () = self.cancellation.cancelled(), if is_cancellable => Err(Stop::Cancelled),
+            () = self.cancellation.cancelled(), if hears_cancel => Err(Stop::Cancelled),
         };
+        if let (Err(_), OnStop::Ask(token)) = (&done, on_stop) {
+            token.cancel();
+            // Its own answer does not say how far it came, so the call stays in doubt.
+            let _ = call.await;
+        }
         // The other side has acted, and nobody here knows it yet.
         crash_point();
         done

@@ -1,5 +1,5 @@
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{File, OpenOptions, TryLockError},
     io::{Read, Seek, Write},
     path::Path,
     thread,
@@ -29,7 +29,7 @@ impl RunLock {
             path: path.clone(),
             source,
         };
-        fs::create_dir_all(&folder).map_err(failed)?;
+        crate::disk::create_folders(&folder, 0o777).map_err(failed)?;
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)

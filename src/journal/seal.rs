@@ -14,11 +14,18 @@ use data_encoding::BASE64_NOPAD;
 use serde_json::{Map, Value as Json, json};
 
 use super::{error::JournalError, folder};
-use crate::value::{MASK, Secret, Value};
+use crate::{
+    disk,
+    value::{Bytes, MASK, Secret, Value},
+};
 
 /// Marks an encrypted value in stored JSON. A map key of the user's that begins with `$` is
 /// stored with one more.
 pub(super) const MARK: &str = "$secret";
+/// Marks bytes: their base64, or that encrypted where they are a secret.
+const BYTES: &str = "$bytes";
+/// Marks a float that JSON has no number for: `NaN`, `inf`, `-inf`.
+const FLOAT: &str = "$float";
 
 /// Encrypts the secrets of values on their way to the journal, and back.
 pub(super) struct Seal {
@@ -143,23 +150,27 @@ impl Seal {
         let temporary = self
             .path
             .with_extension(format!("txt.{}", std::process::id()));
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&temporary)
-            .map_err(failed)?;
-        file.write_all(text.as_bytes())
-            .and_then(|()| file.sync_all())
-            .map_err(failed)?;
-        let linked = fs::hard_link(&temporary, &self.path);
-        fs::remove_file(&temporary).map_err(failed)?;
+        let written = write_new(&temporary, text.as_bytes());
+        let linked = written.and_then(|()| fs::hard_link(&temporary, &self.path));
+        // Also after a failure: the key stays in no other file.
+        let _ = fs::remove_file(&temporary);
         match linked {
             Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(failed(e)),
-            _ => Ok(()),
+            // Before anything is sealed to it.
+            _ => disk::sync_folder(disk::parent(&self.path)).map_err(failed),
         }
     }
+}
+
+fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
 }
 
 /// Turns a value into what may be stored, each secret by what `close` says is its ciphertext.
@@ -168,7 +179,10 @@ pub(super) fn close_with(
     close: &mut impl FnMut(&Secret) -> Result<String, JournalError>,
 ) -> Result<Json, JournalError> {
     Ok(match value {
-        Value::Secret(secret) => json!({ MARK: close(&secret)? }),
+        Value::Secret(secret) if secret.is_text() => json!({ MARK: close(&secret)? }),
+        Value::Secret(secret) => json!({ BYTES: { MARK: close(&secret)? } }),
+        Value::Bytes(bytes) => json!({ BYTES: bytes.to_base64() }),
+        Value::Float(x) if !x.is_finite() => json!({ FLOAT: x.to_string() }),
         Value::List(items) => Json::Array(
             items
                 .into_iter()
@@ -203,8 +217,21 @@ pub(super) fn open_with(
                 .map(|item| open_with(item, open))
                 .collect::<Result<_, _>>()?,
         ),
-        Json::Object(map) => match map.get(MARK) {
-            Some(Json::String(sealed)) if map.len() == 1 => open(sealed)?,
+        Json::Object(map) => match marked(&map) {
+            Some((MARK, Json::String(sealed))) => open(sealed)?,
+            Some((BYTES, Json::String(base64))) => Bytes::from_base64(base64)
+                .map(Value::Bytes)
+                .ok_or_else(|| damaged("bytes that are no base64"))?,
+            Some((BYTES, sealed)) => match open_with(sealed.clone(), open)? {
+                Value::Secret(base64) => Bytes::from_base64(base64.reveal())
+                    .map(|bytes| Value::Secret(Secret::of_bytes(&bytes)))
+                    .ok_or_else(|| damaged("secret bytes that are no base64"))?,
+                masked => masked,
+            },
+            Some((FLOAT, Json::String(number))) => number
+                .parse()
+                .map(Value::Float)
+                .map_err(|_| damaged("a float that is no number"))?,
             _ => Value::Map(
                 map.into_iter()
                     .map(|(key, item)| {
@@ -218,11 +245,42 @@ pub(super) fn open_with(
     })
 }
 
+fn damaged(what: &str) -> JournalError {
+    JournalError::Damaged(format!("a stored value holds {what}"))
+}
+
+/// The mark of a stored value that JSON has no word for, and what stands under it.
+fn marked(map: &Map<String, Json>) -> Option<(&str, &Json)> {
+    let (key, value) = map.iter().next()?;
+    (map.len() == 1).then_some((key.as_str(), value))
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    #[test]
+    fn a8_every_value_comes_back_as_it_was() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let seal = Seal::new(folder.path());
+        let every_byte: Vec<u8> = (0..=255).collect();
+        let value = Value::map([
+            ("bytes", Value::Bytes(Bytes::new(every_byte.clone()))),
+            ("keystore", Value::Secret(Secret::of_bytes(&every_byte))),
+            ("$bytes", Value::map([("$bytes", "AAAA".into())])),
+            ("mine", Value::map([("$float", "inf".into())])),
+            ("huge", Value::Float(f64::NEG_INFINITY)),
+        ]);
+        let stored = seal.close(value.clone()).expect("sealed");
+        assert_eq!(seal.open(stored.clone()).ok(), Some(value));
+        let sealed = stored["keystore"].to_string();
+        assert!(
+            sealed.starts_with("{\"$bytes\":{\"$secret\":\""),
+            "{sealed}"
+        );
+    }
 
     #[test]
     fn secrets_come_back_and_are_not_in_the_text() {

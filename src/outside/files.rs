@@ -6,7 +6,10 @@ use std::{
 };
 
 use super::answer::{Client, NAMED, NOT_NAMED, proof};
-use crate::value::{Digest, Failure, FailureClass};
+use crate::{
+    disk,
+    value::{Digest, Failure, FailureClass},
+};
 
 /// The folder that a run writes to (`--out`), and nowhere else.
 #[derive(Clone, Debug)]
@@ -66,7 +69,7 @@ impl OutputFolder {
         write_whole(&path, content, mode, writer).map_err(|e| {
             io_failure(&operation, &path, &e).proving(proof(Client::File, "write", NOT_NAMED))
         })?;
-        sync_folder(&path).map_err(|e| {
+        disk::sync_folder(disk::parent(&path)).map_err(|e| {
             io_failure(&operation, &path, &e).proving(proof(Client::File, "write", NAMED))
         })?;
         Ok(Written {
@@ -90,21 +93,35 @@ impl OutputFolder {
         }
     }
 
-    /// Reads a file of the folder as text, 1 MiB at most, with its Unix permission bits.
+    /// Whether there is such a file. Nothing is read.
     ///
     /// # Errors
-    /// A name that leaves the folder, a file that is not there, too large or not UTF-8.
-    pub fn read(&self, name: &str) -> Result<(String, u32), Failure> {
+    /// A name that leaves the folder, or whatever the file system says.
+    pub fn exists(&self, name: &str) -> Result<bool, Failure> {
+        let operation = format!("look at {name}");
+        let path = self.resolve(name, &operation)?;
+        match fs::metadata(&path) {
+            Ok(found) => Ok(found.is_file()),
+            Err(e) if is_absent(&e) => Ok(false),
+            Err(e) => Err(io_failure(&operation, &path, &e)),
+        }
+    }
+
+    /// Reads a file of the folder, 1 MiB at most, with its Unix permission bits.
+    ///
+    /// # Errors
+    /// A name that leaves the folder, a file that is not there or too large.
+    pub fn read(&self, name: &str) -> Result<(Vec<u8>, u32), Failure> {
         let operation = format!("read {name}");
         let path = self.resolve(name, &operation)?;
-        let mut text = String::new();
+        let mut content = Vec::new();
         let failed = |e: io::Error| io_failure(&operation, &path, &e);
-        let file = File::open(&path).map_err(failed)?;
+        let file = open(&path).map_err(failed)?;
         let mode = file.metadata().map_err(failed)?.permissions().mode();
         file.take(MAX_READ_BYTES + 1)
-            .read_to_string(&mut text)
+            .read_to_end(&mut content)
             .map_err(failed)?;
-        if text.len() as u64 > MAX_READ_BYTES {
+        if content.len() as u64 > MAX_READ_BYTES {
             let message = format!("{} is larger than 1 MiB", path.display());
             return Err(Failure::new(
                 FailureClass::Rejected,
@@ -113,7 +130,7 @@ impl OutputFolder {
                 message,
             ));
         }
-        Ok((text, mode & 0o7777))
+        Ok((content, mode & 0o7777))
     }
 
     /// Looks at a file as it is now; `None` if there is none.
@@ -124,9 +141,9 @@ impl OutputFolder {
         let operation = format!("read {name}");
         let path = self.resolve(name, &operation)?;
         let failed = |e: &io::Error| io_failure(&operation, &path, e);
-        let mut file = match File::open(&path) {
+        let mut file = match open(&path) {
             Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) if is_absent(&e) => return Ok(None),
             Err(e) => return Err(failed(&e)),
         };
         let metadata = file.metadata().map_err(|e| failed(&e))?;
@@ -151,9 +168,9 @@ impl OutputFolder {
     pub fn digest(&self, name: &str) -> Result<Option<Digest>, Failure> {
         let operation = format!("read {name}");
         let path = self.resolve(name, &operation)?;
-        match fs::read(&path) {
-            Ok(content) => Ok(Some(Digest::of_content(&content))),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        match open(&path).and_then(Digest::of_reader) {
+            Ok(digest) => Ok(Some(digest)),
+            Err(e) if is_absent(&e) => Ok(None),
             Err(e) => Err(io_failure(&operation, &path, &e)),
         }
     }
@@ -195,19 +212,19 @@ impl OutputFolder {
     pub fn remove(&self, name: &str) -> Result<(), Failure> {
         let operation = format!("remove {name}");
         let path = self.resolve(name, &operation)?;
+        let failed = |e: io::Error| io_failure(&operation, &path, &e);
         match fs::remove_file(&path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                return Err(io_failure(&operation, &path, &e));
-            }
-            _ => {}
+            Err(e) if is_absent(&e) => return Ok(()),
+            removed => removed.map_err(failed)?,
         }
-        let folders = path.ancestors().skip(1);
-        for folder in folders.take_while(|f| *f != self.root && f.starts_with(&self.root)) {
-            if fs::remove_dir(folder).is_err() {
-                break;
-            }
+        let mut folder = disk::parent(&path);
+        while folder != self.root
+            && folder.starts_with(&self.root)
+            && fs::remove_dir(folder).is_ok()
+        {
+            folder = disk::parent(folder);
         }
-        Ok(())
+        disk::sync_folder(folder).map_err(failed)
     }
 
     /// Finds the file that a name means. No `..`, no absolute path, and no symbolic link on the
@@ -256,26 +273,49 @@ fn temporary(path: &Path, writer: &str) -> PathBuf {
 }
 
 fn write_whole(path: &Path, content: &[u8], mode: u32, writer: &str) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
+    let folder = disk::parent(path);
+    disk::create_folders(folder, 0o777)?;
     let temporary = temporary(path, writer);
     match fs::remove_file(&temporary) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
         _ => {}
     }
+    let written = write_new(&temporary, content, mode).and_then(|()| fs::rename(&temporary, path));
+    if let Err(error) = written {
+        // It may hold a key, or a part of one.
+        let _ = fs::remove_file(&temporary);
+        return Err(error);
+    }
+    Ok(())
+}
+
+fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(mode)
-        .open(&temporary)?;
+        .open(path)?;
     file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)
+    file.sync_all()
 }
 
-/// Makes a name durable.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+/// Opens a file for reading. A pipe, whose opening waits for a writer, and a folder are none.
+fn open(path: &Path) -> io::Result<File> {
+    match fs::metadata(path)?.is_file() {
+        true => File::open(path),
+        false => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is not a regular file",
+        )),
+    }
+}
+
+/// Whether there is no such file, or no such folder on the way to it.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }
 
 fn io_failure(operation: &str, path: &Path, error: &io::Error) -> Failure {
@@ -314,7 +354,51 @@ mod tests {
             .permissions()
             .mode();
         assert_eq!(mode & 0o777, 0o600);
-        assert_eq!(out.read("a/b.key"), Ok(("hello".into(), 0o600)));
+        assert_eq!(out.read("a/b.key"), Ok((b"hello".to_vec(), 0o600)));
+    }
+
+    #[test]
+    fn g8_a_write_that_fails_leaves_no_trace() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let out = OutputFolder::new(folder.path());
+        fs::create_dir(folder.path().join("relay.key")).expect("made");
+        fs::write(folder.path().join("relay.key/x"), "").expect("written");
+        let error = out.write("relay.key", b"-----BEGIN PRIVATE KEY", 0o600, "w");
+        assert!(error.is_err(), "a folder has the name");
+        let names: Vec<_> = fs::read_dir(folder.path())
+            .expect("a folder")
+            .filter_map(|entry| Some(entry.ok()?.file_name()))
+            .collect();
+        assert_eq!(names, ["relay.key"]);
+    }
+
+    #[test]
+    fn g3_a_look_reads_nothing() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let out = OutputFolder::new(folder.path());
+        // Larger than any memory, and no block of it is on the disk.
+        let large = File::create(folder.path().join("large")).expect("made");
+        large.set_len(1 << 42).expect("sparse");
+        fs::create_dir(folder.path().join("folder")).expect("made");
+        let pipe = std::process::Command::new("mkfifo")
+            .arg(folder.path().join("pipe"))
+            .status();
+        assert!(pipe.is_ok_and(|status| status.success()), "mkfifo");
+        for (name, is_there) in [
+            ("large", true),
+            ("folder", false),
+            ("pipe", false),
+            ("large/x", false),
+            ("none", false),
+        ] {
+            assert_eq!(out.exists(name), Ok(is_there), "{name}");
+        }
+        assert!(out.read("pipe").is_err() && out.digest("pipe").is_err());
+        assert!(out.snapshot("pipe").is_err());
+        assert_eq!(
+            out.snapshot("large").expect("there").map(|s| s.content),
+            Some(None)
+        );
     }
 
     #[test]

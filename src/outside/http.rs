@@ -1,19 +1,25 @@
-use std::{collections::BTreeMap, error::Error as _, time::Duration};
+mod redirect;
 
-use reqwest::{Client, Method, header::HeaderMap, redirect};
+use std::{
+    collections::BTreeMap,
+    error::Error as _,
+    time::{Duration, Instant},
+};
+
+use reqwest::{Client, Method, Url, header::HeaderMap};
 
 use super::answer::{Client as Answering, LOST, NOT_SENT, proof, proof_of_status};
 use crate::{
     value::{Failure, FailureClass, MASK, Proof, Secret},
     x509::{Certificate, PrivateKey, pem},
 };
+use redirect::Hop;
 
-/// Answers go through the journal, which takes 1 MiB a call with all that is around it.
+/// Answers go through the journal, which takes 1 MiB a call with all that is around it. Counted is what
+/// is left when gzip and its like are decoded, so a small answer can't grow large.
 const MAX_BODY_BYTES: usize = 1 << 20;
-/// As browsers and curl follow them.
-const MOST_REDIRECTS: usize = 10;
-/// How much of an answer that was not expected its failure shows.
-const SHOWN_CHARACTERS: usize = 200;
+/// How much of an answer that was not expected its failure holds.
+const MAX_MESSAGE_BYTES: usize = 64 << 10;
 
 /// HTTP servers, within what the target allows.
 #[derive(Clone, Debug, Default)]
@@ -25,7 +31,10 @@ pub struct HttpClient {
 #[derive(Clone, Debug)]
 pub struct HttpRequest {
     pub method: String,
-    pub url: String,
+    /// With its query: both may hold a token.
+    pub url: Secret,
+    /// The URL as records and errors show it.
+    pub shown: String,
     pub headers: Vec<(String, Secret)>,
     pub body: Option<Secret>,
     pub timeout: Duration,
@@ -46,7 +55,8 @@ pub struct HttpResponse {
     pub status: u16,
     /// Names in lower case; several values of one are joined by `, `.
     pub headers: BTreeMap<String, String>,
-    pub body: String,
+    /// As the server meant it: gzip, deflate, br and zstd are decoded.
+    pub body: Vec<u8>,
 }
 
 impl HttpRequest {
@@ -61,8 +71,41 @@ impl HttpRequest {
     }
 
     fn name(&self) -> String {
-        let url = self.url.split(['?', '#']).next().unwrap_or_default();
-        format!("{} {url}", self.method)
+        format!("{} {}", self.method, self.shown)
+    }
+
+    fn expects(&self, status: u16) -> bool {
+        match self.expected.is_empty() {
+            true => (200..300).contains(&status),
+            false => self.expected.contains(&status),
+        }
+    }
+}
+
+impl HttpResponse {
+    /// The body for people, as far as a failure holds it.
+    fn said(&self) -> String {
+        let most = self.body.len().min(MAX_MESSAGE_BYTES);
+        String::from_utf8_lossy(&self.body[..most]).into_owned()
+    }
+}
+
+/// A URL as people may see it: without user, password, query and fragment, which often hold tokens.
+pub fn shown_url(url: &str) -> String {
+    let bare = url.split(['?', '#']).next().unwrap_or_default();
+    let Some((scheme, rest)) = bare.split_once("://") else {
+        return bare.rsplit('@').next().unwrap_or_default().to_owned();
+    };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{host}{path}")
+}
+
+/// A secret URL as people may see it: which server it is, since DNS and TLS tell that to everybody.
+pub fn shown_secret_url(url: &Secret) -> String {
+    match url.reveal().parse::<Url>() {
+        Ok(url) if url.has_host() => format!("{}/{MASK}", url.origin().ascii_serialization()),
+        _ => MASK.into(),
     }
 }
 
@@ -80,30 +123,38 @@ impl HttpClient {
         let name = request.name();
         let rejected =
             |code: &str, why: String| Failure::new(FailureClass::Rejected, name.clone(), code, why);
-        let url: reqwest::Url = request
+        let url: Url = request
             .url
+            .reveal()
             .parse()
-            .map_err(|e| rejected("BadUrl", format!("{}: {e}", request.url)))?;
+            .map_err(|e| rejected("BadUrl", format!("{}: {e}", request.shown)))?;
         let host = url.host_str().unwrap_or_default();
         if !self.allows(host) {
             let why = format!("the target does not allow the host `{host}`");
             return Err(rejected("HostNotAllowed", why)
                 .with_hint("add it to `http = { allow = [...] }` of the target in windlass.toml"));
         }
-        let client = self
-            .build(request)
-            .map_err(|why| rejected("BadRequest", why))?;
         let method = Method::from_bytes(request.method.as_bytes())
             .map_err(|e| rejected("BadRequest", e.to_string()))?;
-        let mut builder = client.request(method, url).timeout(request.timeout);
-        for (header, value) in &request.headers {
-            builder = builder.header(header, value.reveal());
-        }
-        if let Some(body) = &request.body {
-            builder = builder.body(body.reveal().to_owned());
-        }
+        let deadline = Instant::now() + request.timeout;
         let lost = |e: &reqwest::Error| transport_failure(&name, request, e);
-        let mut answer = builder.send().await.map_err(|e| lost(&e))?;
+        let mut hop = Hop::first(url, method);
+        let mut client = None;
+        let mut answer = loop {
+            let sender = match client.take() {
+                Some(client) => client,
+                None => build(request, hop.is_bare).map_err(|why| rejected("BadRequest", why))?,
+            };
+            let asked = ask(&sender, &hop, request, deadline);
+            let answer = asked.await.map_err(|e| lost(&e))?;
+            let next = hop
+                .next(&answer, request, |host| self.allows(host))
+                .map_err(|why| rejected("BadRedirect", why))?;
+            let Some(next) = next else { break answer };
+            // To another host goes a client that has no certificate to show.
+            client = (next.is_bare == hop.is_bare).then_some(sender);
+            hop = next;
+        };
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(|e| lost(&e))? {
             body.extend_from_slice(&chunk);
@@ -117,65 +168,13 @@ impl HttpClient {
         let response = HttpResponse {
             status: answer.status().as_u16(),
             headers: headers(answer.headers()),
-            body: String::from_utf8_lossy(&body).into_owned(),
-        };
-        let is_expected = match request.expected.is_empty() {
-            true => (200..300).contains(&response.status),
-            false => request.expected.contains(&response.status),
+            body,
         };
         let is_gone = request.expects_gone && matches!(response.status, 404 | 410);
-        match is_expected || is_gone {
+        match request.expects(response.status) || is_gone {
             true => Ok(response),
             false => Err(status_failure(&name, request, &response)),
         }
-    }
-
-    fn build(&self, request: &HttpRequest) -> Result<Client, String> {
-        let redirects = match request.is_safe() {
-            true => self.redirects(request),
-            false => redirect::Policy::none(),
-        };
-        let mut builder = Client::builder()
-            .redirect(redirects)
-            .user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION")));
-        if let Some((certificate, key)) = &request.identity {
-            let pem = identity(certificate, key)?;
-            let read = reqwest::Identity::from_pem(pem.reveal().as_bytes());
-            builder = builder.identity(read.map_err(|e| causes(&e))?);
-        }
-        if let Some(ca) = &request.ca {
-            builder = builder.tls_certs_only(trusted(ca)?);
-        }
-        builder.build().map_err(|e| causes(&e))
-    }
-
-    /// Redirects stay within what the target allows; what a request carries goes to no other host.
-    fn redirects(&self, request: &HttpRequest) -> redirect::Policy {
-        let client = self.clone();
-        let carries = !request.headers.is_empty() || request.identity.is_some();
-        redirect::Policy::custom(move |attempt| {
-            let host = attempt.url().host_str().unwrap_or_default().to_owned();
-            let is_elsewhere = attempt.previous().last().is_some_and(|from| {
-                (from.scheme(), from.host_str(), from.port_or_known_default())
-                    != (
-                        attempt.url().scheme(),
-                        attempt.url().host_str(),
-                        attempt.url().port_or_known_default(),
-                    )
-            });
-            if attempt.previous().len() > MOST_REDIRECTS {
-                return attempt.error("too many redirects");
-            }
-            if !client.allows(&host) {
-                return attempt.error(format!(
-                    "redirected to `{host}`, which the target does not allow"
-                ));
-            }
-            match is_elsewhere && carries {
-                true => attempt.error(format!("redirected to `{host}`, and the request carries headers or a certificate that are not for it")),
-                false => attempt.follow(),
-            }
-        })
     }
 
     fn allows(&self, host: &str) -> bool {
@@ -214,10 +213,51 @@ fn trusted(text: &str) -> Result<Vec<reqwest::Certificate>, String> {
         .map_err(|e| format!("`ca`: {}", causes(&e)))
 }
 
+fn build(request: &HttpRequest, is_bare: bool) -> Result<Client, String> {
+    let mut builder = Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION")));
+    if let Some((certificate, key)) = request.identity.as_ref().filter(|_| !is_bare) {
+        let pem = identity(certificate, key)?;
+        let read = reqwest::Identity::from_pem(pem.reveal().as_bytes());
+        builder = builder.identity(read.map_err(|e| causes(&e))?);
+    }
+    if let Some(ca) = &request.ca {
+        builder = builder.tls_certs_only(trusted(ca)?);
+    }
+    builder.build().map_err(|e| causes(&e))
+}
+
+async fn ask(
+    client: &Client,
+    hop: &Hop,
+    request: &HttpRequest,
+    deadline: Instant,
+) -> Result<reqwest::Response, reqwest::Error> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let mut builder = client
+        .request(hop.method.clone(), hop.url.clone())
+        .timeout(left);
+    if !hop.is_bare {
+        for (header, value) in &request.headers {
+            builder = builder.header(header, value.reveal());
+        }
+    }
+    if let Some(body) = request.body.as_ref().filter(|_| hop.has_body) {
+        builder = builder.body(body.reveal_bytes().to_vec());
+    }
+    builder.send().await
+}
+
 fn headers(found: &HeaderMap) -> BTreeMap<String, String> {
     let mut headers: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in found {
-        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        // What is not UTF-8 is Latin-1, as HTTP had it: each byte is a character, and none is lost.
+        let value = match std::str::from_utf8(value.as_bytes()) {
+            Ok(text) => text.to_owned(),
+            Err(_) => value.as_bytes().iter().copied().map(char::from).collect(),
+        };
         headers
             .entry(name.as_str().to_owned())
             .and_modify(|all| *all = format!("{all}, {value}"))
@@ -239,7 +279,7 @@ fn transport_failure(name: &str, request: &HttpRequest, error: &reqwest::Error) 
         e if e.is_connect() => (FailureClass::Unavailable, "Unreachable"),
         e if e.is_timeout() => (FailureClass::Timeout, "Timeout"),
         e if e.is_builder() => (FailureClass::Rejected, "BadRequest"),
-        e if e.is_redirect() => (FailureClass::Rejected, "BadRedirect"),
+        e if e.is_decode() => (FailureClass::Unavailable, "BadEncoding"),
         _ => (FailureClass::Unavailable, "ConnectionLost"),
     };
     let answer = match error.is_connect() || error.is_builder() {
@@ -263,11 +303,10 @@ fn status_failure(name: &str, request: &HttpRequest, response: &HttpResponse) ->
         500.. => FailureClass::Unavailable,
         _ => FailureClass::Rejected,
     };
-    let shown: String = response.body.chars().take(SHOWN_CHARACTERS).collect();
-    let message = match shown.trim() {
+    let message = match response.said().trim() {
         "" => "no more was said".to_owned(),
         _ if request.hides_answer => MASK.to_owned(),
-        shown => shown.to_owned(),
+        said => said.to_owned(),
     };
     let mut failure = Failure::new(class, name, format!("HTTP{}", response.status), message);
     if let Some(after) = response.headers.get("retry-after") {
@@ -300,6 +339,27 @@ fn causes(error: &reqwest::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn g5_b5_a_url_is_shown_without_what_may_be_secret() {
+        for (url, shown) in [
+            ("https://h.example/a/b?token=x#y", "https://h.example/a/b"),
+            (
+                "https://user:pa@ss@h.example:8443/a@b",
+                "https://h.example:8443/a@b",
+            ),
+            ("https://user:pass@h.example?q=/x", "https://h.example"),
+            ("user:pass@no url", "no url"),
+        ] {
+            assert_eq!(shown_url(url), shown, "{url}");
+        }
+        let secret = |text: &str| shown_secret_url(&Secret::new(text));
+        assert_eq!(
+            secret("https://u:p@hooks.example:8443/T0/B1?x=y"),
+            "https://hooks.example:8443/‹secret›"
+        );
+        assert_eq!(secret("no url"), MASK);
+    }
 
     #[test]
     fn hosts_are_allowed_by_name_or_domain() {

@@ -15,7 +15,7 @@ mod transport;
 
 pub use clients::Clients;
 pub use files::{OutputFolder, Snapshot, Written};
-pub use http::{HttpClient, HttpRequest, HttpResponse};
+pub use http::{HttpClient, HttpRequest, HttpResponse, shown_secret_url, shown_url};
 pub use kube::{
     Apply, Clusters, KubeClient, KubeClients, KubeTarget, Named, Opening, Patch, PatchKind, Permit,
     PodState, Progress, Resource, Selection, Trouble, changed_since, covers, embedded_cluster,
@@ -27,4 +27,7 @@ pub use pca::{
     OperationName, Passthrough, PcaClient, PcaTarget, Permission, Rate, SignedCertificate,
     Validity, actions_of, is_account_wide, undo_actions_of,
 };
-pub use programs::{Exited, Invocation, Programs};
+pub use programs::{
+    DEFAULT_GRACE, Exited, Invocation, ProgramTarget, Programs, check_name, check_variable,
+    end_programs, kill_programs,
+};

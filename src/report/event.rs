@@ -10,7 +10,7 @@ use super::{
 use crate::{
     journal::{EffectOutcome, Event, InstanceId, Record},
     script::Reversed,
-    value::Value,
+    value::{StepError, Value},
 };
 
 /// The events of a journal as lines. The end of a call is told with what its beginning said.
@@ -20,8 +20,8 @@ pub struct EventLines {
 }
 
 impl EventLines {
-    /// One event as a line; to be given them in their order.
-    pub fn line(&mut self, record: &Record) -> String {
+    /// One event as a line; to be given them in their order. Without `is_full` long messages of failures are cut.
+    pub fn line(&mut self, record: &Record, is_full: bool) -> String {
         let known = match &record.event {
             Event::EffectIntended {
                 step,
@@ -40,12 +40,16 @@ impl EventLines {
             }
             _ => None,
         };
-        event_line(record, known.map_or("", String::as_str))
+        event_line(record, known.map_or("", String::as_str), is_full)
     }
 }
 
 /// `call` is that of the event, where the event does not say it itself.
-fn event_line(record: &Record, call: &str) -> String {
+fn event_line(record: &Record, call: &str, is_full: bool) -> String {
+    let said = |error: &StepError| match is_full {
+        true => indented(&error.message),
+        false => short_line(&error.message),
+    };
     let call = match call {
         "" => String::new(),
         call => format!(" {call}"),
@@ -69,7 +73,7 @@ fn event_line(record: &Record, call: &str) -> String {
         Event::UndoStarted { requester } => format!("undo started by {requester}"),
         Event::RunCancelled { requester } => format!("run cancelled by {requester}"),
         Event::RunEnded { outcome, error, .. } => match error {
-            Some(error) => format!("run {}: {}", outcome.as_str(), short_line(&error.message)),
+            Some(error) => format!("run {}: {}", outcome.as_str(), said(error)),
             None => format!("run {}", outcome.as_str()),
         },
         Event::StepStarted {
@@ -89,14 +93,13 @@ fn event_line(record: &Record, call: &str) -> String {
             step,
             error,
             retry_at: None,
-        } => format!("{step} failed: {}", short_line(&error.message)),
+        } => format!("{step} failed: {}", said(error)),
         Event::StepFailed {
             step,
             error,
             retry_at: Some(at),
         } => {
-            let why = short_line(&error.message);
-            format!("{step} failed, again at {}: {why}", utc_time(*at))
+            format!("{step} failed, again at {}: {}", utc_time(*at), said(error))
         }
         Event::StepSkipped { step, reason } => format!("{step} skipped: {reason}"),
         Event::StepInterrupted { step } => format!("{step} stopped"),
@@ -123,7 +126,11 @@ fn event_line(record: &Record, call: &str) -> String {
             position,
             outcome,
             ..
-        } => format!("{step} #{}{call} was {}", position.0, outcome_text(outcome)),
+        } => format!(
+            "{step} #{}{call} was {}",
+            position.0,
+            outcome_text(outcome, is_full)
+        ),
         Event::EffectAnswered {
             step,
             position,
@@ -158,7 +165,7 @@ fn event_line(record: &Record, call: &str) -> String {
                 "{step} #{}{} → {}",
                 position.0,
                 own.unwrap_or(call),
-                outcome_text(outcome)
+                outcome_text(outcome, is_full)
             )
         }
         Event::Logged { step, message, .. } => format!("{step}: {message}"),
@@ -172,7 +179,7 @@ pub fn event_json(record: &Record) -> Json {
     json!({ "seq": record.seq, "at": record.at, "digest": record.digest, "event": event })
 }
 
-fn outcome_text(outcome: &EffectOutcome) -> String {
+fn outcome_text(outcome: &EffectOutcome, is_full: bool) -> String {
     match outcome {
         EffectOutcome::Done(value) => match Reversed::read(value) {
             Some(Reversed::Done) => "reversed".into(),
@@ -180,9 +187,17 @@ fn outcome_text(outcome: &EffectOutcome) -> String {
             Some(Reversed::Left(why)) => format!("left as it is: {}", line(&why)),
             None => brief(value),
         },
+        EffectOutcome::Failed(failure) if is_full => {
+            format!("failed: {}", indented(&failure.to_string()))
+        }
         EffectOutcome::Failed(failure) => format!("failed: {}", short_line(&failure.to_string())),
         EffectOutcome::NotDone => "never done".into(),
     }
+}
+
+/// A text of many lines under the line that it belongs to.
+fn indented(text: &str) -> String {
+    text.replace('\n', "\n    ")
 }
 
 fn brief(value: &Value) -> String {

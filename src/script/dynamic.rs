@@ -2,7 +2,8 @@
 
 use rhai::{Array, Dynamic, Map};
 
-use crate::value::{MASK, Secret, Value};
+use super::answer::Answer;
+use crate::value::{Bytes, MASK, Secret, Value};
 
 pub(super) fn to_dynamic(value: &Value) -> Dynamic {
     match value {
@@ -18,6 +19,7 @@ pub(super) fn to_dynamic(value: &Value) -> Dynamic {
             .collect::<Map>()
             .into(),
         Value::Secret(secret) => Dynamic::from(secret.clone()),
+        Value::Bytes(bytes) => Dynamic::from(bytes.clone()),
     }
 }
 
@@ -79,6 +81,12 @@ fn convert(value: &Dynamic, path: &mut String, depth: usize) -> Result<Value, Un
     }
     if let Some(secret) = value.read_lock::<Secret>() {
         return Ok(Value::Secret(secret.clone()));
+    }
+    if let Some(bytes) = value.read_lock::<Bytes>() {
+        return Ok(Value::Bytes(bytes.clone()));
+    }
+    if let Some(answer) = value.read_lock::<Answer>() {
+        return Ok(answer.to_value());
     }
     if let Ok(items) = value.as_array_ref() {
         let items = items.iter().enumerate().map(|(i, item)| {

@@ -1,6 +1,7 @@
 use std::{fmt, pin::Pin, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
 
 use crate::value::{Failure, Redactor, Value};
 
@@ -41,6 +42,18 @@ impl fmt::Display for EffectKey {
     }
 }
 
+/// What becomes of a call under way when its attempt is stopped.
+#[derive(Clone, Debug, Default)]
+pub enum OnStop {
+    /// A cancel awaits its end; the step's timeout does not.
+    #[default]
+    Await,
+    /// It is given up, and in doubt.
+    Drop,
+    /// It is asked to end, waited for, and in doubt.
+    Ask(CancellationToken),
+}
+
 type Doing<T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send>>;
 
 /// Does the outside call. Called at most once for each [`Call`].
@@ -64,8 +77,8 @@ pub struct Call {
     pub look: Option<Look>,
     /// Recorded with the intent, so that an undo has it also after a crash inside the call.
     pub before: Option<Before>,
-    /// Whether a cancel ends it in the middle, and leaves it in doubt, rather than awaits it.
-    pub is_cancellable: bool,
+    /// What becomes of it if the attempt is stopped while it is under way.
+    pub on_stop: OnStop,
     /// What is done in place of `act` when the call is in doubt, where that is not quite the same.
     pub again: Option<Act>,
     /// How long the far side knows the key of a [`Class::Keyed`] call; `None` for as long as need be. Later the call
@@ -98,7 +111,7 @@ impl Call {
             }),
             look: None,
             before: None,
-            is_cancellable: false,
+            on_stop: OnStop::Await,
             again: None,
             key_lives: None,
         }
@@ -131,7 +144,13 @@ impl Call {
 
     /// Lets a cancel end the call in the middle: it may take as long as it likes.
     pub fn cancellable(mut self) -> Self {
-        self.is_cancellable = true;
+        self.on_stop = OnStop::Drop;
+        self
+    }
+
+    /// Lets a cancel, or the step's timeout, ask the call to end. It must end soon then, and is waited for.
+    pub fn ending_on(mut self, token: CancellationToken) -> Self {
+        self.on_stop = OnStop::Ask(token);
         self
     }
 

@@ -9,7 +9,7 @@ use rhai::{
     },
 };
 
-use super::{host, secret};
+use super::{answer, bytes, host, secret};
 
 /// The stack that a thread needs to run any script: 64 call levels of nested native calls
 /// overflow 4 MiB (measured), and a value of the deepest shape that the limits allow must be
@@ -34,11 +34,13 @@ const MAX_VARIABLES: usize = 500;
 
 def_package! {
     /// Rhai's standard library without its clock (`timestamp`, and `sleep`, which would block a
-    /// thread that nobody can cancel), and with secrets.
+    /// thread that nobody can cancel), with secrets, bytes, and the answers of calls.
     PurePackage(module) : LanguageCorePackage, ArithmeticPackage, BasicStringPackage,
         BasicIteratorPackage, BasicFnPackage, LogicPackage, BitFieldPackage, BasicMathPackage,
         BasicArrayPackage, BasicMapPackage, MoreStringPackage
     {
+        answer::register(module);
+        bytes::register(module);
         secret::register(module);
         refuse_sleep(module);
     }

@@ -9,7 +9,9 @@
 //!
 //! No other room names a Rhai type.
 
+mod answer;
 mod beginner;
+mod bytes;
 mod calls;
 mod dynamic;
 mod effects;
@@ -34,7 +36,9 @@ mod secret;
 mod signature;
 
 pub use calls::{HostCall, closest};
-pub use effects::{Act, Before, Call, Class, EffectKey, Effects, Interruption, Level, Stop};
+pub use effects::{
+    Act, Before, Call, Class, EffectKey, Effects, Interruption, Level, OnStop, Stop,
+};
 pub use engine::STACK_BYTES;
 pub use expression::{Expression, ExpressionError, Names, Read, is_readable};
 pub use fault::Fault;

@@ -6,7 +6,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::substrate::SubstrateTarget;
+use super::{exec::ExecTarget, substrate::SubstrateTarget};
 use crate::{
     outside::{KubeTarget, PcaTarget},
     script::closest,
@@ -39,9 +39,9 @@ pub struct Target {
     pub kubeconfig: Option<PathBuf>,
     #[serde(default)]
     pub http: HttpTarget,
-    /// The programs that scripts may start, by name.
+    /// The programs that scripts may start.
     #[serde(default)]
-    pub exec: Vec<String>,
+    pub exec: ExecTarget,
     /// Where its runs are driven; by this process if it is left out.
     pub substrate: Option<SubstrateTarget>,
 }

@@ -5,6 +5,7 @@
 //! that is asked for, in `STATE/kube/ROLE/`; the ordinary clients talk to them.
 
 mod config;
+mod exec;
 mod open;
 mod rehearsal;
 mod substrate;

@@ -53,7 +53,7 @@ impl OpenTarget {
                         kube: KubeClients::new(target.kube(), clusters),
                         files,
                         http: HttpClient::new(target.http.allow.clone()),
-                        programs: Programs::new(target.exec.clone()),
+                        programs: Programs::new(&target.exec.0),
                     },
                     _authority: None,
                 })

@@ -1,4 +1,7 @@
-use std::fmt;
+use std::{
+    fmt,
+    io::{self, Read},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +33,26 @@ impl Digest {
             aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, content).as_ref(),
         );
         Self(bytes)
+    }
+
+    /// As [`Digest::of_content`], of what a reader gives, piece by piece.
+    ///
+    /// # Errors
+    /// The reader's.
+    pub fn of_reader(mut reader: impl Read) -> io::Result<Self> {
+        let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            match reader.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(length) => context.update(&buffer[..length]),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(context.finish().as_ref());
+        Ok(Self(bytes))
     }
 
     pub fn as_bytes(&self) -> &[u8; 32] {

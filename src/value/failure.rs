@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -193,10 +193,81 @@ impl StepError {
         self.place = place.or(self.place);
         self
     }
+
+    /// The message in one line: its first one, and its last where there are more.
+    pub fn headline(&self) -> String {
+        one_line(&self.message)
+    }
 }
 
+/// In brief: the message may hold all that a program printed.
 impl fmt::Display for StepError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&brief(&self.message))
+    }
+}
+
+/// Shows a text in one line: its first one, and its last where there are more.
+pub fn one_line(text: &str) -> String {
+    let text = brief(text);
+    let mut lines = text.lines();
+    match (lines.next(), lines.next_back()) {
+        (Some(first), Some(last)) => format!("{first} … {last}"),
+        (first, _) => first.unwrap_or_default().to_owned(),
+    }
+}
+
+/// A long text as people see it first: its first line and its last ten, no line longer than 300 characters.
+/// Short ones are as they are. Only for showing; what is kept is whole.
+pub fn brief(text: &str) -> Cow<'_, str> {
+    const LAST_LINES: usize = 10;
+    const LINE: usize = 300;
+    const LINE_END: usize = 80;
+    let shorten = |line: &str| {
+        let characters = line.chars().count();
+        if characters <= LINE {
+            return line.to_owned();
+        }
+        let head: String = line.chars().take(LINE - LINE_END).collect();
+        let end: String = line.chars().skip(characters - LINE_END).collect();
+        format!("{head} … {end}")
+    };
+    let lines: Vec<&str> = text.lines().collect();
+    if lines.len() <= LAST_LINES + 2 && lines.iter().all(|line| line.chars().count() <= LINE) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown: Vec<String> = Vec::new();
+    if lines.len() <= LAST_LINES + 2 {
+        shown.extend(lines.iter().map(|line| shorten(line)));
+    } else {
+        let left_out = lines.len() - 1 - LAST_LINES;
+        shown.push(shorten(lines[0]));
+        shown.push(format!(
+            "… {left_out} lines left out; `windlass logs --full` shows them"
+        ));
+        shown.extend(
+            lines[lines.len() - LAST_LINES..]
+                .iter()
+                .map(|line| shorten(line)),
+        );
+    }
+    Cow::Owned(shown.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn d4_a_long_text_shows_its_end() {
+        assert_eq!(brief("a\nb\n"), "a\nb\n");
+        assert_eq!(one_line("a\nb\nc\n"), "a … c");
+        assert_eq!((one_line("a\n").as_str(), one_line("").as_str()), ("a", ""));
+        let long: String = (0..100).map(|i| format!("line {i}\n")).collect();
+        let shown = brief(&long);
+        assert!(shown.starts_with("line 0\n… 89 lines left out"), "{shown}");
+        assert!(shown.ends_with("\nline 90\nline 91\nline 92\nline 93\nline 94\nline 95\nline 96\nline 97\nline 98\nline 99"));
+        let wide = format!("{}end", "é".repeat(1000));
+        assert!(brief(&wide).chars().count() < 310 && brief(&wide).ends_with("end"));
     }
 }

@@ -3,24 +3,28 @@
 //!
 //! This room depends on no other.
 
+mod bytes;
 mod command;
 mod digest;
 mod duration;
 mod failure;
+mod json;
 mod redact;
 mod secret;
-mod text;
+mod toml;
 mod types;
 #[expect(
     clippy::module_inception,
     reason = "the room is named for its main type"
 )]
 mod value;
+mod yaml;
 
+pub use bytes::Bytes;
 pub use command::Command;
 pub use digest::Digest;
 pub use duration::{ParseDurationError, format_duration, parse_duration};
-pub use failure::{Failure, FailureClass, Place, Proof, StepError};
+pub use failure::{Failure, FailureClass, Place, Proof, StepError, brief, one_line};
 pub use redact::{LEAST_CUT, LEAST_ENCODED, LEAST_LINE, LEAST_WHOLE, LEAST_WORD, Redactor};
 pub use secret::{MASK, Secret};
 pub use types::{ParseTypeError, Type, TypeMismatch};

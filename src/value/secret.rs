@@ -1,5 +1,6 @@
 use std::{fmt, sync::Arc};
 
+use data_encoding::BASE64;
 use zeroize::Zeroizing;
 
 /// What is shown wherever a secret would be printed.
@@ -10,17 +11,54 @@ pub const MASK: &str = "‹secret›";
 /// It prints as [`MASK`] in every format; the text leaves only through [`Secret::reveal`], whose
 /// callers are the places that deliver it (a 0600 file, an encrypted journal record). The memory
 /// is wiped when the last clone is dropped.
+///
+/// A keystore is a secret that is no text: it is held as its bytes, and its text is their base64.
 #[derive(Clone)]
-pub struct Secret(Arc<Zeroizing<String>>);
+pub struct Secret(Arc<Held>);
+
+struct Held {
+    text: Zeroizing<String>,
+    /// What is delivered, where that is no text.
+    bytes: Option<Zeroizing<Vec<u8>>>,
+}
 
 impl Secret {
     pub fn new(text: impl Into<String>) -> Self {
-        Self(Arc::new(Zeroizing::new(text.into())))
+        Self(Arc::new(Held {
+            text: Zeroizing::new(text.into()),
+            bytes: None,
+        }))
     }
 
-    /// Returns the text itself. Every call of this is a place where a secret is delivered.
+    /// Holds bytes, as a text if they are UTF-8.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Self::new(text),
+            Err(_) => Self(Arc::new(Held {
+                text: Zeroizing::new(BASE64.encode(bytes)),
+                bytes: Some(Zeroizing::new(bytes.to_vec())),
+            })),
+        }
+    }
+
+    /// Returns the text itself, or the base64 of bytes that are none. Every call of this is a place
+    /// where a secret is delivered.
     pub fn reveal(&self) -> &str {
-        &self.0
+        &self.0.text
+    }
+
+    /// Returns the content byte by byte, as it is written to a file or sent. A delivery as
+    /// [`Secret::reveal`] is.
+    pub fn reveal_bytes(&self) -> &[u8] {
+        match &self.0.bytes {
+            Some(bytes) => bytes,
+            None => self.0.text.as_bytes(),
+        }
+    }
+
+    /// Whether the content is a text.
+    pub fn is_text(&self) -> bool {
+        self.0.bytes.is_none()
     }
 }
 
@@ -36,11 +74,11 @@ impl fmt::Display for Secret {
     }
 }
 
-/// Two secrets are equal when their texts are, so that values which hold them can be compared by
+/// Two secrets are equal when their contents are, so that values which hold them can be compared by
 /// the interpreter and by `==` in a script. In constant time, so that a comparison tells nothing but its result.
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
-        aws_lc_rs::constant_time::verify_slices_are_equal(self.0.as_bytes(), other.0.as_bytes())
-            .is_ok()
+        let (mine, theirs) = (self.reveal_bytes(), other.reveal_bytes());
+        aws_lc_rs::constant_time::verify_slices_are_equal(mine, theirs).is_ok()
     }
 }

@@ -4,12 +4,13 @@ use super::{Secret, Value, parse_duration};
 
 /// The type that an author declares for a param, an input or an output.
 ///
-/// Written `string`, `int`, `float`, `bool`, `duration`, `secret`, `any`, `list`, `list(T)`,
+/// Written `string`, `bytes`, `int`, `float`, `bool`, `duration`, `secret`, `any`, `list`, `list(T)`,
 /// `map`, `map(T)`; a `?` behind it admits nothing (`string?`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Type {
     Any,
     Bool,
+    Bytes,
     /// A string that reads as a length of time, such as `365d`.
     Duration,
     Float,
@@ -24,7 +25,7 @@ pub enum Type {
 /// A text that names no type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{text}` is not a type (one of string, int, float, bool, duration, secret, any, list(…), map(…); `?` behind it makes it optional)"
+    "`{text}` is not a type (one of string, bytes, int, float, bool, duration, secret, any, list(…), map(…); `?` behind it makes it optional)"
 )]
 pub struct ParseTypeError {
     text: String,
@@ -64,6 +65,7 @@ impl Type {
     pub fn taint(&self, value: Value) -> Value {
         match (self, value) {
             (Self::Secret, Value::String(text)) => Value::Secret(Secret::new(text)),
+            (Self::Secret, Value::Bytes(bytes)) => Value::Secret(Secret::of_bytes(&bytes)),
             (Self::Optional(inner), value) => inner.taint(value),
             (Self::List(item), Value::List(items)) => {
                 Value::List(items.into_iter().map(|value| item.taint(value)).collect())
@@ -98,6 +100,7 @@ impl Type {
         match (self, value) {
             (Self::Any, _)
             | (Self::Bool, Value::Bool(_))
+            | (Self::Bytes, Value::Bytes(_))
             | (Self::Float, Value::Float(_) | Value::Int(_))
             | (Self::Int, Value::Int(_))
             | (Self::Secret, Value::Secret(_))
@@ -122,6 +125,7 @@ fn describe(value: &Value) -> String {
         Value::Null => "nothing".into(),
         Value::List(_) | Value::Map(_) => format!("a {}", value.kind()),
         Value::Secret(_) => "a secret".into(),
+        Value::Bytes(bytes) => bytes.to_string(),
         Value::String(text) if text.chars().count() > 40 => {
             let head: String = text.chars().take(40).collect();
             format!("string {head:?}…")
@@ -157,6 +161,7 @@ fn parse(text: &str, depth: usize) -> Option<Type> {
     Some(match text {
         "any" => Type::Any,
         "bool" => Type::Bool,
+        "bytes" => Type::Bytes,
         "duration" => Type::Duration,
         "float" => Type::Float,
         "int" => Type::Int,
@@ -175,6 +180,7 @@ impl fmt::Display for Type {
         match self {
             Self::Any => f.write_str("any"),
             Self::Bool => f.write_str("bool"),
+            Self::Bytes => f.write_str("bytes"),
             Self::Duration => f.write_str("duration"),
             Self::Float => f.write_str("float"),
             Self::Int => f.write_str("int"),

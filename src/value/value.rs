@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use super::{Digest, Secret};
+use super::{Bytes, Digest, Secret};
 
 /// What flows between steps: a param, an input, an output, an effect's result.
 ///
@@ -15,6 +15,7 @@ pub enum Value {
     Int(i64),
     Float(f64),
     String(String),
+    Bytes(Bytes),
     List(Vec<Value>),
     Map(BTreeMap<String, Value>),
     Secret(Secret),
@@ -61,6 +62,7 @@ impl Value {
             Self::Int(_) => "int",
             Self::Float(_) => "float",
             Self::String(_) => "string",
+            Self::Bytes(_) => "bytes",
             Self::List(_) => "list",
             Self::Map(_) => "map",
             Self::Secret(_) => "secret",
@@ -75,6 +77,7 @@ impl Value {
             Self::Int(_) => "an int",
             Self::Float(_) => "a float",
             Self::String(_) => "a string",
+            Self::Bytes(_) => "bytes",
             Self::List(_) => "a list",
             Self::Map(_) => "a map",
             Self::Secret(_) => "a secret",
@@ -101,10 +104,11 @@ impl Value {
         }
     }
 
-    /// The same with every text, number and bool inside a secret.
+    /// The same with every text, number and bool and all bytes inside a secret.
     pub fn tainted(self) -> Self {
         match self {
             Self::String(text) => Self::Secret(Secret::new(text)),
+            Self::Bytes(bytes) => Self::Secret(Secret::of_bytes(&bytes)),
             Self::Bool(_) | Self::Int(_) | Self::Float(_) => {
                 Self::Secret(Secret::new(self.to_string()))
             }
@@ -126,30 +130,7 @@ impl Value {
         }
     }
 
-    /// Reads JSON. Integers beyond `i64` are refused by becoming strings of their digits: a
-    /// float would silently lose some of them (X.509 serials are such numbers).
-    pub fn from_json(json: serde_json::Value) -> Self {
-        match json {
-            serde_json::Value::Null => Self::Null,
-            serde_json::Value::Bool(b) => Self::Bool(b),
-            serde_json::Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-                (Some(int), _) => Self::Int(int),
-                (None, Some(float)) if !number.is_u64() => Self::Float(float),
-                _ => Self::String(number.to_string()),
-            },
-            serde_json::Value::String(text) => Self::String(text),
-            serde_json::Value::Array(items) => {
-                Self::List(items.into_iter().map(Self::from_json).collect())
-            }
-            serde_json::Value::Object(map) => Self::Map(
-                map.into_iter()
-                    .map(|(k, v)| (k, Self::from_json(v)))
-                    .collect(),
-            ),
-        }
-    }
-
-    /// Writes JSON with every secret masked.
+    /// Writes JSON with every secret masked, and bytes as their base64.
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::to_value(self).unwrap_or_default()
     }
@@ -171,7 +152,21 @@ impl Value {
     /// Digests the value as it prints: secrets count by their mask, so that a digest in the
     /// journal is no oracle for guessing a weak one.
     pub fn digest(&self) -> Digest {
-        Digest::of(&[self.to_json().to_string().as_bytes()])
+        Digest::of(&[self.distinct().to_string().as_bytes()])
+    }
+
+    /// As [`Value::to_json`], but bytes are not the text of their base64.
+    fn distinct(&self) -> serde_json::Value {
+        match self {
+            Self::Bytes(bytes) => serde_json::json!({ "$bytes": bytes.to_base64() }),
+            Self::List(items) => items.iter().map(Self::distinct).collect(),
+            Self::Map(map) => map
+                .iter()
+                .map(|(key, item)| (key.clone(), item.distinct()))
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
+            other => other.to_json(),
+        }
     }
 
     /// The text that this value becomes inside a longer text.
@@ -183,11 +178,12 @@ impl Value {
     }
 }
 
-/// Strings bare, everything else as JSON, secrets masked.
+/// Strings and the base64 of bytes bare, everything else as JSON, secrets masked.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::String(text) => f.write_str(text),
+            Self::Bytes(bytes) => f.write_str(&bytes.to_base64()),
             other => write!(f, "{}", other.to_json()),
         }
     }
@@ -201,6 +197,7 @@ impl Serialize for Value {
             Self::Int(i) => serializer.serialize_i64(*i),
             Self::Float(x) => serializer.serialize_f64(*x),
             Self::String(text) => serializer.serialize_str(text),
+            Self::Bytes(bytes) => serializer.serialize_str(&bytes.to_base64()),
             Self::List(items) => serializer.collect_seq(items),
             Self::Map(map) => {
                 let mut out = serializer.serialize_map(Some(map.len()))?;
@@ -223,6 +220,12 @@ impl From<&str> for Value {
 impl From<String> for Value {
     fn from(text: String) -> Self {
         Self::String(text)
+    }
+}
+
+impl From<Bytes> for Value {
+    fn from(bytes: Bytes) -> Self {
+        Self::Bytes(bytes)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Opens the database; reads on a pool of connections, writes through the writer.
 
-use std::fs::{self, OpenOptions, Permissions};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::fs::{OpenOptions, Permissions};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::thread;
@@ -49,11 +49,7 @@ impl Store {
     /// Opens the folder's database, and makes both if they aren't there.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         let unusable = |error| StoreError::Folder(folder.to_owned(), error);
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(unusable)?;
+        crate::disk::create_folders(folder, 0o700).map_err(unusable)?;
         let path = folder.join("authority.db");
         // SQLite gives its log files the mode of the database, so this covers them all.
         OpenOptions::new()

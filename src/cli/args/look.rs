@@ -33,6 +33,10 @@ pub struct Logs {
     #[arg(short, long)]
     pub follow: bool,
 
+    /// Show all that failed programs and servers said, not only the end of it
+    #[arg(long)]
+    pub full: bool,
+
     /// Print one JSON object a line
     #[arg(long)]
     pub json: bool,

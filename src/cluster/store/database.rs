@@ -1,6 +1,6 @@
 use std::{
-    fs::{self, OpenOptions, Permissions},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    fs::{OpenOptions, Permissions},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     thread,
@@ -61,11 +61,7 @@ impl Store {
     /// Opens the folder's database, and makes both if they aren't there.
     pub fn open(folder: &Path, window: u32) -> Result<Self, StoreError> {
         let unusable = |error| StoreError::Folder(folder.to_owned(), error);
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(unusable)?;
+        crate::disk::create_folders(folder, 0o700).map_err(unusable)?;
         let path = folder.join("cluster.db");
         OpenOptions::new()
             .create(true)

@@ -66,12 +66,7 @@ pub fn secret_manifest(
 ) -> Json {
     let data: Map<String, Json> = data
         .iter()
-        .map(|(key, secret)| {
-            (
-                key.clone(),
-                BASE64.encode(secret.reveal().as_bytes()).into(),
-            )
-        })
+        .map(|(key, secret)| (key.clone(), BASE64.encode(secret.reveal_bytes()).into()))
         .collect();
     let mut manifest = json!({
         "apiVersion": "v1", "kind": "Secret", "type": kind,

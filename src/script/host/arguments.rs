@@ -67,6 +67,15 @@ impl Arguments {
             .transpose()
     }
 
+    /// A text, bytes, or a secret: all are kept as one.
+    pub fn optional_content(&mut self, key: &'static str) -> Result<Option<Secret>, Thrown> {
+        match self.optional(key) {
+            None => Ok(None),
+            Some(Value::Bytes(bytes)) => Ok(Some(Secret::of_bytes(&bytes))),
+            Some(value) => self.as_secret(key, value).map(Some),
+        }
+    }
+
     /// A text, or a secret: both are kept as one.
     pub fn optional_secret(&mut self, key: &'static str) -> Result<Option<Secret>, Thrown> {
         self.optional(key)
@@ -74,13 +83,22 @@ impl Arguments {
             .transpose()
     }
 
-    /// A map of texts and secrets.
-    pub fn secret_map(&mut self, key: &'static str) -> Result<BTreeMap<String, Secret>, Thrown> {
+    /// A map of scalars: texts and secrets as they are, numbers and bools as their texts.
+    pub fn scalar_map(&mut self, key: &'static str) -> Result<BTreeMap<String, Value>, Thrown> {
         match self.optional(key) {
             None => Ok(BTreeMap::new()),
             Some(Value::Map(map)) => map
                 .into_iter()
-                .map(|(name, value)| Ok((name, self.as_secret(key, value)?)))
+                .map(|(name, value)| match value {
+                    Value::String(_) | Value::Secret(_) => Ok((name, value)),
+                    Value::Bool(_) | Value::Int(_) | Value::Float(_) => {
+                        Ok((name, value.to_text().into()))
+                    }
+                    other => {
+                        let why = format!("`{key}.{name}` is {}, not a text", other.a_kind());
+                        Err(refuse(self.function, why))
+                    }
+                })
                 .collect(),
             Some(other) => Err(self.wrong(key, "map of strings", &other)),
         }

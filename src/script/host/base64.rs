@@ -1,36 +1,55 @@
 //! `base64`: the standard alphabet, padded, and the one for URLs, bare. What is made from a secret
 //! is a secret.
 
-use data_encoding::{BASE64, BASE64URL_NOPAD};
+use data_encoding::{BASE64, BASE64URL_NOPAD, Encoding};
 use rhai::Module;
 
 use super::{FuncRegistration, Thrown};
-use crate::value::Secret;
+use crate::value::{Bytes, Secret};
 
 pub(super) fn module() -> Module {
     let mut module = Module::new();
-    FuncRegistration::new("encode")
-        .set_into_module(&mut module, |text: &str| BASE64.encode(text.as_bytes()));
-    FuncRegistration::new("encode").set_into_module(&mut module, |secret: Secret| {
-        Secret::new(BASE64.encode(secret.reveal().as_bytes()))
-    });
-    FuncRegistration::new("encode_url").set_into_module(&mut module, |text: &str| {
-        BASE64URL_NOPAD.encode(text.as_bytes())
-    });
-    FuncRegistration::new("encode_url").set_into_module(&mut module, |secret: Secret| {
-        Secret::new(BASE64URL_NOPAD.encode(secret.reveal().as_bytes()))
-    });
-    FuncRegistration::new("decode").set_into_module(&mut module, decode);
-    FuncRegistration::new("decode")
-        .set_into_module(&mut module, |secret: Secret| -> Result<Secret, Thrown> {
-            decode(secret.reveal()).map(Secret::new)
+    for (encode, decode, encoding) in [
+        ("encode", "decode", BASE64),
+        ("encode_url", "decode_url", BASE64URL_NOPAD),
+    ] {
+        let set = |name: &str| FuncRegistration::new(name);
+        let alphabet = encoding.clone();
+        set(encode).set_into_module(&mut module, move |text: &str| {
+            alphabet.encode(text.as_bytes())
         });
+        let alphabet = encoding.clone();
+        set(encode).set_into_module(&mut module, move |bytes: Bytes| alphabet.encode(&bytes));
+        let alphabet = encoding.clone();
+        set(encode).set_into_module(&mut module, move |secret: Secret| {
+            Secret::new(alphabet.encode(secret.reveal_bytes()))
+        });
+        let alphabet = encoding.clone();
+        set(decode).set_into_module(&mut module, move |text: &str| -> Result<String, Thrown> {
+            let bytes = bytes_of(decode, &alphabet, text)?;
+            String::from_utf8(bytes).map_err(|_| {
+                format!("base64::{decode}: what is encoded is not UTF-8; `base64::{decode}_bytes` gives its bytes").into()
+            })
+        });
+        let alphabet = encoding.clone();
+        set(decode).set_into_module(
+            &mut module,
+            move |secret: Secret| -> Result<Secret, Thrown> {
+                let bytes = bytes_of(decode, &alphabet, secret.reveal())?;
+                Ok(Secret::of_bytes(&bytes))
+            },
+        );
+        let (decode, alphabet) = (format!("{decode}_bytes"), encoding);
+        let name = decode.clone();
+        set(&name).set_into_module(&mut module, move |text: &str| -> Result<Bytes, Thrown> {
+            bytes_of(&decode, &alphabet, text).map(Bytes::new)
+        });
+    }
     module
 }
 
-fn decode(text: &str) -> Result<String, Thrown> {
-    let bytes = BASE64
+fn bytes_of(function: &str, encoding: &Encoding, text: &str) -> Result<Vec<u8>, Thrown> {
+    encoding
         .decode(text.trim().as_bytes())
-        .map_err(|_| "base64::decode: the text is no base64")?;
-    String::from_utf8(bytes).map_err(|_| "base64::decode: what is encoded is no text".into())
+        .map_err(|_| format!("base64::{function}: the text is not base64").into())
 }

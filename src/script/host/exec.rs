@@ -3,23 +3,27 @@
 use std::collections::BTreeMap;
 
 use rhai::{Array, Dynamic, Map, Module, NativeCallContext};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     FuncRegistration, Thrown,
     arguments::{Arguments, refuse},
-    host, perform,
+    host, perform, rejected,
     undo::{Done, Reversal, Reversed, WayBack},
 };
 use crate::{
-    outside::{Exited, Invocation, OutputFolder, Programs},
+    outside::{DEFAULT_GRACE, Invocation, OutputFolder, Programs, check_variable},
     script::{
-        dynamic::{from_dynamic, to_dynamic},
+        answer::Answer,
+        dynamic::from_dynamic,
         effects::{Call, Class, EffectKey},
     },
     value::{Failure, Secret, Value, parse_duration},
 };
 
 const FUNCTION: &str = "exec::run";
+/// What the journal takes of one call.
+const MAX_RECORD_BYTES: usize = 1 << 20;
 /// Tells a program which effect it is, so that it can be made to do nothing twice.
 const KEY_VARIABLE: &str = "WINDLASS_EFFECT_KEY";
 
@@ -40,8 +44,8 @@ pub(super) fn module() -> Module {
     module
 }
 
-/// `exec::run("istioctl", ["analyze"], #{ stdin, env, timeout, expect, read, idempotent,
-/// secret_output, undo })` gives `#{ code, stdout, stderr }`.
+/// `exec::run("istioctl", ["analyze"], #{ stdin, env, timeout, grace, expect, read, idempotent,
+/// secret_output, undo })` gives `code`, `stdout`, `stdout_bytes`, `stderr`, `stderr_bytes`.
 fn run(
     context: &NativeCallContext,
     program: &str,
@@ -53,25 +57,42 @@ fn run(
     let listed = from_dynamic(&arguments.into()).map_err(|e| wrong(e.to_string()))?;
     let clients = host(context)?.clients;
     let mut options = Arguments::new(FUNCTION, options)?;
-    let timeout = match options.optional_text("timeout")? {
-        Some(text) => Some(parse_duration(&text).map_err(|e| wrong(format!("`timeout`: {e}")))?),
-        None => None,
+    let mut duration = |key| match options.optional_text(key)? {
+        Some(text) => {
+            let duration = parse_duration(&text).map_err(|e| wrong(format!("`{key}`: {e}")))?;
+            Ok::<_, Thrown>(Some(duration))
+        }
+        None => Ok(None),
     };
+    let (timeout, grace) = (duration("timeout")?, duration("grace")?);
+    let mut variables = BTreeMap::new();
+    for (name, value) in options.scalar_map("env")? {
+        check_variable(&name).map_err(|e| wrong(format!("`env`: {e}")))?;
+        let value = match value {
+            Value::Secret(secret) => secret,
+            other => Secret::new(other.to_text()),
+        };
+        variables.insert(name, value);
+    }
+    let is_secret = options.flag("secret_output")?;
+    let ending = CancellationToken::new();
     let invocation = Invocation {
         program: program.into(),
         arguments: texts(&listed).map_err(wrong)?,
-        stdin: options.optional_secret("stdin")?,
-        variables: options.secret_map("env")?,
+        stdin: options.optional_content("stdin")?,
+        variables,
         timeout,
+        grace: grace.unwrap_or(DEFAULT_GRACE),
         expected: codes(options.optional("expect")).map_err(wrong)?,
         folder: clients.files.root().to_owned(),
+        hides_output: is_secret,
+        ending: ending.clone(),
     };
     let class = match (options.flag("read")?, options.flag("idempotent")?) {
         (true, _) => Class::Read,
         (false, true) => Class::Keyed,
         (false, false) => Class::Unsure,
     };
-    let is_secret = options.flag("secret_output")?;
     let undo = options.optional("undo").unwrap_or(Value::Null);
     options.finish()?;
     if undo != Value::Null && texts(&undo).map_or(true, |texts| texts.is_empty()) {
@@ -85,52 +106,44 @@ fn run(
         ("options", given),
     ]);
     let mut call = Call::new(FUNCTION, class, record, move |key| {
-        start(clients.programs, invocation, key, is_secret)
+        start(clients.programs, invocation, key)
     })
-    .cancellable();
+    .ending_on(ending);
     if undo != Value::Null {
         call = call.remembering(move || async move { Ok(undo) });
     }
-    Ok(to_dynamic(&perform(context, call)?))
+    Ok(Answer::of(perform(context, call)?))
 }
 
 async fn start(
     programs: Programs,
     mut invocation: Invocation,
     key: EffectKey,
-    is_secret: bool,
 ) -> Result<Value, Failure> {
     let key = Secret::new(key.as_str());
     invocation.variables.insert(KEY_VARIABLE.into(), key);
-    let exited = programs.run(&invocation).await;
-    let Exited {
-        code,
-        stdout,
-        stderr,
-    } = match is_secret {
-        true => exited.map_err(hidden)?,
-        false => exited?,
-    };
-    let output = |text| match is_secret {
-        true => Value::Secret(Secret::new(text)),
-        false => Value::String(text),
-    };
-    Ok(Value::map([
-        ("code", Value::Int(code.into())),
-        ("stdout", output(stdout)),
-        ("stderr", output(stderr)),
-    ]))
-}
-
-/// A failure without what the program printed. What Windlass itself says of it stays.
-fn hidden(failure: Failure) -> Failure {
-    match failure.code.starts_with("Exit") {
-        true => Failure {
-            message: "what it printed is a secret (`secret_output: true`)".into(),
-            ..failure
-        },
-        false => failure,
+    let exited = programs.run(&invocation).await?;
+    let record = Value::Map(BTreeMap::from([
+        ("code".into(), Value::Int(exited.code.into())),
+        Answer::record("stdout", &exited.stdout, None),
+        Answer::record("stderr", &exited.stderr, None),
+    ]));
+    let bytes = record.to_json().to_string().len();
+    if bytes > MAX_RECORD_BYTES {
+        let why = format!(
+            "its output takes {bytes} bytes in the journal, which holds 1 MiB; let it write a file"
+        );
+        return Err(rejected(&invocation.program, "TooMuchOutput", why).or_done());
     }
+    Ok(match (invocation.hides_output, record) {
+        (true, Value::Map(fields)) => {
+            Value::map(fields.into_iter().map(|(key, field)| match key.as_str() {
+                "code" => (key, field),
+                _ => (key, field.tainted()),
+            }))
+        }
+        (_, record) => record,
+    })
 }
 
 fn texts(listed: &Value) -> Result<Vec<String>, String> {
@@ -143,8 +156,8 @@ fn texts(listed: &Value) -> Result<Vec<String>, String> {
             Value::Secret(_) => {
                 Err("an argument is a secret, and every process of the machine could read it: use `stdin` or `env`".into())
             }
-            Value::List(_) | Value::Map(_) | Value::Null => {
-                Err(format!("an argument is a {}", item.kind()))
+            Value::List(_) | Value::Map(_) | Value::Null | Value::Bytes(_) => {
+                Err(format!("an argument is {}, not a text", item.a_kind()))
             }
             other => Ok(other.to_text()),
         })
@@ -184,13 +197,18 @@ pub(super) fn reversal(done: Done, programs: &Programs, files: &OutputFolder) ->
         stdin: None,
         variables: BTreeMap::new(),
         timeout: None,
+        grace: DEFAULT_GRACE,
         expected: vec![0],
         folder: files.root().to_owned(),
+        hides_output: false,
+        ending: CancellationToken::new(),
     };
     let (programs, about) = (programs.clone(), what.as_str().into());
+    let ending = invocation.ending.clone();
     // An undo must be safe to be made again: its author says so by giving one.
-    Reversal::By(WayBack::blind(what, "exec::undo", about, move |key| {
-        let running = start(programs.clone(), invocation.clone(), key, false);
+    let way = WayBack::blind(what, "exec::undo", about, move |key| {
+        let running = start(programs.clone(), invocation.clone(), key);
         async move { running.await.map(|_| Reversed::Done) }
-    }))
+    });
+    Reversal::By(way.ending_on(ending))
 }

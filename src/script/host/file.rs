@@ -6,7 +6,7 @@ use rhai::{Dynamic, Map, Module, NativeCallContext};
 use super::{
     FuncRegistration, Thrown,
     arguments::refuse,
-    host, on_blocking_thread, perform,
+    host, on_blocking_thread, perform, rejected,
     undo::{Done, Judgement, Reversal, Reversed, WayBack},
 };
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
         dynamic::{from_dynamic, to_dynamic},
         effects::{Call, Class},
     },
-    value::{Digest, Failure, MASK, Secret, Value},
+    value::{Bytes, Digest, Failure, MASK, Secret, Value},
     x509::Certificate,
 };
 
@@ -28,7 +28,14 @@ pub(super) fn module() -> Module {
     FuncRegistration::new("write").set_into_module(
         &mut module,
         |context: NativeCallContext, name: &str, text: &str| {
-            write(&context, "file::write", name, text.to_owned(), PUBLIC)
+            let content = text.as_bytes().to_vec();
+            write(&context, "file::write", name, content, PUBLIC)
+        },
+    );
+    FuncRegistration::new("write").set_into_module(
+        &mut module,
+        |context: NativeCallContext, name: &str, bytes: Bytes| {
+            write(&context, "file::write", name, bytes.to_vec(), PUBLIC)
         },
     );
     FuncRegistration::new("write").set_into_module(
@@ -44,13 +51,14 @@ pub(super) fn module() -> Module {
                 &context,
                 "file::write_secret",
                 name,
-                secret.reveal().to_owned(),
+                secret.reveal_bytes().to_vec(),
                 OWNER_ONLY,
             )
         },
     );
     FuncRegistration::new("write_template").set_into_module(&mut module, write_template);
     FuncRegistration::new("read").set_into_module(&mut module, read);
+    FuncRegistration::new("read_bytes").set_into_module(&mut module, read_bytes);
     FuncRegistration::new("exists").set_into_module(&mut module, exists);
     FuncRegistration::new("list").set_into_module(&mut module, list);
     FuncRegistration::new("remove").set_into_module(&mut module, remove);
@@ -63,11 +71,14 @@ fn write(
     context: &NativeCallContext,
     function: &'static str,
     name: &str,
-    content: String,
+    content: Vec<u8>,
     mode: u32,
 ) -> Result<String, Thrown> {
     let files = host(context)?.clients.files;
-    if content.contains(MASK) {
+    if content
+        .windows(MASK.len())
+        .any(|part| part == MASK.as_bytes())
+    {
         let why = format!("the text holds {MASK}, which only stands for a secret");
         return Err(refuse(function, why));
     }
@@ -75,10 +86,7 @@ fn write(
         OWNER_ONLY => Value::map([("name", name.into())]),
         _ => Value::map([
             ("name", name.into()),
-            (
-                "sha256",
-                Digest::of_content(content.as_bytes()).to_string().into(),
-            ),
+            ("sha256", Digest::of_content(&content).to_string().into()),
         ]),
     };
     let (name, looked_at) = (name.to_owned(), name.to_owned());
@@ -86,13 +94,13 @@ fn write(
     let folder = files.clone();
     // An undo knows what was written by its digest; that of a secret is one too.
     let secret_digest = (mode == OWNER_ONLY).then(|| {
-        let digest = Digest::of_content(content.as_bytes());
+        let digest = Digest::of_content(&content);
         Value::Secret(Secret::new(digest.to_string()))
     });
     let call = Call::new(function, Class::Keyed, record, move |key| async move {
         on_blocking_thread(function, move || {
-            let written = files.write(&name, content.as_bytes(), mode, key.as_str())?;
-            let certificates = Certificate::read_all(content.as_bytes()).unwrap_or_default();
+            let written = files.write(&name, &content, mode, key.as_str())?;
+            let certificates = Certificate::read_all(&content).unwrap_or_default();
             // The digest of a weak secret would be a way to guess it.
             let digest = written.sha256.to_string();
             let digest = match mode {
@@ -274,12 +282,15 @@ fn write_template(
                 mode = OWNER_ONLY;
                 text.push_str(&other.revealed().to_text());
             }
+            Value::Bytes(_) => {
+                return Err(refuse(FUNCTION, format!("`{key}` is bytes, not a text")));
+            }
             other => text.push_str(&other.to_text()),
         }
         rest = &from[end + 2..];
     }
     text.push_str(rest);
-    write(&context, FUNCTION, name, text, mode)
+    write(&context, FUNCTION, name, text.into_bytes(), mode)
 }
 
 /// `file::exists("root-ca.pem")`.
@@ -287,8 +298,8 @@ fn exists(context: NativeCallContext, name: &str) -> Result<bool, Thrown> {
     const FUNCTION: &str = "file::exists";
     let (files, owned) = (host(&context)?.clients.files, name.to_owned());
     let call = Call::new(FUNCTION, Class::Read, name.into(), move |_| async move {
-        let found = on_blocking_thread(FUNCTION, move || files.digest(&owned)).await??;
-        Ok(found.is_some().into())
+        let found = on_blocking_thread(FUNCTION, move || files.exists(&owned)).await??;
+        Ok(found.into())
     });
     Ok(perform(&context, call)? == Value::Bool(true))
 }
@@ -323,15 +334,40 @@ fn remove(context: NativeCallContext, name: &str) -> Result<(), Thrown> {
 /// `file::read("root-ca.pem")` gives the text of a file that this or an earlier run wrote: a secret
 /// if nobody but its owner may read the file.
 fn read(context: NativeCallContext, name: &str) -> Result<Dynamic, Thrown> {
-    const FUNCTION: &str = "file::read";
-    let files = host(&context)?.clients.files;
+    read_as(&context, "file::read", name, |content, function| {
+        String::from_utf8(content).map(Value::String).map_err(|e| {
+            rejected(
+                function,
+                "NotText",
+                format!("the file is not UTF-8: {}", e.utf8_error()),
+            )
+            .with_hint("`file::read_bytes` reads it as it is")
+        })
+    })
+}
+
+/// `file::read_bytes("keystore.p12")` gives the bytes of a file, as [`read`] does its text.
+fn read_bytes(context: NativeCallContext, name: &str) -> Result<Dynamic, Thrown> {
+    read_as(&context, "file::read_bytes", name, |content, _| {
+        Ok(Bytes::new(content).into())
+    })
+}
+
+fn read_as(
+    context: &NativeCallContext,
+    function: &'static str,
+    name: &str,
+    value: fn(Vec<u8>, &str) -> Result<Value, Failure>,
+) -> Result<Dynamic, Thrown> {
+    let files = host(context)?.clients.files;
     let owned = name.to_owned();
-    let call = Call::new(FUNCTION, Class::Read, name.into(), move |_| async move {
-        let (text, mode) = on_blocking_thread(FUNCTION, move || files.read(&owned)).await??;
+    let call = Call::new(function, Class::Read, name.into(), move |_| async move {
+        let (content, mode) = on_blocking_thread(function, move || files.read(&owned)).await??;
+        let value = value(content, function)?;
         Ok(match mode & !OWNER_ONLY & 0o777 {
-            0 => Value::Secret(Secret::new(text)),
-            _ => Value::String(text),
+            0 => value.tainted(),
+            _ => value,
         })
     });
-    Ok(to_dynamic(&perform(&context, call)?))
+    Ok(to_dynamic(&perform(context, call)?))
 }

@@ -1,6 +1,9 @@
 //! `json`, `yaml` and `toml`: text to values and back. A text with a secret in it is one.
+//!
+//! What a format can't say is refused with its place; an integer beyond 64 bits is read as the text of
+//! its digits.
 
-use rhai::{Dynamic, Module};
+use rhai::{Array, Dynamic, Module};
 
 use super::{FuncRegistration, Thrown};
 use crate::{
@@ -9,22 +12,30 @@ use crate::{
 };
 
 pub(super) fn json() -> Module {
-    module(
-        "json",
-        |text| {
-            let json = serde_json::from_str(text).map_err(|e| e.to_string())?;
-            Ok(Value::from_json(json))
-        },
-        |value| Ok(value.to_json().to_string()),
-    )
+    module("json", Value::parse_json, |value| {
+        value.check_sayable("JSON")?;
+        Ok(value.to_json().to_string())
+    })
 }
 
+/// Beside the two functions of each format, `yaml::parse_all(text)` gives a list of all documents.
 pub(super) fn yaml() -> Module {
-    module(
-        "yaml",
-        |text| Value::from_yaml(text).ok_or_else(|| "this is no YAML".into()),
-        |value| Ok(value.to_yaml()),
-    )
+    let parse = |text: &str| {
+        Value::parse_yaml(text).map_err(|e| match e.contains("second document") {
+            true => format!("{e} (`yaml::parse_all` reads them all)"),
+            false => e,
+        })
+    };
+    let mut module = module("yaml", parse, |value| Ok(value.to_yaml()));
+    FuncRegistration::new("parse_all").set_into_module(
+        &mut module,
+        |text: &str| -> Result<Array, Thrown> {
+            let documents =
+                Value::parse_yaml_all(text).map_err(|e| format!("yaml::parse_all: {e}"))?;
+            Ok(documents.iter().map(to_dynamic).collect())
+        },
+    );
+    module
 }
 
 pub(super) fn toml() -> Module {

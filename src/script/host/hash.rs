@@ -4,15 +4,19 @@ use aws_lc_rs::{digest, hmac};
 use rhai::Module;
 
 use super::FuncRegistration;
-use crate::value::Secret;
+use crate::value::{Bytes, Secret};
 
 pub(super) fn module() -> Module {
     let mut module = Module::new();
     for (name, algorithm) in [("sha256", &digest::SHA256), ("sha512", &digest::SHA512)] {
         let of = move |text: &str| hex(digest::digest(algorithm, text.as_bytes()).as_ref());
         FuncRegistration::new(name).set_into_module(&mut module, of);
+        FuncRegistration::new(name).set_into_module(&mut module, move |bytes: Bytes| {
+            hex(digest::digest(algorithm, &bytes).as_ref())
+        });
         FuncRegistration::new(name).set_into_module(&mut module, move |secret: Secret| {
-            Secret::new(of(secret.reveal()))
+            let digest = digest::digest(algorithm, secret.reveal_bytes());
+            Secret::new(hex(digest.as_ref()))
         });
     }
     // `hash::hmac_sha256(key, text)`.

@@ -3,25 +3,28 @@
 //! A request that changes nothing is a read; PUT and DELETE are done again in doubt, as HTTP
 //! defines them; POST and PATCH stop and ask, unless `idempotency` sends the effect's key.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use rhai::{Dynamic, Map, Module, NativeCallContext};
 
 use super::{
     FuncRegistration, Thrown,
     arguments::{Arguments, refuse},
-    host, perform,
+    host, perform, rejected,
     undo::{Done, Reversal, Reversed, WayBack},
 };
 use crate::{
-    outside::{HttpClient, HttpRequest, HttpResponse},
+    outside::{HttpClient, HttpRequest, HttpResponse, shown_secret_url, shown_url},
     script::{
+        answer::{Answer, charset_of},
         dynamic::{from_dynamic, to_dynamic},
         effects::{Call, Class, EffectKey},
     },
-    value::{Secret, Value, parse_duration},
+    value::{Failure, Proof, Redactor, Secret, Value, parse_duration},
 };
 
+/// What the journal takes of one call.
+const MAX_RECORD_BYTES: usize = 1 << 20;
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The header of the IETF draft "The Idempotency-Key HTTP Header Field".
 const IDEMPOTENCY_HEADER: &str = "Idempotency-Key";
@@ -39,16 +42,26 @@ const METHODS: [(&str, &str, &str); 7] = [
 pub(super) fn module() -> Module {
     let mut module = Module::new();
     for (name, method, function) in METHODS {
-        FuncRegistration::new(name).set_into_module(
-            &mut module,
-            move |context: NativeCallContext, url: &str| {
-                send(&context, function, method, url, Map::new())
-            },
-        );
-        FuncRegistration::new(name).set_into_module(
+        let set = || FuncRegistration::new(name);
+        set().set_into_module(&mut module, move |context: NativeCallContext, url: &str| {
+            send(&context, function, method, url.into(), Map::new())
+        });
+        set().set_into_module(
             &mut module,
             move |context: NativeCallContext, url: &str, options: Map| {
-                send(&context, function, method, url, options)
+                send(&context, function, method, url.into(), options)
+            },
+        );
+        set().set_into_module(
+            &mut module,
+            move |context: NativeCallContext, url: Secret| {
+                send(&context, function, method, Value::Secret(url), Map::new())
+            },
+        );
+        set().set_into_module(
+            &mut module,
+            move |context: NativeCallContext, url: Secret, options: Map| {
+                send(&context, function, method, Value::Secret(url), options)
             },
         );
     }
@@ -63,17 +76,22 @@ struct Asked {
     key_header: Option<String>,
     /// Whether the answer's body is a secret.
     is_secret: bool,
+    /// Of a secret URL: a server that fails often quotes its path.
+    url_parts: Vec<Secret>,
     undo: Value,
 }
 
 impl Asked {
-    fn read(function: &'static str, method: &str, url: &str, options: Map) -> Result<Self, Thrown> {
+    fn read(
+        function: &'static str,
+        method: &str,
+        url: &Value,
+        options: Map,
+    ) -> Result<Self, Thrown> {
         let mut arguments = Arguments::new(function, options)?;
-        let mut headers = Vec::new();
-        for (name, value) in arguments.secret_map("headers")? {
-            headers.push((name, value));
-        }
-        let query = arguments.text_map("query")?;
+        let given = arguments.scalar_map("headers")?.into_iter();
+        let mut headers: Vec<_> = given.map(|(name, value)| (name, content(&value))).collect();
+        let query = arguments.scalar_map("query")?;
         let (body, kind) = body(&mut arguments)?;
         if let Some(kind) = kind
             && !headers
@@ -117,7 +135,8 @@ impl Asked {
                 hides_answer: is_secret,
                 expects_gone: false,
                 method: method.into(),
-                url: with_query(url, &query),
+                url: with_query(content(url).reveal(), &query),
+                shown: shown(url),
                 headers,
                 body,
                 timeout,
@@ -127,6 +146,7 @@ impl Asked {
             },
             key_header,
             is_secret,
+            url_parts: parts_of(url),
             undo: arguments.optional("undo").unwrap_or(Value::Null),
         };
         arguments.finish()?;
@@ -146,40 +166,43 @@ impl Asked {
         }
     }
 
-    async fn send(
-        mut self,
-        client: HttpClient,
-        key: EffectKey,
-    ) -> Result<Value, crate::value::Failure> {
+    async fn send(mut self, client: HttpClient, key: EffectKey) -> Result<Value, Failure> {
         if let Some(header) = self.key_header.take() {
             let key = Secret::new(key.as_str());
             self.request.headers.push((header, key));
         }
-        let answer = client.send(&self.request).await.map(answer)?;
-        Ok(match self.is_secret {
-            true => sealed(answer),
-            false => answer,
+        let sent = client.send(&self.request).await;
+        let response =
+            sent.map_err(|failure| Redactor::of_call(&self.url_parts).failure(failure))?;
+        record(response, self.is_secret).map_err(|bytes| {
+            let why = format!("the answer takes {bytes} bytes in the journal, which holds 1 MiB");
+            let name = format!("{} {}", self.request.method, self.request.shown);
+            // The server has answered as it was expected to.
+            match self.request.is_safe() {
+                true => rejected(&name, "TooLarge", why),
+                false => rejected(&name, "TooLarge", why).proving(Proof::Done),
+            }
         })
     }
 }
 
-/// `http::get(url)`, `http::post(url, #{ json: … })`: gives `#{ status, headers, body, json }`.
+/// `http::get(url)`, `http::post(url, #{ json: … })`: gives `status`, `headers`, `body`, `body_bytes`, `json`.
 fn send(
     context: &NativeCallContext,
     function: &'static str,
     method: &str,
-    url: &str,
+    url: Value,
     options: Map,
 ) -> Result<Dynamic, Thrown> {
     let given = from_dynamic(&Dynamic::from(options.clone())).map_err(|e| refuse(function, e))?;
-    let asked = Asked::read(function, method, url, options)?;
+    let asked = Asked::read(function, method, &url, options)?;
     let undo = asked.undo.clone();
     if undo != Value::Null {
         // A mistake in it should show now, not when something has gone wrong already.
         of_undo(&undo).map_err(|why| refuse(function, format!("`undo`: {why}")))?;
     }
     let client = host(context)?.clients.http;
-    let record = Value::map([("url", url.into()), ("options", given)]);
+    let record = Value::map([("url", recorded(url)), ("options", given)]);
     let (again, same_client) = (asked.clone(), client.clone());
     let mut call = Call::new(function, asked.class(), record, move |key| {
         asked.send(client, key)
@@ -191,55 +214,75 @@ fn send(
     if undo != Value::Null {
         call = call.remembering(move || async move { Ok(undo) });
     }
-    Ok(to_dynamic(&opened(perform(context, call)?)))
+    Ok(Answer::of(perform(context, call)?))
 }
 
-/// An answer whose body and headers are secrets. JSON is one as a whole: in a map its keys would be recorded.
-fn sealed(answer: Value) -> Value {
-    let Value::Map(mut fields) = answer else {
-        return answer;
+/// An answer as the journal holds it, or how many bytes it takes if that is too many.
+fn record(response: HttpResponse, is_secret: bool) -> Result<Value, usize> {
+    let charset = response.headers.get("content-type");
+    let charset = charset.and_then(|kind| charset_of(kind));
+    let (name, body) = Answer::record("body", &response.body, charset);
+    let bytes = body.to_json().to_string().len();
+    let body = match is_secret {
+        true => body.tainted(),
+        false => body,
     };
-    for (key, field) in &mut fields {
-        *field = match (key.as_str(), std::mem::take(field)) {
-            ("status", status) => status,
-            ("json", Value::Null) => Value::Null,
-            ("json", json) => Value::Secret(Secret::new(json.to_json().to_string())),
-            (_, field) => field.tainted(),
-        };
-    }
-    Value::Map(fields)
-}
-
-/// Makes a map with secrets in it of a secret that is JSON.
-fn opened(mut answer: Value) -> Value {
-    if let Value::Map(fields) = &mut answer
-        && let Some(Value::Secret(text)) = fields.get("json")
-        && let Ok(json) = serde_json::from_str(text.reveal())
-    {
-        let json = Value::from_json(json).tainted();
-        fields.insert("json".into(), json);
-    }
-    answer
-}
-
-fn answer(response: HttpResponse) -> Value {
-    let kind = response.headers.get("content-type");
-    let is_json = kind.is_some_and(|kind| {
-        kind.split(';')
-            .next()
-            .is_some_and(|k| k.trim().ends_with("json"))
-    });
-    let json = is_json
-        .then(|| serde_json::from_str(&response.body).ok())
-        .flatten()
-        .map_or(Value::Null, Value::from_json);
     let headers = response.headers.into_iter();
-    Value::map([
-        ("status", Value::Int(response.status.into())),
-        ("headers", Value::map(headers.map(|(k, v)| (k, v.into())))),
-        ("body", response.body.into()),
-        ("json", json),
-    ])
+    let headers = Value::map(headers.map(|(k, v)| (k, v.into())));
+    let headers = match is_secret {
+        true => headers.tainted(),
+        false => headers,
+    };
+    let record = Value::map([
+        ("status".into(), Value::Int(response.status.into())),
+        ("headers".into(), headers),
+        (name, body),
+    ]);
+    let bytes = bytes.max(record.to_json().to_string().len());
+    match bytes > MAX_RECORD_BYTES {
+        true => Err(bytes),
+        false => Ok(record),
+    }
+}
+
+/// A URL as errors and an undo show it.
+fn shown(url: &Value) -> String {
+    match url {
+        Value::Secret(secret) => shown_secret_url(secret),
+        other => shown_url(&other.to_text()),
+    }
+}
+
+/// What of a secret URL a server could quote: its path and query, and each longer part of them.
+fn parts_of(url: &Value) -> Vec<Secret> {
+    /// Shorter parts are words such as `hooks`, whose mask would tell less than it hides.
+    const SHORTEST: usize = 6;
+    let Value::Secret(url) = url else {
+        return Vec::new();
+    };
+    let rest = url.reveal().split_once("://").map_or("", |(_, rest)| rest);
+    let path = rest.find('/').map_or("", |at| &rest[at + 1..]);
+    let parts = path.split(['/', '?', '&', '=', '#']);
+    std::iter::once(path)
+        .chain(parts)
+        .filter(|part| part.len() >= SHORTEST)
+        .map(Secret::new)
+        .collect()
+}
+
+/// A URL as the journal shows it: what stands before an `@` is a password.
+fn recorded(url: Value) -> Value {
+    let Value::String(text) = &url else {
+        return url;
+    };
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return url;
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..end].rfind('@') {
+        Some(at) => format!("{scheme}://***{}", &rest[at..]).into(),
+        None => url,
+    }
 }
 
 /// The body, and the content type that goes with how it was given.
@@ -247,18 +290,24 @@ fn body(arguments: &mut Arguments) -> Result<(Option<Secret>, Option<&'static st
     let given = (
         arguments.optional("json"),
         arguments.optional("form"),
-        arguments.optional_secret("body")?,
+        arguments.optional_content("body")?,
     );
     match given {
         (None, None, None) => Ok((None, None)),
         (Some(json), None, None) => {
+            json.check_sayable("JSON")
+                .map_err(|e| format!("`json`: {e}"))?;
             let text = json.reveal_json().to_string();
             Ok((Some(Secret::new(text)), Some("application/json")))
         }
         (None, Some(Value::Map(form)), None) => {
-            let pairs = form
-                .iter()
-                .map(|(k, v)| format!("{}={}", encode(k), encode(&revealed(v))));
+            let pairs = form.iter().map(|(k, v)| {
+                format!(
+                    "{}={}",
+                    encode(k.as_bytes()),
+                    encode(content(v).reveal_bytes())
+                )
+            });
             let text = pairs.collect::<Vec<_>>().join("&");
             Ok((
                 Some(Secret::new(text)),
@@ -270,29 +319,40 @@ fn body(arguments: &mut Arguments) -> Result<(Option<Secret>, Option<&'static st
     }
 }
 
-fn revealed(value: &Value) -> String {
+/// What a value is on its way out.
+fn content(value: &Value) -> Secret {
     match value {
-        Value::Secret(secret) => secret.reveal().to_owned(),
-        other => other.to_text(),
+        Value::Secret(secret) => secret.clone(),
+        Value::Bytes(bytes) => Secret::of_bytes(bytes),
+        other => Secret::new(other.to_text()),
     }
 }
 
-fn with_query(url: &str, query: &std::collections::BTreeMap<String, String>) -> String {
+fn with_query(url: &str, query: &BTreeMap<String, Value>) -> Secret {
     if query.is_empty() {
-        return url.into();
+        return Secret::new(url);
     }
     let pairs: Vec<_> = query
         .iter()
-        .map(|(k, v)| format!("{}={}", encode(k), encode(v)))
+        .map(|(k, v)| {
+            format!(
+                "{}={}",
+                encode(k.as_bytes()),
+                encode(content(v).reveal_bytes())
+            )
+        })
         .collect();
+    // What comes after a `#` stays here, so the query comes before it.
+    let (url, fragment) = url.split_at(url.find('#').unwrap_or(url.len()));
     let mark = if url.contains('?') { '&' } else { '?' };
-    format!("{url}{mark}{}", pairs.join("&"))
+    Secret::new(format!("{url}{mark}{}{fragment}", pairs.join("&")))
 }
 
 /// Percent-encodes everything but RFC 3986's unreserved characters.
-fn encode(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
+fn encode(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .map(|&byte| match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
                 char::from(byte).to_string()
             }
@@ -322,13 +382,19 @@ fn of_undo(undo: &Value) -> Result<Asked, String> {
     let mut options = to_dynamic(undo)
         .try_cast::<Map>()
         .ok_or("it is a map: #{ method: \"DELETE\", url: \"https://…\" }")?;
-    let mut text = |key: &str| {
-        let value = options
-            .remove(key)
-            .and_then(|value| value.into_string().ok());
+    let mut take = |key: &str| {
+        let value = options.remove(key);
         value.ok_or_else(|| format!("it needs `{key}`"))
     };
-    let (method, url) = (text("method")?.to_uppercase(), text("url")?);
+    let (method, url) = (take("method")?, take("url")?);
+    let method = method
+        .into_string()
+        .map_err(|_| "`method` is a text")?
+        .to_uppercase();
+    let url = match from_dynamic(&url) {
+        Ok(url @ (Value::String(_) | Value::Secret(_))) => url,
+        _ => return Err("`url` is a text or a secret".into()),
+    };
     if !METHODS.iter().any(|(_, known, _)| *known == method) {
         return Err(format!("there is no method {method}"));
     }
@@ -349,7 +415,7 @@ pub(super) fn reversal(done: Done, client: &HttpClient) -> Reversal {
             ));
         }
     };
-    let what = format!("{} {}", asked.request.method, asked.request.url);
+    let what = format!("{} {}", asked.request.method, asked.request.shown);
     let (client, about) = (client.clone(), what.as_str().into());
     // An undo must be safe to be made again: its author says so by giving one.
     Reversal::By(WayBack::blind(what, "http::undo", about, move |key| {

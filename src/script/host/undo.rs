@@ -5,6 +5,8 @@
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
+use tokio_util::sync::CancellationToken;
+
 use super::{exec, file, http, kube, pca};
 use crate::{
     outside::Clients,
@@ -167,6 +169,8 @@ pub struct WayBack {
     act: Act,
     /// Clears what a call that was cut off left behind, whatever is judged.
     tidy: Option<Tidy>,
+    /// Ends the act when the attempt is stopped.
+    ending: Option<CancellationToken>,
 }
 
 impl WayBack {
@@ -176,6 +180,12 @@ impl WayBack {
         F: Future<Output = Result<(), Failure>> + Send + 'static,
     {
         self.tidy = Some(Arc::new(move || Box::pin(tidy())));
+        self
+    }
+
+    /// Ends the act by a token when the attempt is stopped: a program is asked to end.
+    pub(super) fn ending_on(mut self, ending: CancellationToken) -> Self {
+        self.ending = Some(ending);
         self
     }
 
@@ -198,6 +208,7 @@ impl WayBack {
             judge: Arc::new(|_| Judgement::goes(Value::Null)),
             act: Arc::new(move |_, key| Box::pin(act(key))),
             tidy: None,
+            ending: None,
         }
     }
 
@@ -224,6 +235,7 @@ impl WayBack {
             judge: Arc::new(judge),
             act: Arc::new(move |now, key| Box::pin(act(now, key))),
             tidy: None,
+            ending: None,
         }
     }
 
@@ -240,7 +252,8 @@ impl WayBack {
     /// The whole of it as one call, which is no harm if it is made again. It gives what [`Reversed::read`] reads.
     pub fn call(self) -> Call {
         let (function, about) = (self.function, self.about.clone());
-        Call::new(function, Class::Keyed, about, move |key| async move {
+        let ending = self.ending.clone();
+        let call = Call::new(function, Class::Keyed, about, move |key| async move {
             if let Some(tidy) = &self.tidy {
                 tidy().await?;
             }
@@ -258,7 +271,11 @@ impl WayBack {
                     other => return other.map(|verdict| verdict.to_value()),
                 }
             }
-        })
+        });
+        match ending {
+            Some(ending) => call.ending_on(ending),
+            None => call,
+        }
     }
 }
 

@@ -5,15 +5,19 @@ use std::{collections::BTreeMap, sync::LazyLock};
 
 /// A function with its parameters, as a message shows it. A parameter in brackets may be left out; a map
 /// literal holds the options, each of which a script may give.
-const USAGES: [&str; 89] = [
+const USAGES: [&str; 94] = [
     "base64::decode(text)",
+    "base64::decode_bytes(text)",
+    "base64::decode_url(text)",
+    "base64::decode_url_bytes(text)",
     "base64::encode(text)",
     "base64::encode_url(text)",
     "csr::create(key, #{ subject, dns_names, ip_addresses, uris, email_addresses, key_usage, extended_key_usage, is_ca })",
-    "exec::run(program, arguments, [#{ stdin, env, timeout, expect, read, idempotent, secret_output, undo }])",
+    "exec::run(program, arguments, [#{ stdin, env, timeout, grace, expect, read, idempotent, secret_output, undo }])",
     "file::exists(name)",
     "file::list()",
     "file::read(name)",
+    "file::read_bytes(name)",
     "file::remove(name)",
     "file::write(name, text)",
     "file::write_secret(name, secret)",
@@ -91,6 +95,7 @@ const USAGES: [&str; 89] = [
     "x509::read(pem)",
     "x509::read_all(pem)",
     "yaml::parse(text)",
+    "yaml::parse_all(text)",
     "yaml::stringify(value)",
     // Rhai's own, with which most scripts begin.
     "print(text)",

@@ -105,9 +105,7 @@ impl Redactor {
         Cow::Owned(masked)
     }
 
-    /// A value that flows on: each text and number with a secret in it becomes one, and keys are masked.
-    ///
-    /// Bytes, when there are such values, belong here: those that [`Redactor::is_in`] says hold a secret.
+    /// A value that flows on: each text and number, and all bytes, with a secret in it becomes one, and keys are masked.
     pub fn value(&self, value: Value) -> Value {
         match self.is_empty() {
             true => value,
@@ -195,6 +193,10 @@ impl Redactor {
             Value::String(text) => match self.is_in(text.as_bytes()) {
                 true => Value::Secret(Secret::new(text)),
                 false => Value::String(text),
+            },
+            Value::Bytes(bytes) => match self.is_in(&bytes) {
+                true => Value::Secret(Secret::of_bytes(&bytes)),
+                false => Value::Bytes(bytes),
             },
             Value::Int(_) | Value::Float(_) => {
                 let text = value.to_string();

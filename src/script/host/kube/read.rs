@@ -226,7 +226,7 @@ pub fn secret_differences(
             let holds = BASE64
                 .decode(text.as_bytes())
                 .ok()
-                .map(|bytes| Secret::new(String::from_utf8_lossy(&bytes)));
+                .map(|bytes| Secret::of_bytes(&bytes));
             holds.as_ref() != Some(wanted)
         };
         let keys = wanted
@@ -249,6 +249,7 @@ pub(super) fn secrets(function: &str, data: Map) -> Result<BTreeMap<String, Secr
         .map(|(key, value)| match value {
             Value::Secret(secret) => Ok((key, secret)),
             Value::String(text) => Ok((key, Secret::new(text))),
+            Value::Bytes(bytes) => Ok((key, Secret::of_bytes(&bytes))),
             other => {
                 let why = format!("`{key}` is a {}, not a string", other.kind());
                 Err(refuse(function, why))

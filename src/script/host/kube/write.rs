@@ -80,7 +80,7 @@ fn named(manifest: &Value) -> Result<Named, String> {
 }
 
 /// `kube::apply_secret(cluster, namespace, name, #{ "tls.key": key, … }, #{ type, labels, force })`
-/// applies a Secret server-side. The values are texts or secrets, not base64.
+/// applies a Secret server-side. The values are texts, bytes or secrets, not base64.
 pub fn apply_secret(
     context: NativeCallContext,
     cluster: &str,

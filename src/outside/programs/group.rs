@@ -1,0 +1,145 @@
+//! The process group of a program: all that it started, unless that left on purpose.
+
+use std::{
+    collections::BTreeSet,
+    io,
+    pin::Pin,
+    process::ExitStatus,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+use tokio::process::Child;
+
+/// How often a group that was told to end is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// The groups that run now, for the moment when this process ends without unwinding.
+static LIVE: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+/// A group that is killed when this is dropped, unless it was let go.
+pub(super) struct Group(Option<Pid>);
+
+/// What is said between a program and this process, until it is over.
+pub(super) struct Talk<'a, F> {
+    future: Pin<&'a mut F>,
+    is_over: bool,
+}
+
+impl Group {
+    pub fn of(child: &Child) -> Self {
+        let pid = child
+            .id()
+            .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        if let Some(pid) = pid {
+            live().insert(pid.as_raw_nonzero().get());
+        }
+        Self(pid)
+    }
+
+    /// Leaves what is still running to itself.
+    pub fn let_go(&mut self) {
+        if let Some(pid) = self.0.take() {
+            live().remove(&pid.as_raw_nonzero().get());
+        }
+    }
+
+    /// Sends SIGTERM, and SIGKILL to what is left after the grace. Says whether there was something.
+    pub async fn end(
+        &self,
+        child: &mut Child,
+        talk: &mut Talk<'_, impl Future>,
+        grace: Duration,
+    ) -> bool {
+        self.signal(Signal::TERM);
+        // One that is stopped does not even hear of it.
+        self.signal(Signal::CONT);
+        let ends = async {
+            let _ = talk.until_ended(child).await;
+            while self
+                .0
+                .is_some_and(|pid| test_kill_process_group(pid).is_ok())
+            {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        if tokio::time::timeout(grace, ends).await.is_ok() {
+            return false;
+        }
+        self.signal(Signal::KILL);
+        let _ = child.wait().await;
+        true
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(pid) = self.0 {
+            // It may be gone already.
+            let _ = kill_process_group(pid, signal);
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+        self.let_go();
+    }
+}
+
+impl<'a, F: Future> Talk<'a, F> {
+    pub fn new(future: Pin<&'a mut F>) -> Self {
+        Self {
+            future,
+            is_over: false,
+        }
+    }
+
+    /// Goes on to the end: until all pipes are closed. Nothing is lost if it is given up.
+    pub async fn finish(&mut self) {
+        if !self.is_over {
+            self.future.as_mut().await;
+            self.is_over = true;
+        }
+    }
+
+    /// Goes on until the program has ended, whatever its children hold open.
+    pub async fn until_ended(&mut self, child: &mut Child) -> io::Result<ExitStatus> {
+        tokio::select! {
+            status = child.wait() => return status,
+            () = self.finish() => {}
+        }
+        child.wait().await
+    }
+}
+
+/// Kills every program that is running, for a process that ends at once.
+pub fn kill_programs() {
+    for group in live().iter().filter_map(|pid| Pid::from_raw(*pid)) {
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+}
+
+/// Ends every program that is running: SIGTERM, and SIGKILL to what is left after the grace. Blocks.
+pub fn end_programs(grace: Duration) {
+    let groups: Vec<_> = live()
+        .iter()
+        .filter_map(|pid| Pid::from_raw(*pid))
+        .collect();
+    for &group in &groups {
+        let _ = kill_process_group(group, Signal::TERM);
+        let _ = kill_process_group(group, Signal::CONT);
+    }
+    let deadline = Instant::now() + grace;
+    let is_alive = |group: &Pid| test_kill_process_group(*group).is_ok();
+    while Instant::now() < deadline && groups.iter().any(is_alive) {
+        std::thread::sleep(LOOK_AGAIN);
+    }
+    for group in groups.into_iter().filter(is_alive) {
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+}
+
+fn live() -> MutexGuard<'static, BTreeSet<i32>> {
+    LIVE.lock().unwrap_or_else(PoisonError::into_inner)
+}

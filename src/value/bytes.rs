@@ -1,0 +1,45 @@
+use std::{fmt, ops::Deref, sync::Arc};
+
+use data_encoding::BASE64;
+
+/// Holds bytes that are no text, or that nobody has read as one yet.
+///
+/// Clones share the content. In JSON bytes are their base64, as Kubernetes and AWS write them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Bytes(Arc<[u8]>);
+
+impl Bytes {
+    pub fn new(bytes: impl Into<Arc<[u8]>>) -> Self {
+        Self(bytes.into())
+    }
+
+    /// Reads base64 of the standard alphabet, padded. `None` if it is none.
+    pub fn from_base64(text: &str) -> Option<Self> {
+        BASE64.decode(text.as_bytes()).ok().map(Self::new)
+    }
+
+    pub fn to_base64(&self) -> String {
+        BASE64.encode(&self.0)
+    }
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Says how many there are: the content may be long, and is rarely for people.
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "bytes({})", self.0.len())
+    }
+}
+
+impl fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}

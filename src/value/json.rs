@@ -1,0 +1,174 @@
+//! Values as JSON text.
+//!
+//! An integer beyond 64 bits becomes the text of its digits, here as in YAML: a float would lose
+//! some of them without a word (X.509 serials are such numbers).
+
+use std::borrow::Cow;
+
+use serde_json::Value as Json;
+
+use super::Value;
+
+impl Value {
+    /// Reads JSON text.
+    ///
+    /// # Errors
+    /// What is wrong, with its line and column; a number beyond a float's range.
+    pub fn parse_json(text: &str) -> Result<Self, String> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        serde_json::from_str(&quote_large_integers(text))
+            .map(Self::from_json)
+            .map_err(|e| e.to_string())
+    }
+
+    /// Converts parsed JSON.
+    pub fn from_json(json: Json) -> Self {
+        match json {
+            Json::Null => Self::Null,
+            Json::Bool(b) => Self::Bool(b),
+            Json::Number(number) => match (number.as_i64(), number.as_f64()) {
+                (Some(int), _) => Self::Int(int),
+                (None, Some(float)) if !number.is_u64() => Self::Float(float),
+                _ => Self::String(number.to_string()),
+            },
+            Json::String(text) => Self::String(text),
+            Json::Array(items) => Self::List(items.into_iter().map(Self::from_json).collect()),
+            Json::Object(map) => Self::Map(
+                map.into_iter()
+                    .map(|(k, v)| (k, Self::from_json(v)))
+                    .collect(),
+            ),
+        }
+    }
+
+    /// Fails on what `format` has no word for: bytes, and floats that are no number.
+    ///
+    /// # Errors
+    /// The first such value, with its place.
+    pub fn check_sayable(&self, format: &str) -> Result<(), String> {
+        let at = |path: &str| match path {
+            "" => String::new(),
+            path => format!("at {}: ", path.trim_start_matches('.')),
+        };
+        match self.unsayable(String::new()) {
+            None => Ok(()),
+            Some((path, Self::Float(x))) => Err(format!("{}{format} has no number {x}", at(&path))),
+            Some((path, _)) => Err(format!(
+                "{}{format} has no bytes (`base64::encode` makes a text of them)",
+                at(&path)
+            )),
+        }
+    }
+
+    fn unsayable(&self, path: String) -> Option<(String, &Self)> {
+        match self {
+            Self::Bytes(_) => Some((path, self)),
+            Self::Float(x) if !x.is_finite() => Some((path, self)),
+            Self::List(items) => items
+                .iter()
+                .enumerate()
+                .find_map(|(i, item)| item.unsayable(format!("{path}[{i}]"))),
+            Self::Map(map) => map
+                .iter()
+                .find_map(|(key, item)| item.unsayable(format!("{path}.{key}"))),
+            _ => None,
+        }
+    }
+}
+
+/// Puts quotes around the integers that no `i64` holds; the parser would make floats of them.
+fn quote_large_integers(text: &str) -> Cow<'_, str> {
+    let bytes = text.as_bytes();
+    let (mut quoted, mut copied, mut at) = (String::new(), 0, 0);
+    while at < bytes.len() {
+        match bytes[at] {
+            b'"' => at = end_of_string(bytes, at),
+            b'-' | b'0'..=b'9' => {
+                let is_of_number =
+                    |b: &u8| matches!(b, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
+                let rest = &bytes[at..];
+                let end = at
+                    + rest
+                        .iter()
+                        .position(|b| !is_of_number(b))
+                        .unwrap_or(rest.len());
+                let number = &text[at..end];
+                if is_integer(number) && number.parse::<i64>().is_err() {
+                    quoted.push_str(&text[copied..at]);
+                    quoted.push('"');
+                    quoted.push_str(number);
+                    quoted.push('"');
+                    copied = end;
+                }
+                at = end;
+            }
+            _ => at += 1,
+        }
+    }
+    if copied == 0 {
+        return Cow::Borrowed(text);
+    }
+    quoted.push_str(&text[copied..]);
+    Cow::Owned(quoted)
+}
+
+/// Where the string that begins here is over.
+fn end_of_string(bytes: &[u8], start: usize) -> usize {
+    let mut at = start + 1;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'"' => return at + 1,
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    bytes.len()
+}
+
+/// Whether it is an integer as JSON writes one: no fraction, no leading zero.
+fn is_integer(number: &str) -> bool {
+    let digits = number.strip_prefix('-').unwrap_or(number);
+    !digits.is_empty() && !digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a8_integers_are_exact() {
+        let read = |text: &str| Value::parse_json(text).expect(text).to_json().to_string();
+        for (text, wanted) in [
+            ("[9223372036854775807]", "[9223372036854775807]"),
+            ("[9223372036854775808]", r#"["9223372036854775808"]"#),
+            ("[-9223372036854775808]", "[-9223372036854775808]"),
+            ("[-9223372036854775809]", r#"["-9223372036854775809"]"#),
+            (
+                r#"{"n": 123456789012345678901234567890, "s": "123456789012345678901234567890 \" 99999999999999999999"}"#,
+                r#"{"n":"123456789012345678901234567890","s":"123456789012345678901234567890 \" 99999999999999999999"}"#,
+            ),
+            ("1e3", "1000.0"),
+            ("12345678901234567890.5", "1.2345678901234567e+19"),
+        ] {
+            assert_eq!(read(text), wanted, "{text}");
+        }
+        for text in [
+            "099999999999999999999",
+            "1e999",
+            "--99999999999999999999",
+            "[1,]",
+        ] {
+            assert!(Value::parse_json(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a8_what_json_can_not_say_is_refused() {
+        let bytes = Value::Bytes(crate::value::Bytes::new([0xff]));
+        let value = Value::map([("a", Value::List(vec![Value::Int(1), bytes]))]);
+        let error = value.check_sayable("JSON").expect_err("bytes");
+        assert!(error.starts_with("at a[1]: JSON has no bytes"), "{error}");
+        let error = Value::Float(f64::NAN).check_sayable("JSON");
+        assert_eq!(error, Err("JSON has no number NaN".into()));
+    }
+}
