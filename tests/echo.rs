@@ -34,7 +34,9 @@ impl Draws {
 
     fn text(&mut self, alphabet: &str, length: usize) -> String {
         let alphabet: Vec<char> = alphabet.chars().collect();
-        (0..length).map(|_| alphabet[self.next() % alphabet.len()]).collect()
+        (0..length)
+            .map(|_| alphabet[self.next() % alphabet.len()])
+            .collect()
     }
 
     fn secret(&mut self, keys: &[String]) -> String {
@@ -77,10 +79,18 @@ type Encode = fn(&str) -> String;
 const ENCODINGS: [(&str, Encode); 17] = [
     ("plain", |text| text.into()),
     ("base64", |text| BASE64.encode(text.as_bytes())),
-    ("base64 after one", |text| BASE64.encode(format!("u:{text}@h").as_bytes())),
-    ("base64 after two", |text| BASE64.encode(format!("me:{text}").as_bytes())),
-    ("base64url", |text| BASE64URL.encode(format!("{text}?").as_bytes())),
-    ("base64url bare", |text| BASE64URL_NOPAD.encode(text.as_bytes())),
+    ("base64 after one", |text| {
+        BASE64.encode(format!("u:{text}@h").as_bytes())
+    }),
+    ("base64 after two", |text| {
+        BASE64.encode(format!("me:{text}").as_bytes())
+    }),
+    ("base64url", |text| {
+        BASE64URL.encode(format!("{text}?").as_bytes())
+    }),
+    ("base64url bare", |text| {
+        BASE64URL_NOPAD.encode(text.as_bytes())
+    }),
     ("base64 in lines", |text| {
         let encoded = BASE64.encode(text.as_bytes());
         let lines = encoded.as_bytes().chunks(76).map(String::from_utf8_lossy);
@@ -107,7 +117,10 @@ const ENCODINGS: [(&str, Encode); 17] = [
     }),
     ("shell", |text| format!("'{}'", text.replace('\'', "'\\''"))),
     ("xml", |text| {
-        let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        let text = text
+            .replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('>', "&gt;");
         text.replace('"', "&quot;").replace('\'', "&#39;")
     }),
 ];
@@ -116,7 +129,9 @@ fn percent(text: &str, is_lower: bool, space: &str) -> String {
     text.bytes().fold(String::new(), |mut all, byte| {
         match byte {
             b' ' => all.push_str(space),
-            byte if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => all.push(byte.into()),
+            byte if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => {
+                all.push(byte.into())
+            }
             byte if is_lower => write!(all, "%{byte:02x}").expect("written"),
             byte => write!(all, "%{byte:02X}").expect("written"),
         }
@@ -169,7 +184,9 @@ fn b1_no_draw_of_a_secret_is_in_anything_that_leaves() {
                 0 => encoded[..at].to_owned(),
                 _ => encoded[at..].to_owned(),
             };
-            let is_word = echo.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=_-.".contains(&b));
+            let is_word = echo
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"+/=_-.".contains(&b));
             needles.retain(|needle| echo.contains(needle));
             if echo.len() >= LEAST_CUT + 4 && is_word {
                 needles.push(echo.clone());
@@ -179,7 +196,10 @@ fn b1_no_draw_of_a_secret_is_in_anything_that_leaves() {
             continue;
         }
         // Also behind what is cut for display.
-        let text = format!("{}failed: <{echo}> (code 7)", "x".repeat(draws.next() % 300));
+        let text = format!(
+            "{}failed: <{echo}> (code 7)",
+            "x".repeat(draws.next() % 300)
+        );
         for event in ways(&text, &echo) {
             event.teach("http::get", &redactor);
             let event = event.redacted(&redactor);
@@ -259,8 +279,8 @@ fn started() -> Event {
 /// An echo in each kind of event that holds texts of others.
 fn ways(text: &str, echo: &str) -> Vec<Event> {
     let step = InstanceId::step(None, "s");
-    let failure = Failure::new(FailureClass::Rejected, format!("GET {echo}"), echo, text)
-        .with_hint(text);
+    let failure =
+        Failure::new(FailureClass::Rejected, format!("GET {echo}"), echo, text).with_hint(text);
     let error = StepError {
         code: "outside-failure".into(),
         message: failure.to_string(),
@@ -269,7 +289,10 @@ fn ways(text: &str, echo: &str) -> Vec<Event> {
         failure: Some(failure.clone()),
         hint: Some(text.to_owned()),
     };
-    let half = (0..=echo.len() / 2).rev().find(|at| echo.is_char_boundary(*at)).unwrap_or(0);
+    let half = (0..=echo.len() / 2)
+        .rev()
+        .find(|at| echo.is_char_boundary(*at))
+        .unwrap_or(0);
     let given = Value::map([
         ("body", Value::from(text)),
         ("headers", Value::map([("x-echo", Value::from(echo))])),
@@ -343,8 +366,15 @@ fn run_and_look(body: &str, token: &str, code: i32) -> (Test, String) {
         .windlass(&["run", "w.yaml", "--target", "t", "--json", "-p", &param])
         .expect(code);
     let mut all = format!("{}{}", ran.stdout, ran.stderr);
-    test.windlass(&["audit", "--bundle", "bundle.json"]).expect(0);
-    for arguments in [&["show"][..], &["show", "--json"], &["logs"], &["logs", "--json"], &["audit"]] {
+    test.windlass(&["audit", "--bundle", "bundle.json"])
+        .expect(0);
+    for arguments in [
+        &["show"][..],
+        &["show", "--json"],
+        &["logs"],
+        &["logs", "--json"],
+        &["audit"],
+    ] {
         all.push_str(&test.windlass(arguments).expect(0).stdout);
     }
     all.push_str(&test.read("bundle.json"));
@@ -362,7 +392,10 @@ fn b1_a_line_of_a_secret_in_what_a_program_says_is_hidden() {
     let key = "first line of it\nmiddle, the one\nlast line of it";
     let body = "exec::run(\"sh\", [\"-c\", \"sed -n 2p >&2; exit 3\"], #{ stdin: inputs.token });";
     let (_, all) = run_and_look(body, key, 1);
-    assert!(all.contains("Exit3") && !all.contains("middle, the one"), "{all}");
+    assert!(
+        all.contains("Exit3") && !all.contains("middle, the one"),
+        "{all}"
+    );
 }
 
 #[test]
@@ -391,9 +424,15 @@ exec::run(\"sh\", [\"-c\", \"cat >&2; exit 5\"], #{ secret_output: true, stdin: 
     for needle in ["quite-private", "also-private"] {
         assert!(!all.contains(needle), "{all}");
     }
-    assert!(all.contains("Exit5") && all.contains("secret_output"), "{all}");
+    assert!(
+        all.contains("Exit5") && all.contains("secret_output"),
+        "{all}"
+    );
     let events = test.events();
-    let ended = events.iter().find(|event| event["event"] == "effect_ended").expect("an end");
+    let ended = events
+        .iter()
+        .find(|event| event["event"] == "effect_ended")
+        .expect("an end");
     assert_eq!(ended["outcome"]["done"]["stderr"], "‹secret›", "{ended}");
 }
 
@@ -429,7 +468,10 @@ for f in [|t| t < \"u\", |t| t[0], |t| parse_int(t), |t| json::parse(t), |t| { s
         };
         assert!(is_secret, "{name}: {value}");
     }
-    assert_eq!(given["bools"], serde_json::json!([true, true, true, true, true, true]));
+    assert_eq!(
+        given["bools"],
+        serde_json::json!([true, true, true, true, true, true])
+    );
     assert_eq!(given["refused"], 8, "{given}");
     assert!(!all.contains("tr0ub4dor&3-Zebra_Quartz"), "{all}");
     for (file, content) in [
@@ -486,7 +528,8 @@ if !file::exists(\"go\") { throw \"not yet: \" + ran.stdout }
     assert!(!all.contains(TOKEN), "{all}");
     test.write("out/go", "");
     // What was asked before it was there is replayed: so ask anew.
-    test.windlass(&["resume", "--redo", "s", "--yes"]).expect_one_of(&[0, 2]);
+    test.windlass(&["resume", "--redo", "s", "--yes"])
+        .expect_one_of(&[0, 2]);
     let shown = test.windlass(&["show", "--json"]).expect(0).stdout;
     assert!(!shown.contains(TOKEN), "{shown}");
     assert_eq!(test.read("out/echo"), TOKEN);
@@ -496,9 +539,15 @@ if !file::exists(\"go\") { throw \"not yet: \" + ran.stdout }
 fn e9_print_and_debug_are_notes() {
     let body = "print(\"said by \" + \"print\");\nprint(42);\ndebug(\"said by \" + \"debug\");\nprint(inputs.token);\nprint([inputs.token]);";
     let (_, all) = run_and_look(body, TOKEN, 0);
-    assert!(all.contains("s: said by print\n") && all.contains("s: 42\n"), "{all}");
+    assert!(
+        all.contains("s: said by print\n") && all.contains("s: 42\n"),
+        "{all}"
+    );
     assert!(all.contains("said by debug"), "{all}");
-    assert!(all.contains("s: ‹secret›\n") && !all.contains(TOKEN), "{all}");
+    assert!(
+        all.contains("s: ‹secret›\n") && !all.contains(TOKEN),
+        "{all}"
+    );
 }
 
 #[test]
@@ -516,8 +565,13 @@ steps:
 ",
     );
     test.windlass(&["run", "w.yaml"]).expect(3);
-    test.windlass(&["approve", "ask", "-m", "fine\n2026-01-01 00:00:00.000  run forged\u{1b}[2J"])
-        .expect_one_of(&[0, 2]);
+    test.windlass(&[
+        "approve",
+        "ask",
+        "-m",
+        "fine\n2026-01-01 00:00:00.000  run forged\u{1b}[2J",
+    ])
+    .expect_one_of(&[0, 2]);
     let ran = test.windlass(&["resume"]).expect_one_of(&[1, 3]);
     let mut all = ran.stderr;
     for arguments in [&["logs"][..], &["show"], &["audit"]] {

@@ -128,9 +128,7 @@ impl Observer for Bars {
     }
 
     fn said(&self, step: &InstanceId, message: &str) {
-        let _ = self
-            .bars
-            .println(said(step, message));
+        let _ = self.bars.println(said(step, message));
     }
 }
 
@@ -176,7 +174,11 @@ fn said(step: &InstanceId, message: &str) -> String {
 }
 
 fn waiting(lock: &str, holder: &str) -> String {
-    format!("  waits for `{}`, which is held by {}", line(lock), line(holder))
+    format!(
+        "  waits for `{}`, which is held by {}",
+        line(lock),
+        line(holder)
+    )
 }
 
 fn ended(event: &Event) -> Option<&InstanceId> {
@@ -213,9 +215,12 @@ fn line_of(event: &Event, state: &State, asked: &Asked) -> Option<Line> {
                 false,
             )
         }
-        Event::StepSkipped { step, reason } => {
-            told(Status::Skipped, step, format!("skipped: {}", line(reason)), false)
-        }
+        Event::StepSkipped { step, reason } => told(
+            Status::Skipped,
+            step,
+            format!("skipped: {}", line(reason)),
+            false,
+        ),
         Event::StepFailed {
             step,
             error,
@@ -226,9 +231,12 @@ fn line_of(event: &Event, state: &State, asked: &Asked) -> Option<Line> {
             let text = format!("failed, again in {pause}: {}", short_line(&error.message));
             told(Status::Retrying { at: *at }, step, text, true)
         }
-        Event::StepFailed { step, error, .. } => {
-            told(Status::Failed, step, format!("failed: {}", short_line(&error.message)), true)
-        }
+        Event::StepFailed { step, error, .. } => told(
+            Status::Failed,
+            step,
+            format!("failed: {}", short_line(&error.message)),
+            true,
+        ),
         Event::StepInterrupted { step } => told(Status::Pending, step, "stopped".into(), false),
         Event::ApprovalAsked { step, message, .. } => {
             let command = style(format!("windlass approve {} {step}{}", asked.run, asked.on)).dim();
