@@ -26,6 +26,7 @@ pub fn next_steps(run: &RunId, state: &State, engine: Option<&str>) -> Vec<Strin
                     "waits for an approval: {}",
                     plain::line(&approval.message)
                 ));
+                let step = plain::line(step.as_str());
                 lines.push(format!("  windlass approve {run} {step}{on}   (or reject)"));
             }
             if engine.is_none() {

@@ -2,8 +2,8 @@
 
 use rhai::{Dynamic, EvalAltResult, Position};
 
-use super::dynamic::masked;
 use super::{
+    dynamic::masked,
     effects::Stop,
     engine,
     host::{WRONG_ARGUMENTS, failure_of},
