@@ -166,7 +166,7 @@ fn b1_no_draw_of_a_secret_is_in_anything_that_leaves() {
         })
         .expect("begun");
     let vault = Vault::new(folder.path());
-    let mut draws = Draws(0x5eed_0f_5ec2e7);
+    let mut draws = Draws(0x5eed_0f5e);
     let (mut all_needles, mut looks, mut events) = (Vec::new(), 0, 0);
     for _ in 0..DRAWS {
         let secret = draws.secret(&keys);
@@ -528,8 +528,7 @@ if !file::exists(\"go\") { throw \"not yet: \" + ran.stdout }
     assert!(!all.contains(TOKEN), "{all}");
     test.write("out/go", "");
     // What was asked before it was there is replayed: so ask anew.
-    test.windlass(&["resume", "--redo", "s", "--yes"])
-        .expect_one_of(&[0, 2]);
+    test.windlass(&["resume", "--redo", "s", "--yes"]).expect(0);
     let shown = test.windlass(&["show", "--json"]).expect(0).stdout;
     assert!(!shown.contains(TOKEN), "{shown}");
     assert_eq!(test.read("out/echo"), TOKEN);

@@ -102,6 +102,17 @@ impl Event {
                 position,
                 outcome: outcome.redacted(redactor),
             },
+            Self::EffectAnswered {
+                step,
+                position,
+                requester,
+                done,
+            } => Self::EffectAnswered {
+                step,
+                position,
+                requester,
+                done: done.map(|done| redactor.value(done)),
+            },
             Self::Logged {
                 step,
                 level,

@@ -18,7 +18,7 @@ use redirect::Hop;
 /// Answers go through the journal, which takes 1 MiB a call with all that is around it. Counted is what
 /// is left when gzip and its like are decoded, so a small answer can't grow large.
 const MAX_BODY_BYTES: usize = 1 << 20;
-/// How much of an answer that was not expected its failure holds.
+/// How much of an answer that was not expected its failure holds. Secrets are taken out of it before it is cut for display.
 const MAX_MESSAGE_BYTES: usize = 64 << 10;
 
 /// HTTP servers, within what the target allows.

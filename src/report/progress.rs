@@ -58,15 +58,15 @@ impl Bars {
         if running.len() >= MOST_LINES || running.contains_key(step) {
             return;
         }
-        let line = self
+        let spinner = self
             .bars
             .insert_before(&self.total, ProgressBar::new_spinner());
         if let Ok(style) = ProgressStyle::with_template("{spinner:.cyan} {prefix} {msg:.dim}") {
-            line.set_style(style);
+            spinner.set_style(style);
         }
-        line.set_prefix(super::plain::line(step.as_str()).into_owned());
-        line.enable_steady_tick(TICK);
-        running.insert(step.clone(), line);
+        spinner.set_prefix(line(step.as_str()).into_owned());
+        spinner.enable_steady_tick(TICK);
+        running.insert(step.clone(), spinner);
     }
 
     fn end(&self, step: &InstanceId) {

@@ -4,6 +4,7 @@ use rhai::{Dynamic, EvalAltResult, Position};
 
 use super::dynamic::masked;
 use super::{
+    dynamic::masked,
     effects::Stop,
     engine,
     host::{Halt, WRONG_ARGUMENTS, failure_of},

@@ -33,10 +33,10 @@ pub enum Origin {
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Part {
     pub text: String,
-    /// Whether its beginning or its end alone tells enough of it: it is one long word.
-    pub may_be_cut: bool,
     /// A line of a private key that may stand in its certificate as well.
     pub may_be_public: bool,
+    /// Whether its beginning or its end alone tells enough of it: it is one long word.
+    pub may_be_cut: bool,
 }
 
 /// Takes a secret apart; `least` is the least length of a whole one.
@@ -75,8 +75,8 @@ pub fn parts(secret: &str, origin: Origin, least: usize) -> Vec<Part> {
     for word in words(whole) {
         add(word, false);
     }
+    // Of two with one text that which is private in any case comes first, and stays.
     parts.sort();
-    // What is private in any case comes first.
     parts.dedup_by(|other, first| other.text == first.text);
     parts
 }

@@ -385,3 +385,107 @@ fn cut(mut text: String) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn knowing(secrets: &[&str]) -> Redactor {
+        let redactor = Redactor::default();
+        for secret in secrets {
+            redactor.learn(&Value::Secret(Secret::new(*secret)));
+        }
+        redactor
+    }
+
+    #[test]
+    fn texts_are_masked_and_values_become_secrets() {
+        let redactor = knowing(&["hunter22", "1234567890"]);
+        assert_eq!(
+            redactor.text("é hunter22, again hunter22!"),
+            "é ‹secret›, again ‹secret›!"
+        );
+        assert_eq!(redactor.text("nothing here"), "nothing here");
+        let value = Value::map([
+            ("hunter22", Value::Int(1_234_567_890)),
+            ("other", "a hunter22 b".into()),
+        ]);
+        let hidden = redactor.value(value);
+        assert!(
+            matches!(hidden.field(MASK), Some(Value::Secret(_))),
+            "{hidden:?}"
+        );
+        let Some(Value::Secret(text)) = hidden.field("other") else {
+            panic!("{hidden:?}");
+        };
+        assert_eq!(text.reveal(), "a hunter22 b");
+    }
+
+    #[test]
+    fn half_a_secret_is_found_where_it_was_cut() {
+        let redactor = knowing(&["aB3dE5gH7jK9mN1pQ3sT5uV7"]);
+        assert_eq!(
+            redactor.text("bad token: aB3dE5gH7jK9mN1pQ…"),
+            "bad token: ‹secret›…"
+        );
+        assert_eq!(redactor.text("…gH7jK9mN1pQ3sT5uV7"), "…‹secret›");
+        assert_eq!(redactor.text("aB3dE5gH7jK9mN1"), "aB3dE5gH7jK9mN1");
+    }
+
+    #[test]
+    fn a_message_is_cut_after_it_was_searched() {
+        let redactor = knowing(&["hunter22"]);
+        let text = format!("{}hunter22 and more", "x".repeat(MOST_MESSAGE_BYTES - 4));
+        let failure = Failure::new(crate::value::FailureClass::Rejected, "a", "b", text);
+        let message = redactor.failure(failure).message;
+        assert!(
+            !message.contains("hunt") && message.ends_with("bytes more)"),
+            "{}",
+            message.len()
+        );
+    }
+
+    #[test]
+    fn a_short_secret_is_found_where_it_was_sent() {
+        let sent = Redactor::of_call(&[Secret::new("1234")]);
+        assert_eq!(sent.text("PIN 1234 is wrong"), "PIN ‹secret› is wrong");
+        assert_eq!(knowing(&["1234"]).text("PIN 1234"), "PIN 1234");
+    }
+
+    /// Certificates hold the public half of a key, at whatever alignment their names make it have.
+    #[test]
+    fn a_certificate_is_not_hidden_for_its_key() {
+        let rsa =
+            rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048);
+        let ec = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256);
+        for (algorithm, pair) in [("RSA", rsa), ("EC", ec)] {
+            let pem = pair.expect("a key").serialize_pem();
+            let redactor = knowing(&[&pem]);
+            let lines: Vec<_> = pem.lines().filter(|line| !line.starts_with('-')).collect();
+            for line in &lines {
+                assert!(redactor.is_in(line.as_bytes()), "{algorithm}: {line}");
+            }
+            let public = format!(
+                "-----BEGIN CERTIFICATE REQUEST-----\n{}\n-----END CERTIFICATE REQUEST-----\n",
+                lines[..2].join("\n")
+            );
+            let is_hidden = redactor.is_in(public.as_bytes());
+            // Of a key on a curve the second line is private, and that may stand nowhere.
+            assert_eq!(is_hidden, algorithm == "EC", "{public}");
+        }
+    }
+
+    #[test]
+    fn thousands_of_secrets_are_learnt_one_by_one() {
+        let redactor = Redactor::default();
+        for i in 0..3000 {
+            let secret = Secret::new(format!("secret-number-{i:04}"));
+            redactor.learn(&Value::Secret(secret));
+            if i % 10 == 0 {
+                assert!(redactor.is_in(format!("<secret-number-{i:04}>").as_bytes()));
+            }
+        }
+        assert!(redactor.known().layers.len() < 12);
+        assert!(redactor.is_in(b"secret-number-0007"));
+    }
+}
