@@ -30,12 +30,21 @@ fn e6_an_import_is_found_from_the_file_that_says_it() {
 #[test]
 fn e6_an_import_of_the_old_rule_is_told_the_new_one() {
     let test = Test::new()
-        .file("w.yaml", "workflow: w\nsteps:\n  a: { script: steps/a.rhai }\n")
-        .file("steps/a.rhai", "import \"lib/naming\" as naming;\nfn run(inputs) { #{} }\n")
+        .file(
+            "w.yaml",
+            "workflow: w\nsteps:\n  a: { script: steps/a.rhai }\n",
+        )
+        .file(
+            "steps/a.rhai",
+            "import \"lib/naming\" as naming;\nfn run(inputs) { #{} }\n",
+        )
         .file("lib/naming.rhai", NAMING);
     let stderr = test.windlass(&["validate", "w.yaml"]).expect(2).stderr;
     assert!(stderr.contains("`import \"../lib/naming\"`"), "{stderr}");
-    test.write("steps/a.rhai", "import \"../../lib/naming\" as naming;\nfn run(inputs) { #{} }\n");
+    test.write(
+        "steps/a.rhai",
+        "import \"../../lib/naming\" as naming;\nfn run(inputs) { #{} }\n",
+    );
     let stderr = test.windlass(&["validate", "w.yaml"]).expect(2).stderr;
     assert!(stderr.contains("outside the workflow's folder"), "{stderr}");
 }
@@ -50,21 +59,31 @@ fn e7_a_link_to_a_workflow_is_the_workflow() {
     // As Kubernetes mounts a ConfigMap.
     fs::create_dir_all(test.path("mount/..data")).expect("a folder");
     for name in ["w.yaml", "step.rhai"] {
-        fs::copy(test.path("there").join(name), test.path("mount/..data").join(name)).expect("copied");
+        fs::copy(
+            test.path("there").join(name),
+            test.path("mount/..data").join(name),
+        )
+        .expect("copied");
         symlink(format!("..data/{name}"), test.path("mount").join(name)).expect("linked");
     }
     assert_eq!(test.outputs_of(&["mount/w.yaml"]), json!({ "x": 1 }));
     // A script that leads out of the folder is still refused.
     fs::remove_file(test.path("there/step.rhai")).expect("removed");
     symlink("../mount/step.rhai", test.path("there/step.rhai")).expect("linked");
-    let stderr = test.windlass(&["validate", "there/w.yaml"]).expect(2).stderr;
+    let stderr = test
+        .windlass(&["validate", "there/w.yaml"])
+        .expect(2)
+        .stderr;
     assert!(stderr.contains("outside the workflow's folder"), "{stderr}");
 }
 
 /// Runs a command with a text on its stdin.
 fn given(test: &Test, arguments: &[&str], text: &str) -> Ran {
     let mut command = test.command(arguments);
-    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let piped = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = piped.spawn().expect("windlass starts");
     let mut stdin = child.stdin.take().expect("piped");
     stdin.write_all(text.as_bytes()).expect("written");
@@ -84,18 +103,51 @@ fn e7_stdin_is_a_workflow_or_params() {
         given(&test, &["run", "p.yaml", "--params", file], "{\"n\": 3}").expect(0);
         assert_eq!(test.windlass(&["outputs", "n"]).expect(0).stdout, "3\n");
     }
-    let refused = given(&test, &["run", "p.yaml", "--params", "-"], &"- ".repeat(36_000)).expect(2);
-    assert!(refused.stderr.contains("too deeply or too large"), "{}", refused.stderr);
-    let refused = given(&test, &["run", "p.yaml", "--params", "-"], "n: 1\n---\nn: 2\n").expect(2);
-    assert!(refused.stderr.contains("line 3, column 1"), "{}", refused.stderr);
-    let refused = given(&test, &["run", "p.yaml", "--params", "-"], "n: 9223372036854775808\n").expect(2);
-    assert!(refused.stderr.contains("does not fit into 64 bits"), "{}", refused.stderr);
+    let refused = given(
+        &test,
+        &["run", "p.yaml", "--params", "-"],
+        &"- ".repeat(36_000),
+    )
+    .expect(2);
+    assert!(
+        refused.stderr.contains("too deeply or too large"),
+        "{}",
+        refused.stderr
+    );
+    let refused = given(
+        &test,
+        &["run", "p.yaml", "--params", "-"],
+        "n: 1\n---\nn: 2\n",
+    )
+    .expect(2);
+    assert!(
+        refused.stderr.contains("line 3, column 1"),
+        "{}",
+        refused.stderr
+    );
+    let refused = given(
+        &test,
+        &["run", "p.yaml", "--params", "-"],
+        "n: 9223372036854775808\n",
+    )
+    .expect(2);
+    assert!(
+        refused.stderr.contains("does not fit into 64 bits"),
+        "{}",
+        refused.stderr
+    );
 }
 
 #[test]
 fn e7_a_pipe_as_a_script_is_refused_at_once() {
-    let test = Test::new().file("w.yaml", "workflow: w\nsteps:\n  a: { script: pipe.rhai }\n");
-    let made = Command::new("mkfifo").arg(test.path("pipe.rhai")).status().expect("mkfifo");
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w\nsteps:\n  a: { script: pipe.rhai }\n",
+    );
+    let made = Command::new("mkfifo")
+        .arg(test.path("pipe.rhai"))
+        .status()
+        .expect("mkfifo");
     assert!(made.success());
     let begun = Instant::now();
     let stderr = test.windlass(&["validate", "w.yaml"]).expect(2).stderr;

@@ -6,7 +6,7 @@ use super::{
     beforehand::{Wanted, begin},
     load::load,
     preflight::preflight,
-    print,
+    print, print_text,
 };
 use crate::{
     compile::bind_params,
@@ -46,7 +46,7 @@ pub fn plan(args: &Args, command: &Plan) -> Done {
             clusters.join(", ")
         ),
     };
-    print(&format!(
+    print_text(&format!(
         "plan of {} on {on}\n\n{}",
         workflow.name,
         report::preview(&steps, Room::of(&Term::stdout()))

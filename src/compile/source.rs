@@ -65,7 +65,9 @@ pub fn open(file: &Path) -> Result<Opened, String> {
         return Err("it is not a file".into());
     }
     let folder = folder_of(file);
-    let is_inside = folder.canonicalize().is_ok_and(|folder| real.starts_with(folder));
+    let is_inside = folder
+        .canonicalize()
+        .is_ok_and(|folder| real.starts_with(folder));
     // A link to a file elsewhere stands for that file, with the scripts beside it; the links of a
     // Kubernetes volume stay in its folder.
     let (folder, name) = match is_inside {
@@ -96,7 +98,9 @@ pub fn read_named(file: &Path) -> Result<String, String> {
 }
 
 fn is_stdin(file: &Path) -> bool {
-    ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"].iter().any(|name| file == Path::new(name))
+    ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"]
+        .iter()
+        .any(|name| file == Path::new(name))
 }
 
 fn folder_of(file: &Path) -> &Path {

@@ -75,7 +75,9 @@ pub fn audit_json(run: &RunId, state: &State, records: &[Record]) -> Json {
     }
     let objects: Vec<Json> = counted
         .iter()
-        .map(|((function, object), n)| json!({ "function": function, "object": object, "count": n }))
+        .map(
+            |((function, object), n)| json!({ "function": function, "object": object, "count": n }),
+        )
         .collect();
     json!({
         "run": run,

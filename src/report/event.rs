@@ -125,7 +125,10 @@ fn event_line(record: &Record, call: &str) -> String {
             done,
         } => {
             let answer = done.as_ref().map_or("to be made again".into(), brief);
-            format!("{step} #{}{call} answered by {requester}: {answer}", position.0)
+            format!(
+                "{step} #{}{call} answered by {requester}: {answer}",
+                position.0
+            )
         }
         Event::AttemptAnswered { step, requester } => {
             format!("{step} did nothing more in the attempt that was killed, says {requester}")

@@ -19,14 +19,21 @@ pub(super) fn object(call: &CallRecord) -> Option<String> {
         Json::Object(map) => map,
         _ => return None,
     };
-    let text = |key: &str| map.get(key).and_then(Json::as_str).filter(|text| !text.is_empty());
+    let text = |key: &str| {
+        map.get(key)
+            .and_then(Json::as_str)
+            .filter(|text| !text.is_empty())
+    };
     if let Some(program) = text("program") {
         let arguments = map.get("arguments").and_then(Json::as_array);
         let arguments = arguments.into_iter().flatten().filter_map(Json::as_str);
         let words: Vec<_> = std::iter::once(program).chain(arguments).collect();
         return Some(words.join(" "));
     }
-    let named = text("object").or(text("url")).or(text("name")).or(text("kind"));
+    let named = text("object")
+        .or(text("url"))
+        .or(text("name"))
+        .or(text("kind"));
     let parts = [
         text("cluster").map(str::to_owned),
         named.map(str::to_owned),
@@ -69,13 +76,22 @@ mod tests {
             })
         };
         let object = json!({ "cluster": "mgmt", "object": "Secret/cacerts in istio-system" });
-        assert_eq!(line("kube::delete", object), "kube::delete mgmt Secret/cacerts in istio-system");
+        assert_eq!(
+            line("kube::delete", object),
+            "kube::delete mgmt Secret/cacerts in istio-system"
+        );
         let written = json!({ "name": "root.pem", "sha256": "00" });
         assert_eq!(line("file::write", written), "file::write root.pem");
         let revoked = json!({ "ca": "arn:aws:x", "serial": "0a", "reason": "SUPERSEDED" });
-        assert_eq!(line("pca::revoke_certificate", revoked), "pca::revoke_certificate arn:aws:x serial 0a");
+        assert_eq!(
+            line("pca::revoke_certificate", revoked),
+            "pca::revoke_certificate arn:aws:x serial 0a"
+        );
         let made = json!({ "type": "ROOT", "subject": { "common_name": "Root" } });
-        assert_eq!(line("pca::create_certificate_authority", made), "pca::create_certificate_authority CN=Root");
+        assert_eq!(
+            line("pca::create_certificate_authority", made),
+            "pca::create_certificate_authority CN=Root"
+        );
         let ran = json!({ "program": "istioctl", "arguments": ["analyze", "-A"], "options": {} });
         assert_eq!(line("exec::run", ran), "exec::run istioctl analyze -A");
         let sent = json!({ "url": "https://example.com/x", "options": { "json": 1 } });

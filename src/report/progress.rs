@@ -7,7 +7,12 @@ use std::{
 use console::style;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{next_steps::answer, say::say, style::describe_status, tally::tally};
+use super::{
+    next_steps::answer,
+    say::{for_people, is_utf8, say},
+    style::describe_status,
+    tally::tally,
+};
 use crate::{
     compile::Workflow,
     execute::Observer,
@@ -36,7 +41,8 @@ impl Bars {
         let total = bars.add(ProgressBar::new(0));
         let template = "{bar:30.green/dim} {pos}/{len} steps  {elapsed}";
         if let Ok(style) = ProgressStyle::with_template(template) {
-            total.set_style(style.progress_chars("━╸─"));
+            let signs = if is_utf8() { "━╸─" } else { "=>-" };
+            total.set_style(style.progress_chars(signs));
         }
         Self {
             workflow,
@@ -56,7 +62,10 @@ impl Bars {
             .bars
             .insert_before(&self.total, ProgressBar::new_spinner());
         if let Ok(style) = ProgressStyle::with_template("{spinner:.cyan} {prefix} {msg:.dim}") {
-            line.set_style(style);
+            line.set_style(match is_utf8() {
+                true => style,
+                false => style.tick_chars("|/-\\ "),
+            });
         }
         line.set_prefix(step.to_string());
         line.enable_steady_tick(TICK);
@@ -98,7 +107,7 @@ impl Observer for Bars {
                         line_of(event, state, &self.run).filter(|line| line.is_trouble)
                     {
                         // The terminal is a person's: what went well is in the summary.
-                        let _ = self.bars.println(line.text);
+                        let _ = self.bars.println(for_people(&line.text));
                     }
                 }
             }
@@ -115,17 +124,18 @@ impl Observer for Bars {
     }
 
     fn waits_for(&self, lock: &str, holder: &str) {
-        let _ = self.bars.println(waiting(lock, holder));
+        let _ = self.bars.println(for_people(&waiting(lock, holder)));
     }
 
     fn held_up(&self, why: &str) {
-        let _ = self.bars.println(format!("  {why}"));
+        let _ = self.bars.println(for_people(&format!("  {why}")));
     }
 
     fn said(&self, step: &InstanceId, message: &str) {
-        let _ = self
-            .bars
-            .println(format!("  {} {message}", style(format!("{step}:")).dim()));
+        let _ = self.bars.println(for_people(&format!(
+            "  {} {message}",
+            style(format!("{step}:")).dim()
+        )));
     }
 }
 

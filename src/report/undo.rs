@@ -13,14 +13,7 @@ pub fn undo_plan(run: &RunId, items: &[UndoItem]) -> String {
     let mut text = String::new();
     if !stays.is_empty() {
         text.push_str("can't be reversed, and stays:\n");
-        for item in &stays {
-            text.push_str(&format!(
-                "  {} {}: {}\n",
-                style("!").yellow(),
-                item.step,
-                item.what
-            ));
-        }
+        text.push_str(&grouped(&stays));
         text.push('\n');
     }
     match goes.is_empty() {
@@ -38,6 +31,27 @@ pub fn undo_plan(run: &RunId, items: &[UndoItem]) -> String {
         text.push_str(&format!("  {mark} {}: {}\n", item.step, item.what));
     }
     text
+}
+
+/// A line for each thing that stays; advice that is the same for several follows them once.
+fn grouped(stays: &[&UndoItem]) -> String {
+    let mut groups: Vec<(Option<&str>, Vec<String>)> = Vec::new();
+    for item in stays {
+        let (what, advice) = match item.what.split_once("; ") {
+            Some((what, advice)) => (what, Some(advice)),
+            None => (item.what.as_str(), None),
+        };
+        let line = format!("  {} {}: {what}\n", style("!").yellow(), item.step);
+        match groups.iter_mut().find(|(known, _)| *known == advice) {
+            Some((_, lines)) => lines.push(line),
+            None => groups.push((advice, vec![line])),
+        }
+    }
+    let texts = groups.into_iter().map(|(advice, lines)| {
+        let advice = advice.map_or(String::new(), |advice| format!("    {advice}\n"));
+        lines.concat() + &advice
+    });
+    texts.collect()
 }
 
 /// The same for machines.

@@ -58,8 +58,14 @@ mod tests {
     #[test]
     fn paths_stay_in_the_folder() {
         let joined = |from, path| join_path(from, path);
-        assert_eq!(joined("a.yaml", "steps/x.rhai").as_deref(), Some("steps/x.rhai"));
-        assert_eq!(joined("sub/a.yaml", "../steps/x.rhai").as_deref(), Some("steps/x.rhai"));
+        assert_eq!(
+            joined("a.yaml", "steps/x.rhai").as_deref(),
+            Some("steps/x.rhai")
+        );
+        assert_eq!(
+            joined("sub/a.yaml", "../steps/x.rhai").as_deref(),
+            Some("steps/x.rhai")
+        );
         assert_eq!(joined("a.yaml", "../x.rhai"), None);
         assert_eq!(joined("a.yaml", "/etc/passwd"), None);
     }

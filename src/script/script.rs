@@ -48,8 +48,7 @@ pub struct Script {
 
 /// Reads an imported file, given its path from the workflow's folder and the path as it is written there;
 /// returns the path that it was found at, or says why it can't be read.
-pub type ReadImport<'a> =
-    dyn FnMut(&str, &str) -> Result<(String, Arc<str>), String> + 'a;
+pub type ReadImport<'a> = dyn FnMut(&str, &str) -> Result<(String, Arc<str>), String> + 'a;
 
 impl Script {
     /// Parses a script file, which must have `fn run(inputs)`.
