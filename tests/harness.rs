@@ -72,6 +72,8 @@ impl Test {
             .current_dir(self.folder.path())
             .env_remove("WINDLASS_STATE")
             .env_remove("WINDLASS_CONFIG")
+            .env_remove("COLUMNS")
+            .env("LC_ALL", "C.UTF-8")
             .env("USER", "tester")
             .env("NO_COLOR", "1")
             .envs(self.environment.iter().cloned());

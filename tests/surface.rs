@@ -95,7 +95,7 @@ fn a_question_names_the_run_and_a_no_changes_nothing() {
     assert_eq!(test.shown()["status"], "succeeded");
     let edited = "resume --edited -p name=you";
     let asked = at_a_terminal(&test, edited, "n\n").expect(2).stdout;
-    let question = format!("Go on like that with run {id} (hello on target local, succeeded, ");
+    let question = format!("Apply this plan to run {id} (hello on target local, succeeded, ");
     for part in [&*question, "nothing was changed"] {
         assert!(asked.contains(part), "no {part:?} in\n{asked}");
     }

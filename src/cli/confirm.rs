@@ -14,9 +14,9 @@ pub fn confirm(is_sure: bool, question: &str) -> Result<bool, Failure> {
     if !stdin().is_terminal() {
         return Err(Failure::new(
             "not-confirmed",
-            "this needs somebody to say yes, and there is no terminal",
+            "confirmation required, but stdin is not a terminal",
         )
-        .hint("look at it with --plan, then give --yes"));
+        .hint("look at it with --plan, then use --yes"));
     }
     report::say(&format!("\n{question} [y/N] "));
     let mut answer = String::new();

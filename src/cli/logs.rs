@@ -6,7 +6,7 @@ use super::{
     args::{Args, Logs},
     exit,
     failure::Failure,
-    print,
+    print, print_text,
 };
 use crate::{
     journal::{Event, InstanceId, Record, RunId},
@@ -44,7 +44,10 @@ pub fn logs(args: &Args, command: &Logs) -> Done {
                 false => format!("{}\n", lines.line(record, command.full)),
             })
             .collect();
-        print(&text)?;
+        match command.json {
+            true => print(&text)?,
+            false => print_text(&text)?,
+        };
         let has_ended = matches!(
             records.last().map(|r| &r.event),
             Some(Event::RunEnded { .. })

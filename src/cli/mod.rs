@@ -102,6 +102,11 @@ pub fn main() -> ExitCode {
 /// What a command ends with: its exit code, or why it could not do what it was asked.
 type Done = Result<u8, Failure>;
 
+/// Prints a text for people, in signs that their terminal shows.
+fn print_text(text: &str) -> Done {
+    print(&report::for_people(text))
+}
+
 /// Prints what was asked for. A reader that has gone (`| head`) is no failure.
 fn print(text: &str) -> Done {
     use std::io::Write;

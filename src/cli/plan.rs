@@ -6,7 +6,7 @@ use super::{
     beforehand::{Wanted, begin},
     load::load,
     preflight::preflight,
-    print,
+    print, print_text,
 };
 use crate::{
     compile::bind_params,
@@ -51,7 +51,7 @@ pub fn plan(args: &Args, command: &Plan) -> Done {
         ),
     };
     let account = account.map_or(String::new(), |account| format!("{account}\n"));
-    print(&format!(
+    print_text(&format!(
         "plan of {} on {on}\n{account}\n{}",
         workflow.name,
         report::preview(&steps, Room::of(&Term::stdout()))

@@ -88,7 +88,7 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
         });
     }
     report::say(&report::resume_plan(&id, &plan));
-    let question = format!("Go on like that with {}?", which(&id, &taken.state));
+    let question = format!("Apply this plan to {}?", which(&id, &taken.state));
     if !confirm(command.yes, &question)? {
         return Ok(exit::NOTHING_STARTED);
     }

@@ -4,7 +4,7 @@ use super::{
     Done,
     archive::Archive,
     args::{Args, Runs},
-    exit, print,
+    exit, print, print_text,
 };
 use crate::{
     journal::RunRow,
@@ -35,7 +35,7 @@ pub fn runs(args: &Args, command: &Runs) -> Done {
             utc_time(run.started_at),
         ]);
     }
-    print(&table.render("", Room::of(&Term::stdout())))
+    print_text(&table.render("", Room::of(&Term::stdout())))
 }
 
 /// The runs; of those that waited for an approval, whether it was given meanwhile.

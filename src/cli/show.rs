@@ -7,7 +7,7 @@ use super::{
     archive::Archive,
     args::{Args, Show},
     drive::problems,
-    print,
+    print, print_text,
 };
 use crate::{
     compile::{Frozen, compile},
@@ -66,7 +66,7 @@ pub fn show(args: &Args, command: &Show) -> Done {
             text.push_str(&format!("\n{}\n", lines.join("\n")));
         }
     }
-    print(&text)
+    print_text(&text)
 }
 
 /// One line each.

@@ -12,7 +12,7 @@ static REPEATED: Mutex<Vec<(&str, String)>> = Mutex::new(Vec::new());
 const BEGIN: &str = "`windlass ";
 
 /// These commands look at no run and at no target.
-const WITHOUT_RUNS: [&str; 4] = ["iam", "rbac", "pca", "kube"];
+const WITHOUT_RUNS: [&str; 5] = ["iam", "rbac", "pca", "kube", "worker"];
 
 /// Has every command in a hint of this process repeat an option.
 pub fn repeat(option: &'static str, value: impl Into<String>) {

@@ -37,7 +37,7 @@ pub use preview::{preview, preview_json};
 pub use problem::{render, render_error};
 pub use progress::{Bars, Lines};
 pub use rbac::cluster_role;
-pub use say::say;
+pub use say::{for_people, say};
 pub use standing::Standing;
 pub use style::{ago, describe_status, utc_time};
 pub use summary::{Detail, View, headline, summary};

@@ -10,7 +10,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::{
     next_steps::answer,
     plain::{line, short_line},
-    say::say,
+    say::{for_people, is_utf8, say},
     style::describe_status,
     tally::tally,
 };
@@ -42,7 +42,8 @@ impl Bars {
         let total = bars.add(ProgressBar::new(0));
         let template = "{bar:30.green/dim} {pos}/{len} steps  {elapsed}";
         if let Ok(style) = ProgressStyle::with_template(template) {
-            total.set_style(style.progress_chars("━╸─"));
+            let signs = if is_utf8() { "━╸─" } else { "=>-" };
+            total.set_style(style.progress_chars(signs));
         }
         Self {
             workflow,
@@ -62,7 +63,10 @@ impl Bars {
             .bars
             .insert_before(&self.total, ProgressBar::new_spinner());
         if let Ok(style) = ProgressStyle::with_template("{spinner:.cyan} {prefix} {msg:.dim}") {
-            spinner.set_style(style);
+            spinner.set_style(match is_utf8() {
+                true => style,
+                false => style.tick_chars("|/-\\ "),
+            });
         }
         spinner.set_prefix(line(step.as_str()).into_owned());
         spinner.enable_steady_tick(TICK);
@@ -104,7 +108,7 @@ impl Observer for Bars {
                         line_of(event, state, &self.run).filter(|line| line.is_trouble)
                     {
                         // The terminal is a person's: what went well is in the summary.
-                        let _ = self.bars.println(line.text);
+                        let _ = self.bars.println(for_people(&line.text));
                     }
                 }
             }
@@ -121,15 +125,15 @@ impl Observer for Bars {
     }
 
     fn waits_for(&self, lock: &str, holder: &str) {
-        let _ = self.bars.println(waiting(lock, holder));
+        let _ = self.bars.println(for_people(&waiting(lock, holder)));
     }
 
     fn held_up(&self, why: &str) {
-        let _ = self.bars.println(format!("  {}", line(why)));
+        let _ = self.bars.println(for_people(&format!("  {}", line(why))));
     }
 
     fn said(&self, step: &InstanceId, message: &str) {
-        let _ = self.bars.println(said(step, message));
+        let _ = self.bars.println(for_people(&said(step, message)));
     }
 }
 

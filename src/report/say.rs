@@ -1,8 +1,77 @@
-use std::io::Write;
+use std::{borrow::Cow, env, io::Write, sync::LazyLock};
 
 use super::plain::styled;
 
 /// Prints to people, on stderr: colours, and nothing else that steers a terminal. A closed one is no reason to stop a rotation, where `eprintln!` would panic.
 pub fn say(text: &str) {
-    let _ = std::io::stderr().lock().write_all(styled(text).as_bytes());
+    let _ = std::io::stderr()
+        .lock()
+        .write_all(styled(&for_people(text)).as_bytes());
+}
+
+/// A text as the reader's terminal can show it: where the locale is not UTF-8, our own signs are replaced
+/// by ones of ASCII. What scripts and other programs wrote is left as it is.
+pub fn for_people(text: &str) -> Cow<'_, str> {
+    match *IS_UTF8 || text.is_ascii() {
+        true => text.into(),
+        false => in_ascii(text).into(),
+    }
+}
+
+/// Whether the reader's terminal shows UTF-8.
+pub(super) fn is_utf8() -> bool {
+    *IS_UTF8
+}
+
+static IS_UTF8: LazyLock<bool> = LazyLock::new(|| {
+    let named = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .into_iter()
+        .find_map(|name| env::var(name).ok().filter(|value| !value.is_empty()));
+    speaks_utf8(named.as_deref())
+});
+
+/// Containers name no locale, and their terminals show UTF-8.
+fn speaks_utf8(locale: Option<&str>) -> bool {
+    locale.is_none_or(|locale| {
+        let locale = locale.to_ascii_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    })
+}
+
+fn in_ascii(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '✓' => out.push('+'),
+            '✗' | '×' => out.push('x'),
+            '▸' => out.push('>'),
+            '↻' => out.push('~'),
+            '·' => out.push('.'),
+            '…' => out.push_str("..."),
+            '→' => out.push_str("->"),
+            '←' => out.push_str("<-"),
+            '─' | '━' | '╸' => out.push('-'),
+            '│' => out.push('|'),
+            '▲' => out.push('^'),
+            '╭' | '╰' | '╮' | '╯' | '├' | '┬' | '┴' | '┤' => out.push('+'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f_signs_are_ascii_where_the_locale_is_not_utf8() {
+        for locale in [None, Some("C.UTF-8"), Some("en_US.utf8")] {
+            assert!(speaks_utf8(locale), "{locale:?}");
+        }
+        for locale in [Some("C"), Some("POSIX"), Some("de_DE.ISO-8859-1")] {
+            assert!(!speaks_utf8(locale), "{locale:?}");
+        }
+        assert_eq!(in_ascii("✓ a → Zürich…"), "+ a -> Zürich...");
+    }
 }

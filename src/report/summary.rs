@@ -101,7 +101,9 @@ pub fn summary(workflow: &Workflow, state: &State, view: View) -> String {
             certificate.file.clone(),
         )
     });
-    let mut table = Table::new(&["CERTIFICATE", "ISSUER", "EXPIRES", "FILE"]).keeping(2);
+    let mut table = Table::new(&["CERTIFICATE", "ISSUER", "EXPIRES", "FILE"])
+        .keeping(2)
+        .naming(&[0, 1, 3]);
     for certificate in made {
         table.row([
             line(&shorten(&certificate.subject)).into_owned(),
@@ -140,7 +142,7 @@ fn steps_table(workflow: &Workflow, state: &State, view: View) -> String {
         false => BTreeMap::new(),
     };
     let mut rows = Rows {
-        table: Table::new(&["STEP", "STATUS", "TIME"]),
+        table: Table::new(&["STEP", "STATUS", "TIME"]).naming(&[0]),
         state,
         view,
         undone,

@@ -12,6 +12,8 @@ pub struct Table {
     rows: Vec<Vec<String>>,
     /// The columns that are never shortened: ids, dates.
     whole: Vec<usize>,
+    /// The columns of names and paths, which differ at their ends: they are cut in the middle.
+    names: Vec<usize>,
 }
 
 /// How much room a table has.
@@ -24,11 +26,12 @@ pub struct Room {
 }
 
 impl Room {
-    /// As wide as a terminal is.
+    /// As wide as a terminal is, or as `COLUMNS` says where there is none.
     pub fn of(terminal: &console::Term) -> Self {
         let size = terminal.size_checked();
+        let told = || std::env::var("COLUMNS").ok()?.parse().ok();
         Self {
-            width: size.map(|(_, columns)| columns.into()),
+            width: size.map(|(_, columns)| columns.into()).or_else(told),
             repeats: false,
         }
     }
@@ -46,12 +49,19 @@ impl Table {
         Self {
             rows: vec![heading.iter().map(ToString::to_string).collect()],
             whole: Vec::new(),
+            names: Vec::new(),
         }
     }
 
     /// Never shortens this column.
     pub fn keeping(mut self, column: usize) -> Self {
         self.whole.push(column);
+        self
+    }
+
+    /// Shortens these columns in the middle, so that names with one beginning stay distinct.
+    pub fn naming(mut self, columns: &[usize]) -> Self {
+        self.names.extend(columns);
         self
     }
 
@@ -72,7 +82,14 @@ impl Table {
             let cells: Vec<_> = row.iter().zip(&widths).collect();
             let line: Vec<_> = cells
                 .iter()
-                .map(|(cell, width)| pad_str(cell, **width, Alignment::Left, Some("…")))
+                .enumerate()
+                .map(|(column, (cell, width))| {
+                    let cell = match self.names.contains(&column) {
+                        true => without_middle(cell, **width),
+                        false => (*cell).clone(),
+                    };
+                    pad_str(&cell, **width, Alignment::Left, Some("…")).into_owned()
+                })
                 .collect();
             text.push_str(indent);
             text.push_str(line.join(GAP).trim_end());
@@ -83,7 +100,7 @@ impl Table {
                 .map(|(cell, _)| cell.trim())
                 .collect();
             if room.repeats && !whole.is_empty() {
-                text.push_str(&format!("{indent}    {}\n", whole.join(GAP)));
+                text.push_str(&repeated(indent, &whole.join(GAP), room.width));
             }
         }
         text
@@ -111,6 +128,50 @@ impl Table {
             excess -= 1;
         }
         widths
+    }
+}
+
+/// What was shortened, whole, in as many lines as it takes.
+fn repeated(indent: &str, whole: &str, width: Option<usize>) -> String {
+    let indent = format!("{indent}    ");
+    let room = width
+        .unwrap_or(usize::MAX)
+        .saturating_sub(indent.len())
+        .max(LEAST);
+    let (mut text, mut line) = (String::new(), String::new());
+    for word in whole.split(' ') {
+        let is_full = measure_text_width(&line) + 1 + measure_text_width(word) > room;
+        if is_full && !line.trim().is_empty() {
+            text.push_str(&format!("{indent}{}\n", line.trim_end()));
+            line.clear();
+        } else if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    text + &format!("{indent}{}\n", line.trim_end())
+}
+
+/// A name that is cut in its middle; what colours its mark stays.
+fn without_middle(cell: &str, width: usize) -> String {
+    const RESET: &str = "\u{1b}[0m";
+    if measure_text_width(cell) <= width {
+        return cell.to_owned();
+    }
+    let plain_at = cell.rfind(RESET).map_or(0, |at| at + RESET.len());
+    let (mark, name) = cell.split_at(plain_at);
+    let room = width.saturating_sub(measure_text_width(mark));
+    let characters: Vec<char> = name.chars().collect();
+    let tail = room.saturating_sub(1).div_ceil(2);
+    let head = room.saturating_sub(1 + tail);
+    let is_cut = characters.len() > room && room > 2;
+    match is_cut {
+        true => {
+            let head: String = characters[..head].iter().collect();
+            let tail: String = characters[characters.len() - tail..].iter().collect();
+            format!("{mark}{head}…{tail}")
+        }
+        false => cell.to_owned(),
     }
 }
 
@@ -154,9 +215,44 @@ mod tests {
     fn what_was_shortened_may_follow_whole() {
         let text = table().render("", in_columns(40).repeating());
         assert!(
-            text.contains("\n    skipped: `target.kube && params.approve` is false\n"),
+            text.contains("\n    skipped: `target.kube &&\n    params.approve` is false\n"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn e11_names_are_cut_in_the_middle_and_stay_distinct() {
+        let mut table = Table::new(&["CERTIFICATE", "FILE"]).naming(&[0, 1]);
+        for name in ["a", "b"] {
+            let file = format!("out/a/long/way/to/certificates/cluster-{name}/client.pem");
+            table.row([format!("CN=cluster-{name}"), file]);
+        }
+        let text = table.render("", in_columns(50));
+        let lines: Vec<_> = text.lines().collect();
+        assert_ne!(
+            lines[1].split_whitespace().last(),
+            lines[2].split_whitespace().last(),
+            "{text}"
+        );
+        assert!(lines[1].ends_with("-a/client.pem"), "{text}");
+        assert!(
+            lines.iter().all(|line| measure_text_width(line) <= 50),
+            "{text}"
+        );
+        let coloured = format!("{} relay_client[cluster-1]", "\u{1b}[32m✓\u{1b}[0m");
+        assert_eq!(
+            console::strip_ansi_codes(&without_middle(&coloured, 16)),
+            "✓ relay_…ster-1]"
+        );
+    }
+
+    #[test]
+    fn e11_no_line_is_wider_than_its_room() {
+        for width in [30, 40, 60] {
+            let text = table().render("  ", in_columns(width).repeating());
+            let widest = text.lines().map(measure_text_width).max();
+            assert!(widest <= Some(width), "{width}: {text}");
+        }
     }
 
     #[test]

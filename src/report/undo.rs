@@ -22,7 +22,11 @@ pub fn undo_plan(run: &RunId, items: &[UndoItem]) -> String {
         )
     });
     let mut text = String::new();
-    text.push_str(&section("can't be reversed, and stays:", &stays));
+    if !stays.is_empty() {
+        text.push_str("can't be reversed, and stays:\n");
+        text.push_str(&grouped(&stays));
+        text.push('\n');
+    }
     text.push_str(&section(
         "left as it is, because it is not what the run left there:",
         &left,
@@ -59,6 +63,28 @@ fn section(title: &str, items: &[&UndoItem]) -> String {
     }
     text.push('\n');
     text
+}
+
+/// A line for each thing that stays; advice that is the same for several follows them once.
+fn grouped(stays: &[&UndoItem]) -> String {
+    let mut groups: Vec<(Option<&str>, Vec<String>)> = Vec::new();
+    for item in stays {
+        let (what, advice) = match item.what.split_once("; ") {
+            Some((what, advice)) => (what, Some(advice)),
+            None => (item.what.as_str(), None),
+        };
+        let (step, what) = (line(item.step.as_str()), line(what));
+        let line = format!("  {} {step}: {what}\n", style("!").yellow());
+        match groups.iter_mut().find(|(known, _)| *known == advice) {
+            Some((_, lines)) => lines.push(line),
+            None => groups.push((advice, vec![line])),
+        }
+    }
+    let texts = groups.into_iter().map(|(advice, lines)| {
+        let advice = advice.map_or(String::new(), |advice| format!("    {advice}\n"));
+        lines.concat() + &advice
+    });
+    texts.collect()
 }
 
 /// The same for machines.

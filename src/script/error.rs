@@ -2,7 +2,6 @@
 
 use rhai::{Dynamic, EvalAltResult, Position};
 
-use super::dynamic::masked;
 use super::{
     dynamic::masked,
     effects::Stop,

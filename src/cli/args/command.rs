@@ -55,15 +55,15 @@ pub struct Args {
 pub enum Command {
     /// Run a workflow
     Run(Run),
-    /// Go on with a run that failed, was cancelled, or lost its process
+    /// Resume a run that failed, was cancelled or was interrupted
     Resume(Resume),
     /// Reverse what a run did
     Undo(Undo),
     /// Stop a run; it can be resumed
     Cancel(Cancel),
-    /// Say yes to a step that waits for an approval
+    /// Approve a step that waits for an approval
     Approve(Answer),
-    /// Say no to a step that waits for an approval
+    /// Reject a step that waits for an approval
     Reject(Answer),
     /// Check workflows, and show every mistake in them
     Validate(Validate),
@@ -81,7 +81,7 @@ pub enum Command {
     Show(Show),
     /// Show what happened in a run, event by event
     Logs(Logs),
-    /// Print what a run gave
+    /// Print the outputs of a run
     Outputs(Outputs),
     /// Check that nothing in a run's record was changed, and show what it proves
     Audit(Audit),

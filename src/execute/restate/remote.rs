@@ -82,7 +82,7 @@ impl RemoteError {
             Self::Unreachable { .. } => {
                 "is the server running there? WINDLASS_RESTATE or `substrate` of the target says where".into()
             }
-            Self::NoWorker => "start one: windlass worker --register ADMIN-URL".into(),
+            Self::NoWorker => "start one: `windlass worker --register ADMIN-URL`".into(),
             Self::NoAdmin(_) => "its port is 9070 by default, that of the ingress 8080".into(),
             Self::NoAnswer(_) => {
                 "are the workers running, at the address that they are registered with?".into()
