@@ -305,7 +305,7 @@ steps:
   a:
     with: { file: '${{ params.file }}', pass: '${{ params.pass }}' }
     run: |
-      let key = if inputs.pass == () { key::read(file::read(inputs.file)) } else { key::read(file::read(inputs.file), inputs.pass) };
+      let key = if type_of(inputs.pass) == \"()\" { key::read(file::read(inputs.file)) } else { key::read(file::read(inputs.file), inputs.pass) };
       file::write(\"a.csr\", csr::create(key, #{ subject: #{ CN: \"x\" } }));
       file::write_secret(\"plain.pem\", key);
       #{ x: 1 }

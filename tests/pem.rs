@@ -77,19 +77,20 @@ fn we_find(text: &[u8]) -> Result<Vec<Vec<u8>>, String> {
         .collect())
 }
 
-/// Ours is openssl's answer, or an error.
+/// Ours is openssl's answer, or an error. A certificate that is none of the `known` was damaged within
+/// its DER, where openssl looks closer than we do.
 #[track_caller]
-fn is_as_openssl(folder: &Path, name: &str, text: &[u8]) -> bool {
+fn is_as_openssl(folder: &Path, name: &str, text: &[u8], known: &[Vec<u8>]) -> bool {
     let Ok(mut ours) = we_find(text) else {
         return false;
     };
+    let is_intact = ours.iter().all(|der| known.contains(der));
+    let Some(mut theirs) = openssl_finds(folder, text) else {
+        let text = String::from_utf8_lossy(text);
+        assert!(!is_intact, "{name}: openssl refuses it:\n{text}");
+        return false;
+    };
     // openssl sorts what it packs.
-    let mut theirs = openssl_finds(folder, text).unwrap_or_else(|| {
-        panic!(
-            "{name}: openssl refuses it:\n{}",
-            String::from_utf8_lossy(text)
-        )
-    });
     ours.sort();
     theirs.sort();
     assert_eq!(ours, theirs, "{name}:\n{}", String::from_utf8_lossy(text));
@@ -134,6 +135,7 @@ fn a6_texts_of_the_field_are_read_as_openssl_reads_them() {
     ]
     .concat();
     let bom = "\u{feff}";
+    let known = we_find(format!("{one}{two}{three}").as_bytes()).expect("whole");
     let one_line = block(&body(&one).replace('\n', ""));
     for (name, text, count) in [
         ("two", format!("{one}{two}").into_bytes(), 2),
@@ -200,7 +202,7 @@ fn a6_texts_of_the_field_are_read_as_openssl_reads_them() {
     ] {
         let found = we_find(&text).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert_eq!(found.len(), count, "{name}");
-        assert!(is_as_openssl(&test.path("."), name, &text));
+        assert!(is_as_openssl(&test.path("."), name, &text, &known));
     }
 }
 
@@ -322,6 +324,7 @@ fn a6_random_damage_is_read_as_openssl_reads_it_or_refused() {
     } = made();
     // Without a key: openssl looks into those, too.
     let whole = format!("# first\n{one}{two}\nthird\n{three}").into_bytes();
+    let known = we_find(&whole).expect("whole");
     let mut random = Random(0x5EED);
     let mut read = 0;
     for turn in 0..1500 {
@@ -350,7 +353,7 @@ fn a6_random_damage_is_read_as_openssl_reads_it_or_refused() {
         }
         let name = format!("turn {turn}");
         // Each costs two processes: only what we take is judged.
-        read += usize::from(we_find(&text).is_ok() && is_as_openssl(&test.path("."), &name, &text));
+        read += usize::from(is_as_openssl(&test.path("."), &name, &text, &known));
     }
     assert!(read > 20, "only {read} of the texts were read");
 }

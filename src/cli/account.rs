@@ -8,7 +8,8 @@ use crate::{
 };
 
 /// Connects to the AWS of a target, so that what is wrong with it is found before anything is
-/// recorded. `None` where the workflow asks nothing of AWS, and on the target `local`.
+/// recorded. `None` where the workflow asks nothing of AWS, on the target `local`, and on an engine,
+/// whose workers have credentials of their own and hold them to the target.
 ///
 /// # Errors
 /// A profile that does not exist, a CA bundle that can't be read, another account than the target's.
@@ -18,6 +19,9 @@ pub fn aws(args: &Args, workflow: &Workflow, target: &str) -> Result<Option<PcaC
     let Some(found) = targets.find(target)? else {
         return Ok(None);
     };
+    if found.substrate.is_some() {
+        return Ok(None);
+    }
     let is_pinned = found.pca.account.is_some();
     if !is_pinned && !uses_aws(workflow) {
         return Ok(None);

@@ -43,7 +43,6 @@ pub fn run(args: &Args, command: &Run) -> Done {
     })?;
     let archive = Archive::open_for(args, target)?;
     if matches!(archive, Archive::Here(_)) {
-        // On an engine, the credentials are those of its workers, who hold them to the target.
         account::aws(args, &program.workflow, &command.target)?;
     }
     let id = new_id()?;

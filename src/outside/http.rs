@@ -194,8 +194,10 @@ impl HttpClient {
 fn identity(certificate: &str, key: &Secret) -> Result<Secret, String> {
     let certificates = Certificate::read_all(certificate.as_bytes())
         .map_err(|e| format!("`client_certificate`: {e}"))?;
-    let key = PrivateKey::read(key.reveal().as_bytes(), None)
-        .map_err(|e| format!("`client_key`: {e}"))?;
+    let key = PrivateKey::read(key.reveal().as_bytes(), None).map_err(|e| match e.hint() {
+        Some(hint) => format!("`client_key`: {e}; {hint}"),
+        None => format!("`client_key`: {e}"),
+    })?;
     let mut text = key.to_pem().reveal().to_owned();
     for certificate in certificates {
         text.push_str(&pem::encode("CERTIFICATE", &certificate.der));

@@ -57,6 +57,7 @@ impl KeyError {
             Self::Unusable { label, .. } if label == OPENSSH => {
                 Some("`ssh-keygen -p -m PKCS8 -f FILE` rewrites the file as PKCS #8")
             }
+            Self::Unusable { why: UNUSABLE, .. } => None,
             Self::Encrypted { .. } | Self::Unusable { .. } => Some(
                 "`openssl pkcs8 -topk8 -in FILE` rewrites a key as PKCS #8 under a passphrase, with `-nocrypt` without one",
             ),

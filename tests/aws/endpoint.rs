@@ -22,10 +22,11 @@ const SIGNER: [(&str, &str); 2] = [
 /// a call to AWS but AWS.
 #[test]
 fn fips_and_dual_stack_choose_the_host() {
-    let caller = Caller::new(
-        "[profile fips]\nuse_fips_endpoint = true\n[profile dual]\nuse_dualstack_endpoint = true\n\
-         [profile both]\nuse_fips_endpoint = true\nuse_dualstack_endpoint = true\n",
-    );
+    let keys = "aws_access_key_id = AKID\naws_secret_access_key = secret\n";
+    let caller = Caller::new(&format!(
+        "[profile fips]\n{keys}use_fips_endpoint = true\n[profile dual]\n{keys}use_dualstack_endpoint = true\n\
+         [profile both]\n{keys}use_fips_endpoint = true\nuse_dualstack_endpoint = true\n",
+    ));
     let served = Served::start(&caller.test, &["--access-key", "AKID:secret"]);
     let hosts = [PLAIN, FIPS, DUAL, BOTH, GOV, CHINA];
     make_certificate(&caller.test, &hosts);
@@ -92,8 +93,10 @@ fn an_endpoint_may_be_named_outside_the_target() {
     let caller = Caller::new("");
     let served = Served::start(&caller.test, &["--access-key", "AKID:secret"]);
     let url = format!("http://{}", served.address());
+    // A profile that a target names does not take the environment's credentials.
+    let keys = "aws_access_key_id = AKID\naws_secret_access_key = secret\n";
     let config = format!(
-        "[profile plain]\nendpoint_url = {url}\n[profile service]\nservices = mine\n\
+        "[profile plain]\n{keys}endpoint_url = {url}\n[profile service]\n{keys}services = mine\n\
          endpoint_url = http://127.0.0.1:1\n[services mine]\nacm_pca =\n  endpoint_url = {url}\n"
     );
     caller.test.write(".aws/config", &config);
