@@ -5,6 +5,7 @@ use rhai::{Dynamic, EvalAltResult, Position};
 use super::{
     effects::Stop,
     host::{WRONG_ARGUMENTS, failure_of},
+    limits::Exceeded,
     script::{Script, lowercase_first},
 };
 use crate::value::{Place, StepError};
@@ -75,15 +76,11 @@ fn place_of(script: &Script, source: &str, position: Position) -> Option<Place> 
 
 fn describe(mut error: EvalAltResult) -> Result<StepError, Stop> {
     Ok(match &error {
-        EvalAltResult::ErrorTerminated(token, _) => {
-            return Err(token.clone().try_cast::<Stop>().unwrap_or(Stop::Cancelled));
-        }
+        EvalAltResult::ErrorTerminated(token, _) => match token.clone().try_cast::<Exceeded>() {
+            Some(exceeded) => over(exceeded),
+            None => return Err(token.clone().try_cast::<Stop>().unwrap_or(Stop::Cancelled)),
+        },
         EvalAltResult::ErrorRuntime(thrown, _) => describe_thrown(thrown),
-        EvalAltResult::ErrorTooManyOperations(_) => {
-            StepError::new("script-limit", "the script made too many operations").with_hint(
-                "a step script waits and calls; it does not compute: is there an endless loop?",
-            )
-        }
         EvalAltResult::ErrorStackOverflow(_) => {
             StepError::new("script-limit", "the script's calls are nested too deeply")
                 .with_hint("is there a function that calls itself without an end?")
@@ -97,6 +94,16 @@ fn describe(mut error: EvalAltResult) -> Result<StepError, Stop> {
             let _ = error.take_position();
             StepError::new("script-error", lowercase_first(&error.to_string()))
         }
+    })
+}
+
+fn over(exceeded: Exceeded) -> StepError {
+    let error = StepError::new("script-limit", format!("the script takes {exceeded}"));
+    error.with_hint(match exceeded {
+        Exceeded::Operations(_) => {
+            "a step script waits and calls; it does not compute: is there an endless loop?"
+        }
+        Exceeded::Memory(_) => "write large data to a file instead, or split it with `for_each`",
     })
 }
 
@@ -116,7 +123,7 @@ fn describe_thrown(thrown: &Dynamic) -> StepError {
         }
         None => {
             let text = super::dynamic::from_dynamic(thrown)
-                .map_or_else(|_| thrown.to_string(), |value| value.to_text());
+                .map_or_else(|e| e.to_string(), |value| value.to_text());
             StepError::new("script-threw", text)
         }
     }

@@ -20,7 +20,9 @@ mod frozen;
 mod host;
 mod import;
 mod inputs;
+mod limits;
 mod modules;
+mod natives;
 mod places;
 mod run;
 #[expect(
@@ -33,12 +35,12 @@ mod signature;
 
 pub use calls::{HostCall, closest};
 pub use effects::{Act, Before, Call, Class, EffectKey, Effects, Interruption, Level, Stop};
-pub use engine::STACK_BYTES;
 pub use expression::{Expression, ExpressionError, Names, Read, is_readable};
 pub use fault::Fault;
 pub use frozen::FrozenScript;
 pub use host::{Done, Finding, Host, Reversal, finding, reversal};
 pub use inputs::InputRead;
+pub use limits::STACK_BYTES;
 pub use places::Places;
 pub use run::{Ended, Limits, run, run_undo};
 pub use script::{ReadImport, Script};

@@ -17,6 +17,7 @@ impl Value {
     /// # Errors
     /// What is wrong, with its line and column.
     pub fn parse_yaml(text: &str) -> Result<Self, String> {
+        crate::ground::check_yaml(text, Self::MAX_DEPTH)?;
         let documents = Yaml::load_from_str(text).map_err(|e| {
             let at = e.marker();
             format!("line {}, column {}: {}", at.line(), at.col() + 1, e.info())
@@ -42,7 +43,21 @@ impl Value {
     /// # Errors
     /// What is wrong, with its place.
     pub fn from_toml(text: &str) -> Result<Self, String> {
-        let table: toml::Table = text.parse().map_err(|e: toml::de::Error| e.to_string())?;
+        let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
+            // Its own text shows the whole line, however long that is.
+            let before = e
+                .span()
+                .map_or("", |span| text.get(..span.start).unwrap_or(text));
+            let line = before.matches('\n').count() + 1;
+            let column = before
+                .rsplit('\n')
+                .next()
+                .unwrap_or_default()
+                .chars()
+                .count()
+                + 1;
+            format!("line {line}, column {column}: {}", e.message())
+        })?;
         Ok(from_toml(toml::Value::Table(table)))
     }
 

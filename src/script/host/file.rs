@@ -251,8 +251,8 @@ fn exists(context: NativeCallContext, name: &str) -> Result<bool, Thrown> {
     const FUNCTION: &str = "file::exists";
     let (files, owned) = (host(&context)?.clients.files, name.to_owned());
     let call = Call::new(FUNCTION, Class::Read, name.into(), move |_| async move {
-        let found = on_blocking_thread(FUNCTION, move || files.digest(&owned)).await??;
-        Ok(found.is_some().into())
+        let found = on_blocking_thread(FUNCTION, move || files.exists(&owned)).await??;
+        Ok(found.into())
     });
     Ok(perform(&context, call)? == Value::Bool(true))
 }

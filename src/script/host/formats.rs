@@ -20,11 +20,7 @@ pub(super) fn json() -> Module {
 }
 
 pub(super) fn yaml() -> Module {
-    module(
-        "yaml",
-        |text| Value::from_yaml(text).ok_or_else(|| "this is no YAML".into()),
-        |value| Ok(value.to_yaml()),
-    )
+    module("yaml", Value::parse_yaml, |value| Ok(value.to_yaml()))
 }
 
 pub(super) fn toml() -> Module {

@@ -11,8 +11,8 @@ pub(super) fn module() -> Module {
         FuncRegistration::new(name).set_into_module(
             &mut module,
             move |context: NativeCallContext, message: Dynamic| -> Result<(), Thrown> {
-                let text = from_dynamic(&message)
-                    .map_or_else(|_| message.to_string(), |value| value.to_text());
+                let text =
+                    from_dynamic(&message).map_or_else(|e| e.to_string(), |value| value.to_text());
                 host(&context)?.effects.note(level, text);
                 Ok(())
             },
