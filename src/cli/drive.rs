@@ -9,6 +9,7 @@ use super::{
     args::{Args, Driving},
     exit,
     failure::Failure,
+    load::workflow_file,
     print,
     process::{jitter, now, runtime, watch_for_interrupts},
 };
@@ -17,7 +18,7 @@ use crate::{
     execute::{self, Cancel, Ended, Observer, Settings},
     journal::{Event, Outcome, RunId, RunJournal, State},
     report::{self, Asked, Bars, Detail, Lines, Room, View},
-    targets::{OpenTarget, Targets},
+    targets::{Folders, OpenTarget, Targets},
 };
 
 /// A run that is about to be driven.
@@ -129,7 +130,14 @@ pub async fn open_target(
         _ => None,
     });
     let clusters = edited.unwrap_or(&run.kube).clone();
-    Ok(OpenTarget::open(target, &args.state, Path::new(&run.out), clusters).await?)
+    let workflow = workflow_file(run);
+    let folders = Folders {
+        out: Path::new(&run.out),
+        state: &args.state,
+        config,
+        workflow: Some(&workflow),
+    };
+    Ok(OpenTarget::open(target, folders, clusters).await?)
 }
 
 fn show_end(

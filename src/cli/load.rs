@@ -1,7 +1,13 @@
-use std::path::Path;
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
 
 use super::failure::Failure;
-use crate::compile::{Folder, Program, compile};
+use crate::{
+    compile::{Folder, Program, compile},
+    journal::RunInfo,
+};
 
 /// Compiles the workflow at a path.
 pub fn load(file: &Path) -> Result<Program, Failure> {
@@ -26,4 +32,13 @@ pub fn load(file: &Path) -> Result<Program, Failure> {
         .filter(|folder| *folder != Path::new(""))
         .unwrap_or(Path::new("."));
     Ok(compile(name, &mut Folder::new(folder))?)
+}
+
+/// The file of a run's workflow, from whatever folder it is asked for.
+pub fn workflow_file(run: &RunInfo) -> PathBuf {
+    match env::current_dir() {
+        // People know it by the name that they gave it.
+        Ok(here) if here == Path::new(&run.folder) => PathBuf::from(&run.file),
+        _ => Path::new(&run.folder).join(&run.file),
+    }
 }

@@ -5,10 +5,12 @@
 //! that is asked for, in `STATE/kube/ROLE/`; the ordinary clients talk to them.
 
 mod config;
+mod folders;
 mod open;
 mod rehearsal;
 mod substrate;
 
 pub use config::{ConfigError, HttpTarget, LOCAL, Target, Targets};
+pub use folders::{Folders, UnsafeOut};
 pub use open::{OpenError, OpenTarget};
 pub use substrate::SubstrateTarget;
