@@ -74,6 +74,9 @@ fn read_within(root: &Path, path: &str) -> Result<String, String> {
     if metadata.is_dir() {
         return Err("it is a folder".into());
     }
+    if !metadata.is_file() {
+        return Err("it is not a regular file".into());
+    }
     if metadata.len() > MAX_FILE_BYTES {
         return Err("it is larger than 1 MiB".into());
     }

@@ -26,6 +26,9 @@ pub(super) struct Seal {
     identity: Mutex<Option<Identity>>,
 }
 
+/// Nobody but its owner reads it.
+const PRIVATE: u32 = 0o077;
+
 impl Seal {
     pub fn new(state: &Path) -> Self {
         Self {
@@ -107,6 +110,7 @@ impl Seal {
 
     fn read_once(&self, cached: &mut Option<Identity>) -> Result<(), JournalError> {
         if cached.is_none() {
+            folder::check_private(&self.path, PRIVATE)?;
             let text = match fs::read_to_string(&self.path) {
                 Ok(text) => text,
                 Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -140,13 +144,16 @@ impl Seal {
             identity.to_public(),
             identity.to_string().expose_secret()
         );
+        // A process's id names it only within its container.
+        let mut name = [0; 8];
+        aws_lc_rs::rand::fill(&mut name)
+            .map_err(|_| JournalError::Identity("the system gave no randomness".into()))?;
         let temporary = self
             .path
-            .with_extension(format!("txt.{}", std::process::id()));
+            .with_extension(format!("txt.{}", data_encoding::HEXLOWER.encode(&name)));
         let mut file = OpenOptions::new()
             .write(true)
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .mode(0o600)
             .open(&temporary)
             .map_err(failed)?;

@@ -93,6 +93,7 @@ impl OutputFolder {
         let path = self.resolve(name, &operation)?;
         let mut text = String::new();
         let failed = |e: io::Error| io_failure(&operation, &path, &e);
+        check_regular(&path).map_err(failed)?;
         let file = File::open(&path).map_err(failed)?;
         let mode = file.metadata().map_err(failed)?.permissions().mode();
         file.take(MAX_READ_BYTES + 1)
@@ -145,11 +146,22 @@ impl OutputFolder {
     pub fn digest(&self, name: &str) -> Result<Option<Digest>, Failure> {
         let operation = format!("read {name}");
         let path = self.resolve(name, &operation)?;
-        match fs::read(&path) {
+        match check_regular(&path).and_then(|()| fs::read(&path)) {
             Ok(content) => Ok(Some(Digest::of_content(&content))),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(io_failure(&operation, &path, &e)),
         }
+    }
+
+    /// Whether there is a file of this name; it is not read.
+    ///
+    /// # Errors
+    /// As [`OutputFolder::snapshot`].
+    pub fn exists(&self, name: &str) -> Result<bool, Failure> {
+        let operation = format!("look at {name}");
+        let path = self.resolve(name, &operation)?;
+        path.try_exists()
+            .map_err(|e| io_failure(&operation, &path, &e))
     }
 
     /// Lists the files below the folder by their names, sorted; links are left out.
@@ -249,6 +261,14 @@ fn temporary(path: &Path, writer: &str) -> PathBuf {
     path.with_file_name(format!(".{writer}.windlass-tmp"))
 }
 
+/// Refuses what is no file: reading a FIFO waits for somebody who writes to it.
+fn check_regular(path: &Path) -> io::Result<()> {
+    match fs::metadata(path)?.is_file() {
+        true => Ok(()),
+        false => Err(io::Error::other("it is not a regular file")),
+    }
+}
+
 fn write_whole(path: &Path, content: &[u8], mode: u32, writer: &str) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
@@ -262,6 +282,8 @@ fn write_whole(path: &Path, content: &[u8], mode: u32, writer: &str) -> io::Resu
         .create_new(true)
         .mode(mode)
         .open(&temporary)?;
+    // Whatever the umask takes away: a file's mode says later whether its text is a secret.
+    file.set_permissions(fs::Permissions::from_mode(mode))?;
     file.write_all(content)?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
