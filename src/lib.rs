@@ -20,6 +20,10 @@
 // `say!` and `print` instead: the standard macros panic where the other end is closed.
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
+/// Counts what each thread allocates: a script that takes too much is stopped by it ([`script`]).
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 pub mod authority;
 pub mod cli;
 pub mod cluster;
@@ -27,6 +31,7 @@ pub mod compile;
 pub mod decide;
 pub mod disk;
 pub mod execute;
+mod ground;
 pub mod journal;
 pub mod outside;
 pub mod report;

@@ -277,7 +277,15 @@ impl World {
         self.served = None;
         let served = match self.is_past {
             true => {
-                let serve = ["pca", "serve", "--port", "0", "--dir", ".windlass/pca"];
+                let serve = [
+                    "pca",
+                    "serve",
+                    "--port",
+                    "0",
+                    "--dir",
+                    ".windlass/pca",
+                    "--insecure",
+                ];
                 Served::start_by(past(self.test.command(&serve)))
             }
             false => Served::start_in(&self.test, ".windlass/pca", &[]),

@@ -173,6 +173,7 @@ impl<'a> Play<'a> {
         play.happens(Event::RunStarted {
             workflow: "w".into(),
             file: "w.yaml".into(),
+            folder: String::new(),
             main: "w.yaml".into(),
             program: Digest::ZERO,
             kube: Default::default(),

@@ -114,7 +114,7 @@ fn a_folder_that_can_not_be_written_is_named() {
         .expect(2);
     check_is_clear(&ran);
     let ran = test
-        .windlass(&["run", "w.yaml", "--out", "state/out"])
+        .windlass(&["run", "w.yaml", "--out", "state/out", "--state", "other"])
         .expect(1);
     check_is_clear(&ran);
 }

@@ -264,6 +264,7 @@ fn private_key(algorithm: &str) -> String {
 fn started() -> Event {
     Event::RunStarted {
         workflow: "w".into(),
+        folder: String::new(),
         file: "w.yaml".into(),
         main: "w.yaml".into(),
         program: Digest::ZERO,

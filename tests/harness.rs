@@ -114,7 +114,7 @@ impl Test {
 
     /// Counts the certificate authorities of the local target, by asking its server.
     pub fn authorities(&self) -> usize {
-        let mut command = self.command(&["pca", "serve", "--port", "0"]);
+        let mut command = self.command(&["pca", "serve", "--port", "0", "--insecure"]);
         let mut server = command
             .stdout(Stdio::piped())
             .spawn()

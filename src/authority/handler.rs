@@ -14,6 +14,10 @@ use crate::authority::revocation;
 use crate::authority::service::{Service, unique};
 use crate::authority::wire::signature::{self, Signed, Signer};
 use crate::authority::wire::{Protocol, answer, request};
+use crate::ground::read_body;
+
+/// A chain of 2 MiB in base64, and room for the rest of its request.
+const LARGEST_BODY: usize = 4 << 20;
 
 const OCSP_REQUEST: &str = "application/ocsp-request";
 
@@ -31,8 +35,15 @@ pub(crate) async fn handle(
     method: Method,
     uri: Uri,
     headers: HeaderMap,
-    body: Bytes,
+    body: Body,
 ) -> Response<Body> {
+    let Some(body) = read_body(body, LARGEST_BODY).await else {
+        return plain(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "text/plain",
+            "the body is too large or did not come\n",
+        );
+    };
     let incoming = Incoming {
         method,
         uri,

@@ -38,5 +38,5 @@ mod x509;
 
 pub use clock::Clock;
 pub use fault::{Fault, FaultError};
-pub use options::{AccessKey, Delays, Idempotency, OptionError, Options, Quotas};
+pub use options::{AccessKey, Delays, Idempotency, NoRandomness, OptionError, Options, Quotas};
 pub use server::{Server, StartError};

@@ -100,6 +100,28 @@ pub struct AccessKey {
     pub account: Option<String>,
 }
 
+impl AccessKey {
+    /// Makes one that nobody can guess, of the shape that AWS gives.
+    ///
+    /// # Errors
+    /// A system that gives no randomness.
+    pub fn random() -> Result<Self, NoRandomness> {
+        let (mut id, mut secret) = ([0; 10], [0; 30]);
+        aws_lc_rs::rand::fill(&mut id).map_err(|_| NoRandomness)?;
+        aws_lc_rs::rand::fill(&mut secret).map_err(|_| NoRandomness)?;
+        Ok(Self {
+            id: format!("AKIA{}", data_encoding::BASE32.encode(&id)),
+            secret: data_encoding::BASE64URL_NOPAD.encode(&secret),
+            account: None,
+        })
+    }
+}
+
+/// The system gave no randomness.
+#[derive(Debug, thiserror::Error)]
+#[error("the system gave no randomness")]
+pub struct NoRandomness;
+
 impl std::fmt::Debug for AccessKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("AccessKey")

@@ -7,7 +7,6 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -17,9 +16,7 @@ use crate::authority::handler::handle;
 use crate::authority::options::Options;
 use crate::authority::service::Service;
 use crate::authority::store::StoreError;
-
-/// A chain of 2 MiB in base64, and room for the rest of its request.
-const LARGEST_BODY: usize = 4 << 20;
+use crate::ground::serve;
 
 /// How long a stop waits for requests that are being answered.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
@@ -96,16 +93,12 @@ impl Server {
         let address = listener.local_addr().map_err(failed)?;
         // Without it, a small answer can wait 40 ms for the acknowledgement of the one before.
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-        let router = Router::new()
-            .fallback(handle)
-            .layer(DefaultBodyLimit::max(LARGEST_BODY))
-            .with_state(service);
+        let router = Router::new().fallback(handle).with_state(service);
         let (shutdown, asked) = oneshot::channel::<()>();
-        let serving = axum::serve(listener, router).with_graceful_shutdown(async {
+        let task = tokio::spawn(serve(listener, router, async {
             // An error means that the server was dropped: a reason to stop as good as any.
             drop(asked.await);
-        });
-        let task = tokio::spawn(async { drop(serving.await) });
+        }));
         Ok(Self {
             address,
             shutdown: Some(shutdown),

@@ -1,4 +1,7 @@
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use super::{
     failure::Failure,
@@ -42,6 +45,7 @@ pub fn begin(wanted: Wanted) -> Result<Beginning, Failure> {
     let event = Event::RunStarted {
         workflow: program.workflow.name.clone(),
         file: wanted.file.display().to_string(),
+        folder: current_folder()?.display().to_string(),
         main: program.main.clone(),
         program: program.digest,
         target: wanted.target.into(),
@@ -55,6 +59,11 @@ pub fn begin(wanted: Wanted) -> Result<Beginning, Failure> {
     state.apply(&event, at).map_err(DriveError::from)?;
     refuse_hopeless(program, &state)?;
     Ok(Beginning { event, at, state })
+}
+
+fn current_folder() -> Result<PathBuf, Failure> {
+    std::env::current_dir()
+        .map_err(|e| Failure::new("system", format!("can't find the current folder: {e}")))
 }
 
 fn refuse_hopeless(program: &Program, state: &State) -> Result<(), Failure> {

@@ -10,6 +10,7 @@ use super::{
     args::{Args, Driving},
     exit,
     failure::Failure,
+    load::workflow_file,
     print,
     process::{jitter, now, runtime, watch_for_interrupts},
 };
@@ -19,7 +20,7 @@ use crate::{
     journal::{Event, Outcome, RunId, RunJournal, State},
     outside,
     report::{self, Bars, Detail, Lines, Room, View},
-    targets::{OpenTarget, Targets},
+    targets::{Folders, OpenTarget, Targets},
     value::Command,
 };
 
@@ -136,7 +137,14 @@ pub async fn open_target(
         _ => None,
     });
     let clusters = edited.unwrap_or(&run.kube).clone();
-    Ok(OpenTarget::open(target, &args.state, Path::new(&run.out), clusters).await?)
+    let workflow = workflow_file(run);
+    let folders = Folders {
+        out: Path::new(&run.out),
+        state: &args.state,
+        config,
+        workflow: Some(&workflow),
+    };
+    Ok(OpenTarget::open(target, folders, clusters).await?)
 }
 
 fn show_end(

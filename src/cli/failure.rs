@@ -8,7 +8,7 @@ use crate::{
     execute::DriveError,
     journal::JournalError,
     report,
-    targets::{ConfigError, OpenError},
+    targets::{ConfigError, OpenError, UnsafeOut},
 };
 
 /// Why a command could not do what it was asked, for the person who asked.
@@ -143,7 +143,17 @@ impl From<ConfigError> for Failure {
 
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
-        Self::of("target", &error, error.hint().map(Into::into))
+        match error {
+            OpenError::Out(error) => error.into(),
+            error => Self::of("target", &error, error.hint().map(Into::into)),
+        }
+    }
+}
+
+impl From<UnsafeOut> for Failure {
+    fn from(error: UnsafeOut) -> Self {
+        let hint = error.hint();
+        Self::of("unsafe-out", &error, Some(hint))
     }
 }
 

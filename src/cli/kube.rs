@@ -1,8 +1,5 @@
 use std::{
-    fs::{self, OpenOptions},
-    io::Write,
     net::{Ipv4Addr, SocketAddr},
-    os::unix::fs::OpenOptionsExt,
     path::Path,
 };
 
@@ -11,9 +8,9 @@ use super::{
     args::{Args, Kube, KubeServe},
     exit,
     failure::Failure,
-    process::interrupted,
+    process::{interrupted, write_private},
 };
-use crate::cluster::{Options, Server, kubeconfig};
+use crate::cluster::{Options, Server, is_cluster_name, kubeconfig};
 
 /// `windlass kube …`.
 pub fn kube(args: &Args, command: &Kube) -> Done {
@@ -39,7 +36,7 @@ fn serve(args: &Args, command: &KubeServe) -> Done {
             servers.push(start(command, &folder, name, offset).await?);
         }
         let access: Vec<_> = servers.iter().map(Server::access).collect();
-        write(&config, &kubeconfig(&access)).map_err(|e| {
+        write_private(&config, &kubeconfig(&access)).map_err(|e| {
             Failure::new("output", format!("can't write {}: {e}", config.display()))
         })?;
         for one in &access {
@@ -61,8 +58,7 @@ async fn start(
     name: &str,
     offset: u16,
 ) -> Result<Server, Failure> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    if name.starts_with('.') || name.is_empty() || !name.chars().all(is_plain) {
+    if !is_cluster_name(name) {
         let message = format!("{name:?} can't be the name of a cluster");
         return Err(Failure::new("target", message).hint("letters, digits, '-', '_' and '.'"));
     }
@@ -86,21 +82,4 @@ async fn start(
             format!("the rehearsal cluster {name} could not be started: {error}{cause}"),
         )
     })
-}
-
-/// Writes a file that only its owner may read, whole or not at all.
-fn write(path: &Path, text: &str) -> std::io::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let draft = path.with_file_name(format!(".{name}.{}", std::process::id()));
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&draft)?;
-    file.write_all(text.as_bytes())?;
-    fs::rename(draft, path)
 }

@@ -1,7 +1,13 @@
-use std::path::Path;
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
 
 use super::failure::Failure;
-use crate::compile::{Opened, Program, compile, open};
+use crate::{
+    compile::{Opened, Program, compile, open},
+    journal::RunInfo,
+};
 
 /// Compiles the workflow at a path.
 pub fn load(file: &Path) -> Result<Program, Failure> {
@@ -12,4 +18,13 @@ pub fn load(file: &Path) -> Result<Program, Failure> {
         )
     })?;
     Ok(compile(&main, &mut folder)?)
+}
+
+/// The file of a run's workflow, from whatever folder it is asked for.
+pub fn workflow_file(run: &RunInfo) -> PathBuf {
+    match env::current_dir() {
+        // People know it by the name that they gave it.
+        Ok(here) if here == Path::new(&run.folder) => PathBuf::from(&run.file),
+        _ => Path::new(&run.folder).join(&run.file),
+    }
 }

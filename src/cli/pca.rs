@@ -1,13 +1,13 @@
-use std::net::SocketAddr;
+use std::{fs, io, net::SocketAddr, path::Path};
 
 use super::{
     Done,
     args::{Args, Pca, PcaServe},
     exit,
     failure::Failure,
-    process::interrupted,
+    process::{interrupted, write_private},
 };
-use crate::authority::{Delays, Options, Server};
+use crate::authority::{AccessKey, Delays, Options, Server};
 
 /// `windlass pca …`.
 pub fn pca(args: &Args, command: &Pca) -> Done {
@@ -21,6 +21,12 @@ fn serve(args: &Args, command: &PcaServe) -> Done {
         .dir
         .clone()
         .unwrap_or_else(|| args.state.join("pca"));
+    let credentials = folder.join("credentials");
+    let is_kept = command.access_keys.is_empty() && !command.insecure;
+    let access_keys = match is_kept {
+        true => vec![kept_key(&credentials)?],
+        false => command.access_keys.clone(),
+    };
     let options = Options {
         listen: SocketAddr::from((command.host, command.port)),
         region: command.region.clone(),
@@ -33,7 +39,7 @@ fn serve(args: &Args, command: &PcaServe) -> Done {
         idempotency: command.idempotency,
         quotas: command.quotas,
         faults: command.faults.clone(),
-        access_keys: command.access_keys.clone(),
+        access_keys,
         ..Options::local(folder.clone())
     };
     let failed = |e: std::io::Error| Failure::new("system", format!("can't start threads: {e}"));
@@ -42,9 +48,47 @@ fn serve(args: &Args, command: &PcaServe) -> Done {
         let server = Server::start(options).await.map_err(crate::targets::OpenError::from)?;
         let endpoint = server.endpoint();
         say!("AWS Private CA of {} on {endpoint}", folder.display());
+        if is_kept {
+            say!("export AWS_SHARED_CREDENTIALS_FILE={}", std::path::absolute(&credentials).unwrap_or(credentials).display());
+        }
         say!("try: aws acm-pca list-certificate-authorities --endpoint-url {endpoint} --region us-east-1");
         super::print(&format!("{endpoint}\n"))?;
         server.run_until(interrupted()).await;
         Ok(exit::SUCCEEDED)
     })
+}
+
+/// The access key in a file as the aws CLI reads it; made if there is none, for its owner alone.
+fn kept_key(path: &Path) -> Result<AccessKey, Failure> {
+    let failed =
+        |e: io::Error| Failure::new("output", format!("can't use {}: {e}", path.display()));
+    match fs::read_to_string(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) => return Err(failed(e)),
+        Ok(text) => {
+            let field = |name: &str| {
+                text.lines().find_map(|line| {
+                    let (key, value) = line.split_once('=')?;
+                    (key.trim() == name).then(|| value.trim().to_owned())
+                })
+            };
+            let found = field("aws_access_key_id").zip(field("aws_secret_access_key"));
+            let (id, secret) = found.ok_or_else(|| {
+                let message = format!("{} holds no access key", path.display());
+                Failure::new("output", message).hint("remove it; another one is made then")
+            })?;
+            return Ok(AccessKey {
+                id,
+                secret,
+                account: None,
+            });
+        }
+    }
+    let key = AccessKey::random().map_err(|e| Failure::new("system", e.to_string()))?;
+    let text = format!(
+        "[default]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
+        key.id, key.secret
+    );
+    write_private(path, &text).map_err(failed)?;
+    Ok(key)
 }

@@ -1,7 +1,4 @@
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Done,
@@ -12,7 +9,7 @@ use super::{
     exit,
     failure::Failure,
     in_doubt,
-    load::load,
+    load::{load, workflow_file},
     preflight::preflight,
     print,
     process::requester,
@@ -143,7 +140,7 @@ struct Edit {
 }
 
 fn read_edit(args: &Args, command: &Resume, taken: &Taken) -> Result<Edit, Failure> {
-    let program = load(Path::new(&taken.info.file))?;
+    let program = load(&workflow_file(&taken.info))?;
     let mut given = match &taken.info.params {
         Value::Map(params) => params.clone(),
         _ => BTreeMap::new(),

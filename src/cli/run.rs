@@ -9,11 +9,12 @@ use super::{
     failure::Failure,
     load::load,
     preflight::preflight,
+    process::absolute,
 };
 use crate::{
     compile::bind_params,
     journal::{NewRun, RunId},
-    targets::Targets,
+    targets::{Folders, Targets},
     value::Value,
 };
 
@@ -27,12 +28,14 @@ pub fn run(args: &Args, command: &Run) -> Done {
     let targets = Targets::load(config, was_asked_for)?;
     let target = targets.find(&command.target)?;
     let target = target.map(|target| (command.target.as_str(), target));
-    let out = std::path::absolute(&command.out).map_err(|e| {
-        Failure::new(
-            "system",
-            format!("can't use {}: {e}", command.out.display()),
-        )
-    })?;
+    let out = absolute(&command.out)?;
+    Folders {
+        out: &out,
+        state: &args.state,
+        config,
+        workflow: Some(&command.file),
+    }
+    .check()?;
     let Beginning { event, at, state } = begin(Wanted {
         program: &program,
         file: &command.file,

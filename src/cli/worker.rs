@@ -1,8 +1,4 @@
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-    pin::Pin,
-};
+use std::{collections::BTreeSet, path::PathBuf, pin::Pin};
 
 use super::{
     Done,
@@ -11,16 +7,17 @@ use super::{
     exit,
     failure::Failure,
     print,
-    process::{interrupted, now, runtime},
+    process::{absolute, interrupted, now, runtime},
 };
 use crate::{
     execute::restate::{self, Listen, Opened, OpensTargets, Remote, WorkerOptions},
     outside,
-    targets::{OpenTarget, SubstrateTarget, Targets},
+    targets::{Folders, OpenTarget, SubstrateTarget, Targets},
 };
 
 /// `windlass worker`: serves an engine until it is told to stop.
 pub fn worker(args: &Args, command: &Worker) -> Done {
+    check_reach(command)?;
     let options = WorkerOptions {
         listen: Listen {
             address: command.listen,
@@ -35,7 +32,7 @@ pub fn worker(args: &Args, command: &Worker) -> Done {
             config: args.config().0.to_owned(),
             was_asked_for: args.config().1,
             state: args.state.clone(),
-            out: command.out.clone(),
+            out: absolute(&command.out)?,
         }),
         clock: now,
     };
@@ -74,13 +71,43 @@ pub fn worker(args: &Args, command: &Worker) -> Done {
     Ok(exit::SUCCEEDED)
 }
 
+/// Refuses a worker that strangers could reach: whoever it believes has it run any script.
+fn check_reach(command: &Worker) -> Result<(), Failure> {
+    let address = command.listen;
+    if address.ip().is_loopback() {
+        if command.identity_keys.is_empty() {
+            say!(
+                "warning: every user of this machine can run scripts through {address}; --identity-key lets \
+                 only your server do so"
+            );
+        }
+        return Ok(());
+    }
+    if command.identity_keys.is_empty() {
+        let message = format!(
+            "refuses to listen on {address}, which other machines can reach, without --identity-key"
+        );
+        return Err(Failure::new("worker", message).hint(
+            "start the server with request-identity-private-key-pem-file; it prints the public key, publickeyv1_…",
+        ));
+    }
+    if command.tls_cert.is_none() && !command.insecure {
+        let message =
+            format!("refuses to speak plain HTTP on {address}, which other machines can reach");
+        return Err(Failure::new("worker", message).hint(
+            "give it --tls-cert and --tls-key, or --insecure where the network keeps others out",
+        ));
+    }
+    Ok(())
+}
+
 /// Opens targets as this worker's own `windlass.toml` says, read anew each time, so that a mended file
 /// counts without a restart.
 struct Configured {
     config: PathBuf,
     was_asked_for: bool,
     state: PathBuf,
-    out: Option<PathBuf>,
+    out: PathBuf,
 }
 
 impl OpensTargets for Configured {
@@ -88,14 +115,18 @@ impl OpensTargets for Configured {
         &'a self,
         target: &'a str,
         kube: &'a BTreeSet<String>,
-        out: &'a Path,
     ) -> Pin<Box<dyn Future<Output = Result<Opened, String>> + Send + 'a>> {
         Box::pin(async move {
             let open = async {
                 let targets = Targets::load(&self.config, self.was_asked_for)?;
                 let found = targets.find(target)?;
-                let out = self.out.as_deref().unwrap_or(out);
-                Ok::<_, Failure>(OpenTarget::open(found, &self.state, out, kube.clone()).await?)
+                let folders = Folders {
+                    out: &self.out,
+                    state: &self.state,
+                    config: &self.config,
+                    workflow: None,
+                };
+                Ok::<_, Failure>(OpenTarget::open(found, folders, kube.clone()).await?)
             };
             let open = open.await.map_err(|failure| failure.to_string())?;
             Ok(Opened {

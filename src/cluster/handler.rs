@@ -16,6 +16,7 @@ use crate::cluster::{
         Accept, Answer, Discovery, Failure, Incoming, Target, Verb, discover, openapi, openapi_v2,
     },
 };
+use crate::ground::read_body;
 
 /// As the API server's limit.
 const LARGEST_BODY: usize = 3 << 20;
@@ -26,7 +27,7 @@ pub(crate) async fn handle(
     request: Request,
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let Ok(body) = axum::body::to_bytes(body, LARGEST_BODY).await else {
+    let Some(body) = read_body(body, LARGEST_BODY).await else {
         return Answer::from(Failure::too_large()).response();
     };
     let incoming = Incoming {

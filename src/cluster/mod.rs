@@ -40,6 +40,6 @@ mod wire;
 
 pub use fault::{Fault, FaultError};
 pub use identity::{Access, kubeconfig};
-pub use options::{Options, Seed};
+pub use options::{Options, Seed, is_cluster_name};
 pub use rollout::STUCK;
 pub use server::{Server, StartError};

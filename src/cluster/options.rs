@@ -36,6 +36,12 @@ pub enum Seed {
     Workload,
 }
 
+/// Whether a cluster may have this name, which is also that of its folder.
+pub fn is_cluster_name(name: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    !name.is_empty() && !name.starts_with('.') && name.chars().all(is_plain)
+}
+
 impl Options {
     /// A cluster for rehearsals on this machine; the one that is called `mgmt` has the management plane.
     pub fn local(folder: PathBuf, name: &str) -> Self {

@@ -18,6 +18,7 @@ use crate::cluster::{
     service::{OpenError, Service},
     store::StoreError,
 };
+use crate::ground::serve;
 
 /// How long a stop waits for requests that are being answered.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
@@ -99,9 +100,7 @@ impl Server {
             .fallback(handle)
             .with_state(Arc::clone(&service));
         let stopping = service.stopping.clone();
-        let serving =
-            axum::serve(listener, router).with_graceful_shutdown(stopping.cancelled_owned());
-        let task = tokio::spawn(async { drop(serving.await) });
+        let task = tokio::spawn(serve(listener, router, stopping.cancelled_owned()));
         Ok(Self {
             address,
             service,

@@ -17,6 +17,10 @@ use crate::{
 
 /// Shorter waits are not worth a record: after a crash they begin again.
 const SHORTEST_DURABLE_SLEEP: Duration = Duration::from_secs(1);
+/// What the messages of one attempt may have together, in bytes and in number: they are kept with
+/// the run for ever, and every reader of the run holds them in memory.
+const MAX_NOTED_BYTES: usize = 1 << 20;
+const MAX_NOTES: usize = 10_000;
 
 /// The gate of one attempt: every effect of its script goes through here, in order.
 ///
@@ -45,6 +49,9 @@ pub(super) struct Progress {
     events: Vec<(Event, i64)>,
     /// Of the results that were passed by so far.
     bytes: usize,
+    /// Of the messages of this attempt.
+    noted_bytes: usize,
+    notes: usize,
 }
 
 impl Gate {
@@ -55,6 +62,23 @@ impl Gate {
 
     fn progress(&self) -> std::sync::MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The message itself, the notice that no more are kept, or, after that, nothing.
+    fn within_budget(&self, message: String) -> Option<String> {
+        let mut progress = self.progress();
+        if progress.notes > MAX_NOTES {
+            return None;
+        }
+        progress.notes += 1;
+        progress.noted_bytes += message.len();
+        if progress.notes <= MAX_NOTES && progress.noted_bytes <= MAX_NOTED_BYTES {
+            return Some(message);
+        }
+        progress.notes = MAX_NOTES + 1;
+        Some(format!(
+            "further messages of this attempt are not kept: the limit is {MAX_NOTES} messages or 1 MiB"
+        ))
     }
 
     fn next_position(&self) -> u32 {
@@ -276,6 +300,9 @@ impl Effects for Gate {
         if self.is_replaying() {
             return;
         }
+        let Some(message) = self.within_budget(message) else {
+            return;
+        };
         let message = self.redactor.owned(message);
         self.observer.said(&self.instance, &message);
         let noted = self.ledger.note(Event::Logged {

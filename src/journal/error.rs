@@ -11,6 +11,13 @@ pub enum JournalError {
         #[source]
         source: std::io::Error,
     },
+    #[error("{} has mode {mode:o}: other users of this machine can use it", path.display())]
+    TooOpen {
+        path: PathBuf,
+        mode: u32,
+        /// The mode that keeps them out.
+        private: u32,
+    },
     #[error("the journal database failed")]
     Database(#[from] rusqlite::Error),
     #[error(
@@ -52,6 +59,9 @@ impl JournalError {
         Some(match self {
             Self::Folder { .. } => {
                 "choose another folder with --state, or make this one writable".into()
+            }
+            Self::TooOpen { path, private, .. } => {
+                format!("chmod {private:o} {}", path.display())
             }
             Self::Database(rusqlite::Error::SqliteFailure(e, _)) => match e.code {
                 rusqlite::ErrorCode::DiskFull => {

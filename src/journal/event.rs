@@ -19,6 +19,9 @@ pub enum Event<V = Value> {
         workflow: String,
         /// The file as the user named it, and its path within the frozen files.
         file: String,
+        /// The folder that `file` was named from, absolute; runs before it was kept have none.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        folder: String,
         main: String,
         /// Digests all frozen files.
         program: Digest,
@@ -286,6 +289,7 @@ impl<V> Event<V> {
             Self::RunStarted {
                 workflow,
                 file,
+                folder,
                 main,
                 program,
                 target,
@@ -299,6 +303,7 @@ impl<V> Event<V> {
                 Event::RunStarted {
                     workflow,
                     file,
+                    folder,
                     main,
                     program,
                     target,

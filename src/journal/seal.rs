@@ -33,6 +33,9 @@ pub(super) struct Seal {
     identity: Mutex<Option<Identity>>,
 }
 
+/// Nobody but its owner reads it.
+const PRIVATE: u32 = 0o077;
+
 impl Seal {
     pub fn new(state: &Path) -> Self {
         Self {
@@ -114,6 +117,7 @@ impl Seal {
 
     fn read_once(&self, cached: &mut Option<Identity>) -> Result<(), JournalError> {
         if cached.is_none() {
+            folder::check_private(&self.path, PRIVATE)?;
             let text = match fs::read_to_string(&self.path) {
                 Ok(text) => text,
                 Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -147,9 +151,13 @@ impl Seal {
             identity.to_public(),
             identity.to_string().expose_secret()
         );
+        // A process's id names it only within its container.
+        let mut name = [0; 8];
+        aws_lc_rs::rand::fill(&mut name)
+            .map_err(|_| JournalError::Identity("the system gave no randomness".into()))?;
         let temporary = self
             .path
-            .with_extension(format!("txt.{}", std::process::id()));
+            .with_extension(format!("txt.{}", data_encoding::HEXLOWER.encode(&name)));
         let written = write_new(&temporary, text.as_bytes());
         let linked = written.and_then(|()| fs::hard_link(&temporary, &self.path));
         // Also after a failure: the key stays in no other file.

@@ -35,6 +35,8 @@ pub struct State {
 pub struct RunInfo {
     pub workflow: String,
     pub file: String,
+    /// The folder that `file` was named from; empty where that was not kept.
+    pub folder: String,
     pub main: String,
     pub program: Digest,
     /// Of the frozen files that it goes on with.
@@ -98,6 +100,7 @@ impl State {
             Event::RunStarted {
                 workflow,
                 file,
+                folder,
                 main,
                 program,
                 target,
@@ -113,6 +116,7 @@ impl State {
                 self.run = Some(RunInfo {
                     workflow: workflow.clone(),
                     file: file.clone(),
+                    folder: folder.clone(),
                     main: main.clone(),
                     program: *program,
                     edition: 0,

@@ -112,6 +112,7 @@ impl Journal {
             path: state.into(),
             source,
         })?;
+        folder::check_private(state, folder::OTHERS_WRITE)?;
         let path = state.join("journal.db");
         let mut database = Connection::open(&path)?;
         database.busy_timeout(BUSY_TIMEOUT)?;

@@ -14,7 +14,7 @@ impl Clients {
     /// Clients that reach nothing, for what is only read again.
     pub fn nowhere() -> Self {
         Self {
-            pca: PcaClient::embedded("http://127.0.0.1:9", "nowhere"),
+            pca: PcaClient::embedded("http://127.0.0.1:9", "nowhere", ("none", "none")),
             kube: KubeClients::default(),
             files: OutputFolder::new(""),
             http: HttpClient::new(Some(Vec::new())),

@@ -111,7 +111,10 @@ pub fn shown_secret_url(url: &Secret) -> String {
 
 impl HttpClient {
     pub fn new(allowed: Option<Vec<String>>) -> Self {
-        Self { allowed }
+        let lower = |hosts: Vec<String>| hosts.iter().map(|h| h.to_ascii_lowercase()).collect();
+        Self {
+            allowed: allowed.map(lower),
+        }
     }
 
     /// Sends one request. Redirects are followed where nothing is changed by it.
@@ -365,7 +368,7 @@ mod tests {
 
     #[test]
     fn hosts_are_allowed_by_name_or_domain() {
-        let some = HttpClient::new(Some(vec!["a.example".into(), "*.b.example".into()]));
+        let some = HttpClient::new(Some(vec!["A.example".into(), "*.B.Example".into()]));
         for (host, is_allowed) in [
             ("a.example", true),
             ("x.a.example", false),

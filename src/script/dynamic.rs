@@ -52,7 +52,7 @@ pub(super) fn masked(value: &Dynamic) -> String {
     match from_dynamic(value) {
         Ok(Value::Secret(_)) => MASK.to_owned(),
         Ok(value) => value.to_text(),
-        Err(_) => value.to_string(),
+        Err(e) => e.to_string(),
     }
 }
 

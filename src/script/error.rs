@@ -8,6 +8,7 @@ use super::{
     engine,
     host::{Halt, WRONG_ARGUMENTS, failure_of},
     interpolation::position_in,
+    limits::Exceeded,
     script::{Script, lowercase_first},
 };
 use crate::value::{Place, StepError};
@@ -18,7 +19,9 @@ pub(super) fn explain(
     script: &Script,
     error: EvalAltResult,
 ) -> Result<StepError, (Stop, Option<Place>)> {
-    if let EvalAltResult::ErrorTerminated(token, _) = &error {
+    if let EvalAltResult::ErrorTerminated(token, _) = &error
+        && !token.is::<Exceeded>()
+    {
         return Err(stopped(script, token));
     }
     let mut chain = Vec::new();
@@ -95,12 +98,11 @@ fn place_of(script: &Script, source: &str, position: Position) -> Option<Place> 
 
 fn describe(mut error: EvalAltResult) -> StepError {
     match &error {
-        EvalAltResult::ErrorRuntime(thrown, _) => describe_thrown(thrown),
-        EvalAltResult::ErrorTooManyOperations(_) => {
-            StepError::new("script-limit", "the script made too many operations").with_hint(
-                "a step script waits and calls; it does not compute: is there an endless loop?",
-            )
+        EvalAltResult::ErrorTerminated(token, _) if token.is::<Exceeded>() => {
+            let exceeded = token.clone().try_cast::<Exceeded>();
+            over(exceeded.unwrap_or(Exceeded::Operations(0)))
         }
+        EvalAltResult::ErrorRuntime(thrown, _) => describe_thrown(thrown),
         EvalAltResult::ErrorStackOverflow(_) => {
             StepError::new("script-limit", "the script's calls are nested too deeply")
                 .with_hint("is there a function that calls itself without an end?")
@@ -138,6 +140,16 @@ fn stopped(script: &Script, token: &Dynamic) -> (Stop, Option<Place>) {
             None,
         ),
     }
+}
+
+fn over(exceeded: Exceeded) -> StepError {
+    let error = StepError::new("script-limit", format!("the script takes {exceeded}"));
+    error.with_hint(match exceeded {
+        Exceeded::Operations(_) => {
+            "a step script waits and calls; it does not compute: is there an endless loop?"
+        }
+        Exceeded::Memory(_) => "write large data to a file instead, or split it with `for_each`",
+    })
 }
 
 fn describe_thrown(thrown: &Dynamic) -> StepError {

@@ -1,6 +1,6 @@
 use std::{collections::BTreeSet, ops::Range};
 
-use rhai::{AST, ASTNode, Expr, Scope};
+use rhai::{AST, ASTNode, EvalAltResult, Expr, Scope};
 
 use super::{
     calls,
@@ -8,6 +8,7 @@ use super::{
     engine,
     fault::{Fault, offset, token_at},
     interpolation::compile_to_run,
+    limits::{self, EXPRESSION, Exceeded},
     script::lowercase_first,
 };
 use crate::value::{Place, Value};
@@ -159,15 +160,12 @@ impl Expression {
         }
         let evaluate =
             || engine::expressions().eval_ast_with_scope::<rhai::Dynamic>(&mut scope, &self.ast);
-        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(evaluate))
+        let evaluate = std::panic::AssertUnwindSafe(evaluate);
+        let result = limits::within(EXPRESSION, || std::panic::catch_unwind(evaluate))
             .map_err(|_| error("the expression engine broke on it".into()))?
-            .map_err(|e| {
-                let mut inner = e.unwrap_inner().to_string();
-                let position = e.unwrap_inner().position();
-                if let Some((without_place, _)) = inner.rsplit_once(" (line ") {
-                    inner.truncate(without_place.len());
-                }
-                error_at(offset(&self.text, position), lowercase_first(&inner))
+            .map_err(|mut e| {
+                let position = e.take_position();
+                error_at(offset(&self.text, position), explained(&e))
             })?;
         from_dynamic(&result).map_err(|e| error(e.to_string()))
     }
@@ -182,6 +180,20 @@ pub fn is_readable(name: &str) -> bool {
 impl std::fmt::Debug for Expression {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "${{{{ {} }}}}", self.text)
+    }
+}
+
+fn explained(error: &EvalAltResult) -> String {
+    match error.unwrap_inner() {
+        EvalAltResult::ErrorTerminated(token, _) => match token.clone().try_cast::<Exceeded>() {
+            Some(exceeded) => format!("the expression takes {exceeded}"),
+            None => "the expression was ended".into(),
+        },
+        // What was thrown may be nested too deeply to be printed by Rhai.
+        EvalAltResult::ErrorRuntime(thrown, _) => {
+            from_dynamic(thrown).map_or_else(|e| e.to_string(), |value| value.to_text())
+        }
+        _ => lowercase_first(&error.to_string()),
     }
 }
 

@@ -24,7 +24,9 @@ mod host;
 mod import;
 mod inputs;
 mod interpolation;
+mod limits;
 mod modules;
+mod natives;
 mod places;
 mod run;
 #[expect(
@@ -39,7 +41,6 @@ pub use calls::{HostCall, closest};
 pub use effects::{
     Act, Before, Call, Class, EffectKey, Effects, Interruption, Level, OnStop, Stop,
 };
-pub use engine::STACK_BYTES;
 pub use expression::{Expression, ExpressionError, Names, Read, is_readable};
 pub use fault::Fault;
 pub use frozen::FrozenScript;
@@ -48,6 +49,7 @@ pub use host::{
 };
 pub use import::join_path;
 pub use inputs::InputRead;
+pub use limits::STACK_BYTES;
 pub use places::Places;
 pub use run::{Ended, Limits, run, run_undo};
 pub use script::{ReadImport, Script};

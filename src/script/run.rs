@@ -16,6 +16,7 @@ use super::{
     engine,
     error::explain,
     host::Host,
+    limits::{self, STEP},
     script::Script,
 };
 use crate::value::{Place, StepError, Value};
@@ -112,7 +113,7 @@ fn evaluate(
     engine.on_debug(move |text, _, _| debugged.note(Level::Info, text.to_owned()));
     engine.set_default_tag(Dynamic::from(host));
     watch(&mut engine, limits.clone());
-    match catch_unwind(AssertUnwindSafe(|| body(&engine))) {
+    match limits::within(STEP, || catch_unwind(AssertUnwindSafe(|| body(&engine)))) {
         Ok(Ok(returned)) => Ok(returned),
         Ok(Err(error)) => Err(match explain(script, *error) {
             Ok(error) => Ended::Failed(error),
@@ -158,6 +159,9 @@ fn watch(engine: &mut rhai::Engine, limits: Limits) {
         .timeout
         .map(|timeout| (Instant::now() + timeout, timeout));
     engine.on_progress(move |operations| {
+        if let Some(exceeded) = limits::exceeded() {
+            return Some(Dynamic::from(exceeded));
+        }
         if !operations.is_multiple_of(OPERATIONS_PER_LOOK) {
             return None;
         }

@@ -306,6 +306,7 @@ pub(super) fn syntax_fault(text: &str, error: &ParseError) -> Fault {
             }
         };
     }
+    let span_text = span.clone();
     let fault = Fault::new(
         "syntax",
         span,
@@ -315,6 +316,9 @@ pub(super) fn syntax_fault(text: &str, error: &ParseError) -> Fault {
         ParseErrorType::BadInput(LexError::MalformedChar(_)) => {
             fault.help("a text of a script is in double quotes, or in backticks")
         }
+        _ if text.get(span_text.clone()) == Some("curry") => fault.help(
+            "there is no `curry` here; a closure takes along the variables that it uses: `|x| f.call(a, x)`",
+        ),
         ParseErrorType::Reserved(_) => fault.help(RESERVED),
         _ => fault,
     }

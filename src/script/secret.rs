@@ -11,6 +11,10 @@ use rhai::{
     NativeCallContext,
 };
 
+use super::{
+    limits::check_text,
+    natives::{check_depth, replaced},
+};
 use crate::value::{MASK, Secret};
 
 type Thrown = Box<EvalAltResult>;
@@ -36,12 +40,13 @@ impl Written {
         }
     }
 
-    fn then(self, other: &Self) -> Self {
+    fn then(self, other: &Self) -> Result<Self, Thrown> {
+        check_text(self.as_str().len() + other.as_str().len())?;
         let text = format!("{}{}", self.as_str(), other.as_str());
-        match (&self, other) {
+        Ok(match (&self, other) {
             (Self::Plain(_), Self::Plain(_)) => Self::Plain(text),
             _ => Self::Secret(text),
-        }
+        })
     }
 
     fn into_dynamic(self) -> Dynamic {
@@ -53,23 +58,23 @@ impl Written {
 }
 
 /// Joins values as an interpolated string does.
-pub(super) fn joined(context: &NativeCallContext, parts: Array) -> Dynamic {
-    let empty = Written::Plain(String::new());
-    let parts = parts.into_iter();
-    let joined = parts.fold(empty, |all, mut part| {
-        all.then(&written(context, &mut part))
-    });
-    joined.into_dynamic()
+pub(super) fn joined(context: &NativeCallContext, parts: Array) -> Result<Dynamic, Thrown> {
+    let mut all = Written::Plain(String::new());
+    for mut part in parts {
+        all = all.then(&written(context, &mut part)?)?;
+    }
+    Ok(all.into_dynamic())
 }
 
-fn written(context: &NativeCallContext, value: &mut Dynamic) -> Written {
+fn written(context: &NativeCallContext, value: &mut Dynamic) -> Result<Written, Thrown> {
     if let Some(secret) = value.read_lock::<Secret>() {
-        return Written::Secret(secret.reveal().to_owned());
+        return Ok(Written::Secret(secret.reveal().to_owned()));
     }
+    check_depth(std::iter::once(&*value))?;
     if holds_secret(value) {
-        return Written::Secret(revealed(context, value));
+        return Ok(Written::Secret(revealed(context, value)));
     }
-    Written::Plain(printed(context, "to_string", value))
+    Ok(Written::Plain(printed(context, "to_string", value)))
 }
 
 /// A list or a map as Rhai prints it, with the texts of its secrets.
@@ -191,16 +196,20 @@ fn register_joins(module: &mut Module) {
     // As Rhai's own, which would write the mask of a secret, or of one in a list.
     set("+").set_into_module(
         module,
-        |context: NativeCallContext, a: &mut ImmutableString, mut b: Dynamic| {
+        |context: NativeCallContext,
+         a: &mut ImmutableString,
+         mut b: Dynamic|
+         -> Result<Dynamic, Thrown> {
             let a = Written::Plain(a.to_string());
-            a.then(&written(&context, &mut b)).into_dynamic()
+            a.then(&written(&context, &mut b)?)
+                .map(Written::into_dynamic)
         },
     );
     set("+").set_into_module(
         module,
-        |context: NativeCallContext, a: &mut Dynamic, b: &str| {
+        |context: NativeCallContext, a: &mut Dynamic, b: &str| -> Result<Dynamic, Thrown> {
             let b = Written::Plain(b.to_owned());
-            written(&context, a).then(&b).into_dynamic()
+            written(&context, a)?.then(&b).map(Written::into_dynamic)
         },
     );
     set("+").set_into_module(module, |a: &mut Secret, b: Secret| {
@@ -210,8 +219,8 @@ fn register_joins(module: &mut Module) {
     set("+").set_into_module(module, |a: &str, b: Secret| join(a, b.reveal()));
     set("+").set_into_module(
         module,
-        |context: NativeCallContext, a: &mut Secret, mut b: Dynamic| {
-            let b = written(&context, &mut b);
+        |context: NativeCallContext, a: &mut Secret, mut b: Dynamic| -> Result<Secret, Thrown> {
+            let b = written(&context, &mut b)?;
             join(a.reveal(), b.as_str())
         },
     );
@@ -223,8 +232,8 @@ fn register_joins(module: &mut Module) {
                 items.push(Dynamic::from(b));
                 return Ok(items.into());
             }
-            let a = written(&context, &mut a);
-            Ok(Dynamic::from(join(a.as_str(), b.reveal())))
+            let a = written(&context, &mut a)?;
+            Ok(Dynamic::from(join(a.as_str(), b.reveal())?))
         },
     );
     // A variable that holds a text holds a secret after `text += secret`.
@@ -239,13 +248,15 @@ fn register_joins(module: &mut Module) {
                 is_volatile: false,
             },
         );
-        set(name).set_into_module(module, |a: &mut Secret, b: Secret| {
-            *a = join(a.reveal(), b.reveal());
+        set(name).set_into_module(module, |a: &mut Secret, b: Secret| -> Result<(), Thrown> {
+            *a = join(a.reveal(), b.reveal())?;
+            Ok(())
         });
         set(name).set_into_module(
             module,
-            |context: NativeCallContext, a: &mut Secret, mut b: Dynamic| {
-                *a = join(a.reveal(), written(&context, &mut b).as_str());
+            |context: NativeCallContext, a: &mut Secret, mut b: Dynamic| -> Result<(), Thrown> {
+                *a = join(a.reveal(), written(&context, &mut b)?.as_str())?;
+                Ok(())
             },
         );
     }
@@ -259,7 +270,7 @@ fn append(
         return Err("`+=` takes two values".into());
     };
     let before = Written::Plain(text.to_string());
-    let after = before.then(&written(&context, other)).into_dynamic();
+    let after = before.then(&written(&context, other)?)?.into_dynamic();
     **text = after;
     Ok(Dynamic::UNIT)
 }
@@ -295,7 +306,8 @@ fn register_prints(module: &mut Module) {
     });
 }
 
-fn print_list(context: &NativeCallContext, list: &mut Array) -> Dynamic {
+fn print_list(context: &NativeCallContext, list: &mut Array) -> Result<Dynamic, Thrown> {
+    check_depth(list.iter())?;
     let is_secret = list.iter().any(holds_secret);
     let items: Vec<_> = list
         .iter_mut()
@@ -304,7 +316,8 @@ fn print_list(context: &NativeCallContext, list: &mut Array) -> Dynamic {
     of_text(is_secret, format!("[{}]", items.join(", ")))
 }
 
-fn print_map(context: &NativeCallContext, map: &mut Map) -> Dynamic {
+fn print_map(context: &NativeCallContext, map: &mut Map) -> Result<Dynamic, Thrown> {
+    check_depth(map.values())?;
     let is_secret = map.values().any(holds_secret);
     let entries: Vec<_> = map
         .iter_mut()
@@ -320,11 +333,12 @@ fn debugged(context: &NativeCallContext, item: &mut Dynamic) -> String {
     }
 }
 
-fn of_text(is_secret: bool, text: String) -> Dynamic {
-    match is_secret {
+fn of_text(is_secret: bool, text: String) -> Result<Dynamic, Thrown> {
+    check_text(text.len())?;
+    Ok(match is_secret {
         true => Dynamic::from(Secret::new(text)),
         false => text.into(),
-    }
+    })
 }
 
 /// Parts of a secret are secrets. Its length is none: it tells whether one was given at all.
@@ -348,12 +362,20 @@ fn register_parts(module: &mut Module) {
         let parts = a.reveal().split(at);
         parts.map(|part| Dynamic::from(Secret::new(part))).collect()
     });
-    set("replace").set_into_module(module, |a: &mut Secret, from: &str, to: &str| {
-        *a = Secret::new(a.reveal().replace(from, to));
-    });
-    set("replace").set_into_module(module, |a: &mut Secret, from: &str, to: Secret| {
-        *a = Secret::new(a.reveal().replace(from, to.reveal()));
-    });
+    set("replace").set_into_module(
+        module,
+        |a: &mut Secret, from: &str, to: &str| -> Result<(), Thrown> {
+            *a = Secret::new(replaced(a.reveal(), from, to)?);
+            Ok(())
+        },
+    );
+    set("replace").set_into_module(
+        module,
+        |a: &mut Secret, from: &str, to: Secret| -> Result<(), Thrown> {
+            *a = Secret::new(replaced(a.reveal(), from, to.reveal())?);
+            Ok(())
+        },
+    );
 }
 
 fn part(secret: &mut Secret, start: i64, len: i64) -> Secret {
@@ -374,6 +396,7 @@ fn part(secret: &mut Secret, start: i64, len: i64) -> Secret {
     )
 }
 
-fn join(a: &str, b: &str) -> Secret {
-    Secret::new(format!("{a}{b}"))
+fn join(a: &str, b: &str) -> Result<Secret, Thrown> {
+    check_text(a.len() + b.len())?;
+    Ok(Secret::new(format!("{a}{b}")))
 }

@@ -6,10 +6,12 @@
 
 mod config;
 mod exec;
+mod folders;
 mod open;
 mod rehearsal;
 mod substrate;
 
 pub use config::{ConfigError, HttpTarget, LOCAL, Target, Targets};
+pub use folders::{Folders, UnsafeOut};
 pub use open::{OpenError, OpenTarget};
 pub use substrate::SubstrateTarget;

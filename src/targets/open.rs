@@ -1,8 +1,12 @@
-use std::{collections::BTreeSet, path::Path};
+use std::collections::BTreeSet;
 
-use super::{config::Target, rehearsal::Rehearsal};
+use super::{
+    config::Target,
+    folders::{Folders, UnsafeOut},
+    rehearsal::Rehearsal,
+};
 use crate::{
-    authority::{Options, Server, StartError},
+    authority::{AccessKey, NoRandomness, Options, Server, StartError},
     outside::{Clients, ConnectError, HttpClient, KubeClients, OutputFolder, PcaClient, Programs},
 };
 
@@ -18,6 +22,10 @@ pub struct OpenTarget {
 pub enum OpenError {
     #[error("the embedded certificate authority could not be started")]
     Authority(#[from] StartError),
+    #[error("the embedded certificate authority could not be given an access key")]
+    Key(#[from] NoRandomness),
+    #[error(transparent)]
+    Out(#[from] UnsafeOut),
     #[error("AWS Private CA can't be reached")]
     Pca(#[from] ConnectError),
 }
@@ -26,7 +34,7 @@ impl OpenError {
     /// What to do about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Authority(_) => None,
+            Self::Authority(_) | Self::Key(_) | Self::Out(_) => None,
             Self::Pca(error) => error.hint(),
         }
     }
@@ -36,14 +44,14 @@ impl OpenTarget {
     /// Opens a target; `None` is the built-in one. Of Kubernetes, only `clusters` can be spoken to.
     ///
     /// # Errors
-    /// An embedded server that can't start, a CA bundle that can't be read, contradictions. Nothing is asked of AWS yet.
+    /// An output folder that scripts must not have, an embedded server that can't start, a CA bundle that can't be read, contradictions. Nothing is asked of AWS yet.
     pub async fn open(
         target: Option<&Target>,
-        state: &Path,
-        out: &Path,
+        folders: Folders<'_>,
         clusters: BTreeSet<String>,
     ) -> Result<Self, OpenError> {
-        let files = OutputFolder::new(out);
+        folders.check()?;
+        let (files, state) = (OutputFolder::new(folders.out), folders.state);
         match target {
             Some(target) => {
                 let pca = PcaClient::connect(&target.pca).await?;
@@ -59,10 +67,15 @@ impl OpenTarget {
                 })
             }
             None => {
-                let options = Options::local(state.join("pca"));
+                // Other users of this machine reach the port too.
+                let key = AccessKey::random()?;
+                let options = Options {
+                    access_keys: vec![key.clone()],
+                    ..Options::local(state.join("pca"))
+                };
                 let region = options.region.clone();
                 let server = Server::start(options).await?;
-                let pca = PcaClient::embedded(&server.endpoint(), &region);
+                let pca = PcaClient::embedded(&server.endpoint(), &region, (&key.id, &key.secret));
                 Ok(Self {
                     clients: Clients {
                         pca,

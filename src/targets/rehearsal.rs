@@ -5,7 +5,7 @@ use std::{
 };
 
 use crate::{
-    cluster::{Options, Server, kubeconfig},
+    cluster::{Options, Server, is_cluster_name, kubeconfig},
     outside::{Clusters, Opening, embedded_cluster},
     value::{Failure, FailureClass},
 };
@@ -40,6 +40,10 @@ impl Clusters for Rehearsal {
                     causes(error),
                 )
             };
+            // A worker is told the roles of a run by whoever starts it.
+            if !is_cluster_name(&role) {
+                return Err(failed(&BadName));
+            }
             let server = Server::start(Options::local(folder, &role))
                 .await
                 .map_err(|e| failed(&e))?;
@@ -52,6 +56,10 @@ impl Clusters for Rehearsal {
         })
     }
 }
+
+#[derive(Debug, thiserror::Error)]
+#[error("a cluster's name has letters, digits, '-', '_' and '.'")]
+struct BadName;
 
 fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

@@ -8,7 +8,15 @@ impl Value {
     /// # Errors
     /// What is wrong, with its place; integers beyond 64 bits, which TOML does not have.
     pub fn from_toml(text: &str) -> Result<Self, String> {
-        let table: toml::Table = text.parse().map_err(|e: toml::de::Error| e.to_string())?;
+        let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
+            // Its own text shows the whole line, however long that is.
+            let start = e.span().map_or(0, |span| span.start);
+            let before = text.get(..start).unwrap_or(text);
+            let line = before.matches('\n').count() + 1;
+            let last = before.rsplit('\n').next().unwrap_or_default();
+            let column = last.chars().count() + 1;
+            format!("line {line}, column {column}: {}", e.message())
+        })?;
         Ok(from_toml(toml::Value::Table(table)))
     }
 

@@ -151,6 +151,77 @@ fn a_worker_with_a_wrong_certificate_or_key_does_not_start() {
     }
 }
 
+/// The key of an example in Restate's documentation: nothing that a test signs with.
+const SOMEBODY: &str = "publickeyv1_w7YHemBctH5Ck2nQRQ47iBBqhNHy4FV7t2Usbye2A6f";
+
+#[test]
+fn g1_a_worker_that_strangers_reach_needs_keys_and_tls() {
+    let test = Test::new();
+    let worker = ["worker", "--listen", "0.0.0.0:0"];
+    for (options, wanted) in [
+        (vec![], "without --identity-key"),
+        (vec!["--insecure"], "without --identity-key"),
+        (
+            vec!["--identity-key", SOMEBODY],
+            "refuses to speak plain HTTP",
+        ),
+    ] {
+        let ran = test
+            .windlass(&[worker.as_slice(), &options].concat())
+            .expect(2);
+        assert!(ran.stderr.contains(wanted), "{}", ran.stderr);
+    }
+    assert!(!test.path(".windlass/identity.txt").exists());
+}
+
+#[test]
+fn g1_a_stranger_learns_nothing_of_a_worker() {
+    let test = Test::new();
+    let mut child = test
+        .command(&[
+            "worker",
+            "--listen",
+            "127.0.0.1:0",
+            "--identity-key",
+            SOMEBODY,
+        ])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("the worker starts");
+    let mut address = String::new();
+    let stdout = child.stdout.take().expect("piped");
+    std::io::BufRead::read_line(&mut BufReader::new(stdout), &mut address).expect("an address");
+    for path in ["discover", "health", "", "invoke/WindlassStep/attempt"] {
+        let asked = std::process::Command::new("curl")
+            .args(["-si", "--http2-prior-knowledge", "-d", "x"])
+            .arg(format!("{}/{path}", address.trim()))
+            .output()
+            .expect("curl starts");
+        let answer = String::from_utf8_lossy(&asked.stdout).to_lowercase();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+        assert!(head.starts_with("http/2 401"), "{path}: {answer}");
+        assert!(
+            !head.contains("restate") && body.is_empty(),
+            "{path}: {answer}"
+        );
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+#[test]
+fn g1_a_worker_decides_where_its_files_go() {
+    let world = World::at(site(), |folder| vec![Server::start(folder)], 1);
+    // The run names the folder that the worker's identity is in.
+    world
+        .test
+        .windlass(&["run", "one.yaml", "--out", "elsewhere", "--target", "t"])
+        .expect(0);
+    assert_eq!(world.test.read("out/a.txt"), "x");
+    assert!(!world.test.path("elsewhere").exists());
+}
+
 #[test]
 fn an_engine_behind_tls_and_a_token() {
     let site = site();

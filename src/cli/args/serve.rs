@@ -33,9 +33,9 @@ pub struct Worker {
     #[arg(long, requires = "register")]
     pub force: bool,
 
-    /// Where the files that scripts write go [default: where the run says]
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
+    /// Where the files that scripts write go, whatever a run says
+    #[arg(long, default_value = "out", value_name = "DIR")]
+    pub out: PathBuf,
 
     /// How many scripts may run at once
     #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
@@ -49,6 +49,10 @@ pub struct Worker {
         value_name = "KEY"
     )]
     pub identity_keys: Vec<String>,
+
+    /// Speak plain HTTP on an address that other machines reach; --identity-key is needed all the same
+    #[arg(long)]
+    pub insecure: bool,
 
     /// Speak TLS with this certificate chain (PEM)
     #[arg(long, requires = "tls_key", value_name = "FILE")]
@@ -79,7 +83,7 @@ pub struct PcaServe {
     #[arg(long, default_value_t = 5566)]
     pub port: u16,
 
-    /// The address; off loopback only with --access-key
+    /// The address; --insecure is for loopback only
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_name = "IP")]
     pub host: IpAddr,
 
@@ -119,9 +123,19 @@ pub struct PcaServe {
     #[arg(long = "fault", value_name = "FAULT")]
     pub faults: Vec<Fault>,
 
-    /// Accept only requests signed with this: ID:SECRET, or ID:SECRET:ACCOUNT
-    #[arg(long = "access-key", value_name = "KEY")]
+    /// Accept only requests signed with this: ID:SECRET, or ID:SECRET:ACCOUNT [default: a key that
+    /// is made once and kept in DIR/credentials]
+    #[arg(
+        long = "access-key",
+        env = "WINDLASS_PCA_ACCESS_KEY",
+        hide_env_values = true,
+        value_name = "KEY"
+    )]
     pub access_keys: Vec<AccessKey>,
+
+    /// Accept any credentials, from every user of this machine
+    #[arg(long, conflicts_with = "access_keys")]
+    pub insecure: bool,
 }
 
 #[derive(Subcommand)]

@@ -2,7 +2,13 @@ use saphyr::{LoadableYamlNode, Scalar, Yaml};
 use serde_json::{Map, Value as Json};
 
 use super::Call;
-use crate::cluster::wire::{Failure, protobuf};
+use crate::{
+    cluster::wire::{Failure, protobuf},
+    ground::check_yaml,
+};
+
+/// As deep as `serde_json` reads: what is stored must be read again.
+const MAX_DEPTH: usize = 100;
 
 /// Reads the body as JSON, YAML, or the protobuf that kubectl sends.
 pub(super) fn read(call: &Call) -> Result<Json, Failure> {
@@ -36,6 +42,8 @@ pub(super) fn yaml(body: &[u8]) -> Result<Json, Failure> {
     }
     let text = std::str::from_utf8(body)
         .map_err(|_| Failure::bad_request("error decoding YAML: it is not UTF-8"))?;
+    check_yaml(text, MAX_DEPTH)
+        .map_err(|why| Failure::bad_request(format!("error decoding YAML: {why}")))?;
     let documents = Yaml::load_from_str(text)
         .map_err(|error| Failure::bad_request(format!("error decoding YAML: {error}")))?;
     match documents.as_slice() {

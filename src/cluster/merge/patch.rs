@@ -38,11 +38,44 @@ impl PatchKind {
     }
 }
 
-/// Does the operations of a JSON patch (RFC 6902).
+/// As the API server's `maxJSONPatchOperations`.
+const MAX_OPERATIONS: usize = 10_000;
+/// As the API server's `JSONPatchMaxCopyBytes`: what the copies of one patch may add.
+const MAX_COPIED_BYTES: usize = 3 << 20;
+/// What is stored must be read again, and `serde_json` reads 127 levels.
+const MAX_DEPTH: usize = 100;
+
+/// Does the operations of a JSON patch (RFC 6902), all or none.
+///
+/// # Errors
+/// 400 for what is no patch, 413 for too many operations, and 422 for one that can't be done, for
+/// copies that add more than 3 MiB, and for a result that is nested too deeply.
 pub(crate) fn json_patch(object: &mut Json, patch: &Json) -> Result<(), Failure> {
     let patch: json_patch::Patch = serde_json::from_value(patch.clone())
         .map_err(|error| Failure::bad_request(error.to_string()))?;
-    json_patch::patch(object, &patch).map_err(|error| Failure::rejected(&error.to_string()))
+    if patch.len() > MAX_OPERATIONS {
+        return Err(Failure::too_many_operations(MAX_OPERATIONS, patch.len()));
+    }
+    let (mut patched, mut copied) = (object.clone(), 0);
+    for operation in patch.iter() {
+        if let json_patch::PatchOperation::Copy(copy) = operation {
+            copied += patched
+                .pointer(copy.from.as_str())
+                .map_or(0, crate::ground::json_size);
+            if copied > MAX_COPIED_BYTES {
+                return Err(Failure::rejected(&format!(
+                    "Unable to complete the copy, the accumulated size increase of copy is {copied}, exceeding the limit {MAX_COPIED_BYTES}"
+                )));
+            }
+        }
+        json_patch::patch(&mut patched, std::slice::from_ref(operation))
+            .map_err(|error| Failure::rejected(&error.to_string()))?;
+    }
+    if crate::ground::depth_of(&patched) > MAX_DEPTH {
+        return Err(Failure::rejected("the patched object is nested too deeply"));
+    }
+    *object = patched;
+    Ok(())
 }
 
 /// Merges a document (RFC 7386): null removes, lists are replaced.
@@ -54,4 +87,47 @@ pub(crate) fn merge_patch(object: &mut Json, patch: &Json) -> Result<(), Failure
     }
     json_patch::merge(object, patch);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn g3_a_patch_of_copies_ends_at_3_mib() {
+        let mut object = json!({ "data": { "a": "x".repeat(1_000) } });
+        let before = object.clone();
+        let copies: Vec<_> = (0..40)
+            .map(|i| json!({ "op": "copy", "from": "/data", "path": format!("/data/c{i}") }))
+            .collect();
+        let failure = json_patch(&mut object, &json!(copies)).unwrap_err();
+        assert!(
+            format!("{failure:?}").contains("accumulated size increase of copy"),
+            "{failure:?}"
+        );
+        assert_eq!(object, before, "all or nothing");
+    }
+
+    #[test]
+    fn g3_a_patch_nests_nothing_deeper_than_is_read_again() {
+        let mut object = json!({ "a": {} });
+        let copies: Vec<_> = (0..150)
+            .map(|_| json!({ "op": "copy", "from": "", "path": "/a" }))
+            .collect();
+        let failure = json_patch(&mut object, &json!(copies)).unwrap_err();
+        assert!(
+            format!("{failure:?}").contains("nested too deeply"),
+            "{failure:?}"
+        );
+        let tests: Vec<_> = (0..10_001)
+            .map(|_| json!({ "op": "test", "path": "/a", "value": {} }))
+            .collect();
+        let failure = json_patch(&mut object, &json!(tests)).unwrap_err();
+        assert!(
+            format!("{failure:?}").contains("maximum operations"),
+            "{failure:?}"
+        );
+    }
 }

@@ -256,6 +256,13 @@ impl Failure {
         Self::new(413, "RequestEntityTooLarge", message)
     }
 
+    pub fn too_many_operations(most: usize, found: usize) -> Self {
+        let message = format!(
+            "Request entity too large: The allowed maximum operations in a JSON patch is {most}, got {found}"
+        );
+        Self::new(413, "RequestEntityTooLarge", message)
+    }
+
     pub fn unsupported_media_type(accepted: &[&str]) -> Self {
         let message = format!(
             "the body of the request was in an unknown format - accepted media types include: {}",

@@ -62,13 +62,11 @@ impl Book {
                 file,
                 target,
                 kube,
-                out,
                 ..
             } => {
                 self.place = Place {
                     target: target.clone(),
                     kube: kube.clone(),
-                    out: out.clone(),
                 };
                 self.row = Some(RunRow {
                     id: self.run.clone(),

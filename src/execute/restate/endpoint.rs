@@ -1,10 +1,28 @@
 //! The socket that the engine dials.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    future::{Ready, ready},
+    net::SocketAddr,
+    path::PathBuf,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use hyper::server::conn::http2;
+use bytes::Bytes;
+use hyper::{
+    Request, Response, StatusCode,
+    body::{Body, Frame, Incoming, SizeHint},
+    header::HeaderMap,
+    server::conn::http2,
+    service::Service,
+};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use restate_sdk::{endpoint::Endpoint, hyper::HyperEndpoint};
+use restate_sdk::{
+    endpoint::{Endpoint, ResponseBody},
+    hyper::HyperEndpoint,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -73,7 +91,7 @@ impl Socket {
 
     /// Serves until the future is dropped.
     pub async fn serve(self, endpoint: Endpoint) {
-        let service = HyperEndpoint::new(endpoint);
+        let service = Door(HyperEndpoint::new(endpoint));
         loop {
             // A connection that could not be accepted is the other side's to try again.
             let Ok((stream, _)) = self.listener.accept().await else {
@@ -88,7 +106,7 @@ impl Socket {
     }
 }
 
-async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, service: HyperEndpoint) {
+async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, service: Door) {
     match tls {
         None => speak(stream, service).await,
         Some(tls) => {
@@ -99,10 +117,7 @@ async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, service: HyperE
     }
 }
 
-async fn speak(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    service: HyperEndpoint,
-) {
+async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, service: Door) {
     // What breaks a connection breaks its invocations, and the engine tries those again.
     let _ = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -110,6 +125,57 @@ async fn speak(
         .keep_alive_timeout(KEEP_ALIVE)
         .serve_connection(TokioIo::new(stream), service)
         .await;
+}
+
+/// Answers those whose signature is none with the status alone: neither what runs here nor why
+/// they were refused is theirs to know.
+#[derive(Clone)]
+struct Door(HyperEndpoint);
+
+impl Service<Request<Incoming>> for Door {
+    type Response = Response<Answer>;
+    type Error = <HyperEndpoint as Service<Request<Incoming>>>::Error;
+    type Future = Ready<Result<Self::Response, Self::Error>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        ready(self.0.call(request).into_inner().map(|answer| {
+            let (mut parts, body) = answer.into_parts();
+            if parts.status != StatusCode::UNAUTHORIZED {
+                return Response::from_parts(parts, Answer(Some(Box::pin(body))));
+            }
+            parts.headers = HeaderMap::new();
+            Response::from_parts(parts, Answer(None))
+        }))
+    }
+}
+
+/// The body of an answer, or nothing.
+struct Answer(Option<Pin<Box<ResponseBody>>>);
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = <ResponseBody as Body>::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match &mut self.0 {
+            Some(body) => body.as_mut().poll_frame(context),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.as_ref().is_none_or(|body| body.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Some(body) => body.size_hint(),
+            None => SizeHint::with_exact(0),
+        }
+    }
 }
 
 fn acceptor((certificate, key): &(PathBuf, PathBuf)) -> Result<TlsAcceptor, ServeError> {

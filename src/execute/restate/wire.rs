@@ -99,8 +99,6 @@ pub(super) struct Place {
     pub target: String,
     /// The Kubernetes clusters that the run speaks to.
     pub kube: BTreeSet<String>,
-    /// The folder that the run's scripts write to, unless the worker has one of its own.
-    pub out: String,
 }
 
 /// One attempt of one step, as it travels to a worker.

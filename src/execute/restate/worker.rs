@@ -1,6 +1,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -51,7 +51,8 @@ pub struct WorkerOptions {
     pub state: PathBuf,
     /// How many scripts may run at once.
     pub max_parallel: usize,
-    /// The engine's public keys; requests of others are refused. None: nobody is.
+    /// The engine's public keys; requests of others are refused. None: nobody is, which only a
+    /// worker on loopback may do.
     pub identity_keys: Vec<String>,
     /// How often the engine tries an invocation that workers could not finish before it pauses it.
     pub retries: u64,
@@ -70,7 +71,6 @@ pub trait OpensTargets: Send + Sync {
         &'a self,
         target: &'a str,
         kube: &'a BTreeSet<String>,
-        out: &'a Path,
     ) -> std::pin::Pin<Box<dyn Future<Output = Result<Opened, String>> + Send + 'a>>;
 }
 
@@ -202,8 +202,7 @@ impl Shared {
             let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
             targets.entry(place.clone()).or_default().clone()
         };
-        let out = Path::new(&place.out);
-        let opening = || self.opens.open(&place.target, &place.kube, out);
+        let opening = || self.opens.open(&place.target, &place.kube);
         let opened = target.get_or_try_init(opening).await;
         opened.map(|open| open.clients.clone()).map_err(TargetError)
     }

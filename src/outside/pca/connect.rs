@@ -198,15 +198,16 @@ impl PcaClient {
         }
     }
 
-    /// Connects to the embedded server, which takes any credentials on loopback. Nothing of the
-    /// user's AWS configuration is read, so nothing of it can be sent there by mistake.
-    pub fn embedded(endpoint: &str, region: &str) -> Self {
+    /// Connects to the embedded server, with the id and the secret of the access key that it was
+    /// given. Nothing of the user's AWS configuration is read, so nothing of it can be sent there
+    /// by mistake.
+    pub fn embedded(endpoint: &str, region: &str, (id, secret): (&str, &str)) -> Self {
         let config = aws_sdk_acmpca::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(region.to_owned()))
             .endpoint_url(endpoint)
             .credentials_provider(aws_sdk_acmpca::config::Credentials::new(
-                "windlass", "embedded", None, None, "embedded",
+                id, secret, None, None, "embedded",
             ))
             .retry_config(RetryConfig::standard().with_max_attempts(SDK_ATTEMPTS))
             .build();

@@ -12,7 +12,7 @@ pub(super) fn object(fields: &[Field], mut bytes: &[u8]) -> Option<Json> {
     while !bytes.is_empty() {
         let (number, raw) = next(&mut bytes)?;
         let Some(field) = fields.iter().find(|field| field.number == number) else {
-            if is_blank(&raw) {
+            if is_blank(&raw, 0) {
                 continue;
             }
             return None;
@@ -22,16 +22,20 @@ pub(super) fn object(fields: &[Field], mut bytes: &[u8]) -> Option<Json> {
     Some(Json::Object(map))
 }
 
+/// Deeper than any message of the API; deeper still is an attack on the stack.
+const DEEPEST: usize = 32;
+
 /// Whether a value is what Go writes for something that was never set.
-fn is_blank(raw: &Raw) -> bool {
+fn is_blank(raw: &Raw, depth: usize) -> bool {
     match raw {
+        _ if depth > DEEPEST => false,
         Raw::Varint(number) => *number == 0,
         Raw::Fixed => false,
         Raw::Bytes(bytes) => {
             let mut bytes = *bytes;
             while !bytes.is_empty() {
                 match next(&mut bytes) {
-                    Some((_, raw)) if is_blank(&raw) => {}
+                    Some((_, raw)) if is_blank(&raw, depth + 1) => {}
                     _ => return false,
                 }
             }
@@ -118,4 +122,28 @@ fn entry(kind: Kind, mut bytes: &[u8]) -> Option<(String, Json)> {
         _ => std::str::from_utf8(value).ok()?.into(),
     };
     Some((key, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g3_a_field_of_a_million_levels_is_no_blank() {
+        let mut bytes = Vec::new();
+        for _ in 0..200_000 {
+            // A field 15 that is as long as what is in it; varints of its length, innermost first.
+            let mut head = vec![15 << 3 | 2];
+            let mut length = bytes.len();
+            while length >= 0x80 {
+                head.push((length & 0x7f) as u8 | 0x80);
+                length >>= 7;
+            }
+            head.push(length as u8);
+            head.reverse();
+            bytes.extend(head);
+        }
+        bytes.reverse();
+        assert_eq!(object(&[], &bytes), None);
+    }
 }

@@ -1,0 +1,66 @@
+use std::{future::Future, time::Duration};
+
+use axum::{
+    Router,
+    body::{Body, Bytes, to_bytes},
+    serve::Listener,
+};
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::sync::{mpsc, watch};
+
+/// How long a client may take to say what it wants: one that sends a byte now and then would hold
+/// its connection for ever. An idle connection is closed after the same time.
+const HEAD: Duration = Duration::from_secs(60);
+/// How long the body of a request may take: 4 MiB at half a Mbit/s.
+const BODY: Duration = Duration::from_secs(60);
+
+/// Serves HTTP/1.1 until `stop` is over, and lets the requests that are being answered end.
+pub(crate) async fn serve<L: Listener>(
+    mut listener: L,
+    router: Router,
+    stop: impl Future<Output = ()>,
+) {
+    let (stopping, stopped) = watch::channel(());
+    // Each connection holds a sender, so the channel closes with the last of them.
+    let (open, mut all_closed) = mpsc::channel::<()>(1);
+    tokio::pin!(stop);
+    loop {
+        let stream = tokio::select! {
+            (stream, _) = listener.accept() => stream,
+            () = &mut stop => break,
+        };
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD)
+            .serve_connection(
+                TokioIo::new(stream),
+                TowerToHyperService::new(router.clone()),
+            );
+        let (open, mut stopped) = (open.clone(), stopped.clone());
+        tokio::spawn(async move {
+            tokio::pin!(connection);
+            // What breaks a connection is the client's to notice.
+            tokio::select! {
+                _ = connection.as_mut() => {}
+                _ = stopped.changed() => {
+                    connection.as_mut().graceful_shutdown();
+                    let _ = connection.await;
+                }
+            }
+            drop(open);
+        });
+    }
+    drop(stopping);
+    drop(open);
+    all_closed.recv().await;
+}
+
+/// Reads the body of a request; `None` if it is larger than that or does not come.
+pub(crate) async fn read_body(body: Body, largest: usize) -> Option<Bytes> {
+    let reading = tokio::time::timeout(BODY, to_bytes(body, largest));
+    reading.await.ok()?.ok()
+}

@@ -1,0 +1,205 @@
+//! What an evaluation may use, with the reason for each limit.
+//!
+//! Rhai checks a value's size after each call of a native function. What one call can grow by
+//! itself is limited in `natives`, how deeply closures capture each other in [`check_captures`],
+//! and the sum of everything by the memory that the thread holds, which is looked at with every
+//! operation.
+
+use std::cell::Cell;
+
+use rhai::{Dynamic, Engine, EvalAltResult, FnPtr, Position};
+use tikv_jemalloc_ctl::thread::{ThreadLocal, allocatedp, deallocatedp};
+
+/// The stack that a thread needs to run any script: 64 call levels of nested native calls
+/// overflow 4 MiB (measured), and a value of the deepest shape that the limits allow must be
+/// dropped on it.
+pub const STACK_BYTES: usize = 16 << 20;
+
+/// Deep enough for people, far from the stack's end.
+const MAX_CALL_LEVELS: usize = 48;
+const MAX_EXPRESSION_DEPTH: usize = 64;
+/// The same as the largest effect result.
+const MAX_STRING_BYTES: usize = 1 << 20;
+/// Also bounds how deep arrays and maps can be nested in each other: dropping them recurses.
+const MAX_ITEMS: usize = 20_000;
+const MAX_FUNCTIONS: usize = 500;
+const MAX_MODULES: usize = 100;
+const MAX_VARIABLES: usize = 500;
+/// How deeply closures may capture each other, and values be nested in what they capture: dropping
+/// these recurses, and Rhai does not count them.
+const MAX_CAPTURES: usize = 64;
+/// How many values one look at what a closure captured visits.
+const MAX_CAPTURED_VALUES: usize = 100_000;
+
+/// What the whole of one evaluation may use.
+#[derive(Clone, Copy)]
+pub(super) struct Allowance {
+    /// Rhai counts those of closures that a native function calls only within each call.
+    pub operations: u64,
+    pub memory_bytes: u64,
+}
+
+/// Of a step script. The shipped workflows make a few hundred operations; ten million are about a
+/// second of work, which is a script that computes, or loops. All results that a step may have are
+/// 16 MiB in the journal.
+pub(super) const STEP: Allowance = Allowance {
+    operations: 10_000_000,
+    memory_bytes: 256 << 20,
+};
+
+/// Of an expression, which is evaluated between steps, on the driver's thread.
+pub(super) const EXPRESSION: Allowance = Allowance {
+    operations: 1_000_000,
+    memory_bytes: 64 << 20,
+};
+
+/// What an evaluation used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exceeded {
+    Operations(u64),
+    Memory(u64),
+}
+
+impl std::fmt::Display for Exceeded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Operations(most) => write!(f, "too many operations (the limit is {most})"),
+            Self::Memory(most) => write!(f, "too much memory (the limit is {} MiB)", most >> 20),
+        }
+    }
+}
+
+/// Sets the limits that an engine enforces by itself.
+pub(super) fn set(engine: &mut Engine) {
+    engine.set_max_call_levels(MAX_CALL_LEVELS);
+    engine.set_max_expr_depths(MAX_EXPRESSION_DEPTH, MAX_EXPRESSION_DEPTH);
+    engine.set_max_string_size(MAX_STRING_BYTES);
+    engine.set_max_array_size(MAX_ITEMS);
+    engine.set_max_map_size(MAX_ITEMS);
+    engine.set_max_functions(MAX_FUNCTIONS);
+    engine.set_max_modules(MAX_MODULES);
+    engine.set_max_variables(MAX_VARIABLES);
+    // A function pointer that is curried with itself doubles with every call. Closures that capture
+    // do not need the name.
+    engine.disable_symbol("curry");
+    #[expect(
+        deprecated,
+        reason = "marked so because it may change, not because it will go"
+    )]
+    engine.on_var(|name, _, context| {
+        match context.scope().get(name).filter(|value| value.is_shared()) {
+            Some(captured) => check_captures(captured).map(|()| None),
+            None => Ok(None),
+        }
+    });
+}
+
+/// Evaluates within an allowance; [`exceeded`] says when it is used up.
+pub(super) fn within<T>(allowance: Allowance, body: impl FnOnce() -> T) -> T {
+    let meter = Meter {
+        left: allowance.operations,
+        allowance,
+        held_before: held(),
+    };
+    let outer = METER.replace(Some(meter));
+    let result = body();
+    METER.set(outer);
+    result
+}
+
+/// Counts one operation, and says what is used up, if anything is.
+pub(super) fn exceeded() -> Option<Exceeded> {
+    let mut meter = METER.get()?;
+    let Allowance {
+        operations,
+        memory_bytes,
+    } = meter.allowance;
+    if meter.left == 0 {
+        return Some(Exceeded::Operations(operations));
+    }
+    meter.left -= 1;
+    METER.set(Some(meter));
+    let taken = held().wrapping_sub(meter.held_before).cast_signed();
+    (taken > memory_bytes.cast_signed()).then_some(Exceeded::Memory(memory_bytes))
+}
+
+/// The error for a value that is too large or nested too deeply.
+pub(super) fn too_large(what: &str) -> Box<EvalAltResult> {
+    EvalAltResult::ErrorDataTooLarge(what.into(), Position::NONE).into()
+}
+
+/// Refuses a text that is longer than Rhai lets one be, before it is made.
+pub(super) fn check_text(bytes: usize) -> Result<(), Box<EvalAltResult>> {
+    match bytes > MAX_STRING_BYTES {
+        true => Err(too_large("Length of string")),
+        false => Ok(()),
+    }
+}
+
+/// Refuses a list that is longer than Rhai lets one be, before it is made.
+pub(super) fn check_items(count: usize) -> Result<(), Box<EvalAltResult>> {
+    match count > MAX_ITEMS {
+        true => Err(too_large("Size of array/BLOB")),
+        false => Ok(()),
+    }
+}
+
+/// What is measured of the evaluation on this thread.
+#[derive(Clone, Copy)]
+struct Meter {
+    allowance: Allowance,
+    left: u64,
+    held_before: u64,
+}
+
+type Counter = ThreadLocal<u64>;
+
+thread_local! {
+    static METER: Cell<Option<Meter>> = const { Cell::new(None) };
+    static COUNTERS: Option<(Counter, Counter)> =
+        allocatedp::read().ok().zip(deallocatedp::read().ok());
+}
+
+/// The bytes that this thread allocated and did not free; differences of it count.
+fn held() -> u64 {
+    COUNTERS.with(|counters| {
+        counters.map_or(0, |(allocated, freed)| {
+            allocated.get().wrapping_sub(freed.get())
+        })
+    })
+}
+
+fn check_captures(captured: &Dynamic) -> Result<(), Box<EvalAltResult>> {
+    let mut visits = MAX_CAPTURED_VALUES;
+    match is_deeper(captured, MAX_CAPTURES, &mut visits) {
+        true => Err(too_large("Depth of what closures capture")),
+        false => Ok(()),
+    }
+}
+
+/// Whether something in a value is more than so many levels below it, or more than so many values
+/// would have to be looked at.
+pub(super) fn is_deeper(value: &Dynamic, levels: usize, visits: &mut usize) -> bool {
+    *visits = visits.saturating_sub(1);
+    if levels == 0 || *visits == 0 {
+        return true;
+    }
+    if value.is_shared() {
+        // One that is locked is being changed right now; whoever changes it is looked at.
+        return value
+            .read_lock::<Dynamic>()
+            .is_some_and(|inner| is_deeper(&inner, levels - 1, visits));
+    }
+    if let Ok(items) = value.as_array_ref() {
+        return items.iter().any(|item| is_deeper(item, levels - 1, visits));
+    }
+    if let Ok(map) = value.as_map_ref() {
+        return map.values().any(|item| is_deeper(item, levels - 1, visits));
+    }
+    if let Some(function) = value.read_lock::<FnPtr>() {
+        return function
+            .iter_curry()
+            .any(|item| is_deeper(item, levels - 1, visits));
+    }
+    false
+}

@@ -1,0 +1,161 @@
+//! Functions of Rhai's own packages that could end the process, made anew within the limits.
+//!
+//! `replace` multiplies what it is given; `pad` of an array multiplies numbers that a script
+//! chooses, without a check for overflow; comparing and printing (`secret`) call themselves for each level of
+//! nesting, a few KiB of stack each. Found by reading the packages of Rhai 1.27: every other
+//! native function gives no more than the sum of its arguments, or checks before it grows.
+
+use rhai::{
+    Array, Dynamic, EvalAltResult, FuncRegistration, ImmutableString, Map, Module,
+    NativeCallContext,
+};
+
+use super::limits::{check_items, check_text, is_deeper, too_large};
+
+type Given<T> = Result<T, Box<EvalAltResult>>;
+
+/// How deeply a value may be nested that is compared or printed.
+const MAX_DEPTH: usize = 128;
+
+pub(super) fn register(module: &mut Module) {
+    let set = |name: &str| FuncRegistration::new(name).in_global_namespace();
+    set("replace").set_into_module(
+        module,
+        |text: &mut ImmutableString, find: &str, with: &str| replace(text, find, with),
+    );
+    set("replace").set_into_module(
+        module,
+        |text: &mut ImmutableString, find: &str, with: char| {
+            replace(text, find, with.encode_utf8(&mut [0; 4]))
+        },
+    );
+    set("replace").set_into_module(
+        module,
+        |text: &mut ImmutableString, find: char, with: &str| {
+            replace(text, find.encode_utf8(&mut [0; 4]), with)
+        },
+    );
+    set("replace").set_into_module(
+        module,
+        |text: &mut ImmutableString, find: char, with: char| {
+            replace(
+                text,
+                find.encode_utf8(&mut [0; 4]),
+                with.encode_utf8(&mut [0; 4]),
+            )
+        },
+    );
+    set("pad").set_into_module(module, pad);
+    set("==")
+        .with_purity(true)
+        .set_into_module(module, arrays_equal);
+    set("==")
+        .with_purity(true)
+        .set_into_module(module, maps_equal);
+    set("!=").with_purity(true).set_into_module(
+        module,
+        |context: NativeCallContext, a: &mut Array, b: Array| {
+            arrays_equal(context, a, b).map(|equal| !equal)
+        },
+    );
+    set("!=").with_purity(true).set_into_module(
+        module,
+        |context: NativeCallContext, a: &mut Map, b: Map| {
+            maps_equal(context, a, b).map(|equal| !equal)
+        },
+    );
+}
+
+fn replace(text: &mut ImmutableString, find: &str, with: &str) -> Given<()> {
+    if text.contains(find) {
+        *text = replaced(text, find, with)?.into();
+    }
+    Ok(())
+}
+
+/// A text with each `find` replaced, if it is no longer than a text may be.
+pub(super) fn replaced(text: &str, find: &str, with: &str) -> Given<String> {
+    let count = text.matches(find).count();
+    let added = count.saturating_mul(with.len());
+    check_text((text.len() - count * find.len()).saturating_add(added))?;
+    Ok(text.replace(find, with))
+}
+
+fn pad(array: &mut Array, length: i64, item: Dynamic) -> Given<()> {
+    let length = usize::try_from(length).unwrap_or_default();
+    let added = length.saturating_sub(array.len());
+    check_depth(std::iter::once(&item))?;
+    let (items, bytes) = weigh(&item);
+    check_items(added.saturating_mul(items.saturating_add(1)))?;
+    check_text(added.saturating_mul(bytes))?;
+    if added > 0 {
+        array.resize(length, item);
+    }
+    Ok(())
+}
+
+/// The items below a value, and the bytes of its texts; it must not be nested too deeply.
+fn weigh(value: &Dynamic) -> (usize, usize) {
+    let sum = |(items, bytes): (usize, usize), item| {
+        let (more_items, more_bytes) = weigh(item);
+        (items + 1 + more_items, bytes + more_bytes)
+    };
+    if let Ok(text) = value.as_immutable_string_ref() {
+        return (0, text.len());
+    }
+    if let Ok(array) = value.as_array_ref() {
+        return array.iter().fold((0, 0), sum);
+    }
+    if let Ok(map) = value.as_map_ref() {
+        return map.values().fold((0, 0), sum);
+    }
+    (value.as_blob_ref().map_or(0, |blob| blob.len()), 0)
+}
+
+fn arrays_equal(context: NativeCallContext, a: &mut Array, mut b: Array) -> Given<bool> {
+    if a.len() != b.len() {
+        return Ok(false);
+    }
+    check_depth(a.iter())?;
+    for (a, b) in a.iter_mut().zip(&mut b) {
+        if !are_equal(&context, a, b)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn maps_equal(context: NativeCallContext, a: &mut Map, mut b: Map) -> Given<bool> {
+    if a.len() != b.len() {
+        return Ok(false);
+    }
+    check_depth(a.values())?;
+    for (key, a) in a.iter_mut() {
+        let Some(b) = b.get_mut(key) else {
+            return Ok(false);
+        };
+        if !are_equal(&context, a, b)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// As Rhai's own: things of different kinds are different, and those of one kind that nobody can
+/// compare are a mistake.
+fn are_equal(context: &NativeCallContext, a: &mut Dynamic, b: &mut Dynamic) -> Given<bool> {
+    match context.call_native_fn_raw("==", true, &mut [a, b]) {
+        Ok(equal) => Ok(equal.as_bool().unwrap_or(false)),
+        Err(error) => match *error {
+            EvalAltResult::ErrorFunctionNotFound(..) if a.type_id() != b.type_id() => Ok(false),
+            _ => Err(error),
+        },
+    }
+}
+
+pub(super) fn check_depth<'a>(mut items: impl Iterator<Item = &'a Dynamic>) -> Given<()> {
+    match items.any(|item| is_deeper(item, MAX_DEPTH, &mut { usize::MAX })) {
+        true => Err(too_large("Depth of array or map")),
+        false => Ok(()),
+    }
+}
