@@ -10,7 +10,7 @@ use super::{
     exit,
     failure::Failure,
     print,
-    process::{jitter, now, runtime, watch_for_interrupts},
+    process::{OnHangUp, jitter, now, runtime, watch_for_interrupts},
 };
 use crate::{
     compile::Program,
@@ -93,7 +93,7 @@ fn drive_here(
         let open = open_target(args, &state, &events).await?;
         let cancel = Cancel::default();
         let farewell = format!("stopped; go on with: windlass resume {id}");
-        watch_for_interrupts(cancel.clone(), farewell);
+        watch_for_interrupts(cancel.clone(), farewell, OnHangUp::Cancel);
         let settings = Settings {
             clients: open.clients.clone(),
             max_parallel: driving.max_parallel.into(),
