@@ -12,7 +12,7 @@ use super::{
     failure::Failure,
     load::workflow_file,
     print,
-    process::{jitter, now, runtime, watch_for_interrupts},
+    process::{OnHangUp, jitter, now, runtime, watch_for_interrupts},
 };
 use crate::{
     compile::Program,
@@ -99,7 +99,7 @@ fn drive_here(
         let cancel = Cancel::default();
         let resume = report::command(Command::new("resume").arg(&id));
         let farewell = format!("stopped. To continue: {resume}");
-        watch_for_interrupts(cancel.clone(), farewell);
+        watch_for_interrupts(cancel.clone(), farewell, OnHangUp::Cancel);
         let settings = Settings {
             clients: open.clients.clone(),
             max_parallel: driving.max_parallel.into(),

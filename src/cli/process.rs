@@ -33,10 +33,10 @@ pub fn runtime(max_parallel: u16) -> Result<tokio::runtime::Runtime, Failure> {
         .map_err(|e| Failure::new("system", format!("can't start threads: {e}")))
 }
 
-/// The first Ctrl-C (or SIGTERM, or SIGHUP) cancels; after a second one the process is gone at once, with the
+/// The first Ctrl-C (or SIGTERM, or SIGHUP as `on_hang_up` says) cancels; after a second one the process is gone at once, with the
 /// programs that it runs, which costs nothing but the time to resume: `farewell` says how.
-pub fn watch_for_interrupts(cancel: Cancel, farewell: String) {
-    let mut signals = Signals::listen();
+pub fn watch_for_interrupts(cancel: Cancel, farewell: String, on_hang_up: OnHangUp) {
+    let mut signals = Signals::listen(on_hang_up);
     tokio::spawn(async move {
         signals.any().await;
         say!("\ncancelling; once more to stop at once (the run can be resumed either way)");
@@ -52,7 +52,19 @@ pub fn watch_for_interrupts(cancel: Cancel, farewell: String) {
 /// Waits until this process is told to end: Ctrl-C, SIGTERM, or SIGHUP, which it gets when its terminal
 /// closes. SIGHUP is left alone where it is ignored, as under `nohup`.
 pub async fn interrupted() {
-    Signals::listen().any().await;
+    Signals::listen(OnHangUp::Cancel).any().await;
+}
+
+/// What a terminal that closes does to a run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum OnHangUp {
+    Cancel,
+    /// This process ends; the run is driven elsewhere and goes on.
+    #[cfg_attr(
+        not(feature = "restate"),
+        expect(dead_code, reason = "all runs are driven here")
+    )]
+    Leave,
 }
 
 struct Signals {
@@ -63,13 +75,15 @@ struct Signals {
 }
 
 impl Signals {
-    fn listen() -> Self {
+    fn listen(on_hang_up: OnHangUp) -> Self {
         // Listening replaces what was there, so this looks first.
-        let hang_up = (!*IGNORES_HANG_UP).then(SignalKind::hangup);
+        let hears = on_hang_up == OnHangUp::Cancel && !*IGNORES_HANG_UP;
         Self {
             interrupt: signal(SignalKind::interrupt()).ok(),
             terminate: signal(SignalKind::terminate()).ok(),
-            hang_up: hang_up.and_then(|kind| signal(kind).ok()),
+            hang_up: hears
+                .then(SignalKind::hangup)
+                .and_then(|kind| signal(kind).ok()),
         }
     }
 

@@ -10,7 +10,7 @@ use std::{
 use super::{
     args::Driving,
     failure::Failure,
-    process::{now, requester, runtime, watch_for_interrupts},
+    process::{OnHangUp, now, requester, runtime, watch_for_interrupts},
 };
 use crate::{
     execute::{
@@ -50,7 +50,7 @@ impl Watched<'_> {
         let threads = runtime(driving.max_parallel)?;
         let cancel = Cancel::default();
         let farewell = format!("the engine has run {} now", self.run);
-        threads.block_on(async { watch_for_interrupts(cancel.clone(), farewell) });
+        threads.block_on(async { watch_for_interrupts(cancel.clone(), farewell, OnHangUp::Leave) });
         let mut following = self.remote.follow(self.run);
         let (mut state, mut has_asked) = (State::default(), false);
         let (mut reached, mut news) = (Instant::now(), Instant::now());

@@ -85,8 +85,13 @@ impl HttpRequest {
 impl HttpResponse {
     /// The body for people, as far as a failure holds it.
     fn said(&self) -> String {
-        let most = self.body.len().min(MAX_MESSAGE_BYTES);
-        String::from_utf8_lossy(&self.body[..most]).into_owned()
+        if self.body.len() <= MAX_MESSAGE_BYTES {
+            return String::from_utf8_lossy(&self.body).into_owned();
+        }
+        // At the end of a word: a part of a secret would not be known for one.
+        let head = &self.body[..MAX_MESSAGE_BYTES];
+        let end = head.iter().rposition(u8::is_ascii_whitespace);
+        String::from_utf8_lossy(&head[..end.unwrap_or(0)]).into_owned() + " …"
     }
 }
 
