@@ -11,7 +11,8 @@ use windlass::{
     report,
     script::{Class, Level},
     value::{
-        Digest, Failure, FailureClass, LEAST_CUT, LEAST_LINE, Redactor, Secret, StepError, Value,
+        Digest, Failure, FailureClass, LEAST_CUT, LEAST_ENCODED, LEAST_LINE, Redactor, Secret,
+        StepError, Value,
     },
 };
 
@@ -34,7 +35,9 @@ impl Draws {
 
     fn text(&mut self, alphabet: &str, length: usize) -> String {
         let alphabet: Vec<char> = alphabet.chars().collect();
-        (0..length).map(|_| alphabet[self.next() % alphabet.len()]).collect()
+        (0..length)
+            .map(|_| alphabet[self.next() % alphabet.len()])
+            .collect()
     }
 
     fn secret(&mut self, keys: &[String]) -> String {
@@ -77,10 +80,18 @@ type Encode = fn(&str) -> String;
 const ENCODINGS: [(&str, Encode); 17] = [
     ("plain", |text| text.into()),
     ("base64", |text| BASE64.encode(text.as_bytes())),
-    ("base64 after one", |text| BASE64.encode(format!("u:{text}@h").as_bytes())),
-    ("base64 after two", |text| BASE64.encode(format!("me:{text}").as_bytes())),
-    ("base64url", |text| BASE64URL.encode(format!("{text}?").as_bytes())),
-    ("base64url bare", |text| BASE64URL_NOPAD.encode(text.as_bytes())),
+    ("base64 after one", |text| {
+        BASE64.encode(format!("u:{text}@h").as_bytes())
+    }),
+    ("base64 after two", |text| {
+        BASE64.encode(format!("me:{text}").as_bytes())
+    }),
+    ("base64url", |text| {
+        BASE64URL.encode(format!("{text}?").as_bytes())
+    }),
+    ("base64url bare", |text| {
+        BASE64URL_NOPAD.encode(text.as_bytes())
+    }),
     ("base64 in lines", |text| {
         let encoded = BASE64.encode(text.as_bytes());
         let lines = encoded.as_bytes().chunks(76).map(String::from_utf8_lossy);
@@ -107,7 +118,10 @@ const ENCODINGS: [(&str, Encode); 17] = [
     }),
     ("shell", |text| format!("'{}'", text.replace('\'', "'\\''"))),
     ("xml", |text| {
-        let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        let text = text
+            .replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('>', "&gt;");
         text.replace('"', "&quot;").replace('\'', "&#39;")
     }),
 ];
@@ -116,7 +130,9 @@ fn percent(text: &str, is_lower: bool, space: &str) -> String {
     text.bytes().fold(String::new(), |mut all, byte| {
         match byte {
             b' ' => all.push_str(space),
-            byte if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => all.push(byte.into()),
+            byte if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => {
+                all.push(byte.into())
+            }
             byte if is_lower => write!(all, "%{byte:02x}").expect("written"),
             byte => write!(all, "%{byte:02X}").expect("written"),
         }
@@ -138,7 +154,9 @@ fn needles(secret: &str, encoded: &str) -> Vec<String> {
 
 #[test]
 fn b1_no_draw_of_a_secret_is_in_anything_that_leaves() {
-    const DRAWS: usize = 700;
+    const DRAWS: usize = 160;
+    // Encrypting takes a while without optimisation: each of these is also stored and sealed.
+    const STORED: usize = 16;
     let keys = [private_key("EC_prime256v1"), private_key("RSA_2048")];
     let folder = tempfile::tempdir().expect("a folder");
     let journal = Journal::open(folder.path()).expect("a journal");
@@ -151,25 +169,30 @@ fn b1_no_draw_of_a_secret_is_in_anything_that_leaves() {
         })
         .expect("begun");
     let vault = Vault::new(folder.path());
-    let mut draws = Draws(0x5eed_0f_5ec2e7);
+    let mut draws = Draws(0x5eed_0f5e);
     let (mut all_needles, mut looks, mut events) = (Vec::new(), 0, 0);
-    for _ in 0..DRAWS {
+    for draw in 0..DRAWS {
         let secret = draws.secret(&keys);
         let redactor = Redactor::default();
         redactor.learn(&Value::Secret(Secret::new("another-Secret-5")));
         redactor.learn(&Value::Secret(Secret::new(secret.as_str())));
         let (name, encode) = ENCODINGS[draws.next() % ENCODINGS.len()];
-        let is_short = secret.len() < 8 && name.starts_with("base64 after");
+        // Less than is promised within base64 of something longer.
+        let is_within = name.starts_with("base64 after") || name == "base64url";
+        let is_short = secret.len() < LEAST_ENCODED && is_within;
         let encoded = encode(&secret);
         let (mut echo, mut needles) = (encoded.clone(), needles(&secret, &encoded));
-        if draws.next() % 4 == 0 && !secret.contains(['\n', ' ', '/']) && secret.is_ascii() {
+        if draws.next().is_multiple_of(4) && !secret.contains(['\n', ' ', '/']) && secret.is_ascii()
+        {
             // Cut off by somebody else, at any byte.
             let at = draws.between(1, encoded.len() - 1);
             echo = match draws.next() % 2 {
                 0 => encoded[..at].to_owned(),
                 _ => encoded[at..].to_owned(),
             };
-            let is_word = echo.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=_-.".contains(&b));
+            let is_word = echo
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"+/=_-.".contains(&b));
             needles.retain(|needle| echo.contains(needle));
             if echo.len() >= LEAST_CUT + 4 && is_word {
                 needles.push(echo.clone());
@@ -179,7 +202,10 @@ fn b1_no_draw_of_a_secret_is_in_anything_that_leaves() {
             continue;
         }
         // Also behind what is cut for display.
-        let text = format!("{}failed: <{echo}> (code 7)", "x".repeat(draws.next() % 300));
+        let text = format!(
+            "{}failed: <{echo}> (code 7)",
+            "x".repeat(draws.next() % 300)
+        );
         for event in ways(&text, &echo) {
             event.teach("http::get", &redactor);
             let event = event.redacted(&redactor);
@@ -189,14 +215,17 @@ fn b1_no_draw_of_a_secret_is_in_anything_that_leaves() {
                 event: event.clone(),
                 digest: Digest::ZERO,
             };
-            let sealed = vault.close_event(event.clone()).expect("sealed");
-            let out = [
+            let mut out = vec![
                 report::event_line(&record),
                 report::event_json(&record).to_string(),
-                serde_json::to_string(&sealed).expect("JSON"),
                 format!("{event:?}"),
             ];
-            for (out, way) in out.iter().zip(["line", "json", "message", "debug"]) {
+            if draw.is_multiple_of(STORED) {
+                let sealed = vault.close_event(event.clone()).expect("sealed");
+                out.push(serde_json::to_string(&sealed).expect("JSON"));
+                run.append_lazily(vec![(event, 0)]).expect("queued");
+            }
+            for (out, way) in out.iter().zip(["line", "json", "debug", "message"]) {
                 for needle in &needles {
                     looks += 1;
                     let escaped = serde_json::to_string(needle).expect("JSON");
@@ -208,7 +237,6 @@ fn b1_no_draw_of_a_secret_is_in_anything_that_leaves() {
                 }
             }
             events += 1;
-            run.append_lazily(vec![(event, 0)]).expect("queued");
         }
         all_needles.extend(needles);
     }
@@ -233,7 +261,7 @@ fn b1_no_draw_of_a_secret_is_in_anything_that_leaves() {
         bundle.len()
     );
     assert_eq!(found, 0);
-    assert!(events > 1000 && stored.contains("‹secret›"));
+    assert!(events > 500 && stored.contains("‹secret›"));
 }
 
 fn private_key(algorithm: &str) -> String {
@@ -259,8 +287,8 @@ fn started() -> Event {
 /// An echo in each kind of event that holds texts of others.
 fn ways(text: &str, echo: &str) -> Vec<Event> {
     let step = InstanceId::step(None, "s");
-    let failure = Failure::new(FailureClass::Rejected, format!("GET {echo}"), echo, text)
-        .with_hint(text);
+    let failure =
+        Failure::new(FailureClass::Rejected, format!("GET {echo}"), echo, text).with_hint(text);
     let error = StepError {
         code: "outside-failure".into(),
         message: failure.to_string(),
@@ -269,7 +297,10 @@ fn ways(text: &str, echo: &str) -> Vec<Event> {
         failure: Some(failure.clone()),
         hint: Some(text.to_owned()),
     };
-    let half = (0..=echo.len() / 2).rev().find(|at| echo.is_char_boundary(*at)).unwrap_or(0);
+    let half = (0..=echo.len() / 2)
+        .rev()
+        .find(|at| echo.is_char_boundary(*at))
+        .unwrap_or(0);
     let given = Value::map([
         ("body", Value::from(text)),
         ("headers", Value::map([("x-echo", Value::from(echo))])),
@@ -343,8 +374,15 @@ fn run_and_look(body: &str, token: &str, code: i32) -> (Test, String) {
         .windlass(&["run", "w.yaml", "--target", "t", "--json", "-p", &param])
         .expect(code);
     let mut all = format!("{}{}", ran.stdout, ran.stderr);
-    test.windlass(&["audit", "--bundle", "bundle.json"]).expect(0);
-    for arguments in [&["show"][..], &["show", "--json"], &["logs"], &["logs", "--json"], &["audit"]] {
+    test.windlass(&["audit", "--bundle", "bundle.json"])
+        .expect(0);
+    for arguments in [
+        &["show"][..],
+        &["show", "--json"],
+        &["logs"],
+        &["logs", "--json"],
+        &["audit"],
+    ] {
         all.push_str(&test.windlass(arguments).expect(0).stdout);
     }
     all.push_str(&test.read("bundle.json"));
@@ -362,7 +400,10 @@ fn b1_a_line_of_a_secret_in_what_a_program_says_is_hidden() {
     let key = "first line of it\nmiddle, the one\nlast line of it";
     let body = "exec::run(\"sh\", [\"-c\", \"sed -n 2p >&2; exit 3\"], #{ stdin: inputs.token });";
     let (_, all) = run_and_look(body, key, 1);
-    assert!(all.contains("Exit3") && !all.contains("middle, the one"), "{all}");
+    assert!(
+        all.contains("Exit3") && !all.contains("middle, the one"),
+        "{all}"
+    );
 }
 
 #[test]
@@ -384,16 +425,21 @@ file::write_secret(\"said\", ran.stdout);
 
 #[test]
 fn b2_a_program_with_secret_output_tells_nothing() {
-    let body = "exec::run(\"sh\", [\"-c\", \"echo out-of-it; echo word-on-stderr >&2\"], #{ secret_output: true });
-try { exec::run(\"sh\", [\"-c\", \"cat >&2; exit 4\"], #{ secret_output: true, stdin: \"quite\" + \"-private\" }); } catch (e) { log::warn(e.message); }
-exec::run(\"sh\", [\"-c\", \"cat >&2; exit 5\"], #{ secret_output: true, stdin: \"also\" + \"-private\" });";
+    // What is printed stands in no text of the workflow.
+    let body = "exec::run(\"sh\", [\"-c\", \"echo out-$((40 + 2))-private; echo err-$((40 + 2))-private >&2\"], #{ secret_output: true });
+try { exec::run(\"sh\", [\"-c\", \"echo four-$((40 + 2))-private >&2; exit 4\"], #{ secret_output: true }); } catch (e) { log::warn(e.message); }
+exec::run(\"sh\", [\"-c\", \"echo five-$((40 + 2))-private >&2; exit 5\"], #{ secret_output: true });";
     let (test, all) = run_and_look(body, TOKEN, 1);
-    for needle in ["quite-private", "also-private"] {
-        assert!(!all.contains(needle), "{all}");
-    }
-    assert!(all.contains("Exit5") && all.contains("secret_output"), "{all}");
+    assert!(!all.contains("42-private"), "{all}");
+    assert!(
+        all.contains("Exit5") && all.contains("secret_output"),
+        "{all}"
+    );
     let events = test.events();
-    let ended = events.iter().find(|event| event["event"] == "effect_ended").expect("an end");
+    let ended = events
+        .iter()
+        .find(|event| event["event"] == "effect_ended")
+        .expect("an end");
     assert_eq!(ended["outcome"]["done"]["stderr"], "‹secret›", "{ended}");
 }
 
@@ -403,7 +449,7 @@ fn b3_nothing_gives_the_text_or_the_mask_of_a_secret() {
 let all = #{
     interpolated: `Bearer ${t}`, joined: \"a\" + t, prepended: t + 1, in_list: \"\" + [t], map: `${#{ a: t }}`,
     json: json::stringify(#{ t: t }), yaml: yaml::stringify([t]), toml: toml::stringify(#{ t: t }), to_json: #{ t: t }.to_json(),
-    text: t.to_string(), debug: t.to_debug(), list_text: [t].to_string(), sub: t.sub_string(2), upper: t.to_upper(),
+    text: t.to_string(), debugged: t.to_debug(), list_text: [t].to_string(), sub: t.sub_string(2), upper: t.to_upper(),
     hmac: hash::hmac_sha256(t, \"text\"), keyed: hash::hmac_sha256(\"key\", t), sha: hash::sha256(t), encoded: base64::encode(t),
     split: t.split(\"-\"),
 };
@@ -429,7 +475,10 @@ for f in [|t| t < \"u\", |t| t[0], |t| parse_int(t), |t| json::parse(t), |t| { s
         };
         assert!(is_secret, "{name}: {value}");
     }
-    assert_eq!(given["bools"], serde_json::json!([true, true, true, true, true, true]));
+    assert_eq!(
+        given["bools"],
+        serde_json::json!([true, true, true, true, true, true])
+    );
     assert_eq!(given["refused"], 8, "{given}");
     assert!(!all.contains("tr0ub4dor&3-Zebra_Quartz"), "{all}");
     for (file, content) in [
@@ -486,7 +535,7 @@ if !file::exists(\"go\") { throw \"not yet: \" + ran.stdout }
     assert!(!all.contains(TOKEN), "{all}");
     test.write("out/go", "");
     // What was asked before it was there is replayed: so ask anew.
-    test.windlass(&["resume", "--redo", "s", "--yes"]).expect_one_of(&[0, 2]);
+    test.windlass(&["resume", "--redo", "s", "--yes"]).expect(0);
     let shown = test.windlass(&["show", "--json"]).expect(0).stdout;
     assert!(!shown.contains(TOKEN), "{shown}");
     assert_eq!(test.read("out/echo"), TOKEN);
@@ -496,9 +545,15 @@ if !file::exists(\"go\") { throw \"not yet: \" + ran.stdout }
 fn e9_print_and_debug_are_notes() {
     let body = "print(\"said by \" + \"print\");\nprint(42);\ndebug(\"said by \" + \"debug\");\nprint(inputs.token);\nprint([inputs.token]);";
     let (_, all) = run_and_look(body, TOKEN, 0);
-    assert!(all.contains("s: said by print\n") && all.contains("s: 42\n"), "{all}");
+    assert!(
+        all.contains("s: said by print\n") && all.contains("s: 42\n"),
+        "{all}"
+    );
     assert!(all.contains("said by debug"), "{all}");
-    assert!(all.contains("s: ‹secret›\n") && !all.contains(TOKEN), "{all}");
+    assert!(
+        all.contains("s: ‹secret›\n") && !all.contains(TOKEN),
+        "{all}"
+    );
 }
 
 #[test]
@@ -516,9 +571,11 @@ steps:
 ",
     );
     test.windlass(&["run", "w.yaml"]).expect(3);
-    test.windlass(&["approve", "ask", "-m", "fine\n2026-01-01 00:00:00.000  run forged\u{1b}[2J"])
-        .expect_one_of(&[0, 2]);
-    let ran = test.windlass(&["resume"]).expect_one_of(&[1, 3]);
+    let run = test.shown()["run"].as_str().expect("an id").to_owned();
+    let comment = "fine\n2026-01-01 00:00:00.000  run forged\u{1b}[2J";
+    test.windlass(&["approve", &run, "ask", "-m", comment])
+        .expect(0);
+    let ran = test.windlass(&["resume"]).expect(1);
     let mut all = ran.stderr;
     for arguments in [&["logs"][..], &["show"], &["audit"]] {
         all.push_str(&test.windlass(arguments).expect(0).stdout);

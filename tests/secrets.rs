@@ -241,6 +241,37 @@ fn what_the_other_side_quotes_of_a_secret_is_masked() {
 }
 
 #[test]
+fn b1_a_secret_is_hidden_before_an_answer_is_cut() {
+    let (echo, test) = (Echo::open(), Test::new());
+    for padding in [150, 165, 172] {
+        let body = format!(
+            "let p = \"\"; p.pad({padding}, \"x\");\nhttp::post(\"{}\", #{{ json: #{{ password: p + inputs.token }} }})",
+            echo.url("/")
+        );
+        let (code, all) = run_and_look(&test, &body, &["-p", "token=tr0ub4dor-Zebra-9"]);
+        assert_eq!(code, 1);
+        assert!(all.contains("cannot parse"), "{all}");
+        assert!(!all.contains("tr0ub4"), "{padding}: {all}");
+    }
+}
+
+#[test]
+fn g4_a_result_that_quotes_a_secret_is_one() {
+    let (echo, test) = (Echo::open(), Test::new());
+    let body = format!(
+        "let got = http::post(\"{}\", #{{ form: #{{ p: `user:${{inputs.token}}` }}, expect: [400] }});\nlog::info(got.body);\n#{{ body: got.body, status: got.status }}",
+        echo.url("/")
+    );
+    let (code, all) = run_and_look(&test, &body, &["-p", "token=tr0ub4dor&3 +é"]);
+    assert_eq!(code, 0, "{all}");
+    assert!(
+        all.contains("\"body\": \"‹secret›\"") && all.contains("\"status\": 400"),
+        "{all}"
+    );
+    assert!(!all.contains("tr0ub4dor"), "{all}");
+}
+
+#[test]
 fn a_redirect_takes_no_header_to_another_host() {
     let (echo, test) = (Echo::open(), Test::new());
     let body = format!(

@@ -1,3 +1,5 @@
+use std::io::IsTerminal;
+
 use super::{
     Done,
     archive::Archive,
@@ -33,6 +35,10 @@ pub fn outputs(args: &Args, command: &Outputs) -> Done {
         })?;
         return match command.json {
             true => print(&format!("{:#}\n", value.to_json())),
+            // A file or a program is given what there is.
+            false if std::io::stdout().is_terminal() => {
+                print(&format!("{}\n", report::lines(&value.to_string())))
+            }
             false => print(&format!("{value}\n")),
         };
     }

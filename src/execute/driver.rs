@@ -279,7 +279,9 @@ impl<'p, S: Substrate> Driver<'p, S> {
             self.state.apply(event, *at)?;
         }
         if let Some(done) = self.state.instance(&instance) {
-            done.effects.iter().for_each(|effect| effect.teach(&self.redactor));
+            done.effects
+                .iter()
+                .for_each(|effect| effect.teach(&self.redactor));
         }
         if !self.substrate.has_recorded() {
             self.batch.extend(recorded);

@@ -21,7 +21,10 @@ impl Gate {
         record: CallRecord,
         position: u32,
     ) -> Result<Announced, Interruption> {
-        let (name, function) = (format!("{position} {}: intent", call.function), call.function);
+        let (name, function) = (
+            format!("{position} {}: intent", call.function),
+            call.function,
+        );
         let (step, position) = (self.instance.clone(), Position(position));
         let (stops, before) = (self.ledger.stops(), call.before.take());
         let making = async move {

@@ -120,15 +120,18 @@ fn holds_mask(value: &Value) -> bool {
         Value::String(text) => text.contains(MASK),
         Value::Secret(secret) => secret.reveal().contains(MASK),
         Value::List(items) => items.iter().any(holds_mask),
-        Value::Map(map) => map.iter().any(|(key, item)| key.contains(MASK) || holds_mask(item)),
+        Value::Map(map) => map
+            .iter()
+            .any(|(key, item)| key.contains(MASK) || holds_mask(item)),
         _ => false,
     }
 }
 
 fn mask_sent(function: &str) -> Failure {
     let message = format!("an argument holds {MASK}, which only stands for a secret");
-    Failure::new(FailureClass::Rejected, function, WRONG_ARGUMENTS, message)
-        .with_hint("pass the secret itself, or take the mask out: text.replace(\"‹secret›\", \"***\")")
+    Failure::new(FailureClass::Rejected, function, WRONG_ARGUMENTS, message).with_hint(
+        "pass the secret itself, or take the mask out: text.replace(\"‹secret›\", \"***\")",
+    )
 }
 
 impl Effects for Gate {

@@ -76,7 +76,10 @@ impl Gate {
             }
             .into()
         };
-        match self.enter(function, &name, Box::pin(making)).map_err(ended)? {
+        match self
+            .enter(function, &name, Box::pin(making))
+            .map_err(ended)?
+        {
             (Some(Event::EffectSettled { outcome, .. }), _) => {
                 effect.settled = Some(outcome);
                 Ok(effect)

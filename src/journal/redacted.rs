@@ -102,6 +102,17 @@ impl Event {
                 position,
                 outcome: outcome.redacted(redactor),
             },
+            Self::EffectAnswered {
+                step,
+                position,
+                requester,
+                done,
+            } => Self::EffectAnswered {
+                step,
+                position,
+                requester,
+                done: done.map(|done| redactor.value(done)),
+            },
             Self::Logged {
                 step,
                 level,
@@ -157,7 +168,10 @@ impl State {
             items.for_each(|(_, item)| redactor.learn(item));
             let effects = instance.effects.iter();
             effects.for_each(|effect| effect.teach(redactor));
-            instance.earlier.iter().for_each(|round| round.teach(redactor));
+            instance
+                .earlier
+                .iter()
+                .for_each(|round| round.teach(redactor));
         }
     }
 }
@@ -167,7 +181,9 @@ impl Round {
     pub fn teach(&self, redactor: &Redactor) {
         redactor.learn(&self.inputs);
         self.outputs.iter().for_each(|given| redactor.learn(given));
-        self.effects.iter().for_each(|effect| effect.teach(redactor));
+        self.effects
+            .iter()
+            .for_each(|effect| effect.teach(redactor));
     }
 }
 

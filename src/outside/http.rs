@@ -8,8 +8,8 @@ use crate::value::{Failure, FailureClass, MASK, Secret};
 const MAX_BODY_BYTES: usize = 1 << 20;
 /// As browsers and curl follow them.
 const MOST_REDIRECTS: usize = 10;
-/// How much of an answer that was not expected its failure shows.
-const SHOWN_CHARACTERS: usize = 200;
+/// How much of an answer that was not expected its failure holds. Secrets are taken out of it before it is cut for display.
+const SHOWN_CHARACTERS: usize = 64 << 10;
 
 /// HTTP servers, within what the target allows.
 #[derive(Clone, Debug, Default)]

@@ -28,7 +28,7 @@ pub use graph::{GraphFormat, draw};
 pub use iam::iam_policy;
 pub use json::{run_json, runs_json};
 pub use next_steps::{approvals, next_steps};
-pub use plain::{line, styled};
+pub use plain::{line, lines};
 pub use plan::{plan_json, resume_plan};
 pub use preview::{preview, preview_json};
 pub use problem::{render, render_error};

@@ -22,7 +22,11 @@ pub fn next_steps(run: &RunId, state: &State, engine: Option<&str>) -> Vec<Strin
         None if !waiting.is_empty() => {
             let mut lines = Vec::new();
             for (step, approval) in waiting {
-                lines.push(format!("waits for an approval: {}", plain::line(&approval.message)));
+                lines.push(format!(
+                    "waits for an approval: {}",
+                    plain::line(&approval.message)
+                ));
+                let step = plain::line(step.as_str());
                 lines.push(format!("  windlass approve {run} {step}{on}   (or reject)"));
             }
             if engine.is_none() {

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 /// How much of a text a line shows; the journal and JSON have all of it.
 const MOST_IN_A_LINE: usize = 400;
-/// How much an error block shows, from its end: there a program says what went wrong.
-const MOST_IN_A_BLOCK: usize = 4000;
+/// How much an error block shows: its beginning, and more of its end, where a program says what went wrong.
+const BLOCK_BEGINNING: usize = 1000;
+const BLOCK_END: usize = 3000;
 
 /// A text within a line of ours: control characters, line ends and what changes the direction of writing are escaped, so that
 /// it can neither steer the terminal nor begin a line that looks like one of ours.
@@ -22,14 +23,24 @@ pub fn short_line(text: &str) -> String {
     }
 }
 
-/// A text that is drawn with a margin, which keeps its line ends; of a long one the end.
+/// A text that was asked for by itself, for a terminal: all is escaped but line ends and tabs.
+pub fn lines(text: &str) -> Cow<'_, str> {
+    escaped(text, |c| matches!(c, '\n' | '\t'))
+}
+
+/// A text that is drawn with a margin, which keeps its line ends; of a long one the middle is left out.
 pub fn block(text: &str) -> String {
     let text = escaped(text, |c| c == '\n');
-    let from = text.char_indices().rev().nth(MOST_IN_A_BLOCK);
-    match from {
-        Some((start, _)) => format!("…{}", &text[start..]),
-        None => text.into_owned(),
+    let count = text.chars().count();
+    if count <= BLOCK_BEGINNING + BLOCK_END {
+        return text.into_owned();
     }
+    let beginning: String = text.chars().take(BLOCK_BEGINNING).collect();
+    let end: String = text.chars().skip(count - BLOCK_END).collect();
+    format!(
+        "{beginning}\n… ({} characters)\n{end}",
+        count - BLOCK_BEGINNING - BLOCK_END
+    )
 }
 
 /// A text of ours with colours in it, and perhaps texts of others: all is escaped but line ends, tabs and colours.
@@ -46,7 +57,9 @@ pub fn styled(text: &str) -> Cow<'_, str> {
                 length
             }
             None => {
-                clean.push_str(&escaped(&rest[..c.len_utf8()], |c| matches!(c, '\n' | '\t')));
+                clean.push_str(&escaped(&rest[..c.len_utf8()], |c| {
+                    matches!(c, '\n' | '\t')
+                }));
                 c.len_utf8()
             }
         };
@@ -110,9 +123,15 @@ mod tests {
 
     #[test]
     fn nothing_steers_the_terminal() {
-        assert_eq!(line("a\u{1b}[2Jb\nc\td\u{202e}e\u{7f}"), "a\\u{1b}[2Jb\\nc\\td\\u{202e}e\\u{7f}");
+        assert_eq!(
+            line("a\u{1b}[2Jb\nc\td\u{202e}e\u{7f}"),
+            "a\\u{1b}[2Jb\\nc\\td\\u{202e}e\\u{7f}"
+        );
         assert_eq!(line("plain é 漢 🙂"), "plain é 漢 🙂");
-        assert_eq!(styled("\u{1b}[31mred\u{1b}[0m\n\u{1b}[2J\r"), "\u{1b}[31mred\u{1b}[0m\n\\u{1b}[2J\\r");
+        assert_eq!(
+            styled("\u{1b}[31mred\u{1b}[0m\n\u{1b}[2J\r"),
+            "\u{1b}[31mred\u{1b}[0m\n\\u{1b}[2J\\r"
+        );
         assert_eq!(same_length("a\u{1b}[2J\u{202e}b"), "a?[2J???b");
         assert_eq!(block("a\nb\u{9b}"), "a\nb\\u{9b}");
     }

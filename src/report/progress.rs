@@ -57,15 +57,15 @@ impl Bars {
         if running.len() >= MOST_LINES || running.contains_key(step) {
             return;
         }
-        let line = self
+        let spinner = self
             .bars
             .insert_before(&self.total, ProgressBar::new_spinner());
         if let Ok(style) = ProgressStyle::with_template("{spinner:.cyan} {prefix} {msg:.dim}") {
-            line.set_style(style);
+            spinner.set_style(style);
         }
-        line.set_prefix(super::plain::line(step.as_str()).into_owned());
-        line.enable_steady_tick(TICK);
-        running.insert(step.clone(), line);
+        spinner.set_prefix(line(step.as_str()).into_owned());
+        spinner.enable_steady_tick(TICK);
+        running.insert(step.clone(), spinner);
     }
 
     fn end(&self, step: &InstanceId) {
@@ -128,9 +128,7 @@ impl Observer for Bars {
     }
 
     fn said(&self, step: &InstanceId, message: &str) {
-        let _ = self
-            .bars
-            .println(said(step, message));
+        let _ = self.bars.println(said(step, message));
     }
 }
 
@@ -176,7 +174,11 @@ fn said(step: &InstanceId, message: &str) -> String {
 }
 
 fn waiting(lock: &str, holder: &str) -> String {
-    format!("  waits for `{}`, which is held by {}", line(lock), line(holder))
+    format!(
+        "  waits for `{}`, which is held by {}",
+        line(lock),
+        line(holder)
+    )
 }
 
 fn ended(event: &Event) -> Option<&InstanceId> {
@@ -213,9 +215,12 @@ fn line_of(event: &Event, state: &State, asked: &Asked) -> Option<Line> {
                 false,
             )
         }
-        Event::StepSkipped { step, reason } => {
-            told(Status::Skipped, step, format!("skipped: {}", line(reason)), false)
-        }
+        Event::StepSkipped { step, reason } => told(
+            Status::Skipped,
+            step,
+            format!("skipped: {}", line(reason)),
+            false,
+        ),
         Event::StepFailed {
             step,
             error,
@@ -226,12 +231,17 @@ fn line_of(event: &Event, state: &State, asked: &Asked) -> Option<Line> {
             let text = format!("failed, again in {pause}: {}", short_line(&error.message));
             told(Status::Retrying { at: *at }, step, text, true)
         }
-        Event::StepFailed { step, error, .. } => {
-            told(Status::Failed, step, format!("failed: {}", short_line(&error.message)), true)
-        }
+        Event::StepFailed { step, error, .. } => told(
+            Status::Failed,
+            step,
+            format!("failed: {}", short_line(&error.message)),
+            true,
+        ),
         Event::StepInterrupted { step } => told(Status::Pending, step, "stopped".into(), false),
         Event::ApprovalAsked { step, message, .. } => {
-            let command = style(format!("windlass approve {} {step}{}", asked.run, asked.on)).dim();
+            let named = line(step.as_str());
+            let command = format!("windlass approve {} {named}{}", asked.run, asked.on);
+            let command = style(command).dim();
             told(
                 Status::Waiting,
                 step,

@@ -240,7 +240,11 @@ impl Rows<'_> {
             says.push_str(&format!(", attempt {}", instance.attempt));
         }
         let indent = "  ".repeat(id.depth());
-        let name = format!("{} {indent}{}", describe_status(status), line(id.last_part()));
+        let name = format!(
+            "{} {indent}{}",
+            describe_status(status),
+            line(id.last_part())
+        );
         self.table.row([name, says, took]);
     }
 }

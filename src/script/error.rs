@@ -3,13 +3,13 @@
 use rhai::{Dynamic, EvalAltResult, Position};
 
 use super::{
+    dynamic::masked,
     effects::Stop,
     engine,
     host::{WRONG_ARGUMENTS, failure_of},
     interpolation::position_in,
     script::{Script, lowercase_first},
 };
-use super::dynamic::masked;
 use crate::value::{Place, StepError};
 
 /// Turns an evaluation error into what is journaled and shown; a [`Stop`] comes out as itself.
@@ -67,7 +67,10 @@ fn at(script: &Script, source: &str, what: &str, position: Position) -> String {
 fn place_of(script: &Script, source: &str, position: Position) -> Option<Place> {
     let text = match source == &*script.path {
         true => Some(&script.text),
-        false => script.imports.texts.get(source.strip_suffix(".rhai").unwrap_or(source)),
+        false => script
+            .imports
+            .texts
+            .get(source.strip_suffix(".rhai").unwrap_or(source)),
     };
     let position = text.map_or(position, |text| {
         position_in(engine::steps(), text, position)
@@ -134,8 +137,6 @@ fn describe_thrown(thrown: &Dynamic) -> StepError {
             error.failure = Some(failure);
             error
         }
-        None => {
-            StepError::new("script-threw", masked(thrown))
-        }
+        None => StepError::new("script-threw", masked(thrown)),
     }
 }

@@ -29,9 +29,8 @@ pub(super) fn compile_to_run(
 ) -> Result<AST, Box<ParseError>> {
     let with_switches = engine.compile_with_scope(scope, written(engine, text, true));
     // Where the body of a `switch` begins is a guess: it may follow a block.
-    let compiled = with_switches.or_else(|_| {
-        engine.compile_with_scope(scope, written(engine, text, false))
-    });
+    let compiled =
+        with_switches.or_else(|_| engine.compile_with_scope(scope, written(engine, text, false)));
     compiled.map_err(Box::new)
 }
 
@@ -202,7 +201,10 @@ mod tests {
                 "switch f(#{ x: 1 }) { 1 => `${a}` }",
                 "switch __switched( f(#{ x: 1 }) ){ 1 => __joined([``,{a},``]) }",
             ),
-            ("\"no ${interpolation}\" // `${x}`", "\"no ${interpolation}\" // `${x}`"),
+            (
+                "\"no ${interpolation}\" // `${x}`",
+                "\"no ${interpolation}\" // `${x}`",
+            ),
         ] {
             assert_eq!(written(engine, text, true), expected);
         }

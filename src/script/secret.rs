@@ -56,7 +56,9 @@ impl Written {
 pub(super) fn joined(context: &NativeCallContext, parts: Array) -> Dynamic {
     let empty = Written::Plain(String::new());
     let parts = parts.into_iter();
-    let joined = parts.fold(empty, |all, mut part| all.then(&written(context, &mut part)));
+    let joined = parts.fold(empty, |all, mut part| {
+        all.then(&written(context, &mut part))
+    });
     joined.into_dynamic()
 }
 
@@ -76,7 +78,10 @@ fn revealed(context: &NativeCallContext, value: &mut Dynamic) -> String {
         return format!("{:?}", secret.reveal());
     }
     if let Some(mut items) = value.write_lock::<Array>() {
-        let items: Vec<_> = items.iter_mut().map(|item| revealed(context, item)).collect();
+        let items: Vec<_> = items
+            .iter_mut()
+            .map(|item| revealed(context, item))
+            .collect();
         return format!("[{}]", items.join(", "));
     }
     if let Some(mut map) = value.write_lock::<Map>() {
@@ -122,7 +127,10 @@ fn register_comparisons(module: &mut Module) {
         }
         let text = match other.as_char() {
             Ok(c) => Some(c.to_string()),
-            Err(_) => other.as_immutable_string_ref().ok().map(|text| text.to_string()),
+            Err(_) => other
+                .as_immutable_string_ref()
+                .ok()
+                .map(|text| text.to_string()),
         };
         text.is_some_and(|text| *secret == Secret::new(text))
     }
@@ -133,9 +141,7 @@ fn register_comparisons(module: &mut Module) {
         set(name).set_into_module(module, move |a: Dynamic, b: Secret| {
             is_equal(&b, &a) == wanted
         });
-        set(name).set_into_module(module, move |a: &mut Secret, b: Secret| {
-            (*a == b) == wanted
-        });
+        set(name).set_into_module(module, move |a: &mut Secret, b: Secret| (*a == b) == wanted);
     }
     fn refuse() -> Result<bool, Thrown> {
         Err("a secret has no order; only `==` and `!=` compare one".into())
@@ -197,7 +203,9 @@ fn register_joins(module: &mut Module) {
             written(&context, a).then(&b).into_dynamic()
         },
     );
-    set("+").set_into_module(module, |a: &mut Secret, b: Secret| join(a.reveal(), b.reveal()));
+    set("+").set_into_module(module, |a: &mut Secret, b: Secret| {
+        join(a.reveal(), b.reveal())
+    });
     set("+").set_into_module(module, |a: &mut Secret, b: &str| join(a.reveal(), b));
     set("+").set_into_module(module, |a: &str, b: Secret| join(a, b.reveal()));
     set("+").set_into_module(
@@ -289,7 +297,10 @@ fn register_prints(module: &mut Module) {
 
 fn print_list(context: &NativeCallContext, list: &mut Array) -> Dynamic {
     let is_secret = list.iter().any(holds_secret);
-    let items: Vec<_> = list.iter_mut().map(|item| debugged(context, item)).collect();
+    let items: Vec<_> = list
+        .iter_mut()
+        .map(|item| debugged(context, item))
+        .collect();
     of_text(is_secret, format!("[{}]", items.join(", ")))
 }
 
@@ -353,7 +364,14 @@ fn part(secret: &mut Secret, start: i64, len: i64) -> Secret {
         false => start,
     };
     let (start, len) = (start as usize, len.max(0) as usize);
-    Secret::new(secret.reveal().chars().skip(start).take(len).collect::<String>())
+    Secret::new(
+        secret
+            .reveal()
+            .chars()
+            .skip(start)
+            .take(len)
+            .collect::<String>(),
+    )
 }
 
 fn join(a: &str, b: &str) -> Secret {

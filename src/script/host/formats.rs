@@ -48,7 +48,10 @@ fn module(
     FuncRegistration::new("parse").set_into_module(
         &mut module,
         move |_: Secret| -> Result<Dynamic, Thrown> {
-            Err(format!("{name}::parse: the text is a secret, and the keys in it would not be").into())
+            Err(
+                format!("{name}::parse: the text is a secret, and the keys in it would not be")
+                    .into(),
+            )
         },
     );
     FuncRegistration::new("stringify").set_into_module(

@@ -33,10 +33,10 @@ pub enum Origin {
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Part {
     pub text: String,
-    /// Whether its beginning or its end alone tells enough of it: it is one long word.
-    pub may_be_cut: bool,
     /// A line of a private key that may stand in its certificate as well.
     pub may_be_public: bool,
+    /// Whether its beginning or its end alone tells enough of it: it is one long word.
+    pub may_be_cut: bool,
 }
 
 /// Takes a secret apart; `least` is the least length of a whole one.
@@ -75,8 +75,8 @@ pub fn parts(secret: &str, origin: Origin, least: usize) -> Vec<Part> {
     for word in words(whole) {
         add(word, false);
     }
+    // Of two with one text that which is private in any case comes first, and stays.
     parts.sort();
-    // What is private in any case comes first.
     parts.dedup_by(|other, first| other.text == first.text);
     parts
 }
@@ -95,7 +95,9 @@ fn encoded_pem(secret: &str) -> Option<String> {
 fn words(text: &str) -> impl Iterator<Item = &str> {
     let ends = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=' | '_' | '-'));
     // A slash is a character of base64 as well as one of paths.
-    let words = text.split(ends).chain(text.split(move |c| c == '/' || ends(c)));
+    let words = text
+        .split(ends)
+        .chain(text.split(move |c| c == '/' || ends(c)));
     words.filter(|word| {
         let has = |test: fn(&u8) -> bool| word.bytes().any(|byte| test(&byte));
         let is_mixed = has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase);
@@ -165,7 +167,8 @@ mod tests {
 
     #[test]
     fn certificates_in_a_secret_are_public() {
-        let certificate = "-----BEGIN CERTIFICATE-----\nMIIBszCCAVmgAwIBAgIUQ3\n-----END CERTIFICATE-----\n";
+        let certificate =
+            "-----BEGIN CERTIFICATE-----\nMIIBszCCAVmgAwIBAgIUQ3\n-----END CERTIFICATE-----\n";
         assert!(texts(certificate, Origin::Said).is_empty());
         let both = format!("{certificate}a secret line\n");
         assert_eq!(texts(&both, Origin::Said), ["a secret line"]);

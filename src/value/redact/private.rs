@@ -155,7 +155,9 @@ fn element(der: &[u8], at: usize, tag: u8) -> Option<Range<usize>> {
         _ => {
             let count = (first - 0x80).min(4);
             let bytes = der.get(at + 2..at + 2 + count)?;
-            let length = bytes.iter().fold(0, |all, byte| all << 8 | usize::from(*byte));
+            let length = bytes
+                .iter()
+                .fold(0, |all, byte| all << 8 | usize::from(*byte));
             (length, at + 2 + count)
         }
     };
@@ -178,7 +180,8 @@ mod tests {
         ] {
             assert!(without_public(text).text.len() > 8, "{text}");
         }
-        let escaped = r#"{"c":"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n","k":"s"}"#;
+        let escaped =
+            r#"{"c":"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n","k":"s"}"#;
         assert_eq!(without_public(escaped).text, r#"{"c":"\n","k":"s"}"#);
     }
 }

@@ -91,7 +91,9 @@ impl Redactor {
         let (mut masked, mut end) = (String::with_capacity(text.len()), 0);
         for range in found {
             // A part of a character is no text.
-            let start = (0..=range.start).rev().find(|at| text.is_char_boundary(*at));
+            let start = (0..=range.start)
+                .rev()
+                .find(|at| text.is_char_boundary(*at));
             let start = start.unwrap_or(0).max(end);
             masked.push_str(&text[end..start]);
             masked.push_str(MASK);
@@ -138,7 +140,11 @@ impl Redactor {
     pub fn error(&self, error: StepError) -> StepError {
         StepError {
             message: cut(self.owned(error.message)),
-            chain: error.chain.into_iter().map(|call| self.owned(call)).collect(),
+            chain: error
+                .chain
+                .into_iter()
+                .map(|call| self.owned(call))
+                .collect(),
             failure: error.failure.map(|failure| self.failure(failure)),
             hint: error.hint.map(|hint| self.owned(hint)),
             ..error
@@ -265,7 +271,11 @@ impl Redactor {
         let mut known = self.known();
         if !known.fresh.is_empty() {
             let mut forms = std::mem::take(&mut known.fresh);
-            while known.layers.last().is_some_and(|last| last.forms.len() < 2 * forms.len()) {
+            while known
+                .layers
+                .last()
+                .is_some_and(|last| last.forms.len() < 2 * forms.len())
+            {
                 let last = known.layers.pop();
                 forms.extend(last.iter().flat_map(|layer| layer.forms.iter().cloned()));
             }
@@ -325,8 +335,7 @@ impl Layer {
                     continue;
                 }
                 let is_base64 = |byte: &&u8| {
-                    byte.is_ascii_alphanumeric()
-                        || matches!(byte, b'+' | b'/' | b'=' | b'_' | b'-')
+                    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'_' | b'-')
                 };
                 start -= bytes[..start].iter().rev().take_while(is_base64).count();
                 end += bytes[end..].iter().take_while(is_base64).count();
@@ -337,7 +346,10 @@ impl Layer {
                     Ok(text) => public_blocks(text),
                     Err(_) => Vec::new(),
                 });
-                if public.iter().any(|block| block.start <= start && end <= block.end) {
+                if public
+                    .iter()
+                    .any(|block| block.start <= start && end <= block.end)
+                {
                     continue;
                 }
             }
@@ -361,10 +373,116 @@ fn joined(mut found: Vec<Range<usize>>) -> Vec<Range<usize>> {
 
 fn cut(mut text: String) -> String {
     if text.len() > MOST_MESSAGE_BYTES {
-        let end = (0..=MOST_MESSAGE_BYTES).rev().find(|at| text.is_char_boundary(*at));
+        let end = (0..=MOST_MESSAGE_BYTES)
+            .rev()
+            .find(|at| text.is_char_boundary(*at));
         let left = text.len() - end.unwrap_or(0);
         text.truncate(end.unwrap_or(0));
         text.push_str(&format!("… ({left} bytes more)"));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn knowing(secrets: &[&str]) -> Redactor {
+        let redactor = Redactor::default();
+        for secret in secrets {
+            redactor.learn(&Value::Secret(Secret::new(*secret)));
+        }
+        redactor
+    }
+
+    #[test]
+    fn texts_are_masked_and_values_become_secrets() {
+        let redactor = knowing(&["hunter22", "1234567890"]);
+        assert_eq!(
+            redactor.text("é hunter22, again hunter22!"),
+            "é ‹secret›, again ‹secret›!"
+        );
+        assert_eq!(redactor.text("nothing here"), "nothing here");
+        let value = Value::map([
+            ("hunter22", Value::Int(1_234_567_890)),
+            ("other", "a hunter22 b".into()),
+        ]);
+        let hidden = redactor.value(value);
+        assert!(
+            matches!(hidden.field(MASK), Some(Value::Secret(_))),
+            "{hidden:?}"
+        );
+        let Some(Value::Secret(text)) = hidden.field("other") else {
+            panic!("{hidden:?}");
+        };
+        assert_eq!(text.reveal(), "a hunter22 b");
+    }
+
+    #[test]
+    fn half_a_secret_is_found_where_it_was_cut() {
+        let redactor = knowing(&["aB3dE5gH7jK9mN1pQ3sT5uV7"]);
+        assert_eq!(
+            redactor.text("bad token: aB3dE5gH7jK9mN1pQ…"),
+            "bad token: ‹secret›…"
+        );
+        assert_eq!(redactor.text("…gH7jK9mN1pQ3sT5uV7"), "…‹secret›");
+        assert_eq!(redactor.text("aB3dE5gH7jK9mN1"), "aB3dE5gH7jK9mN1");
+    }
+
+    #[test]
+    fn a_message_is_cut_after_it_was_searched() {
+        let redactor = knowing(&["hunter22"]);
+        let text = format!("{}hunter22 and more", "x".repeat(MOST_MESSAGE_BYTES - 4));
+        let failure = Failure::new(crate::value::FailureClass::Rejected, "a", "b", text);
+        let message = redactor.failure(failure).message;
+        assert!(
+            !message.contains("hunt") && message.ends_with("bytes more)"),
+            "{}",
+            message.len()
+        );
+    }
+
+    #[test]
+    fn a_short_secret_is_found_where_it_was_sent() {
+        let sent = Redactor::of_call(&[Secret::new("1234")]);
+        assert_eq!(sent.text("PIN 1234 is wrong"), "PIN ‹secret› is wrong");
+        assert_eq!(knowing(&["1234"]).text("PIN 1234"), "PIN 1234");
+    }
+
+    /// Certificates hold the public half of a key, at whatever alignment their names make it have.
+    #[test]
+    fn a_certificate_is_not_hidden_for_its_key() {
+        let rsa =
+            rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048);
+        let ec = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256);
+        for (algorithm, pair) in [("RSA", rsa), ("EC", ec)] {
+            let pem = pair.expect("a key").serialize_pem();
+            let redactor = knowing(&[&pem]);
+            let lines: Vec<_> = pem.lines().filter(|line| !line.starts_with('-')).collect();
+            for line in &lines {
+                assert!(redactor.is_in(line.as_bytes()), "{algorithm}: {line}");
+            }
+            let public = format!(
+                "-----BEGIN CERTIFICATE REQUEST-----\n{}\n-----END CERTIFICATE REQUEST-----\n",
+                lines[..2].join("\n")
+            );
+            let is_hidden = redactor.is_in(public.as_bytes());
+            // Of a key on a curve the second line is private, and that may stand nowhere.
+            assert_eq!(is_hidden, algorithm == "EC", "{public}");
+        }
+    }
+
+    #[test]
+    fn thousands_of_secrets_are_learnt_one_by_one() {
+        let redactor = Redactor::default();
+        for i in 0..3000 {
+            let secret = Secret::new(format!("secret-number-{i:04}"));
+            redactor.learn(&Value::Secret(secret));
+            if i % 10 == 0 {
+                assert!(redactor.is_in(format!("<secret-number-{i:04}>").as_bytes()));
+            }
+        }
+        assert!(redactor.known().layers.len() < 12);
+        assert!(redactor.is_in(b"secret-number-0007"));
+    }
 }
