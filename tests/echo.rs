@@ -11,7 +11,8 @@ use windlass::{
     report,
     script::{Class, Level},
     value::{
-        Digest, Failure, FailureClass, LEAST_CUT, LEAST_LINE, Redactor, Secret, StepError, Value,
+        Digest, Failure, FailureClass, LEAST_CUT, LEAST_ENCODED, LEAST_LINE, Redactor, Secret,
+        StepError, Value,
     },
 };
 
@@ -153,7 +154,9 @@ fn needles(secret: &str, encoded: &str) -> Vec<String> {
 
 #[test]
 fn b1_no_draw_of_a_secret_is_in_anything_that_leaves() {
-    const DRAWS: usize = 700;
+    const DRAWS: usize = 160;
+    // Encrypting takes a while without optimisation: each of these is also stored and sealed.
+    const STORED: usize = 16;
     let keys = [private_key("EC_prime256v1"), private_key("RSA_2048")];
     let folder = tempfile::tempdir().expect("a folder");
     let journal = Journal::open(folder.path()).expect("a journal");
@@ -168,16 +171,19 @@ fn b1_no_draw_of_a_secret_is_in_anything_that_leaves() {
     let vault = Vault::new(folder.path());
     let mut draws = Draws(0x5eed_0f5e);
     let (mut all_needles, mut looks, mut events) = (Vec::new(), 0, 0);
-    for _ in 0..DRAWS {
+    for draw in 0..DRAWS {
         let secret = draws.secret(&keys);
         let redactor = Redactor::default();
         redactor.learn(&Value::Secret(Secret::new("another-Secret-5")));
         redactor.learn(&Value::Secret(Secret::new(secret.as_str())));
         let (name, encode) = ENCODINGS[draws.next() % ENCODINGS.len()];
-        let is_short = secret.len() < 8 && name.starts_with("base64 after");
+        // Less than is promised within base64 of something longer.
+        let is_within = name.starts_with("base64 after") || name == "base64url";
+        let is_short = secret.len() < LEAST_ENCODED && is_within;
         let encoded = encode(&secret);
         let (mut echo, mut needles) = (encoded.clone(), needles(&secret, &encoded));
-        if draws.next() % 4 == 0 && !secret.contains(['\n', ' ', '/']) && secret.is_ascii() {
+        if draws.next().is_multiple_of(4) && !secret.contains(['\n', ' ', '/']) && secret.is_ascii()
+        {
             // Cut off by somebody else, at any byte.
             let at = draws.between(1, encoded.len() - 1);
             echo = match draws.next() % 2 {
@@ -209,14 +215,17 @@ fn b1_no_draw_of_a_secret_is_in_anything_that_leaves() {
                 event: event.clone(),
                 digest: Digest::ZERO,
             };
-            let sealed = vault.close_event(event.clone()).expect("sealed");
-            let out = [
+            let mut out = vec![
                 report::EventLines::default().line(&record, true),
                 report::event_json(&record).to_string(),
-                serde_json::to_string(&sealed).expect("JSON"),
                 format!("{event:?}"),
             ];
-            for (out, way) in out.iter().zip(["line", "json", "message", "debug"]) {
+            if draw.is_multiple_of(STORED) {
+                let sealed = vault.close_event(event.clone()).expect("sealed");
+                out.push(serde_json::to_string(&sealed).expect("JSON"));
+                run.append_lazily(vec![(event, 0)]).expect("queued");
+            }
+            for (out, way) in out.iter().zip(["line", "json", "debug", "message"]) {
                 for needle in &needles {
                     looks += 1;
                     let escaped = serde_json::to_string(needle).expect("JSON");
@@ -228,7 +237,6 @@ fn b1_no_draw_of_a_secret_is_in_anything_that_leaves() {
                 }
             }
             events += 1;
-            run.append_lazily(vec![(event, 0)]).expect("queued");
         }
         all_needles.extend(needles);
     }
@@ -253,7 +261,7 @@ fn b1_no_draw_of_a_secret_is_in_anything_that_leaves() {
         bundle.len()
     );
     assert_eq!(found, 0);
-    assert!(events > 1000 && stored.contains("‹secret›"));
+    assert!(events > 500 && stored.contains("‹secret›"));
 }
 
 fn private_key(algorithm: &str) -> String {
@@ -418,13 +426,12 @@ file::write_secret(\"said\", ran.stdout);
 
 #[test]
 fn b2_a_program_with_secret_output_tells_nothing() {
-    let body = "exec::run(\"sh\", [\"-c\", \"echo out-of-it; echo word-on-stderr >&2\"], #{ secret_output: true });
-try { exec::run(\"sh\", [\"-c\", \"cat >&2; exit 4\"], #{ secret_output: true, stdin: \"quite\" + \"-private\" }); } catch (e) { log::warn(e.message); }
-exec::run(\"sh\", [\"-c\", \"cat >&2; exit 5\"], #{ secret_output: true, stdin: \"also\" + \"-private\" });";
+    // What is printed stands in no text of the workflow.
+    let body = "exec::run(\"sh\", [\"-c\", \"echo out-$((40 + 2))-private; echo err-$((40 + 2))-private >&2\"], #{ secret_output: true });
+try { exec::run(\"sh\", [\"-c\", \"echo four-$((40 + 2))-private >&2; exit 4\"], #{ secret_output: true }); } catch (e) { log::warn(e.message); }
+exec::run(\"sh\", [\"-c\", \"echo five-$((40 + 2))-private >&2; exit 5\"], #{ secret_output: true });";
     let (test, all) = run_and_look(body, TOKEN, 1);
-    for needle in ["quite-private", "also-private"] {
-        assert!(!all.contains(needle), "{all}");
-    }
+    assert!(!all.contains("42-private"), "{all}");
     assert!(
         all.contains("Exit5") && all.contains("secret_output"),
         "{all}"
@@ -443,7 +450,7 @@ fn b3_nothing_gives_the_text_or_the_mask_of_a_secret() {
 let all = #{
     interpolated: `Bearer ${t}`, joined: \"a\" + t, prepended: t + 1, in_list: \"\" + [t], map: `${#{ a: t }}`,
     json: json::stringify(#{ t: t }), yaml: yaml::stringify([t]), toml: toml::stringify(#{ t: t }), to_json: #{ t: t }.to_json(),
-    text: t.to_string(), debug: t.to_debug(), list_text: [t].to_string(), sub: t.sub_string(2), upper: t.to_upper(),
+    text: t.to_string(), debugged: t.to_debug(), list_text: [t].to_string(), sub: t.sub_string(2), upper: t.to_upper(),
     hmac: hash::hmac_sha256(t, \"text\"), keyed: hash::hmac_sha256(\"key\", t), sha: hash::sha256(t), encoded: base64::encode(t),
     split: t.split(\"-\"),
 };
@@ -565,14 +572,11 @@ steps:
 ",
     );
     test.windlass(&["run", "w.yaml"]).expect(3);
-    test.windlass(&[
-        "approve",
-        "ask",
-        "-m",
-        "fine\n2026-01-01 00:00:00.000  run forged\u{1b}[2J",
-    ])
-    .expect_one_of(&[0, 2]);
-    let ran = test.windlass(&["resume"]).expect_one_of(&[1, 3]);
+    let run = test.shown()["run"].as_str().expect("an id").to_owned();
+    let comment = "fine\n2026-01-01 00:00:00.000  run forged\u{1b}[2J";
+    test.windlass(&["approve", &run, "ask", "-m", comment])
+        .expect(0);
+    let ran = test.windlass(&["resume"]).expect(1);
     let mut all = ran.stderr;
     for arguments in [&["logs"][..], &["show"], &["audit"]] {
         all.push_str(&test.windlass(arguments).expect(0).stdout);
