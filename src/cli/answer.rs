@@ -8,8 +8,9 @@ use super::{
 };
 use crate::{
     compile::{Frozen, compile},
-    decide,
+    decide::{self, Refusal},
     journal::{Decision, Event, InstanceId, Message, Status, Verdict},
+    report::utc_time,
 };
 
 /// `windlass approve RUN STEP` and `windlass reject RUN STEP`.
@@ -48,11 +49,12 @@ pub fn answer(args: &Args, command: &Answer, verdict: Verdict) -> Done {
     let info = state.run.as_ref();
     let (main, edition) = info.map_or(("", 0), |run| (run.main.as_str(), run.edition));
     let program = compile(main, &mut Frozen(archive.files(&id, edition)?))?;
-    decide::on_answer(&program.workflow, &state, id.as_str(), &decision)
-        .map_err(|refusal| Failure::new("not-approver", refusal.to_string()))?;
-    say!("{} `{step}`: {}", verdict.as_str(), asked.message);
+    let at = now();
+    let refused = |refusal: Refusal| refused(&refusal, id.as_str(), &args.on_again());
+    decide::on_answer(&program.workflow, &state, id.as_str(), &decision, at).map_err(refused)?;
     if archive.is_owned(&id)? {
-        archive.post(&id, &Message::Decide(decision), now())?;
+        archive.post(&id, &Message::Decide(decision), at)?;
+        say!("{} `{step}`: {}", verdict.as_str(), asked.message);
         return Ok(exit::SUCCEEDED);
     }
     // Nobody drives the run, so the answer goes into its journal at once.
@@ -62,10 +64,37 @@ pub fn answer(args: &Args, command: &Answer, verdict: Verdict) -> Done {
         &taken.state,
         id.as_str(),
         &decision,
+        at,
     );
-    let event: Event =
-        event.map_err(|refusal| Failure::new("not-approver", refusal.to_string()))?;
-    taken.run.record(event, now())?;
-    say!("go on with: windlass resume {id}{}", args.on_again());
+    let event: Event = event.map_err(refused)?;
+    taken.run.record(event, at)?;
+    say!("{} `{step}`: {}", verdict.as_str(), asked.message);
+    let on = args.on_again();
+    match verdict {
+        Verdict::Approved => say!("to continue: windlass resume {id}{on}"),
+        Verdict::Rejected => {
+            say!("to run what follows a rejection (finally, undo): windlass resume {id}{on}");
+        }
+    }
     Ok(exit::SUCCEEDED)
+}
+
+/// An answer that does not count, for the person who gave it.
+fn refused(refusal: &Refusal, run: &str, on: &str) -> Failure {
+    let Refusal::Expired {
+        step,
+        deadline,
+        verdict,
+    } = refusal
+    else {
+        return Failure::new("not-approver", refusal.to_string());
+    };
+    let (deadline, verdict) = (utc_time(*deadline), verdict.as_str());
+    Failure::new(
+        "approval-expired",
+        format!("`{step}` expired {deadline} UTC, and counts as {verdict}; no answer counts any more"),
+    )
+    .hint(format!(
+        "to continue: windlass resume {run}{on}; to ask again: windlass resume {run} --redo '{step}'{on}"
+    ))
 }

@@ -65,6 +65,12 @@ pub fn drive_to_end(args: &Args, driving: &Driving, drive: Drive) -> Result<Ende
             (ended, state, kept, None::<String>)
         }
         #[cfg(feature = "restate")]
+        Held::Engine(_) if driving.lock_timeout.is_some() => {
+            let message = "--lock-timeout does not work for runs that an engine drives";
+            return Err(Failure::new("engine", message)
+                .hint("the engine waits for a lock at no cost; `windlass cancel` ends that"));
+        }
+        #[cfg(feature = "restate")]
         Held::Engine(run) => {
             let (kept, name) = (run.place(), run.name());
             let (ended, state) = run.drive(events, driving, &observer)?;
@@ -99,6 +105,7 @@ fn drive_here(
             observer,
             cancel,
             waits_for_people: driving.wait,
+            lock_timeout: driving.lock_timeout,
             clock: now,
             jitter,
         };
@@ -142,7 +149,7 @@ fn show_end(
     let folder = env::current_dir().unwrap_or_default();
     // What the engine drives goes on when nobody watches.
     let is_driven = engine.is_some();
-    say!("\n{}\n", report::headline(id, state, is_driven));
+    say!("\n{}\n", report::headline(id, state, is_driven, now()));
     report::say(&report::summary(
         &program.workflow,
         state,
@@ -151,6 +158,7 @@ fn show_end(
             detail: Detail::Brief,
             room: Room::of(&Term::stderr()),
             is_driven,
+            now: now(),
         },
     ));
     for problem in problems(state, &program.files) {
@@ -158,11 +166,11 @@ fn show_end(
     }
     let on = engine.map_or(String::new(), |name| format!(" --on {name}"));
     say!("\nrecorded in {kept} · windlass show {id}{on}");
-    for line in report::next_steps(id, state, engine) {
+    for line in report::next_steps(id, state, engine, now()) {
         say!("{line}");
     }
     match driving.json {
-        true => print(&format!("{:#}\n", report::run_json(id, state))),
+        true => print(&format!("{:#}\n", report::run_json(id, state, now()))),
         false => Ok(exit::SUCCEEDED),
     }
 }

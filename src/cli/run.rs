@@ -33,7 +33,7 @@ pub fn run(args: &Args, command: &Run) -> Done {
             format!("can't use {}: {e}", command.out.display()),
         )
     })?;
-    let Beginning { event, at, state } = begin(Wanted {
+    let beginning = begin(Wanted {
         program: &program,
         file: &command.file,
         target: &command.target,
@@ -42,6 +42,7 @@ pub fn run(args: &Args, command: &Run) -> Done {
         params,
     })?;
     let archive = Archive::open_for(args, target)?;
+    let Beginning { event, at, state } = beginning.with_secrets(&archive)?;
     let id = new_id()?;
     let (run, events) = match archive {
         Archive::Here(journal) => {

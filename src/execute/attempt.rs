@@ -23,6 +23,8 @@ pub(super) struct Task {
     pub timeout: Option<Duration>,
     /// An attempt before it was lost with its records: whatever it does may have been done.
     pub is_suspect: bool,
+    /// Of a `fresh` step, which may only read.
+    pub is_fresh: bool,
     /// A cancel of the run leaves it alone.
     pub is_finally: bool,
 }
@@ -127,6 +129,7 @@ impl Attempt {
             round,
             recorded,
             is_suspect: self.task.is_suspect,
+            is_fresh: self.task.is_fresh,
             ledger: self.ledger.clone(),
             observer: self.observer.clone(),
             progress: Mutex::default(),

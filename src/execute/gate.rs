@@ -12,7 +12,7 @@ use super::{
 use crate::{
     journal::{CallRecord, EffectOutcome, EffectState, Event, InstanceId, Position, RunId},
     script::{Call, Class, EffectKey, Effects, Interruption, Level, Stop},
-    value::{Digest, Value},
+    value::{Digest, Failure, FailureClass, Value},
 };
 
 /// Shorter waits are not worth a record: after a crash they begin again.
@@ -30,6 +30,8 @@ pub(super) struct Gate {
     pub recorded: Vec<EffectState>,
     /// Calls beyond the records may have been made, too.
     pub is_suspect: bool,
+    /// It may only read: its records are forgotten when it runs again.
+    pub is_fresh: bool,
     pub ledger: Arc<dyn Ledger>,
     pub observer: Arc<dyn Observer>,
     pub progress: Mutex<Progress>,
@@ -105,8 +107,19 @@ fn given(outcome: EffectOutcome) -> Result<Value, Interruption> {
     }
 }
 
+fn changes_in_fresh_step(function: &str) -> Interruption {
+    let message = "a step with `fresh: true` may only read, and this call changes something";
+    let failure = Failure::new(FailureClass::Rejected, function, "FreshStep", message);
+    Interruption::Failed(failure.with_hint(
+        "change things in one step and look in another; of a program that only reads, say `read: true`",
+    ))
+}
+
 impl Effects for Gate {
     fn perform(&self, mut call: Call) -> Result<Value, Interruption> {
+        if self.is_fresh && call.class != Class::Read {
+            return Err(changes_in_fresh_step(call.function));
+        }
         let position = self.next_position();
         let digest = Digest::of(&[
             call.function.as_bytes(),

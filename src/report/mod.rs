@@ -20,7 +20,7 @@ mod table;
 mod tally;
 mod undo;
 
-pub use audit::{audit, audit_json};
+pub use audit::{Proof, audit, audit_json};
 pub use certificates::{WrittenCertificate, certificates};
 pub use event::{event_json, event_line};
 pub use graph::{GraphFormat, draw};

@@ -9,9 +9,10 @@ use crate::{
 
 /// The commands that a person gives next, each on a line. `engine` is what `--on` calls the engine that
 /// drives the run; an answer is enough there for the run to go on.
-pub fn next_steps(run: &RunId, state: &State, engine: Option<&str>) -> Vec<String> {
+pub fn next_steps(run: &RunId, state: &State, engine: Option<&str>, now: i64) -> Vec<String> {
     let on = engine.map_or(String::new(), |name| format!(" --on {name}"));
-    let waiting: Vec<_> = waiting(state).collect();
+    let (expired, waiting): (Vec<_>, Vec<_>) =
+        waiting(state).partition(|(_, asked)| asked.has_expired(now));
     match state.outcome {
         Some(Outcome::Succeeded | Outcome::Undone) => Vec::new(),
         Some(Outcome::UndoFailed) => vec![format!("go on with: windlass undo {run}{on}")],
@@ -20,6 +21,7 @@ pub fn next_steps(run: &RunId, state: &State, engine: Option<&str>) -> Vec<Strin
         }
         None if !waiting.is_empty() => {
             let mut lines = Vec::new();
+            lines.extend(expired.iter().map(|(step, asked)| overdue(step, asked)));
             for (step, approval) in waiting {
                 lines.push(format!("waits for an approval: {}", approval.message));
                 lines.push(format!("  windlass approve {run} {step}{on}   (or reject)"));
@@ -34,9 +36,19 @@ pub fn next_steps(run: &RunId, state: &State, engine: Option<&str>) -> Vec<Strin
             format!("give it up with: windlass cancel {run}{on}"),
             format!("go on with: windlass resume {run}{on}"),
         ],
+        None if !expired.is_empty() => {
+            let lines = expired.iter().map(|(step, asked)| overdue(step, asked));
+            let go_on = format!("to continue: windlass resume {run}{on}");
+            lines.chain([go_on]).collect()
+        }
         _ => {
             let take_back = format!("take it back with: windlass undo {run}{on}");
-            let go_on = match (state.outcome, Standing::of(state, false)) {
+            let rejected = state.steps.iter().find(|(_, i)| i.is_rejected());
+            let go_on = match (state.outcome, Standing::of(state, false, now)) {
+                (Some(Outcome::Failed), _) if rejected.is_some() => {
+                    let step = rejected.map_or("", |(step, _)| step.as_str());
+                    format!("to ask again: windlass resume {run} --redo '{step}'{on}")
+                }
                 (None, Standing::Answered(verdict)) => {
                     format!(
                         "{}; go on with: windlass resume {run}{on}",
@@ -77,6 +89,12 @@ pub fn approvals(state: &State) -> Vec<String> {
         .iter()
         .filter_map(|(step, instance)| Some((step, instance.approval.as_ref()?)));
     asked.map(|(step, approval)| line(step, approval)).collect()
+}
+
+/// A question whose time is over, before that is recorded.
+fn overdue(step: &InstanceId, asked: &Approval) -> String {
+    let deadline = asked.deadline.map_or_else(String::new, utc_time);
+    format!("{step} expired {deadline} UTC, and takes its `on_timeout` for an answer")
 }
 
 fn line(step: &InstanceId, approval: &Approval) -> String {
