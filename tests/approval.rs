@@ -67,9 +67,7 @@ fn a_waiting_process_goes_on_by_itself() {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         let runs = test.command(&["runs", "--json"]).output().expect("runs");
-        if String::from_utf8_lossy(&runs.stdout).contains("\"running\"")
-            && test.events().iter().any(|e| e["event"] == "approval_asked")
-        {
+        if String::from_utf8_lossy(&runs.stdout).contains("\"waiting\"") {
             break;
         }
         assert!(Instant::now() < deadline, "it never asked");
@@ -82,20 +80,166 @@ fn a_waiting_process_goes_on_by_itself() {
 }
 
 #[test]
-fn a_rejection_fails_the_step_and_a_resume_asks_again() {
+fn a4_a_rejection_fails_the_step_and_only_a_redo_asks_again() {
     let test = asks("");
     test.windlass(&["run", "w.yaml"]).expect(3);
     answer(&test, "alice", "reject", &["-m", "not today"]).expect(0);
-    let ran = test.windlass(&["resume"]).expect(3);
-    assert!(ran.stderr.contains("Restart 3 clusters?"), "{}", ran.stderr);
-    let events = test.events();
-    let verdicts: Vec<_> = events
-        .iter()
-        .filter_map(|e| e["verdict"].as_str())
-        .collect();
-    assert_eq!(verdicts, ["rejected"]);
+    let runs = test.windlass(&["runs", "--json"]).expect(0).json();
+    assert_eq!(runs[0]["status"], "rejected");
+    let ran = test.windlass(&["resume"]).expect(1);
+    assert!(
+        ran.stderr.contains("rejected by alice: not today"),
+        "{}",
+        ran.stderr
+    );
+    let again = test.windlass(&["resume"]).expect(2);
+    assert!(
+        again.stderr.contains("--redo 'go_live'"),
+        "{}",
+        again.stderr
+    );
+    let plan = test.windlass(&["resume", "--edited", "--plan"]).expect(0);
+    assert!(
+        plan.stdout.contains("rejected; only --redo"),
+        "{}",
+        plan.stdout
+    );
+    let asked = test
+        .windlass(&["resume", "--redo", "go_live", "--yes"])
+        .expect(3);
+    assert!(
+        asked.stderr.contains("Restart 3 clusters?"),
+        "{}",
+        asked.stderr
+    );
     answer(&test, "alice", "approve", &[]).expect(0);
     test.windlass(&["resume"]).expect(0);
+    // Every answer is in the audit, not only the newest.
+    let audit = test.windlass(&["audit", "--json"]).expect(0).json();
+    let verdicts = audit["approvals"].as_array().expect("a list");
+    let verdicts: Vec<_> = verdicts.iter().map(|a| &a["verdict"]).collect();
+    assert_eq!(verdicts, ["rejected", "approved"]);
+}
+
+#[test]
+fn a4_what_follows_a_rejection_runs_without_the_process_that_asked() {
+    for (on_failure, status) in [("stop", "failed"), ("undo", "undone")] {
+        let text = format!(
+            "workflow: w
+on_failure: {on_failure}
+steps:
+  before: {{ run: 'file::write(\"before.txt\", \"x\")' }}
+  go_live: {{ needs: [before], approval: Go? }}
+  act: {{ needs: [go_live], run: 'file::write(\"act.txt\", \"x\")' }}
+finally:
+  tidy: {{ run: 'file::write(\"tidy.txt\", \"x\")' }}
+"
+        );
+        let test = Test::new().file("w.yaml", &text);
+        test.windlass(&["run", "w.yaml"]).expect(3);
+        answer(&test, "alice", "reject", &[]).expect(0);
+        test.windlass(&["resume"]).expect(1);
+        assert_eq!(test.shown()["status"], status);
+        assert_eq!(test.path("out/tidy.txt").exists(), on_failure == "stop");
+        assert_eq!(test.path("out/before.txt").exists(), on_failure == "stop");
+        assert!(!test.path("out/act.txt").exists());
+        let asked = test
+            .events()
+            .iter()
+            .filter(|e| e["event"] == "approval_asked")
+            .count();
+        assert_eq!(asked, 1);
+    }
+}
+
+/// A run whose question has expired, with nothing that drives it.
+fn expired(keys: &str) -> Test {
+    let test = asks(keys);
+    test.windlass(&["run", "w.yaml"]).expect(3);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while test.windlass(&["runs", "--json"]).json()[0]["status"] != "expired" {
+        assert!(Instant::now() < deadline, "it never expired");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    test
+}
+
+#[test]
+fn a3_an_expired_question_takes_no_answer() {
+    for (on_timeout, code) in [("reject", 1), ("approve", 0)] {
+        let test = expired(&format!(
+            "    timeout: 300ms\n    on_timeout: {on_timeout}\n"
+        ));
+        for verdict in ["approve", "reject"] {
+            let late = answer(&test, "alice", verdict, &[]).expect(2);
+            assert!(
+                late.stderr.contains("[approval-expired]"),
+                "{}",
+                late.stderr
+            );
+            let counts = format!("counts as {on_timeout}");
+            assert!(late.stderr.contains(&counts), "{}", late.stderr);
+        }
+        let shown = test.windlass(&["show"]).expect(0).stdout;
+        assert!(
+            shown.contains("has expired") && !shown.contains("windlass approve"),
+            "{shown}"
+        );
+        test.windlass(&["resume"]).expect(code);
+        assert_eq!(test.path("out/by.txt").exists(), on_timeout == "approve");
+        // The verdict is that of the deadline, whenever it was recorded.
+        let audit = test.windlass(&["audit", "--json"]).expect(0).json();
+        let asked = &audit["approvals"][0];
+        assert_eq!(asked["answered_at"], asked["deadline"]);
+        assert_eq!(asked["approver"], "timeout");
+    }
+}
+
+#[test]
+fn a11_who_edits_a_run_can_not_approve_it() {
+    let test = asks("    not_requester: true\n");
+    test.windlass(&["run", "w.yaml"]).expect(3);
+    let edit = ["resume", "--edited", "--yes", "-p", "n=5"];
+    let output = test.command(&edit).env("USER", "mallory").output();
+    Ran::from_output(output.expect("windlass starts")).expect(3);
+    for who in ["mallory", "tester"] {
+        let own = answer(&test, who, "approve", &[]).expect(2);
+        assert!(own.stderr.contains("by someone else"), "{}", own.stderr);
+    }
+    answer(&test, "alice", "approve", &[]).expect(0);
+    // Whoever only resumes changes nothing.
+    let output = test.command(&["resume"]).env("USER", "bob").output();
+    Ran::from_output(output.expect("windlass starts")).expect(0);
+}
+
+#[test]
+fn a11_another_secret_is_asked_about_again() {
+    let text = "workflow: w
+params: { pin: { type: secret } }
+steps:
+  go_live: { approval: Go? }
+  stop: { needs: [go_live], approval: Really? }
+";
+    let test = Test::new().file("w.yaml", text);
+    test.windlass(&["run", "w.yaml", "-p", "pin=first"])
+        .expect(3);
+    answer(&test, "alice", "approve", &[]).expect(0);
+    let edited = |pin: &str| {
+        let pin = format!("pin={pin}");
+        let plan = test.windlass(&["resume", "--edited", "--plan", "-p", &pin]);
+        plan.expect(0).stdout
+    };
+    assert!(edited("first").contains("approved"), "{}", edited("first"));
+    let changed = edited("second");
+    assert!(
+        changed.contains("what was to be approved has changed"),
+        "{changed}"
+    );
+    let journal = test.windlass(&["logs", "--json"]).expect(0).stdout;
+    assert!(
+        !journal.contains("first") && journal.contains("\"secrets\":\""),
+        "{journal}"
+    );
 }
 
 #[test]
@@ -111,7 +255,7 @@ fn only_approvers_count() {
     test.windlass(&["run", "w.yaml"]).expect(3);
     let own = answer(&test, "tester", "approve", &[]).expect(2);
     assert!(
-        own.stderr.contains("another pair of eyes"),
+        own.stderr.contains("must be approved by someone else"),
         "{}",
         own.stderr
     );

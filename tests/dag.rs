@@ -180,6 +180,7 @@ impl<'a> Play<'a> {
             target: "t".into(),
             out: "out".into(),
             params: Value::map::<&str>([]),
+            secrets: None,
             requester: "tester".into(),
             version: "0".into(),
         });
@@ -325,6 +326,7 @@ fn a_clock_that_was_set_back_holds_up_no_retry() {
             inputs: Some(Value::map::<&str>([])),
             items: None,
             is_scope: false,
+            is_fresh: false,
         });
         play.happens(Event::StepFailed {
             step,

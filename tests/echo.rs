@@ -280,6 +280,7 @@ fn started() -> Event {
         kube: Default::default(),
         out: "out".into(),
         params: Value::Null,
+        secrets: None,
         requester: "tester".into(),
         version: "0".into(),
     }

@@ -88,6 +88,7 @@ pub fn started(program: &Program) -> (RunId, Event, i64) {
         kube: BTreeSet::new(),
         out: "out".into(),
         params: Value::Map(bind_params(&program.workflow, BTreeMap::new()).expect("no params")),
+        secrets: None,
         requester: "bench".into(),
         version: "bench".into(),
     };
@@ -120,6 +121,7 @@ pub async fn run(journal: &Journal, program: &Program) {
         observer: Arc::new(Silent),
         cancel: Cancel::default(),
         waits_for_people: false,
+        lock_timeout: None,
         clock: now,
         jitter: || 0.5,
     };

@@ -8,9 +8,9 @@ use super::{
 };
 use crate::{
     compile::{Frozen, compile},
-    decide,
-    journal::{Decision, Event, InstanceId, Message, Status, Verdict},
-    report,
+    decide::{self, Refusal},
+    journal::{Decision, Event, InstanceId, Message, RunId, Status, Verdict},
+    report::{self, utc_time},
     value::Command,
 };
 
@@ -50,11 +50,12 @@ pub fn answer(args: &Args, command: &Answer, verdict: Verdict) -> Done {
     let info = state.run.as_ref();
     let (main, edition) = info.map_or(("", 0), |run| (run.main.as_str(), run.edition));
     let program = compile(main, &mut Frozen(archive.files(&id, edition)?))?;
-    decide::on_answer(&program.workflow, &state, id.as_str(), &decision)
-        .map_err(|refusal| Failure::new("not-approver", refusal.to_string()))?;
-    say!("{} `{step}`: {}", verdict.as_str(), asked.message);
+    let at = now();
+    let refused = |refusal: Refusal| refused(&refusal, &id);
+    decide::on_answer(&program.workflow, &state, id.as_str(), &decision, at).map_err(refused)?;
     if archive.is_owned(&id)? {
-        archive.post(&id, &Message::Decide(decision), now())?;
+        archive.post(&id, &Message::Decide(decision), at)?;
+        say!("{} `{step}`: {}", verdict.as_str(), asked.message);
         return Ok(exit::SUCCEEDED);
     }
     // Nobody drives the run, so the answer goes into its journal at once.
@@ -64,11 +65,45 @@ pub fn answer(args: &Args, command: &Answer, verdict: Verdict) -> Done {
         &taken.state,
         id.as_str(),
         &decision,
+        at,
     );
-    let event: Event =
-        event.map_err(|refusal| Failure::new("not-approver", refusal.to_string()))?;
-    taken.run.record(event, now())?;
+    let event: Event = event.map_err(refused)?;
+    taken.run.record(event, at)?;
+    say!(
+        "{} `{step}`: {}",
+        verdict.as_str(),
+        report::line(&asked.message)
+    );
     let resume = report::command(Command::new("resume").arg(&id));
-    say!("To continue: {resume}");
+    match verdict {
+        Verdict::Approved => say!("To continue: {resume}"),
+        Verdict::Rejected => {
+            say!("To run what follows a rejection (finally, undo): {resume}");
+        }
+    }
     Ok(exit::SUCCEEDED)
+}
+
+/// An answer that does not count, for the person who gave it.
+fn refused(refusal: &Refusal, run: &RunId) -> Failure {
+    let Refusal::Expired {
+        step,
+        deadline,
+        verdict,
+    } = refusal
+    else {
+        return Failure::new("not-approver", refusal.to_string());
+    };
+    let (deadline, verdict) = (utc_time(*deadline), verdict.as_str());
+    Failure::new(
+        "approval-expired",
+        format!(
+            "`{step}` expired {deadline} UTC, and counts as {verdict}; no answer counts any more"
+        ),
+    )
+    .hint(format!(
+        "to continue: `{}`; to ask again: `{}`",
+        Command::new("resume").arg(run),
+        Command::new("resume").arg(run).option("--redo", step)
+    ))
 }

@@ -6,10 +6,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::engine::{Engine, EngineRun, engine};
 use super::{args::Args, failure::Failure};
 use crate::{
-    journal::{Event, Journal, Link, Message, Record, RunId, RunJournal, RunRow, State},
+    journal::{
+        Event, Journal, JournalError, Link, Message, Record, RunId, RunJournal, RunRow, State,
+    },
     report,
     targets::Target,
-    value::Digest,
+    value::{Digest, Value},
 };
 
 /// The database within the state folder.
@@ -38,7 +40,13 @@ impl Archive {
 
     /// As [`Archive::open`]; `None` where no run was ever recorded. A look makes no folder.
     pub fn open_if_there(args: &Args) -> Result<Option<Self>, Failure> {
-        let is_there = args.on.is_some() || args.state.join(JOURNAL).exists();
+        let path = args.state.join(JOURNAL);
+        // What can't be looked at is not empty.
+        let is_there = args.on.is_some()
+            || path.try_exists().map_err(|source| JournalError::Folder {
+                path: args.state.clone(),
+                source,
+            })?;
         is_there.then(|| Self::open_for(args, None)).transpose()
     }
 
@@ -132,10 +140,28 @@ impl Archive {
     /// Whether something drives the run right now.
     pub fn is_owned(&self, run: &RunId) -> Result<bool, Failure> {
         Ok(match self {
-            Self::Here(journal) => journal.is_owned(run),
+            Self::Here(journal) => journal.is_owned(run)?,
             #[cfg(feature = "restate")]
             Self::Engine(engine) => engine.remote.driver(run)?.is_some(),
         })
+    }
+
+    /// Digests the secrets in a value under a key of the identity's. `None` without secrets.
+    pub fn digest_secrets(&self, value: &Value) -> Result<Option<Digest>, Failure> {
+        Ok(match self {
+            Self::Here(journal) => journal.digest_secrets(value)?,
+            #[cfg(feature = "restate")]
+            Self::Engine(engine) => engine.remote.digest_secrets(value)?,
+        })
+    }
+
+    /// The run that holds a lock, where that can be asked: an engine resumes nothing by itself.
+    pub fn holder_of(&self, lock: &str) -> Result<Option<RunId>, Failure> {
+        match self {
+            Self::Here(journal) => Ok(journal.holder_of(lock)?),
+            #[cfg(feature = "restate")]
+            Self::Engine(_) => Ok(None),
+        }
     }
 
     /// What keeps a run from going on that is not its own, for people.

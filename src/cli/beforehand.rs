@@ -4,6 +4,7 @@ use std::{
 };
 
 use super::{
+    archive::Archive,
     failure::Failure,
     process::{now, requester},
 };
@@ -14,6 +15,23 @@ use crate::{
     journal::{Event, State},
     value::Value,
 };
+
+impl Beginning {
+    /// Records the keyed digest of the secrets among the params with the run, once it is known where
+    /// the run is kept: an approval is bound to it.
+    pub fn with_secrets(mut self, archive: &Archive) -> Result<Self, Failure> {
+        if let Event::RunStarted {
+            params, secrets, ..
+        } = &mut self.event
+        {
+            *secrets = archive.digest_secrets(params)?;
+            if let Some(run) = &mut self.state.run {
+                run.secrets = *secrets;
+            }
+        }
+        Ok(self)
+    }
+}
 
 /// As many are shown: a list that is wrong is often read by many steps.
 const SHOWN: usize = 4;
@@ -52,6 +70,7 @@ pub fn begin(wanted: Wanted) -> Result<Beginning, Failure> {
         kube: wanted.kube,
         out: wanted.out,
         params: wanted.params,
+        secrets: None,
         requester: requester(),
         version: env!("CARGO_PKG_VERSION").into(),
     };

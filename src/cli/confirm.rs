@@ -37,7 +37,7 @@ pub fn which(id: &RunId, state: &State) -> String {
     };
     let status = match state.outcome {
         Some(outcome) => outcome.as_str(),
-        None => Standing::of(state, false).as_str(),
+        None => Standing::of(state, false, now()).as_str(),
     };
     let when = match state.ended_at.filter(|_| state.outcome.is_some()) {
         Some(at) => report::ago(at, now()),

@@ -66,6 +66,12 @@ pub fn drive_to_end(args: &Args, driving: &Driving, drive: Drive) -> Result<Ende
             (ended, state, kept, false)
         }
         #[cfg(feature = "restate")]
+        Held::Engine(_) if driving.lock_timeout.is_some() => {
+            let message = "--lock-timeout does not work for runs that an engine drives";
+            return Err(Failure::new("engine", message)
+                .hint("the engine waits for a lock at no cost; `windlass cancel` ends that"));
+        }
+        #[cfg(feature = "restate")]
         Held::Engine(run) => {
             let kept = run.place();
             let (ended, state) = run.drive(events, driving, &observer)?;
@@ -106,6 +112,7 @@ fn drive_here(
             observer,
             cancel,
             waits_for_people: driving.wait,
+            lock_timeout: driving.lock_timeout,
             clock: now,
             jitter,
         };
@@ -157,7 +164,7 @@ fn show_end(
     let folder = env::current_dir().unwrap_or_default();
     // What the engine drives goes on when nobody watches.
     let is_driven = is_of_engine;
-    say!("\n{}\n", report::headline(id, state, is_driven));
+    say!("\n{}\n", report::headline(id, state, is_driven, now()));
     report::say(&report::summary(
         &program.workflow,
         state,
@@ -166,6 +173,7 @@ fn show_end(
             detail: Detail::Brief,
             room: Room::of(&Term::stderr()),
             is_driven,
+            now: now(),
         },
     ));
     for problem in problems(id, state, &program.files) {
@@ -173,11 +181,11 @@ fn show_end(
     }
     let show = report::command(Command::new("show").arg(id));
     say!("\nrecorded in {kept} · {show}");
-    for line in report::next_steps(id, state, is_of_engine) {
+    for line in report::next_steps(id, state, is_of_engine, now()) {
         say!("{line}");
     }
     match driving.json {
-        true => print(&format!("{:#}\n", report::run_json(id, state))),
+        true => print(&format!("{:#}\n", report::run_json(id, state, now()))),
         false => Ok(exit::SUCCEEDED),
     }
 }

@@ -187,6 +187,15 @@ impl From<ClustersError> for Failure {
 
 impl From<DriveError> for Failure {
     fn from(error: DriveError) -> Self {
+        if let DriveError::Locked { run, .. } = &error {
+            let hint = format!(
+                "to continue the run that holds it: windlass resume {run}; to cancel it: windlass cancel {run}"
+            );
+            return Self {
+                exit: exit::WAITING,
+                ..Self::of("lock-timeout", &error, Some(hint))
+            };
+        }
         let hint = match &error {
             DriveError::Journal(e) => e.hint(),
             _ => None,

@@ -9,6 +9,7 @@ use std::{
     sync::LazyLock,
 };
 
+use nix::unistd::{Uid, User};
 use time::OffsetDateTime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -167,11 +168,17 @@ pub fn jitter() -> f64 {
     }
 }
 
-/// Who asks, for the record.
+/// Who asks, for the record: `USER`, `LOGNAME`, or else what the system calls the user of this process.
 pub fn requester() -> String {
-    env::var("USER")
-        .or_else(|_| env::var("LOGNAME"))
-        .unwrap_or_else(|_| "unknown".into())
+    let said = |name: &&str| env::var(name).ok().filter(|user| !user.is_empty());
+    let named = ["USER", "LOGNAME"].iter().find_map(said);
+    named.unwrap_or_else(|| {
+        let uid = Uid::current();
+        match User::from_uid(uid) {
+            Ok(Some(user)) => user.name,
+            _ => format!("uid {uid}"),
+        }
+    })
 }
 
 #[cfg(test)]

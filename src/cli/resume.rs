@@ -12,15 +12,15 @@ use super::{
     load::{load, workflow_file},
     preflight::preflight,
     print,
-    process::requester,
-    taken::{Taken, take},
+    process::{now, requester},
+    taken::{Taken, frozen, take},
 };
 use crate::{
     compile::{Program, bind_params},
-    decide::{self, Change},
-    journal::{Event, InstanceId, Outcome, RunId, State},
+    decide::{self, Change, Unplannable},
+    journal::{Event, InstanceId, Outcome, RunId, RunRow, State},
     report,
-    value::Value,
+    value::{Command, Digest, Value},
 };
 
 /// `windlass resume [RUN]`: goes on with the files that the run began with, or, if it was edited
@@ -37,11 +37,11 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
         && let Some(run) = engine.resume_paused(&id)?
     {
         let state = archive.state_of(&id)?;
-        let (_, program) = super::taken::frozen(&archive, &id, &state)?;
+        let (_, program) = frozen(&archive, &id, &state)?;
         return go(args, command, Held::Engine(run), program, state, Vec::new());
     }
     let mut taken = take(&archive, &id)?;
-    refuse_what_is_over(&id, &taken.state, changes)?;
+    refuse_what_is_over(&id, &taken, changes || command.plan)?;
     let mut events = Vec::new();
     for answer in &command.answers {
         events.push(in_doubt::in_step(&taken.state, answer)?);
@@ -52,13 +52,14 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
         return go(args, command, taken.run, taken.program, taken.state, all);
     }
     let edit = match command.edited {
-        true => Some(read_edit(args, command, &taken)?),
+        true => Some(read_edit(args, command, &archive, &taken)?),
         false => None,
     };
     let mut state = taken.state.clone();
     if let (Some(edit), Some(run)) = (&edit, &mut state.run) {
         run.program = edit.program.digest;
         run.params = edit.params.clone();
+        run.secrets = edit.secrets;
         run.kube.clone_from(&edit.kube);
     }
     let redo: Vec<_> = command
@@ -74,9 +75,12 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
         run_id: id.as_str(),
         redo: &redo,
     })
-    .map_err(|e| {
-        Failure::new("unknown-step", e.to_string())
-            .hint(format!("`windlass show {id}` lists the steps"))
+    .map_err(|e| match &e {
+        Unplannable::NothingToRedo(_) => Failure::new("unknown-step", e.to_string())
+            .hint(format!("`windlass show {id}` lists the steps")),
+        Unplannable::Unnamed { step, .. } => Failure::new("unnamed-items", e.to_string()).hint(
+            format!("name them (`key: ${{{{ item.name }}}}`), or run all of them again with --redo {step}"),
+        ),
     })?;
     if command.plan {
         return print(&match command.driving.json {
@@ -89,7 +93,7 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
     if !confirm(command.yes, &question)? {
         return Ok(exit::NOTHING_STARTED);
     }
-    let resumed = decide::resumed(&taken.program.workflow, &taken.state, &requester());
+    let resumed = decide::resumed(&taken.program.workflow, &taken.state, &requester(), &redo);
     let mut all = vec![resumed];
     let program = match edit {
         None => taken.program,
@@ -103,6 +107,7 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
                 edition,
                 kube: edit.kube,
                 params: edit.params,
+                secrets: edit.secrets,
             });
             edit.program
         }
@@ -137,9 +142,16 @@ struct Edit {
     program: Program,
     kube: BTreeSet<String>,
     params: Value,
+    /// As in [`Event::RunEdited`].
+    secrets: Option<Digest>,
 }
 
-fn read_edit(args: &Args, command: &Resume, taken: &Taken) -> Result<Edit, Failure> {
+fn read_edit(
+    args: &Args,
+    command: &Resume,
+    archive: &Archive,
+    taken: &Taken,
+) -> Result<Edit, Failure> {
     let program = load(&workflow_file(&taken.info))?;
     let mut given = match &taken.info.params {
         Value::Map(params) => params.clone(),
@@ -157,6 +169,7 @@ fn read_edit(args: &Args, command: &Resume, taken: &Taken) -> Result<Edit, Failu
     Ok(Edit {
         program,
         kube,
+        secrets: archive.digest_secrets(&params)?,
         params,
     })
 }
@@ -172,7 +185,8 @@ fn refuse_params_alone(command: &Resume) -> Result<(), Failure> {
     }
 }
 
-fn refuse_what_is_over(id: &RunId, state: &State, changes: bool) -> Result<(), Failure> {
+fn refuse_what_is_over(id: &RunId, taken: &Taken, changes: bool) -> Result<(), Failure> {
+    let state = &taken.state;
     if state.outcome == Some(Outcome::Undone) {
         let message = format!("run {id} has been undone");
         return Err(
@@ -183,6 +197,13 @@ fn refuse_what_is_over(id: &RunId, state: &State, changes: bool) -> Result<(), F
         let message = format!("run {id} is being undone");
         return Err(Failure::new("nothing-to-resume", message)
             .hint(format!("`windlass undo {id}` continues that")));
+    }
+    if !changes && let Some(step) = decide::ended_by_rejection(&taken.program.workflow, state) {
+        let message = format!("run {id} ended because `{step}` was rejected");
+        let again = Command::new("resume").arg(id).option("--redo", step);
+        return Err(
+            Failure::new("nothing-to-resume", message).hint(format!("to ask again: `{again}`"))
+        );
     }
     match state.outcome {
         Some(Outcome::Succeeded) if !changes => Err(Failure::new(
@@ -206,17 +227,49 @@ fn find(archive: &Archive, command: &Resume) -> Result<RunId, Failure> {
     if runs.is_empty() {
         return archive.find(None);
     }
-    let open = runs.into_iter().find(|run| {
-        !matches!(
-            run.outcome.as_deref(),
-            Some("succeeded" | "undone" | "undo failed")
-        )
-    });
-    open.map(|run| run.id).ok_or_else(|| {
+    let is_open = |run: &RunRow| {
+        let over = ["succeeded", "undone", "undo failed"];
+        !run.outcome
+            .as_deref()
+            .is_some_and(|outcome| over.contains(&outcome))
+    };
+    let newest = runs.iter().find(|run| is_open(run)).ok_or_else(|| {
         Failure::new(
             "nothing-to-resume",
             "every run here has succeeded, or was undone",
         )
         .hint("`windlass runs` lists them")
-    })
+    })?;
+    let mut chosen = newest.id.clone();
+    // Each holds a lock that the one before waits for.
+    for _ in 0..runs.len() {
+        match held_up_by(archive, &chosen)? {
+            Some(holder) if runs.iter().any(|run| run.id == holder && is_open(run)) => {
+                say!("run {chosen} waits for a lock of run {holder}, which is resumed instead");
+                chosen = holder;
+            }
+            _ => break,
+        }
+    }
+    Ok(chosen)
+}
+
+/// The run that nothing drives and that holds a lock which another one needs to go on. A run that can't
+/// be read waits for none: taking it up says why.
+fn held_up_by(archive: &Archive, run: &RunId) -> Result<Option<RunId>, Failure> {
+    let Ok((program, state)) = archive.state_of(run).and_then(|state| {
+        let (_, program) = frozen(archive, run, &state)?;
+        Ok((program, state))
+    }) else {
+        return Ok(None);
+    };
+    for lock in decide::wanted_locks(&program.workflow, &state, run.as_str(), now()) {
+        if let Some(holder) = archive.holder_of(&lock)?
+            && holder != *run
+            && !archive.is_owned(&holder)?
+        {
+            return Ok(Some(holder));
+        }
+    }
+    Ok(None)
 }

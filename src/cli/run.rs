@@ -36,7 +36,7 @@ pub fn run(args: &Args, command: &Run) -> Done {
         workflow: Some(&command.file),
     }
     .check()?;
-    let Beginning { event, at, state } = begin(Wanted {
+    let beginning = begin(Wanted {
         program: &program,
         file: &command.file,
         target: &command.target,
@@ -48,6 +48,7 @@ pub fn run(args: &Args, command: &Run) -> Done {
     if matches!(archive, Archive::Here(_)) {
         account::aws(args, &program.workflow, &command.target)?;
     }
+    let Beginning { event, at, state } = beginning.with_secrets(&archive)?;
     let id = new_id()?;
     let (run, events) = match archive {
         Archive::Here(journal) => {

@@ -5,6 +5,7 @@ use super::{
     archive::Archive,
     args::{Args, Runs},
     exit, print, print_text,
+    process::now,
 };
 use crate::{
     journal::RunRow,
@@ -38,16 +39,18 @@ pub fn runs(args: &Args, command: &Runs) -> Done {
     print_text(&table.render("", Room::of(&Term::stdout())))
 }
 
-/// The runs; of those that waited for an approval, whether it was given meanwhile.
+/// The runs; of those that have not ended, what they wait for now.
 fn listed(archive: &Archive) -> Result<Vec<RunRow>, super::Failure> {
     let mut runs = archive.runs()?;
-    for run in &mut runs {
-        if run.outcome.as_deref() == Some(Standing::Waiting.as_str()) {
-            // A run that can't be read is still one of the list.
-            if let Ok(state) = archive.state_of(&run.id) {
-                let is_driven = archive.is_owned(&run.id)?;
-                run.outcome = Some(Standing::of(&state, is_driven).as_str().into());
-            }
+    for run in runs.iter_mut().filter(|run| run.ended_at.is_none()) {
+        // A run that can't be read is still one of the list.
+        if let Ok(state) = archive.state_of(&run.id) {
+            let is_driven = archive.is_owned(&run.id)?;
+            let status = match state.outcome {
+                Some(outcome) => outcome.as_str(),
+                None => Standing::of(&state, is_driven, now()).as_str(),
+            };
+            run.outcome = Some(status.into());
         }
     }
     Ok(runs)

@@ -8,6 +8,7 @@ use super::{
     args::{Args, Show},
     drive::problems,
     print, print_text,
+    process::now,
 };
 use crate::{
     compile::{Frozen, compile},
@@ -21,12 +22,12 @@ pub fn show(args: &Args, command: &Show) -> Done {
     let id = archive.find(command.run.as_deref())?;
     let state = archive.state_of(&id)?;
     if command.json {
-        return print(&format!("{:#}\n", report::run_json(&id, &state)));
+        return print(&format!("{:#}\n", report::run_json(&id, &state, now())));
     }
     let edition = state.run.as_ref().map_or(0, |run| run.edition);
     let files = archive.files(&id, edition)?;
     let is_driven = archive.is_owned(&id)?;
-    let mut text = format!("{}\n", report::headline(&id, &state, is_driven));
+    let mut text = format!("{}\n", report::headline(&id, &state, is_driven, now()));
     if let Some(run) = &state.run {
         text.push_str(&format!(
             "{} on target {}, started {} UTC by {}\n\n{}",
@@ -46,6 +47,7 @@ pub fn show(args: &Args, command: &Show) -> Done {
                 detail: Detail::Full,
                 room: Room::of(&Term::stdout()).repeating(),
                 is_driven,
+                now: now(),
             },
         ));
     }
@@ -61,7 +63,7 @@ pub fn show(args: &Args, command: &Show) -> Done {
         text.push_str(&format!("\n{problem}"));
     }
     if !is_driven {
-        let lines = report::next_steps(&id, &state, args.on.is_some());
+        let lines = report::next_steps(&id, &state, args.on.is_some(), now());
         if !lines.is_empty() {
             text.push_str(&format!("\n{}\n", lines.join("\n")));
         }

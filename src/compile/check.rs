@@ -22,6 +22,35 @@ pub(super) type Params = BTreeMap<String, Param>;
 /// The inputs that a step gives, with the places of their names and values.
 pub(super) type Inputs = Vec<(Spanned, Range<usize>)>;
 
+/// Refuses `fresh` where a step does more than look: what it did would be done again, and forgotten.
+fn fresh(report: &mut Report, step: &Step) {
+    let misplaced = match &step.action {
+        Action::Workflow(_) if !is_known(&step.action) => return,
+        Action::Workflow(_) => ("a `workflow:`", "put `fresh` on the steps inside"),
+        Action::Approval(_) => (
+            "an `approval:`",
+            "an answer counts until what it is about changes",
+        ),
+        Action::Script(script) => {
+            let changing = script.host_calls.iter().find(|call| call.is_change());
+            if let Some(call) = changing {
+                let message = format!(
+                    "`fresh` does not work here: {} calls {}, which changes something",
+                    script.path, call.function
+                );
+                let mistake = report.at("misplaced-key", step.span.clone(), message);
+                report.add(mistake.help(
+                    "a fresh step may only read; change things in one step, and look in another",
+                ));
+            }
+            return;
+        }
+    };
+    let message = format!("`fresh` does not work on {} step", misplaced.0);
+    let mistake = report.at("misplaced-key", step.span.clone(), message);
+    report.add(mistake.help(misplaced.1));
+}
+
 /// Checks what a step gives to its script or workflow.
 pub(super) fn step(
     report: &mut Report,
@@ -49,10 +78,14 @@ pub(super) fn step(
         let message = "`retry` does not work on an `approval:` step";
         let mistake = report
             .at("misplaced-key", step.span.clone(), message)
-            .help("a rejection is an answer; `windlass resume` asks again");
+            .help("a rejection is an answer; `windlass resume --redo STEP` asks again");
         report.add(mistake);
     }
+    if step.is_fresh {
+        fresh(report, step);
+    }
     let of_items = [
+        ("key", step.key.is_some(), "it names the items"),
         (
             "max_parallel",
             step.max_parallel.is_some(),

@@ -48,11 +48,13 @@ pub(super) struct StepDraft {
     pub needs: Vec<Spanned>,
     pub when: Option<Template>,
     pub for_each: Option<Template>,
+    pub key: Option<Template>,
     pub max_parallel: Option<u32>,
     pub fail_fast: bool,
     pub retry: Retry,
     pub timeout: Option<Duration>,
     pub on_error: OnError,
+    pub is_fresh: bool,
     pub lock: Option<Template>,
     /// Texts that look like what an expression reads.
     pub bare: Vec<Spanned>,
@@ -188,6 +190,7 @@ fn read_step(report: &mut Report, key: &Key, node: &Node, is_finally: bool) -> O
         for_each: fields
             .take("for_each")
             .map(|node| read_for_each(report, node)),
+        key: fields.take("key").map(|node| Template::read(report, node)),
         max_parallel: fields
             .take("max_parallel")
             .and_then(|node| report.count(node, "`max_parallel`", MOST_PARALLEL)),
@@ -204,6 +207,10 @@ fn read_step(report: &mut Report, key: &Key, node: &Node, is_finally: bool) -> O
         on_error: fields
             .take("on_error")
             .and_then(|node| report.one_of(node, "`on_error`", &ON_ERROR))
+            .unwrap_or_default(),
+        is_fresh: fields
+            .take("fresh")
+            .and_then(|node| report.flag(node, "`fresh`"))
             .unwrap_or_default(),
         lock: fields.take("lock").map(|node| Template::read(report, node)),
         bare,

@@ -79,6 +79,8 @@ pub struct Step {
     pub with: BTreeMap<String, Template>,
     pub when: Option<Template>,
     pub for_each: Option<Template>,
+    /// Names the items of a `for_each`.
+    pub key: Option<Template>,
     /// How many items of a `for_each` may run at once; `None` for all.
     pub max_parallel: Option<u32>,
     /// Whether no item of a `for_each` begins once another one has failed.
@@ -87,6 +89,8 @@ pub struct Step {
     /// For one attempt.
     pub timeout: Option<Duration>,
     pub on_error: OnError,
+    /// Whether it looks again whenever it runs again, rather than replay what it read.
+    pub is_fresh: bool,
     /// What one execution at a time may hold, in whichever run.
     pub lock: Option<Template>,
     /// Whether it stands under `finally:`.
@@ -184,7 +188,8 @@ impl Step {
                 .collect(),
             Action::Script(_) | Action::Workflow(_) => Vec::new(),
         };
-        let of_items = self.with.values().chain(&self.lock).chain(of_action);
+        let of_items = self.with.values().chain(&self.lock);
+        let of_items = of_items.chain(&self.key).chain(of_action);
         // `when` is asked once, for the whole step.
         let of_whole = self.for_each.iter().chain(&self.when);
         of_items

@@ -23,10 +23,20 @@ pub enum Refusal {
         approver: String,
         approvers: String,
     },
-    #[error("nobody knows who may answer for `{step}`: {why}")]
+    #[error("cannot determine who may answer for `{step}`: {why}")]
     UnknownApprovers { step: String, why: String },
-    #[error("{approver} started the run, and `{step}` wants another pair of eyes")]
+    #[error(
+        "`{step}` must be approved by someone else: {approver} started the run or changed what it does"
+    )]
     IsRequester { step: String, approver: String },
+    #[error("`{step}` has expired: it asked for an answer within its timeout, and got none")]
+    Expired {
+        step: String,
+        /// Milliseconds since 1970.
+        deadline: i64,
+        /// What its `on_timeout` says.
+        verdict: Verdict,
+    },
 }
 
 impl<'w> Scope<'_, 'w> {
@@ -73,15 +83,12 @@ impl<'w> Scope<'_, 'w> {
             return;
         };
         match asked.deadline {
-            Some(deadline) if deadline <= decision.moment.now => {
+            _ if asked.has_expired(decision.moment.now) => {
                 decision.next.events.push(Event::ApprovalDecided {
                     step: id.clone(),
-                    verdict: match approval.on_timeout {
-                        OnTimeout::Approve => Verdict::Approved,
-                        OnTimeout::Reject => Verdict::Rejected,
-                    },
+                    verdict: on_timeout(approval),
                     approver: "timeout".into(),
-                    comment: Some("nobody answered in time".into()),
+                    comment: Some("no answer within the timeout".into()),
                     digest: asked.digest,
                 });
             }
@@ -116,18 +123,29 @@ impl<'w> Scope<'_, 'w> {
     }
 }
 
+fn on_timeout(approval: &Approval) -> Verdict {
+    match approval.on_timeout {
+        OnTimeout::Approve => Verdict::Approved,
+        OnTimeout::Reject => Verdict::Rejected,
+    }
+}
+
 /// What an approver puts his name to: the question, the files that the run goes on with, and
-/// their params.
+/// their params. Secrets among these count by a keyed digest, which whoever sets the params records
+/// with them; the digest of the params alone counts each by its mask.
 fn digest(state: &State, id: &InstanceId, message: &str) -> Digest {
     let run = state.run.as_ref();
     let params = run.map_or(Digest::ZERO, |run| run.params.digest());
     let program = run.map_or(Digest::ZERO, |run| run.program);
-    Digest::of(&[
+    let secrets = run.and_then(|run| run.secrets);
+    let mut parts: Vec<&[u8]> = vec![
         id.as_str().as_bytes(),
         message.as_bytes(),
         program.as_bytes(),
         params.as_bytes(),
-    ])
+    ];
+    parts.extend(secrets.as_ref().map(|digest| &digest.as_bytes()[..]));
+    Digest::of(&parts)
 }
 
 /// Whether a question that was asked would be asked in the same words about the same things now.
@@ -135,7 +153,8 @@ pub(super) fn still_holds(state: &State, id: &InstanceId, asked: &journal::Appro
     digest(state, id, &asked.message) == asked.digest
 }
 
-/// Decides whether an answer counts, and what it does.
+/// Decides whether an answer counts that was given at `at` (milliseconds since 1970), and what it does.
+/// A question whose time was over then has its answer already, whether or not that is recorded.
 ///
 /// # Errors
 /// Why it does not.
@@ -144,6 +163,7 @@ pub fn on_answer(
     state: &State,
     run_id: &str,
     answer: &journal::Decision,
+    at: i64,
 ) -> Result<Event, Refusal> {
     let id = InstanceId::parse(&answer.step);
     let name = || answer.step.clone();
@@ -158,18 +178,24 @@ pub fn on_answer(
     if asked.digest != answer.digest {
         return Err(Refusal::Changed(name()));
     }
-    let requester = state.run.as_ref().map(|run| run.requester.as_str());
     if let Some((scope, step, item)) = Scope::around(workflow, state, &id)
         && let Action::Approval(approval) = &step.action
     {
-        if approval.not_requester && requester == Some(&answer.approver) {
+        if let Some(deadline) = asked.deadline.filter(|_| asked.has_expired(at)) {
+            return Err(Refusal::Expired {
+                step: name(),
+                deadline,
+                verdict: on_timeout(approval),
+            });
+        }
+        if approval.not_requester && state.requesters.contains(&answer.approver) {
             return Err(Refusal::IsRequester {
                 step: name(),
                 approver: answer.approver.clone(),
             });
         }
         let view = View { state, run_id };
-        // Whoever can't be named is nobody, not anybody.
+        // Approvers that can't be evaluated approve nothing.
         let approvers = scope.approvers(view, approval, &item).map_err(|why| {
             let (step, why) = (name(), why.to_string());
             Refusal::UnknownApprovers { step, why }

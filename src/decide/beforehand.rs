@@ -107,7 +107,13 @@ impl Scope<'_, '_> {
     ) -> Result<(), StepError> {
         let items = match &step.for_each {
             None => vec![(String::new(), Value::Null)],
-            Some(items) if self.knows(view, items, &Value::Null) => {
+            Some(items)
+                if self.knows(view, items, &Value::Null)
+                    && step
+                        .key
+                        .as_ref()
+                        .is_none_or(|key| self.knows(view, key, &Value::Bool(true))) =>
+            {
                 self.items(view, step, items, None)?
             }
             Some(_) => return Ok(()),

@@ -95,6 +95,7 @@ impl<'w> Decision<'_, 'w> {
             inputs: (!is_retry).then(|| Value::Map(start.inputs.clone())),
             items: None,
             is_scope: false,
+            is_fresh: start.step.is_some_and(|step| step.is_fresh),
         });
         self.next.starts.push(start);
     }

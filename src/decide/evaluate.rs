@@ -55,7 +55,22 @@ impl Scope<'_, '_> {
         run_status: Option<&str>,
     ) -> Result<Vec<(String, Value)>, StepError> {
         let value = self.evaluate(view, items, &Value::Null, run_status)?;
-        keyed_items(value, step).map_err(|error| error.at(items.place()))
+        let at = |error: StepError| error.at(items.place());
+        let mut found = keyed_items(value).map_err(at)?;
+        if let Some(template) = &step.key {
+            for (key, item) in &mut found {
+                *key = match self.evaluate(view, template, item, run_status)? {
+                    name @ (Value::String(_) | Value::Int(_) | Value::Bool(_)) => name.to_text(),
+                    other => {
+                        let message = format!("`key` gave {}, not a text", other.a_kind());
+                        let error = StepError::new("wrong-type", message);
+                        return Err(error.at(template.place()));
+                    }
+                };
+            }
+        }
+        refuse_twins(&found, step).map_err(at)?;
+        Ok(found)
     }
 
     /// Evaluates a template that must give a text.
@@ -141,35 +156,50 @@ impl Scope<'_, '_> {
     }
 }
 
-/// Gives each item the key that names its instance.
-fn keyed_items(value: Value, step: &Step) -> Result<Vec<(String, Value)>, StepError> {
-    let items: Vec<(String, Value)> = match value {
-        Value::List(items) => items
-            .into_iter()
-            .enumerate()
-            .map(|(i, item)| match &item {
-                Value::String(_) | Value::Int(_) | Value::Bool(_) => (item.to_text(), item),
-                _ => (i.to_string(), item),
-            })
-            .collect(),
-        Value::Map(map) => map
+/// Gives each item the key that names its instance: its text, or, for what has none, its position.
+fn keyed_items(value: Value) -> Result<Vec<(String, Value)>, StepError> {
+    let is_named = |item: &Value| matches!(item, Value::String(_) | Value::Int(_) | Value::Bool(_));
+    match value {
+        Value::List(items) => {
+            // Beside items that are named by themselves, `0` could be one of these.
+            let mark = if items.iter().any(is_named) { "#" } else { "" };
+            let items = items.into_iter().enumerate();
+            Ok(items
+                .map(|(i, item)| match is_named(&item) {
+                    true => (item.to_text(), item),
+                    false => (format!("{mark}{i}"), item),
+                })
+                .collect())
+        }
+        Value::Map(map) => Ok(map
             .into_iter()
             .map(|(key, value)| {
                 let item = Value::map([("key", key.clone().into()), ("value", value)]);
                 (key, item)
             })
-            .collect(),
+            .collect()),
         other => {
             let message = format!("`for_each` gave {}, not a list or a map", other.a_kind());
-            return Err(StepError::new("wrong-type", message));
+            Err(StepError::new("wrong-type", message))
         }
-    };
+    }
+}
+
+/// Whether an item was named by its position `i`, as it has no name of its own.
+pub(super) fn is_position((key, item): &(String, Value), i: usize) -> bool {
+    let is_named = matches!(item, Value::String(_) | Value::Int(_) | Value::Bool(_));
+    // Those of a map have its keys.
+    let is_entry = item.field("key") == Some(&Value::from(key.as_str()));
+    !is_named && !is_entry && (*key == i.to_string() || *key == format!("#{i}"))
+}
+
+fn refuse_twins(items: &[(String, Value)], step: &Step) -> Result<(), StepError> {
     let mut seen = BTreeSet::new();
     match items.iter().find(|(key, _)| !seen.insert(key)) {
         Some((key, _)) => Err(StepError::new(
             "duplicate-item",
             format!("`for_each` of `{}` has the item `{key}` twice", step.name),
         )),
-        None => Ok(items),
+        None => Ok(()),
     }
 }

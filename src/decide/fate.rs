@@ -21,6 +21,8 @@ pub enum FateKind {
     GoesOn,
     /// It runs another time, and what it did is replayed as long as it makes the same calls.
     Replayed,
+    /// A `fresh` step runs another time, and makes its reads again instead of replaying them.
+    LooksAgain,
     /// It runs another time from the start; what it did before is left to an undo.
     Again,
     /// It has not run.

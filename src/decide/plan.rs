@@ -8,26 +8,36 @@ use super::{
 };
 use crate::journal::InstanceId;
 
-/// A `--redo` that names nothing.
+/// Why a resume can't be planned.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` has not run, so it can't run again")]
-pub struct NothingToRedo(pub String);
+pub enum Unplannable {
+    #[error("`{0}` has not run, so it can't run again")]
+    NothingToRedo(String),
+    #[error(
+        "the list of `{step}` has changed, and its items have no names: item {position} may be another one now"
+    )]
+    Unnamed { step: String, position: usize },
+}
 
 /// Thinks a resume through.
 ///
 /// # Errors
-/// A `redo` of something that never ran.
-pub fn plan(change: &Change) -> Result<Plan, NothingToRedo> {
+/// A `redo` of something that never ran, or items that can't be told from each other.
+pub fn plan(change: &Change) -> Result<Plan, Unplannable> {
     let ran = |id: &&InstanceId| change.state.instance(id).is_none();
     if let Some(id) = change.redo.iter().find(ran) {
-        return Err(NothingToRedo(id.to_string()));
+        return Err(Unplannable::NothingToRedo(id.to_string()));
     }
     let mut planner = Planner {
         change,
         plan: Plan::default(),
+        unplannable: None,
     };
     let scope = Scope::whole(change.new, change.state);
     planner.scope(&scope, Some(change.old), None);
+    if let Some(why) = planner.unplannable {
+        return Err(why);
+    }
     let mut state = change.state.clone();
     for event in &planner.plan.events {
         // What is reset or reopened is known to the state: that is where it was found.

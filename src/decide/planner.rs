@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     approval,
     decision::View,
+    evaluate::is_position,
     fate::{Change, Fate, FateKind, Plan},
+    plan::Unplannable,
     reason::{gives_the_same, going_on, other_shape, script_change, sources},
     scope::Scope,
 };
@@ -19,6 +21,8 @@ use crate::{
 pub(super) struct Planner<'a> {
     pub change: &'a Change<'a>,
     pub plan: Plan,
+    /// Why there is no plan, once that is found.
+    pub unplannable: Option<Unplannable>,
 }
 
 /// What is known about a unit (a step, or one item of it) before it is decided.
@@ -29,6 +33,9 @@ struct Unit<'u> {
     item: Value,
     /// The worst that happens to what it depends on.
     before: Option<(FateKind, String)>,
+    /// What it depends on and runs now without having run before, or goes on: what a `fresh` step saw
+    /// was before that.
+    moves: Option<String>,
 }
 
 impl Planner<'_> {
@@ -52,18 +59,28 @@ impl Planner<'_> {
         let mut worst = FateKind::Kept;
         for (index, step) in scope.workflow.steps() {
             let id = InstanceId::step(scope.inside, step.name.as_str());
-            let before = scope
-                .workflow
-                .dependencies(index)
-                .filter_map(|(other, _)| {
+            let dependencies = || {
+                scope.workflow.dependencies(index).filter_map(|(other, _)| {
                     let kind = *kinds.get(other.name.as_str())?;
                     Some((kind, other.name.to_string()))
                 })
-                .filter(|(kind, _)| matches!(kind, FateKind::Replayed | FateKind::Again))
+            };
+            let before = dependencies()
+                .filter(|(kind, _)| runs_again(*kind))
                 .max_by_key(|(kind, _)| *kind)
                 .or_else(|| outside.cloned());
-            let old_step = old.and_then(|old| old.step_named(step.name.as_str()));
-            let kind = self.step(scope, step, old_step, id, before);
+            let moves = dependencies()
+                .find(|(kind, _)| matches!(kind, FateKind::GoesOn | FateKind::New))
+                .map(|(_, name)| name);
+            let unit = Unit {
+                id,
+                step,
+                old: old.and_then(|old| old.step_named(step.name.as_str())),
+                item: Value::Null,
+                before,
+                moves,
+            };
+            let kind = self.step(scope, unit);
             kinds.insert(step.name.to_string(), kind);
             worst = worst.max(kind);
         }
@@ -71,21 +88,8 @@ impl Planner<'_> {
         worst
     }
 
-    fn step(
-        &mut self,
-        scope: &Scope,
-        step: &Step,
-        old: Option<&Step>,
-        id: InstanceId,
-        before: Option<(FateKind, String)>,
-    ) -> FateKind {
-        let unit = Unit {
-            id: id.clone(),
-            step,
-            old,
-            item: Value::Null,
-            before,
-        };
+    fn step(&mut self, scope: &Scope, unit: Unit) -> FateKind {
+        let (id, step) = (unit.id.clone(), unit.step);
         let instance = self.change.state.instance(&id);
         if let Some(reason) = instance.and_then(|instance| other_shape(step, instance)) {
             return self.again(&id, reason.into());
@@ -105,6 +109,16 @@ impl Planner<'_> {
             return self.unit(scope, &unit);
         };
         let items = items.clone();
+        let positions = items.iter().zip(&now);
+        if let Some(position) = positions
+            .enumerate()
+            .position(|(i, (was, is))| was != is && step.key.is_none() && is_position(was, i))
+        {
+            self.unplannable.get_or_insert(Unplannable::Unnamed {
+                step: id.to_string(),
+                position,
+            });
+        }
         let unit_before = unit.before.is_some();
         let mut worst = FateKind::Kept;
         for (key, item) in &now {
@@ -112,6 +126,7 @@ impl Planner<'_> {
                 id: id.item(key),
                 item: item.clone(),
                 before: unit.before.clone(),
+                moves: unit.moves.clone(),
                 ..unit
             };
             worst = worst.max(self.unit(scope, &unit));
@@ -192,6 +207,9 @@ impl Planner<'_> {
         match (holds, instance.status) {
             (false, _) => self.again(&unit.id, "what was to be approved has changed".into()),
             (true, Status::Succeeded) => self.tell(&unit.id, FateKind::Kept, "approved"),
+            (true, Status::Failed) if instance.is_rejected() => {
+                self.tell(&unit.id, FateKind::Kept, "rejected; only --redo asks again")
+            }
             (true, Status::Waiting) => self.tell(&unit.id, FateKind::GoesOn, "still waits"),
             (true, _) => self.tell(&unit.id, FateKind::GoesOn, "asks again"),
         }
@@ -222,6 +240,9 @@ impl Planner<'_> {
             .map(|(_, n)| format!("`{n}` before it runs again"));
         let is_tolerated =
             instance.status == Status::Failed && unit.step.on_error == OnError::Continue;
+        if unit.step.is_fresh {
+            return self.fresh(unit, instance, is_tolerated, changed.or(before));
+        }
         match (is_over(instance) || is_tolerated, changed.or(before)) {
             (true, None) if is_tolerated => self.tell(
                 id,
@@ -241,6 +262,32 @@ impl Planner<'_> {
                     reason = format!("{changed}; {reason}");
                 }
                 self.tell(id, FateKind::GoesOn, &reason)
+            }
+        }
+    }
+
+    /// Decides about a step that looks again whenever it runs again.
+    fn fresh(
+        &mut self,
+        unit: &Unit,
+        instance: &Instance,
+        is_tolerated: bool,
+        reason: Option<String>,
+    ) -> FateKind {
+        let id = &unit.id;
+        let is_over = is_over(instance) || is_tolerated;
+        let moves = unit.moves.as_ref();
+        let reason = reason.or_else(|| moves.map(|name| format!("`{name}` before it runs")));
+        match (is_over, reason) {
+            (true, None) => self.tell(id, FateKind::Kept, "nothing before it runs again"),
+            (true, Some(reason)) => {
+                let step = id.clone();
+                self.plan.events.push(Event::StepReopened { step });
+                self.tell(id, FateKind::LooksAgain, &reason)
+            }
+            (false, reason) => {
+                let reason = reason.unwrap_or_else(|| "it had not finished".into());
+                self.tell(id, FateKind::LooksAgain, &reason)
             }
         }
     }
@@ -373,6 +420,11 @@ impl Planner<'_> {
         });
         FateKind::Again
     }
+}
+
+fn runs_again(kind: FateKind) -> bool {
+    use FateKind::{Again, LooksAgain, Replayed};
+    matches!(kind, Replayed | LooksAgain | Again)
 }
 
 fn has_begun(instance: &Instance) -> bool {

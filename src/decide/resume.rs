@@ -1,20 +1,25 @@
-use super::step::step_of;
+use super::{
+    decision::{Moment, Want},
+    next::next,
+    step::step_of,
+};
 use crate::{
     compile::{Action, OnError, Workflow},
-    journal::{Event, InstanceId, State, Status},
+    journal::{Event, Instance, InstanceId, Outcome, State, Status},
 };
 
 /// Decides what a resume begins with: the run goes on, and what stands under `finally` runs again
 /// where something before it will.
 pub fn on_resume(workflow: &Workflow, state: &State, requester: &str) -> Vec<Event> {
-    let mut events = vec![resumed(workflow, state, requester)];
+    let mut events = vec![resumed(workflow, state, requester, &[])];
     reset_finally(workflow, None, state, &mut events);
     events
 }
 
 /// The event that takes a run up again. Where a step may fail (`on_error: continue`) and did, the
-/// run has gone on without it, and what came after has seen that: it stays so.
-pub fn resumed(workflow: &Workflow, state: &State, requester: &str) -> Event {
+/// run has gone on without it, and what came after has seen that: it stays so. So does a question
+/// that was rejected: only a `redo` asks it again.
+pub fn resumed(workflow: &Workflow, state: &State, requester: &str, redo: &[InstanceId]) -> Event {
     let is_tolerated = |id: &InstanceId| {
         state.status(id) == Status::Failed
             && step_of(workflow, id).is_some_and(|step| step.on_error == OnError::Continue)
@@ -23,7 +28,7 @@ pub fn resumed(workflow: &Workflow, state: &State, requester: &str) -> Event {
     };
     let is_kept = |id: &InstanceId| {
         let outer = std::iter::successors(Some(id.clone()), InstanceId::parent);
-        outer.into_iter().any(|id| is_tolerated(&id))
+        outer.into_iter().any(|id| is_tolerated(&id)) || is_rejected(state, id)
     };
     Event::RunResumed {
         requester: requester.into(),
@@ -33,7 +38,57 @@ pub fn resumed(workflow: &Workflow, state: &State, requester: &str) -> Event {
             .filter(|id| is_kept(id))
             .cloned()
             .collect(),
+        redo: redo.to_vec(),
     }
+}
+
+/// Finds the rejected question that a failed run ended with, if a resume would run nothing again.
+pub fn ended_by_rejection(workflow: &Workflow, state: &State) -> Option<InstanceId> {
+    if state.outcome != Some(Outcome::Failed) || state.error.is_some() {
+        return None;
+    }
+    let Event::RunResumed { keeps, .. } = resumed(workflow, state, "", &[]) else {
+        return None;
+    };
+    let mut failed = state
+        .steps
+        .iter()
+        .filter(|(_, instance)| instance.status == Status::Failed && !instance.is_composite())
+        .map(|(id, _)| id);
+    match failed.clone().all(|id| keeps.contains(id)) {
+        true => failed.find(|id| is_rejected(state, id)).cloned(),
+        false => None,
+    }
+}
+
+/// The locks that a run would wait for if it were resumed at `now` (milliseconds since 1970), unless
+/// they are free.
+pub fn wanted_locks(workflow: &Workflow, state: &State, run_id: &str, now: i64) -> Vec<String> {
+    let mut resumed = state.clone();
+    let events = match state.is_undoing {
+        true => Vec::new(),
+        false => on_resume(workflow, state, ""),
+    };
+    // A run that can't be resumed waits for nothing.
+    if events
+        .iter()
+        .any(|event| resumed.apply(event, now).is_err())
+    {
+        return Vec::new();
+    }
+    let moment = Moment {
+        run_id,
+        now,
+        max_parallel: 1,
+    };
+    let wants = next(workflow, &resumed, moment).wants;
+    // Of several that would do, one may be free.
+    let only = |want: Want| <[String; 1]>::try_from(want.any_of).ok();
+    wants.into_iter().filter_map(only).flatten().collect()
+}
+
+fn is_rejected(state: &State, id: &InstanceId) -> bool {
+    state.instance(id).is_some_and(Instance::is_rejected)
 }
 
 /// Lets what stands under `finally` run again where something before it will.

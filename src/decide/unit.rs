@@ -27,6 +27,7 @@ impl<'w> Scope<'_, 'w> {
                 inputs: None,
                 items: Some(items),
                 is_scope: false,
+                is_fresh: false,
             }),
         }
     }
@@ -79,6 +80,7 @@ impl<'w> Scope<'_, 'w> {
                     inputs: Some(Value::Map(params)),
                     items: None,
                     is_scope: true,
+                    is_fresh: false,
                 }),
             },
         }

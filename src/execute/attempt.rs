@@ -23,6 +23,8 @@ pub(super) struct Task {
     pub timeout: Option<Duration>,
     /// An attempt before it was lost with its records: whatever it does may have been done.
     pub is_suspect: bool,
+    /// Of a `fresh` step, which may only read.
+    pub is_fresh: bool,
     /// A cancel of the run leaves it alone.
     pub is_finally: bool,
     /// Knows the secrets of the run; of an attempt elsewhere, those that it is given and makes.
@@ -132,6 +134,7 @@ impl Attempt {
             round,
             recorded,
             is_suspect: self.task.is_suspect,
+            is_fresh: self.task.is_fresh,
             ledger: self.ledger.clone(),
             observer: self.observer.clone(),
             redactor: self.task.redactor.clone(),

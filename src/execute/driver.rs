@@ -1,4 +1,4 @@
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{
     attempt::{Finished, Task, Trouble, Work},
@@ -11,8 +11,8 @@ use crate::{
     compile::{Action, Program, Retry},
     decide::{self, Moment, Next, Start, Want},
     journal::{
-        Event, IllegalTransition, Instance, InstanceId, JournalError, Outcome, RunJournal, State,
-        Status,
+        Event, IllegalTransition, Instance, InstanceId, JournalError, Outcome, RunId, RunJournal,
+        State, Status,
     },
     outside::Clients,
     script::Class,
@@ -29,6 +29,8 @@ pub struct Settings {
     pub cancel: Cancel,
     /// Whether to stay while only people can let the run go on; else it is suspended.
     pub waits_for_people: bool,
+    /// How long to wait for a lock while nothing else can be done; `None` for ever.
+    pub lock_timeout: Option<Duration>,
     /// Milliseconds since 1970.
     pub clock: fn() -> i64,
     /// A number from 0 to 1 that spreads retries.
@@ -55,6 +57,8 @@ pub enum DriveError {
     Gate(String),
     #[error("the run can't go on without its engine: {0}")]
     Engine(String),
+    #[error("the lock `{lock}` is still held by run {run}")]
+    Locked { lock: String, run: RunId },
     #[error(
         "the scheduler has nothing to wait for, and the run has not ended; this is a bug of ours"
     )]
@@ -79,6 +83,7 @@ pub async fn drive(
     let conduct = Conduct {
         max_parallel: settings.max_parallel,
         waits_for_people: settings.waits_for_people,
+        lock_timeout: settings.lock_timeout,
         observer: settings.observer.clone(),
     };
     let substrate = Embedded::new(run, settings);
@@ -92,6 +97,8 @@ pub(super) struct Conduct {
     /// As [`Settings::max_parallel`].
     pub max_parallel: usize,
     pub waits_for_people: bool,
+    /// As [`Settings::lock_timeout`].
+    pub lock_timeout: Option<Duration>,
     pub observer: Arc<dyn Observer>,
 }
 
@@ -102,7 +109,11 @@ pub(super) struct Driver<'p, S> {
     pub(super) conduct: Conduct,
     /// Applied, and not yet durable.
     batch: Vec<(Event, i64)>,
-    running: usize,
+    pub(super) running: usize,
+    /// When it began, in milliseconds since 1970.
+    pub(super) began: i64,
+    /// Since when it has waited for a lock with nothing else to do.
+    pub(super) waits_since: Option<i64>,
     /// Knows every secret of the run, and is shared with its attempts where they are made here.
     redactor: Arc<Redactor>,
     /// The locks whose holders have been named.
@@ -132,16 +143,20 @@ impl<'p, S: Substrate> Driver<'p, S> {
             conduct,
             batch: Vec::new(),
             running: 0,
+            began: 0,
+            waits_since: None,
             named: BTreeSet::new(),
         }
     }
 
     /// Drives the run to its end; `events` are applied first.
     pub(super) async fn go(mut self, events: Vec<Event>) -> Result<(Ended, State), DriveError> {
+        self.began = self.substrate.now();
         self.happens(events)?;
         loop {
-            for message in self.substrate.messages()? {
-                self.hear(message).await?;
+            let is_urgent = self.has_expired_question();
+            for (message, at) in self.substrate.messages(is_urgent)? {
+                self.hear(message, at).await?;
             }
             let next = self.decide()?;
             self.make_durable().await?;
@@ -170,7 +185,7 @@ impl<'p, S: Substrate> Driver<'p, S> {
             for happened in self.substrate.wait(wait).await? {
                 match happened {
                     Happened::Finished(finished) => self.finish(finished)?,
-                    Happened::Message(message) => self.hear(message).await?,
+                    Happened::Message(message, at) => self.hear(message, at).await?,
                     Happened::Cancelled => {
                         let run = self.state.run.as_ref();
                         let requester = run.map_or_else(String::new, |run| run.requester.clone());
@@ -179,6 +194,15 @@ impl<'p, S: Substrate> Driver<'p, S> {
                 }
             }
         }
+    }
+
+    /// Whether a question is about to be answered by its deadline; an answer in time goes before that.
+    fn has_expired_question(&mut self) -> bool {
+        let now = self.substrate.now();
+        self.state
+            .steps
+            .values()
+            .any(|instance| instance.has_expired(now))
     }
 
     /// Whether nothing happens before somebody answers.
@@ -260,6 +284,8 @@ impl<'p, S: Substrate> Driver<'p, S> {
             recorded: instance.map_or_else(Vec::new, |i| i.effects.clone()),
             timeout,
             is_suspect: instance.is_some_and(|i| i.is_suspect),
+            is_fresh: start.step.is_some_and(|step| step.is_fresh)
+                && start.instance.undone().is_none(),
             is_finally: start.is_finally,
             redactor: self.redactor.clone(),
             instance: start.instance,

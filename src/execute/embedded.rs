@@ -68,15 +68,15 @@ impl Embedded {
         }
     }
 
-    fn read_messages(&mut self) -> Result<Vec<Message>, JournalError> {
+    fn read_messages(&mut self) -> Result<Vec<(Message, i64)>, JournalError> {
         self.looked_at = Some(Instant::now());
         let mut messages = Vec::new();
-        for (number, message) in self.run.messages(self.last_message)? {
+        for (number, at, message) in self.run.messages(self.last_message)? {
             self.last_message = number;
             // A cancel is for the process that drove the run when it was sent.
             let is_late = matches!(message, Message::Cancel { .. });
             if !(is_late && self.run.is_for_another(number)) {
-                messages.push(message);
+                messages.push((message, at));
             }
         }
         Ok(messages)
@@ -172,7 +172,8 @@ impl Substrate for Embedded {
         if cancel.is_cancelled() && !self.is_cancel_known {
             happened.push(Happened::Cancelled);
         }
-        happened.extend(messages.into_iter().map(Happened::Message));
+        let messages = messages.into_iter();
+        happened.extend(messages.map(|(message, at)| Happened::Message(message, at)));
         // Whatever else has ended meanwhile shares the next sync of the disk.
         let mut next = finished;
         while let Some(finished) = next {
@@ -187,9 +188,10 @@ impl Substrate for Embedded {
         Ok(self.run.claim(lock, step.map(InstanceId::as_str), now)?)
     }
 
-    fn messages(&mut self) -> Result<Vec<Message>, DriveError> {
+    fn messages(&mut self, is_urgent: bool) -> Result<Vec<(Message, i64)>, DriveError> {
         // Attempts that end all the time must not keep a message waiting.
-        match self.looked_at.is_none_or(|at| at.elapsed() >= LOOK_AGAIN) {
+        let is_due = self.looked_at.is_none_or(|at| at.elapsed() >= LOOK_AGAIN);
+        match is_urgent || is_due {
             true => Ok(self.read_messages()?),
             false => Ok(Vec::new()),
         }

@@ -34,6 +34,8 @@ pub(super) struct Gate {
     pub recorded: Vec<EffectState>,
     /// Calls beyond the records may have been made, too.
     pub is_suspect: bool,
+    /// It may only read: its records are forgotten when it runs again.
+    pub is_fresh: bool,
     pub ledger: Arc<dyn Ledger>,
     pub observer: Arc<dyn Observer>,
     /// Knows the secrets of the run as far as they are known here.
@@ -158,10 +160,21 @@ fn mask_sent(function: &str) -> Failure {
     )
 }
 
+fn changes_in_fresh_step(function: &str) -> Interruption {
+    let message = "a step with `fresh: true` may only read, and this call changes something";
+    let failure = Failure::new(FailureClass::Rejected, function, "FreshStep", message);
+    Interruption::Failed(failure.with_hint(
+        "change things in one step and look in another; of a program that only reads, say `read: true`",
+    ))
+}
+
 impl Effects for Gate {
     fn perform(&self, mut call: Call) -> Result<Value, Interruption> {
         if holds_mask(&call.arguments) {
             return Err(Interruption::Failed(mask_sent(call.function)));
+        }
+        if self.is_fresh && call.class != Class::Read {
+            return Err(changes_in_fresh_step(call.function));
         }
         let position = self.next_position();
         self.redactor.learn(&call.arguments);

@@ -6,20 +6,28 @@ use super::{
 };
 use crate::{
     decide::{self, Want},
-    journal::{Claim, Event, Message},
+    journal::{Claim, Event, InstanceId, Message, RunId},
 };
 
 impl<S: Substrate> Driver<'_, S> {
-    /// Does what somebody asks. What came too late, or does not count, is passed over: whoever sent it
-    /// was told.
-    pub(super) async fn hear(&mut self, message: Message) -> Result<(), DriveError> {
+    /// Does what was asked at `at` (milliseconds since 1970). An answer that does not count is recorded
+    /// as such: its sender could not be told. One to an earlier driver may have been heard there.
+    pub(super) async fn hear(&mut self, message: Message, at: i64) -> Result<(), DriveError> {
         match message {
             Message::Cancel { requester } => self.cancel(requester).await,
             Message::Decide(answer) => {
                 let (workflow, run) = (&self.program.workflow, self.substrate.run_id());
-                match decide::on_answer(workflow, &self.state, run.as_str(), &answer) {
+                let heard = decide::on_answer(workflow, &self.state, run.as_str(), &answer, at);
+                match heard {
                     Ok(event) => self.happens(vec![event]),
-                    Err(_) => Ok(()),
+                    Err(_) if at < self.began => Ok(()),
+                    Err(refusal) => self.happens(vec![Event::AnswerRefused {
+                        step: InstanceId::parse(&answer.step),
+                        verdict: answer.verdict,
+                        approver: answer.approver,
+                        comment: answer.comment,
+                        why: refusal.to_string(),
+                    }]),
                 }
             }
         }
@@ -35,7 +43,7 @@ impl<S: Substrate> Driver<'_, S> {
 
     /// Tries to get each lock that is missing; says whether one was got.
     pub(super) async fn claim(&mut self, wants: &[Want]) -> Result<bool, DriveError> {
-        let mut has_got = false;
+        let (mut has_got, mut held) = (false, None);
         for want in wants {
             let mut holder = None;
             for lock in &want.any_of {
@@ -56,15 +64,40 @@ impl<S: Substrate> Driver<'_, S> {
                     Claim::Held { run, step } => holder = Some((lock, run, step)),
                 }
             }
-            if let Some((lock, run, step)) = holder
-                && self.named.insert(lock.clone())
-            {
+            let Some((lock, run, step)) = holder else {
+                continue;
+            };
+            if self.named.insert(lock.clone()) {
                 let status = self.substrate.status_of(&run)?;
                 let step = step.map_or(String::new(), |step| format!(", step {step}"));
-                let text = format!("run {run} ({status}){step}");
+                // Nothing drives it, so that it gives the lock up by itself.
+                let advice = match status.as_str() {
+                    "interrupted" | "approved" | "rejected" | "expired" => format!(
+                        "\n    to continue that run: windlass resume {run}\n    to cancel it: windlass cancel {run}"
+                    ),
+                    _ => String::new(),
+                };
+                let text = format!("run {run} ({status}){step}{advice}");
                 self.conduct.observer.waits_for(lock, &text);
             }
+            held = Some((lock.clone(), run));
         }
+        self.refuse_to_wait_longer(held.filter(|_| !has_got))?;
         Ok(has_got)
+    }
+
+    /// Ends a drive that has waited too long for a lock while it had nothing else to do.
+    fn refuse_to_wait_longer(&mut self, held: Option<(String, RunId)>) -> Result<(), DriveError> {
+        let (Some((lock, run)), Some(most), 0) = (held, self.conduct.lock_timeout, self.running)
+        else {
+            self.waits_since = None;
+            return Ok(());
+        };
+        let now = self.substrate.now();
+        let since = *self.waits_since.get_or_insert(now);
+        match now - since >= most.as_millis() as i64 {
+            true => Err(DriveError::Locked { lock, run }),
+            false => Ok(()),
+        }
     }
 }

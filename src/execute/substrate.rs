@@ -57,7 +57,9 @@ pub(super) trait Substrate: Send {
     ) -> impl Future<Output = Result<Claim, DriveError>> + Send;
 
     /// What came from others while the driver had no time to wait.
-    fn messages(&mut self) -> Result<Vec<Message>, DriveError>;
+    /// Each with when it was sent (milliseconds since 1970).
+    /// `is_urgent` if none may be left for later.
+    fn messages(&mut self, is_urgent: bool) -> Result<Vec<(Message, i64)>, DriveError>;
 
     /// What a list shows as the status of another run.
     fn status_of(&mut self, run: &RunId) -> Result<String, DriveError>;
@@ -74,7 +76,8 @@ pub(super) struct Wait {
 /// What a driver waited for. None of them: something is due, or a lock may be free.
 pub(super) enum Happened {
     Finished(Finished),
-    Message(Message),
+    /// With when it was sent, in milliseconds since 1970.
+    Message(Message, i64),
     /// Whoever drives the run asks it to stop.
     Cancelled,
 }

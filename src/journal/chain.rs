@@ -2,8 +2,41 @@
 
 use std::borrow::Cow;
 
-use super::seal::MARK;
+use super::{id::RunId, seal::MARK};
 use crate::value::Digest;
+
+/// The format of the chain; what its first event is chained to.
+///
+/// 2 (of journals up to version 2): nothing. 3: the format and the run's id, so that the events of
+/// one run can't pass as those of another. The number of each event is digested with it, so the
+/// newest digest stands for the id, the format, the number of events and every event.
+pub(super) const CHAIN: u32 = 3;
+
+/// What the first event of a new run is chained to.
+pub fn chain_start(run: &RunId) -> Digest {
+    start(CHAIN, run)
+}
+
+/// What the first event of a run is chained to, in this format.
+pub(super) fn start(format: u32, run: &RunId) -> Digest {
+    match format {
+        ..=2 => Digest::ZERO,
+        format => Digest::of(&[
+            b"windlass-journal",
+            &format.to_be_bytes(),
+            run.as_str().as_bytes(),
+        ]),
+    }
+}
+
+/// The format of a chain that begins with the event of this digest, which `link` chains to a start.
+/// A run that an engine keeps since before format 3 has the one that it began with.
+pub(super) fn format_of(run: &RunId, first: Digest, link: impl Fn(Digest) -> Digest) -> u32 {
+    match link(start(2, run)) == first {
+        true => 2,
+        false => CHAIN,
+    }
+}
 
 /// Digests an event with the one before it.
 ///

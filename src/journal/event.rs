@@ -32,6 +32,9 @@ pub enum Event<V = Value> {
         /// The folder that scripts write to, absolute.
         out: String,
         params: V,
+        /// A keyed digest of the secrets among the params; `None` if there are none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        secrets: Option<Digest>,
         requester: String,
         /// The version of windlass.
         version: String,
@@ -42,6 +45,9 @@ pub enum Event<V = Value> {
         /// Those that failed, and stay so: the run went on without them.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         keeps: Vec<InstanceId>,
+        /// The steps that the requester had run again from their start.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        redo: Vec<InstanceId>,
     },
     /// The run goes on with other files or params; `edition` is that of the frozen files.
     RunEdited {
@@ -52,6 +58,9 @@ pub enum Event<V = Value> {
         #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
         kube: BTreeSet<String>,
         params: V,
+        /// As in [`Event::RunStarted`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        secrets: Option<Digest>,
     },
     RunCancelled {
         requester: String,
@@ -77,6 +86,9 @@ pub enum Event<V = Value> {
         items: Option<Vec<(String, V)>>,
         /// For a `workflow:` step.
         is_scope: bool,
+        /// For a `fresh` step: what earlier attempts read is not replayed.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_fresh: bool,
     },
     StepSucceeded {
         step: InstanceId,
@@ -122,6 +134,14 @@ pub enum Event<V = Value> {
         approver: String,
         comment: Option<String>,
         digest: Digest,
+    },
+    /// An answer reached the driver and did not count; its sender was not told.
+    AnswerRefused {
+        step: InstanceId,
+        verdict: Verdict,
+        approver: String,
+        comment: Option<String>,
+        why: String,
     },
     /// The run, or the one step of it, holds the lock from here on.
     LockTaken {
@@ -274,6 +294,7 @@ impl<V> Event<V> {
             | Self::StepReopened { step }
             | Self::ApprovalAsked { step, .. }
             | Self::ApprovalDecided { step, .. }
+            | Self::AnswerRefused { step, .. }
             | Self::EffectIntended { step, .. }
             | Self::EffectEnded { step, .. }
             | Self::EffectSettled { step, .. }
@@ -296,6 +317,7 @@ impl<V> Event<V> {
                 kube,
                 out,
                 params,
+                secrets,
                 requester,
                 version,
             } => {
@@ -310,11 +332,20 @@ impl<V> Event<V> {
                     kube,
                     out,
                     params,
+                    secrets,
                     requester,
                     version,
                 }
             }
-            Self::RunResumed { requester, keeps } => Event::RunResumed { requester, keeps },
+            Self::RunResumed {
+                requester,
+                keeps,
+                redo,
+            } => Event::RunResumed {
+                requester,
+                keeps,
+                redo,
+            },
             Self::RunCancelled { requester } => Event::RunCancelled { requester },
             Self::RunEnded {
                 outcome,
@@ -331,6 +362,7 @@ impl<V> Event<V> {
                 inputs,
                 items,
                 is_scope,
+                is_fresh,
             } => Event::StepStarted {
                 step,
                 attempt,
@@ -345,6 +377,7 @@ impl<V> Event<V> {
                     ),
                 },
                 is_scope,
+                is_fresh,
             },
             Self::StepSucceeded { step, outputs } => Event::StepSucceeded {
                 step,
@@ -370,6 +403,7 @@ impl<V> Event<V> {
                 edition,
                 kube,
                 params,
+                secrets,
             } => Event::RunEdited {
                 requester,
                 program,
@@ -377,6 +411,7 @@ impl<V> Event<V> {
                 edition,
                 kube,
                 params: f(params)?,
+                secrets,
             },
             Self::RunSuspended => Event::RunSuspended,
             Self::UndoStarted { requester } => Event::UndoStarted { requester },
@@ -405,6 +440,19 @@ impl<V> Event<V> {
                 approver,
                 comment,
                 digest,
+            },
+            Self::AnswerRefused {
+                step,
+                verdict,
+                approver,
+                comment,
+                why,
+            } => Event::AnswerRefused {
+                step,
+                verdict,
+                approver,
+                comment,
+                why,
             },
             Self::LockTaken { lock, step } => Event::LockTaken { lock, step },
             Self::LockReleased { lock, step } => Event::LockReleased { lock, step },

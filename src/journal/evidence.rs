@@ -1,10 +1,9 @@
 //! A run's events as somebody without its secrets can verify them.
 
-use rusqlite::params;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    chain::{link, link_redacted, redact},
+    chain::{format_of, link, link_redacted, redact, start},
     error::JournalError,
     event::Event,
     id::RunId,
@@ -15,6 +14,7 @@ use crate::value::{Digest, Value};
 
 /// One event of a run as it counts in the chain: each secret is the digest of its ciphertext.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Link {
     pub seq: u64,
     /// Milliseconds since 1970.
@@ -48,26 +48,15 @@ impl Journal {
     /// Reads a run's events without its secrets. Nothing is verified yet.
     ///
     /// # Errors
-    /// What the database says.
+    /// Events that are missing at the end, or what the database says.
     pub fn evidence(&self, run: &RunId) -> Result<Vec<Link>, JournalError> {
-        let database = self.inner.database();
-        let mut statement = database.prepare_cached(
-            "SELECT seq, at, body, digest FROM events WHERE run = ? ORDER BY seq",
-        )?;
-        let rows = statement.query_map(params![run.as_str()], |row| {
-            Ok(Link {
-                seq: row.get(0)?,
-                at: row.get(1)?,
-                body: redact(&row.get::<_, String>(2)?).into_owned(),
-                digest: Digest::from_bytes(row.get(3)?),
-            })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let links = self.links(run, 0)?.into_iter();
+        Ok(links.map(Link::redacted).collect())
     }
 }
 
-/// Checks the chain of stored events from number `first` on, given the digest of the one before, and
-/// opens each with `open`, which is given its text as well.
+/// Checks the chain of stored events from number `first` on, given the digest of the one before (which
+/// counts for nothing where `first` is 0), and opens each with `open`, which is given its text as well.
 ///
 /// # Errors
 /// The first event that is not what was written, or can't be read.
@@ -81,6 +70,12 @@ pub fn open_links(
     let mut previous = before;
     let mut records = Vec::new();
     for (expected, stored) in (first..).zip(links) {
+        if expected == 0 {
+            let format = format_of(run, stored.digest, |start| {
+                link(start, 0, stored.at, &stored.body)
+            });
+            previous = start(format, run);
+        }
         let digest = link(previous, expected, stored.at, &stored.body);
         if stored.seq != expected || digest != stored.digest {
             return Err(JournalError::BrokenChain {
@@ -104,20 +99,36 @@ pub fn open_links(
     Ok(records)
 }
 
+/// A run whose chain holds from its first event to its last.
+pub struct Verified {
+    /// As it stands after the last event.
+    pub state: State,
+    pub records: Vec<Record>,
+    /// The format of its chain.
+    pub chain: u32,
+}
+
 /// Verifies a chain from its first event to its last, and that each event can follow the ones
-/// before it. Returns the run as it then stands, and the events.
+/// before it.
 ///
 /// # Errors
-/// The first event that is not what was written, can't be read, or can't follow.
-pub fn verify(run: &RunId, links: &[Link]) -> Result<(State, Vec<Record>), JournalError> {
-    let mut previous = Digest::ZERO;
+/// No events at all, or the first event that is not what was written, can't be read, or can't follow.
+pub fn verify(run: &RunId, links: &[Link]) -> Result<Verified, JournalError> {
+    let broken = |seq| JournalError::BrokenChain {
+        run: run.clone(),
+        seq,
+    };
+    let first = links.first().ok_or_else(|| broken(0))?;
+    let chain = format_of(run, first.digest, |start| {
+        link_redacted(start, 0, first.at, &first.body)
+    });
+    let mut previous = start(chain, run);
     let mut state = State::default();
     let mut records = Vec::with_capacity(links.len());
     for (seq, link) in (0..).zip(links) {
         let digest = link_redacted(previous, seq, link.at, &link.body);
         if link.seq != seq || link.digest != digest {
-            let run = run.clone();
-            return Err(JournalError::BrokenChain { run, seq });
+            return Err(broken(seq));
         }
         let unreadable = |why: String| JournalError::Unreadable {
             run: run.clone(),
@@ -142,5 +153,9 @@ pub fn verify(run: &RunId, links: &[Link]) -> Result<(State, Vec<Record>), Journ
         });
         previous = digest;
     }
-    Ok((state, records))
+    Ok(Verified {
+        state,
+        records,
+        chain,
+    })
 }

@@ -42,6 +42,12 @@ pub struct Instance {
     /// Milliseconds since 1970, of the first attempt.
     pub started_at: Option<i64>,
     pub ended_at: Option<i64>,
+    /// Milliseconds that its attempts took so far; of a composite one, in which the run was at work.
+    pub worked: i64,
+    /// When the attempt began that runs now, in milliseconds since 1970.
+    pub(super) work_since: Option<i64>,
+    /// What [`super::State::worked`] was when a composite one began.
+    pub(super) run_worked: Option<i64>,
 }
 
 /// What a step did before it was reset.
@@ -81,6 +87,13 @@ pub struct Approval {
     pub asked_at: i64,
     pub deadline: Option<i64>,
     pub answer: Option<Answer>,
+}
+
+impl Approval {
+    /// Whether its time is over at a moment (milliseconds since 1970): then no answer counts any more.
+    pub fn has_expired(&self, at: i64) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= at)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -212,6 +225,35 @@ impl Instance {
         self.is_scope || self.items.is_some()
     }
 
+    /// Whether an attempt of it runs.
+    pub(super) fn is_at_work(&self) -> bool {
+        self.status == Status::Running && !self.is_composite()
+    }
+
+    /// Counts the attempt that ends at `at`; `run_worked` is what the run has worked by then.
+    pub(super) fn stop_work(&mut self, at: i64, run_worked: i64) {
+        let since = self.work_since.take();
+        match self.run_worked.filter(|_| self.is_composite()) {
+            Some(before) => self.worked = run_worked - before,
+            None => self.worked += since.map_or(0, |since| (at - since).max(0)),
+        }
+    }
+
+    /// Whether it asks, and its time for an answer is over at a moment (milliseconds since 1970).
+    pub fn has_expired(&self, at: i64) -> bool {
+        let asked = self.approval.as_ref();
+        self.status == Status::Waiting && asked.is_some_and(|asked| asked.has_expired(at))
+    }
+
+    /// Whether somebody, or the deadline, said no.
+    pub fn is_rejected(&self) -> bool {
+        let answer = self
+            .approval
+            .as_ref()
+            .and_then(|asked| asked.answer.as_ref());
+        self.status == Status::Failed && answer.is_some_and(|a| a.verdict == Verdict::Rejected)
+    }
+
     /// Every round that did something, the newest first.
     pub fn rounds(&self) -> impl Iterator<Item = Round> {
         let this = Round {
@@ -241,6 +283,7 @@ impl Instance {
         };
         self.tries = 0;
         self.ended_at = None;
+        self.work_since = None;
         self.forget_last_failure();
     }
 
@@ -276,6 +319,8 @@ impl Instance {
             is_suspect: done.is_suspect,
             earlier: done.earlier,
             started_at: done.started_at,
+            worked: done.worked,
+            run_worked: done.run_worked,
             ..Self::default()
         };
         self.forget_last_failure();

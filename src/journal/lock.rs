@@ -1,6 +1,6 @@
 use std::{
     fs::{File, OpenOptions, TryLockError},
-    io::{Read, Seek, Write},
+    io::{self, Read, Seek, Write},
     path::Path,
     thread,
     time::Duration,
@@ -60,11 +60,19 @@ impl RunLock {
     }
 
     /// Whether some process drives the run right now.
-    pub fn is_taken(state: &Path, run: &RunId) -> bool {
-        let Ok(file) = File::open(state.join("locks").join(run.as_str())) else {
-            return false;
-        };
-        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    ///
+    /// # Errors
+    /// A lock that is there and can't be looked at: whether somebody holds it is not known then.
+    pub fn is_taken(state: &Path, run: &RunId) -> Result<bool, JournalError> {
+        let path = state.join("locks").join(run.as_str());
+        match File::open(&path) {
+            Ok(file) => Ok(matches!(
+                file.try_lock_shared(),
+                Err(TryLockError::WouldBlock)
+            )),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(JournalError::Folder { path, source }),
+        }
     }
 }
 
@@ -95,6 +103,6 @@ mod tests {
             drop(asking);
             assert!(taking.join().expect("no panic").is_ok());
         });
-        assert!(!RunLock::is_taken(state.path(), &run));
+        assert!(!RunLock::is_taken(state.path(), &run).expect("looked at"));
     }
 }

@@ -7,12 +7,12 @@
 //! - [`Vault`] seals the secrets of events that another substrate keeps.
 //!
 //! # On disk
-//! `STATE/journal.db` (SQLite, WAL, `synchronous=FULL`, `user_version` 2; older ones are brought up
+//! `STATE/journal.db` (SQLite, WAL, `synchronous=FULL`, `user_version` 3; older ones are brought up
 //! by `schema`):
 //!
 //! | table | what |
 //! |---|---|
-//! | `runs` | one row a run; its `status` is a copy of what the events say, for lists |
+//! | `runs` | one row a run; its `status` is a copy of what the events say, for lists; `events` and `head` say where its chain ends |
 //! | `events` | `(run, seq)`, milliseconds since 1970, the event as JSON, the SHA-256 that chains it to the one before (`chain`) |
 //! | `files`, `run_files` | the texts that a run froze, each once; an edition for each `resume --edited` |
 //! | `messages` | what other processes ask of the one that drives a run |
@@ -40,10 +40,11 @@ mod store;
 mod vault;
 mod writer;
 
+pub use chain::chain_start;
 pub use crash::crash_point;
 pub use error::JournalError;
 pub use event::{CallRecord, EffectOutcome, Event, Outcome};
-pub use evidence::{Link, open_links, verify};
+pub use evidence::{Link, Verified, open_links, verify};
 pub use id::{InstanceId, Position, RunId};
 pub use instance::{ATTEMPT_KILLED, Answer, Approval, EffectState, Instance, Round, Status};
 pub use items::Items;

@@ -8,8 +8,9 @@ use crate::value::Digest;
 /// Goes up with every change of the tables or of what stands in them.
 ///
 /// 1: the first. 2: secrets count in the chain by their digest; a run's files have editions;
-/// messages and locks.
-const VERSION: i64 = 2;
+/// messages and locks. 3: the chain begins with the run's id; a run says how many events it has, the
+/// digest of the last one, and who started it.
+const VERSION: i64 = 3;
 
 const TABLES: &str = "
     CREATE TABLE runs (
@@ -35,6 +36,12 @@ const TABLES_OF_2: &str = "
         name TEXT PRIMARY KEY, run TEXT NOT NULL, holder TEXT NOT NULL, since INTEGER NOT NULL
     ) WITHOUT ROWID;";
 
+/// What version 3 added.
+const COLUMNS_OF_3: &str = "
+    ALTER TABLE runs ADD COLUMN requester TEXT;
+    ALTER TABLE runs ADD COLUMN events INTEGER;
+    ALTER TABLE runs ADD COLUMN head BLOB;";
+
 /// Makes the tables, or brings those of an older version up to this one, all or nothing.
 ///
 /// # Errors
@@ -50,8 +57,14 @@ pub(super) fn prepare(database: &mut Connection) -> Result<(), JournalError> {
         0 => {
             transaction.execute_batch(TABLES)?;
             transaction.execute_batch(TABLES_OF_2)?;
+            transaction.execute_batch(COLUMNS_OF_3)?;
         }
-        1 => from_1(&transaction)?,
+        1 => {
+            from_1(&transaction)?;
+            // In version 1 a body counted as it stood.
+            from_2(&transaction, chain::link_redacted)?;
+        }
+        2 => from_2(&transaction, chain::link)?,
         found => {
             return Err(JournalError::Version {
                 found,
@@ -74,6 +87,15 @@ fn from_1(transaction: &Transaction) -> Result<(), JournalError> {
         "INSERT INTO run_files (run, edition, path, digest) SELECT run, 0, path, digest FROM run_files_1;
          DROP TABLE run_files_1;",
     )?;
+    Ok(())
+}
+
+/// Chains every run anew, with its id; `link` is how its events are chained so far.
+fn from_2(
+    transaction: &Transaction,
+    link: fn(Digest, u64, i64, &str) -> Digest,
+) -> Result<(), JournalError> {
+    transaction.execute_batch(COLUMNS_OF_3)?;
     let rows: Vec<(String, u64, i64, String, [u8; 32])> = {
         let mut statement = transaction
             .prepare("SELECT run, seq, at, body, digest FROM events ORDER BY run, seq")?;
@@ -90,20 +112,35 @@ fn from_1(transaction: &Transaction) -> Result<(), JournalError> {
     };
     let (mut old, mut new) = (Digest::ZERO, Digest::ZERO);
     for (run, seq, at, body, stored) in rows {
+        let id = RunId::stored(run.clone());
         if seq == 0 {
-            (old, new) = (Digest::ZERO, Digest::ZERO);
+            (old, new) = (chain::start(2, &id), chain::chain_start(&id));
         }
-        // In version 1 a body counted as it stood.
-        old = chain::link_redacted(old, seq, at, &body);
+        old = link(old, seq, at, &body);
         if old.as_bytes() != &stored {
-            let run = RunId::stored(run);
-            return Err(JournalError::BrokenChain { run, seq });
+            return Err(JournalError::BrokenChain { run: id, seq });
         }
         new = chain::link(new, seq, at, &body);
         transaction.execute(
             "UPDATE events SET digest = ? WHERE run = ? AND seq = ?",
             params![new.as_bytes(), run, seq],
         )?;
+        transaction.execute(
+            "UPDATE runs SET events = ?, head = ? WHERE id = ?",
+            params![seq + 1, new.as_bytes(), run],
+        )?;
+        if seq == 0 {
+            transaction.execute(
+                "UPDATE runs SET requester = ? WHERE id = ?",
+                params![requester(&body), run],
+            )?;
+        }
     }
     Ok(())
+}
+
+/// Who started a run, by the text of its first event.
+fn requester(body: &str) -> Option<String> {
+    let first: serde_json::Value = serde_json::from_str(body).ok()?;
+    Some(first["requester"].as_str()?.to_owned())
 }

@@ -10,13 +10,14 @@ use age::{
     secrecy::ExposeSecret,
     x25519::{Identity, Recipient},
 };
-use data_encoding::BASE64_NOPAD;
+use aws_lc_rs::hmac;
+use data_encoding::{BASE64_NOPAD, HEXLOWER};
 use serde_json::{Map, Value as Json, json};
 
 use super::{error::JournalError, folder};
 use crate::{
     disk,
-    value::{Bytes, MASK, Secret, Value},
+    value::{Bytes, Digest, MASK, Secret, Value},
 };
 
 /// Marks an encrypted value in stored JSON. A map key of the user's that begins with `$` is
@@ -26,6 +27,9 @@ pub(super) const MARK: &str = "$secret";
 const BYTES: &str = "$bytes";
 /// Marks a float that JSON has no number for: `NaN`, `inf`, `-inf`.
 const FLOAT: &str = "$float";
+
+/// Tells the key of digests from whatever else is made from the identity.
+const DIGEST_KEY: &[u8] = b"windlass digests of secrets 1";
 
 /// Encrypts the secrets of values on their way to the journal, and back.
 pub(super) struct Seal {
@@ -91,6 +95,25 @@ impl Seal {
             .map_err(|_| damaged())
     }
 
+    /// Digests the secrets in a value under a key of the identity's, so that whoever reads the digest
+    /// can't try which secret it is of. `None` without secrets. Makes the identity if there is none.
+    pub fn digest_secrets(&self, value: &Value) -> Result<Option<Digest>, JournalError> {
+        if value.secrets().is_empty() {
+            return Ok(None);
+        }
+        self.recipient()?;
+        let identity = self.existing()?.ok_or_else(gone)?;
+        let text = identity.to_string();
+        let key = Digest::of(&[DIGEST_KEY, text.expose_secret().as_bytes()]);
+        let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
+        // The secrets with where they stand: two that change places are others.
+        let json = close_with(value.clone(), &mut |secret| {
+            let tag = hmac::sign(&key, secret.reveal().as_bytes());
+            Ok(HEXLOWER.encode(tag.as_ref()))
+        })?;
+        Ok(Some(Digest::of_content(json.to_string().as_bytes())))
+    }
+
     pub fn recipient(&self) -> Result<Recipient, JournalError> {
         let mut cached = self.cached();
         self.read_once(&mut cached)?;
@@ -99,9 +122,7 @@ impl Seal {
             self.read_once(&mut cached)?;
         }
         let identity = cached.as_ref();
-        identity
-            .map(Identity::to_public)
-            .ok_or_else(|| JournalError::Identity("identity.txt vanished".into()))
+        identity.map(Identity::to_public).ok_or_else(gone)
     }
 
     /// The identity, or `None` if there is none.
@@ -179,6 +200,10 @@ fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
         .open(path)?;
     file.write_all(content)?;
     file.sync_all()
+}
+
+fn gone() -> JournalError {
+    JournalError::Identity("identity.txt vanished".into())
 }
 
 /// Turns a value into what may be stored, each secret by what `close` says is its ciphertext.
@@ -288,6 +313,21 @@ mod tests {
             sealed.starts_with("{\"$bytes\":{\"$secret\":\""),
             "{sealed}"
         );
+    }
+
+    #[test]
+    fn a11_secrets_count_by_a_digest_that_nobody_else_can_make() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (seal, elsewhere) = (Seal::new(folder.path()), tempfile::tempdir());
+        let params = |text: &str| Value::map([("pin", Value::Secret(Secret::new(text)))]);
+        let digest = |seal: &Seal, text| seal.digest_secrets(&params(text)).expect("digested");
+        let first = digest(&seal, "1234");
+        assert!(first.is_some());
+        assert_eq!(first, digest(&Seal::new(folder.path()), "1234"));
+        assert_ne!(first, digest(&seal, "1235"));
+        let other = Seal::new(elsewhere.expect("a temporary folder").path());
+        assert_ne!(first, digest(&other, "1234"));
+        assert_eq!(seal.digest_secrets(&Value::Int(3)).expect("digested"), None);
     }
 
     #[test]

@@ -26,6 +26,15 @@ pub struct State {
     pub locks: BTreeMap<String, Option<InstanceId>>,
     /// How many events were applied.
     pub events: u64,
+    /// Everybody who started the run or changed what it does since: by an edit, a redo, an answer
+    /// about a call in doubt.
+    pub requesters: BTreeSet<String>,
+    /// Milliseconds in which some step was at work; not the waits for people, nor the time in which
+    /// nothing drove the run.
+    pub worked: i64,
+    /// How many steps are at work, and when the last event happened.
+    at_work: usize,
+    last_at: i64,
     /// Milliseconds since 1970.
     pub ended_at: Option<i64>,
 }
@@ -46,6 +55,8 @@ pub struct RunInfo {
     pub kube: BTreeSet<String>,
     pub out: String,
     pub params: Value,
+    /// A keyed digest of the secrets among the params.
+    pub secrets: Option<Digest>,
     pub requester: String,
     /// Milliseconds since 1970.
     pub started_at: i64,
@@ -94,6 +105,22 @@ impl State {
         if self.outcome.is_some() && !goes_on {
             return illegal("the run has ended");
         }
+        let was_at_work = event.step().is_some_and(|step| self.is_at_work(step));
+        self.count_work(event, at);
+        self.change(event, at)?;
+        match event.step() {
+            Some(step) => {
+                self.at_work += usize::from(self.is_at_work(step));
+                self.at_work -= usize::from(was_at_work);
+            }
+            None => self.at_work = self.steps.values().filter(|i| i.is_at_work()).count(),
+        }
+        Ok(())
+    }
+
+    /// What [`State::apply`] does to the run and its steps.
+    fn change(&mut self, event: &Event, at: i64) -> Result<(), IllegalTransition> {
+        let illegal = |what: &str| Err(IllegalTransition(what.into()));
         self.events += 1;
         let order = self.events;
         match event {
@@ -107,12 +134,14 @@ impl State {
                 kube,
                 out,
                 params,
+                secrets,
                 requester,
                 ..
             } => {
                 if self.run.is_some() {
                     return illegal("the run has started already");
                 }
+                self.requesters.insert(requester.clone());
                 self.run = Some(RunInfo {
                     workflow: workflow.clone(),
                     file: file.clone(),
@@ -124,15 +153,23 @@ impl State {
                     kube: kube.clone(),
                     out: out.clone(),
                     params: params.clone(),
+                    secrets: *secrets,
                     requester: requester.clone(),
                     started_at: at,
                 });
             }
-            Event::RunResumed { keeps, .. } => {
+            Event::RunResumed {
+                requester,
+                keeps,
+                redo,
+            } => {
                 if self.is_undoing {
                     return illegal("the run is being undone");
                 }
                 self.go_on();
+                if !redo.is_empty() {
+                    self.requesters.insert(requester.clone());
+                }
                 for (id, instance) in &mut self.steps {
                     let stays = [Status::Succeeded, Status::Skipped, Status::Waiting];
                     if !stays.contains(&instance.status) && !keeps.contains(id) {
@@ -146,14 +183,17 @@ impl State {
                 edition,
                 kube,
                 params,
-                ..
+                secrets,
+                requester,
             } => {
+                self.requesters.insert(requester.clone());
                 if let Some(run) = &mut self.run {
                     run.program = *program;
                     run.main.clone_from(main);
                     run.edition = *edition;
                     run.kube.clone_from(kube);
                     run.params = params.clone();
+                    run.secrets = *secrets;
                 }
             }
             Event::UndoStarted { .. } => {
@@ -203,7 +243,9 @@ impl State {
                 inputs,
                 items,
                 is_scope,
+                is_fresh,
             } => {
+                let worked = self.worked;
                 let instance = self.steps.entry(step.clone()).or_default();
                 let can_start =
                     matches!(instance.status, Status::Pending | Status::Retrying { .. });
@@ -213,11 +255,16 @@ impl State {
                 if matches!(instance.status, Status::Retrying { .. }) {
                     instance.forget_last_failure();
                 }
+                if *is_fresh {
+                    instance.effects.clear();
+                }
                 instance.order = order;
                 instance.status = Status::Running;
                 instance.attempt = *attempt;
                 instance.tries += 1;
                 instance.started_at.get_or_insert(at);
+                instance.work_since = Some(at);
+                instance.run_worked.get_or_insert(worked);
                 instance.is_scope = *is_scope;
                 if let Some(inputs) = inputs {
                     instance.inputs = inputs.clone();
@@ -229,7 +276,9 @@ impl State {
                 }
             }
             Event::StepSucceeded { step, outputs } => {
+                let worked = self.worked;
                 let instance = self.running(step)?;
+                instance.stop_work(at, worked);
                 instance.status = Status::Succeeded;
                 instance.outputs = outputs.clone();
                 instance.error = None;
@@ -241,9 +290,15 @@ impl State {
                 error,
                 retry_at,
             } => {
+                let worked = self.worked;
                 let instance = self.steps.entry(step.clone()).or_default();
                 if !matches!(instance.status, Status::Pending | Status::Running) {
                     return illegal(&format!("`{step}` is not running"));
+                }
+                match error.code == ATTEMPT_KILLED {
+                    // When it was lost is not known.
+                    true => instance.work_since = None,
+                    false => instance.stop_work(at, worked),
                 }
                 instance.mark_what_ended_it();
                 instance.is_suspect |= error.code == ATTEMPT_KILLED;
@@ -263,10 +318,12 @@ impl State {
                 instance.skip_reason = Some(reason.clone());
             }
             Event::StepInterrupted { step } => {
+                let worked = self.worked;
                 let Some(instance) = self.steps.get_mut(step).filter(|i| !i.status.is_settled())
                 else {
                     return illegal(&format!("`{step}` is not running"));
                 };
+                instance.stop_work(at, worked);
                 instance.forget_last_failure();
                 instance.status = Status::Pending;
             }
@@ -303,6 +360,9 @@ impl State {
                 digest,
             } => {
                 let instance = self.known(step)?;
+                // After the deadline only the deadline itself answers, whenever that is recorded.
+                let deadline = instance.approval.as_ref().and_then(|asked| asked.deadline);
+                let at = deadline.map_or(at, |deadline| deadline.min(at));
                 let asked = instance.approval.as_mut();
                 let Some(approval) = asked.filter(|a| a.digest == *digest && a.answer.is_none())
                 else {
@@ -326,10 +386,11 @@ impl State {
                     }
                     Verdict::Rejected => {
                         instance.status = Status::Failed;
-                        instance.error = Some(rejected(approver, comment.as_deref()));
+                        instance.error = Some(rejected(step, approver, comment.as_deref()));
                     }
                 }
             }
+            Event::AnswerRefused { .. } => {}
             Event::EffectIntended {
                 step,
                 position,
@@ -396,9 +457,10 @@ impl State {
             Event::EffectAnswered {
                 step,
                 position,
+                requester,
                 done,
-                ..
             } => {
+                self.requesters.insert(requester.clone());
                 let instance = self.known(step)?;
                 let effects = &mut instance.effects;
                 let last = effects.len().checked_sub(1);
@@ -420,7 +482,8 @@ impl State {
                     _ => return illegal(&format!("`{step}` has no such effect in doubt")),
                 }
             }
-            Event::AttemptAnswered { step, .. } => {
+            Event::AttemptAnswered { step, requester } => {
+                self.requesters.insert(requester.clone());
                 let instance = self.known(step)?;
                 if !std::mem::take(&mut instance.is_suspect) {
                     return illegal(&format!("no attempt of `{step}` is in doubt"));
@@ -429,6 +492,24 @@ impl State {
             Event::Logged { .. } => {}
         }
         Ok(())
+    }
+
+    fn is_at_work(&self, step: &InstanceId) -> bool {
+        self.instance(step).is_some_and(Instance::is_at_work)
+    }
+
+    /// Counts the time since the last event, if a step was at work in it. Until a resume nothing was:
+    /// the process had died, or the run had ended.
+    fn count_work(&mut self, event: &Event, at: i64) {
+        let is_gap = match event {
+            Event::RunResumed { .. } | Event::UndoStarted { .. } => self.outcome.is_none(),
+            Event::StepFailed { error, .. } => error.code == ATTEMPT_KILLED,
+            _ => false,
+        };
+        if self.at_work > 0 && !is_gap {
+            self.worked += (at - self.last_at).max(0);
+        }
+        self.last_at = at;
     }
 
     /// Takes back that the run has ended.
@@ -453,10 +534,10 @@ impl State {
     }
 }
 
-fn rejected(approver: &str, comment: Option<&str>) -> StepError {
+fn rejected(step: &InstanceId, approver: &str, comment: Option<&str>) -> StepError {
     let why = comment.map_or(String::new(), |comment| format!(": {comment}"));
     StepError::new("approval-rejected", format!("rejected by {approver}{why}"))
-        .with_hint("`windlass resume` asks again")
+        .with_hint(format!("to ask again: windlass resume --redo '{step}'"))
 }
 
 fn expect_next(effects: &[EffectState], position: Position) -> Result<(), IllegalTransition> {
@@ -467,5 +548,89 @@ fn expect_next(effects: &[EffectState], position: Position) -> Result<(), Illega
             position.0,
             effects.len()
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: i64 = 3_600_000;
+
+    fn started() -> State {
+        let mut state = State::default();
+        let event = Event::RunStarted {
+            workflow: "w".into(),
+            folder: String::new(),
+            file: "w.yaml".into(),
+            main: "w.yaml".into(),
+            program: Digest::ZERO,
+            target: "t".into(),
+            kube: BTreeSet::new(),
+            out: "out".into(),
+            params: Value::Null,
+            secrets: None,
+            requester: "tester".into(),
+            version: "0".into(),
+        };
+        state.apply(&event, 0).expect("legal");
+        state
+    }
+
+    fn begins(step: &InstanceId, attempt: u32, is_scope: bool) -> Event {
+        Event::StepStarted {
+            step: step.clone(),
+            attempt,
+            inputs: None,
+            items: None,
+            is_scope,
+            is_fresh: false,
+        }
+    }
+
+    #[test]
+    fn e2_times_leave_out_what_nobody_worked() {
+        let (outer, asks) = (
+            InstanceId::step(None, "outer"),
+            InstanceId::step(None, "go"),
+        );
+        let inner = InstanceId::step(Some(&outer), "inner");
+        let resumed = || Event::RunResumed {
+            requester: "tester".into(),
+            keeps: Vec::new(),
+            redo: Vec::new(),
+        };
+        let done = |step: &InstanceId| Event::StepSucceeded {
+            step: step.clone(),
+            outputs: Value::Null,
+        };
+        let asked = Event::ApprovalAsked {
+            step: asks.clone(),
+            attempt: 1,
+            message: "Go?".into(),
+            digest: Digest::ZERO,
+            deadline: None,
+        };
+        let mut state = started();
+        let story = [
+            (begins(&outer, 1, true), 0),
+            (begins(&inner, 1, false), 0),
+            // The process dies one second later, and a day passes.
+            (resumed(), 24 * HOUR),
+            (begins(&inner, 2, false), 24 * HOUR),
+            (done(&inner), 24 * HOUR + 2000),
+            (asked, 24 * HOUR + 2000),
+            // Another day until somebody goes on.
+            (Event::RunSuspended, 24 * HOUR + 2000),
+            (resumed(), 48 * HOUR),
+            (done(&outer), 48 * HOUR),
+        ];
+        for (event, at) in story {
+            state.apply(&event, at).expect("legal");
+        }
+        assert_eq!(state.worked, 2000);
+        for step in [&outer, &inner] {
+            assert_eq!(state.instance(step).map(|i| i.worked), Some(2000), "{step}");
+        }
     }
 }

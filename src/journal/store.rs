@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::{
+    chain::chain_start,
     error::JournalError,
     event::Event,
     evidence::{Link, open_links},
@@ -25,7 +26,7 @@ use super::{
     state::State,
     writer::{Head, Queue, RunJournal},
 };
-use crate::value::Digest;
+use crate::value::{Digest, Value};
 
 /// Another process commits within milliseconds; a minute means that something holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -74,6 +75,9 @@ pub struct RunRow {
     pub target: String,
     /// Milliseconds since 1970.
     pub started_at: i64,
+    /// Who started it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requester: Option<String>,
     pub ended_at: Option<i64>,
     /// `None` if it has not ended.
     pub outcome: Option<String>,
@@ -141,7 +145,7 @@ impl Journal {
         let lock = RunLock::take(&self.inner.state, &new.id)?;
         let head = Head {
             next_seq: 0,
-            digest: Digest::ZERO,
+            digest: chain_start(&new.id),
         };
         let run = RunJournal::new(self.clone(), new.id, head, 0, lock);
         run.begin(new.event, new.at, new.files)?;
@@ -162,7 +166,7 @@ impl Journal {
         let head = records.last().map_or(
             Head {
                 next_seq: 0,
-                digest: Digest::ZERO,
+                digest: chain_start(run),
             },
             |last| Head {
                 next_seq: last.seq + 1,
@@ -195,22 +199,7 @@ impl Journal {
         before: Digest,
         needs_secrets: bool,
     ) -> Result<Vec<Record>, JournalError> {
-        let rows: Vec<(u64, i64, String, [u8; 32])> = {
-            let database = self.inner.database();
-            let mut statement = database.prepare_cached(
-                "SELECT seq, at, body, digest FROM events WHERE run = ? AND seq >= ? ORDER BY seq",
-            )?;
-            let rows = statement.query_map(params![run.as_str(), seq], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-            })?;
-            rows.collect::<Result<_, _>>()?
-        };
-        let links = rows.into_iter().map(|(seq, at, body, digest)| Link {
-            seq,
-            at,
-            body,
-            digest: Digest::from_bytes(digest),
-        });
+        let links = self.links(run, seq)?;
         let seal = &self.inner.seal;
         open_links(run, seq, before, links, |body, sealed| {
             if needs_secrets {
@@ -218,6 +207,46 @@ impl Journal {
             }
             sealed.try_map(|json| seal.open(json))
         })
+    }
+
+    /// Reads a run's events from number `seq` on as they are stored, and checks that they end where the
+    /// run says that it does.
+    pub(super) fn links(&self, run: &RunId, seq: u64) -> Result<Vec<Link>, JournalError> {
+        let database = self.inner.database();
+        // One look: another process may append in between.
+        let look = database.unchecked_transaction()?;
+        let mut statement = look.prepare_cached(
+            "SELECT seq, at, body, digest FROM events WHERE run = ? AND seq >= ? ORDER BY seq",
+        )?;
+        let rows = statement.query_map(params![run.as_str(), seq], |row| {
+            Ok(Link {
+                seq: row.get(0)?,
+                at: row.get(1)?,
+                body: row.get(2)?,
+                digest: Digest::from_bytes(row.get(3)?),
+            })
+        })?;
+        let links = rows.collect::<Result<Vec<_>, _>>()?;
+        let end: Option<(u64, [u8; 32])> = look
+            .query_row(
+                "SELECT events, head FROM runs WHERE id = ?",
+                [run.as_str()],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .optional()?;
+        let next = links.last().map_or(seq, |last| last.seq + 1);
+        let is_whole = match (end, links.last()) {
+            (Some((events, head)), Some(last)) => events == next && head == *last.digest.as_bytes(),
+            (Some((events, _)), None) => events <= seq,
+            (None, _) => links.is_empty(),
+        };
+        match is_whole {
+            true => Ok(links),
+            false => Err(JournalError::BrokenChain {
+                run: run.clone(),
+                seq: next,
+            }),
+        }
     }
 
     /// Reads a run's events and folds them.
@@ -287,9 +316,32 @@ impl Journal {
         Ok(row.map_or("unknown", RunRow::status).to_owned())
     }
 
+    /// Digests the secrets in a value under a key of the identity's. `None` without secrets.
+    ///
+    /// # Errors
+    /// An identity that can't be used or made.
+    pub fn digest_secrets(&self, value: &Value) -> Result<Option<Digest>, JournalError> {
+        self.inner.seal.digest_secrets(value)
+    }
+
     /// Whether a process drives the run right now.
-    pub fn is_owned(&self, run: &RunId) -> bool {
+    ///
+    /// # Errors
+    /// Locks that can't be looked at.
+    pub fn is_owned(&self, run: &RunId) -> Result<bool, JournalError> {
         RunLock::is_taken(&self.inner.state, run)
+    }
+
+    /// The run that holds a lock.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn holder_of(&self, lock: &str) -> Result<Option<RunId>, JournalError> {
+        let database = self.inner.database();
+        let held = database.query_row("SELECT run FROM locks WHERE name = ?", [lock], |row| {
+            row.get(0).map(RunId::stored)
+        });
+        Ok(held.optional()?)
     }
 
     /// Lets SQLite check its own pages and indices.
@@ -311,7 +363,7 @@ impl Journal {
         let mut runs = {
             let database = self.inner.database();
             let mut statement = database.prepare_cached(
-                "SELECT id, workflow, file, target, started_at, ended_at, status FROM runs ORDER BY id DESC",
+                "SELECT id, workflow, file, target, started_at, ended_at, status, requester FROM runs ORDER BY id DESC",
             )?;
             let rows = statement.query_map([], |row| {
                 Ok(RunRow {
@@ -322,13 +374,14 @@ impl Journal {
                     started_at: row.get(4)?,
                     ended_at: row.get(5)?,
                     outcome: row.get(6)?,
+                    requester: row.get(7)?,
                     is_owned: false,
                 })
             })?;
             rows.collect::<Result<Vec<_>, _>>()?
         };
         for run in runs.iter_mut().filter(|run| run.outcome.is_none()) {
-            run.is_owned = RunLock::is_taken(&self.inner.state, &run.id);
+            run.is_owned = RunLock::is_taken(&self.inner.state, &run.id)?;
         }
         Ok(runs)
     }

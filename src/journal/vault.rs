@@ -49,6 +49,15 @@ impl Vault {
         Ok(self.seal.recipient()?.to_string())
     }
 
+    /// As for a journal's: digests the secrets in a value under a key of the identity's. `None`
+    /// without secrets.
+    ///
+    /// # Errors
+    /// An identity that can't be used or made.
+    pub fn digest_secrets(&self, value: &Value) -> Result<Option<Digest>, JournalError> {
+        self.seal.digest_secrets(value)
+    }
+
     /// Makes one with the same identity that remembers nothing.
     pub fn fresh(&self) -> Self {
         Self {

@@ -48,6 +48,7 @@ enum Beside {
         workflow: String,
         file: String,
         target: String,
+        requester: String,
         files: BTreeMap<String, Arc<str>>,
     },
     /// The status that lists show; `has_ended` gives up the run's locks.
@@ -145,6 +146,7 @@ impl RunJournal {
             workflow,
             file,
             target,
+            requester,
             ..
         } = &event
         else {
@@ -154,6 +156,7 @@ impl RunJournal {
             workflow: workflow.clone(),
             file: file.clone(),
             target: target.clone(),
+            requester: requester.clone(),
             files: files.clone(),
         };
         let ticket = self.queue(vec![(event, at, begun)])?;
@@ -226,23 +229,25 @@ impl RunJournal {
         })
     }
 
-    /// Lists the messages with a higher number than `after`, oldest first, each with its number.
+    /// Lists the messages with a higher number than `after`, oldest first, each with its number and
+    /// when it was left (milliseconds since 1970).
     ///
     /// # Errors
     /// What the database says.
-    pub fn messages(&self, after: i64) -> Result<Vec<(i64, Message)>, JournalError> {
+    pub fn messages(&self, after: i64) -> Result<Vec<(i64, i64, Message)>, JournalError> {
         let database = self.journal.inner.database();
-        let mut statement = database
-            .prepare_cached("SELECT id, body FROM messages WHERE run = ? AND id > ? ORDER BY id")?;
+        let mut statement = database.prepare_cached(
+            "SELECT id, at, body FROM messages WHERE run = ? AND id > ? ORDER BY id",
+        )?;
         let rows = statement.query_map(params![self.run.as_str(), after], |row| {
-            Ok((row.get(0)?, row.get::<_, String>(1)?))
+            Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?))
         })?;
         let mut messages = Vec::new();
         for row in rows {
-            let (id, body) = row?;
+            let (id, at, body) = row?;
             // One from a newer windlass is for a newer windlass.
             if let Ok(message) = serde_json::from_str(&body) {
-                messages.push((id, message));
+                messages.push((id, at, message));
             }
         }
         Ok(messages)
@@ -348,11 +353,12 @@ fn write(database: &mut Connection, rows: &[Row]) -> rusqlite::Result<()> {
                     workflow,
                     file,
                     target,
+                    requester,
                     files,
                 } => {
                     transaction.execute(
-                        "INSERT INTO runs (id, workflow, file, target, started_at) VALUES (?, ?, ?, ?, ?)",
-                        params![row.run.as_str(), workflow, file, target, row.at],
+                        "INSERT INTO runs (id, workflow, file, target, requester, started_at) VALUES (?, ?, ?, ?, ?, ?)",
+                        params![row.run.as_str(), workflow, file, target, requester, row.at],
                     )?;
                     insert_files(&transaction, &row.run, 0, files)?;
                 }
@@ -375,6 +381,14 @@ fn write(database: &mut Connection, rows: &[Row]) -> rusqlite::Result<()> {
                     )?;
                 }
             }
+        }
+        // After the rows: the first of them makes the run.
+        let mut ends: BTreeMap<&str, &Row> = BTreeMap::new();
+        ends.extend(rows.iter().map(|row| (row.run.as_str(), row)));
+        let mut end =
+            transaction.prepare_cached("UPDATE runs SET events = ?, head = ? WHERE id = ?")?;
+        for (run, row) in ends {
+            end.execute(params![row.seq + 1, row.digest.as_bytes(), run])?;
         }
     }
     transaction.commit()

@@ -3,18 +3,37 @@ use std::collections::BTreeMap;
 use serde_json::{Value as Json, json};
 
 use super::{
-    certificates::certificates, next_steps::approvals, object::object, plain::line, style::utc_time,
+    certificates::certificates,
+    object::{call_line, object},
+    plain::{line, short_line},
+    style::utc_time,
 };
 use crate::{
-    journal::{EffectOutcome, Event, Record, RunId, State},
-    script::Reversed,
+    journal::{CallRecord, EffectOutcome, Event, InstanceId, Record, RunId, State},
+    script::{Class, Reversed},
     value::{Digest, Value},
 };
 
+/// What a bundle proves beside its chain.
+pub struct Proof {
+    /// The format of the chain.
+    pub chain: u32,
+    /// Whose signatures hold: the digests of their keys.
+    pub signers: Vec<String>,
+    /// When authorities say that they saw it.
+    pub timestamps: Vec<String>,
+}
+
 /// What an audit found, for people. The chain holds if this is printed at all.
-pub fn audit(run: &RunId, state: &State, records: &[Record]) -> String {
+pub fn audit(run: &RunId, state: &State, records: &[Record], proof: &Proof) -> String {
     let mut text = format!("run {run}: {} events, unbroken\n", records.len());
     text.push_str(&format!("head      sha256 {}\n", head(records)));
+    for signer in &proof.signers {
+        text.push_str(&format!("signed    by the key with {signer}\n"));
+    }
+    for at in &proof.timestamps {
+        text.push_str(&format!("stamped   {at}\n"));
+    }
     if let Some(info) = &state.run {
         text.push_str(&format!(
             "workflow  {} ({}), sha256 {}\n",
@@ -40,14 +59,20 @@ pub fn audit(run: &RunId, state: &State, records: &[Record]) -> String {
         true => String::new(),
         false => format!("\n{title}\n  {}\n", lines.join("\n  ")),
     };
-    text.push_str(&section("approvals", approvals(state)));
-    let effects = counts(records)
-        .into_iter()
-        .map(|((function, object), n)| {
-            line(format!("{n:5}  {function} {object}").trim_end()).into_owned()
-        })
-        .collect();
-    text.push_str(&section("calls that changed something", effects));
+    text.push_str(&section(
+        "approvals",
+        questions(records)
+            .iter()
+            .map(|question| line(&question.line()).into_owned())
+            .collect(),
+    ));
+    let calls = calls(records);
+    let counted = counts(&calls);
+    let counted = counted
+        .iter()
+        .map(|(function, n)| format!("{n:5}  {function}"));
+    text.push_str(&section("calls that changed something", counted.collect()));
+    text.push_str(&section("in order", calls.iter().map(Made::line).collect()));
     let made = certificates(state)
         .into_iter()
         .map(|c| format!("{}  {}  until {}", c.serial, line(&c.subject), c.not_after))
@@ -57,45 +82,24 @@ pub fn audit(run: &RunId, state: &State, records: &[Record]) -> String {
 }
 
 /// The same for machines.
-pub fn audit_json(run: &RunId, state: &State, records: &[Record]) -> Json {
+pub fn audit_json(run: &RunId, state: &State, records: &[Record], proof: &Proof) -> Json {
     let info = state.run.as_ref();
-    let asked: Vec<Json> = state
-        .steps
-        .iter()
-        .filter_map(|(step, instance)| Some((step, instance.approval.as_ref()?)))
-        .map(|(step, approval)| {
-            let answer = approval.answer.as_ref();
-            json!({
-                "step": step, "question": approval.message, "digest": approval.digest,
-                "asked_at": approval.asked_at,
-                "verdict": answer.map(|a| a.verdict.as_str()),
-                "approver": answer.map(|a| &a.approver),
-                "comment": answer.and_then(|a| a.comment.as_ref()),
-                "answered_at": answer.map(|a| a.at),
-            })
-        })
-        .collect();
-    let counted = counts(records);
-    let mut by_function: BTreeMap<&str, usize> = BTreeMap::new();
-    for ((function, _), n) in &counted {
-        *by_function.entry(function).or_default() += n;
-    }
-    let objects: Vec<Json> = counted
-        .iter()
-        .map(
-            |((function, object), n)| json!({ "function": function, "object": object, "count": n }),
-        )
-        .collect();
+    let calls = calls(records);
+    let asked: Vec<Json> = questions(records).iter().map(Question::json).collect();
     json!({
         "run": run,
+        "chain": proof.chain,
         "events": records.len(),
         "head": head(records),
+        "signers": proof.signers,
+        "timestamps": proof.timestamps,
         "program": info.map(|info| info.program),
         "requester": info.map(|info| &info.requester),
         "status": state.outcome.map_or("unfinished", |outcome| outcome.as_str()),
         "approvals": asked,
-        "calls": by_function,
-        "objects": objects,
+        "calls": counts(&calls),
+        "objects": objects(&calls),
+        "changes": calls.iter().map(Made::json).collect::<Vec<_>>(),
     })
 }
 
@@ -103,42 +107,314 @@ fn head(records: &[Record]) -> Digest {
     records.last().map_or(Digest::ZERO, |last| last.digest)
 }
 
-/// How often each call that changed something outside was done, by its function and its object.
-fn counts(records: &[Record]) -> BTreeMap<(String, String), usize> {
-    let mut intended: BTreeMap<(String, u32), (String, String)> = BTreeMap::new();
-    let mut counts = BTreeMap::new();
+/// A question that the run asked, or an answer that did not count.
+struct Question<'a> {
+    step: &'a InstanceId,
+    message: &'a str,
+    digest: Option<Digest>,
+    asked_at: i64,
+    deadline: Option<i64>,
+    answer: Option<Given<'a>>,
+    /// Why the answer did not count.
+    refused: Option<&'a str>,
+}
+
+struct Given<'a> {
+    verdict: &'static str,
+    approver: &'a str,
+    comment: Option<&'a str>,
+    at: i64,
+}
+
+/// Every question and every answer, also those that were asked again or given in vain.
+fn questions(records: &[Record]) -> Vec<Question<'_>> {
+    let mut found: Vec<Question> = Vec::new();
     for record in records {
         match &record.event {
+            Event::ApprovalAsked {
+                step,
+                message,
+                digest,
+                deadline,
+                ..
+            } => found.push(Question {
+                step,
+                message,
+                digest: Some(*digest),
+                asked_at: record.at,
+                deadline: *deadline,
+                answer: None,
+                refused: None,
+            }),
+            Event::ApprovalDecided {
+                step,
+                verdict,
+                approver,
+                comment,
+                ..
+            } => {
+                let of_step =
+                    |question: &&mut Question| question.step == step && question.refused.is_none();
+                if let Some(question) = found.iter_mut().rev().find(of_step) {
+                    question.answer = Some(Given {
+                        verdict: verdict.as_str(),
+                        approver,
+                        comment: comment.as_deref(),
+                        at: question.deadline.map_or(record.at, |at| at.min(record.at)),
+                    });
+                }
+            }
+            Event::AnswerRefused {
+                step,
+                verdict,
+                approver,
+                comment,
+                why,
+            } => found.push(Question {
+                step,
+                message: "",
+                digest: None,
+                asked_at: record.at,
+                deadline: None,
+                answer: Some(Given {
+                    verdict: verdict.as_str(),
+                    approver,
+                    comment: comment.as_deref(),
+                    at: record.at,
+                }),
+                refused: Some(why),
+            }),
+            _ => {}
+        }
+    }
+    found
+}
+
+impl Question<'_> {
+    fn line(&self) -> String {
+        let answer = match &self.answer {
+            None => format!("asked {} UTC", utc_time(self.asked_at)),
+            Some(given) => {
+                let comment = given
+                    .comment
+                    .map_or(String::new(), |text| format!(": {text}"));
+                format!(
+                    "{} by {} {} UTC{comment}",
+                    given.verdict,
+                    given.approver,
+                    utc_time(given.at)
+                )
+            }
+        };
+        match self.refused {
+            Some(why) => format!("{}: {answer}; it did not count: {why}", self.step),
+            None => format!("{}: {} ({answer})", self.step, self.message),
+        }
+    }
+
+    fn json(&self) -> Json {
+        let answer = self.answer.as_ref();
+        json!({
+            "step": self.step,
+            "question": self.digest.map(|_| self.message),
+            "digest": self.digest,
+            "asked_at": self.digest.map(|_| self.asked_at),
+            "deadline": self.deadline,
+            "verdict": answer.map(|a| a.verdict),
+            "approver": answer.map(|a| a.approver),
+            "comment": answer.and_then(|a| a.comment),
+            "answered_at": answer.map(|a| a.at),
+            "refused": self.refused,
+        })
+    }
+}
+
+/// A call that changes something outside, and what became of it.
+struct Made<'a> {
+    step: &'a InstanceId,
+    position: u32,
+    at: i64,
+    call: &'a CallRecord,
+    became: Became<'a>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Became<'a> {
+    Done,
+    /// An undo found it done by somebody else.
+    NotNeeded,
+    /// An undo left what was no longer as the run left it.
+    Left,
+    Failed,
+    NotDone,
+    InDoubt,
+    /// This person says that it was done.
+    SaidDone(&'a str),
+    SaidNotDone(&'a str),
+}
+
+/// Every call that may have changed something, in order: announced, recorded with its result, or
+/// answered for by hand.
+fn calls(records: &[Record]) -> Vec<Made<'_>> {
+    let mut calls: Vec<Made> = Vec::new();
+    let mut newest: BTreeMap<(&InstanceId, u32), usize> = BTreeMap::new();
+    for record in records {
+        let (step, position, call, became) = match &record.event {
             Event::EffectIntended {
                 step,
                 position,
                 call,
                 ..
-            } => {
-                let about = (call.function.clone(), object(call).unwrap_or_default());
-                intended.insert((step.to_string(), position.0), about);
-            }
+            } => (step, position, Some(call), Became::InDoubt),
             Event::EffectEnded {
                 step,
                 position,
-                outcome: EffectOutcome::Done(given),
+                call,
+                outcome,
+            } => (step, position, call.as_ref(), became(outcome)),
+            Event::EffectSettled {
+                step,
+                position,
+                outcome,
                 ..
+            } => (step, position, None, became(outcome)),
+            Event::EffectAnswered {
+                step,
+                position,
+                requester,
+                done,
             } => {
-                let about = intended.get(&(step.to_string(), position.0));
-                let is_idle = |(function, _): &(String, String)| match Reversed::read(given) {
-                    Some(verdict) => verdict != Reversed::Done,
-                    // What undos of earlier versions gave where there was nothing to revoke: the reason.
-                    None => {
-                        function == "pca::revoke_certificate" && matches!(given, Value::String(_))
-                    }
+                let said = match done {
+                    Some(_) => Became::SaidDone(requester),
+                    None => Became::SaidNotDone(requester),
                 };
-                if let Some(about) = about.filter(|about| !is_idle(about)) {
-                    *counts.entry(about.clone()).or_default() += 1;
-                }
+                (step, position, None, said)
             }
-            _ => {}
+            _ => continue,
+        };
+        let key = (step, position.0);
+        match (call, newest.get(&key)) {
+            (Some(call), _) if call.class != Class::Read => {
+                newest.insert(key, calls.len());
+                let mut made = Made {
+                    step,
+                    position: position.0,
+                    at: record.at,
+                    call,
+                    became,
+                };
+                made.end(became, &record.event);
+                calls.push(made);
+            }
+            // The place is that of a read now.
+            (Some(_), _) => {
+                newest.remove(&key);
+            }
+            (None, Some(known)) => calls[*known].end(became, &record.event),
+            (None, None) => {}
         }
     }
-    counts.retain(|(function, _), _| function != "time::sleep");
+    calls
+}
+
+fn became(outcome: &EffectOutcome) -> Became<'_> {
+    match outcome {
+        EffectOutcome::Done(_) => Became::Done,
+        EffectOutcome::Failed(failure) if failure.is_unknown => Became::InDoubt,
+        EffectOutcome::Failed(failure) if failure.is_done => Became::Done,
+        EffectOutcome::Failed(_) => Became::Failed,
+        EffectOutcome::NotDone => Became::NotDone,
+    }
+}
+
+impl<'a> Made<'a> {
+    fn end(&mut self, became: Became<'a>, event: &Event) {
+        let given = match event {
+            Event::EffectEnded {
+                outcome: EffectOutcome::Done(given),
+                ..
+            } => given,
+            _ => {
+                self.became = became;
+                return;
+            }
+        };
+        self.became = match Reversed::read(given) {
+            Some(Reversed::Already(_)) => Became::NotNeeded,
+            Some(Reversed::Left(_)) => Became::Left,
+            // What undos of earlier versions gave where there was nothing to revoke: the reason.
+            None if self.call.function == "pca::revoke_certificate"
+                && matches!(given, Value::String(_)) =>
+            {
+                Became::NotNeeded
+            }
+            _ => became,
+        };
+    }
+
+    fn line(&self) -> String {
+        let text = format!(
+            "{} UTC  {} #{}  {}  {}",
+            utc_time(self.at),
+            self.step,
+            self.position,
+            call_line(self.call),
+            self.became.text()
+        );
+        short_line(&text)
+    }
+
+    fn json(&self) -> Json {
+        json!({
+            "step": self.step,
+            "position": self.position,
+            "at": self.at,
+            "function": self.call.function,
+            "arguments": self.call.arguments,
+            "became": self.became.text(),
+        })
+    }
+}
+
+impl Became<'_> {
+    fn text(self) -> String {
+        match self {
+            Self::Done => "done".into(),
+            Self::NotNeeded => "not needed".into(),
+            Self::Left => "left as it is".into(),
+            Self::Failed => "failed".into(),
+            Self::NotDone => "not done".into(),
+            Self::InDoubt => "in doubt".into(),
+            Self::SaidDone(who) => format!("done, says {who}"),
+            Self::SaidNotDone(who) => format!("not done, says {who}"),
+        }
+    }
+
+    fn is_done(self) -> bool {
+        matches!(self, Self::Done | Self::SaidDone(_))
+    }
+}
+
+/// How often each call that changed something outside was done.
+fn counts(calls: &[Made]) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for made in calls.iter().filter(|made| made.became.is_done()) {
+        *counts.entry(made.call.function.clone()).or_default() += 1;
+    }
     counts
+}
+
+/// As [`counts`], by what the calls were about.
+fn objects(calls: &[Made]) -> Vec<Json> {
+    let mut counts: BTreeMap<(&str, String), usize> = BTreeMap::new();
+    for made in calls.iter().filter(|made| made.became.is_done()) {
+        let about = object(made.call).unwrap_or_default();
+        *counts.entry((&made.call.function, about)).or_default() += 1;
+    }
+    counts
+        .into_iter()
+        .map(
+            |((function, object), n)| json!({ "function": function, "object": object, "count": n }),
+        )
+        .collect()
 }

@@ -116,6 +116,16 @@ fn event_line(record: &Record, call: &str, is_full: bool) -> String {
             let comment = comment.as_ref().map_or(String::new(), |c| format!(": {c}"));
             format!("{step} {} by {approver}{comment}", verdict.as_str())
         }
+        Event::AnswerRefused {
+            step,
+            verdict,
+            approver,
+            why,
+            ..
+        } => format!(
+            "{step} {} by {approver}, which does not count: {why}",
+            verdict.as_str()
+        ),
         Event::LockTaken { lock, step } => match step {
             Some(step) => format!("{step} holds the lock {lock}"),
             None => format!("run holds the lock {lock}"),

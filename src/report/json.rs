@@ -2,13 +2,13 @@ use serde_json::{Value as Json, json};
 
 use super::{certificates::certificates, commands::completed};
 use crate::{
-    journal::{InstanceId, RunId, RunRow, State, Status},
+    journal::{Instance, InstanceId, RunId, RunRow, State, Status},
     value::{StepError, Value},
 };
 
 /// A run as `show --json` and `run --json` print it. Times are milliseconds since 1970; secrets
-/// are masked.
-pub fn run_json(id: &RunId, state: &State) -> Json {
+/// are masked. `now` says which questions have expired.
+pub fn run_json(id: &RunId, state: &State, now: i64) -> Json {
     let run = state.run.as_ref();
     let steps: Vec<Json> = state
         .steps
@@ -16,10 +16,11 @@ pub fn run_json(id: &RunId, state: &State) -> Json {
         .map(|(step, instance)| {
             json!({
                 "step": step,
-                "status": instance.status.as_str(),
+                "status": step_status(state, instance, now),
                 "attempt": instance.attempt,
                 "started_at": instance.started_at,
                 "ended_at": instance.ended_at,
+                "worked_ms": instance.worked,
                 "retry_at": match instance.status { Status::Retrying { at } => Some(at), _ => None },
                 "outputs": instance.outputs,
                 "error": instance.error,
@@ -50,6 +51,8 @@ pub fn run_json(id: &RunId, state: &State) -> Json {
         "status": state.outcome.map_or("unfinished", |outcome| outcome.as_str()),
         "started_at": run.map(|run| run.started_at),
         "ended_at": state.ended_at,
+        "worked_ms": state.worked,
+        "requester": run.map(|run| &run.requester),
         "params": run.map(|run| &run.params),
         "outputs": match &state.outputs { Value::Null => json!({}), outputs => outputs.to_json() },
         "error": failed.first(),
@@ -92,7 +95,18 @@ pub fn runs_json(runs: &[RunRow]) -> Json {
                 "status": run.status(),
                 "started_at": run.started_at,
                 "ended_at": run.ended_at,
+                "requester": run.requester,
             })
         })
         .collect()
+}
+
+/// A step that was stopped in the middle of a run that has ended is not one that never began, and a
+/// question that has expired does not wait.
+fn step_status(state: &State, instance: &Instance, now: i64) -> &'static str {
+    match instance.status {
+        Status::Pending if instance.attempt > 0 && state.outcome.is_some() => "interrupted",
+        _ if instance.has_expired(now) => "expired",
+        status => status.as_str(),
+    }
 }

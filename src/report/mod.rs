@@ -23,7 +23,7 @@ mod table;
 mod tally;
 mod undo;
 
-pub use audit::{audit, audit_json};
+pub use audit::{Proof, audit, audit_json};
 pub use certificates::{WrittenCertificate, certificates};
 pub use commands::{command, completed, repeat};
 pub use event::{EventLines, event_json};

@@ -12,9 +12,10 @@ use crate::{
 
 /// The commands that a person gives next, each on a line. An engine that drives the run goes on by itself
 /// once a question is answered.
-pub fn next_steps(run: &RunId, state: &State, is_of_engine: bool) -> Vec<String> {
+pub fn next_steps(run: &RunId, state: &State, is_of_engine: bool, now: i64) -> Vec<String> {
     let on_run = |name| command(Command::new(name).arg(run));
-    let waiting: Vec<_> = waiting(state).collect();
+    let (expired, waiting): (Vec<_>, Vec<_>) =
+        waiting(state).partition(|(_, asked)| asked.has_expired(now));
     match state.outcome {
         Some(Outcome::Succeeded | Outcome::Undone) => Vec::new(),
         Some(Outcome::UndoFailed) => vec![format!("To continue: {}", on_run("undo"))],
@@ -23,6 +24,7 @@ pub fn next_steps(run: &RunId, state: &State, is_of_engine: bool) -> Vec<String>
         }
         None if !waiting.is_empty() => {
             let mut lines = Vec::new();
+            lines.extend(expired.iter().map(|(step, asked)| overdue(step, asked)));
             for (step, approval) in waiting {
                 lines.push(format!(
                     "waits for an approval: {}",
@@ -41,10 +43,15 @@ pub fn next_steps(run: &RunId, state: &State, is_of_engine: bool) -> Vec<String>
             format!("To cancel: {}", on_run("cancel")),
             format!("To continue: {}", on_run("resume")),
         ],
+        None if !expired.is_empty() => {
+            let lines = expired.iter().map(|(step, asked)| overdue(step, asked));
+            let go_on = format!("To continue: {}", on_run("resume"));
+            lines.chain([go_on]).collect()
+        }
         _ => {
             let undo = format!("To undo: {}", on_run("undo"));
             let mut lines: Vec<_> = left_something(state).then_some(undo).into_iter().collect();
-            let answered = match (state.outcome, Standing::of(state, false)) {
+            let answered = match (state.outcome, Standing::of(state, false, now)) {
                 (None, Standing::Answered(verdict)) => format!("{}. ", verdict.as_str()),
                 _ => String::new(),
             };
@@ -66,6 +73,11 @@ fn ways_on(run: &RunId, state: &State, before: &str) -> Vec<String> {
         let error = instance.error.as_ref()?;
         (instance.status == Status::Failed).then_some((step, error.code.as_str()))
     });
+    let rejected = state.steps.iter().find(|(_, i)| i.is_rejected());
+    if let (Some(Outcome::Failed), Some((step, _))) = (state.outcome, rejected) {
+        let again = resume().option("--redo", step);
+        return vec![format!("To ask again: {}", command(again))];
+    }
     let (mut diverged, mut doubtful, mut is_wrong) = (resume(), Vec::new(), false);
     for (step, code) in failed {
         match code {
@@ -146,6 +158,12 @@ pub fn approvals(state: &State) -> Vec<String> {
         .iter()
         .filter_map(|(step, instance)| Some((step, instance.approval.as_ref()?)));
     asked.map(|(step, approval)| line(step, approval)).collect()
+}
+
+/// A question whose time is over, before that is recorded.
+fn overdue(step: &InstanceId, asked: &Approval) -> String {
+    let deadline = asked.deadline.map_or_else(String::new, utc_time);
+    format!("{step} expired {deadline} UTC, and takes its `on_timeout` for an answer")
 }
 
 fn line(step: &InstanceId, approval: &Approval) -> String {

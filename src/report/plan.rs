@@ -13,7 +13,7 @@ pub fn resume_plan(run: &RunId, plan: &Plan) -> String {
     let width = plan.fates.iter().map(|fate| fate.step.as_str().len()).max();
     for fate in &plan.fates {
         let line = format!(
-            "  {} {:width$}  {:9}  {}",
+            "  {} {:width$}  {:11}  {}",
             mark(fate.kind),
             fate.step.as_str(),
             word(fate.kind),
@@ -47,6 +47,7 @@ fn word(kind: FateKind) -> &'static str {
         FateKind::Kept => "kept",
         FateKind::GoesOn => "goes on",
         FateKind::Replayed => "replayed",
+        FateKind::LooksAgain => "looks again",
         FateKind::Again => "again",
         FateKind::New => "new",
         FateKind::Removed => "removed",
@@ -58,6 +59,7 @@ fn mark(kind: FateKind) -> console::StyledObject<&'static str> {
         FateKind::Kept => style("=").dim(),
         FateKind::GoesOn => style(">").cyan(),
         FateKind::Replayed => style("~").yellow(),
+        FateKind::LooksAgain => style("?").cyan(),
         FateKind::Again => style("!").red(),
         FateKind::New => style("+").green(),
         FateKind::Removed => style("-").red(),

@@ -6,6 +6,8 @@ pub enum Standing {
     Running,
     /// For somebody's approval.
     Waiting,
+    /// The time of its question is over; its `on_timeout` answers as soon as something drives the run.
+    Expired,
     /// Its question was answered, and nobody has gone on with it.
     Answered(Verdict),
     /// Nobody drives it.
@@ -13,14 +15,17 @@ pub enum Standing {
 }
 
 impl Standing {
-    /// `is_driven` says whether something drives the run now.
-    pub fn of(state: &State, is_driven: bool) -> Self {
+    /// `is_driven` says whether something drives the run, `now` is in milliseconds since 1970.
+    pub fn of(state: &State, is_driven: bool, now: i64) -> Self {
         let is_any = |wanted: fn(&Instance) -> bool| state.steps.values().any(wanted);
-        if waiting(state).next().is_some() {
+        if waiting(state).any(|(_, asked)| !asked.has_expired(now)) {
             return Self::Waiting;
         }
         if is_driven {
             return Self::Running;
+        }
+        if waiting(state).next().is_some() {
+            return Self::Expired;
         }
         if is_any(|i| {
             !i.is_composite() && matches!(i.status, Status::Running | Status::Retrying { .. })
@@ -41,6 +46,7 @@ impl Standing {
         match self {
             Self::Running => "running",
             Self::Waiting => "waiting",
+            Self::Expired => "expired",
             Self::Answered(verdict) => verdict.as_str(),
             Self::Interrupted => "interrupted",
         }

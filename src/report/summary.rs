@@ -17,14 +17,13 @@ use crate::{
 };
 
 /// How the run ended, in one line; if it has not, whether something drives it matters.
-pub fn headline(run: &RunId, state: &State, is_driven: bool) -> String {
+pub fn headline(run: &RunId, state: &State, is_driven: bool, now: i64) -> String {
     let workflow = state.run.as_ref().map_or("", |info| info.workflow.as_str());
     let took = began(state).and_then(|at| Some(state.ended_at? - at));
     let took = took.map_or(String::new(), |ms| {
-        format!(
-            " in {}",
-            format_duration(Duration::from_millis(ms.max(0) as u64))
-        )
+        // Of an undo only its own time is told.
+        let worked = if state.is_undoing { ms } else { state.worked };
+        format!(" in {}", times(worked, ms))
     });
     let outcome = match state.outcome {
         Some(Outcome::Succeeded) => style("succeeded").green(),
@@ -32,8 +31,9 @@ pub fn headline(run: &RunId, state: &State, is_driven: bool) -> String {
         Some(Outcome::Cancelled) => style("was cancelled").yellow(),
         Some(Outcome::Undone) => style("was undone").yellow(),
         Some(Outcome::UndoFailed) => style("was undone in part").red(),
-        None => style(match Standing::of(state, is_driven) {
+        None => style(match Standing::of(state, is_driven, now) {
             Standing::Waiting => "waits for an approval",
+            Standing::Expired => "asked for an approval that has expired",
             Standing::Running => "has not ended",
             Standing::Interrupted => "was interrupted",
             Standing::Answered(Verdict::Approved) => "was approved, and has not gone on",
@@ -46,6 +46,17 @@ pub fn headline(run: &RunId, state: &State, is_driven: bool) -> String {
         style(workflow).bold(),
         style(run).dim()
     )
+}
+
+/// How long something worked, and, where it had to wait or lay idle, how long it took with that.
+fn times(worked: i64, took: i64) -> String {
+    /// Less is the moment between two events, and no wait.
+    const LEAST: i64 = 1000;
+    let text = |ms: i64| format_duration(Duration::from_millis(ms.max(0) as u64));
+    match took - worked < LEAST {
+        true => text(took),
+        false => format!("{} ({} with waits)", text(worked), text(took)),
+    }
 }
 
 /// When it began, or its undo did.
@@ -66,6 +77,8 @@ pub struct View<'a> {
     pub room: Room,
     /// Whether something drives the run now.
     pub is_driven: bool,
+    /// Milliseconds since 1970.
+    pub now: i64,
 }
 
 /// How much of a run is listed.
@@ -206,12 +219,24 @@ impl Rows<'_> {
         let took = instance
             .and_then(|i| Some(i.ended_at? - i.started_at?))
             .map_or(String::new(), |ms| {
-                format_duration(Duration::from_millis(ms.max(0) as u64))
+                let worked = instance
+                    .filter(|i| i.approval.is_none())
+                    .map_or(ms, |i| i.worked);
+                times(worked, ms)
             });
         let items = instance.and_then(|i| i.items.as_ref());
         let mut says = match (status, self.state.outcome, items) {
+            (Status::Pending, Some(_), _) if instance.is_some_and(|i| i.attempt > 0) => {
+                "interrupted".into()
+            }
             (Status::Pending, Some(Outcome::Cancelled), _) => "not run".into(),
             (Status::Pending, Some(_), _) => "not run: a step before it failed".into(),
+            (Status::Waiting, None, _)
+                if !self.state.is_undoing
+                    && instance.is_some_and(|i| i.has_expired(self.view.now)) =>
+            {
+                "expired".into()
+            }
             // Nothing goes forward in an undo: what did had been cut off.
             (Status::Running | Status::Waiting | Status::Retrying { .. }, ..)
                 if self.state.is_undoing =>

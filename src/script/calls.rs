@@ -69,6 +69,48 @@ pub struct HostCall {
     pub kind: Option<String>,
 }
 
+/// The host functions that change something outside, whatever they are called with. `exec::run`,
+/// `http::request` and the like are not among them: their arguments decide.
+const CHANGES: [&str; 28] = [
+    "file::remove",
+    "file::write",
+    "file::write_secret",
+    "file::write_template",
+    "http::delete",
+    "http::patch",
+    "http::post",
+    "http::put",
+    "kube::apply",
+    "kube::apply_secret",
+    "kube::create",
+    "kube::delete",
+    "kube::patch",
+    "kube::restart",
+    "pca::create_audit_report",
+    "pca::create_certificate_authority",
+    "pca::create_permission",
+    "pca::delete_certificate_authority",
+    "pca::delete_permission",
+    "pca::delete_policy",
+    "pca::disable_certificate_authority",
+    "pca::enable_certificate_authority",
+    "pca::import_certificate_authority_certificate",
+    "pca::issue_certificate",
+    "pca::put_policy",
+    "pca::restore_certificate_authority",
+    "pca::revoke_certificate",
+    "pca::update_certificate_authority",
+];
+
+impl HostCall {
+    /// Whether it is sure to change something outside.
+    pub fn is_change(&self) -> bool {
+        CHANGES.contains(&self.function.as_str())
+            || self.function.starts_with("pca::tag_")
+            || self.function.starts_with("pca::untag_")
+    }
+}
+
 /// One call, as written: `pca::describe(arn)` or `list.len()`.
 pub(super) struct FoundCall {
     pub namespace: String,

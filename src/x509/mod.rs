@@ -1,4 +1,5 @@
-//! Local X.509 work: keys, certificate signing requests, and reading certificates. No I/O.
+//! Local X.509 work: keys, certificate signing requests, reading certificates, signatures and timestamps of
+//! evidence. No I/O.
 //!
 //! - [`pem`] is the one reader of PEM in the program, but for the embedded CA's, which is as strict as AWS;
 //! - [`Subject`] and [`AlternativeNames`] hold only what a certificate can hold.
@@ -10,11 +11,15 @@ mod key;
 mod name;
 pub mod pem;
 mod private_key;
+mod signature;
 mod subject;
+mod timestamp;
 
 pub use alternative::{AlternativeNames, NameError, NameKind};
 pub use certificate::{Certificate, ReadError};
 pub use csr::{CsrError, CsrRequest};
 pub use key::KeyAlgorithm;
 pub use private_key::{KeyError, PrivateKey};
+pub use signature::{SignError, Signature, public_key, sign};
 pub use subject::{Subject, SubjectError};
+pub use timestamp::{Timestamp, TimestampError, TimestampRequest};

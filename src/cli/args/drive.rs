@@ -1,6 +1,6 @@
 //! Commands that begin a run, go on with one, or take one back.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::Args as ClapArgs;
 
@@ -49,6 +49,10 @@ pub struct Driving {
     /// Stay while the run waits for an approval, rather than end with exit code 3
     #[arg(long)]
     pub wait: bool,
+
+    /// Give up after this long if a lock that another run holds is all there is to wait for (exit code 3)
+    #[arg(long, value_name = "DURATION", value_parser = crate::value::parse_duration)]
+    pub lock_timeout: Option<Duration>,
 }
 
 #[derive(ClapArgs)]

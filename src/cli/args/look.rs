@@ -68,6 +68,18 @@ pub struct Audit {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["run", "bundle"])]
     pub verify: Option<PathBuf>,
 
+    /// Sign the bundle with a private key (PEM: P-256, Ed25519 or RSA)
+    #[arg(long, value_name = "KEYFILE", requires = "bundle")]
+    pub sign: Option<PathBuf>,
+
+    /// Have the bundle timestamped by this authority (RFC 3161)
+    #[arg(long, value_name = "URL", requires = "bundle")]
+    pub timestamp: Option<String>,
+
+    /// Require a signature of this public key or certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "verify")]
+    pub signer: Option<PathBuf>,
+
     /// Print what was found as JSON
     #[arg(long)]
     pub json: bool,

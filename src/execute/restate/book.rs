@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use super::wire::Place;
 use crate::{
-    journal::{Event, InstanceId, Link, Outcome, Record, RunId, RunRow},
+    journal::{Event, InstanceId, Link, Outcome, Record, RunId, RunRow, chain_start},
     value::Digest,
 };
 
@@ -30,13 +30,13 @@ pub(super) fn page(number: u64) -> String {
 impl Book {
     pub fn new(run: RunId) -> Self {
         Self {
-            run,
             pages: 0,
             next_seq: 0,
-            head: Digest::ZERO,
+            head: chain_start(&run),
             row: None,
             locks: BTreeMap::new(),
             place: Place::default(),
+            run,
         }
     }
 
@@ -62,6 +62,7 @@ impl Book {
                 file,
                 target,
                 kube,
+                requester,
                 ..
             } => {
                 self.place = Place {
@@ -74,6 +75,7 @@ impl Book {
                     file: file.clone(),
                     target: target.clone(),
                     started_at: at,
+                    requester: Some(requester.clone()),
                     ended_at: None,
                     outcome: None,
                     is_owned: true,

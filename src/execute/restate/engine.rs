@@ -157,7 +157,7 @@ impl<'ctx> Engine<'ctx> {
                 continue;
             }
             self.moment = self.moment.max(letter.at);
-            happened.push(Happened::Message(letter.message));
+            happened.push(Happened::Message(letter.message, letter.at));
         }
         happened
     }
@@ -357,7 +357,7 @@ impl Substrate for Engine<'_> {
         }
     }
 
-    fn messages(&mut self) -> Result<Vec<Message>, DriveError> {
+    fn messages(&mut self, _: bool) -> Result<Vec<(Message, i64)>, DriveError> {
         Ok(Vec::new())
     }
 

@@ -19,7 +19,7 @@ use crate::{
     journal::{
         Event, JournalError, Link, Message, Record, RunId, RunRow, State, Vault, fold, open_links,
     },
-    value::Digest,
+    value::{Digest, Value},
     x509::Certificate,
 };
 
@@ -142,6 +142,15 @@ impl Remote {
             .into_iter()
             .map(|event| self.vault.close_event(event));
         Ok(sealed.collect::<Result<_, _>>()?)
+    }
+
+    /// Digests the secrets in a value under a key of the identity's, which the workers share. `None`
+    /// without secrets.
+    ///
+    /// # Errors
+    /// An identity that can't be used.
+    pub fn digest_secrets(&self, value: &Value) -> Result<Option<Digest>, RemoteError> {
+        Ok(self.vault.digest_secrets(value)?)
     }
 
     /// Gives a run its order, and does not wait until it is done; returns the invocation that does it.

@@ -151,6 +151,7 @@ async fn drive(
         max_parallel: max_parallel.into(),
         // A driver that waits costs nothing here.
         waits_for_people: true,
+        lock_timeout: None,
         observer: Arc::new(Silent),
     };
     let run = engine.run_id().clone();

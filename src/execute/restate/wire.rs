@@ -116,6 +116,8 @@ pub(super) struct Parcel {
     round: u32,
     recorded: Vec<EffectState<Json>>,
     is_suspect: bool,
+    #[serde(default)]
+    is_fresh: bool,
     /// Milliseconds.
     timeout: Option<u64>,
     /// Secrets of the run that others may quote to the attempt.
@@ -192,6 +194,7 @@ impl Parcel {
                 .map(|effect| effect.try_map(&mut close))
                 .collect::<Result<_, JournalError>>()?,
             is_suspect: task.is_suspect,
+            is_fresh: task.is_fresh,
             timeout: task.timeout.map(|timeout| timeout.as_millis() as u64),
             quotable,
         })
@@ -244,6 +247,7 @@ impl Parcel {
                 .map(|effect| effect.try_map(&mut open))
                 .collect::<Result<_, JournalError>>()?,
             is_suspect: self.is_suspect,
+            is_fresh: self.is_fresh,
             timeout: self.timeout.map(Duration::from_millis),
             is_finally: false,
             redactor,

@@ -1,0 +1,170 @@
+//! An evidence bundle: everything about a run that is no secret.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use serde::{Deserialize, Serialize};
+
+use super::Failure;
+use crate::{
+    compile::digest_of,
+    journal::{self, Event, Link, Record, RunId, State, Verified},
+    report::Proof,
+    value::Digest,
+    x509::{Signature, Timestamp},
+};
+
+/// Goes up when the bundle changes.
+///
+/// 1: the first. 2: a statement that says what the chain covers, with signatures and timestamps.
+const FORMAT: &str = "windlass-evidence/2";
+const FORMAT_1: &str = "windlass-evidence/1";
+
+/// What `--bundle` writes and `--verify` reads.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bundle {
+    format: String,
+    pub run: RunId,
+    /// What the chain stands for, as it is signed and timestamped: the run, the format of the chain, how
+    /// many events it has, and the digest of the last.
+    pub statement: String,
+    events: Vec<Link>,
+    /// The frozen files, by edition.
+    files: Files,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signatures: Vec<Signature>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub timestamps: Vec<Timestamp>,
+}
+
+type Files = BTreeMap<u32, BTreeMap<String, String>>;
+
+/// As format 1 has it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Bundle1 {
+    #[serde(rename = "format")]
+    _format: String,
+    run: RunId,
+    #[serde(rename = "windlass")]
+    _windlass: String,
+    events: Vec<Link>,
+    files: Files,
+}
+
+/// A bundle that is exactly what its chain covers.
+pub struct Checked {
+    pub state: State,
+    pub records: Vec<Record>,
+    pub proof: Proof,
+}
+
+impl Bundle {
+    pub fn new(run: RunId, verified: &Verified, events: Vec<Link>, files: Files) -> Self {
+        Self {
+            format: FORMAT.into(),
+            statement: statement(&run, verified),
+            run,
+            events,
+            files,
+            signatures: Vec::new(),
+            timestamps: Vec::new(),
+        }
+    }
+
+    pub fn read(path: &Path) -> Result<Self, Failure> {
+        let wrong = |why: String| Failure::new("bad-bundle", format!("{}: {why}", path.display()));
+        let text = fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
+        let json: serde_json::Value =
+            serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+        match json["format"].as_str().unwrap_or_default() {
+            FORMAT => serde_json::from_str(&text).map_err(|e| wrong(e.to_string())),
+            FORMAT_1 => {
+                let old: Bundle1 = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+                let verified = journal::verify(&old.run, &old.events)?;
+                Ok(Self::new(old.run, &verified, old.events, old.files))
+            }
+            other => Err(wrong(format!("its format is `{other}`, not {FORMAT}"))),
+        }
+    }
+
+    /// Checks that the chain holds, that the files and the statement are those that it names, no more
+    /// and no fewer, and that every signature and timestamp is of the statement.
+    pub fn check(&self) -> Result<Checked, Failure> {
+        let verified = journal::verify(&self.run, &self.events)?;
+        if self.statement != statement(&self.run, &verified) {
+            let message = format!(
+                "the statement about run {} is not what its events say",
+                self.run
+            );
+            return Err(Failure::new("journal", message));
+        }
+        self.check_files(&verified.records)?;
+        for signature in &self.signatures {
+            if !signature.holds(self.statement.as_bytes()) {
+                let message = format!("a signature of run {}'s bundle does not hold", self.run);
+                return Err(Failure::new("not-signed", message));
+            }
+        }
+        let mut timestamps = Vec::new();
+        for timestamp in &self.timestamps {
+            let at = timestamp.check(self.statement.as_bytes());
+            timestamps.push(at.map_err(|e| Failure::new("timestamp", e.to_string()))?);
+        }
+        Ok(Checked {
+            proof: Proof {
+                chain: verified.chain,
+                signers: self.signatures.iter().map(Signature::signer).collect(),
+                timestamps,
+            },
+            state: verified.state,
+            records: verified.records,
+        })
+    }
+
+    /// Holds the files against the digests that the events name.
+    fn check_files(&self, records: &[Record]) -> Result<(), Failure> {
+        let named: BTreeMap<u32, Digest> = records
+            .iter()
+            .filter_map(|record| match &record.event {
+                Event::RunStarted { program, .. } => Some((0, *program)),
+                Event::RunEdited {
+                    program, edition, ..
+                } => Some((*edition, *program)),
+                _ => None,
+            })
+            .collect();
+        let held: BTreeMap<u32, Digest> = self
+            .files
+            .iter()
+            .map(|(edition, files)| (*edition, digest_of(files)))
+            .collect();
+        let editions = named.keys().chain(held.keys());
+        let wrong = editions
+            .into_iter()
+            .find(|edition| named.get(edition) != held.get(edition));
+        match wrong {
+            None => Ok(()),
+            Some(edition) => {
+                let message = format!(
+                    "the files of run {} (edition {edition}) are not those that it ran",
+                    self.run
+                );
+                Err(Failure::new("journal", message))
+            }
+        }
+    }
+}
+
+/// Each line is needed: the newest digest stands for the others only together with the format.
+fn statement(run: &RunId, verified: &Verified) -> String {
+    let head = verified
+        .records
+        .last()
+        .map_or(Digest::ZERO, |last| last.digest);
+    format!(
+        "windlass evidence of a run\nrun: {run}\nchain: {}\nevents: {}\nhead: sha256 {head}\n",
+        verified.chain,
+        verified.records.len(),
+    )
+}

@@ -1,0 +1,146 @@
+//! `windlass audit`: what a run's journal proves, for its owner and for somebody else.
+
+mod bundle;
+mod timestamp;
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use self::bundle::{Bundle, Checked};
+use super::{
+    Done,
+    archive::Archive,
+    args::{Args, Audit},
+    failure::Failure,
+    print,
+};
+use crate::{
+    journal::{self, Outcome, RunId, State},
+    report,
+    x509::{public_key, sign},
+};
+
+/// `windlass audit [RUN] [--bundle FILE]` and `windlass audit --verify FILE`.
+pub fn audit(args: &Args, command: &Audit) -> Done {
+    let (bundle, checked) = match &command.verify {
+        Some(path) => verify(path)?,
+        None => collect(args, command)?,
+    };
+    if let Some(path) = &command.signer {
+        let key = public_key(&read(path)?).map_err(|e| unusable(path, &e))?;
+        refuse_other_signers(&bundle, &key, path)?;
+    }
+    if let Some(path) = &command.bundle {
+        let text = serde_json::to_string_pretty(&bundle)
+            .map_err(|e| Failure::new("output", format!("can't write the bundle: {e}")))?;
+        fs::write(path, text + "\n")
+            .map_err(|e| Failure::new("output", format!("can't write {}: {e}", path.display())))?;
+        say!(
+            "wrote {0}; check it with: windlass audit --verify {0}",
+            path.display()
+        );
+    }
+    let Checked {
+        state,
+        records,
+        proof,
+    } = checked;
+    print(&match command.json {
+        true => {
+            let json = report::audit_json(&bundle.run, &state, &records, &proof);
+            format!("{json:#}\n")
+        }
+        false => report::audit(&bundle.run, &state, &records, &proof),
+    })
+}
+
+fn verify(path: &Path) -> Result<(Bundle, Checked), Failure> {
+    let bundle = Bundle::read(path)?;
+    let checked = bundle.check().map_err(|failure| {
+        failure.hint(format!(
+            "{} is not what was written: something changed it; ask for it once more",
+            path.display()
+        ))
+    })?;
+    Ok((bundle, checked))
+}
+
+/// Gathers what a run proves, signs it, and has it timestamped.
+fn collect(args: &Args, command: &Audit) -> Result<(Bundle, Checked), Failure> {
+    let archive = Archive::open(args)?;
+    let run = archive.find(command.run.as_deref())?;
+    let events = archive.evidence(&run)?;
+    let verified = journal::verify(&run, &events)?;
+    check_list(&archive, &run, &verified.state)?;
+    let newest = verified.state.run.as_ref().map_or(0, |run| run.edition);
+    let files = (0..=newest)
+        .map(|edition| {
+            let files = archive.files(&run, edition)?;
+            let texts = files
+                .into_iter()
+                .map(|(path, text)| (path, text.to_string()));
+            Ok((edition, texts.collect()))
+        })
+        .collect::<Result<BTreeMap<_, _>, Failure>>()?;
+    let mut bundle = Bundle::new(run, &verified, events, files);
+    if let Some(path) = &command.sign {
+        let signature =
+            sign(&read(path)?, bundle.statement.as_bytes()).map_err(|e| unusable(path, &e))?;
+        bundle.signatures.push(signature);
+    }
+    if let Some(url) = &command.timestamp {
+        bundle
+            .timestamps
+            .push(timestamp::fetch(url, &bundle.statement)?);
+    }
+    let checked = bundle.check()?;
+    Ok((bundle, checked))
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    fs::read_to_string(path).map_err(|e| unusable(path, &e))
+}
+
+fn unusable(path: &Path, why: &dyn std::fmt::Display) -> Failure {
+    Failure::new("signing-key", format!("{}: {why}", path.display()))
+        .hint("a private key in PEM (P-256, Ed25519 or RSA) signs; --signer takes its public key or certificate")
+}
+
+fn refuse_other_signers(bundle: &Bundle, key: &[u8], path: &Path) -> Result<(), Failure> {
+    let mut signatures = bundle.signatures.iter();
+    match signatures.any(|signature| signature.is_by(key)) {
+        true => Ok(()),
+        false => Err(Failure::new(
+            "not-signed",
+            format!(
+                "the bundle of run {} is not signed with the key of {}",
+                bundle.run,
+                path.display()
+            ),
+        )),
+    }
+}
+
+/// Holds what lists show of the run against its events.
+fn check_list(archive: &Archive, run: &RunId, state: &State) -> Result<(), Failure> {
+    let runs = archive.runs()?;
+    let row = runs.iter().find(|row| row.id == *run);
+    let is_true = row.zip(state.run.as_ref()).is_some_and(|(row, info)| {
+        let told = (&row.workflow, &row.file, &row.target, row.started_at);
+        let outcome = state.outcome.map(Outcome::as_str);
+        told == (&info.workflow, &info.file, &info.target, info.started_at)
+            && row
+                .requester
+                .as_ref()
+                .is_none_or(|who| *who == info.requester)
+            && row.ended_at == state.ended_at
+            && (row.outcome.as_deref() == outcome || state.outcome.is_none())
+    });
+    match is_true {
+        true => Ok(()),
+        false => Err(Failure::new(
+            "journal",
+            format!("the list of runs does not say of run {run} what its events say"),
+        )
+        .hint("somebody or something changed the journal; restore it from a backup")),
+    }
+}

@@ -1,0 +1,166 @@
+use data_encoding::BASE64;
+use serde::{Deserialize, Serialize};
+use x509_parser::der_parser::ber::{BerObject, BerObjectContent, parse_ber};
+
+use crate::value::Digest;
+
+/// Why a timestamp is none of the content.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TimestampError {
+    #[error("the timestamp can't be read as RFC 3161 says")]
+    Unreadable,
+    #[error("the authority refused (status {0})")]
+    Refused(u64),
+    #[error("the timestamp is of something else")]
+    OtherContent,
+    #[error("the timestamp answers another request")]
+    OtherRequest,
+}
+
+/// A `TimeStampReq` (RFC 3161, section 2.4.1) for the SHA-256 of some content.
+pub struct TimestampRequest {
+    der: Vec<u8>,
+}
+
+/// What a time stamping authority said of some content, with what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Timestamp {
+    /// Base64 of the `TimeStampReq`.
+    request: String,
+    /// Base64 of the `TimeStampResp`, as `openssl ts -verify -in` takes it.
+    response: String,
+}
+
+/// `SEQUENCE { version 1, messageImprint { { sha256, NULL }, OCTET STRING (32) …`.
+const HEAD: [u8; 24] = [
+    0x30, 0x43, 0x02, 0x01, 0x01, 0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65,
+    0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20,
+];
+/// `… nonce INTEGER (8)`.
+const NONCE: [u8; 2] = [0x02, 0x08];
+/// `… certReq TRUE }`: the answer holds what is needed to check it later.
+const TAIL: [u8; 3] = [0x01, 0x01, 0xff];
+
+impl TimestampRequest {
+    pub fn new(content: &[u8], mut nonce: [u8; 8]) -> Self {
+        // A positive number of just this length.
+        nonce[0] = nonce[0] & 0x3f | 0x40;
+        let digest = Digest::of_content(content);
+        let der = [&HEAD[..], digest.as_bytes(), &NONCE, &nonce, &TAIL].concat();
+        Self { der }
+    }
+
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    pub fn answered(&self, response: &[u8]) -> Timestamp {
+        Timestamp {
+            request: BASE64.encode(&self.der),
+            response: BASE64.encode(response),
+        }
+    }
+}
+
+impl Timestamp {
+    /// Checks that the authority granted it, for this content and in answer to this request. Returns when
+    /// it says that it saw the content. Its signature is not checked: that takes certificates of one's
+    /// own choice (`openssl ts -verify`).
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub fn check(&self, content: &[u8]) -> Result<String, TimestampError> {
+        let decode = |text: &str| BASE64.decode(text.as_bytes()).ok();
+        let unreadable = TimestampError::Unreadable;
+        let request = decode(&self.request).ok_or(unreadable.clone())?;
+        let response = decode(&self.response).ok_or(unreadable.clone())?;
+        let stamp = Stamp::read(&response)?;
+        if stamp.imprint != Digest::of_content(content).as_bytes() {
+            return Err(TimestampError::OtherContent);
+        }
+        let nonce = nonce_of(&request).ok_or(unreadable)?;
+        match stamp.nonce.as_deref() == Some(&nonce[..]) {
+            true => Ok(stamp.at),
+            false => Err(TimestampError::OtherRequest),
+        }
+    }
+}
+
+/// The nonce of a request as [`TimestampRequest::new`] makes it.
+fn nonce_of(request: &[u8]) -> Option<[u8; 8]> {
+    let rest = request.strip_prefix(&HEAD)?.get(32..)?;
+    rest.strip_prefix(&NONCE)?
+        .strip_suffix(&TAIL)?
+        .try_into()
+        .ok()
+}
+
+/// What a `TSTInfo` says.
+struct Stamp {
+    imprint: Vec<u8>,
+    nonce: Option<Vec<u8>>,
+    at: String,
+}
+
+impl Stamp {
+    /// Reads a `TimeStampResp`: its status, and the `TSTInfo` inside of the signed data.
+    fn read(response: &[u8]) -> Result<Self, TimestampError> {
+        let unreadable = TimestampError::Unreadable;
+        let response = object(response).ok_or(unreadable.clone())?;
+        let status = status_of(&response).ok_or(unreadable.clone())?;
+        // Granted, or granted with modifications.
+        if status > 1 {
+            return Err(TimestampError::Refused(status));
+        }
+        let info = info_of(&response).ok_or(unreadable.clone())?;
+        Self::of(&info).ok_or(unreadable)
+    }
+
+    /// `SEQUENCE { version, policy, messageImprint, serialNumber, genTime, …, nonce, … }`.
+    fn of(info: &[u8]) -> Option<Self> {
+        let info = object(info)?;
+        let fields = info.as_sequence().ok()?;
+        let imprint = fields.get(2)?.as_sequence().ok()?.get(1)?;
+        let at = match &fields.get(4)?.content {
+            BerObjectContent::GeneralizedTime(at) => at.to_string(),
+            _ => return None,
+        };
+        let nonce = fields.iter().skip(5).find_map(|field| match field.content {
+            BerObjectContent::Integer(digits) => Some(digits.to_vec()),
+            _ => None,
+        });
+        Some(Self {
+            imprint: imprint.as_slice().ok()?.to_vec(),
+            nonce,
+            at,
+        })
+    }
+}
+
+fn object(der: &[u8]) -> Option<BerObject<'_>> {
+    parse_ber(der).ok().map(|(_, object)| object)
+}
+
+fn status_of(response: &BerObject) -> Option<u64> {
+    let status = response.as_sequence().ok()?.first()?;
+    status.as_sequence().ok()?.first()?.as_u64().ok()
+}
+
+/// `timeStampToken` → `SignedData` → `encapContentInfo` → the octets of the `TSTInfo`.
+fn info_of(response: &BerObject) -> Option<Vec<u8>> {
+    let token = response.as_sequence().ok()?.get(1)?;
+    let signed = tagged(token.as_sequence().ok()?.get(1)?)?;
+    let signed = object(signed)?;
+    let content = signed.as_sequence().ok()?.get(2)?;
+    let octets = tagged(content.as_sequence().ok()?.get(1)?)?;
+    Some(object(octets)?.as_slice().ok()?.to_vec())
+}
+
+/// What stands inside of an explicit tag.
+fn tagged<'a>(object: &BerObject<'a>) -> Option<&'a [u8]> {
+    match &object.content {
+        BerObjectContent::Unknown(any) => Some(any.data),
+        _ => None,
+    }
+}

@@ -1,0 +1,115 @@
+//! `fresh: true`: a step that looks again whenever it runs again.
+
+use std::fs;
+
+use crate::harness::{Test, status};
+
+const LOOKS: &str = "workflow: w
+params: { n: { type: int, default: 1 } }
+steps:
+  write:
+    with: { n: \"${{ params.n }}\" }
+    run: 'file::write(\"a.txt\", `${inputs.n}`); #{ n: 7 }'
+  check:
+    needs: [write]
+    fresh: true
+    run: '#{ found: file::exists(\"a.txt\") }'
+outputs: { found: \"${{ steps.check.found }}\" }
+";
+
+#[test]
+fn a5_a_fresh_step_does_not_replay_what_it_read() {
+    for (fresh, found) in [(true, "false"), (false, "true")] {
+        let keys = if fresh { "    fresh: true\n" } else { "" };
+        let test = Test::new().file("w.yaml", &LOOKS.replace("    fresh: true\n", keys));
+        test.windlass(&["run", "w.yaml"]).expect(0);
+        // Somebody takes away what the step had seen; the step before it is edited.
+        fs::remove_file(test.path("out/a.txt")).expect("removed");
+        let edited = test.read("w.yaml").replace("#{ n: 7 }'", "#{ n: 8 }'");
+        test.write("w.yaml", &edited);
+        let plan = test.windlass(&["resume", "--edited", "--plan"]).expect(0);
+        let word = if fresh { "looks again" } else { "replayed" };
+        let line = plan.stdout.lines().find(|line| line.contains("check"));
+        assert!(
+            line.is_some_and(|line| line.contains(word)),
+            "{}",
+            plan.stdout
+        );
+        test.windlass(&["resume", "--edited", "--yes"]).expect(0);
+        let outputs = test.windlass(&["outputs", "found"]).expect(0).stdout;
+        assert_eq!(outputs.trim(), found, "fresh: {fresh}");
+    }
+}
+
+#[test]
+fn a5_a_retry_and_a_resume_look_again() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w
+steps:
+  check:
+    fresh: true
+    retry: { attempts: 2, backoff: 1ms..1ms }
+    run: 'if !file::exists(\"go.txt\") { throw \"not there\" }'
+",
+    );
+    test.windlass(&["run", "w.yaml"]).expect(1);
+    let reads = |test: &Test| {
+        let events = test.events();
+        events
+            .iter()
+            .filter(|e| e["event"] == "effect_ended")
+            .count()
+    };
+    assert_eq!(reads(&test), 2);
+    fs::create_dir_all(test.path("out")).expect("made");
+    fs::write(test.path("out/go.txt"), "").expect("written");
+    test.windlass(&["resume"]).expect(0);
+    assert_eq!(reads(&test), 3);
+    assert_eq!(status(&test.shown(), "check"), "succeeded");
+    test.windlass(&["audit"]).expect(0);
+}
+
+#[test]
+fn a5_a_fresh_step_may_only_read() {
+    let test = Test::new()
+        .file(
+            "w.yaml",
+            "workflow: w
+steps:
+  a: { fresh: true, run: 'file::write(\"a\", \"b\")' }
+  b: { fresh: true, approval: Go? }
+  c: { fresh: true, workflow: inner.yaml }
+",
+        )
+        .file(
+            "inner.yaml",
+            "workflow: inner\nsteps: { x: { run: '#{}' } }\n",
+        );
+    let refused = test.windlass(&["validate", "w.yaml"]).expect(2).stderr;
+    for part in [
+        "calls file::write",
+        "on an `approval:` step",
+        "on a `workflow:` step",
+    ] {
+        assert!(refused.contains(part), "{part}: {refused}");
+    }
+    // What only shows as it runs is refused there, and not done.
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w\nsteps:\n  a: { fresh: true, run: 'exec::run(\"touch\", [\"x\"])' }\n",
+    );
+    test.write("windlass.toml", "[targets.t]\nexec = [\"touch\"]\n");
+    let ran = test.windlass(&["run", "w.yaml", "--target", "t"]).expect(1);
+    assert!(ran.stderr.contains("may only read"), "{}", ran.stderr);
+    assert!(!test.path("out/x").exists());
+}
+
+#[test]
+fn a5_the_shipped_verifications_look_again() {
+    let test = Test::with_shipped_workflows();
+    for (file, steps) in [("gloo-mesh", 2), ("restart-mesh", 1), ("patch-host", 1)] {
+        let text = test.read(&format!("workflows/{file}.yaml"));
+        assert_eq!(text.matches("fresh: true").count(), steps, "{file}");
+    }
+}

@@ -1,0 +1,91 @@
+//! How the items of a `for_each` are named.
+
+use crate::harness::{Test, status};
+
+fn workflow(list: &str, key: &str) -> String {
+    format!(
+        "workflow: w
+steps:
+  each:
+    for_each: {list}
+{key}    with: {{ item: \"${{{{ item }}}}\" }}
+    run: '#{{ item: inputs.item }}'
+"
+    )
+}
+
+const KEY: &str = "    key: ${{ item.name }}\n";
+
+#[test]
+fn e5_a_key_names_items_that_are_maps() {
+    let test = Test::new();
+    test.write(
+        "w.yaml",
+        &workflow("[{ name: a, n: 1 }, { name: b, n: 2 }]", KEY),
+    );
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    for step in ["each[a]", "each[b]"] {
+        assert_eq!(status(&test.shown(), step), "succeeded");
+    }
+    // Another one in front changes nothing for those that were there.
+    test.write(
+        "w.yaml",
+        &workflow(
+            "[{ name: c, n: 3 }, { name: a, n: 1 }, { name: b, n: 2 }]",
+            KEY,
+        ),
+    );
+    let plan = test
+        .windlass(&["resume", "--edited", "--plan", "--json"])
+        .expect(0)
+        .json();
+    let fate = |step: &str| {
+        let fates = plan.as_array().expect("a list");
+        fates
+            .iter()
+            .find(|f| f["step"] == step)
+            .map(|f| f["fate"].clone())
+    };
+    assert_eq!(fate("each[a]"), Some("kept".into()), "{plan}");
+    assert_eq!(fate("each[c]"), Some("new".into()), "{plan}");
+    test.write("w.yaml", &workflow("[{ name: a }, { name: a }]", KEY));
+    let twice = test.windlass(&["run", "w.yaml"]);
+    assert!(
+        twice.stderr.contains("has the item `a` twice"),
+        "{}",
+        twice.stderr
+    );
+}
+
+#[test]
+fn e5_without_a_key_items_that_may_be_others_are_refused() {
+    let test = Test::new();
+    test.write("w.yaml", &workflow("[{ n: 1 }, { n: 2 }]", ""));
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    test.write("w.yaml", &workflow("[{ n: 1 }, { n: 2 }, { n: 3 }]", ""));
+    test.windlass(&["resume", "--edited", "--plan"]).expect(0);
+    test.write("w.yaml", &workflow("[{ n: 0 }, { n: 1 }, { n: 2 }]", ""));
+    let refused = test.windlass(&["resume", "--edited", "--plan"]).expect(2);
+    assert!(
+        refused.stderr.contains("[unnamed-items]"),
+        "{}",
+        refused.stderr
+    );
+    assert!(
+        refused.stderr.contains("key: ${{ item.name }}"),
+        "{}",
+        refused.stderr
+    );
+    test.windlass(&["resume", "--edited", "--redo", "each", "--plan"])
+        .expect(0);
+}
+
+#[test]
+fn e5_a_position_is_no_number() {
+    let test = Test::new();
+    test.write("w.yaml", &workflow("[1, 1.5]", ""));
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    for step in ["each[1]", "each[#1]"] {
+        assert_eq!(status(&test.shown(), step), "succeeded");
+    }
+}
