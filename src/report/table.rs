@@ -143,7 +143,8 @@ fn repeated(indent: &str, whole: &str, width: Option<usize>) -> String {
         }
         line.push_str(word);
     }
-    text + &format!("{indent}{}\n", line.trim_end())
+    text.push_str(&format!("{indent}{}\n", line.trim_end()));
+    text
 }
 
 /// A name that is cut in its middle; what colours its mark stays.

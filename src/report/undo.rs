@@ -49,7 +49,7 @@ fn grouped(stays: &[&UndoItem]) -> String {
     }
     let texts = groups.into_iter().map(|(advice, lines)| {
         let advice = advice.map_or(String::new(), |advice| format!("    {advice}\n"));
-        lines.concat() + &advice
+        lines.concat() + advice.as_str()
     });
     texts.collect()
 }
