@@ -99,9 +99,15 @@ fn e7_stdin_is_a_workflow_or_params() {
     let workflow = "\u{feff}workflow: w\nsteps:\n  a:\t{ script: step.rhai }\noutputs: { x: \"${{ steps.a.x }}\" }\n";
     for file in ["-", "/dev/stdin"] {
         given(&test, &["run", file], workflow).expect(0);
-        assert_eq!(test.windlass(&["outputs", "x"]).expect(0).stdout, "1\n");
+        assert_eq!(
+            test.windlass(&["outputs", "--json"]).expect(0).json()["x"],
+            1
+        );
         given(&test, &["run", "p.yaml", "--params", file], "{\"n\": 3}").expect(0);
-        assert_eq!(test.windlass(&["outputs", "n"]).expect(0).stdout, "3\n");
+        assert_eq!(
+            test.windlass(&["outputs", "--json"]).expect(0).json()["n"],
+            3
+        );
     }
     let refused = given(
         &test,
@@ -168,10 +174,10 @@ fn f_params_come_from_the_environment() {
             .env("WINDLASS_PARAM_l", "[a, b]")
             .env("WINDLASS_PARAM_other", "x");
         Ran::from_output(command.output().expect("windlass starts")).expect(0);
-        test.windlass(&["outputs", "all"]).expect(0).stdout
+        test.windlass(&["outputs", "--json"]).expect(0).json()["all"].clone()
     };
-    assert_eq!(run(&[]), "1 1.10 2\n");
-    assert_eq!(run(&["--params", "params.yaml", "-p", "n=2"]), "2 file 2\n");
+    assert_eq!(run(&[]), "1 1.10 2");
+    assert_eq!(run(&["--params", "params.yaml", "-p", "n=2"]), "2 file 2");
 }
 
 #[test]

@@ -64,17 +64,9 @@ pub fn open(file: &Path) -> Result<Opened, String> {
     if !real.is_file() {
         return Err("it is not a file".into());
     }
-    let folder = folder_of(file);
-    let is_inside = folder
-        .canonicalize()
-        .is_ok_and(|folder| real.starts_with(folder));
-    // A link to a file elsewhere stands for that file, with the scripts beside it; the links of a
-    // Kubernetes volume stay in its folder.
-    let (folder, name) = match is_inside {
-        true => (folder.to_owned(), file.file_name()),
-        false => (folder_of(&real).to_owned(), real.file_name()),
-    };
-    let name = name.and_then(|name| name.to_str());
+    // A link stands for the file that it leads to, with the scripts beside that.
+    let folder = folder_of(&real).to_owned();
+    let name = real.file_name().and_then(|name| name.to_str());
     let main = name.ok_or("its name is not UTF-8 text")?.to_owned();
     Ok(Opened {
         folder: Folder::new(folder),

@@ -149,7 +149,8 @@ fn repeated(indent: &str, whole: &str, width: Option<usize>) -> String {
         }
         line.push_str(word);
     }
-    text + format!("{indent}{}\n", line.trim_end()).as_str()
+    text.push_str(&format!("{indent}{}\n", line.trim_end()));
+    text
 }
 
 /// A name that is cut in its middle; what colours its mark stays.
