@@ -1,7 +1,7 @@
 //! Random scripts and documents under a memory limit: whatever a step is given, it ends as a step
 //! does, and the process that runs it goes on.
 //!
-//! `WINDLASS_FUZZ_CASES=100000` asks for more than the 200 of an ordinary test run. A case
+//! `WINDLASS_FUZZ_CASES=100000` asks for more than the 60 of an ordinary test run. A case
 //! is made from its number alone, so a report names all that is needed to repeat it.
 
 use std::{
@@ -11,9 +11,9 @@ use std::{
 
 use crate::harness::Test;
 
-const CASES: usize = 200;
+const CASES: usize = 60;
 /// Steps of one process: a process costs more than a step, and one that breaks breaks them all.
-const CASES_PER_PROCESS: usize = 50;
+const CASES_PER_PROCESS: usize = 30;
 /// Of address space, which also counts what is only reserved: stacks, code, allocator.
 const MEMORY_KIB: u64 = 3 << 20;
 
@@ -79,7 +79,7 @@ fn run(numbers: &[usize]) -> End {
     for number in numbers {
         let body = Case::new(*number).body().replace('\n', "\n      ");
         workflow.push_str(&format!(
-            "  s{number}:\n    timeout: 500ms\n    with: {{ x: '${{{{ {} }}}}' }}\n    run: |\n      {body}\n",
+            "  s{number}:\n    timeout: 250ms\n    with: {{ x: '${{{{ {} }}}}' }}\n    run: |\n      {body}\n",
             Case::new(*number).expression().replace('\'', "''"),
         ));
     }

@@ -161,7 +161,7 @@ fn serve(test: &Test, arguments: &[&str]) -> (Ends, String, String) {
     let lines = BufReader::new(stderr.expect("piped")).lines();
     let export = lines
         .map_while(Result::ok)
-        .take(3)
+        .take_while(|line| !line.starts_with("try: "))
         .find(|line| line.starts_with("export "));
     (
         Ends(child),

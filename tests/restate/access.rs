@@ -194,13 +194,13 @@ fn g1_a_stranger_learns_nothing_of_a_worker() {
     std::io::BufRead::read_line(&mut BufReader::new(stdout), &mut address).expect("an address");
     for path in ["discover", "health", "", "invoke/WindlassStep/attempt"] {
         let asked = std::process::Command::new("curl")
-            .args(["-si", "--http2-prior-knowledge", "-d", "x"])
+            .args(["-sSi", "--noproxy", "*", "--http2-prior-knowledge"])
             .arg(format!("{}/{path}", address.trim()))
             .output()
             .expect("curl starts");
         let answer = String::from_utf8_lossy(&asked.stdout).to_lowercase();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-        assert!(head.starts_with("http/2 401"), "{path}: {answer}");
+        assert!(head.starts_with("http/2 401"), "{address}{path}: {asked:?}");
         assert!(
             !head.contains("restate") && body.is_empty(),
             "{path}: {answer}"
