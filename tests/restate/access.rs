@@ -194,14 +194,7 @@ fn g1_a_stranger_learns_nothing_of_a_worker() {
     std::io::BufRead::read_line(&mut BufReader::new(stdout), &mut address).expect("an address");
     for path in ["discover", "health", "", "invoke/WindlassStep/attempt"] {
         let asked = std::process::Command::new("curl")
-            .args([
-                "-sSi",
-                "--noproxy",
-                "*",
-                "--http2-prior-knowledge",
-                "-d",
-                "x",
-            ])
+            .args(["-sSi", "--noproxy", "*", "--http2-prior-knowledge"])
             .arg(format!("{}/{path}", address.trim()))
             .output()
             .expect("curl starts");
