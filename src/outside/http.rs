@@ -2,6 +2,7 @@ use std::{collections::BTreeMap, error::Error as _, time::Duration};
 
 use reqwest::{Client, Method, header::HeaderMap, redirect};
 
+use super::proxy::Proxies;
 use crate::value::{Failure, FailureClass, MASK, Secret};
 
 /// Answers go through the journal, which takes 1 MiB a call with all that is around it.
@@ -127,6 +128,7 @@ impl HttpClient {
             false => redirect::Policy::none(),
         };
         let mut builder = Client::builder()
+            .proxy(by_proxy(Proxies::of_environment()))
             .redirect(redirects)
             .user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION")));
         if let Some((certificate, key)) = &request.identity {
@@ -180,6 +182,14 @@ impl HttpClient {
                 None => pattern == host,
             })
     }
+}
+
+/// The rule of [`Proxies`] for clients of `reqwest`, in place of its own.
+pub(crate) fn by_proxy(proxies: Proxies) -> reqwest::Proxy {
+    reqwest::Proxy::custom(move |url| {
+        let host = url.host_str().unwrap_or_default();
+        proxies.of(url.scheme(), host, url.port()).map(str::to_owned)
+    })
 }
 
 fn headers(found: &HeaderMap) -> BTreeMap<String, String> {

@@ -10,4 +10,4 @@ mod caller;
 mod credentials;
 mod endpoint;
 mod portal;
-mod tunnel;
+pub mod tunnel;

@@ -16,6 +16,7 @@ use super::{
     wire::{Done, Driving, Order, Pages},
 };
 use crate::{
+    outside::{Proxies, by_proxy},
     journal::{
         Event, JournalError, Link, Message, Record, RunId, RunRow, State, Vault, fold, open_links,
     },
@@ -107,7 +108,9 @@ impl Remote {
     /// Certificates that can't be read.
     pub fn new(address: Address, state: &Path) -> Result<Self, RemoteError> {
         let wrong = |e: &dyn std::fmt::Display| RemoteError::Address(e.to_string());
-        let mut client = reqwest::Client::builder().timeout(PATIENCE);
+        let mut client = reqwest::Client::builder()
+            .proxy(by_proxy(Proxies::of_environment()))
+            .timeout(PATIENCE);
         if let Some(path) = &address.ca {
             let pem = std::fs::read(path).map_err(|e| wrong(&e))?;
             for certificate in reqwest::Certificate::from_pem_bundle(&pem).map_err(|e| wrong(&e))? {

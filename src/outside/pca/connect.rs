@@ -5,9 +5,10 @@ use aws_types::service_config::ServiceConfigKey;
 use serde::Deserialize;
 
 use super::{
+    super::proxy::Proxies,
     client::PcaClient,
     rate::{OperationName, Rate, Rates},
-    trust::{BundleError, bundle_of_environment, trusting},
+    trust::{BundleError, HttpClientError, ProxyError, bundle_of_environment, http_client},
 };
 
 /// Where AWS Private CA is. What is not named comes from the ordinary AWS places: environment,
@@ -47,10 +48,21 @@ const SDK_ATTEMPTS: u32 = 4;
 pub enum ConnectError {
     #[error(transparent)]
     Bundle(#[from] BundleError),
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
     #[error(
         "`endpoint` names the very server, so it can't be combined with `fips` or `dual_stack`, which choose one of AWS's"
     )]
     EndpointTwice,
+}
+
+impl From<HttpClientError> for ConnectError {
+    fn from(error: HttpClientError) -> Self {
+        match error {
+            HttpClientError::Bundle(error) => error.into(),
+            HttpClientError::Proxy(error) => error.into(),
+        }
+    }
 }
 
 /// The endpoint that the environment, or a `services` section of the profile, has for this service alone.
@@ -102,9 +114,8 @@ impl PcaClient {
             loader = loader.use_dual_stack(dual_stack);
         }
         let bundle = target.ca_bundle.clone().or_else(bundle_of_environment);
-        if let Some(path) = bundle {
-            loader = loader.http_client(trusting(&path)?);
-        }
+        let client = http_client(bundle.as_deref(), Proxies::of_environment())?;
+        loader = loader.http_client(client);
         let config = loader.load().await;
         let mut own = aws_sdk_acmpca::config::Builder::from(&config);
         if target.endpoint.is_none()
@@ -120,8 +131,12 @@ impl PcaClient {
 
     /// Connects to the embedded server, which takes any credentials on loopback. Nothing of the
     /// user's AWS configuration is read, so nothing of it can be sent there by mistake.
+    /// No proxy of the environment is asked either.
     pub fn embedded(endpoint: &str, region: &str) -> Self {
+        let direct = http_client(None, Proxies::default())
+            .expect("without a bundle and without a proxy nothing can be wrong with them");
         let config = aws_sdk_acmpca::Config::builder()
+            .http_client(direct)
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(region.to_owned()))
             .endpoint_url(endpoint)

@@ -88,7 +88,7 @@ fn a_json_patch_does_its_operations_or_none() {
 }
 
 #[test]
-fn a_strategic_patch_merges_lists_by_their_keys() {
+fn h7_a_strategic_patch_merges_lists_by_their_keys() {
     contract(|api| async move {
         api.create("deployments", &two_containers()).await;
         let path = api.path("deployments/a");
@@ -113,7 +113,8 @@ fn a_strategic_patch_merges_lists_by_their_keys() {
         assert_eq!(main["image"], "main:2");
         assert_eq!(
             main["env"],
-            json!([{ "name": "A", "value": "1" }, { "name": "C", "value": "3" }])
+            // A new item comes first.
+            json!([{ "name": "C", "value": "3" }, { "name": "A", "value": "1" }])
         );
         assert_eq!(main["args"], json!(["z"]));
         assert_eq!(containers(&object)[1]["image"], "side:1");
