@@ -11,7 +11,11 @@ use std::{
     thread,
 };
 
-use crate::{aws::tunnel::Tunnel, cluster::served::Clusters, harness::{Ran, Test}};
+use crate::{
+    aws::tunnel::Tunnel,
+    cluster::served::Clusters,
+    harness::{Ran, Test},
+};
 
 const LOOK: &str = "workflow: w\nkube: [a, b]\nsteps:\n  s:\n    run: |\n      let n = kube::list(\"a\", \"\", \"namespaces\").len() + kube::list(\"b\", \"\", \"namespaces\").len();\n      #{ n: n }\noutputs: { n: \"${{ steps.s.n }}\" }\n";
 
@@ -34,13 +38,21 @@ impl Lab {
             let end = rest.find([' ', '\n', '}']).expect("an end");
             rest[..end].trim_matches(['"', ',']).to_owned()
         };
-        let port = after("server: \"https://127.0.0.1:").parse().expect("a port");
+        let port = after("server: \"https://127.0.0.1:")
+            .parse()
+            .expect("a port");
         let (token, ca) = (after("token: "), after("certificate-authority-data: "));
         test.write(
             "windlass.toml",
             "[targets.t]\nkubeconfig = \"kubeconfig\"\nkube = { a = \"c\", b = \"c\" }\n",
         );
-        Self { test, served, port, token, ca }
+        Self {
+            test,
+            served,
+            port,
+            token,
+            ca,
+        }
     }
 
     /// Writes a kubeconfig; `host` is the server's name, `cluster` and `user` are more fields in flow style.
@@ -66,7 +78,13 @@ impl Lab {
     fn kubectl(&self, environment: &[(&str, &str)]) -> Option<bool> {
         let mut command = Command::new("kubectl");
         command
-            .args(["--kubeconfig", "kubeconfig", "get", "--raw", "/api/v1/namespaces"])
+            .args([
+                "--kubeconfig",
+                "kubeconfig",
+                "get",
+                "--raw",
+                "/api/v1/namespaces",
+            ])
             .current_dir(self.test.path("."));
         alone(&mut command).envs(environment.iter().copied());
         Some(command.output().ok()?.status.success())
@@ -85,7 +103,13 @@ impl Lab {
 
 /// Without proxies of the machine that the tests run on.
 fn alone(command: &mut Command) -> &mut Command {
-    for name in ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "KUBECONFIG"] {
+    for name in [
+        "HTTPS_PROXY",
+        "HTTP_PROXY",
+        "ALL_PROXY",
+        "NO_PROXY",
+        "KUBECONFIG",
+    ] {
         command.env_remove(name).env_remove(name.to_lowercase());
     }
     command
@@ -138,9 +162,19 @@ fn c1_loopback_is_asked_without_a_proxy() {
     for variable in ["HTTPS_PROXY", "https_proxy"] {
         lab.works_as_kubectl(&[(variable, NOWHERE)], true);
     }
-    lab.works_as_kubectl(&[("HTTPS_PROXY", NOWHERE), ("NO_PROXY", "a.example, ,b.example,")], true);
+    lab.works_as_kubectl(
+        &[
+            ("HTTPS_PROXY", NOWHERE),
+            ("NO_PROXY", "a.example, ,b.example,"),
+        ],
+        true,
+    );
     let mut command = lab.test.command(&["run", "w.yaml"]);
-    alone(&mut command).envs([("HTTPS_PROXY", NOWHERE), ("HTTP_PROXY", NOWHERE), ("ALL_PROXY", NOWHERE)]);
+    alone(&mut command).envs([
+        ("HTTPS_PROXY", NOWHERE),
+        ("HTTP_PROXY", NOWHERE),
+        ("ALL_PROXY", NOWHERE),
+    ]);
     Ran::from_output(command.output().expect("windlass starts")).expect(0);
     drop(lab.served);
 }
@@ -157,7 +191,10 @@ fn c1_a_proxy_of_the_environment_is_asked_unless_no_proxy_names_the_host() {
         lab.works_as_kubectl(&environment, false);
         assert_eq!(tunnel.asked(), [String::new(); 0], "{list}");
     }
-    let environment = [("HTTPS_PROXY", tunnel.url.as_str()), ("NO_PROXY", "other.svc")];
+    let environment = [
+        ("HTTPS_PROXY", tunnel.url.as_str()),
+        ("NO_PROXY", "other.svc"),
+    ];
     lab.works_as_kubectl(&environment, true);
 }
 
@@ -165,16 +202,28 @@ fn c1_a_proxy_of_the_environment_is_asked_unless_no_proxy_names_the_host() {
 fn c1_the_proxy_of_a_kubeconfig_goes_before_the_environment() {
     let lab = Lab::new();
     let tunnel = Tunnel::start(lab.port);
-    lab.kubeconfig(NAME, &format!(", proxy-url: {:?}", tunnel.url), &lab.token());
+    lab.kubeconfig(
+        NAME,
+        &format!(", proxy-url: {:?}", tunnel.url),
+        &lab.token(),
+    );
     lab.works_as_kubectl(&[("HTTPS_PROXY", NOWHERE), ("NO_PROXY", "*")], true);
     assert!(!tunnel.asked().is_empty());
     let (url, count) = socks(lab.port);
     lab.kubeconfig(NAME, &format!(", proxy-url: {url:?}"), &lab.token());
     lab.works_as_kubectl(&[], true);
     assert!(count.load(Ordering::SeqCst) > 0);
-    lab.kubeconfig("127.0.0.1", ", proxy-url: \"ftp://127.0.0.1:9\"", &lab.token());
+    lab.kubeconfig(
+        "127.0.0.1",
+        ", proxy-url: \"ftp://127.0.0.1:9\"",
+        &lab.token(),
+    );
     let ran = lab.works_as_kubectl(&[], false);
-    assert!(ran.stderr.contains("http, https or socks5"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("http, https or socks5"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]
@@ -209,7 +258,11 @@ fn c2_a_token_that_ends_in_a_line_break_is_read() {
     assert!(ran.stderr.contains("token file"), "{}", ran.stderr);
     lab.kubeconfig("127.0.0.1", "", "{ token: \"one\\ntwo\" }");
     let ran = lab.run(&[]).expect_one_of(&[1, 2]);
-    assert!(ran.stderr.contains("line break in its middle"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("line break in its middle"),
+        "{}",
+        ran.stderr
+    );
     assert!(!ran.stderr.contains("one\ntwo"), "{}", ran.stderr);
 }
 
@@ -235,7 +288,10 @@ fn c4_a_plugin_runs_once_for_all_that_ask() {
     let by_kubectl = usize::from(lab.kubectl(&[]).is_some());
     assert_eq!(runs - by_kubectl, 1);
     // A token that expired is asked for again: once a request at most, and never without need.
-    let expired = login.replace("\"token\"", "\"expirationTimestamp\":\"2020-01-01T00:00:00Z\",\"token\"");
+    let expired = login.replace(
+        "\"token\"",
+        "\"expirationTimestamp\":\"2020-01-01T00:00:00Z\",\"token\"",
+    );
     lab.test.write("login.json", &expired);
     lab.test.write("runs", "");
     lab.run(&[]).expect(0);
@@ -249,7 +305,11 @@ fn c4_a_missing_plugin_is_named_with_its_hint() {
     lab.kubeconfig("127.0.0.1", "", user);
     let ran = lab.works_as_kubectl(&[], false);
     assert!(ran.stderr.contains("`no-such-plugin`"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("install it from the moon"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("install it from the moon"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]
@@ -259,14 +319,27 @@ fn b4_a_plugin_that_fails_shows_no_environment() {
     let env = ", env: [{ name: AWS_SESSION_TOKEN, value: very-secret }]";
     lab.kubeconfig("127.0.0.1", "", &plugin(fails, env));
     let ran = lab.works_as_kubectl(&[], false);
-    assert!(ran.stderr.contains("exit code 7: not logged in"), "{}", ran.stderr);
-    for secret in ["very-secret", "token-of-stdout", "AWS_SESSION_TOKEN", "KUBERNETES_EXEC_INFO"] {
+    assert!(
+        ran.stderr.contains("exit code 7: not logged in"),
+        "{}",
+        ran.stderr
+    );
+    for secret in [
+        "very-secret",
+        "token-of-stdout",
+        "AWS_SESSION_TOKEN",
+        "KUBERNETES_EXEC_INFO",
+    ] {
         assert!(!ran.stderr.contains(secret), "{secret}: {}", ran.stderr);
     }
     lab.kubeconfig("127.0.0.1", "", &plugin("echo token-of-stdout", ""));
     let ran = lab.works_as_kubectl(&[], false);
     assert!(!ran.stderr.contains("token-of-stdout"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("not an ExecCredential"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("not an ExecCredential"),
+        "{}",
+        ran.stderr
+    );
 }
 
 /// Answers as an API server does, as far as [`LOOK`] asks.
@@ -325,8 +398,21 @@ fn c3_a_certificate_that_the_kubeconfig_holds_is_its_own_ca() {
     let mut lab = Lab::new();
     let make = |more: &[&str]| {
         let own = [
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
-            "/CN=server", "-keyout", "server.key", "-out", "server.pem",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=server",
+            "-keyout",
+            "server.key",
+            "-out",
+            "server.pem",
         ];
         lab.test.openssl(&[&own, more].concat()).expect(0);
     };
@@ -336,11 +422,28 @@ fn c3_a_certificate_that_the_kubeconfig_holds_is_its_own_ca() {
     for (more, works) in [
         (vec![names[0], names[1]], true),
         (vec![names[0], names[1], leaf[0], leaf[1]], true),
-        (vec!["-addext", "subjectAltName=IP:127.0.0.2", leaf[0], leaf[1]], false),
-        (vec![names[0], names[1], leaf[0], leaf[1], "-addext", "extendedKeyUsage=clientAuth"], false),
+        (
+            vec!["-addext", "subjectAltName=IP:127.0.0.2", leaf[0], leaf[1]],
+            false,
+        ),
+        (
+            vec![
+                names[0],
+                names[1],
+                leaf[0],
+                leaf[1],
+                "-addext",
+                "extendedKeyUsage=clientAuth",
+            ],
+            false,
+        ),
     ] {
         make(&more);
-        cases.push((lab.test.read("server.pem"), lab.test.read("server.key"), works));
+        cases.push((
+            lab.test.read("server.pem"),
+            lab.test.read("server.key"),
+            works,
+        ));
     }
     for (pem, key, works) in cases {
         lab.test.write("server.pem", &pem);
@@ -357,7 +460,10 @@ fn c3_a_certificate_that_the_kubeconfig_holds_is_its_own_ca() {
 fn c3_a_missing_file_of_a_list_is_skipped() {
     let lab = Lab::new();
     lab.kubeconfig("127.0.0.1", "", &lab.token());
-    lab.test.write("windlass.toml", "[targets.t]\nkube = { a = \"c\", b = \"c\" }\n");
+    lab.test.write(
+        "windlass.toml",
+        "[targets.t]\nkube = { a = \"c\", b = \"c\" }\n",
+    );
     let ran = lab.run(&[("KUBECONFIG", "none:kubeconfig:neither")]);
     ran.expect(0);
     let ran = lab.run(&[("KUBECONFIG", "none:neither")]).expect(2);
@@ -370,10 +476,17 @@ fn h1_a_cluster_that_does_not_serve_a_group_stops_nothing_before_it_is_asked() {
     lab.kubeconfig("127.0.0.1", "", &lab.token());
     let script = "workflow: w\nkube: [a]\nsteps:\n  s:\n    run: |\n      let code = try { kube::find(\"a\", \"default\", \"things.example.org/x\"); \"none\" } catch (e) { e.code };\n      let applied = try { kube::apply(\"a\", #{ apiVersion: \"example.org/v1\", kind: \"Thing\", metadata: #{ name: \"x\", namespace: \"default\" } }); \"none\" } catch (e) { e.code };\n      #{ codes: [code, applied] }\noutputs: { codes: \"${{ steps.s.codes }}\" }\n";
     lab.test.write("w.yaml", script);
-    lab.test.windlass(&["validate", "w.yaml", "--target", "t"]).expect(0);
-    lab.test.windlass(&["plan", "w.yaml", "--target", "t"]).expect(0);
+    lab.test
+        .windlass(&["validate", "w.yaml", "--target", "t"])
+        .expect(0);
+    lab.test
+        .windlass(&["plan", "w.yaml", "--target", "t"])
+        .expect(0);
     let outputs = lab.test.outputs_of(&["w.yaml", "--target", "t"]);
-    assert_eq!(outputs["codes"], serde_json::json!(["UnknownKind", "UnknownKind"]));
+    assert_eq!(
+        outputs["codes"],
+        serde_json::json!(["UnknownKind", "UnknownKind"])
+    );
     lab.test.windlass(&["undo", "--yes"]).expect(0);
 }
 
@@ -383,7 +496,12 @@ fn h4_a_secret_by_another_spelling_is_not_recorded_in_clear() {
     lab.kubeconfig("127.0.0.1", "", &lab.token());
     let script = "workflow: w\nkube: [a]\nsteps:\n  s:\n    run: |\n      kube::apply_secret(\"a\", \"default\", \"x\", #{ pin: \"one\" });\n      for name in [\"Secret/x\", \"secrets./x\", \"secrets.v1./x\", \"SECRETS/x\"] {\n          kube::patch(\"a\", \"default\", name, #{ stringData: #{ pin: \"in-the-clear\" } });\n          kube::patch(\"a\", \"default\", name, [#{ op: \"replace\", path: \"/data/pin\", value: \"aW4tdGhlLWNsZWFy\" }], #{ type: \"json\" });\n      }\n      #{}\n";
     lab.test.write("w.yaml", script);
-    lab.test.windlass(&["run", "w.yaml", "--target", "t"]).expect(0);
+    lab.test
+        .windlass(&["run", "w.yaml", "--target", "t"])
+        .expect(0);
     let journal = lab.test.windlass(&["logs", "--json"]).expect(0).stdout;
-    assert!(!journal.contains("in-the-clear") && !journal.contains("aW4tdGhlLWNsZWFy"), "{journal}");
+    assert!(
+        !journal.contains("in-the-clear") && !journal.contains("aW4tdGhlLWNsZWFy"),
+        "{journal}"
+    );
 }

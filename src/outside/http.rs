@@ -188,7 +188,9 @@ impl HttpClient {
 pub(crate) fn by_proxy(proxies: Proxies) -> reqwest::Proxy {
     reqwest::Proxy::custom(move |url| {
         let host = url.host_str().unwrap_or_default();
-        proxies.of(url.scheme(), host, url.port()).map(str::to_owned)
+        proxies
+            .of(url.scheme(), host, url.port())
+            .map(str::to_owned)
     })
 }
 

@@ -14,12 +14,12 @@ mod proxy;
 
 pub use clients::Clients;
 pub use files::{OutputFolder, Snapshot, Written};
-pub use http::{HttpClient, HttpRequest, HttpResponse};
 pub(crate) use http::by_proxy;
+pub use http::{HttpClient, HttpRequest, HttpResponse};
 pub use kube::{
-    Access, Apply, Clusters, KubeClient, KubeClients, KubeTarget, Named, Opening, Patch, PatchKind, Permit,
-    PodState, Progress, Resource, Selection, Trouble, embedded_cluster, from_object, permits_of,
-    rules, secret_manifest, to_object,
+    Access, Apply, Clusters, KubeClient, KubeClients, KubeTarget, Named, Opening, Patch, PatchKind,
+    Permit, PodState, Progress, Resource, Selection, Trouble, embedded_cluster, from_object,
+    permits_of, rules, secret_manifest, to_object,
 };
 pub use look::is_a_look;
 pub use pca::{
@@ -27,5 +27,5 @@ pub use pca::{
     Passthrough, PcaClient, PcaTarget, Permission, Rate, SignedCertificate, Subject, Validity,
     actions_of, is_account_wide, undo_actions_of,
 };
-pub use proxy::Proxies;
 pub use programs::{Exited, Invocation, Programs};
+pub use proxy::Proxies;

@@ -92,7 +92,10 @@ impl Proxies {
 
     /// Every proxy that it may choose.
     pub fn all(&self) -> impl Iterator<Item = &str> {
-        let http = self.http.as_deref().filter(|http| self.https.as_deref() != Some(http));
+        let http = self
+            .http
+            .as_deref()
+            .filter(|http| self.https.as_deref() != Some(http));
         self.https.as_deref().into_iter().chain(http)
     }
 }
@@ -166,8 +169,14 @@ mod tests {
     #[test]
     fn c1_each_scheme_has_its_proxy() {
         let proxies = proxies("");
-        assert_eq!(proxies.of("https", "a.example", None), Some("http://proxy.example:3128"));
-        assert_eq!(proxies.of("http", "a.example", None), Some("socks5://other.example"));
+        assert_eq!(
+            proxies.of("https", "a.example", None),
+            Some("http://proxy.example:3128")
+        );
+        assert_eq!(
+            proxies.of("http", "a.example", None),
+            Some("socks5://other.example")
+        );
         assert_eq!(proxies.of("ftp", "a.example", None), None);
         let only_all = Proxies::new(|name| (name == "all_proxy").then(|| "http://p".into()));
         assert_eq!(only_all.of("https", "a.example", None), Some("http://p"));
@@ -177,7 +186,14 @@ mod tests {
     #[test]
     fn c1_loopback_is_asked_directly() {
         let proxies = proxies("");
-        for host in ["localhost", "LOCALHOST", "127.0.0.1", "127.9.9.9", "[::1]", "::ffff:127.0.0.1"] {
+        for host in [
+            "localhost",
+            "LOCALHOST",
+            "127.0.0.1",
+            "127.9.9.9",
+            "[::1]",
+            "::ffff:127.0.0.1",
+        ] {
             assert_eq!(proxies.of("https", host, Some(6443)), None, "{host}");
         }
     }
@@ -186,20 +202,42 @@ mod tests {
     #[test]
     fn c1_no_proxy_is_read_as_go_reads_it() {
         let direct = [
-            ("foo.example", "foo.example"), ("foo.example", "a.foo.example"), ("foo.example", "FOO.example."),
-            (".foo.example", "a.foo.example"), ("*.foo.example", "a.foo.example"), (" x , foo.example,,", "foo.example"),
-            ("10.0.0.0/8", "10.1.2.3"), ("10.1.2.3", "10.1.2.3"), ("fd00::/8", "[fd00::1]"), ("[fd00::1]:6443", "[fd00::1]"),
-            ("fd00::1", "[fd00::1]"), ("foo.example:6443", "foo.example"), ("*", "anything"),
+            ("foo.example", "foo.example"),
+            ("foo.example", "a.foo.example"),
+            ("foo.example", "FOO.example."),
+            (".foo.example", "a.foo.example"),
+            ("*.foo.example", "a.foo.example"),
+            (" x , foo.example,,", "foo.example"),
+            ("10.0.0.0/8", "10.1.2.3"),
+            ("10.1.2.3", "10.1.2.3"),
+            ("fd00::/8", "[fd00::1]"),
+            ("[fd00::1]:6443", "[fd00::1]"),
+            ("fd00::1", "[fd00::1]"),
+            ("foo.example:6443", "foo.example"),
+            ("*", "anything"),
         ];
         for (list, host) in direct {
-            assert_eq!(proxies(list).of("https", host, Some(6443)), None, "{list} {host}");
+            assert_eq!(
+                proxies(list).of("https", host, Some(6443)),
+                None,
+                "{list} {host}"
+            );
         }
         let proxied = [
-            ("foo.example", "afoo.example"), (".foo.example", "foo.example"), ("*.foo.example", "foo.example"),
-            ("10.0.0.0/8", "11.1.2.3"), ("foo.example:443", "foo.example"), ("10.1.2.3:443", "10.1.2.3"), ("", "foo.example"), ("x*", "xy"),
+            ("foo.example", "afoo.example"),
+            (".foo.example", "foo.example"),
+            ("*.foo.example", "foo.example"),
+            ("10.0.0.0/8", "11.1.2.3"),
+            ("foo.example:443", "foo.example"),
+            ("10.1.2.3:443", "10.1.2.3"),
+            ("", "foo.example"),
+            ("x*", "xy"),
         ];
         for (list, host) in proxied {
-            assert!(proxies(list).of("https", host, Some(6443)).is_some(), "{list} {host}");
+            assert!(
+                proxies(list).of("https", host, Some(6443)).is_some(),
+                "{list} {host}"
+            );
         }
     }
 }

@@ -97,6 +97,13 @@ pub(super) fn patch(call: &Call) -> Result<Answer, Failure> {
         check_kind(resource, &object)?;
         let (mut object, warnings) = understood(call, object, Some(&patch))?;
         take_place(call, &mut object)?;
+        if name(&object) != call.name() {
+            return Err(Failure::bad_request(format!(
+                "the name of the object ({}) does not match the name on the URL ({})",
+                name(&object),
+                call.name()
+            )));
+        }
         let manager = manager(call, false);
         let owner = Owner::Update(&manager);
         let object = finish(call, tx, Some(&before), object, owner, dry_run)?;

@@ -16,10 +16,10 @@ use super::{
     wire::{Done, Driving, Order, Pages},
 };
 use crate::{
-    outside::{Proxies, by_proxy},
     journal::{
         Event, JournalError, Link, Message, Record, RunId, RunRow, State, Vault, fold, open_links,
     },
+    outside::{Proxies, by_proxy},
     value::Digest,
 };
 

@@ -105,8 +105,7 @@ impl KubeClient {
     /// Prepares connections. Nothing is asked of the cluster yet.
     pub(super) async fn connect(cluster: &str, access: Access) -> Result<Self, Failure> {
         let connected = access.client().await;
-        let (client, login) =
-            connected.map_err(|e| e.failure(&format!("connect to {cluster}")))?;
+        let (client, login) = connected.map_err(|e| e.failure(&format!("connect to {cluster}")))?;
         Ok(Self {
             client,
             login,
@@ -468,9 +467,19 @@ mod tests {
 
     #[test]
     fn h1_a_404_is_not_found_whatever_its_body() {
-        for body in ["404 page not found\n", "", "<html>", "{}", r#"{"kind":"Status","code":0}"#] {
+        for body in [
+            "404 page not found\n",
+            "",
+            "<html>",
+            "{}",
+            r#"{"kind":"Status","code":0}"#,
+        ] {
             let status = status(StatusCode::NOT_FOUND, body.as_bytes());
-            assert_eq!((status.code, status.reason.as_str()), (404, "NotFound"), "{body}");
+            assert_eq!(
+                (status.code, status.reason.as_str()),
+                (404, "NotFound"),
+                "{body}"
+            );
         }
         let said = br#"{"kind":"Status","code":404,"reason":"NotFound","message":"secrets \"a\" not found"}"#;
         let status = status(StatusCode::NOT_FOUND, said);
@@ -481,7 +490,10 @@ mod tests {
     fn h5_a_warning_is_read_as_client_go_reads_it() {
         let text = |header| warning_text(header);
         assert_eq!(text(r#"299 - "a \"b\" c""#), Some(r#"a "b" c"#.into()));
-        assert_eq!(text(r#"299 api.example "x" "Wed, 21 Oct 2015 07:28:00 GMT""#), Some("x".into()));
+        assert_eq!(
+            text(r#"299 api.example "x" "Wed, 21 Oct 2015 07:28:00 GMT""#),
+            Some("x".into())
+        );
         assert_eq!(text("199 - \"x\""), None);
         assert_eq!(text("299 - \"x"), None);
     }

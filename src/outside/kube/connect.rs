@@ -76,7 +76,9 @@ impl Access {
         proxies: &Proxies,
     ) -> Result<Self, Unusable> {
         let named = kubeconfig.contexts.iter().find(|c| c.name == context);
-        let cluster = named.and_then(|c| c.context.as_ref()).map(|c| c.cluster.clone());
+        let cluster = named
+            .and_then(|c| c.context.as_ref())
+            .map(|c| c.cluster.clone());
         let clusters = kubeconfig.clusters.iter_mut();
         let own = clusters
             .filter(|c| Some(&c.name) == cluster.as_ref())
@@ -93,7 +95,12 @@ impl Access {
         let read = Config::from_custom_kubeconfig(kubeconfig, &options).await;
         let mut config = read.map_err(|e| bad(causes(&e)))?;
         // A plugin that asks for it is told of the proxy that is used.
-        if let Some(cluster) = config.auth_info.exec.as_mut().and_then(|e| e.cluster.as_mut()) {
+        if let Some(cluster) = config
+            .auth_info
+            .exec
+            .as_mut()
+            .and_then(|e| e.cluster.as_mut())
+        {
             cluster.proxy_url.clone_from(&own_proxy);
         }
         let proxy = own_proxy.or_else(|| proxies.of_uri(&config.cluster_url).map(str::to_owned));
@@ -109,7 +116,9 @@ impl Access {
     fn new(mut config: Config, proxy: Option<String>) -> Result<Self, Unusable> {
         let parse = |url: String| match url.parse::<Uri>() {
             Ok(read) if read.host().is_some() && read.scheme().is_some() => Ok(read),
-            _ => Err(bad("the address of the proxy is not a URL such as http://proxy.example:3128")),
+            _ => Err(bad(
+                "the address of the proxy is not a URL such as http://proxy.example:3128",
+            )),
         };
         config.proxy_url = proxy.map(parse).transpose()?;
         let login = Login::take(&mut config.auth_info).map_err(|denied| Unusable {
@@ -138,7 +147,10 @@ impl Access {
             Some("http") => client(tunnel(&proxy, direct, user)?, tls, &config),
             Some("https") => {
                 let to_proxy = HttpsConnectorBuilder::new().with_tls_config(system_tls()?);
-                let to_proxy = to_proxy.https_or_http().enable_http1().wrap_connector(direct);
+                let to_proxy = to_proxy
+                    .https_or_http()
+                    .enable_http1()
+                    .wrap_connector(direct);
                 client(tunnel(&proxy, to_proxy, user)?, tls, &config)
             }
             Some("socks5" | "socks5h") => {
@@ -178,7 +190,10 @@ fn denied(denied: Denied) -> Unusable {
 /// TLS as the kubeconfig has it.
 fn tls(config: &Config, login: &Login) -> Result<ClientConfig, Unusable> {
     // The `kube` crate would take each of these for a CA, and refuse those that can't be one.
-    let own = config.root_cert.clone().filter(|_| config.root_cert_file.is_none());
+    let own = config
+        .root_cert
+        .clone()
+        .filter(|_| config.root_cert_file.is_none());
     let mut read = config.clone();
     if own.is_some() {
         read.root_cert = Some(Vec::new());
@@ -211,7 +226,9 @@ where
     C::Future: Send + 'static,
     C::Error: Into<BoxError>,
 {
-    let builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
+    let builder = HttpsConnectorBuilder::new()
+        .with_tls_config(tls)
+        .https_or_http();
     let builder = match &config.tls_server_name {
         Some(name) => {
             let name = ServerName::try_from(name.clone())
@@ -232,8 +249,16 @@ where
     Ok(Client::new(service, config.default_namespace.clone()))
 }
 
-fn tunnel<C>(proxy: &Uri, connector: C, user: Option<(String, String)>) -> Result<Tunnel<C>, Unusable> {
-    let usual = if proxy.scheme_str() == Some("https") { 443 } else { 80 };
+fn tunnel<C>(
+    proxy: &Uri,
+    connector: C,
+    user: Option<(String, String)>,
+) -> Result<Tunnel<C>, Unusable> {
+    let usual = if proxy.scheme_str() == Some("https") {
+        443
+    } else {
+        80
+    };
     let tunnel = Tunnel::new(with_port(proxy, usual)?, connector);
     let Some((name, password)) = user else {
         return Ok(tunnel);
@@ -261,10 +286,18 @@ fn user_of(proxy: &Uri) -> Option<(String, String)> {
     let (name, password) = user.split_once(':').unwrap_or((user, ""));
     // Only in a form a plus sign is a space.
     let plain = |text: &str| {
-        let text = text.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
-        parse(text.as_bytes()).next().map(|(text, _)| text.into_owned())
+        let text = text
+            .replace('+', "%2B")
+            .replace('&', "%26")
+            .replace('=', "%3D");
+        parse(text.as_bytes())
+            .next()
+            .map(|(text, _)| text.into_owned())
     };
-    Some((plain(name).unwrap_or_default(), plain(password).unwrap_or_default()))
+    Some((
+        plain(name).unwrap_or_default(),
+        plain(password).unwrap_or_default(),
+    ))
 }
 
 #[cfg(test)]

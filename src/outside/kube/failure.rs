@@ -100,7 +100,9 @@ pub(super) fn of_status(about: &About, status: &Status) -> Failure {
 /// before anything is stored.
 fn is_of_the_manifest(status: &Status) -> bool {
     let said = |text: &str| status.message.contains(text);
-    said("smd typed") || said("failed to create typed patch object") || said("failed to convert new object")
+    said("smd typed")
+        || said("failed to create typed patch object")
+        || said("failed to convert new object")
 }
 
 fn hint(status: &Status) -> Option<&'static str> {
@@ -132,7 +134,8 @@ fn is_of_a_policy(message: &str) -> bool {
     let says = |text: &str| message.contains(text);
     // What the authorizer says, whatever the names are.
     let is_of_rights = says("cannot ") && (says(" in API group ") || says(" path "));
-    !is_of_rights && (says("is forbidden: ") || says("denied the request") || says("denied request"))
+    !is_of_rights
+        && (says("is forbidden: ") || says("denied the request") || says("denied request"))
 }
 
 /// A message without the values that it quotes: `Invalid value: "…": why` keeps the reason alone, and of
@@ -192,15 +195,26 @@ mod tests {
         assert_eq!(failure.class, FailureClass::Rejected);
         assert!(!failure.is_unknown, "nothing was stored");
         assert!(!failure.message.contains("4711"), "{}", failure.message);
-        assert!(failure.message.contains(".data.pin: expected string"), "{}", failure.message);
+        assert!(
+            failure.message.contains(".data.pin: expected string"),
+            "{}",
+            failure.message
+        );
         let other = of(500, "etcdserver: request timed out", true);
-        assert_eq!((other.class, other.is_unknown), (FailureClass::Unavailable, true));
+        assert_eq!(
+            (other.class, other.is_unknown),
+            (FailureClass::Unavailable, true)
+        );
     }
 
     #[test]
     fn h5_only_missing_rights_get_the_hint_about_rbac() {
         let rights = r#"secrets "x" is forbidden: User "a" cannot patch resource "secrets" in API group "" in the namespace "n""#;
-        assert!(of(403, rights, false).hint.is_some_and(|hint| hint.contains("rbac")));
+        assert!(
+            of(403, rights, false)
+                .hint
+                .is_some_and(|hint| hint.contains("rbac"))
+        );
         for policy in [
             r#"secrets "x" is forbidden: exceeded quota: q, requested: secrets=1, used: secrets=1, limited: secrets=1"#,
             r#"secrets "x" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no"#,

@@ -67,7 +67,9 @@ impl Login {
         }
         let token = user.token.take();
         let token = token.filter(|token| !token.expose_secret().trim().is_empty());
-        let token = token.map(|token| bearer(token.expose_secret())).transpose()?;
+        let token = token
+            .map(|token| bearer(token.expose_secret()))
+            .transpose()?;
         let exec = user.exec.take();
         if let Some(path) = user.token_file.take().filter(|path| !path.is_empty()) {
             return Ok(Self::File(Arc::new(TokenFile {
@@ -176,7 +178,8 @@ mod tests {
     fn c2_a_token_may_end_in_a_line_break() {
         let login = Login::take(&mut user(r#"{ token: "abc\n" }"#)).expect("a login");
         assert!(matches!(login, Login::Header(header) if header == "Bearer abc"));
-        let denied = Login::take(&mut user(r#"{ token: "secret\nsecret" }"#)).expect_err("a line break in it");
+        let denied = Login::take(&mut user(r#"{ token: "secret\nsecret" }"#))
+            .expect_err("a line break in it");
         assert!(!denied.why.contains("secret"), "{}", denied.why);
     }
 
@@ -184,7 +187,10 @@ mod tests {
     fn c2_a_token_file_is_read_trimmed_and_goes_before_the_token() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("token");
-        let mut user = user(&format!("{{ token: other, tokenFile: {} }}", path.display()));
+        let mut user = user(&format!(
+            "{{ token: other, tokenFile: {} }}",
+            path.display()
+        ));
         let Ok(Login::File(file)) = Login::take(&mut user) else {
             panic!("not a file");
         };

@@ -83,8 +83,10 @@ impl Plugin {
     /// The bearer token to send, if it gave one; runs the program where there is no valid login.
     pub async fn token(&self) -> Result<Option<HeaderValue>, Denied> {
         let mut held = self.held.lock().await;
-        let is_valid =
-            |held: &&Held| held.until.is_none_or(|until| OffsetDateTime::now_utc() < until);
+        let is_valid = |held: &&Held| {
+            held.until
+                .is_none_or(|until| OffsetDateTime::now_utc() < until)
+        };
         if let Some(held) = held.as_ref().filter(is_valid) {
             return Ok(held.token.clone());
         }
@@ -98,7 +100,10 @@ impl Plugin {
     /// makes sense.
     pub async fn refused(&self, sent: Option<&HeaderValue>) -> bool {
         let mut held = self.held.lock().await;
-        if held.as_ref().is_some_and(|held| held.token.as_ref() == sent) {
+        if held
+            .as_ref()
+            .is_some_and(|held| held.token.as_ref() == sent)
+        {
             *held = None;
         }
         true
@@ -111,7 +116,9 @@ impl Plugin {
     async fn run(&self) -> Result<Held, Denied> {
         let name = self.name();
         if name.is_empty() {
-            return Err(Denied::new("the credential plugin of this context has no `command`"));
+            return Err(Denied::new(
+                "the credential plugin of this context has no `command`",
+            ));
         }
         let interactive = match self.config.interactive_mode {
             Some(ExecInteractiveMode::Never) => false,
@@ -165,7 +172,9 @@ impl Plugin {
     fn not_started(&self, error: &io::Error) -> Denied {
         let name = self.name();
         if error.kind() != io::ErrorKind::NotFound {
-            return Denied::new(format!("the credential plugin `{name}` can't be started: {error}"));
+            return Denied::new(format!(
+                "the credential plugin `{name}` can't be started: {error}"
+            ));
         }
         let denied = Denied::new(format!(
             "the credential plugin `{name}`, which the kubeconfig names for this context, is not installed"
@@ -202,16 +211,28 @@ impl Plugin {
     fn read(&self, printed: &[u8]) -> Result<Held, Denied> {
         let name = self.name();
         let wrong = |why: &str| {
-            Denied::new(format!("the credential plugin `{name}` printed no usable login: {why}"))
+            Denied::new(format!(
+                "the credential plugin `{name}` printed no usable login: {why}"
+            ))
         };
         // The error of the parser would quote what it read.
-        let read: Credential = serde_json::from_slice(printed)
-            .map_err(|e| wrong(&format!("it is not an ExecCredential in JSON (line {})", e.line())))?;
-        if read.kind.as_deref().is_some_and(|kind| kind != "ExecCredential") {
+        let read: Credential = serde_json::from_slice(printed).map_err(|e| {
+            wrong(&format!(
+                "it is not an ExecCredential in JSON (line {})",
+                e.line()
+            ))
+        })?;
+        if read
+            .kind
+            .as_deref()
+            .is_some_and(|kind| kind != "ExecCredential")
+        {
             return Err(wrong("its `kind` is not ExecCredential"));
         }
         if self.config.api_version.is_some() && read.api_version != self.config.api_version {
-            return Err(wrong("its `apiVersion` is not the one that the kubeconfig asks for"));
+            return Err(wrong(
+                "its `apiVersion` is not the one that the kubeconfig asks for",
+            ));
         }
         let status = read.status.ok_or_else(|| wrong("it has no `status`"))?;
         let text = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
@@ -226,16 +247,24 @@ impl Plugin {
             Some(token) => Some(bearer(&token)?),
             None => None,
         };
-        let pair = (text(status.client_certificate_data), text(status.client_key_data));
+        let pair = (
+            text(status.client_certificate_data),
+            text(status.client_key_data),
+        );
         match (&token, pair) {
             (_, (Some(certificate), Some(key))) => {
                 let identity = certified(&certificate, &key)
                     .ok_or_else(|| wrong("its client certificate and key can't be used"))?;
-                let mut held = self.certificate.write().unwrap_or_else(PoisonError::into_inner);
+                let mut held = self
+                    .certificate
+                    .write()
+                    .unwrap_or_else(PoisonError::into_inner);
                 *held = Some(Arc::new(identity));
             }
             (Some(_), (None, None)) => {}
-            (None, (None, None)) => return Err(wrong("it holds neither a token nor a certificate")),
+            (None, (None, None)) => {
+                return Err(wrong("it holds neither a token nor a certificate"));
+            }
             _ => return Err(wrong("it holds a certificate or a key without the other")),
         }
         Ok(Held { token, until })
@@ -261,7 +290,10 @@ impl fmt::Debug for Plugin {
 /// Gives each new connection the certificate that the plugin gave last.
 impl ResolvesClientCert for Plugin {
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        let held = self.certificate.read().unwrap_or_else(PoisonError::into_inner);
+        let held = self
+            .certificate
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
         held.clone()
     }
 

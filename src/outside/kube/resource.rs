@@ -308,10 +308,27 @@ mod tests {
 
     #[test]
     fn h4_a_secret_is_one_however_it_is_spelled() {
-        for word in ["Secret", "secret", "SECRETS", "secrets", "secrets.", "Secret.", "secrets.v1.", "secret.v1."] {
-            assert!(Resource::known(word).is_some_and(|kind| kind.is_secret()), "{word}");
+        for word in [
+            "Secret",
+            "secret",
+            "SECRETS",
+            "secrets",
+            "secrets.",
+            "Secret.",
+            "secrets.v1.",
+            "secret.v1.",
+        ] {
+            assert!(
+                Resource::known(word).is_some_and(|kind| kind.is_secret()),
+                "{word}"
+            );
         }
-        for word in ["secrets.example.com", "secrets.v2.", "secrets.v1", "secretss"] {
+        for word in [
+            "secrets.example.com",
+            "secrets.v2.",
+            "secrets.v1",
+            "secretss",
+        ] {
             assert_eq!(Resource::known(word), None, "{word}");
         }
         assert!(Resource::known("deployments.v1.apps").is_some());

@@ -138,8 +138,10 @@ fn of_environment() -> Option<Result<Kubeconfig, KubeconfigError>> {
         let missing = io::Error::new(io::ErrorKind::NotFound, why);
         return Some(Err(KubeconfigError::ReadConfig(missing, first.clone())));
     }
-    let read = there.into_iter().try_fold(Kubeconfig::default(), |all, path| {
-        Kubeconfig::read_from(path).and_then(|next| all.merge(next))
-    });
+    let read = there
+        .into_iter()
+        .try_fold(Kubeconfig::default(), |all, path| {
+            Kubeconfig::read_from(path).and_then(|next| all.merge(next))
+        });
     Some(read)
 }

@@ -84,16 +84,18 @@ impl KubeClient {
             while let Some(line) = lines.next() {
                 let event = serde_json::from_slice::<WatchEvent<Json>>(&line);
                 let event = event.map_err(|e| classify(&about, Error::SerdeError(e)))?;
-            match event {
-                WatchEvent::Added(found) | WatchEvent::Modified(found) if is_done(Some(&found)) => {
-                    return Ok(Some(found));
+                match event {
+                    WatchEvent::Added(found) | WatchEvent::Modified(found)
+                        if is_done(Some(&found)) =>
+                    {
+                        return Ok(Some(found));
+                    }
+                    WatchEvent::Deleted(_) => return Ok(None),
+                    // 410: the version is too old.
+                    WatchEvent::Error(status) if status.code == 410 => return Ok(None),
+                    WatchEvent::Error(status) => return Err(of_status(&about, &status)),
+                    _ => {}
                 }
-                WatchEvent::Deleted(_) => return Ok(None),
-                // 410: the version is too old.
-                WatchEvent::Error(status) if status.code == 410 => return Ok(None),
-                WatchEvent::Error(status) => return Err(of_status(&about, &status)),
-                _ => {}
-            }
             }
         }
         Ok(None)

@@ -78,9 +78,7 @@ pub(super) fn http_client(
     };
     let mut proxied = BTreeMap::new();
     for url in proxies.all() {
-        let config = ProxyConfig::all(url).map_err(|e| ProxyError {
-            why: e.to_string(),
-        })?;
+        let config = ProxyConfig::all(url).map_err(|e| ProxyError { why: e.to_string() })?;
         proxied.insert(url.to_owned(), by(config));
     }
     let direct = by(ProxyConfig::disabled());

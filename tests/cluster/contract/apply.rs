@@ -218,7 +218,11 @@ fn h7_ownership_can_be_given_up() {
             "{message}"
         );
         let (status, _) = api
-            .apply(&path, "two", &config_map("a", json!({ "k": "v", "l": "w" })))
+            .apply(
+                &path,
+                "two",
+                &config_map("a", json!({ "k": "v", "l": "w" })),
+            )
             .await;
         assert_eq!(status, 200);
     });

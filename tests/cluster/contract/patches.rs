@@ -48,6 +48,17 @@ fn a_merge_patch_sets_removes_and_replaces() {
 }
 
 #[test]
+fn h8_a_patch_gives_no_object_another_name() {
+    contract(|api| async move {
+        api.create("configmaps", &config_map("a", json!({}))).await;
+        let patch = json!({ "metadata": { "name": "b" } });
+        let (status, answer) = api.merge(&api.path("configmaps/a"), &patch).await;
+        assert_eq!(status, 400, "{answer}");
+        assert_eq!(api.get(&api.path("configmaps/b")).await.0, 404);
+    });
+}
+
+#[test]
 fn a_patch_with_an_old_version_conflicts() {
     contract(|api| async move {
         let object = api

@@ -185,16 +185,14 @@ fn shown(about: &About, body: Value) -> Value {
         return body;
     }
     match body {
-        Value::Map(fields) => {
-            Value::map(fields.into_iter().map(|(key, field)| {
-                let field = match key.as_str() {
-                    "data" | "stringData" => field.tainted(),
-                    "metadata" => without_copy(field),
-                    _ => field,
-                };
-                (key, field)
-            }))
-        }
+        Value::Map(fields) => Value::map(fields.into_iter().map(|(key, field)| {
+            let field = match key.as_str() {
+                "data" | "stringData" => field.tainted(),
+                "metadata" => without_copy(field),
+                _ => field,
+            };
+            (key, field)
+        })),
         Value::List(operations) => Value::from(
             operations
                 .into_iter()
