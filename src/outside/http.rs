@@ -188,9 +188,12 @@ impl HttpClient {
 pub(crate) fn by_proxy(proxies: Proxies) -> reqwest::Proxy {
     reqwest::Proxy::custom(move |url| {
         let host = url.host_str().unwrap_or_default();
-        proxies
-            .of(url.scheme(), host, url.port())
-            .map(str::to_owned)
+        let proxy = proxies.of(url.scheme(), host, url.port())?;
+        // Names are resolved by the proxy, as everywhere else; `reqwest` has a scheme of its own for that.
+        Some(match proxy.strip_prefix("socks5://") {
+            Some(rest) => format!("socks5h://{rest}"),
+            None => proxy.to_owned(),
+        })
     })
 }
 
