@@ -487,9 +487,7 @@ fn h1_a_cluster_that_does_not_serve_a_group_stops_nothing_before_it_is_asked() {
         outputs["codes"],
         serde_json::json!(["UnknownKind", "UnknownKind"])
     );
-    lab.test
-        .windlass(&["undo", "--yes"])
-        .expect_one_of(&[0, 2]);
+    lab.test.windlass(&["undo", "--yes"]).expect_one_of(&[0, 2]);
 }
 
 #[test]
