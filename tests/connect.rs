@@ -248,7 +248,6 @@ fn c2_a_token_that_ends_in_a_line_break_is_read() {
     let lab = Lab::new();
     let token = &lab.token;
     lab.kubeconfig("127.0.0.1", "", &format!("{{ token: \"{token}\\n\" }}"));
-    // kubectl refuses it here, in words about headers.
     lab.run(&[]).expect(0);
     lab.test.write("token", &format!("{token}\r\n"));
     lab.kubeconfig("127.0.0.1", "", "{ tokenFile: token }");
