@@ -8,6 +8,7 @@ mod authority;
 mod aws;
 mod client;
 mod cluster;
+mod connect;
 mod crash;
 mod dag;
 mod damage;

@@ -20,6 +20,8 @@ pub(super) enum Client {
 pub(super) const NOT_SENT: &str = "not sent";
 /// Something may have been sent, and no whole answer came back.
 pub(super) const LOST: &str = "lost";
+/// An API server gave 500 for what it could not read of a manifest.
+pub(super) const MANIFEST_REFUSED: &str = "manifest refused";
 /// The program could not be started.
 pub(super) const NOT_STARTED: &str = "not started";
 /// The program ran and ended with an exit code that is not expected, by a signal, or not in time.
@@ -53,7 +55,7 @@ use Client::{Aws, File, Http, Kubernetes, Program};
 use Proof::{Done, NotDone, Unknown};
 
 /// The first row that fits counts. What no row fits is unknown.
-const TABLE: [Row; 53] = [
+const TABLE: [Row; 54] = [
     // Nothing has left this machine.
     row(Aws, "*", NOT_SENT, NotDone),
     row(Http, "*", NOT_SENT, NotDone),
@@ -119,6 +121,7 @@ const TABLE: [Row; 53] = [
     row(Http, "*", "4xx", NotDone),
     // Kubernetes API conventions, "HTTP Status codes": a 4xx is refused before it is stored, 429 before it began; 500,
     // 503 and 504 may come after.
+    row(Kubernetes, "*", MANIFEST_REFUSED, NotDone),
     row(Kubernetes, "*", "408", Unknown),
     row(Kubernetes, "*", "4xx", NotDone),
     // execve(2): no program ran. An exit code says nothing about what the program did before.

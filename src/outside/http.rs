@@ -8,7 +8,10 @@ use std::{
 
 use reqwest::{Client, Method, Url, header::HeaderMap};
 
-use super::answer::{Client as Answering, LOST, NOT_SENT, proof, proof_of_status};
+use super::{
+    answer::{Client as Answering, LOST, NOT_SENT, proof, proof_of_status},
+    proxy::Proxies,
+};
 use crate::{
     value::{Failure, FailureClass, MASK, Proof, Secret},
     x509::{Certificate, PrivateKey, pem},
@@ -225,6 +228,7 @@ fn trusted(text: &str) -> Result<Vec<reqwest::Certificate>, String> {
 
 fn build(request: &HttpRequest, is_bare: bool) -> Result<Client, String> {
     let mut builder = Client::builder()
+        .proxy(by_proxy(Proxies::of_environment()))
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         .user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION")));
@@ -258,6 +262,19 @@ async fn ask(
         builder = builder.body(body.reveal_bytes().to_vec());
     }
     builder.send().await
+}
+
+/// The rule of [`Proxies`] for clients of `reqwest`, in place of its own.
+pub(crate) fn by_proxy(proxies: Proxies) -> reqwest::Proxy {
+    reqwest::Proxy::custom(move |url| {
+        let host = url.host_str().unwrap_or_default();
+        let proxy = proxies.of(url.scheme(), host, url.port())?;
+        // Names are resolved by the proxy, as everywhere else; `reqwest` has a scheme of its own for that.
+        Some(match proxy.strip_prefix("socks5://") {
+            Some(rest) => format!("socks5h://{rest}"),
+            None => proxy.to_owned(),
+        })
+    })
 }
 
 fn headers(found: &HeaderMap) -> BTreeMap<String, String> {

@@ -11,15 +11,18 @@ mod kube;
 mod look;
 mod pca;
 mod programs;
+mod proxy;
 mod transport;
 
 pub use clients::Clients;
 pub use files::{OutputFolder, Snapshot, Written};
+pub(crate) use http::by_proxy;
 pub use http::{HttpClient, HttpRequest, HttpResponse, shown_secret_url, shown_url};
 pub use kube::{
-    Apply, Clusters, KubeClient, KubeClients, KubeTarget, Named, Opening, Patch, PatchKind, Permit,
-    PodState, Progress, Resource, Selection, Trouble, changed_since, covers, embedded_cluster,
-    expected, from_object, permits_of, restoring, rules, secret_manifest, to_object,
+    Access, Apply, Clusters, KubeClient, KubeClients, KubeTarget, Named, Opening, Patch, PatchKind,
+    Permit, PodState, Progress, Resource, Selection, Trouble, changed_since, covers,
+    embedded_cluster, expected, from_object, permits_of, restoring, rules, secret_manifest,
+    to_object,
 };
 pub use look::is_a_look;
 pub use pca::{
@@ -31,3 +34,4 @@ pub use programs::{
     DEFAULT_GRACE, Exited, Invocation, ProgramTarget, Programs, check_name, check_variable,
     end_programs, kill_programs,
 };
+pub use proxy::Proxies;

@@ -13,5 +13,5 @@ mod caller;
 mod credentials;
 mod endpoint;
 mod portal;
-mod tunnel;
+pub mod tunnel;
 mod unreachable;

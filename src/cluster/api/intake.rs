@@ -24,6 +24,26 @@ pub(super) fn take_place(call: &Call, object: &mut Json) -> Result<(), Failure> 
     Ok(())
 }
 
+/// Fills in what the path says of an object that is created or replaced: the decoder of a built-in kind takes a body
+/// without `kind` and `apiVersion` for one of the kind that it expects.
+pub(super) fn take_kind(resource: &Resource, object: &mut Json) {
+    if resource.custom.is_some() {
+        return;
+    }
+    let Some(fields) = object.as_object_mut() else {
+        return;
+    };
+    let is_empty = |field: &Json| field.is_null() || field == "";
+    for (key, value) in [
+        ("apiVersion", resource.api_version()),
+        ("kind", resource.kind.clone()),
+    ] {
+        if fields.get(key).is_none_or(is_empty) {
+            fields.insert(key.into(), value.into());
+        }
+    }
+}
+
 pub(super) fn check_kind(resource: &Resource, object: &Json) -> Result<(), Failure> {
     if !object.is_object() {
         return Err(Failure::bad_request(

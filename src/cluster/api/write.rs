@@ -3,7 +3,7 @@ use serde_json::{Value as Json, json};
 use super::{
     Call, body,
     finish::{Owner, finish, stale},
-    intake::{check_kind, refuse_untyped, take_place, understood},
+    intake::{check_kind, refuse_untyped, take_kind, take_place, understood},
     read::shaped,
 };
 use crate::cluster::{
@@ -18,7 +18,8 @@ pub(super) fn create(call: &Call) -> Result<Answer, Failure> {
     if call.target.name.is_some() {
         return Err(Failure::method_not_allowed());
     }
-    let sent = body::read(call)?;
+    let mut sent = body::read(call)?;
+    take_kind(&call.resource, &mut sent);
     check_kind(&call.resource, &sent)?;
     let (mut object, warnings) = understood(call, sent, None)?;
     let dry_run = call.is_dry_run()?;
@@ -41,7 +42,8 @@ pub(super) fn create(call: &Call) -> Result<Answer, Failure> {
 }
 
 pub(super) fn update(call: &Call) -> Result<Answer, Failure> {
-    let sent = body::read(call)?;
+    let mut sent = body::read(call)?;
+    take_kind(&call.resource, &mut sent);
     check_kind(&call.resource, &sent)?;
     let (mut object, warnings) = understood(call, sent, None)?;
     let dry_run = call.is_dry_run()?;
@@ -95,6 +97,13 @@ pub(super) fn patch(call: &Call) -> Result<Answer, Failure> {
         check_kind(resource, &object)?;
         let (mut object, warnings) = understood(call, object, Some(&patch))?;
         take_place(call, &mut object)?;
+        if name(&object) != call.name() {
+            return Err(Failure::bad_request(format!(
+                "the name of the object ({}) does not match the name on the URL ({})",
+                name(&object),
+                call.name()
+            )));
+        }
         let manager = manager(call, false);
         let owner = Owner::Update(&manager);
         let object = finish(call, tx, Some(&before), object, owner, dry_run)?;

@@ -24,6 +24,9 @@ pub(crate) fn apply(
     now: Moment,
 ) -> Result<Json, Failure> {
     let mut managed = Managed::read(live);
+    if managed.0.is_empty() {
+        managed.begin(schema, live, manager, now);
+    }
     let last = managed.fields(manager).cloned().unwrap_or_default();
     let mut object = live.clone();
     merge(schema, &mut object, config);

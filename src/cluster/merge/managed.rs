@@ -22,6 +22,9 @@ const NOBODYS: [&[&str]; 11] = [
     &["metadata", "resourceVersion"],
 ];
 
+/// Owns what had no owner when it was first applied to.
+const BEFORE_FIRST_APPLY: &str = "before-first-apply";
+
 /// Who changes an object, and how.
 #[derive(Clone, Debug)]
 pub(crate) struct Manager {
@@ -113,6 +116,25 @@ impl Managed {
         });
         let entries = entries.collect();
         metadata(object).insert("managedFields".into(), entries);
+    }
+
+    /// Gives what is there to a manager of its own, because somebody must have set it before the first apply: what has
+    /// no owner is not for everybody to take.
+    pub fn begin(&mut self, schema: Schema, live: &Json, manager: &Manager, now: Moment) {
+        if !live["metadata"]["uid"].is_string() {
+            return;
+        }
+        let mut there = bare(live);
+        if let Some(fields) = there.as_object_mut() {
+            fields.remove("status");
+        }
+        let before = Manager {
+            name: BEFORE_FIRST_APPLY.into(),
+            applies: false,
+            api_version: manager.api_version.clone(),
+            subresource: String::new(),
+        };
+        self.set(&before, Fields::of(schema, &there), now);
     }
 
     pub fn fields(&self, manager: &Manager) -> Option<&Fields> {

@@ -93,12 +93,14 @@ fn merge_maps(
 }
 
 fn merge_lists(schema: Schema, into: &mut Vec<Json>, patch: &[Json]) -> Result<(), Failure> {
+    let before = into.clone();
     let Some(key) = schema.merge_key() else {
         for item in patch {
             if !into.contains(item) {
                 into.push(item.clone());
             }
         }
+        arrange(into, &before, patch, None);
         return Ok(());
     };
     let is = |item: &Json, directive: &str| item[DIRECTIVE] == directive;
@@ -135,7 +137,34 @@ fn merge_lists(schema: Schema, into: &mut Vec<Json>, patch: &[Json]) -> Result<(
             _ => return Err(Failure::bad_request(format!("{item} is not an object"))),
         }
     }
+    arrange(into, &before, patch, Some(key));
     Ok(())
+}
+
+/// Puts a merged list into the API server's order (`normalizeElementOrder`): what the patch names in the patch's
+/// order, the rest in its own, and a new item as far in front as that allows.
+fn arrange(list: &mut Vec<Json>, before: &[Json], patch: &[Json], key: Option<&str>) {
+    let place = |all: &[Json], item: &Json| {
+        all.iter().position(|other| match key {
+            Some(key) => other[key] == item[key],
+            None => other == item,
+        })
+    };
+    let (mut named, rest): (Vec<Json>, Vec<Json>) = list
+        .drain(..)
+        .partition(|item| place(patch, item).is_some());
+    named.sort_by_key(|item| place(patch, item));
+    let (mut named, mut rest) = (named.into_iter().peekable(), rest.into_iter().peekable());
+    while let (Some(new), Some(old)) = (named.peek(), rest.peek()) {
+        let is_behind = place(before, new).is_some_and(|at| place(before, old) < Some(at));
+        let next = match is_behind {
+            true => rest.next(),
+            false => named.next(),
+        };
+        list.extend(next);
+    }
+    list.extend(named);
+    list.extend(rest);
 }
 
 /// Puts the items that an order names into that order, in the places where such items are.

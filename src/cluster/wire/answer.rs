@@ -15,6 +15,8 @@ pub(crate) enum Answer {
     /// A body that is no JSON, with its type.
     Plain(&'static str, &'static str),
     Watch(Box<Watch>),
+    /// What the API server says of a path that it does not serve, which is no `Status`.
+    NoSuchPath,
     /// The connection ends without an answer.
     Cut,
 }
@@ -47,6 +49,12 @@ impl Answer {
                 response.headers_mut().insert("content-type", kind);
                 response
             }
+            Self::NoSuchPath => Response::builder()
+                .status(404)
+                .header("content-type", "text/plain; charset=utf-8")
+                .header("x-content-type-options", "nosniff")
+                .body(Body::from("404 page not found\n"))
+                .unwrap_or_default(),
             Self::Watch(watch) => json_with(200, Body::from_stream(watch.events())),
             Self::Cut => json_with(200, Body::from_stream(cut())),
         }
@@ -55,7 +63,10 @@ impl Answer {
 
 impl From<Failure> for Answer {
     fn from(failure: Failure) -> Self {
-        Self::Object(failure.code, failure.status())
+        match failure.is_page() {
+            true => Self::NoSuchPath,
+            false => Self::Object(failure.code, failure.status()),
+        }
     }
 }
 

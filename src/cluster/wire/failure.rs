@@ -2,6 +2,9 @@ use serde_json::{Value as Json, json};
 
 use crate::cluster::{access::Attributes, resource::Resource};
 
+/// Stands for the reason of what has no `Status`.
+const NO_SUCH_PATH: &str = "404 page not found";
+
 /// A refusal, as a `Status` body (meta/v1). The words are the API server's own.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
@@ -190,15 +193,14 @@ impl Failure {
         }
     }
 
+    /// A path that is not served: an unknown group, version, resource or subresource.
     pub fn no_such_path() -> Self {
-        Self {
-            details: Some(json!({})),
-            ..Self::new(
-                404,
-                "NotFound",
-                "the server could not find the requested resource",
-            )
-        }
+        Self::new(404, NO_SUCH_PATH, "404 page not found")
+    }
+
+    /// Whether it is told by a page of plain text and not by a `Status`.
+    pub fn is_page(&self) -> bool {
+        self.reason == NO_SUCH_PATH
     }
 
     pub fn not_found(resource: &Resource, name: &str) -> Self {

@@ -19,6 +19,7 @@ use crate::{
     journal::{
         Event, JournalError, Link, Message, Record, RunId, RunRow, State, Vault, fold, open_links,
     },
+    outside::{Proxies, by_proxy},
     value::{Digest, Value},
     x509::Certificate,
 };
@@ -108,7 +109,9 @@ impl Remote {
     /// Certificates that can't be read.
     pub fn new(address: Address, state: &Path) -> Result<Self, RemoteError> {
         let wrong = |e: &dyn std::fmt::Display| RemoteError::Address(e.to_string());
-        let mut client = reqwest::Client::builder().timeout(PATIENCE);
+        let mut client = reqwest::Client::builder()
+            .proxy(by_proxy(Proxies::of_environment()))
+            .timeout(PATIENCE);
         if let Some(path) = &address.ca {
             let of_file = |e: &dyn std::fmt::Display| wrong(&format!("{}: {e}", path.display()));
             let pem = std::fs::read(path).map_err(|e| of_file(&e))?;

@@ -1,15 +1,18 @@
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use http::{Method, Request, header};
-use kube::{Client, Config, Error};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http_body_util::BodyExt;
+use kube::{Client, Error, client::Body, core::Status};
 use serde_json::{Value as Json, json};
 
 use super::{
-    failure::{About, causes, classify},
+    connect::Access,
+    failure::{About, classify, of_status, unauthenticated},
+    login::Login,
     resource::{Named, Resource, is_name},
     restore::own,
 };
@@ -22,17 +25,22 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Short trouble is ridden out here; longer trouble is for the step's `retry`, which the journal sees.
 const ATTEMPTS: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// Of one call; more would only repeat themselves.
+const MOST_WARNINGS: usize = 50;
 /// Objects to a page, as kubectl asks for them.
 const PAGE: &str = "500";
 
 /// One Kubernetes cluster, one request a call.
 #[derive(Clone)]
 pub struct KubeClient {
-    pub(super) client: Client,
+    client: Client,
+    login: Login,
     /// The cluster's role in the target.
     pub(super) cluster: Arc<str>,
     /// Kinds that were looked up, by the word that names them.
     pub(super) discovered: Arc<Mutex<BTreeMap<String, Resource>>>,
+    /// What the API server warned of, each once.
+    warnings: Arc<Mutex<Vec<String>>>,
 }
 
 /// Which objects a list is about.
@@ -94,23 +102,16 @@ impl PatchKind {
 }
 
 impl KubeClient {
-    /// Prepares connections. Nothing is asked yet.
-    pub(super) fn connect(cluster: &str, mut config: Config) -> Result<Self, Failure> {
-        // Which requests may be sent again is decided here, by what they change.
-        config.default_retry = false;
-        let client = Client::try_from(config).map_err(|e| {
-            let operation = format!("connect to {cluster}");
-            Failure::new(
-                FailureClass::Rejected,
-                operation,
-                "BadKubeconfig",
-                causes(&e),
-            )
-        })?;
+    /// Prepares connections. Nothing is asked of the cluster yet.
+    pub(super) async fn connect(cluster: &str, access: Access) -> Result<Self, Failure> {
+        let connected = access.client().await;
+        let (client, login) = connected.map_err(|e| e.failure(&format!("connect to {cluster}")))?;
         Ok(Self {
             client,
+            login,
             cluster: cluster.into(),
             discovered: Arc::default(),
+            warnings: Arc::default(),
         })
     }
 
@@ -249,7 +250,7 @@ impl KubeClient {
             operation: format!("{verb} {object}"),
             cluster: self.cluster.to_string(),
             changes,
-            is_secret: Resource::known(&object.kind).is_some_and(|kind| kind.kind == "Secret"),
+            is_secret: object.is_secret(),
         }
     }
 
@@ -287,16 +288,126 @@ impl KubeClient {
         }
     }
 
+    /// This client with warnings of its own, for one call.
+    pub fn listening(&self) -> Self {
+        Self {
+            warnings: Arc::default(),
+            ..self.clone()
+        }
+    }
+
+    /// What the API server warned of since the last time (`Warning:` headers), each once.
+    pub fn take_warnings(&self) -> Vec<String> {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *warnings)
+    }
+
     async fn answer(&self, about: &About, request: Request<Vec<u8>>) -> Result<Json, Failure> {
-        let answer = self.client.request::<Json>(request);
+        let answer = async {
+            let answer = self.open(about, request).await?;
+            let body = answer.into_body().collect().await;
+            let body = body.map_err(|e| classify(about, e))?.to_bytes();
+            serde_json::from_slice(&body).map_err(|e| classify(about, Error::SerdeError(e)))
+        };
         match tokio::time::timeout(CALL_TIMEOUT, answer).await {
-            Ok(answer) => answer.map_err(|e| classify(about, e)),
+            Ok(answer) => answer,
             Err(_) => {
                 let why = format!("no answer came within {} s", CALL_TIMEOUT.as_secs());
                 Err(about.lost(FailureClass::Timeout, "Timeout", why))
             }
         }
     }
+
+    /// Sends a request, with a login, and gives the answer as soon as it begins; one that reports a failure is a
+    /// failure.
+    pub(super) async fn open(
+        &self,
+        about: &About,
+        request: Request<Vec<u8>>,
+    ) -> Result<Response<Body>, Failure> {
+        let mut is_again = false;
+        loop {
+            let login = self.login.header().await;
+            let login = login.map_err(|denied| unauthenticated(about, denied))?;
+            let mut sent = Request::builder()
+                .method(request.method())
+                .uri(request.uri());
+            if let Some(headers) = sent.headers_mut() {
+                headers.clone_from(request.headers());
+                headers.extend(login.clone().map(|login| (header::AUTHORIZATION, login)));
+            }
+            let sent = sent
+                .body(Body::from(request.body().clone()))
+                .map_err(|e| classify(about, Error::HttpError(e)))?;
+            let answer = self.client.send(sent).await;
+            let answer = answer.map_err(|e| classify(about, e))?;
+            self.note_warnings(answer.headers());
+            let code = answer.status();
+            if !code.is_client_error() && !code.is_server_error() {
+                return Ok(answer);
+            }
+            // A login that expired or was replaced: nothing was done.
+            if code == StatusCode::UNAUTHORIZED
+                && !is_again
+                && self.login.refused(login.as_ref()).await
+            {
+                is_again = true;
+                continue;
+            }
+            let body = answer.into_body().collect().await;
+            let body = body.map_err(|e| classify(about, e))?.to_bytes();
+            return Err(of_status(about, &status(code, &body)));
+        }
+    }
+
+    /// Keeps the warnings of an answer: `299 - "text"` (RFC 9111), which only API servers still send.
+    fn note_warnings(&self, headers: &HeaderMap) {
+        for warning in headers.get_all(header::WARNING) {
+            let Some(text) = warning.to_str().ok().and_then(warning_text) else {
+                continue;
+            };
+            let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+            if warnings.len() < MOST_WARNINGS && !warnings.contains(&text) {
+                warnings.push(text);
+            }
+        }
+    }
+}
+
+/// The text of a `Warning:` header that an API server sends.
+fn warning_text(header: &str) -> Option<String> {
+    let rest = header.trim().strip_prefix("299 ")?;
+    let (_, quoted) = rest.split_once(" \"")?;
+    let (mut text, mut characters) = (String::new(), quoted.chars());
+    loop {
+        match characters.next()? {
+            '"' => return Some(text),
+            '\\' => text.push(characters.next()?),
+            other => text.push(other),
+        }
+    }
+}
+
+/// What an answer that reports a failure says. Not each has a `Status` for its body: an API server says
+/// `404 page not found` of a group that it does not serve, and a proxy in between says what it likes.
+fn status(code: StatusCode, body: &[u8]) -> Status {
+    if let Ok(status) = serde_json::from_slice::<Status>(body)
+        && status.code == code.as_u16()
+    {
+        return status;
+    }
+    let reason = match code {
+        StatusCode::NOT_FOUND => "NotFound",
+        StatusCode::UNAUTHORIZED => "Unauthorized",
+        StatusCode::FORBIDDEN => "Forbidden",
+        _ => "",
+    };
+    let text = String::from_utf8_lossy(body);
+    let text = match text.trim() {
+        "" => code.canonical_reason().unwrap_or("no more was said"),
+        text => text,
+    };
+    Status::failure(text, reason).with_code(code.as_u16())
 }
 
 /// Whether fields conflict with nobody but us.
@@ -370,4 +481,42 @@ pub(super) fn request(
     }
     let bytes = body.map_or_else(Vec::new, |(_, json)| json.to_string().into_bytes());
     builder.body(bytes).map_err(Error::HttpError)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h1_a_404_is_not_found_whatever_its_body() {
+        for body in [
+            "404 page not found\n",
+            "",
+            "<html>",
+            "{}",
+            r#"{"kind":"Status","code":0}"#,
+        ] {
+            let status = status(StatusCode::NOT_FOUND, body.as_bytes());
+            assert_eq!(
+                (status.code, status.reason.as_str()),
+                (404, "NotFound"),
+                "{body}"
+            );
+        }
+        let said = br#"{"kind":"Status","code":404,"reason":"NotFound","message":"secrets \"a\" not found"}"#;
+        let status = status(StatusCode::NOT_FOUND, said);
+        assert_eq!(status.message, "secrets \"a\" not found");
+    }
+
+    #[test]
+    fn h5_a_warning_is_read_as_client_go_reads_it() {
+        let text = |header| warning_text(header);
+        assert_eq!(text(r#"299 - "a \"b\" c""#), Some(r#"a "b" c"#.into()));
+        assert_eq!(
+            text(r#"299 api.example "x" "Wed, 21 Oct 2015 07:28:00 GMT""#),
+            Some("x".into())
+        );
+        assert_eq!(text("199 - \"x\""), None);
+        assert_eq!(text("299 - \"x"), None);
+    }
 }

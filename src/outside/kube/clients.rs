@@ -53,8 +53,8 @@ impl KubeClients {
             open.entry(role.to_owned()).or_default().clone()
         };
         let opened = cell.get_or_try_init(|| async {
-            let config = self.clusters.open(role).await?;
-            KubeClient::connect(role, config)
+            let access = self.clusters.open(role).await?;
+            KubeClient::connect(role, access).await
         });
         opened.await.cloned()
     }

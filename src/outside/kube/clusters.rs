@@ -1,11 +1,10 @@
 use std::pin::Pin;
 
-use kube::Config;
-
+use super::connect::Access;
 use crate::value::Failure;
 
-/// A configuration on its way: reading files, starting an embedded server.
-pub type Opening = Pin<Box<dyn Future<Output = Result<Config, Failure>> + Send>>;
+/// What it takes to connect, on its way: reading files, starting an embedded server.
+pub type Opening = Pin<Box<dyn Future<Output = Result<Access, Failure>> + Send>>;
 
 /// Knows where the clusters of a target are.
 pub trait Clusters: Send + Sync {

@@ -2,8 +2,9 @@
 
 use kube::{Error, core::Status};
 
+use super::login::Denied;
 use crate::{
-    outside::answer::{Client, LOST, NOT_SENT, proof, proof_of_status},
+    outside::answer::{Client, LOST, MANIFEST_REFUSED, NOT_SENT, proof, proof_of_status},
     value::{Failure, FailureClass, MASK, Proof},
 };
 
@@ -70,6 +71,14 @@ pub(super) fn classify(about: &About, error: Error) -> Failure {
     }
 }
 
+/// No login is to be had.
+pub(super) fn unauthenticated(about: &About, denied: Denied) -> Failure {
+    let failure = about.failure(FailureClass::Denied, "Unauthenticated", denied.why);
+    failure.with_hint(denied.hint.unwrap_or_else(|| {
+        "does `kubectl` work with this context? (exec plugins such as `aws eks get-token` need their program and a login)".into()
+    }))
+}
+
 pub(super) fn of_status(about: &About, status: &Status) -> Failure {
     let message = match about.is_secret {
         true => without_values(&status.message),
@@ -79,7 +88,9 @@ pub(super) fn of_status(about: &About, status: &Status) -> Failure {
         "" => format!("HTTP{}", status.code),
         reason => reason.to_owned(),
     };
+    let is_of_the_manifest = status.code == 500 && is_of_the_manifest(status);
     let class = match status.code {
+        500 if is_of_the_manifest => FailureClass::Rejected,
         401 | 403 => FailureClass::Denied,
         408 | 504 => FailureClass::Timeout,
         409 => FailureClass::Conflict,
@@ -89,12 +100,24 @@ pub(super) fn of_status(about: &About, status: &Status) -> Failure {
     };
     let failure = about.proving(
         about.failure(class, &code, message),
-        proof_of_status(Client::Kubernetes, "*", status.code),
+        match is_of_the_manifest {
+            true => proof(Client::Kubernetes, "*", MANIFEST_REFUSED),
+            false => proof_of_status(Client::Kubernetes, "*", status.code),
+        },
     );
     match hint(status) {
         Some(hint) => failure.with_hint(hint),
         None => failure,
     }
+}
+
+/// Whether a 500 is about what was sent: a server-side apply whose fields have other types than the schema's fails so,
+/// before anything is stored.
+fn is_of_the_manifest(status: &Status) -> bool {
+    let said = |text: &str| status.message.contains(text);
+    said("smd typed")
+        || said("failed to create typed patch object")
+        || said("failed to convert new object")
 }
 
 fn hint(status: &Status) -> Option<&'static str> {
@@ -108,7 +131,11 @@ fn hint(status: &Status) -> Option<&'static str> {
         401 => Some(
             "the credentials of this context are not accepted: log in again, then resume the run",
         ),
+        403 if is_of_a_policy(&status.message) => None,
         403 => Some("`windlass rbac FILE` prints the ClusterRole that the workflow needs"),
+        422 if status.message.contains("field is immutable") => Some(
+            "this field can't be changed: delete the object (`kubectl delete`), then resume the run, which creates it again",
+        ),
         409 if is_apply_conflict() => Some(
             "another manager owns these fields: leave them to it, or take them over with `force: true`",
         ),
@@ -116,11 +143,28 @@ fn hint(status: &Status) -> Option<&'static str> {
     }
 }
 
-/// A message without the values that it quotes: `Invalid value: "…": why` keeps the reason alone.
+/// Whether a 403 is not about the caller's rights: an admission policy, a webhook or a quota refuses the object, whoever
+/// sends it.
+fn is_of_a_policy(message: &str) -> bool {
+    let says = |text: &str| message.contains(text);
+    // What the authorizer says, whatever the names are.
+    let is_of_rights = says("cannot ") && (says(" in API group ") || says(" path "));
+    !is_of_rights
+        && (says("is forbidden: ") || says("denied the request") || says("denied request"))
+}
+
+/// A message without the values that it quotes: `Invalid value: "…": why` keeps the reason alone, and of
+/// `got &value.valueUnstructured{Value:…}` only what was expected.
 fn without_values(message: &str) -> String {
+    const UNSTRUCTURED: &str = "{Value:";
+    let message = match message.split_once(UNSTRUCTURED) {
+        Some((head, rest)) if rest.contains('}') => format!("{head}{UNSTRUCTURED}{MASK}}}"),
+        Some((head, _)) => format!("{head}{UNSTRUCTURED}{MASK}"),
+        None => message.to_owned(),
+    };
     const QUOTE: &str = "Invalid value: ";
     let Some(at) = message.find(QUOTE) else {
-        return message.to_owned();
+        return message;
     };
     let (head, rest) = message.split_at(at);
     let why = rest.rsplit_once(": ").map_or("", |(_, why)| why);
@@ -148,6 +192,52 @@ pub(super) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn of(code: u16, message: &str, is_secret: bool) -> Failure {
+        let about = About {
+            operation: "apply secret/x".into(),
+            cluster: "mgmt".into(),
+            changes: true,
+            is_secret,
+        };
+        of_status(&about, &Status::failure(message, "").with_code(code))
+    }
+
+    #[test]
+    fn h5_a_number_in_a_secret_is_a_mistake_and_is_not_shown() {
+        let said = "failed to create manager for existing fields: failed to convert new object (ns/x; /v1, Kind=Secret) to smd typed: .data.pin: expected string, got &value.valueUnstructured{Value:4711}";
+        let failure = of(500, said, true);
+        assert_eq!(failure.class, FailureClass::Rejected);
+        assert!(!failure.is_unknown, "nothing was stored");
+        assert!(!failure.message.contains("4711"), "{}", failure.message);
+        assert!(
+            failure.message.contains(".data.pin: expected string"),
+            "{}",
+            failure.message
+        );
+        let other = of(500, "etcdserver: request timed out", true);
+        assert_eq!(
+            (other.class, other.is_unknown),
+            (FailureClass::Unavailable, true)
+        );
+    }
+
+    #[test]
+    fn h5_only_missing_rights_get_the_hint_about_rbac() {
+        let rights = r#"secrets "x" is forbidden: User "a" cannot patch resource "secrets" in API group "" in the namespace "n""#;
+        assert!(
+            of(403, rights, false)
+                .hint
+                .is_some_and(|hint| hint.contains("rbac"))
+        );
+        for policy in [
+            r#"secrets "x" is forbidden: exceeded quota: q, requested: secrets=1, used: secrets=1, limited: secrets=1"#,
+            r#"secrets "x" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no"#,
+            r#"admission webhook "w.example.com" denied the request: no"#,
+        ] {
+            assert_eq!(of(403, policy, false).hint, None, "{policy}");
+        }
+    }
 
     #[test]
     fn a_message_about_a_secret_quotes_no_value() {

@@ -2,6 +2,8 @@
 //!
 //! - `target` is where the clusters are (`clusters` is what one has to know), `clients` opens them on their
 //!   first use;
+//! - `connect` makes the connections, by a proxy or not; `login` is who the requests come from, `plugin` a program that
+//!   says it, `trust` whom they go to;
 //! - `resource` is a kind of objects, `discovery` asks for those of a cluster's own, `client` the verbs, `watch` waiting for a change;
 //! - `object` carries objects in and out, with what a Secret holds as secrets;
 //! - `rollout` reads how far a workload's rollout is, `workload` restarts one and says why it is stuck;
@@ -13,20 +15,25 @@ mod authority;
 mod client;
 mod clients;
 mod clusters;
+mod connect;
 mod discovery;
 mod failure;
+mod login;
 mod object;
 mod permission;
+mod plugin;
 mod resource;
 mod restore;
 mod rollout;
 mod target;
+mod trust;
 mod watch;
 mod workload;
 
 pub use client::{Apply, KubeClient, Patch, PatchKind, Selection};
 pub use clients::KubeClients;
 pub use clusters::{Clusters, Opening};
+pub use connect::Access;
 pub use object::{from_object, secret_manifest, to_object};
 pub use permission::{Permit, permits_of, rules};
 pub use resource::{Named, Resource};

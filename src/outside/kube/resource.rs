@@ -146,21 +146,31 @@ const KNOWN: [Row; 27] = [
 
 impl Resource {
     /// Finds a kind that every cluster has, by its name, plural or short name, in any case; a
-    /// group may follow (`deployments.apps`).
+    /// version and a group may follow, as with kubectl (`deployments.apps`, `deployments.v1.apps`, `secrets.v1.`).
     pub fn known(word: &str) -> Option<Self> {
         let word = word.to_ascii_lowercase();
-        let (word, group) = match word.split_once('.') {
-            Some((word, group)) => (word, Some(group)),
+        let (name, rest) = match word.split_once('.') {
+            Some((name, rest)) => (name, Some(rest)),
             None => (word.as_str(), None),
+        };
+        let fits = |in_group: &str, in_version: &str| match rest {
+            None => true,
+            Some(rest) if rest == in_group => true,
+            Some(rest) => rest.split_once('.') == Some((in_version, in_group)),
         };
         KNOWN
             .iter()
-            .find(|(kind, plural, short, in_group, ..)| {
+            .find(|(kind, plural, short, in_group, version, _)| {
                 let is_named =
-                    kind.eq_ignore_ascii_case(word) || *plural == word || short.contains(&word);
-                is_named && group.is_none_or(|group| group == *in_group)
+                    kind.eq_ignore_ascii_case(name) || *plural == name || short.contains(&name);
+                is_named && fits(in_group, version)
             })
             .map(Self::of)
+    }
+
+    /// Whether what it holds is secret.
+    pub fn is_secret(&self) -> bool {
+        self.group.is_empty() && self.plural == "secrets"
     }
 
     /// Finds a kind that every cluster has, as a manifest names it.
@@ -233,6 +243,11 @@ pub struct Named {
 }
 
 impl Named {
+    /// Whether it is a Secret, however its kind is spelled.
+    pub fn is_secret(&self) -> bool {
+        Resource::known(&self.kind).is_some_and(|kind| kind.is_secret())
+    }
+
     /// Reads `TYPE/NAME`.
     ///
     /// # Errors
@@ -289,6 +304,34 @@ mod tests {
             Some("/api/v1/secrets".into())
         );
         assert!(Resource::known_kind("v1", "Deployment").is_none());
+    }
+
+    #[test]
+    fn h4_a_secret_is_one_however_it_is_spelled() {
+        for word in [
+            "Secret",
+            "secret",
+            "SECRETS",
+            "secrets",
+            "secrets.",
+            "Secret.",
+            "secrets.v1.",
+            "secret.v1.",
+        ] {
+            assert!(
+                Resource::known(word).is_some_and(|kind| kind.is_secret()),
+                "{word}"
+            );
+        }
+        for word in [
+            "secrets.example.com",
+            "secrets.v2.",
+            "secrets.v1",
+            "secretss",
+        ] {
+            assert_eq!(Resource::known(word), None, "{word}");
+        }
+        assert!(Resource::known("deployments.v1.apps").is_some());
     }
 
     #[test]

@@ -1,10 +1,12 @@
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, env, io, path::PathBuf};
 
-use kube::config::{Config, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::{Config, Kubeconfig, KubeconfigError};
 
 use super::{
+    super::proxy::Proxies,
     authority::authorities,
     clusters::{Clusters, Opening},
+    connect::Access,
     failure::causes,
 };
 use crate::value::{Failure, FailureClass};
@@ -20,24 +22,22 @@ pub struct KubeTarget {
     pub kubeconfig: Option<PathBuf>,
 }
 
-/// The configuration of the one cluster that a kubeconfig of our own making holds. Nothing of the
-/// user's is read, so nothing of it can be sent there by mistake.
+/// How to connect to the one cluster that a kubeconfig of our own making holds. Nothing of the user's is
+/// read, so nothing of it can be sent there by mistake, and no proxy is asked.
 ///
 /// # Errors
 /// A text that is no kubeconfig.
-pub async fn embedded_cluster(kubeconfig: &str) -> Result<Config, Failure> {
-    let wrong = |e: KubeconfigError| {
-        Failure::new(
-            FailureClass::Rejected,
-            "connect",
-            "BadKubeconfig",
-            causes(&e),
-        )
-    };
+pub async fn embedded_cluster(kubeconfig: &str) -> Result<Access, Failure> {
+    let wrong = |e: KubeconfigError| bad("connect", causes(&e));
     let kubeconfig = Kubeconfig::from_yaml(kubeconfig).map_err(wrong)?;
-    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+    let context = kubeconfig.current_context.clone().unwrap_or_default();
+    Access::of_kubeconfig(kubeconfig, &context, None, &Proxies::default())
         .await
-        .map_err(wrong)
+        .map_err(|e| e.failure("connect"))
+}
+
+fn bad(operation: &str, why: String) -> Failure {
+    Failure::new(FailureClass::Rejected, operation, "BadKubeconfig", why)
 }
 
 impl Clusters for KubeTarget {
@@ -56,7 +56,7 @@ impl KubeTarget {
         )
     }
 
-    async fn config(&self, role: &str) -> Result<Config, Failure> {
+    async fn config(&self, role: &str) -> Result<Access, Failure> {
         let refused = |code: &str, why: String| {
             Failure::new(
                 FailureClass::Rejected,
@@ -74,7 +74,20 @@ impl KubeTarget {
                 "name its context in windlass.toml: `kube = {{ {role} = \"CONTEXT\" }}`"
             )));
         };
-        let wrong = |e: KubeconfigError| match e {
+        let read = match &self.kubeconfig {
+            Some(path) => Kubeconfig::read_from(path),
+            None => match of_environment() {
+                Some(read) => read,
+                None => Kubeconfig::read(),
+            },
+        };
+        let knows = |k: &Kubeconfig| k.contexts.iter().any(|c| c.name == *context);
+        if context == IN_CLUSTER && !read.as_ref().is_ok_and(knows) {
+            let config = Config::incluster().map_err(|e| refused("NotInCluster", causes(&e)))?;
+            return Access::of_pod(config, &Proxies::of_environment())
+                .map_err(|e| e.failure(&format!("connect to {role}")));
+        }
+        let kubeconfig = read.map_err(|e| match e {
             // It is the same for every cluster, and so are its words.
             KubeconfigError::ReadConfig(why, path) => Failure::new(
                 FailureClass::Rejected,
@@ -83,21 +96,8 @@ impl KubeTarget {
                 format!("{}: {why}", path.display()),
             )
             .with_hint(self.where_contexts_are()),
-            e => refused("BadKubeconfig", causes(&e)),
-        };
-        let read = match &self.kubeconfig {
-            Some(path) => Kubeconfig::read_from(path),
-            None => match Kubeconfig::from_env() {
-                Ok(Some(found)) => Ok(found),
-                Ok(None) => Kubeconfig::read(),
-                Err(e) => Err(e),
-            },
-        };
-        let knows = |k: &Kubeconfig| k.contexts.iter().any(|c| c.name == *context);
-        if context == IN_CLUSTER && !read.as_ref().is_ok_and(knows) {
-            return Config::incluster().map_err(|e| refused("NotInCluster", causes(&e)));
-        }
-        let kubeconfig = read.map_err(wrong)?;
+            e => bad(&format!("connect to {role}"), causes(&e)),
+        })?;
         if !knows(&kubeconfig) {
             let names: Vec<_> = kubeconfig
                 .contexts
@@ -115,18 +115,36 @@ impl KubeTarget {
                 names => format!("it has {}", names.join(", ")),
             }));
         }
-        let options = KubeConfigOptions {
-            context: Some(context.clone()),
-            ..KubeConfigOptions::default()
-        };
         let trusted =
             authorities(&kubeconfig, context).map_err(|why| refused("BadKubeconfig", why))?;
-        let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
+        Access::of_kubeconfig(kubeconfig, context, trusted, &Proxies::of_environment())
             .await
-            .map_err(wrong)?;
-        if trusted.is_some() {
-            config.root_cert = trusted;
-        }
-        Ok(config)
+            .map_err(|e| e.failure(&format!("connect to {role}")))
     }
+}
+
+/// Reads the kubeconfigs that `KUBECONFIG` lists; `None` where it lists none.
+///
+/// As client-go does, it skips the files that do not exist, unless none of them does.
+fn of_environment() -> Option<Result<Kubeconfig, KubeconfigError>> {
+    let list = env::var_os("KUBECONFIG")?;
+    let paths = env::split_paths(&list).filter(|path| !path.as_os_str().is_empty());
+    let paths: Vec<_> = paths.collect();
+    let first = paths.first()?;
+    let is_there = |path: &&PathBuf| path.try_exists().unwrap_or(true);
+    let there: Vec<_> = paths.iter().filter(is_there).collect();
+    if there.is_empty() {
+        let why = match paths.len() {
+            1 => "it does not exist".to_owned(),
+            count => format!("none of the {count} files that KUBECONFIG lists exists"),
+        };
+        let missing = io::Error::new(io::ErrorKind::NotFound, why);
+        return Some(Err(KubeconfigError::ReadConfig(missing, first.clone())));
+    }
+    let read = there
+        .into_iter()
+        .try_fold(Kubeconfig::default(), |all, path| {
+            Kubeconfig::read_from(path).and_then(|next| all.merge(next))
+        });
+    Some(read)
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use http::Method;
-use kube::core::WatchEvent;
+use http_body_util::BodyExt;
+use kube::{Error, core::WatchEvent};
 use serde_json::Value as Json;
 use tokio::time::Instant;
 
@@ -75,21 +76,45 @@ impl KubeClient {
         let path = resource.path(&object.namespace);
         let request =
             request(&Method::GET, &path, &query, None).map_err(|e| classify(&about, e))?;
-        let events = self.client.request_events::<Json>(request).await;
-        let events = events.map_err(|e| classify(&about, e))?;
-        let mut events = std::pin::pin!(events);
-        while let Some(event) = events.try_next().await.map_err(|e| classify(&about, e))? {
-            match event {
-                WatchEvent::Added(found) | WatchEvent::Modified(found) if is_done(Some(&found)) => {
-                    return Ok(Some(found));
+        let answer = self.open(&about, request).await?;
+        let mut body = answer.into_body().into_data_stream();
+        let mut lines = Lines::default();
+        while let Some(part) = body.try_next().await.map_err(|e| classify(&about, e))? {
+            lines.push(&part);
+            while let Some(line) = lines.next() {
+                let event = serde_json::from_slice::<WatchEvent<Json>>(&line);
+                let event = event.map_err(|e| classify(&about, Error::SerdeError(e)))?;
+                match event {
+                    WatchEvent::Added(found) | WatchEvent::Modified(found)
+                        if is_done(Some(&found)) =>
+                    {
+                        return Ok(Some(found));
+                    }
+                    WatchEvent::Deleted(_) => return Ok(None),
+                    // 410: the version is too old.
+                    WatchEvent::Error(status) if status.code == 410 => return Ok(None),
+                    WatchEvent::Error(status) => return Err(of_status(&about, &status)),
+                    _ => {}
                 }
-                WatchEvent::Deleted(_) => return Ok(None),
-                // 410: the version is too old.
-                WatchEvent::Error(status) if status.code == 410 => return Ok(None),
-                WatchEvent::Error(status) => return Err(of_status(&about, &status)),
-                _ => {}
             }
         }
         Ok(None)
+    }
+}
+
+/// Takes lines from a stream whose parts end anywhere.
+#[derive(Default)]
+struct Lines {
+    held: Vec<u8>,
+}
+
+impl Lines {
+    fn push(&mut self, part: &[u8]) {
+        self.held.extend_from_slice(part);
+    }
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        let end = self.held.iter().position(|byte| *byte == b'\n')?;
+        Some(self.held.drain(..=end).collect())
     }
 }

@@ -6,11 +6,12 @@ use aws_types::service_config::ServiceConfigKey;
 use serde::Deserialize;
 
 use super::{
+    super::proxy::Proxies,
     account::{Account, AccountId, Identity},
     client::PcaClient,
     profile::{self, Chosen, ProfileError},
     rate::{OperationName, Rate, Rates},
-    trust::{BundleError, bundle_of_environment, trusting},
+    trust::{BundleError, HttpClientError, ProxyError, bundle_of_environment, http_client},
 };
 
 /// Where AWS Private CA is. What is not named comes from the ordinary AWS places: environment,
@@ -67,6 +68,8 @@ pub enum ConnectError {
         "the target is for the AWS account {wanted}, and whose credentials these are can't be found out: {why}"
     )]
     UnknownAccount { wanted: AccountId, why: String },
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
     #[error(
         "`endpoint` names the very server, so it can't be combined with `fips` or `dual_stack`, which choose one of AWS's"
     )]
@@ -77,6 +80,9 @@ impl ConnectError {
     /// What to do about it.
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
+            Self::Proxy(_) => {
+                "HTTPS_PROXY, HTTP_PROXY and ALL_PROXY name a proxy as http://HOST:PORT"
+            }
             Self::Bundle(_) => {
                 "`ca_bundle` of the target and AWS_CA_BUNDLE name a file of certificates in PEM"
             }
@@ -94,6 +100,15 @@ impl ConnectError {
                 "`account` of the target is held against STS GetCallerIdentity: make it reachable, or take `account` out of the target"
             }
         })
+    }
+}
+
+impl From<HttpClientError> for ConnectError {
+    fn from(error: HttpClientError) -> Self {
+        match error {
+            HttpClientError::Bundle(error) => error.into(),
+            HttpClientError::Proxy(error) => error.into(),
+        }
     }
 }
 
@@ -142,10 +157,8 @@ impl PcaClient {
             loader = loader.use_dual_stack(dual_stack);
         }
         let bundle = target.ca_bundle.clone().or_else(bundle_of_environment);
-        let http = bundle.map(|path| trusting(&path)).transpose()?;
-        if let Some(http) = &http {
-            loader = loader.http_client(http.clone());
-        }
+        let http = http_client(bundle.as_deref(), Proxies::of_environment())?;
+        loader = loader.http_client(http.clone());
         let chosen = Chosen::of(target).await;
         if let Some(name) = &chosen.name {
             loader = loader.profile_name(name);
@@ -153,7 +166,7 @@ impl PcaClient {
         match (&target.profile, chosen.problem) {
             (Some(_), Some(problem)) => return Err(problem.into()),
             (Some(name), None) => {
-                let credentials = profile::credentials(name, target, http).await;
+                let credentials = profile::credentials(name, target, Some(http)).await;
                 loader = loader.credentials_provider(credentials);
             }
             // The target does not ask for it, and may not speak to AWS at all.
@@ -200,9 +213,12 @@ impl PcaClient {
 
     /// Connects to the embedded server, with the id and the secret of the access key that it was
     /// given. Nothing of the user's AWS configuration is read, so nothing of it can be sent there
-    /// by mistake.
+    /// by mistake. No proxy of the environment is asked either.
     pub fn embedded(endpoint: &str, region: &str, (id, secret): (&str, &str)) -> Self {
+        let direct = http_client(None, Proxies::default())
+            .expect("without a bundle and without a proxy nothing can be wrong with them");
         let config = aws_sdk_acmpca::Config::builder()
+            .http_client(direct)
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(region.to_owned()))
             .endpoint_url(endpoint)

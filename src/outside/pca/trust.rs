@@ -1,6 +1,7 @@
-//! Whom the connection trusts: the system's CAs, or those of a file.
+//! The connections to AWS: whom they trust (the system's CAs, or those of a file), and by which proxy they go.
 
 use std::{
+    collections::BTreeMap,
     env, fs,
     path::{Path, PathBuf},
 };
@@ -13,6 +14,13 @@ use aws_smithy_http_client::{
 };
 use tokio_rustls::rustls::RootCertStore;
 
+use aws_smithy_runtime_api::client::{
+    http::{HttpClient, HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn},
+    orchestrator::HttpRequest,
+};
+use http::Uri;
+
+use super::super::proxy::Proxies;
 use crate::x509::{Certificate, pem};
 
 /// Why a bundle of CAs can't be used.
@@ -23,6 +31,22 @@ pub struct BundleError {
     why: String,
 }
 
+/// Why AWS can't be asked by a proxy of the environment.
+#[derive(Debug, thiserror::Error)]
+#[error("a proxy of the environment can't be used for AWS: {why}")]
+pub struct ProxyError {
+    why: String,
+}
+
+/// Why there is no HTTP client.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum HttpClientError {
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+}
+
 /// The bundle that `AWS_CA_BUNDLE` names. The SDK for Rust does not read it, as AWS's other tools do.
 pub(super) fn bundle_of_environment() -> Option<PathBuf> {
     env::var_os("AWS_CA_BUNDLE")
@@ -30,11 +54,66 @@ pub(super) fn bundle_of_environment() -> Option<PathBuf> {
         .map(PathBuf::from)
 }
 
-/// An HTTP client that trusts the CAs of a file, and no others.
-///
-/// It is the SDK's default client in all else, the proxies of the environment included: who has a CA
-/// of their own is often behind a proxy.
-pub(super) fn trusting(path: &Path) -> Result<SharedHttpClient, BundleError> {
+/// The HTTP client of the SDK: trusts the CAs of a file and no others, or the system's where no file is given, and asks
+/// by the proxy that `proxies` chooses for each server.
+pub(super) fn http_client(
+    bundle: Option<&Path>,
+    proxies: Proxies,
+) -> Result<SharedHttpClient, HttpClientError> {
+    let context = bundle.map(context).transpose()?;
+    let by = |proxy: ProxyConfig| {
+        let context = context.clone();
+        Builder::new().build_with_connector_fn(move |settings, components| {
+            let mut connector = ConnectorBuilder::default()
+                .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+                .proxy_config(proxy.clone());
+            if let Some(context) = &context {
+                connector.set_tls_context(context.clone());
+            }
+            connector.set_connector_settings(settings.cloned());
+            if let Some(components) = components {
+                connector.set_sleep_impl(components.sleep_impl());
+            }
+            connector.build()
+        })
+    };
+    let mut proxied = BTreeMap::new();
+    for url in proxies.all() {
+        let config = ProxyConfig::all(url).map_err(|e| ProxyError { why: e.to_string() })?;
+        proxied.insert(url.to_owned(), by(config));
+    }
+    let direct = by(ProxyConfig::disabled());
+    Ok(http_client_fn(move |settings, components| {
+        let connector = |client: &SharedHttpClient| client.http_connector(settings, components);
+        SharedHttpConnector::new(Connectors {
+            direct: connector(&direct),
+            proxied: proxied
+                .iter()
+                .map(|(url, client)| (url.clone(), connector(client)))
+                .collect(),
+            proxies: proxies.clone(),
+        })
+    }))
+}
+
+/// A connector for each way to a server.
+#[derive(Debug)]
+struct Connectors {
+    direct: SharedHttpConnector,
+    proxied: BTreeMap<String, SharedHttpConnector>,
+    proxies: Proxies,
+}
+
+impl HttpConnector for Connectors {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let uri: Option<Uri> = request.uri().parse().ok();
+        let proxy = uri.as_ref().and_then(|uri| self.proxies.of_uri(uri));
+        let connector = proxy.and_then(|proxy| self.proxied.get(proxy));
+        connector.unwrap_or(&self.direct).call(request)
+    }
+}
+
+fn context(path: &Path) -> Result<TlsContext, BundleError> {
     let failed = |why: String| BundleError {
         path: path.into(),
         why,
@@ -50,21 +129,8 @@ pub(super) fn trusting(path: &Path) -> Result<SharedHttpClient, BundleError> {
         let text = pem::encode("CERTIFICATE", &certificate.der);
         trusted = trusted.with_pem_certificate(text);
     }
-    let context = TlsContext::builder()
+    TlsContext::builder()
         .with_trust_store(trusted)
         .build()
-        .map_err(|e| failed(e.to_string()))?;
-    Ok(
-        Builder::new().build_with_connector_fn(move |settings, components| {
-            let mut connector = ConnectorBuilder::default()
-                .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-                .tls_context(context.clone())
-                .proxy_config(ProxyConfig::from_env());
-            connector.set_connector_settings(settings.cloned());
-            if let Some(components) = components {
-                connector.set_sleep_impl(components.sleep_impl());
-            }
-            connector.build()
-        }),
-    )
+        .map_err(|e| failed(e.to_string()))
 }

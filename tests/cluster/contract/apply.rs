@@ -195,7 +195,7 @@ fn a_configuration_must_fit_the_schema() {
 }
 
 #[test]
-fn ownership_can_be_given_up() {
+fn h7_ownership_can_be_given_up() {
     contract(|api| async move {
         let path = api.path("configmaps/a");
         api.apply(&path, "one", &config_map("a", json!({ "k": "v" })))
@@ -207,8 +207,22 @@ fn ownership_can_be_given_up() {
             (status, object["metadata"].get("managedFields")),
             (200, None)
         );
-        let (status, _) = api
+        // What has no owner is not for everybody to take.
+        let (status, answer) = api
             .apply(&path, "two", &config_map("a", json!({ "k": "w" })))
+            .await;
+        assert_eq!(status, 409, "{answer}");
+        let message = answer["message"].as_str().unwrap();
+        assert!(
+            message.contains("conflict with \"before-first-apply\" using v1: .data.k"),
+            "{message}"
+        );
+        let (status, _) = api
+            .apply(
+                &path,
+                "two",
+                &config_map("a", json!({ "k": "v", "l": "w" })),
+            )
             .await;
         assert_eq!(status, 200);
     });

@@ -234,9 +234,29 @@ fn what_is_not_served_is_refused() {
             .send("PATCH", &api.path("configmaps/a"), &headers, b"{}".to_vec())
             .await;
         assert_eq!(status, 415, "{text}");
-        let (status, _) = api
-            .post(&api.path("configmaps"), &json!({ "apiVersion": "v1" }))
-            .await;
-        assert_eq!(status, 400);
+    });
+}
+
+#[test]
+fn h7_a_created_object_needs_a_name_and_no_kind() {
+    contract(|api| async move {
+        let path = api.path("configmaps");
+        let (status, answer) = api.post(&path, &json!({ "apiVersion": "v1" })).await;
+        assert_eq!(status, 422, "{answer}");
+        let named = json!({ "metadata": { "name": "a" }, "data": { "k": "v" } });
+        let (status, answer) = api.post(&path, &named).await;
+        assert_eq!((status, &answer["kind"]), (201, &json!("ConfigMap")));
+    });
+}
+
+/// A page of text, not a `Status`.
+#[test]
+fn h1_a_group_that_is_not_served_is_a_page_that_is_not_found() {
+    contract(|api| async move {
+        let headers = [("accept", "application/json")];
+        for path in ["/apis/none.windlass.dev", "/apis/none.windlass.dev/v1"] {
+            let (status, text) = api.send("GET", path, &headers, Vec::new()).await;
+            assert_eq!((status, text.trim()), (404, "404 page not found"), "{path}");
+        }
     });
 }

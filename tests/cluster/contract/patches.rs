@@ -48,6 +48,17 @@ fn a_merge_patch_sets_removes_and_replaces() {
 }
 
 #[test]
+fn h8_a_patch_gives_no_object_another_name() {
+    contract(|api| async move {
+        api.create("configmaps", &config_map("a", json!({}))).await;
+        let patch = json!({ "metadata": { "name": "b" } });
+        let (status, answer) = api.merge(&api.path("configmaps/a"), &patch).await;
+        assert_eq!(status, 400, "{answer}");
+        assert_eq!(api.get(&api.path("configmaps/b")).await.0, 404);
+    });
+}
+
+#[test]
 fn a_patch_with_an_old_version_conflicts() {
     contract(|api| async move {
         let object = api
@@ -88,7 +99,7 @@ fn a_json_patch_does_its_operations_or_none() {
 }
 
 #[test]
-fn a_strategic_patch_merges_lists_by_their_keys() {
+fn h7_a_strategic_patch_merges_lists_by_their_keys() {
     contract(|api| async move {
         api.create("deployments", &two_containers()).await;
         let path = api.path("deployments/a");
@@ -113,7 +124,8 @@ fn a_strategic_patch_merges_lists_by_their_keys() {
         assert_eq!(main["image"], "main:2");
         assert_eq!(
             main["env"],
-            json!([{ "name": "A", "value": "1" }, { "name": "C", "value": "3" }])
+            // A new item comes first.
+            json!([{ "name": "C", "value": "3" }, { "name": "A", "value": "1" }])
         );
         assert_eq!(main["args"], json!(["z"]));
         assert_eq!(containers(&object)[1]["image"], "side:1");

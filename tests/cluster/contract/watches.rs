@@ -33,7 +33,10 @@ fn a_watch_tells_what_happened_since() {
         api.merge(&api.path("configmaps/b"), &json!({ "data": { "k": "v" } }))
             .await;
         api.delete(&api.path("configmaps/b")).await;
-        let path = format!("{}?resourceVersion={since}", api.path("configmaps"));
+        let path = format!(
+            "{}?labelSelector=color%3Dred&resourceVersion={since}",
+            api.path("configmaps")
+        );
         let events = api.watch(&path).await;
         assert_eq!(
             seen(&events),
@@ -102,7 +105,10 @@ fn a_watch_sees_what_happens_while_it_runs() {
     contract(|api| async move {
         let first = api.create("configmaps", &labelled("a", "red")).await;
         let since = first["metadata"]["resourceVersion"].as_str().unwrap();
-        let path = format!("{}?resourceVersion={since}", api.path("configmaps"));
+        let path = format!(
+            "{}?labelSelector=color%3Dred&resourceVersion={since}",
+            api.path("configmaps")
+        );
         let change = async {
             api.merge(&api.path("configmaps/a"), &json!({ "data": { "k": "v" } }))
                 .await

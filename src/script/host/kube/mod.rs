@@ -16,12 +16,14 @@ mod write;
 
 pub(super) use undo::reversal;
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use rhai::{Dynamic, Map, Module, NativeCallContext};
 
 use super::{FuncRegistration, Thrown, arguments::Arguments, host, perform};
 use crate::{
     outside::{KubeClient, Named},
-    script::effects::{Call, Class},
+    script::effects::{Call, Class, Level},
     value::{Failure, Value},
 };
 
@@ -93,7 +95,27 @@ impl About {
     }
 }
 
-/// A call to the client of a cluster, not made yet.
+/// What an API server warned of while a call was made.
+#[derive(Clone, Debug, Default)]
+struct Heard(Arc<Mutex<Vec<String>>>);
+
+impl Heard {
+    /// Shows it, as kubectl does. A replayed call heard nothing.
+    fn note(&self, context: &NativeCallContext, cluster: &str) -> Result<(), Thrown> {
+        let texts = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        if texts.is_empty() {
+            return Ok(());
+        }
+        let host = host(context)?;
+        for text in texts {
+            let text = format!("warning of the API server of {cluster}: {text}");
+            host.effects.note(Level::Warn, text);
+        }
+        Ok(())
+    }
+}
+
+/// A call to the client of a cluster, not made yet, and what will be heard of it.
 fn call<F>(
     context: &NativeCallContext,
     function: &'static str,
@@ -101,15 +123,21 @@ fn call<F>(
     cluster: &str,
     record: Value,
     act: impl FnOnce(KubeClient) -> F + Send + 'static,
-) -> Result<Call, Thrown>
+) -> Result<(Call, Heard), Thrown>
 where
     F: Future<Output = Result<Value, Failure>> + Send + 'static,
 {
     let (clusters, cluster) = (host(context)?.clients.kube, cluster.to_owned());
-    Ok(Call::new(function, class, record, move |_| async move {
-        let client = clusters.client(&cluster).await?;
-        act(client).await
-    }))
+    let heard = Heard::default();
+    let ear = heard.clone();
+    let call = Call::new(function, class, record, move |_| async move {
+        let client = clusters.client(&cluster).await?.listening();
+        let answer = act(client.clone()).await;
+        let mut heard = ear.0.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.extend(client.take_warnings());
+        answer
+    });
+    Ok((call, heard))
 }
 
 /// Makes a call that changes nothing.
@@ -123,8 +151,10 @@ fn look<F>(
 where
     F: Future<Output = Result<Value, Failure>> + Send + 'static,
 {
-    let call = call(context, function, Class::Read, cluster, record, act)?;
-    perform(context, call)
+    let (call, heard) = call(context, function, Class::Read, cluster, record, act)?;
+    let answer = perform(context, call);
+    heard.note(context, cluster)?;
+    answer
 }
 
 /// Makes a call that changes an object, and remembers for an undo what it was and what it is sent.
@@ -141,9 +171,11 @@ where
 {
     let clusters = host(context)?.clients.kube;
     let before = about.clone();
-    let call = call(context, function, class, &about.cluster, record, act)?
-        .remembering(move || async move { undo::before(&clusters, before, sent).await });
-    perform(context, call)
+    let (call, heard) = call(context, function, class, &about.cluster, record, act)?;
+    let call = call.remembering(move || async move { undo::before(&clusters, before, sent).await });
+    let answer = perform(context, call);
+    heard.note(context, &about.cluster)?;
+    answer
 }
 
 /// The options of a function that takes some.

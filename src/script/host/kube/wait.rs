@@ -40,7 +40,7 @@ pub fn rollout(
         let is_replayed = host(&context)?.effects.is_replaying();
         let (look, is_last) = patience.take(LOOK, is_replayed);
         let (named, role, whole) = (about.object.clone(), about.cluster.clone(), patience.whole);
-        let call = call(
+        let (call, _) = call(
             &context,
             FUNCTION,
             Class::Read,
@@ -109,7 +109,7 @@ pub fn until(
             let operation = format!("wait for {} ({cluster})", about.object);
             Failure::new(FailureClass::Timeout, operation, "Timeout", why)
         });
-        let call = call(
+        let (call, _) = call(
             &context,
             FUNCTION,
             Class::Read,

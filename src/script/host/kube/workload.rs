@@ -25,7 +25,7 @@ pub fn restart(
     let record = about.record([("at", at.as_str().into())]);
     let (named, moment) = (about.object.clone(), at.clone());
     // There is nothing to remember: a restart can't be taken back.
-    let call = call(
+    let (call, heard) = call(
         &context,
         FUNCTION,
         Class::Keyed,
@@ -33,6 +33,8 @@ pub fn restart(
         record,
         |kube| async move { kube.restart(&named, &moment).await.map(|_| Value::Null) },
     )?;
-    perform(&context, call)?;
+    let answer = perform(&context, call);
+    heard.note(&context, cluster)?;
+    answer?;
     Ok(at)
 }

@@ -16,6 +16,9 @@ use crate::{
     value::{Digest, Value},
 };
 
+/// kubectl's own copy of what was applied.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
 /// `kube::apply(cluster, manifest, #{ force, field_manager })` applies server-side and gives the
 /// object. The same twice leaves the same. A field of another manager is a conflict that names it.
 pub fn apply(
@@ -181,17 +184,19 @@ pub fn patch(
 
 /// A manifest or patch as the journal shows it: what is for a Secret is secret, however it is given.
 fn shown(about: &About, body: Value) -> Value {
-    match (about.object.kind.as_str(), body) {
-        ("secret" | "secrets", Value::Map(fields)) => {
-            Value::map(fields.into_iter().map(|(key, field)| {
-                let field = match key.as_str() {
-                    "data" | "stringData" => field.tainted(),
-                    _ => field,
-                };
-                (key, field)
-            }))
-        }
-        ("secret" | "secrets", Value::List(operations)) => Value::from(
+    if !about.object.is_secret() {
+        return body;
+    }
+    match body {
+        Value::Map(fields) => Value::map(fields.into_iter().map(|(key, field)| {
+            let field = match key.as_str() {
+                "data" | "stringData" => field.tainted(),
+                "metadata" => without_copy(field),
+                _ => field,
+            };
+            (key, field)
+        })),
+        Value::List(operations) => Value::from(
             operations
                 .into_iter()
                 .map(|operation| match operation {
@@ -205,8 +210,19 @@ fn shown(about: &About, body: Value) -> Value {
                 })
                 .collect::<Vec<_>>(),
         ),
-        (_, body) => body,
+        body => body,
     }
+}
+
+/// Metadata of a Secret with kubectl's copy of what was applied, which holds the data, as a secret.
+fn without_copy(mut metadata: Value) -> Value {
+    if let Value::Map(fields) = &mut metadata
+        && let Some(Value::Map(annotations)) = fields.get_mut("annotations")
+        && let Some(copy) = annotations.get_mut(LAST_APPLIED)
+    {
+        *copy = std::mem::take(copy).tainted();
+    }
+    metadata
 }
 
 /// What a Secret is given, for the record: secrets as they are, plain texts by their digest, so that

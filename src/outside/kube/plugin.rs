@@ -1,0 +1,303 @@
+//! Exec plugins: programs such as `aws eks get-token` that a kubeconfig names to get a login.
+//!
+//! As in client-go, a plugin is run once, and again when what it gave expired or was refused; every client with
+//! the same configuration shares that.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    io::{self, IsTerminal},
+    process::Stdio,
+    sync::{Arc, LazyLock, Mutex, PoisonError, RwLock},
+};
+
+use http::HeaderValue;
+use kube::config::{ExecConfig, ExecInteractiveMode};
+use serde::Deserialize;
+use serde_json::json;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use tokio::process::Command;
+use tokio_rustls::rustls::{
+    self, SignatureScheme,
+    client::ResolvesClientCert,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    sign::CertifiedKey,
+};
+
+use super::login::{Denied, bearer};
+use crate::value::MASK;
+
+/// The plugins of this process, by their configuration.
+static PLUGINS: LazyLock<Mutex<BTreeMap<String, Arc<Plugin>>>> = LazyLock::new(Mutex::default);
+/// How much of what a failed plugin said is shown.
+const SHOWN: usize = 4096;
+/// Values shorter than this are no secret, and masking them would make a text unreadable.
+const LEAST_MASKED: usize = 4;
+
+/// A program that gives a login, and the login that it gave.
+pub struct Plugin {
+    config: ExecConfig,
+    held: tokio::sync::Mutex<Option<Held>>,
+    certificate: RwLock<Option<Arc<CertifiedKey>>>,
+}
+
+#[derive(Clone, Debug)]
+struct Held {
+    token: Option<HeaderValue>,
+    until: Option<OffsetDateTime>,
+}
+
+/// What a plugin prints.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Credential {
+    kind: Option<String>,
+    api_version: Option<String>,
+    status: Option<Status>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Status {
+    expiration_timestamp: Option<String>,
+    token: Option<String>,
+    client_certificate_data: Option<String>,
+    client_key_data: Option<String>,
+}
+
+impl Plugin {
+    /// Finds the plugin of a configuration, or makes it. It is not run yet.
+    pub fn of(config: ExecConfig) -> Arc<Self> {
+        let key = json!([config, config.cluster]).to_string();
+        let mut plugins = PLUGINS.lock().unwrap_or_else(PoisonError::into_inner);
+        let plugin = plugins.entry(key).or_insert_with(|| {
+            Arc::new(Self {
+                config,
+                held: tokio::sync::Mutex::default(),
+                certificate: RwLock::default(),
+            })
+        });
+        plugin.clone()
+    }
+
+    /// The bearer token to send, if it gave one; runs the program where there is no valid login.
+    pub async fn token(&self) -> Result<Option<HeaderValue>, Denied> {
+        let mut held = self.held.lock().await;
+        let is_valid = |held: &&Held| {
+            held.until
+                .is_none_or(|until| OffsetDateTime::now_utc() < until)
+        };
+        if let Some(held) = held.as_ref().filter(is_valid) {
+            return Ok(held.token.clone());
+        }
+        let gave = self.run().await?;
+        let token = gave.token.clone();
+        *held = Some(gave);
+        Ok(token)
+    }
+
+    /// Forgets a login that an API server refused, unless there is another one by now. Says whether another try
+    /// makes sense.
+    pub async fn refused(&self, sent: Option<&HeaderValue>) -> bool {
+        let mut held = self.held.lock().await;
+        if held
+            .as_ref()
+            .is_some_and(|held| held.token.as_ref() == sent)
+        {
+            *held = None;
+        }
+        true
+    }
+
+    fn name(&self) -> &str {
+        self.config.command.as_deref().unwrap_or_default()
+    }
+
+    async fn run(&self) -> Result<Held, Denied> {
+        let name = self.name();
+        if name.is_empty() {
+            return Err(Denied::new(
+                "the credential plugin of this context has no `command`",
+            ));
+        }
+        let interactive = match self.config.interactive_mode {
+            Some(ExecInteractiveMode::Never) => false,
+            Some(ExecInteractiveMode::Always) if !io::stdin().is_terminal() => {
+                let why = format!(
+                    "the credential plugin `{name}` needs a terminal (`interactiveMode: Always`), and there is none"
+                );
+                return Err(Denied::new(why));
+            }
+            _ => io::stdin().is_terminal(),
+        };
+        let output = self
+            .command(interactive)
+            .output()
+            .await
+            .map_err(|e| self.not_started(&e))?;
+        if !output.status.success() {
+            return Err(self.failed(output.status, &output.stderr));
+        }
+        self.read(&output.stdout)
+    }
+
+    fn command(&self, interactive: bool) -> Command {
+        let mut command = Command::new(self.name());
+        command.args(self.config.args.iter().flatten());
+        command.envs(self.environment());
+        let mut spec = json!({ "interactive": interactive });
+        if let Some(cluster) = &self.config.cluster
+            && self.config.provide_cluster_info
+        {
+            spec["cluster"] = json!(cluster);
+        }
+        let info = json!({
+            "kind": "ExecCredential", "apiVersion": self.config.api_version, "spec": spec,
+        });
+        command.env("KUBERNETES_EXEC_INFO", info.to_string());
+        // What it asks must be seen at once; otherwise what it says belongs to its failure.
+        match interactive {
+            true => command.stdin(Stdio::inherit()).stderr(Stdio::inherit()),
+            false => command.stdin(Stdio::null()).stderr(Stdio::piped()),
+        };
+        command.stdout(Stdio::piped()).kill_on_drop(true);
+        command
+    }
+
+    fn environment(&self) -> impl Iterator<Item = (&String, &String)> {
+        let entries = self.config.env.iter().flatten();
+        entries.filter_map(|entry| Some((entry.get("name")?, entry.get("value")?)))
+    }
+
+    fn not_started(&self, error: &io::Error) -> Denied {
+        let name = self.name();
+        if error.kind() != io::ErrorKind::NotFound {
+            return Denied::new(format!(
+                "the credential plugin `{name}` can't be started: {error}"
+            ));
+        }
+        let denied = Denied::new(format!(
+            "the credential plugin `{name}`, which the kubeconfig names for this context, is not installed"
+        ));
+        denied.with_hint(match self.config.install_hint.as_deref() {
+            Some(hint) if !hint.trim().is_empty() => hint.trim().to_owned(),
+            _ => format!("install `{name}`, or put its folder into PATH"),
+        })
+    }
+
+    /// Says what the program said, without the values of the environment that the kubeconfig gives it.
+    fn failed(&self, status: std::process::ExitStatus, stderr: &[u8]) -> Denied {
+        let mut said = String::from_utf8_lossy(stderr).trim().to_owned();
+        for (_, value) in self.environment() {
+            if value.len() >= LEAST_MASKED {
+                said = said.replace(value.as_str(), MASK);
+            }
+        }
+        let from = said.len().saturating_sub(SHOWN);
+        let from = (from..said.len())
+            .find(|at| said.is_char_boundary(*at))
+            .unwrap_or_default();
+        let how = match status.code() {
+            Some(code) => format!("failed with exit code {code}"),
+            None => format!("failed: {status}"),
+        };
+        let name = self.name();
+        Denied::new(match &said[from..] {
+            "" => format!("the credential plugin `{name}` {how}"),
+            said => format!("the credential plugin `{name}` {how}: {said}"),
+        })
+    }
+
+    fn read(&self, printed: &[u8]) -> Result<Held, Denied> {
+        let name = self.name();
+        let wrong = |why: &str| {
+            Denied::new(format!(
+                "the credential plugin `{name}` printed no usable login: {why}"
+            ))
+        };
+        // The error of the parser would quote what it read.
+        let read: Credential = serde_json::from_slice(printed).map_err(|e| {
+            wrong(&format!(
+                "it is not an ExecCredential in JSON (line {})",
+                e.line()
+            ))
+        })?;
+        if read
+            .kind
+            .as_deref()
+            .is_some_and(|kind| kind != "ExecCredential")
+        {
+            return Err(wrong("its `kind` is not ExecCredential"));
+        }
+        if self.config.api_version.is_some() && read.api_version != self.config.api_version {
+            return Err(wrong(
+                "its `apiVersion` is not the one that the kubeconfig asks for",
+            ));
+        }
+        let status = read.status.ok_or_else(|| wrong("it has no `status`"))?;
+        let text = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
+        let until = match text(status.expiration_timestamp) {
+            Some(at) => Some(
+                OffsetDateTime::parse(&at, &Rfc3339)
+                    .map_err(|_| wrong("its `expirationTimestamp` is not a time"))?,
+            ),
+            None => None,
+        };
+        let token = match text(status.token) {
+            Some(token) => Some(bearer(&token)?),
+            None => None,
+        };
+        let pair = (
+            text(status.client_certificate_data),
+            text(status.client_key_data),
+        );
+        match (&token, pair) {
+            (_, (Some(certificate), Some(key))) => {
+                let identity = certified(&certificate, &key)
+                    .ok_or_else(|| wrong("its client certificate and key can't be used"))?;
+                let mut held = self
+                    .certificate
+                    .write()
+                    .unwrap_or_else(PoisonError::into_inner);
+                *held = Some(Arc::new(identity));
+            }
+            (Some(_), (None, None)) => {}
+            (None, (None, None)) => {
+                return Err(wrong("it holds neither a token nor a certificate"));
+            }
+            _ => return Err(wrong("it holds a certificate or a key without the other")),
+        }
+        Ok(Held { token, until })
+    }
+}
+
+fn certified(certificate: &str, key: &str) -> Option<CertifiedKey> {
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(certificate.as_bytes())
+        .collect::<Result<_, _>>()
+        .ok()?;
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).ok()?;
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    CertifiedKey::from_der(chain, key, &provider).ok()
+}
+
+/// Names the program and no more: its configuration may hold secrets.
+impl fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Plugin").field(&self.name()).finish()
+    }
+}
+
+/// Gives each new connection the certificate that the plugin gave last.
+impl ResolvesClientCert for Plugin {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let held = self
+            .certificate
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        held.clone()
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,243 @@
+//! The proxies of the environment, for every client: one rule, as Go's `httpproxy` has it, which `kubectl` goes by.
+//!
+//! - `HTTPS_PROXY`, `HTTP_PROXY`, then `ALL_PROXY` as curl reads it, each in capitals or not; a value without a
+//!   scheme is an HTTP proxy;
+//! - `localhost` and loopback addresses are never asked for through a proxy;
+//! - `NO_PROXY` is a list of hosts (with all below them), `.suffix`es, addresses, CIDRs, each with a port or
+//!   without, or `*`.
+
+use std::{env, net::IpAddr};
+
+use http::Uri;
+use ipnet::IpNet;
+
+/// Decides by which proxy a server is asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Proxies {
+    https: Option<String>,
+    http: Option<String>,
+    without: Vec<Without>,
+}
+
+/// An entry of `NO_PROXY`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Without {
+    All,
+    Network(IpNet),
+    Address(IpAddr, Option<u16>),
+    /// The host itself, and all below it.
+    Host(String, Option<u16>),
+    /// Only what is below it; begins with a dot.
+    Below(String, Option<u16>),
+}
+
+impl Proxies {
+    /// The proxies that the environment names.
+    pub fn of_environment() -> Self {
+        Self::new(|name| env::var(name).ok())
+    }
+
+    fn new(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let named = |name: &str| {
+            let found = variable(name).filter(|text| !text.trim().is_empty());
+            found.or_else(|| variable(&name.to_ascii_lowercase()))
+        };
+        let proxy = |name: &str| {
+            let text = named(name).or_else(|| named("ALL_PROXY"))?;
+            let text = text.trim();
+            match text.contains("://") {
+                true => Some(text.to_owned()),
+                false => (!text.is_empty()).then(|| format!("http://{text}")),
+            }
+        };
+        // A CGI program's caller sets it with the header `Proxy:`.
+        let is_cgi = variable("REQUEST_METHOD").is_some();
+        Self {
+            https: proxy("HTTPS_PROXY"),
+            http: proxy("HTTP_PROXY").filter(|_| !is_cgi),
+            without: named("NO_PROXY")
+                .unwrap_or_default()
+                .split(',')
+                .filter_map(without)
+                .collect(),
+        }
+    }
+
+    /// The proxy by which a URL is asked; `None` for none.
+    pub fn of(&self, scheme: &str, host: &str, port: Option<u16>) -> Option<&str> {
+        let (proxy, usual) = match scheme {
+            "https" => (self.https.as_deref()?, 443),
+            "http" => (self.http.as_deref()?, 80),
+            _ => return None,
+        };
+        let host = host.trim_matches(['[', ']']).trim_end_matches('.');
+        let host = host.to_ascii_lowercase();
+        let address: Option<IpAddr> = host.parse().ok();
+        let is_loopback = address.is_some_and(|a| a.to_canonical().is_loopback());
+        if host == "localhost" || is_loopback {
+            return None;
+        }
+        let port = port.unwrap_or(usual);
+        let is_without = self
+            .without
+            .iter()
+            .any(|entry| entry.covers(&host, address, port));
+        (!is_without).then_some(proxy)
+    }
+
+    /// As [`of`](Self::of).
+    pub fn of_uri(&self, uri: &Uri) -> Option<&str> {
+        self.of(uri.scheme_str()?, uri.host()?, uri.port_u16())
+    }
+
+    /// Every proxy that it may choose.
+    pub fn all(&self) -> impl Iterator<Item = &str> {
+        let http = self
+            .http
+            .as_deref()
+            .filter(|http| self.https.as_deref() != Some(http));
+        self.https.as_deref().into_iter().chain(http)
+    }
+}
+
+impl Without {
+    fn covers(&self, host: &str, address: Option<IpAddr>, port: u16) -> bool {
+        let fits = |wanted: &Option<u16>| wanted.is_none_or(|wanted| wanted == port);
+        match self {
+            Self::All => true,
+            Self::Network(network) => address.is_some_and(|a| network.contains(&a)),
+            Self::Address(own, wanted) => address == Some(*own) && fits(wanted),
+            Self::Host(name, wanted) => {
+                let above = host.strip_suffix(name.as_str());
+                above.is_some_and(|above| above.is_empty() || above.ends_with('.')) && fits(wanted)
+            }
+            Self::Below(suffix, wanted) => host.ends_with(suffix.as_str()) && fits(wanted),
+        }
+    }
+}
+
+fn without(entry: &str) -> Option<Without> {
+    let entry = entry.trim().to_ascii_lowercase();
+    match entry.as_str() {
+        "" => return None,
+        "*" => return Some(Without::All),
+        _ => {}
+    }
+    if let Ok(network) = entry.parse() {
+        return Some(Without::Network(network));
+    }
+    let (name, port) = with_port(&entry);
+    if let Ok(address) = name.trim_matches(['[', ']']).parse() {
+        return Some(Without::Address(address, port));
+    }
+    let below = name.strip_prefix('*').filter(|rest| rest.starts_with('.'));
+    let name = below.unwrap_or(name);
+    match name {
+        "" | "." => None,
+        name if name.starts_with('.') => Some(Without::Below(name.to_owned(), port)),
+        name => Some(Without::Host(name.to_owned(), port)),
+    }
+}
+
+fn with_port(entry: &str) -> (&str, Option<u16>) {
+    // An IPv6 address without brackets has no port.
+    if entry.parse::<IpAddr>().is_ok() {
+        return (entry, None);
+    }
+    match entry.rsplit_once(':') {
+        Some((name, port)) => match port.parse() {
+            Ok(port) => (name, Some(port)),
+            Err(_) => (entry, None),
+        },
+        None => (entry, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proxies(no_proxy: &str) -> Proxies {
+        Proxies::new(|name| match name {
+            "HTTPS_PROXY" => Some("proxy.example:3128".into()),
+            "http_proxy" => Some("socks5://other.example".into()),
+            "NO_PROXY" => Some(no_proxy.into()),
+            _ => None,
+        })
+    }
+
+    #[test]
+    fn c1_each_scheme_has_its_proxy() {
+        let proxies = proxies("");
+        assert_eq!(
+            proxies.of("https", "a.example", None),
+            Some("http://proxy.example:3128")
+        );
+        assert_eq!(
+            proxies.of("http", "a.example", None),
+            Some("socks5://other.example")
+        );
+        assert_eq!(proxies.of("ftp", "a.example", None), None);
+        let only_all = Proxies::new(|name| (name == "all_proxy").then(|| "http://p".into()));
+        assert_eq!(only_all.of("https", "a.example", None), Some("http://p"));
+        assert_eq!(Proxies::new(|_| None).of("https", "a.example", None), None);
+    }
+
+    #[test]
+    fn c1_loopback_is_asked_directly() {
+        let proxies = proxies("");
+        for host in [
+            "localhost",
+            "LOCALHOST",
+            "127.0.0.1",
+            "127.9.9.9",
+            "[::1]",
+            "::ffff:127.0.0.1",
+        ] {
+            assert_eq!(proxies.of("https", host, Some(6443)), None, "{host}");
+        }
+    }
+
+    /// The table of Go's `golang.org/x/net/http/httpproxy`, and what is added here.
+    #[test]
+    fn c1_no_proxy_is_read_as_go_reads_it() {
+        let direct = [
+            ("foo.example", "foo.example"),
+            ("foo.example", "a.foo.example"),
+            ("foo.example", "FOO.example."),
+            (".foo.example", "a.foo.example"),
+            ("*.foo.example", "a.foo.example"),
+            (" x , foo.example,,", "foo.example"),
+            ("10.0.0.0/8", "10.1.2.3"),
+            ("10.1.2.3", "10.1.2.3"),
+            ("fd00::/8", "[fd00::1]"),
+            ("[fd00::1]:6443", "[fd00::1]"),
+            ("fd00::1", "[fd00::1]"),
+            ("foo.example:6443", "foo.example"),
+            ("*", "anything"),
+        ];
+        for (list, host) in direct {
+            assert_eq!(
+                proxies(list).of("https", host, Some(6443)),
+                None,
+                "{list} {host}"
+            );
+        }
+        let proxied = [
+            ("foo.example", "afoo.example"),
+            (".foo.example", "foo.example"),
+            ("*.foo.example", "foo.example"),
+            ("10.0.0.0/8", "11.1.2.3"),
+            ("foo.example:443", "foo.example"),
+            ("10.1.2.3:443", "10.1.2.3"),
+            ("", "foo.example"),
+            ("x*", "xy"),
+        ];
+        for (list, host) in proxied {
+            assert!(
+                proxies(list).of("https", host, Some(6443)).is_some(),
+                "{list} {host}"
+            );
+        }
+    }
+}

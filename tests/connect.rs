@@ -1,0 +1,506 @@
+//! How clusters are reached, and as whom: what works with kubectl works here.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use crate::{
+    aws::tunnel::Tunnel,
+    cluster::served::Clusters,
+    harness::{Ran, Test},
+};
+
+const LOOK: &str = "workflow: w\nkube: [a, b]\nsteps:\n  s:\n    run: |\n      let n = kube::list(\"a\", \"\", \"namespaces\").len() + kube::list(\"b\", \"\", \"namespaces\").len();\n      #{ n: n }\noutputs: { n: \"${{ steps.s.n }}\" }\n";
+
+/// A cluster that two roles name, and a kubeconfig of the test's own for it.
+struct Lab {
+    test: Test,
+    served: Clusters,
+    port: u16,
+    token: String,
+    ca: String,
+}
+
+impl Lab {
+    fn new() -> Self {
+        let test = Test::new().file("w.yaml", LOOK);
+        let served = Clusters::serve(&test, &["mgmt".to_owned()], &[]);
+        let text = std::fs::read_to_string(&served.kubeconfig).expect("a kubeconfig");
+        let after = |key: &str| {
+            let (_, rest) = text.split_once(key).expect(key);
+            let end = rest.find([' ', '\n', '}']).expect("an end");
+            rest[..end].trim_matches(['"', ',']).to_owned()
+        };
+        let port = after("server: \"https://127.0.0.1:")
+            .parse()
+            .expect("a port");
+        let (token, ca) = (after("token: "), after("certificate-authority-data: "));
+        test.write(
+            "windlass.toml",
+            "[targets.t]\nkubeconfig = \"kubeconfig\"\nkube = { a = \"c\", b = \"c\" }\n",
+        );
+        Self {
+            test,
+            served,
+            port,
+            token,
+            ca,
+        }
+    }
+
+    /// Writes a kubeconfig; `host` is the server's name, `cluster` and `user` are more fields in flow style.
+    fn kubeconfig(&self, host: &str, cluster: &str, user: &str) {
+        let Self { port, ca, .. } = self;
+        let text = format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{{ name: c, cluster: {{ server: \"https://{host}:{port}\", certificate-authority-data: {ca}{cluster} }} }}]\nusers: [{{ name: u, user: {user} }}]\ncontexts: [{{ name: c, context: {{ cluster: c, user: u }} }}]\n"
+        );
+        self.test.write("kubeconfig", &text);
+    }
+
+    fn token(&self) -> String {
+        format!("{{ token: {:?} }}", self.token)
+    }
+
+    fn run(&self, environment: &[(&str, &str)]) -> Ran {
+        let mut command = self.test.command(&["run", "w.yaml", "--target", "t"]);
+        alone(&mut command).envs(environment.iter().copied());
+        Ran::from_output(command.output().expect("windlass starts"))
+    }
+
+    /// What kubectl does with the same kubeconfig; `None` where there is no kubectl.
+    fn kubectl(&self, environment: &[(&str, &str)]) -> Option<bool> {
+        let mut command = Command::new("kubectl");
+        command
+            .args([
+                "--kubeconfig",
+                "kubeconfig",
+                "get",
+                "--raw",
+                "/api/v1/namespaces",
+            ])
+            .current_dir(self.test.path("."));
+        alone(&mut command).envs(environment.iter().copied());
+        Some(command.output().ok()?.status.success())
+    }
+
+    /// Both work, or both do not.
+    fn works_as_kubectl(&self, environment: &[(&str, &str)], works: bool) -> Ran {
+        let ran = self.run(environment);
+        assert_eq!(ran.code == 0, works, "{environment:?}\n{}", ran.stderr);
+        if let Some(kubectl) = self.kubectl(environment) {
+            assert_eq!(kubectl, works, "kubectl with {environment:?}");
+        }
+        ran
+    }
+}
+
+/// Without proxies of the machine that the tests run on.
+fn alone(command: &mut Command) -> &mut Command {
+    for name in [
+        "HTTPS_PROXY",
+        "HTTP_PROXY",
+        "ALL_PROXY",
+        "NO_PROXY",
+        "KUBECONFIG",
+    ] {
+        command.env_remove(name).env_remove(name.to_lowercase());
+    }
+    command
+}
+
+/// A SOCKS5 proxy that leads every host to one port of this machine, and counts.
+fn socks(port: u16) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("socks5://{}", listener.local_addr().expect("bound"));
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = count.clone();
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            counted.fetch_add(1, Ordering::SeqCst);
+            thread::spawn(move || greet(client, port));
+        }
+    });
+    (url, count)
+}
+
+/// RFC 1928, for host names and without a login.
+fn greet(mut client: TcpStream, port: u16) -> Option<()> {
+    let mut head = [0; 2];
+    client.read_exact(&mut head).ok()?;
+    let mut methods = vec![0; head[1].into()];
+    client.read_exact(&mut methods).ok()?;
+    client.write_all(&[5, 0]).ok()?;
+    let mut request = [0; 5];
+    client.read_exact(&mut request).ok()?;
+    // The host and its port: names are resolved by the proxy.
+    (request[3] == 3).then_some(())?;
+    let mut rest = vec![0; usize::from(request[4]) + 2];
+    client.read_exact(&mut rest).ok()?;
+    client.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).ok()?;
+    let mut server = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    let (mut from, mut to) = (server.try_clone().ok()?, client.try_clone().ok()?);
+    thread::spawn(move || std::io::copy(&mut from, &mut to));
+    std::io::copy(&mut client, &mut server).ok().map(|_| ())
+}
+
+/// Where nothing listens.
+const NOWHERE: &str = "http://127.0.0.1:9";
+/// A name in the cluster's certificate that no resolver knows.
+const NAME: &str = "kubernetes.default.svc";
+
+#[test]
+fn c1_loopback_is_asked_without_a_proxy() {
+    let lab = Lab::new();
+    lab.kubeconfig("127.0.0.1", "", &lab.token());
+    for variable in ["HTTPS_PROXY", "https_proxy"] {
+        lab.works_as_kubectl(&[(variable, NOWHERE)], true);
+    }
+    lab.works_as_kubectl(
+        &[
+            ("HTTPS_PROXY", NOWHERE),
+            ("NO_PROXY", "a.example, ,b.example,"),
+        ],
+        true,
+    );
+    let mut command = lab.test.command(&["run", "w.yaml"]);
+    alone(&mut command).envs([
+        ("HTTPS_PROXY", NOWHERE),
+        ("HTTP_PROXY", NOWHERE),
+        ("ALL_PROXY", NOWHERE),
+    ]);
+    Ran::from_output(command.output().expect("windlass starts")).expect(0);
+    drop(lab.served);
+}
+
+#[test]
+fn c1_a_proxy_of_the_environment_is_asked_unless_no_proxy_names_the_host() {
+    let lab = Lab::new();
+    let tunnel = Tunnel::start(lab.port);
+    lab.kubeconfig(NAME, "", &lab.token());
+    lab.works_as_kubectl(&[("HTTPS_PROXY", &tunnel.url)], true);
+    assert_eq!(tunnel.asked(), [format!("{NAME}:{}", lab.port)]);
+    for list in [NAME, "svc", ".default.svc", "*.svc", "*"] {
+        let environment = [("HTTPS_PROXY", tunnel.url.as_str()), ("NO_PROXY", list)];
+        lab.works_as_kubectl(&environment, false);
+        assert_eq!(tunnel.asked(), [String::new(); 0], "{list}");
+    }
+    let environment = [
+        ("HTTPS_PROXY", tunnel.url.as_str()),
+        ("NO_PROXY", "other.svc"),
+    ];
+    lab.works_as_kubectl(&environment, true);
+}
+
+#[test]
+fn c1_the_proxy_of_a_kubeconfig_goes_before_the_environment() {
+    let lab = Lab::new();
+    let tunnel = Tunnel::start(lab.port);
+    lab.kubeconfig(
+        NAME,
+        &format!(", proxy-url: {:?}", tunnel.url),
+        &lab.token(),
+    );
+    lab.works_as_kubectl(&[("HTTPS_PROXY", NOWHERE), ("NO_PROXY", "*")], true);
+    assert!(!tunnel.asked().is_empty());
+    let (url, count) = socks(lab.port);
+    lab.kubeconfig(NAME, &format!(", proxy-url: {url:?}"), &lab.token());
+    lab.works_as_kubectl(&[], true);
+    assert!(count.load(Ordering::SeqCst) > 0);
+    lab.kubeconfig(
+        "127.0.0.1",
+        ", proxy-url: \"ftp://127.0.0.1:9\"",
+        &lab.token(),
+    );
+    let ran = lab.works_as_kubectl(&[], false);
+    assert!(
+        ran.stderr.contains("http, https or socks5"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn c1_scripts_go_by_the_same_rule() {
+    let lab = Lab::new();
+    let (url, count) = socks(lab.port);
+    // The proxy leads to a server that speaks TLS: that there is an answer at all is what counts.
+    let get = "workflow: w\nsteps:\n  s:\n    run: |\n      let failed = \"no\";\n      try { http::get(\"http://a.example/x\"); } catch (e) { failed = e.code; }\n      #{ failed: failed }\noutputs: { failed: \"${{ steps.s.failed }}\" }\n";
+    lab.test.write("w.yaml", get);
+    let run = |no_proxy: &str| {
+        let mut command = lab.test.command(&["run", "w.yaml"]);
+        alone(&mut command).envs([("http_proxy", url.as_str()), ("no_proxy", no_proxy)]);
+        Ran::from_output(command.output().expect("windlass starts")).expect(0);
+        count.swap(0, Ordering::SeqCst)
+    };
+    assert!(run("b.example") > 0);
+    assert_eq!(run("example"), 0);
+}
+
+#[test]
+fn c2_a_token_that_ends_in_a_line_break_is_read() {
+    let lab = Lab::new();
+    let token = &lab.token;
+    lab.kubeconfig("127.0.0.1", "", &format!("{{ token: \"{token}\\n\" }}"));
+    lab.run(&[]).expect(0);
+    lab.test.write("token", &format!("{token}\r\n"));
+    lab.kubeconfig("127.0.0.1", "", "{ tokenFile: token }");
+    lab.works_as_kubectl(&[], true);
+    lab.kubeconfig("127.0.0.1", "", "{ tokenFile: none }");
+    let ran = lab.run(&[]).expect_one_of(&[1, 2]);
+    assert!(ran.stderr.contains("token file"), "{}", ran.stderr);
+    lab.kubeconfig("127.0.0.1", "", "{ token: \"one\\ntwo\" }");
+    let ran = lab.run(&[]).expect_one_of(&[1, 2]);
+    assert!(
+        ran.stderr.contains("line break in its middle"),
+        "{}",
+        ran.stderr
+    );
+    assert!(!ran.stderr.contains("one\ntwo"), "{}", ran.stderr);
+}
+
+/// A user with a plugin: a shell script, with `env` in flow style.
+fn plugin(script: &str, more: &str) -> String {
+    format!(
+        "{{ exec: {{ apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: sh, args: [-c, {script:?}]{more} }} }}"
+    )
+}
+
+#[test]
+fn c4_a_plugin_runs_once_for_all_that_ask() {
+    let lab = Lab::new();
+    let login = format!(
+        r#"{{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","status":{{"token":"{}"}}}}"#,
+        lab.token
+    );
+    lab.test.write("login.json", &login);
+    let counts = "echo x >> runs; cat login.json";
+    lab.kubeconfig("127.0.0.1", "", &plugin(counts, ""));
+    lab.works_as_kubectl(&[], true);
+    let runs = lab.test.read("runs").lines().count();
+    let by_kubectl = usize::from(lab.kubectl(&[]).is_some());
+    assert_eq!(runs - by_kubectl, 1);
+    // A token that expired is asked for again: once a request at most, and never without need.
+    let expired = login.replace(
+        "\"token\"",
+        "\"expirationTimestamp\":\"2020-01-01T00:00:00Z\",\"token\"",
+    );
+    lab.test.write("login.json", &expired);
+    lab.test.write("runs", "");
+    lab.run(&[]).expect(0);
+    assert!(lab.test.read("runs").lines().count() > 1);
+}
+
+#[test]
+fn c4_a_missing_plugin_is_named_with_its_hint() {
+    let lab = Lab::new();
+    let user = "{ exec: { apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: no-such-plugin, installHint: install it from the moon } }";
+    lab.kubeconfig("127.0.0.1", "", user);
+    let ran = lab.works_as_kubectl(&[], false);
+    assert!(ran.stderr.contains("`no-such-plugin`"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("install it from the moon"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn b4_a_plugin_that_fails_shows_no_environment() {
+    let lab = Lab::new();
+    let fails = "echo not logged in with $AWS_SESSION_TOKEN >&2; echo token-of-stdout; exit 7";
+    let env = ", env: [{ name: AWS_SESSION_TOKEN, value: very-secret }]";
+    lab.kubeconfig("127.0.0.1", "", &plugin(fails, env));
+    let ran = lab.works_as_kubectl(&[], false);
+    assert!(
+        ran.stderr.contains("exit code 7: not logged in"),
+        "{}",
+        ran.stderr
+    );
+    for secret in [
+        "very-secret",
+        "token-of-stdout",
+        "AWS_SESSION_TOKEN",
+        "KUBERNETES_EXEC_INFO",
+    ] {
+        assert!(!ran.stderr.contains(secret), "{secret}: {}", ran.stderr);
+    }
+    lab.kubeconfig("127.0.0.1", "", &plugin("echo token-of-stdout", ""));
+    let ran = lab.works_as_kubectl(&[], false);
+    assert!(!ran.stderr.contains("token-of-stdout"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("not an ExecCredential"),
+        "{}",
+        ran.stderr
+    );
+}
+
+/// Answers as an API server does, as far as [`LOOK`] asks.
+const ANSWERS: &str = "
+import http.server, json, ssl
+class Handler(http.server.BaseHTTPRequestHandler):
+    def answer(self):
+        self.rfile.read(int(self.headers.get('content-length') or 0))
+        body = json.dumps({'kind': 'NamespaceList', 'apiVersion': 'v1', 'items': [], 'status': {'allowed': True}}).encode()
+        self.send_response(200)
+        self.send_header('content-type', 'application/json')
+        self.send_header('content-length', str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    do_GET = do_POST = answer
+    def log_message(self, *_): pass
+server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain('server.pem', 'server.key')
+server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+print(server.server_address[1], flush=True)
+server.serve_forever()
+";
+
+struct Answers {
+    child: Child,
+    port: u16,
+}
+
+impl Answers {
+    fn start(test: &Test) -> Self {
+        let mut child = Command::new("python3")
+            .args(["-c", ANSWERS])
+            .current_dir(test.path("."))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("python3 is installed");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("piped");
+        BufReader::new(stdout).read_line(&mut line).expect("a port");
+        let port = line.trim().parse().expect("a port");
+        Self { child, port }
+    }
+}
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn c3_a_certificate_that_the_kubeconfig_holds_is_its_own_ca() {
+    let mut lab = Lab::new();
+    let make = |more: &[&str]| {
+        let own = [
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=server",
+            "-keyout",
+            "server.key",
+            "-out",
+            "server.pem",
+        ];
+        lab.test.openssl(&[&own, more].concat()).expect(0);
+    };
+    let names = ["-addext", "subjectAltName=IP:127.0.0.1"];
+    let leaf = ["-addext", "basicConstraints=critical,CA:FALSE"];
+    let mut cases = Vec::new();
+    for (more, works) in [
+        (vec![names[0], names[1]], true),
+        (vec![names[0], names[1], leaf[0], leaf[1]], true),
+        (
+            vec!["-addext", "subjectAltName=IP:127.0.0.2", leaf[0], leaf[1]],
+            false,
+        ),
+        (
+            vec![
+                names[0],
+                names[1],
+                leaf[0],
+                leaf[1],
+                "-addext",
+                "extendedKeyUsage=clientAuth",
+            ],
+            false,
+        ),
+    ] {
+        make(&more);
+        cases.push((
+            lab.test.read("server.pem"),
+            lab.test.read("server.key"),
+            works,
+        ));
+    }
+    for (pem, key, works) in cases {
+        lab.test.write("server.pem", &pem);
+        lab.test.write("server.key", &key);
+        let answers = Answers::start(&lab.test);
+        lab.port = answers.port;
+        lab.ca = data_encoding::BASE64.encode(pem.as_bytes());
+        lab.kubeconfig("127.0.0.1", "", "{ token: x }");
+        lab.works_as_kubectl(&[], works);
+    }
+}
+
+#[test]
+fn c3_a_missing_file_of_a_list_is_skipped() {
+    let lab = Lab::new();
+    lab.kubeconfig("127.0.0.1", "", &lab.token());
+    lab.test.write(
+        "windlass.toml",
+        "[targets.t]\nkube = { a = \"c\", b = \"c\" }\n",
+    );
+    let ran = lab.run(&[("KUBECONFIG", "none:kubeconfig:neither")]);
+    ran.expect(0);
+    let ran = lab.run(&[("KUBECONFIG", "none:neither")]).expect(2);
+    assert!(ran.stderr.contains("none of the 2 files"), "{}", ran.stderr);
+}
+
+#[test]
+fn h1_a_cluster_that_does_not_serve_a_group_stops_nothing_before_it_is_asked() {
+    let lab = Lab::new();
+    lab.kubeconfig("127.0.0.1", "", &lab.token());
+    let script = "workflow: w\nkube: [a]\nsteps:\n  s:\n    run: |\n      let code = \"none\";\n      let applied = \"none\";\n      try { kube::find(\"a\", \"default\", \"things.example.org/x\"); } catch (e) { code = e.code; }\n      try { kube::apply(\"a\", #{ apiVersion: \"example.org/v1\", kind: \"Thing\", metadata: #{ name: \"x\", namespace: \"default\" } }); } catch (e) { applied = e.code; }\n      #{ codes: [code, applied] }\noutputs: { codes: \"${{ steps.s.codes }}\" }\n";
+    lab.test.write("w.yaml", script);
+    lab.test
+        .windlass(&["validate", "w.yaml", "--target", "t"])
+        .expect(0);
+    lab.test
+        .windlass(&["plan", "w.yaml", "--target", "t"])
+        .expect(0);
+    let outputs = lab.test.outputs_of(&["w.yaml", "--target", "t"]);
+    assert_eq!(
+        outputs["codes"],
+        serde_json::json!(["UnknownKind", "UnknownKind"])
+    );
+    lab.test.windlass(&["undo", "--yes"]).expect_one_of(&[0, 2]);
+}
+
+#[test]
+fn h4_a_secret_by_another_spelling_is_not_recorded_in_clear() {
+    let lab = Lab::new();
+    lab.kubeconfig("127.0.0.1", "", &lab.token());
+    let script = "workflow: w\nkube: [a]\nsteps:\n  s:\n    run: |\n      kube::apply_secret(\"a\", \"default\", \"x\", #{ pin: \"one\" });\n      for name in [\"Secret/x\", \"secrets./x\", \"secrets.v1./x\", \"SECRETS/x\"] {\n          kube::patch(\"a\", \"default\", name, #{ stringData: #{ pin: \"in-the\" + \"-clear\" } });\n          kube::patch(\"a\", \"default\", name, [#{ op: \"replace\", path: \"/data/pin\", value: \"aW4tdGhl\" + \"LWNsZWFy\" }], #{ type: \"json\" });\n      }\n      #{}\n";
+    lab.test.write("w.yaml", script);
+    lab.test
+        .windlass(&["run", "w.yaml", "--target", "t"])
+        .expect(0);
+    let journal = lab.test.windlass(&["logs", "--json"]).expect(0).stdout;
+    assert!(
+        !journal.contains("in-the-clear") && !journal.contains("aW4tdGhlLWNsZWFy"),
+        "{journal}"
+    );
+}
