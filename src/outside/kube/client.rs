@@ -5,13 +5,14 @@ use std::{
 };
 
 use http::{Method, Request, header};
-use kube::{Client, Config, Error};
+use kube::{Client, Config, Error, client::Body, core::Status};
 use serde_json::{Value as Json, json};
 
 use super::{
-    failure::{About, causes, classify},
+    failure::{About, causes, classify, plain_status},
     resource::{Named, Resource, is_name},
     restore::own,
+    retry::Pauses,
 };
 use crate::value::{Failure, FailureClass, Proof};
 
@@ -19,9 +20,6 @@ use crate::value::{Failure, FailureClass, Proof};
 pub(super) const FIELD_MANAGER: &str = "windlass";
 /// An API server answers in well under a second; a lost connection should not hold a step.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
-/// Short trouble is ridden out here; longer trouble is for the step's `retry`, which the journal sees.
-const ATTEMPTS: u32 = 4;
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Objects to a page, as kubectl asks for them.
 const PAGE: &str = "500";
 
@@ -33,6 +31,14 @@ pub struct KubeClient {
     pub(super) cluster: Arc<str>,
     /// Kinds that were looked up, by the word that names them.
     pub(super) discovered: Arc<Mutex<BTreeMap<String, Resource>>>,
+    /// How long trouble is ridden out here; longer trouble is for the step's `retry`, which the journal sees.
+    patience: Duration,
+}
+
+/// What came instead of an answer, and how soon the server wants to be asked again.
+struct Refused {
+    failure: Failure,
+    retry_after: Option<Duration>,
 }
 
 /// Which objects a list is about.
@@ -95,7 +101,11 @@ impl PatchKind {
 
 impl KubeClient {
     /// Prepares connections. Nothing is asked yet.
-    pub(super) fn connect(cluster: &str, mut config: Config) -> Result<Self, Failure> {
+    pub(super) fn connect(
+        cluster: &str,
+        mut config: Config,
+        patience: Duration,
+    ) -> Result<Self, Failure> {
         // Which requests may be sent again is decided here, by what they change.
         config.default_retry = false;
         let client = Client::try_from(config).map_err(|e| {
@@ -111,7 +121,16 @@ impl KubeClient {
             client,
             cluster: cluster.into(),
             discovered: Arc::default(),
+            patience,
         })
+    }
+
+    /// The same client with another patience for trouble of the API server.
+    pub(super) fn with_patience(&self, patience: Duration) -> Self {
+        Self {
+            patience,
+            ..self.clone()
+        }
     }
 
     /// # Errors
@@ -142,6 +161,7 @@ impl KubeClient {
             },
             cluster: self.cluster.to_string(),
             changes: false,
+            is_repeatable: false,
             is_secret: false,
         };
         let path = collection(&resource, &selection.namespace, &about)?;
@@ -171,7 +191,7 @@ impl KubeClient {
     /// Applies a manifest server-side; the same twice leaves the same.
     pub async fn apply(&self, object: &Named, apply: &Apply) -> Result<Json, Failure> {
         let resource = self.resource_of(&apply.manifest).await?;
-        let about = self.about("apply", object, true);
+        let about = self.about("apply", object, true).repeatable();
         let path = path(&resource, object, &about)?;
         let manager = apply.field_manager.as_deref().unwrap_or(FIELD_MANAGER);
         // What was read and changed carries what the server keeps for itself; an apply must not.
@@ -191,6 +211,10 @@ impl KubeClient {
     pub async fn patch(&self, object: &Named, patch: &Patch) -> Result<Json, Failure> {
         let resource = self.resource(&object.kind).await?;
         let about = self.about("patch", object, true);
+        let about = match patch.is_repeatable() {
+            true => about.repeatable(),
+            false => about,
+        };
         let path = path(&resource, object, &about)?;
         let query = [("fieldManager", FIELD_MANAGER)];
         let body = Some((patch.kind.content_type(), &patch.body));
@@ -231,7 +255,7 @@ impl KubeClient {
 
     async fn delete_if(&self, object: &Named, preconditions: &Json) -> Result<(), Failure> {
         let resource = self.resource(&object.kind).await?;
-        let about = self.about("delete", object, true);
+        let about = self.about("delete", object, true).repeatable();
         let path = path(&resource, object, &about)?;
         let options = json!({
             "apiVersion": "v1", "kind": "DeleteOptions",
@@ -249,11 +273,13 @@ impl KubeClient {
             operation: format!("{verb} {object}"),
             cluster: self.cluster.to_string(),
             changes,
+            is_repeatable: false,
             is_secret: Resource::known(&object.kind).is_some_and(|kind| kind.kind == "Secret"),
         }
     }
 
-    /// Sends one request. What was refused because of load is sent again; so is what only reads.
+    /// Sends one request. What was refused because of load is sent again, and so is what never reached the server. A
+    /// request whose answer was lost is sent again where it only reads, or where twice leaves the same as once.
     pub(super) async fn send(
         &self,
         about: &About,
@@ -262,39 +288,81 @@ impl KubeClient {
         query: &[(&str, &str)],
         body: Option<(&str, &Json)>,
     ) -> Result<Json, Failure> {
-        let (mut attempt, mut pause, mut is_in_doubt) = (1, FIRST_PAUSE, false);
+        let (mut pauses, mut is_in_doubt) = (Pauses::new(self.patience), false);
         loop {
             let request = request(&method, path, query, body)
                 .map_err(|e| about.failure(FailureClass::Rejected, "BadRequest", e.to_string()))?;
-            let failure = match self.answer(about, request).await {
+            let refused = match self.answer(about, request).await {
                 Ok(answer) => return Ok(answer),
-                // What the last attempt was refused, an earlier one may have done.
-                Err(failure) if is_in_doubt && !failure.is_done => failure.proving(Proof::Unknown),
-                Err(failure) => failure,
+                Err(refused) => refused,
             };
-            is_in_doubt = failure.is_unknown;
+            let failure = match refused.failure {
+                // What the last attempt was refused, an earlier one may have done.
+                failure if is_in_doubt && !failure.is_done => failure.proving(Proof::Unknown),
+                failure => failure,
+            };
             let is_transient = match failure.class {
                 FailureClass::Throttled => true,
-                FailureClass::Unavailable | FailureClass::Timeout => !about.changes,
+                FailureClass::Unavailable | FailureClass::Timeout => {
+                    about.is_repeatable || !failure.may_be_done()
+                }
                 _ => false,
             };
-            if !is_transient || attempt == ATTEMPTS {
-                return Err(failure);
+            is_in_doubt = failure.is_unknown;
+            match pauses.next(refused.retry_after) {
+                Some(pause) if is_transient => tokio::time::sleep(pause).await,
+                _ => return Err(failure),
             }
-            tokio::time::sleep(pause).await;
-            attempt += 1;
-            pause *= 2;
         }
     }
 
-    async fn answer(&self, about: &About, request: Request<Vec<u8>>) -> Result<Json, Failure> {
-        let answer = self.client.request::<Json>(request);
-        match tokio::time::timeout(CALL_TIMEOUT, answer).await {
-            Ok(answer) => answer.map_err(|e| classify(about, e)),
+    async fn answer(&self, about: &About, request: Request<Vec<u8>>) -> Result<Json, Refused> {
+        match tokio::time::timeout(CALL_TIMEOUT, self.whole_answer(about, request)).await {
+            Ok(answer) => answer,
             Err(_) => {
                 let why = format!("no answer came within {} s", CALL_TIMEOUT.as_secs());
-                Err(about.lost(FailureClass::Timeout, "Timeout", why))
+                let failure = about.lost(FailureClass::Timeout, "Timeout", why);
+                Err(failure.into())
             }
+        }
+    }
+
+    async fn whole_answer(
+        &self,
+        about: &About,
+        request: Request<Vec<u8>>,
+    ) -> Result<Json, Refused> {
+        let failed = |e| Refused::from(classify(about, e));
+        let answer = self.client.send(request.map(Body::from)).await;
+        let (head, body) = answer.map_err(failed)?.into_parts();
+        let body = body.collect_bytes().await.map_err(failed)?;
+        if head.status.is_success() {
+            return serde_json::from_slice(&body).map_err(|e| failed(Error::SerdeError(e)));
+        }
+        let status = serde_json::from_slice::<Status>(&body)
+            .unwrap_or_else(|_| plain_status(head.status, &body));
+        let asked = head.headers.get(header::RETRY_AFTER);
+        let asked = asked.and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        Err(Refused {
+            failure: classify(about, Error::Api(status.boxed())),
+            retry_after: asked.map(Duration::from_secs),
+        })
+    }
+}
+
+impl Patch {
+    /// Whether making it twice leaves the same as once. A JSON patch may test or count what it changes, and a patch of
+    /// one version is refused the second time.
+    fn is_repeatable(&self) -> bool {
+        self.kind != PatchKind::Json && self.body.pointer("/metadata/resourceVersion").is_none()
+    }
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        Self {
+            failure,
+            retry_after: None,
         }
     }
 }
@@ -309,7 +377,7 @@ fn is_with_ourselves(failure: &Failure, manager: &str) -> bool {
 }
 
 /// The path of one object.
-fn path(resource: &Resource, object: &Named, about: &About) -> Result<String, Failure> {
+pub(super) fn path(resource: &Resource, object: &Named, about: &About) -> Result<String, Failure> {
     if !is_name(&object.name) {
         let why = format!("`{}` can't be an object's name", object.name);
         return Err(about.failure(FailureClass::Rejected, "BadName", why));

@@ -54,7 +54,7 @@ impl KubeClients {
         };
         let opened = cell.get_or_try_init(|| async {
             let config = self.clusters.open(role).await?;
-            KubeClient::connect(role, config)
+            KubeClient::connect(role, config, self.clusters.patience())
         });
         opened.await.cloned()
     }

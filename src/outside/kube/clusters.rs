@@ -1,7 +1,8 @@
-use std::pin::Pin;
+use std::{pin::Pin, time::Duration};
 
 use kube::Config;
 
+use super::retry::PATIENCE;
 use crate::value::Failure;
 
 /// A configuration on its way: reading files, starting an embedded server.
@@ -11,4 +12,9 @@ pub type Opening = Pin<Box<dyn Future<Output = Result<Config, Failure>> + Send>>
 pub trait Clusters: Send + Sync {
     /// Finds the cluster of a role. Nothing is asked of it yet.
     fn open(&self, role: &str) -> Opening;
+
+    /// How long a request rides out an API server that can't be reached, restarts or is overloaded.
+    fn patience(&self) -> Duration {
+        PATIENCE
+    }
 }

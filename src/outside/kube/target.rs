@@ -1,10 +1,11 @@
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use kube::config::{Config, KubeConfigOptions, Kubeconfig, KubeconfigError};
 
 use super::{
     clusters::{Clusters, Opening},
     failure::causes,
+    retry::PATIENCE,
 };
 use crate::value::{Failure, FailureClass};
 
@@ -17,6 +18,8 @@ pub struct KubeTarget {
     pub contexts: BTreeMap<String, String>,
     /// Instead of `KUBECONFIG` and `~/.kube/config`.
     pub kubeconfig: Option<PathBuf>,
+    /// How long a request rides out trouble of an API server; [`PATIENCE`] if it is left out.
+    pub patience: Option<Duration>,
 }
 
 /// The configuration of the one cluster that a kubeconfig of our own making holds. Nothing of the
@@ -43,6 +46,10 @@ impl Clusters for KubeTarget {
     fn open(&self, role: &str) -> Opening {
         let (target, role) = (self.clone(), role.to_owned());
         Box::pin(async move { target.config(&role).await })
+    }
+
+    fn patience(&self) -> Duration {
+        self.patience.unwrap_or(PATIENCE)
     }
 }
 
