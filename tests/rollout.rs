@@ -90,7 +90,9 @@ impl Lab {
     }
 
     fn get(&self, object: &str) -> Json {
-        self.kubectl(&["get", object, "-o", "json"]).expect(0).json()
+        self.kubectl(&["get", object, "-o", "json"])
+            .expect(0)
+            .json()
     }
 
     fn pods(&self) -> Vec<Json> {
@@ -113,7 +115,9 @@ impl Lab {
         let body = body.replace('\n', "\n      ");
         self.test.write(
             "w.yaml",
-            &format!("workflow: w\nkube: [c]\nsteps:\n  s:\n    run: |\n      {body}\n      #{{}}\n"),
+            &format!(
+                "workflow: w\nkube: [c]\nsteps:\n  s:\n    run: |\n      {body}\n      #{{}}\n"
+            ),
         );
         self.test.windlass(&["run", "w.yaml", "--target", "t"])
     }
@@ -140,7 +144,10 @@ fn a2_a_restart_always_changes_the_template() {
     lab.run("kube::restart(\"c\", \"default\", \"deployment/a\");\nkube::wait_rollout(\"c\", \"default\", \"deployment/a\", \"20s\");")
         .expect(0);
     let after = lab.uids();
-    assert!(!after.iter().any(|uid| before.contains(uid)), "{before:?}, {after:?}");
+    assert!(
+        !after.iter().any(|uid| before.contains(uid)),
+        "{before:?}, {after:?}"
+    );
 }
 
 #[test]
@@ -158,9 +165,21 @@ fn a2_a_restart_that_is_taken_back_is_no_success() {
 #[test]
 fn a2_what_keeps_old_pods_is_refused_before_the_patch() {
     let cases = [
-        ("Deployment", json!({ "replicas": 1, "paused": false }), "Paused"),
-        ("StatefulSet", json!({ "replicas": 2, "updateStrategy": { "type": "RollingUpdate", "rollingUpdate": { "partition": 1 } } }), "Partitioned"),
-        ("StatefulSet", json!({ "replicas": 1, "updateStrategy": { "type": "OnDelete" } }), "OnDelete"),
+        (
+            "Deployment",
+            json!({ "replicas": 1, "paused": false }),
+            "Paused",
+        ),
+        (
+            "StatefulSet",
+            json!({ "replicas": 2, "updateStrategy": { "type": "RollingUpdate", "rollingUpdate": { "partition": 1 } } }),
+            "Partitioned",
+        ),
+        (
+            "StatefulSet",
+            json!({ "replicas": 1, "updateStrategy": { "type": "OnDelete" } }),
+            "OnDelete",
+        ),
     ];
     for (kind, spec, code) in cases {
         let lab = Lab::new(&[]);
@@ -174,7 +193,10 @@ fn a2_what_keeps_old_pods_is_refused_before_the_patch() {
         let ran = lab.run(&restart).expect(1);
         assert!(ran.stderr.contains(code), "{code}: {}", ran.stderr);
         let after = lab.get(&object);
-        assert_eq!(after["metadata"]["generation"], before["metadata"]["generation"], "{code}");
+        assert_eq!(
+            after["metadata"]["generation"], before["metadata"]["generation"],
+            "{code}"
+        );
         // A restart by somebody else: the wait says why it will not end. kubectl counts a partition as done, and waits
         // for a paused one for ever.
         if code != "Paused" {
@@ -199,7 +221,10 @@ fn a2_what_keeps_old_pods_is_refused_before_the_patch() {
 #[test]
 fn a2_on_delete_is_replaced_pod_by_pod_within_its_budget() {
     let lab = Lab::new(&[]);
-    lab.workload("StatefulSet", json!({ "replicas": 3, "updateStrategy": { "type": "OnDelete" } }));
+    lab.workload(
+        "StatefulSet",
+        json!({ "replicas": 3, "updateStrategy": { "type": "OnDelete" } }),
+    );
     let budget = |most: u32| {
         let budget = json!({ "apiVersion": "policy/v1", "kind": "PodDisruptionBudget",
             "metadata": { "name": "b", "namespace": "default" },
@@ -224,7 +249,10 @@ fn a2_on_delete_is_replaced_pod_by_pod_within_its_budget() {
     lab.test.windlass(&["resume"]).expect(0);
     let after = lab.uids();
     assert_eq!(after.len(), 3);
-    assert!(!after.iter().any(|uid| before.contains(uid)), "{before:?}, {after:?}");
+    assert!(
+        !after.iter().any(|uid| before.contains(uid)),
+        "{before:?}, {after:?}"
+    );
     let set = lab.get("statefulset/a");
     assert_eq!(set["metadata"]["generation"], 2, "it was restarted once");
     let evictions = lab.test.windlass(&["logs", "--json"]).expect(0).stdout;
@@ -234,14 +262,20 @@ fn a2_on_delete_is_replaced_pod_by_pod_within_its_budget() {
         "metadata": { "name": "a-2", "namespace": "default" },
         "deleteOptions": { "preconditions": { "uid": before[2].trim_matches('"') } } });
     let told = lab.kubectl_with(&["create", "--raw", path, "-f", "-"], &other.to_string());
-    assert!(told.stderr.contains("Precondition failed"), "{}", told.stderr);
+    assert!(
+        told.stderr.contains("Precondition failed"),
+        "{}",
+        told.stderr
+    );
     assert_eq!(lab.uids(), after);
 }
 
 #[test]
 fn a2_rbac_lists_the_eviction() {
     let test = Test::with_shipped_workflows();
-    let role = test.windlass(&["rbac", "workflows/restart-mesh.yaml"]).expect(0);
+    let role = test
+        .windlass(&["rbac", "workflows/restart-mesh.yaml"])
+        .expect(0);
     assert!(role.stdout.contains("pods/eviction"), "{}", role.stdout);
 }
 
@@ -301,7 +335,7 @@ impl Bridge {
 fn h2_an_outage_of_the_api_server_within_a_wait_is_ridden_out() {
     let lab = Lab::new(&["--pod-delay", "1500ms"]);
     lab.workload("Deployment", json!({ "replicas": 1 }));
-    let config = lab.test.read(".windlass/kube/config");
+    let config = std::fs::read_to_string(&lab.served.kubeconfig).expect("a kubeconfig");
     let from = config.find("https://127.0.0.1:").expect("an address") + "https://".len();
     let server: String = config[from..]
         .chars()
@@ -351,8 +385,20 @@ fn h3_a_trust_policy_that_is_set_back_is_no_success() {
     let set = |value: &str| {
         let patch = format!("{{\"spec\":{{\"config\":{{\"autoRestartPods\":{value}}}}}}}");
         let policy = "roottrustpolicies/root-trust-policy";
-        mesh.kubectl("mgmt", &["-n", "gloo-mesh", "patch", policy, "--type", "merge", "-p", &patch])
-            .expect(0);
+        mesh.kubectl(
+            "mgmt",
+            &[
+                "-n",
+                "gloo-mesh",
+                "patch",
+                policy,
+                "--type",
+                "merge",
+                "-p",
+                &patch,
+            ],
+        )
+        .expect(0);
     };
     step("root_trust_policy", "").expect(0);
     step("verify_mesh", ", trust_policies: true").expect(0);
@@ -362,8 +408,18 @@ fn h3_a_trust_policy_that_is_set_back_is_no_success() {
     assert!(ran.stderr.contains("autoRestartPods"), "{}", ran.stderr);
     // Set back at once, as a schema that drops the field does: the step that writes sees it.
     let schema = r#"[{"op":"replace","path":"/spec/versions/0/schema/openAPIV3Schema","value":{"type":"object","properties":{"spec":{"type":"object","properties":{"config":{"type":"object"}}}}}}]"#;
-    mesh.kubectl("mgmt", &["patch", "crd/roottrustpolicies.admin.gloo.solo.io", "--type", "json", "-p", schema])
-        .expect(0);
+    mesh.kubectl(
+        "mgmt",
+        &[
+            "patch",
+            "crd/roottrustpolicies.admin.gloo.solo.io",
+            "--type",
+            "json",
+            "-p",
+            schema,
+        ],
+    )
+    .expect(0);
     set("null");
     let ran = step("root_trust_policy", "").expect(1);
     assert!(ran.stderr.contains("autoRestartPods"), "{}", ran.stderr);

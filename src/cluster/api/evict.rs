@@ -60,7 +60,8 @@ fn check_budget(tx: &Transaction, pod: &Json) -> Result<(), Failure> {
     let mut budgets = tx.list("poddisruptionbudgets.policy", Some(namespace(pod)))?;
     let labels = &pod["metadata"]["labels"];
     budgets.retain(|budget| {
-        budget["spec"]["selector"].is_object() && selector_matches(&budget["spec"]["selector"], labels)
+        budget["spec"]["selector"].is_object()
+            && selector_matches(&budget["spec"]["selector"], labels)
     });
     let budget = match budgets.as_slice() {
         [] => return Ok(()),

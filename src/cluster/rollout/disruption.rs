@@ -56,7 +56,8 @@ pub(crate) fn status(tx: &Transaction, budget: &Json) -> Result<Json, Failure> {
         (Json::Null, least) => (scale, share(least, scale, true)),
         (most, _) => (scale, (scale - share(most, scale, true)).max(0)),
     };
-    let is_up = |pod: &&Json| pod::is_ready(pod) && text(pod, "/metadata/deletionTimestamp").is_none();
+    let is_up =
+        |pod: &&Json| pod::is_ready(pod) && text(pod, "/metadata/deletionTimestamp").is_none();
     let healthy = count(pods.iter().filter(is_up).count());
     let allowed = match expected > 0 {
         true => (healthy - wanted).max(0),

@@ -334,9 +334,7 @@ impl Failure {
             "The disruption budget {budget} needs {wanted} healthy pods and has {healthy} currently"
         );
         Self {
-            details: Some(
-                json!({ "causes": [{ "reason": "DisruptionBudget", "message": why }] }),
-            ),
+            details: Some(json!({ "causes": [{ "reason": "DisruptionBudget", "message": why }] })),
             ..Self::new(
                 429,
                 "TooManyRequests",

@@ -160,12 +160,24 @@ mod tests {
 
     #[test]
     fn a2_the_next_pod_goes_once_the_one_before_is_back() {
-        assert_eq!(evicts(&[pod("a-0", "x", true), pod("a-1", "x", true)]).as_deref(), Some("a-1"));
+        assert_eq!(
+            evicts(&[pod("a-0", "x", true), pod("a-1", "x", true)]).as_deref(),
+            Some("a-1")
+        );
         // Not while it is missing, nor before it is ready.
         assert_eq!(evicts(&[pod("a-0", "x", true)]), None);
-        assert_eq!(evicts(&[pod("a-0", "x", true), pod("a-1", "now", false)]), None);
-        assert_eq!(evicts(&[pod("a-0", "x", true), pod("a-1", "now", true)]).as_deref(), Some("a-0"));
-        assert_eq!(evicts(&[pod("a-0", "x", false), pod("a-1", "x", true)]).as_deref(), Some("a-0"));
+        assert_eq!(
+            evicts(&[pod("a-0", "x", true), pod("a-1", "now", false)]),
+            None
+        );
+        assert_eq!(
+            evicts(&[pod("a-0", "x", true), pod("a-1", "now", true)]).as_deref(),
+            Some("a-0")
+        );
+        assert_eq!(
+            evicts(&[pod("a-0", "x", false), pod("a-1", "x", true)]).as_deref(),
+            Some("a-0")
+        );
         let all = [pod("a-0", "now", true), pod("a-1", "now", true)];
         assert_eq!(next(&set(), &all, "now"), Next::Done);
     }

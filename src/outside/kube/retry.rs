@@ -56,7 +56,10 @@ mod tests {
     fn h2_pauses_grow_and_end_with_patience() {
         let mut pauses = Pauses::new(PATIENCE);
         let first = pauses.next(None).expect("there is patience");
-        assert!(first >= FIRST_PAUSE / 2 && first <= FIRST_PAUSE, "{first:?}");
+        assert!(
+            first >= FIRST_PAUSE / 2 && first <= FIRST_PAUSE,
+            "{first:?}"
+        );
         for _ in 0..9 {
             let pause = pauses.next(None).expect("there is patience");
             assert!(pause <= LONGEST_PAUSE, "{pause:?}");

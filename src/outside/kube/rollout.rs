@@ -282,7 +282,8 @@ mod tests {
     #[test]
     fn a2_old_pods_below_a_partition_are_no_rollout() {
         let partitioned = |partition: i64, updated: i64| {
-            let strategy = json!({ "type": "RollingUpdate", "rollingUpdate": { "partition": partition } });
+            let strategy =
+                json!({ "type": "RollingUpdate", "rollingUpdate": { "partition": partition } });
             progress(&stateful_set(strategy, updated))
         };
         let is_hindered = |p| matches!(p, Progress::Hindered(Hindrance::Partitioned, _));
@@ -320,9 +321,16 @@ mod tests {
             { "manager": "kube-controller-manager", "subresource": "status", "time": "2026-01-01T00:00:02Z" },
         ] } });
         let why = taken_back(&object, "x").expect("it is gone");
-        assert!(why.contains("taken back") && why.contains("\"argocd\""), "{why}");
+        assert!(
+            why.contains("taken back") && why.contains("\"argocd\""),
+            "{why}"
+        );
         object["spec"]["template"]["metadata"]["annotations"][RESTARTED_AT] = "y".into();
-        assert!(taken_back(&object, "x").expect("it is another").contains("now y"));
+        assert!(
+            taken_back(&object, "x")
+                .expect("it is another")
+                .contains("now y")
+        );
         assert_eq!(taken_back(&object, "y"), None);
     }
 }

@@ -107,17 +107,16 @@ pub fn replace_pods(
         let whole = left.whole;
         let call = call(
             &context,
-            FUNCTION,
+            "kube::pods",
             Class::Read,
             cluster,
             record,
             move |kube| async move {
                 match kube.next_to_evict(&named, &moment, look).await? {
                     Next::Done => Ok(Value::Null),
-                    Next::Evict { pod, uid } => Ok(Value::map([
-                        ("pod", Value::from(pod)),
-                        ("uid", uid.into()),
-                    ])),
+                    Next::Evict { pod, uid } => {
+                        Ok(Value::map([("pod", Value::from(pod)), ("uid", uid.into())]))
+                    }
                     Next::Waiting(why) if !is_last => Ok(why.into()),
                     Next::Waiting(why) => {
                         let why = format!("after {} {why}", format_duration(whole));
