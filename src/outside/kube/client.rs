@@ -20,6 +20,8 @@ use crate::value::{Failure, FailureClass, Proof};
 pub(super) const FIELD_MANAGER: &str = "windlass";
 /// An API server answers in well under a second; a lost connection should not hold a step.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// A 500 without a reason is what an API server says of a manifest that it can't make sense of: it would say so again.
+const MISTAKE: &str = "HTTP500";
 /// Objects to a page, as kubectl asks for them.
 const PAGE: &str = "500";
 
@@ -304,7 +306,8 @@ impl KubeClient {
             let is_transient = match failure.class {
                 FailureClass::Throttled => true,
                 FailureClass::Unavailable | FailureClass::Timeout => {
-                    about.is_repeatable || !failure.may_be_done()
+                    let may_repeat = about.is_repeatable && failure.code != MISTAKE;
+                    may_repeat || !failure.may_be_done()
                 }
                 _ => false,
             };
