@@ -196,10 +196,12 @@ pub(super) fn cells(resource: &Resource, object: &Json, now: Moment) -> Vec<Json
             selector(object),
         ],
         "poddisruptionbudgets.policy" => {
-            let limit = |field: &str| match &object["spec"][field] {
-                Json::Null => "N/A".into(),
-                Json::String(text) => text.as_str().into(),
-                number => number.to_string().into(),
+            let limit = |field: &str| -> Json {
+                match &object["spec"][field] {
+                    Json::Null => "N/A".into(),
+                    Json::String(text) => text.as_str().into(),
+                    number => number.to_string().into(),
+                }
             };
             let allowed = count("/status/disruptionsAllowed");
             vec![
