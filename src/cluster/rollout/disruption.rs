@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};
 
-use super::{conditions, pod, share::share};
+use super::{pod, share::share};
 use crate::cluster::{
     api::selector_matches,
-    object::{Moment, items, name, namespace, number, text},
+    object::{Moment, items, name, namespace, number, text, timestamp},
     store::Transaction,
     wire::Failure,
 };
@@ -21,22 +21,35 @@ const RESOURCE: &str = "poddisruptionbudgets.policy";
 pub(super) fn sync(tx: &Transaction, now: Moment) -> Result<(), Failure> {
     for before in tx.list(RESOURCE, None)? {
         let mut budget = before.clone();
-        let conditions = budget["status"]["conditions"].clone();
         budget["status"] = status(tx, &budget)?;
-        if conditions.is_array() {
-            budget["status"]["conditions"] = conditions;
-        }
-        let allowed = number(&budget, "/status/disruptionsAllowed").unwrap_or_default() > 0;
-        let reason = match allowed {
-            true => "SufficientPods",
-            false => "InsufficientPods",
-        };
-        conditions::set(&mut budget, "DisruptionAllowed", allowed, reason, "", now);
+        budget["status"]["conditions"] = json!([condition(&before, &budget, now)]);
         if budget != before {
             tx.put(RESOURCE, &mut budget)?;
         }
     }
     Ok(())
+}
+
+/// Says whether a disruption is allowed; the transition time moves with the answer only.
+fn condition(before: &Json, budget: &Json, now: Moment) -> Json {
+    let allowed = number(budget, "/status/disruptionsAllowed").unwrap_or_default() > 0;
+    let (status, reason) = match allowed {
+        true => ("True", "SufficientPods"),
+        false => ("False", "InsufficientPods"),
+    };
+    let last = &before["status"]["conditions"][0];
+    let since = match last["status"] == status {
+        true => last["lastTransitionTime"].clone(),
+        false => timestamp(now).into(),
+    };
+    json!({
+        "type": "DisruptionAllowed",
+        "status": status,
+        "reason": reason,
+        "message": "",
+        "lastTransitionTime": since,
+        "observedGeneration": budget["metadata"]["generation"],
+    })
 }
 
 /// Works out the status of a budget, without its conditions.

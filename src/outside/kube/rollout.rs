@@ -106,24 +106,25 @@ pub(super) fn taken_back(object: &Json, restart: &str) -> Option<String> {
         Some(at) if at == restart => None,
         Some(at) => Some(format!(
             "the restart of {restart} was replaced: `{RESTARTED_AT}` of its pod template is now {at}{}",
-            last_writer(object)
+            owner(object)
         )),
+        // Who removed it is not recorded.
         None => Some(format!(
-            "the restart of {restart} was taken back: `{RESTARTED_AT}` is gone from its pod template{}",
-            last_writer(object)
+            "the restart of {restart} was taken back: `{RESTARTED_AT}` is gone from its pod template"
         )),
     }
 }
 
-/// Names who wrote an object last, apart from its status.
-fn last_writer(object: &Json) -> String {
-    let entries = object.pointer("/metadata/managedFields");
-    let entries = entries.and_then(Json::as_array).into_iter().flatten();
-    let last = entries
-        .filter(|entry| entry["subresource"].is_null() && entry["manager"].is_string())
-        .max_by_key(|entry| entry["time"].as_str().unwrap_or_default());
-    match last.and_then(|entry| entry["manager"].as_str()) {
-        Some(manager) => format!(" (last written by {manager:?})"),
+/// Names the manager that owns the annotation.
+fn owner(object: &Json) -> String {
+    let entries = object["metadata"]["managedFields"].as_array();
+    let owns = |entry: &&Json| {
+        let annotations = &entry["fieldsV1"]["f:spec"]["f:template"]["f:metadata"]["f:annotations"];
+        annotations[format!("f:{RESTARTED_AT}")].is_object()
+    };
+    let found = entries.into_iter().flatten().find(owns);
+    match found.and_then(|entry| entry["manager"].as_str()) {
+        Some(manager) => format!(" (by {manager:?})"),
         None => String::new(),
     }
 }
@@ -314,23 +315,18 @@ mod tests {
     }
 
     #[test]
-    fn a2_a_restart_that_was_taken_back_names_who_did_it() {
-        let mut object = json!({ "metadata": { "managedFields": [
-            { "manager": "windlass", "time": "2026-01-01T00:00:00Z" },
-            { "manager": "argocd", "time": "2026-01-01T00:00:01Z" },
-            { "manager": "kube-controller-manager", "subresource": "status", "time": "2026-01-01T00:00:02Z" },
-        ] } });
-        let why = taken_back(&object, "x").expect("it is gone");
-        assert!(
-            why.contains("taken back") && why.contains("\"argocd\""),
-            "{why}"
-        );
-        object["spec"]["template"]["metadata"]["annotations"][RESTARTED_AT] = "y".into();
-        assert!(
-            taken_back(&object, "x")
-                .expect("it is another")
-                .contains("now y")
-        );
-        assert_eq!(taken_back(&object, "y"), None);
+    fn a2_a_restart_that_was_replaced_names_who_did_it() {
+        let of = |at: Json| {
+            json!({
+                "metadata": { "managedFields": [{ "manager": "argocd", "fieldsV1": { "f:spec": { "f:template": {
+                    "f:metadata": { "f:annotations": { "f:kubectl.kubernetes.io/restartedAt": {} } } } } } }] },
+                "spec": { "template": { "metadata": { "annotations": { RESTARTED_AT: at } } } },
+            })
+        };
+        let replaced = taken_back(&of("y".into()), "x").expect("it is another");
+        assert!(replaced.ends_with("now y (by \"argocd\")"), "{replaced}");
+        let gone = taken_back(&of(Json::Null), "x").expect("it is gone");
+        assert!(gone.contains("taken back"), "{gone}");
+        assert_eq!(taken_back(&of("x".into()), "x"), None);
     }
 }
