@@ -361,14 +361,17 @@ fn h2_an_outage_of_the_api_server_within_a_wait_is_ridden_out() {
         bridge.cut_for(Duration::from_secs(3));
         run.join().expect("no panic").expect(0);
     });
-    // And at once: a read that begins while nothing answers.
+    // And a write that begins while nothing answers.
+    let label = |lab: &Lab| lab.get("deployment/a")["metadata"]["labels"]["x"].clone();
     thread::scope(|scope| {
-        scope.spawn(|| bridge.cut_for(Duration::from_secs(2)));
-        lab.until("it is cut", || bridge.is_down.load(Ordering::SeqCst));
-        lab.run("kube::patch(\"c\", \"default\", \"deployment/a\", #{ metadata: #{ labels: #{ x: \"y\" } } });")
-            .expect(0);
+        let run = scope.spawn(|| {
+            lab.run("kube::patch(\"c\", \"default\", \"deployment/a\", #{ metadata: #{ labels: #{ x: \"one\" } } });\ntime::sleep(\"1s\");\nkube::patch(\"c\", \"default\", \"deployment/a\", #{ metadata: #{ labels: #{ x: \"two\" } } });")
+        });
+        lab.until("the first write", || label(&lab) == "one");
+        bridge.cut_for(Duration::from_secs(3));
+        run.join().expect("no panic").expect(0);
     });
-    assert_eq!(lab.get("deployment/a")["metadata"]["labels"]["x"], "y");
+    assert_eq!(label(&lab), "two");
 }
 
 #[test]
