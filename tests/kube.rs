@@ -27,7 +27,9 @@ fn run(inputs) {
     let server = "deployment/gloo-mesh-mgmt-server";
     let before = kube::pods(c, "gloo-mesh", server);
     let at = kube::restart(c, "gloo-mesh", server);
-    kube::wait_rollout(c, "gloo-mesh", server, "1m");
+    // A rolling update replaces its pods by itself.
+    let evicted = kube::replace_pods(c, "gloo-mesh", server, "1m", #{ restarted: at });
+    kube::wait_rollout(c, "gloo-mesh", server, "1m", #{ restarted: at });
     let after = kube::pods(c, "gloo-mesh", server);
     let events = kube::events(c, "gloo-mesh", `pod/${after[0].name}`);
     kube::delete(c, ns, "configmap/a");
@@ -38,7 +40,7 @@ fn run(inputs) {
         policies: policies.len(), workloads: workloads.map(|w| w.workload),
         replaced: before[0].name != after[0].name && after[0].ready,
         restarted: kube::get(c, "gloo-mesh", server).spec.template.metadata.annotations["kubectl.kubernetes.io/restartedAt"] == at,
-        events: events.some(|e| e.reason == "Started"), gone: gone == (),
+        evicted: evicted, events: events.some(|e| e.reason == "Started"), gone: gone == (),
     }
 }
 "#;
@@ -55,7 +57,7 @@ fn every_function_works_on_a_rehearsal_cluster() {
         serde_json::json!({
             "x": "3", "missing": true, "same": [], "other": ["a", "b"], "listed": 1, "policies": 1,
             "workloads": ["deployment/gloo-mesh-mgmt-server"], "replaced": true, "restarted": true,
-            "events": true, "gone": true,
+            "evicted": 0, "events": true, "gone": true,
         })
     );
     test.windlass(&["undo", "--yes"]).expect(0);

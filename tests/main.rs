@@ -45,6 +45,7 @@ mod replay;
 #[cfg(feature = "restate")]
 mod restate;
 mod resume;
+mod rollout;
 mod runbook;
 mod secrets;
 mod site;

@@ -83,12 +83,20 @@ const AUTHORIZATION: &str = "authorization.k8s.io";
 const SCALED: &[&str] = &["scale", "status"];
 const STATUS: &[&str] = &["status"];
 
-const BUILT_IN: [Row; 22] = [
+const BUILT_IN: [Row; 23] = [
     row("", "configmaps", "ConfigMap", &["cm"], true, ALL, &[]),
     row("", "events", "Event", &["ev"], true, ALL, &[]),
     row("", "namespaces", "Namespace", &["ns"], false, ALL, STATUS),
     row("", "nodes", "Node", &["no"], false, READ, &[]),
-    row("", "pods", "Pod", &["po"], true, READ_AND_DELETE, &[]),
+    row(
+        "",
+        "pods",
+        "Pod",
+        &["po"],
+        true,
+        READ_AND_DELETE,
+        &["eviction"],
+    ),
     row("", "secrets", "Secret", &[], true, ALL, &[]),
     row(
         "",
@@ -181,6 +189,15 @@ const BUILT_IN: [Row; 22] = [
         false,
         ASK,
         &[],
+    ),
+    row(
+        "policy",
+        "poddisruptionbudgets",
+        "PodDisruptionBudget",
+        &["pdb"],
+        true,
+        ALL,
+        STATUS,
     ),
     row(
         RBAC,

@@ -116,10 +116,7 @@ impl Attempt {
     }
 
     pub(super) fn host(&self, gate: &Arc<Gate>) -> Host {
-        Host {
-            effects: gate.clone(),
-            clients: self.clients.clone(),
-        }
+        Host::new(gate.clone(), self.clients.clone())
     }
 
     pub(super) fn gate(

@@ -8,7 +8,7 @@ pub fn is_a_look(function: &str) -> bool {
         "pca" => starts(&["describe", "list", "get", "wait", "certificate_authority"]),
         "kube" => !matches!(
             name,
-            "apply" | "apply_secret" | "patch" | "delete" | "restart"
+            "apply" | "apply_secret" | "patch" | "delete" | "restart" | "replace_pods" | "evict"
         ),
         "file" => matches!(name, "read" | "exists" | "list"),
         "http" => matches!(name, "get" | "head"),

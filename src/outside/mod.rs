@@ -19,10 +19,10 @@ pub use files::{OutputFolder, Snapshot, Written};
 pub(crate) use http::by_proxy;
 pub use http::{HttpClient, HttpRequest, HttpResponse, shown_secret_url, shown_url};
 pub use kube::{
-    Access, Apply, Clusters, KubeClient, KubeClients, KubeTarget, Named, Opening, Patch, PatchKind,
-    Permit, PodState, Progress, Resource, Selection, Trouble, changed_since, covers,
-    embedded_cluster, expected, from_object, permits_of, restoring, rules, secret_manifest,
-    to_object,
+    Access, Apply, Clusters, Hindrance, KubeClient, KubeClients, KubeTarget, Named, Next, Opening,
+    Patch, PatchKind, Permit, PodState, Progress, Resource, Selection, Trouble, changed_since,
+    covers, embedded_cluster, expected, from_object, is_passing, permits_of, restoring, rules,
+    secret_manifest, to_object,
 };
 pub use look::is_a_look;
 pub use pca::{

@@ -2,14 +2,16 @@ use std::{
     collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::{exec::ExecTarget, substrate::SubstrateTarget};
 use crate::{
     outside::{KubeTarget, PcaTarget},
     script::closest,
+    value::parse_duration,
 };
 
 /// The target that needs no configuration.
@@ -37,6 +39,9 @@ pub struct Target {
     pub kube: BTreeMap<String, String>,
     /// Where those contexts are, instead of `KUBECONFIG` and `~/.kube/config`.
     pub kubeconfig: Option<PathBuf>,
+    /// How long a request to a cluster rides out an API server that can't be reached, restarts or is overloaded.
+    #[serde(default, deserialize_with = "duration")]
+    pub kube_patience: Option<Duration>,
     #[serde(default)]
     pub http: HttpTarget,
     /// The programs that scripts may start.
@@ -52,8 +57,14 @@ impl Target {
         KubeTarget {
             contexts: self.kube.clone(),
             kubeconfig: self.kubeconfig.clone(),
+            patience: self.kube_patience,
         }
     }
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_duration(&text).map(Some).map_err(D::Error::custom)
 }
 
 /// Which HTTP servers scripts may talk to.

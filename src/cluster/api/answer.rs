@@ -1,4 +1,4 @@
-use super::{Call, delete, read, review, scale, token, watch, write};
+use super::{Call, delete, evict, read, review, scale, token, watch, write};
 use crate::cluster::wire::{Answer, Failure, Verb};
 
 /// Answers a request that may be made.
@@ -6,6 +6,7 @@ pub(crate) fn answer(call: &Call) -> Result<Answer, Failure> {
     let subresource = call.target.subresource.as_deref();
     match (call.resource.plural.as_str(), subresource) {
         ("serviceaccounts", Some("token")) => return token::create(call),
+        ("pods", Some("eviction")) => return evict::create(call),
         (_, Some("scale")) => return scale::answer(call),
         (_, None) if call.resource.verbs == ["create"] => return review::create(call),
         _ => {}

@@ -113,7 +113,11 @@ fn propagation(options: &Json, query: &Query) -> Result<Propagation, Failure> {
     }
 }
 
-fn check_preconditions(call: &Call, object: &Json, options: &Json) -> Result<(), Failure> {
+pub(super) fn check_preconditions(
+    call: &Call,
+    object: &Json,
+    options: &Json,
+) -> Result<(), Failure> {
     let pairs = [
         ("UID", "/preconditions/uid", "/metadata/uid"),
         (

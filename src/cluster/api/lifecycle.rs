@@ -10,10 +10,11 @@ use crate::cluster::{
     wire::Failure,
 };
 
-/// Workloads whose pods a controller keeps.
-const DRIVEN: [&str; 4] = [
+/// What a controller looks after: workloads whose pods it keeps, and budgets whose pods it counts.
+const DRIVEN: [&str; 5] = [
     "daemonsets.apps",
     "deployments.apps",
+    "poddisruptionbudgets.policy",
     "replicasets.apps",
     "statefulsets.apps",
 ];

@@ -2,7 +2,7 @@
 //!
 //! `call` holds one request; `body` reads what was sent. `read` and `watch` look, with `select`'s label and field
 //! selectors. `write` creates, updates, patches and applies what `intake` understood, all through `finish`, which sets
-//! `defaults` and the object's `identity`, asks `check`, and records who owns what; `delete` removes an object and what it owns. `scale`, `token` and `review` answer the
+//! `defaults` and the object's `identity`, asks `check`, and records who owns what; `delete` removes an object and what it owns. `scale`, `token`, `evict` and `review` answer the
 //! requests that are no objects.
 
 mod answer;
@@ -11,6 +11,7 @@ mod call;
 mod check;
 mod defaults;
 mod delete;
+mod evict;
 mod finish;
 mod identity;
 mod intake;

@@ -6,6 +6,7 @@
 mod conditions;
 mod daemon_set;
 mod deployment;
+mod disruption;
 mod event;
 mod play;
 mod pod;
@@ -16,5 +17,7 @@ mod stateful_set;
 mod strategy;
 mod world;
 
+pub(crate) use disruption::status as budget_status;
 pub use play::STUCK;
 pub(crate) use play::catch_up;
+pub(crate) use pod::is_ready;

@@ -1,4 +1,4 @@
-use super::{daemon_set, deployment, pod, replica_set, stateful_set, world::World};
+use super::{daemon_set, deployment, disruption, pod, replica_set, stateful_set, world::World};
 use crate::cluster::{object::Moment, options::Options, store::Transaction, wire::Failure};
 
 /// The annotation that keeps a workload's new pods from becoming ready; its value is the reason.
@@ -9,7 +9,9 @@ pub const STUCK: &str = "rehearsal.windlass.dev/stuck";
 
 /// Does what controllers would have done up to now.
 pub(crate) fn catch_up(tx: &Transaction, options: &Options, now: Moment) -> Result<(), Failure> {
+    let mut last = None;
     while let Some((resource, namespace, name, at)) = tx.take_due(now)? {
+        last = Some(at);
         let Some(object) = tx.get(&resource, &namespace, &name)? else {
             continue;
         };
@@ -29,5 +31,6 @@ pub(crate) fn catch_up(tx: &Transaction, options: &Options, now: Moment) -> Resu
             _ => {}
         }
     }
-    Ok(())
+    // Budgets follow what has become of their pods.
+    last.map_or(Ok(()), |at| disruption::sync(tx, at))
 }

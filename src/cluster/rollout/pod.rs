@@ -234,7 +234,7 @@ fn waiting_reason(pod: &Json) -> Option<&str> {
     text(pod, "/status/containerStatuses/0/state/waiting/reason")
 }
 
-pub(super) fn is_ready(pod: &Json) -> bool {
+pub(crate) fn is_ready(pod: &Json) -> bool {
     conditions::find(pod, "Ready").is_some_and(|ready| ready["status"] == "True")
 }
 

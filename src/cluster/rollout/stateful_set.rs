@@ -156,7 +156,9 @@ fn report(
     }
     let (ready, updated) = (count(&pod::is_ready), count(&of(update)));
     let available = count(&|pod| pod::available(pod, least, world.now).is_ok());
-    let is_over = partition == 0 && updated == wanted && ready == wanted;
+    // The controller notes the end of rolling updates only (`completeRollingUpdate`).
+    let is_rolling = set["spec"]["updateStrategy"]["type"] != "OnDelete";
+    let is_over = is_rolling && partition == 0 && updated == wanted && ready == wanted;
     let current = if is_over { update } else { current };
     let generation = set["metadata"]["generation"].clone();
     let mut status = json!({

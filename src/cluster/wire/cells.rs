@@ -55,6 +55,9 @@ fn words(resource: &Resource) -> &'static str {
             "Desired:integer Current:integer Ready:integer Up-to-date:integer Available:integer Node_Selector Age Containers+ Images+ Selector+"
         }
         "controllerrevisions.apps" => "Controller Revision:integer Age",
+        "poddisruptionbudgets.policy" => {
+            "Min_Available Max_Unavailable Allowed_Disruptions:integer Age"
+        }
         "events" => "",
         "roles.rbac.authorization.k8s.io" | "clusterroles.rbac.authorization.k8s.io" => {
             "Created_At"
@@ -192,6 +195,22 @@ pub(super) fn cells(resource: &Resource, object: &Json, now: Moment) -> Vec<Json
             each(object, template, "image"),
             selector(object),
         ],
+        "poddisruptionbudgets.policy" => {
+            let limit = |field: &str| -> Json {
+                match &object["spec"][field] {
+                    Json::Null => "N/A".into(),
+                    Json::String(text) => text.as_str().into(),
+                    number => number.to_string().into(),
+                }
+            };
+            let allowed = count("/status/disruptionsAllowed");
+            vec![
+                limit("minAvailable"),
+                limit("maxUnavailable"),
+                allowed.into(),
+                age(),
+            ]
+        }
         "controllerrevisions.apps" => vec![owner(object), count("/revision").into(), age()],
         "roles.rbac.authorization.k8s.io"
         | "clusterroles.rbac.authorization.k8s.io"

@@ -182,6 +182,11 @@ impl<'a> Subresource<'a> {
                 kind: "Scale",
                 verbs: &["get", "patch", "update"],
             },
+            "eviction" => Self {
+                group: "policy",
+                kind: "Eviction",
+                verbs: &["create"],
+            },
             "token" => Self {
                 group: "authentication.k8s.io",
                 kind: "TokenRequest",

@@ -337,6 +337,28 @@ impl Failure {
         Self::new(500, "InternalError", message)
     }
 
+    /// An eviction that a PodDisruptionBudget does not allow now.
+    pub fn over_budget(budget: &str, wanted: i64, healthy: i64) -> Self {
+        let why = format!(
+            "The disruption budget {budget} needs {wanted} healthy pods and has {healthy} currently"
+        );
+        Self {
+            details: Some(json!({ "causes": [{ "reason": "DisruptionBudget", "message": why }] })),
+            ..Self::new(
+                429,
+                "TooManyRequests",
+                "Cannot evict pod as it would violate the pod's disruption budget.",
+            )
+        }
+    }
+
+    /// An eviction of a pod that several PodDisruptionBudgets are about.
+    pub fn many_budgets() -> Self {
+        Self::internal(
+            "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+        )
+    }
+
     /// An answer that a rehearsal asked for.
     pub fn on_purpose(code: u16) -> Self {
         let (reason, message) = match code {

@@ -15,6 +15,7 @@ use super::{
     login::Login,
     resource::{Named, Resource, is_name},
     restore::own,
+    retry::Pauses,
 };
 use crate::value::{Failure, FailureClass, Proof};
 
@@ -22,11 +23,10 @@ use crate::value::{Failure, FailureClass, Proof};
 pub(super) const FIELD_MANAGER: &str = "windlass";
 /// An API server answers in well under a second; a lost connection should not hold a step.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
-/// Short trouble is ridden out here; longer trouble is for the step's `retry`, which the journal sees.
-const ATTEMPTS: u32 = 4;
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Of one call; more would only repeat themselves.
 const MOST_WARNINGS: usize = 50;
+/// A 500 without a reason is what an API server says of a manifest that it can't make sense of: it would say so again.
+const MISTAKE: &str = "HTTP500";
 /// Objects to a page, as kubectl asks for them.
 const PAGE: &str = "500";
 
@@ -41,6 +41,14 @@ pub struct KubeClient {
     pub(super) discovered: Arc<Mutex<BTreeMap<String, Resource>>>,
     /// What the API server warned of, each once.
     warnings: Arc<Mutex<Vec<String>>>,
+    /// How long trouble is ridden out here; longer trouble is for the step's `retry`, which the journal sees.
+    patience: Duration,
+}
+
+/// What came instead of an answer, and how soon the server wants to be asked again.
+pub(super) struct Refused {
+    pub failure: Failure,
+    retry_after: Option<Duration>,
 }
 
 /// Which objects a list is about.
@@ -103,7 +111,11 @@ impl PatchKind {
 
 impl KubeClient {
     /// Prepares connections. Nothing is asked of the cluster yet.
-    pub(super) async fn connect(cluster: &str, access: Access) -> Result<Self, Failure> {
+    pub(super) async fn connect(
+        cluster: &str,
+        access: Access,
+        patience: Duration,
+    ) -> Result<Self, Failure> {
         let connected = access.client().await;
         let (client, login) = connected.map_err(|e| e.failure(&format!("connect to {cluster}")))?;
         Ok(Self {
@@ -112,7 +124,16 @@ impl KubeClient {
             cluster: cluster.into(),
             discovered: Arc::default(),
             warnings: Arc::default(),
+            patience,
         })
+    }
+
+    /// The same client with another patience for trouble of the API server.
+    pub(super) fn with_patience(&self, patience: Duration) -> Self {
+        Self {
+            patience,
+            ..self.clone()
+        }
     }
 
     /// # Errors
@@ -143,6 +164,7 @@ impl KubeClient {
             },
             cluster: self.cluster.to_string(),
             changes: false,
+            is_repeatable: false,
             is_secret: false,
         };
         let path = collection(&resource, &selection.namespace, &about)?;
@@ -172,7 +194,7 @@ impl KubeClient {
     /// Applies a manifest server-side; the same twice leaves the same.
     pub async fn apply(&self, object: &Named, apply: &Apply) -> Result<Json, Failure> {
         let resource = self.resource_of(&apply.manifest).await?;
-        let about = self.about("apply", object, true);
+        let about = self.about("apply", object, true).repeatable();
         let path = path(&resource, object, &about)?;
         let manager = apply.field_manager.as_deref().unwrap_or(FIELD_MANAGER);
         // What was read and changed carries what the server keeps for itself; an apply must not.
@@ -192,6 +214,10 @@ impl KubeClient {
     pub async fn patch(&self, object: &Named, patch: &Patch) -> Result<Json, Failure> {
         let resource = self.resource(&object.kind).await?;
         let about = self.about("patch", object, true);
+        let about = match patch.is_repeatable() {
+            true => about.repeatable(),
+            false => about,
+        };
         let path = path(&resource, object, &about)?;
         let query = [("fieldManager", FIELD_MANAGER)];
         let body = Some((patch.kind.content_type(), &patch.body));
@@ -232,7 +258,7 @@ impl KubeClient {
 
     async fn delete_if(&self, object: &Named, preconditions: &Json) -> Result<(), Failure> {
         let resource = self.resource(&object.kind).await?;
-        let about = self.about("delete", object, true);
+        let about = self.about("delete", object, true).repeatable();
         let path = path(&resource, object, &about)?;
         let options = json!({
             "apiVersion": "v1", "kind": "DeleteOptions",
@@ -250,11 +276,13 @@ impl KubeClient {
             operation: format!("{verb} {object}"),
             cluster: self.cluster.to_string(),
             changes,
+            is_repeatable: false,
             is_secret: object.is_secret(),
         }
     }
 
-    /// Sends one request. What was refused because of load is sent again; so is what only reads.
+    /// Sends one request. What was refused because of load is sent again, and so is what never reached the server. A
+    /// request whose answer was lost is sent again where it only reads, or where twice leaves the same as once.
     pub(super) async fn send(
         &self,
         about: &About,
@@ -263,28 +291,32 @@ impl KubeClient {
         query: &[(&str, &str)],
         body: Option<(&str, &Json)>,
     ) -> Result<Json, Failure> {
-        let (mut attempt, mut pause, mut is_in_doubt) = (1, FIRST_PAUSE, false);
+        let (mut pauses, mut is_in_doubt) = (Pauses::new(self.patience), false);
         loop {
             let request = request(&method, path, query, body)
                 .map_err(|e| about.failure(FailureClass::Rejected, "BadRequest", e.to_string()))?;
-            let failure = match self.answer(about, request).await {
+            let refused = match self.answer(about, request).await {
                 Ok(answer) => return Ok(answer),
-                // What the last attempt was refused, an earlier one may have done.
-                Err(failure) if is_in_doubt && !failure.is_done => failure.proving(Proof::Unknown),
-                Err(failure) => failure,
+                Err(refused) => refused,
             };
-            is_in_doubt = failure.is_unknown;
+            let failure = match refused.failure {
+                // What the last attempt was refused, an earlier one may have done.
+                failure if is_in_doubt && !failure.is_done => failure.proving(Proof::Unknown),
+                failure => failure,
+            };
             let is_transient = match failure.class {
                 FailureClass::Throttled => true,
-                FailureClass::Unavailable | FailureClass::Timeout => !about.changes,
+                FailureClass::Unavailable | FailureClass::Timeout => {
+                    let may_repeat = about.is_repeatable && failure.code != MISTAKE;
+                    may_repeat || !failure.may_be_done()
+                }
                 _ => false,
             };
-            if !is_transient || attempt == ATTEMPTS {
-                return Err(failure);
+            is_in_doubt = failure.is_unknown;
+            match pauses.next(refused.retry_after) {
+                Some(pause) if is_transient => tokio::time::sleep(pause).await,
+                _ => return Err(failure),
             }
-            tokio::time::sleep(pause).await;
-            attempt += 1;
-            pause *= 2;
         }
     }
 
@@ -302,18 +334,20 @@ impl KubeClient {
         std::mem::take(&mut *warnings)
     }
 
-    async fn answer(&self, about: &About, request: Request<Vec<u8>>) -> Result<Json, Failure> {
+    async fn answer(&self, about: &About, request: Request<Vec<u8>>) -> Result<Json, Refused> {
         let answer = async {
             let answer = self.open(about, request).await?;
             let body = answer.into_body().collect().await;
             let body = body.map_err(|e| classify(about, e))?.to_bytes();
-            serde_json::from_slice(&body).map_err(|e| classify(about, Error::SerdeError(e)))
+            let read = serde_json::from_slice(&body);
+            read.map_err(|e| classify(about, Error::SerdeError(e)).into())
         };
         match tokio::time::timeout(CALL_TIMEOUT, answer).await {
             Ok(answer) => answer,
             Err(_) => {
                 let why = format!("no answer came within {} s", CALL_TIMEOUT.as_secs());
-                Err(about.lost(FailureClass::Timeout, "Timeout", why))
+                let failure = about.lost(FailureClass::Timeout, "Timeout", why);
+                Err(failure.into())
             }
         }
     }
@@ -324,7 +358,7 @@ impl KubeClient {
         &self,
         about: &About,
         request: Request<Vec<u8>>,
-    ) -> Result<Response<Body>, Failure> {
+    ) -> Result<Response<Body>, Refused> {
         let mut is_again = false;
         loop {
             let login = self.login.header().await;
@@ -354,9 +388,14 @@ impl KubeClient {
                 is_again = true;
                 continue;
             }
+            let asked = answer.headers().get(header::RETRY_AFTER);
+            let asked = asked.and_then(|value| value.to_str().ok()?.trim().parse().ok());
             let body = answer.into_body().collect().await;
             let body = body.map_err(|e| classify(about, e))?.to_bytes();
-            return Err(of_status(about, &status(code, &body)));
+            return Err(Refused {
+                failure: of_status(about, &status(code, &body)),
+                retry_after: asked.map(Duration::from_secs),
+            });
         }
     }
 
@@ -388,6 +427,23 @@ fn warning_text(header: &str) -> Option<String> {
     }
 }
 
+impl Patch {
+    /// Whether making it twice leaves the same as once. A JSON patch may test or count what it changes, and a patch of
+    /// one version is refused the second time.
+    fn is_repeatable(&self) -> bool {
+        self.kind != PatchKind::Json && self.body.pointer("/metadata/resourceVersion").is_none()
+    }
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        Self {
+            failure,
+            retry_after: None,
+        }
+    }
+}
+
 /// What an answer that reports a failure says. Not each has a `Status` for its body: an API server says
 /// `404 page not found` of a group that it does not serve, and a proxy in between says what it likes.
 fn status(code: StatusCode, body: &[u8]) -> Status {
@@ -400,6 +456,8 @@ fn status(code: StatusCode, body: &[u8]) -> Status {
         StatusCode::NOT_FOUND => "NotFound",
         StatusCode::UNAUTHORIZED => "Unauthorized",
         StatusCode::FORBIDDEN => "Forbidden",
+        StatusCode::TOO_MANY_REQUESTS => "TooManyRequests",
+        StatusCode::SERVICE_UNAVAILABLE => "ServiceUnavailable",
         _ => "",
     };
     let text = String::from_utf8_lossy(body);
@@ -420,7 +478,7 @@ fn is_with_ourselves(failure: &Failure, manager: &str) -> bool {
 }
 
 /// The path of one object.
-fn path(resource: &Resource, object: &Named, about: &About) -> Result<String, Failure> {
+pub(super) fn path(resource: &Resource, object: &Named, about: &About) -> Result<String, Failure> {
     if !is_name(&object.name) {
         let why = format!("`{}` can't be an object's name", object.name);
         return Err(about.failure(FailureClass::Rejected, "BadName", why));

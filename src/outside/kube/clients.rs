@@ -54,7 +54,7 @@ impl KubeClients {
         };
         let opened = cell.get_or_try_init(|| async {
             let access = self.clusters.open(role).await?;
-            KubeClient::connect(role, access).await
+            KubeClient::connect(role, access, self.clusters.patience()).await
         });
         opened.await.cloned()
     }

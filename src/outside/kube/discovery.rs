@@ -135,6 +135,7 @@ impl KubeClient {
             operation: format!("look for the kind {word}"),
             cluster: self.cluster.to_string(),
             changes: false,
+            is_repeatable: false,
             is_secret: false,
         }
     }

@@ -8,6 +8,9 @@ use crate::{
     value::{Failure, FailureClass, MASK, Proof},
 };
 
+/// The cause that an eviction is refused for, and the code of that failure (policy/v1 `DisruptionBudgetCause`).
+const DISRUPTION_BUDGET: &str = "DisruptionBudget";
+
 /// What a request is about, for its failures.
 #[derive(Clone, Debug)]
 pub(super) struct About {
@@ -17,11 +20,21 @@ pub(super) struct About {
     pub cluster: String,
     /// Whether it may have changed something though its answer was lost.
     pub changes: bool,
+    /// Whether making it twice leaves the same as once, though it changes something.
+    pub is_repeatable: bool,
     /// Whether it is about a Secret, whose values the API server's messages may quote.
     pub is_secret: bool,
 }
 
 impl About {
+    /// The same, for a request that may be sent again though its answer was lost.
+    pub fn repeatable(self) -> Self {
+        Self {
+            is_repeatable: true,
+            ..self
+        }
+    }
+
     pub fn failure(&self, class: FailureClass, code: &str, message: impl Into<String>) -> Failure {
         Failure::new(class, self.name(), code, message)
     }
@@ -85,6 +98,7 @@ pub(super) fn of_status(about: &About, status: &Status) -> Failure {
         false => status.message.clone(),
     };
     let code = match status.reason.as_str() {
+        _ if is_caused_by(status, DISRUPTION_BUDGET) => DISRUPTION_BUDGET.to_owned(),
         "" => format!("HTTP{}", status.code),
         reason => reason.to_owned(),
     };
@@ -94,6 +108,8 @@ pub(super) fn of_status(about: &About, status: &Status) -> Failure {
         401 | 403 => FailureClass::Denied,
         408 | 504 => FailureClass::Timeout,
         409 => FailureClass::Conflict,
+        // Too many pods are down, not too many requests: to ask again at once changes nothing.
+        429 if code == DISRUPTION_BUDGET => FailureClass::Conflict,
         429 => FailureClass::Throttled,
         500.. => FailureClass::Unavailable,
         _ => FailureClass::Rejected,
@@ -120,13 +136,12 @@ fn is_of_the_manifest(status: &Status) -> bool {
         || said("failed to convert new object")
 }
 
+fn is_caused_by(status: &Status, reason: &str) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    causes.into_iter().any(|cause| cause.reason == reason)
+}
+
 fn hint(status: &Status) -> Option<&'static str> {
-    let is_apply_conflict = || {
-        let causes = status.details.iter().flat_map(|details| &details.causes);
-        causes
-            .into_iter()
-            .any(|cause| cause.reason == "FieldManagerConflict")
-    };
     match status.code {
         401 => Some(
             "the credentials of this context are not accepted: log in again, then resume the run",
@@ -136,7 +151,7 @@ fn hint(status: &Status) -> Option<&'static str> {
         422 if status.message.contains("field is immutable") => Some(
             "this field can't be changed: delete the object (`kubectl delete`), then resume the run, which creates it again",
         ),
-        409 if is_apply_conflict() => Some(
+        409 if is_caused_by(status, "FieldManagerConflict") => Some(
             "another manager owns these fields: leave them to it, or take them over with `force: true`",
         ),
         _ => None,

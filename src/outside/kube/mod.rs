@@ -6,10 +6,10 @@
 //!   says it, `trust` whom they go to;
 //! - `resource` is a kind of objects, `discovery` asks for those of a cluster's own, `client` the verbs, `watch` waiting for a change;
 //! - `object` carries objects in and out, with what a Secret holds as secrets;
-//! - `rollout` reads how far a workload's rollout is, `workload` restarts one and says why it is stuck;
+//! - `rollout` reads how far a workload's rollout is, `workload` restarts one and says why it is stuck, `evict` replaces pods one at a time;
 //! - `restore` works out what takes a changed object back;
 //! - `permission` is what calls need, and asks whether the caller may;
-//! - `failure` sorts what the API server answers.
+//! - `failure` sorts what the API server answers, `retry` is how long its trouble is ridden out.
 
 mod authority;
 mod client;
@@ -17,6 +17,7 @@ mod clients;
 mod clusters;
 mod connect;
 mod discovery;
+mod evict;
 mod failure;
 mod login;
 mod object;
@@ -24,6 +25,7 @@ mod permission;
 mod plugin;
 mod resource;
 mod restore;
+mod retry;
 mod rollout;
 mod target;
 mod trust;
@@ -34,10 +36,12 @@ pub use client::{Apply, KubeClient, Patch, PatchKind, Selection};
 pub use clients::KubeClients;
 pub use clusters::{Clusters, Opening};
 pub use connect::Access;
+pub use evict::Next;
 pub use object::{from_object, secret_manifest, to_object};
 pub use permission::{Permit, permits_of, rules};
 pub use resource::{Named, Resource};
 pub use restore::{changed_since, covers, expected, restoring};
-pub use rollout::Progress;
+pub use rollout::{Hindrance, Progress};
 pub use target::{KubeTarget, embedded_cluster};
+pub use watch::is_passing;
 pub use workload::{PodState, Trouble};

@@ -1,6 +1,9 @@
 //! What calls need of a cluster's RBAC, and whether the caller has it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use http::Method;
 use serde_json::json;
@@ -8,12 +11,15 @@ use serde_json::json;
 use super::{client::KubeClient, failure::About, resource::Resource};
 use crate::value::Failure;
 
+/// How long trouble is ridden out when access is asked for, before a run begins.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Verbs on one resource, as a ClusterRole grants them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Permit {
     /// Empty for the core group.
     pub group: String,
-    /// `deployments`.
+    /// `deployments`, `pods/eviction`.
     pub resource: String,
     pub verb: &'static str,
 }
@@ -44,6 +50,12 @@ fn needs(function: &str) -> &'static [(Subject, &'static [&'static str])] {
         "kube::wait_rollout" => &[
             (Workload, &["get", "watch"]),
             (Fixed("pods"), &["list"]),
+            (Fixed("events"), &["list"]),
+        ],
+        "kube::replace_pods" => &[
+            (Workload, &["get"]),
+            (Fixed("pods"), &["list"]),
+            (Fixed("pods/eviction"), &["create"]),
             (Fixed("events"), &["list"]),
         ],
         "kube::workloads" => &[
@@ -106,6 +118,10 @@ pub fn permits_of<'a>(
 }
 
 fn resource_and_group(word: &str) -> (String, String) {
+    if let Some((of, subresource)) = word.split_once('/') {
+        let (resource, group) = resource_and_group(of);
+        return (format!("{resource}/{subresource}"), group);
+    }
     if let Some(known) = Resource::known(word) {
         return (known.plural, known.group);
     }
@@ -131,8 +147,10 @@ fn plural(word: &str) -> String {
 impl KubeClient {
     /// Finds which of these the caller may not do in all namespaces.
     pub async fn missing(&self, permits: &BTreeSet<Permit>) -> Result<BTreeSet<Permit>, Failure> {
+        // Somebody waits for this answer.
+        let client = &self.with_patience(PATIENCE);
         let reviews = permits.iter().map(|permit| async move {
-            Ok::<_, Failure>((!self.may(permit).await?).then(|| permit.clone()))
+            Ok::<_, Failure>((!client.may(permit).await?).then(|| permit.clone()))
         });
         let answers = futures_util::future::try_join_all(reviews).await?;
         Ok(answers.into_iter().flatten().collect())
@@ -140,9 +158,13 @@ impl KubeClient {
 
     async fn may(&self, permit: &Permit) -> Result<bool, Failure> {
         // The cluster knows the plural of a kind of its own.
+        let (resource, subresource) = match permit.resource.split_once('/') {
+            Some((resource, subresource)) => (resource, subresource),
+            None => (permit.resource.as_str(), ""),
+        };
         let word = match permit.group.as_str() {
-            "" => permit.resource.clone(),
-            _ => format!("{}.{}", permit.resource, permit.group),
+            "" => resource.to_owned(),
+            group => format!("{resource}.{group}"),
         };
         let resource = match self.resource(&word).await {
             Ok(found) => found.plural,
@@ -153,13 +175,15 @@ impl KubeClient {
         let review = json!({
             "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
             "spec": { "resourceAttributes": {
-                "group": permit.group, "resource": resource, "verb": permit.verb,
+                "group": permit.group, "resource": resource, "subresource": subresource,
+                "verb": permit.verb,
             } },
         });
         let about = About {
             operation: "review access".into(),
             cluster: self.cluster.to_string(),
             changes: false,
+            is_repeatable: false,
             is_secret: false,
         };
         let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";

@@ -2,6 +2,9 @@
 
 use serde_json::Value as Json;
 
+/// As kubectl restarts; the `kube` crate has another annotation, which kubectl would not know.
+pub(super) const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
+
 /// What a workload's status says about its rollout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
@@ -11,6 +14,68 @@ pub enum Progress {
     Waiting(String),
     /// The cluster has given up on it, for now.
     Failed(String),
+    /// Old pods stay for as long as the workload says so, and waiting changes nothing.
+    Hindered(Hindrance, String),
+}
+
+/// Why a workload does not replace all of its pods by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hindrance {
+    /// `spec.paused` of a Deployment.
+    Paused,
+    /// The update strategy `OnDelete`: a pod is replaced when something else deletes it.
+    OnDelete,
+    /// `rollingUpdate.partition` of a StatefulSet: pods below it stay at the old revision, also when they are deleted.
+    Partitioned,
+}
+
+impl Hindrance {
+    /// Reads it from a workload's spec.
+    pub(super) fn of(object: &Json) -> Option<Self> {
+        let strategy = &object["spec"]["updateStrategy"];
+        let number = |pointer: &str| object.pointer(pointer).and_then(Json::as_i64);
+        match object["kind"].as_str() {
+            Some("Deployment") => {
+                (object["spec"]["paused"] == Json::Bool(true)).then_some(Self::Paused)
+            }
+            _ if strategy["type"] == "OnDelete" => Some(Self::OnDelete),
+            Some("StatefulSet") => {
+                let partition = number("/spec/updateStrategy/rollingUpdate/partition");
+                let first = number("/spec/ordinals/start").unwrap_or(0);
+                (partition.unwrap_or(0) > first).then_some(Self::Partitioned)
+            }
+            _ => None,
+        }
+    }
+
+    /// The code of a failure.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Paused => "Paused",
+            Self::OnDelete => "OnDelete",
+            Self::Partitioned => "Partitioned",
+        }
+    }
+
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::Paused => "run `kubectl rollout resume` first",
+            Self::OnDelete => {
+                "restart it with `on_delete: true`, which evicts its old pods one at a time, or delete them yourself"
+            }
+            Self::Partitioned => {
+                "set `spec.updateStrategy.rollingUpdate.partition` to 0 first: pods below the partition keep the old revision, also when they are deleted"
+            }
+        }
+    }
+
+    pub(super) fn why(self) -> &'static str {
+        match self {
+            Self::Paused => "its rollout is paused",
+            Self::OnDelete => "its update strategy is OnDelete, which replaces no pod by itself",
+            Self::Partitioned => "its update strategy has a partition, below which pods stay old",
+        }
+    }
 }
 
 /// Reads the status of a Deployment, StatefulSet or DaemonSet.
@@ -30,6 +95,40 @@ pub(super) fn progress(object: &Json) -> Progress {
     }
 }
 
+/// The moment of the restart that a workload's template, or a pod, is of.
+pub(super) fn restarted_at(template: &Json) -> Option<&str> {
+    template["metadata"]["annotations"][RESTARTED_AT].as_str()
+}
+
+/// Says why a restart is no longer what the workload's template asks for.
+pub(super) fn taken_back(object: &Json, restart: &str) -> Option<String> {
+    match restarted_at(&object["spec"]["template"]) {
+        Some(at) if at == restart => None,
+        Some(at) => Some(format!(
+            "the restart of {restart} was replaced: `{RESTARTED_AT}` of its pod template is now {at}{}",
+            owner(object)
+        )),
+        // Who removed it is not recorded.
+        None => Some(format!(
+            "the restart of {restart} was taken back: `{RESTARTED_AT}` is gone from its pod template"
+        )),
+    }
+}
+
+/// Names the manager that owns the annotation.
+fn owner(object: &Json) -> String {
+    let entries = object["metadata"]["managedFields"].as_array();
+    let owns = |entry: &&Json| {
+        let annotations = &entry["fieldsV1"]["f:spec"]["f:template"]["f:metadata"]["f:annotations"];
+        annotations[format!("f:{RESTARTED_AT}")].is_object()
+    };
+    let found = entries.into_iter().flatten().find(owns);
+    match found.and_then(|entry| entry["manager"].as_str()) {
+        Some(manager) => format!(" (by {manager:?})"),
+        None => String::new(),
+    }
+}
+
 fn deployment(object: &Json, wanted: i64, status: impl Fn(&str) -> i64) -> Progress {
     let conditions = object
         .pointer("/status/conditions")
@@ -45,6 +144,9 @@ fn deployment(object: &Json, wanted: i64, status: impl Fn(&str) -> i64) -> Progr
     }
     let (updated, all) = (status("updatedReplicas"), status("replicas"));
     let available = status("availableReplicas");
+    if let Some(paused) = Hindrance::of(object).filter(|_| updated < wanted || all > updated) {
+        return hindered(paused, all - updated, all.max(wanted));
+    }
     if updated < wanted {
         return Progress::Waiting(format!("{updated} of {wanted} pods are new"));
     }
@@ -58,34 +160,52 @@ fn deployment(object: &Json, wanted: i64, status: impl Fn(&str) -> i64) -> Progr
 }
 
 fn stateful_set(object: &Json, wanted: i64, status: impl Fn(&str) -> i64) -> Progress {
-    if let Some(refused) = not_rolling(object) {
-        return refused;
-    }
-    let partition = object
-        .pointer("/spec/updateStrategy/rollingUpdate/partition")
-        .and_then(Json::as_i64)
-        .unwrap_or(0);
-    let wanted_new = (wanted - partition).max(0);
-    let (updated, ready) = (status("updatedReplicas"), status("readyReplicas"));
+    let (updated, all) = (status("updatedReplicas"), status("replicas"));
+    let (ready, available) = (status("readyReplicas"), status("availableReplicas"));
     let revision = |key: &str| object["status"][key].as_str().unwrap_or_default();
-    if updated < wanted_new {
-        return Progress::Waiting(format!("{updated} of {wanted_new} pods are new"));
+    let hindrance = Hindrance::of(object);
+    let old = all - updated;
+    match hindrance {
+        Some(Hindrance::OnDelete) if old > 0 => return hindered(Hindrance::OnDelete, old, all),
+        // The pods above the partition come first.
+        Some(partitioned) if old > 0 && above_partition(object, wanted) <= updated => {
+            return hindered(partitioned, old, all);
+        }
+        _ => {}
+    }
+    if updated < wanted {
+        return Progress::Waiting(format!("{updated} of {wanted} pods are new"));
     }
     if ready < wanted {
         return Progress::Waiting(format!("{ready} of {wanted} pods are ready"));
     }
-    if partition == 0 && revision("updateRevision") != revision("currentRevision") {
+    // Ready is enough where no time is asked for; API servers before 1.22 do not count the available ones.
+    let least = object["spec"]["minReadySeconds"].as_i64().unwrap_or(0);
+    if least > 0 && available < wanted {
+        return Progress::Waiting(format!("{available} of {wanted} pods are available"));
+    }
+    // The controller notes the current revision only of rolling updates.
+    if hindrance.is_none() && revision("updateRevision") != revision("currentRevision") {
         return Progress::Waiting("the new revision is not the current one yet".into());
     }
     Progress::Done
 }
 
+/// How many pods of a StatefulSet its rolling update replaces.
+fn above_partition(object: &Json, wanted: i64) -> i64 {
+    let number = |pointer: &str| object.pointer(pointer).and_then(Json::as_i64);
+    let partition = number("/spec/updateStrategy/rollingUpdate/partition").unwrap_or(0);
+    let first = number("/spec/ordinals/start").unwrap_or(0);
+    (wanted - (partition - first).max(0)).max(0)
+}
+
 fn daemon_set(object: &Json, status: impl Fn(&str) -> i64) -> Progress {
-    if let Some(refused) = not_rolling(object) {
-        return refused;
-    }
     let wanted = status("desiredNumberScheduled");
     let (updated, available) = (status("updatedNumberScheduled"), status("numberAvailable"));
+    let there = status("currentNumberScheduled");
+    if let Some(hindrance) = Hindrance::of(object).filter(|_| there > updated) {
+        return hindered(hindrance, there - updated, there);
+    }
     if updated < wanted {
         return Progress::Waiting(format!("{updated} of {wanted} pods are new"));
     }
@@ -95,14 +215,9 @@ fn daemon_set(object: &Json, status: impl Fn(&str) -> i64) -> Progress {
     Progress::Done
 }
 
-/// With `OnDelete` nothing is replaced by itself, so waiting would never end.
-fn not_rolling(object: &Json) -> Option<Progress> {
-    let strategy = object
-        .pointer("/spec/updateStrategy/type")
-        .and_then(Json::as_str);
-    (strategy == Some("OnDelete")).then(|| {
-        Progress::Failed("its update strategy is OnDelete: it replaces no pod by itself".into())
-    })
+fn hindered(hindrance: Hindrance, old: i64, all: i64) -> Progress {
+    let why = hindrance.why();
+    Progress::Hindered(hindrance, format!("{why}: {old} of {all} pods are old"))
 }
 
 #[cfg(test)]
@@ -156,5 +271,62 @@ mod tests {
         };
         assert_eq!(progress(&stateful("b")), Progress::Done);
         assert!(matches!(progress(&stateful("a")), Progress::Waiting(_)));
+    }
+
+    fn stateful_set(strategy: Json, updated: i64) -> Json {
+        json!({ "kind": "StatefulSet", "metadata": { "generation": 2 },
+            "spec": { "replicas": 3, "updateStrategy": strategy },
+            "status": { "observedGeneration": 2, "replicas": 3, "updatedReplicas": updated, "readyReplicas": 3,
+                "currentRevision": "a", "updateRevision": "b" } })
+    }
+
+    #[test]
+    fn a2_old_pods_below_a_partition_are_no_rollout() {
+        let partitioned = |partition: i64, updated: i64| {
+            let strategy =
+                json!({ "type": "RollingUpdate", "rollingUpdate": { "partition": partition } });
+            progress(&stateful_set(strategy, updated))
+        };
+        let is_hindered = |p| matches!(p, Progress::Hindered(Hindrance::Partitioned, _));
+        assert!(is_hindered(partitioned(1, 2)));
+        assert!(is_hindered(partitioned(3, 0)));
+        assert!(matches!(partitioned(1, 1), Progress::Waiting(_)));
+        assert!(matches!(partitioned(0, 2), Progress::Waiting(_)));
+    }
+
+    #[test]
+    fn a2_on_delete_is_done_once_every_pod_is_new() {
+        let on_delete = |updated| progress(&stateful_set(json!({ "type": "OnDelete" }), updated));
+        assert_eq!(on_delete(3), Progress::Done);
+        let Progress::Hindered(Hindrance::OnDelete, why) = on_delete(2) else {
+            panic!("{:?}", on_delete(2));
+        };
+        assert!(why.ends_with("1 of 3 pods are old"), "{why}");
+    }
+
+    #[test]
+    fn a2_a_paused_deployment_says_so() {
+        let mut paused = deployment(2, json!({ "observedGeneration": 2, "replicas": 2 }));
+        paused["spec"]["paused"] = true.into();
+        let Progress::Hindered(Hindrance::Paused, why) = progress(&paused) else {
+            panic!("{:?}", progress(&paused));
+        };
+        assert_eq!(why, "its rollout is paused: 2 of 2 pods are old");
+    }
+
+    #[test]
+    fn a2_a_restart_that_was_replaced_names_who_did_it() {
+        let of = |at: Json| {
+            json!({
+                "metadata": { "managedFields": [{ "manager": "argocd", "fieldsV1": { "f:spec": { "f:template": {
+                    "f:metadata": { "f:annotations": { "f:kubectl.kubernetes.io/restartedAt": {} } } } } } }] },
+                "spec": { "template": { "metadata": { "annotations": { RESTARTED_AT: at } } } },
+            })
+        };
+        let replaced = taken_back(&of("y".into()), "x").expect("it is another");
+        assert!(replaced.ends_with("now y (by \"argocd\")"), "{replaced}");
+        let gone = taken_back(&of(Json::Null), "x").expect("it is gone");
+        assert!(gone.contains("taken back"), "{gone}");
+        assert_eq!(taken_back(&of("x".into()), "x"), None);
     }
 }

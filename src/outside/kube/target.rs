@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, env, io, path::PathBuf};
+use std::{collections::BTreeMap, env, io, path::PathBuf, time::Duration};
 
 use kube::config::{Config, Kubeconfig, KubeconfigError};
 
@@ -8,6 +8,7 @@ use super::{
     clusters::{Clusters, Opening},
     connect::Access,
     failure::causes,
+    retry::PATIENCE,
 };
 use crate::value::{Failure, FailureClass};
 
@@ -20,6 +21,8 @@ pub struct KubeTarget {
     pub contexts: BTreeMap<String, String>,
     /// Instead of `KUBECONFIG` and `~/.kube/config`.
     pub kubeconfig: Option<PathBuf>,
+    /// How long a request rides out trouble of an API server; [`PATIENCE`] if it is left out.
+    pub patience: Option<Duration>,
 }
 
 /// How to connect to the one cluster that a kubeconfig of our own making holds. Nothing of the user's is
@@ -44,6 +47,10 @@ impl Clusters for KubeTarget {
     fn open(&self, role: &str) -> Opening {
         let (target, role) = (self.clone(), role.to_owned());
         Box::pin(async move { target.config(&role).await })
+    }
+
+    fn patience(&self) -> Duration {
+        self.patience.unwrap_or(PATIENCE)
     }
 }
 

@@ -13,15 +13,27 @@ use super::{
     client::{KubeClient, request},
     failure::{About, classify, of_status},
     resource::Named,
+    retry::Pauses,
 };
 use crate::value::{Failure, FailureClass};
 
 /// Between two looks where a watch ended at once: an API server that is starting, or a proxy.
-const PAUSE: Duration = Duration::from_millis(200);
+pub(super) const PAUSE: Duration = Duration::from_millis(200);
+
+/// For the one look that even a wait without time takes.
+const SHORTEST_LOOK: Duration = Duration::from_secs(5);
+
+/// Whether a failure is of the API server or the way to it, so that waiting may help.
+pub fn is_passing(failure: &Failure) -> bool {
+    matches!(
+        failure.class,
+        FailureClass::Unavailable | FailureClass::Timeout | FailureClass::Throttled
+    )
+}
 
 impl KubeClient {
     /// Looks at an object until `is_done`, or until so much time has passed; gives what it was
-    /// last, `None` where it is not there.
+    /// last, `None` where it is not there. An API server that can't be reached meanwhile is waited for.
     pub async fn watch_until(
         &self,
         object: &Named,
@@ -29,24 +41,47 @@ impl KubeClient {
         is_done: impl Fn(Option<&Json>) -> bool,
     ) -> Result<Option<Json>, Failure> {
         let deadline = Instant::now() + patience;
+        let mut pauses = Pauses::new(patience);
         loop {
-            let found = self.find(object).await?;
+            let began = Instant::now();
+            let found = match self.look(object, deadline).await {
+                Ok(found) => found,
+                Err(failure) if is_passing(&failure) => match pauses.next(None) {
+                    Some(pause) => {
+                        tokio::time::sleep(pause).await;
+                        continue;
+                    }
+                    None => return Err(failure),
+                },
+                Err(failure) => return Err(failure),
+            };
             if is_done(found.as_ref()) || Instant::now() >= deadline {
                 return Ok(found);
             }
-            let began = Instant::now();
             let change = self.next_change(object, found.as_ref(), deadline, &is_done);
             match tokio::time::timeout_at(deadline, change).await {
                 Ok(Ok(Some(found))) => return Ok(Some(found)),
                 // A version that is too old, a connection that ended: look again.
                 Ok(Ok(None)) => {}
-                Ok(Err(f))
-                    if matches!(f.class, FailureClass::Unavailable | FailureClass::Timeout) => {}
+                Ok(Err(f)) if is_passing(&f) => {}
                 Ok(Err(failure)) => return Err(failure),
                 Err(_) => continue,
             }
             if began.elapsed() < PAUSE {
                 tokio::time::sleep_until((began + PAUSE).min(deadline)).await;
+            }
+        }
+    }
+
+    /// Looks once. A connection that hangs must not hold a wait for longer than it is for.
+    async fn look(&self, object: &Named, deadline: Instant) -> Result<Option<Json>, Failure> {
+        let client = self.with_patience(Duration::ZERO);
+        let until = deadline.max(Instant::now() + SHORTEST_LOOK);
+        match tokio::time::timeout_at(until, client.find(object)).await {
+            Ok(found) => found,
+            Err(_) => {
+                let about = self.about("get", object, false);
+                Err(about.failure(FailureClass::Timeout, "Timeout", "no answer came in time"))
             }
         }
     }
@@ -76,7 +111,8 @@ impl KubeClient {
         let path = resource.path(&object.namespace);
         let request =
             request(&Method::GET, &path, &query, None).map_err(|e| classify(&about, e))?;
-        let answer = self.open(&about, request).await?;
+        let answer = self.open(&about, request).await;
+        let answer = answer.map_err(|refused| refused.failure)?;
         let mut body = answer.into_body().into_data_stream();
         let mut lines = Lines::default();
         while let Some(part) = body.try_next().await.map_err(|e| classify(&about, e))? {

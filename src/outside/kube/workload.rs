@@ -7,17 +7,16 @@ use std::{
 };
 
 use serde_json::{Value as Json, json};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use tokio::time::Instant;
 
 use super::{
     client::{KubeClient, Patch, PatchKind, Selection},
     resource::Named,
-    rollout::{Progress, progress},
+    rollout::{Hindrance, Progress, RESTARTED_AT, progress, restarted_at, taken_back},
+    watch::PAUSE,
 };
 use crate::value::{Failure, FailureClass};
 
-/// As kubectl restarts; the `kube` crate has another annotation, which kubectl would not know.
-const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 /// How many pods and events an error shows.
 const SHOWN: usize = 3;
 
@@ -50,53 +49,111 @@ pub struct Trouble {
 
 impl KubeClient {
     /// Restarts a workload by changing an annotation of its pods, as `kubectl rollout restart`
-    /// does. With the same moment twice it restarts once.
-    pub async fn restart(&self, workload: &Named, at: &str) -> Result<Json, Failure> {
+    /// does. With the same moment twice it restarts once; any other value that is there is replaced, whatever its time.
+    ///
+    /// # Errors
+    /// A workload that would keep old pods (see [`Hindrance`]) is refused before anything is changed; with `on_delete`
+    /// one whose strategy is `OnDelete` is not. A restart that the API server did not store is `NotStored`.
+    pub async fn restart(
+        &self,
+        workload: &Named,
+        at: &str,
+        on_delete: bool,
+    ) -> Result<Json, Failure> {
         let about = self.about("restart", workload, true);
         let found = self.get_workload(workload).await?;
-        // A restart that came later than this one has done what this one is for.
-        let annotations = found.pointer("/spec/template/metadata/annotations");
-        let before = annotations.and_then(|all| all[RESTARTED_AT].as_str());
-        if before.is_some_and(|before| moment(before) >= moment(at)) {
+        if restarted_at(&found["spec"]["template"]) == Some(at) {
             return Ok(found);
         }
-        if found.pointer("/spec/paused") == Some(&Json::Bool(true)) {
-            let why = "its rollout is paused";
-            let failure = about.failure(FailureClass::Rejected, "Paused", why);
-            return Err(failure.with_hint("`kubectl rollout resume` first"));
+        let is_allowed = |hindrance: &Hindrance| on_delete && *hindrance == Hindrance::OnDelete;
+        if let Some(hindrance) = Hindrance::of(&found).filter(|h| !is_allowed(h)) {
+            let (code, why) = (hindrance.code(), hindrance.why());
+            let failure = about.failure(FailureClass::Rejected, code, why);
+            return Err(failure.with_hint(hindrance.hint()));
         }
         let patch = Patch {
             kind: PatchKind::Strategic,
             body: json!({ "spec": { "template": { "metadata": { "annotations": { RESTARTED_AT: at } } } } }),
         };
-        self.patch(workload, &patch).await
+        let stored = self.patch(workload, &patch).await?;
+        if taken_back(&stored, at).is_some() {
+            let why = format!(
+                "the API server accepted the restart and stored another `{RESTARTED_AT}` than {at}"
+            );
+            let failure = about.failure(FailureClass::Rejected, "NotStored", why);
+            return Err(failure.with_hint("a mutating admission policy or webhook changes the pod template: exempt this annotation"));
+        }
+        Ok(stored)
     }
 
     /// Waits until a rollout is over, or so much time has passed.
     ///
-    /// A failure that was there before is none yet: the cluster takes it back once there is progress
-    /// again. It counts where nothing has come by the end.
+    /// With the moment of a `restart`, it is over once every pod is of that restart. A failure that was there before is
+    /// none yet: the cluster takes it back once there is progress again. It counts where nothing has come by the end.
+    ///
+    /// # Errors
+    /// `RestartUndone` where the pod template no longer has the restart's moment.
     pub async fn wait_rollout(
         &self,
         workload: &Named,
+        restart: Option<&str>,
         patience: Duration,
     ) -> Result<Progress, Failure> {
-        let before = self.get_workload(workload).await?;
-        let is_stale = AtomicBool::new(matches!(progress(&before), Progress::Failed(_)));
-        let is_over = |found: Option<&Json>| match found.map(progress) {
-            Some(Progress::Waiting(_)) => {
-                is_stale.store(false, Ordering::Relaxed);
-                false
+        self.check_workload(workload).await?;
+        let deadline = Instant::now() + patience;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let object = self.watch_rollout(workload, restart, left).await?;
+            let progress = progress(&object);
+            let Some(restart) = restart.filter(|_| progress == Progress::Done) else {
+                return Ok(progress);
+            };
+            // The pods carry the template's annotation: one without it was made before the restart.
+            let pods = self.owned_pods(&object).await?;
+            let old = pods.iter().filter(|pod| is_old(pod, restart)).count();
+            match old {
+                0 => return Ok(Progress::Done),
+                _ if Instant::now() < deadline => tokio::time::sleep(PAUSE).await,
+                _ => {
+                    let why = format!("{old} of {} pods are older than the restart", pods.len());
+                    return Ok(Progress::Waiting(why));
+                }
             }
-            Some(Progress::Failed(_)) => !is_stale.load(Ordering::Relaxed),
-            Some(Progress::Done) | None => true,
+        }
+    }
+
+    async fn watch_rollout(
+        &self,
+        workload: &Named,
+        restart: Option<&str>,
+        patience: Duration,
+    ) -> Result<Json, Failure> {
+        let (is_first, is_stale) = (AtomicBool::new(true), AtomicBool::new(false));
+        let is_over = |found: Option<&Json>| {
+            let Some(object) = found else { return true };
+            let is_first = is_first.swap(false, Ordering::Relaxed);
+            match progress(object) {
+                _ if restart.is_some_and(|at| taken_back(object, at).is_some()) => true,
+                Progress::Waiting(_) => {
+                    is_stale.store(false, Ordering::Relaxed);
+                    false
+                }
+                Progress::Failed(_) => {
+                    is_stale.fetch_or(is_first, Ordering::Relaxed);
+                    !is_stale.load(Ordering::Relaxed)
+                }
+                Progress::Done | Progress::Hindered(..) => true,
+            }
         };
-        match self.watch_until(workload, patience, is_over).await? {
-            Some(object) => Ok(progress(&object)),
-            None => {
-                let about = self.about("wait for", workload, false);
-                Err(about.failure(FailureClass::Rejected, "NotFound", "it is not there"))
-            }
+        let about = self.about("wait for", workload, false);
+        let Some(object) = self.watch_until(workload, patience, is_over).await? else {
+            return Err(about.failure(FailureClass::Rejected, "NotFound", "it is not there"));
+        };
+        match restart.and_then(|at| taken_back(&object, at)) {
+            Some(why) => Err(about
+                .failure(FailureClass::Rejected, "RestartUndone", why)
+                .with_hint("keep what manages this workload (GitOps, Helm, an operator) from writing its pod template, then run the step again with `windlass resume --redo STEP`")),
+            None => Ok(object),
         }
     }
 
@@ -172,6 +229,26 @@ impl KubeClient {
     }
 
     async fn get_workload(&self, workload: &Named) -> Result<Json, Failure> {
+        self.check_workload(workload).await?;
+        self.get(workload).await
+    }
+
+    /// The pods of a workload that run or are about to, without those that are being deleted or are over.
+    pub(super) async fn owned_pods(&self, object: &Json) -> Result<Vec<Json>, Failure> {
+        let selection = Selection {
+            namespace: object["metadata"]["namespace"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
+            labels: Some(selector(&object["spec"]["selector"])),
+            fields: None,
+        };
+        let mut pods = self.list("pods", &selection).await?;
+        pods.retain(|pod| is_of(pod, object) && is_alive(pod));
+        Ok(pods)
+    }
+
+    async fn check_workload(&self, workload: &Named) -> Result<(), Failure> {
         let resource = self.resource(&workload.kind).await?;
         if !resource.is_workload() {
             let about = self.about("look at", workload, false);
@@ -179,7 +256,7 @@ impl KubeClient {
                 format!("a {resource} has no rollout; a deployment, statefulset or daemonset has");
             return Err(about.failure(FailureClass::Rejected, "NoWorkload", why));
         }
-        self.get(workload).await
+        Ok(())
     }
 
     /// What happened to an object lately, the newest first.
@@ -204,9 +281,35 @@ impl KubeClient {
     }
 }
 
-/// Nothing for a text that is no moment, which is earlier than any.
-fn moment(text: &str) -> Option<OffsetDateTime> {
-    OffsetDateTime::parse(text, &Rfc3339).ok()
+/// Whether a pod was made before a restart, or without it.
+pub(super) fn is_old(pod: &Json, restart: &str) -> bool {
+    restarted_at(pod) != Some(restart)
+}
+
+/// Whether a pod is of this workload, and not of another one with an overlapping selector.
+fn is_of(pod: &Json, workload: &Json) -> bool {
+    let owners = pod["metadata"]["ownerReferences"].as_array();
+    let owner = owners
+        .into_iter()
+        .flatten()
+        .find(|o| o["controller"] == true);
+    let Some(owner) = owner else { return false };
+    if workload["kind"] != "Deployment" {
+        return owner["uid"] == workload["metadata"]["uid"];
+    }
+    // The deployment controller names its ReplicaSets so.
+    let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
+    let hash = text(&pod["metadata"]["labels"]["pod-template-hash"]);
+    owner["kind"] == "ReplicaSet"
+        && text(&owner["name"]) == format!("{}-{hash}", text(&workload["metadata"]["name"]))
+}
+
+fn is_alive(pod: &Json) -> bool {
+    pod["metadata"]["deletionTimestamp"].is_null()
+        && !matches!(
+            pod["status"]["phase"].as_str(),
+            Some("Succeeded" | "Failed")
+        )
 }
 
 /// A label selector as lists take it.
@@ -234,7 +337,7 @@ fn selector(selector: &Json) -> String {
     parts.join(",")
 }
 
-fn pod_state(pod: &Json) -> PodState {
+pub(super) fn pod_state(pod: &Json) -> PodState {
     let text = |value: &Json| value.as_str().map(str::to_owned);
     let status = &pod["status"];
     let conditions = || status["conditions"].as_array().into_iter().flatten();

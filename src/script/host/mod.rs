@@ -52,6 +52,18 @@ type Thrown = Box<EvalAltResult>;
 pub struct Host {
     pub effects: Arc<dyn Effects>,
     pub clients: Clients,
+    /// What this attempt has restarted, so that a wait knows what it waits for.
+    restarts: kube::Restarts,
+}
+
+impl Host {
+    pub fn new(effects: Arc<dyn Effects>, clients: Clients) -> Self {
+        Self {
+            effects,
+            clients,
+            restarts: kube::Restarts::default(),
+        }
+    }
 }
 
 static MODULES: LazyLock<[(&str, Shared<Module>); 16]> = LazyLock::new(|| {

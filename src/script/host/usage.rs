@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::LazyLock};
 
 /// A function with its parameters, as a message shows it. A parameter in brackets may be left out; a map
 /// literal holds the options, each of which a script may give.
-const USAGES: [&str; 94] = [
+const USAGES: [&str; 95] = [
     "base64::decode(text)",
     "base64::decode_bytes(text)",
     "base64::decode_url(text)",
@@ -45,9 +45,10 @@ const USAGES: [&str; 94] = [
     "kube::list(cluster, namespace, kind, [#{ labels, fields }])",
     "kube::patch(cluster, namespace, object, patch, [#{ type }])",
     "kube::pods(cluster, namespace, workload)",
-    "kube::restart(cluster, namespace, workload)",
+    "kube::replace_pods(cluster, namespace, workload, timeout)",
+    "kube::restart(cluster, namespace, workload, [#{ on_delete }])",
     "kube::secret_differences(cluster, namespace, name, data)",
-    "kube::wait_rollout(cluster, namespace, workload, timeout)",
+    "kube::wait_rollout(cluster, namespace, workload, timeout, [#{ restarted }])",
     "kube::wait_until(cluster, namespace, object, |object| …, timeout)",
     "kube::workloads(cluster, namespace, labels)",
     "log::info(message)",

@@ -72,6 +72,8 @@ pub(super) const KINDS: &[(&str, &str, Fields)] = &[
         "SelfSubjectRulesReview",
         RULES_REVIEW,
     ),
+    ("policy/v1", "Eviction", EVICTION),
+    ("policy/v1", "PodDisruptionBudget", BUDGET),
     ("rbac.authorization.k8s.io/v1", "ClusterRole", CLUSTER_ROLE),
     (
         "rbac.authorization.k8s.io/v1",
@@ -189,6 +191,21 @@ const ACCESS_REVIEW: Fields = &[
 const RULES_REVIEW: Fields = &[
     METADATA,
     one(2, "spec", Message(&[one(1, "namespace", Text)])),
+];
+
+const EVICTION: Fields = &[METADATA, one(2, "deleteOptions", Message(DELETE_OPTIONS))];
+const BUDGET: Fields = &[
+    METADATA,
+    one(
+        2,
+        "spec",
+        Message(&[
+            one(1, "minAvailable", IntOrText),
+            one(2, "selector", Message(SELECTOR)),
+            one(3, "maxUnavailable", IntOrText),
+            one(4, "unhealthyPodEvictionPolicy", Text),
+        ]),
+    ),
 ];
 
 const RULES: Field = many(

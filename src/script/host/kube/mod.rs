@@ -2,18 +2,20 @@
 //!
 //! - `read` looks: get, find, list, pods, events, what differs in a Secret;
 //! - `write` changes: apply, patch, delete;
-//! - `workload` restarts, `wait` looks again until something is so;
+//! - `workload` restarts and replaces pods, `wait` looks again until something is so, for the `restarts` of its step;
 //! - `undo` is what reverses a call.
 //!
 //! Objects are named as kubectl names them: `deployment/istiod`, in a namespace, which is empty
 //! for what lives in none.
 
 mod read;
+mod restarts;
 mod undo;
 mod wait;
 mod workload;
 mod write;
 
+pub(super) use restarts::Restarts;
 pub(super) use undo::reversal;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -64,7 +66,26 @@ pub(super) fn module() -> Module {
     );
     set("delete").set_into_module(m, write::delete);
     set("restart").set_into_module(m, workload::restart);
+    set("restart").set_into_module(
+        m,
+        |c: NativeCallContext, cluster: &str, ns: &str, workload: &str| {
+            workload::restart(c, cluster, ns, workload, Map::new())
+        },
+    );
+    set("replace_pods").set_into_module(m, workload::replace_pods);
+    set("replace_pods").set_into_module(
+        m,
+        |c: NativeCallContext, cluster: &str, ns: &str, workload: &str, how_long: &str| {
+            workload::replace_pods(c, cluster, ns, workload, how_long, Map::new())
+        },
+    );
     set("wait_rollout").set_into_module(m, wait::rollout);
+    set("wait_rollout").set_into_module(
+        m,
+        |c: NativeCallContext, cluster: &str, ns: &str, workload: &str, how_long: &str| {
+            wait::rollout(c, cluster, ns, workload, how_long, Map::new())
+        },
+    );
     set("wait_until").set_into_module(m, wait::until);
     module
 }

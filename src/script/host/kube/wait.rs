@@ -2,53 +2,80 @@
 
 use std::time::Duration;
 
-use rhai::{Dynamic, FnPtr, NativeCallContext};
+use rhai::{Dynamic, FnPtr, Map, NativeCallContext};
 use serde_json::Value as Json;
 
 use super::{
     super::{Thrown, arguments::refuse, host, patience::Patience, perform},
-    About, call,
+    About, call, options,
+    workload::restart_of,
 };
 use crate::{
-    outside::{KubeClient, Named, Progress, from_object},
+    outside::{KubeClient, Named, Progress, from_object, is_passing},
     script::{dynamic::to_dynamic, effects::Class},
     value::{Failure, FailureClass, Value, format_duration, parse_duration},
 };
 
 /// How long one look lasts. It watches meanwhile, so a change is seen at once.
-const LOOK: Duration = Duration::from_secs(10);
+pub(super) const LOOK: Duration = Duration::from_secs(10);
 
-fn patience(function: &str, text: &str) -> Result<Patience, Thrown> {
+pub(super) fn patience(function: &str, text: &str) -> Result<Patience, Thrown> {
     let whole = parse_duration(text).map_err(|e| refuse(function, e))?;
     Ok(Patience::new(whole))
 }
 
-/// `kube::wait_rollout(cluster, namespace, "deployment/istiod", "5m")` waits until every pod is
+/// `kube::wait_rollout(cluster, namespace, "deployment/istiod", "5m", #{ restarted: moment })` waits until every pod is
 /// new and available and no old one is left. It fails where the cluster gives up, or nothing of it
-/// happens in time, and says which pod and why.
+/// happens in time, and says which pod and why; and at once where old pods stay (paused, `OnDelete`, a partition).
+///
+/// After a `kube::restart` of the workload in the same step, or with the moment of one, every pod must be of that
+/// restart, and the pod template must still ask for it. An API server that can't be reached is waited for.
 pub fn rollout(
     context: NativeCallContext,
     cluster: &str,
     namespace: &str,
     workload: &str,
     how_long: &str,
+    given: Map,
 ) -> Result<(), Thrown> {
     const FUNCTION: &str = "kube::wait_rollout";
     let about = About::new(FUNCTION, cluster, namespace, workload)?;
+    let mut options = options(FUNCTION, given)?;
+    let restarted = options.optional_text("restarted")?;
+    options.finish()?;
+    let record = match &restarted {
+        Some(at) => about.record([("restarted", at.as_str().into())]),
+        None => about.record([]),
+    };
+    let restart = restart_of(&context, &about, restarted)?;
     let mut patience = patience(FUNCTION, how_long)?;
     loop {
         let is_replayed = host(&context)?.effects.is_replaying();
         let (look, is_last) = patience.take(LOOK, is_replayed);
         let (named, role, whole) = (about.object.clone(), about.cluster.clone(), patience.whole);
+        let restart = restart.clone();
         let (call, _) = call(
             &context,
             FUNCTION,
             Class::Read,
             cluster,
-            about.record([]),
+            record.clone(),
             move |kube| async move {
-                let (why, code) = match kube.wait_rollout(&named, look).await? {
+                let progress = match kube.wait_rollout(&named, restart.as_deref(), look).await {
+                    // The next look may reach it again.
+                    Err(failure) if is_passing(&failure) && !is_last => {
+                        return Ok(failure.message.into());
+                    }
+                    other => other?,
+                };
+                let (why, code) = match progress {
                     Progress::Done => return Ok(true.into()),
+                    Progress::Hindered(hindrance, why) => {
+                        let operation = format!("roll out {named} ({role})");
+                        let code = hindrance.code();
+                        let failure = Failure::new(FailureClass::Rejected, operation, code, why);
+                        return Err(failure.with_hint(hindrance.hint()));
+                    }
                     Progress::Waiting(why) if !is_last => return Ok(why.into()),
                     Progress::Waiting(why) => (
                         format!("after {} {why}", format_duration(whole)),
@@ -66,7 +93,7 @@ pub fn rollout(
 }
 
 /// What to say of a rollout that does not end.
-async fn stuck(
+pub(super) async fn stuck(
     kube: &KubeClient,
     cluster: &str,
     workload: &Named,
@@ -120,11 +147,22 @@ pub fn until(
                     return Err(failure);
                 }
                 let is_changed = |found: Option<&Json>| version(found) != known;
-                let found = kube.watch_until(&named, look, is_changed).await?;
+                let found = match kube.watch_until(&named, look, is_changed).await {
+                    // Nothing was seen; the next look may reach it again.
+                    Err(failure) if is_passing(&failure) && !is_last => {
+                        return Ok(failure.message.into());
+                    }
+                    other => other?,
+                };
                 Ok(found.map_or(Value::Null, |object| from_object(&object)))
             },
         )?;
         let found = perform(&context, call.cancellable())?;
+        if let Value::String(_) = found {
+            let is_replayed = host(&context)?.effects.is_replaying();
+            (look, is_last) = patience.take(LOOK, is_replayed);
+            continue;
+        }
         let holds: Dynamic = is_done.call_within_context(&context, (to_dynamic(&found),))?;
         match holds.as_bool() {
             Ok(true) => return Ok(to_dynamic(&found)),

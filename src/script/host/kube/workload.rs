@@ -1,28 +1,46 @@
-//! Restarting workloads.
+//! Restarting workloads, and replacing the pods of those that replace none by themselves.
 
-use rhai::NativeCallContext;
+use std::time::Duration;
+
+use rhai::{Map, NativeCallContext};
 
 use super::{
-    super::{Thrown, perform, time},
-    About, call,
+    super::{Thrown, arguments::refuse, host, interrupt, perform, time},
+    About, call, options,
+    wait::{LOOK, patience, stuck},
 };
-use crate::{script::effects::Class, value::Value};
+use crate::{
+    outside::{Named, Next},
+    script::effects::Class,
+    value::{Failure, FailureClass, Value, format_duration},
+};
 
-/// `kube::restart(cluster, namespace, "deployment/istiod")` replaces its pods by a rolling update,
-/// as `kubectl rollout restart` does, and gives the moment that it wrote. It does not wait.
+/// Between two tries of an eviction that a PodDisruptionBudget does not allow, as `kubectl drain` tries again.
+const BUDGET_PAUSE: Duration = Duration::from_secs(2);
+
+/// `kube::restart(cluster, namespace, "deployment/istiod", #{ on_delete: false })` replaces its pods by a rolling
+/// update, as `kubectl rollout restart` does, and gives the moment that it wrote. It does not wait.
 ///
-/// The moment is an effect of its own: a restart whose answer was lost is asked for again with the
-/// same one, which restarts nothing.
+/// The moment is an effect of its own: a restart whose answer was lost is asked for again with the same one, which
+/// restarts nothing. A workload that would keep old pods is refused before anything is changed: a paused Deployment, a
+/// StatefulSet with a partition and, unless `on_delete` is set, the update strategy `OnDelete`.
 pub fn restart(
     context: NativeCallContext,
     cluster: &str,
     namespace: &str,
     workload: &str,
+    given: Map,
 ) -> Result<String, Thrown> {
     const FUNCTION: &str = "kube::restart";
     let about = About::new(FUNCTION, cluster, namespace, workload)?;
+    let mut options = options(FUNCTION, given)?;
+    let on_delete = options.flag("on_delete")?;
+    options.finish()?;
     let at = time::now(&context)?;
-    let record = about.record([("at", at.as_str().into())]);
+    let record = match on_delete {
+        true => about.record([("at", at.as_str().into()), ("on_delete", true.into())]),
+        false => about.record([("at", at.as_str().into())]),
+    };
     let (named, moment) = (about.object.clone(), at.clone());
     // There is nothing to remember: a restart can't be taken back.
     let (call, heard) = call(
@@ -31,10 +49,142 @@ pub fn restart(
         Class::Keyed,
         cluster,
         record,
-        |kube| async move { kube.restart(&named, &moment).await.map(|_| Value::Null) },
+        move |kube| async move {
+            kube.restart(&named, &moment, on_delete)
+                .await
+                .map(|_| Value::Null)
+        },
     )?;
     let answer = perform(&context, call);
     heard.note(&context, cluster)?;
     answer?;
+    host(&context)?.restarts.add(&about, &at);
     Ok(at)
+}
+
+/// The moment of the restart that a wait is for: the one that is given, else the last one of this step.
+pub(super) fn restart_of(
+    context: &NativeCallContext,
+    about: &About,
+    given: Option<String>,
+) -> Result<Option<String>, Thrown> {
+    match given {
+        Some(at) => Ok(Some(at)),
+        None => Ok(host(context)?.restarts.last(about)),
+    }
+}
+
+/// `kube::replace_pods(cluster, namespace, "daemonset/ztunnel", "10m", #{ restarted: moment })` evicts every pod that
+/// is older than the restart, one at a time: the next one once the one before is replaced and ready. It is for a
+/// workload that was restarted with `on_delete: true`; of any other it replaces nothing.
+///
+/// A PodDisruptionBudget that allows no eviction yet is waited for. The time is for each pod. Every eviction is an
+/// effect that is bound to the pod's uid, so a repeat never evicts the pod's successor. Gives how many were evicted.
+pub fn replace_pods(
+    context: NativeCallContext,
+    cluster: &str,
+    namespace: &str,
+    workload: &str,
+    how_long: &str,
+    given: Map,
+) -> Result<i64, Thrown> {
+    const FUNCTION: &str = "kube::replace_pods";
+    let about = About::new(FUNCTION, cluster, namespace, workload)?;
+    let mut options = options(FUNCTION, given)?;
+    let restarted = options.optional_text("restarted")?;
+    options.finish()?;
+    let Some(at) = restart_of(&context, &about, restarted)? else {
+        return Err(refuse(
+            FUNCTION,
+            "the workload was not restarted in this step: restart it first, or give the moment as `restarted`",
+        ));
+    };
+    let mut left = patience(FUNCTION, how_long)?;
+    let mut evicted = 0;
+    loop {
+        let is_replayed = host(&context)?.effects.is_replaying();
+        let (look, is_last) = left.take(LOOK, is_replayed);
+        let record = about.record([("restarted", at.as_str().into())]);
+        let (named, role, moment) = (about.object.clone(), about.cluster.clone(), at.clone());
+        let whole = left.whole;
+        let (call, _) = call(
+            &context,
+            "kube::pods",
+            Class::Read,
+            cluster,
+            record,
+            move |kube| async move {
+                match kube.next_to_evict(&named, &moment, look).await? {
+                    Next::Done => Ok(Value::Null),
+                    Next::Evict { pod, uid } => {
+                        Ok(Value::map([("pod", Value::from(pod)), ("uid", uid.into())]))
+                    }
+                    Next::Waiting(why) if !is_last => Ok(why.into()),
+                    Next::Waiting(why) => {
+                        let why = format!("after {} {why}", format_duration(whole));
+                        Err(stuck(&kube, &role, &named, "RolloutTimeout", &why).await)
+                    }
+                }
+            },
+        )?;
+        let next = perform(&context, call.cancellable())?;
+        let text = |key: &str| next.field(key).map_or_else(String::new, Value::to_text);
+        match &next {
+            Value::Null => return Ok(evicted),
+            Value::Map(_) => {}
+            _ => continue,
+        }
+        let pod = About {
+            cluster: about.cluster.clone(),
+            object: Named {
+                kind: "pod".into(),
+                namespace: about.object.namespace.clone(),
+                name: text("pod"),
+            },
+        };
+        match evict(&context, pod, text("uid"), (whole, is_last))? {
+            true => {
+                evicted += 1;
+                left = patience(FUNCTION, how_long)?;
+            }
+            false => host(&context)?
+                .effects
+                .sleep(BUDGET_PAUSE)
+                .map_err(interrupt)?,
+        }
+    }
+}
+
+/// Evicts one pod; `false` if a PodDisruptionBudget does not allow it yet.
+fn evict(
+    context: &NativeCallContext,
+    pod: About,
+    uid: String,
+    (whole, is_last): (Duration, bool),
+) -> Result<bool, Thrown> {
+    let record = pod.record([("uid", uid.as_str().into())]);
+    let cluster = pod.cluster.clone();
+    let (call, heard) = call(
+        context,
+        "kube::evict",
+        Class::Keyed,
+        &cluster,
+        record,
+        move |kube| async move {
+            match kube.evict(&pod.object, &uid).await? {
+                None => Ok(true.into()),
+                Some(_) if !is_last => Ok(false.into()),
+                Some(why) => {
+                    let operation = format!("evict {} ({})", pod.object, pod.cluster);
+                    let why = format!("after {} {why}", format_duration(whole));
+                    let failure =
+                        Failure::new(FailureClass::Timeout, operation, "DisruptionBudget", why);
+                    Err(failure.with_hint("`kubectl get poddisruptionbudgets -n NAMESPACE` shows what allows no disruption; once it does, `windlass resume` continues"))
+                }
+            }
+        },
+    )?;
+    let evicted = perform(context, call);
+    heard.note(context, &cluster)?;
+    Ok(evicted? == Value::Bool(true))
 }
