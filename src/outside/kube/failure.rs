@@ -212,6 +212,7 @@ mod tests {
         let about = About {
             operation: "apply secret/x".into(),
             cluster: "mgmt".into(),
+            is_repeatable: false,
             changes: true,
             is_secret,
         };
