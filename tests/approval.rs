@@ -94,7 +94,7 @@ fn a4_a_rejection_fails_the_step_and_only_a_redo_asks_again() {
     );
     let again = test.windlass(&["resume"]).expect(2);
     assert!(
-        again.stderr.contains("--redo 'go_live'"),
+        again.stderr.contains("--redo go_live"),
         "{}",
         again.stderr
     );

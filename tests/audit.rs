@@ -10,7 +10,10 @@ fn copy_of_v1() -> Test {
     fs::create_dir(test.path(".windlass")).expect("made");
     for name in ["journal.db", "identity.txt"] {
         let target = test.path(".windlass").join(name);
-        fs::copy(format!("{from}/{name}"), target).expect("copied");
+        fs::copy(format!("{from}/{name}"), &target).expect("copied");
+        // As it was made; a checkout gives it to everybody.
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        fs::set_permissions(target, private).expect("private");
     }
     test
 }

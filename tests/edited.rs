@@ -12,7 +12,7 @@ steps:
   three: { run: '#{ n: 3 }', needs: [two] }
   apart: { run: '#{ at: time::now() }' }
 ";
-const ONE: &str = "import \"lib/naming\" as naming;
+const ONE: &str = "import \"../lib/naming\" as naming;
 const INPUTS = #{ name: \"string\" };
 const OUTPUTS = #{ path: \"string\" };
 fn run(inputs) { #{ path: file::write(naming::file(inputs.name), \"one\") } }

@@ -36,6 +36,9 @@ fn copy_of_v2() -> Test {
         ("evidence-1.json", "e.json"),
     ] {
         fs::copy(format!("{from}/{name}"), test.path(to)).expect("copied");
+        // As it was made; a checkout gives it to everybody.
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        fs::set_permissions(test.path(to), private).expect("private");
     }
     test
 }

@@ -36,8 +36,9 @@ fn a5_a_fresh_step_does_not_replay_what_it_read() {
             plan.stdout
         );
         test.windlass(&["resume", "--edited", "--yes"]).expect(0);
-        let outputs = test.windlass(&["outputs", "found"]).expect(0).stdout;
-        assert_eq!(outputs.trim(), found, "fresh: {fresh}");
+        let outputs = test.windlass(&["outputs", "--json"]).expect(0).json();
+        let outputs = outputs["found"].to_string();
+        assert_eq!(outputs.trim_matches('"'), found, "fresh: {fresh}");
     }
 }
 

@@ -142,7 +142,7 @@ finally:
     let shown = test.shown();
     assert_eq!(
         (status(&shown, "a"), status(&shown, "c")),
-        ("pending", "pending")
+        ("interrupted", "pending")
     );
 }
 

@@ -52,7 +52,7 @@ fn a9_a_folder_that_may_not_be_read_is_not_empty() {
     test.windlass(&["runs", "--state", "odd"]).expect(2);
     test.windlass(&["runs", "--state", "nothing"]).expect(0);
     // Whether something drives a run can't be told without its lock.
-    let test = Test::new().file("w.yaml", "workflow: w\nsteps: { go: { approval: Go? } }\n");
+    let test = Test::new().file("w.yaml", "workflow: w\nsteps: { ask: { approval: Go? } }\n");
     test.windlass(&["run", "w.yaml"]).expect(3);
     fs::remove_dir_all(test.path(".windlass/locks")).expect("removed");
     symlink("locks", test.path(".windlass/locks")).expect("linked");
@@ -96,7 +96,7 @@ fn as_nobody(test: &Test, arguments: &[&str]) -> Ran {
 
 #[test]
 fn e2_a_run_that_waits_in_its_process_is_listed_as_waiting() {
-    let test = Test::new().file("w.yaml", "workflow: w\nsteps: { go: { approval: Go? } }\n");
+    let test = Test::new().file("w.yaml", "workflow: w\nsteps: { ask: { approval: Go? } }\n");
     let mut child = test.start(&["run", "w.yaml", "--wait"]);
     let listed = || test.windlass(&["runs", "--json"]).json()[0]["status"] == "waiting";
     wait_for("the question", listed);

@@ -83,7 +83,7 @@ const AUTHORIZATION: &str = "authorization.k8s.io";
 const SCALED: &[&str] = &["scale", "status"];
 const STATUS: &[&str] = &["status"];
 
-const BUILT_IN: [Row; 23] = [
+const BUILT_IN: [Row; 24] = [
     row("", "configmaps", "ConfigMap", &["cm"], true, ALL, &[]),
     row("", "events", "Event", &["ev"], true, ALL, &[]),
     row("", "namespaces", "Namespace", &["ns"], false, ALL, STATUS),
@@ -188,6 +188,15 @@ const BUILT_IN: [Row; 23] = [
         &[],
         false,
         ASK,
+        &[],
+    ),
+    row(
+        "networking.k8s.io",
+        "networkpolicies",
+        "NetworkPolicy",
+        &["netpol"],
+        true,
+        ALL,
         &[],
     ),
     row(

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     journal::{EffectOutcome, Event, InstanceId, Record},
     script::Reversed,
-    value::{StepError, Value},
+    value::{StepError, Value, one_line},
 };
 
 /// The events of a journal as lines. The end of a call is told with what its beginning said.
@@ -48,7 +48,7 @@ impl EventLines {
 fn event_line(record: &Record, call: &str, is_full: bool) -> String {
     let said = |error: &StepError| match is_full {
         true => indented(&error.message),
-        false => short_line(&error.message),
+        false => short_line(&error.headline()),
     };
     let call = match call {
         "" => String::new(),
@@ -200,7 +200,9 @@ fn outcome_text(outcome: &EffectOutcome, is_full: bool) -> String {
         EffectOutcome::Failed(failure) if is_full => {
             format!("failed: {}", indented(&failure.to_string()))
         }
-        EffectOutcome::Failed(failure) => format!("failed: {}", short_line(&failure.to_string())),
+        EffectOutcome::Failed(failure) => {
+            format!("failed: {}", short_line(&one_line(&failure.to_string())))
+        }
         EffectOutcome::NotDone => "never done".into(),
     }
 }

@@ -30,8 +30,10 @@ pub(super) fn object(call: &CallRecord) -> Option<String> {
         let words: Vec<_> = std::iter::once(program).chain(arguments).collect();
         return Some(words.join(" "));
     }
+    // The query may hold a token.
+    let url = text("url").and_then(|url| url.split(['?', '#']).next());
     let named = text("object")
-        .or(text("url"))
+        .or(url)
         .or(text("name"))
         .or(text("kind"));
     let parts = [

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     journal::{InstanceId, RunId},
-    value::StepError,
+    value::{StepError, brief},
 };
 
 /// Draws a diagnostic for a terminal, or plainly where colours are not wanted.
@@ -124,7 +124,7 @@ impl fmt::Debug for Problem<'_> {
 
 impl fmt::Display for Problem<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&block(&self.error.message))
+        f.write_str(&block(&brief(&self.error.message)))
     }
 }
 

@@ -226,13 +226,13 @@ fn line_of(event: &Event, state: &State, run: &RunId) -> Option<Line> {
         } => {
             let pause = at - state.instance(step)?.ended_at?;
             let pause = format_duration(Duration::from_millis(pause.max(0) as u64));
-            let text = format!("failed, again in {pause}: {}", short_line(&error.message));
+            let text = format!("failed, again in {pause}: {}", short_line(&error.headline()));
             told(Status::Retrying { at: *at }, step, text, true)
         }
         Event::StepFailed { step, error, .. } => told(
             Status::Failed,
             step,
-            format!("failed: {}", short_line(&error.message)),
+            format!("failed: {}", short_line(&error.headline())),
             true,
         ),
         Event::StepInterrupted { step } => told(Status::Pending, step, "stopped".into(), false),

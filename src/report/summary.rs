@@ -133,7 +133,7 @@ pub fn summary(workflow: &Workflow, state: &State, view: View) -> String {
 /// A long distinguished name by its common name alone.
 fn shorten(name: &str) -> String {
     const MOST: usize = 40;
-    let common_name = name.split(", ").find(|part| part.starts_with("CN="));
+    let common_name = name.split(',').find(|part| part.starts_with("CN="));
     match common_name {
         Some(common_name) if name.chars().count() > MOST => format!("{common_name}, …"),
         _ => name.into(),

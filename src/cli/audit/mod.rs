@@ -16,6 +16,7 @@ use super::{
 use crate::{
     journal::{self, Outcome, RunId, State},
     report,
+    value::Command,
     x509::{public_key, sign},
 };
 
@@ -34,10 +35,8 @@ pub fn audit(args: &Args, command: &Audit) -> Done {
             .map_err(|e| Failure::new("output", format!("can't write the bundle: {e}")))?;
         fs::write(path, text + "\n")
             .map_err(|e| Failure::new("output", format!("can't write {}: {e}", path.display())))?;
-        say!(
-            "wrote {0}; check it with: windlass audit --verify {0}",
-            path.display()
-        );
+        let verify = Command::new("audit").option("--verify", path.display());
+        say!("wrote {}. To check it: {verify}", path.display());
     }
     let Checked {
         state,

@@ -3,7 +3,7 @@ use std::sync::LazyLock;
 use k8s_openapi::{
     api::{
         apps::v1 as apps, authentication::v1 as authentication, authorization::v1 as authorization,
-        core::v1 as core, policy::v1 as policy, rbac::v1 as rbac,
+        core::v1 as core, networking::v1 as networking, policy::v1 as policy, rbac::v1 as rbac,
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1 as extensions,
     apimachinery::pkg::apis::meta::v1 as meta,
@@ -45,6 +45,7 @@ static DOCUMENT: LazyLock<Map<String, Json>> = LazyLock::new(|| {
         authorization::SelfSubjectAccessReview,
         authorization::SelfSubjectRulesReview,
         authorization::SubjectAccessReview,
+        networking::NetworkPolicy,
         policy::Eviction,
         policy::PodDisruptionBudget,
         rbac::ClusterRole,

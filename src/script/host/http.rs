@@ -20,7 +20,7 @@ use crate::{
         dynamic::{from_dynamic, to_dynamic},
         effects::{Call, Class, EffectKey},
     },
-    value::{Failure, Proof, Redactor, Secret, Value, parse_duration},
+    value::{Failure, MASK, Proof, Redactor, Secret, Value, parse_duration},
 };
 
 /// What the journal takes of one call.
@@ -416,7 +416,8 @@ pub(super) fn reversal(done: Done, client: &HttpClient) -> Reversal {
         }
     };
     let what = format!("{} {}", asked.request.method, asked.request.shown);
-    let (client, about) = (client.clone(), what.as_str().into());
+    // The mask of a secret URL is for people, and is sent nowhere.
+    let (client, about) = (client.clone(), what.replace(MASK, "***").into());
     // An undo must be safe to be made again: its author says so by giving one.
     Reversal::By(WayBack::blind(what, "http::undo", about, move |key| {
         let sending = asked.clone().send(client.clone(), key);

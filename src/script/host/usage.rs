@@ -45,7 +45,7 @@ const USAGES: [&str; 95] = [
     "kube::list(cluster, namespace, kind, [#{ labels, fields }])",
     "kube::patch(cluster, namespace, object, patch, [#{ type }])",
     "kube::pods(cluster, namespace, workload)",
-    "kube::replace_pods(cluster, namespace, workload, timeout)",
+    "kube::replace_pods(cluster, namespace, workload, timeout, [#{ restarted }])",
     "kube::restart(cluster, namespace, workload, [#{ on_delete }])",
     "kube::secret_differences(cluster, namespace, name, data)",
     "kube::wait_rollout(cluster, namespace, workload, timeout, [#{ restarted }])",
