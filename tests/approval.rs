@@ -93,11 +93,7 @@ fn a4_a_rejection_fails_the_step_and_only_a_redo_asks_again() {
         ran.stderr
     );
     let again = test.windlass(&["resume"]).expect(2);
-    assert!(
-        again.stderr.contains("--redo go_live"),
-        "{}",
-        again.stderr
-    );
+    assert!(again.stderr.contains("--redo go_live"), "{}", again.stderr);
     let plan = test.windlass(&["resume", "--edited", "--plan"]).expect(0);
     assert!(
         plan.stdout.contains("rejected; only --redo"),

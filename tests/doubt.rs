@@ -266,7 +266,11 @@ fn a_call_in_doubt_inside_an_undo_is_answered() {
     test.windlass(&["run", "w.yaml"]).expect(0);
     test.windlass(&["undo", "--yes"]).expect(1);
     let asked = test.windlass(&["undo", "--yes"]).expect(1);
-    assert!(asked.stderr.contains("--answer 's=done'"), "{}", asked.stderr);
+    assert!(
+        asked.stderr.contains("--answer 's=done'"),
+        "{}",
+        asked.stderr
+    );
     assert_eq!(site.requests().len(), 1);
     let wrong = test.windlass(&["undo", "--yes", "--answer", "t=done"]);
     assert!(wrong.expect(2).stderr.contains("bad-answer"));

@@ -214,7 +214,10 @@ fn e3_logs_and_audit_say_what_was_written_and_undone() {
     assert!(!logs.contains("two.txt"), "{logs}");
     let audit = test.windlass(&["audit"]).expect(0).stdout;
     assert!(audit.contains("a #0  file::write one.txt  done"), "{audit}");
-    assert!(audit.contains("b!undo #0  file::restore two.txt  done"), "{audit}");
+    assert!(
+        audit.contains("b!undo #0  file::restore two.txt  done"),
+        "{audit}"
+    );
     let audit = test.windlass(&["audit", "--json"]).expect(0).json();
     assert_eq!(audit["calls"]["file::write"], 2, "{audit:#}");
     assert_eq!(audit["objects"][0]["object"], "one.txt", "{audit:#}");

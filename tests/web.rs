@@ -326,7 +326,11 @@ fn a8_integers_are_exact_or_refused_everywhere() {
     let (bare, quoted) = (format!("a={large}"), format!("a='{large}'"));
     let refused = ["run", "p.yaml", "-p", "s=x", "-p", &bare];
     let refused = test.windlass(&refused).expect(2);
-    assert!(refused.stderr.contains("does not fit into 64 bits"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("does not fit into 64 bits"),
+        "{}",
+        refused.stderr
+    );
     test.windlass(&["run", "p.yaml", "-p", "s=x", "-p", &quoted])
         .expect(0);
     let all = test.windlass(&["outputs", "--json"]).expect(0).json()["all"].clone();
@@ -357,7 +361,11 @@ fn a8_yaml_documents_and_tags_are_not_dropped() {
     assert_eq!(all, json!({ "all": [{ "a": 1 }, { "b": 2 }] }));
     test.write("params.yaml", "token: x\n---\ntoken: y\n");
     let ran = run(&test, "#{}", &["--params", "params.yaml"]).expect(2);
-    assert!(flat(&ran.stderr).contains("more than one YAML document"), "{}", ran.stderr);
+    assert!(
+        flat(&ran.stderr).contains("more than one YAML document"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]

@@ -32,10 +32,7 @@ pub(super) fn object(call: &CallRecord) -> Option<String> {
     }
     // The query may hold a token.
     let url = text("url").and_then(|url| url.split(['?', '#']).next());
-    let named = text("object")
-        .or(url)
-        .or(text("name"))
-        .or(text("kind"));
+    let named = text("object").or(url).or(text("name")).or(text("kind"));
     let parts = [
         text("cluster").map(str::to_owned),
         named.map(str::to_owned),

@@ -226,7 +226,10 @@ fn line_of(event: &Event, state: &State, run: &RunId) -> Option<Line> {
         } => {
             let pause = at - state.instance(step)?.ended_at?;
             let pause = format_duration(Duration::from_millis(pause.max(0) as u64));
-            let text = format!("failed, again in {pause}: {}", short_line(&error.headline()));
+            let text = format!(
+                "failed, again in {pause}: {}",
+                short_line(&error.headline())
+            );
             told(Status::Retrying { at: *at }, step, text, true)
         }
         Event::StepFailed { step, error, .. } => told(
