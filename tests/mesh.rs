@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use crate::{
     client::Served,
@@ -332,6 +332,48 @@ fn a_secret_of_another_manager_is_not_taken_over_unasked() {
     // Once the operator has decided, it goes on.
     let edited = ["resume", "--edited", "-p", "force=true", "--yes"];
     mesh.test.windlass(&edited).expect(0);
+}
+
+#[test]
+fn c9_a_secret_of_another_type_is_found_before_anything_is_made() {
+    let mesh = Mesh::new(2, &[]);
+    let secret = json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": { "name": "relay-client-tls-secret", "namespace": "gloo-mesh" },
+        "type": "kubernetes.io/tls",
+        "stringData": { "tls.crt": "theirs", "tls.key": "theirs" },
+    });
+    mesh.test.write("secret.json", &secret.to_string());
+    let file = mesh.test.path("secret.json").display().to_string();
+    mesh.kubectl("cluster-2", &["create", "-f", &file])
+        .expect(0);
+    let run = ["run", "workflows/gloo-mesh.yaml"];
+    let run = [
+        &run,
+        FAST.as_slice(),
+        &["-p", "clusters=[cluster-1, cluster-2]"],
+    ]
+    .concat();
+    let ran = mesh.test.windlass(&run).expect(1);
+    for part in [
+        "secret relay-client-tls-secret in gloo-mesh of cluster-2",
+        "kubernetes.io/tls",
+        "kubectl delete secret",
+    ] {
+        assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
+    }
+    let audit = mesh.test.windlass(&["audit", "--json"]).expect(0).json();
+    assert_eq!(audit["calls"], json!({}), "{audit:#}");
+    let delete = [
+        "delete",
+        "secret",
+        "relay-client-tls-secret",
+        "-n",
+        "gloo-mesh",
+    ];
+    mesh.kubectl("cluster-2", &delete).expect(0);
+    mesh.test.windlass(&["resume"]).expect(0);
 }
 
 /// A stuck rollout in the second of five clusters.
