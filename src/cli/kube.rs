@@ -43,8 +43,10 @@ fn serve(args: &Args, command: &KubeServe) -> Done {
             say!("Kubernetes cluster {} on {}", one.name, one.endpoint);
         }
         say!("try: kubectl --kubeconfig {} get pods -A", config.display());
+        // A caller may stop this as soon as it has read the line.
+        let interrupted = interrupted();
         super::print(&format!("{}\n", config.display()))?;
-        interrupted().await;
+        interrupted.await;
         for server in servers {
             server.stop().await;
         }

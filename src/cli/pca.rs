@@ -52,8 +52,10 @@ fn serve(args: &Args, command: &PcaServe) -> Done {
             say!("export AWS_SHARED_CREDENTIALS_FILE={}", std::path::absolute(&credentials).unwrap_or(credentials).display());
         }
         say!("try: aws acm-pca list-certificate-authorities --endpoint-url {endpoint} --region us-east-1");
+        // A caller may stop this as soon as it has read the line.
+        let interrupted = interrupted();
         super::print(&format!("{endpoint}\n"))?;
-        server.run_until(interrupted()).await;
+        server.run_until(interrupted).await;
         Ok(exit::SUCCEEDED)
     })
 }

@@ -50,10 +50,11 @@ pub fn watch_for_interrupts(cancel: Cancel, farewell: String, on_hang_up: OnHang
     });
 }
 
-/// Waits until this process is told to end: Ctrl-C, SIGTERM, or SIGHUP, which it gets when its terminal
-/// closes. SIGHUP is left alone where it is ignored, as under `nohup`.
-pub async fn interrupted() {
-    Signals::listen(OnHangUp::Cancel).any().await;
+/// Listens from now on, and waits until this process is told to end: Ctrl-C, SIGTERM, or SIGHUP, which it gets
+/// when its terminal closes. SIGHUP is left alone where it is ignored, as under `nohup`.
+pub fn interrupted() -> impl Future<Output = ()> {
+    let mut signals = Signals::listen(OnHangUp::Cancel);
+    async move { signals.any().await }
 }
 
 /// What a terminal that closes does to a run.

@@ -51,7 +51,11 @@ pub fn worker(args: &Args, command: &Worker) -> Done {
         );
     }
     let serving = runtime.spawn(worker.serve());
-    // Programs that start workers wait for this line.
+    let interrupted = {
+        let _guard = runtime.enter();
+        interrupted()
+    };
+    // Programs that start workers wait for this line, and may stop it as soon as they have read it.
     print(&format!("{listens_at}\n"))?;
     if let Some(admin) = &command.register {
         let substrate = SubstrateTarget {
@@ -63,7 +67,7 @@ pub fn worker(args: &Args, command: &Worker) -> Done {
         remote.register(advertised, command.force)?;
         say!("registered {advertised} with {admin}");
     }
-    runtime.block_on(interrupted());
+    runtime.block_on(interrupted);
     serving.abort();
     outside::end_programs(outside::DEFAULT_GRACE);
     // What runs here is tried again elsewhere.

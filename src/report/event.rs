@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::{
     object::call_line,
-    plain::{line, short_line},
+    plain::{line, lines, short_line},
     style::utc_time,
 };
 use crate::{
@@ -47,7 +47,7 @@ impl EventLines {
 /// `call` is that of the event, where the event does not say it itself.
 fn event_line(record: &Record, call: &str, is_full: bool) -> String {
     let said = |error: &StepError| match is_full {
-        true => indented(&error.message),
+        true => error.message.clone(),
         false => short_line(&error.headline()),
     };
     let call = match call {
@@ -180,7 +180,11 @@ fn event_line(record: &Record, call: &str, is_full: bool) -> String {
         }
         Event::Logged { step, message, .. } => format!("{step}: {message}"),
     };
-    format!("{}.{millis:03}  {}", utc_time(record.at), line(&text))
+    let text = match is_full {
+        true => indented(&lines(&text)),
+        false => line(&text).into_owned(),
+    };
+    format!("{}.{millis:03}  {text}", utc_time(record.at))
 }
 
 /// One event as JSON, with secrets masked.
@@ -198,7 +202,7 @@ fn outcome_text(outcome: &EffectOutcome, is_full: bool) -> String {
             None => brief(value),
         },
         EffectOutcome::Failed(failure) if is_full => {
-            format!("failed: {}", indented(&failure.to_string()))
+            format!("failed: {failure}")
         }
         EffectOutcome::Failed(failure) => {
             format!("failed: {}", short_line(&one_line(&failure.to_string())))
