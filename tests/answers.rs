@@ -249,18 +249,16 @@ impl World {
     fn new(case: usize, then: Then) -> Self {
         let (operation, body, _) = OPERATIONS[case % OPERATIONS.len()];
         let (_, reply) = REPLIES[case / OPERATIONS.len() % REPLIES.len()];
-        let script = format!(
-            "workflow: op\nparams:\n  ca: {{ type: string }}\n  pending: {{ type: string }}\n  deleted: {{ type: string }}\n  \
-             csr: {{ type: string }}\n  serial: {{ type: string }}\nsteps:\n  op:\n    script: op.rhai\n    with: {{ ca: \"${{{{ params.ca }}}}\", \
-             pending: \"${{{{ params.pending }}}}\", deleted: \"${{{{ params.deleted }}}}\", csr: \"${{{{ params.csr }}}}\", serial: \"${{{{ params.serial }}}}\" }}\n"
-        );
+        let script = "workflow: op\nparams:\n  ca: { type: string }\n  pending: { type: string }\n  deleted: { type: string }\n  \
+             csr: { type: string }\n  serial: { type: string }\nsteps:\n  op:\n    script: op.rhai\n    with: { ca: \"${{ params.ca }}\", \
+             pending: \"${{ params.pending }}\", deleted: \"${{ params.deleted }}\", csr: \"${{ params.csr }}\", serial: \"${{ params.serial }}\" }\n";
         let body = format!(
             "const INPUTS = #{{ ca: \"string\", pending: \"string\", deleted: \"string\", csr: \"string\", serial: \"string\" }};\n\
              fn run(inputs) {{\n    let ca = inputs.ca; let pending = inputs.pending; let deleted = inputs.deleted;\n    {body};\n    #{{}}\n}}\n"
         );
         let test = Test::new()
             .file("setup.yaml", SETUP)
-            .file("op.yaml", &script)
+            .file("op.yaml", script)
             .file("op.rhai", &body);
         let late = Late::start(operation, reply);
         let mut world = Self {
@@ -468,7 +466,8 @@ fn a10_every_operation_of_pca_is_settled_whatever_it_is_answered() {
         .flat_map(|(n, then)| {
             (0..cases)
                 .filter(move |case| {
-                    (case / OPERATIONS.len() + case % OPERATIONS.len() + 2 * n) % stride == 0
+                    (case / OPERATIONS.len() + case % OPERATIONS.len() + 2 * n)
+                        .is_multiple_of(stride)
                 })
                 .map(move |case| (case, then))
         })

@@ -233,7 +233,7 @@ impl Random {
                 .pick(&["f", "|y| y", "|| a", "|| f.call(1)", "|y| [y, a, s]"])
                 .to_owned(),
             5 => self.pick(&["n", "true", "1.5", "()", "0..9"]).to_owned(),
-            6 | 7 | 8 => self.text_or_short(),
+            6..=8 => self.text_or_short(),
             9 => format!("[{}, {}]", self.value(depth - 1), self.value(depth - 1)),
             10 => format!(
                 "#{{ k: {}, j: {} }}",

@@ -86,6 +86,7 @@ pub fn started(program: &Program) -> (RunId, Event, i64) {
         program: program.digest,
         target: "local".into(),
         kube: BTreeSet::new(),
+        folder: String::new(),
         out: "out".into(),
         params: Value::Map(bind_params(&program.workflow, BTreeMap::new()).expect("no params")),
         secrets: None,
@@ -109,7 +110,7 @@ pub async fn run(journal: &Journal, program: &Program) {
         })
         .expect("begun");
     let clients = Clients {
-        pca: PcaClient::embedded("http://127.0.0.1:9", "us-east-1"),
+        pca: PcaClient::embedded("http://127.0.0.1:9", "us-east-1", ("none", "none")),
         files: OutputFolder::new("out"),
         http: HttpClient::default(),
         kube: KubeClients::default(),

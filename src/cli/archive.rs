@@ -9,7 +9,6 @@ use crate::{
     journal::{
         Event, Journal, JournalError, Link, Message, Record, RunId, RunJournal, RunRow, State,
     },
-    report,
     targets::Target,
     value::{Digest, Value},
 };
@@ -230,7 +229,7 @@ impl Held {
         match self {
             Self::Here(_) => {}
             #[cfg(feature = "restate")]
-            Self::Engine(run) => report::repeat("--on", run.name()),
+            Self::Engine(run) => crate::report::repeat("--on", run.name()),
         }
     }
 

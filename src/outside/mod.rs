@@ -16,6 +16,7 @@ mod transport;
 
 pub use clients::Clients;
 pub use files::{OutputFolder, Snapshot, Written};
+#[cfg(feature = "restate")]
 pub(crate) use http::by_proxy;
 pub use http::{HttpClient, HttpRequest, HttpResponse, shown_secret_url, shown_url};
 pub use kube::{

@@ -187,9 +187,8 @@ impl PcaClient {
             Rates::new(&target.rate),
             Some(account),
         );
-        match &target.account {
-            Some(wanted) => client.refuse_another_account(wanted).await?,
-            None => {}
+        if let Some(wanted) = &target.account {
+            client.refuse_another_account(wanted).await?;
         }
         Ok(client)
     }
