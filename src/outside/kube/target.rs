@@ -21,7 +21,7 @@ pub struct KubeTarget {
     pub contexts: BTreeMap<String, String>,
     /// Instead of `KUBECONFIG` and `~/.kube/config`.
     pub kubeconfig: Option<PathBuf>,
-    /// How long a request rides out trouble of an API server; [`PATIENCE`] if it is left out.
+    /// How long a request rides out trouble of an API server; 30 seconds if it is left out.
     pub patience: Option<Duration>,
 }
 

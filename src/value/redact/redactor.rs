@@ -20,7 +20,7 @@ const MOST_MESSAGE_BYTES: usize = 64 << 10;
 /// The shortest secret that is taken out of the failure of the very call that it was given to: there it is likely to be meant.
 const LEAST_SENT: usize = 3;
 
-/// Knows the secrets of a run, and takes them out of what leaves it. See the [module](super) for what it finds.
+/// Knows the secrets of a run, and takes them out of what leaves it. See the module for what it finds.
 ///
 /// Texts for people get [`MASK`] in their place; a text that flows on as a value becomes a [`Secret`] as a whole.
 #[derive(Default)]
