@@ -4,6 +4,7 @@
 //! and by an undo: nothing is orphaned, nothing done twice.
 
 use std::{
+    any::Any,
     env,
     io::{BufReader, Write},
     net::{TcpListener, TcpStream},
@@ -27,7 +28,7 @@ use crate::{
 };
 
 /// What the client sees in place of the answer. The connection is cut where there is none.
-const REPLIES: [(&str, Option<(u16, &str)>); 6] = [
+pub const REPLIES: [(&str, Option<(u16, &str)>); 6] = [
     (
         "503",
         Some((
@@ -56,7 +57,7 @@ const REPLIES: [(&str, Option<(u16, &str)>); 6] = [
 
 /// An operation, the script that sends it, and what it leaves on the server. `ca` is an active CA and `pending` one
 /// without a certificate.
-const OPERATIONS: [(&str, &str, &str); 14] = [
+pub const OPERATIONS: [(&str, &str, &str); 14] = [
     (
         "CreateCertificateAuthority",
         r#"pca::create_certificate_authority(#{ type: "ROOT", subject: #{ common_name: "new" }, key_algorithm: "EC_prime256v1" })"#,
@@ -156,7 +157,7 @@ outputs: { ca: "${{ steps.all.ca }}", pending: "${{ steps.all.pending }}", delet
 
 /// How a run goes on that was answered so.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Then {
+pub enum Then {
     Resumed,
     /// More than AWS's five minutes later.
     ResumedLater,
@@ -240,6 +241,8 @@ fn pass(
 struct World {
     test: Test,
     late: Late,
+    /// What drives the runs, if it is an engine.
+    _engine: Option<Box<dyn Any>>,
     served: Option<Served>,
     /// Whether all of it happens ten minutes ago.
     is_past: bool,
@@ -264,6 +267,7 @@ impl World {
         let mut world = Self {
             test,
             late,
+            _engine: None,
             served: None,
             is_past: then == Then::ResumedLater,
         };
@@ -316,11 +320,12 @@ impl World {
         Ran::from_output(output.expect("windlass starts"))
     }
 
-    fn run(&self) -> Ran {
+    fn run(&mut self, drive: Drive) -> Ran {
         self.windlass(&["run", "setup.yaml", "--target", "direct"])
             .expect(0);
         let outputs = self.windlass(&["outputs", "--json"]).expect(0).stdout;
         self.test.write("params.yaml", &outputs);
+        self._engine = drive.map(|start| start(&mut self.test));
         let run = [
             "run",
             "op.yaml",
@@ -373,14 +378,17 @@ fn check_past() {
     );
 }
 
-/// One case; says whether the run failed, and whether somebody had to be asked.
-fn tried(case: usize, then: Then) -> (bool, bool) {
+/// Starts what drives the runs of a folder from now on, if not the command itself.
+pub type Drive<'a> = Option<&'a dyn Fn(&mut Test) -> Box<dyn Any>>;
+
+/// One case; says whether somebody had to be asked.
+pub fn tried(case: usize, then: Then, drive: Drive) -> bool {
     let (operation, _, query) = OPERATIONS[case % OPERATIONS.len()];
     let (reply, _) = REPLIES[case / OPERATIONS.len() % REPLIES.len()];
     let about = format!("{operation}, {reply}, {then:?}");
     let mut world = World::new(case, then);
     // What is there before the operation, and what one operation leaves.
-    let ran = world.run();
+    let ran = world.run(drive);
     let done = world.there(query);
     let hits = world.late.hits.swap(SDK_ATTEMPTS, Ordering::SeqCst);
     assert_eq!(ran.code, 1, "{about}: {}", ran.stderr);
@@ -395,7 +403,7 @@ fn tried(case: usize, then: Then) -> (bool, bool) {
         let json = world.windlass(&["show", "--json"]).expect(0).json();
         assert_eq!(json["status"], "undone", "{about}");
         check_undone(&world, operation, &about);
-        return (true, false);
+        return false;
     }
     let resumed = world.windlass(&["resume"]);
     let is_asked = resumed.stderr.contains("[in-doubt]") || resumed.stderr.contains("in-doubt");
@@ -410,7 +418,7 @@ fn tried(case: usize, then: Then) -> (bool, bool) {
         false => assert_eq!(resumed.code, 0, "{about}: {}", resumed.stderr),
     }
     assert_eq!(world.there(query), done, "{about}: it was done twice");
-    (true, is_asked)
+    is_asked
 }
 
 fn check_undone(world: &World, operation: &str, about: &str) {
@@ -477,7 +485,7 @@ fn a10_every_operation_of_pca_is_settled_whatever_it_is_answered() {
         for _ in 0..WORKERS {
             scope.spawn(|| {
                 while let Some((case, then)) = all.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    let (_, is_asked) = tried(*case, *then);
+                    let is_asked = tried(*case, *then, None);
                     asked.fetch_add(usize::from(is_asked), Ordering::SeqCst);
                 }
             });

@@ -182,21 +182,31 @@ fn b1_no_draw_of_a_secret_is_in_anything_that_leaves() {
         let is_short = secret.len() < LEAST_ENCODED && is_within;
         let encoded = encode(&secret);
         let (mut echo, mut needles) = (encoded.clone(), needles(&secret, &encoded));
-        if draws.next().is_multiple_of(4) && !secret.contains(['\n', ' ', '/']) && secret.is_ascii()
-        {
-            // Cut off by somebody else, at any byte.
-            let at = draws.between(1, encoded.len() - 1);
-            echo = match draws.next() % 2 {
-                0 => encoded[..at].to_owned(),
-                _ => encoded[at..].to_owned(),
-            };
-            let is_word = echo
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"+/=_-.".contains(&b));
-            needles.retain(|needle| echo.contains(needle));
-            if echo.len() >= LEAST_CUT + 4 && is_word {
-                needles.push(echo.clone());
+        let is_word = |piece: &str| {
+            let mut bytes = piece.bytes();
+            piece.len() >= LEAST_CUT + 4
+                && bytes.all(|b| b.is_ascii_alphanumeric() || b"+/=_-.".contains(&b))
+        };
+        let can_cut = !secret.contains(['\n', ' ', '/']) && secret.is_ascii();
+        let mut pieces = Vec::new();
+        match draws.next() % 4 {
+            // Cut off by another, at any byte.
+            0 if can_cut => {
+                let at = draws.between(1, encoded.len() - 1);
+                echo = match draws.next() % 2 {
+                    0 => encoded[..at].to_owned(),
+                    _ => encoded[at..].to_owned(),
+                };
+                needles.retain(|needle| echo.contains(needle));
+                needles.extend(is_word(&echo).then(|| echo.clone()));
             }
+            // Split over two fields, at any byte.
+            1 if can_cut => {
+                let (first, second) = encoded.split_at(draws.between(1, encoded.len() - 1));
+                pieces = vec![first.to_owned(), second.to_owned()];
+                needles.extend(pieces.iter().filter(|piece| is_word(piece)).cloned());
+            }
+            _ => {}
         }
         if is_short {
             continue;
@@ -206,7 +216,7 @@ fn b1_no_draw_of_a_secret_is_in_anything_that_leaves() {
             "{}failed: <{echo}> (code 7)",
             "x".repeat(draws.next() % 300)
         );
-        for event in ways(&text, &echo) {
+        for event in ways(&text, &echo, &pieces) {
             event.teach("http::get", &redactor);
             let event = event.redacted(&redactor);
             let record = Record {
@@ -286,8 +296,8 @@ fn started() -> Event {
     }
 }
 
-/// An echo in each kind of event that holds texts of others.
-fn ways(text: &str, echo: &str) -> Vec<Event> {
+/// An echo, and perhaps its pieces, in each kind of event that holds texts of others.
+fn ways(text: &str, echo: &str, pieces: &[String]) -> Vec<Event> {
     let step = InstanceId::step(None, "s");
     let failure =
         Failure::new(FailureClass::Rejected, format!("GET {echo}"), echo, text).with_hint(text);
@@ -299,22 +309,16 @@ fn ways(text: &str, echo: &str) -> Vec<Event> {
         failure: Some(failure.clone()),
         hint: Some(text.to_owned()),
     };
-    let half = (0..=echo.len() / 2)
-        .rev()
-        .find(|at| echo.is_char_boundary(*at))
-        .unwrap_or(0);
     let given = Value::map([
         ("body", Value::from(text)),
         ("headers", Value::map([("x-echo", Value::from(echo))])),
         (text, Value::from("a key")),
-        ("first", echo[..half].into()),
         ("list", Value::List(vec![Value::from(echo), text.into()])),
+        (
+            "pieces",
+            Value::List(pieces.iter().map(|piece| piece.as_str().into()).collect()),
+        ),
     ]);
-    let mut split = given.clone();
-    if let Value::Map(map) = &mut split {
-        // The other half of a secret may be anything.
-        map.remove("first");
-    }
     let call = windlass::journal::CallRecord {
         function: "http::get".into(),
         arguments: serde_json::json!({ "url": text, text: echo }),
@@ -331,13 +335,13 @@ fn ways(text: &str, echo: &str) -> Vec<Event> {
             step: step.clone(),
             position: Position(0),
             call,
-            before: Some(split.clone()),
+            before: Some(given.clone()),
         },
         Event::EffectEnded {
             step: step.clone(),
             position: Position(0),
             call: None,
-            outcome: EffectOutcome::Done(split.clone()),
+            outcome: EffectOutcome::Done(given.clone()),
         },
         Event::EffectEnded {
             step: step.clone(),
@@ -352,7 +356,7 @@ fn ways(text: &str, echo: &str) -> Vec<Event> {
         },
         Event::StepSucceeded {
             step,
-            outputs: split,
+            outputs: given,
         },
     ]
 }

@@ -109,7 +109,7 @@ steps:
 #[test]
 fn a5_the_shipped_verifications_look_again() {
     let test = Test::with_shipped_workflows();
-    for (file, steps) in [("gloo-mesh", 2), ("restart-mesh", 1), ("patch-host", 1)] {
+    for (file, steps) in [("gloo-mesh", 3), ("restart-mesh", 1), ("patch-host", 1)] {
         let text = test.read(&format!("workflows/{file}.yaml"));
         assert_eq!(text.matches("fresh: true").count(), steps, "{file}");
     }

@@ -2,6 +2,7 @@
 //! module is a proof.
 
 mod access;
+mod answers;
 mod balancer;
 mod commands;
 mod crashes;

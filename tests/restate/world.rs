@@ -118,18 +118,7 @@ impl World {
             true => &[],
             false => &["--out", "out"],
         };
-        let arguments = [&["worker"], out, options].concat();
-        let arguments = arguments.into_iter().map(str::to_owned).collect();
-        let environment = environment.iter();
-        let environment = environment.map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
-        let mut worker = Worker {
-            child: idle(),
-            folder: self.test.path(""),
-            arguments,
-            environment: environment.collect(),
-            address: "127.0.0.1:0".into(),
-        };
-        worker.start();
+        let worker = Worker::of(&self.test, &[out, options].concat(), environment);
         let address = worker.address.clone();
         self.workers.lock().expect("no panic").push(worker);
         address
@@ -191,6 +180,23 @@ impl Drop for World {
 }
 
 impl Worker {
+    /// Starts a worker in the folder of a test.
+    pub fn of(test: &Test, options: &[&str], environment: &[(&str, &str)]) -> Self {
+        let arguments = [&["worker"], options].concat();
+        let arguments = arguments.into_iter().map(str::to_owned).collect();
+        let environment = environment.iter();
+        let environment = environment.map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        let mut worker = Self {
+            child: idle(),
+            folder: test.path(""),
+            arguments,
+            environment: environment.collect(),
+            address: "127.0.0.1:0".into(),
+        };
+        worker.start();
+        worker
+    }
+
     /// Starts the process, at its address if it had one.
     pub fn start(&mut self) {
         let since = Instant::now();
