@@ -1,7 +1,5 @@
 //! Into the mesh: the whole of gloo-mesh.yaml on rehearsal clusters, seen with kubectl.
 
-use std::process::Command;
-
 use serde_json::{Value as Json, json};
 
 use crate::{
@@ -11,7 +9,7 @@ use crate::{
 };
 
 /// Keys that are made fast.
-const FAST: [&str; 6] = [
+pub const FAST: [&str; 6] = [
     "-p",
     "ca_key_algorithm=EC_prime256v1",
     "-p",
@@ -42,18 +40,7 @@ impl Mesh {
     }
 
     pub fn kubectl(&self, context: &str, arguments: &[&str]) -> Ran {
-        let output = Command::new("kubectl")
-            .args([
-                "--kubeconfig",
-                &self.served.kubeconfig,
-                "--context",
-                context,
-            ])
-            .args(arguments)
-            .env("HOME", self.test.path("."))
-            .output()
-            .expect("kubectl is installed (apt-get install kubernetes-client)");
-        Ran::from_output(output)
+        self.served.kubectl(&self.test, context, arguments)
     }
 
     pub fn get(&self, context: &str, namespace: &str, object: &str) -> Json {

@@ -1,20 +1,8 @@
 //! What is mine to undo: an undo takes back what its run left, and nothing that is no longer so.
 
-use std::process::Command;
-
 use serde_json::Value as Json;
 
-use crate::{cluster::served::Clusters, harness::Test};
-
-/// Keys that are made fast.
-const FAST: [&str; 6] = [
-    "-p",
-    "ca_key_algorithm=EC_prime256v1",
-    "-p",
-    "ca_signing_algorithm=SHA256WITHECDSA",
-    "-p",
-    "key_algorithm=EC_prime256v1",
-];
+use crate::{cluster::served::Clusters, harness::Test, mesh::FAST};
 
 struct World {
     test: Test,
@@ -39,17 +27,10 @@ impl World {
     }
 
     fn kubectl(&self, context: &str, arguments: &[&str]) -> String {
-        let output = Command::new("kubectl")
-            .args([
-                "--kubeconfig",
-                &self.served.kubeconfig,
-                "--context",
-                context,
-            ])
-            .args(arguments)
-            .output()
-            .expect("kubectl is installed (apt-get install kubernetes-client)");
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        self.served
+            .kubectl(&self.test, context, arguments)
+            .expect(0)
+            .stdout
     }
 
     fn data(&self, context: &str, namespace: &str, secret: &str) -> String {
@@ -57,6 +38,7 @@ impl World {
             context,
             &[
                 "get",
+                "--ignore-not-found",
                 "secret",
                 secret,
                 "-n",
@@ -236,7 +218,10 @@ steps:
     assert_eq!(all, ["reversed"; 4], "{plan}");
     world.test.windlass(&["undo", "--yes"]).expect(0);
     assert_eq!(
-        world.kubectl("mgmt", &["get", "configmap", "a", "-o", "name"]),
+        world.kubectl(
+            "mgmt",
+            &["get", "configmap", "a", "-o", "name", "--ignore-not-found"]
+        ),
         ""
     );
     assert!(!world.test.path("out/f").exists());

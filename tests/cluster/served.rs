@@ -2,10 +2,10 @@
 
 use std::{
     io::{BufRead, BufReader},
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
 };
 
-use crate::harness::Test;
+use crate::harness::{Ran, Test};
 
 /// Clusters that are served until this is dropped.
 pub struct Clusters {
@@ -16,6 +16,17 @@ pub struct Clusters {
 }
 
 impl Clusters {
+    /// Runs kubectl on one of them, with nothing of the developer's own configuration.
+    pub fn kubectl(&self, test: &Test, context: &str, arguments: &[&str]) -> Ran {
+        let output = Command::new("kubectl")
+            .args(["--kubeconfig", &self.kubeconfig, "--context", context])
+            .args(arguments)
+            .env("HOME", test.path("."))
+            .output()
+            .expect("kubectl is installed (apt-get install kubernetes-client)");
+        Ran::from_output(output)
+    }
+
     /// Serves clusters from a test's state folder, where the local target would have them.
     pub fn serve(test: &Test, names: &[String], options: &[&str]) -> Self {
         let all = names.join(",");
