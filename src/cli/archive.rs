@@ -123,17 +123,26 @@ impl Archive {
         }
     }
 
-    /// Reads a run's events from number `seq` on, given the digest of the one before.
-    pub fn load_from(&self, run: &RunId, seq: u64, before: Digest) -> Result<Vec<Record>, Failure> {
-        Ok(match self {
-            Self::Here(journal) => journal.load_from(run, seq, before)?,
+    /// Reads a run's events from number `seq` on, given the digest of the one before, one after another.
+    pub fn walk(
+        &self,
+        run: &RunId,
+        seq: u64,
+        before: Digest,
+        mut each: impl FnMut(Record),
+    ) -> Result<(), Failure> {
+        match self {
+            Self::Here(journal) => journal.walk(run, seq, before, |record| {
+                each(record);
+                Ok(())
+            })?,
             #[cfg(feature = "restate")]
             Self::Engine(engine) => {
-                let mut records = engine.remote.follow(run).read()?;
-                records.retain(|record| record.seq >= seq);
-                records
+                let records = engine.remote.follow(run).read()?.into_iter();
+                records.filter(|record| record.seq >= seq).for_each(each);
             }
-        })
+        }
+        Ok(())
     }
 
     /// Whether something drives the run right now.

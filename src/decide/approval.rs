@@ -93,7 +93,7 @@ impl<'w> Scope<'_, 'w> {
                 });
             }
             deadline => {
-                decision.next.asks += 1;
+                decision.seen.asks += 1;
                 if let Some(deadline) = deadline {
                     decision.wake_at(deadline);
                 }

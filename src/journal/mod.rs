@@ -45,7 +45,7 @@ pub use crash::crash_point;
 pub use error::JournalError;
 pub use event::{CallRecord, EffectOutcome, Event, Outcome};
 pub use evidence::{Link, Verified, open_links, verify};
-pub use id::{InstanceId, Position, RunId};
+pub use id::{InstanceId, Position, RunId, Segment};
 pub use instance::{ATTEMPT_KILLED, Answer, Approval, EffectState, Instance, Round, Status};
 pub use items::Items;
 pub use lock::RunLock;

@@ -1,4 +1,7 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+};
 
 use super::{
     event::{EffectOutcome, Event, Outcome},
@@ -86,6 +89,17 @@ impl State {
         self.steps.get(id)
     }
 
+    /// Lists the instances that run inside of another one, with their undos, in the order of their ids.
+    pub fn inside(&self, outer: &InstanceId) -> impl Iterator<Item = (&InstanceId, &Instance)> {
+        let below = |mark: char| {
+            let prefix = format!("{outer}{mark}");
+            let from = (Bound::Included(prefix.as_str()), Bound::Unbounded);
+            let found = self.steps.range::<str, _>(from);
+            found.take_while(move |(id, _)| id.as_str().starts_with(&prefix))
+        };
+        below('/').chain(below('['))
+    }
+
     pub fn status(&self, id: &InstanceId) -> Status {
         self.steps
             .get(id)
@@ -108,14 +122,24 @@ impl State {
         let was_at_work = event.step().is_some_and(|step| self.is_at_work(step));
         self.count_work(event, at);
         self.change(event, at)?;
-        match event.step() {
-            Some(step) => {
-                self.at_work += usize::from(self.is_at_work(step));
-                self.at_work -= usize::from(was_at_work);
+        match event {
+            // They change many steps at once.
+            Event::RunResumed { .. } | Event::UndoStarted { .. } => {
+                self.at_work = self.steps.values().filter(|i| i.is_at_work()).count();
             }
-            None => self.at_work = self.steps.values().filter(|i| i.is_at_work()).count(),
+            event => {
+                if let Some(step) = event.step() {
+                    self.at_work += usize::from(self.is_at_work(step));
+                    self.at_work -= usize::from(was_at_work);
+                }
+            }
         }
         Ok(())
+    }
+
+    /// How many attempts of steps run.
+    pub fn at_work(&self) -> usize {
+        self.at_work
     }
 
     /// What [`State::apply`] does to the run and its steps.
@@ -170,6 +194,7 @@ impl State {
                 if !redo.is_empty() {
                     self.requesters.insert(requester.clone());
                 }
+                let keeps: BTreeSet<&InstanceId> = keeps.iter().collect();
                 for (id, instance) in &mut self.steps {
                     let stays = [Status::Succeeded, Status::Skipped, Status::Waiting];
                     if !stays.contains(&instance.status) && !keeps.contains(id) {
