@@ -188,8 +188,14 @@ impl Case {
         let outer_lock = self.outer_lock.then_some("one");
         let middle_lock = self.middle_lock.then_some("two");
         let texts = [
-            ("w.yaml", text("w", outer_lock, self.undoes, "m.yaml", &self.outer)),
-            ("m.yaml", text("m", middle_lock, false, "n.yaml", &self.middle)),
+            (
+                "w.yaml",
+                text("w", outer_lock, self.undoes, "m.yaml", &self.outer),
+            ),
+            (
+                "m.yaml",
+                text("m", middle_lock, false, "n.yaml", &self.middle),
+            ),
             ("n.yaml", text("n", None, false, "", &self.inner)),
         ];
         let texts = texts.map(|(path, text)| (path.to_owned(), text));
@@ -217,7 +223,13 @@ struct Play<'a> {
 fn told(next: &Next) -> String {
     let starts = next.starts.iter().map(|start| {
         let step = start.step.map(|step| step.name.as_str());
-        (&start.instance, step, start.attempt, &start.inputs, start.is_finally)
+        (
+            &start.instance,
+            step,
+            start.attempt,
+            &start.inputs,
+            start.is_finally,
+        )
     });
     format!(
         "{:?}\n{:?}\nwake {:?}\nwants {:?}\nasks {}, retries {}",
@@ -291,7 +303,8 @@ impl<'a> Play<'a> {
                 next_told == whole_told,
                 "what changed:\n{next_told}\neverything:\n{whole_told}"
             );
-            self.running.extend(next.starts.iter().map(|start| start.instance.clone()));
+            self.running
+                .extend(next.starts.iter().map(|start| start.instance.clone()));
             let events = next.events.clone();
             if events.is_empty() {
                 break next;
@@ -446,7 +459,12 @@ fn looking_at_what_changed_is_looking_at_everything() {
     outcome.unwrap_or_else(|e| panic!("{e}"));
     let seen = seen.into_inner();
     println!("{seen:?}");
-    for what in ["answers", "cancels", "deaths", "ended", "locks", "resumes", "undos"] {
-        assert!(seen.get(what).is_some_and(|count| *count >= 20), "{what}: {seen:?}");
+    for what in [
+        "answers", "cancels", "deaths", "ended", "locks", "resumes", "undos",
+    ] {
+        assert!(
+            seen.get(what).is_some_and(|count| *count >= 20),
+            "{what}: {seen:?}"
+        );
     }
 }

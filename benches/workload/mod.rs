@@ -151,7 +151,9 @@ struct Counter {
 
 impl Observer for Counter {
     fn happened(&self, events: &[Event], _: &State) {
-        let done = events.iter().filter(|event| matches!(event, Event::StepSucceeded { .. }));
+        let done = events
+            .iter()
+            .filter(|event| matches!(event, Event::StepSucceeded { .. }));
         let done = done.count();
         if self.left.fetch_sub(done, Ordering::Relaxed) <= done {
             self.cancel.cancel();

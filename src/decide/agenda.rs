@@ -73,12 +73,7 @@ impl Agenda {
     }
 
     /// Decides what may happen next; the same as [`super::next`].
-    pub fn next<'w>(
-        &mut self,
-        workflow: &'w Workflow,
-        state: &State,
-        moment: Moment,
-    ) -> Next<'w> {
+    pub fn next<'w>(&mut self, workflow: &'w Workflow, state: &State, moment: Moment) -> Next<'w> {
         if moment.now < self.last {
             *self = Self::default();
         }

@@ -114,9 +114,9 @@ pub(super) fn reset_finally(
             events.extend(resets.map(|(step, _)| Event::StepReset { step: step.clone() }));
         } else if let Action::Workflow(inner) = &step.action {
             let own = state.steps.get_key_value(&id);
-            let items = state.inside(&id).filter(|(other, _)| {
-                other.is_item() && other.parent().as_ref() == Some(&id)
-            });
+            let items = state
+                .inside(&id)
+                .filter(|(other, _)| other.is_item() && other.parent().as_ref() == Some(&id));
             let scopes = own.into_iter().chain(items).filter(|(other, instance)| {
                 instance.is_scope && !is_over(instance.status) && other.undone().is_none()
             });

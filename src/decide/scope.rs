@@ -1,10 +1,7 @@
 //! One workflow within a run: the root, or a nested one. The rules of the graph are here; those of one
 //! execution are in `unit`.
 
-use super::{
-    agenda::ScopeAgenda,
-    decision::Decision,
-};
+use super::{agenda::ScopeAgenda, decision::Decision};
 use crate::{
     compile::{Action, OnError, Step, Template, Workflow},
     journal::{Event, InstanceId, State, Status},

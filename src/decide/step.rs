@@ -34,7 +34,11 @@ impl<'a> Scope<'a, 'a> {
         id: &InstanceId,
     ) -> Option<(Self, &'a Step, Value)> {
         let (workflow, step) = place_of(workflow, id)?;
-        let whole = if id.is_item() { id.parent()? } else { id.clone() };
+        let whole = if id.is_item() {
+            id.parent()?
+        } else {
+            id.clone()
+        };
         let item = state.instance(&whole).and_then(|whole| {
             let position = whole.item_instances.position(id.as_str())?;
             Some(whole.items.as_ref()?.get(position)?.1.clone())

@@ -11,7 +11,8 @@ use crate::{
     compile::{Action, Program, Retry},
     decide::{self, Agenda, Moment, Next, Start},
     journal::{
-        Event, IllegalTransition, InstanceId, JournalError, Outcome, RunId, RunJournal, State,
+        Event, IllegalTransition, InstanceId, JournalError, Outcome, RoundRef, RunId, RunJournal,
+        State,
     },
     outside::Clients,
     script::Class,
@@ -265,7 +266,8 @@ impl<'p, S: Substrate> Driver<'p, S> {
     async fn hand_over(&mut self) -> Result<(), DriveError> {
         if !self.batch.is_empty() {
             let batch = std::mem::take(&mut self.batch);
-            self.unshown.extend(batch.iter().map(|(event, _)| event.clone()));
+            self.unshown
+                .extend(batch.iter().map(|(event, _)| event.clone()));
             self.substrate.append(batch).await?;
         }
         let is_news = !self.unshown.iter().all(can_wait);
@@ -294,7 +296,8 @@ impl<'p, S: Substrate> Driver<'p, S> {
             Some(of) => {
                 let undone = self.state.instance(&of);
                 let work = Work::Undo {
-                    rounds: undone.map_or_else(Vec::new, |i| i.rounds().collect()),
+                    rounds: undone
+                        .map_or_else(Vec::new, |i| i.rounds().map(RoundRef::to_round).collect()),
                     is_suspect: undone.is_some_and(|i| i.is_suspect),
                     of,
                 };

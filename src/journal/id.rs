@@ -202,11 +202,21 @@ mod tests {
         let path = |id: &InstanceId| -> Vec<_> {
             let segments = id.segments();
             segments
-                .map(|s| (s.name.to_owned(), s.step.to_owned(), s.item.map(str::to_owned)))
+                .map(|s| {
+                    (
+                        s.name.to_owned(),
+                        s.step.to_owned(),
+                        s.item.map(str::to_owned),
+                    )
+                })
                 .collect()
         };
         let wanted = [
-            ("relay".into(), "relay".into(), Some("relay[a%5D%2Fb%5Bc]".into())),
+            (
+                "relay".into(),
+                "relay".into(),
+                Some("relay[a%5D%2Fb%5Bc]".into()),
+            ),
             ("sign".into(), "relay[a%5D%2Fb%5Bc]/sign".into(), None),
         ];
         assert_eq!(path(&inner), wanted);

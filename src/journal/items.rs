@@ -26,7 +26,9 @@ impl Items {
 
     /// Returns the position of the item with this id.
     pub fn position(&self, id: &str) -> Option<usize> {
-        let found = self.sorted.binary_search_by(|at| self.ids[*at].as_str().cmp(id));
+        let found = self
+            .sorted
+            .binary_search_by(|at| self.ids[*at].as_str().cmp(id));
         found.ok().map(|found| self.sorted[found])
     }
 

@@ -281,7 +281,9 @@ impl Journal {
     /// Reads a run's events and folds them.
     pub fn state_of(&self, run: &RunId) -> Result<State, JournalError> {
         let mut state = State::default();
-        self.walk(run, 0, Digest::ZERO, |record| apply(run, &mut state, &record))?;
+        self.walk(run, 0, Digest::ZERO, |record| {
+            apply(run, &mut state, &record)
+        })?;
         Ok(state)
     }
 

@@ -118,7 +118,10 @@ impl Observer for Bars {
                 }
             }
         }
-        let mut next_tally = self.next_tally.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next_tally = self
+            .next_tally
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let began = Instant::now();
         if began >= *next_tally {
             let (done, all) = tally(&self.workflow, state);
