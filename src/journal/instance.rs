@@ -36,9 +36,9 @@ pub struct Instance {
     /// What the rounds before this one did, the oldest first.
     pub earlier: Vec<Round>,
     pub outputs: Value,
-    pub error: Option<StepError>,
+    pub error: Option<Box<StepError>>,
     pub skip_reason: Option<String>,
-    pub approval: Option<Approval>,
+    pub approval: Option<Box<Approval>>,
     /// Milliseconds since 1970, of the first attempt.
     pub started_at: Option<i64>,
     pub ended_at: Option<i64>,
@@ -278,7 +278,7 @@ impl Instance {
 
     /// Whether it asks, and its time for an answer is over at a moment (milliseconds since 1970).
     pub fn has_expired(&self, at: i64) -> bool {
-        let asked = self.approval.as_ref();
+        let asked = self.approval.as_deref();
         self.status == Status::Waiting && asked.is_some_and(|asked| asked.has_expired(at))
     }
 

@@ -52,7 +52,7 @@ impl Instance {
                 refuse(can_ask, &|| format!("`{step}` can't ask now"))
             }
             Event::ApprovalDecided { digest, .. } => {
-                let asked = instance.and_then(|instance| instance.approval.as_ref());
+                let asked = instance.and_then(|instance| instance.approval.as_deref());
                 let is_asked =
                     asked.is_some_and(|asked| asked.digest == *digest && asked.answer.is_none());
                 refuse(is_asked, &|| format!("`{step}` did not ask for that"))
@@ -144,7 +144,7 @@ impl Instance {
         }
         self.mark_what_ended_it();
         self.is_suspect |= was_killed;
-        self.error = Some(error.clone());
+        self.error = Some(Box::new(error.clone()));
         self.status = retry_at.map_or(Status::Failed, |at| Status::Retrying { at });
         self.ended_at = Some(at);
     }
@@ -164,7 +164,7 @@ impl Instance {
         self.status = Status::Waiting;
         self.attempt = attempt;
         self.started_at.get_or_insert(asked.asked_at);
-        self.approval = Some(asked);
+        self.approval = Some(Box::new(asked));
     }
 
     /// Takes an answer that was given at `at` (milliseconds since 1970).
@@ -198,7 +198,7 @@ impl Instance {
             }
             Verdict::Rejected => {
                 self.status = Status::Failed;
-                self.error = Some(rejected(step, approver, comment));
+                self.error = Some(Box::new(rejected(step, approver, comment)));
             }
         }
     }
