@@ -109,7 +109,7 @@ impl<'w> Scope<'_, 'w> {
         is_finally: bool,
     ) {
         let has_failed = agenda.has_failed(false);
-        let status = is_finally.then(|| match (decision.state.is_cancelled, has_failed) {
+        let status = is_finally.then_some(match (decision.state.is_cancelled, has_failed) {
             (true, _) => "cancelled",
             (false, false) => "succeeded",
             (false, true) => "failed",
