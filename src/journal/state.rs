@@ -497,7 +497,7 @@ mod tests {
         };
         let failed = |retry_at| Event::StepFailed {
             step: step(),
-            error: StepError::new("x", "x"),
+            error: StepError::new("script-error", "x"),
             retry_at,
         };
         let lock = || "lock".to_owned();
