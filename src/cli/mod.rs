@@ -14,6 +14,7 @@ mod args;
 mod audit;
 mod beforehand;
 mod cancel;
+mod certs;
 mod confirm;
 mod drive;
 #[cfg(feature = "restate")]
@@ -90,6 +91,7 @@ pub fn main() -> ExitCode {
         Command::Show(command) => show::show(&args, command),
         Command::Logs(command) => logs::logs(&args, command),
         Command::Outputs(command) => outputs::outputs(&args, command),
+        Command::Certs(command) => certs::certs(&args, command),
         Command::Audit(command) => audit::audit(&args, command),
         #[cfg(feature = "restate")]
         Command::Worker(command) => worker::worker(&args, command),

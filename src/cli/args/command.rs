@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 #[cfg(feature = "restate")]
 use super::serve::Worker;
 use super::{
+    certs::Certs,
     check::{Graph, Iam, Plan, Rbac, Validate},
     drive::{Answer, Cancel, Resume, Run, Undo},
     look::{Audit, Logs, Outputs, Runs, Show},
@@ -83,6 +84,8 @@ pub enum Command {
     Logs(Logs),
     /// Print the outputs of a run
     Outputs(Outputs),
+    /// List the certificates of all runs by issuer: how long each has left, and where it is
+    Certs(Certs),
     /// Check that nothing in a run's record was changed, and show what it proves
     Audit(Audit),
     /// Serve a Restate server: run the steps of its runs

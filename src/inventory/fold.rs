@@ -1,0 +1,186 @@
+use std::collections::BTreeMap;
+
+use super::{
+    entry::{Entry, Inventory, Origin, Problem, Supersession},
+    facts::{Facts, Role},
+    place::Place,
+    sighting::{Sighting, Sightings, What, plain_serial},
+};
+
+/// Puts together what runs saw, by their ids.
+///
+/// A certificate is superseded when another one of the same subject, names and kind comes to a place where it was, or is made by
+/// the same step of the same workflow on the same target. What an undo puts back is not superseded any more.
+pub fn fold(runs: &[(String, Sightings)]) -> Inventory {
+    let mut all: Vec<(&str, &Sightings, &Sighting)> = runs
+        .iter()
+        .flat_map(|(run, of_run)| of_run.seen.iter().map(move |one| (&**run, of_run, one)))
+        .collect();
+    // Stable: what one run did within a millisecond stays in its order.
+    all.sort_by_key(|(_, _, one)| one.at);
+    let mut fold = Fold::default();
+    for (run, of_run, one) in all {
+        fold.see(run, of_run, one);
+    }
+    fold.finish()
+}
+
+#[derive(Default)]
+struct Fold<'s> {
+    entries: BTreeMap<&'s str, Entry>,
+    /// What each place holds now, by key.
+    places: BTreeMap<&'s Place, BTreeMap<&'s str, Vec<&'s str>>>,
+    /// What each step made last: workflow, target, step.
+    made: BTreeMap<(&'s str, &'s str, &'s str, Role), &'s str>,
+    /// The CAs that revoked a certificate of this serial.
+    revoked: BTreeMap<&'s str, Vec<&'s str>>,
+    /// The CA's ARN of its certificate's subject, where that is known.
+    authorities: BTreeMap<&'s str, &'s str>,
+}
+
+impl<'s> Fold<'s> {
+    fn see(&mut self, run: &str, of_run: &'s Sightings, one: &'s Sighting) {
+        let origin = Origin {
+            run: run.to_owned(),
+            workflow: of_run.workflow.clone(),
+            file: of_run.file.clone(),
+            target: of_run.target.clone(),
+            step: one.step.clone(),
+            at: one.at,
+        };
+        match &one.what {
+            What::Found(number) => {
+                self.entry(&of_run.certificates[*number], &origin);
+            }
+            What::Made(number) => {
+                let facts = &of_run.certificates[*number];
+                let step = (&*of_run.workflow, &*of_run.target, &*one.step, facts.role());
+                self.entry(facts, &origin).made_by = Some(origin.clone());
+                if let Some(old) = self.made.insert(step, &facts.fingerprint) {
+                    self.supersede(old, facts, &origin);
+                }
+            }
+            What::Holds {
+                place,
+                contents,
+                is_look,
+            } => self.holds(of_run, (place, contents), *is_look, &origin),
+            What::Revoked { authority, serial } => {
+                self.revoked.entry(serial).or_default().push(authority);
+            }
+        }
+    }
+
+    fn entry(&mut self, facts: &'s Facts, origin: &Origin) -> &mut Entry {
+        let entry = self.entries.entry(&facts.fingerprint).or_insert_with(|| {
+            let mut entry = Entry::new(facts.clone());
+            entry.first_seen = Some(origin.clone());
+            entry
+        });
+        if entry.facts.key_digest.is_none() {
+            entry.facts = facts.clone();
+        }
+        entry
+    }
+
+    fn holds(
+        &mut self,
+        of_run: &'s Sightings,
+        (place, contents): (&'s Place, &'s [(String, Vec<usize>)]),
+        is_look: bool,
+        origin: &Origin,
+    ) {
+        let mut now: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (key, numbers) in contents {
+            for number in numbers {
+                let facts = &of_run.certificates[*number];
+                let entry = self.entry(facts, origin);
+                if !is_look {
+                    // It is back, or its own successor's successor.
+                    entry.superseded_by = None;
+                }
+                if let Place::Authority { arn } = place {
+                    self.authorities.insert(arn, &facts.subject);
+                }
+                now.entry(key).or_default().push(&facts.fingerprint);
+            }
+        }
+        let before = self.places.insert(place, now.clone()).unwrap_or_default();
+        for (key, old) in &before {
+            let Some(new) = now.get(key) else { continue };
+            let gone = old.iter().filter(|old| !new.contains(*old));
+            for gone in gone {
+                let role = self.entries[gone].facts.role();
+                let successor = of_run.certificates.iter().find(|facts| {
+                    let is_new = new.contains(&&*facts.fingerprint)
+                        && !old.contains(&&*facts.fingerprint);
+                    is_new && facts.role() == role
+                });
+                if let Some(successor) = successor {
+                    self.supersede(gone, successor, origin);
+                }
+            }
+        }
+    }
+
+    fn supersede(&mut self, old: &str, by: &Facts, origin: &Origin) {
+        if old == by.fingerprint {
+            return;
+        }
+        if let Some(entry) = self.entries.get_mut(old) {
+            entry.superseded_by.get_or_insert_with(|| Supersession {
+                fingerprint: by.fingerprint.clone(),
+                serial: by.serial.clone(),
+                by: origin.clone(),
+            });
+        }
+    }
+
+    fn finish(mut self) -> Inventory {
+        for (place, keys) in &self.places {
+            for (key, fingerprints) in keys {
+                for fingerprint in fingerprints {
+                    if let Some(entry) = self.entries.get_mut(fingerprint) {
+                        entry.places.push(place.at(key));
+                    }
+                }
+            }
+        }
+        for entry in self.entries.values_mut() {
+            entry.places.sort();
+            entry.places.dedup();
+            let serial = plain_serial(&entry.facts.serial);
+            let by = self.revoked.get(&*serial);
+            entry.is_revoked = by.into_iter().flatten().any(|authority| {
+                let issuer = self.authorities.get(authority);
+                issuer.is_none_or(|issuer| *issuer == entry.facts.issuer)
+            });
+        }
+        let is_gone = |fingerprint: &str| {
+            let successor = self.entries.get(fingerprint);
+            successor.is_none_or(|entry| entry.is_revoked)
+        };
+        // An undo revoked the successor and put this one back, or never took it away.
+        let back: Vec<&str> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| !entry.places.is_empty())
+            .filter(|(_, entry)| {
+                let by = entry.superseded_by.as_ref();
+                by.is_some_and(|by| is_gone(&by.fingerprint))
+            })
+            .map(|(fingerprint, _)| *fingerprint)
+            .collect();
+        for fingerprint in back {
+            if let Some(entry) = self.entries.get_mut(fingerprint) {
+                entry.superseded_by = None;
+            }
+        }
+        let mut inventory = Inventory {
+            certificates: self.entries.into_values().collect(),
+            problems: Vec::<Problem>::new(),
+        };
+        inventory.sort();
+        inventory
+    }
+}
