@@ -6,6 +6,7 @@ mod approval;
 mod audit;
 mod authority;
 mod aws;
+mod certs;
 mod client;
 mod cluster;
 mod connect;

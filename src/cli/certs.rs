@@ -1,6 +1,11 @@
 //! `windlass certs`: the inventory of certificates, and scans of what Windlass did not make.
 
-use std::{collections::BTreeMap, collections::BTreeSet, env, fs, path::Path, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env, fs,
+    path::Path,
+    time::Duration,
+};
 
 use console::{Term, style};
 
@@ -22,7 +27,7 @@ use crate::{
     outside::{KubeClients, KubeTarget, PcaClient},
     report::{self, Detail, Pick, Room, View},
     targets::{Folders, LOCAL, OpenError, OpenTarget, Targets},
-    value::Failure as Trouble,
+    value::{Failure as Trouble, FailureClass},
 };
 
 /// The folder that stands for a bucket, into which the embedded CA writes its audit reports.
@@ -93,7 +98,7 @@ fn show(inventory: &Inventory, look: &CertsLook, nothing: &str) -> Done {
 fn check(inventory: &Inventory, within: Duration, now: i64, ended: u8) -> Done {
     let due = report::due_lines(inventory, seconds(within), now);
     if due.is_empty() {
-        let within = humantime::format_duration(within);
+        let within = report::days(seconds(within));
         say!("no certificate in use expires within {within}");
         return Ok(ended);
     }
@@ -178,8 +183,8 @@ fn authorities(
     let mut rows = Vec::new();
     for path in &command.audit_report {
         let name = path.display();
-        let content = fs::read(path)
-            .map_err(|e| Failure::new("scan", format!("can't read {name}: {e}")))?;
+        let content =
+            fs::read(path).map_err(|e| Failure::new("scan", format!("can't read {name}: {e}")))?;
         let read = scan::read_audit_report(&content)
             .map_err(|why| Failure::new("scan", format!("{name} {why}")))?;
         rows.extend(read);
@@ -210,14 +215,21 @@ fn authorities(
 async fn embedded_rows(pca: &PcaClient, bucket: &Path) -> Result<Vec<AuditRow>, Trouble> {
     let mut rows = Vec::new();
     for authority in pca.list().await? {
-        let made = pca
+        // The others have issued nothing, or nobody trusts what they issued.
+        if !["ACTIVE", "DISABLED", "EXPIRED"].contains(&&*authority.status) {
+            continue;
+        }
+        let id = pca
             .create_audit_report(&authority.arn, BUCKET, "JSON")
-            .await;
-        // A CA without a certificate has issued nothing.
-        let Ok(id) = made else { continue };
+            .await?;
         let report = pca.audit_report(&authority.arn, &id).await?;
-        let content = fs::read(bucket.join(&report.key)).unwrap_or_default();
-        rows.extend(scan::read_audit_report(&content).unwrap_or_default());
+        let unreadable = |why: String| {
+            let operation = format!("read the audit report {}", report.key);
+            Trouble::new(FailureClass::Rejected, operation, "BadReport", why)
+        };
+        let path = bucket.join(&report.key);
+        let content = fs::read(&path).map_err(|e| unreadable(e.to_string()))?;
+        rows.extend(scan::read_audit_report(&content).map_err(unreadable)?);
     }
     // Whatever is left is overwritten by nobody, and read by nobody.
     let _ = fs::remove_dir_all(bucket);
@@ -250,8 +262,9 @@ fn refuse_new(args: &Args, folder: &str, what: &str) -> Result<(), Failure> {
         return Ok(());
     }
     let message = format!("there is no {what} in {}", path.display());
-    Err(Failure::new("scan", message)
-        .hint("runs on the target `local` make it; those of another folder are found with --state DIR"))
+    Err(Failure::new("scan", message).hint(
+        "runs on the target `local` make it; those of another folder are found with --state DIR",
+    ))
 }
 
 fn of_trouble(code: &'static str, trouble: &Trouble) -> Failure {

@@ -1,6 +1,4 @@
-use std::{
-    collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path, time::Duration,
-};
+use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
 use rusqlite::{Connection, TransactionBehavior, params};
 

@@ -4,7 +4,7 @@ use super::{
     entry::{Entry, Inventory, Origin, Problem, Supersession},
     facts::{Facts, Role},
     place::Place,
-    sighting::{Sighting, Sightings, What, plain_serial},
+    sighting::{Deed, Sighting, Sightings, What, plain_serial},
 };
 
 /// Puts together what runs saw, by their ids.
@@ -63,8 +63,8 @@ impl<'s> Fold<'s> {
             What::Holds {
                 place,
                 contents,
-                is_look,
-            } => self.holds(of_run, (place, contents), *is_look, &origin),
+                deed,
+            } => self.holds(of_run, (place, contents), *deed, &origin),
             What::Revoked { authority, serial } => {
                 self.revoked.entry(serial).or_default().push(authority);
             }
@@ -87,33 +87,38 @@ impl<'s> Fold<'s> {
         &mut self,
         of_run: &'s Sightings,
         (place, contents): (&'s Place, &'s [(String, Vec<usize>)]),
-        is_look: bool,
+        deed: Deed,
         origin: &Origin,
     ) {
         let mut now: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (key, numbers) in contents {
             for number in numbers {
                 let facts = &of_run.certificates[*number];
+                let fingerprint = facts.fingerprint.as_str();
+                let before = self.places.get(place).and_then(|keys| keys.get(&**key));
+                let is_back = before.is_some_and(|before| !before.contains(&fingerprint));
                 let entry = self.entry(facts, origin);
-                if !is_look {
-                    // It is back, or its own successor's successor.
+                if is_back || deed == Deed::Changed {
                     entry.superseded_by = None;
                 }
                 if let Place::Authority { arn } = place {
                     self.authorities.insert(arn, &facts.subject);
                 }
-                now.entry(key).or_default().push(&facts.fingerprint);
+                now.entry(key).or_default().push(fingerprint);
             }
         }
         let before = self.places.insert(place, now.clone()).unwrap_or_default();
+        // What an undo puts back is no successor.
+        if deed == Deed::Reversed {
+            return;
+        }
         for (key, old) in &before {
             let Some(new) = now.get(key) else { continue };
-            let gone = old.iter().filter(|old| !new.contains(*old));
-            for gone in gone {
+            for gone in old.iter().filter(|old| !new.contains(*old)) {
                 let role = self.entries[gone].facts.role();
                 let successor = of_run.certificates.iter().find(|facts| {
-                    let is_new = new.contains(&&*facts.fingerprint)
-                        && !old.contains(&&*facts.fingerprint);
+                    let fingerprint = facts.fingerprint.as_str();
+                    let is_new = new.contains(&fingerprint) && !old.contains(&fingerprint);
                     is_new && facts.role() == role
                 });
                 if let Some(successor) = successor {

@@ -61,7 +61,7 @@ impl fmt::Display for Place {
                 key,
                 ..
             } => {
-                write!(f, "{cluster} ")?;
+                write!(f, "{cluster}: ")?;
                 if !namespace.is_empty() {
                     write!(f, "{namespace} ")?;
                 }

@@ -44,8 +44,14 @@ pub fn read(content: &[u8]) -> Read {
                 problems: Vec::new(),
             },
             // PFX ::= SEQUENCE { version INTEGER {v3(3)}, … }, RFC 7292.
-            None if content.windows(3).take(6).any(|part| part == b"\x02\x01\x03") => {
-                problem("is a PKCS#12 keystore, which is not read; `openssl pkcs12 -nokeys` prints it")
+            None if content
+                .windows(3)
+                .take(6)
+                .any(|part| part == b"\x02\x01\x03") =>
+            {
+                problem(
+                    "is a PKCS#12 keystore, which is not read; `openssl pkcs12 -nokeys` prints it",
+                )
             }
             None => problem("is DER, and not a certificate"),
         };
@@ -156,8 +162,8 @@ fn read_base64(text: &str) -> Read {
 
 /// Keys and keystores are in Secrets, too, and no problem there.
 fn is_der_of_something_else(content: &[u8]) -> bool {
-    let is_binary = content.starts_with(JAVA_KEYSTORE)
-        || DER.iter().any(|begin| content.starts_with(begin));
+    let is_binary =
+        content.starts_with(JAVA_KEYSTORE) || DER.iter().any(|begin| content.starts_with(begin));
     is_binary && Certificate::read_der(content).is_none()
 }
 

@@ -1,7 +1,4 @@
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-};
+use std::{collections::BTreeMap, path::Path};
 
 use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
@@ -41,6 +38,9 @@ pub struct Sighting {
     pub what: What,
 }
 
+/// The certificates of a place, by key.
+type Contents = Vec<(String, Vec<usize>)>;
+
 /// Certificates are named by their number in [`Sightings::certificates`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -52,12 +52,21 @@ pub enum What {
     /// From then on the place holds just this; the lists of certificates are by key.
     Holds {
         place: Place,
-        contents: Vec<(String, Vec<usize>)>,
-        /// Whether the run only looked.
-        is_look: bool,
+        contents: Contents,
+        deed: Deed,
     },
     /// By the ARN of its CA, and its serial in hex.
     Revoked { authority: String, serial: String },
+}
+
+/// How a run came to know what a place holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Deed {
+    Looked,
+    Changed,
+    /// By an undo.
+    Reversed,
 }
 
 /// Reads what a run says about certificates: from the results of its calls, and what its undo took back.
@@ -74,7 +83,7 @@ pub fn sightings(state: &State) -> Sightings {
         },
         out: &run.out,
         numbers: BTreeMap::new(),
-        issued: BTreeSet::new(),
+        issued: Vec::new(),
         changed: BTreeMap::new(),
     };
     for holding in walk(&run.params) {
@@ -82,7 +91,7 @@ pub fn sightings(state: &State) -> Sightings {
     }
     for (step, effect) in in_order(state) {
         match step.undone() {
-            Some(_) => reader.reversed(effect, step),
+            Some(undone) => reader.reversed(effect, step, &undone),
             None => reader.effect(effect, step),
         }
     }
@@ -111,10 +120,10 @@ struct Reader<'r> {
     out: &'r str,
     /// The numbers of certificates by their fingerprints.
     numbers: BTreeMap<String, usize>,
-    /// The ARNs of the certificates that the run had issued.
-    issued: BTreeSet<String>,
-    /// The places that the run changed, by what its calls name them; with what each held before, the oldest first.
-    changed: BTreeMap<String, (Place, Vec<Vec<(String, Vec<usize>)>>)>,
+    /// What the run had issued: the step, the CA's ARN, the serial.
+    issued: Vec<(String, String, String)>,
+    /// The places that each step changed, by what its calls name them; with what each held before, the oldest first.
+    changed: BTreeMap<(String, String), (Place, Vec<Contents>)>,
 }
 
 impl Reader<'_> {
@@ -126,11 +135,19 @@ impl Reader<'_> {
         let before = effect.before.as_ref().unwrap_or(&Value::Null);
         match effect.call.function.as_str() {
             "pca::issue_certificate" => {
-                self.issued.insert(result.to_text());
+                let arn = result.to_text();
+                if let Some((authority, serial)) = arn.split_once("/certificate/") {
+                    let issued = (step.into(), authority.into(), plain_serial(serial));
+                    self.issued.push(issued);
+                }
             }
             "pca::get_certificate" => {
-                let is_own = self.issued.contains(arguments.as_str().unwrap_or_default());
                 for holding in walk(result) {
+                    // The last part of a certificate's ARN is its serial; of the argument, the record shows only the beginning.
+                    let first = holding.read.certificates.first();
+                    let serial = first.map(|first| plain_serial(&first.serial));
+                    let mut issued = self.issued.iter();
+                    let is_own = issued.any(|(_, _, own)| Some(own) == serial.as_ref());
                     match is_own && holding.key == "certificate" {
                         true => self.made(at, step, holding),
                         false => self.found(at, step, holding),
@@ -140,24 +157,23 @@ impl Reader<'_> {
             "pca::certificate_authority_certificate" => {
                 let arn = arguments.as_str().unwrap_or_default().to_owned();
                 let contents = self.texts([("", result.field("certificate"))]);
-                self.holds(at, step, Place::Authority { arn }, contents, true);
+                self.holds(at, step, Place::Authority { arn }, contents, Deed::Looked);
             }
             "pca::import_certificate_authority_certificate" => {
-                let Some(written) = before.field("writes") else {
+                let (Some(written), Some(arn)) = (before.field("writes"), before.field("ca"))
+                else {
                     return;
                 };
-                let place = Place::Authority {
-                    arn: argument("ca"),
-                };
+                let place = Place::Authority { arn: arn.to_text() };
                 let was = self.texts([("", before.field("certificate"))]);
                 let contents = self.texts([("", Some(written))]);
-                self.changes(at, step, (argument("ca"), place), was, contents);
+                self.changes(at, step, (arn.to_text(), place), was, contents);
             }
             "pca::delete_certificate_authority" => {
                 let place = Place::Authority {
                     arn: argument("ca"),
                 };
-                self.holds(at, step, place, Vec::new(), false);
+                self.holds(at, step, place, Vec::new(), Deed::Changed);
             }
             "pca::revoke_certificate" => self.push(
                 at,
@@ -172,7 +188,9 @@ impl Reader<'_> {
                 let name = argument("name");
                 let was = self.file_before(before);
                 let listed = match result.field("certificates") {
-                    Some(Value::List(listed)) => listed.iter().filter_map(Facts::of_value).collect(),
+                    Some(Value::List(listed)) => {
+                        listed.iter().filter_map(Facts::of_value).collect()
+                    }
                     _ => Vec::new(),
                 };
                 let listed: Vec<usize> = listed.into_iter().map(|f| self.number(f)).collect();
@@ -187,7 +205,7 @@ impl Reader<'_> {
             "file::read" | "file::read_bytes" => {
                 let place = self.file(arguments.as_str().unwrap_or_default());
                 let contents = self.texts([("", Some(result))]);
-                self.holds(at, step, place, contents, true);
+                self.holds(at, step, place, contents, Deed::Looked);
             }
             "kube::apply" | "kube::apply_secret" | "kube::patch" => {
                 let Some(place) = self.object(&argument("cluster"), result) else {
@@ -227,7 +245,7 @@ impl Reader<'_> {
     }
 
     /// What an undo did: a place holds again what it held before, a certificate is revoked.
-    fn reversed(&mut self, effect: &EffectState, step: &InstanceId) {
+    fn reversed(&mut self, effect: &EffectState, step: &InstanceId, undone: &InstanceId) {
         let verdict = effect.result().and_then(Reversed::read);
         if !matches!(verdict, Some(Reversed::Done | Reversed::Already(_))) {
             return;
@@ -236,21 +254,29 @@ impl Reader<'_> {
         let arguments = &effect.call.arguments;
         let about = arguments.as_str().unwrap_or_default();
         if effect.call.function == "pca::revoke_certificate" {
-            if let Some((authority, serial)) = about.split_once("/certificate/") {
-                let (authority, serial) = (authority.to_owned(), plain_serial(serial));
+            // An undo goes from the last to the first.
+            let own = |(by, _, _): &(String, String, String)| by == undone.as_str();
+            if let Some(last) = self.issued.iter().rposition(own) {
+                let (_, authority, serial) = self.issued.remove(last);
                 self.push(at, step, What::Revoked { authority, serial });
             }
+            return;
+        }
+        if effect.call.function == "pca::delete_certificate_authority" {
+            let place = Place::Authority { arn: about.into() };
+            self.holds(at, step, place, Vec::new(), Deed::Reversed);
             return;
         }
         let name = match about {
             "" => object_name(arguments),
             about => about.to_owned(),
         };
+        let name = (undone.to_string(), name);
         let Some((place, earlier)) = self.changed.get_mut(&name) else {
             return;
         };
         let (place, contents) = (place.clone(), earlier.pop().unwrap_or_default());
-        self.holds(at, step, place, contents, false);
+        self.holds(at, step, place, contents, Deed::Reversed);
     }
 
     fn push(&mut self, at: i64, step: &str, what: What) {
@@ -297,7 +323,7 @@ impl Reader<'_> {
         }
     }
 
-    fn holdings(&mut self, holdings: Vec<Holding>) -> Vec<(String, Vec<usize>)> {
+    fn holdings(&mut self, holdings: Vec<Holding>) -> Contents {
         let mut contents = Vec::new();
         for holding in holdings {
             let key = holding.key.clone();
@@ -306,10 +332,7 @@ impl Reader<'_> {
         contents
     }
 
-    fn texts<const N: usize>(
-        &mut self,
-        values: [(&str, Option<&Value>); N],
-    ) -> Vec<(String, Vec<usize>)> {
+    fn texts<const N: usize>(&mut self, values: [(&str, Option<&Value>); N]) -> Contents {
         let holdings = values.into_iter().filter_map(|(key, value)| {
             Some(Holding {
                 key: key.to_owned(),
@@ -321,7 +344,7 @@ impl Reader<'_> {
     }
 
     /// The old content of a file, as an undo has it.
-    fn file_before(&mut self, before: &Value) -> Vec<(String, Vec<usize>)> {
+    fn file_before(&mut self, before: &Value) -> Contents {
         let Some(Value::Secret(content)) = before.field("content") else {
             return Vec::new();
         };
@@ -357,7 +380,7 @@ impl Reader<'_> {
     fn object_seen(&mut self, at: i64, step: &str, cluster: &str, object: &Value) {
         if let Some(place) = self.object(cluster, object) {
             let contents = self.holdings(of_object(object));
-            self.holds(at, step, place, contents, true);
+            self.holds(at, step, place, contents, Deed::Looked);
         }
     }
 
@@ -366,28 +389,21 @@ impl Reader<'_> {
         at: i64,
         step: &str,
         (name, place): (String, Place),
-        was: Vec<(String, Vec<usize>)>,
-        contents: Vec<(String, Vec<usize>)>,
+        was: Contents,
+        contents: Contents,
     ) {
-        let changed = self.changed.entry(name);
+        let changed = self.changed.entry((step.to_owned(), name));
         let (_, earlier) = changed.or_insert_with(|| (place.clone(), Vec::new()));
         earlier.push(was);
-        self.holds(at, step, place, contents, false);
+        self.holds(at, step, place, contents, Deed::Changed);
     }
 
-    fn holds(
-        &mut self,
-        at: i64,
-        step: &str,
-        place: Place,
-        mut contents: Vec<(String, Vec<usize>)>,
-        is_look: bool,
-    ) {
+    fn holds(&mut self, at: i64, step: &str, place: Place, mut contents: Contents, deed: Deed) {
         contents.retain(|(_, certificates)| !certificates.is_empty());
         let what = What::Holds {
             place,
             contents,
-            is_look,
+            deed,
         };
         self.push(at, step, what);
     }

@@ -216,7 +216,10 @@ pub fn due_lines(inventory: &Inventory, within: i64, now: i64) -> Vec<String> {
             None => "nothing renews it".to_owned(),
         };
         let (mark, when) = match entry.left(now) {
-            left if left <= 0 => (style("✗").red(), format!("expired {}", days(-left) + " ago")),
+            left if left <= 0 => (
+                style("✗").red(),
+                format!("expired {}", days(-left) + " ago"),
+            ),
             left => (style("!").yellow(), format!("expires in {}", days(left))),
         };
         let text = format!(
@@ -332,14 +335,23 @@ fn cells(inventory: &Inventory, tree: &Tree, row: &Row, folder: &Path) -> Vec<St
     let number = match row.node {
         Node::Certificate(number) => number,
         Node::Stranger(issuer) => {
-            let name = format!("{}{} {}", row.branch, style("·").dim(), line(&shorten(issuer)));
+            let name = format!(
+                "{}{} {}",
+                row.branch,
+                style("·").dim(),
+                line(&common_name(issuer))
+            );
             return vec![name, String::new(), String::new(), String::new()];
         }
     };
     let entry = &inventory.certificates[number];
     let left = entry.left(tree.now);
     let is_context = !tree.pick.takes(entry, tree.now);
-    let is_off = is_context || matches!(entry.condition(), Condition::Superseded | Condition::Revoked | Condition::Seen) && !entry.matters();
+    let is_off = is_context
+        || matches!(
+            entry.condition(),
+            Condition::Superseded | Condition::Revoked | Condition::Seen
+        ) && !entry.matters();
     let remaining = match left {
         left if left <= 0 => format!("expired {}", days(-left)),
         left => days(left),
@@ -347,9 +359,7 @@ fn cells(inventory: &Inventory, tree: &Tree, row: &Row, folder: &Path) -> Vec<St
     let (mark, remaining) = match () {
         () if is_off => (style("-").dim(), style(remaining).dim()),
         () if left <= 0 => (style("✗").red(), style(remaining).red()),
-        () if tree.pick.is_due(entry, tree.now) => {
-            (style("!").yellow(), style(remaining).yellow())
-        }
+        () if tree.pick.is_due(entry, tree.now) => (style("!").yellow(), style(remaining).yellow()),
         () if entry.condition() == Condition::Orphaned => (style("?").yellow(), style(remaining)),
         () => (style("✓").green(), style(remaining)),
     };
@@ -407,12 +417,21 @@ fn tally(inventory: &Inventory, pick: Pick, now: i64) -> String {
     text
 }
 
-/// What a certificate is called: its subject, or its first name where that is empty.
+/// What a certificate is called: its common name or subject, or its first name where that is empty.
 fn name(entry: &Entry) -> String {
     match (entry.facts.subject.as_str(), entry.facts.names.first()) {
         ("", Some(name)) => name.clone(),
         ("", None) => format!("serial {}", entry.facts.serial),
-        (subject, _) => shorten(subject),
+        (subject, _) => common_name(subject),
+    }
+}
+
+/// The common name of a distinguished name, as far as it has one that needs no escapes.
+fn common_name(subject: &str) -> String {
+    let plain = subject.split(',').find_map(|part| part.strip_prefix("CN="));
+    match plain {
+        Some(name) if !subject.contains('\\') => name.to_owned(),
+        _ => shorten(subject),
     }
 }
 
@@ -434,7 +453,7 @@ fn places(entry: &Entry, folder: &Path) -> String {
     };
     match entry.places.len() {
         1 => text,
-        count => format!("{text} (+{})", count - 1),
+        count => format!("{text} +{}", count - 1),
     }
 }
 
@@ -454,7 +473,7 @@ fn label(value: &str) -> String {
 }
 
 /// Seconds as people count them: days, hours on the last two.
-fn days(seconds: i64) -> String {
+pub fn days(seconds: i64) -> String {
     match seconds {
         0..HOUR => plural((seconds / 60) as usize, "minute"),
         HOUR..172_800 => plural((seconds / HOUR) as usize, "hour"),
@@ -471,7 +490,8 @@ fn plural(count: usize, noun: &str) -> String {
 
 fn rfc3339(seconds: i64) -> String {
     let at = OffsetDateTime::from_unix_timestamp(seconds).ok();
-    at.and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
+    at.and_then(|at| at.format(&Rfc3339).ok())
+        .unwrap_or_default()
 }
 
 /// Orders names so that `cluster-2` comes before `cluster-10`.
@@ -479,7 +499,9 @@ fn natural(text: &str) -> Vec<(String, u64)> {
     let mut parts = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let digits = rest
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(rest.len());
         let (words, number) = rest.split_at(digits);
         let end = number
             .find(|c: char| !c.is_ascii_digit())

@@ -30,7 +30,7 @@ pub use commands::{command, completed, repeat};
 pub use event::{EventLines, event_json};
 pub use graph::{GraphFormat, draw};
 pub use iam::iam_policy;
-pub use inventory::{Pick, due_lines, inventory_json, inventory_metrics, inventory_tree};
+pub use inventory::{Pick, days, due_lines, inventory_json, inventory_metrics, inventory_tree};
 pub use json::{errors, run_json, runs_json};
 pub use next_steps::{approvals, next_steps};
 pub use plain::{line, lines};

@@ -60,7 +60,7 @@ pub struct Scan {
     #[arg(long, value_name = "CONTEXT")]
     pub kube: Vec<String>,
 
-    /// Whose clusters --kube names
+    /// The target whose clusters --kube names, such as `local`
     #[arg(long, value_name = "NAME", requires = "kube")]
     pub target: Option<String>,
 

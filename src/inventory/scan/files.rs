@@ -98,6 +98,9 @@ fn one(path: &Path, scanned: &mut Scanned) -> Option<usize> {
 }
 
 fn is_expected(path: &Path) -> bool {
-    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
+    let extension = path
+        .extension()
+        .and_then(|e| e.to_str())
+        .unwrap_or_default();
     EXTENSIONS.contains(&extension.to_ascii_lowercase().as_str())
 }
