@@ -521,7 +521,7 @@ fn a_scan_of_a_folder_goes_on_after_what_is_broken() {
     assert!(missing.stderr.contains("[scan]"), "{}", missing.stderr);
     let nothing = test.windlass(&["certs", "scan"]).expect(2);
     assert!(
-        nothing.stderr.contains("--kube <CONTEXT>"),
+        nothing.stderr.contains("--kube CONTEXT"),
         "{}",
         nothing.stderr
     );
@@ -669,7 +669,7 @@ fn a_scan_of_cas_reads_what_is_alive() {
     let arn = leaf["places"][0]["arn"].as_str().expect("an ARN");
     let ca = arn.split("/certificate/").next().expect("a CA");
     let revoke = format!(
-        "workflow: revoke\nsteps:\n  it:\n    run: pca::revoke_certificate(\"{ca}\", #{{ serial: \"{serial}\" }})\n"
+        "workflow: revoke\nsteps:\n  it:\n    run: |\n      pca::revoke_certificate(\"{ca}\", #{{ serial: \"{serial}\" }});\n"
     );
     test.write("revoke.yaml", &revoke);
     test.windlass(&["run", "revoke.yaml"]).expect(0);

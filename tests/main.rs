@@ -49,6 +49,7 @@ mod resume;
 mod rollout;
 mod runbook;
 mod secrets;
+mod shell;
 mod site;
 mod standing;
 mod surface;

@@ -111,6 +111,11 @@ fn seconds(duration: Duration) -> i64 {
 }
 
 fn scan(args: &Args, command: &Scan) -> Result<Scanned, Failure> {
+    if command.sources.is_empty() && command.kube.is_empty() && command.pca.is_none() {
+        let message = "there is nothing to scan";
+        return Err(Failure::new("scan", message)
+            .hint("name files and folders, a cluster (--kube CONTEXT), or CAs (--pca TARGET)"));
+    }
     let mut scanned = Scanned::default();
     for source in &command.sources {
         let path = Path::new(source);

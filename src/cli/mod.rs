@@ -15,6 +15,7 @@ mod audit;
 mod beforehand;
 mod cancel;
 mod certs;
+mod complete;
 mod confirm;
 mod drive;
 #[cfg(feature = "restate")]
@@ -26,6 +27,7 @@ mod in_doubt;
 mod kube;
 mod load;
 mod logs;
+mod man;
 mod outputs;
 mod params;
 mod pca;
@@ -67,6 +69,7 @@ mod exit {
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
+    complete::answer();
     let args = Args::parse();
     if args.no_color {
         console::set_colors_enabled(false);
@@ -97,6 +100,8 @@ pub fn main() -> ExitCode {
         Command::Worker(command) => worker::worker(&args, command),
         Command::Pca(command) => pca::pca(&args, command),
         Command::Kube(command) => kube::kube(&args, command),
+        Command::Completions { shell } => complete::completions(shell),
+        Command::Man { dir } => man::man(dir),
     };
     done.map_or_else(|failure| failure.report(), ExitCode::from)
 }

@@ -3,8 +3,9 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args as ClapArgs, Subcommand};
+use clap_complete::ArgValueCompleter;
 
-use crate::value::parse_duration;
+use crate::{cli::complete, value::parse_duration};
 
 #[derive(ClapArgs)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -53,7 +54,7 @@ pub struct CertsLook {
 #[derive(ClapArgs)]
 pub struct Scan {
     /// Files and folders
-    #[arg(value_name = "FILE|DIR", required_unless_present_any = ["kube", "pca"])]
+    #[arg(value_name = "FILE|DIR", value_hint = clap::ValueHint::AnyPath)]
     pub sources: Vec<String>,
 
     /// The Secrets, ConfigMaps and webhooks of this context of the kubeconfig; with --target, of this cluster of the target
@@ -61,11 +62,11 @@ pub struct Scan {
     pub kube: Vec<String>,
 
     /// The target whose clusters --kube names, such as `local`
-    #[arg(long, value_name = "NAME", requires = "kube")]
+    #[arg(long, value_name = "NAME", requires = "kube", add = ArgValueCompleter::new(complete::targets))]
     pub target: Option<String>,
 
     /// The CAs of this target; of `local`, also all that they issued and that is alive
-    #[arg(long, value_name = "TARGET")]
+    #[arg(long, value_name = "TARGET", add = ArgValueCompleter::new(complete::targets))]
     pub pca: Option<String>,
 
     /// An audit report of a CA in JSON, from its bucket: what it says is alive is read, too
