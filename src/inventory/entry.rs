@@ -130,24 +130,34 @@ impl Inventory {
 
     /// The issuer of each certificate, by their numbers; of several that could be, the newest that is in use.
     pub fn issuers(&self) -> Vec<Option<usize>> {
-        let mut by_subject: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        // By subject and key, so that a year of roots with one name is not looked through for each leaf.
+        let mut by_name: BTreeMap<(&str, Option<&str>), Vec<usize>> = BTreeMap::new();
         for (number, entry) in self.certificates.iter().enumerate() {
-            let same = by_subject.entry(&entry.facts.subject).or_default();
-            same.push(number);
+            let facts = &entry.facts;
+            let keys = [facts.subject_key_id.as_deref(), None];
+            let keys = if keys[0].is_none() { &keys[1..] } else { &keys };
+            for key in keys {
+                let same = by_name.entry((&facts.subject, *key)).or_default();
+                same.push(number);
+            }
         }
         let issuer = |entry: &Entry| {
-            if entry.facts.is_self_issued() {
+            let facts = &entry.facts;
+            if facts.is_self_issued() {
                 return None;
             }
-            let named = by_subject.get(entry.facts.issuer.as_str())?;
+            let key = facts.authority_key_id.as_deref();
+            let of_key = by_name.get(&(&*facts.issuer, key));
+            // An issuer without a key id may be of any key.
+            let named = of_key.or_else(|| by_name.get(&(&*facts.issuer, None)))?;
             let may_be = named.iter().copied().filter(|number| {
                 let other = &self.certificates[*number].facts;
-                entry.facts.may_be_issued_by(other)
+                facts.may_be_issued_by(other)
             });
             may_be.max_by_key(|number| {
                 let other = &self.certificates[*number];
-                let was_valid = other.facts.not_before <= entry.facts.not_before
-                    && entry.facts.not_before <= other.facts.not_after;
+                let was_valid = other.facts.not_before <= facts.not_before
+                    && facts.not_before <= other.facts.not_after;
                 (was_valid, other.matters(), other.facts.not_before)
             })
         };

@@ -189,3 +189,119 @@ impl<'s> Fold<'s> {
         inventory
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inventory::entry::Condition;
+
+    fn facts(fingerprint: &str) -> Facts {
+        Facts {
+            fingerprint: fingerprint.into(),
+            subject: "CN=leaf".into(),
+            issuer: "CN=root".into(),
+            serial: fingerprint.into(),
+            not_before: 0,
+            not_after: 1000,
+            names: Vec::new(),
+            is_ca: false,
+            key_digest: None,
+            subject_key_id: None,
+            authority_key_id: None,
+        }
+    }
+
+    fn place(path: &str) -> Place {
+        Place::File { path: path.into() }
+    }
+
+    /// A run of one step that sees these things, a millisecond after each other.
+    fn run(begins: i64, certificates: &[&str], seen: Vec<What>) -> Sightings {
+        let seen = (begins..).zip(seen).map(|(at, what)| Sighting {
+            at,
+            step: "sign".into(),
+            what,
+        });
+        Sightings {
+            workflow: "w".into(),
+            target: "local".into(),
+            certificates: certificates.iter().copied().map(facts).collect(),
+            seen: seen.collect(),
+            ..Sightings::default()
+        }
+    }
+
+    fn holds(path: &str, certificate: usize, deed: Deed) -> What {
+        What::Holds {
+            place: place(path),
+            contents: vec![(String::new(), vec![certificate])],
+            deed,
+        }
+    }
+
+    fn conditions(runs: Vec<Sightings>) -> Vec<(String, Condition, Option<String>)> {
+        let runs: Vec<_> = runs
+            .into_iter()
+            .enumerate()
+            .map(|(at, of_run)| (format!("run-{at}"), of_run))
+            .collect();
+        let found = fold(&runs).certificates.into_iter().map(|entry| {
+            let by = entry.superseded_by.clone().map(|by| by.fingerprint);
+            (entry.facts.fingerprint.clone(), entry.condition(), by)
+        });
+        found.collect()
+    }
+
+    #[test]
+    fn what_takes_a_place_supersedes_what_was_there() {
+        let first = run(
+            0,
+            &["a"],
+            vec![What::Found(0), holds("x", 0, Deed::Changed)],
+        );
+        let second = run(10, &["b"], vec![holds("x", 0, Deed::Changed)]);
+        let superseded = ("a".into(), Condition::Superseded, Some("b".into()));
+        let in_use = |name: &str| (name.to_owned(), Condition::InUse, None);
+        let found = conditions(vec![first.clone(), second.clone()]);
+        assert_eq!(found, [superseded, in_use("b")]);
+
+        // Somebody put it back behind Windlass, and a run comes to see it.
+        let third = run(20, &["a"], vec![holds("x", 0, Deed::Looked)]);
+        let found = conditions(vec![first.clone(), second.clone(), third]);
+        let now_old = ("b".into(), Condition::Superseded, Some("a".into()));
+        assert_eq!(found, [in_use("a"), now_old]);
+
+        // An undo puts it back: what it took away is no older.
+        let undone = run(20, &["a"], vec![holds("x", 0, Deed::Reversed)]);
+        let found = conditions(vec![first, second, undone]);
+        let gone = ("b".into(), Condition::Seen, None);
+        assert_eq!(found, [in_use("a"), gone]);
+    }
+
+    #[test]
+    fn what_a_step_makes_again_supersedes_it_everywhere() {
+        let first = run(0, &["a"], vec![What::Made(0), holds("x", 0, Deed::Changed)]);
+        let second = run(
+            10,
+            &["b"],
+            vec![What::Made(0), holds("y", 0, Deed::Changed)],
+        );
+        let found = conditions(vec![first.clone(), second]);
+        let superseded = ("a".into(), Condition::Superseded, Some("b".into()));
+        assert_eq!(found[0], superseded);
+        let lost = run(10, &["b"], vec![What::Made(0)]);
+        assert_eq!(
+            conditions(vec![first.clone(), lost])[1].1,
+            Condition::Orphaned
+        );
+        // Until that is revoked: then the first is all there is.
+        let revoked = What::Revoked {
+            authority: "arn".into(),
+            serial: "b".into(),
+        };
+        let undone = run(10, &["b"], vec![What::Made(0), revoked]);
+        let found = conditions(vec![first, undone]);
+        assert_eq!(found[0], ("a".into(), Condition::InUse, None));
+        assert_eq!(found[1].1, Condition::Revoked);
+    }
+}

@@ -74,7 +74,7 @@ pub fn read_value(value: &Value) -> Read {
     let text = match value {
         Value::String(text) => text.as_str(),
         Value::Secret(secret) => secret.reveal(),
-        Value::Bytes(bytes) => return read(&bytes.to_vec()),
+        Value::Bytes(bytes) => return read(bytes),
         _ => return Read::default(),
     };
     match text.trim_start().starts_with(BASE64_OF_BEGIN) {
