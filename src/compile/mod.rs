@@ -14,6 +14,7 @@ mod document;
 mod draft;
 mod fields;
 mod graph;
+mod known;
 mod limits;
 mod link;
 mod mistake;

@@ -71,6 +71,9 @@ pub struct Iam {
     /// The workflow's YAML file
     pub file: PathBuf,
 
+    #[command(flatten)]
+    pub params: Params,
+
     /// Leave out what only an undo needs
     #[arg(long)]
     pub without_undo: bool,
@@ -80,6 +83,9 @@ pub struct Iam {
 pub struct Rbac {
     /// The workflow's YAML file
     pub file: PathBuf,
+
+    #[command(flatten)]
+    pub params: Params,
 
     /// Leave out what only an undo needs
     #[arg(long)]
