@@ -1,7 +1,5 @@
 //! The host module `kube`: every function, against a rehearsal cluster, through the binary.
 
-use std::collections::BTreeSet;
-
 use crate::harness::Test;
 
 /// Calls every function of the module.

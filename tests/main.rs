@@ -51,6 +51,7 @@ mod secrets;
 mod site;
 mod standing;
 mod surface;
+mod tables;
 mod tls;
 mod undo;
 mod web;

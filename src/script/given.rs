@@ -117,7 +117,7 @@ pub struct HostCall {
 /// The objects of Kubernetes that a call is about, as far as its arguments tell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct About {
-    /// As kubectl takes it: `deployment`, `roottrustpolicies.admin.gloo.solo.io`.
+    /// As kubectl takes it: `deployment`, `roottrustpolicies.admin.gloo.solo.io`. `None` also where the function knows it.
     pub kind: Option<String>,
     /// `None` also for a call that is about all of its kind.
     pub name: Option<String>,
@@ -207,7 +207,10 @@ impl HostCall {
                 .map_or_else(About::default, |kind| About::of(kind, None));
         }
         if let Some(name) = argument(|kind| matches!(kind, ValueKind::SecretName)) {
-            return About::of("secrets", name.as_text());
+            return About {
+                kind: None,
+                name: name.as_text().map(str::to_owned),
+            };
         }
         let manifest = argument(|kind| matches!(kind, ValueKind::Manifest));
         manifest.map_or_else(About::default, About::of_manifest)

@@ -36,7 +36,13 @@ impl Wrong {
     }
 
     pub fn as_fault(&self, text: &str) -> Fault {
-        let span = token_at(text, self.position);
+        let mut span = token_at(text, self.position);
+        // Of a text all of it, up to its other quote.
+        if text[span.clone()] == *"\""
+            && let Some(length) = text[span.end..].find(['"', '\n'])
+        {
+            span.end += length + usize::from(text[span.end + length..].starts_with('"'));
+        }
         let fault = Fault::new(self.code, span, self.message.clone());
         match &self.help {
             Some(help) => fault.help(help),
@@ -280,6 +286,7 @@ fn fits(kind: ValueKind, literal: Literal) -> bool {
     match kind {
         ValueKind::Any => true,
         ValueKind::Bool => literal == Literal::Bool,
+        ValueKind::Float => matches!(literal, Literal::Float | Literal::Int),
         ValueKind::Int => literal == Literal::Int,
         // No literal is a secret, bytes, or a function.
         ValueKind::Bytes | ValueKind::Closure(_) | ValueKind::Nothing | ValueKind::Secret => false,
@@ -312,6 +319,7 @@ fn in_words(kind: ValueKind) -> &'static str {
         ValueKind::Bytes => "bytes",
         ValueKind::Closure(_) => "a function",
         ValueKind::Duration => "a duration, such as `30s`",
+        ValueKind::Float => "a float",
         ValueKind::Int => "an int",
         ValueKind::Nothing => "nothing",
         ValueKind::Secret => "a secret",

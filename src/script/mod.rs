@@ -50,7 +50,7 @@ pub use frozen::FrozenScript;
 pub use given::{About, HostCall, Known};
 pub use host::{
     Changing, Done, Doubt, Finding, Function, Host, HostModule, Impact, MODULES, Need, Needs, On,
-    Parameter, Reversal, Reversed, Reversible, ValueKind, WRONG_ARGUMENTS, WayBack, finding,
+    Parameter, Reversal, Reversed, Reversible, Rule, ValueKind, WRONG_ARGUMENTS, WayBack, finding,
     function, functions, reversal,
 };
 pub use import::join_path;

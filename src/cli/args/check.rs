@@ -91,3 +91,16 @@ pub struct Rbac {
     #[arg(long)]
     pub without_undo: bool,
 }
+
+#[derive(ClapArgs)]
+pub struct Explain {
+    /// An error code, a host function or module, or a key of the workflow file [default: list all topics]
+    pub topic: Option<String>,
+}
+
+#[derive(ClapArgs)]
+pub struct Definitions {
+    /// Where the files are written
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+}

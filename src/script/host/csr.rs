@@ -10,7 +10,7 @@ use super::{
         Impact::Records,
         Needs, Parameter,
         ValueKind::{self, Bool, List, Record, Text, Word},
-        default, optional, required,
+        optional, preset, required,
     },
     on_blocking_thread, perform, rejected,
 };
@@ -32,7 +32,7 @@ const OPTIONS: &[Parameter] = &[
     optional("email_addresses", List(&Text), ""),
     optional("key_usage", List(&Word(&KEY_USAGES)), ""),
     optional("extended_key_usage", List(&Word(&EXTENDED_KEY_USAGES)), ""),
-    default("is_ca", Bool, "false", "asks for the certificate of a CA"),
+    preset("is_ca", Bool, "false", "asks for the certificate of a CA"),
 ];
 
 pub(super) static TABLE: [Function; 1] = [Function {

@@ -10,8 +10,8 @@ use super::{
     arguments::{Arguments, refuse},
     function::{
         Changing, Doubt, Function, Gives, Impact, Needs, Parameter, Reversible,
-        ValueKind::{self, Bool, Bytes, Duration, Either, Int, List, Record, Text},
-        default, optional, required,
+        ValueKind::{self, Bool, Bytes, Duration, Either, Float, Int, List, Record, Text},
+        optional, preset, required,
     },
     host, perform, rejected,
     undo::{Done, Reversal, Reversed, WayBack},
@@ -32,7 +32,7 @@ const MAX_RECORD_BYTES: usize = 1 << 20;
 /// Tells a program which effect it is, so that it can be made to do nothing twice.
 const KEY_VARIABLE: &str = "WINDLASS_EFFECT_KEY";
 
-const SCALAR: ValueKind = Either(&[Text, ValueKind::Secret, Int, Bool]);
+const SCALAR: ValueKind = Either(&[Text, ValueKind::Secret, Int, Float, Bool]);
 const OPTIONS: &[Parameter] = &[
     optional("stdin", Either(&[Text, ValueKind::Secret, Bytes]), ""),
     optional(
@@ -41,20 +41,20 @@ const OPTIONS: &[Parameter] = &[
         "variables; a secret belongs here or in `stdin`",
     ),
     optional("timeout", Duration, "the program is ended then"),
-    default("grace", Duration, "\"10s\"", "from SIGTERM to SIGKILL"),
+    preset("grace", Duration, "\"10s\"", "from SIGTERM to SIGKILL"),
     optional(
         "expect",
         Either(&[List(&Int), Int]),
         "the exit codes of success; 0 if it is left out",
     ),
-    default("read", Bool, "false", "the program changes nothing"),
-    default(
+    preset("read", Bool, "false", "the program changes nothing"),
+    preset(
         "idempotent",
         Bool,
         "false",
         "running it twice is the same as once",
     ),
-    default("secret_output", Bool, "false", "both streams are secrets"),
+    preset("secret_output", Bool, "false", "both streams are secrets"),
     optional(
         "undo",
         List(&SCALAR),

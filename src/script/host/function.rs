@@ -80,7 +80,7 @@ pub(super) const fn optional(
 }
 
 /// An option with a default, which is written as in a script: `"JSON"` with its quotes, `30`, `false`.
-pub(super) const fn default(
+pub(super) const fn preset(
     name: &'static str,
     kind: ValueKind,
     value: &'static str,
@@ -104,6 +104,7 @@ pub enum ValueKind {
     Closure(&'static str),
     /// A text such as `90s`.
     Duration,
+    Float,
     Int,
     Nothing,
     Secret,
@@ -400,6 +401,7 @@ impl fmt::Display for ValueKind {
             Self::Bytes => "bytes",
             Self::Closure(_) => "function",
             Self::Duration => "duration",
+            Self::Float => "float",
             Self::Int => "int",
             Self::Nothing => "nothing",
             Self::Secret => "secret",

@@ -12,8 +12,8 @@ use super::{
     arguments::{Arguments, refuse},
     function::{
         Bind, Binder, Changing, Doubt, Function, Gives, Impact, Needs, Parameter, Reversible,
-        ValueKind::{self, Any, Bool, Bytes, Duration, Either, Int, List, Record, Text},
-        default, optional, required,
+        ValueKind::{self, Any, Bool, Bytes, Duration, Either, Float, Int, List, Record, Text},
+        optional, preset, required,
     },
     host, perform, rejected,
     undo::{Done, Reversal, Reversed, WayBack},
@@ -35,7 +35,7 @@ const IDEMPOTENCY_HEADER: &str = "Idempotency-Key";
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST", "PATCH"];
 
-const SCALAR: ValueKind = Either(&[Text, ValueKind::Secret, Int, Bool]);
+const SCALAR: ValueKind = Either(&[Text, ValueKind::Secret, Int, Float, Bool]);
 const URL: ValueKind = Either(&[Text, ValueKind::Secret]);
 
 const HEADERS: Parameter = optional("headers", ValueKind::Map(&SCALAR), "");
@@ -47,7 +47,7 @@ const BODY: Parameter = optional(
     Either(&[Text, ValueKind::Secret, Bytes]),
     "the body, as it is",
 );
-const TIMEOUT: Parameter = default("timeout", Duration, "\"30s\"", "");
+const TIMEOUT: Parameter = preset("timeout", Duration, "\"30s\"", "");
 const CA: Parameter = optional("ca", Text, "the authorities that are believed, PEM");
 const CERTIFICATE: Parameter = optional("client_certificate", Text, "PEM, with `client_key`");
 const KEY: Parameter = optional("client_key", Either(&[Text, ValueKind::Secret]), "PEM");
@@ -61,7 +61,7 @@ const IDEMPOTENCY: Parameter = optional(
     Either(&[Bool, Text]),
     "`true` sends the call's key as `Idempotency-Key`; a text names another header",
 );
-const SECRET_OUTPUT: Parameter = default(
+const SECRET_OUTPUT: Parameter = preset(
     "secret_output",
     Bool,
     "false",

@@ -16,7 +16,7 @@ use crate::script::{
             Any, Bool, Closure, Cluster, Duration, Either, Int, List, Manifest, Map as MapOf,
             Maybe, Namespace, Object, ObjectKind, Record, Secret, SecretName, Text, Word, Workload,
         },
-        default, optional, required, rule,
+        optional, preset, required, rule,
     },
 };
 
@@ -39,7 +39,7 @@ const DATA: Parameter = required(
     "key → content, not base64",
 );
 
-const FORCE: Parameter = default(
+const FORCE: Parameter = preset(
     "force",
     Bool,
     "false",
@@ -63,18 +63,18 @@ const LIST: &[Parameter] = &[
 const APPLY: &[Parameter] = &[FORCE, MANAGER];
 const APPLY_SECRET: &[Parameter] = &[
     // What `kubectl create secret generic` makes.
-    default("type", Text, "\"Opaque\"", ""),
+    preset("type", Text, "\"Opaque\"", ""),
     optional("labels", MapOf(&Text), ""),
     FORCE,
     MANAGER,
 ];
-const PATCH: &[Parameter] = &[default(
+const PATCH: &[Parameter] = &[preset(
     "type",
     Word(&["merge", "strategic", "json"]),
     "\"merge\"",
     "`json` takes a list of operations",
 )];
-const RESTART: &[Parameter] = &[default(
+const RESTART: &[Parameter] = &[preset(
     "on_delete",
     Bool,
     "false",

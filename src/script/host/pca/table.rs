@@ -12,7 +12,7 @@ use crate::script::host::function::{
         Any, Authority, Bool, Duration, Either, Int, List, Map, Maybe, Record, Subject, Tags,
         Template, Text, Word,
     },
-    default, optional, required,
+    optional, preset, required,
 };
 
 const ARN: Parameter = required("arn", Authority, "the ARN of the CA");
@@ -61,7 +61,7 @@ const VALIDITY: &[Parameter] = &[
 const EXTENSION: &[Parameter] = &[
     required("oid", Text, "its object identifier"),
     required("value", Text, "base64 of the DER"),
-    default("critical", Bool, "false", ""),
+    preset("critical", Bool, "false", ""),
 ];
 const PASSTHROUGH: &[Parameter] = &[
     optional("subject", Subject, "in place of the request's"),
@@ -90,7 +90,7 @@ const CREATE: &[Parameter] = &[
         Subject,
         "its name, by attributes such as `common_name` and `organization`",
     ),
-    default(
+    preset(
         "key_algorithm",
         Text,
         "\"RSA_2048\"",
@@ -115,7 +115,7 @@ const ISSUE: &[Parameter] = &[
         Either(&[Duration, Record(VALIDITY)]),
         "whole days such as `365d`, or AWS's own form, such as `#{ type: \"MONTHS\", value: 12 }`",
     ),
-    default(
+    preset(
         "signing_algorithm",
         Text,
         "\"SHA256WITHRSA\"",
@@ -141,7 +141,7 @@ const REVOKE: &[Parameter] = &[
         Text,
         "of the certificate, in hex, with or without colons",
     ),
-    default(
+    preset(
         "reason",
         Text,
         "\"UNSPECIFIED\"",
@@ -149,7 +149,7 @@ const REVOKE: &[Parameter] = &[
     ),
 ];
 /// AWS's own default, and the longest.
-const DELETE: &[Parameter] = &[default(
+const DELETE: &[Parameter] = &[preset(
     "restore_within_days",
     Int,
     "30",
@@ -157,7 +157,7 @@ const DELETE: &[Parameter] = &[default(
 )];
 const AUDIT_REPORT: &[Parameter] = &[
     required("bucket", Text, "the S3 bucket that it is written to"),
-    default("format", Word(&["JSON", "CSV"]), "\"JSON\"", ""),
+    preset("format", Word(&["JSON", "CSV"]), "\"JSON\"", ""),
 ];
 const CREATE_PERMISSION: &[Parameter] = &[
     required(
