@@ -175,9 +175,19 @@ impl Check {
             let given = entries.iter().find(|(key, ..)| *key == name);
             given.is_some_and(|(.., value)| !matches!(value, Expr::Unit(_)))
         };
+        // What is misspelt is not missing, too.
+        let is_misspelt = |name: &str| {
+            let mut unknown = entries
+                .iter()
+                .map(|(key, ..)| *key)
+                .filter(|key| fields.iter().all(|field| field.name != *key));
+            unknown.any(|key| closest(key, fields.iter().map(|field| field.name)) == Some(name))
+        };
         let missing: Vec<_> = fields
             .iter()
-            .filter(|field| field.need == Need::Required && !is_given(field.name))
+            .filter(|field| {
+                field.need == Need::Required && !is_given(field.name) && !is_misspelt(field.name)
+            })
             .map(|field| format!("`{}`", field.name))
             .collect();
         if !missing.is_empty() {
