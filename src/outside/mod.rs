@@ -12,6 +12,7 @@ mod look;
 mod pca;
 mod programs;
 mod proxy;
+mod tls;
 mod transport;
 
 pub use clients::Clients;
@@ -36,3 +37,4 @@ pub use programs::{
     end_programs, kill_programs,
 };
 pub use proxy::Proxies;
+pub use tls::{Handshake, Met, Probe, Served, Side, TlsVersion};

@@ -64,6 +64,8 @@ fn needs(function: &str) -> &'static [(Subject, &'static [&'static str])] {
             (Fixed("daemonsets"), &["list"]),
         ],
         "kube::pods" => &[(Workload, &["get"]), (Fixed("pods"), &["list"])],
+        // Since Kubernetes 1.35 a WebSocket needs the right to create as well.
+        "kube::tls_chain" | "kube::http_get" => &[(Fixed("pods/portforward"), &["get", "create"])],
         "kube::events" => &[(Fixed("events"), &["list"])],
         _ => &[],
     }

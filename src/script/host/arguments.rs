@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use rhai::{Dynamic, Map};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{Thrown, WRONG_ARGUMENTS, rejected, throw, usage::options};
 use crate::{
@@ -81,6 +82,23 @@ impl Arguments {
         self.optional(key)
             .map(|value| self.as_secret(key, value))
             .transpose()
+    }
+
+    pub fn required_secret(&mut self, key: &'static str) -> Result<Secret, Thrown> {
+        let value = self.required(key)?;
+        self.as_secret(key, value)
+    }
+
+    /// A moment, as `time::now()` gives one.
+    pub fn optional_time(&mut self, key: &'static str) -> Result<Option<OffsetDateTime>, Thrown> {
+        let Some(text) = self.optional_text(key)? else {
+            return Ok(None);
+        };
+        let parsed = OffsetDateTime::parse(&text, &Rfc3339);
+        parsed.map(Some).map_err(|_| {
+            let why = format!("`{key}` is not a moment such as 2026-01-31T12:00:00Z: `{text}`");
+            refuse(self.function, why)
+        })
     }
 
     /// A map of scalars: texts and secrets as they are, numbers and bools as their texts.

@@ -218,7 +218,7 @@ fn send(
 }
 
 /// An answer as the journal holds it, or how many bytes it takes if that is too many.
-fn record(response: HttpResponse, is_secret: bool) -> Result<Value, usize> {
+pub(super) fn record(response: HttpResponse, is_secret: bool) -> Result<Value, usize> {
     let charset = response.headers.get("content-type");
     let charset = charset.and_then(|kind| charset_of(kind));
     let (name, body) = Answer::record("body", &response.body, charset);

@@ -19,8 +19,10 @@ mod pca;
 mod random;
 mod register;
 mod time;
+mod tls;
 mod undo;
 pub(super) mod usage;
+mod verify;
 mod x509;
 
 pub(super) use register::Halt;
@@ -66,7 +68,7 @@ impl Host {
     }
 }
 
-static MODULES: LazyLock<[(&str, Shared<Module>); 16]> = LazyLock::new(|| {
+static MODULES: LazyLock<[(&str, Shared<Module>); 17]> = LazyLock::new(|| {
     [
         ("base64", base64::module()),
         ("csr", csr::module()),
@@ -81,6 +83,7 @@ static MODULES: LazyLock<[(&str, Shared<Module>); 16]> = LazyLock::new(|| {
         ("pca", pca::module()),
         ("random", random::module()),
         ("time", time::module()),
+        ("tls", tls::module()),
         ("toml", formats::toml()),
         ("x509", x509::module()),
         ("yaml", formats::yaml()),

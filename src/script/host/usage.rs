@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::LazyLock};
 
 /// A function with its parameters, as a message shows it. A parameter in brackets may be left out; a map
 /// literal holds the options, each of which a script may give.
-const USAGES: [&str; 95] = [
+const USAGES: [&str; 100] = [
     "base64::decode(text)",
     "base64::decode_bytes(text)",
     "base64::decode_url(text)",
@@ -42,12 +42,14 @@ const USAGES: [&str; 95] = [
     "kube::events(cluster, namespace, object)",
     "kube::find(cluster, namespace, object)",
     "kube::get(cluster, namespace, object)",
+    "kube::http_get(cluster, namespace, pod, port, path)",
     "kube::list(cluster, namespace, kind, [#{ labels, fields }])",
     "kube::patch(cluster, namespace, object, patch, [#{ type }])",
     "kube::pods(cluster, namespace, workload)",
     "kube::replace_pods(cluster, namespace, workload, timeout, [#{ restarted }])",
     "kube::restart(cluster, namespace, workload, [#{ on_delete }])",
     "kube::secret_differences(cluster, namespace, name, data)",
+    "kube::tls_chain(cluster, namespace, pod, port, [#{ server_name, alpn, timeout, client_certificate, client_key }])",
     "kube::wait_rollout(cluster, namespace, workload, timeout, [#{ restarted }])",
     "kube::wait_until(cluster, namespace, object, |object| …, timeout)",
     "kube::workloads(cluster, namespace, labels)",
@@ -91,10 +93,13 @@ const USAGES: [&str; 95] = [
     "time::now()",
     "time::seconds_between(earlier, later)",
     "time::sleep(duration)",
+    "tls::chain(host, port, [#{ server_name, alpn, timeout, client_certificate, client_key }])",
+    "tls::handshake(#{ client, server, at, tls })",
     "toml::parse(text)",
     "toml::stringify(value)",
     "x509::read(pem)",
     "x509::read_all(pem)",
+    "x509::verify(#{ leaf, chain, roots, purpose, name, at })",
     "yaml::parse(text)",
     "yaml::parse_all(text)",
     "yaml::stringify(value)",

@@ -1,8 +1,8 @@
-//! `x509`: reading certificates. Pure, so no effect.
+//! `x509`: reading certificates, which is pure and so no effect, and verifying them.
 
 use rhai::{Array, Dynamic, Module};
 
-use super::{FuncRegistration, Thrown};
+use super::{FuncRegistration, Thrown, verify::verify};
 use crate::{script::dynamic::to_dynamic, x509::Certificate};
 
 pub(super) fn module() -> Module {
@@ -23,6 +23,7 @@ pub(super) fn module() -> Module {
                 .collect())
         },
     );
+    FuncRegistration::new("verify").set_into_module(&mut module, verify);
     module
 }
 

@@ -1,6 +1,6 @@
 //! `kube`: Kubernetes. Every call names its cluster, by the role that the target gives it.
 //!
-//! - `read` looks: get, find, list, pods, events, what differs in a Secret;
+//! - `read` looks: get, find, list, pods, events, what differs in a Secret; `forward` looks into pods, by port-forward;
 //! - `write` changes: apply, patch, delete;
 //! - `workload` restarts and replaces pods, `wait` looks again until something is so, for the `restarts` of its step;
 //! - `undo` is what reverses a call.
@@ -8,6 +8,7 @@
 //! Objects are named as kubectl names them: `deployment/istiod`, in a namespace, which is empty
 //! for what lives in none.
 
+mod forward;
 mod read;
 mod restarts;
 mod undo;
@@ -87,6 +88,14 @@ pub(super) fn module() -> Module {
         },
     );
     set("wait_until").set_into_module(m, wait::until);
+    set("tls_chain").set_into_module(m, forward::tls_chain);
+    set("tls_chain").set_into_module(
+        m,
+        |c: NativeCallContext, cluster: &str, ns: &str, pod: &str, port: i64| {
+            forward::tls_chain(c, cluster, ns, pod, port, Map::new())
+        },
+    );
+    set("http_get").set_into_module(m, forward::http_get);
     module
 }
 
