@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
+    os::unix::fs::PermissionsExt,
     process::{Command, Stdio},
 };
 
@@ -15,7 +16,8 @@ const WORKFLOW: &str = "workflow: w\nkube: [c1]\nsteps: { s: { script: s.rhai } 
 
 const LOOK: &str = r#"
 fn code(act) {
-    try { act.call(); "none" } catch (e) { `${e.class} ${e.code}` }
+    try { act.call(); } catch (e) { return `${e.class} ${e.code}`; }
+    "none"
 }
 fn run(inputs) {
     let pod = kube::pods("c1", "istio-system", "deployment/istiod")[0].name;
@@ -57,22 +59,34 @@ fn a_chain_is_read_as_a_pod_serves_it() {
     lab.test.write("s.rhai", LOOK);
     lab.test.write("out/client.pem", &lab.client.pem);
     lab.test.write("out/client.key", &lab.client.key);
+    // So that it is read as a secret.
+    let owner = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(lab.test.path("out/client.key"), owner).unwrap();
     lab.test.write("out/root.pem", &lab.root.pem);
     let found = lab.test.outputs_of(&["w.yaml", "--target", "t"])["s"].take();
     let istiod = &found["istiod"];
     assert_eq!(istiod["pem"], lab.chain);
-    assert_eq!((&istiod["tls"], &istiod["accepted"]), (&"1.3".into(), &true.into()));
+    assert_eq!(
+        (&istiod["tls"], &istiod["accepted"]),
+        (&"1.3".into(), &true.into())
+    );
     let leaf = &istiod["certificates"][0];
     assert_eq!(
         leaf["sans"],
         serde_json::json!(["istiod.istio-system.svc", "spiffe://td/x"])
     );
     assert!(lab.chain.starts_with(leaf["pem"].as_str().unwrap()));
-    assert_eq!((&leaf["subject"], &leaf["issuer"]), (&"CN=istiod".into(), &"CN=Issuing".into()));
+    assert_eq!(
+        (&leaf["subject"], &leaf["issuer"]),
+        (&"CN=istiod".into(), &"CN=Issuing".into())
+    );
     assert_eq!(istiod["certificates"][1]["is_ca"], true);
     assert_eq!(istiod["certificates"].as_array().unwrap().len(), 2);
     assert_eq!(found["bare"], true);
-    assert_eq!((&found["old"]["tls"], &found["old"]["pem"]), (&"1.2".into(), &lab.chain.clone().into()));
+    assert_eq!(
+        (&found["old"]["tls"], &found["old"]["pem"]),
+        (&"1.2".into(), &lab.chain.clone().into())
+    );
     // Connected is not accepted, and the chain is read all the same.
     for (relay, tls) in [("relay", "1.3"), ("old_relay", "1.2")] {
         let relay = &found[relay];
@@ -83,7 +97,11 @@ fn a_chain_is_read_as_a_pod_serves_it() {
         let error = relay["error"].as_str().unwrap();
         assert!(error.contains("alert"), "{error}");
     }
-    assert_eq!(found["relay_accepts"]["accepted"], true, "{:#}", found["relay_accepts"]);
+    assert_eq!(
+        found["relay_accepts"]["accepted"], true,
+        "{:#}",
+        found["relay_accepts"]
+    );
     assert_eq!(found["old_relay_accepts"], true);
     assert_eq!(found["small"]["up"], true);
     assert_eq!(found["large"], 320_000);
@@ -107,7 +125,13 @@ fn a_chain_is_read_as_a_pod_serves_it() {
     );
     // The key went to the server alone.
     let key = lab.client.key.lines().nth(1).unwrap();
-    assert!(!lab.test.windlass(&["logs", "--json"]).expect(0).stdout.contains(key));
+    assert!(
+        !lab.test
+            .windlass(&["logs", "--json"])
+            .expect(0)
+            .stdout
+            .contains(key)
+    );
 }
 
 /// `tls::chain` against OpenSSL's server, over TCP; and what is not reached.
@@ -120,8 +144,26 @@ fn a_chain_is_read_from_a_server() {
         .file("server.key", &served.key)
         .file("root.pem", &root.pem);
     let mut server = Command::new("openssl")
-        .args(["s_server", "-accept", "127.0.0.1:0", "-cert", "server.pem", "-key", "server.key"])
-        .args(["-cert_chain", "root.pem", "-alpn", "h2", "-Verify", "1", "-CAfile", "root.pem", "-verify_return_error"])
+        .args([
+            "s_server",
+            "-accept",
+            "127.0.0.1:0",
+            "-cert",
+            "server.pem",
+            "-key",
+            "server.key",
+        ])
+        .args([
+            "-cert_chain",
+            "root.pem",
+            "-alpn",
+            "h2",
+            "-Verify",
+            "1",
+            "-CAfile",
+            "root.pem",
+            "-verify_return_error",
+        ])
         .current_dir(test.path("."))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -134,7 +176,10 @@ fn a_chain_is_read_from_a_server() {
         Some(line.strip_prefix("ACCEPT 127.0.0.1:")?.to_owned())
     });
     let port = port.expect("a port");
-    test.write("w.yaml", "workflow: w\nsteps: { s: { script: s.rhai } }\noutputs: { s: \"${{ steps.s }}\" }\n");
+    test.write(
+        "w.yaml",
+        "workflow: w\nsteps: { s: { script: s.rhai } }\noutputs: { s: \"${{ steps.s }}\" }\n",
+    );
     test.write(
         "s.rhai",
         &format!(
@@ -147,7 +192,7 @@ fn run(inputs) {{
     let name = try_it(|| tls::chain("localhost", {port}, #{{ server_name: "a b" }}));
     #{{ refused: refused, accepted: accepted, closed: closed, name: name }}
 }}
-fn try_it(act) {{ try {{ act.call(); "" }} catch (e) {{ e.code }} }}
+fn try_it(act) {{ try {{ act.call(); }} catch (e) {{ return e.code; }} "" }}
 "#
         ),
     );
@@ -159,10 +204,21 @@ fn try_it(act) {{ try {{ act.call(); "" }} catch (e) {{ e.code }} }}
     server.wait().unwrap();
     let chain = format!("{}{}", served.pem, root.pem);
     let (refused, accepted) = (&found["refused"], &found["accepted"]);
-    assert_eq!((&refused["pem"], &refused["accepted"]), (&chain.clone().into(), &false.into()), "{refused:#}");
-    assert_eq!((&accepted["pem"], &accepted["accepted"]), (&chain.into(), &true.into()), "{accepted:#}");
+    assert_eq!(
+        (&refused["pem"], &refused["accepted"]),
+        (&chain.clone().into(), &false.into()),
+        "{refused:#}"
+    );
+    assert_eq!(
+        (&accepted["pem"], &accepted["accepted"]),
+        (&chain.into(), &true.into()),
+        "{accepted:#}"
+    );
     assert_eq!(accepted["alpn"], "h2");
-    assert_eq!((&found["closed"], &found["name"]), (&"ConnectionRefused".into(), &"BadName".into()));
+    assert_eq!(
+        (&found["closed"], &found["name"]),
+        (&"ConnectionRefused".into(), &"BadName".into())
+    );
 }
 
 /// A target that names its hosts lets no others be looked at either.

@@ -61,9 +61,16 @@ impl Forwarding {
             let (_, rest) = line.split_once("127.0.0.1:")?;
             rest.split(' ').next()?.parse().ok()
         };
-        let lines = stdout.lines().map_while(Result::ok);
-        let found: Vec<u16> = lines.filter_map(local).take(ports.len()).collect();
-        assert_eq!(found.len(), ports.len(), "{:?}", said.iter().collect::<Vec<_>>());
+        let mut lines = stdout.lines().map_while(Result::ok);
+        let found: Vec<u16> = lines.by_ref().filter_map(local).take(ports.len()).collect();
+        // It says more, and would end if nobody read it.
+        std::thread::spawn(move || lines.count());
+        assert_eq!(
+            found.len(),
+            ports.len(),
+            "{:?}",
+            said.iter().collect::<Vec<_>>()
+        );
         Self {
             child,
             ports: found,
@@ -114,7 +121,14 @@ fn kubectl_forwards_by_websocket_and_by_spdy() {
         let address = format!("127.0.0.1:{}", forwarding.ports[0]);
         let shown = lab
             .test
-            .openssl(&["s_client", "-connect", &address, "-servername", "istiod.istio-system.svc", "-showcerts"])
+            .openssl(&[
+                "s_client",
+                "-connect",
+                &address,
+                "-servername",
+                "istiod.istio-system.svc",
+                "-showcerts",
+            ])
             .expect_one_of(&[0, 1]);
         for block in lab.chain.split_inclusive("-----END CERTIFICATE-----\n") {
             assert!(shown.stdout.contains(block.trim()), "{}", shown.stdout);
@@ -158,8 +172,20 @@ fn a_forward_needs_both_verbs() {
     let as_account = "--as=system:serviceaccount:istio-system:looker";
     let create = |verbs: &str| {
         let verbs = format!("--verb={verbs}");
-        let role = ["create", "role", "looker", &verbs, "--resource=pods,pods/portforward"];
-        let binding = ["create", "rolebinding", "looker", "--role=looker", "--serviceaccount=istio-system:looker"];
+        let role = [
+            "create",
+            "role",
+            "looker",
+            &verbs,
+            "--resource=pods,pods/portforward",
+        ];
+        let binding = [
+            "create",
+            "rolebinding",
+            "looker",
+            "--role=looker",
+            "--serviceaccount=istio-system:looker",
+        ];
         for arguments in [&role[..], &binding] {
             Ran::from_output(lab.kubectl(arguments).output().unwrap()).expect(0);
         }
@@ -170,7 +196,8 @@ fn a_forward_needs_both_verbs() {
         command.env("KUBECTL_PORT_FORWARD_WEBSOCKETS", websockets);
         let ran = Ran::from_output(command.output().unwrap()).expect(1);
         assert!(
-            ran.stderr.contains("cannot create resource \"pods/portforward\""),
+            ran.stderr
+                .contains("cannot create resource \"pods/portforward\""),
             "{}",
             ran.stderr
         );
@@ -182,7 +209,9 @@ fn a_forward_needs_both_verbs() {
     let mut command = lab.kubectl(&[as_account, "port-forward", &pod, "0:15000"]);
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(line.starts_with("Forwarding from"), "{line}");

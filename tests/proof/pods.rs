@@ -45,7 +45,10 @@ enum Listener {
 impl Ports for Pods {
     fn connect(&self, namespace: &str, pod: &str, port: u16) -> Result<DuplexStream, String> {
         assert_eq!(namespace, "istio-system");
-        let listener = self.0.get(&port).ok_or_else(|| nothing_listens(pod, port))?;
+        let listener = self
+            .0
+            .get(&port)
+            .ok_or_else(|| nothing_listens(pod, port))?;
         let (theirs, ours) = tokio::io::duplex(64 << 10);
         match listener.clone() {
             Listener::Tls(config) => tokio::spawn(tls(config, ours)),
@@ -70,6 +73,11 @@ async fn http(mut stream: DuplexStream) {
         match stream.read_u8().await {
             Ok(byte) => request.push(byte),
             Err(_) => return,
+        }
+        // TLS, most likely.
+        if request[0] != b'G' {
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+            return;
         }
     }
     let request = String::from_utf8_lossy(&request).into_owned();
@@ -103,7 +111,10 @@ impl Lab {
     pub fn new() -> Self {
         let root = Authority::root(ca("Root"));
         let issuing = root.below(ca("Issuing"));
-        let served = issuing.leaf(&leaf("istiod", &["istiod.istio-system.svc", "spiffe://td/x"]));
+        let served = issuing.leaf(&leaf(
+            "istiod",
+            &["istiod.istio-system.svc", "spiffe://td/x"],
+        ));
         let client = issuing.leaf(&leaf("agent", &["cluster-1"]));
         let client = Leaf {
             pem: format!("{}{}", client.pem, issuing.pem),
@@ -154,7 +165,11 @@ pub fn server_config(
     versions: &[&'static SupportedProtocolVersion],
 ) -> Arc<ServerConfig> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let read = |pem: &str| CertificateDer::pem_slice_iter(pem.as_bytes()).map(Result::unwrap).collect::<Vec<_>>();
+    let read = |pem: &str| {
+        CertificateDer::pem_slice_iter(pem.as_bytes())
+            .map(Result::unwrap)
+            .collect::<Vec<_>>()
+    };
     let builder = ServerConfig::builder_with_provider(provider.clone());
     let builder = builder.with_protocol_versions(versions).unwrap();
     let builder = match trusted {

@@ -98,7 +98,10 @@ impl Way {
         if asks_for_websocket(incoming) {
             let all = incoming.headers.get_all("sec-websocket-protocol").iter();
             let all = all.filter_map(|value| value.to_str().ok());
-            let offered: Vec<_> = all.flat_map(|value| value.split(',')).map(str::trim).collect();
+            let offered: Vec<_> = all
+                .flat_map(|value| value.split(','))
+                .map(str::trim)
+                .collect();
             if incoming.header("sec-websocket-key").is_empty()
                 || incoming.header("sec-websocket-version") != "13"
             {
@@ -133,9 +136,9 @@ impl Way {
 fn ports(query: &Query) -> Result<Vec<u16>, Failure> {
     // Two channels a port, and a byte to number them.
     const MOST: usize = 128;
-    let given = query.get("ports").ok_or_else(|| {
-        Failure::bad_request("query parameter \"ports\" is required")
-    })?;
+    let given = query
+        .get("ports")
+        .ok_or_else(|| Failure::bad_request("query parameter \"ports\" is required"))?;
     let mut ports = Vec::new();
     for text in given.split(',') {
         match text.parse() {
@@ -251,7 +254,10 @@ mod tests {
         }
         assert_eq!(way(&websocket(TUNNEL), ""), Ok(Way::Tunnel));
         let unknown = way(&websocket("v5.channel.k8s.io"), "ports=80").unwrap_err();
-        assert!(unknown.contains("unable to negotiate protocol"), "{unknown}");
+        assert!(
+            unknown.contains("unable to negotiate protocol"),
+            "{unknown}"
+        );
         let spdy = [("connection", "Upgrade"), ("upgrade", "SPDY/3.1")];
         let offers = ("x-stream-protocol-version", "portforward.k8s.io");
         assert_eq!(way(&[&spdy[..], &[offers]].concat(), ""), Ok(Way::Spdy));

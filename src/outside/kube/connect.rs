@@ -25,8 +25,8 @@ use kube::{
     client::{Body, ConfigExt},
     config::{KubeConfigOptions, Kubeconfig},
 };
-use tokio_rustls::rustls::{ClientConfig, pki_types::ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::rustls::{ClientConfig, pki_types::ServerName};
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt};
 
 use super::{
@@ -147,12 +147,8 @@ impl Access {
         let user = user_of(&proxy);
         let client = match proxy.scheme_str() {
             Some("http") => client(tunnel(&proxy, direct, user)?, tls, &config),
-            Some("https") => {
-                client(tunnel(&proxy, to_proxy(direct)?, user)?, tls, &config)
-            }
-            Some("socks5" | "socks5h") => {
-                client(socks(&proxy, direct, user)?, tls, &config)
-            }
+            Some("https") => client(tunnel(&proxy, to_proxy(direct)?, user)?, tls, &config),
+            Some("socks5" | "socks5h") => client(socks(&proxy, direct, user)?, tls, &config),
             _ => {
                 let scheme = proxy.scheme_str().unwrap_or_default();
                 let why = format!("a proxy is asked by http, https or socks5, not by {scheme}");

@@ -128,7 +128,8 @@ impl KubeClient {
                 _ => return Err(failure),
             }
         };
-        let (Some(stream), Some(reason)) = (forwarder.take_stream(port), forwarder.take_error(port))
+        let (Some(stream), Some(reason)) =
+            (forwarder.take_stream(port), forwarder.take_error(port))
         else {
             let why = "the port was not forwarded";
             return Err(about.failure(FailureClass::Unavailable, "NotForwarded", why));
@@ -187,7 +188,9 @@ impl KubeClient {
         let client = self.client.clone();
         let service = tower::service_fn(move |mut request: Request<Body>| {
             if let Some(login) = &login {
-                request.headers_mut().insert(header::AUTHORIZATION, login.clone());
+                request
+                    .headers_mut()
+                    .insert(header::AUTHORIZATION, login.clone());
             }
             let client = client.clone();
             async move { client.send(request).await }
@@ -235,9 +238,8 @@ async fn get(
     path: &str,
 ) -> Result<HttpResponse, Failure> {
     let rejected = |code: &str, why: String| about.failure(FailureClass::Rejected, code, why);
-    let lost = |e: hyper::Error| {
-        about.failure(FailureClass::Unavailable, "ConnectionLost", causes(&e))
-    };
+    let lost =
+        |e: hyper::Error| about.failure(FailureClass::Unavailable, "ConnectionLost", causes(&e));
     let uri: Uri = path
         .parse()
         .map_err(|e| rejected("BadPath", format!("`{path}` is not a path: {e}")))?;
@@ -247,7 +249,10 @@ async fn get(
     }
     let request = Request::get(uri)
         .header(header::HOST, format!("localhost:{port}"))
-        .header(header::USER_AGENT, concat!("windlass/", env!("CARGO_PKG_VERSION")))
+        .header(
+            header::USER_AGENT,
+            concat!("windlass/", env!("CARGO_PKG_VERSION")),
+        )
         .header(header::CONNECTION, "close")
         .body(Empty::<Bytes>::new())
         .map_err(|e| rejected("BadPath", e.to_string()))?;

@@ -116,7 +116,10 @@ where
         .map_err(|e| rejected("BadRequest", e.to_string()))?;
     let name = match &probe.server_name {
         Some(name) => ServerName::try_from(name.clone()).map_err(|_| {
-            rejected("BadName", format!("`{name}` is not a name that a server can have"))
+            rejected(
+                "BadName",
+                format!("`{name}` is not a name that a server can have"),
+            )
         })?,
         // An address is not sent.
         None => ServerName::from(std::net::IpAddr::from([127, 0, 0, 1])),
@@ -154,7 +157,9 @@ where
 
 fn no_chain(operation: &str, error: &std::io::Error) -> Failure {
     let why = causes(error);
-    let tls = error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
+    let tls = error
+        .get_ref()
+        .and_then(|e| e.downcast_ref::<rustls::Error>());
     let (class, code) = match tls {
         Some(rustls::Error::InvalidMessage(_)) => (FailureClass::Rejected, "NotTls"),
         Some(_) => (FailureClass::Rejected, "NoChain"),

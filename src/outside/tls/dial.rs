@@ -17,9 +17,8 @@ pub(super) async fn dial(
     port: u16,
     proxies: &Proxies,
 ) -> Result<Box<dyn ByteStream>, Failure> {
-    let failed = |code: &str, why: String| {
-        Failure::new(FailureClass::Unavailable, operation, code, why)
-    };
+    let failed =
+        |code: &str, why: String| Failure::new(FailureClass::Unavailable, operation, code, why);
     let bare = host.trim_matches(['[', ']']);
     let Some(proxy) = proxies.of("https", host, Some(port)) else {
         let connected = TcpStream::connect((bare, port)).await;
@@ -39,5 +38,10 @@ pub(super) async fn dial(
         Failure::new(FailureClass::Rejected, operation, "BadHost", why)
     })?;
     let connected = through_proxy(proxy, target).await;
-    connected.map_err(|why| failed("Unreachable", format!("by the proxy of the environment: {why}")))
+    connected.map_err(|why| {
+        failed(
+            "Unreachable",
+            format!("by the proxy of the environment: {why}"),
+        )
+    })
 }

@@ -3,8 +3,8 @@ use std::{fmt, sync::Arc};
 use time::OffsetDateTime;
 use tokio_rustls::rustls::{
     self, CertificateError, ClientConfig, ClientConnection, ConnectionCommon,
-    DigitallySignedStruct, DistinguishedName, Error, ProtocolVersion, RootCertStore,
-    ServerConfig, ServerConnection, SideData, SignatureScheme, SupportedProtocolVersion,
+    DigitallySignedStruct, DistinguishedName, Error, ProtocolVersion, RootCertStore, ServerConfig,
+    ServerConnection, SideData, SignatureScheme, SupportedProtocolVersion,
     client::{
         ResolvesClientCert,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -164,9 +164,10 @@ impl Handshake {
             None => WebPkiClientVerifier::no_client_auth(),
             Some(roots) => {
                 let roots = Arc::new(material::roots("server.roots", roots)?);
-                let builder =
-                    WebPkiClientVerifier::builder_with_provider(roots, provider.clone());
-                let chains = builder.build().map_err(|e| format!("`server.roots`: {e}"))?;
+                let builder = WebPkiClientVerifier::builder_with_provider(roots, provider.clone());
+                let chains = builder
+                    .build()
+                    .map_err(|e| format!("`server.roots`: {e}"))?;
                 let peer = side.peer.clone();
                 Arc::new(ClientTrust { chains, peer })
             }
@@ -188,14 +189,18 @@ impl Side {
         (certificate, key): (&str, &str),
         provider: &CryptoProvider,
     ) -> Result<Option<Arc<CertifiedKey>>, String> {
-        let read = self.identity.as_ref().map(|(pem, secret)| {
-            material::identity((certificate, pem), (key, secret), provider)
-        });
+        let read = self
+            .identity
+            .as_ref()
+            .map(|(pem, secret)| material::identity((certificate, pem), (key, secret), provider));
         read.transpose()
     }
 
     fn alpn(&self) -> Vec<Vec<u8>> {
-        self.alpn.iter().map(|name| name.clone().into_bytes()).collect()
+        self.alpn
+            .iter()
+            .map(|name| name.clone().into_bytes())
+            .collect()
     }
 }
 

@@ -39,6 +39,13 @@ impl Arguments {
         Value::Map(self.left.clone())
     }
 
+    /// As [`to_value`](Self::to_value), with these a secret also where a script gave a plain text: private keys.
+    pub fn to_value_hiding(&self, keys: &[&str]) -> Value {
+        let mut value = self.to_value();
+        hide(&mut value, keys);
+        value
+    }
+
     pub fn optional(&mut self, key: &'static str) -> Option<Value> {
         debug_assert!(
             self.options
@@ -250,6 +257,17 @@ impl Arguments {
     fn wrong(&self, key: &str, expected: &str, found: &Value) -> Thrown {
         let why = format!("`{key}` is a {}, not a {expected}", found.kind());
         refuse(self.function, why)
+    }
+}
+
+/// Makes secrets of these entries, in maps within as well.
+fn hide(value: &mut Value, keys: &[&str]) {
+    let Value::Map(map) = value else { return };
+    for (name, entry) in map {
+        match keys.contains(&name.as_str()) {
+            true => *entry = std::mem::take(entry).tainted(),
+            false => hide(entry, keys),
+        }
     }
 }
 

@@ -71,7 +71,7 @@ pub(super) fn port_of(function: &str, port: i64) -> Result<u16, Thrown> {
 /// Reads how a server is to be asked, and gives it for the record as well.
 pub(super) fn probe(function: &'static str, options: Map) -> Result<(Probe, Value), Thrown> {
     let mut arguments = Arguments::new(function, options)?;
-    let record = arguments.to_value();
+    let record = arguments.to_value_hiding(&["client_key"]);
     let timeout = match arguments.optional_text("timeout")? {
         Some(text) => {
             parse_duration(&text).map_err(|e| refuse(function, format!("`timeout`: {e}")))?
@@ -136,12 +136,17 @@ fn certificate_value(certificate: &Certificate) -> Value {
 fn handshake(context: NativeCallContext, map: Map) -> Result<Dynamic, Thrown> {
     const FUNCTION: &str = "tls::handshake";
     let mut arguments = Arguments::new(FUNCTION, map)?;
-    let record = arguments.to_value();
+    let record = arguments.to_value_hiding(&["key"]);
     let version = match arguments.optional_text("tls")? {
         None => None,
         Some(text) => {
             let version = TlsVersion::parse(&text);
-            let why = || refuse(FUNCTION, format!("`tls` is \"1.2\" or \"1.3\", not `{text}`"));
+            let why = || {
+                refuse(
+                    FUNCTION,
+                    format!("`tls` is \"1.2\" or \"1.3\", not `{text}`"),
+                )
+            };
             Some(version.ok_or_else(why)?)
         }
     };

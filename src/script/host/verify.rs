@@ -32,7 +32,10 @@ pub(super) fn verify(context: NativeCallContext, map: Map) -> Result<Dynamic, Th
     arguments.finish()?;
     let purpose = Purpose::parse(&purpose).ok_or_else(|| {
         let known = Purpose::NAMES.join(", ");
-        refuse(FUNCTION, format!("`purpose` is one of {known}, not `{purpose}`"))
+        refuse(
+            FUNCTION,
+            format!("`purpose` is one of {known}, not `{purpose}`"),
+        )
     })?;
     let name = name.map(|name| PeerName::parse(&name)).transpose();
     let name = name.map_err(|e| refuse(FUNCTION, format!("`name`: {e}")))?;

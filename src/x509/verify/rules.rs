@@ -135,6 +135,8 @@ fn check_extended_usage(
     };
     match is_for {
         true => Ok(()),
-        false => Err(format!("the extended key usage of `{subject}` is not for {whom}")),
+        false => Err(format!(
+            "the extended key usage of `{subject}` is not for {whom}"
+        )),
     }
 }

@@ -11,7 +11,18 @@ impl Verification {
         loop {
             let top = path[path.len() - 1];
             if self.roots.iter().any(|root| root.der == top.der) {
-                return rules::check(&path, self.purpose, self.at).err();
+                // webpki, and so rustls, lets a root vouch for others alone.
+                let is_pinned = path.len() == 1 && !top.read.is_ca;
+                return rules::check(&path, self.purpose, self.at)
+                    .err()
+                    .or_else(|| {
+                        let subject = &top.read.subject;
+                        is_pinned.then(|| {
+                            format!(
+                                "{NO_CHAIN}: `{subject}` is among the roots itself and is not a CA"
+                            )
+                        })
+                    });
             }
             let is_new = |link: &&Link| path.iter().all(|known| known.der != link.der);
             let all = self.roots.iter().chain(&self.chain);
@@ -22,13 +33,16 @@ impl Verification {
             let Some(first) = named.first() else {
                 let (subject, issuer) = (&top.read.subject, &top.read.issuer);
                 return Some(match subject == issuer {
-                    true => format!("{NO_CHAIN}: `{subject}` is self-signed and not among the roots"),
+                    true => not_a_root(top),
                     false => format!(
                         "{NO_CHAIN}: the issuer of `{subject}`, `{issuer}`, is not among what was given"
                     ),
                 });
             };
             let Some(issuer) = named.iter().find(|link| link.signed(top)) else {
+                if top.signed(top) {
+                    return Some(not_a_root(top));
+                }
                 let (subject, issuer) = (&top.read.subject, &first.read.subject);
                 return Some(format!(
                     "{NO_CHAIN}: `{subject}` is not signed with the key of the `{issuer}` that was given"
@@ -50,4 +64,9 @@ impl Verification {
             other => format!("`{subject}` does not verify: {other}"),
         }
     }
+}
+
+fn not_a_root(link: &Link) -> String {
+    let subject = &link.read.subject;
+    format!("{NO_CHAIN}: `{subject}` is self-signed and not among the roots")
 }

@@ -29,9 +29,16 @@ pub(super) enum Frame {
         headers: Headers,
     },
     /// Accepts a stream.
-    Accept { stream: u32 },
-    Reset { stream: u32, status: u32 },
-    Ping { id: u32 },
+    Accept {
+        stream: u32,
+    },
+    Reset {
+        stream: u32,
+        status: u32,
+    },
+    Ping {
+        id: u32,
+    },
     GoAway,
     Data {
         stream: u32,
@@ -219,7 +226,10 @@ mod tests {
             Frame::Open {
                 stream: 1,
                 is_last: false,
-                headers: vec![("streamtype".into(), "error".into()), ("port".into(), "80".into())],
+                headers: vec![
+                    ("streamtype".into(), "error".into()),
+                    ("port".into(), "80".into()),
+                ],
             },
             Frame::Accept { stream: 1 },
             Frame::Open {

@@ -7,15 +7,71 @@ const LARGEST: usize = 64 << 10;
 
 /// Words that both sides know before the first byte, each after its length (section 2.6.10.1 of the draft) ...
 const WORDS: [&str; 65] = [
-    "options", "head", "post", "put", "delete", "trace", "accept", "accept-charset", "accept-encoding",
-    "accept-language", "accept-ranges", "age", "allow", "authorization", "cache-control", "connection",
-    "content-base", "content-encoding", "content-language", "content-length", "content-location", "content-md5",
-    "content-range", "content-type", "date", "etag", "expect", "expires", "from", "host", "if-match",
-    "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "last-modified", "location",
-    "max-forwards", "pragma", "proxy-authenticate", "proxy-authorization", "range", "referer", "retry-after",
-    "server", "te", "trailer", "transfer-encoding", "upgrade", "user-agent", "vary", "via", "warning",
-    "www-authenticate", "method", "get", "status", "200 OK", "version", "HTTP/1.1", "url", "public", "set-cookie",
-    "keep-alive", "origin",
+    "options",
+    "head",
+    "post",
+    "put",
+    "delete",
+    "trace",
+    "accept",
+    "accept-charset",
+    "accept-encoding",
+    "accept-language",
+    "accept-ranges",
+    "age",
+    "allow",
+    "authorization",
+    "cache-control",
+    "connection",
+    "content-base",
+    "content-encoding",
+    "content-language",
+    "content-length",
+    "content-location",
+    "content-md5",
+    "content-range",
+    "content-type",
+    "date",
+    "etag",
+    "expect",
+    "expires",
+    "from",
+    "host",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "last-modified",
+    "location",
+    "max-forwards",
+    "pragma",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "range",
+    "referer",
+    "retry-after",
+    "server",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+    "vary",
+    "via",
+    "warning",
+    "www-authenticate",
+    "method",
+    "get",
+    "status",
+    "200 OK",
+    "version",
+    "HTTP/1.1",
+    "url",
+    "public",
+    "set-cookie",
+    "keep-alive",
+    "origin",
 ];
 /// ... and what follows without lengths.
 const TEXT: &str = "100101201202205206300302303304305306307402405406407408409410411412413414415416417502504505\
@@ -99,7 +155,9 @@ impl Inflate {
             rest = &rest[(self.0.total_in() - before) as usize..];
             match read {
                 Ok(_) if plain.len() < plain.capacity() => break,
-                Ok(_) if plain.len() > LARGEST => return Err(damaged("a block of headers is too large")),
+                Ok(_) if plain.len() > LARGEST => {
+                    return Err(damaged("a block of headers is too large"));
+                }
                 Ok(_) => plain.reserve(plain.len()),
                 Err(error) if error.needs_dictionary().is_some() => {
                     self.0.set_dictionary(&DICTIONARY)?;
@@ -145,7 +203,9 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&str, &str)]) -> Headers {
-        let owned = pairs.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        let owned = pairs
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()));
         owned.collect()
     }
 
@@ -162,12 +222,19 @@ mod tests {
         let (mut deflate, mut inflate) = (Deflate::new(), Inflate::new());
         let mut sizes = Vec::new();
         for id in ["0", "1", "2"] {
-            let sent = headers(&[("streamtype", "error"), ("port", "15012"), ("requestid", id)]);
+            let sent = headers(&[
+                ("streamtype", "error"),
+                ("port", "15012"),
+                ("requestid", id),
+            ]);
             let block = deflate.block(&sent).unwrap();
             sizes.push(block.len());
             assert_eq!(inflate.block(&block).unwrap(), sent);
         }
-        assert!(sizes[1] < sizes[0], "the second refers to the first: {sizes:?}");
+        assert!(
+            sizes[1] < sizes[0],
+            "the second refers to the first: {sizes:?}"
+        );
         let long = headers(&[("a", &"xyz".repeat(9000))]);
         let block = deflate.block(&long).unwrap();
         assert_eq!(inflate.block(&block).unwrap(), long);

@@ -123,7 +123,10 @@ impl Streams<'_> {
         let Some(port @ 1..) = port else {
             return self.refuse(stream).await;
         };
-        let is_twice = self.half.get(request).is_some_and(|half| half.is_error == is_error);
+        let is_twice = self
+            .half
+            .get(request)
+            .is_some_and(|half| half.is_error == is_error);
         if request.is_empty() || is_twice {
             return self.refuse(stream).await;
         }
@@ -136,7 +139,9 @@ impl Streams<'_> {
             from_client
         });
         let Some(first) = self.half.remove(request) else {
-            let late = self.running.spawn(late(stream, is_error, self.outgoing.clone()));
+            let late = self
+                .running
+                .spawn(late(stream, is_error, self.outgoing.clone()));
             let half = Half {
                 stream,
                 is_error,
