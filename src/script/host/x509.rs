@@ -64,6 +64,13 @@ const CERTIFICATE: &[Parameter] = &[
     required("email_addresses", List(&Text), ""),
     required("is_ca", Bool, ""),
     required("fingerprint", Text, "SHA-256 of the DER, in hex"),
+    required(
+        "public_key_sha256",
+        Text,
+        "SHA-256 of the SubjectPublicKeyInfo, in hex",
+    ),
+    optional("subject_key_id", Text, "in hex"),
+    optional("authority_key_id", Text, "in hex"),
 ];
 
 pub(super) static TABLE: [Function; 3] = [
