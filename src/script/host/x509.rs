@@ -6,47 +6,16 @@ use super::{
     Thrown,
     function::{
         Function, Gives,
-        Impact::{Computes, Reads},
+        Impact::Computes,
         Needs, Parameter,
-        ValueKind::{self, Bool, Either, List, Maybe, Record, Secret, Text, Word},
+        ValueKind::{Bool, List, Maybe, Record, Text},
         optional, required,
     },
-    verify::verify,
+    verify,
 };
-use crate::{
-    script::dynamic::to_dynamic,
-    x509::{Certificate, Purpose},
-};
+use crate::{script::dynamic::to_dynamic, x509::Certificate};
 
 const PEM: Parameter = required("pem", Text, "one certificate or more, PEM");
-
-const MATERIAL: ValueKind = Either(&[Text, Secret]);
-
-const VERIFY: &[Parameter] = &[
-    required("leaf", MATERIAL, "the certificate in question, PEM"),
-    optional(
-        "chain",
-        MATERIAL,
-        "the intermediates that come with it, PEM",
-    ),
-    required("roots", MATERIAL, "the trusted certificates, PEM"),
-    required("purpose", Word(&Purpose::NAMES), "what it is used for"),
-    optional(
-        "name",
-        Text,
-        "a DNS name, an IP address or a URI that it must be for",
-    ),
-    optional("at", Text, "RFC 3339; the present, if it is left out"),
-];
-const VERDICT: &[Parameter] = &[
-    required("ok", Bool, ""),
-    required("error", Text, "why not; empty if it is"),
-    required(
-        "chain",
-        List(&Text),
-        "the subjects from the leaf to the root",
-    ),
-];
 
 const CERTIFICATE: &[Parameter] = &[
     required(
@@ -106,17 +75,7 @@ pub(super) static TABLE: [Function; 3] = [
             })
         },
     },
-    Function {
-        name: "x509::verify",
-        about: "Verifies that a certificate leads to a trusted one. A chain that fails is a result, not an error.",
-        takes: &[required("options", Record(VERIFY), "")],
-        gives: Gives::new(Record(VERDICT), ""),
-        // It reads the clock.
-        does: Reads,
-        needs: Needs::Nothing,
-        example: "let verdict = x509::verify(#{ leaf: inputs.certificate, chain: inputs.chain, roots: inputs.roots, purpose: \"server\" });",
-        bind: |b| b.with(verify),
-    },
+    verify::VERIFY,
 ];
 
 fn read(pem: &str) -> Result<Vec<Certificate>, Thrown> {
