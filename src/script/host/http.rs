@@ -328,7 +328,7 @@ impl Asked {
                 return Err(refuse(function, why));
             }
         };
-        let only_reads = matches!(method, "POST" | "PATCH") && arguments.flag("read")?;
+        let only_reads = arguments.takes("read") && arguments.flag("read")?;
         if only_reads && key_header.is_some() {
             return Err(refuse(
                 function,
