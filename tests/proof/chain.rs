@@ -213,7 +213,7 @@ fn try_it(act) {{ try {{ act.call(); }} catch (e) {{ return e.code; }} "" }}
         .filter_map(|certificate| certificate["subject"].as_str())
         .collect();
     assert_eq!(subjects, ["CN=Root", "CN=server"].into(), "{scanned:#}");
-    let gone = test.windlass(&["certs", "scan", &address]).expect(1);
+    let gone = test.windlass(&["certs", "scan", &address]).expect(2);
     assert!(gone.stderr.contains(&address), "{}", gone.stderr);
     let chain = format!("{}{}", served.pem, root.pem);
     let (refused, accepted) = (&found["refused"], &found["accepted"]);
