@@ -44,11 +44,11 @@ fn main() {
         .build()
         .expect("a runtime");
 
-    let wants = |what: &str| std::env::args().all(|argument| argument != what);
-    if wants("growth") {
+    let is_named = |part: &str| std::env::args().any(|argument| argument == part);
+    if !is_named("growth") {
         beside_the_disk(&folder, &runtime);
     }
-    if wants("disk") {
+    if !is_named("disk") {
         as_it_grows(&folder, &runtime);
     }
     let _ = fs::remove_dir_all(&folder);

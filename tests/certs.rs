@@ -560,21 +560,29 @@ fn a_scan_of_a_cluster_tells_what_nothing_renews() {
         "broken",
         &format!("--from-literal=tls.crt={}", &leaf[..200]),
     ]);
-    let webhook = serde_json::json!({
-        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
-        "metadata": { "name": "policy" },
-        "webhooks": [{
-            "name": "policy.example.org", "sideEffects": "None", "admissionReviewVersions": ["v1"],
-            "clientConfig": {
-                "url": "https://policy.example.org", "caBundle": BASE64.encode(ca.as_bytes()),
+    let kind = serde_json::json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": { "name": "gadgets.example.org" },
+        "spec": {
+            "group": "example.org", "scope": "Namespaced",
+            "names": { "kind": "Gadget", "plural": "gadgets" },
+            "versions": [{
+                "name": "v1", "served": true, "storage": true,
+                "schema": { "openAPIV3Schema": { "type": "object" } },
+            }],
+            "conversion": {
+                "strategy": "Webhook",
+                "webhook": {
+                    "conversionReviewVersions": ["v1"],
+                    "clientConfig": {
+                        "url": "https://gadgets.example.org", "caBundle": BASE64.encode(ca.as_bytes()),
+                    },
+                },
             },
-        }],
+        },
     });
-    test.write("webhook.json", &webhook.to_string());
-    let has_webhooks = served
-        .kubectl(&test, "mgmt", &["apply", &file("-f", "webhook.json")])
-        .code
-        == 0;
+    test.write("kind.json", &kind.to_string());
+    at(&["apply", &file("-f", "kind.json")]);
 
     let mut command = test.command(&[
         "certs",
@@ -605,8 +613,8 @@ fn a_scan_of_a_cluster_tells_what_nothing_renews() {
         trusted.contains("mgmt configmap/trust bundle.pem"),
         "{trusted:?}"
     );
-    let of_webhook = "mgmt validatingwebhookconfiguration/policy webhooks.0.clientConfig.caBundle";
-    assert_eq!(trusted.contains(of_webhook), has_webhooks, "{trusted:?}");
+    let of_conversion = "mgmt customresourcedefinition/gadgets.example.org spec.conversion.webhook.clientConfig.caBundle";
+    assert!(trusted.contains(of_conversion), "{trusted:?}");
     assert!(places("CN=gloo-mesh-ca").contains("cluster-1 secret/cacerts ca-cert.pem"));
     for certificate in &found {
         let subject = certificate["subject"].as_str().expect("a text");

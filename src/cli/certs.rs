@@ -225,7 +225,7 @@ fn authorities(
 async fn embedded_rows(pca: &PcaClient, bucket: &Path) -> Result<Vec<AuditRow>, Trouble> {
     let mut rows = Vec::new();
     for authority in pca.list().await? {
-        // The others have issued nothing, or nobody trusts what they issued.
+        // A CA in another state has issued nothing, or is deleted.
         if !["ACTIVE", "DISABLED", "EXPIRED"].contains(&&*authority.status) {
             continue;
         }
@@ -241,7 +241,7 @@ async fn embedded_rows(pca: &PcaClient, bucket: &Path) -> Result<Vec<AuditRow>, 
         let content = fs::read(&path).map_err(|e| unreadable(e.to_string()))?;
         rows.extend(scan::read_audit_report(&content).map_err(unreadable)?);
     }
-    // Whatever is left is overwritten by nobody, and read by nobody.
+    // A report that stays behind has a name of its own, and no later scan reads it.
     let _ = fs::remove_dir_all(bucket);
     Ok(rows)
 }

@@ -93,7 +93,7 @@ impl Agenda {
         let mut workflow = workflow;
         let mut segments = id.segments().peekable();
         while let Some(segment) = segments.next() {
-            // Something that the workflow has no more.
+            // No longer in the workflow.
             let Some(rank) = workflow.rank_named(segment.name) else {
                 return;
             };

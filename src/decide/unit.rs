@@ -88,7 +88,7 @@ impl<'w> Scope<'_, 'w> {
         }
     }
 
-    /// Goes on with a step that has begun; `part` is what is known of its inside.
+    /// Decides what follows for a step that has started; `part` is what is known of its inside.
     pub(super) fn go_on(
         &self,
         decision: &mut Decision<'_, 'w>,

@@ -179,7 +179,7 @@ impl<'p, S: Substrate> Driver<'p, S> {
             for start in next.starts {
                 self.start(start).await?;
             }
-            // Whoever asked for the run is told of its end, and another run may get a lock that this one gave up.
+            // What follows leaves the process: the end of the run is reported, or a lock that this run released is granted to another.
             if self.state.outcome.is_some() || !next.wants.is_empty() || self.running == 0 {
                 self.settle().await?;
             }

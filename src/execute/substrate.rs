@@ -34,7 +34,7 @@ pub(super) trait Substrate: Send {
         batch: Vec<(Event, i64)>,
     ) -> impl Future<Output = Result<(), DriveError>> + Send;
 
-    /// Makes all that was taken over durable: somebody is about to be told of it, or to rely on it.
+    /// Makes all that was taken over durable, before it is shown or relied on.
     fn settle(&mut self) -> impl Future<Output = Result<(), DriveError>> + Send;
 
     /// Whether people have waited long enough to see what was taken over.

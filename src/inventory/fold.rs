@@ -108,7 +108,7 @@ impl<'s> Fold<'s> {
             }
         }
         let before = self.places.insert(place, now.clone()).unwrap_or_default();
-        // What an undo puts back is no successor.
+        // A certificate that an undo puts back supersedes nothing.
         if deed == Deed::Reversed {
             return;
         }

@@ -13,7 +13,7 @@ pub(crate) struct Incoming {
     pub uri: Uri,
     pub headers: HeaderMap,
     pub body: Bytes,
-    /// The connection, for a request that wants to go on with another protocol.
+    /// The connection, for a request that asks for an upgrade to another protocol.
     pub upgrade: Mutex<Option<OnUpgrade>>,
 }
 

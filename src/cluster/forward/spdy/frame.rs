@@ -115,7 +115,7 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             },
             SYN_REPLY => {
                 let stream = word(0)? & ID;
-                // The state of the compression goes on with every block.
+                // The compression has one state for the whole connection, so this block has to be read as well.
                 self.inflate.block(&content[4..])?;
                 Frame::Accept { stream }
             }
