@@ -128,7 +128,7 @@ pub fn inventory_json(inventory: &Inventory, pick: Pick, now: i64) -> Json {
             "is_ca": facts.is_ca,
             "not_before": rfc3339(facts.not_before),
             "not_after": rfc3339(facts.not_after),
-            "days_left": entry.left(now).div_euclid(DAY),
+            "days_left": entry.left(now) / DAY,
             "status": entry.condition().as_str(),
             "is_expired": entry.left(now) <= 0,
             "is_managed": entry.made_by.is_some(),
