@@ -33,6 +33,7 @@ pub mod disk;
 pub mod execute;
 mod ground;
 pub mod journal;
+pub mod mesh;
 pub mod outside;
 pub mod report;
 pub mod script;

@@ -4,6 +4,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{
+    controllers::{self, Cluster},
     identity::Identity,
     object::now,
     options::Options,
@@ -34,7 +35,11 @@ pub(crate) enum OpenError {
 impl Service {
     /// Opens the folder; a new one gets its identity and its first objects.
     pub fn open(options: Options) -> Result<Self, OpenError> {
-        let store = Store::open(&options.folder, options.history)?;
+        let watched = options
+            .controllers
+            .as_ref()
+            .map_or(&[][..], |c| c.watched());
+        let store = Store::open(&options.folder, options.history, watched)?;
         let failed = |failure: Failure| OpenError::Identity(failure.to_string());
         let known = store.read(Identity::read).map_err(failed)?;
         let identity = match known {
@@ -45,12 +50,13 @@ impl Service {
                     Some(identity) => Ok(identity),
                     None => {
                         let identity = Identity::create(tx, &options.name)?;
-                        seed::plant(tx, options.seed, now())?;
+                        seed::plant(tx, now())?;
                         Ok(identity)
                     }
                 })
                 .map_err(failed)?,
         };
+        plant(&store, &options).map_err(failed)?;
         Ok(Self {
             options,
             store,
@@ -62,10 +68,21 @@ impl Service {
 
     /// Lets the controllers do what they would have done by now.
     pub fn catch_up(&self) -> Result<(), Failure> {
+        let controllers = self.options.controllers.as_ref();
+        if let Some(controllers) = controllers {
+            controllers.prepare()?;
+        }
         let now = now();
-        let is_due = self
-            .store
-            .read(|tx| Ok(tx.next_wake()?.is_some_and(|at| at <= now)))?;
+        let is_due = self.store.read(|tx| {
+            if tx.next_wake()?.is_some_and(|at| at <= now) {
+                return Ok(true);
+            }
+            let cluster = Cluster::new(tx, &self.options, now);
+            Ok(match controllers {
+                Some(controllers) => controllers.is_due(&cluster)?,
+                None => false,
+            })
+        })?;
         match is_due {
             true => self.write(|_| Ok(())),
             false => Ok(()),
@@ -79,7 +96,9 @@ impl Service {
     ) -> Result<T, Failure> {
         let done = self.store.write(|tx| {
             rollout::catch_up(tx, &self.options, now())?;
-            work(tx)
+            let done = work(tx)?;
+            controllers::tell(tx, &self.options, now())?;
+            Ok(done)
         })?;
         self.changed.send_replace(());
         Ok(done)
@@ -89,4 +108,24 @@ impl Service {
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
+}
+
+/// Lets the controllers of others put what a cluster begins with, once for each folder.
+fn plant(store: &Store, options: &Options) -> Result<(), Failure> {
+    const PLANTED: &str = "planted";
+    let Some(controllers) = &options.controllers else {
+        return Ok(());
+    };
+    if store.read(|tx| tx.setting(PLANTED))?.is_some() {
+        return Ok(());
+    }
+    store.write(|tx| {
+        if tx.setting(PLANTED)?.is_some() {
+            return Ok(());
+        }
+        let at = now() - seed::AGE;
+        controllers.plant(&Cluster::new(tx, options, at))?;
+        controllers::tell(tx, options, at)?;
+        tx.set(PLANTED, "1")
+    })
 }
