@@ -25,6 +25,7 @@ mod in_doubt;
 mod kube;
 mod load;
 mod logs;
+mod mesh;
 mod outputs;
 mod params;
 mod pca;
@@ -87,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Iam(command) => iam::iam(command),
         Command::Rbac(command) => rbac::rbac(command),
         Command::Runs(command) => runs::runs(&args, command),
+        Command::Mesh(command) => mesh::mesh(&args, command),
         Command::Show(command) => show::show(&args, command),
         Command::Logs(command) => logs::logs(&args, command),
         Command::Outputs(command) => outputs::outputs(&args, command),

@@ -1,5 +1,7 @@
 //! A cluster's state without a server.
 
+use std::time::Duration;
+
 use crate::cluster::{
     controllers::{Cluster, StateError},
     object::now,
@@ -7,6 +9,9 @@ use crate::cluster::{
     server::StartError,
     service::Service,
 };
+
+/// The setting in which a server leaves how long its pods take to become ready.
+pub(crate) const POD_DELAY: &str = "pod-delay";
 
 /// The state of one folder, for those who look at it in this process. Servers may serve the folder meanwhile.
 pub struct Offline {
@@ -19,7 +24,12 @@ impl Offline {
     /// # Errors
     /// As a server that doesn't start.
     pub fn open(options: Options) -> Result<Self, StartError> {
-        let service = Service::open(options)?;
+        let mut service = Service::open(options)?;
+        let delay = service.store.read(|tx| tx.setting(POD_DELAY));
+        let delay = delay.map_err(|failure| StartError::Identity(failure.to_string()))?;
+        if let Some(millis) = delay.and_then(|text| text.parse().ok()) {
+            service.options.pod_delay = Duration::from_millis(millis);
+        }
         Ok(Self { service })
     }
 

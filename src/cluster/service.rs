@@ -7,6 +7,7 @@ use crate::cluster::{
     controllers::{self, Cluster},
     identity::Identity,
     object::now,
+    offline::POD_DELAY,
     options::Options,
     rollout, seed,
     store::{Store, StoreError, Transaction},
@@ -64,6 +65,22 @@ impl Service {
             stopping: CancellationToken::new(),
             changed: watch::Sender::new(()),
         })
+    }
+
+    /// Leaves how long pods take here to those who play the cluster without a server.
+    pub fn leave_pod_delay(&self) -> Result<(), OpenError> {
+        let millis = self.options.pod_delay.as_millis().to_string();
+        let failed = |failure: Failure| OpenError::Identity(failure.to_string());
+        let known = self
+            .store
+            .read(|tx| tx.setting(POD_DELAY))
+            .map_err(failed)?;
+        if known.as_ref() == Some(&millis) {
+            return Ok(());
+        }
+        self.store
+            .write(|tx| tx.set(POD_DELAY, &millis))
+            .map_err(failed)
     }
 
     /// Lets the controllers do what they would have done by now.

@@ -156,6 +156,7 @@ pub(super) fn self_signed(now: Moment) -> Result<(String, String), String> {
         dns_names: &[],
         uris: &[],
         is_ca: true,
+        path_len: None,
         not_after: now + SERVING_LIFE,
     };
     Ok((x509::issue(&request, None, now)?, key))
@@ -211,6 +212,7 @@ impl Ca {
             dns_names: &[],
             uris: &[identity.to_owned()],
             is_ca: false,
+            path_len: None,
             not_after,
         };
         let leaf = x509::issue(&request, Some((&self.certificate, &self.key)), now)?;
@@ -252,6 +254,7 @@ impl Ca {
             dns_names: &names,
             uris: &[],
             is_ca: false,
+            path_len: None,
             not_after: self.end(SERVING_LIFE, version, now)?,
         };
         let leaf = x509::issue(&request, Some((&self.certificate, &self.key)), now)?;

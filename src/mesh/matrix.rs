@@ -17,6 +17,7 @@ use super::{
     player::{Identity, Istiod, Place, Player, Proxy, Ztunnel},
     pods::{self, name, namespace},
     proxy,
+    relay::{self, Agent, Server},
     verify::Library,
     webhook, x509, ztunnel,
 };
@@ -44,6 +45,25 @@ pub struct Handshakes {
 impl Handshakes {
     pub fn failed(&self) -> impl Iterator<Item = &Handshake> {
         self.all.iter().filter(|one| one.error.is_some())
+    }
+
+    /// Reads the document of [`to_json`](Self::to_json).
+    pub fn of_json(document: &Json) -> Self {
+        let text = |one: &Json, field: &str| one[field].as_str().unwrap_or_default().to_owned();
+        let all = document["handshakes"].as_array().into_iter().flatten();
+        let all = all.map(|one| Handshake {
+            from: text(one, "from"),
+            to: text(one, "to"),
+            port: one["port"]
+                .as_u64()
+                .and_then(|port| port.try_into().ok())
+                .unwrap_or_default(),
+            error: one["error"].as_str().map(str::to_owned),
+        });
+        Self {
+            all: all.collect(),
+            classes: 0,
+        }
     }
 
     /// Returns the document of `windlass mesh --json`.
@@ -123,7 +143,7 @@ impl Matrix {
             })?;
         }
         let mut found = Handshakes::default();
-        for pair in ends.pairs() {
+        for pair in ends.pairs(now) {
             let (is_new, error) = self.shake(&pair.client, &pair.server, now);
             found.classes += usize::from(is_new);
             found.all.push(Handshake {
@@ -264,6 +284,8 @@ struct Ends {
     proxies: BTreeMap<String, Vec<End>>,
     webhooks: BTreeMap<String, Vec<End>>,
     workloads: Vec<Workload>,
+    servers: Vec<(String, Server)>,
+    agents: Vec<(String, Agent)>,
 }
 
 impl Ends {
@@ -315,6 +337,14 @@ impl Ends {
                 }
             }
         }
+        for server in Server::all(cluster)? {
+            let own = label(&server.place.namespace, &server.place.workload);
+            self.servers.push((own, server));
+        }
+        for agent in Agent::all(cluster)? {
+            let own = label(&agent.place.namespace, &agent.place.workload);
+            self.agents.push((own, agent));
+        }
         let webhooks = self.webhooks.entry(name.to_owned()).or_default();
         for resource in istiod::WEBHOOKS {
             for configuration in cluster.list(resource, None)? {
@@ -341,7 +371,7 @@ impl Ends {
     }
 
     /// Everybody with everybody whom they call.
-    fn pairs(&self) -> Vec<Pair> {
+    fn pairs(&self, now: Moment) -> Vec<Pair> {
         let mut pairs = Vec::new();
         for (clients, port) in [(&self.proxies, 15012), (&self.webhooks, 15017)] {
             for (cluster, clients) in clients {
@@ -356,6 +386,17 @@ impl Ends {
                         });
                     }
                 }
+            }
+        }
+        for (from, agent) in &self.agents {
+            for (to, server) in &self.servers {
+                pairs.push(Pair {
+                    from: from.clone(),
+                    to: to.clone(),
+                    port: 9900,
+                    client: Class::new(relay::client(agent), now),
+                    server: Class::new(relay::party(server, &agent.cluster), now),
+                });
             }
         }
         for client in &self.workloads {

@@ -228,10 +228,10 @@ impl Trust {
             },
             Library::Envoy => {
                 let why = match error {
-                    Error::UnknownIssuer => {
+                    // A candidate of another key is none: the leaf names its issuer's key.
+                    Error::UnknownIssuer | Error::InvalidSignatureForPublicKey => {
                         format!("unable to get local issuer certificate (issuer {issuer:?})")
                     }
-                    Error::InvalidSignatureForPublicKey => "certificate signature failure".into(),
                     Error::CertExpired { .. } => "certificate has expired".into(),
                     Error::CertNotValidYet { .. } => "certificate is not yet valid".into(),
                     Error::PathLenConstraintViolated => "path length constraint exceeded".into(),

@@ -122,6 +122,8 @@ pub(super) struct Request<'a> {
     pub dns_names: &'a [String],
     pub uris: &'a [String],
     pub is_ca: bool,
+    /// How many CAs may stand between it and a leaf; no limit where it is `None`.
+    pub path_len: Option<u8>,
     pub not_after: Moment,
 }
 
@@ -225,7 +227,10 @@ fn subject(request: &Request) -> Result<Name, x509_cert::der::Error> {
             .map(|name| format!("O={}", quoted(name))),
     ];
     let parts: Vec<_> = parts.into_iter().flatten().collect();
-    parts.join(",").parse()
+    match parts.is_empty() {
+        true => Ok(Name::default()),
+        false => parts.join(",").parse(),
+    }
 }
 
 fn extensions(
@@ -248,7 +253,7 @@ fn extensions(
     add(usages.to_extension(subject, &[]), true)?;
     let constraints = BasicConstraints {
         ca: request.is_ca,
-        path_len_constraint: None,
+        path_len_constraint: request.path_len,
     };
     add(constraints.to_extension(subject, &[]), true)?;
     if !request.is_ca {
@@ -354,6 +359,27 @@ pub(super) fn serial(certificate: &Certificate) -> String {
     data_encoding::HEXLOWER.encode(certificate.tbs_certificate.serial_number.as_bytes())
 }
 
+/// The serial number in decimal, as ztunnel prints it.
+pub(super) fn decimal_serial(certificate: &Certificate) -> String {
+    let mut digits = vec![0_u8];
+    for byte in certificate.tbs_certificate.serial_number.as_bytes() {
+        let mut carry = u32::from(*byte);
+        for digit in digits.iter_mut().rev() {
+            carry += u32::from(*digit) * 256;
+            *digit = (carry % 10) as u8;
+            carry /= 10;
+        }
+        while carry > 0 {
+            digits.insert(0, (carry % 10) as u8);
+            carry /= 10;
+        }
+    }
+    digits
+        .iter()
+        .map(|digit| char::from(b'0' + digit))
+        .collect()
+}
+
 /// The SHA-256 of a text, hexadecimal: what tells material apart.
 pub(super) fn fingerprint(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(digest::digest(&digest::SHA256, bytes).as_ref())
@@ -391,4 +417,48 @@ fn content(algorithm: &AlgorithmIdentifierOwned) -> Result<Vec<u8>, x509_cert::d
         content.extend(parameters.to_der()?);
     }
     Ok(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_issued_is_read_and_verified() {
+        let now = 1_800_000_000_000;
+        let (ca_key, key) = (new_key().unwrap(), new_key().unwrap());
+        let mut request = Request {
+            key: &ca_key,
+            common_name: Some("A"),
+            organization: None,
+            dns_names: &[],
+            uris: &[],
+            is_ca: true,
+            path_len: Some(1),
+            not_after: now + 1_000_000,
+        };
+        let ca = issue(&request, None, now).unwrap();
+        request.key = &key;
+        request.common_name = None;
+        request.is_ca = false;
+        request.path_len = None;
+        let uris = ["spiffe://cluster.local/ns/a/sa/b".to_owned()];
+        request.uris = &uris;
+        let leaf = issue(&request, Some((&ca, &ca_key)), now).unwrap();
+        let (ca, read) = (parsed(&ca).remove(0), parsed(&leaf).remove(0));
+        assert_eq!(names(&read), uris);
+        assert_eq!(short_name(&read.tbs_certificate.issuer), "A");
+        assert!(has_signed(&ca, &certificates(&leaf).unwrap()[0]));
+        assert!(!has_signed(&read, &certificates(&leaf).unwrap()[0]));
+        assert!(fits(&read, &key) && !fits(&read, &ca_key));
+        assert_eq!(basic_constraints(&ca).unwrap().path_len_constraint, Some(1));
+        assert_eq!(not_after(&read), now + 1_000_000);
+        assert_eq!(
+            decimal_serial(&read),
+            u128::from_str_radix(&serial(&read), 16)
+                .unwrap()
+                .to_string()
+        );
+        assert_eq!(blocks(&[leaf.as_str(), leaf.as_str()].concat()).len(), 2);
+    }
 }

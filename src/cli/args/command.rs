@@ -7,7 +7,7 @@ use super::serve::Worker;
 use super::{
     check::{Graph, Iam, Plan, Rbac, Validate},
     drive::{Answer, Cancel, Resume, Run, Undo},
-    look::{Audit, Logs, Outputs, Runs, Show},
+    look::{Audit, Logs, MeshTable, Outputs, Runs, Show},
     serve::{Kube, Pca},
 };
 
@@ -85,6 +85,8 @@ pub enum Command {
     Outputs(Outputs),
     /// Check that nothing in a run's record was changed, and show what it proves
     Audit(Audit),
+    /// Show which players of a rehearsal mesh can talk to each other
+    Mesh(MeshTable),
     /// Serve a Restate server: run the steps of its runs
     #[cfg(feature = "restate")]
     Worker(Worker),

@@ -15,6 +15,8 @@ use crate::cluster::{
 const KUBELET: &str = "kubelet";
 /// How soon a controller tries again what was refused or did not start, in milliseconds.
 const AGAIN: Moment = 500;
+/// As the longest back-off of a kubelet.
+const LONGEST: Moment = 300_000;
 
 /// Which pod to make.
 pub(super) struct NewPod<'a> {
@@ -140,7 +142,10 @@ pub(super) fn sync(world: &World, before: Json) -> Result<(), Failure> {
             {
                 stick(world, &mut pod, hold.reason, Some(&hold.message))?;
                 world.update("pods", &before, &mut pod)?;
-                return world.wake("pods", &pod, AGAIN);
+                // As a kubelet, ever less often: the longer it has not started, the longer it waits.
+                let since = text(&pod, "/metadata/creationTimestamp").and_then(moment);
+                let age = world.now - since.unwrap_or(world.now);
+                return world.wake("pods", &pod, (age / 8).clamp(AGAIN, LONGEST));
             }
             start(world, &mut pod)?;
             world.update("pods", &before, &mut pod)?;
