@@ -215,13 +215,17 @@ impl Class {
         let mut hasher = DefaultHasher::new();
         let mut until = Moment::MAX;
         let mut ends = |certificate: &x509::Certificate| {
-            let (from, to) = (x509::not_before(certificate), x509::not_after(certificate));
+            // A certificate is valid to the end of its last second.
+            let (from, to) = (
+                x509::not_before(certificate),
+                x509::not_after(certificate) + 1000,
+            );
             for moment in [from, to] {
                 if moment > now {
                     until = until.min(moment);
                 }
             }
-            (now >= from, now <= to)
+            (now >= from, now < to)
         };
         (party.library, &party.expects, &party.trusts).hash(&mut hasher);
         for anchor in x509::parsed(party.trusts.as_deref().unwrap_or_default()) {

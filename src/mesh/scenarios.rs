@@ -355,14 +355,6 @@ fn wrong_order_an_intermediate_that_expires_before_its_leaves() {
         log(lab, "cluster-1").contains("are reloaded")
     });
     lab.restart("cluster-1", "deployments.apps", "bookinfo", "reviews");
-    for _ in 0..12 {
-        std::thread::sleep(std::time::Duration::from_millis(500));
-        let seen = lab.look();
-        eprintln!("XX {} {}", seen.classes, shown(&seen).lines().count());
-    }
-    for t in lab.trusts("cluster-1") {
-        eprintln!("XX {} {}", t["metadata"]["name"], t["status"]["shows"]);
-    }
     breaks(&mut lab, "expired intermediate", &["expired", "Expired"]);
 }
 

@@ -125,7 +125,8 @@ impl Trust {
         let unix = |at: Moment| {
             UnixTime::since_unix_epoch(Duration::from_millis(u64::try_from(at).unwrap_or_default()))
         };
-        if at > x509::not_after(anchor) {
+        // As webpki: to the end of the last second.
+        if at >= x509::not_after(anchor) + 1000 {
             return Err(Error::CertExpired {
                 time: unix(at),
                 not_after: unix(x509::not_after(anchor)),
@@ -314,7 +315,7 @@ fn climb(
         return false;
     };
     let end = x509::not_after(&certificate);
-    if at > end || at < x509::not_before(&certificate) {
+    if at >= end + 1000 || at < x509::not_before(&certificate) {
         *reason = format!(
             "x509: certificate has expired or is not yet valid: current time {} is after {}",
             rfc3339(at),
