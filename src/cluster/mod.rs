@@ -13,9 +13,10 @@
 //! 4. `merge` holds the four kinds of patches, and who owns which field.
 //! 5. `rollout` plays the controllers: Deployments, StatefulSets and DaemonSets replace their pods over a little
 //!    time. It runs whenever somebody looks, up to the moment of looking, so nothing happens behind a stopped server.
-//! 6. `store` keeps objects and what changed in one SQLite database, `cluster.db` (mode 0600).
+//! 6. `forward` carries connections to the ports of pods, on which `ports` says what listens.
+//! 7. `store` keeps objects and what changed in one SQLite database, `cluster.db` (mode 0600).
 //!
-//! 7. `controllers` lets others take part: what runs in a cluster, such as a service mesh, is handed in with the
+//! 8. `controllers` lets others take part: what runs in a cluster, such as a service mesh, is handed in with the
 //!    options, and so is what listens on the ports of pods (`ports`).
 //!
 //! # Getting stuck on purpose
@@ -27,6 +28,7 @@ mod access;
 mod api;
 mod controllers;
 mod fault;
+mod forward;
 mod handler;
 mod identity;
 mod listener;

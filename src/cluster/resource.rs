@@ -98,7 +98,7 @@ const BUILT_IN: [Row; 26] = [
         &["po"],
         true,
         READ_AND_DELETE,
-        &["eviction"],
+        &["eviction", "portforward"],
     ),
     row("", "secrets", "Secret", &[], true, ALL, &[]),
     row(
