@@ -154,15 +154,27 @@ impl Trust {
         let has = x509::parse(leaf).map_or_else(|_| Vec::new(), |leaf| x509::names(&leaf));
         match expected {
             Expected::Host(host) => {
-                let name = ServerName::try_from(host.as_str())
-                    .map_err(|_| format!("`{host}` is not a DNS name"))?;
-                end.verify_is_valid_for_subject_name(&name).map_err(|_| {
-                    let dns: Vec<_> = has.iter().filter(|name| !name.contains("://")).collect();
-                    match dns.is_empty() {
-                        true => format!(
-                            "x509: certificate is not valid for any names, but wanted to match {host}"
-                        ),
-                        false => format!("x509: certificate is valid for {}, not {host}", join(&dns)),
+                let fits = match self.library {
+                    // webpki knows no `*.gloo-mesh`: a wildcard needs two labels after it.
+                    Library::Rustls => ServerName::try_from(host.as_str())
+                        .is_ok_and(|name| end.verify_is_valid_for_subject_name(&name).is_ok()),
+                    Library::Go | Library::Envoy => has.iter().any(|name| is_host(name, host)),
+                };
+                if fits {
+                    return Ok(());
+                }
+                let dns: Vec<_> = has.iter().filter(|name| !name.contains("://")).collect();
+                Err(match (self.library, dns.is_empty()) {
+                    (Library::Rustls, _) => {
+                        format!(
+                            "invalid peer certificate: certificate not valid for name \"{host}\""
+                        )
+                    }
+                    (_, true) => format!(
+                        "x509: certificate is not valid for any names, but wanted to match {host}"
+                    ),
+                    (_, false) => {
+                        format!("x509: certificate is valid for {}, not {host}", join(&dns))
                     }
                 })
             }
@@ -247,6 +259,17 @@ impl Trust {
                 )
             }
         }
+    }
+}
+
+/// Whether a DNS name of a certificate is a host's, by Go's rules: a wildcard stands for the first label.
+fn is_host(name: &str, host: &str) -> bool {
+    if name.eq_ignore_ascii_case(host) {
+        return true;
+    }
+    match (name.strip_prefix("*."), host.split_once('.')) {
+        (Some(rest), Some((_, of_host))) => rest.eq_ignore_ascii_case(of_host),
+        _ => false,
     }
 }
 
@@ -360,4 +383,22 @@ fn climb(
         }
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wildcard_is_one_label() {
+        for (name, host, fits) in [
+            ("a.gloo-mesh", "A.gloo-mesh", true),
+            ("*.gloo-mesh", "gloo-mesh-mgmt-server.gloo-mesh", true),
+            ("*.gloo-mesh", "a.b.gloo-mesh", false),
+            ("*.gloo-mesh", "gloo-mesh", false),
+            ("spiffe://a", "a", false),
+        ] {
+            assert_eq!(is_host(name, host), fits, "{name} {host}");
+        }
+    }
 }

@@ -159,11 +159,7 @@ async fn a_watch_that_comes_too_late_is_told_so() {
 async fn a_restart_takes_a_moment_and_a_start_even_less() {
     let folder = tempfile::tempdir().unwrap();
     let options = || mesh::member(folder.path(), "cluster-1", None);
-    Server::start(options())
-        .await
-        .unwrap()
-        .stop()
-        .await;
+    Server::start(options()).await.unwrap().stop().await;
     let started = Instant::now();
     let server = Server::start(options()).await.unwrap();
     let start_took = started.elapsed();
