@@ -30,10 +30,10 @@ fn run(inputs) {
     kube::wait_rollout(c, "gloo-mesh", server, "1m", #{ restarted: at });
     let after = kube::pods(c, "gloo-mesh", server);
     let events = kube::events(c, "gloo-mesh", `pod/${after[0].name}`);
-    // Nothing listens in the pods of a cluster without a mesh.
+    // The management server has no certificate yet, and nothing listens on the other port.
     let deaf = [
         code(|| kube::tls_chain(c, "gloo-mesh", after[0].name, 9900)),
-        code(|| kube::http_get(c, "gloo-mesh", after[0].name, 9091, "/metrics")),
+        code(|| kube::http_get(c, "gloo-mesh", after[0].name, 9092, "/metrics")),
     ];
     kube::delete(c, ns, "configmap/a");
     kube::delete(c, ns, "configmap/a");

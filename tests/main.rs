@@ -24,6 +24,7 @@ mod fresh;
 mod fuzz;
 mod graph;
 mod grounds;
+mod handshakes;
 mod harness;
 mod hints;
 mod hostile;

@@ -10,7 +10,10 @@ use super::{
     failure::Failure,
     process::{interrupted, write_private},
 };
-use crate::cluster::{Options, Server, is_cluster_name, kubeconfig};
+use crate::{
+    cluster::{Options, Server, is_cluster_name, kubeconfig},
+    mesh,
+};
 
 /// `windlass kube …`.
 pub fn kube(args: &Args, command: &Kube) -> Done {
@@ -74,7 +77,7 @@ async fn start(
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
         pod_delay: command.pod_delay,
         faults: command.faults.clone(),
-        ..Options::local(folder.join(name), name)
+        ..mesh::member(folder, name, command.mesh.as_ref())
     };
     Server::start(options).await.map_err(|error| {
         let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));

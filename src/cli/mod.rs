@@ -30,6 +30,7 @@ mod kube;
 mod load;
 mod logs;
 mod man;
+mod mesh;
 mod outputs;
 mod params;
 mod pca;
@@ -97,6 +98,7 @@ pub fn main() -> ExitCode {
         Command::Schema => schema::schema(),
         Command::Definitions(command) => definitions::definitions(command),
         Command::Runs(command) => runs::runs(&args, command),
+        Command::Mesh(command) => mesh::mesh(&args, command),
         Command::Show(command) => show::show(&args, command),
         Command::Logs(command) => logs::logs(&args, command),
         Command::Outputs(command) => outputs::outputs(&args, command),

@@ -71,6 +71,11 @@ fn answer(service: &Arc<Service>, incoming: &Incoming) -> Result<Answer, Failure
     if target.subresource.as_deref() == Some("portforward") && asks_for_websocket(incoming) {
         authorize(service, &user, Verb::Create, &target, &query)?;
     }
+    if let (Some(others), Verb::Get | Verb::List) = (&service.options.controllers, verb)
+        && let Some(answered) = others.answer(incoming.path())
+    {
+        return Ok(Answer::Object(200, answered.map_err(Failure::from)?));
+    }
     let resource = find(service, &target)?;
     check_verb(&resource, verb, &target)?;
     let call = Call {

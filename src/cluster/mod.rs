@@ -16,6 +16,9 @@
 //! 6. `forward` carries connections to the ports of pods, on which `ports` says what listens.
 //! 7. `store` keeps objects and what changed in one SQLite database, `cluster.db` (mode 0600).
 //!
+//! 8. `controllers` lets others take part: what runs in a cluster, such as a service mesh, is handed in with the
+//!    options, and so is what listens on the ports of pods (`ports`).
+//!
 //! # Getting stuck on purpose
 //!
 //! A pod whose `nodeSelector` fits no node stays Pending, as anywhere. A workload with the annotation
@@ -23,6 +26,7 @@
 
 mod access;
 mod api;
+mod controllers;
 mod fault;
 mod forward;
 mod handler;
@@ -30,6 +34,7 @@ mod identity;
 mod listener;
 mod merge;
 mod object;
+mod offline;
 mod options;
 mod ports;
 mod resource;
@@ -41,9 +46,12 @@ mod service;
 mod store;
 mod wire;
 
+pub use controllers::{Changed, Cluster, Controllers, Hold, StateError, is_pod_ready};
 pub use fault::{Fault, FaultError};
 pub use identity::{Access, kubeconfig};
-pub use options::{Options, Seed, is_cluster_name};
+pub use object::Moment;
+pub use offline::Offline;
+pub use options::{Options, is_cluster_name};
 pub use ports::{Ports, nothing_listens};
 pub use rollout::STUCK;
 pub use server::{Server, StartError};

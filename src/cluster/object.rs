@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// Milliseconds since 1970.
-pub(crate) type Moment = i64;
+pub type Moment = i64;
 
 pub(crate) fn now() -> Moment {
     (OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000) as i64

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cluster::{fault::Fault, ports::Ports};
+use crate::cluster::{controllers::Controllers, fault::Fault, ports::Ports};
 
 /// How one server behaves. Everything that isn't said here is kept in `folder`.
 #[derive(Clone, Debug)]
@@ -16,27 +16,16 @@ pub struct Options {
     pub folder: PathBuf,
     /// The name of the cluster, which is its context in a kubeconfig.
     pub name: String,
-    /// What a new cluster begins with.
-    pub seed: Seed,
     /// How long a new pod takes to become ready.
     pub pod_delay: Duration,
     /// Requests to fail on purpose.
     pub faults: Vec<Fault>,
     /// How many changes are kept for watches; one that asks for older ones gets 410.
     pub history: u32,
-    /// What listens in the pods, for port-forward; `None` for nothing.
+    /// What else runs in the cluster.
+    pub controllers: Option<Arc<dyn Controllers>>,
+    /// What listens on the ports of its pods.
     pub ports: Option<Arc<dyn Ports>>,
-}
-
-/// The first objects of a cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seed {
-    /// Only what every cluster has.
-    Empty,
-    /// Gloo Mesh's management plane.
-    Management,
-    /// Istio, the Gloo Mesh agent, and an application in the mesh.
-    Workload,
 }
 
 /// Whether a cluster may have this name, which is also that of its folder.
@@ -46,20 +35,17 @@ pub fn is_cluster_name(name: &str) -> bool {
 }
 
 impl Options {
-    /// A cluster for rehearsals on this machine; the one that is called `mgmt` has the management plane.
+    /// A cluster for rehearsals on this machine, without workloads.
     pub fn local(folder: PathBuf, name: &str) -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             folder,
             name: name.to_owned(),
-            seed: match name {
-                "mgmt" => Seed::Management,
-                _ => Seed::Workload,
-            },
             // Long enough for a watch to see every step, short enough for fifty clusters.
             pod_delay: Duration::from_millis(20),
             faults: Vec::new(),
             history: 10_000,
+            controllers: None,
             ports: None,
         }
     }

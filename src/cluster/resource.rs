@@ -41,6 +41,8 @@ const ALL: &[&str] = &[
     "update",
     "watch",
 ];
+/// Made only by what is handed in with the options: a webhook that nothing serves would be a guess.
+const ALL_BUT_CREATE: &[&str] = &["delete", "get", "list", "patch", "update", "watch"];
 /// Pods, ReplicaSets and the like are made by controllers.
 const READ_AND_DELETE: &[&str] = &["delete", "deletecollection", "get", "list", "watch"];
 const READ: &[&str] = &["get", "list", "watch"];
@@ -77,13 +79,14 @@ const fn row(
     }
 }
 
+const ADMISSION: &str = "admissionregistration.k8s.io";
 const APPS: &str = "apps";
 const RBAC: &str = "rbac.authorization.k8s.io";
 const AUTHORIZATION: &str = "authorization.k8s.io";
 const SCALED: &[&str] = &["scale", "status"];
 const STATUS: &[&str] = &["status"];
 
-const BUILT_IN: [Row; 24] = [
+const BUILT_IN: [Row; 26] = [
     row("", "configmaps", "ConfigMap", &["cm"], true, ALL, &[]),
     row("", "events", "Event", &["ev"], true, ALL, &[]),
     row("", "namespaces", "Namespace", &["ns"], false, ALL, STATUS),
@@ -144,6 +147,24 @@ const BUILT_IN: [Row; 24] = [
         true,
         ALL,
         SCALED,
+    ),
+    row(
+        ADMISSION,
+        "mutatingwebhookconfigurations",
+        "MutatingWebhookConfiguration",
+        &[],
+        false,
+        ALL_BUT_CREATE,
+        &[],
+    ),
+    row(
+        ADMISSION,
+        "validatingwebhookconfigurations",
+        "ValidatingWebhookConfiguration",
+        &[],
+        false,
+        ALL_BUT_CREATE,
+        &[],
     ),
     row(
         "apiextensions.k8s.io",

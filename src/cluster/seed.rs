@@ -5,144 +5,37 @@ use serde_json::{Value as Json, json};
 use crate::cluster::{
     api::seed,
     object::{Moment, timestamp},
-    options::Seed,
     resource::Resource,
     store::Transaction,
     wire::Failure,
 };
 
 /// How long a new cluster pretends to have been there: its rollouts are long done when it is first looked at.
-const AGE: Moment = 3_600_000;
+pub(crate) const AGE: Moment = 3_600_000;
 
 /// Plants what a new cluster begins with.
-pub(crate) fn plant(tx: &Transaction, which: Seed, now: Moment) -> Result<(), Failure> {
+pub(crate) fn plant(tx: &Transaction, now: Moment) -> Result<(), Failure> {
     let at = now - AGE;
     for number in 1..=2 {
         put(tx, "nodes", node(number, at), at)?;
     }
     for name in ["default", "kube-system", "kube-public", "kube-node-lease"] {
-        namespace(tx, name, json!({}), at)?;
+        namespace(tx, name, at)?;
     }
-    roles(tx, at)?;
-    match which {
-        Seed::Empty => Ok(()),
-        Seed::Management => management(tx, at),
-        Seed::Workload => workload(tx, at),
-    }
-}
-
-fn management(tx: &Transaction, at: Moment) -> Result<(), Failure> {
-    namespace(tx, "gloo-mesh", json!({}), at)?;
-    deployment(
-        tx,
-        "gloo-mesh",
-        "gloo-mesh-mgmt-server",
-        &json!({ "app": "gloo-mesh-mgmt-server" }),
-        1,
-        at,
-    )?;
-    let definition = root_trust_policies();
-    let policies = Resource::of_definition(&definition).into_iter().next();
-    put(
-        tx,
-        "customresourcedefinitions.apiextensions.k8s.io",
-        definition,
-        at,
-    )?;
-    let policies = policies.ok_or_else(|| Failure::internal("the definition serves no version"))?;
-    let policy = json!({
-        "apiVersion": policies.api_version(),
-        "kind": policies.kind,
-        "metadata": { "name": "root-trust-policy", "namespace": "gloo-mesh" },
-        "spec": { "config": {
-            "mgmtServerCa": { "generated": {} },
-            "autoRestartPods": true,
-            "intermediateCertOptions": {
-                "secretRotationGracePeriodRatio": 0.1,
-                "ttlDays": 1,
-            },
-        } },
-    });
-    seed(tx, &policies, policy, at)
+    roles(tx, at)
 }
 
 fn put(tx: &Transaction, key: &str, object: Json, at: Moment) -> Result<(), Failure> {
     seed(tx, &Resource::by_key(key), object, at)
 }
 
-fn workload(tx: &Transaction, at: Moment) -> Result<(), Failure> {
-    namespace(tx, "istio-system", json!({}), at)?;
-    deployment(
-        tx,
-        "istio-system",
-        "istiod",
-        &json!({ "app": "istiod", "istio": "pilot" }),
-        2,
-        at,
-    )?;
-    daemon_set(tx, "istio-system", "ztunnel", at)?;
-    namespace(tx, "istio-ingress", json!({}), at)?;
-    let labels = json!({ "app": "istio-ingressgateway", "istio": "ingressgateway" });
-    deployment(tx, "istio-ingress", "istio-ingressgateway", &labels, 1, at)?;
-    namespace(tx, "gloo-mesh", json!({}), at)?;
-    let labels = json!({ "app": "gloo-mesh-agent" });
-    deployment(tx, "gloo-mesh", "gloo-mesh-agent", &labels, 1, at)?;
-    namespace(tx, "bookinfo", json!({ "istio-injection": "enabled" }), at)?;
-    for name in ["productpage", "reviews"] {
-        deployment(tx, "bookinfo", name, &json!({ "app": name }), 2, at)?;
-    }
-    Ok(())
-}
-
-fn namespace(tx: &Transaction, name: &str, labels: Json, at: Moment) -> Result<(), Failure> {
+fn namespace(tx: &Transaction, name: &str, at: Moment) -> Result<(), Failure> {
     let object = json!({
         "apiVersion": "v1",
         "kind": "Namespace",
-        "metadata": { "name": name, "labels": labels },
+        "metadata": { "name": name },
     });
     put(tx, "namespaces", object, at)
-}
-
-fn deployment(
-    tx: &Transaction,
-    namespace: &str,
-    name: &str,
-    labels: &Json,
-    replicas: u32,
-    at: Moment,
-) -> Result<(), Failure> {
-    let object = json!({
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": { "name": name, "namespace": namespace, "labels": labels },
-        "spec": {
-            "replicas": replicas,
-            "selector": { "matchLabels": labels },
-            "template": template(name, labels),
-        },
-    });
-    put(tx, "deployments.apps", object, at)
-}
-
-fn daemon_set(tx: &Transaction, namespace: &str, name: &str, at: Moment) -> Result<(), Failure> {
-    let labels = json!({ "app": name });
-    let object = json!({
-        "apiVersion": "apps/v1",
-        "kind": "DaemonSet",
-        "metadata": { "name": name, "namespace": namespace, "labels": labels },
-        "spec": {
-            "selector": { "matchLabels": labels },
-            "template": template(name, &labels),
-        },
-    });
-    put(tx, "daemonsets.apps", object, at)
-}
-
-fn template(name: &str, labels: &Json) -> Json {
-    json!({
-        "metadata": { "labels": labels },
-        "spec": { "containers": [{ "name": name, "image": format!("rehearsal/{name}:1.0") }] },
-    })
 }
 
 fn node(number: u32, at: Moment) -> Json {
@@ -295,62 +188,4 @@ fn role(
         binding,
         at,
     )
-}
-
-/// Gloo Mesh's RootTrustPolicy, as far as a rehearsal needs it: the product may add fields, so none are refused.
-fn root_trust_policies() -> Json {
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": { "name": "roottrustpolicies.admin.gloo.solo.io" },
-        "spec": {
-            "group": "admin.gloo.solo.io",
-            "scope": "Namespaced",
-            "names": {
-                "plural": "roottrustpolicies",
-                "singular": "roottrustpolicy",
-                "kind": "RootTrustPolicy",
-                "listKind": "RootTrustPolicyList",
-                "categories": ["gloo-mesh"],
-            },
-            "versions": [{
-                "name": "v2",
-                "served": true,
-                "storage": true,
-                "subresources": { "status": {} },
-                "schema": { "openAPIV3Schema": {
-                    "type": "object",
-                    "properties": {
-                        "spec": {
-                            "type": "object",
-                            "x-kubernetes-preserve-unknown-fields": true,
-                            "properties": { "config": {
-                                "type": "object",
-                                "x-kubernetes-preserve-unknown-fields": true,
-                                "properties": {
-                                    "autoRestartPods": { "type": "boolean" },
-                                    "mgmtServerCa": {
-                                        "type": "object",
-                                        "x-kubernetes-preserve-unknown-fields": true,
-                                    },
-                                    "intermediateCertOptions": {
-                                        "type": "object",
-                                        "x-kubernetes-preserve-unknown-fields": true,
-                                        "properties": {
-                                            "secretRotationGracePeriodRatio": { "type": "number" },
-                                            "ttlDays": { "type": "integer" },
-                                        },
-                                    },
-                                },
-                            } },
-                        },
-                        "status": {
-                            "type": "object",
-                            "x-kubernetes-preserve-unknown-fields": true,
-                        },
-                    },
-                } },
-            }],
-        },
-    })
 }

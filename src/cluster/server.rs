@@ -83,7 +83,11 @@ impl Server {
         if !listen.ip().is_loopback() {
             return Err(StartError::Open(listen));
         }
-        let opening = tokio::task::spawn_blocking(move || Service::open(options));
+        let opening = tokio::task::spawn_blocking(move || {
+            let service = Service::open(options)?;
+            service.leave_pod_delay()?;
+            Ok::<_, OpenError>(service)
+        });
         let service = match opening.await {
             Ok(service) => Arc::new(service?),
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),

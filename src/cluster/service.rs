@@ -4,8 +4,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{
+    controllers::{self, Cluster},
     identity::Identity,
     object::now,
+    offline::POD_DELAY,
     options::Options,
     rollout, seed,
     store::{Store, StoreError, Transaction},
@@ -34,7 +36,11 @@ pub(crate) enum OpenError {
 impl Service {
     /// Opens the folder; a new one gets its identity and its first objects.
     pub fn open(options: Options) -> Result<Self, OpenError> {
-        let store = Store::open(&options.folder, options.history)?;
+        let watched = options
+            .controllers
+            .as_ref()
+            .map_or(&[][..], |c| c.watched());
+        let store = Store::open(&options.folder, options.history, watched)?;
         let failed = |failure: Failure| OpenError::Identity(failure.to_string());
         let known = store.read(Identity::read).map_err(failed)?;
         let identity = match known {
@@ -45,12 +51,13 @@ impl Service {
                     Some(identity) => Ok(identity),
                     None => {
                         let identity = Identity::create(tx, &options.name)?;
-                        seed::plant(tx, options.seed, now())?;
+                        seed::plant(tx, now())?;
                         Ok(identity)
                     }
                 })
                 .map_err(failed)?,
         };
+        plant(&store, &options).map_err(failed)?;
         Ok(Self {
             options,
             store,
@@ -60,12 +67,39 @@ impl Service {
         })
     }
 
+    /// Leaves how long pods take here to those who play the cluster without a server.
+    pub fn leave_pod_delay(&self) -> Result<(), OpenError> {
+        let millis = self.options.pod_delay.as_millis().to_string();
+        let failed = |failure: Failure| OpenError::Identity(failure.to_string());
+        let known = self
+            .store
+            .read(|tx| tx.setting(POD_DELAY))
+            .map_err(failed)?;
+        if known.as_ref() == Some(&millis) {
+            return Ok(());
+        }
+        self.store
+            .write(|tx| tx.set(POD_DELAY, &millis))
+            .map_err(failed)
+    }
+
     /// Lets the controllers do what they would have done by now.
     pub fn catch_up(&self) -> Result<(), Failure> {
+        let controllers = self.options.controllers.as_ref();
+        if let Some(controllers) = controllers {
+            controllers.prepare()?;
+        }
         let now = now();
-        let is_due = self
-            .store
-            .read(|tx| Ok(tx.next_wake()?.is_some_and(|at| at <= now)))?;
+        let is_due = self.store.read(|tx| {
+            if tx.next_wake()?.is_some_and(|at| at <= now) {
+                return Ok(true);
+            }
+            let cluster = Cluster::new(tx, &self.options, now);
+            Ok(match controllers {
+                Some(controllers) => controllers.is_due(&cluster)?,
+                None => false,
+            })
+        })?;
         match is_due {
             true => self.write(|_| Ok(())),
             false => Ok(()),
@@ -79,7 +113,9 @@ impl Service {
     ) -> Result<T, Failure> {
         let done = self.store.write(|tx| {
             rollout::catch_up(tx, &self.options, now())?;
-            work(tx)
+            let done = work(tx)?;
+            controllers::tell(tx, &self.options, now())?;
+            Ok(done)
         })?;
         self.changed.send_replace(());
         Ok(done)
@@ -89,4 +125,24 @@ impl Service {
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
+}
+
+/// Lets the controllers of others put what a cluster begins with, once for each folder.
+fn plant(store: &Store, options: &Options) -> Result<(), Failure> {
+    const PLANTED: &str = "planted";
+    let Some(controllers) = &options.controllers else {
+        return Ok(());
+    };
+    if store.read(|tx| tx.setting(PLANTED))?.is_some() {
+        return Ok(());
+    }
+    store.write(|tx| {
+        if tx.setting(PLANTED)?.is_some() {
+            return Ok(());
+        }
+        let at = now() - seed::AGE;
+        controllers.plant(&Cluster::new(tx, options, at))?;
+        controllers::tell(tx, options, at)?;
+        tx.set(PLANTED, "1")
+    })
 }

@@ -5,7 +5,8 @@ use std::{
 };
 
 use crate::{
-    cluster::{Options, Server, is_cluster_name, kubeconfig},
+    cluster::{Server, is_cluster_name, kubeconfig},
+    mesh,
     outside::{Clusters, Opening, embedded_cluster},
     value::{Failure, FailureClass},
 };
@@ -28,7 +29,7 @@ impl Rehearsal {
 
 impl Clusters for Rehearsal {
     fn open(&self, role: &str) -> Opening {
-        let folder = self.folder.join(role);
+        let folder = self.folder.clone();
         let (servers, role) = (self.servers.clone(), role.to_owned());
         Box::pin(async move {
             let failed = |error: &dyn std::error::Error| {
@@ -44,7 +45,7 @@ impl Clusters for Rehearsal {
             if !is_cluster_name(&role) {
                 return Err(failed(&BadName));
             }
-            let server = Server::start(Options::local(folder, &role))
+            let server = Server::start(mesh::member(&folder, &role, None))
                 .await
                 .map_err(|e| failed(&e))?;
             let access = server.access();

@@ -119,6 +119,7 @@ fn the_seeded_clusters_are_up_and_apart() {
             "deployment.apps/istio-ingressgateway",
             "deployment.apps/istiod",
             "deployment.apps/productpage",
+            "deployment.apps/ratings",
             "deployment.apps/reviews",
         ]
     );
@@ -131,7 +132,7 @@ fn the_seeded_clusters_are_up_and_apart() {
         "-o",
         "wide",
     ]);
-    assert!(wide.contains("rehearsal/istiod:1.0"), "{wide}");
+    assert!(wide.contains("docker.io/istio/pilot:1.30"), "{wide}");
     for deployment in ["productpage", "reviews"] {
         let status = [
             "--context",
@@ -323,7 +324,7 @@ fn a_stuck_rollout_is_explained_and_goes_on() {
         .expect(0)
         .stdout;
     assert!(
-        described.contains("Back-off pulling image \"rehearsal/istiod:1.0\""),
+        described.contains("Back-off pulling image \"docker.io/istio/pilot:1.30\""),
         "{described}"
     );
     let stuck = format!("{}-", windlass::cluster::STUCK);

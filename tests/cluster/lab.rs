@@ -11,7 +11,7 @@ use kube::api::WatchEvent;
 use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value as Json, json};
-use windlass::cluster::{Options, Seed, Server, kubeconfig};
+use windlass::cluster::{Options, Server, kubeconfig};
 
 /// An answer: its status and its body.
 pub type Answer = (u16, Json);
@@ -53,10 +53,6 @@ pub async fn client_of(config: Kubeconfig) -> kube::Client {
 
 /// A rehearsal cluster without workloads.
 pub async fn start(options: Options) -> Server {
-    let options = Options {
-        seed: Seed::Empty,
-        ..options
-    };
     Server::start(options).await.unwrap()
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use kube::config::Kubeconfig;
 use serde_json::json;
 use windlass::cluster::{Options, STUCK, Server, kubeconfig};
+use windlass::mesh;
 
 use super::lab::{Api, client_of, config_map, start, workload};
 
@@ -157,16 +158,10 @@ async fn a_watch_that_comes_too_late_is_told_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_takes_a_moment_and_a_start_even_less() {
     let folder = tempfile::tempdir().unwrap();
-    let state = folder.path().join("cluster-1");
-    Server::start(Options::local(state.clone(), "cluster-1"))
-        .await
-        .unwrap()
-        .stop()
-        .await;
+    let options = || mesh::member(folder.path(), "cluster-1", None);
+    Server::start(options()).await.unwrap().stop().await;
     let started = Instant::now();
-    let server = Server::start(Options::local(state, "cluster-1"))
-        .await
-        .unwrap();
+    let server = Server::start(options()).await.unwrap();
     let start_took = started.elapsed();
     let mut api = Arc::into_inner(client(&server).await).unwrap();
     api.namespace = "istio-system".into();
@@ -239,7 +234,7 @@ async fn secrets_are_for_their_owner_alone_and_other_versions_are_refused() {
         .unwrap()
         .to_string();
     assert!(
-        refused.contains("version 99") && refused.contains("version 1"),
+        refused.contains("version 99") && refused.contains("version 2"),
         "{refused}"
     );
     let open = Options {

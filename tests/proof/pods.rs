@@ -16,7 +16,8 @@ use tokio_rustls::{
         version::{TLS12, TLS13},
     },
 };
-use windlass::cluster::{Options, Ports, Seed, Server, kubeconfig, nothing_listens};
+use windlass::cluster::{Options, Ports, Server, kubeconfig, nothing_listens};
+use windlass::mesh;
 
 use super::made::{Authority, Leaf, ca, leaf};
 use crate::harness::Test;
@@ -135,9 +136,8 @@ impl Lab {
         let test = Test::new();
         let runtime = Runtime::new().unwrap();
         let options = Options {
-            seed: Seed::Workload,
             ports: Some(Arc::new(ports)),
-            ..Options::local(test.path("cluster"), "c1")
+            ..mesh::member(&test.path("clusters"), "c1", None)
         };
         let server = runtime.block_on(Server::start(options)).unwrap();
         test.write("kubeconfig", &kubeconfig(&[server.access()]));

@@ -8,7 +8,7 @@ use super::{
     certs::Certs,
     check::{Definitions, Explain, Graph, Iam, Plan, Rbac, Validate},
     drive::{Answer, Cancel, Resume, Run, Undo},
-    look::{Audit, Logs, Outputs, Runs, Show},
+    look::{Audit, Logs, MeshTable, Outputs, Runs, Show},
     serve::{Kube, Pca},
 };
 
@@ -101,6 +101,8 @@ pub enum Command {
     Certs(Certs),
     /// Check that nothing in a run's record was changed, and show what it proves
     Audit(Audit),
+    /// Show which players of a rehearsal mesh can talk to each other
+    Mesh(MeshTable),
     /// Serve a Restate server: run the steps of its runs
     #[cfg(feature = "restate")]
     Worker(Worker),

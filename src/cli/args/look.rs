@@ -91,3 +91,18 @@ pub struct Audit {
     #[arg(long)]
     pub json: bool,
 }
+
+#[derive(ClapArgs)]
+pub struct MeshTable {
+    /// The target whose rehearsal clusters are meant
+    #[arg(long, default_value = crate::targets::LOCAL, value_name = "NAME")]
+    pub target: String,
+
+    /// Print again whenever something is different, until it is interrupted
+    #[arg(long)]
+    pub watch: bool,
+
+    /// Print the handshakes as JSON
+    #[arg(long)]
+    pub json: bool,
+}

@@ -11,7 +11,7 @@ pub use certs::{Certs, CertsCommand, CertsLook, Scan};
 pub use check::{Definitions, Explain, Graph, Iam, Plan, Rbac, Validate};
 pub use command::{Args, Command};
 pub use drive::{Answer, Cancel, Driving, Params, Resume, Run, Undo};
-pub use look::{Audit, Logs, Outputs, Runs, Show};
+pub use look::{Audit, Logs, MeshTable, Outputs, Runs, Show};
 #[cfg(feature = "restate")]
 pub use serve::Worker;
 pub use serve::{Kube, KubeServe, Pca, PcaServe};

@@ -167,6 +167,11 @@ pub struct KubeServe {
     #[arg(long, default_value = "20ms", value_parser = parse_duration, value_name = "DURATION")]
     pub pod_delay: Duration,
 
+    /// The versions, flags and delays of the mesh: istio=1.29,ztunnel=1.29,gloo=2.6,multi-root=off,xds-agent=off,
+    /// mount=100ms,renew=2s,stream=2s,issue=100ms [default: those of the clusters that are there; the newest for others]
+    #[arg(long, value_name = "KEY=VALUE,…")]
+    pub mesh: Option<crate::mesh::MeshOptions>,
+
     /// Make requests fail: VERB:RESOURCE:STATUS:10%, or VERB:RESOURCE:STATUS:10%:after for losing the answer
     #[arg(long = "fault", value_name = "FAULT")]
     pub faults: Vec<crate::cluster::Fault>,

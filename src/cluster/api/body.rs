@@ -36,7 +36,7 @@ pub(super) fn json(body: &[u8]) -> Result<Json, Failure> {
 }
 
 /// Reads a body that may be YAML, of which JSON is a part.
-pub(super) fn yaml(body: &[u8]) -> Result<Json, Failure> {
+pub(crate) fn yaml(body: &[u8]) -> Result<Json, Failure> {
     if let Ok(json) = serde_json::from_slice(body) {
         return Ok(json);
     }

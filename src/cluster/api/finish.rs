@@ -112,22 +112,46 @@ fn with_status_of(before: &Json, object: Json) -> Json {
 pub(crate) fn seed(
     tx: &Transaction,
     resource: &Resource,
+    object: Json,
+    at: Moment,
+) -> Result<(), Failure> {
+    install(tx, resource, None, object, "helm", at)
+}
+
+/// Puts an object as a component of the cluster does, its status included; nothing is written where nothing differs.
+pub(crate) fn install(
+    tx: &Transaction,
+    resource: &Resource,
+    before: Option<&Json>,
     mut object: Json,
+    manager: &str,
     at: Moment,
 ) -> Result<(), Failure> {
     let status = object.get("status").cloned();
-    identity::carry_over(resource, None, &mut object, true, at);
+    identity::carry_over(resource, before, &mut object, true, at);
     if let Some(status) = status {
         object["status"] = status;
     }
     defaults::set(resource, &mut object, at);
     let manager = Manager {
-        name: "helm".into(),
+        name: manager.into(),
         applies: false,
         api_version: resource.api_version(),
         subresource: String::new(),
     };
     let skeleton = defaults::skeleton(resource);
-    merge::track(resource.schema(), &skeleton, &mut object, &manager, at);
-    lifecycle::keep(tx, resource, None, &mut object, at)
+    merge::track(
+        resource.schema(),
+        before.unwrap_or(&skeleton),
+        &mut object,
+        &manager,
+        at,
+    );
+    if let Some(before) = before {
+        identity::set_generation(resource, before, &mut object);
+        if without_times(before) == without_times(&object) {
+            return Ok(());
+        }
+    }
+    lifecycle::keep(tx, resource, before, &mut object, at)
 }

@@ -66,6 +66,7 @@ fn counts_generations(resource: &Resource) -> bool {
     resource.custom.is_some()
         || counted.contains(&key.as_str())
         || resource.group == "apiextensions.k8s.io"
+        || resource.group == "admissionregistration.k8s.io"
 }
 
 pub(super) fn set_generation(resource: &Resource, before: &Json, object: &mut Json) {
@@ -88,6 +89,9 @@ pub(super) fn set_generation(resource: &Resource, before: &Json, object: &mut Js
             // A Deployment's annotations count too.
             (None, "deployments") => {
                 json!([object["spec"], object["metadata"]["annotations"]])
+            }
+            (None, "mutatingwebhookconfigurations" | "validatingwebhookconfigurations") => {
+                object["webhooks"].clone()
             }
             _ => object["spec"].clone(),
         }

@@ -80,6 +80,17 @@ pub(crate) fn new_namespace(tx: &Transaction, namespace: &str, now: Moment) -> R
     finish::seed(tx, &Resource::by_key("configmaps"), trust, now)
 }
 
+/// Deletes an object and what it owns, as a component of the cluster does.
+pub(crate) fn discard(
+    tx: &Transaction,
+    resource: &Resource,
+    object: &Json,
+    now: Moment,
+) -> Result<(), Failure> {
+    delete(tx, resource, object, Propagation::Background, now)?;
+    Ok(())
+}
+
 /// What becomes of what an object owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Propagation {

@@ -26,7 +26,9 @@ mod watch;
 mod write;
 
 pub(crate) use answer::answer;
+pub(crate) use body::yaml;
 pub(crate) use call::Call;
-pub(crate) use finish::seed;
+pub(crate) use finish::{install, seed};
+pub(crate) use lifecycle::discard;
 pub(crate) use select::selector_matches;
 pub(crate) use watch::Watch;

@@ -114,7 +114,7 @@ fn make(world: &World, set: &Json, update: &Revision, node: &str) -> Result<(), 
         (HASH, update.hash.as_str()),
         ("pod-template-generation", generation.as_str()),
     ];
-    pod::create(
+    let is_made = pod::create(
         world,
         &NewPod {
             resource: RESOURCE,
@@ -125,6 +125,9 @@ fn make(world: &World, set: &Json, update: &Revision, node: &str) -> Result<(), 
             node: Some(node),
         },
     )?;
+    if !is_made {
+        return Ok(());
+    }
     let message = format!("Created pod: {own}");
     world.event(
         RESOURCE,

@@ -2,6 +2,7 @@ use serde_json::{Value as Json, json};
 
 use super::world::World;
 use crate::cluster::{
+    controllers::Cluster,
     object::{Moment, name, namespace, random, timestamp, uid},
     resource::Resource,
     wire::Failure,
@@ -63,4 +64,22 @@ impl World<'_> {
         self.create("events", &mut event)?;
         self.wake("events", &event, LIFETIME)
     }
+}
+
+/// Records a warning about an object, as a component that controllers of others play.
+pub(crate) fn warn(
+    cluster: &Cluster,
+    resource: &str,
+    about: &Json,
+    component: &str,
+    reason: &str,
+    message: &str,
+) -> Result<(), Failure> {
+    let world = World {
+        tx: cluster.tx,
+        now: cluster.now(),
+        options: cluster.options,
+        delay: 0,
+    };
+    world.event(resource, about, (component, Tone::Warning), reason, message)
 }

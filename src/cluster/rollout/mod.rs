@@ -18,6 +18,7 @@ mod strategy;
 mod world;
 
 pub(crate) use disruption::status as budget_status;
+pub(crate) use event::warn;
 pub use play::STUCK;
 pub(crate) use play::catch_up;
 pub(crate) use pod::is_ready;

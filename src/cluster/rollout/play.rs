@@ -1,5 +1,11 @@
 use super::{daemon_set, deployment, disruption, pod, replica_set, stateful_set, world::World};
-use crate::cluster::{object::Moment, options::Options, store::Transaction, wire::Failure};
+use crate::cluster::{
+    controllers::{self, Cluster, WAKES},
+    object::Moment,
+    options::Options,
+    store::Transaction,
+    wire::Failure,
+};
 
 /// The annotation that keeps a workload's new pods from becoming ready; its value is the reason.
 ///
@@ -10,14 +16,26 @@ pub const STUCK: &str = "rehearsal.windlass.dev/stuck";
 /// Does what controllers would have done up to now.
 pub(crate) fn catch_up(tx: &Transaction, options: &Options, now: Moment) -> Result<(), Failure> {
     let mut last = None;
+    if let Some(others) = &options.controllers {
+        others.begin(&Cluster::new(tx, options, now))?;
+        controllers::tell(tx, options, now)?;
+    }
     while let Some((resource, namespace, name, at)) = tx.take_due(now)? {
         last = Some(at);
+        if resource == WAKES {
+            if let Some(others) = &options.controllers {
+                others.woken(&Cluster::new(tx, options, at), &name)?;
+                controllers::tell(tx, options, at)?;
+            }
+            continue;
+        }
         let Some(object) = tx.get(&resource, &namespace, &name)? else {
             continue;
         };
         let world = World {
             tx,
             now: at,
+            options,
             delay: i64::try_from(options.pod_delay.as_millis()).unwrap_or(i64::MAX),
         };
         match resource.as_str() {
@@ -30,6 +48,7 @@ pub(crate) fn catch_up(tx: &Transaction, options: &Options, now: Moment) -> Resu
             "events" => tx.remove("events", &object)?,
             _ => {}
         }
+        controllers::tell(tx, options, at)?;
     }
     // Budgets follow what has become of their pods.
     last.map_or(Ok(()), |at| disruption::sync(tx, at))

@@ -13,6 +13,10 @@ use crate::cluster::{
 };
 
 const KUBELET: &str = "kubelet";
+/// How soon a controller tries again what was refused or did not start, in milliseconds.
+const AGAIN: Moment = 500;
+/// As the longest back-off of a kubelet.
+const LONGEST: Moment = 300_000;
 
 /// Which pod to make.
 pub(super) struct NewPod<'a> {
@@ -27,8 +31,8 @@ pub(super) struct NewPod<'a> {
     pub node: Option<&'a str>,
 }
 
-/// Makes a pod and schedules it.
-pub(super) fn create(world: &World, new: &NewPod) -> Result<(), Failure> {
+/// Makes a pod and schedules it; `false` where its admission was refused, which its owner tries again.
+pub(super) fn create(world: &World, new: &NewPod) -> Result<bool, Failure> {
     let mut metadata = new.template["metadata"].clone();
     metadata["name"] = new.name.as_str().into();
     metadata["generateName"] = format!("{}-", name(new.owner)).into();
@@ -52,6 +56,17 @@ pub(super) fn create(world: &World, new: &NewPod) -> Result<(), Failure> {
         "spec": spec,
         "status": { "phase": "Pending", "qosClass": "BestEffort" },
     });
+    if let Some(others) = &world.options.controllers
+        && let Some(why) = others.admit(&world.cluster(), &mut pod)?
+    {
+        let kind = &new.resource[..new.resource.find('.').unwrap_or_default()];
+        let component = format!("{}-controller", kind.trim_end_matches('s'));
+        let message = format!("Error creating: {why}");
+        let by = (component.as_str(), Tone::Warning);
+        world.event(new.resource, new.owner, by, "FailedCreate", &message)?;
+        world.wake(new.resource, new.owner, AGAIN)?;
+        return Ok(false);
+    }
     let node = match new.node {
         Some(node) => Some(node.to_owned()),
         None => node_for(world, &pod)?,
@@ -94,7 +109,7 @@ pub(super) fn create(world: &World, new: &NewPod) -> Result<(), Failure> {
                 "Scheduled",
                 &message,
             )?;
-            world.wake("pods", &pod, world.delay)
+            world.wake("pods", &pod, world.delay)?;
         }
         None => {
             let why = unschedulable(world)?;
@@ -104,9 +119,10 @@ pub(super) fn create(world: &World, new: &NewPod) -> Result<(), Failure> {
                 ("default-scheduler", Tone::Warning),
                 "FailedScheduling",
                 &why,
-            )
+            )?;
         }
     }
+    Ok(true)
 }
 
 /// Starts the containers of a pod, unless its workload is stuck.
@@ -117,10 +133,20 @@ pub(super) fn sync(world: &World, before: Json) -> Result<(), Failure> {
     let mut pod = before.clone();
     match world.stuck(&before)? {
         Some(reason) => {
-            stick(world, &mut pod, &reason)?;
+            stick(world, &mut pod, &reason, None)?;
             world.update("pods", &before, &mut pod)?;
         }
         None => {
+            if let Some(others) = &world.options.controllers
+                && let Some(hold) = others.start(&world.cluster(), &before)?
+            {
+                stick(world, &mut pod, hold.reason, Some(&hold.message))?;
+                world.update("pods", &before, &mut pod)?;
+                // As a kubelet, ever less often: the longer it has not started, the longer it waits.
+                let since = text(&pod, "/metadata/creationTimestamp").and_then(moment);
+                let age = world.now - since.unwrap_or(world.now);
+                return world.wake("pods", &pod, (age / 8).clamp(AGAIN, LONGEST));
+            }
             start(world, &mut pod)?;
             world.update("pods", &before, &mut pod)?;
             world.wake_owner(&pod)?;
@@ -168,7 +194,7 @@ fn start(world: &World, pod: &mut Json) -> Result<(), Failure> {
 }
 
 /// Lets the containers wait for a reason, and tells of it once.
-fn stick(world: &World, pod: &mut Json, reason: &str) -> Result<(), Failure> {
+fn stick(world: &World, pod: &mut Json, reason: &str, says: Option<&str>) -> Result<(), Failure> {
     let is_word = !reason.is_empty() && reason.chars().all(|c| c.is_ascii_alphanumeric());
     let first = items(pod, "/spec/containers").first();
     let image = first
@@ -200,6 +226,7 @@ fn stick(world: &World, pod: &mut Json, reason: &str) -> Result<(), Failure> {
         ),
         sentence => ("CreateContainerError", sentence.to_owned()),
     };
+    let message = says.map_or(message, str::to_owned);
     if waiting_reason(pod) == Some(reason) {
         return Ok(());
     }

@@ -34,7 +34,7 @@ pub(super) fn sync(world: &World, before: Json) -> Result<(), Failure> {
     }
     for _ in pods.len()..wanted {
         let own = format!("{}-{}", name(&set), suffix());
-        pod::create(
+        let is_made = pod::create(
             world,
             &NewPod {
                 resource: RESOURCE,
@@ -45,6 +45,9 @@ pub(super) fn sync(world: &World, before: Json) -> Result<(), Failure> {
                 node: None,
             },
         )?;
+        if !is_made {
+            break;
+        }
         let message = format!("Created pod: {own}");
         world.event(
             RESOURCE,

@@ -95,7 +95,7 @@ fn make(world: &World, set: &Json, revision: &Revision, ordinal: i64) -> Result<
         ("statefulset.kubernetes.io/pod-name", own.as_str()),
         ("apps.kubernetes.io/pod-index", index.as_str()),
     ];
-    pod::create(
+    let is_made = pod::create(
         world,
         &NewPod {
             resource: RESOURCE,
@@ -106,6 +106,9 @@ fn make(world: &World, set: &Json, revision: &Revision, ordinal: i64) -> Result<
             node: None,
         },
     )?;
+    if !is_made {
+        return Ok(());
+    }
     let message = format!("create Pod {own} in StatefulSet {} successful", name(set));
     world.event(
         RESOURCE,

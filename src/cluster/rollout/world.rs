@@ -2,7 +2,9 @@ use serde_json::{Value as Json, json};
 
 use super::play::STUCK;
 use crate::cluster::{
+    controllers::Cluster,
     object::{Moment, annotation, items, metadata, name, namespace, new_uid, text, timestamp, uid},
+    options::Options,
     resource::Resource,
     store::Transaction,
     wire::Failure,
@@ -13,11 +15,17 @@ pub(super) struct World<'a> {
     pub tx: &'a Transaction<'a>,
     /// When it was woken: perhaps long before anybody looks.
     pub now: Moment,
+    pub options: &'a Options,
     /// How long a pod takes to become ready, in milliseconds.
     pub delay: Moment,
 }
 
 impl World<'_> {
+    /// The same cluster, as controllers of others see it.
+    pub fn cluster(&self) -> Cluster<'_> {
+        Cluster::new(self.tx, self.options, self.now)
+    }
+
     pub fn wake(&self, resource: &str, object: &Json, after: Moment) -> Result<(), Failure> {
         self.tx
             .wake(resource, object, self.now.saturating_add(after))

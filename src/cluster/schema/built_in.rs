@@ -2,8 +2,9 @@ use std::sync::LazyLock;
 
 use k8s_openapi::{
     api::{
-        apps::v1 as apps, authentication::v1 as authentication, authorization::v1 as authorization,
-        core::v1 as core, networking::v1 as networking, policy::v1 as policy, rbac::v1 as rbac,
+        admissionregistration::v1 as admission, apps::v1 as apps,
+        authentication::v1 as authentication, authorization::v1 as authorization, core::v1 as core,
+        networking::v1 as networking, policy::v1 as policy, rbac::v1 as rbac,
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1 as extensions,
     apimachinery::pkg::apis::meta::v1 as meta,
@@ -34,6 +35,8 @@ static DOCUMENT: LazyLock<Map<String, Json>> = LazyLock::new(|| {
         core::Secret,
         core::ServiceAccount,
         core::Service,
+        admission::MutatingWebhookConfiguration,
+        admission::ValidatingWebhookConfiguration,
         apps::ControllerRevision,
         apps::DaemonSet,
         apps::Deployment,

@@ -13,6 +13,7 @@ type Keyed = (
 
 const CORE: &str = "io.k8s.api.core.v1.";
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
+const ADMISSION: &str = "io.k8s.api.admissionregistration.v1.";
 const APPS: &str = "io.k8s.api.apps.v1.";
 const EXTENSIONS: &str = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.";
 
@@ -81,6 +82,23 @@ const KEYED: &[(&str, &[Keyed])] = &[
             ("DeploymentStatus", "conditions", &["type"], "type"),
             ("ReplicaSetStatus", "conditions", &["type"], "type"),
             ("StatefulSetStatus", "conditions", &["type"], "type"),
+        ],
+    ),
+    (
+        ADMISSION,
+        &[
+            (
+                "MutatingWebhookConfiguration",
+                "webhooks",
+                &["name"],
+                "name",
+            ),
+            (
+                "ValidatingWebhookConfiguration",
+                "webhooks",
+                &["name"],
+                "name",
+            ),
         ],
     ),
     (META, &[("ObjectMeta", "ownerReferences", &["uid"], "uid")]),

@@ -12,7 +12,7 @@ use rusqlite::{Connection, ErrorCode};
 use super::transaction::Transaction;
 use crate::cluster::wire::Failure;
 
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 /// How long a write waits for another server on the same folder.
 const BUSY: Duration = Duration::from_secs(30);
 const AGAIN: Duration = Duration::from_millis(5);
@@ -34,6 +34,8 @@ const SCHEMA: &str = "
     CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     INSERT INTO setting VALUES ('version', '1'), ('compacted', '0');
 ";
+/// What version 2 has more: what controllers of others keep.
+const KEPT: &str = "CREATE TABLE kept (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;";
 
 /// Why the state can't be opened.
 #[derive(Debug, thiserror::Error)]
@@ -55,11 +57,17 @@ pub(crate) struct Store {
     connection: Mutex<Connection>,
     /// How many changes are kept for watches.
     window: u32,
+    /// The resources whose changes controllers of others are told of.
+    watched: &'static [&'static str],
 }
 
 impl Store {
     /// Opens the folder's database, and makes both if they aren't there.
-    pub fn open(folder: &Path, window: u32) -> Result<Self, StoreError> {
+    pub fn open(
+        folder: &Path,
+        window: u32,
+        watched: &'static [&'static str],
+    ) -> Result<Self, StoreError> {
         let unusable = |error| StoreError::Folder(folder.to_owned(), error);
         crate::disk::create_folders(folder, 0o700).map_err(unusable)?;
         let path = folder.join("cluster.db");
@@ -76,6 +84,7 @@ impl Store {
             VERSION => Ok(Self {
                 connection: Mutex::new(connection),
                 window,
+                watched,
             }),
             found => Err(StoreError::Version {
                 path,
@@ -115,7 +124,7 @@ impl Store {
             connection.execute_batch("ROLLBACK")?;
         }
         connection.execute_batch(begin)?;
-        let done = work(&Transaction::new(&connection, self.window));
+        let done = work(&Transaction::new(&connection, self.window, self.watched));
         match &done {
             Ok(_) => connection.execute_batch("COMMIT")?,
             Err(_) => connection.execute_batch("ROLLBACK")?,
@@ -154,11 +163,14 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<i64> {
     let transaction =
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if !(0..VERSION).contains(&found) {
+        return Ok(found);
+    }
     if found == 0 {
         transaction.execute_batch(SCHEMA)?;
-        transaction.pragma_update(None, "user_version", VERSION)?;
-        transaction.commit()?;
-        return Ok(VERSION);
     }
-    Ok(found)
+    transaction.execute_batch(KEPT)?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()?;
+    Ok(VERSION)
 }

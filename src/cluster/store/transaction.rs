@@ -1,7 +1,10 @@
+use std::cell::RefCell;
+
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::Value as Json;
 
 use crate::cluster::{
+    controllers::Changed,
     object::{Moment, controller, metadata, name, namespace, uid},
     wire::Failure,
 };
@@ -10,6 +13,9 @@ use crate::cluster::{
 pub(crate) struct Transaction<'a> {
     connection: &'a Connection,
     window: u32,
+    /// The resources whose changes controllers of others are told of.
+    watched: &'static [&'static str],
+    changed: RefCell<Vec<Changed>>,
 }
 
 /// What happened to an object.
@@ -48,8 +54,22 @@ pub(crate) struct Change {
 }
 
 impl<'a> Transaction<'a> {
-    pub(super) fn new(connection: &'a Connection, window: u32) -> Self {
-        Self { connection, window }
+    pub(super) fn new(
+        connection: &'a Connection,
+        window: u32,
+        watched: &'static [&'static str],
+    ) -> Self {
+        Self {
+            connection,
+            window,
+            watched,
+            changed: RefCell::default(),
+        }
+    }
+
+    /// Takes what has changed of the watched resources since the last call, oldest first.
+    pub fn take_changed(&self) -> Vec<Changed> {
+        self.changed.take()
     }
 
     pub fn get(
@@ -171,6 +191,13 @@ impl<'a> Transaction<'a> {
         object: &Json,
         before: Option<&Json>,
     ) -> Result<(), Failure> {
+        if self.watched.contains(&resource) {
+            self.changed.borrow_mut().push(Changed {
+                resource: resource.to_owned(),
+                object: object.clone(),
+                is_gone: kind == ChangeKind::Deleted,
+            });
+        }
         let sql = "INSERT INTO change VALUES (?1, ?2, ?3, ?4, ?5)";
         self.connection.prepare_cached(sql)?.execute((
             version,
@@ -223,15 +250,52 @@ impl<'a> Transaction<'a> {
 
     /// Wakes a controller for an object, no later than this.
     pub fn wake(&self, resource: &str, object: &Json, at: Moment) -> Result<(), Failure> {
+        self.wake_named(resource, namespace(object), name(object), at)
+    }
+
+    pub fn wake_named(
+        &self,
+        resource: &str,
+        namespace: &str,
+        name: &str,
+        at: Moment,
+    ) -> Result<(), Failure> {
         let sql = "INSERT INTO wake VALUES (?1, ?2, ?3, ?4)
                    ON CONFLICT DO UPDATE SET at = min(at, excluded.at)";
-        self.connection.prepare_cached(sql)?.execute((
-            resource,
-            namespace(object),
-            name(object),
-            at,
-        ))?;
+        self.connection
+            .prepare_cached(sql)?
+            .execute((resource, namespace, name, at))?;
         Ok(())
+    }
+
+    /// What controllers of others keep under a key.
+    pub fn kept(&self, key: &str) -> Result<Option<String>, Failure> {
+        let sql = "SELECT value FROM kept WHERE key = ?1";
+        let found = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row([key], |row| row.get(0))
+            .optional()?;
+        Ok(found)
+    }
+
+    pub fn keep(&self, key: &str, value: &str) -> Result<(), Failure> {
+        let sql = "INSERT OR REPLACE INTO kept VALUES (?1, ?2)";
+        self.connection.prepare_cached(sql)?.execute((key, value))?;
+        Ok(())
+    }
+
+    pub fn forget(&self, key: &str) -> Result<(), Failure> {
+        let sql = "DELETE FROM kept WHERE key = ?1";
+        self.connection.prepare_cached(sql)?.execute([key])?;
+        Ok(())
+    }
+
+    pub fn all_kept(&self, prefix: &str) -> Result<Vec<(String, String)>, Failure> {
+        let sql = "SELECT key, value FROM kept WHERE key >= ?1 AND key < ?1 || char(1114111) ORDER BY key";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map([prefix], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     pub fn wakes(&self, resource: &str, object: &Json) -> Result<bool, Failure> {

@@ -191,6 +191,21 @@ impl KubeClient {
         }
     }
 
+    /// Reads a path of the API server that is no object's, such as one that an aggregated API answers.
+    ///
+    /// # Errors
+    /// What the API server refuses.
+    pub async fn read_path(&self, operation: &str, path: &str) -> Result<Json, Failure> {
+        let about = About {
+            operation: operation.to_owned(),
+            cluster: self.cluster.to_string(),
+            changes: false,
+            is_repeatable: false,
+            is_secret: false,
+        };
+        self.send(&about, Method::GET, path, &[], None).await
+    }
+
     /// Applies a manifest server-side; the same twice leaves the same.
     pub async fn apply(&self, object: &Named, apply: &Apply) -> Result<Json, Failure> {
         let resource = self.resource_of(&apply.manifest).await?;

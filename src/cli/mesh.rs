@@ -1,0 +1,125 @@
+use std::{collections::BTreeSet, path::PathBuf, thread, time::Duration};
+
+use console::Term;
+
+use super::{
+    Done,
+    args::{Args, MeshTable},
+    exit,
+    failure::Failure,
+    print, print_text,
+};
+use crate::{
+    mesh::{HANDSHAKES, Handshakes, Matrix},
+    outside::{KubeClient, KubeClients},
+    report::{Room, Table},
+    targets::Targets,
+};
+
+/// How often `--watch` looks.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// `windlass mesh`: who can talk to whom. It fails where anybody can't.
+pub fn mesh(args: &Args, command: &MeshTable) -> Done {
+    let mut source = Source::open(args, command)?;
+    let mut shown = None;
+    loop {
+        let seen = source.look()?;
+        let text = match command.json {
+            true => format!("{:#}\n", seen.to_json()),
+            false => table(&seen),
+        };
+        // A watch prints what is different from what it printed last.
+        if shown.as_ref() != Some(&text) {
+            match command.json {
+                true => print(&text)?,
+                false => print_text(&text)?,
+            };
+            shown = Some(text);
+        }
+        if command.watch {
+            thread::sleep(LOOK);
+            continue;
+        }
+        return Ok(match seen.failed().next() {
+            None => exit::SUCCEEDED,
+            Some(_) => exit::FAILED,
+        });
+    }
+}
+
+/// Where the handshakes are tried.
+enum Source {
+    /// In this process, on the folder of the target `local`.
+    Here(Matrix),
+    /// By the rehearsal clusters of another target.
+    There(tokio::runtime::Runtime, KubeClient),
+}
+
+impl Source {
+    fn open(args: &Args, command: &MeshTable) -> Result<Self, Failure> {
+        let (config, was_asked_for) = args.config();
+        let targets = Targets::load(config, was_asked_for)?;
+        let Some(target) = targets.find(&command.target)? else {
+            let folder: PathBuf = args.state.join("kube");
+            let matrix = Matrix::open(&folder).map_err(unreadable)?;
+            return Ok(Self::Here(matrix));
+        };
+        let kube = target.kube();
+        let roles: BTreeSet<_> = kube.contexts.keys().cloned().collect();
+        let role = match roles.contains("mgmt") {
+            true => "mgmt".to_owned(),
+            false => roles.first().cloned().ok_or_else(|| {
+                let message = format!("the target {} names no Kubernetes cluster", command.target);
+                Failure::new("target", message)
+            })?,
+        };
+        let runtime = tokio::runtime::Runtime::new()
+            .map_err(|e| Failure::new("system", format!("can't start threads: {e}")))?;
+        let clients = KubeClients::new(kube, roles);
+        let client = runtime
+            .block_on(clients.client(&role))
+            .map_err(|e| Failure::new("target", e.to_string()))?;
+        Ok(Self::There(runtime, client))
+    }
+
+    fn look(&mut self) -> Result<Handshakes, Failure> {
+        match self {
+            Self::Here(matrix) => matrix.look().map_err(unreadable),
+            Self::There(runtime, client) => {
+                let asked = client.read_path("try the handshakes", HANDSHAKES);
+                let document = runtime.block_on(asked).map_err(|failure| {
+                    Failure::new("target", failure.to_string())
+                        .hint("only rehearsal clusters (windlass kube serve) know their handshakes")
+                })?;
+                Ok(Handshakes::of_json(&document))
+            }
+        }
+    }
+}
+
+fn unreadable(error: crate::cluster::StateError) -> Failure {
+    Failure::new("target", format!("can't look at the mesh: {error}"))
+}
+
+fn table(seen: &Handshakes) -> String {
+    if seen.all.is_empty() {
+        return "there is no mesh yet; a run on the target local or windlass kube serve makes its clusters\n"
+            .into();
+    }
+    let mut table = Table::new(&["FROM", "TO", "PORT", "HANDSHAKE"]).keeping(0);
+    for one in &seen.all {
+        table.row([
+            one.from.clone(),
+            one.to.clone(),
+            one.port.to_string(),
+            one.error.clone().unwrap_or_else(|| "ok".into()),
+        ]);
+    }
+    let failed = seen.failed().count();
+    format!(
+        "{}\n{} handshakes, {failed} failed\n",
+        table.render("", Room::of(&Term::stdout())).trim_end(),
+        seen.all.len()
+    )
+}

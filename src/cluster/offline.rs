@@ -1,0 +1,73 @@
+//! A cluster's state without a server.
+
+use std::time::Duration;
+
+use crate::cluster::{
+    controllers::{Cluster, StateError},
+    object::now,
+    options::Options,
+    server::StartError,
+    service::Service,
+};
+
+/// The setting in which a server leaves how long its pods take to become ready.
+pub(crate) const POD_DELAY: &str = "pod-delay";
+
+/// The state of one folder, for those who look at it in this process. Servers may serve the folder meanwhile.
+pub struct Offline {
+    service: Service,
+}
+
+impl Offline {
+    /// Opens the folder, and makes it if it isn't there. Blocks.
+    ///
+    /// # Errors
+    /// As a server that doesn't start.
+    pub fn open(options: Options) -> Result<Self, StartError> {
+        let mut service = Service::open(options)?;
+        let delay = service.store.read(|tx| tx.setting(POD_DELAY));
+        let delay = delay.map_err(|failure| StartError::Identity(failure.to_string()))?;
+        if let Some(millis) = delay.and_then(|text| text.parse().ok()) {
+            service.options.pod_delay = Duration::from_millis(millis);
+        }
+        Ok(Self { service })
+    }
+
+    /// Lets the controllers do what they would have done by now. Blocks.
+    pub fn catch_up(&self) -> Result<(), StateError> {
+        Ok(self.service.catch_up()?)
+    }
+
+    /// Reads the state as of now. Blocks.
+    pub fn read<T>(
+        &self,
+        work: impl FnOnce(&Cluster) -> Result<T, StateError>,
+    ) -> Result<T, StateError> {
+        let options = &self.service.options;
+        let done = self
+            .service
+            .store
+            .read(|tx| Ok(work(&Cluster::new(tx, options, now()))?));
+        Ok(done?)
+    }
+
+    /// Changes the state as of now. Blocks.
+    pub fn write<T>(
+        &self,
+        work: impl FnOnce(&Cluster) -> Result<T, StateError>,
+    ) -> Result<T, StateError> {
+        let options = &self.service.options;
+        let done = self
+            .service
+            .write(|tx| Ok(work(&Cluster::new(tx, options, now()))?));
+        Ok(done?)
+    }
+}
+
+impl std::fmt::Debug for Offline {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Offline")
+            .field("folder", &self.service.options.folder)
+            .finish_non_exhaustive()
+    }
+}

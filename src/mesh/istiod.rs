@@ -1,0 +1,327 @@
+//! istiod: it loads a CA, gives its roots to namespaces and webhooks, and signs for proxies (MESH 1 and 2).
+
+use serde_json::{Value as Json, json};
+
+use super::{
+    ca::{self, Ca, Found},
+    handshake::Party,
+    player::{Istiod, Place, Player},
+    pods::{self, ROOT_MAP, name, namespace},
+    proxy, trust,
+    verify::{Expected, Library},
+    version::{Since, Version},
+    x509, ztunnel,
+};
+use crate::cluster::{Cluster, Hold, Moment, StateError};
+
+/// istiod's field manager.
+pub(super) const MANAGER: &str = "pilot-discovery";
+/// The namespaces into which istiod writes no roots (MESH 2.6).
+const IGNORED: [&str; 3] = ["kube-node-lease", "kube-public", "local-path-storage"];
+const SELF_SIGNED: &str = "istio-ca-secret";
+
+/// Reload is always on (MESH 1.12), and roots may change hot (MESH 1.14).
+const RELOADS: Since = &[(1, 20, 0)];
+const RELOADS_BY_DEFAULT: Since = &[(1, 18, 0)];
+/// Roots are compared as certificates, not as bytes (MESH 1.14).
+const COMPARES_DER: Since = &[(1, 30, 0)];
+
+/// Starts a replica.
+pub(super) fn start(cluster: &Cluster, pod: &Json) -> Result<Option<Hold>, StateError> {
+    let now = cluster.now();
+    let version = pods::version(pod, "discovery", Version::newest(1, 30));
+    let mounted = pods::secret(cluster, namespace(pod), "cacerts")?;
+    let crashed = |why: String| {
+        Ok(Some(Hold {
+            reason: "CrashLoopBackOff",
+            message: format!("Error: {why}"),
+        }))
+    };
+    let ca = match ca::find(&mounted, version, now) {
+        Ok(Found::Plugged(ca)) => ca,
+        Ok(Found::Nothing) => self_signed(cluster, namespace(pod))?,
+        Err(why) => return crashed(why),
+    };
+    let serving = match ca.serving(namespace(pod), version, now) {
+        Ok(serving) => serving,
+        Err(why) => return crashed(format!("failed to create the serving certificate: {why}")),
+    };
+    let log = match ca.is_plugged {
+        true => "Use plugged-in cert at etc/cacerts/ca-key.pem",
+        false => "Use self-signed certificate as the CA certificate",
+    };
+    let istiod = Istiod {
+        place: Place::of(pod),
+        version: version.to_string(),
+        multi_root: pods::is_on(pod, "ISTIO_MULTIROOT_MESH", false),
+        reloads: version.has(RELOADS)
+            || pods::is_on(
+                pod,
+                "AUTO_RELOAD_PLUGIN_CERTS",
+                version.has(RELOADS_BY_DEFAULT),
+            ),
+        born: now,
+        mounted,
+        clients: ca.root.clone(),
+        ca,
+        serving,
+        log: vec![log.to_owned()],
+    };
+    istiod.keep(cluster)?;
+    trust::publish_istiod(cluster, &istiod)?;
+    spread(cluster, &istiod)?;
+    Ok(None)
+}
+
+/// The CA of a mesh without a plugged one: all replicas share it.
+fn self_signed(cluster: &Cluster, namespace: &str) -> Result<Ca, StateError> {
+    let files = pods::secret(cluster, namespace, SELF_SIGNED)?;
+    let (certificate, key) = match (files.get("ca-cert.pem"), files.get("ca-key.pem")) {
+        (Some(certificate), Some(key)) => (certificate.clone(), key.clone()),
+        _ => {
+            let (certificate, key) = ca::self_signed(cluster.now()).map_err(StateError::new)?;
+            let secret = json!({
+                "metadata": { "name": SELF_SIGNED, "namespace": namespace },
+                "type": "istio.io/ca-root",
+                "data": pods::secret_data(&[("ca-cert.pem", &certificate), ("ca-key.pem", &key)]),
+            });
+            cluster.put("secrets", secret, MANAGER)?;
+            (certificate, key)
+        }
+    };
+    Ok(Ca {
+        is_plugged: false,
+        root: certificate.clone(),
+        chain: String::new(),
+        certificate,
+        key,
+    })
+}
+
+/// Takes what kubelet has put into the mounted folder.
+pub(super) fn remount(cluster: &Cluster, mut istiod: Istiod) -> Result<(), StateError> {
+    let files = pods::secret(cluster, &istiod.place.namespace, "cacerts")?;
+    if files == istiod.mounted {
+        return Ok(());
+    }
+    istiod.mounted = files;
+    // One that started without a plugged CA does not look at the folder (MESH 1.4); an emptied folder is no write.
+    let has_loaded = istiod.ca.is_plugged
+        && istiod.reloads
+        && !istiod.mounted.is_empty()
+        && reload(&mut istiod, cluster.now());
+    istiod.keep(cluster)?;
+    trust::publish_istiod(cluster, &istiod)?;
+    match has_loaded {
+        true => spread(cluster, &istiod),
+        false => Ok(()),
+    }
+}
+
+/// Reads the folder again; `true` if the CA is another one now. The words are istiod's (MESH 1.13).
+fn reload(istiod: &mut Istiod, now: Moment) -> bool {
+    let version = istiod.version();
+    let mut log = |line: &str| istiod.log.push(line.to_owned());
+    log("Update Istiod cacerts");
+    let new = match ca::reload(&istiod.mounted, version, now) {
+        Ok(new) => new,
+        Err(why) => {
+            log(&format!("Failed to update new Plug-in CA certs: {why}"));
+            return false;
+        }
+    };
+    if new.root != istiod.ca.root {
+        if !istiod.multi_root {
+            log("Multi root is disabled, updating new ROOT-CA not supported");
+            return false;
+        }
+        if !may_follow(&istiod.ca.root, &new.root, version) {
+            log("Updating new ROOT-CA not supported");
+            return false;
+        }
+        log("Updating new ROOT-CA");
+    }
+    if new == istiod.ca {
+        return false;
+    }
+    match new.serving(&istiod.place.namespace, version, now) {
+        Ok(serving) => istiod.serving = serving,
+        // The CA is swapped all the same (MESH 2.9).
+        Err(why) => log(&format!("failed to update the serving certificate: {why}")),
+    }
+    log(
+        "Istiod has detected the newly added intermediate CA and updated its key and certs accordingly",
+    );
+    log("Istiod certificates are reloaded");
+    istiod.ca = new;
+    true
+}
+
+/// Whether a root bundle may take the place of another without a restart (MESH 1.14).
+fn may_follow(before: &str, after: &str, version: Version) -> bool {
+    if !version.has(RELOADS) {
+        return false;
+    }
+    if !version.has(COMPARES_DER) {
+        return before.contains(after) || after.contains(before);
+    }
+    let set = |pem: &str| x509::certificates(pem).unwrap_or_default();
+    let (before, after) = (set(before), set(after));
+    let within = |some: &[_], all: &[_]| some.iter().all(|one| all.contains(one));
+    within(&before, &after) || within(&after, &before)
+}
+
+/// The replica that writes ConfigMaps and repairs webhooks: the oldest has the lease until it is gone.
+pub(super) fn leader(cluster: &Cluster) -> Result<Option<Istiod>, StateError> {
+    let all = Istiod::all(cluster)?;
+    Ok(all
+        .into_iter()
+        .min_by_key(|istiod| (istiod.born, istiod.place.pod.clone())))
+}
+
+/// Gives a replica's new roots and signer to those who depend on it.
+fn spread(cluster: &Cluster, istiod: &Istiod) -> Result<(), StateError> {
+    if leader(cluster)?.is_some_and(|leader| leader.place == istiod.place) {
+        write_roots(cluster, istiod)?;
+    }
+    // Every replica patches the webhooks when its own root changes; the last one wins (MESH 2.7).
+    write_bundles(cluster, istiod)?;
+    proxy::istiod_changed(cluster, istiod)?;
+    ztunnel::istiod_changed(cluster)
+}
+
+/// Puts the roots into every namespace.
+pub(super) fn write_roots(cluster: &Cluster, istiod: &Istiod) -> Result<(), StateError> {
+    for namespace in cluster.list("namespaces", None)? {
+        write_root(cluster, istiod, name(&namespace))?;
+    }
+    Ok(())
+}
+
+pub(super) fn write_root(
+    cluster: &Cluster,
+    istiod: &Istiod,
+    namespace: &str,
+) -> Result<(), StateError> {
+    if IGNORED.contains(&namespace) {
+        return Ok(());
+    }
+    let found = cluster.find("configmaps", namespace, ROOT_MAP)?;
+    let is_there = found.is_some();
+    let mut map = found
+        .unwrap_or_else(|| json!({ "metadata": { "name": ROOT_MAP, "namespace": namespace } }));
+    if is_there && pods::text(&map, "/data/root-cert.pem") == istiod.ca.root {
+        return Ok(());
+    }
+    map["metadata"]["labels"]["istio.io/config"] = "true".into();
+    map["data"] = json!({ "root-cert.pem": istiod.ca.root });
+    cluster.put("configmaps", map, MANAGER)
+}
+
+/// The webhook configurations of istiods.
+pub(super) const WEBHOOKS: [&str; 2] = [
+    "mutatingwebhookconfigurations.admissionregistration.k8s.io",
+    "validatingwebhookconfigurations.admissionregistration.k8s.io",
+];
+
+fn write_bundles(cluster: &Cluster, istiod: &Istiod) -> Result<(), StateError> {
+    for resource in WEBHOOKS {
+        for configuration in cluster.list(resource, None)? {
+            write_bundle(cluster, istiod, resource, configuration)?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn write_bundle(
+    cluster: &Cluster,
+    istiod: &Istiod,
+    resource: &str,
+    mut configuration: Json,
+) -> Result<(), StateError> {
+    if pods::label(&configuration, "istio.io/rev").is_empty() {
+        return Ok(());
+    }
+    let bundle = data_encoding::BASE64.encode(istiod.ca.root.as_bytes());
+    let before = configuration.clone();
+    for hook in configuration["webhooks"]
+        .as_array_mut()
+        .into_iter()
+        .flatten()
+    {
+        if hook["clientConfig"]["service"]["namespace"] == istiod.place.namespace.as_str() {
+            hook["clientConfig"]["caBundle"] = bundle.as_str().into();
+        }
+    }
+    match configuration == before {
+        true => Ok(()),
+        false => cluster.put(resource, configuration, MANAGER),
+    }
+}
+
+/// Puts back the bundle of a webhook that somebody else has changed.
+pub(super) fn repair_webhook(
+    cluster: &Cluster,
+    resource: &str,
+    configuration: &Json,
+) -> Result<(), StateError> {
+    let all = Istiod::all(cluster)?;
+    let known: Vec<_> = all
+        .iter()
+        .map(|istiod| data_encoding::BASE64.encode(istiod.ca.root.as_bytes()))
+        .collect();
+    let hooks = configuration["webhooks"].as_array().into_iter().flatten();
+    let is_foreign = hooks
+        .map(|hook| pods::text(hook, "/clientConfig/caBundle"))
+        .any(|bundle| !known.iter().any(|known| known == bundle));
+    match leader(cluster)?.filter(|_| is_foreign) {
+        Some(leader) => write_bundle(cluster, &leader, resource, configuration.clone()),
+        None => Ok(()),
+    }
+}
+
+/// A replica is gone: the next one takes the lease and writes what it knows, and its proxies connect to others.
+pub(super) fn gone(cluster: &Cluster, pod: &str) -> Result<(), StateError> {
+    proxy::istiod_gone(cluster, pod)?;
+    match leader(cluster)? {
+        Some(leader) => write_roots(cluster, &leader),
+        None => Ok(()),
+    }
+}
+
+/// What a replica shows on 15012 and 15017.
+pub(super) fn server(istiod: &Istiod) -> Party {
+    Party {
+        shows: Some((istiod.serving.chain.clone(), istiod.serving.key.clone())),
+        trusts: None,
+        library: Library::Go,
+        expects: Expected::TrustDomain(super::player::TRUST_DOMAIN.into()),
+    }
+}
+
+/// A client that verifies istiod under a bundle.
+pub(super) fn client(bundle: &str, library: Library, namespace: &str) -> Party {
+    Party {
+        shows: None,
+        trusts: Some(bundle.to_owned()),
+        library,
+        expects: Expected::Host(format!("istiod.{namespace}.svc")),
+    }
+}
+
+/// Wakes what depends on a changed Secret.
+pub(super) fn secret_changed(
+    cluster: &Cluster,
+    secret: &Json,
+    mount: Moment,
+) -> Result<(), StateError> {
+    if name(secret) != "cacerts" {
+        return Ok(());
+    }
+    for istiod in Istiod::all(cluster)? {
+        if istiod.place.namespace == namespace(secret) {
+            istiod.wake(cluster, "mount", cluster.now() + mount)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,465 @@
+//! Who can talk to whom: new handshakes between all players of the clusters of a folder.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    io,
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Value as Json, json};
+
+use super::{
+    handshake::{Party, shake},
+    istiod,
+    member::member,
+    player::{Identity, Istiod, Place, Player, Proxy, Ztunnel},
+    pods::{self, name, namespace},
+    proxy,
+    relay::{self, Agent, Server},
+    verify::Library,
+    webhook, x509, ztunnel,
+};
+use crate::cluster::{Cluster, Moment, Offline, StateError, is_cluster_name, is_pod_ready};
+
+/// One new handshake, tried now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handshake {
+    /// `cluster-1/bookinfo/reviews`
+    pub from: String,
+    pub to: String,
+    pub port: u16,
+    /// Who refused, and why.
+    pub error: Option<String>,
+}
+
+/// All handshakes of a mesh at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Handshakes {
+    pub all: Vec<Handshake>,
+    /// How many were really made: players that hold the same material are one class.
+    pub classes: usize,
+}
+
+impl Handshakes {
+    pub fn failed(&self) -> impl Iterator<Item = &Handshake> {
+        self.all.iter().filter(|one| one.error.is_some())
+    }
+
+    /// Reads the document of [`to_json`](Self::to_json).
+    pub fn of_json(document: &Json) -> Self {
+        let text = |one: &Json, field: &str| one[field].as_str().unwrap_or_default().to_owned();
+        let all = document["handshakes"].as_array().into_iter().flatten();
+        let all = all.map(|one| Handshake {
+            from: text(one, "from"),
+            to: text(one, "to"),
+            port: one["port"]
+                .as_u64()
+                .and_then(|port| port.try_into().ok())
+                .unwrap_or_default(),
+            error: one["error"].as_str().map(str::to_owned),
+        });
+        Self {
+            all: all.collect(),
+            classes: 0,
+        }
+    }
+
+    /// Returns the document of `windlass mesh --json`.
+    pub fn to_json(&self) -> Json {
+        let all = self.all.iter().map(|one| {
+            json!({
+                "from": one.from,
+                "to": one.to,
+                "port": one.port,
+                "ok": one.error.is_none(),
+                "error": one.error,
+            })
+        });
+        json!({ "handshakes": all.collect::<Vec<_>>() })
+    }
+}
+
+/// Tries all handshakes between the players of the clusters of a folder. Blocks.
+///
+/// # Errors
+/// A folder or a cluster's state that can't be read.
+pub fn handshakes(folder: &Path) -> Result<Handshakes, StateError> {
+    Matrix::open(folder)?.look()
+}
+
+/// The clusters of a folder, kept open to look at their handshakes again and again.
+#[derive(Debug)]
+pub struct Matrix {
+    folder: PathBuf,
+    clusters: BTreeMap<String, Offline>,
+    /// What was tried before, and until when the answer holds.
+    known: HashMap<(u64, u64), (Option<String>, Moment)>,
+}
+
+impl Matrix {
+    /// Opens the clusters that are in a folder.
+    ///
+    /// # Errors
+    /// A folder or a cluster's state that can't be read.
+    pub fn open(folder: &Path) -> Result<Self, StateError> {
+        let mut matrix = Self {
+            folder: folder.to_owned(),
+            clusters: BTreeMap::new(),
+            known: HashMap::new(),
+        };
+        matrix.find_clusters()?;
+        Ok(matrix)
+    }
+
+    /// Opens what has been made since.
+    fn find_clusters(&mut self) -> Result<(), StateError> {
+        for name in names(&self.folder)? {
+            if !self.clusters.contains_key(&name) {
+                let opened = Offline::open(member(&self.folder, &name, None));
+                let opened = opened.map_err(|error| StateError::new(error.to_string()))?;
+                self.clusters.insert(name, opened);
+            }
+        }
+        Ok(())
+    }
+
+    /// Tries all handshakes as of now.
+    ///
+    /// # Errors
+    /// A cluster's state that can't be read.
+    pub fn look(&mut self) -> Result<Handshakes, StateError> {
+        self.find_clusters()?;
+        for cluster in self.clusters.values() {
+            cluster.catch_up()?;
+        }
+        let mut ends = Ends::default();
+        let mut now = 0;
+        for (name, cluster) in &self.clusters {
+            cluster.read(|cluster| {
+                now = now.max(cluster.now());
+                ends.collect(name, cluster)
+            })?;
+        }
+        let mut found = Handshakes::default();
+        for pair in ends.pairs(now) {
+            let (is_new, error) = self.shake(&pair.client, &pair.server, now);
+            found.classes += usize::from(is_new);
+            found.all.push(Handshake {
+                from: pair.from,
+                to: pair.to,
+                port: pair.port,
+                error,
+            });
+        }
+        found
+            .all
+            .sort_by(|a, b| (a.port, &a.from, &a.to).cmp(&(b.port, &b.from, &b.to)));
+        // Players of one class with the same outcome are one row.
+        found.all.dedup();
+        Ok(found)
+    }
+
+    /// Shakes hands, or remembers how classes of the same material did; `true` if it really did.
+    fn shake(&mut self, client: &Class, server: &Class, now: Moment) -> (bool, Option<String>) {
+        let key = (client.digest, server.digest);
+        if let Some((error, until)) = self.known.get(&key)
+            && now < *until
+        {
+            return (false, error.clone());
+        }
+        let error = shake(&client.party, &server.party, now).err();
+        let until = client.until.min(server.until);
+        self.known.insert(key, (error.clone(), until));
+        (true, error)
+    }
+}
+
+/// The names of the clusters of a folder.
+pub(super) fn names(folder: &Path) -> Result<Vec<String>, StateError> {
+    let failed = |error: io::Error| {
+        StateError::new(format!(
+            "can't read the folder {}: {error}",
+            folder.display()
+        ))
+    };
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(failed)?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if is_cluster_name(&name) && entry.path().join("cluster.db").exists() {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// A party, as a member of those that hold the same.
+#[derive(Clone, Debug)]
+struct Class {
+    party: Party,
+    /// The same for parties of the same material; leaves count by their issuer and names.
+    digest: u64,
+    /// When one of its certificates ends that is still valid.
+    until: Moment,
+}
+
+impl Class {
+    fn new(party: Party, now: Moment) -> Self {
+        let mut hasher = DefaultHasher::new();
+        let mut until = Moment::MAX;
+        let mut ends = |certificate: &x509::Certificate| {
+            // A certificate is valid to the end of its last second.
+            let (from, to) = (
+                x509::not_before(certificate),
+                x509::not_after(certificate) + 1000,
+            );
+            for moment in [from, to] {
+                if moment > now {
+                    until = until.min(moment);
+                }
+            }
+            (now >= from, now < to)
+        };
+        (party.library, &party.expects, &party.trusts).hash(&mut hasher);
+        for anchor in x509::parsed(party.trusts.as_deref().unwrap_or_default()) {
+            ends(&anchor);
+        }
+        match &party.shows {
+            None => 0.hash(&mut hasher),
+            Some((chain, _)) => {
+                let all = x509::certificates(chain).unwrap_or_default();
+                for der in all.iter().skip(1) {
+                    der.hash(&mut hasher);
+                    x509::parse(der).iter().for_each(|one| {
+                        ends(one);
+                    });
+                }
+                match all.first().map(|leaf| x509::parse(leaf)) {
+                    Some(Ok(leaf)) => {
+                        ends(&leaf).hash(&mut hasher);
+                        x509::names(&leaf).hash(&mut hasher);
+                        x509::origin(&leaf).hash(&mut hasher);
+                    }
+                    _ => chain.hash(&mut hasher),
+                }
+            }
+        }
+        Self {
+            party,
+            digest: hasher.finish(),
+            until,
+        }
+    }
+}
+
+/// One handshake to try.
+struct Pair {
+    from: String,
+    to: String,
+    port: u16,
+    client: Class,
+    server: Class,
+}
+
+/// One end of handshakes: its label and class.
+type End = (String, Class);
+
+/// A workload's end: what it is as a server, and how it is one of its clients.
+struct Workload {
+    label: String,
+    identity: String,
+    port: Option<u16>,
+    server: Class,
+    /// Clients through ztunnel expect the server's very identity.
+    is_ambient: bool,
+}
+
+#[derive(Default)]
+struct Ends {
+    /// By cluster: replicas of istiod, and who calls them on 15012 and on 15017.
+    istiods: BTreeMap<String, Vec<End>>,
+    proxies: BTreeMap<String, Vec<End>>,
+    webhooks: BTreeMap<String, Vec<End>>,
+    workloads: Vec<Workload>,
+    servers: Vec<(String, Server)>,
+    agents: Vec<(String, Agent)>,
+}
+
+impl Ends {
+    fn collect(&mut self, name: &str, cluster: &Cluster) -> Result<(), StateError> {
+        let now = cluster.now();
+        let label = |namespace: &str, workload: &str| format!("{name}/{namespace}/{workload}");
+        let istiods = self.istiods.entry(name.to_owned()).or_default();
+        for istiod in Istiod::all(cluster)? {
+            let own = label(&istiod.place.namespace, &istiod.place.workload);
+            add(istiods, own, Class::new(istiod::server(&istiod), now));
+        }
+        for proxy in Proxy::all(cluster)? {
+            let proxies = self.proxies.entry(name.to_owned()).or_default();
+            let own = label(&proxy.place.namespace, &proxy.place.workload);
+            let client = Class::new(proxy::client_of_istiod(&proxy), now);
+            add(proxies, own.clone(), client);
+            self.add_workload(Workload {
+                label: own,
+                identity: proxy.identity.clone(),
+                port: (!proxy.is_gateway).then_some(15006),
+                server: Class::new(proxy::party(&proxy), now),
+                is_ambient: false,
+            });
+        }
+        let pods = cluster.list("pods", None)?;
+        for tunnel in Ztunnel::all(cluster)? {
+            let own = label(&tunnel.place.namespace, &tunnel.place.workload);
+            let proxies = self.proxies.entry(name.to_owned()).or_default();
+            let channel = |party| Class::new(party, now);
+            add(
+                proxies,
+                format!("{own}/ca"),
+                channel(ztunnel::ca_client(&tunnel)),
+            );
+            add(
+                proxies,
+                format!("{own}/xds"),
+                channel(ztunnel::xds_client(&tunnel)),
+            );
+            for one in &tunnel.identities {
+                for own in workloads_of(cluster, &pods, &tunnel, one)? {
+                    self.add_workload(Workload {
+                        label: format!("{name}/{own}"),
+                        identity: one.name.clone(),
+                        port: Some(15008),
+                        server: Class::new(ztunnel::party(one), now),
+                        is_ambient: true,
+                    });
+                }
+            }
+        }
+        for server in Server::all(cluster)? {
+            let own = label(&server.place.namespace, &server.place.workload);
+            self.servers.push((own, server));
+        }
+        for agent in Agent::all(cluster)? {
+            let own = label(&agent.place.namespace, &agent.place.workload);
+            self.agents.push((own, agent));
+        }
+        let webhooks = self.webhooks.entry(name.to_owned()).or_default();
+        for resource in istiod::WEBHOOKS {
+            for configuration in cluster.list(resource, None)? {
+                let hooks = configuration["webhooks"].as_array().into_iter().flatten();
+                for hook in hooks {
+                    let service = pods::text(hook, "/clientConfig/service/namespace");
+                    let party = istiod::client(&webhook::bundle(hook), Library::Go, service);
+                    let own = format!("{name}/kube-apiserver/{}", self::name(&configuration));
+                    add(webhooks, own, Class::new(party, now));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add_workload(&mut self, workload: Workload) {
+        let is_known = self
+            .workloads
+            .iter()
+            .any(|one| one.label == workload.label && one.server.digest == workload.server.digest);
+        if !is_known {
+            self.workloads.push(workload);
+        }
+    }
+
+    /// Everybody with everybody whom they call.
+    fn pairs(&self, now: Moment) -> Vec<Pair> {
+        let mut pairs = Vec::new();
+        for (clients, port) in [(&self.proxies, 15012), (&self.webhooks, 15017)] {
+            for (cluster, clients) in clients {
+                for (from, client) in clients {
+                    for (to, server) in self.istiods.get(cluster).into_iter().flatten() {
+                        pairs.push(Pair {
+                            from: from.clone(),
+                            to: to.clone(),
+                            port,
+                            client: client.clone(),
+                            server: server.clone(),
+                        });
+                    }
+                }
+            }
+        }
+        for (from, agent) in &self.agents {
+            for (to, server) in &self.servers {
+                pairs.push(Pair {
+                    from: from.clone(),
+                    to: to.clone(),
+                    port: 9900,
+                    client: Class::new(relay::client(agent), now),
+                    server: Class::new(relay::party(server, &agent.cluster), now),
+                });
+            }
+        }
+        for client in &self.workloads {
+            for server in &self.workloads {
+                let Some(port) = server.port else { continue };
+                pairs.push(Pair {
+                    from: client.label.clone(),
+                    to: server.label.clone(),
+                    port,
+                    client: client.calling(server),
+                    server: server.server.clone(),
+                });
+            }
+        }
+        pairs
+    }
+}
+
+impl Workload {
+    /// This workload as the client of another one.
+    fn calling(&self, server: &Self) -> Class {
+        let mut class = self.server.clone();
+        if self.is_ambient {
+            class.party = ztunnel::as_client(class.party, &server.identity);
+            let mut hasher = DefaultHasher::new();
+            (class.digest, &server.identity).hash(&mut hasher);
+            class.digest = hasher.finish();
+        }
+        class
+    }
+}
+
+fn add(ends: &mut Vec<End>, label: String, class: Class) {
+    let is_known = ends
+        .iter()
+        .any(|(own, known)| *own == label && known.digest == class.digest);
+    if !is_known {
+        ends.push((label, class));
+    }
+}
+
+/// The workloads whose pods have an identity on a ztunnel's node: `bookinfo/ratings`.
+fn workloads_of(
+    cluster: &Cluster,
+    pods: &[Json],
+    tunnel: &Ztunnel,
+    one: &Identity,
+) -> Result<Vec<String>, StateError> {
+    let mut found = Vec::new();
+    for pod in pods {
+        if is_pod_ready(pod)
+            && pods::identity(pod) == one.name
+            && ztunnel::is_on(cluster, tunnel, pod)?
+        {
+            let own = format!("{}/{}", namespace(pod), Place::of(pod).workload);
+            if !found.contains(&own) {
+                found.push(own);
+            }
+        }
+    }
+    Ok(found)
+}

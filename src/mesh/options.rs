@@ -1,0 +1,187 @@
+use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
+
+use super::version::Version;
+use crate::cluster::{Cluster, Moment, StateError};
+
+/// Which versions a mesh has, with which flags, and how fast its time passes.
+///
+/// Versions and flags become the images and environments of the seeded workloads, where players read them: a later
+/// `kubectl set image` or `set env` works as on a real mesh. What passes in hours there passes in seconds here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MeshOptions {
+    pub istio: Version,
+    pub ztunnel: Version,
+    pub gloo: Version,
+    /// `ISTIO_MULTIROOT_MESH` of istiod.
+    pub multi_root: bool,
+    /// `PROXY_CONFIG_XDS_AGENT` of sidecars and gateways.
+    pub xds_agent: bool,
+    /// How long a changed Secret or ConfigMap takes to reach mounted files; 60 to 90 s on a real cluster.
+    pub mount: Duration,
+    /// How long after a certificate was issued its proxy renews it: the half of 24 h.
+    pub renew: Duration,
+    /// How long istiod keeps a stream of a proxy; 30 min.
+    pub stream: Duration,
+    /// How long Gloo Mesh takes from a changed policy to an issued certificate.
+    pub issue: Duration,
+}
+
+impl Default for MeshOptions {
+    fn default() -> Self {
+        Self {
+            istio: Version::newest(1, 30),
+            ztunnel: Version::newest(1, 30),
+            gloo: Version::newest(2, 6),
+            multi_root: false,
+            xds_agent: false,
+            mount: Duration::from_millis(100),
+            renew: Duration::from_secs(2),
+            stream: Duration::from_secs(2),
+            issue: Duration::from_millis(100),
+        }
+    }
+}
+
+/// The key under which a cluster keeps its mesh's options.
+const KEPT: &str = "options";
+
+impl MeshOptions {
+    /// Reads what a cluster was planted with, or was given since.
+    pub(super) fn of(cluster: &Cluster) -> Result<Self, StateError> {
+        let text = cluster.kept(KEPT)?.unwrap_or_default();
+        text.parse().map_err(StateError::new)
+    }
+
+    pub(super) fn keep(&self, cluster: &Cluster) -> Result<(), StateError> {
+        cluster.keep(KEPT, &self.to_string())
+    }
+}
+
+/// A delay in milliseconds, at least one.
+pub(super) fn millis(delay: Duration) -> Moment {
+    Moment::try_from(delay.as_millis())
+        .unwrap_or(Moment::MAX)
+        .max(1)
+}
+
+/// What `--mesh` accepts, for messages.
+const KEYS: &str = "istio, ztunnel, gloo, multi-root, xds-agent, mount, renew, stream and issue";
+
+impl FromStr for MeshOptions {
+    type Err = String;
+
+    /// Reads `istio=1.29,multi-root=on,renew=5s`; what is left out is as in [`default`](Self::default).
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut options = Self::default();
+        let mut seen = BTreeMap::new();
+        for part in text
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+        {
+            let (key, value) = part.split_once('=').ok_or_else(|| {
+                format!("expected KEY=VALUE, found `{part}`; the keys are {KEYS}")
+            })?;
+            if seen.insert(key, value).is_some() {
+                return Err(format!("`{key}` is given twice"));
+            }
+            match key {
+                "istio" => options.istio = value.parse()?,
+                "ztunnel" => options.ztunnel = value.parse()?,
+                "gloo" => options.gloo = value.parse()?,
+                "multi-root" => options.multi_root = switch(key, value)?,
+                "xds-agent" => options.xds_agent = switch(key, value)?,
+                "mount" => options.mount = delay(key, value)?,
+                "renew" => options.renew = delay(key, value)?,
+                "stream" => options.stream = delay(key, value)?,
+                "issue" => options.issue = delay(key, value)?,
+                other => return Err(format!("there is no key `{other}`; the keys are {KEYS}")),
+            }
+        }
+        // A mesh is seldom upgraded in part: ztunnel follows istiod unless it is named.
+        if seen.contains_key("istio") && !seen.contains_key("ztunnel") {
+            options.ztunnel = options.istio;
+        }
+        Ok(options)
+    }
+}
+
+fn switch(key: &str, value: &str) -> Result<bool, String> {
+    match value {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(format!("`{key}` is on or off, not `{value}`")),
+    }
+}
+
+fn delay(key: &str, value: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(value) {
+        Ok(delay) if delay < Duration::from_millis(1) => Err(format!(
+            "`{key}` can't be zero: nothing in a mesh happens at once"
+        )),
+        Ok(delay) => Ok(delay),
+        Err(_) => Err(format!(
+            "`{key}` is a duration such as 500ms, not `{value}`"
+        )),
+    }
+}
+
+impl fmt::Display for MeshOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let switch = |on: bool| if on { "on" } else { "off" };
+        let time = humantime::format_duration;
+        // Without its spaces a duration of several parts is still read.
+        let delays = [
+            ("mount", self.mount),
+            ("renew", self.renew),
+            ("stream", self.stream),
+            ("issue", self.issue),
+        ];
+        write!(
+            f,
+            "istio={},ztunnel={},gloo={},multi-root={},xds-agent={}",
+            self.istio,
+            self.ztunnel,
+            self.gloo,
+            switch(self.multi_root),
+            switch(self.xds_agent)
+        )?;
+        for (key, delay) in delays {
+            write!(f, ",{key}={}", time(delay).to_string().replace(' ', ""))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let options: MeshOptions =
+            "istio=1.24.4,ztunnel=1.24.5,gloo=2.3,multi-root=on,xds-agent=on,mount=1m30s,renew=7ms"
+                .parse()
+                .unwrap();
+        assert_eq!(options.to_string().parse::<MeshOptions>().unwrap(), options);
+        assert_eq!("".parse::<MeshOptions>().unwrap(), MeshOptions::default());
+        let istio: MeshOptions = "istio=1.25".parse().unwrap();
+        assert_eq!(istio.ztunnel.to_string(), "1.25");
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (text, part) in [
+            ("istio", "expected KEY=VALUE"),
+            ("istio=new", "`new` is not a version"),
+            ("istoi=1.29", "there is no key `istoi`"),
+            ("multi-root=yes", "`multi-root` is on or off"),
+            ("mount=0s", "can't be zero"),
+            ("renew=soon", "a duration such as"),
+            ("gloo=2.5,gloo=2.6", "`gloo` is given twice"),
+        ] {
+            let error = text.parse::<MeshOptions>().unwrap_err();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+}

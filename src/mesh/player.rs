@@ -1,0 +1,202 @@
+//! Players: what each has mounted, loaded and been issued. All of it is kept in its cluster's database.
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value as Json;
+
+use super::{
+    ca::{Ca, Files, Leaf},
+    version::Version,
+};
+use crate::cluster::{Cluster, Moment, StateError};
+
+/// The trust domain of all clusters of a rehearsal.
+pub(super) const TRUST_DOMAIN: &str = "cluster.local";
+
+/// One replica of istiod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Istiod {
+    pub place: Place,
+    pub version: String,
+    pub multi_root: bool,
+    /// Whether a changed folder is read again without a restart.
+    pub reloads: bool,
+    pub born: Moment,
+    pub mounted: Files,
+    pub ca: Ca,
+    pub serving: Leaf,
+    /// The pool under which clients' certificates are verified, built once at start (MESH 2.5).
+    pub clients: String,
+    /// What it has logged about its CA.
+    pub log: Vec<String>,
+}
+
+/// A sidecar or gateway: istio-agent and Envoy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Proxy {
+    pub place: Place,
+    pub is_gateway: bool,
+    pub identity: String,
+    /// Whether it takes roots from istiod's pushes (`PROXY_CONFIG_XDS_AGENT`).
+    pub xds_agent: bool,
+    pub istiod_namespace: String,
+    /// `root-cert.pem`, under which it verifies istiod.
+    pub mounted: String,
+    /// The roots of its last CSR's answer.
+    pub answered: String,
+    /// The roots that istiod pushed last.
+    pub pushed: String,
+    pub leaf: Leaf,
+    pub issued: Moment,
+    /// The istiod that it is connected to, and since when.
+    pub stream: Option<(String, Moment)>,
+    /// Why its last renewal failed.
+    pub trouble: Option<String>,
+}
+
+impl Proxy {
+    /// The anchors that Envoy has: the sorted union of both sets (MESH 3.2).
+    pub fn roots(&self) -> String {
+        let both = [self.answered.as_str(), self.pushed.as_str()].concat();
+        let mut blocks = super::x509::blocks(&both);
+        blocks.sort();
+        blocks.dedup();
+        blocks.concat()
+    }
+}
+
+/// A ztunnel, and what it holds for each identity on its node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Ztunnel {
+    pub place: Place,
+    pub node: String,
+    pub version: String,
+    pub mounted: String,
+    /// The root under which its CA client verifies istiod: read once, in old versions (MESH 4.3).
+    pub ca_root: String,
+    pub identities: Vec<Identity>,
+}
+
+/// What a ztunnel holds for one service account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Identity {
+    pub name: String,
+    pub leaf: Option<Leaf>,
+    pub roots: String,
+    pub issued: Moment,
+    /// When it is renewed because istiod would answer something else now.
+    pub due: Option<Moment>,
+    pub trouble: Option<String>,
+}
+
+/// Where a player runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Place {
+    pub namespace: String,
+    pub pod: String,
+    /// The name of its Deployment or DaemonSet.
+    pub workload: String,
+}
+
+/// A kind of player, kept under keys of its own.
+pub(super) trait Player: Serialize + DeserializeOwned + PartialEq {
+    const KIND: &'static str;
+    fn place(&self) -> &Place;
+
+    fn key(&self) -> String {
+        key::<Self>(&self.place().namespace, &self.place().pod)
+    }
+
+    fn find(cluster: &Cluster, namespace: &str, pod: &str) -> Result<Option<Self>, StateError> {
+        let text = cluster.kept(&key::<Self>(namespace, pod))?;
+        text.map(|text| read(&text)).transpose()
+    }
+
+    fn all(cluster: &Cluster) -> Result<Vec<Self>, StateError> {
+        let all = cluster.all_kept(&format!("{}/", Self::KIND))?;
+        all.iter().map(|(_, text)| read(text)).collect()
+    }
+
+    fn keep(&self, cluster: &Cluster) -> Result<(), StateError> {
+        let text = serde_json::to_string(self).map_err(unwritable)?;
+        cluster.keep(&self.key(), &text)
+    }
+
+    /// Wakes it for something that it does: `mount`, `renew`.
+    fn wake(&self, cluster: &Cluster, what: &str, at: Moment) -> Result<(), StateError> {
+        cluster.wake(&format!("{what}/{}", self.key()), at)
+    }
+}
+
+impl Player for Istiod {
+    const KIND: &'static str = "istiod";
+    fn place(&self) -> &Place {
+        &self.place
+    }
+}
+
+impl Player for Proxy {
+    const KIND: &'static str = "proxy";
+    fn place(&self) -> &Place {
+        &self.place
+    }
+}
+
+impl Player for Ztunnel {
+    const KIND: &'static str = "ztunnel";
+    fn place(&self) -> &Place {
+        &self.place
+    }
+}
+
+impl Istiod {
+    pub fn version(&self) -> Version {
+        version(&self.version)
+    }
+}
+
+impl Ztunnel {
+    pub fn version(&self) -> Version {
+        version(&self.version)
+    }
+}
+
+fn key<P: Player>(namespace: &str, pod: &str) -> String {
+    format!("{}/{namespace}/{pod}", P::KIND)
+}
+
+fn read<T: DeserializeOwned>(text: &str) -> Result<T, StateError> {
+    serde_json::from_str(text)
+        .map_err(|error| StateError::new(format!("the state of a player can't be read: {error}")))
+}
+
+fn unwritable(error: serde_json::Error) -> StateError {
+    StateError::new(format!("the state of a player can't be written: {error}"))
+}
+
+fn version(text: &str) -> Version {
+    text.parse().unwrap_or(Version::newest(1, 30))
+}
+
+impl Place {
+    pub fn of(pod: &Json) -> Self {
+        let text = |pointer: &str| {
+            let found = pod.pointer(pointer).and_then(Json::as_str);
+            found.unwrap_or_default().to_owned()
+        };
+        let owner = text("/metadata/ownerReferences/0/name");
+        let workload = match pod["metadata"]["ownerReferences"][0]["kind"].as_str() {
+            // A ReplicaSet is called after its Deployment and a digest of the template.
+            Some("ReplicaSet") => match owner.rsplit_once('-') {
+                Some((name, _)) => name.to_owned(),
+                None => owner,
+            },
+            Some(_) => owner,
+            None => text("/metadata/name"),
+        };
+        Self {
+            namespace: text("/metadata/namespace"),
+            pod: text("/metadata/name"),
+            workload,
+        }
+    }
+}

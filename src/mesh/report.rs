@@ -1,0 +1,124 @@
+//! What the admin ports of players say: `/config_dump` and metrics (MESH 8.3, 8.5, 8.6, 8.7).
+
+use serde_json::{Value as Json, json};
+
+use super::{
+    player::{Istiod, Proxy, Ztunnel},
+    verify::rfc3339,
+    version::Since,
+    x509,
+};
+use crate::cluster::Moment;
+
+/// The dump splits a bundle into its roots (MESH 8.5).
+const SPLITS: Since = &[(1, 24, 6), (1, 25, 3), (1, 26, 0)];
+
+fn base64(text: &str) -> String {
+    data_encoding::BASE64.encode(text.as_bytes())
+}
+
+/// Envoy's dump, as far as its secrets.
+pub(super) fn envoy(proxy: &Proxy) -> String {
+    const SECRET: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
+    let at = rfc3339(proxy.issued);
+    let entry = |name: &str, content: Json| {
+        let mut secret = json!({ "@type": SECRET, "name": name });
+        for (key, value) in content.as_object().into_iter().flatten() {
+            secret[key] = value.clone();
+        }
+        json!({ "name": name, "version_info": at, "last_updated": at, "secret": secret })
+    };
+    let dump = json!({ "configs": [{
+        "@type": "type.googleapis.com/envoy.admin.v3.SecretsConfigDump",
+        "dynamic_active_secrets": [
+            entry("default", json!({ "tls_certificate": {
+                "certificate_chain": { "inline_bytes": base64(&proxy.leaf.chain) },
+                "private_key": { "inline_bytes": base64("[redacted]") },
+            } })),
+            entry("ROOTCA", json!({ "validation_context": {
+                "trusted_ca": { "inline_bytes": base64(&proxy.roots()) },
+            } })),
+        ],
+    }] });
+    format!("{dump:#}")
+}
+
+/// ztunnel's dump, as far as its certificates.
+pub(super) fn ztunnel(tunnel: &Ztunnel) -> String {
+    let certificates: Vec<_> = tunnel
+        .identities
+        .iter()
+        .map(|one| {
+            let state = match (&one.leaf, &one.trouble) {
+                (Some(_), _) => "Available".to_owned(),
+                (None, Some(why)) => format!("Unavailable: {why}"),
+                (None, None) => "Initializing".to_owned(),
+            };
+            let chain = one.leaf.as_ref().map_or("", |leaf| &leaf.chain);
+            let roots = match tunnel.version().has(SPLITS) {
+                true => listed(&one.roots),
+                false => listed(&one.roots).into_iter().take(1).collect(),
+            };
+            json!({
+                "identity": one.name,
+                "state": state,
+                "certChain": listed(chain),
+                "rootCerts": roots,
+            })
+        })
+        .collect();
+    format!("{:#}", json!({ "certificates": certificates }))
+}
+
+fn listed(pem: &str) -> Vec<Json> {
+    let all = x509::certificates(pem).unwrap_or_default();
+    all.iter()
+        .filter_map(|der| {
+            let certificate = x509::parse(der).ok()?;
+            Some(json!({
+                "pem": base64(&x509::to_pem(der)),
+                "serialNumber": x509::decimal_serial(&certificate),
+                "validFrom": rfc3339(x509::not_before(&certificate)),
+                "expirationTime": rfc3339(x509::not_after(&certificate)),
+            }))
+        })
+        .collect()
+}
+
+/// istiod's metrics of its CA: of the first root, and of the first certificate of the chain.
+pub(super) fn istiod_metrics(istiod: &Istiod, now: Moment) -> String {
+    let end = |pem: &str| x509::parsed(pem).first().map(x509::not_after);
+    let chain = match istiod.ca.chain.is_empty() {
+        true => &istiod.ca.certificate,
+        false => &istiod.ca.chain,
+    };
+    let mut text = String::new();
+    for (name, end) in [
+        ("root_cert", end(&istiod.ca.root)),
+        ("cert_chain", end(chain)),
+    ] {
+        let end = end.unwrap_or_default() / 1000;
+        for (suffix, value) in [("timestamp", end), ("seconds", end - now / 1000)] {
+            let metric = format!("citadel_server_{name}_expiry_{suffix}");
+            text.push_str(&format!("# TYPE {metric} gauge\n{metric} {value}\n"));
+        }
+    }
+    text
+}
+
+/// The management server's metrics of its relay.
+pub(super) fn relay_metrics(clusters: &[(String, bool)]) -> String {
+    let mut text = String::new();
+    for metric in [
+        "relay_pull_clients_connected",
+        "relay_push_clients_connected",
+        "relay_push_clients_warmed",
+    ] {
+        text.push_str(&format!("# TYPE {metric} gauge\n"));
+        for (cluster, is_connected) in clusters {
+            let value = u8::from(*is_connected);
+            text.push_str(&format!("{metric}{{cluster=\"{cluster}\"}} {value}\n"));
+        }
+    }
+    text
+}

@@ -1,0 +1,659 @@
+//! Rotations in the right order and in wrong ones (MESH 7).
+
+use serde_json::Value as Json;
+
+use super::lab::{Authority, Lab, now, shown};
+
+const TWO: [&str; 2] = ["cluster-1", "cluster-2"];
+
+fn is_cross(from: &str, to: &str) -> bool {
+    from.split('/').next() != to.split('/').next()
+}
+
+/// Whether every player of a cluster that shows a leaf shows one below this root, and trusts exactly these.
+fn has_moved(lab: &Lab, cluster: &str, issuer: &str, roots: &[&str]) -> bool {
+    let all = lab.trusts(cluster);
+    all.iter().all(|one| {
+        let is_proxy = ["sidecar", "gateway", "ztunnel"].contains(&role(one));
+        let status = &one["status"];
+        let trusts = status["trusts"].as_array();
+        let mut trusts: Vec<_> = trusts
+            .into_iter()
+            .flatten()
+            .filter_map(|root| root["subject"].as_str())
+            .collect();
+        trusts.sort_unstable();
+        trusts.dedup();
+        let has_leaf = status["shows"][0].is_object();
+        !is_proxy || !has_leaf || status["shows"][0]["issuer"] == issuer && trusts == roots
+    })
+}
+
+fn role(one: &Json) -> &str {
+    one["spec"]["role"].as_str().unwrap_or_default()
+}
+
+fn log(lab: &Lab, cluster: &str) -> String {
+    let all = lab.trusts(cluster);
+    let lines = all
+        .iter()
+        .filter(|one| role(one) == "istiod")
+        .flat_map(|one| one["status"]["log"].as_array().into_iter().flatten())
+        .filter_map(Json::as_str);
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn before_day_one_each_cluster_is_a_mesh_of_its_own() {
+    let mut lab = Lab::new(&TWO, "");
+    let seen = lab.look();
+    let within = seen.all.iter().filter(|one| !is_cross(&one.from, &one.to));
+    for one in within {
+        assert_eq!(one.error, None, "{one:?}");
+    }
+    let across: Vec<_> = seen
+        .all
+        .iter()
+        .filter(|one| is_cross(&one.from, &one.to))
+        .collect();
+    assert!(!across.is_empty());
+    for one in &across {
+        let error = one.error.as_deref().expect("different roots");
+        assert!(
+            [
+                "unable to get local issuer",
+                "UnknownIssuer",
+                "BadSignature"
+            ]
+            .iter()
+            .any(|word| error.contains(word)),
+            "{one:?}"
+        );
+    }
+    for port in [15006, 15008, 15012, 15017] {
+        assert!(seen.all.iter().any(|one| one.port == port), "{port}");
+    }
+    // Pods with the same material cost no handshake of their own, nor does a second look.
+    assert!(
+        seen.classes < seen.all.len(),
+        "{} of {}",
+        seen.classes,
+        seen.all.len()
+    );
+    assert_eq!(lab.look().classes, 0);
+}
+
+/// MESH 7.5 with multi-root off: restarts carry the trust.
+#[test]
+fn a_root_is_rotated_with_restarts() {
+    let mut lab = Lab::new(&TWO, "multi-root=off");
+    let (a, b) = (Authority::root("A"), Authority::root("B"));
+    lab.plug(&a);
+    let olds = TWO.map(|name| a.below(&format!("istio {name}")));
+    let news = TWO.map(|name| b.below(&format!("new {name}")));
+    for (cluster, old) in TWO.iter().zip(&olds) {
+        lab.cacerts(cluster, &old.cacerts(&[], &[&a]));
+    }
+    // Trust.
+    for (cluster, old) in TWO.iter().zip(&olds) {
+        lab.cacerts(cluster, &old.cacerts(&[], &[&a, &b]));
+        lab.restart_istiod(cluster);
+        lab.roll(cluster);
+    }
+    for (cluster, name) in TWO.iter().zip(["istio cluster-1", "istio cluster-2"]) {
+        lab.whole_until("both roots are trusted", |lab| {
+            has_moved(lab, cluster, name, &["A", "B"])
+        });
+    }
+    // Certificates: hot, and leaves follow by age.
+    for (cluster, new) in TWO.iter().zip(&news) {
+        lab.cacerts(cluster, &new.cacerts(&[], &[&a, &b]));
+        let name = format!("new {cluster}");
+        lab.whole_until("leaves are of the new signer", |lab| {
+            has_moved(lab, cluster, &name, &["A", "B"])
+        });
+        assert!(log(&lab, cluster).contains("Istiod certificates are reloaded"));
+    }
+    // Removal.
+    for (cluster, new) in TWO.iter().zip(&news) {
+        lab.cacerts(cluster, &new.cacerts(&[], &[&b]));
+        lab.whole_until("the reload is refused", |lab| {
+            log(lab, cluster).contains("Multi root is disabled")
+        });
+        lab.restart_istiod(cluster);
+        lab.roll(cluster);
+        let name = format!("new {cluster}");
+        lab.whole_until("only B is trusted", |lab| {
+            has_moved(lab, cluster, &name, &["B"])
+        });
+    }
+}
+
+/// MESH 3.10: A, A+B, A+B+B with the other signer, B; nothing is restarted.
+#[test]
+fn a_root_is_rotated_hot_with_multi_root() {
+    let mut lab = Lab::new(&TWO, "multi-root=on,xds-agent=on");
+    let (a, b) = (Authority::root("A"), Authority::root("B"));
+    lab.plug(&a);
+    let olds = TWO.map(|name| a.below(&format!("old {name}")));
+    let news = TWO.map(|name| b.below(&format!("new {name}")));
+    let phase =
+        |lab: &mut Lab, all: &[Authority; 2], roots: &[&Authority], name, trusted: &[&str]| {
+            for (cluster, own) in TWO.iter().zip(all) {
+                lab.cacerts(cluster, &own.cacerts(&[], roots));
+            }
+            for cluster in TWO {
+                let issuer = format!("{name} {cluster}");
+                lab.whole_until("the phase is over", |lab| {
+                    has_moved(lab, cluster, &issuer, trusted)
+                });
+            }
+        };
+    phase(&mut lab, &olds, &[&a], "old", &["A"]);
+    phase(&mut lab, &olds, &[&a, &b], "old", &["A", "B"]);
+    phase(&mut lab, &news, &[&a, &b, &b], "new", &["A", "B"]);
+    phase(&mut lab, &news, &[&b], "new", &["B"]);
+}
+
+/// What a wrong order must show: a failed handshake whose error has these words.
+fn breaks(lab: &mut Lab, what: &str, words: &[&str]) {
+    lab.until(what, |_, seen| {
+        seen.failed().any(|one| {
+            let error = one.error.as_deref().unwrap_or_default();
+            words.iter().any(|word| error.contains(word))
+        })
+    });
+}
+
+const UNKNOWN: [&str; 3] = [
+    "unknown authority",
+    "unable to get local issuer",
+    "UnknownIssuer",
+];
+
+fn plugged(options: &str) -> (Lab, Authority) {
+    let mut lab = Lab::new(&TWO, options);
+    let a = Authority::root("A");
+    lab.plug(&a);
+    (lab, a)
+}
+
+#[test]
+fn wrong_order_straight_swap() {
+    let (mut lab, _) = plugged("");
+    let b = Authority::root("B");
+    lab.cacerts("cluster-1", &b.below("new").cacerts(&[], &[&b]));
+    lab.until("refused hot", |lab, _| {
+        log(lab, "cluster-1").contains("Multi root is disabled")
+    });
+    assert_eq!(lab.look().failed().count(), 0, "{}", shown(&lab.look()));
+    lab.restart("cluster-1", "deployments.apps", "istio-system", "istiod");
+    breaks(&mut lab, "straight swap", &UNKNOWN);
+}
+
+#[test]
+fn wrong_order_signer_before_trust_is_everywhere() {
+    let (mut lab, a) = plugged("multi-root=on,xds-agent=on");
+    let b = Authority::root("B");
+    // cluster-2 is late with its trust.
+    lab.cacerts("cluster-1", &b.below("new").cacerts(&[], &[&a, &b]));
+    breaks(&mut lab, "signer before trust", &UNKNOWN);
+}
+
+/// Accepted hot, and it breaks all the same (MESH 1.16).
+#[test]
+fn wrong_order_trust_and_signer_in_one_write() {
+    let (mut lab, a) = plugged("multi-root=on,renew=1h");
+    let b = Authority::root("B");
+    for cluster in TWO {
+        lab.cacerts(cluster, &b.below("new").cacerts(&[], &[&a, &b]));
+    }
+    lab.until("accepted", |lab, _| {
+        log(lab, "cluster-1").contains("Updating new ROOT-CA\n")
+    });
+    lab.restart("cluster-1", "deployments.apps", "bookinfo", "reviews");
+    breaks(&mut lab, "both in one write", &UNKNOWN);
+}
+
+#[test]
+fn wrong_order_removal_before_the_last_old_leaf_died() {
+    let (mut lab, a) = plugged("multi-root=on,renew=1h");
+    let b = Authority::root("B");
+    let new = b.below("new");
+    for cluster in TWO {
+        let old = a.below("old");
+        lab.cacerts(cluster, &old.cacerts(&[], &[&a, &b]));
+    }
+    for cluster in TWO {
+        lab.until("reloaded", |lab, _| {
+            log(lab, cluster).contains("Updating new ROOT-CA\n")
+        });
+        lab.roll(cluster);
+    }
+    assert_eq!(lab.look().failed().count(), 0, "{}", shown(&lab.look()));
+    lab.cacerts("cluster-1", &new.cacerts(&[], &[&b]));
+    lab.until("reloaded", |lab, _| {
+        log(lab, "cluster-1").matches("are reloaded").count() >= 4
+    });
+    lab.restart("cluster-1", "deployments.apps", "bookinfo", "reviews");
+    breaks(&mut lab, "removal too early", &UNKNOWN);
+}
+
+#[test]
+fn wrong_order_cacerts_is_deleted() {
+    let (mut lab, _) = plugged("");
+    lab.delete("cluster-1", "secrets", "istio-system", "cacerts");
+    lab.restart("cluster-1", "deployments.apps", "istio-system", "istiod");
+    breaks(&mut lab, "cacerts deleted", &UNKNOWN);
+}
+
+/// Refused on 1.29 and before, so that the next signer is untrusted after a restart; taken by 1.30.
+#[test]
+fn wrong_order_a_reordered_bundle() {
+    for (version, is_taken) in [("1.29", false), ("1.30", true)] {
+        let mut lab = Lab::new(&["cluster-1"], &format!("istio={version},multi-root=on"));
+        let (a, b) = (Authority::root("A"), Authority::root("B"));
+        let old = a.below("old");
+        lab.cacerts("cluster-1", &old.cacerts(&[], &[&a]));
+        lab.restart_istiod("cluster-1");
+        lab.roll("cluster-1");
+        // Two roots, and then the same in another order with a third one: no byte string has the other.
+        lab.cacerts("cluster-1", &old.cacerts(&[], &[&b, &a]));
+        let c = Authority::root("C");
+        lab.until("B was taken", |lab, _| {
+            log(lab, "cluster-1").contains("Updating new ROOT-CA\n")
+        });
+        lab.cacerts("cluster-1", &old.cacerts(&[], &[&a, &b, &c]));
+        let words = match is_taken {
+            true => "Updating new ROOT-CA\n",
+            false => "Updating new ROOT-CA not supported",
+        };
+        let count = if is_taken { 4 } else { 2 };
+        lab.until("the second bundle was read", |lab, _| {
+            log(lab, "cluster-1").matches(words).count() >= count
+        });
+        if is_taken {
+            lab.whole_until("C is trusted", |lab| {
+                has_moved(lab, "cluster-1", "old", &["A", "B", "C"])
+            });
+        }
+        // The next phase, as somebody would who did not look, and an istiod that restarts for whatever reason.
+        let new = c.below("new");
+        lab.cacerts("cluster-1", &new.cacerts(&[], &[&a, &b, &c]));
+        lab.restart("cluster-1", "deployments.apps", "istio-system", "istiod");
+        if is_taken {
+            lab.whole_until("C signs", |lab| {
+                has_moved(lab, "cluster-1", "new", &["A", "B", "C"])
+            });
+        } else {
+            breaks(&mut lab, "reordered bundle on 1.29", &UNKNOWN);
+        }
+    }
+}
+
+/// Starts no istiod since 1.26; before, it silently signs by itself.
+#[test]
+fn wrong_order_a_half_filled_secret() {
+    let (mut lab, a) = plugged("istio=1.29");
+    let half: Vec<_> = a
+        .below("half")
+        .cacerts(&[], &[&a])
+        .into_iter()
+        .filter(|(name, _)| *name != "cert-chain.pem")
+        .collect();
+    lab.cacerts("cluster-1", &half);
+    lab.restart("cluster-1", "deployments.apps", "istio-system", "istiod");
+    lab.until("a pod crashes", |lab, _| {
+        let all = lab.clusters["cluster-1"].read(|it| it.list("pods", Some("istio-system")));
+        all.unwrap().iter().any(|pod| {
+            pod.to_string()
+                .contains("incomplete signing CA bundle: missing cert-chain.pem")
+        })
+    });
+    let mut lab = Lab::new(&TWO, "istio=1.25");
+    let a = Authority::root("A");
+    lab.plug(&a);
+    lab.cacerts("cluster-1", &half);
+    lab.restart("cluster-1", "deployments.apps", "istio-system", "istiod");
+    breaks(&mut lab, "half-filled secret on 1.25", &UNKNOWN);
+}
+
+/// istiod loads such a CA without a word (MESH 1.9).
+#[test]
+fn wrong_order_a_path_length_of_zero_above_an_issuing_ca() {
+    let (mut lab, a) = plugged("");
+    let issuing = a.below_with("issuing", 0);
+    let own = issuing.below("istio");
+    lab.cacerts("cluster-1", &own.cacerts(&[&issuing], &[&a]));
+    breaks(
+        &mut lab,
+        "path length 0",
+        &[
+            "too many intermediates",
+            "path length constraint",
+            "PathLenConstraintViolated",
+        ],
+    );
+}
+
+#[test]
+fn wrong_order_a_chain_without_the_intermediate() {
+    let (mut lab, a) = plugged("");
+    let issuing = a.below("issuing");
+    let own = issuing.below("istio");
+    // The first certificate alone: it can't be loaded, so the CA stays; after a restart istiod does not start.
+    let mut files = own.cacerts(&[], &[&a]);
+    lab.cacerts("cluster-1", &files);
+    lab.until("refused", |lab, _| {
+        log(lab, "cluster-1").contains("Failed to update new Plug-in CA certs")
+    });
+    // The chain has what the load check needs, and not the signer itself.
+    for (name, text) in &mut files {
+        if *name == "cert-chain.pem" {
+            text.clone_from(&issuing.certificate);
+        }
+    }
+    lab.cacerts("cluster-1", &files);
+    breaks(&mut lab, "chain without the signer", &UNKNOWN);
+}
+
+/// Old istiods issue leaves that outlive their signer (MESH 1.10).
+#[test]
+fn wrong_order_an_intermediate_that_expires_before_its_leaves() {
+    let (mut lab, a) = plugged("istio=1.27,renew=1h");
+    let short = a.below_until("short", now() + 4000);
+    lab.cacerts("cluster-1", &short.cacerts(&[], &[&a]));
+    lab.until("reloaded", |lab, _| {
+        log(lab, "cluster-1").contains("are reloaded")
+    });
+    lab.restart("cluster-1", "deployments.apps", "bookinfo", "reviews");
+    breaks(&mut lab, "expired intermediate", &["expired", "Expired"]);
+}
+
+/// MESH 4.2 and 4.3, by version.
+#[test]
+fn old_ztunnels_read_one_root_and_lose_their_channel() {
+    for (version, breaks) in [("1.24.5", true), ("1.30", false)] {
+        let options = format!("istio=1.30,ztunnel={version},multi-root=on,xds-agent=on");
+        let (mut lab, a) = plugged(&options);
+        let b = Authority::root("B");
+        for cluster in TWO {
+            lab.cacerts(cluster, &a.below("old").cacerts(&[], &[&a, &b]));
+        }
+        lab.until("trusted", |lab, _| {
+            TWO.iter()
+                .all(|cluster| log(lab, cluster).contains("Updating new ROOT-CA\n"))
+        });
+        for cluster in TWO {
+            lab.roll(cluster);
+        }
+        assert_eq!(lab.look().failed().count(), 0, "{}", shown(&lab.look()));
+        for cluster in TWO {
+            lab.cacerts(cluster, &b.below("new").cacerts(&[], &[&a, &b, &b]));
+        }
+        if breaks {
+            super::scenarios::breaks(&mut lab, "a ztunnel of 1.24.5", &["UnknownIssuer"]);
+        } else {
+            for cluster in TWO {
+                lab.whole_until("moved", |lab| has_moved(lab, cluster, "new", &["A", "B"]));
+            }
+        }
+    }
+}
+
+const SERVER: &str = "gloo-mesh-mgmt-server.gloo-mesh";
+const THREE: [&str; 3] = ["mgmt", "cluster-1", "cluster-2"];
+
+/// Writes the relay's secrets everywhere, under one CA and with these roots.
+fn relay(lab: &Lab, authority: &Authority, roots: &[&Authority]) {
+    server_secret(lab, authority, roots);
+    for cluster in TWO {
+        client_secret(lab, cluster, authority, roots);
+    }
+}
+
+fn pem(roots: &[&Authority]) -> String {
+    roots.iter().map(|root| root.certificate.as_str()).collect()
+}
+
+fn tls(leaf: (String, String), roots: &[&Authority]) -> Vec<(&'static str, String)> {
+    vec![
+        ("tls.crt", leaf.0),
+        ("tls.key", leaf.1),
+        ("ca.crt", pem(roots)),
+    ]
+}
+
+fn server_secret(lab: &Lab, authority: &Authority, roots: &[&Authority]) {
+    let files = tls(authority.leaf(&[SERVER]), roots);
+    lab.secret("mgmt", "gloo-mesh", "relay-server-tls-secret", &files);
+}
+
+fn client_secret(lab: &Lab, cluster: &str, authority: &Authority, roots: &[&Authority]) {
+    let files = tls(authority.leaf(&[cluster]), roots);
+    lab.secret(cluster, "gloo-mesh", "relay-client-tls-secret", &files);
+}
+
+fn restart_server(lab: &mut Lab) {
+    lab.restart(
+        "mgmt",
+        "deployments.apps",
+        "gloo-mesh",
+        "gloo-mesh-mgmt-server",
+    );
+    lab.settle("mgmt");
+}
+
+fn restart_agents(lab: &mut Lab) {
+    for cluster in TWO {
+        lab.restart(cluster, "deployments.apps", "gloo-mesh", "gloo-mesh-agent");
+        lab.settle(cluster);
+    }
+}
+
+fn relay_errors(lab: &mut Lab) -> Vec<String> {
+    let seen = lab.look();
+    let of = seen.all.iter().filter(|one| one.port == 9900);
+    of.filter_map(|one| one.error.clone()).collect()
+}
+
+/// A relay under root A whose agents are connected.
+fn relayed() -> (Lab, Authority) {
+    let mut lab = Lab::new(&THREE, "");
+    assert_eq!(relay_errors(&mut lab).len(), 2, "no certificates yet");
+    let a = Authority::root("A");
+    relay(&lab, &a, &[&a]);
+    restart_server(&mut lab);
+    restart_agents(&mut lab);
+    assert_eq!(relay_errors(&mut lab), [""; 0]);
+    (lab, a)
+}
+
+/// MESH 7.3.
+#[test]
+fn the_relay_changes_its_root_in_five_steps() {
+    let (mut lab, a) = relayed();
+    let b = Authority::root("B");
+    for cluster in TWO {
+        client_secret(&lab, cluster, &a, &[&a, &b]);
+    }
+    restart_agents(&mut lab);
+    assert_eq!(relay_errors(&mut lab), [""; 0]);
+    server_secret(&lab, &a, &[&a, &b]);
+    restart_server(&mut lab);
+    assert_eq!(relay_errors(&mut lab), [""; 0]);
+    // The server's certificate is taken hot.
+    server_secret(&lab, &b, &[&a, &b]);
+    lab.until("B is served", |lab, _| {
+        lab.trusts("mgmt")
+            .iter()
+            .any(|one| one["status"]["shows"][0]["issuer"] == "B")
+    });
+    assert_eq!(relay_errors(&mut lab), [""; 0]);
+    for cluster in TWO {
+        client_secret(&lab, cluster, &b, &[&a, &b]);
+    }
+    restart_agents(&mut lab);
+    assert_eq!(relay_errors(&mut lab), [""; 0]);
+    for cluster in TWO {
+        client_secret(&lab, cluster, &b, &[&b]);
+    }
+    restart_agents(&mut lab);
+    server_secret(&lab, &b, &[&b]);
+    restart_server(&mut lab);
+    assert_eq!(relay_errors(&mut lab), [""; 0]);
+}
+
+#[test]
+fn wrong_order_the_relay_server_moves_before_its_agents_trust_it() {
+    let (mut lab, a) = relayed();
+    let b = Authority::root("B");
+    server_secret(&lab, &b, &[&a, &b]);
+    breaks(
+        &mut lab,
+        "server leaf too early",
+        &["client: x509: certificate signed by unknown authority"],
+    );
+}
+
+#[test]
+fn wrong_order_an_agent_moves_before_the_server_trusts_it() {
+    let (mut lab, a) = relayed();
+    let b = Authority::root("B");
+    client_secret(&lab, "cluster-1", &b, &[&a, &b]);
+    // Until it restarts, nothing has happened.
+    assert_eq!(relay_errors(&mut lab), [""; 0]);
+    restart_agents(&mut lab);
+    breaks(
+        &mut lab,
+        "client leaf too early",
+        &["server: x509: certificate signed by unknown authority"],
+    );
+}
+
+#[test]
+fn an_agent_must_have_the_name_of_its_cluster() {
+    let (mut lab, a) = relayed();
+    let files = tls(a.leaf(&["cluster-2"]), &[&a]);
+    lab.secret("cluster-1", "gloo-mesh", "relay-client-tls-secret", &files);
+    restart_agents(&mut lab);
+    breaks(
+        &mut lab,
+        "another cluster's name",
+        &["has no DNS name cluster-1"],
+    );
+}
+
+fn policy(lab: &Lab, config: Json) {
+    let name = "root-trust-policy";
+    let resource = "roottrustpolicies.admin.gloo.solo.io";
+    let mut found = lab.find("mgmt", resource, "gloo-mesh", name).unwrap();
+    found["spec"]["config"] = config;
+    lab.put("mgmt", resource, found);
+}
+
+fn signing_secret(lab: &Lab, name: &str, signer: &Authority, root: &Authority) {
+    let files = signer.cacerts(&[root], &[root]);
+    lab.secret("mgmt", "gloo-mesh", name, &files);
+}
+
+fn cacerts_root(lab: &Lab, cluster: &str) -> String {
+    let found = lab.find(cluster, "secrets", "istio-system", "cacerts");
+    let files = found
+        .as_ref()
+        .map(super::pods::secret_files)
+        .unwrap_or_default();
+    let names: Vec<_> = super::x509::parsed(files.get("root-cert.pem").map_or("", String::as_str))
+        .iter()
+        .map(|root| super::x509::short_name(&root.tbs_certificate.subject))
+        .collect();
+    names.join(",")
+}
+
+/// MESH 5.7, 7.5: passive roots, another signer, the end of the old root.
+#[test]
+fn gloo_mesh_issues_from_a_secret_and_rotates_with_passive_cas() {
+    let mut lab = Lab::new(&THREE, "");
+    let (a, b) = (Authority::root("A"), Authority::root("B"));
+    signing_secret(&lab, "signer-a", &a.below("issuing A"), &a);
+    signing_secret(&lab, "signer-b", &b.below("issuing B"), &b);
+    let secret =
+        |name: &str| serde_json::json!({ "secretRef": { "name": name, "namespace": "gloo-mesh" } });
+    policy(
+        &lab,
+        serde_json::json!({ "mgmtServerCa": secret("signer-a"), "autoRestartPods": false }),
+    );
+    relay(&lab, &a, &[&a]);
+    restart_server(&mut lab);
+    restart_agents(&mut lab);
+    let issued = |lab: &mut Lab, roots: &str| {
+        lab.until("cacerts is issued", |lab, _| {
+            TWO.iter()
+                .all(|cluster| cacerts_root(lab, cluster) == roots)
+        });
+    };
+    issued(&mut lab, "A");
+    for cluster in TWO {
+        lab.restart_istiod(cluster);
+        lab.roll(cluster);
+    }
+    assert_eq!(lab.look().failed().count(), 0, "{}", shown(&lab.look()));
+    for (config, roots) in [
+        (
+            serde_json::json!({ "mgmtServerCa": secret("signer-a"), "passiveCertificateAuthorities": [secret("signer-b")] }),
+            "A,B",
+        ),
+        (
+            serde_json::json!({ "mgmtServerCa": secret("signer-b"), "passiveCertificateAuthorities": [secret("signer-a")] }),
+            "B,A",
+        ),
+        (
+            serde_json::json!({ "mgmtServerCa": secret("signer-b") }),
+            "B",
+        ),
+    ] {
+        policy(&lab, config);
+        issued(&mut lab, roots);
+        for cluster in TWO {
+            lab.restart_istiod(cluster);
+            assert_eq!(
+                lab.look().failed().count(),
+                0,
+                "{roots}: {}",
+                shown(&lab.look())
+            );
+            lab.roll(cluster);
+            assert_eq!(
+                lab.look().failed().count(),
+                0,
+                "{roots}: {}",
+                shown(&lab.look())
+            );
+        }
+    }
+}
+
+#[test]
+fn gloo_mesh_leaves_a_foreign_secret_alone_and_says_so() {
+    let (mut lab, a) = relayed();
+    lab.cacerts("cluster-1", &a.below("mine").cacerts(&[], &[&a]));
+    signing_secret(&lab, "signer", &a.below("issuing"), &a);
+    policy(
+        &lab,
+        serde_json::json!({ "mgmtServerCa": { "secretRef": { "name": "signer" } } }),
+    );
+    let state = |lab: &Lab, cluster: &str| {
+        let name = format!("istiod-istio-system-{cluster}");
+        let found = lab.find(cluster, super::gloo::ISSUED, "gloo-mesh", &name);
+        found.map_or(Json::Null, |found| found["status"].clone())
+    };
+    // The generated root came first; the secret that it had written is Gloo Mesh's own in cluster-2.
+    lab.until("cluster-2 has it", |lab, _| {
+        state(lab, "cluster-2")["state"] == "FINISHED"
+    });
+    lab.until("cluster-1 refuses", |lab, _| {
+        state(lab, "cluster-1")["state"] == "FAILED"
+    });
+    let why = state(&lab, "cluster-1")["error"].to_string();
+    assert!(why.contains("is not managed by Gloo Mesh"), "{why}");
+}

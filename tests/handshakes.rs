@@ -1,0 +1,183 @@
+//! Who can talk to whom in a rehearsal mesh, through the binary.
+
+use serde_json::{Value as Json, json};
+
+use crate::mesh::{FAST, Mesh};
+
+fn handshakes(mesh: &Mesh, code: i32) -> Vec<Json> {
+    let seen = mesh.test.windlass(&["mesh", "--json"]).expect(code).json();
+    seen["handshakes"].as_array().expect("a list").clone()
+}
+
+/// After the first command everybody can talk to everybody; then somebody deletes `cacerts`.
+#[test]
+fn after_the_first_command_all_pairs_shake_hands() {
+    let mesh = Mesh::new(2, &[]);
+    let before = handshakes(&mesh, 1);
+    assert!(
+        before
+            .iter()
+            .any(|one| one["ok"] == false && one["port"] == 9900),
+        "agents have no certificates yet"
+    );
+    let run = [
+        "run",
+        "workflows/gloo-mesh.yaml",
+        "-p",
+        "clusters=[cluster-1, cluster-2]",
+    ];
+    mesh.test
+        .windlass(&[&run, FAST.as_slice()].concat())
+        .expect(0);
+    let all = handshakes(&mesh, 0);
+    assert!(
+        all.iter()
+            .all(|one| one["ok"] == true && one["error"].is_null()),
+        "{all:#?}"
+    );
+    for (from, to, port) in [
+        (
+            "cluster-1/bookinfo/reviews",
+            "cluster-2/bookinfo/productpage",
+            15006,
+        ),
+        (
+            "cluster-2/ratings/ratings",
+            "cluster-1/ratings/ratings",
+            15008,
+        ),
+        (
+            "cluster-1/bookinfo/reviews",
+            "cluster-2/ratings/ratings",
+            15008,
+        ),
+        (
+            "cluster-1/istio-ingress/istio-ingressgateway",
+            "cluster-1/bookinfo/reviews",
+            15006,
+        ),
+        (
+            "cluster-1/istio-system/ztunnel/ca",
+            "cluster-1/istio-system/istiod",
+            15012,
+        ),
+        (
+            "cluster-2/kube-apiserver/istio-sidecar-injector",
+            "cluster-2/istio-system/istiod",
+            15017,
+        ),
+        (
+            "cluster-2/gloo-mesh/gloo-mesh-agent",
+            "mgmt/gloo-mesh/gloo-mesh-mgmt-server",
+            9900,
+        ),
+    ] {
+        let is_there = all
+            .iter()
+            .any(|one| one["from"] == from && one["to"] == to && one["port"] == port);
+        assert!(is_there, "{from} -> {to}:{port}: {all:#?}");
+    }
+    println!("handshakes: {}, failed: 0", all.len());
+
+    // The same, asked of the clusters of another target.
+    let there = mesh
+        .test
+        .windlass(&["mesh", "--target", "t"])
+        .expect(0)
+        .stdout;
+    assert!(there.contains("handshakes, 0 failed"), "{there}");
+    let trust = mesh
+        .kubectl("cluster-1", &["get", "meshtrust", "-A"])
+        .expect(0)
+        .stdout;
+    assert!(
+        trust.contains("sidecar") && trust.contains("Gloo Mesh Root CA"),
+        "{trust}"
+    );
+
+    mesh.kubectl(
+        "cluster-1",
+        &["delete", "secret", "cacerts", "-n", "istio-system"],
+    )
+    .expect(0);
+    let restart = [
+        "rollout",
+        "restart",
+        "deployment/istiod",
+        "-n",
+        "istio-system",
+    ];
+    mesh.kubectl("cluster-1", &restart).expect(0);
+    let status = [
+        "rollout",
+        "status",
+        "deployment/istiod",
+        "-n",
+        "istio-system",
+    ];
+    mesh.kubectl("cluster-1", &status).expect(0);
+    let failed = handshakes(&mesh, 1);
+    let errors: Vec<_> = failed
+        .iter()
+        .filter_map(|one| one["error"].as_str())
+        .collect();
+    assert!(
+        errors.iter().any(
+            |why| why.contains("certificate signed by unknown authority")
+                || why.contains("BadSignature")
+                || why.contains("UnknownIssuer")
+        ),
+        "{errors:#?}"
+    );
+}
+
+/// What players show on their ports is what they hold.
+#[test]
+fn players_answer_on_their_ports() {
+    let mesh = Mesh::new(1, &[]);
+    mesh.test.write(
+        "w.yaml",
+        r#"workflow: w
+kube: [mgmt, cluster-1]
+steps:
+  look:
+    run: |
+      let pod = |namespace, workload| kube::pods("cluster-1", namespace, workload)[0].name;
+      let istiod = pod.call("istio-system", "deployment/istiod");
+      let chain = kube::tls_chain("cluster-1", "istio-system", istiod, 15012, #{ server_name: "istiod.istio-system.svc" });
+      let metrics = kube::http_get("cluster-1", "istio-system", istiod, 15014, "/metrics");
+      let envoy = kube::http_get("cluster-1", "bookinfo", pod.call("bookinfo", "deployment/reviews"), 15000, "/config_dump");
+      let tunnel = kube::http_get("cluster-1", "istio-system", pod.call("istio-system", "daemonset/ztunnel"), 15000, "/config_dump");
+      let server = kube::pods("mgmt", "gloo-mesh", "deployment/gloo-mesh-mgmt-server")[0].name;
+      let relay = kube::http_get("mgmt", "gloo-mesh", server, 9091, "/metrics");
+      #{ chain: chain, metrics: metrics, envoy: envoy, tunnel: tunnel, relay: relay }
+outputs: { seen: "${{ steps.look }}" }
+"#,
+    );
+    let seen = mesh.test.outputs_of(&["w.yaml", "--target", "t"])["seen"].clone();
+    let text = |part: &str| seen[part].to_string();
+    assert!(
+        text("chain").contains("istiod.istio-system.svc"),
+        "{}",
+        text("chain")
+    );
+    assert!(
+        text("metrics").contains("citadel_server_root_cert_expiry_timestamp "),
+        "{}",
+        text("metrics")
+    );
+    for name in ["default", "ROOTCA", "SecretsConfigDump"] {
+        assert!(text("envoy").contains(name), "{}", text("envoy"));
+    }
+    assert!(
+        text("tunnel").contains("certificates"),
+        "{}",
+        text("tunnel")
+    );
+    assert!(
+        text("relay").contains(r#"relay_push_clients_connected{cluster=\"cluster-1\"} 0"#),
+        "{}",
+        text("relay")
+    );
+    assert_ne!(seen, json!(null));
+}
