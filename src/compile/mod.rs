@@ -20,6 +20,7 @@ mod mistake;
 mod name;
 mod param;
 mod params;
+mod phase;
 mod reads;
 mod retry;
 mod source;
@@ -28,7 +29,7 @@ mod template;
 pub use clusters::{ClustersError, clusters};
 pub use document::parse_value;
 pub use graph::{
-    Action, Approval, Edge, OnError, OnFailure, OnTimeout, Param, Program, Retry, Step, StepIndex,
+    Action, Approval, Edge, OnError, OnFailure, OnTimeout, Param, Phase, Program, Retry, Step, StepIndex,
     Workflow,
 };
 pub use limits::Limits;

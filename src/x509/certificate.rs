@@ -1,5 +1,6 @@
 use std::net::IpAddr;
 
+use data_encoding::BASE64;
 use time::OffsetDateTime;
 use x509_parser::{
     extensions::{GeneralName, ParsedExtension},
@@ -74,6 +75,20 @@ impl Certificate {
             fingerprint: Digest::of_content(der),
             der: der.to_vec(),
         })
+    }
+
+    /// Writes it as PEM, with lines of 64 characters as OpenSSL and AWS write them.
+    pub fn to_pem(&self) -> String {
+        let text = BASE64.encode(&self.der);
+        let lines: Vec<_> = text
+            .as_bytes()
+            .chunks(64)
+            .map(|line| String::from_utf8_lossy(line).into_owned())
+            .collect();
+        format!(
+            "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+            lines.join("\n")
+        )
     }
 
     /// As a script sees it, and as the journal keeps it.

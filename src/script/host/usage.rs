@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::LazyLock};
 
 /// A function with its parameters, as a message shows it. A parameter in brackets may be left out; a map
 /// literal holds the options, each of which a script may give.
-const USAGES: [&str; 95] = [
+const USAGES: [&str; 96] = [
     "base64::decode(text)",
     "base64::decode_bytes(text)",
     "base64::decode_url(text)",
@@ -95,6 +95,7 @@ const USAGES: [&str; 95] = [
     "toml::stringify(value)",
     "x509::read(pem)",
     "x509::read_all(pem)",
+    "x509::split(pem)",
     "yaml::parse(text)",
     "yaml::parse_all(text)",
     "yaml::stringify(value)",

@@ -3,7 +3,7 @@
 use rhai::{Array, Dynamic, Module};
 
 use super::{FuncRegistration, Thrown};
-use crate::{script::dynamic::to_dynamic, x509::Certificate};
+use crate::{script::dynamic::to_dynamic, value::Secret, x509::Certificate};
 
 pub(super) fn module() -> Module {
     let mut module = Module::new();
@@ -23,7 +23,20 @@ pub(super) fn module() -> Module {
                 .collect())
         },
     );
+    let set = |name: &str| FuncRegistration::new(name);
+    set("split").set_into_module(&mut module, |pem: &str| split(pem.as_bytes()));
+    set("split").set_into_module(&mut module, |pem: Secret| split(pem.reveal_bytes()));
     module
+}
+
+/// `x509::split(pem)` gives the certificates of a text one by one, each as PEM. A certificate is public, so
+/// those of a secret, such as what a Kubernetes Secret holds, are texts; nothing else of it comes out.
+fn split(pem: &[u8]) -> Result<Array, Thrown> {
+    let certificates = Certificate::read_all(pem).map_err(|e| format!("x509::split: {e}"))?;
+    Ok(certificates
+        .iter()
+        .map(|certificate| certificate.to_pem().into())
+        .collect())
 }
 
 fn read(pem: &str) -> Result<Vec<Certificate>, Thrown> {
