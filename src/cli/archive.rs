@@ -1,11 +1,12 @@
 //! Where runs are kept: in the journal of this machine, or by an engine.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 #[cfg(feature = "restate")]
 use super::engine::{Engine, EngineRun, engine};
 use super::{args::Args, failure::Failure};
 use crate::{
+    inventory::{Inventory, RunStamp, collect},
     journal::{
         Event, Journal, JournalError, Link, Message, Record, RunId, RunJournal, RunRow, State,
     },
@@ -98,6 +99,27 @@ impl Archive {
             #[cfg(feature = "restate")]
             Self::Engine(engine) => engine.remote.state_of(run)?,
         })
+    }
+
+    /// Works out which certificates the runs made, delivered and found.
+    pub fn inventory(&self, state: &Path) -> Result<Inventory, Failure> {
+        let stamped = |(run, stamp)| RunStamp { run, stamp };
+        let runs = match self {
+            Self::Here(journal) => {
+                let runs = journal.stamps()?.into_iter();
+                let runs = runs.map(|(run, stamp)| stamped((run, Some(stamp))));
+                runs.collect()
+            }
+            #[cfg(feature = "restate")]
+            Self::Engine(engine) => {
+                let of = |row: RunRow| {
+                    let stamp = row.ended_at.zip(row.outcome);
+                    stamped((row.id, stamp.map(|(at, outcome)| format!("{at} {outcome}"))))
+                };
+                engine.remote.runs()?.into_iter().map(of).collect()
+            }
+        };
+        Ok(collect(runs, state, |run| self.state_of(run)))
     }
 
     pub fn files(&self, run: &RunId, edition: u32) -> Result<BTreeMap<String, Arc<str>>, Failure> {

@@ -419,6 +419,21 @@ impl Journal {
         Ok(runs)
     }
 
+    /// Lists the runs, each with a text that changes whenever the run gets an event.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn stamps(&self) -> Result<Vec<(RunId, String)>, JournalError> {
+        let database = self.inner.database();
+        let mut statement = database.prepare_cached("SELECT id, events, head FROM runs")?;
+        let rows = statement.query_map([], |row| {
+            let (events, head): (u64, [u8; 32]) = (row.get(1)?, row.get(2)?);
+            let head = Digest::from_bytes(head);
+            Ok((RunId::stored(row.get(0)?), format!("{events} {head}")))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// Finds the run that a user means by any unambiguous part of its id, or the newest one.
     pub fn find(&self, part: Option<&str>) -> Result<RunId, JournalError> {
         let database = self.inner.database();
