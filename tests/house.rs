@@ -254,7 +254,10 @@ fn every_error_code_has_a_page() {
             continue;
         }
         let text = fs::read_to_string(&file).expect("readable");
-        all_text.push_str(&text);
+        // It lists all pages, used or not.
+        if !file.ends_with("report/codes.rs") {
+            all_text.push_str(&text);
+        }
         for marker in [
             "Fault::new(",
             "StepError::new(",

@@ -54,6 +54,7 @@ mod shell;
 mod site;
 mod standing;
 mod surface;
+mod tables;
 mod tls;
 mod undo;
 mod web;

@@ -17,9 +17,11 @@ mod cancel;
 mod certs;
 mod complete;
 mod confirm;
+mod definitions;
 mod drive;
 #[cfg(feature = "restate")]
 mod engine;
+mod explain;
 mod failure;
 mod graph;
 mod iam;
@@ -38,6 +40,7 @@ mod rbac;
 mod resume;
 mod run;
 mod runs;
+mod schema;
 mod show;
 mod taken;
 mod undo;
@@ -90,6 +93,9 @@ pub fn main() -> ExitCode {
         Command::Graph(command) => graph::graph(command),
         Command::Iam(command) => iam::iam(command),
         Command::Rbac(command) => rbac::rbac(command),
+        Command::Explain(command) => explain::explain(command),
+        Command::Schema => schema::schema(),
+        Command::Definitions(command) => definitions::definitions(command),
         Command::Runs(command) => runs::runs(&args, command),
         Command::Show(command) => show::show(&args, command),
         Command::Logs(command) => logs::logs(&args, command),

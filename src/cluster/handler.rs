@@ -13,7 +13,8 @@ use crate::cluster::{
     resource::Resource,
     service::Service,
     wire::{
-        Accept, Answer, Discovery, Failure, Incoming, Target, Verb, discover, openapi, openapi_v2,
+        Accept, Answer, Discovery, Failure, Incoming, Query, Target, Verb, discover, openapi,
+        openapi_v2,
     },
 };
 use crate::ground::read_body;
@@ -64,7 +65,7 @@ fn answer(service: &Arc<Service>, incoming: &Incoming) -> Result<Answer, Failure
         query.set("watch", "true");
     }
     service.catch_up()?;
-    authorize(service, &user, verb, &target)?;
+    authorize(service, &user, verb, &target, &query)?;
     let resource = find(service, &target)?;
     check_verb(&resource, verb, &target)?;
     let call = Call {
@@ -96,7 +97,13 @@ fn perform(call: &Call) -> Result<Answer, Failure> {
     }
 }
 
-fn authorize(service: &Service, user: &User, verb: Verb, target: &Target) -> Result<(), Failure> {
+fn authorize(
+    service: &Service,
+    user: &User,
+    verb: Verb,
+    target: &Target,
+    query: &Query,
+) -> Result<(), Failure> {
     let resource = match &target.subresource {
         Some(subresource) => format!("{}/{subresource}", target.resource),
         None => target.resource.clone(),
@@ -106,12 +113,17 @@ fn authorize(service: &Service, user: &User, verb: Verb, target: &Target) -> Res
         ("namespaces", Some(name)) if target.group.is_empty() => name,
         _ => target.namespace.as_deref().unwrap_or_default(),
     };
+    // A list or a watch of one name is about that name (apiserver, `RequestInfoFactory.NewRequestInfo`).
+    let selected = match verb {
+        Verb::List | Verb::Watch => query.get("fieldSelector").and_then(only_name),
+        _ => None,
+    };
     let wanted = Attributes {
         verb: verb.as_str(),
         group: &target.group,
         resource: &resource,
         namespace: within,
-        name: target.name.as_deref().unwrap_or_default(),
+        name: target.name.as_deref().or(selected).unwrap_or_default(),
     };
     if service.store.read(|tx| may(tx, user, &wanted))? {
         return Ok(());
@@ -121,6 +133,15 @@ fn authorize(service: &Service, user: &User, verb: Verb, target: &Target) -> Res
         &wanted,
         target.namespace.as_deref(),
     ))
+}
+
+/// The name that a field selector asks for.
+fn only_name(selector: &str) -> Option<&str> {
+    selector.split(',').find_map(|term| {
+        let (field, name) = term.split_once('=')?;
+        let name = name.strip_prefix('=').unwrap_or(name);
+        (field == "metadata.name" && !name.is_empty()).then_some(name)
+    })
 }
 
 fn find(service: &Service, target: &Target) -> Result<Resource, Failure> {

@@ -14,6 +14,8 @@ mod document;
 mod draft;
 mod fields;
 mod graph;
+mod keys;
+mod known;
 mod limits;
 mod link;
 mod mistake;
@@ -31,6 +33,7 @@ pub use graph::{
     Action, Approval, Edge, OnError, OnFailure, OnTimeout, Param, Program, Retry, Step, StepIndex,
     Workflow,
 };
+pub use keys::{FileKey, Form, SECTIONS, Section};
 pub use limits::Limits;
 pub use link::{compile, digest_of};
 pub use mistake::{Mistake, Mistakes};

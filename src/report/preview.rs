@@ -3,10 +3,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value as Json, json};
 
 use super::table::{Room, Table};
-use crate::{
-    decide::{Does, Foreseen, Preview},
-    outside::is_a_look,
-};
+use crate::decide::{Does, Foreseen, Preview};
 
 /// What a run would do, for people: a line a step, with the calls that change something.
 pub fn preview(steps: &[Preview], room: Room) -> String {
@@ -46,11 +43,11 @@ fn changes(step: &Preview) -> Vec<String> {
     if step.runs == Foreseen::Known(false) {
         return Vec::new();
     }
-    let changing = step.calls.iter().filter(|call| !is_a_look(&call.function));
+    let changing = step.calls.iter().filter(|call| call.is_change());
     let texts: BTreeSet<_> = changing
-        .map(|call| match &call.kind {
+        .map(|call| match call.about().kind {
             Some(kind) => format!("{} {kind}", call.function),
-            None => call.function.clone(),
+            None => call.function.to_owned(),
         })
         .collect();
     texts.into_iter().collect()

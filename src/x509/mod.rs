@@ -17,7 +17,7 @@ mod timestamp;
 
 pub use alternative::{AlternativeNames, NameError, NameKind};
 pub use certificate::{Certificate, ReadError};
-pub use csr::{CsrError, CsrRequest};
+pub use csr::{CsrError, CsrRequest, EXTENDED_KEY_USAGES, KEY_USAGES};
 pub use key::KeyAlgorithm;
 pub use private_key::{KeyError, PrivateKey};
 pub use signature::{SignError, Signature, public_key, sign};

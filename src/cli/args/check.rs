@@ -72,6 +72,9 @@ pub struct Iam {
     /// The workflow's YAML file
     pub file: PathBuf,
 
+    #[command(flatten)]
+    pub params: Params,
+
     /// Leave out what only an undo needs
     #[arg(long)]
     pub without_undo: bool,
@@ -82,7 +85,23 @@ pub struct Rbac {
     /// The workflow's YAML file
     pub file: PathBuf,
 
+    #[command(flatten)]
+    pub params: Params,
+
     /// Leave out what only an undo needs
     #[arg(long)]
     pub without_undo: bool,
+}
+
+#[derive(ClapArgs)]
+pub struct Explain {
+    /// An error code, a host function or module, or a key of the workflow file [default: list all topics]
+    pub topic: Option<String>,
+}
+
+#[derive(ClapArgs)]
+pub struct Definitions {
+    /// Where the files are written
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
 }

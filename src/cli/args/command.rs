@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use super::serve::Worker;
 use super::{
     certs::Certs,
-    check::{Graph, Iam, Plan, Rbac, Validate},
+    check::{Definitions, Explain, Graph, Iam, Plan, Rbac, Validate},
     drive::{Answer, Cancel, Resume, Run, Undo},
     look::{Audit, Logs, Outputs, Runs, Show},
     serve::{Kube, Pca},
@@ -83,6 +83,12 @@ pub enum Command {
     Iam(Iam),
     /// Print the ClusterRole that a workflow needs on Kubernetes
     Rbac(Rbac),
+    /// Explain an error code, a host function or a key of the workflow file
+    Explain(Explain),
+    /// Print the JSON Schema of a workflow file, for editors
+    Schema,
+    /// Write definition files of the host functions, for editors
+    Definitions(Definitions),
     /// List the runs, the newest first
     Runs(Runs),
     /// Show a run: its steps, certificates and errors

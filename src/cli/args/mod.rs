@@ -8,7 +8,7 @@ mod look;
 mod serve;
 
 pub use certs::{Certs, CertsCommand, CertsLook, Scan};
-pub use check::{Graph, Iam, Plan, Rbac, Validate};
+pub use check::{Definitions, Explain, Graph, Iam, Plan, Rbac, Validate};
 pub use command::{Args, Command};
 pub use drive::{Answer, Cancel, Driving, Params, Resume, Run, Undo};
 pub use look::{Audit, Logs, Outputs, Runs, Show};

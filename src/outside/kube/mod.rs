@@ -38,7 +38,7 @@ pub use clusters::{Clusters, Opening};
 pub use connect::Access;
 pub use evict::Next;
 pub use object::{from_object, secret_manifest, to_object};
-pub use permission::{Permit, permits_of, rules};
+pub use permission::{ClusterRule, Permit, rules};
 pub use resource::{Named, Resource};
 pub use restore::{changed_since, covers, expected, restoring};
 pub use rollout::{Hindrance, Progress};

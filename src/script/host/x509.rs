@@ -1,30 +1,73 @@
 //! `x509`: reading certificates. Pure, so no effect.
 
-use rhai::{Array, Dynamic, Module};
+use rhai::{Array, Dynamic};
 
-use super::{FuncRegistration, Thrown};
+use super::{
+    Thrown,
+    function::{
+        Function, Gives,
+        Impact::Computes,
+        Needs, Parameter,
+        ValueKind::{Bool, List, Maybe, Record, Text},
+        required,
+    },
+};
 use crate::{script::dynamic::to_dynamic, x509::Certificate};
 
-pub(super) fn module() -> Module {
-    let mut module = Module::new();
-    FuncRegistration::new("read").set_into_module(
-        &mut module,
-        |pem: &str| -> Result<Dynamic, Thrown> {
-            let first = read(pem)?.into_iter().next();
-            Ok(first.map_or(Dynamic::UNIT, |c| to_dynamic(&c.to_value())))
+const PEM: Parameter = required("pem", Text, "one certificate or more, PEM");
+
+const CERTIFICATE: &[Parameter] = &[
+    required(
+        "subject",
+        Text,
+        "as RFC 4514 writes it: `CN=leaf,O=Solo.io`",
+    ),
+    required("issuer", Text, ""),
+    required("serial", Text, "in hex"),
+    required("not_before", Text, "RFC 3339"),
+    required("not_after", Text, "RFC 3339"),
+    required("dns_names", List(&Text), ""),
+    required("ip_addresses", List(&Text), ""),
+    required("uris", List(&Text), ""),
+    required("email_addresses", List(&Text), ""),
+    required("is_ca", Bool, ""),
+    required("fingerprint", Text, "SHA-256 of the DER, in hex"),
+];
+
+pub(super) static TABLE: [Function; 2] = [
+    Function {
+        name: "x509::read",
+        about: "Reads the first certificate of a PEM text.",
+        takes: &[PEM],
+        gives: Gives::new(Maybe(&Record(CERTIFICATE)), "`()` where the text has none"),
+        does: Computes,
+        needs: Needs::Nothing,
+        example: "let expires = x509::read(inputs.certificate).not_after;",
+        bind: |b| {
+            b.with(|pem: &str| -> Result<Dynamic, Thrown> {
+                let first = read(pem)?.into_iter().next();
+                Ok(first.map_or(Dynamic::UNIT, |c| to_dynamic(&c.to_value())))
+            })
         },
-    );
-    FuncRegistration::new("read_all").set_into_module(
-        &mut module,
-        |pem: &str| -> Result<Array, Thrown> {
-            Ok(read(pem)?
-                .iter()
-                .map(|c| to_dynamic(&c.to_value()))
-                .collect())
+    },
+    Function {
+        name: "x509::read_all",
+        about: "Reads all certificates of a PEM text, in their order.",
+        takes: &[PEM],
+        gives: Gives::new(List(&Record(CERTIFICATE)), ""),
+        does: Computes,
+        needs: Needs::Nothing,
+        example: "let chain = x509::read_all(inputs.chain);",
+        bind: |b| {
+            b.with(|pem: &str| -> Result<Array, Thrown> {
+                Ok(read(pem)?
+                    .iter()
+                    .map(|c| to_dynamic(&c.to_value()))
+                    .collect())
+            })
         },
-    );
-    module
-}
+    },
+];
 
 fn read(pem: &str) -> Result<Vec<Certificate>, Thrown> {
     Certificate::read_all(pem.as_bytes()).map_err(|e| format!("x509: {e}").into())
