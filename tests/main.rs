@@ -42,6 +42,7 @@ mod pem;
 mod pki;
 mod places;
 mod programs;
+mod proof;
 mod reading;
 mod replay;
 #[cfg(feature = "restate")]

@@ -1,6 +1,6 @@
 //! One HTTP request: who asks, what for, whether they may, and the answer.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -10,6 +10,7 @@ use crate::cluster::{
     access::{Attributes, User, authenticate, may, may_path},
     api::{self, Call},
     fault::{self, Effect, Strike},
+    forward::asks_for_websocket,
     resource::Resource,
     service::Service,
     wire::{
@@ -27,7 +28,7 @@ pub(crate) async fn handle(
     State(service): State<Arc<Service>>,
     request: Request,
 ) -> Response<Body> {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let Some(body) = read_body(body, LARGEST_BODY).await else {
         return Answer::from(Failure::too_large()).response();
     };
@@ -36,6 +37,7 @@ pub(crate) async fn handle(
         uri: parts.uri,
         headers: parts.headers,
         body,
+        upgrade: Mutex::new(parts.extensions.remove()),
     };
     let answered = tokio::task::spawn_blocking(move || {
         answer(&service, &incoming).unwrap_or_else(Answer::from)
@@ -66,6 +68,9 @@ fn answer(service: &Arc<Service>, incoming: &Incoming) -> Result<Answer, Failure
     }
     service.catch_up()?;
     authorize(service, &user, verb, &target, &query)?;
+    if target.subresource.as_deref() == Some("portforward") && asks_for_websocket(incoming) {
+        authorize(service, &user, Verb::Create, &target, &query)?;
+    }
     let resource = find(service, &target)?;
     check_verb(&resource, verb, &target)?;
     let call = Call {
@@ -175,6 +180,9 @@ fn check_verb(resource: &Resource, verb: Verb, target: &Target) -> Result<(), Fa
     match target.subresource.as_deref() {
         Some(name) if !resource.has_subresource(name) => Err(Failure::no_such_path()),
         Some("status") if !matches!(verb, Verb::Get | Verb::Update | Verb::Patch) => {
+            Err(Failure::method_not_allowed())
+        }
+        Some("portforward") if !matches!(verb, Verb::Get | Verb::Create) => {
             Err(Failure::method_not_allowed())
         }
         Some(_) => Ok(()),

@@ -11,6 +11,7 @@ mod kube;
 mod pca;
 mod programs;
 mod proxy;
+mod tls;
 mod transport;
 
 pub use clients::Clients;
@@ -34,3 +35,4 @@ pub use programs::{
     end_programs, kill_programs,
 };
 pub use proxy::Proxies;
+pub use tls::{Handshake, Met, Probe, Served, Side, TlsVersion};

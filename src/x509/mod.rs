@@ -2,6 +2,7 @@
 //! evidence. No I/O.
 //!
 //! - [`pem`] is the one reader of PEM in the program, but for the embedded CA's, which is as strict as AWS;
+//! - [`Verification`] is whether a certificate leads to a root;
 //! - [`Subject`] and [`AlternativeNames`] hold only what a certificate can hold.
 
 mod alternative;
@@ -14,6 +15,7 @@ mod private_key;
 mod signature;
 mod subject;
 mod timestamp;
+mod verify;
 
 pub use alternative::{AlternativeNames, NameError, NameKind};
 pub use certificate::{Certificate, ReadError};
@@ -23,3 +25,4 @@ pub use private_key::{KeyError, PrivateKey};
 pub use signature::{SignError, Signature, public_key, sign};
 pub use subject::{Subject, SubjectError};
 pub use timestamp::{Timestamp, TimestampError, TimestampRequest};
+pub use verify::{BadInput, BadName, PeerName, Purpose, Verdict, Verification};

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use rhai::{Dynamic, Map};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
     Thrown, WRONG_ARGUMENTS,
@@ -52,6 +53,13 @@ impl Arguments {
         Value::Map(self.left.clone())
     }
 
+    /// As [`to_value`](Self::to_value), with these a secret also where a script gave a plain text: private keys.
+    pub fn to_value_hiding(&self, keys: &[&str]) -> Value {
+        let mut value = self.to_value();
+        hide(&mut value, keys);
+        value
+    }
+
     /// Takes an option; one that is not given is its default, where its row has one.
     pub fn optional(&mut self, key: &'static str) -> Option<Value> {
         debug_assert!(
@@ -99,6 +107,23 @@ impl Arguments {
         self.optional(key)
             .map(|value| self.as_secret(key, value))
             .transpose()
+    }
+
+    pub fn required_secret(&mut self, key: &'static str) -> Result<Secret, Thrown> {
+        let value = self.required(key)?;
+        self.as_secret(key, value)
+    }
+
+    /// A moment, as `time::now()` gives one.
+    pub fn optional_time(&mut self, key: &'static str) -> Result<Option<OffsetDateTime>, Thrown> {
+        let Some(text) = self.optional_text(key)? else {
+            return Ok(None);
+        };
+        let parsed = OffsetDateTime::parse(&text, &Rfc3339);
+        parsed.map(Some).map_err(|_| {
+            let why = format!("`{key}` is not a moment such as 2026-01-31T12:00:00Z: `{text}`");
+            refuse(self.function, why)
+        })
     }
 
     /// A map of scalars: texts and secrets as they are, numbers and bools as their texts.
@@ -255,6 +280,17 @@ impl Arguments {
     fn wrong(&self, key: &str, expected: &str, found: &Value) -> Thrown {
         let why = format!("`{key}` is a {}, not a {expected}", found.kind());
         refuse(self.function, why)
+    }
+}
+
+/// Makes secrets of these entries, in maps within as well.
+fn hide(value: &mut Value, keys: &[&str]) {
+    let Value::Map(map) = value else { return };
+    for (name, entry) in map {
+        match keys.contains(&name.as_str()) {
+            true => *entry = std::mem::take(entry).tainted(),
+            false => hide(entry, keys),
+        }
     }
 }
 

@@ -99,7 +99,7 @@ const OPTIONS: &[Parameter] = &[
     SECRET_OUTPUT,
     optional("undo", Record(UNDO), "the request that reverses it"),
 ];
-const ANSWER: &[Parameter] = &[
+pub(super) const ANSWER: &[Parameter] = &[
     required("status", Int, ""),
     required(
         "headers",
@@ -380,7 +380,7 @@ fn send(
 }
 
 /// An answer as the journal holds it, or how many bytes it takes if that is too many.
-fn record(response: HttpResponse, is_secret: bool) -> Result<Value, usize> {
+pub(super) fn record(response: HttpResponse, is_secret: bool) -> Result<Value, usize> {
     let charset = response.headers.get("content-type");
     let charset = charset.and_then(|kind| charset_of(kind));
     let (name, body) = Answer::record("body", &response.body, charset);

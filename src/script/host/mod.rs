@@ -25,7 +25,9 @@ mod random;
 mod register;
 pub(super) mod table;
 mod time;
+mod tls;
 mod undo;
+mod verify;
 mod x509;
 
 pub use function::{

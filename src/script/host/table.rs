@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, sync::LazyLock};
 use super::{
     base64, csr, exec, file, formats,
     function::{Function, HostModule},
-    hash, http, key, kube, log, pca, random, time, x509,
+    hash, http, key, kube, log, pca, random, time, tls, x509,
 };
 
 /// Every host module, by name.
-pub static MODULES: [HostModule; 16] = [
+pub static MODULES: [HostModule; 17] = [
     HostModule {
         name: "base64",
         about: "Base64. What is made from a secret is a secret.",
@@ -74,6 +74,11 @@ pub static MODULES: [HostModule; 16] = [
         name: "time",
         about: "The clock, the same in every replay.",
         functions: &time::TABLE,
+    },
+    HostModule {
+        name: "tls",
+        about: "TLS: what a server presents, and whether two sides accept each other.",
+        functions: &tls::TABLE,
     },
     HostModule {
         name: "toml",

@@ -1,4 +1,4 @@
-//! `x509`: reading certificates. Pure, so no effect.
+//! `x509`: reading certificates, which is pure and so no effect, and verifying them.
 
 use rhai::{Array, Dynamic};
 
@@ -6,15 +6,47 @@ use super::{
     Thrown,
     function::{
         Function, Gives,
-        Impact::Computes,
+        Impact::{Computes, Reads},
         Needs, Parameter,
-        ValueKind::{Bool, List, Maybe, Record, Text},
-        required,
+        ValueKind::{self, Bool, Either, List, Maybe, Record, Secret, Text, Word},
+        optional, required,
     },
+    verify::verify,
 };
-use crate::{script::dynamic::to_dynamic, x509::Certificate};
+use crate::{
+    script::dynamic::to_dynamic,
+    x509::{Certificate, Purpose},
+};
 
 const PEM: Parameter = required("pem", Text, "one certificate or more, PEM");
+
+const MATERIAL: ValueKind = Either(&[Text, Secret]);
+
+const VERIFY: &[Parameter] = &[
+    required("leaf", MATERIAL, "the certificate in question, PEM"),
+    optional(
+        "chain",
+        MATERIAL,
+        "the intermediates that come with it, PEM",
+    ),
+    required("roots", MATERIAL, "the trusted certificates, PEM"),
+    required("purpose", Word(&Purpose::NAMES), "what it is used for"),
+    optional(
+        "name",
+        Text,
+        "a DNS name, an IP address or a URI that it must be for",
+    ),
+    optional("at", Text, "RFC 3339; the present, if it is left out"),
+];
+const VERDICT: &[Parameter] = &[
+    required("ok", Bool, ""),
+    required("error", Text, "why not; empty if it is"),
+    required(
+        "chain",
+        List(&Text),
+        "the subjects from the leaf to the root",
+    ),
+];
 
 const CERTIFICATE: &[Parameter] = &[
     required(
@@ -34,7 +66,7 @@ const CERTIFICATE: &[Parameter] = &[
     required("fingerprint", Text, "SHA-256 of the DER, in hex"),
 ];
 
-pub(super) static TABLE: [Function; 2] = [
+pub(super) static TABLE: [Function; 3] = [
     Function {
         name: "x509::read",
         about: "Reads the first certificate of a PEM text.",
@@ -66,6 +98,17 @@ pub(super) static TABLE: [Function; 2] = [
                     .collect())
             })
         },
+    },
+    Function {
+        name: "x509::verify",
+        about: "Verifies that a certificate leads to a trusted one. A chain that fails is a result, not an error.",
+        takes: &[required("options", Record(VERIFY), "")],
+        gives: Gives::new(Record(VERDICT), ""),
+        // It reads the clock.
+        does: Reads,
+        needs: Needs::Nothing,
+        example: "let verdict = x509::verify(#{ leaf: inputs.certificate, chain: inputs.chain, roots: inputs.roots, purpose: \"server\" });",
+        bind: |b| b.with(verify),
     },
 ];
 

@@ -1,6 +1,6 @@
 //! `kube`: Kubernetes. Every call names its cluster, by the role that the target gives it.
 //!
-//! - `read` looks: get, find, list, pods, events, what differs in a Secret;
+//! - `read` looks: get, find, list, pods, events, what differs in a Secret; `forward` looks into pods, by port-forward;
 //! - `write` changes: apply, patch, delete;
 //! - `workload` restarts and replaces pods, `wait` looks again until something is so, for the `restarts` of its step;
 //! - `undo` is what reverses a call;
@@ -9,6 +9,7 @@
 //! Objects are named as kubectl names them: `deployment/istiod`, in a namespace, which is empty
 //! for what lives in none.
 
+mod forward;
 mod read;
 mod restarts;
 mod table;

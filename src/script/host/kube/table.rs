@@ -5,19 +5,21 @@
 
 use rhai::{Dynamic, Map, NativeCallContext};
 
-use super::{read, undo, wait, workload, write};
+use super::{forward, read, undo, wait, workload, write};
 use crate::script::{
     effects::Class,
     host::function::{
         Changing, Doubt, Function, Gives,
         Impact::{Changes, Reads},
-        Needs, On, Parameter, Reversible,
+        Needs, On, Parameter, Reversible, Rule,
         ValueKind::{
             Any, Bool, Closure, Cluster, Duration, Either, Int, List, Manifest, Map as MapOf,
             Maybe, Namespace, Object, ObjectKind, Record, Secret, SecretName, Text, Word, Workload,
         },
         optional, preset, required, rule,
     },
+    host::http::ANSWER,
+    host::tls::{PROBE, SERVED},
 };
 
 const CLUSTER: Parameter = required("cluster", Cluster, "its role in the target");
@@ -104,10 +106,13 @@ const NAMED: &[Parameter] = &[
     required("workload", Text, "such as `deployment/istiod`"),
 ];
 
+// Since Kubernetes 1.35 a WebSocket needs the right to create as well.
+const FORWARD: &[Rule] = &[rule(On::All("pods/portforward"), &["get", "create"])];
+
 const SAME_TWICE: Doubt = Doubt::Again("made again: twice leaves the same as once");
 const FIELDS_BACK: &str = "the object's fields become what they were, unless one of them was changed since; a new object is deleted";
 
-pub static TABLE: [Function; 15] = [
+pub static TABLE: [Function; 17] = [
     Function {
         name: "kube::apply",
         about: "Applies an object server-side, as the manager `windlass`. A field of another manager is a conflict that names it.",
@@ -220,6 +225,22 @@ pub static TABLE: [Function; 15] = [
         needs: Needs::kubernetes(&[rule(On::Argument, &["get"])]),
         example: "let image = kube::get(inputs.cluster, \"istio-system\", \"deployment/istiod\").spec;",
         bind: |b| b.with(read::get),
+    },
+    Function {
+        name: "kube::http_get",
+        about: "Makes a plain HTTP request to a port of a pod, by port-forward.",
+        takes: &[
+            CLUSTER,
+            NAMESPACE,
+            required("pod", Text, "its name"),
+            required("port", Int, ""),
+            required("path", Text, "such as `/config_dump`"),
+        ],
+        gives: Gives::new(Record(ANSWER), "as `http::get` gives it"),
+        does: Reads,
+        needs: Needs::kubernetes(FORWARD),
+        example: "let dump = kube::http_get(inputs.cluster, \"istio-system\", inputs.pod, 15000, \"/config_dump\").json;",
+        bind: |b| b.with(forward::http_get),
     },
     Function {
         name: "kube::list",
@@ -357,6 +378,28 @@ pub static TABLE: [Function; 15] = [
         needs: Needs::kubernetes(&[rule(On::Secret, &["get"])]),
         example: "let differs = kube::secret_differences(inputs.cluster, \"default\", \"a\", #{ \"tls.key\": inputs.key });",
         bind: |b| b.with(read::secret_differences),
+    },
+    Function {
+        name: "kube::tls_chain",
+        about: "Reads the chain that a pod serves on a port, by port-forward, without verifying it.",
+        takes: &[
+            CLUSTER,
+            NAMESPACE,
+            required("pod", Text, "its name"),
+            required("port", Int, ""),
+            optional("options", Record(PROBE), ""),
+        ],
+        gives: Gives::new(Record(SERVED), ""),
+        does: Reads,
+        needs: Needs::kubernetes(FORWARD),
+        example: "let served = kube::tls_chain(inputs.cluster, \"istio-system\", inputs.pod, 15012, #{ server_name: \"istiod.istio-system.svc\" });",
+        bind: |b| {
+            b.with(forward::tls_chain).with(
+                |c: NativeCallContext, cluster: &str, ns: &str, pod: &str, port: i64| {
+                    forward::tls_chain(c, cluster, ns, pod, port, Map::new())
+                },
+            )
+        },
     },
     Function {
         name: "kube::wait_rollout",
