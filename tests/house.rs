@@ -7,7 +7,20 @@ use std::{
 };
 
 /// Rooms that a room must never know of.
-const FORBIDDEN: [(&str, &[&str]); 10] = [
+const FORBIDDEN: [(&str, &[&str]); 11] = [
+    (
+        "inventory",
+        &[
+            "authority",
+            "cli",
+            "cluster",
+            "compile",
+            "decide",
+            "execute",
+            "report",
+            "targets",
+        ],
+    ),
     (
         "value",
         &[
@@ -137,7 +150,14 @@ const FORBIDDEN: [(&str, &[&str]); 10] = [
     ),
     (
         "execute",
-        &["cli", "report", "targets", "authority", "cluster"],
+        &[
+            "cli",
+            "report",
+            "targets",
+            "authority",
+            "cluster",
+            "inventory",
+        ],
     ),
 ];
 

@@ -1,11 +1,13 @@
 //! Everything a user would see, in one binary. `harness` reads like the shell; each other module
 //! is a capability.
 
+mod agenda;
 mod answers;
 mod approval;
 mod audit;
 mod authority;
 mod aws;
+mod certs;
 mod client;
 mod cluster;
 mod connect;
@@ -48,6 +50,7 @@ mod resume;
 mod rollout;
 mod runbook;
 mod secrets;
+mod shell;
 mod site;
 mod standing;
 mod surface;

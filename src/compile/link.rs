@@ -304,6 +304,10 @@ fn build(
     }
     cycle::check(report, &graph);
     let order = cycle::order(&graph)?;
+    let mut ranks = vec![0; order.len()];
+    for (rank, index) in order.iter().enumerate() {
+        ranks[index.index()] = rank;
+    }
     is_whole.then_some(Workflow {
         name: draft.name,
         description: draft.description,
@@ -317,6 +321,7 @@ fn build(
         graph,
         by_name,
         order,
+        ranks,
     })
 }
 
@@ -368,5 +373,6 @@ fn unknown_workflow() -> Workflow {
         graph: DiGraph::new(),
         by_name: BTreeMap::new(),
         order: Vec::new(),
+        ranks: Vec::new(),
     }
 }

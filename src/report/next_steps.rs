@@ -70,7 +70,7 @@ pub(super) fn answer(name: &str, run: &RunId, step: &InstanceId) -> String {
 fn ways_on(run: &RunId, state: &State, before: &str) -> Vec<String> {
     let resume = || Command::new("resume").arg(run);
     let failed = state.steps.iter().filter_map(|(step, instance)| {
-        let error = instance.error.as_ref()?;
+        let error = instance.error.as_deref()?;
         (instance.status == Status::Failed).then_some((step, error.code.as_str()))
     });
     let rejected = state.steps.iter().find(|(_, i)| i.is_rejected());
@@ -152,7 +152,7 @@ pub fn approvals(state: &State) -> Vec<String> {
     let asked = state
         .steps
         .iter()
-        .filter_map(|(step, instance)| Some((step, instance.approval.as_ref()?)));
+        .filter_map(|(step, instance)| Some((step, instance.approval.as_deref()?)));
     asked.map(|(step, approval)| line(step, approval)).collect()
 }
 

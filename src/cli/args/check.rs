@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum};
+use clap_complete::ArgValueCompleter;
 
 use super::drive::Params;
-use crate::report::GraphFormat;
+use crate::{cli::complete, report::GraphFormat};
 
 #[derive(ClapArgs)]
 pub struct Validate {
@@ -14,7 +15,7 @@ pub struct Validate {
     pub files: Vec<PathBuf>,
 
     /// Also ask the clusters of this target whether they can be reached, and allow what is called
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::targets))]
     pub target: Option<String>,
 
     #[command(flatten)]
@@ -30,7 +31,7 @@ pub struct Plan {
     pub params: Params,
 
     /// Where it would run
-    #[arg(long, default_value = crate::targets::LOCAL, value_name = "NAME")]
+    #[arg(long, default_value = crate::targets::LOCAL, value_name = "NAME", add = ArgValueCompleter::new(complete::targets))]
     pub target: String,
 
     /// Print the steps as JSON

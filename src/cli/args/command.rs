@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 #[cfg(feature = "restate")]
 use super::serve::Worker;
 use super::{
+    certs::Certs,
     check::{Definitions, Explain, Graph, Iam, Plan, Rbac, Validate},
     drive::{Answer, Cancel, Resume, Run, Undo},
     look::{Audit, Logs, Outputs, Runs, Show},
@@ -13,6 +14,13 @@ use super::{
 
 /// Where runs are recorded unless somebody says so.
 const STATE: &str = ".windlass";
+
+/// How each shell loads its completions.
+const COMPLETIONS: &str = "\
+bash:        source <(windlass completions bash)                          in ~/.bashrc
+zsh:         source <(windlass completions zsh)                           in ~/.zshrc, after compinit
+fish:        windlass completions fish | source                           in ~/.config/fish/config.fish
+powershell:  windlass completions powershell | Out-String | Invoke-Expression    in $PROFILE";
 
 /// Runs certificate rotations, and any other runbook, as a graph of small scripts that is never
 /// done twice: a run that stops anywhere, even by kill -9, goes on from there.
@@ -89,6 +97,8 @@ pub enum Command {
     Logs(Logs),
     /// Print the outputs of a run
     Outputs(Outputs),
+    /// List the certificates of all runs by issuer: how long each has left, and where it is
+    Certs(Certs),
     /// Check that nothing in a run's record was changed, and show what it proves
     Audit(Audit),
     /// Serve a Restate server: run the steps of its runs
@@ -97,6 +107,17 @@ pub enum Command {
     /// The embedded AWS Private CA
     #[command(subcommand)]
     Pca(Pca),
+    /// Print what a shell loads to complete commands, runs and targets
+    #[command(after_help = COMPLETIONS)]
+    Completions {
+        #[arg(value_parser = ["bash", "zsh", "fish", "powershell", "elvish"])]
+        shell: String,
+    },
+    /// Write the manual pages to a folder
+    Man {
+        /// The folder, such as ~/.local/share/man/man1
+        dir: PathBuf,
+    },
     /// The rehearsal cluster: a Kubernetes API server for rehearsals
     #[command(subcommand)]
     Kube(Kube),
