@@ -56,6 +56,7 @@ pages![
     "reads-later",
     "result-too-large",
     "run-owned",
+    "scan",
     "script-error",
     "script-limit",
     "script-threw",
