@@ -1,6 +1,6 @@
 use webpki::Error;
 
-use super::{Link, Verification, rules};
+use super::{Link, Purpose, Verification, rules};
 
 pub(super) const NO_CHAIN: &str = "no chain leads to a root";
 
@@ -11,18 +11,7 @@ impl Verification {
         loop {
             let top = path[path.len() - 1];
             if self.roots.iter().any(|root| root.der == top.der) {
-                // webpki, and so rustls, lets a root vouch for others alone.
-                let is_pinned = path.len() == 1 && !top.read.is_ca;
-                return rules::check(&path, self.purpose, self.at)
-                    .err()
-                    .or_else(|| {
-                        let subject = &top.read.subject;
-                        is_pinned.then(|| {
-                            format!(
-                                "{NO_CHAIN}: `{subject}` is among the roots itself and is not a CA"
-                            )
-                        })
-                    });
+                return self.trouble_of(&path);
             }
             let is_new = |link: &&Link| path.iter().all(|known| known.der != link.der);
             let all = self.roots.iter().chain(&self.chain);
@@ -50,6 +39,25 @@ impl Verification {
             };
             path.push(issuer);
         }
+    }
+
+    /// What is wrong with a path whose signatures fit, root last.
+    fn trouble_of(&self, path: &[&Link]) -> Option<String> {
+        if let Err(why) = rules::check(path, self.purpose, self.at) {
+            return Some(why);
+        }
+        let subject = &self.leaf.read.subject;
+        // webpki, and so rustls, lets a root vouch for others alone.
+        if path.len() == 1 && self.purpose != Purpose::Ca {
+            return Some(format!(
+                "{NO_CHAIN}: `{subject}` is among the roots itself and is not a CA"
+            ));
+        }
+        // All that webpki checks beyond the rules.
+        let constrains = |link: &&Link| matches!(link.parsed().name_constraints(), Ok(Some(_)));
+        path.iter()
+            .any(constrains)
+            .then(|| format!("a CA above `{subject}` does not allow its names (name constraints)"))
     }
 
     /// What webpki says, where nothing plainer was found.
