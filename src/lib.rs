@@ -8,7 +8,7 @@
 //! 4. [`execute::drive`] asks [`decide::next`] what may happen, writes it to the [`journal`], and does it.
 //! 5. An attempt runs a [`script::Script`]; each call to the world is a [`script::Call`] and goes through the
 //!    gate, [`script::Effects`], to the clients of [`outside`].
-//! 6. [`report`] shows the [`journal::State`], the fold over what was written.
+//! 6. [`report`] shows the [`journal::State`], the fold over what was written; the [`inventory`] of certificates is one over all runs.
 //!
 //! # Layout
 //!
@@ -32,6 +32,7 @@ pub mod decide;
 pub mod disk;
 pub mod execute;
 mod ground;
+pub mod inventory;
 pub mod journal;
 pub mod outside;
 pub mod report;

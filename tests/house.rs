@@ -7,7 +7,20 @@ use std::{
 };
 
 /// Rooms that a room must never know of.
-const FORBIDDEN: [(&str, &[&str]); 10] = [
+const FORBIDDEN: [(&str, &[&str]); 11] = [
+    (
+        "inventory",
+        &[
+            "authority",
+            "cli",
+            "cluster",
+            "compile",
+            "decide",
+            "execute",
+            "report",
+            "targets",
+        ],
+    ),
     (
         "value",
         &[
@@ -137,7 +150,14 @@ const FORBIDDEN: [(&str, &[&str]); 10] = [
     ),
     (
         "execute",
-        &["cli", "report", "targets", "authority", "cluster"],
+        &[
+            "cli",
+            "report",
+            "targets",
+            "authority",
+            "cluster",
+            "inventory",
+        ],
     ),
 ];
 
@@ -234,7 +254,10 @@ fn every_error_code_has_a_page() {
             continue;
         }
         let text = fs::read_to_string(&file).expect("readable");
-        all_text.push_str(&text);
+        // It lists all pages, used or not.
+        if !file.ends_with("report/codes.rs") {
+            all_text.push_str(&text);
+        }
         for marker in [
             "Fault::new(",
             "StepError::new(",

@@ -89,3 +89,40 @@ fn e5_a_position_is_no_number() {
         assert_eq!(status(&test.shown(), step), "succeeded");
     }
 }
+
+/// A script's arrays have 20,000 elements at most; a list that nothing but a `for_each` reads may be longer, also where
+/// other params of the run are read for each item.
+#[test]
+fn a_list_that_drives_a_for_each_may_be_longer_than_an_array() {
+    let items: Vec<String> = (0..20_500).map(|n| n.to_string()).collect();
+    let test = Test::new();
+    let text = format!(
+        "workflow: w
+params:
+  many: {{ type: list(int), default: [{}] }}
+  name: {{ type: string, default: x }}
+steps:
+  each:
+    for_each: ${{{{ params.many }}}}
+    max_parallel: 1
+    fail_fast: true
+    with: {{ item: \"${{{{ item }}}}\", name: \"${{{{ params.name + '!' }}}}\" }}
+    run: 'if inputs.item == 1 {{ throw inputs.name }}'
+",
+        items.join(", ")
+    );
+    test.write("w.yaml", &text);
+    let ran = test.windlass(&["run", "w.yaml"]).expect(1);
+    assert!(ran.stderr.contains("x!"), "{}", ran.stderr);
+    let shown = test.shown();
+    assert_eq!(status(&shown, "each[0]"), "succeeded");
+    assert_eq!(status(&shown, "each[1]"), "failed");
+    let steps = shown["steps"].as_array().expect("steps");
+    let each = steps.iter().find(|step| step["step"] == "each");
+    let message = each.expect("the step")["error"]["message"].as_str();
+    let wanted = "20498 did not begin (fail_fast)";
+    assert!(
+        message.is_some_and(|text| text.contains(wanted)),
+        "{message:?}"
+    );
+}

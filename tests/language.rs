@@ -293,11 +293,12 @@ steps:
   a:
     retry: { attempts: 3, backoff: 1s..1s }
     run: |
-      pca::create_certificate_authority(#{ type: \"ROOT\", subject: #{ common_nam: \"x\" } })
+      pca::create_certificate_authority(#{ type: \"ROOT\", subject: inputs.subject })
+    with: { subject: { common_nam: x } }
   b:
     retry: { attempts: 3, backoff: 1s..1s }
     run: |
-      try { key::generate(\"RSA_1\") } catch (e) { log::info(e.class + \": \" + e.message); }
+      try { key::generate(\"RSA_\" + 1) } catch (e) { log::info(e.class + \": \" + e.message); }
 ",
     );
     let ran = test.windlass(&["run", "w.yaml"]).expect(1);

@@ -1,11 +1,13 @@
 //! Everything a user would see, in one binary. `harness` reads like the shell; each other module
 //! is a capability.
 
+mod agenda;
 mod answers;
 mod approval;
 mod audit;
 mod authority;
 mod aws;
+mod certs;
 mod client;
 mod cluster;
 mod connect;
@@ -40,6 +42,7 @@ mod pem;
 mod pki;
 mod places;
 mod programs;
+mod proof;
 mod reading;
 mod replay;
 #[cfg(feature = "restate")]
@@ -48,9 +51,11 @@ mod resume;
 mod rollout;
 mod runbook;
 mod secrets;
+mod shell;
 mod site;
 mod standing;
 mod surface;
+mod tables;
 mod tls;
 mod undo;
 mod web;

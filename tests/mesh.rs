@@ -548,6 +548,66 @@ fn somebody_approves_the_restarts_of_a_real_target() {
     );
 }
 
+/// A role that names single objects is enough for a run and its undo, and for nothing else of the kind.
+#[test]
+fn the_cluster_role_names_what_is_named() {
+    let mesh = Mesh::new(1, &[]);
+    let workflow = "workflow: named\nkube: [cluster-1]\nsteps:\n  a:\n    run: |\n      kube::apply_secret(\"cluster-1\", \"istio-system\", \"made\", #{ a: \"b\" });\n      kube::patch(\"cluster-1\", \"istio-system\", \"secret/made\", #{ metadata: #{ labels: #{ x: \"y\" } } });\n      kube::restart(\"cluster-1\", \"istio-system\", \"deployment/istiod\");\n      kube::wait_rollout(\"cluster-1\", \"istio-system\", \"deployment/istiod\", \"1m\");\n      kube::wait_until(\"cluster-1\", \"istio-system\", \"secret/made\", |s| s != (), \"1m\");\n      #{}\n";
+    mesh.test.write("named.yaml", workflow);
+    let role = mesh.test.windlass(&["rbac", "named.yaml"]).expect(0).stdout;
+    assert!(role.contains("resourceNames: [\"istiod\"]"), "{role}");
+    assert!(role.contains("resourceNames: [\"made\"]"), "{role}");
+    mesh.test.write("role.yaml", &role);
+    let path = mesh.test.path("role.yaml").display().to_string();
+    let kubectl = |arguments: &[&str]| mesh.kubectl("cluster-1", arguments).expect(0).stdout;
+    kubectl(&["create", "serviceaccount", "windlass", "-n", "default"]);
+    kubectl(&["apply", "-f", &path]);
+    kubectl(&[
+        "create",
+        "clusterrolebinding",
+        "windlass",
+        "--clusterrole=windlass-named",
+        "--serviceaccount=default:windlass",
+    ]);
+    let token = kubectl(&["create", "token", "windlass", "-n", "default"]);
+    kubectl(&["config", "set-credentials", "sa", "--token", token.trim()]);
+    kubectl(&[
+        "config",
+        "set-context",
+        "sa",
+        "--cluster",
+        "cluster-1",
+        "--user",
+        "sa",
+    ]);
+    mesh.test.write(
+        "windlass.toml",
+        &format!(
+            "[targets.sa]\nkubeconfig = {:?}\nkube = {{ cluster-1 = \"sa\" }}\n",
+            mesh.served.kubeconfig
+        ),
+    );
+    // It asks for the very names, not for all of them.
+    let asked = mesh
+        .test
+        .windlass(&["validate", "named.yaml", "--target", "sa"]);
+    asked.expect(0);
+    mesh.test
+        .windlass(&["run", "named.yaml", "--target", "sa"])
+        .expect(0);
+    mesh.test.windlass(&["undo", "--yes"]).expect(0);
+    let other = workflow
+        .replace("secret/made\\\"", "secret/other")
+        .replace("\"made\"", "\"other\"");
+    assert_ne!(other, workflow);
+    mesh.test.write("named.yaml", &other);
+    let refused = mesh
+        .test
+        .windlass(&["run", "named.yaml", "--target", "sa"])
+        .expect(1);
+    assert!(refused.stderr.contains("Forbidden"), "{}", refused.stderr);
+}
+
 /// `windlass rbac` grants just enough: with it a run succeeds, and without any one rule it does not.
 #[test]
 fn the_cluster_role_is_what_a_run_needs() {

@@ -2,7 +2,7 @@
 
 use crate::harness::Test;
 
-const STEP: &str = r##"//! A step.
+pub const STEP: &str = r##"//! A step.
 const INPUTS = #{ name: "string", count: "int = 1" };
 const OUTPUTS = #{ greeting: "string" };
 
@@ -36,6 +36,9 @@ macro_rules! mistakes {
             $(arguments = &$arguments;)?
             insta::assert_snapshot!(stringify!($name), shown($workflow, more, arguments));
         })*
+
+        /// Every workflow with a mistake, by the name of its test.
+        pub const WORKFLOWS: &[(&str, &str)] = &[$((stringify!($name), $workflow)),*];
     };
 }
 
@@ -126,6 +129,10 @@ mistakes! {
     e8_a_condition_on_an_item: "workflow: w\nsteps:\n  a: { run: (), for_each: [x, y], when: \"${{ item == 'x' }}\" }\n";
     e8_wrong_argument_counts: "workflow: w\nsteps:\n  a:\n    run: |\n      kube::get(\"mgmt\", \"deployment/x\");\n      file::write(\"x\");\n      pca::issue_certificate(\"arn\");\n      helper(1, 2);\n      fn helper(name) { name.len() }\n";
     e8_unknown_options: "workflow: w\nsteps:\n  a:\n    run: |\n      http::get(\"https://example.com\", #{ header: #{}, timeout: \"5s\" });\n      kube::apply(\"mgmt\", #{ kind: \"X\", forse: 1 }, #{ forse: true });\n      csr::create(key::generate(\"RSA_2048\"), #{ subject: #{}, dnsnames: [] });\n      file::write_template(\"a\", \"b\", #{ anything: 1 });\n";
+    options_inside_of_options: "workflow: w\nsteps:\n  a:\n    run: |\n      pca::issue_certificate(inputs.ca, #{\n        csr: inputs.csr,\n        validity: #{ type: \"DAYS\", valeu: 1 },\n        api_passthrough: #{ subject: #{ comon_name: \"x\" }, custom_extensions: [#{ oid: \"1.2\", vlaue: \"\" }] },\n      });\n      http::put(inputs.url, #{ undo: #{ methd: \"PUT\", url: inputs.url } });\n    with: { ca: x, csr: y, url: z }\n";
+    options_of_the_wrong_type: "workflow: w\nsteps:\n  a:\n    run: |\n      kube::apply_secret(\"mgmt\", \"ns\", \"x\", #{ a: 1 }, #{ force: \"yes\", labels: [\"a\"] });\n      kube::patch(\"mgmt\", \"ns\", \"configmap\", #{}, #{ type: \"strategc\" });\n      exec::run(\"ls\", \"-l\", #{ timeout: 5, grace: \"soon\" });\n      time::sleep(90);\n      csr::create(\"key\", #{ subject: #{ country: \"USA\" }, key_usage: [\"digitalSignatur\"] });\n";
+    options_that_are_missing: "workflow: w\nsteps:\n  a:\n    run: |\n      pca::issue_certificate(inputs.ca, #{ template: \"RootCACertificate/V1\" });\n      pca::create_permission(inputs.ca, #{ principal: \"acm.amazonaws.com\", actions: () });\n    with: { ca: x }\n";
+    changes_in_a_fresh_step: "workflow: w\nsteps:\n  a: { fresh: true, run: 'kube::replace_pods(\"mgmt\", \"ns\", \"daemonset/a\", \"5m\");' }\n  b: { fresh: true, run: 'http::options(\"https://example.com\");' }\n";
 }
 
 #[test]

@@ -164,7 +164,7 @@ fn c7_subjects_have_the_string_types_of_rfc_5280() {
     );
     script(
         &test,
-        "csr::create(key::generate(\"EC_prime256v1\"), #{ subject: #{ C: \"USA\" } }); #{ x: 1 }",
+        "let country = \"USA\"; csr::create(key::generate(\"EC_prime256v1\"), #{ subject: #{ C: country } }); #{ x: 1 }",
     );
     let ran = test.windlass(&["run", "w.yaml"]).expect(1);
     assert!(ran.stderr.contains("two letters"), "{}", ran.stderr);
@@ -172,7 +172,7 @@ fn c7_subjects_have_the_string_types_of_rfc_5280() {
     script(
         &test,
         &format!(
-            "pca::create_certificate_authority(#{{ type: \"ROOT\", subject: #{{ CN: \"{long}\" }} }}); #{{ x: 1 }}"
+            "let name = \"{long}\"; pca::create_certificate_authority(#{{ type: \"ROOT\", subject: #{{ CN: name }} }}); #{{ x: 1 }}"
         ),
     );
     let ran = test.windlass(&["run", "w.yaml"]).expect(1);

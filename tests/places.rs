@@ -63,9 +63,12 @@ fn e1_a_failed_call_has_its_place_and_its_chain() {
 fn e1_every_kind_of_host_call_has_its_place() {
     let bodies = [
         ("base64::decode(\"?\")", 7),
-        ("key::generate(\"RSA_1\")", 7),
+        ("key::generate(\"RSA_\" + 1)", 7),
         ("json::parse(\"{\")", 7),
-        ("let x = 1; kube::get(\"nowhere\", \"\", \"pod\")", 18),
+        (
+            "let x = 1; kube::get(\"nowhere\", \"\", \"po\" + \"d\")",
+            18,
+        ),
         ("exec::run(\"nothing\", [])", 7),
     ];
     for (body, column) in bodies {

@@ -5,14 +5,20 @@ use std::{
     fmt::Write,
     fs,
     path::Path,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use time::OffsetDateTime;
 use windlass::{
     compile::{Folder, Program, bind_params, compile},
-    execute::{Cancel, Ended, Settings, Silent, drive},
-    journal::{Event, Journal, NewRun, Outcome, RunId, State, milliseconds},
+    decide,
+    execute::{Cancel, Ended, Observer, Settings, drive},
+    journal::{
+        Event, InstanceId, Journal, NewRun, Outcome, RunId, RunJournal, State, milliseconds,
+    },
     outside::{Clients, HttpClient, KubeClients, OutputFolder, PcaClient, Programs},
     value::Value,
 };
@@ -29,8 +35,8 @@ impl Workload {
     pub fn new(folder: &Path) -> Self {
         let mut programs = BTreeMap::new();
         for (name, text) in [
-            ("chain", chain_file()),
-            ("fan-out", fan_out_file()),
+            ("chain", chain_file(CHAIN)),
+            ("fan-out", fan_out_file(FAN_OUT)),
             ("effects", effects_file()),
         ] {
             programs.insert(name, program(folder, name, &text));
@@ -47,16 +53,18 @@ impl Workload {
     }
 }
 
-fn chain_file() -> String {
+/// A chain of steps that do nothing.
+pub fn chain_file(steps: usize) -> String {
     let mut text = String::from("workflow: chain\nsteps:\n  s0: { run: \"()\" }\n");
-    for i in 1..CHAIN {
+    for i in 1..steps {
         let _ = writeln!(text, "  s{i}: {{ run: \"()\", needs: [s{}] }}", i - 1);
     }
     text
 }
 
-fn fan_out_file() -> String {
-    let items: Vec<String> = (0..FAN_OUT).map(|i| i.to_string()).collect();
+/// A step that does nothing, for each of so many items.
+pub fn fan_out_file(items: usize) -> String {
+    let items: Vec<String> = (0..items).map(|i| i.to_string()).collect();
     format!(
         "workflow: fan-out\nsteps:\n  all: {{ run: \"()\", for_each: [{}] }}\n",
         items.join(", ")
@@ -69,7 +77,8 @@ fn effects_file() -> String {
     )
 }
 
-fn program(folder: &Path, name: &str, text: &str) -> Program {
+/// Compiles a workflow that is written to a file of this name.
+pub fn program(folder: &Path, name: &str, text: &str) -> Program {
     let file = format!("{name}.yaml");
     fs::write(folder.join(&file), text).expect("written");
     compile(&file, &mut Folder::new(folder)).unwrap_or_else(|e| panic!("{e}: {:?}", e.0))
@@ -98,17 +107,73 @@ pub fn started(program: &Program) -> (RunId, Event, i64) {
 
 /// Runs a program embedded.
 pub async fn run(journal: &Journal, program: &Program) {
+    let ended = run_until(journal, program, usize::MAX).await.1;
+    assert_eq!(ended, Ended::Over(Outcome::Succeeded));
+}
+
+/// Runs a program embedded, and cancels it after so many steps.
+pub async fn run_until(journal: &Journal, program: &Program, most: usize) -> (RunId, Ended) {
     let (id, event, at) = started(program);
     let mut state = State::default();
     state.apply(&event, at).expect("legal");
     let run = journal
         .begin(NewRun {
-            id,
+            id: id.clone(),
             event,
             files: &program.files,
             at,
         })
         .expect("begun");
+    let counter = Counter {
+        left: AtomicUsize::new(most),
+        cancel: Cancel::default(),
+    };
+    (id, go(run, program, state, Vec::new(), counter).await)
+}
+
+/// Resumes a run that was cancelled.
+pub async fn resume(journal: &Journal, program: &Program, id: &RunId) {
+    let (run, state) = journal.adopt(id).expect("adopted");
+    let events = decide::on_resume(&program.workflow, &state, "bench");
+    let counter = Counter {
+        left: AtomicUsize::new(usize::MAX),
+        cancel: Cancel::default(),
+    };
+    let ended = go(run, program, state, events, counter).await;
+    assert_eq!(ended, Ended::Over(Outcome::Succeeded));
+}
+
+/// Cancels a run after so many steps.
+struct Counter {
+    left: AtomicUsize,
+    cancel: Cancel,
+}
+
+impl Observer for Counter {
+    fn happened(&self, events: &[Event], _: &State) {
+        let done = events
+            .iter()
+            .filter(|event| matches!(event, Event::StepSucceeded { .. }));
+        let done = done.count();
+        if self.left.fetch_sub(done, Ordering::Relaxed) <= done {
+            self.cancel.cancel();
+            self.left.store(usize::MAX, Ordering::Relaxed);
+        }
+    }
+
+    fn doing(&self, _: &InstanceId, _: &str) {}
+    fn waits_for(&self, _: &str, _: &str) {}
+    fn held_up(&self, _: &str) {}
+    fn said(&self, _: &InstanceId, _: &str) {}
+}
+
+async fn go(
+    run: RunJournal,
+    program: &Program,
+    state: State,
+    events: Vec<Event>,
+    counter: Counter,
+) -> Ended {
     let clients = Clients {
         pca: PcaClient::embedded("http://127.0.0.1:9", "us-east-1", ("none", "none")),
         files: OutputFolder::new("out"),
@@ -119,17 +184,15 @@ pub async fn run(journal: &Journal, program: &Program) {
     let settings = Settings {
         clients,
         max_parallel: 64,
-        observer: Arc::new(Silent),
-        cancel: Cancel::default(),
+        cancel: counter.cancel.clone(),
+        observer: Arc::new(counter),
         waits_for_people: false,
         lock_timeout: None,
         clock: now,
         jitter: || 0.5,
     };
-    let (outcome, _) = drive(run, program, state, Vec::new(), settings)
-        .await
-        .expect("driven");
-    assert_eq!(outcome, Ended::Over(Outcome::Succeeded));
+    let driven = drive(run, program, state, events, settings).await;
+    driven.expect("driven").0
 }
 
 fn now() -> i64 {

@@ -59,7 +59,8 @@ pub async fn line_of(client: &PcaClient) -> Option<String> {
     })
 }
 
-fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+/// Waits for some work on this thread.
+pub fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

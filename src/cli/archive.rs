@@ -1,11 +1,12 @@
 //! Where runs are kept: in the journal of this machine, or by an engine.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 #[cfg(feature = "restate")]
 use super::engine::{Engine, EngineRun, engine};
 use super::{args::Args, failure::Failure};
 use crate::{
+    inventory::{Inventory, RunStamp, collect},
     journal::{
         Event, Journal, JournalError, Link, Message, Record, RunId, RunJournal, RunRow, State,
     },
@@ -100,6 +101,27 @@ impl Archive {
         })
     }
 
+    /// Works out which certificates the runs made, delivered and found.
+    pub fn inventory(&self, state: &Path) -> Result<Inventory, Failure> {
+        let stamped = |(run, stamp)| RunStamp { run, stamp };
+        let runs = match self {
+            Self::Here(journal) => {
+                let runs = journal.stamps()?.into_iter();
+                let runs = runs.map(|(run, stamp)| stamped((run, Some(stamp))));
+                runs.collect()
+            }
+            #[cfg(feature = "restate")]
+            Self::Engine(engine) => {
+                let of = |row: RunRow| {
+                    let stamp = row.ended_at.zip(row.outcome);
+                    stamped((row.id, stamp.map(|(at, outcome)| format!("{at} {outcome}"))))
+                };
+                engine.remote.runs()?.into_iter().map(of).collect()
+            }
+        };
+        Ok(collect(runs, state, |run| self.state_of(run)))
+    }
+
     pub fn files(&self, run: &RunId, edition: u32) -> Result<BTreeMap<String, Arc<str>>, Failure> {
         Ok(match self {
             Self::Here(journal) => journal.files(run, edition)?,
@@ -123,17 +145,26 @@ impl Archive {
         }
     }
 
-    /// Reads a run's events from number `seq` on, given the digest of the one before.
-    pub fn load_from(&self, run: &RunId, seq: u64, before: Digest) -> Result<Vec<Record>, Failure> {
-        Ok(match self {
-            Self::Here(journal) => journal.load_from(run, seq, before)?,
+    /// Reads a run's events from number `seq` on, given the digest of the one before, one after another.
+    pub fn walk(
+        &self,
+        run: &RunId,
+        seq: u64,
+        before: Digest,
+        mut each: impl FnMut(Record),
+    ) -> Result<(), Failure> {
+        match self {
+            Self::Here(journal) => journal.walk(run, seq, before, |record| {
+                each(record);
+                Ok(())
+            })?,
             #[cfg(feature = "restate")]
             Self::Engine(engine) => {
-                let mut records = engine.remote.follow(run).read()?;
-                records.retain(|record| record.seq >= seq);
-                records
+                let records = engine.remote.follow(run).read()?.into_iter();
+                records.filter(|record| record.seq >= seq).for_each(each);
             }
-        })
+        }
+        Ok(())
     }
 
     /// Whether something drives the run right now.

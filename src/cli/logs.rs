@@ -25,33 +25,32 @@ pub fn logs(args: &Args, command: &Logs) -> Done {
     let (mut next, mut digest) = (0, Digest::ZERO);
     let mut lines = EventLines::default();
     loop {
-        let records = archive.load_from(&id, next, digest)?;
-        if let Some(last) = records.last() {
-            (next, digest) = (last.seq + 1, last.digest);
-        }
-        let wanted: Vec<_> = records
-            .iter()
-            .filter(|record| is_wanted(record, command.step.as_deref()))
-            .collect();
+        let (mut text, mut has_ended, mut is_known) = (String::new(), false, false);
+        let mut names = BTreeSet::new();
+        archive.walk(&id, next, digest, |record| {
+            (next, digest) = (record.seq + 1, record.digest);
+            has_ended = matches!(record.event, Event::RunEnded { .. });
+            if !is_wanted(&record, command.step.as_deref()) {
+                if let (Some(step), false) = (record.event.step(), is_known) {
+                    names.insert(step.clone());
+                }
+                return;
+            }
+            is_known = true;
+            text.push_str(&match command.json {
+                true => event_json(&record).to_string(),
+                false => lines.line(&record, command.full),
+            });
+            text.push('\n');
+        })?;
         // A run that goes on may still come to it.
-        if let (Some(step), true, false) = (&command.step, wanted.is_empty(), command.follow) {
-            return Err(no_step(&id, &records, step));
+        if let (Some(step), false, false) = (&command.step, is_known, command.follow) {
+            return Err(no_step(&id, &names, step));
         }
-        let text: String = wanted
-            .into_iter()
-            .map(|record| match command.json {
-                true => format!("{}\n", event_json(record)),
-                false => format!("{}\n", lines.line(record, command.full)),
-            })
-            .collect();
         match command.json {
             true => print(&text)?,
             false => print_text(&text)?,
         };
-        let has_ended = matches!(
-            records.last().map(|r| &r.event),
-            Some(Event::RunEnded { .. })
-        );
         if !command.follow || has_ended {
             return Ok(exit::SUCCEEDED);
         }
@@ -59,14 +58,12 @@ pub fn logs(args: &Args, command: &Logs) -> Done {
     }
 }
 
-fn no_step(id: &RunId, records: &[Record], wanted: &str) -> Failure {
-    let steps = records.iter().filter_map(|record| record.event.step());
-    let names: BTreeSet<_> = steps.map(InstanceId::as_str).collect();
+fn no_step(id: &RunId, steps: &BTreeSet<InstanceId>, wanted: &str) -> Failure {
     let failure = Failure::new(
         "unknown-step",
         format!("no step `{wanted}` of the run has begun"),
     );
-    match closest(wanted, names.into_iter()) {
+    match closest(wanted, steps.iter().map(InstanceId::as_str)) {
         Some(name) => failure.hint(format!("did you mean `{name}`?")),
         None => failure.hint(format!("`windlass show {id}` lists the steps")),
     }

@@ -14,10 +14,14 @@ mod args;
 mod audit;
 mod beforehand;
 mod cancel;
+mod certs;
+mod complete;
 mod confirm;
+mod definitions;
 mod drive;
 #[cfg(feature = "restate")]
 mod engine;
+mod explain;
 mod failure;
 mod graph;
 mod iam;
@@ -25,6 +29,7 @@ mod in_doubt;
 mod kube;
 mod load;
 mod logs;
+mod man;
 mod outputs;
 mod params;
 mod pca;
@@ -35,6 +40,7 @@ mod rbac;
 mod resume;
 mod run;
 mod runs;
+mod schema;
 mod show;
 mod taken;
 mod undo;
@@ -66,6 +72,7 @@ mod exit {
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
+    complete::answer();
     let args = Args::parse();
     if args.no_color {
         console::set_colors_enabled(false);
@@ -86,15 +93,21 @@ pub fn main() -> ExitCode {
         Command::Graph(command) => graph::graph(command),
         Command::Iam(command) => iam::iam(command),
         Command::Rbac(command) => rbac::rbac(command),
+        Command::Explain(command) => explain::explain(command),
+        Command::Schema => schema::schema(),
+        Command::Definitions(command) => definitions::definitions(command),
         Command::Runs(command) => runs::runs(&args, command),
         Command::Show(command) => show::show(&args, command),
         Command::Logs(command) => logs::logs(&args, command),
         Command::Outputs(command) => outputs::outputs(&args, command),
+        Command::Certs(command) => certs::certs(&args, command),
         Command::Audit(command) => audit::audit(&args, command),
         #[cfg(feature = "restate")]
         Command::Worker(command) => worker::worker(&args, command),
         Command::Pca(command) => pca::pca(&args, command),
         Command::Kube(command) => kube::kube(&args, command),
+        Command::Completions { shell } => complete::completions(shell),
+        Command::Man { dir } => man::man(dir),
     };
     done.map_or_else(|failure| failure.report(), ExitCode::from)
 }

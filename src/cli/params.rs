@@ -2,7 +2,9 @@ use std::{collections::BTreeMap, env, path::Path};
 
 use super::{args::Params, failure::Failure};
 use crate::{
-    compile::{ParamErrors, Workflow, parse_argument, parse_params, read_named},
+    compile::{
+        ParamError, ParamErrors, Workflow, bind_params, parse_argument, parse_params, read_named,
+    },
     value::Value,
 };
 
@@ -26,6 +28,26 @@ impl Params {
             given.insert(name, value);
         }
         Ok(given)
+    }
+
+    /// The params that are given, each checked; the others may have any value.
+    pub fn checked(&self, workflow: &Workflow) -> Result<BTreeMap<String, Value>, Failure> {
+        let given = self.given(workflow)?;
+        let is_given = |name: &str| given.contains_key(name);
+        let is_missing = |error: &ParamError| matches!(error, ParamError::Missing { .. });
+        match bind_params(workflow, given.clone()) {
+            Ok(bound) => Ok(bound
+                .into_iter()
+                .filter(|(name, _)| is_given(name))
+                .collect()),
+            Err(ParamErrors(errors)) => {
+                let wrong: Vec<_> = errors.into_iter().filter(|e| !is_missing(e)).collect();
+                match wrong.is_empty() {
+                    true => Ok(given),
+                    false => Err(ParamErrors(wrong).into()),
+                }
+            }
+        }
     }
 
     /// Whether any is given.

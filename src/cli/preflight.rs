@@ -8,7 +8,8 @@ use console::style;
 use super::{args::Args, failure::Failure};
 use crate::{
     compile::{Workflow, clusters},
-    outside::{KubeClients, Permit, permits_of},
+    outside::{KubeClients, Permit},
+    script::permits_of,
     targets::{Target, Targets},
     value::{Failure as Trouble, Value},
 };
@@ -43,7 +44,7 @@ pub fn preflight(
         return Ok(BTreeSet::new());
     }
     refuse_a_part(found, target, &wanted)?;
-    for (cluster, permits) in ask(found, workflow, &wanted)? {
+    for (cluster, permits) in ask(found, workflow, params, &wanted)? {
         let warning = style("warning:").yellow();
         say!(
             "{warning} on {cluster} the caller may not {}",
@@ -77,13 +78,11 @@ fn refuse_a_part(found: &Target, target: &str, wanted: &BTreeSet<String>) -> Res
 pub fn ask(
     target: &Target,
     workflow: &Workflow,
+    params: &Value,
     wanted: &BTreeSet<String>,
 ) -> Result<Missing, Failure> {
-    let calls = workflow.host_calls();
-    let calls = calls
-        .iter()
-        .map(|call| (call.function.as_str(), call.kind.as_deref()));
-    let (permits, _) = permits_of(calls, false);
+    let known = params.as_map().cloned().unwrap_or_default();
+    let (permits, _) = permits_of(&workflow.known_calls(&known), false);
     let kube = KubeClients::new(target.kube(), wanted.clone());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -123,9 +122,15 @@ pub fn ask(
 pub fn list(permits: &BTreeSet<Permit>) -> String {
     let texts: Vec<_> = permits
         .iter()
-        .map(|permit| match permit.group.as_str() {
-            "" => format!("{} {}", permit.verb, permit.resource),
-            group => format!("{} {}.{group}", permit.verb, permit.resource),
+        .map(|permit| {
+            let resource = match permit.group.as_str() {
+                "" => permit.resource.clone(),
+                group => format!("{}.{group}", permit.resource),
+            };
+            match &permit.name {
+                Some(name) => format!("{} {resource}/{name}", permit.verb),
+                None => format!("{} {resource}", permit.verb),
+            }
         })
         .collect();
     texts.join(", ")

@@ -4,7 +4,9 @@ use crate::report::cluster_role;
 /// `windlass rbac FILE`.
 pub fn rbac(command: &Rbac) -> Done {
     let program = load(&command.file)?;
-    match cluster_role(&program.workflow, !command.without_undo) {
+    let params = command.params.checked(&program.workflow)?;
+    let calls = program.workflow.known_calls(&params);
+    match cluster_role(&program.workflow.name, &calls, !command.without_undo) {
         Some(role) => print(&role),
         None => {
             say!("it speaks to no Kubernetes cluster: no permission is needed");

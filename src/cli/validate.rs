@@ -86,7 +86,7 @@ fn on_target(
         return Ok(format!("the target {target} has all it needs"));
     };
     let wanted = preflight(args, workflow, params, target)?;
-    let missing = ask(found, workflow, &wanted)?;
+    let missing = ask(found, workflow, params, &wanted)?;
     if missing.is_empty() {
         return Ok(match wanted.len() {
             0 => format!("it needs no cluster of the target {target}"),

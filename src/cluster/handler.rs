@@ -1,6 +1,6 @@
 //! One HTTP request: who asks, what for, whether they may, and the answer.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -10,10 +10,12 @@ use crate::cluster::{
     access::{Attributes, User, authenticate, may, may_path},
     api::{self, Call},
     fault::{self, Effect, Strike},
+    forward::asks_for_websocket,
     resource::Resource,
     service::Service,
     wire::{
-        Accept, Answer, Discovery, Failure, Incoming, Target, Verb, discover, openapi, openapi_v2,
+        Accept, Answer, Discovery, Failure, Incoming, Query, Target, Verb, discover, openapi,
+        openapi_v2,
     },
 };
 use crate::ground::read_body;
@@ -26,7 +28,7 @@ pub(crate) async fn handle(
     State(service): State<Arc<Service>>,
     request: Request,
 ) -> Response<Body> {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let Some(body) = read_body(body, LARGEST_BODY).await else {
         return Answer::from(Failure::too_large()).response();
     };
@@ -35,6 +37,7 @@ pub(crate) async fn handle(
         uri: parts.uri,
         headers: parts.headers,
         body,
+        upgrade: Mutex::new(parts.extensions.remove()),
     };
     let answered = tokio::task::spawn_blocking(move || {
         answer(&service, &incoming).unwrap_or_else(Answer::from)
@@ -64,7 +67,10 @@ fn answer(service: &Arc<Service>, incoming: &Incoming) -> Result<Answer, Failure
         query.set("watch", "true");
     }
     service.catch_up()?;
-    authorize(service, &user, verb, &target)?;
+    authorize(service, &user, verb, &target, &query)?;
+    if target.subresource.as_deref() == Some("portforward") && asks_for_websocket(incoming) {
+        authorize(service, &user, Verb::Create, &target, &query)?;
+    }
     let resource = find(service, &target)?;
     check_verb(&resource, verb, &target)?;
     let call = Call {
@@ -96,7 +102,13 @@ fn perform(call: &Call) -> Result<Answer, Failure> {
     }
 }
 
-fn authorize(service: &Service, user: &User, verb: Verb, target: &Target) -> Result<(), Failure> {
+fn authorize(
+    service: &Service,
+    user: &User,
+    verb: Verb,
+    target: &Target,
+    query: &Query,
+) -> Result<(), Failure> {
     let resource = match &target.subresource {
         Some(subresource) => format!("{}/{subresource}", target.resource),
         None => target.resource.clone(),
@@ -106,12 +118,17 @@ fn authorize(service: &Service, user: &User, verb: Verb, target: &Target) -> Res
         ("namespaces", Some(name)) if target.group.is_empty() => name,
         _ => target.namespace.as_deref().unwrap_or_default(),
     };
+    // A list or a watch of one name is about that name (apiserver, `RequestInfoFactory.NewRequestInfo`).
+    let selected = match verb {
+        Verb::List | Verb::Watch => query.get("fieldSelector").and_then(only_name),
+        _ => None,
+    };
     let wanted = Attributes {
         verb: verb.as_str(),
         group: &target.group,
         resource: &resource,
         namespace: within,
-        name: target.name.as_deref().unwrap_or_default(),
+        name: target.name.as_deref().or(selected).unwrap_or_default(),
     };
     if service.store.read(|tx| may(tx, user, &wanted))? {
         return Ok(());
@@ -121,6 +138,15 @@ fn authorize(service: &Service, user: &User, verb: Verb, target: &Target) -> Res
         &wanted,
         target.namespace.as_deref(),
     ))
+}
+
+/// The name that a field selector asks for.
+fn only_name(selector: &str) -> Option<&str> {
+    selector.split(',').find_map(|term| {
+        let (field, name) = term.split_once('=')?;
+        let name = name.strip_prefix('=').unwrap_or(name);
+        (field == "metadata.name" && !name.is_empty()).then_some(name)
+    })
 }
 
 fn find(service: &Service, target: &Target) -> Result<Resource, Failure> {
@@ -154,6 +180,9 @@ fn check_verb(resource: &Resource, verb: Verb, target: &Target) -> Result<(), Fa
     match target.subresource.as_deref() {
         Some(name) if !resource.has_subresource(name) => Err(Failure::no_such_path()),
         Some("status") if !matches!(verb, Verb::Get | Verb::Update | Verb::Patch) => {
+            Err(Failure::method_not_allowed())
+        }
+        Some("portforward") if !matches!(verb, Verb::Get | Verb::Create) => {
             Err(Failure::method_not_allowed())
         }
         Some(_) => Ok(()),

@@ -13,7 +13,8 @@
 //! 4. `merge` holds the four kinds of patches, and who owns which field.
 //! 5. `rollout` plays the controllers: Deployments, StatefulSets and DaemonSets replace their pods over a little
 //!    time. It runs whenever somebody looks, up to the moment of looking, so nothing happens behind a stopped server.
-//! 6. `store` keeps objects and what changed in one SQLite database, `cluster.db` (mode 0600).
+//! 6. `forward` carries connections to the ports of pods, on which `ports` says what listens.
+//! 7. `store` keeps objects and what changed in one SQLite database, `cluster.db` (mode 0600).
 //!
 //! # Getting stuck on purpose
 //!
@@ -23,12 +24,14 @@
 mod access;
 mod api;
 mod fault;
+mod forward;
 mod handler;
 mod identity;
 mod listener;
 mod merge;
 mod object;
 mod options;
+mod ports;
 mod resource;
 mod rollout;
 mod schema;
@@ -41,5 +44,6 @@ mod wire;
 pub use fault::{Fault, FaultError};
 pub use identity::{Access, kubeconfig};
 pub use options::{Options, Seed, is_cluster_name};
+pub use ports::{Ports, nothing_listens};
 pub use rollout::STUCK;
 pub use server::{Server, StartError};

@@ -2,9 +2,10 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cluster::fault::Fault;
+use crate::cluster::{fault::Fault, ports::Ports};
 
 /// How one server behaves. Everything that isn't said here is kept in `folder`.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub struct Options {
     pub faults: Vec<Fault>,
     /// How many changes are kept for watches; one that asks for older ones gets 410.
     pub history: u32,
+    /// What listens in the pods, for port-forward; `None` for nothing.
+    pub ports: Option<Arc<dyn Ports>>,
 }
 
 /// The first objects of a cluster.
@@ -57,6 +60,7 @@ impl Options {
             pod_delay: Duration::from_millis(20),
             faults: Vec::new(),
             history: 10_000,
+            ports: None,
         }
     }
 }

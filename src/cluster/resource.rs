@@ -95,7 +95,7 @@ const BUILT_IN: [Row; 24] = [
         &["po"],
         true,
         READ_AND_DELETE,
-        &["eviction"],
+        &["eviction", "portforward"],
     ),
     row("", "secrets", "Secret", &[], true, ALL, &[]),
     row(

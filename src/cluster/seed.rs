@@ -227,6 +227,7 @@ fn roles(tx: &Transaction, at: Moment) -> Result<(), Failure> {
     ]);
     let edit = json!([
         { "apiGroups": [""], "resources": ["configmaps", "events", "pods", "secrets", "serviceaccounts", "services"], "verbs": all },
+        { "apiGroups": [""], "resources": ["pods/portforward"], "verbs": all },
         { "apiGroups": [""], "resources": ["serviceaccounts/token"], "verbs": ["create"] },
         { "apiGroups": [""], "resources": ["namespaces"], "verbs": read },
         { "apiGroups": ["apps"], "resources": apps, "verbs": all },

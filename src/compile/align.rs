@@ -43,7 +43,7 @@ pub(super) fn places_of(file: &str, node: &Node) -> Places {
     if pairs.is_empty() {
         pairs.push((0, start.min(node.span.end)));
     }
-    Places::new(file, pairs)
+    Places::new(file, (node.span.start, node.line), pairs)
 }
 
 /// What of a scalar, as it is written, has not been found in its value yet.

@@ -5,7 +5,7 @@ use super::{
     template::Template,
 };
 
-const ON_TIMEOUT: [(&str, OnTimeout); 2] = [
+pub(super) const ON_TIMEOUT: [(&str, OnTimeout); 2] = [
     ("reject", OnTimeout::Reject),
     ("approve", OnTimeout::Approve),
 ];
@@ -13,21 +13,12 @@ const ON_TIMEOUT: [(&str, OnTimeout); 2] = [
 impl Approval {
     /// Reads `approval:` and the keys of its step that go with it.
     pub(super) fn read(report: &mut Report, question: &Node, fields: &mut Fields) -> Self {
-        let timeout = fields.take("timeout");
         Self {
             question: Template::read(report, question),
-            approvers: fields
-                .take("approvers")
-                .map(|node| Template::read(report, node)),
-            not_requester: fields
-                .take("not_requester")
-                .and_then(|node| report.flag(node, "`not_requester`"))
-                .unwrap_or_default(),
-            timeout: timeout.and_then(|node| report.duration(node, "`timeout`")),
-            on_timeout: fields
-                .take("on_timeout")
-                .and_then(|node| report.one_of(node, "`on_timeout`", &ON_TIMEOUT))
-                .unwrap_or_default(),
+            approvers: fields.template(report, "approvers"),
+            not_requester: fields.flag(report, "not_requester"),
+            timeout: fields.duration(report, "timeout"),
+            on_timeout: fields.word(report, "on_timeout", &ON_TIMEOUT),
         }
     }
 }

@@ -32,7 +32,7 @@ fn fresh(report: &mut Report, step: &Step) {
             "an answer counts until what it is about changes",
         ),
         Action::Script(script) => {
-            let changing = script.host_calls.iter().find(|call| call.is_change());
+            let changing = script.host_calls.iter().find(|call| call.is_sure_change());
             if let Some(call) = changing {
                 let message = format!(
                     "`fresh` does not work here: {} calls {}, which changes something",

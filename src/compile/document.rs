@@ -15,6 +15,8 @@ use crate::value::Value;
 pub struct Node {
     /// For a map or a list: where it starts. Its end is rarely where a person sees it.
     pub span: Range<usize>,
+    /// The line of the file that it starts in, from 1.
+    pub line: usize,
     pub kind: Kind,
 }
 
@@ -43,8 +45,9 @@ pub struct Key {
     pub span: Range<usize>,
 }
 
-/// A workflow has a few thousand nodes; more come only from aliases of aliases.
-const MAX_NODES: usize = 100_000;
+/// A workflow has a few thousand nodes, and a list that it is run for may be a hundred times as long; more come only
+/// from aliases of aliases.
+const MAX_NODES: usize = 250_000;
 /// All texts of a file together, those of aliases counted wherever they stand; the file itself has at most
 /// a megabyte.
 const MAX_TEXT_BYTES: usize = 8 << 20;
@@ -239,6 +242,7 @@ impl<'a> Reader<'a> {
 
     fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Mistake> {
         let bytes = self.bytes(&span);
+        let line = span.start.line();
         self.nodes += 1;
         self.refuse_excess(depth, &bytes)?;
         let start = bytes.start..bytes.start;
@@ -288,7 +292,7 @@ impl<'a> Reader<'a> {
             }
             _ => return Err(self.mistake(bytes, "this is not YAML")),
         };
-        let node = Node { span, kind };
+        let node = Node { span, line, kind };
         if anchor > 0 {
             self.anchors.insert(anchor, node.clone());
         }

@@ -7,6 +7,7 @@ use super::{
     document::{Key, Kind, Node},
     fields::{Fields, Report},
     graph::{Approval, OnError, OnFailure, Param, Phase, Retry},
+    keys::{STEP, WORKFLOW},
     name::StepName,
     phase,
     template::Template,
@@ -73,14 +74,16 @@ pub(super) enum ActionDraft {
     Unreadable,
 }
 
-const ON_ERROR: [(&str, OnError); 2] = [("fail", OnError::Fail), ("continue", OnError::Continue)];
-const MOST_PARALLEL: i64 = 10_000;
+pub(super) const ON_ERROR: [(&str, OnError); 2] =
+    [("fail", OnError::Fail), ("continue", OnError::Continue)];
+pub(super) const ON_FAILURE: [(&str, OnFailure); 2] =
+    [("stop", OnFailure::Stop), ("undo", OnFailure::Undo)];
 
 pub(super) fn read(report: &mut Report, root: &Node) -> Draft {
-    let mut fields = Fields::of(report, root, "a workflow");
+    let mut fields = Fields::of(report, root, &WORKFLOW, "a workflow");
     let mut draft = Draft::default();
-    match fields.take("workflow") {
-        Some(node) => draft.name = report.text(node, "`workflow`").unwrap_or_default().into(),
+    match fields.peek("workflow") {
+        Some(_) => draft.name = fields.text(report, "workflow").unwrap_or_default(),
         None => {
             let mistake = report
                 .at("missing-key", root.span.clone(), "the workflow has no name")
@@ -88,7 +91,7 @@ pub(super) fn read(report: &mut Report, root: &Node) -> Draft {
             report.add(mistake);
         }
     }
-    draft.description = optional_text(report, fields.take("description"), "`description`");
+    draft.description = fields.text(report, "description");
     if let Some(node) = fields.take("params") {
         for (key, node) in report.entries(node, "`params`") {
             if let Some(param) = Param::read(report, key, node) {
@@ -96,20 +99,13 @@ pub(super) fn read(report: &mut Report, root: &Node) -> Draft {
             }
         }
     }
-    if let Some(node) = fields.take("lock") {
+    if let Some(node) = fields.peek("lock") {
         bare_reads(node, &mut draft.bare);
-        draft.lock = Some(Template::read(report, node));
     }
-    draft.kube = fields.take("kube").map(|node| Template::read(report, node));
-    draft.concurrency = fields
-        .take("concurrency")
-        .and_then(|node| report.count(node, "`concurrency`", MOST_PARALLEL));
-    if let Some(node) = fields.take("on_failure") {
-        let words = [("stop", OnFailure::Stop), ("undo", OnFailure::Undo)];
-        draft.on_failure = report
-            .one_of(node, "`on_failure`", &words)
-            .unwrap_or_default();
-    }
+    draft.lock = fields.template(report, "lock");
+    draft.kube = fields.template(report, "kube");
+    draft.concurrency = fields.count(report, "concurrency");
+    draft.on_failure = fields.word(report, "on_failure", &ON_FAILURE);
     draft.phases = phase::read(report, fields.take("phases"));
     for (section, is_finally) in [("steps", false), ("finally", true)] {
         if let Some(node) = fields.take(section) {
@@ -147,14 +143,6 @@ pub(super) fn read(report: &mut Report, root: &Node) -> Draft {
     draft
 }
 
-pub(super) fn optional_text(
-    report: &mut Report,
-    node: Option<&Node>,
-    what: &str,
-) -> Option<String> {
-    node.and_then(|node| report.text(node, what).map(Into::into))
-}
-
 pub(super) fn reserved(report: &mut Report, key: &Key, what: &str, root: &str) {
     let message = format!("`{}` can't be {what}", key.name);
     let help = format!(
@@ -176,7 +164,7 @@ fn read_step(report: &mut Report, key: &Key, node: &Node, is_finally: bool) -> O
     } else if !is_readable(&key.name) {
         reserved(report, key, "a step's name", "steps");
     }
-    let mut fields = Fields::of(report, node, format!("the step `{}`", key.name));
+    let mut fields = Fields::of(report, node, &STEP, format!("the step `{}`", key.name));
     let mut bare = Vec::new();
     for key in ["with", "lock", "approvers"] {
         if let Some(node) = fields.peek(key) {
@@ -186,7 +174,7 @@ fn read_step(report: &mut Report, key: &Key, node: &Node, is_finally: bool) -> O
     let draft = StepDraft {
         span: key.span.clone(),
         is_finally,
-        description: optional_text(report, fields.take("description"), "`description`"),
+        description: fields.text(report, "description"),
         phase: fields.take("phase").and_then(|node| {
             Some(Spanned {
                 text: report.text(node, "`phase`")?.into(),
@@ -200,29 +188,16 @@ fn read_step(report: &mut Report, key: &Key, node: &Node, is_finally: bool) -> O
         for_each: fields
             .take("for_each")
             .map(|node| read_for_each(report, node)),
-        key: fields.take("key").map(|node| Template::read(report, node)),
-        max_parallel: fields
-            .take("max_parallel")
-            .and_then(|node| report.count(node, "`max_parallel`", MOST_PARALLEL)),
-        fail_fast: fields
-            .take("fail_fast")
-            .and_then(|node| report.flag(node, "`fail_fast`"))
-            .unwrap_or_default(),
+        key: fields.template(report, "key"),
+        max_parallel: fields.count(report, "max_parallel"),
+        fail_fast: fields.flag(report, "fail_fast"),
         retry: fields
             .take("retry")
             .map_or_else(Retry::default, |node| Retry::read(report, node)),
-        timeout: fields
-            .take("timeout")
-            .and_then(|node| report.duration(node, "`timeout`")),
-        on_error: fields
-            .take("on_error")
-            .and_then(|node| report.one_of(node, "`on_error`", &ON_ERROR))
-            .unwrap_or_default(),
-        is_fresh: fields
-            .take("fresh")
-            .and_then(|node| report.flag(node, "`fresh`"))
-            .unwrap_or_default(),
-        lock: fields.take("lock").map(|node| Template::read(report, node)),
+        timeout: fields.duration(report, "timeout"),
+        on_error: fields.word(report, "on_error", &ON_ERROR),
+        is_fresh: fields.flag(report, "fresh"),
+        lock: fields.template(report, "lock"),
         bare,
         name: name.clone().or_else(|| StepName::parse("_"))?,
     };

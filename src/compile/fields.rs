@@ -4,7 +4,9 @@ use std::{ops::Range, sync::Arc, time::Duration};
 
 use super::{
     document::{Key, Kind, Node},
+    keys::{FileKey, Form, Section},
     mistake::Mistake,
+    template::Template,
 };
 use crate::{
     script::closest,
@@ -128,30 +130,30 @@ impl Report<'_> {
     }
 }
 
-/// What other tools call a key that there is here.
-const OTHER_NAMES: [(&str, &str); 6] = [
-    ("depends_on", "needs"),
-    ("if", "when"),
-    ("inputs", "params"),
-    ("inputs", "with"),
-    ("jobs", "steps"),
-    ("retries", "retry"),
-];
-
 /// The keys of one map that have not been read yet.
+///
+/// What they are is in [`Section`]; a key is read as what its row says.
 pub(super) struct Fields<'n> {
+    section: &'static Section,
     entries: Vec<&'n (Key, Node)>,
-    known: Vec<&'static str>,
+    /// All keys that are there, also those that have been read.
+    given: Vec<&'n str>,
     what: String,
 }
 
 impl<'n> Fields<'n> {
-    pub fn of(report: &mut Report, node: &'n Node, what: impl Into<String>) -> Self {
+    pub fn of(
+        report: &mut Report,
+        node: &'n Node,
+        section: &'static Section,
+        what: impl Into<String>,
+    ) -> Self {
         let what = what.into();
-        let entries = report.entries(node, &what).iter().collect();
+        let entries: Vec<_> = report.entries(node, &what).iter().collect();
         Self {
+            section,
+            given: entries.iter().map(|(key, _)| key.name.as_str()).collect(),
             entries,
-            known: Vec::new(),
             what,
         }
     }
@@ -167,24 +169,84 @@ impl<'n> Fields<'n> {
     }
 
     pub fn take_with_key(&mut self, name: &'static str) -> Option<&'n (Key, Node)> {
-        self.known.push(name);
+        debug_assert!(
+            self.form(name).is_some(),
+            "no key `{name}` in {}",
+            self.section.name
+        );
         let at = self.entries.iter().position(|(key, _)| key.name == name)?;
         Some(self.entries.remove(at))
     }
 
-    /// Reports whatever was not asked for.
+    pub fn text(&mut self, report: &mut Report, name: &'static str) -> Option<String> {
+        let node = self.take(name)?;
+        debug_assert!(matches!(self.form(name), Some(Form::Text)), "{name}");
+        report.text(node, &format!("`{name}`")).map(Into::into)
+    }
+
+    /// Reads a flag; one that is left out is `false`.
+    pub fn flag(&mut self, report: &mut Report, name: &'static str) -> bool {
+        debug_assert!(matches!(self.form(name), Some(Form::Flag)), "{name}");
+        let node = self.take(name);
+        let given = node.and_then(|node| report.flag(node, &format!("`{name}`")));
+        given.unwrap_or_default()
+    }
+
+    pub fn duration(&mut self, report: &mut Report, name: &'static str) -> Option<Duration> {
+        debug_assert!(matches!(self.form(name), Some(Form::Duration)), "{name}");
+        let node = self.take(name)?;
+        report.duration(node, &format!("`{name}`"))
+    }
+
+    pub fn count(&mut self, report: &mut Report, name: &'static str) -> Option<u32> {
+        let node = self.take(name)?;
+        match self.form(name) {
+            Some(Form::Count(most)) => report.count(node, &format!("`{name}`"), most),
+            _ => None,
+        }
+    }
+
+    /// Reads one of a few words, those of the key's row; the first one that means the default is it.
+    pub fn word<T: Copy + Default>(
+        &mut self,
+        report: &mut Report,
+        name: &'static str,
+        words: &[(&str, T)],
+    ) -> T {
+        debug_assert!(
+            matches!(self.form(name), Some(Form::Words(known)) if known.len() == words.len()),
+            "{name}"
+        );
+        let node = self.take(name);
+        let word = node.and_then(|node| report.one_of(node, &format!("`{name}`"), words));
+        word.unwrap_or_default()
+    }
+
+    pub fn template(&mut self, report: &mut Report, name: &'static str) -> Option<Template> {
+        debug_assert!(matches!(self.form(name), Some(Form::Template)), "{name}");
+        self.take(name).map(|node| Template::read(report, node))
+    }
+
+    fn form(&self, name: &str) -> Option<Form> {
+        self.section.key(name).map(|key| key.form)
+    }
+
+    /// Reports the keys that are none.
     pub fn finish(self, report: &mut Report) {
+        let is_known = |key: &&FileKey| key.only_with.is_none_or(|with| self.given.contains(&with));
+        let known: Vec<_> = self.section.keys.iter().filter(is_known).collect();
         // A key that begins with `x-` is the author's own: a place for what `<<` takes over.
         let unknown = self.entries.into_iter();
         for (key, _) in unknown.filter(|(key, _)| !key.name.starts_with("x-")) {
             let message = format!("{} has no key `{}`", self.what, key.name);
-            let other = OTHER_NAMES
-                .into_iter()
-                .find(|(other, name)| *other == key.name && self.known.contains(name));
-            let near = || closest(&key.name, self.known.iter().copied());
-            let help = match other.map(|(_, name)| name).or_else(near) {
+            let names = || known.iter().map(|known| known.name);
+            let other = known
+                .iter()
+                .find(|known| known.other_names.contains(&&*key.name));
+            let near = || closest(&key.name, names());
+            let help = match other.map(|known| known.name).or_else(near) {
                 Some(name) => format!("did you mean `{name}`?"),
-                None => format!("it has {}", self.known.join(", ")),
+                None => format!("it has {}", names().collect::<Vec<_>>().join(", ")),
             };
             let mistake = report
                 .at("unknown-key", key.span.clone(), message)

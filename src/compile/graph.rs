@@ -54,6 +54,8 @@ pub struct Workflow {
     pub(super) by_name: BTreeMap<StepName, StepIndex>,
     /// Every step after all that it depends on; otherwise in the order of the file.
     pub(super) order: Vec<StepIndex>,
+    /// Where each step stands in `order`, by its index.
+    pub(super) ranks: Vec<usize>,
 }
 
 /// Why one step comes after another.
@@ -226,8 +228,30 @@ impl Workflow {
     }
 
     pub fn step_named(&self, name: &str) -> Option<&Step> {
-        let name = StepName::parse(name)?;
-        self.by_name.get(&name).map(|index| &self.graph[*index])
+        self.by_name.get(name).map(|index| &self.graph[*index])
+    }
+
+    /// Returns the step that has this rank in the order of [`Workflow::steps`].
+    pub fn ranked(&self, rank: usize) -> &Step {
+        &self.graph[self.order[rank]]
+    }
+
+    /// Returns the rank of a step in the order of [`Workflow::steps`].
+    pub fn rank_named(&self, name: &str) -> Option<usize> {
+        let index = self.by_name.get(name)?;
+        Some(self.ranks[index.index()])
+    }
+
+    /// Lists the ranks of the steps that wait for a step.
+    pub fn ranks_of_dependents(&self, rank: usize) -> impl Iterator<Item = usize> {
+        self.graph
+            .neighbors_directed(self.order[rank], Direction::Outgoing)
+            .map(|index| self.ranks[index.index()])
+    }
+
+    /// Returns the place of a step in the graph.
+    pub fn index(&self, rank: usize) -> StepIndex {
+        self.order[rank]
     }
 
     /// Lists the calls to host functions in its scripts, those of nested workflows included.

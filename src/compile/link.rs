@@ -310,6 +310,10 @@ fn build(
     cycle::check(report, &graph);
     let order = cycle::order(&graph)?;
     phase::check(report, &graph, &draft.phases, &order);
+    let mut ranks = vec![0; order.len()];
+    for (rank, index) in order.iter().enumerate() {
+        ranks[index.index()] = rank;
+    }
     is_whole.then_some(Workflow {
         name: draft.name,
         description: draft.description,
@@ -324,6 +328,7 @@ fn build(
         graph,
         by_name,
         order,
+        ranks,
     })
 }
 
@@ -377,5 +382,6 @@ fn unknown_workflow() -> Workflow {
         graph: DiGraph::new(),
         by_name: BTreeMap::new(),
         order: Vec::new(),
+        ranks: Vec::new(),
     }
 }

@@ -14,6 +14,8 @@ mod document;
 mod draft;
 mod fields;
 mod graph;
+mod keys;
+mod known;
 mod limits;
 mod link;
 mod mistake;
@@ -29,9 +31,10 @@ mod template;
 pub use clusters::{ClustersError, clusters};
 pub use document::parse_value;
 pub use graph::{
-    Action, Approval, Edge, OnError, OnFailure, OnTimeout, Param, Phase, Program, Retry, Step, StepIndex,
-    Workflow,
+    Action, Approval, Edge, OnError, OnFailure, OnTimeout, Param, Phase, Program, Retry, Step,
+    StepIndex, Workflow,
 };
+pub use keys::{FileKey, Form, SECTIONS, Section};
 pub use limits::Limits;
 pub use link::{compile, digest_of};
 pub use mistake::{Mistake, Mistakes};

@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{borrow::Borrow, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,13 @@ impl StepName {
     }
 
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Lets a map of steps be asked by a text; both sort alike.
+impl Borrow<str> for StepName {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

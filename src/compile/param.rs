@@ -1,8 +1,9 @@
 use super::{
     document::{Key, Kind, Node},
-    draft::{optional_text, reserved},
+    draft::reserved,
     fields::{Fields, Report},
     graph::Param,
+    keys::PARAM,
     limits::Limits,
     name::StepName,
     template::Template,
@@ -43,7 +44,7 @@ impl Param {
                 description: None,
             });
         }
-        let mut fields = Fields::of(report, node, format!("the param `{}`", key.name));
+        let mut fields = Fields::of(report, node, &PARAM, format!("the param `{}`", key.name));
         let ty = match fields.take("type") {
             Some(node) => match report.text(node, "`type`") {
                 Some(text) => read_type(report, node, text),
@@ -56,7 +57,7 @@ impl Param {
                 None
             }
         };
-        let description = optional_text(report, fields.take("description"), "`description`");
+        let description = fields.text(report, "description");
         let limits = Limits::read(report, &mut fields, ty.as_ref());
         let default = fields.take("default");
         fields.finish(report);

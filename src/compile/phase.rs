@@ -6,9 +6,10 @@ use petgraph::{Direction, graph::DiGraph};
 
 use super::{
     document::Node,
-    draft::{Spanned, optional_text},
+    draft::Spanned,
     fields::{Fields, Report},
     graph::{Edge, Phase, Step, StepIndex},
+    keys::PHASE,
 };
 use crate::script::closest;
 
@@ -19,15 +20,12 @@ pub(super) fn read(report: &mut Report, node: Option<&Node>) -> Vec<Phase> {
     };
     let mut phases = Vec::new();
     for (key, node) in report.entries(node, "`phases`") {
-        let mut fields = Fields::of(report, node, format!("the phase `{}`", key.name));
-        let mut text = |report: &mut Report, name: &'static str| {
-            optional_text(report, fields.take(name), &format!("`{name}`"))
-        };
+        let mut fields = Fields::of(report, node, &PHASE, format!("the phase `{}`", key.name));
         phases.push(Phase {
             name: key.name.clone(),
-            description: text(report, "description"),
-            after: text(report, "after"),
-            undo: text(report, "undo"),
+            description: fields.text(report, "description"),
+            after: fields.text(report, "after"),
+            undo: fields.text(report, "undo"),
             span: key.span.clone(),
         });
         fields.finish(report);

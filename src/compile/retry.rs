@@ -3,6 +3,7 @@ use super::{
     draft::read_needs,
     fields::{Fields, Report},
     graph::Retry,
+    keys::RETRY,
 };
 use crate::{
     script::closest,
@@ -10,16 +11,14 @@ use crate::{
 };
 
 /// The most attempts that make sense: with the default backoff that is more than half an hour.
-const MOST_ATTEMPTS: i64 = 100;
+pub(super) const MOST_ATTEMPTS: i64 = 100;
 
 impl Retry {
     /// Reads what stands under `retry:`.
     pub(super) fn read(report: &mut Report, node: &Node) -> Self {
         let mut retry = Self::default();
-        let mut fields = Fields::of(report, node, "`retry`");
-        if let Some(node) = fields.take("attempts")
-            && let Some(attempts) = report.count(node, "`attempts`", MOST_ATTEMPTS)
-        {
+        let mut fields = Fields::of(report, node, &RETRY, "`retry`");
+        if let Some(attempts) = fields.count(report, "attempts") {
             retry.attempts = attempts;
         }
         if let Some(node) = fields.take("backoff")

@@ -93,7 +93,7 @@ impl<'w> Scope<'_, 'w> {
                 });
             }
             deadline => {
-                decision.next.asks += 1;
+                decision.seen.asks += 1;
                 if let Some(deadline) = deadline {
                     decision.wake_at(deadline);
                 }
@@ -170,7 +170,7 @@ pub fn on_answer(
     let asked = state
         .instance(&id)
         .filter(|instance| instance.status == Status::Waiting)
-        .and_then(|instance| instance.approval.as_ref())
+        .and_then(|instance| instance.approval.as_deref())
         .ok_or_else(|| Refusal::NotAsked {
             step: name(),
             status: state.status(&id).as_str(),

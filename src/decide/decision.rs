@@ -29,6 +29,8 @@ pub struct Next<'w> {
     pub wants: Vec<Want>,
     /// How many questions wait for a person.
     pub asks: usize,
+    /// How many steps failed and are tried again by themselves.
+    pub retries: usize,
 }
 
 /// A lock that something waits for.
@@ -59,6 +61,26 @@ pub(super) struct View<'a> {
     pub run_id: &'a str,
 }
 
+/// What a look at a part of the run found that no event of that part announces.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seen {
+    pub asks: usize,
+    pub retries: usize,
+    /// When to look again (milliseconds since 1970).
+    pub wake_at: Option<i64>,
+    /// Something in it only lacks room for another attempt.
+    pub lacks_room: bool,
+    /// Something in it lacks a lock.
+    pub wants: bool,
+}
+
+impl Seen {
+    /// Whether it waits for a person or a moment.
+    pub fn is_open(&self) -> bool {
+        self.asks > 0 || self.retries > 0 || self.wake_at.is_some()
+    }
+}
+
 /// What is being put together while the scopes are visited.
 pub(super) struct Decision<'a, 'w> {
     pub state: &'a State,
@@ -66,6 +88,8 @@ pub(super) struct Decision<'a, 'w> {
     pub next: Next<'w>,
     /// Attempts that run, with those that are started now.
     pub running: usize,
+    /// Of the part that is looked at.
+    pub seen: Seen,
 }
 
 impl<'w> Decision<'_, 'w> {
@@ -74,6 +98,16 @@ impl<'w> Decision<'_, 'w> {
             state: self.state,
             run_id: self.moment.run_id,
         }
+    }
+
+    /// Looks at a part of the run.
+    pub fn look(&mut self, look: impl FnOnce(&mut Self)) -> Seen {
+        let outer = std::mem::take(&mut self.seen);
+        let wants = self.next.wants.len();
+        look(self);
+        let mut seen = std::mem::replace(&mut self.seen, outer);
+        seen.wants = self.next.wants.len() > wants;
+        seen
     }
 
     /// Whether a retry at `at` is not due yet. A pause that is longer than the longest there is
@@ -114,6 +148,6 @@ impl<'w> Decision<'_, 'w> {
     }
 
     pub fn wake_at(&mut self, at: i64) {
-        self.next.wake_at = Some(self.next.wake_at.map_or(at, |earlier| earlier.min(at)));
+        self.seen.wake_at = Some(self.seen.wake_at.map_or(at, |earlier| earlier.min(at)));
     }
 }

@@ -108,9 +108,12 @@ impl Scope<'_, '_> {
         if let Template::Literal(value) = template {
             return Ok(value.clone());
         }
+        if let Some(value) = self.plainly_read(view, template, item) {
+            return Ok(value.clone());
+        }
         let run = view.state.run.as_ref();
         let names = Names {
-            params: self.params.clone(),
+            params: self.params_read_by(template),
             steps: self.outputs_read_by(view, template),
             item: item.clone(),
             run: Value::map([
@@ -133,6 +136,57 @@ impl Scope<'_, '_> {
                 false => error.with_hint("a step that was skipped or failed has no outputs: `steps.NAME?.OUTPUT ?? …` allows for that"),
             }
         })
+    }
+
+    /// Finds what a template gives that is one path to something that is there: `${{ params.clusters }}`. Nothing has to
+    /// be worked out then, so no limit of the interpreter applies: lists that drive a `for_each` may be long.
+    fn plainly_read<'v>(
+        &'v self,
+        view: View<'v>,
+        template: &Template,
+        item: &'v Value,
+    ) -> Option<&'v Value> {
+        let Template::Expression(placed) = template else {
+            return None;
+        };
+        let read = placed.expression.as_plain_read()?;
+        let mut path = read.path.iter();
+        let mut found = match read.root {
+            "params" => self.params,
+            "item" => item,
+            "steps" => {
+                let id = InstanceId::step(self.inside, path.next()?);
+                let instance = view.state.instance(&id)?;
+                (instance.status == Status::Succeeded).then_some(&instance.outputs)?
+            }
+            _ => return None,
+        };
+        for name in path {
+            found = found.field(name)?;
+        }
+        Some(found)
+    }
+
+    /// Gathers just those params that the template reads: each value is copied for each evaluation.
+    fn params_read_by(&self, template: &Template) -> Value {
+        let expressions = template.expressions();
+        let mut reads = expressions
+            .iter()
+            .flat_map(|placed| placed.expression.reads())
+            .filter(|read| read.root == "params")
+            .map(|read| read.path.first());
+        let Value::Map(params) = self.params else {
+            return self.params.clone();
+        };
+        let names: Option<BTreeSet<&String>> = reads.by_ref().collect();
+        match names {
+            // They are read as a whole.
+            None => self.params.clone(),
+            Some(names) => Value::map(names.into_iter().filter_map(|name| {
+                let value = params.get(name)?;
+                Some((name.as_str(), value.clone()))
+            })),
+        }
     }
 
     /// Gathers the outputs of just those steps that the template reads.

@@ -2,7 +2,8 @@
 //!
 //! No clock, no I/O, no async: [`next`] is a function of its arguments, so the embedded driver
 //! and any other substrate decide the same. It is called again after each batch of events; what
-//! it returns is appended to the journal first and done afterwards.
+//! it returns is appended to the journal first and done afterwards. An [`Agenda`] remembers between two
+//! calls what need not be looked at again, and decides the same.
 //!
 //! - `scope` holds the rules of the graph, `unit` those of one execution, `evaluate` what its expressions see;
 //! - `approval`, `lock` and `undo` are what their names say;
@@ -10,6 +11,7 @@
 //!   `--redo` changes, by the rules of `planner` and in the words of `reason`; `preview` what a run would do before it begins,
 //!   `beforehand` what of it would fail.
 
+mod agenda;
 mod approval;
 mod beforehand;
 mod decision;
@@ -27,6 +29,7 @@ mod step;
 mod undo;
 mod unit;
 
+pub use agenda::Agenda;
 pub use approval::{Refusal, on_answer};
 pub use beforehand::{Trouble, troubles};
 pub use decision::{Moment, Next, Start, Want};

@@ -1,44 +1,63 @@
 use super::{
-    decision::{Decision, Moment, Next},
+    agenda::{Agenda, ScopeAgenda},
+    decision::{Decision, Moment, Next, Seen},
     lock,
     scope::{Scope, Settled},
     undo,
 };
 use crate::{
     compile::{OnFailure, Workflow},
-    journal::{Event, Outcome, State, Status},
+    journal::{Event, Outcome, State},
     value::Value,
 };
 
-/// Decides what may happen next.
+/// Decides what may happen next, by looking at everything.
 pub fn next<'w>(workflow: &'w Workflow, state: &State, moment: Moment) -> Next<'w> {
+    Agenda::default().next(workflow, state, moment)
+}
+
+/// Decides what may happen next, by looking at what the agenda says.
+pub(super) fn decide<'w>(
+    agenda: &mut Agenda,
+    workflow: &'w Workflow,
+    state: &State,
+    moment: Moment,
+) -> Next<'w> {
     let mut decision = Decision {
         state,
         moment,
         next: Next::default(),
-        running: 0,
+        running: state.at_work(),
+        seen: Seen::default(),
     };
     if state.run.is_none() || state.outcome.is_some() {
         return decision.next;
     }
-    decision.running = state
-        .steps
-        .values()
-        .filter(|instance| instance.status == Status::Running && !instance.is_composite())
-        .count();
-    let scope = Scope::whole(workflow, state);
     if state.is_undoing {
-        // What is taken back is what the lock is for; one that can't be named was never taken.
-        if scope.has_locks(&mut decision) != Ok(false) || state.is_cancelled {
-            undo::next(&mut decision, workflow);
+        let scope = Scope::whole(workflow, state);
+        let seen = decision.look(|decision| {
+            // What is taken back is what the lock is for; one that can't be named was never taken.
+            if scope.has_locks(decision) != Ok(false) || state.is_cancelled {
+                undo::next(decision, workflow, agenda);
+            }
+        });
+        return told(decision, seen);
+    }
+    let is_new = agenda.root.is_none();
+    if std::mem::take(&mut agenda.may_release) || is_new {
+        decision.next.events = lock::released(state);
+        if !decision.next.events.is_empty() {
+            return decision.next;
         }
-        return decision.next;
     }
-    decision.next.events = lock::released(state);
-    if !decision.next.events.is_empty() {
-        return decision.next;
-    }
-    if let Some(settled) = scope.visit(&mut decision) {
+    let root = agenda.root.take();
+    let mut root = root.unwrap_or_else(|| Box::new(ScopeAgenda::new(workflow)));
+    let mut settled = None;
+    let seen = decision.look(|decision| {
+        settled = Scope::whole(workflow, state).visit(decision, &mut root);
+    });
+    agenda.root = Some(root);
+    if let Some(settled) = settled {
         decision.next.events.push(match settled {
             // It goes on, backwards, and keeps its locks.
             Settled::Failed { .. }
@@ -51,7 +70,17 @@ pub fn next<'w>(workflow: &'w Workflow, state: &State, moment: Moment) -> Next<'
             settled => ended(state, settled),
         });
     }
-    decision.next
+    told(decision, seen)
+}
+
+/// The decision, with what the whole run waits for.
+fn told<'w>(decision: Decision<'_, 'w>, seen: Seen) -> Next<'w> {
+    Next {
+        asks: seen.asks,
+        retries: seen.retries,
+        wake_at: seen.wake_at,
+        ..decision.next
+    }
 }
 
 fn ended(state: &State, settled: Settled) -> Event {

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::{
     decision::{Moment, Want},
     next::next,
@@ -24,7 +26,7 @@ pub fn resumed(workflow: &Workflow, state: &State, requester: &str, redo: &[Inst
         state.status(id) == Status::Failed
             && step_of(workflow, id).is_some_and(|step| step.on_error == OnError::Continue)
             // Of a `for_each` it is the whole that is tolerated.
-            && !id.as_str().ends_with(']')
+            && !id.is_item()
     };
     let is_kept = |id: &InstanceId| {
         let outer = std::iter::successors(Some(id.clone()), InstanceId::parent);
@@ -50,6 +52,7 @@ pub fn ended_by_rejection(workflow: &Workflow, state: &State) -> Option<Instance
     let Event::RunResumed { keeps, .. } = resumed(workflow, state, "", &[]) else {
         return None;
     };
+    let keeps: BTreeSet<InstanceId> = keeps.into_iter().collect();
     let mut failed = state
         .steps
         .iter()
@@ -106,22 +109,20 @@ pub(super) fn reset_finally(
     for (_, step) in workflow.steps() {
         let id = id(step.name.as_str());
         if step.is_finally && runs_again {
-            let inner = |other: &&InstanceId| **other == id || is_inside(other, &id);
-            let resets = state.steps.keys().filter(inner);
-            events.extend(resets.map(|step| Event::StepReset { step: step.clone() }));
+            let own = state.steps.get_key_value(&id);
+            let resets = own.into_iter().chain(state.inside(&id));
+            events.extend(resets.map(|(step, _)| Event::StepReset { step: step.clone() }));
         } else if let Action::Workflow(inner) = &step.action {
-            let scopes = state.steps.iter().filter(|(other, instance)| {
-                instance.is_scope
-                    && !is_over(instance.status)
-                    && (**other == id || other.parent().as_ref() == Some(&id))
+            let own = state.steps.get_key_value(&id);
+            let items = state
+                .inside(&id)
+                .filter(|(other, _)| other.is_item() && other.parent().as_ref() == Some(&id));
+            let scopes = own.into_iter().chain(items).filter(|(other, instance)| {
+                instance.is_scope && !is_over(instance.status) && other.undone().is_none()
             });
             for (scope, _) in scopes {
                 reset_finally(inner, Some(scope), state, events);
             }
         }
     }
-}
-
-fn is_inside(other: &InstanceId, outer: &InstanceId) -> bool {
-    std::iter::successors(other.parent(), InstanceId::parent).any(|parent| parent == *outer)
 }

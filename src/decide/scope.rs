@@ -1,11 +1,9 @@
 //! One workflow within a run: the root, or a nested one. The rules of the graph are here; those of one
 //! execution are in `unit`.
 
-use std::collections::HashMap;
-
-use super::decision::Decision;
+use super::{agenda::ScopeAgenda, decision::Decision};
 use crate::{
-    compile::{Action, OnError, Step, StepIndex, Template, Workflow},
+    compile::{Action, OnError, Step, Template, Workflow},
     journal::{Event, InstanceId, State, Status},
     value::{StepError, Value},
 };
@@ -51,8 +49,8 @@ impl Settled {
 }
 
 /// Where a step stands, as far as its dependents care.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Standing {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
     /// It may still do something.
     Open,
     Succeeded,
@@ -65,8 +63,12 @@ enum Standing {
 }
 
 impl<'w> Scope<'_, 'w> {
-    /// Decides about every step; says how the scope ended, once it has.
-    pub fn visit(&self, decision: &mut Decision<'_, 'w>) -> Option<Settled> {
+    /// Decides about every step that has to be looked at; says how the scope ended, once it has.
+    pub fn visit(
+        &self,
+        decision: &mut Decision<'_, 'w>,
+        agenda: &mut ScopeAgenda,
+    ) -> Option<Settled> {
         let gives_up = decision.state.is_cancelled && !self.is_finally;
         match self.has_locks(decision) {
             Ok(true) => {}
@@ -75,19 +77,19 @@ impl<'w> Scope<'_, 'w> {
             Ok(false) => return Some(Settled::nothing(None)),
             Err(error) => return Some(Settled::nothing(Some(error))),
         }
-        let mut standings = HashMap::new();
-        self.visit_steps(decision, &mut standings, false);
-        let is_open = |standings: &HashMap<_, _>| standings.values().any(|s| *s == Standing::Open);
-        if is_open(&standings) {
-            return None;
+        for is_finally in [false, true] {
+            self.visit_steps(decision, agenda, is_finally);
+            agenda.looks[usize::from(is_finally)].tell(decision);
+            if agenda.is_open(is_finally) {
+                return None;
+            }
         }
-        self.visit_steps(decision, &mut standings, true);
-        if is_open(&standings) {
-            return None;
-        }
-        if self.has_failed(&standings) || gives_up {
+        if agenda.has_failed(false) || agenda.has_failed(true) || gives_up {
+            let failed = agenda.failed();
             return Some(Settled::Failed {
-                steps: self.failed(&standings),
+                steps: failed
+                    .map(|rank| self.workflow.ranked(rank).name.to_string())
+                    .collect(),
                 error: None,
             });
         }
@@ -103,50 +105,37 @@ impl<'w> Scope<'_, 'w> {
     fn visit_steps(
         &self,
         decision: &mut Decision<'_, 'w>,
-        standings: &mut HashMap<StepIndex, Standing>,
+        agenda: &mut ScopeAgenda,
         is_finally: bool,
     ) {
-        let status =
-            is_finally.then(
-                || match (decision.state.is_cancelled, self.has_failed(standings)) {
-                    (true, _) => "cancelled",
-                    (false, false) => "succeeded",
-                    (false, true) => "failed",
-                },
-            );
-        for (index, step) in self
-            .workflow
-            .steps()
-            .filter(|(_, s)| s.is_finally == is_finally)
-        {
-            let standing = self.visit_step(decision, standings, index, step, status);
-            standings.insert(index, standing);
+        let has_failed = agenda.has_failed(false);
+        let status = is_finally.then_some(match (decision.state.is_cancelled, has_failed) {
+            (true, _) => "cancelled",
+            (false, false) => "succeeded",
+            (false, true) => "failed",
+        });
+        let kind = usize::from(is_finally);
+        agenda.looks[kind].wake(decision.moment.now);
+        let mut from = 0;
+        while let Some(rank) = agenda.looks[kind].next(from, decision.has_room()) {
+            let mut standing = Standing::Open;
+            let seen = decision.look(|decision| {
+                standing = self.visit_step(decision, agenda, rank, status);
+            });
+            agenda.looks[kind].seen(rank, seen);
+            agenda.stand(self.workflow, rank, standing);
+            from = rank + 1;
         }
-    }
-
-    fn has_failed(&self, standings: &HashMap<StepIndex, Standing>) -> bool {
-        let stopped =
-            |standing: &Standing| matches!(standing, Standing::Failed | Standing::Blocked);
-        standings.values().any(stopped)
-    }
-
-    /// The steps that ran and failed; those that never began because of them are not named.
-    fn failed(&self, standings: &HashMap<StepIndex, Standing>) -> Vec<String> {
-        self.workflow
-            .steps()
-            .filter(|(index, _)| standings.get(index) == Some(&Standing::Failed))
-            .map(|(_, step)| step.name.to_string())
-            .collect()
     }
 
     fn visit_step(
         &self,
         decision: &mut Decision<'_, 'w>,
-        standings: &HashMap<StepIndex, Standing>,
-        index: StepIndex,
-        step: &'w Step,
+        agenda: &mut ScopeAgenda,
+        rank: usize,
         run_status: Option<&str>,
     ) -> Standing {
+        let step = self.workflow.ranked(rank);
         let id = InstanceId::step(self.inside, step.name.as_str());
         match decision.state.status(&id) {
             Status::Succeeded => return Standing::Succeeded,
@@ -158,31 +147,26 @@ impl<'w> Scope<'_, 'w> {
             Status::Failed if step.on_error == OnError::Continue => return Standing::Tolerated,
             Status::Failed => return Standing::Failed,
             Status::Running | Status::Waiting | Status::Retrying { .. } => {
-                self.go_on(decision, &id, step, run_status);
+                let mut part = agenda.parts.remove(&rank);
+                self.go_on(decision, &id, step, &mut part, run_status);
+                agenda.parts.extend(part.map(|part| (rank, part)));
                 return Standing::Open;
             }
             Status::Pending => {}
         }
         // What stands under `finally` runs however the others ended; only each other it awaits.
-        let waits_for: Vec<Standing> = self
-            .workflow
-            .dependency_indices(index)
-            .filter(|other| self.workflow.step(*other).is_finally == step.is_finally)
-            .map(|other| standings.get(&other).copied().unwrap_or(Standing::Open))
-            .collect();
-        if waits_for
-            .iter()
-            .any(|s| matches!(s, Standing::Failed | Standing::Blocked))
-        {
+        let before = agenda.before(rank);
+        if before.has_stopped() {
             return Standing::Blocked;
         }
-        if waits_for.contains(&Standing::Open) {
+        if before.is_open() {
             return Standing::Open;
         }
         if !self.may_begin(decision, step) {
             return Standing::Blocked;
         }
-        if !waits_for.is_empty() && waits_for.iter().all(|s| *s == Standing::Skipped) {
+        if before.are_all_skipped() {
+            let index = self.workflow.index(rank);
             let mut names: Vec<_> = self
                 .workflow
                 .dependencies(index)

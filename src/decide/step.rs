@@ -13,12 +13,10 @@ pub fn step_of<'w>(workflow: &'w Workflow, instance: &InstanceId) -> Option<&'w 
 
 /// Finds the step of an instance, and the workflow that it stands in.
 fn place_of<'w>(workflow: &'w Workflow, instance: &InstanceId) -> Option<(&'w Workflow, &'w Step)> {
-    let undone = instance.undone();
-    let instance = undone.as_ref().unwrap_or(instance);
     let mut workflow = workflow;
-    let mut parts = instance.as_str().split('/').peekable();
+    let mut parts = instance.segments().peekable();
     while let Some(part) = parts.next() {
-        let step = workflow.step_named(part.split('[').next()?)?;
+        let step = workflow.step_named(part.name)?;
         match (&step.action, parts.peek()) {
             (_, None) => return Some((workflow, step)),
             (Action::Workflow(inner), Some(_)) => workflow = inner,
@@ -36,13 +34,16 @@ impl<'a> Scope<'a, 'a> {
         id: &InstanceId,
     ) -> Option<(Self, &'a Step, Value)> {
         let (workflow, step) = place_of(workflow, id)?;
-        let is_item = id.as_str().ends_with(']');
-        let whole = if is_item { id.parent()? } else { id.clone() };
-        let item = state.instance(&whole).and_then(|i| i.items.as_ref());
-        let item = item
-            .filter(|_| is_item)
-            .and_then(|items| items.iter().find(|(key, _)| whole.item(key) == *id))
-            .map_or(Value::Null, |(_, item)| item.clone());
+        let whole = if id.is_item() {
+            id.parent()?
+        } else {
+            id.clone()
+        };
+        let item = state.instance(&whole).and_then(|whole| {
+            let position = whole.item_instances.position(id.as_str())?;
+            Some(whole.items.as_ref()?.get(position)?.1.clone())
+        });
+        let item = item.unwrap_or_default();
         let (inside, params) = match whole.parent() {
             None => (None, &state.run.as_ref()?.params),
             Some(outer) => {

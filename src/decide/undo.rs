@@ -1,6 +1,7 @@
 //! Which steps are undone, and in which order.
 
 use super::{
+    agenda::Agenda,
     decision::{Decision, Start},
     lock,
     step::step_of,
@@ -49,14 +50,22 @@ fn did_something(workflow: &Workflow, id: &InstanceId, instance: &Instance) -> b
 }
 
 /// Decides what an undo does next: one step after another, and none after one that failed.
-pub(super) fn next<'w>(decision: &mut Decision<'_, 'w>, workflow: &'w Workflow) {
+pub(super) fn next<'w>(
+    decision: &mut Decision<'_, 'w>,
+    workflow: &'w Workflow,
+    agenda: &mut Agenda,
+) {
     let state = decision.state;
-    for id in undo_order(workflow, state) {
+    // What an undo does itself adds nothing that has to be undone.
+    let (order, done) = agenda
+        .undo
+        .get_or_insert_with(|| (undo_order(workflow, state), 0));
+    while let Some(id) = order.get(*done) {
         let undo = id.undo();
         let instance = state.instance(&undo);
         let attempt = instance.map_or(0, |instance| instance.attempt) + 1;
         match state.status(&undo) {
-            Status::Succeeded | Status::Skipped => continue,
+            Status::Succeeded | Status::Skipped => *done += 1,
             Status::Running | Status::Waiting => return,
             Status::Failed => {
                 let message = format!("what `{id}` did could not be reversed");
@@ -67,15 +76,16 @@ pub(super) fn next<'w>(decision: &mut Decision<'_, 'w>, workflow: &'w Workflow) 
                 return end(decision, Some(error));
             }
             Status::Retrying { at } if decision.is_early(at, Retry::default().longest) => {
+                decision.seen.retries += 1;
                 return decision.wake_at(at);
             }
             status @ (Status::Retrying { .. } | Status::Pending) => {
-                if !lock::has_locks_again(decision, workflow, &id) {
+                if !lock::has_locks_again(decision, workflow, id) {
                     return;
                 }
                 let start = Start {
                     instance: undo,
-                    step: step_of(workflow, &id),
+                    step: step_of(workflow, id),
                     attempt,
                     inputs: std::collections::BTreeMap::new(),
                     is_finally: false,

@@ -1,6 +1,7 @@
 //! One execution of a step: begun, gone on with, over. A `for_each` step is its items' executions.
 
 use super::{
+    agenda::{ItemsAgenda, Part, ScopeAgenda},
     decision::{Decision, Next, Start},
     scope::{Scope, Settled},
 };
@@ -43,6 +44,7 @@ impl<'w> Scope<'_, 'w> {
     ) {
         let is_leaf = matches!(step.action, Action::Script(_));
         if is_leaf && !decision.has_room() {
+            decision.seen.lacks_room = true;
             return;
         }
         let inputs = self.inputs(decision.view(), step, item, run_status);
@@ -86,19 +88,34 @@ impl<'w> Scope<'_, 'w> {
         }
     }
 
-    /// Goes on with a step that has begun.
+    /// Goes on with a step that has begun; `part` is what is known of its inside.
     pub(super) fn go_on(
         &self,
         decision: &mut Decision<'_, 'w>,
         id: &InstanceId,
         step: &'w Step,
+        part: &mut Option<Part>,
         run_status: Option<&str>,
     ) {
-        let instance = decision.state.instance(id);
-        match instance.and_then(|i| Some((i.items.as_ref()?, &i.item_instances))) {
-            Some(items) => self.go_on_with_items(decision, id, step, items, run_status),
-            None => self.go_on_with_unit(decision, id, step, &Value::Null),
-        }
+        let state = decision.state;
+        let instance = state.instance(id);
+        let items = instance.and_then(|i| Some((i.items.as_ref()?, &i.item_instances)));
+        let Some((items, instances)) = items else {
+            let mut inner = match part.take() {
+                Some(Part::Scope(inner)) => Some(inner),
+                _ => None,
+            };
+            self.go_on_with_unit(decision, id, step, &Value::Null, &mut inner);
+            *part = inner.map(Part::Scope);
+            return;
+        };
+        let mut agenda = match part.take() {
+            Some(Part::Items(agenda)) => agenda,
+            _ => Box::new(ItemsAgenda::new(instances, state)),
+        };
+        let items = (items, instances);
+        self.go_on_with_items(decision, id, step, items, &mut agenda, run_status);
+        *part = Some(Part::Items(agenda));
     }
 
     fn go_on_with_items(
@@ -107,49 +124,63 @@ impl<'w> Scope<'_, 'w> {
         id: &InstanceId,
         step: &'w Step,
         (items, instances): (&Vec<(String, Value)>, &Items),
+        agenda: &mut ItemsAgenda,
         run_status: Option<&str>,
     ) {
+        agenda.refresh(instances, decision.state);
+        agenda.looks.wake(decision.moment.now);
         let most = step.max_parallel.map_or(usize::MAX, |n| n as usize);
-        let ids = instances.ids();
-        let statuses = instances.statuses(&decision.state.steps);
-        let mut active = statuses
-            .iter()
-            .filter(|s| !s.is_settled() && **s != Status::Pending)
-            .count();
         // One failure is enough: what has not begun does not begin.
-        let is_stopped = step.fail_fast && statuses.contains(&Status::Failed);
-        for ((id, status), (_, item)) in ids.iter().zip(&statuses).zip(items) {
-            match status {
-                Status::Running | Status::Waiting | Status::Retrying { .. } => {
-                    self.go_on_with_unit(decision, id, step, item)
-                }
-                Status::Pending
-                    if self.may_begin(decision, step) && !is_stopped && active < most =>
-                {
-                    // One that waits for its lock counts, or each would hold its own already.
-                    let asked = |next: &Next| next.events.len() + next.wants.len();
-                    let before = asked(&decision.next);
-                    self.begin(decision, id, step, item, run_status);
-                    active += asked(&decision.next) - before;
-                }
-                _ => {}
+        let is_stopped = step.fail_fast && agenda.failed > 0;
+        let may_begin = self.may_begin(decision, step) && !is_stopped;
+        let needs_room = matches!(step.action, Action::Script(_));
+        let was_active = agenda.active;
+        let (mut active, mut from, mut not_asked) = (agenda.active, 0, 0);
+        loop {
+            let has_room = decision.has_room();
+            let begins = may_begin && active < most && (has_room || !needs_room);
+            let begun = agenda.looks.next(from, has_room);
+            let pending = agenda.pending.range(from..).next().filter(|_| begins);
+            let Some(position) = begun.into_iter().chain(pending.copied()).min() else {
+                break;
+            };
+            from = position + 1;
+            let (id, (_, item)) = (&instances.ids()[position], &items[position]);
+            if begun == Some(position) {
+                let mut inner = agenda.parts.remove(&position);
+                let seen = decision.look(|decision| {
+                    self.go_on_with_unit(decision, id, step, item, &mut inner);
+                });
+                agenda.parts.extend(inner.map(|inner| (position, inner)));
+                agenda.looks.seen(position, seen);
+                continue;
             }
+            // One that waits for its lock counts, or each would hold its own already.
+            not_asked = from;
+            let asked = |next: &Next| next.events.len() + next.wants.len();
+            let before = asked(&decision.next);
+            self.begin(decision, id, step, item, run_status);
+            active += asked(&decision.next) - before;
         }
+        agenda.looks.tell(decision);
+        decision.seen.lacks_room |= needs_room
+            && may_begin
+            && active < most
+            && !decision.has_room()
+            && agenda.pending.range(not_asked..).next().is_some();
         let gives_up = !self.may_begin(decision, step);
-        let is_over =
-            |s: &Status| s.is_settled() || ((gives_up || is_stopped) && *s == Status::Pending);
-        if !statuses.iter().all(is_over) {
+        let not_begun = agenda.pending.len();
+        if was_active > 0 || (not_begun > 0 && !gives_up && !is_stopped) {
             return;
         }
-        let not_begun = statuses.iter().filter(|s| **s == Status::Pending).count();
         if not_begun > 0 && !is_stopped {
             return decision.interrupt(id);
         }
         let failed: Vec<&str> = items
             .iter()
-            .zip(&statuses)
-            .filter(|(_, status)| **status == Status::Failed)
-            .map(|((key, _), _)| key.as_str())
+            .enumerate()
+            .filter(|(position, _)| agenda.is_failed(*position))
+            .map(|(_, (key, _))| key.as_str())
             .collect();
         if !failed.is_empty() {
             let mut message = format!(
@@ -163,7 +194,8 @@ impl<'w> Scope<'_, 'w> {
             }
             return decision.fail(id, StepError::new("items-failed", message));
         }
-        let outputs = ids
+        let outputs = instances
+            .ids()
             .iter()
             .zip(items)
             .filter_map(|(id, (key, _))| {
@@ -183,12 +215,14 @@ impl<'w> Scope<'_, 'w> {
         id: &InstanceId,
         step: &'w Step,
         item: &Value,
+        inner: &mut Option<Box<ScopeAgenda>>,
     ) {
-        let Some(instance) = decision.state.instance(id) else {
+        let state = decision.state;
+        let Some(instance) = state.instance(id) else {
             return;
         };
         match (instance.status, &step.action) {
-            (Status::Running, Action::Workflow(inner)) => {
+            (Status::Running, Action::Workflow(workflow)) => {
                 // A run that ended gave its locks up, and one that is resumed takes them again.
                 match self.has_lock_of(decision, step, id, item) {
                     Ok(true) => {}
@@ -197,12 +231,13 @@ impl<'w> Scope<'_, 'w> {
                     Err(error) => return decision.fail(id, error),
                 }
                 let scope = Scope {
-                    workflow: inner,
+                    workflow,
                     inside: Some(id),
                     params: &instance.inputs,
                     is_finally: self.is_under_finally(step),
                 };
-                match scope.visit(decision) {
+                let agenda = inner.get_or_insert_with(|| Box::new(ScopeAgenda::new(workflow)));
+                match scope.visit(decision, agenda) {
                     None => {}
                     Some(Settled::Succeeded(outputs)) => {
                         decision.next.events.push(Event::StepSucceeded {
@@ -229,9 +264,12 @@ impl<'w> Scope<'_, 'w> {
                 decision.interrupt(id);
             }
             (Status::Retrying { at }, Action::Script(_)) => {
+                decision.seen.retries += 1;
                 if decision.is_early(at, step.retry.longest) {
                     decision.wake_at(at);
-                } else if decision.has_room() {
+                } else if !decision.has_room() {
+                    decision.seen.lacks_room = true;
+                } else {
                     let Value::Map(inputs) = instance.inputs.clone() else {
                         return;
                     };

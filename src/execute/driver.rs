@@ -9,10 +9,10 @@ use super::{
 };
 use crate::{
     compile::{Action, Program, Retry},
-    decide::{self, Moment, Next, Start, Want},
+    decide::{self, Agenda, Moment, Next, Start},
     journal::{
-        Event, IllegalTransition, Instance, InstanceId, JournalError, Outcome, RunId, RunJournal,
-        State, Status,
+        Event, IllegalTransition, InstanceId, JournalError, Outcome, RoundRef, RunId, RunJournal,
+        State,
     },
     outside::Clients,
     script::Class,
@@ -107,8 +107,14 @@ pub(super) struct Driver<'p, S> {
     pub(super) program: &'p Program,
     pub(super) state: State,
     pub(super) conduct: Conduct,
-    /// Applied, and not yet durable.
+    /// What of the state has to be looked at.
+    agenda: Agenda,
+    /// Applied, and not yet handed over.
     batch: Vec<(Event, i64)>,
+    /// Handed over, and not yet shown.
+    unshown: Vec<Event>,
+    /// Whether an answer may be about to be overtaken by its deadline: no message may be left for later then.
+    is_urgent: bool,
     pub(super) running: usize,
     /// When it began, in milliseconds since 1970.
     pub(super) began: i64,
@@ -118,6 +124,14 @@ pub(super) struct Driver<'p, S> {
     redactor: Arc<Redactor>,
     /// The locks whose holders have been named.
     pub(super) named: BTreeSet<String>,
+}
+
+/// Whether people may hear of it a moment later. Trouble and questions are shown at once.
+fn can_wait(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::StepStarted { .. } | Event::StepSucceeded { .. } | Event::StepSkipped { .. }
+    )
 }
 
 fn starts_attempt(event: &Event) -> bool {
@@ -141,7 +155,10 @@ impl<'p, S: Substrate> Driver<'p, S> {
             program,
             state,
             conduct,
+            agenda: Agenda::default(),
             batch: Vec::new(),
+            unshown: Vec::new(),
+            is_urgent: true,
             running: 0,
             began: 0,
             waits_since: None,
@@ -154,24 +171,30 @@ impl<'p, S: Substrate> Driver<'p, S> {
         self.began = self.substrate.now();
         self.happens(events)?;
         loop {
-            let is_urgent = self.has_expired_question();
-            for (message, at) in self.substrate.messages(is_urgent)? {
+            for (message, at) in self.substrate.messages(self.is_urgent)? {
                 self.hear(message, at).await?;
             }
             let next = self.decide()?;
-            self.make_durable().await?;
+            self.hand_over().await?;
             for start in next.starts {
                 self.start(start).await?;
+            }
+            // Whoever asked for the run is told of its end, and another run may get a lock that this one gave up.
+            if self.state.outcome.is_some() || !next.wants.is_empty() || self.running == 0 {
+                self.settle().await?;
             }
             if let Some(outcome) = self.state.outcome {
                 return Ok((Ended::Over(outcome), self.state));
             }
             if self.claim(&next.wants).await? {
+                self.is_urgent = true;
                 continue;
             }
-            if self.is_idle(&next.wants) && next.asks > 0 && !self.conduct.waits_for_people {
+            let is_idle = self.running == 0 && next.wants.is_empty() && next.retries == 0;
+            if is_idle && next.asks > 0 && !self.conduct.waits_for_people {
                 self.happens(vec![Event::RunSuspended])?;
-                self.make_durable().await?;
+                self.hand_over().await?;
+                self.settle().await?;
                 return Ok((Ended::Waiting, self.state));
             }
             let has_nothing = next.wants.is_empty() && next.wake_at.is_none() && next.asks == 0;
@@ -182,7 +205,10 @@ impl<'p, S: Substrate> Driver<'p, S> {
                 wake_at: next.wake_at,
                 wants_locks: !next.wants.is_empty(),
             };
-            for happened in self.substrate.wait(wait).await? {
+            let all = self.substrate.wait(wait).await?;
+            let now = self.substrate.now();
+            self.is_urgent = next.wake_at.is_some_and(|at| at <= now);
+            for happened in all {
                 match happened {
                     Happened::Finished(finished) => self.finish(finished)?,
                     Happened::Message(message, at) => self.hear(message, at).await?,
@@ -196,21 +222,6 @@ impl<'p, S: Substrate> Driver<'p, S> {
         }
     }
 
-    /// Whether a question is about to be answered by its deadline; an answer in time goes before that.
-    fn has_expired_question(&mut self) -> bool {
-        let now = self.substrate.now();
-        self.state
-            .steps
-            .values()
-            .any(|instance| instance.has_expired(now))
-    }
-
-    /// Whether nothing happens before somebody answers.
-    fn is_idle(&self, wants: &[Want]) -> bool {
-        let is_retrying = |i: &Instance| matches!(i.status, Status::Retrying { .. });
-        self.running == 0 && wants.is_empty() && !self.state.steps.values().any(is_retrying)
-    }
-
     /// Asks what may happen until nothing more follows by itself.
     fn decide(&mut self) -> Result<Next<'p>, DriveError> {
         let mut starts = Vec::new();
@@ -220,7 +231,8 @@ impl<'p, S: Substrate> Driver<'p, S> {
                 run_id: self.substrate.run_id().as_str(),
                 max_parallel: self.conduct.max_parallel,
             };
-            let mut next = decide::next(&self.program.workflow, &self.state, moment);
+            let workflow = &self.program.workflow;
+            let mut next = self.agenda.next(workflow, &self.state, moment);
             starts.append(&mut next.starts);
             let events = std::mem::take(&mut next.events);
             // What starts an attempt lets nothing else begin: to ask again would cost as much, for nothing.
@@ -237,20 +249,41 @@ impl<'p, S: Substrate> Driver<'p, S> {
         for event in events {
             event.teach("", &self.redactor);
             let event = event.redacted(&self.redactor);
-            self.state.apply(&event, now)?;
+            self.apply(&event, now)?;
             self.batch.push((event, now));
         }
         Ok(())
     }
 
-    async fn make_durable(&mut self) -> Result<(), DriveError> {
-        if self.batch.is_empty() {
-            return Ok(());
+    fn apply(&mut self, event: &Event, at: i64) -> Result<(), IllegalTransition> {
+        self.state.apply(event, at)?;
+        self.agenda.note(&self.program.workflow, event, &self.state);
+        Ok(())
+    }
+
+    /// Hands over what has happened. It is durable before anything leaves: the first call of an attempt that changes
+    /// something takes it along, and so does whatever is told to people.
+    async fn hand_over(&mut self) -> Result<(), DriveError> {
+        if !self.batch.is_empty() {
+            let batch = std::mem::take(&mut self.batch);
+            self.unshown
+                .extend(batch.iter().map(|(event, _)| event.clone()));
+            self.substrate.append(batch).await?;
         }
-        let batch = std::mem::take(&mut self.batch);
-        let events: Vec<Event> = batch.iter().map(|(event, _)| event.clone()).collect();
-        self.substrate.append(batch).await?;
-        self.conduct.observer.happened(&events, &self.state);
+        let is_news = !self.unshown.iter().all(can_wait);
+        if is_news || self.substrate.is_overdue() {
+            self.settle().await?;
+        }
+        Ok(())
+    }
+
+    /// Makes all that was handed over durable, and shows it.
+    async fn settle(&mut self) -> Result<(), DriveError> {
+        self.substrate.settle().await?;
+        if !self.unshown.is_empty() {
+            let events = std::mem::take(&mut self.unshown);
+            self.conduct.observer.happened(&events, &self.state);
+        }
         Ok(())
     }
 
@@ -263,7 +296,8 @@ impl<'p, S: Substrate> Driver<'p, S> {
             Some(of) => {
                 let undone = self.state.instance(&of);
                 let work = Work::Undo {
-                    rounds: undone.map_or_else(Vec::new, |i| i.rounds().collect()),
+                    rounds: undone
+                        .map_or_else(Vec::new, |i| i.rounds().map(RoundRef::to_round).collect()),
                     is_suspect: undone.is_some_and(|i| i.is_suspect),
                     of,
                 };
@@ -302,7 +336,7 @@ impl<'p, S: Substrate> Driver<'p, S> {
             result,
         } = finished;
         for (event, at) in &recorded {
-            self.state.apply(event, *at)?;
+            self.apply(event, *at)?;
         }
         if let Some(done) = self.state.instance(&instance) {
             done.effects

@@ -22,6 +22,10 @@ use crate::{
 /// How long it takes until a message of another process, or a lock that it gave up, is seen.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
+/// How long people wait at most until they see what happened: the syncs of the disk that this costs are too few to be
+/// felt, and the wait is too short.
+const SETTLE_WITHIN: Duration = Duration::from_millis(100);
+
 /// Asks a run to stop: running scripts end at their next operation, `finally` steps run, and the
 /// run can be resumed.
 #[derive(Clone, Default)]
@@ -52,6 +56,8 @@ pub(super) struct Embedded {
     /// The number of the last message that was read, and when messages were last looked for.
     last_message: i64,
     looked_at: Option<Instant>,
+    /// Since when there is something that is not durable yet.
+    unsettled_since: Option<Instant>,
 }
 
 impl Embedded {
@@ -65,6 +71,7 @@ impl Embedded {
             is_cancel_known: false,
             last_message: 0,
             looked_at: None,
+            unsettled_since: None,
         }
     }
 
@@ -97,7 +104,18 @@ impl Substrate for Embedded {
     }
 
     async fn append(&mut self, batch: Vec<(Event, i64)>) -> Result<(), DriveError> {
-        Ok(self.run.append(batch)?)
+        self.unsettled_since.get_or_insert_with(Instant::now);
+        Ok(self.run.append_lazily(batch)?)
+    }
+
+    async fn settle(&mut self) -> Result<(), DriveError> {
+        self.unsettled_since = None;
+        Ok(self.run.settle()?)
+    }
+
+    fn is_overdue(&self) -> bool {
+        let since = self.unsettled_since;
+        since.is_some_and(|since| since.elapsed() >= SETTLE_WITHIN)
     }
 
     async fn start(&mut self, task: Task) -> Result<(), DriveError> {
@@ -155,13 +173,18 @@ impl Substrate for Embedded {
                 let left = at.saturating_sub((self.settings.clock)()).max(0);
                 LOOK_AGAIN.min(Duration::from_millis(left as u64))
             });
+            let unsettled = self.unsettled_since.map(|since| since.elapsed());
+            let left = unsettled.map(|elapsed| SETTLE_WITHIN.saturating_sub(elapsed));
+            let pause = left.map_or(pause, |left| pause.min(left));
             tokio::select! {
                 finished = self.receiver.recv() => break finished,
                 () = cancel.cancelled(), if !self.is_cancel_known => break None,
                 () = tokio::time::sleep(pause) => {
+                    // What attempts have found out meanwhile.
+                    self.run.settle()?;
                     messages = self.read_messages()?;
                     let is_due = wait.wake_at.is_some_and(|at| at <= (self.settings.clock)());
-                    if is_due || wait.wants_locks || !messages.is_empty() {
+                    if is_due || wait.wants_locks || self.is_overdue() || !messages.is_empty() {
                         break None;
                     }
                 }
@@ -217,7 +240,11 @@ impl Ledger for Pages {
         let at = (self.clock)();
         let events: Vec<_> = made.events.into_iter().map(|event| (event, at)).collect();
         if !events.is_empty() {
-            self.run.append(events.clone()).map_err(broken)?;
+            let kept = match made.is_urgent {
+                true => self.run.append(events.clone()),
+                false => self.run.append_lazily(events.clone()),
+            };
+            kept.map_err(broken)?;
         }
         Ok(Entry {
             events,
@@ -245,6 +272,10 @@ impl Ledger for Pages {
 
     fn stops(&self) -> Stops {
         self.stops.clone()
+    }
+
+    fn settle(&self) -> Result<(), Stop> {
+        self.run.settle_weighty().map_err(broken)
     }
 
     fn note(&self, event: Event) -> (Event, i64) {

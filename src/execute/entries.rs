@@ -45,7 +45,8 @@ impl Gate {
                 before,
             };
             match looked {
-                Ok(before) => intended(before).into(),
+                // The call leaves next.
+                Ok(before) => Made::from(intended(before)).urgent(),
                 Err(failure) => {
                     // Nothing was done; that is known.
                     let outcome = EffectOutcome::Failed(failure.proving(Proof::NotDone));
@@ -57,7 +58,7 @@ impl Gate {
                     };
                     Made {
                         events: vec![intended(None), ended],
-                        stop: None,
+                        ..Made::default()
                     }
                 }
             }
@@ -99,15 +100,20 @@ impl Gate {
             };
             let done = done.and_then(|outcome| check_size(function, outcome, room));
             let position = Position(position);
+            // A read, a key and a look give the same again; nothing else does.
+            let is_urgent = record.class == Class::Unsure;
             let call = (!is_announced).then_some(record);
             match (done, call) {
-                (Ok(outcome), call) => Event::EffectEnded {
-                    step,
-                    position,
-                    call,
-                    outcome,
-                }
-                .into(),
+                (Ok(outcome), call) => Made {
+                    events: vec![Event::EffectEnded {
+                        step,
+                        position,
+                        call,
+                        outcome,
+                    }],
+                    stop: None,
+                    is_urgent,
+                },
                 // It may have been done all the same, and an undo must know of it.
                 (Err(stop), Some(call)) if call.class != Class::Read => Made {
                     events: vec![Event::EffectIntended {
@@ -117,6 +123,7 @@ impl Gate {
                         before: None,
                     }],
                     stop: Some(stop),
+                    is_urgent: true,
                 },
                 (Err(stop), _) => Made::stopped(stop),
             }

@@ -25,7 +25,8 @@ const MAX_NOTES: usize = 10_000;
 /// The gate of one attempt: every effect of its script goes through here, in order.
 ///
 /// Recorded effects are replayed without touching the world; the first one that is not recorded
-/// is done, with its intent durable before and its result durable after.
+/// is done, with its intent durable before it is made, if it changes something, and its result durable before
+/// anything leaves that may depend on it.
 pub(super) struct Gate {
     pub run: RunId,
     pub instance: InstanceId,
@@ -317,6 +318,10 @@ impl Effects for Gate {
             return;
         };
         let message = self.redactor.owned(message);
+        // It may tell of what was read. If the journal is broken, the next effect says so.
+        if self.ledger.settle().is_err() {
+            return;
+        }
         self.observer.said(&self.instance, &message);
         let noted = self.ledger.note(Event::Logged {
             step: self.instance.clone(),

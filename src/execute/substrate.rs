@@ -26,12 +26,19 @@ pub(super) trait Substrate: Send {
     /// A number from 0 to 1 that spreads retries.
     fn jitter(&mut self) -> f64;
 
-    /// Makes events durable: once this returns, they are found again after a crash, with all that
-    /// came before. What goes with an event (the run's status in lists, its locks) goes at the same time.
+    /// Takes events over: once [`Substrate::settle`] returns, they are found again after a crash, with all that
+    /// came before. Whatever an attempt makes durable is durable only with all that was taken over before it.
+    /// What goes with an event (the run's status in lists, its locks) goes at the same time.
     fn append(
         &mut self,
         batch: Vec<(Event, i64)>,
     ) -> impl Future<Output = Result<(), DriveError>> + Send;
+
+    /// Makes all that was taken over durable: somebody is about to be told of it, or to rely on it.
+    fn settle(&mut self) -> impl Future<Output = Result<(), DriveError>> + Send;
+
+    /// Whether people have waited long enough to see what was taken over.
+    fn is_overdue(&self) -> bool;
 
     /// Starts one attempt; [`Substrate::wait`] says how it ended.
     fn start(&mut self, task: Task) -> impl Future<Output = Result<(), DriveError>> + Send;
@@ -87,8 +94,9 @@ pub(super) enum Happened {
 /// A substrate that brings a dead attempt back to life runs its script again from the top and hands out
 /// the entries that it made; one that does not gives them to the next attempt, as its records.
 pub(super) trait Ledger: Send + Sync {
-    /// Makes an entry. Once this returns, what `making` gave is found again after a crash, and a later
-    /// life of this attempt is given the same without making it.
+    /// Makes an entry. Once this returns, what `making` gave is found again after a crash, if it is urgent
+    /// ([`Made::is_urgent`]) or anything that was entered after it is; a later life of this attempt is given the same
+    /// without making it.
     fn enter(&self, name: &str, making: Making) -> Result<Entry, Stop>;
 
     /// Waits this long, also across lives.
@@ -107,6 +115,9 @@ pub(super) trait Ledger: Send + Sync {
     /// What ends a call that is being made now.
     fn stops(&self) -> Stops;
 
+    /// Makes what was entered so far durable: people are about to see what came of it.
+    fn settle(&self) -> Result<(), Stop>;
+
     /// Keeps a message for people; it may be lost when the process dies.
     fn note(&self, event: Event) -> (Event, i64);
 }
@@ -120,13 +131,23 @@ pub(super) struct Made {
     pub events: Vec<Event>,
     /// Why the script must end here.
     pub stop: Option<Stop>,
+    /// Whether it must be durable at once: something that it announces leaves next, or what it says can't be found out
+    /// a second time. Anything else may be lost with all that came after it, and is worked out again.
+    pub is_urgent: bool,
 }
 
 impl Made {
     pub fn stopped(stop: Stop) -> Self {
         Self {
-            events: Vec::new(),
             stop: Some(stop),
+            ..Self::default()
+        }
+    }
+
+    pub fn urgent(self) -> Self {
+        Self {
+            is_urgent: true,
+            ..self
         }
     }
 
@@ -140,6 +161,7 @@ impl Made {
         Self {
             events: events.map(|event| event.redacted(redactor)).collect(),
             stop: self.stop,
+            is_urgent: self.is_urgent,
         }
     }
 }
@@ -148,7 +170,7 @@ impl From<Event> for Made {
     fn from(event: Event) -> Self {
         Self {
             events: vec![event],
-            stop: None,
+            ..Self::default()
         }
     }
 }

@@ -12,7 +12,7 @@ use futures_util::StreamExt;
 use crate::{
     compile::{Action, Workflow},
     decide,
-    journal::{EffectState, Instance, InstanceId, Round, RunId, State, Status},
+    journal::{EffectState, Instance, InstanceId, Round, RoundRef, RunId, State, Status},
     outside::Clients,
     script::{
         self, Class, Done, EffectKey, Effects, Ended, Interruption, Reversal, Reversed, Script,
@@ -31,7 +31,7 @@ impl Attempt {
         rounds: &[Round],
     ) -> Result<(), Ended> {
         for round in rounds {
-            if let (Some(script), Some(outputs)) = (own_way(script, round), &round.outputs) {
+            if let (Some(script), Some(outputs)) = (own_way(script, round.lent()), &round.outputs) {
                 script::run_undo(
                     script,
                     &round.inputs,
@@ -70,7 +70,7 @@ pub(super) fn lost(run: &RunId, step: &InstanceId) -> StepError {
     ))
 }
 
-fn own_way<'s>(script: Option<&'s Arc<Script>>, round: &Round) -> Option<&'s Arc<Script>> {
+fn own_way<'s>(script: Option<&'s Arc<Script>>, round: RoundRef) -> Option<&'s Arc<Script>> {
     script.filter(|script| script.has_undo && round.outputs.is_some())
 }
 
@@ -197,8 +197,8 @@ pub fn undone(workflow: &Workflow, state: &State) -> BTreeMap<InstanceId, Undone
 /// What the undo of a step recorded of each effect.
 fn verdicts(state: &State, id: &InstanceId) -> Vec<Reversed> {
     let undo = state.instance(&id.undo());
-    let rounds: Vec<Round> = undo.into_iter().flat_map(Instance::rounds).collect();
-    let effects = rounds.iter().flat_map(|round| &round.effects);
+    let rounds = undo.into_iter().flat_map(Instance::rounds);
+    let effects = rounds.flat_map(|round| round.effects);
     let given = effects.filter(|effect| effect.call.class != Class::Read);
     given
         .filter_map(EffectState::result)
@@ -313,7 +313,7 @@ fn steps_back(
         steps.push(StepBack::Suspect);
     }
     for round in state.instance(id).into_iter().flat_map(Instance::rounds) {
-        if let Some(script) = own_way(script, &round) {
+        if let Some(script) = own_way(script, round) {
             steps.push(StepBack::Script(script.path.clone()));
             continue;
         }

@@ -39,7 +39,8 @@ pub(crate) async fn serve<L: Listener>(
             .serve_connection(
                 TokioIo::new(stream),
                 TowerToHyperService::new(router.clone()),
-            );
+            )
+            .with_upgrades();
         let (open, mut stopped) = (open.clone(), stopped.clone());
         tokio::spawn(async move {
             tokio::pin!(connection);

@@ -50,8 +50,12 @@ impl Journal {
     /// # Errors
     /// Events that are missing at the end, or what the database says.
     pub fn evidence(&self, run: &RunId) -> Result<Vec<Link>, JournalError> {
-        let links = self.links(run, 0)?.into_iter();
-        Ok(links.map(Link::redacted).collect())
+        let mut links = Vec::new();
+        self.links(run, 0, |link| {
+            links.push(link.redacted());
+            Ok(())
+        })?;
+        Ok(links)
     }
 }
 
@@ -67,36 +71,61 @@ pub fn open_links(
     links: impl IntoIterator<Item = Link>,
     mut open: impl FnMut(&str, Event<serde_json::Value>) -> Result<Event, JournalError>,
 ) -> Result<Vec<Record>, JournalError> {
-    let mut previous = before;
-    let mut records = Vec::new();
-    for (expected, stored) in (first..).zip(links) {
+    let mut chain = Chain::new(run, first, before);
+    let links = links.into_iter();
+    links.map(|link| chain.open(link, &mut open)).collect()
+}
+
+/// Checks a chain event by event: a long run need not be in memory as a whole.
+pub(super) struct Chain<'a> {
+    run: &'a RunId,
+    expected: u64,
+    previous: Digest,
+}
+
+impl<'a> Chain<'a> {
+    /// As in [`open_links`].
+    pub fn new(run: &'a RunId, first: u64, before: Digest) -> Self {
+        Self {
+            run,
+            expected: first,
+            previous: before,
+        }
+    }
+
+    /// Checks and opens the next event.
+    pub fn open(
+        &mut self,
+        stored: Link,
+        open: &mut impl FnMut(&str, Event<serde_json::Value>) -> Result<Event, JournalError>,
+    ) -> Result<Record, JournalError> {
+        let expected = self.expected;
         if expected == 0 {
-            let format = format_of(run, stored.digest, |start| {
+            let format = format_of(self.run, stored.digest, |start| {
                 link(start, 0, stored.at, &stored.body)
             });
-            previous = start(format, run);
+            self.previous = start(format, self.run);
         }
-        let digest = link(previous, expected, stored.at, &stored.body);
+        let digest = link(self.previous, expected, stored.at, &stored.body);
         if stored.seq != expected || digest != stored.digest {
             return Err(JournalError::BrokenChain {
-                run: run.clone(),
+                run: self.run.clone(),
                 seq: expected,
             });
         }
         let sealed = serde_json::from_str(&stored.body).map_err(|e| JournalError::Unreadable {
-            run: run.clone(),
+            run: self.run.clone(),
             seq: expected,
             why: e.to_string(),
         })?;
-        records.push(Record {
+        (self.expected, self.previous) = (expected + 1, digest);
+        Ok(Record {
             seq: expected,
             at: stored.at,
             event: open(&stored.body, sealed)?,
             digest,
-        });
-        previous = digest;
+        })
     }
-    Ok(records)
 }
 
 /// A run whose chain holds from its first event to its last.

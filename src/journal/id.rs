@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc};
+use std::{borrow::Borrow, fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, macros::format_description};
@@ -82,6 +82,30 @@ impl InstanceId {
         &self.0
     }
 
+    /// Walks the path from the outermost step inwards: of `a[x]/b` it is `a` with the item `a[x]`, then `b`.
+    /// That of an undo is the path of what it reverses.
+    pub fn segments(&self) -> impl Iterator<Item = Segment<'_>> {
+        let path = self.0.strip_suffix(UNDO).unwrap_or(&self.0);
+        let mut start = 0;
+        let parts = path.split('/');
+        parts.map(move |part| {
+            let end = start + part.len();
+            let name = part.find('[').map_or(part, |at| &part[..at]);
+            let segment = Segment {
+                name,
+                step: &path[..start + name.len()],
+                item: (name.len() < part.len()).then(|| &path[..end]),
+            };
+            start = end + 1;
+            segment
+        })
+    }
+
+    /// Whether it is one item of a `for_each` step, or the undo of one.
+    pub fn is_item(&self) -> bool {
+        self.0.strip_suffix(UNDO).unwrap_or(&self.0).ends_with(']')
+    }
+
     /// The instance that this one runs inside of: of `a[x]/b` it is `a[x]`, of `a[x]` it is `a`.
     pub fn parent(&self) -> Option<Self> {
         if let Some(undone) = self.undone() {
@@ -106,6 +130,24 @@ impl InstanceId {
             false => self.0.rfind('/').map(|at| at + 1),
         };
         &self.0[start.unwrap_or(0)..]
+    }
+}
+
+/// One step on the path of an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment<'a> {
+    /// Of the step, within its workflow.
+    pub name: &'a str,
+    /// The id of the step's instance.
+    pub step: &'a str,
+    /// The id of the item's instance, if the path leads through an item.
+    pub item: Option<&'a str>,
+}
+
+/// Lets the steps of a run be asked by a text; both sort alike.
+impl Borrow<str> for InstanceId {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 
@@ -157,5 +199,28 @@ mod tests {
         let inner = InstanceId::step(Some(&item), "sign");
         assert_eq!((inner.parent(), inner.depth()), (Some(item), 2));
         assert_eq!(outer.parent(), None);
+        let path = |id: &InstanceId| -> Vec<_> {
+            let segments = id.segments();
+            segments
+                .map(|s| {
+                    (
+                        s.name.to_owned(),
+                        s.step.to_owned(),
+                        s.item.map(str::to_owned),
+                    )
+                })
+                .collect()
+        };
+        let wanted = [
+            (
+                "relay".into(),
+                "relay".into(),
+                Some("relay[a%5D%2Fb%5Bc]".into()),
+            ),
+            ("sign".into(), "relay[a%5D%2Fb%5Bc]/sign".into(), None),
+        ];
+        assert_eq!(path(&inner), wanted);
+        assert_eq!(path(&inner.undo()), wanted);
+        assert!(!inner.is_item() && inner.parent().is_some_and(|item| item.is_item()));
     }
 }

@@ -36,9 +36,9 @@ pub struct Instance {
     /// What the rounds before this one did, the oldest first.
     pub earlier: Vec<Round>,
     pub outputs: Value,
-    pub error: Option<StepError>,
+    pub error: Option<Box<StepError>>,
     pub skip_reason: Option<String>,
-    pub approval: Option<Approval>,
+    pub approval: Option<Box<Approval>>,
     /// Milliseconds since 1970, of the first attempt.
     pub started_at: Option<i64>,
     pub ended_at: Option<i64>,
@@ -60,6 +60,43 @@ pub struct Round<V = Value> {
     pub inputs: V,
     /// `None` if it had not succeeded.
     pub outputs: Option<V>,
+}
+
+/// A round of a step as it stands in its instance: most readers only look.
+#[derive(Clone, Copy, Debug)]
+pub struct RoundRef<'a> {
+    /// As [`Instance::round`].
+    pub number: u32,
+    pub order: u64,
+    pub effects: &'a [EffectState],
+    pub inputs: &'a Value,
+    /// `None` if it had not succeeded.
+    pub outputs: Option<&'a Value>,
+}
+
+impl RoundRef<'_> {
+    pub fn to_round(self) -> Round {
+        Round {
+            number: self.number,
+            order: self.order,
+            effects: self.effects.to_vec(),
+            inputs: self.inputs.clone(),
+            outputs: self.outputs.cloned(),
+        }
+    }
+}
+
+impl Round {
+    /// Lends it to who only looks.
+    pub fn lent(&self) -> RoundRef<'_> {
+        RoundRef {
+            number: self.number,
+            order: self.order,
+            effects: &self.effects,
+            inputs: &self.inputs,
+            outputs: self.outputs.as_ref(),
+        }
+    }
 }
 
 impl<V> Round<V> {
@@ -241,7 +278,7 @@ impl Instance {
 
     /// Whether it asks, and its time for an answer is over at a moment (milliseconds since 1970).
     pub fn has_expired(&self, at: i64) -> bool {
-        let asked = self.approval.as_ref();
+        let asked = self.approval.as_deref();
         self.status == Status::Waiting && asked.is_some_and(|asked| asked.has_expired(at))
     }
 
@@ -255,18 +292,26 @@ impl Instance {
     }
 
     /// Every round that did something, the newest first.
-    pub fn rounds(&self) -> impl Iterator<Item = Round> {
-        let this = Round {
+    pub fn rounds(&self) -> impl Iterator<Item = RoundRef<'_>> {
+        let this = RoundRef {
             number: self.round,
             order: self.order,
-            effects: self.effects.clone(),
-            inputs: self.inputs.clone(),
-            outputs: (self.status == Status::Succeeded).then(|| self.outputs.clone()),
+            effects: &self.effects,
+            inputs: &self.inputs,
+            outputs: (self.status == Status::Succeeded).then_some(&self.outputs),
         };
-        std::iter::once(this).chain(self.earlier.iter().rev().cloned())
+        std::iter::once(this).chain(self.earlier.iter().rev().map(Round::lent))
     }
 
-    pub(super) fn effects_of(&mut self, round: u32) -> Option<&mut Vec<EffectState>> {
+    pub(super) fn effects_of(&self, round: u32) -> Option<&[EffectState]> {
+        if round == self.round {
+            return Some(&self.effects);
+        }
+        let earlier = self.earlier.iter().find(|r| r.number == round);
+        earlier.map(|round| &*round.effects)
+    }
+
+    pub(super) fn effects_of_mut(&mut self, round: u32) -> Option<&mut Vec<EffectState>> {
         if round == self.round {
             return Some(&mut self.effects);
         }

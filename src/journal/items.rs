@@ -24,6 +24,14 @@ impl Items {
         &self.ids
     }
 
+    /// Returns the position of the item with this id.
+    pub fn position(&self, id: &str) -> Option<usize> {
+        let found = self
+            .sorted
+            .binary_search_by(|at| self.ids[*at].as_str().cmp(id));
+        found.ok().map(|found| self.sorted[found])
+    }
+
     /// Says where each item stands. One walk along the run's steps: a search for each of a thousand
     /// items, after each one that ends, is most of what a driver does otherwise.
     pub fn statuses(&self, steps: &BTreeMap<InstanceId, Instance>) -> Vec<Status> {
@@ -31,7 +39,7 @@ impl Items {
         let Some(first) = self.sorted.first() else {
             return statuses;
         };
-        let mut found = steps.range(&self.ids[*first]..).peekable();
+        let mut found = steps.range::<InstanceId, _>(&self.ids[*first]..).peekable();
         for position in &self.sorted {
             let id = &self.ids[*position];
             while found.next_if(|(other, _)| *other < id).is_some() {}
@@ -73,7 +81,12 @@ mod tests {
             .iter()
             .map(|id| steps.get(id).map_or(Status::Pending, |i| i.status))
             .collect();
-        assert_eq!(Items::new(ids).statuses(&steps), searched);
+        let items = Items::new(ids.clone());
+        assert_eq!(items.statuses(&steps), searched);
+        for (position, id) in ids.iter().enumerate() {
+            assert_eq!(items.position(id.as_str()), Some(position));
+        }
+        assert_eq!(items.position("all[none]"), None);
         assert_eq!(searched[0], Status::Pending);
     }
 }

@@ -37,6 +37,7 @@ mod schema;
 mod seal;
 mod state;
 mod store;
+mod transition;
 mod vault;
 mod writer;
 
@@ -45,8 +46,10 @@ pub use crash::crash_point;
 pub use error::JournalError;
 pub use event::{CallRecord, EffectOutcome, Event, Outcome};
 pub use evidence::{Link, Verified, open_links, verify};
-pub use id::{InstanceId, Position, RunId};
-pub use instance::{ATTEMPT_KILLED, Answer, Approval, EffectState, Instance, Round, Status};
+pub use id::{InstanceId, Position, RunId, Segment};
+pub use instance::{
+    ATTEMPT_KILLED, Answer, Approval, EffectState, Instance, Round, RoundRef, Status,
+};
 pub use items::Items;
 pub use lock::RunLock;
 pub use message::{Decision, Message, Verdict};

@@ -1,11 +1,12 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+};
 
 use super::{
-    event::{EffectOutcome, Event, Outcome},
-    id::{InstanceId, Position},
-    instance::{ATTEMPT_KILLED, Answer, Approval, EffectState, Instance, Status},
-    items::Items,
-    message::Verdict,
+    event::{Event, Outcome},
+    id::InstanceId,
+    instance::{ATTEMPT_KILLED, Approval, Instance, Status},
 };
 use crate::value::{Digest, StepError, Value};
 
@@ -86,6 +87,17 @@ impl State {
         self.steps.get(id)
     }
 
+    /// Lists the instances that run inside of another one, with their undos, in the order of their ids.
+    pub fn inside(&self, outer: &InstanceId) -> impl Iterator<Item = (&InstanceId, &Instance)> {
+        let below = |mark: char| {
+            let prefix = format!("{outer}{mark}");
+            let from = (Bound::Included(prefix.as_str()), Bound::Unbounded);
+            let found = self.steps.range::<str, _>(from);
+            found.take_while(move |(id, _)| id.as_str().starts_with(&prefix))
+        };
+        below('/').chain(below('['))
+    }
+
     pub fn status(&self, id: &InstanceId) -> Status {
         self.steps
             .get(id)
@@ -97,32 +109,61 @@ impl State {
     /// # Errors
     /// An event that can't follow; the state is as before then.
     pub fn apply(&mut self, event: &Event, at: i64) -> Result<(), IllegalTransition> {
-        let illegal = |what: &str| Err(IllegalTransition(what.into()));
-        if self.run.is_none() && !matches!(event, Event::RunStarted { .. }) {
-            return illegal("the run has not started");
-        }
-        let goes_on = matches!(event, Event::RunResumed { .. } | Event::UndoStarted { .. });
-        if self.outcome.is_some() && !goes_on {
-            return illegal("the run has ended");
+        if let Some(why) = self.refusal(event) {
+            return Err(IllegalTransition(why));
         }
         let was_at_work = event.step().is_some_and(|step| self.is_at_work(step));
         self.count_work(event, at);
-        self.change(event, at)?;
-        match event.step() {
-            Some(step) => {
-                self.at_work += usize::from(self.is_at_work(step));
-                self.at_work -= usize::from(was_at_work);
+        self.change(event, at);
+        match event {
+            // They change many steps at once.
+            Event::RunResumed { .. } | Event::UndoStarted { .. } => {
+                self.at_work = self.steps.values().filter(|i| i.is_at_work()).count();
             }
-            None => self.at_work = self.steps.values().filter(|i| i.is_at_work()).count(),
+            event => {
+                if let Some(step) = event.step() {
+                    self.at_work += usize::from(self.is_at_work(step));
+                    self.at_work -= usize::from(was_at_work);
+                }
+            }
         }
         Ok(())
     }
 
-    /// What [`State::apply`] does to the run and its steps.
-    fn change(&mut self, event: &Event, at: i64) -> Result<(), IllegalTransition> {
-        let illegal = |what: &str| Err(IllegalTransition(what.into()));
+    /// How many attempts of steps run.
+    pub fn at_work(&self) -> usize {
+        self.at_work
+    }
+
+    /// Says why an event can't follow; `None` if it can.
+    fn refusal(&self, event: &Event) -> Option<String> {
+        let goes_on = matches!(event, Event::RunResumed { .. } | Event::UndoStarted { .. });
+        let why = match event {
+            Event::RunStarted { .. } if self.run.is_some() => "the run has started already",
+            Event::RunStarted { .. } => return None,
+            _ if self.run.is_none() => "the run has not started",
+            _ if self.outcome.is_some() && !goes_on => "the run has ended",
+            Event::RunResumed { .. } if self.is_undoing => "the run is being undone",
+            Event::UndoStarted { .. } if self.outcome == Some(Outcome::Undone) => {
+                "the run has been undone"
+            }
+            Event::LockTaken { lock, .. } if self.locks.contains_key(lock) => {
+                return Some(format!("the lock `{lock}` is held already"));
+            }
+            Event::LockReleased { lock, step } if self.locks.get(lock) != Some(step) => {
+                return Some(format!("the lock `{lock}` is not held"));
+            }
+            event => {
+                let step = event.step()?;
+                return Instance::refusal(self.instance(step), step, event);
+            }
+        };
+        Some(why.to_owned())
+    }
+
+    /// What [`State::apply`] does to the run and its steps, once the event may follow.
+    fn change(&mut self, event: &Event, at: i64) {
         self.events += 1;
-        let order = self.events;
         match event {
             Event::RunStarted {
                 workflow,
@@ -138,9 +179,6 @@ impl State {
                 requester,
                 ..
             } => {
-                if self.run.is_some() {
-                    return illegal("the run has started already");
-                }
                 self.requesters.insert(requester.clone());
                 self.run = Some(RunInfo {
                     workflow: workflow.clone(),
@@ -163,13 +201,11 @@ impl State {
                 keeps,
                 redo,
             } => {
-                if self.is_undoing {
-                    return illegal("the run is being undone");
-                }
                 self.go_on();
                 if !redo.is_empty() {
                     self.requesters.insert(requester.clone());
                 }
+                let keeps: BTreeSet<&InstanceId> = keeps.iter().collect();
                 for (id, instance) in &mut self.steps {
                     let stays = [Status::Succeeded, Status::Skipped, Status::Waiting];
                     if !stays.contains(&instance.status) && !keeps.contains(id) {
@@ -197,9 +233,6 @@ impl State {
                 }
             }
             Event::UndoStarted { .. } => {
-                if self.outcome == Some(Outcome::Undone) {
-                    return illegal("the run has been undone");
-                }
                 self.go_on();
                 self.is_undoing = true;
                 let undos = self
@@ -226,272 +259,104 @@ impl State {
                 self.locks.clear();
             }
             Event::LockTaken { lock, step } => {
-                if self.locks.contains_key(lock) {
-                    return illegal(&format!("the lock `{lock}` is held already"));
-                }
                 self.locks.insert(lock.clone(), step.clone());
             }
-            Event::LockReleased { lock, step } => {
-                if self.locks.get(lock) != Some(step) {
-                    return illegal(&format!("the lock `{lock}` is not held"));
-                }
+            Event::LockReleased { lock, .. } => {
                 self.locks.remove(lock);
             }
+            Event::EffectAnswered { requester, .. } | Event::AttemptAnswered { requester, .. } => {
+                self.requesters.insert(requester.clone());
+                self.change_instance(event, at);
+            }
+            event => self.change_instance(event, at),
+        }
+    }
+
+    /// What an event does to the instance that it is about.
+    fn change_instance(&mut self, event: &Event, at: i64) {
+        let (order, now) = (self.events, (at, self.worked));
+        let says_something = matches!(event, Event::AnswerRefused { .. } | Event::Logged { .. });
+        let Some(step) = event.step().filter(|_| !says_something) else {
+            return;
+        };
+        // Looked up before it is made: an id is copied only once.
+        if !self.steps.contains_key(step) {
+            self.steps.insert(step.clone(), Instance::default());
+        }
+        let Some(instance) = self.steps.get_mut(step) else {
+            return;
+        };
+        match event {
             Event::StepStarted {
-                step,
                 attempt,
                 inputs,
                 items,
                 is_scope,
                 is_fresh,
+                ..
             } => {
-                let worked = self.worked;
-                let instance = self.steps.entry(step.clone()).or_default();
-                let can_start =
-                    matches!(instance.status, Status::Pending | Status::Retrying { .. });
-                if !can_start || *attempt != instance.attempt + 1 {
-                    return illegal(&format!("attempt {attempt} of `{step}` can't start now"));
-                }
-                if matches!(instance.status, Status::Retrying { .. }) {
-                    instance.forget_last_failure();
-                }
-                if *is_fresh {
-                    instance.effects.clear();
-                }
+                instance.start(*attempt, *is_fresh, now);
                 instance.order = order;
-                instance.status = Status::Running;
-                instance.attempt = *attempt;
-                instance.tries += 1;
-                instance.started_at.get_or_insert(at);
-                instance.work_since = Some(at);
-                instance.run_worked.get_or_insert(worked);
                 instance.is_scope = *is_scope;
                 if let Some(inputs) = inputs {
                     instance.inputs = inputs.clone();
                 }
                 if let Some(items) = items {
-                    let ids = items.iter().map(|(key, _)| step.item(key));
-                    instance.item_instances = Items::new(ids.collect());
-                    instance.items = Some(items.clone());
+                    instance.hold(step, items);
                 }
             }
-            Event::StepSucceeded { step, outputs } => {
-                let worked = self.worked;
-                let instance = self.running(step)?;
-                instance.stop_work(at, worked);
-                instance.status = Status::Succeeded;
-                instance.outputs = outputs.clone();
-                instance.error = None;
-                instance.is_suspect = false;
-                instance.ended_at = Some(at);
-            }
+            Event::StepSucceeded { outputs, .. } => instance.succeed(outputs, now),
             Event::StepFailed {
-                step,
-                error,
-                retry_at,
-            } => {
-                let worked = self.worked;
-                let instance = self.steps.entry(step.clone()).or_default();
-                if !matches!(instance.status, Status::Pending | Status::Running) {
-                    return illegal(&format!("`{step}` is not running"));
-                }
-                match error.code == ATTEMPT_KILLED {
-                    // When it was lost is not known.
-                    true => instance.work_since = None,
-                    false => instance.stop_work(at, worked),
-                }
-                instance.mark_what_ended_it();
-                instance.is_suspect |= error.code == ATTEMPT_KILLED;
-                instance.error = Some(error.clone());
-                instance.status = match retry_at {
-                    Some(at) => Status::Retrying { at: *at },
-                    None => Status::Failed,
-                };
-                instance.ended_at = Some(at);
-            }
-            Event::StepSkipped { step, reason } => {
-                let instance = self.steps.entry(step.clone()).or_default();
-                if instance.status != Status::Pending {
-                    return illegal(&format!("`{step}` can't be skipped now"));
-                }
-                instance.status = Status::Skipped;
-                instance.skip_reason = Some(reason.clone());
-            }
-            Event::StepInterrupted { step } => {
-                let worked = self.worked;
-                let Some(instance) = self.steps.get_mut(step).filter(|i| !i.status.is_settled())
-                else {
-                    return illegal(&format!("`{step}` is not running"));
-                };
-                instance.stop_work(at, worked);
-                instance.forget_last_failure();
-                instance.status = Status::Pending;
-            }
-            Event::StepReset { step } => self.known(step)?.reset(),
-            Event::StepReopened { step } => self.known(step)?.reopen(),
+                error, retry_at, ..
+            } => instance.fail(error, *retry_at, now),
+            Event::StepSkipped { reason, .. } => instance.skip(reason),
+            Event::StepInterrupted { .. } => instance.interrupt(now),
+            Event::StepReset { .. } => instance.reset(),
+            Event::StepReopened { .. } => instance.reopen(),
             Event::ApprovalAsked {
-                step,
                 attempt,
                 message,
                 digest,
                 deadline,
+                ..
             } => {
-                let instance = self.steps.entry(step.clone()).or_default();
-                if instance.status != Status::Pending || *attempt != instance.attempt + 1 {
-                    return illegal(&format!("`{step}` can't ask now"));
-                }
-                instance.status = Status::Waiting;
-                instance.attempt = *attempt;
                 instance.order = order;
-                instance.started_at.get_or_insert(at);
-                instance.approval = Some(Approval {
+                let asked = Approval {
                     message: message.clone(),
                     digest: *digest,
                     asked_at: at,
                     deadline: *deadline,
                     answer: None,
-                });
+                };
+                instance.ask(*attempt, asked);
             }
             Event::ApprovalDecided {
-                step,
                 verdict,
                 approver,
                 comment,
-                digest,
-            } => {
-                let instance = self.known(step)?;
-                // After the deadline only the deadline itself answers, whenever that is recorded.
-                let deadline = instance.approval.as_ref().and_then(|asked| asked.deadline);
-                let at = deadline.map_or(at, |deadline| deadline.min(at));
-                let asked = instance.approval.as_mut();
-                let Some(approval) = asked.filter(|a| a.digest == *digest && a.answer.is_none())
-                else {
-                    return illegal(&format!("`{step}` did not ask for that"));
-                };
-                approval.answer = Some(Answer {
-                    verdict: *verdict,
-                    approver: approver.clone(),
-                    comment: comment.clone(),
-                    at,
-                });
-                instance.ended_at = Some(at);
-                match verdict {
-                    Verdict::Approved => {
-                        instance.status = Status::Succeeded;
-                        let comment = comment.clone().unwrap_or_default();
-                        instance.outputs = Value::map([
-                            ("approved_by", approver.clone().into()),
-                            ("comment", comment.into()),
-                        ]);
-                    }
-                    Verdict::Rejected => {
-                        instance.status = Status::Failed;
-                        instance.error = Some(rejected(step, approver, comment.as_deref()));
-                    }
-                }
-            }
-            Event::AnswerRefused { .. } => {}
-            Event::EffectIntended {
-                step,
-                position,
-                call,
-                before,
-            } => {
-                let effects = &mut self.running(step)?.effects;
-                expect_next(effects, *position)?;
-                effects.push(EffectState {
-                    call: call.clone(),
-                    at,
-                    before: before.clone(),
-                    outcome: None,
-                    ended_attempt: false,
-                    settled: None,
-                });
+                ..
+            } => instance.decide(step, *verdict, approver, comment.as_deref(), at),
+            Event::EffectIntended { call, before, .. } => {
+                instance.add_effect(call, before.as_ref(), None, at);
             }
             Event::EffectEnded {
-                step,
-                position,
-                call,
+                call: Some(call),
                 outcome,
-            } => {
-                let effects = &mut self.running(step)?.effects;
-                match call {
-                    Some(call) => {
-                        expect_next(effects, *position)?;
-                        effects.push(EffectState {
-                            call: call.clone(),
-                            at,
-                            before: None,
-                            outcome: Some(outcome.clone()),
-                            ended_attempt: false,
-                            settled: None,
-                        });
-                    }
-                    None => match effects.get_mut(position.0 as usize) {
-                        Some(effect) if effect.outcome.is_none() || effect.is_refused_done() => {
-                            effect.ended_attempt = false;
-                            effect.outcome = Some(outcome.clone());
-                        }
-                        _ => {
-                            return illegal(&format!(
-                                "effect {} of `{step}` was not begun",
-                                position.0
-                            ));
-                        }
-                    },
-                }
-            }
+                ..
+            } => instance.add_effect(call, None, Some(outcome), at),
+            Event::EffectEnded {
+                position, outcome, ..
+            } => instance.end_effect(*position, outcome),
             Event::EffectSettled {
-                step,
                 round,
                 position,
                 outcome,
-            } => {
-                let effects = self.known(step)?.effects_of(*round);
-                let effect = effects.and_then(|effects| effects.get_mut(position.0 as usize));
-                match effect.filter(|effect| effect.is_unknown()) {
-                    Some(effect) => effect.settled = Some(outcome.clone()),
-                    None => return illegal(&format!("`{step}` has no such effect in doubt")),
-                }
-            }
-            Event::EffectAnswered {
-                step,
-                position,
-                requester,
-                done,
-            } => {
-                self.requesters.insert(requester.clone());
-                let instance = self.known(step)?;
-                let effects = &mut instance.effects;
-                let last = effects.len().checked_sub(1);
-                let open = |effect: &&mut EffectState| {
-                    effect.outcome.is_none() || effect.is_refused_done()
-                };
-                match effects.last_mut().filter(open) {
-                    Some(effect) if last == Some(position.0 as usize) => match done {
-                        Some(value) => {
-                            effect.ended_attempt = false;
-                            effect.outcome = Some(EffectOutcome::Done(value.clone()));
-                        }
-                        None => {
-                            effects.pop();
-                            // Nor was any call after it.
-                            instance.is_suspect = false;
-                        }
-                    },
-                    _ => return illegal(&format!("`{step}` has no such effect in doubt")),
-                }
-            }
-            Event::AttemptAnswered { step, requester } => {
-                self.requesters.insert(requester.clone());
-                let instance = self.known(step)?;
-                if !std::mem::take(&mut instance.is_suspect) {
-                    return illegal(&format!("no attempt of `{step}` is in doubt"));
-                }
-            }
-            Event::Logged { .. } => {}
+                ..
+            } => instance.settle_effect(*round, *position, outcome),
+            Event::EffectAnswered { done, .. } => instance.answer_effect(done.as_ref()),
+            Event::AttemptAnswered { .. } => instance.is_suspect = false,
+            _ => {}
         }
-        Ok(())
     }
 
     fn is_at_work(&self, step: &InstanceId) -> bool {
@@ -519,41 +384,19 @@ impl State {
         self.is_cancelled = false;
         self.ended_at = None;
     }
-
-    fn known(&mut self, step: &InstanceId) -> Result<&mut Instance, IllegalTransition> {
-        self.steps
-            .get_mut(step)
-            .ok_or_else(|| IllegalTransition(format!("`{step}` never ran")))
-    }
-
-    fn running(&mut self, step: &InstanceId) -> Result<&mut Instance, IllegalTransition> {
-        match self.steps.get_mut(step) {
-            Some(instance) if instance.status == Status::Running => Ok(instance),
-            _ => Err(IllegalTransition(format!("`{step}` is not running"))),
-        }
-    }
-}
-
-fn rejected(step: &InstanceId, approver: &str, comment: Option<&str>) -> StepError {
-    let why = comment.map_or(String::new(), |comment| format!(": {comment}"));
-    StepError::new("approval-rejected", format!("rejected by {approver}{why}"))
-        .with_hint(format!("to ask again: windlass resume --redo '{step}'"))
-}
-
-fn expect_next(effects: &[EffectState], position: Position) -> Result<(), IllegalTransition> {
-    match position.0 as usize == effects.len() {
-        true => Ok(()),
-        false => Err(IllegalTransition(format!(
-            "effect {} comes after {} others",
-            position.0,
-            effects.len()
-        ))),
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::{
+            event::{CallRecord, EffectOutcome},
+            id::Position,
+            message::Verdict,
+        },
+        *,
+    };
+    use crate::script::Class;
 
     const HOUR: i64 = 3_600_000;
 
@@ -632,5 +475,137 @@ mod tests {
         for step in [&outer, &inner] {
             assert_eq!(state.instance(step).map(|i| i.worked), Some(2000), "{step}");
         }
+    }
+
+    /// Every kind of event about one instance, and about a run.
+    fn all_kinds(step: &InstanceId) -> Vec<Event> {
+        let step = || step.clone();
+        let call = || CallRecord {
+            function: "x::y".into(),
+            arguments: serde_json::Value::Null,
+            digest: Digest::ZERO,
+            class: Class::Keyed,
+        };
+        let outcome = || EffectOutcome::Done(Value::Null);
+        let position = Position(0);
+        let requester = || "tester".to_owned();
+        let ended = |call| Event::EffectEnded {
+            step: step(),
+            position,
+            call,
+            outcome: outcome(),
+        };
+        let failed = |retry_at| Event::StepFailed {
+            step: step(),
+            error: StepError::new("script-error", "x"),
+            retry_at,
+        };
+        let lock = || "lock".to_owned();
+        vec![
+            begins(&step(), 1, false),
+            begins(&step(), 2, false),
+            Event::StepSucceeded {
+                step: step(),
+                outputs: Value::Null,
+            },
+            failed(None),
+            failed(Some(9)),
+            Event::StepSkipped {
+                step: step(),
+                reason: "no".into(),
+            },
+            Event::StepInterrupted { step: step() },
+            Event::StepReset { step: step() },
+            Event::StepReopened { step: step() },
+            Event::ApprovalAsked {
+                step: step(),
+                attempt: 1,
+                message: "Go?".into(),
+                digest: Digest::ZERO,
+                deadline: None,
+            },
+            Event::ApprovalDecided {
+                step: step(),
+                verdict: Verdict::Approved,
+                approver: requester(),
+                comment: None,
+                digest: Digest::ZERO,
+            },
+            Event::EffectIntended {
+                step: step(),
+                position,
+                call: call(),
+                before: None,
+            },
+            ended(Some(call())),
+            ended(None),
+            Event::EffectSettled {
+                step: step(),
+                round: 0,
+                position,
+                outcome: outcome(),
+            },
+            Event::EffectAnswered {
+                step: step(),
+                position,
+                requester: "somebody else".into(),
+                done: None,
+            },
+            Event::AttemptAnswered {
+                step: step(),
+                requester: "somebody else".into(),
+            },
+            Event::LockTaken {
+                lock: lock(),
+                step: None,
+            },
+            Event::LockReleased {
+                lock: lock(),
+                step: None,
+            },
+            Event::RunCancelled {
+                requester: requester(),
+            },
+            Event::UndoStarted {
+                requester: requester(),
+            },
+            Event::RunResumed {
+                requester: requester(),
+                keeps: Vec::new(),
+                redo: Vec::new(),
+            },
+            Event::RunEnded {
+                outcome: Outcome::Undone,
+                outputs: Value::Null,
+                error: None,
+            },
+        ]
+    }
+
+    #[test]
+    fn an_illegal_event_changes_nothing() {
+        let step = InstanceId::step(None, "a");
+        let kinds = all_kinds(&step);
+        // Every state that up to three of them lead to, and then each of them again.
+        let (mut states, mut refused) = (vec![started()], 0);
+        for depth in 0..4 {
+            let mut reached = Vec::new();
+            for state in &states {
+                for event in &kinds {
+                    let (mut after, before) = (state.clone(), format!("{state:?}"));
+                    if let Err(why) = after.apply(event, 7) {
+                        refused += 1;
+                        assert_eq!(format!("{after:?}"), before, "{why}: {event:?}");
+                    } else if depth < 3 {
+                        reached.push(after);
+                    }
+                }
+            }
+            states = reached;
+        }
+        assert!(refused > 1_000, "{refused}");
+        let mut nothing = State::default();
+        assert!(nothing.apply(&kinds[0], 7).is_err());
+        assert_eq!(format!("{nothing:?}"), format!("{:?}", State::default()));
     }
 }

@@ -16,7 +16,7 @@ use super::{
     chain::chain_start,
     error::JournalError,
     event::Event,
-    evidence::{Link, open_links},
+    evidence::{Chain, Link},
     folder,
     id::RunId,
     lock::RunLock,
@@ -161,25 +161,25 @@ impl Journal {
             |row| row.get(0),
         )?;
         let newest = newest.unwrap_or(0);
-        let records = self.read(run, 0, Digest::ZERO, true)?;
-        let state = fold(run, &records)?;
-        let head = records.last().map_or(
-            Head {
-                next_seq: 0,
-                digest: chain_start(run),
-            },
-            |last| Head {
-                next_seq: last.seq + 1,
-                digest: last.digest,
-            },
-        );
+        let mut state = State::default();
+        let mut head = Head {
+            next_seq: 0,
+            digest: chain_start(run),
+        };
+        self.read(run, 0, Digest::ZERO, true, |record| {
+            head = Head {
+                next_seq: record.seq + 1,
+                digest: record.digest,
+            };
+            apply(run, &mut state, &record)
+        })?;
         let adopted = RunJournal::new(self.clone(), run.clone(), head, newest, lock);
         Ok((adopted, state))
     }
 
     /// Reads a run's events and checks their chain.
     pub fn load(&self, run: &RunId) -> Result<Vec<Record>, JournalError> {
-        self.read(run, 0, Digest::ZERO, false)
+        self.load_from(run, 0, Digest::ZERO)
     }
 
     /// Reads a run's events from number `seq` on, given the digest of the one before.
@@ -189,7 +189,26 @@ impl Journal {
         seq: u64,
         before: Digest,
     ) -> Result<Vec<Record>, JournalError> {
-        self.read(run, seq, before, false)
+        let mut records = Vec::new();
+        self.walk(run, seq, before, |record| {
+            records.push(record);
+            Ok(())
+        })?;
+        Ok(records)
+    }
+
+    /// As [`Journal::load_from`], one event after another.
+    ///
+    /// # Errors
+    /// As there, or what `each` says. A journal that is cut at its end is found after its last event.
+    pub fn walk(
+        &self,
+        run: &RunId,
+        seq: u64,
+        before: Digest,
+        each: impl FnMut(Record) -> Result<(), JournalError>,
+    ) -> Result<(), JournalError> {
+        self.read(run, seq, before, false, each)
     }
 
     fn read(
@@ -198,35 +217,45 @@ impl Journal {
         seq: u64,
         before: Digest,
         needs_secrets: bool,
-    ) -> Result<Vec<Record>, JournalError> {
-        let links = self.links(run, seq)?;
+        mut each: impl FnMut(Record) -> Result<(), JournalError>,
+    ) -> Result<(), JournalError> {
         let seal = &self.inner.seal;
-        open_links(run, seq, before, links, |body, sealed| {
+        let mut open = |body: &str, sealed: Event<serde_json::Value>| {
             if needs_secrets {
                 seal.require(body)?;
             }
             sealed.try_map(|json| seal.open(json))
-        })
+        };
+        let mut chain = Chain::new(run, seq, before);
+        self.links(run, seq, |link| each(chain.open(link, &mut open)?))
     }
 
     /// Reads a run's events from number `seq` on as they are stored, and checks that they end where the
     /// run says that it does.
-    pub(super) fn links(&self, run: &RunId, seq: u64) -> Result<Vec<Link>, JournalError> {
+    pub(super) fn links(
+        &self,
+        run: &RunId,
+        seq: u64,
+        mut each: impl FnMut(Link) -> Result<(), JournalError>,
+    ) -> Result<(), JournalError> {
         let database = self.inner.database();
         // One look: another process may append in between.
         let look = database.unchecked_transaction()?;
         let mut statement = look.prepare_cached(
             "SELECT seq, at, body, digest FROM events WHERE run = ? AND seq >= ? ORDER BY seq",
         )?;
-        let rows = statement.query_map(params![run.as_str(), seq], |row| {
-            Ok(Link {
+        let mut rows = statement.query(params![run.as_str(), seq])?;
+        let mut last: Option<(u64, Digest)> = None;
+        while let Some(row) = rows.next()? {
+            let link = Link {
                 seq: row.get(0)?,
                 at: row.get(1)?,
                 body: row.get(2)?,
                 digest: Digest::from_bytes(row.get(3)?),
-            })
-        })?;
-        let links = rows.collect::<Result<Vec<_>, _>>()?;
+            };
+            last = Some((link.seq, link.digest));
+            each(link)?;
+        }
         let end: Option<(u64, [u8; 32])> = look
             .query_row(
                 "SELECT events, head FROM runs WHERE id = ?",
@@ -234,14 +263,14 @@ impl Journal {
                 |row| Ok((row.get(0)?, row.get(1)?)),
             )
             .optional()?;
-        let next = links.last().map_or(seq, |last| last.seq + 1);
-        let is_whole = match (end, links.last()) {
-            (Some((events, head)), Some(last)) => events == next && head == *last.digest.as_bytes(),
+        let next = last.map_or(seq, |(last, _)| last + 1);
+        let is_whole = match (end, last) {
+            (Some((events, head)), Some((_, last))) => events == next && head == *last.as_bytes(),
             (Some((events, _)), None) => events <= seq,
-            (None, _) => links.is_empty(),
+            (None, _) => last.is_none(),
         };
         match is_whole {
-            true => Ok(links),
+            true => Ok(()),
             false => Err(JournalError::BrokenChain {
                 run: run.clone(),
                 seq: next,
@@ -251,7 +280,11 @@ impl Journal {
 
     /// Reads a run's events and folds them.
     pub fn state_of(&self, run: &RunId) -> Result<State, JournalError> {
-        fold(run, &self.load(run)?)
+        let mut state = State::default();
+        self.walk(run, 0, Digest::ZERO, |record| {
+            apply(run, &mut state, &record)
+        })?;
+        Ok(state)
     }
 
     /// Reads the files that a run goes on with: those of this edition
@@ -386,6 +419,21 @@ impl Journal {
         Ok(runs)
     }
 
+    /// Lists the runs, each with a text that changes whenever the run gets an event.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn stamps(&self) -> Result<Vec<(RunId, String)>, JournalError> {
+        let database = self.inner.database();
+        let mut statement = database.prepare_cached("SELECT id, events, head FROM runs")?;
+        let rows = statement.query_map([], |row| {
+            let (events, head): (u64, [u8; 32]) = (row.get(1)?, row.get(2)?);
+            let head = Digest::from_bytes(head);
+            Ok((RunId::stored(row.get(0)?), format!("{events} {head}")))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// Finds the run that a user means by any unambiguous part of its id, or the newest one.
     pub fn find(&self, part: Option<&str>) -> Result<RunId, JournalError> {
         let database = self.inner.database();
@@ -438,12 +486,19 @@ pub(super) fn insert_files(
 /// # Errors
 /// The first event that can't follow.
 pub fn fold(run: &RunId, records: &[Record]) -> Result<State, JournalError> {
-    State::fold(records.iter().map(|record| (&record.event, record.at))).map_err(|(i, source)| {
-        JournalError::Illegal {
-            run: run.clone(),
-            seq: records[i].seq,
-            source,
-        }
+    let mut state = State::default();
+    for record in records {
+        apply(run, &mut state, record)?;
+    }
+    Ok(state)
+}
+
+fn apply(run: &RunId, state: &mut State, record: &Record) -> Result<(), JournalError> {
+    let applied = state.apply(&record.event, record.at);
+    applied.map_err(|source| JournalError::Illegal {
+        run: run.clone(),
+        seq: record.seq,
+        source,
     })
 }
 

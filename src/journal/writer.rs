@@ -27,6 +27,8 @@ pub(super) struct Queue {
     /// How many rows were ever queued, and how many of them are durable.
     queued: u64,
     durable: u64,
+    /// The last row that is more than a message for people.
+    last_weighty: u64,
     is_broken: bool,
 }
 
@@ -175,12 +177,30 @@ impl RunJournal {
         self.journal.inner.commit(ticket)
     }
 
-    /// Records events with the next [`RunJournal::append`]; a crash before it loses them.
+    /// Records events with the next [`RunJournal::append`] or [`RunJournal::settle`]; a crash before it loses them.
     ///
     /// # Errors
-    /// A secret that can't be sealed.
+    /// A secret that can't be sealed, or an earlier write that failed.
     pub fn append_lazily(&self, events: Vec<(Event, i64)>) -> Result<(), JournalError> {
         self.queue(with_beside(events)).map(|_| ())
+    }
+
+    /// Makes all that was recorded lazily durable.
+    ///
+    /// # Errors
+    /// As [`RunJournal::append`].
+    pub fn settle(&self) -> Result<(), JournalError> {
+        let ticket = self.journal.inner.queue().queued;
+        self.journal.inner.commit(ticket)
+    }
+
+    /// As [`RunJournal::settle`], if more than messages for people was recorded: these may be lost.
+    ///
+    /// # Errors
+    /// As [`RunJournal::append`].
+    pub fn settle_weighty(&self) -> Result<(), JournalError> {
+        let ticket = self.journal.inner.queue().last_weighty;
+        self.journal.inner.commit(ticket)
     }
 
     /// Freezes another edition of the run's files; an [`Event::RunEdited`] must name it.
@@ -261,17 +281,21 @@ impl RunJournal {
     fn queue(&self, events: Vec<(Event, i64, Beside)>) -> Result<u64, JournalError> {
         let mut bodies = Vec::with_capacity(events.len());
         for (event, at, beside) in events {
+            let is_weighty = !matches!(event, Event::Logged { .. });
             let sealed = event.try_map(|value| self.journal.inner.seal.close(value))?;
             let body = serde_json::to_string(&sealed).map_err(|e| JournalError::Unreadable {
                 run: self.run.clone(),
                 seq: 0,
                 why: e.to_string(),
             })?;
-            bodies.push((body, at, beside));
+            bodies.push((body, at, beside, is_weighty));
         }
         let mut head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
         let mut queue = self.journal.inner.queue();
-        for (body, at, beside) in bodies {
+        if queue.is_broken {
+            return Err(JournalError::Broken);
+        }
+        for (body, at, beside, is_weighty) in bodies {
             let digest = link(head.digest, head.next_seq, at, &body);
             queue.rows.push(Row {
                 run: self.run.clone(),
@@ -282,6 +306,9 @@ impl RunJournal {
                 beside,
             });
             queue.queued += 1;
+            if is_weighty {
+                queue.last_weighty = queue.queued;
+            }
             *head = Head {
                 next_seq: head.next_seq + 1,
                 digest,
@@ -303,6 +330,12 @@ impl Inner {
     /// Makes everything up to `ticket` durable. Whoever comes first commits for all who queued;
     /// the others find it done when they get the database.
     fn commit(&self, ticket: u64) -> Result<(), JournalError> {
+        {
+            let queue = self.queue();
+            if queue.durable >= ticket && !queue.is_broken {
+                return Ok(());
+            }
+        }
         let mut database = self.database();
         let rows = {
             let mut queue = self.queue();

@@ -20,7 +20,7 @@ use redirect::Hop;
 
 /// Answers go through the journal, which takes 1 MiB a call with all that is around it. Counted is what
 /// is left when gzip and its like are decoded, so a small answer can't grow large.
-const MAX_BODY_BYTES: usize = 1 << 20;
+pub(super) const MAX_BODY_BYTES: usize = 1 << 20;
 /// How much of an answer that was not expected its failure holds. Secrets are taken out of it before it is cut for display.
 const MAX_MESSAGE_BYTES: usize = 64 << 10;
 
@@ -87,7 +87,7 @@ impl HttpRequest {
 
 impl HttpResponse {
     /// The body for people, as far as a failure holds it.
-    fn said(&self) -> String {
+    pub(super) fn said(&self) -> String {
         if self.body.len() <= MAX_MESSAGE_BYTES {
             return String::from_utf8_lossy(&self.body).into_owned();
         }
@@ -140,11 +140,7 @@ impl HttpClient {
             .parse()
             .map_err(|e| rejected("BadUrl", format!("{}: {e}", request.shown)))?;
         let host = url.host_str().unwrap_or_default();
-        if !self.allows(host) {
-            let why = format!("the target does not allow the host `{host}`");
-            return Err(rejected("HostNotAllowed", why)
-                .with_hint("add it to `http = { allow = [...] }` of the target in windlass.toml"));
-        }
+        self.check_host(&name, host)?;
         let method = Method::from_bytes(request.method.as_bytes())
             .map_err(|e| rejected("BadRequest", e.to_string()))?;
         let deadline = Instant::now() + request.timeout;
@@ -186,6 +182,17 @@ impl HttpClient {
             true => Ok(response),
             false => Err(status_failure(&name, request, &response)),
         }
+    }
+
+    /// Refuses a host that the target does not allow.
+    pub(super) fn check_host(&self, operation: &str, host: &str) -> Result<(), Failure> {
+        if self.allows(host) {
+            return Ok(());
+        }
+        let why = format!("the target does not allow the host `{host}`");
+        let refused = Failure::new(FailureClass::Rejected, operation, "HostNotAllowed", why);
+        Err(refused
+            .with_hint("add it to `http = { allow = [...] }` of the target in windlass.toml"))
     }
 
     fn allows(&self, host: &str) -> bool {
@@ -277,7 +284,7 @@ pub(crate) fn by_proxy(proxies: Proxies) -> reqwest::Proxy {
     })
 }
 
-fn headers(found: &HeaderMap) -> BTreeMap<String, String> {
+pub(super) fn headers(found: &HeaderMap) -> BTreeMap<String, String> {
     let mut headers: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in found {
         // What is not UTF-8 is Latin-1, as HTTP had it: each byte is a character, and none is lost.

@@ -8,10 +8,10 @@ mod clients;
 mod files;
 mod http;
 mod kube;
-mod look;
 mod pca;
 mod programs;
 mod proxy;
+mod tls;
 mod transport;
 
 pub use clients::Clients;
@@ -20,19 +20,19 @@ pub use files::{OutputFolder, Snapshot, Written};
 pub(crate) use http::by_proxy;
 pub use http::{HttpClient, HttpRequest, HttpResponse, shown_secret_url, shown_url};
 pub use kube::{
-    Access, Apply, Clusters, Hindrance, KubeClient, KubeClients, KubeTarget, Named, Next, Opening,
-    Patch, PatchKind, Permit, PodState, Progress, Resource, Selection, Trouble, changed_since,
-    covers, embedded_cluster, expected, from_object, is_passing, permits_of, restoring, rules,
+    Access, Apply, ClusterRule, Clusters, Hindrance, KubeClient, KubeClients, KubeTarget, Named,
+    Next, Opening, Patch, PatchKind, Permit, PodState, Progress, Resource, Selection, Trouble,
+    changed_since, covers, embedded_cluster, expected, from_object, is_passing, restoring, rules,
     secret_manifest, to_object,
 };
-pub use look::is_a_look;
 pub use pca::{
-    AccountId, AuditReport, Authority, ConnectError, Extension, Identity, Issue, NewAuthority,
-    OperationName, Passthrough, PcaClient, PcaTarget, Permission, Rate, SignedCertificate,
-    Validity, actions_of, is_account_wide, undo_actions_of,
+    AccountId, AuditReport, Authority, ConnectError, EFFECT_TAG, Extension, Identity, Issue,
+    NewAuthority, OPERATIONS, OperationName, Passthrough, PcaClient, PcaTarget, Permission, Rate,
+    SignedCertificate, Validity, is_account_wide, template_arn,
 };
 pub use programs::{
     DEFAULT_GRACE, Exited, Invocation, ProgramTarget, Programs, check_name, check_variable,
     end_programs, kill_programs,
 };
 pub use proxy::Proxies;
+pub use tls::{Handshake, Met, Probe, Served, Side, TlsVersion};

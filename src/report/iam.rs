@@ -1,43 +1,282 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value as Json, json};
 
 use crate::{
-    compile::Workflow,
-    outside::{actions_of, is_account_wide, undo_actions_of},
+    outside::{EFFECT_TAG, is_account_wide, template_arn},
+    script::{HostCall, Known, Needs, ValueKind},
 };
 
-/// The least IAM policy that a workflow's scripts need, from the host functions that they call, and
-/// `with_undo` their reversal. `None` where they ask nothing of AWS Private CA: AWS takes no empty one.
-pub fn iam_policy(workflow: &Workflow, with_undo: bool) -> Option<Json> {
-    let mut actions: BTreeSet<&str> = BTreeSet::new();
-    for call in workflow.host_calls() {
-        actions.extend(actions_of(&call.function));
-        if with_undo {
-            actions.extend(undo_actions_of(&call.function));
+/// All CAs, where the one is only known at run time.
+const ANY_AUTHORITY: &str = "arn:aws:acm-pca:*:*:certificate-authority/*";
+
+const CREATE: &str = "CreateCertificateAuthority";
+const ISSUE: &str = "IssueCertificate";
+const TAGGING: [&str; 2] = ["TagCertificateAuthority", "UntagCertificateAuthority"];
+
+/// The least IAM policy that the calls of a workflow need, `with_undo` with their reversal. `None` where they ask nothing
+/// of AWS Private CA: AWS takes no empty one.
+///
+/// It names CAs, templates and tags as far as the calls tell them (AWS Service Authorization Reference, "Actions,
+/// resources, and condition keys for AWS Private Certificate Authority").
+pub fn iam_policy(calls: &BTreeSet<HostCall>, with_undo: bool) -> Option<Json> {
+    let mut allowed = Allowed::default();
+    for call in calls {
+        let Some(Needs::Aws { run, undo }) = call.row().map(|row| &row.needs) else {
+            continue;
+        };
+        let undo = undo.iter().filter(|_| with_undo);
+        run.iter()
+            .chain(undo)
+            .for_each(|action| allowed.add(action, call));
+    }
+    let statements = allowed.without_repeats().statements(&Tags::of(calls));
+    let is_empty = statements.is_empty();
+    (!is_empty).then(|| json!({ "Version": "2012-10-17", "Statement": statements }))
+}
+
+/// What an action is allowed on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Resource {
+    Account,
+    AnyAuthority,
+    /// By its ARN.
+    Authority(String),
+}
+
+impl Resource {
+    fn of(action: &str, call: &HostCall) -> Self {
+        let authority = call.given_as(|kind| matches!(kind, ValueKind::Authority));
+        match authority.and_then(Known::as_text) {
+            _ if is_account_wide(action) => Self::Account,
+            Some(arn) => Self::Authority(arn.to_owned()),
+            None => Self::AnyAuthority,
         }
     }
-    if actions.is_empty() {
-        return None;
+
+    fn arn(&self) -> &str {
+        match self {
+            Self::Account => "*",
+            Self::AnyAuthority => ANY_AUTHORITY,
+            Self::Authority(arn) => arn,
+        }
     }
-    let statement = |sid: &str, resource: &str, actions: Vec<String>| json!({ "Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resource });
-    let (wide, narrow): (Vec<&str>, Vec<&str>) = actions
-        .into_iter()
-        .partition(|action| is_account_wide(action));
-    let named = |actions: Vec<&str>| -> Vec<String> {
-        actions
-            .into_iter()
-            .map(|action| format!("acm-pca:{action}"))
-            .collect()
+}
+
+#[derive(Default)]
+struct Allowed {
+    actions: BTreeMap<Resource, BTreeSet<&'static str>>,
+    /// The templates of certificates that may be issued where not every template is allowed.
+    templates: BTreeMap<Resource, BTreeSet<String>>,
+}
+
+impl Allowed {
+    fn add(&mut self, action: &'static str, call: &HostCall) {
+        let resource = Resource::of(action, call);
+        let template = call.given_as(|kind| matches!(kind, ValueKind::Template));
+        match template.and_then(Known::as_text) {
+            // A request without a template has no key for a condition to look at, so only a known one is asked for.
+            Some(template) if action == ISSUE => {
+                let template = template_arn(template, "*");
+                self.templates.entry(resource).or_default().insert(template);
+            }
+            _ => {
+                self.actions.entry(resource).or_default().insert(action);
+            }
+        }
+    }
+
+    /// Leaves out what is allowed on one CA and on all of them, or with one template and with all of them.
+    fn without_repeats(mut self) -> Self {
+        let any = Resource::AnyAuthority;
+        let on_any = self.actions.get(&any).cloned().unwrap_or_default();
+        let templates_of_any = self.templates.get(&any).cloned().unwrap_or_default();
+        for (resource, actions) in &mut self.actions {
+            if let Resource::Authority(_) = resource {
+                actions.retain(|action| !on_any.contains(action));
+            }
+        }
+        for (resource, templates) in &mut self.templates {
+            let own = self.actions.get(resource);
+            if on_any.contains(ISSUE) || own.is_some_and(|actions| actions.contains(ISSUE)) {
+                templates.clear();
+            }
+            if let Resource::Authority(_) = resource {
+                templates.retain(|template| !templates_of_any.contains(template));
+            }
+        }
+        self.actions.retain(|_, actions| !actions.is_empty());
+        self.templates.retain(|_, templates| !templates.is_empty());
+        self
+    }
+
+    fn statements(mut self, tags: &Tags) -> Vec<Json> {
+        let mut statements = Vec::new();
+        let mut tagging = BTreeMap::new();
+        if let Some(keys) = &tags.keys {
+            for (resource, actions) in &mut self.actions {
+                if actions.remove(CREATE) {
+                    let condition = tags.of_creation(keys);
+                    statements.push(statement("Create", &[CREATE], &[resource.arn()], condition));
+                }
+                let found: Vec<_> = TAGGING
+                    .into_iter()
+                    .filter(|action| actions.remove(action))
+                    .collect();
+                tagging.insert(resource.clone(), BTreeSet::from_iter(found));
+            }
+        }
+        if let Some(actions) = self.actions.remove(&Resource::Account) {
+            let actions: Vec<_> = actions.into_iter().collect();
+            if !actions.is_empty() {
+                statements.push(statement("Account", &actions, &["*"], Json::Null));
+            }
+        }
+        for (number, (actions, resources)) in alike(&self.actions).into_iter().enumerate() {
+            let sid = numbered("CertificateAuthorities", number);
+            statements.push(statement(&sid, &actions, &resources, Json::Null));
+        }
+        for (number, (templates, resources)) in alike(&self.templates).into_iter().enumerate() {
+            let condition = json!({ "StringLike": { "acm-pca:TemplateArn": templates } });
+            statements.push(statement(
+                &numbered("Issue", number),
+                &[ISSUE],
+                &resources,
+                condition,
+            ));
+        }
+        for (number, (actions, resources)) in alike(&tagging).into_iter().enumerate() {
+            let condition = json!({ "ForAllValues:StringEquals": { "aws:TagKeys": tags.keys } });
+            statements.push(statement(
+                &numbered("Tags", number),
+                &actions,
+                &resources,
+                condition,
+            ));
+        }
+        statements
+    }
+}
+
+/// The tags that calls set or remove.
+struct Tags {
+    /// `None` where a key is only known at run time.
+    keys: Option<BTreeSet<String>>,
+    /// The values that a CA may be created with, of the keys of which all are known.
+    values: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Tags {
+    fn of(calls: &BTreeSet<HostCall>) -> Self {
+        let mut tags = Self {
+            keys: Some(BTreeSet::from([EFFECT_TAG.to_owned()])),
+            values: BTreeMap::new(),
+        };
+        let mut open = BTreeSet::new();
+        for call in calls {
+            match call.function {
+                "pca::create_certificate_authority" => match call.given_as(is_tags) {
+                    // Without the option, or with options that are not known.
+                    None if call.knows_options() => {}
+                    Some(Known::Map(map)) => {
+                        for (key, value) in map {
+                            tags.add(key);
+                            match value.as_text() {
+                                Some(text) => {
+                                    let values = tags.values.entry(key.clone()).or_default();
+                                    values.insert(text.to_owned());
+                                }
+                                None => {
+                                    open.insert(key.clone());
+                                }
+                            }
+                        }
+                    }
+                    _ => tags.keys = None,
+                },
+                "pca::tag_certificate_authority" => match call.given_as(is_tags) {
+                    Some(Known::Map(map)) => map.keys().for_each(|key| tags.add(key)),
+                    _ => tags.keys = None,
+                },
+                "pca::untag_certificate_authority" => {
+                    match call.given_as(|kind| matches!(kind, ValueKind::List(_))) {
+                        Some(Known::List(keys)) => {
+                            for key in keys {
+                                match key.as_text() {
+                                    Some(key) => tags.add(key),
+                                    None => tags.keys = None,
+                                }
+                            }
+                        }
+                        _ => tags.keys = None,
+                    }
+                }
+                _ => {}
+            }
+        }
+        tags.values.retain(|key, _| !open.contains(key));
+        tags
+    }
+
+    fn add(&mut self, key: &str) {
+        if let Some(keys) = &mut self.keys {
+            keys.insert(key.to_owned());
+        }
+    }
+
+    /// A CA must bear the tag by which its call is found in doubt, no other tags than these, and these values.
+    fn of_creation(&self, keys: &BTreeSet<String>) -> Json {
+        let mut condition = json!({
+            "ForAllValues:StringEquals": { "aws:TagKeys": keys },
+            "Null": { format!("aws:RequestTag/{EFFECT_TAG}"): "false" },
+        });
+        let values = self
+            .values
+            .iter()
+            .map(|(key, values)| (format!("aws:RequestTag/{key}"), json!(values)));
+        let values: serde_json::Map<_, _> = values.collect();
+        if !values.is_empty() {
+            condition["StringEqualsIfExists"] = Json::Object(values);
+        }
+        condition
+    }
+}
+
+fn is_tags(kind: ValueKind) -> bool {
+    matches!(kind, ValueKind::Tags)
+}
+
+/// Puts resources together on which the same is allowed.
+fn alike<T: Ord + Clone>(allowed: &BTreeMap<Resource, BTreeSet<T>>) -> BTreeMap<Vec<T>, Vec<&str>> {
+    let mut alike: BTreeMap<Vec<T>, Vec<&str>> = BTreeMap::new();
+    for (resource, what) in allowed.iter().filter(|(_, what)| !what.is_empty()) {
+        let what = what.iter().cloned().collect();
+        alike.entry(what).or_default().push(resource.arn());
+    }
+    alike
+}
+
+/// A `Sid` must be unique in its policy.
+fn numbered(sid: &str, number: usize) -> String {
+    match number {
+        0 => sid.to_owned(),
+        n => format!("{sid}{}", n + 1),
+    }
+}
+
+fn statement(sid: &str, actions: &[&str], resources: &[&str], condition: Json) -> Json {
+    let actions: Vec<_> = actions
+        .iter()
+        .map(|action| format!("acm-pca:{action}"))
+        .collect();
+    let resources = match resources {
+        [one] => json!(one),
+        several => json!(several),
     };
-    let any = "arn:aws:acm-pca:*:*:certificate-authority/*";
-    let statements: Vec<Json> = [
-        ("Account", "*", wide),
-        ("CertificateAuthorities", any, narrow),
-    ]
-    .into_iter()
-    .filter(|(_, _, actions)| !actions.is_empty())
-    .map(|(sid, resource, actions)| statement(sid, resource, named(actions)))
-    .collect();
-    Some(json!({ "Version": "2012-10-17", "Statement": statements }))
+    let mut statement =
+        json!({ "Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources });
+    if condition != Json::Null {
+        statement["Condition"] = condition;
+    }
+    statement
 }

@@ -66,7 +66,7 @@ pub fn run_json(id: &RunId, state: &State, now: i64) -> Json {
 /// from inside is left out.
 pub fn errors(state: &State) -> Vec<(Option<&InstanceId>, &StepError)> {
     let of_steps = state.steps.iter().filter_map(|(step, instance)| {
-        let error = instance.error.as_ref()?;
+        let error = instance.error.as_deref()?;
         (instance.status == Status::Failed).then_some((Some(step), error))
     });
     let own = state.error.iter().map(|error| (None, error));

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     journal::{Approval, EffectState, Instance, InstanceId, Outcome, RunId, State, Status},
-    script::Class,
+    script::{self, Class, Function},
     value::Command,
 };
 
@@ -70,7 +70,7 @@ pub(super) fn answer(name: &str, run: &RunId, step: &InstanceId) -> String {
 fn ways_on(run: &RunId, state: &State, before: &str) -> Vec<String> {
     let resume = || Command::new("resume").arg(run);
     let failed = state.steps.iter().filter_map(|(step, instance)| {
-        let error = instance.error.as_ref()?;
+        let error = instance.error.as_deref()?;
         (instance.status == Status::Failed).then_some((step, error.code.as_str()))
     });
     let rejected = state.steps.iter().find(|(_, i)| i.is_rejected());
@@ -141,14 +141,10 @@ fn left_something(state: &State) -> bool {
     rounds.any(|round| round.effects.iter().any(may_have_changed))
 }
 
-/// Whether an effect changed something outside, as far as anybody knows.
+/// Whether an effect changed something outside, as far as can be told. A call that no function is known for may have.
 fn may_have_changed(effect: &EffectState) -> bool {
-    let only_of_here = ["time::", "random::", "key::", "log::"];
-    effect.call.class != Class::Read
-        && !only_of_here
-            .iter()
-            .any(|module| effect.call.function.starts_with(module))
-        && effect.may_be_done()
+    let row = script::function(&effect.call.function);
+    effect.call.class != Class::Read && row.is_none_or(Function::is_change) && effect.may_be_done()
 }
 
 /// Every question that a run asked, with its answer.
@@ -156,7 +152,7 @@ pub fn approvals(state: &State) -> Vec<String> {
     let asked = state
         .steps
         .iter()
-        .filter_map(|(step, instance)| Some((step, instance.approval.as_ref()?)));
+        .filter_map(|(step, instance)| Some((step, instance.approval.as_deref()?)));
     asked.map(|(step, approval)| line(step, approval)).collect()
 }
 

@@ -6,7 +6,6 @@ use super::table::{Room, Table};
 use crate::{
     compile::Phase,
     decide::{Does, Foreseen, Preview},
-    outside::is_a_look,
 };
 
 /// As many clusters are named in a row.
@@ -18,7 +17,10 @@ pub fn preview(phases: &[Phase], steps: &[Preview], room: Room) -> String {
     let texts: Vec<_> = parts
         .map(|steps| {
             let named = steps.first().and_then(|step| step.phase);
-            match phases.iter().find(|phase| Some(phase.name.as_str()) == named) {
+            match phases
+                .iter()
+                .find(|phase| Some(phase.name.as_str()) == named)
+            {
                 Some(phase) => in_phase(phase, steps, room),
                 None => outside_of_phases(steps, room),
             }
@@ -100,11 +102,11 @@ fn changes(step: &Preview) -> Vec<String> {
     if step.runs == Foreseen::Known(false) {
         return Vec::new();
     }
-    let changing = step.calls.iter().filter(|call| !is_a_look(&call.function));
+    let changing = step.calls.iter().filter(|call| call.is_change());
     let texts: BTreeSet<_> = changing
-        .map(|call| match &call.kind {
+        .map(|call| match call.about().kind {
             Some(kind) => format!("{} {kind}", call.function),
-            None => call.function.clone(),
+            None => call.function.to_owned(),
         })
         .collect();
     texts.into_iter().collect()

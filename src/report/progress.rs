@@ -1,7 +1,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use console::style;
@@ -25,6 +25,8 @@ use crate::{
 const MOST_LINES: usize = 12;
 /// How often spinners turn.
 const TICK: Duration = Duration::from_millis(120);
+/// Counting the steps of a large run takes this share of the time at most.
+const SHARE: u32 = 20;
 
 /// Progress on a terminal: a line for each running step with what it is doing, and a bar over
 /// all of them.
@@ -33,6 +35,8 @@ pub struct Bars {
     bars: MultiProgress,
     total: ProgressBar,
     running: Mutex<HashMap<InstanceId, ProgressBar>>,
+    /// When the steps are counted again.
+    next_tally: Mutex<Instant>,
     run: RunId,
 }
 
@@ -50,6 +54,7 @@ impl Bars {
             bars,
             total,
             running: Mutex::default(),
+            next_tally: Mutex::new(Instant::now()),
             run,
         }
     }
@@ -113,9 +118,17 @@ impl Observer for Bars {
                 }
             }
         }
-        let (done, all) = tally(&self.workflow, state);
-        self.total.set_length(all);
-        self.total.set_position(done);
+        let mut next_tally = self
+            .next_tally
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let began = Instant::now();
+        if began >= *next_tally {
+            let (done, all) = tally(&self.workflow, state);
+            self.total.set_length(all);
+            self.total.set_position(done);
+            *next_tally = began + began.elapsed() * SHARE;
+        }
     }
 
     fn doing(&self, step: &InstanceId, what: &str) {

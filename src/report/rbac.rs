@@ -1,26 +1,19 @@
+use std::collections::BTreeSet;
+
 use crate::{
-    compile::Workflow,
-    outside::{permits_of, rules},
+    outside::rules,
+    script::{HostCall, permits_of},
 };
 
-/// The ClusterRole that a workflow's scripts need, as YAML, from the host functions that they call, and
-/// `with_undo` their reversal. `None` where they speak to no cluster.
-pub fn cluster_role(workflow: &Workflow, with_undo: bool) -> Option<String> {
-    let calls = workflow.host_calls();
-    let calls = calls
-        .iter()
-        .map(|call| (call.function.as_str(), call.kind.as_deref()));
+/// The ClusterRole that the calls of a workflow need, as YAML, `with_undo` with their reversal. `None` where they speak
+/// to no cluster.
+pub fn cluster_role(workflow: &str, calls: &BTreeSet<HostCall>, with_undo: bool) -> Option<String> {
     let (permits, open) = permits_of(calls, with_undo);
     if permits.is_empty() && open.is_empty() {
         return None;
     }
-    let list = |items: &[String]| {
-        let quoted: Vec<_> = items.iter().map(|item| format!("\"{item}\"")).collect();
-        quoted.join(", ")
-    };
     let mut text = format!(
-        "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata:\n  name: windlass-{}\n",
-        workflow.name
+        "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata:\n  name: windlass-{workflow}\n"
     );
     for function in open {
         text.push_str(&format!(
@@ -33,13 +26,24 @@ pub fn cluster_role(workflow: &Workflow, with_undo: bool) -> Option<String> {
         return Some(text);
     }
     text.push_str("rules:\n");
-    for (group, resources, verbs) in rules {
-        let verbs: Vec<String> = verbs.iter().map(|verb| (*verb).to_owned()).collect();
+    for rule in rules {
         text.push_str(&format!(
-            "  - apiGroups: [\"{group}\"]\n    resources: [{}]\n    verbs: [{}]\n",
-            list(&resources),
-            list(&verbs)
+            "  - apiGroups: [\"{}\"]\n    resources: [{}]\n",
+            rule.group,
+            list(&rule.resources)
         ));
+        if !rule.names.is_empty() {
+            text.push_str(&format!("    resourceNames: [{}]\n", list(&rule.names)));
+        }
+        text.push_str(&format!("    verbs: [{}]\n", list(&rule.verbs)));
     }
     Some(text)
+}
+
+fn list<T: AsRef<str>>(items: &[T]) -> String {
+    let quoted: Vec<_> = items
+        .iter()
+        .map(|item| format!("\"{}\"", item.as_ref()))
+        .collect();
+    quoted.join(", ")
 }

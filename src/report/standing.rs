@@ -59,5 +59,5 @@ pub(super) fn waiting(state: &State) -> impl Iterator<Item = (&InstanceId, &Appr
         .steps
         .iter()
         .filter(|(_, instance)| instance.status == Status::Waiting)
-        .filter_map(|(step, instance)| Some((step, instance.approval.as_ref()?)))
+        .filter_map(|(step, instance)| Some((step, instance.approval.as_deref()?)))
 }

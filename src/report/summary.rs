@@ -131,7 +131,7 @@ pub fn summary(workflow: &Workflow, state: &State, view: View) -> String {
 }
 
 /// A long distinguished name by its common name alone.
-fn shorten(name: &str) -> String {
+pub(super) fn shorten(name: &str) -> String {
     const MOST: usize = 40;
     let common_name = name.split(',').find(|part| part.starts_with("CN="));
     match common_name {
@@ -141,7 +141,7 @@ fn shorten(name: &str) -> String {
 }
 
 /// A path as a person in `folder` would write it.
-fn relative(path: &str, folder: &Path) -> String {
+pub(super) fn relative(path: &str, folder: &Path) -> String {
     let path = Path::new(path);
     path.strip_prefix(folder)
         .unwrap_or(path)

@@ -10,7 +10,9 @@ use rhai::{AST, ASTNode, Engine, Expr, FnCallExpr, Position, Stmt};
 use super::{
     engine,
     fault::{Fault, token_at},
-    host::usage,
+    given::{HostCall, Known},
+    host,
+    literal::{self, Wrong},
 };
 
 /// The functions that an engine knows: namespace (empty for the global one) → name → arities.
@@ -18,6 +20,9 @@ type Catalogue = BTreeMap<String, BTreeMap<String, BTreeSet<usize>>>;
 
 static STEPS: LazyLock<Catalogue> = LazyLock::new(|| catalogue(engine::steps()));
 static EXPRESSIONS: LazyLock<Catalogue> = LazyLock::new(|| catalogue(engine::expressions()));
+
+/// How functions of Rhai's own are called, with which most scripts begin.
+const BUILT_IN: [&str; 3] = ["print(text)", "debug(text)", "type_of(value)"];
 
 /// Rhai resolves these itself.
 const KEYWORDS: [&str; 10] = [
@@ -60,81 +65,54 @@ impl Own {
     }
 }
 
-/// A call to a host function, as far as the script's text tells.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct HostCall {
-    /// `pca::issue_certificate`.
-    pub function: String,
-    /// The kind of Kubernetes objects that its arguments name, where they name it literally.
-    pub kind: Option<String>,
-}
-
-/// The host functions that change something outside, whatever they are called with. `exec::run`,
-/// `http::request` and the like are not among them: their arguments decide.
-const CHANGES: [&str; 28] = [
-    "file::remove",
-    "file::write",
-    "file::write_secret",
-    "file::write_template",
-    "http::delete",
-    "http::patch",
-    "http::post",
-    "http::put",
-    "kube::apply",
-    "kube::apply_secret",
-    "kube::create",
-    "kube::delete",
-    "kube::patch",
-    "kube::restart",
-    "pca::create_audit_report",
-    "pca::create_certificate_authority",
-    "pca::create_permission",
-    "pca::delete_certificate_authority",
-    "pca::delete_permission",
-    "pca::delete_policy",
-    "pca::disable_certificate_authority",
-    "pca::enable_certificate_authority",
-    "pca::import_certificate_authority_certificate",
-    "pca::issue_certificate",
-    "pca::put_policy",
-    "pca::restore_certificate_authority",
-    "pca::revoke_certificate",
-    "pca::update_certificate_authority",
-];
-
-impl HostCall {
-    /// Whether it is sure to change something outside.
-    pub fn is_change(&self) -> bool {
-        CHANGES.contains(&self.function.as_str())
-            || self.function.starts_with("pca::tag_")
-            || self.function.starts_with("pca::untag_")
-    }
-}
-
 /// One call, as written: `pca::describe(arn)` or `list.len()`.
 pub(super) struct FoundCall {
     pub namespace: String,
     pub name: String,
-    kind: Option<String>,
-    arguments: usize,
-    /// The keys of the arguments that are literal maps, with the argument's number.
-    keys: Vec<(usize, String, Position)>,
+    given: Vec<Known>,
+    /// What is wrong with the arguments of a call to a host function.
+    wrong: Vec<Wrong>,
     is_method: bool,
     position: Position,
 }
 
 /// Lists every call in a script, its functions' bodies included.
 pub(super) fn list(ast: &AST) -> Vec<FoundCall> {
+    list_knowing(ast, None)
+}
+
+/// Lists the calls to host functions that a script makes, with what its text tells of them. `inputs` is the variable that
+/// holds its inputs, in its `run` or as an inline body.
+pub(super) fn host_calls(ast: &AST, inputs: Option<&str>, is_inline: bool) -> Vec<HostCall> {
+    let (mut entry, mut rest) = (ast.clone(), ast.clone());
+    match is_inline {
+        true => {
+            entry.clear_functions();
+            rest.clear_statements();
+        }
+        false => {
+            entry.clear_statements();
+            entry.retain_functions(|_, _, name, _| name == "run");
+            rest.retain_functions(|_, _, name, _| name != "run");
+        }
+    }
+    let of_entry = list_knowing(&entry, inputs);
+    let calls = of_entry.into_iter().chain(list(&rest));
+    calls.filter_map(FoundCall::into_host_call).collect()
+}
+
+fn list_knowing(ast: &AST, inputs: Option<&str>) -> Vec<FoundCall> {
     let mut calls = Vec::new();
+    let mut push = |call: &FnCallExpr, is_method, position| {
+        if call.op_token.is_none() {
+            calls.push(FoundCall::of(call, inputs, is_method, position));
+        }
+    };
     ast.walk(&mut |path: &[ASTNode]| {
         match path.last() {
             Some(ASTNode::Expr(Expr::FnCall(call, position)))
-            | Some(ASTNode::Stmt(Stmt::FnCall(call, position))) => {
-                push(&mut calls, call, false, *position);
-            }
-            Some(ASTNode::Expr(Expr::MethodCall(call, position))) => {
-                push(&mut calls, call, true, *position);
-            }
+            | Some(ASTNode::Stmt(Stmt::FnCall(call, position))) => push(call, false, *position),
+            Some(ASTNode::Expr(Expr::MethodCall(call, position))) => push(call, true, *position),
             _ => {}
         }
         true
@@ -142,87 +120,29 @@ pub(super) fn list(ast: &AST) -> Vec<FoundCall> {
     calls
 }
 
-fn push(calls: &mut Vec<FoundCall>, call: &FnCallExpr, is_method: bool, position: Position) {
-    if call.op_token.is_none() {
-        calls.push(FoundCall {
-            namespace: call
-                .namespace
-                .path
-                .iter()
-                .map(|part| part.name.as_str())
-                .collect::<Vec<_>>()
-                .join("::"),
+impl FoundCall {
+    fn of(call: &FnCallExpr, inputs: Option<&str>, is_method: bool, position: Position) -> Self {
+        let namespace = call.namespace.path.iter();
+        let namespace: Vec<_> = namespace.map(|part| part.name.as_str()).collect();
+        let namespace = namespace.join("::");
+        let row = host::function(&format!("{namespace}::{}", call.name));
+        Self {
             name: call.name.to_string(),
-            kind: kind_of(call),
-            arguments: call.args.len(),
-            keys: literal_keys(call),
+            namespace,
+            given: call
+                .args
+                .iter()
+                .map(|argument| Known::of(argument, inputs))
+                .collect(),
+            wrong: row.map_or_else(Vec::new, |row| literal::check(row, call, position)),
             is_method,
             position,
-        });
-    }
-}
-
-/// The keys of literal maps among the arguments of a call.
-fn literal_keys(call: &FnCallExpr) -> Vec<(usize, String, Position)> {
-    let maps = call
-        .args
-        .iter()
-        .enumerate()
-        .filter_map(|(i, argument)| match argument {
-            Expr::Map(map, _) => Some((i, map)),
-            _ => None,
-        });
-    maps.flat_map(|(i, map)| {
-        let keys = map.0.iter();
-        keys.map(move |(key, _)| (i, key.name.to_string(), key.pos))
-    })
-    .collect()
-}
-
-impl FoundCall {
-    pub fn as_host_call(&self) -> HostCall {
-        HostCall {
-            function: format!("{}::{}", self.namespace, self.name),
-            // Only there is a text with a slash the name of an object.
-            kind: self.kind.clone().filter(|_| self.namespace == "kube"),
         }
     }
-}
 
-/// The kind that a call to a `kube` function names: the first argument is the cluster.
-fn kind_of(call: &FnCallExpr) -> Option<String> {
-    match (call.name.as_str(), call.args.get(2)) {
-        ("list", Some(Expr::StringConstant(kind, _))) => Some(kind.to_string()),
-        ("list", _) => None,
-        _ => call.args.iter().skip(1).find_map(kind_in),
-    }
-}
-
-/// The kind in one argument: of `TYPE/NAME`, or of a manifest.
-fn kind_in(argument: &Expr) -> Option<String> {
-    let word = |text: &str| text.split_once('/').map(|(kind, _)| kind.to_owned());
-    match argument {
-        Expr::StringConstant(text, _) => word(text),
-        // `deployment/${name}`.
-        Expr::InterpolatedString(parts, _) => match parts.first() {
-            Some(Expr::StringConstant(text, _)) => word(text),
-            _ => None,
-        },
-        Expr::Map(map, _) => {
-            let text = |key: &str| {
-                let (_, value) = map.0.iter().find(|(name, _)| name.name == key)?;
-                match value {
-                    Expr::StringConstant(text, _) => Some(text.to_string()),
-                    _ => None,
-                }
-            };
-            let kind = text("kind")?.to_ascii_lowercase();
-            Some(match text("apiVersion")?.split_once('/') {
-                Some((group, _)) => format!("{kind}.{group}"),
-                None => kind,
-            })
-        }
-        _ => None,
+    fn into_host_call(self) -> Option<HostCall> {
+        let function = host::function(&format!("{}::{}", self.namespace, self.name))?;
+        Some(HostCall::new(function, self.given))
     }
 }
 
@@ -249,29 +169,8 @@ fn check(known: &Catalogue, ast: &AST, text: &str, own: &Own) -> Vec<Fault> {
         .iter()
         .flat_map(|call| {
             let fault = check_call(known, own, text, call);
-            fault.into_iter().chain(unknown_options(text, call))
-        })
-        .collect()
-}
-
-/// Finds the options that a host function does not have.
-fn unknown_options(text: &str, call: &FoundCall) -> Vec<Fault> {
-    let function = format!("{}::{}", call.namespace, call.name);
-    let Some((at, options)) = usage::options(&function) else {
-        return Vec::new();
-    };
-    let unknown = call
-        .keys
-        .iter()
-        .filter(|(i, key, _)| *i == at && !options.contains(&key.as_str()));
-    unknown
-        .map(|(_, key, position)| {
-            let message = format!("`{function}` has no option `{key}`");
-            let help = match closest(key, options.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("it takes {}", options.join(", ")),
-            };
-            Fault::new("unknown-option", token_at(text, *position), message).help(help)
+            let wrong = call.wrong.iter().map(|wrong| wrong.as_fault(text));
+            fault.into_iter().chain(wrong)
         })
         .collect()
 }
@@ -322,9 +221,9 @@ fn check_call(known: &Catalogue, own: &Own, text: &str, call: &FoundCall) -> Opt
             names.filter(|name| name.starts_with(char::is_alphabetic)),
         ));
     }
-    let with_this = call.arguments + usize::from(call.is_method);
+    let with_this = call.given.len() + usize::from(call.is_method);
     let fits = native.is_some_and(|arities| arities.contains(&with_this))
-        || scripted.is_some_and(|arities| arities.contains(&call.arguments));
+        || scripted.is_some_and(|arities| arities.contains(&call.given.len()));
     if fits {
         return None;
     }
@@ -341,7 +240,14 @@ fn check_call(known: &Catalogue, own: &Own, text: &str, call: &FoundCall) -> Opt
     );
     let fault = Fault::new("wrong-arguments", span, message);
     let own_usage = own.usages.get(&full).cloned();
-    let usage = own_usage.or_else(|| usage::usage(&full).map(str::to_owned));
+    let usage = own_usage
+        .or_else(|| host::function(&full).map(host::Function::usage))
+        .or_else(|| {
+            BUILT_IN
+                .iter()
+                .find(|usage| usage.starts_with(&format!("{full}(")))
+                .map(|usage| (*usage).to_owned())
+        });
     Some(match usage {
         Some(usage) => fault.help(format!("it is called as `{usage}`")),
         None => fault,

@@ -3,6 +3,7 @@ use std::{fmt, pin::Pin, time::Duration};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+use super::host::{Function, table};
 use crate::value::{Failure, Redactor, Value};
 
 /// Says what to do with an effect whose process died inside the call.
@@ -87,6 +88,25 @@ pub struct Call {
 }
 
 impl Call {
+    /// Makes a call of a host function, of the class that its row says.
+    pub(super) fn of<F>(
+        function: &'static str,
+        arguments: Value,
+        act: impl FnOnce(EffectKey) -> F + Send + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<Value, Failure>> + Send + 'static,
+    {
+        let row = table::caller(function);
+        debug_assert!(row.is_some(), "{function} has no row");
+        // Without a row nobody could say that it is safe to make it again.
+        let class = row.and_then(|row| row.classes().first().copied());
+        Self {
+            key_lives: row.and_then(Function::key_lives),
+            ..Self::new(function, class.unwrap_or(Class::Unsure), arguments, act)
+        }
+    }
+
     pub fn new<F>(
         function: &'static str,
         class: Class,
@@ -96,6 +116,7 @@ impl Call {
     where
         F: Future<Output = Result<Value, Failure>> + Send + 'static,
     {
+        debug_assert!(is_allowed(function, class), "{function}");
         // The other side may quote what it was sent, also what is too short for a run's redactor.
         let secrets = arguments.secrets();
         Self {
@@ -117,6 +138,13 @@ impl Call {
         }
     }
 
+    /// Gives the call another one of the classes that its row allows.
+    pub(super) fn classed(mut self, class: Class) -> Self {
+        debug_assert!(is_allowed(self.function, class), "{}", self.function);
+        self.class = class;
+        self
+    }
+
     /// Does something else when the call is in doubt: a DELETE that finds nothing then was done.
     pub fn or_again<F>(mut self, again: impl FnOnce(EffectKey) -> F + Send + 'static) -> Self
     where
@@ -126,18 +154,11 @@ impl Call {
         self
     }
 
-    /// Limits the time in which the call may be made again under its key.
-    pub fn keyed_for(mut self, lives: Duration) -> Self {
-        self.key_lives = Some(lives);
-        self
-    }
-
-    /// Makes the call [`Class::Found`]: `look` is asked first when the call is in doubt.
+    /// Gives a call of [`Class::Found`] what is asked first when it is in doubt.
     pub fn or_find<F>(mut self, look: impl FnOnce(EffectKey) -> F + Send + 'static) -> Self
     where
         F: Future<Output = Result<Option<Value>, Failure>> + Send + 'static,
     {
-        self.class = Class::Found;
         self.look = Some(Box::new(|key| Box::pin(look(key))));
         self
     }
@@ -162,6 +183,11 @@ impl Call {
         self.before = Some(Box::new(|| Box::pin(before())));
         self
     }
+}
+
+/// Whether a call of this name may have the class. What is no host function, such as the calls of an undo, may have any.
+fn is_allowed(function: &str, class: Class) -> bool {
+    table::caller(function).is_none_or(|row| row.classes().contains(&class))
 }
 
 /// How loud a script's own message is.

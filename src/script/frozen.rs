@@ -34,7 +34,7 @@ mod tests {
     #[test]
     fn a_thawed_script_is_the_same_in_the_same_place() {
         let file = "\n\n    #{ a: 1 }\n";
-        let places = Places::new(file, [(0, 6)]);
+        let places = Places::new(file, (0, 1), [(0, 6)]);
         let nothing = &mut |_: &str, _: &str| Err("nothing is imported".to_owned());
         let script = Script::parse_inline("w.yaml", "#{ a: 1 }".into(), places, nothing);
         let script = script.unwrap_or_else(|faults| panic!("{faults:?}"));

@@ -20,12 +20,7 @@ const ADDING: [&str; 4] = ["+=", "fill_with", "mixin", "set"];
 
 /// Lists what an inline body reads of `inputs`.
 pub(super) fn of_body(ast: &AST, text: &str) -> Vec<InputRead> {
-    Finder::new("inputs", ast, text).find(|finder| {
-        let path = &mut Vec::new();
-        for statement in ast.statements() {
-            statement.walk(path, &mut |path| finder.look(path));
-        }
-    })
+    Finder::new("inputs", ast, text).find(Finder::look_at_body)
 }
 
 /// Lists what a function of a script reads of its first parameter.
@@ -35,6 +30,21 @@ pub(super) fn of_function(ast: &AST, text: &str, name: &str) -> Vec<InputRead> {
         return Vec::new();
     };
     Finder::new(parameter, ast, text).find(|finder| finder.look_into(name))
+}
+
+/// The variable that holds the inputs of a script's `run`, or of an inline body, if the script leaves it as it is.
+pub(super) fn unchanged(ast: &AST, text: &str, is_inline: bool) -> Option<String> {
+    let run = ast.iter_functions().find(|f| f.name == "run");
+    let variable = match is_inline {
+        true => "inputs",
+        false => run?.params.first()?,
+    };
+    let finder = Finder::new(variable, ast, text);
+    let is_unchanged = finder.leaves_it(|finder| match is_inline {
+        true => finder.look_at_body(),
+        false => finder.look_into("run"),
+    });
+    is_unchanged.then(|| variable.to_owned())
 }
 
 /// The outputs of an inline body that ends with a map, and ends only there.
@@ -91,19 +101,37 @@ impl<'a> Finder<'a> {
     }
 
     fn find(mut self, look: impl FnOnce(&mut Self)) -> Vec<InputRead> {
-        look(&mut self);
-        let mut seen = BTreeSet::new();
-        while let Some(closure) = self.closures.pop() {
-            if seen.insert(closure.clone()) {
-                self.look_into(&closure);
-            }
-        }
+        self.look_with_closures(look);
         let written = self.written;
         self.reads.retain(|read| !written.contains(&read.name));
         self.reads.sort_by_key(|read| read.span.start);
         match self.is_lost {
             true => Vec::new(),
             false => self.reads,
+        }
+    }
+
+    /// Whether the variable stays what it was, entries included.
+    fn leaves_it(mut self, look: impl FnOnce(&mut Self)) -> bool {
+        self.look_with_closures(look);
+        !self.is_lost && self.written.is_empty()
+    }
+
+    fn look_with_closures(&mut self, look: impl FnOnce(&mut Self)) {
+        look(self);
+        let mut seen = BTreeSet::new();
+        while let Some(closure) = self.closures.pop() {
+            if seen.insert(closure.clone()) {
+                self.look_into(&closure);
+            }
+        }
+    }
+
+    fn look_at_body(&mut self) {
+        let ast = self.ast;
+        let path = &mut Vec::new();
+        for statement in ast.statements() {
+            statement.walk(path, &mut |path| self.look(path));
         }
     }
 

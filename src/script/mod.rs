@@ -20,13 +20,16 @@ mod error;
 mod expression;
 mod fault;
 mod frozen;
+mod given;
 mod host;
 mod import;
 mod inputs;
 mod interpolation;
 mod limits;
+mod literal;
 mod modules;
 mod natives;
+mod permits;
 mod places;
 mod run;
 #[expect(
@@ -37,19 +40,23 @@ mod script;
 mod secret;
 mod signature;
 
-pub use calls::{HostCall, closest};
+pub use calls::closest;
 pub use effects::{
     Act, Before, Call, Class, EffectKey, Effects, Interruption, Level, OnStop, Stop,
 };
 pub use expression::{Expression, ExpressionError, Names, Read, is_readable};
 pub use fault::Fault;
 pub use frozen::FrozenScript;
+pub use given::{About, HostCall, Known};
 pub use host::{
-    Done, Finding, Host, Reversal, Reversed, WRONG_ARGUMENTS, WayBack, finding, reversal,
+    Changing, Done, Doubt, Finding, Function, Host, HostModule, Impact, MODULES, Need, Needs, On,
+    Parameter, Reversal, Reversed, Reversible, Rule, ValueKind, WRONG_ARGUMENTS, WayBack, finding,
+    function, functions, reversal,
 };
 pub use import::join_path;
 pub use inputs::InputRead;
 pub use limits::STACK_BYTES;
+pub use permits::permits_of;
 pub use places::Places;
 pub use run::{Ended, Limits, run, run_undo};
 pub use script::{ReadImport, Script};

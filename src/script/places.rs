@@ -27,9 +27,14 @@ struct Stretch {
 
 impl Places {
     /// Takes pairs of a byte of the text and the byte of the file `source` that it stands at, in the
-    /// order of both; the first one is that of byte 0.
-    pub fn new(source: &str, pairs: impl IntoIterator<Item = (usize, usize)>) -> Self {
-        let (mut line, mut line_start, mut seen) = (1, 0, 0);
+    /// order of both; the first one is that of byte 0. They are counted from a byte of the file before all of them, and
+    /// the line that this one is in.
+    pub fn new(
+        source: &str,
+        (mut seen, mut line): (usize, usize),
+        pairs: impl IntoIterator<Item = (usize, usize)>,
+    ) -> Self {
+        let mut line_start = source[..seen].rfind('\n').map_or(0, |at| at + 1);
         let stretches = pairs.into_iter().map(|(at, byte)| {
             for (i, _) in source[seen..byte].match_indices('\n') {
                 (line, line_start) = (line + 1, seen + i + 1);

@@ -4,10 +4,11 @@ use rhai::{AST, LexError, ParseError, ParseErrorType, Scope};
 
 use super::{
     beginner,
-    calls::{self, HostCall, Own},
+    calls::{self, Own},
     engine,
     fault::{Fault, token_at},
     frozen::FrozenScript,
+    given::HostCall,
     import::Imports,
     inputs::{self, InputRead},
     interpolation::compile_to_run,
@@ -38,7 +39,7 @@ pub struct Script {
     pub digest: Digest,
     /// Whether it says itself how it is undone: `fn undo(inputs, outputs)`.
     pub has_undo: bool,
-    /// The host functions that it or its imports call.
+    /// The calls to host functions in it and in its imports.
     pub host_calls: BTreeSet<HostCall>,
     /// What runs, which is not quite what was checked: see `interpolation`.
     pub(super) ast: AST,
@@ -167,11 +168,12 @@ impl Script {
         run.set_source(&*path);
         let body = is_inline.then_some(&ast);
         let input_reads = body.map_or_else(Vec::new, |ast| inputs::of_body(ast, &text));
-        let host_calls = std::iter::once(&ast)
-            .chain(modules.asts.values())
-            .flat_map(calls::list)
-            .filter(|call| engine_has_module(&call.namespace))
-            .map(|call| call.as_host_call())
+        let unchanged = inputs::unchanged(&ast, &text, is_inline);
+        let of_imports = modules.asts.values();
+        let of_imports = of_imports.flat_map(|ast| calls::host_calls(ast, None, false));
+        let host_calls = calls::host_calls(&ast, unchanged.as_deref(), is_inline)
+            .into_iter()
+            .chain(of_imports)
             .collect();
         let parts: Vec<&[u8]> = std::iter::once(text.as_bytes())
             .chain(
@@ -211,12 +213,6 @@ impl Script {
             text,
         })
     }
-}
-
-fn engine_has_module(namespace: &str) -> bool {
-    super::host::modules()
-        .iter()
-        .any(|(name, _)| *name == namespace)
 }
 
 fn description(text: &str) -> String {

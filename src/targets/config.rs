@@ -128,6 +128,11 @@ impl Targets {
         }
     }
 
+    /// The names that a user can give, with the built-in one.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.targets.keys().map(String::as_str).chain([LOCAL])
+    }
+
     /// Finds a target. `Ok(None)` is the built-in one.
     ///
     /// # Errors
@@ -137,12 +142,11 @@ impl Targets {
             return Ok(None);
         }
         self.targets.get(name).map(Some).ok_or_else(|| {
-            let names = || self.targets.keys().map(String::as_str).chain([LOCAL]);
-            let hint = match closest(name, names()) {
+            let hint = match closest(name, self.names()) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!(
                     "targets are written in windlass.toml as [targets.NAME]; there is {}",
-                    names().collect::<Vec<_>>().join(", ")
+                    self.names().collect::<Vec<_>>().join(", ")
                 ),
             };
             ConfigError::Unknown {

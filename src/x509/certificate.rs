@@ -1,6 +1,6 @@
 use std::net::IpAddr;
 
-use data_encoding::BASE64;
+use data_encoding::{BASE64, HEXLOWER};
 use time::OffsetDateTime;
 use x509_parser::{
     extensions::{GeneralName, ParsedExtension},
@@ -28,6 +28,12 @@ pub struct Certificate {
     pub is_ca: bool,
     /// SHA-256 of the DER.
     pub fingerprint: Digest,
+    /// SHA-256 of the public key's DER (its SubjectPublicKeyInfo).
+    pub key_digest: Digest,
+    /// Hex: what it calls its own key (RFC 5280, 4.2.1.2), if it does.
+    pub subject_key_id: Option<String>,
+    /// Hex: what it calls its issuer's key (RFC 5280, 4.2.1.1), if it does.
+    pub authority_key_id: Option<String>,
     pub der: Vec<u8>,
 }
 
@@ -54,7 +60,8 @@ impl Certificate {
         pem::certificates(text)?.into_iter().map(read).collect()
     }
 
-    fn read_der(der: &[u8]) -> Option<Self> {
+    /// Reads one certificate, which takes up all of the DER. `None` if it is not one.
+    pub fn read_der(der: &[u8]) -> Option<Self> {
         let (rest, certificate) = X509Certificate::from_der(der).ok()?;
         if !rest.is_empty() {
             return None;
@@ -62,17 +69,15 @@ impl Certificate {
         Some(Self {
             subject: rfc4514(certificate.subject()),
             issuer: rfc4514(certificate.issuer()),
-            serial: certificate
-                .serial
-                .to_bytes_be()
-                .iter()
-                .map(|b| format!("{b:02x}"))
-                .collect(),
+            serial: HEXLOWER.encode(&certificate.serial.to_bytes_be()),
             not_before: certificate.validity().not_before.to_datetime(),
             not_after: certificate.validity().not_after.to_datetime(),
             names: names(&certificate),
             is_ca: certificate.is_ca(),
             fingerprint: Digest::of_content(der),
+            key_digest: Digest::of_content(certificate.public_key().raw),
+            subject_key_id: subject_key_id(&certificate),
+            authority_key_id: authority_key_id(&certificate),
             der: der.to_vec(),
         })
     }
@@ -115,8 +120,34 @@ impl Certificate {
             ("email_addresses", self.names.email_addresses.clone().into()),
             ("is_ca", self.is_ca.into()),
             ("fingerprint", self.fingerprint.to_string().into()),
+            ("public_key_sha256", self.key_digest.to_string().into()),
+            ("subject_key_id", self.subject_key_id.clone().into()),
+            ("authority_key_id", self.authority_key_id.clone().into()),
         ])
     }
+}
+
+fn subject_key_id(certificate: &X509Certificate) -> Option<String> {
+    let found = extensions(certificate).find_map(|extension| match extension {
+        ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0),
+        _ => None,
+    });
+    found.map(|id| HEXLOWER.encode(id))
+}
+
+fn authority_key_id(certificate: &X509Certificate) -> Option<String> {
+    let found = extensions(certificate).find_map(|extension| match extension {
+        ParsedExtension::AuthorityKeyIdentifier(of) => of.key_identifier.as_ref(),
+        _ => None,
+    });
+    found.map(|id| HEXLOWER.encode(id.0))
+}
+
+fn extensions<'a>(
+    certificate: &'a X509Certificate<'a>,
+) -> impl Iterator<Item = &'a ParsedExtension<'a>> {
+    let all = certificate.extensions().iter();
+    all.map(|extension| extension.parsed_extension())
 }
 
 /// The alternative names as they stand there: not all that others sign would be taken here.

@@ -39,7 +39,7 @@ pub enum CsrError {
     Sign(#[source] rcgen::Error),
 }
 
-const KEY_USAGES: [(&str, KeyUsagePurpose); 9] = [
+const KNOWN_KEY_USAGES: [(&str, KeyUsagePurpose); 9] = [
     ("digitalSignature", KeyUsagePurpose::DigitalSignature),
     ("contentCommitment", KeyUsagePurpose::ContentCommitment),
     ("keyEncipherment", KeyUsagePurpose::KeyEncipherment),
@@ -51,12 +51,26 @@ const KEY_USAGES: [(&str, KeyUsagePurpose); 9] = [
     ("decipherOnly", KeyUsagePurpose::DecipherOnly),
 ];
 
-const EXTENDED_KEY_USAGES: [(&str, ExtendedKeyUsagePurpose); 4] = [
+const KNOWN_EXTENDED_KEY_USAGES: [(&str, ExtendedKeyUsagePurpose); 4] = [
     ("serverAuth", ExtendedKeyUsagePurpose::ServerAuth),
     ("clientAuth", ExtendedKeyUsagePurpose::ClientAuth),
     ("codeSigning", ExtendedKeyUsagePurpose::CodeSigning),
     ("OCSPSigning", ExtendedKeyUsagePurpose::OcspSigning),
 ];
+
+/// The names of the key usages that a request may ask for.
+pub const KEY_USAGES: [&str; 9] = names(&KNOWN_KEY_USAGES);
+/// The names of the extended key usages that a request may ask for.
+pub const EXTENDED_KEY_USAGES: [&str; 4] = names(&KNOWN_EXTENDED_KEY_USAGES);
+
+const fn names<T, const N: usize>(known: &[(&'static str, T); N]) -> [&'static str; N] {
+    let (mut names, mut i) = ([""; N], 0);
+    while i < N {
+        names[i] = known[i].0;
+        i += 1;
+    }
+    names
+}
 
 impl CsrRequest {
     /// Signs the request with a private key and returns it as PEM.
@@ -73,10 +87,10 @@ impl CsrRequest {
         let mut params = CertificateParams::default();
         params.distinguished_name = self.distinguished_name().map_err(CsrError::Sign)?;
         params.subject_alt_names = self.alternative_names().map_err(CsrError::Sign)?;
-        params.key_usages = pick("key usage", &KEY_USAGES, &self.key_usage)?;
+        params.key_usages = pick("key usage", &KNOWN_KEY_USAGES, &self.key_usage)?;
         params.extended_key_usages = pick(
             "extended key usage",
-            &EXTENDED_KEY_USAGES,
+            &KNOWN_EXTENDED_KEY_USAGES,
             &self.extended_key_usage,
         )?;
         if self.is_ca {

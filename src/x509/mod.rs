@@ -2,6 +2,7 @@
 //! evidence. No I/O.
 //!
 //! - [`pem`] is the one reader of PEM in the program, but for the embedded CA's, which is as strict as AWS;
+//! - [`Verification`] is whether a certificate leads to a root;
 //! - [`Subject`] and [`AlternativeNames`] hold only what a certificate can hold.
 
 mod alternative;
@@ -14,12 +15,14 @@ mod private_key;
 mod signature;
 mod subject;
 mod timestamp;
+mod verify;
 
 pub use alternative::{AlternativeNames, NameError, NameKind};
 pub use certificate::{Certificate, ReadError};
-pub use csr::{CsrError, CsrRequest};
+pub use csr::{CsrError, CsrRequest, EXTENDED_KEY_USAGES, KEY_USAGES};
 pub use key::KeyAlgorithm;
 pub use private_key::{KeyError, PrivateKey};
 pub use signature::{SignError, Signature, public_key, sign};
 pub use subject::{Subject, SubjectError};
 pub use timestamp::{Timestamp, TimestampError, TimestampRequest};
+pub use verify::{BadInput, BadName, PeerName, Purpose, Verdict, Verification};

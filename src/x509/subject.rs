@@ -115,6 +115,17 @@ impl Subject {
         Ok(())
     }
 
+    /// The full names of all attributes.
+    pub fn attributes() -> impl Iterator<Item = &'static str> {
+        ATTRIBUTES.iter().map(|attribute| attribute.name)
+    }
+
+    /// Whether there is an attribute of this full or short name.
+    pub fn has_attribute(name: &str) -> bool {
+        let mut known = ATTRIBUTES.iter();
+        known.any(|known| known.name == name || known.short == name)
+    }
+
     /// The value of an attribute, by its full name.
     pub fn value(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum};
+use clap_complete::ArgValueCompleter;
 
 use super::drive::Params;
-use crate::report::GraphFormat;
+use crate::{cli::complete, report::GraphFormat};
 
 #[derive(ClapArgs)]
 pub struct Validate {
@@ -14,7 +15,7 @@ pub struct Validate {
     pub files: Vec<PathBuf>,
 
     /// Also ask the clusters of this target whether they can be reached, and allow what is called
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::targets))]
     pub target: Option<String>,
 
     #[command(flatten)]
@@ -30,7 +31,7 @@ pub struct Plan {
     pub params: Params,
 
     /// Where it would run
-    #[arg(long, default_value = crate::targets::LOCAL, value_name = "NAME")]
+    #[arg(long, default_value = crate::targets::LOCAL, value_name = "NAME", add = ArgValueCompleter::new(complete::targets))]
     pub target: String,
 
     /// Print the steps as JSON
@@ -71,6 +72,9 @@ pub struct Iam {
     /// The workflow's YAML file
     pub file: PathBuf,
 
+    #[command(flatten)]
+    pub params: Params,
+
     /// Leave out what only an undo needs
     #[arg(long)]
     pub without_undo: bool,
@@ -81,7 +85,23 @@ pub struct Rbac {
     /// The workflow's YAML file
     pub file: PathBuf,
 
+    #[command(flatten)]
+    pub params: Params,
+
     /// Leave out what only an undo needs
     #[arg(long)]
     pub without_undo: bool,
+}
+
+#[derive(ClapArgs)]
+pub struct Explain {
+    /// An error code, a host function or module, or a key of the workflow file [default: list all topics]
+    pub topic: Option<String>,
+}
+
+#[derive(ClapArgs)]
+pub struct Definitions {
+    /// Where the files are written
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
 }

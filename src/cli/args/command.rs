@@ -5,7 +5,8 @@ use clap::{Parser, Subcommand};
 #[cfg(feature = "restate")]
 use super::serve::Worker;
 use super::{
-    check::{Graph, Iam, Plan, Rbac, Validate},
+    certs::Certs,
+    check::{Definitions, Explain, Graph, Iam, Plan, Rbac, Validate},
     drive::{Answer, Cancel, Resume, Run, Undo},
     look::{Audit, Logs, Outputs, Runs, Show},
     serve::{Kube, Pca},
@@ -13,6 +14,13 @@ use super::{
 
 /// Where runs are recorded unless somebody says so.
 const STATE: &str = ".windlass";
+
+/// How each shell loads its completions.
+const COMPLETIONS: &str = "\
+bash:        source <(windlass completions bash)                          in ~/.bashrc
+zsh:         source <(windlass completions zsh)                           in ~/.zshrc, after compinit
+fish:        windlass completions fish | source                           in ~/.config/fish/config.fish
+powershell:  windlass completions powershell | Out-String | Invoke-Expression    in $PROFILE";
 
 /// Runs certificate rotations, and any other runbook, as a graph of small scripts that is never
 /// done twice: a run that stops anywhere, even by kill -9, goes on from there.
@@ -75,6 +83,12 @@ pub enum Command {
     Iam(Iam),
     /// Print the ClusterRole that a workflow needs on Kubernetes
     Rbac(Rbac),
+    /// Explain an error code, a host function or a key of the workflow file
+    Explain(Explain),
+    /// Print the JSON Schema of a workflow file, for editors
+    Schema,
+    /// Write definition files of the host functions, for editors
+    Definitions(Definitions),
     /// List the runs, the newest first
     Runs(Runs),
     /// Show a run: its steps, certificates and errors
@@ -83,6 +97,8 @@ pub enum Command {
     Logs(Logs),
     /// Print the outputs of a run
     Outputs(Outputs),
+    /// List the certificates of all runs by issuer: how long each has left, and where it is
+    Certs(Certs),
     /// Check that nothing in a run's record was changed, and show what it proves
     Audit(Audit),
     /// Serve a Restate server: run the steps of its runs
@@ -91,6 +107,17 @@ pub enum Command {
     /// The embedded AWS Private CA
     #[command(subcommand)]
     Pca(Pca),
+    /// Print what a shell loads to complete commands, runs and targets
+    #[command(after_help = COMPLETIONS)]
+    Completions {
+        #[arg(value_parser = ["bash", "zsh", "fish", "powershell", "elvish"])]
+        shell: String,
+    },
+    /// Write the manual pages to a folder
+    Man {
+        /// The folder, such as ~/.local/share/man/man1
+        dir: PathBuf,
+    },
     /// The rehearsal cluster: a Kubernetes API server for rehearsals
     #[command(subcommand)]
     Kube(Kube),

@@ -3,6 +3,9 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::Args as ClapArgs;
+use clap_complete::ArgValueCompleter;
+
+use crate::cli::complete;
 
 #[derive(ClapArgs)]
 pub struct Run {
@@ -13,7 +16,7 @@ pub struct Run {
     pub params: Params,
 
     /// Where to run: a target of windlass.toml, or the embedded servers
-    #[arg(long, default_value = crate::targets::LOCAL, value_name = "NAME")]
+    #[arg(long, default_value = crate::targets::LOCAL, value_name = "NAME", add = ArgValueCompleter::new(complete::targets))]
     pub target: String,
 
     /// Where the files that scripts write go
@@ -59,6 +62,7 @@ pub struct Driving {
 pub struct Resume {
     /// The run, by any part of its id [default: the newest that has neither succeeded nor been undone; with
     /// --edited or --redo, the newest]
+    #[arg(add = ArgValueCompleter::new(complete::runs))]
     pub run: Option<String>,
 
     /// Go on with the files as they are now; shows first what that changes
@@ -91,6 +95,7 @@ pub struct Resume {
 #[derive(ClapArgs)]
 pub struct Undo {
     /// The run, by any part of its id [default: the newest]
+    #[arg(add = ArgValueCompleter::new(complete::runs))]
     pub run: Option<String>,
 
     /// Say what became of a call that is in doubt: STEP=done, STEP=done:VALUE or STEP=again
@@ -112,6 +117,7 @@ pub struct Undo {
 #[derive(ClapArgs)]
 pub struct Cancel {
     /// The run, by any part of its id [default: the newest]
+    #[arg(add = ArgValueCompleter::new(complete::runs))]
     pub run: Option<String>,
 
     #[command(flatten)]
@@ -121,6 +127,7 @@ pub struct Cancel {
 #[derive(ClapArgs)]
 pub struct Answer {
     /// The run, by any part of its id
+    #[arg(add = ArgValueCompleter::new(complete::runs))]
     pub run: String,
 
     /// The step that waits

@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
+use clap_complete::ArgValueCompleter;
+
+use crate::cli::complete;
 
 #[derive(ClapArgs)]
 pub struct Runs {
@@ -14,6 +17,7 @@ pub struct Runs {
 #[derive(ClapArgs)]
 pub struct Show {
     /// The run, by any part of its id [default: the newest]
+    #[arg(add = ArgValueCompleter::new(complete::runs))]
     pub run: Option<String>,
 
     /// Print the run as JSON
@@ -24,6 +28,7 @@ pub struct Show {
 #[derive(ClapArgs)]
 pub struct Logs {
     /// The run, by any part of its id [default: the newest]
+    #[arg(add = ArgValueCompleter::new(complete::runs))]
     pub run: Option<String>,
 
     /// Only this step and what runs inside it
@@ -45,6 +50,7 @@ pub struct Logs {
 #[derive(ClapArgs)]
 pub struct Outputs {
     /// The run, by any part of its id [default: the newest]
+    #[arg(add = ArgValueCompleter::new(complete::runs))]
     pub run: Option<String>,
 
     /// Only this output, as bare text
@@ -58,6 +64,7 @@ pub struct Outputs {
 #[derive(ClapArgs)]
 pub struct Audit {
     /// The run, by any part of its id [default: the newest]
+    #[arg(add = ArgValueCompleter::new(complete::runs))]
     pub run: Option<String>,
 
     /// Write everything that proves it, without secrets, to a file

@@ -1,12 +1,14 @@
 //! The command line: [`Args`] with its [`Command`]s, and what each takes, a file for each family.
 
+mod certs;
 mod check;
 mod command;
 mod drive;
 mod look;
 mod serve;
 
-pub use check::{Graph, Iam, Plan, Rbac, Validate};
+pub use certs::{Certs, CertsCommand, CertsLook, Scan};
+pub use check::{Definitions, Explain, Graph, Iam, Plan, Rbac, Validate};
 pub use command::{Args, Command};
 pub use drive::{Answer, Cancel, Driving, Params, Resume, Run, Undo};
 pub use look::{Audit, Logs, Outputs, Runs, Show};

@@ -1,5 +1,8 @@
 use super::{Call, delete, evict, read, review, scale, token, watch, write};
-use crate::cluster::wire::{Answer, Failure, Verb};
+use crate::cluster::{
+    forward,
+    wire::{Answer, Failure, Verb},
+};
 
 /// Answers a request that may be made.
 pub(crate) fn answer(call: &Call) -> Result<Answer, Failure> {
@@ -7,6 +10,7 @@ pub(crate) fn answer(call: &Call) -> Result<Answer, Failure> {
     match (call.resource.plural.as_str(), subresource) {
         ("serviceaccounts", Some("token")) => return token::create(call),
         ("pods", Some("eviction")) => return evict::create(call),
+        ("pods", Some("portforward")) => return forward::start(call),
         (_, Some("scale")) => return scale::answer(call),
         (_, None) if call.resource.verbs == ["create"] => return review::create(call),
         _ => {}

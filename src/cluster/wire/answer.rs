@@ -3,7 +3,7 @@ use axum::http::{HeaderValue, Response};
 use serde_json::Value as Json;
 
 use super::Failure;
-use crate::cluster::api::Watch;
+use crate::cluster::{api::Watch, forward::Forward};
 
 /// What a request gets.
 pub(crate) enum Answer {
@@ -15,6 +15,7 @@ pub(crate) enum Answer {
     /// A body that is no JSON, with its type.
     Plain(&'static str, &'static str),
     Watch(Box<Watch>),
+    Forward(Box<Forward>),
     /// What the API server says of a path that it does not serve, which is no `Status`.
     NoSuchPath,
     /// The connection ends without an answer.
@@ -56,6 +57,7 @@ impl Answer {
                 .body(Body::from("404 page not found\n"))
                 .unwrap_or_default(),
             Self::Watch(watch) => json_with(200, Body::from_stream(watch.events())),
+            Self::Forward(forward) => forward.response(),
             Self::Cut => json_with(200, Body::from_stream(cut())),
         }
     }

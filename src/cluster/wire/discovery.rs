@@ -187,6 +187,11 @@ impl<'a> Subresource<'a> {
                 kind: "Eviction",
                 verbs: &["create"],
             },
+            "portforward" => Self {
+                group: "",
+                kind: "PodPortForwardOptions",
+                verbs: &["create", "get"],
+            },
             "token" => Self {
                 group: "authentication.k8s.io",
                 kind: "TokenRequest",

@@ -1,14 +1,20 @@
+use std::sync::Mutex;
+
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, Uri};
+use hyper::upgrade::OnUpgrade;
 
 use super::{Failure, Query};
 
 /// One HTTP request, read whole.
+#[derive(Default)]
 pub(crate) struct Incoming {
     pub method: Method,
     pub uri: Uri,
     pub headers: HeaderMap,
     pub body: Bytes,
+    /// The connection, for a request that wants to go on with another protocol.
+    pub upgrade: Mutex<Option<OnUpgrade>>,
 }
 
 /// What a path names: `/api/v1/…` or `/apis/GROUP/VERSION/…`.

@@ -253,6 +253,15 @@ impl Substrate for Engine<'_> {
         Ok(())
     }
 
+    async fn settle(&mut self) -> Result<(), DriveError> {
+        // The engine keeps what it is told, in the order in which it is told.
+        Ok(())
+    }
+
+    fn is_overdue(&self) -> bool {
+        true
+    }
+
     async fn start(&mut self, task: Task) -> Result<(), DriveError> {
         let instance = task.instance.clone();
         let is_finally = task.is_finally;

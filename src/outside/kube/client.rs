@@ -22,7 +22,7 @@ use crate::value::{Failure, FailureClass, Proof};
 /// As server-side apply and audit logs name us, and nobody else.
 pub(super) const FIELD_MANAGER: &str = "windlass";
 /// An API server answers in well under a second; a lost connection should not hold a step.
-const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Of one call; more would only repeat themselves.
 const MOST_WARNINGS: usize = 50;
 /// A 500 without a reason is what an API server says of a manifest that it can't make sense of: it would say so again.
@@ -33,8 +33,8 @@ const PAGE: &str = "500";
 /// One Kubernetes cluster, one request a call.
 #[derive(Clone)]
 pub struct KubeClient {
-    client: Client,
-    login: Login,
+    pub(super) client: Client,
+    pub(super) login: Login,
     /// The cluster's role in the target.
     pub(super) cluster: Arc<str>,
     /// Kinds that were looked up, by the word that names them.
@@ -42,7 +42,7 @@ pub struct KubeClient {
     /// What the API server warned of, each once.
     warnings: Arc<Mutex<Vec<String>>>,
     /// How long trouble is ridden out here; longer trouble is for the step's `retry`, which the journal sees.
-    patience: Duration,
+    pub(super) patience: Duration,
 }
 
 /// What came instead of an answer, and how soon the server wants to be asked again.

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use data_encoding::BASE64;
 use form_urlencoded::parse;
 use http::{HeaderValue, Uri};
-use hyper_rustls::{FixedServerNameResolver, HttpsConnectorBuilder};
+use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{
         Client as HttpClient,
@@ -18,15 +18,16 @@ use hyper_util::{
             proxy::{SocksV5, Tunnel},
         },
     },
-    rt::TokioExecutor,
+    rt::{TokioExecutor, TokioIo},
 };
 use kube::{
     Client, Config,
     client::{Body, ConfigExt},
     config::{KubeConfigOptions, Kubeconfig},
 };
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::rustls::{ClientConfig, pki_types::ServerName};
-use tower::{BoxError, Service, ServiceBuilder};
+use tower::{BoxError, Service, ServiceBuilder, ServiceExt};
 
 use super::{
     super::proxy::Proxies,
@@ -139,32 +140,15 @@ impl Access {
         // Its certificate is part of each connection.
         login.header().await.map_err(denied)?;
         let tls = tls(&config, &login)?;
-        let mut direct = HttpConnector::new();
-        direct.enforce_http(false);
-        direct.set_nodelay(true);
-        direct.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        let direct = direct();
         let Some(proxy) = config.proxy_url.clone() else {
             return Ok((client(direct, tls, &config)?, login));
         };
         let user = user_of(&proxy);
         let client = match proxy.scheme_str() {
             Some("http") => client(tunnel(&proxy, direct, user)?, tls, &config),
-            Some("https") => {
-                let to_proxy = HttpsConnectorBuilder::new().with_tls_config(system_tls()?);
-                let to_proxy = to_proxy
-                    .https_or_http()
-                    .enable_http1()
-                    .wrap_connector(direct);
-                client(tunnel(&proxy, to_proxy, user)?, tls, &config)
-            }
-            Some("socks5" | "socks5h") => {
-                let socks = SocksV5::new(with_port(&proxy, 1080)?, direct);
-                let socks = match user {
-                    Some((name, password)) => socks.with_auth(name, password),
-                    None => socks,
-                };
-                client(socks, tls, &config)
-            }
+            Some("https") => client(tunnel(&proxy, to_proxy(direct)?, user)?, tls, &config),
+            Some("socks5" | "socks5h") => client(socks(&proxy, direct, user)?, tls, &config),
             _ => {
                 let scheme = proxy.scheme_str().unwrap_or_default();
                 let why = format!("a proxy is asked by http, https or socks5, not by {scheme}");
@@ -188,6 +172,55 @@ fn denied(denied: Denied) -> Unusable {
         code: "Unauthenticated",
         why: denied.why,
         hint: denied.hint,
+    }
+}
+
+/// A connection, whatever it goes through.
+pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
+
+/// Connects to a server through a proxy, for a client that speaks something else than HTTP.
+///
+/// # Errors
+/// Why the proxy can't be used, or does not connect.
+pub(in crate::outside) async fn through_proxy(
+    proxy: &str,
+    server: Uri,
+) -> Result<Box<dyn ByteStream>, String> {
+    let proxy: Uri = proxy
+        .parse()
+        .map_err(|_| "its address is not a URL such as http://proxy.example:3128")?;
+    let user = user_of(&proxy);
+    let direct = direct();
+    let unusable = |e: Unusable| e.why;
+    match proxy.scheme_str() {
+        Some("http") => {
+            let tunnel = tunnel(&proxy, direct, user).map_err(unusable)?;
+            connected(tunnel, server).await
+        }
+        Some("https") => {
+            let to_proxy = to_proxy(direct).map_err(unusable)?;
+            let tunnel = tunnel(&proxy, to_proxy, user).map_err(unusable)?;
+            connected(tunnel, server).await
+        }
+        Some("socks5" | "socks5h") => {
+            let socks = socks(&proxy, direct, user).map_err(unusable)?;
+            connected(socks, server).await
+        }
+        _ => Err("a proxy is asked by http, https or socks5".into()),
+    }
+}
+
+async fn connected<C>(connector: C, server: Uri) -> Result<Box<dyn ByteStream>, String>
+where
+    C: Service<Uri>,
+    C::Response: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
+    C::Error: Into<BoxError>,
+{
+    match connector.oneshot(server).await {
+        Ok(connection) => Ok(Box::new(TokioIo::new(connection))),
+        Err(error) => Err(causes(&*error.into())),
     }
 }
 
@@ -251,6 +284,35 @@ where
         .map_err(BoxError::from)
         .service(http);
     Ok(Client::new(service, config.default_namespace.clone()))
+}
+
+fn direct() -> HttpConnector {
+    let mut direct = HttpConnector::new();
+    direct.enforce_http(false);
+    direct.set_nodelay(true);
+    direct.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    direct
+}
+
+/// Connections to a proxy that speaks TLS itself.
+fn to_proxy(direct: HttpConnector) -> Result<HttpsConnector<HttpConnector>, Unusable> {
+    let builder = HttpsConnectorBuilder::new().with_tls_config(system_tls()?);
+    Ok(builder
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(direct))
+}
+
+fn socks<C>(
+    proxy: &Uri,
+    connector: C,
+    user: Option<(String, String)>,
+) -> Result<SocksV5<C>, Unusable> {
+    let socks = SocksV5::new(with_port(proxy, 1080)?, connector);
+    Ok(match user {
+        Some((name, password)) => socks.with_auth(name, password),
+        None => socks,
+    })
 }
 
 fn tunnel<C>(

@@ -53,7 +53,7 @@ impl About {
         }
     }
 
-    fn name(&self) -> String {
+    pub fn name(&self) -> String {
         format!("{} ({})", self.operation, self.cluster)
     }
 }

@@ -8,6 +8,7 @@
 //! - `object` carries objects in and out, with what a Secret holds as secrets;
 //! - `rollout` reads how far a workload's rollout is, `workload` restarts one and says why it is stuck, `evict` replaces pods one at a time;
 //! - `restore` works out what takes a changed object back;
+//! - `forward` connects to the ports of pods, reads the chain that one serves, and asks one by HTTP;
 //! - `permission` is what calls need, and asks whether the caller may;
 //! - `failure` sorts what the API server answers, `retry` is how long its trouble is ridden out.
 
@@ -19,6 +20,7 @@ mod connect;
 mod discovery;
 mod evict;
 mod failure;
+mod forward;
 mod login;
 mod object;
 mod permission;
@@ -36,9 +38,10 @@ pub use client::{Apply, KubeClient, Patch, PatchKind, Selection};
 pub use clients::KubeClients;
 pub use clusters::{Clusters, Opening};
 pub use connect::Access;
+pub(super) use connect::{ByteStream, through_proxy};
 pub use evict::Next;
 pub use object::{from_object, secret_manifest, to_object};
-pub use permission::{Permit, permits_of, rules};
+pub use permission::{ClusterRule, Permit, rules};
 pub use resource::{Named, Resource};
 pub use restore::{changed_since, covers, expected, restoring};
 pub use rollout::{Hindrance, Progress};

@@ -22,99 +22,46 @@ pub struct Permit {
     /// `deployments`, `pods/eviction`.
     pub resource: String,
     pub verb: &'static str,
+    /// `None` for objects of any name.
+    pub name: Option<String>,
 }
 
-/// What a call is about.
-enum Subject {
-    /// The kind that its argument names.
-    Argument,
-    /// Workloads, of the kind that its argument names, or of any.
-    Workload,
-    Fixed(&'static str),
+/// A rule of a ClusterRole.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ClusterRule {
+    pub group: String,
+    pub resources: Vec<String>,
+    pub verbs: Vec<&'static str>,
+    /// Empty for objects of any name.
+    pub names: Vec<String>,
 }
 
-/// The verbs that a host function of module `kube` needs, with what is read before it for an undo.
-fn needs(function: &str) -> &'static [(Subject, &'static [&'static str])] {
-    use Subject::{Argument, Fixed, Workload};
-    match function {
-        "kube::get" | "kube::find" => &[(Argument, &["get"])],
-        "kube::list" => &[(Argument, &["list"])],
-        "kube::wait_until" => &[(Argument, &["get", "watch"])],
-        // An object that is not there yet is created by the same request.
-        "kube::apply" => &[(Argument, &["get", "create", "patch"])],
-        "kube::patch" => &[(Argument, &["get", "patch"])],
-        "kube::delete" => &[(Argument, &["get", "delete"])],
-        "kube::apply_secret" => &[(Fixed("secrets"), &["get", "create", "patch"])],
-        "kube::secret_differences" => &[(Fixed("secrets"), &["get"])],
-        "kube::restart" => &[(Workload, &["get", "patch"])],
-        "kube::wait_rollout" => &[
-            (Workload, &["get", "watch"]),
-            (Fixed("pods"), &["list"]),
-            (Fixed("events"), &["list"]),
-        ],
-        "kube::replace_pods" => &[
-            (Workload, &["get"]),
-            (Fixed("pods"), &["list"]),
-            (Fixed("pods/eviction"), &["create"]),
-            (Fixed("events"), &["list"]),
-        ],
-        "kube::workloads" => &[
-            (Fixed("deployments"), &["list"]),
-            (Fixed("statefulsets"), &["list"]),
-            (Fixed("daemonsets"), &["list"]),
-        ],
-        "kube::pods" => &[(Workload, &["get"]), (Fixed("pods"), &["list"])],
-        "kube::events" => &[(Fixed("events"), &["list"])],
-        _ => &[],
-    }
-}
+/// The verbs that a rule can grant for single names. A `create` and a `list` are asked for before a name is known
+/// (Kubernetes, "Using RBAC Authorization", "Referring to resources").
+const VERBS_OF_NAMES: [&str; 4] = ["delete", "get", "patch", "watch"];
 
-/// The verbs that an undo of a host function needs beyond its own.
-fn undo_needs(function: &str) -> &'static [(Subject, &'static [&'static str])] {
-    use Subject::{Argument, Fixed};
-    match function {
-        // What was not there before is deleted.
-        "kube::apply" => &[(Argument, &["delete"])],
-        "kube::apply_secret" => &[(Fixed("secrets"), &["delete"])],
-        "kube::delete" => &[(Argument, &["create"])],
-        _ => &[],
-    }
-}
-
-const WORKLOADS: [&str; 3] = ["deployments", "statefulsets", "daemonsets"];
-
-/// What calls need together, and the functions whose kind is only known at run time.
-///
-/// Each call is a function with the kind that its arguments name, where they name it literally.
-/// `with_undo` adds what their reversal needs.
-pub fn permits_of<'a>(
-    calls: impl IntoIterator<Item = (&'a str, Option<&'a str>)>,
-    with_undo: bool,
-) -> (BTreeSet<Permit>, BTreeSet<String>) {
-    let (mut permits, mut open) = (BTreeSet::new(), BTreeSet::new());
-    for (function, kind) in calls {
-        let undo = undo_needs(function).iter().filter(|_| with_undo);
-        for (subject, verbs) in needs(function).iter().chain(undo) {
-            let words: Vec<&str> = match (subject, kind) {
-                (Subject::Fixed(word), _) => vec![*word],
-                (Subject::Argument | Subject::Workload, Some(kind)) => vec![kind],
-                (Subject::Workload, None) => WORKLOADS.to_vec(),
-                (Subject::Argument, None) => {
-                    open.insert(function.to_owned());
-                    continue;
-                }
-            };
-            for word in words {
-                let (resource, group) = resource_and_group(word);
-                permits.extend(verbs.iter().map(|verb| Permit {
-                    group: group.clone(),
-                    resource: resource.clone(),
-                    verb,
-                }));
-            }
+impl Permit {
+    /// A verb on what a word of kubectl's means: `deployment`, `pods/eviction`, `issuers.cert-manager.io`; on the object
+    /// of this name alone, where a rule can say that.
+    pub fn of(word: &str, verb: &'static str, name: Option<&str>) -> Self {
+        let (resource, group) = resource_and_group(word);
+        Self {
+            group,
+            resource,
+            verb,
+            name: name
+                .filter(|_| VERBS_OF_NAMES.contains(&verb))
+                .map(str::to_owned),
         }
     }
-    (permits, open)
+
+    /// The same for objects of any name.
+    pub fn of_any_name(&self) -> Self {
+        Self {
+            name: None,
+            ..self.clone()
+        }
+    }
 }
 
 fn resource_and_group(word: &str) -> (String, String) {
@@ -176,7 +123,7 @@ impl KubeClient {
             "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
             "spec": { "resourceAttributes": {
                 "group": permit.group, "resource": resource, "subresource": subresource,
-                "verb": permit.verb,
+                "verb": permit.verb, "name": permit.name.as_deref().unwrap_or_default(),
             } },
         });
         let about = About {
@@ -193,51 +140,33 @@ impl KubeClient {
     }
 }
 
-/// Groups permits as the rules of a ClusterRole: resources of one group with the same verbs
-/// together.
-pub fn rules(permits: &BTreeSet<Permit>) -> Vec<(String, Vec<String>, Vec<&'static str>)> {
-    let mut verbs: BTreeMap<(&str, &str), Vec<&'static str>> = BTreeMap::new();
+/// Groups permits as the rules of a ClusterRole: resources of one group with the same verbs together, and names of one
+/// resource with the same verbs.
+pub fn rules(permits: &BTreeSet<Permit>) -> Vec<ClusterRule> {
+    let mut verbs: BTreeMap<(&str, &str, Option<&str>), Vec<&'static str>> = BTreeMap::new();
     for permit in permits {
-        let of = verbs.entry((&permit.group, &permit.resource)).or_default();
-        of.push(permit.verb);
-    }
-    let mut rules: BTreeMap<(&str, Vec<&'static str>), Vec<String>> = BTreeMap::new();
-    for ((group, resource), verbs) in verbs {
-        rules
-            .entry((group, verbs))
-            .or_default()
-            .push(resource.to_owned());
-    }
-    let rule = |((group, verbs), resources): ((&str, _), _)| (group.to_owned(), resources, verbs);
-    rules.into_iter().map(rule).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_can_t_be_told_is_named() {
-        let calls = [
-            ("kube::restart", None),
-            ("kube::get", None),
-            ("kube::patch", Some("roottrustpolicies.admin.gloo.solo.io")),
-            ("pca::list_tags", None),
-        ];
-        let (permits, open) = permits_of(calls, false);
-        assert_eq!(open.into_iter().collect::<Vec<_>>(), ["kube::get"]);
-        let shown: Vec<_> = rules(&permits)
-            .into_iter()
-            .map(|(group, resources, verbs)| {
-                format!("{group}: {} {}", resources.join(","), verbs.join(","))
-            })
-            .collect();
-        assert_eq!(
-            shown,
-            [
-                "admin.gloo.solo.io: roottrustpolicies get,patch",
-                "apps: daemonsets,deployments,statefulsets get,patch"
-            ]
+        let of = (
+            permit.group.as_str(),
+            permit.resource.as_str(),
+            permit.name.as_deref(),
         );
+        verbs.entry(of).or_default().push(permit.verb);
     }
+    // By group and verbs, and of what is named also by resource.
+    type Like<'a> = (&'a str, Vec<&'static str>, Option<&'a str>);
+    let mut rules: BTreeMap<Like, ClusterRule> = BTreeMap::new();
+    for ((group, resource, name), verbs) in verbs {
+        let rule = rules.entry((group, verbs.clone(), name.map(|_| resource)));
+        let rule = rule.or_insert_with(|| ClusterRule {
+            group: group.to_owned(),
+            resources: Vec::new(),
+            verbs,
+            names: Vec::new(),
+        });
+        if rule.resources.last().is_none_or(|last| last != resource) {
+            rule.resources.push(resource.to_owned());
+        }
+        rule.names.extend(name.map(str::to_owned));
+    }
+    rules.into_values().collect()
 }

@@ -20,10 +20,10 @@ mod request;
 mod trust;
 
 pub use account::{AccountId, Identity};
-pub use client::{Authority, PcaClient, SignedCertificate};
+pub use client::{Authority, EFFECT_TAG, PcaClient, SignedCertificate};
 pub use connect::{ConnectError, PcaTarget};
-pub use iam::{actions_of, is_account_wide, undo_actions_of};
+pub use iam::{OPERATIONS, is_account_wide};
 pub use manage::{AuditReport, Permission};
 pub use passthrough::{Extension, Passthrough};
 pub use rate::{OperationName, Rate};
-pub use request::{Issue, NewAuthority, Validity};
+pub use request::{Issue, NewAuthority, Validity, template_arn};

@@ -82,12 +82,16 @@ pub struct Issue {
 impl Issue {
     /// The template's ARN, in the partition of the CA.
     pub(super) fn template_arn(&self) -> Option<String> {
-        let template = self.template.as_ref()?;
         let partition = self.authority.split(':').nth(1).unwrap_or("aws");
-        Some(match template.starts_with("arn:") {
-            true => template.clone(),
-            false => format!("arn:{partition}:acm-pca:::template/{template}"),
-        })
+        Some(template_arn(self.template.as_ref()?, partition))
+    }
+}
+
+/// The ARN of a template that is given by its short name or its ARN.
+pub fn template_arn(template: &str, partition: &str) -> String {
+    match template.starts_with("arn:") {
+        true => template.to_owned(),
+        false => format!("arn:{partition}:acm-pca:::template/{template}"),
     }
 }
 

@@ -1,8 +1,13 @@
 use std::collections::BTreeMap;
 
 use rhai::{Dynamic, Map};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{Thrown, WRONG_ARGUMENTS, rejected, throw, usage::options};
+use super::{
+    Thrown, WRONG_ARGUMENTS,
+    function::{Parameter, ValueKind},
+    rejected, table, throw,
+};
 use crate::{
     script::{calls::closest, dynamic::from_dynamic},
     value::{Failure, Secret, Value},
@@ -15,18 +20,28 @@ pub(super) struct Arguments {
     function: &'static str,
     left: BTreeMap<String, Value>,
     known: Vec<&'static str>,
-    /// What the function takes, as its usage says; `None` for anything.
-    options: Option<Vec<&'static str>>,
+    /// What the map may hold, as the function's row says; `None` where no row does.
+    fields: Option<&'static [Parameter]>,
 }
 
 impl Arguments {
     pub fn new(function: &'static str, map: Map) -> Result<Self, Thrown> {
+        let options = table::function(function).and_then(|row| row.options());
+        Self::of(function, map, options.map(|(_, fields)| fields))
+    }
+
+    /// Takes a map apart that may hold these fields, or any.
+    pub fn of(
+        function: &'static str,
+        map: Map,
+        fields: Option<&'static [Parameter]>,
+    ) -> Result<Self, Thrown> {
         match from_dynamic(&Dynamic::from(map)) {
             Ok(Value::Map(left)) => Ok(Self {
                 function,
                 left,
                 known: Vec::new(),
-                options: options(function).map(|(_, names)| names),
+                fields,
             }),
             Ok(_) => Err(refuse(function, "it takes a map")),
             Err(e) => Err(refuse(function, e)),
@@ -38,16 +53,27 @@ impl Arguments {
         Value::Map(self.left.clone())
     }
 
+    /// As [`to_value`](Self::to_value), with these a secret also where a script gave a plain text: private keys.
+    pub fn to_value_hiding(&self, keys: &[&str]) -> Value {
+        let mut value = self.to_value();
+        hide(&mut value, keys);
+        value
+    }
+
+    /// Takes an option; one that is not given is its default, where its row has one.
     pub fn optional(&mut self, key: &'static str) -> Option<Value> {
         debug_assert!(
-            self.options
-                .as_ref()
-                .is_none_or(|options| options.contains(&key)),
-            "the usage of {} lacks `{key}`",
+            self.fields.is_none() || self.field(key).is_some(),
+            "the row of {} lacks `{key}`",
             self.function
         );
         self.known.push(key);
-        self.left.remove(key).filter(|value| *value != Value::Null)
+        let given = self.left.remove(key).filter(|value| *value != Value::Null);
+        given.or_else(|| self.field(key)?.default_value())
+    }
+
+    fn field(&self, key: &str) -> Option<&'static Parameter> {
+        self.fields?.iter().find(|field| field.name == key)
     }
 
     pub fn required(&mut self, key: &'static str) -> Result<Value, Thrown> {
@@ -81,6 +107,23 @@ impl Arguments {
         self.optional(key)
             .map(|value| self.as_secret(key, value))
             .transpose()
+    }
+
+    pub fn required_secret(&mut self, key: &'static str) -> Result<Secret, Thrown> {
+        let value = self.required(key)?;
+        self.as_secret(key, value)
+    }
+
+    /// A moment, as `time::now()` gives one.
+    pub fn optional_time(&mut self, key: &'static str) -> Result<Option<OffsetDateTime>, Thrown> {
+        let Some(text) = self.optional_text(key)? else {
+            return Ok(None);
+        };
+        let parsed = OffsetDateTime::parse(&text, &Rfc3339);
+        parsed.map(Some).map_err(|_| {
+            let why = format!("`{key}` is not a moment such as 2026-01-31T12:00:00Z: `{text}`");
+            refuse(self.function, why)
+        })
     }
 
     /// A map of scalars: texts and secrets as they are, numbers and bools as their texts.
@@ -138,7 +181,7 @@ impl Arguments {
     pub fn optional_map(&mut self, key: &'static str) -> Result<Option<Self>, Thrown> {
         match self.optional(key) {
             None => Ok(None),
-            Some(Value::Map(left)) => Ok(Some(self.inner(left))),
+            Some(Value::Map(left)) => Ok(Some(self.inner(key, left))),
             Some(other) => Err(self.wrong(key, "map", &other)),
         }
     }
@@ -153,18 +196,23 @@ impl Arguments {
         items
             .into_iter()
             .map(|item| match item {
-                Value::Map(left) => Ok(self.inner(left)),
+                Value::Map(left) => Ok(self.inner(key, left)),
                 other => Err(self.wrong(key, "list of maps", &other)),
             })
             .collect()
     }
 
-    fn inner(&self, left: BTreeMap<String, Value>) -> Self {
+    fn inner(&self, key: &str, left: BTreeMap<String, Value>) -> Self {
+        let fields = self.field(key).and_then(|field| match field.kind {
+            ValueKind::Record(fields) => Some(fields),
+            ValueKind::List(ValueKind::Record(fields)) => Some(*fields),
+            _ => None,
+        });
         Self {
             function: self.function,
             left,
             known: Vec::new(),
-            options: None,
+            fields,
         }
     }
 
@@ -232,6 +280,17 @@ impl Arguments {
     fn wrong(&self, key: &str, expected: &str, found: &Value) -> Thrown {
         let why = format!("`{key}` is a {}, not a {expected}", found.kind());
         refuse(self.function, why)
+    }
+}
+
+/// Makes secrets of these entries, in maps within as well.
+fn hide(value: &mut Value, keys: &[&str]) {
+    let Value::Map(map) = value else { return };
+    for (name, entry) in map {
+        match keys.contains(&name.as_str()) {
+            true => *entry = std::mem::take(entry).tainted(),
+            false => hide(entry, keys),
+        }
     }
 }
 

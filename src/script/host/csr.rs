@@ -1,21 +1,53 @@
 //! `csr`: certificate signing requests for local keys.
 
-use rhai::{Map, Module, NativeCallContext};
+use rhai::{Map, NativeCallContext};
 
 use super::{
-    FuncRegistration, Thrown, arguments::Arguments, on_blocking_thread, perform, rejected,
+    Thrown,
+    arguments::Arguments,
+    function::{
+        Function, Gives,
+        Impact::Records,
+        Needs, Parameter,
+        ValueKind::{self, Bool, List, Record, Text, Word},
+        optional, preset, required,
+    },
+    on_blocking_thread, perform, rejected,
 };
 use crate::{
-    script::effects::{Call, Class},
+    script::effects::Call,
     value::{Failure, Secret, Value},
-    x509::{CsrError, CsrRequest},
+    x509::{CsrError, CsrRequest, EXTENDED_KEY_USAGES, KEY_USAGES},
 };
 
-pub(super) fn module() -> Module {
-    let mut module = Module::new();
-    FuncRegistration::new("create").set_into_module(&mut module, create);
-    module
-}
+const OPTIONS: &[Parameter] = &[
+    optional(
+        "subject",
+        ValueKind::Subject,
+        "by attributes such as `common_name` and `organization`",
+    ),
+    optional("dns_names", List(&Text), ""),
+    optional("ip_addresses", List(&Text), ""),
+    optional("uris", List(&Text), "such as `spiffe://…`"),
+    optional("email_addresses", List(&Text), ""),
+    optional("key_usage", List(&Word(&KEY_USAGES)), ""),
+    optional("extended_key_usage", List(&Word(&EXTENDED_KEY_USAGES)), ""),
+    preset("is_ca", Bool, "false", "asks for the certificate of a CA"),
+];
+
+pub(super) static TABLE: [Function; 1] = [Function {
+    name: "csr::create",
+    about: "Makes a certificate signing request for a key, the same one in every replay.",
+    takes: &[
+        required("key", ValueKind::Secret, "the private key, PEM"),
+        required("options", Record(OPTIONS), ""),
+    ],
+    gives: Gives::new(Text, "PEM"),
+    does: Records,
+    needs: Needs::Nothing,
+    example: "let csr = csr::create(inputs.key, #{ subject: #{ common_name: \"x\" }, dns_names: [\"x.example\"] });",
+    bind: |b| b.with(create),
+}];
 
 /// `csr::create(key, #{ subject, dns_names, ip_addresses, uris, email_addresses, key_usage,
 /// extended_key_usage, is_ca })` gives PEM. An effect, because an ECDSA signature is another one each time.
@@ -31,7 +63,7 @@ fn create(context: NativeCallContext, key: Secret, map: Map) -> Result<String, T
         is_ca: arguments.flag("is_ca")?,
     };
     arguments.finish()?;
-    let call = Call::new(FUNCTION, Class::Read, record, move |_| async move {
+    let call = Call::of(FUNCTION, record, move |_| async move {
         on_blocking_thread(FUNCTION, move || request.sign(&key))
             .await?
             .map(Value::String)

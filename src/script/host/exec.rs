@@ -2,17 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use rhai::{Array, Dynamic, Map, Module, NativeCallContext};
+use rhai::{Array, Dynamic, Map, NativeCallContext};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    FuncRegistration, Thrown,
+    Thrown,
     arguments::{Arguments, refuse},
+    function::{
+        Changing, Doubt, Function, Gives, Impact, Needs, Parameter, Reversible,
+        ValueKind::{self, Bool, Bytes, Duration, Either, Float, Int, List, Record, Text},
+        optional, preset, required,
+    },
     host, perform, rejected,
     undo::{Done, Reversal, Reversed, WayBack},
 };
 use crate::{
-    outside::{DEFAULT_GRACE, Invocation, OutputFolder, Programs, check_variable},
+    outside::{Clients, DEFAULT_GRACE, Invocation, Programs, check_variable},
     script::{
         answer::Answer,
         dynamic::from_dynamic,
@@ -27,22 +32,77 @@ const MAX_RECORD_BYTES: usize = 1 << 20;
 /// Tells a program which effect it is, so that it can be made to do nothing twice.
 const KEY_VARIABLE: &str = "WINDLASS_EFFECT_KEY";
 
-pub(super) fn module() -> Module {
-    let mut module = Module::new();
-    FuncRegistration::new("run").set_into_module(
-        &mut module,
-        |context: NativeCallContext, program: &str, arguments: Array| {
-            run(&context, program, arguments, Map::new())
-        },
-    );
-    FuncRegistration::new("run").set_into_module(
-        &mut module,
-        |context: NativeCallContext, program: &str, arguments: Array, options: Map| {
-            run(&context, program, arguments, options)
-        },
-    );
-    module
-}
+const SCALAR: ValueKind = Either(&[Text, ValueKind::Secret, Int, Float, Bool]);
+const OPTIONS: &[Parameter] = &[
+    optional("stdin", Either(&[Text, ValueKind::Secret, Bytes]), ""),
+    optional(
+        "env",
+        ValueKind::Map(&SCALAR),
+        "variables; a secret belongs here or in `stdin`",
+    ),
+    optional("timeout", Duration, "the program is ended then"),
+    preset("grace", Duration, "\"10s\"", "from SIGTERM to SIGKILL"),
+    optional(
+        "expect",
+        Either(&[List(&Int), Int]),
+        "the exit codes of success; 0 if it is left out",
+    ),
+    preset("read", Bool, "false", "the program changes nothing"),
+    preset(
+        "idempotent",
+        Bool,
+        "false",
+        "running it twice is the same as once",
+    ),
+    preset("secret_output", Bool, "false", "both streams are secrets"),
+    optional(
+        "undo",
+        List(&SCALAR),
+        "the program that reverses it, with its arguments",
+    ),
+];
+const EXITED: &[Parameter] = &[
+    required("code", Int, ""),
+    required("stdout", Text, ""),
+    required("stdout_bytes", Bytes, ""),
+    required("stderr", Text, ""),
+    required("stderr_bytes", Bytes, ""),
+];
+
+pub(super) static TABLE: [Function; 1] = [Function {
+    name: FUNCTION,
+    about: "Runs a program that the target allows by name, in the output folder and without a shell.",
+    takes: &[
+        required("program", Text, "its name in the target's `exec`"),
+        required("arguments", List(&SCALAR), ""),
+        optional("options", Record(OPTIONS), ""),
+    ],
+    gives: Gives::new(Record(EXITED), ""),
+    does: Impact::Changes(Changing {
+        unless: Some("read"),
+        ..Changing::new(
+            Doubt::Decided(
+                &[Class::Unsure, Class::Read, Class::Keyed],
+                "stops and asks; with `read` or `idempotent` it is made again",
+            ),
+            Reversible::IfGiven("the program of the option `undo` is run", of_run),
+        )
+    }),
+    needs: Needs::Nothing,
+    example: "let found = exec::run(\"istioctl\", [\"analyze\"], #{ read: true, timeout: \"1m\" }).stdout;",
+    bind: |b| {
+        b.with(
+            |context: NativeCallContext, program: &str, arguments: Array| {
+                run(&context, program, arguments, Map::new())
+            },
+        )
+        .with(
+            |context: NativeCallContext, program: &str, arguments: Array, options: Map| {
+                run(&context, program, arguments, options)
+            },
+        )
+    },
+}];
 
 /// `exec::run("istioctl", ["analyze"], #{ stdin, env, timeout, grace, expect, read, idempotent,
 /// secret_output, undo })` gives `code`, `stdout`, `stdout_bytes`, `stderr`, `stderr_bytes`.
@@ -57,14 +117,11 @@ fn run(
     let listed = from_dynamic(&arguments.into()).map_err(|e| wrong(e.to_string()))?;
     let clients = host(context)?.clients;
     let mut options = Arguments::new(FUNCTION, options)?;
-    let mut duration = |key| match options.optional_text(key)? {
-        Some(text) => {
-            let duration = parse_duration(&text).map_err(|e| wrong(format!("`{key}`: {e}")))?;
-            Ok::<_, Thrown>(Some(duration))
-        }
-        None => Ok(None),
-    };
-    let (timeout, grace) = (duration("timeout")?, duration("grace")?);
+    let read =
+        |key, text: String| parse_duration(&text).map_err(|e| wrong(format!("`{key}`: {e}")));
+    let timeout = options.optional_text("timeout")?;
+    let timeout = timeout.map(|text| read("timeout", text)).transpose()?;
+    let grace = read("grace", options.text("grace")?)?;
     let mut variables = BTreeMap::new();
     for (name, value) in options.scalar_map("env")? {
         check_variable(&name).map_err(|e| wrong(format!("`env`: {e}")))?;
@@ -82,7 +139,7 @@ fn run(
         stdin: options.optional_content("stdin")?,
         variables,
         timeout,
-        grace: grace.unwrap_or(DEFAULT_GRACE),
+        grace,
         expected: codes(options.optional("expect")).map_err(wrong)?,
         folder: clients.files.root().to_owned(),
         hides_output: is_secret,
@@ -181,7 +238,7 @@ fn codes(given: Option<Value>) -> Result<Vec<i32>, String> {
 }
 
 /// The program that the script gave as `undo`.
-pub(super) fn reversal(done: Done, programs: &Programs, files: &OutputFolder) -> Reversal {
+fn of_run(done: Done, clients: &Clients) -> Reversal {
     let Some((program, arguments)) = texts(done.before).ok().and_then(|mut texts| {
         (!texts.is_empty()).then(|| {
             let program = texts.remove(0);
@@ -199,11 +256,11 @@ pub(super) fn reversal(done: Done, programs: &Programs, files: &OutputFolder) ->
         timeout: None,
         grace: DEFAULT_GRACE,
         expected: vec![0],
-        folder: files.root().to_owned(),
+        folder: clients.files.root().to_owned(),
         hides_output: false,
         ending: CancellationToken::new(),
     };
-    let (programs, about) = (programs.clone(), what.as_str().into());
+    let (programs, about) = (clients.programs.clone(), what.as_str().into());
     let ending = invocation.ending.clone();
     // An undo must be safe to be made again: its author says so by giving one.
     let way = WayBack::blind(what, "exec::undo", about, move |key| {

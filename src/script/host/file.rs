@@ -1,19 +1,26 @@
 //! `file`: the run's output folder, and nothing else on the disk.
 
 use data_encoding::BASE64;
-use rhai::{Dynamic, Map, Module, NativeCallContext};
+use rhai::{Dynamic, Map, NativeCallContext};
 
 use super::{
-    FuncRegistration, Thrown,
+    Thrown,
     arguments::refuse,
+    function::{
+        Changing, Doubt, Function, Gives,
+        Impact::{self, Reads},
+        Needs, Parameter, Reversible,
+        ValueKind::{self, Any, Bool, Either, List, Text},
+        required,
+    },
     host, on_blocking_thread, perform, rejected,
     undo::{Done, Judgement, Reversal, Reversed, WayBack},
 };
 use crate::{
-    outside::OutputFolder,
+    outside::{Clients, OutputFolder},
     script::{
         dynamic::{from_dynamic, to_dynamic},
-        effects::{Call, Class},
+        effects::Call,
     },
     value::{Bytes, Digest, Failure, MASK, Secret, Value},
     x509::Certificate,
@@ -23,47 +30,136 @@ use crate::{
 const PUBLIC: u32 = 0o644;
 const OWNER_ONLY: u32 = 0o600;
 
-pub(super) fn module() -> Module {
-    let mut module = Module::new();
-    FuncRegistration::new("write").set_into_module(
-        &mut module,
-        |context: NativeCallContext, name: &str, text: &str| {
-            let content = text.as_bytes().to_vec();
-            write(&context, "file::write", name, content, PUBLIC)
-        },
-    );
-    FuncRegistration::new("write").set_into_module(
-        &mut module,
-        |context: NativeCallContext, name: &str, bytes: Bytes| {
-            write(&context, "file::write", name, bytes.to_vec(), PUBLIC)
-        },
-    );
-    FuncRegistration::new("write").set_into_module(
-        &mut module,
-        |_: NativeCallContext, _: &str, _: Secret| -> Result<String, Thrown> {
-            Err("file::write: the content is a secret; use `file::write_secret`, which writes it 0600".into())
-        },
-    );
-    FuncRegistration::new("write_secret").set_into_module(
-        &mut module,
-        |context: NativeCallContext, name: &str, secret: Secret| {
-            write(
-                &context,
-                "file::write_secret",
-                name,
-                secret.reveal_bytes().to_vec(),
-                OWNER_ONLY,
-            )
-        },
-    );
-    FuncRegistration::new("write_template").set_into_module(&mut module, write_template);
-    FuncRegistration::new("read").set_into_module(&mut module, read);
-    FuncRegistration::new("read_bytes").set_into_module(&mut module, read_bytes);
-    FuncRegistration::new("exists").set_into_module(&mut module, exists);
-    FuncRegistration::new("list").set_into_module(&mut module, list);
-    FuncRegistration::new("remove").set_into_module(&mut module, remove);
-    module
+const NAME: Parameter = required("name", Text, "a path below the output folder");
+const PATH: Gives = Gives::new(Text, "the path of the file");
+
+const fn writes() -> Impact {
+    Impact::Changes(Changing::new(
+        Doubt::Again("made again: the same content twice leaves the same file"),
+        Reversible::By(
+            "the file gets its earlier content, or is removed; one that was changed since stays",
+            of_writing,
+        ),
+    ))
 }
+
+pub(super) static TABLE: [Function; 8] = [
+    Function {
+        name: "file::exists",
+        about: "Says whether there is a file.",
+        takes: &[NAME],
+        gives: Gives::new(Bool, ""),
+        does: Reads,
+        needs: Needs::Nothing,
+        example: "let is_there = file::exists(\"root-ca.pem\");",
+        bind: |b| b.with(exists),
+    },
+    Function {
+        name: "file::list",
+        about: "Lists all files of the output folder.",
+        takes: &[],
+        gives: Gives::new(List(&Text), "their names, sorted"),
+        does: Reads,
+        needs: Needs::Nothing,
+        example: "let names = file::list();",
+        bind: |b| b.with(list),
+    },
+    Function {
+        name: "file::read",
+        about: "Reads a text file that this or an earlier run wrote.",
+        takes: &[NAME],
+        gives: Gives::new(
+            Either(&[Text, ValueKind::Secret]),
+            "a secret if only the file's owner may read it",
+        ),
+        does: Reads,
+        needs: Needs::Nothing,
+        example: "let pem = file::read(\"root-ca.pem\");",
+        bind: |b| b.with(read),
+    },
+    Function {
+        name: "file::read_bytes",
+        about: "Reads a file as bytes.",
+        takes: &[NAME],
+        gives: Gives::new(
+            Either(&[ValueKind::Bytes, ValueKind::Secret]),
+            "a secret if only the file's owner may read it",
+        ),
+        does: Reads,
+        needs: Needs::Nothing,
+        example: "let keystore = file::read_bytes(\"keystore.p12\");",
+        bind: |b| b.with(read_bytes),
+    },
+    Function {
+        name: "file::remove",
+        about: "Removes a file; one that is not there is removed already.",
+        takes: &[NAME],
+        gives: Gives::NOTHING,
+        does: Impact::Changes(Changing::new(
+            Doubt::Again("made again: a file that is removed by then is what was wanted"),
+            Reversible::By(
+                "the file gets its content back, unless there is another one by then",
+                of_removal,
+            ),
+        )),
+        needs: Needs::Nothing,
+        example: "file::remove(\"old.pem\");",
+        bind: |b| b.with(remove),
+    },
+    Function {
+        name: "file::write",
+        about: "Writes a file, with mode 0644. A secret is refused: see `file::write_secret`.",
+        takes: &[
+            NAME,
+            required("text", Either(&[Text, ValueKind::Bytes]), ""),
+        ],
+        gives: PATH,
+        does: writes(),
+        needs: Needs::Nothing,
+        example: "let path = file::write(\"root-ca.pem\", inputs.certificate);",
+        bind: |b| {
+            b.with(|context: NativeCallContext, name: &str, text: &str| {
+                let content = text.as_bytes().to_vec();
+                write(&context, "file::write", name, content, PUBLIC)
+            })
+            .with(|context: NativeCallContext, name: &str, bytes: Bytes| {
+                write(&context, "file::write", name, bytes.to_vec(), PUBLIC)
+            })
+            .with(|_: NativeCallContext, _: &str, _: Secret| -> Result<String, Thrown> {
+                Err("file::write: the content is a secret; use `file::write_secret`, which writes it 0600".into())
+            })
+        },
+    },
+    Function {
+        name: "file::write_secret",
+        about: "Writes a secret to a file, with mode 0600.",
+        takes: &[NAME, required("secret", ValueKind::Secret, "")],
+        gives: PATH,
+        does: writes(),
+        needs: Needs::Nothing,
+        example: "let path = file::write_secret(\"relay.key\", inputs.key);",
+        bind: |b| {
+            b.with(|context: NativeCallContext, name: &str, secret: Secret| {
+                let content = secret.reveal_bytes().to_vec();
+                write(&context, "file::write_secret", name, content, OWNER_ONLY)
+            })
+        },
+    },
+    Function {
+        name: "file::write_template",
+        about: "Writes a template with a value in place of each `{{ NAME }}`, with mode 0644; with a secret among the values 0600.",
+        takes: &[
+            NAME,
+            required("template", Text, ""),
+            required("values", ValueKind::Map(&Any), "by name"),
+        ],
+        gives: PATH,
+        does: writes(),
+        needs: Needs::Nothing,
+        example: "let path = file::write_template(\"app.conf\", \"user = {{ user }}\", #{ user: inputs.user });",
+        bind: |b| b.with(write_template),
+    },
+];
 
 /// Writes a whole file below the output folder and returns its path. Writing the same again
 /// leaves the same, so in doubt it is done again.
@@ -97,7 +193,7 @@ fn write(
         let digest = Digest::of_content(&content);
         Value::Secret(Secret::new(digest.to_string()))
     });
-    let call = Call::new(function, Class::Keyed, record, move |key| async move {
+    let call = Call::of(function, record, move |key| async move {
         on_blocking_thread(function, move || {
             let written = files.write(&name, &content, mode, key.as_str())?;
             let certificates = Certificate::read_all(&content).unwrap_or_default();
@@ -154,9 +250,16 @@ fn before(files: &OutputFolder, name: String) -> Result<Value, Failure> {
     Ok(value)
 }
 
+fn of_writing(done: Done, clients: &Clients) -> Reversal {
+    reversal(done, &clients.files, false)
+}
+
+fn of_removal(done: Done, clients: &Clients) -> Reversal {
+    reversal(done, &clients.files, true)
+}
+
 /// Puts a written file's old content back, or removes it; what somebody changed since is left.
-pub(super) fn reversal(function: &str, done: Done, files: &OutputFolder) -> Reversal {
-    let was_removed = function == "remove";
+fn reversal(done: Done, files: &OutputFolder, was_removed: bool) -> Reversal {
     let name = done
         .before
         .field("name")
@@ -297,7 +400,7 @@ fn write_template(
 fn exists(context: NativeCallContext, name: &str) -> Result<bool, Thrown> {
     const FUNCTION: &str = "file::exists";
     let (files, owned) = (host(&context)?.clients.files, name.to_owned());
-    let call = Call::new(FUNCTION, Class::Read, name.into(), move |_| async move {
+    let call = Call::of(FUNCTION, name.into(), move |_| async move {
         let found = on_blocking_thread(FUNCTION, move || files.exists(&owned)).await??;
         Ok(found.into())
     });
@@ -308,7 +411,7 @@ fn exists(context: NativeCallContext, name: &str) -> Result<bool, Thrown> {
 fn list(context: NativeCallContext) -> Result<Dynamic, Thrown> {
     const FUNCTION: &str = "file::list";
     let files = host(&context)?.clients.files;
-    let call = Call::new(FUNCTION, Class::Read, Value::Null, move |_| async move {
+    let call = Call::of(FUNCTION, Value::Null, move |_| async move {
         on_blocking_thread(FUNCTION, move || files.list())
             .await?
             .map(Value::from)
@@ -321,7 +424,7 @@ fn remove(context: NativeCallContext, name: &str) -> Result<(), Thrown> {
     const FUNCTION: &str = "file::remove";
     let files = host(&context)?.clients.files;
     let (folder, owned, looked_at) = (files.clone(), name.to_owned(), name.to_owned());
-    let call = Call::new(FUNCTION, Class::Keyed, name.into(), move |_| async move {
+    let call = Call::of(FUNCTION, name.into(), move |_| async move {
         on_blocking_thread(FUNCTION, move || files.remove(&owned)).await??;
         Ok(Value::Null)
     })
@@ -361,7 +464,7 @@ fn read_as(
 ) -> Result<Dynamic, Thrown> {
     let files = host(context)?.clients.files;
     let owned = name.to_owned();
-    let call = Call::new(function, Class::Read, name.into(), move |_| async move {
+    let call = Call::of(function, name.into(), move |_| async move {
         let (content, mode) = on_blocking_thread(function, move || files.read(&owned)).await??;
         let value = value(content, function)?;
         Ok(match mode & !OWNER_ONLY & 0o777 {

@@ -3,78 +3,162 @@
 //! What a format can't say is refused with its place; an integer beyond 64 bits is read as the text of
 //! its digits.
 
-use rhai::{Array, Dynamic, Module};
+use rhai::{Array, Dynamic};
 
-use super::{FuncRegistration, Thrown};
+use super::{
+    Thrown,
+    function::{
+        Bind, Binder, Function, Gives,
+        Impact::Computes,
+        Needs, Parameter,
+        ValueKind::{Any, Either, List, Secret, Text},
+        required,
+    },
+};
 use crate::{
     script::dynamic::{from_dynamic, to_dynamic},
-    value::{Secret, Value},
+    value::{self, Value},
 };
 
-pub(super) fn json() -> Module {
-    module("json", Value::parse_json, |value| {
-        value.check_sayable("JSON")?;
-        Ok(value.to_json().to_string())
-    })
+const CONTENT: &[Parameter] = &[required("text", Text, "")];
+const VALUE: &[Parameter] = &[required("value", Any, "")];
+const WRITTEN: Gives = Gives::new(Either(&[Text, Secret]), "a secret if there is one in it");
+
+const fn parse(
+    name: &'static str,
+    about: &'static str,
+    example: &'static str,
+    bind: Bind,
+) -> Function {
+    Function {
+        name,
+        about,
+        takes: CONTENT,
+        gives: Gives::new(Any, ""),
+        does: Computes,
+        needs: Needs::Nothing,
+        example,
+        bind,
+    }
 }
 
-/// Beside the two functions of each format, `yaml::parse_all(text)` gives a list of all documents.
-pub(super) fn yaml() -> Module {
-    let parse = |text: &str| {
-        Value::parse_yaml(text).map_err(|e| match e.contains("second document") {
-            true => format!("{e} (`yaml::parse_all` reads them all)"),
-            false => e,
-        })
-    };
-    let mut module = module("yaml", parse, |value| Ok(value.to_yaml()));
-    FuncRegistration::new("parse_all").set_into_module(
-        &mut module,
-        |text: &str| -> Result<Array, Thrown> {
-            let documents =
-                Value::parse_yaml_all(text).map_err(|e| format!("yaml::parse_all: {e}"))?;
-            Ok(documents.iter().map(to_dynamic).collect())
+const fn stringify(
+    name: &'static str,
+    about: &'static str,
+    example: &'static str,
+    bind: Bind,
+) -> Function {
+    Function {
+        takes: VALUE,
+        gives: WRITTEN,
+        ..parse(name, about, example, bind)
+    }
+}
+
+pub(super) static JSON: [Function; 2] = [
+    parse(
+        "json::parse",
+        "Reads JSON. An integer beyond 64 bits becomes the text of its digits.",
+        "let value = json::parse(inputs.text);",
+        |b| bind_parse(b, "json", Value::parse_json),
+    ),
+    stringify(
+        "json::stringify",
+        "Writes a value as JSON, on one line. Bytes, infinity and `NaN` are refused.",
+        "let text = json::stringify(#{ a: 1 });",
+        |b| {
+            bind_stringify(b, "json", |value| {
+                value.check_sayable("JSON")?;
+                Ok(value.to_json().to_string())
+            })
         },
-    );
-    module
-}
+    ),
+];
 
-pub(super) fn toml() -> Module {
-    module("toml", Value::from_toml, Value::to_toml)
-}
+pub(super) static YAML: [Function; 3] = [
+    parse(
+        "yaml::parse",
+        "Reads a YAML document (1.2, with merge keys). A second document is refused.",
+        "let value = yaml::parse(inputs.text);",
+        |b| {
+            bind_parse(b, "yaml", |text| {
+                Value::parse_yaml(text).map_err(|e| match e.contains("second document") {
+                    true => format!("{e} (`yaml::parse_all` reads them all)"),
+                    false => e,
+                })
+            })
+        },
+    ),
+    Function {
+        gives: Gives::new(List(&Any), "one item a document"),
+        ..parse(
+            "yaml::parse_all",
+            "Reads all documents of a YAML text.",
+            "let documents = yaml::parse_all(inputs.text);",
+            |b| {
+                b.with(|text: &str| -> Result<Array, Thrown> {
+                    let documents =
+                        Value::parse_yaml_all(text).map_err(|e| format!("yaml::parse_all: {e}"))?;
+                    Ok(documents.iter().map(to_dynamic).collect())
+                })
+            },
+        )
+    },
+    stringify(
+        "yaml::stringify",
+        "Writes a value as YAML, quoted where readers of YAML 1.1 would take it for something else.",
+        "let text = yaml::stringify(#{ a: 1 });",
+        |b| bind_stringify(b, "yaml", |value| Ok(value.to_yaml())),
+    ),
+];
 
-/// `NAME::parse(text)` and `NAME::stringify(value)`.
-fn module(
+pub(super) static TOML: [Function; 2] = [
+    parse(
+        "toml::parse",
+        "Reads TOML.",
+        "let value = toml::parse(inputs.text);",
+        |b| bind_parse(b, "toml", Value::from_toml),
+    ),
+    stringify(
+        "toml::stringify",
+        "Writes a map as TOML. Bytes are refused.",
+        "let text = toml::stringify(#{ a: 1 });",
+        |b| bind_stringify(b, "toml", Value::to_toml),
+    ),
+];
+
+fn bind_parse<'b, 'm>(
+    binder: &'b mut Binder<'m>,
     name: &'static str,
     parse: fn(&str) -> Result<Value, String>,
-    stringify: fn(&Value) -> Result<String, String>,
-) -> Module {
-    let mut module = Module::new();
-    FuncRegistration::new("parse").set_into_module(
-        &mut module,
-        move |text: &str| -> Result<Dynamic, Thrown> {
+) -> &'b mut Binder<'m> {
+    binder
+        .with(move |text: &str| -> Result<Dynamic, Thrown> {
             let value = parse(text).map_err(|e| format!("{name}::parse: {e}"))?;
             Ok(to_dynamic(&value))
-        },
-    );
-    FuncRegistration::new("parse").set_into_module(
-        &mut module,
-        move |_: Secret| -> Result<Dynamic, Thrown> {
+        })
+        .with(move |_: value::Secret| -> Result<Dynamic, Thrown> {
             Err(
                 format!("{name}::parse: the text is a secret, and the keys in it would not be")
                     .into(),
             )
-        },
-    );
-    FuncRegistration::new("stringify").set_into_module(
-        &mut module,
-        move |value: Dynamic| -> Result<Dynamic, Thrown> {
-            let failed = |e: String| format!("{name}::stringify: {e}");
-            let value = from_dynamic(&value).map_err(|e| failed(e.to_string()))?;
-            Ok(match value.holds_secret() {
-                true => Dynamic::from(Secret::new(stringify(&value.revealed()).map_err(failed)?)),
-                false => stringify(&value).map_err(failed)?.into(),
-            })
-        },
-    );
-    module
+        })
+}
+
+fn bind_stringify<'b, 'm>(
+    binder: &'b mut Binder<'m>,
+    name: &'static str,
+    stringify: fn(&Value) -> Result<String, String>,
+) -> &'b mut Binder<'m> {
+    binder.with(move |value: Dynamic| -> Result<Dynamic, Thrown> {
+        let failed = |e: String| format!("{name}::stringify: {e}");
+        let value = from_dynamic(&value).map_err(|e| failed(e.to_string()))?;
+        Ok(match value.holds_secret() {
+            true => {
+                let text = stringify(&value.revealed()).map_err(failed)?;
+                Dynamic::from(value::Secret::new(text))
+            }
+            false => stringify(&value).map_err(failed)?.into(),
+        })
+    })
 }

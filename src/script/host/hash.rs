@@ -1,38 +1,70 @@
 //! `hash`: digests, as lower-case hex. What is made from a secret is a secret.
 
 use aws_lc_rs::{digest, hmac};
-use rhai::Module;
 
-use super::FuncRegistration;
-use crate::value::{Bytes, Secret};
+use super::function::{
+    Binder, Function, Gives,
+    Impact::Computes,
+    Needs,
+    ValueKind::{self, Bytes, Either, Secret, Text},
+    required,
+};
+use crate::value;
 
-pub(super) fn module() -> Module {
-    let mut module = Module::new();
-    for (name, algorithm) in [("sha256", &digest::SHA256), ("sha512", &digest::SHA512)] {
-        let of = move |text: &str| hex(digest::digest(algorithm, text.as_bytes()).as_ref());
-        FuncRegistration::new(name).set_into_module(&mut module, of);
-        FuncRegistration::new(name).set_into_module(&mut module, move |bytes: Bytes| {
-            hex(digest::digest(algorithm, &bytes).as_ref())
-        });
-        FuncRegistration::new(name).set_into_module(&mut module, move |secret: Secret| {
-            let digest = digest::digest(algorithm, secret.reveal_bytes());
-            Secret::new(hex(digest.as_ref()))
-        });
-    }
-    // `hash::hmac_sha256(key, text)`.
-    FuncRegistration::new("hmac_sha256").set_into_module(&mut module, |key: Secret, text: &str| {
-        Secret::new(hmac(key.reveal(), text))
-    });
-    FuncRegistration::new("hmac_sha256")
-        .set_into_module(&mut module, |key: Secret, text: Secret| {
-            Secret::new(hmac(key.reveal(), text.reveal()))
-        });
-    FuncRegistration::new("hmac_sha256").set_into_module(&mut module, |key: &str, text: Secret| {
-        Secret::new(hmac(key, text.reveal()))
-    });
-    FuncRegistration::new("hmac_sha256")
-        .set_into_module(&mut module, |key: &str, text: &str| hmac(key, text));
-    module
+const CONTENT: ValueKind = Either(&[Text, Bytes, Secret]);
+
+pub(super) static TABLE: [Function; 3] = [
+    Function {
+        name: "hash::hmac_sha256",
+        about: "Gives the HMAC of a text under a key.",
+        takes: &[
+            required("key", Either(&[Text, Secret]), ""),
+            required("text", Either(&[Text, Secret]), ""),
+        ],
+        gives: Gives::new(Either(&[Text, Secret]), "hex; of a secret a secret"),
+        does: Computes,
+        needs: Needs::Nothing,
+        example: "let signature = hash::hmac_sha256(inputs.key, inputs.body);",
+        bind: |b| {
+            b.with(|key: value::Secret, text: &str| value::Secret::new(hmac(key.reveal(), text)))
+                .with(|key: value::Secret, text: value::Secret| {
+                    value::Secret::new(hmac(key.reveal(), text.reveal()))
+                })
+                .with(|key: &str, text: value::Secret| value::Secret::new(hmac(key, text.reveal())))
+                .with(|key: &str, text: &str| hmac(key, text))
+        },
+    },
+    Function {
+        name: "hash::sha256",
+        about: "Gives the SHA-256 digest of a text or of bytes.",
+        takes: &[required("text", CONTENT, "")],
+        gives: Gives::new(Either(&[Text, Secret]), "hex; of a secret a secret"),
+        does: Computes,
+        needs: Needs::Nothing,
+        example: "let digest = hash::sha256(inputs.text);",
+        bind: |b| bind(b, &digest::SHA256),
+    },
+    Function {
+        name: "hash::sha512",
+        about: "Gives the SHA-512 digest of a text or of bytes.",
+        takes: &[required("text", CONTENT, "")],
+        gives: Gives::new(Either(&[Text, Secret]), "hex; of a secret a secret"),
+        does: Computes,
+        needs: Needs::Nothing,
+        example: "let digest = hash::sha512(inputs.text);",
+        bind: |b| bind(b, &digest::SHA512),
+    },
+];
+
+fn bind<'b, 'm>(
+    binder: &'b mut Binder<'m>,
+    algorithm: &'static digest::Algorithm,
+) -> &'b mut Binder<'m> {
+    let of = move |content: &[u8]| hex(digest::digest(algorithm, content).as_ref());
+    binder
+        .with(move |text: &str| of(text.as_bytes()))
+        .with(move |bytes: value::Bytes| of(&bytes))
+        .with(move |secret: value::Secret| value::Secret::new(of(secret.reveal_bytes())))
 }
 
 fn hmac(key: &str, text: &str) -> String {

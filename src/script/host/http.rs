@@ -3,18 +3,23 @@
 //! A request that changes nothing is a read; PUT and DELETE are done again in doubt, as HTTP
 //! defines them; POST and PATCH stop and ask, unless `idempotency` sends the effect's key.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
-use rhai::{Dynamic, Map, Module, NativeCallContext};
+use rhai::{Dynamic, Map, NativeCallContext};
 
 use super::{
-    FuncRegistration, Thrown,
+    Thrown,
     arguments::{Arguments, refuse},
+    function::{
+        Bind, Binder, Changing, Doubt, Function, Gives, Impact, Needs, Parameter, Reversible,
+        ValueKind::{self, Any, Bool, Bytes, Duration, Either, Float, Int, List, Record, Text},
+        optional, preset, required,
+    },
     host, perform, rejected,
     undo::{Done, Reversal, Reversed, WayBack},
 };
 use crate::{
-    outside::{HttpClient, HttpRequest, HttpResponse, shown_secret_url, shown_url},
+    outside::{Clients, HttpClient, HttpRequest, HttpResponse, shown_secret_url, shown_url},
     script::{
         answer::{Answer, charset_of},
         dynamic::{from_dynamic, to_dynamic},
@@ -25,47 +30,210 @@ use crate::{
 
 /// What the journal takes of one call.
 const MAX_RECORD_BYTES: usize = 1 << 20;
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
-/// The header of the IETF draft "The Idempotency-Key HTTP Header Field".
+/// The header of the IETF draft "The Idempotency-Key HTTP Header Parameter".
 const IDEMPOTENCY_HEADER: &str = "Idempotency-Key";
 
-const METHODS: [(&str, &str, &str); 7] = [
-    ("get", "GET", "http::get"),
-    ("head", "HEAD", "http::head"),
-    ("options", "OPTIONS", "http::options"),
-    ("put", "PUT", "http::put"),
-    ("delete", "DELETE", "http::delete"),
-    ("post", "POST", "http::post"),
-    ("patch", "PATCH", "http::patch"),
+const METHODS: [&str; 7] = ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST", "PATCH"];
+
+const SCALAR: ValueKind = Either(&[Text, ValueKind::Secret, Int, Float, Bool]);
+const URL: ValueKind = Either(&[Text, ValueKind::Secret]);
+
+const HEADERS: Parameter = optional("headers", ValueKind::Map(&SCALAR), "");
+const QUERY: Parameter = optional("query", ValueKind::Map(&SCALAR), "added to the URL");
+const JSON: Parameter = optional("json", Any, "the body, as JSON");
+const FORM: Parameter = optional("form", ValueKind::Map(&Any), "the body, as a form");
+const BODY: Parameter = optional(
+    "body",
+    Either(&[Text, ValueKind::Secret, Bytes]),
+    "the body, as it is",
+);
+const TIMEOUT: Parameter = preset("timeout", Duration, "\"30s\"", "");
+const CA: Parameter = optional("ca", Text, "the authorities that are believed, PEM");
+const CERTIFICATE: Parameter = optional("client_certificate", Text, "PEM, with `client_key`");
+const KEY: Parameter = optional("client_key", Either(&[Text, ValueKind::Secret]), "PEM");
+const EXPECT: Parameter = optional(
+    "expect",
+    Either(&[List(&Int), Int]),
+    "the statuses of success; every 2xx if it is left out",
+);
+const IDEMPOTENCY: Parameter = optional(
+    "idempotency",
+    Either(&[Bool, Text]),
+    "`true` sends the call's key as `Idempotency-Key`; a text names another header",
+);
+const SECRET_OUTPUT: Parameter = preset(
+    "secret_output",
+    Bool,
+    "false",
+    "the answer's body and headers are secrets",
+);
+
+const UNDO: &[Parameter] = &[
+    required("method", Text, "such as `DELETE`"),
+    required("url", URL, ""),
+    HEADERS,
+    QUERY,
+    JSON,
+    FORM,
+    BODY,
+    TIMEOUT,
+    CA,
+    CERTIFICATE,
+    KEY,
+    EXPECT,
+    IDEMPOTENCY,
+    SECRET_OUTPUT,
+];
+const OPTIONS: &[Parameter] = &[
+    HEADERS,
+    QUERY,
+    JSON,
+    FORM,
+    BODY,
+    TIMEOUT,
+    CA,
+    CERTIFICATE,
+    KEY,
+    EXPECT,
+    IDEMPOTENCY,
+    SECRET_OUTPUT,
+    optional("undo", Record(UNDO), "the request that reverses it"),
+];
+pub(super) const ANSWER: &[Parameter] = &[
+    required("status", Int, ""),
+    required(
+        "headers",
+        ValueKind::Map(&Text),
+        "by their names in lower case",
+    ),
+    required(
+        "body",
+        Text,
+        "decoded by the charset that the answer names, else as UTF-8",
+    ),
+    required("body_bytes", Bytes, ""),
+    required("json", Any, "the body, parsed; `()` if it is empty"),
 ];
 
-pub(super) fn module() -> Module {
-    let mut module = Module::new();
-    for (name, method, function) in METHODS {
-        let set = || FuncRegistration::new(name);
-        set().set_into_module(&mut module, move |context: NativeCallContext, url: &str| {
+const PARAMETERS: &[Parameter] = &[
+    required("url", URL, ""),
+    optional("options", Record(OPTIONS), ""),
+];
+
+/// The function for a method.
+const fn method(
+    name: &'static str,
+    about: &'static str,
+    does: Impact,
+    example: &'static str,
+    bind: Bind,
+) -> Function {
+    Function {
+        name,
+        about,
+        takes: PARAMETERS,
+        gives: Gives::new(Record(ANSWER), ""),
+        does,
+        needs: Needs::Nothing,
+        example,
+        bind,
+    }
+}
+
+const UNDONE: Reversible =
+    Reversible::IfGiven("the request of the option `undo` is sent", of_request);
+
+const fn again() -> Impact {
+    Impact::Changes(Changing::new(
+        Doubt::Again(
+            "sent again: HTTP defines that twice leaves the same as once (RFC 9110, 9.2.2)",
+        ),
+        UNDONE,
+    ))
+}
+
+const fn asks() -> Impact {
+    Impact::Changes(Changing::new(
+        Doubt::Decided(
+            &[Class::Unsure, Class::Keyed],
+            "stops and asks; with `idempotency` it is sent again under the same key",
+        ),
+        UNDONE,
+    ))
+}
+
+pub(super) static TABLE: [Function; 7] = [
+    method(
+        "http::delete",
+        "Sends a DELETE request.",
+        again(),
+        "http::delete(`${inputs.url}/users/a`, #{ expect: [204, 404] });",
+        |b| bind(b, "http::delete", "DELETE"),
+    ),
+    method(
+        "http::get",
+        "Sends a GET request.",
+        Impact::Reads,
+        "let health = http::get(inputs.url, #{ timeout: \"5s\" }).json;",
+        |b| bind(b, "http::get", "GET"),
+    ),
+    method(
+        "http::head",
+        "Sends a HEAD request.",
+        Impact::Reads,
+        "let status = http::head(inputs.url).status;",
+        |b| bind(b, "http::head", "HEAD"),
+    ),
+    method(
+        "http::options",
+        "Sends an OPTIONS request.",
+        Impact::Reads,
+        "let allowed = http::options(inputs.url).headers;",
+        |b| bind(b, "http::options", "OPTIONS"),
+    ),
+    method(
+        "http::patch",
+        "Sends a PATCH request.",
+        asks(),
+        "http::patch(inputs.url, #{ json: #{ enabled: true }, idempotency: true });",
+        |b| bind(b, "http::patch", "PATCH"),
+    ),
+    method(
+        "http::post",
+        "Sends a POST request.",
+        asks(),
+        "http::post(inputs.url, #{ json: #{ name: \"a\" }, idempotency: true });",
+        |b| bind(b, "http::post", "POST"),
+    ),
+    method(
+        "http::put",
+        "Sends a PUT request.",
+        again(),
+        "http::put(inputs.url, #{ json: #{ password: inputs.wanted }, undo: #{ method: \"PUT\", url: inputs.url, json: #{ password: inputs.current } } });",
+        |b| bind(b, "http::put", "PUT"),
+    ),
+];
+
+fn bind<'b, 'm>(
+    binder: &'b mut Binder<'m>,
+    function: &'static str,
+    method: &'static str,
+) -> &'b mut Binder<'m> {
+    binder
+        .with(move |context: NativeCallContext, url: &str| {
             send(&context, function, method, url.into(), Map::new())
-        });
-        set().set_into_module(
-            &mut module,
-            move |context: NativeCallContext, url: &str, options: Map| {
-                send(&context, function, method, url.into(), options)
-            },
-        );
-        set().set_into_module(
-            &mut module,
-            move |context: NativeCallContext, url: Secret| {
-                send(&context, function, method, Value::Secret(url), Map::new())
-            },
-        );
-        set().set_into_module(
-            &mut module,
+        })
+        .with(move |context: NativeCallContext, url: &str, options: Map| {
+            send(&context, function, method, url.into(), options)
+        })
+        .with(move |context: NativeCallContext, url: Secret| {
+            send(&context, function, method, Value::Secret(url), Map::new())
+        })
+        .with(
             move |context: NativeCallContext, url: Secret, options: Map| {
                 send(&context, function, method, Value::Secret(url), options)
             },
-        );
-    }
-    module
+        )
 }
 
 /// What a script asked for, taken apart.
@@ -78,7 +246,6 @@ struct Asked {
     is_secret: bool,
     /// Of a secret URL: a server that fails often quotes its path.
     url_parts: Vec<Secret>,
-    undo: Value,
 }
 
 impl Asked {
@@ -86,9 +253,8 @@ impl Asked {
         function: &'static str,
         method: &str,
         url: &Value,
-        options: Map,
+        mut arguments: Arguments,
     ) -> Result<Self, Thrown> {
-        let mut arguments = Arguments::new(function, options)?;
         let given = arguments.scalar_map("headers")?.into_iter();
         let mut headers: Vec<_> = given.map(|(name, value)| (name, content(&value))).collect();
         let query = arguments.scalar_map("query")?;
@@ -100,12 +266,8 @@ impl Asked {
         {
             headers.push(("content-type".into(), Secret::new(kind)));
         }
-        let timeout = match arguments.optional_text("timeout")? {
-            Some(text) => {
-                parse_duration(&text).map_err(|e| refuse(function, format!("`timeout`: {e}")))?
-            }
-            None => DEFAULT_TIMEOUT,
-        };
+        let timeout = parse_duration(&arguments.text("timeout")?)
+            .map_err(|e| refuse(function, format!("`timeout`: {e}")))?;
         let identity = match (
             arguments.optional_text("client_certificate")?,
             arguments.optional_secret("client_key")?,
@@ -147,7 +309,6 @@ impl Asked {
             key_header,
             is_secret,
             url_parts: parts_of(url),
-            undo: arguments.optional("undo").unwrap_or(Value::Null),
         };
         arguments.finish()?;
         Ok(asked)
@@ -195,8 +356,9 @@ fn send(
     options: Map,
 ) -> Result<Dynamic, Thrown> {
     let given = from_dynamic(&Dynamic::from(options.clone())).map_err(|e| refuse(function, e))?;
-    let asked = Asked::read(function, method, &url, options)?;
-    let undo = asked.undo.clone();
+    let mut arguments = Arguments::new(function, options)?;
+    let undo = arguments.optional("undo").unwrap_or(Value::Null);
+    let asked = Asked::read(function, method, &url, arguments)?;
     if undo != Value::Null {
         // A mistake in it should show now, not when something has gone wrong already.
         of_undo(&undo).map_err(|why| refuse(function, format!("`undo`: {why}")))?;
@@ -218,7 +380,7 @@ fn send(
 }
 
 /// An answer as the journal holds it, or how many bytes it takes if that is too many.
-fn record(response: HttpResponse, is_secret: bool) -> Result<Value, usize> {
+pub(super) fn record(response: HttpResponse, is_secret: bool) -> Result<Value, usize> {
     let charset = response.headers.get("content-type");
     let charset = charset.and_then(|kind| charset_of(kind));
     let (name, body) = Answer::record("body", &response.body, charset);
@@ -395,14 +557,19 @@ fn of_undo(undo: &Value) -> Result<Asked, String> {
         Ok(url @ (Value::String(_) | Value::Secret(_))) => url,
         _ => return Err("`url` is a text or a secret".into()),
     };
-    if !METHODS.iter().any(|(_, known, _)| *known == method) {
+    if !METHODS.contains(&method.as_str()) {
         return Err(format!("there is no method {method}"));
     }
-    Asked::read("http undo", &method, &url, options).map_err(|e| e.to_string())
+    // What would reverse an undo is never asked for.
+    options.remove("undo");
+    const FUNCTION: &str = "http undo";
+    Arguments::of(FUNCTION, options, Some(UNDO))
+        .and_then(|arguments| Asked::read(FUNCTION, &method, &url, arguments))
+        .map_err(|e| e.to_string())
 }
 
 /// The request that the script gave as `undo`.
-pub(super) fn reversal(done: Done, client: &HttpClient) -> Reversal {
+fn of_request(done: Done, clients: &Clients) -> Reversal {
     if *done.before == Value::Null {
         return Reversal::never(format!("{} has no `undo`", done.function));
     }
@@ -417,7 +584,7 @@ pub(super) fn reversal(done: Done, client: &HttpClient) -> Reversal {
     };
     let what = format!("{} {}", asked.request.method, asked.request.shown);
     // The mask of a secret URL is for people, and is sent nowhere.
-    let (client, about) = (client.clone(), what.replace(MASK, "***").into());
+    let (client, about) = (clients.http.clone(), what.replace(MASK, "***").into());
     // An undo must be safe to be made again: its author says so by giving one.
     Reversal::By(WayBack::blind(what, "http::undo", about, move |key| {
         let sending = asked.clone().send(client.clone(), key);

@@ -1,31 +1,53 @@
 //! `key`: private keys, made here and never shown.
 
-use rhai::{Dynamic, Module, NativeCallContext};
+use rhai::{Dynamic, NativeCallContext};
 
 use super::{
-    FuncRegistration, Thrown, WRONG_ARGUMENTS, arguments::refuse, on_blocking_thread, perform,
-    rejected, throw,
+    Thrown, WRONG_ARGUMENTS,
+    arguments::refuse,
+    function::{
+        Function, Gives,
+        Impact::{Computes, Records},
+        Needs,
+        ValueKind::{self, Either, Text, Word},
+        optional, required,
+    },
+    on_blocking_thread, perform, rejected, throw,
 };
 use crate::{
-    script::{
-        dynamic::from_dynamic,
-        effects::{Call, Class},
-    },
+    script::{dynamic::from_dynamic, effects::Call},
     value::{Failure, Secret, Value},
     x509::{KeyAlgorithm, PrivateKey},
 };
 
-pub(super) fn module() -> Module {
-    let mut module = Module::new();
-    FuncRegistration::new("generate").set_into_module(&mut module, generate);
-    FuncRegistration::new("read")
-        .set_into_module(&mut module, |text: Dynamic| read(&text, &Dynamic::UNIT));
-    FuncRegistration::new("read")
-        .set_into_module(&mut module, |text: Dynamic, passphrase: Dynamic| {
-            read(&text, &passphrase)
-        });
-    module
-}
+pub(super) static TABLE: [Function; 2] = [
+    Function {
+        name: "key::generate",
+        about: "Makes a private key, the same one in every replay.",
+        takes: &[required("algorithm", Word(&KeyAlgorithm::NAMES), "")],
+        gives: Gives::new(ValueKind::Secret, "PKCS #8, PEM"),
+        does: Records,
+        needs: Needs::Nothing,
+        example: "let key = key::generate(\"RSA_2048\");",
+        bind: |b| b.with(generate),
+    },
+    Function {
+        name: "key::read",
+        about: "Finds the private key in a PEM text: PKCS #8, also under a passphrase, PKCS #1 or SEC 1.",
+        takes: &[
+            required("text", Either(&[ValueKind::Secret, Text]), "PEM"),
+            optional("passphrase", Either(&[ValueKind::Secret, Text]), ""),
+        ],
+        gives: Gives::new(ValueKind::Secret, "PKCS #8 without a passphrase, PEM"),
+        does: Computes,
+        needs: Needs::Nothing,
+        example: "let key = key::read(inputs.key, inputs.passphrase);",
+        bind: |b| {
+            b.with(|text: Dynamic| read(&text, &Dynamic::UNIT))
+                .with(|text: Dynamic, passphrase: Dynamic| read(&text, &passphrase))
+        },
+    },
+];
 
 /// `key::read(text)`, `key::read(text, passphrase)` finds the private key in a PEM text, whatever
 /// form it has, and gives it as PKCS #8 without a passphrase, a secret. Pure, so no effect.
@@ -62,17 +84,12 @@ fn read(text: &Dynamic, passphrase: &Dynamic) -> Result<Secret, Thrown> {
 fn generate(context: NativeCallContext, algorithm: &str) -> Result<Secret, Thrown> {
     const FUNCTION: &str = "key::generate";
     let parsed = KeyAlgorithm::parse(algorithm).map_err(|e| refuse(FUNCTION, e))?;
-    let call = Call::new(
-        FUNCTION,
-        Class::Read,
-        algorithm.into(),
-        move |_| async move {
-            on_blocking_thread(FUNCTION, move || parsed.generate())
-                .await?
-                .map(Value::Secret)
-                .map_err(|e| rejected(FUNCTION, "Generate", e))
-        },
-    );
+    let call = Call::of(FUNCTION, algorithm.into(), move |_| async move {
+        on_blocking_thread(FUNCTION, move || parsed.generate())
+            .await?
+            .map(Value::Secret)
+            .map_err(|e| rejected(FUNCTION, "Generate", e))
+    });
     match perform(&context, call)? {
         Value::Secret(key) => Ok(key),
         _ => Err("key::generate: the journal holds no key here".into()),

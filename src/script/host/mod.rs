@@ -1,5 +1,9 @@
 //! The host modules: the namespaces through which a script touches the world. One file each.
 //!
+//! Each has a table with a row for each function (`function` says what a row holds), and the Rust functions behind the
+//! rows. A new function is one row and one Rust function: its registration, the checks of its arguments, its class, its
+//! undo, its permissions and its documentation come from the row.
+//!
 //! A host function checks its arguments, builds a [`Call`] and hands it to the gate; it never
 //! does anything outside by itself.
 
@@ -9,6 +13,7 @@ mod csr;
 mod exec;
 mod file;
 mod formats;
+pub(super) mod function;
 mod hash;
 mod http;
 mod key;
@@ -18,19 +23,24 @@ mod patience;
 mod pca;
 mod random;
 mod register;
+pub(super) mod table;
 mod time;
+mod tls;
 mod undo;
-pub(super) mod usage;
+mod verify;
 mod x509;
 
+pub use function::{
+    Changing, Doubt, Function, HostModule, Impact, Need, Needs, On, Parameter, Reversible, Rule,
+    ValueKind,
+};
 pub(super) use register::Halt;
+pub use table::{MODULES, function, functions};
 pub use undo::{Done, Finding, Reversal, Reversed, WayBack, finding, reversal};
 
 use std::sync::{Arc, LazyLock};
 
 use rhai::{Dynamic, EvalAltResult, Map, Module, NativeCallContext, Position, Shared};
-
-use register::FuncRegistration;
 
 use super::{
     dynamic::to_dynamic,
@@ -66,34 +76,21 @@ impl Host {
     }
 }
 
-static MODULES: LazyLock<[(&str, Shared<Module>); 16]> = LazyLock::new(|| {
-    [
-        ("base64", base64::module()),
-        ("csr", csr::module()),
-        ("exec", exec::module()),
-        ("file", file::module()),
-        ("hash", hash::module()),
-        ("http", http::module()),
-        ("json", formats::json()),
-        ("key", key::module()),
-        ("kube", kube::module()),
-        ("log", log::module()),
-        ("pca", pca::module()),
-        ("random", random::module()),
-        ("time", time::module()),
-        ("toml", formats::toml()),
-        ("x509", x509::module()),
-        ("yaml", formats::yaml()),
-    ]
-    .map(|(name, mut module)| {
-        module.build_index();
-        (name, module.into())
-    })
+static REGISTERED: LazyLock<Vec<(&str, Shared<Module>)>> = LazyLock::new(|| {
+    let registered = |module: &'static HostModule| {
+        let mut built = Module::new();
+        for function in module.functions {
+            function.register(&mut built);
+        }
+        built.build_index();
+        (module.name, built.into())
+    };
+    MODULES.iter().map(registered).collect()
 });
 
 /// Every host module by its name.
 pub(super) fn modules() -> &'static [(&'static str, Shared<Module>)] {
-    &*MODULES
+    &REGISTERED
 }
 
 fn host(context: &NativeCallContext) -> Result<Host, Thrown> {

@@ -1,25 +1,81 @@
 //! `random`: an effect, so that a replay sees the same.
 
-use rhai::{Array, Dynamic, Module, NativeCallContext};
+use rhai::{Array, Dynamic, NativeCallContext};
 
-use super::{FuncRegistration, Thrown, perform, rejected};
+use super::{
+    Thrown,
+    function::{
+        Function, Gives,
+        Impact::Records,
+        Needs,
+        ValueKind::{self, Any, Int, List, Text},
+        required,
+    },
+    perform, rejected,
+};
 use crate::{
-    script::effects::{Call, Class},
+    script::effects::Call,
     value::{Failure, Secret, Value},
 };
 
 /// Without look-alikes, so that it can be read aloud.
 const PASSWORD_CHARACTERS: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";
 
-pub(super) fn module() -> Module {
-    let mut module = Module::new();
-    FuncRegistration::new("hex").set_into_module(&mut module, hex);
-    FuncRegistration::new("uuid").set_into_module(&mut module, uuid);
-    FuncRegistration::new("int").set_into_module(&mut module, int);
-    FuncRegistration::new("choice").set_into_module(&mut module, choice);
-    FuncRegistration::new("password").set_into_module(&mut module, password);
-    module
-}
+pub(super) static TABLE: [Function; 5] = [
+    Function {
+        name: "random::choice",
+        about: "Gives one item of a list.",
+        takes: &[required("items", List(&Any), "not empty")],
+        gives: Gives::new(Any, ""),
+        does: Records,
+        needs: Needs::Nothing,
+        example: "let zone = random::choice([\"a\", \"b\"]);",
+        bind: |b| b.with(choice),
+    },
+    Function {
+        name: "random::hex",
+        about: "Gives random bytes as hex digits, twice as many characters.",
+        takes: &[required("count", Int, "of bytes, 1 to 1024")],
+        gives: Gives::new(Text, ""),
+        does: Records,
+        needs: Needs::Nothing,
+        example: "let id = random::hex(16);",
+        bind: |b| b.with(hex),
+    },
+    Function {
+        name: "random::int",
+        about: "Gives a whole number of a range.",
+        takes: &[
+            required("first", Int, ""),
+            required("last", Int, "included"),
+        ],
+        gives: Gives::new(Int, ""),
+        does: Records,
+        needs: Needs::Nothing,
+        example: "let die = random::int(1, 6);",
+        bind: |b| b.with(int),
+    },
+    Function {
+        name: "random::password",
+        about: "Gives letters and digits without look-alikes.",
+        takes: &[required("length", Int, "8 to 1024")],
+        gives: Gives::new(ValueKind::Secret, ""),
+        does: Records,
+        needs: Needs::Nothing,
+        example: "let password = random::password(24);",
+        bind: |b| b.with(password),
+    },
+    Function {
+        name: "random::uuid",
+        about: "Gives a UUID of version 4 (RFC 9562).",
+        takes: &[],
+        gives: Gives::new(Text, ""),
+        does: Records,
+        needs: Needs::Nothing,
+        example: "let id = random::uuid();",
+        bind: |b| b.with(uuid),
+    },
+];
 
 fn draw(
     context: &NativeCallContext,
@@ -27,12 +83,7 @@ fn draw(
     record: Value,
     make: impl FnOnce() -> Result<Value, Failure> + Send + 'static,
 ) -> Result<Value, Thrown> {
-    let call = Call::new(
-        function,
-        Class::Read,
-        record,
-        move |_| async move { make() },
-    );
+    let call = Call::of(function, record, move |_| async move { make() });
     perform(context, call)
 }
 

@@ -3,28 +3,91 @@
 use ::time::{
     Duration, OffsetDateTime, format_description, format_description::well_known::Rfc3339,
 };
-use rhai::{Module, NativeCallContext};
+use rhai::NativeCallContext;
 
-use super::{FuncRegistration, Thrown, host, interrupt, perform};
+use super::{
+    Thrown,
+    function::{
+        Function, Gives,
+        Impact::{Computes, Records},
+        Needs, Parameter,
+        ValueKind::{self, Int, Text},
+        required,
+    },
+    host, interrupt, perform,
+};
 use crate::{
-    script::effects::{Call, Class},
+    script::effects::Call,
     value::{Value, parse_duration},
 };
 
-pub(super) fn module() -> Module {
-    let mut module = Module::new();
-    FuncRegistration::new("now")
-        .set_into_module(&mut module, |context: NativeCallContext| now(&context));
-    FuncRegistration::new("sleep").set_into_module(&mut module, sleep);
-    FuncRegistration::new("add").set_into_module(&mut module, add);
-    FuncRegistration::new("seconds_between").set_into_module(&mut module, seconds_between);
-    FuncRegistration::new("format").set_into_module(&mut module, format);
-    module
-}
+const MOMENT: Parameter = required("moment", Text, "RFC 3339");
+
+pub(super) static TABLE: [Function; 5] = [
+    Function {
+        name: "time::add",
+        about: "Gives a later moment, or with `-30d` an earlier one.",
+        takes: &[
+            MOMENT,
+            required("duration", Text, "such as `30d`, `90m` or `-30d`"),
+        ],
+        gives: Gives::new(Text, "RFC 3339"),
+        does: Computes,
+        needs: Needs::Nothing,
+        example: "let due = time::add(inputs.not_after, \"-30d\");",
+        bind: |b| b.with(add),
+    },
+    Function {
+        name: "time::format",
+        about: "Writes a moment in another form, in the words of the `time` crate.",
+        takes: &[
+            MOMENT,
+            required("pattern", Text, "such as `[year]-[month]-[day]`"),
+        ],
+        gives: Gives::new(Text, ""),
+        does: Computes,
+        needs: Needs::Nothing,
+        example: "let day = time::format(time::now(), \"[year]-[month]-[day]\");",
+        bind: |b| b.with(format),
+    },
+    Function {
+        name: "time::now",
+        about: "Gives the moment, the same one in every replay.",
+        takes: &[],
+        gives: Gives::new(Text, "UTC, RFC 3339"),
+        does: Records,
+        needs: Needs::Nothing,
+        example: "let now = time::now();",
+        bind: |b| b.with(|context: NativeCallContext| now(&context)),
+    },
+    Function {
+        name: "time::seconds_between",
+        about: "Gives the seconds from one moment to another.",
+        takes: &[
+            required("earlier", Text, "RFC 3339"),
+            required("later", Text, "RFC 3339"),
+        ],
+        gives: Gives::new(Int, "negative if they are the other way round"),
+        does: Computes,
+        needs: Needs::Nothing,
+        example: "let left = time::seconds_between(time::now(), inputs.not_after);",
+        bind: |b| b.with(seconds_between),
+    },
+    Function {
+        name: "time::sleep",
+        about: "Waits. A resumed run waits only for what is left.",
+        takes: &[required("duration", ValueKind::Duration, "such as `90s`")],
+        gives: Gives::NOTHING,
+        does: Records,
+        needs: Needs::Nothing,
+        example: "time::sleep(\"90s\");",
+        bind: |b| b.with(sleep),
+    },
+];
 
 /// `time::now()` gives the moment in UTC, RFC 3339.
 pub(super) fn now(context: &NativeCallContext) -> Result<String, Thrown> {
-    let call = Call::new("time::now", Class::Read, Value::Null, |_| async {
+    let call = Call::of("time::now", Value::Null, |_| async {
         Ok(Value::from(
             OffsetDateTime::now_utc()
                 .format(&Rfc3339)

@@ -7,7 +7,7 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{exec, file, http, kube, pca};
+use super::{function::Function, table};
 use crate::{
     outside::Clients,
     script::effects::{Call, Class, EffectKey, Look},
@@ -61,22 +61,20 @@ pub enum Finding {
 
 /// Says how to find out what became of a call, as far as its reversal needs that. Nothing new is done.
 pub fn finding(function: &str, before: &Value, clients: &Clients) -> Finding {
-    match function.split_once("::") {
-        Some(("pca", function)) => pca::finding(function, before, &clients.pca),
-        _ => Finding::NotNeeded,
+    match table::caller(function).and_then(Function::change) {
+        Some(change) => (change.find)(before, clients),
+        None => Finding::NotNeeded,
     }
 }
 
 /// Finds what reverses an effect.
 pub fn reversal(done: Done, clients: &Clients) -> Reversal {
-    match done.function.split_once("::") {
-        Some(("pca", function)) => pca::reversal(function, done, &clients.pca),
-        Some(("kube", function)) => kube::reversal(function, done, &clients.kube),
-        Some(("exec", _)) => exec::reversal(done, &clients.programs, &clients.files),
-        Some(("http", _)) => http::reversal(done, &clients.http),
-        Some(("file", function)) => file::reversal(function, done, &clients.files),
-        Some(("time" | "random" | "key" | "log", _)) => Reversal::Nothing,
-        _ => Reversal::Never(format!("{} can't be reversed", done.function)),
+    match table::caller(done.function) {
+        Some(row) => match row.change() {
+            Some(change) => (change.undo.way())(done, clients),
+            None => Reversal::Nothing,
+        },
+        None => Reversal::Never(format!("{} can't be reversed", done.function)),
     }
 }
 

@@ -1,36 +1,131 @@
-//! `x509`: reading certificates. Pure, so no effect.
+//! `x509`: reading certificates, which is pure and so no effect, and verifying them.
 
-use rhai::{Array, Dynamic, Module};
+use rhai::{Array, Dynamic};
 
-use super::{FuncRegistration, Thrown};
-use crate::{script::dynamic::to_dynamic, value::Secret, x509::Certificate};
+use super::{
+    Thrown,
+    function::{
+        Function, Gives,
+        Impact::{Computes, Reads},
+        Needs, Parameter,
+        ValueKind::{self, Bool, Either, List, Maybe, Record, Secret, Text, Word},
+        optional, required,
+    },
+    verify::verify,
+};
+use crate::{
+    script::dynamic::to_dynamic,
+    value::Secret as Sealed,
+    x509::{Certificate, Purpose},
+};
 
-pub(super) fn module() -> Module {
-    let mut module = Module::new();
-    FuncRegistration::new("read").set_into_module(
-        &mut module,
-        |pem: &str| -> Result<Dynamic, Thrown> {
-            let first = read(pem)?.into_iter().next();
-            Ok(first.map_or(Dynamic::UNIT, |c| to_dynamic(&c.to_value())))
+const PEM: Parameter = required("pem", Text, "one certificate or more, PEM");
+
+const MATERIAL: ValueKind = Either(&[Text, Secret]);
+
+const VERIFY: &[Parameter] = &[
+    required("leaf", MATERIAL, "the certificate in question, PEM"),
+    optional(
+        "chain",
+        MATERIAL,
+        "the intermediates that come with it, PEM",
+    ),
+    required("roots", MATERIAL, "the trusted certificates, PEM"),
+    required("purpose", Word(&Purpose::NAMES), "what it is used for"),
+    optional(
+        "name",
+        Text,
+        "a DNS name, an IP address or a URI that it must be for",
+    ),
+    optional("at", Text, "RFC 3339; the present, if it is left out"),
+];
+const VERDICT: &[Parameter] = &[
+    required("ok", Bool, ""),
+    required("error", Text, "why not; empty if it is"),
+    required(
+        "chain",
+        List(&Text),
+        "the subjects from the leaf to the root",
+    ),
+];
+
+const CERTIFICATE: &[Parameter] = &[
+    required(
+        "subject",
+        Text,
+        "as RFC 4514 writes it: `CN=leaf,O=Solo.io`",
+    ),
+    required("issuer", Text, ""),
+    required("serial", Text, "in hex"),
+    required("not_before", Text, "RFC 3339"),
+    required("not_after", Text, "RFC 3339"),
+    required("dns_names", List(&Text), ""),
+    required("ip_addresses", List(&Text), ""),
+    required("uris", List(&Text), ""),
+    required("email_addresses", List(&Text), ""),
+    required("is_ca", Bool, ""),
+    required("fingerprint", Text, "SHA-256 of the DER, in hex"),
+];
+
+pub(super) static TABLE: [Function; 4] = [
+    Function {
+        name: "x509::read",
+        about: "Reads the first certificate of a PEM text.",
+        takes: &[PEM],
+        gives: Gives::new(Maybe(&Record(CERTIFICATE)), "`()` where the text has none"),
+        does: Computes,
+        needs: Needs::Nothing,
+        example: "let expires = x509::read(inputs.certificate).not_after;",
+        bind: |b| {
+            b.with(|pem: &str| -> Result<Dynamic, Thrown> {
+                let first = read(pem)?.into_iter().next();
+                Ok(first.map_or(Dynamic::UNIT, |c| to_dynamic(&c.to_value())))
+            })
         },
-    );
-    FuncRegistration::new("read_all").set_into_module(
-        &mut module,
-        |pem: &str| -> Result<Array, Thrown> {
-            Ok(read(pem)?
-                .iter()
-                .map(|c| to_dynamic(&c.to_value()))
-                .collect())
+    },
+    Function {
+        name: "x509::read_all",
+        about: "Reads all certificates of a PEM text, in their order.",
+        takes: &[PEM],
+        gives: Gives::new(List(&Record(CERTIFICATE)), ""),
+        does: Computes,
+        needs: Needs::Nothing,
+        example: "let chain = x509::read_all(inputs.chain);",
+        bind: |b| {
+            b.with(|pem: &str| -> Result<Array, Thrown> {
+                Ok(read(pem)?
+                    .iter()
+                    .map(|c| to_dynamic(&c.to_value()))
+                    .collect())
+            })
         },
-    );
-    let set = |name: &str| FuncRegistration::new(name);
-    set("split").set_into_module(&mut module, |pem: &str| split(pem.as_bytes()));
-    set("split").set_into_module(&mut module, |pem: Secret| split(pem.reveal_bytes()));
-    module
-}
+    },
+    Function {
+        name: "x509::split",
+        about: "Takes a text apart into its certificates. They are public, so those of a secret are texts; nothing else of it comes out.",
+        takes: &[required("pem", MATERIAL, "one certificate or more, PEM")],
+        gives: Gives::new(List(&Text), "each certificate as PEM, in their order"),
+        does: Computes,
+        needs: Needs::Nothing,
+        example: "let trusted = x509::split(base64::decode(secret.data[\"ca.crt\"]));",
+        bind: |b| {
+            b.with(|pem: &str| split(pem.as_bytes()))
+                .with(|pem: Sealed| split(pem.reveal_bytes()))
+        },
+    },
+    Function {
+        name: "x509::verify",
+        about: "Verifies that a certificate leads to a trusted one. A chain that fails is a result, not an error.",
+        takes: &[required("options", Record(VERIFY), "")],
+        gives: Gives::new(Record(VERDICT), ""),
+        // It reads the clock.
+        does: Reads,
+        needs: Needs::Nothing,
+        example: "let verdict = x509::verify(#{ leaf: inputs.certificate, chain: inputs.chain, roots: inputs.roots, purpose: \"server\" });",
+        bind: |b| b.with(verify),
+    },
+];
 
-/// `x509::split(pem)` gives the certificates of a text one by one, each as PEM. A certificate is public, so
-/// those of a secret, such as what a Kubernetes Secret holds, are texts; nothing else of it comes out.
 fn split(pem: &[u8]) -> Result<Array, Thrown> {
     let certificates = Certificate::read_all(pem).map_err(|e| format!("x509::split: {e}"))?;
     Ok(certificates

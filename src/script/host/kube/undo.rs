@@ -8,13 +8,13 @@ use super::{
 };
 use crate::{
     outside::{
-        KubeClients, Named, PatchKind, changed_since, covers, expected, from_object, restoring,
-        to_object,
+        Clients, KubeClients, Named, PatchKind, changed_since, covers, expected, from_object,
+        restoring, to_object,
     },
     value::{Failure, Value},
 };
 
-/// What an object was before a call, for [`reversal`], and what the call sends; `was` is nothing if it was not there.
+/// What an object was before a call, for its reversal, and what the call sends; `was` is nothing if it was not there.
 pub(super) async fn before(
     clusters: &KubeClients,
     about: About,
@@ -43,44 +43,87 @@ async fn look(clusters: &KubeClients, about: &About) -> Result<Value, Failure> {
     }))
 }
 
-pub fn reversal(function: &str, done: Done, clusters: &KubeClients) -> Reversal {
-    let given = |key: &str| {
-        done.before
-            .field(key)
-            .filter(|value| **value != Value::Null)
-    };
-    let text = |key: &str| given(key).map_or_else(String::new, Value::to_text);
-    let about = About {
-        cluster: text("cluster"),
-        object: Named {
-            kind: text("kind"),
-            namespace: text("namespace"),
-            name: text("name"),
-        },
-    };
-    let was = given("was").map(to_object);
-    let argument = |key: &str| done.arguments[key].as_str().unwrap_or_default();
-    let made = match (done.result, given("sent").map(to_object)) {
-        (Some(made), _) => Some(Made::Seen(to_object(made))),
-        (None, Some(sent)) => Some(Made::Sent {
-            kind: PatchKind::parse(argument("type")).filter(|_| function == "patch"),
-            body: sent,
-        }),
-        (None, None) => None,
-    };
-    let of = format!("{} of {}", about.object, about.cluster);
-    match (function, was) {
-        ("apply" | "apply_secret", None) => withdraw(clusters, about, made),
-        ("apply" | "apply_secret" | "patch", Some(was)) => restore(clusters, about, was, made),
-        ("delete", Some(was)) => recreate(clusters, about, was),
-        // A second restart would not bring the old pods back.
-        ("restart", _) => Reversal::never(format!(
-            "{} of {} stays restarted; restart it once more when what it reads is back (workflows/restart-mesh.yaml)",
-            argument("object"),
-            argument("cluster")
-        )),
-        ("patch" | "delete", None) => Reversal::never(format!("{of}: what it was is not known")),
-        _ => Reversal::Nothing,
+pub fn of_apply(done: Done, clients: &Clients) -> Reversal {
+    let seen = Seen::of(done, None);
+    match seen.was {
+        None => withdraw(&clients.kube, seen.about, seen.made),
+        Some(was) => restore(&clients.kube, seen.about, was, seen.made),
+    }
+}
+
+pub fn of_patch(done: Done, clients: &Clients) -> Reversal {
+    let seen = Seen::of(done, PatchKind::parse(argument(done, "type")));
+    match seen.was {
+        None => unknown(&seen.about),
+        Some(was) => restore(&clients.kube, seen.about, was, seen.made),
+    }
+}
+
+pub fn of_delete(done: Done, clients: &Clients) -> Reversal {
+    let seen = Seen::of(done, None);
+    match seen.was {
+        None => unknown(&seen.about),
+        Some(was) => recreate(&clients.kube, seen.about, was),
+    }
+}
+
+/// A second restart would not bring the old pods back.
+pub fn of_restart(done: Done, _: &Clients) -> Reversal {
+    Reversal::never(format!(
+        "{} of {} stays restarted; restart it once more when what it reads is back (workflows/restart-mesh.yaml)",
+        argument(done, "object"),
+        argument(done, "cluster")
+    ))
+}
+
+pub fn of_eviction(_: Done, _: &Clients) -> Reversal {
+    Reversal::Nothing
+}
+
+fn unknown(about: &About) -> Reversal {
+    Reversal::never(format!(
+        "{} of {}: what it was is not known",
+        about.object, about.cluster
+    ))
+}
+
+fn argument<'a>(done: Done<'a>, key: &str) -> &'a str {
+    done.arguments[key].as_str().unwrap_or_default()
+}
+
+/// What a call recorded.
+struct Seen {
+    about: About,
+    /// `None` where there was no such object.
+    was: Option<Json>,
+    made: Option<Made>,
+}
+
+impl Seen {
+    /// `kind` is that of a patch.
+    fn of(done: Done, kind: Option<PatchKind>) -> Self {
+        let given = |key: &str| {
+            done.before
+                .field(key)
+                .filter(|value| **value != Value::Null)
+        };
+        let text = |key: &str| given(key).map_or_else(String::new, Value::to_text);
+        Self {
+            about: About {
+                cluster: text("cluster"),
+                object: Named {
+                    kind: text("kind"),
+                    namespace: text("namespace"),
+                    name: text("name"),
+                },
+            },
+            was: given("was").map(to_object),
+            made: match (done.result, given("sent").map(to_object)) {
+                (Some(made), _) => Some(Made::Seen(to_object(made))),
+                (None, Some(body)) => Some(Made::Sent { kind, body }),
+                (None, None) => None,
+            },
+        }
     }
 }
 

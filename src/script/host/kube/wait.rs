@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     outside::{KubeClient, Named, Progress, from_object, is_passing},
-    script::{dynamic::to_dynamic, effects::Class},
+    script::dynamic::to_dynamic,
     value::{Failure, FailureClass, Value, format_duration, parse_duration},
 };
 
@@ -57,7 +57,6 @@ pub fn rollout(
         let (call, _) = call(
             &context,
             FUNCTION,
-            Class::Read,
             cluster,
             record.clone(),
             move |kube| async move {
@@ -139,7 +138,6 @@ pub fn until(
         let (call, _) = call(
             &context,
             FUNCTION,
-            Class::Read,
             cluster,
             record,
             move |kube| async move {

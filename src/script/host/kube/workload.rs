@@ -11,7 +11,6 @@ use super::{
 };
 use crate::{
     outside::{Named, Next},
-    script::effects::Class,
     value::{Failure, FailureClass, Value, format_duration},
 };
 
@@ -46,7 +45,6 @@ pub fn restart(
     let (call, heard) = call(
         &context,
         FUNCTION,
-        Class::Keyed,
         cluster,
         record,
         move |kube| async move {
@@ -110,7 +108,6 @@ pub fn replace_pods(
         let (call, _) = call(
             &context,
             "kube::pods",
-            Class::Read,
             cluster,
             record,
             move |kube| async move {
@@ -167,7 +164,6 @@ fn evict(
     let (call, heard) = call(
         context,
         "kube::evict",
-        Class::Keyed,
         &cluster,
         record,
         move |kube| async move {

@@ -50,7 +50,7 @@ pub fn apply(
     let applied = change(
         &context,
         FUNCTION,
-        Class::Keyed,
+        None,
         &about,
         (record, sent),
         |kube| async move {
@@ -98,10 +98,7 @@ pub fn apply_secret(
     let recorded = digested(recorded);
     let data = secrets(FUNCTION, data)?;
     let mut options = options(FUNCTION, given)?;
-    // What `kubectl create secret generic` makes.
-    let kind = options
-        .optional_text("type")?
-        .unwrap_or_else(|| "Opaque".into());
+    let kind = options.text("type")?;
     let labels = options.text_map("labels")?;
     let apply = Apply {
         manifest: secret_manifest(namespace, name, &kind, &labels, &data),
@@ -124,7 +121,7 @@ pub fn apply_secret(
     let applied = change(
         &context,
         FUNCTION,
-        Class::Keyed,
+        None,
         &about,
         (record, sent),
         |kube| async move {
@@ -150,9 +147,7 @@ pub fn patch(
     let about = About::new(FUNCTION, cluster, namespace, object)?;
     let body = from_dynamic(&patch).map_err(|e| refuse(FUNCTION, e))?;
     let mut options = options(FUNCTION, given)?;
-    let name = options
-        .optional_text("type")?
-        .unwrap_or_else(|| "merge".into());
+    let name = options.text("type")?;
     options.finish()?;
     let kind = PatchKind::parse(&name)
         .ok_or_else(|| format!("{FUNCTION}: `type` is merge, strategic or json, not `{name}`"))?;
@@ -170,7 +165,7 @@ pub fn patch(
     let patched = change(
         &context,
         FUNCTION,
-        class,
+        Some(class),
         &about,
         (record, sent),
         |kube| async move {
@@ -294,7 +289,7 @@ pub fn delete(
     change(
         &context,
         FUNCTION,
-        Class::Keyed,
+        None,
         &about,
         (record, Value::Null),
         |kube| async move { kube.delete(&named, &uid).await.map(|()| Value::Null) },

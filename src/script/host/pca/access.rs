@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     outside::{AuditReport, Permission},
-    script::{dynamic::to_dynamic, effects::Class},
+    script::dynamic::to_dynamic,
     value::Value,
 };
 
@@ -24,13 +24,11 @@ pub fn create_audit_report(
     let mut arguments = Arguments::new(FUNCTION, map)?;
     let record = record(ca, arguments.to_value());
     let bucket = arguments.text("bucket")?;
-    let format = arguments
-        .optional_text("format")?
-        .unwrap_or_else(|| "JSON".into());
+    let format = arguments.text("format")?;
     arguments.finish()?;
     let arn = ca.to_owned();
     // A second report of the same is a second file, and no harm.
-    let id = call(&context, FUNCTION, Class::Keyed, record, |pca| async move {
+    let id = call(&context, FUNCTION, record, |pca| async move {
         pca.create_audit_report(&arn, &bucket, &format)
             .await
             .map(Value::String)
@@ -41,13 +39,9 @@ pub fn create_audit_report(
 pub fn audit_report(context: &NativeCallContext, ca: &str, id: &str) -> Result<Value, Thrown> {
     let (arn, report) = (ca.to_owned(), id.to_owned());
     let function = "pca::describe_audit_report";
-    call(
-        context,
-        function,
-        Class::Read,
-        id.into(),
-        |pca| async move { pca.audit_report(&arn, &report).await.map(report_value) },
-    )
+    call(context, function, id.into(), |pca| async move {
+        pca.audit_report(&arn, &report).await.map(report_value)
+    })
 }
 
 pub(super) fn report_value(report: AuditReport) -> Value {
@@ -119,23 +113,17 @@ pub fn delete_permission(context: NativeCallContext, ca: &str, map: Map) -> Resu
 pub fn list_permissions(context: NativeCallContext, ca: &str) -> Result<Dynamic, Thrown> {
     let arn = ca.to_owned();
     let function = "pca::list_permissions";
-    let found = call(
-        &context,
-        function,
-        Class::Read,
-        ca.into(),
-        |pca| async move {
-            let found = pca.permissions(&arn).await?;
-            let value = |p: Permission| {
-                Value::map([
-                    ("principal", p.principal.into()),
-                    ("source_account", p.source_account.into()),
-                    ("actions", p.actions.into()),
-                ])
-            };
-            Ok(Value::List(found.into_iter().map(value).collect()))
-        },
-    )?;
+    let found = call(&context, function, ca.into(), |pca| async move {
+        let found = pca.permissions(&arn).await?;
+        let value = |p: Permission| {
+            Value::map([
+                ("principal", p.principal.into()),
+                ("source_account", p.source_account.into()),
+                ("actions", p.actions.into()),
+            ])
+        };
+        Ok(Value::List(found.into_iter().map(value).collect()))
+    })?;
     Ok(to_dynamic(&found))
 }
 
@@ -156,13 +144,9 @@ pub fn put_policy(context: NativeCallContext, ca: &str, policy: &str) -> Result<
 /// Gives the CA's resource policy as JSON text.
 pub fn get_policy(context: NativeCallContext, ca: &str) -> Result<Dynamic, Thrown> {
     let arn = ca.to_owned();
-    let policy = call(
-        &context,
-        "pca::get_policy",
-        Class::Read,
-        ca.into(),
-        |pca| async move { pca.policy(&arn).await.map(Value::from) },
-    )?;
+    let policy = call(&context, "pca::get_policy", ca.into(), |pca| async move {
+        pca.policy(&arn).await.map(Value::from)
+    })?;
     Ok(to_dynamic(&policy))
 }
 

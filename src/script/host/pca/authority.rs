@@ -15,14 +15,11 @@ use crate::{
     outside::{Authority, NewAuthority},
     script::{
         dynamic::{from_dynamic, to_dynamic},
-        effects::{Call, Class},
+        effects::Call,
     },
     value::{FailureClass, Value},
     x509::KeyAlgorithm,
 };
-
-/// AWS's own default, and the longest.
-const RESTORE_WITHIN_DAYS: i64 = 30;
 
 /// `pca::create_certificate_authority(#{ type, subject, key_algorithm, signing_algorithm, tags })`
 /// gives the new CA's ARN. In doubt, the CA is looked for by its tag.
@@ -30,9 +27,7 @@ pub fn create(context: NativeCallContext, map: Map) -> Result<String, Thrown> {
     const FUNCTION: &str = "pca::create_certificate_authority";
     let mut arguments = Arguments::new(FUNCTION, map)?;
     let record = arguments.to_value();
-    let key_algorithm = arguments
-        .optional_text("key_algorithm")?
-        .unwrap_or_else(|| "RSA_2048".into());
+    let key_algorithm = arguments.text("key_algorithm")?;
     let default_signing = KeyAlgorithm::parse(&key_algorithm)
         .map_or("SHA256WITHRSA", KeyAlgorithm::signing_algorithm);
     let new = NewAuthority {
@@ -47,7 +42,7 @@ pub fn create(context: NativeCallContext, map: Map) -> Result<String, Thrown> {
     arguments.finish()?;
     let pca = host(&context)?.clients.pca;
     let finder = pca.clone();
-    let call = Call::new(FUNCTION, Class::Found, record, move |key| async move {
+    let call = Call::of(FUNCTION, record, move |key| async move {
         pca.create(&new, key.as_str()).await.map(Value::String)
     })
     .or_find(move |key| async move {
@@ -59,13 +54,9 @@ pub fn create(context: NativeCallContext, map: Map) -> Result<String, Thrown> {
 pub fn describe(context: &NativeCallContext, arn: &str) -> Result<Value, Thrown> {
     let owned = arn.to_owned();
     let function = "pca::describe_certificate_authority";
-    call(
-        context,
-        function,
-        Class::Read,
-        arn.into(),
-        |pca| async move { pca.describe(&owned).await.map(authority_value) },
-    )
+    call(context, function, arn.into(), |pca| async move {
+        pca.describe(&owned).await.map(authority_value)
+    })
 }
 
 /// Gives `#{ arn, status, type, serial, not_after, failure_reason }`.
@@ -76,18 +67,12 @@ pub fn describe_dynamic(context: NativeCallContext, arn: &str) -> Result<Dynamic
 /// `pca::list_certificate_authorities()` gives every CA, as `describe` does.
 pub fn list(context: NativeCallContext) -> Result<Dynamic, Thrown> {
     let function = "pca::list_certificate_authorities";
-    let found = call(
-        &context,
-        function,
-        Class::Read,
-        Value::Null,
-        |pca| async move {
-            let found = pca.list().await?;
-            Ok(Value::List(
-                found.into_iter().map(authority_value).collect(),
-            ))
-        },
-    )?;
+    let found = call(&context, function, Value::Null, |pca| async move {
+        let found = pca.list().await?;
+        Ok(Value::List(
+            found.into_iter().map(authority_value).collect(),
+        ))
+    })?;
     Ok(to_dynamic(&found))
 }
 
@@ -106,13 +91,9 @@ pub(super) fn authority_value(authority: Authority) -> Value {
 pub fn csr(context: NativeCallContext, arn: &str) -> Result<String, Thrown> {
     let owned = arn.to_owned();
     let function = "pca::certificate_authority_csr";
-    let csr = call(
-        &context,
-        function,
-        Class::Read,
-        arn.into(),
-        |pca| async move { pca.csr(&owned).await.map(Value::String) },
-    )?;
+    let csr = call(&context, function, arn.into(), |pca| async move {
+        pca.csr(&owned).await.map(Value::String)
+    })?;
     Ok(csr.to_text())
 }
 
@@ -120,17 +101,11 @@ pub fn csr(context: NativeCallContext, arn: &str) -> Result<String, Thrown> {
 pub fn certificate(context: NativeCallContext, arn: &str) -> Result<Dynamic, Thrown> {
     let owned = arn.to_owned();
     let function = "pca::certificate_authority_certificate";
-    let signed = call(
-        &context,
-        function,
-        Class::Read,
-        arn.into(),
-        |pca| async move {
-            pca.authority_certificate(&owned)
-                .await
-                .map(super::certificate::signed_value)
-        },
-    )?;
+    let signed = call(&context, function, arn.into(), |pca| async move {
+        pca.authority_certificate(&owned)
+            .await
+            .map(super::certificate::signed_value)
+    })?;
     Ok(to_dynamic(&signed))
 }
 
@@ -165,10 +140,9 @@ pub fn delete(context: NativeCallContext, arn: &str, map: Map) -> Result<(), Thr
     const FUNCTION: &str = "pca::delete_certificate_authority";
     let mut arguments = Arguments::new(FUNCTION, map)?;
     let record = record(arn, arguments.to_value());
-    let days = match arguments.optional("restore_within_days") {
-        None => RESTORE_WITHIN_DAYS,
-        Some(Value::Int(days)) => days,
-        Some(other) => {
+    let days = match arguments.required("restore_within_days")? {
+        Value::Int(days) => days,
+        other => {
             let why = format!("`restore_within_days` is a {}", other.kind());
             return Err(refuse(FUNCTION, why));
         }
@@ -221,18 +195,12 @@ pub fn restore(context: NativeCallContext, arn: &str) -> Result<(), Thrown> {
 /// `pca::list_tags(arn)` gives a map.
 pub fn tags(context: NativeCallContext, arn: &str) -> Result<Dynamic, Thrown> {
     let owned = arn.to_owned();
-    let tags = call(
-        &context,
-        "pca::list_tags",
-        Class::Read,
-        arn.into(),
-        |pca| async move {
-            let tags = pca.tags(&owned).await?;
-            Ok(Value::map(
-                tags.into_iter().map(|(key, value)| (key, value.into())),
-            ))
-        },
-    )?;
+    let tags = call(&context, "pca::list_tags", arn.into(), |pca| async move {
+        let tags = pca.tags(&owned).await?;
+        Ok(Value::map(
+            tags.into_iter().map(|(key, value)| (key, value.into())),
+        ))
+    })?;
     Ok(to_dynamic(&tags))
 }
 

@@ -15,10 +15,7 @@ use super::{
 };
 use crate::{
     outside::{Extension, Issue, Passthrough, SignedCertificate, Validity},
-    script::{
-        dynamic::to_dynamic,
-        effects::{Call, Class},
-    },
+    script::{dynamic::to_dynamic, effects::Call},
     value::Value,
     x509::pem,
 };
@@ -38,11 +35,10 @@ pub fn issue(context: NativeCallContext, authority: &str, map: Map) -> Result<St
     let before = Value::map([("ca", ca.into()), ("request", given.clone())]);
     let pca = host(&context)?.clients.pca;
     let record = record(authority, given);
-    let call = Call::new(ISSUE, Class::Keyed, record, move |key| async move {
+    let call = Call::of(ISSUE, record, move |key| async move {
         pca.issue(&issue, key.as_str()).await.map(Value::String)
     })
-    .remembering(move || async move { Ok(before) })
-    .keyed_for(TOKEN_LIVES);
+    .remembering(move || async move { Ok(before) });
     Ok(perform(&context, call)?.to_text())
 }
 
@@ -57,9 +53,7 @@ fn read(authority: &str, map: Map) -> Result<Issue, Thrown> {
     let issue = Issue {
         authority: authority.into(),
         csr: request(&arguments.text("csr")?)?,
-        signing_algorithm: arguments
-            .optional_text("signing_algorithm")?
-            .unwrap_or_else(|| "SHA256WITHRSA".into()),
+        signing_algorithm: arguments.text("signing_algorithm")?,
         template: arguments.optional_text("template")?,
         validity: validity(ISSUE, &arguments.required("validity")?)?,
         passthrough: match arguments.optional_map("api_passthrough")? {
@@ -129,13 +123,9 @@ fn passthrough(mut arguments: Arguments) -> Result<Passthrough, Thrown> {
 pub fn get(context: &NativeCallContext, ca: &str, certificate: &str) -> Result<Value, Thrown> {
     let (authority, arn) = (ca.to_owned(), certificate.to_owned());
     let function = "pca::get_certificate";
-    call(
-        context,
-        function,
-        Class::Read,
-        certificate.into(),
-        |pca| async move { pca.certificate(&authority, &arn).await.map(signed_value) },
-    )
+    call(context, function, certificate.into(), |pca| async move {
+        pca.certificate(&authority, &arn).await.map(signed_value)
+    })
 }
 
 /// Gives `#{ certificate, chain }`, or throws `RequestInProgressException` while it is not ready.
@@ -183,12 +173,10 @@ pub fn revoke(context: NativeCallContext, authority: &str, map: Map) -> Result<(
     let mut arguments = Arguments::new(FUNCTION, map)?;
     let record = record(authority, arguments.to_value());
     let serial = arguments.text("serial")?;
-    let reason = arguments
-        .optional_text("reason")?
-        .unwrap_or_else(|| "UNSPECIFIED".into());
+    let reason = arguments.text("reason")?;
     arguments.finish()?;
     let ca = authority.to_owned();
-    call(&context, FUNCTION, Class::Keyed, record, |pca| async move {
+    call(&context, FUNCTION, record, |pca| async move {
         pca.revoke(&ca, &serial, &reason)
             .await
             .map(|()| Value::Null)

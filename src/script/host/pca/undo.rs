@@ -5,7 +5,7 @@ use super::{
     certificate,
 };
 use crate::{
-    outside::{Issue, PcaClient, Permission, SignedCertificate},
+    outside::{Clients, Issue, PcaClient, Permission, SignedCertificate},
     script::effects::EffectKey,
     value::{Failure, FailureClass, Value},
 };
@@ -15,24 +15,26 @@ const RESTORE_WITHIN_DAYS: i32 = 30;
 /// AWS's word for a certificate that an undo makes void.
 const REASON: &str = "CESSATION_OF_OPERATION";
 
-/// Only a CA and a certificate are reversed by their ARN, which is their call's result.
-pub fn finding(function: &str, before: &Value, pca: &PcaClient) -> Finding {
-    let pca = pca.clone();
-    match function {
-        "create_certificate_authority" => Finding::By {
-            look: Box::new(|key| {
-                Box::pin(async move { Ok(pca.find_by_key(key.as_str()).await?.map(Value::String)) })
-            }),
-            within: None,
+/// Looks for a CA by the tag that carries its call's key.
+pub fn find_authority(_: &Value, clients: &Clients) -> Finding {
+    let pca = clients.pca.clone();
+    Finding::By {
+        look: Box::new(|key| {
+            Box::pin(async move { Ok(pca.find_by_key(key.as_str()).await?.map(Value::String)) })
+        }),
+        within: None,
+    }
+}
+
+/// Looks for a certificate by asking for it once more, as long as AWS knows the key.
+pub fn find_certificate(before: &Value, clients: &Clients) -> Finding {
+    let pca = clients.pca.clone();
+    match certificate::recorded(before) {
+        Some(issue) => Finding::By {
+            look: Box::new(|key| Box::pin(issued(pca, issue, key))),
+            within: Some(certificate::TOKEN_LIVES),
         },
-        "issue_certificate" => match certificate::recorded(before) {
-            Some(issue) => Finding::By {
-                look: Box::new(|key| Box::pin(issued(pca, issue, key))),
-                within: Some(certificate::TOKEN_LIVES),
-            },
-            None => Finding::Impossible,
-        },
-        _ => Finding::NotNeeded,
+        None => Finding::Impossible,
     }
 }
 
@@ -49,37 +51,66 @@ async fn issued(pca: PcaClient, issue: Issue, key: EffectKey) -> Result<Option<V
     }
 }
 
-pub fn reversal(function: &str, done: Done, pca: &PcaClient) -> Reversal {
-    let pca = pca.clone();
-    let ca = text(done.before, "ca");
-    let arn = done.result.map(Value::to_text);
-    match (function, arn) {
-        ("create_certificate_authority", Some(arn)) => remove(pca, arn),
-        // AWS refuses to revoke it: it goes with its CA.
-        ("issue_certificate", Some(_)) if is_self_signed(done.before) => Reversal::Nothing,
-        ("issue_certificate", Some(arn)) => revoke(pca, ca, arn),
-        ("create_certificate_authority" | "issue_certificate", None) => {
-            Reversal::never("its ARN is not known")
-        }
-        (function, _) => from_before(function, done, pca, ca),
+pub fn of_creation(done: Done, clients: &Clients) -> Reversal {
+    match done.result.map(Value::to_text) {
+        Some(arn) => remove(clients.pca.clone(), arn),
+        None => Reversal::never(NO_ARN),
     }
 }
 
-/// What is reversed by what was there before, however the call ended.
-fn from_before(function: &str, done: Done, pca: PcaClient, ca: String) -> Reversal {
-    match function {
-        "import_certificate_authority_certificate" => import_back(pca, ca, done.before),
-        "disable_certificate_authority" => set_enabled(pca, ca, done.before, true),
-        "enable_certificate_authority" => set_enabled(pca, ca, done.before, false),
-        "delete_certificate_authority" => restore(pca, ca),
-        "restore_certificate_authority" => remove(pca, ca),
-        "tag_certificate_authority" | "untag_certificate_authority" => retag(pca, ca, done.before),
-        "create_permission" | "delete_permission" => permit(pca, ca, done.before),
-        "put_policy" | "delete_policy" => put_policy_back(pca, ca, done.before),
-        "revoke_certificate" => Reversal::never("a revoked certificate stays revoked"),
-        "create_audit_report" => Reversal::never("the audit report stays in its bucket"),
-        _ => Reversal::Nothing,
+pub fn of_issue(done: Done, clients: &Clients) -> Reversal {
+    match done.result.map(Value::to_text) {
+        // AWS refuses to revoke it: it goes with its CA.
+        Some(_) if is_self_signed(done.before) => Reversal::Nothing,
+        Some(arn) => revoke(clients.pca.clone(), ca(done), arn),
+        None => Reversal::never(NO_ARN),
     }
+}
+
+const NO_ARN: &str = "its ARN is not known";
+
+pub fn of_import(done: Done, clients: &Clients) -> Reversal {
+    import_back(clients.pca.clone(), ca(done), done.before)
+}
+
+pub fn of_disabling(done: Done, clients: &Clients) -> Reversal {
+    set_enabled(clients.pca.clone(), ca(done), done.before, true)
+}
+
+pub fn of_enabling(done: Done, clients: &Clients) -> Reversal {
+    set_enabled(clients.pca.clone(), ca(done), done.before, false)
+}
+
+pub fn of_deletion(done: Done, clients: &Clients) -> Reversal {
+    restore(clients.pca.clone(), ca(done))
+}
+
+pub fn of_restoration(done: Done, clients: &Clients) -> Reversal {
+    remove(clients.pca.clone(), ca(done))
+}
+
+pub fn of_tags(done: Done, clients: &Clients) -> Reversal {
+    retag(clients.pca.clone(), ca(done), done.before)
+}
+
+pub fn of_permission(done: Done, clients: &Clients) -> Reversal {
+    permit(clients.pca.clone(), ca(done), done.before)
+}
+
+pub fn of_policy(done: Done, clients: &Clients) -> Reversal {
+    put_policy_back(clients.pca.clone(), ca(done), done.before)
+}
+
+pub fn of_revocation(_: Done, _: &Clients) -> Reversal {
+    Reversal::never("a revoked certificate stays revoked")
+}
+
+pub fn of_audit_report(_: Done, _: &Clients) -> Reversal {
+    Reversal::never("the audit report stays in its bucket")
+}
+
+fn ca(done: Done) -> String {
+    text(done.before, "ca")
 }
 
 /// Whether a certificate was issued by the template for roots, which takes only the CA's own request.
@@ -498,7 +529,7 @@ fn canonical(policy: &str) -> Value {
     }
 }
 
-/// What was there before a call about a CA, and what the call leaves (`writes`), for [`reversal`].
+/// What was there before a call about a CA, and what the call leaves (`writes`), for its reversal.
 pub mod before {
     use super::{Failure, FailureClass, PcaClient, SignedCertificate, Value, is_gone};
 

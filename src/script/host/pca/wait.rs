@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     outside::PcaClient,
-    script::{dynamic::to_dynamic, effects::Class},
+    script::dynamic::to_dynamic,
     value::{Failure, FailureClass, Value},
 };
 
@@ -136,26 +136,20 @@ where
     let mut is_last = false;
     loop {
         let (look, owned) = (look.clone(), about.to_owned());
-        let found = call(
-            context,
-            function,
-            Class::Read,
-            about.into(),
-            move |pca| async move {
-                match look(pca, owned).await? {
-                    (_, false) if is_last => {
-                        let message = format!("waited {} s for {what}", PATIENCE.as_secs());
-                        Err(Failure::new(
-                            FailureClass::Timeout,
-                            "wait",
-                            "Timeout",
-                            message,
-                        ))
-                    }
-                    (found, _) => Ok(found),
+        let found = call(context, function, about.into(), move |pca| async move {
+            match look(pca, owned).await? {
+                (_, false) if is_last => {
+                    let message = format!("waited {} s for {what}", PATIENCE.as_secs());
+                    Err(Failure::new(
+                        FailureClass::Timeout,
+                        "wait",
+                        "Timeout",
+                        message,
+                    ))
                 }
-            },
-        )?;
+                (found, _) => Ok(found),
+            }
+        })?;
         if is_there(&found) {
             return Ok(found);
         }

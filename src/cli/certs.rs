@@ -1,0 +1,281 @@
+//! `windlass certs`: the inventory of certificates, and scans of what Windlass did not make.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env, fs,
+    path::Path,
+    time::Duration,
+};
+
+use console::{Term, style};
+
+use super::{
+    Done,
+    account::block_on,
+    archive::Archive,
+    args::{Args, Certs, CertsCommand, CertsLook, Scan},
+    exit,
+    failure::Failure,
+    print, print_text,
+    process::{absolute, now},
+};
+use crate::{
+    inventory::{
+        Inventory,
+        scan::{self, AuditRow, Scanned},
+    },
+    outside::{KubeClients, KubeTarget, PcaClient},
+    report::{self, Detail, Pick, Room, View},
+    targets::{Folders, LOCAL, OpenError, OpenTarget, Targets},
+    value::{Failure as Trouble, FailureClass},
+};
+
+/// The folder that stands for a bucket, into which the embedded CA writes its audit reports.
+const BUCKET: &str = "windlass-inventory";
+
+/// `windlass certs`, and `windlass certs scan`.
+pub fn certs(args: &Args, command: &Certs) -> Done {
+    let known = match Archive::open_if_there(args)? {
+        Some(archive) => archive.inventory(&args.state)?,
+        None => Inventory::default(),
+    };
+    match &command.command {
+        Some(CertsCommand::Scan(command)) => {
+            let found = scan(args, command)?.finish(&known);
+            show(&found, &command.look, "the scan found no certificates")
+        }
+        None => show(
+            &known,
+            &command.look,
+            "the runs made and found no certificates yet; to read others: windlass certs scan FILE|DIR",
+        ),
+    }
+}
+
+/// Prints certificates as they were asked for. What could not be read is a failure, as is what `--check` finds.
+fn show(inventory: &Inventory, look: &CertsLook, nothing: &str) -> Done {
+    let now = now();
+    for problem in &inventory.problems {
+        let place = report::line(&problem.place).into_owned();
+        let warning = style("warning:").yellow();
+        say!("{warning} {place}: {}", report::line(&problem.why));
+    }
+    let is_whole = inventory.problems.is_empty();
+    let ended = match is_whole {
+        true => exit::SUCCEEDED,
+        false => exit::FAILED,
+    };
+    let pick = Pick {
+        due: look.due.map(seconds),
+        is_expired: look.expired,
+        is_all: look.all,
+    };
+    if let Some(within) = look.check {
+        return check(inventory, within, now, ended);
+    }
+    if look.json {
+        let json = report::inventory_json(inventory, pick, now);
+        print(&format!("{json:#}\n"))?;
+    } else if look.prometheus {
+        print(&report::inventory_metrics(inventory, pick, now))?;
+    } else if inventory.certificates.is_empty() {
+        say!("{nothing}");
+    } else {
+        let folder = env::current_dir().unwrap_or_default();
+        let view = View {
+            folder: &folder,
+            detail: Detail::Full,
+            room: Room::of(&Term::stdout()),
+            is_driven: false,
+            now,
+        };
+        print_text(&report::inventory_tree(inventory, pick, view))?;
+    }
+    Ok(ended)
+}
+
+/// Names what is due, on stdout.
+fn check(inventory: &Inventory, within: Duration, now: i64, ended: u8) -> Done {
+    let due = report::due_lines(inventory, seconds(within), now);
+    if due.is_empty() {
+        let within = report::days(seconds(within));
+        say!("no certificate in use expires within {within}");
+        return Ok(ended);
+    }
+    print_text(&(due.join("\n") + "\n"))?;
+    Ok(exit::FAILED)
+}
+
+fn seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}
+
+fn scan(args: &Args, command: &Scan) -> Result<Scanned, Failure> {
+    if command.sources.is_empty() && command.kube.is_empty() && command.pca.is_none() {
+        let message = "there is nothing to scan";
+        return Err(Failure::new("scan", message)
+            .hint("name files and folders, a cluster (--kube CONTEXT), or CAs (--pca TARGET)"));
+    }
+    let mut scanned = Scanned::default();
+    for source in &command.sources {
+        let path = Path::new(source);
+        scan::files(path, &mut scanned).map_err(|e| {
+            Failure::new("scan", format!("can't read {source}: {e}"))
+                .hint("name a file or a folder; clusters are read with --kube, CAs with --pca")
+        })?;
+    }
+    if !command.kube.is_empty() {
+        clusters(args, command, &mut scanned)?;
+    }
+    if let Some(target) = &command.pca {
+        authorities(args, command, target, &mut scanned)?;
+    }
+    Ok(scanned)
+}
+
+/// Reads clusters: contexts of the kubeconfig, or the clusters of a target by their roles.
+fn clusters(args: &Args, command: &Scan, scanned: &mut Scanned) -> Result<(), Failure> {
+    let names: BTreeSet<String> = command.kube.iter().cloned().collect();
+    let mut embedded = None;
+    let kube = match &command.target {
+        Some(name) => {
+            let (config, was_asked_for) = args.config();
+            let targets = Targets::load(config, was_asked_for)?;
+            match targets.find(name)? {
+                Some(target) => KubeClients::new(target.kube(), names.clone()),
+                None => {
+                    for name in &names {
+                        refuse_new(args, &format!("kube/{name}"), "rehearsal cluster")?;
+                    }
+                    let open = local(args, names.clone())?;
+                    let kube = open.0.clients.kube.clone();
+                    embedded = Some(open);
+                    kube
+                }
+            }
+        }
+        None => {
+            let same = |name: &String| (name.clone(), name.clone());
+            let contexts: BTreeMap<_, _> = names.iter().map(same).collect();
+            let target = KubeTarget {
+                contexts,
+                ..KubeTarget::default()
+            };
+            KubeClients::new(target, names.clone())
+        }
+    };
+    let work = async {
+        for name in &names {
+            let client = kube.client(name).await?;
+            scan::cluster(&client, name, scanned).await?;
+        }
+        Ok::<_, Trouble>(())
+    };
+    match &embedded {
+        Some((_open, runtime)) => runtime.block_on(work),
+        None => block_on(work)?,
+    }
+    .map_err(|trouble| of_trouble("clusters", &trouble))
+}
+
+/// Reads the CAs of a target, with what audit reports say of them.
+fn authorities(
+    args: &Args,
+    command: &Scan,
+    target: &str,
+    scanned: &mut Scanned,
+) -> Result<(), Failure> {
+    let mut rows = Vec::new();
+    for path in &command.audit_report {
+        let name = path.display();
+        let content =
+            fs::read(path).map_err(|e| Failure::new("scan", format!("can't read {name}: {e}")))?;
+        let read = scan::read_audit_report(&content)
+            .map_err(|why| Failure::new("scan", format!("{name} {why}")))?;
+        rows.extend(read);
+    }
+    if target != LOCAL {
+        let (config, was_asked_for) = args.config();
+        let targets = Targets::load(config, was_asked_for)?;
+        let Some(found) = targets.find(target)? else {
+            return Ok(());
+        };
+        let client = block_on(PcaClient::connect(&found.pca))?.map_err(OpenError::from)?;
+        return block_on(scan::authorities(&client, &rows, now(), scanned))?
+            .map_err(|trouble| of_trouble("target", &trouble));
+    }
+    refuse_new(args, "pca", "embedded CA")?;
+    let (open, runtime) = local(args, BTreeSet::new())?;
+    let pca = open.clients.pca.clone();
+    let folder = args.state.join("pca/buckets").join(BUCKET);
+    runtime
+        .block_on(async {
+            rows.extend(embedded_rows(&pca, &folder).await?);
+            scan::authorities(&pca, &rows, now(), scanned).await
+        })
+        .map_err(|trouble| of_trouble("target", &trouble))
+}
+
+/// Has the embedded CA say what is alive, by its audit reports, which are not kept.
+async fn embedded_rows(pca: &PcaClient, bucket: &Path) -> Result<Vec<AuditRow>, Trouble> {
+    let mut rows = Vec::new();
+    for authority in pca.list().await? {
+        // The others have issued nothing, or nobody trusts what they issued.
+        if !["ACTIVE", "DISABLED", "EXPIRED"].contains(&&*authority.status) {
+            continue;
+        }
+        let id = pca
+            .create_audit_report(&authority.arn, BUCKET, "JSON")
+            .await?;
+        let report = pca.audit_report(&authority.arn, &id).await?;
+        let unreadable = |why: String| {
+            let operation = format!("read the audit report {}", report.key);
+            Trouble::new(FailureClass::Rejected, operation, "BadReport", why)
+        };
+        let path = bucket.join(&report.key);
+        let content = fs::read(&path).map_err(|e| unreadable(e.to_string()))?;
+        rows.extend(scan::read_audit_report(&content).map_err(unreadable)?);
+    }
+    // Whatever is left is overwritten by nobody, and read by nobody.
+    let _ = fs::remove_dir_all(bucket);
+    Ok(rows)
+}
+
+/// The target `local`, with the threads that serve it.
+fn local(
+    args: &Args,
+    clusters: BTreeSet<String>,
+) -> Result<(OpenTarget, tokio::runtime::Runtime), Failure> {
+    let runtime = super::process::runtime(1)?;
+    // Nothing is written there.
+    let out = absolute(Path::new("out"))?;
+    let state = absolute(&args.state)?;
+    let folders = Folders {
+        out: &out,
+        state: &state,
+        config: args.config().0,
+        workflow: None,
+    };
+    let open = runtime.block_on(OpenTarget::open(None, folders, clusters))?;
+    Ok((open, runtime))
+}
+
+/// A scan makes nothing, so what is not there is a slip.
+fn refuse_new(args: &Args, folder: &str, what: &str) -> Result<(), Failure> {
+    let path = args.state.join(folder);
+    if path.is_dir() {
+        return Ok(());
+    }
+    let message = format!("there is no {what} in {}", path.display());
+    Err(Failure::new("scan", message).hint(
+        "runs on the target `local` make it; those of another folder are found with --state DIR",
+    ))
+}
+
+fn of_trouble(code: &'static str, trouble: &Trouble) -> Failure {
+    let failure = Failure::new(code, trouble.to_string());
+    match &trouble.hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}

@@ -1,0 +1,54 @@
+use std::sync::Arc;
+
+use tokio::io::DuplexStream;
+
+use crate::cluster::{object::uid, ports::nothing_listens, service::Service};
+
+/// The pod of one port-forward.
+#[derive(Clone)]
+pub(super) struct Session {
+    pub service: Arc<Service>,
+    pub namespace: String,
+    pub pod: String,
+    /// A pod of the same name is another pod.
+    pub uid: String,
+}
+
+impl Session {
+    /// Connects to a port of the pod.
+    ///
+    /// # Errors
+    /// What a kubelet says of it.
+    pub fn connect(&self, port: u16) -> Result<DuplexStream, String> {
+        match &self.service.options.ports {
+            Some(ports) => ports.connect(&self.namespace, &self.pod, port),
+            None => Err(nothing_listens(&self.pod, port)),
+        }
+    }
+
+    /// Waits until the pod is gone or the server stops.
+    pub async fn ended(&self) {
+        let mut changed = self.service.changes();
+        loop {
+            tokio::select! {
+                () = self.service.stopping.cancelled() => return,
+                told = changed.changed() => {
+                    let session = self.clone();
+                    let looked = tokio::task::spawn_blocking(move || session.is_there()).await;
+                    if told.is_err() || !looked.unwrap_or(false) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_there(&self) -> bool {
+        let found = self
+            .service
+            .store
+            .read(|tx| tx.get("pods", &self.namespace, &self.pod));
+        // A database that is busy says nothing about the pod.
+        found.is_ok_and(|pod| pod.is_some_and(|pod| uid(&pod) == self.uid))
+    }
+}

@@ -1,0 +1,380 @@
+//! The keys of a workflow file: the one description from which the reader's checks, the JSON Schema and the reference
+//! page come.
+
+use super::{
+    approval::ON_TIMEOUT,
+    draft::{ON_ERROR, ON_FAILURE},
+    retry::MOST_ATTEMPTS,
+};
+
+/// A map of the file whose keys are known.
+pub struct Section {
+    /// `workflow`, `step`, `param`, `retry`.
+    pub name: &'static str,
+    /// One line of documentation.
+    pub about: &'static str,
+    /// In the order in which a reader meets them.
+    pub keys: &'static [FileKey],
+}
+
+/// One key of a map.
+pub struct FileKey {
+    pub name: &'static str,
+    pub form: Form,
+    pub is_required: bool,
+    /// What it is if it is left out, as in the file.
+    pub default: Option<&'static str>,
+    /// One line of documentation, or a few sentences.
+    pub about: &'static str,
+    /// As it stands in a file.
+    pub example: &'static str,
+    /// The key of the same map without which it is not known.
+    pub only_with: Option<&'static str>,
+    /// What other tools call it.
+    pub other_names: &'static [&'static str],
+}
+
+/// What may stand behind a key.
+#[derive(Clone, Copy)]
+pub enum Form {
+    Text,
+    Flag,
+    /// `30s`, `5m`, `365d`.
+    Duration,
+    /// A whole number from 1 to this.
+    Count(i64),
+    /// One of these words.
+    Words(&'static [&'static str]),
+    /// Any value; texts in it may hold expressions.
+    Template,
+    /// `true`, `false`, or one expression.
+    Condition,
+    /// A list, a map, or one expression.
+    Items,
+    /// A text, or a list of texts.
+    Names,
+    /// The name of a type.
+    Type,
+    /// Any value without expressions.
+    Value,
+    /// A list of values without expressions.
+    Values,
+    /// A number or a duration.
+    Limit,
+    /// `1s..30s`.
+    Backoff,
+    /// A class of failures, or a list of them.
+    Classes,
+    /// A map with these keys.
+    Section(&'static Section),
+    /// A map from names to values, in which texts may hold expressions.
+    Templates,
+    /// A map from names to params; a param may also be the name of its type.
+    Params,
+    /// A map from names to phases.
+    Phases,
+    /// A map from names to steps.
+    Steps,
+}
+
+const fn key(
+    name: &'static str,
+    form: Form,
+    about: &'static str,
+    example: &'static str,
+) -> FileKey {
+    FileKey {
+        name,
+        form,
+        is_required: false,
+        default: None,
+        about,
+        example,
+        only_with: None,
+        other_names: &[],
+    }
+}
+
+impl FileKey {
+    const fn required(self) -> Self {
+        Self {
+            is_required: true,
+            ..self
+        }
+    }
+
+    const fn or(self, default: &'static str) -> Self {
+        Self {
+            default: Some(default),
+            ..self
+        }
+    }
+
+    const fn with(self, key: &'static str) -> Self {
+        Self {
+            only_with: Some(key),
+            ..self
+        }
+    }
+
+    const fn elsewhere(self, other_names: &'static [&'static str]) -> Self {
+        Self {
+            other_names,
+            ..self
+        }
+    }
+}
+
+/// The most items, and the most runs, at once.
+pub const MOST_PARALLEL: i64 = 10_000;
+
+/// The words of a key, from those that the reader knows.
+const fn words<T, const N: usize>(known: &[(&'static str, T); N]) -> [&'static str; N] {
+    let (mut words, mut i) = ([""; N], 0);
+    while i < N {
+        words[i] = known[i].0;
+        i += 1;
+    }
+    words
+}
+
+const ON_FAILURE_WORDS: [&str; 2] = words(&ON_FAILURE);
+const ON_TIMEOUT_WORDS: [&str; 2] = words(&ON_TIMEOUT);
+const ON_ERROR_WORDS: [&str; 2] = words(&ON_ERROR);
+
+pub static WORKFLOW: Section = Section {
+    name: "workflow",
+    about: "A workflow file.",
+    keys: &[
+        key("workflow", Form::Text, "The workflow's name.", "workflow: gloo-mesh").required(),
+        key("description", Form::Text, "What it does, for people.", "description: Certificates for Gloo Mesh"),
+        key(
+            "params",
+            Form::Params,
+            "What a run is given: name → param.",
+            "params: { clusters: { type: list(string), default: [cluster-1] } }",
+        )
+        .elsewhere(&["inputs"]),
+        key(
+            "lock",
+            Form::Template,
+            "The name of a lock. One run at a time holds it; the others wait, and say for which run.",
+            "lock: mesh-${{ params.mesh }}",
+        ),
+        key(
+            "kube",
+            Form::Template,
+            "The Kubernetes clusters that it speaks to, by their roles in the target.",
+            "kube: [mgmt, \"${{ params.cluster }}\"]",
+        ),
+        key("concurrency", Form::Count(MOST_PARALLEL), "How many runs of this workflow there may be at once.", "concurrency: 2"),
+        key(
+            "on_failure",
+            Form::Words(&ON_FAILURE_WORDS),
+            "`undo`: a run that fails reverses what it did. `stop` leaves that to you.",
+            "on_failure: undo",
+        )
+        .or("stop"),
+        key(
+            "phases",
+            Form::Phases,
+            "Parts of the run, in their order: name → phase. No step of a phase begins before all steps of those before it have ended.",
+            "phases: { trust: { description: Everybody trusts both roots. } }",
+        ),
+        key(
+            "steps",
+            Form::Steps,
+            "The steps: name → step. A name is lower case with `_`, and not a word that Rhai keeps for itself (`go`, `in`, `match`, …).",
+            "steps: { greet: { run: log::info(\"hello\") } }",
+        )
+        .required()
+        .elsewhere(&["jobs"]),
+        key(
+            "finally",
+            Form::Steps,
+            "Steps that run after all others, however those ended, also after a cancel. `run.status` is `succeeded`, `failed` or `cancelled` there.",
+            "finally: { tell: { script: tell.rhai } }",
+        ),
+        key(
+            "outputs",
+            Form::Templates,
+            "What a run gives once it has succeeded: name → value.",
+            "outputs: { arn: \"${{ steps.root_ca.arn }}\" }",
+        ),
+    ],
+};
+
+pub static STEP: Section = Section {
+    name: "step",
+    about: "A step. It has one of `script`, `run`, `workflow` and `approval`.",
+    keys: &[
+        key("description", Form::Text, "What it does, for people.", "description: Sign the request"),
+        key("phase", Form::Text, "The phase that it belongs to, one of the workflow's `phases`.", "phase: trust"),
+        key("script", Form::Text, "A script with `fn run(inputs)`.", "script: steps/create_ca.rhai"),
+        key(
+            "run",
+            Form::Text,
+            "A short body. It sees `inputs`, which are just those of `with`, and its last value is a map of the outputs.",
+            "run: log::info(\"hello\")",
+        ),
+        key("workflow", Form::Text, "A whole workflow; `with` gives its params.", "workflow: relay_client.yaml"),
+        key(
+            "approval",
+            Form::Template,
+            "A question. The run waits until somebody answers it.",
+            "approval: \"Restart ${{ params.clusters.len() }} clusters?\"",
+        ),
+        key(
+            "approvers",
+            Form::Template,
+            "Who may answer: a list of names. Everybody may, if it is left out.",
+            "approvers: [alice, bob]",
+        )
+        .with("approval"),
+        key(
+            "not_requester",
+            Form::Flag,
+            "Refuses the answer of everybody who started the run or changed what it does.",
+            "not_requester: true",
+        )
+        .with("approval")
+        .or("false"),
+        key("on_timeout", Form::Words(&ON_TIMEOUT_WORDS), "The answer once the `timeout` is over.", "on_timeout: approve")
+            .with("approval")
+            .or("reject"),
+        key("with", Form::Templates, "The inputs: name → value.", "with: { ca: \"${{ steps.root_ca.arn }}\" }")
+            .elsewhere(&["inputs"]),
+        key("needs", Form::Names, "Steps that it comes after, though it reads nothing of them.", "needs: [root_cert]")
+            .elsewhere(&["depends_on"]),
+        key(
+            "when",
+            Form::Condition,
+            "Skips the step if it is false, with all its items. What depends only on skipped steps is skipped, too.",
+            "when: ${{ target.kube }}",
+        )
+        .elsewhere(&["if"]),
+        key(
+            "for_each",
+            Form::Items,
+            "Runs the step once for each item, as `item` (of a map: `item.key`, `item.value`). Its outputs are a map by item.",
+            "for_each: ${{ params.clusters }}",
+        ),
+        key(
+            "key",
+            Form::Template,
+            "Names the items, in `STEP[NAME]`. Without it strings, ints and bools name themselves, the entries of a map have their keys, and anything else has its position.",
+            "key: ${{ item.name }}",
+        ),
+        key("max_parallel", Form::Count(MOST_PARALLEL), "How many items run at once; all, if it is left out.", "max_parallel: 4"),
+        key(
+            "fail_fast",
+            Form::Flag,
+            "Once an item has failed, no other one begins; those that run are not stopped.",
+            "fail_fast: true",
+        )
+        .or("false"),
+        key("retry", Form::Section(&RETRY), "Tries again after failures.", "retry: { attempts: 5, backoff: 1s..30s }")
+            .elsewhere(&["retries"]),
+        key("timeout", Form::Duration, "How long one attempt may take, or how long a question waits.", "timeout: 5m"),
+        key(
+            "on_error",
+            Form::Words(&ON_ERROR_WORDS),
+            "`continue`: what depends on the step runs all the same and sees nothing as its outputs; the run does not fail.",
+            "on_error: continue",
+        )
+        .or("fail"),
+        key(
+            "fresh",
+            Form::Flag,
+            "For a step that verifies: it looks again whenever it runs again, rather than replay what it read. It may only read.",
+            "fresh: true",
+        )
+        .or("false"),
+        key(
+            "lock",
+            Form::Template,
+            "The name of a lock. One execution at a time holds it, in whichever run; what runs inside of the holder does not wait for it.",
+            "lock: istiod-${{ item }}",
+        ),
+    ],
+};
+
+pub static PARAM: Section = Section {
+    name: "param",
+    about: "A param of a workflow. The name of its type alone is short for it.",
+    keys: &[
+        key(
+            "type",
+            Form::Type,
+            "`string`, `bytes`, `int`, `float`, `bool`, `duration`, `secret`, `any`, `list`, `list(T)`, `map` or `map(T)`; a `?` behind it admits nothing.",
+            "type: list(string)",
+        )
+        .required(),
+        key("description", Form::Text, "What it is for, for people.", "description: Workload clusters"),
+        key("one_of", Form::Values, "The values that it may have; of a list or a map, each item.", "one_of: [blue, green]"),
+        key("none_of", Form::Values, "Values that it may not have; of a list or a map, no item.", "none_of: [root]"),
+        key("min", Form::Limit, "The least that it may be; of a list or a map, each item.", "min: 1h"),
+        key("max", Form::Limit, "The most that it may be; of a list or a map, each item.", "max: 90d"),
+        key("default", Form::Value, "What it is if none is given.", "default: [cluster-1]"),
+    ],
+};
+
+pub static RETRY: Section = Section {
+    name: "retry",
+    about: "How a step is tried again.",
+    keys: &[
+        key(
+            "attempts",
+            Form::Count(MOST_ATTEMPTS),
+            "How many attempts there are in all.",
+            "attempts: 5",
+        )
+        .or("1"),
+        key(
+            "backoff",
+            Form::Backoff,
+            "The shortest and the longest pause before the next attempt. The pause doubles, and a random half is taken off.",
+            "backoff: 1s..30s",
+        ),
+        key(
+            "on",
+            Form::Classes,
+            "Which failures: `throttled`, `timeout`, `unavailable`, `conflict`, `denied`, `rejected`, or `any`. All but `rejected` and `denied`, if it is left out.",
+            "on: [throttled, timeout]",
+        ),
+    ],
+};
+
+pub static PHASE: Section = Section {
+    name: "phase",
+    about: "A part of a run, for the plan. All of its keys are for people.",
+    keys: &[
+        key(
+            "description",
+            Form::Text,
+            "What happens in it.",
+            "description: Everybody learns to trust the new root.",
+        ),
+        key(
+            "after",
+            Form::Text,
+            "What holds once it has ended.",
+            "after: Everybody trusts both roots.",
+        ),
+        key(
+            "undo",
+            Form::Text,
+            "What it takes to undo it.",
+            "undo: The former bundles are put back.",
+        ),
+    ],
+};
+
+/// All maps of the file whose keys are known.
+pub static SECTIONS: [&Section; 5] = [&WORKFLOW, &STEP, &PARAM, &RETRY, &PHASE];
+
+impl Section {
+    pub fn key(&self, name: &str) -> Option<&'static FileKey> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+}

@@ -1,0 +1,425 @@
+//! What has to be looked at, kept beside the fold, so that a decision costs as much as what changed.
+//!
+//! An [`Agenda`] is nothing but a memory: where steps stood when they were last looked at, and which of them an event
+//! has touched since. A new one has to look at all, and decides the same: [`super::next`] is that. What a look depends
+//! on beside the events of its own step is named here:
+//! - steps before it: each knows how many of these are open ([`Before`]), and is looked at when none is, or one failed;
+//! - the clock: [`Looks::due`];
+//! - room for another attempt: [`Looks::hungry`];
+//! - a lock that is missing: what lacks one is looked at every time, since its wish has to be repeated every time;
+//! - anything that touches many steps at once (a resume, an edit, a cancel, an undo), or a clock that was set back:
+//!   then the memory is given up.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::{
+    decision::{Decision, Moment, Next, Seen},
+    next,
+    scope::Standing,
+};
+use crate::{
+    compile::{Action, Workflow},
+    journal::{Event, InstanceId, Items, State, Status},
+};
+
+/// Remembers between decisions about one run what need not be looked at again.
+///
+/// Every event that is applied to the state must be noted here, too.
+#[derive(Debug, Default)]
+pub struct Agenda {
+    /// `None` if everything has to be looked at.
+    pub(super) root: Option<Box<ScopeAgenda>>,
+    /// What an undo goes through, and how far it has come.
+    pub(super) undo: Option<(Vec<InstanceId>, usize)>,
+    /// Whether a step that may hold a lock has ended.
+    pub(super) may_release: bool,
+    /// Of the last decision, in milliseconds since 1970.
+    last: i64,
+}
+
+impl Agenda {
+    /// Notes an event; `state` is the run with it.
+    pub fn note(&mut self, workflow: &Workflow, event: &Event, state: &State) {
+        match event {
+            Event::RunStarted { .. }
+            | Event::RunResumed { .. }
+            | Event::RunEdited { .. }
+            | Event::RunCancelled { .. }
+            | Event::UndoStarted { .. }
+            | Event::RunEnded { .. }
+            | Event::StepReset { .. }
+            | Event::StepReopened { .. }
+            | Event::EffectAnswered { .. }
+            | Event::AttemptAnswered { .. } => *self = Self::default(),
+            Event::StepStarted { step, .. }
+            | Event::StepSucceeded { step, .. }
+            | Event::StepFailed { step, .. }
+            | Event::StepSkipped { step, .. }
+            | Event::StepInterrupted { step }
+            | Event::ApprovalAsked { step, .. }
+            | Event::ApprovalDecided { step, .. } => {
+                self.may_release |= state.status(step).is_settled();
+                self.mark(workflow, step, state);
+            }
+            Event::RunSuspended
+            | Event::AnswerRefused { .. }
+            | Event::LockTaken { .. }
+            | Event::LockReleased { .. }
+            | Event::EffectIntended { .. }
+            | Event::EffectEnded { .. }
+            | Event::EffectSettled { .. }
+            | Event::Logged { .. } => {}
+        }
+    }
+
+    /// Decides what may happen next; the same as [`super::next`].
+    pub fn next<'w>(&mut self, workflow: &'w Workflow, state: &State, moment: Moment) -> Next<'w> {
+        if moment.now < self.last {
+            *self = Self::default();
+        }
+        self.last = moment.now;
+        next::decide(self, workflow, state, moment)
+    }
+
+    /// Lets an instance, and all that it runs inside of, be looked at.
+    fn mark(&mut self, workflow: &Workflow, id: &InstanceId, state: &State) {
+        // An undo goes by its own list.
+        if id.undone().is_some() {
+            return;
+        }
+        let Some(mut scope) = self.root.as_deref_mut() else {
+            return;
+        };
+        let mut workflow = workflow;
+        let mut segments = id.segments().peekable();
+        while let Some(segment) = segments.next() {
+            // Something that the workflow has no more.
+            let Some(rank) = workflow.rank_named(segment.name) else {
+                return;
+            };
+            let step = workflow.ranked(rank);
+            scope.looks[usize::from(step.is_finally)].mark(rank);
+            let is_last = segments.peek().is_none();
+            let inner = match segment.item {
+                None if is_last => {
+                    scope.parts.remove(&rank);
+                    return;
+                }
+                None => match scope.parts.get_mut(&rank) {
+                    Some(Part::Scope(inner)) => inner,
+                    _ => return,
+                },
+                Some(item) => {
+                    let Some(Part::Items(items)) = scope.parts.get_mut(&rank) else {
+                        return;
+                    };
+                    let known = state.steps.get(segment.step);
+                    let position = known.and_then(|i| i.item_instances.position(item));
+                    let Some(position) = position else {
+                        return;
+                    };
+                    items.looks.mark(position);
+                    if is_last {
+                        items.parts.remove(&position);
+                        return;
+                    }
+                    match items.parts.get_mut(&position) {
+                        Some(inner) => inner,
+                        None => return,
+                    }
+                }
+            };
+            let Action::Workflow(within) = &step.action else {
+                return;
+            };
+            (scope, workflow) = (inner, within);
+        }
+    }
+}
+
+/// What is known of a step that runs.
+#[derive(Debug)]
+pub(super) enum Part {
+    Items(Box<ItemsAgenda>),
+    Scope(Box<ScopeAgenda>),
+}
+
+/// What is known of one workflow within a run. Steps go by their ranks.
+#[derive(Debug)]
+pub(super) struct ScopeAgenda {
+    standings: Vec<Standing>,
+    before: Vec<Before>,
+    /// How many steps are open, and how many keep the workflow from success: of its own, and under `finally`.
+    open: [usize; 2],
+    failed: [usize; 2],
+    /// Of its own steps, and of those under `finally`.
+    pub looks: [Looks; 2],
+    pub parts: HashMap<usize, Part>,
+}
+
+/// The steps of the same kind (under `finally`, or not) that a step waits for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Before {
+    all: u32,
+    open: u32,
+    stopped: u32,
+    skipped: u32,
+}
+
+impl Before {
+    /// Whether one of them failed, or never runs.
+    pub fn has_stopped(self) -> bool {
+        self.stopped > 0
+    }
+
+    pub fn is_open(self) -> bool {
+        self.open > 0
+    }
+
+    pub fn are_all_skipped(self) -> bool {
+        self.all > 0 && self.skipped == self.all
+    }
+
+    fn count(&mut self, standing: Standing) -> Option<&mut u32> {
+        match standing {
+            Standing::Open => Some(&mut self.open),
+            Standing::Failed | Standing::Blocked => Some(&mut self.stopped),
+            Standing::Skipped => Some(&mut self.skipped),
+            Standing::Succeeded | Standing::Tolerated => None,
+        }
+    }
+}
+
+impl ScopeAgenda {
+    pub fn new(workflow: &Workflow) -> Self {
+        let mut new = Self {
+            standings: Vec::new(),
+            before: Vec::new(),
+            open: [0; 2],
+            failed: [0; 2],
+            looks: Default::default(),
+            parts: HashMap::new(),
+        };
+        for (rank, (index, step)) in workflow.steps().enumerate() {
+            let waits_for = workflow.dependency_indices(index);
+            let all = waits_for
+                .filter(|other| workflow.step(*other).is_finally == step.is_finally)
+                .count() as u32;
+            new.standings.push(Standing::Open);
+            new.before.push(Before {
+                all,
+                open: all,
+                ..Before::default()
+            });
+            let kind = usize::from(step.is_finally);
+            new.open[kind] += 1;
+            new.looks[kind].mark(rank);
+        }
+        new
+    }
+
+    pub fn before(&self, rank: usize) -> Before {
+        self.before[rank]
+    }
+
+    pub fn is_open(&self, is_finally: bool) -> bool {
+        self.open[usize::from(is_finally)] > 0
+    }
+
+    /// Whether a step failed, or never runs because one did: of the workflow's own, or of those under `finally`.
+    pub fn has_failed(&self, is_finally: bool) -> bool {
+        self.failed[usize::from(is_finally)] > 0
+    }
+
+    /// Lists the ranks of the steps that failed.
+    pub fn failed(&self) -> impl Iterator<Item = usize> {
+        let standings = self.standings.iter().enumerate();
+        standings
+            .filter(|(_, standing)| **standing == Standing::Failed)
+            .map(|(rank, _)| rank)
+    }
+
+    /// Remembers where a step stands; what waits for it is looked at if it can begin now, or never will.
+    pub fn stand(&mut self, workflow: &Workflow, rank: usize, now: Standing) {
+        let was = std::mem::replace(&mut self.standings[rank], now);
+        if was == now {
+            return;
+        }
+        let is_finally = workflow.ranked(rank).is_finally;
+        let kind = usize::from(is_finally);
+        let stops = |standing| matches!(standing, Standing::Failed | Standing::Blocked);
+        self.open[kind] -= usize::from(was == Standing::Open);
+        self.open[kind] += usize::from(now == Standing::Open);
+        self.failed[kind] -= usize::from(stops(was));
+        self.failed[kind] += usize::from(stops(now));
+        for other in workflow.ranks_of_dependents(rank) {
+            if workflow.ranked(other).is_finally != is_finally {
+                continue;
+            }
+            let before = &mut self.before[other];
+            if let Some(count) = before.count(was) {
+                *count -= 1;
+            }
+            if let Some(count) = before.count(now) {
+                *count += 1;
+            }
+            if before.open == 0 || before.stopped > 0 || was != Standing::Open {
+                self.looks[kind].mark(other);
+            }
+        }
+    }
+}
+
+/// What is known of a `for_each` step. Items go by their positions.
+#[derive(Debug)]
+pub(super) struct ItemsAgenda {
+    statuses: Vec<Known>,
+    /// Those that have not begun.
+    pub pending: BTreeSet<usize>,
+    pub active: usize,
+    pub failed: usize,
+    pub looks: Looks,
+    /// The workflows that items of a `workflow:` step are.
+    pub parts: HashMap<usize, Box<ScopeAgenda>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    Pending,
+    Active,
+    Failed,
+    Done,
+}
+
+impl Known {
+    fn of(status: Status) -> Self {
+        match status {
+            Status::Pending => Self::Pending,
+            Status::Running | Status::Waiting | Status::Retrying { .. } => Self::Active,
+            Status::Failed => Self::Failed,
+            Status::Succeeded | Status::Skipped => Self::Done,
+        }
+    }
+}
+
+impl ItemsAgenda {
+    pub fn new(items: &Items, state: &State) -> Self {
+        let mut new = Self {
+            statuses: vec![Known::Pending; items.ids().len()],
+            pending: (0..items.ids().len()).collect(),
+            active: 0,
+            failed: 0,
+            looks: Looks::default(),
+            parts: HashMap::new(),
+        };
+        for (position, status) in items.statuses(&state.steps).into_iter().enumerate() {
+            new.stand(position, Known::of(status));
+        }
+        new
+    }
+
+    /// Learns where the items stand that something happened to; only those that are active have to be looked at.
+    pub fn refresh(&mut self, items: &Items, state: &State) {
+        for position in self.looks.marked() {
+            let known = Known::of(state.status(&items.ids()[position]));
+            self.stand(position, known);
+            if known != Known::Active {
+                self.looks.seen(position, Seen::default());
+            }
+        }
+    }
+
+    pub fn is_failed(&self, position: usize) -> bool {
+        self.statuses[position] == Known::Failed
+    }
+
+    fn stand(&mut self, position: usize, now: Known) {
+        let was = std::mem::replace(&mut self.statuses[position], now);
+        if now == Known::Active {
+            self.looks.mark(position);
+        }
+        if was == now {
+            return;
+        }
+        self.active -= usize::from(was == Known::Active);
+        self.active += usize::from(now == Known::Active);
+        self.failed -= usize::from(was == Known::Failed);
+        self.failed += usize::from(now == Known::Failed);
+        match now {
+            Known::Pending => self.pending.insert(position),
+            _ => self.pending.remove(&position),
+        };
+    }
+}
+
+/// Which parts of something have to be looked at, and what the others said when they were.
+#[derive(Debug, Default)]
+pub(super) struct Looks {
+    marked: BTreeSet<usize>,
+    /// Those that only lack room for another attempt.
+    hungry: BTreeSet<usize>,
+    /// Those that wait for something: a person, a moment.
+    open: HashMap<usize, Seen>,
+    /// When to look at them again.
+    due: BTreeSet<(i64, usize)>,
+    asks: usize,
+    retries: usize,
+}
+
+impl Looks {
+    pub fn mark(&mut self, part: usize) {
+        self.marked.insert(part);
+    }
+
+    fn marked(&self) -> Vec<usize> {
+        self.marked.iter().copied().collect()
+    }
+
+    /// Marks what is due at a moment (milliseconds since 1970).
+    pub fn wake(&mut self, now: i64) {
+        let due = self.due.range(..=(now, usize::MAX));
+        self.marked.extend(due.map(|(_, part)| *part));
+    }
+
+    /// The first part from `from` on that has to be looked at.
+    pub fn next(&self, from: usize, has_room: bool) -> Option<usize> {
+        let marked = self.marked.range(from..).next();
+        let hungry = self.hungry.range(from..).next().filter(|_| has_room);
+        marked.into_iter().chain(hungry).min().copied()
+    }
+
+    /// Keeps what came of a look.
+    pub fn seen(&mut self, part: usize, seen: Seen) {
+        match seen.wants {
+            true => self.marked.insert(part),
+            false => self.marked.remove(&part),
+        };
+        match seen.lacks_room {
+            true => self.hungry.insert(part),
+            false => self.hungry.remove(&part),
+        };
+        let was = match seen.is_open() {
+            true => self.open.insert(part, seen),
+            false => self.open.remove(&part),
+        };
+        let was = was.unwrap_or_default();
+        self.asks = self.asks + seen.asks - was.asks;
+        self.retries = self.retries + seen.retries - was.retries;
+        if let Some(at) = was.wake_at {
+            self.due.remove(&(at, part));
+        }
+        if let Some(at) = seen.wake_at {
+            self.due.insert((at, part));
+        }
+    }
+
+    /// Says what all parts wait for.
+    pub fn tell(&self, decision: &mut Decision) {
+        decision.seen.asks += self.asks;
+        decision.seen.retries += self.retries;
+        decision.seen.lacks_room |= !self.hungry.is_empty();
+        if let Some((at, _)) = self.due.first() {
+            decision.wake_at(*at);
+        }
+    }
+}

@@ -1,0 +1,74 @@
+use std::{collections::BTreeMap, fmt::Display, path::Path};
+
+use super::{
+    cache::Cache,
+    entry::{Inventory, Problem},
+    fold::fold,
+    sighting::{Sightings, sightings},
+};
+use crate::journal::{RunId, State};
+
+/// A run to look at.
+pub struct RunStamp {
+    pub run: RunId,
+    /// Changes whenever the run gets events; `None` where that is not known without reading it.
+    pub stamp: Option<String>,
+}
+
+/// Works out the inventory of some runs. `read` is asked only for runs that have changed since the last look, of which the state
+/// folder keeps a copy.
+///
+/// A run that can't be read, or whose secrets can't be opened, is a problem of the inventory.
+pub fn collect<E: Display>(
+    runs: Vec<RunStamp>,
+    state: &Path,
+    mut read: impl FnMut(&RunId) -> Result<State, E>,
+) -> Inventory {
+    let mut cache = Cache::open(state);
+    let mut known = cache.as_ref().map(Cache::known).unwrap_or_default();
+    let mut all: Vec<(String, Sightings)> = Vec::with_capacity(runs.len());
+    let mut new: BTreeMap<usize, String> = BTreeMap::new();
+    let (mut problems, mut sealed) = (Vec::new(), 0);
+    for RunStamp { run, stamp } in runs {
+        match known.remove(run.as_str()) {
+            Some((of, seen)) if stamp.as_ref() == Some(&of) => {
+                all.push((run.to_string(), seen));
+                continue;
+            }
+            _ => {}
+        }
+        match read(&run) {
+            Ok(state) => {
+                let seen = sightings(&state);
+                match seen.is_sealed {
+                    // Once the identity is back, there is more to read.
+                    true => sealed += 1,
+                    false => new.extend(stamp.map(|stamp| (all.len(), stamp))),
+                }
+                all.push((run.to_string(), seen));
+            }
+            Err(error) => problems.push(Problem {
+                place: format!("run {run}"),
+                why: error.to_string(),
+            }),
+        }
+    }
+    if let Some(cache) = cache.as_mut().filter(|_| !new.is_empty()) {
+        let rows = new.iter().map(|(at, stamp)| {
+            let (run, seen) = &all[*at];
+            (&**run, &**stamp, seen)
+        });
+        cache.keep(rows);
+    }
+    if sealed > 0 {
+        problems.push(Problem {
+            place: state.join("identity.txt").display().to_string(),
+            why: format!(
+                "is missing, so the certificates that {sealed} runs delivered to Secrets can't be read"
+            ),
+        });
+    }
+    let mut inventory = fold(&all);
+    inventory.problems = problems;
+    inventory
+}

@@ -1,0 +1,166 @@
+use std::collections::BTreeMap;
+
+use super::{facts::Facts, place::Place};
+
+/// Every certificate that is known, by the time at which it expires.
+#[derive(Clone, Debug, Default)]
+pub struct Inventory {
+    pub certificates: Vec<Entry>,
+    pub problems: Vec<Problem>,
+}
+
+/// A certificate, and what became of it.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub facts: Facts,
+    /// Where it is now, as far as is known.
+    pub places: Vec<Place>,
+    /// The run that made it last; `None` if no run did, so that nothing renews it.
+    pub made_by: Option<Origin>,
+    /// The run that saw it first; `None` in a scan.
+    pub first_seen: Option<Origin>,
+    pub superseded_by: Option<Supersession>,
+    pub is_revoked: bool,
+}
+
+/// A step of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    pub run: String,
+    pub workflow: String,
+    pub file: String,
+    pub target: String,
+    pub step: String,
+    /// Milliseconds since 1970.
+    pub at: i64,
+}
+
+/// The certificate that took another's place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Supersession {
+    pub fingerprint: String,
+    pub serial: String,
+    pub by: Origin,
+}
+
+/// What could not be read, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    pub place: String,
+    pub why: String,
+}
+
+/// What a certificate is worth now, apart from its dates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// It is somewhere.
+    InUse,
+    /// Another one took its place.
+    Superseded,
+    /// A run had it issued, and it is nowhere.
+    Orphaned,
+    Revoked,
+    /// It was seen on the way to something else, and is nowhere.
+    Seen,
+}
+
+impl Condition {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InUse => "in use",
+            Self::Superseded => "superseded",
+            Self::Orphaned => "orphaned",
+            Self::Revoked => "revoked",
+            Self::Seen => "seen",
+        }
+    }
+}
+
+impl Entry {
+    pub fn new(facts: Facts) -> Self {
+        Self {
+            facts,
+            places: Vec::new(),
+            made_by: None,
+            first_seen: None,
+            superseded_by: None,
+            is_revoked: false,
+        }
+    }
+
+    pub fn condition(&self) -> Condition {
+        match self {
+            Self {
+                is_revoked: true, ..
+            } => Condition::Revoked,
+            Self {
+                superseded_by: Some(_),
+                ..
+            } => Condition::Superseded,
+            Self { places, .. } if !places.is_empty() => Condition::InUse,
+            Self {
+                made_by: Some(_), ..
+            } => Condition::Orphaned,
+            _ => Condition::Seen,
+        }
+    }
+
+    /// Whether something would break if it expired: it is somewhere, also where another one has taken its place elsewhere.
+    pub fn matters(&self) -> bool {
+        !self.places.is_empty() && !self.is_revoked
+    }
+
+    /// Seconds from a moment (milliseconds since 1970) until it expires; below zero afterwards.
+    pub fn left(&self, now: i64) -> i64 {
+        self.facts.not_after - now.div_euclid(1000)
+    }
+
+    /// Whether it has expired, or has less than this many seconds left.
+    pub fn is_due(&self, now: i64, within: i64) -> bool {
+        self.left(now) <= within
+    }
+}
+
+impl Inventory {
+    /// Brings the certificates into the order in which they expire.
+    pub fn sort(&mut self) {
+        let key = |entry: &Entry| (entry.facts.not_after, entry.facts.fingerprint.clone());
+        self.certificates.sort_by_cached_key(key);
+    }
+
+    /// The issuer of each certificate, by their numbers; of several that could be, the newest that is in use.
+    pub fn issuers(&self) -> Vec<Option<usize>> {
+        // By subject and key, so that a year of roots with one name is not looked through for each leaf.
+        let mut by_name: BTreeMap<(&str, Option<&str>), Vec<usize>> = BTreeMap::new();
+        for (number, entry) in self.certificates.iter().enumerate() {
+            let facts = &entry.facts;
+            let keys = [facts.subject_key_id.as_deref(), None];
+            let keys = if keys[0].is_none() { &keys[1..] } else { &keys };
+            for key in keys {
+                let same = by_name.entry((&facts.subject, *key)).or_default();
+                same.push(number);
+            }
+        }
+        let issuer = |entry: &Entry| {
+            let facts = &entry.facts;
+            if facts.is_self_issued() {
+                return None;
+            }
+            let key = facts.authority_key_id.as_deref();
+            let of_key = by_name.get(&(&*facts.issuer, key));
+            // An issuer without a key id may be of any key.
+            let named = of_key.or_else(|| by_name.get(&(&*facts.issuer, None)))?;
+            let may_be = named.iter().copied().filter(|number| {
+                let other = &self.certificates[*number].facts;
+                facts.may_be_issued_by(other)
+            });
+            may_be.max_by_key(|number| {
+                let other = &self.certificates[*number];
+                let was_valid = other.facts.not_before <= facts.not_before
+                    && facts.not_before <= other.facts.not_after;
+                (was_valid, other.matters(), other.facts.not_before)
+            })
+        };
+        self.certificates.iter().map(issuer).collect()
+    }
+}

@@ -1,0 +1,132 @@
+use serde::{Deserialize, Serialize};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use crate::{value::Value, x509::Certificate};
+
+/// What the inventory knows of a certificate. Never anything of a private key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// Hex, SHA-256 of the DER.
+    pub fingerprint: String,
+    /// As RFC 4514 writes it.
+    pub subject: String,
+    pub issuer: String,
+    /// Hex.
+    pub serial: String,
+    /// Seconds since 1970.
+    pub not_before: i64,
+    /// Seconds since 1970.
+    pub not_after: i64,
+    /// The alternative names, each after its kind as OpenSSL writes it: `DNS:example.org`.
+    pub names: Vec<String>,
+    pub is_ca: bool,
+    /// Hex, SHA-256 of the SubjectPublicKeyInfo; older journals do not say it.
+    pub key_digest: Option<String>,
+    /// Hex.
+    pub subject_key_id: Option<String>,
+    /// Hex.
+    pub authority_key_id: Option<String>,
+}
+
+/// What makes a certificate the successor of another: the same holder, in the same role.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Role {
+    subject: String,
+    names: Vec<String>,
+    is_ca: bool,
+    is_self_issued: bool,
+}
+
+impl Facts {
+    pub fn of(certificate: &Certificate) -> Self {
+        let names = &certificate.names;
+        let kinds = [
+            ("DNS", names.dns_names.clone()),
+            (
+                "IP Address",
+                names.ip_addresses.iter().map(ToString::to_string).collect(),
+            ),
+            ("URI", names.uris.clone()),
+            ("email", names.email_addresses.clone()),
+        ];
+        Self {
+            fingerprint: certificate.fingerprint.to_string(),
+            subject: certificate.subject.clone(),
+            issuer: certificate.issuer.clone(),
+            serial: certificate.serial.clone(),
+            not_before: certificate.not_before.unix_timestamp(),
+            not_after: certificate.not_after.unix_timestamp(),
+            names: named(kinds),
+            is_ca: certificate.is_ca,
+            key_digest: Some(certificate.key_digest.to_string()),
+            subject_key_id: certificate.subject_key_id.clone(),
+            authority_key_id: certificate.authority_key_id.clone(),
+        }
+    }
+
+    /// Reads what [`Certificate::to_value`] recorded. `None` for anything else.
+    pub fn of_value(value: &Value) -> Option<Self> {
+        let text = |key: &str| value.field(key)?.as_str().map(str::to_owned);
+        let time = |key: &str| {
+            let at = OffsetDateTime::parse(&text(key)?, &Rfc3339).ok()?;
+            Some(at.unix_timestamp())
+        };
+        let texts = |key: &str| match value.field(key) {
+            Some(Value::List(items)) => items.iter().map(Value::to_text).collect(),
+            _ => Vec::new(),
+        };
+        let kinds = [
+            ("DNS", texts("dns_names")),
+            ("IP Address", texts("ip_addresses")),
+            ("URI", texts("uris")),
+            ("email", texts("email_addresses")),
+        ];
+        Some(Self {
+            fingerprint: text("fingerprint")?,
+            subject: text("subject")?,
+            issuer: text("issuer")?,
+            serial: text("serial")?,
+            not_before: time("not_before")?,
+            not_after: time("not_after")?,
+            names: named(kinds),
+            is_ca: value.field("is_ca") == Some(&Value::Bool(true)),
+            key_digest: text("public_key_sha256"),
+            subject_key_id: text("subject_key_id"),
+            authority_key_id: text("authority_key_id"),
+        })
+    }
+
+    pub fn role(&self) -> Role {
+        let mut names = self.names.clone();
+        names.sort();
+        Role {
+            subject: self.subject.clone(),
+            names,
+            is_ca: self.is_ca,
+            is_self_issued: self.is_self_issued(),
+        }
+    }
+
+    /// Whether it names itself as its issuer, as a root does.
+    pub fn is_self_issued(&self) -> bool {
+        self.subject == self.issuer
+            && (self.authority_key_id.is_none() || self.authority_key_id == self.subject_key_id)
+    }
+
+    /// Whether another certificate's subject and key are the ones that this one names as its issuer's.
+    pub fn may_be_issued_by(&self, other: &Self) -> bool {
+        let keys = (&self.authority_key_id, &other.subject_key_id);
+        other.is_ca
+            && other.subject == self.issuer
+            && other.fingerprint != self.fingerprint
+            && !matches!(keys, (Some(wanted), Some(has)) if wanted != has)
+    }
+}
+
+fn named(kinds: [(&str, Vec<String>); 4]) -> Vec<String> {
+    let of_kind = |(kind, names): (&str, Vec<String>)| {
+        let names = names.into_iter().map(|name| format!("{kind}:{name}"));
+        names.collect::<Vec<_>>()
+    };
+    kinds.into_iter().flat_map(of_kind).collect()
+}

@@ -1,0 +1,26 @@
+//! Which certificates there are: what runs made, delivered and found, where each is now, and what superseded it.
+//!
+//! - `facts` is what is known of a certificate, `place` is where one can be;
+//! - `read` finds certificates in texts, values and Kubernetes objects;
+//! - `sighting` is what the events of one run say about certificates;
+//! - `fold` puts what all runs saw in the order of time; [`Inventory`] is the result;
+//! - `collect` does both for the runs of a state folder; `cache` keeps what was read of each run, so that the next look reads
+//!   only runs that have changed;
+//! - [`scan`] reads what Windlass did not make.
+//!
+//! The journal stays the only truth: all of this is worked out from it, and the cache can be deleted.
+
+mod cache;
+mod collect;
+mod entry;
+mod facts;
+mod fold;
+mod place;
+mod read;
+pub mod scan;
+mod sighting;
+
+pub use collect::{RunStamp, collect};
+pub use entry::{Condition, Entry, Inventory, Origin, Problem, Supersession};
+pub use facts::Facts;
+pub use place::Place;

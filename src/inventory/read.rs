@@ -1,0 +1,218 @@
+//! Finds certificates in what others wrote. One damaged block hides no other; private keys are skipped.
+
+use std::borrow::Cow;
+
+use data_encoding::BASE64;
+
+use crate::{
+    value::Value,
+    x509::{Certificate, ReadError, pem::PemError},
+};
+
+/// How a DER sequence of more than 127 bytes begins: every certificate is one.
+const DER: [&[u8]; 3] = [b"\x30\x81", b"\x30\x82", b"\x30\x83"];
+const BEGIN: &str = "-----BEGIN ";
+/// How the base64 of a PEM text begins, as Secrets and webhooks hold it.
+const BASE64_OF_BEGIN: &str = "LS0tLS1CRUdJTi";
+/// What begins a Java keystore.
+const JAVA_KEYSTORE: &[u8] = b"\xFE\xED\xFE\xED";
+
+/// What a text holds.
+#[derive(Debug, Default)]
+pub struct Read {
+    pub certificates: Vec<Certificate>,
+    /// What can't be read, each with its line.
+    pub problems: Vec<String>,
+}
+
+/// What one key of a file or object holds.
+pub struct Holding {
+    /// Empty for what has no keys.
+    pub key: String,
+    pub read: Read,
+}
+
+/// Reads every certificate of a PEM text, or the one of a DER. What holds none is empty.
+pub fn read(content: &[u8]) -> Read {
+    if content.starts_with(JAVA_KEYSTORE) {
+        return problem("is a Java keystore, which is not read; `keytool -list -rfc` prints it");
+    }
+    if DER.iter().any(|begin| content.starts_with(begin)) {
+        return match Certificate::read_der(content) {
+            Some(certificate) => Read {
+                certificates: vec![certificate],
+                problems: Vec::new(),
+            },
+            // PFX ::= SEQUENCE { version INTEGER {v3(3)}, … }, RFC 7292.
+            None if content
+                .windows(3)
+                .take(6)
+                .any(|part| part == b"\x02\x01\x03") =>
+            {
+                problem(
+                    "is a PKCS#12 keystore, which is not read; `openssl pkcs12 -nokeys` prints it",
+                )
+            }
+            None => problem("is DER, and not a certificate"),
+        };
+    }
+    let text = String::from_utf8_lossy(content);
+    if !mentions_certificates(&text) {
+        return Read::default();
+    }
+    match Certificate::read_all(content) {
+        Ok(certificates) => Read {
+            certificates,
+            problems: Vec::new(),
+        },
+        Err(_) => block_by_block(&text),
+    }
+}
+
+/// Reads what a value of a run's or of an object's holds, in plain text or in base64.
+pub fn read_value(value: &Value) -> Read {
+    let text = match value {
+        Value::String(text) => text.as_str(),
+        Value::Secret(secret) => secret.reveal(),
+        Value::Bytes(bytes) => return read(bytes),
+        _ => return Read::default(),
+    };
+    match text.trim_start().starts_with(BASE64_OF_BEGIN) {
+        true => read_base64(text),
+        false if text.contains(BEGIN) => read(text.as_bytes()),
+        false => Read::default(),
+    }
+}
+
+/// Finds every certificate of a value, by the path to it.
+pub fn walk(value: &Value) -> Vec<Holding> {
+    let mut found = Vec::new();
+    walk_into(value, &mut String::new(), &mut found);
+    found
+}
+
+/// Finds every certificate of a Kubernetes object: of a Secret or ConfigMap by the key of its data, of others by the path
+/// to the field.
+pub fn of_object(object: &Value) -> Vec<Holding> {
+    let Some(fields) = object.as_map() else {
+        return Vec::new();
+    };
+    let is_secret = object.field("kind").and_then(Value::as_str) == Some("Secret");
+    let mut found = Vec::new();
+    for (name, field) in fields {
+        match (name.as_str(), field) {
+            // Copies, and what says who wrote what.
+            ("metadata" | "status", _) => {}
+            ("data" | "binaryData", Value::Map(data)) => {
+                for (key, value) in data {
+                    let read = match value {
+                        Value::Secret(secret) if is_secret => read_base64(secret.reveal()),
+                        Value::String(text) if name == "binaryData" => read_base64(text),
+                        value => read_value(value),
+                    };
+                    push(&mut found, key, read);
+                }
+            }
+            (name, field) => walk_into(field, &mut name.to_owned(), &mut found),
+        }
+    }
+    found
+}
+
+fn walk_into(value: &Value, path: &mut String, found: &mut Vec<Holding>) {
+    let length = path.len();
+    let mut step = |name: &str, item: &Value, path: &mut String| {
+        if !path.is_empty() {
+            path.push('.');
+        }
+        path.push_str(name);
+        walk_into(item, path, found);
+        path.truncate(length);
+    };
+    match value {
+        Value::Map(map) => map.iter().for_each(|(key, item)| step(key, item, path)),
+        Value::List(items) => {
+            let numbered = items.iter().enumerate();
+            numbered.for_each(|(i, item)| step(&i.to_string(), item, path));
+        }
+        value => push(found, path, read_value(value)),
+    }
+}
+
+fn push(found: &mut Vec<Holding>, key: &str, read: Read) {
+    if !read.certificates.is_empty() || !read.problems.is_empty() {
+        found.push(Holding {
+            key: key.to_owned(),
+            read,
+        });
+    }
+}
+
+fn read_base64(text: &str) -> Read {
+    let text: Cow<str> = match text.contains(char::is_whitespace) {
+        true => text.split_whitespace().collect::<String>().into(),
+        false => text.into(),
+    };
+    match BASE64.decode(text.as_bytes()) {
+        Ok(content) if is_der_of_something_else(&content) => Read::default(),
+        Ok(content) => read(&content),
+        Err(_) => Read::default(),
+    }
+}
+
+/// Keys and keystores are in Secrets, too, and no problem there.
+fn is_der_of_something_else(content: &[u8]) -> bool {
+    let is_binary =
+        content.starts_with(JAVA_KEYSTORE) || DER.iter().any(|begin| content.starts_with(begin));
+    is_binary && Certificate::read_der(content).is_none()
+}
+
+fn mentions_certificates(text: &str) -> bool {
+    let begins = text.lines().filter(|line| line.contains("BEGIN "));
+    begins.into_iter().any(|line| {
+        let is_other = line.contains("REQUEST") || line.contains("CRL") || line.contains("KEY");
+        !is_other && (line.contains("CERTIFICATE") || line.contains("PKCS") || line.contains("CMS"))
+    })
+}
+
+/// Reads each block by itself, because one of them is damaged.
+fn block_by_block(text: &str) -> Read {
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let begins: Vec<usize> = (0..lines.len())
+        .filter(|at| lines[*at].contains("BEGIN ") && lines[*at].contains("--"))
+        .collect();
+    let mut read = Read::default();
+    for (number, from) in begins.iter().enumerate() {
+        let to = begins.get(number + 1).copied().unwrap_or(lines.len());
+        let block = lines[*from..to].concat();
+        if !mentions_certificates(&block) {
+            continue;
+        }
+        // So that its lines count as those of the whole text.
+        let block = format!("{}{block}", "\n".repeat(*from));
+        match Certificate::read_all(block.as_bytes()) {
+            Ok(certificates) => read.certificates.extend(certificates),
+            Err(error) => read.problems.push(describe(&error)),
+        }
+    }
+    read
+}
+
+fn describe(error: &ReadError) -> String {
+    match error {
+        ReadError::Pem(PemError::Block {
+            begins, line, why, ..
+        }) => format!("line {line} {why} (the block begins in line {begins})"),
+        ReadError::NotX509 { line, .. } => {
+            format!("the block from line {line} is not a readable X.509 certificate")
+        }
+        ReadError::Pem(error) => error.to_string(),
+    }
+}
+
+fn problem(why: &str) -> Read {
+    Read {
+        certificates: Vec::new(),
+        problems: vec![why.to_owned()],
+    }
+}

@@ -1,0 +1,70 @@
+use super::Scanned;
+use crate::{
+    inventory::{place::Place, read::of_object},
+    outside::{KubeClient, Selection, from_object},
+    value::{Failure, Value},
+};
+
+/// What holds certificates in a cluster: data, and the CAs that the API server trusts a webhook, an API or a conversion by.
+const KINDS: [&str; 6] = [
+    "secrets",
+    "configmaps",
+    "validatingwebhookconfigurations.admissionregistration.k8s.io",
+    "mutatingwebhookconfigurations.admissionregistration.k8s.io",
+    "apiservices.apiregistration.k8s.io",
+    "customresourcedefinitions.apiextensions.k8s.io",
+];
+/// Secrets with a compressed release of Helm's in them, which are large and hold no certificate of their own.
+const HELM: &str = "helm.sh/release.v1";
+
+/// Reads the Secrets, ConfigMaps and trusted CAs of a cluster, in all namespaces.
+///
+/// # Errors
+/// A cluster that can't be reached. A kind that the caller may not list is a problem, unless no kind can be listed.
+pub async fn cluster(
+    kube: &KubeClient,
+    cluster: &str,
+    scanned: &mut Scanned,
+) -> Result<(), Failure> {
+    let everything = Selection::default();
+    let mut refused = Vec::new();
+    for kind in KINDS {
+        let objects = match kube.list(kind, &everything).await {
+            Ok(objects) => objects,
+            Err(failure) if failure.code == "NotFound" || failure.code == "UnknownKind" => continue,
+            Err(failure) => {
+                refused.push(failure);
+                continue;
+            }
+        };
+        for object in objects {
+            if object["type"] != HELM {
+                add(cluster, &from_object(&object), scanned);
+            }
+        }
+    }
+    if refused.len() == KINDS.len() || (scanned.entries.is_empty() && !refused.is_empty()) {
+        return Err(refused.swap_remove(0));
+    }
+    for failure in refused {
+        scanned.problem(format!("cluster {cluster}"), failure.to_string());
+    }
+    Ok(())
+}
+
+fn add(cluster: &str, object: &Value, scanned: &mut Scanned) {
+    let text = |value: Option<&Value>| value.map(Value::to_text).unwrap_or_default();
+    let metadata = object.field("metadata");
+    let named = |key: &str| text(metadata.and_then(|metadata| metadata.field(key)));
+    let kind = text(object.field("kind")).to_ascii_lowercase();
+    for holding in of_object(object) {
+        let place = Place::Object {
+            target: None,
+            cluster: cluster.to_owned(),
+            namespace: named("namespace"),
+            object: format!("{kind}/{}", named("name")),
+            key: holding.key,
+        };
+        scanned.add(&place, holding.read);
+    }
+}

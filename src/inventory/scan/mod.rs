@@ -1,0 +1,78 @@
+//! Reads certificates that Windlass did not make: from files, Kubernetes clusters, and the CAs of AWS Private CA.
+//!
+//! A scan changes nothing and keeps nothing, and never holds more of a private key than the file that it is in. What can't be read
+//! is a [`Problem`] with its place, and the scan continues.
+
+mod authorities;
+mod clusters;
+mod files;
+
+pub use authorities::{AuditRow, authorities, read_audit_report};
+pub use clusters::cluster;
+pub use files::files;
+
+use std::collections::BTreeMap;
+
+use super::{
+    entry::{Entry, Inventory, Problem},
+    facts::Facts,
+    place::Place,
+    read::Read,
+};
+
+/// What scans have found so far.
+#[derive(Default)]
+pub struct Scanned {
+    entries: BTreeMap<String, Entry>,
+    problems: Vec<Problem>,
+}
+
+impl Scanned {
+    /// Takes what was read at a place; returns how many certificates it were.
+    fn add(&mut self, place: &Place, read: Read) -> usize {
+        for certificate in &read.certificates {
+            let facts = Facts::of(certificate);
+            let entry = self
+                .entries
+                .entry(facts.fingerprint.clone())
+                .or_insert_with(|| Entry::new(facts));
+            entry.places.push(place.clone());
+        }
+        for why in read.problems {
+            self.problem(place.to_string(), why);
+        }
+        read.certificates.len()
+    }
+
+    fn problem(&mut self, place: impl Into<String>, why: impl Into<String>) {
+        self.problems.push(Problem {
+            place: place.into(),
+            why: why.into(),
+        });
+    }
+
+    /// Says of each certificate what runs made of it, as far as they know it.
+    pub fn finish(self, known: &Inventory) -> Inventory {
+        let known: BTreeMap<&str, &Entry> = known
+            .certificates
+            .iter()
+            .map(|entry| (&*entry.facts.fingerprint, entry))
+            .collect();
+        let mut inventory = Inventory {
+            certificates: self.entries.into_values().collect(),
+            problems: self.problems,
+        };
+        for entry in &mut inventory.certificates {
+            entry.places.sort();
+            entry.places.dedup();
+            if let Some(known) = known.get(&*entry.facts.fingerprint) {
+                entry.made_by = known.made_by.clone();
+                entry.first_seen = known.first_seen.clone();
+                entry.superseded_by = known.superseded_by.clone();
+                entry.is_revoked = known.is_revoked;
+            }
+        }
+        inventory.sort();
+        inventory
+    }
+}

@@ -1,0 +1,294 @@
+//! Connections to the ports of pods.
+
+use std::{pin::Pin, time::Duration};
+
+use futures_util::{FutureExt, future::Shared};
+use http::{HeaderValue, Request, Uri, header};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, Client, Error,
+    api::Portforwarder,
+    client::{Body, UpgradeConnectionError},
+};
+use tokio::io::DuplexStream;
+
+use super::{
+    client::{CALL_TIMEOUT, KubeClient},
+    failure::{About, causes, classify, unauthenticated},
+    resource::is_name,
+    retry::Pauses,
+};
+use crate::{
+    outside::{
+        http::{HttpResponse, MAX_BODY_BYTES, headers},
+        tls::{Probe, Served, no_answer, served_chain},
+    },
+    value::{Failure, FailureClass},
+};
+
+/// How long the reason may take after the end of a connection that it is the reason for.
+const REASON: Duration = Duration::from_secs(1);
+/// A pod on the same network answers a GET in well under a second.
+const GET_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A connection to a port of a pod. It ends when this is dropped.
+struct Forwarded {
+    about: About,
+    port: u16,
+    stream: DuplexStream,
+    /// What the kubelet says when it can't go on.
+    reason: Shared<Pin<Box<dyn Future<Output = Option<String>> + Send>>>,
+    /// Ends both directions when dropped.
+    _ending: Ending,
+}
+
+struct Ending(Portforwarder);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl KubeClient {
+    /// Reads the chain that a pod serves on a port.
+    ///
+    /// # Errors
+    /// A pod that is not there, a port on which nothing listens or no TLS is spoken.
+    pub async fn tls_chain(
+        &self,
+        namespace: &str,
+        pod: &str,
+        port: u16,
+        probe: &Probe,
+    ) -> Result<Served, Failure> {
+        let forwarded = self.forward(namespace, pod, port).await?;
+        let operation = forwarded.about.name();
+        forwarded
+            .by(probe.timeout, async |stream| {
+                served_chain(&operation, stream, probe).await
+            })
+            .await
+    }
+
+    /// Asks a pod by plain HTTP on a port, as `curl http://localhost:PORT/PATH` in it would.
+    ///
+    /// # Errors
+    /// A pod that is not there, a port on which nothing listens, an answer that is not 2xx or over 1 MiB.
+    pub async fn http_get(
+        &self,
+        namespace: &str,
+        pod: &str,
+        port: u16,
+        path: &str,
+    ) -> Result<HttpResponse, Failure> {
+        let forwarded = self.forward(namespace, pod, port).await?;
+        let about = About {
+            operation: format!("GET {path} by {}", forwarded.about.operation),
+            ..forwarded.about.clone()
+        };
+        forwarded
+            .by(GET_TIMEOUT, async |stream| {
+                get(&about, stream, port, path).await
+            })
+            .await
+    }
+
+    /// Connects to a port of a pod, by a port-forward of its own: a port of one is one connection, and is not opened
+    /// again.
+    async fn forward(&self, namespace: &str, pod: &str, port: u16) -> Result<Forwarded, Failure> {
+        let about = About {
+            operation: format!("port-forward to port {port} of pod/{pod} in {namespace}"),
+            cluster: self.cluster.to_string(),
+            changes: false,
+            is_repeatable: false,
+            is_secret: false,
+        };
+        for name in [namespace, pod] {
+            if !is_name(name) {
+                let why = format!("`{name}` can't be the name of a pod or a namespace");
+                return Err(about.failure(FailureClass::Rejected, "BadName", why));
+            }
+        }
+        let mut pauses = Pauses::new(self.patience);
+        let mut forwarder = loop {
+            let failure = match self.open_forward(&about, namespace, pod, port).await {
+                Ok(forwarder) => break forwarder,
+                Err(failure) => failure,
+            };
+            let is_transient = matches!(
+                failure.class,
+                FailureClass::Throttled | FailureClass::Unavailable | FailureClass::Timeout
+            );
+            match pauses.next(None) {
+                Some(pause) if is_transient => tokio::time::sleep(pause).await,
+                _ => return Err(failure),
+            }
+        };
+        let (Some(stream), Some(reason)) =
+            (forwarder.take_stream(port), forwarder.take_error(port))
+        else {
+            let why = "the port was not forwarded";
+            return Err(about.failure(FailureClass::Unavailable, "NotForwarded", why));
+        };
+        let reason: Pin<Box<dyn Future<Output = Option<String>> + Send>> = Box::pin(reason);
+        Ok(Forwarded {
+            about,
+            port,
+            stream,
+            reason: reason.shared(),
+            _ending: Ending(forwarder),
+        })
+    }
+
+    async fn open_forward(
+        &self,
+        about: &About,
+        namespace: &str,
+        pod: &str,
+        port: u16,
+    ) -> Result<Portforwarder, Failure> {
+        let mut is_again = false;
+        loop {
+            let login = self.login.header().await;
+            let login = login.map_err(|denied| unauthenticated(about, denied))?;
+            let pods: Api<Pod> = Api::namespaced(self.as_login(login.clone()), namespace);
+            let ports = [port];
+            let opening = pods.portforward(pod, &ports);
+            let error = match tokio::time::timeout(CALL_TIMEOUT, opening).await {
+                Ok(Ok(forwarder)) => return Ok(forwarder),
+                Ok(Err(error)) => error,
+                Err(_) => return Err(no_answer(&about.name(), CALL_TIMEOUT)),
+            };
+            match error {
+                Error::Api(status)
+                    if status.code == 401
+                        && !is_again
+                        && self.login.refused(login.as_ref()).await =>
+                {
+                    is_again = true;
+                }
+                Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(status)) => {
+                    let why = format!("the answer was {status}, not the switch to a WebSocket");
+                    let failure = about.failure(FailureClass::Rejected, "NoWebSocket", why);
+                    return Err(failure.with_hint(
+                        "does a proxy before the API server take WebSockets? Kubernetes 1.30 and later do",
+                    ));
+                }
+                other => return Err(classify(about, other)),
+            }
+        }
+    }
+
+    /// The same connections, for the `kube` crate's own calls, which know nothing of our logins.
+    fn as_login(&self, login: Option<HeaderValue>) -> Client {
+        let client = self.client.clone();
+        let service = tower::service_fn(move |mut request: Request<Body>| {
+            if let Some(login) = &login {
+                request
+                    .headers_mut()
+                    .insert(header::AUTHORIZATION, login.clone());
+            }
+            let client = client.clone();
+            async move { client.send(request).await }
+        });
+        Client::new(service, "default")
+    }
+}
+
+impl Forwarded {
+    /// Does something over the connection, for as long as it may take. What the kubelet says goes before what is seen
+    /// of the connection's end.
+    async fn by<T>(
+        self,
+        limit: Duration,
+        act: impl AsyncFnOnce(DuplexStream) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let about = &self.about;
+        let refused = |why: String| {
+            let failure = about.failure(FailureClass::Unavailable, "NotForwarded", why);
+            failure.with_hint(format!(
+                "does the pod listen on port {}, on its loopback? The kubelet could not connect to it",
+                self.port
+            ))
+        };
+        let acting = tokio::time::timeout(limit, act(self.stream));
+        let done = tokio::select! {
+            done = acting => done,
+            Some(why) = self.reason.clone() => return Err(refused(why)),
+        };
+        match done {
+            Ok(Ok(done)) => Ok(done),
+            Err(_) => Err(no_answer(&about.name(), limit)),
+            Ok(Err(failure)) => match tokio::time::timeout(REASON, self.reason).await {
+                Ok(Some(why)) => Err(refused(why)),
+                _ => Err(failure),
+            },
+        }
+    }
+}
+
+async fn get(
+    about: &About,
+    stream: DuplexStream,
+    port: u16,
+    path: &str,
+) -> Result<HttpResponse, Failure> {
+    let rejected = |code: &str, why: String| about.failure(FailureClass::Rejected, code, why);
+    let lost =
+        |e: hyper::Error| about.failure(FailureClass::Unavailable, "ConnectionLost", causes(&e));
+    let uri: Uri = path
+        .parse()
+        .map_err(|e| rejected("BadPath", format!("`{path}` is not a path: {e}")))?;
+    if !path.starts_with('/') {
+        let why = format!("`{path}` is not a path, which begins with /");
+        return Err(rejected("BadPath", why));
+    }
+    let request = Request::get(uri)
+        .header(header::HOST, format!("localhost:{port}"))
+        .header(
+            header::USER_AGENT,
+            concat!("windlass/", env!("CARGO_PKG_VERSION")),
+        )
+        .header(header::CONNECTION, "close")
+        .body(Empty::<Bytes>::new())
+        .map_err(|e| rejected("BadPath", e.to_string()))?;
+    let opened = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+    let (mut sender, connection) = opened.map_err(lost)?;
+    let answer = async {
+        let answer = sender.send_request(request).await.map_err(lost)?;
+        let (parts, body) = answer.into_parts();
+        let body = Limited::new(body, MAX_BODY_BYTES).collect().await;
+        let body = body.map_err(|e| match e.downcast::<hyper::Error>() {
+            Ok(e) => lost(*e),
+            Err(_) => rejected("TooLarge", "the answer is larger than 1 MiB".into()).with_hint(
+                "ask for a part of it (Envoy: `/config_dump?resource=dynamic_active_secrets`)",
+            ),
+        })?;
+        Ok(HttpResponse {
+            status: parts.status.as_u16(),
+            headers: headers(&parts.headers),
+            body: body.to_bytes().to_vec(),
+        })
+    };
+    // The connection does nothing of its own accord.
+    let answer = tokio::select! {
+        answer = answer => answer?,
+        Err(e) = connection => return Err(lost(e)),
+    };
+    match answer.status {
+        200..300 => Ok(answer),
+        status => {
+            let class = match status {
+                401 | 403 => FailureClass::Denied,
+                429 => FailureClass::Throttled,
+                500.. => FailureClass::Unavailable,
+                _ => FailureClass::Rejected,
+            };
+            Err(about.failure(class, &format!("HTTP{status}"), answer.said()))
+        }
+    }
+}

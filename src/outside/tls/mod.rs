@@ -1,0 +1,15 @@
+//! TLS as a thing to look at: which chain a server presents, and whether two sides would accept each other.
+//!
+//! - `chain` reads the chain of a server, over any connection; `dial` makes one, by the proxies of the environment;
+//! - `handshake` lets two sides shake hands in memory;
+//! - `material` reads what a side has: certificate, key and roots.
+
+mod chain;
+mod dial;
+mod handshake;
+mod material;
+
+pub use chain::{Probe, Served};
+pub use handshake::{Handshake, Met, Side, TlsVersion};
+
+pub(super) use chain::{no_answer, served_chain};

@@ -1,0 +1,129 @@
+use super::page::Page;
+
+macro_rules! pages {
+    ($($code:literal,)*) => {
+        /// Every error code with its page, which is Markdown.
+        const PAGES: &[(&str, &str)] =
+            &[$(($code, include_str!(concat!("../../docs/errors/", $code, ".md")))),*];
+    };
+}
+
+pages![
+    "approval-expired",
+    "approval-rejected",
+    "attempt-killed",
+    "bad-answer",
+    "bad-bundle",
+    "bad-import",
+    "bad-name",
+    "bad-signature",
+    "bad-undo-function",
+    "bad-yaml",
+    "bare-expression",
+    "bare-steps",
+    "clusters",
+    "config",
+    "cycle",
+    "diverged",
+    "duplicate-item",
+    "engine",
+    "engine-broke",
+    "expression-failed",
+    "in-doubt",
+    "invalid-workflow",
+    "items-failed",
+    "journal",
+    "lock-timeout",
+    "misplaced-expression",
+    "misplaced-key",
+    "missing-input",
+    "missing-key",
+    "no-item",
+    "no-outputs",
+    "no-run-function",
+    "no-such-run",
+    "not-approver",
+    "not-confirmed",
+    "not-signed",
+    "not-waiting",
+    "nothing-to-cancel",
+    "nothing-to-resume",
+    "nothing-to-undo",
+    "output",
+    "outside-failure",
+    "params",
+    "reads-finally",
+    "reads-later",
+    "result-too-large",
+    "run-owned",
+    "scan",
+    "script-error",
+    "script-limit",
+    "script-threw",
+    "signing-key",
+    "steps-failed",
+    "syntax",
+    "system",
+    "target",
+    "timed-out",
+    "timestamp",
+    "two-actions",
+    "undo-failed",
+    "undo-unknown",
+    "unknown-function",
+    "unknown-input",
+    "unknown-key",
+    "unknown-module",
+    "unknown-name",
+    "unknown-option",
+    "unknown-output",
+    "unknown-param",
+    "unknown-step",
+    "unknown-topic",
+    "unknown-type",
+    "unnamed-items",
+    "unreadable-file",
+    "unsafe-out",
+    "worker",
+    "wrong-arguments",
+    "wrong-output",
+    "wrong-type",
+];
+
+/// Every error code.
+pub fn codes() -> impl Iterator<Item = &'static str> {
+    PAGES.iter().map(|(code, _)| *code)
+}
+
+/// The page of an error code.
+pub fn code_page(code: &str) -> Option<Page> {
+    let (_, page) = PAGES.iter().find(|(known, _)| *known == code)?;
+    Some(Page::read(page))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fs, path::Path};
+
+    use super::*;
+
+    #[test]
+    fn every_page_is_known() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/errors");
+        let names = fs::read_dir(folder).expect("pages").map(|entry| {
+            let name = entry.expect("a page").file_name();
+            let name = name.to_string_lossy();
+            name.strip_suffix(".md").expect("Markdown").to_owned()
+        });
+        let pages: BTreeSet<_> = names.filter(|name| name != "README").collect();
+        assert_eq!(pages, codes().map(str::to_owned).collect());
+        for code in codes() {
+            let page = code_page(code).expect("a page");
+            assert!(
+                page.title.starts_with(&format!("`{code}`: ")),
+                "{}",
+                page.title
+            );
+        }
+    }
+}

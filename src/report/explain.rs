@@ -1,0 +1,348 @@
+//! What is known of a host function, a module, a key of the workflow file or an error code, as a page.
+
+use super::{
+    codes::{code_page, codes},
+    page::{Page, Term},
+};
+use crate::{
+    compile::{FileKey, Form, SECTIONS, Section},
+    script::{
+        Doubt, Function, HostModule, Impact, MODULES, Need, Needs, On, Parameter, Reversible, Rule,
+        ValueKind, closest, function, functions,
+    },
+};
+
+/// Finds the pages about a word: several where it is a key of several maps, or a function of several modules.
+///
+/// # Errors
+/// The topic that was probably meant, if one is near.
+pub fn explain(word: &str) -> Result<Vec<Page>, Option<String>> {
+    if let Some(page) = code_page(word) {
+        return Ok(vec![page]);
+    }
+    if let Some(function) = function(word) {
+        return Ok(vec![function_page(function, None)]);
+    }
+    let mut pages: Vec<_> = MODULES
+        .iter()
+        .filter(|module| module.name == word)
+        .map(module_page)
+        .collect();
+    let (section, name) = word.rsplit_once('.').unwrap_or(("", word));
+    for of in SECTIONS
+        .iter()
+        .filter(|of| section.is_empty() || of.name == section)
+    {
+        pages.extend(of.key(name).map(|key| key_page(of, key)));
+    }
+    pages.extend(
+        functions()
+            .filter(|row| row.name.ends_with(&format!("::{word}")))
+            .map(|row| function_page(row, None)),
+    );
+    match pages.is_empty() {
+        true => Err(closest(word, topics().iter().map(String::as_str)).map(str::to_owned)),
+        false => Ok(pages),
+    }
+}
+
+/// Every word that [`explain`] knows.
+fn topics() -> Vec<String> {
+    let mut topics: Vec<_> = codes().map(str::to_owned).collect();
+    topics.extend(functions().map(|row| row.name.to_owned()));
+    topics.extend(functions().filter_map(|row| Some(row.name.split_once("::")?.1.to_owned())));
+    topics.extend(MODULES.iter().map(|module| module.name.to_owned()));
+    for section in SECTIONS {
+        topics.extend(section.keys.iter().map(|key| key.name.to_owned()));
+        topics.extend(
+            section
+                .keys
+                .iter()
+                .map(|key| format!("{}.{}", section.name, key.name)),
+        );
+    }
+    topics
+}
+
+/// The page that lists all topics.
+pub fn topics_page() -> Page {
+    let keys = SECTIONS.iter().map(|section| Term {
+        name: section.name.to_owned(),
+        kind: String::new(),
+        about: names(section.keys.iter().map(|key| key.name)),
+    });
+    let modules = MODULES.iter().map(|module| Term {
+        name: module.name.to_owned(),
+        kind: module.about.to_owned(),
+        about: names(
+            module
+                .functions
+                .iter()
+                .filter_map(|row| Some(row.name.split_once("::")?.1)),
+        ),
+    });
+    Page::new("Topics of `windlass explain`")
+        .terms("keys of the workflow file", keys.collect())
+        .terms("host functions", modules.collect())
+        .terms(
+            "error codes",
+            vec![Term {
+                name: names(codes()),
+                kind: String::new(),
+                about: String::new(),
+            }],
+        )
+}
+
+fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.collect::<Vec<_>>().join(", ")
+}
+
+fn module_page(module: &HostModule) -> Page {
+    let terms = module.functions.iter().map(|row| Term {
+        name: format!("`{}`", row.usage()),
+        kind: String::new(),
+        about: row.about.to_owned(),
+    });
+    Page::new(format!("`{}`", module.name))
+        .text(module.about)
+        .terms("functions", terms.collect())
+}
+
+/// A host function: how it is called, what it does, what it needs. Options and results that are those of another function
+/// are not listed again.
+pub fn function_page(row: &Function, alike: Option<&Function>) -> Page {
+    let page = Page::new(format!("`{}`", row.name))
+        .code("rhai", row.usage())
+        .text(row.about);
+    let is_plain = |parameter: &&Parameter| !matches!(parameter.kind, ValueKind::Record(_));
+    let arguments: Vec<_> = row.takes.iter().filter(is_plain).map(term).collect();
+    let mut page = page.terms("arguments", arguments);
+    match alike {
+        Some(other) => {
+            page = page.text(format!(
+                "Its options and its result are those of `{}`.",
+                other.name
+            ));
+        }
+        None => {
+            if let Some((_, options)) = row.options() {
+                page = page.terms("options", of_record("", options));
+            }
+            if let Some(fields) = fields_of(row.gives.kind) {
+                page = page.terms("fields of the result", fields.iter().map(term).collect());
+            }
+        }
+    }
+    page.terms("facts", facts(row)).code("rhai", row.example)
+}
+
+/// The fields of a result, or of each item of one.
+pub(super) fn fields_of(kind: ValueKind) -> Option<&'static [Parameter]> {
+    match kind {
+        ValueKind::Record(fields) => Some(fields),
+        ValueKind::List(kind) | ValueKind::Maybe(kind) => fields_of(*kind),
+        _ => None,
+    }
+}
+
+fn facts(row: &Function) -> Vec<Term> {
+    let fact = |name: &str, about: String| Term {
+        name: name.to_owned(),
+        kind: String::new(),
+        about,
+    };
+    let mut facts = Vec::new();
+    if !matches!(row.gives.kind, ValueKind::Nothing) {
+        let about = match row.gives.about {
+            "" => row.gives.kind.to_string(),
+            about => format!("{}: {about}", row.gives.kind),
+        };
+        facts.push(fact("gives", about));
+    }
+    let class = match &row.does {
+        Impact::Computes => "nothing outside: it works on its arguments alone",
+        Impact::Records => "nothing outside; the result is recorded, and a replay gives the same",
+        Impact::Reads => "reads; in doubt it is made again",
+        Impact::Changes(change) => match change.doubt {
+            Doubt::Again(_) | Doubt::AgainFor(..) => "changes something; safe to repeat",
+            Doubt::Found(_) => "changes something; found again",
+            Doubt::Asks(_) => "changes something; not safe to repeat",
+            Doubt::Decided(..) => {
+                "changes something; its arguments decide whether it is safe to repeat"
+            }
+        },
+    };
+    facts.push(fact("does", class.to_owned()));
+    if let Some(change) = row.change() {
+        facts.push(fact("in doubt", change.doubt.words().to_owned()));
+        let undo = match &change.undo {
+            Reversible::By(words, _) => (*words).to_owned(),
+            Reversible::IfGiven(words, _) => {
+                format!("{words}; without it, the call is not reversed")
+            }
+            Reversible::Never(words, _) => format!("not reversed: {words}"),
+        };
+        facts.push(fact("undo", undo));
+    }
+    match row.needs {
+        Needs::Nothing => {}
+        Needs::Aws { run, undo } => {
+            let actions = |actions: &[&str]| {
+                let named: Vec<_> = actions
+                    .iter()
+                    .map(|action| format!("`acm-pca:{action}`"))
+                    .collect();
+                named.join(", ")
+            };
+            facts.push(fact("IAM", actions(run)));
+            if !undo.is_empty() {
+                facts.push(fact("IAM of an undo", actions(undo)));
+            }
+        }
+        Needs::Kubernetes { run, undo } => {
+            let rules = |rules: &[Rule]| {
+                let named: Vec<_> = rules
+                    .iter()
+                    .map(|rule| format!("{} {}", rule.verbs.join(", "), subject(rule.on)))
+                    .collect();
+                named.join("; ")
+            };
+            facts.push(fact("RBAC", rules(run)));
+            if !undo.is_empty() {
+                facts.push(fact("RBAC of an undo", rules(undo)));
+            }
+        }
+    }
+    facts
+}
+
+fn subject(on: On) -> String {
+    match on {
+        On::Argument => "of what its argument names".to_owned(),
+        On::Workload => "of the workload".to_owned(),
+        On::Secret => "of the Secret".to_owned(),
+        On::All(resource) => format!("of `{resource}`"),
+    }
+}
+
+/// Options, with those of maps inside of them as `outer.inner`.
+fn of_record(outer: &str, options: &'static [Parameter]) -> Vec<Term> {
+    let mut terms = Vec::new();
+    for option in options {
+        let name = format!("{outer}{}", option.name);
+        terms.push(Term {
+            name: format!("`{name}`"),
+            ..term(option)
+        });
+        let kinds = match option.kind {
+            ValueKind::Either(kinds) => kinds,
+            _ => std::slice::from_ref(&option.kind),
+        };
+        for kind in kinds {
+            match kind {
+                ValueKind::Record(inner) => terms.extend(of_record(&format!("{name}."), inner)),
+                ValueKind::List(ValueKind::Record(inner)) => {
+                    terms.extend(of_record(&format!("{name}[]."), inner));
+                }
+                _ => {}
+            }
+        }
+    }
+    terms
+}
+
+fn term(parameter: &Parameter) -> Term {
+    Term {
+        name: format!("`{}`", parameter.name),
+        kind: match parameter.need {
+            Need::Required => parameter.kind.to_string(),
+            Need::Optional => format!("{}, optional", parameter.kind),
+            Need::Default(value) => format!("{} = `{value}`", parameter.kind),
+        },
+        about: parameter.about.to_owned(),
+    }
+}
+
+/// A key of the workflow file.
+fn key_page(section: &Section, key: &FileKey) -> Page {
+    let of = match section.name {
+        "workflow" => "of a workflow".to_owned(),
+        name => format!("of a {name}"),
+    };
+    let mut facts = vec![("takes", value_of(&key.form))];
+    facts.extend(
+        key.default
+            .map(|default| ("default", format!("`{default}`"))),
+    );
+    if key.is_required {
+        facts.push(("required", "yes".to_owned()));
+    }
+    facts.extend(key.only_with.map(|with| ("only with", format!("`{with}`"))));
+    if let Form::Section(inner) = key.form {
+        facts.push(("keys", names(inner.keys.iter().map(|key| key.name))));
+    }
+    let facts = facts.into_iter().map(|(name, about)| Term {
+        name: name.to_owned(),
+        kind: String::new(),
+        about,
+    });
+    Page::new(format!("`{}`, {of}", key.name))
+        .text(key.about)
+        .terms("facts", facts.collect())
+        .code("yaml", key.example)
+}
+
+/// The keys of a map, as one page.
+pub fn section_page(section: &Section) -> Page {
+    let terms = section.keys.iter().map(|key| {
+        let mut kind = value_of(&key.form);
+        if key.is_required {
+            kind.push_str(", required");
+        }
+        if let Some(default) = key.default {
+            kind.push_str(&format!(" = `{default}`"));
+        }
+        if let Some(with) = key.only_with {
+            kind.push_str(&format!(", only with `{with}`"));
+        }
+        Term {
+            name: format!("`{}`", key.example),
+            kind,
+            about: key.about.to_owned(),
+        }
+    });
+    let title = format!("A {}", section.name);
+    Page::new(title)
+        .text(section.about)
+        .terms("key", terms.collect())
+}
+
+/// What may stand behind a key.
+fn value_of(form: &Form) -> String {
+    match form {
+        Form::Text => "string".to_owned(),
+        Form::Flag => "bool".to_owned(),
+        Form::Duration => "duration, such as `30s`".to_owned(),
+        Form::Count(most) => format!("int from 1 to {most}"),
+        Form::Words(words) => {
+            let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+            words.join(" or ")
+        }
+        Form::Template => "any value; texts may hold `${{ … }}`".to_owned(),
+        Form::Condition => "bool, or one `${{ … }}`".to_owned(),
+        Form::Items => "list or map, or one `${{ … }}`".to_owned(),
+        Form::Names => "name, or list of names".to_owned(),
+        Form::Type => "type".to_owned(),
+        Form::Value => "any value without `${{ … }}`".to_owned(),
+        Form::Values => "list of values without `${{ … }}`".to_owned(),
+        Form::Limit => "number or duration".to_owned(),
+        Form::Backoff => "pause, or shortest..longest pause".to_owned(),
+        Form::Classes => "class of failures, or list of them".to_owned(),
+        Form::Section(_) => "map".to_owned(),
+        Form::Templates => "map of any values; texts may hold `${{ … }}`".to_owned(),
+        Form::Params => "map of params".to_owned(),
+        Form::Phases => "map of phases".to_owned(),
+        Form::Steps => "map of steps".to_owned(),
+    }
+}

@@ -1,0 +1,540 @@
+//! The inventory of certificates: a tree by issuer for people, JSON, and metrics for Prometheus.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use console::style;
+use serde_json::{Value as Json, json};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use super::{
+    plain::line,
+    summary::{View, relative, shorten},
+    table::Table,
+};
+use crate::inventory::{Condition, Entry, Inventory, Origin, Place};
+
+const DAY: i64 = 86_400;
+const HOUR: i64 = 3_600;
+/// How long before it expires a certificate counts as due where nobody says so: this, and no more than a third of its life.
+const DUE: i64 = 30 * DAY;
+
+/// Which certificates are shown.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pick {
+    /// Only those in use that expire within this many seconds, or have expired.
+    pub due: Option<i64>,
+    /// Only those in use that have expired.
+    pub is_expired: bool,
+    /// Also those that are used nowhere: superseded, revoked, only seen.
+    pub is_all: bool,
+}
+
+impl Pick {
+    /// Whether a certificate is one of them, at a moment (milliseconds since 1970).
+    pub fn takes(&self, entry: &Entry, now: i64) -> bool {
+        if self.is_expired && (entry.left(now) > 0 || !entry.matters()) {
+            return false;
+        }
+        if let Some(within) = self.due {
+            return entry.matters() && entry.is_due(now, within);
+        }
+        let is_missed = entry.condition() == Condition::Orphaned;
+        self.is_all || entry.matters() || is_missed
+    }
+
+    fn is_due(&self, entry: &Entry, now: i64) -> bool {
+        let life = entry.facts.not_after - entry.facts.not_before;
+        entry.is_due(now, self.due.unwrap_or(DUE.min(life / 3)))
+    }
+}
+
+/// Draws the certificates below their issuers, with how long each has left and where it is. Issuers of what is shown are shown, too.
+pub fn inventory_tree(inventory: &Inventory, pick: Pick, view: View) -> String {
+    let tree = Tree::new(inventory, pick, view.now);
+    let mut rows = Vec::new();
+    let mut strangers = BTreeSet::new();
+    for root in tree.children(None) {
+        let issuer = tree.stranger(root);
+        match issuer {
+            // A heading for all that it issued.
+            Some(issuer) => {
+                strangers.insert(issuer);
+            }
+            None => tree.draw(root, "", "", &mut rows),
+        }
+    }
+    for issuer in strangers {
+        rows.push(Row {
+            branch: String::new(),
+            node: Node::Stranger(issuer),
+        });
+        let issued: Vec<usize> = tree
+            .children(None)
+            .into_iter()
+            .filter(|root| tree.stranger(*root) == Some(issuer))
+            .collect();
+        tree.draw_all(&issued, "", &mut rows);
+    }
+    let notes: Vec<String> = rows.iter().map(|row| note(inventory, row)).collect();
+    let has_notes = notes.iter().any(|note| !note.is_empty());
+    let heading: &[&str] = match has_notes {
+        true => &["CERTIFICATE", "LEFT", "EXPIRES", "NOTE", "WHERE"],
+        false => &["CERTIFICATE", "LEFT", "EXPIRES", "WHERE"],
+    };
+    let place = heading.len() - 1;
+    let mut table = Table::new(heading)
+        .keeping(1)
+        .keeping(2)
+        .naming(&[0, place]);
+    for (row, note) in rows.iter().zip(notes) {
+        let mut cells = cells(inventory, &tree, row, view.folder);
+        if has_notes {
+            cells.insert(3, note);
+        }
+        table.row(cells);
+    }
+    let mut text = table.render("", view.room);
+    text.push_str(&format!("\n{}", tally(inventory, pick, view.now)));
+    text
+}
+
+/// The certificates of an inventory as JSON, by when they expire. Times are RFC 3339, those of runs milliseconds since 1970.
+pub fn inventory_json(inventory: &Inventory, pick: Pick, now: i64) -> Json {
+    let issuers = inventory.issuers();
+    let picked = inventory.certificates.iter().zip(&issuers);
+    let picked = picked.filter(|(entry, _)| pick.takes(entry, now));
+    let certificates = picked.map(|(entry, issuer)| {
+        let facts = &entry.facts;
+        let issuer = issuer.map(|number| &inventory.certificates[number].facts.fingerprint);
+        let superseded_by = entry.superseded_by.as_ref().map(|by| {
+            json!({
+                "fingerprint": by.fingerprint, "serial": by.serial,
+                "run": by.by.run, "step": by.by.step, "at": by.by.at,
+            })
+        });
+        json!({
+            "subject": facts.subject,
+            "names": facts.names,
+            "serial": facts.serial,
+            "issuer": facts.issuer,
+            "issuer_fingerprint": issuer,
+            "authority_key_id": facts.authority_key_id,
+            "subject_key_id": facts.subject_key_id,
+            "public_key_sha256": facts.key_digest,
+            "fingerprint": facts.fingerprint,
+            "is_ca": facts.is_ca,
+            "not_before": rfc3339(facts.not_before),
+            "not_after": rfc3339(facts.not_after),
+            "days_left": entry.left(now).div_euclid(DAY),
+            "status": entry.condition().as_str(),
+            "is_expired": entry.left(now) <= 0,
+            "is_managed": entry.made_by.is_some(),
+            "made_by": entry.made_by.as_ref().map(origin_json),
+            "first_seen": entry.first_seen.as_ref().map(origin_json),
+            "superseded_by": superseded_by,
+            "places": entry.places,
+        })
+    });
+    let problems = inventory
+        .problems
+        .iter()
+        .map(|problem| json!({ "place": problem.place, "why": problem.why }));
+    json!({
+        "certificates": certificates.collect::<Vec<_>>(),
+        "problems": problems.collect::<Vec<_>>(),
+    })
+}
+
+/// The text format of Prometheus: when each certificate that is used somewhere expires, one line for each place.
+pub fn inventory_metrics(inventory: &Inventory, pick: Pick, now: i64) -> String {
+    const EXPIRY: &str = "windlass_certificate_expiry_timestamp_seconds";
+    let mut text = format!(
+        "# HELP {EXPIRY} When a certificate expires, in seconds since 1970.\n# TYPE {EXPIRY} gauge\n"
+    );
+    let used = inventory.certificates.iter().filter(|e| e.matters());
+    for entry in used.filter(|entry| pick.takes(entry, now)) {
+        let facts = &entry.facts;
+        let made_by = entry.made_by.as_ref();
+        let workflow = made_by.map_or("", |origin| &origin.workflow);
+        let step = made_by.map_or("", |origin| &origin.step);
+        for place in &entry.places {
+            let labels = [
+                ("subject", facts.subject.as_str()),
+                ("issuer", &facts.issuer),
+                ("serial", &facts.serial),
+                ("fingerprint", &facts.fingerprint),
+                ("place", &place.to_string()),
+                ("status", entry.condition().as_str()),
+                ("workflow", workflow),
+                ("step", step),
+            ]
+            .map(|(name, value)| format!("{name}=\"{}\"", label(value)));
+            let labels = labels.join(",");
+            text.push_str(&format!("{EXPIRY}{{{labels}}} {}\n", facts.not_after));
+        }
+    }
+    text.push_str(
+        "# HELP windlass_certificates How many certificates are known, by status.\n# TYPE windlass_certificates gauge\n",
+    );
+    let all = [
+        Condition::InUse,
+        Condition::Superseded,
+        Condition::Orphaned,
+        Condition::Revoked,
+        Condition::Seen,
+    ];
+    for condition in all {
+        let same = |entry: &&Entry| entry.condition() == condition;
+        let count = inventory.certificates.iter().filter(same).count();
+        let status = condition.as_str();
+        text.push_str(&format!(
+            "windlass_certificates{{status=\"{status}\"}} {count}\n"
+        ));
+    }
+    text.push_str(&format!(
+        "# HELP windlass_certificate_problems How many places could not be read.\n# TYPE windlass_certificate_problems gauge\nwindlass_certificate_problems {}\n",
+        inventory.problems.len()
+    ));
+    text
+}
+
+/// A line for each certificate in use that expires within some seconds: what, when, where, and what renews it.
+pub fn due_lines(inventory: &Inventory, within: i64, now: i64) -> Vec<String> {
+    let pick = Pick {
+        due: Some(within),
+        ..Pick::default()
+    };
+    let due = inventory.certificates.iter();
+    let due = due.filter(|entry| pick.takes(entry, now));
+    due.map(|entry| {
+        let places: Vec<_> = entry.places.iter().map(ToString::to_string).collect();
+        let renewed = match &entry.made_by {
+            Some(origin) => format!("made by {} ({})", origin.file, origin.step),
+            None => "nothing renews it".to_owned(),
+        };
+        let (mark, when) = match entry.left(now) {
+            left if left <= 0 => (
+                style("✗").red(),
+                format!("expired {}", days(-left) + " ago"),
+            ),
+            left => (style("!").yellow(), format!("expires in {}", days(left))),
+        };
+        let text = format!(
+            "{} {when} ({}): {}; {renewed}",
+            name(entry),
+            rfc3339(entry.facts.not_after),
+            places.join(", "),
+        );
+        format!("{mark} {}", line(&text))
+    })
+    .collect()
+}
+
+/// Which certificate is below which.
+struct Tree<'i> {
+    inventory: &'i Inventory,
+    pick: Pick,
+    now: i64,
+    issuers: Vec<Option<usize>>,
+    /// Those that are shown.
+    shown: BTreeSet<usize>,
+    /// The shown ones below each shown one, and below none.
+    below: BTreeMap<Option<usize>, Vec<usize>>,
+}
+
+struct Row<'i> {
+    branch: String,
+    node: Node<'i>,
+}
+
+enum Node<'i> {
+    Certificate(usize),
+    /// An issuer whose certificate is not known.
+    Stranger(&'i str),
+}
+
+impl<'i> Tree<'i> {
+    fn new(inventory: &'i Inventory, pick: Pick, now: i64) -> Self {
+        let issuers = inventory.issuers();
+        let mut shown = BTreeSet::new();
+        for (number, entry) in inventory.certificates.iter().enumerate() {
+            let mut next = Some(number).filter(|_| pick.takes(entry, now));
+            // Its issuers, up to the root; two CAs that certify each other end it.
+            while let Some(number) = next.filter(|number| shown.insert(*number)) {
+                next = issuers[number];
+            }
+        }
+        let mut tree = Self {
+            inventory,
+            pick,
+            now,
+            issuers,
+            shown,
+            below: BTreeMap::new(),
+        };
+        for number in tree.shown.clone() {
+            let above = tree.issuers[number].filter(|issuer| !tree.is_above(number, *issuer));
+            tree.below.entry(above).or_default().push(number);
+        }
+        for numbers in tree.below.values_mut() {
+            numbers.sort_by_key(|number| {
+                let facts = &inventory.certificates[*number].facts;
+                (natural(&facts.subject), facts.not_after)
+            });
+        }
+        tree
+    }
+
+    /// Whether a certificate is reached again by going up from its issuer.
+    fn is_above(&self, number: usize, issuer: usize) -> bool {
+        let (mut next, mut steps) = (Some(issuer), 0);
+        while let Some(at) = next {
+            if at == number || steps > self.issuers.len() {
+                return true;
+            }
+            (next, steps) = (self.issuers[at], steps + 1);
+        }
+        false
+    }
+
+    fn children(&self, of: Option<usize>) -> Vec<usize> {
+        self.below.get(&of).cloned().unwrap_or_default()
+    }
+
+    /// The name of an issuer whose certificate is not known.
+    fn stranger(&self, number: usize) -> Option<&'i str> {
+        let facts = &self.inventory.certificates[number].facts;
+        let is_unknown = self.issuers[number].is_none() && !facts.is_self_issued();
+        is_unknown.then_some(facts.issuer.as_str())
+    }
+
+    fn draw(&self, number: usize, branch: &str, trunk: &str, rows: &mut Vec<Row<'i>>) {
+        rows.push(Row {
+            branch: branch.to_owned(),
+            node: Node::Certificate(number),
+        });
+        self.draw_all(&self.children(Some(number)), trunk, rows);
+    }
+
+    fn draw_all(&self, numbers: &[usize], trunk: &str, rows: &mut Vec<Row<'i>>) {
+        for (at, number) in numbers.iter().enumerate() {
+            let (branch, below) = match at + 1 == numbers.len() {
+                true => ("╰─ ", "   "),
+                false => ("├─ ", "│  "),
+            };
+            let (branch, below) = (format!("{trunk}{branch}"), format!("{trunk}{below}"));
+            self.draw(*number, &branch, &below, rows);
+        }
+    }
+}
+
+fn cells(inventory: &Inventory, tree: &Tree, row: &Row, folder: &Path) -> Vec<String> {
+    let number = match row.node {
+        Node::Certificate(number) => number,
+        Node::Stranger(issuer) => {
+            let name = format!(
+                "{}{} {}",
+                row.branch,
+                style("·").dim(),
+                line(&common_name(issuer))
+            );
+            return vec![name, String::new(), String::new(), String::new()];
+        }
+    };
+    let entry = &inventory.certificates[number];
+    let left = entry.left(tree.now);
+    let is_context = !tree.pick.takes(entry, tree.now);
+    let is_off = is_context
+        || matches!(
+            entry.condition(),
+            Condition::Superseded | Condition::Revoked | Condition::Seen
+        ) && !entry.matters();
+    let remaining = match left {
+        left if left <= 0 => format!("expired {}", days(-left)),
+        left => days(left),
+    };
+    let (mark, remaining) = match () {
+        () if is_off => (style("-").dim(), style(remaining).dim()),
+        () if left <= 0 => (style("✗").red(), style(remaining).red()),
+        () if tree.pick.is_due(entry, tree.now) => (style("!").yellow(), style(remaining).yellow()),
+        () if entry.condition() == Condition::Orphaned => (style("?").yellow(), style(remaining)),
+        () => (style("✓").green(), style(remaining)),
+    };
+    let date: String = rfc3339(entry.facts.not_after).chars().take(10).collect();
+    vec![
+        format!("{}{mark} {}", row.branch, line(&name(entry))),
+        remaining.to_string(),
+        date,
+        line(&places(entry, folder)).into_owned(),
+    ]
+}
+
+fn note(inventory: &Inventory, row: &Row) -> String {
+    let Node::Certificate(number) = row.node else {
+        return "issuer not known".into();
+    };
+    let entry = &inventory.certificates[number];
+    let condition = match entry.condition() {
+        Condition::InUse | Condition::Seen => None,
+        other => Some(other.as_str()),
+    };
+    let unmanaged = entry.made_by.is_none().then_some("unmanaged");
+    let notes: Vec<&str> = condition.into_iter().chain(unmanaged).collect();
+    notes.join(", ")
+}
+
+/// What is shown, and what is not.
+fn tally(inventory: &Inventory, pick: Pick, now: i64) -> String {
+    let all = &inventory.certificates;
+    let picked: Vec<&Entry> = all.iter().filter(|entry| pick.takes(entry, now)).collect();
+    let expired = picked.iter().filter(|e| e.matters() && e.left(now) <= 0);
+    let expired = expired.count();
+    let due = picked.iter().filter(|e| e.matters() && pick.is_due(e, now));
+    let due = due.count() - expired;
+    let mut text = plural(picked.len(), "certificate");
+    for (count, what) in [(expired, "expired"), (due, "due")] {
+        if count > 0 {
+            text.push_str(&format!(", {count} {what}"));
+        }
+    }
+    text.push('\n');
+    let is_whole = pick.due.is_none() && !pick.is_expired;
+    let hidden = all.len() - picked.len();
+    if is_whole && hidden > 0 {
+        text.push_str(&format!(
+            "{hidden} more are used nowhere any more; --all shows them\n"
+        ));
+    }
+    if picked.iter().any(|entry| entry.made_by.is_none()) {
+        text.push_str("unmanaged: no known run made it, so nothing renews it\n");
+    }
+    if picked.iter().any(|e| e.condition() == Condition::Orphaned) {
+        text.push_str("orphaned: it was issued, and is at no known place\n");
+    }
+    text
+}
+
+/// What a certificate is called: its common name or subject, or its first name where that is empty.
+fn name(entry: &Entry) -> String {
+    match (entry.facts.subject.as_str(), entry.facts.names.first()) {
+        ("", Some(name)) => name.clone(),
+        ("", None) => format!("serial {}", entry.facts.serial),
+        (subject, _) => common_name(subject),
+    }
+}
+
+/// The common name of a distinguished name, as far as it has one that needs no escapes.
+fn common_name(subject: &str) -> String {
+    let plain = subject.split(',').find_map(|part| part.strip_prefix("CN="));
+    match plain {
+        Some(name) if !subject.contains('\\') => name.to_owned(),
+        _ => shorten(subject),
+    }
+}
+
+/// The place that matters most, and how many more there are: what runs is read from objects, files are copies.
+fn places(entry: &Entry, folder: &Path) -> String {
+    let rank = |place: &&Place| match place {
+        Place::Server { .. } => 0,
+        Place::Object { .. } => 1,
+        Place::File { .. } => 2,
+        Place::Authority { .. } => 3,
+        Place::Issued { .. } => 4,
+    };
+    let Some(first) = entry.places.iter().min_by_key(rank) else {
+        return String::new();
+    };
+    let text = match first {
+        Place::File { path } => relative(path, folder),
+        place => place.to_string(),
+    };
+    match entry.places.len() {
+        1 => text,
+        count => format!("{text} +{}", count - 1),
+    }
+}
+
+fn origin_json(origin: &Origin) -> Json {
+    json!({
+        "run": origin.run, "workflow": origin.workflow, "file": origin.file,
+        "target": origin.target, "step": origin.step, "at": origin.at,
+    })
+}
+
+/// Escapes the value of a label, as the text format says.
+fn label(value: &str) -> String {
+    value
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
+}
+
+/// Seconds as people count them: days, hours on the last two.
+pub fn days(seconds: i64) -> String {
+    match seconds {
+        0..HOUR => plural((seconds / 60) as usize, "minute"),
+        HOUR..172_800 => plural((seconds / HOUR) as usize, "hour"),
+        _ => plural((seconds / DAY) as usize, "day"),
+    }
+}
+
+fn plural(count: usize, noun: &str) -> String {
+    match count {
+        1 => format!("1 {noun}"),
+        count => format!("{count} {noun}s"),
+    }
+}
+
+fn rfc3339(seconds: i64) -> String {
+    let at = OffsetDateTime::from_unix_timestamp(seconds).ok();
+    at.and_then(|at| at.format(&Rfc3339).ok())
+        .unwrap_or_default()
+}
+
+/// Orders names so that `cluster-2` comes before `cluster-10`.
+fn natural(text: &str) -> Vec<(String, u64)> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(rest.len());
+        let (words, number) = rest.split_at(digits);
+        let end = number
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(number.len());
+        let (number, tail) = number.split_at(end);
+        parts.push((words.to_owned(), number.parse().unwrap_or(u64::MAX)));
+        rest = tail;
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_in_names_count_as_numbers() {
+        let mut names = ["CN=cluster-10", "CN=cluster-2", "CN=cluster-1", ""];
+        names.sort_by_key(|name| natural(name));
+        assert_eq!(names, ["", "CN=cluster-1", "CN=cluster-2", "CN=cluster-10"]);
+    }
+
+    #[test]
+    fn labels_are_escaped_as_prometheus_reads_them() {
+        assert_eq!(label("O=\"A\\, B\"\n"), "O=\\\"A\\\\, B\\\"\\n");
+    }
+
+    #[test]
+    fn time_left_is_in_days_until_it_is_short() {
+        let day = |count: i64| days(count * DAY);
+        assert_eq!(
+            [day(3650), day(2), days(DAY), days(90), days(0)],
+            ["3650 days", "2 days", "24 hours", "1 minute", "0 minutes"]
+        );
+    }
+}

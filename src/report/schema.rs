@@ -1,0 +1,144 @@
+//! The JSON Schema of a workflow file (draft 2020-12), for editors.
+
+use serde_json::{Map, Value as Json, json};
+
+use crate::{
+    compile::{FileKey, Form, SECTIONS, Section},
+    value::FailureClass,
+};
+
+/// One expression and nothing around it.
+const EXPRESSION: &str = r"^\s*\$\{\{[\s\S]*\}\}\s*$";
+/// Says no more than that there is a number and a unit: a schema must not refuse what windlass takes.
+const DURATION: &str = r"^\s*[0-9][\s\S]*[A-Za-z]\s*$";
+const TYPE: &str = r"^\s*(any|bool|bytes|duration|float|int|secret|string|(list|map)(\s*\([\s\S]*\))?)\s*(\?\s*)*$";
+const BACKOFF: &str = r"^[\s\S]*[0-9][\s\S]*[A-Za-z][\s\S]*$";
+/// `StepName`.
+const STEP_NAME: &str = "^[a-z_][a-z0-9_]*$";
+
+/// The schema, made from the table of keys.
+pub fn workflow_schema() -> Json {
+    let definitions = SECTIONS.iter().map(|section| {
+        let schema = match section.name {
+            "step" => step(section),
+            "param" => json!({
+                "anyOf": [of_form(&Form::Type), of_section(section)],
+            }),
+            _ => of_section(section),
+        };
+        (section.name.to_owned(), schema)
+    });
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Windlass workflow",
+        "$ref": "#/$defs/workflow",
+        "$defs": definitions.collect::<Map<_, _>>(),
+    })
+}
+
+/// A step does just one thing.
+fn step(section: &Section) -> Json {
+    let mut schema = of_section(section);
+    let actions = ["script", "run", "workflow", "approval"];
+    schema["oneOf"] = actions
+        .iter()
+        .map(|action| json!({ "required": [action] }))
+        .collect();
+    schema
+}
+
+fn of_section(section: &Section) -> Json {
+    let properties = section
+        .keys
+        .iter()
+        .map(|key| (key.name.to_owned(), of_key(key)));
+    let mut schema = json!({
+        "type": "object",
+        "description": section.about,
+        "properties": properties.collect::<Map<_, _>>(),
+        // Such keys are the author's own, for what `<<` takes over.
+        "patternProperties": { "^x-": true },
+        "additionalProperties": false,
+    });
+    let required: Vec<_> = section
+        .keys
+        .iter()
+        .filter(|key| key.is_required)
+        .map(|key| key.name)
+        .collect();
+    if !required.is_empty() {
+        schema["required"] = json!(required);
+    }
+    let with = section
+        .keys
+        .iter()
+        .filter_map(|key| Some((key.name.to_owned(), json!([key.only_with?]))));
+    let with: Map<_, _> = with.collect();
+    if !with.is_empty() {
+        schema["dependentRequired"] = Json::Object(with);
+    }
+    schema
+}
+
+fn of_key(key: &FileKey) -> Json {
+    let mut schema = of_form(&key.form);
+    // Beside a `$ref`, too: since 2019-09 both count.
+    schema["description"] = json!(key.about);
+    if let Some(default) = key.default {
+        schema["default"] = serde_json::from_str(default).unwrap_or_else(|_| json!(default));
+    }
+    if matches!(key.form, Form::Steps) && key.is_required {
+        schema["type"] = json!("object");
+        schema["minProperties"] = json!(1);
+    }
+    schema
+}
+
+fn of_form(form: &Form) -> Json {
+    match form {
+        Form::Text => json!({ "type": "string" }),
+        Form::Flag => json!({ "type": "boolean" }),
+        Form::Duration => json!({ "type": "string", "pattern": DURATION }),
+        Form::Count(most) => json!({ "type": "integer", "minimum": 1, "maximum": most }),
+        Form::Words(words) => json!({ "enum": words }),
+        Form::Template | Form::Value => json!({}),
+        Form::Values => json!({ "type": "array" }),
+        Form::Condition => json!({ "anyOf": [{ "type": "boolean" }, expression()] }),
+        Form::Items => json!({ "anyOf": [{ "type": ["array", "object"] }, expression()] }),
+        Form::Names => {
+            json!({ "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] })
+        }
+        Form::Type => json!({ "type": "string", "pattern": TYPE }),
+        Form::Limit => {
+            json!({ "anyOf": [{ "type": "number" }, { "type": "string", "pattern": DURATION }] })
+        }
+        Form::Backoff => json!({ "type": "string", "pattern": BACKOFF }),
+        Form::Classes => {
+            let names: Vec<_> = FailureClass::ALL
+                .map(FailureClass::as_str)
+                .into_iter()
+                .chain(["any"])
+                .collect();
+            json!({ "anyOf": [{ "enum": names }, { "type": "array", "items": { "enum": names } }] })
+        }
+        Form::Section(section) => json!({ "$ref": format!("#/$defs/{}", section.name) }),
+        Form::Templates => json!({ "type": ["object", "null"] }),
+        Form::Params => json!({
+            "type": ["object", "null"],
+            "additionalProperties": { "$ref": "#/$defs/param" },
+        }),
+        Form::Phases => json!({
+            "type": ["object", "null"],
+            "additionalProperties": { "$ref": "#/$defs/phase" },
+        }),
+        Form::Steps => json!({
+            "type": ["object", "null"],
+            "propertyNames": { "pattern": STEP_NAME },
+            "additionalProperties": { "$ref": "#/$defs/step" },
+        }),
+    }
+}
+
+fn expression() -> Json {
+    json!({ "type": "string", "pattern": EXPRESSION })
+}

@@ -1,0 +1,88 @@
+//! Looking into pods, by port-forward.
+
+use rhai::{Dynamic, Map, NativeCallContext};
+
+use super::{
+    super::{
+        Thrown, http, rejected,
+        tls::{port_of, probe, served_value},
+    },
+    look,
+};
+use crate::{
+    outside::{HttpResponse, KubeClient},
+    script::{answer::Answer, dynamic::to_dynamic},
+    value::{Failure, Value},
+};
+
+/// `kube::tls_chain(cluster, namespace, pod, port, #{ server_name, alpn, timeout, client_certificate, client_key })`
+/// gives the chain that a pod serves, without verifying it.
+pub fn tls_chain(
+    context: NativeCallContext,
+    cluster: &str,
+    namespace: &str,
+    pod: &str,
+    port: i64,
+    options: Map,
+) -> Result<Dynamic, Thrown> {
+    const FUNCTION: &str = "kube::tls_chain";
+    let port = port_of(FUNCTION, port)?;
+    let (probe, options) = probe(FUNCTION, options)?;
+    let record = record(cluster, namespace, pod, port, ("options", options));
+    let (namespace, pod) = (namespace.to_owned(), name(pod));
+    let act = async move |kube: KubeClient| {
+        let served = kube.tls_chain(&namespace, &pod, port, &probe).await?;
+        Ok(served_value(served))
+    };
+    Ok(to_dynamic(&look(&context, FUNCTION, cluster, record, act)?))
+}
+
+/// `kube::http_get(cluster, namespace, pod, port, "/path")` gives `status`, `headers`, `body`, `body_bytes`, `json`.
+pub fn http_get(
+    context: NativeCallContext,
+    cluster: &str,
+    namespace: &str,
+    pod: &str,
+    port: i64,
+    path: &str,
+) -> Result<Dynamic, Thrown> {
+    const FUNCTION: &str = "kube::http_get";
+    let port = port_of(FUNCTION, port)?;
+    let record = record(cluster, namespace, pod, port, ("path", path.into()));
+    let (namespace, pod, path) = (namespace.to_owned(), name(pod), path.to_owned());
+    let act = async move |kube: KubeClient| {
+        let answer = kube.http_get(&namespace, &pod, port, &path).await?;
+        answer_value(answer)
+    };
+    Ok(Answer::of(look(&context, FUNCTION, cluster, record, act)?))
+}
+
+fn answer_value(answer: HttpResponse) -> Result<Value, Failure> {
+    http::record(answer, false).map_err(|bytes| {
+        let why = format!("the answer takes {bytes} bytes in the journal, which holds 1 MiB");
+        rejected("kube::http_get", "TooLarge", why)
+    })
+}
+
+/// A pod's name, which may be given as kubectl takes it.
+fn name(pod: &str) -> String {
+    let prefixes = ["pod/", "pods/", "po/"];
+    let bare = prefixes.iter().find_map(|prefix| pod.strip_prefix(prefix));
+    bare.unwrap_or(pod).to_owned()
+}
+
+fn record(
+    cluster: &str,
+    namespace: &str,
+    pod: &str,
+    port: u16,
+    more: (&'static str, Value),
+) -> Value {
+    Value::map([
+        ("cluster", cluster.into()),
+        ("namespace", namespace.into()),
+        ("pod", pod.into()),
+        ("port", Value::Int(port.into())),
+        more,
+    ])
+}

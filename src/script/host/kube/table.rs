@@ -1,0 +1,464 @@
+//! The functions of `kube`.
+//!
+//! What they need is what their requests need: an apply is a `patch` that may have to `create`, and a change is preceded
+//! by a `get` of what was there before (Kubernetes, "Authorization Overview", "Request verbs").
+
+use rhai::{Dynamic, Map, NativeCallContext};
+
+use super::{forward, read, undo, wait, workload, write};
+use crate::script::{
+    effects::Class,
+    host::function::{
+        Changing, Doubt, Function, Gives,
+        Impact::{Changes, Reads},
+        Needs, On, Parameter, Reversible, Rule,
+        ValueKind::{
+            Any, Bool, Closure, Cluster, Duration, Either, Int, List, Manifest, Map as MapOf,
+            Maybe, Namespace, Object, ObjectKind, Record, Secret, SecretName, Text, Word, Workload,
+        },
+        optional, preset, required, rule,
+    },
+    host::http::ANSWER,
+    host::tls::{PROBE, SERVED},
+};
+
+const CLUSTER: Parameter = required("cluster", Cluster, "its role in the target");
+const NAMESPACE: Parameter = required("namespace", Namespace, "empty for what is in none");
+const OBJECT: Parameter = required("object", Object, "`TYPE/NAME`, such as `deployment/istiod`");
+const WORKLOAD: Parameter = required(
+    "workload",
+    Workload,
+    "`TYPE/NAME`, such as `deployment/istiod`",
+);
+const TIMEOUT: Parameter = required("timeout", Duration, "for how long it waits");
+const DATA: Parameter = required(
+    "data",
+    MapOf(&Either(&[
+        Secret,
+        Text,
+        crate::script::host::function::ValueKind::Bytes,
+    ])),
+    "key → content, not base64",
+);
+
+const FORCE: Parameter = preset(
+    "force",
+    Bool,
+    "false",
+    "takes over fields that another manager owns",
+);
+const MANAGER: Parameter = optional("field_manager", Text, "`windlass`, if it is left out");
+const RESTARTED: Parameter = optional(
+    "restarted",
+    Text,
+    "the moment that `kube::restart` gave; else the last restart of the workload in this step",
+);
+
+const LIST: &[Parameter] = &[
+    optional("labels", Text, "a label selector, as kubectl's `-l`"),
+    optional(
+        "fields",
+        Text,
+        "a field selector, as kubectl's `--field-selector`",
+    ),
+];
+const APPLY: &[Parameter] = &[FORCE, MANAGER];
+const APPLY_SECRET: &[Parameter] = &[
+    // What `kubectl create secret generic` makes.
+    preset("type", Text, "\"Opaque\"", ""),
+    optional("labels", MapOf(&Text), ""),
+    FORCE,
+    MANAGER,
+];
+const PATCH: &[Parameter] = &[preset(
+    "type",
+    Word(&["merge", "strategic", "json"]),
+    "\"merge\"",
+    "`json` takes a list of operations",
+)];
+const RESTART: &[Parameter] = &[preset(
+    "on_delete",
+    Bool,
+    "false",
+    "allows the update strategy `OnDelete`, whose pods `kube::replace_pods` replaces",
+)];
+const WAIT: &[Parameter] = &[RESTARTED];
+
+const POD: &[Parameter] = &[
+    required("name", Text, ""),
+    required("phase", Text, ""),
+    required("ready", Bool, ""),
+    optional("reason", Text, "why it is not ready"),
+    optional("message", Text, ""),
+    required("restarts", Int, "of its containers"),
+    optional("node", Text, ""),
+    optional("created", Text, "RFC 3339"),
+];
+const EVENT: &[Parameter] = &[
+    required("type", Text, ""),
+    required("reason", Text, ""),
+    required("message", Text, ""),
+    required("count", Int, ""),
+    optional("last_seen", Text, "RFC 3339"),
+];
+const NAMED: &[Parameter] = &[
+    required("namespace", Text, ""),
+    required("workload", Text, "such as `deployment/istiod`"),
+];
+
+// Since Kubernetes 1.35 a WebSocket needs the right to create as well.
+const FORWARD: &[Rule] = &[rule(On::All("pods/portforward"), &["get", "create"])];
+
+const SAME_TWICE: Doubt = Doubt::Again("made again: twice leaves the same as once");
+const FIELDS_BACK: &str = "the object's fields become what they were, unless one of them was changed since; a new object is deleted";
+
+pub static TABLE: [Function; 17] = [
+    Function {
+        name: "kube::apply",
+        about: "Applies an object server-side, as the manager `windlass`. A field of another manager is a conflict that names it.",
+        takes: &[
+            CLUSTER,
+            required(
+                "manifest",
+                Manifest,
+                "the object, with `apiVersion`, `kind` and `metadata.name`",
+            ),
+            optional("options", Record(APPLY), ""),
+        ],
+        gives: Gives::new(MapOf(&Any), "the object"),
+        does: Changes(Changing::new(
+            SAME_TWICE,
+            Reversible::By(FIELDS_BACK, undo::of_apply),
+        )),
+        needs: Needs::Kubernetes {
+            // An object that is not there yet is created by the same request.
+            run: &[rule(On::Argument, &["get", "create", "patch"])],
+            // What was not there before is deleted.
+            undo: &[rule(On::Argument, &["delete"])],
+        },
+        example: "kube::apply(inputs.cluster, #{ apiVersion: \"v1\", kind: \"ConfigMap\", metadata: #{ name: \"a\", namespace: \"b\" }, data: #{ x: \"1\" } });",
+        bind: |b| {
+            b.with(write::apply)
+                .with(|c: NativeCallContext, cluster: &str, manifest: Map| {
+                    write::apply(c, cluster, manifest, Map::new())
+                })
+        },
+    },
+    Function {
+        name: "kube::apply_secret",
+        about: "Applies a Secret server-side, from texts, bytes and secrets.",
+        takes: &[
+            CLUSTER,
+            NAMESPACE,
+            required("name", SecretName, ""),
+            DATA,
+            optional("options", Record(APPLY_SECRET), ""),
+        ],
+        gives: Gives::new(MapOf(&Any), "the object"),
+        does: Changes(Changing::new(
+            SAME_TWICE,
+            Reversible::By(FIELDS_BACK, undo::of_apply),
+        )),
+        needs: Needs::Kubernetes {
+            run: &[rule(On::Secret, &["get", "create", "patch"])],
+            undo: &[rule(On::Secret, &["delete"])],
+        },
+        example: "kube::apply_secret(inputs.cluster, \"istio-system\", \"cacerts\", #{ \"ca-key.pem\": inputs.key });",
+        bind: |b| {
+            b.with(write::apply_secret).with(
+                |c: NativeCallContext, cluster: &str, ns: &str, name: &str, data: Map| {
+                    write::apply_secret(c, cluster, ns, name, data, Map::new())
+                },
+            )
+        },
+    },
+    Function {
+        name: "kube::delete",
+        about: "Deletes an object; one that is not there is deleted already.",
+        takes: &[CLUSTER, NAMESPACE, OBJECT],
+        gives: Gives::NOTHING,
+        does: Changes(Changing::new(
+            Doubt::Again(
+                "made again, for the same uid: an object of the same name that comes later stays",
+            ),
+            Reversible::By(
+                "the object is created again, unless there is one by then",
+                undo::of_delete,
+            ),
+        )),
+        needs: Needs::Kubernetes {
+            run: &[rule(On::Argument, &["get", "delete"])],
+            undo: &[rule(On::Argument, &["create"])],
+        },
+        example: "kube::delete(inputs.cluster, \"default\", \"secret/old\");",
+        bind: |b| b.with(write::delete),
+    },
+    Function {
+        name: "kube::events",
+        about: "Lists the events of an object, the newest first.",
+        takes: &[CLUSTER, NAMESPACE, OBJECT],
+        gives: Gives::new(List(&Record(EVENT)), ""),
+        does: Reads,
+        needs: Needs::kubernetes(&[rule(On::All("events"), &["list"])]),
+        example: "let events = kube::events(inputs.cluster, \"default\", \"pod/a\");",
+        bind: |b| b.with(read::events),
+    },
+    Function {
+        name: "kube::find",
+        about: "Gives an object, or `()` for one that is not there.",
+        takes: &[CLUSTER, NAMESPACE, OBJECT],
+        gives: Gives::new(
+            Maybe(&MapOf(&Any)),
+            "the object; what a Secret holds is a secret",
+        ),
+        does: Reads,
+        needs: Needs::kubernetes(&[rule(On::Argument, &["get"])]),
+        example: "let secret = kube::find(inputs.cluster, \"istio-system\", \"secret/cacerts\");",
+        bind: |b| b.with(read::find),
+    },
+    Function {
+        name: "kube::get",
+        about: "Gives an object, and fails with `NotFound` for one that is not there.",
+        takes: &[CLUSTER, NAMESPACE, OBJECT],
+        gives: Gives::new(MapOf(&Any), "the object; what a Secret holds is a secret"),
+        does: Reads,
+        needs: Needs::kubernetes(&[rule(On::Argument, &["get"])]),
+        example: "let image = kube::get(inputs.cluster, \"istio-system\", \"deployment/istiod\").spec;",
+        bind: |b| b.with(read::get),
+    },
+    Function {
+        name: "kube::http_get",
+        about: "Makes a plain HTTP request to a port of a pod, by port-forward.",
+        takes: &[
+            CLUSTER,
+            NAMESPACE,
+            required("pod", Text, "its name"),
+            required("port", Int, ""),
+            required("path", Text, "such as `/config_dump`"),
+        ],
+        gives: Gives::new(Record(ANSWER), "as `http::get` gives it"),
+        does: Reads,
+        needs: Needs::kubernetes(FORWARD),
+        example: "let dump = kube::http_get(inputs.cluster, \"istio-system\", inputs.pod, 15000, \"/config_dump\").json;",
+        bind: |b| b.with(forward::http_get),
+    },
+    Function {
+        name: "kube::list",
+        about: "Lists objects of a type; an empty namespace is all of them.",
+        takes: &[
+            CLUSTER,
+            NAMESPACE,
+            required(
+                "kind",
+                ObjectKind,
+                "such as `pods` or `roottrustpolicies.admin.gloo.solo.io`",
+            ),
+            optional("options", Record(LIST), ""),
+        ],
+        gives: Gives::new(List(&MapOf(&Any)), "the objects"),
+        does: Reads,
+        needs: Needs::kubernetes(&[rule(On::Argument, &["list"])]),
+        example: "let pods = kube::list(inputs.cluster, \"default\", \"pods\", #{ labels: \"app=x\" });",
+        bind: |b| {
+            b.with(read::list).with(
+                |c: NativeCallContext, cluster: &str, ns: &str, kind: &str| {
+                    read::list(c, cluster, ns, kind, Map::new())
+                },
+            )
+        },
+    },
+    Function {
+        name: "kube::patch",
+        about: "Patches an object.",
+        takes: &[
+            CLUSTER,
+            NAMESPACE,
+            OBJECT,
+            required(
+                "patch",
+                Either(&[MapOf(&Any), List(&Any)]),
+                "a map; of type `json` a list",
+            ),
+            optional("options", Record(PATCH), ""),
+        ],
+        gives: Gives::new(MapOf(&Any), "the object"),
+        does: Changes(Changing::new(
+            Doubt::Decided(
+                &[Class::Keyed, Class::Unsure],
+                "made again, since twice leaves the same as once; a JSON patch that counts elements stops and asks",
+            ),
+            Reversible::By(
+                "the object's fields become what they were, unless one of them was changed since",
+                undo::of_patch,
+            ),
+        )),
+        needs: Needs::kubernetes(&[rule(On::Argument, &["get", "patch"])]),
+        example: "kube::patch(inputs.cluster, \"default\", \"configmap/a\", #{ data: #{ x: \"1\" } });",
+        bind: |b| {
+            b.with(write::patch).with(
+                |c: NativeCallContext, cluster: &str, ns: &str, object: &str, patch: Dynamic| {
+                    write::patch(c, cluster, ns, object, patch, Map::new())
+                },
+            )
+        },
+    },
+    Function {
+        name: "kube::pods",
+        about: "Lists the pods that a workload selects.",
+        takes: &[CLUSTER, NAMESPACE, WORKLOAD],
+        gives: Gives::new(List(&Record(POD)), ""),
+        does: Reads,
+        needs: Needs::kubernetes(&[
+            rule(On::Workload, &["get"]),
+            rule(On::All("pods"), &["list"]),
+        ]),
+        example: "let pods = kube::pods(inputs.cluster, \"istio-system\", \"deployment/istiod\");",
+        bind: |b| b.with(read::pods),
+    },
+    Function {
+        name: "kube::replace_pods",
+        about: "Evicts every pod of an `OnDelete` workload that is older than its restart, one at a time: the next one once the one before is replaced and ready. It keeps to PodDisruptionBudgets.",
+        takes: &[
+            CLUSTER,
+            NAMESPACE,
+            WORKLOAD,
+            required("timeout", Duration, "for each pod"),
+            optional("options", Record(WAIT), ""),
+        ],
+        gives: Gives::new(Int, "how many pods it evicted"),
+        does: Changes(Changing::new(
+            Doubt::Again("made again, for the same uid: a pod's successor stays"),
+            Reversible::Never("the pods that took their place stay", undo::of_eviction),
+        )),
+        needs: Needs::kubernetes(&[
+            rule(On::Workload, &["get"]),
+            rule(On::All("pods"), &["list"]),
+            rule(On::All("pods/eviction"), &["create"]),
+            rule(On::All("events"), &["list"]),
+        ]),
+        example: "kube::replace_pods(inputs.cluster, \"istio-system\", \"daemonset/ztunnel\", \"10m\");",
+        bind: |b| {
+            b.with(workload::replace_pods).with(
+                |c: NativeCallContext, cluster: &str, ns: &str, workload: &str, how_long: &str| {
+                    workload::replace_pods(c, cluster, ns, workload, how_long, Map::new())
+                },
+            )
+        },
+    },
+    Function {
+        name: "kube::restart",
+        about: "Restarts a workload by a rolling update, as `kubectl rollout restart` does; `kube::wait_rollout` waits for it. A workload that would keep old pods is refused.",
+        takes: &[
+            CLUSTER,
+            NAMESPACE,
+            WORKLOAD,
+            optional("options", Record(RESTART), ""),
+        ],
+        gives: Gives::new(Text, "the moment that it wrote, RFC 3339"),
+        does: Changes(Changing::new(
+            Doubt::Again("made again with the same moment, which restarts nothing a second time"),
+            Reversible::Never("it stays restarted", undo::of_restart),
+        )),
+        needs: Needs::kubernetes(&[rule(On::Workload, &["get", "patch"])]),
+        example: "let moment = kube::restart(inputs.cluster, \"istio-system\", \"deployment/istiod\");",
+        bind: |b| {
+            b.with(workload::restart).with(
+                |c: NativeCallContext, cluster: &str, ns: &str, name: &str| {
+                    workload::restart(c, cluster, ns, name, Map::new())
+                },
+            )
+        },
+    },
+    Function {
+        name: "kube::secret_differences",
+        about: "Gives the keys of a Secret that do not hold just this, or are not there. A script can't compare secrets itself.",
+        takes: &[CLUSTER, NAMESPACE, required("name", SecretName, ""), DATA],
+        gives: Gives::new(List(&Text), "empty where all is as given"),
+        does: Reads,
+        needs: Needs::kubernetes(&[rule(On::Secret, &["get"])]),
+        example: "let differs = kube::secret_differences(inputs.cluster, \"default\", \"a\", #{ \"tls.key\": inputs.key });",
+        bind: |b| b.with(read::secret_differences),
+    },
+    Function {
+        name: "kube::tls_chain",
+        about: "Reads the chain that a pod serves on a port, by port-forward, without verifying it.",
+        takes: &[
+            CLUSTER,
+            NAMESPACE,
+            required("pod", Text, "its name"),
+            required("port", Int, ""),
+            optional("options", Record(PROBE), ""),
+        ],
+        gives: Gives::new(Record(SERVED), ""),
+        does: Reads,
+        needs: Needs::kubernetes(FORWARD),
+        example: "let served = kube::tls_chain(inputs.cluster, \"istio-system\", inputs.pod, 15012, #{ server_name: \"istiod.istio-system.svc\" });",
+        bind: |b| {
+            b.with(forward::tls_chain).with(
+                |c: NativeCallContext, cluster: &str, ns: &str, pod: &str, port: i64| {
+                    forward::tls_chain(c, cluster, ns, pod, port, Map::new())
+                },
+            )
+        },
+    },
+    Function {
+        name: "kube::wait_rollout",
+        about: "Waits until every pod of a workload is new and available, and no old one is left. Fails where the cluster gives up or the time is over, and says which pod is not ready and why.",
+        takes: &[
+            CLUSTER,
+            NAMESPACE,
+            WORKLOAD,
+            TIMEOUT,
+            optional("options", Record(WAIT), ""),
+        ],
+        gives: Gives::NOTHING,
+        does: Reads,
+        needs: Needs::kubernetes(&[
+            rule(On::Workload, &["get", "watch"]),
+            rule(On::All("pods"), &["list"]),
+            rule(On::All("events"), &["list"]),
+        ]),
+        example: "kube::wait_rollout(inputs.cluster, \"istio-system\", \"deployment/istiod\", \"10m\");",
+        bind: |b| {
+            b.with(wait::rollout).with(
+                |c: NativeCallContext, cluster: &str, ns: &str, workload: &str, how_long: &str| {
+                    wait::rollout(c, cluster, ns, workload, how_long, Map::new())
+                },
+            )
+        },
+    },
+    Function {
+        name: "kube::wait_until",
+        about: "Waits until a function says `true` of an object, and gives the object. The function gets `()` for an object that is not there.",
+        takes: &[
+            CLUSTER,
+            NAMESPACE,
+            OBJECT,
+            required("condition", Closure("object"), "gives a bool"),
+            TIMEOUT,
+        ],
+        gives: Gives::new(MapOf(&Any), "the object"),
+        does: Reads,
+        needs: Needs::kubernetes(&[rule(On::Argument, &["get", "watch"])]),
+        example: "kube::wait_until(inputs.cluster, \"default\", \"job/a\", |object| object?.status?.succeeded == 1, \"10m\");",
+        bind: |b| b.with(wait::until),
+    },
+    Function {
+        name: "kube::workloads",
+        about: "Lists Deployments, StatefulSets and DaemonSets; an empty namespace is all of them.",
+        takes: &[
+            CLUSTER,
+            NAMESPACE,
+            required("labels", Maybe(&Text), "a label selector; `()` for all"),
+        ],
+        gives: Gives::new(List(&Record(NAMED)), ""),
+        does: Reads,
+        needs: Needs::kubernetes(&[
+            rule(On::All("deployments"), &["list"]),
+            rule(On::All("statefulsets"), &["list"]),
+            rule(On::All("daemonsets"), &["list"]),
+        ]),
+        example: "let workloads = kube::workloads(inputs.cluster, \"istio-system\", \"app=istiod\");",
+        bind: |b| b.with(read::workloads),
+    },
+];

@@ -1,0 +1,591 @@
+//! The functions of `pca`.
+//!
+//! The actions are those of "Actions, resources, and condition keys for AWS Private Certificate Authority" (AWS Service
+//! Authorization Reference), with the reads that an undo needs before the call.
+
+use super::{access, authority, certificate, undo, wait};
+use crate::script::host::function::{
+    Changing, Doubt, Function, Gives,
+    Impact::{Changes, Reads},
+    Needs, Parameter, Reversible,
+    ValueKind::{
+        Any, Authority, Bool, Duration, Either, Int, List, Map, Maybe, Record, Subject, Tags,
+        Template, Text, Word,
+    },
+    optional, preset, required,
+};
+
+const ARN: Parameter = required("arn", Authority, "the ARN of the CA");
+const CA: Parameter = required("ca", Authority, "the ARN of the CA");
+const CERTIFICATE: Parameter = required("arn", Text, "the ARN of the certificate");
+
+const STATE: &[Parameter] = &[
+    required("arn", Text, ""),
+    required(
+        "status",
+        Text,
+        "`ACTIVE`, `DISABLED`, `PENDING_CERTIFICATE`, …",
+    ),
+    required("type", Text, "`ROOT` or `SUBORDINATE`"),
+    optional("serial", Text, "of its certificate, in hex"),
+    optional("not_after", Text, "the end of its certificate, RFC 3339"),
+    optional("failure_reason", Text, ""),
+];
+const SIGNED: &[Parameter] = &[
+    required("certificate", Text, "PEM"),
+    optional(
+        "chain",
+        Text,
+        "the certificates above it, PEM; a root has none",
+    ),
+];
+const REPORT: &[Parameter] = &[
+    required("bucket", Text, ""),
+    required("key", Text, "the object in the bucket"),
+    required("status", Text, "`CREATING`, `SUCCESS` or `FAILED`"),
+];
+const PERMISSION: &[Parameter] = &[
+    required("principal", Text, ""),
+    optional("source_account", Text, ""),
+    required("actions", List(&Text), ""),
+];
+
+const VALIDITY: &[Parameter] = &[
+    required(
+        "type",
+        Text,
+        "`DAYS`, `MONTHS`, `YEARS`, `ABSOLUTE` or `END_DATE`",
+    ),
+    required("value", Int, ""),
+];
+const EXTENSION: &[Parameter] = &[
+    required("oid", Text, "its object identifier"),
+    required("value", Text, "base64 of the DER"),
+    preset("critical", Bool, "false", ""),
+];
+const PASSTHROUGH: &[Parameter] = &[
+    optional("subject", Subject, "in place of the request's"),
+    optional("dns_names", List(&Text), ""),
+    optional("ip_addresses", List(&Text), ""),
+    optional("uris", List(&Text), ""),
+    optional("email_addresses", List(&Text), ""),
+    optional(
+        "key_usage",
+        List(&Text),
+        "`digitalSignature`, `keyEncipherment`, …",
+    ),
+    optional(
+        "extended_key_usage",
+        List(&Text),
+        "AWS's names, or object identifiers",
+    ),
+    optional("certificate_policies", List(&Text), "object identifiers"),
+    optional("custom_extensions", List(&Record(EXTENSION)), ""),
+];
+
+const CREATE: &[Parameter] = &[
+    required("type", Word(&["ROOT", "SUBORDINATE"]), "what the CA is"),
+    optional(
+        "subject",
+        Subject,
+        "its name, by attributes such as `common_name` and `organization`",
+    ),
+    preset(
+        "key_algorithm",
+        Text,
+        "\"RSA_2048\"",
+        "`RSA_2048`, `EC_prime256v1`, …",
+    ),
+    optional(
+        "signing_algorithm",
+        Text,
+        "what fits the key, if it is left out",
+    ),
+    optional("tags", Tags, "tags of the CA"),
+];
+const ISSUE: &[Parameter] = &[
+    required("csr", Text, "the request, PEM"),
+    optional(
+        "template",
+        Template,
+        "the certificate template, such as `EndEntityClientAuthCertificate/V1`, or its ARN; AWS takes `EndEntityCertificate/V1` if it is left out",
+    ),
+    required(
+        "validity",
+        Either(&[Duration, Record(VALIDITY)]),
+        "whole days such as `365d`, or AWS's own form, such as `#{ type: \"MONTHS\", value: 12 }`",
+    ),
+    preset(
+        "signing_algorithm",
+        Text,
+        "\"SHA256WITHRSA\"",
+        "must fit the CA's key",
+    ),
+    optional(
+        "api_passthrough",
+        Record(PASSTHROUGH),
+        "for the templates that take it",
+    ),
+];
+const IMPORT: &[Parameter] = &[
+    required("certificate", Text, "PEM"),
+    optional(
+        "chain",
+        Text,
+        "the certificates above it, PEM; a subordinate needs it",
+    ),
+];
+const REVOKE: &[Parameter] = &[
+    required(
+        "serial",
+        Text,
+        "of the certificate, in hex, with or without colons",
+    ),
+    preset(
+        "reason",
+        Text,
+        "\"UNSPECIFIED\"",
+        "`SUPERSEDED`, `KEY_COMPROMISE`, …",
+    ),
+];
+/// AWS's own default, and the longest.
+const DELETE: &[Parameter] = &[preset(
+    "restore_within_days",
+    Int,
+    "30",
+    "for how long the CA can be restored, 7 to 30",
+)];
+const AUDIT_REPORT: &[Parameter] = &[
+    required("bucket", Text, "the S3 bucket that it is written to"),
+    preset("format", Word(&["JSON", "CSV"]), "\"JSON\"", ""),
+];
+const CREATE_PERMISSION: &[Parameter] = &[
+    required(
+        "principal",
+        Text,
+        "an AWS service, such as `acm.amazonaws.com`",
+    ),
+    required(
+        "actions",
+        List(&Text),
+        "`IssueCertificate`, `GetCertificate`, `ListPermissions`",
+    ),
+    optional("source_account", Text, "the account that calls"),
+];
+const DELETE_PERMISSION: &[Parameter] = &[
+    required(
+        "principal",
+        Text,
+        "an AWS service, such as `acm.amazonaws.com`",
+    ),
+    optional("source_account", Text, "the account that calls"),
+];
+
+const DESCRIBE: &str = "DescribeCertificateAuthority";
+const UPDATE: &str = "UpdateCertificateAuthority";
+
+const SAME_TWICE: Doubt = Doubt::Again("made again: twice leaves the same as once");
+
+pub static TABLE: [Function; 28] = [
+    Function {
+        name: "pca::certificate_authority_certificate",
+        about: "Gives the certificate of a CA itself.",
+        takes: &[ARN],
+        gives: Gives::new(Record(SIGNED), ""),
+        does: Reads,
+        needs: Needs::aws(&["GetCertificateAuthorityCertificate"]),
+        example: "let signed = pca::certificate_authority_certificate(inputs.ca);",
+        bind: |b| b.with(authority::certificate),
+    },
+    Function {
+        name: "pca::certificate_authority_csr",
+        about: "Gives the signing request of a CA.",
+        takes: &[ARN],
+        gives: Gives::new(Text, "PEM"),
+        does: Reads,
+        needs: Needs::aws(&["GetCertificateAuthorityCsr"]),
+        example: "let csr = pca::certificate_authority_csr(inputs.ca);",
+        bind: |b| b.with(authority::csr),
+    },
+    Function {
+        name: "pca::create_audit_report",
+        about: "Has AWS write a report of all certificates of a CA to a bucket; `pca::wait_until_audit_report` waits for it.",
+        takes: &[CA, required("options", Record(AUDIT_REPORT), "")],
+        gives: Gives::new(Text, "the report's id"),
+        does: Changes(Changing::new(
+            Doubt::Again("made again: a second report is one file more, and no harm"),
+            Reversible::Never("the report stays in its bucket", undo::of_audit_report),
+        )),
+        needs: Needs::aws(&["CreateCertificateAuthorityAuditReport"]),
+        example: "let id = pca::create_audit_report(inputs.ca, #{ bucket: \"pki-audit\" });",
+        bind: |b| b.with(access::create_audit_report),
+    },
+    Function {
+        name: "pca::create_certificate_authority",
+        about: "Creates a CA. It has no certificate yet: sign its request, then import what comes out.",
+        takes: &[required("options", Record(CREATE), "")],
+        gives: Gives::new(Text, "the ARN of the CA"),
+        does: Changes(Changing {
+            find: undo::find_authority,
+            ..Changing::new(
+                Doubt::Found(
+                    "looked for by the tag `windlass:effect`, which carries the call's key",
+                ),
+                Reversible::By(
+                    "the CA is disabled and deleted, restorable for 30 days",
+                    undo::of_creation,
+                ),
+            )
+        }),
+        // A creation in doubt is settled by looking for the CA's tag.
+        needs: Needs::Aws {
+            run: &[
+                "CreateCertificateAuthority",
+                "TagCertificateAuthority",
+                "ListCertificateAuthorities",
+                "ListTags",
+            ],
+            undo: &[DESCRIBE, UPDATE, "DeleteCertificateAuthority"],
+        },
+        example: "let arn = pca::create_certificate_authority(#{ type: \"ROOT\", subject: #{ common_name: \"Root\" } });",
+        bind: |b| b.with(authority::create),
+    },
+    Function {
+        name: "pca::create_permission",
+        about: "Allows an AWS service to use a CA.",
+        takes: &[CA, required("options", Record(CREATE_PERMISSION), "")],
+        gives: Gives::NOTHING,
+        does: Changes(Changing::new(
+            SAME_TWICE,
+            Reversible::By("the permission becomes what it was", undo::of_permission),
+        )),
+        needs: PERMISSIONS_CREATE,
+        example: "pca::create_permission(inputs.ca, #{ principal: \"acm.amazonaws.com\", actions: [\"IssueCertificate\", \"GetCertificate\"] });",
+        bind: |b| b.with(access::create_permission),
+    },
+    Function {
+        name: "pca::delete_certificate_authority",
+        about: "Deletes a CA that is disabled or has no certificate. It can be restored for some days.",
+        takes: &[ARN, required("options", Record(DELETE), "")],
+        gives: Gives::NOTHING,
+        does: Changes(Changing::new(
+            Doubt::Again("made again: a CA that is deleted by then is what was wanted"),
+            Reversible::By("the CA is restored, disabled", undo::of_deletion),
+        )),
+        needs: Needs::Aws {
+            run: &["DeleteCertificateAuthority", DESCRIBE],
+            undo: &["RestoreCertificateAuthority"],
+        },
+        example: "pca::delete_certificate_authority(inputs.ca, #{ restore_within_days: 30 });",
+        bind: |b| b.with(authority::delete),
+    },
+    Function {
+        name: "pca::delete_permission",
+        about: "Takes the permission of an AWS service away.",
+        takes: &[CA, required("options", Record(DELETE_PERMISSION), "")],
+        gives: Gives::NOTHING,
+        does: Changes(Changing::new(
+            SAME_TWICE,
+            Reversible::By("the permission becomes what it was", undo::of_permission),
+        )),
+        needs: Needs::Aws {
+            run: &["DeletePermission", "ListPermissions"],
+            undo: &[DESCRIBE, "CreatePermission", "DeletePermission"],
+        },
+        example: "pca::delete_permission(inputs.ca, #{ principal: \"acm.amazonaws.com\" });",
+        bind: |b| b.with(access::delete_permission),
+    },
+    Function {
+        name: "pca::delete_policy",
+        about: "Deletes the resource policy of a CA.",
+        takes: &[CA],
+        gives: Gives::NOTHING,
+        does: Changes(Changing::new(
+            SAME_TWICE,
+            Reversible::By("the policy becomes what it was", undo::of_policy),
+        )),
+        needs: Needs::Aws {
+            run: &["DeletePolicy", "GetPolicy"],
+            undo: &[DESCRIBE, "PutPolicy", "DeletePolicy"],
+        },
+        example: "pca::delete_policy(inputs.ca);",
+        bind: |b| b.with(access::delete_policy),
+    },
+    Function {
+        name: "pca::describe_audit_report",
+        about: "Gives the state of an audit report.",
+        takes: &[
+            CA,
+            required("id", Text, "what `pca::create_audit_report` gave"),
+        ],
+        gives: Gives::new(Record(REPORT), ""),
+        does: Reads,
+        needs: Needs::aws(&["DescribeCertificateAuthorityAuditReport"]),
+        example: "let report = pca::describe_audit_report(inputs.ca, inputs.id);",
+        bind: |b| b.with(access::describe_audit_report),
+    },
+    Function {
+        name: "pca::describe_certificate_authority",
+        about: "Gives the state of a CA.",
+        takes: &[ARN],
+        gives: Gives::new(Record(STATE), ""),
+        does: Reads,
+        needs: Needs::aws(&[DESCRIBE]),
+        example: "let status = pca::describe_certificate_authority(inputs.ca).status;",
+        bind: |b| b.with(authority::describe_dynamic),
+    },
+    Function {
+        name: "pca::disable_certificate_authority",
+        about: "Disables a CA: it issues nothing until it is enabled; it still revokes.",
+        takes: &[ARN],
+        gives: Gives::NOTHING,
+        does: Changes(Changing::new(
+            SAME_TWICE,
+            Reversible::By("the CA is enabled, if it was", undo::of_disabling),
+        )),
+        needs: Needs::aws(&[UPDATE, DESCRIBE]),
+        example: "pca::disable_certificate_authority(inputs.ca);",
+        bind: |b| b.with(authority::disable),
+    },
+    Function {
+        name: "pca::enable_certificate_authority",
+        about: "Enables a CA that is disabled.",
+        takes: &[ARN],
+        gives: Gives::NOTHING,
+        does: Changes(Changing::new(
+            SAME_TWICE,
+            Reversible::By("the CA is disabled, if it was", undo::of_enabling),
+        )),
+        needs: Needs::aws(&[UPDATE, DESCRIBE]),
+        example: "pca::enable_certificate_authority(inputs.ca);",
+        bind: |b| b.with(authority::enable),
+    },
+    Function {
+        name: "pca::get_certificate",
+        about: "Gives a certificate, or fails with `RequestInProgressException` while it is not ready.",
+        takes: &[CA, CERTIFICATE],
+        gives: Gives::new(Record(SIGNED), ""),
+        does: Reads,
+        needs: Needs::aws(&["GetCertificate"]),
+        example: "let signed = pca::get_certificate(inputs.ca, inputs.arn);",
+        bind: |b| b.with(certificate::get_dynamic),
+    },
+    Function {
+        name: "pca::get_policy",
+        about: "Gives the resource policy of a CA.",
+        takes: &[CA],
+        gives: Gives::new(Maybe(&Text), "JSON"),
+        does: Reads,
+        needs: Needs::aws(&["GetPolicy"]),
+        example: "let policy = pca::get_policy(inputs.ca);",
+        bind: |b| b.with(access::get_policy),
+    },
+    Function {
+        name: "pca::import_certificate_authority_certificate",
+        about: "Gives a CA its signed certificate.",
+        takes: &[CA, required("options", Record(IMPORT), "")],
+        gives: Gives::NOTHING,
+        does: Changes(Changing::new(
+            SAME_TWICE,
+            Reversible::By(
+                "the earlier certificate is imported again; a CA that had none is disabled, because AWS takes back no certificate",
+                undo::of_import,
+            ),
+        )),
+        needs: Needs::Aws {
+            run: &[
+                "ImportCertificateAuthorityCertificate",
+                "GetCertificateAuthorityCertificate",
+            ],
+            undo: &[DESCRIBE, UPDATE],
+        },
+        example: "pca::import_certificate_authority_certificate(inputs.ca, #{ certificate: inputs.certificate });",
+        bind: |b| b.with(certificate::import),
+    },
+    Function {
+        name: "pca::issue_certificate",
+        about: "Asks a CA for a certificate, which is ready later: `pca::wait_until_issued` waits for it.",
+        takes: &[CA, required("options", Record(ISSUE), "")],
+        gives: Gives::new(Text, "the ARN of the certificate"),
+        does: Changes(Changing {
+            find: undo::find_certificate,
+            ..Changing::new(
+                Doubt::AgainFor(
+                    certificate::TOKEN_LIVES,
+                    "made again under the same idempotency token, which AWS knows for five minutes; after four the run asks",
+                ),
+                Reversible::By(
+                    "the certificate is revoked; a self-signed one goes with its CA",
+                    undo::of_issue,
+                ),
+            )
+        }),
+        needs: Needs::Aws {
+            run: &["IssueCertificate"],
+            // What AWS refuses to revoke is looked at: it may never have been issued.
+            undo: &["RevokeCertificate", DESCRIBE, "GetCertificate"],
+        },
+        example: "let arn = pca::issue_certificate(inputs.ca, #{ csr: inputs.csr, validity: \"365d\" });",
+        bind: |b| b.with(certificate::issue),
+    },
+    Function {
+        name: "pca::list_certificate_authorities",
+        about: "Lists all CAs of the account and region.",
+        takes: &[],
+        gives: Gives::new(List(&Record(STATE)), ""),
+        does: Reads,
+        needs: Needs::aws(&["ListCertificateAuthorities"]),
+        example: "let all = pca::list_certificate_authorities();",
+        bind: |b| b.with(authority::list),
+    },
+    Function {
+        name: "pca::list_permissions",
+        about: "Lists which AWS services may use a CA.",
+        takes: &[CA],
+        gives: Gives::new(List(&Record(PERMISSION)), ""),
+        does: Reads,
+        needs: Needs::aws(&["ListPermissions"]),
+        example: "let permissions = pca::list_permissions(inputs.ca);",
+        bind: |b| b.with(access::list_permissions),
+    },
+    Function {
+        name: "pca::list_tags",
+        about: "Gives the tags of a CA.",
+        takes: &[ARN],
+        gives: Gives::new(Map(&Text), ""),
+        does: Reads,
+        needs: Needs::aws(&["ListTags"]),
+        example: "let name = pca::list_tags(inputs.ca).Name;",
+        bind: |b| b.with(authority::tags),
+    },
+    Function {
+        name: "pca::put_policy",
+        about: "Sets the resource policy of a CA.",
+        takes: &[CA, required("json", Text, "the policy as JSON")],
+        gives: Gives::NOTHING,
+        does: Changes(Changing::new(
+            SAME_TWICE,
+            Reversible::By("the policy becomes what it was", undo::of_policy),
+        )),
+        needs: Needs::Aws {
+            run: &["PutPolicy", "GetPolicy"],
+            undo: &[DESCRIBE, "PutPolicy", "DeletePolicy"],
+        },
+        example: "pca::put_policy(inputs.ca, json::stringify(inputs.policy));",
+        bind: |b| b.with(access::put_policy),
+    },
+    Function {
+        name: "pca::restore_certificate_authority",
+        about: "Restores a deleted CA to the status that it had.",
+        takes: &[ARN],
+        gives: Gives::NOTHING,
+        does: Changes(Changing::new(
+            Doubt::Again("made again: a CA that is restored by then is what was wanted"),
+            Reversible::By("the CA is disabled and deleted again", undo::of_restoration),
+        )),
+        needs: Needs::Aws {
+            run: &["RestoreCertificateAuthority", DESCRIBE],
+            undo: &[DESCRIBE, UPDATE, "DeleteCertificateAuthority"],
+        },
+        example: "pca::restore_certificate_authority(inputs.ca);",
+        bind: |b| b.with(authority::restore),
+    },
+    Function {
+        name: "pca::revoke_certificate",
+        about: "Revokes a certificate.",
+        takes: &[CA, required("options", Record(REVOKE), "")],
+        gives: Gives::NOTHING,
+        does: Changes(Changing::new(
+            Doubt::Again("made again: to revoke twice is to revoke once"),
+            Reversible::Never("a revoked certificate stays revoked", undo::of_revocation),
+        )),
+        needs: Needs::aws(&["RevokeCertificate"]),
+        example: "pca::revoke_certificate(inputs.ca, #{ serial: inputs.serial, reason: \"SUPERSEDED\" });",
+        bind: |b| b.with(certificate::revoke),
+    },
+    Function {
+        name: "pca::tag_certificate_authority",
+        about: "Sets tags of a CA; its other tags stay.",
+        takes: &[ARN, required("tags", Tags, "")],
+        gives: Gives::NOTHING,
+        does: Changes(Changing::new(
+            SAME_TWICE,
+            Reversible::By("the tags become what they were", undo::of_tags),
+        )),
+        needs: Needs::Aws {
+            run: &["TagCertificateAuthority", "ListTags"],
+            undo: TAGS_BACK,
+        },
+        example: "pca::tag_certificate_authority(inputs.ca, #{ Name: \"Root\" });",
+        bind: |b| b.with(authority::tag),
+    },
+    Function {
+        name: "pca::untag_certificate_authority",
+        about: "Removes tags of a CA.",
+        takes: &[ARN, required("keys", List(&Any), "the names of the tags")],
+        gives: Gives::NOTHING,
+        does: Changes(Changing::new(
+            SAME_TWICE,
+            Reversible::By("the tags become what they were", undo::of_tags),
+        )),
+        needs: Needs::Aws {
+            run: &["UntagCertificateAuthority", "ListTags"],
+            undo: TAGS_BACK,
+        },
+        example: "pca::untag_certificate_authority(inputs.ca, [\"Name\"]);",
+        bind: |b| b.with(authority::untag),
+    },
+    Function {
+        name: "pca::wait_until_active",
+        about: "Waits until a CA is ACTIVE, for ten minutes at most.",
+        takes: &[ARN],
+        gives: Gives::NOTHING,
+        does: Reads,
+        needs: Needs::aws(&[DESCRIBE]),
+        example: "pca::wait_until_active(inputs.ca);",
+        bind: |b| b.with(wait::until_active),
+    },
+    Function {
+        name: "pca::wait_until_audit_report",
+        about: "Waits until an audit report is written, for ten minutes at most.",
+        takes: &[
+            CA,
+            required("id", Text, "what `pca::create_audit_report` gave"),
+        ],
+        gives: Gives::new(Record(REPORT), ""),
+        does: Reads,
+        needs: Needs::aws(&["DescribeCertificateAuthorityAuditReport"]),
+        example: "let report = pca::wait_until_audit_report(inputs.ca, inputs.id);",
+        bind: |b| b.with(wait::until_audit_report),
+    },
+    Function {
+        name: "pca::wait_until_csr_ready",
+        about: "Waits until the signing request of a new CA can be read, for ten minutes at most.",
+        takes: &[ARN],
+        gives: Gives::NOTHING,
+        does: Reads,
+        needs: Needs::aws(&[DESCRIBE]),
+        example: "pca::wait_until_csr_ready(inputs.ca);",
+        bind: |b| b.with(wait::until_csr_ready),
+    },
+    Function {
+        name: "pca::wait_until_issued",
+        about: "Waits until a certificate is issued, for ten minutes at most, and gives it.",
+        takes: &[CA, CERTIFICATE],
+        gives: Gives::new(Record(SIGNED), ""),
+        does: Reads,
+        needs: Needs::aws(&["GetCertificate"]),
+        example: "let signed = pca::wait_until_issued(inputs.ca, inputs.arn);",
+        bind: |b| b.with(wait::until_issued),
+    },
+];
+
+const PERMISSIONS_CREATE: Needs = Needs::Aws {
+    run: &["CreatePermission", "ListPermissions"],
+    undo: &[DESCRIBE, "CreatePermission", "DeletePermission"],
+};
+const TAGS_BACK: &[&str] = &[
+    DESCRIBE,
+    "TagCertificateAuthority",
+    "UntagCertificateAuthority",
+];

@@ -1,0 +1,327 @@
+//! `tls`: which chain a server presents, and whether two sides would accept each other.
+
+use std::time::Duration;
+
+use rhai::{Dynamic, Map, NativeCallContext};
+
+use super::{
+    Thrown, WRONG_ARGUMENTS,
+    arguments::{Arguments, refuse},
+    function::{
+        Function, Gives,
+        Impact::Reads,
+        Needs, Parameter,
+        ValueKind::{self, Bool, Duration as Time, Either, Int, List, Record, Secret, Text, Word},
+        optional, preset, required,
+    },
+    host, on_blocking_thread, perform, rejected,
+};
+use crate::{
+    outside::{Handshake, Met, Probe, Served, Side, TlsVersion},
+    script::{
+        dynamic::to_dynamic,
+        effects::{Call, Class},
+    },
+    value::{Value, parse_duration},
+    x509::{Certificate, PeerName, pem},
+};
+
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+const MATERIAL: ValueKind = Either(&[Text, Secret]);
+
+/// How a server is asked for its chain.
+pub(super) const PROBE: &[Parameter] = &[
+    optional("server_name", Text, "the name that is asked for (SNI)"),
+    optional("alpn", List(&Text), "protocols, such as `h2`"),
+    preset("timeout", Time, "\"10s\"", ""),
+    optional("client_certificate", MATERIAL, "PEM, with its chain"),
+    optional("client_key", MATERIAL, "its private key, PEM"),
+];
+
+const CERTIFICATE: &[Parameter] = &[
+    required("pem", Text, ""),
+    required("subject", Text, ""),
+    required("issuer", Text, ""),
+    required("serial", Text, "in hex"),
+    required("sans", List(&Text), "all its names"),
+    required("not_before", Text, "RFC 3339"),
+    required("not_after", Text, "RFC 3339"),
+    required("fingerprint", Text, "SHA-256 of the DER, in hex"),
+    required("is_ca", Bool, ""),
+];
+
+/// What a server presented.
+pub(super) const SERVED: &[Parameter] = &[
+    required("pem", Text, "the whole chain as it was served"),
+    required(
+        "certificates",
+        List(&Record(CERTIFICATE)),
+        "each with all that `x509::read` gives",
+    ),
+    required("tls", Text, "`1.3` or `1.2`"),
+    required("alpn", Text, "the protocol that was chosen"),
+    required("asks_for_certificate", Bool, "of the client"),
+    required(
+        "accepted",
+        Bool,
+        "whether the server went on after the handshake",
+    ),
+    required("error", Text, "why it did not"),
+];
+
+const CLIENT: &[Parameter] = &[
+    optional("certificate", MATERIAL, "PEM, with its chain"),
+    optional("key", MATERIAL, "its private key, PEM"),
+    optional("roots", MATERIAL, "the certificates that it trusts, PEM"),
+    optional(
+        "server_name",
+        Text,
+        "a DNS name, an IP address or a URI that it wants",
+    ),
+    optional("alpn", List(&Text), ""),
+];
+const SERVER: &[Parameter] = &[
+    optional("certificate", MATERIAL, "PEM, with its chain"),
+    optional("key", MATERIAL, "its private key, PEM"),
+    optional(
+        "roots",
+        MATERIAL,
+        "the certificates that it trusts, PEM; without them it asks for none",
+    ),
+    optional(
+        "client_name",
+        Text,
+        "a DNS name, an IP address or a URI that it wants",
+    ),
+    optional("alpn", List(&Text), ""),
+];
+const HANDSHAKE: &[Parameter] = &[
+    required("client", Record(CLIENT), ""),
+    required("server", Record(SERVER), ""),
+    optional("at", Text, "RFC 3339; the present, if it is left out"),
+    optional(
+        "tls",
+        Word(&["1.2", "1.3"]),
+        "the only version; both, if it is left out",
+    ),
+];
+const MET: &[Parameter] = &[
+    required("ok", Bool, ""),
+    required("tls", Text, "the version"),
+    required("error", Text, "why one side refused"),
+    required("refused_by", Text, "`client`, `server`, or empty"),
+];
+
+pub(super) static TABLE: [Function; 2] = [
+    Function {
+        name: "tls::chain",
+        about: "Reads the chain that a server presents, without verifying it.",
+        takes: &[
+            required("host", Text, ""),
+            required("port", Int, ""),
+            optional("options", Record(PROBE), ""),
+        ],
+        gives: Gives::new(Record(SERVED), ""),
+        does: Reads,
+        needs: Needs::Nothing,
+        example: "let served = tls::chain(\"mesh.example.com\", 443, #{ timeout: \"5s\" });",
+        bind: |b| {
+            b.with(chain)
+                .with(|context: NativeCallContext, host: &str, port: i64| {
+                    chain(context, host, port, Map::new())
+                })
+        },
+    },
+    Function {
+        name: "tls::handshake",
+        about: "Lets two sides shake hands in memory, and says who refuses whom.",
+        takes: &[required("options", Record(HANDSHAKE), "")],
+        gives: Gives::new(Record(MET), ""),
+        does: Reads,
+        needs: Needs::Nothing,
+        example: "let met = tls::handshake(#{ client: #{ roots: inputs.roots, server_name: \"a.example\" }, server: #{ certificate: inputs.chain, key: inputs.key } });",
+        bind: |b| b.with(handshake),
+    },
+];
+
+/// `tls::chain(host, port, #{ server_name, alpn, timeout, client_certificate, client_key })` gives the chain that a
+/// server presents, without verifying it. Without `server_name` the host is the name that is asked for.
+fn chain(
+    context: NativeCallContext,
+    server: &str,
+    port: i64,
+    options: Map,
+) -> Result<Dynamic, Thrown> {
+    const FUNCTION: &str = "tls::chain";
+    let port = port_of(FUNCTION, port)?;
+    let (mut probe, options) = probe(FUNCTION, options)?;
+    if probe.server_name.is_none() {
+        probe.server_name = Some(server.trim_matches(['[', ']']).to_owned());
+    }
+    let record = Value::map([
+        ("host", Value::from(server)),
+        ("port", i64::from(port).into()),
+        ("options", options),
+    ]);
+    let (client, server) = (host(&context)?.clients.http, server.to_owned());
+    let call = Call::new(FUNCTION, Class::Read, record, move |_| async move {
+        client
+            .tls_chain(&server, port, &probe)
+            .await
+            .map(served_value)
+    });
+    Ok(to_dynamic(&perform(&context, call)?))
+}
+
+pub(super) fn port_of(function: &str, port: i64) -> Result<u16, Thrown> {
+    match u16::try_from(port) {
+        Ok(port @ 1..) => Ok(port),
+        _ => Err(refuse(function, format!("{port} is not a port"))),
+    }
+}
+
+/// Reads how a server is to be asked, and gives it for the record as well.
+pub(super) fn probe(function: &'static str, options: Map) -> Result<(Probe, Value), Thrown> {
+    let mut arguments = Arguments::new(function, options)?;
+    let record = arguments.to_value_hiding(&["client_key"]);
+    let timeout = match arguments.optional_text("timeout")? {
+        Some(text) => {
+            parse_duration(&text).map_err(|e| refuse(function, format!("`timeout`: {e}")))?
+        }
+        None => DEFAULT_TIMEOUT,
+    };
+    let identity = match (
+        arguments.optional_secret("client_certificate")?,
+        arguments.optional_secret("client_key")?,
+    ) {
+        (Some(certificate), Some(key)) => Some((certificate.reveal().to_owned(), key)),
+        (None, None) => None,
+        _ => {
+            let why = "`client_certificate` and `client_key` go together";
+            return Err(refuse(function, why));
+        }
+    };
+    let probe = Probe {
+        server_name: arguments.optional_text("server_name")?,
+        alpn: arguments.texts("alpn")?,
+        identity,
+        timeout,
+    };
+    arguments.finish()?;
+    Ok((probe, record))
+}
+
+/// What a script sees of a chain.
+pub(super) fn served_value(served: Served) -> Value {
+    let certificates = served.certificates.iter().map(certificate_value).collect();
+    Value::map([
+        ("pem", Value::from(served.pem)),
+        ("certificates", Value::List(certificates)),
+        ("tls", served.tls.into()),
+        ("alpn", served.alpn.unwrap_or_default().into()),
+        ("asks_for_certificate", served.asks_for_certificate.into()),
+        ("accepted", served.is_accepted.into()),
+        ("error", served.refusal.unwrap_or_default().into()),
+    ])
+}
+
+/// As `x509::read` gives it, with its PEM, and its names together.
+fn certificate_value(certificate: &Certificate) -> Value {
+    let names = &certificate.names;
+    let addresses = names.ip_addresses.iter().map(ToString::to_string);
+    let sans: Vec<String> = (names.dns_names.iter().cloned())
+        .chain(addresses)
+        .chain(names.uris.iter().cloned())
+        .chain(names.email_addresses.iter().cloned())
+        .collect();
+    let mut value = certificate.to_value();
+    if let Value::Map(fields) = &mut value {
+        let pem = pem::encode("CERTIFICATE", &certificate.der);
+        fields.insert("pem".into(), pem.into());
+        fields.insert("sans".into(), sans.into());
+    }
+    value
+}
+
+/// `tls::handshake(#{ client: #{ certificate, key, roots, server_name, alpn }, server: #{ certificate, key, roots,
+/// client_name, alpn }, at, tls })` lets two sides shake hands in memory, and says who refuses whom.
+fn handshake(context: NativeCallContext, map: Map) -> Result<Dynamic, Thrown> {
+    const FUNCTION: &str = "tls::handshake";
+    let mut arguments = Arguments::new(FUNCTION, map)?;
+    let record = arguments.to_value_hiding(&["key"]);
+    let version = match arguments.optional_text("tls")? {
+        None => None,
+        Some(text) => {
+            let version = TlsVersion::parse(&text);
+            let why = || {
+                refuse(
+                    FUNCTION,
+                    format!("`tls` is \"1.2\" or \"1.3\", not `{text}`"),
+                )
+            };
+            Some(version.ok_or_else(why)?)
+        }
+    };
+    let handshake = Handshake {
+        client: side(FUNCTION, &mut arguments, "client", "server_name")?,
+        server: side(FUNCTION, &mut arguments, "server", "client_name")?,
+        at: arguments.optional_time("at")?,
+        version,
+    };
+    arguments.finish()?;
+    let call = Call::new(FUNCTION, Class::Read, record, move |_| async move {
+        on_blocking_thread(FUNCTION, move || handshake.shake())
+            .await?
+            .map(met_value)
+            .map_err(|why| rejected(FUNCTION, WRONG_ARGUMENTS, why))
+    });
+    Ok(to_dynamic(&perform(&context, call)?))
+}
+
+fn side(
+    function: &'static str,
+    arguments: &mut Arguments,
+    which: &'static str,
+    peer: &'static str,
+) -> Result<Side, Thrown> {
+    let Some(mut given) = arguments.optional_map(which)? else {
+        return Err(refuse(function, format!("it needs `{which}`, a map")));
+    };
+    let identity = match (
+        given.optional_secret("certificate")?,
+        given.optional_secret("key")?,
+    ) {
+        (Some(certificate), Some(key)) => Some((certificate.reveal().to_owned(), key)),
+        (None, None) => None,
+        _ => {
+            let why = format!("`certificate` and `key` of the {which} go together");
+            return Err(refuse(function, why));
+        }
+    };
+    let roots = given.optional_secret("roots")?;
+    let name = given.optional_text(peer)?;
+    let name = name.map(|name| PeerName::parse(&name));
+    let side = Side {
+        identity,
+        roots: roots.map(|roots| roots.reveal().to_owned()),
+        peer: name
+            .transpose()
+            .map_err(|e| refuse(function, format!("`{peer}`: {e}")))?,
+        alpn: given.texts("alpn")?,
+    };
+    given.finish()?;
+    Ok(side)
+}
+
+fn met_value(met: Met) -> Value {
+    let is_ok = met.refusal.is_none();
+    let (who, why) = met.refusal.unwrap_or_default();
+    let version = met.version.map(|version| version.to_string());
+    Value::map([
+        ("ok", is_ok.into()),
+        ("tls", version.unwrap_or_default().into()),
+        ("error", why.into()),
+        ("refused_by", who.into()),
+    ])
+}

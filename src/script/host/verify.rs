@@ -1,0 +1,69 @@
+//! `x509::verify`: whether a certificate leads to a root.
+
+use rhai::{Dynamic, Map, NativeCallContext};
+use time::OffsetDateTime;
+
+use super::{
+    Thrown,
+    arguments::{Arguments, refuse},
+    on_blocking_thread, perform,
+};
+use crate::{
+    script::{
+        dynamic::to_dynamic,
+        effects::{Call, Class},
+    },
+    value::Value,
+    x509::{PeerName, Purpose, Verdict, Verification},
+};
+
+/// `x509::verify(#{ leaf, chain, roots, purpose, name, at })` gives `#{ ok, error, chain }`. An effect, because it
+/// reads the clock.
+pub(super) fn verify(context: NativeCallContext, map: Map) -> Result<Dynamic, Thrown> {
+    const FUNCTION: &str = "x509::verify";
+    let mut arguments = Arguments::new(FUNCTION, map)?;
+    let record = arguments.to_value();
+    let leaf = arguments.required_secret("leaf")?;
+    let chain = arguments.optional_secret("chain")?;
+    let roots = arguments.required_secret("roots")?;
+    let purpose = arguments.text("purpose")?;
+    let name = arguments.optional_text("name")?;
+    let at = arguments.optional_time("at")?;
+    arguments.finish()?;
+    let purpose = Purpose::parse(&purpose).ok_or_else(|| {
+        let known = Purpose::NAMES.join(", ");
+        refuse(
+            FUNCTION,
+            format!("`purpose` is one of {known}, not `{purpose}`"),
+        )
+    })?;
+    let name = name.map(|name| PeerName::parse(&name)).transpose();
+    let name = name.map_err(|e| refuse(FUNCTION, format!("`name`: {e}")))?;
+    let chain = chain.as_ref().map_or("", |chain| chain.reveal());
+    // What can't be read is refused before the call.
+    let mut question = Verification::new(
+        leaf.reveal(),
+        chain,
+        roots.reveal(),
+        purpose,
+        name,
+        at.unwrap_or(OffsetDateTime::UNIX_EPOCH),
+    )
+    .map_err(|e| refuse(FUNCTION, e))?;
+    let call = Call::new(FUNCTION, Class::Read, record, move |_| async move {
+        on_blocking_thread(FUNCTION, move || {
+            question.at = at.unwrap_or_else(OffsetDateTime::now_utc);
+            verdict_value(question.verdict())
+        })
+        .await
+    });
+    Ok(to_dynamic(&perform(&context, call)?))
+}
+
+fn verdict_value(verdict: Verdict) -> Value {
+    Value::map([
+        ("ok", verdict.error.is_none().into()),
+        ("error", verdict.error.unwrap_or_default().into()),
+        ("chain", verdict.chain.into()),
+    ])
+}

@@ -1,0 +1,355 @@
+//! Holds the literal arguments of a call against its function's row. What a run decides is not looked at, so that only
+//! what is sure to be wrong is found.
+
+use rhai::{Expr, FnCallExpr, Position};
+
+use super::{
+    calls::closest,
+    fault::{Fault, token_at},
+    host::{Function, Need, Parameter, ValueKind},
+};
+use crate::{outside::Named, value::parse_duration, x509::Subject};
+
+/// A mistake in the arguments of a call, with its place in the script.
+pub(super) struct Wrong {
+    position: Position,
+    code: &'static str,
+    message: String,
+    help: Option<String>,
+}
+
+impl Wrong {
+    fn new(position: Position, message: String) -> Self {
+        Self {
+            position,
+            code: "wrong-arguments",
+            message,
+            help: None,
+        }
+    }
+
+    fn help(self, help: impl Into<String>) -> Self {
+        Self {
+            help: Some(help.into()),
+            ..self
+        }
+    }
+
+    pub fn as_fault(&self, text: &str) -> Fault {
+        let mut span = token_at(text, self.position);
+        // Of a text all of it, up to its other quote.
+        if text[span.clone()] == *"\""
+            && let Some(length) = text[span.end..].find(['"', '\n'])
+        {
+            span.end += length + usize::from(text[span.end + length..].starts_with('"'));
+        }
+        let fault = Fault::new(self.code, span, self.message.clone());
+        match &self.help {
+            Some(help) => fault.help(help),
+            None => fault,
+        }
+    }
+}
+
+/// Checks the literal arguments of a call.
+pub(super) fn check(row: &Function, call: &FnCallExpr, position: Position) -> Vec<Wrong> {
+    let mut check = Check {
+        function: row.name,
+        position,
+        wrong: Vec::new(),
+    };
+    for (parameter, argument) in row.takes.iter().zip(&call.args) {
+        check.value(parameter.name, parameter.kind, argument);
+    }
+    check.wrong
+}
+
+struct Check {
+    function: &'static str,
+    /// Of the call.
+    position: Position,
+    wrong: Vec<Wrong>,
+}
+
+impl Check {
+    /// Checks one argument, option or item; `name` is how a message calls it.
+    fn value(&mut self, name: &str, kind: ValueKind, given: &Expr) {
+        match (kind, given) {
+            (ValueKind::Either(kinds), _) => self.either(name, kinds, given),
+            (ValueKind::Record(fields), Expr::Map(map, _)) => {
+                let entries: Vec<_> = map
+                    .0
+                    .iter()
+                    .map(|(key, value)| (key.name.as_str(), key.pos, value))
+                    .collect();
+                self.record(fields, &entries, given.position());
+            }
+            (ValueKind::Subject, Expr::Map(map, _)) => {
+                for (key, value) in &map.0 {
+                    self.attribute(key.name.as_str(), key.pos, value);
+                }
+            }
+            (ValueKind::Map(item), Expr::Map(map, _)) => {
+                for (key, value) in &map.0 {
+                    self.value(&format!("{name}.{}", key.name), *item, value);
+                }
+            }
+            (ValueKind::Tags, Expr::Map(map, _)) => {
+                for (key, value) in &map.0 {
+                    self.value(&format!("{name}.{}", key.name), ValueKind::Text, value);
+                }
+            }
+            (ValueKind::List(item), Expr::Array(items, _)) => {
+                for one in items {
+                    self.value(name, *item, one);
+                }
+            }
+            (ValueKind::Maybe(kind), _) => self.value(name, *kind, given),
+            (ValueKind::Word(words), Expr::StringConstant(text, position)) => {
+                self.word(name, words, text, *position);
+            }
+            (ValueKind::Duration, Expr::StringConstant(text, position)) => {
+                if let Err(e) = parse_duration(text) {
+                    self.add(Wrong::new(
+                        *position,
+                        format!("`{}`: `{name}`: {e}", self.function),
+                    ));
+                }
+            }
+            (ValueKind::Object | ValueKind::Workload, Expr::StringConstant(text, position)) => {
+                if let Err(e) = Named::parse("", text) {
+                    self.add(Wrong::new(*position, format!("`{}`: {e}", self.function)));
+                }
+            }
+            _ => {
+                if let Some(found) = kind_of(given).filter(|found| !fits(kind, *found)) {
+                    let message = format!(
+                        "`{}`: `{name}` must be {}, not {}",
+                        self.function,
+                        in_words(kind),
+                        found.in_words()
+                    );
+                    self.add(Wrong::new(given.position(), message));
+                }
+            }
+        }
+    }
+
+    /// Looks closely only at the one kind that a literal can be.
+    fn either(&mut self, name: &str, kinds: &'static [ValueKind], given: &Expr) {
+        let Some(found) = kind_of(given) else {
+            return;
+        };
+        let fitting: Vec<_> = kinds.iter().filter(|kind| fits(**kind, found)).collect();
+        match fitting.as_slice() {
+            [] => {
+                let kinds: Vec<_> = kinds.iter().map(|kind| in_words(*kind)).collect();
+                let message = format!(
+                    "`{}`: `{name}` must be {}, not {}",
+                    self.function,
+                    kinds.join(" or "),
+                    found.in_words()
+                );
+                self.add(Wrong::new(given.position(), message));
+            }
+            [one] => self.value(name, **one, given),
+            _ => {}
+        }
+    }
+
+    fn record(
+        &mut self,
+        fields: &'static [Parameter],
+        entries: &[(&str, Position, &Expr)],
+        position: Position,
+    ) {
+        for (key, at, value) in entries {
+            match fields.iter().find(|field| field.name == *key) {
+                // An option that is nothing is not given.
+                Some(_) if matches!(value, Expr::Unit(_)) => {}
+                Some(field) => self.value(field.name, field.kind, value),
+                None => self.unknown(fields, key, *at),
+            }
+        }
+        let is_given = |name: &str| {
+            let given = entries.iter().find(|(key, ..)| *key == name);
+            given.is_some_and(|(.., value)| !matches!(value, Expr::Unit(_)))
+        };
+        // What is misspelt is not missing, too.
+        let is_misspelt = |name: &str| {
+            let mut unknown = entries
+                .iter()
+                .map(|(key, ..)| *key)
+                .filter(|key| fields.iter().all(|field| field.name != *key));
+            unknown.any(|key| closest(key, fields.iter().map(|field| field.name)) == Some(name))
+        };
+        let missing: Vec<_> = fields
+            .iter()
+            .filter(|field| {
+                field.need == Need::Required && !is_given(field.name) && !is_misspelt(field.name)
+            })
+            .map(|field| format!("`{}`", field.name))
+            .collect();
+        if !missing.is_empty() {
+            let position = if position.is_none() {
+                self.position
+            } else {
+                position
+            };
+            let message = format!("`{}` needs {}", self.function, missing.join(", "));
+            let names: Vec<_> = fields.iter().map(|field| field.name).collect();
+            self.add(Wrong::new(position, message).help(format!("it takes {}", names.join(", "))));
+        }
+    }
+
+    fn unknown(&mut self, fields: &'static [Parameter], key: &str, position: Position) {
+        let names = || fields.iter().map(|field| field.name);
+        let message = format!("`{}` has no option `{key}`", self.function);
+        let help = match closest(key, names()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("it takes {}", names().collect::<Vec<_>>().join(", ")),
+        };
+        self.add(Wrong {
+            code: "unknown-option",
+            ..Wrong::new(position, message).help(help)
+        });
+    }
+
+    fn attribute(&mut self, name: &str, position: Position, value: &Expr) {
+        if !Subject::has_attribute(name) {
+            let message = format!("a subject has no attribute `{name}`");
+            let wrong = Wrong::new(position, message);
+            self.add(match closest(name, Subject::attributes()) {
+                Some(near) => wrong.help(format!("did you mean `{near}`?")),
+                None => {
+                    let names: Vec<_> = Subject::attributes().collect();
+                    wrong.help(format!("it has {}", names.join(", ")))
+                }
+            });
+            return;
+        }
+        match value {
+            Expr::StringConstant(text, position) => {
+                if let Err(e) = Subject::default().set(name, text.to_string()) {
+                    self.add(Wrong::new(*position, e.to_string()));
+                }
+            }
+            value => self.value(name, ValueKind::Text, value),
+        }
+    }
+
+    fn word(&mut self, name: &str, words: &'static [&'static str], text: &str, position: Position) {
+        if words.contains(&text) {
+            return;
+        }
+        let message = format!("`{}`: `{text}` is not a valid `{name}`", self.function);
+        let help = match closest(text, words.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("it is one of {}", words.join(", ")),
+        };
+        self.add(Wrong::new(position, message).help(help));
+    }
+
+    fn add(&mut self, wrong: Wrong) {
+        self.wrong.push(wrong);
+    }
+}
+
+/// What a literal is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Literal {
+    Bool,
+    Float,
+    Int,
+    List,
+    Map,
+    Text,
+}
+
+impl Literal {
+    fn in_words(self) -> &'static str {
+        match self {
+            Self::Bool => "a bool",
+            Self::Float => "a float",
+            Self::Int => "an int",
+            Self::List => "a list",
+            Self::Map => "a map",
+            Self::Text => "a string",
+        }
+    }
+}
+
+/// `None` for what only a run can tell.
+fn kind_of(expression: &Expr) -> Option<Literal> {
+    match expression {
+        Expr::BoolConstant(..) => Some(Literal::Bool),
+        Expr::FloatConstant(..) => Some(Literal::Float),
+        Expr::IntegerConstant(..) => Some(Literal::Int),
+        Expr::Array(..) => Some(Literal::List),
+        Expr::Map(..) => Some(Literal::Map),
+        Expr::StringConstant(..) | Expr::InterpolatedString(..) => Some(Literal::Text),
+        _ => None,
+    }
+}
+
+fn fits(kind: ValueKind, literal: Literal) -> bool {
+    match kind {
+        ValueKind::Any => true,
+        ValueKind::Bool => literal == Literal::Bool,
+        ValueKind::Float => matches!(literal, Literal::Float | Literal::Int),
+        ValueKind::Int => literal == Literal::Int,
+        // No literal is a secret, bytes, or a function.
+        ValueKind::Bytes | ValueKind::Closure(_) | ValueKind::Nothing | ValueKind::Secret => false,
+        ValueKind::List(_) => literal == Literal::List,
+        ValueKind::Map(_)
+        | ValueKind::Record(_)
+        | ValueKind::Subject
+        | ValueKind::Tags
+        | ValueKind::Manifest => literal == Literal::Map,
+        ValueKind::Maybe(kind) => fits(*kind, literal),
+        ValueKind::Either(kinds) => kinds.iter().any(|kind| fits(*kind, literal)),
+        ValueKind::Duration
+        | ValueKind::Text
+        | ValueKind::Word(_)
+        | ValueKind::Authority
+        | ValueKind::Template
+        | ValueKind::Cluster
+        | ValueKind::Namespace
+        | ValueKind::Object
+        | ValueKind::Workload
+        | ValueKind::ObjectKind
+        | ValueKind::SecretName => literal == Literal::Text,
+    }
+}
+
+fn in_words(kind: ValueKind) -> &'static str {
+    match kind {
+        ValueKind::Any => "a value",
+        ValueKind::Bool => "a bool",
+        ValueKind::Bytes => "bytes",
+        ValueKind::Closure(_) => "a function",
+        ValueKind::Duration => "a duration, such as `30s`",
+        ValueKind::Float => "a float",
+        ValueKind::Int => "an int",
+        ValueKind::Nothing => "nothing",
+        ValueKind::Secret => "a secret",
+        ValueKind::List(_) => "a list",
+        ValueKind::Map(_)
+        | ValueKind::Record(_)
+        | ValueKind::Subject
+        | ValueKind::Tags
+        | ValueKind::Manifest => "a map",
+        ValueKind::Maybe(kind) => in_words(*kind),
+        ValueKind::Either(_)
+        | ValueKind::Text
+        | ValueKind::Word(_)
+        | ValueKind::Authority
+        | ValueKind::Template
+        | ValueKind::Cluster
+        | ValueKind::Namespace
+        | ValueKind::Object
+        | ValueKind::Workload
+        | ValueKind::ObjectKind
+        | ValueKind::SecretName => "a string",
+    }
+}

@@ -1,0 +1,134 @@
+//! What calls need of a cluster's RBAC.
+
+use std::collections::BTreeSet;
+
+use super::{
+    given::HostCall,
+    host::{Needs, On, Rule},
+};
+use crate::outside::Permit;
+
+/// The types of workloads.
+const WORKLOADS: [&str; 3] = ["deployments", "statefulsets", "daemonsets"];
+
+/// What calls need together, and the functions whose kind of objects is only known at run time. `with_undo` adds what
+/// their reversal needs.
+pub fn permits_of<'a>(
+    calls: impl IntoIterator<Item = &'a HostCall>,
+    with_undo: bool,
+) -> (BTreeSet<Permit>, BTreeSet<&'static str>) {
+    let (mut permits, mut open) = (BTreeSet::new(), BTreeSet::new());
+    for call in calls {
+        let Some(Needs::Kubernetes { run, undo }) = call.row().map(|row| &row.needs) else {
+            continue;
+        };
+        for rule in run.iter().chain(undo.iter().filter(|_| with_undo)) {
+            match of_rule(call, rule) {
+                Some(found) => permits.extend(found),
+                None => {
+                    open.insert(call.function);
+                }
+            }
+        }
+    }
+    let of_all: BTreeSet<_> = permits
+        .iter()
+        .filter(|permit| permit.name.is_none())
+        .cloned()
+        .collect();
+    permits.retain(|permit| permit.name.is_none() || !of_all.contains(&permit.of_any_name()));
+    (permits, open)
+}
+
+/// `None` where the kind is not known.
+fn of_rule(call: &HostCall, rule: &Rule) -> Option<Vec<Permit>> {
+    let about = call.about();
+    let (words, name): (Vec<&str>, _) = match (rule.on, about.kind.as_deref()) {
+        (On::All(word), _) => (vec![word], None),
+        (On::Secret, _) => (vec!["secrets"], about.name.as_deref()),
+        (On::Argument | On::Workload, Some(kind)) => (vec![kind], about.name.as_deref()),
+        (On::Workload, None) => (WORKLOADS.to_vec(), None),
+        (On::Argument, None) => return None,
+    };
+    let permits = words
+        .iter()
+        .flat_map(|word| rule.verbs.iter().map(|verb| Permit::of(word, verb, name)));
+    Some(permits.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{outside::rules, script::Script};
+
+    /// The rules for a body, each on a line, and the functions whose kind is not known.
+    fn rules_of(body: &str, with_undo: bool) -> (Vec<String>, Vec<&'static str>) {
+        let text: Arc<str> = body.into();
+        let mut no_imports = |_: &str, _: &str| Err("no imports".to_owned());
+        let script = Script::parse_inline("body", text, Default::default(), &mut no_imports)
+            .unwrap_or_else(|faults| panic!("{faults:?}"));
+        let (permits, open) = permits_of(&script.host_calls, with_undo);
+        let shown = rules(&permits).into_iter().map(|rule| {
+            let names = match rule.names.as_slice() {
+                [] => String::new(),
+                names => format!(" named {}", names.join(",")),
+            };
+            let (resources, verbs) = (rule.resources.join(","), rule.verbs.join(","));
+            format!("{}: {resources}{names} {verbs}", rule.group)
+        });
+        (shown.collect(), open.into_iter().collect())
+    }
+
+    #[test]
+    fn what_can_t_be_told_is_named() {
+        let body = r#"
+            kube::restart(inputs.c, "", inputs.workload);
+            kube::get(inputs.c, "", inputs.object);
+            kube::patch(inputs.c, "", `roottrustpolicies.admin.gloo.solo.io/${inputs.name}`, #{});
+            pca::list_tags(inputs.ca);
+        "#;
+        let (rules, open) = rules_of(body, false);
+        assert_eq!(open, ["kube::get"]);
+        assert_eq!(
+            rules,
+            [
+                "admin.gloo.solo.io: roottrustpolicies get,patch",
+                "apps: daemonsets,deployments,statefulsets get,patch"
+            ]
+        );
+    }
+
+    #[test]
+    fn names_that_are_known_are_named() {
+        let body = r#"
+            kube::apply_secret(inputs.c, "istio-system", "cacerts", #{ a: inputs.a });
+            kube::get(inputs.c, "istio-system", "secret/other");
+            kube::restart(inputs.c, "istio-system", "deployment/istiod");
+            kube::list(inputs.c, "", "pods");
+        "#;
+        let (rules, open) = rules_of(body, true);
+        assert!(open.is_empty());
+        assert_eq!(
+            rules,
+            [
+                // No rule can grant a `create` for one name.
+                ": secrets create",
+                ": secrets named cacerts delete,get,patch",
+                ": secrets named other get",
+                ": pods list",
+                "apps: deployments named istiod get,patch",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_all_names_may_is_not_said_for_one() {
+        let body = r#"
+            kube::get(inputs.c, "a", "secret/one");
+            kube::get(inputs.c, "a", `secret/${inputs.name}`);
+        "#;
+        assert_eq!(rules_of(body, false).0, [": secrets get"]);
+    }
+}

@@ -1,0 +1,69 @@
+use std::fmt;
+
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use webpki::EndEntityCert;
+use x509_parser::{
+    extensions::GeneralName,
+    prelude::{FromDer, X509Certificate},
+};
+
+/// What the other side of a connection must be called in its certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PeerName {
+    /// A host, also by a wildcard of the certificate, or an IP address. Never by the common name.
+    Host(ServerName<'static>),
+    /// A URI, such as a SPIFFE id. One that ends with a slash is fit by all below it: `spiffe://cluster.local/` by
+    /// every workload of a trust domain, as Istio's proxies compare.
+    Uri(String),
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not a host name, an IP address or a URI")]
+pub struct BadName(String);
+
+impl PeerName {
+    /// Reads a name.
+    ///
+    /// # Errors
+    /// One that no certificate can have.
+    pub fn parse(text: &str) -> Result<Self, BadName> {
+        if text.contains("://") {
+            return Ok(Self::Uri(text.to_owned()));
+        }
+        ServerName::try_from(text.to_owned())
+            .map(Self::Host)
+            .map_err(|_| BadName(text.to_owned()))
+    }
+
+    /// Whether a certificate has this name.
+    pub fn fits(&self, certificate: &CertificateDer) -> bool {
+        match self {
+            Self::Host(host) => EndEntityCert::try_from(certificate)
+                .and_then(|read| read.verify_is_valid_for_subject_name(host))
+                .is_ok(),
+            Self::Uri(wanted) => {
+                let Ok((_, read)) = X509Certificate::from_der(certificate) else {
+                    return false;
+                };
+                let fits = |uri: &str| match wanted.ends_with('/') {
+                    true => uri.starts_with(wanted.as_str()),
+                    false => uri == wanted,
+                };
+                let names = read.subject_alternative_name().ok().flatten();
+                names.is_some_and(|names| {
+                    let mut names = names.value.general_names.iter();
+                    names.any(|name| matches!(name, GeneralName::URI(uri) if fits(uri)))
+                })
+            }
+        }
+    }
+}
+
+impl fmt::Display for PeerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(host) => f.write_str(&host.to_str()),
+            Self::Uri(uri) => f.write_str(uri),
+        }
+    }
+}

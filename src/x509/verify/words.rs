@@ -1,0 +1,80 @@
+use webpki::Error;
+
+use super::{Link, Purpose, Verification, rules};
+
+pub(super) const NO_CHAIN: &str = "no chain leads to a root";
+
+impl Verification {
+    /// Looks for what is wrong with the path that somebody would read out of the names.
+    pub(super) fn likely_trouble(&self) -> Option<String> {
+        let mut path = vec![&self.leaf];
+        loop {
+            let top = path[path.len() - 1];
+            if self.roots.iter().any(|root| root.der == top.der) {
+                return self.trouble_of(&path);
+            }
+            let is_new = |link: &&Link| path.iter().all(|known| known.der != link.der);
+            let all = self.roots.iter().chain(&self.chain);
+            let named: Vec<_> = all
+                .filter(is_new)
+                .filter(|link| link.may_have_issued(top))
+                .collect();
+            let Some(first) = named.first() else {
+                let (subject, issuer) = (&top.read.subject, &top.read.issuer);
+                return Some(match subject == issuer {
+                    true => not_a_root(top),
+                    false => format!(
+                        "{NO_CHAIN}: the issuer of `{subject}`, `{issuer}`, is not among what was given"
+                    ),
+                });
+            };
+            let Some(issuer) = named.iter().find(|link| link.signed(top)) else {
+                if top.signed(top) {
+                    return Some(not_a_root(top));
+                }
+                let (subject, issuer) = (&top.read.subject, &first.read.subject);
+                return Some(format!(
+                    "{NO_CHAIN}: `{subject}` is not signed with the key of the `{issuer}` that was given"
+                ));
+            };
+            path.push(issuer);
+        }
+    }
+
+    /// What is wrong with a path whose signatures fit, root last.
+    fn trouble_of(&self, path: &[&Link]) -> Option<String> {
+        if let Err(why) = rules::check(path, self.purpose, self.at) {
+            return Some(why);
+        }
+        let subject = &self.leaf.read.subject;
+        // webpki, and so rustls, lets a root vouch for others alone.
+        if path.len() == 1 && self.purpose != Purpose::Ca {
+            return Some(format!(
+                "{NO_CHAIN}: `{subject}` is among the roots itself and is not a CA"
+            ));
+        }
+        // All that webpki checks beyond the rules.
+        let constrains = |link: &&Link| matches!(link.parsed().name_constraints(), Ok(Some(_)));
+        path.iter()
+            .any(constrains)
+            .then(|| format!("a CA above `{subject}` does not allow its names (name constraints)"))
+    }
+
+    /// What webpki says, where nothing plainer was found.
+    pub(super) fn words(&self, error: &Error) -> String {
+        let subject = &self.leaf.read.subject;
+        match error {
+            Error::NameConstraintViolation => {
+                format!("a CA above `{subject}` does not allow its names (name constraints)")
+            }
+            Error::UnknownIssuer => NO_CHAIN.into(),
+            Error::MaximumPathDepthExceeded => format!("{NO_CHAIN} that is short enough"),
+            other => format!("`{subject}` does not verify: {other}"),
+        }
+    }
+}
+
+fn not_a_root(link: &Link) -> String {
+    let subject = &link.read.subject;
+    format!("{NO_CHAIN}: `{subject}` is self-signed and not among the roots")
+}

@@ -1,0 +1,745 @@
+//! The inventory of certificates, and scans of what Windlass did not make.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    process::{Command, Stdio},
+};
+
+use data_encoding::BASE64;
+use serde_json::Value as Json;
+
+use crate::{
+    cluster::served::Clusters,
+    harness::{Ran, Test},
+    mesh::FAST,
+};
+
+/// What gloo-mesh.yaml makes for one cluster.
+const MADE: [&str; 5] = [
+    "CN=Gloo Mesh Root CA,OU=Demo",
+    "CN=cluster-1",
+    "CN=gloo-mesh-ca",
+    "CN=gloo-mesh-mgmt-server-ca",
+    "L=Boston,CN=Relay Intermediate CA,ST=MA,OU=Demo,O=Solo.io,C=US",
+];
+
+fn gloo_mesh(test: &Test, more: &[&str]) -> Ran {
+    let run = ["run", "workflows/gloo-mesh.yaml"];
+    test.windlass(&[&run, FAST.as_slice(), more].concat())
+        .expect(0)
+}
+
+fn certificates(ran: &Ran) -> Vec<Json> {
+    let json = ran.json();
+    json["certificates"].as_array().expect("a list").clone()
+}
+
+fn listed(test: &Test, options: &[&str]) -> Vec<Json> {
+    certificates(
+        &test
+            .windlass(&[&["certs", "--json"], options].concat())
+            .expect(0),
+    )
+}
+
+fn of<'c>(certificates: &'c [Json], subject: &str) -> Vec<&'c Json> {
+    let same = certificates.iter().filter(|c| c["subject"] == subject);
+    same.collect()
+}
+
+fn texts(certificates: &[Json], key: &str) -> BTreeSet<String> {
+    let texts = certificates
+        .iter()
+        .map(|c| c[key].as_str().unwrap_or_default());
+    texts.map(str::to_owned).collect()
+}
+
+fn wide(test: &Test, columns: &str, arguments: &[&str]) -> String {
+    let mut command = test.command(arguments);
+    let output = command.env("COLUMNS", columns).output();
+    Ran::from_output(output.expect("windlass starts"))
+        .expect(0)
+        .stdout
+}
+
+/// The same command in the future.
+fn later(test: &Test, by: &str, arguments: &[&str]) -> Ran {
+    let mut command = test.command(arguments);
+    command
+        .env("LD_PRELOAD", "/usr/$LIB/faketime/libfaketime.so.1")
+        .env("FAKETIME", by);
+    Ran::from_output(command.output().expect("windlass starts"))
+}
+
+#[test]
+fn a_year_of_a_mesh_is_one_tree() {
+    let test = Test::with_shipped_workflows();
+    gloo_mesh(&test, &[]);
+    let filters = [(r"\d{4}-\d\d-\d\d", "[  date  ]")];
+    insta::with_settings!({ filters => filters }, {
+        insta::assert_snapshot!("the_tree_at_80_columns", wide(&test, "80", &["certs"]));
+        insta::assert_snapshot!("the_tree_at_120_columns", wide(&test, "120", &["certs"]));
+    });
+    let first = listed(&test, &[]);
+    assert_eq!(
+        texts(&first, "subject"),
+        BTreeSet::from(MADE.map(str::to_owned))
+    );
+    for certificate in &first {
+        assert_eq!(certificate["status"], "in use", "{certificate:#}");
+        assert_eq!(certificate["superseded_by"], Json::Null);
+        assert_eq!(certificate["made_by"]["workflow"], "gloo-mesh");
+        judged_by_openssl(&test, certificate);
+    }
+    let steps = texts_of_steps(&first);
+    let wanted = ["istio_intermediate[cluster-1]/sign", "root_cert"];
+    assert!(wanted.iter().all(|step| steps.contains(*step)), "{steps:?}");
+    let root = of(&first, MADE[0])[0];
+    let objects = root["places"].as_array().expect("places").iter();
+    let objects: BTreeSet<String> = objects
+        .filter(|place| place["kind"] == "object")
+        .map(|p| format!("{} {} {}", p["cluster"], p["object"], p["key"]).replace('"', ""))
+        .collect();
+    assert!(
+        objects.contains("cluster-1 secret/cacerts root-cert.pem"),
+        "{objects:?}"
+    );
+    assert!(
+        objects.contains("mgmt secret/relay-root-tls-secret ca.crt"),
+        "{objects:?}"
+    );
+    let is_authority = |place: &Json| place["kind"] == "authority";
+    assert!(
+        root["places"]
+            .as_array()
+            .expect("places")
+            .iter()
+            .any(is_authority)
+    );
+
+    // A monitor.
+    let fine = test.windlass(&["certs", "--check", "30d"]).expect(0);
+    assert_eq!(fine.stdout, "");
+    let due = test
+        .windlass(&["certs", "--check", "400d"])
+        .expect(1)
+        .stdout;
+    assert_eq!(due.lines().count(), 3, "{due}");
+    assert!(due.contains("! cluster-1 expires in 364 days ("), "{due}");
+    assert!(
+        due.contains("secret/relay-client-tls-secret tls.crt"),
+        "{due}"
+    );
+    assert!(
+        due.contains("made by workflows/gloo-mesh.yaml (relay_client[cluster-1]/sign)"),
+        "{due}"
+    );
+    let due = listed(&test, &["--due", "400d"]);
+    assert_eq!(texts(&due, "subject").len(), 3);
+    assert_eq!(listed(&test, &["--expired"]).len(), 0);
+
+    // Nothing of a key is anywhere in what the inventory prints or keeps.
+    let kept = fs::read(test.path(".windlass/inventory.db")).expect("the cache");
+    assert!(!String::from_utf8_lossy(&kept).contains("PRIVATE KEY"));
+
+    // The second year: all are made anew.
+    gloo_mesh(&test, &["-p", "client_validity=200d"]);
+    let second = listed(&test, &["--all"]);
+    assert_eq!(second.len(), 10);
+    for subject in MADE {
+        let both = of(&second, subject);
+        let old = both.iter().find(|c| c["status"] == "superseded");
+        let new = both.iter().find(|c| c["status"] == "in use");
+        let (Some(old), Some(new)) = (old, new) else {
+            panic!("{subject}: {both:#?}");
+        };
+        assert_eq!(old["superseded_by"]["fingerprint"], new["fingerprint"]);
+        assert_eq!(old["superseded_by"]["serial"], new["serial"]);
+        assert_eq!(old["superseded_by"]["run"], new["made_by"]["run"]);
+        let is_ca_of_aws = subject.contains("Root CA") || subject.contains("Relay");
+        // The old CAs are still there; what they were in holds the new ones.
+        let places = old["places"].as_array().map_or(0, Vec::len);
+        assert_eq!(places, usize::from(is_ca_of_aws), "{old:#}");
+    }
+    let tree = test.windlass(&["certs"]).expect(0).stdout;
+    assert!(
+        tree.contains("3 more are used nowhere any more; --all shows them"),
+        "{tree}"
+    );
+
+    // What a deleted cache says is what the journal says.
+    let before = test
+        .windlass(&["certs", "--json", "--all"])
+        .expect(0)
+        .stdout;
+    fs::remove_file(test.path(".windlass/inventory.db")).expect("removed");
+    assert_eq!(
+        before,
+        test.windlass(&["certs", "--json", "--all"])
+            .expect(0)
+            .stdout
+    );
+
+    // An undo brings the first year back.
+    test.windlass(&["undo", "--yes"]).expect(0);
+    let third = listed(&test, &["--all"]);
+    for subject in MADE {
+        let both = of(&third, subject);
+        let (old, new): (Vec<&Json>, Vec<&Json>) = both
+            .iter()
+            .partition(|c| first.iter().any(|f| f["fingerprint"] == c["fingerprint"]));
+        assert_eq!(old[0]["status"], "in use", "{:#}", old[0]);
+        let known = of(&first, subject)[0];
+        assert_eq!(old[0]["places"], known["places"]);
+        assert_eq!(new[0]["places"], serde_json::json!([]), "{:#}", new[0]);
+        // AWS revokes no root: it goes with its CA.
+        let wanted = if subject == MADE[0] {
+            "orphaned"
+        } else {
+            "revoked"
+        };
+        assert_eq!(new[0]["status"], wanted, "{:#}", new[0]);
+    }
+}
+
+fn texts_of_steps(certificates: &[Json]) -> BTreeSet<String> {
+    let steps = certificates
+        .iter()
+        .map(|c| c["made_by"]["step"].as_str().unwrap_or_default());
+    steps.map(str::to_owned).collect()
+}
+
+/// Holds what is said of a certificate against what openssl says of the file that begins with it.
+fn judged_by_openssl(test: &Test, certificate: &Json) {
+    let places = certificate["places"].as_array().expect("places").iter();
+    let files = places.filter_map(|place| place["path"].as_str());
+    // A chain begins with an issuer's.
+    let file = files.min_by_key(|path| (path.contains("chain"), path.len()));
+    let file = file.expect("a file").to_owned();
+    let asked = [
+        "x509",
+        "-in",
+        &file,
+        "-noout",
+        "-serial",
+        "-fingerprint",
+        "-sha256",
+        "-enddate",
+        "-dateopt",
+        "iso_8601",
+        "-subject",
+        "-nameopt",
+        "RFC2253",
+        "-ext",
+        "subjectAltName,subjectKeyIdentifier,authorityKeyIdentifier",
+    ];
+    let said = test.openssl(&asked).expect(0).stdout;
+    let plain = said.replace(':', "").to_lowercase();
+    let text = |key: &str| certificate[key].as_str().unwrap_or_default().to_owned();
+    assert!(
+        plain.contains(&format!("serial={}", text("serial"))),
+        "{said}{certificate:#}"
+    );
+    assert!(
+        plain.contains(&format!("fingerprint={}", text("fingerprint"))),
+        "{said}{certificate:#}"
+    );
+    assert!(
+        plain.contains(&text("subject_key_id")),
+        "{said}{certificate:#}"
+    );
+    let end = text("not_after").replace('T', " ");
+    assert!(
+        said.contains(&format!("notAfter={end}")),
+        "{said}{certificate:#}"
+    );
+    if text("authority_key_id") != text("subject_key_id") {
+        assert!(
+            plain.contains(&text("authority_key_id")),
+            "{said}{certificate:#}"
+        );
+    }
+    for name in certificate["names"].as_array().expect("names") {
+        assert!(
+            said.contains(name.as_str().expect("a text")),
+            "{said}{certificate:#}"
+        );
+    }
+    let key = test
+        .openssl(&["x509", "-in", &file, "-noout", "-pubkey"])
+        .expect(0)
+        .stdout;
+    test.write("key.pem", &key);
+    let digest = "openssl pkey -pubin -in key.pem -outform DER | openssl dgst -sha256 -r";
+    let digest = Command::new("sh")
+        .args(["-c", digest])
+        .current_dir(test.path("."))
+        .output();
+    let digest = Ran::from_output(digest.expect("sh")).expect(0).stdout;
+    assert_eq!(
+        digest.split(' ').next(),
+        certificate["public_key_sha256"].as_str()
+    );
+}
+
+#[test]
+fn what_has_expired_is_named() {
+    let test = Test::with_shipped_workflows();
+    gloo_mesh(&test, &["-p", "client_validity=2d"]);
+    let tree = test.windlass(&["certs"]).expect(0).stdout;
+    assert!(
+        tree.contains("├─ ✓ cluster-1"),
+        "not due in the first third of its life: {tree}"
+    );
+    let tree = later(&test, "+40h", &["certs"]).expect(0).stdout;
+    assert!(tree.contains("├─ ! cluster-1"), "{tree}");
+    assert!(tree.contains("5 certificates, 1 due"), "{tree}");
+    let tree = later(&test, "+12d", &["certs"]).expect(0).stdout;
+    assert!(tree.contains("├─ ✗ cluster-1"), "{tree}");
+    assert!(tree.contains("expired 10 days"), "{tree}");
+    assert!(tree.contains("5 certificates, 1 expired"), "{tree}");
+    let expired = later(&test, "+12d", &["certs", "--expired", "--json"]).expect(0);
+    let expired = certificates(&expired);
+    assert_eq!(
+        texts(&expired, "subject"),
+        BTreeSet::from(["CN=cluster-1".to_owned()])
+    );
+    assert_eq!(expired[0]["is_expired"], true);
+    assert_eq!(expired[0]["days_left"], -11);
+    let due = later(&test, "+12d", &["certs", "--check", "1d"])
+        .expect(1)
+        .stdout;
+    assert!(
+        due.starts_with("✗ cluster-1 expired 10 days ago ("),
+        "{due}"
+    );
+    // Issuers of what is shown are shown, and nothing else.
+    let tree = later(&test, "+12d", &["certs", "--expired"])
+        .expect(0)
+        .stdout;
+    assert!(tree.contains("- Gloo Mesh Root CA"), "{tree}");
+    assert!(!tree.contains("gloo-mesh-ca"), "{tree}");
+}
+
+#[test]
+fn prometheus_reads_the_metrics() {
+    let test = Test::with_shipped_workflows();
+    gloo_mesh(
+        &test,
+        &["-p", "istio_subject={common_name: 'a \"b\" \\ c'}"],
+    );
+    let metrics = test.windlass(&["certs", "--prometheus"]).expect(0).stdout;
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool is installed (apt-get install prometheus)");
+    let mut stdin = promtool.stdin.take().expect("piped");
+    std::io::Write::write_all(&mut stdin, metrics.as_bytes()).expect("written");
+    drop(stdin);
+    let checked = Ran::from_output(promtool.wait_with_output().expect("ended")).expect(0);
+    assert_eq!(checked.stderr, "", "{metrics}");
+    let certificate = &listed(&test, &[])[0];
+    let line = metrics.lines().find(|line| {
+        let serial = certificate["serial"].as_str().expect("a serial");
+        line.contains(&format!("serial=\"{serial}\""))
+    });
+    let seconds: i64 = line
+        .and_then(|line| line.rsplit(' ').next())
+        .and_then(|value| value.parse().ok())
+        .expect("a value");
+    let end = time::OffsetDateTime::from_unix_timestamp(seconds).expect("a time");
+    let end = end.format(&time::format_description::well_known::Rfc3339);
+    assert_eq!(end.ok().as_deref(), certificate["not_after"].as_str());
+    assert!(
+        metrics.contains("windlass_certificates{status=\"in use\"} 5\n"),
+        "{metrics}"
+    );
+}
+
+/// Certificates of openssl's: a CA and a leaf.
+fn foreign(test: &Test) -> (String, String) {
+    let ca = [
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-keyout",
+        "ca.key",
+        "-out",
+        "ca.pem",
+        "-subj",
+        "/CN=Corporate Root",
+        "-days",
+        "3650",
+    ];
+    test.openssl(&ca).expect(0);
+    let leaf = [
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-keyout",
+        "leaf.key",
+        "-out",
+        "leaf.pem",
+        "-subj",
+        "/CN=old.example.org",
+        "-days",
+        "10",
+        "-CA",
+        "ca.pem",
+        "-CAkey",
+        "ca.key",
+        "-addext",
+        "basicConstraints=critical,CA:FALSE",
+    ];
+    test.openssl(&leaf).expect(0);
+    (test.read("ca.pem"), test.read("leaf.pem"))
+}
+
+#[test]
+fn a_scan_of_a_folder_goes_on_after_what_is_broken() {
+    let test = Test::new();
+    let (ca, leaf) = foreign(&test);
+    let damaged: Vec<&str> = leaf.lines().collect();
+    let damaged = damaged[..damaged.len() - 2].join("\n") + "\n!!!!\n-----END CERTIFICATE-----\n";
+    test.write("pki/bundle.pem", &format!("{ca}\n{damaged}\n{leaf}"));
+    test.write("pki/deep/er/cut.pem", &leaf[..leaf.len() / 2]);
+    test.write("pki/keys/leaf.key", &test.read("leaf.key"));
+    test.write(
+        "pki/README",
+        "This folder holds certificates, and says -----BEGIN.\n",
+    );
+    let p12 = [
+        "pkcs12",
+        "-export",
+        "-in",
+        "leaf.pem",
+        "-inkey",
+        "leaf.key",
+        "-out",
+        "pki/leaf.p12",
+        "-passout",
+        "pass:x",
+    ];
+    test.openssl(&p12).expect(0);
+    let der = [
+        "x509",
+        "-in",
+        "leaf.pem",
+        "-outform",
+        "DER",
+        "-out",
+        "pki/leaf.der",
+    ];
+    test.openssl(&der).expect(0);
+    std::os::unix::fs::symlink(test.path("pki"), test.path("pki/deep/loop")).expect("linked");
+
+    let ran = test.windlass(&["certs", "scan", "pki", "--json"]).expect(1);
+    let found = certificates(&ran);
+    let subjects = ["CN=Corporate Root", "CN=old.example.org"].map(str::to_owned);
+    assert_eq!(texts(&found, "subject"), BTreeSet::from(subjects));
+    let leaf_found = of(&found, "CN=old.example.org")[0];
+    assert_eq!(
+        leaf_found["places"],
+        serde_json::json!([
+            { "kind": "file", "path": "pki/bundle.pem" },
+            { "kind": "file", "path": "pki/leaf.der" },
+        ])
+    );
+    assert_eq!(leaf_found["is_managed"], false);
+    assert_eq!(
+        leaf_found["issuer_fingerprint"],
+        of(&found, "CN=Corporate Root")[0]["fingerprint"]
+    );
+    let problems = ran.json()["problems"].clone();
+    let problem = |place: &str| {
+        let all = problems.as_array().expect("a list");
+        let found: Vec<_> = all.iter().filter(|p| p["place"] == place).collect();
+        assert_eq!(found.len(), 1, "{place}: {problems:#}");
+        found[0]["why"].as_str().expect("a text").to_owned()
+    };
+    assert_eq!(problems.as_array().map(Vec::len), Some(3), "{problems:#}");
+    let line = ca.lines().count() + damaged.lines().count();
+    let why = problem("pki/bundle.pem");
+    assert!(
+        why.starts_with(&format!("line {line} is not base64")),
+        "{why}"
+    );
+    assert!(problem("pki/deep/er/cut.pem").contains("the block has no end"));
+    assert!(problem("pki/leaf.p12").contains("PKCS#12"));
+    for text in [&ran.stdout, &ran.stderr] {
+        assert!(!text.contains("PRIVATE"), "{text}");
+    }
+
+    let tree = test
+        .windlass(&["certs", "scan", "ca.pem", "leaf.pem"])
+        .expect(0)
+        .stdout;
+    assert!(tree.contains("✓ Corporate Root"), "{tree}");
+    assert!(
+        tree.contains("╰─ ✓ old.example.org"),
+        "a third of ten days is not over: {tree}"
+    );
+    assert!(
+        tree.contains("unmanaged: no known run made it, so nothing renews it"),
+        "{tree}"
+    );
+    let tree = test
+        .windlass(&["certs", "scan", "leaf.pem"])
+        .expect(0)
+        .stdout;
+    assert!(
+        tree.contains("· Corporate Root"),
+        "an issuer that is not there: {tree}"
+    );
+    let due = test
+        .windlass(&["certs", "scan", "leaf.pem", "--check", "30d"])
+        .expect(1)
+        .stdout;
+    assert!(due.contains("nothing renews it"), "{due}");
+    test.windlass(&["certs", "scan", "ca.pem", "--check", "30d"])
+        .expect(0);
+
+    let none = test.windlass(&["certs", "scan", "leaf.key"]).expect(1);
+    assert!(
+        none.stderr.contains("leaf.key: holds no certificate"),
+        "{}",
+        none.stderr
+    );
+    let missing = test.windlass(&["certs", "scan", "nowhere.pem"]).expect(2);
+    assert!(missing.stderr.contains("[scan]"), "{}", missing.stderr);
+    let nothing = test.windlass(&["certs", "scan"]).expect(2);
+    assert!(
+        nothing.stderr.contains("--kube CONTEXT"),
+        "{}",
+        nothing.stderr
+    );
+}
+
+#[test]
+fn a_scan_of_a_cluster_tells_what_nothing_renews() {
+    let test = Test::with_shipped_workflows();
+    let refused = test
+        .windlass(&["certs", "scan", "--kube", "mgmt", "--target", "local"])
+        .expect(2);
+    assert!(
+        refused.stderr.contains("there is no rehearsal cluster"),
+        "{}",
+        refused.stderr
+    );
+    assert!(!test.path(".windlass").exists(), "a scan makes nothing");
+    gloo_mesh(&test, &[]);
+    let (ca, leaf) = foreign(&test);
+    let names = ["mgmt", "cluster-1"].map(str::to_owned);
+    let served = Clusters::serve(&test, &names, &[]);
+    let at = |arguments: &[&str]| served.kubectl(&test, "mgmt", arguments).expect(0);
+    let file = |option: &str, name: &str| format!("{option}={}", test.path(name).display());
+    let (cert, key) = (file("--cert", "leaf.pem"), file("--key", "leaf.key"));
+    at(&["create", "secret", "tls", "old", &cert, &key]);
+    at(&[
+        "create",
+        "configmap",
+        "trust",
+        &file("--from-file=bundle.pem", "ca.pem"),
+    ]);
+    at(&[
+        "create",
+        "secret",
+        "generic",
+        "broken",
+        &format!("--from-literal=tls.crt={}", &leaf[..200]),
+    ]);
+    let webhook = serde_json::json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+        "metadata": { "name": "policy" },
+        "webhooks": [{
+            "name": "policy.example.org", "sideEffects": "None", "admissionReviewVersions": ["v1"],
+            "clientConfig": {
+                "url": "https://policy.example.org", "caBundle": BASE64.encode(ca.as_bytes()),
+            },
+        }],
+    });
+    test.write("webhook.json", &webhook.to_string());
+    let has_webhooks = served
+        .kubectl(&test, "mgmt", &["apply", &file("-f", "webhook.json")])
+        .code
+        == 0;
+
+    let mut command = test.command(&[
+        "certs",
+        "scan",
+        "--kube",
+        "mgmt",
+        "--kube",
+        "cluster-1",
+        "--json",
+    ]);
+    command.env("KUBECONFIG", &served.kubeconfig);
+    let ran = Ran::from_output(command.output().expect("windlass starts")).expect(1);
+    let found = certificates(&ran);
+    let places = |subject: &str| -> BTreeSet<String> {
+        let found = of(&found, subject);
+        assert_eq!(found.len(), 1, "{subject}");
+        let places = found[0]["places"].as_array().expect("places").iter();
+        let text =
+            |p: &Json| format!("{} {} {}", p["cluster"], p["object"], p["key"]).replace('"', "");
+        places.map(text).collect()
+    };
+    assert_eq!(
+        places("CN=old.example.org"),
+        BTreeSet::from(["mgmt secret/old tls.crt".to_owned()])
+    );
+    let trusted = places("CN=Corporate Root");
+    assert!(
+        trusted.contains("mgmt configmap/trust bundle.pem"),
+        "{trusted:?}"
+    );
+    let of_webhook = "mgmt validatingwebhookconfiguration/policy webhooks.0.clientConfig.caBundle";
+    assert_eq!(trusted.contains(of_webhook), has_webhooks, "{trusted:?}");
+    assert!(places("CN=gloo-mesh-ca").contains("cluster-1 secret/cacerts ca-cert.pem"));
+    for certificate in &found {
+        let subject = certificate["subject"].as_str().expect("a text");
+        assert_eq!(
+            certificate["is_managed"],
+            MADE.contains(&subject),
+            "{certificate:#}"
+        );
+    }
+    let problems = ran.json()["problems"].clone();
+    assert_eq!(
+        problems[0]["place"], "mgmt: default secret/broken tls.crt",
+        "{problems:#}"
+    );
+    assert_eq!(problems.as_array().map(Vec::len), Some(1), "{problems:#}");
+    assert!(!format!("{}{}", ran.stdout, ran.stderr).contains("PRIVATE KEY"));
+    // The clusters of a target, by their roles.
+    let same = [
+        "certs",
+        "scan",
+        "--target",
+        "local",
+        "--kube",
+        "cluster-1",
+        "--json",
+    ];
+    let same = certificates(&test.windlass(&same).expect(0));
+    assert_eq!(of(&same, "CN=gloo-mesh-ca").len(), 1);
+    assert_eq!(of(&same, "CN=old.example.org").len(), 0);
+}
+
+#[test]
+fn a_scan_of_cas_reads_what_is_alive() {
+    let test = Test::with_shipped_workflows();
+    let refused = test
+        .windlass(&["certs", "scan", "--pca", "local"])
+        .expect(2);
+    assert!(
+        refused.stderr.contains("there is no embedded CA"),
+        "{}",
+        refused.stderr
+    );
+    gloo_mesh(&test, &[]);
+    let scan = ["certs", "scan", "--pca", "local", "--json"];
+    let found = certificates(&test.windlass(&scan).expect(0));
+    assert_eq!(
+        texts(&found, "subject"),
+        BTreeSet::from(MADE.map(str::to_owned))
+    );
+    let leaf = of(&found, "CN=cluster-1")[0];
+    assert_eq!(leaf["places"][0]["kind"], "issued");
+    assert!(
+        !test
+            .path(".windlass/pca/buckets/windlass-inventory")
+            .exists()
+    );
+
+    // What is revoked is not alive.
+    let serial = leaf["serial"].as_str().expect("a serial");
+    let arn = leaf["places"][0]["arn"].as_str().expect("an ARN");
+    let ca = arn.split("/certificate/").next().expect("a CA");
+    let revoke = format!(
+        "workflow: revoke\nsteps:\n  it:\n    run: |\n      pca::revoke_certificate(\"{ca}\", #{{ serial: \"{serial}\" }});\n"
+    );
+    test.write("revoke.yaml", &revoke);
+    test.windlass(&["run", "revoke.yaml"]).expect(0);
+    let found = certificates(&test.windlass(&scan).expect(0));
+    assert_eq!(of(&found, "CN=cluster-1").len(), 0);
+    let known = listed(&test, &["--all"]);
+    assert_eq!(of(&known, "CN=cluster-1")[0]["status"], "revoked");
+    let damaged = [
+        "certs",
+        "scan",
+        "--pca",
+        "local",
+        "--audit-report",
+        "revoke.yaml",
+    ];
+    let damaged = test.windlass(&damaged).expect(2);
+    assert!(
+        damaged
+            .stderr
+            .contains("revoke.yaml is not an audit report"),
+        "{}",
+        damaged.stderr
+    );
+}
+
+#[test]
+fn an_inventory_of_nothing_says_so() {
+    let test = Test::new();
+    let ran = test.windlass(&["certs"]).expect(0);
+    assert!(
+        ran.stderr.contains("windlass certs scan FILE|DIR"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(ran.stdout, "");
+    let json = test.windlass(&["certs", "--json"]).expect(0).json();
+    assert_eq!(
+        json,
+        serde_json::json!({ "certificates": [], "problems": [] })
+    );
+    test.windlass(&["certs", "--check", "30d"]).expect(0);
+    let wrong = test.windlass(&["certs", "--due", "1 month"]).expect(2);
+    assert!(
+        wrong.stderr.contains("is not a duration"),
+        "{}",
+        wrong.stderr
+    );
+    assert!(!test.path(".windlass").exists(), "a look makes no folder");
+}
+
+/// Without the identity the journal's secrets stay closed: what it can't say it does not say, and it says why.
+#[test]
+fn without_the_identity_secrets_stay_closed() {
+    let test = Test::with_shipped_workflows();
+    gloo_mesh(&test, &[]);
+    fs::rename(test.path(".windlass/identity.txt"), test.path("away")).expect("moved");
+    let ran = test.windlass(&["certs", "--json"]).expect(1);
+    assert!(
+        ran.stderr.contains("identity.txt: is missing"),
+        "{}",
+        ran.stderr
+    );
+    let found = certificates(&ran);
+    assert_eq!(found.len(), 5);
+    assert!(!ran.stdout.contains("secret/cacerts"));
+    fs::rename(test.path("away"), test.path(".windlass/identity.txt")).expect("moved");
+    assert!(
+        test.windlass(&["certs", "--json"])
+            .expect(0)
+            .stdout
+            .contains("secret/cacerts")
+    );
+}
