@@ -111,10 +111,23 @@ steps:
 fn a5_the_shipped_verifications_look_again() {
     let test = Test::with_shipped_workflows();
     let mut count = 0;
-    for file in ["gloo-mesh", "restart-mesh", "patch-host"] {
+    for file in [
+        "gloo-mesh",
+        "restart-mesh",
+        "patch-host",
+        "rotate-leaf",
+        "rotate-relay-ca",
+        "rotate-issuing-ca",
+        "rotate-root",
+        "relay-agent",
+        "relay-server",
+        "relay-trust",
+        "istio-cluster",
+        "istio-trust",
+    ] {
         let text = test.read(&format!("workflows/{file}.yaml"));
         let looks = |step: &&str| {
-            ["verify_", "check_", "wait_"]
+            ["verify_", "check_", "wait_", "prove_"]
                 .iter()
                 .any(|name| step.contains(&format!("script: steps/{name}")))
         };
@@ -123,5 +136,5 @@ fn a5_the_shipped_verifications_look_again() {
             count += 1;
         }
     }
-    assert!(count >= 6, "only {count} such steps were found");
+    assert!(count >= 25, "only {count} such steps were found");
 }
