@@ -49,6 +49,7 @@ mod replay;
 mod restate;
 mod resume;
 mod rollout;
+mod rotation;
 mod runbook;
 mod secrets;
 mod shell;

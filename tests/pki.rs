@@ -91,7 +91,11 @@ fn one_cluster_makes_the_whole_pki() {
     let test = Test::with_shipped_workflows();
     test.windlass(&["run", "workflows/gloo-mesh.yaml"])
         .expect(0);
-    judge(&test, &["cluster-1".into()], &issuing(&["cluster-1".into()]));
+    judge(
+        &test,
+        &["cluster-1".into()],
+        &issuing(&["cluster-1".into()]),
+    );
     assert_eq!(test.shown()["status"], "succeeded");
     assert_eq!(
         test.shown()["certificates"].as_array().map(Vec::len),
