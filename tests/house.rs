@@ -323,6 +323,9 @@ fn shipped_workflows_are_valid() {
         "workflows/relay-trust.yaml",
         "workflows/istio-cluster.yaml",
         "workflows/istio-trust.yaml",
+        "workflows/add-cluster.yaml",
+        "workflows/retire-cluster.yaml",
+        "workflows/retire-ca.yaml",
     ] {
         let checked = std::process::Command::new(env!("CARGO_BIN_EXE_windlass"))
             .args(["validate", file])

@@ -363,3 +363,59 @@ fn a_phase_that_could_begin_too_early_is_refused() {
     assert!(refused.contains("phase-order"), "{refused}");
     assert!(refused.contains("could begin before"), "{refused}");
 }
+
+/// A cluster joins, an old CA is retired once nothing uses it, and the cluster leaves again.
+#[test]
+fn clusters_and_cas_come_and_go() {
+    let mesh = made("cacerts");
+    let run = |file: &str, more: &[&str]| {
+        let file = format!("workflows/{file}");
+        mesh.test.windlass(&[&["run", &file], more].concat())
+    };
+    let joins = [
+        "-p",
+        "cluster=cluster-3",
+        "-p",
+        "members=[cluster-1, cluster-2]",
+    ];
+    run("add-cluster.yaml", &[joins.as_slice(), &FAST[2..]].concat()).expect(0);
+    // Trusted by those who were there, and trusting them.
+    let file = |name: &str| mesh.test.read(&format!("out/{name}"));
+    let shown =
+        file("relay-client-tls-cluster-3.pem") + &file("relay-client-tls-cluster-3-chain.pem");
+    verifies(
+        &mesh,
+        &shown,
+        &pem(&mesh, OBJECTS[1], "ca.crt"),
+        "sslclient",
+    );
+    let all = "clusters=[cluster-1, cluster-2, cluster-3]";
+    rotate(&mesh, "rotate-relay-ca.yaml", &["-p", "force=true"]).expect(0);
+    let outputs = mesh.test.windlass(&["outputs", "--json"]).expect(0).json();
+    let former = format!(
+        "ca_arn={}",
+        outputs["former_relay_ca_arn"].as_str().unwrap_or_default()
+    );
+    let retire = ["-p", all, "-p", &former, "-p", "audit_bucket=my-bucket"];
+    // The third cluster was left out of the rotation, and still shows the old CA.
+    let refused = run("retire-ca.yaml", &retire).expect(1);
+    assert!(
+        refused.stderr.contains("cluster-3 still has"),
+        "{}",
+        refused.stderr
+    );
+    let again = ["-p", all, "-p", "server=false", "-p", "force=true"];
+    run("rotate-leaf.yaml", &[again.as_slice(), &FAST[2..]].concat()).expect(0);
+    run("retire-ca.yaml", &retire).expect(0);
+    let audit = mesh.test.windlass(&["audit", "--json"]).expect(0).json();
+    assert_eq!(
+        audit["calls"]["pca::delete_certificate_authority"], 1,
+        "{audit:#}"
+    );
+    let leaves = run("retire-cluster.yaml", &["-p", "cluster=cluster-3"]).expect(0);
+    assert!(
+        leaves.stderr.contains("2 certificates to revoke"),
+        "{}",
+        leaves.stderr
+    );
+}
