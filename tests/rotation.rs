@@ -380,9 +380,8 @@ fn clusters_and_cas_come_and_go() {
     ];
     run("add-cluster.yaml", &[joins.as_slice(), &FAST[2..]].concat()).expect(0);
     // Trusted by those who were there, and trusting them.
-    let file = |name: &str| mesh.test.read(&format!("out/{name}"));
-    let shown =
-        file("relay-client-tls-cluster-3.pem") + &file("relay-client-tls-cluster-3-chain.pem");
+    let file = |name: &str| mesh.test.read(&format!("out/relay-client-tls-{name}.pem"));
+    let shown = format!("{}{}", file("cluster-3"), file("cluster-3-chain"));
     verifies(
         &mesh,
         &shown,
