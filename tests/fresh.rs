@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use crate::harness::{Test, status};
+use crate::{
+    harness::{Test, status},
+    site::Site,
+};
 
 const LOOKS: &str = "workflow: w
 params: { n: { type: int, default: 1 } }
@@ -106,6 +109,40 @@ steps:
     assert!(!test.path("out/x").exists());
 }
 
+/// A POST may be a question, such as a login; only the script knows.
+#[test]
+fn a5_a_post_that_only_reads_is_made_again() {
+    let site = Site::open(&[503, 200, 200]);
+    let workflow = |options: &str| {
+        format!(
+            "workflow: w\nsteps:\n  login:\n    fresh: true\n    run: 'http::post(\"{}/login\", #{{ {options} }})'\n",
+            site.address()
+        )
+    };
+    let test = Test::new().file("w.yaml", &workflow("read: true"));
+    // Nothing is in doubt after an answer that proves nothing.
+    test.windlass(&["run", "w.yaml"]).expect(1);
+    test.windlass(&["resume"]).expect(0);
+    assert_eq!(site.requests(), ["POST /login"; 2]);
+    for (options, why) in [
+        ("", "calls http::post"),
+        ("read: true, idempotency: true", "contradict"),
+        (
+            "read: true, undo: #{ method: \"DELETE\", url: \"http://x\" }",
+            "contradict",
+        ),
+    ] {
+        test.write("w.yaml", &workflow(options));
+        let refused = test.windlass(&["run", "w.yaml"]).expect_one_of(&[1, 2]);
+        assert!(
+            refused.stderr.contains(why),
+            "{options}: {}",
+            refused.stderr
+        );
+    }
+    assert_eq!(site.requests().len(), 2);
+}
+
 /// A step whose script only looks must look again, or it would say what once was.
 #[test]
 fn a5_the_shipped_verifications_look_again() {
@@ -126,6 +163,7 @@ fn a5_the_shipped_verifications_look_again() {
         "istio-trust",
         "add-cluster",
         "retire-ca",
+        "rotate-db-password",
     ] {
         let text = test.read(&format!("workflows/{file}.yaml"));
         let looks = |step: &&str| {
@@ -138,5 +176,5 @@ fn a5_the_shipped_verifications_look_again() {
             count += 1;
         }
     }
-    assert!(count >= 27, "only {count} such steps were found");
+    assert!(count >= 28, "only {count} such steps were found");
 }

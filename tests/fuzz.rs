@@ -1,19 +1,20 @@
 //! Random scripts and documents under a memory limit: whatever a step is given, it ends as a step
 //! does, and the process that runs it goes on.
 //!
-//! `WINDLASS_FUZZ_CASES=100000` asks for more than the 60 of an ordinary test run. A case
-//! is made from its number alone, so a report names all that is needed to repeat it.
+//! `WINDLASS_FUZZ_CASES=100000` asks for more than the 200 of an ordinary test run, and
+//! `WINDLASS_FUZZ_FIRST` for others. A case is made from its number alone, so a report names all that is needed to repeat it.
 
 use std::{
+    collections::BTreeSet,
     process::{Command, Stdio},
     time::Instant,
 };
 
 use crate::harness::Test;
 
-const CASES: usize = 60;
-/// Steps of one process: a process costs more than a step, and one that breaks breaks them all.
-const CASES_PER_PROCESS: usize = 30;
+const CASES: usize = 200;
+/// Steps of one process: starting one costs as much as several steps, and one that breaks breaks them all.
+const CASES_PER_PROCESS: usize = 100;
 /// Of address space, which also counts what is only reserved: stacks, code, allocator.
 const MEMORY_KIB: u64 = 3 << 20;
 
@@ -33,25 +34,20 @@ fn g3_no_script_or_document_ends_the_process() {
         let batch = CASES_PER_PROCESS.min(cases - done);
         let numbers: Vec<_> = (first + done..first + done + batch).collect();
         done += batch;
-        let together = run(&numbers);
-        if together == End::Ended {
+        let (end, ran) = run_what_parses(numbers);
+        refused += batch - ran.len();
+        let End::Aborted(together) = end else {
             continue;
-        }
+        };
         let found = aborted.len();
-        for number in &numbers {
-            match run(&[*number]) {
-                End::Ended => {}
-                End::Refused => refused += 1,
-                End::Aborted(why) => {
-                    aborted.push(format!(
-                        "case {number}: {why}\n{}",
-                        Case::new(*number).body()
-                    ));
-                }
+        for number in &ran {
+            if let End::Aborted(why) = run(&[*number]) {
+                let body = Case::new(*number).body();
+                aborted.push(format!("case {number}: {why}\n{body}"));
             }
         }
-        if let (true, End::Aborted(why)) = (aborted.len() == found, together) {
-            aborted.push(format!("cases {numbers:?} together: {why}"));
+        if aborted.len() == found {
+            aborted.push(format!("cases {ran:?} together: {together}"));
         }
     }
     eprintln!(
@@ -64,24 +60,43 @@ fn g3_no_script_or_document_ends_the_process() {
 }
 
 /// How a process ended.
-#[derive(PartialEq)]
 enum End {
     /// By itself, whatever became of its steps.
     Ended,
-    /// It found a mistake, and ran nothing.
-    Refused,
+    /// It found these cases to be no scripts, and ran nothing.
+    Refused(BTreeSet<usize>),
     Aborted(String),
+}
+
+/// Runs cases in one process, without those that it refuses, and returns those that ran.
+///
+/// A file is refused with all of its mistakes at once, so this takes two processes and not one for each case.
+fn run_what_parses(mut numbers: Vec<usize>) -> (End, Vec<usize>) {
+    loop {
+        match run(&numbers) {
+            End::Refused(refused) if refused.len() == numbers.len() => {
+                return (End::Ended, Vec::new());
+            }
+            End::Refused(refused) => numbers.retain(|number| !refused.contains(number)),
+            end => return (end, numbers),
+        }
+    }
 }
 
 /// Runs cases as independent steps of one workflow.
 fn run(numbers: &[usize]) -> End {
     let mut workflow = String::from("workflow: w\nsteps:\n");
+    // The case that each line belongs to, to tell which of them a mistake is in.
+    let mut cases_of_lines = vec![None; 2];
     for number in numbers {
-        let body = Case::new(*number).body().replace('\n', "\n      ");
-        workflow.push_str(&format!(
+        let case = Case::new(*number);
+        let body = case.body().replace('\n', "\n      ");
+        let step = format!(
             "  s{number}:\n    timeout: 250ms\n    with: {{ x: '${{{{ {} }}}}' }}\n    run: |\n      {body}\n",
-            Case::new(*number).expression().replace('\'', "''"),
-        ));
+            case.expression().replace('\'', "''"),
+        );
+        cases_of_lines.extend(step.lines().map(|_| Some(*number)));
+        workflow.push_str(&step);
     }
     let test = Test::new().file("w.yaml", &workflow);
     let mut shell = Command::new("sh");
@@ -96,11 +111,23 @@ fn run(numbers: &[usize]) -> End {
         .stdout(Stdio::null());
     let output = shell.output().expect("sh starts");
     let stderr = String::from_utf8_lossy(&output.stderr);
-    let tail: String = stderr.lines().rev().take(6).collect::<Vec<_>>().join("\n");
     match output.status.code() {
         Some(0 | 1) => End::Ended,
-        Some(2) => End::Refused,
-        _ => End::Aborted(format!("{}: {tail}", output.status)),
+        Some(2) => {
+            let lines = stderr.split("[w.yaml:").skip(1).filter_map(|place| {
+                let (line, _) = place.split_once(':')?;
+                line.parse::<usize>().ok()
+            });
+            let refused: BTreeSet<_> = lines
+                .filter_map(|line| *cases_of_lines.get(line - 1)?)
+                .collect();
+            assert!(!refused.is_empty(), "refused for nothing: {stderr}");
+            End::Refused(refused)
+        }
+        _ => {
+            let tail: Vec<_> = stderr.lines().rev().take(6).collect();
+            End::Aborted(format!("{}: {}", output.status, tail.join("\n")))
+        }
     }
 }
 

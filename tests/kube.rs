@@ -30,6 +30,11 @@ fn run(inputs) {
     kube::wait_rollout(c, "gloo-mesh", server, "1m", #{ restarted: at });
     let after = kube::pods(c, "gloo-mesh", server);
     let events = kube::events(c, "gloo-mesh", `pod/${after[0].name}`);
+    // Nothing listens in the pods of a cluster without a mesh.
+    let deaf = [
+        code(|| kube::tls_chain(c, "gloo-mesh", after[0].name, 9900)),
+        code(|| kube::http_get(c, "gloo-mesh", after[0].name, 9091, "/metrics")),
+    ];
     kube::delete(c, ns, "configmap/a");
     kube::delete(c, ns, "configmap/a");
     let gone = kube::find(c, ns, "configmap/a");
@@ -38,9 +43,10 @@ fn run(inputs) {
         policies: policies.len(), workloads: workloads.map(|w| w.workload),
         replaced: before[0].name != after[0].name && after[0].ready,
         restarted: kube::get(c, "gloo-mesh", server).spec.template.metadata.annotations["kubectl.kubernetes.io/restartedAt"] == at,
-        evicted: evicted, events: events.some(|e| e.reason == "Started"), gone: gone == (),
+        evicted: evicted, events: events.some(|e| e.reason == "Started"), gone: gone == (), deaf: deaf,
     }
 }
+fn code(act) { try { act.call(); } catch (e) { return e.code; } "" }
 "#;
 
 #[test]
@@ -55,7 +61,7 @@ fn every_function_works_on_a_rehearsal_cluster() {
         serde_json::json!({
             "x": "3", "missing": true, "same": [], "other": ["a", "b"], "listed": 1, "policies": 1,
             "workloads": ["deployment/gloo-mesh-mgmt-server"], "replaced": true, "restarted": true,
-            "evicted": 0, "events": true, "gone": true,
+            "evicted": 0, "events": true, "gone": true, "deaf": ["NotForwarded", "NotForwarded"],
         })
     );
     test.windlass(&["undo", "--yes"]).expect(0);

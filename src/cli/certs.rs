@@ -114,14 +114,19 @@ fn scan(args: &Args, command: &Scan) -> Result<Scanned, Failure> {
     if command.sources.is_empty() && command.kube.is_empty() && command.pca.is_none() {
         let message = "there is nothing to scan";
         return Err(Failure::new("scan", message)
-            .hint("name files and folders, a cluster (--kube CONTEXT), or CAs (--pca TARGET)"));
+            .hint("name files, folders and servers (HOST:PORT), a cluster (--kube CONTEXT), or CAs (--pca TARGET)"));
     }
     let mut scanned = Scanned::default();
     for source in &command.sources {
         let path = Path::new(source);
+        if let (false, Some((host, port))) = (path.exists(), scan::parse_address(source)) {
+            block_on(scan::server(host, port, &mut scanned))?
+                .map_err(|trouble| of_trouble("scan", &trouble))?;
+            continue;
+        }
         scan::files(path, &mut scanned).map_err(|e| {
             Failure::new("scan", format!("can't read {source}: {e}"))
-                .hint("name a file or a folder; clusters are read with --kube, CAs with --pca")
+                .hint("name a file, a folder or a server (HOST:PORT); clusters are read with --kube, CAs with --pca")
         })?;
     }
     if !command.kube.is_empty() {

@@ -51,6 +51,8 @@ pub struct HttpRequest {
     pub expects_gone: bool,
     /// Whether a failure must not quote the answer.
     pub hides_answer: bool,
+    /// Whether it changes nothing although its method may: a login, a search.
+    pub only_reads: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +68,11 @@ impl HttpRequest {
     /// Whether it asks for nothing to be changed (RFC 9110, "safe").
     pub fn is_safe(&self) -> bool {
         matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS")
+    }
+
+    /// Whether it leaves the server as it was.
+    pub fn is_read(&self) -> bool {
+        self.only_reads || self.is_safe()
     }
 
     /// Whether sending it twice is the same as sending it once (RFC 9110, "idempotent").
@@ -302,7 +309,7 @@ pub(super) fn headers(found: &HeaderMap) -> BTreeMap<String, String> {
 
 /// A request that changes something may have done so although it failed.
 fn proving(failure: Failure, request: &HttpRequest, proof: Proof) -> Failure {
-    match request.is_safe() {
+    match request.is_read() {
         true => failure,
         false => failure.proving(proof),
     }

@@ -154,10 +154,15 @@ impl HostCall {
         option != Some(&Known::Bool(true))
     }
 
-    /// Whether it changes something outside, whatever its options turn out to be.
+    /// Whether it changes something outside, whatever those of its options turn out to be that are not known.
     pub fn is_sure_change(&self) -> bool {
-        let change = self.row().and_then(Function::change);
-        change.is_some_and(|change| change.unless.is_none())
+        let Some(change) = self.row().and_then(Function::change) else {
+            return false;
+        };
+        change.unless.is_none_or(|name| {
+            let is_off = matches!(self.option(name), None | Some(Known::Bool(false)));
+            self.knows_options() && is_off
+        })
     }
 
     /// What is given for an option, where that is known.

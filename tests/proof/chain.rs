@@ -1,6 +1,7 @@
 //! `kube::tls_chain`, `kube::http_get` and `tls::chain`, through the binary.
 
 use std::{
+    collections::BTreeSet,
     io::{BufRead, BufReader},
     os::unix::fs::PermissionsExt,
     process::{Command, Stdio},
@@ -200,8 +201,20 @@ fn try_it(act) {{ try {{ act.call(); }} catch (e) {{ return e.code; }} "" }}
         test.write(&format!("out/{name}"), &test.read(name));
     }
     let found = test.outputs_of(&["w.yaml"])["s"].take();
+    let address = format!("127.0.0.1:{port}");
+    let scanned = test.windlass(&["certs", "scan", &address, "--json"]);
     server.kill().unwrap();
     server.wait().unwrap();
+    let scanned = scanned.expect(0).json();
+    let subjects: BTreeSet<_> = scanned["certificates"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|certificate| certificate["subject"].as_str())
+        .collect();
+    assert_eq!(subjects, ["CN=Root", "CN=server"].into(), "{scanned:#}");
+    let gone = test.windlass(&["certs", "scan", &address]).expect(2);
+    assert!(gone.stderr.contains(&address), "{}", gone.stderr);
     let chain = format!("{}{}", served.pem, root.pem);
     let (refused, accepted) = (&found["refused"], &found["accepted"]);
     assert_eq!(

@@ -28,6 +28,7 @@ fn run(inputs) {
     let stranger = a; stranger.client_name = "spiffe://other/";
     let nobody = #{ roots: a.roots };
     let open = #{ certificate: a.certificate, key: a.key };
+    let alone = #{ client: a };
     let broken = a; broken.key = b.key;
     let no_pem = a; no_pem.roots = "x";
     #{
@@ -48,7 +49,7 @@ fn run(inputs) {
         broken: code(|| tls::handshake(#{ client: broken, server: a })),
         no_pem: code(|| tls::handshake(#{ client: no_pem, server: a })),
         no_roots: code(|| tls::handshake(#{ client: open, server: a })),
-        no_server: code(|| tls::handshake(#{ client: a })),
+        no_server: code(|| tls::handshake(alone)),
         misspelt: code(|| tls::handshake(#{ client: but(a, "root", "x"), server: a })),
     }
 }

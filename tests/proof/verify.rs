@@ -20,8 +20,11 @@ const WORLDS: usize = 50;
 const LEAVES: usize = 8;
 const NOW: OffsetDateTime = datetime!(2026-06-01 00:00 UTC);
 
+/// Whether a difference is about a question.
+type Concerns = fn(&Question) -> bool;
+
 /// Where our verdict is another than OpenSSL's on purpose, and how such a question is known.
-const DIFFERENCES: [(&str, fn(&Question) -> bool); 8] = [
+const DIFFERENCES: [(&str, Concerns); 8] = [
     (
         "a host is never looked for in the common name (RFC 9525, 6.3)",
         |q| q.is_host() && !q.item.sans.iter().any(|san| is_host(san)) && !q.is_ours_ok,

@@ -53,8 +53,8 @@ pub struct CertsLook {
 
 #[derive(ClapArgs)]
 pub struct Scan {
-    /// Files and folders
-    #[arg(value_name = "FILE|DIR", value_hint = clap::ValueHint::AnyPath)]
+    /// Files, folders, and the TLS servers whose chain to read
+    #[arg(value_name = "FILE|DIR|HOST:PORT", value_hint = clap::ValueHint::AnyPath)]
     pub sources: Vec<String>,
 
     /// The Secrets, ConfigMaps and webhooks of this context of the kubeconfig; with --target, of this cluster of the target

@@ -17,15 +17,14 @@ where
     let (mut from_server, mut to_server) = tokio::io::split(outer);
     let read = async {
         while let Some(Ok(message)) = stream.next().await {
-            match message {
-                Message::Binary(bytes) => {
-                    if to_server.write_all(&bytes).await.is_err() {
-                        return;
-                    }
-                }
+            let bytes = match message {
+                Message::Binary(bytes) => bytes,
                 // client-go takes it for an error as well.
                 Message::Text(_) | Message::Close(_) => return,
-                _ => {}
+                _ => continue,
+            };
+            if to_server.write_all(&bytes).await.is_err() {
+                return;
             }
         }
     };

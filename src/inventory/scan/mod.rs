@@ -1,4 +1,4 @@
-//! Reads certificates that Windlass did not make: from files, Kubernetes clusters, and the CAs of AWS Private CA.
+//! Reads certificates that Windlass did not make: from files, servers, Kubernetes clusters, and the CAs of AWS Private CA.
 //!
 //! A scan changes nothing and keeps nothing, and never holds more of a private key than the file that it is in. What can't be read
 //! is a [`Problem`] with its place, and the scan continues.
@@ -6,10 +6,12 @@
 mod authorities;
 mod clusters;
 mod files;
+mod servers;
 
 pub use authorities::{AuditRow, authorities, read_audit_report};
 pub use clusters::cluster;
 pub use files::files;
+pub use servers::{parse_address, server};
 
 use std::collections::BTreeMap;
 

@@ -72,6 +72,11 @@ impl Arguments {
         given.or_else(|| self.field(key)?.default_value())
     }
 
+    /// Whether the function's row has this option.
+    pub fn takes(&self, key: &str) -> bool {
+        self.field(key).is_some()
+    }
+
     fn field(&self, key: &str) -> Option<&'static Parameter> {
         self.fields?.iter().find(|field| field.name == key)
     }

@@ -1,7 +1,8 @@
 //! `http`: requests to web servers.
 //!
 //! A request that changes nothing is a read; PUT and DELETE are done again in doubt, as HTTP
-//! defines them; POST and PATCH stop and ask, unless `idempotency` sends the effect's key.
+//! defines them; POST and PATCH stop and ask, unless `idempotency` sends the effect's key, or `read` says that
+//! they change nothing.
 
 use std::collections::BTreeMap;
 
@@ -84,6 +85,13 @@ const UNDO: &[Parameter] = &[
     IDEMPOTENCY,
     SECRET_OUTPUT,
 ];
+const READ: Parameter = preset(
+    "read",
+    Bool,
+    "false",
+    "the request changes nothing: a login, a search",
+);
+const REVERSED_BY: Parameter = optional("undo", Record(UNDO), "the request that reverses it");
 const OPTIONS: &[Parameter] = &[
     HEADERS,
     QUERY,
@@ -97,7 +105,24 @@ const OPTIONS: &[Parameter] = &[
     EXPECT,
     IDEMPOTENCY,
     SECRET_OUTPUT,
-    optional("undo", Record(UNDO), "the request that reverses it"),
+    REVERSED_BY,
+];
+/// Of a method that says nothing about what it does.
+const OPTIONS_OF_POST: &[Parameter] = &[
+    HEADERS,
+    QUERY,
+    JSON,
+    FORM,
+    BODY,
+    TIMEOUT,
+    CA,
+    CERTIFICATE,
+    KEY,
+    EXPECT,
+    IDEMPOTENCY,
+    READ,
+    SECRET_OUTPUT,
+    REVERSED_BY,
 ];
 pub(super) const ANSWER: &[Parameter] = &[
     required("status", Int, ""),
@@ -119,6 +144,10 @@ const PARAMETERS: &[Parameter] = &[
     required("url", URL, ""),
     optional("options", Record(OPTIONS), ""),
 ];
+const PARAMETERS_OF_POST: &[Parameter] = &[
+    required("url", URL, ""),
+    optional("options", Record(OPTIONS_OF_POST), ""),
+];
 
 /// The function for a method.
 const fn method(
@@ -131,7 +160,12 @@ const fn method(
     Function {
         name,
         about,
-        takes: PARAMETERS,
+        takes: match does {
+            Impact::Changes(Changing {
+                unless: Some(_), ..
+            }) => PARAMETERS_OF_POST,
+            _ => PARAMETERS,
+        },
         gives: Gives::new(Record(ANSWER), ""),
         does,
         needs: Needs::Nothing,
@@ -153,13 +187,16 @@ const fn again() -> Impact {
 }
 
 const fn asks() -> Impact {
-    Impact::Changes(Changing::new(
-        Doubt::Decided(
-            &[Class::Unsure, Class::Keyed],
-            "stops and asks; with `idempotency` it is sent again under the same key",
-        ),
-        UNDONE,
-    ))
+    Impact::Changes(Changing {
+        unless: Some("read"),
+        ..Changing::new(
+            Doubt::Decided(
+                &[Class::Unsure, Class::Read, Class::Keyed],
+                "stops and asks; with `idempotency` it is sent again under the same key, with `read` as a GET is",
+            ),
+            UNDONE,
+        )
+    })
 }
 
 pub(super) static TABLE: [Function; 7] = [
@@ -291,9 +328,17 @@ impl Asked {
                 return Err(refuse(function, why));
             }
         };
+        let only_reads = arguments.takes("read") && arguments.flag("read")?;
+        if only_reads && key_header.is_some() {
+            return Err(refuse(
+                function,
+                "`read` and `idempotency` contradict each other: what changes nothing needs no key",
+            ));
+        }
         let is_secret = arguments.flag("secret_output")?;
         let asked = Self {
             request: HttpRequest {
+                only_reads,
                 hides_answer: is_secret,
                 expects_gone: false,
                 method: method.into(),
@@ -321,7 +366,7 @@ impl Asked {
 
     fn class(&self) -> Class {
         match () {
-            () if self.request.is_safe() => Class::Read,
+            () if self.request.is_read() => Class::Read,
             () if self.request.is_idempotent() || self.key_header.is_some() => Class::Keyed,
             () => Class::Unsure,
         }
@@ -339,7 +384,7 @@ impl Asked {
             let why = format!("the answer takes {bytes} bytes in the journal, which holds 1 MiB");
             let name = format!("{} {}", self.request.method, self.request.shown);
             // The server has answered as it was expected to.
-            match self.request.is_safe() {
+            match self.request.is_read() {
                 true => rejected(&name, "TooLarge", why),
                 false => rejected(&name, "TooLarge", why).proving(Proof::Done),
             }
@@ -360,6 +405,12 @@ fn send(
     let undo = arguments.optional("undo").unwrap_or(Value::Null);
     let asked = Asked::read(function, method, &url, arguments)?;
     if undo != Value::Null {
+        if asked.request.only_reads {
+            return Err(refuse(
+                function,
+                "`read` and `undo` contradict each other: what changes nothing is not reversed",
+            ));
+        }
         // A mistake in it should show now, not when something has gone wrong already.
         of_undo(&undo).map_err(|why| refuse(function, format!("`undo`: {why}")))?;
     }

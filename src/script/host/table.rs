@@ -77,7 +77,7 @@ pub static MODULES: [HostModule; 17] = [
     },
     HostModule {
         name: "tls",
-        about: "TLS: what a server presents, and whether two sides accept each other.",
+        about: "Chains as servers present them, and handshakes.",
         functions: &tls::TABLE,
     },
     HostModule {

@@ -1,7 +1,5 @@
 //! `tls`: which chain a server presents, and whether two sides would accept each other.
 
-use std::time::Duration;
-
 use rhai::{Dynamic, Map, NativeCallContext};
 
 use super::{
@@ -9,123 +7,135 @@ use super::{
     arguments::{Arguments, refuse},
     function::{
         Function, Gives,
-        Impact::Reads,
+        Impact::{Reads, Records},
         Needs, Parameter,
-        ValueKind::{self, Bool, Duration as Time, Either, Int, List, Record, Secret, Text, Word},
+        ValueKind::{self, Bool, Duration, Either, Int, List, Record, Text, Word},
         optional, preset, required,
     },
     host, on_blocking_thread, perform, rejected,
 };
 use crate::{
     outside::{Handshake, Met, Probe, Served, Side, TlsVersion},
-    script::{
-        dynamic::to_dynamic,
-        effects::{Call, Class},
-    },
+    script::{dynamic::to_dynamic, effects::Call},
     value::{Value, parse_duration},
     x509::{Certificate, PeerName, pem},
 };
 
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
-
-const MATERIAL: ValueKind = Either(&[Text, Secret]);
+const PEM: ValueKind = Either(&[Text, ValueKind::Secret]);
 
 /// How a server is asked for its chain.
 pub(super) const PROBE: &[Parameter] = &[
     optional("server_name", Text, "the name that is asked for (SNI)"),
-    optional("alpn", List(&Text), "protocols, such as `h2`"),
-    preset("timeout", Time, "\"10s\"", ""),
-    optional("client_certificate", MATERIAL, "PEM, with its chain"),
-    optional("client_key", MATERIAL, "its private key, PEM"),
+    optional(
+        "alpn",
+        List(&Text),
+        "the protocols that are offered, such as `h2`",
+    ),
+    preset("timeout", Duration, "\"10s\"", "for all of it"),
+    optional("client_certificate", PEM, "PEM, with `client_key`"),
+    optional("client_key", PEM, "PEM"),
 ];
 
-const CERTIFICATE: &[Parameter] = &[
-    required("pem", Text, ""),
-    required("subject", Text, ""),
-    required("issuer", Text, ""),
-    required("serial", Text, "in hex"),
-    required("sans", List(&Text), "all its names"),
-    required("not_before", Text, "RFC 3339"),
-    required("not_after", Text, "RFC 3339"),
-    required("fingerprint", Text, "SHA-256 of the DER, in hex"),
-    required("is_ca", Bool, ""),
-];
-
-/// What a server presented.
 pub(super) const SERVED: &[Parameter] = &[
-    required("pem", Text, "the whole chain as it was served"),
+    required("pem", Text, "the whole chain, as it was served"),
     required(
         "certificates",
-        List(&Record(CERTIFICATE)),
-        "each with all that `x509::read` gives",
+        List(&Record(SERVED_CERTIFICATE)),
+        "the leaf first",
     ),
-    required("tls", Text, "`1.3` or `1.2`"),
-    required("alpn", Text, "the protocol that was chosen"),
-    required("asks_for_certificate", Bool, "of the client"),
+    required("tls", Word(&["1.3", "1.2"]), ""),
+    required("alpn", Text, "what the server chose; empty for nothing"),
+    required(
+        "asks_for_certificate",
+        Bool,
+        "whether the server asked for a client certificate",
+    ),
     required(
         "accepted",
         Bool,
-        "whether the server went on after the handshake",
+        "`false` where the server refused the client, in TLS 1.3 after the handshake",
     ),
-    required("error", Text, "why it did not"),
+    required("error", Text, "why it did"),
 ];
 
-const CLIENT: &[Parameter] = &[
-    optional("certificate", MATERIAL, "PEM, with its chain"),
-    optional("key", MATERIAL, "its private key, PEM"),
-    optional("roots", MATERIAL, "the certificates that it trusts, PEM"),
-    optional(
-        "server_name",
+const SERVED_CERTIFICATE: &[Parameter] = &[
+    required("pem", Text, ""),
+    required(
+        "subject",
         Text,
-        "a DNS name, an IP address or a URI that it wants",
+        "as RFC 4514 writes it: `CN=leaf,O=Solo.io`",
     ),
+    required("issuer", Text, ""),
+    required("serial", Text, "in hex"),
+    required("sans", List(&Text), "all alternative names"),
+    required("not_before", Text, "RFC 3339"),
+    required("not_after", Text, "RFC 3339"),
+    required("dns_names", List(&Text), ""),
+    required("ip_addresses", List(&Text), ""),
+    required("uris", List(&Text), ""),
+    required("email_addresses", List(&Text), ""),
+    required("is_ca", Bool, ""),
+    required("fingerprint", Text, "SHA-256 of the DER, in hex"),
+];
+
+const NAME: &str = "the name that the other side must have: a host, an IP address or a URI; `spiffe://td/` fits every URI below it";
+
+const CLIENT: &[Parameter] = &[
+    optional("certificate", PEM, "with its chain"),
+    optional("key", PEM, ""),
+    required("roots", PEM, "what it trusts"),
+    optional("server_name", Text, NAME),
     optional("alpn", List(&Text), ""),
 ];
 const SERVER: &[Parameter] = &[
-    optional("certificate", MATERIAL, "PEM, with its chain"),
-    optional("key", MATERIAL, "its private key, PEM"),
+    required("certificate", PEM, "with its chain"),
+    required("key", PEM, ""),
     optional(
         "roots",
-        MATERIAL,
-        "the certificates that it trusts, PEM; without them it asks for none",
+        PEM,
+        "what it trusts; without, it asks for no client certificate",
     ),
-    optional(
-        "client_name",
-        Text,
-        "a DNS name, an IP address or a URI that it wants",
-    ),
+    optional("client_name", Text, NAME),
     optional("alpn", List(&Text), ""),
 ];
 const HANDSHAKE: &[Parameter] = &[
     required("client", Record(CLIENT), ""),
     required("server", Record(SERVER), ""),
-    optional("at", Text, "RFC 3339; the present, if it is left out"),
+    optional(
+        "at",
+        Text,
+        "the moment that both take for the present, RFC 3339; now, if it is left out",
+    ),
     optional(
         "tls",
-        Word(&["1.2", "1.3"]),
-        "the only version; both, if it is left out",
+        Word(&["1.3", "1.2"]),
+        "the newest, if it is left out",
     ),
 ];
 const MET: &[Parameter] = &[
     required("ok", Bool, ""),
-    required("tls", Text, "the version"),
-    required("error", Text, "why one side refused"),
-    required("refused_by", Text, "`client`, `server`, or empty"),
+    required(
+        "tls",
+        Text,
+        "`1.3` or `1.2`; empty where it did not come to that",
+    ),
+    required("error", Text, "why one side refused the other"),
+    required("refused_by", Word(&["client", "server", ""]), ""),
 ];
 
 pub(super) static TABLE: [Function; 2] = [
     Function {
         name: "tls::chain",
-        about: "Reads the chain that a server presents, without verifying it.",
+        about: "Reads the chain that a server presents. The chain is not verified.",
         takes: &[
-            required("host", Text, ""),
+            required("host", Text, "also the `server_name`, if that is left out"),
             required("port", Int, ""),
             optional("options", Record(PROBE), ""),
         ],
         gives: Gives::new(Record(SERVED), ""),
         does: Reads,
         needs: Needs::Nothing,
-        example: "let served = tls::chain(\"mesh.example.com\", 443, #{ timeout: \"5s\" });",
+        example: "let expires = tls::chain(\"example.com\", 443).certificates[0].not_after;",
         bind: |b| {
             b.with(chain)
                 .with(|context: NativeCallContext, host: &str, port: i64| {
@@ -135,12 +145,12 @@ pub(super) static TABLE: [Function; 2] = [
     },
     Function {
         name: "tls::handshake",
-        about: "Lets two sides shake hands in memory, and says who refuses whom.",
-        takes: &[required("options", Record(HANDSHAKE), "")],
+        about: "Lets a client and a server shake hands in memory, by rustls, each with what it has. That one refuses the other is a result.",
+        takes: &[required("sides", Record(HANDSHAKE), "")],
         gives: Gives::new(Record(MET), ""),
-        does: Reads,
+        does: Records,
         needs: Needs::Nothing,
-        example: "let met = tls::handshake(#{ client: #{ roots: inputs.roots, server_name: \"a.example\" }, server: #{ certificate: inputs.chain, key: inputs.key } });",
+        example: "let met = tls::handshake(#{ client: #{ roots: inputs.roots }, server: #{ certificate: inputs.certificate, key: inputs.key } });",
         bind: |b| b.with(handshake),
     },
 ];
@@ -165,7 +175,7 @@ fn chain(
         ("options", options),
     ]);
     let (client, server) = (host(&context)?.clients.http, server.to_owned());
-    let call = Call::new(FUNCTION, Class::Read, record, move |_| async move {
+    let call = Call::of(FUNCTION, record, move |_| async move {
         client
             .tls_chain(&server, port, &probe)
             .await
@@ -185,12 +195,8 @@ pub(super) fn port_of(function: &str, port: i64) -> Result<u16, Thrown> {
 pub(super) fn probe(function: &'static str, options: Map) -> Result<(Probe, Value), Thrown> {
     let mut arguments = Arguments::new(function, options)?;
     let record = arguments.to_value_hiding(&["client_key"]);
-    let timeout = match arguments.optional_text("timeout")? {
-        Some(text) => {
-            parse_duration(&text).map_err(|e| refuse(function, format!("`timeout`: {e}")))?
-        }
-        None => DEFAULT_TIMEOUT,
-    };
+    let timeout = parse_duration(&arguments.text("timeout")?)
+        .map_err(|e| refuse(function, format!("`timeout`: {e}")))?;
     let identity = match (
         arguments.optional_secret("client_certificate")?,
         arguments.optional_secret("client_key")?,
@@ -270,7 +276,7 @@ fn handshake(context: NativeCallContext, map: Map) -> Result<Dynamic, Thrown> {
         version,
     };
     arguments.finish()?;
-    let call = Call::new(FUNCTION, Class::Read, record, move |_| async move {
+    let call = Call::of(FUNCTION, record, move |_| async move {
         on_blocking_thread(FUNCTION, move || handshake.shake())
             .await?
             .map(met_value)

@@ -6,20 +6,67 @@ use time::OffsetDateTime;
 use super::{
     Thrown,
     arguments::{Arguments, refuse},
+    function::{
+        Function, Gives,
+        Impact::Records,
+        Needs, Parameter,
+        ValueKind::{self, Bool, Either, List, Record, Text, Word},
+        optional, required,
+    },
     on_blocking_thread, perform,
 };
 use crate::{
-    script::{
-        dynamic::to_dynamic,
-        effects::{Call, Class},
-    },
+    script::{dynamic::to_dynamic, effects::Call},
     value::Value,
     x509::{PeerName, Purpose, Verdict, Verification},
 };
 
+const PEM: ValueKind = Either(&[Text, ValueKind::Secret]);
+
+const QUESTION: &[Parameter] = &[
+    required(
+        "leaf",
+        PEM,
+        "the certificate, PEM; certificates behind it count as part of the chain",
+    ),
+    optional("chain", PEM, "the intermediates, in any order"),
+    required("roots", PEM, "the certificates that are trusted"),
+    required(
+        "purpose",
+        Word(&Purpose::NAMES),
+        "`ca` asks whether a leaf below it would verify",
+    ),
+    optional(
+        "name",
+        Text,
+        "a host, an IP address or a URI that the certificate must have; `spiffe://td/` fits every URI below it",
+    ),
+    optional("at", Text, "the moment, RFC 3339; now, if it is left out"),
+];
+const VERDICT: &[Parameter] = &[
+    required("ok", Bool, ""),
+    required("error", Text, "why it does not verify"),
+    required(
+        "chain",
+        List(&Text),
+        "the subjects of the path that was found, the root last",
+    ),
+];
+
+pub(super) const VERIFY: Function = Function {
+    name: "x509::verify",
+    about: "Says whether a certificate leads to a root. A chain that fails is a result; PEM that can't be read is a failure that names the block. Revocation and certificate policies are not checked.",
+    takes: &[required("question", Record(QUESTION), "")],
+    gives: Gives::new(Record(VERDICT), ""),
+    does: Records,
+    needs: Needs::Nothing,
+    example: "let verdict = x509::verify(#{ leaf: inputs.certificate, roots: inputs.roots, purpose: \"server\" });",
+    bind: |b| b.with(verify),
+};
+
 /// `x509::verify(#{ leaf, chain, roots, purpose, name, at })` gives `#{ ok, error, chain }`. An effect, because it
 /// reads the clock.
-pub(super) fn verify(context: NativeCallContext, map: Map) -> Result<Dynamic, Thrown> {
+fn verify(context: NativeCallContext, map: Map) -> Result<Dynamic, Thrown> {
     const FUNCTION: &str = "x509::verify";
     let mut arguments = Arguments::new(FUNCTION, map)?;
     let record = arguments.to_value();
@@ -50,7 +97,7 @@ pub(super) fn verify(context: NativeCallContext, map: Map) -> Result<Dynamic, Th
         at.unwrap_or(OffsetDateTime::UNIX_EPOCH),
     )
     .map_err(|e| refuse(FUNCTION, e))?;
-    let call = Call::new(FUNCTION, Class::Read, record, move |_| async move {
+    let call = Call::of(FUNCTION, record, move |_| async move {
         on_blocking_thread(FUNCTION, move || {
             question.at = at.unwrap_or_else(OffsetDateTime::now_utc);
             verdict_value(question.verdict())

@@ -8,16 +8,12 @@ use super::{
         Function, Gives,
         Impact::{Computes, Reads},
         Needs, Parameter,
-        ValueKind::{self, Bool, Either, List, Maybe, Record, Secret, Text, Word},
+        ValueKind::{Bool, Either, List, Maybe, Record, Secret, Text},
         optional, required,
     },
-    verify::verify,
+    verify,
 };
-use crate::{
-    script::dynamic::to_dynamic,
-    value::Secret as Sealed,
-    x509::{Certificate, Purpose},
-};
+use crate::{script::dynamic::to_dynamic, value::Secret as Sealed, x509::Certificate};
 
 const PEM: Parameter = required("pem", Text, "one certificate or more, PEM");
 
@@ -65,6 +61,13 @@ const CERTIFICATE: &[Parameter] = &[
     required("email_addresses", List(&Text), ""),
     required("is_ca", Bool, ""),
     required("fingerprint", Text, "SHA-256 of the DER, in hex"),
+    required(
+        "public_key_sha256",
+        Text,
+        "SHA-256 of the SubjectPublicKeyInfo, in hex",
+    ),
+    optional("subject_key_id", Text, "in hex"),
+    optional("authority_key_id", Text, "in hex"),
 ];
 
 pub(super) static TABLE: [Function; 4] = [
@@ -103,7 +106,11 @@ pub(super) static TABLE: [Function; 4] = [
     Function {
         name: "x509::split",
         about: "Takes a text apart into its certificates. They are public, so those of a secret are texts; nothing else of it comes out.",
-        takes: &[required("pem", MATERIAL, "one certificate or more, PEM")],
+        takes: &[required(
+            "pem",
+            Either(&[Text, Secret]),
+            "one certificate or more, PEM",
+        )],
         gives: Gives::new(List(&Text), "each certificate as PEM, in their order"),
         does: Computes,
         needs: Needs::Nothing,
@@ -113,17 +120,7 @@ pub(super) static TABLE: [Function; 4] = [
                 .with(|pem: Sealed| split(pem.reveal_bytes()))
         },
     },
-    Function {
-        name: "x509::verify",
-        about: "Verifies that a certificate leads to a trusted one. A chain that fails is a result, not an error.",
-        takes: &[required("options", Record(VERIFY), "")],
-        gives: Gives::new(Record(VERDICT), ""),
-        // It reads the clock.
-        does: Reads,
-        needs: Needs::Nothing,
-        example: "let verdict = x509::verify(#{ leaf: inputs.certificate, chain: inputs.chain, roots: inputs.roots, purpose: \"server\" });",
-        bind: |b| b.with(verify),
-    },
+    verify::VERIFY,
 ];
 
 fn split(pem: &[u8]) -> Result<Array, Thrown> {

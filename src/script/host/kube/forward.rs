@@ -4,15 +4,75 @@ use rhai::{Dynamic, Map, NativeCallContext};
 
 use super::{
     super::{
-        Thrown, http, rejected,
-        tls::{port_of, probe, served_value},
+        Thrown,
+        function::{
+            Function, Gives,
+            Impact::Reads,
+            Needs, On, Parameter, Rule,
+            ValueKind::{Int, Namespace, Record, Text},
+            optional, required, rule,
+        },
+        http, rejected,
+        tls::{PROBE, SERVED, port_of, probe, served_value},
     },
     look,
+    table::CLUSTER,
 };
 use crate::{
     outside::{HttpResponse, KubeClient},
     script::{answer::Answer, dynamic::to_dynamic},
     value::{Failure, Value},
+};
+
+const NAMESPACE: Parameter = required("namespace", Namespace, "the pod's");
+const POD: Parameter = required("pod", Text, "its name");
+const PORT: Parameter = required("port", Int, "one on which the pod listens, on its loopback");
+
+/// Since Kubernetes 1.35 a WebSocket needs the right to create as well.
+const FORWARD: &[Rule] = &[rule(On::All("pods/portforward"), &["create", "get"])];
+
+pub(super) const HTTP_GET: Function = Function {
+    name: "kube::http_get",
+    about: "Asks a pod by plain HTTP, through a port-forward, as `curl http://localhost:PORT/PATH` in the pod does. An answer that is not 2xx is a failure.",
+    takes: &[
+        CLUSTER,
+        NAMESPACE,
+        POD,
+        PORT,
+        required(
+            "path",
+            Text,
+            "with its query, such as `/config_dump?resource=dynamic_active_secrets`",
+        ),
+    ],
+    gives: Gives::new(Record(http::ANSWER), ""),
+    does: Reads,
+    needs: Needs::kubernetes(FORWARD),
+    example: "let metrics = kube::http_get(inputs.cluster, \"istio-system\", inputs.pod, 15014, \"/metrics\").body;",
+    bind: |b| b.with(http_get),
+};
+
+pub(super) const TLS_CHAIN: Function = Function {
+    name: "kube::tls_chain",
+    about: "Reads the chain that a pod serves, through a port-forward of its own. The chain is not verified.",
+    takes: &[
+        CLUSTER,
+        NAMESPACE,
+        POD,
+        PORT,
+        optional("options", Record(PROBE), ""),
+    ],
+    gives: Gives::new(Record(SERVED), ""),
+    does: Reads,
+    needs: Needs::kubernetes(FORWARD),
+    example: "let served = kube::tls_chain(inputs.cluster, \"istio-system\", inputs.pod, 15012, #{ server_name: \"istiod.istio-system.svc\" });",
+    bind: |b| {
+        b.with(tls_chain).with(
+            |c: NativeCallContext, cluster: &str, ns: &str, pod: &str, port: i64| {
+                tls_chain(c, cluster, ns, pod, port, Map::new())
+            },
+        )
+    },
 };
 
 /// `kube::tls_chain(cluster, namespace, pod, port, #{ server_name, alpn, timeout, client_certificate, client_key })`

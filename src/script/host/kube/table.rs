@@ -22,7 +22,7 @@ use crate::script::{
     host::tls::{PROBE, SERVED},
 };
 
-const CLUSTER: Parameter = required("cluster", Cluster, "its role in the target");
+pub(super) const CLUSTER: Parameter = required("cluster", Cluster, "its role in the target");
 const NAMESPACE: Parameter = required("namespace", Namespace, "empty for what is in none");
 const OBJECT: Parameter = required("object", Object, "`TYPE/NAME`, such as `deployment/istiod`");
 const WORKLOAD: Parameter = required(
@@ -226,6 +226,7 @@ pub static TABLE: [Function; 17] = [
         example: "let image = kube::get(inputs.cluster, \"istio-system\", \"deployment/istiod\").spec;",
         bind: |b| b.with(read::get),
     },
+    forward::HTTP_GET,
     Function {
         name: "kube::http_get",
         about: "Makes a plain HTTP request to a port of a pod, by port-forward.",
@@ -379,6 +380,7 @@ pub static TABLE: [Function; 17] = [
         example: "let differs = kube::secret_differences(inputs.cluster, \"default\", \"a\", #{ \"tls.key\": inputs.key });",
         bind: |b| b.with(read::secret_differences),
     },
+    forward::TLS_CHAIN,
     Function {
         name: "kube::tls_chain",
         about: "Reads the chain that a pod serves on a port, by port-forward, without verifying it.",
