@@ -6,7 +6,7 @@ use super::{
     Thrown,
     function::{
         Function, Gives,
-        Impact::{Computes, Reads},
+        Impact::Computes,
         Needs, Parameter,
         ValueKind::{Bool, Either, List, Maybe, Record, Secret, Text},
         optional, required,
@@ -16,34 +16,6 @@ use super::{
 use crate::{script::dynamic::to_dynamic, value::Secret as Sealed, x509::Certificate};
 
 const PEM: Parameter = required("pem", Text, "one certificate or more, PEM");
-
-const MATERIAL: ValueKind = Either(&[Text, Secret]);
-
-const VERIFY: &[Parameter] = &[
-    required("leaf", MATERIAL, "the certificate in question, PEM"),
-    optional(
-        "chain",
-        MATERIAL,
-        "the intermediates that come with it, PEM",
-    ),
-    required("roots", MATERIAL, "the trusted certificates, PEM"),
-    required("purpose", Word(&Purpose::NAMES), "what it is used for"),
-    optional(
-        "name",
-        Text,
-        "a DNS name, an IP address or a URI that it must be for",
-    ),
-    optional("at", Text, "RFC 3339; the present, if it is left out"),
-];
-const VERDICT: &[Parameter] = &[
-    required("ok", Bool, ""),
-    required("error", Text, "why not; empty if it is"),
-    required(
-        "chain",
-        List(&Text),
-        "the subjects from the leaf to the root",
-    ),
-];
 
 const CERTIFICATE: &[Parameter] = &[
     required(
@@ -106,11 +78,7 @@ pub(super) static TABLE: [Function; 4] = [
     Function {
         name: "x509::split",
         about: "Takes a text apart into its certificates. They are public, so those of a secret are texts; nothing else of it comes out.",
-        takes: &[required(
-            "pem",
-            Either(&[Text, Secret]),
-            "one certificate or more, PEM",
-        )],
+        takes: &[required("pem", Either(&[Text, Secret]), "one certificate or more, PEM")],
         gives: Gives::new(List(&Text), "each certificate as PEM, in their order"),
         does: Computes,
         needs: Needs::Nothing,

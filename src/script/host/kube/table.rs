@@ -11,15 +11,13 @@ use crate::script::{
     host::function::{
         Changing, Doubt, Function, Gives,
         Impact::{Changes, Reads},
-        Needs, On, Parameter, Reversible, Rule,
+        Needs, On, Parameter, Reversible,
         ValueKind::{
             Any, Bool, Closure, Cluster, Duration, Either, Int, List, Manifest, Map as MapOf,
             Maybe, Namespace, Object, ObjectKind, Record, Secret, SecretName, Text, Word, Workload,
         },
         optional, preset, required, rule,
     },
-    host::http::ANSWER,
-    host::tls::{PROBE, SERVED},
 };
 
 pub(super) const CLUSTER: Parameter = required("cluster", Cluster, "its role in the target");
@@ -105,9 +103,6 @@ const NAMED: &[Parameter] = &[
     required("namespace", Text, ""),
     required("workload", Text, "such as `deployment/istiod`"),
 ];
-
-// Since Kubernetes 1.35 a WebSocket needs the right to create as well.
-const FORWARD: &[Rule] = &[rule(On::All("pods/portforward"), &["get", "create"])];
 
 const SAME_TWICE: Doubt = Doubt::Again("made again: twice leaves the same as once");
 const FIELDS_BACK: &str = "the object's fields become what they were, unless one of them was changed since; a new object is deleted";
@@ -227,22 +222,6 @@ pub static TABLE: [Function; 17] = [
         bind: |b| b.with(read::get),
     },
     forward::HTTP_GET,
-    Function {
-        name: "kube::http_get",
-        about: "Makes a plain HTTP request to a port of a pod, by port-forward.",
-        takes: &[
-            CLUSTER,
-            NAMESPACE,
-            required("pod", Text, "its name"),
-            required("port", Int, ""),
-            required("path", Text, "such as `/config_dump`"),
-        ],
-        gives: Gives::new(Record(ANSWER), "as `http::get` gives it"),
-        does: Reads,
-        needs: Needs::kubernetes(FORWARD),
-        example: "let dump = kube::http_get(inputs.cluster, \"istio-system\", inputs.pod, 15000, \"/config_dump\").json;",
-        bind: |b| b.with(forward::http_get),
-    },
     Function {
         name: "kube::list",
         about: "Lists objects of a type; an empty namespace is all of them.",
@@ -381,28 +360,6 @@ pub static TABLE: [Function; 17] = [
         bind: |b| b.with(read::secret_differences),
     },
     forward::TLS_CHAIN,
-    Function {
-        name: "kube::tls_chain",
-        about: "Reads the chain that a pod serves on a port, by port-forward, without verifying it.",
-        takes: &[
-            CLUSTER,
-            NAMESPACE,
-            required("pod", Text, "its name"),
-            required("port", Int, ""),
-            optional("options", Record(PROBE), ""),
-        ],
-        gives: Gives::new(Record(SERVED), ""),
-        does: Reads,
-        needs: Needs::kubernetes(FORWARD),
-        example: "let served = kube::tls_chain(inputs.cluster, \"istio-system\", inputs.pod, 15012, #{ server_name: \"istiod.istio-system.svc\" });",
-        bind: |b| {
-            b.with(forward::tls_chain).with(
-                |c: NativeCallContext, cluster: &str, ns: &str, pod: &str, port: i64| {
-                    forward::tls_chain(c, cluster, ns, pod, port, Map::new())
-                },
-            )
-        },
-    },
     Function {
         name: "kube::wait_rollout",
         about: "Waits until every pod of a workload is new and available, and no old one is left. Fails where the cluster gives up or the time is over, and says which pod is not ready and why.",
