@@ -418,3 +418,29 @@ fn clusters_and_cas_come_and_go() {
         leaves.stderr
     );
 }
+
+/// Killed between and inside of calls, a rotation is resumed to the same end, and restarts nothing twice.
+#[test]
+fn a_rotation_that_is_killed_is_resumed() {
+    let mesh = made("cacerts");
+    let template = |mesh: &Mesh| {
+        let agent = mesh.get("cluster-1", "gloo-mesh", "deployment/gloo-mesh-agent");
+        agent["metadata"]["generation"].as_i64().unwrap_or_default()
+    };
+    let mut killed = 0;
+    for at in [9, 30, 51, 72] {
+        let before = template(&mesh);
+        let file = "workflows/rotate-leaf.yaml";
+        let run = ["run", file, "-p", CLUSTERS, "-p", "force=true"];
+        let mut command = mesh.test.command(&[&run, &FAST[2..]].concat());
+        command.env("WINDLASS_CRASH_AT", at.to_string());
+        let ran = Ran::from_output(command.output().expect("windlass starts"));
+        if ran.code != 0 {
+            killed += 1;
+            mesh.test.windlass(&["resume"]).expect(0);
+        }
+        relay_verifies(&mesh);
+        assert_eq!(template(&mesh), before + 1, "killed at {at}");
+    }
+    assert!(killed >= 2, "only {killed} runs were killed");
+}

@@ -78,7 +78,11 @@ pub(super) static TABLE: [Function; 4] = [
     Function {
         name: "x509::split",
         about: "Takes a text apart into its certificates. They are public, so those of a secret are texts; nothing else of it comes out.",
-        takes: &[required("pem", Either(&[Text, Secret]), "one certificate or more, PEM")],
+        takes: &[required(
+            "pem",
+            Either(&[Text, Secret]),
+            "one certificate or more, PEM",
+        )],
         gives: Gives::new(List(&Text), "each certificate as PEM, in their order"),
         does: Computes,
         needs: Needs::Nothing,
