@@ -152,11 +152,22 @@ fn a5_the_shipped_verifications_look_again() {
         "gloo-mesh",
         "restart-mesh",
         "patch-host",
+        "rotate-leaf",
+        "rotate-relay-ca",
+        "rotate-issuing-ca",
+        "rotate-root",
+        "relay-agent",
+        "relay-server",
+        "relay-trust",
+        "istio-cluster",
+        "istio-trust",
+        "add-cluster",
+        "retire-ca",
         "rotate-db-password",
     ] {
         let text = test.read(&format!("workflows/{file}.yaml"));
         let looks = |step: &&str| {
-            ["verify_", "check_", "wait_"]
+            ["verify_", "check_", "wait_", "prove_"]
                 .iter()
                 .any(|name| step.contains(&format!("script: steps/{name}")))
         };
@@ -165,5 +176,5 @@ fn a5_the_shipped_verifications_look_again() {
             count += 1;
         }
     }
-    assert!(count >= 7, "only {count} such steps were found");
+    assert!(count >= 28, "only {count} such steps were found");
 }

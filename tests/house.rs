@@ -311,8 +311,21 @@ fn shipped_workflows_are_valid() {
     for file in [
         "workflows/gloo-mesh.yaml",
         "workflows/certificate.yaml",
+        "workflows/authority.yaml",
         "workflows/restart-mesh.yaml",
         "workflows/restart-cluster.yaml",
+        "workflows/rotate-leaf.yaml",
+        "workflows/rotate-relay-ca.yaml",
+        "workflows/rotate-issuing-ca.yaml",
+        "workflows/rotate-root.yaml",
+        "workflows/relay-agent.yaml",
+        "workflows/relay-server.yaml",
+        "workflows/relay-trust.yaml",
+        "workflows/istio-cluster.yaml",
+        "workflows/istio-trust.yaml",
+        "workflows/add-cluster.yaml",
+        "workflows/retire-cluster.yaml",
+        "workflows/retire-ca.yaml",
     ] {
         let checked = std::process::Command::new(env!("CARGO_BIN_EXE_windlass"))
             .args(["validate", file])

@@ -161,24 +161,27 @@ fn the_first_command_takes_certificates_into_every_cluster() {
         mesh.test
             .openssl(&[&verify, chain.as_slice()].concat())
             .expect(0);
-        let istio = format!("gloo-mesh-intermediate-{cluster}");
-        assert_eq!(
-            holds(cluster, "istio-system", "cacerts", "ca-key.pem"),
-            file(&format!("{istio}.key"))
-        );
-        assert_eq!(
-            holds(cluster, "istio-system", "cacerts", "cert-chain.pem"),
-            format!("{}{}", file(&format!("{istio}.pem")), file("root-ca.pem"))
-        );
+    }
+    // The CA under which Gloo Mesh issues, with all four keys, and the policy that names it.
+    let issuing = "gloo-mesh-issuing-ca";
+    let root = file("root-ca.pem");
+    let own = file("gloo-mesh-intermediate.pem");
+    for (key, content) in [
+        ("root-cert.pem", root.clone()),
+        ("ca-cert.pem", own.clone()),
+        ("ca-key.pem", file("gloo-mesh-intermediate.key")),
+        ("cert-chain.pem", format!("{own}{root}")),
+    ] {
+        assert_eq!(holds("mgmt", "gloo-mesh", issuing, key), content, "{key}");
     }
 
     // The policy's other fields are as they were.
     let policy = mesh.get("mgmt", "gloo-mesh", "roottrustpolicy/root-trust-policy");
     assert_eq!(policy["spec"]["config"]["autoRestartPods"], false);
-    assert!(
-        policy["spec"]["config"]["mgmtServerCa"]["generated"].is_object(),
-        "{policy}"
-    );
+    let config = &policy["spec"]["config"];
+    let named = json!({ "secretRef": { "name": issuing, "namespace": "gloo-mesh" } });
+    assert_eq!(config["mgmtServerCa"], named, "{policy}");
+    assert_eq!(config["intermediateCertOptions"]["ttlDays"], 1, "{policy}");
 
     // Each once, in their order, cluster by cluster.
     let mut moments = vec![mesh.restarts("mgmt", "gloo-mesh", "deployment/gloo-mesh-mgmt-server")];
@@ -231,7 +234,14 @@ fn an_undo_takes_the_secrets_back_and_says_what_stays() {
         "--from-literal=ca-cert.pem=theirs",
     ];
     mesh.kubectl("cluster-1", &theirs).expect(0);
-    let run = ["run", "workflows/gloo-mesh.yaml", "-p", "force=true"];
+    let run = [
+        "run",
+        "workflows/gloo-mesh.yaml",
+        "-p",
+        "force=true",
+        "-p",
+        "istio_ca=cacerts",
+    ];
     mesh.test
         .windlass(&[&run, FAST.as_slice()].concat())
         .expect(0);
@@ -291,7 +301,7 @@ fn clusters_come_and_go_with_an_edit() {
         test.windlass(&edited).expect(0);
     }
     let shown = test.shown();
-    assert_eq!(status(&shown, "istio_secrets[cluster-2]"), "succeeded");
+    assert_eq!(status(&shown, "relay_secrets[cluster-2]"), "succeeded");
     test.windlass(&["undo", "--yes"]).expect(0);
 }
 
@@ -308,7 +318,7 @@ fn a_secret_of_another_manager_is_not_taken_over_unasked() {
         "--from-literal=ca-cert.pem=theirs",
     ];
     mesh.kubectl("cluster-1", &theirs).expect(0);
-    let run = ["run", "workflows/gloo-mesh.yaml"];
+    let run = ["run", "workflows/gloo-mesh.yaml", "-p", "istio_ca=cacerts"];
     let ran = mesh
         .test
         .windlass(&[&run, FAST.as_slice()].concat())

@@ -21,7 +21,8 @@ const RELAY: &str = "C=US, O=Solo.io, OU=Demo, ST=MA, CN=Relay Intermediate CA, 
 const CA_USAGE: &str = "X509v3 Key Usage: critical\n Digital Signature, Certificate Sign, CRL Sign";
 const LEAF_USAGE: &str = "X509v3 Key Usage: critical\n Digital Signature, Key Encipherment";
 
-fn expected(clusters: &[String]) -> Vec<Expected> {
+/// `issuing` are the files of the CAs below the root that sign for Istio, each with its names.
+fn expected(clusters: &[String], issuing: &[(String, String)]) -> Vec<Expected> {
     let leaf = "X509v3 Basic Constraints:\n CA:FALSE";
     let sub = "X509v3 Basic Constraints: critical\n CA:TRUE, pathlen:1";
     let mut all = vec![
@@ -58,17 +59,19 @@ fn expected(clusters: &[String]) -> Vec<Expected> {
             dns: Some("DNS:*.gloo-mesh".into()),
         },
     ];
-    for cluster in clusters {
+    for (file, dns) in issuing {
         all.push(Expected {
-            file: format!("gloo-mesh-intermediate-{cluster}.pem"),
+            file: format!("{file}.pem"),
             subject: "CN=gloo-mesh-ca".into(),
             issuer: ROOT,
             days: 365,
             basic_constraints: sub,
             key_usage: CA_USAGE,
             extended_key_usage: None,
-            dns: Some(format!("DNS:{cluster}.gloo-mesh.agent")),
+            dns: Some(dns.clone()),
         });
+    }
+    for cluster in clusters {
         all.push(Expected {
             file: format!("relay-client-tls-{cluster}.pem"),
             subject: format!("CN={cluster}"),
@@ -88,7 +91,11 @@ fn one_cluster_makes_the_whole_pki() {
     let test = Test::with_shipped_workflows();
     test.windlass(&["run", "workflows/gloo-mesh.yaml"])
         .expect(0);
-    judge(&test, &["cluster-1".into()]);
+    judge(
+        &test,
+        &["cluster-1".into()],
+        &issuing(&["cluster-1".into()]),
+    );
     assert_eq!(test.shown()["status"], "succeeded");
     assert_eq!(
         test.shown()["certificates"].as_array().map(Vec::len),
@@ -103,16 +110,47 @@ fn twenty_five_clusters_make_the_whole_pki() {
     let param = format!("clusters=[{}]", clusters.join(", "));
     test.windlass(&["run", "workflows/gloo-mesh.yaml", "-p", &param])
         .expect(0);
-    judge(&test, &clusters);
+    judge(&test, &clusters, &issuing(&clusters));
     assert_eq!(
         test.shown()["certificates"].as_array().map(Vec::len),
-        Some(53)
+        Some(29)
     );
 }
 
-fn judge(test: &Test, clusters: &[String]) {
+/// With `cacerts` each cluster has a CA of its own under the root.
+#[test]
+fn each_cluster_may_have_an_istio_ca_of_its_own() {
+    let test = Test::with_shipped_workflows();
+    let clusters = ["cluster-1".to_owned(), "cluster-2".to_owned()];
+    test.windlass(&[
+        "run",
+        "workflows/gloo-mesh.yaml",
+        "-p",
+        "clusters=[cluster-1, cluster-2]",
+        "-p",
+        "istio_ca=cacerts",
+    ])
+    .expect(0);
+    let own = clusters.clone().map(|cluster| {
+        let file = format!("gloo-mesh-intermediate-{cluster}");
+        (file, format!("DNS:{cluster}.gloo-mesh.agent"))
+    });
+    judge(&test, &clusters, &own);
+    assert!(!test.path("out/gloo-mesh-intermediate.pem").exists());
+}
+
+/// The one CA under which Gloo Mesh issues for all clusters.
+fn issuing(clusters: &[String]) -> [(String, String); 1] {
+    let names: Vec<_> = clusters
+        .iter()
+        .map(|cluster| format!("DNS:{cluster}.gloo-mesh.agent"))
+        .collect();
+    [("gloo-mesh-intermediate".to_owned(), names.join(", "))]
+}
+
+fn judge(test: &Test, clusters: &[String], issuing: &[(String, String)]) {
     let mut serials = std::collections::BTreeSet::new();
-    for expected in expected(clusters) {
+    for expected in expected(clusters, issuing) {
         let file = format!("out/{}", expected.file);
         let text = test
             .openssl(&["x509", "-in", &file, "-noout", "-text"])
@@ -221,16 +259,16 @@ fn judge(test: &Test, clusters: &[String]) {
             &server,
         );
         assert_ne!(posing, 0, "{name} could pose as the server");
-        let istio = format!("gloo-mesh-intermediate-{cluster}");
+        fits(test, &name);
+    }
+    for (istio, _) in issuing {
         verify(
             test,
             &format!("{istio}.pem"),
             Some(&format!("{istio}-chain.pem")),
             &[],
         );
-        for key in [&name, &istio] {
-            fits(test, key);
-        }
+        fits(test, istio);
         let csr = test
             .openssl(&["req", "-in", &format!("out/{istio}.csr"), "-noout", "-text"])
             .expect(0)

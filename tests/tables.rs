@@ -224,6 +224,9 @@ fn the_schema_takes_every_example() {
                 "param" => {
                     json!({ "workflow": "w", "params": { "p": map }, "steps": { "a": { "run": "()" } } })
                 }
+                "phase" => {
+                    json!({ "workflow": "w", "phases": { "p": map }, "steps": { "a": { "run": "()" } } })
+                }
                 _ => json!({ "workflow": "w", "steps": { "a": { "run": "()", "retry": map } } }),
             };
             let name = format!("{}.{}", section.name, key.name);

@@ -54,6 +54,6 @@ pub fn plan(args: &Args, command: &Plan) -> Done {
     print_text(&format!(
         "plan of {} on {on}\n{account}\n{}",
         workflow.name,
-        report::preview(&steps, Room::of(&Term::stdout()))
+        report::preview(&workflow.phases, &steps, Room::of(&Term::stdout()))
     ))
 }

@@ -6,9 +6,10 @@ use super::{
     align::places_of,
     document::{Key, Kind, Node},
     fields::{Fields, Report},
-    graph::{Approval, OnError, OnFailure, Param, Retry},
+    graph::{Approval, OnError, OnFailure, Param, Phase, Retry},
     keys::{STEP, WORKFLOW},
     name::StepName,
+    phase,
     template::Template,
 };
 use crate::{
@@ -32,6 +33,7 @@ pub(super) struct Draft {
     pub kube: Option<Template>,
     pub concurrency: Option<u32>,
     pub on_failure: OnFailure,
+    pub phases: Vec<Phase>,
     pub steps: Vec<StepDraft>,
     pub outputs: Vec<(String, Template)>,
     /// Texts of the outputs and the lock that look like what an expression reads.
@@ -43,6 +45,7 @@ pub(super) struct StepDraft {
     pub span: Range<usize>,
     pub is_finally: bool,
     pub description: Option<String>,
+    pub phase: Option<Spanned>,
     pub action: ActionDraft,
     /// Input, its place, its value, the value's place.
     pub with: Vec<(Spanned, Template, Range<usize>)>,
@@ -103,6 +106,7 @@ pub(super) fn read(report: &mut Report, root: &Node) -> Draft {
     draft.kube = fields.template(report, "kube");
     draft.concurrency = fields.count(report, "concurrency");
     draft.on_failure = fields.word(report, "on_failure", &ON_FAILURE);
+    draft.phases = phase::read(report, fields.take("phases"));
     for (section, is_finally) in [("steps", false), ("finally", true)] {
         if let Some(node) = fields.take(section) {
             if let Kind::List(_) = &node.kind {
@@ -171,6 +175,12 @@ fn read_step(report: &mut Report, key: &Key, node: &Node, is_finally: bool) -> O
         span: key.span.clone(),
         is_finally,
         description: fields.text(report, "description"),
+        phase: fields.take("phase").and_then(|node| {
+            Some(Spanned {
+                text: report.text(node, "`phase`")?.into(),
+                span: node.span.clone(),
+            })
+        }),
         action: read_action(report, &mut fields, key),
         with: read_with(report, fields.take("with")),
         needs: read_needs(report, fields.take("needs")),

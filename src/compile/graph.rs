@@ -46,6 +46,8 @@ pub struct Workflow {
     /// How many runs of it there may be at once; `None` for any number.
     pub concurrency: Option<u32>,
     pub on_failure: OnFailure,
+    /// What its steps do one after another, in the order of the file.
+    pub phases: Vec<Phase>,
     /// In the order of the file.
     pub outputs: Vec<(String, Template)>,
     pub(super) graph: DiGraph<Step, Edge>,
@@ -73,10 +75,25 @@ pub struct Param {
     pub description: Option<String>,
 }
 
+/// A part of a workflow that begins once the phases before it have ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Phase {
+    pub name: String,
+    pub description: Option<String>,
+    /// What holds once it has ended.
+    pub after: Option<String>,
+    /// What it takes to undo it.
+    pub undo: Option<String>,
+    /// Where its name stands in the file.
+    pub span: Range<usize>,
+}
+
 #[derive(Debug)]
 pub struct Step {
     pub name: StepName,
     pub description: Option<String>,
+    /// One of the workflow's `phases`.
+    pub phase: Option<String>,
     pub action: Action,
     pub with: BTreeMap<String, Template>,
     pub when: Option<Template>,

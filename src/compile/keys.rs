@@ -71,6 +71,8 @@ pub enum Form {
     Templates,
     /// A map from names to params; a param may also be the name of its type.
     Params,
+    /// A map from names to phases.
+    Phases,
     /// A map from names to steps.
     Steps,
 }
@@ -174,6 +176,12 @@ pub static WORKFLOW: Section = Section {
         )
         .or("stop"),
         key(
+            "phases",
+            Form::Phases,
+            "Parts of the run, in their order: name → phase. No step of a phase begins before all steps of those before it have ended.",
+            "phases: { trust: { description: Everybody trusts both roots. } }",
+        ),
+        key(
             "steps",
             Form::Steps,
             "The steps: name → step. A name is lower case with `_`, and not a word that Rhai keeps for itself (`go`, `in`, `match`, …).",
@@ -201,6 +209,7 @@ pub static STEP: Section = Section {
     about: "A step. It has one of `script`, `run`, `workflow` and `approval`.",
     keys: &[
         key("description", Form::Text, "What it does, for people.", "description: Sign the request"),
+        key("phase", Form::Text, "The phase that it belongs to, one of the workflow's `phases`.", "phase: trust"),
         key("script", Form::Text, "A script with `fn run(inputs)`.", "script: steps/create_ca.rhai"),
         key(
             "run",
@@ -336,8 +345,33 @@ pub static RETRY: Section = Section {
     ],
 };
 
+pub static PHASE: Section = Section {
+    name: "phase",
+    about: "A part of a run, for the plan. All of its keys are for people.",
+    keys: &[
+        key(
+            "description",
+            Form::Text,
+            "What happens in it.",
+            "description: Everybody learns to trust the new root.",
+        ),
+        key(
+            "after",
+            Form::Text,
+            "What holds once it has ended.",
+            "after: Everybody trusts both roots.",
+        ),
+        key(
+            "undo",
+            Form::Text,
+            "What it takes to undo it.",
+            "undo: The former bundles are put back.",
+        ),
+    ],
+};
+
 /// All maps of the file whose keys are known.
-pub static SECTIONS: [&Section; 4] = [&WORKFLOW, &STEP, &PARAM, &RETRY];
+pub static SECTIONS: [&Section; 5] = [&WORKFLOW, &STEP, &PARAM, &RETRY, &PHASE];
 
 impl Section {
     pub fn key(&self, name: &str) -> Option<&'static FileKey> {

@@ -15,7 +15,7 @@ use super::{
     graph::{Action, Edge, OnFailure, Program, Step, StepIndex, Workflow},
     mistake::{Mistake, Mistakes},
     name::StepName,
-    reads,
+    phase, reads,
     source::Sources,
 };
 use crate::{
@@ -264,6 +264,7 @@ fn build(
     let mut graph = DiGraph::<Step, Edge>::new();
     let mut by_name: BTreeMap<StepName, StepIndex> = BTreeMap::new();
     let (mut needs, mut inputs, mut bare) = (Vec::new(), Vec::new(), Vec::new());
+    let mut phases = Vec::new();
     let mut is_whole = true;
     for (step, action) in draft.steps.into_iter().zip(actions) {
         if let Some(first) = by_name.get(&step.name) {
@@ -277,6 +278,7 @@ fn build(
         }
         is_whole &= action.is_some();
         bare.push(step.bare.clone());
+        phases.push(step.phase.clone());
         let Some((step, step_needs, step_inputs)) = step_of(step, action) else {
             continue;
         };
@@ -291,6 +293,9 @@ fn build(
             graph.update_edge(target, index, edge);
         }
     }
+    for named in phases.iter().flatten() {
+        phase::is_there(report, &draft.phases, named);
+    }
     for (index, bare) in graph.node_indices().zip(&bare) {
         let has_item = graph[index].for_each.is_some();
         reads::bare(report, &by_name, &draft.params, has_item, bare);
@@ -304,6 +309,7 @@ fn build(
     }
     cycle::check(report, &graph);
     let order = cycle::order(&graph)?;
+    phase::check(report, &graph, &draft.phases, &order);
     let mut ranks = vec![0; order.len()];
     for (rank, index) in order.iter().enumerate() {
         ranks[index.index()] = rank;
@@ -317,6 +323,7 @@ fn build(
         kube: draft.kube,
         concurrency: draft.concurrency,
         on_failure: draft.on_failure,
+        phases: draft.phases,
         outputs: draft.outputs,
         graph,
         by_name,
@@ -334,6 +341,7 @@ fn step_of(draft: StepDraft, action: Option<Action>) -> Option<(Step, Vec<Spanne
     let step = Step {
         name: draft.name,
         description: draft.description,
+        phase: draft.phase.map(|named| named.text),
         // A step whose script has mistakes stays in the graph, so that what reads it is checked.
         action: action.unwrap_or_else(|| Action::Workflow(Arc::new(unknown_workflow()))),
         with: draft
@@ -369,6 +377,7 @@ fn unknown_workflow() -> Workflow {
         kube: None,
         concurrency: None,
         on_failure: OnFailure::default(),
+        phases: Vec::new(),
         outputs: Vec::new(),
         graph: DiGraph::new(),
         by_name: BTreeMap::new(),

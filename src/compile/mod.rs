@@ -22,6 +22,7 @@ mod mistake;
 mod name;
 mod param;
 mod params;
+mod phase;
 mod reads;
 mod retry;
 mod source;
@@ -30,8 +31,8 @@ mod template;
 pub use clusters::{ClustersError, clusters};
 pub use document::parse_value;
 pub use graph::{
-    Action, Approval, Edge, OnError, OnFailure, OnTimeout, Param, Program, Retry, Step, StepIndex,
-    Workflow,
+    Action, Approval, Edge, OnError, OnFailure, OnTimeout, Param, Phase, Program, Retry, Step,
+    StepIndex, Workflow,
 };
 pub use keys::{FileKey, Form, SECTIONS, Section};
 pub use limits::Limits;

@@ -22,6 +22,13 @@ pub struct Preview<'w> {
     /// Of a step in a nested workflow, of all its executions.
     pub step: InstanceId,
     pub does: Does<'w>,
+    /// The phase of the workflow's own step that it belongs to.
+    pub phase: Option<&'w str>,
+    pub description: Option<&'w str>,
+    /// The Kubernetes cluster of its inputs, where that is known.
+    pub cluster: Option<String>,
+    /// The names of its items, where these are known.
+    pub names: Vec<String>,
     /// Whether its `when`, and those of what it waits for, let it run.
     pub runs: Foreseen<bool>,
     /// How many items a `for_each` has; `None` without one.
@@ -43,12 +50,19 @@ pub enum Does<'w> {
 pub fn preview<'w>(workflow: &'w Workflow, state: &State, run_id: &str) -> Vec<Preview<'w>> {
     let scope = Scope::whole(workflow, state);
     let mut found = Vec::new();
-    scope.preview(View { state, run_id }, Foreseen::Known(true), &mut found);
+    let view = View { state, run_id };
+    scope.preview(view, Foreseen::Known(true), None, &mut found);
     found
 }
 
 impl<'w> Scope<'_, 'w> {
-    fn preview(&self, view: View, outer: Foreseen<bool>, found: &mut Vec<Preview<'w>>) {
+    fn preview(
+        &self,
+        view: View,
+        outer: Foreseen<bool>,
+        phase: Option<&'w str>,
+        found: &mut Vec<Preview<'w>>,
+    ) {
         let from = found.len();
         for (index, step) in self.workflow.steps() {
             let id = InstanceId::step(self.inside, step.name.as_str());
@@ -71,7 +85,18 @@ impl<'w> Scope<'_, 'w> {
                 (Foreseen::Known(false), _) | (_, true) => Foreseen::Known(false),
                 _ => self.foresee_condition(view, step),
             };
+            let phase = phase.or(step.phase.as_deref());
+            let items = step.for_each.as_ref();
+            let items = items.map(|items| self.foresee(view, items));
+            let cluster = step.with.get("cluster");
             found.push(Preview {
+                phase,
+                description: step.description.as_deref(),
+                cluster: match cluster.map(|cluster| self.foresee(view, cluster)) {
+                    Some(Foreseen::Known(Value::String(cluster))) => Some(cluster),
+                    _ => None,
+                },
+                names: items.as_ref().map_or_else(Vec::new, names),
                 does: match &step.action {
                     Action::Script(script) => Does::Script(&script.path),
                     Action::Workflow(inner) => Does::Workflow(&inner.path),
@@ -83,14 +108,11 @@ impl<'w> Scope<'_, 'w> {
                     }
                 },
                 runs,
-                items: step
-                    .for_each
-                    .as_ref()
-                    .map(|items| match self.foresee(view, items) {
-                        Foreseen::Known(Value::List(items)) => Foreseen::Known(items.len()),
-                        Foreseen::Known(Value::Map(items)) => Foreseen::Known(items.len()),
-                        _ => Foreseen::Later,
-                    }),
+                items: items.map(|items| match items {
+                    Foreseen::Known(Value::List(items)) => Foreseen::Known(items.len()),
+                    Foreseen::Known(Value::Map(items)) => Foreseen::Known(items.len()),
+                    _ => Foreseen::Later,
+                }),
                 calls: match &step.action {
                     Action::Script(script) => script.host_calls.iter().collect(),
                     _ => Vec::new(),
@@ -105,7 +127,7 @@ impl<'w> Scope<'_, 'w> {
                     params: &Value::Null,
                     is_finally: self.is_under_finally(step),
                 };
-                inside.preview(view, runs, found);
+                inside.preview(view, runs, phase, found);
             }
         }
     }
@@ -136,5 +158,17 @@ impl<'w> Scope<'_, 'w> {
                 .map_or(Foreseen::Later, Foreseen::Known),
             false => Foreseen::Later,
         }
+    }
+}
+
+/// The items of a `for_each` that name themselves.
+fn names(items: &Foreseen<Value>) -> Vec<String> {
+    match items {
+        Foreseen::Known(Value::List(items)) => items
+            .iter()
+            .filter_map(|item| item.as_str().map(str::to_owned))
+            .collect(),
+        Foreseen::Known(Value::Map(items)) => items.keys().cloned().collect(),
+        _ => Vec::new(),
     }
 }

@@ -39,7 +39,9 @@ fn did_something(workflow: &Workflow, id: &InstanceId, instance: &Instance) -> b
     let has_changed = instance
         .rounds()
         .any(|round| round.effects.iter().any(|e| e.call.class != Class::Read));
+    // The whole of a `for_each` ran no script; each of its items did.
     let says_how = instance.status == Status::Succeeded
+        && instance.items.is_none()
         && matches!(
             step_of(workflow, id).map(|step| &step.action),
             Some(Action::Script(script)) if script.has_undo

@@ -19,6 +19,24 @@ fn base64(text: &str) -> String {
 
 /// Envoy's dump, as far as its secrets.
 pub(super) fn envoy(proxy: &Proxy) -> String {
+    let dump = json!({ "configs": [{
+        "@type": "type.googleapis.com/envoy.admin.v3.SecretsConfigDump",
+        "dynamic_active_secrets": secrets(proxy),
+    }] });
+    format!("{dump:#}")
+}
+
+/// Envoy's answer to `?resource=dynamic_active_secrets`: that list alone.
+pub(super) fn envoy_secrets(proxy: &Proxy) -> String {
+    const DYNAMIC: &str = "type.googleapis.com/envoy.admin.v3.SecretsConfigDump.DynamicSecret";
+    let mut configs = secrets(proxy);
+    for secret in &mut configs {
+        secret["@type"] = DYNAMIC.into();
+    }
+    format!("{:#}", json!({ "configs": configs }))
+}
+
+fn secrets(proxy: &Proxy) -> [Json; 2] {
     const SECRET: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
     let at = rfc3339(proxy.issued);
     let entry = |name: &str, content: Json| {
@@ -28,19 +46,21 @@ pub(super) fn envoy(proxy: &Proxy) -> String {
         }
         json!({ "name": name, "version_info": at, "last_updated": at, "secret": secret })
     };
-    let dump = json!({ "configs": [{
-        "@type": "type.googleapis.com/envoy.admin.v3.SecretsConfigDump",
-        "dynamic_active_secrets": [
-            entry("default", json!({ "tls_certificate": {
-                "certificate_chain": { "inline_bytes": base64(&proxy.leaf.chain) },
-                "private_key": { "inline_bytes": base64("[redacted]") },
-            } })),
-            entry("ROOTCA", json!({ "validation_context": {
-                "trusted_ca": { "inline_bytes": base64(&proxy.roots()) },
-            } })),
-        ],
-    }] });
-    format!("{dump:#}")
+    [
+        entry(
+            "default",
+            json!({ "tls_certificate": {
+            "certificate_chain": { "inline_bytes": base64(&proxy.leaf.chain) },
+            "private_key": { "inline_bytes": base64("[redacted]") },
+        } }),
+        ),
+        entry(
+            "ROOTCA",
+            json!({ "validation_context": {
+            "trusted_ca": { "inline_bytes": base64(&proxy.roots()) },
+        } }),
+        ),
+    ]
 }
 
 /// ztunnel's dump, as far as its certificates.

@@ -41,7 +41,7 @@ pub(super) struct Sockets {
 /// What answers on a port.
 enum Listener {
     Tls(Arc<ServerConfig>),
-    /// Documents by path.
+    /// Documents by path, or by path and query.
     Http(Vec<(&'static str, &'static str, String)>),
 }
 
@@ -126,6 +126,16 @@ fn dump(text: String) -> Listener {
     Listener::Http(vec![("/config_dump", "application/json", text)])
 }
 
+/// Envoy's dump, whole or only its secrets.
+fn envoy(proxy: &Proxy) -> Listener {
+    let secrets = "/config_dump?resource=dynamic_active_secrets";
+    let kind = "application/json";
+    Listener::Http(vec![
+        ("/config_dump", kind, report::envoy(proxy)),
+        (secrets, kind, report::envoy_secrets(proxy)),
+    ])
+}
+
 fn find(
     cluster: &Cluster,
     namespace: &str,
@@ -140,7 +150,7 @@ fn find(
         });
     }
     if let Some(proxy) = Proxy::find(cluster, namespace, pod)? {
-        return Ok((port == 15000).then(|| dump(report::envoy(&proxy))));
+        return Ok((port == 15000).then(|| envoy(&proxy)));
     }
     if let Some(tunnel) = Ztunnel::find(cluster, namespace, pod)? {
         return Ok((port == 15000).then(|| dump(report::ztunnel(&tunnel))));
@@ -203,9 +213,10 @@ async fn serve_tls(socket: DuplexStream, config: Arc<ServerConfig>) {
 
 async fn serve_http(socket: DuplexStream, pages: Vec<(&'static str, &'static str, String)>) {
     let answer = service_fn(move |request: Request<Incoming>| {
-        let page = pages
-            .iter()
-            .find(|(path, ..)| *path == request.uri().path());
+        let uri = request.uri();
+        let asked = uri.path_and_query().map_or("/", |asked| asked.as_str());
+        let page_of = |wanted: &str| pages.iter().find(|(path, ..)| *path == wanted);
+        let page = page_of(asked).or_else(|| page_of(uri.path()));
         let (status, kind, text) = match page {
             Some((_, kind, text)) => (200, *kind, text.clone()),
             None => (404, "text/plain", "not found\n".into()),

@@ -342,6 +342,7 @@ fn value_of(form: &Form) -> String {
         Form::Section(_) => "map".to_owned(),
         Form::Templates => "map of any values; texts may hold `${{ … }}`".to_owned(),
         Form::Params => "map of params".to_owned(),
+        Form::Phases => "map of phases".to_owned(),
         Form::Steps => "map of steps".to_owned(),
     }
 }

@@ -3,21 +3,80 @@ use std::collections::BTreeSet;
 use serde_json::{Value as Json, json};
 
 use super::table::{Room, Table};
-use crate::decide::{Does, Foreseen, Preview};
+use crate::{
+    compile::Phase,
+    decide::{Does, Foreseen, Preview},
+};
 
-/// What a run would do, for people: a line a step, with the calls that change something.
-pub fn preview(steps: &[Preview], room: Room) -> String {
+/// As many clusters are named in a row.
+const NAMED: usize = 4;
+
+/// What a run would do, for people: a line a step, with the calls that change something; a table for each phase.
+pub fn preview(phases: &[Phase], steps: &[Preview], room: Room) -> String {
+    let parts = steps.chunk_by(|a, b| a.phase == b.phase);
+    let texts: Vec<_> = parts
+        .map(|steps| {
+            let named = steps.first().and_then(|step| step.phase);
+            match phases
+                .iter()
+                .find(|phase| Some(phase.name.as_str()) == named)
+            {
+                Some(phase) => in_phase(phase, steps, room),
+                None => outside_of_phases(steps, room),
+            }
+        })
+        .collect();
+    texts.join("\n")
+}
+
+fn outside_of_phases(steps: &[Preview], room: Room) -> String {
     let mut table = Table::new(&["STEP", "DOES", "CHANGES"]);
     for step in steps {
-        let indent = "  ".repeat(step.step.depth());
-        let name = step.step.last_part();
-        table.row([
-            format!("{indent}{name}"),
-            does(step),
-            changes(step).join(", "),
-        ]);
+        table.row([name(step), does(step), changes(step).join(", ")]);
     }
     table.render("  ", room)
+}
+
+/// A phase: what each of its steps does in which clusters, what holds after it, and what its undo takes.
+fn in_phase(phase: &Phase, steps: &[Preview], room: Room) -> String {
+    let mut text = format!("  Phase {}", phase.name);
+    if let Some(description) = &phase.description {
+        text.push_str(&format!(": {}", description.trim()));
+    }
+    text.push('\n');
+    let mut table = Table::new(&["STEP", "IN", "DOES", "CHANGES"]);
+    for step in steps {
+        let does = match step.description {
+            Some(description) if step.runs != Foreseen::Known(false) => description.trim().into(),
+            _ => does(step),
+        };
+        table.row([name(step), clusters(step), does, changes(step).join(", ")]);
+    }
+    text.push_str(&table.render("    ", room));
+    for (what, said) in [("After it", &phase.after), ("Undo", &phase.undo)] {
+        if let Some(said) = said {
+            text.push_str(&format!("    {what}: {}\n", said.trim()));
+        }
+    }
+    text
+}
+
+fn name(step: &Preview) -> String {
+    let indent = "  ".repeat(step.step.depth());
+    format!("{indent}{}", step.step.last_part())
+}
+
+/// The clusters that a step is about, or its items.
+fn clusters(step: &Preview) -> String {
+    match (&step.cluster, step.names.as_slice(), step.items) {
+        (Some(cluster), ..) => cluster.clone(),
+        (None, [], Some(_)) => "known once it runs".into(),
+        (None, names, _) if names.len() > NAMED => {
+            let more = names.len() - NAMED;
+            format!("{} and {more} more", names[..NAMED].join(", "))
+        }
+        (None, names, _) => names.join(", "),
+    }
 }
 
 fn does(step: &Preview) -> String {
@@ -73,6 +132,8 @@ pub fn preview_json(steps: &[Preview]) -> Json {
             };
             json!({
                 "step": step.step, kind: what, "runs": foreseen(step.runs),
+                "phase": step.phase, "description": step.description,
+                "cluster": step.cluster, "names": step.names,
                 "for_each": step.items.is_some(), "items": items(step.items),
                 "changes": changes(step),
             })

@@ -127,6 +127,10 @@ fn of_form(form: &Form) -> Json {
             "type": ["object", "null"],
             "additionalProperties": { "$ref": "#/$defs/param" },
         }),
+        Form::Phases => json!({
+            "type": ["object", "null"],
+            "additionalProperties": { "$ref": "#/$defs/phase" },
+        }),
         Form::Steps => json!({
             "type": ["object", "null"],
             "propertyNames": { "pattern": STEP_NAME },

@@ -1,6 +1,6 @@
 use std::net::IpAddr;
 
-use data_encoding::HEXLOWER;
+use data_encoding::{BASE64, HEXLOWER};
 use time::OffsetDateTime;
 use x509_parser::{
     extensions::{GeneralName, ParsedExtension},
@@ -80,6 +80,20 @@ impl Certificate {
             authority_key_id: authority_key_id(&certificate),
             der: der.to_vec(),
         })
+    }
+
+    /// Writes it as PEM, with lines of 64 characters as OpenSSL and AWS write them.
+    pub fn to_pem(&self) -> String {
+        let text = BASE64.encode(&self.der);
+        let lines: Vec<_> = text
+            .as_bytes()
+            .chunks(64)
+            .map(|line| String::from_utf8_lossy(line).into_owned())
+            .collect();
+        format!(
+            "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+            lines.join("\n")
+        )
     }
 
     /// As a script sees it, and as the journal keeps it.

@@ -8,12 +8,12 @@ use super::{
         Function, Gives,
         Impact::Computes,
         Needs, Parameter,
-        ValueKind::{Bool, List, Maybe, Record, Text},
+        ValueKind::{Bool, Either, List, Maybe, Record, Secret, Text},
         optional, required,
     },
     verify,
 };
-use crate::{script::dynamic::to_dynamic, x509::Certificate};
+use crate::{script::dynamic::to_dynamic, value::Secret as Sealed, x509::Certificate};
 
 const PEM: Parameter = required("pem", Text, "one certificate or more, PEM");
 
@@ -42,7 +42,7 @@ const CERTIFICATE: &[Parameter] = &[
     optional("authority_key_id", Text, "in hex"),
 ];
 
-pub(super) static TABLE: [Function; 3] = [
+pub(super) static TABLE: [Function; 4] = [
     Function {
         name: "x509::read",
         about: "Reads the first certificate of a PEM text.",
@@ -75,8 +75,33 @@ pub(super) static TABLE: [Function; 3] = [
             })
         },
     },
+    Function {
+        name: "x509::split",
+        about: "Takes a text apart into its certificates. They are public, so those of a secret are texts; nothing else of it comes out.",
+        takes: &[required(
+            "pem",
+            Either(&[Text, Secret]),
+            "one certificate or more, PEM",
+        )],
+        gives: Gives::new(List(&Text), "each certificate as PEM, in their order"),
+        does: Computes,
+        needs: Needs::Nothing,
+        example: "let trusted = x509::split(base64::decode(secret.data[\"ca.crt\"]));",
+        bind: |b| {
+            b.with(|pem: &str| split(pem.as_bytes()))
+                .with(|pem: Sealed| split(pem.reveal_bytes()))
+        },
+    },
     verify::VERIFY,
 ];
+
+fn split(pem: &[u8]) -> Result<Array, Thrown> {
+    let certificates = Certificate::read_all(pem).map_err(|e| format!("x509::split: {e}"))?;
+    Ok(certificates
+        .iter()
+        .map(|certificate| certificate.to_pem().into())
+        .collect())
+}
 
 fn read(pem: &str) -> Result<Vec<Certificate>, Thrown> {
     Certificate::read_all(pem.as_bytes()).map_err(|e| format!("x509: {e}").into())
