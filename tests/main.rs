@@ -62,3 +62,4 @@ mod tables;
 mod tls;
 mod undo;
 mod web;
+mod year;

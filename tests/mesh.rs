@@ -163,7 +163,10 @@ fn the_first_command_takes_certificates_into_every_cluster() {
             .expect(0);
     }
     // The CA under which Gloo Mesh issues, with all four keys, and the policy that names it.
-    let issuing = "gloo-mesh-issuing-ca";
+    let policy = mesh.get("mgmt", "gloo-mesh", "roottrustpolicy/root-trust-policy");
+    let named = &policy["spec"]["config"]["mgmtServerCa"];
+    let issuing = named["secretRef"]["name"].as_str().expect("a name");
+    assert!(issuing.starts_with("gloo-mesh-issuing-ca-"), "{policy}");
     let root = file("root-ca.pem");
     let own = file("gloo-mesh-intermediate.pem");
     for (key, content) in [
@@ -176,17 +179,22 @@ fn the_first_command_takes_certificates_into_every_cluster() {
     }
 
     // The policy's other fields are as they were.
-    let policy = mesh.get("mgmt", "gloo-mesh", "roottrustpolicy/root-trust-policy");
     assert_eq!(policy["spec"]["config"]["autoRestartPods"], false);
     let config = &policy["spec"]["config"];
-    let named = json!({ "secretRef": { "name": issuing, "namespace": "gloo-mesh" } });
-    assert_eq!(config["mgmtServerCa"], named, "{policy}");
+    let alone = json!({ "secretRef": { "name": issuing, "namespace": "gloo-mesh" } });
+    assert_eq!(config["mgmtServerCa"], alone, "{policy}");
     assert_eq!(config["intermediateCertOptions"]["ttlDays"], 1, "{policy}");
 
-    // Each once, in their order, cluster by cluster.
+    // Each once, in their order: the server, the agents, then the rest cluster by cluster.
     let mut moments = vec![mesh.restarts("mgmt", "gloo-mesh", "deployment/gloo-mesh-mgmt-server")];
-    for cluster in ["cluster-1", "cluster-2"] {
-        moments.extend(WORKLOADS.map(|(namespace, w)| mesh.restarts(cluster, namespace, w)));
+    let clusters = ["cluster-1", "cluster-2"];
+    let (namespace, agent) = WORKLOADS[0];
+    let mut agents = clusters.map(|cluster| mesh.restarts(cluster, namespace, agent));
+    agents.sort();
+    moments.extend(agents);
+    for cluster in clusters {
+        let rest = WORKLOADS[1..].iter();
+        moments.extend(rest.map(|(namespace, w)| mesh.restarts(cluster, namespace, w)));
     }
     assert!(
         moments

@@ -193,7 +193,21 @@ fn an_issuing_ca_is_rotated_and_what_is_trusted_stays_the_same_to_the_byte() {
         let verify = ["verify", "-x509_strict", "-CAfile", "root.pem", "ca.pem"];
         mesh.test.openssl(&verify).expect(0);
         mesh.test.windlass(&["undo", "--yes"]).expect(0);
-        assert_eq!(held(&mesh), before, "{istio_ca}");
+        let after = held(&mesh);
+        for (index, (context, .., object)) in OBJECTS.iter().enumerate() {
+            // Gloo Mesh issues anew, under the former CA.
+            if istio_ca == "gloo" && object.contains("cacerts") {
+                let key = "root-cert.pem";
+                assert_eq!(after[index]["data"][key], before[index]["data"][key]);
+                let shown = pem(&mesh, OBJECTS[index], "cert-chain.pem");
+                assert!(shown.contains(own.trim()), "{context}");
+                continue;
+            }
+            assert_eq!(
+                after[index], before[index],
+                "{istio_ca}: {context} {object}"
+            );
+        }
     }
 }
 

@@ -64,16 +64,31 @@ impl Archive {
         Ok(Self::Here(Journal::open(&args.state)?))
     }
 
-    /// Finds the run that a user means by any unambiguous part of its id, or the newest one.
+    /// Finds the run that a user means by any unambiguous part of its id, or by the name of a workflow, whose newest run
+    /// it is; without either, the newest of all.
     pub fn find(&self, part: Option<&str>) -> Result<RunId, Failure> {
         if part.is_none() && self.runs()?.is_empty() {
             return Err(no_runs(&self.place()));
         }
-        match self {
-            Self::Here(journal) => Ok(journal.find(part)?),
+        let found = match self {
+            Self::Here(journal) => journal.find(part).map_err(Failure::from),
             #[cfg(feature = "restate")]
             Self::Engine(engine) => engine.find(part),
+        };
+        match (found, part) {
+            (Err(failure), Some(name)) if failure.is("no-such-run") => {
+                self.newest_of(name)?.ok_or(failure)
+            }
+            (found, _) => found,
         }
+    }
+
+    fn newest_of(&self, workflow: &str) -> Result<Option<RunId>, Failure> {
+        let runs = self.runs()?.into_iter();
+        let of_workflow = runs.filter(|row| row.workflow == workflow);
+        Ok(of_workflow
+            .map(|row| row.id)
+            .max_by(|a, b| a.as_str().cmp(b.as_str())))
     }
 
     /// Where it is, for people.

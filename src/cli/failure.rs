@@ -23,6 +23,11 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// Whether it is one of this code.
+    pub fn is(&self, code: &str) -> bool {
+        self.code == code
+    }
+
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
         Self {
             code,

@@ -405,11 +405,11 @@ fn tally(inventory: &Inventory, pick: Pick, now: i64) -> String {
     let hidden = all.len() - picked.len();
     if is_whole && hidden > 0 {
         text.push_str(&format!(
-            "{hidden} more are used nowhere any more; --all shows them\n"
+            "{hidden} not shown, used nowhere any more; --all shows them\n"
         ));
     }
     if picked.iter().any(|entry| entry.made_by.is_none()) {
-        text.push_str("unmanaged: no known run made it, so nothing renews it\n");
+        text.push_str("unmanaged: no known run made it, so Windlass does not renew it\n");
     }
     if picked.iter().any(|e| e.condition() == Condition::Orphaned) {
         text.push_str("orphaned: it was issued, and is at no known place\n");

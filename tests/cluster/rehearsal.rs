@@ -244,3 +244,36 @@ async fn secrets_are_for_their_owner_alone_and_other_versions_are_refused() {
     let refused = Server::start(open).await.err().unwrap().to_string();
     assert!(refused.contains("refuses to listen"), "{refused}");
 }
+
+/// A cluster of the former format, in which nothing was kept for the players of a mesh.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_of_the_former_version_is_brought_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = || mesh::member(folder.path(), "cluster-1", None);
+    let server = Server::start(options()).await.unwrap();
+    let api = Arc::into_inner(client(&server).await).unwrap();
+    let map = config_map("a", json!({ "k": "v" }));
+    assert_eq!(
+        api.post("/api/v1/namespaces/default/configmaps", &map)
+            .await
+            .0,
+        201
+    );
+    server.stop().await;
+    let database = rusqlite::Connection::open(folder.path().join("cluster-1/cluster.db")).unwrap();
+    database
+        .execute_batch(
+            "DROP TABLE kept; DELETE FROM setting WHERE name IN ('planted', 'pod-delay');
+             DELETE FROM wake WHERE resource = 'controllers'; PRAGMA user_version = 1;",
+        )
+        .unwrap();
+    drop(database);
+    let server = Server::start(options()).await.unwrap();
+    let api = Arc::into_inner(client(&server).await).unwrap();
+    let (status, found) = api.get("/api/v1/namespaces/default/configmaps/a").await;
+    assert_eq!((status, &found["data"]["k"]), (200, &json!("v")));
+    let (status, _) = api.get("/apis/rehearsal.windlass.dev/v1/meshtrusts").await;
+    assert_eq!(status, 200);
+    server.stop().await;
+    assert!(mesh::handshakes(folder.path()).is_ok());
+}

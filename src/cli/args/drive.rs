@@ -94,7 +94,7 @@ pub struct Resume {
 
 #[derive(ClapArgs)]
 pub struct Undo {
-    /// The run, by any part of its id [default: the newest]
+    /// The run, by any part of its id; a workflow is its newest run [default: the newest]
     #[arg(add = ArgValueCompleter::new(complete::runs))]
     pub run: Option<String>,
 
@@ -116,7 +116,7 @@ pub struct Undo {
 
 #[derive(ClapArgs)]
 pub struct Cancel {
-    /// The run, by any part of its id [default: the newest]
+    /// The run, by any part of its id; a workflow is its newest run [default: the newest]
     #[arg(add = ArgValueCompleter::new(complete::runs))]
     pub run: Option<String>,
 

@@ -16,7 +16,7 @@ pub struct Runs {
 
 #[derive(ClapArgs)]
 pub struct Show {
-    /// The run, by any part of its id [default: the newest]
+    /// The run, by any part of its id; a workflow is its newest run [default: the newest]
     #[arg(add = ArgValueCompleter::new(complete::runs))]
     pub run: Option<String>,
 
@@ -27,7 +27,7 @@ pub struct Show {
 
 #[derive(ClapArgs)]
 pub struct Logs {
-    /// The run, by any part of its id [default: the newest]
+    /// The run, by any part of its id; a workflow is its newest run [default: the newest]
     #[arg(add = ArgValueCompleter::new(complete::runs))]
     pub run: Option<String>,
 
@@ -49,7 +49,7 @@ pub struct Logs {
 
 #[derive(ClapArgs)]
 pub struct Outputs {
-    /// The run, by any part of its id [default: the newest]
+    /// The run, by any part of its id; a workflow is its newest run [default: the newest]
     #[arg(add = ArgValueCompleter::new(complete::runs))]
     pub run: Option<String>,
 
@@ -63,7 +63,7 @@ pub struct Outputs {
 
 #[derive(ClapArgs)]
 pub struct Audit {
-    /// The run, by any part of its id [default: the newest]
+    /// The run, by any part of its id; a workflow is its newest run [default: the newest]
     #[arg(add = ArgValueCompleter::new(complete::runs))]
     pub run: Option<String>,
 
