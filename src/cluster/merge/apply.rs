@@ -27,6 +27,7 @@ pub(crate) fn apply(
     if managed.0.is_empty() {
         managed.begin(schema, live, manager, now);
     }
+    let before = managed.clone();
     let last = managed.fields(manager).cloned().unwrap_or_default();
     let mut object = live.clone();
     merge(schema, &mut object, config);
@@ -37,6 +38,7 @@ pub(crate) fn apply(
         refuse_conflicts(&managed, manager, &change)?;
     }
     managed.take(manager, &change);
+    managed.keep_times(&before);
     metadata(&mut object).remove("managedFields");
     managed.write(&mut object);
     Ok(object)

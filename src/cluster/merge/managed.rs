@@ -175,6 +175,18 @@ impl Managed {
         }
     }
 
+    /// Puts back the time of each entry that owns what it owned before: of what is empty, for example, less is left
+    /// than was applied.
+    pub fn keep_times(&mut self, before: &Self) {
+        for entry in &mut self.0 {
+            let same =
+                |other: &&Entry| other.manager.is(&entry.manager) && other.fields == entry.fields;
+            if let Some(known) = before.0.iter().find(same) {
+                entry.time.clone_from(&known.time);
+            }
+        }
+    }
+
     /// Takes from all others what a change set or removed.
     pub fn take(&mut self, manager: &Manager, change: &Comparison) {
         for entry in &mut self.0 {
