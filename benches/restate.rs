@@ -27,8 +27,8 @@ use balancer::Balancer;
 use server::Server;
 use windlass::{
     compile::Program,
-    execute::restate::{Address, Done, Order, Remote},
     journal::Journal,
+    restate::{Address, Done, Order, Remote},
     script::STACK_BYTES,
 };
 use workload::{CHAIN, EFFECTS, FAN_OUT, Workload};

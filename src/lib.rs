@@ -12,32 +12,26 @@
 //!
 //! # Layout
 //!
-//! [`value`] holds the words that all rooms share, [`x509`] local keys and requests. [`authority`] is an AWS Private
-//! CA of its own and [`cluster`] a Kubernetes API server; they know nothing of the rest. Why it is so:
-//! `docs/architecture.md`. [`disk`] makes folders that stay.
+//! Each room below is a crate whose folder stands in `src/`, so that Cargo keeps the arrows between them; this one holds
+//! [`cli`] and [`report`]. [`value`] holds the words that all rooms share, [`x509`] local keys and requests. [`authority`]
+//! is an AWS Private CA of its own, [`cluster`] a Kubernetes API server, [`mesh`] what Istio and Gloo Mesh do on it; they
+//! know nothing of the rest. Why it is so: `docs/architecture.md`.
 
 #![forbid(unsafe_code)]
 // `say!` and `print` instead: the standard macros panic where the other end is closed.
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
-/// Counts what each thread allocates: a script that takes too much is stopped by it ([`script`]).
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
-
-pub mod authority;
 pub mod cli;
-pub mod cluster;
-pub mod compile;
-pub mod decide;
-pub mod disk;
-pub mod execute;
-mod ground;
-pub mod inventory;
-pub mod journal;
-pub mod mesh;
-pub mod outside;
 pub mod report;
-pub mod script;
-pub mod targets;
-pub mod value;
-pub mod x509;
+
+pub use windlass_authority as authority;
+pub use windlass_cluster as cluster;
+pub use windlass_engine::{compile, decide, execute, journal};
+pub use windlass_ground::disk;
+pub use windlass_inventory as inventory;
+pub use windlass_mesh as mesh;
+#[cfg(feature = "restate")]
+pub use windlass_restate as restate;
+pub use windlass_script as script;
+pub use windlass_targets as targets;
+pub use windlass_world::{outside, value, x509};

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::authority::service::unique;
+use crate::service::unique;
 
 /// Whether S3 would take it as a bucket's name; so it is also the name of one folder, and of nothing outside it.
 pub(crate) fn is_name(text: &str) -> bool {

@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
-use crate::authority::failure::Code;
-use crate::authority::wire::model::MODEL;
+use crate::failure::Code;
+use crate::wire::model::MODEL;
 
 /// One fault: `OPERATION:ERROR:PERCENT%[:after]`, such as `IssueCertificate:ThrottlingException:10%`.
 ///

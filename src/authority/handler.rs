@@ -8,13 +8,13 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Method, Response, StatusCode, Uri};
 use serde_json::Value;
 
-use crate::authority::failure::{Code, Failure};
-use crate::authority::operation::{self, Caller};
-use crate::authority::revocation;
-use crate::authority::service::{Service, unique};
-use crate::authority::wire::signature::{self, Signed, Signer};
-use crate::authority::wire::{Protocol, answer, request};
-use crate::ground::read_body;
+use crate::failure::{Code, Failure};
+use crate::operation::{self, Caller};
+use crate::revocation;
+use crate::service::{Service, unique};
+use crate::wire::signature::{self, Signed, Signer};
+use crate::wire::{Protocol, answer, request};
+use windlass_ground::read_body;
 
 /// A chain of 2 MiB in base64, and room for the rest of its request.
 const LARGEST_BODY: usize = 4 << 20;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::authority::clock::Clock;
-use crate::authority::fault::Fault;
+use crate::clock::Clock;
+use crate::fault::Fault;
 
 /// How one server behaves. Everything that isn't said here is kept in `folder`.
 #[derive(Clone, Debug)]

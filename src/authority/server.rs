@@ -12,11 +12,11 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::authority::handler::handle;
-use crate::authority::options::Options;
-use crate::authority::service::Service;
-use crate::authority::store::StoreError;
-use crate::ground::serve;
+use crate::handler::handle;
+use crate::options::Options;
+use crate::service::Service;
+use crate::store::StoreError;
+use windlass_ground::serve;
 
 /// How long a stop waits for requests that are being answered.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);

@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
 
-use crate::authority::failure::{Code, Failure};
-use crate::authority::options::Options;
-use crate::authority::revocation;
-use crate::authority::store::authority::{self, Authority};
-use crate::authority::store::{Store, StoreError};
-use crate::authority::throttle::Throttle;
-use crate::authority::x509::key::{KeyError, SigningKey};
+use crate::failure::{Code, Failure};
+use crate::options::Options;
+use crate::revocation;
+use crate::store::authority::{self, Authority};
+use crate::store::{Store, StoreError};
+use crate::throttle::Throttle;
+use crate::x509::key::{KeyError, SigningKey};
 
 /// The options, the state, and keys that were read from it before.
 pub(crate) struct Service {

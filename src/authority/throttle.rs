@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use crate::authority::clock::Moment;
+use crate::clock::Moment;
 
 /// Buckets of requests that fill with time. In memory: what they forget at a restart is one second of requests.
 #[derive(Debug, Default)]

@@ -9,11 +9,9 @@ use super::{
     watch::{Watched, too_late},
 };
 use crate::{
-    execute::{
-        Ended, Observer,
-        restate::{Address, Done, Order, Remote},
-    },
+    execute::{Ended, Observer},
     journal::{Event, JournalError, RunId, State},
+    restate::{Address, Done, Order, Remote},
     targets::{SubstrateTarget, Target, Targets},
 };
 

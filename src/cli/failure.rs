@@ -2,7 +2,7 @@ use std::{error::Error, process::ExitCode};
 
 use super::exit;
 #[cfg(feature = "restate")]
-use crate::execute::restate::{RemoteError, ServeError};
+use crate::restate::{RemoteError, ServeError};
 use crate::{
     compile::{ClustersError, Mistakes, ParamError, ParamErrors},
     execute::DriveError,

@@ -13,11 +13,9 @@ use super::{
     process::{OnHangUp, now, requester, runtime, watch_for_interrupts},
 };
 use crate::{
-    execute::{
-        Cancel, DriveError, Ended, Observer,
-        restate::{Remote, RemoteError},
-    },
+    execute::{Cancel, DriveError, Ended, Observer},
     journal::{Event, Record, RunId, State, Status},
+    restate::{Remote, RemoteError},
 };
 
 /// How often a run is looked at.

@@ -10,8 +10,8 @@ use super::{
     process::{absolute, interrupted, now, runtime},
 };
 use crate::{
-    execute::restate::{self, Listen, Opened, OpensTargets, Remote, WorkerOptions},
     outside,
+    restate::{self, Listen, Opened, OpensTargets, Remote, WorkerOptions},
     targets::{Folders, OpenTarget, SubstrateTarget, Targets},
 };
 

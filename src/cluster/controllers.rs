@@ -9,7 +9,7 @@ use std::fmt::Debug;
 
 use serde_json::Value as Json;
 
-use crate::cluster::{
+use crate::{
     api,
     object::{Moment, name, namespace, text},
     options::Options,

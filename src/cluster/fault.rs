@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use crate::cluster::{object::random, wire::Verb};
+use crate::{object::random, wire::Verb};
 
 /// One fault: `VERB:RESOURCE:STATUS:PERCENT%[:after]`, such as `patch:deployments:500:10%`.
 ///

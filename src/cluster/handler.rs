@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::Response;
 
-use crate::cluster::{
+use crate::{
     access::{Attributes, User, authenticate, may, may_path},
     api::{self, Call},
     fault::{self, Effect, Strike},
@@ -18,7 +18,7 @@ use crate::cluster::{
         openapi_v2,
     },
 };
-use crate::ground::read_body;
+use windlass_ground::read_body;
 
 /// As the API server's limit.
 const LARGEST_BODY: usize = 3 << 20;

@@ -9,7 +9,7 @@ use rcgen::{
 };
 use time::{Duration, OffsetDateTime};
 
-use crate::cluster::{object::random, store::Transaction, wire::Failure};
+use crate::{object::random, store::Transaction, wire::Failure};
 
 /// A rehearsal's certificates outlive it.
 const VALIDITY: Duration = Duration::days(3650);

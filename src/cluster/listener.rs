@@ -17,7 +17,7 @@ use tokio_rustls::{
     server::TlsStream,
 };
 
-use crate::cluster::identity::Identity;
+use crate::identity::Identity;
 
 /// A client that takes longer than this to shake hands is not one.
 const HANDSHAKE: Duration = Duration::from_secs(10);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::cluster::{
+use crate::{
     controllers::{Cluster, StateError},
     object::now,
     options::Options,

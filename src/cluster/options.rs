@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cluster::{controllers::Controllers, fault::Fault, ports::Ports};
+use crate::{controllers::Controllers, fault::Fault, ports::Ports};
 
 /// How one server behaves. Everything that isn't said here is kept in `folder`.
 #[derive(Clone, Debug)]

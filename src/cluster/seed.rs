@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::cluster::{
+use crate::{
     api::seed,
     object::{Moment, timestamp},
     resource::Resource,

@@ -10,7 +10,7 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::cluster::{
+use crate::{
     handler::handle,
     identity::Access,
     listener::{TlsError, TlsListener},
@@ -18,7 +18,7 @@ use crate::cluster::{
     service::{OpenError, Service},
     store::StoreError,
 };
-use crate::ground::serve;
+use windlass_ground::serve;
 
 /// How long a stop waits for requests that are being answered.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);

@@ -3,7 +3,7 @@
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::{
+use crate::{
     controllers::{self, Cluster},
     identity::Identity,
     object::now,

@@ -1,7 +1,7 @@
 use serde_json::Value;
 
 /// How many levels a document has; a scalar has none.
-pub(crate) fn depth_of(json: &Value) -> usize {
+pub fn depth_of(json: &Value) -> usize {
     let mut deepest = 0;
     let mut left = vec![(json, 0)];
     while let Some((value, depth)) = left.pop() {
@@ -16,7 +16,7 @@ pub(crate) fn depth_of(json: &Value) -> usize {
 }
 
 /// About how many bytes a document has when it is written.
-pub(crate) fn json_size(json: &Value) -> usize {
+pub fn json_size(json: &Value) -> usize {
     let (mut size, mut left) = (0, vec![json]);
     while let Some(value) = left.pop() {
         size += 2;

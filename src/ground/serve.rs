@@ -19,11 +19,7 @@ const HEAD: Duration = Duration::from_secs(60);
 const BODY: Duration = Duration::from_secs(60);
 
 /// Serves HTTP/1.1 until `stop` is over, and lets the requests that are being answered end.
-pub(crate) async fn serve<L: Listener>(
-    mut listener: L,
-    router: Router,
-    stop: impl Future<Output = ()>,
-) {
+pub async fn serve<L: Listener>(mut listener: L, router: Router, stop: impl Future<Output = ()>) {
     let (stopping, stopped) = watch::channel(());
     // Each connection holds a sender, so the channel closes with the last of them.
     let (open, mut all_closed) = mpsc::channel::<()>(1);
@@ -61,7 +57,7 @@ pub(crate) async fn serve<L: Listener>(
 }
 
 /// Reads the body of a request; `None` if it is larger than that or does not come.
-pub(crate) async fn read_body(body: Body, largest: usize) -> Option<Bytes> {
+pub async fn read_body(body: Body, largest: usize) -> Option<Bytes> {
     let reading = tokio::time::timeout(BODY, to_bytes(body, largest));
     reading.await.ok()?.ok()
 }

@@ -19,7 +19,7 @@ struct Measure {
 ///
 /// # Errors
 /// What is too much, with its line and column.
-pub(crate) fn check_yaml(text: &str, max_depth: usize) -> Result<(), String> {
+pub fn check_yaml(text: &str, max_depth: usize) -> Result<(), String> {
     let mut anchors: std::collections::HashMap<usize, Measure> = std::collections::HashMap::new();
     let mut open: Vec<(usize, Measure)> = Vec::new();
     let mut total = 0usize;

@@ -6,7 +6,7 @@ use super::{
     fold::fold,
     sighting::{Sightings, sightings},
 };
-use crate::journal::{RunId, State};
+use windlass_engine::journal::{RunId, State};
 
 /// A run to look at.
 pub struct RunStamp {

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::{value::Value, x509::Certificate};
+use windlass_world::{value::Value, x509::Certificate};
 
 /// What the inventory knows of a certificate. Never anything of a private key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -193,7 +193,7 @@ impl<'s> Fold<'s> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inventory::entry::Condition;
+    use crate::entry::Condition;
 
     fn facts(fingerprint: &str) -> Facts {
         Facts {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use data_encoding::BASE64;
 
-use crate::{
+use windlass_world::{
     value::Value,
     x509::{Certificate, ReadError, pem::PemError},
 };

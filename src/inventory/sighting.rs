@@ -9,11 +9,9 @@ use super::{
     place::Place,
     read::{Holding, of_object, read, read_value, walk},
 };
-use crate::{
-    journal::{EffectState, InstanceId, State},
-    script::{Class, Reversed},
-    value::{MASK, Value},
-};
+use windlass_engine::journal::{EffectState, InstanceId, State};
+use windlass_script::{Class, Reversed};
+use windlass_world::value::{MASK, Value};
 
 /// What a run says about certificates, in the order of time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

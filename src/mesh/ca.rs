@@ -9,7 +9,7 @@ use super::{
     version::{Since, Version},
     x509::{self, Request},
 };
-use crate::cluster::Moment;
+use windlass_cluster::Moment;
 
 /// What a pod sees of a mounted Secret or ConfigMap: the content of each file.
 pub(super) type Files = BTreeMap<String, String>;

@@ -15,7 +15,7 @@ use super::{
     version::{Since, Version},
     x509::{self, Request},
 };
-use crate::cluster::{Cluster, Moment, Offline, StateError};
+use windlass_cluster::{Cluster, Moment, Offline, StateError};
 
 const POLICIES: &str = "roottrustpolicies.admin.gloo.solo.io";
 pub(super) const ISSUED: &str = "issuedcertificates.internal.gloo.solo.io";

@@ -19,7 +19,7 @@ use super::{
     verify::{Expected, Library, Purpose, Trust},
     x509,
 };
-use crate::cluster::Moment;
+use windlass_cluster::Moment;
 
 /// What a player shows and asks for in one kind of handshake.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -12,7 +12,7 @@ use super::{
     version::{Since, Version},
     x509, ztunnel,
 };
-use crate::cluster::{Cluster, Hold, Moment, StateError};
+use windlass_cluster::{Cluster, Hold, Moment, StateError};
 
 /// istiod's field manager.
 pub(super) const MANAGER: &str = "pilot-discovery";

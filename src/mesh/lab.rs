@@ -14,7 +14,7 @@ use super::{
     pods::secret_data,
     x509::{self, Request},
 };
-use crate::cluster::{Cluster, Moment, Offline, is_pod_ready};
+use windlass_cluster::{Cluster, Moment, Offline, is_pod_ready};
 
 /// No test waits longer than this for what must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -129,7 +129,7 @@ impl Lab {
         let text: Vec<_> = given.iter().map(|(k, v)| format!("{k}={v}")).collect();
         let options: MeshOptions = text.join(",").parse().unwrap();
         let clusters = names.iter().map(|name| {
-            let own = crate::cluster::Options {
+            let own = windlass_cluster::Options {
                 pod_delay: Duration::from_millis(5),
                 ..member(&path, name, Some(&options))
             };

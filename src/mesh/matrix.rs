@@ -21,7 +21,7 @@ use super::{
     verify::Library,
     webhook, x509, ztunnel,
 };
-use crate::cluster::{Cluster, Moment, Offline, StateError, is_cluster_name, is_pod_ready};
+use windlass_cluster::{Cluster, Moment, Offline, StateError, is_cluster_name, is_pod_ready};
 
 /// One new handshake, tried now.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use super::{
     sockets::Sockets,
     trust, webhook, ztunnel,
 };
-use crate::cluster::{
+use windlass_cluster::{
     Changed, Cluster, Controllers, Hold, Offline, Options, StateError, is_pod_ready,
 };
 

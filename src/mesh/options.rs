@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 
 use super::version::Version;
-use crate::cluster::{Cluster, Moment, StateError};
+use windlass_cluster::{Cluster, Moment, StateError};
 
 /// Which versions a mesh has, with which flags, and how fast its time passes.
 ///

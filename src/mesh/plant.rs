@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::{options::MeshOptions, pods};
-use crate::cluster::{Cluster, Moment, StateError};
+use windlass_cluster::{Cluster, Moment, StateError};
 
 const COMMON: &str = include_str!("seed/common.yaml");
 const GLOO: &str = include_str!("seed/gloo.yaml");

@@ -7,7 +7,7 @@ use super::{
     ca::{Ca, Files, Leaf},
     version::Version,
 };
-use crate::cluster::{Cluster, Moment, StateError};
+use windlass_cluster::{Cluster, Moment, StateError};
 
 /// The trust domain of all clusters of a rehearsal.
 pub(super) const TRUST_DOMAIN: &str = "cluster.local";

@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::{ca::Files, player::TRUST_DOMAIN, version::Version};
-use crate::cluster::{Cluster, StateError};
+use windlass_cluster::{Cluster, StateError};
 
 pub(super) fn name(object: &Json) -> &str {
     text(object, "/metadata/name")

@@ -13,7 +13,7 @@ use super::{
     verify::{Expected, Library},
     x509,
 };
-use crate::cluster::{Cluster, Hold, Moment, StateError};
+use windlass_cluster::{Cluster, Hold, Moment, StateError};
 
 /// Starts the proxy of a pod: it is ready once it has its first leaf.
 pub(super) fn start(cluster: &Cluster, pod: &Json) -> Result<Option<Hold>, StateError> {

@@ -13,7 +13,7 @@ use super::{
     trust,
     verify::{Expected, Library},
 };
-use crate::cluster::{Cluster, Moment, Offline, StateError};
+use windlass_cluster::{Cluster, Moment, Offline, StateError};
 
 /// The name under which agents know the management server.
 pub(super) const AUTHORITY: &str = "gloo-mesh-mgmt-server.gloo-mesh";

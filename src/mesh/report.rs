@@ -8,7 +8,7 @@ use super::{
     version::Since,
     x509,
 };
-use crate::cluster::Moment;
+use windlass_cluster::Moment;
 
 /// The dump splits a bundle into its roots (MESH 8.5).
 const SPLITS: Since = &[(1, 24, 6), (1, 25, 3), (1, 26, 0)];

@@ -21,10 +21,8 @@ use super::{
     relay::{Agent, Server},
     report, ztunnel,
 };
-use crate::{
-    cluster::{Cluster, Offline, Ports, StateError, nothing_listens},
-    mesh::x509,
-};
+use crate::x509;
+use windlass_cluster::{Cluster, Offline, Ports, StateError, nothing_listens};
 
 /// As much as a socket's buffer holds.
 const BUFFER: usize = 64 * 1024;

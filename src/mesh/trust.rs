@@ -7,7 +7,7 @@ use super::{
     verify::rfc3339,
     x509::{self, Certificate},
 };
-use crate::cluster::{Cluster, StateError};
+use windlass_cluster::{Cluster, StateError};
 
 pub(super) const RESOURCE: &str = "meshtrusts.rehearsal.windlass.dev";
 

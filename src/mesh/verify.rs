@@ -12,7 +12,7 @@ use rustls::{
 use webpki::{EndEntityCert, Error, KeyUsage, VerifiedPath};
 
 use super::x509::{self, Certificate};
-use crate::cluster::Moment;
+use windlass_cluster::Moment;
 
 /// Whose TLS library a player has; it decides what is checked, and the words of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -10,7 +10,7 @@ use super::{
     pods::{self, ROOT_MAP, namespace},
     verify::Library,
 };
-use crate::cluster::{Cluster, StateError};
+use windlass_cluster::{Cluster, StateError};
 
 /// Admits a pod, with a sidecar where its namespace asks for one; `Some` is the API server's refusal.
 pub(super) fn admit(cluster: &Cluster, pod: &mut Json) -> Result<Option<String>, StateError> {

@@ -34,7 +34,7 @@ use x509_cert::{
     time::{Time, Validity},
 };
 
-use crate::cluster::Moment;
+use windlass_cluster::Moment;
 
 /// A certificate that was read.
 pub(super) type Certificate = CertificateInner;

@@ -14,7 +14,7 @@ use super::{
     version::{Since, Version},
     x509,
 };
-use crate::cluster::{Cluster, Hold, Moment, StateError, is_pod_ready};
+use windlass_cluster::{Cluster, Hold, Moment, StateError, is_pod_ready};
 
 /// All roots of the last element are read (MESH 4.2).
 const READS_ALL: Since = &[(1, 24, 6), (1, 25, 3), (1, 26, 0)];

@@ -11,7 +11,7 @@ use encoding_rs::{Encoding, UTF_8};
 use rhai::{Array, Dynamic, EvalAltResult, FuncRegistration, Module};
 
 use super::dynamic::to_dynamic;
-use crate::value::{Bytes, Secret, Value};
+use windlass_world::value::{Bytes, Secret, Value};
 
 /// The fields that hold texts, and the names of their bytes.
 const TEXTS: [(&str, &str); 3] = [

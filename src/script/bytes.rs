@@ -5,7 +5,7 @@
 
 use rhai::{EvalAltResult, FuncRegistration, Module};
 
-use crate::value::{Bytes, Secret};
+use windlass_world::value::{Bytes, Secret};
 
 type Thrown = Box<EvalAltResult>;
 

@@ -3,7 +3,7 @@
 use rhai::{Array, Dynamic, Map};
 
 use super::answer::Answer;
-use crate::value::{Bytes, MASK, Secret, Value};
+use windlass_world::value::{Bytes, MASK, Secret, Value};
 
 pub(super) fn to_dynamic(value: &Value) -> Dynamic {
     match value {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::host::{Function, table};
-use crate::value::{Failure, Redactor, Value};
+use windlass_world::value::{Failure, Redactor, Value};
 
 /// Says what to do with an effect whose process died inside the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

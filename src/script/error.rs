@@ -11,7 +11,7 @@ use super::{
     limits::Exceeded,
     script::{Script, lowercase_first},
 };
-use crate::value::{Place, StepError};
+use windlass_world::value::{Place, StepError};
 
 /// Turns an evaluation error into what is journaled and shown; a [`Stop`] comes out as itself, with the
 /// place of the call that met it.

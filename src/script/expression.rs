@@ -11,7 +11,7 @@ use super::{
     limits::{self, EXPRESSION, Exceeded},
     script::lowercase_first,
 };
-use crate::value::{Place, Value};
+use windlass_world::value::{Place, Value};
 
 /// The names that an expression may read, always in this order in its scope.
 const ROOTS: [&str; 5] = ["params", "steps", "item", "run", "target"];

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rhai::Expr;
 
 use super::host::{self, Function, ValueKind};
-use crate::value::Value;
+use windlass_world::value::Value;
 
 /// An argument, as far as the text tells it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

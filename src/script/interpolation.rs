@@ -179,7 +179,7 @@ fn end_of_string(text: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::script::engine;
+    use crate::engine;
 
     #[test]
     fn an_interpolated_string_is_a_call_on_the_same_lines() {

@@ -8,7 +8,7 @@ use super::{
     fault::{Fault, token_at},
     host::{Function, Need, Parameter, ValueKind},
 };
-use crate::{outside::Named, value::parse_duration, x509::Subject};
+use windlass_world::{outside::Named, value::parse_duration, x509::Subject};
 
 /// A mistake in the arguments of a call, with its place in the script.
 pub(super) struct Wrong {

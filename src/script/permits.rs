@@ -6,7 +6,7 @@ use super::{
     given::HostCall,
     host::{Needs, On, Rule},
 };
-use crate::outside::Permit;
+use windlass_world::outside::Permit;
 
 /// The types of workloads.
 const WORKLOADS: [&str; 3] = ["deployments", "statefulsets", "daemonsets"];
@@ -61,7 +61,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::{outside::rules, script::Script};
+    use crate::Script;
+    use windlass_world::outside::rules;
 
     /// The rules for a body, each on a line, and the functions whose kind is not known.
     fn rules_of(body: &str, with_undo: bool) -> (Vec<String>, Vec<&'static str>) {

@@ -4,7 +4,7 @@ use rhai::Position;
 use serde::{Deserialize, Serialize};
 
 use super::fault::offset;
-use crate::value::Place;
+use windlass_world::value::Place;
 
 /// Where the parts of a text stand in the file that it was taken from: YAML's escapes, folds and
 /// indentation are in the file and not in the text.

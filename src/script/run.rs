@@ -19,7 +19,7 @@ use super::{
     limits::{self, STEP},
     script::Script,
 };
-use crate::value::{Place, StepError, Value};
+use windlass_world::value::{Place, StepError, Value};
 
 /// How often a running script looks whether it should stop: every operation would double a
 /// loop's time, every 1,024th costs little and is still microseconds.

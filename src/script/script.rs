@@ -16,7 +16,7 @@ use super::{
     places::Places,
     signature::Signature,
 };
-use crate::value::Digest;
+use windlass_world::value::Digest;
 
 /// A step script that has been parsed and checked, with all it imports.
 ///

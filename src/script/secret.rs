@@ -15,7 +15,7 @@ use super::{
     limits::check_text,
     natives::{check_depth, replaced},
 };
-use crate::value::{MASK, Secret};
+use windlass_world::value::{MASK, Secret};
 
 type Thrown = Box<EvalAltResult>;
 

@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, ops::Range};
 use rhai::AST;
 
 use super::{dynamic::from_dynamic, fault::Fault};
-use crate::value::{StepError, Type, Value};
+use windlass_world::value::{StepError, Type, Value};
 
 /// What a script says of its inputs (`const INPUTS`) or outputs (`const OUTPUTS`).
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -160,7 +160,7 @@ fn parse_field(text: &str) -> Result<Field, String> {
     };
     let ty: Type = ty
         .parse()
-        .map_err(|e: crate::value::ParseTypeError| e.to_string())?;
+        .map_err(|e: windlass_world::value::ParseTypeError| e.to_string())?;
     let Some(default) = default else {
         return Ok(Field { ty, default: None });
     };

@@ -8,9 +8,9 @@ use std::{
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::{exec::ExecTarget, substrate::SubstrateTarget};
-use crate::{
+use windlass_script::closest;
+use windlass_world::{
     outside::{KubeTarget, PcaTarget},
-    script::closest,
     value::parse_duration,
 };
 

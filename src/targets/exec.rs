@@ -7,7 +7,7 @@ use serde::{
     de::{Error, MapAccess, SeqAccess, Visitor},
 };
 
-use crate::outside::{ProgramTarget, check_name};
+use windlass_world::outside::{ProgramTarget, check_name};
 
 /// Programs by name: `exec = ["istioctl"]`, or with more about each one,
 /// `exec = { istioctl = { env = ["SSH_AUTH_SOCK"] } }`.

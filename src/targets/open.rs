@@ -5,9 +5,9 @@ use super::{
     folders::{Folders, UnsafeOut},
     rehearsal::Rehearsal,
 };
-use crate::{
-    authority::{AccessKey, NoRandomness, Options, Server, StartError},
-    outside::{Clients, ConnectError, HttpClient, KubeClients, OutputFolder, PcaClient, Programs},
+use windlass_authority::{AccessKey, NoRandomness, Options, Server, StartError};
+use windlass_world::outside::{
+    Clients, ConnectError, HttpClient, KubeClients, OutputFolder, PcaClient, Programs,
 };
 
 /// A target that has been opened: its clients, and the embedded servers behind them.

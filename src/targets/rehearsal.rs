@@ -4,9 +4,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use crate::{
-    cluster::{Server, is_cluster_name, kubeconfig},
-    mesh,
+use windlass_cluster::{Server, is_cluster_name, kubeconfig};
+use windlass_mesh as mesh;
+use windlass_world::{
     outside::{Clusters, Opening, embedded_cluster},
     value::{Failure, FailureClass},
 };

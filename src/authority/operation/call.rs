@@ -4,13 +4,13 @@ use rusqlite::Connection;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::authority::clock::Moment;
-use crate::authority::failure::{Code, Failure};
-use crate::authority::rule::arn;
-use crate::authority::rule::policy::Policy;
-use crate::authority::service::Service;
-use crate::authority::store::authority::{self, Authority};
-use crate::authority::store::sharing;
+use crate::clock::Moment;
+use crate::failure::{Code, Failure};
+use crate::rule::arn;
+use crate::rule::policy::Policy;
+use crate::service::Service;
+use crate::store::authority::{self, Authority};
+use crate::store::sharing;
 
 /// Who asks, in which region.
 #[derive(Debug, Clone)]

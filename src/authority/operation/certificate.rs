@@ -3,12 +3,12 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::authority::failure::{Code, Failure};
-use crate::authority::operation::call::Call;
-use crate::authority::rule::arn;
-use crate::authority::rule::status::Deed;
-use crate::authority::store::{authority, certificate};
-use crate::authority::x509::pem;
+use crate::failure::{Code, Failure};
+use crate::operation::call::Call;
+use crate::rule::arn;
+use crate::rule::status::Deed;
+use crate::store::{authority, certificate};
+use crate::x509::pem;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

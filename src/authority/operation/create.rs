@@ -3,23 +3,23 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::authority::clock::milliseconds;
-use crate::authority::failure::{Code, Failure};
-use crate::authority::operation::call::Call;
-use crate::authority::operation::tag;
-use crate::authority::options::Quotas;
-use crate::authority::revocation;
-use crate::authority::rule::arn;
-use crate::authority::rule::status::Status;
-use crate::authority::service::unique;
-use crate::authority::store::authority::{self, Authority, Secrets};
-use crate::authority::store::tag::{Tag, put};
-use crate::authority::store::token::Token;
-use crate::authority::x509::extension::{self, Extension, KeyUsage};
-use crate::authority::x509::general_name::GeneralName;
-use crate::authority::x509::key::{KeyAlgorithm, SigningAlgorithm, SigningKey};
-use crate::authority::x509::name::{NameError, Subject, object};
-use crate::authority::x509::{der, oid, request};
+use crate::clock::milliseconds;
+use crate::failure::{Code, Failure};
+use crate::operation::call::Call;
+use crate::operation::tag;
+use crate::options::Quotas;
+use crate::revocation;
+use crate::rule::arn;
+use crate::rule::status::Status;
+use crate::service::unique;
+use crate::store::authority::{self, Authority, Secrets};
+use crate::store::tag::{Tag, put};
+use crate::store::token::Token;
+use crate::x509::extension::{self, Extension, KeyUsage};
+use crate::x509::general_name::GeneralName;
+use crate::x509::key::{KeyAlgorithm, SigningAlgorithm, SigningKey};
+use crate::x509::name::{NameError, Subject, object};
+use crate::x509::{der, oid, request};
 
 /// AWS's quota of authorities per account and region.
 const AUTHORITIES: i64 = 200;

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::authority::failure::Failure;
-use crate::authority::operation::call::{Call, OfAuthority};
-use crate::authority::rule::status::Deed;
-use crate::authority::store::authority;
-use crate::authority::x509::pem;
+use crate::failure::Failure;
+use crate::operation::call::{Call, OfAuthority};
+use crate::rule::status::Deed;
+use crate::store::authority;
+use crate::x509::pem;
 
 /// The request for the authority's certificate, once it is created.
 pub(crate) fn csr(call: &Call) -> Result<Value, Failure> {

@@ -3,11 +3,11 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::authority::clock::Moment;
-use crate::authority::failure::{Code, Failure};
-use crate::authority::operation::call::{Call, OfAuthority};
-use crate::authority::rule::status::{Deed, Status};
-use crate::authority::store::authority;
+use crate::clock::Moment;
+use crate::failure::{Code, Failure};
+use crate::operation::call::{Call, OfAuthority};
+use crate::rule::status::{Deed, Status};
+use crate::store::authority;
 
 const DAY: Moment = 24 * 60 * 60 * 1000;
 

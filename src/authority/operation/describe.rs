@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::authority::clock::Moment;
-use crate::authority::failure::Failure;
-use crate::authority::operation::call::Call;
-use crate::authority::rule::status::Status;
-use crate::authority::store::authority::Authority;
+use crate::clock::Moment;
+use crate::failure::Failure;
+use crate::operation::call::Call;
+use crate::rule::status::Status;
+use crate::store::authority::Authority;
 
 /// One authority.
 pub(crate) fn describe(call: &Call) -> Result<Value, Failure> {

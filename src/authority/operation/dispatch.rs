@@ -2,16 +2,16 @@
 
 use serde_json::Value;
 
-use crate::authority::failure::{Code, Failure};
-use crate::authority::fault::{self, Effect};
-use crate::authority::operation::call::{Call, Caller};
-use crate::authority::operation::{
+use crate::failure::{Code, Failure};
+use crate::fault::{self, Effect};
+use crate::operation::call::{Call, Caller};
+use crate::operation::{
     certificate, create, csr, delete, describe, import, issue, list, permission, policy, report,
     revoke, tag, update,
 };
-use crate::authority::options::Quotas;
-use crate::authority::service::Service;
-use crate::authority::wire::request::Request;
+use crate::options::Quotas;
+use crate::service::Service;
+use crate::wire::request::Request;
 
 /// Answers one request.
 pub(crate) fn perform(

@@ -3,17 +3,17 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::authority::clock::milliseconds;
-use crate::authority::failure::{Code, Failure};
-use crate::authority::operation::call::Call;
-use crate::authority::revocation;
-use crate::authority::rule::status::{Deed, Status};
-use crate::authority::rule::validity::Span;
-use crate::authority::store::authority::{self, Authority, Identity};
-use crate::authority::x509::certificate::{Facts, facts};
-use crate::authority::x509::chain::{self, ChainError};
-use crate::authority::x509::request::SigningRequest;
-use crate::authority::x509::{name, pem};
+use crate::clock::milliseconds;
+use crate::failure::{Code, Failure};
+use crate::operation::call::Call;
+use crate::revocation;
+use crate::rule::status::{Deed, Status};
+use crate::rule::validity::Span;
+use crate::store::authority::{self, Authority, Identity};
+use crate::x509::certificate::{Facts, facts};
+use crate::x509::chain::{self, ChainError};
+use crate::x509::request::SigningRequest;
+use crate::x509::{name, pem};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -2,17 +2,17 @@
 
 use serde_json::{Value, json};
 
-use crate::authority::failure::{Code, Failure};
-use crate::authority::operation::call::Call;
-use crate::authority::operation::sign::{Input, Signer, sign};
-use crate::authority::options::Quotas;
-use crate::authority::revocation;
-use crate::authority::rule::arn;
-use crate::authority::rule::status::Deed;
-use crate::authority::rule::template::Template;
-use crate::authority::store::authority::Authority;
-use crate::authority::store::token::Token;
-use crate::authority::store::{certificate, list};
+use crate::failure::{Code, Failure};
+use crate::operation::call::Call;
+use crate::operation::sign::{Input, Signer, sign};
+use crate::options::Quotas;
+use crate::revocation;
+use crate::rule::arn;
+use crate::rule::status::Deed;
+use crate::rule::template::Template;
+use crate::store::authority::Authority;
+use crate::store::token::Token;
+use crate::store::{certificate, list};
 
 /// Whether a request repeats another, and otherwise who is to sign.
 enum Found {

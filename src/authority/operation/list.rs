@@ -4,15 +4,15 @@ use rusqlite::Connection;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::authority::clock::Moment;
-use crate::authority::failure::{Code, Failure};
-use crate::authority::operation::call::Call;
-use crate::authority::operation::describe;
-use crate::authority::operation::page::{self, Paging};
-use crate::authority::rule::arn;
-use crate::authority::rule::policy::Policy;
-use crate::authority::store::authority::{self, Authority};
-use crate::authority::store::sharing;
+use crate::clock::Moment;
+use crate::failure::{Code, Failure};
+use crate::operation::call::Call;
+use crate::operation::describe;
+use crate::operation::page::{self, Paging};
+use crate::rule::arn;
+use crate::rule::policy::Policy;
+use crate::store::authority::{self, Authority};
+use crate::store::sharing;
 
 /// AWS returns no more at a time, though `MaxResults` may be 1000.
 const MOST: usize = 100;

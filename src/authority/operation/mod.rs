@@ -1,6 +1,6 @@
 //! The operations of the service: one file per family.
 //!
-//! Each reads the authority, asks [`rule`](crate::authority::rule) whether its state and the input allow it, does
+//! Each reads the authority, asks [`rule`](crate::rule) whether its state and the input allow it, does
 //! the cryptography, and writes once. What it decided on is read again inside the write.
 
 mod call;

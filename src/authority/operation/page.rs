@@ -4,8 +4,8 @@ use aws_lc_rs::hmac;
 use rusqlite::Connection;
 use serde::Deserialize;
 
-use crate::authority::failure::{Code, Failure};
-use crate::authority::operation::call::Call;
+use crate::failure::{Code, Failure};
+use crate::operation::call::Call;
 
 /// The members that every paged input has.
 #[derive(Debug, Deserialize)]

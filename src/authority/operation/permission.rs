@@ -3,12 +3,12 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::authority::failure::{Code, Failure};
-use crate::authority::operation::call::{Call, OfAuthority};
-use crate::authority::operation::describe::timestamp;
-use crate::authority::operation::page::{self, Paging};
-use crate::authority::rule::status::Deed;
-use crate::authority::store::sharing::{self, Permission};
+use crate::failure::{Code, Failure};
+use crate::operation::call::{Call, OfAuthority};
+use crate::operation::describe::timestamp;
+use crate::operation::page::{self, Paging};
+use crate::rule::status::Deed;
+use crate::store::sharing::{self, Permission};
 
 /// The only principal that AWS takes.
 const PRINCIPAL: &str = "acm.amazonaws.com";

@@ -3,11 +3,11 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::authority::failure::{Code, Failure};
-use crate::authority::operation::call::Call;
-use crate::authority::rule::policy::Policy;
-use crate::authority::rule::status::Deed;
-use crate::authority::store::sharing;
+use crate::failure::{Code, Failure};
+use crate::operation::call::Call;
+use crate::rule::policy::Policy;
+use crate::rule::status::Deed;
+use crate::store::sharing;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

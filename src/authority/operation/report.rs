@@ -7,20 +7,20 @@ use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-use crate::authority::bucket;
-use crate::authority::clock::Moment;
-use crate::authority::failure::{Code, Failure};
-use crate::authority::operation::call::Call;
-use crate::authority::operation::describe::timestamp;
-use crate::authority::options::Quotas;
-use crate::authority::rule::arn;
-use crate::authority::rule::status::{Deed, Status};
-use crate::authority::service::unique;
-use crate::authority::store::authority::Authority;
-use crate::authority::store::certificate::{self, Certificate, Revocation};
-use crate::authority::store::report::{self, Report};
-use crate::authority::x509::certificate::facts;
-use crate::authority::x509::name::readable;
+use crate::bucket;
+use crate::clock::Moment;
+use crate::failure::{Code, Failure};
+use crate::operation::call::Call;
+use crate::operation::describe::timestamp;
+use crate::options::Quotas;
+use crate::rule::arn;
+use crate::rule::status::{Deed, Status};
+use crate::service::unique;
+use crate::store::authority::Authority;
+use crate::store::certificate::{self, Certificate, Revocation};
+use crate::store::report::{self, Report};
+use crate::x509::certificate::facts;
+use crate::x509::name::readable;
 
 /// AWS makes one report in this time.
 const BETWEEN: Moment = 30 * 60 * 1000;

@@ -3,12 +3,12 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::authority::failure::{Code, Failure};
-use crate::authority::operation::call::Call;
-use crate::authority::options::Quotas;
-use crate::authority::revocation;
-use crate::authority::rule::status::Deed;
-use crate::authority::store::certificate::{self, Revocation};
+use crate::failure::{Code, Failure};
+use crate::operation::call::Call;
+use crate::options::Quotas;
+use crate::revocation;
+use crate::rule::status::Deed;
+use crate::store::certificate::{self, Revocation};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

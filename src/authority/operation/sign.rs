@@ -4,22 +4,22 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::authority::clock::milliseconds;
-use crate::authority::failure::{Code, Failure};
-use crate::authority::operation::call::Call;
-use crate::authority::operation::create;
-use crate::authority::revocation;
-use crate::authority::rule::api::ApiPassthrough;
-use crate::authority::rule::passthrough::{self, Issuer};
-use crate::authority::rule::template::Template;
-use crate::authority::rule::validity::{self, Bounds, Validity};
-use crate::authority::store::authority::Authority;
-use crate::authority::store::certificate::Certificate;
-use crate::authority::x509::certificate::{Blueprint, Facts, Serial, facts};
-use crate::authority::x509::constraint::Limits;
-use crate::authority::x509::key::{SigningAlgorithm, SigningKey};
-use crate::authority::x509::request::SigningRequest;
-use crate::authority::x509::{oid, pem};
+use crate::clock::milliseconds;
+use crate::failure::{Code, Failure};
+use crate::operation::call::Call;
+use crate::operation::create;
+use crate::revocation;
+use crate::rule::api::ApiPassthrough;
+use crate::rule::passthrough::{self, Issuer};
+use crate::rule::template::Template;
+use crate::rule::validity::{self, Bounds, Validity};
+use crate::store::authority::Authority;
+use crate::store::certificate::Certificate;
+use crate::x509::certificate::{Blueprint, Facts, Serial, facts};
+use crate::x509::constraint::Limits;
+use crate::x509::key::{SigningAlgorithm, SigningKey};
+use crate::x509::request::SigningRequest;
+use crate::x509::{oid, pem};
 
 /// What is asked for.
 #[derive(Deserialize)]

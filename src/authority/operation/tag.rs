@@ -3,11 +3,11 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::authority::failure::{Code, Failure};
-use crate::authority::operation::call::{Call, OfAuthority};
-use crate::authority::operation::page::{self, Paging};
-use crate::authority::rule::status::Deed;
-use crate::authority::store::tag::{self, Tag};
+use crate::failure::{Code, Failure};
+use crate::operation::call::{Call, OfAuthority};
+use crate::operation::page::{self, Paging};
+use crate::rule::status::Deed;
+use crate::store::tag::{self, Tag};
 
 /// AWS's limit per authority.
 const MOST: usize = 50;

@@ -3,11 +3,11 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::authority::failure::{Code, Failure};
-use crate::authority::operation::call::Call;
-use crate::authority::revocation;
-use crate::authority::rule::status::{Deed, Status};
-use crate::authority::store::authority;
+use crate::failure::{Code, Failure};
+use crate::operation::call::Call;
+use crate::revocation;
+use crate::rule::status::{Deed, Status};
+use crate::store::authority;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

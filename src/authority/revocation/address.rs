@@ -4,10 +4,10 @@ use aws_lc_rs::digest;
 use rusqlite::Connection;
 use serde_json::json;
 
-use crate::authority::failure::Failure;
-use crate::authority::rule::arn::{self, domain};
-use crate::authority::store::authority::Authority;
-use crate::authority::store::list;
+use crate::failure::Failure;
+use crate::rule::arn::{self, domain};
+use crate::store::authority::Authority;
+use crate::store::list;
 
 /// AWS's quota per authority, of certificates and of revocations among them: partitions make it larger.
 pub(crate) fn most_certificates(authority: &Authority) -> i64 {

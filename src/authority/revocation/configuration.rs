@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::authority::bucket;
-use crate::authority::failure::{Code, Failure};
+use crate::bucket;
+use crate::failure::{Code, Failure};
 
 /// Nothing is published.
 pub(crate) fn off() -> Value {

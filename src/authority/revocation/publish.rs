@@ -5,18 +5,18 @@
 
 use std::sync::PoisonError;
 
-use crate::authority::bucket;
-use crate::authority::clock::Moment;
-use crate::authority::failure::{Code, Failure};
-use crate::authority::revocation::address;
-use crate::authority::rule::status::Status;
-use crate::authority::service::Service;
-use crate::authority::store::authority::{self, Authority};
-use crate::authority::store::certificate::{self, Revocation};
-use crate::authority::store::list;
-use crate::authority::x509::certificate::facts;
-use crate::authority::x509::crl::{Entry, List};
-use crate::authority::x509::key::SigningAlgorithm;
+use crate::bucket;
+use crate::clock::Moment;
+use crate::failure::{Code, Failure};
+use crate::revocation::address;
+use crate::rule::status::Status;
+use crate::service::Service;
+use crate::store::authority::{self, Authority};
+use crate::store::certificate::{self, Revocation};
+use crate::store::list;
+use crate::x509::certificate::facts;
+use crate::x509::crl::{Entry, List};
+use crate::x509::key::SigningAlgorithm;
 
 const DAY: Moment = 24 * 60 * 60 * 1000;
 
@@ -170,7 +170,7 @@ fn entry(revocation: Revocation) -> Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::authority::x509::key::{KeyAlgorithm, SigningKey};
+    use crate::x509::key::{KeyAlgorithm, SigningKey};
 
     /// With the longest entries, the longest signature, and all places taken at once that requests can be about.
     #[test]

@@ -2,17 +2,17 @@
 
 use rusqlite::Connection;
 
-use crate::authority::clock::Moment;
-use crate::authority::failure::Failure;
-use crate::authority::revocation::address;
-use crate::authority::rule::status::Status;
-use crate::authority::service::Service;
-use crate::authority::store::authority::{self, Authority};
-use crate::authority::store::certificate;
-use crate::authority::x509::certificate::{facts, parse};
-use crate::authority::x509::extension;
-use crate::authority::x509::key::SigningAlgorithm;
-use crate::authority::x509::ocsp::{self, Question, Refusal, Standing};
+use crate::clock::Moment;
+use crate::failure::Failure;
+use crate::revocation::address;
+use crate::rule::status::Status;
+use crate::service::Service;
+use crate::store::authority::{self, Authority};
+use crate::store::certificate;
+use crate::x509::certificate::{facts, parse};
+use crate::x509::extension;
+use crate::x509::key::SigningAlgorithm;
+use crate::x509::ocsp::{self, Question, Refusal, Standing};
 
 /// How long an answer may be kept. AWS's is an hour, the time within which it learns of a revocation.
 const FRESH: Moment = 60 * 60 * 1000;

@@ -2,11 +2,11 @@
 
 use serde::Deserialize;
 
-use crate::authority::failure::{Code, Failure};
-use crate::authority::x509::extension::{self, Extension, KeyUsage};
-use crate::authority::x509::general_name::GeneralName;
-use crate::authority::x509::name::{NameError, Subject, object};
-use crate::authority::x509::{der, oid};
+use crate::failure::{Code, Failure};
+use crate::x509::extension::{self, Extension, KeyUsage};
+use crate::x509::general_name::GeneralName;
+use crate::x509::name::{NameError, Subject, object};
+use crate::x509::{der, oid};
 
 /// The service model's `ApiPassthrough`.
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -1,6 +1,6 @@
 //! The names of authorities, certificates and templates.
 
-use crate::authority::failure::{Code, Failure};
+use crate::failure::{Code, Failure};
 
 /// The partitions beside the large one: how their regions begin, their names and their domains, as in AWS's
 /// `partitions.json`.

@@ -4,13 +4,13 @@
 //! passthrough, that over the CSR's. The CRL distribution point is the configuration's, and only without one
 //! the API's or the CSR's, as the template's definition says.
 
-use crate::authority::failure::{Code, Failure};
-use crate::authority::rule::api::{self, ApiPassthrough};
-use crate::authority::rule::template::{Base, Template};
-use crate::authority::x509::constraint;
-use crate::authority::x509::extension::{self, Extension, KeyUsage};
-use crate::authority::x509::request::{EMPTY_NAME, SigningRequest};
-use crate::authority::x509::{name, oid};
+use crate::failure::{Code, Failure};
+use crate::rule::api::{self, ApiPassthrough};
+use crate::rule::template::{Base, Template};
+use crate::x509::constraint;
+use crate::x509::extension::{self, Extension, KeyUsage};
+use crate::x509::request::{EMPTY_NAME, SigningRequest};
+use crate::x509::{name, oid};
 
 /// What the issuer adds by itself.
 #[derive(Debug, Default)]

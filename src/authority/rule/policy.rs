@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::authority::failure::{Code, Failure};
+use crate::failure::{Code, Failure};
 
 /// The actions that can be shared.
 const ACTIONS: [&str; 6] = [

@@ -1,7 +1,7 @@
 //! What an authority may do in each of its states (the user guide's page "Private CA lifecycle").
 
-use crate::authority::clock::Moment;
-use crate::authority::failure::{Code, Failure};
+use crate::clock::Moment;
+use crate::failure::{Code, Failure};
 
 /// The state of an authority, as `DescribeCertificateAuthority` shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

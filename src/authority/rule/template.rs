@@ -1,7 +1,7 @@
 //! The certificate templates by name (the user guide's page "Template definitions").
 
-use crate::authority::failure::{Code, Failure};
-use crate::authority::rule::arn;
+use crate::failure::{Code, Failure};
+use crate::rule::arn;
 
 /// A template: what it fixes, and where the rest may come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

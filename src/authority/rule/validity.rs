@@ -3,8 +3,8 @@
 use serde::Deserialize;
 use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time};
 
-use crate::authority::clock::Moment;
-use crate::authority::failure::{Code, Failure};
+use crate::clock::Moment;
+use crate::failure::{Code, Failure};
 
 const SECOND: Moment = 1000;
 const HOUR: Moment = 3600 * SECOND;

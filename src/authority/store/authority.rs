@@ -4,11 +4,11 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use crate::authority::clock::Moment;
-use crate::authority::failure::{Code, Failure};
-use crate::authority::rule::status::{self, Deed, Status};
-use crate::authority::rule::validity::Span;
-use crate::authority::x509::key::KeyAlgorithm;
+use crate::clock::Moment;
+use crate::failure::{Code, Failure};
+use crate::rule::status::{self, Deed, Status};
+use crate::rule::validity::Span;
+use crate::x509::key::KeyAlgorithm;
 
 /// An authority without its key.
 #[derive(Debug, Clone)]

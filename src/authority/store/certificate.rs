@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::authority::clock::Moment;
-use crate::authority::failure::Failure;
+use crate::clock::Moment;
+use crate::failure::Failure;
 
 /// An issued certificate.
 #[derive(Debug, Clone)]

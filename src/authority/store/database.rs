@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode};
 
-use crate::authority::failure::Failure;
-use crate::authority::store::schema;
-use crate::authority::store::writer::Writer;
+use crate::failure::Failure;
+use crate::store::schema;
+use crate::store::writer::Writer;
 
 /// How long a write waits for another server on the same folder. Its transactions last milliseconds; a wait of this
 /// length means that it hangs.
@@ -49,7 +49,7 @@ impl Store {
     /// Opens the folder's database, and makes both if they aren't there.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         let unusable = |error| StoreError::Folder(folder.to_owned(), error);
-        crate::disk::create_folders(folder, 0o700).map_err(unusable)?;
+        windlass_ground::disk::create_folders(folder, 0o700).map_err(unusable)?;
         let path = folder.join("authority.db");
         // SQLite gives its log files the mode of the database, so this covers them all.
         OpenOptions::new()

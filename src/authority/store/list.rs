@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::authority::failure::Failure;
+use crate::failure::Failure;
 
 /// How the complete list is written in the table.
 const COMPLETE: &str = "";

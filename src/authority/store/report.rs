@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::authority::clock::Moment;
-use crate::authority::failure::Failure;
+use crate::clock::Moment;
+use crate::failure::Failure;
 
 /// An audit report.
 #[derive(Debug, Clone)]

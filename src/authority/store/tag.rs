@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use crate::authority::failure::Failure;
+use crate::failure::Failure;
 
 /// A tag: a name, and perhaps a value.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]

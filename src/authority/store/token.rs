@@ -4,9 +4,9 @@ use aws_lc_rs::digest;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 
-use crate::authority::clock::Moment;
-use crate::authority::failure::Failure;
-use crate::authority::options::Idempotency;
+use crate::clock::Moment;
+use crate::failure::Failure;
+use crate::options::Idempotency;
 
 /// How long AWS remembers a token.
 const REMEMBERED: Moment = 5 * 60 * 1000;

@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 
-use crate::authority::failure::{Code, Failure};
+use crate::failure::{Code, Failure};
 
 /// Writes in one transaction at most, so that the first of them doesn't wait for ever under load.
 const GROUP: usize = 128;

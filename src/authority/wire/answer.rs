@@ -4,9 +4,9 @@ use axum::body::Body;
 use axum::http::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::authority::failure::Failure;
-use crate::authority::wire::model::MODEL;
-use crate::authority::wire::{Protocol, cbor};
+use crate::failure::Failure;
+use crate::wire::model::MODEL;
+use crate::wire::{Protocol, cbor};
 
 /// The response to one request, with the id by which client and log know it.
 pub(crate) fn response(

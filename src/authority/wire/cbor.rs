@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Number, Value};
 
-use crate::authority::wire::model::{Kind, MODEL, Shape};
+use crate::wire::model::{Kind, MODEL, Shape};
 
 /// Deeper than any input of the model; deeper still is an attack on the stack.
 const DEEPEST: usize = 32;

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use regex_lite::Regex;
 use serde::Deserialize;
 
-use crate::authority::wire::pattern;
+use crate::wire::pattern;
 
 /// The model of AWS Private CA.
 pub(crate) static MODEL: LazyLock<Model> = LazyLock::new(|| {

@@ -3,9 +3,9 @@
 use axum::http::{HeaderMap, Method};
 use serde_json::Value;
 
-use crate::authority::failure::{Code, Failure};
-use crate::authority::wire::model::MODEL;
-use crate::authority::wire::{Protocol, cbor, validate};
+use crate::failure::{Code, Failure};
+use crate::wire::model::MODEL;
+use crate::wire::{Protocol, cbor, validate};
 
 const TARGET: &str = "ACMPrivateCA.";
 const PATH: &str = "/service/ACMPrivateCA/operation/";

@@ -5,8 +5,8 @@ use axum::http::HeaderMap;
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime};
 
-use crate::authority::failure::{Code, Failure};
-use crate::authority::options::AccessKey;
+use crate::failure::{Code, Failure};
+use crate::options::AccessKey;
 
 const SERVICE: &str = "acm-pca";
 

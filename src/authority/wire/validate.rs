@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::authority::failure::{Code, Failure};
-use crate::authority::wire::model::{Kind, MODEL, Shape};
+use crate::failure::{Code, Failure};
+use crate::wire::model::{Kind, MODEL, Shape};
 
 /// Checks an operation's input: a wrong type can't be read at all, a wrong value is a violation.
 pub(crate) fn check(shape: &str, input: &Value) -> Result<(), Failure> {

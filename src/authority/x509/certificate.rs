@@ -3,10 +3,10 @@
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
-use crate::authority::clock::Moment;
-use crate::authority::x509::extension::Extension;
-use crate::authority::x509::key::{KeyError, SigningAlgorithm, SigningKey};
-use crate::authority::x509::{der, extension};
+use crate::clock::Moment;
+use crate::x509::extension::Extension;
+use crate::x509::key::{KeyError, SigningAlgorithm, SigningKey};
+use crate::x509::{der, extension};
 
 /// A certificate's serial number: 128 bits, positive, and with no leading zeros in its 32 hex digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

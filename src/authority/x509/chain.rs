@@ -3,9 +3,9 @@
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{ParsedExtension, X509Extension};
 
-use crate::authority::clock::Moment;
-use crate::authority::x509::constraint::{self, ConstraintError};
-use crate::authority::x509::{certificate, oid, verify};
+use crate::clock::Moment;
+use crate::x509::constraint::{self, ConstraintError};
+use crate::x509::{certificate, oid, verify};
 
 /// Levels of authorities from root to the lowest one: AWS allows five.
 const DEEPEST: usize = 5;
@@ -213,10 +213,10 @@ fn check_authority(certificate: &X509Certificate<'_>, now: Moment) -> Result<(),
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::authority::x509::certificate::{Blueprint, Serial};
-    use crate::authority::x509::extension::{self, Extension, KeyUsage};
-    use crate::authority::x509::key::{KeyAlgorithm, SigningAlgorithm, SigningKey};
-    use crate::authority::x509::name::Subject;
+    use crate::x509::certificate::{Blueprint, Serial};
+    use crate::x509::extension::{self, Extension, KeyUsage};
+    use crate::x509::key::{KeyAlgorithm, SigningAlgorithm, SigningKey};
+    use crate::x509::name::Subject;
 
     const NOW: Moment = 1_800_000_000_000;
 

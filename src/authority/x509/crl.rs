@@ -1,9 +1,9 @@
 //! Certificate revocation lists (RFC 5280, version 2).
 
-use crate::authority::clock::Moment;
-use crate::authority::x509::extension::{self, Extension};
-use crate::authority::x509::key::{KeyError, SigningAlgorithm, SigningKey};
-use crate::authority::x509::{der, oid};
+use crate::clock::Moment;
+use crate::x509::extension::{self, Extension};
+use crate::x509::key::{KeyError, SigningAlgorithm, SigningKey};
+use crate::x509::{der, oid};
 
 /// All that goes into a list.
 pub(crate) struct List<'a> {

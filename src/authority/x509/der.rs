@@ -4,7 +4,7 @@
 
 use time::OffsetDateTime;
 
-use crate::authority::clock::Moment;
+use crate::clock::Moment;
 
 pub(crate) const BOOLEAN: u8 = 0x01;
 pub(crate) const INTEGER: u8 = 0x02;

@@ -3,7 +3,7 @@
 use aws_lc_rs::digest;
 use serde::Deserialize;
 
-use crate::authority::x509::{der, oid};
+use crate::x509::{der, oid};
 
 /// One extension: what it is, whether it is critical, and its value as DER.
 #[derive(Debug, Clone, PartialEq, Eq)]

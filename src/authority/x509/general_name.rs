@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use crate::authority::x509::der;
-use crate::authority::x509::name::{NameError, Subject, object};
+use crate::x509::der;
+use crate::x509::name::{NameError, Subject, object};
 
 /// The service model's `GeneralName`: exactly one of its members.
 #[derive(Debug, Clone, Default, Deserialize)]

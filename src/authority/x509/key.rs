@@ -12,7 +12,7 @@ use aws_lc_rs::signature::{
 };
 use zeroize::Zeroizing;
 
-use crate::authority::x509::{der, oid};
+use crate::x509::{der, oid};
 
 /// The `KeyAlgorithm` of an authority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

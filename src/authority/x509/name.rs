@@ -4,7 +4,7 @@ use serde::Deserialize;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
-use crate::authority::x509::{der, oid};
+use crate::x509::{der, oid};
 
 /// The service model's `ASN1Subject`.
 #[derive(Debug, Clone, Default, Deserialize)]

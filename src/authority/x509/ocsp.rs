@@ -2,10 +2,10 @@
 
 use aws_lc_rs::digest;
 
-use crate::authority::clock::Moment;
-use crate::authority::x509::key::{KeyError, SigningAlgorithm, SigningKey};
-use crate::authority::x509::read::{Element, Reader};
-use crate::authority::x509::{crl, der, oid};
+use crate::clock::Moment;
+use crate::x509::key::{KeyError, SigningAlgorithm, SigningKey};
+use crate::x509::read::{Element, Reader};
+use crate::x509::{crl, der, oid};
 
 /// More certificates than anyone asks for at once; each costs a look-up.
 const MOST: usize = 100;

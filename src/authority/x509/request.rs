@@ -5,9 +5,9 @@ use x509_parser::cri_attributes::ParsedCriAttribute;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::X509Version;
 
-use crate::authority::x509::extension::Extension;
-use crate::authority::x509::key::{KeyError, SigningAlgorithm, SigningKey};
-use crate::authority::x509::{der, name, oid, pem, verify};
+use crate::x509::extension::Extension;
+use crate::x509::key::{KeyError, SigningAlgorithm, SigningKey};
+use crate::x509::{der, name, oid, pem, verify};
 
 /// A request whose signature was checked; the names and keys are the bytes that were signed.
 #[derive(Debug, Clone)]
@@ -166,9 +166,9 @@ mod tests {
     use std::sync::LazyLock;
 
     use super::*;
-    use crate::authority::x509::extension;
-    use crate::authority::x509::key::KeyAlgorithm;
-    use crate::authority::x509::name::Subject;
+    use crate::x509::extension;
+    use crate::x509::key::KeyAlgorithm;
+    use crate::x509::name::Subject;
 
     static WHOLE: LazyLock<Vec<u8>> = LazyLock::new(|| {
         let (key, _) = SigningKey::generate(KeyAlgorithm::P256).unwrap();

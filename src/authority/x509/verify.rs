@@ -11,7 +11,7 @@ use x509_parser::public_key::PublicKey;
 use x509_parser::signature_algorithm::SignatureAlgorithm;
 use x509_parser::x509::{AlgorithmIdentifier, SubjectPublicKeyInfo};
 
-use crate::authority::x509::oid;
+use crate::x509::oid;
 
 /// What aws-lc-rs checks signatures of; shorter keys are weak, longer ones only slow.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;

@@ -1,5 +1,5 @@
 use super::jwt;
-use crate::cluster::{
+use crate::{
     object::now,
     service::Service,
     wire::{Failure, Incoming},

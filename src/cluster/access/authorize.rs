@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::User;
-use crate::cluster::{
+use crate::{
     object::{items, name, namespace, text},
     store::Transaction,
     wire::Failure,
@@ -89,7 +89,7 @@ fn aggregated(tx: &Transaction, role: &Json) -> Result<Vec<Json>, Failure> {
     let mut rules = Vec::new();
     for other in tx.list(CLUSTER_ROLES, None)? {
         let labels = &other["metadata"]["labels"];
-        let selected = |selector| crate::cluster::api::selector_matches(selector, labels);
+        let selected = |selector| crate::api::selector_matches(selector, labels);
         if name(&other) != name(role) && selectors.iter().any(selected) {
             rules.extend(items(&other, "/rules").iter().cloned());
         }

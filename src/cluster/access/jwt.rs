@@ -3,7 +3,7 @@
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value as Json, json};
 
-use crate::cluster::{
+use crate::{
     identity::Identity,
     object::{Moment, new_uid},
     wire::Failure,

@@ -1,5 +1,5 @@
 use super::{Call, delete, evict, read, review, scale, token, watch, write};
-use crate::cluster::{
+use crate::{
     forward,
     wire::{Answer, Failure, Verb},
 };

@@ -2,10 +2,8 @@ use saphyr::{LoadableYamlNode, Scalar, Yaml};
 use serde_json::{Map, Value as Json};
 
 use super::Call;
-use crate::{
-    cluster::wire::{Failure, protobuf},
-    ground::check_yaml,
-};
+use crate::wire::{Failure, protobuf};
+use windlass_ground::check_yaml;
 
 /// As deep as `serde_json` reads: what is stored must be read again.
 const MAX_DEPTH: usize = 100;

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use crate::cluster::{
+use crate::{
     access::User,
     object::{Moment, now},
     resource::Resource,

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::cluster::{
+use crate::{
     object::{Moment, child, items, metadata, name, namespace as namespace_of, text, timestamp},
     resource::Resource,
     schema::Schema,

@@ -6,7 +6,7 @@ use super::{
     read::shaped,
     select::Selectors,
 };
-use crate::cluster::{
+use crate::{
     object::{name, text, uid},
     wire::{Answer, Failure, Query},
 };
@@ -34,7 +34,7 @@ pub(super) fn delete(call: &Call) -> Result<Answer, Failure> {
     })?;
     // What goes slowly is given as it goes; what is gone is said to be.
     let lingers = matches!(resource.key().as_str(), "namespaces" | "pods");
-    let held = !crate::cluster::object::items(&object, "/metadata/finalizers").is_empty();
+    let held = !crate::object::items(&object, "/metadata/finalizers").is_empty();
     if lingers || held {
         let mut object = object;
         if resource.key() == "namespaces" && !dry_run {

@@ -1,7 +1,7 @@
 use serde_json::{Value as Json, json};
 
 use super::{Call, body, delete::check_preconditions, lifecycle, select::selector_matches};
-use crate::cluster::{
+use crate::{
     object::{name, namespace, number, text},
     rollout::{budget_status, is_ready},
     store::Transaction,

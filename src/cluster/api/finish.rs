@@ -1,7 +1,7 @@
 use serde_json::Value as Json;
 
 use super::{Call, check, defaults, identity, lifecycle};
-use crate::cluster::{
+use crate::{
     merge::{self, Manager, without_times},
     object::{Moment, metadata, name, namespace, text},
     resource::Resource,

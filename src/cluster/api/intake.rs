@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::{Call, check};
-use crate::cluster::{
+use crate::{
     object::{metadata, namespace, text},
     resource::Resource,
     schema::{Decoded, Strictness, decode},

@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::finish;
-use crate::cluster::{
+use crate::{
     object::{Moment, items, metadata, name, namespace, text, timestamp, uid},
     resource::Resource,
     store::Transaction,
@@ -157,7 +157,7 @@ fn wake_owner(tx: &Transaction, object: &Json) -> Result<(), Failure> {
         let key = format!("{kind}s.apps");
         let name = owner["name"].as_str().unwrap_or_default();
         if let Some(owner) = tx.get(&key, namespace(object), name)? {
-            tx.wake(&key, &owner, crate::cluster::object::now())?;
+            tx.wake(&key, &owner, crate::object::now())?;
         }
     }
     Ok(())

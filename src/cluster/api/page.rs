@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value as Json, json};
 
 use super::select::Selectors;
-use crate::cluster::{
+use crate::{
     object::{name, namespace},
     resource::Resource,
     store::Transaction,

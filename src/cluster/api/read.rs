@@ -1,7 +1,7 @@
 use serde_json::{Value as Json, json};
 
 use super::{Call, page, select::Selectors};
-use crate::cluster::{
+use crate::{
     object::metadata,
     resource::Resource,
     wire::{Answer, Failure, Shape, table},

@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::{Call, body};
-use crate::cluster::{
+use crate::{
     access::{Attributes, User, may, may_path, rules},
     object::{items, text},
     store::Transaction,

@@ -1,7 +1,7 @@
 use serde_json::{Value as Json, json};
 
 use super::{Call, body, write};
-use crate::cluster::{
+use crate::{
     merge::{self, PatchKind},
     object::{number, text},
     schema::Schema,
@@ -10,7 +10,7 @@ use crate::cluster::{
 
 /// Reads or sets only the number of replicas (autoscaling/v1 Scale).
 pub(super) fn answer(call: &Call) -> Result<Answer, Failure> {
-    let found = |tx: &crate::cluster::store::Transaction| {
+    let found = |tx: &crate::store::Transaction| {
         tx.get(&call.resource.key(), call.namespace(), call.name())?
             .ok_or_else(|| Failure::not_found(&call.resource, call.name()))
     };

@@ -1,6 +1,6 @@
 use serde_json::Value as Json;
 
-use crate::cluster::{
+use crate::{
     object::{items, text},
     resource::Resource,
     wire::{Failure, Query},

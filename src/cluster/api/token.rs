@@ -1,7 +1,7 @@
 use serde_json::{Value as Json, json};
 
 use super::{Call, body};
-use crate::cluster::{
+use crate::{
     access::{Claims, issue},
     object::{items, number, timestamp, uid},
     wire::{Answer, Cause, Failure, Verb},

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use tokio::time::Instant;
 
 use super::{Call, read::partial, select::Selectors};
-use crate::cluster::{
+use crate::{
     object::{namespace, now},
     resource::Resource,
     service::Service,

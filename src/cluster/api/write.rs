@@ -6,7 +6,7 @@ use super::{
     intake::{check_kind, refuse_untyped, take_kind, take_place, understood},
     read::shaped,
 };
-use crate::cluster::{
+use crate::{
     merge::{self, Manager, PatchKind},
     object::{self, metadata, name, namespace, text},
     schema::decode,

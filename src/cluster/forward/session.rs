@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use tokio::io::DuplexStream;
 
-use crate::cluster::{object::uid, ports::nothing_listens, service::Service};
+use crate::{object::uid, ports::nothing_listens, service::Service};
 
 /// The pod of one port-forward.
 #[derive(Clone)]

@@ -12,7 +12,7 @@ use tokio_tungstenite::{
 };
 
 use super::{channels, session::Session, spdy, tunnel};
-use crate::cluster::{
+use crate::{
     api::Call,
     object::{text, uid},
     wire::{Answer, Failure, Incoming, Query},

@@ -5,7 +5,7 @@ use super::{
     fields::{Fields, Step, step_of},
     managed::{Managed, Manager, bare},
 };
-use crate::cluster::{
+use crate::{
     object::{Moment, metadata},
     schema::{ListRule, Schema},
     wire::{Cause, Failure},

@@ -1,7 +1,7 @@
 use serde_json::Value as Json;
 
 use super::fields::{Fields, Step, step_of};
-use crate::cluster::schema::{ListRule, Schema};
+use crate::schema::{ListRule, Schema};
 
 /// What a change changed.
 #[derive(Debug, Default)]

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json};
 
-use crate::cluster::schema::{ListRule, Schema};
+use crate::schema::{ListRule, Schema};
 
 /// One step into an object, as `fieldsV1` writes it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

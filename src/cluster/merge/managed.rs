@@ -2,7 +2,7 @@ use serde_json::{Value as Json, json};
 
 use super::compare::Comparison;
 use super::fields::Fields;
-use crate::cluster::{
+use crate::{
     object::{Moment, items, metadata, timestamp},
     schema::Schema,
 };

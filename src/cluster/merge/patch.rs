@@ -1,6 +1,6 @@
 use serde_json::Value as Json;
 
-use crate::cluster::wire::Failure;
+use crate::wire::Failure;
 
 /// The kinds of patches, by their media types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub(crate) fn json_patch(object: &mut Json, patch: &Json) -> Result<(), Failure>
         if let json_patch::PatchOperation::Copy(copy) = operation {
             copied += patched
                 .pointer(copy.from.as_str())
-                .map_or(0, crate::ground::json_size);
+                .map_or(0, windlass_ground::json_size);
             if copied > MAX_COPIED_BYTES {
                 return Err(Failure::rejected(&format!(
                     "Unable to complete the copy, the accumulated size increase of copy is {copied}, exceeding the limit {MAX_COPIED_BYTES}"
@@ -71,7 +71,7 @@ pub(crate) fn json_patch(object: &mut Json, patch: &Json) -> Result<(), Failure>
         json_patch::patch(&mut patched, std::slice::from_ref(operation))
             .map_err(|error| Failure::rejected(&error.to_string()))?;
     }
-    if crate::ground::depth_of(&patched) > MAX_DEPTH {
+    if windlass_ground::depth_of(&patched) > MAX_DEPTH {
         return Err(Failure::rejected("the patched object is nested too deeply"));
     }
     *object = patched;

@@ -1,6 +1,6 @@
 use serde_json::{Map, Value as Json};
 
-use crate::cluster::{schema::Schema, wire::Failure};
+use crate::{schema::Schema, wire::Failure};
 
 const ORDER: &str = "$setElementOrder/";
 const DELETE: &str = "$deleteFromPrimitiveList/";

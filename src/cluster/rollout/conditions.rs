@@ -1,6 +1,6 @@
 use serde_json::{Value as Json, json};
 
-use crate::cluster::object::{Moment, child, items, timestamp};
+use crate::object::{Moment, child, items, timestamp};
 
 /// Sets a condition of an object; its transition time moves with its status only.
 pub(super) fn set(

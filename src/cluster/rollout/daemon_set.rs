@@ -9,7 +9,7 @@ use super::{
     share::share,
     world::World,
 };
-use crate::cluster::{
+use crate::{
     object::{child, name, number, suffix, text},
     wire::Failure,
 };

@@ -9,7 +9,7 @@ use super::{
     strategy::{self, Scaling},
     world::{World, owner_reference},
 };
-use crate::cluster::{
+use crate::{
     object::{annotation, child, hash, metadata, name, namespace, number, text, uid},
     wire::Failure,
 };

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value as Json, json};
 
 use super::{pod, share::share};
-use crate::cluster::{
+use crate::{
     api::selector_matches,
     object::{Moment, items, name, namespace, number, text, timestamp},
     store::Transaction,

@@ -1,7 +1,7 @@
 use serde_json::{Value as Json, json};
 
 use super::world::World;
-use crate::cluster::{
+use crate::{
     controllers::Cluster,
     object::{Moment, name, namespace, random, timestamp, uid},
     resource::Resource,

@@ -1,5 +1,5 @@
 use super::{daemon_set, deployment, disruption, pod, replica_set, stateful_set, world::World};
-use crate::cluster::{
+use crate::{
     controllers::{self, Cluster, WAKES},
     object::Moment,
     options::Options,

@@ -7,7 +7,7 @@ use super::{
     event::Tone,
     world::{World, owner_reference},
 };
-use crate::cluster::{
+use crate::{
     object::{Moment, annotation, child, items, moment, name, namespace, random, text, timestamp},
     wire::Failure,
 };

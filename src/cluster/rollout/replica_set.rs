@@ -1,7 +1,7 @@
 use serde_json::{Value as Json, json};
 
 use super::{event::Tone, pod, pod::NewPod, world::World};
-use crate::cluster::{
+use crate::{
     object::{child, name, number, suffix, text},
     wire::Failure,
 };

@@ -1,7 +1,7 @@
 use serde_json::{Value as Json, json};
 
 use super::world::{World, owner_reference};
-use crate::cluster::{
+use crate::{
     object::{hash, name, namespace, number, uid},
     wire::Failure,
 };

@@ -10,7 +10,7 @@ use super::{
     revision::{self, Revision},
     world::World,
 };
-use crate::cluster::{
+use crate::{
     object::{child, name, number, text},
     wire::Failure,
 };

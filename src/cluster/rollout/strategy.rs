@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::share::share;
-use crate::cluster::object::number;
+use crate::object::number;
 
 /// One ReplicaSet to make larger or smaller: the newest, or one of the old by its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 use serde_json::{Value as Json, json};
 
 use super::play::STUCK;
-use crate::cluster::{
+use crate::{
     controllers::Cluster,
     object::{Moment, annotation, items, metadata, name, namespace, new_uid, text, timestamp, uid},
     options::Options,

@@ -224,7 +224,7 @@ fn field_of<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::schema::document;
+    use crate::schema::document;
 
     #[test]
     fn every_rule_is_about_a_field_that_exists() {

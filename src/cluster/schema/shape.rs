@@ -3,7 +3,7 @@ use std::sync::LazyLock;
 use serde_json::{Value as Json, json};
 
 use super::built_in::{REFERENCE, definition_name, document};
-use crate::cluster::object::text;
+use crate::object::text;
 
 /// The schema of a value: a walker over a JSON Schema with the `x-kubernetes-` extensions.
 #[derive(Clone, Copy, Debug)]

@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::{Path, Schema};
-use crate::cluster::wire::Cause;
+use crate::wire::Cause;
 
 /// What is wrong with a custom object, in the words of the API server.
 pub(crate) fn check_custom(schema: Schema, object: &Json) -> Vec<Cause> {

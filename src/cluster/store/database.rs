@@ -10,7 +10,7 @@ use std::{
 use rusqlite::{Connection, ErrorCode};
 
 use super::transaction::Transaction;
-use crate::cluster::wire::Failure;
+use crate::wire::Failure;
 
 const VERSION: i64 = 2;
 /// How long a write waits for another server on the same folder.
@@ -69,7 +69,7 @@ impl Store {
         watched: &'static [&'static str],
     ) -> Result<Self, StoreError> {
         let unusable = |error| StoreError::Folder(folder.to_owned(), error);
-        crate::disk::create_folders(folder, 0o700).map_err(unusable)?;
+        windlass_ground::disk::create_folders(folder, 0o700).map_err(unusable)?;
         let path = folder.join("cluster.db");
         OpenOptions::new()
             .create(true)

@@ -3,7 +3,7 @@ use std::cell::RefCell;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::Value as Json;
 
-use crate::cluster::{
+use crate::{
     controllers::Changed,
     object::{Moment, controller, metadata, name, namespace, uid},
     wire::Failure,

@@ -3,7 +3,7 @@ use axum::http::{HeaderValue, Response};
 use serde_json::Value as Json;
 
 use super::Failure;
-use crate::cluster::{api::Watch, forward::Forward};
+use crate::{api::Watch, forward::Forward};
 
 /// What a request gets.
 pub(crate) enum Answer {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::cluster::{
+use crate::{
     object::{Moment, items, moment, name, number, text},
     resource::Resource,
 };

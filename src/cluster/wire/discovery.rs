@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};
 
-use crate::cluster::resource::Resource;
+use crate::resource::Resource;
 
 /// The version whose behaviour this server follows.
 const MAJOR: &str = "1";

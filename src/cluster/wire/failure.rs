@@ -1,6 +1,6 @@
 use serde_json::{Value as Json, json};
 
-use crate::cluster::{access::Attributes, resource::Resource};
+use crate::{access::Attributes, resource::Resource};
 
 /// Stands for the reason of what has no `Status`.
 const NO_SUCH_PATH: &str = "404 page not found";

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::{Answer, Discovery, Incoming};
-use crate::cluster::{
+use crate::{
     resource::Resource,
     schema::{definition_name, document},
 };

@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::cells::{Column, cells, columns};
-use crate::cluster::{object::now, resource::Resource};
+use crate::{object::now, resource::Resource};
 
 /// A table of objects.
 pub(crate) fn table(resource: &Resource, objects: &[Json], with_columns: bool, meta: Json) -> Json {

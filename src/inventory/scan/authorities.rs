@@ -2,11 +2,8 @@ use serde::Deserialize;
 use time::{OffsetDateTime, macros::format_description};
 
 use super::Scanned;
-use crate::{
-    inventory::{place::Place, read::read},
-    outside::PcaClient,
-    value::Failure,
-};
+use crate::{place::Place, read::read};
+use windlass_world::{outside::PcaClient, value::Failure};
 
 /// AWS answers 75 requests for certificates a second; more than this would take minutes.
 const MOST: usize = 5_000;

@@ -1,6 +1,6 @@
 use super::Scanned;
-use crate::{
-    inventory::{place::Place, read::of_object},
+use crate::{place::Place, read::of_object};
+use windlass_world::{
     outside::{KubeClient, Selection, from_object},
     value::{Failure, Value},
 };

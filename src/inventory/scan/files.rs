@@ -4,7 +4,7 @@ use std::{
 };
 
 use super::Scanned;
-use crate::inventory::{place::Place, read::read};
+use crate::{place::Place, read::read};
 
 /// The bundle of all public CAs is 250 KB; a larger file of certificates is none that a person keeps.
 const LARGEST: u64 = 4 << 20;

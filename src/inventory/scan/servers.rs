@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::Scanned;
-use crate::{
-    inventory::{place::Place, read::Read},
+use crate::{place::Place, read::Read};
+use windlass_world::{
     outside::{HttpClient, Probe},
     value::Failure,
 };

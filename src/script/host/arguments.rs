@@ -8,8 +8,8 @@ use super::{
     function::{Parameter, ValueKind},
     rejected, table, throw,
 };
-use crate::{
-    script::{calls::closest, dynamic::from_dynamic},
+use crate::{calls::closest, dynamic::from_dynamic};
+use windlass_world::{
     value::{Failure, Secret, Value},
     x509::{AlternativeNames, NameKind, Subject},
 };

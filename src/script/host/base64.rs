@@ -13,7 +13,7 @@ use super::{
         required,
     },
 };
-use crate::value;
+use windlass_world::value;
 
 const CONTENT: ValueKind = Either(&[Text, Bytes, Secret]);
 const CODE: ValueKind = Either(&[Text, Secret]);

@@ -14,8 +14,8 @@ use super::{
     },
     on_blocking_thread, perform, rejected,
 };
-use crate::{
-    script::effects::Call,
+use crate::effects::Call;
+use windlass_world::{
     value::{Failure, Secret, Value},
     x509::{CsrError, CsrRequest, EXTENDED_KEY_USAGES, KEY_USAGES},
 };

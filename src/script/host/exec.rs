@@ -17,12 +17,12 @@ use super::{
     undo::{Done, Reversal, Reversed, WayBack},
 };
 use crate::{
+    answer::Answer,
+    dynamic::from_dynamic,
+    effects::{Call, Class, EffectKey},
+};
+use windlass_world::{
     outside::{Clients, DEFAULT_GRACE, Invocation, Programs, check_variable},
-    script::{
-        answer::Answer,
-        dynamic::from_dynamic,
-        effects::{Call, Class, EffectKey},
-    },
     value::{Failure, Secret, Value, parse_duration},
 };
 

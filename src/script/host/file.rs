@@ -17,11 +17,11 @@ use super::{
     undo::{Done, Judgement, Reversal, Reversed, WayBack},
 };
 use crate::{
+    dynamic::{from_dynamic, to_dynamic},
+    effects::Call,
+};
+use windlass_world::{
     outside::{Clients, OutputFolder},
-    script::{
-        dynamic::{from_dynamic, to_dynamic},
-        effects::Call,
-    },
     value::{Bytes, Digest, Failure, MASK, Secret, Value},
     x509::Certificate,
 };

@@ -15,10 +15,8 @@ use super::{
         required,
     },
 };
-use crate::{
-    script::dynamic::{from_dynamic, to_dynamic},
-    value::{self, Value},
-};
+use crate::dynamic::{from_dynamic, to_dynamic};
+use windlass_world::value::{self, Value};
 
 const CONTENT: &[Parameter] = &[required("text", Text, "")];
 const VALUE: &[Parameter] = &[required("value", Any, "")];

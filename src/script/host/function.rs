@@ -9,7 +9,8 @@ use super::{
     register::FuncRegistration,
     undo::{Done, Finding, Reversal},
 };
-use crate::{outside::Clients, script::effects::Class, value::Value};
+use crate::effects::Class;
+use windlass_world::{outside::Clients, value::Value};
 
 /// A namespace of functions, such as `pca`.
 pub struct HostModule {

@@ -9,7 +9,7 @@ use super::function::{
     ValueKind::{self, Bytes, Either, Secret, Text},
     required,
 };
-use crate::value;
+use windlass_world::value;
 
 const CONTENT: ValueKind = Either(&[Text, Bytes, Secret]);
 

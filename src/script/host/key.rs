@@ -14,8 +14,8 @@ use super::{
     },
     on_blocking_thread, perform, rejected, throw,
 };
-use crate::{
-    script::{dynamic::from_dynamic, effects::Call},
+use crate::{dynamic::from_dynamic, effects::Call};
+use windlass_world::{
     value::{Failure, Secret, Value},
     x509::{KeyAlgorithm, PrivateKey},
 };

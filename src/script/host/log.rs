@@ -7,7 +7,7 @@ use super::{
     function::{Function, Gives, Impact::Records, Needs, ValueKind::Any, required},
     host,
 };
-use crate::script::{dynamic::masked, effects::Level};
+use crate::{dynamic::masked, effects::Level};
 
 pub(super) static TABLE: [Function; 2] = [
     Function {

@@ -46,7 +46,7 @@ use super::{
     dynamic::to_dynamic,
     effects::{Call, Effects, Interruption, Stop},
 };
-use crate::{
+use windlass_world::{
     outside::Clients,
     value::{Failure, FailureClass, Value},
 };

@@ -13,10 +13,8 @@ use super::{
     },
     perform, rejected,
 };
-use crate::{
-    script::effects::Call,
-    value::{Failure, Secret, Value},
-};
+use crate::effects::Call;
+use windlass_world::value::{Failure, Secret, Value};
 
 /// Without look-alikes, so that it can be read aloud.
 const PASSWORD_CHARACTERS: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";

@@ -3,7 +3,7 @@ use rhai::{
 };
 
 use super::Thrown;
-use crate::script::effects::Stop;
+use crate::effects::Stop;
 
 /// Registers a host function, as Rhai's own type of this name does, so that whatever the function throws
 /// has the place of its call. Rhai itself leaves out the place where a call names a module.
@@ -12,7 +12,7 @@ pub(super) struct FuncRegistration(rhai::FuncRegistration);
 /// A [`Stop`] with the place of the call that met it. Rhai replaces the place of an error that no script
 /// can catch on its way out.
 #[derive(Clone)]
-pub(in crate::script) struct Halt {
+pub(crate) struct Halt {
     pub stop: Stop,
     /// The script or module that made the call; empty where it has no name.
     pub source: String,

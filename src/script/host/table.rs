@@ -114,7 +114,7 @@ pub fn function(name: &str) -> Option<&'static Function> {
 }
 
 /// The function that a recorded call is of.
-pub(in crate::script) fn caller(call: &str) -> Option<&'static Function> {
+pub(crate) fn caller(call: &str) -> Option<&'static Function> {
     let made_by = MADE_BY.iter().find(|(made, _)| *made == call);
     function(made_by.map_or(call, |(_, by)| by))
 }
@@ -125,14 +125,11 @@ mod tests {
 
     use super::*;
     use crate::{
-        outside::OPERATIONS,
-        script::{
-            Class, Script,
-            engine::steps,
-            host::function::{Doubt, Need, Needs, On, Parameter, ValueKind},
-        },
-        value::Value,
+        Class, Script,
+        engine::steps,
+        host::function::{Doubt, Need, Needs, On, Parameter, ValueKind},
     };
+    use windlass_world::{outside::OPERATIONS, value::Value};
 
     #[test]
     fn rows_are_sorted_and_of_their_module() {
@@ -220,7 +217,7 @@ mod tests {
                 (ValueKind::Text | ValueKind::Template, Some(Value::String(_))) => true,
                 (ValueKind::Word(words), Some(Value::String(text))) => words.contains(&&*text),
                 (ValueKind::Duration, Some(Value::String(text))) => {
-                    crate::value::parse_duration(&text).is_ok()
+                    windlass_world::value::parse_duration(&text).is_ok()
                 }
                 _ => false,
             };

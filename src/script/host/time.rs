@@ -16,10 +16,8 @@ use super::{
     },
     host, interrupt, perform,
 };
-use crate::{
-    script::effects::Call,
-    value::{Value, parse_duration},
-};
+use crate::effects::Call;
+use windlass_world::value::{Value, parse_duration};
 
 const MOMENT: Parameter = required("moment", Text, "RFC 3339");
 

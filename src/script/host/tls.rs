@@ -14,9 +14,9 @@ use super::{
     },
     host, on_blocking_thread, perform, rejected,
 };
-use crate::{
+use crate::{dynamic::to_dynamic, effects::Call};
+use windlass_world::{
     outside::{Handshake, Met, Probe, Served, Side, TlsVersion},
-    script::{dynamic::to_dynamic, effects::Call},
     value::{Value, parse_duration},
     x509::{Certificate, PeerName, pem},
 };

@@ -8,9 +8,9 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 use super::{function::Function, table};
-use crate::{
+use crate::effects::{Call, Class, EffectKey, Look};
+use windlass_world::{
     outside::Clients,
-    script::effects::{Call, Class, EffectKey, Look},
     value::{Failure, FailureClass, Value},
 };
 

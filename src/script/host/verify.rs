@@ -15,8 +15,8 @@ use super::{
     },
     on_blocking_thread, perform,
 };
-use crate::{
-    script::{dynamic::to_dynamic, effects::Call},
+use crate::{dynamic::to_dynamic, effects::Call};
+use windlass_world::{
     value::Value,
     x509::{PeerName, Purpose, Verdict, Verification},
 };

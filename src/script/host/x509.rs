@@ -13,7 +13,8 @@ use super::{
     },
     verify,
 };
-use crate::{script::dynamic::to_dynamic, value::Secret as Sealed, x509::Certificate};
+use crate::dynamic::to_dynamic;
+use windlass_world::{value::Secret as Sealed, x509::Certificate};
 
 const PEM: Parameter = required("pem", Text, "one certificate or more, PEM");
 

@@ -2,8 +2,8 @@
 
 use super::form::Name;
 use super::subtree;
-use crate::authority::x509::der;
-use crate::authority::x509::read::{Element, Reader};
+use crate::x509::der;
+use crate::x509::read::{Element, Reader};
 
 /// Which names one authority leaves to the certificates below it.
 #[derive(Debug, Clone, Default)]

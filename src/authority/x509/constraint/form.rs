@@ -3,10 +3,10 @@
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::X509Name;
 
-use crate::authority::x509::der;
-use crate::authority::x509::oid;
-use crate::authority::x509::read::{Element, Reader};
-use crate::authority::x509::request::EMPTY_NAME;
+use crate::x509::der;
+use crate::x509::oid;
+use crate::x509::read::{Element, Reader};
+use crate::x509::request::EMPTY_NAME;
 
 /// A relative distinguished name: its attributes in order, with values as they are compared.
 pub(crate) type Relative = Vec<(String, Vec<u8>)>;

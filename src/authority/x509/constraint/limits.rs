@@ -3,7 +3,7 @@
 use x509_parser::certificate::X509Certificate;
 
 use super::{ConstraintError, Constraints, of_certificate};
-use crate::authority::x509::{certificate, oid};
+use crate::x509::{certificate, oid};
 
 /// The limits of a chain, for what its first authority signs.
 #[derive(Debug, Clone, Default)]

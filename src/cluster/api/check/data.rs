@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::name;
-use crate::cluster::{object::text, resource::Resource, wire::Cause};
+use crate::{object::text, resource::Resource, wire::Cause};
 
 /// All values of a secret or a config map together.
 const LARGEST: usize = 1 << 20;
@@ -18,7 +18,7 @@ const REQUIRED: [(&str, &[&str]); 5] = [
 ];
 
 /// Holds what must be base64 against it; says what Go's decoder says.
-pub(in crate::cluster::api) fn encodings(resource: &Resource, object: &Json) -> Result<(), String> {
+pub(in crate::api) fn encodings(resource: &Resource, object: &Json) -> Result<(), String> {
     let field = match (resource.custom.is_some(), resource.kind.as_str()) {
         (false, "Secret") => "data",
         (false, "ConfigMap") => "binaryData",

@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use crate::cluster::{
+use crate::{
     object::{items, name, text},
     wire::Cause,
 };

@@ -1,7 +1,7 @@
 use serde_json::Value as Json;
 
 use super::name;
-use crate::cluster::{
+use crate::{
     object::{items, text},
     resource::Resource,
     wire::Cause,

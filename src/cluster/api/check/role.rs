@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use crate::cluster::{
+use crate::{
     object::{items, text},
     resource::Resource,
     wire::Cause,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value as Json;
 
 use super::{metadata, name};
-use crate::cluster::{
+use crate::{
     api::selector_matches,
     object::{items, number, text},
     resource::Resource,

@@ -22,7 +22,7 @@ const WAITING: usize = 16;
 ///
 /// Each is two streams with one `requestid`: `error`, on which only the server writes, and `data`
 /// (k8s.io/cri-streaming, portforward/httpstream.go).
-pub(in crate::cluster::forward) async fn serve<S>(session: &Session, io: S)
+pub(in crate::forward) async fn serve<S>(session: &Session, io: S)
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {

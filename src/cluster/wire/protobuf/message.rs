@@ -4,7 +4,7 @@ use super::{
     fields::{Field, Kind},
     wire::{Raw, next},
 };
-use crate::cluster::object::timestamp;
+use crate::object::timestamp;
 
 /// Reads a message by its fields; `None` if it has others.
 pub(super) fn object(fields: &[Field], mut bytes: &[u8]) -> Option<Json> {

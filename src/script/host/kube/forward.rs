@@ -18,9 +18,9 @@ use super::{
     look,
     table::CLUSTER,
 };
-use crate::{
+use crate::{answer::Answer, dynamic::to_dynamic};
+use windlass_world::{
     outside::{HttpResponse, KubeClient},
-    script::{answer::Answer, dynamic::to_dynamic},
     value::{Failure, Value},
 };
 

@@ -26,9 +26,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rhai::{Map, NativeCallContext};
 
 use super::{Thrown, arguments::Arguments, host, perform};
-use crate::{
+use crate::effects::{Call, Class, Level};
+use windlass_world::{
     outside::{KubeClient, Named},
-    script::effects::{Call, Class, Level},
     value::{Failure, Value},
 };
 

@@ -9,9 +9,9 @@ use super::{
     super::{Thrown, arguments::refuse},
     About, look, options,
 };
-use crate::{
+use crate::dynamic::{from_dynamic, to_dynamic};
+use windlass_world::{
     outside::{Named, PodState, Selection, Trouble, from_object},
-    script::dynamic::{from_dynamic, to_dynamic},
     value::{Secret, Value},
 };
 

@@ -6,7 +6,7 @@
 use rhai::{Dynamic, Map, NativeCallContext};
 
 use super::{forward, read, undo, wait, workload, write};
-use crate::script::{
+use crate::{
     effects::Class,
     host::function::{
         Changing, Doubt, Function, Gives,
@@ -34,7 +34,7 @@ const DATA: Parameter = required(
     MapOf(&Either(&[
         Secret,
         Text,
-        crate::script::host::function::ValueKind::Bytes,
+        crate::host::function::ValueKind::Bytes,
     ])),
     "key → content, not base64",
 );

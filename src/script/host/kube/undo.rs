@@ -6,7 +6,7 @@ use super::{
     super::undo::{Done, Judgement, Reversal, Reversed, WayBack},
     About,
 };
-use crate::{
+use windlass_world::{
     outside::{
         Clients, KubeClients, Named, PatchKind, changed_since, covers, expected, from_object,
         restoring, to_object,

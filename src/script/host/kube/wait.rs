@@ -10,9 +10,9 @@ use super::{
     About, call, options,
     workload::restart_of,
 };
-use crate::{
+use crate::dynamic::to_dynamic;
+use windlass_world::{
     outside::{KubeClient, Named, Progress, from_object, is_passing},
-    script::dynamic::to_dynamic,
     value::{Failure, FailureClass, Value, format_duration, parse_duration},
 };
 

@@ -9,7 +9,7 @@ use super::{
     About, call, options,
     wait::{LOOK, patience, stuck},
 };
-use crate::{
+use windlass_world::{
     outside::{Named, Next},
     value::{Failure, FailureClass, Value, format_duration},
 };

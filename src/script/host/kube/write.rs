@@ -8,11 +8,11 @@ use super::{
     read::secrets,
 };
 use crate::{
+    dynamic::{from_dynamic, to_dynamic},
+    effects::Class,
+};
+use windlass_world::{
     outside::{Apply, Named, Patch, PatchKind, from_object, secret_manifest, to_object},
-    script::{
-        dynamic::{from_dynamic, to_dynamic},
-        effects::Class,
-    },
     value::{Digest, Value},
 };
 

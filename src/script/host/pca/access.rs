@@ -7,9 +7,9 @@ use super::{
     call, record, reversible,
     undo::before,
 };
-use crate::{
+use crate::dynamic::to_dynamic;
+use windlass_world::{
     outside::{AuditReport, Permission},
-    script::dynamic::to_dynamic,
     value::Value,
 };
 

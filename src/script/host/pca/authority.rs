@@ -12,11 +12,11 @@ use super::{
     undo::before,
 };
 use crate::{
+    dynamic::{from_dynamic, to_dynamic},
+    effects::Call,
+};
+use windlass_world::{
     outside::{Authority, NewAuthority},
-    script::{
-        dynamic::{from_dynamic, to_dynamic},
-        effects::Call,
-    },
     value::{FailureClass, Value},
     x509::KeyAlgorithm,
 };

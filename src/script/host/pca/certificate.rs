@@ -13,9 +13,9 @@ use super::{
     call, record, reversible,
     undo::before,
 };
-use crate::{
+use crate::{dynamic::to_dynamic, effects::Call};
+use windlass_world::{
     outside::{Extension, Issue, Passthrough, SignedCertificate, Validity},
-    script::{dynamic::to_dynamic, effects::Call},
     value::Value,
     x509::pem,
 };

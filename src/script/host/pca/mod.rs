@@ -19,9 +19,9 @@ pub(super) use table::TABLE;
 use rhai::NativeCallContext;
 
 use super::{Thrown, host, perform};
-use crate::{
+use crate::effects::Call;
+use windlass_world::{
     outside::PcaClient,
-    script::effects::Call,
     value::{Failure, Value},
 };
 

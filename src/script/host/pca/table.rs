@@ -4,7 +4,7 @@
 //! Authorization Reference), with the reads that an undo needs before the call.
 
 use super::{access, authority, certificate, undo, wait};
-use crate::script::host::function::{
+use crate::host::function::{
     Changing, Doubt, Function, Gives,
     Impact::{Changes, Reads},
     Needs, Parameter, Reversible,

@@ -4,9 +4,9 @@ use super::{
     super::undo::{Done, Finding, Judgement, Reversal, Reversed, WayBack},
     certificate,
 };
-use crate::{
+use crate::effects::EffectKey;
+use windlass_world::{
     outside::{Clients, Issue, PcaClient, Permission, SignedCertificate},
-    script::effects::EffectKey,
     value::{Failure, FailureClass, Value},
 };
 

@@ -11,9 +11,9 @@ use super::{
     call,
     certificate::signed_value,
 };
-use crate::{
+use crate::dynamic::to_dynamic;
+use windlass_world::{
     outside::PcaClient,
-    script::dynamic::to_dynamic,
     value::{Failure, FailureClass, Value},
 };
 

@@ -1,0 +1,369 @@
+//! The keys of a workflow file, read one by one; names are not looked up yet.
+
+use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
+
+use super::{
+    align::places_of,
+    document::{Key, Kind, Node},
+    fields::{Fields, Report},
+    graph::{Approval, OnError, OnFailure, Param, Phase, Retry},
+    keys::{STEP, WORKFLOW},
+    name::StepName,
+    phase,
+    template::Template,
+};
+use windlass_script::{Places, is_readable};
+use windlass_world::value::Value;
+
+/// A text and where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct Spanned {
+    pub text: String,
+    pub span: Range<usize>,
+}
+
+#[derive(Default)]
+pub(super) struct Draft {
+    pub name: String,
+    pub description: Option<String>,
+    pub params: BTreeMap<String, Param>,
+    pub lock: Option<Template>,
+    pub kube: Option<Template>,
+    pub concurrency: Option<u32>,
+    pub on_failure: OnFailure,
+    pub phases: Vec<Phase>,
+    pub steps: Vec<StepDraft>,
+    pub outputs: Vec<(String, Template)>,
+    /// Texts of the outputs and the lock that look like what an expression reads.
+    pub bare: Vec<Spanned>,
+}
+
+pub(super) struct StepDraft {
+    pub name: StepName,
+    pub span: Range<usize>,
+    pub is_finally: bool,
+    pub description: Option<String>,
+    pub phase: Option<Spanned>,
+    pub action: ActionDraft,
+    /// Input, its place, its value, the value's place.
+    pub with: Vec<(Spanned, Template, Range<usize>)>,
+    pub needs: Vec<Spanned>,
+    pub when: Option<Template>,
+    pub for_each: Option<Template>,
+    pub key: Option<Template>,
+    pub max_parallel: Option<u32>,
+    pub fail_fast: bool,
+    pub retry: Retry,
+    pub timeout: Option<Duration>,
+    pub on_error: OnError,
+    pub is_fresh: bool,
+    pub lock: Option<Template>,
+    /// Texts that look like what an expression reads.
+    pub bare: Vec<Spanned>,
+}
+
+pub(super) enum ActionDraft {
+    Script(Spanned),
+    Workflow(Spanned),
+    Approval(Approval),
+    /// The body, and where it stands in the file.
+    Inline(Arc<str>, Places),
+    /// What could not be read has been reported.
+    Unreadable,
+}
+
+pub(super) const ON_ERROR: [(&str, OnError); 2] =
+    [("fail", OnError::Fail), ("continue", OnError::Continue)];
+pub(super) const ON_FAILURE: [(&str, OnFailure); 2] =
+    [("stop", OnFailure::Stop), ("undo", OnFailure::Undo)];
+
+pub(super) fn read(report: &mut Report, root: &Node) -> Draft {
+    let mut fields = Fields::of(report, root, &WORKFLOW, "a workflow");
+    let mut draft = Draft::default();
+    match fields.peek("workflow") {
+        Some(_) => draft.name = fields.text(report, "workflow").unwrap_or_default(),
+        None => {
+            let mistake = report
+                .at("missing-key", root.span.clone(), "the workflow has no name")
+                .help("begin the file with `workflow: NAME`");
+            report.add(mistake);
+        }
+    }
+    draft.description = fields.text(report, "description");
+    if let Some(node) = fields.take("params") {
+        for (key, node) in report.entries(node, "`params`") {
+            if let Some(param) = Param::read(report, key, node) {
+                draft.params.insert(key.name.clone(), param);
+            }
+        }
+    }
+    if let Some(node) = fields.peek("lock") {
+        bare_reads(node, &mut draft.bare);
+    }
+    draft.lock = fields.template(report, "lock");
+    draft.kube = fields.template(report, "kube");
+    draft.concurrency = fields.count(report, "concurrency");
+    draft.on_failure = fields.word(report, "on_failure", &ON_FAILURE);
+    draft.phases = phase::read(report, fields.take("phases"));
+    for (section, is_finally) in [("steps", false), ("finally", true)] {
+        if let Some(node) = fields.take(section) {
+            if let Kind::List(_) = &node.kind {
+                let message = format!("`{section}` must be a map, not a list");
+                let mistake = report.at("wrong-type", node.span.clone(), message);
+                report
+                    .add(mistake.help(
+                        "a step's name is its key: `build: { run: … }`, not `- name: build`",
+                    ));
+                continue;
+            }
+            for (key, node) in report.entries(node, &format!("`{section}`")) {
+                draft.steps.extend(read_step(report, key, node, is_finally));
+            }
+        }
+    }
+    if !draft.steps.iter().any(|step| !step.is_finally) && report.mistakes.is_empty() {
+        let mistake = report.at(
+            "missing-key",
+            root.span.clone(),
+            "the workflow has no steps",
+        );
+        report.add(mistake.help("add `steps:`"));
+    }
+    if let Some(node) = fields.take("outputs") {
+        for (key, node) in report.entries(node, "`outputs`") {
+            bare_reads(node, &mut draft.bare);
+            draft
+                .outputs
+                .push((key.name.clone(), Template::read(report, node)));
+        }
+    }
+    fields.finish(report);
+    draft
+}
+
+pub(super) fn reserved(report: &mut Report, key: &Key, what: &str, root: &str) {
+    let message = format!("`{}` can't be {what}", key.name);
+    let help = format!(
+        "Rhai keeps this word for itself, so no expression could read `{root}.{}`: take another name",
+        key.name
+    );
+    let mistake = report.at("bad-name", key.span.clone(), message);
+    report.add(mistake.help(help));
+}
+
+fn read_step(report: &mut Report, key: &Key, node: &Node, is_finally: bool) -> Option<StepDraft> {
+    let name = StepName::parse(&key.name);
+    if name.is_none() {
+        let message = format!("`{}` can't be a step's name", key.name);
+        let mistake = report
+            .at("bad-name", key.span.clone(), message)
+            .help("lower-case letters, digits and `_`, not starting with a digit: it is a name in expressions");
+        report.add(mistake);
+    } else if !is_readable(&key.name) {
+        reserved(report, key, "a step's name", "steps");
+    }
+    let mut fields = Fields::of(report, node, &STEP, format!("the step `{}`", key.name));
+    let mut bare = Vec::new();
+    for key in ["with", "lock", "approvers"] {
+        if let Some(node) = fields.peek(key) {
+            bare_reads(node, &mut bare);
+        }
+    }
+    let draft = StepDraft {
+        span: key.span.clone(),
+        is_finally,
+        description: fields.text(report, "description"),
+        phase: fields.take("phase").and_then(|node| {
+            Some(Spanned {
+                text: report.text(node, "`phase`")?.into(),
+                span: node.span.clone(),
+            })
+        }),
+        action: read_action(report, &mut fields, key),
+        with: read_with(report, fields.take("with")),
+        needs: read_needs(report, fields.take("needs")),
+        when: fields.take("when").map(|node| read_when(report, node)),
+        for_each: fields
+            .take("for_each")
+            .map(|node| read_for_each(report, node)),
+        key: fields.template(report, "key"),
+        max_parallel: fields.count(report, "max_parallel"),
+        fail_fast: fields.flag(report, "fail_fast"),
+        retry: fields
+            .take("retry")
+            .map_or_else(Retry::default, |node| Retry::read(report, node)),
+        timeout: fields.duration(report, "timeout"),
+        on_error: fields.word(report, "on_error", &ON_ERROR),
+        is_fresh: fields.flag(report, "fresh"),
+        lock: fields.template(report, "lock"),
+        bare,
+        name: name.clone().or_else(|| StepName::parse("_"))?,
+    };
+    fields.finish(report);
+    name.map(|_| draft)
+}
+
+/// Gathers the texts that are just what an expression reads, such as `steps.root_ca.arn`.
+fn bare_reads(node: &Node, found: &mut Vec<Spanned>) {
+    match &node.kind {
+        Kind::List(items) => items.iter().for_each(|item| bare_reads(item, found)),
+        Kind::Map(entries) => entries.iter().for_each(|(_, node)| bare_reads(node, found)),
+        Kind::Scalar {
+            value: Value::String(text),
+            ..
+        } => {
+            let mut words = text.trim().split('.');
+            let is_root = matches!(words.next(), Some("params" | "steps" | "item"));
+            let is_name = |word: &str| {
+                !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+            };
+            if is_root && words.all(is_name) {
+                found.push(Spanned {
+                    text: text.trim().into(),
+                    span: node.span.clone(),
+                });
+            }
+        }
+        Kind::Scalar { .. } => {}
+    }
+}
+
+/// A condition that is a text would only be found to be none when the step begins.
+fn read_when(report: &mut Report, node: &Node) -> Template {
+    let before = report.mistakes.len();
+    let template = Template::read(report, node);
+    match &template {
+        Template::Expression(_) | Template::Literal(Value::Bool(_)) => {}
+        // What could not be read has been reported.
+        _ if report.mistakes.len() > before => {}
+        _ => no_expression(report, node, &template, "`when` must be true or false"),
+    }
+    template
+}
+
+fn read_for_each(report: &mut Report, node: &Node) -> Template {
+    let before = report.mistakes.len();
+    let template = Template::read(report, node);
+    match &template {
+        Template::Expression(_) | Template::List(_) | Template::Map(_) => {}
+        _ if report.mistakes.len() > before => {}
+        _ => no_expression(
+            report,
+            node,
+            &template,
+            "`for_each` must be a list or a map",
+        ),
+    }
+    template
+}
+
+fn no_expression(report: &mut Report, node: &Node, template: &Template, wanted: &str) {
+    let (message, help) = match (template, &node.kind) {
+        (Template::Text(_), _) => (
+            format!("{wanted}, not a text around an expression"),
+            "the whole of it is one `${{ … }}`".to_owned(),
+        ),
+        (
+            _,
+            Kind::Scalar {
+                text,
+                value: Value::String(_),
+                ..
+            },
+        ) => (
+            format!("{wanted}, not a text"),
+            format!("forgot the `${{{{ }}}}`? `\"${{{{ {} }}}}\"`", text.trim()),
+        ),
+        _ => (
+            format!("{wanted}, not {}", node.a_kind()),
+            "write an expression: `${{ … }}`".to_owned(),
+        ),
+    };
+    let mistake = report.at("wrong-type", node.span.clone(), message);
+    report.add(mistake.help(help));
+}
+
+fn read_action(report: &mut Report, fields: &mut Fields, step: &Key) -> ActionDraft {
+    let found: Vec<_> = ["script", "run", "workflow", "approval"]
+        .into_iter()
+        .filter_map(|kind| fields.take_with_key(kind))
+        .collect();
+    let (key, node) = match found.as_slice() {
+        [one] => *one,
+        [] => {
+            let message = format!("the step `{}` does nothing", step.name);
+            let mistake = report
+                .at("missing-key", step.span.clone(), message)
+                .help("give it one of `script: FILE.rhai`, `run: |` with a short body, `workflow: FILE.yaml`, `approval: QUESTION`");
+            report.add(mistake);
+            return ActionDraft::Unreadable;
+        }
+        [first, second, ..] => {
+            let message = format!(
+                "the step `{}` has both `{}` and `{}`",
+                step.name, first.0.name, second.0.name
+            );
+            let mistake = report
+                .at("two-actions", second.0.span.clone(), message)
+                .label(first.0.span.clone(), "the other one")
+                .help("make two steps of it");
+            report.add(mistake);
+            return ActionDraft::Unreadable;
+        }
+    };
+    if key.name == "approval" {
+        return ActionDraft::Approval(Approval::read(report, node, fields));
+    }
+    let Some(text) = report.text(node, &format!("`{}`", key.name)) else {
+        return ActionDraft::Unreadable;
+    };
+    let spanned = Spanned {
+        text: text.into(),
+        span: node.span.clone(),
+    };
+    match key.name.as_str() {
+        "script" => ActionDraft::Script(spanned),
+        "workflow" => ActionDraft::Workflow(spanned),
+        _ => ActionDraft::Inline(text.into(), places_of(report.text, node)),
+    }
+}
+
+fn read_with(report: &mut Report, node: Option<&Node>) -> Vec<(Spanned, Template, Range<usize>)> {
+    let Some(node) = node else {
+        return Vec::new();
+    };
+    report
+        .entries(node, "`with`")
+        .iter()
+        .map(|(key, node)| {
+            let name = Spanned {
+                text: key.name.clone(),
+                span: key.span.clone(),
+            };
+            let span = if node.span.is_empty() {
+                key.span.clone()
+            } else {
+                node.span.clone()
+            };
+            (name, Template::read(report, node), span)
+        })
+        .collect()
+}
+
+pub(super) fn read_needs(report: &mut Report, node: Option<&Node>) -> Vec<Spanned> {
+    let items = match node.map(|node| &node.kind) {
+        None => &[],
+        Some(Kind::List(items)) => items.as_slice(),
+        Some(_) => node.map_or(&[] as &[Node], std::slice::from_ref),
+    };
+    items
+        .iter()
+        .filter_map(|item| {
+            let text = report.text(item, "a step in `needs`")?;
+            Some(Spanned {
+                text: text.into(),
+                span: item.span.clone(),
+            })
+        })
+        .collect()
+}

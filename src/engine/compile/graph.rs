@@ -1,0 +1,290 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    sync::Arc,
+    time::Duration,
+};
+
+use petgraph::{
+    Direction,
+    graph::{DiGraph, NodeIndex},
+    visit::EdgeRef,
+};
+
+use super::{limits::Limits, name::StepName, template::Template};
+use windlass_script::{HostCall, Script};
+use windlass_world::value::{Digest, FailureClass, Type, Value};
+
+/// A step's place in its workflow's graph.
+pub type StepIndex = NodeIndex;
+
+/// A checked workflow with all that it uses, and the texts it was made from.
+pub struct Program {
+    pub workflow: Arc<Workflow>,
+    /// Every file that was read, by its path from the workflow's folder: what a run freezes.
+    pub files: BTreeMap<String, Arc<str>>,
+    /// The file that was compiled.
+    pub main: String,
+    /// Digests all the files.
+    pub digest: Digest,
+}
+
+/// A checked workflow: no cycle, no unknown step, every script parsed.
+#[derive(Debug)]
+pub struct Workflow {
+    pub name: String,
+    pub description: Option<String>,
+    /// Its file, from the workflow's folder.
+    pub path: Arc<str>,
+    pub params: BTreeMap<String, Param>,
+    /// What one run at a time may hold.
+    pub lock: Option<Template>,
+    /// The Kubernetes clusters that it speaks to, by their roles.
+    pub kube: Option<Template>,
+    /// How many runs of it there may be at once; `None` for any number.
+    pub concurrency: Option<u32>,
+    pub on_failure: OnFailure,
+    /// What its steps do one after another, in the order of the file.
+    pub phases: Vec<Phase>,
+    /// In the order of the file.
+    pub outputs: Vec<(String, Template)>,
+    pub(super) graph: DiGraph<Step, Edge>,
+    pub(super) by_name: BTreeMap<StepName, StepIndex>,
+    /// Every step after all that it depends on; otherwise in the order of the file.
+    pub(super) order: Vec<StepIndex>,
+    /// Where each step stands in `order`, by its index.
+    pub(super) ranks: Vec<usize>,
+}
+
+/// Why one step comes after another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edge {
+    /// It reads the other's outputs.
+    Data,
+    /// `needs:` says so.
+    Order,
+}
+
+#[derive(Clone, Debug)]
+pub struct Param {
+    pub ty: Type,
+    pub default: Option<Value>,
+    pub limits: Limits,
+    pub description: Option<String>,
+}
+
+/// A part of a workflow that begins once the phases before it have ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Phase {
+    pub name: String,
+    pub description: Option<String>,
+    /// What holds once it has ended.
+    pub after: Option<String>,
+    /// What it takes to undo it.
+    pub undo: Option<String>,
+    /// Where its name stands in the file.
+    pub span: Range<usize>,
+}
+
+#[derive(Debug)]
+pub struct Step {
+    pub name: StepName,
+    pub description: Option<String>,
+    /// One of the workflow's `phases`.
+    pub phase: Option<String>,
+    pub action: Action,
+    pub with: BTreeMap<String, Template>,
+    pub when: Option<Template>,
+    pub for_each: Option<Template>,
+    /// Names the items of a `for_each`.
+    pub key: Option<Template>,
+    /// How many items of a `for_each` may run at once; `None` for all.
+    pub max_parallel: Option<u32>,
+    /// Whether no item of a `for_each` begins once another one has failed.
+    pub fail_fast: bool,
+    pub retry: Retry,
+    /// For one attempt.
+    pub timeout: Option<Duration>,
+    pub on_error: OnError,
+    /// Whether it looks again whenever it runs again, rather than replay what it read.
+    pub is_fresh: bool,
+    /// What one execution at a time may hold, in whichever run.
+    pub lock: Option<Template>,
+    /// Whether it stands under `finally:`.
+    pub is_finally: bool,
+    /// Where its name stands in the file.
+    pub span: Range<usize>,
+}
+
+/// What a step does.
+pub enum Action {
+    Script(Arc<Script>),
+    Workflow(Arc<Workflow>),
+    Approval(Approval),
+}
+
+/// A question that a person answers before the run goes on.
+#[derive(Clone, Debug)]
+pub struct Approval {
+    pub question: Template,
+    /// Who may answer: a list of names, or `None` for anybody.
+    pub approvers: Option<Template>,
+    /// Whether whoever started the run may not answer.
+    pub not_requester: bool,
+    /// How long it waits; `None` for ever.
+    pub timeout: Option<Duration>,
+    pub on_timeout: OnTimeout,
+}
+
+/// The answer when nobody gave one in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnTimeout {
+    #[default]
+    Reject,
+    Approve,
+}
+
+/// What a failed run does by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnFailure {
+    /// It waits to be resumed or undone.
+    #[default]
+    Stop,
+    /// It reverses what it did.
+    Undo,
+}
+
+impl std::fmt::Debug for Action {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Script(script) => write!(f, "script {}", script.path),
+            Self::Workflow(workflow) => write!(f, "workflow {}", workflow.path),
+            Self::Approval(_) => write!(f, "approval"),
+        }
+    }
+}
+
+/// What a failed step does to the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnError {
+    /// What depends on it does not run, and the run fails.
+    #[default]
+    Fail,
+    /// What depends on it runs and sees nothing as its outputs; the run does not fail.
+    Continue,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Retry {
+    /// With the first one: 1 means no retry.
+    pub attempts: u32,
+    /// The pause before the first retry; it doubles up to `longest`.
+    pub shortest: Duration,
+    pub longest: Duration,
+    /// The failures that are worth another attempt; empty for every one.
+    pub on: Vec<FailureClass>,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            attempts: 1,
+            shortest: Duration::from_secs(1),
+            longest: Duration::from_secs(30),
+            on: Vec::new(),
+        }
+    }
+}
+
+impl Step {
+    /// Lists every template that it evaluates, and whether that may read `item`.
+    pub fn templates(&self) -> impl Iterator<Item = (&Template, bool)> {
+        let of_action: Vec<_> = match &self.action {
+            Action::Approval(approval) => std::iter::once(&approval.question)
+                .chain(&approval.approvers)
+                .collect(),
+            Action::Script(_) | Action::Workflow(_) => Vec::new(),
+        };
+        let of_items = self.with.values().chain(&self.lock);
+        let of_items = of_items.chain(&self.key).chain(of_action);
+        // `when` is asked once, for the whole step.
+        let of_whole = self.for_each.iter().chain(&self.when);
+        of_items
+            .map(|template| (template, true))
+            .chain(of_whole.map(|template| (template, false)))
+    }
+}
+
+impl Workflow {
+    /// Lists the steps in an order in which each comes after all it depends on.
+    pub fn steps(&self) -> impl Iterator<Item = (StepIndex, &Step)> {
+        self.order.iter().map(|index| (*index, &self.graph[*index]))
+    }
+
+    pub fn step(&self, index: StepIndex) -> &Step {
+        &self.graph[index]
+    }
+
+    pub fn step_named(&self, name: &str) -> Option<&Step> {
+        self.by_name.get(name).map(|index| &self.graph[*index])
+    }
+
+    /// Returns the step that has this rank in the order of [`Workflow::steps`].
+    pub fn ranked(&self, rank: usize) -> &Step {
+        &self.graph[self.order[rank]]
+    }
+
+    /// Returns the rank of a step in the order of [`Workflow::steps`].
+    pub fn rank_named(&self, name: &str) -> Option<usize> {
+        let index = self.by_name.get(name)?;
+        Some(self.ranks[index.index()])
+    }
+
+    /// Lists the ranks of the steps that wait for a step.
+    pub fn ranks_of_dependents(&self, rank: usize) -> impl Iterator<Item = usize> {
+        self.graph
+            .neighbors_directed(self.order[rank], Direction::Outgoing)
+            .map(|index| self.ranks[index.index()])
+    }
+
+    /// Returns the place of a step in the graph.
+    pub fn index(&self, rank: usize) -> StepIndex {
+        self.order[rank]
+    }
+
+    /// Lists the calls to host functions in its scripts, those of nested workflows included.
+    pub fn host_calls(&self) -> BTreeSet<&HostCall> {
+        self.steps()
+            .flat_map(|(_, step)| match &step.action {
+                Action::Script(script) => script.host_calls.iter().collect(),
+                Action::Workflow(inner) => inner.host_calls(),
+                Action::Approval(_) => BTreeSet::new(),
+            })
+            .collect()
+    }
+
+    /// The bare graph, for drawing.
+    pub fn labelled_graph(&self) -> DiGraph<&str, Edge> {
+        self.graph
+            .map(|_, step| step.name.as_str(), |_, edge| *edge)
+    }
+
+    /// Lists what a step waits for.
+    pub fn dependencies(&self, index: StepIndex) -> impl Iterator<Item = (&Step, Edge)> {
+        self.graph
+            .edges_directed(index, Direction::Incoming)
+            .map(|edge| (&self.graph[edge.source()], *edge.weight()))
+    }
+
+    /// Lists what a step waits for, by place.
+    pub fn dependency_indices(&self, index: StepIndex) -> impl Iterator<Item = StepIndex> {
+        self.graph.neighbors_directed(index, Direction::Incoming)
+    }
+
+    /// Lists what waits for a step.
+    pub fn dependents(&self, index: StepIndex) -> impl Iterator<Item = (&Step, Edge)> {
+        self.graph
+            .edges_directed(index, Direction::Outgoing)
+            .map(|edge| (&self.graph[edge.target()], *edge.weight()))
+    }
+}

@@ -1,0 +1,73 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    graph::{Action, Step, Workflow},
+    template::Template,
+};
+use windlass_script::{HostCall, Names};
+use windlass_world::value::Value;
+
+impl Workflow {
+    /// Lists the calls to host functions in its scripts, those of nested workflows included, with what the files and
+    /// these params tell of their arguments. A param that is not given may have any value.
+    pub fn known_calls(&self, params: &BTreeMap<String, Value>) -> BTreeSet<HostCall> {
+        let mut calls = BTreeSet::new();
+        for (_, step) in self.steps() {
+            let mut inputs = known_inputs(step, params);
+            match &step.action {
+                Action::Script(script) => {
+                    let declared = script.inputs.iter().flat_map(|inputs| &inputs.fields);
+                    for (name, field) in declared.filter(|(name, _)| !step.with.contains_key(*name))
+                    {
+                        inputs.extend(field.default.clone().map(|value| (name.clone(), value)));
+                    }
+                    calls.extend(
+                        script
+                            .host_calls
+                            .iter()
+                            .map(|call| call.with_inputs(&inputs)),
+                    );
+                }
+                Action::Workflow(inner) => {
+                    let declared = inner.params.iter();
+                    for (name, param) in declared.filter(|(name, _)| !step.with.contains_key(*name))
+                    {
+                        inputs.extend(param.default.clone().map(|value| (name.clone(), value)));
+                    }
+                    calls.extend(inner.known_calls(&inputs));
+                }
+                Action::Approval(_) => {}
+            }
+        }
+        calls
+    }
+}
+
+/// What a step gives to its script or workflow, as far as that follows from the params. What is nothing is left out:
+/// a default may take its place.
+fn known_inputs(step: &Step, params: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+    let names = Names {
+        params: Value::Map(params.clone()),
+        ..Names::default()
+    };
+    let known = step.with.iter().filter_map(|(name, template)| {
+        let value = match follows_from(template, params) {
+            true => template.evaluate(&names).ok()?,
+            false => return None,
+        };
+        (value != Value::Null).then(|| (name.clone(), value))
+    });
+    known.collect()
+}
+
+/// Whether a template reads nothing but these params.
+fn follows_from(template: &Template, params: &BTreeMap<String, Value>) -> bool {
+    let expressions = template.expressions();
+    let mut reads = expressions
+        .iter()
+        .flat_map(|placed| placed.expression.reads());
+    reads.all(|read| {
+        let name = read.path.first();
+        read.root == "params" && name.is_some_and(|name| params.contains_key(name))
+    })
+}

@@ -1,0 +1,127 @@
+use std::{fmt, ops::Range, sync::Arc};
+
+use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
+
+use windlass_script::Fault;
+
+/// One mistake of an author, with its place and what to do about it.
+#[derive(Clone, Debug)]
+pub struct Mistake {
+    /// The name of a page under `docs/errors/`.
+    pub code: &'static str,
+    pub message: String,
+    source: NamedSource<Arc<str>>,
+    labels: Vec<LabeledSpan>,
+    pub help: Option<String>,
+}
+
+impl Mistake {
+    pub(super) fn new(
+        code: &'static str,
+        file: &Arc<str>,
+        text: &Arc<str>,
+        span: Range<usize>,
+        message: impl Into<String>,
+    ) -> Self {
+        // Whoever draws the excerpt takes it for granted that both ends are within the text.
+        let span = text.floor_char_boundary(span.start)..text.ceil_char_boundary(span.end);
+        Self {
+            code,
+            message: message.into(),
+            source: NamedSource::new(file.as_ref(), text.clone()),
+            labels: vec![LabeledSpan::underline(span)],
+            help: None,
+        }
+    }
+
+    pub(super) fn from_fault(fault: Fault, file: &Arc<str>, text: &Arc<str>) -> Self {
+        let (file, text) = fault.file.unwrap_or_else(|| (file.clone(), text.clone()));
+        let mut mistake = Self::new(fault.code, &file, &text, fault.span, fault.message);
+        mistake.help = fault.help;
+        mistake
+    }
+
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Adds the help if there is one to give.
+    pub(super) fn maybe_help(mut self, help: Option<String>) -> Self {
+        self.help = help.or(self.help);
+        self
+    }
+
+    pub(super) fn label(mut self, span: Range<usize>, text: impl Into<String>) -> Self {
+        self.labels
+            .push(LabeledSpan::new_with_span(Some(text.into()), span));
+        self
+    }
+
+    /// Where it begins, from 1, columns in characters.
+    pub(super) fn line_and_column(&self) -> (usize, usize) {
+        let text = self.source.inner();
+        let before = &text[..self.place().1.min(text.len())];
+        let line_start = before.rfind('\n').map_or(0, |i| i + 1);
+        let line = before.matches('\n').count() + 1;
+        (line, before[line_start..].chars().count() + 1)
+    }
+
+    /// The file and the byte that the mistake starts at, to sort by.
+    fn place(&self) -> (&str, usize) {
+        (
+            self.source.name(),
+            self.labels.first().map_or(0, LabeledSpan::offset),
+        )
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Mistake {}
+
+impl Diagnostic for Mistake {
+    fn code(&self) -> Option<Box<dyn fmt::Display + '_>> {
+        Some(Box::new(self.code))
+    }
+
+    fn help(&self) -> Option<Box<dyn fmt::Display + '_>> {
+        self.help
+            .as_ref()
+            .map(|help| Box::new(help) as Box<dyn fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        Some(&self.source)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        Some(Box::new(self.labels.iter().cloned()))
+    }
+}
+
+/// Every mistake of a workflow and of all that it uses; at least one.
+#[derive(Clone, Debug)]
+pub struct Mistakes(pub Vec<Mistake>);
+
+impl Mistakes {
+    pub(super) fn sorted(mut mistakes: Vec<Mistake>) -> Self {
+        mistakes.sort_by(|a, b| a.place().cmp(&b.place()));
+        Self(mistakes)
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.len() {
+            1 => write!(f, "1 mistake found"),
+            n => write!(f, "{n} mistakes found"),
+        }
+    }
+}
+
+impl std::error::Error for Mistakes {}

@@ -1,0 +1,95 @@
+use super::{
+    document::{Key, Kind, Node},
+    draft::reserved,
+    fields::{Fields, Report},
+    graph::Param,
+    keys::PARAM,
+    limits::Limits,
+    name::StepName,
+    template::Template,
+};
+use windlass_script::is_readable;
+use windlass_world::value::{ParseTypeError, Type, Value};
+
+impl Param {
+    /// Checks a value, or that nothing may be given.
+    ///
+    /// # Errors
+    /// What does not fit: the type, or what it is limited to.
+    pub fn check(&self, value: &Value) -> Result<(), String> {
+        self.ty.check(value).map_err(|e| e.to_string())?;
+        self.limits.check(value)
+    }
+
+    /// Whether it has to be given.
+    pub fn is_required(&self) -> bool {
+        self.default.is_none() && !self.ty.is_optional()
+    }
+
+    /// Reads one entry of `params:`.
+    pub(super) fn read(report: &mut Report, key: &Key, node: &Node) -> Option<Self> {
+        // One with a `-`, say, is read as `params["a-b"]`.
+        let is_word = StepName::parse(&key.name.to_ascii_lowercase()).is_some();
+        if is_word && !is_readable(&key.name) {
+            reserved(report, key, "a param's name", "params");
+        }
+        // `cluster: string` is short for `cluster: { type: string }`.
+        if let Kind::Scalar { text, .. } = &node.kind {
+            return Some(Self {
+                ty: read_type(report, node, text)?,
+                default: None,
+                limits: Limits::default(),
+                description: None,
+            });
+        }
+        let mut fields = Fields::of(report, node, &PARAM, format!("the param `{}`", key.name));
+        let ty = match fields.take("type") {
+            Some(node) => match report.text(node, "`type`") {
+                Some(text) => read_type(report, node, text),
+                None => None,
+            },
+            None => {
+                let message = format!("the param `{}` has no type", key.name);
+                let mistake = report.at("missing-key", key.span.clone(), message);
+                report.add(mistake.help("write `type: string`, `type: list(string)`, …"));
+                None
+            }
+        };
+        let description = fields.text(report, "description");
+        let limits = Limits::read(report, &mut fields, ty.as_ref());
+        let default = fields.take("default");
+        fields.finish(report);
+        let mut param = Self {
+            ty: ty?,
+            default: None,
+            limits,
+            description,
+        };
+        param.default = default.and_then(|node| param.read_default(report, key, node));
+        Some(param)
+    }
+
+    fn read_default(&self, report: &mut Report, key: &Key, node: &Node) -> Option<Value> {
+        let Some(value) = Template::read(report, node).constant() else {
+            let message = "a default is a plain value, without expressions";
+            let mistake = report.at("wrong-type", node.span.clone(), message);
+            report.add(mistake);
+            return None;
+        };
+        if let Err(e) = self.check(&value) {
+            let message = format!("the default of `{}` does not fit: {e}", key.name);
+            let mistake = report.at("wrong-type", node.span.clone(), message);
+            report.add(mistake);
+        }
+        Some(value)
+    }
+}
+
+fn read_type(report: &mut Report, node: &Node, text: &str) -> Option<Type> {
+    text.parse()
+        .map_err(|e: ParseTypeError| {
+            let mistake = report.at("unknown-type", node.span.clone(), e.to_string());
+            report.add(mistake);
+        })
+        .ok()
+}

@@ -1,0 +1,183 @@
+use std::{collections::BTreeMap, fmt};
+
+use super::{
+    document::parse_value,
+    graph::{Param, Workflow},
+};
+use windlass_script::closest;
+use windlass_world::value::{Type, Value, parse_duration};
+
+/// A param that was given wrongly, or not at all.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ParamError {
+    #[error("`{0}` is not of the form name=value")]
+    NoPair(String),
+    #[error("the workflow has no param `{name}`")]
+    Unknown { name: String, hint: String },
+    #[error("the param `{name}` has no value")]
+    Missing { name: String, ty: Type },
+    #[error("the param `{name}` does not fit: {why}")]
+    Wrong {
+        name: String,
+        why: String,
+        hint: Option<String>,
+    },
+    #[error("the value of `{name}` can't be read: {why}")]
+    NotYaml { name: String, why: String },
+}
+
+impl ParamError {
+    /// The param that it is about.
+    pub fn param(&self) -> Option<&str> {
+        match self {
+            Self::NoPair(_) => None,
+            Self::Unknown { name, .. }
+            | Self::Missing { name, .. }
+            | Self::Wrong { name, .. }
+            | Self::NotYaml { name, .. } => Some(name),
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoPair(_) => Some("write -p clusters='[cluster-1, cluster-2]'".into()),
+            Self::Unknown { hint, .. } => Some(hint.clone()),
+            Self::Wrong { hint, .. } => hint.clone(),
+            // What is missing is asked for all at once.
+            Self::Missing { .. } | Self::NotYaml { .. } => None,
+        }
+    }
+}
+
+/// Every param that was given wrongly, or not at all; at least one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ParamErrors(pub Vec<ParamError>);
+
+impl fmt::Display for ParamErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let texts: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&texts.join("; "))
+    }
+}
+
+impl std::error::Error for ParamErrors {}
+
+/// Reads one `-p name=value`; the value is YAML, or a bare text for a param of type string.
+pub fn parse_argument(workflow: &Workflow, argument: &str) -> Result<(String, Value), ParamError> {
+    let (name, text) = argument
+        .split_once('=')
+        .ok_or_else(|| ParamError::NoPair(argument.into()))?;
+    let ty = workflow.params.get(name).map(|param| &param.ty);
+    let ty = match ty {
+        Some(Type::Optional(inner)) => Some(&**inner),
+        ty => ty,
+    };
+    let takes_text = matches!(ty, Some(Type::String | Type::Duration | Type::Secret));
+    let value = match takes_text {
+        // `-p version=1.10` is the text 1.10, not the number 1.1.
+        true => Value::from(text),
+        false => parse_value(text).map_err(|why| ParamError::NotYaml {
+            name: name.into(),
+            why,
+        })?,
+    };
+    Ok((name.into(), value))
+}
+
+/// Reads a file of params: a map in YAML or JSON.
+///
+/// # Errors
+/// Why it is none, as a sentence without the file's name.
+pub fn parse_params(text: &str) -> Result<BTreeMap<String, Value>, String> {
+    match parse_value(text)? {
+        Value::Map(map) => Ok(map),
+        Value::Null => Ok(BTreeMap::new()),
+        other => Err(format!("it is {}, not a map of params", other.a_kind())),
+    }
+}
+
+/// Completes given params by their defaults and checks each.
+///
+/// A text given where a param's type says secret becomes one.
+///
+/// # Errors
+/// Every param that is unknown, missing, of another type, or not what it is limited to.
+pub fn bind_params(
+    workflow: &Workflow,
+    mut given: BTreeMap<String, Value>,
+) -> Result<BTreeMap<String, Value>, ParamErrors> {
+    let mut errors: Vec<_> = given
+        .keys()
+        .filter(|name| !workflow.params.contains_key(*name))
+        .map(|name| unknown(workflow, name))
+        .collect();
+    let mut bound = BTreeMap::new();
+    for (name, param) in &workflow.params {
+        let value = given.remove(name).filter(|value| *value != Value::Null);
+        let value = value.map(|value| param.ty.taint(value));
+        let value = match value.or_else(|| param.default.clone()) {
+            Some(value) => value,
+            None if param.ty.is_optional() => Value::Null,
+            None => {
+                errors.push(ParamError::Missing {
+                    name: name.clone(),
+                    ty: param.ty.clone(),
+                });
+                continue;
+            }
+        };
+        if let Err(why) = param.check(&value) {
+            errors.push(ParamError::Wrong {
+                name: name.clone(),
+                why,
+                hint: hint(name, param, &value),
+            });
+        }
+        bound.insert(name.clone(), value);
+    }
+    match errors.is_empty() {
+        true => Ok(bound),
+        false => Err(ParamErrors(errors)),
+    }
+}
+
+fn unknown(workflow: &Workflow, name: &str) -> ParamError {
+    let names: Vec<_> = workflow.params.keys().map(String::as_str).collect();
+    let hint = match (closest(name, names.iter().copied()), names.is_empty()) {
+        (Some(near), _) => format!("did you mean `{near}`?"),
+        (None, true) => "it takes no params".into(),
+        (None, false) => format!("it has {}", names.join(", ")),
+    };
+    ParamError::Unknown {
+        name: name.into(),
+        hint,
+    }
+}
+
+/// What was probably meant by a value of another type.
+fn hint(name: &str, param: &Param, value: &Value) -> Option<String> {
+    let ty = match &param.ty {
+        Type::Optional(inner) => inner,
+        ty => ty,
+    };
+    let text = match value {
+        Value::String(text) => text.trim().to_owned(),
+        Value::Int(number) => number.to_string(),
+        _ => return None,
+    };
+    match ty {
+        Type::Duration if parse_duration(&text).is_err() => {
+            let number = text.parse::<u32>().unwrap_or(90);
+            Some(format!(
+                "a duration has a unit: `{number}d`, `{number}h`, `{number}m` or `{number}s`"
+            ))
+        }
+        Type::Bool => Some(format!("write -p {name}=true or -p {name}=false")),
+        // The items may be secrets: those are not shown.
+        Type::List(item) if **item == Type::String => {
+            Some(format!("write it as a list: -p {name}='[{text}]'"))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,100 @@
+//! `phases:` what a workflow does one after another, and the check that none begins before those before it have ended.
+
+use std::collections::HashMap;
+
+use petgraph::{Direction, graph::DiGraph};
+
+use super::{
+    document::Node,
+    draft::Spanned,
+    fields::{Fields, Report},
+    graph::{Edge, Phase, Step, StepIndex},
+    keys::PHASE,
+};
+use windlass_script::closest;
+
+/// Reads `phases: { NAME: { description, after, undo } }`.
+pub(super) fn read(report: &mut Report, node: Option<&Node>) -> Vec<Phase> {
+    let Some(node) = node else {
+        return Vec::new();
+    };
+    let mut phases = Vec::new();
+    for (key, node) in report.entries(node, "`phases`") {
+        let mut fields = Fields::of(report, node, &PHASE, format!("the phase `{}`", key.name));
+        phases.push(Phase {
+            name: key.name.clone(),
+            description: fields.text(report, "description"),
+            after: fields.text(report, "after"),
+            undo: fields.text(report, "undo"),
+            span: key.span.clone(),
+        });
+        fields.finish(report);
+    }
+    phases
+}
+
+/// Reports a step's phase that the workflow does not have.
+pub(super) fn is_there(report: &mut Report, phases: &[Phase], named: &Spanned) {
+    if phases.iter().any(|phase| phase.name == named.text) {
+        return;
+    }
+    let names = phases.iter().map(|phase| phase.name.as_str());
+    let help = match closest(&named.text, names) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "declare it under `phases:`".into(),
+    };
+    let message = format!("the workflow has no phase `{}`", named.text);
+    let mistake = report.at("unknown-name", named.span.clone(), message);
+    report.add(mistake.help(help));
+}
+
+/// Reports steps that could begin before a step of an earlier phase has ended: phases are worth something only
+/// because each is a barrier.
+pub(super) fn check(
+    report: &mut Report,
+    graph: &DiGraph<Step, Edge>,
+    phases: &[Phase],
+    order: &[StepIndex],
+) {
+    let numbers: HashMap<_, _> = phases
+        .iter()
+        .enumerate()
+        .map(|(number, phase)| (phase.name.as_str(), number))
+        .collect();
+    let number = |index: StepIndex| {
+        let phase = graph[index].phase.as_deref()?;
+        numbers.get(phase).copied()
+    };
+    let mut before: HashMap<StepIndex, Vec<StepIndex>> = HashMap::new();
+    for index in order {
+        let mut all = Vec::new();
+        for other in graph.neighbors_directed(*index, Direction::Incoming) {
+            all.push(other);
+            all.extend(before.get(&other).into_iter().flatten());
+        }
+        all.sort();
+        all.dedup();
+        before.insert(*index, all);
+    }
+    for step in order {
+        let Some(at) = number(*step) else {
+            continue;
+        };
+        let early = order.iter().find_map(|other| {
+            let earlier = number(*other).filter(|earlier| *earlier < at)?;
+            (!before[step].contains(other)).then_some((&graph[*other], &phases[earlier].name))
+        });
+        if let Some((early, phase)) = early {
+            let step = &graph[*step];
+            let message = format!(
+                "`{}` of the phase `{}` could begin before `{}` of the phase `{phase}` has ended",
+                step.name, phases[at].name, early.name
+            );
+            let mistake = report
+                .at("phase-order", step.span.clone(), message)
+                .label(early.span.clone(), "this one must end first")
+                .help(format!("add `{}` to its `needs`", early.name));
+            report.add(mistake);
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! What expressions read: the edges between steps, and names that nothing has.
+
+use std::ops::Range;
+
+use petgraph::graph::DiGraph;
+
+use super::{
+    check::{Params, Steps, declared_outputs},
+    draft::Spanned,
+    fields::Report,
+    graph::{Edge, Step, StepIndex},
+    name::StepName,
+    template::{Placed, Template},
+};
+use windlass_script::{Read, closest};
+
+/// As many names are read at one glance.
+const FEW: usize = 8;
+
+/// Finds what a step waits for, and reports what it reads that does not exist.
+pub(super) fn edges(
+    report: &mut Report,
+    graph: &DiGraph<Step, Edge>,
+    by_name: &Steps,
+    params: &Params,
+    index: StepIndex,
+    needs: &[Spanned],
+) -> Vec<(StepIndex, Edge)> {
+    let step = &graph[index];
+    let mut edges = Vec::new();
+    for need in needs {
+        match StepName::parse(&need.text).and_then(|name| by_name.get(&name)) {
+            Some(target) => edges.push((*target, Edge::Order, need.span.clone())),
+            None => unknown_step(report, by_name, &need.text, need.span.clone()),
+        }
+    }
+    for (template, may_read_item) in step.templates() {
+        for placed in template.expressions() {
+            let allows_item = may_read_item && step.for_each.is_some();
+            for read in placed.expression.reads() {
+                let item = match (allows_item, may_read_item, &step.for_each) {
+                    (true, ..) => Item::Here,
+                    (_, false, Some(_)) => Item::OfEach,
+                    _ => Item::None,
+                };
+                let target = check_read(report, graph, by_name, params, placed, read, item);
+                edges.extend(target.map(|target| (target, Edge::Data, placed.span_of(read))));
+            }
+        }
+    }
+    edges.retain(|(target, _, span)| {
+        let is_backwards = graph[*target].is_finally && !step.is_finally;
+        if is_backwards {
+            let message = format!(
+                "`{}` runs after everything else: it stands under `finally`",
+                graph[*target].name
+            );
+            let mistake = report.at("reads-finally", span.clone(), message);
+            report.add(mistake);
+        }
+        !is_backwards
+    });
+    // A step that both reads and needs another has the stronger edge: the last one given wins.
+    edges.sort_by_key(|(_, edge, _)| matches!(edge, Edge::Data));
+    edges
+        .into_iter()
+        .map(|(target, edge, _)| (target, edge))
+        .collect()
+}
+
+/// Reports texts that are just the name of something that there is: their author forgot the `${{ }}`.
+pub(super) fn bare(
+    report: &mut Report,
+    by_name: &Steps,
+    params: &Params,
+    has_item: bool,
+    texts: &[Spanned],
+) {
+    for Spanned { text, span } in texts {
+        let mut words = text.split('.');
+        let is_there = match (words.next(), words.next()) {
+            (Some("steps"), Some(name)) => {
+                StepName::parse(name).is_some_and(|name| by_name.contains_key(&name))
+            }
+            (Some("params"), Some(name)) => params.contains_key(name),
+            (Some("item"), _) => has_item,
+            _ => false,
+        };
+        if is_there {
+            let message = format!("`{text}` is a text here, not what the expression would give");
+            let help = format!(
+                "forgot the `${{{{ }}}}`? `\"${{{{ {text} }}}}\"`; the text itself is `\"${{{{ '{text}' }}}}\"`"
+            );
+            let mistake = report.at("bare-expression", span.clone(), message);
+            report.add(mistake.help(help));
+        }
+    }
+}
+
+/// Checks the expressions of the workflow's outputs.
+pub(super) fn outputs(
+    report: &mut Report,
+    graph: &DiGraph<Step, Edge>,
+    by_name: &Steps,
+    params: &Params,
+    outputs: &[(String, Template)],
+) {
+    for (_, template) in outputs {
+        for placed in template.expressions() {
+            for read in placed.expression.reads() {
+                check_read(report, graph, by_name, params, placed, read, Item::None);
+            }
+        }
+    }
+}
+
+/// Checks what of the workflow itself is evaluated before any step runs.
+pub(super) fn beforehand(
+    report: &mut Report,
+    graph: &DiGraph<Step, Edge>,
+    by_name: &Steps,
+    params: &Params,
+    what: &str,
+    template: &Template,
+) {
+    for placed in template.expressions() {
+        for read in placed.expression.reads() {
+            if check_read(report, graph, by_name, params, placed, read, Item::None).is_some() {
+                let message =
+                    format!("the workflow's `{what}` is read before its steps have outputs");
+                let help = match what {
+                    "lock" => "read `params`, or put the lock on a step",
+                    _ => "read `params`",
+                };
+                let mistake = report.at("reads-later", placed.span_of(read), message);
+                report.add(mistake.help(help));
+            }
+        }
+    }
+}
+
+/// What `item` is where an expression stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Item {
+    None,
+    /// The step has a `for_each`, of which this is evaluated once, for all items.
+    OfEach,
+    Here,
+}
+
+/// Checks one read and returns the step that it reads.
+fn check_read(
+    report: &mut Report,
+    graph: &DiGraph<Step, Edge>,
+    by_name: &Steps,
+    params: &Params,
+    placed: &Placed,
+    read: &Read,
+    item: Item,
+) -> Option<StepIndex> {
+    let span = placed.span_of(read);
+    match (read.root, read.path.as_slice()) {
+        ("item", _) if item != Item::Here => {
+            let help = match item {
+                Item::OfEach => {
+                    "it is evaluated once for the whole step: choose the items in `for_each`, `\"${{ params.list.filter(|item| …) }}\"`"
+                }
+                _ => "`item` is the current item of the step's own `for_each`",
+            };
+            let mistake = report.at("no-item", span, "there is no `item` here");
+            report.add(mistake.help(help));
+            None
+        }
+        ("params", [name, ..]) if !params.contains_key(name) => {
+            let help = match closest(name, params.keys().map(String::as_str)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "declare it under `params:`".into(),
+            };
+            let message = format!("the workflow has no param `{name}`");
+            let mistake = report.at("unknown-param", span, message).help(help);
+            report.add(mistake);
+            None
+        }
+        ("run", [name, ..]) if !["id", "status", "started_at"].contains(&name.as_str()) => {
+            let message = format!("a run has no `{name}`");
+            let mistake = report
+                .at("unknown-name", span, message)
+                .help("it has id, started_at and, in `finally`, status");
+            report.add(mistake);
+            None
+        }
+        ("target", [name, ..]) if !["name", "kube"].contains(&name.as_str()) => {
+            let message = format!("a target has no `{name}`");
+            let mistake = report
+                .at("unknown-name", span, message)
+                .help("it has name and kube: whether it has the workflow's Kubernetes clusters");
+            report.add(mistake);
+            None
+        }
+        ("steps", [name, rest @ ..]) => {
+            let Some(target) = StepName::parse(name).and_then(|name| by_name.get(&name)) else {
+                unknown_step(report, by_name, name, span);
+                return None;
+            };
+            let step = &graph[*target];
+            if let (Some(outputs), [output, ..], None) =
+                (declared_outputs(step), rest, &step.for_each)
+                && !outputs.contains_key(output)
+            {
+                let help = match (
+                    closest(output, outputs.keys().map(String::as_str)),
+                    outputs.is_empty(),
+                ) {
+                    (Some(near), _) => format!("did you mean `{near}`?"),
+                    (None, true) => "it declares no outputs".into(),
+                    (None, false) => {
+                        let names: Vec<_> = outputs.keys().map(String::as_str).collect();
+                        format!("it gives {}", names.join(", "))
+                    }
+                };
+                let message = format!("the step `{name}` gives no output `{output}`");
+                let mistake = report.at("unknown-output", span, message).help(help);
+                report.add(mistake);
+            }
+            Some(*target)
+        }
+        _ => None,
+    }
+}
+
+fn unknown_step(report: &mut Report, by_name: &Steps, name: &str, span: Range<usize>) {
+    let mistake = report
+        .at("unknown-step", span, format!("there is no step `{name}`"))
+        .maybe_help(suggest_step(by_name, name));
+    report.add(mistake);
+}
+
+/// Suggests the step that was probably meant, or says which there are.
+fn suggest_step(by_name: &Steps, wrong: &str) -> Option<String> {
+    let names = || by_name.keys().map(StepName::as_str);
+    match closest(wrong, names()) {
+        Some(name) => Some(format!("did you mean `{name}`?")),
+        None if by_name.len() <= FEW => {
+            let names: Vec<_> = names().collect();
+            Some(format!("the steps are {}", names.join(", ")))
+        }
+        None => None,
+    }
+}

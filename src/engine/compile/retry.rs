@@ -1,0 +1,60 @@
+use super::{
+    document::Node,
+    draft::read_needs,
+    fields::{Fields, Report},
+    graph::Retry,
+    keys::RETRY,
+};
+use windlass_script::closest;
+use windlass_world::value::{FailureClass, parse_duration};
+
+/// The most attempts that make sense: with the default backoff that is more than half an hour.
+pub(super) const MOST_ATTEMPTS: i64 = 100;
+
+impl Retry {
+    /// Reads what stands under `retry:`.
+    pub(super) fn read(report: &mut Report, node: &Node) -> Self {
+        let mut retry = Self::default();
+        let mut fields = Fields::of(report, node, &RETRY, "`retry`");
+        if let Some(attempts) = fields.count(report, "attempts") {
+            retry.attempts = attempts;
+        }
+        if let Some(node) = fields.take("backoff")
+            && let Some(text) = report.text(node, "`backoff`")
+        {
+            let (shortest, longest) = text.split_once("..").unwrap_or((text, text));
+            match (parse_duration(shortest), parse_duration(longest)) {
+                (Ok(shortest), Ok(longest)) if shortest <= longest => {
+                    (retry.shortest, retry.longest) = (shortest, longest);
+                }
+                _ => {
+                    let message = format!("`{text}` is not a valid backoff");
+                    let mistake = report
+                        .at("wrong-type", node.span.clone(), message)
+                        .help("write the shortest and the longest pause: `1s..30s`");
+                    report.add(mistake);
+                }
+            }
+        }
+        if let Some(node) = fields.take("on") {
+            for class in read_needs(report, Some(node)) {
+                match FailureClass::parse(&class.text) {
+                    Some(class) => retry.on.push(class),
+                    None if class.text == "any" => retry.on.clear(),
+                    None => {
+                        let names = FailureClass::ALL.map(FailureClass::as_str);
+                        let help = closest(&class.text, names.into_iter())
+                            .map_or(format!("one of any, {}", names.join(", ")), |name| {
+                                format!("did you mean `{name}`?")
+                            });
+                        let message = format!("`{}` is not a class of failures", class.text);
+                        let mistake = report.at("wrong-type", class.span, message).help(help);
+                        report.add(mistake);
+                    }
+                }
+            }
+        }
+        fields.finish(report);
+        retry
+    }
+}

@@ -1,0 +1,294 @@
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
+
+use super::{
+    align::places_of,
+    document::{Kind, Node, Style},
+    fields::Report,
+    mistake::Mistake,
+};
+use windlass_script::{Expression, ExpressionError, Names, Places, Read};
+use windlass_world::value::{Place, Secret, Value};
+
+/// A value of a workflow file that may hold expressions.
+///
+/// A text that is one `${{ expression }}` keeps the expression's type; inside a longer text the
+/// value is interpolated.
+#[derive(Clone, Debug)]
+pub enum Template {
+    Literal(Value),
+    Expression(Placed),
+    Text(Vec<Part>),
+    List(Vec<Template>),
+    Map(BTreeMap<String, Template>),
+}
+
+#[derive(Clone, Debug)]
+pub enum Part {
+    Text(String),
+    Expression(Placed),
+}
+
+/// An expression and where it stands in its file.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    pub expression: Arc<Expression>,
+    file: Arc<str>,
+    /// The whole text that it stands in.
+    text: Arc<str>,
+    /// Of that text.
+    places: Arc<Places>,
+    /// Where it begins in that text.
+    start: usize,
+}
+
+impl Placed {
+    /// Where it stands in its file.
+    pub fn place(&self) -> Option<Place> {
+        self.place_of(0)
+    }
+
+    /// Evaluates it; an error says where in the file it went wrong.
+    fn evaluate(&self, names: &Names) -> Result<Value, ExpressionError> {
+        self.expression.evaluate(names).map_err(|error| {
+            let place = self.place_of(error.at);
+            ExpressionError { place, ..error }
+        })
+    }
+
+    fn place_of(&self, at: usize) -> Option<Place> {
+        self.places
+            .place_of(&self.file, &self.text, self.start + at)
+    }
+
+    /// Where one of the expression's reads stands in the file.
+    pub fn span_of(&self, read: &Read) -> Range<usize> {
+        let span = self.start + read.span.start..self.start + read.span.end;
+        self.places.span_of(span)
+    }
+}
+
+impl Template {
+    /// Its value, if it has no expressions.
+    pub fn constant(&self) -> Option<Value> {
+        match self {
+            Self::Literal(value) => Some(value.clone()),
+            Self::List(items) => {
+                let items = items.iter().map(Self::constant);
+                items.collect::<Option<_>>().map(Value::List)
+            }
+            Self::Map(map) => {
+                let items = map.iter();
+                let items = items.map(|(key, item)| Some((key.clone(), item.constant()?)));
+                items.collect::<Option<_>>().map(Value::Map)
+            }
+            Self::Expression(_) | Self::Text(_) => None,
+        }
+    }
+
+    /// Whether it says the same as another one, wherever in their files the two stand.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let same = |a: &Placed, b: &Placed| a.expression.text() == b.expression.text();
+        match (self, other) {
+            (Self::Literal(a), Self::Literal(b)) => a == b,
+            (Self::Expression(a), Self::Expression(b)) => same(a, b),
+            (Self::Text(a), Self::Text(b)) => {
+                let same = |(a, b): (&Part, &Part)| match (a, b) {
+                    (Part::Text(a), Part::Text(b)) => a == b,
+                    (Part::Expression(a), Part::Expression(b)) => same(a, b),
+                    _ => false,
+                };
+                a.len() == b.len() && a.iter().zip(b).all(same)
+            }
+            (Self::List(a), Self::List(b)) => {
+                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.says_the_same(b))
+            }
+            (Self::Map(a), Self::Map(b)) => {
+                let same = |((name, a), (other, b)): ((&String, &Self), (&String, &Self))| {
+                    name == other && a.says_the_same(b)
+                };
+                a.len() == b.len() && a.iter().zip(b).all(same)
+            }
+            _ => false,
+        }
+    }
+
+    /// Evaluates every expression in it.
+    ///
+    /// # Errors
+    /// The first expression that could not be evaluated.
+    pub fn evaluate(&self, names: &Names) -> Result<Value, ExpressionError> {
+        Ok(match self {
+            Self::Literal(value) => value.clone(),
+            Self::Expression(placed) => placed.evaluate(names)?,
+            Self::Text(parts) => interpolate(parts, names)?,
+            Self::List(items) => Value::List(
+                items
+                    .iter()
+                    .map(|item| item.evaluate(names))
+                    .collect::<Result<_, _>>()?,
+            ),
+            Self::Map(entries) => Value::Map(
+                entries
+                    .iter()
+                    .map(|(key, item)| Ok((key.clone(), item.evaluate(names)?)))
+                    .collect::<Result<_, _>>()?,
+            ),
+        })
+    }
+
+    /// Lists the expressions in it, in the order of the text.
+    pub fn expressions(&self) -> Vec<&Placed> {
+        match self {
+            Self::Literal(_) => Vec::new(),
+            Self::Expression(placed) => vec![placed],
+            Self::Text(parts) => parts
+                .iter()
+                .filter_map(|part| match part {
+                    Part::Expression(placed) => Some(placed),
+                    Part::Text(_) => None,
+                })
+                .collect(),
+            Self::List(items) => items.iter().flat_map(Self::expressions).collect(),
+            Self::Map(entries) => entries.values().flat_map(Self::expressions).collect(),
+        }
+    }
+
+    /// Where its first expression stands.
+    pub fn place(&self) -> Option<Place> {
+        self.expressions().first()?.place()
+    }
+
+    /// Reads a node; expressions that do not parse are reported and become nothing.
+    pub(super) fn read(report: &mut Report, node: &Node) -> Self {
+        match &node.kind {
+            Kind::List(items) => {
+                Self::List(items.iter().map(|item| Self::read(report, item)).collect())
+            }
+            Kind::Map(entries) => Self::Map(
+                entries
+                    .iter()
+                    .map(|(key, item)| (key.name.clone(), Self::read(report, item)))
+                    .collect(),
+            ),
+            Kind::Scalar {
+                value: Value::String(text),
+                style,
+                ..
+            } if text.contains("${{") => read_text(report, node, text, *style),
+            Kind::Scalar { value, .. } => Self::Literal(value.clone()),
+        }
+    }
+}
+
+/// A text that shows a secret is a secret.
+fn interpolate(parts: &[Part], names: &Names) -> Result<Value, ExpressionError> {
+    let (mut text, mut is_secret) = (String::new(), false);
+    for part in parts {
+        match part {
+            Part::Text(literal) => text.push_str(literal),
+            Part::Expression(placed) => match placed.evaluate(names)? {
+                Value::Secret(secret) => {
+                    is_secret = true;
+                    text.push_str(secret.reveal());
+                }
+                value => {
+                    is_secret |= value.holds_secret();
+                    text.push_str(&value.revealed().to_text());
+                }
+            },
+        }
+    }
+    Ok(match is_secret {
+        true => Value::Secret(Secret::new(text)),
+        false => Value::String(text),
+    })
+}
+
+fn read_text(report: &mut Report, node: &Node, text: &str, style: Style) -> Template {
+    let places = Arc::new(places_of(report.text, node));
+    let whole: Arc<str> = text.into();
+    let (mut parts, mut rest) = (Vec::new(), text);
+    while let Some(open) = rest.find("${{") {
+        if open > 0 {
+            parts.push(Part::Text(rest[..open].into()));
+        }
+        let inside = &rest[open + 3..];
+        let start = text.len() - inside.len();
+        let Some(close) = end_of_expression(inside) else {
+            let mark = places.span_of(start - 3..start);
+            let help = match style == Style::Plain && ends_in_comment(report.text, node) {
+                true => {
+                    "YAML takes ` #` for the start of a comment: put the whole value into quotes, `'${{ #{ … } }}'`"
+                }
+                false => "an expression stands between `${{` and `}}`",
+            };
+            let mistake = report.at("syntax", mark, "the expression has no end");
+            report.add(mistake.help(help));
+            return Template::Literal(Value::Null);
+        };
+        rest = &inside[close + 2..];
+        let trimmed = inside[..close].trim();
+        let start = start + (inside.len() - inside.trim_start().len());
+        match Expression::parse(trimmed) {
+            Ok(expression) => {
+                parts.push(Part::Expression(Placed {
+                    expression: Arc::new(expression),
+                    file: report.file.clone(),
+                    text: whole.clone(),
+                    places: places.clone(),
+                    start,
+                }));
+            }
+            Err(faults) => {
+                for mut fault in faults {
+                    let span = start + fault.span.start..start + fault.span.end;
+                    fault.span = places.span_of(span);
+                    let mistake = Mistake::from_fault(fault, report.file, report.text);
+                    report.add(mistake);
+                }
+                parts.push(Part::Text(String::new()));
+            }
+        }
+    }
+    let rest = match style {
+        // A block scalar ends with the line end that its author did not mean.
+        Style::Block if matches!(parts.as_slice(), [Part::Expression(_)]) => rest.trim_end(),
+        _ => rest,
+    };
+    match (parts.as_slice(), rest) {
+        ([Part::Expression(placed)], "") => Template::Expression(placed.clone()),
+        _ => {
+            if !rest.is_empty() {
+                parts.push(Part::Text(rest.into()));
+            }
+            Template::Text(parts)
+        }
+    }
+}
+
+/// Whether the line goes on behind a plain scalar with what YAML takes for a comment.
+fn ends_in_comment(file: &str, node: &Node) -> bool {
+    let after = file.get(node.span.start..).unwrap_or_default();
+    let line = after.lines().next().unwrap_or_default();
+    line.contains(" #")
+}
+
+/// Finds the `}}` that ends an expression: not one inside a string or a map literal.
+fn end_of_expression(text: &str) -> Option<usize> {
+    let (mut braces, mut quote, mut escaped) = (0_usize, None, false);
+    let bytes = text.as_bytes();
+    for (i, c) in text.char_indices() {
+        match quote {
+            Some(_) if escaped => escaped = false,
+            Some(_) if c == '\\' => escaped = true,
+            Some(open) if c == open => quote = None,
+            Some(_) => {}
+            None if matches!(c, '"' | '\'' | '`') => quote = Some(c),
+            None if c == '{' => braces += 1,
+            None if c == '}' && braces > 0 => braces -= 1,
+            None if c == '}' && bytes.get(i + 1) == Some(&b'}') => return Some(i),
+            None => {}
+        }
+    }
+    None
+}

@@ -1,0 +1,218 @@
+//! Questions to people, and whose answers count.
+
+use super::{
+    decision::{Decision, View},
+    scope::Scope,
+};
+use crate::{
+    compile::{Action, Approval, OnTimeout, Step, Workflow},
+    journal::{self, Event, Instance, InstanceId, State, Status, Verdict},
+};
+use windlass_world::value::{Digest, StepError, Value};
+
+/// Why an answer does not count.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("`{step}` does not wait for an approval (it is {status})")]
+    NotAsked { step: String, status: &'static str },
+    #[error("what `{0}` asks has changed since it was shown")]
+    Changed(String),
+    #[error("{approver} may not answer for `{step}`: its approvers are {approvers}")]
+    NotApprover {
+        step: String,
+        approver: String,
+        approvers: String,
+    },
+    #[error("cannot determine who may answer for `{step}`: {why}")]
+    UnknownApprovers { step: String, why: String },
+    #[error(
+        "`{step}` must be approved by someone else: {approver} started the run or changed what it does"
+    )]
+    IsRequester { step: String, approver: String },
+    #[error("`{step}` has expired: it asked for an answer within its timeout, and got none")]
+    Expired {
+        step: String,
+        /// Milliseconds since 1970.
+        deadline: i64,
+        /// What its `on_timeout` says.
+        verdict: Verdict,
+    },
+}
+
+impl<'w> Scope<'_, 'w> {
+    /// Asks, once.
+    pub(super) fn ask(
+        &self,
+        decision: &mut Decision<'_, 'w>,
+        id: &InstanceId,
+        approval: &Approval,
+        attempt: u32,
+        item: &Value,
+    ) {
+        let view = decision.view();
+        let asked = self.text(view, &approval.question, item, "approval");
+        // Who may answer is settled now as well, so that a mistake there shows at once.
+        let asked = asked.and_then(|text| {
+            self.approvers(view, approval, item)?;
+            Ok(text)
+        });
+        match asked {
+            Err(error) => decision.fail(id, error),
+            Ok(message) => {
+                let timeout = approval.timeout.map(|timeout| timeout.as_millis() as i64);
+                decision.next.events.push(Event::ApprovalAsked {
+                    step: id.clone(),
+                    attempt,
+                    digest: digest(decision.state, id, &message),
+                    message,
+                    deadline: timeout.map(|timeout| decision.moment.now + timeout),
+                });
+            }
+        }
+    }
+
+    /// Goes on waiting, or answers for those who did not.
+    pub(super) fn wait(
+        &self,
+        decision: &mut Decision,
+        id: &InstanceId,
+        instance: &Instance,
+        step: &Step,
+    ) {
+        let (Some(asked), Action::Approval(approval)) = (&instance.approval, &step.action) else {
+            return;
+        };
+        match asked.deadline {
+            _ if asked.has_expired(decision.moment.now) => {
+                decision.next.events.push(Event::ApprovalDecided {
+                    step: id.clone(),
+                    verdict: on_timeout(approval),
+                    approver: "timeout".into(),
+                    comment: Some("no answer within the timeout".into()),
+                    digest: asked.digest,
+                });
+            }
+            deadline => {
+                decision.seen.asks += 1;
+                if let Some(deadline) = deadline {
+                    decision.wake_at(deadline);
+                }
+            }
+        }
+    }
+
+    /// `None` for anybody.
+    fn approvers(
+        &self,
+        view: View,
+        approval: &Approval,
+        item: &Value,
+    ) -> Result<Option<Vec<String>>, StepError> {
+        let Some(template) = &approval.approvers else {
+            return Ok(None);
+        };
+        match self.evaluate(view, template, item, None)? {
+            Value::List(names) if !names.is_empty() => {
+                Ok(Some(names.iter().map(Value::to_text).collect()))
+            }
+            other => Err(StepError::new(
+                "wrong-type",
+                format!("`approvers` gave {other}, not a list of names"),
+            )),
+        }
+    }
+}
+
+fn on_timeout(approval: &Approval) -> Verdict {
+    match approval.on_timeout {
+        OnTimeout::Approve => Verdict::Approved,
+        OnTimeout::Reject => Verdict::Rejected,
+    }
+}
+
+/// What an approver puts his name to: the question, the files that the run goes on with, and
+/// their params. Secrets among these count by a keyed digest, which whoever sets the params records
+/// with them; the digest of the params alone counts each by its mask.
+fn digest(state: &State, id: &InstanceId, message: &str) -> Digest {
+    let run = state.run.as_ref();
+    let params = run.map_or(Digest::ZERO, |run| run.params.digest());
+    let program = run.map_or(Digest::ZERO, |run| run.program);
+    let secrets = run.and_then(|run| run.secrets);
+    let mut parts: Vec<&[u8]> = vec![
+        id.as_str().as_bytes(),
+        message.as_bytes(),
+        program.as_bytes(),
+        params.as_bytes(),
+    ];
+    parts.extend(secrets.as_ref().map(|digest| &digest.as_bytes()[..]));
+    Digest::of(&parts)
+}
+
+/// Whether a question that was asked would be asked in the same words about the same things now.
+pub(super) fn still_holds(state: &State, id: &InstanceId, asked: &journal::Approval) -> bool {
+    digest(state, id, &asked.message) == asked.digest
+}
+
+/// Decides whether an answer counts that was given at `at` (milliseconds since 1970), and what it does.
+/// A question whose time was over then has its answer already, whether or not that is recorded.
+///
+/// # Errors
+/// Why it does not.
+pub fn on_answer(
+    workflow: &Workflow,
+    state: &State,
+    run_id: &str,
+    answer: &journal::Decision,
+    at: i64,
+) -> Result<Event, Refusal> {
+    let id = InstanceId::parse(&answer.step);
+    let name = || answer.step.clone();
+    let asked = state
+        .instance(&id)
+        .filter(|instance| instance.status == Status::Waiting)
+        .and_then(|instance| instance.approval.as_deref())
+        .ok_or_else(|| Refusal::NotAsked {
+            step: name(),
+            status: state.status(&id).as_str(),
+        })?;
+    if asked.digest != answer.digest {
+        return Err(Refusal::Changed(name()));
+    }
+    if let Some((scope, step, item)) = Scope::around(workflow, state, &id)
+        && let Action::Approval(approval) = &step.action
+    {
+        if let Some(deadline) = asked.deadline.filter(|_| asked.has_expired(at)) {
+            return Err(Refusal::Expired {
+                step: name(),
+                deadline,
+                verdict: on_timeout(approval),
+            });
+        }
+        if approval.not_requester && state.requesters.contains(&answer.approver) {
+            return Err(Refusal::IsRequester {
+                step: name(),
+                approver: answer.approver.clone(),
+            });
+        }
+        let view = View { state, run_id };
+        // Approvers that can't be evaluated approve nothing.
+        let approvers = scope.approvers(view, approval, &item).map_err(|why| {
+            let (step, why) = (name(), why.to_string());
+            Refusal::UnknownApprovers { step, why }
+        })?;
+        if let Some(approvers) = approvers.filter(|names| !names.contains(&answer.approver)) {
+            return Err(Refusal::NotApprover {
+                step: name(),
+                approver: answer.approver.clone(),
+                approvers: approvers.join(", "),
+            });
+        }
+    }
+    Ok(Event::ApprovalDecided {
+        step: id,
+        verdict: answer.verdict,
+        approver: answer.approver.clone(),
+        comment: answer.comment.clone(),
+        digest: answer.digest,
+    })
+}

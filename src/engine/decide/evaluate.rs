@@ -1,0 +1,259 @@
+//! What the expressions of a scope see, and what they give.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{decision::View, scope::Scope};
+use crate::{
+    compile::{Step, Template},
+    journal::{InstanceId, Status},
+};
+use windlass_script::{ExpressionError, Names};
+use windlass_world::value::{StepError, Value};
+
+impl Scope<'_, '_> {
+    pub fn condition(
+        &self,
+        view: View,
+        step: &Step,
+        run_status: Option<&str>,
+    ) -> Result<bool, StepError> {
+        let Some(when) = &step.when else {
+            return Ok(true);
+        };
+        match self.evaluate(view, when, &Value::Null, run_status)? {
+            Value::Bool(holds) => Ok(holds),
+            other => Err(StepError::new(
+                "wrong-type",
+                format!("`when` gave {}, not a bool", other.a_kind()),
+            )
+            .with_hint("compare something: `when: ${{ params.region == \"eu\" }}`")
+            .at(when.place())),
+        }
+    }
+
+    /// Evaluates what a step gives to its script or workflow.
+    pub fn inputs(
+        &self,
+        view: View,
+        step: &Step,
+        item: &Value,
+        run_status: Option<&str>,
+    ) -> Result<BTreeMap<String, Value>, StepError> {
+        let inputs = step.with.iter().map(|(name, template)| {
+            let value = self.evaluate(view, template, item, run_status)?;
+            Ok((name.clone(), value))
+        });
+        inputs.collect()
+    }
+
+    /// Evaluates the items of a `for_each` step, each with the key that names its instance.
+    pub fn items(
+        &self,
+        view: View,
+        step: &Step,
+        items: &Template,
+        run_status: Option<&str>,
+    ) -> Result<Vec<(String, Value)>, StepError> {
+        let value = self.evaluate(view, items, &Value::Null, run_status)?;
+        let at = |error: StepError| error.at(items.place());
+        let mut found = keyed_items(value).map_err(at)?;
+        if let Some(template) = &step.key {
+            for (key, item) in &mut found {
+                *key = match self.evaluate(view, template, item, run_status)? {
+                    name @ (Value::String(_) | Value::Int(_) | Value::Bool(_)) => name.to_text(),
+                    other => {
+                        let message = format!("`key` gave {}, not a text", other.a_kind());
+                        let error = StepError::new("wrong-type", message);
+                        return Err(error.at(template.place()));
+                    }
+                };
+            }
+        }
+        refuse_twins(&found, step).map_err(at)?;
+        Ok(found)
+    }
+
+    /// Evaluates a template that must give a text.
+    pub fn text(
+        &self,
+        view: View,
+        template: &Template,
+        item: &Value,
+        what: &str,
+    ) -> Result<String, StepError> {
+        match self.evaluate(view, template, item, None)? {
+            Value::String(text) if !text.is_empty() => Ok(text),
+            other => {
+                let message = format!("`{what}` gave {other}, not a text");
+                Err(StepError::new("wrong-type", message).at(template.place()))
+            }
+        }
+    }
+
+    pub fn outputs(&self, view: View) -> Result<Value, StepError> {
+        let outputs = self.workflow.outputs.iter().map(|(name, template)| {
+            let value = self.evaluate(view, template, &Value::Null, None)?;
+            Ok((name.clone(), value))
+        });
+        outputs.collect::<Result<_, _>>().map(Value::Map)
+    }
+
+    pub fn evaluate(
+        &self,
+        view: View,
+        template: &Template,
+        item: &Value,
+        run_status: Option<&str>,
+    ) -> Result<Value, StepError> {
+        if let Template::Literal(value) = template {
+            return Ok(value.clone());
+        }
+        if let Some(value) = self.plainly_read(view, template, item) {
+            return Ok(value.clone());
+        }
+        let run = view.state.run.as_ref();
+        let names = Names {
+            params: self.params_read_by(template),
+            steps: self.outputs_read_by(view, template),
+            item: item.clone(),
+            run: Value::map([
+                ("id", Value::from(view.run_id)),
+                (
+                    "started_at",
+                    Value::Int(run.map_or(0, |run| run.started_at)),
+                ),
+                ("status", run_status.unwrap_or("running").into()),
+            ]),
+            target: Value::map([
+                ("name", Value::from(run.map_or("", |run| &run.target))),
+                ("kube", run.is_some_and(|run| !run.kube.is_empty()).into()),
+            ]),
+        };
+        template.evaluate(&names).map_err(|e: ExpressionError| {
+            let error = StepError::new("expression-failed", e.to_string()).at(e.place);
+            match names.steps == Value::Map(BTreeMap::new()) {
+                true => error,
+                false => error.with_hint("a step that was skipped or failed has no outputs: `steps.NAME?.OUTPUT ?? …` allows for that"),
+            }
+        })
+    }
+
+    /// Finds what a template gives that is one path to something that is there: `${{ params.clusters }}`. Nothing has to
+    /// be worked out then, so no limit of the interpreter applies: lists that drive a `for_each` may be long.
+    fn plainly_read<'v>(
+        &'v self,
+        view: View<'v>,
+        template: &Template,
+        item: &'v Value,
+    ) -> Option<&'v Value> {
+        let Template::Expression(placed) = template else {
+            return None;
+        };
+        let read = placed.expression.as_plain_read()?;
+        let mut path = read.path.iter();
+        let mut found = match read.root {
+            "params" => self.params,
+            "item" => item,
+            "steps" => {
+                let id = InstanceId::step(self.inside, path.next()?);
+                let instance = view.state.instance(&id)?;
+                (instance.status == Status::Succeeded).then_some(&instance.outputs)?
+            }
+            _ => return None,
+        };
+        for name in path {
+            found = found.field(name)?;
+        }
+        Some(found)
+    }
+
+    /// Gathers just those params that the template reads: each value is copied for each evaluation.
+    fn params_read_by(&self, template: &Template) -> Value {
+        let expressions = template.expressions();
+        let mut reads = expressions
+            .iter()
+            .flat_map(|placed| placed.expression.reads())
+            .filter(|read| read.root == "params")
+            .map(|read| read.path.first());
+        let Value::Map(params) = self.params else {
+            return self.params.clone();
+        };
+        let names: Option<BTreeSet<&String>> = reads.by_ref().collect();
+        match names {
+            // They are read as a whole.
+            None => self.params.clone(),
+            Some(names) => Value::map(names.into_iter().filter_map(|name| {
+                let value = params.get(name)?;
+                Some((name.as_str(), value.clone()))
+            })),
+        }
+    }
+
+    /// Gathers the outputs of just those steps that the template reads.
+    pub fn outputs_read_by(&self, view: View, template: &Template) -> Value {
+        let expressions = template.expressions();
+        let names: BTreeSet<&str> = expressions
+            .iter()
+            .flat_map(|placed| placed.expression.reads())
+            .filter(|read| read.root == "steps")
+            .filter_map(|read| read.path.first().map(String::as_str))
+            .collect();
+        Value::map(names.into_iter().map(|name| {
+            let id = InstanceId::step(self.inside, name);
+            let outputs = view
+                .state
+                .instance(&id)
+                .filter(|instance| instance.status == Status::Succeeded)
+                .map_or(Value::Null, |instance| instance.outputs.clone());
+            (name, outputs)
+        }))
+    }
+}
+
+/// Gives each item the key that names its instance: its text, or, for what has none, its position.
+fn keyed_items(value: Value) -> Result<Vec<(String, Value)>, StepError> {
+    let is_named = |item: &Value| matches!(item, Value::String(_) | Value::Int(_) | Value::Bool(_));
+    match value {
+        Value::List(items) => {
+            // Beside items that are named by themselves, `0` could be one of these.
+            let mark = if items.iter().any(is_named) { "#" } else { "" };
+            let items = items.into_iter().enumerate();
+            Ok(items
+                .map(|(i, item)| match is_named(&item) {
+                    true => (item.to_text(), item),
+                    false => (format!("{mark}{i}"), item),
+                })
+                .collect())
+        }
+        Value::Map(map) => Ok(map
+            .into_iter()
+            .map(|(key, value)| {
+                let item = Value::map([("key", key.clone().into()), ("value", value)]);
+                (key, item)
+            })
+            .collect()),
+        other => {
+            let message = format!("`for_each` gave {}, not a list or a map", other.a_kind());
+            Err(StepError::new("wrong-type", message))
+        }
+    }
+}
+
+/// Whether an item was named by its position `i`, as it has no name of its own.
+pub(super) fn is_position((key, item): &(String, Value), i: usize) -> bool {
+    let is_named = matches!(item, Value::String(_) | Value::Int(_) | Value::Bool(_));
+    // Those of a map have its keys.
+    let is_entry = item.field("key") == Some(&Value::from(key.as_str()));
+    !is_named && !is_entry && (*key == i.to_string() || *key == format!("#{i}"))
+}
+
+fn refuse_twins(items: &[(String, Value)], step: &Step) -> Result<(), StepError> {
+    let mut seen = BTreeSet::new();
+    match items.iter().find(|(key, _)| !seen.insert(key)) {
+        Some((key, _)) => Err(StepError::new(
+            "duplicate-item",
+            format!("`for_each` of `{}` has the item `{key}` twice", step.name),
+        )),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,97 @@
+use super::{
+    agenda::{Agenda, ScopeAgenda},
+    decision::{Decision, Moment, Next, Seen},
+    lock,
+    scope::{Scope, Settled},
+    undo,
+};
+use crate::{
+    compile::{OnFailure, Workflow},
+    journal::{Event, Outcome, State},
+};
+use windlass_world::value::Value;
+
+/// Decides what may happen next, by looking at everything.
+pub fn next<'w>(workflow: &'w Workflow, state: &State, moment: Moment) -> Next<'w> {
+    Agenda::default().next(workflow, state, moment)
+}
+
+/// Decides what may happen next, by looking at what the agenda says.
+pub(super) fn decide<'w>(
+    agenda: &mut Agenda,
+    workflow: &'w Workflow,
+    state: &State,
+    moment: Moment,
+) -> Next<'w> {
+    let mut decision = Decision {
+        state,
+        moment,
+        next: Next::default(),
+        running: state.at_work(),
+        seen: Seen::default(),
+    };
+    if state.run.is_none() || state.outcome.is_some() {
+        return decision.next;
+    }
+    if state.is_undoing {
+        let scope = Scope::whole(workflow, state);
+        let seen = decision.look(|decision| {
+            // What is taken back is what the lock is for; one that can't be named was never taken.
+            if scope.has_locks(decision) != Ok(false) || state.is_cancelled {
+                undo::next(decision, workflow, agenda);
+            }
+        });
+        return told(decision, seen);
+    }
+    let is_new = agenda.root.is_none();
+    if std::mem::take(&mut agenda.may_release) || is_new {
+        decision.next.events = lock::released(state);
+        if !decision.next.events.is_empty() {
+            return decision.next;
+        }
+    }
+    let root = agenda.root.take();
+    let mut root = root.unwrap_or_else(|| Box::new(ScopeAgenda::new(workflow)));
+    let mut settled = None;
+    let seen = decision.look(|decision| {
+        settled = Scope::whole(workflow, state).visit(decision, &mut root);
+    });
+    agenda.root = Some(root);
+    if let Some(settled) = settled {
+        decision.next.events.push(match settled {
+            // It goes on, backwards, and keeps its locks.
+            Settled::Failed { .. }
+                if workflow.on_failure == OnFailure::Undo && !state.is_cancelled =>
+            {
+                Event::UndoStarted {
+                    requester: "on_failure".into(),
+                }
+            }
+            settled => ended(state, settled),
+        });
+    }
+    told(decision, seen)
+}
+
+/// The decision, with what the whole run waits for.
+fn told<'w>(decision: Decision<'_, 'w>, seen: Seen) -> Next<'w> {
+    Next {
+        asks: seen.asks,
+        retries: seen.retries,
+        wake_at: seen.wake_at,
+        ..decision.next
+    }
+}
+
+fn ended(state: &State, settled: Settled) -> Event {
+    let (outcome, outputs, error) = match settled {
+        _ if state.is_cancelled => (Outcome::Cancelled, Value::Null, None),
+        Settled::Succeeded(outputs) => (Outcome::Succeeded, outputs, None),
+        Settled::Failed { error, .. } => (Outcome::Failed, Value::Null, error),
+    };
+    Event::RunEnded {
+        outcome,
+        outputs,
+        error,
+    }
+}

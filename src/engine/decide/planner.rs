@@ -1,0 +1,442 @@
+//! The rules of a resume plan: each step's fate, from what changed before it and about it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    approval,
+    decision::View,
+    evaluate::is_position,
+    fate::{Change, Fate, FateKind, Plan},
+    plan::Unplannable,
+    reason::{gives_the_same, going_on, other_shape, script_change, sources},
+    scope::Scope,
+};
+use crate::{
+    compile::{Action, OnError, Step, Workflow, bind_params},
+    journal::{Event, Instance, InstanceId, Status},
+};
+use windlass_script::{Class, Script};
+use windlass_world::value::Value;
+
+pub(super) struct Planner<'a> {
+    pub change: &'a Change<'a>,
+    pub plan: Plan,
+    /// Why there is no plan, once that is found.
+    pub unplannable: Option<Unplannable>,
+}
+
+/// What is known about a unit (a step, or one item of it) before it is decided.
+struct Unit<'u> {
+    id: InstanceId,
+    step: &'u Step,
+    old: Option<&'u Step>,
+    item: Value,
+    /// The worst that happens to what it depends on.
+    before: Option<(FateKind, String)>,
+    /// What it depends on and runs now without having run before, or goes on: what a `fresh` step saw
+    /// was before that.
+    moves: Option<String>,
+}
+
+impl Planner<'_> {
+    fn view(&self) -> View<'_> {
+        View {
+            state: self.change.state,
+            run_id: self.change.run_id,
+        }
+    }
+
+    /// Decides about every step of a scope; returns the worst fate in it.
+    ///
+    /// `outside` is the worst that happens to what the whole scope depends on.
+    pub fn scope(
+        &mut self,
+        scope: &Scope,
+        old: Option<&Workflow>,
+        outside: Option<&(FateKind, String)>,
+    ) -> FateKind {
+        let mut kinds = BTreeMap::new();
+        let mut worst = FateKind::Kept;
+        for (index, step) in scope.workflow.steps() {
+            let id = InstanceId::step(scope.inside, step.name.as_str());
+            let dependencies = || {
+                scope.workflow.dependencies(index).filter_map(|(other, _)| {
+                    let kind = *kinds.get(other.name.as_str())?;
+                    Some((kind, other.name.to_string()))
+                })
+            };
+            let before = dependencies()
+                .filter(|(kind, _)| runs_again(*kind))
+                .max_by_key(|(kind, _)| *kind)
+                .or_else(|| outside.cloned());
+            let moves = dependencies()
+                .find(|(kind, _)| matches!(kind, FateKind::GoesOn | FateKind::New))
+                .map(|(_, name)| name);
+            let unit = Unit {
+                id,
+                step,
+                old: old.and_then(|old| old.step_named(step.name.as_str())),
+                item: Value::Null,
+                before,
+                moves,
+            };
+            let kind = self.step(scope, unit);
+            kinds.insert(step.name.to_string(), kind);
+            worst = worst.max(kind);
+        }
+        self.removed(scope);
+        worst
+    }
+
+    fn step(&mut self, scope: &Scope, unit: Unit) -> FateKind {
+        let (id, step) = (unit.id.clone(), unit.step);
+        let instance = self.change.state.instance(&id);
+        if let Some(reason) = instance.and_then(|instance| other_shape(step, instance)) {
+            return self.again(&id, reason.into());
+        }
+        let (Some(template), Some(items)) =
+            (&step.for_each, instance.and_then(|i| i.items.as_ref()))
+        else {
+            return self.unit(scope, &unit);
+        };
+        if self.change.redo.contains(&id) {
+            return self.again(&id, "asked for with --redo".into());
+        }
+        if let Some((FateKind::Again, name)) = &unit.before {
+            return self.again(&id, format!("`{name}` before it runs again"));
+        }
+        let Ok(now) = scope.items(self.view(), step, template, None) else {
+            return self.unit(scope, &unit);
+        };
+        let items = items.clone();
+        let positions = items.iter().zip(&now);
+        if let Some(position) = positions
+            .enumerate()
+            .position(|(i, (was, is))| was != is && step.key.is_none() && is_position(was, i))
+        {
+            self.unplannable.get_or_insert(Unplannable::Unnamed {
+                step: id.to_string(),
+                position,
+            });
+        }
+        let unit_before = unit.before.is_some();
+        let mut worst = FateKind::Kept;
+        for (key, item) in &now {
+            let unit = Unit {
+                id: id.item(key),
+                item: item.clone(),
+                before: unit.before.clone(),
+                moves: unit.moves.clone(),
+                ..unit
+            };
+            worst = worst.max(self.unit(scope, &unit));
+        }
+        for (key, _) in items
+            .iter()
+            .filter(|(key, _)| now.iter().all(|(k, _)| k != key))
+        {
+            self.tell(&id.item(key), FateKind::Removed, "no longer an item");
+        }
+        // What it reads may change: it waits for that again, and looks at its items anew.
+        if worst > FateKind::GoesOn || now != items || unit_before {
+            self.plan.events.push(Event::StepReopened { step: id });
+            worst = worst.max(FateKind::Replayed);
+        }
+        worst
+    }
+
+    /// Decides about one execution of a step.
+    fn unit(&mut self, scope: &Scope, unit: &Unit) -> FateKind {
+        let id = &unit.id;
+        let Some(instance) = self.change.state.instance(id).filter(|i| has_begun(i)) else {
+            let reason = match unit.old {
+                Some(_) => "has not run yet",
+                None => "new in the workflow",
+            };
+            return self.tell(id, FateKind::New, reason);
+        };
+        if self.change.redo.contains(id) {
+            return self.again(id, "asked for with --redo".into());
+        }
+        if let Some((FateKind::Again, name)) = &unit.before {
+            return self.again(id, format!("`{name}` before it runs again"));
+        }
+        if instance
+            .error
+            .as_ref()
+            .is_some_and(|e| e.code == "diverged")
+            && !is_over(instance)
+        {
+            return self.again(id, "its script no longer makes the recorded calls".into());
+        }
+        if instance.status == Status::Skipped {
+            return self.skipped(scope, unit);
+        }
+        match &unit.step.action {
+            Action::Approval(_) => self.approval(scope, unit, instance),
+            Action::Script(script) => self.script(scope, unit, instance, script),
+            Action::Workflow(inner) => self.nested(scope, unit, instance, inner),
+        }
+    }
+
+    fn skipped(&mut self, scope: &Scope, unit: &Unit) -> FateKind {
+        let runs = scope.condition(self.view(), unit.step, None) == Ok(true);
+        let was_condition = unit.step.when.is_some();
+        if unit.before.is_some() || (was_condition && runs) {
+            self.plan.events.push(Event::StepReset {
+                step: unit.id.clone(),
+            });
+            return self.tell(
+                &unit.id,
+                FateKind::New,
+                "was skipped, and is looked at again",
+            );
+        }
+        self.tell(&unit.id, FateKind::Kept, "stays skipped")
+    }
+
+    fn approval(&mut self, scope: &Scope, unit: &Unit, instance: &Instance) -> FateKind {
+        let (Some(asked), Action::Approval(approval)) = (&instance.approval, &unit.step.action)
+        else {
+            return self.again(&unit.id, "it is an approval now".into());
+        };
+        let words = scope.text(self.view(), &approval.question, &unit.item, "approval");
+        let holds = words.is_ok_and(|words| words == asked.message)
+            && unit.before.is_none()
+            && approval::still_holds(self.change.state, &unit.id, asked);
+        match (holds, instance.status) {
+            (false, _) => self.again(&unit.id, "what was to be approved has changed".into()),
+            (true, Status::Succeeded) => self.tell(&unit.id, FateKind::Kept, "approved"),
+            (true, Status::Failed) if instance.is_rejected() => {
+                self.tell(&unit.id, FateKind::Kept, "rejected; only --redo asks again")
+            }
+            (true, Status::Waiting) => self.tell(&unit.id, FateKind::GoesOn, "still waits"),
+            (true, _) => self.tell(&unit.id, FateKind::GoesOn, "asks again"),
+        }
+    }
+
+    fn script(
+        &mut self,
+        scope: &Scope,
+        unit: &Unit,
+        instance: &Instance,
+        script: &Script,
+    ) -> FateKind {
+        let id = &unit.id;
+        let changed = match unit.old.map(|old| &old.action) {
+            Some(Action::Script(old)) => script_change(old, script),
+            Some(_) => return self.again(id, "it does something else now".into()),
+            None => Some("the workflow had it no more".into()),
+        };
+        if let Some(reason) = self.changed_input(scope, unit, instance) {
+            return match instance.effects.is_empty() && !is_over(instance) {
+                true => self.tell(id, FateKind::New, &reason),
+                false => self.again(id, reason),
+            };
+        }
+        let before = unit
+            .before
+            .as_ref()
+            .map(|(_, n)| format!("`{n}` before it runs again"));
+        let is_tolerated =
+            instance.status == Status::Failed && unit.step.on_error == OnError::Continue;
+        if unit.step.is_fresh {
+            return self.fresh(unit, instance, is_tolerated, changed.or(before));
+        }
+        match (is_over(instance) || is_tolerated, changed.or(before)) {
+            (true, None) if is_tolerated => self.tell(
+                id,
+                FateKind::Kept,
+                "it failed, and the run went on without it",
+            ),
+            (true, None) => self.tell(id, FateKind::Kept, "nothing about it has changed"),
+            (true, Some(reason)) => {
+                self.plan
+                    .events
+                    .push(Event::StepReopened { step: id.clone() });
+                self.tell(id, FateKind::Replayed, &reason)
+            }
+            (false, changed) => {
+                let mut reason = going_on(instance);
+                if let Some(changed) = changed {
+                    reason = format!("{changed}; {reason}");
+                }
+                self.tell(id, FateKind::GoesOn, &reason)
+            }
+        }
+    }
+
+    /// Decides about a step that looks again whenever it runs again.
+    fn fresh(
+        &mut self,
+        unit: &Unit,
+        instance: &Instance,
+        is_tolerated: bool,
+        reason: Option<String>,
+    ) -> FateKind {
+        let id = &unit.id;
+        let is_over = is_over(instance) || is_tolerated;
+        let moves = unit.moves.as_ref();
+        let reason = reason.or_else(|| moves.map(|name| format!("`{name}` before it runs")));
+        match (is_over, reason) {
+            (true, None) => self.tell(id, FateKind::Kept, "nothing before it runs again"),
+            (true, Some(reason)) => {
+                let step = id.clone();
+                self.plan.events.push(Event::StepReopened { step });
+                self.tell(id, FateKind::LooksAgain, &reason)
+            }
+            (false, reason) => {
+                let reason = reason.unwrap_or_else(|| "it had not finished".into());
+                self.tell(id, FateKind::LooksAgain, &reason)
+            }
+        }
+    }
+
+    fn nested(
+        &mut self,
+        scope: &Scope,
+        unit: &Unit,
+        instance: &Instance,
+        inner: &Workflow,
+    ) -> FateKind {
+        let id = &unit.id;
+        let old = match unit.old.map(|old| &old.action) {
+            Some(Action::Workflow(old)) if instance.is_scope => Some(&**old),
+            _ => return self.again(id, "it does something else now".into()),
+        };
+        let params = scope
+            .inputs(self.view(), unit.step, &unit.item, None)
+            .ok()
+            .and_then(|inputs| bind_params(inner, inputs).ok())
+            .map_or_else(|| instance.inputs.clone(), Value::Map);
+        let inside = Scope {
+            workflow: inner,
+            inside: Some(id),
+            params: &params,
+            is_finally: scope.is_under_finally(unit.step),
+        };
+        let gives_other = old.is_some_and(|old| !gives_the_same(old, inner));
+        if gives_other && is_over(instance) {
+            self.tell(
+                id,
+                FateKind::Replayed,
+                "the outputs of its workflow have changed",
+            );
+        }
+        let worst = self.scope(&inside, old, unit.before.as_ref());
+        let has_changed = params != instance.inputs || unit.before.is_some();
+        let must_look_again = gives_other || worst > FateKind::GoesOn;
+        if has_changed || (must_look_again && is_over(instance)) {
+            self.plan
+                .events
+                .push(Event::StepReopened { step: id.clone() });
+            return worst.max(FateKind::Replayed);
+        }
+        worst
+    }
+
+    /// Says which input is another one now, and why; only where that can be told beforehand.
+    fn changed_input(&self, scope: &Scope, unit: &Unit, instance: &Instance) -> Option<String> {
+        if unit.before.is_some() {
+            return None;
+        }
+        let now = scope
+            .inputs(self.view(), unit.step, &unit.item, None)
+            .ok()?;
+        let Value::Map(were) = &instance.inputs else {
+            return None;
+        };
+        let names: BTreeSet<_> = now.keys().chain(were.keys()).collect();
+        // Not by their digests, which count every secret as the same.
+        let name = names
+            .into_iter()
+            .find(|name| now.get(*name) != were.get(*name))?;
+        let from = unit.step.with.get(name).map_or_else(Vec::new, sources);
+        Some(match from.is_empty() {
+            true => format!("its input `{name}` has changed"),
+            false => format!("its input `{name}` has changed ({})", from.join(", ")),
+        })
+    }
+
+    fn removed(&mut self, scope: &Scope) {
+        let is_here = |id: &InstanceId| {
+            let parent = id.parent();
+            parent.as_ref() == scope.inside && id.undone().is_none()
+        };
+        let known = |id: &InstanceId| scope.workflow.step_named(last_name(id)).is_some();
+        let gone: Vec<_> = self
+            .change
+            .state
+            .steps
+            .keys()
+            .filter(|id| is_here(id) && !known(id))
+            .cloned()
+            .collect();
+        for id in gone {
+            self.tell(&id, FateKind::Removed, "the workflow has it no more");
+        }
+    }
+
+    fn tell(&mut self, id: &InstanceId, kind: FateKind, reason: &str) -> FateKind {
+        self.plan.fates.push(Fate {
+            step: id.clone(),
+            kind,
+            reason: reason.into(),
+            repeats: Vec::new(),
+        });
+        kind
+    }
+
+    /// Starts an execution, and all inside of it, over.
+    fn again(&mut self, id: &InstanceId, reason: String) -> FateKind {
+        let state = self.change.state;
+        let inner = state.steps.iter().filter(|(other, _)| {
+            other.undone().is_none()
+                && (*other == id
+                    || std::iter::successors(other.parent(), InstanceId::parent)
+                        .any(|outer| outer == *id))
+        });
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for (other, instance) in inner {
+            self.plan.events.push(Event::StepReset {
+                step: other.clone(),
+            });
+            for effect in instance
+                .effects
+                .iter()
+                .filter(|e| e.call.class != Class::Read)
+            {
+                *counts.entry(&effect.call.function).or_default() += 1;
+            }
+        }
+        self.plan.fates.push(Fate {
+            step: id.clone(),
+            kind: FateKind::Again,
+            reason,
+            repeats: counts
+                .into_iter()
+                .map(|(function, n)| format!("{function} ×{n}"))
+                .collect(),
+        });
+        FateKind::Again
+    }
+}
+
+fn runs_again(kind: FateKind) -> bool {
+    use FateKind::{Again, LooksAgain, Replayed};
+    matches!(kind, Replayed | LooksAgain | Again)
+}
+
+fn has_begun(instance: &Instance) -> bool {
+    instance.status != Status::Pending || !instance.effects.is_empty()
+}
+
+fn is_over(instance: &Instance) -> bool {
+    matches!(instance.status, Status::Succeeded | Status::Skipped)
+}
+
+/// The step's own name, of `a[x]/b` it is `b`.
+fn last_name(id: &InstanceId) -> &str {
+    let part = id.as_str().rsplit('/').next().unwrap_or_default();
+    part.split('[').next().unwrap_or_default()
+}

@@ -1,0 +1,87 @@
+//! The words of a resume plan: why a step has the fate that it has.
+
+use crate::{
+    compile::{Step, Template, Workflow},
+    journal::{EffectState, Instance},
+};
+use windlass_script::{Class, Script};
+
+pub(super) fn script_change(old: &Script, new: &Script) -> Option<String> {
+    if old.digest == new.digest {
+        return None;
+    }
+    Some(match (old.is_inline, old.text == new.text) {
+        (false, true) => format!("something that {} imports has changed", new.path),
+        _ => format!("its script ({}) has changed", new.path),
+    })
+}
+
+/// Whether a step was done once and is for each item now, or the other way round: neither what it did
+/// nor what it gave fits any more.
+pub(super) fn other_shape(step: &Step, instance: &Instance) -> Option<&'static str> {
+    // One that was skipped, or whose items could not be told, has no shape yet.
+    if instance.attempt == 0 {
+        return None;
+    }
+    match (step.for_each.is_some(), instance.items.is_some()) {
+        (true, false) => Some("it is done for each item now"),
+        (false, true) => Some("it is done once now, and no more for each item"),
+        _ => None,
+    }
+}
+
+/// Whether two editions of a workflow give the same outputs from the same steps.
+pub(super) fn gives_the_same(old: &Workflow, new: &Workflow) -> bool {
+    let (old, new) = (&old.outputs, &new.outputs);
+    old.len() == new.len()
+        && old
+            .iter()
+            .zip(new)
+            .all(|((name, was), (other, is))| name == other && is.says_the_same(was))
+}
+
+/// What an unfinished step goes on with.
+pub(super) fn going_on(instance: &Instance) -> String {
+    let done = instance
+        .effects
+        .iter()
+        .filter(|e| e.result().is_some())
+        .count();
+    let replayed = match done {
+        0 => "begins".to_owned(),
+        1 => "goes on after 1 recorded call".to_owned(),
+        n => format!("goes on after {n} recorded calls"),
+    };
+    match instance.effects.last().filter(|effect| effect.is_open()) {
+        Some(effect) => format!("{replayed}; {}", in_doubt(effect)),
+        None => replayed,
+    }
+}
+
+fn in_doubt(effect: &EffectState) -> String {
+    let function = &effect.call.function;
+    match effect.call.class {
+        Class::Read => format!("{function} is made again"),
+        Class::Keyed => format!("{function} is in doubt, and is made again under its key"),
+        Class::Found => format!("{function} is in doubt, and is looked for first"),
+        Class::Unsure => format!("{function} is in doubt: it needs --answer"),
+    }
+}
+
+/// What a template reads: `params.region`, `steps.root_ca.arn`.
+pub(super) fn sources(template: &Template) -> Vec<String> {
+    let mut found: Vec<_> = template
+        .expressions()
+        .iter()
+        .flat_map(|placed| placed.expression.reads())
+        .map(|read| {
+            let path = read.path.iter().map(String::as_str);
+            std::iter::once(read.root)
+                .chain(path)
+                .collect::<Vec<_>>()
+                .join(".")
+        })
+        .collect();
+    found.dedup();
+    found
+}

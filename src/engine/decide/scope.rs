@@ -1,0 +1,219 @@
+//! One workflow within a run: the root, or a nested one. The rules of the graph are here; those of one
+//! execution are in `unit`.
+
+use super::{agenda::ScopeAgenda, decision::Decision};
+use crate::{
+    compile::{Action, OnError, Step, Template, Workflow},
+    journal::{Event, InstanceId, State, Status},
+};
+use windlass_world::value::{StepError, Value};
+
+pub(super) struct Scope<'a, 'w> {
+    pub workflow: &'w Workflow,
+    /// The instance of the `workflow:` step that this is the inside of.
+    pub inside: Option<&'a InstanceId>,
+    pub params: &'a Value,
+    /// Whether the `workflow:` step, or one that it is inside of, stands under `finally`.
+    pub is_finally: bool,
+}
+
+impl<'a, 'w> Scope<'a, 'w> {
+    /// That of a whole run.
+    pub fn whole(workflow: &'w Workflow, state: &'a State) -> Self {
+        Self {
+            workflow,
+            inside: None,
+            params: state.run.as_ref().map_or(&Value::Null, |run| &run.params),
+            is_finally: false,
+        }
+    }
+}
+
+/// How a scope ended.
+pub(super) enum Settled {
+    Succeeded(Value),
+    Failed {
+        steps: Vec<String>,
+        error: Option<StepError>,
+    },
+}
+
+impl Settled {
+    /// It ended before anything in it ran.
+    fn nothing(error: Option<StepError>) -> Self {
+        Self::Failed {
+            steps: Vec::new(),
+            error,
+        }
+    }
+}
+
+/// Where a step stands, as far as its dependents care.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It may still do something.
+    Open,
+    Succeeded,
+    Skipped,
+    /// Failed, and `on_error: continue`.
+    Tolerated,
+    Failed,
+    /// It never runs, because something before it failed.
+    Blocked,
+}
+
+impl<'w> Scope<'_, 'w> {
+    /// Decides about every step that has to be looked at; says how the scope ended, once it has.
+    pub fn visit(
+        &self,
+        decision: &mut Decision<'_, 'w>,
+        agenda: &mut ScopeAgenda,
+    ) -> Option<Settled> {
+        let gives_up = decision.state.is_cancelled && !self.is_finally;
+        match self.has_locks(decision) {
+            Ok(true) => {}
+            // What stands under `finally` needs the lock as much as anything.
+            Ok(false) if !gives_up => return None,
+            Ok(false) => return Some(Settled::nothing(None)),
+            Err(error) => return Some(Settled::nothing(Some(error))),
+        }
+        for is_finally in [false, true] {
+            self.visit_steps(decision, agenda, is_finally);
+            agenda.looks[usize::from(is_finally)].tell(decision);
+            if agenda.is_open(is_finally) {
+                return None;
+            }
+        }
+        if agenda.has_failed(false) || agenda.has_failed(true) || gives_up {
+            let failed = agenda.failed();
+            return Some(Settled::Failed {
+                steps: failed
+                    .map(|rank| self.workflow.ranked(rank).name.to_string())
+                    .collect(),
+                error: None,
+            });
+        }
+        Some(match self.outputs(decision.view()) {
+            Ok(outputs) => Settled::Succeeded(outputs),
+            Err(error) => Settled::Failed {
+                steps: Vec::new(),
+                error: Some(error),
+            },
+        })
+    }
+
+    fn visit_steps(
+        &self,
+        decision: &mut Decision<'_, 'w>,
+        agenda: &mut ScopeAgenda,
+        is_finally: bool,
+    ) {
+        let has_failed = agenda.has_failed(false);
+        let status = is_finally.then_some(match (decision.state.is_cancelled, has_failed) {
+            (true, _) => "cancelled",
+            (false, false) => "succeeded",
+            (false, true) => "failed",
+        });
+        let kind = usize::from(is_finally);
+        agenda.looks[kind].wake(decision.moment.now);
+        let mut from = 0;
+        while let Some(rank) = agenda.looks[kind].next(from, decision.has_room()) {
+            let mut standing = Standing::Open;
+            let seen = decision.look(|decision| {
+                standing = self.visit_step(decision, agenda, rank, status);
+            });
+            agenda.looks[kind].seen(rank, seen);
+            agenda.stand(self.workflow, rank, standing);
+            from = rank + 1;
+        }
+    }
+
+    fn visit_step(
+        &self,
+        decision: &mut Decision<'_, 'w>,
+        agenda: &mut ScopeAgenda,
+        rank: usize,
+        run_status: Option<&str>,
+    ) -> Standing {
+        let step = self.workflow.ranked(rank);
+        let id = InstanceId::step(self.inside, step.name.as_str());
+        match decision.state.status(&id) {
+            Status::Succeeded => return Standing::Succeeded,
+            // A question that was not asked stops nobody.
+            Status::Skipped if matches!(step.action, Action::Approval(_)) => {
+                return Standing::Succeeded;
+            }
+            Status::Skipped => return Standing::Skipped,
+            Status::Failed if step.on_error == OnError::Continue => return Standing::Tolerated,
+            Status::Failed => return Standing::Failed,
+            Status::Running | Status::Waiting | Status::Retrying { .. } => {
+                let mut part = agenda.parts.remove(&rank);
+                self.go_on(decision, &id, step, &mut part, run_status);
+                agenda.parts.extend(part.map(|part| (rank, part)));
+                return Standing::Open;
+            }
+            Status::Pending => {}
+        }
+        // What stands under `finally` runs however the others ended; only each other it awaits.
+        let before = agenda.before(rank);
+        if before.has_stopped() {
+            return Standing::Blocked;
+        }
+        if before.is_open() {
+            return Standing::Open;
+        }
+        if !self.may_begin(decision, step) {
+            return Standing::Blocked;
+        }
+        if before.are_all_skipped() {
+            let index = self.workflow.index(rank);
+            let mut names: Vec<_> = self
+                .workflow
+                .dependencies(index)
+                .map(|(s, _)| s.name.as_str())
+                .collect();
+            names.sort_unstable();
+            let reason = match names.as_slice() {
+                [one] => format!("{one} was skipped"),
+                several => format!("{} were skipped", several.join(", ")),
+            };
+            self.skip(decision, &id, reason);
+            return Standing::Open;
+        }
+        match self.condition(decision.view(), step, run_status) {
+            Err(error) => decision.fail(&id, error),
+            Ok(false) => {
+                let text = step.when.as_ref().map(describe).unwrap_or_default();
+                self.skip(decision, &id, format!("{text} is false"));
+            }
+            Ok(true) => match &step.for_each {
+                Some(items) => self.expand(decision, &id, step, items, run_status),
+                None => self.begin(decision, &id, step, &Value::Null, run_status),
+            },
+        }
+        Standing::Open
+    }
+
+    /// After a cancel only what stands under `finally` begins.
+    pub fn may_begin(&self, decision: &Decision, step: &Step) -> bool {
+        !decision.state.is_cancelled || self.is_under_finally(step)
+    }
+
+    pub fn is_under_finally(&self, step: &Step) -> bool {
+        self.is_finally || step.is_finally
+    }
+
+    fn skip(&self, decision: &mut Decision<'_, 'w>, id: &InstanceId, reason: String) {
+        decision.next.events.push(Event::StepSkipped {
+            step: id.clone(),
+            reason,
+        });
+    }
+}
+
+fn describe(template: &Template) -> String {
+    match template.expressions().as_slice() {
+        [placed] => format!("`{}`", placed.expression.text()),
+        _ => "`when`".into(),
+    }
+}

@@ -1,0 +1,109 @@
+//! Which steps are undone, and in which order.
+
+use super::{
+    agenda::Agenda,
+    decision::{Decision, Start},
+    lock,
+    step::step_of,
+};
+use crate::{
+    compile::{Action, Retry, Workflow},
+    journal::{Event, Instance, InstanceId, Outcome, State, Status},
+};
+use windlass_script::Class;
+use windlass_world::value::{StepError, Value};
+
+/// Lists the executions that did something outside, in the order in which they are undone: the
+/// last that began is the first. A step begins after all that it depends on have ended, so this
+/// is an order of reverse dependency.
+pub fn undo_order(workflow: &Workflow, state: &State) -> Vec<InstanceId> {
+    let mut found: Vec<_> = state
+        .steps
+        .iter()
+        .filter(|(id, _)| id.undone().is_none())
+        .filter(|(id, instance)| did_something(workflow, id, instance))
+        .collect();
+    found.sort_by_key(|(_, instance)| std::cmp::Reverse(newest(instance)));
+    found.into_iter().map(|(id, _)| id.clone()).collect()
+}
+
+/// When its last round began that did something.
+fn newest(instance: &Instance) -> u64 {
+    match (instance.effects.is_empty(), instance.earlier.last()) {
+        (true, Some(round)) => round.order,
+        _ => instance.order,
+    }
+}
+
+fn did_something(workflow: &Workflow, id: &InstanceId, instance: &Instance) -> bool {
+    let has_changed = instance
+        .rounds()
+        .any(|round| round.effects.iter().any(|e| e.call.class != Class::Read));
+    // The whole of a `for_each` ran no script; each of its items did.
+    let says_how = instance.status == Status::Succeeded
+        && instance.items.is_none()
+        && matches!(
+            step_of(workflow, id).map(|step| &step.action),
+            Some(Action::Script(script)) if script.has_undo
+        );
+    has_changed || says_how || instance.is_suspect
+}
+
+/// Decides what an undo does next: one step after another, and none after one that failed.
+pub(super) fn next<'w>(
+    decision: &mut Decision<'_, 'w>,
+    workflow: &'w Workflow,
+    agenda: &mut Agenda,
+) {
+    let state = decision.state;
+    // What an undo does itself adds nothing that has to be undone.
+    let (order, done) = agenda
+        .undo
+        .get_or_insert_with(|| (undo_order(workflow, state), 0));
+    while let Some(id) = order.get(*done) {
+        let undo = id.undo();
+        let instance = state.instance(&undo);
+        let attempt = instance.map_or(0, |instance| instance.attempt) + 1;
+        match state.status(&undo) {
+            Status::Succeeded | Status::Skipped => *done += 1,
+            Status::Running | Status::Waiting => return,
+            Status::Failed => {
+                let message = format!("what `{id}` did could not be reversed");
+                return end(decision, Some(StepError::new("undo-failed", message)));
+            }
+            _ if state.is_cancelled => {
+                let error = StepError::new("undo-failed", "cancelled before everything was undone");
+                return end(decision, Some(error));
+            }
+            Status::Retrying { at } if decision.is_early(at, Retry::default().longest) => {
+                decision.seen.retries += 1;
+                return decision.wake_at(at);
+            }
+            status @ (Status::Retrying { .. } | Status::Pending) => {
+                if !lock::has_locks_again(decision, workflow, id) {
+                    return;
+                }
+                let start = Start {
+                    instance: undo,
+                    step: step_of(workflow, id),
+                    attempt,
+                    inputs: std::collections::BTreeMap::new(),
+                    is_finally: false,
+                };
+                return decision.start(start, status != Status::Pending);
+            }
+        }
+    }
+    end(decision, None);
+}
+
+fn end(decision: &mut Decision, error: Option<StepError>) {
+    decision.next.events.push(Event::RunEnded {
+        outcome: match error {
+            Some(_) => Outcome::UndoFailed,
+            None => Outcome::Undone,
+        },
+        outputs: Value::Null,
+        error: error.map(|error| error.with_hint("`windlass undo` goes on from there")),
+    });
+}

@@ -1,0 +1,257 @@
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use super::{gate::Gate, observer::Observer, substrate::Ledger, undo::lost};
+use crate::journal::{EffectState, Event, InstanceId, Round, RunId};
+use windlass_script::{self as script, Ended, Host, Limits, Script, Stop};
+use windlass_world::{
+    outside::Clients,
+    value::{Command, FailureClass, Redactor, StepError, Value, format_duration},
+};
+
+/// What one attempt of a step has to do: all that a substrate must bring to wherever it is done.
+pub struct Task {
+    pub instance: InstanceId,
+    pub work: Work,
+    /// `None` for the undo of a step that the workflow has no more.
+    pub script: Option<Arc<Script>>,
+    pub round: u32,
+    pub recorded: Vec<EffectState>,
+    pub timeout: Option<Duration>,
+    /// An attempt before it was lost with its records: whatever it does may have been done.
+    pub is_suspect: bool,
+    /// Of a `fresh` step, which may only read.
+    pub is_fresh: bool,
+    /// A cancel of the run leaves it alone.
+    pub is_finally: bool,
+    /// Knows the secrets of the run; of an attempt elsewhere, those that it is given and makes.
+    pub redactor: Arc<Redactor>,
+}
+
+/// What an attempt does.
+pub enum Work {
+    Run {
+        inputs: BTreeMap<String, Value>,
+    },
+    /// Reverses what another instance did.
+    Undo {
+        of: InstanceId,
+        /// The newest first.
+        rounds: Vec<Round>,
+        /// An attempt of it was lost with its records.
+        is_suspect: bool,
+    },
+}
+
+/// A task, where it is done and with what.
+pub struct Attempt {
+    pub run: RunId,
+    pub task: Task,
+    pub ledger: Arc<dyn Ledger>,
+    pub clients: Clients,
+    pub limits: Limits,
+    pub observer: Arc<dyn Observer>,
+}
+
+/// How an attempt ended, with what it recorded on the way.
+pub struct Finished {
+    pub instance: InstanceId,
+    pub recorded: Vec<(Event, i64)>,
+    pub result: Result<BTreeMap<String, Value>, Trouble>,
+}
+
+pub enum Trouble {
+    /// The attempt failed; `class` says whether another one may help.
+    Failed {
+        error: StepError,
+        class: Option<FailureClass>,
+    },
+    Cancelled,
+    /// The journal can't be written; the run must stop without another event.
+    Journal(String),
+}
+
+impl Attempt {
+    /// Does the work. Blocks; needs a stack of [`script::STACK_BYTES`].
+    pub fn run(mut self) -> Finished {
+        let recorded = std::mem::take(&mut self.task.recorded);
+        self.task.teach(&recorded);
+        if let Work::Undo { of, is_suspect, .. } = &self.task.work
+            && *is_suspect
+        {
+            let result = Err(Trouble::Failed {
+                error: lost(&self.run, of),
+                class: Some(FailureClass::Rejected),
+            });
+            return Finished {
+                result,
+                instance: self.task.instance,
+                recorded: Vec::new(),
+            };
+        }
+        let (instance, round) = (&self.task.instance, self.task.round);
+        let gate = self.gate(instance, round, recorded);
+        let (result, recorded) = match (&self.task.work, &self.task.script) {
+            (Work::Run { inputs }, Some(script)) => {
+                let host = self.host(&gate);
+                let result = script::run(script, inputs.clone(), host, &self.limits);
+                (result, gate.take_events())
+            }
+            (Work::Run { .. }, None) => (Ok(BTreeMap::new()), Vec::new()),
+            (Work::Undo { of, rounds, .. }, script) => {
+                let undone = self.undo(&gate, of, script.as_ref(), rounds);
+                (undone.map(|()| BTreeMap::new()), gate.take_events())
+            }
+        };
+        let redactor = &self.task.redactor;
+        let result = result.map_err(|ended| trouble(ended, &self.run, &self.task.instance));
+        Finished {
+            result: redacted(result, redactor),
+            instance: self.task.instance,
+            recorded,
+        }
+    }
+
+    pub(super) fn host(&self, gate: &Arc<Gate>) -> Host {
+        Host::new(gate.clone(), self.clients.clone())
+    }
+
+    pub(super) fn gate(
+        &self,
+        instance: &InstanceId,
+        round: u32,
+        recorded: Vec<EffectState>,
+    ) -> Arc<Gate> {
+        Arc::new(Gate {
+            run: self.run.clone(),
+            instance: instance.clone(),
+            round,
+            recorded,
+            is_suspect: self.task.is_suspect,
+            is_fresh: self.task.is_fresh,
+            ledger: self.ledger.clone(),
+            observer: self.observer.clone(),
+            redactor: self.task.redactor.clone(),
+            progress: Mutex::default(),
+        })
+    }
+}
+
+impl Task {
+    /// Lets the redactor know the secrets that the attempt is given.
+    fn teach(&self, recorded: &[EffectState]) {
+        let redactor = &*self.redactor;
+        recorded.iter().for_each(|effect| effect.teach(redactor));
+        match &self.work {
+            Work::Run { inputs } => inputs.values().for_each(|input| redactor.learn(input)),
+            Work::Undo { rounds, .. } => rounds.iter().for_each(|round| round.teach(redactor)),
+        }
+    }
+}
+
+/// What an attempt gave as it is recorded. Secrets that the script made are among its outputs.
+fn redacted(
+    result: Result<BTreeMap<String, Value>, Trouble>,
+    redactor: &Redactor,
+) -> Result<BTreeMap<String, Value>, Trouble> {
+    match result {
+        Ok(outputs) => {
+            outputs.values().for_each(|value| redactor.learn(value));
+            match redactor.value(Value::Map(outputs)) {
+                Value::Map(outputs) => Ok(outputs),
+                _ => Ok(BTreeMap::new()),
+            }
+        }
+        Err(Trouble::Failed { error, class }) => Err(Trouble::Failed {
+            error: redactor.error(error),
+            class,
+        }),
+        Err(other) => Err(other),
+    }
+}
+
+fn trouble(ended: Ended, run: &RunId, instance: &InstanceId) -> Trouble {
+    match ended {
+        Ended::Failed(error) => {
+            let class = error.failure.as_ref().map(|failure| failure.class);
+            Trouble::Failed { error, class }
+        }
+        Ended::Stopped(Stop::Cancelled, _) => Trouble::Cancelled,
+        Ended::Stopped(Stop::Journal(why), _) => Trouble::Journal(why),
+        Ended::Stopped(stop, place) => {
+            let class = match stop {
+                Stop::TimedOut(_) => FailureClass::Timeout,
+                _ => FailureClass::Rejected,
+            };
+            let mut error = stopped(stop, run, instance);
+            error.place = place;
+            Trouble::Failed {
+                error,
+                class: Some(class),
+            }
+        }
+    }
+}
+
+fn stopped(stop: Stop, run: &RunId, instance: &InstanceId) -> StepError {
+    match stop {
+        Stop::TimedOut(timeout) => StepError::new(
+            "timed-out",
+            format!("the step took longer than its timeout of {}", format_duration(timeout)),
+        ),
+        Stop::Diverged { position, recorded, made } => StepError::new(
+            "diverged",
+            format!(
+                "the script no longer makes the calls that the journal holds: \
+                 call {position} was {recorded}, and is now {made}"
+            ),
+        )
+        .with_hint(format!(
+            "a script must make the same calls for the same inputs: randomness and the clock come from \
+             `random` and `time`. `{}` begins the step anew",
+            Command::new("resume").arg(run).option("--redo", instance)
+        )),
+        Stop::InDoubt { position, call, refused } => {
+            let message = match refused {
+                Some(failure) => format!("call {position}, {call}, was done, and was not answered as expected: {failure}"),
+                None => format!("call {position}, {call}, was cut off or its answer lost, and only you can tell whether it was done"),
+            };
+            StepError::new("in-doubt", message).with_hint(how_to_answer(run, instance))
+        }
+        Stop::TooMuch { call, step_bytes } => StepError::new(
+            "result-too-large",
+            format!(
+                "with the result of {call} the calls of this step have given {step_bytes} bytes; 16 MiB is the most"
+            ),
+        )
+        .with_hint("write large data to files instead, much of it in several steps, by `for_each`"),
+        Stop::TooLarge { call, bytes } => StepError::new(
+            "result-too-large",
+            format!("the result of {call} has {bytes} bytes; the journal takes 1 MiB"),
+        )
+        .with_hint("write large data to a file instead"),
+        Stop::Cancelled => StepError::new("attempt-killed", "the step was cancelled"),
+        Stop::Journal(why) => StepError::new("journal", why),
+    }
+}
+
+/// A run that is being undone is not resumed, so its doubts are answered by another undo.
+fn how_to_answer(run: &RunId, instance: &InstanceId) -> String {
+    let (name, step) = match instance.undone() {
+        Some(of) => ("undo", of),
+        None => ("resume", instance.clone()),
+    };
+    let answer = |what| {
+        Command::new(name)
+            .arg(run)
+            .option("--answer", format!("{step}={what}"))
+    };
+    format!(
+        "look at the other side. If it was done: `{}` (or `done:VALUE`, what the call would have given). If it was not: `{}`",
+        answer("done"),
+        answer("again")
+    )
+}

@@ -1,0 +1,58 @@
+//! Calls that nobody knows the end of: the process died inside, or the answer was lost.
+
+use std::time::Duration;
+
+use super::{entries::outcome_of, shown::describe, stops::Stops};
+use crate::journal::{CallRecord, EffectOutcome};
+use windlass_script::{Call, Class, EffectKey, OnStop, Stop};
+
+/// Looks for the effect of a call that is in doubt, or does it again.
+///
+/// `age` is how long ago it was announced, in milliseconds; `None` if nobody knows.
+pub(super) async fn settle_doubt(
+    call: Call,
+    record: &CallRecord,
+    key: EffectKey,
+    position: u32,
+    age: Option<i64>,
+    stops: &Stops,
+) -> Result<EffectOutcome, Stop> {
+    let in_doubt = || {
+        Err(Stop::InDoubt {
+            position,
+            call: describe(&record.function, &record.arguments),
+            refused: None,
+        })
+    };
+    let act = call.again.unwrap_or(call.act);
+    match (call.class, call.look) {
+        (Class::Unsure, _) => in_doubt(),
+        (Class::Keyed, _) if !is_key_alive(call.key_lives, age) => in_doubt(),
+        (Class::Found, Some(look)) => {
+            let looking = look(key.clone());
+            let mut found = None;
+            let looked = async {
+                found = looking.await?;
+                Ok(windlass_world::value::Value::Null)
+            };
+            if let Err(failure) = stops.act(looked, OnStop::Await).await? {
+                return Ok(EffectOutcome::Failed(failure));
+            }
+            match found {
+                Some(value) => Ok(EffectOutcome::Done(value)),
+                None => stops.act(act(key), call.on_stop).await.map(outcome_of),
+            }
+        }
+        _ => stops.act(act(key), call.on_stop).await.map(outcome_of),
+    }
+}
+
+/// Whether the far side still knows a call by its key, so that the call is not done a second time.
+pub(super) fn is_key_alive(lives: Option<Duration>, age: Option<i64>) -> bool {
+    match (lives, age) {
+        (None, _) => true,
+        // A clock that was put back says nothing.
+        (Some(lives), Some(age)) => (0..=lives.as_millis() as i64).contains(&age),
+        (Some(_), None) => false,
+    }
+}

@@ -1,0 +1,400 @@
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use super::{
+    attempt::{Finished, Task, Trouble, Work},
+    embedded::{Cancel, Embedded},
+    observer::Observer,
+    retry::{backoff, is_worth_it},
+    substrate::{Happened, Substrate, Wait},
+};
+use crate::{
+    compile::{Action, Program, Retry},
+    decide::{self, Agenda, Moment, Next, Start},
+    journal::{
+        Event, IllegalTransition, InstanceId, JournalError, Outcome, RoundRef, RunId, RunJournal,
+        State,
+    },
+};
+use windlass_script::Class;
+use windlass_world::{
+    outside::Clients,
+    value::{FailureClass, Redactor, StepError},
+};
+
+/// How this process drives a run.
+#[derive(Clone)]
+pub struct Settings {
+    pub clients: Clients,
+    /// How many step attempts may run at once.
+    pub max_parallel: usize,
+    pub observer: Arc<dyn Observer>,
+    pub cancel: Cancel,
+    /// Whether to stay while only people can let the run go on; else it is suspended.
+    pub waits_for_people: bool,
+    /// How long to wait for a lock while nothing else can be done; `None` for ever.
+    pub lock_timeout: Option<Duration>,
+    /// Milliseconds since 1970.
+    pub clock: fn() -> i64,
+    /// A number from 0 to 1 that spreads retries.
+    pub jitter: fn() -> f64,
+}
+
+/// An undo meets the same throttling as anything else.
+const UNDO_ATTEMPTS: u32 = 5;
+
+/// How a drive ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    Over(Outcome),
+    /// Suspended until somebody approves or rejects.
+    Waiting,
+}
+
+/// Why a run could not be driven to its end. It can be resumed once that is mended.
+#[derive(Debug, thiserror::Error)]
+pub enum DriveError {
+    #[error("the run can't go on without its journal")]
+    Journal(#[from] JournalError),
+    #[error("the run can't go on without its journal: {0}")]
+    Gate(String),
+    #[error("the run can't go on without its engine: {0}")]
+    Engine(String),
+    #[error("the lock `{lock}` is still held by run {run}")]
+    Locked { lock: String, run: RunId },
+    #[error(
+        "the scheduler has nothing to wait for, and the run has not ended; this is a bug of ours"
+    )]
+    Stalled,
+    #[error("the scheduler decided something impossible; this is a bug of ours")]
+    Illegal(#[from] IllegalTransition),
+}
+
+/// Drives a run to its end.
+///
+/// `events` are applied first: nothing for a new run, what `decide` says for a resumed one.
+///
+/// # Errors
+/// Only what stops the driver itself; a failed run is an [`Outcome`].
+pub async fn drive(
+    run: RunJournal,
+    program: &Program,
+    state: State,
+    events: Vec<Event>,
+    settings: Settings,
+) -> Result<(Ended, State), DriveError> {
+    let conduct = Conduct {
+        max_parallel: settings.max_parallel,
+        waits_for_people: settings.waits_for_people,
+        lock_timeout: settings.lock_timeout,
+        observer: settings.observer.clone(),
+    };
+    let substrate = Embedded::new(run, settings);
+    Driver::new(substrate, program, state, conduct)
+        .go(events)
+        .await
+}
+
+/// How a run is driven, on whatever it stands.
+pub struct Conduct {
+    /// As [`Settings::max_parallel`].
+    pub max_parallel: usize,
+    pub waits_for_people: bool,
+    /// As [`Settings::lock_timeout`].
+    pub lock_timeout: Option<Duration>,
+    pub observer: Arc<dyn Observer>,
+}
+
+pub struct Driver<'p, S> {
+    pub(super) substrate: S,
+    pub(super) program: &'p Program,
+    pub(super) state: State,
+    pub(super) conduct: Conduct,
+    /// What of the state has to be looked at.
+    agenda: Agenda,
+    /// Applied, and not yet handed over.
+    batch: Vec<(Event, i64)>,
+    /// Handed over, and not yet shown.
+    unshown: Vec<Event>,
+    /// Whether an answer may be about to be overtaken by its deadline: no message may be left for later then.
+    is_urgent: bool,
+    pub(super) running: usize,
+    /// When it began, in milliseconds since 1970.
+    pub(super) began: i64,
+    /// Since when it has waited for a lock with nothing else to do.
+    pub(super) waits_since: Option<i64>,
+    /// Knows every secret of the run, and is shared with its attempts where they are made here.
+    redactor: Arc<Redactor>,
+    /// The locks whose holders have been named.
+    pub(super) named: BTreeSet<String>,
+}
+
+/// Whether people may hear of it a moment later. Trouble and questions are shown at once.
+fn can_wait(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::StepStarted { .. } | Event::StepSucceeded { .. } | Event::StepSkipped { .. }
+    )
+}
+
+fn starts_attempt(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::StepStarted {
+            items: None,
+            is_scope: false,
+            ..
+        }
+    )
+}
+
+impl<'p, S: Substrate> Driver<'p, S> {
+    pub fn new(substrate: S, program: &'p Program, state: State, conduct: Conduct) -> Self {
+        let redactor = Arc::<Redactor>::default();
+        state.teach(&redactor);
+        Self {
+            redactor,
+            substrate,
+            program,
+            state,
+            conduct,
+            agenda: Agenda::default(),
+            batch: Vec::new(),
+            unshown: Vec::new(),
+            is_urgent: true,
+            running: 0,
+            began: 0,
+            waits_since: None,
+            named: BTreeSet::new(),
+        }
+    }
+
+    /// Drives the run to its end; `events` are applied first.
+    pub async fn go(mut self, events: Vec<Event>) -> Result<(Ended, State), DriveError> {
+        self.began = self.substrate.now();
+        self.happens(events)?;
+        loop {
+            for (message, at) in self.substrate.messages(self.is_urgent)? {
+                self.hear(message, at).await?;
+            }
+            let next = self.decide()?;
+            self.hand_over().await?;
+            for start in next.starts {
+                self.start(start).await?;
+            }
+            // What follows leaves the process: the end of the run is reported, or a lock that this run released is granted to another.
+            if self.state.outcome.is_some() || !next.wants.is_empty() || self.running == 0 {
+                self.settle().await?;
+            }
+            if let Some(outcome) = self.state.outcome {
+                return Ok((Ended::Over(outcome), self.state));
+            }
+            if self.claim(&next.wants).await? {
+                self.is_urgent = true;
+                continue;
+            }
+            let is_idle = self.running == 0 && next.wants.is_empty() && next.retries == 0;
+            if is_idle && next.asks > 0 && !self.conduct.waits_for_people {
+                self.happens(vec![Event::RunSuspended])?;
+                self.hand_over().await?;
+                self.settle().await?;
+                return Ok((Ended::Waiting, self.state));
+            }
+            let has_nothing = next.wants.is_empty() && next.wake_at.is_none() && next.asks == 0;
+            if self.running == 0 && has_nothing {
+                return Err(DriveError::Stalled);
+            }
+            let wait = Wait {
+                wake_at: next.wake_at,
+                wants_locks: !next.wants.is_empty(),
+            };
+            let all = self.substrate.wait(wait).await?;
+            let now = self.substrate.now();
+            self.is_urgent = next.wake_at.is_some_and(|at| at <= now);
+            for happened in all {
+                match happened {
+                    Happened::Finished(finished) => self.finish(finished)?,
+                    Happened::Message(message, at) => self.hear(message, at).await?,
+                    Happened::Cancelled => {
+                        let run = self.state.run.as_ref();
+                        let requester = run.map_or_else(String::new, |run| run.requester.clone());
+                        self.cancel(requester).await?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Asks what may happen until nothing more follows by itself.
+    fn decide(&mut self) -> Result<Next<'p>, DriveError> {
+        let mut starts = Vec::new();
+        loop {
+            let moment = Moment {
+                now: self.substrate.now(),
+                run_id: self.substrate.run_id().as_str(),
+                max_parallel: self.conduct.max_parallel,
+            };
+            let workflow = &self.program.workflow;
+            let mut next = self.agenda.next(workflow, &self.state, moment);
+            starts.append(&mut next.starts);
+            let events = std::mem::take(&mut next.events);
+            // What starts an attempt lets nothing else begin: to ask again would cost as much, for nothing.
+            let is_last = events.iter().all(starts_attempt);
+            self.happens(events)?;
+            if is_last {
+                return Ok(Next { starts, ..next });
+            }
+        }
+    }
+
+    pub(super) fn happens(&mut self, events: Vec<Event>) -> Result<(), DriveError> {
+        let now = self.substrate.now();
+        for event in events {
+            event.teach("", &self.redactor);
+            let event = event.redacted(&self.redactor);
+            self.apply(&event, now)?;
+            self.batch.push((event, now));
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, event: &Event, at: i64) -> Result<(), IllegalTransition> {
+        self.state.apply(event, at)?;
+        self.agenda.note(&self.program.workflow, event, &self.state);
+        Ok(())
+    }
+
+    /// Hands over what has happened. It is durable before anything leaves: the first call of an attempt that changes
+    /// something takes it along, and so does whatever is told to people.
+    async fn hand_over(&mut self) -> Result<(), DriveError> {
+        if !self.batch.is_empty() {
+            let batch = std::mem::take(&mut self.batch);
+            self.unshown
+                .extend(batch.iter().map(|(event, _)| event.clone()));
+            self.substrate.append(batch).await?;
+        }
+        let is_news = !self.unshown.iter().all(can_wait);
+        if is_news || self.substrate.is_overdue() {
+            self.settle().await?;
+        }
+        Ok(())
+    }
+
+    /// Makes all that was handed over durable, and shows it.
+    async fn settle(&mut self) -> Result<(), DriveError> {
+        self.substrate.settle().await?;
+        if !self.unshown.is_empty() {
+            let events = std::mem::take(&mut self.unshown);
+            self.conduct.observer.happened(&events, &self.state);
+        }
+        Ok(())
+    }
+
+    async fn start(&mut self, start: Start<'p>) -> Result<(), DriveError> {
+        let script = match start.step.map(|step| &step.action) {
+            Some(Action::Script(script)) => Some(script.clone()),
+            _ => None,
+        };
+        let (work, timeout) = match start.instance.undone() {
+            Some(of) => {
+                let undone = self.state.instance(&of);
+                let work = Work::Undo {
+                    rounds: undone
+                        .map_or_else(Vec::new, |i| i.rounds().map(RoundRef::to_round).collect()),
+                    is_suspect: undone.is_some_and(|i| i.is_suspect),
+                    of,
+                };
+                (work, None)
+            }
+            None if script.is_none() => return Ok(()),
+            None => {
+                let inputs = start.inputs;
+                let timeout = start.step.and_then(|step| step.timeout);
+                (Work::Run { inputs }, timeout)
+            }
+        };
+        let instance = self.state.instance(&start.instance);
+        let task = Task {
+            work,
+            script,
+            round: instance.map_or(0, |i| i.round),
+            recorded: instance.map_or_else(Vec::new, |i| i.effects.clone()),
+            timeout,
+            is_suspect: instance.is_some_and(|i| i.is_suspect),
+            is_fresh: start.step.is_some_and(|step| step.is_fresh)
+                && start.instance.undone().is_none(),
+            is_finally: start.is_finally,
+            redactor: self.redactor.clone(),
+            instance: start.instance,
+        };
+        self.running += 1;
+        self.substrate.start(task).await
+    }
+
+    fn finish(&mut self, finished: Finished) -> Result<(), DriveError> {
+        self.running -= 1;
+        let Finished {
+            instance,
+            recorded,
+            result,
+        } = finished;
+        for (event, at) in &recorded {
+            self.apply(event, *at)?;
+        }
+        if let Some(done) = self.state.instance(&instance) {
+            done.effects
+                .iter()
+                .for_each(|effect| effect.teach(&self.redactor));
+        }
+        if !self.substrate.has_recorded() {
+            self.batch.extend(recorded);
+        }
+        let event = match result {
+            Ok(outputs) => Event::StepSucceeded {
+                step: instance,
+                outputs: windlass_world::value::Value::Map(outputs),
+            },
+            Err(Trouble::Cancelled) => Event::StepInterrupted { step: instance },
+            Err(Trouble::Journal(why)) => return Err(DriveError::Gate(why)),
+            Err(Trouble::Failed { error, class }) => self.failed(instance, error, class),
+        };
+        self.happens(vec![event])
+    }
+
+    fn failed(
+        &mut self,
+        instance: InstanceId,
+        error: StepError,
+        class: Option<FailureClass>,
+    ) -> Event {
+        let tries = self.state.instance(&instance).map_or(1, |i| i.tries);
+        let retry = self.retry_of(&instance);
+        // Nobody knows whether a call was done that can't be looked up: that is for a person.
+        let is_in_doubt = self.state.instance(&instance).is_some_and(|instance| {
+            let last = instance.effects.last();
+            last.is_some_and(|e| e.call.class == Class::Unsure && e.may_be_done())
+        });
+        let retry_at = retry
+            .filter(|retry| !is_in_doubt && is_worth_it(retry, tries, class))
+            .map(|retry| {
+                let pause = backoff(&retry, tries, self.substrate.jitter());
+                self.substrate.now() + pause.as_millis() as i64
+            });
+        Event::StepFailed {
+            step: instance,
+            error,
+            retry_at,
+        }
+    }
+
+    /// The `retry` of the step that an instance executes.
+    fn retry_of(&self, instance: &InstanceId) -> Option<Retry> {
+        if instance.undone().is_some() {
+            return Some(Retry {
+                attempts: UNDO_ATTEMPTS,
+                ..Retry::default()
+            });
+        }
+        let step = decide::step_of(&self.program.workflow, instance);
+        step.map(|step| step.retry.clone())
+    }
+}

@@ -1,0 +1,293 @@
+//! The substrate that needs nothing: the journal in SQLite, and threads of this process.
+
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::{Duration, Instant},
+};
+
+use tokio::{runtime::Handle, sync::mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    attempt::{Attempt, Finished, Task},
+    driver::{DriveError, Settings},
+    stops::Stops,
+    substrate::{Entry, Happened, Ledger, Making, Substrate, Wait},
+};
+use crate::journal::{Claim, Event, InstanceId, JournalError, Message, RunId, RunJournal};
+use windlass_script::{Call, Class, Limits, Stop};
+
+/// How long it takes until a message of another process, or a lock that it gave up, is seen.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// How long people wait at most until they see what happened: the syncs of the disk that this costs are too few to be
+/// felt, and the wait is too short.
+const SETTLE_WITHIN: Duration = Duration::from_millis(100);
+
+/// Asks a run to stop: running scripts end at their next operation, `finally` steps run, and the
+/// run can be resumed.
+#[derive(Clone, Default)]
+pub struct Cancel {
+    flag: Arc<AtomicBool>,
+    token: CancellationToken,
+}
+
+impl Cancel {
+    pub fn cancel(&self) {
+        self.flag.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.token.cancel();
+    }
+
+    pub fn is_cancelled(&self) -> bool {
+        self.token.is_cancelled()
+    }
+}
+
+/// Appends to the journal, and runs each attempt on a thread of its own.
+pub(super) struct Embedded {
+    run: Arc<RunJournal>,
+    settings: Settings,
+    sender: mpsc::UnboundedSender<Finished>,
+    receiver: mpsc::UnboundedReceiver<Finished>,
+    /// Whether the driver knows that somebody asked this process to stop.
+    is_cancel_known: bool,
+    /// The number of the last message that was read, and when messages were last looked for.
+    last_message: i64,
+    looked_at: Option<Instant>,
+    /// Since when there is something that is not durable yet.
+    unsettled_since: Option<Instant>,
+}
+
+impl Embedded {
+    pub fn new(run: RunJournal, settings: Settings) -> Self {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        Self {
+            run: Arc::new(run),
+            settings,
+            sender,
+            receiver,
+            is_cancel_known: false,
+            last_message: 0,
+            looked_at: None,
+            unsettled_since: None,
+        }
+    }
+
+    fn read_messages(&mut self) -> Result<Vec<(Message, i64)>, JournalError> {
+        self.looked_at = Some(Instant::now());
+        let mut messages = Vec::new();
+        for (number, at, message) in self.run.messages(self.last_message)? {
+            self.last_message = number;
+            // A cancel is for the process that drove the run when it was sent.
+            let is_late = matches!(message, Message::Cancel { .. });
+            if !(is_late && self.run.is_for_another(number)) {
+                messages.push((message, at));
+            }
+        }
+        Ok(messages)
+    }
+}
+
+impl Substrate for Embedded {
+    fn run_id(&self) -> &RunId {
+        self.run.id()
+    }
+
+    fn now(&mut self) -> i64 {
+        (self.settings.clock)()
+    }
+
+    fn jitter(&mut self) -> f64 {
+        (self.settings.jitter)()
+    }
+
+    async fn append(&mut self, batch: Vec<(Event, i64)>) -> Result<(), DriveError> {
+        self.unsettled_since.get_or_insert_with(Instant::now);
+        Ok(self.run.append_lazily(batch)?)
+    }
+
+    async fn settle(&mut self) -> Result<(), DriveError> {
+        self.unsettled_since = None;
+        Ok(self.run.settle()?)
+    }
+
+    fn is_overdue(&self) -> bool {
+        let since = self.unsettled_since;
+        since.is_some_and(|since| since.elapsed() >= SETTLE_WITHIN)
+    }
+
+    async fn start(&mut self, task: Task) -> Result<(), DriveError> {
+        // A cancel has ended everything but what stands under `finally`.
+        let cancel = match task.is_finally {
+            true => Cancel::default(),
+            false => self.settings.cancel.clone(),
+        };
+        let timeout = task.timeout;
+        let limits = Limits {
+            cancelled: cancel.flag.clone(),
+            timeout,
+        };
+        let ledger = Pages {
+            run: self.run.clone(),
+            runtime: Handle::current(),
+            clock: self.settings.clock,
+            stops: Stops {
+                cancelled: cancel.flag,
+                cancellation: cancel.token,
+                deadline: timeout.map(|timeout| (Instant::now() + timeout, timeout)),
+            },
+        };
+        let attempt = Attempt {
+            run: self.run.id().clone(),
+            task,
+            ledger: Arc::new(ledger),
+            clients: self.settings.clients.clone(),
+            limits,
+            observer: self.settings.observer.clone(),
+        };
+        let sender = self.sender.clone();
+        tokio::task::spawn_blocking(move || {
+            // The driver is gone only when the run has been given up.
+            let _ = sender.send(attempt.run());
+        });
+        Ok(())
+    }
+
+    fn has_recorded(&self) -> bool {
+        true
+    }
+
+    async fn cancel_attempts(&mut self) -> Result<(), DriveError> {
+        self.is_cancel_known = true;
+        self.settings.cancel.cancel();
+        Ok(())
+    }
+
+    async fn wait(&mut self, wait: Wait) -> Result<Vec<Happened>, DriveError> {
+        let cancel = self.settings.cancel.token.clone();
+        let mut messages = Vec::new();
+        let finished = loop {
+            let pause = wait.wake_at.map_or(LOOK_AGAIN, |at| {
+                let left = at.saturating_sub((self.settings.clock)()).max(0);
+                LOOK_AGAIN.min(Duration::from_millis(left as u64))
+            });
+            let unsettled = self.unsettled_since.map(|since| since.elapsed());
+            let left = unsettled.map(|elapsed| SETTLE_WITHIN.saturating_sub(elapsed));
+            let pause = left.map_or(pause, |left| pause.min(left));
+            tokio::select! {
+                finished = self.receiver.recv() => break finished,
+                () = cancel.cancelled(), if !self.is_cancel_known => break None,
+                () = tokio::time::sleep(pause) => {
+                    // What attempts have found out meanwhile.
+                    self.run.settle()?;
+                    messages = self.read_messages()?;
+                    let is_due = wait.wake_at.is_some_and(|at| at <= (self.settings.clock)());
+                    if is_due || wait.wants_locks || self.is_overdue() || !messages.is_empty() {
+                        break None;
+                    }
+                }
+            }
+        };
+        let mut happened = Vec::new();
+        // Before anything that the cancel has ended, or it would be started again.
+        if cancel.is_cancelled() && !self.is_cancel_known {
+            happened.push(Happened::Cancelled);
+        }
+        let messages = messages.into_iter();
+        happened.extend(messages.map(|(message, at)| Happened::Message(message, at)));
+        // Whatever else has ended meanwhile shares the next sync of the disk.
+        let mut next = finished;
+        while let Some(finished) = next {
+            happened.push(Happened::Finished(finished));
+            next = self.receiver.try_recv().ok();
+        }
+        Ok(happened)
+    }
+
+    async fn claim(&mut self, lock: &str, step: Option<&InstanceId>) -> Result<Claim, DriveError> {
+        let now = self.now();
+        Ok(self.run.claim(lock, step.map(InstanceId::as_str), now)?)
+    }
+
+    fn messages(&mut self, is_urgent: bool) -> Result<Vec<(Message, i64)>, DriveError> {
+        // Attempts that end all the time must not keep a message waiting.
+        let is_due = self.looked_at.is_none_or(|at| at.elapsed() >= LOOK_AGAIN);
+        match is_urgent || is_due {
+            true => Ok(self.read_messages()?),
+            false => Ok(Vec::new()),
+        }
+    }
+
+    fn status_of(&mut self, run: &RunId) -> Result<String, DriveError> {
+        Ok(self.run.journal().status_of(run)?)
+    }
+}
+
+/// Enters what an attempt does in the run's journal. An attempt has one life here: the next one gets
+/// its entries as records.
+struct Pages {
+    run: Arc<RunJournal>,
+    runtime: Handle,
+    clock: fn() -> i64,
+    stops: Stops,
+}
+
+impl Ledger for Pages {
+    fn enter(&self, _: &str, making: Making) -> Result<Entry, Stop> {
+        let made = self.runtime.block_on(making);
+        let at = (self.clock)();
+        let events: Vec<_> = made.events.into_iter().map(|event| (event, at)).collect();
+        if !events.is_empty() {
+            let kept = match made.is_urgent {
+                true => self.run.append(events.clone()),
+                false => self.run.append_lazily(events.clone()),
+            };
+            kept.map_err(broken)?;
+        }
+        Ok(Entry {
+            events,
+            stop: made.stop,
+            is_old: false,
+        })
+    }
+
+    fn wait(&self, duration: Duration) -> Result<(), Stop> {
+        self.runtime.block_on(self.stops.wait(duration))
+    }
+
+    fn announces(&self, call: &Call) -> bool {
+        // A read changes nothing, so nobody needs to know that it was about to happen.
+        call.class != Class::Read
+    }
+
+    fn now(&self) -> i64 {
+        (self.clock)()
+    }
+
+    fn clock(&self) -> fn() -> i64 {
+        self.clock
+    }
+
+    fn stops(&self) -> Stops {
+        self.stops.clone()
+    }
+
+    fn settle(&self) -> Result<(), Stop> {
+        self.run.settle_weighty().map_err(broken)
+    }
+
+    fn note(&self, event: Event) -> (Event, i64) {
+        let noted = (event, (self.clock)());
+        // If the journal is broken, the next effect says so.
+        let _ = self.run.append_lazily(vec![noted.clone()]);
+        noted
+    }
+}
+
+fn broken(error: JournalError) -> Stop {
+    let mut text = error.to_string();
+    if let Some(source) = std::error::Error::source(&error) {
+        text = format!("{text}: {source}");
+    }
+    Stop::Journal(text)
+}

@@ -1,0 +1,194 @@
+//! The entries that a call makes in the ledger: its announcement, its result, what became of it.
+
+use super::{doubt::settle_doubt, gate::Gate, stops::Stops, substrate::Made};
+use crate::journal::{CallRecord, EffectOutcome, Event, Position};
+use windlass_script::{Call, Class, EffectKey, Interruption, OnStop, Stop};
+use windlass_world::value::{Failure, Proof, Value};
+
+/// Larger things go to files; the journal and every replay hold each result in memory.
+const MAX_RESULT_BYTES: usize = 1 << 20;
+/// Of all results of a step together: an engine takes them back in one message, of 32 MiB at most.
+pub(super) const MAX_STEP_BYTES: usize = 16 << 20;
+
+impl Gate {
+    /// Announces a call, with what is there before it. A failure of looking is the call's own, and
+    /// ends it here. Says whether an earlier life announced it: then that may have made it, too.
+    pub(super) fn announce(
+        &self,
+        call: &mut Call,
+        record: CallRecord,
+        position: u32,
+    ) -> Result<Announced, Interruption> {
+        let (name, function) = (
+            format!("{position} {}: intent", call.function),
+            call.function,
+        );
+        let (step, position) = (self.instance.clone(), Position(position));
+        let (stops, before) = (self.ledger.stops(), call.before.take());
+        let making = async move {
+            if let Err(stop) = stops.check() {
+                return Made::stopped(stop);
+            }
+            let looked = match before {
+                None => Ok(None),
+                Some(before) => match stops.act(before(), OnStop::Await).await {
+                    Err(stop) => return Made::stopped(stop),
+                    Ok(looked) => looked.map(Some),
+                },
+            };
+            let intended = |before| Event::EffectIntended {
+                step: step.clone(),
+                position,
+                call: record,
+                before,
+            };
+            match looked {
+                // The call leaves next.
+                Ok(before) => Made::from(intended(before)).urgent(),
+                Err(failure) => {
+                    // Nothing was done; that is known.
+                    let outcome = EffectOutcome::Failed(failure.proving(Proof::NotDone));
+                    let ended = Event::EffectEnded {
+                        step: step.clone(),
+                        position,
+                        call: None,
+                        outcome,
+                    };
+                    Made {
+                        events: vec![intended(None), ended],
+                        ..Made::default()
+                    }
+                }
+            }
+        };
+        Ok(match self.enter(function, &name, Box::pin(making))? {
+            (Some((Event::EffectEnded { outcome, .. }, _)), _) => Announced::Ended(outcome),
+            (last, is_old) => Announced::Intended {
+                is_old,
+                at: last.map_or_else(|| self.ledger.now(), |(_, at)| at),
+            },
+        })
+    }
+
+    /// Makes a call, or finds out what became of it, and records the result.
+    pub(super) fn make(&self, call: Call, making: MakeCall) -> Result<EffectOutcome, Interruption> {
+        let MakeCall {
+            position,
+            record,
+            is_in_doubt,
+            is_announced,
+            is_begun,
+            announced_at,
+            room,
+        } = making;
+        let (name, function) = (format!("{position} {}", call.function), call.function);
+        let (key, stops) = (self.key(position), self.ledger.stops());
+        let (step, clock) = (self.instance.clone(), self.ledger.clock());
+        let making = async move {
+            if !is_begun && let Err(stop) = stops.check() {
+                return Made::stopped(stop);
+            }
+            let function = call.function;
+            let done = match is_in_doubt {
+                true => {
+                    let age = announced_at.map(|at| clock().saturating_sub(at));
+                    settle_doubt(call, &record, key, position, age, &stops).await
+                }
+                false => act(call, key, &stops).await,
+            };
+            let done = done.and_then(|outcome| check_size(function, outcome, room));
+            let position = Position(position);
+            // A read, a key and a look give the same again; nothing else does.
+            let is_urgent = record.class == Class::Unsure;
+            let call = (!is_announced).then_some(record);
+            match (done, call) {
+                (Ok(outcome), call) => Made {
+                    events: vec![Event::EffectEnded {
+                        step,
+                        position,
+                        call,
+                        outcome,
+                    }],
+                    stop: None,
+                    is_urgent,
+                },
+                // It may have been done all the same, and an undo must know of it.
+                (Err(stop), Some(call)) if call.class != Class::Read => Made {
+                    events: vec![Event::EffectIntended {
+                        step,
+                        position,
+                        call,
+                        before: None,
+                    }],
+                    stop: Some(stop),
+                    is_urgent: true,
+                },
+                (Err(stop), _) => Made::stopped(stop),
+            }
+        };
+        match self.enter(function, &name, Box::pin(making))? {
+            (Some((Event::EffectEnded { outcome, .. }, _)), _) => Ok(outcome),
+            _ => Err(Interruption::Stopped(Stop::Journal(
+                "an entry of a call holds no result".into(),
+            ))),
+        }
+    }
+}
+
+/// What became of an announcement.
+pub(super) enum Announced {
+    Intended {
+        is_old: bool,
+        /// In milliseconds since 1970.
+        at: i64,
+    },
+    /// It could not even be looked at.
+    Ended(EffectOutcome),
+}
+
+/// How a call is made.
+pub(super) struct MakeCall {
+    pub position: u32,
+    pub record: CallRecord,
+    /// It may have been made before.
+    pub is_in_doubt: bool,
+    pub is_announced: bool,
+    /// In milliseconds since 1970; `None` if it was not.
+    pub announced_at: Option<i64>,
+    /// It was announced just now, so a cancel lets it end.
+    pub is_begun: bool,
+    /// How many bytes its result may have, beside those of the step's other calls.
+    pub room: usize,
+}
+
+async fn act(call: Call, key: EffectKey, stops: &Stops) -> Result<EffectOutcome, Stop> {
+    let done = stops.act((call.act)(key), call.on_stop).await;
+    done.map(outcome_of)
+}
+
+fn check_size(function: &str, outcome: EffectOutcome, room: usize) -> Result<EffectOutcome, Stop> {
+    let bytes = size_of(&outcome);
+    let (call, step_bytes) = (function.to_owned(), MAX_STEP_BYTES - room + bytes);
+    if bytes > MAX_RESULT_BYTES {
+        return Err(Stop::TooLarge { call, bytes });
+    }
+    match bytes > room {
+        true => Err(Stop::TooMuch { call, step_bytes }),
+        false => Ok(outcome),
+    }
+}
+
+/// What a result takes in the journal.
+pub(super) fn size_of(outcome: &EffectOutcome) -> usize {
+    match outcome {
+        EffectOutcome::Done(value) => value.reveal_json().to_string().len(),
+        EffectOutcome::Failed(_) | EffectOutcome::NotDone => 0,
+    }
+}
+
+pub(super) fn outcome_of(result: Result<Value, Failure>) -> EffectOutcome {
+    match result {
+        Ok(value) => EffectOutcome::Done(value),
+        Err(failure) => EffectOutcome::Failed(failure),
+    }
+}

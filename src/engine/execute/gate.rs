@@ -1,0 +1,333 @@
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use super::{
+    entries::{Announced, MAX_STEP_BYTES, MakeCall, size_of},
+    observer::Observer,
+    shown::{describe, shown},
+    substrate::{Ledger, Making},
+};
+use crate::journal::{CallRecord, EffectOutcome, EffectState, Event, InstanceId, Position, RunId};
+use windlass_script::{
+    Call, Class, EffectKey, Effects, Interruption, Level, Stop, WRONG_ARGUMENTS,
+};
+use windlass_world::value::{Digest, Failure, FailureClass, MASK, Redactor, Value};
+
+/// Shorter waits are not worth a record: after a crash they begin again.
+const SHORTEST_DURABLE_SLEEP: Duration = Duration::from_secs(1);
+/// What the messages of one attempt may have together, in bytes and in number: they are kept with
+/// the run for ever, and every reader of the run holds them in memory.
+const MAX_NOTED_BYTES: usize = 1 << 20;
+const MAX_NOTES: usize = 10_000;
+
+/// The gate of one attempt: every effect of its script goes through here, in order.
+///
+/// Recorded effects are replayed without touching the world; the first one that is not recorded
+/// is done, with its intent durable before it is made, if it changes something, and its result durable before
+/// anything leaves that may depend on it.
+pub(super) struct Gate {
+    pub run: RunId,
+    pub instance: InstanceId,
+    /// How often the instance was reset: another round has other keys.
+    pub round: u32,
+    pub recorded: Vec<EffectState>,
+    /// Calls beyond the records may have been made, too.
+    pub is_suspect: bool,
+    /// It may only read: its records are forgotten when it runs again.
+    pub is_fresh: bool,
+    pub ledger: Arc<dyn Ledger>,
+    pub observer: Arc<dyn Observer>,
+    /// Knows the secrets of the run as far as they are known here.
+    pub redactor: Arc<Redactor>,
+    pub progress: Mutex<Progress>,
+}
+
+#[derive(Default)]
+pub(super) struct Progress {
+    /// Of the next effect.
+    position: u32,
+    /// What was recorded by this attempt, in order, for the fold.
+    events: Vec<(Event, i64)>,
+    /// Of the results that were passed by so far.
+    bytes: usize,
+    /// Of the messages of this attempt.
+    noted_bytes: usize,
+    notes: usize,
+}
+
+impl Gate {
+    /// Takes what this attempt recorded.
+    pub fn take_events(&self) -> Vec<(Event, i64)> {
+        std::mem::take(&mut self.progress().events)
+    }
+
+    fn progress(&self) -> std::sync::MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The message itself, the notice that no more are kept, or, after that, nothing.
+    fn within_budget(&self, message: String) -> Option<String> {
+        let mut progress = self.progress();
+        if progress.notes > MAX_NOTES {
+            return None;
+        }
+        progress.notes += 1;
+        progress.noted_bytes += message.len();
+        if progress.notes <= MAX_NOTES && progress.noted_bytes <= MAX_NOTED_BYTES {
+            return Some(message);
+        }
+        progress.notes = MAX_NOTES + 1;
+        Some(format!(
+            "further messages of this attempt are not kept: the limit is {MAX_NOTES} messages or 1 MiB"
+        ))
+    }
+
+    fn next_position(&self) -> u32 {
+        let mut progress = self.progress();
+        progress.position += 1;
+        progress.position - 1
+    }
+
+    /// The key of a call of this attempt.
+    pub(super) fn key(&self, position: u32) -> EffectKey {
+        self.key_of(&self.instance, self.round, position)
+    }
+
+    /// The same for ever for one position of one round of one instance of one run.
+    pub(super) fn key_of(&self, instance: &InstanceId, round: u32, position: u32) -> EffectKey {
+        let digest = Digest::of(&[
+            self.run.as_str().as_bytes(),
+            instance.as_str().as_bytes(),
+            &round.to_be_bytes(),
+            &position.to_be_bytes(),
+        ]);
+        EffectKey::new(digest.short(32))
+    }
+
+    /// Makes an entry about a call and gives its last event with its moment, if it has one, and whether it is from an
+    /// earlier life. What is recorded, and what the script is given, is without the secrets that the other side quotes.
+    pub(super) fn enter(
+        &self,
+        function: &str,
+        name: &str,
+        making: Making,
+    ) -> Result<(Option<(Event, i64)>, bool), Interruption> {
+        let (redactor, about) = (self.redactor.clone(), function.to_owned());
+        let making = Box::pin(async move { making.await.redacted(&about, &redactor) });
+        let entry = self
+            .ledger
+            .enter(name, making)
+            .map_err(Interruption::Stopped)?;
+        for (event, _) in &entry.events {
+            event.teach(function, &self.redactor);
+        }
+        let last = entry.events.last().cloned();
+        self.progress().events.extend(entry.events);
+        match entry.stop {
+            Some(stop) => Err(Interruption::Stopped(stop)),
+            None => Ok((last, entry.is_old)),
+        }
+    }
+}
+
+fn given(outcome: EffectOutcome) -> Result<Value, Interruption> {
+    match outcome {
+        EffectOutcome::Done(value) => Ok(value),
+        EffectOutcome::Failed(failure) => Err(Interruption::Failed(failure)),
+        // Only an undo says that of an effect, and nothing goes forward after it.
+        EffectOutcome::NotDone => Err(Interruption::Stopped(Stop::Cancelled)),
+    }
+}
+
+/// The mask of a secret is for people. Sent as a value it would take the secret's place, and look like success.
+fn holds_mask(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains(MASK),
+        Value::Secret(secret) => secret.reveal().contains(MASK),
+        Value::List(items) => items.iter().any(holds_mask),
+        Value::Map(map) => map
+            .iter()
+            .any(|(key, item)| key.contains(MASK) || holds_mask(item)),
+        _ => false,
+    }
+}
+
+fn mask_sent(function: &str) -> Failure {
+    let message = format!("an argument holds {MASK}, which only stands for a secret");
+    Failure::new(FailureClass::Rejected, function, WRONG_ARGUMENTS, message).with_hint(
+        "pass the secret itself, or take the mask out: text.replace(\"‹secret›\", \"***\")",
+    )
+}
+
+fn changes_in_fresh_step(function: &str) -> Interruption {
+    let message = "a step with `fresh: true` may only read, and this call changes something";
+    let failure = Failure::new(FailureClass::Rejected, function, "FreshStep", message);
+    Interruption::Failed(failure.with_hint(
+        "change things in one step and look in another; of a program that only reads, say `read: true`",
+    ))
+}
+
+impl Effects for Gate {
+    fn perform(&self, mut call: Call) -> Result<Value, Interruption> {
+        if holds_mask(&call.arguments) {
+            return Err(Interruption::Failed(mask_sent(call.function)));
+        }
+        if self.is_fresh && call.class != Class::Read {
+            return Err(changes_in_fresh_step(call.function));
+        }
+        let position = self.next_position();
+        self.redactor.learn(&call.arguments);
+        let digest = Digest::of(&[
+            call.function.as_bytes(),
+            call.arguments.to_json().to_string().as_bytes(),
+        ]);
+        let recorded = self.recorded.get(position as usize);
+        let mut refused = None;
+        if let Some(effect) = recorded {
+            if effect.call.digest != digest {
+                return Err(Interruption::Stopped(Stop::Diverged {
+                    position,
+                    recorded: describe(&effect.call.function, &effect.call.arguments),
+                    made: describe(call.function, &shown(&call.arguments, &self.redactor)),
+                }));
+            }
+            match &effect.outcome {
+                Some(outcome @ EffectOutcome::Done(value)) => {
+                    self.progress().bytes += size_of(outcome);
+                    return Ok(value.clone());
+                }
+                // It was done, and its answer ended the attempt: it is not made blindly again.
+                Some(EffectOutcome::Failed(failure)) if effect.is_refused_done() => {
+                    refused = Some(failure.clone());
+                }
+                Some(EffectOutcome::Failed(failure)) => {
+                    return Err(Interruption::Failed(failure.clone()));
+                }
+                Some(EffectOutcome::NotDone) | None => {}
+            }
+        }
+        let record = CallRecord {
+            function: call.function.into(),
+            arguments: shown(&call.arguments, &self.redactor),
+            digest,
+            class: call.class,
+        };
+        self.observer.doing(&self.instance, call.function);
+        if refused.is_some() && call.class == Class::Unsure {
+            return Err(Interruption::Stopped(Stop::InDoubt {
+                position,
+                call: describe(&record.function, &record.arguments),
+                refused,
+            }));
+        }
+        let mut making = MakeCall {
+            position,
+            announced_at: recorded.map(|effect| effect.at),
+            is_in_doubt: recorded.is_some() || self.is_suspect,
+            is_announced: recorded.is_some(),
+            is_begun: false,
+            room: MAX_STEP_BYTES.saturating_sub(self.progress().bytes),
+            record,
+        };
+        if recorded.is_none() && self.ledger.announces(&call) {
+            match self.announce(&mut call, making.record.clone(), position)? {
+                Announced::Ended(outcome) => return given(outcome),
+                Announced::Intended { is_old, at } => {
+                    making.is_in_doubt |= is_old;
+                    making.announced_at = Some(at);
+                }
+            }
+            making.is_announced = true;
+            making.is_begun = true;
+        }
+        let outcome = self.make(call, making)?;
+        self.progress().bytes += size_of(&outcome);
+        given(outcome)
+    }
+
+    fn sleep(&self, duration: Duration) -> Result<(), Interruption> {
+        let wait = |duration| self.ledger.wait(duration).map_err(Interruption::Stopped);
+        if duration < SHORTEST_DURABLE_SLEEP {
+            return match self.is_replaying() {
+                true => Ok(()),
+                false => wait(duration),
+            };
+        }
+        let position = self.next_position();
+        let arguments = Value::Int(duration.as_millis() as i64);
+        let digest = Digest::of(&[b"time::sleep", arguments.to_string().as_bytes()]);
+        let step = self.instance.clone();
+        let event = match self.recorded.get(position as usize) {
+            Some(effect) if effect.call.digest != digest => {
+                return Err(Interruption::Stopped(Stop::Diverged {
+                    position,
+                    recorded: describe(&effect.call.function, &effect.call.arguments),
+                    made: describe("time::sleep", &shown(&arguments, &self.redactor)),
+                }));
+            }
+            Some(effect) if effect.outcome.is_some() => return Ok(()),
+            Some(_) => None,
+            None => Some(Event::EffectIntended {
+                step: step.clone(),
+                position: Position(position),
+                call: CallRecord {
+                    function: "time::sleep".into(),
+                    arguments: shown(&arguments, &self.redactor),
+                    digest,
+                    class: Class::Read,
+                },
+                before: None,
+            }),
+        };
+        self.observer.doing(&self.instance, "time::sleep");
+        let left = match (event, self.recorded.get(position as usize)) {
+            (Some(event), _) => {
+                let name = format!("{position} time::sleep: intent");
+                self.enter("time::sleep", &name, Box::pin(async { event.into() }))?;
+                duration
+            }
+            (None, Some(effect)) => {
+                let slept = self.ledger.now().saturating_sub(effect.at).max(0) as u64;
+                duration.saturating_sub(Duration::from_millis(slept))
+            }
+            (None, None) => duration,
+        };
+        wait(left)?;
+        let ended = Event::EffectEnded {
+            step,
+            position: Position(position),
+            call: None,
+            outcome: EffectOutcome::Done(Value::Null),
+        };
+        let name = format!("{position} time::sleep");
+        self.enter("time::sleep", &name, Box::pin(async { ended.into() }))
+            .map(|_| ())
+    }
+
+    fn is_replaying(&self) -> bool {
+        (self.progress().position as usize) < self.recorded.len()
+    }
+
+    fn note(&self, level: Level, message: String) {
+        if self.is_replaying() {
+            return;
+        }
+        let Some(message) = self.within_budget(message) else {
+            return;
+        };
+        let message = self.redactor.owned(message);
+        // It may tell of what was read. If the journal is broken, the next effect says so.
+        if self.ledger.settle().is_err() {
+            return;
+        }
+        self.observer.said(&self.instance, &message);
+        let noted = self.ledger.note(Event::Logged {
+            step: self.instance.clone(),
+            level,
+            message,
+        });
+        self.progress().events.push(noted);
+    }
+}

@@ -1,0 +1,34 @@
+//! Does what `decide` says: starts attempts on blocking threads, sends every effect through the
+//! gate, and writes each event to the journal before acting on it.
+//!
+//! - [`drive`] takes a run to its end, on the journal of this machine;
+//! - `driver` is the loop, the same on every `substrate`; `embedded` is the one that needs nothing;
+//! - `attempt` is one attempt of one step, `gate` its effects and `entries` what they record, `doubt`
+//!   those that nobody knows the end of, `undo` one that goes backwards and `settle` what it must find out first, `stops` what ends it;
+//! - `neighbours` is what others ask for and hold, `retry` when a failure is tried again;
+//! - Restate, the substrate for many machines, is a crate of its own;
+//! - [`Observer`] is told what happens, for people.
+
+mod attempt;
+mod doubt;
+mod driver;
+mod embedded;
+mod entries;
+mod gate;
+mod neighbours;
+mod observer;
+mod retry;
+mod settle;
+mod shown;
+mod stops;
+mod substrate;
+mod undo;
+
+pub use attempt::{Attempt, Finished, Task, Trouble, Work};
+pub use driver::{Conduct, DriveError, Driver, Ended, Settings, drive};
+pub use embedded::Cancel;
+pub use observer::{Observer, Silent};
+pub use settle::must_be_found_out;
+pub use stops::Stops;
+pub use substrate::{Entry, Happened, Ledger, Made, Making, Substrate, Wait};
+pub use undo::{UndoItem, UndoKind, Undone, undo_plan, undone};

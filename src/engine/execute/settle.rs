@@ -1,0 +1,107 @@
+//! Effects that nobody knows the end of, looked up ahead of their undo.
+
+use super::{doubt::is_key_alive, gate::Gate, shown::describe, substrate::Made, undo::ended};
+use crate::journal::{EffectOutcome, EffectState, Event, InstanceId, Position, RunId};
+use windlass_script::{self as script, Class, Ended, Finding, OnStop, Stop};
+use windlass_world::{
+    outside::Clients,
+    value::{Command, StepError, Value},
+};
+
+/// Where an effect stands in its run.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub step: &'a InstanceId,
+    pub round: u32,
+    pub position: u32,
+}
+
+/// Whether an undo can't go on before it knows what became of an effect. Where what was there before
+/// is enough to go back to, nobody needs to know.
+pub fn must_be_found_out(effect: &EffectState, clients: &Clients) -> bool {
+    !matches!(finding(effect, clients), Finding::NotNeeded)
+}
+
+fn finding(effect: &EffectState, clients: &Clients) -> Finding {
+    if !effect.is_unknown() || effect.call.class == Class::Unsure {
+        return Finding::NotNeeded;
+    }
+    let before = effect.before.as_ref().unwrap_or(&Value::Null);
+    script::finding(&effect.call.function, before, clients)
+}
+
+impl Gate {
+    /// Finds out what became of an effect of another instance, where its reversal needs to know, and
+    /// remembers it. The script has no part in that: it may be another one now, or gone.
+    pub(super) fn settle(
+        &self,
+        place: Place,
+        effect: &EffectState,
+        clients: &Clients,
+    ) -> Result<EffectState, Ended> {
+        let mut effect = effect.clone();
+        let in_doubt = Stop::InDoubt {
+            position: place.position,
+            call: describe(&effect.call.function, &effect.call.arguments),
+            refused: None,
+        };
+        let (look, within) = match finding(&effect, clients) {
+            Finding::NotNeeded => return Ok(effect),
+            Finding::By { look, within } => (look, within),
+            Finding::Impossible => return Err(Ended::Stopped(in_doubt, None)),
+        };
+        let function = &effect.call.function;
+        let name = format!("{} {} {function}: settle", place.step, place.position);
+        let key = self.key_of(place.step, place.round, place.position);
+        let stops = self.ledger.stops();
+        let (step, round) = (place.step.clone(), place.round);
+        let position = Position(place.position);
+        let (clock, called_at) = (self.ledger.clock(), effect.at);
+        let making = async move {
+            if !is_key_alive(within, Some(clock().saturating_sub(called_at))) {
+                return Made::stopped(in_doubt);
+            }
+            let mut found = None;
+            let looking = async {
+                found = look(key).await?;
+                Ok(Value::Null)
+            };
+            let outcome = match stops.act(looking, OnStop::Await).await {
+                Err(stop) => return Made::stopped(stop),
+                // Still nobody knows.
+                Ok(Err(_)) => return Made::default(),
+                Ok(Ok(_)) => found.map_or(EffectOutcome::NotDone, EffectOutcome::Done),
+            };
+            Event::EffectSettled {
+                step,
+                round,
+                position,
+                outcome,
+            }
+            .into()
+        };
+        match self
+            .enter(function, &name, Box::pin(making))
+            .map_err(ended)?
+        {
+            (Some((Event::EffectSettled { outcome, .. }, _)), _) => {
+                effect.settled = Some(outcome);
+                Ok(effect)
+            }
+            _ => Err(still_unknown(&self.run, place.step, function).into()),
+        }
+    }
+}
+
+fn still_unknown(run: &RunId, step: &InstanceId, function: &str) -> StepError {
+    let message =
+        format!("nobody knows whether {function} was done, and it could not be looked up");
+    let undo = || Command::new("undo").arg(run);
+    let answer = |what| undo().option("--answer", format!("{step}={what}"));
+    StepError::new("undo-unknown", message).with_hint(format!(
+        "`{}` looks again; `{}` says what it gave, `{}` that it was not done",
+        undo(),
+        answer("done:VALUE"),
+        answer("again")
+    ))
+}

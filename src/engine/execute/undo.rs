@@ -1,0 +1,335 @@
+//! Undoing one step: what it did, the last first.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    attempt::Attempt,
+    gate::Gate,
+    settle::{Place, must_be_found_out},
+};
+use futures_util::StreamExt;
+
+use crate::{
+    compile::{Action, Workflow},
+    decide,
+    journal::{EffectState, Instance, InstanceId, Round, RoundRef, RunId, State, Status},
+};
+use windlass_script::{
+    self as script, Class, Done, EffectKey, Effects, Ended, Interruption, Reversal, Reversed,
+    Script, WayBack,
+};
+use windlass_world::{
+    outside::Clients,
+    value::{Command, Failure, StepError, Value},
+};
+
+impl Attempt {
+    /// Reverses every round of a step, the newest first.
+    pub(super) fn undo(
+        &self,
+        gate: &Arc<Gate>,
+        of: &InstanceId,
+        script: Option<&Arc<Script>>,
+        rounds: &[Round],
+    ) -> Result<(), Ended> {
+        for round in rounds {
+            if let (Some(script), Some(outputs)) = (own_way(script, round.lent()), &round.outputs) {
+                script::run_undo(
+                    script,
+                    &round.inputs,
+                    outputs,
+                    self.host(gate),
+                    &self.limits,
+                )?;
+                continue;
+            }
+            for (position, effect) in round.effects.iter().enumerate().rev() {
+                let place = Place {
+                    step: of,
+                    round: round.number,
+                    position: position as u32,
+                };
+                let effect = gate.settle(place, effect, &self.clients)?;
+                let key = gate.key_of(of, round.number, place.position);
+                let reversal = reversal_of(&effect, Some(&key), &self.clients);
+                if let Some(Reversal::By(way)) = reversal {
+                    gate.perform(way.call()).map_err(ended)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What an attempt did whose records are lost can't be taken back.
+pub(super) fn lost(run: &RunId, step: &InstanceId) -> StepError {
+    let message = "an attempt was killed, and nobody knows what it did beyond what is recorded";
+    let answer = Command::new("undo")
+        .arg(run)
+        .option("--answer", format!("{step}=again"));
+    StepError::new("undo-unknown", message).with_hint(format!(
+        "look at the other side, take back what is there, then `{answer}` says that there is nothing more"
+    ))
+}
+
+fn own_way<'s>(script: Option<&'s Arc<Script>>, round: RoundRef) -> Option<&'s Arc<Script>> {
+    script.filter(|script| script.has_undo && round.outputs.is_some())
+}
+
+/// `None` for an effect that was not done, or that only read.
+fn reversal_of(
+    effect: &EffectState,
+    key: Option<&EffectKey>,
+    clients: &Clients,
+) -> Option<Reversal> {
+    if effect.call.class == Class::Read {
+        return None;
+    }
+    let result = match effect.is_unknown() {
+        // Whether its own way back may be taken, only a person knows.
+        true if effect.call.class == Class::Unsure => return Some(doubtful(effect)),
+        true => None,
+        false if !effect.is_done() => return None,
+        // `None` where it was done, and answered in another way than was expected.
+        false => effect.result(),
+    };
+    let done = Done {
+        function: &effect.call.function,
+        key: key.filter(|_| effect.is_unknown()),
+        arguments: &effect.call.arguments,
+        before: effect.before.as_ref().unwrap_or(&Value::Null),
+        result,
+    };
+    Some(match script::reversal(done, clients) {
+        Reversal::Never(_) if result.is_none() => doubtful(effect),
+        reversal => reversal,
+    })
+}
+
+fn doubtful(effect: &EffectState) -> Reversal {
+    let function = &effect.call.function;
+    Reversal::Never(format!("it is not known whether {function} was done"))
+}
+
+pub(super) fn ended(interruption: Interruption) -> Ended {
+    match interruption {
+        Interruption::Stopped(stop) => Ended::Stopped(stop, None),
+        Interruption::Failed(failure) => {
+            let mut error = StepError::new("outside-failure", failure.to_string());
+            error.hint.clone_from(&failure.hint);
+            error.failure = Some(failure);
+            Ended::Failed(error)
+        }
+    }
+}
+
+/// One thing that an undo does, or can't do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UndoItem {
+    pub step: InstanceId,
+    pub what: String,
+    pub kind: UndoKind,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UndoKind {
+    /// It will be reversed.
+    Reversed,
+    /// There is nothing to reverse (any more); says why.
+    Already(String),
+    /// What is there is not what the run left, so it stays; says what is different.
+    Left(String),
+    /// It is not known whether it was done; it is looked up first.
+    Unknown,
+    /// What is there could not be looked at now; says why. The undo looks again.
+    Unseen(String),
+    /// It can't be reversed.
+    Stays,
+}
+
+/// How much of what a step did an undo has reversed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undone {
+    Whole,
+    Part,
+    /// All of it stays.
+    Nothing,
+}
+
+impl Undone {
+    /// Of two steps together.
+    pub fn and(self, other: Self) -> Self {
+        match self == other {
+            true => self,
+            false => Self::Part,
+        }
+    }
+}
+
+/// Says of each step whose undo has succeeded how much of it is reversed, as the undo recorded it; of steps that left
+/// nothing, nothing.
+pub fn undone(workflow: &Workflow, state: &State) -> BTreeMap<InstanceId, Undone> {
+    let clients = Clients::nowhere();
+    let mut found: BTreeMap<InstanceId, Undone> = BTreeMap::new();
+    for id in decide::undo_order(workflow, state) {
+        if state.status(&id.undo()) != Status::Succeeded {
+            continue;
+        }
+        let what_stays = steps_back(workflow, state, &id, &clients)
+            .into_iter()
+            .filter(|step| matches!(step, StepBack::Stays(_)))
+            .map(|_| Undone::Nothing);
+        let whole = steps_back(workflow, state, &id, &clients)
+            .into_iter()
+            .filter(|step| matches!(step, StepBack::Script(_)))
+            .map(|_| Undone::Whole);
+        let recorded = verdicts(state, &id)
+            .into_iter()
+            .map(|verdict| match verdict {
+                Reversed::Left(_) => Undone::Nothing,
+                Reversed::Done | Reversed::Already(_) => Undone::Whole,
+            });
+        if let Some(reached) = what_stays.chain(whole).chain(recorded).reduce(Undone::and) {
+            found.insert(id, reached);
+        }
+    }
+    found
+}
+
+/// What the undo of a step recorded of each effect.
+fn verdicts(state: &State, id: &InstanceId) -> Vec<Reversed> {
+    let undo = state.instance(&id.undo());
+    let rounds = undo.into_iter().flat_map(Instance::rounds);
+    let effects = rounds.flat_map(|round| round.effects);
+    let given = effects.filter(|effect| effect.call.class != Class::Read);
+    given
+        .filter_map(EffectState::result)
+        .map(|given| match Reversed::read(given) {
+            Some(verdict) => verdict,
+            // What earlier versions recorded.
+            None => match given {
+                Value::String(why) if why.starts_with("left") => Reversed::Left(why.clone()),
+                _ => Reversed::Done,
+            },
+        })
+        .collect()
+}
+
+/// Lists what an undo would do, in its order, by looking at what is there now. Changes nothing.
+pub async fn undo_plan(workflow: &Workflow, state: &State, clients: &Clients) -> Vec<UndoItem> {
+    let order = decide::undo_order(workflow, state).into_iter();
+    let steps: Vec<_> = order
+        .filter(|id| state.status(&id.undo()) != Status::Succeeded)
+        .flat_map(|id| {
+            let steps = steps_back(workflow, state, &id, clients);
+            steps.into_iter().map(move |step| (id.clone(), step))
+        })
+        .collect();
+    let mut there = look_at_all(&steps).await;
+    let mut items = Vec::new();
+    for (step, back) in steps {
+        let (what, kind) = match back {
+            StepBack::Suspect => {
+                let what =
+                    "find out what an attempt did that was killed (a resume before the undo does)";
+                (what.to_owned(), UndoKind::Unknown)
+            }
+            StepBack::Script(path) => (format!("run `fn undo` of {path}"), UndoKind::Reversed),
+            StepBack::Find(function) => (
+                format!("find out whether {function} was done"),
+                UndoKind::Unknown,
+            ),
+            StepBack::Stays(what) => (what, UndoKind::Stays),
+            StepBack::By(way) => {
+                let kind = judged(&way, &mut there);
+                (way.what, kind)
+            }
+        };
+        items.push(UndoItem { step, what, kind });
+    }
+    items
+}
+
+/// What is there now, by what it is about; what an effect's way back changes is changed here, too, for the earlier
+/// effects on the same thing.
+type There = BTreeMap<String, Result<Value, Failure>>;
+
+/// How many looks are made at once.
+const LOOKS: usize = 8;
+
+async fn look_at_all(steps: &[(InstanceId, StepBack)]) -> There {
+    let mut ways: BTreeMap<&str, &WayBack> = BTreeMap::new();
+    for (_, step) in steps {
+        if let StepBack::By(way) = step {
+            ways.entry(&way.subject).or_insert(way);
+        }
+    }
+    futures_util::stream::iter(ways)
+        .map(|(subject, way)| async move { (subject.to_owned(), way.look().await) })
+        .buffer_unordered(LOOKS)
+        .collect()
+        .await
+}
+
+fn judged(way: &WayBack, there: &mut There) -> UndoKind {
+    let now = match there.get(&way.subject) {
+        Some(Ok(now)) => now,
+        Some(Err(failure)) => return UndoKind::Unseen(failure.to_string()),
+        None => return UndoKind::Reversed,
+    };
+    let judgement = way.judge(now);
+    there.insert(way.subject.clone(), Ok(judgement.then));
+    match judgement.verdict {
+        Reversed::Done => UndoKind::Reversed,
+        Reversed::Already(why) => UndoKind::Already(why),
+        Reversed::Left(why) => UndoKind::Left(why),
+    }
+}
+
+/// One part of a step's undo.
+enum StepBack {
+    /// An attempt was killed, and what it did is not known.
+    Suspect,
+    /// The script of this path does it.
+    Script(Arc<str>),
+    /// It has to be found out first whether this function was done.
+    Find(String),
+    By(WayBack),
+    /// Says what stays.
+    Stays(String),
+}
+
+/// What the undo of a step consists of, in its order.
+fn steps_back(
+    workflow: &Workflow,
+    state: &State,
+    id: &InstanceId,
+    clients: &Clients,
+) -> Vec<StepBack> {
+    let mut steps = Vec::new();
+    let script = match decide::step_of(workflow, id).map(|step| &step.action) {
+        Some(Action::Script(script)) => Some(script),
+        _ => None,
+    };
+    if state.instance(id).is_some_and(|i| i.is_suspect) {
+        steps.push(StepBack::Suspect);
+    }
+    for round in state.instance(id).into_iter().flat_map(Instance::rounds) {
+        if let Some(script) = own_way(script, round) {
+            steps.push(StepBack::Script(script.path.clone()));
+            continue;
+        }
+        for effect in round.effects.iter().rev() {
+            if must_be_found_out(effect, clients) {
+                steps.push(StepBack::Find(effect.call.function.clone()));
+                continue;
+            }
+            match reversal_of(effect, None, clients) {
+                Some(Reversal::By(way)) => steps.push(StepBack::By(way)),
+                Some(Reversal::Never(what)) => steps.push(StepBack::Stays(what)),
+                Some(Reversal::Nothing) | None => {}
+            }
+        }
+    }
+    steps
+}

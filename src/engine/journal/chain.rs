@@ -1,0 +1,104 @@
+//! The chain that ties each event to the one before.
+
+use std::borrow::Cow;
+
+use super::{id::RunId, seal::MARK};
+use windlass_world::value::Digest;
+
+/// The format of the chain; what its first event is chained to.
+///
+/// 2 (of journals up to version 2): nothing. 3: the format and the run's id, so that the events of
+/// one run can't pass as those of another. The number of each event is digested with it, so the
+/// newest digest stands for the id, the format, the number of events and every event.
+pub(super) const CHAIN: u32 = 3;
+
+/// What the first event of a new run is chained to.
+pub fn chain_start(run: &RunId) -> Digest {
+    start(CHAIN, run)
+}
+
+/// What the first event of a run is chained to, in this format.
+pub(super) fn start(format: u32, run: &RunId) -> Digest {
+    match format {
+        ..=2 => Digest::ZERO,
+        format => Digest::of(&[
+            b"windlass-journal",
+            &format.to_be_bytes(),
+            run.as_str().as_bytes(),
+        ]),
+    }
+}
+
+/// The format of a chain that begins with the event of this digest, which `link` chains to a start.
+/// A run that an engine keeps since before format 3 has the one that it began with.
+pub(super) fn format_of(run: &RunId, first: Digest, link: impl Fn(Digest) -> Digest) -> u32 {
+    match link(start(2, run)) == first {
+        true => 2,
+        false => CHAIN,
+    }
+}
+
+/// Digests an event with the one before it.
+///
+/// A sealed secret counts by the digest of its ciphertext, so that the chain can be verified by
+/// somebody who is shown the events without it.
+pub(super) fn link(previous: Digest, seq: u64, at: i64, body: &str) -> Digest {
+    link_redacted(previous, seq, at, &redact(body))
+}
+
+/// As [`link`], for a body that is redacted already.
+pub(super) fn link_redacted(previous: Digest, seq: u64, at: i64, body: &str) -> Digest {
+    Digest::of(&[
+        previous.as_bytes(),
+        &seq.to_be_bytes(),
+        &at.to_be_bytes(),
+        body.as_bytes(),
+    ])
+}
+
+/// Puts the digest of each sealed secret in its place.
+///
+/// A text of a user's can't look like one: inside JSON its quotes are escaped, and a key of his
+/// that begins with `$` is stored with another one before it.
+pub(super) fn redact(body: &str) -> Cow<'_, str> {
+    let mark = format!("{{\"{MARK}\":\"");
+    if !body.contains(&mark) {
+        return Cow::Borrowed(body);
+    }
+    let mut redacted = String::with_capacity(body.len());
+    let mut rest = body;
+    while let Some(at) = rest.find(&mark) {
+        let (before, sealed) = rest.split_at(at + mark.len());
+        let end = sealed.find('"').unwrap_or(sealed.len());
+        redacted.push_str(before);
+        redacted.push_str("sha256:");
+        redacted.push_str(&Digest::of_content(&sealed.as_bytes()[..end]).to_string());
+        rest = &sealed[end..];
+    }
+    redacted.push_str(rest);
+    Cow::Owned(redacted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_count_by_their_digest() {
+        let body =
+            r#"{"a":{"$secret":"QUJD"},"b":"\"{\"$secret\":\"x\"","c":[{"$secret":"REVG"}]}"#;
+        let redacted = redact(body);
+        assert!(!redacted.contains("QUJD") && !redacted.contains("REVG"));
+        assert_eq!(redacted.matches("sha256:").count(), 2);
+        let (zero, seq, at) = (Digest::ZERO, 3, 9);
+        assert_eq!(
+            link(zero, seq, at, body),
+            link_redacted(zero, seq, at, &redacted)
+        );
+        assert_ne!(
+            link(zero, seq, at, body),
+            link(zero, seq, at, &body.replace("QUJD", "QUJE"))
+        );
+        assert_eq!(redact("{}"), "{}");
+    }
+}

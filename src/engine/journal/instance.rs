@@ -1,0 +1,398 @@
+use serde::{Deserialize, Serialize};
+
+use super::{
+    event::{CallRecord, EffectOutcome},
+    items::Items,
+    message::Verdict,
+};
+use windlass_script::Class;
+use windlass_world::value::{Digest, StepError, Value};
+
+/// The code of an attempt that was lost with what it recorded.
+pub const ATTEMPT_KILLED: &str = "attempt-killed";
+
+/// Where one execution of a step stands.
+#[derive(Clone, Debug, Default)]
+pub struct Instance {
+    pub status: Status,
+    /// Attempts so far, over all resumes.
+    pub attempt: u32,
+    /// Attempts since the start or the last resume: what `retry.attempts` counts.
+    pub tries: u32,
+    /// How often it was reset; part of its effects' keys.
+    pub round: u32,
+    /// Sorts the instances by when their rounds began.
+    pub order: u64,
+    pub inputs: Value,
+    pub items: Option<Vec<(String, Value)>>,
+    /// The instances of its items.
+    pub item_instances: Items,
+    pub is_scope: bool,
+    pub effects: Vec<EffectState>,
+    /// An attempt was lost with its records: it may have made calls beyond them.
+    pub is_suspect: bool,
+    /// What the rounds before this one did, the oldest first.
+    pub earlier: Vec<Round>,
+    pub outputs: Value,
+    pub error: Option<Box<StepError>>,
+    pub skip_reason: Option<String>,
+    pub approval: Option<Box<Approval>>,
+    /// Milliseconds since 1970, of the first attempt.
+    pub started_at: Option<i64>,
+    pub ended_at: Option<i64>,
+    /// Milliseconds that its attempts took so far; of a composite one, in which the run was at work.
+    pub worked: i64,
+    /// When the attempt began that runs now, in milliseconds since 1970.
+    pub(super) work_since: Option<i64>,
+    /// What [`super::State::worked`] was when a composite one began.
+    pub(super) run_worked: Option<i64>,
+}
+
+/// What a step did before it was reset.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Round<V = Value> {
+    /// As [`Instance::round`].
+    pub number: u32,
+    pub order: u64,
+    pub effects: Vec<EffectState<V>>,
+    pub inputs: V,
+    /// `None` if it had not succeeded.
+    pub outputs: Option<V>,
+}
+
+/// A round of a step as it stands in its instance: most readers only look.
+#[derive(Clone, Copy, Debug)]
+pub struct RoundRef<'a> {
+    /// As [`Instance::round`].
+    pub number: u32,
+    pub order: u64,
+    pub effects: &'a [EffectState],
+    pub inputs: &'a Value,
+    /// `None` if it had not succeeded.
+    pub outputs: Option<&'a Value>,
+}
+
+impl RoundRef<'_> {
+    pub fn to_round(self) -> Round {
+        Round {
+            number: self.number,
+            order: self.order,
+            effects: self.effects.to_vec(),
+            inputs: self.inputs.clone(),
+            outputs: self.outputs.cloned(),
+        }
+    }
+}
+
+impl Round {
+    /// Lends it to who only looks.
+    pub fn lent(&self) -> RoundRef<'_> {
+        RoundRef {
+            number: self.number,
+            order: self.order,
+            effects: &self.effects,
+            inputs: &self.inputs,
+            outputs: self.outputs.as_ref(),
+        }
+    }
+}
+
+impl<V> Round<V> {
+    /// Converts every value in it.
+    pub fn try_map<W, E>(self, mut f: impl FnMut(V) -> Result<W, E>) -> Result<Round<W>, E> {
+        let effects = self.effects.into_iter();
+        Ok(Round {
+            number: self.number,
+            order: self.order,
+            effects: effects
+                .map(|effect| effect.try_map(&mut f))
+                .collect::<Result<_, E>>()?,
+            inputs: f(self.inputs)?,
+            outputs: self.outputs.map(f).transpose()?,
+        })
+    }
+}
+
+/// A question to a person, and the answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Approval {
+    pub message: String,
+    pub digest: Digest,
+    /// Milliseconds since 1970.
+    pub asked_at: i64,
+    pub deadline: Option<i64>,
+    pub answer: Option<Answer>,
+}
+
+impl Approval {
+    /// Whether its time is over at a moment (milliseconds since 1970): then no answer counts any more.
+    pub fn has_expired(&self, at: i64) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= at)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    pub verdict: Verdict,
+    pub approver: String,
+    pub comment: Option<String>,
+    /// Milliseconds since 1970.
+    pub at: i64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Status {
+    #[default]
+    Pending,
+    Running,
+    /// For a person's answer.
+    Waiting,
+    /// Failed, and to be tried again at this time (milliseconds since 1970).
+    Retrying {
+        at: i64,
+    },
+    Succeeded,
+    Failed,
+    Skipped,
+}
+
+impl Status {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Waiting => "waiting",
+            Self::Retrying { .. } => "retrying",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+        }
+    }
+
+    /// Whether nothing more happens to it by itself.
+    pub fn is_settled(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Skipped)
+    }
+}
+
+/// One effect of a step instance; without an outcome it is in doubt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EffectState<V = Value> {
+    pub call: CallRecord,
+    /// Milliseconds since 1970, when it was intended (or ended, for a read).
+    pub at: i64,
+    /// What was there before, as far as an undo needs it.
+    pub before: Option<V>,
+    pub outcome: Option<EffectOutcome<V>>,
+    /// Whether it failed, and its attempt with it.
+    pub ended_attempt: bool,
+    /// What an undo found out about it since.
+    pub settled: Option<EffectOutcome<V>>,
+}
+
+impl<V> EffectState<V> {
+    /// Converts every value in it.
+    pub fn try_map<W, E>(self, mut f: impl FnMut(V) -> Result<W, E>) -> Result<EffectState<W>, E> {
+        Ok(EffectState {
+            call: self.call,
+            at: self.at,
+            before: self.before.map(&mut f).transpose()?,
+            outcome: self.outcome.map(|o| o.try_map(&mut f)).transpose()?,
+            ended_attempt: self.ended_attempt,
+            settled: self.settled.map(|o| o.try_map(&mut f)).transpose()?,
+        })
+    }
+}
+
+impl EffectState {
+    /// Whether nobody knows if it was done: the process died inside the call, or its answer was
+    /// lost.
+    pub fn is_unknown(&self) -> bool {
+        self.call.class != Class::Read
+            && self.settled.is_none()
+            && match &self.outcome {
+                None => true,
+                Some(EffectOutcome::Failed(failure)) => failure.is_unknown,
+                Some(_) => false,
+            }
+    }
+
+    /// Whether it was done, and ended its attempt all the same: its answer was not the one that was expected.
+    pub fn is_refused_done(&self) -> bool {
+        let failure = match &self.outcome {
+            Some(EffectOutcome::Failed(failure)) => failure,
+            _ => return false,
+        };
+        self.call.class != Class::Read && self.ended_attempt && failure.is_done
+    }
+
+    /// Whether it was done, or may have been: making it again could do it twice.
+    pub fn may_be_done(&self) -> bool {
+        self.is_unknown() || self.is_done()
+    }
+
+    /// Whether a person has to say, or the far side to be asked, what becomes of it before its step goes on.
+    pub fn is_open(&self) -> bool {
+        self.is_unknown() || self.is_refused_done()
+    }
+
+    /// Whether it was done: what it gave may have been lost.
+    pub fn is_done(&self) -> bool {
+        match self.settled.as_ref().or(self.outcome.as_ref()) {
+            Some(EffectOutcome::Done(_)) => true,
+            Some(EffectOutcome::Failed(failure)) => failure.is_done,
+            Some(EffectOutcome::NotDone) | None => false,
+        }
+    }
+
+    /// What it gave, if it was done.
+    pub fn result(&self) -> Option<&Value> {
+        match self.settled.as_ref().or(self.outcome.as_ref()) {
+            Some(EffectOutcome::Done(value)) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+impl Instance {
+    /// Whether other instances run inside of it.
+    pub fn is_composite(&self) -> bool {
+        self.is_scope || self.items.is_some()
+    }
+
+    /// Whether an attempt of it runs.
+    pub(super) fn is_at_work(&self) -> bool {
+        self.status == Status::Running && !self.is_composite()
+    }
+
+    /// Counts the attempt that ends at `at`; `run_worked` is what the run has worked by then.
+    pub(super) fn stop_work(&mut self, at: i64, run_worked: i64) {
+        let since = self.work_since.take();
+        match self.run_worked.filter(|_| self.is_composite()) {
+            Some(before) => self.worked = run_worked - before,
+            None => self.worked += since.map_or(0, |since| (at - since).max(0)),
+        }
+    }
+
+    /// Whether it asks, and its time for an answer is over at a moment (milliseconds since 1970).
+    pub fn has_expired(&self, at: i64) -> bool {
+        let asked = self.approval.as_deref();
+        self.status == Status::Waiting && asked.is_some_and(|asked| asked.has_expired(at))
+    }
+
+    /// Whether somebody, or the deadline, said no.
+    pub fn is_rejected(&self) -> bool {
+        let answer = self
+            .approval
+            .as_ref()
+            .and_then(|asked| asked.answer.as_ref());
+        self.status == Status::Failed && answer.is_some_and(|a| a.verdict == Verdict::Rejected)
+    }
+
+    /// Every round that did something, the newest first.
+    pub fn rounds(&self) -> impl Iterator<Item = RoundRef<'_>> {
+        let this = RoundRef {
+            number: self.round,
+            order: self.order,
+            effects: &self.effects,
+            inputs: &self.inputs,
+            outputs: (self.status == Status::Succeeded).then_some(&self.outputs),
+        };
+        std::iter::once(this).chain(self.earlier.iter().rev().map(Round::lent))
+    }
+
+    pub(super) fn effects_of(&self, round: u32) -> Option<&[EffectState]> {
+        if round == self.round {
+            return Some(&self.effects);
+        }
+        let earlier = self.earlier.iter().find(|r| r.number == round);
+        earlier.map(|round| &*round.effects)
+    }
+
+    pub(super) fn effects_of_mut(&mut self, round: u32) -> Option<&mut Vec<EffectState>> {
+        if round == self.round {
+            return Some(&mut self.effects);
+        }
+        let earlier = self.earlier.iter_mut().find(|r| r.number == round);
+        earlier.map(|round| &mut round.effects)
+    }
+
+    /// Lets an unfinished step run again: what it did stays done, and only the failure that
+    /// ended the last attempt is forgotten, so that the call is made again.
+    pub(super) fn revive(&mut self) {
+        self.status = match self.is_composite() {
+            true => Status::Running,
+            false => Status::Pending,
+        };
+        self.tries = 0;
+        self.ended_at = None;
+        self.work_since = None;
+        self.forget_last_failure();
+    }
+
+    /// Lets a step run again from its start, as if it had done nothing.
+    pub(super) fn reset(&mut self) {
+        let done = std::mem::take(self);
+        let round = Round {
+            number: done.round,
+            order: done.order,
+            inputs: done.inputs,
+            outputs: (done.status == Status::Succeeded).then_some(done.outputs),
+            effects: done.effects,
+        };
+        *self = Self {
+            attempt: done.attempt,
+            round: done.round + 1,
+            earlier: done.earlier,
+            ..Self::default()
+        };
+        if !round.effects.is_empty() {
+            self.earlier.push(round);
+        }
+    }
+
+    /// Lets a step run again and replay what it did.
+    pub(super) fn reopen(&mut self) {
+        let done = std::mem::take(self);
+        *self = Self {
+            attempt: done.attempt,
+            round: done.round,
+            order: done.order,
+            effects: done.effects,
+            is_suspect: done.is_suspect,
+            earlier: done.earlier,
+            started_at: done.started_at,
+            worked: done.worked,
+            run_worked: done.run_worked,
+            ..Self::default()
+        };
+        self.forget_last_failure();
+    }
+
+    /// The failure that ended an attempt is not replayed in the next: the call is made again, or,
+    /// where it may have been done all the same, is in doubt.
+    pub(super) fn forget_last_failure(&mut self) {
+        let Some(last) = self.effects.last_mut().filter(|last| last.ended_attempt) else {
+            return;
+        };
+        // What was done stays: the next attempt meets it first.
+        if last.is_refused_done() {
+            return;
+        }
+        last.ended_attempt = false;
+        match last.is_unknown() {
+            true => last.outcome = None,
+            false => {
+                self.effects.pop();
+            }
+        }
+    }
+
+    /// Marks the effect whose failure ended the attempt, if it was one: the last, whatever the script
+    /// made of it. Where a process dies no attempt fails, and what was caught there is replayed.
+    pub(super) fn mark_what_ended_it(&mut self) {
+        if let Some(last) = self.effects.last_mut() {
+            last.ended_attempt = matches!(last.outcome, Some(EffectOutcome::Failed(_)));
+        }
+    }
+}

@@ -1,0 +1,108 @@
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::{self, Read, Seek, Write},
+    path::Path,
+    thread,
+    time::Duration,
+};
+
+use super::{error::JournalError, id::RunId};
+
+/// How often a lock that is held is tried again, and after which pause: whoever only asks whether a
+/// run is driven holds its lock for some microseconds.
+const TRIES: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Owns a run for this process, until it is dropped or the process dies: the OS lets go then.
+#[derive(Debug)]
+pub struct RunLock {
+    _file: File,
+}
+
+impl RunLock {
+    /// # Errors
+    /// [`JournalError::Owned`] with the other process's id, if one drives the run.
+    pub fn take(state: &Path, run: &RunId) -> Result<Self, JournalError> {
+        let folder = state.join("locks");
+        let path = folder.join(run.as_str());
+        let failed = |source| JournalError::Folder {
+            path: path.clone(),
+            source,
+        };
+        windlass_ground::disk::create_folders(&folder, 0o777).map_err(failed)?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(failed)?;
+        match try_lock(&file) {
+            Ok(()) => {
+                // For the message below only; the lock is what counts.
+                file.set_len(0)
+                    .and_then(|()| write!(file, "{}", std::process::id()))
+                    .map_err(failed)?;
+                Ok(Self { _file: file })
+            }
+            Err(TryLockError::WouldBlock) => {
+                let mut owner = String::new();
+                let _ = file
+                    .rewind()
+                    .and_then(|()| file.read_to_string(&mut owner).map(|_| ()));
+                Err(JournalError::Owned {
+                    run: run.clone(),
+                    owner,
+                })
+            }
+            Err(TryLockError::Error(e)) => Err(failed(e)),
+        }
+    }
+
+    /// Whether some process drives the run right now.
+    ///
+    /// # Errors
+    /// A lock that is there and can't be looked at: whether somebody holds it is not known then.
+    pub fn is_taken(state: &Path, run: &RunId) -> Result<bool, JournalError> {
+        let path = state.join("locks").join(run.as_str());
+        match File::open(&path) {
+            Ok(file) => Ok(matches!(
+                file.try_lock_shared(),
+                Err(TryLockError::WouldBlock)
+            )),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(JournalError::Folder { path, source }),
+        }
+    }
+}
+
+fn try_lock(file: &File) -> Result<(), TryLockError> {
+    for _ in 1..TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
+            done => return done,
+        }
+    }
+    file.try_lock()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_only_asks_keeps_nobody_out() {
+        let state = tempfile::tempdir().expect("a temporary folder");
+        let run = RunId::stored("run".into());
+        drop(RunLock::take(state.path(), &run).expect("taken"));
+        let asking = File::open(state.path().join("locks/run")).expect("opened");
+        asking.try_lock_shared().expect("asked");
+        thread::scope(|scope| {
+            let taking = scope.spawn(|| RunLock::take(state.path(), &run));
+            thread::sleep(2 * PAUSE);
+            drop(asking);
+            assert!(taking.join().expect("no panic").is_ok());
+        });
+        assert!(!RunLock::is_taken(state.path(), &run).expect("looked at"));
+    }
+}

@@ -1,0 +1,355 @@
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use age::{
+    secrecy::ExposeSecret,
+    x25519::{Identity, Recipient},
+};
+use aws_lc_rs::hmac;
+use data_encoding::{BASE64_NOPAD, HEXLOWER};
+use serde_json::{Map, Value as Json, json};
+
+use super::{error::JournalError, folder};
+use windlass_ground::disk;
+use windlass_world::value::{Bytes, Digest, MASK, Secret, Value};
+
+/// Marks an encrypted value in stored JSON. A map key of the user's that begins with `$` is
+/// stored with one more.
+pub(super) const MARK: &str = "$secret";
+/// Marks bytes: their base64, or that encrypted where they are a secret.
+const BYTES: &str = "$bytes";
+/// Marks a float that JSON has no number for: `NaN`, `inf`, `-inf`.
+const FLOAT: &str = "$float";
+
+/// Tells the key of digests from whatever else is made from the identity.
+const DIGEST_KEY: &[u8] = b"windlass digests of secrets 1";
+
+/// Encrypts the secrets of values on their way to the journal, and back.
+pub(super) struct Seal {
+    path: PathBuf,
+    identity: Mutex<Option<Identity>>,
+}
+
+/// Nobody but its owner reads it.
+const PRIVATE: u32 = 0o077;
+
+impl Seal {
+    pub fn new(state: &Path) -> Self {
+        Self {
+            path: state.join("identity.txt"),
+            identity: Mutex::new(None),
+        }
+    }
+
+    /// Turns a value into what may stand in the journal. Makes the identity if there is none.
+    pub fn close(&self, value: Value) -> Result<Json, JournalError> {
+        close_with(value, &mut |secret| self.close_secret(secret))
+    }
+
+    /// Encrypts one secret: the text of its ciphertext, another one each time.
+    pub fn close_secret(&self, secret: &Secret) -> Result<String, JournalError> {
+        let sealed = age::encrypt(&self.recipient()?, secret.reveal().as_bytes())
+            .map_err(|e| JournalError::Identity(e.to_string()))?;
+        Ok(BASE64_NOPAD.encode(&sealed))
+    }
+
+    /// Makes the identity unless there is one. Says whether it made it.
+    pub fn ensure(&self) -> Result<bool, JournalError> {
+        let is_there = self.existing()?.is_some();
+        self.recipient()?;
+        Ok(!is_there)
+    }
+
+    /// Fails if there are secrets of this journal that can't be opened for want of the identity.
+    pub fn require(&self, stored: &str) -> Result<(), JournalError> {
+        match stored.contains(&format!("{{\"{MARK}\":\"")) && self.existing()?.is_none() {
+            true => Err(JournalError::Identity("identity.txt is not there".into())),
+            false => Ok(()),
+        }
+    }
+
+    /// Reads a stored value. Without the identity a secret becomes the text of its mask, which
+    /// is enough to show a run, not to resume it.
+    pub fn open(&self, json: Json) -> Result<Value, JournalError> {
+        open_with(json, &mut |sealed| self.open_secret(sealed))
+    }
+
+    pub fn open_secret(&self, sealed: &str) -> Result<Value, JournalError> {
+        let Some(identity) = self.existing()? else {
+            return Ok(MASK.into());
+        };
+        let damaged = || JournalError::Identity("it does not open a secret of this run".into());
+        let sealed = BASE64_NOPAD
+            .decode(sealed.as_bytes())
+            .map_err(|_| damaged())?;
+        let text = age::decrypt(&identity, &sealed).map_err(|_| damaged())?;
+        String::from_utf8(text)
+            .map(|text| Value::Secret(Secret::new(text)))
+            .map_err(|_| damaged())
+    }
+
+    /// Digests the secrets in a value under a key of the identity's, so that whoever reads the digest
+    /// can't try which secret it is of. `None` without secrets. Makes the identity if there is none.
+    pub fn digest_secrets(&self, value: &Value) -> Result<Option<Digest>, JournalError> {
+        if value.secrets().is_empty() {
+            return Ok(None);
+        }
+        self.recipient()?;
+        let identity = self.existing()?.ok_or_else(gone)?;
+        let text = identity.to_string();
+        let key = Digest::of(&[DIGEST_KEY, text.expose_secret().as_bytes()]);
+        let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
+        // The secrets with where they stand: two that change places are others.
+        let json = close_with(value.clone(), &mut |secret| {
+            let tag = hmac::sign(&key, secret.reveal().as_bytes());
+            Ok(HEXLOWER.encode(tag.as_ref()))
+        })?;
+        Ok(Some(Digest::of_content(json.to_string().as_bytes())))
+    }
+
+    pub fn recipient(&self) -> Result<Recipient, JournalError> {
+        let mut cached = self.cached();
+        self.read_once(&mut cached)?;
+        if cached.is_none() {
+            self.create()?;
+            self.read_once(&mut cached)?;
+        }
+        let identity = cached.as_ref();
+        identity.map(Identity::to_public).ok_or_else(gone)
+    }
+
+    /// The identity, or `None` if there is none.
+    fn existing(&self) -> Result<Option<Identity>, JournalError> {
+        let mut cached = self.cached();
+        self.read_once(&mut cached)?;
+        Ok(cached.clone())
+    }
+
+    fn cached(&self) -> MutexGuard<'_, Option<Identity>> {
+        self.identity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read_once(&self, cached: &mut Option<Identity>) -> Result<(), JournalError> {
+        if cached.is_none() {
+            folder::check_private(&self.path, PRIVATE)?;
+            let text = match fs::read_to_string(&self.path) {
+                Ok(text) => text,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+                Err(e) => return Err(JournalError::Identity(e.to_string())),
+            };
+            let line = text
+                .lines()
+                .find(|line| line.starts_with("AGE-SECRET-KEY-"));
+            let parsed = line.and_then(|line| line.trim().parse().ok());
+            let identity: Identity = parsed.ok_or_else(|| {
+                JournalError::Identity("identity.txt holds no age identity".into())
+            })?;
+            *cached = Some(identity);
+        }
+        Ok(())
+    }
+
+    /// Makes the identity, whole or not at all: two processes may try at once, and the first wins.
+    fn create(&self) -> Result<(), JournalError> {
+        let failed = |source| JournalError::Folder {
+            path: self.path.clone(),
+            source,
+        };
+        if let Some(state) = self.path.parent() {
+            folder::create(state).map_err(failed)?;
+        }
+        let identity = Identity::generate();
+        let text = format!(
+            "# The secrets in the journal beside this file are encrypted to this identity (age).\n\
+             # public key: {}\n{}\n",
+            identity.to_public(),
+            identity.to_string().expose_secret()
+        );
+        // A process's id names it only within its container.
+        let mut name = [0; 8];
+        aws_lc_rs::rand::fill(&mut name)
+            .map_err(|_| JournalError::Identity("the system gave no randomness".into()))?;
+        let temporary = self
+            .path
+            .with_extension(format!("txt.{}", data_encoding::HEXLOWER.encode(&name)));
+        let written = write_new(&temporary, text.as_bytes());
+        let linked = written.and_then(|()| fs::hard_link(&temporary, &self.path));
+        // Also after a failure: the key stays in no other file.
+        let _ = fs::remove_file(&temporary);
+        match linked {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(failed(e)),
+            // Before anything is sealed to it.
+            _ => disk::sync_folder(disk::parent(&self.path)).map_err(failed),
+        }
+    }
+}
+
+fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+fn gone() -> JournalError {
+    JournalError::Identity("identity.txt vanished".into())
+}
+
+/// Turns a value into what may be stored, each secret by what `close` says is its ciphertext.
+pub(super) fn close_with(
+    value: Value,
+    close: &mut impl FnMut(&Secret) -> Result<String, JournalError>,
+) -> Result<Json, JournalError> {
+    Ok(match value {
+        Value::Secret(secret) if secret.is_text() => json!({ MARK: close(&secret)? }),
+        Value::Secret(secret) => json!({ BYTES: { MARK: close(&secret)? } }),
+        Value::Bytes(bytes) => json!({ BYTES: bytes.to_base64() }),
+        Value::Float(x) if !x.is_finite() => json!({ FLOAT: x.to_string() }),
+        Value::List(items) => Json::Array(
+            items
+                .into_iter()
+                .map(|item| close_with(item, close))
+                .collect::<Result<_, _>>()?,
+        ),
+        Value::Map(map) => Json::Object(
+            map.into_iter()
+                .map(|(key, item)| {
+                    let key = if key.starts_with('$') {
+                        format!("${key}")
+                    } else {
+                        key
+                    };
+                    Ok((key, close_with(item, close)?))
+                })
+                .collect::<Result<Map<_, _>, JournalError>>()?,
+        ),
+        other => other.to_json(),
+    })
+}
+
+/// Reads a stored value, each secret by what `open` makes of its ciphertext.
+pub(super) fn open_with(
+    json: Json,
+    open: &mut impl FnMut(&str) -> Result<Value, JournalError>,
+) -> Result<Value, JournalError> {
+    Ok(match json {
+        Json::Array(items) => Value::List(
+            items
+                .into_iter()
+                .map(|item| open_with(item, open))
+                .collect::<Result<_, _>>()?,
+        ),
+        Json::Object(map) => match marked(&map) {
+            Some((MARK, Json::String(sealed))) => open(sealed)?,
+            Some((BYTES, Json::String(base64))) => Bytes::from_base64(base64)
+                .map(Value::Bytes)
+                .ok_or_else(|| damaged("bytes that are no base64"))?,
+            Some((BYTES, sealed)) => match open_with(sealed.clone(), open)? {
+                Value::Secret(base64) => Bytes::from_base64(base64.reveal())
+                    .map(|bytes| Value::Secret(Secret::of_bytes(&bytes)))
+                    .ok_or_else(|| damaged("secret bytes that are no base64"))?,
+                masked => masked,
+            },
+            Some((FLOAT, Json::String(number))) => number
+                .parse()
+                .map(Value::Float)
+                .map_err(|_| damaged("a float that is no number"))?,
+            _ => Value::Map(
+                map.into_iter()
+                    .map(|(key, item)| {
+                        let key = key.strip_prefix('$').map(Into::into).unwrap_or(key);
+                        Ok((key, open_with(item, open)?))
+                    })
+                    .collect::<Result<_, JournalError>>()?,
+            ),
+        },
+        other => Value::from_json(other),
+    })
+}
+
+fn damaged(what: &str) -> JournalError {
+    JournalError::Damaged(format!("a stored value holds {what}"))
+}
+
+/// The mark of a stored value that JSON has no word for, and what stands under it.
+fn marked(map: &Map<String, Json>) -> Option<(&str, &Json)> {
+    let (key, value) = map.iter().next()?;
+    (map.len() == 1).then_some((key.as_str(), value))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a8_every_value_comes_back_as_it_was() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let seal = Seal::new(folder.path());
+        let every_byte: Vec<u8> = (0..=255).collect();
+        let value = Value::map([
+            ("bytes", Value::Bytes(Bytes::new(every_byte.clone()))),
+            ("keystore", Value::Secret(Secret::of_bytes(&every_byte))),
+            ("$bytes", Value::map([("$bytes", "AAAA".into())])),
+            ("mine", Value::map([("$float", "inf".into())])),
+            ("huge", Value::Float(f64::NEG_INFINITY)),
+        ]);
+        let stored = seal.close(value.clone()).expect("sealed");
+        assert_eq!(seal.open(stored.clone()).ok(), Some(value));
+        let sealed = stored["keystore"].to_string();
+        assert!(
+            sealed.starts_with("{\"$bytes\":{\"$secret\":\""),
+            "{sealed}"
+        );
+    }
+
+    #[test]
+    fn a11_secrets_count_by_a_digest_that_nobody_else_can_make() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (seal, elsewhere) = (Seal::new(folder.path()), tempfile::tempdir());
+        let params = |text: &str| Value::map([("pin", Value::Secret(Secret::new(text)))]);
+        let digest = |seal: &Seal, text| seal.digest_secrets(&params(text)).expect("digested");
+        let first = digest(&seal, "1234");
+        assert!(first.is_some());
+        assert_eq!(first, digest(&Seal::new(folder.path()), "1234"));
+        assert_ne!(first, digest(&seal, "1235"));
+        let other = Seal::new(elsewhere.expect("a temporary folder").path());
+        assert_ne!(first, digest(&other, "1234"));
+        assert_eq!(seal.digest_secrets(&Value::Int(3)).expect("digested"), None);
+    }
+
+    #[test]
+    fn secrets_come_back_and_are_not_in_the_text() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let seal = Seal::new(folder.path());
+        let value = Value::map([
+            ("key", Value::Secret(Secret::new("hunter2"))),
+            ("$secret", "no secret".into()),
+        ]);
+        let stored = seal.close(value.clone()).expect("sealed");
+        assert!(!stored.to_string().contains("hunter2"));
+        assert_eq!(
+            Seal::new(folder.path()).open(stored.clone()).ok(),
+            Some(value)
+        );
+        let mode = fs::metadata(folder.path().join("identity.txt"))
+            .expect("there")
+            .permissions();
+        assert_eq!(mode.mode() & 0o777, 0o600);
+        let elsewhere = tempfile::tempdir().expect("a temporary folder");
+        let read = Seal::new(elsewhere.path())
+            .open(stored)
+            .expect("readable without the identity");
+        assert_eq!(read.field("key"), Some(&MASK.into()));
+    }
+}

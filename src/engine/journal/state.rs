@@ -1,0 +1,611 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+};
+
+use super::{
+    event::{Event, Outcome},
+    id::InstanceId,
+    instance::{ATTEMPT_KILLED, Approval, Instance, Status},
+};
+use windlass_world::value::{Digest, StepError, Value};
+
+/// Where a run stands: the fold over its events.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    pub run: Option<RunInfo>,
+    pub steps: BTreeMap<InstanceId, Instance>,
+    /// `None` while it is not ended; a resume takes it back.
+    pub outcome: Option<Outcome>,
+    pub outputs: Value,
+    /// Why the run failed, if no step says it.
+    pub error: Option<StepError>,
+    pub is_cancelled: bool,
+    /// Since an undo began; nothing goes forward any more.
+    pub is_undoing: bool,
+    /// The locks it holds: name, and the step that holds it where it is not the run.
+    pub locks: BTreeMap<String, Option<InstanceId>>,
+    /// How many events were applied.
+    pub events: u64,
+    /// Everybody who started the run or changed what it does since: by an edit, a redo, an answer
+    /// about a call in doubt.
+    pub requesters: BTreeSet<String>,
+    /// Milliseconds in which some step was at work; not the waits for people, nor the time in which
+    /// nothing drove the run.
+    pub worked: i64,
+    /// How many steps are at work, and when the last event happened.
+    at_work: usize,
+    last_at: i64,
+    /// Milliseconds since 1970.
+    pub ended_at: Option<i64>,
+}
+
+/// How a run began.
+#[derive(Clone, Debug)]
+pub struct RunInfo {
+    pub workflow: String,
+    pub file: String,
+    /// The folder that `file` was named from; empty where that was not kept.
+    pub folder: String,
+    pub main: String,
+    pub program: Digest,
+    /// Of the frozen files that it goes on with.
+    pub edition: u32,
+    pub target: String,
+    /// The Kubernetes clusters that it speaks to, by their roles in the target.
+    pub kube: BTreeSet<String>,
+    pub out: String,
+    pub params: Value,
+    /// A keyed digest of the secrets among the params.
+    pub secrets: Option<Digest>,
+    pub requester: String,
+    /// Milliseconds since 1970.
+    pub started_at: i64,
+}
+
+/// An event that can't follow the ones before it.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{0}")]
+pub struct IllegalTransition(String);
+
+impl State {
+    /// Folds events into a state.
+    ///
+    /// # Errors
+    /// The first event that can't follow, with its number from 0.
+    pub fn fold<'a>(
+        events: impl IntoIterator<Item = (&'a Event, i64)>,
+    ) -> Result<Self, (usize, IllegalTransition)> {
+        let mut state = Self::default();
+        for (i, (event, at)) in events.into_iter().enumerate() {
+            state.apply(event, at).map_err(|e| (i, e))?;
+        }
+        Ok(state)
+    }
+
+    pub fn instance(&self, id: &InstanceId) -> Option<&Instance> {
+        self.steps.get(id)
+    }
+
+    /// Lists the instances that run inside of another one, with their undos, in the order of their ids.
+    pub fn inside(&self, outer: &InstanceId) -> impl Iterator<Item = (&InstanceId, &Instance)> {
+        let below = |mark: char| {
+            let prefix = format!("{outer}{mark}");
+            let from = (Bound::Included(prefix.as_str()), Bound::Unbounded);
+            let found = self.steps.range::<str, _>(from);
+            found.take_while(move |(id, _)| id.as_str().starts_with(&prefix))
+        };
+        below('/').chain(below('['))
+    }
+
+    pub fn status(&self, id: &InstanceId) -> Status {
+        self.steps
+            .get(id)
+            .map_or(Status::Pending, |instance| instance.status)
+    }
+
+    /// Applies one event that happened at `at` (milliseconds since 1970).
+    ///
+    /// # Errors
+    /// An event that can't follow; the state is as before then.
+    pub fn apply(&mut self, event: &Event, at: i64) -> Result<(), IllegalTransition> {
+        if let Some(why) = self.refusal(event) {
+            return Err(IllegalTransition(why));
+        }
+        let was_at_work = event.step().is_some_and(|step| self.is_at_work(step));
+        self.count_work(event, at);
+        self.change(event, at);
+        match event {
+            // They change many steps at once.
+            Event::RunResumed { .. } | Event::UndoStarted { .. } => {
+                self.at_work = self.steps.values().filter(|i| i.is_at_work()).count();
+            }
+            event => {
+                if let Some(step) = event.step() {
+                    self.at_work += usize::from(self.is_at_work(step));
+                    self.at_work -= usize::from(was_at_work);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How many attempts of steps run.
+    pub fn at_work(&self) -> usize {
+        self.at_work
+    }
+
+    /// Says why an event can't follow; `None` if it can.
+    fn refusal(&self, event: &Event) -> Option<String> {
+        let goes_on = matches!(event, Event::RunResumed { .. } | Event::UndoStarted { .. });
+        let why = match event {
+            Event::RunStarted { .. } if self.run.is_some() => "the run has started already",
+            Event::RunStarted { .. } => return None,
+            _ if self.run.is_none() => "the run has not started",
+            _ if self.outcome.is_some() && !goes_on => "the run has ended",
+            Event::RunResumed { .. } if self.is_undoing => "the run is being undone",
+            Event::UndoStarted { .. } if self.outcome == Some(Outcome::Undone) => {
+                "the run has been undone"
+            }
+            Event::LockTaken { lock, .. } if self.locks.contains_key(lock) => {
+                return Some(format!("the lock `{lock}` is held already"));
+            }
+            Event::LockReleased { lock, step } if self.locks.get(lock) != Some(step) => {
+                return Some(format!("the lock `{lock}` is not held"));
+            }
+            event => {
+                let step = event.step()?;
+                return Instance::refusal(self.instance(step), step, event);
+            }
+        };
+        Some(why.to_owned())
+    }
+
+    /// What [`State::apply`] does to the run and its steps, once the event may follow.
+    fn change(&mut self, event: &Event, at: i64) {
+        self.events += 1;
+        match event {
+            Event::RunStarted {
+                workflow,
+                file,
+                folder,
+                main,
+                program,
+                target,
+                kube,
+                out,
+                params,
+                secrets,
+                requester,
+                ..
+            } => {
+                self.requesters.insert(requester.clone());
+                self.run = Some(RunInfo {
+                    workflow: workflow.clone(),
+                    file: file.clone(),
+                    folder: folder.clone(),
+                    main: main.clone(),
+                    program: *program,
+                    edition: 0,
+                    target: target.clone(),
+                    kube: kube.clone(),
+                    out: out.clone(),
+                    params: params.clone(),
+                    secrets: *secrets,
+                    requester: requester.clone(),
+                    started_at: at,
+                });
+            }
+            Event::RunResumed {
+                requester,
+                keeps,
+                redo,
+            } => {
+                self.go_on();
+                if !redo.is_empty() {
+                    self.requesters.insert(requester.clone());
+                }
+                let keeps: BTreeSet<&InstanceId> = keeps.iter().collect();
+                for (id, instance) in &mut self.steps {
+                    let stays = [Status::Succeeded, Status::Skipped, Status::Waiting];
+                    if !stays.contains(&instance.status) && !keeps.contains(id) {
+                        instance.revive();
+                    }
+                }
+            }
+            Event::RunEdited {
+                program,
+                main,
+                edition,
+                kube,
+                params,
+                secrets,
+                requester,
+            } => {
+                self.requesters.insert(requester.clone());
+                if let Some(run) = &mut self.run {
+                    run.program = *program;
+                    run.main.clone_from(main);
+                    run.edition = *edition;
+                    run.kube.clone_from(kube);
+                    run.params = params.clone();
+                    run.secrets = *secrets;
+                }
+            }
+            Event::UndoStarted { .. } => {
+                self.go_on();
+                self.is_undoing = true;
+                let undos = self
+                    .steps
+                    .iter_mut()
+                    .filter(|(id, _)| id.undone().is_some());
+                for (_, instance) in undos {
+                    if instance.status != Status::Succeeded {
+                        instance.revive();
+                    }
+                }
+            }
+            Event::RunSuspended => {}
+            Event::RunCancelled { .. } => self.is_cancelled = true,
+            Event::RunEnded {
+                outcome,
+                outputs,
+                error,
+            } => {
+                self.outcome = Some(*outcome);
+                self.outputs = outputs.clone();
+                self.error = error.clone();
+                self.ended_at = Some(at);
+                self.locks.clear();
+            }
+            Event::LockTaken { lock, step } => {
+                self.locks.insert(lock.clone(), step.clone());
+            }
+            Event::LockReleased { lock, .. } => {
+                self.locks.remove(lock);
+            }
+            Event::EffectAnswered { requester, .. } | Event::AttemptAnswered { requester, .. } => {
+                self.requesters.insert(requester.clone());
+                self.change_instance(event, at);
+            }
+            event => self.change_instance(event, at),
+        }
+    }
+
+    /// What an event does to the instance that it is about.
+    fn change_instance(&mut self, event: &Event, at: i64) {
+        let (order, now) = (self.events, (at, self.worked));
+        let says_something = matches!(event, Event::AnswerRefused { .. } | Event::Logged { .. });
+        let Some(step) = event.step().filter(|_| !says_something) else {
+            return;
+        };
+        // Looked up before it is made: an id is copied only once.
+        if !self.steps.contains_key(step) {
+            self.steps.insert(step.clone(), Instance::default());
+        }
+        let Some(instance) = self.steps.get_mut(step) else {
+            return;
+        };
+        match event {
+            Event::StepStarted {
+                attempt,
+                inputs,
+                items,
+                is_scope,
+                is_fresh,
+                ..
+            } => {
+                instance.start(*attempt, *is_fresh, now);
+                instance.order = order;
+                instance.is_scope = *is_scope;
+                if let Some(inputs) = inputs {
+                    instance.inputs = inputs.clone();
+                }
+                if let Some(items) = items {
+                    instance.hold(step, items);
+                }
+            }
+            Event::StepSucceeded { outputs, .. } => instance.succeed(outputs, now),
+            Event::StepFailed {
+                error, retry_at, ..
+            } => instance.fail(error, *retry_at, now),
+            Event::StepSkipped { reason, .. } => instance.skip(reason),
+            Event::StepInterrupted { .. } => instance.interrupt(now),
+            Event::StepReset { .. } => instance.reset(),
+            Event::StepReopened { .. } => instance.reopen(),
+            Event::ApprovalAsked {
+                attempt,
+                message,
+                digest,
+                deadline,
+                ..
+            } => {
+                instance.order = order;
+                let asked = Approval {
+                    message: message.clone(),
+                    digest: *digest,
+                    asked_at: at,
+                    deadline: *deadline,
+                    answer: None,
+                };
+                instance.ask(*attempt, asked);
+            }
+            Event::ApprovalDecided {
+                verdict,
+                approver,
+                comment,
+                ..
+            } => instance.decide(step, *verdict, approver, comment.as_deref(), at),
+            Event::EffectIntended { call, before, .. } => {
+                instance.add_effect(call, before.as_ref(), None, at);
+            }
+            Event::EffectEnded {
+                call: Some(call),
+                outcome,
+                ..
+            } => instance.add_effect(call, None, Some(outcome), at),
+            Event::EffectEnded {
+                position, outcome, ..
+            } => instance.end_effect(*position, outcome),
+            Event::EffectSettled {
+                round,
+                position,
+                outcome,
+                ..
+            } => instance.settle_effect(*round, *position, outcome),
+            Event::EffectAnswered { done, .. } => instance.answer_effect(done.as_ref()),
+            Event::AttemptAnswered { .. } => instance.is_suspect = false,
+            _ => {}
+        }
+    }
+
+    fn is_at_work(&self, step: &InstanceId) -> bool {
+        self.instance(step).is_some_and(Instance::is_at_work)
+    }
+
+    /// Counts the time since the last event, if a step was at work in it. Until a resume nothing was:
+    /// the process had died, or the run had ended.
+    fn count_work(&mut self, event: &Event, at: i64) {
+        let is_gap = match event {
+            Event::RunResumed { .. } | Event::UndoStarted { .. } => self.outcome.is_none(),
+            Event::StepFailed { error, .. } => error.code == ATTEMPT_KILLED,
+            _ => false,
+        };
+        if self.at_work > 0 && !is_gap {
+            self.worked += (at - self.last_at).max(0);
+        }
+        self.last_at = at;
+    }
+
+    /// Takes back that the run has ended.
+    fn go_on(&mut self) {
+        self.outcome = None;
+        self.error = None;
+        self.is_cancelled = false;
+        self.ended_at = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            event::{CallRecord, EffectOutcome},
+            id::Position,
+            message::Verdict,
+        },
+        *,
+    };
+    use windlass_script::Class;
+
+    const HOUR: i64 = 3_600_000;
+
+    fn started() -> State {
+        let mut state = State::default();
+        let event = Event::RunStarted {
+            workflow: "w".into(),
+            folder: String::new(),
+            file: "w.yaml".into(),
+            main: "w.yaml".into(),
+            program: Digest::ZERO,
+            target: "t".into(),
+            kube: BTreeSet::new(),
+            out: "out".into(),
+            params: Value::Null,
+            secrets: None,
+            requester: "tester".into(),
+            version: "0".into(),
+        };
+        state.apply(&event, 0).expect("legal");
+        state
+    }
+
+    fn begins(step: &InstanceId, attempt: u32, is_scope: bool) -> Event {
+        Event::StepStarted {
+            step: step.clone(),
+            attempt,
+            inputs: None,
+            items: None,
+            is_scope,
+            is_fresh: false,
+        }
+    }
+
+    #[test]
+    fn e2_times_leave_out_what_nobody_worked() {
+        let (outer, asks) = (
+            InstanceId::step(None, "outer"),
+            InstanceId::step(None, "go"),
+        );
+        let inner = InstanceId::step(Some(&outer), "inner");
+        let resumed = || Event::RunResumed {
+            requester: "tester".into(),
+            keeps: Vec::new(),
+            redo: Vec::new(),
+        };
+        let done = |step: &InstanceId| Event::StepSucceeded {
+            step: step.clone(),
+            outputs: Value::Null,
+        };
+        let asked = Event::ApprovalAsked {
+            step: asks.clone(),
+            attempt: 1,
+            message: "Go?".into(),
+            digest: Digest::ZERO,
+            deadline: None,
+        };
+        let mut state = started();
+        let story = [
+            (begins(&outer, 1, true), 0),
+            (begins(&inner, 1, false), 0),
+            // The process dies one second later, and a day passes.
+            (resumed(), 24 * HOUR),
+            (begins(&inner, 2, false), 24 * HOUR),
+            (done(&inner), 24 * HOUR + 2000),
+            (asked, 24 * HOUR + 2000),
+            // Another day until somebody goes on.
+            (Event::RunSuspended, 24 * HOUR + 2000),
+            (resumed(), 48 * HOUR),
+            (done(&outer), 48 * HOUR),
+        ];
+        for (event, at) in story {
+            state.apply(&event, at).expect("legal");
+        }
+        assert_eq!(state.worked, 2000);
+        for step in [&outer, &inner] {
+            assert_eq!(state.instance(step).map(|i| i.worked), Some(2000), "{step}");
+        }
+    }
+
+    /// Every kind of event about one instance, and about a run.
+    fn all_kinds(step: &InstanceId) -> Vec<Event> {
+        let step = || step.clone();
+        let call = || CallRecord {
+            function: "x::y".into(),
+            arguments: serde_json::Value::Null,
+            digest: Digest::ZERO,
+            class: Class::Keyed,
+        };
+        let outcome = || EffectOutcome::Done(Value::Null);
+        let position = Position(0);
+        let requester = || "tester".to_owned();
+        let ended = |call| Event::EffectEnded {
+            step: step(),
+            position,
+            call,
+            outcome: outcome(),
+        };
+        let failed = |retry_at| Event::StepFailed {
+            step: step(),
+            error: StepError::new("script-error", "x"),
+            retry_at,
+        };
+        let lock = || "lock".to_owned();
+        vec![
+            begins(&step(), 1, false),
+            begins(&step(), 2, false),
+            Event::StepSucceeded {
+                step: step(),
+                outputs: Value::Null,
+            },
+            failed(None),
+            failed(Some(9)),
+            Event::StepSkipped {
+                step: step(),
+                reason: "no".into(),
+            },
+            Event::StepInterrupted { step: step() },
+            Event::StepReset { step: step() },
+            Event::StepReopened { step: step() },
+            Event::ApprovalAsked {
+                step: step(),
+                attempt: 1,
+                message: "Go?".into(),
+                digest: Digest::ZERO,
+                deadline: None,
+            },
+            Event::ApprovalDecided {
+                step: step(),
+                verdict: Verdict::Approved,
+                approver: requester(),
+                comment: None,
+                digest: Digest::ZERO,
+            },
+            Event::EffectIntended {
+                step: step(),
+                position,
+                call: call(),
+                before: None,
+            },
+            ended(Some(call())),
+            ended(None),
+            Event::EffectSettled {
+                step: step(),
+                round: 0,
+                position,
+                outcome: outcome(),
+            },
+            Event::EffectAnswered {
+                step: step(),
+                position,
+                requester: "somebody else".into(),
+                done: None,
+            },
+            Event::AttemptAnswered {
+                step: step(),
+                requester: "somebody else".into(),
+            },
+            Event::LockTaken {
+                lock: lock(),
+                step: None,
+            },
+            Event::LockReleased {
+                lock: lock(),
+                step: None,
+            },
+            Event::RunCancelled {
+                requester: requester(),
+            },
+            Event::UndoStarted {
+                requester: requester(),
+            },
+            Event::RunResumed {
+                requester: requester(),
+                keeps: Vec::new(),
+                redo: Vec::new(),
+            },
+            Event::RunEnded {
+                outcome: Outcome::Undone,
+                outputs: Value::Null,
+                error: None,
+            },
+        ]
+    }
+
+    #[test]
+    fn an_illegal_event_changes_nothing() {
+        let step = InstanceId::step(None, "a");
+        let kinds = all_kinds(&step);
+        // Every state that up to three of them lead to, and then each of them again.
+        let (mut states, mut refused) = (vec![started()], 0);
+        for depth in 0..4 {
+            let mut reached = Vec::new();
+            for state in &states {
+                for event in &kinds {
+                    let (mut after, before) = (state.clone(), format!("{state:?}"));
+                    if let Err(why) = after.apply(event, 7) {
+                        refused += 1;
+                        assert_eq!(format!("{after:?}"), before, "{why}: {event:?}");
+                    } else if depth < 3 {
+                        reached.push(after);
+                    }
+                }
+            }
+            states = reached;
+        }
+        assert!(refused > 1_000, "{refused}");
+        let mut nothing = State::default();
+        assert!(nothing.apply(&kinds[0], 7).is_err());
+        assert_eq!(format!("{nothing:?}"), format!("{:?}", State::default()));
+    }
+}

@@ -1,0 +1,524 @@
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::{
+    chain::chain_start,
+    error::JournalError,
+    event::Event,
+    evidence::{Chain, Link},
+    folder,
+    id::RunId,
+    lock::RunLock,
+    message::Message,
+    schema,
+    seal::Seal,
+    state::State,
+    writer::{Head, Queue, RunJournal},
+};
+use windlass_world::value::{Digest, Value};
+
+/// Another process commits within milliseconds; a minute means that something holds the file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
+
+/// The journal of every run of a state folder.
+#[derive(Clone)]
+pub struct Journal {
+    pub(super) inner: Arc<Inner>,
+}
+
+/// What all handles of one journal share.
+pub(super) struct Inner {
+    pub state: PathBuf,
+    pub seal: Seal,
+    database: Mutex<Connection>,
+    queue: Mutex<Queue>,
+}
+
+impl Inner {
+    pub fn database(&self) -> MutexGuard<'_, Connection> {
+        self.database.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One event of a run, as it was recorded.
+#[derive(Clone, Debug)]
+pub struct Record {
+    pub seq: u64,
+    /// Milliseconds since 1970.
+    pub at: i64,
+    pub event: Event,
+    pub digest: Digest,
+}
+
+/// A run in a list.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunRow {
+    pub id: RunId,
+    pub workflow: String,
+    pub file: String,
+    pub target: String,
+    /// Milliseconds since 1970.
+    pub started_at: i64,
+    /// Who started it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requester: Option<String>,
+    pub ended_at: Option<i64>,
+    /// `None` if it has not ended.
+    pub outcome: Option<String>,
+    /// Whether a process drives it now.
+    pub is_owned: bool,
+}
+
+impl RunRow {
+    /// What a person calls its state; a run that nobody drives and that has not ended was
+    /// interrupted.
+    pub fn status(&self) -> &str {
+        match (&self.outcome, self.is_owned) {
+            (Some(outcome), _) => outcome,
+            (None, true) => "running",
+            (None, false) => "interrupted",
+        }
+    }
+}
+
+/// What a new run begins with.
+pub struct NewRun<'a> {
+    pub id: RunId,
+    /// Its [`Event::RunStarted`].
+    pub event: Event,
+    pub files: &'a BTreeMap<String, Arc<str>>,
+    pub at: i64,
+}
+
+impl Journal {
+    /// Opens the journal of a state folder, making both if they are not there.
+    ///
+    /// # Errors
+    /// A folder that can't be used, a database of another version, a damaged one.
+    pub fn open(state: &Path) -> Result<Self, JournalError> {
+        folder::create(state).map_err(|source| JournalError::Folder {
+            path: state.into(),
+            source,
+        })?;
+        folder::check_private(state, folder::OTHERS_WRITE)?;
+        let path = state.join("journal.db");
+        let mut database = Connection::open(&path)?;
+        database.busy_timeout(BUSY_TIMEOUT)?;
+        use_wal(&database)?;
+        database.pragma_update(None, "synchronous", "FULL")?;
+        // What a run prints is not secret, but it is nobody else's business.
+        let _ = fs::set_permissions(&path, fs::Permissions::from_mode(0o600));
+        schema::prepare(&mut database)?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                state: state.into(),
+                seal: Seal::new(state),
+                database: Mutex::new(database),
+                queue: Mutex::default(),
+            }),
+        })
+    }
+
+    pub fn state_folder(&self) -> &Path {
+        &self.inner.state
+    }
+
+    /// Records a new run. Once this returns, the run is found again after a crash, with the
+    /// files it began with.
+    pub fn begin(&self, new: NewRun) -> Result<RunJournal, JournalError> {
+        let lock = RunLock::take(&self.inner.state, &new.id)?;
+        let head = Head {
+            next_seq: 0,
+            digest: chain_start(&new.id),
+        };
+        let run = RunJournal::new(self.clone(), new.id, head, 0, lock);
+        run.begin(new.event, new.at, new.files)?;
+        Ok(run)
+    }
+
+    /// Takes over a run that no process drives.
+    pub fn adopt(&self, run: &RunId) -> Result<(RunJournal, State), JournalError> {
+        let lock = RunLock::take(&self.inner.state, run)?;
+        let newest: Option<i64> = self.inner.database().query_row(
+            "SELECT max(id) FROM messages WHERE run = ?",
+            [run.as_str()],
+            |row| row.get(0),
+        )?;
+        let newest = newest.unwrap_or(0);
+        let mut state = State::default();
+        let mut head = Head {
+            next_seq: 0,
+            digest: chain_start(run),
+        };
+        self.read(run, 0, Digest::ZERO, true, |record| {
+            head = Head {
+                next_seq: record.seq + 1,
+                digest: record.digest,
+            };
+            apply(run, &mut state, &record)
+        })?;
+        let adopted = RunJournal::new(self.clone(), run.clone(), head, newest, lock);
+        Ok((adopted, state))
+    }
+
+    /// Reads a run's events and checks their chain.
+    pub fn load(&self, run: &RunId) -> Result<Vec<Record>, JournalError> {
+        self.load_from(run, 0, Digest::ZERO)
+    }
+
+    /// Reads a run's events from number `seq` on, given the digest of the one before.
+    pub fn load_from(
+        &self,
+        run: &RunId,
+        seq: u64,
+        before: Digest,
+    ) -> Result<Vec<Record>, JournalError> {
+        let mut records = Vec::new();
+        self.walk(run, seq, before, |record| {
+            records.push(record);
+            Ok(())
+        })?;
+        Ok(records)
+    }
+
+    /// As [`Journal::load_from`], one event after another.
+    ///
+    /// # Errors
+    /// As there, or what `each` says. A journal that is cut at its end is found after its last event.
+    pub fn walk(
+        &self,
+        run: &RunId,
+        seq: u64,
+        before: Digest,
+        each: impl FnMut(Record) -> Result<(), JournalError>,
+    ) -> Result<(), JournalError> {
+        self.read(run, seq, before, false, each)
+    }
+
+    fn read(
+        &self,
+        run: &RunId,
+        seq: u64,
+        before: Digest,
+        needs_secrets: bool,
+        mut each: impl FnMut(Record) -> Result<(), JournalError>,
+    ) -> Result<(), JournalError> {
+        let seal = &self.inner.seal;
+        let mut open = |body: &str, sealed: Event<serde_json::Value>| {
+            if needs_secrets {
+                seal.require(body)?;
+            }
+            sealed.try_map(|json| seal.open(json))
+        };
+        let mut chain = Chain::new(run, seq, before);
+        self.links(run, seq, |link| each(chain.open(link, &mut open)?))
+    }
+
+    /// Reads a run's events from number `seq` on as they are stored, and checks that they end where the
+    /// run says that it does.
+    pub(super) fn links(
+        &self,
+        run: &RunId,
+        seq: u64,
+        mut each: impl FnMut(Link) -> Result<(), JournalError>,
+    ) -> Result<(), JournalError> {
+        let database = self.inner.database();
+        // One look: another process may append in between.
+        let look = database.unchecked_transaction()?;
+        let mut statement = look.prepare_cached(
+            "SELECT seq, at, body, digest FROM events WHERE run = ? AND seq >= ? ORDER BY seq",
+        )?;
+        let mut rows = statement.query(params![run.as_str(), seq])?;
+        let mut last: Option<(u64, Digest)> = None;
+        while let Some(row) = rows.next()? {
+            let link = Link {
+                seq: row.get(0)?,
+                at: row.get(1)?,
+                body: row.get(2)?,
+                digest: Digest::from_bytes(row.get(3)?),
+            };
+            last = Some((link.seq, link.digest));
+            each(link)?;
+        }
+        let end: Option<(u64, [u8; 32])> = look
+            .query_row(
+                "SELECT events, head FROM runs WHERE id = ?",
+                [run.as_str()],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .optional()?;
+        let next = last.map_or(seq, |(last, _)| last + 1);
+        let is_whole = match (end, last) {
+            (Some((events, head)), Some((_, last))) => events == next && head == *last.as_bytes(),
+            (Some((events, _)), None) => events <= seq,
+            (None, _) => last.is_none(),
+        };
+        match is_whole {
+            true => Ok(()),
+            false => Err(JournalError::BrokenChain {
+                run: run.clone(),
+                seq: next,
+            }),
+        }
+    }
+
+    /// Reads a run's events and folds them.
+    pub fn state_of(&self, run: &RunId) -> Result<State, JournalError> {
+        let mut state = State::default();
+        self.walk(run, 0, Digest::ZERO, |record| {
+            apply(run, &mut state, &record)
+        })?;
+        Ok(state)
+    }
+
+    /// Reads the files that a run goes on with: those of this edition
+    /// ([`crate::journal::RunInfo::edition`]).
+    ///
+    /// # Errors
+    /// A file that is not what was frozen, or what the database says.
+    pub fn files(
+        &self,
+        run: &RunId,
+        edition: u32,
+    ) -> Result<BTreeMap<String, Arc<str>>, JournalError> {
+        let database = self.inner.database();
+        let mut statement = database.prepare_cached(
+            "SELECT path, text, digest FROM run_files LEFT JOIN files USING (digest) WHERE run = ? AND edition = ?",
+        )?;
+        let rows = statement.query_map(params![run.as_str(), edition], |row| {
+            Ok((
+                row.get::<_, String>(0)?,
+                row.get::<_, Option<String>>(1)?,
+                row.get::<_, [u8; 32]>(2)?,
+            ))
+        })?;
+        let mut files = BTreeMap::new();
+        for row in rows {
+            let (path, text, digest) = row?;
+            let text = text
+                .filter(|text| Digest::of_content(text.as_bytes()).as_bytes() == &digest)
+                .ok_or_else(|| JournalError::ChangedFile {
+                    run: run.clone(),
+                    path: path.clone(),
+                })?;
+            files.insert(path, text.into());
+        }
+        Ok(files)
+    }
+
+    /// Leaves a message for the process that drives a run, or will.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn post(&self, run: &RunId, message: &Message, at: i64) -> Result<(), JournalError> {
+        let body = serde_json::to_string(message).map_err(|e| JournalError::Unreadable {
+            run: run.clone(),
+            seq: 0,
+            why: e.to_string(),
+        })?;
+        self.inner.database().execute(
+            "INSERT INTO messages (run, at, body) VALUES (?, ?, ?)",
+            params![run.as_str(), at, body],
+        )?;
+        Ok(())
+    }
+
+    /// What a list shows as the run's status.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn status_of(&self, run: &RunId) -> Result<String, JournalError> {
+        let runs = self.runs()?;
+        let row = runs.iter().find(|row| row.id == *run);
+        Ok(row.map_or("unknown", RunRow::status).to_owned())
+    }
+
+    /// Digests the secrets in a value under a key of the identity's. `None` without secrets.
+    ///
+    /// # Errors
+    /// An identity that can't be used or made.
+    pub fn digest_secrets(&self, value: &Value) -> Result<Option<Digest>, JournalError> {
+        self.inner.seal.digest_secrets(value)
+    }
+
+    /// Whether a process drives the run right now.
+    ///
+    /// # Errors
+    /// Locks that can't be looked at.
+    pub fn is_owned(&self, run: &RunId) -> Result<bool, JournalError> {
+        RunLock::is_taken(&self.inner.state, run)
+    }
+
+    /// The run that holds a lock.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn holder_of(&self, lock: &str) -> Result<Option<RunId>, JournalError> {
+        let database = self.inner.database();
+        let held = database.query_row("SELECT run FROM locks WHERE name = ?", [lock], |row| {
+            row.get(0).map(RunId::stored)
+        });
+        Ok(held.optional()?)
+    }
+
+    /// Lets SQLite check its own pages and indices.
+    ///
+    /// # Errors
+    /// [`JournalError::Damaged`] with what it found.
+    pub fn check_pages(&self) -> Result<(), JournalError> {
+        let database = self.inner.database();
+        let found: String =
+            database.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+        match found.as_str() {
+            "ok" => Ok(()),
+            _ => Err(JournalError::Damaged(found)),
+        }
+    }
+
+    /// Lists the runs, the newest first.
+    pub fn runs(&self) -> Result<Vec<RunRow>, JournalError> {
+        let mut runs = {
+            let database = self.inner.database();
+            let mut statement = database.prepare_cached(
+                "SELECT id, workflow, file, target, started_at, ended_at, status, requester FROM runs ORDER BY id DESC",
+            )?;
+            let rows = statement.query_map([], |row| {
+                Ok(RunRow {
+                    id: RunId::stored(row.get(0)?),
+                    workflow: row.get(1)?,
+                    file: row.get(2)?,
+                    target: row.get(3)?,
+                    started_at: row.get(4)?,
+                    ended_at: row.get(5)?,
+                    outcome: row.get(6)?,
+                    requester: row.get(7)?,
+                    is_owned: false,
+                })
+            })?;
+            rows.collect::<Result<Vec<_>, _>>()?
+        };
+        for run in runs.iter_mut().filter(|run| run.outcome.is_none()) {
+            run.is_owned = RunLock::is_taken(&self.inner.state, &run.id)?;
+        }
+        Ok(runs)
+    }
+
+    /// Lists the runs, each with a text that changes whenever the run gets an event.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn stamps(&self) -> Result<Vec<(RunId, String)>, JournalError> {
+        let database = self.inner.database();
+        let mut statement = database.prepare_cached("SELECT id, events, head FROM runs")?;
+        let rows = statement.query_map([], |row| {
+            let (events, head): (u64, [u8; 32]) = (row.get(1)?, row.get(2)?);
+            let head = Digest::from_bytes(head);
+            Ok((RunId::stored(row.get(0)?), format!("{events} {head}")))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Finds the run that a user means by any unambiguous part of its id, or the newest one.
+    pub fn find(&self, part: Option<&str>) -> Result<RunId, JournalError> {
+        let database = self.inner.database();
+        let Some(part) = part else {
+            let newest: Option<String> = database
+                .query_row("SELECT max(id) FROM runs", [], |row| row.get(0))
+                .optional()?
+                .flatten();
+            return newest
+                .map(RunId::stored)
+                .ok_or_else(|| JournalError::NoRun("newest".into()));
+        };
+        let mut statement = database.prepare_cached(
+            "SELECT id FROM runs WHERE instr(id, ?1) > 0 ORDER BY id = ?1 DESC, id LIMIT 5",
+        )?;
+        let found: Vec<String> = statement
+            .query_map([part], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        match found.as_slice() {
+            [] => Err(JournalError::NoRun(part.into())),
+            [first, ..] if found.len() == 1 || first == part => Ok(RunId::stored(first.clone())),
+            several => Err(JournalError::Ambiguous(part.into(), several.join(", "))),
+        }
+    }
+}
+
+/// Stores the files of a run, each text once.
+pub(super) fn insert_files(
+    transaction: &Transaction,
+    run: &RunId,
+    edition: u32,
+    files: &BTreeMap<String, Arc<str>>,
+) -> rusqlite::Result<()> {
+    for (path, text) in files {
+        let digest = Digest::of_content(text.as_bytes());
+        transaction.execute(
+            "INSERT OR IGNORE INTO files (digest, text) VALUES (?, ?)",
+            params![digest.as_bytes(), &**text],
+        )?;
+        transaction.execute(
+            "INSERT INTO run_files (run, edition, path, digest) VALUES (?, ?, ?, ?)",
+            params![run.as_str(), edition, path, digest.as_bytes()],
+        )?;
+    }
+    Ok(())
+}
+
+/// Folds records into the run's state.
+///
+/// # Errors
+/// The first event that can't follow.
+pub fn fold(run: &RunId, records: &[Record]) -> Result<State, JournalError> {
+    let mut state = State::default();
+    for record in records {
+        apply(run, &mut state, record)?;
+    }
+    Ok(state)
+}
+
+fn apply(run: &RunId, state: &mut State, record: &Record) -> Result<(), JournalError> {
+    let applied = state.apply(&record.event, record.at);
+    applied.map_err(|source| JournalError::Illegal {
+        run: run.clone(),
+        seq: record.seq,
+        source,
+    })
+}
+
+/// Switches a new database to WAL. SQLite does not wait for another process that does so at the same
+/// moment, whatever the busy timeout says.
+fn use_wal(database: &Connection) -> rusqlite::Result<()> {
+    let since = Instant::now();
+    loop {
+        match database.pragma_update(None, "journal_mode", "WAL") {
+            Err(e) if is_busy(&e) && since.elapsed() < BUSY_TIMEOUT => thread::sleep(BUSY_PAUSE),
+            done => return done,
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
+}
+
+/// The current time as the journal counts it: milliseconds since 1970.
+pub fn milliseconds(at: OffsetDateTime) -> i64 {
+    (at.unix_timestamp_nanos() / 1_000_000) as i64
+}

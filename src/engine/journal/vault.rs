@@ -1,0 +1,159 @@
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use serde_json::Value as Json;
+
+use super::{
+    error::JournalError,
+    event::Event,
+    seal::{Seal, close_with, open_with},
+};
+use windlass_world::value::{Digest, Secret, Value};
+
+/// Seals the secrets of a run whose events are kept elsewhere than in the database.
+///
+/// It remembers the ciphertext of each secret that passed through it, so that who does the same things
+/// in the same order gets the same texts: a replay can be held against what was recorded.
+pub struct Vault {
+    seal: Arc<Seal>,
+    /// Ciphertexts by the digest of what they hide.
+    known: Mutex<BTreeMap<Digest, String>>,
+}
+
+impl Vault {
+    /// Uses the identity of a state folder.
+    pub fn new(state: &Path) -> Self {
+        Self {
+            seal: Arc::new(Seal::new(state)),
+            known: Mutex::default(),
+        }
+    }
+
+    /// Makes the identity unless there is one, so that secrets can't be taken for their masks. Says whether
+    /// it made it.
+    ///
+    /// # Errors
+    /// An identity that can't be used or made.
+    pub fn ensure_identity(&self) -> Result<bool, JournalError> {
+        self.seal.ensure()
+    }
+
+    /// The public half of the identity.
+    ///
+    /// # Errors
+    /// An identity that can't be used or made.
+    pub fn recipient(&self) -> Result<String, JournalError> {
+        Ok(self.seal.recipient()?.to_string())
+    }
+
+    /// As for a journal's: digests the secrets in a value under a key of the identity's. `None`
+    /// without secrets.
+    ///
+    /// # Errors
+    /// An identity that can't be used or made.
+    pub fn digest_secrets(&self, value: &Value) -> Result<Option<Digest>, JournalError> {
+        self.seal.digest_secrets(value)
+    }
+
+    /// Makes one with the same identity that remembers nothing.
+    pub fn fresh(&self) -> Self {
+        Self {
+            seal: self.seal.clone(),
+            known: Mutex::default(),
+        }
+    }
+
+    /// Turns a value into what may be stored.
+    ///
+    /// # Errors
+    /// An identity that can't be used or made.
+    pub fn close(&self, value: Value) -> Result<Json, JournalError> {
+        close_with(value, &mut |secret| {
+            if let Some(sealed) = self.known().get(&digest(secret)) {
+                return Ok(sealed.clone());
+            }
+            let sealed = self.seal.close_secret(secret)?;
+            self.known().insert(digest(secret), sealed.clone());
+            Ok(sealed)
+        })
+    }
+
+    /// Reads a stored value. Without the identity a secret becomes the text of its mask.
+    ///
+    /// # Errors
+    /// A secret of another identity.
+    pub fn open(&self, json: Json) -> Result<Value, JournalError> {
+        open_with(json, &mut |sealed| {
+            let value = self.seal.open_secret(sealed)?;
+            if let Value::Secret(secret) = &value {
+                self.known().insert(digest(secret), sealed.to_owned());
+            }
+            Ok(value)
+        })
+    }
+
+    /// Whether the ciphertexts of all secrets in a value are known.
+    pub fn knows(&self, value: &Value) -> bool {
+        match value {
+            Value::Secret(secret) => self.known().contains_key(&digest(secret)),
+            Value::List(items) => items.iter().all(|item| self.knows(item)),
+            Value::Map(map) => map.values().all(|item| self.knows(item)),
+            _ => true,
+        }
+    }
+
+    /// Fails if a text holds secrets that can't be opened for want of the identity.
+    ///
+    /// # Errors
+    /// [`JournalError::Identity`].
+    pub fn require(&self, stored: &str) -> Result<(), JournalError> {
+        self.seal.require(stored)
+    }
+
+    /// As [`Vault::close`], for every value of an event.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn close_event(&self, event: Event) -> Result<Event<Json>, JournalError> {
+        event.try_map(|value| self.close(value))
+    }
+
+    /// As [`Vault::open`], for every value of an event.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_event(&self, event: Event<Json>) -> Result<Event, JournalError> {
+        event.try_map(|json| self.open(json))
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, BTreeMap<Digest, String>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn digest(secret: &Secret) -> Digest {
+    Digest::of_content(secret.reveal().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_known_secret_has_one_ciphertext() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let vault = Vault::new(folder.path());
+        let value = Value::List(vec![Value::Secret(Secret::new("hunter2")), "x".into()]);
+        let first = vault.close(value.clone()).expect("closed");
+        assert_eq!(vault.close(value.clone()).expect("closed"), first);
+        let other = vault.fresh();
+        assert!(!other.knows(&value));
+        assert_ne!(other.fresh().close(value.clone()).expect("closed"), first);
+        assert_eq!(other.open(first.clone()).expect("opened"), value);
+        assert!(other.knows(&value));
+        assert_eq!(other.close(value).expect("closed"), first);
+    }
+}

@@ -1,0 +1,13 @@
+//! What every reader and server stands on: how deep and large a document from outside may be, and
+//! how long a client may take to say what it wants.
+//!
+//! This room depends on no other.
+
+pub mod disk;
+mod json;
+mod serve;
+mod yaml;
+
+pub use json::{depth_of, json_size};
+pub use serve::{read_body, serve};
+pub use yaml::check_yaml;

@@ -1,0 +1,47 @@
+//! The rehearsal mesh: what Istio and Gloo Mesh do with certificates, on rehearsal clusters.
+//!
+//! A rehearsal that cannot fail proves nothing. So every player (a replica of istiod, a ztunnel, a sidecar, a
+//! gateway, Gloo Mesh's server and agents) has what it has *mounted*, which is late, what it has *loaded* and what it was *issued*, and a handshake uses what is
+//! loaded, with real X.509 checks. Numbers such as "MESH 1.14" in comments name the facts behind a behaviour.
+//!
+//! # Layout
+//!
+//! 1. `options` says which versions a mesh has and how fast its time passes; `plant` puts its first objects (`seed/`).
+//! 2. `member` is the part of a mesh in one cluster: it is handed to the API server as its
+//!    [`Controllers`](windlass_cluster::Controllers) and calls the players: `istiod` (with its `ca`), `proxy`, `ztunnel`,
+//!    the API server's own call of a `webhook`, Gloo Mesh's `relay`, and what it issues (`gloo`).
+//! 3. `player` is what they hold, in the cluster's database; `trust` shows it with `kubectl get meshtrust`.
+//! 4. `matrix` asks who can talk to whom: `handshake` does TLS 1.3 in memory, `verify` judges chains as the library of
+//!    each player does, `x509` reads and issues certificates.
+//! 5. `sockets` is what listens on the ports of players, with what `report` says there.
+
+mod ca;
+mod gloo;
+mod handshake;
+mod istiod;
+#[cfg(test)]
+mod lab;
+mod matrix;
+mod member;
+mod options;
+mod plant;
+mod player;
+mod pods;
+mod proxy;
+mod relay;
+mod report;
+#[cfg(test)]
+mod scenarios;
+mod sockets;
+mod trust;
+mod verify;
+mod version;
+mod webhook;
+mod x509;
+mod ztunnel;
+
+pub use matrix::{Handshake, Handshakes, Matrix, handshakes};
+pub use member::HANDSHAKES;
+pub use member::member;
+pub use options::MeshOptions;
+pub use version::Version;

@@ -1,0 +1,196 @@
+//! The socket that the engine dials.
+
+use std::{
+    future::{Ready, ready},
+    net::SocketAddr,
+    path::PathBuf,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use hyper::{
+    Request, Response, StatusCode,
+    body::{Body, Frame, Incoming, SizeHint},
+    header::HeaderMap,
+    server::conn::http2,
+    service::Service,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use restate_sdk::{
+    endpoint::{Endpoint, ResponseBody},
+    hyper::HyperEndpoint,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{ServerConfig, pki_types::PrivatePkcs8KeyDer},
+};
+
+use windlass_engine::journal::JournalError;
+use windlass_world::x509::{Certificate, PrivateKey};
+
+/// After how long of silence the engine is asked whether it is still there, and how long it has to answer:
+/// what it asked for ends with its connection.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+const HANDSHAKE: Duration = Duration::from_secs(10);
+const BREATH: Duration = Duration::from_millis(100);
+
+/// Where a worker listens, and how it shows who it is.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    pub address: SocketAddr,
+    /// Certificate chain and key, as PEM files; without them it speaks plain HTTP/2.
+    pub tls: Option<(PathBuf, PathBuf)>,
+}
+
+/// Why a worker can't serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error("can't listen on {address}")]
+    Listen {
+        address: SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("can't use the certificate {path}: {why}")]
+    Certificate { path: String, why: String },
+    #[error("`{key}` is no request identity key: {why}")]
+    Identity { key: String, why: String },
+    #[error("can't keep secrets")]
+    Journal(#[from] JournalError),
+}
+
+/// A socket that accepts connections already.
+pub(super) struct Socket {
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    pub address: SocketAddr,
+}
+
+impl Socket {
+    pub async fn open(listen: &Listen) -> Result<Self, ServeError> {
+        let failed = |source| ServeError::Listen {
+            address: listen.address,
+            source,
+        };
+        let listener = TcpListener::bind(listen.address).await.map_err(failed)?;
+        Ok(Self {
+            address: listener.local_addr().map_err(failed)?,
+            listener,
+            tls: listen.tls.as_ref().map(acceptor).transpose()?,
+        })
+    }
+
+    /// Serves until the future is dropped.
+    pub async fn serve(self, endpoint: Endpoint) {
+        let service = Door(HyperEndpoint::new(endpoint));
+        loop {
+            // A connection that could not be accepted is the other side's to try again.
+            let Ok((stream, _)) = self.listener.accept().await else {
+                // Mostly too many open files; some will be closed.
+                tokio::time::sleep(BREATH).await;
+                continue;
+            };
+            // Without this every action waits for a delayed acknowledgement, some 40 ms.
+            let _ = stream.set_nodelay(true);
+            tokio::spawn(connection(stream, self.tls.clone(), service.clone()));
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, service: Door) {
+    match tls {
+        None => speak(stream, service).await,
+        Some(tls) => {
+            if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+                speak(stream, service).await;
+            }
+        }
+    }
+}
+
+async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, service: Door) {
+    // What breaks a connection breaks its invocations, and the engine tries those again.
+    let _ = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+/// Answers those whose signature is none with the status alone: neither what runs here nor why
+/// they were refused is theirs to know.
+#[derive(Clone)]
+struct Door(HyperEndpoint);
+
+impl Service<Request<Incoming>> for Door {
+    type Response = Response<Answer>;
+    type Error = <HyperEndpoint as Service<Request<Incoming>>>::Error;
+    type Future = Ready<Result<Self::Response, Self::Error>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        ready(self.0.call(request).into_inner().map(|answer| {
+            let (mut parts, body) = answer.into_parts();
+            if parts.status != StatusCode::UNAUTHORIZED {
+                return Response::from_parts(parts, Answer(Some(Box::pin(body))));
+            }
+            parts.headers = HeaderMap::new();
+            Response::from_parts(parts, Answer(None))
+        }))
+    }
+}
+
+/// The body of an answer, or nothing.
+struct Answer(Option<Pin<Box<ResponseBody>>>);
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = <ResponseBody as Body>::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match &mut self.0 {
+            Some(body) => body.as_mut().poll_frame(context),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.as_ref().is_none_or(|body| body.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Some(body) => body.size_hint(),
+            None => SizeHint::with_exact(0),
+        }
+    }
+}
+
+fn acceptor((certificate, key): &(PathBuf, PathBuf)) -> Result<TlsAcceptor, ServeError> {
+    let wrong = |path: &PathBuf, why: String| ServeError::Certificate {
+        path: path.display().to_string(),
+        why,
+    };
+    let text = std::fs::read(certificate).map_err(|e| wrong(certificate, e.to_string()))?;
+    let chain = Certificate::read_all(&text).map_err(|e| wrong(certificate, e.to_string()))?;
+    let chain = chain.into_iter().map(|found| found.der.into()).collect();
+    let text = std::fs::read(key).map_err(|e| wrong(key, e.to_string()))?;
+    let private = PrivateKey::read(&text, None).map_err(|e| wrong(key, e.to_string()))?;
+    let private = PrivatePkcs8KeyDer::from(private.der().to_vec());
+    let mut config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(chain, private.into())
+        .map_err(|e| wrong(certificate, e.to_string()))?;
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}

@@ -1,0 +1,30 @@
+use restate_sdk::prelude::*;
+
+use windlass_engine::journal::RunRow;
+
+/// The rows that a list of runs shows. The runs' events are the truth; this is a copy, for lists.
+pub(super) struct Index;
+
+/// The key of the one index that there is.
+pub(super) const ALL: &str = "all";
+
+#[restate_sdk::object(name = "WindlassRuns", client_visibility = "pub(super)")]
+impl Index {
+    #[handler]
+    async fn put(&self, ctx: ObjectContext<'_>, row: Json<RunRow>) -> Result<(), HandlerError> {
+        ctx.set(row.0.id.clone().as_str(), row);
+        Ok(())
+    }
+
+    /// Lists the runs, the newest first.
+    #[handler]
+    async fn list(&self, ctx: SharedObjectContext<'_>) -> Result<Json<Vec<RunRow>>, HandlerError> {
+        let mut keys = ctx.get_keys().await?;
+        keys.sort_unstable_by(|a, b| b.cmp(a));
+        let mut rows = Vec::with_capacity(keys.len());
+        for key in &keys {
+            rows.extend(ctx.get::<Json<RunRow>>(key).await?.map(Json::into_inner));
+        }
+        Ok(Json(rows))
+    }
+}

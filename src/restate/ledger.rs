@@ -1,0 +1,188 @@
+//! An attempt's ledger on the engine: each entry is one of its actions.
+//!
+//! The script runs on a thread of its own and asks over a channel; the handler, which alone may speak to
+//! the engine, does what is asked, one thing after another.
+
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc as blocking,
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::sync::mpsc;
+
+use super::wire::EntryParcel;
+use windlass_engine::{
+    execute::{Entry, Finished, Ledger, Making, Stops},
+    journal::{Event, Vault},
+};
+use windlass_script::{Call, Class, Stop};
+
+/// What a script's thread asks of the handler.
+pub(super) enum Ask {
+    Enter {
+        name: String,
+        making: Making,
+        /// `None`: the attempt was cancelled.
+        answer: blocking::Sender<Option<EntryParcel>>,
+    },
+    Wait {
+        duration: Duration,
+        answer: blocking::Sender<bool>,
+    },
+    Finished(Finished),
+}
+
+/// The script's end of the channel.
+pub(super) struct Actions {
+    asks: mpsc::UnboundedSender<Ask>,
+    vault: std::sync::Arc<Vault>,
+    /// Of this life of the attempt.
+    life: u64,
+    timeout: Option<Duration>,
+    clock: fn() -> i64,
+    /// As far as the entries tell, in milliseconds since 1970.
+    moment: Mutex<Moment>,
+    /// A cancelled attempt does nothing more.
+    is_cancelled: AtomicBool,
+}
+
+#[derive(Clone, Copy)]
+struct Moment {
+    now: i64,
+    /// Of the first entry: there the step's timeout begins, in every life.
+    began: Option<i64>,
+}
+
+impl Actions {
+    pub fn new(
+        asks: mpsc::UnboundedSender<Ask>,
+        vault: std::sync::Arc<Vault>,
+        life: u64,
+        (sent_at, timeout): (i64, Option<Duration>),
+        clock: fn() -> i64,
+    ) -> Self {
+        Self {
+            asks,
+            vault,
+            life,
+            timeout,
+            clock,
+            moment: Mutex::new(Moment {
+                now: sent_at,
+                began: None,
+            }),
+            is_cancelled: AtomicBool::new(false),
+        }
+    }
+
+    fn moment(&self) -> std::sync::MutexGuard<'_, Moment> {
+        self.moment.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks, and waits for the answer. A handler that is gone was superseded: so is this script.
+    fn ask<T>(&self, ask: impl FnOnce(blocking::Sender<T>) -> Ask) -> Result<T, Stop> {
+        if self.is_cancelled.load(Ordering::Relaxed) {
+            return Err(Stop::Cancelled);
+        }
+        let (sender, receiver) = blocking::channel();
+        self.asks.send(ask(sender)).map_err(|_| Stop::Cancelled)?;
+        receiver.recv().map_err(|_| Stop::Cancelled)
+    }
+
+    fn cancelled(&self) -> Stop {
+        self.is_cancelled.store(true, Ordering::Relaxed);
+        Stop::Cancelled
+    }
+}
+
+impl Ledger for Actions {
+    fn enter(&self, name: &str, making: Making) -> Result<Entry, Stop> {
+        let parcel = self.ask(|answer| Ask::Enter {
+            name: name.into(),
+            making,
+            answer,
+        })?;
+        let parcel = parcel.ok_or_else(|| self.cancelled())?;
+        {
+            let mut moment = self.moment();
+            moment.now = moment.now.max(parcel.at);
+            moment.began.get_or_insert(parcel.at);
+        }
+        let events = parcel.events.into_iter();
+        let events = events
+            .map(|event| Ok((self.vault.open_event(event)?, parcel.at)))
+            .collect::<Result<_, windlass_engine::journal::JournalError>>()
+            .map_err(|e| Stop::Journal(e.to_string()))?;
+        Ok(Entry {
+            events,
+            stop: parcel.stop,
+            is_old: parcel.life != self.life,
+        })
+    }
+
+    fn wait(&self, duration: Duration) -> Result<(), Stop> {
+        let (now, left) = {
+            let moment = self.moment();
+            let end = self.timeout.zip(moment.began);
+            let end = end.map(|(timeout, began)| (began + timeout.as_millis() as i64, timeout));
+            (moment.now, end)
+        };
+        let (duration, passes) = match left {
+            Some((at, timeout)) if at - now < duration.as_millis() as i64 => {
+                let left = Duration::from_millis(at.saturating_sub(now).max(0) as u64);
+                (left, Some(timeout))
+            }
+            _ => (duration, None),
+        };
+        if !self.ask(|answer| Ask::Wait { duration, answer })? {
+            return Err(self.cancelled());
+        }
+        self.moment().now += duration.as_millis() as i64;
+        match passes {
+            Some(timeout) => Err(Stop::TimedOut(timeout)),
+            None => Ok(()),
+        }
+    }
+
+    fn announces(&self, call: &Call) -> bool {
+        // The engine makes an action of a dead worker again. Where that is no harm one action is enough.
+        match call.class {
+            Class::Read => false,
+            Class::Keyed => call.before.is_some() || call.again.is_some(),
+            Class::Found | Class::Unsure => true,
+        }
+    }
+
+    fn now(&self) -> i64 {
+        self.moment().now
+    }
+
+    fn clock(&self) -> fn() -> i64 {
+        self.clock
+    }
+
+    fn stops(&self) -> Stops {
+        let began = self.moment().began;
+        Stops {
+            deadline: self.timeout.map(|timeout| {
+                let passed = began.map_or(0, |began| (self.clock)().saturating_sub(began).max(0));
+                let left = timeout.saturating_sub(Duration::from_millis(passed as u64));
+                (Instant::now() + left, timeout)
+            }),
+            ..Stops::default()
+        }
+    }
+
+    fn settle(&self) -> Result<(), Stop> {
+        // Each entry is an action, which is durable.
+        Ok(())
+    }
+
+    fn note(&self, event: Event) -> (Event, i64) {
+        (event, self.now())
+    }
+}

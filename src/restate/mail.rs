@@ -1,0 +1,90 @@
+use restate_sdk::prelude::*;
+
+use super::wire::{Letter, Letters, Listening};
+use windlass_engine::journal::Message;
+
+/// What others tell a run, kept until its driver has read it.
+///
+/// The driver leaves a promise here; it is kept as soon as there is something to read.
+pub(super) struct Mail;
+
+const LETTERS: &str = "letters";
+const NEXT: &str = "next";
+const PROMISE: &str = "promise";
+const WOKEN: &str = "woken";
+
+#[restate_sdk::object(
+    name = "WindlassMail",
+    client_visibility = "pub(super)",
+    lazy_state = true
+)]
+impl Mail {
+    /// Takes a message to the run, sent at a time in milliseconds since 1970.
+    #[handler]
+    async fn post(
+        &self,
+        ctx: ObjectContext<'_>,
+        sent: Json<(i64, Message)>,
+    ) -> Result<(), HandlerError> {
+        let Json((at, message)) = sent;
+        let number = ctx.get::<u64>(NEXT).await?.unwrap_or(1);
+        let mut letters = letters(&ctx).await?;
+        letters.push(Letter {
+            number,
+            at,
+            message,
+        });
+        ctx.set(NEXT, number + 1);
+        if let Some(promise) = ctx.get::<String>(PROMISE).await? {
+            keep(&ctx, &promise, letters.clone());
+        }
+        ctx.set(LETTERS, Json(letters));
+        Ok(())
+    }
+
+    /// The number of the last message; a new driver passes over requests to stop that came before it.
+    #[handler]
+    async fn last(&self, ctx: SharedObjectContext<'_>) -> Result<u64, HandlerError> {
+        Ok(ctx.get::<u64>(NEXT).await?.map_or(0, |next| next - 1))
+    }
+
+    /// Tells the driver that a lock it wants may be free.
+    #[handler]
+    async fn wake(&self, ctx: ObjectContext<'_>) -> Result<(), HandlerError> {
+        // The promise may be that of a driver that is gone.
+        ctx.set(WOKEN, true);
+        if let Some(promise) = ctx.get::<String>(PROMISE).await? {
+            keep(&ctx, &promise, Vec::new());
+        }
+        Ok(())
+    }
+
+    #[handler]
+    async fn listen(
+        &self,
+        ctx: ObjectContext<'_>,
+        listening: Json<Listening>,
+    ) -> Result<(), HandlerError> {
+        let Json(Listening { promise, after }) = listening;
+        let mut letters = letters(&ctx).await?;
+        letters.retain(|letter| letter.number > after);
+        let was_woken = ctx.get::<bool>(WOKEN).await?.unwrap_or(false);
+        ctx.clear(WOKEN);
+        match letters.is_empty() && !was_woken {
+            true => ctx.set(PROMISE, promise),
+            false => keep(&ctx, &promise, letters.clone()),
+        }
+        ctx.set(LETTERS, Json(letters));
+        Ok(())
+    }
+}
+
+async fn letters(ctx: &ObjectContext<'_>) -> Result<Vec<Letter>, HandlerError> {
+    let letters = ctx.get::<Json<Vec<Letter>>>(LETTERS).await?;
+    Ok(letters.map(Json::into_inner).unwrap_or_default())
+}
+
+fn keep(ctx: &ObjectContext<'_>, promise: &str, letters: Vec<Letter>) {
+    ctx.resolve_awakeable(promise, Json(Letters { letters }));
+    ctx.clear(PROMISE);
+}

@@ -1,0 +1,419 @@
+//! The other end: what the command line asks of the engine, over its ingress.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::json;
+
+use super::{
+    index::ALL,
+    stuck::plain,
+    wire::{Done, Driving, Order, Pages},
+};
+use windlass_engine::journal::{
+    Event, JournalError, Link, Message, Record, RunId, RunRow, State, Vault, fold, open_links,
+};
+use windlass_world::{
+    outside::{Proxies, by_proxy},
+    value::{Digest, Value},
+    x509::Certificate,
+};
+
+/// A shared handler answers at once; a minute means that no worker is there.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a driver takes at most to tell its attempts that they are cancelled.
+const HEARING: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Where an engine is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// Of its ingress.
+    pub url: String,
+    /// Of its admin API.
+    pub admin: String,
+    /// Sent with each request, for a proxy that wants to know who asks.
+    pub headers: BTreeMap<String, String>,
+    /// Certificates that are trusted beside the system's, as a PEM file.
+    pub ca: Option<PathBuf>,
+}
+
+/// Why the engine could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteError {
+    #[error("can't reach the engine at {url}")]
+    Unreachable {
+        url: String,
+        #[source]
+        source: reqwest::Error,
+    },
+    #[error("the engine knows no windlass: no worker is registered")]
+    NoWorker,
+    #[error("{0} is not an engine's admin API")]
+    NoAdmin(String),
+    #[error("no worker does what it is asked: {0}")]
+    NoAnswer(String),
+    #[error("the engine refused ({status}): {body}")]
+    Refused { status: u16, body: String },
+    #[error("the address or the certificates of the engine can't be used: {0}")]
+    Address(String),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+impl RemoteError {
+    /// Whether it may pass by itself: a server that starts, a node that takes over.
+    pub fn passes(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::NoAnswer(_) => true,
+            Self::Refused { status, .. } => *status >= 500,
+            _ => false,
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Unreachable { .. } => {
+                "is the server running there? WINDLASS_RESTATE or `substrate` of the target says where".into()
+            }
+            Self::NoWorker => "start one: `windlass worker --register ADMIN-URL`".into(),
+            Self::NoAdmin(_) => "its port is 9070 by default, that of the ingress 8080".into(),
+            Self::NoAnswer(_) => {
+                "are the workers running, at the address that they are registered with?".into()
+            }
+            Self::Journal(e) => return e.hint(),
+            Self::Refused { .. } | Self::Address(_) => return None,
+        })
+    }
+}
+
+/// Speaks to an engine. Blocks.
+pub struct Remote {
+    pub(super) address: Address,
+    pub(super) client: reqwest::Client,
+    runtime: tokio::runtime::Runtime,
+    vault: Vault,
+}
+
+impl Remote {
+    /// Speaks to the engine at an address; `state` is where the identity of sealed secrets is.
+    ///
+    /// # Errors
+    /// Certificates that can't be read.
+    pub fn new(address: Address, state: &Path) -> Result<Self, RemoteError> {
+        let wrong = |e: &dyn std::fmt::Display| RemoteError::Address(e.to_string());
+        let mut client = reqwest::Client::builder()
+            .proxy(by_proxy(Proxies::of_environment()))
+            .timeout(PATIENCE);
+        if let Some(path) = &address.ca {
+            let of_file = |e: &dyn std::fmt::Display| wrong(&format!("{}: {e}", path.display()));
+            let pem = std::fs::read(path).map_err(|e| of_file(&e))?;
+            for certificate in Certificate::read_all(&pem).map_err(|e| of_file(&e))? {
+                let trusted = reqwest::Certificate::from_der(&certificate.der);
+                client = client.add_root_certificate(trusted.map_err(|e| of_file(&e))?);
+            }
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| wrong(&e))?;
+        Ok(Self {
+            client: client.build().map_err(|e| wrong(&e))?,
+            runtime,
+            vault: Vault::new(state),
+            address,
+        })
+    }
+
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Seals the events of an order.
+    ///
+    /// # Errors
+    /// An identity that can't be used.
+    pub fn seal(&self, events: Vec<Event>) -> Result<Vec<Event<serde_json::Value>>, RemoteError> {
+        let sealed = events
+            .into_iter()
+            .map(|event| self.vault.close_event(event));
+        Ok(sealed.collect::<Result<_, _>>()?)
+    }
+
+    /// Digests the secrets in a value under a key of the identity's, which the workers share. `None`
+    /// without secrets.
+    ///
+    /// # Errors
+    /// An identity that can't be used.
+    pub fn digest_secrets(&self, value: &Value) -> Result<Option<Digest>, RemoteError> {
+        Ok(self.vault.digest_secrets(value)?)
+    }
+
+    /// Gives a run its order, and does not wait until it is done; returns the invocation that does it.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn send(&self, run: &RunId, order: &Order) -> Result<String, RemoteError> {
+        let sent: serde_json::Value = self.ask(&format!("WindlassRun/{run}/drive/send"), order)?;
+        let id = sent["invocationId"].as_str().unwrap_or_default();
+        Ok(id.to_owned())
+    }
+
+    /// Gives a run an order that only records something, and waits until that is done.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn record(&self, run: &RunId, order: &Order) -> Result<Done, RemoteError> {
+        self.ask(&format!("WindlassRun/{run}/drive"), order)
+    }
+
+    /// Leaves a message for the driver of a run.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn post(&self, run: &RunId, message: &Message, at: i64) -> Result<(), RemoteError> {
+        let sent = json!([at, message]);
+        let _: serde_json::Value = self.ask(&format!("WindlassMail/{run}/post"), &sent)?;
+        Ok(())
+    }
+
+    /// Asks a run to stop, as soon as its steps let it; what the engine has paused hears it too.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn cancel(&self, run: &RunId, requester: String, at: i64) -> Result<(), RemoteError> {
+        self.post(run, &Message::Cancel { requester }, at)?;
+        let since = Instant::now();
+        // The driver passes it on to attempts; one that is resumed before that is paused again.
+        while self.resume_paused(run)? > 0 && since.elapsed() < HEARING {
+            std::thread::sleep(PAUSE);
+        }
+        Ok(())
+    }
+
+    /// Lists the runs, the newest first.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn runs(&self) -> Result<Vec<RunRow>, RemoteError> {
+        self.ask(&format!("WindlassRuns/{ALL}/list"), &())
+    }
+
+    /// Reads a run's events as they are stored.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn links(&self, run: &RunId) -> Result<Vec<Link>, RemoteError> {
+        Ok(self.pages(run, 0)?.links)
+    }
+
+    /// Reads a run's events and folds them.
+    ///
+    /// # Errors
+    /// What the engine says, or a chain that is broken.
+    pub fn state_of(&self, run: &RunId) -> Result<State, RemoteError> {
+        let records = self.open(run, 0, Digest::ZERO, self.links(run)?)?;
+        Ok(fold(run, &records)?)
+    }
+
+    /// Reads the files that an edition of a run froze.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn files(
+        &self,
+        run: &RunId,
+        edition: u32,
+    ) -> Result<BTreeMap<String, Arc<str>>, RemoteError> {
+        let files: BTreeMap<String, String> =
+            self.ask(&format!("WindlassRun/{run}/files"), &edition)?;
+        Ok(files
+            .into_iter()
+            .map(|(path, text)| (path, text.into()))
+            .collect())
+    }
+
+    /// Reads a run from its first event on, as it goes.
+    pub fn follow<'r>(&'r self, run: &'r RunId) -> Following<'r> {
+        Following {
+            remote: self,
+            run,
+            page: 0,
+            next: 0,
+            digest: Digest::ZERO,
+        }
+    }
+
+    /// The invocation that drives the run right now.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn driver(&self, run: &RunId) -> Result<Option<String>, RemoteError> {
+        match self.driving(run)?.driver {
+            // One that was killed by hand left its name behind.
+            Some(driver) if self.is_alive(&driver)? => Ok(Some(driver)),
+            _ => Ok(None),
+        }
+    }
+
+    /// The locks that a run waits for, and who holds each.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn waits(&self, run: &RunId) -> Result<BTreeMap<String, String>, RemoteError> {
+        Ok(self.driving(run)?.waits)
+    }
+
+    fn driving(&self, run: &RunId) -> Result<Driving, RemoteError> {
+        self.ask(&format!("WindlassRun/{run}/driver"), &())
+    }
+
+    /// The number of the last message to a run.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn last_letter(&self, run: &RunId) -> Result<u64, RemoteError> {
+        self.ask(&format!("WindlassMail/{run}/last"), &())
+    }
+
+    /// Reads all pages from one on.
+    fn pages(&self, run: &RunId, from: u64) -> Result<Pages, RemoteError> {
+        let mut all = Pages {
+            next: from,
+            ..Pages::default()
+        };
+        while !all.is_last {
+            let read: Pages = self.ask(&format!("WindlassRun/{run}/events"), &all.next)?;
+            all.links.extend(read.links);
+            (all.next, all.is_last) = (read.next, read.is_last);
+        }
+        Ok(all)
+    }
+
+    fn open(
+        &self,
+        run: &RunId,
+        first: u64,
+        before: Digest,
+        links: Vec<Link>,
+    ) -> Result<Vec<Record>, RemoteError> {
+        let open = |_: &str, event| self.vault.open_event(event);
+        Ok(open_links(run, first, before, links, open)?)
+    }
+
+    /// Whether an invocation has not ended.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn is_alive(&self, invocation: &str) -> Result<bool, RemoteError> {
+        let url = format!(
+            "{}/restate/invocation/{invocation}/output",
+            self.address.url
+        );
+        match self.answer::<serde_json::Value>(self.client.get(&url), &url) {
+            // Not ready: it goes on.
+            Err(RemoteError::Refused { status: 470, .. }) => Ok(true),
+            Ok(_) | Err(RemoteError::Refused { status: 404, .. }) => Ok(false),
+            // How it ended, not how the question did.
+            Err(RemoteError::Refused { body, .. }) if is_of_invocation(&body) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn ask<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, RemoteError> {
+        let url = format!("{}/{path}", self.address.url);
+        let body = serde_json::to_string(body).map_err(|e| RemoteError::Address(e.to_string()))?;
+        let mut request = self.client.post(&url);
+        // A handler without a parameter takes no body.
+        if body != "null" {
+            request = request
+                .header("content-type", "application/json")
+                .body(body);
+        }
+        self.answer(request, &url)
+    }
+
+    pub(super) fn answer<T: DeserializeOwned>(
+        &self,
+        request: reqwest::RequestBuilder,
+        url: &str,
+    ) -> Result<T, RemoteError> {
+        let headers = self.address.headers.iter();
+        let request = headers.fold(request, |request, (name, value)| {
+            request.header(name, value)
+        });
+        let unreachable = |source| RemoteError::Unreachable {
+            url: url.to_owned(),
+            source,
+        };
+        let (status, body) = self.runtime.block_on(async {
+            let response = request.send().await.map_err(unreachable)?;
+            let status = response.status();
+            Ok::<_, RemoteError>((status, response.bytes().await.map_err(unreachable)?))
+        })?;
+        match status.as_u16() {
+            200..=299 => {
+                let body: &[u8] = if body.is_empty() { b"null" } else { &body };
+                serde_json::from_slice(body).map_err(|e| RemoteError::Refused {
+                    status: status.as_u16(),
+                    body: format!("an answer that can't be read: {e}"),
+                })
+            }
+            404 if url.contains("/Windlass") => Err(RemoteError::NoWorker),
+            500 if url.contains("/Windlass") => {
+                let said: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+                let text = String::from_utf8_lossy(&body);
+                let why = said["message"].as_str().unwrap_or(&text);
+                Err(RemoteError::NoAnswer(plain(why).to_owned()))
+            }
+            status => Err(RemoteError::Refused {
+                status,
+                body: String::from_utf8_lossy(&body).into_owned(),
+            }),
+        }
+    }
+}
+
+/// Whether an error is what an invocation ended with.
+fn is_of_invocation(body: &str) -> bool {
+    let body: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+    body["source"] == "invocation"
+}
+
+/// A run that is being read while it goes.
+pub struct Following<'r> {
+    remote: &'r Remote,
+    run: &'r RunId,
+    page: u64,
+    next: u64,
+    digest: Digest,
+}
+
+impl Following<'_> {
+    /// Reads what has come since the last time.
+    ///
+    /// # Errors
+    /// What the engine says, or a chain that is broken.
+    pub fn read(&mut self) -> Result<Vec<Record>, RemoteError> {
+        let pages = self.remote.pages(self.run, self.page)?;
+        let records = self
+            .remote
+            .open(self.run, self.next, self.digest, pages.links)?;
+        self.page = pages.next;
+        if let Some(last) = records.last() {
+            (self.next, self.digest) = (last.seq + 1, last.digest);
+        }
+        Ok(records)
+    }
+}

@@ -1,0 +1,225 @@
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
+
+use restate_sdk::prelude::*;
+use tokio::sync::mpsc;
+
+use super::{
+    ledger::{Actions, Ask},
+    stuck::{Hindrance, HoldsUp},
+    wire::{EntryParcel, OtherIdentity, Parcel, Report},
+    worker::Shared,
+};
+use windlass_engine::{
+    execute::{Attempt, Finished, Making, Silent, Trouble},
+    journal::{Vault, crash_point},
+};
+use windlass_script::Limits;
+use windlass_world::outside::Clients;
+
+/// Attempts of steps: one invocation each.
+pub(super) struct Step {
+    pub worker: Arc<Shared>,
+}
+
+#[restate_sdk::service(name = "WindlassStep", client_visibility = "pub(super)")]
+impl Step {
+    /// Does one attempt. A script that failed is a result; an error is trouble of this worker, after
+    /// which the engine tries again, here or elsewhere.
+    #[handler]
+    async fn attempt(
+        &self,
+        ctx: Context<'_>,
+        parcel: Json<Parcel>,
+    ) -> Result<Json<Report>, HandlerError> {
+        let Json(parcel) = parcel;
+        let worker = &self.worker;
+        let part = format!("step {}", parcel.instance);
+        let vault = Arc::new(worker.vault.fresh());
+        // Without what it needs an attempt does nothing new, and yet tells what it did if it is cancelled.
+        let (clients, hindrance) = match self.means(&parcel, &vault).await {
+            Ok(clients) => (clients, None),
+            Err(error) => (Clients::nowhere(), Some(Hindrance::of(&part, &*error))),
+        };
+        let _room = worker.room().await;
+        let life = worker.life();
+        let (asks, mut asked) = mpsc::unbounded_channel();
+        let (at, run) = (parcel.at, parcel.run.clone());
+        let task = parcel.unpack(&vault).holds_up(&part)?;
+        let ends = EndsScript::default();
+        let sent = (at, task.timeout);
+        let attempt = Attempt {
+            run,
+            task,
+            ledger: Arc::new(Actions::new(
+                asks.clone(),
+                vault.clone(),
+                life,
+                sent,
+                worker.clock,
+            )),
+            clients,
+            limits: Limits {
+                cancelled: ends.flag.clone(),
+                // Where a script stands when a timeout passes differs from life to life; its next entry
+                // says whether it has passed.
+                timeout: None,
+            },
+            observer: Arc::new(Silent),
+        };
+        tokio::task::spawn_blocking(move || {
+            let _ = asks.send(Ask::Finished(attempt.run()));
+        });
+        let (mut last, mut is_cancelled) = (at, false);
+        while let Some(ask) = asked.recv().await {
+            match ask {
+                Ask::Enter {
+                    name,
+                    making,
+                    answer,
+                } => {
+                    if is_cancelled {
+                        let _ = answer.send(None);
+                        continue;
+                    }
+                    let entering = Entering {
+                        part: part.clone(),
+                        vault: vault.clone(),
+                        life,
+                        clock: worker.clock,
+                        hindrance: hindrance.clone(),
+                        made: Arc::default(),
+                    };
+                    let entry;
+                    (entry, is_cancelled) = entering.enter(&ctx, name, making).await;
+                    last = entry.as_ref().map_or(last, |entry| last.max(entry.at));
+                    let _ = answer.send(entry);
+                }
+                Ask::Wait { duration, answer } => {
+                    is_cancelled = is_cancelled || ctx.sleep(duration).await.is_err();
+                    let _ = answer.send(!is_cancelled);
+                    last += duration.as_millis() as i64;
+                }
+                Ask::Finished(finished) => {
+                    let is_cancelled = matches!(finished.result, Err(Trouble::Cancelled));
+                    return match hindrance {
+                        Some(hindrance) if !is_cancelled => Err(hindrance.into()),
+                        _ => report(&ctx, &vault, last, finished).await,
+                    };
+                }
+            }
+        }
+        Err(HandlerError::from("the script's thread is gone"))
+    }
+}
+
+impl Step {
+    /// What an attempt needs: clients of its target, and the identity that the run's secrets are sealed to.
+    async fn means(
+        &self,
+        parcel: &Parcel,
+        vault: &Vault,
+    ) -> Result<Clients, Box<dyn std::error::Error + Send + Sync>> {
+        OtherIdentity::refuse(vault.recipient()?, &parcel.sealed_to)?;
+        Ok(self.worker.open(&parcel.place).await?)
+    }
+}
+
+/// Makes an entry that a script asks for.
+struct Entering {
+    /// For errors: what it is a part of.
+    part: String,
+    vault: Arc<Vault>,
+    life: u64,
+    clock: fn() -> i64,
+    /// Why nothing can be done here.
+    hindrance: Option<Hindrance>,
+    /// What was made in this life.
+    made: Arc<Mutex<Option<EntryParcel>>>,
+}
+
+impl Entering {
+    /// Makes the entry as one action; says also whether the attempt was cancelled. A call that was being
+    /// made then has ended, and its entry counts: the engine would drop it.
+    async fn enter(
+        self,
+        ctx: &Context<'_>,
+        name: String,
+        making: Making,
+    ) -> (Option<EntryParcel>, bool) {
+        let made = self.made.clone();
+        let entry = ctx.run(|| self.make(making)).name(name).await;
+        crash_point();
+        match entry {
+            Ok(Json(entry)) => (Some(entry), false),
+            Err(_) => (
+                made.lock().unwrap_or_else(PoisonError::into_inner).take(),
+                true,
+            ),
+        }
+    }
+
+    async fn make(self, making: Making) -> Result<Json<EntryParcel>, HandlerError> {
+        if let Some(hindrance) = self.hindrance {
+            return Err(hindrance.into());
+        }
+        let made = making.await;
+        let events = made.events.into_iter();
+        let events = events
+            .map(|event| self.vault.close_event(event))
+            .collect::<Result<_, _>>()
+            .holds_up(&self.part)?;
+        let entry = EntryParcel {
+            at: (self.clock)(),
+            life: self.life,
+            events,
+            stop: made.stop,
+        };
+        *self.made.lock().unwrap_or_else(PoisonError::into_inner) = Some(entry.clone());
+        Ok(Json(entry))
+    }
+}
+
+/// Packs the report. Secrets that the script made of others have no ciphertext yet, and get one in an
+/// action, so that it is the same in every life.
+async fn report(
+    ctx: &Context<'_>,
+    vault: &Arc<Vault>,
+    at: i64,
+    finished: Finished,
+) -> Result<Json<Report>, HandlerError> {
+    let is_known = match &finished.result {
+        Ok(outputs) => outputs.values().all(|value| vault.knows(value)),
+        Err(_) => true,
+    };
+    if is_known {
+        return Ok(Json(Report::pack(at, finished, vault)?));
+    }
+    let made: Arc<Mutex<Option<Report>>> = Arc::default();
+    let (kept, vault) = (made.clone(), vault.clone());
+    let pack = || async move {
+        let report = Report::pack(at, finished, &vault)?;
+        *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(report.clone());
+        Ok(Json(report))
+    };
+    let packed = ctx.run(pack).name("report").await;
+    packed.or_else(|error| {
+        // Cancelled as late as this, the attempt has ended all the same.
+        let report = made.lock().unwrap_or_else(PoisonError::into_inner).take();
+        report.map(Json).ok_or_else(|| error.into())
+    })
+}
+
+/// Ends the script of an attempt that is over or superseded: no two attempts of a step overlap.
+#[derive(Default)]
+struct EndsScript {
+    flag: Arc<AtomicBool>,
+}
+
+impl Drop for EndsScript {
+    fn drop(&mut self) {
+        self.flag.store(true, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,357 @@
+//! What the services say to each other, and to the command line. Values are sealed JSON in all of it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use windlass_engine::{
+    execute::{Finished, Task, Trouble, Work},
+    journal::{EffectState, Event, InstanceId, JournalError, Link, Message, Round, RunId, Vault},
+};
+use windlass_script::{FrozenScript, Script, Stop};
+use windlass_world::value::{FailureClass, Redactor, StepError, Value};
+
+/// What a run is asked to do: begin, go on, go backwards.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Order {
+    /// When it was given, in milliseconds since 1970.
+    pub at: i64,
+    /// How many events the run had when the order was thought out; it is void if it has others now.
+    pub expects: u64,
+    /// Applied first.
+    pub events: Vec<Event<Json>>,
+    /// The last message to the run when it was given; requests to stop up to there were for others.
+    pub after_letter: u64,
+    /// Frozen files that the run does not have yet, and their edition.
+    pub files: Option<(u32, BTreeMap<String, String>)>,
+    pub max_parallel: u16,
+    /// Whether the events are all that is asked for.
+    pub is_only_record: bool,
+}
+
+/// What became of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Done {
+    /// The run is over, or what was asked is recorded.
+    Done,
+    /// The run has other events than the order expects.
+    Void,
+}
+
+/// A run's events from one page of its state on.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Pages {
+    pub links: Vec<Link>,
+    /// The page after the last one of them.
+    pub next: u64,
+    /// Whether there are no more.
+    pub is_last: bool,
+}
+
+/// What drives a run.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Driving {
+    /// The last invocation that did, which may be gone.
+    pub driver: Option<String>,
+    /// The locks that it waits for, and who holds each.
+    pub waits: BTreeMap<String, String>,
+}
+
+/// Messages to a run after the last one that was read.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Letters {
+    pub letters: Vec<Letter>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Letter {
+    pub number: u64,
+    /// Milliseconds since 1970.
+    pub at: i64,
+    pub message: Message,
+}
+
+/// A driver's question for messages: the promise to keep when there are some.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Listening {
+    pub promise: String,
+    /// The number of the last message that was read.
+    pub after: u64,
+}
+
+/// Who asks for a lock, or gives it up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Holder {
+    pub run: RunId,
+    /// `None` for the run itself.
+    pub step: Option<InstanceId>,
+}
+
+/// Where a run's steps do what they do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Place {
+    pub target: String,
+    /// The Kubernetes clusters that the run speaks to.
+    pub kube: BTreeSet<String>,
+}
+
+/// One attempt of one step, as it travels to a worker.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Parcel {
+    pub run: RunId,
+    pub place: Place,
+    /// Who can open the run's secrets.
+    pub sealed_to: String,
+    /// When it was sent, in milliseconds since 1970.
+    pub at: i64,
+    pub instance: InstanceId,
+    work: WorkParcel,
+    script: Option<FrozenScript>,
+    round: u32,
+    recorded: Vec<EffectState<Json>>,
+    is_suspect: bool,
+    #[serde(default)]
+    is_fresh: bool,
+    /// Milliseconds.
+    timeout: Option<u64>,
+    /// Secrets of the run that others may quote to the attempt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    quotable: Vec<Json>,
+}
+
+/// How much of a run's secrets an attempt is told beside those that it is given: the oldest, which are the params'.
+const MOST_QUOTABLE_BYTES: usize = 64 << 10;
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum WorkParcel {
+    Run {
+        inputs: BTreeMap<String, Json>,
+    },
+    Undo {
+        of: InstanceId,
+        rounds: Vec<Round<Json>>,
+        is_suspect: bool,
+    },
+}
+
+impl Parcel {
+    pub fn pack(
+        run: &RunId,
+        place: Place,
+        at: i64,
+        task: Task,
+        vault: &Vault,
+    ) -> Result<Self, JournalError> {
+        let mut close = |value| vault.close(value);
+        let mut bytes = 0;
+        let quotable = task.redactor.secrets().into_iter().map(Value::Secret);
+        let quotable = quotable
+            // A replay must send the same: only what has its ciphertext already.
+            .filter(|secret| vault.knows(secret))
+            .map(&mut close)
+            .take_while(|sealed| {
+                bytes += sealed.as_ref().map_or(0, |json| json.to_string().len());
+                bytes <= MOST_QUOTABLE_BYTES
+            })
+            .collect::<Result<_, JournalError>>()?;
+        let effects = task.recorded.into_iter();
+        Ok(Self {
+            run: run.clone(),
+            place,
+            sealed_to: vault.recipient()?,
+            at,
+            instance: task.instance,
+            work: match task.work {
+                Work::Run { inputs } => WorkParcel::Run {
+                    inputs: inputs
+                        .into_iter()
+                        .map(|(key, value)| Ok((key, close(value)?)))
+                        .collect::<Result<_, JournalError>>()?,
+                },
+                Work::Undo {
+                    of,
+                    rounds,
+                    is_suspect,
+                } => WorkParcel::Undo {
+                    of,
+                    is_suspect,
+                    rounds: rounds
+                        .into_iter()
+                        .map(|round| round.try_map(&mut close))
+                        .collect::<Result<_, JournalError>>()?,
+                },
+            },
+            script: task.script.map(|script| script.frozen()),
+            round: task.round,
+            recorded: effects
+                .map(|effect| effect.try_map(&mut close))
+                .collect::<Result<_, JournalError>>()?,
+            is_suspect: task.is_suspect,
+            is_fresh: task.is_fresh,
+            timeout: task.timeout.map(|timeout| timeout.as_millis() as u64),
+            quotable,
+        })
+    }
+
+    /// # Errors
+    /// A secret of another identity, or a script that this version of windlass can't parse.
+    pub fn unpack(self, vault: &Vault) -> Result<Task, UnpackError> {
+        let mut open = |json| vault.open(json);
+        let script = match self.script {
+            None => None,
+            Some(frozen) => match Script::thaw(&frozen) {
+                Ok(script) => Some(Arc::new(script)),
+                Err(faults) => {
+                    let why = faults.first().map_or("", |fault| &fault.message);
+                    return Err(UnpackError::Script(frozen.path, why.into()));
+                }
+            },
+        };
+        let redactor = Arc::<Redactor>::default();
+        for secret in self.quotable {
+            redactor.learn(&open(secret)?);
+        }
+        let effects = self.recorded.into_iter();
+        Ok(Task {
+            instance: self.instance,
+            work: match self.work {
+                WorkParcel::Run { inputs } => Work::Run {
+                    inputs: inputs
+                        .into_iter()
+                        .map(|(key, json)| Ok((key, open(json)?)))
+                        .collect::<Result<_, JournalError>>()?,
+                },
+                WorkParcel::Undo {
+                    of,
+                    rounds,
+                    is_suspect,
+                } => Work::Undo {
+                    of,
+                    is_suspect,
+                    rounds: rounds
+                        .into_iter()
+                        .map(|round| round.try_map(&mut open))
+                        .collect::<Result<_, JournalError>>()?,
+                },
+            },
+            script,
+            round: self.round,
+            recorded: effects
+                .map(|effect| effect.try_map(&mut open))
+                .collect::<Result<_, JournalError>>()?,
+            is_suspect: self.is_suspect,
+            is_fresh: self.is_fresh,
+            timeout: self.timeout.map(Duration::from_millis),
+            is_finally: false,
+            redactor,
+        })
+    }
+}
+
+/// Why a worker can't do what it was sent.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum UnpackError {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error("`{0}` can't be parsed by this version of windlass: {1}")]
+    Script(String, String),
+}
+
+/// A worker whose secrets the run's driver could not open.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the run's secrets are sealed to {theirs}, and this worker has the identity of {own}: \
+     give all workers the same STATE/identity.txt"
+)]
+pub(super) struct OtherIdentity {
+    own: String,
+    theirs: String,
+}
+
+impl OtherIdentity {
+    pub fn refuse(own: String, theirs: &str) -> Result<(), Self> {
+        match own == theirs {
+            true => Ok(()),
+            false => Err(Self {
+                own,
+                theirs: theirs.into(),
+            }),
+        }
+    }
+}
+
+/// One entry of an attempt's ledger, as the engine keeps it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct EntryParcel {
+    pub at: i64,
+    /// Which life of the attempt made it.
+    pub life: u64,
+    pub events: Vec<Event<Json>>,
+    pub stop: Option<Stop>,
+}
+
+/// How an attempt ended, as it travels back to its run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Report {
+    pub at: i64,
+    pub recorded: Vec<(Event<Json>, i64)>,
+    pub end: End,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum End {
+    Succeeded(BTreeMap<String, Json>),
+    Failed {
+        error: StepError,
+        class: Option<FailureClass>,
+    },
+    Cancelled,
+}
+
+impl Report {
+    pub fn pack(at: i64, finished: Finished, vault: &Vault) -> Result<Self, JournalError> {
+        let recorded = finished.recorded.into_iter();
+        Ok(Self {
+            at,
+            recorded: recorded
+                .map(|(event, at)| Ok((vault.close_event(event)?, at)))
+                .collect::<Result<_, JournalError>>()?,
+            end: match finished.result {
+                Ok(outputs) => End::Succeeded(
+                    outputs
+                        .into_iter()
+                        .map(|(key, value)| Ok((key, vault.close(value)?)))
+                        .collect::<Result<_, JournalError>>()?,
+                ),
+                Err(Trouble::Failed { error, class }) => End::Failed { error, class },
+                Err(Trouble::Cancelled | Trouble::Journal(_)) => End::Cancelled,
+            },
+        })
+    }
+
+    pub fn unpack(self, instance: InstanceId, vault: &Vault) -> Result<Finished, JournalError> {
+        let recorded = self.recorded.into_iter();
+        Ok(Finished {
+            instance,
+            recorded: recorded
+                .map(|(event, at)| Ok((vault.open_event(event)?, at)))
+                .collect::<Result<_, JournalError>>()?,
+            result: match self.end {
+                End::Succeeded(outputs) => Ok(outputs
+                    .into_iter()
+                    .map(|(key, json)| Ok((key, vault.open(json)?)))
+                    .collect::<Result<_, JournalError>>()?),
+                End::Failed { error, class } => Err(Trouble::Failed { error, class }),
+                End::Cancelled => Err(Trouble::Cancelled),
+            },
+        })
+    }
+}

@@ -1,0 +1,245 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use restate_sdk::{
+    endpoint::{Endpoint, HandlerOptions, ServiceOptions},
+    service::IntoServiceDefinition,
+};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
+
+use super::{
+    endpoint::{Listen, ServeError, Socket},
+    index::Index,
+    lock::Lock,
+    mail::Mail,
+    run::Run,
+    step::Step,
+    wire::Place,
+};
+use windlass_engine::{
+    compile::{Frozen, Mistakes, Program, compile},
+    journal::Vault,
+};
+use windlass_world::outside::Clients;
+
+/// How long the engine waits for a step that says nothing before it suspends it: a step that sleeps
+/// longer holds no thread.
+const INACTIVITY: Duration = Duration::from_secs(20);
+/// How long one call to the outside may take after that; a connection that broke is noticed sooner, by
+/// the engine's pings.
+const LONGEST_CALL: Duration = Duration::from_secs(24 * 60 * 60);
+/// How fast the engine tries again what a dead worker left.
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const LONGEST_RETRY: Duration = Duration::from_secs(10);
+/// How often a question is tried: three seconds, as good as three minutes for who waits for the answer.
+const QUESTION_ATTEMPTS: u64 = 6;
+const FOR_EVER: u64 = u32::MAX as u64;
+/// Programs that are kept parsed.
+const MAX_PROGRAMS: usize = 64;
+
+/// How a worker works.
+pub struct WorkerOptions {
+    pub listen: Listen,
+    /// Where the identity of sealed secrets is.
+    pub state: PathBuf,
+    /// How many scripts may run at once.
+    pub max_parallel: usize,
+    /// The engine's public keys; requests of others are refused. None: nobody is, which only a
+    /// worker on loopback may do.
+    pub identity_keys: Vec<String>,
+    /// How often the engine tries an invocation that workers could not finish before it pauses it.
+    pub retries: u64,
+    /// How long the engine keeps what it knows of invocations that are over.
+    pub retention: Duration,
+    pub opens: Box<dyn OpensTargets>,
+    /// Milliseconds since 1970.
+    pub clock: fn() -> i64,
+}
+
+/// Opens the targets that runs name, by the worker's own configuration.
+pub trait OpensTargets: Send + Sync {
+    /// # Errors
+    /// Why it can't, for the engine's log; it tries again.
+    fn open<'a>(
+        &'a self,
+        target: &'a str,
+        kube: &'a BTreeSet<String>,
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<Opened, String>> + Send + 'a>>;
+}
+
+/// Clients of a target, and what must live as long as they are used.
+pub struct Opened {
+    pub clients: Clients,
+    pub keeps: Box<dyn std::any::Any + Send + Sync>,
+}
+
+/// Serves the engine's calls.
+pub struct Worker {
+    socket: Socket,
+    endpoint: Endpoint,
+    /// Whether the identity of sealed secrets is a new one, which other workers have to be given.
+    pub has_new_identity: bool,
+}
+
+impl Worker {
+    /// Opens the socket; nothing is served yet.
+    ///
+    /// # Errors
+    /// An address that is taken, a certificate, a key or an identity that can't be used.
+    pub async fn open(options: WorkerOptions) -> Result<Self, ServeError> {
+        let vault = Vault::new(&options.state);
+        let has_new_identity = vault.ensure_identity()?;
+        let socket = Socket::open(&options.listen).await?;
+        let mut builder = Endpoint::builder();
+        for key in &options.identity_keys {
+            builder = builder
+                .identity_key(key)
+                .map_err(|e| ServeError::Identity {
+                    key: key.clone(),
+                    why: e.to_string(),
+                })?;
+        }
+        let service = ServiceOptions::new()
+            .retry_policy_initial_interval(FIRST_RETRY)
+            .retry_policy_exponentiation_factor(2.0)
+            .retry_policy_max_interval(LONGEST_RETRY)
+            .retry_policy_max_attempts(options.retries)
+            .retry_policy_pause_on_max_attempts()
+            .journal_retention(Duration::ZERO);
+        let step = service
+            .clone()
+            .inactivity_timeout(INACTIVITY)
+            .abort_timeout(LONGEST_CALL)
+            .journal_retention(options.retention);
+        // What people and runs tell each other waits for workers as long as it takes: were it paused, all
+        // that comes after it would wait unseen.
+        let keeps_trying = service.clone().retry_policy_max_attempts(FOR_EVER);
+        let drive = HandlerOptions::new().journal_retention(options.retention);
+        // Who asks waits for the answer, and asks again.
+        let question = || {
+            HandlerOptions::new()
+                .retry_policy_initial_interval(FIRST_RETRY)
+                .retry_policy_max_attempts(QUESTION_ATTEMPTS)
+                .retry_policy_kill_on_max_attempts()
+        };
+        let run_options = service.clone().handler("drive", drive);
+        let run_options = run_options.handler("events", question());
+        let run_options = run_options.handler("files", question());
+        let run_options = run_options.handler("driver", question());
+        let index = keeps_trying.clone().handler("list", question());
+        let mail = keeps_trying.clone().handler("last", question());
+        let shared = Arc::new(Shared {
+            vault,
+            clock: options.clock,
+            opens: options.opens,
+            room: Arc::new(Semaphore::new(options.max_parallel)),
+            lives: AtomicU64::new(first_life()),
+            targets: Mutex::default(),
+            programs: Mutex::default(),
+        });
+        let run = Run {
+            worker: shared.clone(),
+        };
+        let endpoint = builder
+            .bind(run.into_service_definition().options(run_options))
+            .bind(
+                Step { worker: shared }
+                    .into_service_definition()
+                    .options(step),
+            )
+            .bind(Mail.into_service_definition().options(mail))
+            .bind(Lock.into_service_definition().options(keeps_trying))
+            .bind(Index.into_service_definition().options(index))
+            .build();
+        Ok(Self {
+            socket,
+            endpoint,
+            has_new_identity,
+        })
+    }
+
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.socket.address
+    }
+
+    /// Serves until the future is dropped.
+    pub async fn serve(self) {
+        self.socket.serve(self.endpoint).await;
+    }
+}
+
+/// Lives of different processes must differ.
+fn first_life() -> u64 {
+    let mut bytes = [0; 8];
+    match aws_lc_rs::rand::fill(&mut bytes) {
+        Ok(()) => u64::from_le_bytes(bytes),
+        Err(_) => u64::from(std::process::id()) << 32,
+    }
+}
+
+/// What the services of one worker share.
+pub(super) struct Shared {
+    pub vault: Vault,
+    pub clock: fn() -> i64,
+    opens: Box<dyn OpensTargets>,
+    room: Arc<Semaphore>,
+    lives: AtomicU64,
+    targets: Mutex<BTreeMap<Place, Arc<OnceCell<Opened>>>>,
+    programs: Mutex<BTreeMap<Vec<u8>, Arc<Program>>>,
+}
+
+impl Shared {
+    /// Opens a target, once for all steps that use it; others are not held up by that.
+    pub async fn open(&self, place: &Place) -> Result<Clients, TargetError> {
+        let target = {
+            let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+            targets.entry(place.clone()).or_default().clone()
+        };
+        let opening = || self.opens.open(&place.target, &place.kube);
+        let opened = target.get_or_try_init(opening).await;
+        opened.map(|open| open.clients.clone()).map_err(TargetError)
+    }
+
+    /// Waits until there is room for another script.
+    pub async fn room(&self) -> Option<OwnedSemaphorePermit> {
+        // It is never closed.
+        self.room.clone().acquire_owned().await.ok()
+    }
+
+    /// Numbers a life of an invocation, unlike any other.
+    pub fn life(&self) -> u64 {
+        self.lives.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Parses a program, once for all lives of all runs of it.
+    pub fn program(
+        &self,
+        main: &str,
+        files: BTreeMap<String, String>,
+    ) -> Result<Arc<Program>, Mistakes> {
+        let mut key = main.as_bytes().to_vec();
+        key.extend(windlass_engine::compile::digest_of(&files).as_bytes());
+        let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(program) = programs.get(&key) {
+            return Ok(program.clone());
+        }
+        let files = files.into_iter().map(|(path, text)| (path, text.into()));
+        let program = Arc::new(compile(main, &mut Frozen(files.collect()))?);
+        if programs.len() >= MAX_PROGRAMS {
+            programs.pop_first();
+        }
+        programs.insert(key, program.clone());
+        Ok(program)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the target can't be opened: {0}")]
+pub(super) struct TargetError(String);

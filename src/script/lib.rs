@@ -1,0 +1,63 @@
+//! Everything Rhai: parsing and checking of scripts and expressions, the sandbox they run in,
+//! and the host modules through which a script touches the world.
+//!
+//! - [`Script`] is a parsed and checked `.rhai` file (or inline body) with its imports;
+//! - [`Expression`] is what stands between `${{` and `}}`;
+//! - [`Effects`] is the gate that a host module's calls go through; `execute/` implements it;
+//! - [`run`] evaluates a script on the calling thread, which must be a blocking one with a stack
+//!   of at least [`STACK_BYTES`].
+//!
+//! No other room names a Rhai type.
+
+/// Counts what each thread allocates: a script that takes too much is stopped by it.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+mod answer;
+mod beginner;
+mod bytes;
+mod calls;
+mod dynamic;
+mod effects;
+mod engine;
+mod error;
+mod expression;
+mod fault;
+mod frozen;
+mod given;
+mod host;
+mod import;
+mod inputs;
+mod interpolation;
+mod limits;
+mod literal;
+mod modules;
+mod natives;
+mod permits;
+mod places;
+mod run;
+mod script;
+mod secret;
+mod signature;
+
+pub use calls::closest;
+pub use effects::{
+    Act, Before, Call, Class, EffectKey, Effects, Interruption, Level, OnStop, Stop,
+};
+pub use expression::{Expression, ExpressionError, Names, Read, is_readable};
+pub use fault::Fault;
+pub use frozen::FrozenScript;
+pub use given::{About, HostCall, Known};
+pub use host::{
+    Changing, Done, Doubt, Finding, Function, Host, HostModule, Impact, MODULES, Need, Needs, On,
+    Parameter, Reversal, Reversed, Reversible, Rule, ValueKind, WRONG_ARGUMENTS, WayBack, finding,
+    function, functions, reversal,
+};
+pub use import::join_path;
+pub use inputs::InputRead;
+pub use limits::STACK_BYTES;
+pub use permits::permits_of;
+pub use places::Places;
+pub use run::{Ended, Limits, run, run_undo};
+pub use script::{ReadImport, Script};
+pub use signature::{Field, Signature};

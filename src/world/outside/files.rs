@@ -1,0 +1,438 @@
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::{Component, Path, PathBuf},
+};
+
+use super::answer::{Client, NAMED, NOT_NAMED, proof};
+use crate::value::{Digest, Failure, FailureClass};
+use windlass_ground::disk;
+
+/// The folder that a run writes to (`--out`), and nowhere else.
+#[derive(Clone, Debug)]
+pub struct OutputFolder {
+    root: PathBuf,
+}
+
+/// What was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    pub path: PathBuf,
+    pub bytes: usize,
+    pub sha256: Digest,
+}
+
+/// A file as it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// `None` if it is larger than 512 KiB.
+    pub content: Option<Vec<u8>>,
+    /// Unix permission bits.
+    pub mode: u32,
+}
+
+/// A snapshot goes into the journal, in base64 and encrypted.
+const MAX_SNAPSHOT_BYTES: u64 = 512 << 10;
+
+/// Files that scripts read are held in memory and go through the journal.
+const MAX_READ_BYTES: u64 = 1 << 20;
+
+impl OutputFolder {
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Writes a whole file, or leaves what was there: the content goes to a temporary file beside
+    /// it, is synced, and takes the name at once.
+    ///
+    /// `mode` is the Unix permission bits, in force from the first byte on. `writer` is another one for
+    /// each of those who write at the same time.
+    ///
+    /// # Errors
+    /// A name that leaves the folder, or whatever the file system says.
+    pub fn write(
+        &self,
+        name: &str,
+        content: &[u8],
+        mode: u32,
+        writer: &str,
+    ) -> Result<Written, Failure> {
+        let operation = format!("write {name}");
+        let path = self.resolve(name, &operation)?;
+        write_whole(&path, content, mode, writer).map_err(|e| {
+            io_failure(&operation, &path, &e).proving(proof(Client::File, "write", NOT_NAMED))
+        })?;
+        disk::sync_folder(disk::parent(&path)).map_err(|e| {
+            io_failure(&operation, &path, &e).proving(proof(Client::File, "write", NAMED))
+        })?;
+        Ok(Written {
+            bytes: content.len(),
+            sha256: Digest::of_content(content),
+            path,
+        })
+    }
+
+    /// Removes what a write that was cut off left beside the file.
+    ///
+    /// # Errors
+    /// As [`OutputFolder::write`].
+    pub fn clear_after(&self, name: &str, writer: &str) -> Result<(), Failure> {
+        let operation = format!("remove {name}");
+        let path = self.resolve(name, &operation)?;
+        let left = temporary(&path, writer);
+        match fs::remove_file(&left) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(io_failure(&operation, &left, &e)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether there is such a file. Nothing is read.
+    ///
+    /// # Errors
+    /// A name that leaves the folder, or whatever the file system says.
+    pub fn exists(&self, name: &str) -> Result<bool, Failure> {
+        let operation = format!("look at {name}");
+        let path = self.resolve(name, &operation)?;
+        match fs::metadata(&path) {
+            Ok(found) => Ok(found.is_file()),
+            Err(e) if is_absent(&e) => Ok(false),
+            Err(e) => Err(io_failure(&operation, &path, &e)),
+        }
+    }
+
+    /// Reads a file of the folder, 1 MiB at most, with its Unix permission bits.
+    ///
+    /// # Errors
+    /// A name that leaves the folder, a file that is not there or too large.
+    pub fn read(&self, name: &str) -> Result<(Vec<u8>, u32), Failure> {
+        let operation = format!("read {name}");
+        let path = self.resolve(name, &operation)?;
+        let mut content = Vec::new();
+        let failed = |e: io::Error| io_failure(&operation, &path, &e);
+        let file = open(&path).map_err(failed)?;
+        let mode = file.metadata().map_err(failed)?.permissions().mode();
+        file.take(MAX_READ_BYTES + 1)
+            .read_to_end(&mut content)
+            .map_err(failed)?;
+        if content.len() as u64 > MAX_READ_BYTES {
+            let message = format!("{} is larger than 1 MiB", path.display());
+            return Err(Failure::new(
+                FailureClass::Rejected,
+                operation,
+                "TooLarge",
+                message,
+            ));
+        }
+        Ok((content, mode & 0o7777))
+    }
+
+    /// Looks at a file as it is now; `None` if there is none.
+    ///
+    /// # Errors
+    /// A name that leaves the folder, or whatever the file system says.
+    pub fn snapshot(&self, name: &str) -> Result<Option<Snapshot>, Failure> {
+        let operation = format!("read {name}");
+        let path = self.resolve(name, &operation)?;
+        let failed = |e: &io::Error| io_failure(&operation, &path, e);
+        let mut file = match open(&path) {
+            Ok(file) => file,
+            Err(e) if is_absent(&e) => return Ok(None),
+            Err(e) => return Err(failed(&e)),
+        };
+        let metadata = file.metadata().map_err(|e| failed(&e))?;
+        let content = match metadata.len() > MAX_SNAPSHOT_BYTES {
+            true => None,
+            false => {
+                let mut content = Vec::new();
+                file.read_to_end(&mut content).map_err(|e| failed(&e))?;
+                Some(content)
+            }
+        };
+        Ok(Some(Snapshot {
+            content,
+            mode: metadata.permissions().mode() & 0o7777,
+        }))
+    }
+
+    /// Digests a file as it is now; `None` if there is none.
+    ///
+    /// # Errors
+    /// As [`OutputFolder::snapshot`].
+    pub fn digest(&self, name: &str) -> Result<Option<Digest>, Failure> {
+        let operation = format!("read {name}");
+        let path = self.resolve(name, &operation)?;
+        match open(&path).and_then(Digest::of_reader) {
+            Ok(digest) => Ok(Some(digest)),
+            Err(e) if is_absent(&e) => Ok(None),
+            Err(e) => Err(io_failure(&operation, &path, &e)),
+        }
+    }
+
+    /// Lists the files below the folder by their names, sorted; links are left out.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn list(&self) -> Result<Vec<String>, Failure> {
+        let (mut names, mut folders) = (Vec::new(), vec![self.root.clone()]);
+        while let Some(folder) = folders.pop() {
+            let entries = match fs::read_dir(&folder) {
+                Ok(entries) => entries,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                Err(e) => return Err(io_failure("list", &folder, &e)),
+            };
+            for entry in entries {
+                let entry = entry.map_err(|e| io_failure("list", &folder, &e))?;
+                let path = entry.path();
+                match entry.file_type() {
+                    Ok(kind) if kind.is_dir() => folders.push(path),
+                    Ok(kind) if kind.is_file() => {
+                        let name = path.strip_prefix(&self.root).unwrap_or(&path);
+                        names.push(name.display().to_string());
+                    }
+                    _ => {}
+                }
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Removes a file, and the folders above it that are empty then. One that is not there is
+    /// removed already.
+    ///
+    /// # Errors
+    /// As [`OutputFolder::write`].
+    pub fn remove(&self, name: &str) -> Result<(), Failure> {
+        let operation = format!("remove {name}");
+        let path = self.resolve(name, &operation)?;
+        let failed = |e: io::Error| io_failure(&operation, &path, &e);
+        match fs::remove_file(&path) {
+            Err(e) if is_absent(&e) => return Ok(()),
+            removed => removed.map_err(failed)?,
+        }
+        let mut folder = disk::parent(&path);
+        while folder != self.root
+            && folder.starts_with(&self.root)
+            && fs::remove_dir(folder).is_ok()
+        {
+            folder = disk::parent(folder);
+        }
+        disk::sync_folder(folder).map_err(failed)
+    }
+
+    /// Finds the file that a name means. No `..`, no absolute path, and no symbolic link on the
+    /// way that leads out of the folder.
+    fn resolve(&self, name: &str, operation: &str) -> Result<PathBuf, Failure> {
+        let refuse = |why: &str| {
+            Failure::new(FailureClass::Rejected, operation, "OutsideFolder", why)
+                .with_hint("scripts read and write below the output folder (`--out`) only")
+        };
+        let relative = Path::new(name);
+        let plain = relative
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)));
+        if name.is_empty() || !plain {
+            return Err(refuse(
+                "the name must be a plain path below the output folder",
+            ));
+        }
+        let path = self.root.join(relative);
+        let parent = path.parent().unwrap_or(&self.root);
+        let real = |path: &Path| {
+            path.canonicalize()
+                .map_err(|e| io_failure(operation, path, &e))
+        };
+        if self.root.exists() {
+            let root = real(&self.root)?;
+            let existing = parent
+                .ancestors()
+                .find(|folder| folder.exists())
+                .unwrap_or(&self.root);
+            if !real(existing)?.starts_with(&root) {
+                return Err(refuse("a link on the way leads out of the output folder"));
+            }
+        }
+        if path.is_symlink() {
+            return Err(refuse("the file is a symbolic link"));
+        }
+        Ok(path)
+    }
+}
+
+/// Named by its writer: others may write the same file at the same time, and what a crash left is
+/// replaced by the same writer's next attempt, or cleared by an undo.
+fn temporary(path: &Path, writer: &str) -> PathBuf {
+    path.with_file_name(format!(".{writer}.windlass-tmp"))
+}
+
+fn write_whole(path: &Path, content: &[u8], mode: u32, writer: &str) -> io::Result<()> {
+    let folder = disk::parent(path);
+    disk::create_folders(folder, 0o777)?;
+    let temporary = temporary(path, writer);
+    match fs::remove_file(&temporary) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let written = write_new(&temporary, content, mode).and_then(|()| fs::rename(&temporary, path));
+    if let Err(error) = written {
+        // It may hold a key, or a part of one.
+        let _ = fs::remove_file(&temporary);
+        return Err(error);
+    }
+    Ok(())
+}
+
+fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)?;
+    // Whatever the umask takes away: a file's mode says later whether its text is a secret.
+    file.set_permissions(fs::Permissions::from_mode(mode))?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+/// Opens a file for reading. A pipe, whose opening waits for a writer, and a folder are none.
+fn open(path: &Path) -> io::Result<File> {
+    match fs::metadata(path)?.is_file() {
+        true => File::open(path),
+        false => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is not a regular file",
+        )),
+    }
+}
+
+/// Whether there is no such file, or no such folder on the way to it.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+fn io_failure(operation: &str, path: &Path, error: &io::Error) -> Failure {
+    let class = match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => FailureClass::Denied,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FailureClass::Unavailable,
+        _ => FailureClass::Rejected,
+    };
+    let failure = Failure::new(
+        class,
+        operation,
+        format!("{:?}", error.kind()),
+        format!("{}: {error}", path.display()),
+    );
+    match class {
+        FailureClass::Denied => {
+            failure.with_hint("the output folder (`--out`) must be yours to read and write")
+        }
+        _ => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_whole_and_has_its_mode() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let out = OutputFolder::new(folder.path().join("out"));
+        let written = out.write("a/b.key", b"hello", 0o600, "w").expect("written");
+        let mode = fs::metadata(&written.path)
+            .expect("there")
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(out.read("a/b.key"), Ok((b"hello".to_vec(), 0o600)));
+    }
+
+    #[test]
+    fn g8_a_write_that_fails_leaves_no_trace() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let out = OutputFolder::new(folder.path());
+        fs::create_dir(folder.path().join("relay.key")).expect("made");
+        fs::write(folder.path().join("relay.key/x"), "").expect("written");
+        let error = out.write("relay.key", b"-----BEGIN PRIVATE KEY", 0o600, "w");
+        assert!(error.is_err(), "a folder has the name");
+        let names: Vec<_> = fs::read_dir(folder.path())
+            .expect("a folder")
+            .filter_map(|entry| Some(entry.ok()?.file_name()))
+            .collect();
+        assert_eq!(names, ["relay.key"]);
+    }
+
+    #[test]
+    fn g3_a_look_reads_nothing() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let out = OutputFolder::new(folder.path());
+        // Larger than any memory, and no block of it is on the disk.
+        let large = File::create(folder.path().join("large")).expect("made");
+        large.set_len(1 << 42).expect("sparse");
+        fs::create_dir(folder.path().join("folder")).expect("made");
+        let pipe = std::process::Command::new("mkfifo")
+            .arg(folder.path().join("pipe"))
+            .status();
+        assert!(pipe.is_ok_and(|status| status.success()), "mkfifo");
+        for (name, is_there) in [
+            ("large", true),
+            ("folder", false),
+            ("pipe", false),
+            ("large/x", false),
+            ("none", false),
+        ] {
+            assert_eq!(out.exists(name), Ok(is_there), "{name}");
+        }
+        assert!(out.read("pipe").is_err() && out.digest("pipe").is_err());
+        assert!(out.snapshot("pipe").is_err());
+        assert_eq!(
+            out.snapshot("large").expect("there").map(|s| s.content),
+            Some(None)
+        );
+    }
+
+    #[test]
+    fn a_look_makes_nothing() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let out = OutputFolder::new(folder.path().join("out"));
+        assert_eq!(out.digest("deep/er/x"), Ok(None));
+        assert_eq!(out.snapshot("deep/er/x"), Ok(None));
+        out.remove("deep/er/x").expect("removed already");
+        assert!(!folder.path().join("out").exists());
+        out.write("x", b"", 0o644, "w").expect("written");
+        assert!(out.read("deep/er/x").is_err());
+        assert!(!folder.path().join("out/deep").exists());
+    }
+
+    #[test]
+    fn no_way_out_of_the_folder() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let out = OutputFolder::new(folder.path().join("out"));
+        out.write("x", b"", 0o644, "w").expect("written");
+        symlink(folder.path(), folder.path().join("out/link")).expect("linked");
+        symlink("/etc/hostname", folder.path().join("out/file")).expect("linked");
+        for name in [
+            "../x",
+            "/etc/x",
+            "",
+            "a/../../x",
+            "link/x",
+            "link/new/x",
+            "file",
+        ] {
+            let error = out.write(name, b"bad", 0o644, "w").expect_err(name);
+            assert_eq!(error.code, "OutsideFolder", "{name}");
+        }
+        assert!(!folder.path().join("x").exists() && !folder.path().join("new").exists());
+    }
+}

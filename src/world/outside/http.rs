@@ -1,0 +1,419 @@
+mod redirect;
+
+use std::{
+    collections::BTreeMap,
+    error::Error as _,
+    time::{Duration, Instant},
+};
+
+use reqwest::{Client, Method, Url, header::HeaderMap};
+
+use super::{
+    answer::{Client as Answering, LOST, NOT_SENT, proof, proof_of_status},
+    proxy::Proxies,
+};
+use crate::{
+    value::{Failure, FailureClass, MASK, Proof, Secret},
+    x509::{Certificate, PrivateKey, pem},
+};
+use redirect::Hop;
+
+/// Answers go through the journal, which takes 1 MiB a call with all that is around it. Counted is what
+/// is left when gzip and its like are decoded, so a small answer can't grow large.
+pub(super) const MAX_BODY_BYTES: usize = 1 << 20;
+/// How much of an answer that was not expected its failure holds. Secrets are taken out of it before it is cut for display.
+const MAX_MESSAGE_BYTES: usize = 64 << 10;
+
+/// HTTP servers, within what the target allows.
+#[derive(Clone, Debug, Default)]
+pub struct HttpClient {
+    /// Host names, or `*.domain`; `None` for every host.
+    allowed: Option<Vec<String>>,
+}
+
+#[derive(Clone, Debug)]
+pub struct HttpRequest {
+    pub method: String,
+    /// With its query: both may hold a token.
+    pub url: Secret,
+    /// The URL as records and errors show it.
+    pub shown: String,
+    pub headers: Vec<(String, Secret)>,
+    pub body: Option<Secret>,
+    pub timeout: Duration,
+    /// A client certificate with its chain, and its key, PEM.
+    pub identity: Option<(String, Secret)>,
+    /// The CAs to trust instead of the system's, PEM.
+    pub ca: Option<String>,
+    /// The statuses that are no failure; empty for every 2xx.
+    pub expected: Vec<u16>,
+    /// Whether 404 and 410 are no failures either.
+    pub expects_gone: bool,
+    /// Whether a failure must not quote the answer.
+    pub hides_answer: bool,
+    /// Whether it changes nothing although its method may: a login, a search.
+    pub only_reads: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpResponse {
+    pub status: u16,
+    /// Names in lower case; several values of one are joined by `, `.
+    pub headers: BTreeMap<String, String>,
+    /// As the server meant it: gzip, deflate, br and zstd are decoded.
+    pub body: Vec<u8>,
+}
+
+impl HttpRequest {
+    /// Whether it asks for nothing to be changed (RFC 9110, "safe").
+    pub fn is_safe(&self) -> bool {
+        matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS")
+    }
+
+    /// Whether it leaves the server as it was.
+    pub fn is_read(&self) -> bool {
+        self.only_reads || self.is_safe()
+    }
+
+    /// Whether sending it twice is the same as sending it once (RFC 9110, "idempotent").
+    pub fn is_idempotent(&self) -> bool {
+        self.is_safe() || matches!(self.method.as_str(), "PUT" | "DELETE")
+    }
+
+    fn name(&self) -> String {
+        format!("{} {}", self.method, self.shown)
+    }
+
+    fn expects(&self, status: u16) -> bool {
+        match self.expected.is_empty() {
+            true => (200..300).contains(&status),
+            false => self.expected.contains(&status),
+        }
+    }
+}
+
+impl HttpResponse {
+    /// The body for people, as far as a failure holds it.
+    pub(super) fn said(&self) -> String {
+        if self.body.len() <= MAX_MESSAGE_BYTES {
+            return String::from_utf8_lossy(&self.body).into_owned();
+        }
+        // At the end of a word: a part of a secret would not be known for one.
+        let head = &self.body[..MAX_MESSAGE_BYTES];
+        let end = head.iter().rposition(u8::is_ascii_whitespace);
+        String::from_utf8_lossy(&head[..end.unwrap_or(0)]).into_owned() + " …"
+    }
+}
+
+/// A URL as people may see it: without user, password, query and fragment, which often hold tokens.
+pub fn shown_url(url: &str) -> String {
+    let bare = url.split(['?', '#']).next().unwrap_or_default();
+    let Some((scheme, rest)) = bare.split_once("://") else {
+        return bare.rsplit('@').next().unwrap_or_default().to_owned();
+    };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{host}{path}")
+}
+
+/// A secret URL as people may see it: which server it is, since DNS and TLS tell that to everybody.
+pub fn shown_secret_url(url: &Secret) -> String {
+    match url.reveal().parse::<Url>() {
+        Ok(url) if url.has_host() => format!("{}/{MASK}", url.origin().ascii_serialization()),
+        _ => MASK.into(),
+    }
+}
+
+impl HttpClient {
+    pub fn new(allowed: Option<Vec<String>>) -> Self {
+        let lower = |hosts: Vec<String>| hosts.iter().map(|h| h.to_ascii_lowercase()).collect();
+        Self {
+            allowed: allowed.map(lower),
+        }
+    }
+
+    /// Sends one request. Redirects are followed where nothing is changed by it.
+    ///
+    /// # Errors
+    /// A host that the target does not allow, a server that can't be reached or answers with
+    /// another status than was expected, and an answer over 1 MiB.
+    pub async fn send(&self, request: &HttpRequest) -> Result<HttpResponse, Failure> {
+        let name = request.name();
+        let rejected =
+            |code: &str, why: String| Failure::new(FailureClass::Rejected, name.clone(), code, why);
+        let url: Url = request
+            .url
+            .reveal()
+            .parse()
+            .map_err(|e| rejected("BadUrl", format!("{}: {e}", request.shown)))?;
+        let host = url.host_str().unwrap_or_default();
+        self.check_host(&name, host)?;
+        let method = Method::from_bytes(request.method.as_bytes())
+            .map_err(|e| rejected("BadRequest", e.to_string()))?;
+        let deadline = Instant::now() + request.timeout;
+        let lost = |e: &reqwest::Error| transport_failure(&name, request, e);
+        let mut hop = Hop::first(url, method);
+        let mut client = None;
+        let mut answer = loop {
+            let sender = match client.take() {
+                Some(client) => client,
+                None => build(request, hop.is_bare).map_err(|why| rejected("BadRequest", why))?,
+            };
+            let asked = ask(&sender, &hop, request, deadline);
+            let answer = asked.await.map_err(|e| lost(&e))?;
+            let next = hop
+                .next(&answer, request, |host| self.allows(host))
+                .map_err(|why| rejected("BadRedirect", why))?;
+            let Some(next) = next else { break answer };
+            // To another host goes a client that has no certificate to show.
+            client = (next.is_bare == hop.is_bare).then_some(sender);
+            hop = next;
+        };
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(|e| lost(&e))? {
+            body.extend_from_slice(&chunk);
+            if body.len() > MAX_BODY_BYTES {
+                let why = "the answer is larger than 1 MiB".to_owned();
+                let proof =
+                    proof_of_status(Answering::Http, &request.method, answer.status().as_u16());
+                return Err(proving(rejected("TooLarge", why), request, proof));
+            }
+        }
+        let response = HttpResponse {
+            status: answer.status().as_u16(),
+            headers: headers(answer.headers()),
+            body,
+        };
+        let is_gone = request.expects_gone && matches!(response.status, 404 | 410);
+        match request.expects(response.status) || is_gone {
+            true => Ok(response),
+            false => Err(status_failure(&name, request, &response)),
+        }
+    }
+
+    /// Refuses a host that the target does not allow.
+    pub(super) fn check_host(&self, operation: &str, host: &str) -> Result<(), Failure> {
+        if self.allows(host) {
+            return Ok(());
+        }
+        let why = format!("the target does not allow the host `{host}`");
+        let refused = Failure::new(FailureClass::Rejected, operation, "HostNotAllowed", why);
+        Err(refused
+            .with_hint("add it to `http = { allow = [...] }` of the target in windlass.toml"))
+    }
+
+    fn allows(&self, host: &str) -> bool {
+        let Some(allowed) = &self.allowed else {
+            return true;
+        };
+        allowed
+            .iter()
+            .any(|pattern| match pattern.strip_prefix("*.") {
+                Some(domain) => host.strip_suffix(domain).is_some_and(|h| h.ends_with('.')),
+                None => pattern == host,
+            })
+    }
+}
+
+/// The client certificate with its chain, and its key, in the form that `reqwest` reads.
+fn identity(certificate: &str, key: &Secret) -> Result<Secret, String> {
+    let certificates = Certificate::read_all(certificate.as_bytes())
+        .map_err(|e| format!("`client_certificate`: {e}"))?;
+    let key = PrivateKey::read(key.reveal().as_bytes(), None).map_err(|e| match e.hint() {
+        Some(hint) => format!("`client_key`: {e}; {hint}"),
+        None => format!("`client_key`: {e}"),
+    })?;
+    let mut text = key.to_pem().reveal().to_owned();
+    for certificate in certificates {
+        text.push_str(&pem::encode("CERTIFICATE", &certificate.der));
+    }
+    Ok(Secret::new(text))
+}
+
+/// The CAs of a PEM text.
+fn trusted(text: &str) -> Result<Vec<reqwest::Certificate>, String> {
+    let certificates = Certificate::read_all(text.as_bytes()).map_err(|e| format!("`ca`: {e}"))?;
+    certificates
+        .iter()
+        .map(|certificate| reqwest::Certificate::from_der(&certificate.der))
+        .collect::<Result<_, _>>()
+        .map_err(|e| format!("`ca`: {}", causes(&e)))
+}
+
+fn build(request: &HttpRequest, is_bare: bool) -> Result<Client, String> {
+    let mut builder = Client::builder()
+        .proxy(by_proxy(Proxies::of_environment()))
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION")));
+    if let Some((certificate, key)) = request.identity.as_ref().filter(|_| !is_bare) {
+        let pem = identity(certificate, key)?;
+        let read = reqwest::Identity::from_pem(pem.reveal().as_bytes());
+        builder = builder.identity(read.map_err(|e| causes(&e))?);
+    }
+    if let Some(ca) = &request.ca {
+        builder = builder.tls_certs_only(trusted(ca)?);
+    }
+    builder.build().map_err(|e| causes(&e))
+}
+
+async fn ask(
+    client: &Client,
+    hop: &Hop,
+    request: &HttpRequest,
+    deadline: Instant,
+) -> Result<reqwest::Response, reqwest::Error> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let mut builder = client
+        .request(hop.method.clone(), hop.url.clone())
+        .timeout(left);
+    if !hop.is_bare {
+        for (header, value) in &request.headers {
+            builder = builder.header(header, value.reveal());
+        }
+    }
+    if let Some(body) = request.body.as_ref().filter(|_| hop.has_body) {
+        builder = builder.body(body.reveal_bytes().to_vec());
+    }
+    builder.send().await
+}
+
+/// The rule of [`Proxies`] for clients of `reqwest`, in place of its own.
+pub fn by_proxy(proxies: Proxies) -> reqwest::Proxy {
+    reqwest::Proxy::custom(move |url| {
+        let host = url.host_str().unwrap_or_default();
+        let proxy = proxies.of(url.scheme(), host, url.port())?;
+        // Names are resolved by the proxy, as everywhere else; `reqwest` has a scheme of its own for that.
+        Some(match proxy.strip_prefix("socks5://") {
+            Some(rest) => format!("socks5h://{rest}"),
+            None => proxy.to_owned(),
+        })
+    })
+}
+
+pub(super) fn headers(found: &HeaderMap) -> BTreeMap<String, String> {
+    let mut headers: BTreeMap<String, String> = BTreeMap::new();
+    for (name, value) in found {
+        // What is not UTF-8 is Latin-1, as HTTP had it: each byte is a character, and none is lost.
+        let value = match std::str::from_utf8(value.as_bytes()) {
+            Ok(text) => text.to_owned(),
+            Err(_) => value.as_bytes().iter().copied().map(char::from).collect(),
+        };
+        headers
+            .entry(name.as_str().to_owned())
+            .and_modify(|all| *all = format!("{all}, {value}"))
+            .or_insert(value);
+    }
+    headers
+}
+
+/// A request that changes something may have done so although it failed.
+fn proving(failure: Failure, request: &HttpRequest, proof: Proof) -> Failure {
+    match request.is_read() {
+        true => failure,
+        false => failure.proving(proof),
+    }
+}
+
+fn transport_failure(name: &str, request: &HttpRequest, error: &reqwest::Error) -> Failure {
+    let (class, code) = match error {
+        e if e.is_connect() => (FailureClass::Unavailable, "Unreachable"),
+        e if e.is_timeout() => (FailureClass::Timeout, "Timeout"),
+        e if e.is_builder() => (FailureClass::Rejected, "BadRequest"),
+        e if e.is_decode() => (FailureClass::Unavailable, "BadEncoding"),
+        _ => (FailureClass::Unavailable, "ConnectionLost"),
+    };
+    let answer = match error.is_connect() || error.is_builder() {
+        true => NOT_SENT,
+        false => LOST,
+    };
+    let failure = Failure::new(class, name, code, causes(error));
+    proving(
+        failure,
+        request,
+        proof(Answering::Http, &request.method, answer),
+    )
+}
+
+fn status_failure(name: &str, request: &HttpRequest, response: &HttpResponse) -> Failure {
+    let class = match response.status {
+        401 | 403 | 407 => FailureClass::Denied,
+        408 | 504 => FailureClass::Timeout,
+        409 | 412 | 423 | 425 => FailureClass::Conflict,
+        429 => FailureClass::Throttled,
+        500.. => FailureClass::Unavailable,
+        _ => FailureClass::Rejected,
+    };
+    let message = match response.said().trim() {
+        "" => "no more was said".to_owned(),
+        _ if request.hides_answer => MASK.to_owned(),
+        said => said.to_owned(),
+    };
+    let mut failure = Failure::new(class, name, format!("HTTP{}", response.status), message);
+    if let Some(after) = response.headers.get("retry-after") {
+        failure = failure.with_hint(format!("the server says to come back after {after}"));
+    }
+    proving(
+        failure,
+        request,
+        proof_of_status(Answering::Http, &request.method, response.status),
+    )
+}
+
+/// The whole story of an error, without the URL, which may hold a token.
+fn causes(error: &reqwest::Error) -> String {
+    let mut text = String::new();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    match text.is_empty() {
+        true => "the request could not be made".into(),
+        false => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g5_b5_a_url_is_shown_without_what_may_be_secret() {
+        for (url, shown) in [
+            ("https://h.example/a/b?token=x#y", "https://h.example/a/b"),
+            (
+                "https://user:pa@ss@h.example:8443/a@b",
+                "https://h.example:8443/a@b",
+            ),
+            ("https://user:pass@h.example?q=/x", "https://h.example"),
+            ("user:pass@no url", "no url"),
+        ] {
+            assert_eq!(shown_url(url), shown, "{url}");
+        }
+        let secret = |text: &str| shown_secret_url(&Secret::new(text));
+        assert_eq!(
+            secret("https://u:p@hooks.example:8443/T0/B1?x=y"),
+            "https://hooks.example:8443/‹secret›"
+        );
+        assert_eq!(secret("no url"), MASK);
+    }
+
+    #[test]
+    fn hosts_are_allowed_by_name_or_domain() {
+        let some = HttpClient::new(Some(vec!["A.example".into(), "*.B.Example".into()]));
+        for (host, is_allowed) in [
+            ("a.example", true),
+            ("x.a.example", false),
+            ("x.b.example", true),
+            ("b.example", false),
+            ("evilb.example", false),
+        ] {
+            assert_eq!(some.allows(host), is_allowed, "{host}");
+        }
+        assert!(HttpClient::default().allows("anything"));
+    }
+}

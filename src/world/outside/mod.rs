@@ -1,0 +1,36 @@
+//! The clients for the world outside: AWS Private CA, Kubernetes, HTTP servers, programs, and the
+//! run's output folder. Real protocols and real files; no Rhai, no journal, no workflow.
+//!
+//! Every call answers with a value or a [`crate::value::Failure`], classified here and only here.
+
+mod answer;
+mod clients;
+mod files;
+mod http;
+mod kube;
+mod pca;
+mod programs;
+mod proxy;
+mod tls;
+mod transport;
+
+pub use clients::Clients;
+pub use files::{OutputFolder, Snapshot, Written};
+pub use http::{HttpClient, HttpRequest, HttpResponse, by_proxy, shown_secret_url, shown_url};
+pub use kube::{
+    Access, Apply, ClusterRule, Clusters, Hindrance, KubeClient, KubeClients, KubeTarget, Named,
+    Next, Opening, Patch, PatchKind, Permit, PodState, Progress, Resource, Selection, Trouble,
+    changed_since, covers, embedded_cluster, expected, from_object, is_passing, restoring, rules,
+    secret_manifest, to_object,
+};
+pub use pca::{
+    AccountId, AuditReport, Authority, ConnectError, EFFECT_TAG, Extension, Identity, Issue,
+    NewAuthority, OPERATIONS, OperationName, Passthrough, PcaClient, PcaTarget, Permission, Rate,
+    SignedCertificate, Validity, is_account_wide, template_arn,
+};
+pub use programs::{
+    DEFAULT_GRACE, Exited, Invocation, ProgramTarget, Programs, check_name, check_variable,
+    end_programs, kill_programs,
+};
+pub use proxy::Proxies;
+pub use tls::{Handshake, Met, Probe, Served, Side, TlsVersion};

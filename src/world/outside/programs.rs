@@ -1,0 +1,306 @@
+//! Programs that scripts start.
+//!
+//! - [`group`]: the process group of a program, and how it is ended;
+//! - [`output`]: what a program prints, and how much of it is kept;
+//! - [`variables`]: what a program finds in its environment.
+
+mod group;
+mod output;
+mod variables;
+
+use std::{
+    collections::BTreeMap,
+    env, io,
+    os::unix::{fs::PermissionsExt, process::ExitStatusExt},
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use serde::Deserialize;
+use tokio::{io::AsyncWriteExt, process::Command};
+use tokio_util::sync::CancellationToken;
+
+use crate::value::{Failure, FailureClass, MASK, Secret, format_duration};
+use group::{Group, Talk};
+use output::{Output, said};
+use windlass_ground::disk;
+
+use super::answer::{Client, ENDED, NOT_STARTED, proof};
+pub use group::{end_programs, kill_programs};
+pub use variables::{check_name, check_variable};
+
+/// How long a program has between SIGTERM and SIGKILL; as long as `docker stop` gives it.
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+/// How long the output of a program that has ended is read where a child of it keeps the pipe open. What
+/// the program itself printed is in the pipe by then, and read in a few milliseconds; the rest is for a
+/// child that is about to end, too.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// How a target lets scripts start a program.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table such as { path = \"/opt/bin/istioctl\", env = [\"SSH_AUTH_SOCK\"] }"
+)]
+pub struct ProgramTarget {
+    /// The file to start; looked for in `PATH` if it is left out.
+    pub path: Option<PathBuf>,
+    /// Variables of this process that the program gets, too.
+    #[serde(default)]
+    pub env: Vec<String>,
+}
+
+/// The programs that the target allows scripts to start.
+#[derive(Clone, Debug, Default)]
+pub struct Programs {
+    allowed: Arc<BTreeMap<String, Allowed>>,
+}
+
+#[derive(Debug)]
+struct Allowed {
+    /// `None` if no such file was found when the target was opened.
+    path: Option<PathBuf>,
+    variables: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    pub program: String,
+    pub arguments: Vec<String>,
+    pub stdin: Option<Secret>,
+    pub variables: BTreeMap<String, Secret>,
+    pub timeout: Option<Duration>,
+    /// Between SIGTERM and SIGKILL.
+    pub grace: Duration,
+    /// The exit codes that are no failure.
+    pub expected: Vec<i32>,
+    pub folder: PathBuf,
+    /// Whether a failure must not quote what the program printed.
+    pub hides_output: bool,
+    /// Asks the program to end.
+    pub ending: CancellationToken,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exited {
+    pub code: i32,
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+}
+
+/// How a program came to its end.
+enum Ended {
+    ByItself(io::Result<ExitStatus>),
+    TimedOut { was_killed: bool },
+    Asked,
+}
+
+impl Programs {
+    /// Finds each program once, so that no script and no later change of `PATH` decides what is started.
+    pub fn new(targets: &BTreeMap<String, ProgramTarget>) -> Self {
+        let allowed = targets.iter().map(|(name, target)| {
+            let path = match &target.path {
+                Some(path) => Some(path.clone()).filter(|path| is_program(path)),
+                None => find(name),
+            };
+            let variables = target.env.clone();
+            (name.clone(), Allowed { path, variables })
+        });
+        Self {
+            allowed: Arc::new(allowed.collect()),
+        }
+    }
+
+    /// Starts a program, without a shell, and waits until it has ended. It has a process group of
+    /// its own, which is killed when the future is dropped. A child that goes on after the program
+    /// holds nothing up.
+    ///
+    /// On a timeout, or when it is asked to end, the group gets SIGTERM, and SIGKILL after the grace.
+    ///
+    /// # Errors
+    /// A program that is not allowed or not there, an exit code that was not expected, a signal,
+    /// a timeout, and more than 448 KiB of output. Failures of a program that was started hold the end
+    /// of what it printed.
+    pub async fn run(&self, invocation: &Invocation) -> Result<Exited, Failure> {
+        let name = &invocation.program;
+        let failed = |class, code: &str, why: String| Failure::new(class, name.clone(), code, why);
+        let mut child = self.command(invocation)?.spawn().map_err(|e| {
+            let why = format!("`{name}` can't be started: {e}");
+            failed(FailureClass::Rejected, "CannotStart", why).proving(proof(
+                Client::Program,
+                name,
+                NOT_STARTED,
+            ))
+        })?;
+        let mut group = Group::of(&child);
+        let (mut out, mut err) = (Output::default(), Output::default());
+        let (stdin, pipes) = (
+            child.stdin.take(),
+            (child.stdout.take(), child.stderr.take()),
+        );
+        let ended = {
+            let write = async {
+                if let (Some(mut pipe), Some(text)) = (stdin, &invocation.stdin) {
+                    // A program that does not read to the end is no failure of ours.
+                    let _ = pipe.write_all(text.reveal_bytes()).await;
+                }
+            };
+            let talk = async { tokio::join!(write, out.read(pipes.0), err.read(pipes.1)) };
+            tokio::pin!(talk);
+            let mut talk = Talk::new(talk);
+            let ended = supervise(&mut child, &mut talk, invocation, &group).await;
+            let _ = tokio::time::timeout(LINGER, talk.finish()).await;
+            ended
+        };
+        group.let_go();
+        let words = || match invocation.hides_output {
+            true => MASK.to_owned(),
+            false => said(&out, &err),
+        };
+        let proving = |failure: Failure| failure.proving(proof(Client::Program, name, ENDED));
+        let unknown = |class, code, why: String| {
+            let why = format!("{why}\n{}", words());
+            Err(proving(failed(class, code, why.trim_end().to_owned())))
+        };
+        let status = match ended {
+            Ended::ByItself(status) => status
+                .map_err(|e| proving(failed(FailureClass::Unavailable, "Lost", e.to_string())))?,
+            Ended::TimedOut { was_killed } => {
+                let timeout = format_duration(invocation.timeout.unwrap_or_default());
+                let why = match was_killed {
+                    false => format!("it took longer than {timeout}, and was ended by SIGTERM"),
+                    true => format!(
+                        "it took longer than {timeout}, and was killed: SIGTERM did not end it within {}",
+                        format_duration(invocation.grace)
+                    ),
+                };
+                return unknown(FailureClass::Timeout, "Timeout", why);
+            }
+            Ended::Asked => {
+                let why = "it was asked to end".to_owned();
+                return unknown(FailureClass::Unavailable, "Signal", why);
+            }
+        };
+        let Some(code) = status.code() else {
+            let signal = status.signal().unwrap_or_default();
+            let why = format!("it was ended by signal {signal}");
+            return unknown(FailureClass::Unavailable, "Signal", why);
+        };
+        if !invocation.expected.contains(&code) {
+            let code = format!("Exit{code}");
+            return Err(proving(failed(FailureClass::Rejected, &code, words())).with_hint(
+                "a program that may be run again says `idempotent: true`, and a resume runs it again; \
+                 without that, a resume asks whether its work was done",
+            ));
+        }
+        match (out.whole(), err.whole()) {
+            (Some(stdout), Some(stderr)) => Ok(Exited {
+                code,
+                stdout,
+                stderr,
+            }),
+            _ => {
+                let why = "it printed more than 448 KiB; let it write a file".to_owned();
+                unknown(FailureClass::Rejected, "TooMuchOutput", why)
+            }
+        }
+    }
+
+    /// What is started for an invocation.
+    fn command(&self, invocation: &Invocation) -> Result<Command, Failure> {
+        let name = &invocation.program;
+        let failed = |class, code: &str, why: String| Failure::new(class, name.clone(), code, why);
+        let Some(allowed) = self.allowed.get(name) else {
+            let why = format!("the target does not allow the program `{name}`");
+            return Err(
+                failed(FailureClass::Denied, "ProgramNotAllowed", why).with_hint(format!(
+                    "add it to the target in windlass.toml: `exec = [\"{name}\"]`"
+                )),
+            );
+        };
+        let Some(path) = &allowed.path else {
+            let why = format!("`{name}` can't be started: no such program was found");
+            return Err(failed(FailureClass::Rejected, "CannotStart", why).with_hint(format!(
+                "install it in a folder of PATH, or name the file in windlass.toml: `exec = {{ {name} = {{ path = \"/…/{name}\" }} }}`"
+            )));
+        };
+        disk::create_folders(&invocation.folder, 0o777)
+            .map_err(|e| failed(FailureClass::Rejected, "NoFolder", e.to_string()))?;
+        let mut command = Command::new(path);
+        command
+            .args(&invocation.arguments)
+            .current_dir(&invocation.folder)
+            .env_clear()
+            .envs(variables::kept(&allowed.variables))
+            .envs(invocation.variables.iter().map(|(k, v)| (k, v.reveal())))
+            .stdin(match invocation.stdin {
+                Some(_) => Stdio::piped(),
+                None => Stdio::null(),
+            })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
+        Ok(command)
+    }
+}
+
+/// Waits until a program has ended, or its time is over.
+async fn supervise(
+    child: &mut tokio::process::Child,
+    talk: &mut Talk<'_, impl Future>,
+    invocation: &Invocation,
+    group: &Group,
+) -> Ended {
+    let times_out = async {
+        match invocation.timeout {
+            Some(timeout) => tokio::time::sleep(timeout).await,
+            None => std::future::pending().await,
+        }
+    };
+    let is_asked = tokio::select! {
+        biased;
+        status = talk.until_ended(child) => return Ended::ByItself(status),
+        () = times_out => false,
+        () = invocation.ending.cancelled() => true,
+    };
+    let was_killed = group.end(child, talk, invocation.grace).await;
+    match is_asked {
+        true => Ended::Asked,
+        false => Ended::TimedOut { was_killed },
+    }
+}
+
+/// Finds a program as a shell does, but in absolute folders only: `.` would be the output folder, in
+/// which scripts write.
+fn find(name: &str) -> Option<PathBuf> {
+    if name.contains('/') {
+        return Some(PathBuf::from(name)).filter(|path| path.is_absolute() && is_program(path));
+    }
+    let folders = env::var_os("PATH")?;
+    env::split_paths(&folders)
+        .filter(|folder| folder.is_absolute())
+        .map(|folder| folder.join(name))
+        .find(|path| is_program(path))
+}
+
+fn is_program(path: &Path) -> bool {
+    path.metadata()
+        .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g6_a_program_is_found_once_and_never_in_a_relative_folder() {
+        assert!(find("sh").is_some_and(|path| path.is_absolute()));
+        assert_eq!(find("./sh"), None);
+        assert_eq!(find("bin/sh"), None);
+        assert_eq!(find("/bin/sh"), Some("/bin/sh".into()));
+        assert_eq!(find("/etc/passwd"), None, "it can't be executed");
+    }
+}
