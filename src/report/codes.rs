@@ -52,6 +52,7 @@ pages![
     "output",
     "outside-failure",
     "params",
+    "phase-order",
     "reads-finally",
     "reads-later",
     "result-too-large",

@@ -87,7 +87,7 @@ pub(super) static TABLE: [Function; 4] = [
         gives: Gives::new(List(&Text), "each certificate as PEM, in their order"),
         does: Computes,
         needs: Needs::Nothing,
-        example: "let trusted = x509::split(base64::decode(secret.data[\"ca.crt\"]));",
+        example: "let trusted = x509::split(inputs.bundle);",
         bind: |b| {
             b.with(|pem: &str| split(pem.as_bytes()))
                 .with(|pem: Sealed| split(pem.reveal_bytes()))
