@@ -15,6 +15,7 @@ mod crash;
 mod dag;
 mod damage;
 mod doubt;
+mod dry_run;
 mod echo;
 mod edited;
 mod evidence;

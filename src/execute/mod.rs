@@ -6,12 +6,14 @@
 //! - `attempt` is one attempt of one step, `gate` its effects and `entries` what they record, `doubt`
 //!   those that nobody knows the end of, `undo` one that goes backwards and `settle` what it must find out first, `stops` what ends it;
 //! - `neighbours` is what others ask for and hold, `retry` when a failure is tried again;
+//! - `dry_run` tries steps before a run begins;
 //! - `restate` is the substrate for many machines;
 //! - [`Observer`] is told what happens, for people.
 
 mod attempt;
 mod doubt;
 mod driver;
+mod dry_run;
 mod embedded;
 mod entries;
 mod gate;
@@ -27,6 +29,7 @@ mod substrate;
 mod undo;
 
 pub use driver::{DriveError, Ended, Settings, drive};
+pub use dry_run::{Obstacle, obstacles};
 pub use embedded::Cancel;
 pub use observer::{Observer, Silent};
 pub use settle::must_be_found_out;

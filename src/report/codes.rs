@@ -54,6 +54,7 @@ pages![
     "params",
     "reads-finally",
     "reads-later",
+    "refused",
     "result-too-large",
     "run-owned",
     "scan",
