@@ -74,6 +74,7 @@ async fn start(
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
         pod_delay: command.pod_delay,
         faults: command.faults.clone(),
+        client_timeout: command.client_timeout,
         ..Options::local(folder.join(name), name)
     };
     Server::start(options).await.map_err(|error| {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cluster::{fault::Fault, ports::Ports};
+use crate::ground::CLIENT_TIMEOUT;
 
 /// How one server behaves. Everything that isn't said here is kept in `folder`.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub struct Options {
     pub history: u32,
     /// What listens in the pods, for port-forward; `None` for nothing.
     pub ports: Option<Arc<dyn Ports>>,
+    /// How long a client may take for the head of a request, and again for its body.
+    pub client_timeout: Duration,
 }
 
 /// The first objects of a cluster.
@@ -61,6 +64,7 @@ impl Options {
             faults: Vec::new(),
             history: 10_000,
             ports: None,
+            client_timeout: CLIENT_TIMEOUT,
         }
     }
 }

@@ -8,5 +8,5 @@ mod serve;
 mod yaml;
 
 pub(crate) use json::{depth_of, json_size};
-pub(crate) use serve::{read_body, serve};
+pub(crate) use serve::{CLIENT_TIMEOUT, read_body, serve};
 pub(crate) use yaml::check_yaml;
