@@ -39,6 +39,7 @@ mod mine;
 mod mistakes;
 mod names;
 mod namespaces;
+mod ownership;
 mod paths;
 mod pem;
 mod pki;

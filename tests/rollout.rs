@@ -406,7 +406,7 @@ fn h3_a_trust_policy_that_is_set_back_is_no_success() {
         )
         .expect(0);
     };
-    step("root_trust_policy", "").expect(0);
+    step("root_trust_policy", ", run: \"${{ run.id }}\"").expect(0);
     step("verify_mesh", ", trust_policies: true").expect(0);
     // Set back later: verify sees it.
     set("true");
@@ -427,6 +427,6 @@ fn h3_a_trust_policy_that_is_set_back_is_no_success() {
     )
     .expect(0);
     set("null");
-    let ran = step("root_trust_policy", "").expect(2);
+    let ran = step("root_trust_policy", ", run: \"${{ run.id }}\"").expect(2);
     assert!(ran.stderr.contains("autoRestartPods"), "{}", ran.stderr);
 }

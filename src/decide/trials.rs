@@ -7,11 +7,14 @@ use std::{
 
 use super::{decision::View, scope::Scope};
 use crate::{
-    compile::{Action, OnError, Step, Workflow, bind_params},
+    compile::{Action, OnError, Step, Template, Workflow, bind_params},
     journal::{InstanceId, State},
-    script::{HostCall, Script},
+    script::{HostCall, Read, Script},
     value::Value,
 };
+
+/// Stands for the id that the run would get.
+const RUN: &str = "RUN";
 
 /// One execution of a step, known before the run begins.
 #[derive(Clone)]
@@ -30,8 +33,7 @@ pub struct Trial {
 pub fn trials(workflow: &Workflow, state: &State) -> Vec<Trial> {
     let mut found = Vec::new();
     let scope = Scope::whole(workflow, state);
-    // Nothing that is known beforehand reads the run's id.
-    let view = View { state, run_id: "" };
+    let view = View { state, run_id: RUN };
     scope.trials(view, &Reached::default(), &mut found);
     found
 }
@@ -77,8 +79,11 @@ impl Scope<'_, '_> {
         let id = InstanceId::step(self.inside, step.name.as_str());
         let before = Arc::new(reached.before.clone());
         for (id, item) in self.known_items(view, step, &id) {
-            let knows = |template| self.knows(view, template, &item);
-            if !step.with.values().all(knows) {
+            if !step
+                .with
+                .values()
+                .all(|template| self.can_try(view, template, &item))
+            {
                 continue;
             }
             // What can't be evaluated is refused before anything is tried.
@@ -107,6 +112,20 @@ impl Scope<'_, '_> {
                 }
                 Action::Approval(_) => {}
             }
+        }
+    }
+
+    /// Whether all that a template reads is known, or, as the run's id, is as good whatever it is.
+    fn can_try(&self, view: View, template: &Template, item: &Value) -> bool {
+        let expressions = template.expressions();
+        let mut reads = expressions
+            .iter()
+            .flat_map(|placed| placed.expression.reads());
+        let is_id = |read: &Read| read.root == "run" && read.path == ["id"];
+        let reads_id = reads.clone().any(is_id);
+        match reads_id {
+            true => reads.all(|read| is_id(read) || read.root == "params"),
+            false => self.knows(view, template, item),
         }
     }
 
