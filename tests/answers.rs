@@ -8,6 +8,7 @@ use std::{
     env,
     io::{BufReader, Write},
     net::{TcpListener, TcpStream},
+    ops::Deref,
     process::Command,
     sync::{
         Arc, Mutex, PoisonError,
@@ -547,60 +548,109 @@ fn a10_a_refusal_after_a_lost_answer_proves_nothing() {
     assert_eq!(deleted.len(), 2, "{deleted:?}");
 }
 
-fn one_step(body: &str) -> Test {
-    let text = format!("workflow: w\nsteps:\n  s:\n    run: |\n      {body}\n");
-    Test::new().file("w.yaml", &text)
+/// The target of tests without a server: it allows two programs.
+const TARGET: &str =
+    "[targets.t]\nexec = [\"sh\", \"no-such-program\"]\npca = { region = \"us-east-1\" }\n";
+const RUN: [&str; 4] = ["run", "w.yaml", "--target", "t"];
+
+/// A folder whose runs an engine drives, if there is one.
+struct Driven<'a> {
+    engine: Option<Box<dyn Any>>,
+    test: Test,
+    drive: Drive<'a>,
 }
+
+impl<'a> Driven<'a> {
+    /// Of a workflow with one step.
+    fn one_step(body: &str, drive: Drive<'a>) -> Self {
+        let text = format!("workflow: w\nsteps:\n  s:\n    run: |\n      {body}\n");
+        Self::of(Test::new().file("w.yaml", &text), drive)
+    }
+
+    fn of(test: Test, drive: Drive<'a>) -> Self {
+        test.write("windlass.toml", TARGET);
+        let mut driven = Self {
+            engine: None,
+            test,
+            drive,
+        };
+        driven.renew();
+        driven
+    }
+
+    /// Has the engine open the target anew.
+    fn renew(&mut self) {
+        self.engine = None;
+        self.engine = self.drive.map(|start| start(&mut self.test));
+    }
+}
+
+impl Deref for Driven<'_> {
+    type Target = Test;
+
+    fn deref(&self) -> &Test {
+        &self.test
+    }
+}
+
+/// What a POST is answered, and whether that says that it was done.
+pub const POSTS: [(&[u16], bool); 5] = [
+    (&[201], true),
+    (&[303], true),
+    (&[302], false),
+    (&[503], false),
+    (&[408], false),
+];
 
 /// A request that was done and answered in another way than was expected is not sent again, and its undo is.
 #[test]
 fn a10_a_post_that_was_done_is_not_done_again() {
-    for (statuses, is_done) in [
-        (&[201u16] as &'static [u16], true),
-        (&[303], true),
-        (&[302], false),
-        (&[503], false),
-        (&[408], false),
-    ] {
-        let site = Site::open(statuses);
-        let url = format!("{}/x", site.address());
-        let undo = format!("#{{ method: \"DELETE\", url: \"{url}\" }}");
-        let body = format!("http::post(\"{url}\", #{{ expect: [200], undo: {undo} }})");
-        let test = one_step(&body);
-        test.windlass(&["run", "w.yaml"]).expect(1);
-        let resumed = test.windlass(&["resume"]).expect(1);
-        assert!(
-            resumed.stderr.contains("in-doubt"),
-            "{statuses:?}: {}",
-            resumed.stderr
-        );
-        assert_eq!(
-            resumed.stderr.contains("was done, and"),
-            is_done,
-            "{statuses:?}: {}",
-            resumed.stderr
-        );
-        assert_eq!(site.requests(), ["POST /x"], "{statuses:?}");
-        // A resume that asks again, and an undo of what is known to be done.
-        test.windlass(&["resume"]).expect(1);
-        assert_eq!(site.requests(), ["POST /x"], "{statuses:?}");
-        test.windlass(&["undo", "--yes"]).expect(0);
-        match is_done {
-            true => assert_eq!(site.requests(), ["POST /x", "DELETE /x"], "{statuses:?}"),
-            false => assert_eq!(site.requests(), ["POST /x"], "{statuses:?}"),
-        }
+    for case in POSTS {
+        post(case, None);
+    }
+}
+
+pub fn post((statuses, is_done): (&'static [u16], bool), drive: Drive) {
+    let site = Site::open(statuses);
+    let url = format!("{}/x", site.address());
+    let undo = format!("#{{ method: \"DELETE\", url: \"{url}\" }}");
+    let body = format!("http::post(\"{url}\", #{{ expect: [200], undo: {undo} }})");
+    let test = Driven::one_step(&body, drive);
+    test.windlass(&RUN).expect(1);
+    let resumed = test.windlass(&["resume"]).expect(1);
+    assert!(
+        resumed.stderr.contains("in-doubt"),
+        "{statuses:?}: {}",
+        resumed.stderr
+    );
+    assert_eq!(
+        resumed.stderr.contains("was done, and"),
+        is_done,
+        "{statuses:?}: {}",
+        resumed.stderr
+    );
+    assert_eq!(site.requests(), ["POST /x"], "{statuses:?}");
+    // A resume that asks again, and an undo of what is known to be done.
+    test.windlass(&["resume"]).expect(1);
+    assert_eq!(site.requests(), ["POST /x"], "{statuses:?}");
+    test.windlass(&["undo", "--yes"]).expect(0);
+    match is_done {
+        true => assert_eq!(site.requests(), ["POST /x", "DELETE /x"], "{statuses:?}"),
+        false => assert_eq!(site.requests(), ["POST /x"], "{statuses:?}"),
     }
 }
 
 #[test]
 fn a10_the_operator_says_what_became_of_a_post() {
+    answered_post(None);
+}
+
+pub fn answered_post(drive: Drive) {
     for (answer, requests) in [("s=done", 1), ("s=again", 2)] {
         let site = Site::open(&[201]);
-        let test = one_step(&format!(
-            "http::post(\"{}/x\", #{{ expect: [200] }})",
-            site.address()
-        ));
-        test.windlass(&["run", "w.yaml"]).expect(1);
+        let body = format!("http::post(\"{}/x\", #{{ expect: [200] }})", site.address());
+        let test = Driven::one_step(&body, drive);
+        test.windlass(&RUN).expect(1);
         test.windlass(&["resume", "--answer", answer]).expect(0);
         assert_eq!(site.requests().len(), requests, "{answer}");
         assert_eq!(status(&test.shown(), "s"), "succeeded");
@@ -608,62 +658,69 @@ fn a10_the_operator_says_what_became_of_a_post() {
     }
 }
 
+/// Statuses that prove that nothing was done.
+pub const REFUSALS: [&[u16]; 4] = [&[400], &[404], &[409], &[429]];
+
 #[test]
 fn a10_a_refused_request_is_made_again() {
-    for statuses in [&[400u16] as &'static [u16], &[404], &[409], &[429]] {
-        let site = Site::open(statuses);
-        let test = one_step(&format!("http::post(\"{}/x\")", site.address()));
-        test.windlass(&["run", "w.yaml"]).expect(1);
-        test.windlass(&["resume"]).expect(0);
-        assert_eq!(site.requests().len(), 2, "{statuses:?}");
+    for statuses in REFUSALS {
+        refused_post(statuses, None);
     }
+}
+
+pub fn refused_post(statuses: &'static [u16], drive: Drive) {
+    let site = Site::open(statuses);
+    let test = Driven::one_step(&format!("http::post(\"{}/x\")", site.address()), drive);
+    test.windlass(&RUN).expect(1);
+    test.windlass(&["resume"]).expect(0);
+    assert_eq!(site.requests().len(), 2, "{statuses:?}");
 }
 
 /// What a repeated DELETE does not find, the first one has deleted.
 #[test]
 fn a10_a_delete_in_doubt_is_done() {
+    delete_in_doubt(None);
+}
+
+pub fn delete_in_doubt(drive: Drive) {
     let site = Site::open(&[503, 404]);
-    let test = one_step(&format!("http::delete(\"{}/x\")", site.address()));
-    test.windlass(&["run", "w.yaml"]).expect(1);
+    let test = Driven::one_step(&format!("http::delete(\"{}/x\")", site.address()), drive);
+    test.windlass(&RUN).expect(1);
     test.windlass(&["resume"]).expect(0);
     assert_eq!(site.requests(), ["DELETE /x", "DELETE /x"]);
     // One that was never sent before is not found.
     let site = Site::open(&[404]);
-    let test = one_step(&format!("http::delete(\"{}/x\")", site.address()));
-    test.windlass(&["run", "w.yaml"]).expect(1);
+    let test = Driven::one_step(&format!("http::delete(\"{}/x\")", site.address()), drive);
+    test.windlass(&RUN).expect(1);
 }
 
 #[test]
 fn a10_a_program_that_failed_may_have_done_its_work() {
+    program(None);
+}
+
+pub fn program(drive: Drive) {
     let body = |options: &str| {
         format!("exec::run(\"sh\", [\"-c\", \"echo x >> done; test -e ok\"], #{{ {options} }})")
     };
     for (options, is_asked) in [("", true), ("idempotent: true", false)] {
-        let test = one_step(&body(options));
-        test.write(
-            "windlass.toml",
-            "[targets.t]\nexec = [\"sh\"]\npca = { region = \"us-east-1\" }\n",
-        );
-        test.windlass(&["run", "w.yaml", "--target", "t"]).expect(1);
+        let test = Driven::one_step(&body(options), drive);
+        test.windlass(&RUN).expect(1);
         test.write("out/ok", "");
         let resumed = test.windlass(&["resume"]).expect(i32::from(is_asked));
-        let times = test.read("out/done").lines().count();
+        let times = || test.read("out/done").lines().count();
         match is_asked {
             true => {
                 assert!(resumed.stderr.contains("in-doubt"), "{}", resumed.stderr);
-                assert_eq!(times, 1);
+                assert_eq!(times(), 1);
                 test.windlass(&["resume", "--answer", "s=again"]).expect(0);
             }
-            false => assert_eq!(times, 2),
+            false => assert_eq!(times(), 2),
         }
     }
     // What could not be started did nothing.
-    let test = one_step("exec::run(\"no-such-program\", [])");
-    test.write(
-        "windlass.toml",
-        "[targets.t]\nexec = [\"no-such-program\"]\npca = { region = \"us-east-1\" }\n",
-    );
-    test.windlass(&["run", "w.yaml", "--target", "t"]).expect(1);
+    let test = Driven::one_step("exec::run(\"no-such-program\", [])", drive);
+    test.windlass(&RUN).expect(1);
     let resumed = test.windlass(&["resume"]).expect(1);
     assert!(!resumed.stderr.contains("in-doubt"), "{}", resumed.stderr);
 }
@@ -677,89 +734,95 @@ fn kubectl(served: &Clusters, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// The verb and the call of each change of a cluster.
+pub const CHANGES: [(&str, &str); 6] = [
+    (
+        "patch",
+        "kube::apply(\"mgmt\", #{ apiVersion: \"v1\", kind: \"ConfigMap\", metadata: #{ name: \"new\", namespace: \"default\" }, data: #{ a: \"1\" } })",
+    ),
+    (
+        "patch",
+        "kube::apply_secret(\"mgmt\", \"default\", \"new\", #{ a: \"1\" })",
+    ),
+    (
+        "patch",
+        "kube::patch(\"mgmt\", \"\", \"namespace/default\", #{ metadata: #{ labels: #{ patched: \"yes\" } } })",
+    ),
+    (
+        "patch",
+        "kube::patch(\"mgmt\", \"\", \"namespace/default\", [#{ op: \"add\", path: \"/metadata/labels/patched\", value: \"yes\" }], #{ type: \"json\" })",
+    ),
+    (
+        "delete",
+        "kube::delete(\"mgmt\", \"default\", \"configmap/old\")",
+    ),
+    (
+        "patch",
+        "kube::restart(\"mgmt\", \"gloo-mesh\", \"deployment/gloo-mesh-mgmt-server\")",
+    ),
+];
+
 /// Every call that changes a cluster, answered by each failure after the act.
 #[test]
 fn a10_every_call_to_a_cluster_is_settled_whatever_it_is_answered() {
-    let calls = [
-        (
-            "patch",
-            "kube::apply(\"mgmt\", #{ apiVersion: \"v1\", kind: \"ConfigMap\", metadata: #{ name: \"new\", namespace: \"default\" }, data: #{ a: \"1\" } })",
-        ),
-        (
-            "patch",
-            "kube::apply_secret(\"mgmt\", \"default\", \"new\", #{ a: \"1\" })",
-        ),
-        (
-            "patch",
-            "kube::patch(\"mgmt\", \"\", \"namespace/default\", #{ metadata: #{ labels: #{ patched: \"yes\" } } })",
-        ),
-        (
-            "patch",
-            "kube::patch(\"mgmt\", \"\", \"namespace/default\", [#{ op: \"add\", path: \"/metadata/labels/patched\", value: \"yes\" }], #{ type: \"json\" })",
-        ),
-        (
-            "delete",
-            "kube::delete(\"mgmt\", \"default\", \"configmap/old\")",
-        ),
-        (
-            "patch",
-            "kube::restart(\"mgmt\", \"gloo-mesh\", \"deployment/gloo-mesh-mgmt-server\")",
-        ),
-    ];
     let mut tried = 0;
-    for (n, (verb, call)) in calls.iter().enumerate() {
-        let code = ["500", "503", "504", "cut"][n % 4];
+    for n in 0..CHANGES.len() {
         for undoes in [false, true] {
-            let text =
-                format!("workflow: w\nkube: [mgmt]\nsteps:\n  s:\n    run: |\n      {call};\n");
-            let test = Test::new().file("w.yaml", &text);
-            let fault = format!("{verb}:*:{code}:100%:after");
-            let serve = |options: &[&str]| {
-                let served = Clusters::serve(&test, &["mgmt".to_owned()], options);
-                test.write(
-                    "windlass.toml",
-                    &format!(
-                        "[targets.t]\nkube_patience = \"100ms\"\n{}",
-                        served.of_target()
-                    ),
-                );
-                served
-            };
-            let served = serve(&["--fault", &fault]);
-            kubectl(&served, &["create", "configmap", "old"]);
-            // A DELETE that is sent again finds nothing, which is what was wanted.
-            let codes: &[i32] = if *verb == "delete" { &[0, 1] } else { &[1] };
-            test.windlass(&["run", "w.yaml", "--target", "t"])
-                .expect_one_of(codes);
-            drop(served);
-            let served = serve(&[]);
-            let get = |object: &[&str]| {
-                let found = kubectl(&served, &[&["get", "-o", "json"], object].concat());
-                serde_json::from_str(&found).unwrap_or(Json::Null)
-            };
-            let deployment = ["-n", "gloo-mesh", "deployment/gloo-mesh-mgmt-server"];
-            let generation = get(&deployment)["metadata"]["generation"].clone();
-            match undoes {
-                false => {
-                    test.windlass(&["resume"]).expect_one_of(&[0, 2]);
-                    // A restart is not made twice.
-                    assert_eq!(
-                        get(&deployment)["metadata"]["generation"],
-                        generation,
-                        "{call}"
-                    );
-                }
-                true => {
-                    test.windlass(&["undo", "--yes"]).expect(0);
-                    assert_eq!(get(&["configmap/new"]), Json::Null, "{call}");
-                    assert_eq!(get(&["secret/new"]), Json::Null, "{call}");
-                    let labels = get(&["namespace/default"])["metadata"]["labels"].clone();
-                    assert_eq!(labels["patched"], Json::Null, "{call}");
-                    assert_ne!(get(&["configmap/old"]), Json::Null, "{call}");
-                }
-            }
+            change(n, undoes, None);
             tried += 1;
         }
     }
     println!("requests made to fail after the act on a cluster: {tried}; effects done twice: 0");
+}
+
+pub fn change(n: usize, undoes: bool, drive: Drive) {
+    let (verb, call) = CHANGES[n];
+    let code = ["500", "503", "504", "cut"][n % 4];
+    let text = format!("workflow: w\nkube: [mgmt]\nsteps:\n  s:\n    run: |\n      {call};\n");
+    let mut test = Driven::of(Test::new().file("w.yaml", &text), drive);
+    let serve = |test: &mut Driven, options: &[&str]| {
+        let served = Clusters::serve(test, &["mgmt".to_owned()], options);
+        test.write(
+            "windlass.toml",
+            &format!(
+                "[targets.t]\nkube_patience = \"100ms\"\n{}",
+                served.of_target()
+            ),
+        );
+        test.renew();
+        served
+    };
+    let fault = format!("{verb}:*:{code}:100%:after");
+    let served = serve(&mut test, &["--fault", &fault]);
+    kubectl(&served, &["create", "configmap", "old"]);
+    // A DELETE that is sent again finds nothing, which is what was wanted.
+    let codes: &[i32] = if verb == "delete" { &[0, 1] } else { &[1] };
+    test.windlass(&RUN).expect_one_of(codes);
+    drop(served);
+    let served = serve(&mut test, &[]);
+    let get = |object: &[&str]| {
+        let found = kubectl(&served, &[&["get", "-o", "json"], object].concat());
+        serde_json::from_str(&found).unwrap_or(Json::Null)
+    };
+    let deployment = ["-n", "gloo-mesh", "deployment/gloo-mesh-mgmt-server"];
+    let generation = get(&deployment)["metadata"]["generation"].clone();
+    match undoes {
+        false => {
+            test.windlass(&["resume"]).expect_one_of(&[0, 2]);
+            // A restart is not made twice.
+            assert_eq!(
+                get(&deployment)["metadata"]["generation"],
+                generation,
+                "{call}"
+            );
+        }
+        true => {
+            test.windlass(&["undo", "--yes"]).expect(0);
+            assert_eq!(get(&["configmap/new"]), Json::Null, "{call}");
+            assert_eq!(get(&["secret/new"]), Json::Null, "{call}");
+            let labels = get(&["namespace/default"])["metadata"]["labels"].clone();
+            assert_eq!(labels["patched"], Json::Null, "{call}");
+            assert_ne!(get(&["configmap/old"]), Json::Null, "{call}");
+        }
+    }
 }

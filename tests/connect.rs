@@ -13,6 +13,7 @@ use std::{
 
 use crate::{
     aws::tunnel::Tunnel,
+    client::Served,
     cluster::served::Clusters,
     harness::{Ran, Test},
 };
@@ -241,6 +242,59 @@ fn c1_scripts_go_by_the_same_rule() {
     };
     assert!(run("b.example") > 0);
     assert_eq!(run("example"), 0);
+}
+
+/// A CA is made and deleted on a server whose name only the proxy knows.
+#[test]
+fn c1_aws_is_asked_by_a_socks_proxy() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w\nsteps:\n  s:\n    run: |\n      let arn = pca::create_certificate_authority(#{ type: \"ROOT\", subject: #{ common_name: \"a\" }, key_algorithm: \"EC_prime256v1\", signing_algorithm: \"SHA256WITHECDSA\" });\n      pca::wait_until_csr_ready(arn);\n      #{ csr: pca::certificate_authority_csr(arn) }\noutputs: { csr: \"${{ steps.s.csr }}\" }\n",
+    );
+    // Without a key it answers to no name but its own.
+    let served = Served::start_in(&test, "pca", &["--access-key", "AKIAEXAMPLE:secret"]);
+    let port = served.address().rsplit(':').next().expect("a port");
+    let port: u16 = port.parse().expect("a port");
+    test.write(
+        "windlass.toml",
+        "[targets.t]\npca = { endpoint = \"http://pca.example:5566\", region = \"us-east-1\" }\n",
+    );
+    let windlass = |arguments: &[&str], environment: &[(&str, &str)]| {
+        let mut command = test.command(arguments);
+        alone(&mut command)
+            .env("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+            .env("AWS_SECRET_ACCESS_KEY", "secret")
+            .envs(environment.iter().copied());
+        Ran::from_output(command.output().expect("windlass starts"))
+    };
+    let run = ["run", "w.yaml", "--target", "t"];
+    let (url, count) = socks(port);
+    // A proxy that is not there: nothing was sent, so a resume need not look for anything.
+    let dead = [("ALL_PROXY", "socks5://127.0.0.1:9")];
+    let ran = windlass(&run, &dead).expect(1);
+    assert!(ran.stderr.contains("Connect"), "{}", ran.stderr);
+    let shown = windlass(&["show", "--json"], &[]).expect(0).stdout;
+    assert!(!shown.contains("is_unknown"), "{shown}");
+    windlass(&["resume"], &[("ALL_PROXY", &url)]).expect(0);
+    assert!(count.swap(0, Ordering::SeqCst) > 0);
+    let outputs = windlass(&["outputs"], &[]).expect(0).stdout;
+    assert!(outputs.contains("BEGIN CERTIFICATE REQUEST"), "{outputs}");
+    windlass(&["undo", "--yes"], &[("HTTP_PROXY", &url)]).expect(0);
+    assert!(count.swap(0, Ordering::SeqCst) > 0);
+    // One that is not used is in nobody's way.
+    let beside = [
+        ("ALL_PROXY", "socks5://127.0.0.1:9"),
+        ("NO_PROXY", ".example"),
+    ];
+    let ran = windlass(&run, &beside).expect(1);
+    assert!(ran.stderr.contains("UnknownHost"), "{}", ran.stderr);
+    // What is no proxy that is known is said before a call leaves.
+    let ran = windlass(&run, &[("HTTP_PROXY", "ftp://127.0.0.1:9")]).expect(2);
+    assert!(
+        ran.stderr.contains("can't be used for AWS"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]

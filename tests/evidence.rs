@@ -312,6 +312,237 @@ fn a12_a_timestamp_is_of_this_statement() {
     }
 }
 
+/// Certificates of time stamping authorities under the CA `root`, by how they are made.
+const AUTHORITIES: [(&str, &str); 5] = [
+    ("good", "extendedKeyUsage = critical, timeStamping"),
+    ("lax", "extendedKeyUsage = timeStamping"),
+    ("tls", "extendedKeyUsage = critical, serverAuth"),
+    (
+        "both",
+        "extendedKeyUsage = critical, timeStamping, codeSigning",
+    ),
+    ("past", "extendedKeyUsage = critical, timeStamping"),
+];
+
+/// Makes a CA, or with `issuer` a certificate of an authority; one called `past` has expired.
+fn certificate(test: &Test, name: &str, extension: &str, issuer: Option<&str>) {
+    test.write("extension.cnf", &format!("{extension}\n"));
+    let (key, csr, pem) = (
+        format!("{name}.key"),
+        format!("{name}.csr"),
+        format!("{name}.pem"),
+    );
+    let subject = format!("/CN={name}");
+    let request = [
+        "req", "-newkey", "rsa:2048", "-nodes", "-subj", &subject, "-keyout", &key, "-out", &csr,
+    ];
+    test.openssl(&request).expect(0);
+    let by = match issuer {
+        Some(issuer) => vec![
+            "-CA".to_owned(),
+            format!("{issuer}.pem"),
+            "-CAkey".into(),
+            format!("{issuer}.key"),
+        ],
+        None => vec!["-signkey".into(), key.clone()],
+    };
+    let mut command = Command::new("openssl");
+    command
+        .args([
+            "x509",
+            "-req",
+            "-days",
+            "2",
+            "-in",
+            &csr,
+            "-out",
+            &pem,
+            "-extfile",
+            "extension.cnf",
+        ])
+        .args(by)
+        .current_dir(test.path(""));
+    if name == "past" {
+        command
+            .env("LD_PRELOAD", "/usr/$LIB/faketime/libfaketime.so.1")
+            .env("FAKETIME", "-30d");
+    }
+    let made = command.output().expect("openssl is installed");
+    assert!(
+        made.status.success(),
+        "{name}: {}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+}
+
+/// The answer of an authority whose token is given, as DER.
+fn response(token: &[u8]) -> Vec<u8> {
+    // `SEQUENCE { SEQUENCE { INTEGER 0 }, token }`, whose length takes two bytes.
+    let content = [&[0x30, 0x03, 0x02, 0x01, 0x00], token].concat();
+    let length = u16::try_from(content.len()).expect("short").to_be_bytes();
+    [&[0x30, 0x82], &length[..], &content].concat()
+}
+
+#[test]
+fn a12_the_certificate_of_a_timestamp_is_checked() {
+    let test = Test::new().file("w.yaml", WRITES);
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    certificate(&test, "root", "basicConstraints = critical, CA:TRUE", None);
+    certificate(
+        &test,
+        "stranger",
+        "basicConstraints = critical, CA:TRUE",
+        None,
+    );
+    for (name, extension) in AUTHORITIES {
+        certificate(&test, name, extension, Some("root"));
+    }
+    test.write(
+        "ts.cnf",
+        &TS_CONF
+            .replace("tsa.pem", "good.pem")
+            .replace("tsa.key", "good.key"),
+    );
+    let (url, server) = authority(&test, Answers::Truly);
+    let ask = [
+        "audit",
+        "--bundle",
+        "e.json",
+        "--timestamp",
+        &url,
+        "--timestamp-ca",
+        "root.pem",
+    ];
+    let ran = test.windlass(&ask).expect(0);
+    server.join().expect("no panic");
+    assert!(ran.stdout.contains("by CN=good\n"), "{}", ran.stdout);
+    let verify = |more: &[&str]| test.windlass(&[&["audit", "--verify", "e.json"], more].concat());
+    let by_root = verify(&["--timestamp-ca", "root.pem", "--json"])
+        .expect(0)
+        .json();
+    assert_eq!(by_root["timestamps"][0]["authority"], "CN=good");
+    assert_eq!(by_root["timestamps"][0]["trusted"], true);
+    let by_none = verify(&[]).expect(0).stdout;
+    assert!(by_none.contains("held against no CA"), "{by_none}");
+    // One that is trusted itself needs no CA above it.
+    verify(&["--timestamp-ca", "good.pem"]).expect(0);
+    let refused = verify(&["--timestamp-ca", "stranger.pem"]).expect(2);
+    assert!(
+        refused.stderr.contains("leads to none"),
+        "{}",
+        refused.stderr
+    );
+    verify(&["--timestamp-ca", "w.yaml"]).expect(2);
+
+    // The same content, signed by others: openssl makes no such timestamps, but signs what it is given.
+    let bundle = test.read("e.json");
+    let json: Json = serde_json::from_str(&bundle).expect("JSON");
+    test.write(
+        "r.b64",
+        json["timestamps"][0]["response"].as_str().expect("a text"),
+    );
+    test.openssl(&["base64", "-d", "-A", "-in", "r.b64", "-out", "r.tsr"])
+        .expect(0);
+    test.openssl(&[
+        "ts",
+        "-reply",
+        "-in",
+        "r.tsr",
+        "-token_out",
+        "-out",
+        "token",
+    ])
+    .expect(0);
+    let open = [
+        "cms",
+        "-verify",
+        "-noverify",
+        "-inform",
+        "DER",
+        "-in",
+        "token",
+        "-out",
+        "content",
+    ];
+    test.openssl(&open).expect(0);
+    let put = |answer: &[u8]| {
+        let mut json = json.clone();
+        json["timestamps"][0]["response"] = data_encoding::BASE64.encode(answer).into();
+        test.write("e.json", &json.to_string());
+    };
+    let sign = |name: &str| {
+        let (pem, key) = (format!("{name}.pem"), format!("{name}.key"));
+        let sign = [
+            "cms",
+            "-sign",
+            "-binary",
+            "-nodetach",
+            "-cades",
+            "-md",
+            "sha256",
+            "-outform",
+            "DER",
+            "-econtent_type",
+            "1.2.840.113549.1.9.16.1.4",
+            "-signer",
+            &pem,
+            "-inkey",
+            &key,
+            "-in",
+            "content",
+            "-out",
+            "token",
+        ];
+        test.openssl(&sign).expect(0);
+        fs::read(test.path("token")).expect("a token")
+    };
+    for (name, why) in [
+        ("good", ""),
+        ("lax", "timeStamping alone, and critical"),
+        ("tls", "timeStamping alone, and critical"),
+        ("both", "timeStamping alone, and critical"),
+        ("past", "was not valid when it signed"),
+    ] {
+        put(&response(&sign(name)));
+        for more in [&[][..], &["--timestamp-ca", "root.pem"]] {
+            let checked = verify(more);
+            assert_eq!(
+                checked.code == 0,
+                why.is_empty(),
+                "{name}: {}",
+                checked.stderr
+            );
+            assert!(checked.stderr.contains(why), "{name}: {}", checked.stderr);
+        }
+    }
+    // A signature that was changed, and content under another's signature.
+    let good = sign("good");
+    let changed = |at: usize| {
+        let mut token = good.clone();
+        token[at] ^= 1;
+        put(&response(&token));
+        verify(&[]).expect(2).stderr
+    };
+    let told = changed(good.len() - 1);
+    assert!(
+        told.contains("signature of the timestamp does not hold"),
+        "{told}"
+    );
+    let content = fs::read(test.path("content")).expect("a TSTInfo");
+    let at = good.windows(content.len()).position(|part| part == content);
+    // The serial number that the authority gave is in it.
+    let serial = content
+        .windows(3)
+        .position(|part| part == [0x02, 0x01, 0x02]);
+    let told = changed(at.expect("its content") + serial.expect("a serial number") + 2);
+    assert!(
+        told.contains("signature of the timestamp does not hold"),
+        "{told}"
+    );
+    test.write("e.json", &bundle);
+    verify(&["--timestamp-ca", "root.pem"]).expect(0);
+}
+
 const TS_CONF: &str = "[req]
 distinguished_name = name
 [name]

@@ -10,9 +10,15 @@ use std::{
 const FORBIDDEN: [(&str, &[&str]); 7] = [
     ("world/value", &["outside", "x509"]),
     ("world/x509", &["outside"]),
-    ("engine/compile", &["decide", "execute", "journal", "outside"]),
+    (
+        "engine/compile",
+        &["decide", "execute", "journal", "outside"],
+    ),
     ("engine/decide", &["execute", "outside", "x509"]),
-    ("engine/journal", &["compile", "decide", "execute", "outside"]),
+    (
+        "engine/journal",
+        &["compile", "decide", "execute", "outside"],
+    ),
     ("script", &["compile", "decide", "execute", "journal"]),
     ("report", &["cli"]),
 ];

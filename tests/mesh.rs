@@ -622,7 +622,7 @@ fn the_cluster_role_names_what_is_named() {
     let refused = mesh
         .test
         .windlass(&["run", "named.yaml", "--target", "sa"])
-        .expect(1);
+        .expect(2);
     assert!(refused.stderr.contains("Forbidden"), "{}", refused.stderr);
 }
 
@@ -705,7 +705,9 @@ fn the_cluster_role_is_what_a_run_needs() {
             refused.stderr
         );
     }
-    mesh.test.windlass(&run).expect(1);
+    mesh.test.windlass(&run).expect(2);
+    let anyway = [run.as_slice(), &["--no-dry-run"]].concat();
+    mesh.test.windlass(&anyway).expect(1);
     for context in ["mgmt", "cluster-1"] {
         mesh.kubectl(context, &["apply", "-f", &path]).expect(0);
     }
@@ -718,7 +720,7 @@ fn the_cluster_role_is_what_a_run_needs() {
     for context in ["mgmt", "cluster-1"] {
         mesh.kubectl(context, &["apply", "-f", &path]).expect(0);
     }
-    let refused = mesh.test.windlass(&run).expect(1);
+    let refused = mesh.test.windlass(&run).expect(2);
     assert!(
         refused.stderr.contains("Forbidden") && refused.stderr.contains("windlass rbac"),
         "{}",

@@ -190,7 +190,10 @@ fn a2_what_keeps_old_pods_is_refused_before_the_patch() {
         }
         let before = lab.get(&object);
         let restart = format!("kube::restart(\"c\", \"default\", \"{object}\");");
-        let ran = lab.run(&restart).expect(1);
+        let ran = lab.run(&restart).expect(2);
+        assert!(ran.stderr.contains(code), "{code}: {}", ran.stderr);
+        let anyway = ["run", "w.yaml", "--target", "t", "--no-dry-run"];
+        let ran = lab.test.windlass(&anyway).expect(1);
         assert!(ran.stderr.contains(code), "{code}: {}", ran.stderr);
         let after = lab.get(&object);
         assert_eq!(
@@ -403,7 +406,7 @@ fn h3_a_trust_policy_that_is_set_back_is_no_success() {
         )
         .expect(0);
     };
-    step("root_trust_policy", "").expect(0);
+    step("root_trust_policy", ", run: \"${{ run.id }}\"").expect(0);
     step("verify_mesh", ", trust_policies: true").expect(0);
     // Set back later: verify sees it.
     set("true");
@@ -424,6 +427,6 @@ fn h3_a_trust_policy_that_is_set_back_is_no_success() {
     )
     .expect(0);
     set("null");
-    let ran = step("root_trust_policy", "").expect(1);
+    let ran = step("root_trust_policy", ", run: \"${{ run.id }}\"").expect(2);
     assert!(ran.stderr.contains("autoRestartPods"), "{}", ran.stderr);
 }

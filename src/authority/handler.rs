@@ -37,7 +37,7 @@ pub(crate) async fn handle(
     headers: HeaderMap,
     body: Body,
 ) -> Response<Body> {
-    let Some(body) = read_body(body, LARGEST_BODY).await else {
+    let Some(body) = read_body(body, LARGEST_BODY, service.options.client_timeout).await else {
         return plain(
             StatusCode::PAYLOAD_TOO_LARGE,
             "text/plain",

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::fault::Fault;
+use windlass_ground::CLIENT_TIMEOUT;
 
 /// How one server behaves. Everything that isn't said here is kept in `folder`.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub struct Options {
     pub clock: Clock,
     /// How often lists are signed anew and what is deleted is forgotten, by the machine's clock.
     pub upkeep: Duration,
+    /// How long a client may take for the head of a request, and again for its body.
+    pub client_timeout: Duration,
 }
 
 /// Well within the shortest life of a list, one day.
@@ -54,6 +57,7 @@ impl Options {
             access_keys: Vec::new(),
             clock: Clock::system(),
             upkeep: HOURLY,
+            client_timeout: CLIENT_TIMEOUT,
         }
     }
 }

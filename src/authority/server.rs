@@ -71,7 +71,7 @@ pub struct Server {
 impl Server {
     /// Opens the state and listens; requests are answered from when this returns.
     pub async fn start(options: Options) -> Result<Self, StartError> {
-        let (listen, upkeep) = (options.listen, options.upkeep);
+        let (listen, upkeep, timeout) = (options.listen, options.upkeep, options.client_timeout);
         if !listen.ip().is_loopback() && options.access_keys.is_empty() {
             return Err(StartError::Open(listen));
         }
@@ -95,7 +95,7 @@ impl Server {
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         let router = Router::new().fallback(handle).with_state(service);
         let (shutdown, asked) = oneshot::channel::<()>();
-        let task = tokio::spawn(serve(listener, router, async {
+        let task = tokio::spawn(serve(listener, router, timeout, async {
             // An error means that the server was dropped: a reason to stop as good as any.
             drop(asked.await);
         }));

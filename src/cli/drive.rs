@@ -66,12 +66,6 @@ pub fn drive_to_end(args: &Args, driving: &Driving, drive: Drive) -> Result<Ende
             (ended, state, kept, false)
         }
         #[cfg(feature = "restate")]
-        Held::Engine(_) if driving.lock_timeout.is_some() => {
-            let message = "--lock-timeout does not work for runs that an engine drives";
-            return Err(Failure::new("engine", message)
-                .hint("the engine waits for a lock at no cost; `windlass cancel` ends that"));
-        }
-        #[cfg(feature = "restate")]
         Held::Engine(run) => {
             let kept = run.place();
             let (ended, state) = run.drive(events, driving, &observer)?;

@@ -192,7 +192,10 @@ impl EngineRun {
     }
 
     pub fn record(self, event: Event, at: i64) -> Result<(), Failure> {
-        let order = self.order(vec![event], at, 1, true)?;
+        let order = Order {
+            is_only_record: true,
+            ..self.order(vec![event], at)?
+        };
         match self.engine.remote.record(&self.id, &order)? {
             Done::Done => Ok(()),
             Done::Void => Err(too_late(&self.id)),
@@ -206,12 +209,24 @@ impl EngineRun {
         driving: &Driving,
         observer: &Arc<dyn Observer>,
     ) -> Result<(Ended, State), Failure> {
-        let order = self.order(events, now(), driving.max_parallel, false)?;
         let remote = &self.engine.remote;
         let has_begun = self.driver.is_some();
+        if has_begun && driving.lock_timeout.is_some() {
+            let message = format!(
+                "the engine drives run {} already, and waits for locks as it was told then",
+                self.id
+            );
+            return Err(Failure::new("engine", message)
+                .hint("leave --lock-timeout out; `windlass cancel` ends the wait"));
+        }
         let invocation = match &self.driver {
             Some(driver) => driver.clone(),
             None => {
+                let order = Order {
+                    max_parallel: driving.max_parallel,
+                    lock_timeout: driving.lock_timeout.map(|most| most.as_millis() as u64),
+                    ..self.order(events, now())?
+                };
                 let invocation = remote.send(&self.id, &order)?;
                 say!("run {} is with {}", self.id, self.place());
                 invocation
@@ -227,21 +242,16 @@ impl EngineRun {
         watched.follow(driving, observer)
     }
 
-    fn order(
-        &self,
-        events: Vec<Event>,
-        at: i64,
-        max_parallel: u16,
-        is_only_record: bool,
-    ) -> Result<Order, Failure> {
+    fn order(&self, events: Vec<Event>, at: i64) -> Result<Order, Failure> {
         Ok(Order {
             at,
             after_letter: self.after_letter,
             expects: self.expects,
             events: self.engine.remote.seal(events)?,
             files: self.files.clone(),
-            max_parallel,
-            is_only_record,
+            max_parallel: 1,
+            is_only_record: false,
+            lock_timeout: None,
         })
     }
 }

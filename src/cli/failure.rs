@@ -38,6 +38,10 @@ impl Failure {
         }
     }
 
+    pub fn has_hint(&self) -> bool {
+        self.hint.is_some()
+    }
+
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self

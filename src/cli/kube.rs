@@ -77,6 +77,7 @@ async fn start(
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
         pod_delay: command.pod_delay,
         faults: command.faults.clone(),
+        client_timeout: command.client_timeout,
         ..mesh::member(folder, name, command.mesh.as_ref())
     };
     Server::start(options).await.map_err(|error| {

@@ -19,6 +19,7 @@ mod complete;
 mod confirm;
 mod definitions;
 mod drive;
+mod dry_run;
 #[cfg(feature = "restate")]
 mod engine;
 mod explain;

@@ -5,7 +5,7 @@ use super::{
     args::{Args, Pca, PcaServe},
     exit,
     failure::Failure,
-    process::{interrupted, write_private},
+    process::{interrupted, write_new_private},
 };
 use crate::authority::{AccessKey, Delays, Options, Server};
 
@@ -40,6 +40,7 @@ fn serve(args: &Args, command: &PcaServe) -> Done {
         quotas: command.quotas,
         faults: command.faults.clone(),
         access_keys,
+        client_timeout: command.client_timeout,
         ..Options::local(folder.clone())
     };
     let failed = |e: std::io::Error| Failure::new("system", format!("can't start threads: {e}"));
@@ -64,33 +65,44 @@ fn serve(args: &Args, command: &PcaServe) -> Done {
 fn kept_key(path: &Path) -> Result<AccessKey, Failure> {
     let failed =
         |e: io::Error| Failure::new("output", format!("can't use {}: {e}", path.display()));
-    match fs::read_to_string(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-        Err(e) => return Err(failed(e)),
-        Ok(text) => {
-            let field = |name: &str| {
-                text.lines().find_map(|line| {
-                    let (key, value) = line.split_once('=')?;
-                    (key.trim() == name).then(|| value.trim().to_owned())
-                })
-            };
-            let found = field("aws_access_key_id").zip(field("aws_secret_access_key"));
-            let (id, secret) = found.ok_or_else(|| {
-                let message = format!("{} holds no access key", path.display());
-                Failure::new("output", message).hint("remove it; another one is made then")
-            })?;
-            return Ok(AccessKey {
-                id,
-                secret,
-                account: None,
-            });
-        }
+    if let Some(key) = read_key(path)? {
+        return Ok(key);
     }
     let key = AccessKey::random().map_err(|e| Failure::new("system", e.to_string()))?;
     let text = format!(
         "[default]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
         key.id, key.secret
     );
-    write_private(path, &text).map_err(failed)?;
-    Ok(key)
+    match write_new_private(path, &text).map_err(failed)? {
+        true => Ok(key),
+        // Another server was faster, and has told its clients of its own.
+        false => read_key(path)?.ok_or_else(|| failed(io::ErrorKind::NotFound.into())),
+    }
+}
+
+fn read_key(path: &Path) -> Result<Option<AccessKey>, Failure> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => {
+            let message = format!("can't use {}: {e}", path.display());
+            return Err(Failure::new("output", message));
+        }
+    };
+    let field = |name: &str| {
+        text.lines().find_map(|line| {
+            let (key, value) = line.split_once('=')?;
+            (key.trim() == name).then(|| value.trim().to_owned())
+        })
+    };
+    let found = field("aws_access_key_id").zip(field("aws_secret_access_key"));
+    let (id, secret) = found.ok_or_else(|| {
+        let message = format!("{} holds no access key", path.display());
+        Failure::new("output", message).hint("remove it; another one is made then")
+    })?;
+    Ok(Some(AccessKey {
+        id,
+        secret,
+        account: None,
+    }))
 }

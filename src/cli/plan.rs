@@ -4,6 +4,7 @@ use super::{
     Done, account,
     args::{Args, Plan},
     beforehand::{Wanted, begin},
+    dry_run, exit,
     load::load,
     preflight::preflight,
     print, print_text,
@@ -12,6 +13,7 @@ use crate::{
     compile::bind_params,
     decide,
     report::{self, Room},
+    targets::Targets,
     value::Value,
 };
 
@@ -31,16 +33,30 @@ pub fn plan(args: &Args, command: &Plan) -> Done {
         program: &program,
         file: &command.file,
         target: &command.target,
-        kube,
+        kube: kube.clone(),
         out: String::new(),
         params,
     })?;
     let steps = decide::preview(workflow, &begun.state, RUN);
+    let (config, was_asked_for) = args.config();
+    let targets = Targets::load(config, was_asked_for)?;
+    let obstacles = match targets.find(&command.target)? {
+        Some(target) if !command.no_dry_run => {
+            dry_run::ask(target, workflow, &begun.state, &kube, false)?
+        }
+        _ => Vec::new(),
+    };
+    // As `run` ends.
+    let exit = match obstacles.iter().any(|obstacle| obstacle.is_sure) {
+        true => exit::NOTHING_STARTED,
+        false => exit::SUCCEEDED,
+    };
     if command.json {
         if let Some(account) = account {
             say!("{account}");
         }
-        return print(&format!("{:#}\n", report::preview_json(&steps)));
+        let json = report::preview_json(&steps, &obstacles);
+        return print(&format!("{json:#}\n")).map(|_| exit);
     }
     let on = match clusters.is_empty() {
         true => format!("the target {}", command.target),
@@ -52,8 +68,10 @@ pub fn plan(args: &Args, command: &Plan) -> Done {
     };
     let account = account.map_or(String::new(), |account| format!("{account}\n"));
     print_text(&format!(
-        "plan of {} on {on}\n{account}\n{}",
+        "plan of {} on {on}\n{account}\n{}{}",
         workflow.name,
-        report::preview(&workflow.phases, &steps, Room::of(&Term::stdout()))
+        report::preview(&workflow.phases, &steps, Room::of(&Term::stdout())),
+        report::obstacles(&obstacles)
     ))
+    .map(|_| exit)
 }

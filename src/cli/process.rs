@@ -3,12 +3,13 @@
 use std::{
     env,
     fs::{self, DirBuilder, OpenOptions},
-    io::Write,
+    io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::LazyLock,
 };
 
+use data_encoding::HEXLOWER;
 use nix::unistd::{Uid, User};
 use time::OffsetDateTime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -136,23 +137,50 @@ pub fn absolute(path: &Path) -> Result<PathBuf, Failure> {
 }
 
 /// Writes a file that only its owner may read, whole or not at all. A new folder is its owner's, too.
-pub fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+pub fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let draft = draft_private(path, text)?;
+    fs::rename(&draft, path).inspect_err(|_| forget(&draft))
+}
+
+/// As [`write_private`], unless the file is there already; says whether it was not.
+pub fn write_new_private(path: &Path, text: &str) -> io::Result<bool> {
+    let draft = draft_private(path, text)?;
+    // A link, unlike a rename, replaces nothing.
+    let linked = fs::hard_link(&draft, path);
+    forget(&draft);
+    match linked {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// Writes what a private file is to hold beside it. Processes of two containers may have one id, so chance names it.
+fn draft_private(path: &Path, text: &str) -> io::Result<PathBuf> {
     if let Some(folder) = path.parent() {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(folder)?;
     }
+    let mut random = [0; 8];
+    aws_lc_rs::rand::fill(&mut random)
+        .map_err(|_| io::Error::other("the system gave no randomness"))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let draft = path.with_file_name(format!(".{name}.{}", std::process::id()));
+    let draft = path.with_file_name(format!(".{name}.{}", HEXLOWER.encode(&random)));
     let mut file = OpenOptions::new()
         .write(true)
-        .create(true)
-        .truncate(true)
+        .create_new(true)
         .mode(0o600)
         .open(&draft)?;
-    file.write_all(text.as_bytes())?;
-    fs::rename(draft, path)
+    let written = file.write_all(text.as_bytes());
+    written.inspect_err(|_| forget(&draft))?;
+    Ok(draft)
+}
+
+fn forget(draft: &Path) {
+    // What can't be removed is nobody's but the owner's to read.
+    let _ = fs::remove_file(draft);
 }
 
 /// The one clock of the program.

@@ -6,6 +6,7 @@ use super::{
     args::{Args, Run},
     beforehand::{Beginning, Wanted, begin},
     drive::{Drive, drive},
+    dry_run,
     failure::Failure,
     load::load,
     preflight::preflight,
@@ -40,13 +41,23 @@ pub fn run(args: &Args, command: &Run) -> Done {
         program: &program,
         file: &command.file,
         target: &command.target,
-        kube,
+        kube: kube.clone(),
         out: out.display().to_string(),
         params,
     })?;
     let archive = Archive::open_for(args, target)?;
     if matches!(archive, Archive::Here(_)) {
         account::aws(args, &program.workflow, &command.target)?;
+    }
+    if let Some((_, target)) = target.filter(|_| !command.no_dry_run) {
+        let mut found = dry_run::ask(target, &program.workflow, &beginning.state, &kube, true)?;
+        // Workers have other rights, and other ways, than whoever starts a run.
+        if !matches!(archive, Archive::Here(_)) {
+            found
+                .iter_mut()
+                .for_each(|obstacle| obstacle.is_sure = false);
+        }
+        dry_run::refuse(&found)?;
     }
     let Beginning { event, at, state } = beginning.with_secrets(&archive)?;
     let id = new_id()?;

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     execute::{Cancel, DriveError, Ended, Observer},
     journal::{Event, Record, RunId, State, Status},
-    restate::{Remote, RemoteError},
+    restate::{GaveUp, Remote, RemoteError},
 };
 
 /// How often a run is looked at.
@@ -77,7 +77,7 @@ impl Watched<'_> {
                 None if has_begun && !driving.wait && waits_for_people(&state) => {
                     return Ok((Ended::Waiting, state));
                 }
-                None if !is_alive && has_begun => return Err(self.left()),
+                None if !is_alive && has_begun => return Err(self.left()?),
                 _ if !is_alive => return Err(too_late(self.run)),
                 _ => {}
             }
@@ -96,11 +96,14 @@ impl Watched<'_> {
         }
     }
 
-    /// Somebody killed what drove the run.
-    fn left(&self) -> Failure {
+    /// What drove the run has waited too long for a lock, or somebody killed it.
+    fn left(&self) -> Result<Failure, RemoteError> {
+        if let Some(GaveUp { lock, run }) = self.remote.gave_up(self.run)? {
+            return Ok(DriveError::Locked { lock, run }.into());
+        }
         let message = format!("the engine drives run {} no longer", self.run);
         let hint = format!("to continue: `windlass resume {}`", self.run);
-        Failure::new("engine", message).hint(hint).of_a_run()
+        Ok(Failure::new("engine", message).hint(hint).of_a_run())
     }
 
     /// The run goes on without anybody who watches.

@@ -22,6 +22,7 @@ pub fn worker(args: &Args, command: &Worker) -> Done {
         listen: Listen {
             address: command.listen,
             tls: command.tls_cert.clone().zip(command.tls_key.clone()),
+            timeout: command.client_timeout,
         },
         state: args.state.clone(),
         max_parallel: command.max_parallel.into(),

@@ -29,7 +29,7 @@ pub(crate) async fn handle(
     request: Request,
 ) -> Response<Body> {
     let (mut parts, body) = request.into_parts();
-    let Some(body) = read_body(body, LARGEST_BODY).await else {
+    let Some(body) = read_body(body, LARGEST_BODY, service.options.client_timeout).await else {
         return Answer::from(Failure::too_large()).response();
     };
     let incoming = Incoming {

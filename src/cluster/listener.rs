@@ -34,11 +34,16 @@ pub(crate) struct TlsListener {
 }
 
 impl TlsListener {
-    pub fn new(listener: TcpListener, identity: &Identity) -> Result<Self, TlsError> {
+    /// Accepts connections whose handshake takes no longer than `timeout`, or 10 s.
+    pub fn new(
+        listener: TcpListener,
+        identity: &Identity,
+        timeout: Duration,
+    ) -> Result<Self, TlsError> {
         let address = listener.local_addr()?;
         let acceptor = TlsAcceptor::from(Arc::new(configuration(identity)?));
         let (sender, connections) = mpsc::channel(WAITING);
-        let accepting = tokio::spawn(accept(listener, acceptor, sender));
+        let accepting = tokio::spawn(accept(listener, acceptor, timeout.min(HANDSHAKE), sender));
         Ok(Self {
             address,
             connections,
@@ -76,7 +81,12 @@ fn configuration(identity: &Identity) -> Result<ServerConfig, TlsError> {
     Ok(configuration)
 }
 
-async fn accept(listener: TcpListener, acceptor: TlsAcceptor, sender: mpsc::Sender<Connection>) {
+async fn accept(
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    timeout: Duration,
+    sender: mpsc::Sender<Connection>,
+) {
     loop {
         let Ok((stream, peer)) = listener.accept().await else {
             // Too many open files, most likely: it passes.
@@ -87,7 +97,7 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, sender: mpsc::Send
         drop(stream.set_nodelay(true));
         let (acceptor, sender) = (acceptor.clone(), sender.clone());
         tokio::spawn(async move {
-            let shaken = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await;
+            let shaken = tokio::time::timeout(timeout, acceptor.accept(stream)).await;
             if let Ok(Ok(stream)) = shaken {
                 drop(sender.send((stream, peer)).await);
             }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{controllers::Controllers, fault::Fault, ports::Ports};
+use windlass_ground::CLIENT_TIMEOUT;
 
 /// How one server behaves. Everything that isn't said here is kept in `folder`.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub struct Options {
     pub controllers: Option<Arc<dyn Controllers>>,
     /// What listens on the ports of its pods.
     pub ports: Option<Arc<dyn Ports>>,
+    /// How long a client may take for the head of a request, and again for its body.
+    pub client_timeout: Duration,
 }
 
 /// Whether a cluster may have this name, which is also that of its folder.
@@ -47,6 +50,7 @@ impl Options {
             history: 10_000,
             controllers: None,
             ports: None,
+            client_timeout: CLIENT_TIMEOUT,
         }
     }
 }

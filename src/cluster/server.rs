@@ -95,16 +95,17 @@ impl Server {
         let failed = |error| StartError::Listen(listen, error);
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let listener =
-            TlsListener::new(listener, &service.identity).map_err(|error| match error {
-                TlsError::Listen(error) => failed(error),
-                other => StartError::Tls(other.to_string()),
-            })?;
+        let timeout = service.options.client_timeout;
+        let listener = TlsListener::new(listener, &service.identity, timeout);
+        let listener = listener.map_err(|error| match error {
+            TlsError::Listen(error) => failed(error),
+            other => StartError::Tls(other.to_string()),
+        })?;
         let router = Router::new()
             .fallback(handle)
             .with_state(Arc::clone(&service));
         let stopping = service.stopping.clone();
-        let task = tokio::spawn(serve(listener, router, stopping.cancelled_owned()));
+        let task = tokio::spawn(serve(listener, router, timeout, stopping.cancelled_owned()));
         Ok(Self {
             address,
             service,

@@ -9,5 +9,5 @@ mod serve;
 mod yaml;
 
 pub use json::{depth_of, json_size};
-pub use serve::{read_body, serve};
+pub use serve::{CLIENT_TIMEOUT, read_body, serve};
 pub use yaml::check_yaml;

@@ -12,14 +12,18 @@ use hyper_util::{
 };
 use tokio::sync::{mpsc, watch};
 
-/// How long a client may take to say what it wants: one that sends a byte now and then would hold
-/// its connection for ever. An idle connection is closed after the same time.
-const HEAD: Duration = Duration::from_secs(60);
-/// How long the body of a request may take: 4 MiB at half a Mbit/s.
-const BODY: Duration = Duration::from_secs(60);
+/// How long a client may take for the head of a request, and again for its body (4 MiB at half a Mbit/s): one that sends a
+/// byte now and then would hold its connection for ever. An idle connection is closed after the same time.
+pub const CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Serves HTTP/1.1 until `stop` is over, and lets the requests that are being answered end.
-pub async fn serve<L: Listener>(mut listener: L, router: Router, stop: impl Future<Output = ()>) {
+/// Serves HTTP/1.1 until `stop` is over, and lets the requests that are being answered end. A client that takes longer than
+/// `timeout` for the head of a request is cut off.
+pub async fn serve<L: Listener>(
+    mut listener: L,
+    router: Router,
+    timeout: Duration,
+    stop: impl Future<Output = ()>,
+) {
     let (stopping, stopped) = watch::channel(());
     // Each connection holds a sender, so the channel closes with the last of them.
     let (open, mut all_closed) = mpsc::channel::<()>(1);
@@ -31,7 +35,7 @@ pub async fn serve<L: Listener>(mut listener: L, router: Router, stop: impl Futu
         };
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD)
+            .header_read_timeout(timeout)
             .serve_connection(
                 TokioIo::new(stream),
                 TowerToHyperService::new(router.clone()),
@@ -56,8 +60,8 @@ pub async fn serve<L: Listener>(mut listener: L, router: Router, stop: impl Futu
     all_closed.recv().await;
 }
 
-/// Reads the body of a request; `None` if it is larger than that or does not come.
-pub async fn read_body(body: Body, largest: usize) -> Option<Bytes> {
-    let reading = tokio::time::timeout(BODY, to_bytes(body, largest));
+/// Reads the body of a request; `None` if it is larger than that or has not come in time.
+pub async fn read_body(body: Body, largest: usize, timeout: Duration) -> Option<Bytes> {
+    let reading = tokio::time::timeout(timeout, to_bytes(body, largest));
     reading.await.ok()?.ok()
 }

@@ -12,6 +12,7 @@ use crate::{
     journal::{CallRecord, EffectOutcome, Event, InstanceId, Record, RunId, State},
     script::{Class, Reversed},
     value::{Digest, Value},
+    x509::Stamped,
 };
 
 /// What a bundle proves beside its chain.
@@ -21,7 +22,7 @@ pub struct Proof {
     /// Whose signatures hold: the digests of their keys.
     pub signers: Vec<String>,
     /// When authorities say that they saw it.
-    pub timestamps: Vec<String>,
+    pub timestamps: Vec<Stamped>,
 }
 
 /// What an audit found, for people. The chain holds if this is printed at all.
@@ -31,8 +32,18 @@ pub fn audit(run: &RunId, state: &State, records: &[Record], proof: &Proof) -> S
     for signer in &proof.signers {
         text.push_str(&format!("signed    by the key with {signer}\n"));
     }
-    for at in &proof.timestamps {
-        text.push_str(&format!("stamped   {at}\n"));
+    for Stamped {
+        at,
+        authority,
+        is_trusted,
+    } in &proof.timestamps
+    {
+        let authority = line(authority);
+        let doubt = match is_trusted {
+            true => "",
+            false => ", which was held against no CA (--timestamp-ca)",
+        };
+        text.push_str(&format!("stamped   {at} by {authority}{doubt}\n"));
     }
     if let Some(info) = &state.run {
         text.push_str(&format!(
@@ -85,6 +96,12 @@ pub fn audit(run: &RunId, state: &State, records: &[Record], proof: &Proof) -> S
 pub fn audit_json(run: &RunId, state: &State, records: &[Record], proof: &Proof) -> Json {
     let info = state.run.as_ref();
     let calls = calls(records);
+    let timestamps = proof.timestamps.iter().map(|stamped| {
+        json!({
+            "at": stamped.at, "authority": stamped.authority, "trusted": stamped.is_trusted,
+        })
+    });
+    let timestamps: Vec<Json> = timestamps.collect();
     let asked: Vec<Json> = questions(records).iter().map(Question::json).collect();
     json!({
         "run": run,
@@ -92,7 +109,7 @@ pub fn audit_json(run: &RunId, state: &State, records: &[Record], proof: &Proof)
         "events": records.len(),
         "head": head(records),
         "signers": proof.signers,
-        "timestamps": proof.timestamps,
+        "timestamps": timestamps,
         "program": info.map(|info| info.program),
         "requester": info.map(|info| &info.requester),
         "status": state.outcome.map_or("unfinished", |outcome| outcome.as_str()),

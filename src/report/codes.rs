@@ -55,6 +55,7 @@ pages![
     "phase-order",
     "reads-finally",
     "reads-later",
+    "refused",
     "result-too-large",
     "run-owned",
     "scan",

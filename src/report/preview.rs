@@ -6,6 +6,8 @@ use super::table::{Room, Table};
 use crate::{
     compile::Phase,
     decide::{Does, Foreseen, Preview},
+    execute::Obstacle,
+    journal::InstanceId,
 };
 
 /// As many clusters are named in a row.
@@ -112,8 +114,34 @@ fn changes(step: &Preview) -> Vec<String> {
     texts.into_iter().collect()
 }
 
-/// The same for machines.
-pub fn preview_json(steps: &[Preview]) -> Json {
+/// What the clusters would refuse of a run, for people; empty where they would refuse nothing.
+pub fn obstacles(found: &[Obstacle]) -> String {
+    let mut text = String::new();
+    let (sure, open): (Vec<_>, Vec<_>) = found.iter().partition(|obstacle| obstacle.is_sure);
+    for (title, obstacles) in [
+        ("these steps would fail", sure),
+        (
+            "these steps would fail as things are now, unless a step before changes that",
+            open,
+        ),
+    ] {
+        if !obstacles.is_empty() {
+            text.push_str(&format!("\n{title}:\n"));
+        }
+        for Obstacle { step, error, .. } in obstacles {
+            let place = error.place.as_ref();
+            let place = place.map_or(String::new(), |place| format!(" ({place})"));
+            text.push_str(&format!("  {step}{place}: {error}\n"));
+            if let Some(hint) = &error.hint {
+                text.push_str(&format!("    hint: {hint}\n"));
+            }
+        }
+    }
+    text
+}
+
+/// The same for machines. `refused` lists what the clusters would refuse of a step.
+pub fn preview_json(steps: &[Preview], obstacles: &[Obstacle]) -> Json {
     let foreseen = |runs: Foreseen<bool>| match runs {
         Foreseen::Known(runs) => json!(runs),
         Foreseen::Later => Json::Null,
@@ -136,6 +164,26 @@ pub fn preview_json(steps: &[Preview]) -> Json {
                 "cluster": step.cluster, "names": step.names,
                 "for_each": step.items.is_some(), "items": items(step.items),
                 "changes": changes(step),
+                "refused": refused(step, obstacles),
+            })
+        })
+        .collect()
+}
+
+fn refused(step: &Preview, obstacles: &[Obstacle]) -> Vec<Json> {
+    let steps_of = |id: &InstanceId| -> Vec<String> {
+        let segments = id.segments();
+        segments.map(|segment| segment.name.to_owned()).collect()
+    };
+    let own = steps_of(&step.step);
+    let found = obstacles
+        .iter()
+        .filter(|found| steps_of(&found.step) == own);
+    found
+        .map(|Obstacle { step, error, is_sure }| {
+            json!({
+                "instance": step, "code": error.code, "message": error.message, "hint": error.hint,
+                "place": error.place, "sure": is_sure,
             })
         })
         .collect()

@@ -2,6 +2,7 @@
 
 use std::{
     future::{Ready, ready},
+    io::Cursor,
     net::SocketAddr,
     path::PathBuf,
     pin::Pin,
@@ -24,7 +25,7 @@ use restate_sdk::{
     hyper::HyperEndpoint,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite},
     net::{TcpListener, TcpStream},
 };
 use tokio_rustls::{
@@ -35,10 +36,8 @@ use tokio_rustls::{
 use windlass_engine::journal::JournalError;
 use windlass_world::x509::{Certificate, PrivateKey};
 
-/// After how long of silence the engine is asked whether it is still there, and how long it has to answer:
-/// what it asked for ends with its connection.
-const KEEP_ALIVE: Duration = Duration::from_secs(20);
-const HANDSHAKE: Duration = Duration::from_secs(10);
+/// What every client of HTTP/2 sends first (RFC 9113, section 3.4).
+const PREFACE: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
 const BREATH: Duration = Duration::from_millis(100);
 
 /// Where a worker listens, and how it shows who it is.
@@ -47,6 +46,9 @@ pub struct Listen {
     pub address: SocketAddr,
     /// Certificate chain and key, as PEM files; without them it speaks plain HTTP/2.
     pub tls: Option<(PathBuf, PathBuf)>,
+    /// How long whoever dials may take for the TLS handshake, and again for the preface of HTTP/2. After as long a silence
+    /// it is asked whether it is still there, and has as long to answer: what the engine asked for ends with its connection.
+    pub timeout: Duration,
 }
 
 /// Why a worker can't serve.
@@ -70,6 +72,7 @@ pub enum ServeError {
 pub(super) struct Socket {
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
+    timeout: Duration,
     pub address: SocketAddr,
 }
 
@@ -84,6 +87,7 @@ impl Socket {
             address: listener.local_addr().map_err(failed)?,
             listener,
             tls: listen.tls.as_ref().map(acceptor).transpose()?,
+            timeout: listen.timeout,
         })
     }
 
@@ -99,28 +103,41 @@ impl Socket {
             };
             // Without this every action waits for a delayed acknowledgement, some 40 ms.
             let _ = stream.set_nodelay(true);
-            tokio::spawn(connection(stream, self.tls.clone(), service.clone()));
+            let (tls, service) = (self.tls.clone(), service.clone());
+            tokio::spawn(connection(stream, tls, self.timeout, service));
         }
     }
 }
 
-async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, service: Door) {
+async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, timeout: Duration, service: Door) {
     match tls {
-        None => speak(stream, service).await,
+        None => speak(stream, timeout, service).await,
         Some(tls) => {
-            if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
-                speak(stream, service).await;
+            if let Ok(Ok(stream)) = tokio::time::timeout(timeout, tls.accept(stream)).await {
+                speak(stream, timeout, service).await;
             }
         }
     }
 }
 
-async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, service: Door) {
+async fn speak(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    timeout: Duration,
+    service: Door,
+) {
+    // hyper sends no ping before the preface has come, and waits for it as long as it takes.
+    let mut preface = [0; PREFACE];
+    let read = tokio::time::timeout(timeout, stream.read_exact(&mut preface));
+    if !matches!(read.await, Ok(Ok(_))) {
+        return;
+    }
+    let (reader, writer) = tokio::io::split(stream);
+    let stream = tokio::io::join(Cursor::new(preface).chain(reader), writer);
     // What breaks a connection breaks its invocations, and the engine tries those again.
     let _ = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
-        .keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(KEEP_ALIVE)
+        .keep_alive_interval(timeout)
+        .keep_alive_timeout(timeout)
         .serve_connection(TokioIo::new(stream), service)
         .await;
 }

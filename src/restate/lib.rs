@@ -36,5 +36,5 @@ mod worker;
 pub use endpoint::{Listen, ServeError};
 pub use remote::{Address, Remote, RemoteError};
 pub use stuck::Stuck;
-pub use wire::{Done, Order};
+pub use wire::{Done, GaveUp, Order};
 pub use worker::{Opened, OpensTargets, Worker, WorkerOptions};

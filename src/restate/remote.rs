@@ -13,7 +13,7 @@ use serde_json::json;
 use super::{
     index::ALL,
     stuck::plain,
-    wire::{Done, Driving, Order, Pages},
+    wire::{Done, Driving, GaveUp, Order, Pages},
 };
 use windlass_engine::journal::{
     Event, JournalError, Link, Message, Record, RunId, RunRow, State, Vault, fold, open_links,
@@ -269,6 +269,14 @@ impl Remote {
     /// What the engine says.
     pub fn waits(&self, run: &RunId) -> Result<BTreeMap<String, String>, RemoteError> {
         Ok(self.driving(run)?.waits)
+    }
+
+    /// The lock for which a run's last driver waited too long, if that is why it ended.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn gave_up(&self, run: &RunId) -> Result<Option<GaveUp>, RemoteError> {
+        Ok(self.driving(run)?.gave_up)
     }
 
     fn driving(&self, run: &RunId) -> Result<Driving, RemoteError> {

@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use restate_sdk::prelude::*;
 
@@ -6,12 +6,12 @@ use super::{
     book::page,
     engine::{Engine, WAITS, killed},
     stuck::HoldsUp,
-    wire::{Done, Driving, Order, Pages},
+    wire::{Done, Driving, GaveUp, Order, Pages},
     worker::Shared,
 };
 use windlass_engine::{
     compile::Program,
-    execute::{Conduct, Driver, Silent, Substrate},
+    execute::{Conduct, DriveError, Driver, Silent, Substrate},
     journal::{Event, JournalError, Link, RunId, State, Status, fold, open_links},
 };
 use windlass_world::value::Digest;
@@ -23,6 +23,7 @@ pub(super) struct Run {
 }
 
 const DRIVER: &str = "driver";
+const GAVE_UP: &str = "gave_up";
 /// Bytes of events in one answer; the engine takes 32 MiB.
 const MAX_ANSWER: usize = 8 << 20;
 /// How many pages are asked for at once: few at first, since who follows a run has read the others.
@@ -80,13 +81,23 @@ impl Run {
         }
         ctx.set(DRIVER, ctx.invocation_id().to_owned());
         ctx.clear(WAITS);
+        ctx.clear(GAVE_UP);
         let (main, edition) = main_of(&state, &events);
         let files = match order.files {
             Some((_, files)) => files,
             None => frozen(&ctx, edition).await?,
         };
         let program = self.worker.program(&main, files).holds_up(&run)?;
-        drive(&program, engine, state, events, order.max_parallel).await?;
+        let conduct = Conduct {
+            max_parallel: order.max_parallel.into(),
+            // A driver that waits costs nothing here.
+            waits_for_people: true,
+            lock_timeout: order.lock_timeout.map(Duration::from_millis),
+            observer: Arc::new(Silent),
+        };
+        if let Some(gave_up) = drive(&program, engine, state, events, conduct).await? {
+            ctx.set(GAVE_UP, Json(gave_up));
+        }
         ctx.clear(DRIVER);
         Ok(Json(Done::Done))
     }
@@ -106,9 +117,11 @@ impl Run {
     async fn driver(&self, ctx: SharedObjectContext<'_>) -> Result<Json<Driving>, HandlerError> {
         let driver = ctx.get::<String>(DRIVER).await?;
         let waits = ctx.read(WAITS).await?;
+        let gave_up = ctx.read(GAVE_UP).await?;
         Ok(Json(Driving {
             driver,
             waits: waits.map(Json::into_inner).unwrap_or_default(),
+            gave_up: gave_up.map(Json::into_inner),
         }))
     }
 
@@ -136,24 +149,20 @@ fn lost_attempts(state: &State) -> impl Iterator<Item = Event> {
     })
 }
 
+/// Drives the run to its end, or until it has waited too long for a lock.
 async fn drive(
     program: &Program,
     engine: impl Substrate,
     state: State,
     events: Vec<Event>,
-    max_parallel: u16,
-) -> Result<(), HandlerError> {
-    let conduct = Conduct {
-        max_parallel: max_parallel.into(),
-        // A driver that waits costs nothing here.
-        waits_for_people: true,
-        lock_timeout: None,
-        observer: Arc::new(Silent),
-    };
+    conduct: Conduct,
+) -> Result<Option<GaveUp>, HandlerError> {
     let run = engine.run_id().clone();
     let driver = Driver::new(engine, program, state, conduct);
-    driver.go(events).await.holds_up(&run)?;
-    Ok(())
+    match driver.go(events).await {
+        Err(DriveError::Locked { lock, run }) => Ok(Some(GaveUp { lock, run })),
+        ended => ended.holds_up(&run).map(|_| None),
+    }
 }
 
 /// Reads JSON from the run's state: drivers and readers have contexts of different types.

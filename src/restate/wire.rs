@@ -32,6 +32,9 @@ pub struct Order {
     pub max_parallel: u16,
     /// Whether the events are all that is asked for.
     pub is_only_record: bool,
+    /// How long it waits for a lock with nothing else to do, in milliseconds; as long as it takes if it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock_timeout: Option<u64>,
 }
 
 /// What became of an order.
@@ -61,6 +64,17 @@ pub(super) struct Driving {
     pub driver: Option<String>,
     /// The locks that it waits for, and who holds each.
     pub waits: BTreeMap<String, String>,
+    /// The lock for which it waited too long, so that it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gave_up: Option<GaveUp>,
+}
+
+/// A lock that a run waited for as long as its order allows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GaveUp {
+    pub lock: String,
+    /// The run that held it.
+    pub run: RunId,
 }
 
 /// Messages to a run after the last one that was read.

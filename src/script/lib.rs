@@ -56,7 +56,7 @@ pub use host::{
 pub use import::join_path;
 pub use inputs::InputRead;
 pub use limits::STACK_BYTES;
-pub use permits::permits_of;
+pub use permits::{outdates, permits_of};
 pub use places::Places;
 pub use run::{Ended, Limits, run, run_undo};
 pub use script::{ReadImport, Script};

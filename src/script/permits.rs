@@ -40,6 +40,51 @@ pub fn permits_of<'a>(
     (permits, open)
 }
 
+/// The verbs that change an object that has a name.
+const CHANGING: [&str; 3] = ["patch", "update", "delete"];
+/// What other objects need to be there.
+const GROUND: [&str; 2] = ["namespaces", "customresourcedefinitions"];
+
+impl HostCall {
+    /// Whether the call may change this object of some cluster, or what the object needs to be there. `object` is as
+    /// calls record it: `deployment/istiod in istio-system`.
+    pub fn may_change(&self, object: &str) -> bool {
+        if !self.is_change() {
+            return false;
+        }
+        let module = self.row().map_or("", |row| row.module());
+        match module {
+            "kube" => {}
+            // A program such as helm, or an API, may do anything.
+            "exec" | "http" => return true,
+            _ => return false,
+        }
+        let wanted = patch_of(object);
+        let (permits, open) = permits_of([self], false);
+        let is_it = |permit: &Permit| {
+            let is_kind = (&permit.group, &permit.resource) == (&wanted.group, &wanted.resource);
+            let is_name = permit.name.is_none() || permit.name == wanted.name;
+            CHANGING.contains(&permit.verb)
+                && (is_kind && is_name || GROUND.contains(&permit.resource.as_str()))
+        };
+        !open.is_empty() || permits.iter().any(is_it)
+    }
+}
+
+/// Whether the change of one object outdates what is known of another: they are the same, or the other can't be there
+/// without it. Both are as calls record them.
+pub fn outdates(changed: &str, other: &str) -> bool {
+    let changed = patch_of(changed);
+    GROUND.contains(&changed.resource.as_str()) || changed == patch_of(other)
+}
+
+/// What a patch of an object needs. `deployment/istiod in istio-system` says which; the namespace does not matter.
+fn patch_of(object: &str) -> Permit {
+    let (kind, rest) = object.split_once('/').unwrap_or((object, ""));
+    let name = rest.split(' ').next().filter(|name| !name.is_empty());
+    Permit::of(kind, "patch", name)
+}
+
 /// `None` where the kind is not known.
 fn of_rule(call: &HostCall, rule: &Rule) -> Option<Vec<Permit>> {
     let about = call.about();
@@ -122,6 +167,42 @@ mod tests {
                 "apps: deployments named istiod get,patch",
             ]
         );
+    }
+
+    #[test]
+    fn c9_a_call_may_change_what_its_text_does_not_rule_out() {
+        let calls = |body: &str| {
+            let mut no_imports = |_: &str, _: &str| Err("no imports".to_owned());
+            Script::parse_inline("body", body.into(), Default::default(), &mut no_imports)
+                .unwrap_or_else(|faults| panic!("{faults:?}"))
+                .host_calls
+        };
+        let may = |body: &str, object: &str| {
+            let found = calls(body);
+            assert!(!found.is_empty(), "{body}");
+            found.iter().any(|call| call.may_change(object))
+        };
+        let secret = "secret/cacerts in istio-system";
+        for body in [
+            "kube::apply_secret(inputs.c, \"istio-system\", \"cacerts\", #{ a: inputs.a });",
+            "kube::apply_secret(inputs.c, \"istio-system\", inputs.name, #{ a: inputs.a });",
+            "kube::delete(inputs.c, \"\", inputs.object);",
+            "kube::patch(inputs.c, \"\", \"secrets/cacerts\", #{});",
+            "kube::apply(inputs.c, #{ apiVersion: \"v1\", kind: \"Namespace\", metadata: #{ name: \"istio-system\" } });",
+            "exec::run(\"helm\", [\"upgrade\"]);",
+            "http::post(\"https://x\");",
+        ] {
+            assert!(may(body, secret), "{body}");
+        }
+        for body in [
+            "kube::apply_secret(inputs.c, \"istio-system\", \"other\", #{ a: inputs.a });",
+            "kube::restart(inputs.c, \"istio-system\", \"deployment/cacerts\");",
+            "kube::get(inputs.c, \"istio-system\", \"secret/cacerts\");",
+            "pca::delete_certificate_authority(inputs.arn, #{ restore_within_days: 7 });",
+            "exec::run(\"helm\", [\"list\"], #{ read: true });",
+        ] {
+            assert!(!may(body, secret), "{body}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod equal;
 mod killed;
 mod kills;
 mod large;
+mod locks;
 mod paused;
 mod server;
 mod superseded;

@@ -37,6 +37,10 @@ pub struct Plan {
     /// Print the steps as JSON
     #[arg(long)]
     pub json: bool,
+
+    /// Do not ask the target's clusters, by dry runs, whether they would refuse a step
+    #[arg(long)]
+    pub no_dry_run: bool,
 }
 
 #[derive(ClapArgs)]

@@ -23,6 +23,10 @@ pub struct Run {
     #[arg(long, default_value = "out", value_name = "DIR")]
     pub out: PathBuf,
 
+    /// Do not ask the target's clusters beforehand, by dry runs, whether they would refuse a step
+    #[arg(long)]
+    pub no_dry_run: bool,
+
     #[command(flatten)]
     pub driving: Driving,
 }

@@ -83,6 +83,10 @@ pub struct Audit {
     #[arg(long, value_name = "URL", requires = "bundle")]
     pub timestamp: Option<String>,
 
+    /// Require timestamps of an authority whose certificate leads to one of these CAs (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub timestamp_ca: Option<PathBuf>,
+
     /// Require a signature of this public key or certificate (PEM)
     #[arg(long, value_name = "FILE", requires = "verify")]
     pub signer: Option<PathBuf>,

@@ -69,6 +69,11 @@ pub struct Worker {
     /// How long the server keeps the journals of invocations that are over
     #[arg(long, default_value = "1d", value_parser = parse_duration, value_name = "DURATION")]
     pub retention: Duration,
+
+    /// How long whoever dials may take for the TLS handshake, to begin to speak HTTP/2 and, later, to answer a ping,
+    /// before it is cut off
+    #[arg(long, default_value = "20s", value_parser = parse_duration, value_name = "DURATION")]
+    pub client_timeout: Duration,
 }
 
 #[derive(Subcommand)]
@@ -136,6 +141,10 @@ pub struct PcaServe {
     /// Accept any credentials, from every user of this machine
     #[arg(long, conflicts_with = "access_keys")]
     pub insecure: bool,
+
+    /// How long a client may take for the head of a request, and again for its body, before it is cut off
+    #[arg(long, default_value = "60s", value_parser = parse_duration, value_name = "DURATION")]
+    pub client_timeout: Duration,
 }
 
 #[derive(Subcommand)]
@@ -179,4 +188,8 @@ pub struct KubeServe {
     /// Where to write the kubeconfig [default: DIR/config]
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
+
+    /// How long a client may take for the head of a request, and again for its body, before it is cut off
+    #[arg(long, default_value = "60s", value_parser = parse_duration, value_name = "DURATION")]
+    pub client_timeout: Duration,
 }

@@ -10,7 +10,7 @@ use crate::{
     journal::{self, Event, Link, Record, RunId, State, Verified},
     report::Proof,
     value::Digest,
-    x509::{Signature, Timestamp},
+    x509::{Certificate, Signature, SignerError, Timestamp, TimestampError},
 };
 
 /// Goes up when the bundle changes.
@@ -89,8 +89,9 @@ impl Bundle {
     }
 
     /// Checks that the chain holds, that the files and the statement are those that it names, no more
-    /// and no fewer, and that every signature and timestamp is of the statement.
-    pub fn check(&self) -> Result<Checked, Failure> {
+    /// and no fewer, and that every signature and timestamp is of the statement. The certificates of timestamps must lead to
+    /// one of `roots`, if there are any.
+    pub fn check(&self, roots: &[Certificate]) -> Result<Checked, Failure> {
         let verified = journal::verify(&self.run, &self.events)?;
         if self.statement != statement(&self.run, &verified) {
             let message = format!(
@@ -108,8 +109,15 @@ impl Bundle {
         }
         let mut timestamps = Vec::new();
         for timestamp in &self.timestamps {
-            let at = timestamp.check(self.statement.as_bytes());
-            timestamps.push(at.map_err(|e| Failure::new("timestamp", e.to_string()))?);
+            let stamped = timestamp.check(self.statement.as_bytes(), roots);
+            timestamps.push(stamped.map_err(|e| {
+                let failure = Failure::new("timestamp", e.to_string());
+                match e {
+                    TimestampError::Signer(SignerError::Untrusted(..)) => failure
+                        .hint("give the CA of this authority with --timestamp-ca, if you trust it"),
+                    _ => failure,
+                }
+            })?);
         }
         Ok(Checked {
             proof: Proof {

@@ -17,15 +17,23 @@ use crate::{
     journal::{self, Outcome, RunId, State},
     report,
     value::Command,
-    x509::{public_key, sign},
+    x509::{Certificate, public_key, sign},
 };
 
 /// `windlass audit [RUN] [--bundle FILE]` and `windlass audit --verify FILE`.
 pub fn audit(args: &Args, command: &Audit) -> Done {
-    let (bundle, checked) = match &command.verify {
-        Some(path) => verify(path)?,
-        None => collect(args, command)?,
+    let roots = match &command.timestamp_ca {
+        Some(path) => roots(path)?,
+        None => Vec::new(),
     };
+    let (bundle, checked) = match &command.verify {
+        Some(path) => verify(path, &roots)?,
+        None => collect(args, command, &roots)?,
+    };
+    if !roots.is_empty() && bundle.timestamps.is_empty() {
+        let message = format!("the bundle of run {} has no timestamp", bundle.run);
+        return Err(Failure::new("timestamp", message));
+    }
     if let Some(path) = &command.signer {
         let key = public_key(&read(path)?).map_err(|e| unusable(path, &e))?;
         refuse_other_signers(&bundle, &key, path)?;
@@ -52,19 +60,26 @@ pub fn audit(args: &Args, command: &Audit) -> Done {
     })
 }
 
-fn verify(path: &Path) -> Result<(Bundle, Checked), Failure> {
+fn verify(path: &Path, roots: &[Certificate]) -> Result<(Bundle, Checked), Failure> {
     let bundle = Bundle::read(path)?;
-    let checked = bundle.check().map_err(|failure| {
-        failure.hint(format!(
-            "{} is not what was written: something changed it; ask for it once more",
-            path.display()
-        ))
-    })?;
+    let checked = bundle
+        .check(roots)
+        .map_err(|failure| match failure.has_hint() {
+            true => failure,
+            false => failure.hint(format!(
+                "{} is not what was written: something changed it; ask for it once more",
+                path.display()
+            )),
+        })?;
     Ok((bundle, checked))
 }
 
 /// Gathers what a run proves, signs it, and has it timestamped.
-fn collect(args: &Args, command: &Audit) -> Result<(Bundle, Checked), Failure> {
+fn collect(
+    args: &Args,
+    command: &Audit,
+    roots: &[Certificate],
+) -> Result<(Bundle, Checked), Failure> {
     let archive = Archive::open(args)?;
     let run = archive.find(command.run.as_deref())?;
     let events = archive.evidence(&run)?;
@@ -89,14 +104,24 @@ fn collect(args: &Args, command: &Audit) -> Result<(Bundle, Checked), Failure> {
     if let Some(url) = &command.timestamp {
         bundle
             .timestamps
-            .push(timestamp::fetch(url, &bundle.statement)?);
+            .push(timestamp::fetch(url, &bundle.statement, roots)?);
     }
-    let checked = bundle.check()?;
+    let checked = bundle.check(roots)?;
     Ok((bundle, checked))
 }
 
 fn read(path: &Path) -> Result<String, Failure> {
     fs::read_to_string(path).map_err(|e| unusable(path, &e))
+}
+
+/// Reads the CAs that timestamps are held against.
+fn roots(path: &Path) -> Result<Vec<Certificate>, Failure> {
+    let wrong = |why: &dyn std::fmt::Display| {
+        Failure::new("timestamp", format!("{}: {why}", path.display()))
+            .hint("--timestamp-ca takes certificates of CAs, in PEM")
+    };
+    let text = fs::read(path).map_err(|e| wrong(&e))?;
+    Certificate::read_all(&text).map_err(|e| wrong(&e))
 }
 
 fn unusable(path: &Path, why: &dyn std::fmt::Display) -> Failure {

@@ -5,14 +5,14 @@ use std::time::Duration;
 use super::Failure;
 use crate::{
     cli::process::runtime,
-    x509::{Timestamp, TimestampRequest},
+    x509::{Certificate, Timestamp, TimestampRequest},
 };
 
 /// An authority answers within seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Has a statement timestamped.
-pub fn fetch(url: &str, statement: &str) -> Result<Timestamp, Failure> {
+pub fn fetch(url: &str, statement: &str, roots: &[Certificate]) -> Result<Timestamp, Failure> {
     let failed = |why: String| {
         Failure::new("timestamp", format!("{url} gave no timestamp: {why}"))
             .hint("--timestamp takes the URL of an RFC 3161 time stamping authority")
@@ -33,7 +33,7 @@ pub fn fetch(url: &str, statement: &str) -> Result<Timestamp, Failure> {
     let response = response.map_err(|e| failed(cause(&e)))?;
     let timestamp = request.answered(&response);
     timestamp
-        .check(statement.as_bytes())
+        .check(statement.as_bytes(), roots)
         .map_err(|e| failed(e.to_string()))?;
     Ok(timestamp)
 }

@@ -11,35 +11,35 @@ impl Workflow {
     /// Lists the calls to host functions in its scripts, those of nested workflows included, with what the files and
     /// these params tell of their arguments. A param that is not given may have any value.
     pub fn known_calls(&self, params: &BTreeMap<String, Value>) -> BTreeSet<HostCall> {
-        let mut calls = BTreeSet::new();
-        for (_, step) in self.steps() {
-            let mut inputs = known_inputs(step, params);
-            match &step.action {
-                Action::Script(script) => {
-                    let declared = script.inputs.iter().flat_map(|inputs| &inputs.fields);
-                    for (name, field) in declared.filter(|(name, _)| !step.with.contains_key(*name))
-                    {
-                        inputs.extend(field.default.clone().map(|value| (name.clone(), value)));
-                    }
-                    calls.extend(
-                        script
-                            .host_calls
-                            .iter()
-                            .map(|call| call.with_inputs(&inputs)),
-                    );
+        let steps = self.steps();
+        steps
+            .flat_map(|(_, step)| step.known_calls(params))
+            .collect()
+    }
+}
+
+impl Step {
+    /// As [`Workflow::known_calls`], of one step of a workflow with these params.
+    pub fn known_calls(&self, params: &BTreeMap<String, Value>) -> BTreeSet<HostCall> {
+        let mut inputs = known_inputs(self, params);
+        match &self.action {
+            Action::Script(script) => {
+                let declared = script.inputs.iter().flat_map(|inputs| &inputs.fields);
+                for (name, field) in declared.filter(|(name, _)| !self.with.contains_key(*name)) {
+                    inputs.extend(field.default.clone().map(|value| (name.clone(), value)));
                 }
-                Action::Workflow(inner) => {
-                    let declared = inner.params.iter();
-                    for (name, param) in declared.filter(|(name, _)| !step.with.contains_key(*name))
-                    {
-                        inputs.extend(param.default.clone().map(|value| (name.clone(), value)));
-                    }
-                    calls.extend(inner.known_calls(&inputs));
-                }
-                Action::Approval(_) => {}
+                let calls = script.host_calls.iter();
+                calls.map(|call| call.with_inputs(&inputs)).collect()
             }
+            Action::Workflow(inner) => {
+                let declared = inner.params.iter();
+                for (name, param) in declared.filter(|(name, _)| !self.with.contains_key(*name)) {
+                    inputs.extend(param.default.clone().map(|value| (name.clone(), value)));
+                }
+                inner.known_calls(&inputs)
+            }
+            Action::Approval(_) => BTreeSet::new(),
         }
-        calls
     }
 }
 

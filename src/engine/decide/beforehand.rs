@@ -30,7 +30,7 @@ pub fn troubles(workflow: &Workflow, state: &State) -> Vec<Trouble> {
 }
 
 /// Whether a step runs, as far as that is known.
-type Runs = Option<bool>;
+pub(super) type Runs = Option<bool>;
 
 impl Scope<'_, '_> {
     fn troubles(&self, view: View, found: &mut Vec<Trouble>) {
@@ -67,7 +67,7 @@ impl Scope<'_, '_> {
         }
     }
 
-    fn runs(
+    pub(super) fn runs(
         &self,
         view: View,
         index: StepIndex,
@@ -168,7 +168,7 @@ impl Scope<'_, '_> {
     }
 
     /// Whether all that a template reads is known before the run begins.
-    fn knows(&self, view: View, template: &Template, item: &Value) -> bool {
+    pub(super) fn knows(&self, view: View, template: &Template, item: &Value) -> bool {
         let has_target = view
             .state
             .run

@@ -9,7 +9,7 @@
 //! - `approval`, `lock` and `undo` are what their names say;
 //! - `resume` says what goes on when a run is taken up, `plan` what an edit or a
 //!   `--redo` changes, by the rules of `planner` and in the words of `reason`; `preview` what a run would do before it begins,
-//!   `beforehand` what of it would fail.
+//!   `beforehand` what of it would fail, `trials` what of it can be tried.
 
 mod agenda;
 mod approval;
@@ -26,6 +26,7 @@ mod reason;
 mod resume;
 mod scope;
 mod step;
+mod trials;
 mod undo;
 mod unit;
 
@@ -39,4 +40,5 @@ pub use plan::{Unplannable, plan};
 pub use preview::{Does, Foreseen, Preview, preview};
 pub use resume::{ended_by_rejection, on_resume, resumed, wanted_locks};
 pub use step::step_of;
+pub use trials::{Trial, trials};
 pub use undo::undo_order;

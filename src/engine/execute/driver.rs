@@ -204,7 +204,8 @@ impl<'p, S: Substrate> Driver<'p, S> {
                 return Err(DriveError::Stalled);
             }
             let wait = Wait {
-                wake_at: next.wake_at,
+                // An engine has no clock that would be looked at meanwhile.
+                wake_at: next.wake_at.into_iter().chain(self.lock_deadline()).min(),
                 wants_locks: !next.wants.is_empty(),
             };
             let all = self.substrate.wait(wait).await?;

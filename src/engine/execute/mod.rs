@@ -6,12 +6,14 @@
 //! - `attempt` is one attempt of one step, `gate` its effects and `entries` what they record, `doubt`
 //!   those that nobody knows the end of, `undo` one that goes backwards and `settle` what it must find out first, `stops` what ends it;
 //! - `neighbours` is what others ask for and hold, `retry` when a failure is tried again;
+//! - `dry_run` tries steps before a run begins;
 //! - Restate, the substrate for many machines, is a crate of its own;
 //! - [`Observer`] is told what happens, for people.
 
 mod attempt;
 mod doubt;
 mod driver;
+mod dry_run;
 mod embedded;
 mod entries;
 mod gate;
@@ -26,6 +28,7 @@ mod undo;
 
 pub use attempt::{Attempt, Finished, Task, Trouble, Work};
 pub use driver::{Conduct, DriveError, Driver, Ended, Settings, drive};
+pub use dry_run::{Obstacle, obstacles};
 pub use embedded::Cancel;
 pub use observer::{Observer, Silent};
 pub use settle::must_be_found_out;

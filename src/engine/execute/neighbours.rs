@@ -86,6 +86,12 @@ impl<S: Substrate> Driver<'_, S> {
         Ok(has_got)
     }
 
+    /// When it gives up waiting for a lock, in milliseconds since 1970.
+    pub(super) fn lock_deadline(&self) -> Option<i64> {
+        let most = self.conduct.lock_timeout?.as_millis() as i64;
+        self.waits_since.map(|since| since + most)
+    }
+
     /// Ends a drive that has waited too long for a lock while it had nothing else to do.
     fn refuse_to_wait_longer(&mut self, held: Option<(String, RunId)>) -> Result<(), DriveError> {
         let (Some((lock, run)), Some(most), 0) = (held, self.conduct.lock_timeout, self.running)

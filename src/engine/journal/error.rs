@@ -45,7 +45,7 @@ pub enum JournalError {
     NoRun(String),
     #[error("`{0}` names several runs: {1}")]
     Ambiguous(String, String),
-    #[error("run {run} is being driven by process {owner}")]
+    #[error("run {run} is being driven by {owner}")]
     Owned { run: RunId, owner: String },
     #[error("the identity that the secrets of this run are encrypted to can't be used: {0}")]
     Identity(String),

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{error::JournalError, id::RunId};
+use super::{error::JournalError, id::RunId, owner::Owner};
 
 /// How often a lock that is held is tried again, and after which pause: whoever only asks whether a
 /// run is driven holds its lock for some microseconds.
@@ -41,18 +41,19 @@ impl RunLock {
             Ok(()) => {
                 // For the message below only; the lock is what counts.
                 file.set_len(0)
-                    .and_then(|()| write!(file, "{}", std::process::id()))
+                    .and_then(|()| write!(file, "{}", Owner::own().to_line()))
                     .map_err(failed)?;
                 Ok(Self { _file: file })
             }
             Err(TryLockError::WouldBlock) => {
-                let mut owner = String::new();
+                let mut line = String::new();
                 let _ = file
                     .rewind()
-                    .and_then(|()| file.read_to_string(&mut owner).map(|_| ()));
+                    .and_then(|()| file.read_to_string(&mut line).map(|_| ()));
+                let owner = Owner::read(&line);
                 Err(JournalError::Owned {
                     run: run.clone(),
-                    owner,
+                    owner: owner.map_or("another process".into(), |owner| owner.to_string()),
                 })
             }
             Err(TryLockError::Error(e)) => Err(failed(e)),

@@ -32,6 +32,7 @@ mod instance;
 mod items;
 mod lock;
 mod message;
+mod owner;
 mod redacted;
 mod schema;
 mod seal;

@@ -23,7 +23,7 @@ use tokio::{io::AsyncWriteExt, process::Command};
 use tokio_util::sync::CancellationToken;
 
 use crate::value::{Failure, FailureClass, MASK, Secret, format_duration};
-use group::{Group, Talk};
+use group::{Group, Started, Talk};
 use output::{Output, said};
 use windlass_ground::disk;
 
@@ -126,7 +126,7 @@ impl Programs {
     pub async fn run(&self, invocation: &Invocation) -> Result<Exited, Failure> {
         let name = &invocation.program;
         let failed = |class, code: &str, why: String| Failure::new(class, name.clone(), code, why);
-        let mut child = self.command(invocation)?.spawn().map_err(|e| {
+        let child = self.command(invocation)?.spawn().map_err(|e| {
             let why = format!("`{name}` can't be started: {e}");
             failed(FailureClass::Rejected, "CannotStart", why).proving(proof(
                 Client::Program,
@@ -134,7 +134,10 @@ impl Programs {
                 NOT_STARTED,
             ))
         })?;
-        let mut group = Group::of(&child);
+        // The group is dropped first: what it kills is then waited for.
+        let mut started = Started::new(child);
+        let child = started.child();
+        let mut group = Group::of(child);
         let (mut out, mut err) = (Output::default(), Output::default());
         let (stdin, pipes) = (
             child.stdin.take(),
@@ -150,7 +153,7 @@ impl Programs {
             let talk = async { tokio::join!(write, out.read(pipes.0), err.read(pipes.1)) };
             tokio::pin!(talk);
             let mut talk = Talk::new(talk);
-            let ended = supervise(&mut child, &mut talk, invocation, &group).await;
+            let ended = supervise(child, &mut talk, invocation, &group).await;
             let _ = tokio::time::timeout(LINGER, talk.finish()).await;
             ended
         };
@@ -302,5 +305,53 @@ mod tests {
         assert_eq!(find("bin/sh"), None);
         assert_eq!(find("/bin/sh"), Some("/bin/sh".into()));
         assert_eq!(find("/etc/passwd"), None, "it can't be executed");
+    }
+
+    /// Says whether a process is in the table of processes, alive or not.
+    fn is_there(pid: &str) -> bool {
+        Path::new("/proc").join(pid).exists()
+    }
+
+    /// A runtime with nothing else to do never looks at tokio's orphans.
+    #[test]
+    fn a_program_that_is_given_up_leaves_no_process() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let allowed = BTreeMap::from([("sh".to_owned(), ProgramTarget::default())]);
+        let programs = Programs::new(&allowed);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("threads");
+        for n in 0..5 {
+            let pid = folder.path().join(format!("pid{n}"));
+            let invocation = Invocation {
+                program: "sh".into(),
+                arguments: ["-c".into(), format!("echo $$ > pid{n}; exec sleep 600")].into(),
+                stdin: None,
+                variables: BTreeMap::new(),
+                timeout: None,
+                grace: DEFAULT_GRACE,
+                expected: vec![0],
+                folder: folder.path().to_owned(),
+                hides_output: false,
+                ending: CancellationToken::new(),
+            };
+            let programs = programs.clone();
+            let task = runtime.spawn(async move { programs.run(&invocation).await });
+            let since = std::time::Instant::now();
+            let until = |what: &str, is_so: &dyn Fn() -> bool| {
+                while !is_so() {
+                    assert!(since.elapsed() < Duration::from_secs(20), "{what}");
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            };
+            let read = || std::fs::read_to_string(&pid).unwrap_or_default();
+            until("it runs", &|| read().ends_with('\n'));
+            let pid = read().trim().to_owned();
+            assert!(is_there(&pid));
+            task.abort();
+            until("it is gone", &|| !is_there(&pid));
+        }
     }
 }

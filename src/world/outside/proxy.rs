@@ -4,7 +4,7 @@
 //!   scheme is an HTTP proxy;
 //! - `localhost` and loopback addresses are never asked for through a proxy;
 //! - `NO_PROXY` is a list of hosts (with all below them), `.suffix`es, addresses, CIDRs, each with a port or
-//!   without, or `*`.
+//!   without, or `*`; spaces separate its entries as commas do, as curl has it.
 
 use std::{env, net::IpAddr};
 
@@ -57,7 +57,7 @@ impl Proxies {
             http: proxy("HTTP_PROXY").filter(|_| !is_cgi),
             without: named("NO_PROXY")
                 .unwrap_or_default()
-                .split(',')
+                .split([',', ' ', '\t'])
                 .filter_map(without)
                 .collect(),
         }
@@ -237,6 +237,123 @@ mod tests {
             assert!(
                 proxies(list).of("https", host, Some(6443)).is_some(),
                 "{list} {host}"
+            );
+        }
+    }
+
+    /// Says whether curl asks for a URL by a proxy, with this `NO_PROXY`. Nothing leaves the machine.
+    fn curl_uses_proxy(no_proxy: &str, host: &str, port: u16) -> bool {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let proxy = format!("http://{}", listener.local_addr().expect("bound"));
+        listener.set_nonblocking(true).expect("set");
+        let mut command = std::process::Command::new("curl");
+        for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
+            command.env_remove(name).env_remove(name.to_lowercase());
+        }
+        let mut child = command
+            .args(["-s", "--max-time", "5", "--connect-to", "::127.0.0.1:9"])
+            .arg(format!("http://{host}:{port}/"))
+            .env("http_proxy", proxy)
+            .env("NO_PROXY", no_proxy)
+            .spawn()
+            .expect("curl is installed (apt-get install curl)");
+        // It ends by itself where nothing listens, or waits for the proxy to answer.
+        loop {
+            let has_ended = child.try_wait().expect("a process").is_some();
+            if listener.accept().is_ok() {
+                let _ = child.kill();
+                let _ = child.wait();
+                return true;
+            }
+            if has_ended {
+                return false;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
+    /// Where curl reads a list in another way, Go's counts, by which kubectl goes: each such row says why.
+    #[test]
+    fn c1_no_proxy_is_read_as_curl_reads_it() {
+        const SAME: &str = "";
+        // Versions of curl differ: 7.88 reads no networks of IPv6.
+        const VARIES: &str = "it varies";
+        let rows = [
+            ("", "foo.example", 80, true, SAME),
+            ("*", "foo.example", 80, false, SAME),
+            ("foo.example", "foo.example", 80, false, SAME),
+            ("foo.example", "FOO.Example", 80, false, SAME),
+            ("FOO.example", "foo.example", 80, false, SAME),
+            ("foo.example", "a.foo.example", 80, false, SAME),
+            ("foo.example", "afoo.example", 80, true, SAME),
+            ("foo.example", "foo.example.org", 80, true, SAME),
+            ("foo.example", "foo.example.", 80, false, SAME),
+            (".foo.example", "a.foo.example", 80, false, SAME),
+            (".foo.example", "b.a.foo.example", 80, false, SAME),
+            (".foo.example", "xfoo.example", 80, true, SAME),
+            (
+                ".foo.example",
+                "foo.example",
+                80,
+                true,
+                "Go: only what is below",
+            ),
+            (
+                "*.foo.example",
+                "a.foo.example",
+                80,
+                false,
+                "curl knows `*` alone",
+            ),
+            ("x, foo.example", "foo.example", 80, false, SAME),
+            ("x foo.example", "foo.example", 80, false, SAME),
+            ("x,foo.example,", "foo.example", 80, false, SAME),
+            ("foo.example", "foo.example", 6443, false, SAME),
+            (
+                "foo.example:6443",
+                "foo.example",
+                6443,
+                false,
+                "curl knows no ports",
+            ),
+            ("foo.example:6443", "foo.example", 80, true, SAME),
+            ("10.1.2.3", "10.1.2.3", 80, false, SAME),
+            ("10.1.2.3", "10.1.2.30", 80, true, SAME),
+            ("10.0.0.0/8", "10.1.2.3", 80, false, SAME),
+            ("10.0.0.0/8", "11.1.2.3", 80, true, SAME),
+            ("10.1.2.0/31", "10.1.2.1", 80, false, SAME),
+            ("10.1.2.0/31", "10.1.2.2", 80, true, SAME),
+            ("10.0.0.0/8", "a.10.example", 80, true, SAME),
+            (
+                "2.3",
+                "10.1.2.3",
+                80,
+                false,
+                "Go: an address ends in a suffix, too",
+            ),
+            ("fd00::1", "[fd00::1]", 80, false, SAME),
+            ("fd00::/8", "[fd12::1]", 80, false, VARIES),
+            ("fd00::/8", "[fe00::1]", 80, true, SAME),
+            ("", "localhost", 80, false, "Go: loopback is asked directly"),
+            ("", "127.0.0.1", 80, false, "Go: loopback is asked directly"),
+            ("", "[::1]", 80, false, "Go: loopback is asked directly"),
+        ];
+        for (list, host, port, by_proxy, why) in rows {
+            let proxies = Proxies::new(|name| match name {
+                "http_proxy" => Some("proxy.example".into()),
+                "NO_PROXY" => Some(list.into()),
+                _ => None,
+            });
+            let own = proxies.of("http", host, Some(port)).is_some();
+            assert_eq!(own, by_proxy, "NO_PROXY={list} {host}:{port}");
+            if why == VARIES {
+                continue;
+            }
+            let curl = curl_uses_proxy(list, host, port);
+            assert_eq!(
+                own == curl,
+                why.is_empty(),
+                "curl with NO_PROXY={list} {host}:{port}: {curl}"
             );
         }
     }

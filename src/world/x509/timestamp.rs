@@ -1,7 +1,12 @@
 use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 use x509_parser::der_parser::ber::{BerObject, BerObjectContent, parse_ber};
 
+use super::{
+    certificate::Certificate,
+    signed_data::{SignedData, SignerError},
+};
 use crate::value::Digest;
 
 /// Why a timestamp is none of the content.
@@ -15,6 +20,19 @@ pub enum TimestampError {
     OtherContent,
     #[error("the timestamp answers another request")]
     OtherRequest,
+    #[error(transparent)]
+    Signer(#[from] SignerError),
+}
+
+/// What a timestamp says, once it has been checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stamped {
+    /// When the authority says that it saw the content.
+    pub at: String,
+    /// The subject of the authority's certificate.
+    pub authority: String,
+    /// Whether the certificate leads to one of the CAs that were given. Without any, anybody may have signed.
+    pub is_trusted: bool,
 }
 
 /// A `TimeStampReq` (RFC 3161, section 2.4.1) for the SHA-256 of some content.
@@ -64,13 +82,13 @@ impl TimestampRequest {
 }
 
 impl Timestamp {
-    /// Checks that the authority granted it, for this content and in answer to this request. Returns when
-    /// it says that it saw the content. Its signature is not checked: that takes certificates of one's
-    /// own choice (`openssl ts -verify`).
+    /// Checks that the authority granted it, for this content and in answer to this request; that its signature holds; that
+    /// the certificate behind it is for timestamps and was valid then; and, where `roots` are given, that it leads to one of
+    /// them.
     ///
     /// # Errors
     /// What does not fit.
-    pub fn check(&self, content: &[u8]) -> Result<String, TimestampError> {
+    pub fn check(&self, content: &[u8], roots: &[Certificate]) -> Result<Stamped, TimestampError> {
         let decode = |text: &str| BASE64.decode(text.as_bytes()).ok();
         let unreadable = TimestampError::Unreadable;
         let request = decode(&self.request).ok_or(unreadable.clone())?;
@@ -80,10 +98,16 @@ impl Timestamp {
             return Err(TimestampError::OtherContent);
         }
         let nonce = nonce_of(&request).ok_or(unreadable)?;
-        match stamp.nonce.as_deref() == Some(&nonce[..]) {
-            true => Ok(stamp.at),
-            false => Err(TimestampError::OtherRequest),
+        if stamp.nonce.as_deref() != Some(&nonce[..]) {
+            return Err(TimestampError::OtherRequest);
         }
+        let signer = stamp.signed.signer(&stamp.info)?;
+        signer.check(stamp.moment, roots)?;
+        Ok(Stamped {
+            at: stamp.at,
+            authority: signer.subject().to_owned(),
+            is_trusted: !roots.is_empty(),
+        })
     }
 }
 
@@ -101,6 +125,10 @@ struct Stamp {
     imprint: Vec<u8>,
     nonce: Option<Vec<u8>>,
     at: String,
+    moment: OffsetDateTime,
+    /// The `TSTInfo` itself, and what signs it.
+    info: Vec<u8>,
+    signed: SignedData,
 }
 
 impl Stamp {
@@ -113,17 +141,19 @@ impl Stamp {
         if status > 1 {
             return Err(TimestampError::Refused(status));
         }
-        let info = info_of(&response).ok_or(unreadable.clone())?;
-        Self::of(&info).ok_or(unreadable)
+        let token = response.as_sequence().ok().and_then(|parts| parts.get(1));
+        let signed = token.and_then(SignedData::of).ok_or(unreadable.clone())?;
+        Self::of(signed).ok_or(unreadable)
     }
 
     /// `SEQUENCE { version, policy, messageImprint, serialNumber, genTime, …, nonce, … }`.
-    fn of(info: &[u8]) -> Option<Self> {
-        let info = object(info)?;
+    fn of(signed: SignedData) -> Option<Self> {
+        let der = signed.content.clone();
+        let info = object(&der)?;
         let fields = info.as_sequence().ok()?;
         let imprint = fields.get(2)?.as_sequence().ok()?.get(1)?;
-        let at = match &fields.get(4)?.content {
-            BerObjectContent::GeneralizedTime(at) => at.to_string(),
+        let (at, moment) = match &fields.get(4)?.content {
+            BerObjectContent::GeneralizedTime(at) => (at.to_string(), at.to_datetime().ok()?),
             _ => return None,
         };
         let nonce = fields.iter().skip(5).find_map(|field| match field.content {
@@ -134,33 +164,18 @@ impl Stamp {
             imprint: imprint.as_slice().ok()?.to_vec(),
             nonce,
             at,
+            moment,
+            info: der.clone(),
+            signed,
         })
     }
 }
 
-fn object(der: &[u8]) -> Option<BerObject<'_>> {
+pub(super) fn object(der: &[u8]) -> Option<BerObject<'_>> {
     parse_ber(der).ok().map(|(_, object)| object)
 }
 
 fn status_of(response: &BerObject) -> Option<u64> {
     let status = response.as_sequence().ok()?.first()?;
     status.as_sequence().ok()?.first()?.as_u64().ok()
-}
-
-/// `timeStampToken` → `SignedData` → `encapContentInfo` → the octets of the `TSTInfo`.
-fn info_of(response: &BerObject) -> Option<Vec<u8>> {
-    let token = response.as_sequence().ok()?.get(1)?;
-    let signed = tagged(token.as_sequence().ok()?.get(1)?)?;
-    let signed = object(signed)?;
-    let content = signed.as_sequence().ok()?.get(2)?;
-    let octets = tagged(content.as_sequence().ok()?.get(1)?)?;
-    Some(object(octets)?.as_slice().ok()?.to_vec())
-}
-
-/// What stands inside of an explicit tag.
-fn tagged<'a>(object: &BerObject<'a>) -> Option<&'a [u8]> {
-    match &object.content {
-        BerObjectContent::Unknown(any) => Some(any.data),
-        _ => None,
-    }
 }

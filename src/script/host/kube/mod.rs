@@ -144,6 +144,32 @@ where
     answer
 }
 
+/// Asks the API server what would come of a change, which is not made.
+fn try_out<F>(
+    context: &NativeCallContext,
+    function: &'static str,
+    about: &About,
+    record: Value,
+    act: impl FnOnce(KubeClient) -> F + Send + 'static,
+) -> Result<Value, Thrown>
+where
+    F: Future<Output = Result<Value, Failure>> + Send + 'static,
+{
+    let record = match record {
+        // Another call than the change itself, for a replay.
+        Value::Map(mut fields) => {
+            fields.insert("dry_run".to_owned(), true.into());
+            Value::Map(fields)
+        }
+        other => other,
+    };
+    let act = |kube: KubeClient| act(kube.dry());
+    let (call, heard) = call(context, function, &about.cluster, record, act)?;
+    let answer = perform(context, call.classed(Class::Read));
+    heard.note(context, &about.cluster)?;
+    answer
+}
+
 /// The options of a function that takes some.
 fn options(function: &'static str, map: Map) -> Result<Arguments, Thrown> {
     Arguments::new(function, map)

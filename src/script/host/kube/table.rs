@@ -52,6 +52,13 @@ const RESTARTED: Parameter = optional(
     "the moment that `kube::restart` gave; else the last restart of the workload in this step",
 );
 
+const DRY_RUN: Parameter = preset(
+    "dry_run",
+    Bool,
+    "false",
+    "only asks whether the API server would take it: nothing is stored, and the call is a read",
+);
+
 const LIST: &[Parameter] = &[
     optional("labels", Text, "a label selector, as kubectl's `-l`"),
     optional(
@@ -60,20 +67,24 @@ const LIST: &[Parameter] = &[
         "a field selector, as kubectl's `--field-selector`",
     ),
 ];
-const APPLY: &[Parameter] = &[FORCE, MANAGER];
+const APPLY: &[Parameter] = &[FORCE, MANAGER, DRY_RUN];
 const APPLY_SECRET: &[Parameter] = &[
     // What `kubectl create secret generic` makes.
     preset("type", Text, "\"Opaque\"", ""),
     optional("labels", MapOf(&Text), ""),
     FORCE,
     MANAGER,
+    DRY_RUN,
 ];
-const PATCH: &[Parameter] = &[preset(
-    "type",
-    Word(&["merge", "strategic", "json"]),
-    "\"merge\"",
-    "`json` takes a list of operations",
-)];
+const PATCH: &[Parameter] = &[
+    preset(
+        "type",
+        Word(&["merge", "strategic", "json"]),
+        "\"merge\"",
+        "`json` takes a list of operations",
+    ),
+    DRY_RUN,
+];
 const RESTART: &[Parameter] = &[preset(
     "on_delete",
     Bool,
@@ -104,7 +115,10 @@ const NAMED: &[Parameter] = &[
     required("workload", Text, "such as `deployment/istiod`"),
 ];
 
-const SAME_TWICE: Doubt = Doubt::Again("made again: twice leaves the same as once");
+const SAME_TWICE: Doubt = Doubt::Decided(
+    &[Class::Keyed, Class::Read],
+    "made again: twice leaves the same as once",
+);
 const FIELDS_BACK: &str = "the object's fields become what they were, unless one of them was changed since; a new object is deleted";
 
 pub static TABLE: [Function; 17] = [
@@ -121,10 +135,10 @@ pub static TABLE: [Function; 17] = [
             optional("options", Record(APPLY), ""),
         ],
         gives: Gives::new(MapOf(&Any), "the object"),
-        does: Changes(Changing::new(
-            SAME_TWICE,
-            Reversible::By(FIELDS_BACK, undo::of_apply),
-        )),
+        does: Changes(Changing {
+            unless: Some(DRY_RUN.name),
+            ..Changing::new(SAME_TWICE, Reversible::By(FIELDS_BACK, undo::of_apply))
+        }),
         needs: Needs::Kubernetes {
             // An object that is not there yet is created by the same request.
             run: &[rule(On::Argument, &["get", "create", "patch"])],
@@ -150,10 +164,10 @@ pub static TABLE: [Function; 17] = [
             optional("options", Record(APPLY_SECRET), ""),
         ],
         gives: Gives::new(MapOf(&Any), "the object"),
-        does: Changes(Changing::new(
-            SAME_TWICE,
-            Reversible::By(FIELDS_BACK, undo::of_apply),
-        )),
+        does: Changes(Changing {
+            unless: Some(DRY_RUN.name),
+            ..Changing::new(SAME_TWICE, Reversible::By(FIELDS_BACK, undo::of_apply))
+        }),
         needs: Needs::Kubernetes {
             run: &[rule(On::Secret, &["get", "create", "patch"])],
             undo: &[rule(On::Secret, &["delete"])],
@@ -262,16 +276,19 @@ pub static TABLE: [Function; 17] = [
             optional("options", Record(PATCH), ""),
         ],
         gives: Gives::new(MapOf(&Any), "the object"),
-        does: Changes(Changing::new(
-            Doubt::Decided(
-                &[Class::Keyed, Class::Unsure],
-                "made again, since twice leaves the same as once; a JSON patch that counts elements stops and asks",
-            ),
-            Reversible::By(
-                "the object's fields become what they were, unless one of them was changed since",
-                undo::of_patch,
-            ),
-        )),
+        does: Changes(Changing {
+            unless: Some(DRY_RUN.name),
+            ..Changing::new(
+                Doubt::Decided(
+                    &[Class::Keyed, Class::Unsure, Class::Read],
+                    "made again, since twice leaves the same as once; a JSON patch that counts elements stops and asks",
+                ),
+                Reversible::By(
+                    "the object's fields become what they were, unless one of them was changed since",
+                    undo::of_patch,
+                ),
+            )
+        }),
         needs: Needs::kubernetes(&[rule(On::Argument, &["get", "patch"])]),
         example: "kube::patch(inputs.cluster, \"default\", \"configmap/a\", #{ data: #{ x: \"1\" } });",
         bind: |b| {

@@ -9,7 +9,7 @@ use super::{
 use windlass_world::{
     outside::{
         Clients, KubeClients, Named, PatchKind, changed_since, covers, expected, from_object,
-        restoring, to_object,
+        other_owners, restoring, to_object,
     },
     value::{Failure, Value},
 };
@@ -20,13 +20,17 @@ pub(super) async fn before(
     about: About,
     sent: Value,
 ) -> Result<Value, Failure> {
-    let was = look(clusters, &about).await?;
+    let client = clusters.client(&about.cluster).await?;
+    let found = client.find(&about.object).await?;
+    let owners = found.as_ref().and_then(other_owners);
+    let was = found.map_or(Value::Null, without_status);
     Ok(Value::map([
         ("cluster", Value::from(about.cluster)),
         ("kind", about.object.kind.into()),
         ("namespace", about.object.namespace.into()),
         ("name", about.object.name.into()),
         ("was", was),
+        ("owners", owners.map_or(Value::Null, Value::from_json)),
         ("sent", sent),
     ]))
 }
@@ -35,27 +39,29 @@ pub(super) async fn before(
 async fn look(clusters: &KubeClients, about: &About) -> Result<Value, Failure> {
     let client = clusters.client(&about.cluster).await?;
     let found = client.find(&about.object).await?;
-    Ok(found.map_or(Value::Null, |mut object| {
-        if let Json::Object(fields) = &mut object {
-            fields.remove("status");
-        }
-        from_object(&object)
-    }))
+    Ok(found.map_or(Value::Null, without_status))
+}
+
+fn without_status(mut object: Json) -> Value {
+    if let Json::Object(fields) = &mut object {
+        fields.remove("status");
+    }
+    from_object(&object)
 }
 
 pub fn of_apply(done: Done, clients: &Clients) -> Reversal {
     let seen = Seen::of(done, None);
-    match seen.was {
+    match seen.was.clone() {
         None => withdraw(&clients.kube, seen.about, seen.made),
-        Some(was) => restore(&clients.kube, seen.about, was, seen.made),
+        Some(was) => restore(&clients.kube, seen, was),
     }
 }
 
 pub fn of_patch(done: Done, clients: &Clients) -> Reversal {
     let seen = Seen::of(done, PatchKind::parse(argument(done, "type")));
-    match seen.was {
+    match seen.was.clone() {
         None => unknown(&seen.about),
-        Some(was) => restore(&clients.kube, seen.about, was, seen.made),
+        Some(was) => restore(&clients.kube, seen, was),
     }
 }
 
@@ -96,7 +102,11 @@ struct Seen {
     about: About,
     /// `None` where there was no such object.
     was: Option<Json>,
+    /// Who else owned fields of it, as `managedFields`.
+    owners: Json,
     made: Option<Made>,
+    /// The name under which it was changed, if it is not ours.
+    manager: String,
 }
 
 impl Seen {
@@ -118,6 +128,8 @@ impl Seen {
                 },
             },
             was: given("was").map(to_object),
+            owners: given("owners").map_or(Json::Null, Value::to_json),
+            manager: argument(done, "field_manager").to_owned(),
             made: match (done.result, given("sent").map(to_object)) {
                 (Some(made), _) => Some(Made::Seen(to_object(made))),
                 (None, Some(body)) => Some(Made::Sent { kind, body }),
@@ -211,8 +223,15 @@ fn withdraw(clusters: &KubeClients, about: About, made: Option<Made>) -> Reversa
     )
 }
 
-/// Gives the fields back that were changed, as long as all of them are what the run left.
-fn restore(clusters: &KubeClients, about: About, was: Json, made: Option<Made>) -> Reversal {
+/// Gives the fields back that were changed, as long as all of them are what the run left, and to whom they were.
+fn restore(clusters: &KubeClients, seen: Seen, was: Json) -> Reversal {
+    let Seen {
+        about,
+        owners,
+        made,
+        manager,
+        ..
+    } = seen;
     let what = format!(
         "put {} of {} back to what it was",
         about.object, about.cluster
@@ -248,11 +267,12 @@ fn restore(clusters: &KubeClients, about: About, was: Json, made: Option<Made>) 
         about,
         judge,
         move |clusters, about, now| {
-            let patch = patch(&now);
+            let (patch, owners, manager) = (patch(&now), owners.clone(), manager.clone());
             async move {
                 let client = clusters.client(&about.cluster).await?;
                 if let Some((patch, _)) = patch {
                     client.patch_version(&about.object, &now, &patch).await?;
+                    client.give_back(&about.object, &owners, &manager).await?;
                 }
                 Ok(Reversed::Done)
             }

@@ -6,13 +6,16 @@ use super::{
     super::{Thrown, arguments::refuse},
     About, change, look, options,
     read::secrets,
+    try_out,
 };
 use crate::{
     dynamic::{from_dynamic, to_dynamic},
     effects::Class,
 };
 use windlass_world::{
-    outside::{Apply, Named, Patch, PatchKind, from_object, secret_manifest, to_object},
+    outside::{
+        Apply, KubeClient, Named, Patch, PatchKind, from_object, secret_manifest, to_object,
+    },
     value::{Digest, Value},
 };
 
@@ -20,7 +23,7 @@ use windlass_world::{
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// `kube::apply(cluster, manifest, #{ force, field_manager })` applies server-side and gives the
-/// object. The same twice leaves the same. A field of another manager is a conflict that names it.
+/// object. The same twice leaves the same. With `dry_run` nothing is stored: it says what the API server would store. A field of another manager is a conflict that names it.
 pub fn apply(
     context: NativeCallContext,
     cluster: &str,
@@ -39,6 +42,7 @@ pub fn apply(
         force: options.flag("force")?,
         field_manager: options.optional_text("field_manager")?,
     };
+    let is_dry = options.flag("dry_run")?;
     options.finish()?;
     let sent = shown(&about, manifest);
     let record = about.record([
@@ -47,18 +51,15 @@ pub fn apply(
         ("field_manager", apply.field_manager.clone().into()),
     ]);
     let named = about.object.clone();
-    let applied = change(
-        &context,
-        FUNCTION,
-        None,
-        &about,
-        (record, sent),
-        |kube| async move {
-            kube.apply(&named, &apply)
-                .await
-                .map(|object| from_object(&object))
-        },
-    )?;
+    let apply = |kube: KubeClient| async move {
+        kube.apply(&named, &apply)
+            .await
+            .map(|object| from_object(&object))
+    };
+    let applied = match is_dry {
+        true => try_out(&context, FUNCTION, &about, record, apply),
+        false => change(&context, FUNCTION, None, &about, (record, sent), apply),
+    }?;
     Ok(to_dynamic(&applied))
 }
 
@@ -105,6 +106,7 @@ pub fn apply_secret(
         force: options.flag("force")?,
         field_manager: options.optional_text("field_manager")?,
     };
+    let is_dry = options.flag("dry_run")?;
     options.finish()?;
     let texts = labels
         .into_iter()
@@ -118,18 +120,15 @@ pub fn apply_secret(
         ("field_manager", apply.field_manager.clone().into()),
     ]);
     let named = about.object.clone();
-    let applied = change(
-        &context,
-        FUNCTION,
-        None,
-        &about,
-        (record, sent),
-        |kube| async move {
-            kube.apply(&named, &apply)
-                .await
-                .map(|object| from_object(&object))
-        },
-    )?;
+    let apply = |kube: KubeClient| async move {
+        kube.apply(&named, &apply)
+            .await
+            .map(|object| from_object(&object))
+    };
+    let applied = match is_dry {
+        true => try_out(&context, FUNCTION, &about, record, apply),
+        false => change(&context, FUNCTION, None, &about, (record, sent), apply),
+    }?;
     Ok(to_dynamic(&applied))
 }
 
@@ -148,6 +147,7 @@ pub fn patch(
     let body = from_dynamic(&patch).map_err(|e| refuse(FUNCTION, e))?;
     let mut options = options(FUNCTION, given)?;
     let name = options.text("type")?;
+    let is_dry = options.flag("dry_run")?;
     options.finish()?;
     let kind = PatchKind::parse(&name)
         .ok_or_else(|| format!("{FUNCTION}: `type` is merge, strategic or json, not `{name}`"))?;
@@ -162,18 +162,22 @@ pub fn patch(
     let sent = shown(&about, body);
     let record = about.record([("patch", sent.clone()), ("type", name.into())]);
     let named = about.object.clone();
-    let patched = change(
-        &context,
-        FUNCTION,
-        Some(class),
-        &about,
-        (record, sent),
-        |kube| async move {
-            kube.patch(&named, &patch)
-                .await
-                .map(|object| from_object(&object))
-        },
-    )?;
+    let patch = |kube: KubeClient| async move {
+        kube.patch(&named, &patch)
+            .await
+            .map(|object| from_object(&object))
+    };
+    let patched = match is_dry {
+        true => try_out(&context, FUNCTION, &about, record, patch),
+        false => change(
+            &context,
+            FUNCTION,
+            Some(class),
+            &about,
+            (record, sent),
+            patch,
+        ),
+    }?;
     Ok(to_dynamic(&patched))
 }
 

@@ -43,6 +43,8 @@ pub struct KubeClient {
     warnings: Arc<Mutex<Vec<String>>>,
     /// How long trouble is ridden out here; longer trouble is for the step's `retry`, which the journal sees.
     pub(super) patience: Duration,
+    /// Whether the API server is only asked what would come of a change.
+    is_dry: bool,
 }
 
 /// What came instead of an answer, and how soon the server wants to be asked again.
@@ -125,7 +127,17 @@ impl KubeClient {
             discovered: Arc::default(),
             warnings: Arc::default(),
             patience,
+            is_dry: false,
         })
+    }
+
+    /// The same client, whose changes are all sent as dry runs: the API server admits and validates them, and stores
+    /// nothing (Kubernetes, "API Concepts", "Dry-run").
+    pub fn dry(&self) -> Self {
+        Self {
+            is_dry: true,
+            ..self.clone()
+        }
     }
 
     /// The same client with another patience for trouble of the API server.
@@ -307,8 +319,13 @@ impl KubeClient {
         body: Option<(&str, &Json)>,
     ) -> Result<Json, Failure> {
         let (mut pauses, mut is_in_doubt) = (Pauses::new(self.patience), false);
+        let mut query = query.to_vec();
+        // By the method, so that no change is forgotten.
+        if self.is_dry && method != Method::GET {
+            query.push(("dryRun", "All"));
+        }
         loop {
-            let request = request(&method, path, query, body)
+            let request = request(&method, path, &query, body)
                 .map_err(|e| about.failure(FailureClass::Rejected, "BadRequest", e.to_string()))?;
             let refused = match self.answer(about, request).await {
                 Ok(answer) => return Ok(answer),

@@ -2,6 +2,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use tokio::sync::OnceCell;
@@ -16,6 +17,7 @@ pub struct KubeClients {
     /// The roles that the run's workflow names.
     named: Arc<BTreeSet<String>>,
     open: Arc<Mutex<BTreeMap<String, Arc<OnceCell<KubeClient>>>>>,
+    is_dry: bool,
 }
 
 impl KubeClients {
@@ -25,6 +27,15 @@ impl KubeClients {
             clusters: Arc::new(clusters),
             named: Arc::new(named),
             open: Arc::default(),
+            is_dry: false,
+        }
+    }
+
+    /// The same clients, whose changes are all sent as dry runs, and which ride out no trouble.
+    pub fn dry(&self) -> Self {
+        Self {
+            is_dry: true,
+            ..self.clone()
         }
     }
 
@@ -56,7 +67,11 @@ impl KubeClients {
             let access = self.clusters.open(role).await?;
             KubeClient::connect(role, access, self.clusters.patience()).await
         });
-        opened.await.cloned()
+        let client = opened.await?;
+        Ok(match self.is_dry {
+            true => client.dry().with_patience(Duration::ZERO),
+            false => client.clone(),
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 //! - [`PcaTarget`] says where it is, [`PcaClient::connect`] goes there;
 //! - the calls of [`PcaClient`] are the operations a rotation needs, one request each;
 //! - `profile` holds the credentials to what the aws CLI does, `account` says whose they are;
-//! - `trust` says whose certificates are believed on the way;
+//! - `trust` says whose certificates are believed on the way, `socks` goes by a SOCKS5 proxy;
 //! - `failure` classifies what AWS answers, `attempts` what the SDK was answered before, `rate` keeps below what it allows.
 
 mod account;
@@ -17,6 +17,7 @@ mod passthrough;
 mod profile;
 mod rate;
 mod request;
+mod socks;
 mod trust;
 
 pub use account::{AccountId, Identity};

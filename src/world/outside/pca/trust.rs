@@ -20,7 +20,7 @@ use aws_smithy_runtime_api::client::{
 };
 use http::Uri;
 
-use super::super::proxy::Proxies;
+use super::{super::proxy::Proxies, socks};
 use crate::x509::{Certificate, pem};
 
 /// Why a bundle of CAs can't be used.
@@ -60,7 +60,12 @@ pub(super) fn http_client(
     bundle: Option<&Path>,
     proxies: Proxies,
 ) -> Result<SharedHttpClient, HttpClientError> {
-    let context = bundle.map(context).transpose()?;
+    let authorities = bundle.map(authorities).transpose()?;
+    let context = authorities.as_deref().map(context).transpose();
+    let context = context.map_err(|why| BundleError {
+        path: bundle.unwrap_or(Path::new("")).into(),
+        why,
+    })?;
     let by = |proxy: ProxyConfig| {
         let context = context.clone();
         Builder::new().build_with_connector_fn(move |settings, components| {
@@ -79,8 +84,15 @@ pub(super) fn http_client(
     };
     let mut proxied = BTreeMap::new();
     for url in proxies.all() {
-        let config = ProxyConfig::all(url).map_err(|e| ProxyError { why: e.to_string() })?;
-        proxied.insert(url.to_owned(), by(config));
+        let failed = |why: String| ProxyError { why };
+        let client = match socks::is_socks(url) {
+            true => {
+                let authorities = authorities.as_deref();
+                socks::client(url, authorities).map_err(failed)?
+            }
+            false => by(ProxyConfig::all(url).map_err(|e| failed(e.to_string()))?),
+        };
+        proxied.insert(url.to_owned(), client);
     }
     let direct = by(ProxyConfig::disabled());
     Ok(http_client_fn(move |settings, components| {
@@ -113,24 +125,33 @@ impl HttpConnector for Connectors {
     }
 }
 
-fn context(path: &Path) -> Result<TlsContext, BundleError> {
+/// A CA that is trusted, as DER.
+pub(super) type Root = Vec<u8>;
+
+fn authorities(path: &Path) -> Result<Vec<Root>, BundleError> {
     let failed = |why: String| BundleError {
         path: path.into(),
         why,
     };
     let text = fs::read(path).map_err(|e| failed(e.to_string()))?;
     let certificates = Certificate::read_all(&text).map_err(|e| failed(e.to_string()))?;
-    let mut trusted = TrustStore::empty();
-    for certificate in certificates {
+    let roots = certificates.into_iter().map(|certificate| {
         // The SDK panics over one that it can't take for a root.
         RootCertStore::empty()
             .add(certificate.der.clone().into())
             .map_err(|e| failed(format!("{} can't be trusted: {e}", certificate.subject)))?;
-        let text = pem::encode("CERTIFICATE", &certificate.der);
-        trusted = trusted.with_pem_certificate(text);
+        Ok(certificate.der)
+    });
+    roots.collect()
+}
+
+fn context(authorities: &[Root]) -> Result<TlsContext, String> {
+    let mut trusted = TrustStore::empty();
+    for root in authorities {
+        trusted = trusted.with_pem_certificate(pem::encode("CERTIFICATE", root));
     }
     TlsContext::builder()
         .with_trust_store(trusted)
         .build()
-        .map_err(|e| failed(e.to_string()))
+        .map_err(|e| e.to_string())
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
-use tokio::process::Child;
+use tokio::{process::Child, runtime::Handle};
 
 /// How often a group that was told to end is looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -21,10 +21,43 @@ static LIVE: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 /// A group that is killed when this is dropped, unless it was let go.
 pub(super) struct Group(Option<Pid>);
 
+/// A started program, which is waited for even when this is dropped: one that has ended stays in the table of processes
+/// until its parent has asked how.
+///
+/// Tokio leaves a dropped `Child` that has not ended yet to its queue of orphans, which is looked at after the next event of
+/// the runtime (`reap_orphans` in `runtime/process.rs`). A worker that lost its engine has no next event.
+pub(super) struct Started(Option<Child>);
+
 /// What is said between a program and this process, until it is over.
 pub(super) struct Talk<'a, F> {
     future: Pin<&'a mut F>,
     is_over: bool,
+}
+
+impl Started {
+    pub fn new(child: Child) -> Self {
+        Self(Some(child))
+    }
+
+    pub fn child(&mut self) -> &mut Child {
+        self.0.as_mut().expect("only a drop takes it")
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let Some(mut child) = self.0.take() else {
+            return;
+        };
+        // Without an id, somebody has waited for it.
+        if let (Some(_), Ok(runtime)) = (child.id(), Handle::try_current()) {
+            runtime.spawn(async move {
+                // It may have ended already.
+                let _ = child.start_kill();
+                let _ = child.wait().await;
+            });
+        }
+    }
 }
 
 impl Group {

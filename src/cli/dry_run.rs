@@ -1,0 +1,104 @@
+//! What the clusters of a target would refuse of a run, asked before it begins.
+
+use std::collections::BTreeSet;
+
+use console::style;
+
+use super::{account::uses_aws, failure::Failure, process::runtime};
+use crate::{
+    compile::Workflow,
+    decide::trials,
+    execute::{Obstacle, obstacles},
+    journal::State,
+    outside::{Clients, HttpClient, KubeClients, PcaClient},
+    targets::{OpenError, Target},
+};
+
+/// How many steps are tried at once: API servers limit what one client asks.
+const AT_ONCE: u16 = 8;
+/// As many are shown: what is wrong with one cluster is often wrong with all.
+const SHOWN: usize = 10;
+
+/// Tries the steps of a run whose inputs are known, by dry runs on the clusters of its target. `state` holds nothing but
+/// the run's start. `changing` leaves out the steps that only read, which the run itself looks at soon enough.
+///
+/// # Errors
+/// A profile of AWS that does not exist, a CA bundle that can't be read.
+pub fn ask(
+    target: &Target,
+    workflow: &Workflow,
+    state: &State,
+    clusters: &BTreeSet<String>,
+    changing: bool,
+) -> Result<Vec<Obstacle>, Failure> {
+    if clusters.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut trials = trials(workflow, state);
+    trials.retain(|trial| {
+        let calls = &trial.script.host_calls;
+        let mut of_kube = calls
+            .iter()
+            .filter(|call| call.function.starts_with("kube::"));
+        of_kube.any(|call| !changing || call.is_change())
+    });
+    if trials.is_empty() {
+        return Ok(Vec::new());
+    }
+    let runtime = runtime(AT_ONCE)?;
+    let found = runtime.block_on(async {
+        let mut clients = Clients {
+            kube: KubeClients::new(target.kube(), clusters.clone()),
+            http: HttpClient::new(target.http.allow.clone()),
+            ..Clients::nowhere()
+        };
+        if uses_aws(workflow) {
+            let pca = PcaClient::connect(&target.pca).await;
+            clients.pca = pca.map_err(OpenError::from)?;
+        }
+        let mut found = Vec::new();
+        while !trials.is_empty() {
+            let some = trials.drain(..trials.len().min(AT_ONCE.into())).collect();
+            found.extend(obstacles(some, &clients).await);
+        }
+        Ok(found)
+    });
+    runtime.shutdown_background();
+    found
+}
+
+/// Refuses a run that is sure to fail; warns of what may be refused.
+///
+/// # Errors
+/// What the clusters would refuse.
+pub fn refuse(found: &[Obstacle]) -> Result<(), Failure> {
+    let (sure, open): (Vec<_>, Vec<_>) = found.iter().partition(|obstacle| obstacle.is_sure);
+    let warning = style("warning:").yellow();
+    for obstacle in open.iter().take(SHOWN) {
+        say!("{warning} {}", line(obstacle));
+    }
+    let Some(first) = sure.first() else {
+        return Ok(());
+    };
+    let mut lines: Vec<_> = sure.iter().copied().take(SHOWN).map(line).collect();
+    if let more @ 1.. = sure.len().saturating_sub(SHOWN) {
+        lines.push(format!("and {more} more"));
+    }
+    let message = format!(
+        "nothing was started, because it would fail:\n  {}",
+        lines.join("\n  ")
+    );
+    let failure = Failure::new("refused", message);
+    Err(match &first.error.hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    })
+}
+
+fn line(obstacle: &Obstacle) -> String {
+    let Obstacle { step, error, .. } = obstacle;
+    match &error.place {
+        Some(place) => format!("{step} ({place}): {error}"),
+        None => format!("{step}: {error}"),
+    }
+}

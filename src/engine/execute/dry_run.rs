@@ -1,0 +1,216 @@
+//! Tries steps of a run that has not begun: their scripts run, what they read is real, what they change in Kubernetes is
+//! sent as a dry run, and nothing else leaves.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::runtime::Handle;
+
+use crate::{decide::Trial, journal::InstanceId};
+use windlass_script::{
+    self as script, Call, Class, EffectKey, Effects, Ended, Host, Impact, Interruption, Level,
+    Limits, OnStop, Stop, function, outdates,
+};
+use windlass_world::{
+    outside::Clients,
+    value::{Failure, FailureClass, Redactor, StepError, Value},
+};
+
+/// How long one script may take. It is only a look, and the run does not depend on it.
+const TRIAL_TIMEOUT: Duration = Duration::from_secs(20);
+/// Reads of one object, which a change of another one does not outdate.
+const READS_OF_ONE: [&str; 2] = ["kube::find", "kube::get"];
+/// What an API server says where a webhook can't be asked without doing something (HTTP 400).
+const NO_DRY_RUN: &str = "does not support dry run";
+
+/// Says why a step would fail, found before the run begins.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Obstacle {
+    pub step: InstanceId,
+    pub error: StepError,
+    /// Whether nothing that the run does before would remove it.
+    pub is_sure: bool,
+}
+
+/// Tries each step. Those of which nothing can be told are passed over, as are answers that say nothing about the
+/// change itself, such as an API server that can't be reached.
+pub async fn obstacles(trials: Vec<Trial>, clients: &Clients) -> Vec<Obstacle> {
+    let clients = Clients {
+        kube: clients.kube.dry(),
+        ..clients.clone()
+    };
+    let runtime = Handle::current();
+    let tried = trials.into_iter().map(|trial| {
+        let dry_run = Arc::new(DryRun {
+            runtime: runtime.clone(),
+            redactor: Redactor::default(),
+            seen: Mutex::default(),
+        });
+        let host = Host::new(dry_run.clone(), clients.clone());
+        tokio::task::spawn_blocking(move || trial.run(host, &dry_run))
+    });
+    let found = futures_util::future::join_all(tried).await;
+    found.into_iter().filter_map(|found| found.ok()?).collect()
+}
+
+impl Trial {
+    fn run(self, host: Host, dry_run: &DryRun) -> Option<Obstacle> {
+        let inputs = self.inputs.values();
+        inputs.for_each(|input| dry_run.redactor.learn(input));
+        let limits = Limits {
+            timeout: Some(TRIAL_TIMEOUT),
+            ..Limits::default()
+        };
+        let error = match script::run(&self.script, self.inputs, host, &limits) {
+            Err(Ended::Failed(error)) => error,
+            Ok(_) | Err(Ended::Stopped(..)) => return None,
+        };
+        let refused = dry_run.seen().refused.take();
+        let refused = refused.filter(|refused| error.failure.as_ref() == Some(&refused.failure));
+        let is_open = match &refused {
+            Some(refused) if !refused.is_verdict() => return None,
+            Some(refused) => self
+                .before
+                .iter()
+                .any(|call| call.may_change(&refused.object)),
+            // What was read may be another thing once the steps before have run.
+            None if self.before.iter().any(|call| call.is_change()) => return None,
+            None if error.failure.as_ref().is_some_and(is_trouble) => return None,
+            None => false,
+        };
+        Some(Obstacle {
+            step: self.step,
+            error: dry_run.redactor.error(error),
+            is_sure: self.is_needed && !is_open,
+        })
+    }
+}
+
+/// The gate of a script that is only tried.
+struct DryRun {
+    runtime: Handle,
+    /// Knows the secrets that the script is given and reads.
+    redactor: Redactor,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    /// What would have been changed, by cluster and object: reading it would give what it was before.
+    changed: BTreeSet<(String, String)>,
+    /// The last change that failed.
+    refused: Option<Refused>,
+}
+
+/// A change that an API server, or the client itself, refused.
+struct Refused {
+    object: String,
+    failure: Failure,
+}
+
+impl Refused {
+    /// Whether it says something about the change itself.
+    fn is_verdict(&self) -> bool {
+        !is_trouble(&self.failure) && !self.failure.message.contains(NO_DRY_RUN)
+    }
+}
+
+/// Whether the other side was not there to say anything.
+fn is_trouble(failure: &Failure) -> bool {
+    use FailureClass::{Throttled, Timeout, Unavailable};
+    matches!(failure.class, Throttled | Timeout | Unavailable)
+}
+
+impl DryRun {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a call may be made; the script ends at one that may not.
+    fn allows(&self, call: &Call) -> bool {
+        // Such a call may wait for as long as it likes.
+        if !matches!(call.on_stop, OnStop::Await) {
+            return false;
+        }
+        let Some(row) = function(call.function) else {
+            // A step of another call: `kube::evict` of `kube::replace_pods`, which waits for pods.
+            return false;
+        };
+        match (&row.does, row.module()) {
+            // Steps before may write what is read.
+            (_, "file" | "exec") => false,
+            (Impact::Changes(_), "kube") => self.is_known(call, true),
+            (Impact::Changes(_), _) => false,
+            (Impact::Reads, "kube") => self.is_known(call, READS_OF_ONE.contains(&call.function)),
+            (Impact::Reads | Impact::Records | Impact::Computes, _) => true,
+        }
+    }
+
+    /// Whether what a call is about is still as the run would find it, after the changes that were not made. `is_of_one`
+    /// says that it is about one object alone.
+    fn is_known(&self, call: &Call, is_of_one: bool) -> bool {
+        let (cluster, object) = about(call);
+        let seen = self.seen();
+        let mut changed = seen.changed.iter().filter(|(of, _)| *of == cluster);
+        match is_of_one {
+            true => !changed.any(|(_, changed)| outdates(changed, &object)),
+            false => changed.next().is_none(),
+        }
+    }
+}
+
+/// The cluster and the object that a call to Kubernetes records.
+fn about(call: &Call) -> (String, String) {
+    let text = |name| {
+        let field = call.arguments.field(name);
+        field.and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    (text("cluster"), text("object"))
+}
+
+impl Effects for DryRun {
+    fn perform(&self, call: Call) -> Result<Value, Interruption> {
+        if !self.allows(&call) {
+            return Err(Interruption::Stopped(Stop::Cancelled));
+        }
+        self.redactor.learn(&call.arguments);
+        let (cluster, object) = about(&call);
+        let is_change = call.class != Class::Read;
+        let done = self
+            .runtime
+            .block_on((call.act)(EffectKey::new("0".repeat(32))));
+        let mut seen = self.seen();
+        match done {
+            Ok(value) => {
+                self.redactor.learn(&value);
+                if is_change {
+                    seen.changed.insert((cluster, object));
+                }
+                Ok(value)
+            }
+            Err(failure) => {
+                seen.refused = Some(Refused {
+                    object,
+                    failure: failure.clone(),
+                })
+                .filter(|_| is_change);
+                Err(Interruption::Failed(failure))
+            }
+        }
+    }
+
+    fn sleep(&self, _: Duration) -> Result<(), Interruption> {
+        Err(Interruption::Stopped(Stop::Cancelled))
+    }
+
+    fn is_replaying(&self) -> bool {
+        false
+    }
+
+    fn note(&self, _: Level, _: String) {
+        // What the script says, it says when it runs.
+    }
+}

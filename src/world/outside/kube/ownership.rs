@@ -1,0 +1,224 @@
+//! Who owns which fields of an object (`metadata.managedFields`), and giving back what was taken.
+//!
+//! A set of fields is written as a tree (Kubernetes, "Server-Side Apply", "FieldsV1"): `f:NAME` is a field, `k:…` and `v:…`
+//! are items of lists; `{}` and `.` say that what leads there is in the set itself.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value as Json, json};
+
+use super::{
+    client::{FIELD_MANAGER, KubeClient},
+    resource::Named,
+};
+use crate::value::{Failure, FailureClass};
+
+/// How often it is tried where somebody else writes at the same time.
+const TRIES: usize = 5;
+
+/// The way to one field in the tree.
+type Path = Vec<String>;
+type Fields = BTreeSet<Path>;
+
+impl KubeClient {
+    /// Gives each of the `owners` the fields back that were taken from it, by `windlass` or under another `manager`'s name.
+    /// It writes the record itself, as client-go's `csaupgrade` does: a write of the fields
+    /// would make them the writer's.
+    pub async fn give_back(
+        &self,
+        object: &Named,
+        owners: &Json,
+        manager: &str,
+    ) -> Result<(), Failure> {
+        for tried in 1.. {
+            let Some(now) = self.find(object).await? else {
+                break;
+            };
+            let Some(entries) = given_back(owners, &now, &[FIELD_MANAGER, manager]) else {
+                break;
+            };
+            let patch = json!({ "metadata": { "managedFields": entries } });
+            match self.patch_version(object, &now, &patch).await {
+                Err(failure) if failure.class == FailureClass::Conflict && tried < TRIES => {}
+                other => return other,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The `managedFields` of an object by others than us, for the object itself; `None` where there are none.
+pub fn other_owners(object: &Json) -> Option<Json> {
+    let others = entries(object).iter().filter(|entry| {
+        entry["manager"] != FIELD_MANAGER && entry["subresource"].as_str().is_none_or(str::is_empty)
+    });
+    let others: Vec<Json> = others.cloned().collect();
+    (!others.is_empty()).then(|| others.into())
+}
+
+/// Works out the `managedFields` of an object as it is `now` once every field that `takers` took from one of the earlier
+/// `owners` is that manager's again, and not the takers' any more. `None` where nothing was taken.
+fn given_back(owners: &Json, now: &Json, takers: &[&str]) -> Option<Json> {
+    let is_taker = |entry: &Json| {
+        let name = entry["manager"].as_str();
+        name.is_some_and(|name| takers.contains(&name))
+    };
+    let mut entries = entries(now).to_vec();
+    let taken: Fields = {
+        let own = entries.iter().filter(|entry| is_taker(entry));
+        own.flat_map(|entry| fields(entry)).collect()
+    };
+    let mut returned = Fields::new();
+    let owners = owners.as_array().into_iter().flatten();
+    for was in owners.filter(|was| !is_taker(was)) {
+        let at = entries.iter().position(|is| is_of_same(was, is));
+        let has = at.map_or_else(Fields::new, |at| fields(&entries[at]));
+        let lost: Fields = fields(was).difference(&has).cloned().collect();
+        let back: Fields = lost.intersection(&taken).cloned().collect();
+        if back.is_empty() {
+            continue;
+        }
+        let all = has.union(&back).cloned().collect();
+        match at {
+            Some(at) => entries[at]["fieldsV1"] = tree(&all),
+            None => {
+                let mut entry = was.clone();
+                entry["fieldsV1"] = tree(&all);
+                entries.push(entry);
+            }
+        }
+        returned.extend(back);
+    }
+    if returned.is_empty() {
+        return None;
+    }
+    for entry in entries.iter_mut().filter(|entry| is_taker(entry)) {
+        let left = fields(entry).difference(&returned).cloned().collect();
+        entry["fieldsV1"] = tree(&left);
+    }
+    entries.retain(|entry| entry["fieldsV1"] != Json::Object(Map::new()));
+    Some(entries.into())
+}
+
+fn entries(object: &Json) -> &[Json] {
+    let found = object.pointer("/metadata/managedFields");
+    found.and_then(Json::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// Whether two entries are one manager's: an applier is one whatever version it applies (structured-merge-diff,
+/// `BuildManagerIdentifier` of the API server).
+fn is_of_same(one: &Json, other: &Json) -> bool {
+    let same = |key: &str| one[key] == other[key];
+    same("manager")
+        && same("operation")
+        && same("subresource")
+        && (one["operation"] == "Apply" || same("apiVersion"))
+}
+
+fn fields(entry: &Json) -> Fields {
+    let mut found = Fields::new();
+    collect(&entry["fieldsV1"], &mut Path::new(), &mut found);
+    found
+}
+
+fn collect(node: &Json, path: &mut Path, found: &mut Fields) {
+    let Some(children) = node.as_object() else {
+        return;
+    };
+    if children.is_empty() && !path.is_empty() {
+        found.insert(path.clone());
+    }
+    for (key, child) in children {
+        if key == "." {
+            found.insert(path.clone());
+            continue;
+        }
+        path.push(key.clone());
+        collect(child, path, found);
+        path.pop();
+    }
+}
+
+fn tree(fields: &Fields) -> Json {
+    let mut root = json!({});
+    for path in fields {
+        let mut node = &mut root;
+        for key in path {
+            node = &mut node[key];
+        }
+        // What its way leads on to comes after it.
+        let mut after = fields.range(path.clone()..).skip(1);
+        let leads_on = after.next().is_some_and(|next| next.starts_with(path));
+        *node = match leads_on {
+            true => json!({ ".": {} }),
+            false => json!({}),
+        };
+    }
+    root
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(manager: &str, operation: &str, fields: Json) -> Json {
+        json!({ "manager": manager, "operation": operation, "apiVersion": "v1", "time": "t", "fieldsType": "FieldsV1",
+            "fieldsV1": fields })
+    }
+
+    fn object(entries: &[Json]) -> Json {
+        json!({ "metadata": { "managedFields": entries } })
+    }
+
+    #[test]
+    fn a1_what_was_taken_goes_back_to_whom_it_was_taken_from() {
+        let data = |keys: &[&str]| {
+            let keys = keys.iter().map(|key| (format!("f:{key}"), json!({})));
+            let mut map: Map<String, Json> = keys.collect();
+            map.insert(".".into(), json!({}));
+            json!({ "f:data": map })
+        };
+        let before = other_owners(&object(&[
+            entry("helm", "Update", data(&["a", "b"])),
+            entry("kubectl", "Apply", data(&["c"])),
+            entry("windlass", "Apply", data(&["x"])),
+        ]));
+        let before = before.expect("two others");
+        // `a` and `c` were taken, `d` is new; meanwhile somebody else took `b`.
+        let now = object(&[
+            entry(
+                "windlass",
+                "Apply",
+                json!({ "f:data": { "f:a": {}, "f:c": {}, "f:d": {} } }),
+            ),
+            entry("helm", "Update", json!({ "f:data": { ".": {} } })),
+            entry("other", "Update", json!({ "f:data": { "f:b": {} } })),
+        ]);
+        let back = given_back(&before, &now, &["windlass"]).expect("something was taken");
+        assert_eq!(
+            back,
+            json!([
+                entry("windlass", "Apply", json!({ "f:data": { "f:d": {} } })),
+                entry("helm", "Update", data(&["a"])),
+                entry("other", "Update", json!({ "f:data": { "f:b": {} } })),
+                entry("kubectl", "Apply", json!({ "f:data": { "f:c": {} } })),
+            ])
+        );
+        let again = json!({ "metadata": { "managedFields": back } });
+        assert_eq!(given_back(&before, &again, &["windlass"]), None);
+        assert_eq!(given_back(&Json::Null, &now, &["windlass"]), None);
+        assert_eq!(other_owners(&json!({})), None);
+    }
+
+    #[test]
+    fn a_set_of_fields_is_written_as_it_was_read() {
+        for fields in [
+            json!({}),
+            json!({ "f:a": {} }),
+            json!({ "f:a": { ".": {}, "f:b": {} }, "f:a-b": {}, "f:spec": { "k:{\"x\":1}": { ".": {}, "f:y": {} }, "v:\"z\"": {} } }),
+        ] {
+            let entry = entry("x", "Update", fields.clone());
+            assert_eq!(tree(&super::fields(&entry)), fields);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Waits for locks on the engine.
+
+use super::world::{World, until};
+
+const HOLDS: &str = "workflow: holds
+lock: mesh
+steps:
+  a:
+    run: |
+      exec::run(\"sh\", [\"-c\", \"echo $$ > holds; until [ -e go ]; do sleep 0.05; done\"]);
+";
+
+const WANTS: &str = "workflow: wants
+lock: mesh
+steps:
+  a: { run: 'file::write(\"wanted\", \"x\")' }
+";
+
+#[test]
+fn a_run_waits_for_a_lock_no_longer_than_it_is_told() {
+    let world = World::new(1);
+    world.allow_shell();
+    world.test.write("holds.yaml", HOLDS);
+    world.test.write("wants.yaml", WANTS);
+    let mut holder = world.start(&["run", "holds.yaml", "--target", "t"]);
+    until("the lock is held", || world.test.path("out/holds").exists());
+    let holds = world.test.shown()["run"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    let wants = ["run", "wants.yaml", "--target", "t", "--lock-timeout"];
+    let waited = world
+        .test
+        .windlass(&[&wants, ["500ms"].as_slice()].concat())
+        .expect(3);
+    for part in [
+        format!("the lock `mesh` is still held by run {holds}"),
+        format!("windlass cancel {holds}"),
+        "[lock-timeout]".into(),
+    ] {
+        assert!(waited.stderr.contains(&part), "{part}: {}", waited.stderr);
+    }
+    assert!(!world.test.path("out/wanted").exists());
+    // The engine drives it no longer, so another wait may be begun; one that ends in time is none.
+    let shown = world.test.shown();
+    let wanted = shown["run"].as_str().expect("an id").to_owned();
+    assert_ne!(wanted, holds);
+    let again = ["resume", &wanted, "--lock-timeout", "300ms"];
+    world.test.windlass(&again).expect(3);
+    let patient = world
+        .test
+        .command(&["resume", &wanted, "--lock-timeout", "2m"]);
+    let mut patient = { patient }
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("windlass starts");
+    world.test.write("out/go", "");
+    assert_eq!(patient.wait().expect("ended").code(), Some(0));
+    assert_eq!(holder.wait().expect("ended").code(), Some(0));
+    assert!(world.test.path("out/wanted").exists());
+}
