@@ -134,6 +134,7 @@ fn run(remote: &Remote, program: &Program) -> Duration {
         files: Some((0, files.map(|(k, v)| (k.clone(), v.to_string())).collect())),
         max_parallel: 64,
         is_only_record: false,
+        lock_timeout: None,
     };
     assert_eq!(remote.record(&id, &order).expect("driven"), Done::Done);
     let time = start.elapsed();

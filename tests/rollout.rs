@@ -427,6 +427,6 @@ fn h3_a_trust_policy_that_is_set_back_is_no_success() {
     )
     .expect(0);
     set("null");
-    let ran = step("root_trust_policy", ", run: \"${{ run.id }}\"").expect(2);
+    let ran = step("root_trust_policy", ", run: \"${{ run.id }}\"").expect(1);
     assert!(ran.stderr.contains("autoRestartPods"), "{}", ran.stderr);
 }

@@ -45,7 +45,7 @@ impl Slow {
 
     /// Waits until the server has closed the connection, which is not before its limit.
     #[track_caller]
-    fn is_cut_off(mut self) {
+    fn until_cut_off(mut self) {
         let mut said = [0; 4096];
         loop {
             match self.stream.read(&mut said) {
@@ -98,7 +98,7 @@ fn g9_a_slow_client_of_the_authority_is_cut_off() {
     // Any answer will do.
     let url = format!("http://{}/", served.address());
     assert_eq!(status(&[], &url), "404");
-    slow.into_iter().for_each(Slow::is_cut_off);
+    slow.into_iter().for_each(Slow::until_cut_off);
     assert_eq!(status(&[], &url), "404");
 }
 
@@ -160,8 +160,8 @@ fn g9_a_slow_client_of_a_cluster_is_cut_off() {
     ];
     let url = format!("https://{address}/version");
     assert_eq!(status(&["-k"], &url), "200");
-    silent.is_cut_off();
-    dribbles.is_cut_off();
+    silent.until_cut_off();
+    dribbles.until_cut_off();
     slow.into_iter().for_each(ends);
     assert_eq!(status(&["-k"], &url), "200");
 }
@@ -203,7 +203,7 @@ fn g9_a_slow_client_of_a_worker_is_cut_off() {
     let mut frame = [0; 9];
     other.read_exact(&mut frame).expect("answered");
     assert_eq!(frame[3], 4, "its settings");
-    slow.into_iter().for_each(Slow::is_cut_off);
+    slow.into_iter().for_each(Slow::until_cut_off);
     worker.kill().expect("a process");
     worker.wait().expect("ended");
 }

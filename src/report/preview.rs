@@ -121,7 +121,7 @@ pub fn obstacles(found: &[Obstacle]) -> String {
     for (title, obstacles) in [
         ("these steps would fail", sure),
         (
-            "these steps would fail as things are now, unless a step before changes that",
+            "these steps would fail as things are now, and the run may change that",
             open,
         ),
     ] {

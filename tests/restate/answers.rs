@@ -91,8 +91,7 @@ const STRIDE: usize = 3;
 fn a10_a_file_whose_writer_died_is_written_and_undone() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start(folder.path());
-    let mut died = 0;
-    for at in (1..).step_by(STRIDE) {
+    for (died, at) in (1..).step_by(STRIDE).enumerate() {
         let mut test = Test::new().file("w.yaml", WRITES).file("out/a", "old");
         join(&mut test, &server);
         let moment = at.to_string();
@@ -120,7 +119,6 @@ fn a10_a_file_whose_writer_died_is_written_and_undone() {
             println!("moments at which a worker died while files were written: {died}");
             return;
         }
-        died += 1;
         test.windlass(&["undo", "--yes"]).expect(0);
         assert_eq!(test.read("out/a"), "old", "after a crash at {at}");
         assert!(!test.path("out/b").exists(), "after a crash at {at}");

@@ -5,10 +5,7 @@ use super::{
     scope::{Scope, Settled},
     undo,
 };
-use crate::{
-    compile::{OnFailure, Workflow},
-    journal::{Event, Outcome, State},
-};
+use crate::{compile::{OnFailure, Workflow}, journal::{Event, Outcome, State}};
 use windlass_world::value::Value;
 
 /// Decides what may happen next, by looking at everything.

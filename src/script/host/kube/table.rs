@@ -6,9 +6,7 @@
 use rhai::{Dynamic, Map, NativeCallContext};
 
 use super::{forward, read, undo, wait, workload, write};
-use crate::{
-    effects::Class,
-    host::function::{
+use crate::{effects::Class, host::function::{
         Changing, Doubt, Function, Gives,
         Impact::{Changes, Reads},
         Needs, On, Parameter, Reversible,
@@ -17,8 +15,7 @@ use crate::{
             Maybe, Namespace, Object, ObjectKind, Record, Secret, SecretName, Text, Word, Workload,
         },
         optional, preset, required, rule,
-    },
-};
+    }};
 
 pub(super) const CLUSTER: Parameter = required("cluster", Cluster, "its role in the target");
 const NAMESPACE: Parameter = required("namespace", Namespace, "empty for what is in none");

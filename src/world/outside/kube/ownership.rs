@@ -66,7 +66,7 @@ fn given_back(owners: &Json, now: &Json, takers: &[&str]) -> Option<Json> {
     let mut entries = entries(now).to_vec();
     let taken: Fields = {
         let own = entries.iter().filter(|entry| is_taker(entry));
-        own.flat_map(|entry| fields(entry)).collect()
+        own.flat_map(fields).collect()
     };
     let mut returned = Fields::new();
     let owners = owners.as_array().into_iter().flatten();
