@@ -33,6 +33,7 @@ mod kube;
 mod language;
 mod locks;
 mod lost;
+mod lsp;
 mod mesh;
 mod mine;
 mod mistakes;

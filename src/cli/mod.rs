@@ -29,6 +29,7 @@ mod in_doubt;
 mod kube;
 mod load;
 mod logs;
+mod lsp;
 mod man;
 mod outputs;
 mod params;
@@ -96,6 +97,7 @@ pub fn main() -> ExitCode {
         Command::Explain(command) => explain::explain(command),
         Command::Schema => schema::schema(),
         Command::Definitions(command) => definitions::definitions(command),
+        Command::Lsp => lsp::lsp(),
         Command::Runs(command) => runs::runs(&args, command),
         Command::Show(command) => show::show(&args, command),
         Command::Logs(command) => logs::logs(&args, command),
