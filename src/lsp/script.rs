@@ -20,8 +20,8 @@ pub struct Script {
     pub chains: Vec<Chain>,
     /// Variables, constants, parameters: a name may stand more than once.
     pub variables: Vec<Name>,
-    /// The keys of the map that ends the text, if one does: what an inline body gives.
-    pub last_map: Vec<Name>,
+    /// The keys of the map that ends `run`, or an inline body, if one does: its outputs.
+    pub given: Vec<Name>,
     pub tokens: Vec<Token>,
 }
 
@@ -58,8 +58,6 @@ pub struct Call {
     /// Empty for a function of the script's own.
     pub module: Option<Name>,
     pub function: Name,
-    /// What is between the brackets, or as far as it could be read.
-    pub arguments: Range<usize>,
 }
 
 impl Call {
@@ -95,7 +93,6 @@ impl Script {
             inputs: reader.fields("INPUTS"),
             outputs: reader.fields("OUTPUTS"),
             chains: chains(text, &all),
-            last_map: reader.last_map(),
             ..Self::default()
         };
         for at in 0..tokens.len() {
@@ -111,6 +108,12 @@ impl Script {
                 script.variables.extend(reader.closure(at));
             }
         }
+        let end = match script.function("run") {
+            // Without the brace that closes its body.
+            Some(run) => tokens.partition_point(|token| token.span.end < run.span.end),
+            None => tokens.len(),
+        };
+        script.given = Reader { tokens: &tokens[..end], ..reader }.last_map();
         let parameters = script.functions.iter().flat_map(|function| &function.parameters);
         script.variables.extend(parameters.cloned().collect::<Vec<_>>());
         drop(tokens);
@@ -141,13 +144,6 @@ impl Script {
             (chain.root() == variable && !chain.skips).then(|| chain.parts.get(1))?
         })
     }
-
-    /// The innermost call whose brackets a byte is between.
-    pub fn call_at(&self, offset: usize) -> Option<&Call> {
-        let calls = self.calls.iter();
-        let around = calls.filter(|call| call.arguments.start <= offset && offset <= call.arguments.end);
-        around.max_by_key(|call| call.arguments.start)
-    }
 }
 
 /// The `//!` lines that a script begins with.
@@ -159,6 +155,7 @@ fn head(text: &str, tokens: &[Token]) -> String {
     comments.map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
+#[derive(Clone, Copy)]
 struct Reader<'a> {
     text: &'a str,
     /// Without comments.
@@ -281,15 +278,9 @@ impl<'a> Reader<'a> {
         if is_method {
             return None;
         }
-        let start = self.tokens[at + 1].span.end;
-        let end = match closing(self.tokens, at + 1) {
-            Some(close) => self.tokens[close].span.start,
-            None => self.all.last().map_or(start, |token| token.span.end),
-        };
         Some(Call {
             module: if is_of_module { self.name(at - 2) } else { None },
             function,
-            arguments: start..end.max(start),
         })
     }
 
@@ -306,7 +297,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The keys of a map that ends the text.
+    /// The keys of a map that ends the tokens.
     fn last_map(&self) -> Vec<Name> {
         let Some(last) = self.tokens.len().checked_sub(1) else {
             return Vec::new();
@@ -364,19 +355,18 @@ mod tests {
         assert_eq!(calls, ["pca::issue_certificate", "naming::of"]);
         let reads: Vec<_> = script.input_reads(false).map(|(name, _)| &**name).collect();
         assert_eq!(reads, ["ca", "template", "ca"]);
-        let option = TEXT.find("template: given").expect("an option");
-        assert_eq!(script.call_at(option).map(Call::full_name).as_deref(), Some("pca::issue_certificate"));
         assert!(script.variables.iter().any(|name| name.text == "n"));
     }
 
     #[test]
-    fn the_map_that_ends_a_body_is_what_it_gives() {
+    fn the_map_that_ends_it_is_what_it_gives() {
         let names = |text: &str| {
             let script = read(text);
-            script.last_map.iter().map(|name| name.text.clone()).collect::<Vec<_>>()
+            script.given.iter().map(|name| name.text.clone()).collect::<Vec<_>>()
         };
         assert_eq!(names("let x = #{ a: 1 }; #{ path: #{ b: f(2, 3) }, \"more\": 2 }"), ["path", "more"]);
         assert_eq!(names("f(#{ a: 1 });"), [""; 0]);
+        assert_eq!(names(TEXT), ["arn", "chain"]);
     }
 
     #[test]
@@ -386,7 +376,7 @@ mod tests {
         }
         let text = "fn run(inputs) {\n    pca::issue_certificate(inputs.";
         let script = read(text);
-        assert_eq!(script.call_at(text.len()).map(Call::full_name).as_deref(), Some("pca::issue_certificate"));
+        assert_eq!(script.calls[0].full_name(), "pca::issue_certificate");
         assert_eq!(script.inputs_at(text.len(), false), Some("inputs"));
     }
 }

@@ -9,22 +9,22 @@ use std::{
 };
 
 use gen_lsp_types::{
-    CodeAction, CodeActionKind, CodeActionOptions, CodeActionParams, CodeActionResponse, Diagnostic,
-    DidChangeTextDocumentParams, DidChangeWorkspaceFoldersParams, DidCloseTextDocumentParams,
-    DidOpenTextDocumentParams, InitializeParams, PositionEncodingKind, PublishDiagnosticsParams, ServerCapabilities,
-    TextDocumentContentChangeEvent, TextDocumentSyncKind, TextDocumentSyncOptions, TextEdit, Uri, WorkspaceEdit, WorkspaceFolders,
+    CompletionParams, DefinitionParams, Diagnostic, DidChangeTextDocumentParams, DidChangeWorkspaceFoldersParams,
+    DidCloseTextDocumentParams, DidOpenTextDocumentParams, DocumentHighlightParams, HoverParams, InitializeParams,
+    PrepareRenameParams, PublishDiagnosticsParams, ReferenceParams, RenameParams, TextDocumentContentChangeEvent, Uri,
+    WorkspaceFolder,
 };
 use lsp_server::{Connection, ErrorCode, Message, Notification, ProtocolError, Request, RequestId, Response};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value as Json, json};
 
 use super::{
+    capabilities::{Client, capabilities, client, encoding, folders},
     diagnostics::{Checked, Found, check_script, check_workflow},
     files::{Document, Files},
-    fixes::fixes,
     pages::Pages,
-    text::{Encoding, Text},
-    uri::path_of,
+    text::Text,
+    uri::{path_of, real},
 };
 use crate::script::STACK_BYTES;
 
@@ -66,23 +66,18 @@ pub fn serve(pages: Pages) -> Result<Ended, ServeError> {
     Ok(ended)
 }
 
-/// What the client can do, as far as it matters.
-#[derive(Clone, Copy, Default)]
-struct Client {
-    watches_files: bool,
-}
-
-struct Server {
+pub(super) struct Server {
     connection: Connection,
     client: Client,
-    pages: Pages,
-    files: Files,
+    pub(super) pages: Pages,
+    pub(super) files: Files,
     waiting: VecDeque<Message>,
     /// The workflows, and scripts without one, that are checked: each with what was found.
     roots: BTreeMap<PathBuf, Checked>,
     /// The workflows that lead to an open file, other than itself.
     users: BTreeMap<PathBuf, Vec<PathBuf>>,
-    published: BTreeMap<PathBuf, Vec<Found>>,
+    /// What the client was last told of each file.
+    pub(super) published: BTreeMap<PathBuf, Vec<Found>>,
     /// Files that have changed since the last check.
     changed: BTreeSet<PathBuf>,
     is_shut_down: bool,
@@ -204,6 +199,27 @@ impl Server {
                 self.check();
                 given(request, |params| self.code_actions(params))
             }
+            "textDocument/completion" => given(request, |params: CompletionParams| {
+                self.completion(&params.text_document_position_params)
+            }),
+            "textDocument/hover" => given(request, |params: HoverParams| self.hover(&params.text_document_position_params)),
+            "textDocument/definition" => given(request, |params: DefinitionParams| {
+                self.definition(&params.text_document_position_params)
+            }),
+            "textDocument/references" => given(request, |params: ReferenceParams| {
+                self.references(&params.text_document_position_params, params.context.include_declaration)
+            }),
+            "textDocument/documentHighlight" => given(request, |params: DocumentHighlightParams| {
+                self.highlights(&params.text_document_position_params)
+            }),
+            "textDocument/documentSymbol" => given(request, |params| self.symbols(&params)),
+            "textDocument/inlayHint" => given(request, |params| self.inlay_hints(&params)),
+            "textDocument/prepareRename" => tried(request, |params: PrepareRenameParams| {
+                self.prepare_rename(&params.text_document_position_params)
+            }),
+            "textDocument/rename" => tried(request, |params: RenameParams| {
+                self.rename(&params.text_document_position_params, &params.new_name)
+            }),
             method => Err(Refused::new(ErrorCode::MethodNotFound, format!("`{method}` is not known"))),
         }
     }
@@ -272,9 +288,9 @@ impl Server {
     }
 
     fn did_change_folders(&mut self, params: &DidChangeWorkspaceFoldersParams) {
-        let paths = |folders: &[gen_lsp_types::WorkspaceFolder]| {
+        let paths = |folders: &[WorkspaceFolder]| {
             let paths = folders.iter().filter_map(|folder| path_of(&folder.uri));
-            paths.map(|path| super::uri::real(&path)).collect::<Vec<_>>()
+            paths.map(|path| real(&path)).collect::<Vec<_>>()
         };
         let removed = paths(&params.event.removed);
         self.files.folders.retain(|folder| !removed.contains(folder));
@@ -366,43 +382,13 @@ impl Server {
         }
     }
 
-    fn diagnostic(&self, found: &Found, path: &Path) -> Option<Diagnostic> {
+    pub(super) fn diagnostic(&self, found: &Found, path: &Path) -> Option<Diagnostic> {
         found.to_diagnostic(&self.files, &self.pages, path)
     }
 
     fn publish(&self, uri: Uri, version: Option<i32>, diagnostics: Vec<Diagnostic>) {
         let params = PublishDiagnosticsParams { uri, version, diagnostics };
         self.send(Notification::new("textDocument/publishDiagnostics".to_owned(), params));
-    }
-
-    fn code_actions(&self, params: CodeActionParams) -> Option<Vec<CodeActionResponse>> {
-        let path = self.files.path(&params.text_document.uri)?;
-        let text = &self.files.document(&path)?.text;
-        let wanted = text.range(params.range, self.files.encoding);
-        let mut actions = Vec::new();
-        for found in self.published.get(&path).into_iter().flatten() {
-            if found.span.end < wanted.start || wanted.end < found.span.start {
-                continue;
-            }
-            for fix in fixes(text.content(), found) {
-                let edit = TextEdit {
-                    range: text.span(&fix.span, self.files.encoding),
-                    new_text: fix.new_text,
-                };
-                actions.push(CodeActionResponse::CodeAction(CodeAction {
-                    title: fix.title,
-                    kind: Some(CodeActionKind::QuickFix),
-                    diagnostics: self.diagnostic(found, &path).map(|diagnostic| vec![diagnostic]),
-                    is_preferred: Some(true),
-                    edit: Some(WorkspaceEdit {
-                        changes: Some([(params.text_document.uri.clone(), vec![edit])].into()),
-                        ..WorkspaceEdit::default()
-                    }),
-                    ..CodeAction::default()
-                }));
-            }
-        }
-        Some(actions)
     }
 }
 
@@ -424,6 +410,17 @@ fn given<P: DeserializeOwned, R: Serialize>(request: Request, answer: impl FnOnc
     serde_json::to_value(answer(params)).map_err(|e| Refused::new(ErrorCode::InternalError, e.to_string()))
 }
 
+/// As [`given`], for what may be refused: the client shows why.
+fn tried<P: DeserializeOwned, R: Serialize>(
+    request: Request,
+    answer: impl FnOnce(P) -> Result<R, String>,
+) -> Result<Json, Refused> {
+    let params = serde_json::from_value(request.params);
+    let params = params.map_err(|e| Refused::new(ErrorCode::InvalidParams, e.to_string()))?;
+    let answer = answer(params).map_err(|why| Refused::new(ErrorCode::RequestFailed, why))?;
+    serde_json::to_value(answer).map_err(|e| Refused::new(ErrorCode::InternalError, e.to_string()))
+}
+
 fn read<P: DeserializeOwned>(params: Json) -> Option<P> {
     serde_json::from_value(params).ok()
 }
@@ -431,62 +428,4 @@ fn read<P: DeserializeOwned>(params: Json) -> Option<P> {
 /// Whether a file is in a folder below that of another.
 fn is_below(path: &Path, other: &Path) -> bool {
     other.parent().is_some_and(|folder| path.starts_with(folder))
-}
-
-fn encoding(params: &InitializeParams) -> Encoding {
-    let general = params.capabilities.general.as_ref();
-    let offered = general.and_then(|general| general.position_encodings.as_deref());
-    // The first that the client names is the one that it prefers.
-    match offered.and_then(|offered| offered.first()) {
-        Some(PositionEncodingKind::UTF8) => Encoding::Utf8,
-        _ => Encoding::Utf16,
-    }
-}
-
-fn client(params: &InitializeParams) -> Client {
-    let workspace = params.capabilities.workspace.as_ref();
-    let watched = workspace.and_then(|workspace| workspace.did_change_watched_files.as_ref());
-    Client {
-        watches_files: watched.and_then(|watched| watched.dynamic_registration).unwrap_or_default(),
-    }
-}
-
-#[expect(deprecated, reason = "older clients name one folder, by its URI")]
-fn folders(params: &InitializeParams) -> Vec<PathBuf> {
-    let paths: Vec<_> = match &params.workspace_folders_initialize_params.workspace_folders {
-        Some(WorkspaceFolders::WorkspaceFolderList(folders)) => {
-            folders.iter().filter_map(|folder| path_of(&folder.uri)).collect()
-        }
-        _ => Vec::new(),
-    };
-    match paths.is_empty() {
-        true => params.root_uri.iter().filter_map(path_of).collect(),
-        false => paths,
-    }
-}
-
-fn capabilities(encoding: Encoding) -> ServerCapabilities {
-    ServerCapabilities {
-        position_encoding: Some(match encoding {
-            Encoding::Utf8 => PositionEncodingKind::UTF8,
-            Encoding::Utf16 => PositionEncodingKind::UTF16,
-        }),
-        text_document_sync: Some(
-            TextDocumentSyncOptions {
-                open_close: Some(true),
-                change: Some(TextDocumentSyncKind::Incremental),
-                save: Some(true.into()),
-                ..TextDocumentSyncOptions::default()
-            }
-            .into(),
-        ),
-        code_action_provider: Some(
-            CodeActionOptions {
-                code_action_kinds: Some(vec![CodeActionKind::QuickFix]),
-                ..CodeActionOptions::default()
-            }
-            .into(),
-        ),
-        ..ServerCapabilities::default()
-    }
 }

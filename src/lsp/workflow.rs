@@ -17,7 +17,6 @@ pub struct Name {
 #[derive(Clone, Debug)]
 pub struct Workflow {
     pub root: Node,
-    pub name: Option<String>,
     pub description: Option<String>,
     pub params: Vec<Param>,
     /// Those under `finally` come last.
@@ -79,7 +78,6 @@ impl Workflow {
     pub fn read(text: &str) -> Self {
         let root = yaml::outline(text);
         let mut workflow = Self {
-            name: word(text, &root, "workflow"),
             description: word(text, &root, "description"),
             params: Vec::new(),
             steps: Vec::new(),
@@ -117,10 +115,6 @@ impl Workflow {
 
     pub fn step(&self, name: &str) -> Option<&Step> {
         self.steps.iter().find(|step| step.name.text == name)
-    }
-
-    pub fn param(&self, name: &str) -> Option<&Param> {
-        self.params.iter().find(|param| param.name.text == name)
     }
 
     /// The step that a byte of the file belongs to.
@@ -231,7 +225,10 @@ fn expressions(text: &str, node: &Node, style: Style) -> Vec<Expression> {
     while let Some(open) = text[at..content.end.max(at)].find("${{") {
         let start = at + open + 3;
         let close = end_of_expression(text, start, content.end, quoting);
-        let end = close.unwrap_or(content.end);
+        // Without its end, somebody types in it: also behind the blank that a scalar ends with.
+        let after = &text[content.end..];
+        let blanks = after.len() - after.trim_start_matches([' ', '\t']).len();
+        let end = close.unwrap_or(content.end + blanks);
         let tokens = lex(text, start..end, quoting);
         found.push(Expression { chains: chains(text, &tokens), span: start..end, quoting });
         at = close.map_or(content.end, |close| close + 2);
@@ -255,9 +252,10 @@ mod tests {
     fn a_workflow_has_its_parts() {
         let workflow = Workflow::read(TEXT);
         assert!(workflow.is_one(TEXT));
-        assert_eq!(workflow.name.as_deref(), Some("w"));
-        assert_eq!(workflow.param("n").and_then(|param| param.ty.as_deref()), Some("int"));
-        let c = workflow.param("c").expect("a param");
+        let [n, c] = workflow.params.as_slice() else {
+            panic!("two params")
+        };
+        assert_eq!(n.ty.as_deref(), Some("int"));
         assert_eq!((c.ty.as_deref(), c.default.as_deref()), (Some("list(string)"), Some("[a]")));
         assert_eq!(c.description.as_deref(), Some("Some"));
         let names: Vec<_> = workflow.steps.iter().map(|step| &*step.name.text).collect();
