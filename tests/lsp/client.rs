@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader, Read, Write},
-    process::{Child, ChildStdin, Stdio},
+    process::{Child, ChildStdin, Command, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
     time::Duration,
@@ -26,6 +26,8 @@ pub struct Client {
     published: BTreeMap<String, (Option<i64>, Vec<Json>)>,
     versions: BTreeMap<String, i64>,
     pub capabilities: Json,
+    /// By their sections.
+    settings: Json,
 }
 
 impl Client {
@@ -35,8 +37,13 @@ impl Client {
 
     pub fn start_with(test: &Test, capabilities: Json) -> Self {
         let mut command = test.command(&["lsp"]);
+        command.env("XDG_CACHE_HOME", test.path(".cache"));
+        Self::of(command, test, capabilities, Json::Null)
+    }
+
+    /// Starts a server, which may ask for settings.
+    pub fn of(mut command: Command, test: &Test, capabilities: Json, settings: Json) -> Self {
         let mut child = command
-            .env("XDG_CACHE_HOME", test.path(".cache"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -61,6 +68,7 @@ impl Client {
             published: BTreeMap::new(),
             versions: BTreeMap::new(),
             capabilities: Json::Null,
+            settings,
         };
         let folders = json!([{ "uri": client.folder, "name": "test" }]);
         let params = json!({ "processId": null, "rootUri": client.folder, "workspaceFolders": folders, "capabilities": capabilities });
@@ -145,6 +153,15 @@ impl Client {
         }
     }
 
+    /// Waits until something is published of a file, in whatever version.
+    pub fn heard_of(&mut self, file: &str) -> Vec<Json> {
+        self.published.remove(file);
+        while !self.published.contains_key(file) {
+            self.receive();
+        }
+        self.known(file)
+    }
+
     /// Waits until all that has been sent is checked, and what that gave is published.
     pub fn settle(&mut self, file: &str) {
         let nowhere = json!({ "start": position((0, 0)), "end": position((0, 0)) });
@@ -195,6 +212,16 @@ impl Client {
             let file = uri.strip_prefix(&self.folder).unwrap_or(uri).trim_start_matches('/').to_owned();
             let found = params["diagnostics"].as_array().expect("a list").clone();
             self.published.insert(file, (params["version"].as_i64(), found));
+        }
+        if let (Some(id), Some(method)) = (message.get("id"), message.get("method")) {
+            // What a server asks for: its settings, or something that needs no more than a yes.
+            let items = message["params"]["items"].as_array().cloned().unwrap_or_default();
+            let sections = items.iter().map(|item| self.settings[item["section"].as_str().unwrap_or_default()].clone());
+            let result = match method == "workspace/configuration" {
+                true => sections.collect(),
+                false => Json::Null,
+            };
+            self.write(&json!({ "jsonrpc": "2.0", "id": id, "result": result }));
         }
         message
     }
