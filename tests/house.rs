@@ -7,7 +7,22 @@ use std::{
 };
 
 /// Rooms that a room must never know of.
-const FORBIDDEN: [(&str, &[&str]); 11] = [
+const FORBIDDEN: [(&str, &[&str]); 12] = [
+    (
+        "lsp",
+        &[
+            "authority",
+            "cli",
+            "cluster",
+            "decide",
+            "execute",
+            "inventory",
+            "journal",
+            "outside",
+            "report",
+            "targets",
+        ],
+    ),
     (
         "inventory",
         &[

@@ -20,12 +20,19 @@ pub fn lsp() -> Done {
 
 fn pages_about(word: &str) -> Vec<String> {
     let pages = explain(word).unwrap_or_default();
-    pages.iter().map(|page: &Page| page.to_markdown(3)).collect()
+    pages
+        .iter()
+        .map(|page: &Page| page.to_markdown(3))
+        .collect()
 }
 
 /// The user's folder for what can be made again (XDG Base Directory Specification).
 fn cache() -> Option<PathBuf> {
-    let given = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let given = |name| {
+        env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
     let cache = given("XDG_CACHE_HOME").or_else(|| Some(given("HOME")?.join(".cache")))?;
     Some(cache.join("windlass"))
 }

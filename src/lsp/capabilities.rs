@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use gen_lsp_types::{
-    CodeActionKind, CodeActionOptions, CompletionOptions, InitializeParams, PositionEncodingKind, RenameOptions,
-    ServerCapabilities, TextDocumentSyncKind, TextDocumentSyncOptions, WorkspaceFolders,
+    CodeActionKind, CodeActionOptions, CompletionOptions, InitializeParams, PositionEncodingKind,
+    RenameOptions, ServerCapabilities, TextDocumentSyncKind, TextDocumentSyncOptions,
+    WorkspaceFolders,
 };
 
 use super::{text::Encoding, uri::path_of};
@@ -31,7 +32,9 @@ pub fn client(params: &InitializeParams) -> Client {
     let workspace = params.capabilities.workspace.as_ref();
     let watched = workspace.and_then(|workspace| workspace.did_change_watched_files.as_ref());
     Client {
-        watches_files: watched.and_then(|watched| watched.dynamic_registration).unwrap_or_default(),
+        watches_files: watched
+            .and_then(|watched| watched.dynamic_registration)
+            .unwrap_or_default(),
     }
 }
 
@@ -39,9 +42,10 @@ pub fn client(params: &InitializeParams) -> Client {
 #[expect(deprecated, reason = "older clients name one folder, by its URI")]
 pub fn folders(params: &InitializeParams) -> Vec<PathBuf> {
     let paths: Vec<_> = match &params.workspace_folders_initialize_params.workspace_folders {
-        Some(WorkspaceFolders::WorkspaceFolderList(folders)) => {
-            folders.iter().filter_map(|folder| path_of(&folder.uri)).collect()
-        }
+        Some(WorkspaceFolders::WorkspaceFolderList(folders)) => folders
+            .iter()
+            .filter_map(|folder| path_of(&folder.uri))
+            .collect(),
         _ => Vec::new(),
     };
     match paths.is_empty() {
@@ -73,7 +77,11 @@ pub fn capabilities(encoding: Encoding) -> ServerCapabilities {
             .into(),
         ),
         completion_provider: Some(CompletionOptions {
-            trigger_characters: Some([".", ":", "{", "\"", " ", "/", "-"].map(str::to_owned).into()),
+            trigger_characters: Some(
+                [".", ":", "{", "\"", " ", "/", "-"]
+                    .map(str::to_owned)
+                    .into(),
+            ),
             ..CompletionOptions::default()
         }),
         hover_provider: Some(true.into()),

@@ -18,10 +18,18 @@ pub fn describe(files: &Files, pages: &Pages, symbol: &Symbol) -> Option<String>
         Symbol::HostModule(name) => pages.explain_first(name),
         Symbol::Step { file, name } => {
             let (text, workflow) = files.workflow(file)?;
-            Some(about_step(files, file, &text, &workflow, workflow.step(name)?))
+            Some(about_step(
+                files,
+                file,
+                &text,
+                &workflow,
+                workflow.step(name)?,
+            ))
         }
         Symbol::Input { file, name } => {
-            let item = taken_by(files, file).into_iter().find(|item| item.name == *name)?;
+            let item = taken_by(files, file)
+                .into_iter()
+                .find(|item| item.name == *name)?;
             let of = match files.is_script(file) {
                 true => format!("an input of `{}`", shown(file)),
                 false => format!("a param of `{}`", shown(file)),
@@ -29,20 +37,38 @@ pub fn describe(files: &Files, pages: &Pages, symbol: &Symbol) -> Option<String>
             Some(with_heading(&item, &of))
         }
         Symbol::Output { file, name } => {
-            let item = given_by(files, file).into_iter().find(|item| item.name == *name)?;
-            Some(with_heading(&item, &format!("an output of `{}`", shown(file))))
+            let item = given_by(files, file)
+                .into_iter()
+                .find(|item| item.name == *name)?;
+            Some(with_heading(
+                &item,
+                &format!("an output of `{}`", shown(file)),
+            ))
         }
         Symbol::BodyInput { file, step, name } => {
             let (text, workflow) = files.workflow(file)?;
-            let given = workflow.step(step)?.with.iter().find(|given| given.text == *name)?;
+            let given = workflow
+                .step(step)?
+                .with
+                .iter()
+                .find(|given| given.text == *name)?;
             let line = text[given.span.start..].lines().next().unwrap_or_default();
-            Some(format!("```yaml\n{}\n```\nAn input of the step `{step}`.", line.trim()))
+            Some(format!(
+                "```yaml\n{}\n```\nAn input of the step `{step}`.",
+                line.trim()
+            ))
         }
-        Symbol::BodyOutput { step, name, .. } => Some(format!("`{name}`\n\nAn output of the step `{step}`.")),
+        Symbol::BodyOutput { step, name, .. } => {
+            Some(format!("`{name}`\n\nAn output of the step `{step}`."))
+        }
         Symbol::Function { file, name } => {
             let (_, script) = files.script(file)?;
             let function = script.function(name)?;
-            let parameters: Vec<_> = function.parameters.iter().map(|name| name.text.as_str()).collect();
+            let parameters: Vec<_> = function
+                .parameters
+                .iter()
+                .map(|name| name.text.as_str())
+                .collect();
             let usage = format!("```rhai\nfn {name}({})\n```", parameters.join(", "));
             Some(format!("{usage}\n{}", function.about))
         }
@@ -51,18 +77,30 @@ pub fn describe(files: &Files, pages: &Pages, symbol: &Symbol) -> Option<String>
 }
 
 fn shown(path: &Path) -> String {
-    path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+    path.file_name()
+        .map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }
 
 fn with_heading(item: &Item, of: &str) -> String {
     let about = &item.about;
-    let about = if about.is_empty() { String::new() } else { format!("\n\n{about}") };
-    format!("```\n{}: {}\n```\n{}{about}", item.name, item.declared(), capitalised(of))
+    let about = if about.is_empty() {
+        String::new()
+    } else {
+        format!("\n\n{about}")
+    };
+    format!(
+        "```\n{}: {}\n```\n{}{about}",
+        item.name,
+        item.declared(),
+        capitalised(of)
+    )
 }
 
 fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).chain(['.']).collect())
+    chars.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(chars).chain(['.']).collect()
+    })
 }
 
 /// Describes an option or an argument of a host function.
@@ -72,7 +110,10 @@ pub fn about_parameter(parameter: &Parameter) -> String {
         Need::Optional => String::new(),
         Need::Default(value) => format!(" = {value}"),
     };
-    format!("`{}`: {}{need}\n\n{}", parameter.name, parameter.kind, parameter.about)
+    format!(
+        "`{}`: {}{need}\n\n{}",
+        parameter.name, parameter.kind, parameter.about
+    )
 }
 
 fn about_step(files: &Files, path: &Path, text: &str, workflow: &Workflow, step: &Step) -> String {
@@ -95,10 +136,18 @@ fn about_step(files: &Files, path: &Path, text: &str, workflow: &Workflow, step:
     }
     let outputs = outputs_of(files, path, text, step);
     if !outputs.is_empty() {
-        let each = if step.has_items { "Gives for each item" } else { "Gives" };
+        let each = if step.has_items {
+            "Gives for each item"
+        } else {
+            "Gives"
+        };
         parts.push(list(each, &outputs));
     }
-    let mut after: Vec<_> = workflow.reads_of(step).into_iter().map(|(name, _)| name).collect();
+    let mut after: Vec<_> = workflow
+        .reads_of(step)
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
     after.extend(step.needs.iter().map(|name| name.text.as_str()));
     after.dedup();
     if !after.is_empty() {
@@ -110,7 +159,11 @@ fn about_step(files: &Files, path: &Path, text: &str, workflow: &Workflow, step:
 
 fn list(heading: &str, items: &[Item]) -> String {
     let lines = items.iter().map(|item| {
-        let about = if item.about.is_empty() { String::new() } else { format!(": {}", item.about) };
+        let about = if item.about.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", item.about)
+        };
         match item.ty.is_empty() {
             true => format!("- `{}`{about}", item.name),
             false => format!("- `{}` ({}){about}", item.name, item.declared()),
@@ -122,7 +175,9 @@ fn list(heading: &str, items: &[Item]) -> String {
 fn description(files: &Files, path: &Path) -> Option<String> {
     match files.outline(path) {
         Outline::Workflow(_, workflow) => workflow.description.clone(),
-        Outline::Script(_, script) => Some(script.description.clone()).filter(|text| !text.is_empty()),
+        Outline::Script(_, script) => {
+            Some(script.description.clone()).filter(|text| !text.is_empty())
+        }
         Outline::None => None,
     }
 }

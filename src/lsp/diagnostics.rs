@@ -42,7 +42,10 @@ pub struct Checked {
 
 /// Compiles a workflow as it stands in the editor.
 pub fn check_workflow(files: &Files, path: &Path) -> Checked {
-    let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+    let (Some(folder), Some(name)) = (
+        path.parent(),
+        path.file_name().and_then(|name| name.to_str()),
+    ) else {
         return Checked::default();
     };
     let mut overlay = Overlay::new(files, folder);
@@ -52,7 +55,11 @@ pub fn check_workflow(files: &Files, path: &Path) -> Checked {
     for mistake in &mistakes {
         let path = overlay.asked.get(mistake.file());
         let path = path.cloned().unwrap_or_else(|| folder.join(mistake.file()));
-        checked.found.entry(path).or_default().push(Found::of(mistake));
+        checked
+            .found
+            .entry(path)
+            .or_default()
+            .push(Found::of(mistake));
     }
     checked.files.extend(overlay.asked.into_values());
     checked
@@ -76,11 +83,17 @@ pub fn check_script(files: &Files, path: &Path) -> Checked {
     };
     let mut overlay = Overlay::new(files, folder);
     let mut read = |path: &str, written: &str| overlay.read_import(path, written);
-    let faults = Script::parse(name, text, &mut read).err().unwrap_or_default();
+    let faults = Script::parse(name, text, &mut read)
+        .err()
+        .unwrap_or_default();
     overlay.asked.insert(name.to_owned(), path.to_owned());
     for fault in faults {
         let file = fault.file.as_ref().map_or(name, |(file, _)| file);
-        let path = overlay.asked.get(file).cloned().unwrap_or_else(|| path.to_owned());
+        let path = overlay
+            .asked
+            .get(file)
+            .cloned()
+            .unwrap_or_else(|| path.to_owned());
         checked.found.entry(path).or_default().push(Found {
             code: fault.code,
             message: fault.message,
@@ -110,10 +123,13 @@ impl Found {
     pub fn to_diagnostic(&self, files: &Files, pages: &Pages, path: &Path) -> Option<Diagnostic> {
         let text = files.text(path)?;
         let content = text.content();
-        let related = self.related.iter().map(|(span, message)| DiagnosticRelatedInformation {
-            location: files.location(path, span),
-            message: message.clone(),
-        });
+        let related = self
+            .related
+            .iter()
+            .map(|(span, message)| DiagnosticRelatedInformation {
+                location: files.location(path, span),
+                message: message.clone(),
+            });
         let related: Vec<_> = related.collect();
         let message = match &self.hint {
             Some(hint) => format!("{}\nhint: {hint}", self.message),
@@ -137,7 +153,9 @@ impl Found {
 fn shown(text: &Arc<str>, span: &Range<usize>) -> Range<usize> {
     let start = text.floor_char_boundary(span.start);
     let end = text.ceil_char_boundary(span.end).max(start);
-    let line = text[start..].find(['\n', '\r']).map_or(text.len(), |at| start + at);
+    let line = text[start..]
+        .find(['\n', '\r'])
+        .map_or(text.len(), |at| start + at);
     let end = end.min(line);
     match text[start..line].chars().next() {
         Some(c) if end == start => start..start + c.len_utf8(),

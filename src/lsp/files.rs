@@ -61,6 +61,8 @@ enum Stamp {
 const SKIPPED: [&str; 3] = ["node_modules", "target", "out"];
 /// The most files that are looked at for those that use another.
 const MAX_FILES: usize = 2_000;
+/// The most names of files and folders that are looked at on the way: a home folder, opened as a whole, has more.
+const MAX_ENTRIES: usize = 50_000;
 const MAX_DEPTH: usize = 8;
 /// Larger files are not workflows: `compile` refuses them, too.
 const MAX_BYTES: u64 = 1 << 20;
@@ -88,9 +90,16 @@ impl Files {
     }
 
     fn untitled(&self, uri: &Uri) -> PathBuf {
-        let name: String = uri.0.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
+        let name: String = uri
+            .0
+            .chars()
+            .map(|c| if c.is_alphanumeric() { c } else { '-' })
+            .collect();
         let folder = self.folders.first().cloned();
-        folder.or_else(|| std::env::current_dir().ok()).unwrap_or_default().join(name)
+        folder
+            .or_else(|| std::env::current_dir().ok())
+            .unwrap_or_default()
+            .join(name)
     }
 
     pub fn close(&mut self, uri: &Uri) -> Option<PathBuf> {
@@ -133,8 +142,13 @@ impl Files {
     }
 
     pub fn location(&self, path: &Path, range: &std::ops::Range<usize>) -> Location {
-        let span = self.text(path).map_or_else(Span::default, |text| text.span(range, self.encoding));
-        Location { uri: self.uri(path), range: span }
+        let span = self
+            .text(path)
+            .map_or_else(Span::default, |text| text.span(range, self.encoding));
+        Location {
+            uri: self.uri(path),
+            range: span,
+        }
     }
 
     /// Returns what is known of a file without compiling it.
@@ -182,6 +196,10 @@ impl Files {
             return Outline::None;
         };
         let text = text.content().clone();
+        // Most YAML files of a folder are none, and need not be read further.
+        if !self.open.contains_key(path) && !self.is_script(path) && !text.contains("workflow") {
+            return Outline::None;
+        }
         match self.is_script(path) {
             true => {
                 let script = Script::read(&text, 0..text.len(), Quoting::None);
@@ -195,13 +213,22 @@ impl Files {
     }
 
     pub fn is_script(&self, path: &Path) -> bool {
-        let language = self.open.get(path).map(|document| document.language.as_str());
-        language == Some("rhai") || path.extension().is_some_and(|extension| extension == "rhai")
+        let language = self
+            .open
+            .get(path)
+            .map(|document| document.language.as_str());
+        language == Some("rhai")
+            || path
+                .extension()
+                .is_some_and(|extension| extension == "rhai")
     }
 
     /// Whether a file is a workflow: one that says so by its key, or one that its user calls so.
     pub fn is_workflow(&self, path: &Path) -> bool {
-        let language = self.open.get(path).map(|document| document.language.as_str());
+        let language = self
+            .open
+            .get(path)
+            .map(|document| document.language.as_str());
         let Some((text, workflow)) = self.workflow(path) else {
             return false;
         };
@@ -220,14 +247,19 @@ impl Files {
                         Action::Script(path) | Action::Workflow(path) => add(&path.text),
                         Action::Inline { span, quoting } => {
                             let body = Script::read(&text, span.clone(), *quoting);
-                            body.imports.iter().for_each(|import| add(&format!("{}.rhai", import.path.text)));
+                            body.imports
+                                .iter()
+                                .for_each(|import| add(&format!("{}.rhai", import.path.text)));
                         }
                         Action::Approval | Action::None => {}
                     }
                 }
             }
             Outline::Script(_, script) => {
-                script.imports.iter().for_each(|import| add(&format!("{}.rhai", import.path.text)));
+                script
+                    .imports
+                    .iter()
+                    .for_each(|import| add(&format!("{}.rhai", import.path.text)));
             }
             Outline::None => {}
         }
@@ -247,18 +279,48 @@ impl Files {
 
     /// Finds the workflows that lead to a file: those that are open, and those of the folders around it.
     pub fn users_of(&self, path: &Path) -> Vec<PathBuf> {
-        let mut workflows: BTreeSet<PathBuf> = self.open.keys().cloned().collect();
-        for folder in self.folders_around(path) {
-            find_files(&folder, 0, &mut workflows);
+        self.users(&[path.to_owned()])
+            .remove(path)
+            .unwrap_or_default()
+    }
+
+    /// Finds the workflows that lead to each of these files, other than itself.
+    pub fn users(&self, paths: &[PathBuf]) -> BTreeMap<PathBuf, Vec<PathBuf>> {
+        let folders: BTreeSet<_> = paths
+            .iter()
+            .flat_map(|path| self.folders_around(path))
+            .collect();
+        let mut search = Search {
+            found: self.open.keys().cloned().collect(),
+            entries: 0,
+        };
+        for folder in folders {
+            search.look_into(&folder, 0);
         }
-        workflows.retain(|workflow| workflow != path && !self.is_script(workflow) && self.is_workflow(workflow));
-        let leads_here = |workflow: &PathBuf| self.reached_from(workflow).contains(path);
-        workflows.into_iter().filter(leads_here).collect()
+        let mut users: BTreeMap<_, Vec<_>> = paths
+            .iter()
+            .map(|path| (path.clone(), Vec::new()))
+            .collect();
+        for workflow in search.found {
+            if self.is_script(&workflow) || !self.is_workflow(&workflow) {
+                continue;
+            }
+            let reached = self.reached_from(&workflow);
+            for (path, users) in &mut users {
+                if *path != workflow && reached.contains(path) {
+                    users.push(workflow.clone());
+                }
+            }
+        }
+        users
     }
 
     /// The folders of the editor that a file is in; without any, its own and the one above.
     fn folders_around(&self, path: &Path) -> Vec<PathBuf> {
-        let folders = self.folders.iter().filter(|folder| path.starts_with(folder));
+        let folders = self
+            .folders
+            .iter()
+            .filter(|folder| path.starts_with(folder));
         let folders: Vec<_> = folders.cloned().collect();
         match (folders.is_empty(), path.parent()) {
             (true, Some(own)) => {
@@ -270,26 +332,33 @@ impl Files {
     }
 }
 
-fn find_files(folder: &Path, depth: usize, found: &mut BTreeSet<PathBuf>) {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        let (path, name) = (entry.path(), entry.file_name());
-        let name = name.to_string_lossy();
-        if found.len() >= MAX_FILES || name.starts_with('.') {
-            continue;
-        }
-        match entry.file_type() {
-            Ok(kind) if kind.is_dir() => {
-                if depth < MAX_DEPTH && !SKIPPED.contains(&&*name) {
-                    find_files(&path, depth + 1, found);
+/// A search for YAML files, which ends where a folder holds too much to be one of workflows.
+struct Search {
+    found: BTreeSet<PathBuf>,
+    entries: usize,
+}
+
+impl Search {
+    fn look_into(&mut self, folder: &Path, depth: usize) {
+        let Ok(entries) = fs::read_dir(folder) else {
+            return;
+        };
+        for entry in entries.flatten() {
+            self.entries += 1;
+            if self.found.len() >= MAX_FILES || self.entries > MAX_ENTRIES {
+                return;
+            }
+            let (path, name) = (entry.path(), entry.file_name());
+            let name = name.to_string_lossy();
+            match entry.file_type() {
+                _ if name.starts_with('.') => {}
+                Ok(kind) if kind.is_dir() && (depth == MAX_DEPTH || SKIPPED.contains(&&*name)) => {}
+                Ok(kind) if kind.is_dir() => self.look_into(&path, depth + 1),
+                Ok(_) if name.ends_with(".yaml") || name.ends_with(".yml") => {
+                    self.found.insert(real(&path));
                 }
+                _ => {}
             }
-            Ok(_) if name.ends_with(".yaml") || name.ends_with(".yml") => {
-                found.insert(real(&path));
-            }
-            _ => {}
         }
     }
 }
@@ -318,7 +387,11 @@ impl Sources for Overlay<'_> {
     fn read(&mut self, path: &str) -> Result<Arc<str>, String> {
         let real = real(&self.root.join(path));
         self.asked.insert(path.to_owned(), real.clone());
-        match self.files.document(&real).filter(|_| real.starts_with(&self.root)) {
+        match self
+            .files
+            .document(&real)
+            .filter(|_| real.starts_with(&self.root))
+        {
             Some(document) if document.text.content().len() as u64 > MAX_BYTES => {
                 Err("it is larger than 1 MiB".into())
             }

@@ -35,13 +35,25 @@ pub fn fixes(text: &str, found: &Found) -> Vec<Fix> {
 /// Replaces the name that was meant to be another one. It is one of those in the message, and stands at the place of the
 /// mistake or behind it on its line: of a call, the place is where it begins.
 fn misspelt(text: &str, found: &Found, meant: &str) -> Option<Fix> {
-    let quoted = found.message.split('`').skip(1).step_by(2);
-    let mut names = quoted.flat_map(|quoted| quoted.split(['.', ':']));
-    let wrong = names.find(|name| !name.is_empty() && *name != meant && closest(name, [meant].into_iter()).is_some())?;
     let start = text.floor_char_boundary(found.span.start);
-    let line = text[start..].find('\n').map_or(text.len(), |at| start + at);
-    let end = text.ceil_char_boundary(found.span.end).max(line);
-    let span = whole_word(&text[start..end], wrong).map(|at| start + at..start + at + wrong.len())?;
+    let end = text.ceil_char_boundary(found.span.end).max(start);
+    let mut quoted = found.message.split('`').skip(1).step_by(2);
+    // What other tools call it may be far from what it is called here.
+    let (wrong, span) = match quoted
+        .clone()
+        .find(|name| !name.is_empty() && *name == &text[start..end])
+    {
+        Some(name) => (name, start..end),
+        None => {
+            let is_near = |name: &&str| {
+                !name.is_empty() && *name != meant && closest(name, [meant].into_iter()).is_some()
+            };
+            let wrong = quoted.find_map(|quoted| quoted.split(['.', ':']).find(is_near))?;
+            let line = text[start..].find('\n').map_or(text.len(), |at| start + at);
+            let at = start + whole_word(&text[start..end.max(line)], wrong)?;
+            (wrong, at..at + wrong.len())
+        }
+    };
     Some(Fix {
         title: format!("Replace `{wrong}` by `{meant}`"),
         span,
@@ -61,7 +73,9 @@ fn whole_word(text: &str, word: &str) -> Option<usize> {
 /// Makes an expression of a text that names what there is.
 fn forgotten_mark(text: &str, found: &Found) -> Option<Fix> {
     let root = Workflow::read(text).root;
-    let node = scalar_at(&root, found.span.start).filter(|(_, style)| *style != Style::Block)?.0;
+    let node = scalar_at(&root, found.span.start)
+        .filter(|(_, style)| *style != Style::Block)?
+        .0;
     let inside = node.text(text)?.trim();
     Some(Fix {
         title: format!("Make it the expression `${{{{ {inside} }}}}`"),
@@ -76,7 +90,10 @@ fn unquoted_expression(text: &str, found: &Found) -> Option<Fix> {
     // The parser may give up on the line behind the one that is wrong.
     let at = text[..text.floor_char_boundary(found.span.end)].rfind("${{");
     let line_end = |at: usize| text[at..].find('\n').map_or(text.len(), |end| at + end);
-    let at = text[found.span.start..line_end(found.span.start)].find("${{").map(|at| found.span.start + at).or(at)?;
+    let at = text[found.span.start..line_end(found.span.start)]
+        .find("${{")
+        .map(|at| found.span.start + at)
+        .or(at)?;
     let (node, _) = scalar_at(&root, at).filter(|(_, style)| *style == Style::Plain)?;
     let inside = node.text(text)?;
     let is_whole = inside.starts_with("${{") && inside.ends_with("}}") && !inside.contains('\n');
@@ -135,32 +152,71 @@ mod tests {
     fn a_misspelt_name_is_replaced() {
         let step = "there is no step `rot_ca`";
         assert_eq!(
-            fixed("x: ${{ steps.rot_ca.arn }} # rot_ca", "steps.rot_ca.arn", "unknown-step", step, "did you mean `root_ca`?"),
+            fixed(
+                "x: ${{ steps.rot_ca.arn }} # rot_ca",
+                "steps.rot_ca.arn",
+                "unknown-step",
+                step,
+                "did you mean `root_ca`?"
+            ),
             "x: ${{ steps.root_ca.arn }} # rot_ca"
         );
         let function = "there is no function `pca::descibe`";
         assert_eq!(
-            fixed("let descibed = pca::descibe(a);", "pca", "unknown-function", function, "did you mean `describe`?"),
+            fixed(
+                "let descibed = pca::descibe(a);",
+                "pca",
+                "unknown-function",
+                function,
+                "did you mean `describe`?"
+            ),
             "let descibed = pca::describe(a);"
         );
+        let key = "the step `b` has no key `depends_on`";
+        assert_eq!(
+            fixed(
+                "b: { depends_on: [a] }",
+                "depends_on",
+                "unknown-key",
+                key,
+                "did you mean `needs`?"
+            ),
+            "b: { needs: [a] }"
+        );
         // A name that is nowhere is replaced nowhere.
-        assert_eq!(fixed("a: b", "a", "unknown-step", step, "did you mean `root_ca`?"), "a: b");
+        assert_eq!(
+            fixed("a: b", "a", "unknown-step", step, "did you mean `root_ca`?"),
+            "a: b"
+        );
     }
 
     #[test]
     fn an_expression_gets_its_marks_and_quotes() {
         let hint = "forgot the `${{ }}`? `\"${{ steps.a.b }}\"`; the text itself is `…`";
         assert_eq!(
-            fixed("x: [steps.a.b, c]", "steps.a.b", "bare-expression", "", hint),
+            fixed(
+                "x: [steps.a.b, c]",
+                "steps.a.b",
+                "bare-expression",
+                "",
+                hint
+            ),
             "x: [\"${{ steps.a.b }}\", c]"
         );
         assert_eq!(
             fixed("when: 'a == \"b\"'", "'a == \"b\"'", "wrong-type", "", hint),
             "when: '${{ a == \"b\" }}'"
         );
-        let hint = "an expression with signs of YAML around or inside it stands in quotes: `\"${{ … }}\"`";
+        let hint =
+            "an expression with signs of YAML around or inside it stands in quotes: `\"${{ … }}\"`";
         assert_eq!(
-            fixed("with: { n: ${{ params.n }} }\nb: c", "}} }", "bad-yaml", "", hint),
+            fixed(
+                "with: { n: ${{ params.n }} }\nb: c",
+                "}} }",
+                "bad-yaml",
+                "",
+                hint
+            ),
             "with: { n: \"${{ params.n }}\" }\nb: c"
         );
     }

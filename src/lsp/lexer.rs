@@ -95,7 +95,10 @@ impl Lexer<'_> {
                     self.push(Kind::Comment, start + length);
                 }
                 '/' if self.rest().starts_with("/*") => {
-                    let length = self.rest().find("*/").map_or(self.rest().len(), |at| at + 2);
+                    let length = self
+                        .rest()
+                        .find("*/")
+                        .map_or(self.rest().len(), |at| at + 2);
                     self.push(Kind::Comment, start + length);
                 }
                 ':' if self.rest().starts_with("::") => self.push(Kind::Path, start + 2),
@@ -104,7 +107,10 @@ impl Lexer<'_> {
                     self.push(Kind::OpenMap, start + 2);
                 }
                 c if is_word(c) => {
-                    let length = self.rest().find(|c| !is_word(c)).unwrap_or(self.rest().len());
+                    let length = self
+                        .rest()
+                        .find(|c| !is_word(c))
+                        .unwrap_or(self.rest().len());
                     let kind = match c.is_ascii_digit() {
                         true => Kind::Number,
                         false => Kind::Word,
@@ -171,7 +177,10 @@ impl Lexer<'_> {
                 '$' if quote == '`' && self.rest().starts_with("${") => {
                     self.at += 2;
                     let span = start..self.at;
-                    self.tokens.push(Token { kind: Kind::Text, span });
+                    self.tokens.push(Token {
+                        kind: Kind::Text,
+                        span,
+                    });
                     self.run(Some('}'));
                     start = self.at;
                 }
@@ -180,7 +189,10 @@ impl Lexer<'_> {
         }
         self.at = self.at.min(self.end);
         let span = start..self.at;
-        self.tokens.push(Token { kind: Kind::Text, span });
+        self.tokens.push(Token {
+            kind: Kind::Text,
+            span,
+        });
     }
 }
 
@@ -218,7 +230,10 @@ impl Chain {
 
 /// Finds the chains among tokens: also those inside of brackets.
 pub fn chains(text: &str, tokens: &[Token]) -> Vec<Chain> {
-    let tokens: Vec<_> = tokens.iter().filter(|token| token.kind != Kind::Comment).collect();
+    let tokens: Vec<_> = tokens
+        .iter()
+        .filter(|token| token.kind != Kind::Comment)
+        .collect();
     let mut found = Vec::new();
     for (i, token) in tokens.iter().enumerate() {
         let before = i.checked_sub(1).map(|i| tokens[i].kind);
@@ -322,16 +337,43 @@ mod tests {
 
     fn words(text: &str, quoting: Quoting) -> Vec<String> {
         let tokens = lex(text, 0..text.len(), quoting);
-        tokens.iter().map(|token| text[token.span.clone()].to_owned()).collect()
+        tokens
+            .iter()
+            .map(|token| text[token.span.clone()].to_owned())
+            .collect()
     }
 
     #[test]
     fn tokens_have_their_places() {
         assert_eq!(
-            words("let x = pca::f(\"a // b\", #{ k: 'c' }); // end", Quoting::None),
-            ["let", "x", "=", "pca", "::", "f", "(", "\"a // b\"", ",", "#{", "k", ":", "'c'", "}", ")", ";", "// end"]
+            words(
+                "let x = pca::f(\"a // b\", #{ k: 'c' }); // end",
+                Quoting::None
+            ),
+            [
+                "let",
+                "x",
+                "=",
+                "pca",
+                "::",
+                "f",
+                "(",
+                "\"a // b\"",
+                ",",
+                "#{",
+                "k",
+                ":",
+                "'c'",
+                "}",
+                ")",
+                ";",
+                "// end"
+            ]
         );
-        assert_eq!(words("`a ${b.c} d`", Quoting::None), ["`a ${", "b", ".", "c", "} d`"]);
+        assert_eq!(
+            words("`a ${b.c} d`", Quoting::None),
+            ["`a ${", "b", ".", "c", "} d`"]
+        );
     }
 
     #[test]
@@ -344,7 +386,10 @@ mod tests {
 
     #[test]
     fn quotes_are_as_yaml_writes_them() {
-        assert_eq!(words(r#"\"a\" + b"#, Quoting::Double), [r#"\"a\""#, "+", "b"]);
+        assert_eq!(
+            words(r#"\"a\" + b"#, Quoting::Double),
+            [r#"\"a\""#, "+", "b"]
+        );
         assert_eq!(words("''a'' + b", Quoting::Single), ["''a''", "+", "b"]);
     }
 
@@ -362,14 +407,21 @@ mod tests {
         let tokens = lex(text, 0..text.len(), Quoting::None);
         let show = |chain: Chain| {
             let parts: Vec<_> = chain.parts.iter().map(|(name, _)| name.as_str()).collect();
-            format!("{}{}", parts.join("/"), if chain.is_open { "/" } else { "" })
+            format!(
+                "{}{}",
+                parts.join("/"),
+                if chain.is_open { "/" } else { "" }
+            )
         };
         chains(text, &tokens).into_iter().map(show).collect()
     }
 
     #[test]
     fn chains_are_found_wherever_they_stand() {
-        assert_eq!(found("steps.a.b + params[\"c\"]"), ["steps/a/b", "params/c"]);
+        assert_eq!(
+            found("steps.a.b + params[\"c\"]"),
+            ["steps/a/b", "params/c"]
+        );
         assert_eq!(found("steps.relay[item].arn"), ["steps/relay/arn", "item"]);
         assert_eq!(found("params.c.len()"), ["params/c"]);
         assert_eq!(found("steps."), ["steps/"]);

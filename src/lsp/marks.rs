@@ -17,16 +17,36 @@ use crate::script::{MODULES, function};
 /// What a name stands for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Symbol {
-    Step { file: PathBuf, name: String },
+    Step {
+        file: PathBuf,
+        name: String,
+    },
     /// A param of a workflow, or an input of a script.
-    Input { file: PathBuf, name: String },
+    Input {
+        file: PathBuf,
+        name: String,
+    },
     /// Of a workflow or a script.
-    Output { file: PathBuf, name: String },
+    Output {
+        file: PathBuf,
+        name: String,
+    },
     /// Of a step with an inline body, which declares none.
-    BodyInput { file: PathBuf, step: String, name: String },
-    BodyOutput { file: PathBuf, step: String, name: String },
+    BodyInput {
+        file: PathBuf,
+        step: String,
+        name: String,
+    },
+    BodyOutput {
+        file: PathBuf,
+        step: String,
+        name: String,
+    },
     /// A function of a script's own.
-    Function { file: PathBuf, name: String },
+    Function {
+        file: PathBuf,
+        name: String,
+    },
     File(PathBuf),
     HostFunction(&'static str),
     HostModule(&'static str),
@@ -68,7 +88,9 @@ impl Symbol {
 pub fn mark_at(files: &Files, path: &Path, offset: usize) -> Option<Mark> {
     let marks = marks(files, path);
     // Behind the last letter is still on the word.
-    let around = marks.into_iter().filter(|mark| mark.span.start <= offset && offset <= mark.span.end);
+    let around = marks
+        .into_iter()
+        .filter(|mark| mark.span.start <= offset && offset <= mark.span.end);
     around.min_by_key(|mark| (mark.span.end == offset, mark.span.len()))
 }
 
@@ -76,7 +98,10 @@ pub fn mark_at(files: &Files, path: &Path, offset: usize) -> Option<Mark> {
 pub fn occurrences(files: &Files, symbol: &Symbol, from: &Path) -> Vec<Occurrence> {
     let home = symbol.file().unwrap_or(from);
     let mut places = BTreeSet::from([home.to_owned(), from.to_owned()]);
-    let is_local = matches!(symbol, Symbol::Step { .. } | Symbol::BodyInput { .. } | Symbol::BodyOutput { .. });
+    let is_local = matches!(
+        symbol,
+        Symbol::Step { .. } | Symbol::BodyInput { .. } | Symbol::BodyOutput { .. }
+    );
     if !is_local {
         places.extend(files.documents().map(|(path, _)| path.clone()));
         for user in files.users_of(home) {
@@ -85,8 +110,15 @@ pub fn occurrences(files: &Files, symbol: &Symbol, from: &Path) -> Vec<Occurrenc
     }
     let mut found = Vec::new();
     for file in places {
-        for mark in marks(files, &file).into_iter().filter(|mark| mark.symbol == *symbol) {
-            found.push(Occurrence { file: file.clone(), span: mark.span, is_definition: mark.is_definition });
+        for mark in marks(files, &file)
+            .into_iter()
+            .filter(|mark| mark.symbol == *symbol)
+        {
+            found.push(Occurrence {
+                file: file.clone(),
+                span: mark.span,
+                is_definition: mark.is_definition,
+            });
         }
     }
     found.dedup();
@@ -96,9 +128,13 @@ pub fn occurrences(files: &Files, symbol: &Symbol, from: &Path) -> Vec<Occurrenc
 /// Lists the names of a file.
 pub fn marks(files: &Files, path: &Path) -> Vec<Mark> {
     let mut marks = match files.outline(path) {
-        Outline::Workflow(text, workflow) => {
-            OfWorkflow { path, text: &text, workflow: &workflow, marks: Vec::new() }.marks()
+        Outline::Workflow(text, workflow) => OfWorkflow {
+            path,
+            text: &text,
+            workflow: &workflow,
+            marks: Vec::new(),
         }
+        .marks(),
         Outline::Script(_, script) => of_script(path, &script),
         Outline::None => Vec::new(),
     };
@@ -123,24 +159,46 @@ impl OfWorkflow<'_> {
         }
         for output in &self.workflow.outputs {
             let name = output.name.text.clone();
-            self.add(&output.name, Symbol::Output { file: self.path.to_owned(), name }, true);
+            self.add(
+                &output.name,
+                Symbol::Output {
+                    file: self.path.to_owned(),
+                    name,
+                },
+                true,
+            );
         }
-        for chain in self.workflow.expressions.iter().flat_map(|expression| &expression.chains) {
+        for chain in self
+            .workflow
+            .expressions
+            .iter()
+            .flat_map(|expression| &expression.chains)
+        {
             self.read(chain);
         }
         self.marks
     }
 
     fn add(&mut self, name: &Name, symbol: Symbol, is_definition: bool) {
-        self.marks.push(Mark { span: name.span.clone(), symbol, is_definition });
+        self.marks.push(Mark {
+            span: name.span.clone(),
+            symbol,
+            is_definition,
+        });
     }
 
     fn param(&self, name: &str) -> Symbol {
-        Symbol::Input { file: self.path.to_owned(), name: name.to_owned() }
+        Symbol::Input {
+            file: self.path.to_owned(),
+            name: name.to_owned(),
+        }
     }
 
     fn step_named(&self, name: &str) -> Symbol {
-        Symbol::Step { file: self.path.to_owned(), name: name.to_owned() }
+        Symbol::Step {
+            file: self.path.to_owned(),
+            name: name.to_owned(),
+        }
     }
 
     fn step(&mut self, step: &Step) {
@@ -163,12 +221,24 @@ impl OfWorkflow<'_> {
             let body = Script::read(self.text, span.clone(), *quoting);
             let (file, of) = (self.path.to_owned(), step.name.text.clone());
             for name in &body.given {
-                let symbol = Symbol::BodyOutput { file: file.clone(), step: of.clone(), name: name.text.clone() };
+                let symbol = Symbol::BodyOutput {
+                    file: file.clone(),
+                    step: of.clone(),
+                    name: name.text.clone(),
+                };
                 self.add(name, symbol, true);
             }
             for (name, span) in body.input_reads(true) {
-                let symbol = Symbol::BodyInput { file: file.clone(), step: of.clone(), name: name.clone() };
-                self.marks.push(Mark { span: span.clone(), symbol, is_definition: false });
+                let symbol = Symbol::BodyInput {
+                    file: file.clone(),
+                    step: of.clone(),
+                    name: name.clone(),
+                };
+                self.marks.push(Mark {
+                    span: span.clone(),
+                    symbol,
+                    is_definition: false,
+                });
             }
             let calls = calls(self.path, &body, None);
             self.marks.extend(calls);
@@ -178,16 +248,35 @@ impl OfWorkflow<'_> {
     fn read(&mut self, chain: &Chain) {
         let mut add = |at: usize, symbol: Option<Symbol>| {
             if let (Some((_, span)), Some(symbol)) = (chain.parts.get(at), symbol) {
-                self.marks.push(Mark { span: span.clone(), symbol, is_definition: false });
+                self.marks.push(Mark {
+                    span: span.clone(),
+                    symbol,
+                    is_definition: false,
+                });
             }
         };
         let Some(name) = chain.part(1) else { return };
         match chain.root() {
-            "params" => add(1, Some(Symbol::Input { file: self.path.to_owned(), name: name.to_owned() })),
+            "params" => add(
+                1,
+                Some(Symbol::Input {
+                    file: self.path.to_owned(),
+                    name: name.to_owned(),
+                }),
+            ),
             "steps" => {
-                add(1, Some(Symbol::Step { file: self.path.to_owned(), name: name.to_owned() }));
+                add(
+                    1,
+                    Some(Symbol::Step {
+                        file: self.path.to_owned(),
+                        name: name.to_owned(),
+                    }),
+                );
                 // Of a step with items, the part behind its name is an item, unless one stands in brackets.
-                let step = self.workflow.step(name).filter(|step| step.has_items == chain.skips);
+                let step = self
+                    .workflow
+                    .step(name)
+                    .filter(|step| step.has_items == chain.skips);
                 if let (Some(step), Some(name)) = (step, chain.part(2)) {
                     add(2, output(self.path, step, name));
                 }
@@ -201,12 +290,15 @@ impl OfWorkflow<'_> {
 pub fn input(path: &Path, step: &Step, name: &str) -> Option<Symbol> {
     let name = name.to_owned();
     match &step.action {
-        Action::Script(file) | Action::Workflow(file) => {
-            Some(Symbol::Input { file: resolve(path, &file.text)?, name })
-        }
-        Action::Inline { .. } => {
-            Some(Symbol::BodyInput { file: path.to_owned(), step: step.name.text.clone(), name })
-        }
+        Action::Script(file) | Action::Workflow(file) => Some(Symbol::Input {
+            file: resolve(path, &file.text)?,
+            name,
+        }),
+        Action::Inline { .. } => Some(Symbol::BodyInput {
+            file: path.to_owned(),
+            step: step.name.text.clone(),
+            name,
+        }),
         Action::Approval | Action::None => None,
     }
 }
@@ -214,12 +306,15 @@ pub fn input(path: &Path, step: &Step, name: &str) -> Option<Symbol> {
 fn output(path: &Path, step: &Step, name: &str) -> Option<Symbol> {
     let name = name.to_owned();
     match &step.action {
-        Action::Script(file) | Action::Workflow(file) => {
-            Some(Symbol::Output { file: resolve(path, &file.text)?, name })
-        }
-        Action::Inline { .. } => {
-            Some(Symbol::BodyOutput { file: path.to_owned(), step: step.name.text.clone(), name })
-        }
+        Action::Script(file) | Action::Workflow(file) => Some(Symbol::Output {
+            file: resolve(path, &file.text)?,
+            name,
+        }),
+        Action::Inline { .. } => Some(Symbol::BodyOutput {
+            file: path.to_owned(),
+            step: step.name.text.clone(),
+            name,
+        }),
         Action::Approval | Action::None => None,
     }
 }
@@ -227,10 +322,20 @@ fn output(path: &Path, step: &Step, name: &str) -> Option<Symbol> {
 fn of_script(path: &Path, script: &Script) -> Vec<Mark> {
     let mut marks = Vec::new();
     let mut add = |span: &Range<usize>, symbol, is_definition| {
-        marks.push(Mark { span: span.clone(), symbol, is_definition });
+        marks.push(Mark {
+            span: span.clone(),
+            symbol,
+            is_definition,
+        });
     };
-    let input = |name: &str| Symbol::Input { file: path.to_owned(), name: name.to_owned() };
-    let output = |name: &str| Symbol::Output { file: path.to_owned(), name: name.to_owned() };
+    let input = |name: &str| Symbol::Input {
+        file: path.to_owned(),
+        name: name.to_owned(),
+    };
+    let output = |name: &str| Symbol::Output {
+        file: path.to_owned(),
+        name: name.to_owned(),
+    };
     for field in script.inputs.iter().flatten() {
         add(&field.name.span, input(&field.name.text), true);
     }
@@ -245,7 +350,14 @@ fn of_script(path: &Path, script: &Script) -> Vec<Mark> {
     }
     for function in &script.functions {
         let name = function.name.text.clone();
-        add(&function.name.span, Symbol::Function { file: path.to_owned(), name }, true);
+        add(
+            &function.name.span,
+            Symbol::Function {
+                file: path.to_owned(),
+                name,
+            },
+            true,
+        );
     }
     marks.extend(calls(path, script, Some(path)));
     marks
@@ -254,10 +366,17 @@ fn of_script(path: &Path, script: &Script) -> Vec<Mark> {
 /// The calls and imports of a script; `own` is the file whose functions it calls by their names alone.
 fn calls(path: &Path, script: &Script, own: Option<&Path>) -> Vec<Mark> {
     let mut marks = Vec::new();
-    let mut add = |span: &Range<usize>, symbol| marks.push(Mark { span: span.clone(), symbol, is_definition: false });
+    let mut add = |span: &Range<usize>, symbol| {
+        marks.push(Mark {
+            span: span.clone(),
+            symbol,
+            is_definition: false,
+        })
+    };
     let imported = |alias: &str| {
         let mut imports = script.imports.iter();
-        let import = imports.find(|import| import.alias.as_ref().is_some_and(|name| name.text == alias))?;
+        let import =
+            imports.find(|import| import.alias.as_ref().is_some_and(|name| name.text == alias))?;
         resolve(path, &format!("{}.rhai", import.path.text))
     };
     for import in &script.imports {
@@ -273,13 +392,25 @@ fn calls(path: &Path, script: &Script, own: Option<&Path>) -> Vec<Mark> {
         match &call.module {
             None => {
                 if let Some(file) = own.filter(|_| script.function(&name.text).is_some()) {
-                    add(&name.span, Symbol::Function { file: file.to_owned(), name: name.text.clone() });
+                    add(
+                        &name.span,
+                        Symbol::Function {
+                            file: file.to_owned(),
+                            name: name.text.clone(),
+                        },
+                    );
                 }
             }
             Some(module) => {
                 if let Some(file) = imported(&module.text) {
                     add(&module.span, Symbol::File(file.clone()));
-                    add(&name.span, Symbol::Function { file, name: name.text.clone() });
+                    add(
+                        &name.span,
+                        Symbol::Function {
+                            file,
+                            name: name.text.clone(),
+                        },
+                    );
                 } else {
                     if let Some(row) = function(&call.full_name()) {
                         add(&name.span, Symbol::HostFunction(row.name));

@@ -20,7 +20,11 @@ impl Pages {
         markdown: fn(&str) -> Option<&'static str>,
         explain: fn(&str) -> Vec<String>,
     ) -> Self {
-        Self { folder: cache.map(|cache| cache.join("errors")), markdown, explain }
+        Self {
+            folder: cache.map(|cache| cache.join("errors")),
+            markdown,
+            explain,
+        }
     }
 
     /// Returns all that is said about a word: `pca::describe`, or a key with its map, `step.needs`.

@@ -39,7 +39,8 @@ pub fn place_at(text: &str, root: &Node, offset: usize) -> Place {
     };
     // The key of this line, if it has come as far as its colon.
     let own = blocks.iter().find(|entry| {
-        let begins = line_start + column == entry.key.start || line_start + column + 1 == entry.key.start;
+        let begins =
+            line_start + column == entry.key.start || line_start + column + 1 == entry.key.start;
         begins && entry.colon.is_some_and(|colon| colon <= offset)
     });
     let above = blocks.iter().filter(|entry| entry.key.start < line_start);
@@ -54,7 +55,10 @@ pub fn place_at(text: &str, root: &Node, offset: usize) -> Place {
         _ => Some(column),
     };
     stack.retain(|above| above.indent < at);
-    let mut path: Vec<_> = stack.iter().map(|entry| text[entry.key.clone()].to_owned()).collect();
+    let mut path: Vec<_> = stack
+        .iter()
+        .map(|entry| text[entry.key.clone()].to_owned())
+        .collect();
     let siblings = match stack.last() {
         Some(parent) => parent.value.entries(),
         None => root.entries(),
@@ -62,21 +66,41 @@ pub fn place_at(text: &str, root: &Node, offset: usize) -> Place {
     let beside = keys(text, siblings, &word);
     if let Some(own) = own {
         path.push(text[own.key.clone()].to_owned());
-        return Place { path, is_key: false, beside, word, is_flow: false };
+        return Place {
+            path,
+            is_key: false,
+            beside,
+            word,
+            is_flow: false,
+        };
     }
     // A scalar may go on below its key.
     let goes_on = stack.last().is_some_and(|parent| match parent.value.kind {
         Kind::Scalar(_) => parent.value.span.start < offset && offset <= parent.value.span.end,
         _ => false,
     });
-    Place { path, is_key: !goes_on && !is_item, beside, word, is_flow: false }
+    Place {
+        path,
+        is_key: !goes_on && !is_item,
+        beside,
+        word,
+        is_flow: false,
+    }
 }
 
 /// Finds the innermost `{…}` or `[…]` around a byte.
-fn in_flow(text: &str, node: &Node, offset: usize, word: &Range<usize>, path: &mut Vec<String>) -> Option<Place> {
-    let is_flow = text[node.span.clone()].starts_with(['{', '[']) && !matches!(node.kind, Kind::Scalar(_));
+fn in_flow(
+    text: &str,
+    node: &Node,
+    offset: usize,
+    word: &Range<usize>,
+    path: &mut Vec<String>,
+) -> Option<Place> {
+    let is_flow =
+        text[node.span.clone()].starts_with(['{', '[']) && !matches!(node.kind, Kind::Scalar(_));
     let is_closed = text[..node.span.end].ends_with(['}', ']']);
-    let is_inside = node.span.start < offset && (offset < node.span.end || (!is_closed && offset <= node.span.end));
+    let is_inside = node.span.start < offset
+        && (offset < node.span.end || (!is_closed && offset <= node.span.end));
     if is_flow && !is_inside {
         return None;
     }
@@ -96,7 +120,13 @@ fn in_flow(text: &str, node: &Node, offset: usize, word: &Range<usize>, path: &m
                 let blank = &text[ends.min(offset)..offset];
                 if is_flow && (offset <= ends || blank.chars().all(|c| c == ' ')) {
                     let beside = keys(text, entries, word);
-                    return Some(Place { path: path.clone(), is_key: false, beside, word: word.clone(), is_flow: true });
+                    return Some(Place {
+                        path: path.clone(),
+                        is_key: false,
+                        beside,
+                        word: word.clone(),
+                        is_flow: true,
+                    });
                 }
                 path.pop();
             }
@@ -109,12 +139,18 @@ fn in_flow(text: &str, node: &Node, offset: usize, word: &Range<usize>, path: &m
             })
         }
         Kind::List(items) => {
-            let inner = items.iter().find_map(|item| in_flow(text, item, offset, word, path));
+            let inner = items
+                .iter()
+                .find_map(|item| in_flow(text, item, offset, word, path));
             inner.or_else(|| {
                 is_flow.then(|| Place {
                     path: path.clone(),
                     is_key: false,
-                    beside: items.iter().filter_map(|item| item.text(text)).map(str::to_owned).collect(),
+                    beside: items
+                        .iter()
+                        .filter_map(|item| item.text(text))
+                        .map(str::to_owned)
+                        .collect(),
                     word: word.clone(),
                     is_flow: true,
                 })
@@ -127,7 +163,9 @@ fn in_flow(text: &str, node: &Node, offset: usize, word: &Range<usize>, path: &m
 fn keys(text: &str, entries: &[Entry], word: &Range<usize>) -> Vec<String> {
     // The key that is being typed is not there yet.
     let others = entries.iter().filter(|entry| entry.key.start != word.start);
-    others.map(|entry| text[entry.key.clone()].to_owned()).collect()
+    others
+        .map(|entry| text[entry.key.clone()].to_owned())
+        .collect()
 }
 
 fn block_entries<'n>(node: &'n Node, found: &mut Vec<&'n Entry>) {
@@ -147,9 +185,15 @@ fn block_entries<'n>(node: &'n Node, found: &mut Vec<&'n Entry>) {
 fn word_before(text: &str, offset: usize) -> Range<usize> {
     let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
     let head = &text[..offset];
-    let start = head.rfind(|c| !is_part(c)).map_or(0, |at| at + head[at..].chars().next().map_or(1, char::len_utf8));
+    let start = head.rfind(|c| !is_part(c)).map_or(0, |at| {
+        at + head[at..].chars().next().map_or(1, char::len_utf8)
+    });
     // The dash of an item is none.
-    let start = if head[start..].starts_with('-') { start + 1 } else { start };
+    let start = if head[start..].starts_with('-') {
+        start + 1
+    } else {
+        start
+    };
     start.min(offset)..offset
 }
 
@@ -175,7 +219,12 @@ pub fn file_key_at(path: &[String]) -> Option<(&'static Section, &'static FileKe
 
 /// Finds the keys that lead to the key at a byte, itself included.
 pub fn key_at(text: &str, root: &Node, offset: usize) -> Option<(Vec<String>, Range<usize>)> {
-    fn find(text: &str, node: &Node, offset: usize, path: &mut Vec<String>) -> Option<Range<usize>> {
+    fn find(
+        text: &str,
+        node: &Node,
+        offset: usize,
+        path: &mut Vec<String>,
+    ) -> Option<Range<usize>> {
         for item in node.items() {
             if let Some(span) = find(text, item, offset, path) {
                 return Some(span);
@@ -201,7 +250,10 @@ pub fn key_at(text: &str, root: &Node, offset: usize) -> Option<(Vec<String>, Ra
 
 /// Whether a value of this form is a map that its author writes below the key.
 pub fn is_below(form: &Form) -> bool {
-    matches!(form, Form::Section(_) | Form::Templates | Form::Params | Form::Steps)
+    matches!(
+        form,
+        Form::Section(_) | Form::Templates | Form::Params | Form::Steps
+    )
 }
 
 #[cfg(test)]
@@ -214,7 +266,12 @@ mod tests {
         let offset = marked.find('^').expect("a cursor");
         let text = marked.replace('^', "");
         let place = place_at(&text, &outline(&text), offset);
-        format!("{}{} {}", place.path.join("/"), if place.is_key { "/" } else { ":" }, &text[place.word])
+        format!(
+            "{}{} {}",
+            place.path.join("/"),
+            if place.is_key { "/" } else { ":" },
+            &text[place.word]
+        )
     }
 
     #[test]
@@ -223,31 +280,67 @@ mod tests {
         assert_eq!(shown("^"), "/ ");
         assert_eq!(shown("work^"), "/ work");
         assert_eq!(shown(&format!("{file}^")), "steps/a/ ");
-        assert_eq!(shown(&format!("{file}wi^\n  b:\n    run: ()\n")), "steps/a/ wi");
+        assert_eq!(
+            shown(&format!("{file}wi^\n  b:\n    run: ()\n")),
+            "steps/a/ wi"
+        );
         assert_eq!(shown(&format!("{file}needs: [x, ^\n")), "steps/a/needs: ");
-        assert_eq!(shown(&format!("{file}needs:\n      - x^\n")), "steps/a/needs: x");
-        assert_eq!(shown(&format!("{file}needs:\n    - ^\n")), "steps/a/needs: ");
+        assert_eq!(
+            shown(&format!("{file}needs:\n      - x^\n")),
+            "steps/a/needs: x"
+        );
+        assert_eq!(
+            shown(&format!("{file}needs:\n    - ^\n")),
+            "steps/a/needs: "
+        );
         assert_eq!(shown(&format!("{file}on_error: c^")), "steps/a/on_error: c");
         assert_eq!(shown(&format!("{file}on_error: ^\n")), "steps/a/on_error: ");
-        assert_eq!(shown(&format!("{file}with:\n      ^\n  b: {{}}\n")), "steps/a/with/ ");
-        assert_eq!(shown(&format!("{file}with: {{ x: 1, y^ }}\n")), "steps/a/with/ y");
+        assert_eq!(
+            shown(&format!("{file}with:\n      ^\n  b: {{}}\n")),
+            "steps/a/with/ "
+        );
+        assert_eq!(
+            shown(&format!("{file}with: {{ x: 1, y^ }}\n")),
+            "steps/a/with/ y"
+        );
         assert_eq!(shown(&format!("{file}with: {{ x: ^\n")), "steps/a/with/x: ");
         assert_eq!(shown(&format!("{file}with: {{ ^ }}\n")), "steps/a/with/ ");
         assert_eq!(shown("steps: { a: { scr^ } }"), "steps/a/ scr");
-        assert_eq!(shown(&format!("{file}with:\n      x: 1\n  ^\n  b: {{}}\n")), "steps/ ");
-        assert_eq!(shown(&format!("{file}with:\n      x: 1\n^\noutputs: {{}}\n")), "/ ");
-        assert_eq!(shown(&format!("{file}retry: {{ on: [th^\n  b:\n    run: ()\n")), "steps/a/retry/on: th");
-        assert_eq!(shown(&format!("{file}script: steps/x^.rhai")), "steps/a/script: steps/x");
+        assert_eq!(
+            shown(&format!("{file}with:\n      x: 1\n  ^\n  b: {{}}\n")),
+            "steps/ "
+        );
+        assert_eq!(
+            shown(&format!("{file}with:\n      x: 1\n^\noutputs: {{}}\n")),
+            "/ "
+        );
+        assert_eq!(
+            shown(&format!("{file}retry: {{ on: [th^\n  b:\n    run: ()\n")),
+            "steps/a/retry/on: th"
+        );
+        assert_eq!(
+            shown(&format!("{file}script: steps/x^.rhai")),
+            "steps/a/script: steps/x"
+        );
     }
 
     #[test]
     fn keys_have_their_section() {
         let path = |text: &str| text.split('/').map(str::to_owned).collect::<Vec<_>>();
-        assert_eq!(file_key_at(&path("steps/a/retry/on")).map(|(section, key)| (section.name, key.name)), Some(("retry", "on")));
-        assert_eq!(file_key_at(&path("params/x/type")).map(|(section, _)| section.name), Some("param"));
+        assert_eq!(
+            file_key_at(&path("steps/a/retry/on")).map(|(section, key)| (section.name, key.name)),
+            Some(("retry", "on"))
+        );
+        assert_eq!(
+            file_key_at(&path("params/x/type")).map(|(section, _)| section.name),
+            Some("param")
+        );
         assert!(file_key_at(&path("steps/a/with/x")).is_none());
         let text = "steps:\n  a: { retry: { on: any } }\n";
         let at = text.find("on:").expect("a key");
-        assert_eq!(key_at(text, &outline(text), at).map(|(path, _)| path), Some(path("steps/a/retry/on")));
+        assert_eq!(
+            key_at(text, &outline(text), at).map(|(path, _)| path),
+            Some(path("steps/a/retry/on"))
+        );
     }
 }

@@ -79,15 +79,24 @@ impl Field {
     }
 
     pub fn default(&self) -> Option<&str> {
-        self.declared.split_once('=').map(|(_, default)| default.trim())
+        self.declared
+            .split_once('=')
+            .map(|(_, default)| default.trim())
     }
 }
 
 impl Script {
     pub fn read(text: &str, range: Range<usize>, quoting: Quoting) -> Self {
         let all = lex(text, range, quoting);
-        let tokens: Vec<&Token> = all.iter().filter(|token| token.kind != Kind::Comment).collect();
-        let reader = Reader { text, tokens: &tokens, all: &all };
+        let tokens: Vec<&Token> = all
+            .iter()
+            .filter(|token| token.kind != Kind::Comment)
+            .collect();
+        let reader = Reader {
+            text,
+            tokens: &tokens,
+            all: &all,
+        };
         let mut script = Self {
             description: head(text, &all),
             inputs: reader.fields("INPUTS"),
@@ -113,16 +122,27 @@ impl Script {
             Some(run) => tokens.partition_point(|token| token.span.end < run.span.end),
             None => tokens.len(),
         };
-        script.given = Reader { tokens: &tokens[..end], ..reader }.last_map();
-        let parameters = script.functions.iter().flat_map(|function| &function.parameters);
-        script.variables.extend(parameters.cloned().collect::<Vec<_>>());
+        script.given = Reader {
+            tokens: &tokens[..end],
+            ..reader
+        }
+        .last_map();
+        let parameters = script
+            .functions
+            .iter()
+            .flat_map(|function| &function.parameters);
+        script
+            .variables
+            .extend(parameters.cloned().collect::<Vec<_>>());
         drop(tokens);
         script.tokens = all;
         script
     }
 
     pub fn function(&self, name: &str) -> Option<&Function> {
-        self.functions.iter().find(|function| function.name.text == name)
+        self.functions
+            .iter()
+            .find(|function| function.name.text == name)
     }
 
     /// The names under which the inputs are known at a byte: `inputs` in an inline body, else the parameter of `run` and
@@ -133,7 +153,8 @@ impl Script {
         }
         let entry = |function: &&Function| matches!(&*function.name.text, "run" | "undo");
         let mut around = self.functions.iter().filter(entry);
-        let function = around.find(|function| function.span.contains(&offset) || function.span.end == offset)?;
+        let function = around
+            .find(|function| function.span.contains(&offset) || function.span.end == offset)?;
         function.parameters.first().map(|name| name.text.as_str())
     }
 
@@ -181,14 +202,21 @@ impl<'a> Reader<'a> {
     }
 
     fn name(&self, at: usize) -> Option<Name> {
-        let token = self.tokens.get(at).filter(|token| token.kind == Kind::Word)?;
+        let token = self
+            .tokens
+            .get(at)
+            .filter(|token| token.kind == Kind::Word)?;
         let span = token.span.clone();
-        Some(Name { text: self.text[span.clone()].to_owned(), span })
+        Some(Name {
+            text: self.text[span.clone()].to_owned(),
+            span,
+        })
     }
 
     /// What a constant declares that is a map of texts.
     fn fields(&self, constant: &str) -> Option<Vec<Field>> {
-        let at = (0..self.tokens.len()).find(|at| self.word(*at) == "const" && self.word(at + 1) == constant)?;
+        let at = (0..self.tokens.len())
+            .find(|at| self.word(*at) == "const" && self.word(at + 1) == constant)?;
         let open = at + 3;
         if self.kind(open) != Some(Kind::OpenMap) {
             return Some(Vec::new());
@@ -196,27 +224,46 @@ impl<'a> Reader<'a> {
         let close = closing(self.tokens, open).unwrap_or(self.tokens.len());
         let mut fields = Vec::new();
         for at in open + 1..close {
-            let (Some(name), true) = (self.name(at).or_else(|| self.quoted(at)), self.is_sign(at + 1, ':')) else {
+            let (Some(name), true) = (
+                self.name(at).or_else(|| self.quoted(at)),
+                self.is_sign(at + 1, ':'),
+            ) else {
                 continue;
             };
-            let declared = self.quoted(at + 2).map_or_else(String::new, |text| text.text);
-            fields.push(Field { about: self.remark(name.span.end), name, declared });
+            let declared = self
+                .quoted(at + 2)
+                .map_or_else(String::new, |text| text.text);
+            fields.push(Field {
+                about: self.remark(name.span.end),
+                name,
+                declared,
+            });
         }
         Some(fields)
     }
 
     fn quoted(&self, at: usize) -> Option<Name> {
-        let token = self.tokens.get(at).filter(|token| token.kind == Kind::Text)?;
+        let token = self
+            .tokens
+            .get(at)
+            .filter(|token| token.kind == Kind::Text)?;
         let span = unquoted(self.text, &token.span);
-        Some(Name { text: self.text[span.clone()].to_owned(), span })
+        Some(Name {
+            text: self.text[span.clone()].to_owned(),
+            span,
+        })
     }
 
     /// The comment at the end of a line.
     fn remark(&self, offset: usize) -> String {
-        let end = self.text[offset..].find('\n').map_or(self.text.len(), |at| offset + at);
+        let end = self.text[offset..]
+            .find('\n')
+            .map_or(self.text.len(), |at| offset + at);
         let mut comments = self.all.iter().filter(|token| token.kind == Kind::Comment);
         let comment = comments.find(|token| token.span.start >= offset && token.span.start < end);
-        comment.map_or_else(String::new, |token| comment_text(&self.text[token.span.clone()]))
+        comment.map_or_else(String::new, |token| {
+            comment_text(&self.text[token.span.clone()])
+        })
     }
 
     fn function(&self, at: usize) -> Option<Function> {
@@ -235,18 +282,29 @@ impl<'a> Reader<'a> {
         let body = (next..self.tokens.len()).find(|at| self.is_sign(*at, '{'));
         let end = match body.and_then(|open| closing(self.tokens, open)) {
             Some(close) => self.tokens[close].span.end,
-            None => self.tokens.last().map_or(name.span.end, |token| token.span.end),
+            None => self
+                .tokens
+                .last()
+                .map_or(name.span.end, |token| token.span.end),
         };
         let start = match at.checked_sub(1).map(|at| self.word(at)) {
             Some("private") => self.tokens[at - 1].span.start,
             _ => self.tokens[at].span.start,
         };
-        Some(Function { about: self.above(start), span: start..end, name, parameters })
+        Some(Function {
+            about: self.above(start),
+            span: start..end,
+            name,
+            parameters,
+        })
     }
 
     /// The comments right above a place.
     fn above(&self, offset: usize) -> String {
-        let before = self.all.iter().take_while(|token| token.span.start < offset);
+        let before = self
+            .all
+            .iter()
+            .take_while(|token| token.span.start < offset);
         let (mut lines, mut start) = (Vec::new(), offset);
         for token in before.collect::<Vec<_>>().into_iter().rev() {
             let between = &self.text[token.span.end..start];
@@ -264,7 +322,9 @@ impl<'a> Reader<'a> {
 
     fn import(&self, at: usize) -> Option<Import> {
         let path = self.quoted(at + 1)?;
-        let alias = (self.word(at + 2) == "as").then(|| self.name(at + 3)).flatten();
+        let alias = (self.word(at + 2) == "as")
+            .then(|| self.name(at + 3))
+            .flatten();
         Some(Import { path, alias })
     }
 
@@ -279,17 +339,19 @@ impl<'a> Reader<'a> {
             return None;
         }
         Some(Call {
-            module: if is_of_module { self.name(at - 2) } else { None },
+            module: if is_of_module {
+                self.name(at - 2)
+            } else {
+                None
+            },
             function,
         })
     }
 
     /// The parameters of a closure that begins here.
     fn closure(&self, at: usize) -> Vec<Name> {
-        let begins = match at.checked_sub(1).and_then(|at| self.kind(at)) {
-            Some(Kind::Sign('(' | ',' | '=' | ':')) | None => true,
-            _ => false,
-        };
+        let before = at.checked_sub(1).and_then(|at| self.kind(at));
+        let begins = matches!(before, Some(Kind::Sign('(' | ',' | '=' | ':')) | None);
         let close = (at + 1..self.tokens.len().min(at + 12)).find(|at| self.is_sign(*at, '|'));
         match close.filter(|_| begins) {
             Some(close) => (at + 1..close).filter_map(|at| self.name(at)).collect(),
@@ -302,8 +364,12 @@ impl<'a> Reader<'a> {
         let Some(last) = self.tokens.len().checked_sub(1) else {
             return Vec::new();
         };
-        let mut opens = (0..=last).rev().filter(|at| self.kind(*at) == Some(Kind::OpenMap));
-        let Some(open) = opens.find(|at| closing(self.tokens, *at).is_none_or(|close| close == last)) else {
+        let mut opens = (0..=last)
+            .rev()
+            .filter(|at| self.kind(*at) == Some(Kind::OpenMap));
+        let Some(open) =
+            opens.find(|at| closing(self.tokens, *at).is_none_or(|close| close == last))
+        else {
             return Vec::new();
         };
         let (mut depth, mut names) = (0, Vec::new());
@@ -323,7 +389,9 @@ impl<'a> Reader<'a> {
 }
 
 fn comment_text(comment: &str) -> String {
-    let inside = comment.trim_start_matches(['/', '*', '!']).trim_end_matches("*/");
+    let inside = comment
+        .trim_start_matches(['/', '*', '!'])
+        .trim_end_matches("*/");
     inside.trim().to_owned()
 }
 
@@ -342,15 +410,27 @@ mod tests {
         let script = read(TEXT);
         assert_eq!(script.description, "Signs a request. It waits.");
         let inputs = script.inputs.as_ref().expect("declared");
-        assert_eq!((inputs[0].ty(), &*inputs[0].about, inputs[0].is_required()), ("string", "the ARN", true));
-        assert_eq!((inputs[1].ty(), inputs[1].default()), ("string", Some("X/V1")));
+        assert_eq!(
+            (inputs[0].ty(), &*inputs[0].about, inputs[0].is_required()),
+            ("string", "the ARN", true)
+        );
+        assert_eq!(
+            (inputs[1].ty(), inputs[1].default()),
+            ("string", Some("X/V1"))
+        );
         let outputs = script.outputs.as_ref().expect("declared");
         assert_eq!(outputs[1].declared, "string?");
         let name = script.function("name").expect("a function");
-        assert_eq!((&*name.about, name.parameters.len()), ("Makes a name. Of two parts.", 2));
+        assert_eq!(
+            (&*name.about, name.parameters.len()),
+            ("Makes a name. Of two parts.", 2)
+        );
         assert_eq!(&TEXT[name.span.clone()], "fn name(a, b) { `${a}-${b}` }");
         assert_eq!(script.imports[0].path.text, "lib/naming");
-        assert_eq!(script.imports[0].alias.as_ref().map(|name| &*name.text), Some("naming"));
+        assert_eq!(
+            script.imports[0].alias.as_ref().map(|name| &*name.text),
+            Some("naming")
+        );
         let calls: Vec<_> = script.calls.iter().map(Call::full_name).collect();
         assert_eq!(calls, ["pca::issue_certificate", "naming::of"]);
         let reads: Vec<_> = script.input_reads(false).map(|(name, _)| &**name).collect();
@@ -362,16 +442,32 @@ mod tests {
     fn the_map_that_ends_it_is_what_it_gives() {
         let names = |text: &str| {
             let script = read(text);
-            script.given.iter().map(|name| name.text.clone()).collect::<Vec<_>>()
+            script
+                .given
+                .iter()
+                .map(|name| name.text.clone())
+                .collect::<Vec<_>>()
         };
-        assert_eq!(names("let x = #{ a: 1 }; #{ path: #{ b: f(2, 3) }, \"more\": 2 }"), ["path", "more"]);
+        assert_eq!(
+            names("let x = #{ a: 1 }; #{ path: #{ b: f(2, 3) }, \"more\": 2 }"),
+            ["path", "more"]
+        );
         assert_eq!(names("f(#{ a: 1 });"), [""; 0]);
         assert_eq!(names(TEXT), ["arn", "chain"]);
     }
 
     #[test]
     fn half_a_script_is_read() {
-        for text in ["fn run(", "fn", "const INPUTS = #{ a:", "import \"x", "let x = pca::f(#{ a: 1, ", "|", "#{", "fn run(a { b"] {
+        for text in [
+            "fn run(",
+            "fn",
+            "const INPUTS = #{ a:",
+            "import \"x",
+            "let x = pca::f(#{ a: 1, ",
+            "|",
+            "#{",
+            "fn run(a { b",
+        ] {
             read(text);
         }
         let text = "fn run(inputs) {\n    pca::issue_certificate(inputs.";

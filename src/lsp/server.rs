@@ -9,12 +9,15 @@ use std::{
 };
 
 use gen_lsp_types::{
-    CompletionParams, DefinitionParams, Diagnostic, DidChangeTextDocumentParams, DidChangeWorkspaceFoldersParams,
-    DidCloseTextDocumentParams, DidOpenTextDocumentParams, DocumentHighlightParams, HoverParams, InitializeParams,
-    PrepareRenameParams, PublishDiagnosticsParams, ReferenceParams, RenameParams, TextDocumentContentChangeEvent, Uri,
+    CompletionParams, DefinitionParams, Diagnostic, DidChangeTextDocumentParams,
+    DidChangeWorkspaceFoldersParams, DidCloseTextDocumentParams, DidOpenTextDocumentParams,
+    DocumentHighlightParams, HoverParams, InitializeParams, PrepareRenameParams,
+    PublishDiagnosticsParams, ReferenceParams, RenameParams, TextDocumentContentChangeEvent, Uri,
     WorkspaceFolder,
 };
-use lsp_server::{Connection, ErrorCode, Message, Notification, ProtocolError, Request, RequestId, Response};
+use lsp_server::{
+    Connection, ErrorCode, Message, Notification, ProtocolError, Request, RequestId, Response,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value as Json, json};
 
@@ -58,7 +61,9 @@ pub fn serve(pages: Pages) -> Result<Ended, ServeError> {
         .name("lsp".to_owned())
         .stack_size(STACK_BYTES)
         .spawn(move || Server::start(connection, pages)?.run())?;
-    let ended = server.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+    let ended = server
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     // A client that has closed one end may leave the other open: nobody waits for it.
     if ended == Ended::AsAgreed {
         threads.join()?;
@@ -128,7 +133,11 @@ impl Server {
             match message {
                 Message::Request(request) => self.request(request),
                 Message::Notification(notification) if notification.method == "exit" => {
-                    return Ok(if self.is_shut_down { Ended::AsAgreed } else { Ended::Abandoned });
+                    return Ok(if self.is_shut_down {
+                        Ended::AsAgreed
+                    } else {
+                        Ended::Abandoned
+                    });
                 }
                 Message::Notification(notification) => self.notification(notification),
                 Message::Response(_) => {}
@@ -143,7 +152,8 @@ impl Server {
 
     /// Asks the client to say when files change that it has not open.
     fn watch_files(&self) {
-        let watchers = ["**/*.yaml", "**/*.yml", "**/*.rhai"].map(|pattern| json!({ "globPattern": pattern }));
+        let watchers =
+            ["**/*.yaml", "**/*.yml", "**/*.rhai"].map(|pattern| json!({ "globPattern": pattern }));
         let registration = json!({
             "id": "files",
             "method": "workspace/didChangeWatchedFiles",
@@ -160,7 +170,11 @@ impl Server {
         let id = request.id.clone();
         if self.is_cancelled(&id) {
             let message = "cancelled by the client".to_owned();
-            return self.send(Response::new_err(id, ErrorCode::RequestCanceled as i32, message));
+            return self.send(Response::new_err(
+                id,
+                ErrorCode::RequestCanceled as i32,
+                message,
+            ));
         }
         let answered = catch_unwind(AssertUnwindSafe(|| self.answer(request)));
         let response = match answered {
@@ -179,7 +193,10 @@ impl Server {
         self.waiting.iter().any(|message| match message {
             Message::Notification(notification) if notification.method == "$/cancelRequest" => {
                 let cancelled = notification.params.get("id").cloned();
-                cancelled.and_then(|id| serde_json::from_value::<RequestId>(id).ok()).as_ref() == Some(id)
+                cancelled
+                    .and_then(|id| serde_json::from_value::<RequestId>(id).ok())
+                    .as_ref()
+                    == Some(id)
             }
             _ => false,
         })
@@ -187,7 +204,10 @@ impl Server {
 
     fn answer(&mut self, request: Request) -> Result<Json, Refused> {
         if self.is_shut_down {
-            return Err(Refused::new(ErrorCode::InvalidRequest, "the server is shut down"));
+            return Err(Refused::new(
+                ErrorCode::InvalidRequest,
+                "the server is shut down",
+            ));
         }
         match request.method.as_str() {
             "shutdown" => {
@@ -202,16 +222,23 @@ impl Server {
             "textDocument/completion" => given(request, |params: CompletionParams| {
                 self.completion(&params.text_document_position_params)
             }),
-            "textDocument/hover" => given(request, |params: HoverParams| self.hover(&params.text_document_position_params)),
+            "textDocument/hover" => given(request, |params: HoverParams| {
+                self.hover(&params.text_document_position_params)
+            }),
             "textDocument/definition" => given(request, |params: DefinitionParams| {
                 self.definition(&params.text_document_position_params)
             }),
             "textDocument/references" => given(request, |params: ReferenceParams| {
-                self.references(&params.text_document_position_params, params.context.include_declaration)
+                self.references(
+                    &params.text_document_position_params,
+                    params.context.include_declaration,
+                )
             }),
-            "textDocument/documentHighlight" => given(request, |params: DocumentHighlightParams| {
-                self.highlights(&params.text_document_position_params)
-            }),
+            "textDocument/documentHighlight" => {
+                given(request, |params: DocumentHighlightParams| {
+                    self.highlights(&params.text_document_position_params)
+                })
+            }
             "textDocument/documentSymbol" => given(request, |params| self.symbols(&params)),
             "textDocument/inlayHint" => given(request, |params| self.inlay_hints(&params)),
             "textDocument/prepareRename" => tried(request, |params: PrepareRenameParams| {
@@ -220,7 +247,10 @@ impl Server {
             "textDocument/rename" => tried(request, |params: RenameParams| {
                 self.rename(&params.text_document_position_params, &params.new_name)
             }),
-            method => Err(Refused::new(ErrorCode::MethodNotFound, format!("`{method}` is not known"))),
+            method => Err(Refused::new(
+                ErrorCode::MethodNotFound,
+                format!("`{method}` is not known"),
+            )),
         }
     }
 
@@ -235,7 +265,9 @@ impl Server {
                 self.look_again();
                 None
             }
-            "workspace/didChangeWorkspaceFolders" => read(params).map(|params| self.did_change_folders(&params)),
+            "workspace/didChangeWorkspaceFolders" => {
+                read(params).map(|params| self.did_change_folders(&params))
+            }
             _ => None,
         };
     }
@@ -255,7 +287,10 @@ impl Server {
 
     fn did_change(&mut self, params: DidChangeTextDocumentParams) {
         let encoding = self.files.encoding;
-        let Some(path) = self.files.path(&params.text_document.text_document_identifier.uri) else {
+        let Some(path) = self
+            .files
+            .path(&params.text_document.text_document_identifier.uri)
+        else {
             return;
         };
         let Some(document) = self.files.document_mut(&path) else {
@@ -279,7 +314,11 @@ impl Server {
         let uri = &params.text_document.uri;
         if let Some(path) = self.files.close(uri) {
             // What is said of a file that nobody sees is taken back, by the name that the client gave it.
-            if self.published.remove(&path).is_some_and(|found| !found.is_empty()) {
+            if self
+                .published
+                .remove(&path)
+                .is_some_and(|found| !found.is_empty())
+            {
                 self.publish(uri.clone(), None, Vec::new());
             }
             self.changed.insert(path);
@@ -293,7 +332,9 @@ impl Server {
             paths.map(|path| real(&path)).collect::<Vec<_>>()
         };
         let removed = paths(&params.event.removed);
-        self.files.folders.retain(|folder| !removed.contains(folder));
+        self.files
+            .folders
+            .retain(|folder| !removed.contains(folder));
         self.files.folders.extend(paths(&params.event.added));
         self.look_again();
     }
@@ -302,12 +343,17 @@ impl Server {
     fn look_again(&mut self) {
         self.find_users();
         self.changed.extend(self.roots.keys().cloned());
-        self.changed.extend(self.files.documents().map(|(path, _)| path.clone()));
+        self.changed
+            .extend(self.files.documents().map(|(path, _)| path.clone()));
     }
 
     fn find_users(&mut self) {
-        let open: Vec<_> = self.files.documents().map(|(path, _)| path.clone()).collect();
-        self.users = open.into_iter().map(|path| (path.clone(), self.files.users_of(&path))).collect();
+        let open: Vec<_> = self
+            .files
+            .documents()
+            .map(|(path, _)| path.clone())
+            .collect();
+        self.users = self.files.users(&open);
     }
 
     /// The files to check for what is open: workflows, and those that lead to an open file.
@@ -365,15 +411,28 @@ impl Server {
                 }
             }
         }
-        let gone = self.published.keys().filter(|path| !found.contains_key(*path));
+        let gone = self
+            .published
+            .keys()
+            .filter(|path| !found.contains_key(*path));
         let paths: BTreeSet<_> = found.keys().chain(gone).chain(&changed).cloned().collect();
         for path in paths {
             let new = found.remove(&path).unwrap_or_default();
             let document = self.files.document(&path);
-            let is_news = self.published.get(&path).map_or(!new.is_empty(), |old| *old != new);
+            let is_news = self
+                .published
+                .get(&path)
+                .map_or(!new.is_empty(), |old| *old != new);
             if is_news || (document.is_some() && changed.contains(&path)) {
-                let shown = new.iter().filter_map(|found| self.diagnostic(found, &path)).collect();
-                self.publish(self.files.uri(&path), document.map(|document| document.version), shown);
+                let shown = new
+                    .iter()
+                    .filter_map(|found| self.diagnostic(found, &path))
+                    .collect();
+                self.publish(
+                    self.files.uri(&path),
+                    document.map(|document| document.version),
+                    shown,
+                );
             }
             match new.is_empty() {
                 true => self.published.remove(&path),
@@ -387,8 +446,15 @@ impl Server {
     }
 
     fn publish(&self, uri: Uri, version: Option<i32>, diagnostics: Vec<Diagnostic>) {
-        let params = PublishDiagnosticsParams { uri, version, diagnostics };
-        self.send(Notification::new("textDocument/publishDiagnostics".to_owned(), params));
+        let params = PublishDiagnosticsParams {
+            uri,
+            version,
+            diagnostics,
+        };
+        self.send(Notification::new(
+            "textDocument/publishDiagnostics".to_owned(),
+            params,
+        ));
     }
 }
 
@@ -400,14 +466,21 @@ pub struct Refused {
 
 impl Refused {
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self {
+            code,
+            message: message.into(),
+        }
     }
 }
 
-fn given<P: DeserializeOwned, R: Serialize>(request: Request, answer: impl FnOnce(P) -> R) -> Result<Json, Refused> {
+fn given<P: DeserializeOwned, R: Serialize>(
+    request: Request,
+    answer: impl FnOnce(P) -> R,
+) -> Result<Json, Refused> {
     let params = serde_json::from_value(request.params);
     let params = params.map_err(|e| Refused::new(ErrorCode::InvalidParams, e.to_string()))?;
-    serde_json::to_value(answer(params)).map_err(|e| Refused::new(ErrorCode::InternalError, e.to_string()))
+    serde_json::to_value(answer(params))
+        .map_err(|e| Refused::new(ErrorCode::InternalError, e.to_string()))
 }
 
 /// As [`given`], for what may be refused: the client shows why.
@@ -427,5 +500,7 @@ fn read<P: DeserializeOwned>(params: Json) -> Option<P> {
 
 /// Whether a file is in a folder below that of another.
 fn is_below(path: &Path, other: &Path) -> bool {
-    other.parent().is_some_and(|folder| path.starts_with(folder))
+    other
+        .parent()
+        .is_some_and(|folder| path.starts_with(folder))
 }

@@ -48,7 +48,9 @@ pub fn given_by(files: &Files, path: &Path) -> Vec<Item> {
         Outline::Workflow(text, workflow) => {
             let outputs = workflow.outputs.iter().map(|output| Item {
                 name: output.name.text.clone(),
-                about: text[output.name.span.end..output.span.end].trim_start_matches(['"', '\'', ':', ' ']).to_owned(),
+                about: text[output.name.span.end..output.span.end]
+                    .trim_start_matches(['"', '\'', ':', ' '])
+                    .to_owned(),
                 ..Item::default()
             });
             outputs.collect()
@@ -65,7 +67,11 @@ pub fn params(workflow: &Workflow) -> Vec<Item> {
     let params = workflow.params.iter().map(|param| Item {
         name: param.name.text.clone(),
         ty: param.ty.clone().unwrap_or_default(),
-        is_required: param.default.is_none() && !param.ty.as_deref().is_some_and(|ty| ty.ends_with('?') || ty == "any"),
+        is_required: param.default.is_none()
+            && !param
+                .ty
+                .as_deref()
+                .is_some_and(|ty| ty.ends_with('?') || ty == "any"),
         default: param.default.clone(),
         about: param.description.clone().unwrap_or_default(),
     });
@@ -81,10 +87,20 @@ pub fn inputs_of(files: &Files, path: &Path, text: &str, step: &Step) -> Vec<Ite
         // What its body reads.
         Action::Inline { span, quoting } => {
             let body = Script::read(text, span.clone(), *quoting);
-            let mut names: Vec<_> = body.input_reads(true).map(|(name, _)| name.clone()).collect();
+            let mut names: Vec<_> = body
+                .input_reads(true)
+                .map(|(name, _)| name.clone())
+                .collect();
             names.sort();
             names.dedup();
-            names.into_iter().map(|name| Item { name, is_required: true, ..Item::default() }).collect()
+            names
+                .into_iter()
+                .map(|name| Item {
+                    name,
+                    is_required: true,
+                    ..Item::default()
+                })
+                .collect()
         }
         Action::Approval | Action::None => Vec::new(),
     }
@@ -98,7 +114,11 @@ pub fn outputs_of(files: &Files, path: &Path, text: &str, step: &Step) -> Vec<It
         }
         Action::Inline { span, quoting } => names(&Script::read(text, span.clone(), *quoting)),
         Action::Approval => ["approved_by", "comment"]
-            .map(|name| Item { name: name.to_owned(), ty: "string".to_owned(), ..Item::default() })
+            .map(|name| Item {
+                name: name.to_owned(),
+                ty: "string".to_owned(),
+                ..Item::default()
+            })
             .into(),
         Action::None => Vec::new(),
     }
@@ -116,17 +136,27 @@ fn fields(fields: &[super::script::Field]) -> Vec<Item> {
 }
 
 fn names(script: &Script) -> Vec<Item> {
-    let names = script.given.iter().map(|name| Item { name: name.text.clone(), ..Item::default() });
+    let names = script.given.iter().map(|name| Item {
+        name: name.text.clone(),
+        ..Item::default()
+    });
     names.collect()
 }
 
 /// Finds which inputs of a step are just passed on to a host function, and as what: an input that is a template has the
 /// values of one.
-pub fn passed_on(files: &Files, path: &Path, text: &str, step: &Step) -> BTreeMap<String, &'static Parameter> {
+pub fn passed_on(
+    files: &Files,
+    path: &Path,
+    text: &str,
+    step: &Step,
+) -> BTreeMap<String, &'static Parameter> {
     match &step.action {
         Action::Script(file) => {
             let script = resolve(path, &file.text).and_then(|file| files.script(&file));
-            script.map_or_else(BTreeMap::new, |(text, script)| passed_on_by(&text, &script, false))
+            script.map_or_else(BTreeMap::new, |(text, script)| {
+                passed_on_by(&text, &script, false)
+            })
         }
         Action::Inline { span, quoting } => {
             let body = Script::read(text, span.clone(), *quoting);
@@ -141,13 +171,25 @@ pub fn passed_on(files: &Files, path: &Path, text: &str, step: &Step) -> BTreeMa
                 return BTreeMap::new();
             };
             let mut found = BTreeMap::new();
-            for step in inner.steps.iter().filter(|step| matches!(step.action, Action::Script(_))) {
+            for step in inner
+                .steps
+                .iter()
+                .filter(|step| matches!(step.action, Action::Script(_)))
+            {
                 let known = passed_on(files, &inner_path, &inner_text, step);
                 for expression in &inner.expressions {
-                    let [chain] = expression.chains.as_slice() else { continue };
-                    let inside = step.span.start <= expression.span.start && expression.span.end <= step.span.end;
-                    let given = step.with.iter().rev().find(|name| name.span.end <= expression.span.start);
-                    if let (true, "params", Some(param), Some(given)) = (inside, chain.root(), chain.part(1), given)
+                    let [chain] = expression.chains.as_slice() else {
+                        continue;
+                    };
+                    let inside = step.span.start <= expression.span.start
+                        && expression.span.end <= step.span.end;
+                    let given = step
+                        .with
+                        .iter()
+                        .rev()
+                        .find(|name| name.span.end <= expression.span.start);
+                    if let (true, "params", Some(param), Some(given)) =
+                        (inside, chain.root(), chain.part(1), given)
                         && let Some(parameter) = known.get(&given.text)
                     {
                         found.insert(param.to_owned(), *parameter);
@@ -160,11 +202,21 @@ pub fn passed_on(files: &Files, path: &Path, text: &str, step: &Step) -> BTreeMa
     }
 }
 
-fn passed_on_by(text: &str, script: &Script, is_inline: bool) -> BTreeMap<String, &'static Parameter> {
-    let tokens: Vec<_> = script.tokens.iter().filter(|token| token.kind != Kind::Comment).collect();
+fn passed_on_by(
+    text: &str,
+    script: &Script,
+    is_inline: bool,
+) -> BTreeMap<String, &'static Parameter> {
+    let tokens: Vec<_> = script
+        .tokens
+        .iter()
+        .filter(|token| token.kind != Kind::Comment)
+        .collect();
     let mut found = BTreeMap::new();
     for chain in &script.chains {
-        if chain.parts.len() != 2 || Some(chain.root()) != script.inputs_at(chain.start(), is_inline) {
+        if chain.parts.len() != 2
+            || Some(chain.root()) != script.inputs_at(chain.start(), is_inline)
+        {
             continue;
         }
         let before = tokens.partition_point(|token| token.span.end <= chain.start());
@@ -190,12 +242,14 @@ pub struct Code<'a> {
 /// Finds the inline body that a byte is in.
 pub fn body_at<'w>(text: &str, workflow: &'w Workflow, offset: usize) -> Option<Code<'w>> {
     workflow.steps.iter().find_map(|step| match &step.action {
-        Action::Inline { span, quoting } if span.start <= offset && offset <= span.end => Some(Code {
-            script: Script::read(text, span.clone(), *quoting),
-            range: span.clone(),
-            quoting: *quoting,
-            step: Some(step),
-        }),
+        Action::Inline { span, quoting } if span.start <= offset && offset <= span.end => {
+            Some(Code {
+                script: Script::read(text, span.clone(), *quoting),
+                range: span.clone(),
+                quoting: *quoting,
+                step: Some(step),
+            })
+        }
         _ => None,
     })
 }

@@ -13,7 +13,10 @@ pub struct Spot {
 
 pub enum Slot {
     /// Where an option is named, in a map with these.
-    Key { fields: &'static [Parameter], given: Vec<String> },
+    Key {
+        fields: &'static [Parameter],
+        given: Vec<String>,
+    },
     /// Where an attribute of a distinguished name is.
     Attribute { given: Vec<String> },
     /// Where the value of an argument or an option is.
@@ -32,7 +35,9 @@ pub fn spot(text: &str, tokens: &[&Token]) -> Option<Spot> {
             _ => {}
         }
     }
-    let call = open.iter().rposition(|at| called(text, tokens, *at).is_some())?;
+    let call = open
+        .iter()
+        .rposition(|at| called(text, tokens, *at).is_some())?;
     let function = called(text, tokens, open[call])?;
     let ends = open[call + 1..].iter().copied().chain([tokens.len()]);
     let starts = open[call..].iter().copied();
@@ -42,7 +47,9 @@ pub fn spot(text: &str, tokens: &[&Token]) -> Option<Spot> {
         let entry = entry(&tokens[start + 1..end]);
         let inside = &tokens[start + 1 + entry.start..end];
         match tokens[start].kind {
-            Kind::Sign('(') if start == open[call] => parameter = Some(function.takes.get(entry.number)?),
+            Kind::Sign('(') if start == open[call] => {
+                parameter = Some(function.takes.get(entry.number)?)
+            }
             Kind::Sign('[') => {}
             Kind::OpenMap => {
                 let kind = parameter?.kind;
@@ -84,12 +91,23 @@ struct Entry {
 
 /// The last entry of a list of arguments, items or options.
 fn entry(tokens: &[&Token]) -> Entry {
-    let (mut depth, mut entry) = (0_usize, Entry { number: 0, start: 0 });
+    let (mut depth, mut entry) = (
+        0_usize,
+        Entry {
+            number: 0,
+            start: 0,
+        },
+    );
     for (at, token) in tokens.iter().enumerate() {
         match token.kind {
             Kind::Sign('(' | '[' | '{') | Kind::OpenMap => depth += 1,
             Kind::Sign(')' | ']' | '}') => depth = depth.saturating_sub(1),
-            Kind::Sign(',') if depth == 0 => entry = Entry { number: entry.number + 1, start: at + 1 },
+            Kind::Sign(',') if depth == 0 => {
+                entry = Entry {
+                    number: entry.number + 1,
+                    start: at + 1,
+                }
+            }
             _ => {}
         }
     }
@@ -133,7 +151,12 @@ mod tests {
         match spot(text, &tokens) {
             None => "nothing".into(),
             Some(Spot { function, slot }) => match slot {
-                Slot::Key { fields, given } => format!("{} options, {} given, of {}", fields.len(), given.len(), function.name),
+                Slot::Key { fields, given } => format!(
+                    "{} options, {} given, of {}",
+                    fields.len(),
+                    given.len(),
+                    function.name
+                ),
                 Slot::Attribute { given } => format!("an attribute, {} given", given.len()),
                 Slot::Value(parameter) => format!("{} of {}", parameter.name, function.name),
             },
@@ -145,10 +168,21 @@ mod tests {
         let call = "let x = pca::issue_certificate(";
         let shown = |rest: &str| shown(&format!("{call}{rest}"));
         assert_eq!(shown(""), "ca of pca::issue_certificate");
-        assert!(shown("ca, #{ csr: [1, 2], ").ends_with("options, 1 given, of pca::issue_certificate"));
-        assert_eq!(shown("ca, #{ template: "), "template of pca::issue_certificate");
-        assert_eq!(shown("ca, #{ api_passthrough: #{ subject: #{ country: \"x\", "), "an attribute, 1 given");
-        assert_eq!(shown("ca, #{ api_passthrough: #{ custom_extensions: [#{ oid: 1 }, #{ oid: "), "oid of pca::issue_certificate");
+        assert!(
+            shown("ca, #{ csr: [1, 2], ").ends_with("options, 1 given, of pca::issue_certificate")
+        );
+        assert_eq!(
+            shown("ca, #{ template: "),
+            "template of pca::issue_certificate"
+        );
+        assert_eq!(
+            shown("ca, #{ api_passthrough: #{ subject: #{ country: \"x\", "),
+            "an attribute, 1 given"
+        );
+        assert_eq!(
+            shown("ca, #{ api_passthrough: #{ custom_extensions: [#{ oid: 1 }, #{ oid: "),
+            "oid of pca::issue_certificate"
+        );
         assert_eq!(shown("f(1), #{}); let y = "), "nothing");
         assert_eq!(shown("f("), "nothing");
         assert_eq!(shown("|x| { "), "nothing");

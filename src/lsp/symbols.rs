@@ -35,7 +35,10 @@ pub fn of_workflow(text: &str, workflow: &Workflow) -> Vec<Part> {
         part(&param.name, ty, SymbolKind::Variable, &param.span)
     });
     let steps = |is_finally: bool| {
-        let steps = workflow.steps.iter().filter(move |step| step.is_finally == is_finally);
+        let steps = workflow
+            .steps
+            .iter()
+            .filter(move |step| step.is_finally == is_finally);
         steps.map(move |step| {
             let detail = match &step.action {
                 Action::Script(path) | Action::Workflow(path) => path.text.clone(),
@@ -46,7 +49,10 @@ pub fn of_workflow(text: &str, workflow: &Workflow) -> Vec<Part> {
             part(&step.name, detail, SymbolKind::Event, &step.span)
         })
     };
-    let outputs = workflow.outputs.iter().map(|output| part(&output.name, String::new(), SymbolKind::Field, &output.span));
+    let outputs = workflow
+        .outputs
+        .iter()
+        .map(|output| part(&output.name, String::new(), SymbolKind::Field, &output.span));
     let sections: [(&str, Vec<Part>); 4] = [
         ("params", params.collect()),
         ("steps", steps(false).collect()),
@@ -74,7 +80,9 @@ pub fn of_script(text: &str, script: &Script) -> Vec<Part> {
         let (Some(fields), Some(at)) = (fields, text.find(name)) else {
             continue;
         };
-        let end = fields.last().map_or(at + name.len(), |field| field.name.span.end);
+        let end = fields
+            .last()
+            .map_or(at + name.len(), |field| field.name.span.end);
         parts.push(Part {
             name: name.to_owned(),
             detail: String::new(),
@@ -95,7 +103,11 @@ pub fn of_script(text: &str, script: &Script) -> Vec<Part> {
         });
     }
     let functions = script.functions.iter().map(|function| {
-        let parameters: Vec<_> = function.parameters.iter().map(|name| name.text.as_str()).collect();
+        let parameters: Vec<_> = function
+            .parameters
+            .iter()
+            .map(|name| name.text.as_str())
+            .collect();
         Part {
             name: function.name.text.clone(),
             detail: format!("({})", parameters.join(", ")),
@@ -112,7 +124,11 @@ pub fn of_script(text: &str, script: &Script) -> Vec<Part> {
 /// Lists what steps read of others: where to show it, and the names.
 pub fn edges(workflow: &Workflow) -> Vec<(usize, String)> {
     let found = workflow.steps.iter().filter_map(|step| {
-        let names: Vec<_> = workflow.reads_of(step).into_iter().map(|(name, _)| name).collect();
+        let names: Vec<_> = workflow
+            .reads_of(step)
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
         (!names.is_empty()).then(|| (step.name.span.end, format!("← {}", names.join(", "))))
     });
     found.collect()

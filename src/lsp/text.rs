@@ -153,7 +153,10 @@ mod tests {
         assert_eq!(text.position(smile, Encoding::Utf8), at(0, 7));
         let mark = text.content().find('!').expect("!");
         assert_eq!(text.position(mark, Encoding::Utf16), at(1, 5));
-        assert_eq!(text.position(text.content().len(), Encoding::Utf16), at(2, 1));
+        assert_eq!(
+            text.position(text.content().len(), Encoding::Utf16),
+            at(2, 1)
+        );
         for offset in (0..=text.content().len()).filter(|at| text.content().is_char_boundary(*at)) {
             for encoding in [Encoding::Utf8, Encoding::Utf16] {
                 let position = text.position(offset, encoding);
@@ -181,7 +184,12 @@ mod tests {
         assert_eq!(&**text.content(), "ab");
         assert_eq!(text.position(1, Encoding::Utf16), at(0, 2));
         assert_eq!(text.offset(at(0, 2), Encoding::Utf16), 1);
-        let span = |from, to| Some(Span { start: at(0, from), end: at(0, to) });
+        let span = |from, to| {
+            Some(Span {
+                start: at(0, from),
+                end: at(0, to),
+            })
+        };
         text.edit(span(2, 3), "ü", Encoding::Utf16);
         assert_eq!(&**text.content(), "aü");
         assert_eq!(text.position(1, Encoding::Utf16), at(0, 2));

@@ -64,6 +64,9 @@ mod tests {
         assert_eq!(path("file:///a%3Ab/c.yaml"), Some("/a:b/c.yaml".into()));
         assert_eq!(path("file://localhost/a"), Some("/a".into()));
         assert_eq!(path("untitled:Untitled-1"), None);
-        assert_eq!(real(Path::new("/no-such-folder/x/../a.yaml")), PathBuf::from("/no-such-folder/a.yaml"));
+        assert_eq!(
+            real(Path::new("/no-such-folder/x/../a.yaml")),
+            PathBuf::from("/no-such-folder/a.yaml")
+        );
     }
 }

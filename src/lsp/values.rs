@@ -97,7 +97,10 @@ fn values_of_kind(kind: ValueKind) -> Vec<&'static str> {
         ValueKind::Word(words) => words.to_vec(),
         ValueKind::Template => TEMPLATES.to_vec(),
         ValueKind::List(kind) | ValueKind::Maybe(kind) => values_of_kind(*kind),
-        ValueKind::Either(kinds) => kinds.iter().flat_map(|kind| values_of_kind(*kind)).collect(),
+        ValueKind::Either(kinds) => kinds
+            .iter()
+            .flat_map(|kind| values_of_kind(*kind))
+            .collect(),
         _ => Vec::new(),
     }
 }
@@ -124,7 +127,11 @@ mod tests {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/authority/templates.json");
         let list = fs::read_to_string(file).expect("the list");
         let list: serde_json::Value = serde_json::from_str(&list).expect("JSON");
-        let known = list["arns"].as_array().expect("ARNs").iter().filter_map(|arn| arn.as_str()?.split_once("template/"));
+        let known = list["arns"]
+            .as_array()
+            .expect("ARNs")
+            .iter()
+            .filter_map(|arn| arn.as_str()?.split_once("template/"));
         let known: Vec<_> = known.map(|(_, name)| name).collect();
         assert_eq!(known, TEMPLATES);
     }
@@ -134,10 +141,20 @@ mod tests {
         let values = |function: &str, option: &str| {
             let row = crate::script::function(function).expect("a function");
             let (_, options) = row.options().expect("options");
-            values_of(options.iter().find(|field| field.name == option).expect("an option"))
+            values_of(
+                options
+                    .iter()
+                    .find(|field| field.name == option)
+                    .expect("an option"),
+            )
         };
-        assert_eq!(values("pca::create_certificate_authority", "type"), ["ROOT", "SUBORDINATE"]);
-        assert!(values("pca::create_certificate_authority", "key_algorithm").contains(&"EC_prime256v1"));
+        assert_eq!(
+            values("pca::create_certificate_authority", "type"),
+            ["ROOT", "SUBORDINATE"]
+        );
+        assert!(
+            values("pca::create_certificate_authority", "key_algorithm").contains(&"EC_prime256v1")
+        );
         assert!(values("pca::issue_certificate", "template").contains(&"RootCACertificate/V1"));
         assert!(values("pca::issue_certificate", "csr").is_empty());
         assert_eq!(values("kube::apply_secret", "force"), ["true", "false"]);

@@ -56,7 +56,10 @@ pub enum Action {
     Workflow(Name),
     Approval,
     /// Where an inline body stands.
-    Inline { span: Range<usize>, quoting: Quoting },
+    Inline {
+        span: Range<usize>,
+        quoting: Quoting,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -83,17 +86,31 @@ impl Workflow {
             steps: Vec::new(),
             outputs: Vec::new(),
             expressions: Vec::new(),
-            root: Node { span: 0..0, kind: yaml::Kind::Empty },
+            root: Node {
+                span: 0..0,
+                kind: yaml::Kind::Empty,
+            },
         };
-        let section = |name| root.entry(text, name).map_or(&[][..], |entry| entry.value.entries());
-        workflow.params = section("params").iter().map(|entry| param(text, entry)).collect();
+        let section = |name| {
+            root.entry(text, name)
+                .map_or(&[][..], |entry| entry.value.entries())
+        };
+        workflow.params = section("params")
+            .iter()
+            .map(|entry| param(text, entry))
+            .collect();
         for (name, is_finally) in [("steps", false), ("finally", true)] {
-            let steps = section(name).iter().map(|entry| step(text, entry, is_finally));
+            let steps = section(name)
+                .iter()
+                .map(|entry| step(text, entry, is_finally));
             workflow.steps.extend(steps);
         }
         let outputs = section("outputs").iter();
         workflow.outputs = outputs
-            .map(|entry| Output { name: name_of(text, &entry.key), span: entry.span() })
+            .map(|entry| Output {
+                name: name_of(text, &entry.key),
+                span: entry.span(),
+            })
             .collect();
         root.scalars(&mut |node, style| {
             let is_body = workflow.steps.iter().any(|step| match &step.action {
@@ -110,7 +127,9 @@ impl Workflow {
 
     /// Whether a file is a workflow: it has a name under `workflow:`, and not only that one word of some other file.
     pub fn is_one(&self, text: &str) -> bool {
-        self.root.entry(text, "workflow").is_some_and(|entry| entry.colon.is_some())
+        self.root
+            .entry(text, "workflow")
+            .is_some_and(|entry| entry.colon.is_some())
     }
 
     pub fn step(&self, name: &str) -> Option<&Step> {
@@ -126,9 +145,18 @@ impl Workflow {
     /// The steps whose outputs a step reads, in the order of the file; each once, with where it is read first.
     pub fn reads_of<'w>(&'w self, step: &Step) -> Vec<(&'w str, Range<usize>)> {
         let mut found: Vec<(&str, Range<usize>)> = Vec::new();
-        let inside = |span: &Range<usize>| step.span.start <= span.start && span.end <= step.span.end;
-        for expression in self.expressions.iter().filter(|expression| inside(&expression.span)) {
-            for chain in expression.chains.iter().filter(|chain| chain.root() == "steps") {
+        let inside =
+            |span: &Range<usize>| step.span.start <= span.start && span.end <= step.span.end;
+        for expression in self
+            .expressions
+            .iter()
+            .filter(|expression| inside(&expression.span))
+        {
+            for chain in expression
+                .chains
+                .iter()
+                .filter(|chain| chain.root() == "steps")
+            {
                 let target = chain.part(1).and_then(|name| self.step(name));
                 if let Some(target) = target
                     && !found.iter().any(|(name, _)| *name == target.name.text)
@@ -142,7 +170,10 @@ impl Workflow {
 }
 
 fn name_of(text: &str, span: &Range<usize>) -> Name {
-    Name { text: text[span.clone()].to_owned(), span: span.clone() }
+    Name {
+        text: text[span.clone()].to_owned(),
+        span: span.clone(),
+    }
 }
 
 fn word(text: &str, node: &Node, key: &str) -> Option<String> {
@@ -158,11 +189,17 @@ fn folded(text: &str, node: &Node) -> Option<String> {
 
 fn param(text: &str, entry: &Entry) -> Param {
     let node = &entry.value;
-    let field = |key| node.entry(text, key).map(|entry| text[entry.value.span.clone()].trim().to_owned());
+    let field = |key| {
+        node.entry(text, key)
+            .map(|entry| text[entry.value.span.clone()].trim().to_owned())
+    };
     Param {
         name: name_of(text, &entry.key),
         // `cluster: string` is short for `cluster: { type: string }`.
-        ty: node.text(text).map(|text| text.trim().to_owned()).or_else(|| field("type")),
+        ty: node
+            .text(text)
+            .map(|text| text.trim().to_owned())
+            .or_else(|| field("type")),
         default: field("default").filter(|text| !text.is_empty()),
         description: word(text, node, "description"),
         span: entry.span(),
@@ -172,7 +209,10 @@ fn param(text: &str, entry: &Entry) -> Param {
 fn step(text: &str, entry: &Entry, is_finally: bool) -> Step {
     let node = &entry.value;
     let value = |key| node.entry(text, key).map(|entry| &entry.value);
-    let path = |node: &Node| node.content(text).map(|span| name_of(text, &trimmed(text, span)));
+    let path = |node: &Node| {
+        node.content(text)
+            .map(|span| name_of(text, &trimmed(text, span)))
+    };
     let action = if let Some(path) = value("script").and_then(path) {
         Action::Script(path)
     } else if let Some(path) = value("workflow").and_then(path) {
@@ -181,27 +221,42 @@ fn step(text: &str, entry: &Entry, is_finally: bool) -> Step {
         Action::Approval
     } else {
         match value("run") {
-            Some(Node { kind: yaml::Kind::Scalar(style), .. }) => {
+            Some(Node {
+                kind: yaml::Kind::Scalar(style),
+                ..
+            }) => {
                 let node = value("run").expect("it has just been found");
                 let span = node.content(text).expect("a scalar has a text");
-                Action::Inline { span, quoting: style.quoting() }
+                Action::Inline {
+                    span,
+                    quoting: style.quoting(),
+                }
             }
             _ => Action::None,
         }
     };
     let names = |node: &Node| match node.items() {
         [] => node.content(text).into_iter().collect(),
-        items => items.iter().filter_map(|item| item.content(text)).collect::<Vec<_>>(),
+        items => items
+            .iter()
+            .filter_map(|item| item.content(text))
+            .collect::<Vec<_>>(),
     };
     Step {
         name: name_of(text, &entry.key),
         description: word(text, node, "description"),
         action,
         with: value("with").map_or_else(Vec::new, |with| {
-            with.entries().iter().map(|entry| name_of(text, &entry.key)).collect()
+            with.entries()
+                .iter()
+                .map(|entry| name_of(text, &entry.key))
+                .collect()
         }),
         needs: value("needs").map_or_else(Vec::new, |needs| {
-            names(needs).iter().map(|span| name_of(text, &trimmed(text, span.clone()))).collect()
+            names(needs)
+                .iter()
+                .map(|span| name_of(text, &trimmed(text, span.clone())))
+                .collect()
         }),
         has_items: value("for_each").is_some(),
         is_finally,
@@ -230,7 +285,11 @@ fn expressions(text: &str, node: &Node, style: Style) -> Vec<Expression> {
         let blanks = after.len() - after.trim_start_matches([' ', '\t']).len();
         let end = close.unwrap_or(content.end + blanks);
         let tokens = lex(text, start..end, quoting);
-        found.push(Expression { chains: chains(text, &tokens), span: start..end, quoting });
+        found.push(Expression {
+            chains: chains(text, &tokens),
+            span: start..end,
+            quoting,
+        });
         at = close.map_or(content.end, |close| close + 2);
     }
     found
@@ -243,8 +302,17 @@ mod tests {
     const TEXT: &str = "workflow: w\nparams:\n  n: int\n  c: { type: list(string), default: [a], description: Some }\nsteps:\n  a:\n    run: |\n      #{ x: inputs.n }\n    with: { n: \"${{ params.n }}\" }\n  b:\n    script: s.rhai\n    for_each: ${{ params.c }}\n    needs: [a]\n    with:\n      y: ${{ steps.a.x + \"1\" }}\nfinally:\n  z: { approval: \"${{ run.status }}?\", needs: b }\noutputs:\n  o: ${{ steps['b']. \n";
 
     fn reads(workflow: &Workflow) -> Vec<String> {
-        let chains = workflow.expressions.iter().flat_map(|expression| &expression.chains);
-        let names = chains.map(|chain| chain.parts.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>());
+        let chains = workflow
+            .expressions
+            .iter()
+            .flat_map(|expression| &expression.chains);
+        let names = chains.map(|chain| {
+            chain
+                .parts
+                .iter()
+                .map(|(name, _)| name.as_str())
+                .collect::<Vec<_>>()
+        });
         names.map(|names| names.join(".")).collect()
     }
 
@@ -256,7 +324,10 @@ mod tests {
             panic!("two params")
         };
         assert_eq!(n.ty.as_deref(), Some("int"));
-        assert_eq!((c.ty.as_deref(), c.default.as_deref()), (Some("list(string)"), Some("[a]")));
+        assert_eq!(
+            (c.ty.as_deref(), c.default.as_deref()),
+            (Some("list(string)"), Some("[a]"))
+        );
         assert_eq!(c.description.as_deref(), Some("Some"));
         let names: Vec<_> = workflow.steps.iter().map(|step| &*step.name.text).collect();
         assert_eq!(names, ["a", "b", "z"]);
@@ -265,7 +336,10 @@ mod tests {
         assert!(b.has_items && !b.is_finally);
         assert_eq!(&b.needs[0].text, "a");
         assert_eq!(workflow.step("z").expect("a step").needs[0].text, "b");
-        assert_eq!(reads(&workflow), ["params.n", "params.c", "steps.a.x", "run.status", "steps.b"]);
+        assert_eq!(
+            reads(&workflow),
+            ["params.n", "params.c", "steps.a.x", "run.status", "steps.b"]
+        );
         assert!(workflow.expressions[4].chains[0].is_open);
         let read = workflow.reads_of(b);
         assert_eq!(read.len(), 1);
@@ -278,7 +352,12 @@ mod tests {
 
     #[test]
     fn other_files_are_no_workflows() {
-        for text in ["", "name: CI\non: push\njobs: {}\n", "- workflow: w\n", "workflow\n"] {
+        for text in [
+            "",
+            "name: CI\non: push\njobs: {}\n",
+            "- workflow: w\n",
+            "workflow\n",
+        ] {
             assert!(!Workflow::read(text).is_one(text), "{text}");
         }
     }

@@ -32,7 +32,10 @@ pub struct Client {
 
 impl Client {
     pub fn start(test: &Test) -> Self {
-        Self::start_with(test, json!({ "general": { "positionEncodings": ["utf-16"] } }))
+        Self::start_with(
+            test,
+            json!({ "general": { "positionEncodings": ["utf-16"] } }),
+        )
     }
 
     pub fn start_with(test: &Test, capabilities: Json) -> Self {
@@ -88,7 +91,8 @@ impl Client {
     /// Asks, and returns the result.
     #[track_caller]
     pub fn request(&mut self, method: &str, params: Json) -> Json {
-        self.ask(method, params).unwrap_or_else(|error| panic!("{method}: {error}"))
+        self.ask(method, params)
+            .unwrap_or_else(|error| panic!("{method}: {error}"))
     }
 
     /// Asks, and returns the result or the error.
@@ -108,18 +112,26 @@ impl Client {
     }
 
     pub fn open(&mut self, file: &str, text: &str) {
-        let language = if file.ends_with(".rhai") { "rhai" } else { "yaml" };
+        let language = if file.ends_with(".rhai") {
+            "rhai"
+        } else {
+            "yaml"
+        };
         self.open_as(file, language, text);
     }
 
     pub fn open_as(&mut self, file: &str, language: &str, text: &str) {
         self.versions.insert(file.to_owned(), 1);
-        let item = json!({ "uri": self.uri(file), "languageId": language, "version": 1, "text": text });
+        let item =
+            json!({ "uri": self.uri(file), "languageId": language, "version": 1, "text": text });
         self.notify("textDocument/didOpen", json!({ "textDocument": item }));
     }
 
     pub fn close(&mut self, file: &str) {
-        self.notify("textDocument/didClose", json!({ "textDocument": { "uri": self.uri(file) } }));
+        self.notify(
+            "textDocument/didClose",
+            json!({ "textDocument": { "uri": self.uri(file) } }),
+        );
     }
 
     /// Replaces all of a document.
@@ -137,7 +149,10 @@ impl Client {
         let version = self.versions.entry(file.to_owned()).or_default();
         *version += 1;
         let document = json!({ "version": *version, "uri": format!("{}/{file}", self.folder) });
-        self.notify("textDocument/didChange", json!({ "textDocument": document, "contentChanges": [change] }));
+        self.notify(
+            "textDocument/didChange",
+            json!({ "textDocument": document, "contentChanges": [change] }),
+        );
     }
 
     /// Waits for the diagnostics of the version that was sent last.
@@ -166,13 +181,16 @@ impl Client {
     pub fn settle(&mut self, file: &str) {
         let nowhere = json!({ "start": position((0, 0)), "end": position((0, 0)) });
         let document = json!({ "uri": self.uri(file) });
-        let params = json!({ "textDocument": document, "range": nowhere, "context": { "diagnostics": [] } });
+        let params =
+            json!({ "textDocument": document, "range": nowhere, "context": { "diagnostics": [] } });
         self.request("textDocument/codeAction", params);
     }
 
     /// What has been published of a file by now, open or not.
     pub fn known(&self, file: &str) -> Vec<Json> {
-        self.published.get(file).map_or_else(Vec::new, |(_, found)| found.clone())
+        self.published
+            .get(file)
+            .map_or_else(Vec::new, |(_, found)| found.clone())
     }
 
     /// Everything that has been published by now.
@@ -200,23 +218,37 @@ impl Client {
 
     fn write(&mut self, message: &Json) {
         let text = message.to_string();
-        write!(self.stdin, "Content-Length: {}\r\n\r\n{text}", text.len()).expect("the server listens");
+        write!(self.stdin, "Content-Length: {}\r\n\r\n{text}", text.len())
+            .expect("the server listens");
         self.stdin.flush().expect("the server listens");
     }
 
     fn receive(&mut self) -> Json {
-        let message = self.messages.recv_timeout(PATIENCE).expect("the server answers");
+        let message = self
+            .messages
+            .recv_timeout(PATIENCE)
+            .expect("the server answers");
         if message["method"] == "textDocument/publishDiagnostics" {
             let params = &message["params"];
             let uri = params["uri"].as_str().expect("a URI");
-            let file = uri.strip_prefix(&self.folder).unwrap_or(uri).trim_start_matches('/').to_owned();
+            let file = uri
+                .strip_prefix(&self.folder)
+                .unwrap_or(uri)
+                .trim_start_matches('/')
+                .to_owned();
             let found = params["diagnostics"].as_array().expect("a list").clone();
-            self.published.insert(file, (params["version"].as_i64(), found));
+            self.published
+                .insert(file, (params["version"].as_i64(), found));
         }
         if let (Some(id), Some(method)) = (message.get("id"), message.get("method")) {
             // What a server asks for: its settings, or something that needs no more than a yes.
-            let items = message["params"]["items"].as_array().cloned().unwrap_or_default();
-            let sections = items.iter().map(|item| self.settings[item["section"].as_str().unwrap_or_default()].clone());
+            let items = message["params"]["items"]
+                .as_array()
+                .cloned()
+                .unwrap_or_default();
+            let sections = items
+                .iter()
+                .map(|item| self.settings[item["section"].as_str().unwrap_or_default()].clone());
             let result = match method == "workspace/configuration" {
                 true => sections.collect(),
                 false => Json::Null,
