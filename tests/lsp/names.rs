@@ -508,9 +508,10 @@ fn a_file_has_its_parts_and_edges() {
             .collect::<Vec<_>>()
     };
     assert_eq!(names(&symbols), ["params", "steps", "outputs"]);
-    let program = compile("gloo-mesh.yaml", &mut Folder::new(test.path("workflows")))
-        .ok()
-        .expect("it is valid");
+    let compiled = compile("gloo-mesh.yaml", &mut Folder::new(test.path("workflows")));
+    let Ok(program) = compiled else {
+        panic!("it is valid")
+    };
     let workflow = program.workflow;
     assert_eq!(
         names(&symbols[1]["children"]).len(),
