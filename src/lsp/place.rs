@@ -197,17 +197,21 @@ fn word_before(text: &str, offset: usize) -> Range<usize> {
     start.min(offset)..offset
 }
 
-/// The map of a workflow file whose keys stand at the end of a path.
+/// The map of a workflow file whose keys stand at the end of a path, as the table of keys has it.
 pub fn section_at(path: &[String]) -> Option<&'static Section> {
-    let [workflow, step, param, retry] = SECTIONS;
-    let path: Vec<_> = path.iter().map(String::as_str).collect();
-    match path.as_slice() {
-        [] => Some(workflow),
-        ["steps" | "finally", _] => Some(step),
-        ["params", _] => Some(param),
-        ["steps" | "finally", _, "retry"] => Some(retry),
-        _ => None,
+    let named = |name: &str| SECTIONS.into_iter().find(|section| section.name == name);
+    let mut section = named("workflow")?;
+    let mut path = path.iter();
+    while let Some(name) = path.next() {
+        section = match section.key(name)?.form {
+            Form::Section(inner) => inner,
+            // Behind the key stands a name of the author's own.
+            Form::Steps => path.next().and_then(|_| named("step"))?,
+            Form::Params => path.next().and_then(|_| named("param"))?,
+            _ => return None,
+        };
     }
+    Some(section)
 }
 
 /// The key of the file that a path of keys ends with, and the map that it is of.

@@ -298,3 +298,60 @@ fn what_is_not_known_is_refused_politely() {
     assert_eq!(client.at("completion", "gone.yaml", (5, 5)), Json::Null);
     assert_eq!(client.stop(), Some(0));
 }
+
+#[test]
+fn a_workflow_below_another_is_checked_as_a_part_of_it() {
+    let inner = "workflow: inner\nsteps:\n  a: { script: ../steps/s.rhai, with: { name: x } }\n";
+    let test = Test::new()
+        .file(
+            "w.yaml",
+            "workflow: w\nsteps:\n  a: { workflow: sub/inner.yaml }\n",
+        )
+        .file("sub/inner.yaml", inner)
+        .file("steps/s.rhai", STEP);
+    let mut client = Client::start(&test);
+    // By itself, its script would lie outside of its folder.
+    client.open("sub/inner.yaml", inner);
+    assert_eq!(client.diagnostics("sub/inner.yaml"), [Json::Null; 0]);
+    client.change("sub/inner.yaml", &inner.replace("name: x", "nmae: x"));
+    let codes: BTreeSet<_> = client
+        .diagnostics("sub/inner.yaml")
+        .iter()
+        .map(|found| found["code"].to_string())
+        .collect();
+    assert_eq!(
+        codes.into_iter().collect::<Vec<_>>(),
+        ["\"missing-input\"", "\"unknown-input\""]
+    );
+}
+
+#[test]
+fn a_file_that_changes_on_the_disk_is_read_again() {
+    let workflow = "workflow: w\nsteps:\n  a: { script: step.rhai, with: { name: x } }\n";
+    let test = Test::new().file("w.yaml", workflow);
+    let watches =
+        json!({ "workspace": { "didChangeWatchedFiles": { "dynamicRegistration": true } } });
+    let mut client = Client::start_with(&test, watches);
+    client.open("w.yaml", workflow);
+    assert_eq!(client.diagnostics("w.yaml")[0]["code"], "unreadable-file");
+    test.write("step.rhai", STEP);
+    let change = json!({ "uri": client.uri("step.rhai"), "type": 1 });
+    client.notify(
+        "workspace/didChangeWatchedFiles",
+        json!({ "changes": [change] }),
+    );
+    client.settle("w.yaml");
+    assert_eq!(client.known("w.yaml"), [Json::Null; 0]);
+    // A client that watches nothing says at least when it saves.
+    test.write("step.rhai", &STEP.replace("name:", "title:"));
+    client.notify(
+        "textDocument/didSave",
+        json!({ "textDocument": { "uri": client.uri("w.yaml") } }),
+    );
+    client.settle("w.yaml");
+    assert_eq!(
+        client.known("w.yaml").len(),
+        2,
+        "an input that is missing, and one that is none"
+    );
+}

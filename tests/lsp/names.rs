@@ -561,3 +561,42 @@ fn a_file_has_its_parts_and_edges() {
     let symbols = client.request("textDocument/documentSymbol", document);
     assert_eq!(names(&symbols), ["INPUTS", "OUTPUTS", "run"]);
 }
+
+#[test]
+fn an_inline_body_is_a_script_with_the_inputs_of_its_step() {
+    let text = "workflow: w\nsteps:\n  a:\n    with: { arn: x, days: 1 }\n    run: |\n      let found = pca::describe_certificate_authority(inputs.arn);\n      #{ state: found.status }\n  b: { run: \"log::info(inputs.y)\", with: { y: \"${{ steps.a.state }}\" } }\n";
+    let test = Test::new();
+    let mut client = Client::start(&test);
+    client.open("w.yaml", text);
+    assert_eq!(client.diagnostics("w.yaml"), [Json::Null; 0]);
+    let mut offered = |old: &str, new: &str| completed(&mut client, "w.yaml", text, old, new);
+    assert_eq!(offered("inputs.arn", "inputs.^"), ["arn", "days"]);
+    assert!(offered("      let found", "      le^").contains(&"kube".to_owned()));
+    assert_eq!(
+        offered("log::info(inputs.y)", "log::w^"),
+        ["info", "warn"]
+    );
+    assert_eq!(offered("steps.a.state", "steps.a.^"), ["state"]);
+    client.change("w.yaml", text);
+    let mut ask = |method: &str, wanted: &str| {
+        let (line, character) = place_of(text, wanted).1;
+        client.at(method, "w.yaml", (line, character - 1))
+    };
+    let about = ask("hover", "pca::describe_certificate_authority");
+    assert!(
+        about
+            .to_string()
+            .contains("acm-pca:DescribeCertificateAuthority"),
+        "{about}"
+    );
+    let (input, output) = (
+        ask("definition", "inputs.arn"),
+        ask("definition", "steps.a.state"),
+    );
+    let shown = |wanted: &str| {
+        let (line, character) = place_of(text, wanted).0;
+        format!("w.yaml:{line}:{character}")
+    };
+    assert_eq!(places(&client, &input), [shown("arn: x")]);
+    assert_eq!(places(&client, &output), [shown("state: found")]);
+}
