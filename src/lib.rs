@@ -29,6 +29,7 @@ pub use windlass_cluster as cluster;
 pub use windlass_engine::{compile, decide, execute, journal};
 pub use windlass_ground::disk;
 pub use windlass_inventory as inventory;
+pub use windlass_lsp as lsp;
 pub use windlass_mesh as mesh;
 #[cfg(feature = "restate")]
 pub use windlass_restate as restate;

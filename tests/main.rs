@@ -36,6 +36,7 @@ mod kube;
 mod language;
 mod locks;
 mod lost;
+mod lsp;
 mod mesh;
 mod mine;
 mod mistakes;

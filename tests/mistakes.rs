@@ -39,6 +39,14 @@ macro_rules! mistakes {
 
         /// Every workflow with a mistake, by the name of its test.
         pub const WORKFLOWS: &[(&str, &str)] = &[$((stringify!($name), $workflow)),*];
+
+        /// The files beside each of them.
+        pub const BESIDE: &[&[(&str, &str)]] = &[$({
+            #[allow(unused_variables)]
+            let more: &[(&str, &str)] = &[];
+            $(let more: &[(&str, &str)] = &$more;)?
+            more
+        }),*];
     };
 }
 

@@ -30,6 +30,7 @@ mod in_doubt;
 mod kube;
 mod load;
 mod logs;
+mod lsp;
 mod man;
 mod mesh;
 mod outputs;
@@ -98,6 +99,7 @@ pub fn main() -> ExitCode {
         Command::Explain(command) => explain::explain(command),
         Command::Schema => schema::schema(),
         Command::Definitions(command) => definitions::definitions(command),
+        Command::Lsp => lsp::lsp(),
         Command::Runs(command) => runs::runs(&args, command),
         Command::Mesh(command) => mesh::mesh(&args, command),
         Command::Show(command) => show::show(&args, command),

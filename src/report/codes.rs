@@ -97,10 +97,15 @@ pub fn codes() -> impl Iterator<Item = &'static str> {
     PAGES.iter().map(|(code, _)| *code)
 }
 
+/// The page of an error code as it is written, in Markdown.
+pub fn code_markdown(code: &str) -> Option<&'static str> {
+    let (_, page) = PAGES.iter().find(|(known, _)| *known == code)?;
+    Some(page)
+}
+
 /// The page of an error code.
 pub fn code_page(code: &str) -> Option<Page> {
-    let (_, page) = PAGES.iter().find(|(known, _)| *known == code)?;
-    Some(Page::read(page))
+    code_markdown(code).map(Page::read)
 }
 
 #[cfg(test)]

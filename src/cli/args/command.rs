@@ -22,6 +22,8 @@ zsh:         source <(windlass completions zsh)                           in ~/.
 fish:        windlass completions fish | source                           in ~/.config/fish/config.fish
 powershell:  windlass completions powershell | Out-String | Invoke-Expression    in $PROFILE";
 
+const EDITORS: &str = "An editor starts it by itself: docs/editors.md has the lines for VS Code, Neovim, Helix and Zed.";
+
 /// Runs certificate rotations, and any other runbook, as a graph of small scripts that is never
 /// done twice: a run that stops anywhere, even by kill -9, goes on from there.
 #[derive(Parser)]
@@ -89,6 +91,9 @@ pub enum Command {
     Schema,
     /// Write definition files of the host functions, for editors
     Definitions(Definitions),
+    /// Serve an editor: a language server for workflows and scripts, over standard input and output
+    #[command(after_help = EDITORS)]
+    Lsp,
     /// List the runs, the newest first
     Runs(Runs),
     /// Show a run: its steps, certificates and errors

@@ -58,6 +58,19 @@ impl Mistake {
         self
     }
 
+    /// The file that it is in, by its path from the workflow's folder.
+    pub fn file(&self) -> &str {
+        self.source.name()
+    }
+
+    /// Lists the places that it is about, the one to look at first before all others: bytes of its file, and what is there.
+    pub fn places(&self) -> impl Iterator<Item = (Range<usize>, &str)> {
+        self.labels.iter().map(|label| {
+            let span = label.offset()..label.offset() + label.len();
+            (span, label.label().unwrap_or_default())
+        })
+    }
+
     /// Where it begins, from 1, columns in characters.
     pub(super) fn line_and_column(&self) -> (usize, usize) {
         let text = self.source.inner();

@@ -17,7 +17,10 @@ use super::{
     next,
     scope::Standing,
 };
-use crate::{compile::{Action, Workflow}, journal::{Event, InstanceId, Items, State, Status}};
+use crate::{
+    compile::{Action, Workflow},
+    journal::{Event, InstanceId, Items, State, Status},
+};
 
 /// Remembers between decisions about one run what need not be looked at again.
 ///

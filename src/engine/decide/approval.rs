@@ -4,7 +4,10 @@ use super::{
     decision::{Decision, View},
     scope::Scope,
 };
-use crate::{compile::{Action, Approval, OnTimeout, Step, Workflow}, journal::{self, Event, Instance, InstanceId, State, Status, Verdict}};
+use crate::{
+    compile::{Action, Approval, OnTimeout, Step, Workflow},
+    journal::{self, Event, Instance, InstanceId, State, Status, Verdict},
+};
 use windlass_world::value::{Digest, StepError, Value};
 
 /// Why an answer does not count.

@@ -1,6 +1,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::{compile::Step, journal::{Event, InstanceId, State}};
+use crate::{
+    compile::Step,
+    journal::{Event, InstanceId, State},
+};
 use windlass_world::value::{StepError, Value};
 
 /// What a decision depends on beside the workflow and the state.

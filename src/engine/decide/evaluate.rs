@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{decision::View, scope::Scope};
-use crate::{compile::{Step, Template}, journal::{InstanceId, Status}};
+use crate::{
+    compile::{Step, Template},
+    journal::{InstanceId, Status},
+};
 use windlass_script::{ExpressionError, Names};
 use windlass_world::value::{StepError, Value};
 

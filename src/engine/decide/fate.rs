@@ -1,4 +1,7 @@
-use crate::{compile::Workflow, journal::{Event, InstanceId, State}};
+use crate::{
+    compile::Workflow,
+    journal::{Event, InstanceId, State},
+};
 
 /// What happens to one execution of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,10 @@ use super::{
     decision::{Decision, Want},
     scope::Scope,
 };
-use crate::{compile::{Action, Step, Template, Workflow}, journal::{Event, InstanceId, State}};
+use crate::{
+    compile::{Action, Step, Template, Workflow},
+    journal::{Event, InstanceId, State},
+};
 use windlass_world::value::{StepError, Value};
 
 impl<'w> Scope<'_, 'w> {

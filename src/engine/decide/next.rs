@@ -5,7 +5,10 @@ use super::{
     scope::{Scope, Settled},
     undo,
 };
-use crate::{compile::{OnFailure, Workflow}, journal::{Event, Outcome, State}};
+use crate::{
+    compile::{OnFailure, Workflow},
+    journal::{Event, Outcome, State},
+};
 use windlass_world::value::Value;
 
 /// Decides what may happen next, by looking at everything.

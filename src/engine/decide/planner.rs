@@ -11,7 +11,10 @@ use super::{
     reason::{gives_the_same, going_on, other_shape, script_change, sources},
     scope::Scope,
 };
-use crate::{compile::{Action, OnError, Step, Workflow, bind_params}, journal::{Event, Instance, InstanceId, Status}};
+use crate::{
+    compile::{Action, OnError, Step, Workflow, bind_params},
+    journal::{Event, Instance, InstanceId, Status},
+};
 use windlass_script::{Class, Script};
 use windlass_world::value::Value;
 

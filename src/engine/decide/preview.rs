@@ -1,7 +1,10 @@
 //! What a run would do, as far as it can be told before any step has outputs.
 
 use super::{decision::View, scope::Scope};
-use crate::{compile::{Action, Step, Template, Workflow}, journal::{InstanceId, State}};
+use crate::{
+    compile::{Action, Step, Template, Workflow},
+    journal::{InstanceId, State},
+};
 use windlass_script::HostCall;
 use windlass_world::value::Value;
 

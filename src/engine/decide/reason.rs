@@ -1,6 +1,9 @@
 //! The words of a resume plan: why a step has the fate that it has.
 
-use crate::{compile::{Step, Template, Workflow}, journal::{EffectState, Instance}};
+use crate::{
+    compile::{Step, Template, Workflow},
+    journal::{EffectState, Instance},
+};
 use windlass_script::{Class, Script};
 
 pub(super) fn script_change(old: &Script, new: &Script) -> Option<String> {

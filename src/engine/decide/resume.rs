@@ -5,7 +5,10 @@ use super::{
     next::next,
     step::step_of,
 };
-use crate::{compile::{Action, OnError, Workflow}, journal::{Event, Instance, InstanceId, Outcome, State, Status}};
+use crate::{
+    compile::{Action, OnError, Workflow},
+    journal::{Event, Instance, InstanceId, Outcome, State, Status},
+};
 
 /// Decides what a resume begins with: the run goes on, and what stands under `finally` runs again
 /// where something before it will.

@@ -2,7 +2,10 @@
 //! execution are in `unit`.
 
 use super::{agenda::ScopeAgenda, decision::Decision};
-use crate::{compile::{Action, OnError, Step, Template, Workflow}, journal::{Event, InstanceId, State, Status}};
+use crate::{
+    compile::{Action, OnError, Step, Template, Workflow},
+    journal::{Event, InstanceId, State, Status},
+};
 use windlass_world::value::{StepError, Value};
 
 pub(super) struct Scope<'a, 'w> {

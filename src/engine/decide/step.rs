@@ -1,5 +1,8 @@
 use super::scope::Scope;
-use crate::{compile::{Action, Step, Workflow}, journal::{InstanceId, State}};
+use crate::{
+    compile::{Action, Step, Workflow},
+    journal::{InstanceId, State},
+};
 use windlass_world::value::Value;
 
 /// Finds the step that an instance executes (or reverses), through nested workflows. `None` for

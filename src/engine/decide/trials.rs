@@ -6,7 +6,10 @@ use std::{
 };
 
 use super::{decision::View, scope::Scope};
-use crate::{compile::{Action, OnError, Step, Template, Workflow, bind_params}, journal::{InstanceId, State}};
+use crate::{
+    compile::{Action, OnError, Step, Template, Workflow, bind_params},
+    journal::{InstanceId, State},
+};
 use windlass_script::{HostCall, Read, Script};
 use windlass_world::value::Value;
 

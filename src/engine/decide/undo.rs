@@ -6,7 +6,10 @@ use super::{
     lock,
     step::step_of,
 };
-use crate::{compile::{Action, Retry, Workflow}, journal::{Event, Instance, InstanceId, Outcome, State, Status}};
+use crate::{
+    compile::{Action, Retry, Workflow},
+    journal::{Event, Instance, InstanceId, Outcome, State, Status},
+};
 use windlass_script::Class;
 use windlass_world::value::{StepError, Value};
 

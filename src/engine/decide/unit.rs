@@ -5,7 +5,10 @@ use super::{
     decision::{Decision, Next, Start},
     scope::{Scope, Settled},
 };
-use crate::{compile::{Action, Step, Template, bind_params}, journal::{Event, InstanceId, Items, Status}};
+use crate::{
+    compile::{Action, Step, Template, bind_params},
+    journal::{Event, InstanceId, Items, Status},
+};
 use windlass_world::value::{StepError, Value};
 
 impl<'w> Scope<'_, 'w> {

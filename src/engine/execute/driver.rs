@@ -7,10 +7,14 @@ use super::{
     retry::{backoff, is_worth_it},
     substrate::{Happened, Substrate, Wait},
 };
-use crate::{compile::{Action, Program, Retry}, decide::{self, Agenda, Moment, Next, Start}, journal::{
+use crate::{
+    compile::{Action, Program, Retry},
+    decide::{self, Agenda, Moment, Next, Start},
+    journal::{
         Event, IllegalTransition, InstanceId, JournalError, Outcome, RoundRef, RunId, RunJournal,
         State,
-    }};
+    },
+};
 use windlass_script::Class;
 use windlass_world::{
     outside::Clients,

@@ -4,7 +4,10 @@ use super::{
     driver::{DriveError, Driver},
     substrate::Substrate,
 };
-use crate::{decide::{self, Want}, journal::{Claim, Event, InstanceId, Message, RunId}};
+use crate::{
+    decide::{self, Want},
+    journal::{Claim, Event, InstanceId, Message, RunId},
+};
 
 impl<S: Substrate> Driver<'_, S> {
     /// Does what was asked at `at` (milliseconds since 1970). An answer that does not count is recorded

@@ -9,7 +9,11 @@ use super::{
 };
 use futures_util::StreamExt;
 
-use crate::{compile::{Action, Workflow}, decide, journal::{EffectState, Instance, InstanceId, Round, RoundRef, RunId, State, Status}};
+use crate::{
+    compile::{Action, Workflow},
+    decide,
+    journal::{EffectState, Instance, InstanceId, Round, RoundRef, RunId, State, Status},
+};
 use windlass_script::{
     self as script, Class, Done, EffectKey, Effects, Ended, Interruption, Reversal, Reversed,
     Script, WayBack,

@@ -16,7 +16,11 @@ use super::{
     host, perform, rejected,
     undo::{Done, Reversal, Reversed, WayBack},
 };
-use crate::{answer::Answer, dynamic::from_dynamic, effects::{Call, Class, EffectKey}};
+use crate::{
+    answer::Answer,
+    dynamic::from_dynamic,
+    effects::{Call, Class, EffectKey},
+};
 use windlass_world::{
     outside::{Clients, DEFAULT_GRACE, Invocation, Programs, check_variable},
     value::{Failure, Secret, Value, parse_duration},

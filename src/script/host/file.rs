@@ -16,7 +16,10 @@ use super::{
     host, on_blocking_thread, perform, rejected,
     undo::{Done, Judgement, Reversal, Reversed, WayBack},
 };
-use crate::{dynamic::{from_dynamic, to_dynamic}, effects::Call};
+use crate::{
+    dynamic::{from_dynamic, to_dynamic},
+    effects::Call,
+};
 use windlass_world::{
     outside::{Clients, OutputFolder},
     value::{Bytes, Digest, Failure, MASK, Secret, Value},

@@ -19,7 +19,11 @@ use super::{
     host, perform, rejected,
     undo::{Done, Reversal, Reversed, WayBack},
 };
-use crate::{answer::{Answer, charset_of}, dynamic::{from_dynamic, to_dynamic}, effects::{Call, Class, EffectKey}};
+use crate::{
+    answer::{Answer, charset_of},
+    dynamic::{from_dynamic, to_dynamic},
+    effects::{Call, Class, EffectKey},
+};
 use windlass_world::{
     outside::{Clients, HttpClient, HttpRequest, HttpResponse, shown_secret_url, shown_url},
     value::{Failure, MASK, Proof, Redactor, Secret, Value, parse_duration},

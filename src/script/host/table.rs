@@ -124,7 +124,11 @@ mod tests {
     use std::{collections::BTreeSet, sync::Arc};
 
     use super::*;
-    use crate::{Class, Script, engine::steps, host::function::{Doubt, Need, Needs, On, Parameter, ValueKind}};
+    use crate::{
+        Class, Script,
+        engine::steps,
+        host::function::{Doubt, Need, Needs, On, Parameter, ValueKind},
+    };
     use windlass_world::{outside::OPERATIONS, value::Value};
 
     #[test]

@@ -12,7 +12,10 @@ use super::{
     answer::{Client as Answering, LOST, NOT_SENT, proof, proof_of_status},
     proxy::Proxies,
 };
-use crate::{value::{Failure, FailureClass, MASK, Proof, Secret}, x509::{Certificate, PrivateKey, pem}};
+use crate::{
+    value::{Failure, FailureClass, MASK, Proof, Secret},
+    x509::{Certificate, PrivateKey, pem},
+};
 use redirect::Hop;
 
 /// Answers go through the journal, which takes 1 MiB a call with all that is around it. Counted is what

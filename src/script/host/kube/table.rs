@@ -6,7 +6,9 @@
 use rhai::{Dynamic, Map, NativeCallContext};
 
 use super::{forward, read, undo, wait, workload, write};
-use crate::{effects::Class, host::function::{
+use crate::{
+    effects::Class,
+    host::function::{
         Changing, Doubt, Function, Gives,
         Impact::{Changes, Reads},
         Needs, On, Parameter, Reversible,
@@ -15,7 +17,8 @@ use crate::{effects::Class, host::function::{
             Maybe, Namespace, Object, ObjectKind, Record, Secret, SecretName, Text, Word, Workload,
         },
         optional, preset, required, rule,
-    }};
+    },
+};
 
 pub(super) const CLUSTER: Parameter = required("cluster", Cluster, "its role in the target");
 const NAMESPACE: Parameter = required("namespace", Namespace, "empty for what is in none");

@@ -8,7 +8,10 @@ use super::{
     read::secrets,
     try_out,
 };
-use crate::{dynamic::{from_dynamic, to_dynamic}, effects::Class};
+use crate::{
+    dynamic::{from_dynamic, to_dynamic},
+    effects::Class,
+};
 use windlass_world::{
     outside::{
         Apply, KubeClient, Named, Patch, PatchKind, from_object, secret_manifest, to_object,

@@ -11,7 +11,10 @@ use super::{
     call, record, reversible,
     undo::before,
 };
-use crate::{dynamic::{from_dynamic, to_dynamic}, effects::Call};
+use crate::{
+    dynamic::{from_dynamic, to_dynamic},
+    effects::Call,
+};
 use windlass_world::{
     outside::{Authority, NewAuthority},
     value::{FailureClass, Value},

@@ -3,7 +3,10 @@
 use kube::{Error, core::Status};
 
 use super::login::Denied;
-use crate::{outside::answer::{Client, LOST, MANIFEST_REFUSED, NOT_SENT, proof, proof_of_status}, value::{Failure, FailureClass, MASK, Proof}};
+use crate::{
+    outside::answer::{Client, LOST, MANIFEST_REFUSED, NOT_SENT, proof, proof_of_status},
+    value::{Failure, FailureClass, MASK, Proof},
+};
 
 /// The cause that an eviction is refused for, and the code of that failure (policy/v1 `DisruptionBudgetCause`).
 const DISRUPTION_BUDGET: &str = "DisruptionBudget";

@@ -21,10 +21,13 @@ use super::{
     resource::is_name,
     retry::Pauses,
 };
-use crate::{outside::{
+use crate::{
+    outside::{
         http::{HttpResponse, MAX_BODY_BYTES, headers},
         tls::{Probe, Served, no_answer, served_chain},
-    }, value::{Failure, FailureClass}};
+    },
+    value::{Failure, FailureClass},
+};
 
 /// How long the reason may take after the end of a connection that it is the reason for.
 const REASON: Duration = Duration::from_secs(1);

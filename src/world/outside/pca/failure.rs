@@ -5,10 +5,13 @@ use aws_sdk_acmpca::{
     operation::RequestId,
 };
 
-use crate::{outside::{
+use crate::{
+    outside::{
         answer::{Client, LOST, NOT_SENT, proof},
         transport::{Transport, causes},
-    }, value::{Failure, FailureClass, Proof}};
+    },
+    value::{Failure, FailureClass, Proof},
+};
 
 /// What the SDK says where whoever gives credentials could not be asked just now. Everything else is
 /// the same at the next attempt: somebody has to log in.

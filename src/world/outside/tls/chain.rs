@@ -30,7 +30,11 @@ use tokio_rustls::{
 };
 
 use super::material;
-use crate::{outside::{http::HttpClient, proxy::Proxies, transport::causes}, value::{Failure, FailureClass, Secret}, x509::{Certificate, pem}};
+use crate::{
+    outside::{http::HttpClient, proxy::Proxies, transport::causes},
+    value::{Failure, FailureClass, Secret},
+    x509::{Certificate, pem},
+};
 
 /// How long a server that asked for a certificate may take to say that it does not accept the client. One that does
 /// accept it says so sooner: it sends a session ticket, or data.

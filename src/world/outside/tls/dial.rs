@@ -1,11 +1,14 @@
 use http::Uri;
 use tokio::net::TcpStream;
 
-use crate::{outside::{
+use crate::{
+    outside::{
         kube::{ByteStream, through_proxy},
         proxy::Proxies,
         transport::{Transport, causes},
-    }, value::{Failure, FailureClass}};
+    },
+    value::{Failure, FailureClass},
+};
 
 /// Connects to a port of a host, by the proxy that is for HTTPS to it, if there is one.
 pub(super) async fn dial(

@@ -7,7 +7,10 @@ use tokio_rustls::rustls::{
     sign::CertifiedKey,
 };
 
-use crate::{value::Secret, x509::{Certificate, PrivateKey, pem}};
+use crate::{
+    value::Secret,
+    x509::{Certificate, PrivateKey, pem},
+};
 
 /// Reads a certificate with its chain, and the key that belongs to it, all PEM.
 ///

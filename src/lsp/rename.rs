@@ -1,0 +1,89 @@
+//! Renames of what a workflow and its scripts declare, at all places in all files.
+
+use std::path::Path;
+
+use super::{
+    files::Files,
+    marks::{Mark, Occurrence, Symbol, mark_at, occurrences},
+    signature::{given_by, taken_by},
+};
+use windlass_engine::compile::StepName;
+use windlass_script::is_readable;
+
+/// Finds what would be renamed at a byte.
+///
+/// # Errors
+/// Why it can't be renamed, as a sentence.
+pub fn renamable(files: &Files, path: &Path, offset: usize) -> Result<Mark, String> {
+    let mark = mark_at(files, path, offset).ok_or("there is no name here that can be renamed")?;
+    match &mark.symbol {
+        Symbol::Step { .. } | Symbol::BodyInput { .. } | Symbol::BodyOutput { .. } => Ok(mark),
+        Symbol::Input { .. } => Ok(mark),
+        Symbol::Output { file, name } => match files.script(file) {
+            // Its outputs may come from anywhere else.
+            Some((_, script)) if !script.given.iter().any(|given| given.text == *name) => {
+                Err(format!(
+                    "the script does not end with a map that has `{name}`: rename it in the script by hand"
+                ))
+            }
+            _ => Ok(mark),
+        },
+        Symbol::Function { .. } => {
+            Err("a function may also be called by its name in a text: rename it by hand".into())
+        }
+        Symbol::File(_) => Err("rename the file, and then the paths that lead to it".into()),
+        Symbol::HostFunction(name) | Symbol::HostModule(name) => {
+            Err(format!("`{name}` is a part of windlass"))
+        }
+    }
+}
+
+/// Lists the places that a rename changes.
+///
+/// # Errors
+/// Why the new name can't be taken, as a sentence.
+pub fn rename(
+    files: &Files,
+    path: &Path,
+    offset: usize,
+    new: &str,
+) -> Result<Vec<Occurrence>, String> {
+    let mark = renamable(files, path, offset)?;
+    let is_step = matches!(mark.symbol, Symbol::Step { .. });
+    let is_word = StepName::parse(&new.to_ascii_lowercase()).is_some();
+    if is_step && StepName::parse(new).is_none() {
+        return Err(format!(
+            "`{new}` can't be a step's name: lower-case letters, digits and `_`, not starting with a digit"
+        ));
+    }
+    if !is_word || !is_readable(new) {
+        return Err(format!(
+            "no expression could read `{new}`: take letters, digits and `_`, and no word that Rhai keeps for itself"
+        ));
+    }
+    if is_taken(files, &mark.symbol, new) {
+        return Err(format!("there is a `{new}` already"));
+    }
+    let found = occurrences(files, &mark.symbol, path);
+    match found.iter().any(|place| place.is_definition) {
+        true => Ok(found),
+        false => Err("nothing declares this name".into()),
+    }
+}
+
+fn is_taken(files: &Files, symbol: &Symbol, new: &str) -> bool {
+    let workflow = |file: &Path| files.workflow(file).map(|(_, workflow)| workflow);
+    match symbol {
+        Symbol::Step { file, .. } => {
+            workflow(file).is_some_and(|workflow| workflow.step(new).is_some())
+        }
+        Symbol::Input { file, .. } => taken_by(files, file).iter().any(|item| item.name == new),
+        Symbol::Output { file, .. } => given_by(files, file).iter().any(|item| item.name == new),
+        Symbol::BodyInput { file, step, .. } => workflow(file).is_some_and(|workflow| {
+            workflow
+                .step(step)
+                .is_some_and(|step| step.with.iter().any(|name| name.text == new))
+        }),
+        _ => false,
+    }
+}

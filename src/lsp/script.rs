@@ -1,0 +1,478 @@
+//! The outline of a Rhai script, or of an inline body: what it declares, imports, reads and calls, with the places.
+
+use std::ops::Range;
+
+use super::{
+    lexer::{Chain, Kind, Quoting, Token, chains, closing, lex, unquoted},
+    workflow::Name,
+};
+
+#[derive(Clone, Debug, Default)]
+pub struct Script {
+    /// The `//!` lines at its head.
+    pub description: String,
+    /// `None` where there is no `INPUTS`.
+    pub inputs: Option<Vec<Field>>,
+    pub outputs: Option<Vec<Field>>,
+    pub functions: Vec<Function>,
+    pub imports: Vec<Import>,
+    pub calls: Vec<Call>,
+    pub chains: Vec<Chain>,
+    /// Variables, constants, parameters: a name may stand more than once.
+    pub variables: Vec<Name>,
+    /// The keys of the map that ends `run`, or an inline body, if one does: its outputs.
+    pub given: Vec<Name>,
+    pub tokens: Vec<Token>,
+}
+
+/// An entry of `INPUTS` or `OUTPUTS`.
+#[derive(Clone, Debug)]
+pub struct Field {
+    pub name: Name,
+    /// As it is declared: `string = RSA_2048`.
+    pub declared: String,
+    /// The comment behind it.
+    pub about: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct Function {
+    pub name: Name,
+    pub parameters: Vec<Name>,
+    /// The comment above it.
+    pub about: String,
+    /// With its body.
+    pub span: Range<usize>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Import {
+    /// As it is written, without `.rhai`.
+    pub path: Name,
+    pub alias: Option<Name>,
+}
+
+/// A call: `pca::describe(arn)`.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Empty for a function of the script's own.
+    pub module: Option<Name>,
+    pub function: Name,
+}
+
+impl Call {
+    pub fn full_name(&self) -> String {
+        match &self.module {
+            Some(module) => format!("{}::{}", module.text, self.function.text),
+            None => self.function.text.clone(),
+        }
+    }
+}
+
+impl Field {
+    pub fn is_required(&self) -> bool {
+        !self.declared.contains('=') && !self.ty().ends_with('?') && self.ty() != "any"
+    }
+
+    pub fn ty(&self) -> &str {
+        self.declared.split('=').next().unwrap_or_default().trim()
+    }
+
+    pub fn default(&self) -> Option<&str> {
+        self.declared
+            .split_once('=')
+            .map(|(_, default)| default.trim())
+    }
+}
+
+impl Script {
+    pub fn read(text: &str, range: Range<usize>, quoting: Quoting) -> Self {
+        let all = lex(text, range, quoting);
+        let tokens: Vec<&Token> = all
+            .iter()
+            .filter(|token| token.kind != Kind::Comment)
+            .collect();
+        let reader = Reader {
+            text,
+            tokens: &tokens,
+            all: &all,
+        };
+        let mut script = Self {
+            description: head(text, &all),
+            inputs: reader.fields("INPUTS"),
+            outputs: reader.fields("OUTPUTS"),
+            chains: chains(text, &all),
+            ..Self::default()
+        };
+        for at in 0..tokens.len() {
+            match reader.word(at) {
+                "fn" => script.functions.extend(reader.function(at)),
+                "import" => script.imports.extend(reader.import(at)),
+                "let" | "const" | "for" => script.variables.extend(reader.name(at + 1)),
+                "catch" => script.variables.extend(reader.name(at + 2)),
+                _ => {}
+            }
+            script.calls.extend(reader.call(at));
+            if reader.is_sign(at, '|') {
+                script.variables.extend(reader.closure(at));
+            }
+        }
+        let end = match script.function("run") {
+            // Without the brace that closes its body.
+            Some(run) => tokens.partition_point(|token| token.span.end < run.span.end),
+            None => tokens.len(),
+        };
+        script.given = Reader {
+            tokens: &tokens[..end],
+            ..reader
+        }
+        .last_map();
+        let parameters = script
+            .functions
+            .iter()
+            .flat_map(|function| &function.parameters);
+        script
+            .variables
+            .extend(parameters.cloned().collect::<Vec<_>>());
+        drop(tokens);
+        script.tokens = all;
+        script
+    }
+
+    pub fn function(&self, name: &str) -> Option<&Function> {
+        self.functions
+            .iter()
+            .find(|function| function.name.text == name)
+    }
+
+    /// The names under which the inputs are known at a byte: `inputs` in an inline body, else the parameter of `run` and
+    /// the first of `undo`, within these.
+    pub fn inputs_at(&self, offset: usize, is_inline: bool) -> Option<&str> {
+        if is_inline {
+            return Some("inputs");
+        }
+        let entry = |function: &&Function| matches!(&*function.name.text, "run" | "undo");
+        let mut around = self.functions.iter().filter(entry);
+        let function = around
+            .find(|function| function.span.contains(&offset) || function.span.end == offset)?;
+        function.parameters.first().map(|name| name.text.as_str())
+    }
+
+    /// The reads of inputs, each with the name that is read and its place.
+    pub fn input_reads(&self, is_inline: bool) -> impl Iterator<Item = &(String, Range<usize>)> {
+        self.chains.iter().filter_map(move |chain| {
+            let variable = self.inputs_at(chain.start(), is_inline)?;
+            (chain.root() == variable && !chain.skips).then(|| chain.parts.get(1))?
+        })
+    }
+}
+
+/// The `//!` lines that a script begins with.
+fn head(text: &str, tokens: &[Token]) -> String {
+    let comments = tokens.iter().map_while(|token| {
+        let comment = text[token.span.clone()].strip_prefix("//!");
+        comment.filter(|_| token.kind == Kind::Comment)
+    });
+    comments.map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
+#[derive(Clone, Copy)]
+struct Reader<'a> {
+    text: &'a str,
+    /// Without comments.
+    tokens: &'a [&'a Token],
+    all: &'a [Token],
+}
+
+impl<'a> Reader<'a> {
+    fn kind(&self, at: usize) -> Option<Kind> {
+        self.tokens.get(at).map(|token| token.kind)
+    }
+
+    fn is_sign(&self, at: usize, sign: char) -> bool {
+        self.kind(at) == Some(Kind::Sign(sign))
+    }
+
+    /// The word at a place, or nothing where something else stands.
+    fn word(&self, at: usize) -> &'a str {
+        match self.tokens.get(at) {
+            Some(token) if token.kind == Kind::Word => &self.text[token.span.clone()],
+            _ => "",
+        }
+    }
+
+    fn name(&self, at: usize) -> Option<Name> {
+        let token = self
+            .tokens
+            .get(at)
+            .filter(|token| token.kind == Kind::Word)?;
+        let span = token.span.clone();
+        Some(Name {
+            text: self.text[span.clone()].to_owned(),
+            span,
+        })
+    }
+
+    /// What a constant declares that is a map of texts.
+    fn fields(&self, constant: &str) -> Option<Vec<Field>> {
+        let at = (0..self.tokens.len())
+            .find(|at| self.word(*at) == "const" && self.word(at + 1) == constant)?;
+        let open = at + 3;
+        if self.kind(open) != Some(Kind::OpenMap) {
+            return Some(Vec::new());
+        }
+        let close = closing(self.tokens, open).unwrap_or(self.tokens.len());
+        let mut fields = Vec::new();
+        for at in open + 1..close {
+            let (Some(name), true) = (
+                self.name(at).or_else(|| self.quoted(at)),
+                self.is_sign(at + 1, ':'),
+            ) else {
+                continue;
+            };
+            let declared = self
+                .quoted(at + 2)
+                .map_or_else(String::new, |text| text.text);
+            fields.push(Field {
+                about: self.remark(name.span.end),
+                name,
+                declared,
+            });
+        }
+        Some(fields)
+    }
+
+    fn quoted(&self, at: usize) -> Option<Name> {
+        let token = self
+            .tokens
+            .get(at)
+            .filter(|token| token.kind == Kind::Text)?;
+        let span = unquoted(self.text, &token.span);
+        Some(Name {
+            text: self.text[span.clone()].to_owned(),
+            span,
+        })
+    }
+
+    /// The comment at the end of a line.
+    fn remark(&self, offset: usize) -> String {
+        let end = self.text[offset..]
+            .find('\n')
+            .map_or(self.text.len(), |at| offset + at);
+        let mut comments = self.all.iter().filter(|token| token.kind == Kind::Comment);
+        let comment = comments.find(|token| token.span.start >= offset && token.span.start < end);
+        comment.map_or_else(String::new, |token| {
+            comment_text(&self.text[token.span.clone()])
+        })
+    }
+
+    fn function(&self, at: usize) -> Option<Function> {
+        let name = self.name(at + 1)?;
+        let mut parameters = Vec::new();
+        let mut next = at + 3;
+        while self.is_sign(at + 2, '(') && !self.is_sign(next, ')') && next < self.tokens.len() {
+            // Without its bracket, a list of parameters ends where something else begins.
+            match self.kind(next) {
+                Some(Kind::Word) => parameters.extend(self.name(next)),
+                Some(Kind::Sign(',')) => {}
+                _ => break,
+            }
+            next += 1;
+        }
+        let body = (next..self.tokens.len()).find(|at| self.is_sign(*at, '{'));
+        let end = match body.and_then(|open| closing(self.tokens, open)) {
+            Some(close) => self.tokens[close].span.end,
+            None => self
+                .tokens
+                .last()
+                .map_or(name.span.end, |token| token.span.end),
+        };
+        let start = match at.checked_sub(1).map(|at| self.word(at)) {
+            Some("private") => self.tokens[at - 1].span.start,
+            _ => self.tokens[at].span.start,
+        };
+        Some(Function {
+            about: self.above(start),
+            span: start..end,
+            name,
+            parameters,
+        })
+    }
+
+    /// The comments right above a place.
+    fn above(&self, offset: usize) -> String {
+        let before = self
+            .all
+            .iter()
+            .take_while(|token| token.span.start < offset);
+        let (mut lines, mut start) = (Vec::new(), offset);
+        for token in before.collect::<Vec<_>>().into_iter().rev() {
+            let between = &self.text[token.span.end..start];
+            let comment = &self.text[token.span.clone()];
+            let is_above = between.trim().is_empty() && between.matches('\n').count() == 1;
+            if token.kind != Kind::Comment || !is_above || comment.starts_with("//!") {
+                break;
+            }
+            lines.push(comment_text(comment));
+            start = token.span.start;
+        }
+        lines.reverse();
+        lines.join(" ")
+    }
+
+    fn import(&self, at: usize) -> Option<Import> {
+        let path = self.quoted(at + 1)?;
+        let alias = (self.word(at + 2) == "as")
+            .then(|| self.name(at + 3))
+            .flatten();
+        Some(Import { path, alias })
+    }
+
+    fn call(&self, at: usize) -> Option<Call> {
+        let function = self.name(at)?;
+        if !self.is_sign(at + 1, '(') || matches!(self.word(at.wrapping_sub(1)), "fn") {
+            return None;
+        }
+        let is_of_module = at >= 2 && self.kind(at - 1) == Some(Kind::Path);
+        let is_method = at >= 1 && self.is_sign(at - 1, '.');
+        if is_method {
+            return None;
+        }
+        Some(Call {
+            module: if is_of_module {
+                self.name(at - 2)
+            } else {
+                None
+            },
+            function,
+        })
+    }
+
+    /// The parameters of a closure that begins here.
+    fn closure(&self, at: usize) -> Vec<Name> {
+        let before = at.checked_sub(1).and_then(|at| self.kind(at));
+        let begins = matches!(before, Some(Kind::Sign('(' | ',' | '=' | ':')) | None);
+        let close = (at + 1..self.tokens.len().min(at + 12)).find(|at| self.is_sign(*at, '|'));
+        match close.filter(|_| begins) {
+            Some(close) => (at + 1..close).filter_map(|at| self.name(at)).collect(),
+            None => Vec::new(),
+        }
+    }
+
+    /// The keys of a map that ends the tokens.
+    fn last_map(&self) -> Vec<Name> {
+        let Some(last) = self.tokens.len().checked_sub(1) else {
+            return Vec::new();
+        };
+        let mut opens = (0..=last)
+            .rev()
+            .filter(|at| self.kind(*at) == Some(Kind::OpenMap));
+        let Some(open) =
+            opens.find(|at| closing(self.tokens, *at).is_none_or(|close| close == last))
+        else {
+            return Vec::new();
+        };
+        let (mut depth, mut names) = (0, Vec::new());
+        for at in open + 1..=last {
+            match self.kind(at) {
+                Some(Kind::Sign('(' | '[' | '{') | Kind::OpenMap) => depth += 1,
+                Some(Kind::Sign(')' | ']' | '}')) => depth -= 1,
+                Some(Kind::Word | Kind::Text) if depth == 0 && self.is_sign(at + 1, ':') => {
+                    let before = at - 1 == open || self.is_sign(at - 1, ',');
+                    names.extend(self.name(at).or_else(|| self.quoted(at)).filter(|_| before));
+                }
+                _ => {}
+            }
+        }
+        names
+    }
+}
+
+fn comment_text(comment: &str) -> String {
+    let inside = comment
+        .trim_start_matches(['/', '*', '!'])
+        .trim_end_matches("*/");
+    inside.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "//! Signs a request.\n//! It waits.\n\nimport \"lib/naming\" as naming;\n\nconst INPUTS = #{\n    ca: \"string\",      // the ARN\n    template: \"string = X/V1\",\n};\nconst OUTPUTS = #{ arn: \"string\", chain: \"string?\" };\n\n/// Makes a name.\n// Of two parts.\nfn name(a, b) { `${a}-${b}` }\n\nfn run(given) {\n    let arn = pca::issue_certificate(given.ca, #{ template: given.template });\n    [1].map(|n| n + 1);\n    #{ arn: arn, chain: naming::of(given[\"ca\"], [#{ x: 1 }]) }\n}\n";
+
+    fn read(text: &str) -> Script {
+        Script::read(text, 0..text.len(), Quoting::None)
+    }
+
+    #[test]
+    fn a_script_has_its_parts() {
+        let script = read(TEXT);
+        assert_eq!(script.description, "Signs a request. It waits.");
+        let inputs = script.inputs.as_ref().expect("declared");
+        assert_eq!(
+            (inputs[0].ty(), &*inputs[0].about, inputs[0].is_required()),
+            ("string", "the ARN", true)
+        );
+        assert_eq!(
+            (inputs[1].ty(), inputs[1].default()),
+            ("string", Some("X/V1"))
+        );
+        let outputs = script.outputs.as_ref().expect("declared");
+        assert_eq!(outputs[1].declared, "string?");
+        let name = script.function("name").expect("a function");
+        assert_eq!(
+            (&*name.about, name.parameters.len()),
+            ("Makes a name. Of two parts.", 2)
+        );
+        assert_eq!(&TEXT[name.span.clone()], "fn name(a, b) { `${a}-${b}` }");
+        assert_eq!(script.imports[0].path.text, "lib/naming");
+        assert_eq!(
+            script.imports[0].alias.as_ref().map(|name| &*name.text),
+            Some("naming")
+        );
+        let calls: Vec<_> = script.calls.iter().map(Call::full_name).collect();
+        assert_eq!(calls, ["pca::issue_certificate", "naming::of"]);
+        let reads: Vec<_> = script.input_reads(false).map(|(name, _)| &**name).collect();
+        assert_eq!(reads, ["ca", "template", "ca"]);
+        assert!(script.variables.iter().any(|name| name.text == "n"));
+    }
+
+    #[test]
+    fn the_map_that_ends_it_is_what_it_gives() {
+        let names = |text: &str| {
+            let script = read(text);
+            script
+                .given
+                .iter()
+                .map(|name| name.text.clone())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            names("let x = #{ a: 1 }; #{ path: #{ b: f(2, 3) }, \"more\": 2 }"),
+            ["path", "more"]
+        );
+        assert_eq!(names("f(#{ a: 1 });"), [""; 0]);
+        assert_eq!(names(TEXT), ["arn", "chain"]);
+    }
+
+    #[test]
+    fn half_a_script_is_read() {
+        for text in [
+            "fn run(",
+            "fn",
+            "const INPUTS = #{ a:",
+            "import \"x",
+            "let x = pca::f(#{ a: 1, ",
+            "|",
+            "#{",
+            "fn run(a { b",
+        ] {
+            read(text);
+        }
+        let text = "fn run(inputs) {\n    pca::issue_certificate(inputs.";
+        let script = read(text);
+        assert_eq!(script.calls[0].full_name(), "pca::issue_certificate");
+        assert_eq!(script.inputs_at(text.len(), false), Some("inputs"));
+    }
+}
