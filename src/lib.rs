@@ -36,6 +36,7 @@ pub mod inventory;
 pub mod journal;
 pub mod outside;
 pub mod report;
+pub mod runs;
 pub mod script;
 pub mod targets;
 pub mod value;

@@ -8,6 +8,7 @@ use crate::{
     execute::DriveError,
     journal::JournalError,
     report,
+    runs::RunsError,
     targets::{ConfigError, OpenError, UnsafeOut},
 };
 
@@ -111,6 +112,16 @@ impl From<JournalError> for Failure {
             _ => "journal",
         };
         Self::of(code, &error, error.hint())
+    }
+}
+
+impl From<RunsError> for Failure {
+    fn from(error: RunsError) -> Self {
+        Self {
+            hint: error.hint,
+            mistakes: error.mistakes,
+            ..Self::new(error.code, error.message)
+        }
     }
 }
 

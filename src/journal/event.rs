@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     id::{InstanceId, Position},
-    message::Verdict,
+    message::{Verdict, Via},
 };
 use crate::{
     script::{Class, Level},
@@ -36,12 +36,18 @@ pub enum Event<V = Value> {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         secrets: Option<Digest>,
         requester: String,
+        /// How the requester was authenticated, where a server did that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        via: Option<Via>,
         /// The version of windlass.
         version: String,
     },
     /// Steps that failed or were interrupted may run again.
     RunResumed {
         requester: String,
+        /// As in [`Event::RunStarted`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        via: Option<Via>,
         /// Those that failed, and stay so: the run went on without them.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         keeps: Vec<InstanceId>,
@@ -64,12 +70,18 @@ pub enum Event<V = Value> {
     },
     RunCancelled {
         requester: String,
+        /// As in [`Event::RunStarted`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        via: Option<Via>,
     },
     /// Nothing can happen before somebody approves or rejects, and the process does not wait.
     RunSuspended,
     /// What the run did is reversed from here on, until [`Event::RunEnded`].
     UndoStarted {
         requester: String,
+        /// As in [`Event::RunStarted`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        via: Option<Via>,
     },
     RunEnded {
         outcome: Outcome,
@@ -132,6 +144,9 @@ pub enum Event<V = Value> {
         verdict: Verdict,
         /// `timeout` where nobody answered in time.
         approver: String,
+        /// As in [`Event::RunStarted`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        via: Option<Via>,
         comment: Option<String>,
         digest: Digest,
     },
@@ -140,6 +155,9 @@ pub enum Event<V = Value> {
         step: InstanceId,
         verdict: Verdict,
         approver: String,
+        /// As in [`Event::RunStarted`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        via: Option<Via>,
         comment: Option<String>,
         why: String,
     },
@@ -319,6 +337,7 @@ impl<V> Event<V> {
                 params,
                 secrets,
                 requester,
+                via,
                 version,
             } => {
                 let params = f(params)?;
@@ -334,19 +353,22 @@ impl<V> Event<V> {
                     params,
                     secrets,
                     requester,
+                    via,
                     version,
                 }
             }
             Self::RunResumed {
                 requester,
+                via,
                 keeps,
                 redo,
             } => Event::RunResumed {
                 requester,
+                via,
                 keeps,
                 redo,
             },
-            Self::RunCancelled { requester } => Event::RunCancelled { requester },
+            Self::RunCancelled { requester, via } => Event::RunCancelled { requester, via },
             Self::RunEnded {
                 outcome,
                 outputs,
@@ -414,7 +436,7 @@ impl<V> Event<V> {
                 secrets,
             },
             Self::RunSuspended => Event::RunSuspended,
-            Self::UndoStarted { requester } => Event::UndoStarted { requester },
+            Self::UndoStarted { requester, via } => Event::UndoStarted { requester, via },
             Self::ApprovalAsked {
                 step,
                 attempt,
@@ -432,12 +454,14 @@ impl<V> Event<V> {
                 step,
                 verdict,
                 approver,
+                via,
                 comment,
                 digest,
             } => Event::ApprovalDecided {
                 step,
                 verdict,
                 approver,
+                via,
                 comment,
                 digest,
             },
@@ -445,12 +469,14 @@ impl<V> Event<V> {
                 step,
                 verdict,
                 approver,
+                via,
                 comment,
                 why,
             } => Event::AnswerRefused {
                 step,
                 verdict,
                 approver,
+                via,
                 comment,
                 why,
             },

@@ -28,6 +28,21 @@ impl RunId {
         &self.0
     }
 
+    /// Reads the id of a run that somebody asks for; `None` for what can't be one.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = |part: &str, count| {
+            part.len() == count && part.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        let mut parts = text.split('-');
+        let (date, time, tail) = (parts.next()?, parts.next()?, parts.next()?);
+        let is_one = digits(date, 8)
+            && digits(time, 9)
+            && tail.len() == 6
+            && tail.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            && parts.next().is_none();
+        is_one.then(|| Self(text.to_owned()))
+    }
+
     /// An id that was read somewhere.
     pub fn stored(text: String) -> Self {
         Self(text)

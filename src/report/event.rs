@@ -70,8 +70,8 @@ fn event_line(record: &Record, call: &str, is_full: bool) -> String {
             format!("run goes on with edited files, by {requester}")
         }
         Event::RunSuspended => "run waits for an approval".into(),
-        Event::UndoStarted { requester } => format!("undo started by {requester}"),
-        Event::RunCancelled { requester } => format!("run cancelled by {requester}"),
+        Event::UndoStarted { requester, .. } => format!("undo started by {requester}"),
+        Event::RunCancelled { requester, .. } => format!("run cancelled by {requester}"),
         Event::RunEnded { outcome, error, .. } => match error {
             Some(error) => format!("run {}: {}", outcome.as_str(), said(error)),
             None => format!("run {}", outcome.as_str()),
