@@ -29,6 +29,7 @@ pub mod cli;
 pub mod cluster;
 pub mod compile;
 pub mod decide;
+pub mod desk;
 pub mod disk;
 pub mod execute;
 mod ground;

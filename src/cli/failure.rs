@@ -5,6 +5,7 @@ use super::exit;
 use crate::execute::restate::{RemoteError, ServeError};
 use crate::{
     compile::{ClustersError, Mistakes, ParamError, ParamErrors},
+    desk::Refused,
     execute::DriveError,
     journal::JournalError,
     report,
@@ -143,6 +144,13 @@ impl From<ServeError> for Failure {
             _ => None,
         };
         Self::of("worker", &error, hint)
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(error: Refused) -> Self {
+        let hint = error.hint().map(str::to_owned);
+        Self::of("serve", &error, hint)
     }
 }
 

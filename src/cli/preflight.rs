@@ -7,7 +7,6 @@ use console::style;
 use super::{args::Args, failure::Failure};
 use crate::{
     compile::Workflow,
-    outside::Permit,
     runs::{self, Note},
     targets::Targets,
     value::Value,
@@ -35,28 +34,10 @@ pub fn preflight(
                 let warning = style("warning:").yellow();
                 say!(
                     "{warning} on {cluster} the caller may not {}",
-                    list(&permits)
+                    runs::permits_text(&permits)
                 );
             }
         }
     }
     Ok(wanted)
-}
-
-/// `patch deployments.apps, list pods`.
-pub fn list(permits: &BTreeSet<Permit>) -> String {
-    let texts: Vec<_> = permits
-        .iter()
-        .map(|permit| {
-            let resource = match permit.group.as_str() {
-                "" => permit.resource.clone(),
-                group => format!("{}.{group}", permit.resource),
-            };
-            match &permit.name {
-                Some(name) => format!("{} {resource}/{name}", permit.verb),
-                None => format!("{} {resource}", permit.verb),
-            }
-        })
-        .collect();
-    texts.join(", ")
 }

@@ -5,7 +5,7 @@ use super::{
     exit,
     failure::Failure,
     load::load,
-    preflight::{list, preflight},
+    preflight::preflight,
 };
 use crate::{
     compile::{Workflow, bind_params, clusters},
@@ -101,7 +101,12 @@ fn on_target(
     }
     let lines: Vec<_> = missing
         .iter()
-        .map(|(cluster, permits)| format!("on {cluster} the caller may not {}", list(permits)))
+        .map(|(cluster, permits)| {
+            format!(
+                "on {cluster} the caller may not {}",
+                runs::permits_text(permits)
+            )
+        })
         .collect();
     let rbac = Command::new("rbac").arg(&*workflow.path);
     let hint = format!("`{rbac}` prints the ClusterRole that the workflow needs");

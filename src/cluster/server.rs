@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use crate::cluster::{
     handler::handle,
     identity::Access,
-    listener::{TlsError, TlsListener},
+    listener::{self, TlsError},
     options::Options,
     service::{OpenError, Service},
     store::StoreError,
@@ -92,7 +92,7 @@ impl Server {
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let listener =
-            TlsListener::new(listener, &service.identity).map_err(|error| match error {
+            listener::listen(listener, &service.identity).map_err(|error| match error {
                 TlsError::Listen(error) => failed(error),
                 other => StartError::Tls(other.to_string()),
             })?;

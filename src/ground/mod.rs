@@ -5,8 +5,10 @@
 
 mod json;
 mod serve;
+mod tls;
 mod yaml;
 
 pub(crate) use json::{depth_of, json_size};
-pub(crate) use serve::{read_body, serve};
+pub(crate) use serve::{read_body, serve, serve_each};
+pub(crate) use tls::TlsListener;
 pub(crate) use yaml::check_yaml;

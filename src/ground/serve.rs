@@ -20,8 +20,17 @@ const BODY: Duration = Duration::from_secs(60);
 
 /// Serves HTTP/1.1 until `stop` is over, and lets the requests that are being answered end.
 pub(crate) async fn serve<L: Listener>(
-    mut listener: L,
+    listener: L,
     router: Router,
+    stop: impl Future<Output = ()>,
+) {
+    serve_each(listener, |_| router.clone(), stop).await;
+}
+
+/// As [`serve`], with a router for each connection, given the address of its client.
+pub(crate) async fn serve_each<L: Listener>(
+    mut listener: L,
+    router: impl Fn(L::Addr) -> Router,
     stop: impl Future<Output = ()>,
 ) {
     let (stopping, stopped) = watch::channel(());
@@ -29,17 +38,14 @@ pub(crate) async fn serve<L: Listener>(
     let (open, mut all_closed) = mpsc::channel::<()>(1);
     tokio::pin!(stop);
     loop {
-        let stream = tokio::select! {
-            (stream, _) = listener.accept() => stream,
+        let (stream, peer) = tokio::select! {
+            accepted = listener.accept() => accepted,
             () = &mut stop => break,
         };
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD)
-            .serve_connection(
-                TokioIo::new(stream),
-                TowerToHyperService::new(router.clone()),
-            )
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router(peer)))
             .with_upgrades();
         let (open, mut stopped) = (open.clone(), stopped.clone());
         tokio::spawn(async move {

@@ -9,7 +9,7 @@ use tokio::{
     sync::watch,
 };
 
-use super::{book::Book, clock, error::RunsError};
+use super::{book::Book, clock, error::RunsError, tallies::Tallies};
 use crate::{
     compile::Program,
     execute::{self, Cancel, Ended, Observer, Settings},
@@ -35,7 +35,9 @@ pub struct Driving {
 
 /// Drives runs, each on a task of its own.
 pub struct Drivers {
-    runtime: Option<Runtime>,
+    /// `None` once it has been halted.
+    runtime: Mutex<Option<Runtime>>,
+    handle: Handle,
     shared: Arc<Shared>,
 }
 
@@ -50,6 +52,7 @@ struct Shared {
     /// Why a run could not be driven on.
     troubles: Mutex<BTreeMap<RunId, String>>,
     changed: watch::Sender<u64>,
+    tallies: Arc<Mutex<Tallies>>,
 }
 
 /// A run that nobody else drives, with its first events recorded.
@@ -76,7 +79,8 @@ impl Drivers {
             .build()
             .map_err(|e| RunsError::broken("system", format!("can't start threads: {e}")))?;
         Ok(Self {
-            runtime: Some(runtime),
+            handle: runtime.handle().clone(),
+            runtime: Mutex::new(Some(runtime)),
             shared: Arc::new(Shared {
                 driving,
                 state: state.into(),
@@ -86,6 +90,7 @@ impl Drivers {
                 live: Mutex::default(),
                 troubles: Mutex::default(),
                 changed: watch::Sender::new(0),
+                tallies: Arc::default(),
             }),
         })
     }
@@ -100,11 +105,14 @@ impl Drivers {
 
     /// The threads that runs are driven on, for what needs the clients of a target.
     pub fn handle(&self) -> Handle {
-        let runtime = self.runtime.as_ref();
-        runtime
-            .expect("it is there until the drop")
-            .handle()
-            .clone()
+        self.handle.clone()
+    }
+
+    pub fn tallies(&self) -> Tallies {
+        Tallies {
+            driven: lock(&self.shared.live).len() as u64,
+            ..lock(&self.shared.tallies).clone()
+        }
     }
 
     pub fn trouble(&self, run: &RunId) -> Option<String> {
@@ -151,6 +159,13 @@ impl Drivers {
         });
     }
 
+    /// Drives no run any more. What the runs do now is done again, or looked up, when they are taken up.
+    pub fn halt(&self) {
+        if let Some(runtime) = lock(&self.runtime).take() {
+            runtime.shutdown_background();
+        }
+    }
+
     /// Opens the target of a run as its driver would.
     pub async fn open(&self, info: &RunInfo) -> Result<OpenTarget, RunsError> {
         self.shared.open(info).await
@@ -159,10 +174,7 @@ impl Drivers {
 
 impl Drop for Drivers {
     fn drop(&mut self) {
-        // What the runs do now is done again, or looked up, when they are taken up.
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+        self.halt();
     }
 }
 
@@ -192,7 +204,10 @@ impl Shared {
         let settings = Settings {
             clients: open.clients.clone(),
             max_parallel: self.driving.max_parallel.into(),
-            observer: Arc::new(Watcher(self.changed.clone())),
+            observer: Arc::new(Watcher {
+                changed: self.changed.clone(),
+                tallies: self.tallies.clone(),
+            }),
             cancel: Cancel::default(),
             waits_for_people: true,
             lock_timeout: None,
@@ -209,12 +224,16 @@ pub fn workflow_file(info: &RunInfo) -> PathBuf {
     Path::new(&info.folder).join(&info.file)
 }
 
-/// Says that something happened.
-struct Watcher(watch::Sender<u64>);
+/// Says that something happened, and counts it.
+struct Watcher {
+    changed: watch::Sender<u64>,
+    tallies: Arc<Mutex<Tallies>>,
+}
 
 impl Observer for Watcher {
-    fn happened(&self, _: &[Event], _: &State) {
-        self.0.send_modify(|n| *n += 1);
+    fn happened(&self, events: &[Event], state: &State) {
+        Tallies::count(&self.tallies, events, state);
+        self.changed.send_modify(|n| *n += 1);
     }
 
     fn doing(&self, _: &InstanceId, _: &str) {}
@@ -223,6 +242,6 @@ impl Observer for Watcher {
     fn said(&self, _: &InstanceId, _: &str) {}
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -20,6 +20,7 @@ use super::{
         Ask, Filter, Listed, Page, Person, Planned, Row, Runs, Shown, StartWanted, Started, asks,
         status,
     },
+    tallies::Tallies,
     turns::Turns,
 };
 use crate::{
@@ -117,6 +118,11 @@ impl Here {
             }
         }
         Ok(this)
+    }
+
+    /// Drives no run any more; they are taken up when the state folder is opened again.
+    pub fn halt(&self) {
+        self.drivers.halt();
     }
 
     /// Goes on with a run that this service drove when it ended.
@@ -367,7 +373,17 @@ impl Runs for Here {
                 page.has_more = true;
                 break;
             }
-            let row = self.row(run, &stamps, at);
+            let row = match run.outcome.as_deref() {
+                // Why it failed is in its events.
+                Some("failed" | "undo failed") if !filter.is_brief => self.row(run, &stamps, at),
+                None => self.row(run, &stamps, at),
+                Some(outcome) => Row {
+                    status: outcome.to_owned(),
+                    error: None,
+                    asks: Vec::new(),
+                    run,
+                },
+            };
             if filter
                 .status
                 .as_ref()
@@ -555,6 +571,17 @@ impl Runs for Here {
 
     fn changes(&self) -> watch::Receiver<u64> {
         self.drivers.changes()
+    }
+
+    fn tallies(&self) -> Tallies {
+        self.drivers.tallies()
+    }
+
+    fn stamp(&self) -> Result<u64, RunsError> {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+        let mut hasher = DefaultHasher::new();
+        self.reader.stamps()?.hash(&mut hasher);
+        Ok(hasher.finish())
     }
 
     fn trouble(&self, id: &RunId) -> Option<String> {

@@ -26,6 +26,7 @@ mod library;
 mod preflight;
 mod rules;
 mod service;
+mod tallies;
 mod turns;
 
 pub use begin::{Beginning, Wanted, begin};
@@ -36,8 +37,9 @@ pub use error::{Kind, RunsError};
 pub use folds::Cursor;
 pub use here::{Here, HereOptions};
 pub use library::{Library, WorkflowName};
-pub use preflight::{Missing, Note, ask, preflight};
+pub use preflight::{Missing, Note, ask, permits_text, preflight};
 pub use rules::{refuse_cancel, refuse_resume, refuse_undo};
 pub use service::{
     Ask, Filter, Listed, Page, Person, Planned, Row, Runs, Shown, StartWanted, Started,
 };
+pub use tallies::Tallies;

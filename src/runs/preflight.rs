@@ -125,3 +125,21 @@ pub fn ask(
         None => error,
     })
 }
+
+/// `patch deployments.apps, list pods`.
+pub fn permits_text(permits: &BTreeSet<Permit>) -> String {
+    let texts: Vec<_> = permits
+        .iter()
+        .map(|permit| {
+            let resource = match permit.group.as_str() {
+                "" => permit.resource.clone(),
+                group => format!("{}.{group}", permit.resource),
+            };
+            match &permit.name {
+                Some(name) => format!("{} {resource}/{name}", permit.verb),
+                None => format!("{} {resource}", permit.verb),
+            }
+        })
+        .collect();
+    texts.join(", ")
+}

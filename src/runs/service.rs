@@ -2,7 +2,9 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use tokio::sync::watch;
 
-use super::{error::RunsError, folds::Cursor, library::WorkflowName, preflight::Note};
+use super::{
+    error::RunsError, folds::Cursor, library::WorkflowName, preflight::Note, tallies::Tallies,
+};
 use crate::{
     compile::Program,
     decide::{self, Refusal},
@@ -83,6 +85,12 @@ pub trait Runs: Send + Sync {
     /// Changes whenever something happened in a run that this service drives.
     fn changes(&self) -> watch::Receiver<u64>;
 
+    /// What was counted in the runs that this process drove.
+    fn tallies(&self) -> Tallies;
+
+    /// A number that changes whenever a run gets an event, whoever drives it.
+    fn stamp(&self) -> Result<u64, RunsError>;
+
     /// Why a run that this service should drive can't go on, until it does.
     fn trouble(&self, id: &RunId) -> Option<String>;
 }
@@ -115,6 +123,8 @@ pub struct Filter {
     pub before: Option<RunId>,
     /// 0 for all.
     pub limit: usize,
+    /// Whether errors of runs that have ended are left out: they have to be looked up in their events.
+    pub is_brief: bool,
 }
 
 /// A part of the list of runs.

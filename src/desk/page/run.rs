@@ -1,0 +1,500 @@
+use std::collections::BTreeMap;
+
+use axum::{
+    extract::{Path, Query, State},
+    response::Response,
+};
+use maud::{Markup, html};
+use serde::Deserialize;
+
+use super::{
+    format::{length, moment, status, value, visible},
+    graph::graph,
+    layout::{Frame, page},
+    steps::{Node, nodes, parts, status as instance_status},
+    waterfall::waterfall,
+};
+use crate::{
+    decide,
+    desk::{
+        access::Access,
+        answer::Problem,
+        api::{self, Allowed},
+        server::Desk,
+    },
+    journal::{EffectState, Instance, InstanceId, Record, RunId, State as RunState},
+    report::{self, EventLines},
+    runs::{Ask, Cursor, Runs, RunsError, Shown},
+    value::{StepError, Value},
+};
+
+/// How many instances of a step are listed, and how many events.
+const INSTANCES: usize = 100;
+const EVENTS: usize = 60;
+/// A longer journal is only read for who asks for it.
+const MANY_EVENTS: u64 = 3000;
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct RunQuery {
+    /// The instance that is looked at.
+    step: String,
+    /// `all` for every event.
+    log: String,
+}
+
+/// A run with all that its page shows.
+struct View {
+    shown: Shown,
+    nodes: Vec<Node>,
+    trouble: Option<String>,
+    events: Vec<String>,
+    /// Events that are not shown.
+    hidden: u64,
+    access: Access,
+    allowed: BTreeMap<String, Allowed>,
+    selected: Option<InstanceId>,
+}
+
+/// `GET /runs/RUN`.
+pub async fn run(
+    State(desk): State<Desk>,
+    access: Access,
+    Path(run): Path<String>,
+    Query(query): Query<RunQuery>,
+) -> Result<Response, Problem> {
+    let run = super::act::run_id(&run)?;
+    let is_whole = query.log == "all";
+    let asked = desk.ask(move |runs| {
+        let shown = runs.run(&run)?;
+        let (events, hidden) = events(runs, &run, shown.state.events, is_whole)?;
+        Ok((runs.trouble(&run), events, hidden, shown))
+    });
+    let (trouble, events, hidden, shown) = asked.await?;
+    let view = View {
+        nodes: nodes(&shown.program.workflow, &shown.state, shown.at),
+        allowed: api::allowed(&shown, &access),
+        trouble,
+        events,
+        hidden,
+        selected: (!query.step.is_empty()).then(|| InstanceId::parse(&query.step)),
+        shown,
+        access,
+    };
+    Ok(view.page())
+}
+
+/// The last events as lines, and how many come before them.
+fn events(
+    runs: &dyn Runs,
+    run: &RunId,
+    known: u64,
+    is_whole: bool,
+) -> Result<(Vec<String>, u64), RunsError> {
+    if known > MANY_EVENTS && !is_whole {
+        return Ok((Vec::new(), known));
+    }
+    let (mut cursor, mut lines, mut all) = (Cursor::default(), EventLines::default(), Vec::new());
+    runs.events(run, &mut cursor, &mut |record: Record| {
+        all.push(lines.line(&record, false));
+    })?;
+    let hidden = match is_whole {
+        true => 0,
+        false => all.len().saturating_sub(EVENTS),
+    };
+    Ok((all.split_off(hidden), hidden as u64))
+}
+
+impl View {
+    fn page(&self) -> Response {
+        let Self { shown, nodes, .. } = self;
+        let (info, state) = (&shown.info, &*shown.state);
+        let over = nodes
+            .iter()
+            .filter(|node| matches!(node.status.as_str(), "succeeded" | "skipped"));
+        let failed = nodes.iter().filter(|node| node.status == "failed").count();
+        let summary = format!(
+            "{}: {} of {} steps over, {failed} failed",
+            shown.status(),
+            over.count(),
+            nodes.len()
+        );
+        let title = format!("{} · {}", info.workflow, shown.status());
+        let frame = Frame {
+            title: &title,
+            part: "Runs",
+            stream: Some(format!(
+                "/api/v1/runs/{}/stream?after={}",
+                shown.id,
+                state.events.saturating_sub(1)
+            )),
+            summary,
+            access: Some(&self.access),
+        };
+        let end = state.ended_at.unwrap_or(shown.at);
+        let selected = self.selected.as_ref();
+        page(
+            &frame,
+            html! {
+                (self.head())
+                @if let Some(trouble) = &self.trouble {
+                    p class="trouble" role="alert" { "This run can't go on: " (visible(trouble)) }
+                }
+                @for ask in shown.asks() { (self.question(&ask)) }
+                (self.errors())
+                div class="columns" {
+                    section class="card" aria-labelledby="graph-title" {
+                        h2 id="graph-title" { "Graph" }
+                        div class="scroll" tabindex="0" role="region" aria-label="Graph of the steps" {
+                            (graph(&shown.program.workflow, nodes, |id| self.link(id), selected.map(InstanceId::as_str)))
+                        }
+                    }
+                    section class="card" aria-labelledby="steps-title" {
+                        h2 id="steps-title" { "Steps" }
+                        (self.steps())
+                    }
+                }
+                @if let Some(selected) = selected { (self.detail(selected)) }
+                section class="card" aria-labelledby="fall-title" {
+                    h2 id="fall-title" { "Time" }
+                    (waterfall(nodes, (info.started_at, end), |id| self.link(id)))
+                }
+                div class="columns" {
+                    (values("Params", &info.params))
+                    (values("Outputs", &state.outputs))
+                }
+                (self.log())
+            },
+        )
+    }
+
+    /// The address at which an instance is looked at.
+    fn link(&self, step: &str) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("step", step);
+        format!("/runs/{}?{}#detail", self.shown.id, query.finish())
+    }
+
+    fn head(&self) -> Markup {
+        let Self { shown, .. } = self;
+        let (info, at) = (&shown.info, shown.at);
+        let took = shown.state.ended_at.unwrap_or(at) - info.started_at;
+        html! {
+            div class="head" {
+                div {
+                    h1 { (info.workflow) " " (status(shown.status())) }
+                    p class="quiet" {
+                        code class="id" { (shown.id) } " · on " b { (info.target) } " · started " (moment(info.started_at, at))
+                        " by " b { (info.requester) } " · " (length(took))
+                    }
+                }
+                div class="actions" {
+                    (self.act("resume", "Resume"))
+                    (self.act("cancel", "Cancel"))
+                    (self.undo())
+                }
+            }
+        }
+    }
+
+    /// A button, which says why where it can't be used.
+    fn act(&self, name: &str, label: &str) -> Markup {
+        let allowed = self.allowed.get(name);
+        let why = allowed
+            .filter(|allowed| !allowed.ok)
+            .map(|allowed| allowed.why.clone().unwrap_or_default());
+        html! {
+            form method="post" action={ "/runs/" (self.shown.id) "/" (name) } {
+                @match why {
+                    None => button id={ "do-" (name) } { (label) },
+                    Some(why) => {
+                        button id={ "do-" (name) } type="button" aria-disabled="true" title=(why) aria-describedby={ "why-" (name) } { (label) }
+                        span id={ "why-" (name) } class="unseen" { (why) }
+                    }
+                }
+            }
+        }
+    }
+
+    /// An undo begins with its plan.
+    fn undo(&self) -> Markup {
+        match self.allowed.get("undo") {
+            Some(allowed) if allowed.ok => {
+                html! { a class="button" id="do-undo" href={ "/runs/" (self.shown.id) "/undo" } { "Undo…" } }
+            }
+            _ => self.act("undo", "Undo…"),
+        }
+    }
+
+    /// A question, what it is bound to, and the buttons to answer it.
+    fn question(&self, ask: &Ask) -> Markup {
+        let Self { shown, access, .. } = self;
+        let allowed = api::may_answer(shown, ask, access);
+        let digest = ask.digest.to_string();
+        let program = shown.info.program.to_string();
+        html! {
+            section id="ask" class="card ask" aria-labelledby="ask-title" {
+                h2 id="ask-title" { span aria-hidden="true" { "? " } (visible(&ask.message)) }
+                p class="quiet" {
+                    "step " code { (ask.step) } " · asked " (moment(ask.asked_at, shown.at))
+                    @if let Some(deadline) = ask.deadline { " · expires " (moment(deadline, shown.at)) }
+                }
+                div class="bound" {
+                    h3 { "What happens next" }
+                    (self.what_follows())
+                    p class="quiet" {
+                        "The answer is bound to this question, to the files " code title=(program) { (program[..12]) }
+                        " and to the params below: " code title=(digest) { (digest[..12]) } ". If any of them changes, it does not count."
+                    }
+                }
+                form method="post" action={ "/runs/" (shown.id) "/approve" } {
+                    input type="hidden" name="step" value=(ask.step);
+                    input type="hidden" name="digest" value=(digest);
+                    @if allowed.ok {
+                        label { span { "Comment" } input id="comment" name="comment" maxlength="1000" autocomplete="off"; }
+                        div class="answers" {
+                            button class="main" { "Approve" }
+                            button class="danger" formaction={ "/runs/" (shown.id) "/reject" } { "Reject" }
+                        }
+                    } @else {
+                        p class="hint" { "You can't answer this: " (allowed.why.as_deref().unwrap_or_default()) "." }
+                    }
+                }
+            }
+        }
+    }
+
+    /// What the steps to come will change outside, as far as it is known.
+    fn what_follows(&self) -> Markup {
+        let Self { shown, .. } = self;
+        let mut begun = RunState::default();
+        begun.run = Some(shown.info.clone());
+        let all = decide::preview(&shown.program.workflow, &begun, shown.id.as_str());
+        let json = report::preview_json(&all);
+        let to_come: Vec<_> = json
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|step| {
+                let id = step["step"].as_str().unwrap_or_default();
+                let is_begun = shown.state.instance(&InstanceId::parse(id)).is_some();
+                !is_begun && step["runs"] != false && step.get("approval").is_none()
+            })
+            .collect();
+        html! {
+            @if to_come.is_empty() { p { "No step is left to run after it." } }
+            ul class="follows" {
+                @for step in to_come.iter().take(20) {
+                    li {
+                        b { (step["step"].as_str().unwrap_or_default()) }
+                        @if step["for_each"] == true { " (for each item)" }
+                        @let changes = step["changes"].as_array();
+                        @for change in changes.into_iter().flatten() {
+                            " " code { (change.as_str().unwrap_or_default()) }
+                        }
+                    }
+                }
+                @if to_come.len() > 20 { li { "and " (to_come.len() - 20) " more steps" } }
+            }
+        }
+    }
+
+    fn errors(&self) -> Markup {
+        let errors = report::errors(&self.shown.state);
+        html! {
+            @for (step, error) in errors.iter().take(5) {
+                section class="card failed" {
+                    h2 {
+                        span aria-hidden="true" { "✕ " }
+                        @match step {
+                            Some(step) => { a href=(self.link(step.as_str())) { (step) } " failed" },
+                            None => "The run failed",
+                        }
+                    }
+                    (self.excerpt(*step, error))
+                }
+            }
+            @if errors.len() > 5 { p class="hint" { "and " (errors.len() - 5) " more errors; the list of steps has them all." } }
+        }
+    }
+
+    /// An error with its place in the script, as a terminal shows it.
+    fn excerpt(&self, step: Option<&InstanceId>, error: &StepError) -> Markup {
+        let Shown { id, program, .. } = &self.shown;
+        let drawn = report::render_error(id, step, error, &program.files);
+        html! { pre class="excerpt" { (visible(&drawn)) } }
+    }
+
+    fn steps(&self) -> Markup {
+        html! {
+            table class="steps" {
+                thead { tr { th scope="col" { "Step" } th scope="col" { "Status" } th scope="col" { "Took" } } }
+                tbody {
+                    @for node in &self.nodes {
+                        @let is_selected = self.selected.as_ref().is_some_and(|id| *id == node.id);
+                        tr id={ "step-" (node.name) } class=[is_selected.then_some("selected")] {
+                            td {
+                                a href=(self.link(node.id.as_str())) { (node.name) }
+                                @if let Some((first, count)) = node.failing.as_ref().filter(|_| node.is_composite()) {
+                                    p class="error" {
+                                        a href=(self.link(first)) { (first) } " failed"
+                                        @if *count > 1 { ", and " (count - 1) " more" }
+                                    }
+                                }
+                            }
+                            td {
+                                (status(&node.status))
+                                @if node.is_composite() { " " span class="quiet" { (node.progress()) } }
+                                @if node.attempt > 1 { " " span class="quiet" { "attempt " (node.attempt) } }
+                            }
+                            td class="number" {
+                                @if node.started_at.is_some() { (length(node.worked)) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// One instance: what it was given, what it gave, what it did outside.
+    fn detail(&self, id: &InstanceId) -> Markup {
+        let state = &*self.shown.state;
+        let Some(instance) = state.instance(id) else {
+            return html! {
+                section id="detail" class="card" { h2 { (visible(id.as_str())) } p { "This step has not begun." } }
+            };
+        };
+        html! {
+            section id="detail" class="card" aria-labelledby="detail-title" {
+                h2 id="detail-title" { (id) " " (status(instance_status(state, instance, self.shown.at))) }
+                p class="quiet" {
+                    @if let Some(at) = instance.started_at { "began " (moment(at, self.shown.at)) " · " }
+                    "worked " (length(instance.worked)) " · attempt " (instance.attempt)
+                    @if let Some(outer) = id.parent() { " · inside of " a href=(self.link(outer.as_str())) { (outer) } }
+                }
+                @if let Some(reason) = &instance.skip_reason { p { "Skipped: " (visible(reason)) } }
+                @if let Some(error) = &instance.error { (self.excerpt(Some(id), error)) }
+                @if let Some(answer) = instance.approval.as_ref().and_then(|asked| asked.answer.as_ref()) {
+                    p {
+                        (answer.verdict.as_str()) " by " b { (answer.approver) } " " (moment(answer.at, self.shown.at))
+                        @if let Some(comment) = &answer.comment { ": " (visible(comment)) }
+                    }
+                }
+                @if instance.is_composite() { (self.instances(id)) }
+                div class="columns" {
+                    (values("Inputs", &instance.inputs))
+                    (values("Outputs", &instance.outputs))
+                }
+                @if !instance.effects.is_empty() { (effects(instance)) }
+            }
+        }
+    }
+
+    /// What runs inside of an instance, what failed first.
+    fn instances(&self, id: &InstanceId) -> Markup {
+        let (state, at) = (&*self.shown.state, self.shown.at);
+        let mut all: Vec<_> = parts(state, id)
+            .map(|(id, instance)| (id, instance, instance_status(state, instance, at)))
+            .collect();
+        let rank = |status: &str| match status {
+            "failed" | "expired" => 0,
+            "waiting" | "retrying" => 1,
+            "running" | "interrupted" => 2,
+            _ => 3,
+        };
+        all.sort_by_key(|(_, _, status)| rank(status));
+        html! {
+            h3 { (all.len()) " inside of it" }
+            ul class="instances" {
+                @for (id, instance, word) in all.iter().take(INSTANCES) {
+                    li {
+                        (status(word)) " " a href=(self.link(id.as_str())) { (id) }
+                        " " span class="quiet" { (length(instance.worked)) }
+                    }
+                }
+                @if all.len() > INSTANCES { li { "and " (all.len() - INSTANCES) " more" } }
+            }
+        }
+    }
+
+    fn log(&self) -> Markup {
+        let all = format!("/runs/{}?log=all#log", self.shown.id);
+        html! {
+            section id="log" class="card" aria-labelledby="log-title" {
+                h2 id="log-title" { "Events" }
+                @if self.hidden > 0 {
+                    p class="quiet" { (self.hidden) " earlier events: " a href=(all) { "show all" } }
+                }
+                @if !self.events.is_empty() {
+                    pre class="log" tabindex="0" { @for line in &self.events { (visible(line)) "\n" } }
+                }
+            }
+        }
+    }
+}
+
+/// What an instance did outside, call by call.
+fn effects(instance: &Instance) -> Markup {
+    let row = |number: usize, effect: &EffectState| {
+        let item = api::effect(effect);
+        let request_id = item.result["request_id"].as_str().map(str::to_owned);
+        html! {
+            tr {
+                td class="number" { (number) }
+                td { code { (item.function) } }
+                td { (status(&item.status)) }
+                td { (item.class.as_str().unwrap_or_default()) }
+                td {
+                    details id={ "effect-" (number) } {
+                        summary { "arguments and result" }
+                        @if let Some(text) = value(&item.arguments) { pre { (text) } }
+                        @if let Some(text) = value(&item.result) { pre { (text) } }
+                        @if let Some(id) = request_id { p { "request id " code { (id) } } }
+                    }
+                }
+            }
+        }
+    };
+    html! {
+        h3 { "Calls outside" }
+        div class="scroll" tabindex="0" role="region" aria-label="Calls outside" {
+            table class="effects" {
+                thead {
+                    tr {
+                        th scope="col" { "#" } th scope="col" { "Function" } th scope="col" { "Result" }
+                        th scope="col" { "Class" } th scope="col" { "More" }
+                    }
+                }
+                tbody {
+                    @for (number, effect) in instance.effects.iter().enumerate() { (row(number, effect)) }
+                }
+            }
+        }
+    }
+}
+
+/// Values by name; nothing where there are none.
+fn values(title: &str, values: &Value) -> Markup {
+    let json = values.to_json();
+    let Some(map) = json.as_object().filter(|map| !map.is_empty()) else {
+        return html! {};
+    };
+    html! {
+        section class="card" {
+            h3 { (title) }
+            dl class="values" {
+                @for (name, found) in map {
+                    dt { (name) }
+                    dd {
+                        @match found {
+                            serde_json::Value::String(text) if !text.contains('\n') => code { (visible(text)) },
+                            serde_json::Value::String(text) => pre { (visible(text)) },
+                            other => pre { (value(other).unwrap_or_else(|| "–".into())) },
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
