@@ -51,6 +51,7 @@ mod resume;
 mod rollout;
 mod runbook;
 mod secrets;
+mod serve;
 mod shell;
 mod site;
 mod standing;

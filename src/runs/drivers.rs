@@ -9,7 +9,12 @@ use tokio::{
     sync::watch,
 };
 
-use super::{book::Book, clock, error::RunsError, tallies::Tallies};
+use super::{
+    book::Book,
+    clock,
+    error::RunsError,
+    tallies::{Counted, Tallies},
+};
 use crate::{
     compile::Program,
     execute::{self, Cancel, Ended, Observer, Settings},
@@ -207,6 +212,7 @@ impl Shared {
             observer: Arc::new(Watcher {
                 changed: self.changed.clone(),
                 tallies: self.tallies.clone(),
+                counted: Mutex::new(Counted::of(&state)),
             }),
             cancel: Cancel::default(),
             waits_for_people: true,
@@ -228,11 +234,12 @@ pub fn workflow_file(info: &RunInfo) -> PathBuf {
 struct Watcher {
     changed: watch::Sender<u64>,
     tallies: Arc<Mutex<Tallies>>,
+    counted: Mutex<Counted>,
 }
 
 impl Observer for Watcher {
     fn happened(&self, events: &[Event], state: &State) {
-        Tallies::count(&self.tallies, events, state);
+        Tallies::count(&self.tallies, &self.counted, events, state);
         self.changed.send_modify(|n| *n += 1);
     }
 

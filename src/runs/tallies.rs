@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, sync::Mutex};
 
 use super::drivers::lock;
-use crate::journal::{EffectOutcome, Event, State};
+use crate::journal::{EffectOutcome, Event, Instance, InstanceId, State};
 
 /// What was counted in the runs that this process drove, since it began.
 #[derive(Clone, Debug, Default)]
@@ -16,44 +16,74 @@ pub struct Tallies {
     pub runs: BTreeMap<&'static str, u64>,
 }
 
+/// How far the calls of a run have been counted: for each instance its round, and how many calls of it.
+#[derive(Default)]
+pub struct Counted(BTreeMap<InstanceId, (u32, usize)>);
+
+impl Counted {
+    /// Begins behind the calls that a run has made already.
+    pub fn of(state: &State) -> Self {
+        let begun = state.steps.iter().filter(|(_, i)| !i.effects.is_empty());
+        Self(
+            begun
+                .map(|(id, instance)| (id.clone(), counted(instance)))
+                .collect(),
+        )
+    }
+}
+
 impl Tallies {
-    /// Counts events; `state` is the run with them.
-    pub fn count(this: &Mutex<Self>, events: &[Event], state: &State) {
-        let mut tallies = lock(this);
+    /// Counts events of a run, and the calls of attempts that ended with them; `state` is the run with them.
+    pub fn count(this: &Mutex<Self>, counted: &Mutex<Counted>, events: &[Event], state: &State) {
+        let (mut tallies, mut counted) = (lock(this), lock(counted));
         for event in events {
-            match event {
-                Event::StepSucceeded { .. } => tallies.step("succeeded"),
-                Event::StepFailed { .. } => tallies.step("failed"),
-                Event::StepInterrupted { .. } => tallies.step("interrupted"),
-                Event::StepSkipped { .. } => tallies.step("skipped"),
+            let (step, result) = match event {
+                Event::StepSucceeded { step, .. } => (step, "succeeded"),
+                Event::StepFailed { step, .. } => (step, "failed"),
+                Event::StepInterrupted { step } => (step, "interrupted"),
+                Event::StepSkipped { step, .. } => (step, "skipped"),
                 Event::RunEnded { outcome, .. } => {
                     *tallies.runs.entry(outcome.as_str()).or_default() += 1;
+                    continue;
                 }
-                Event::EffectEnded {
-                    step,
-                    position,
-                    call,
-                    outcome,
-                } => {
-                    let instance = state.instance(step);
-                    let recorded = instance.and_then(|i| i.effects.get(position.0 as usize));
-                    let call = call.as_ref().or(recorded.map(|effect| &effect.call));
-                    let result = match outcome {
-                        EffectOutcome::Done(_) => "done",
-                        EffectOutcome::Failed(_) => "failed",
-                        EffectOutcome::NotDone => "not_done",
-                    };
-                    if let Some(call) = call {
-                        let key = (call.function.clone(), result);
-                        *tallies.effects.entry(key).or_default() += 1;
-                    }
-                }
-                _ => {}
+                _ => continue,
+            };
+            *tallies.steps.entry(result).or_default() += 1;
+            if let Some(instance) = state.instance(step).filter(|i| !i.effects.is_empty()) {
+                let known = counted.0.entry(step.clone()).or_default();
+                tallies.calls(instance, known);
             }
         }
     }
 
-    fn step(&mut self, result: &'static str) {
-        *self.steps.entry(result).or_default() += 1;
+    fn calls(&mut self, instance: &Instance, known: &mut (u32, usize)) {
+        let from = match known.0 == instance.round {
+            true => known.1,
+            // It began anew, with calls of its own.
+            false => 0,
+        };
+        for effect in instance.effects.iter().skip(from) {
+            let result = match &effect.outcome {
+                Some(EffectOutcome::Done(_)) => "done",
+                Some(EffectOutcome::Failed(_)) => "failed",
+                Some(EffectOutcome::NotDone) => "not_done",
+                None => "in_doubt",
+            };
+            let key = (effect.call.function.clone(), result);
+            *self.effects.entry(key).or_default() += 1;
+        }
+        *known = counted(instance);
     }
+}
+
+/// What counts as counted: a call that ended its attempt is made again in its place.
+fn counted(instance: &Instance) -> (u32, usize) {
+    let is_open = instance
+        .effects
+        .last()
+        .is_some_and(|last| last.ended_attempt);
+    (
+        instance.round,
+        instance.effects.len() - usize::from(is_open),
+    )
 }
