@@ -54,8 +54,10 @@ function refresh() {
     refreshing = undefined;
     const [mine, theirs] = [document.getElementById("main"), page?.getElementById("main")];
     if (mine && theirs) {
+      const followed = logs().filter(isAtEnd);
       announce(mine.dataset.summary, theirs.dataset.summary);
       morph(mine, theirs);
+      followed.forEach(toEnd);
       document.title = page?.title ?? document.title;
       tick();
     }
@@ -134,6 +136,13 @@ function morph(old, now) {
   }
 }
 
+// A log is followed by who has not scrolled away from its end.
+const logs = () => [...document.querySelectorAll("pre.log")];
+/** @param {Element} log */
+const isAtEnd = (log) => log.scrollTop + log.clientHeight >= log.scrollHeight - 8;
+/** @param {Element} log */
+const toEnd = (log) => log.scrollTo(log.scrollLeft, log.scrollHeight);
+
 // As the server writes them.
 function tick() {
   for (const time of document.querySelectorAll("time[data-at]")) {
@@ -182,3 +191,4 @@ addEventListener("pagehide", disconnect);
 setInterval(tick, TICK);
 connect();
 tick();
+logs().forEach(toEnd);

@@ -1,11 +1,9 @@
 //! Times, statuses and values, as every page shows them.
 
-use std::time::Duration;
-
 use maud::{Markup, html};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::{report, value::format_duration};
+use crate::report;
 
 /// A moment (milliseconds since 1970): how long ago, with the exact time on hover; the script keeps it right.
 pub fn moment(at: i64, now: i64) -> Markup {
@@ -37,12 +35,16 @@ pub fn relative(at: i64, now: i64) -> String {
     }
 }
 
-/// A length of time in milliseconds: `4m 2s`; below a second only the milliseconds.
+/// A length of time in milliseconds: `12ms`, `3.2s`, `4m 2s`, `2h 5m`, `3d 4h`.
 pub fn length(milliseconds: i64) -> String {
     let milliseconds = milliseconds.max(0);
-    match milliseconds {
-        0..1000 => format!("{milliseconds}ms"),
-        _ => format_duration(Duration::from_secs(milliseconds as u64 / 1000)),
+    let seconds = milliseconds / 1000;
+    match seconds {
+        0 => format!("{milliseconds}ms"),
+        1..60 => format!("{seconds}.{}s", milliseconds % 1000 / 100),
+        60..3600 => format!("{}m {}s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{}h {}m", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{}d {}h", seconds / 86_400, seconds % 86_400 / 3600),
     }
 }
 
@@ -91,6 +93,17 @@ pub fn value(json: &serde_json::Value) -> Option<String> {
     (!is_empty).then(|| visible(&format!("{json:#}")))
 }
 
+/// A value in one line, where it is short.
+pub fn short(json: &serde_json::Value) -> Option<String> {
+    const MOST: usize = 72;
+    let text = match json {
+        serde_json::Value::Null => "–".to_owned(),
+        serde_json::Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    (text.len() <= MOST && !text.contains('\n')).then(|| visible(&text))
+}
+
 /// A text with control characters and marks that turn its direction as signs that can be seen.
 pub fn visible(text: &str) -> String {
     text.chars()
@@ -128,7 +141,9 @@ mod tests {
             assert_eq!(relative(at, 864_000_000), wanted);
         }
         assert_eq!(length(12), "12ms");
+        assert_eq!(length(3_250), "3.2s");
         assert_eq!(length(62_400), "1m 2s");
+        assert_eq!(length(7_500_000), "2h 5m");
     }
 
     #[test]

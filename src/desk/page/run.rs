@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::{
-    format::{length, moment, status, value, visible},
+    format::{length, moment, short, status, value, visible},
     graph::graph,
     layout::{Frame, page},
     steps::{Node, nodes, parts, status as instance_status},
@@ -142,7 +142,7 @@ impl View {
                 }
                 @for ask in shown.asks() { (self.question(&ask)) }
                 (self.errors())
-                div class="columns" {
+                div class="columns picture" {
                     section class="card" aria-labelledby="graph-title" {
                         h2 id="graph-title" { "Graph" }
                         div class="scroll" tabindex="0" role="region" aria-label="Graph of the steps" {
@@ -348,7 +348,7 @@ impl View {
                                 @if node.attempt > 1 { " " span class="quiet" { "attempt " (node.attempt) } }
                             }
                             td class="number" {
-                                @if node.started_at.is_some() { (length(node.worked)) }
+                                @if node.started_at.is_some() || node.waited.is_some() { (length(node.took(self.shown.at))) }
                             }
                         }
                     }
@@ -487,10 +487,9 @@ fn values(title: &str, values: &Value) -> Markup {
                 @for (name, found) in map {
                     dt { (name) }
                     dd {
-                        @match found {
-                            serde_json::Value::String(text) if !text.contains('\n') => code { (visible(text)) },
-                            serde_json::Value::String(text) => pre { (visible(text)) },
-                            other => pre { (value(other).unwrap_or_else(|| "–".into())) },
+                        @match short(found) {
+                            Some(text) => code { (text) },
+                            None => pre { (found.as_str().map_or_else(|| value(found).unwrap_or_default(), visible)) },
                         }
                     }
                 }

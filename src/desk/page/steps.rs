@@ -148,6 +148,14 @@ impl Node {
         self.is_many || self.is_nested
     }
 
+    /// How long it worked, or, of a question, how long it has waited for its answer, in milliseconds.
+    pub fn took(&self, now: i64) -> i64 {
+        match self.waited {
+            Some((asked, answered)) => answered.or(self.ended_at).unwrap_or(now) - asked,
+            None => self.worked,
+        }
+    }
+
     /// `3/7`: how many are over.
     pub fn progress(&self) -> String {
         let is_over = |status: &str| matches!(status, "succeeded" | "skipped");
