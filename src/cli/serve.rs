@@ -20,6 +20,10 @@ const TOKEN: &str = "serve.token";
 
 /// `windlass serve`: the page and the API, until it is told to stop.
 pub fn serve(args: &Args, command: &Serve) -> Done {
+    if args.on.is_some() {
+        let message = "`windlass serve` drives runs itself, so --on does not work here";
+        return Err(Failure::new("engine", message).hint("leave --on (or WINDLASS_ON) out"));
+    }
     // What it draws is shown in browsers.
     console::set_colors_enabled_stderr(false);
     let (config, was_asked_for) = args.config();

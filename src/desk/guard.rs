@@ -39,9 +39,13 @@ impl Guard {
             }
             hosts.push(format!("{name}:{port}"));
         }
-        let origins = hosts.iter().map(|host| format!("{scheme}://{host}"));
+        let own = hosts.iter().map(|host| format!("{scheme}://{host}"));
+        // A proxy before us may speak TLS for a name that we have been given.
+        let proxied = names
+            .iter()
+            .map(|name| format!("https://{}", name.to_ascii_lowercase()));
         Self {
-            origins: origins.collect(),
+            origins: own.chain(proxied).collect(),
             hosts,
         }
     }
@@ -223,6 +227,12 @@ mod tests {
         for host in ["windlass.example.com", "WINDLASS.example.com:8443"] {
             assert_eq!(check(&guard, "GET", &[("host", host)]), Ok(()), "{host}");
         }
+        let proxied = Guard::new(([127, 0, 0, 1], 7420).into(), false, &names);
+        let headers = [
+            ("host", "windlass.example.com"),
+            ("origin", "https://windlass.example.com"),
+        ];
+        assert_eq!(check(&proxied, "POST", &headers), Ok(()));
         for host in ["localhost:8443", "10.0.0.1:8443"] {
             assert_eq!(
                 check(&guard, "GET", &[("host", host)]),

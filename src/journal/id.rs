@@ -206,6 +206,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_id_is_read_or_refused() {
+        let made = RunId::new(OffsetDateTime::UNIX_EPOCH, [1, 2, 3, 250, 5, 6]);
+        assert_eq!(RunId::parse(made.as_str()), Some(made));
+        for wrong in [
+            "",
+            "..",
+            "serve",
+            "20261123-223401482-k3f9m",
+            "20261123-223401482-k3f9m/",
+            "20261123-22340148x-k3f9ma",
+            "20261123-223401482-k3f9ma-",
+            "../20261123-223401482-k3f9ma",
+        ] {
+            assert_eq!(RunId::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
     fn an_item_key_can_not_look_like_another_instance() {
         let outer = InstanceId::step(None, "relay");
         let item = outer.item("a]/b[c");

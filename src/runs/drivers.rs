@@ -56,6 +56,8 @@ struct Shared {
     live: Mutex<BTreeSet<RunId>>,
     /// Why a run could not be driven on.
     troubles: Mutex<BTreeMap<RunId, String>>,
+    /// The lock that a run waits for, and the run that holds it.
+    waits: Arc<Mutex<BTreeMap<RunId, (String, String)>>>,
     changed: watch::Sender<u64>,
     tallies: Arc<Mutex<Tallies>>,
 }
@@ -94,6 +96,7 @@ impl Drivers {
                 book,
                 live: Mutex::default(),
                 troubles: Mutex::default(),
+                waits: Arc::default(),
                 changed: watch::Sender::new(0),
                 tallies: Arc::default(),
             }),
@@ -118,6 +121,10 @@ impl Drivers {
             driven: lock(&self.shared.live).len() as u64,
             ..lock(&self.shared.tallies).clone()
         }
+    }
+
+    pub fn waits_for(&self, run: &RunId) -> Option<(String, String)> {
+        lock(&self.shared.waits).get(run).cloned()
     }
 
     pub fn trouble(&self, run: &RunId) -> Option<String> {
@@ -160,6 +167,7 @@ impl Drivers {
                 lock(&shared.troubles).insert(id.clone(), error.to_string());
             }
             lock(&shared.live).remove(&id);
+            lock(&shared.waits).remove(&id);
             shared.changed.send_modify(|n| *n += 1);
         });
     }
@@ -210,6 +218,8 @@ impl Shared {
             clients: open.clients.clone(),
             max_parallel: self.driving.max_parallel.into(),
             observer: Arc::new(Watcher {
+                id: run.id().clone(),
+                waits: self.waits.clone(),
                 changed: self.changed.clone(),
                 tallies: self.tallies.clone(),
                 counted: Mutex::new(Counted::of(&state)),
@@ -232,6 +242,8 @@ pub fn workflow_file(info: &RunInfo) -> PathBuf {
 
 /// Says that something happened, and counts it.
 struct Watcher {
+    id: RunId,
+    waits: Arc<Mutex<BTreeMap<RunId, (String, String)>>>,
     changed: watch::Sender<u64>,
     tallies: Arc<Mutex<Tallies>>,
     counted: Mutex<Counted>,
@@ -240,11 +252,23 @@ struct Watcher {
 impl Observer for Watcher {
     fn happened(&self, events: &[Event], state: &State) {
         Tallies::count(&self.tallies, &self.counted, events, state);
+        if events
+            .iter()
+            .any(|event| matches!(event, Event::LockTaken { .. }))
+        {
+            lock(&self.waits).remove(&self.id);
+        }
         self.changed.send_modify(|n| *n += 1);
     }
 
     fn doing(&self, _: &InstanceId, _: &str) {}
-    fn waits_for(&self, _: &str, _: &str) {}
+
+    fn waits_for(&self, name: &str, holder: &str) {
+        let what = (name.to_owned(), holder.to_owned());
+        lock(&self.waits).insert(self.id.clone(), what);
+        self.changed.send_modify(|n| *n += 1);
+    }
+
     fn held_up(&self, _: &str) {}
     fn said(&self, _: &InstanceId, _: &str) {}
 }

@@ -91,6 +91,9 @@ pub trait Runs: Send + Sync {
     /// A number that changes whenever a run gets an event, whoever drives it.
     fn stamp(&self) -> Result<u64, RunsError>;
 
+    /// The lock that a run driven here waits for, and the run that holds it, as people are told it.
+    fn waits_for(&self, id: &RunId) -> Option<(String, String)>;
+
     /// Why a run that this service should drive can't go on, until it does.
     fn trouble(&self, id: &RunId) -> Option<String>;
 }

@@ -310,6 +310,18 @@ fn a_server_that_others_reach_needs_tls_tokens_and_a_name() {
         ran.stderr
     };
     assert!(refused(&[]).contains("without TLS"));
+    certify(&test, "1");
+    let tls = ["--tls-cert", "cert.pem", "--tls-key", "key.pem"];
+    assert!(refused(&tls).contains("nobody has a token"));
+    let test = with_people(test);
+    let ran = test
+        .windlass(&[&["serve", "--listen", "0.0.0.0:0"], &tls[..]].concat())
+        .expect(2);
+    assert!(ran.stderr.contains("under which name"), "{}", ran.stderr);
+}
+
+/// Makes `cert.pem` and `key.pem` for windlass.test.
+fn certify(test: &Test, serial: &str) {
     test.openssl(&[
         "req",
         "-x509",
@@ -326,17 +338,79 @@ fn a_server_that_others_reach_needs_tls_tokens_and_a_name() {
         "/CN=windlass.test",
         "-addext",
         "subjectAltName=DNS:windlass.test",
+        "-addext",
+        "basicConstraints=critical,CA:FALSE",
         "-days",
         "2",
+        "-set_serial",
+        serial,
     ])
     .expect(0);
-    let tls = ["--tls-cert", "cert.pem", "--tls-key", "key.pem"];
-    assert!(refused(&tls).contains("nobody has a token"));
-    let test = with_people(test);
-    let ran = test
-        .windlass(&[&["serve", "--listen", "0.0.0.0:0"], &tls[..]].concat())
-        .expect(2);
-    assert!(ran.stderr.contains("under which name"), "{}", ran.stderr);
+}
+
+#[test]
+fn others_reach_it_over_tls_and_its_certificate_is_renewed_while_it_runs() {
+    let test = with_people(Test::new().file("w.yaml", FLOW));
+    let tokens = test.read("windlass.toml");
+    test.write(
+        "windlass.toml",
+        &format!("[serve]\nhosts = [\"windlass.test\"]\n{tokens}"),
+    );
+    certify(&test, "1");
+    let arguments = [
+        "serve",
+        "--listen",
+        "0.0.0.0:0",
+        "--tls-cert",
+        "cert.pem",
+        "--tls-key",
+        "key.pem",
+    ];
+    let (served, url) = Served::start_with(&test, &arguments);
+    assert!(
+        !test.path(".windlass/serve.token").exists(),
+        "nobody is let in by a file here"
+    );
+    let url = url
+        .trim()
+        .strip_prefix("https://windlass.test:")
+        .expect("its name");
+    let port: u16 = url.trim_end_matches('/').parse().expect("a port");
+    let here = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    let ask = |path: &str, token: &str| {
+        let authority =
+            reqwest::Certificate::from_pem(test.read("cert.pem").as_bytes()).expect("PEM");
+        let client = reqwest::Client::builder()
+            .tls_certs_only([authority])
+            .resolve("windlass.test", here)
+            .no_proxy()
+            .build()
+            .expect("a client");
+        let request = client
+            .get(format!("https://windlass.test:{port}{path}"))
+            .bearer_auth(token);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("threads");
+        runtime.block_on(async {
+            let answer = request.send().await?;
+            Ok::<_, reqwest::Error>((answer.status().as_u16(), answer.text().await?))
+        })
+    };
+    assert_eq!(ask("/api/v1/whoami", ALICE).expect("reached").0, 200);
+    assert_eq!(ask("/api/v1/whoami", "nothing").expect("reached").0, 401);
+    certify(&test, "2");
+    let until = std::time::Instant::now() + super::server::PATIENCE;
+    // The client trusts the new certificate only.
+    while ask("/healthz", "").is_err() {
+        assert!(
+            std::time::Instant::now() < until,
+            "the new certificate is not served"
+        );
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    drop(served);
 }
 
 #[test]

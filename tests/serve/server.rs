@@ -56,7 +56,23 @@ pub fn with_people(test: Test) -> Test {
 
 impl Served {
     pub fn start(test: &Test) -> Self {
-        let mut command = test.command(&["serve", "--listen", "127.0.0.1:0"]);
+        let (mut served, url) = Self::start_with(test, &["serve", "--listen", "127.0.0.1:0"]);
+        let (address, ticket) = url
+            .trim()
+            .strip_prefix("http://")
+            .and_then(|rest| rest.split_once("/?token="))
+            .unwrap_or_else(|| panic!("no address: {url:?}"));
+        address.clone_into(&mut served.address);
+        ticket.clone_into(&mut served.ticket);
+        test.read(".windlass/serve.token")
+            .trim()
+            .clone_into(&mut served.owner);
+        served
+    }
+
+    /// Starts a server, and gives what it prints when it listens.
+    pub fn start_with(test: &Test, arguments: &[&str]) -> (Self, String) {
+        let mut command = test.command(arguments);
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -67,18 +83,13 @@ impl Served {
         BufReader::new(stdout)
             .read_line(&mut url)
             .expect("the address");
-        let (address, ticket) = url
-            .trim()
-            .strip_prefix("http://")
-            .and_then(|rest| rest.split_once("/?token="))
-            .unwrap_or_else(|| panic!("no address: {url:?}"));
-        let owner = test.read(".windlass/serve.token");
-        Self {
+        let served = Self {
             child,
-            address: address.to_owned(),
-            ticket: ticket.to_owned(),
-            owner: owner.trim().to_owned(),
-        }
+            address: String::new(),
+            ticket: String::new(),
+            owner: String::new(),
+        };
+        (served, url)
     }
 
     /// Sends `kill -9`.

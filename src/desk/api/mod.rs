@@ -14,7 +14,7 @@ use http::Method;
 
 pub use act::digest;
 pub use look::{healthz, readyz, run_id, workflow_name};
-pub use run::{allowed, effect_item as effect, may_answer};
+pub use run::{allowed, effect_item as effect, may_answer, waits_for};
 pub use types::Allowed;
 
 use super::{

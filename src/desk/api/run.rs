@@ -17,11 +17,11 @@ use super::{
 use crate::{
     desk::{access::Access, answer::Problem, server::Desk},
     journal::{
-        EffectOutcome, EffectState, Instance, InstanceId, Outcome, Record, State as RunState,
-        Status,
+        EffectOutcome, EffectState, Instance, InstanceId, Outcome, Record, RunId,
+        State as RunState, Status,
     },
     report,
-    runs::{self, Cursor, RunsError, Shown},
+    runs::{self, Cursor, Runs, RunsError, Shown},
     targets::Role,
     value::{StepError, Value},
 };
@@ -35,9 +35,11 @@ pub async fn detail(
     Path(run): Path<String>,
 ) -> Result<Json<RunDetail>, Problem> {
     let run = run_id(&run)?;
-    let (shown, trouble) = desk
-        .ask(move |runs| Ok((runs.run(&run)?, runs.trouble(&run))))
-        .await?;
+    let asked = desk.ask(move |runs| {
+        let shown = runs.run(&run)?;
+        Ok((shown, runs.trouble(&run), waits_for(runs, &run)))
+    });
+    let (shown, trouble, waits_for) = asked.await?;
     let state = &shown.state;
     let errors = report::errors(state).into_iter();
     let asks = shown.asks().into_iter().map(|ask| AskItem {
@@ -53,6 +55,7 @@ pub async fn detail(
         status: shown.status().into(),
         is_driven: shown.is_driven,
         trouble,
+        waits_for,
         requester: shown.info.requester.clone(),
         started_at: shown.info.started_at,
         ended_at: state.ended_at,
@@ -67,6 +70,12 @@ pub async fn detail(
         allowed: allowed(&shown, &access),
         events: state.events,
     }))
+}
+
+/// The lock that a run waits for, and who holds that.
+pub fn waits_for(runs: &dyn Runs, run: &RunId) -> Option<String> {
+    let (lock, holder) = runs.waits_for(run)?;
+    Some(format!("the lock `{lock}`, held by {holder}"))
 }
 
 /// The executions of steps, by their ids.

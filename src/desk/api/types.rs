@@ -165,6 +165,8 @@ pub struct RunDetail {
     pub is_driven: bool,
     /// Why it can't be driven on.
     pub trouble: Option<String>,
+    /// The lock that it waits for, and who holds that.
+    pub waits_for: Option<String>,
     pub requester: String,
     pub started_at: i64,
     pub ended_at: Option<i64>,

@@ -126,7 +126,7 @@ pub fn told(problem: &Problem) -> Markup {
     html! {
         p class="trouble" role="alert" { (problem.detail) }
         @if let Some(hint) = &problem.hint { p class="hint" { "Hint: " (hint) } }
-        @for mistake in &problem.mistakes { pre class="excerpt" { (mistake) } }
+        @for mistake in &problem.mistakes { pre class="excerpt" tabindex="0" { (mistake) } }
         p class="code" { "code: " code { (problem.code) } }
     }
 }

@@ -5,6 +5,7 @@
 mod act;
 mod assets;
 mod certificates;
+mod detail;
 mod format;
 mod graph;
 mod layout;

@@ -8,10 +8,11 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::{
-    format::{length, moment, short, status, value, visible},
+    detail::values,
+    format::{length, moment, status, visible},
     graph::graph,
     layout::{Frame, page},
-    steps::{Node, nodes, parts, status as instance_status},
+    steps::{Node, nodes},
     waterfall::waterfall,
 };
 use crate::{
@@ -22,14 +23,13 @@ use crate::{
         api::{self, Allowed},
         server::Desk,
     },
-    journal::{EffectState, Instance, InstanceId, Record, RunId, State as RunState},
+    journal::{InstanceId, Record, RunId, State as RunState},
     report::{self, EventLines},
     runs::{Ask, Cursor, Runs, RunsError, Shown},
-    value::{StepError, Value},
+    value::StepError,
 };
 
-/// How many instances of a step are listed, and how many events.
-const INSTANCES: usize = 100;
+/// How many events are listed.
 const EVENTS: usize = 60;
 /// A longer journal is only read for who asks for it.
 const MANY_EVENTS: u64 = 3000;
@@ -44,10 +44,11 @@ pub struct RunQuery {
 }
 
 /// A run with all that its page shows.
-struct View {
-    shown: Shown,
+pub(super) struct View {
+    pub(super) shown: Shown,
     nodes: Vec<Node>,
     trouble: Option<String>,
+    waits_for: Option<String>,
     events: Vec<String>,
     /// Events that are not shown.
     hidden: u64,
@@ -68,13 +69,15 @@ pub async fn run(
     let asked = desk.ask(move |runs| {
         let shown = runs.run(&run)?;
         let (events, hidden) = events(runs, &run, shown.state.events, is_whole)?;
-        Ok((runs.trouble(&run), events, hidden, shown))
+        let held_up = (runs.trouble(&run), api::waits_for(runs, &run));
+        Ok((held_up, events, hidden, shown))
     });
-    let (trouble, events, hidden, shown) = asked.await?;
+    let ((trouble, waits_for), events, hidden, shown) = asked.await?;
     let view = View {
         nodes: nodes(&shown.program.workflow, &shown.state, shown.at),
         allowed: api::allowed(&shown, &access),
         trouble,
+        waits_for,
         events,
         hidden,
         selected: (!query.step.is_empty()).then(|| InstanceId::parse(&query.step)),
@@ -140,6 +143,9 @@ impl View {
                 @if let Some(trouble) = &self.trouble {
                     p class="trouble" role="alert" { "This run can't go on: " (visible(trouble)) }
                 }
+                @if let Some(what) = &self.waits_for {
+                    p class="held" { span aria-hidden="true" { "⏳ " } "This run waits for " (visible(what)) }
+                }
                 @for ask in shown.asks() { (self.question(&ask)) }
                 (self.errors())
                 div class="columns picture" {
@@ -169,7 +175,7 @@ impl View {
     }
 
     /// The address at which an instance is looked at.
-    fn link(&self, step: &str) -> String {
+    pub(super) fn link(&self, step: &str) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("step", step);
         format!("/runs/{}?{}#detail", self.shown.id, query.finish())
@@ -319,10 +325,10 @@ impl View {
     }
 
     /// An error with its place in the script, as a terminal shows it.
-    fn excerpt(&self, step: Option<&InstanceId>, error: &StepError) -> Markup {
+    pub(super) fn excerpt(&self, step: Option<&InstanceId>, error: &StepError) -> Markup {
         let Shown { id, program, .. } = &self.shown;
         let drawn = report::render_error(id, step, error, &program.files);
-        html! { pre class="excerpt" { (visible(&drawn)) } }
+        html! { pre class="excerpt" tabindex="0" { (visible(&drawn)) } }
     }
 
     fn steps(&self) -> Markup {
@@ -357,67 +363,6 @@ impl View {
         }
     }
 
-    /// One instance: what it was given, what it gave, what it did outside.
-    fn detail(&self, id: &InstanceId) -> Markup {
-        let state = &*self.shown.state;
-        let Some(instance) = state.instance(id) else {
-            return html! {
-                section id="detail" class="card" { h2 { (visible(id.as_str())) } p { "This step has not begun." } }
-            };
-        };
-        html! {
-            section id="detail" class="card" aria-labelledby="detail-title" {
-                h2 id="detail-title" { (id) " " (status(instance_status(state, instance, self.shown.at))) }
-                p class="quiet" {
-                    @if let Some(at) = instance.started_at { "began " (moment(at, self.shown.at)) " · " }
-                    "worked " (length(instance.worked)) " · attempt " (instance.attempt)
-                    @if let Some(outer) = id.parent() { " · inside of " a href=(self.link(outer.as_str())) { (outer) } }
-                }
-                @if let Some(reason) = &instance.skip_reason { p { "Skipped: " (visible(reason)) } }
-                @if let Some(error) = &instance.error { (self.excerpt(Some(id), error)) }
-                @if let Some(answer) = instance.approval.as_ref().and_then(|asked| asked.answer.as_ref()) {
-                    p {
-                        (answer.verdict.as_str()) " by " b { (answer.approver) } " " (moment(answer.at, self.shown.at))
-                        @if let Some(comment) = &answer.comment { ": " (visible(comment)) }
-                    }
-                }
-                @if instance.is_composite() { (self.instances(id)) }
-                div class="columns" {
-                    (values("Inputs", &instance.inputs))
-                    (values("Outputs", &instance.outputs))
-                }
-                @if !instance.effects.is_empty() { (effects(instance)) }
-            }
-        }
-    }
-
-    /// What runs inside of an instance, what failed first.
-    fn instances(&self, id: &InstanceId) -> Markup {
-        let (state, at) = (&*self.shown.state, self.shown.at);
-        let mut all: Vec<_> = parts(state, id)
-            .map(|(id, instance)| (id, instance, instance_status(state, instance, at)))
-            .collect();
-        let rank = |status: &str| match status {
-            "failed" | "expired" => 0,
-            "waiting" | "retrying" => 1,
-            "running" | "interrupted" => 2,
-            _ => 3,
-        };
-        all.sort_by_key(|(_, _, status)| rank(status));
-        html! {
-            h3 { (all.len()) " inside of it" }
-            ul class="instances" {
-                @for (id, instance, word) in all.iter().take(INSTANCES) {
-                    li {
-                        (status(word)) " " a href=(self.link(id.as_str())) { (id) }
-                        " " span class="quiet" { (length(instance.worked)) }
-                    }
-                }
-                @if all.len() > INSTANCES { li { "and " (all.len() - INSTANCES) " more" } }
-            }
-        }
-    }
-
     fn log(&self) -> Markup {
         let all = format!("/runs/{}?log=all#log", self.shown.id);
         html! {
@@ -428,70 +373,6 @@ impl View {
                 }
                 @if !self.events.is_empty() {
                     pre class="log" tabindex="0" { @for line in &self.events { (visible(line)) "\n" } }
-                }
-            }
-        }
-    }
-}
-
-/// What an instance did outside, call by call.
-fn effects(instance: &Instance) -> Markup {
-    let row = |number: usize, effect: &EffectState| {
-        let item = api::effect(effect);
-        let request_id = item.result["request_id"].as_str().map(str::to_owned);
-        html! {
-            tr {
-                td class="number" { (number) }
-                td { code { (item.function) } }
-                td { (status(&item.status)) }
-                td { (item.class.as_str().unwrap_or_default()) }
-                td {
-                    details id={ "effect-" (number) } {
-                        summary { "arguments and result" }
-                        @if let Some(text) = value(&item.arguments) { pre { (text) } }
-                        @if let Some(text) = value(&item.result) { pre { (text) } }
-                        @if let Some(id) = request_id { p { "request id " code { (id) } } }
-                    }
-                }
-            }
-        }
-    };
-    html! {
-        h3 { "Calls outside" }
-        div class="scroll" tabindex="0" role="region" aria-label="Calls outside" {
-            table class="effects" {
-                thead {
-                    tr {
-                        th scope="col" { "#" } th scope="col" { "Function" } th scope="col" { "Result" }
-                        th scope="col" { "Class" } th scope="col" { "More" }
-                    }
-                }
-                tbody {
-                    @for (number, effect) in instance.effects.iter().enumerate() { (row(number, effect)) }
-                }
-            }
-        }
-    }
-}
-
-/// Values by name; nothing where there are none.
-fn values(title: &str, values: &Value) -> Markup {
-    let json = values.to_json();
-    let Some(map) = json.as_object().filter(|map| !map.is_empty()) else {
-        return html! {};
-    };
-    html! {
-        section class="card" {
-            h3 { (title) }
-            dl class="values" {
-                @for (name, found) in map {
-                    dt { (name) }
-                    dd {
-                        @match short(found) {
-                            Some(text) => code { (text) },
-                            None => pre { (found.as_str().map_or_else(|| value(found).unwrap_or_default(), visible)) },
-                        }
-                    }
                 }
             }
         }

@@ -55,7 +55,7 @@ pub async fn workflows(State(desk): State<Desk>, access: Access) -> Result<Respo
                                 h2 { (workflow.name) }
                                 p class="trouble" { (error.message) }
                                 @for mistake in error.mistakes.iter().flat_map(|all| &all.0).take(3) {
-                                    pre class="excerpt" { (report::render(mistake)) }
+                                    pre class="excerpt" tabindex="0" { (report::render(mistake)) }
                                 }
                             }
                         }

@@ -1,3 +1,9 @@
+//! The runs in the state folder of this machine: `rows` lists them, `start` starts them, `on` says what one that stands still goes on with.
+
+mod on;
+mod rows;
+mod start;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
@@ -6,36 +12,33 @@ use std::{
 
 use tokio::sync::watch;
 
+use self::{
+    on::{cancelled, goes_on, record, undo_started},
+    rows::Rows,
+};
 use super::{
-    begin::{Wanted, begin},
-    book::{Book, MAX_KEY},
-    clock::{new_id, now},
+    book::Book,
+    clock::now,
     drivers::{Drivers, Driving, Held},
     error::RunsError,
     folds::{Cursor, Folds},
     library::{Library, WorkflowName},
-    preflight::{Note, preflight},
     rules,
-    service::{
-        Ask, Filter, Listed, Page, Person, Planned, Row, Runs, Shown, StartWanted, Started, asks,
-        status,
-    },
+    service::{Filter, Listed, Page, Person, Planned, Runs, Shown, StartWanted, Started},
     tallies::Tallies,
     turns::Turns,
 };
 use crate::{
-    compile::{Frozen, Program, Workflow, bind_params, compile},
+    compile::{Frozen, Program, compile},
     decide,
     execute::{DriveError, UndoItem, undo_plan},
     inventory::{Inventory, RunStamp, collect},
     journal::{
-        Decision, Event, InstanceId, Journal, JournalError, Message, NewRun, Record, RunId,
-        RunInfo, RunJournal, RunLock, RunRow, State, Verdict,
+        Decision, Event, InstanceId, Journal, JournalError, Message, Record, RunId, RunInfo,
+        RunLock, State, Verdict,
     },
-    outside::PcaClient,
-    report,
-    targets::{Folders, LOCAL, OpenError, Target, Targets},
-    value::{Digest, Redactor, Value},
+    targets::{LOCAL, Targets},
+    value::Digest,
 };
 
 /// How many programs are kept: those of runs that people look at.
@@ -60,22 +63,11 @@ pub struct Here {
     reader: Journal,
     drivers: Drivers,
     folds: Folds,
-    rows: Mutex<BTreeMap<RunId, Known>>,
+    rows: Rows,
     programs: Mutex<BTreeMap<Digest, Arc<Program>>>,
     turns: Turns,
     /// Keeps a second service out.
     _lock: RunLock,
-}
-
-/// What a list shows of a run beside its row, as of some event of it.
-struct Known {
-    stamp: String,
-    is_driven: bool,
-    /// When a question expires that changes it, in milliseconds since 1970.
-    until: Option<i64>,
-    status: &'static str,
-    error: Option<String>,
-    asks: Vec<Ask>,
 }
 
 impl Here {
@@ -104,7 +96,7 @@ impl Here {
             reader,
             drivers,
             folds: Folds::default(),
-            rows: Mutex::default(),
+            rows: Rows::default(),
             programs: Mutex::default(),
             turns: Turns::default(),
             _lock: lock,
@@ -196,139 +188,6 @@ impl Here {
         let (config, was_asked_for) = &self.options.config;
         Ok(Targets::load(config, *was_asked_for)?)
     }
-
-    /// Checks everything that a start needs, and makes its first event.
-    fn prepare(
-        &self,
-        wanted: &StartWanted,
-        out: &Path,
-        who: &Person,
-    ) -> Result<(Program, super::begin::Beginning, Vec<Note>), RunsError> {
-        let file = self.options.library.find(&wanted.workflow)?;
-        let program = Library::compile(&file)?;
-        let params = Value::Map(bind_params(&program.workflow, wanted.params.clone())?);
-        let targets = self.load_targets()?;
-        let target = targets.find(&wanted.target)?;
-        if target.is_some_and(|target| target.substrate.is_some()) {
-            let message = format!(
-                "the runs of target `{}` are driven by Restate",
-                wanted.target
-            );
-            return Err(RunsError::wrong("engine", message)
-                .hint("start it with `windlass run --target`; this server drives runs itself"));
-        }
-        let (kube, notes) = preflight(&targets, &program.workflow, &params, &wanted.target)?;
-        self.connect_to_aws(target, &program.workflow)?;
-        Folders {
-            out,
-            state: &self.options.state,
-            config: &self.options.config.0,
-            workflow: Some(&file),
-        }
-        .check()?;
-        let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
-        let beginning = begin(Wanted {
-            program: &program,
-            file: Path::new(file.file_name().unwrap_or_default()),
-            folder: &folder,
-            target: &wanted.target,
-            kube,
-            out: out.display().to_string(),
-            params,
-            requester: who,
-        })?;
-        Ok((program, beginning, notes))
-    }
-
-    /// Finds what is wrong with the AWS of a target before anything is recorded.
-    fn connect_to_aws(
-        &self,
-        target: Option<&Target>,
-        workflow: &Workflow,
-    ) -> Result<(), RunsError> {
-        let Some(target) = target else {
-            return Ok(());
-        };
-        let mut calls = workflow.host_calls().into_iter();
-        let asks_aws = calls.any(|call| call.function.starts_with("pca::"));
-        if target.pca.account.is_none() && !asks_aws {
-            return Ok(());
-        }
-        let connected = self
-            .drivers
-            .handle()
-            .block_on(PcaClient::connect(&target.pca));
-        connected.map(|_| ()).map_err(|e| OpenError::from(e).into())
-    }
-
-    /// Begins a run that has been prepared.
-    fn begin(
-        &self,
-        id: &RunId,
-        program: Program,
-        beginning: super::begin::Beginning,
-    ) -> Result<(), RunsError> {
-        let beginning = beginning.with_secrets(|params| self.journal.digest_secrets(params))?;
-        self.drivers.book().drives(id)?;
-        let run = self.journal.begin(NewRun {
-            id: id.clone(),
-            event: beginning.event,
-            files: &program.files,
-            at: beginning.at,
-        })?;
-        self.drivers.drive(Held {
-            run,
-            program: Arc::new(program),
-            state: beginning.state,
-        });
-        Ok(())
-    }
-
-    fn known(&self, row: &RunRow, stamp: &str, at: i64) -> Result<Known, RunsError> {
-        let state = self.folds.state_of(&self.reader, &row.id)?;
-        let asks = asks(&state, at);
-        let error = report::errors(&state).into_iter().next();
-        Ok(Known {
-            stamp: stamp.to_owned(),
-            is_driven: row.is_owned,
-            until: asks.iter().filter_map(|ask| ask.deadline).min(),
-            status: status(&state, row.is_owned, at),
-            error: error.map(|(_, error)| error.headline()),
-            asks,
-        })
-    }
-
-    /// Completes a row by what only the events say.
-    fn row(&self, row: RunRow, stamps: &BTreeMap<RunId, String>, at: i64) -> Row {
-        let stamp = stamps.get(&row.id).map_or("", String::as_str);
-        let mut rows = lock(&self.rows);
-        let is_new = |known: &Known| {
-            known.stamp == stamp
-                && known.is_driven == row.is_owned
-                && known.until.is_none_or(|until| at < until)
-        };
-        if !rows.get(&row.id).is_some_and(is_new) {
-            // A run that can't be read is still one of the list.
-            match self.known(&row, stamp, at) {
-                Ok(known) => rows.insert(row.id.clone(), known),
-                Err(error) => {
-                    return Row {
-                        status: row.status().to_owned(),
-                        error: Some(error.message),
-                        asks: Vec::new(),
-                        run: row,
-                    };
-                }
-            };
-        }
-        let known = rows.get(&row.id);
-        Row {
-            status: known.map_or_else(String::new, |known| known.status.to_owned()),
-            error: known.and_then(|known| known.error.clone()),
-            asks: known.map_or_else(Vec::new, |known| known.asks.clone()),
-            run: row,
-        }
-    }
 }
 
 impl Runs for Here {
@@ -354,45 +213,7 @@ impl Runs for Here {
     }
 
     fn list(&self, filter: &Filter) -> Result<Page, RunsError> {
-        let at = now();
-        let stamps: BTreeMap<_, _> = self.reader.stamps()?.into_iter().collect();
-        let mut page = Page {
-            rows: Vec::new(),
-            has_more: false,
-        };
-        for run in self.reader.runs()? {
-            if !filter.takes_row(&run) {
-                continue;
-            }
-            // The status of a run that has ended is in its row.
-            let is_other = |status: &String| run.outcome.as_ref().is_some_and(|is| is != status);
-            if filter.status.as_ref().is_some_and(is_other) {
-                continue;
-            }
-            if filter.limit > 0 && page.rows.len() >= filter.limit {
-                page.has_more = true;
-                break;
-            }
-            let row = match run.outcome.as_deref() {
-                // Why it failed is in its events.
-                Some("failed" | "undo failed") if !filter.is_brief => self.row(run, &stamps, at),
-                None => self.row(run, &stamps, at),
-                Some(outcome) => Row {
-                    status: outcome.to_owned(),
-                    error: None,
-                    asks: Vec::new(),
-                    run,
-                },
-            };
-            if filter
-                .status
-                .as_ref()
-                .is_none_or(|status| row.status == *status)
-            {
-                page.rows.push(row);
-            }
-        }
-        Ok(page)
+        self.rows.list(&self.reader, &self.folds, filter)
     }
 
     fn run(&self, id: &RunId) -> Result<Shown, RunsError> {
@@ -433,48 +254,10 @@ impl Runs for Here {
         key: Option<&str>,
         who: &Person,
     ) -> Result<Started, RunsError> {
-        let started = |run: RunId| Started {
-            run,
-            is_repeated: false,
-        };
-        let Some(key) = key else {
-            self.drivers.refuse_too_many()?;
-            let id = new_id()?;
-            let out = self.options.out.join(id.as_str());
-            let (program, beginning, _) = self.prepare(wanted, &out, who)?;
-            self.begin(&id, program, beginning)?;
-            return Ok(started(id));
-        };
-        if key.is_empty() || key.len() > MAX_KEY {
-            let message = format!("an idempotency key has 1 to {MAX_KEY} bytes");
-            return Err(RunsError::wrong("idempotency-key", message));
+        match key {
+            Some(key) => self.start_once(wanted, key, who),
+            None => self.start_new(wanted, who),
         }
-        let key = Digest::of(&[who.name.as_bytes(), key.as_bytes()]);
-        let request = digest(wanted);
-        let _turn = self.turns.take(key);
-        let known = self.drivers.book().known(key)?;
-        if let Some(known) = &known {
-            if known.request != request {
-                let message = "this idempotency key was used for another start";
-                let hint =
-                    "make a new key for each start, and send it again only to repeat that start";
-                return Err(RunsError::conflict("idempotency-key", message).hint(hint));
-            }
-            if self.exists(&known.run) {
-                return Ok(Started {
-                    run: known.run.clone(),
-                    is_repeated: true,
-                });
-            }
-        }
-        self.drivers.refuse_too_many()?;
-        // A process that died may have claimed the key for a run that it never began.
-        let id = known.map_or_else(new_id, |known| Ok(known.run))?;
-        let out = self.options.out.join(id.as_str());
-        let (program, beginning, _) = self.prepare(wanted, &out, who)?;
-        self.drivers.book().claim(key, request, &id)?;
-        self.begin(&id, program, beginning)?;
-        Ok(started(id))
     }
 
     fn answer(
@@ -584,6 +367,10 @@ impl Runs for Here {
         Ok(hasher.finish())
     }
 
+    fn waits_for(&self, id: &RunId) -> Option<(String, String)> {
+        self.drivers.waits_for(id)
+    }
+
     fn trouble(&self, id: &RunId) -> Option<String> {
         self.drivers.trouble(id)
     }
@@ -599,27 +386,6 @@ impl Here {
     }
 }
 
-impl Filter {
-    /// Whether a run is listed, as far as its row says.
-    fn takes_row(&self, run: &RunRow) -> bool {
-        let is = |wanted: &Option<String>, found: &str| {
-            wanted.as_ref().is_none_or(|wanted| wanted == found)
-        };
-        let has = |text: &String| {
-            let parts = [run.id.as_str(), &run.workflow, &run.target];
-            parts.iter().any(|part| part.contains(text.as_str()))
-        };
-        is(&self.workflow, &run.workflow)
-            && is(&self.target, &run.target)
-            && is(
-                &self.requester,
-                run.requester.as_deref().unwrap_or_default(),
-            )
-            && self.text.as_ref().is_none_or(has)
-            && self.before.as_ref().is_none_or(|before| run.id < *before)
-    }
-}
-
 /// Two services would both take up what an earlier one drove.
 fn only_one(state: &Path) -> Result<RunLock, RunsError> {
     RunLock::take(state, &RunId::stored("serve".into())).map_err(|error| match error {
@@ -632,57 +398,6 @@ fn only_one(state: &Path) -> Result<RunLock, RunsError> {
         }
         error => error.into(),
     })
-}
-
-/// What a run that stands still goes on with.
-fn goes_on(workflow: &Workflow, state: &State, who: &Person) -> Vec<Event> {
-    if state.is_undoing {
-        return vec![undo_started(who)];
-    }
-    let mut events = decide::on_resume(workflow, state, &who.name);
-    for event in &mut events {
-        if let Event::RunResumed { via, .. } = event {
-            via.clone_from(&who.via);
-        }
-    }
-    events
-}
-
-fn undo_started(who: &Person) -> Event {
-    Event::UndoStarted {
-        requester: who.name.clone(),
-        via: who.via.clone(),
-    }
-}
-
-fn cancelled(who: &Person) -> Event {
-    Event::RunCancelled {
-        requester: who.name.clone(),
-        via: who.via.clone(),
-    }
-}
-
-/// Records events of a run that is held, so that they are durable before anybody is told.
-fn record(held: &mut Held, events: Vec<Event>) -> Result<(), RunsError> {
-    let (at, redactor) = (now(), Redactor::default());
-    held.state.teach(&redactor);
-    let mut recorded = Vec::new();
-    for event in events {
-        let event = event.redacted(&redactor);
-        held.state.apply(&event, at).map_err(DriveError::from)?;
-        recorded.push((event, at));
-    }
-    Ok(RunJournal::append(&held.run, recorded)?)
-}
-
-/// What a start asks for. A secret counts by its mask: a digest of a weak one could be guessed.
-fn digest(wanted: &StartWanted) -> Digest {
-    let params = Value::Map(wanted.params.clone()).digest();
-    Digest::of(&[
-        wanted.workflow.as_str().as_bytes(),
-        wanted.target.as_bytes(),
-        params.as_bytes(),
-    ])
 }
 
 fn info(state: &State) -> Result<&RunInfo, RunsError> {
