@@ -108,19 +108,26 @@ mod tests {
         guard.check(&method, &map, map.contains_key(header::AUTHORIZATION))
     }
 
+    /// A method, headers, and why it is refused.
+    type Case = (
+        &'static str,
+        &'static [(&'static str, &'static str)],
+        Foreign,
+    );
+
     #[test]
     fn only_our_own_pages_and_programs_get_in() {
         let guard = Guard::new(([127, 0, 0, 1], 7420).into(), false, &[]);
-        let ours = ("host", "localhost:7420");
+        const OURS: (&str, &str) = ("host", "localhost:7420");
         let good: &[(&str, &[(&str, &str)])] = &[
-            ("GET", &[ours]),
+            ("GET", &[OURS]),
             ("GET", &[("host", "127.0.0.1:7420")]),
             ("GET", &[("host", "[::1]:7420")]),
-            ("GET", &[ours, ("sec-fetch-site", "none")]),
+            ("GET", &[OURS, ("sec-fetch-site", "none")]),
             (
                 "GET",
                 &[
-                    ours,
+                    OURS,
                     ("sec-fetch-site", "cross-site"),
                     ("sec-fetch-mode", "navigate"),
                     ("sec-fetch-dest", "document"),
@@ -129,13 +136,13 @@ mod tests {
             (
                 "POST",
                 &[
-                    ours,
+                    OURS,
                     ("sec-fetch-site", "same-origin"),
                     ("origin", "http://localhost:7420"),
                 ],
             ),
-            ("POST", &[ours, ("origin", "http://localhost:7420")]),
-            ("POST", &[ours, ("authorization", "Bearer x")]),
+            ("POST", &[OURS, ("origin", "http://localhost:7420")]),
+            ("POST", &[OURS, ("authorization", "Bearer x")]),
         ];
         for (method, headers) in good {
             assert_eq!(
@@ -144,7 +151,7 @@ mod tests {
                 "{method} {headers:?}"
             );
         }
-        let bad: &[(&str, &[(&str, &str)], Foreign)] = &[
+        let bad: &[Case] = &[
             ("GET", &[], Foreign::Host),
             ("GET", &[("host", "rebound.example:7420")], Foreign::Host),
             ("GET", &[("host", "localhost")], Foreign::Host),
@@ -154,17 +161,17 @@ mod tests {
                 &[("host", "localhost:7420.evil.example")],
                 Foreign::Host,
             ),
-            ("GET", &[ours, ("host", "evil.example")], Foreign::Host),
+            ("GET", &[OURS, ("host", "evil.example")], Foreign::Host),
             (
                 "GET",
-                &[ours, ("origin", "http://localhost:7421")],
+                &[OURS, ("origin", "http://localhost:7421")],
                 Foreign::Origin,
             ),
-            ("GET", &[ours, ("origin", "null")], Foreign::Origin),
+            ("GET", &[OURS, ("origin", "null")], Foreign::Origin),
             (
                 "GET",
                 &[
-                    ours,
+                    OURS,
                     ("sec-fetch-site", "same-site"),
                     ("sec-fetch-mode", "cors"),
                 ],
@@ -173,7 +180,7 @@ mod tests {
             (
                 "GET",
                 &[
-                    ours,
+                    OURS,
                     ("sec-fetch-site", "cross-site"),
                     ("sec-fetch-mode", "navigate"),
                     ("sec-fetch-dest", "iframe"),
@@ -183,19 +190,19 @@ mod tests {
             (
                 "POST",
                 &[
-                    ours,
+                    OURS,
                     ("sec-fetch-site", "cross-site"),
                     ("sec-fetch-mode", "navigate"),
                     ("sec-fetch-dest", "document"),
                 ],
                 Foreign::Origin,
             ),
-            ("POST", &[ours], Foreign::Origin),
-            ("POST", &[ours, ("sec-fetch-site", "none")], Foreign::Origin),
+            ("POST", &[OURS], Foreign::Origin),
+            ("POST", &[OURS, ("sec-fetch-site", "none")], Foreign::Origin),
             (
                 "POST",
                 &[
-                    ours,
+                    OURS,
                     ("sec-fetch-site", "same-origin"),
                     ("origin", "http://127.0.0.1:80"),
                 ],
@@ -204,7 +211,7 @@ mod tests {
             (
                 "POST",
                 &[
-                    ours,
+                    OURS,
                     ("authorization", "Bearer x"),
                     ("origin", "http://evil.example"),
                 ],

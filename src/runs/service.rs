@@ -89,7 +89,7 @@ pub trait Runs: Send + Sync {
     fn tallies(&self) -> Tallies;
 
     /// A number that changes whenever a run gets an event, whoever drives it.
-    fn stamp(&self) -> Result<u64, RunsError>;
+    fn version(&self) -> Result<i64, RunsError>;
 
     /// The lock that a run driven here waits for, and the run that holds it, as people are told it.
     fn waits_for(&self, id: &RunId) -> Option<(String, String)>;

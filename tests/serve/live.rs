@@ -272,6 +272,81 @@ fn start(served: &Served, key: &str, body: &Json) -> String {
 }
 
 #[test]
+fn runs_of_a_terminal_are_seen_and_go_on_once_somebody_answers() {
+    let test = with_people(Test::new().file("asks.yaml", ASKS));
+    let served = Served::start(&test);
+    let headers = [("Authorization", bearer(VERA))];
+    let headers: Vec<_> = headers
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    let mut list = Events::open(&served, "/api/v1/stream", &headers);
+    test.windlass(&["run", "asks.yaml"]).expect(3);
+    assert_eq!(list.next().expect("one").name, "changed");
+    let page = served
+        .get(VERA, "/api/v1/runs?status=waiting")
+        .expect(200)
+        .json();
+    let run = page["runs"][0]["run"].as_str().expect("an id").to_owned();
+    // Nobody drives it: the answer is recorded at once, and the server takes the run up.
+    let body = json!({ "step": "go_live" });
+    served
+        .post(BOB, &format!("/api/v1/runs/{run}/approve"), &body)
+        .expect(202);
+    served.wait(&run, "succeeded");
+    assert_eq!(
+        test.read("out/by.txt"),
+        "bob",
+        "in the folder that it began with"
+    );
+    let kinds: Vec<_> = test
+        .events()
+        .iter()
+        .map(|event| event["event"].as_str().expect("one").to_owned())
+        .collect();
+    assert!(
+        kinds.contains(&"run_suspended".to_owned()) && kinds.contains(&"run_resumed".to_owned()),
+        "{kinds:?}"
+    );
+}
+
+#[test]
+fn a_run_says_which_lock_it_waits_for() {
+    let flow = ASKS.replace("workflow: asks\n", "workflow: asks\nlock: mesh\n");
+    let test = with_people(Test::new().file("asks.yaml", &flow));
+    let served = Served::start(&test);
+    let holder = served.run(ALICE, &json!({ "workflow": "asks" }));
+    served.wait(&holder, "waiting");
+    let second = served.run(ALICE, &json!({ "workflow": "asks" }));
+    let until = std::time::Instant::now() + super::server::PATIENCE;
+    let said = loop {
+        let shown = served
+            .get(VERA, &format!("/api/v1/runs/{second}"))
+            .expect(200)
+            .json();
+        if let Some(said) = shown["waits_for"].as_str() {
+            break said.to_owned();
+        }
+        assert!(std::time::Instant::now() < until, "{shown:#}");
+        thread::sleep(std::time::Duration::from_millis(20));
+    };
+    assert!(
+        said.starts_with(&format!("the lock `mesh`, held by run {holder}")),
+        "{said}"
+    );
+    served
+        .post(
+            BOB,
+            &format!("/api/v1/runs/{holder}/approve"),
+            &json!({ "step": "go_live" }),
+        )
+        .expect(202);
+    served.wait(&holder, "succeeded");
+    let shown = served.wait(&second, "waiting");
+    assert_eq!(shown["waits_for"], Json::Null);
+}
+
+#[test]
 fn one_key_is_one_run() {
     let test = with_people(Test::new().file("chain.yaml", CHAIN));
     let served = Served::start(&test);
@@ -406,16 +481,16 @@ fn runs_are_filtered_and_paged() {
         (ids, page)
     };
     let (failed, page) = list("status=failed");
-    assert_eq!(failed, [bad.clone()]);
+    assert_eq!(failed, [bad.as_str()]);
     assert!(
         page["runs"][0]["error"]
             .as_str()
             .is_some_and(|error| error.contains("no luck")),
         "{page:#}"
     );
-    assert_eq!(list("requester=tester").0, [bad.clone()]);
+    assert_eq!(list("requester=tester").0, [bad.as_str()]);
     assert_eq!(list("workflow=one&status=failed").0, [""; 0]);
-    assert_eq!(list(&format!("text={}", &bad[9..])).0, [bad.clone()]);
+    assert_eq!(list(&format!("text={}", &bad[9..])).0, [bad.as_str()]);
     runs.reverse();
     let (mut all, mut query) = (Vec::new(), "limit=2&workflow=one".to_owned());
     loop {

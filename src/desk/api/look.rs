@@ -24,7 +24,7 @@ pub async fn healthz() -> &'static str {
 
 /// Says that the journal can be read.
 pub async fn readyz(State(desk): State<Desk>) -> Result<&'static str, StatusCode> {
-    let read = desk.ask(|runs| runs.stamp()).await;
+    let read = desk.ask(|runs| runs.version()).await;
     read.map_or(Err(StatusCode::SERVICE_UNAVAILABLE), |_| Ok("ok\n"))
 }
 

@@ -21,8 +21,9 @@ use crate::{
 
 /// Proxies close what is silent for a minute; the browser is told as often that it is still there.
 const ALIVE: Duration = Duration::from_secs(15);
-/// At most ten times a second something new is sent.
+/// At most ten times a second something new of a run is sent, and twice of the list: each looks at the page again.
 const COALESCE: Duration = Duration::from_millis(100);
+const COALESCE_LIST: Duration = Duration::from_millis(500);
 /// How often a run is looked at that another process drives.
 const ELSEWHERE: Duration = Duration::from_secs(1);
 
@@ -95,7 +96,9 @@ impl Following {
             if let Some(event) = self.waiting.next() {
                 return Some((Ok(event), self));
             }
-            if !std::mem::take(&mut self.is_first) && !woken(&self.desk, &mut self.changes).await {
+            if !std::mem::take(&mut self.is_first)
+                && !woken(&self.desk, &mut self.changes, COALESCE).await
+            {
                 return None;
             }
             self.changes.borrow_and_update();
@@ -127,17 +130,17 @@ impl Following {
 
 /// Says that something changed, in whatever run.
 pub async fn changes(State(desk): State<Desk>) -> Result<Sse<KeepAliveStream<Events>>, Problem> {
-    let seen = stamp(&desk).await?;
+    let seen = version(&desk).await?;
     let changes = desk.runs.changes();
     let stream = stream::unfold(
         (desk, changes, seen),
         |(desk, mut changes, seen)| async move {
             loop {
-                if !woken(&desk, &mut changes).await {
+                if !woken(&desk, &mut changes, COALESCE_LIST).await {
                     return None;
                 }
                 changes.borrow_and_update();
-                let now = stamp(&desk).await.ok()?;
+                let now = version(&desk).await.ok()?;
                 if now != seen {
                     let event = Event::default().event("changed").data("");
                     return Some((Ok(event), (desk, changes, now)));
@@ -149,12 +152,12 @@ pub async fn changes(State(desk): State<Desk>) -> Result<Sse<KeepAliveStream<Eve
 }
 
 /// Changes whenever a run gets an event, whoever drives it.
-async fn stamp(desk: &Desk) -> Result<u64, Problem> {
-    desk.ask(|runs| runs.stamp()).await
+async fn version(desk: &Desk) -> Result<i64, Problem> {
+    desk.ask(|runs| runs.version()).await
 }
 
-/// Waits until something may have happened; `false` once the server stops.
-async fn woken(desk: &Desk, changes: &mut watch::Receiver<u64>) -> bool {
+/// Waits until something may have happened, and a moment more for what follows it; `false` once the server stops.
+async fn woken(desk: &Desk, changes: &mut watch::Receiver<u64>, within: Duration) -> bool {
     tokio::select! {
         () = desk.stop.cancelled() => return false,
         changed = changes.changed() => if changed.is_err() { return false },
@@ -162,7 +165,7 @@ async fn woken(desk: &Desk, changes: &mut watch::Receiver<u64>) -> bool {
     }
     tokio::select! {
         () = desk.stop.cancelled() => false,
-        () = sleep(COALESCE) => true,
+        () = sleep(within) => true,
     }
 }
 

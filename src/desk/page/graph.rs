@@ -184,7 +184,8 @@ fn lay_out(workflow: &Workflow, count: usize) -> Layout {
     for at in 0..count {
         for (other, edge) in &before[at] {
             let mut path = vec![*other];
-            for between in layer[*other] + 1..layer[at] {
+            let passed = layer[*other] + 1..layer[at];
+            for between in passed {
                 spots.push(Spot::Bend);
                 layer.push(between);
                 layers[between].push(spots.len() - 1);

@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, sync::Mutex};
+use std::{cell::OnceCell, collections::BTreeMap, sync::Mutex};
 
 use crate::{
     journal::{Journal, RunId, RunRow},
@@ -22,8 +22,8 @@ pub struct Rows {
 struct Look<'a> {
     reader: &'a Journal,
     folds: &'a Folds,
-    /// For each run, what changes with its events.
-    stamps: BTreeMap<RunId, String>,
+    /// For each run, what changes with its events; read when it is needed.
+    stamps: OnceCell<BTreeMap<RunId, String>>,
     /// Milliseconds since 1970.
     at: i64,
 }
@@ -39,6 +39,17 @@ struct Known {
     asks: Vec<Ask>,
 }
 
+impl Look<'_> {
+    /// What changes with the events of a run. A journal that can't be read says so where they are read.
+    fn stamp(&self, run: &RunId) -> &str {
+        let stamps = self.stamps.get_or_init(|| {
+            let stamps = self.reader.stamps().unwrap_or_default();
+            stamps.into_iter().collect()
+        });
+        stamps.get(run).map_or("", String::as_str)
+    }
+}
+
 impl Rows {
     /// Lists runs, the newest first.
     pub fn list(
@@ -50,7 +61,7 @@ impl Rows {
         let look = Look {
             reader,
             folds,
-            stamps: reader.stamps()?.into_iter().collect(),
+            stamps: OnceCell::new(),
             at: now(),
         };
         let mut page = Page {
@@ -94,8 +105,7 @@ impl Rows {
 
     /// Completes a row by what only the events say.
     fn row(&self, look: &Look, row: RunRow) -> Row {
-        let (stamps, at) = (&look.stamps, look.at);
-        let stamp = stamps.get(&row.id).map_or("", String::as_str);
+        let (stamp, at) = (look.stamp(&row.id), look.at);
         let mut rows = lock(&self.known);
         let is_new = |known: &Known| {
             known.stamp == stamp
