@@ -18,7 +18,7 @@ use crate::{
 /// The token of who started the server, within the state folder.
 const TOKEN: &str = "serve.token";
 
-/// `windlass serve`: the page and the API, until it is told to stop.
+/// `windlass serve`: the page and the API, until a signal ends it.
 pub fn serve(args: &Args, command: &Serve) -> Done {
     if args.on.is_some() {
         let message = "`windlass serve` drives runs itself, so --on does not work here";

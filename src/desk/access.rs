@@ -55,12 +55,12 @@ impl Tokens {
         }
     }
 
-    /// Whose token it is. Takes as long for a wrong one as for a good one.
+    /// Says whose token it is. Takes as long for a wrong one as for a good one.
     pub fn find(&self, token: &str) -> Option<&Known> {
         self.with_digest(Digest::of_content(token.as_bytes()))
     }
 
-    /// Whose token has this digest, if it is still good.
+    /// Says whose token has this digest, if it is still good.
     pub fn with_digest(&self, sha256: Digest) -> Option<&Known> {
         let is_equal = |known: &Known| {
             verify_slices_are_equal(known.sha256.as_bytes(), sha256.as_bytes()).is_ok()
@@ -73,14 +73,14 @@ impl Tokens {
         })
     }
 
-    /// The token of who started the server.
+    /// Returns the token of who started the server.
     pub fn owner(&self) -> Option<&Known> {
         self.known.iter().find(|known| known.is_owner)
     }
 }
 
 impl Known {
-    /// Who comes with it, `by` a header or a cookie.
+    /// Says who comes with it, `by` a header or a cookie.
     pub fn access(&self, by: &str, from: SocketAddr) -> Access {
         let token = match self.is_owner {
             true => "the server's token".to_owned(),

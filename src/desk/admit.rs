@@ -89,7 +89,7 @@ impl Desk {
         Ok(())
     }
 
-    /// What a request needs; one that no route answers still needs somebody.
+    /// Says what a request needs; one that no route answers still needs somebody.
     fn needs(&self, method: &Method, path: Option<&str>) -> Needs {
         let method = match *method {
             Method::HEAD => &Method::GET,
@@ -101,7 +101,7 @@ impl Desk {
         found.map_or(Needs::Role(Role::Viewer), |route| route.needs)
     }
 
-    /// Who sent a request. A token in its header counts before a cookie, also if it is wrong.
+    /// Says who sent a request. A token in its header counts before a cookie, also if it is wrong.
     fn authenticate(&self, headers: &HeaderMap, peer: SocketAddr) -> Option<Access> {
         if let Some(header) = headers.get(header::AUTHORIZATION) {
             let token = header.to_str().ok()?.strip_prefix("Bearer ")?;
@@ -113,7 +113,7 @@ impl Desk {
         Some(self.tokens.with_digest(token)?.access("browser", peer))
     }
 
-    /// The value of our cookie.
+    /// Returns the value of our cookie.
     pub fn cookie_of(&self, headers: &HeaderMap) -> Option<String> {
         let all = headers.get_all(header::COOKIE).iter();
         let mut pairs = all
@@ -168,7 +168,7 @@ fn foreign(why: Foreign) -> Problem {
     Problem::new(StatusCode::FORBIDDEN, "foreign-request", detail)
 }
 
-/// The token of the address that the server printed.
+/// Returns the token of the address that the server printed.
 fn ticket(request: &Request) -> Option<String> {
     if request.uri().path() != "/" || request.method() != Method::GET {
         return None;

@@ -64,7 +64,7 @@ pub async fn metrics(State(desk): State<Desk>) -> Result<Response, Problem> {
     Ok(([(header::CONTENT_TYPE, FORMAT)], text).into_response())
 }
 
-/// What this process counted since it began.
+/// Says what this process counted since it began.
 fn written(text: &mut String, tallies: &Tallies) {
     let one = |value| std::iter::once((Vec::new(), value));
     family(
@@ -129,7 +129,7 @@ fn family<'a>(
     }
 }
 
-/// A label's value as Prometheus reads it.
+/// Returns a label's value as Prometheus reads it.
 fn escaped(value: &str) -> String {
     let value = value.replace('\\', "\\\\");
     value.replace('"', "\\\"").replace('\n', "\\n")

@@ -42,7 +42,7 @@ pub enum Refused {
 }
 
 impl Refused {
-    /// What to do about it.
+    /// Says what to do about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Plain(_) => {

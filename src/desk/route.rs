@@ -57,7 +57,7 @@ pub async fn fallback() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "not-found", "there is nothing here")
 }
 
-/// Every route.
+/// Lists every route.
 pub fn table() -> Vec<Route> {
     use Role::{Admin, Approver, Operator, Viewer};
     let mut routes = vec![

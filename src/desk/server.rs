@@ -134,7 +134,7 @@ impl Server {
         self.address
     }
 
-    /// Where a browser begins: on loopback with a token that works once.
+    /// Says where a browser begins: on loopback with a token that works once.
     pub fn url(&self) -> &str {
         &self.url
     }

@@ -56,7 +56,7 @@ impl Sessions {
         Ok(Some(cookie))
     }
 
-    /// The digest of the token that a session was made with, if it lives.
+    /// Returns the digest of the token that a session was made with, if it lives.
     pub fn find(&self, cookie: &str, at: i64) -> rusqlite::Result<Option<Digest>> {
         let (database, cookie) = (self.database(), digest(cookie));
         let found = database

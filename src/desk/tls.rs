@@ -39,7 +39,7 @@ impl Certified {
         })
     }
 
-    /// What a new connection is served with. Files that can't be used, as when only one of them has been replaced so far,
+    /// Says what a new connection is served with. Files that can't be used, as when only one of them has been replaced so far,
     /// leave it as it was.
     pub fn configuration(&self) -> Arc<ServerConfig> {
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);

@@ -54,7 +54,7 @@ impl Book {
         Ok(())
     }
 
-    /// The start that a key belongs to, if it was used before.
+    /// Returns the start that a key belongs to, if it was used before.
     pub fn known(&self, key: Digest) -> Result<Option<Start>, RunsError> {
         let found = self
             .database()
@@ -88,7 +88,7 @@ impl Book {
         Ok(())
     }
 
-    /// The runs that this service was driving when it ended.
+    /// Returns the runs that this service was driving when it ended.
     pub fn driven(&self) -> Result<Vec<RunId>, RunsError> {
         let database = self.database();
         let mut statement = database.prepare("SELECT run FROM driven ORDER BY run")?;

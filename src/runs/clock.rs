@@ -3,12 +3,12 @@ use time::OffsetDateTime;
 use super::error::RunsError;
 use crate::journal::{RunId, milliseconds};
 
-/// The one clock of the program, in milliseconds since 1970.
+/// Returns the one clock of the program, in milliseconds since 1970.
 pub fn now() -> i64 {
     milliseconds(OffsetDateTime::now_utc())
 }
 
-/// A number from 0 to 1 that spreads retries.
+/// Returns a number from 0 to 1 that spreads retries.
 pub fn jitter() -> f64 {
     let mut bytes = [0; 4];
     match aws_lc_rs::rand::fill(&mut bytes) {

@@ -111,7 +111,7 @@ impl Drivers {
         self.shared.changed.subscribe()
     }
 
-    /// The threads that runs are driven on, for what needs the clients of a target.
+    /// Returns the threads that runs are driven on, for what needs the clients of a target.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
@@ -235,7 +235,7 @@ impl Shared {
     }
 }
 
-/// The file of a run's workflow.
+/// Returns the file of a run's workflow.
 pub fn workflow_file(info: &RunInfo) -> PathBuf {
     Path::new(&info.folder).join(&info.file)
 }

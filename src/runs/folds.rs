@@ -72,7 +72,7 @@ struct Fold {
 }
 
 impl Folds {
-    /// The state of a run as its journal has it now.
+    /// Returns the state of a run as its journal has it now.
     ///
     /// # Errors
     /// What the journal says; a run that does not exist.

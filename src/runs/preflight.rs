@@ -56,7 +56,7 @@ pub fn preflight(
     Ok((wanted, notes))
 }
 
-/// A target that names some of the clusters would leave a mesh half rotated.
+/// Returns a target that names some of the clusters would leave a mesh half rotated.
 fn refuse_a_part(found: &Target, target: &str, wanted: &BTreeSet<String>) -> Result<(), RunsError> {
     let lacking: Vec<_> = wanted
         .iter()

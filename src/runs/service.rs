@@ -27,13 +27,13 @@ pub trait Runs: Send + Sync {
     /// Compiles a workflow as its files are now.
     fn workflow(&self, name: &WorkflowName) -> Result<Program, RunsError>;
 
-    /// The targets that a run may have.
+    /// Returns the targets that a run may have.
     fn targets(&self) -> Result<Vec<String>, RunsError>;
 
     /// Lists runs, the newest first.
     fn list(&self, filter: &Filter) -> Result<Page, RunsError>;
 
-    /// A run as it is now.
+    /// Returns a run as it is now.
     fn run(&self, id: &RunId) -> Result<Shown, RunsError>;
 
     /// Reads the events of a run behind a cursor, and moves it.
@@ -85,16 +85,16 @@ pub trait Runs: Send + Sync {
     /// Changes whenever something happened in a run that this service drives.
     fn changes(&self) -> watch::Receiver<u64>;
 
-    /// What was counted in the runs that this process drove.
+    /// Says what was counted in the runs that this process drove.
     fn tallies(&self) -> Tallies;
 
-    /// A number that changes whenever a run gets an event, whoever drives it.
+    /// Returns a number that changes whenever a run gets an event, whoever drives it.
     fn version(&self) -> Result<i64, RunsError>;
 
-    /// The lock that a run driven here waits for, and the run that holds it, as people are told it.
+    /// Returns the lock that a run driven here waits for, and the run that holds it, as people are told it.
     fn waits_for(&self, id: &RunId) -> Option<(String, String)>;
 
-    /// Why a run that this service should drive can't go on, until it does.
+    /// Says why a run that this service should drive can't go on, until it does.
     fn trouble(&self, id: &RunId) -> Option<String>;
 }
 
@@ -165,7 +165,7 @@ pub struct Shown {
     pub id: RunId,
     pub state: Arc<State>,
     pub info: RunInfo,
-    /// The files that it goes on with.
+    /// The files that it uses now.
     pub program: Arc<Program>,
     pub is_driven: bool,
     /// When this was true, in milliseconds since 1970.
@@ -197,17 +197,17 @@ pub struct Started {
 }
 
 impl Shown {
-    /// One word for where it stands.
+    /// Says in one word where it stands.
     pub fn status(&self) -> &'static str {
         status(&self.state, self.is_driven, self.at)
     }
 
-    /// The questions that wait for an answer.
+    /// Returns the questions that wait for an answer.
     pub fn asks(&self) -> Vec<Ask> {
         asks(&self.state, self.at)
     }
 
-    /// Whether a person may answer a question of it now.
+    /// Says whether a person may answer a question of it now.
     ///
     /// # Errors
     /// Why not.
@@ -225,7 +225,7 @@ impl Shown {
     }
 }
 
-/// One word for where a run stands at a moment (milliseconds since 1970).
+/// Says in one word where a run stands at a moment (milliseconds since 1970).
 pub(super) fn status(state: &State, is_driven: bool, at: i64) -> &'static str {
     match state.outcome {
         Some(outcome) => outcome.as_str(),
@@ -233,7 +233,7 @@ pub(super) fn status(state: &State, is_driven: bool, at: i64) -> &'static str {
     }
 }
 
-/// The questions of a run that can be answered at a moment (milliseconds since 1970).
+/// Returns the questions of a run that can be answered at a moment (milliseconds since 1970).
 pub(super) fn asks(state: &State, at: i64) -> Vec<Ask> {
     let waiting = state
         .steps

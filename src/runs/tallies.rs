@@ -76,7 +76,7 @@ impl Tallies {
     }
 }
 
-/// What counts as counted: a call that ended its attempt is made again in its place.
+/// Says what counts as counted: a call that ended its attempt is made again in its place.
 fn counted(instance: &Instance) -> (u32, usize) {
     let is_open = instance
         .effects

@@ -53,7 +53,7 @@ impl Role {
         }
     }
 
-    /// Whether who has this role may do what needs the other one.
+    /// Says whether who has this role may do what needs the other one.
     pub fn covers(self, needed: Self) -> bool {
         self == Self::Admin || needed == Self::Viewer || self == needed
     }

@@ -13,7 +13,7 @@ use crate::harness::Test;
 
 const FLOW: &str = "workflow: w\nsteps: { a: { run: \"#{}\" } }\n";
 
-/// Whoever asks may have these, since there is nothing to see.
+/// These need no token: there is nothing to see.
 const OPEN: [&str; 5] = [
     "GET /assets/{name}",
     "GET /healthz",
@@ -263,7 +263,7 @@ fn the_printed_address_works_once() {
     assert_eq!(served.page(&cookie, "/").status, 200);
     let again = served.send("GET", &path, &[], "").expect(401);
     assert!(again.body.contains("has been used") && again.header("set-cookie").is_none());
-    // Whoever logs out is out, whatever their browser still has.
+    // A cookie is worth nothing after logging out.
     served.submit(&cookie, "/logout", &[]).expect(303);
     assert_eq!(served.page(&cookie, "/").status, 401);
 }

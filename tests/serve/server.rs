@@ -1,4 +1,4 @@
-//! A server of a test, and a client that says exactly what it is told to.
+//! A server of a test, and a client that sends exactly the headers it is given.
 
 use std::{
     fs,

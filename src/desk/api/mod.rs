@@ -26,7 +26,7 @@ use crate::targets::Role;
 /// What a key is for, once for the document and once for the header.
 pub const KEY: &str = "Idempotency-Key";
 
-/// The routes of the API.
+/// Returns the routes of the API.
 pub fn routes() -> Vec<Route> {
     use Role::{Admin, Approver, Operator, Viewer};
     let look = |path, summary, query, answer, handler| {

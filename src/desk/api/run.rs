@@ -72,13 +72,13 @@ pub async fn detail(
     }))
 }
 
-/// The lock that a run waits for, and who holds that.
+/// Returns the lock that a run waits for, and who holds that.
 pub fn waits_for(runs: &dyn Runs, run: &RunId) -> Option<String> {
     let (lock, holder) = runs.waits_for(run)?;
     Some(format!("the lock `{lock}`, held by {holder}"))
 }
 
-/// The executions of steps, by their ids.
+/// Returns the executions of steps, by their ids.
 pub fn steps(state: &RunState, at: i64) -> Vec<StepItem> {
     let steps = state.steps.iter();
     steps
@@ -124,7 +124,7 @@ fn error_item(step: Option<&InstanceId>, error: &StepError) -> ErrorItem {
     }
 }
 
-/// Whether somebody may answer a question now.
+/// Says whether somebody may answer a question now.
 pub fn may_answer(shown: &Shown, ask: &runs::Ask, access: &Access) -> Allowed {
     if !access.has(Role::Approver) {
         return lacks(access, Role::Approver);
@@ -140,7 +140,7 @@ pub fn may_answer(shown: &Shown, ask: &runs::Ask, access: &Access) -> Allowed {
     )
 }
 
-/// What somebody may do with a run now, so that nothing is offered that will be refused.
+/// Says what somebody may do with a run now, so that nothing is offered that will be refused.
 pub fn allowed(shown: &Shown, access: &Access) -> BTreeMap<String, Allowed> {
     let (id, state) = (&shown.id, &*shown.state);
     let workflow = &shown.program.workflow;
@@ -213,7 +213,7 @@ pub async fn effects(
     }))
 }
 
-/// One call as the API says it.
+/// Returns one call as the API says it.
 pub fn effect_item(effect: &EffectState) -> EffectItem {
     let (status, result) = match effect.settled.as_ref().or(effect.outcome.as_ref()) {
         None => ("in_doubt", serde_json::Value::Null),
@@ -267,7 +267,7 @@ pub async fn events(
     Ok(Json(page.await?))
 }
 
-/// An event as the API says it. Secrets are masked.
+/// Returns an event as the API says it. Secrets are masked.
 pub fn event_item(record: &Record) -> EventItem {
     EventItem {
         seq: record.seq,

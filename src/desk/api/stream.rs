@@ -19,7 +19,7 @@ use crate::{
     runs::{Cursor, RunsError},
 };
 
-/// Proxies close what is silent for a minute; the browser is told as often that it is still there.
+/// How often a comment is sent where nothing happens: proxies close what is silent for a minute.
 const ALIVE: Duration = Duration::from_secs(15);
 /// At most ten times a second something new of a run is sent, and twice of the list: each looks at the page again.
 const COALESCE: Duration = Duration::from_millis(100);
@@ -37,7 +37,7 @@ pub struct StreamQuery {
     after: Option<u64>,
 }
 
-/// The events of a run, from behind Last-Event-ID on.
+/// Returns the events of a run, from behind Last-Event-ID on.
 pub async fn run(
     State(desk): State<Desk>,
     Path(run): Path<String>,

@@ -314,7 +314,7 @@ impl ParamItem {
     }
 }
 
-/// Whether what is given for a param of this type never comes back.
+/// Says whether what is given for a param of this type never comes back.
 pub fn is_secret(ty: &Type) -> bool {
     match ty {
         Type::Secret => true,

@@ -17,7 +17,7 @@ use crate::{
 const INSTANCES: usize = 100;
 
 impl View {
-    /// One instance: what it was given, what it gave, what it did outside.
+    /// Returns one instance: what it was given, what it gave, what it did outside.
     pub(super) fn detail(&self, id: &InstanceId) -> Markup {
         let state = &*self.shown.state;
         let Some(instance) = state.instance(id) else {
@@ -51,7 +51,7 @@ impl View {
         }
     }
 
-    /// What runs inside of an instance, what failed first.
+    /// Says what runs inside of an instance, what failed first.
     fn instances(&self, id: &InstanceId) -> Markup {
         let (state, at) = (&*self.shown.state, self.shown.at);
         let mut all: Vec<_> = parts(state, id)
@@ -79,7 +79,7 @@ impl View {
     }
 }
 
-/// What an instance did outside, call by call.
+/// Says what an instance did outside, call by call.
 fn effects(instance: &Instance) -> Markup {
     let row = |number: usize, effect: &EffectState| {
         let item = api::effect(effect);

@@ -5,7 +5,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::report;
 
-/// A moment (milliseconds since 1970): how long ago, with the exact time on hover; the script keeps it right.
+/// Returns a moment (milliseconds since 1970): how long ago, with the exact time on hover; the script keeps it right.
 pub fn moment(at: i64, now: i64) -> Markup {
     let exact = format!("{} UTC", report::utc_time(at));
     html! {
@@ -35,7 +35,7 @@ pub fn relative(at: i64, now: i64) -> String {
     }
 }
 
-/// A length of time in milliseconds: `12ms`, `3.2s`, `4m 2s`, `2h 5m`, `3d 4h`.
+/// Returns a length of time in milliseconds: `12ms`, `3.2s`, `4m 2s`, `2h 5m`, `3d 4h`.
 pub fn length(milliseconds: i64) -> String {
     let milliseconds = milliseconds.max(0);
     let seconds = milliseconds / 1000;
@@ -48,7 +48,7 @@ pub fn length(milliseconds: i64) -> String {
     }
 }
 
-/// A status as a mark, a colour and a word.
+/// Returns a status as a mark, a colour and a word.
 pub fn status(status: &str) -> Markup {
     html! {
         span class={ "status " (class(status)) } {
@@ -57,7 +57,7 @@ pub fn status(status: &str) -> Markup {
     }
 }
 
-/// The sign of a status: the colour alone tells nothing to many people.
+/// Returns the sign of a status: the colour alone tells nothing to many people.
 pub fn mark(status: &str) -> &'static str {
     match status {
         "succeeded" | "approved" | "done" | "in use" => "✓",
@@ -72,7 +72,7 @@ pub fn mark(status: &str) -> &'static str {
     }
 }
 
-/// The class of a status's colour.
+/// Returns the class of a status's colour.
 pub fn class(status: &str) -> &'static str {
     match status {
         "succeeded" | "approved" | "done" | "in use" => "good",
@@ -83,7 +83,7 @@ pub fn class(status: &str) -> &'static str {
     }
 }
 
-/// A value as text for people: JSON over several lines. Nothing where there is none.
+/// Returns a value as text for people: JSON over several lines. Nothing where there is none.
 pub fn value(json: &serde_json::Value) -> Option<String> {
     let is_empty = match json {
         serde_json::Value::Null => true,
@@ -93,7 +93,7 @@ pub fn value(json: &serde_json::Value) -> Option<String> {
     (!is_empty).then(|| visible(&format!("{json:#}")))
 }
 
-/// A value in one line, where it is short.
+/// Returns a value in one line, where it is short.
 pub fn short(json: &serde_json::Value) -> Option<String> {
     const MOST: usize = 72;
     let text = match json {
@@ -104,7 +104,7 @@ pub fn short(json: &serde_json::Value) -> Option<String> {
     (text.len() <= MOST && !text.contains('\n')).then(|| visible(&text))
 }
 
-/// A text with control characters and marks that turn its direction as signs that can be seen.
+/// Returns a text with control characters and marks that turn its direction as signs that can be seen.
 pub fn visible(text: &str) -> String {
     text.chars()
         .map(|c| match c {
@@ -118,7 +118,7 @@ pub fn visible(text: &str) -> String {
         .collect()
 }
 
-/// A text cut to some characters.
+/// Returns a text cut to some characters.
 pub fn cut(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some((at, _)) => format!("{}…", &text[..at]),

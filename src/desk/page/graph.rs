@@ -113,7 +113,7 @@ fn node(
     }
 }
 
-/// How many instances are in which status, as parts of a bar.
+/// Says how many instances are in which status, as parts of a bar.
 fn bar(node: &Node) -> Markup {
     const LENGTH: f64 = 92.0;
     let mut at = 14.0;
@@ -209,7 +209,7 @@ fn lay_out(workflow: &Workflow, count: usize) -> Layout {
 }
 
 impl Layout {
-    /// The neighbours of each spot in the layer above (`false`) or below (`true`).
+    /// Returns the neighbours of each spot in the layer above (`false`) or below (`true`).
     fn neighbours(&self, below: bool) -> Vec<Vec<usize>> {
         let mut found = vec![Vec::new(); self.spots.len()];
         for (path, _) in &self.paths {
@@ -346,7 +346,7 @@ impl Layout {
         }
     }
 
-    /// The places nearest to the wanted ones at which nothing of a layer overlaps: neighbours that are too close become a
+    /// Returns the places nearest to the wanted ones at which nothing of a layer overlaps: neighbours that are too close become a
     /// block, which stands at the mean of what its members want (pool adjacent violators).
     fn spread(&self, layer: &[usize], wanted: &[f64]) -> Vec<f64> {
         let mut offset = 0.0;
@@ -383,7 +383,7 @@ impl Layout {
         MARGIN + self.layer[spot] as f64 * (HEIGHT + DROP)
     }
 
-    /// An edge from the bottom of one step to the top of another, upright at each spot that it passes.
+    /// Returns an edge from the bottom of one step to the top of another, upright at each spot that it passes.
     fn curve(&self, path: &[usize]) -> String {
         let mut text = String::new();
         let mut from = (0.0, 0.0);
@@ -432,7 +432,7 @@ mod tests {
         compile("w.yaml", &mut Frozen(files.into_iter().collect())).expect("it compiles")
     }
 
-    /// A workflow of `count` steps, each after some of those before it.
+    /// Returns a workflow of `count` steps, each after some of those before it.
     fn tangle(count: usize) -> Program {
         let mut steps = String::new();
         for at in 0..count {

@@ -20,7 +20,7 @@ pub struct Frame<'a> {
     pub access: Option<&'a Access>,
 }
 
-/// A whole page.
+/// Returns a whole page.
 pub fn page(frame: &Frame, main: Markup) -> Response {
     let links = [
         ("Runs", "/", Role::Viewer),
@@ -88,7 +88,7 @@ pub fn see_other(path: &str, cookie: Option<HeaderValue>) -> Response {
     response
 }
 
-/// A problem as a page; where nobody is logged in, the way to do that.
+/// Returns a problem as a page; where nobody is logged in, the way to do that.
 pub fn problem(problem: &Problem, method: &Method, headers: &HeaderMap) -> Response {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_REQUEST);
     let mut response = match problem.status {
@@ -121,7 +121,7 @@ pub fn problem(problem: &Problem, method: &Method, headers: &HeaderMap) -> Respo
     response
 }
 
-/// What went wrong, with its hint, its mistakes and its code.
+/// Says what went wrong, with its hint, its mistakes and its code.
 pub fn told(problem: &Problem) -> Markup {
     html! {
         p class="trouble" role="alert" { (problem.detail) }

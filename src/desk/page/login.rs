@@ -16,7 +16,7 @@ pub async fn login_form() -> Response {
     login(StatusCode::OK, None)
 }
 
-/// The form to log in with.
+/// Returns the form to log in with.
 pub fn login(status: StatusCode, why: Option<&str>) -> Response {
     let frame = Frame {
         title: "Log in",

@@ -87,7 +87,7 @@ pub async fn run(
     Ok(view.page())
 }
 
-/// The last events as lines, and how many come before them.
+/// Returns the last events as lines, and how many come before them.
 fn events(
     runs: &dyn Runs,
     run: &RunId,
@@ -174,7 +174,7 @@ impl View {
         )
     }
 
-    /// The address at which an instance is looked at.
+    /// Returns the address at which an instance is looked at.
     pub(super) fn link(&self, step: &str) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("step", step);
@@ -203,7 +203,7 @@ impl View {
         }
     }
 
-    /// A button, which says why where it can't be used.
+    /// Returns a button, which says why where it can't be used.
     fn act(&self, name: &str, label: &str) -> Markup {
         let allowed = self.allowed.get(name);
         let why = allowed
@@ -222,7 +222,7 @@ impl View {
         }
     }
 
-    /// An undo begins with its plan.
+    /// Returns an undo begins with its plan.
     fn undo(&self) -> Markup {
         match self.allowed.get("undo") {
             Some(allowed) if allowed.ok => {
@@ -232,7 +232,7 @@ impl View {
         }
     }
 
-    /// A question, what it is bound to, and the buttons to answer it.
+    /// Returns a question, what it is bound to, and the buttons to answer it.
     fn question(&self, ask: &Ask) -> Markup {
         let Self { shown, access, .. } = self;
         let allowed = api::may_answer(shown, ask, access);
@@ -270,7 +270,7 @@ impl View {
         }
     }
 
-    /// What the steps to come will change outside, as far as it is known.
+    /// Says what the steps to come will change outside, as far as it is known.
     fn what_follows(&self) -> Markup {
         let Self { shown, .. } = self;
         let mut begun = RunState::default();
@@ -324,7 +324,7 @@ impl View {
         }
     }
 
-    /// An error with its place in the script, as a terminal shows it.
+    /// Returns an error with its place in the script, as a terminal shows it.
     pub(super) fn excerpt(&self, step: Option<&InstanceId>, error: &StepError) -> Markup {
         let Shown { id, program, .. } = &self.shown;
         let drawn = report::render_error(id, step, error, &program.files);

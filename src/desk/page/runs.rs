@@ -224,7 +224,7 @@ impl RunsQuery {
         self.fields().iter().any(|(_, value)| !value.is_empty())
     }
 
-    /// The address of the runs before one.
+    /// Returns the address of the runs before one.
     fn older(&self, before: &RunId) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         let given = self

@@ -127,7 +127,7 @@ impl Sheet {
         })
     }
 
-    /// What the fields say. An empty one is not given, but for a text that has a default.
+    /// Says what the fields say. An empty one is not given, but for a text that has a default.
     fn wanted(&self) -> Result<StartWanted, RunsError> {
         let workflow = &self.program.workflow;
         let (mut params, mut errors) = (BTreeMap::new(), Vec::new());
@@ -267,7 +267,7 @@ fn field(name: &str) -> String {
     format!("p.{name}")
 }
 
-/// A value as it is typed in: a text bare, anything else as JSON, which is YAML.
+/// Returns a value as it is typed in: a text bare, anything else as JSON, which is YAML.
 fn text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -316,7 +316,7 @@ fn plan(planned: &Planned) -> Markup {
     }
 }
 
-/// What a preflight noted, for people.
+/// Says what a preflight noted, for people.
 pub fn note(note: &Note) -> String {
     match note {
         Note::NoClusters { target } => {

@@ -44,7 +44,7 @@ const ORDER: [&str; 9] = [
     "succeeded",
 ];
 
-/// The steps of a workflow, in an order in which they may run.
+/// Returns the steps of a workflow, in an order in which they may run.
 pub fn nodes(workflow: &Workflow, state: &State, at: i64) -> Vec<Node> {
     let steps = workflow.steps();
     steps.map(|(_, step)| node(step, state, at)).collect()
@@ -110,7 +110,7 @@ fn node(step: &Step, state: &State, at: i64) -> Node {
     }
 }
 
-/// What runs inside of a step, without what only holds others together and without undos.
+/// Says what runs inside of a step, without what only holds others together and without undos.
 pub fn parts<'a>(
     state: &'a State,
     id: &InstanceId,
@@ -122,7 +122,7 @@ pub fn parts<'a>(
         .filter(|(inner, instance)| !instance.is_composite() && inner.undone().is_none())
 }
 
-/// One word for where an instance stands.
+/// Says in one word where an instance stands.
 pub fn status(state: &State, instance: &Instance, at: i64) -> &'static str {
     match instance.status {
         Status::Pending if instance.attempt > 0 && state.outcome.is_some() => "interrupted",
@@ -143,12 +143,12 @@ fn does(step: &Step) -> String {
 }
 
 impl Node {
-    /// Whether others run inside of it.
+    /// Says whether others run inside of it.
     pub fn is_composite(&self) -> bool {
         self.is_many || self.is_nested
     }
 
-    /// How long it worked, or, of a question, how long it has waited for its answer, in milliseconds.
+    /// Says how long it worked, or, of a question, how long it has waited for its answer, in milliseconds.
     pub fn took(&self, now: i64) -> i64 {
         match self.waited {
             Some((asked, answered)) => answered.or(self.ended_at).unwrap_or(now) - asked,
@@ -167,7 +167,7 @@ impl Node {
         }
     }
 
-    /// The same as the picture, in words.
+    /// Returns the same as the picture, in words.
     pub fn label(&self) -> String {
         let mut text = format!("{}: {}", self.name, self.status);
         if self.is_composite() && self.count > 0 {

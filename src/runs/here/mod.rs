@@ -1,4 +1,4 @@
-//! The runs in the state folder of this machine: `rows` lists them, `start` starts them, `on` says what one that stands still goes on with.
+//! The runs in the state folder of this machine: `rows` lists them, `start` starts them, `on` makes the events that one continues with.
 
 mod on;
 mod rows;
@@ -81,7 +81,7 @@ impl Here {
         let lock = only_one(&options.state)?;
         let book = Book::open(&options.state)?;
         let (config, was_asked_for) = (&options.config.0, options.config.1);
-        // What is wrong there is told before anything is started.
+        // Mistakes there are errors before anything is started.
         Targets::load(config, was_asked_for)?;
         options.library.list()?;
         let drivers = Drivers::new(
@@ -117,7 +117,7 @@ impl Here {
         self.drivers.halt();
     }
 
-    /// Goes on with a run that this service drove when it ended.
+    /// Resumes a run that this service drove when it ended.
     fn take_up_again(&self, id: &RunId) -> Result<(), RunsError> {
         // It was to begin, and its start was never answered.
         if !self.exists(id) {
@@ -160,7 +160,7 @@ impl Here {
         })
     }
 
-    /// Records what a run goes on with, and drives it.
+    /// Records the events that a run continues with, and drives it.
     fn go(&self, mut held: Held, events: Vec<Event>) -> Result<(), RunsError> {
         self.drivers.refuse_too_many()?;
         self.drivers.book().drives(held.run.id())?;
@@ -169,7 +169,7 @@ impl Here {
         Ok(())
     }
 
-    /// The program that a run goes on with.
+    /// Returns the program that a run goes on with.
     fn program(&self, id: &RunId, info: &RunInfo) -> Result<Arc<Program>, RunsError> {
         if let Some(program) = lock(&self.programs).get(&info.program) {
             return Ok(program.clone());
@@ -375,7 +375,7 @@ impl Runs for Here {
 }
 
 impl Here {
-    /// As [`Here::take`]; says `why` where the run is driven now.
+    /// Works as [`Here::take`]; says `why` where the run is driven now.
     fn take_idle(&self, id: &RunId, why: &str) -> Result<Held, RunsError> {
         self.take(id).map_err(|error| match error.code {
             "run-owned" => RunsError::conflict("run-owned", format!("run {id}: {why}")),

@@ -7,7 +7,7 @@ use crate::{
     value::Redactor,
 };
 
-/// What a run that stands still goes on with.
+/// Says what a run that stands still continues with when nothing drives it.
 pub(super) fn goes_on(workflow: &Workflow, state: &State, who: &Person) -> Vec<Event> {
     if state.is_undoing {
         return vec![undo_started(who)];

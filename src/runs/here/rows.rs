@@ -29,6 +29,7 @@ struct Look<'a> {
 }
 
 /// What a list shows of a run beside its row, as of some event of it.
+#[derive(Clone)]
 struct Known {
     stamp: String,
     is_driven: bool,
@@ -40,7 +41,7 @@ struct Known {
 }
 
 impl Look<'_> {
-    /// What changes with the events of a run. A journal that can't be read says so where they are read.
+    /// Says what changes with the events of a run. A journal that can't be read says so where they are read.
     fn stamp(&self, run: &RunId) -> &str {
         let stamps = self.stamps.get_or_init(|| {
             let stamps = self.reader.stamps().unwrap_or_default();
@@ -106,32 +107,30 @@ impl Rows {
     /// Completes a row by what only the events say.
     fn row(&self, look: &Look, row: RunRow) -> Row {
         let (stamp, at) = (look.stamp(&row.id), look.at);
-        let mut rows = lock(&self.known);
         let is_new = |known: &Known| {
             known.stamp == stamp
                 && known.is_driven == row.is_owned
                 && known.until.is_none_or(|until| at < until)
         };
-        if !rows.get(&row.id).is_some_and(is_new) {
-            // A run that can't be read is still one of the list.
-            match known(look.reader, look.folds, &row, stamp, at) {
-                Ok(known) => rows.insert(row.id.clone(), known),
-                Err(error) => {
-                    return Row {
-                        status: row.status().to_owned(),
-                        error: Some(error.message),
-                        asks: Vec::new(),
-                        run: row,
-                    };
+        let kept = lock(&self.known).get(&row.id).cloned().filter(is_new);
+        let found = kept.map_or_else(|| known(look.reader, look.folds, &row, stamp, at), Ok);
+        match found {
+            Ok(known) => {
+                lock(&self.known).insert(row.id.clone(), known.clone());
+                Row {
+                    status: known.status.to_owned(),
+                    error: known.error,
+                    asks: known.asks,
+                    run: row,
                 }
-            };
-        }
-        let found = rows.get(&row.id);
-        Row {
-            status: found.map_or_else(String::new, |known| known.status.to_owned()),
-            error: found.and_then(|known| known.error.clone()),
-            asks: found.map_or_else(Vec::new, |known| known.asks.clone()),
-            run: row,
+            }
+            // A run that can't be read is still one of the list.
+            Err(error) => Row {
+                status: row.status().to_owned(),
+                error: Some(error.message),
+                asks: Vec::new(),
+                run: row,
+            },
         }
     }
 }
@@ -157,7 +156,7 @@ fn known(
 }
 
 impl Filter {
-    /// Whether a run is listed, as far as its row says.
+    /// Says whether a run is listed, as far as its row says.
     fn takes_row(&self, run: &RunRow) -> bool {
         let is = |wanted: &Option<String>, found: &str| {
             wanted.as_ref().is_none_or(|wanted| wanted == found)

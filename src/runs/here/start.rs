@@ -163,7 +163,7 @@ fn started(run: RunId) -> Started {
     }
 }
 
-/// What a start asks for. A secret counts by its mask: a digest of a weak one could be guessed.
+/// Says what a start asks for. A secret counts by its mask: a digest of a weak one could be guessed.
 fn digest(wanted: &StartWanted) -> Digest {
     let params = Value::Map(wanted.params.clone()).digest();
     Digest::of(&[
