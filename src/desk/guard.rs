@@ -87,8 +87,9 @@ impl Guard {
                 Ok(())
             }
             Some(_) => Err(Foreign::Origin),
-            // No browser of today: a program, which must bring a token to change anything.
+            // No browser of today, but a program: it brings a token to change anything, and no cookie alone.
             None if is_safe || has_token || text("origin").is_some() => Ok(()),
+            None if !headers.contains_key(header::COOKIE) => Ok(()),
             None => Err(Foreign::Origin),
         }
     }
@@ -197,7 +198,11 @@ mod tests {
                 ],
                 Foreign::Origin,
             ),
-            ("POST", &[OURS], Foreign::Origin),
+            (
+                "POST",
+                &[OURS, ("cookie", "windlass-7420=x")],
+                Foreign::Origin,
+            ),
             ("POST", &[OURS, ("sec-fetch-site", "none")], Foreign::Origin),
             (
                 "POST",

@@ -124,6 +124,10 @@ fn no_route_lets_through_who_may_not() {
                 .collect();
             refused(what, &headers, status);
         };
+        refused("no header at all", &[], 401);
+        if method != "GET" {
+            refused("a cookie without a page", &[("Cookie", &cookie)], 403);
+        }
         let nobody = from_page(("X-None", String::new()));
         check("nobody", borrowed(&nobody), 401);
         for token in ["nothing", "", &served.ticket, &served.owner[1..]] {

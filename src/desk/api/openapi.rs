@@ -82,10 +82,13 @@ fn operation(route: &Route, about: About) -> Json_ {
     });
     let in_query = about.query.iter().map(|(name, meaning)| {
         let is_number = matches!(*name, "limit" | "after");
-        let kind = if is_number { "integer" } else { "string" };
+        let schema = match is_number {
+            true => json!({ "type": "integer", "minimum": 0 }),
+            false => json!({ "type": "string" }),
+        };
         json!({
             "name": name, "in": "query", "description": meaning, "required": *name == "step",
-            "schema": { "type": kind },
+            "schema": schema,
         })
     });
     let mut parameters: Vec<_> = in_path.chain(in_query).collect();

@@ -53,14 +53,16 @@ pub struct ParamItem {
     #[serde(rename = "type")]
     pub ty: String,
     pub description: Option<String>,
-    pub default: Option<Json>,
+    /// Null where there is none.
+    pub default: Json,
     pub is_required: bool,
     /// Whether what is given never comes back.
     pub is_secret: bool,
     /// Empty for anything.
     pub one_of: Vec<Json>,
-    pub min: Option<Json>,
-    pub max: Option<Json>,
+    /// Null where there is none.
+    pub min: Json,
+    pub max: Json,
 }
 
 /// What a plan or a start is given.
@@ -299,7 +301,7 @@ impl WorkflowItem {
 impl ParamItem {
     fn of(name: &str, param: &Param) -> Self {
         let limits = &param.limits;
-        let json = |value: &Option<Value>| value.as_ref().map(Value::to_json);
+        let json = |value: &Option<Value>| value.as_ref().map_or(Json::Null, Value::to_json);
         Self {
             name: name.to_owned(),
             ty: param.ty.to_string(),
