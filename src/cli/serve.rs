@@ -54,11 +54,10 @@ pub fn serve(args: &Args, command: &Serve) -> Done {
         false => None,
     };
     let is_loopback = owner.is_some();
-    let here = Arc::new(here);
-    let runs: Arc<dyn Runs> = here.clone();
+    let runs: Arc<dyn Runs> = Arc::new(here);
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|e| Failure::new("system", format!("can't start threads: {e}")))?;
-    let done = runtime.block_on(async {
+    runtime.block_on(async {
         let server = Server::start(DeskOptions {
             listen: command.listen,
             tls: command.tls_cert.clone().zip(command.tls_key.clone()),
@@ -78,12 +77,11 @@ pub fn serve(args: &Args, command: &Serve) -> Done {
         interrupted.await;
         say!("stopping; the runs go on when this starts again");
         server.stop().await;
-        Ok(exit::SUCCEEDED)
-    });
-    here.halt();
-    runtime.shutdown_background();
-    outside::end_programs(outside::DEFAULT_GRACE);
-    done
+        // As after a crash, what the runs do now is done again, or looked up, when they are taken up: nothing waits for scripts, and
+        // none of them sees its program end.
+        outside::kill_programs();
+        std::process::exit(exit::SUCCEEDED.into())
+    })
 }
 
 /// The token in a file; made if there is none, for its owner alone.

@@ -40,8 +40,8 @@ pub struct Driving {
 
 /// Drives runs, each on a task of its own.
 pub struct Drivers {
-    /// `None` once it has been halted.
-    runtime: Mutex<Option<Runtime>>,
+    /// `None` only while it is dropped.
+    runtime: Option<Runtime>,
     handle: Handle,
     shared: Arc<Shared>,
 }
@@ -87,7 +87,7 @@ impl Drivers {
             .map_err(|e| RunsError::broken("system", format!("can't start threads: {e}")))?;
         Ok(Self {
             handle: runtime.handle().clone(),
-            runtime: Mutex::new(Some(runtime)),
+            runtime: Some(runtime),
             shared: Arc::new(Shared {
                 driving,
                 state: state.into(),
@@ -172,13 +172,6 @@ impl Drivers {
         });
     }
 
-    /// Drives no run any more. What the runs do now is done again, or looked up, when they are taken up.
-    pub fn halt(&self) {
-        if let Some(runtime) = lock(&self.runtime).take() {
-            runtime.shutdown_background();
-        }
-    }
-
     /// Opens the target of a run as its driver would.
     pub async fn open(&self, info: &RunInfo) -> Result<OpenTarget, RunsError> {
         self.shared.open(info).await
@@ -187,7 +180,10 @@ impl Drivers {
 
 impl Drop for Drivers {
     fn drop(&mut self) {
-        self.halt();
+        // A runtime that waits for its threads can't be dropped by one of them.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 

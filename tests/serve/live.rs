@@ -272,6 +272,30 @@ fn start(served: &Served, key: &str, body: &Json) -> String {
 }
 
 #[test]
+fn a_server_that_is_stopped_leaves_its_runs_to_the_next_one() {
+    let test = with_people(Test::new().file("chain.yaml", CHAIN));
+    let served = Served::start(&test);
+    let run = served.run(ALICE, &json!({ "workflow": "chain" }));
+    let headers = [("Authorization", bearer(VERA))];
+    let headers: Vec<_> = headers
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    let stream = Events::open(&served, &format!("/api/v1/runs/{run}/stream"), &headers);
+    let said = served.stop();
+    assert!(!said.contains("panicked"), "{said}");
+    assert!(stream.last().is_some(), "streams end with it");
+    let served = Served::start(&test);
+    served.wait(&run, "succeeded");
+    assert_eq!(
+        std::fs::read_dir(test.path(&format!("out/{run}")))
+            .expect("a folder")
+            .count(),
+        20
+    );
+}
+
+#[test]
 fn runs_of_a_terminal_are_seen_and_go_on_once_somebody_answers() {
     let test = with_people(Test::new().file("asks.yaml", ASKS));
     let served = Served::start(&test);

@@ -75,7 +75,7 @@ impl Served {
         let mut command = test.command(arguments);
         let mut child = command
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .expect("the server starts");
         let stdout = child.stdout.take().expect("piped");
@@ -90,6 +90,18 @@ impl Served {
             owner: String::new(),
         };
         (served, url)
+    }
+
+    /// Sends SIGTERM, waits until it has gone, and gives what it said.
+    pub fn stop(mut self) -> String {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("sent");
+        let code = self.child.wait().expect("gone").code();
+        let mut said = String::new();
+        let mut stderr = self.child.stderr.take().expect("piped");
+        stderr.read_to_string(&mut said).expect("text");
+        assert_eq!(code, Some(0), "{said}");
+        said
     }
 
     /// Sends `kill -9`.

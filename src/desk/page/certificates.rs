@@ -114,13 +114,13 @@ fn table(entries: &[&Entry], at: i64) -> Markup {
                             }
                         }
                         td data-label="Renewed by" {
-                            @match &entry.made_by {
+                            div { @match &entry.made_by {
                                 Some(origin) => {
                                     a href={ "/runs/" (origin.run) } { (origin.workflow) } " on " (origin.target)
                                     p class="quiet" { "step " code { (origin.step) } }
                                 }
                                 None => span class="status warn" { "! nothing renews it" },
-                            }
+                            } }
                         }
                     }
                 }

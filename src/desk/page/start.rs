@@ -291,7 +291,7 @@ fn plan(planned: &Planned) -> Markup {
                         @let depth = preview.step.depth().min(4);
                         tr class=[(step["runs"] == false).then_some("skipped")] {
                             td class={ "depth-" (depth) } { (preview.step.last_part()) }
-                            td data-label="Does" {
+                            td data-label="Does" { div {
                                 @if let Some(question) = step.get("approval") {
                                     "asks: " (question.as_str().unwrap_or("…"))
                                 } @else {
@@ -302,12 +302,12 @@ fn plan(planned: &Planned) -> Markup {
                                 }
                                 @if step["runs"] == false { " (skipped)" }
                                 @if step["runs"].is_null() { ", if its " code { "when" } " says so" }
-                            }
-                            td data-label="Changes" {
+                            } }
+                            td data-label="Changes" { div {
                                 @for change in step["changes"].as_array().into_iter().flatten() {
                                     code { (change.as_str().unwrap_or_default()) } " "
                                 }
-                            }
+                            } }
                         }
                     }
                 }

@@ -112,11 +112,6 @@ impl Here {
         Ok(this)
     }
 
-    /// Drives no run any more; they are taken up when the state folder is opened again.
-    pub fn halt(&self) {
-        self.drivers.halt();
-    }
-
     /// Resumes a run that this service drove when it ended.
     fn take_up_again(&self, id: &RunId) -> Result<(), RunsError> {
         // It was to begin, and its start was never answered.
