@@ -22,12 +22,14 @@
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
 pub mod cli;
+pub mod desk;
 pub mod report;
+pub mod runs;
 
 pub use windlass_authority as authority;
 pub use windlass_cluster as cluster;
 pub use windlass_engine::{compile, decide, execute, journal};
-pub use windlass_ground::disk;
+pub use windlass_ground::{self as ground, disk};
 pub use windlass_inventory as inventory;
 pub use windlass_lsp as lsp;
 pub use windlass_mesh as mesh;

@@ -266,6 +266,7 @@ impl<'a> Play<'a> {
             params: Value::map::<&str>([]),
             secrets: None,
             requester: "tester".into(),
+            via: None,
             version: "0".into(),
         });
         play
@@ -344,6 +345,7 @@ impl<'a> Play<'a> {
                 self.saw("cancels");
                 self.happens(Event::RunCancelled {
                     requester: "tester".into(),
+                    via: None,
                 });
             }
             5..=7 => self.answer(choice)?,
@@ -363,6 +365,7 @@ impl<'a> Play<'a> {
         self.saw("undos");
         self.happens(Event::UndoStarted {
             requester: "tester".into(),
+            via: None,
         });
     }
 
@@ -393,6 +396,7 @@ impl<'a> Play<'a> {
                 _ => Verdict::Approved,
             },
             approver: "somebody".into(),
+            via: None,
             comment: None,
             digest,
         });

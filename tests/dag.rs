@@ -182,6 +182,7 @@ impl<'a> Play<'a> {
             params: Value::map::<&str>([]),
             secrets: None,
             requester: "tester".into(),
+            via: None,
             version: "0".into(),
         });
         play
@@ -224,6 +225,7 @@ impl<'a> Play<'a> {
             if cancel_after == Some(ended) && !self.state.is_cancelled {
                 self.happens(Event::RunCancelled {
                     requester: "tester".into(),
+                    via: None,
                 });
             }
             let choice = usize::from(*self.choices.next().expect("a choice"));

@@ -292,6 +292,7 @@ fn started() -> Event {
         params: Value::Null,
         secrets: None,
         requester: "tester".into(),
+        via: None,
         version: "0".into(),
     }
 }

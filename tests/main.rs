@@ -58,6 +58,7 @@ mod rollout;
 mod rotation;
 mod runbook;
 mod secrets;
+mod serve;
 mod shell;
 mod site;
 mod slow;

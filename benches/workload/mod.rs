@@ -100,6 +100,7 @@ pub fn started(program: &Program) -> (RunId, Event, i64) {
         params: Value::Map(bind_params(&program.workflow, BTreeMap::new()).expect("no params")),
         secrets: None,
         requester: "bench".into(),
+        via: None,
         version: "bench".into(),
     };
     (RunId::new(OffsetDateTime::now_utc(), random), event, now())

@@ -44,6 +44,7 @@ pub fn answer(args: &Args, command: &Answer, verdict: Verdict) -> Done {
         step: command.step.clone(),
         verdict,
         approver: requester(),
+        via: None,
         comment: command.comment.clone(),
         digest: asked.digest,
     };

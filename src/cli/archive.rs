@@ -232,7 +232,9 @@ impl Archive {
             #[cfg(feature = "restate")]
             Self::Engine(engine) => {
                 match message.clone() {
-                    Message::Cancel { requester } => engine.remote.cancel(run, requester, at)?,
+                    Message::Cancel { requester, .. } => {
+                        engine.remote.cancel(run, requester, at)?
+                    }
                     message => engine.remote.post(run, &message, at)?,
                 }
                 Ok(())

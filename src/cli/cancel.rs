@@ -3,7 +3,6 @@ use super::{
     args::{Args, Cancel},
     drive::{Drive, drive_to_end},
     exit,
-    failure::Failure,
     process::{now, requester},
     taken::{look, take},
 };
@@ -11,25 +10,24 @@ use crate::{
     decide,
     execute::Ended,
     journal::{Event, Message, Outcome},
-    report,
+    report, runs,
     value::Command,
 };
 
 /// `windlass cancel [RUN]`: stops a run that another process drives, or ends one that nobody does.
 pub fn cancel(args: &Args, command: &Cancel) -> Done {
     let (archive, id, state) = look(args, command.run.as_deref())?;
-    if let Some(outcome) = state.outcome {
-        let how = match outcome {
-            Outcome::Succeeded | Outcome::Failed => format!("it {}", outcome.as_str()),
-            Outcome::Cancelled | Outcome::Undone => format!("it was {}", outcome.as_str()),
-            Outcome::UndoFailed => "its undo failed".into(),
-        };
-        let message = format!("run {id} has ended: {how}");
-        return Err(Failure::new("nothing-to-cancel", message));
-    }
+    runs::refuse_cancel(&id, &state)?;
     let requester = requester();
     if archive.is_owned(&id)? {
-        archive.post(&id, &Message::Cancel { requester }, now())?;
+        archive.post(
+            &id,
+            &Message::Cancel {
+                requester,
+                via: None,
+            },
+            now(),
+        )?;
         let logs = report::command(Command::new("logs").arg(&id).flag("-f"));
         say!("asked run {id} to stop. To watch it: {logs}");
         return Ok(exit::SUCCEEDED);
@@ -38,10 +36,14 @@ pub fn cancel(args: &Args, command: &Cancel) -> Done {
     let mut events = match taken.state.is_undoing {
         true => vec![Event::UndoStarted {
             requester: requester.clone(),
+            via: None,
         }],
         false => decide::on_resume(&taken.program.workflow, &taken.state, &requester),
     };
-    events.push(Event::RunCancelled { requester });
+    events.push(Event::RunCancelled {
+        requester,
+        via: None,
+    });
     let drive = Drive {
         run: taken.run,
         program: taken.program,

@@ -5,9 +5,11 @@ use super::exit;
 use crate::restate::{RemoteError, ServeError};
 use crate::{
     compile::{ClustersError, Mistakes, ParamError, ParamErrors},
+    desk::Refused,
     execute::DriveError,
     journal::JournalError,
     report,
+    runs::RunsError,
     targets::{ConfigError, OpenError, UnsafeOut},
 };
 
@@ -123,6 +125,16 @@ impl From<JournalError> for Failure {
     }
 }
 
+impl From<RunsError> for Failure {
+    fn from(error: RunsError) -> Self {
+        Self {
+            hint: error.hint,
+            mistakes: error.mistakes,
+            ..Self::new(error.code, error.message)
+        }
+    }
+}
+
 #[cfg(feature = "restate")]
 impl From<RemoteError> for Failure {
     fn from(error: RemoteError) -> Self {
@@ -141,6 +153,13 @@ impl From<ServeError> for Failure {
             _ => None,
         };
         Self::of("worker", &error, hint)
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(error: Refused) -> Self {
+        let hint = error.hint().map(str::to_owned);
+        Self::of("serve", &error, hint)
     }
 }
 

@@ -44,6 +44,7 @@ mod resume;
 mod run;
 mod runs;
 mod schema;
+mod serve;
 mod show;
 mod taken;
 mod undo;
@@ -109,6 +110,7 @@ pub fn main() -> ExitCode {
         Command::Audit(command) => audit::audit(&args, command),
         #[cfg(feature = "restate")]
         Command::Worker(command) => worker::worker(&args, command),
+        Command::Serve(command) => serve::serve(&args, command),
         Command::Pca(command) => pca::pca(&args, command),
         Command::Kube(command) => kube::kube(&args, command),
         Command::Completions { shell } => complete::completions(shell),

@@ -11,11 +11,12 @@ use std::{
 
 use data_encoding::HEXLOWER;
 use nix::unistd::{Uid, User};
-use time::OffsetDateTime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{exit, failure::Failure};
-use crate::{execute::Cancel, journal::milliseconds, outside, script::STACK_BYTES};
+use crate::{execute::Cancel, outside, script::STACK_BYTES};
+
+pub use crate::runs::{jitter, now};
 
 /// Worker threads do I/O only; scripts have threads of their own.
 const WORKERS: usize = 2;
@@ -181,20 +182,6 @@ fn draft_private(path: &Path, text: &str) -> io::Result<PathBuf> {
 fn forget(draft: &Path) {
     // What can't be removed is nobody's but the owner's to read.
     let _ = fs::remove_file(draft);
-}
-
-/// The one clock of the program.
-pub fn now() -> i64 {
-    milliseconds(OffsetDateTime::now_utc())
-}
-
-/// A number from 0 to 1 that spreads retries.
-pub fn jitter() -> f64 {
-    let mut bytes = [0; 4];
-    match aws_lc_rs::rand::fill(&mut bytes) {
-        Ok(()) => f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX),
-        Err(_) => 0.5,
-    }
 }
 
 /// Who asks, for the record: `USER`, `LOGNAME`, or else what the system calls the user of this process.

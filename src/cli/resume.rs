@@ -18,9 +18,9 @@ use super::{
 use crate::{
     compile::{Program, bind_params},
     decide::{self, Change, Unplannable},
-    journal::{Event, InstanceId, Outcome, RunId, RunRow, State},
-    report,
-    value::{Command, Digest, Value},
+    journal::{Event, InstanceId, RunId, RunRow, State},
+    report, runs,
+    value::{Digest, Value},
 };
 
 /// `windlass resume [RUN]`: goes on with the files that the run began with, or, if it was edited
@@ -41,7 +41,8 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
         return go(args, command, Held::Engine(run), program, state, Vec::new());
     }
     let mut taken = take(&archive, &id)?;
-    refuse_what_is_over(&id, &taken, changes || command.plan)?;
+    let workflow = &taken.program.workflow;
+    runs::refuse_resume(&id, workflow, &taken.state, changes || command.plan)?;
     let mut events = Vec::new();
     for answer in &command.answers {
         events.push(in_doubt::in_step(&taken.state, answer)?);
@@ -182,38 +183,6 @@ fn refuse_params_alone(command: &Resume) -> Result<(), Failure> {
                 .hint("`windlass resume --edited -p NAME=VALUE` goes on with others, and shows first what that changes"),
         ),
         false => Ok(()),
-    }
-}
-
-fn refuse_what_is_over(id: &RunId, taken: &Taken, changes: bool) -> Result<(), Failure> {
-    let state = &taken.state;
-    if state.outcome == Some(Outcome::Undone) {
-        let message = format!("run {id} has been undone");
-        return Err(
-            Failure::new("nothing-to-resume", message).hint("`windlass run FILE` starts a new one")
-        );
-    }
-    if state.is_undoing {
-        let message = format!("run {id} is being undone");
-        return Err(Failure::new("nothing-to-resume", message)
-            .hint(format!("`windlass undo {id}` continues that")));
-    }
-    if !changes && let Some(step) = decide::ended_by_rejection(&taken.program.workflow, state) {
-        let message = format!("run {id} ended because `{step}` was rejected");
-        let again = Command::new("resume").arg(id).option("--redo", step);
-        return Err(
-            Failure::new("nothing-to-resume", message).hint(format!("to ask again: `{again}`"))
-        );
-    }
-    match state.outcome {
-        Some(Outcome::Succeeded) if !changes => Err(Failure::new(
-            "nothing-to-resume",
-            format!("run {id} has succeeded"),
-        )
-        .hint(format!(
-            "`windlass outputs {id}` prints its outputs; --edited and --redo run parts of it again"
-        ))),
-        _ => Ok(()),
     }
 }
 

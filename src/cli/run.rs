@@ -1,10 +1,8 @@
-use time::OffsetDateTime;
-
 use super::{
     Done, account,
     archive::{Archive, Held},
     args::{Args, Run},
-    beforehand::{Beginning, Wanted, begin},
+    beforehand::{Wanted, begin, with_secrets},
     drive::{Drive, drive},
     dry_run,
     failure::Failure,
@@ -14,7 +12,8 @@ use super::{
 };
 use crate::{
     compile::bind_params,
-    journal::{NewRun, RunId},
+    journal::NewRun,
+    runs::{Beginning, new_id},
     targets::{Folders, Targets},
     value::Value,
 };
@@ -59,7 +58,7 @@ pub fn run(args: &Args, command: &Run) -> Done {
         }
         dry_run::refuse(&found)?;
     }
-    let Beginning { event, at, state } = beginning.with_secrets(&archive)?;
+    let Beginning { event, at, state } = with_secrets(beginning, &archive)?;
     let id = new_id()?;
     let (run, events) = match archive {
         Archive::Here(journal) => {
@@ -84,11 +83,4 @@ pub fn run(args: &Args, command: &Run) -> Done {
             events,
         },
     )
-}
-
-fn new_id() -> Result<RunId, Failure> {
-    let mut random = [0; 6];
-    aws_lc_rs::rand::fill(&mut random)
-        .map_err(|_| Failure::new("system", "the system gave no randomness"))?;
-    Ok(RunId::new(OffsetDateTime::now_utc(), random))
 }

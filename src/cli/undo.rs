@@ -13,18 +13,13 @@ use crate::{
     execute::{Ended, undo_plan},
     journal::{Event, IllegalTransition, Outcome, State},
     outside::Clients,
-    report,
+    report, runs,
 };
 
 /// `windlass undo [RUN]`: reverses what the journal says was done.
 pub fn undo(args: &Args, command: &Undo) -> Done {
     let (archive, id, state) = look(args, command.run.as_deref())?;
-    if state.outcome == Some(Outcome::Undone) {
-        return Err(Failure::new(
-            "nothing-to-undo",
-            format!("run {id} has been undone"),
-        ));
-    }
+    runs::refuse_undo(&id, &state)?;
     let (_, program) = frozen(&archive, &id, &state)?;
     let runtime = runtime(command.driving.max_parallel)?;
     let (items, clients) = runtime.block_on(async {
@@ -68,6 +63,7 @@ fn begin(
 ) -> Result<(Vec<Event>, State), Failure> {
     let mut events = vec![Event::UndoStarted {
         requester: requester(),
+        via: None,
     }];
     let illegal = |e: IllegalTransition| Failure::new("bad-answer", e.to_string());
     state.apply(&events[0], now()).map_err(illegal)?;

@@ -5,10 +5,11 @@ use super::{
     exit,
     failure::Failure,
     load::load,
-    preflight::{ask, list, preflight},
+    preflight::preflight,
 };
 use crate::{
     compile::{Workflow, bind_params, clusters},
+    runs,
     targets::Targets,
     value::{Command, Value},
 };
@@ -86,7 +87,7 @@ fn on_target(
         return Ok(format!("the target {target} has all it needs"));
     };
     let wanted = preflight(args, workflow, params, target)?;
-    let missing = ask(found, workflow, params, &wanted)?;
+    let missing = runs::ask(found, workflow, params, &wanted)?;
     if missing.is_empty() {
         return Ok(match wanted.len() {
             0 => format!("it needs no cluster of the target {target}"),
@@ -100,7 +101,12 @@ fn on_target(
     }
     let lines: Vec<_> = missing
         .iter()
-        .map(|(cluster, permits)| format!("on {cluster} the caller may not {}", list(permits)))
+        .map(|(cluster, permits)| {
+            format!(
+                "on {cluster} the caller may not {}",
+                runs::permits_text(permits)
+            )
+        })
         .collect();
     let rbac = Command::new("rbac").arg(&*workflow.path);
     let hint = format!("`{rbac}` prints the ClusterRole that the workflow needs");

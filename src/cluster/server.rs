@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use crate::{
     handler::handle,
     identity::Access,
-    listener::{TlsError, TlsListener},
+    listener::{self, TlsError},
     options::Options,
     service::{OpenError, Service},
     store::StoreError,
@@ -96,7 +96,7 @@ impl Server {
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let timeout = service.options.client_timeout;
-        let listener = TlsListener::new(listener, &service.identity, timeout);
+        let listener = listener::listen(listener, timeout, &service.identity);
         let listener = listener.map_err(|error| match error {
             TlsError::Listen(error) => failed(error),
             other => StartError::Tls(other.to_string()),

@@ -6,8 +6,10 @@
 pub mod disk;
 mod json;
 mod serve;
+mod tls;
 mod yaml;
 
 pub use json::{depth_of, json_size};
-pub use serve::{CLIENT_TIMEOUT, read_body, serve};
+pub use serve::{CLIENT_TIMEOUT, read_body, serve, serve_each};
+pub use tls::TlsListener;
 pub use yaml::check_yaml;

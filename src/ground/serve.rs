@@ -19,8 +19,18 @@ pub const CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Serves HTTP/1.1 until `stop` is over, and lets the requests that are being answered end. A client that takes longer than
 /// `timeout` for the head of a request is cut off.
 pub async fn serve<L: Listener>(
-    mut listener: L,
+    listener: L,
     router: Router,
+    timeout: Duration,
+    stop: impl Future<Output = ()>,
+) {
+    serve_each(listener, |_| router.clone(), timeout, stop).await;
+}
+
+/// As [`serve`], with a router for each connection, given the address of its client.
+pub async fn serve_each<L: Listener>(
+    mut listener: L,
+    router: impl Fn(L::Addr) -> Router,
     timeout: Duration,
     stop: impl Future<Output = ()>,
 ) {
@@ -29,17 +39,14 @@ pub async fn serve<L: Listener>(
     let (open, mut all_closed) = mpsc::channel::<()>(1);
     tokio::pin!(stop);
     loop {
-        let stream = tokio::select! {
-            (stream, _) = listener.accept() => stream,
+        let (stream, peer) = tokio::select! {
+            accepted = listener.accept() => accepted,
             () = &mut stop => break,
         };
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(timeout)
-            .serve_connection(
-                TokioIo::new(stream),
-                TowerToHyperService::new(router.clone()),
-            )
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router(peer)))
             .with_upgrades();
         let (open, mut stopped) = (open.clone(), stopped.clone());
         tokio::spawn(async move {

@@ -187,6 +187,7 @@ fn questions(records: &[Record]) -> Vec<Question<'_>> {
                 approver,
                 comment,
                 why,
+                ..
             } => found.push(Question {
                 step,
                 message: "",

@@ -8,7 +8,7 @@ use super::{
     style::utc_time,
 };
 use crate::{
-    journal::{EffectOutcome, Event, InstanceId, Record},
+    journal::{EffectOutcome, Event, InstanceId, Record, Via},
     script::Reversed,
     value::{StepError, Value, one_line},
 };
@@ -61,17 +61,25 @@ fn event_line(record: &Record, call: &str, is_full: bool) -> String {
             file,
             target,
             requester,
+            via,
             ..
         } => {
-            format!("run started: {workflow} ({file}) on target {target}, by {requester}")
+            let by = by(requester, via.as_ref());
+            format!("run started: {workflow} ({file}) on target {target}, {by}")
         }
-        Event::RunResumed { requester, .. } => format!("run resumed by {requester}"),
+        Event::RunResumed { requester, via, .. } => {
+            format!("run resumed {}", by(requester, via.as_ref()))
+        }
         Event::RunEdited { requester, .. } => {
             format!("run goes on with edited files, by {requester}")
         }
         Event::RunSuspended => "run waits for an approval".into(),
-        Event::UndoStarted { requester } => format!("undo started by {requester}"),
-        Event::RunCancelled { requester } => format!("run cancelled by {requester}"),
+        Event::UndoStarted { requester, via } => {
+            format!("undo started {}", by(requester, via.as_ref()))
+        }
+        Event::RunCancelled { requester, via } => {
+            format!("run cancelled {}", by(requester, via.as_ref()))
+        }
         Event::RunEnded { outcome, error, .. } => match error {
             Some(error) => format!("run {}: {}", outcome.as_str(), said(error)),
             None => format!("run {}", outcome.as_str()),
@@ -110,11 +118,13 @@ fn event_line(record: &Record, call: &str, is_full: bool) -> String {
             step,
             verdict,
             approver,
+            via,
             comment,
             ..
         } => {
             let comment = comment.as_ref().map_or(String::new(), |c| format!(": {c}"));
-            format!("{step} {} by {approver}{comment}", verdict.as_str())
+            let by = by(approver, via.as_ref());
+            format!("{step} {} {by}{comment}", verdict.as_str())
         }
         Event::AnswerRefused {
             step,
@@ -185,6 +195,14 @@ fn event_line(record: &Record, call: &str, is_full: bool) -> String {
         false => line(&text).into_owned(),
     };
     format!("{}.{millis:03}  {text}", utc_time(record.at))
+}
+
+/// `by alice`, and how a server knew that: `by alice (token alice, header, from 10.0.0.4)`.
+fn by(name: &str, via: Option<&Via>) -> String {
+    match via {
+        None => format!("by {name}"),
+        Some(via) => format!("by {name} ({}, from {})", via.how, via.from),
+    }
 }
 
 /// One event as JSON, with secrets masked.

@@ -189,7 +189,14 @@ impl Remote {
     /// # Errors
     /// What the engine says.
     pub fn cancel(&self, run: &RunId, requester: String, at: i64) -> Result<(), RemoteError> {
-        self.post(run, &Message::Cancel { requester }, at)?;
+        self.post(
+            run,
+            &Message::Cancel {
+                requester,
+                via: None,
+            },
+            at,
+        )?;
         let since = Instant::now();
         // The driver passes it on to attempts; one that is resumed before that is paused again.
         while self.resume_paused(run)? > 0 && since.elapsed() < HEARING {

@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use super::{exec::ExecTarget, substrate::SubstrateTarget};
+use super::{exec::ExecTarget, serve::ServeConfig, substrate::SubstrateTarget};
 use windlass_script::closest;
 use windlass_world::{
     outside::{KubeTarget, PcaTarget},
@@ -23,6 +23,9 @@ pub const LOCAL: &str = "local";
 pub struct Targets {
     #[serde(default)]
     targets: BTreeMap<String, Target>,
+    /// Who may use `windlass serve`.
+    #[serde(default)]
+    pub serve: ServeConfig,
 }
 
 /// One environment, as `windlass.toml` says it.

@@ -9,9 +9,11 @@ mod exec;
 mod folders;
 mod open;
 mod rehearsal;
+mod serve;
 mod substrate;
 
 pub use config::{ConfigError, HttpTarget, LOCAL, Target, Targets};
 pub use folders::{Folders, UnsafeOut};
 pub use open::{OpenError, OpenTarget};
+pub use serve::{Role, ServeConfig, TokenConfig};
 pub use substrate::SubstrateTarget;

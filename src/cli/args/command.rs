@@ -7,6 +7,7 @@ use super::serve::Worker;
 use super::{
     certs::Certs,
     check::{Definitions, Explain, Graph, Iam, Plan, Rbac, Validate},
+    desk::Serve,
     drive::{Answer, Cancel, Resume, Run, Undo},
     look::{Audit, Logs, MeshTable, Outputs, Runs, Show},
     serve::{Kube, Pca},
@@ -111,6 +112,8 @@ pub enum Command {
     /// Serve a Restate server: run the steps of its runs
     #[cfg(feature = "restate")]
     Worker(Worker),
+    /// Serve the runs to a team: a page, an API and metrics
+    Serve(Serve),
     /// The embedded AWS Private CA
     #[command(subcommand)]
     Pca(Pca),

@@ -3,6 +3,7 @@
 mod certs;
 mod check;
 mod command;
+mod desk;
 mod drive;
 mod look;
 mod serve;
@@ -10,6 +11,7 @@ mod serve;
 pub use certs::{Certs, CertsCommand, CertsLook, Scan};
 pub use check::{Definitions, Explain, Graph, Iam, Plan, Rbac, Validate};
 pub use command::{Args, Command};
+pub use desk::Serve;
 pub use drive::{Answer, Cancel, Driving, Params, Resume, Run, Undo};
 pub use look::{Audit, Logs, MeshTable, Outputs, Runs, Show};
 #[cfg(feature = "restate")]

@@ -88,6 +88,7 @@ impl<'w> Scope<'_, 'w> {
                     step: id.clone(),
                     verdict: on_timeout(approval),
                     approver: "timeout".into(),
+                    via: None,
                     comment: Some("no answer within the timeout".into()),
                     digest: asked.digest,
                 });
@@ -212,6 +213,7 @@ pub fn on_answer(
         step: id,
         verdict: answer.verdict,
         approver: answer.approver.clone(),
+        via: answer.via.clone(),
         comment: answer.comment.clone(),
         digest: answer.digest,
     })

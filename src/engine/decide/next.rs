@@ -65,6 +65,7 @@ pub(super) fn decide<'w>(
             {
                 Event::UndoStarted {
                     requester: "on_failure".into(),
+                    via: None,
                 }
             }
             settled => ended(state, settled),

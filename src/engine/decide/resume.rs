@@ -34,6 +34,7 @@ pub fn resumed(workflow: &Workflow, state: &State, requester: &str, redo: &[Inst
     };
     Event::RunResumed {
         requester: requester.into(),
+        via: None,
         keeps: state
             .steps
             .keys()

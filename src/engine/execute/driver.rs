@@ -218,7 +218,7 @@ impl<'p, S: Substrate> Driver<'p, S> {
                     Happened::Cancelled => {
                         let run = self.state.run.as_ref();
                         let requester = run.map_or_else(String::new, |run| run.requester.clone());
-                        self.cancel(requester).await?;
+                        self.cancel(requester, None).await?;
                     }
                 }
             }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     decide::{self, Want},
-    journal::{Claim, Event, InstanceId, Message, RunId},
+    journal::{Claim, Event, InstanceId, Message, RunId, Via},
 };
 
 impl<S: Substrate> Driver<'_, S> {
@@ -14,7 +14,7 @@ impl<S: Substrate> Driver<'_, S> {
     /// as such: its sender could not be told. One to an earlier driver may have been heard there.
     pub(super) async fn hear(&mut self, message: Message, at: i64) -> Result<(), DriveError> {
         match message {
-            Message::Cancel { requester } => self.cancel(requester).await,
+            Message::Cancel { requester, via } => self.cancel(requester, via).await,
             Message::Decide(answer) => {
                 let (workflow, run) = (&self.program.workflow, self.substrate.run_id());
                 let heard = decide::on_answer(workflow, &self.state, run.as_str(), &answer, at);
@@ -25,6 +25,7 @@ impl<S: Substrate> Driver<'_, S> {
                         step: InstanceId::parse(&answer.step),
                         verdict: answer.verdict,
                         approver: answer.approver,
+                        via: answer.via,
                         comment: answer.comment,
                         why: refusal.to_string(),
                     }]),
@@ -33,11 +34,15 @@ impl<S: Substrate> Driver<'_, S> {
         }
     }
 
-    pub(super) async fn cancel(&mut self, requester: String) -> Result<(), DriveError> {
+    pub(super) async fn cancel(
+        &mut self,
+        requester: String,
+        via: Option<Via>,
+    ) -> Result<(), DriveError> {
         self.substrate.cancel_attempts().await?;
         match self.state.is_cancelled {
             true => Ok(()),
-            false => self.happens(vec![Event::RunCancelled { requester }]),
+            false => self.happens(vec![Event::RunCancelled { requester, via }]),
         }
     }
 

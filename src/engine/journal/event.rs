@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     id::{InstanceId, Position},
-    message::Verdict,
+    message::{Verdict, Via},
 };
 use windlass_script::{Class, Level};
 use windlass_world::value::{Digest, Failure, StepError, Value};
@@ -34,12 +34,18 @@ pub enum Event<V = Value> {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         secrets: Option<Digest>,
         requester: String,
+        /// How the requester was authenticated, where a server did that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        via: Option<Via>,
         /// The version of windlass.
         version: String,
     },
     /// Steps that failed or were interrupted may run again.
     RunResumed {
         requester: String,
+        /// As in [`Event::RunStarted`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        via: Option<Via>,
         /// Those that failed, and stay so: the run went on without them.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         keeps: Vec<InstanceId>,
@@ -62,12 +68,18 @@ pub enum Event<V = Value> {
     },
     RunCancelled {
         requester: String,
+        /// As in [`Event::RunStarted`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        via: Option<Via>,
     },
     /// Nothing can happen before somebody approves or rejects, and the process does not wait.
     RunSuspended,
     /// What the run did is reversed from here on, until [`Event::RunEnded`].
     UndoStarted {
         requester: String,
+        /// As in [`Event::RunStarted`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        via: Option<Via>,
     },
     RunEnded {
         outcome: Outcome,
@@ -130,6 +142,9 @@ pub enum Event<V = Value> {
         verdict: Verdict,
         /// `timeout` where nobody answered in time.
         approver: String,
+        /// As in [`Event::RunStarted`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        via: Option<Via>,
         comment: Option<String>,
         digest: Digest,
     },
@@ -138,6 +153,9 @@ pub enum Event<V = Value> {
         step: InstanceId,
         verdict: Verdict,
         approver: String,
+        /// As in [`Event::RunStarted`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        via: Option<Via>,
         comment: Option<String>,
         why: String,
     },
@@ -317,6 +335,7 @@ impl<V> Event<V> {
                 params,
                 secrets,
                 requester,
+                via,
                 version,
             } => {
                 let params = f(params)?;
@@ -332,19 +351,22 @@ impl<V> Event<V> {
                     params,
                     secrets,
                     requester,
+                    via,
                     version,
                 }
             }
             Self::RunResumed {
                 requester,
+                via,
                 keeps,
                 redo,
             } => Event::RunResumed {
                 requester,
+                via,
                 keeps,
                 redo,
             },
-            Self::RunCancelled { requester } => Event::RunCancelled { requester },
+            Self::RunCancelled { requester, via } => Event::RunCancelled { requester, via },
             Self::RunEnded {
                 outcome,
                 outputs,
@@ -412,7 +434,7 @@ impl<V> Event<V> {
                 secrets,
             },
             Self::RunSuspended => Event::RunSuspended,
-            Self::UndoStarted { requester } => Event::UndoStarted { requester },
+            Self::UndoStarted { requester, via } => Event::UndoStarted { requester, via },
             Self::ApprovalAsked {
                 step,
                 attempt,
@@ -430,12 +452,14 @@ impl<V> Event<V> {
                 step,
                 verdict,
                 approver,
+                via,
                 comment,
                 digest,
             } => Event::ApprovalDecided {
                 step,
                 verdict,
                 approver,
+                via,
                 comment,
                 digest,
             },
@@ -443,12 +467,14 @@ impl<V> Event<V> {
                 step,
                 verdict,
                 approver,
+                via,
                 comment,
                 why,
             } => Event::AnswerRefused {
                 step,
                 verdict,
                 approver,
+                via,
                 comment,
                 why,
             },

@@ -28,6 +28,21 @@ impl RunId {
         &self.0
     }
 
+    /// Reads the id of a run that somebody asks for; `None` for what can't be one.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = |part: &str, count| {
+            part.len() == count && part.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        let mut parts = text.split('-');
+        let (date, time, tail) = (parts.next()?, parts.next()?, parts.next()?);
+        let is_one = digits(date, 8)
+            && digits(time, 9)
+            && tail.len() == 6
+            && tail.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            && parts.next().is_none();
+        is_one.then(|| Self(text.to_owned()))
+    }
+
     /// An id that was read somewhere.
     pub fn stored(text: String) -> Self {
         Self(text)
@@ -189,6 +204,24 @@ pub struct Position(pub u32);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_id_is_read_or_refused() {
+        let made = RunId::new(OffsetDateTime::UNIX_EPOCH, [1, 2, 3, 250, 5, 6]);
+        assert_eq!(RunId::parse(made.as_str()), Some(made));
+        for wrong in [
+            "",
+            "..",
+            "serve",
+            "20261123-223401482-k3f9m",
+            "20261123-223401482-k3f9m/",
+            "20261123-22340148x-k3f9ma",
+            "20261123-223401482-k3f9ma-",
+            "../20261123-223401482-k3f9ma",
+        ] {
+            assert_eq!(RunId::parse(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn an_item_key_can_not_look_like_another_instance() {

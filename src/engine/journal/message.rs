@@ -8,7 +8,12 @@ use windlass_world::value::Digest;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "message", rename_all = "snake_case")]
 pub enum Message {
-    Cancel { requester: String },
+    Cancel {
+        requester: String,
+        /// How the requester was authenticated, where a server did that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        via: Option<Via>,
+    },
     Decide(Decision),
 }
 
@@ -19,9 +24,21 @@ pub struct Decision {
     pub step: String,
     pub verdict: Verdict,
     pub approver: String,
+    /// How the approver was authenticated, where a server did that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<Via>,
     pub comment: Option<String>,
     /// Of what was shown to the approver; an answer to something else does not count.
     pub digest: Digest,
+}
+
+/// How a server knew who somebody is, for the record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Via {
+    /// What authenticated them, such as `token ci`.
+    pub how: String,
+    /// The address that they came from.
+    pub from: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

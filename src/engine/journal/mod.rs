@@ -53,7 +53,7 @@ pub use instance::{
 };
 pub use items::Items;
 pub use lock::RunLock;
-pub use message::{Decision, Message, Verdict};
+pub use message::{Decision, Message, Verdict, Via};
 pub use state::{IllegalTransition, RunInfo, State};
 pub use store::{Journal, NewRun, Record, RunRow, fold, milliseconds};
 pub use vault::Vault;

@@ -200,6 +200,7 @@ impl State {
                 requester,
                 keeps,
                 redo,
+                ..
             } => {
                 self.go_on();
                 if !redo.is_empty() {
@@ -414,6 +415,7 @@ mod tests {
             params: Value::Null,
             secrets: None,
             requester: "tester".into(),
+            via: None,
             version: "0".into(),
         };
         state.apply(&event, 0).expect("legal");
@@ -440,6 +442,7 @@ mod tests {
         let inner = InstanceId::step(Some(&outer), "inner");
         let resumed = || Event::RunResumed {
             requester: "tester".into(),
+            via: None,
             keeps: Vec::new(),
             redo: Vec::new(),
         };
@@ -528,6 +531,7 @@ mod tests {
                 step: step(),
                 verdict: Verdict::Approved,
                 approver: requester(),
+                via: None,
                 comment: None,
                 digest: Digest::ZERO,
             },
@@ -565,12 +569,15 @@ mod tests {
             },
             Event::RunCancelled {
                 requester: requester(),
+                via: None,
             },
             Event::UndoStarted {
                 requester: requester(),
+                via: None,
             },
             Event::RunResumed {
                 requester: requester(),
+                via: None,
                 keeps: Vec::new(),
                 redo: Vec::new(),
             },

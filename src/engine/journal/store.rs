@@ -419,6 +419,17 @@ impl Journal {
         Ok(runs)
     }
 
+    /// A number that changes whenever another handle of this journal, in whatever process, has committed. It costs no look at
+    /// any table.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn version(&self) -> Result<i64, JournalError> {
+        let database = self.inner.database();
+        let version = database.query_row("PRAGMA data_version", [], |row| row.get(0))?;
+        Ok(version)
+    }
+
     /// Lists the runs, each with a text that changes whenever the run gets an event.
     ///
     /// # Errors

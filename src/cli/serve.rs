@@ -1,0 +1,103 @@
+use std::{fs, io, path::Path, sync::Arc};
+
+use super::{
+    Done,
+    args::{Args, Serve},
+    exit,
+    failure::Failure,
+    print,
+    process::{absolute, interrupted, requester, write_private},
+};
+use crate::{
+    desk::{DeskOptions, Refused, Secured, Server},
+    outside,
+    runs::{Driving, Here, HereOptions, Library, Runs},
+    targets::Targets,
+};
+
+/// The token of who started the server, within the state folder.
+const TOKEN: &str = "serve.token";
+
+/// `windlass serve`: the page and the API, until a signal ends it.
+pub fn serve(args: &Args, command: &Serve) -> Done {
+    if args.on.is_some() {
+        let message = "`windlass serve` drives runs itself, so --on does not work here";
+        return Err(Failure::new("engine", message).hint("leave --on (or WINDLASS_ON) out"));
+    }
+    // What it draws is shown in browsers.
+    console::set_colors_enabled_stderr(false);
+    let (config, was_asked_for) = args.config();
+    let config = absolute(config)?;
+    let targets = Targets::load(&config, was_asked_for)?;
+    let state = absolute(&args.state)?;
+    let folders: Result<Vec<_>, _> = command
+        .workflows
+        .iter()
+        .map(|path| absolute(path))
+        .collect();
+    let here = Here::open(HereOptions {
+        state: state.clone(),
+        config: (config, was_asked_for),
+        out: absolute(&command.out)?,
+        library: Library::new(folders?),
+        driving: Driving {
+            max_parallel: command.max_parallel,
+            max_runs: command.max_runs.into(),
+        },
+    })?;
+    let token = state.join(TOKEN);
+    let owner = match command.listen.ip().is_loopback() {
+        true => Some(Secured {
+            name: requester(),
+            token: kept_token(&token)?,
+        }),
+        false => None,
+    };
+    let is_loopback = owner.is_some();
+    let runs: Arc<dyn Runs> = Arc::new(here);
+    let runtime = tokio::runtime::Runtime::new()
+        .map_err(|e| Failure::new("system", format!("can't start threads: {e}")))?;
+    runtime.block_on(async {
+        let server = Server::start(DeskOptions {
+            listen: command.listen,
+            tls: command.tls_cert.clone().zip(command.tls_key.clone()),
+            config: targets.serve,
+            state,
+            owner,
+            runs,
+        })
+        .await?;
+        // A caller may stop this as soon as it has read the line.
+        let interrupted = interrupted();
+        if is_loopback {
+            say!("open this address in a browser (it works once; later, log in with the token)");
+            say!("the token for programs is in {}", token.display());
+        }
+        print(&format!("{}\n", server.url()))?;
+        interrupted.await;
+        say!("stopping; the runs go on when this starts again");
+        server.stop().await;
+        // As after a crash, what the runs do now is done again, or looked up, when they are taken up: nothing waits for scripts, and
+        // none of them sees its program end.
+        outside::kill_programs();
+        std::process::exit(exit::SUCCEEDED.into())
+    })
+}
+
+/// The token in a file; made if there is none, for its owner alone.
+fn kept_token(path: &Path) -> Result<String, Failure> {
+    let failed =
+        |e: io::Error| Failure::new("output", format!("can't use {}: {e}", path.display()));
+    match fs::read_to_string(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) => return Err(failed(e)),
+        Ok(text) if text.trim().len() >= 32 => return Ok(text.trim().to_owned()),
+        Ok(_) => {
+            let message = format!("{} holds no token", path.display());
+            return Err(Failure::new("output", message).hint("remove it; another one is made then"));
+        }
+    }
+    let token = crate::desk::random_token().ok_or(Refused::NoRandomness)?;
+    write_private(path, &format!("{token}\n")).map_err(failed)?;
+    Ok(token)
+}

@@ -1,0 +1,157 @@
+use std::collections::BTreeMap;
+
+use axum::{
+    body::Body,
+    extract::FromRequestParts,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, StatusCode, header, request::Parts};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{access::Access, server::Desk};
+use crate::{
+    report,
+    runs::{Kind, Runs, RunsError},
+    targets::Role,
+};
+
+/// Why a request was not done, as RFC 9457 writes it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Problem {
+    /// `urn:windlass:error:CODE`; `windlass explain CODE` prints its page.
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub title: String,
+    pub status: u16,
+    pub code: String,
+    pub detail: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// The role that is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub needs: Option<Role>,
+    /// What is wrong with each param.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<String, String>,
+    /// The mistakes of a workflow, each drawn with its place in the file.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mistakes: Vec<String>,
+}
+
+impl Problem {
+    pub fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
+        Self {
+            kind: format!("urn:windlass:error:{code}"),
+            title: status.canonical_reason().unwrap_or("Error").into(),
+            status: status.as_u16(),
+            code: code.into(),
+            detail: detail.into(),
+            hint: None,
+            needs: None,
+            params: BTreeMap::new(),
+            mistakes: Vec::new(),
+        }
+    }
+
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Says that a request is not what it should be.
+    pub fn bad(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad-request", detail)
+    }
+
+    /// Says which role is missing.
+    pub fn denied(access: &Access, needs: Role) -> Self {
+        let roles: Vec<_> = access.roles.iter().map(|role| role.as_str()).collect();
+        let has = match roles.as_slice() {
+            [] => "no role".to_owned(),
+            roles => roles.join(", "),
+        };
+        let name = &access.person.name;
+        let detail = format!("this needs the role `{needs}`; {name} has {has}");
+        Self {
+            needs: Some(needs),
+            ..Self::new(StatusCode::FORBIDDEN, "not-permitted", detail)
+        }
+    }
+
+    /// Says that nobody is logged in.
+    pub fn unauthenticated() -> Self {
+        let detail = "this needs a token";
+        Self::new(StatusCode::UNAUTHORIZED, "not-authenticated", detail)
+            .hint("send it as `Authorization: Bearer TOKEN`, or log in with a browser")
+    }
+}
+
+impl From<RunsError> for Problem {
+    fn from(error: RunsError) -> Self {
+        let status = match error.kind {
+            Kind::Missing => StatusCode::NOT_FOUND,
+            Kind::Conflict => StatusCode::CONFLICT,
+            Kind::Wrong => StatusCode::UNPROCESSABLE_ENTITY,
+            Kind::Denied => StatusCode::FORBIDDEN,
+            Kind::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Kind::Broken => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let mistakes = error.mistakes.iter().flat_map(|mistakes| &mistakes.0);
+        Self {
+            hint: error.hint,
+            params: error.params.into_iter().collect(),
+            mistakes: mistakes.map(|mistake| report::render(mistake)).collect(),
+            ..Self::new(status, error.code, error.message)
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let text = serde_json::to_string(&self).unwrap_or_default();
+        let mut response = Response::new(Body::from(text));
+        *response.status_mut() =
+            StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        let kind = HeaderValue::from_static("application/problem+json");
+        headers.insert(header::CONTENT_TYPE, kind);
+        if self.status == 401 {
+            let how = HeaderValue::from_static("Bearer realm=\"windlass\"");
+            headers.insert(header::WWW_AUTHENTICATE, how);
+        }
+        // A page is made of it where a person asked.
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl Desk {
+    /// Asks the runs something, on a thread that may block.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&dyn Runs) -> Result<T, RunsError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let runs = self.runs.clone();
+        let asked = tokio::task::spawn_blocking(move || ask(&*runs)).await;
+        match asked {
+            Ok(answer) => Ok(answer?),
+            Err(_) => Err(Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "system",
+                "the request could not be answered; this is a bug of ours",
+            )),
+        }
+    }
+}
+
+impl FromRequestParts<Desk> for Access {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Desk) -> Result<Self, Problem> {
+        let access = parts.extensions.get::<Self>().cloned();
+        access.ok_or_else(Problem::unauthenticated)
+    }
+}

@@ -1,0 +1,173 @@
+use std::collections::BTreeMap;
+
+use axum::{
+    Json,
+    extract::{FromRequest, Path, Request, State},
+};
+use http::{HeaderMap, StatusCode, header};
+use serde::de::DeserializeOwned;
+
+use super::{
+    KEY,
+    look::{run_id, workflow_name},
+    types::{AnswerBody, PlanAnswer, StartBody, StartRun, StartedRun},
+};
+use crate::{
+    decide,
+    desk::{access::Access, answer::Problem, page, server::Desk},
+    ground,
+    journal::{InstanceId, RunId, Verdict},
+    report,
+    runs::{Person, Runs, RunsError, StartWanted},
+    targets::LOCAL,
+    value::{Digest, Value},
+};
+
+/// The largest body of a request: as large as a script's largest value.
+const MOST: usize = 1 << 20;
+/// Stands for the id that a run would get.
+const RUN: &str = "RUN";
+
+/// A body of JSON.
+pub struct Body<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<Desk> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &Desk) -> Result<Self, Problem> {
+        let kind = request.headers().get(header::CONTENT_TYPE);
+        let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        if !kind.eq_ignore_ascii_case("application/json") {
+            let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            return Err(Problem::new(status, "bad-request", "the body must be JSON")
+                .hint("send it with Content-Type: application/json"));
+        }
+        let text = ground::read_body(request.into_body(), MOST, ground::CLIENT_TIMEOUT).await;
+        let text = text.ok_or_else(|| {
+            let detail = "the body is larger than 1 MiB, or did not arrive";
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "bad-request", detail)
+        })?;
+        let body = serde_json::from_slice(&text);
+        let body = body.map_err(|e| Problem::bad(format!("the body can't be read: {e}")))?;
+        Ok(Self(body))
+    }
+}
+
+pub async fn plan(
+    State(desk): State<Desk>,
+    access: Access,
+    Path(name): Path<String>,
+    Body(body): Body<StartBody>,
+) -> Result<Json<PlanAnswer>, Problem> {
+    let wanted = wanted(&name, body.target, body.params)?;
+    let planned = desk.ask(move |runs| runs.plan(&wanted, &access.person));
+    let planned = planned.await?;
+    let steps = decide::preview(&planned.program.workflow, &planned.state, RUN);
+    Ok(Json(PlanAnswer {
+        steps: report::preview_json(&steps, &[]),
+        notes: planned.notes.iter().map(page::note).collect(),
+    }))
+}
+
+pub async fn start(
+    State(desk): State<Desk>,
+    access: Access,
+    headers: HeaderMap,
+    Body(body): Body<StartRun>,
+) -> Result<(StatusCode, Json<StartedRun>), Problem> {
+    let key = match headers.get(KEY).map(|key| key.to_str()) {
+        None => None,
+        Some(Ok(key)) => Some(key.to_owned()),
+        Some(Err(_)) => return Err(Problem::bad("the Idempotency-Key is not ASCII")),
+    };
+    let wanted = wanted(&body.workflow, body.target, body.params)?;
+    let started = desk
+        .ask(move |runs| runs.start(&wanted, key.as_deref(), &access.person))
+        .await?;
+    let status = match started.is_repeated {
+        true => StatusCode::OK,
+        false => StatusCode::CREATED,
+    };
+    let started = StartedRun::of(&started.run, started.is_repeated);
+    Ok((status, Json(started)))
+}
+
+fn wanted(
+    workflow: &str,
+    target: Option<String>,
+    params: BTreeMap<String, serde_json::Value>,
+) -> Result<StartWanted, Problem> {
+    let params = params.into_iter();
+    Ok(StartWanted {
+        workflow: workflow_name(workflow)?,
+        target: target.unwrap_or_else(|| LOCAL.into()),
+        params: params
+            .map(|(name, value)| (name, Value::from_json(value)))
+            .collect(),
+    })
+}
+
+pub async fn approve(
+    desk: State<Desk>,
+    access: Access,
+    run: Path<String>,
+    body: Body<AnswerBody>,
+) -> Result<StatusCode, Problem> {
+    answer(desk, access, run, body, Verdict::Approved).await
+}
+
+pub async fn reject(
+    desk: State<Desk>,
+    access: Access,
+    run: Path<String>,
+    body: Body<AnswerBody>,
+) -> Result<StatusCode, Problem> {
+    answer(desk, access, run, body, Verdict::Rejected).await
+}
+
+async fn answer(
+    State(desk): State<Desk>,
+    access: Access,
+    Path(run): Path<String>,
+    Body(body): Body<AnswerBody>,
+    verdict: Verdict,
+) -> Result<StatusCode, Problem> {
+    let run = run_id(&run)?;
+    let shown = body.digest.as_deref().map(digest).transpose()?;
+    let step = InstanceId::parse(&body.step);
+    desk.ask(move |runs| runs.answer(&run, &step, verdict, shown, body.comment, &access.person))
+        .await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// Reads the digest of what somebody was shown.
+pub fn digest(text: &str) -> Result<Digest, Problem> {
+    serde_json::from_value(text.into()).map_err(|_| Problem::bad("a digest has 64 hex digits"))
+}
+
+pub async fn cancel(desk: State<Desk>, access: Access, run: Path<String>) -> Accepted {
+    act(desk, access, run, |runs, run, who| runs.cancel(run, who)).await
+}
+
+pub async fn resume(desk: State<Desk>, access: Access, run: Path<String>) -> Accepted {
+    act(desk, access, run, |runs, run, who| runs.resume(run, who)).await
+}
+
+pub async fn undo(desk: State<Desk>, access: Access, run: Path<String>) -> Accepted {
+    act(desk, access, run, |runs, run, who| runs.undo(run, who)).await
+}
+
+type Accepted = Result<StatusCode, Problem>;
+
+async fn act(
+    State(desk): State<Desk>,
+    access: Access,
+    Path(run): Path<String>,
+    act: fn(&dyn Runs, &RunId, &Person) -> Result<(), RunsError>,
+) -> Accepted {
+    let run = run_id(&run)?;
+    desk.ask(move |runs| act(runs, &run, &access.person))
+        .await?;
+    Ok(StatusCode::ACCEPTED)
+}

@@ -1,0 +1,116 @@
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+};
+use http::StatusCode;
+use serde::Deserialize;
+
+use super::types::{RunItem, RunsPage, WhoAmI, WorkflowItem, Workflows};
+use crate::{
+    desk::{access::Access, answer::Problem, server::Desk},
+    journal::RunId,
+    report::{self, Pick},
+    runs::{Filter, WorkflowName, now},
+};
+
+/// How many runs a page has at most, and where nobody says it.
+const MOST: usize = 200;
+const USUAL: usize = 50;
+
+/// Says that the process is alive.
+pub async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// Says that the journal can be read.
+pub async fn readyz(State(desk): State<Desk>) -> Result<&'static str, StatusCode> {
+    let read = desk.ask(|runs| runs.version()).await;
+    read.map_or(Err(StatusCode::SERVICE_UNAVAILABLE), |_| Ok("ok\n"))
+}
+
+pub async fn whoami(access: Access) -> Json<WhoAmI> {
+    Json(WhoAmI {
+        name: access.person.name,
+        roles: access.roles,
+    })
+}
+
+pub async fn workflows(State(desk): State<Desk>) -> Result<Json<Workflows>, Problem> {
+    let listed = desk.ask(|runs| runs.workflows()).await?;
+    let workflows = listed.iter().map(WorkflowItem::of).collect();
+    Ok(Json(Workflows { workflows }))
+}
+
+pub async fn workflow(
+    State(desk): State<Desk>,
+    Path(name): Path<String>,
+) -> Result<Json<WorkflowItem>, Problem> {
+    let name = workflow_name(&name)?;
+    let asked = name.clone();
+    let program = desk.ask(move |runs| runs.workflow(&asked)).await?;
+    let item = WorkflowItem::of_workflow(name.to_string(), &program.workflow);
+    Ok(Json(item))
+}
+
+/// Which runs are asked for.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListQuery {
+    status: Option<String>,
+    workflow: Option<String>,
+    target: Option<String>,
+    requester: Option<String>,
+    text: Option<String>,
+    before: Option<String>,
+    limit: Option<usize>,
+}
+
+pub async fn runs(
+    State(desk): State<Desk>,
+    query: Result<Query<ListQuery>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<RunsPage>, Problem> {
+    let Query(query) = query.map_err(|why| Problem::bad(why.body_text()))?;
+    let filter = Filter {
+        status: query.status,
+        workflow: query.workflow,
+        target: query.target,
+        requester: query.requester,
+        text: query.text,
+        before: query.before.as_deref().map(run_id).transpose()?,
+        limit: query.limit.unwrap_or(USUAL).clamp(1, MOST),
+        is_brief: false,
+    };
+    let page = desk.ask(move |runs| runs.list(&filter)).await?;
+    let last = page.rows.last().filter(|_| page.has_more);
+    Ok(Json(RunsPage {
+        next: last.map(|row| row.run.id.to_string()),
+        runs: page.rows.iter().map(RunItem::of).collect(),
+    }))
+}
+
+pub async fn certificates(State(desk): State<Desk>) -> Result<Json<serde_json::Value>, Problem> {
+    let inventory = desk.ask(|runs| runs.certificates()).await?;
+    let all = Pick {
+        is_all: true,
+        ..Pick::default()
+    };
+    Ok(Json(report::inventory_json(&inventory, all, now())))
+}
+
+/// Reads the id of a run that somebody asks for.
+pub fn run_id(text: &str) -> Result<RunId, Problem> {
+    let missing = || {
+        let detail = "no such run: an id looks like 20261123-223401482-k3f9ma";
+        Problem::new(StatusCode::NOT_FOUND, "no-such-run", detail)
+    };
+    RunId::parse(text).ok_or_else(missing)
+}
+
+/// Reads the name of a workflow that somebody asks for.
+pub fn workflow_name(text: &str) -> Result<WorkflowName, Problem> {
+    let missing = || {
+        let detail = "no such workflow";
+        Problem::new(StatusCode::NOT_FOUND, "unknown-workflow", detail)
+    };
+    WorkflowName::parse(text).ok_or_else(missing)
+}

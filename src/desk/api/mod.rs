@@ -1,0 +1,265 @@
+//! The API for programs: JSON under `/api/v1`, as its own document at `/api/v1/openapi.json` says.
+//!
+//! Times are milliseconds since 1970; secrets are masked.
+
+mod act;
+mod look;
+mod openapi;
+mod run;
+mod stream;
+mod types;
+
+use axum::routing::{MethodRouter, get, post};
+use http::Method;
+
+pub use act::digest;
+pub use look::{healthz, readyz, run_id, workflow_name};
+pub use run::{allowed, effect_item as effect, may_answer, waits_for};
+pub use types::Allowed;
+
+use super::{
+    route::{About, Answer, Needs, Route},
+    server::Desk,
+};
+use crate::targets::Role;
+
+/// What a key is for, once for the document and once for the header.
+pub const KEY: &str = "Idempotency-Key";
+
+/// Returns the routes of the API.
+pub fn routes() -> Vec<Route> {
+    use Role::{Admin, Approver, Operator, Viewer};
+    let look = |path, summary, query, answer, handler| {
+        route(
+            Method::GET,
+            path,
+            Viewer,
+            handler,
+            summary,
+            query,
+            None,
+            answer,
+        )
+    };
+    let act = |path, role, summary, body, answer, handler| {
+        route(
+            Method::POST,
+            path,
+            role,
+            handler,
+            summary,
+            &[],
+            body,
+            answer,
+        )
+    };
+    let json = Answer::Json;
+    vec![
+        look(
+            "/api/v1/openapi.json",
+            "This document",
+            &[],
+            json("Any"),
+            get(openapi::document),
+        ),
+        look(
+            "/api/v1/whoami",
+            "Who the request comes from, and the roles",
+            &[],
+            json("WhoAmI"),
+            get(look::whoami),
+        ),
+        look(
+            "/api/v1/workflows",
+            "The workflows that may be started",
+            &[],
+            json("Workflows"),
+            get(look::workflows),
+        ),
+        look(
+            "/api/v1/workflows/{workflow}",
+            "A workflow, with its params",
+            &[],
+            json("WorkflowItem"),
+            get(look::workflow),
+        ),
+        act(
+            "/api/v1/workflows/{workflow}/plan",
+            Operator,
+            "What a start would do; changes nothing",
+            Some("StartBody"),
+            json("PlanAnswer"),
+            post(act::plan),
+        ),
+        look(
+            "/api/v1/runs",
+            "Runs, the newest first",
+            LIST,
+            json("RunsPage"),
+            get(look::runs),
+        ),
+        act(
+            "/api/v1/runs",
+            Operator,
+            "Starts a run; the same Idempotency-Key gives the same run",
+            Some("StartRun"),
+            json("StartedRun"),
+            post(act::start),
+        ),
+        look(
+            "/api/v1/runs/{run}",
+            "A run: its steps, questions and errors",
+            &[],
+            json("RunDetail"),
+            get(run::detail),
+        ),
+        look(
+            "/api/v1/runs/{run}/effects",
+            "What a step did outside, call by call",
+            &[(
+                "step",
+                "The step instance, as `relay_client[cluster-1]/sign`",
+            )],
+            json("Effects"),
+            get(run::effects),
+        ),
+        look(
+            "/api/v1/runs/{run}/events",
+            "The events of a run, in their order",
+            &[
+                ("after", "Only those with a higher `seq`"),
+                ("limit", "How many, at most 1000"),
+            ],
+            json("EventsPage"),
+            get(run::events),
+        ),
+        look(
+            "/api/v1/runs/{run}/stream",
+            "The events of a run as they happen. `id` is their `seq`: Last-Event-ID resumes without loss. `reset` says that the position is unknown, and the stream begins anew",
+            &[(
+                "after",
+                "Begin behind this `seq` where there is no Last-Event-ID",
+            )],
+            Answer::Events,
+            get(stream::run),
+        ),
+        look(
+            "/api/v1/stream",
+            "Says `changed` whenever something happened in a run",
+            &[],
+            Answer::Events,
+            get(stream::changes),
+        ),
+        look(
+            "/api/v1/runs/{run}/outputs",
+            "The outputs of a run that has succeeded",
+            &[],
+            json("Any"),
+            get(run::outputs),
+        ),
+        act(
+            "/api/v1/runs/{run}/approve",
+            Approver,
+            "Approves a step that waits",
+            Some("AnswerBody"),
+            Answer::Accepted,
+            post(act::approve),
+        ),
+        act(
+            "/api/v1/runs/{run}/reject",
+            Approver,
+            "Rejects a step that waits",
+            Some("AnswerBody"),
+            Answer::Accepted,
+            post(act::reject),
+        ),
+        act(
+            "/api/v1/runs/{run}/cancel",
+            Operator,
+            "Stops a run; it can be resumed",
+            None,
+            Answer::Accepted,
+            post(act::cancel),
+        ),
+        act(
+            "/api/v1/runs/{run}/resume",
+            Operator,
+            "Resumes a run that failed, was cancelled or was interrupted",
+            None,
+            Answer::Accepted,
+            post(act::resume),
+        ),
+        route(
+            Method::GET,
+            "/api/v1/runs/{run}/undo",
+            Admin,
+            get(run::undo_plan),
+            "What an undo would do; changes nothing",
+            &[],
+            None,
+            json("UndoPlan"),
+        ),
+        act(
+            "/api/v1/runs/{run}/undo",
+            Admin,
+            "Reverses what a run did",
+            None,
+            Answer::Accepted,
+            post(act::undo),
+        ),
+        look(
+            "/api/v1/certificates",
+            "The certificates that runs made, delivered and found",
+            &[],
+            json("Any"),
+            get(look::certificates),
+        ),
+    ]
+}
+
+const LIST: &[(&str, &str)] = &[
+    (
+        "status",
+        "running, waiting, succeeded, failed, cancelled, interrupted, undone, …",
+    ),
+    ("workflow", "The workflow's name"),
+    ("target", "The target's name"),
+    ("requester", "Who started it"),
+    (
+        "text",
+        "Part of the id, the workflow's or the target's name",
+    ),
+    (
+        "before",
+        "Only those that started before this run: `next` of the page before",
+    ),
+    ("limit", "How many, at most 200"),
+];
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "a row of a table; the two closures above name the usual ones"
+)]
+fn route(
+    method: Method,
+    path: &'static str,
+    role: Role,
+    handler: MethodRouter<Desk>,
+    summary: &'static str,
+    query: &'static [(&'static str, &'static str)],
+    body: Option<&'static str>,
+    answer: Answer,
+) -> Route {
+    Route {
+        method,
+        path,
+        needs: Needs::Role(role),
+        about: Some(About {
+            summary,
+            query,
+            body,
+            answer,
+        }),
+        handler,
+    }
+}

@@ -1,0 +1,305 @@
+use std::collections::BTreeMap;
+
+use axum::{
+    Json,
+    extract::{Path, Query, State, rejection::QueryRejection},
+};
+use http::StatusCode;
+use serde::Deserialize;
+
+use super::{
+    look::run_id,
+    types::{
+        Allowed, AskItem, EffectItem, Effects, ErrorItem, EventItem, EventsPage, RunDetail,
+        StepItem, UndoPlan,
+    },
+};
+use crate::{
+    desk::{access::Access, answer::Problem, server::Desk},
+    journal::{
+        EffectOutcome, EffectState, Instance, InstanceId, Outcome, Record, RunId,
+        State as RunState, Status,
+    },
+    report,
+    runs::{self, Cursor, Runs, RunsError, Shown},
+    targets::Role,
+    value::{StepError, Value},
+};
+
+/// How many events one answer has at most.
+const MOST: usize = 1000;
+
+pub async fn detail(
+    State(desk): State<Desk>,
+    access: Access,
+    Path(run): Path<String>,
+) -> Result<Json<RunDetail>, Problem> {
+    let run = run_id(&run)?;
+    let asked = desk.ask(move |runs| {
+        let shown = runs.run(&run)?;
+        Ok((shown, runs.trouble(&run), waits_for(runs, &run)))
+    });
+    let (shown, trouble, waits_for) = asked.await?;
+    let state = &shown.state;
+    let errors = report::errors(state).into_iter();
+    let asks = shown.asks().into_iter().map(|ask| AskItem {
+        may_answer: Some(may_answer(&shown, &ask, &access)),
+        ..AskItem::of(&ask)
+    });
+    Ok(Json(RunDetail {
+        run: shown.id.to_string(),
+        workflow: shown.info.workflow.clone(),
+        file: shown.info.file.clone(),
+        target: shown.info.target.clone(),
+        kube: shown.info.kube.iter().cloned().collect(),
+        status: shown.status().into(),
+        is_driven: shown.is_driven,
+        trouble,
+        waits_for,
+        requester: shown.info.requester.clone(),
+        started_at: shown.info.started_at,
+        ended_at: state.ended_at,
+        worked_ms: state.worked,
+        params: shown.info.params.to_json(),
+        outputs: state.outputs.to_json(),
+        errors: errors
+            .map(|(step, error)| error_item(step, error))
+            .collect(),
+        asks: asks.collect(),
+        steps: steps(state, shown.at),
+        allowed: allowed(&shown, &access),
+        events: state.events,
+    }))
+}
+
+/// Returns the lock that a run waits for, and who holds that.
+pub fn waits_for(runs: &dyn Runs, run: &RunId) -> Option<String> {
+    let (lock, holder) = runs.waits_for(run)?;
+    Some(format!("the lock `{lock}`, held by {holder}"))
+}
+
+/// Returns the executions of steps, by their ids.
+pub fn steps(state: &RunState, at: i64) -> Vec<StepItem> {
+    let steps = state.steps.iter();
+    steps
+        .map(|(id, instance)| step_item(id, instance, at))
+        .collect()
+}
+
+fn step_item(id: &InstanceId, instance: &Instance, at: i64) -> StepItem {
+    StepItem {
+        step: id.to_string(),
+        status: match instance.has_expired(at) {
+            true => "expired".into(),
+            false => instance.status.as_str().into(),
+        },
+        attempt: instance.attempt,
+        started_at: instance.started_at,
+        ended_at: instance.ended_at,
+        worked_ms: instance.worked,
+        retry_at: match instance.status {
+            Status::Retrying { at } => Some(at),
+            _ => None,
+        },
+        inputs: instance.inputs.to_json(),
+        outputs: instance.outputs.to_json(),
+        error: instance.error.as_ref().map(|error| error.headline()),
+        skip_reason: instance.skip_reason.clone(),
+        effects: instance.effects.len(),
+    }
+}
+
+fn error_item(step: Option<&InstanceId>, error: &StepError) -> ErrorItem {
+    let place = error.place.as_ref();
+    let failure = error.failure.as_ref();
+    ErrorItem {
+        step: step.map(ToString::to_string),
+        code: error.code.clone(),
+        message: error.message.clone(),
+        file: place.map(|place| place.file.clone()),
+        line: place.map(|place| place.line),
+        column: place.map(|place| place.column),
+        hint: error.hint.clone(),
+        request_id: failure.and_then(|failure| failure.request_id.clone()),
+    }
+}
+
+/// Says whether somebody may answer a question now.
+pub fn may_answer(shown: &Shown, ask: &runs::Ask, access: &Access) -> Allowed {
+    if !access.has(Role::Approver) {
+        return lacks(access, Role::Approver);
+    }
+    let may = shown.may_answer(ask, &access.person.name);
+    may.map_or_else(
+        |refusal| Allowed {
+            ok: false,
+            why: Some(refusal.to_string()),
+            needs: None,
+        },
+        |()| yes(),
+    )
+}
+
+/// Says what somebody may do with a run now, so that nothing is offered that will be refused.
+pub fn allowed(shown: &Shown, access: &Access) -> BTreeMap<String, Allowed> {
+    let (id, state) = (&shown.id, &*shown.state);
+    let workflow = &shown.program.workflow;
+    let idle = |then: Result<(), RunsError>| match shown.is_driven {
+        true => Err(RunsError::conflict("run-owned", "it is running")),
+        false => then,
+    };
+    let all = [
+        ("cancel", Role::Operator, runs::refuse_cancel(id, state)),
+        (
+            "resume",
+            Role::Operator,
+            idle(runs::refuse_resume(id, workflow, state, false)),
+        ),
+        ("undo", Role::Admin, idle(runs::refuse_undo(id, state))),
+    ];
+    let judged = all.into_iter().map(|(name, role, rule)| {
+        let allowed = match rule {
+            _ if !access.has(role) => lacks(access, role),
+            Ok(()) => yes(),
+            Err(error) => Allowed {
+                ok: false,
+                why: Some(error.message),
+                needs: None,
+            },
+        };
+        (name.to_owned(), allowed)
+    });
+    judged.collect()
+}
+
+fn yes() -> Allowed {
+    Allowed {
+        ok: true,
+        why: None,
+        needs: None,
+    }
+}
+
+fn lacks(access: &Access, role: Role) -> Allowed {
+    Allowed {
+        ok: false,
+        why: Some(Problem::denied(access, role).detail),
+        needs: Some(role),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StepQuery {
+    step: String,
+}
+
+pub async fn effects(
+    State(desk): State<Desk>,
+    Path(run): Path<String>,
+    query: Result<Query<StepQuery>, QueryRejection>,
+) -> Result<Json<Effects>, Problem> {
+    let Query(query) = query.map_err(|why| Problem::bad(why.body_text()))?;
+    let run = run_id(&run)?;
+    let shown = desk.ask(move |runs| runs.run(&run)).await?;
+    let step = InstanceId::parse(&query.step);
+    let instance = shown.state.instance(&step).ok_or_else(|| {
+        let detail = format!("no step `{step}` of the run has begun");
+        Problem::new(StatusCode::NOT_FOUND, "unknown-step", detail)
+    })?;
+    Ok(Json(Effects {
+        effects: instance.effects.iter().map(effect_item).collect(),
+        step: step.to_string(),
+    }))
+}
+
+/// Returns one call as the API says it.
+pub fn effect_item(effect: &EffectState) -> EffectItem {
+    let (status, result) = match effect.settled.as_ref().or(effect.outcome.as_ref()) {
+        None => ("in_doubt", serde_json::Value::Null),
+        Some(EffectOutcome::Done(value)) => ("done", value.to_json()),
+        Some(EffectOutcome::Failed(failure)) => {
+            ("failed", serde_json::to_value(failure).unwrap_or_default())
+        }
+        Some(EffectOutcome::NotDone) => ("not_done", serde_json::Value::Null),
+    };
+    EffectItem {
+        function: effect.call.function.clone(),
+        arguments: effect.call.arguments.clone(),
+        class: serde_json::to_value(effect.call.class).unwrap_or_default(),
+        at: effect.at,
+        status: status.into(),
+        result,
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventsQuery {
+    after: Option<u64>,
+    limit: Option<usize>,
+}
+
+pub async fn events(
+    State(desk): State<Desk>,
+    Path(run): Path<String>,
+    query: Result<Query<EventsQuery>, QueryRejection>,
+) -> Result<Json<EventsPage>, Problem> {
+    let Query(query) = query.map_err(|why| Problem::bad(why.body_text()))?;
+    let run = run_id(&run)?;
+    let limit = query.limit.unwrap_or(MOST).clamp(1, MOST);
+    let page = desk.ask(move |runs| {
+        let (mut cursor, mut events, mut has_more) = (Cursor::default(), Vec::new(), false);
+        runs.events(&run, &mut cursor, &mut |record| {
+            if query.after.is_some_and(|after| record.seq <= after) {
+                return;
+            }
+            match events.len() < limit {
+                true => events.push(event_item(&record)),
+                false => has_more = true,
+            }
+        })?;
+        match cursor.next {
+            0 => Err(RunsError::missing("no-such-run", format!("no run `{run}`"))),
+            _ => Ok(EventsPage { events, has_more }),
+        }
+    });
+    Ok(Json(page.await?))
+}
+
+/// Returns an event as the API says it. Secrets are masked.
+pub fn event_item(record: &Record) -> EventItem {
+    EventItem {
+        seq: record.seq,
+        at: record.at,
+        digest: record.digest.to_string(),
+        event: serde_json::to_value(&record.event).unwrap_or_default(),
+    }
+}
+
+pub async fn outputs(
+    State(desk): State<Desk>,
+    Path(run): Path<String>,
+) -> Result<Json<serde_json::Value>, Problem> {
+    let run = run_id(&run)?;
+    let shown = desk.ask(move |runs| runs.run(&run)).await?;
+    if shown.state.outcome != Some(Outcome::Succeeded) {
+        let detail = format!("run {} has not succeeded", shown.id);
+        return Err(Problem::new(StatusCode::CONFLICT, "no-outputs", detail));
+    }
+    Ok(Json(match &shown.state.outputs {
+        Value::Null => serde_json::json!({}),
+        outputs => outputs.to_json(),
+    }))
+}
+
+pub async fn undo_plan(
+    State(desk): State<Desk>,
+    Path(run): Path<String>,
+) -> Result<Json<UndoPlan>, Problem> {
+    let run = run_id(&run)?;
+    let items = desk.ask(move |runs| runs.undo_plan(&run)).await?;
+    Ok(Json(UndoPlan {
+        items: report::undo_json(&items),
+    }))
+}

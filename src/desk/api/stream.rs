@@ -1,0 +1,174 @@
+//! Events as they happen. A stream is a request like any other: it has been let through before it begins.
+
+use std::{convert::Infallible, pin::Pin, time::Duration};
+
+use axum::{
+    extract::{Path, Query, State},
+    response::sse::{Event, KeepAlive, KeepAliveStream, Sse},
+};
+use futures_util::{Stream, stream};
+use http::HeaderMap;
+use serde::Deserialize;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::{look::run_id, run::event_item};
+use crate::{
+    desk::{answer::Problem, server::Desk},
+    journal::RunId,
+    runs::{Cursor, RunsError},
+};
+
+/// How often a comment is sent where nothing happens: proxies close what is silent for a minute.
+const ALIVE: Duration = Duration::from_secs(15);
+/// At most ten times a second something new of a run is sent, and twice of the list: each looks at the page again.
+const COALESCE: Duration = Duration::from_millis(100);
+const COALESCE_LIST: Duration = Duration::from_millis(500);
+/// How often a run is looked at that another process drives.
+const ELSEWHERE: Duration = Duration::from_secs(1);
+
+type Events = Pin<Box<dyn Stream<Item = Result<Event, Infallible>> + Send>>;
+
+/// Where a stream begins that no earlier connection began: a page knows what it has been made of.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct StreamQuery {
+    /// The last event that is known.
+    after: Option<u64>,
+}
+
+/// Returns the events of a run, from behind Last-Event-ID on.
+pub async fn run(
+    State(desk): State<Desk>,
+    Path(run): Path<String>,
+    Query(query): Query<StreamQuery>,
+    headers: HeaderMap,
+) -> Result<Sse<KeepAliveStream<Events>>, Problem> {
+    let run = run_id(&run)?;
+    // Whether it exists is an error of the request, and not of the stream.
+    let asked = run.clone();
+    let known = desk
+        .ask(move |runs| Ok(runs.run(&asked)?.state.events))
+        .await?;
+    let last = headers.get("last-event-id").map(|id| {
+        let text = id.to_str().ok();
+        text.and_then(|text| text.trim().parse::<u64>().ok())
+    });
+    let (after, is_lost) = match last {
+        None => (query.after.filter(|after| *after < known), false),
+        Some(Some(last)) if last < known => (Some(last), false),
+        Some(_) => (None, true),
+    };
+    let following = Following {
+        changes: desk.runs.changes(),
+        desk,
+        run,
+        cursor: Cursor::default(),
+        after,
+        is_lost,
+        is_first: true,
+        waiting: Vec::new().into_iter(),
+    };
+    Ok(sse(Box::pin(stream::unfold(following, Following::next))))
+}
+
+/// Somebody who follows a run.
+struct Following {
+    desk: Desk,
+    run: RunId,
+    changes: watch::Receiver<u64>,
+    cursor: Cursor,
+    /// The last event that they have.
+    after: Option<u64>,
+    /// Whether what they have is unknown here.
+    is_lost: bool,
+    is_first: bool,
+    /// Events that have been read and not yet sent.
+    waiting: std::vec::IntoIter<Event>,
+}
+
+impl Following {
+    async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
+        if std::mem::take(&mut self.is_lost) {
+            return Some((Ok(Event::default().event("reset").data("")), self));
+        }
+        loop {
+            if let Some(event) = self.waiting.next() {
+                return Some((Ok(event), self));
+            }
+            if !std::mem::take(&mut self.is_first)
+                && !woken(&self.desk, &mut self.changes, COALESCE).await
+            {
+                return None;
+            }
+            self.changes.borrow_and_update();
+            // A run that can't be read any more has no further events.
+            self.read().await.ok()?;
+        }
+    }
+
+    async fn read(&mut self) -> Result<(), Problem> {
+        let (run, mut cursor, after) = (self.run.clone(), self.cursor, self.after);
+        let asked = self.desk.ask(move |runs| {
+            let mut events = Vec::new();
+            runs.events(&run, &mut cursor, &mut |record| {
+                if after.is_none_or(|after| record.seq > after) {
+                    let item = event_item(&record);
+                    let text = serde_json::to_string(&item).unwrap_or_default();
+                    let event = Event::default().id(record.seq.to_string());
+                    events.push(event.event("event").data(text));
+                }
+            })?;
+            Ok::<_, RunsError>((cursor, events))
+        });
+        let (cursor, events) = asked.await?;
+        self.cursor = cursor;
+        self.waiting = events.into_iter();
+        Ok(())
+    }
+}
+
+/// Says that something changed, in whatever run.
+pub async fn changes(State(desk): State<Desk>) -> Result<Sse<KeepAliveStream<Events>>, Problem> {
+    let seen = version(&desk).await?;
+    let changes = desk.runs.changes();
+    let stream = stream::unfold(
+        (desk, changes, seen),
+        |(desk, mut changes, seen)| async move {
+            loop {
+                if !woken(&desk, &mut changes, COALESCE_LIST).await {
+                    return None;
+                }
+                changes.borrow_and_update();
+                let now = version(&desk).await.ok()?;
+                if now != seen {
+                    let event = Event::default().event("changed").data("");
+                    return Some((Ok(event), (desk, changes, now)));
+                }
+            }
+        },
+    );
+    Ok(sse(Box::pin(stream)))
+}
+
+/// Changes whenever a run gets an event, whoever drives it.
+async fn version(desk: &Desk) -> Result<i64, Problem> {
+    desk.ask(|runs| runs.version()).await
+}
+
+/// Waits until something may have happened, and a moment more for what follows it; `false` once the server stops.
+async fn woken(desk: &Desk, changes: &mut watch::Receiver<u64>, within: Duration) -> bool {
+    tokio::select! {
+        () = desk.stop.cancelled() => return false,
+        changed = changes.changed() => if changed.is_err() { return false },
+        () = sleep(ELSEWHERE) => return true,
+    }
+    tokio::select! {
+        () = desk.stop.cancelled() => false,
+        () = sleep(within) => true,
+    }
+}
+
+fn sse(events: Events) -> Sse<KeepAliveStream<Events>> {
+    Sse::new(events).keep_alive(KeepAlive::new().interval(ALIVE))
+}

@@ -1,0 +1,364 @@
+//! What the API says and hears.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use utoipa::ToSchema;
+
+use crate::{
+    compile::{Param, Workflow},
+    journal::RunId,
+    runs::{Ask, Listed, Row},
+    targets::Role,
+    value::{Type, Value},
+};
+
+/// Any JSON.
+#[derive(Serialize, ToSchema)]
+pub struct Any(pub Json);
+
+/// Who a request comes from.
+#[derive(Serialize, ToSchema)]
+pub struct WhoAmI {
+    pub name: String,
+    /// `viewer`, `operator`, `approver`, `admin`.
+    #[schema(value_type = Vec<String>)]
+    pub roles: Vec<Role>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct Workflows {
+    pub workflows: Vec<WorkflowItem>,
+}
+
+/// A workflow that may be started.
+#[derive(Serialize, ToSchema)]
+pub struct WorkflowItem {
+    /// The name to start it by: its file's.
+    pub name: String,
+    /// What its file calls it.
+    pub workflow: Option<String>,
+    pub description: Option<String>,
+    pub params: Vec<ParamItem>,
+    /// Why it can't be started.
+    pub problem: Option<String>,
+}
+
+/// A param of a workflow.
+#[derive(Serialize, ToSchema)]
+pub struct ParamItem {
+    pub name: String,
+    /// As the workflow file writes it: `string`, `list(string)`, …
+    #[serde(rename = "type")]
+    pub ty: String,
+    pub description: Option<String>,
+    /// Null where there is none.
+    pub default: Json,
+    pub is_required: bool,
+    /// Whether what is given never comes back.
+    pub is_secret: bool,
+    /// Empty for anything.
+    pub one_of: Vec<Json>,
+    /// Null where there is none.
+    pub min: Json,
+    pub max: Json,
+}
+
+/// What a plan or a start is given.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StartBody {
+    /// `local` if it is left out.
+    #[serde(default)]
+    pub target: Option<String>,
+    #[serde(default)]
+    pub params: BTreeMap<String, Json>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StartRun {
+    /// The name of a workflow in the list of those that may be started.
+    pub workflow: String,
+    /// `local` if it is left out.
+    #[serde(default)]
+    pub target: Option<String>,
+    #[serde(default)]
+    pub params: BTreeMap<String, Json>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct StartedRun {
+    pub run: String,
+    /// Whether an earlier request with the same key started it.
+    pub is_repeated: bool,
+}
+
+/// What a start would do.
+#[derive(Serialize, ToSchema)]
+pub struct PlanAnswer {
+    /// As `windlass plan --json` prints them.
+    pub steps: Json,
+    /// What was found that refuses nothing.
+    pub notes: Vec<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct RunsPage {
+    pub runs: Vec<RunItem>,
+    /// Give it as `before` to get older ones.
+    pub next: Option<String>,
+}
+
+/// A run in a list.
+#[derive(Serialize, ToSchema)]
+pub struct RunItem {
+    pub run: String,
+    pub workflow: String,
+    pub target: String,
+    pub status: String,
+    pub started_at: i64,
+    pub ended_at: Option<i64>,
+    pub requester: Option<String>,
+    /// The first line of why it failed.
+    pub error: Option<String>,
+    pub asks: Vec<AskItem>,
+}
+
+/// A question that waits for an answer.
+#[derive(Serialize, ToSchema)]
+pub struct AskItem {
+    pub step: String,
+    pub message: String,
+    /// Of the question, the workflow's files and the params: what an answer is bound to.
+    pub digest: String,
+    pub asked_at: i64,
+    /// When it is decided without anybody.
+    pub deadline: Option<i64>,
+    /// Whether who asks may answer it; left out in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub may_answer: Option<Allowed>,
+}
+
+/// Whether somebody may do something now.
+#[derive(Clone, Serialize, ToSchema)]
+pub struct Allowed {
+    pub ok: bool,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// The role that is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub needs: Option<Role>,
+}
+
+/// A run as it is now.
+#[derive(Serialize, ToSchema)]
+pub struct RunDetail {
+    pub run: String,
+    pub workflow: String,
+    pub file: String,
+    pub target: String,
+    /// The clusters that it speaks to.
+    pub kube: Vec<String>,
+    pub status: String,
+    pub is_driven: bool,
+    /// Why it can't be driven on.
+    pub trouble: Option<String>,
+    /// The lock that it waits for, and who holds that.
+    pub waits_for: Option<String>,
+    pub requester: String,
+    pub started_at: i64,
+    pub ended_at: Option<i64>,
+    pub worked_ms: i64,
+    pub params: Json,
+    pub outputs: Json,
+    pub errors: Vec<ErrorItem>,
+    pub asks: Vec<AskItem>,
+    pub steps: Vec<StepItem>,
+    /// What who asks may do with it: `cancel`, `resume`, `undo`.
+    pub allowed: BTreeMap<String, Allowed>,
+    /// How many events this was made of: the `seq` of the next one.
+    pub events: u64,
+}
+
+/// One execution of a step.
+#[derive(Clone, Serialize, ToSchema)]
+pub struct StepItem {
+    pub step: String,
+    pub status: String,
+    pub attempt: u32,
+    pub started_at: Option<i64>,
+    pub ended_at: Option<i64>,
+    pub worked_ms: i64,
+    pub retry_at: Option<i64>,
+    pub inputs: Json,
+    pub outputs: Json,
+    pub error: Option<String>,
+    pub skip_reason: Option<String>,
+    /// How many calls it made.
+    pub effects: usize,
+}
+
+/// Why something failed.
+#[derive(Serialize, ToSchema)]
+pub struct ErrorItem {
+    pub step: Option<String>,
+    pub code: String,
+    pub message: String,
+    pub file: Option<String>,
+    pub line: Option<usize>,
+    pub column: Option<usize>,
+    pub hint: Option<String>,
+    /// The request id of AWS, for a support case.
+    pub request_id: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct Effects {
+    pub step: String,
+    pub effects: Vec<EffectItem>,
+}
+
+/// One call of a script to the outside.
+#[derive(Serialize, ToSchema)]
+pub struct EffectItem {
+    pub function: String,
+    pub arguments: Json,
+    /// `read`, `keyed`, `found`, `unsure`.
+    pub class: Json,
+    pub at: i64,
+    /// `done`, `failed`, `not_done`, or `in_doubt`.
+    pub status: String,
+    pub result: Json,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct EventsPage {
+    pub events: Vec<EventItem>,
+    /// Whether more follow.
+    pub has_more: bool,
+}
+
+/// An event of a run.
+#[derive(Serialize, ToSchema)]
+pub struct EventItem {
+    pub seq: u64,
+    pub at: i64,
+    /// What chains it to the one before.
+    pub digest: String,
+    pub event: Json,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerBody {
+    pub step: String,
+    /// Of the question that was looked at; without it, the answer is to whatever is asked now.
+    #[serde(default)]
+    pub digest: Option<String>,
+    #[serde(default)]
+    pub comment: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct UndoPlan {
+    /// As `windlass undo --plan --json` prints them.
+    pub items: Json,
+}
+
+impl WorkflowItem {
+    pub fn of(listed: &Listed) -> Self {
+        let name = listed.name.to_string();
+        match &listed.program {
+            Ok(program) => Self::of_workflow(name, &program.workflow),
+            Err(error) => Self {
+                name,
+                workflow: None,
+                description: None,
+                params: Vec::new(),
+                problem: Some(error.message.clone()),
+            },
+        }
+    }
+
+    pub fn of_workflow(name: String, workflow: &Workflow) -> Self {
+        let params = workflow.params.iter();
+        Self {
+            name,
+            workflow: Some(workflow.name.clone()),
+            description: workflow.description.clone(),
+            params: params
+                .map(|(name, param)| ParamItem::of(name, param))
+                .collect(),
+            problem: None,
+        }
+    }
+}
+
+impl ParamItem {
+    fn of(name: &str, param: &Param) -> Self {
+        let limits = &param.limits;
+        let json = |value: &Option<Value>| value.as_ref().map_or(Json::Null, Value::to_json);
+        Self {
+            name: name.to_owned(),
+            ty: param.ty.to_string(),
+            description: param.description.clone(),
+            default: json(&param.default),
+            is_required: param.is_required(),
+            is_secret: is_secret(&param.ty),
+            one_of: limits.one_of.iter().map(Value::to_json).collect(),
+            min: json(&limits.min),
+            max: json(&limits.max),
+        }
+    }
+}
+
+/// Says whether what is given for a param of this type never comes back.
+pub fn is_secret(ty: &Type) -> bool {
+    match ty {
+        Type::Secret => true,
+        Type::Optional(inner) => is_secret(inner),
+        _ => false,
+    }
+}
+
+impl RunItem {
+    pub fn of(row: &Row) -> Self {
+        Self {
+            run: row.run.id.to_string(),
+            workflow: row.run.workflow.clone(),
+            target: row.run.target.clone(),
+            status: row.status.clone(),
+            started_at: row.run.started_at,
+            ended_at: row.run.ended_at,
+            requester: row.run.requester.clone(),
+            error: row.error.clone(),
+            asks: row.asks.iter().map(AskItem::of).collect(),
+        }
+    }
+}
+
+impl AskItem {
+    pub fn of(ask: &Ask) -> Self {
+        Self {
+            step: ask.step.to_string(),
+            message: ask.message.clone(),
+            digest: ask.digest.to_string(),
+            asked_at: ask.asked_at,
+            deadline: ask.deadline,
+            may_answer: None,
+        }
+    }
+}
+
+impl StartedRun {
+    pub fn of(run: &RunId, is_repeated: bool) -> Self {
+        Self {
+            run: run.to_string(),
+            is_repeated,
+        }
+    }
+}

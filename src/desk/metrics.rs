@@ -1,0 +1,150 @@
+//! What Prometheus reads.
+
+use std::{collections::BTreeMap, fmt::Write};
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::header;
+
+use super::{answer::Problem, server::Desk};
+use crate::{
+    report::{self, Pick},
+    runs::{Filter, Tallies, now},
+};
+
+/// Prometheus' text format, version 0.0.4.
+const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+pub async fn metrics(State(desk): State<Desk>) -> Result<Response, Problem> {
+    let filter = Filter {
+        is_brief: true,
+        ..Filter::default()
+    };
+    let asked = desk.ask(move |runs| {
+        let page = runs.list(&filter)?;
+        Ok((page, runs.tallies(), runs.certificates()?))
+    });
+    let (page, tallies, inventory) = asked.await?;
+    let mut runs: BTreeMap<(String, String), u64> = BTreeMap::new();
+    for row in &page.rows {
+        let key = (row.run.workflow.clone(), row.status.clone());
+        *runs.entry(key).or_default() += 1;
+    }
+    let mut text = String::new();
+    let lines = runs.iter().map(|((workflow, status), count)| {
+        (
+            vec![("workflow", workflow.as_str()), ("status", status)],
+            *count,
+        )
+    });
+    family(
+        &mut text,
+        "windlass_runs",
+        "gauge",
+        "Runs in the journal, by workflow and status.",
+        lines,
+    );
+    written(&mut text, &tallies);
+    let waiting = page.rows.iter().map(|row| row.asks.len() as u64).sum();
+    let one = |value| std::iter::once((Vec::new(), value));
+    family(
+        &mut text,
+        "windlass_approvals_waiting",
+        "gauge",
+        "Questions that wait for an answer.",
+        one(waiting),
+    );
+    let pick = Pick {
+        is_all: true,
+        ..Pick::default()
+    };
+    text.push_str(&report::inventory_metrics(&inventory, pick, now()));
+    Ok(([(header::CONTENT_TYPE, FORMAT)], text).into_response())
+}
+
+/// Says what this process counted since it began.
+fn written(text: &mut String, tallies: &Tallies) {
+    let one = |value| std::iter::once((Vec::new(), value));
+    family(
+        text,
+        "windlass_runs_driven",
+        "gauge",
+        "Runs that this server drives now.",
+        one(tallies.driven),
+    );
+    let steps = tallies.steps.iter();
+    let steps = steps.map(|(result, count)| (vec![("result", *result)], *count));
+    family(
+        text,
+        "windlass_step_attempts_total",
+        "counter",
+        "Attempts of steps that ended here, by result.",
+        steps,
+    );
+    let effects = tallies.effects.iter();
+    let effects = effects.map(|((function, result), count)| {
+        (
+            vec![("function", function.as_str()), ("result", *result)],
+            *count,
+        )
+    });
+    family(
+        text,
+        "windlass_effects_total",
+        "counter",
+        "Calls of scripts that ended here, by function and result.",
+        effects,
+    );
+    let ended = tallies.runs.iter();
+    let ended = ended.map(|(outcome, count)| (vec![("outcome", *outcome)], *count));
+    family(
+        text,
+        "windlass_runs_ended_total",
+        "counter",
+        "Runs that ended here, by outcome.",
+        ended,
+    );
+}
+
+fn family<'a>(
+    text: &mut String,
+    name: &str,
+    kind: &str,
+    help: &str,
+    lines: impl Iterator<Item = (Vec<(&'a str, &'a str)>, u64)>,
+) {
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    for (labels, value) in lines {
+        let labels: Vec<_> = labels
+            .iter()
+            .map(|(name, value)| format!("{name}=\"{}\"", escaped(value)))
+            .collect();
+        let labels = match labels.as_slice() {
+            [] => String::new(),
+            labels => format!("{{{}}}", labels.join(",")),
+        };
+        let _ = writeln!(text, "{name}{labels} {value}");
+    }
+}
+
+/// Returns a label's value as Prometheus reads it.
+fn escaped(value: &str) -> String {
+    let value = value.replace('\\', "\\\\");
+    value.replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_can_not_end_its_line() {
+        let mut text = String::new();
+        let lines = [(vec![("workflow", "a\"b\\c\nd")], 3)];
+        family(&mut text, "m", "gauge", "Help.", lines.into_iter());
+        let wanted = "# HELP m Help.\n# TYPE m gauge\nm{workflow=\"a\\\"b\\\\c\\nd\"} 3\n";
+        assert_eq!(text, wanted);
+    }
+}

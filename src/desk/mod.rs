@@ -1,0 +1,24 @@
+//! The runs of this machine for a team: an API and a page over [`Runs`](crate::runs::Runs), with no rules of their own.
+//!
+//! - [`Server`] listens; `route` is the table of all that it answers, each with the role that it needs;
+//! - `guard` refuses requests that another web page sent, `admit` those without the role, before any handler is called;
+//! - `access` knows tokens, `session` cookies;
+//! - `api` answers programs with JSON and server-sent events, `page` people with HTML; `metrics` is for Prometheus.
+
+mod access;
+mod admit;
+mod answer;
+mod api;
+mod guard;
+mod metrics;
+mod options;
+mod page;
+mod route;
+mod server;
+mod session;
+mod tls;
+
+pub use access::{Access, random_token};
+pub use options::{DeskOptions, Refused, Secured};
+pub use route::{Needs, routes};
+pub use server::Server;

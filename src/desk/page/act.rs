@@ -1,0 +1,168 @@
+use axum::{
+    extract::{FromRequest, Path, Request, State},
+    response::Response,
+};
+use http::StatusCode;
+use maud::{Markup, html};
+
+use super::{
+    format::visible,
+    layout::{Frame, page, see_other},
+};
+use crate::{
+    desk::{access::Access, answer::Problem, api, server::Desk},
+    execute::{UndoItem, UndoKind},
+    ground,
+    journal::{InstanceId, RunId, Verdict},
+    runs::{Person, Runs, RunsError},
+};
+
+/// The largest form.
+const MOST: usize = 1 << 20;
+
+/// The fields of a form, in their order.
+pub struct Form(pub Vec<(String, String)>);
+
+impl Form {
+    pub fn field(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+}
+
+impl FromRequest<Desk> for Form {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &Desk) -> Result<Self, Problem> {
+        let body = ground::read_body(request.into_body(), MOST, ground::CLIENT_TIMEOUT).await;
+        let body = body.ok_or_else(|| {
+            let detail = "the form is larger than 1 MiB, or did not arrive";
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "bad-request", detail)
+        })?;
+        Ok(Self(form_urlencoded::parse(&body).into_owned().collect()))
+    }
+}
+
+/// Reads the id of a run in an address.
+pub fn run_id(text: &str) -> Result<RunId, Problem> {
+    api::run_id(text)
+}
+
+pub async fn approve(desk: State<Desk>, access: Access, run: Path<String>, form: Form) -> Done {
+    answer(desk, access, run, form, Verdict::Approved).await
+}
+
+pub async fn reject(desk: State<Desk>, access: Access, run: Path<String>, form: Form) -> Done {
+    answer(desk, access, run, form, Verdict::Rejected).await
+}
+
+type Done = Result<Response, Problem>;
+
+async fn answer(
+    State(desk): State<Desk>,
+    access: Access,
+    Path(run): Path<String>,
+    form: Form,
+    verdict: Verdict,
+) -> Done {
+    let run = run_id(&run)?;
+    let back = format!("/runs/{run}");
+    // What was shown is in the form; an answer to anything else must not count.
+    let shown = form
+        .field("digest")
+        .ok_or_else(|| Problem::bad("the form has no digest"))?;
+    let shown = Some(api::digest(shown)?);
+    let step = form
+        .field("step")
+        .ok_or_else(|| Problem::bad("the form has no step"))?;
+    let step = InstanceId::parse(step);
+    let comment = form
+        .field("comment")
+        .map(str::trim)
+        .filter(|text| !text.is_empty());
+    let comment = comment.map(str::to_owned);
+    desk.ask(move |runs| runs.answer(&run, &step, verdict, shown, comment, &access.person))
+        .await?;
+    Ok(see_other(&back, None))
+}
+
+pub async fn cancel(desk: State<Desk>, access: Access, run: Path<String>) -> Done {
+    act(desk, access, run, |runs, run, who| runs.cancel(run, who)).await
+}
+
+pub async fn resume(desk: State<Desk>, access: Access, run: Path<String>) -> Done {
+    act(desk, access, run, |runs, run, who| runs.resume(run, who)).await
+}
+
+pub async fn undo(desk: State<Desk>, access: Access, run: Path<String>) -> Done {
+    act(desk, access, run, |runs, run, who| runs.undo(run, who)).await
+}
+
+async fn act(
+    State(desk): State<Desk>,
+    access: Access,
+    Path(run): Path<String>,
+    act: fn(&dyn Runs, &RunId, &Person) -> Result<(), RunsError>,
+) -> Done {
+    let run = run_id(&run)?;
+    let back = format!("/runs/{run}");
+    desk.ask(move |runs| act(runs, &run, &access.person))
+        .await?;
+    Ok(see_other(&back, None))
+}
+
+/// `GET /runs/RUN/undo`: what an undo would do, and then the button.
+pub async fn undo_plan(State(desk): State<Desk>, access: Access, Path(run): Path<String>) -> Done {
+    let run = run_id(&run)?;
+    let asked = run.clone();
+    let (shown, items) = desk
+        .ask(move |runs| Ok((runs.run(&asked)?, runs.undo_plan(&asked)?)))
+        .await?;
+    let allowed = api::allowed(&shown, &access).remove("undo");
+    let is_allowed = allowed.as_ref().is_some_and(|allowed| allowed.ok);
+    let frame = Frame {
+        title: "Undo",
+        part: "Runs",
+        stream: None,
+        summary: String::new(),
+        access: Some(&access),
+    };
+    Ok(page(
+        &frame,
+        html! {
+            section class="card" {
+                h1 { "Undo " (shown.info.workflow) }
+                p class="quiet" { code class="id" { (run) } " on " b { (shown.info.target) } }
+                @if items.is_empty() { p { "This run left nothing to reverse." } }
+                ol class="plan" { @for item in &items { (line(item)) } }
+                @if is_allowed {
+                    form method="post" action={ "/runs/" (run) "/undo" } {
+                        div class="answers" {
+                            button class="danger" { "Undo this run" }
+                            a class="button" href={ "/runs/" (run) } { "Back" }
+                        }
+                    }
+                } @else {
+                    p class="hint" { "It can't be undone now: " (allowed.and_then(|allowed| allowed.why).unwrap_or_default()) "." }
+                }
+            }
+        },
+    ))
+}
+
+fn line(item: &UndoItem) -> Markup {
+    let (word, class, why) = match &item.kind {
+        UndoKind::Reversed => ("is reversed", "busy", None),
+        UndoKind::Already(why) => ("needs nothing", "idle", Some(why)),
+        UndoKind::Left(why) => ("is left as it is", "warn", Some(why)),
+        UndoKind::Unknown => ("is looked up first", "warn", None),
+        UndoKind::Unseen(why) => ("could not be looked at", "warn", Some(why)),
+        UndoKind::Stays => ("can't be reversed", "bad", None),
+    };
+    html! {
+        li {
+            span class={ "status " (class) } { (word) } " " b { (item.step) } ": " (visible(&item.what))
+            @if let Some(why) = why { " (" (visible(why)) ")" }
+        }
+    }
+}

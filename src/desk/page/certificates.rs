@@ -1,0 +1,151 @@
+use axum::{extract::State, response::Response};
+use maud::{Markup, html};
+
+use super::{
+    format::{cut, status, visible},
+    layout::{Frame, page},
+};
+use crate::{
+    desk::{access::Access, answer::Problem, server::Desk},
+    inventory::{Entry, Inventory},
+    report::{self, Pick},
+    runs::now,
+};
+
+const DAY: i64 = 86_400;
+/// When a certificate counts as soon to expire.
+const SOON: i64 = 30 * DAY;
+/// The axis of a life, in units of its picture.
+const AXIS: f64 = 1000.0;
+/// How many places of a certificate are named.
+const PLACES: usize = 4;
+
+/// `GET /certificates`: what is in use, by when it expires.
+pub async fn certificates(State(desk): State<Desk>, access: Access) -> Result<Response, Problem> {
+    let inventory = desk.ask(|runs| runs.certificates()).await?;
+    let at = now();
+    let pick = Pick::default();
+    let taken: Vec<_> = inventory
+        .certificates
+        .iter()
+        .filter(|entry| pick.takes(entry, at))
+        .collect();
+    let soon = taken.iter().filter(|entry| entry.is_due(at, SOON)).count();
+    let frame = Frame {
+        title: "Certificates",
+        part: "Certificates",
+        stream: Some("/api/v1/stream".into()),
+        summary: format!("{} certificates, {soon} expire within 30 days", taken.len()),
+        access: Some(&access),
+    };
+    Ok(page(
+        &frame,
+        html! {
+            div class="head" {
+                h1 { "Certificates" }
+                p class="quiet" { (taken.len()) " in use · " (soon) " expire within 30 days" }
+            }
+            @if taken.is_empty() {
+                section class="card empty" { p { "No run has made or found a certificate that is in use." } }
+            } @else {
+                (table(&taken, at))
+            }
+            @if !inventory.problems.is_empty() { (problems(&inventory)) }
+        },
+    ))
+}
+
+fn table(entries: &[&Entry], at: i64) -> Markup {
+    let second = at.div_euclid(1000);
+    let from = entries
+        .iter()
+        .map(|entry| entry.facts.not_before)
+        .min()
+        .unwrap_or(second);
+    let to = entries
+        .iter()
+        .map(|entry| entry.facts.not_after)
+        .max()
+        .unwrap_or(second);
+    // Most certificates are short and a root is long: the axis is that of the square root of the time from now.
+    let reach = |time: i64| {
+        let away = (time - second) as f64;
+        away.signum() * away.abs().sqrt()
+    };
+    let (left, right) = (reach(from).min(0.0), reach(to).max(1.0));
+    let place = |time: i64| (reach(time) - left) / (right - left) * AXIS;
+    html! {
+        table class="list certificates" {
+            caption class="unseen" { "Certificates in use, by when they expire" }
+            thead {
+                tr {
+                    th scope="col" { "Certificate" }
+                    th scope="col" { "Left" }
+                    th scope="col" { "Life, and now" }
+                    th scope="col" { "Where" }
+                    th scope="col" { "Renewed by" }
+                }
+            }
+            tbody {
+                @for entry in entries {
+                    @let facts = &entry.facts;
+                    @let kind = kind(entry, at);
+                    tr {
+                        td class="workflow" {
+                            b { (visible(&cut(&facts.subject, 80))) }
+                            p class="quiet" { "issued by " (visible(&cut(&facts.issuer, 80))) }
+                            p class="quiet" { (status(entry.condition().as_str())) @if facts.is_ca { " · CA" } }
+                        }
+                        td data-label="Left" class={ "left " (kind) } {
+                            (report::days(entry.left(at)))
+                            p class="quiet" { (report::utc_time(facts.not_after * 1000)) }
+                        }
+                        td class="life" {
+                            svg viewBox=(format!("0 0 {AXIS} 16")) preserveAspectRatio="none" aria-hidden="true" {
+                                @let (begin, end) = (place(facts.not_before), place(facts.not_after));
+                                rect class=(kind) x=(format!("{begin:.1}")) y="4" width=(format!("{:.1}", (end - begin).max(4.0))) height="8" rx="2" {}
+                                rect class="now" x=(format!("{:.1}", place(second))) y="0" width="2" height="16" {}
+                            }
+                        }
+                        td data-label="Where" {
+                            ul class="places" {
+                                @for place in entry.places.iter().take(PLACES) { li { (visible(&place.to_string())) } }
+                                @if entry.places.len() > PLACES { li { "and " (entry.places.len() - PLACES) " more" } }
+                            }
+                        }
+                        td data-label="Renewed by" {
+                            div { @match &entry.made_by {
+                                Some(origin) => {
+                                    a href={ "/runs/" (origin.run) } { (origin.workflow) } " on " (origin.target)
+                                    p class="quiet" { "step " code { (origin.step) } }
+                                }
+                                None => span class="status warn" { "! nothing renews it" },
+                            } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn kind(entry: &Entry, at: i64) -> &'static str {
+    match entry.left(at) {
+        ..=0 => "bad",
+        left if left <= SOON
+            && entry.is_due(at, (entry.facts.not_after - entry.facts.not_before) / 3) =>
+        {
+            "warn"
+        }
+        _ => "good",
+    }
+}
+
+fn problems(inventory: &Inventory) -> Markup {
+    html! {
+        section class="card" {
+            h2 { "Could not be read" }
+            ul { @for problem in &inventory.problems { li { b { (problem.place) } ": " (visible(&problem.why)) } } }
+        }
+    }
+}

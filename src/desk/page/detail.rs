@@ -1,0 +1,144 @@
+//! One instance of a step: what it was given, what it gave, what it did outside.
+
+use maud::{Markup, html};
+
+use super::{
+    format::{length, moment, short, status, value, visible},
+    run::View,
+    steps::{parts, status as instance_status},
+};
+use crate::{
+    desk::api,
+    journal::{EffectState, Instance, InstanceId},
+    value::Value,
+};
+
+/// How many instances inside of one are listed.
+const INSTANCES: usize = 100;
+
+impl View {
+    /// Returns one instance: what it was given, what it gave, what it did outside.
+    pub(super) fn detail(&self, id: &InstanceId) -> Markup {
+        let state = &*self.shown.state;
+        let Some(instance) = state.instance(id) else {
+            return html! {
+                section id="detail" class="card" { h2 { (visible(id.as_str())) } p { "This step has not begun." } }
+            };
+        };
+        html! {
+            section id="detail" class="card" aria-labelledby="detail-title" {
+                h2 id="detail-title" { (id) " " (status(instance_status(state, instance, self.shown.at))) }
+                p class="quiet" {
+                    @if let Some(at) = instance.started_at { "began " (moment(at, self.shown.at)) " · " }
+                    "worked " (length(instance.worked)) " · attempt " (instance.attempt)
+                    @if let Some(outer) = id.parent() { " · inside of " a href=(self.link(outer.as_str())) { (outer) } }
+                }
+                @if let Some(reason) = &instance.skip_reason { p { "Skipped: " (visible(reason)) } }
+                @if let Some(error) = &instance.error { (self.excerpt(Some(id), error)) }
+                @if let Some(answer) = instance.approval.as_ref().and_then(|asked| asked.answer.as_ref()) {
+                    p {
+                        (answer.verdict.as_str()) " by " b { (answer.approver) } " " (moment(answer.at, self.shown.at))
+                        @if let Some(comment) = &answer.comment { ": " (visible(comment)) }
+                    }
+                }
+                @if instance.is_composite() { (self.instances(id)) }
+                div class="columns" {
+                    (values("Inputs", &instance.inputs))
+                    (values("Outputs", &instance.outputs))
+                }
+                @if !instance.effects.is_empty() { (effects(instance)) }
+            }
+        }
+    }
+
+    /// Says what runs inside of an instance, what failed first.
+    fn instances(&self, id: &InstanceId) -> Markup {
+        let (state, at) = (&*self.shown.state, self.shown.at);
+        let mut all: Vec<_> = parts(state, id)
+            .map(|(id, instance)| (id, instance, instance_status(state, instance, at)))
+            .collect();
+        let rank = |status: &str| match status {
+            "failed" | "expired" => 0,
+            "waiting" | "retrying" => 1,
+            "running" | "interrupted" => 2,
+            _ => 3,
+        };
+        all.sort_by_key(|(_, _, status)| rank(status));
+        html! {
+            h3 { (all.len()) " inside of it" }
+            ul class="instances" {
+                @for (id, instance, word) in all.iter().take(INSTANCES) {
+                    li {
+                        (status(word)) " " a href=(self.link(id.as_str())) { (id) }
+                        " " span class="quiet" { (length(instance.worked)) }
+                    }
+                }
+                @if all.len() > INSTANCES { li { "and " (all.len() - INSTANCES) " more" } }
+            }
+        }
+    }
+}
+
+/// Says what an instance did outside, call by call.
+fn effects(instance: &Instance) -> Markup {
+    let row = |number: usize, effect: &EffectState| {
+        let item = api::effect(effect);
+        let request_id = item.result["request_id"].as_str().map(str::to_owned);
+        html! {
+            tr {
+                td class="number" { (number) }
+                td { code { (item.function) } }
+                td { (status(&item.status)) }
+                td { (item.class.as_str().unwrap_or_default()) }
+                td {
+                    details id={ "effect-" (number) } {
+                        summary { "arguments and result" }
+                        @if let Some(text) = value(&item.arguments) { pre tabindex="0" { (text) } }
+                        @if let Some(text) = value(&item.result) { pre tabindex="0" { (text) } }
+                        @if let Some(id) = request_id { p { "request id " code { (id) } } }
+                    }
+                }
+            }
+        }
+    };
+    html! {
+        h3 { "Calls outside" }
+        div class="scroll" tabindex="0" role="region" aria-label="Calls outside" {
+            table class="effects" {
+                thead {
+                    tr {
+                        th scope="col" { "#" } th scope="col" { "Function" } th scope="col" { "Result" }
+                        th scope="col" { "Class" } th scope="col" { "More" }
+                    }
+                }
+                tbody {
+                    @for (number, effect) in instance.effects.iter().enumerate() { (row(number, effect)) }
+                }
+            }
+        }
+    }
+}
+
+/// Values by name; nothing where there are none.
+pub fn values(title: &str, values: &Value) -> Markup {
+    let json = values.to_json();
+    let Some(map) = json.as_object().filter(|map| !map.is_empty()) else {
+        return html! {};
+    };
+    html! {
+        section class="card" {
+            h3 { (title) }
+            dl class="values" {
+                @for (name, found) in map {
+                    dt { (name) }
+                    dd {
+                        @match short(found) {
+                            Some(text) => code { (text) },
+                            None => pre tabindex="0" { (found.as_str().map_or_else(|| value(found).unwrap_or_default(), visible)) },
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Times, statuses and values, as every page shows them.
+
+use maud::{Markup, html};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use crate::report;
+
+/// Returns a moment (milliseconds since 1970): how long ago, with the exact time on hover; the script keeps it right.
+pub fn moment(at: i64, now: i64) -> Markup {
+    let exact = format!("{} UTC", report::utc_time(at));
+    html! {
+        time datetime=(iso(at)) data-at=(at) title=(exact) { (relative(at, now)) }
+    }
+}
+
+fn iso(at: i64) -> String {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(at) * 1_000_000)
+        .ok()
+        .and_then(|at| at.format(&Rfc3339).ok())
+        .unwrap_or_default()
+}
+
+/// `3m ago`, `in 2h`: the largest unit alone, as the script writes it.
+pub fn relative(at: i64, now: i64) -> String {
+    let seconds = (now - at) / 1000;
+    let size = match seconds.unsigned_abs() {
+        s @ 0..60 => format!("{s}s"),
+        s @ 60..3600 => format!("{}m", s / 60),
+        s @ 3600..86_400 => format!("{}h", s / 3600),
+        s => format!("{}d", s / 86_400),
+    };
+    match seconds >= 0 {
+        true => format!("{size} ago"),
+        false => format!("in {size}"),
+    }
+}
+
+/// Returns a length of time in milliseconds: `12ms`, `3.2s`, `4m 2s`, `2h 5m`, `3d 4h`.
+pub fn length(milliseconds: i64) -> String {
+    let milliseconds = milliseconds.max(0);
+    let seconds = milliseconds / 1000;
+    match seconds {
+        0 => format!("{milliseconds}ms"),
+        1..60 => format!("{seconds}.{}s", milliseconds % 1000 / 100),
+        60..3600 => format!("{}m {}s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{}h {}m", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{}d {}h", seconds / 86_400, seconds % 86_400 / 3600),
+    }
+}
+
+/// Returns a status as a mark, a colour and a word.
+pub fn status(status: &str) -> Markup {
+    html! {
+        span class={ "status " (class(status)) } {
+            span aria-hidden="true" { (mark(status)) } " " (status)
+        }
+    }
+}
+
+/// Returns the sign of a status: the colour alone tells nothing to many people.
+pub fn mark(status: &str) -> &'static str {
+    match status {
+        "succeeded" | "approved" | "done" | "in use" => "✓",
+        "failed" | "rejected" | "undo failed" | "expired" | "revoked" => "✕",
+        "running" => "▶",
+        "waiting" => "?",
+        "retrying" => "↻",
+        "interrupted" | "cancelled" | "in_doubt" => "!",
+        "undone" => "↩",
+        "skipped" => "–",
+        _ => "·",
+    }
+}
+
+/// Returns the class of a status's colour.
+pub fn class(status: &str) -> &'static str {
+    match status {
+        "succeeded" | "approved" | "done" | "in use" => "good",
+        "failed" | "rejected" | "undo failed" | "expired" | "revoked" => "bad",
+        "running" => "busy",
+        "waiting" | "retrying" | "interrupted" | "cancelled" | "in_doubt" => "warn",
+        _ => "idle",
+    }
+}
+
+/// Returns a value as text for people: JSON over several lines. Nothing where there is none.
+pub fn value(json: &serde_json::Value) -> Option<String> {
+    let is_empty = match json {
+        serde_json::Value::Null => true,
+        serde_json::Value::Object(map) => map.is_empty(),
+        _ => false,
+    };
+    (!is_empty).then(|| visible(&format!("{json:#}")))
+}
+
+/// Returns a value in one line, where it is short.
+pub fn short(json: &serde_json::Value) -> Option<String> {
+    const MOST: usize = 72;
+    let text = match json {
+        serde_json::Value::Null => "–".to_owned(),
+        serde_json::Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    (text.len() <= MOST && !text.contains('\n')).then(|| visible(&text))
+}
+
+/// Returns a text with control characters and marks that turn its direction as signs that can be seen.
+pub fn visible(text: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            '\n' | '\t' => c,
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' => {
+                '\u{fffd}'
+            }
+            c if c.is_control() => '\u{fffd}',
+            c => c,
+        })
+        .collect()
+}
+
+/// Returns a text cut to some characters.
+pub fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_short() {
+        for (at, wanted) in [
+            (0, "10d ago"),
+            (864_000_000 - 59_999, "59s ago"),
+            (864_000_000 - 3_600_000, "1h ago"),
+            (864_000_000 + 120_000, "in 2m"),
+        ] {
+            assert_eq!(relative(at, 864_000_000), wanted);
+        }
+        assert_eq!(length(12), "12ms");
+        assert_eq!(length(3_250), "3.2s");
+        assert_eq!(length(62_400), "1m 2s");
+        assert_eq!(length(7_500_000), "2h 5m");
+    }
+
+    #[test]
+    fn nothing_in_a_text_hides() {
+        assert_eq!(
+            visible("a\u{202e}b\u{1b}[0m\nc"),
+            "a\u{fffd}b\u{fffd}[0m\nc"
+        );
+    }
+}

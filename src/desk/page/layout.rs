@@ -1,0 +1,132 @@
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use maud::{DOCTYPE, Markup, html};
+
+use super::assets::VERSION;
+use crate::{
+    desk::{access::Access, answer::Problem},
+    targets::Role,
+};
+
+/// What a page has around its own part.
+pub struct Frame<'a> {
+    pub title: &'a str,
+    /// The part of the site that it belongs to, as its link says.
+    pub part: &'a str,
+    /// The stream after whose events it is looked at again.
+    pub stream: Option<String>,
+    /// One line for who can't see what changed.
+    pub summary: String,
+    pub access: Option<&'a Access>,
+}
+
+/// Returns a whole page.
+pub fn page(frame: &Frame, main: Markup) -> Response {
+    let links = [
+        ("Runs", "/", Role::Viewer),
+        ("Start", "/start", Role::Operator),
+        ("Certificates", "/certificates", Role::Viewer),
+    ];
+    let version = &*VERSION;
+    let text = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (frame.title) " · windlass" }
+                link rel="icon" type="image/svg+xml" href={ "/assets/icon.svg?v=" (version) };
+                link rel="stylesheet" href={ "/assets/style.css?v=" (version) };
+                script type="module" src={ "/assets/live.js?v=" (version) } {}
+            }
+            body data-stream=[frame.stream.as_deref()] {
+                a class="skip" href="#main" { "Skip to the content" }
+                header class="top" {
+                    a class="brand" href="/" {
+                        img src={ "/assets/icon.svg?v=" (version) } alt="" width="28" height="28";
+                        span { "windlass" }
+                    }
+                    @if let Some(access) = frame.access {
+                        nav aria-label="Main" {
+                            @for (name, path, role) in links {
+                                @if access.has(role) {
+                                    a href=(path) aria-current=[(name == frame.part).then_some("page")] { (name) }
+                                }
+                            }
+                        }
+                        div class="me" {
+                            span class="who" {
+                                b { (access.person.name) }
+                                span class="roles" {
+                                    @for role in &access.roles { " " (role) }
+                                }
+                            }
+                            form method="post" action="/logout" { button class="plain" { "Log out" } }
+                        }
+                    }
+                }
+                main id="main" tabindex="-1" data-summary=(frame.summary) { (main) }
+                p id="announce" class="unseen" role="status" {}
+                p id="lost" class="lost" role="status" hidden { "Connection lost. Trying again…" }
+            }
+        }
+    };
+    let kind = HeaderValue::from_static("text/html; charset=utf-8");
+    ([(header::CONTENT_TYPE, kind)], text.into_string()).into_response()
+}
+
+/// Leads to a page of ours after something was done.
+pub fn see_other(path: &str, cookie: Option<HeaderValue>) -> Response {
+    let mut response = StatusCode::SEE_OTHER.into_response();
+    if let Ok(path) = HeaderValue::from_str(path) {
+        response.headers_mut().insert(header::LOCATION, path);
+    }
+    if let Some(cookie) = cookie {
+        response.headers_mut().insert(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// Returns a problem as a page; where nobody is logged in, the way to do that.
+pub fn problem(problem: &Problem, method: &Method, headers: &HeaderMap) -> Response {
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_REQUEST);
+    let mut response = match problem.status {
+        401 if *method == Method::GET => super::login(status, None),
+        _ => {
+            let frame = Frame {
+                title: &problem.title,
+                part: "",
+                stream: None,
+                summary: String::new(),
+                access: None,
+            };
+            page(
+                &frame,
+                html! {
+                    section class="card" {
+                        h1 { (problem.title) }
+                        (told(problem))
+                        p { a href="/" { "Back to the runs" } }
+                    }
+                },
+            )
+        }
+    };
+    *response.status_mut() = status;
+    if let Some(how) = headers.get(header::WWW_AUTHENTICATE) {
+        let how = how.clone();
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, how);
+    }
+    response
+}
+
+/// Says what went wrong, with its hint, its mistakes and its code.
+pub fn told(problem: &Problem) -> Markup {
+    html! {
+        p class="trouble" role="alert" { (problem.detail) }
+        @if let Some(hint) = &problem.hint { p class="hint" { "Hint: " (hint) } }
+        @for mistake in &problem.mistakes { pre class="excerpt" tabindex="0" { (mistake) } }
+        p class="code" { "code: " code { (problem.code) } }
+    }
+}

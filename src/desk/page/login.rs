@@ -1,0 +1,75 @@
+use axum::{
+    extract::{Request, State},
+    response::Response,
+};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use maud::html;
+
+use super::layout::{Frame, page, see_other};
+use crate::{desk::server::Desk, ground};
+
+/// A token is short.
+const MOST: usize = 4096;
+
+/// `GET /login`.
+pub async fn login_form() -> Response {
+    login(StatusCode::OK, None)
+}
+
+/// Returns the form to log in with.
+pub fn login(status: StatusCode, why: Option<&str>) -> Response {
+    let frame = Frame {
+        title: "Log in",
+        part: "",
+        stream: None,
+        summary: String::new(),
+        access: None,
+    };
+    let mut response = page(
+        &frame,
+        html! {
+            section class="card narrow" {
+                h1 { "Log in" }
+                @if let Some(why) = why { p class="trouble" role="alert" { (why) } }
+                form method="post" action="/login" {
+                    label for="token" { "Token" }
+                    input id="token" name="token" type="password" required autocomplete="current-password" autofocus;
+                    button class="main" { "Log in" }
+                }
+                p class="hint" {
+                    "On the machine where " code { "windlass serve" } " runs, the token is in " code { "serve.token" }
+                    " in its state folder. Elsewhere, it is one of those in " code { "windlass.toml" } "."
+                }
+            }
+        },
+    );
+    *response.status_mut() = status;
+    response
+}
+
+/// `POST /login`.
+pub async fn log_in(State(desk): State<Desk>, request: Request) -> Response {
+    let body = ground::read_body(request.into_body(), MOST, ground::CLIENT_TIMEOUT).await;
+    let body = body.unwrap_or_default();
+    let mut fields = form_urlencoded::parse(&body);
+    let token = fields.find(|(name, _)| name == "token");
+    let token = token.map(|(_, token)| token.trim().to_owned());
+    match token.and_then(|token| Some(desk.tokens.find(&token)?.sha256)) {
+        Some(token) => desk.log_in(token, "/"),
+        None => login(
+            StatusCode::UNAUTHORIZED,
+            Some("This token is not known here."),
+        ),
+    }
+}
+
+/// `POST /logout`.
+pub async fn log_out(State(desk): State<Desk>, headers: HeaderMap) -> Response {
+    if let Some(cookie) = desk.cookie_of(&headers) {
+        // What can't be forgotten now ends by itself; the browser forgets it all the same.
+        let _ = desk.sessions.end(&cookie);
+    }
+    let secure = if desk.is_tls { "; Secure" } else { "" };
+    let gone = format!("{}=; Path=/; HttpOnly; Max-Age=0{secure}", desk.cookie);
+    see_other("/login", HeaderValue::from_str(&gone).ok())
+}

@@ -1,0 +1,26 @@
+//! The page for people: HTML that the server makes, which one small script keeps up to date.
+//!
+//! Everything can be read and done without the script: actions are forms, and the address holds what is looked at.
+
+mod act;
+mod assets;
+mod certificates;
+mod detail;
+mod format;
+mod graph;
+mod layout;
+mod login;
+mod run;
+mod runs;
+mod start;
+mod steps;
+mod waterfall;
+
+pub use act::{approve, cancel, reject, resume, undo, undo_plan};
+pub use assets::asset;
+pub use certificates::certificates;
+pub use layout::{problem, see_other};
+pub use login::{log_in, log_out, login, login_form};
+pub use run::run;
+pub use runs::runs;
+pub use start::{form, note, start, workflows};

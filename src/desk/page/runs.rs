@@ -1,0 +1,269 @@
+use axum::{
+    extract::{Query, State},
+    response::Response,
+};
+use maud::{Markup, html};
+use serde::Deserialize;
+
+use super::{
+    format::{cut, length, moment, status, visible},
+    layout::{Frame, page},
+};
+use crate::{
+    desk::{access::Access, answer::Problem, server::Desk},
+    journal::RunId,
+    runs::{Ask, Filter, Row, Shown, now},
+    targets::Role,
+};
+
+/// How many runs a page has.
+const ROWS: usize = 50;
+/// How many runs are looked at for questions.
+const WAITING: usize = 200;
+const STATUSES: [&str; 8] = [
+    "running",
+    "waiting",
+    "succeeded",
+    "failed",
+    "cancelled",
+    "interrupted",
+    "undone",
+    "undo failed",
+];
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct RunsQuery {
+    status: String,
+    workflow: String,
+    target: String,
+    requester: String,
+    text: String,
+    before: String,
+}
+
+/// A question, and whether who looks may answer it.
+struct Question {
+    shown: Shown,
+    ask: Ask,
+    is_mine: bool,
+}
+
+/// `GET /`: what waits for who looks, and the runs.
+pub async fn runs(
+    State(desk): State<Desk>,
+    access: Access,
+    Query(query): Query<RunsQuery>,
+) -> Result<Response, Problem> {
+    let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let filter = Filter {
+        status: given(&query.status),
+        workflow: given(&query.workflow),
+        target: given(&query.target),
+        requester: given(&query.requester),
+        text: given(&query.text),
+        before: RunId::parse(&query.before),
+        limit: ROWS,
+        is_brief: false,
+    };
+    let (name, is_approver) = (access.person.name.clone(), access.has(Role::Approver));
+    let asked = desk.ask(move |runs| {
+        let page = runs.list(&filter)?;
+        let waiting = runs.list(&Filter {
+            status: Some("waiting".into()),
+            limit: WAITING,
+            ..Filter::default()
+        })?;
+        let mut questions = Vec::new();
+        for row in waiting.rows {
+            for ask in row.asks {
+                // A run that can't be read is in the list below, with the reason.
+                let Ok(shown) = runs.run(&row.run.id) else {
+                    continue;
+                };
+                let is_mine = is_approver && shown.may_answer(&ask, &name).is_ok();
+                questions.push(Question {
+                    shown,
+                    ask,
+                    is_mine,
+                });
+            }
+        }
+        Ok((page, questions))
+    });
+    let (list, questions) = asked.await?;
+    let at = now();
+    let (mine, others): (Vec<_>, Vec<_>) = questions.into_iter().partition(|q| q.is_mine);
+    let next = list
+        .rows
+        .last()
+        .filter(|_| list.has_more)
+        .map(|row| &row.run.id);
+    let is_filtered = query.is_filtered();
+    let summary = format!("{} runs, {} wait for you", list.rows.len(), mine.len());
+    let frame = Frame {
+        title: "Runs",
+        part: "Runs",
+        stream: Some("/api/v1/stream".into()),
+        summary,
+        access: Some(&access),
+    };
+    Ok(page(
+        &frame,
+        html! {
+            h1 class="unseen" { "Runs" }
+            @if !mine.is_empty() {
+                section id="mine" class="waiting" aria-labelledby="mine-title" {
+                    h2 id="mine-title" { "Waiting for you " span class="count" { (mine.len()) } }
+                    ul class="asks" { @for question in &mine { (waits(question, at)) } }
+                }
+            }
+            @if !others.is_empty() {
+                details id="others" class="waiting" {
+                    summary { "Waiting for someone else " span class="count" { (others.len()) } }
+                    ul class="asks" { @for question in &others { (waits(question, at)) } }
+                }
+            }
+            (query.form())
+            @if list.rows.is_empty() {
+                section class="card empty" {
+                    @if is_filtered {
+                        p { "No run fits this filter." }
+                        p { a href="/" { "Show all runs" } }
+                    } @else {
+                        p { "There are no runs yet." }
+                        @if access.has(Role::Operator) { p { a class="button main" href="/start" { "Start one" } } }
+                    }
+                }
+            } @else {
+                (table(&list.rows, at))
+            }
+            @if let Some(next) = next {
+                p class="more" { a class="button" href=(query.older(next)) { "Older runs" } }
+            }
+        },
+    ))
+}
+
+fn waits(question: &Question, at: i64) -> Markup {
+    let Question {
+        shown,
+        ask,
+        is_mine,
+    } = question;
+    let link = format!("/runs/{}#ask", shown.id);
+    html! {
+        li {
+            div {
+                p class="question" { (visible(&ask.message)) }
+                p class="quiet" {
+                    b { (shown.info.workflow) } " on " (shown.info.target) " · step " code { (ask.step) }
+                    " · asked " (moment(ask.asked_at, at)) " · started by " (shown.info.requester)
+                    @if let Some(deadline) = ask.deadline { " · expires " (moment(deadline, at)) }
+                }
+            }
+            a class={ "button" @if *is_mine { " main" } } href=(link) {
+                @if *is_mine { "Review" } @else { "Look" }
+                span class="unseen" { " " (shown.info.workflow) ", " (ask.step) }
+            }
+        }
+    }
+}
+
+fn table(rows: &[Row], at: i64) -> Markup {
+    html! {
+        table id="runs" class="list" {
+            caption class="unseen" { "Runs, the newest first" }
+            thead {
+                tr {
+                    th scope="col" { "Status" }
+                    th scope="col" { "Workflow" }
+                    th scope="col" { "Run" }
+                    th scope="col" { "Target" }
+                    th scope="col" { "Started" }
+                    th scope="col" { "By" }
+                    th scope="col" { "Took" }
+                }
+            }
+            tbody {
+                @for row in rows {
+                    @let id = row.run.id.as_str();
+                    tr id={ "run-" (id) } {
+                        td { (status(&row.status)) }
+                        td class="workflow" {
+                            a href={ "/runs/" (id) } { (row.run.workflow) }
+                            @if let Some(error) = &row.error { p class="error" { (visible(&cut(error, 160))) } }
+                            @for ask in &row.asks { p class="asks-for" { (visible(&cut(&ask.message, 160))) } }
+                        }
+                        td data-label="Run" { code class="id" { (id) } }
+                        td data-label="Target" { (row.run.target) }
+                        td data-label="Started" { (moment(row.run.started_at, at)) }
+                        td data-label="By" { (row.run.requester.as_deref().unwrap_or("–")) }
+                        td data-label="Took" class="number" {
+                            (length(row.run.ended_at.unwrap_or(at) - row.run.started_at))
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl RunsQuery {
+    fn fields(&self) -> [(&'static str, &str); 5] {
+        [
+            ("status", &self.status),
+            ("workflow", &self.workflow),
+            ("target", &self.target),
+            ("requester", &self.requester),
+            ("text", &self.text),
+        ]
+    }
+
+    fn is_filtered(&self) -> bool {
+        self.fields().iter().any(|(_, value)| !value.is_empty())
+    }
+
+    /// Returns the address of the runs before one.
+    fn older(&self, before: &RunId) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        let given = self
+            .fields()
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty());
+        query
+            .extend_pairs(given)
+            .append_pair("before", before.as_str());
+        format!("/?{}", query.finish())
+    }
+
+    fn form(&self) -> Markup {
+        let text = |name: &str, label: &str, value: &str, kind: &str| {
+            html! {
+                label class=(kind) {
+                    span { (label) }
+                    input name=(name) value=(value) type="search" autocomplete="off";
+                }
+            }
+        };
+        html! {
+            form class="filter" method="get" action="/" role="search" aria-label="Filter the runs" {
+                (text("text", "Search", &self.text, "wide"))
+                label {
+                    span { "Status" }
+                    select name="status" {
+                        option value="" { "any" }
+                        @for status in STATUSES {
+                            option value=(status) selected[self.status == status] { (status) }
+                        }
+                    }
+                }
+                (text("workflow", "Workflow", &self.workflow, ""))
+                (text("target", "Target", &self.target, ""))
+                (text("requester", "Started by", &self.requester, ""))
+                button { "Filter" }
+                @if self.is_filtered() { a class="clear" href="/" { "Clear" } }
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The steps of a run as people look at them: one node each, with what runs inside of it counted.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    compile::{Action, Step, Workflow},
+    journal::{Instance, InstanceId, State, Status},
+};
+
+/// A step of the workflow itself; all that runs inside of it is folded into counts.
+pub struct Node {
+    pub id: InstanceId,
+    pub name: String,
+    /// What it does: its script, its workflow, a question.
+    pub does: String,
+    /// Its own status, or the worst one inside of it.
+    pub status: String,
+    /// The instances inside of it by status, the worst first; those to come are `pending`.
+    pub tally: Vec<(&'static str, usize)>,
+    /// How many there are.
+    pub count: usize,
+    pub is_many: bool,
+    is_nested: bool,
+    /// The first one that failed, and how many did.
+    pub failing: Option<(String, usize)>,
+    pub started_at: Option<i64>,
+    pub ended_at: Option<i64>,
+    /// When it asked, and until when it waited for an answer.
+    pub waited: Option<(i64, Option<i64>)>,
+    pub attempt: u32,
+    pub worked: i64,
+}
+
+/// The order of statuses from what needs somebody to what needs nobody.
+const ORDER: [&str; 9] = [
+    "failed",
+    "expired",
+    "waiting",
+    "retrying",
+    "running",
+    "interrupted",
+    "pending",
+    "skipped",
+    "succeeded",
+];
+
+/// Returns the steps of a workflow, in an order in which they may run.
+pub fn nodes(workflow: &Workflow, state: &State, at: i64) -> Vec<Node> {
+    let steps = workflow.steps();
+    steps.map(|(_, step)| node(step, state, at)).collect()
+}
+
+fn node(step: &Step, state: &State, at: i64) -> Node {
+    let id = InstanceId::step(None, step.name.as_str());
+    let instance = state.instance(&id);
+    let is_nested = matches!(step.action, Action::Workflow(_));
+    let mut tally: BTreeMap<&'static str, usize> = BTreeMap::new();
+    let mut failing: Option<(String, usize)> = None;
+    for (inner, instance) in parts(state, &id) {
+        let status = status(state, instance, at);
+        *tally.entry(status).or_default() += 1;
+        if status == "failed" {
+            let found = failing.get_or_insert_with(|| (inner.to_string(), 0));
+            found.1 += 1;
+        }
+    }
+    // Items that have not begun have no instance.
+    let items = instance.and_then(|i| i.items.as_ref());
+    let begun = items.map_or(0, |items| {
+        let begun = items
+            .iter()
+            .filter(|(key, _)| state.instance(&id.item(key)).is_some());
+        items.len() - begun.count()
+    });
+    if begun > 0 {
+        *tally.entry("pending").or_default() += begun;
+    }
+    let order = |status: &str| ORDER.iter().position(|known| *known == status);
+    let mut tally: Vec<_> = tally.into_iter().collect();
+    tally.sort_by_key(|(status, _)| order(status));
+    let own = instance.map_or("pending", |i| status(state, i, at));
+    let worst = tally.first().map(|(status, _)| *status);
+    let is_urgent =
+        |status: &&str| matches!(*status, "failed" | "expired" | "waiting" | "retrying");
+    let shown = match own {
+        "running" => worst.filter(is_urgent).unwrap_or(own),
+        own => own,
+    };
+    let asked = instance.and_then(|i| i.approval.as_deref());
+    Node {
+        name: step.name.to_string(),
+        does: does(step),
+        status: shown.to_owned(),
+        count: tally.iter().map(|(_, count)| count).sum(),
+        tally,
+        is_many: step.for_each.is_some(),
+        is_nested,
+        failing,
+        started_at: instance.and_then(|i| i.started_at),
+        ended_at: instance.and_then(|i| i.ended_at),
+        waited: asked.map(|asked| {
+            (
+                asked.asked_at,
+                asked.answer.as_ref().map(|answer| answer.at),
+            )
+        }),
+        attempt: instance.map_or(0, |i| i.attempt),
+        worked: instance.map_or(0, |i| i.worked),
+        id,
+    }
+}
+
+/// Says what runs inside of a step, without what only holds others together and without undos.
+pub fn parts<'a>(
+    state: &'a State,
+    id: &InstanceId,
+) -> impl Iterator<Item = (&'a InstanceId, &'a Instance)> + use<'a> {
+    let inside = state.inside(id);
+    let inside: Vec<_> = inside.collect();
+    inside
+        .into_iter()
+        .filter(|(inner, instance)| !instance.is_composite() && inner.undone().is_none())
+}
+
+/// Says in one word where an instance stands.
+pub fn status(state: &State, instance: &Instance, at: i64) -> &'static str {
+    match instance.status {
+        Status::Pending if instance.attempt > 0 && state.outcome.is_some() => "interrupted",
+        _ if instance.has_expired(at) => "expired",
+        status => status.as_str(),
+    }
+}
+
+fn does(step: &Step) -> String {
+    match &step.action {
+        Action::Script(script) => match script.path.rsplit('/').next() {
+            Some(file) if file.ends_with(".rhai") => file.to_owned(),
+            _ => "script".into(),
+        },
+        Action::Workflow(inner) => inner.name.clone(),
+        Action::Approval(_) => "approval".into(),
+    }
+}
+
+impl Node {
+    /// Says whether others run inside of it.
+    pub fn is_composite(&self) -> bool {
+        self.is_many || self.is_nested
+    }
+
+    /// Says how long it worked, or, of a question, how long it has waited for its answer, in milliseconds.
+    pub fn took(&self, now: i64) -> i64 {
+        match self.waited {
+            Some((asked, answered)) => answered.or(self.ended_at).unwrap_or(now) - asked,
+            None => self.worked,
+        }
+    }
+
+    /// `3/7`: how many are over.
+    pub fn progress(&self) -> String {
+        let is_over = |status: &str| matches!(status, "succeeded" | "skipped");
+        let over = self.tally.iter().filter(|(status, _)| is_over(status));
+        let over: usize = over.map(|(_, count)| count).sum();
+        match self.count {
+            0 => "…".into(),
+            count => format!("{over}/{count}"),
+        }
+    }
+
+    /// Returns the same as the picture, in words.
+    pub fn label(&self) -> String {
+        let mut text = format!("{}: {}", self.name, self.status);
+        if self.is_composite() && self.count > 0 {
+            let parts: Vec<_> = self
+                .tally
+                .iter()
+                .map(|(status, count)| format!("{count} {status}"))
+                .collect();
+            text.push_str(&format!(" ({})", parts.join(", ")));
+        }
+        text
+    }
+}

@@ -1,0 +1,136 @@
+//! The table of routes. What is not in it is not answered, and nothing in it is without what it needs.
+
+use axum::routing::{MethodRouter, get, post};
+use http::{Method, StatusCode};
+
+use super::{answer::Problem, api, metrics, page, server::Desk};
+use crate::targets::Role;
+
+/// What somebody needs to get through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing: there is nothing to see, or one has to come by here to log in.
+    Nothing,
+    Role(Role),
+}
+
+/// One thing that the server answers.
+pub struct Route {
+    pub method: Method,
+    pub path: &'static str,
+    pub needs: Needs,
+    /// Of the API: what its document says.
+    pub about: Option<About>,
+    pub handler: MethodRouter<Desk>,
+}
+
+/// What the API's document says of a route.
+#[derive(Clone, Copy)]
+pub struct About {
+    pub summary: &'static str,
+    /// Name and meaning of each.
+    pub query: &'static [(&'static str, &'static str)],
+    /// The schema of its body.
+    pub body: Option<&'static str>,
+    pub answer: Answer,
+}
+
+/// What a route of the API answers with.
+#[derive(Clone, Copy)]
+pub enum Answer {
+    /// JSON of this schema.
+    Json(&'static str),
+    /// Server-sent events.
+    Events,
+    /// Nothing but a status: it has been accepted.
+    Accepted,
+}
+
+/// Lists the routes, with what each needs.
+pub fn routes() -> impl Iterator<Item = (Method, &'static str, Needs)> {
+    let table = table().into_iter();
+    table.map(|route| (route.method, route.path, route.needs))
+}
+
+/// Answers what no route does.
+pub async fn fallback() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "not-found", "there is nothing here")
+}
+
+/// Lists every route.
+pub fn table() -> Vec<Route> {
+    use Role::{Admin, Approver, Operator, Viewer};
+    let mut routes = vec![
+        open(Method::GET, "/healthz", get(api::healthz)),
+        open(Method::GET, "/readyz", get(api::readyz)),
+        open(Method::GET, "/assets/{name}", get(page::asset)),
+        open(Method::GET, "/login", get(page::login_form)),
+        open(Method::POST, "/login", post(page::log_in)),
+        page("/logout", Viewer, post(page::log_out), Method::POST),
+        page("/", Viewer, get(page::runs), Method::GET),
+        page("/runs/{run}", Viewer, get(page::run), Method::GET),
+        page("/start", Operator, get(page::workflows), Method::GET),
+        page("/start/{workflow}", Operator, get(page::form), Method::GET),
+        page(
+            "/start/{workflow}",
+            Operator,
+            post(page::start),
+            Method::POST,
+        ),
+        page(
+            "/certificates",
+            Viewer,
+            get(page::certificates),
+            Method::GET,
+        ),
+        page(
+            "/runs/{run}/approve",
+            Approver,
+            post(page::approve),
+            Method::POST,
+        ),
+        page(
+            "/runs/{run}/reject",
+            Approver,
+            post(page::reject),
+            Method::POST,
+        ),
+        page(
+            "/runs/{run}/cancel",
+            Operator,
+            post(page::cancel),
+            Method::POST,
+        ),
+        page(
+            "/runs/{run}/resume",
+            Operator,
+            post(page::resume),
+            Method::POST,
+        ),
+        page("/runs/{run}/undo", Admin, get(page::undo_plan), Method::GET),
+        page("/runs/{run}/undo", Admin, post(page::undo), Method::POST),
+        page("/metrics", Viewer, get(metrics::metrics), Method::GET),
+    ];
+    routes.extend(api::routes());
+    routes
+}
+
+fn open(method: Method, path: &'static str, handler: MethodRouter<Desk>) -> Route {
+    Route {
+        method,
+        path,
+        needs: Needs::Nothing,
+        about: None,
+        handler,
+    }
+}
+
+fn page(path: &'static str, role: Role, handler: MethodRouter<Desk>, method: Method) -> Route {
+    Route {
+        method,
+        path,
+        needs: Needs::Role(role),
+        about: None,
+        handler,
+    }
+}

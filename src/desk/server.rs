@@ -1,0 +1,176 @@
+use std::{
+    net::SocketAddr,
+    ops::Deref,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use axum::{Extension, Router, middleware::from_fn_with_state};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    access::{Tokens, random_token},
+    admit::{Peer, admit},
+    guard::Guard,
+    options::{DeskOptions, Refused},
+    route::{Route, fallback, table},
+    session::Sessions,
+    tls::Certified,
+};
+use crate::{
+    ground::{CLIENT_TIMEOUT, TlsListener, serve_each},
+    runs::Runs,
+    value::Digest,
+};
+
+/// How long a stop waits for requests that are being answered.
+const LAST_REQUESTS: Duration = Duration::from_secs(5);
+
+/// What every handler has.
+#[derive(Clone)]
+pub struct Desk(Arc<Parts>);
+
+pub struct Parts {
+    pub runs: Arc<dyn Runs>,
+    pub tokens: Tokens,
+    pub sessions: Sessions,
+    pub guard: Guard,
+    /// The cookie's name: all servers of a host share its cookies, so it names the port.
+    pub cookie: String,
+    pub is_tls: bool,
+    pub routes: Vec<Route>,
+    /// Ends streams when the server stops.
+    pub stop: CancellationToken,
+    /// The digest of the token in the printed address, until it is used.
+    ticket: Mutex<Option<Digest>>,
+}
+
+impl Deref for Desk {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl Desk {
+    /// Uses the ticket up if it is this one.
+    pub fn take_ticket(&self, offered: Digest) -> bool {
+        let mut ticket = self.ticket.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_it = ticket.is_some_and(|ticket| ticket == offered);
+        if is_it {
+            *ticket = None;
+        }
+        is_it
+    }
+}
+
+/// A running server.
+pub struct Server {
+    address: SocketAddr,
+    url: String,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    /// Listens; requests are answered from when this returns.
+    ///
+    /// # Errors
+    /// An address that other machines reach without TLS, tokens and a name; one that can't be listened on.
+    pub async fn start(options: DeskOptions) -> Result<Self, Refused> {
+        refuse_open(&options)?;
+        let is_tls = options.tls.is_some();
+        let certified = options.tls.map(Certified::open).transpose()?;
+        let failed = |error| Refused::Listen(options.listen, error);
+        let listener = TcpListener::bind(options.listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let ticket = random_token().ok_or(Refused::NoRandomness)?;
+        let stop = CancellationToken::new();
+        let desk = Desk(Arc::new(Parts {
+            runs: options.runs,
+            tokens: Tokens::new(options.owner.as_ref(), &options.config.tokens),
+            sessions: Sessions::open(&options.state)?,
+            guard: Guard::new(address, is_tls, &options.config.hosts),
+            cookie: match is_tls {
+                true => format!("__Host-windlass-{}", address.port()),
+                false => format!("windlass-{}", address.port()),
+            },
+            is_tls,
+            routes: table(),
+            stop: stop.clone(),
+            ticket: Mutex::new(Some(Digest::of_content(ticket.as_bytes()))),
+        }));
+        let router = router(&desk);
+        let router = move |peer| router.clone().layer(Extension(Peer(peer)));
+        let stopped = stop.clone().cancelled_owned();
+        let task = match certified {
+            None => tokio::spawn(serve_each(listener, router, CLIENT_TIMEOUT, stopped)),
+            Some(certified) => {
+                let listener =
+                    TlsListener::new(listener, CLIENT_TIMEOUT, move || certified.configuration());
+                let listener = listener.map_err(failed)?;
+                tokio::spawn(serve_each(listener, router, CLIENT_TIMEOUT, stopped))
+            }
+        };
+        let scheme = if is_tls { "https" } else { "http" };
+        let host = options.config.hosts.first();
+        let url = match (address.ip().is_loopback(), host) {
+            (true, _) => format!("{scheme}://{address}/?token={ticket}"),
+            (false, host) => {
+                let host = host.map_or_else(|| address.ip().to_string(), Clone::clone);
+                format!("{scheme}://{host}:{}/", address.port())
+            }
+        };
+        Ok(Self {
+            address,
+            url,
+            stop,
+            task,
+        })
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Says where a browser begins: on loopback with a token that works once.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Stops listening, ends streams, and waits for the requests that are being answered.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        let _ = tokio::time::timeout(LAST_REQUESTS, &mut self.task).await;
+    }
+}
+
+fn refuse_open(options: &DeskOptions) -> Result<(), Refused> {
+    let listen = options.listen;
+    if listen.ip().is_loopback() {
+        return Ok(());
+    }
+    if options.tls.is_none() {
+        return Err(Refused::Plain(listen));
+    }
+    if options.config.tokens.is_empty() {
+        return Err(Refused::NoTokens(listen));
+    }
+    match options.config.hosts.is_empty() {
+        true => Err(Refused::NoHosts(listen)),
+        false => Ok(()),
+    }
+}
+
+fn router(desk: &Desk) -> Router {
+    let mut router = Router::new();
+    for route in table() {
+        router = router.route(route.path, route.handler);
+    }
+    router
+        .fallback(fallback)
+        .layer(from_fn_with_state(desk.clone(), admit))
+        .with_state(desk.clone())
+}

@@ -1,0 +1,97 @@
+//! TLS over TCP, for axum to serve on.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+    task::JoinHandle,
+};
+use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
+
+/// A client that takes longer than this to shake hands is not one.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Connections that wait for axum to take them.
+const WAITING: usize = 64;
+
+type Connection = (TlsStream<TcpStream>, SocketAddr);
+
+/// Accepts connections; each shakes hands on a task of its own, so a slow one holds up nobody.
+pub struct TlsListener {
+    address: SocketAddr,
+    connections: mpsc::Receiver<Connection>,
+    accepting: JoinHandle<()>,
+}
+
+impl TlsListener {
+    /// Accepts connections whose handshake takes no longer than `timeout`, or 10 s. `configuration` is asked for each connection, so that certificates can be replaced.
+    ///
+    /// # Errors
+    /// A listener without an address.
+    pub fn new(
+        listener: TcpListener,
+        timeout: Duration,
+        configuration: impl Fn() -> Arc<ServerConfig> + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let address = listener.local_addr()?;
+        let (sender, connections) = mpsc::channel(WAITING);
+        let accepting = tokio::spawn(accept(
+            listener,
+            timeout.min(HANDSHAKE),
+            configuration,
+            sender,
+        ));
+        Ok(Self {
+            address,
+            connections,
+            accepting,
+        })
+    }
+}
+
+impl Drop for TlsListener {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    timeout: Duration,
+    configuration: impl Fn() -> Arc<ServerConfig>,
+    sender: mpsc::Sender<Connection>,
+) {
+    loop {
+        let Ok((stream, peer)) = listener.accept().await else {
+            // Too many open files, most likely: it passes.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        // Without it, a small answer can wait 40 ms for the acknowledgement of the one before.
+        let _ = stream.set_nodelay(true);
+        let (acceptor, sender) = (TlsAcceptor::from(configuration()), sender.clone());
+        tokio::spawn(async move {
+            let shaken = tokio::time::timeout(timeout, acceptor.accept(stream)).await;
+            if let Ok(Ok(stream)) = shaken {
+                // The server has stopped.
+                let _ = sender.send((stream, peer)).await;
+            }
+        });
+    }
+}
+
+impl axum::serve::Listener for TlsListener {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> Connection {
+        match self.connections.recv().await {
+            Some(connection) => connection,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        Ok(self.address)
+    }
+}

@@ -1,0 +1,114 @@
+use std::{collections::BTreeSet, path::Path};
+
+use super::{clock::now, error::RunsError, service::Person};
+use crate::{
+    compile::Program,
+    decide::{Trouble, troubles},
+    execute::DriveError,
+    journal::{Event, State},
+    value::{Digest, Value},
+};
+
+/// As many are shown: a list that is wrong is often read by many steps.
+const SHOWN: usize = 4;
+
+/// A run that has not begun.
+pub struct Beginning {
+    pub event: Event,
+    /// When, in milliseconds since 1970.
+    pub at: i64,
+    /// Holds nothing but the event.
+    pub state: State,
+}
+
+/// What a run is to begin with.
+pub struct Wanted<'a> {
+    pub program: &'a Program,
+    pub file: &'a Path,
+    /// The folder that `file` is named from, absolute.
+    pub folder: &'a Path,
+    /// Empty where nobody said it.
+    pub target: &'a str,
+    pub kube: BTreeSet<String>,
+    pub out: String,
+    pub params: Value,
+    pub requester: &'a Person,
+}
+
+/// Makes the first event of a run, and refuses params with which the run is sure to fail. Nothing is
+/// recorded.
+///
+/// # Errors
+/// What would fail, at most four steps of it.
+pub fn begin(wanted: Wanted) -> Result<Beginning, RunsError> {
+    let (program, at) = (wanted.program, now());
+    let event = Event::RunStarted {
+        workflow: program.workflow.name.clone(),
+        file: wanted.file.display().to_string(),
+        folder: wanted.folder.display().to_string(),
+        main: program.main.clone(),
+        program: program.digest,
+        target: wanted.target.into(),
+        kube: wanted.kube,
+        out: wanted.out,
+        params: wanted.params,
+        secrets: None,
+        requester: wanted.requester.name.clone(),
+        via: wanted.requester.via.clone(),
+        version: env!("CARGO_PKG_VERSION").into(),
+    };
+    let mut state = State::default();
+    state.apply(&event, at).map_err(DriveError::from)?;
+    refuse_hopeless(program, &state)?;
+    Ok(Beginning { event, at, state })
+}
+
+impl Beginning {
+    /// Records the keyed digest of the secrets among the params with the run: an approval is bound to it.
+    ///
+    /// # Errors
+    /// What `digest` says.
+    pub fn with_secrets<E>(
+        mut self,
+        digest: impl FnOnce(&Value) -> Result<Option<Digest>, E>,
+    ) -> Result<Self, E> {
+        if let Event::RunStarted {
+            params, secrets, ..
+        } = &mut self.event
+        {
+            *secrets = digest(params)?;
+            if let Some(run) = &mut self.state.run {
+                run.secrets = *secrets;
+            }
+        }
+        Ok(self)
+    }
+}
+
+fn refuse_hopeless(program: &Program, state: &State) -> Result<(), RunsError> {
+    let found = troubles(&program.workflow, state);
+    let Some(first) = found.first() else {
+        return Ok(());
+    };
+    let hint = first.error.hint.clone();
+    let mut lines: Vec<_> = found.iter().take(SHOWN).map(line).collect();
+    if let more @ 1.. = found.len().saturating_sub(SHOWN) {
+        lines.push(format!("and {more} more steps"));
+    }
+    let message = format!(
+        "nothing was started, because with these params it would fail:\n  {}",
+        lines.join("\n  ")
+    );
+    let error = RunsError::wrong("params", message);
+    Err(match hint {
+        Some(hint) => error.hint(hint),
+        None => error,
+    })
+}
+
+fn line(trouble: &Trouble) -> String {
+    match &trouble.step {
+        Some(step) => format!("{step}: {}", trouble.error),
+        None => trouble.error.to_string(),
+    }
+}

@@ -1,0 +1,126 @@
+use std::{
+    path::Path,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::error::RunsError;
+use crate::{journal::RunId, value::Digest};
+
+/// The longest idempotency key, in bytes.
+pub const MAX_KEY: usize = 255;
+
+const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Remembers which runs this service drives, and which start a key belongs to. What it says is on the disk when it returns.
+pub struct Book {
+    database: Mutex<Connection>,
+}
+
+/// What is known of a key.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Start {
+    pub run: RunId,
+    /// Of what was asked for.
+    pub request: Digest,
+}
+
+impl Book {
+    /// Opens the book of a state folder, which is there.
+    pub fn open(state: &Path) -> Result<Self, RunsError> {
+        let database = Connection::open(state.join("serve.db"))?;
+        database.busy_timeout(BUSY_TIMEOUT)?;
+        database.pragma_update(None, "journal_mode", "WAL")?;
+        database.pragma_update(None, "synchronous", "FULL")?;
+        database.execute_batch(
+            "CREATE TABLE IF NOT EXISTS starts (
+                 key BLOB PRIMARY KEY, request BLOB NOT NULL, run TEXT NOT NULL
+             ) STRICT;
+             CREATE TABLE IF NOT EXISTS driven (run TEXT PRIMARY KEY) STRICT;",
+        )?;
+        Ok(Self {
+            database: Mutex::new(database),
+        })
+    }
+
+    /// Gives a key its run, unless it has one.
+    pub fn claim(&self, key: Digest, request: Digest, run: &RunId) -> Result<(), RunsError> {
+        self.database().execute(
+            "INSERT INTO starts (key, request, run) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            params![key.as_bytes(), request.as_bytes(), run.as_str()],
+        )?;
+        Ok(())
+    }
+
+    /// Returns the start that a key belongs to, if it was used before.
+    pub fn known(&self, key: Digest) -> Result<Option<Start>, RunsError> {
+        let found = self
+            .database()
+            .query_row(
+                "SELECT run, request FROM starts WHERE key = ?",
+                [key.as_bytes()],
+                |row| {
+                    Ok(Start {
+                        run: RunId::stored(row.get(0)?),
+                        request: Digest::from_bytes(row.get(1)?),
+                    })
+                },
+            )
+            .optional()?;
+        Ok(found)
+    }
+
+    /// Notes that this service drives a run until [`Book::done`].
+    pub fn drives(&self, run: &RunId) -> Result<(), RunsError> {
+        self.database().execute(
+            "INSERT INTO driven (run) VALUES (?) ON CONFLICT DO NOTHING",
+            [run.as_str()],
+        )?;
+        Ok(())
+    }
+
+    /// Notes that a run needs nobody to drive it any more.
+    pub fn done(&self, run: &RunId) -> Result<(), RunsError> {
+        self.database()
+            .execute("DELETE FROM driven WHERE run = ?", [run.as_str()])?;
+        Ok(())
+    }
+
+    /// Returns the runs that this service was driving when it ended.
+    pub fn driven(&self) -> Result<Vec<RunId>, RunsError> {
+        let database = self.database();
+        let mut statement = database.prepare("SELECT run FROM driven ORDER BY run")?;
+        let rows = statement.query_map([], |row| row.get(0).map(RunId::stored))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    fn database(&self) -> MutexGuard<'_, Connection> {
+        self.database.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_one_run() {
+        let state = tempfile::tempdir().expect("a temporary folder");
+        let run = |name: &str| RunId::stored(name.into());
+        let (key, request) = (Digest::of_content(b"key"), Digest::of_content(b"request"));
+        let claim = |name| {
+            let book = Book::open(state.path()).expect("opened");
+            book.claim(key, request, &run(name)).expect("claimed");
+            book.known(key).expect("read").expect("known")
+        };
+        assert_eq!(claim("a").run, run("a"));
+        assert_eq!(claim("b").run, run("a"), "also after a restart");
+        let book = Book::open(state.path()).expect("opened");
+        book.drives(&run("a")).expect("kept");
+        assert_eq!(book.driven().expect("read"), [run("a")]);
+        book.done(&run("a")).expect("kept");
+        assert_eq!(book.driven().expect("read"), []);
+    }
+}

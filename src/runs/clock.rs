@@ -1,0 +1,29 @@
+use time::OffsetDateTime;
+
+use super::error::RunsError;
+use crate::journal::{RunId, milliseconds};
+
+/// Returns the one clock of the program, in milliseconds since 1970.
+pub fn now() -> i64 {
+    milliseconds(OffsetDateTime::now_utc())
+}
+
+/// Returns a number from 0 to 1 that spreads retries.
+pub fn jitter() -> f64 {
+    let mut bytes = [0; 4];
+    match aws_lc_rs::rand::fill(&mut bytes) {
+        Ok(()) => f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX),
+        Err(_) => 0.5,
+    }
+}
+
+/// Makes the id of a run that starts now.
+///
+/// # Errors
+/// A system that gives no randomness.
+pub fn new_id() -> Result<RunId, RunsError> {
+    let mut random = [0; 6];
+    aws_lc_rs::rand::fill(&mut random)
+        .map_err(|_| RunsError::broken("system", "the system gave no randomness"))?;
+    Ok(RunId::new(OffsetDateTime::now_utc(), random))
+}

@@ -1,0 +1,274 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::{
+    runtime::{Handle, Runtime},
+    sync::watch,
+};
+
+use super::{
+    book::Book,
+    clock,
+    error::RunsError,
+    tallies::{Counted, Tallies},
+};
+use crate::{
+    compile::Program,
+    execute::{self, Cancel, Ended, Observer, Settings},
+    journal::{Event, InstanceId, RunId, RunInfo, RunJournal, State},
+    script::STACK_BYTES,
+    targets::{Folders, OpenTarget, Targets},
+};
+
+/// The drivers are tasks that mostly wait; scripts have threads of their own.
+const WORKERS: usize = 4;
+/// As for a single run: each script holds a thread, and may wait for one more (a key, a file) and for one of the embedded server.
+const THREADS_PER_SCRIPT: usize = 3;
+const SPARE_THREADS: usize = 64;
+
+/// How runs are driven.
+#[derive(Clone, Copy, Debug)]
+pub struct Driving {
+    /// How many steps of one run may run at once.
+    pub max_parallel: u16,
+    /// How many runs may be driven at once; those that wait for people count.
+    pub max_runs: usize,
+}
+
+/// Drives runs, each on a task of its own.
+pub struct Drivers {
+    /// `None` only while it is dropped.
+    runtime: Option<Runtime>,
+    handle: Handle,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    driving: Driving,
+    state: PathBuf,
+    config: PathBuf,
+    is_config_asked_for: bool,
+    book: Book,
+    /// The runs that are driven now.
+    live: Mutex<BTreeSet<RunId>>,
+    /// Why a run could not be driven on.
+    troubles: Mutex<BTreeMap<RunId, String>>,
+    /// The lock that a run waits for, and the run that holds it.
+    waits: Arc<Mutex<BTreeMap<RunId, (String, String)>>>,
+    changed: watch::Sender<u64>,
+    tallies: Arc<Mutex<Tallies>>,
+}
+
+/// A run that nobody else drives, with its first events recorded.
+pub struct Held {
+    pub run: RunJournal,
+    pub program: Arc<Program>,
+    pub state: State,
+}
+
+impl Drivers {
+    pub fn new(
+        driving: Driving,
+        state: &Path,
+        config: (&Path, bool),
+        book: Book,
+    ) -> Result<Self, RunsError> {
+        let threads = usize::from(driving.max_parallel) * THREADS_PER_SCRIPT * driving.max_runs;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(WORKERS)
+            .max_blocking_threads(threads + SPARE_THREADS)
+            .thread_stack_size(STACK_BYTES)
+            .thread_name("run")
+            .enable_all()
+            .build()
+            .map_err(|e| RunsError::broken("system", format!("can't start threads: {e}")))?;
+        Ok(Self {
+            handle: runtime.handle().clone(),
+            runtime: Some(runtime),
+            shared: Arc::new(Shared {
+                driving,
+                state: state.into(),
+                config: config.0.into(),
+                is_config_asked_for: config.1,
+                book,
+                live: Mutex::default(),
+                troubles: Mutex::default(),
+                waits: Arc::default(),
+                changed: watch::Sender::new(0),
+                tallies: Arc::default(),
+            }),
+        })
+    }
+
+    pub fn book(&self) -> &Book {
+        &self.shared.book
+    }
+
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.shared.changed.subscribe()
+    }
+
+    /// Returns the threads that runs are driven on, for what needs the clients of a target.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    pub fn tallies(&self) -> Tallies {
+        Tallies {
+            driven: lock(&self.shared.live).len() as u64,
+            ..lock(&self.shared.tallies).clone()
+        }
+    }
+
+    pub fn waits_for(&self, run: &RunId) -> Option<(String, String)> {
+        lock(&self.shared.waits).get(run).cloned()
+    }
+
+    pub fn trouble(&self, run: &RunId) -> Option<String> {
+        lock(&self.shared.troubles).get(run).cloned()
+    }
+
+    /// Notes why a run can't be driven on.
+    pub fn troubled(&self, run: &RunId, error: RunsError) {
+        lock(&self.shared.troubles).insert(run.clone(), error.message);
+    }
+
+    /// Refuses one more run where there are as many as may be.
+    pub fn refuse_too_many(&self) -> Result<(), RunsError> {
+        let most = self.shared.driving.max_runs;
+        match lock(&self.shared.live).len() < most {
+            true => Ok(()),
+            false => Err(RunsError::new(
+                super::error::Kind::Busy,
+                "busy",
+                format!("{most} runs are driven at once, and no more may be"),
+            )
+            .hint("try again once one of them has ended, or raise --max-runs")),
+        }
+    }
+
+    /// Drives a run to its end, or until it can't go on.
+    pub fn drive(&self, held: Held) {
+        let (shared, id) = (self.shared.clone(), held.run.id().clone());
+        lock(&shared.live).insert(id.clone());
+        lock(&shared.troubles).remove(&id);
+        shared.changed.send_modify(|n| *n += 1);
+        self.handle().spawn(async move {
+            let ended = shared.drive(held).await;
+            let trouble = match ended {
+                Ok(_) => shared.book.done(&id).err(),
+                // It is still one of ours: the next start of this service tries again.
+                Err(error) => Some(error),
+            };
+            if let Some(error) = trouble {
+                lock(&shared.troubles).insert(id.clone(), error.to_string());
+            }
+            lock(&shared.live).remove(&id);
+            lock(&shared.waits).remove(&id);
+            shared.changed.send_modify(|n| *n += 1);
+        });
+    }
+
+    /// Opens the target of a run as its driver would.
+    pub async fn open(&self, info: &RunInfo) -> Result<OpenTarget, RunsError> {
+        self.shared.open(info).await
+    }
+}
+
+impl Drop for Drivers {
+    fn drop(&mut self) {
+        // A runtime that waits for its threads can't be dropped by one of them.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Shared {
+    async fn open(&self, info: &RunInfo) -> Result<OpenTarget, RunsError> {
+        let targets = Targets::load(&self.config, self.is_config_asked_for)?;
+        let target = targets.find(&info.target)?;
+        let workflow = workflow_file(info);
+        let folders = Folders {
+            out: Path::new(&info.out),
+            state: &self.state,
+            config: &self.config,
+            workflow: Some(&workflow),
+        };
+        Ok(OpenTarget::open(target, folders, info.kube.clone()).await?)
+    }
+
+    async fn drive(&self, held: Held) -> Result<Ended, RunsError> {
+        let Held {
+            run,
+            program,
+            state,
+        } = held;
+        let info = state.run.clone();
+        let info = info.ok_or_else(|| RunsError::broken("journal", "the run was never started"))?;
+        let open = self.open(&info).await?;
+        let settings = Settings {
+            clients: open.clients.clone(),
+            max_parallel: self.driving.max_parallel.into(),
+            observer: Arc::new(Watcher {
+                id: run.id().clone(),
+                waits: self.waits.clone(),
+                changed: self.changed.clone(),
+                tallies: self.tallies.clone(),
+                counted: Mutex::new(Counted::of(&state)),
+            }),
+            cancel: Cancel::default(),
+            waits_for_people: true,
+            lock_timeout: None,
+            clock: clock::now,
+            jitter: clock::jitter,
+        };
+        let (ended, _) = execute::drive(run, &program, state, Vec::new(), settings).await?;
+        Ok(ended)
+    }
+}
+
+/// Returns the file of a run's workflow.
+pub fn workflow_file(info: &RunInfo) -> PathBuf {
+    Path::new(&info.folder).join(&info.file)
+}
+
+/// Says that something happened, and counts it.
+struct Watcher {
+    id: RunId,
+    waits: Arc<Mutex<BTreeMap<RunId, (String, String)>>>,
+    changed: watch::Sender<u64>,
+    tallies: Arc<Mutex<Tallies>>,
+    counted: Mutex<Counted>,
+}
+
+impl Observer for Watcher {
+    fn happened(&self, events: &[Event], state: &State) {
+        Tallies::count(&self.tallies, &self.counted, events, state);
+        if events
+            .iter()
+            .any(|event| matches!(event, Event::LockTaken { .. }))
+        {
+            lock(&self.waits).remove(&self.id);
+        }
+        self.changed.send_modify(|n| *n += 1);
+    }
+
+    fn doing(&self, _: &InstanceId, _: &str) {}
+
+    fn waits_for(&self, name: &str, holder: &str) {
+        let what = (name.to_owned(), holder.to_owned());
+        lock(&self.waits).insert(self.id.clone(), what);
+        self.changed.send_modify(|n| *n += 1);
+    }
+
+    fn held_up(&self, _: &str) {}
+    fn said(&self, _: &InstanceId, _: &str) {}
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,202 @@
+use std::{error::Error, fmt};
+
+use crate::{
+    compile::{ClustersError, Mistakes, ParamError, ParamErrors},
+    decide::Refusal,
+    execute::DriveError,
+    journal::JournalError,
+    targets::{ConfigError, OpenError, UnsafeOut},
+};
+
+/// Why something that was asked of the runs was not done.
+#[derive(Debug)]
+pub struct RunsError {
+    pub kind: Kind,
+    /// The name of a page under `docs/errors/`.
+    pub code: &'static str,
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// The mistakes of a workflow that can't be compiled.
+    pub mistakes: Option<Mistakes>,
+    /// What is wrong with each param, by its name.
+    pub params: Vec<(String, String)>,
+}
+
+/// Whose fault it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// What was asked for does not exist.
+    Missing,
+    /// What was asked for can't be done as things stand.
+    Conflict,
+    /// What was asked for is wrong in itself.
+    Wrong,
+    /// The person who asked may not have it.
+    Denied,
+    /// It could not be done for now.
+    Busy,
+    /// Something broke here.
+    Broken,
+}
+
+impl RunsError {
+    pub fn new(kind: Kind, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            code,
+            message: message.into(),
+            hint: None,
+            mistakes: None,
+            params: Vec::new(),
+        }
+    }
+
+    pub fn conflict(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Kind::Conflict, code, message)
+    }
+
+    pub fn wrong(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Kind::Wrong, code, message)
+    }
+
+    pub fn missing(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Kind::Missing, code, message)
+    }
+
+    pub fn broken(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Kind::Broken, code, message)
+    }
+
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    fn of(kind: Kind, code: &'static str, error: &dyn Error, hint: Option<String>) -> Self {
+        let mut message = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            message.push_str(&format!(": {cause}"));
+            source = cause.source();
+        }
+        Self {
+            hint,
+            ..Self::new(kind, code, message)
+        }
+    }
+}
+
+impl fmt::Display for RunsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for RunsError {}
+
+impl From<JournalError> for RunsError {
+    fn from(error: JournalError) -> Self {
+        let (kind, code) = match error {
+            JournalError::NoRun(_) => (Kind::Missing, "no-such-run"),
+            JournalError::Ambiguous(..) => (Kind::Wrong, "no-such-run"),
+            JournalError::Owned { .. } => (Kind::Conflict, "run-owned"),
+            _ => (Kind::Broken, "journal"),
+        };
+        Self::of(kind, code, &error, error.hint())
+    }
+}
+
+impl From<rusqlite::Error> for RunsError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::of(Kind::Broken, "journal", &error, None)
+    }
+}
+
+impl From<DriveError> for RunsError {
+    fn from(error: DriveError) -> Self {
+        match error {
+            DriveError::Journal(error) => error.into(),
+            error => Self::of(Kind::Broken, "journal", &error, None),
+        }
+    }
+}
+
+impl From<Mistakes> for RunsError {
+    fn from(mistakes: Mistakes) -> Self {
+        Self {
+            mistakes: Some(mistakes.clone()),
+            ..Self::wrong("invalid-workflow", mistakes.to_string())
+        }
+    }
+}
+
+impl From<ParamErrors> for RunsError {
+    fn from(errors: ParamErrors) -> Self {
+        let named = errors.0.iter().filter_map(|error| {
+            let why = match error {
+                ParamError::Missing { ty, .. } => format!("a value is required ({ty})"),
+                ParamError::Wrong { why, .. } | ParamError::NotYaml { why, .. } => why.clone(),
+                ParamError::Unknown { .. } => "the workflow has no such param".into(),
+                ParamError::NoPair(_) => return None,
+            };
+            Some((error.param()?.to_owned(), why))
+        });
+        let hints: Vec<_> = errors.0.iter().filter_map(ParamError::hint).collect();
+        Self {
+            hint: (!hints.is_empty()).then(|| hints.join("; ")),
+            params: named.collect(),
+            ..Self::wrong("params", errors.to_string())
+        }
+    }
+}
+
+impl From<ConfigError> for RunsError {
+    fn from(error: ConfigError) -> Self {
+        let hint = error.hint();
+        let kind = match error {
+            ConfigError::Unknown { .. } => Kind::Wrong,
+            _ => Kind::Broken,
+        };
+        Self::of(kind, "config", &error, hint)
+    }
+}
+
+impl From<OpenError> for RunsError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Out(error) => error.into(),
+            error => Self::of(
+                Kind::Broken,
+                "target",
+                &error,
+                error.hint().map(str::to_owned),
+            ),
+        }
+    }
+}
+
+impl From<UnsafeOut> for RunsError {
+    fn from(error: UnsafeOut) -> Self {
+        let hint = error.hint();
+        Self::of(Kind::Broken, "unsafe-out", &error, Some(hint))
+    }
+}
+
+impl From<ClustersError> for RunsError {
+    fn from(error: ClustersError) -> Self {
+        Self::of(Kind::Wrong, "clusters", &error, None)
+    }
+}
+
+impl From<Refusal> for RunsError {
+    fn from(refusal: Refusal) -> Self {
+        let (kind, code) = match &refusal {
+            Refusal::NotAsked { .. } => (Kind::Conflict, "not-waiting"),
+            Refusal::Changed(_) => (Kind::Conflict, "not-approver"),
+            Refusal::Expired { .. } => (Kind::Conflict, "approval-expired"),
+            _ => (Kind::Denied, "not-approver"),
+        };
+        Self::new(kind, code, refusal.to_string())
+    }
+}

@@ -1,0 +1,133 @@
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::error::RunsError;
+use crate::{
+    execute::DriveError,
+    journal::{Journal, Record, RunId, State},
+    value::Digest,
+};
+
+/// How many states are kept: those that people look at, and those that wait for somebody.
+const KEPT: usize = 256;
+
+/// Where a reader of a run's events stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Cursor {
+    /// The number of the next event.
+    pub next: u64,
+    digest: Digest,
+}
+
+impl Default for Cursor {
+    fn default() -> Self {
+        Self {
+            next: 0,
+            digest: Digest::ZERO,
+        }
+    }
+}
+
+impl Cursor {
+    /// Reads the events that follow, and moves behind them. The chain is checked.
+    pub fn advance(
+        &mut self,
+        journal: &Journal,
+        run: &RunId,
+        mut each: impl FnMut(Record),
+    ) -> Result<(), RunsError> {
+        let mut at = *self;
+        journal.walk(run, at.next, at.digest, |record| {
+            at = Self {
+                next: record.seq + 1,
+                digest: record.digest,
+            };
+            each(record);
+            Ok(())
+        })?;
+        *self = at;
+        Ok(())
+    }
+}
+
+/// The states of runs that were looked at lately: only what happened since is read.
+#[derive(Default)]
+pub struct Folds {
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    folds: BTreeMap<RunId, (u64, Arc<Mutex<Fold>>)>,
+    /// Counts the looks.
+    looks: u64,
+}
+
+#[derive(Default)]
+struct Fold {
+    cursor: Cursor,
+    state: Arc<State>,
+}
+
+impl Folds {
+    /// Returns the state of a run as its journal has it now.
+    ///
+    /// # Errors
+    /// What the journal says; a run that does not exist.
+    pub fn state_of(&self, journal: &Journal, run: &RunId) -> Result<Arc<State>, RunsError> {
+        let fold = self.fold(run);
+        let mut fold = fold.lock().unwrap_or_else(PoisonError::into_inner);
+        let Fold { cursor, state } = &mut *fold;
+        let mut illegal = None;
+        let before = *cursor;
+        let read = cursor.advance(journal, run, |record| {
+            let applied = Arc::make_mut(state).apply(&record.event, record.at);
+            illegal = applied.err().or(illegal.take());
+        });
+        if read.is_err() || illegal.is_some() {
+            // What was applied of it can't be taken back.
+            *fold = Fold::default();
+            self.forget(run);
+            read?;
+            return match illegal {
+                Some(error) => Err(DriveError::from(error).into()),
+                None => Err(missing(run)),
+            };
+        }
+        if before.next == 0 && cursor.next == 0 {
+            self.forget(run);
+            return Err(missing(run));
+        }
+        Ok(state.clone())
+    }
+
+    fn fold(&self, run: &RunId) -> Arc<Mutex<Fold>> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.looks += 1;
+        let looks = kept.looks;
+        if let Some((last, fold)) = kept.folds.get_mut(run) {
+            *last = looks;
+            return fold.clone();
+        }
+        if kept.folds.len() >= KEPT {
+            let oldest = kept.folds.iter().min_by_key(|(_, (last, _))| *last);
+            if let Some(oldest) = oldest.map(|(run, _)| run.clone()) {
+                kept.folds.remove(&oldest);
+            }
+        }
+        let fold = Arc::default();
+        kept.folds.insert(run.clone(), (looks, Arc::clone(&fold)));
+        fold
+    }
+
+    fn forget(&self, run: &RunId) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.folds.remove(run);
+    }
+}
+
+fn missing(run: &RunId) -> RunsError {
+    RunsError::missing("no-such-run", format!("no run `{run}`"))
+}

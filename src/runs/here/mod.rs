@@ -1,0 +1,403 @@
+//! The runs in the state folder of this machine: `rows` lists them, `start` starts them, `on` makes the events that one continues with.
+
+mod on;
+mod rows;
+mod start;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::watch;
+
+use self::{
+    on::{cancelled, goes_on, record, undo_started},
+    rows::Rows,
+};
+use super::{
+    book::Book,
+    clock::now,
+    drivers::{Drivers, Driving, Held},
+    error::RunsError,
+    folds::{Cursor, Folds},
+    library::{Library, WorkflowName},
+    rules,
+    service::{Filter, Listed, Page, Person, Planned, Runs, Shown, StartWanted, Started},
+    tallies::Tallies,
+    turns::Turns,
+};
+use crate::{
+    compile::{Frozen, Program, compile},
+    decide,
+    execute::{DriveError, UndoItem, undo_plan},
+    inventory::{Inventory, RunStamp, collect},
+    journal::{
+        Decision, Event, InstanceId, Journal, JournalError, Message, Record, RunId, RunInfo,
+        RunLock, State, Verdict,
+    },
+    targets::{LOCAL, Targets},
+    value::Digest,
+};
+
+/// How many programs are kept: those of runs that people look at.
+const PROGRAMS: usize = 64;
+
+/// What [`Here`] stands on.
+pub struct HereOptions {
+    pub state: PathBuf,
+    /// `windlass.toml`, and whether the user named it.
+    pub config: (PathBuf, bool),
+    /// Each run writes into a folder of its own in this one, named as the run.
+    pub out: PathBuf,
+    pub library: Library,
+    pub driving: Driving,
+}
+
+/// The runs in the state folder of this machine; those that are started here are driven by this process.
+pub struct Here {
+    options: HereOptions,
+    journal: Journal,
+    /// A connection of its own, so that no reader holds up a run.
+    reader: Journal,
+    drivers: Drivers,
+    folds: Folds,
+    rows: Rows,
+    programs: Mutex<BTreeMap<Digest, Arc<Program>>>,
+    turns: Turns,
+    /// Keeps a second service out.
+    _lock: RunLock,
+}
+
+impl Here {
+    /// Opens the state folder, and takes up the runs that an earlier process drove from here.
+    ///
+    /// # Errors
+    /// A journal that can't be used. A single run that can't be taken up is [`Runs::trouble`].
+    pub fn open(options: HereOptions) -> Result<Self, RunsError> {
+        let journal = Journal::open(&options.state)?;
+        let reader = Journal::open(&options.state)?;
+        let lock = only_one(&options.state)?;
+        let book = Book::open(&options.state)?;
+        let (config, was_asked_for) = (&options.config.0, options.config.1);
+        // Mistakes there are errors before anything is started.
+        Targets::load(config, was_asked_for)?;
+        options.library.list()?;
+        let drivers = Drivers::new(
+            options.driving,
+            &options.state,
+            (config, was_asked_for),
+            book,
+        )?;
+        let this = Self {
+            options,
+            journal,
+            reader,
+            drivers,
+            folds: Folds::default(),
+            rows: Rows::default(),
+            programs: Mutex::default(),
+            turns: Turns::default(),
+            _lock: lock,
+        };
+        for run in this.drivers.book().driven()? {
+            match this.take_up_again(&run) {
+                Ok(()) => {}
+                // Somebody resumed it at a terminal.
+                Err(error) if error.code == "run-owned" => this.drivers.book().done(&run)?,
+                Err(error) => this.drivers.troubled(&run, error),
+            }
+        }
+        Ok(this)
+    }
+
+    /// Resumes a run that this service drove when it ended.
+    fn take_up_again(&self, id: &RunId) -> Result<(), RunsError> {
+        // It was to begin, and its start was never answered.
+        if !self.exists(id) {
+            return self.drivers.book().done(id);
+        }
+        let mut held = self.take(id)?;
+        if held.state.outcome.is_some() {
+            return self.drivers.book().done(id);
+        }
+        let this = Person {
+            name: "windlass serve".into(),
+            via: None,
+        };
+        let is_cancelled = held.state.is_cancelled;
+        let mut events = goes_on(&held.program.workflow, &held.state, &this);
+        if is_cancelled {
+            events.push(cancelled(&this));
+        }
+        record(&mut held, events)?;
+        self.drivers.drive(held);
+        Ok(())
+    }
+
+    fn exists(&self, id: &RunId) -> bool {
+        let found = self.reader.find(Some(id.as_str()));
+        found.is_ok_and(|found| found == *id)
+    }
+
+    /// Takes a run that nobody drives.
+    fn take(&self, id: &RunId) -> Result<Held, RunsError> {
+        if !self.exists(id) {
+            return Err(RunsError::missing("no-such-run", format!("no run `{id}`")));
+        }
+        let (run, state) = self.journal.adopt(id)?;
+        let program = self.program(id, info(&state)?)?;
+        Ok(Held {
+            run,
+            program,
+            state,
+        })
+    }
+
+    /// Records the events that a run continues with, and drives it.
+    fn go(&self, mut held: Held, events: Vec<Event>) -> Result<(), RunsError> {
+        self.drivers.refuse_too_many()?;
+        self.drivers.book().drives(held.run.id())?;
+        record(&mut held, events)?;
+        self.drivers.drive(held);
+        Ok(())
+    }
+
+    /// Returns the program that a run goes on with.
+    fn program(&self, id: &RunId, info: &RunInfo) -> Result<Arc<Program>, RunsError> {
+        if let Some(program) = lock(&self.programs).get(&info.program) {
+            return Ok(program.clone());
+        }
+        let files = self.reader.files(id, info.edition)?;
+        let program = Arc::new(compile(&info.main, &mut Frozen(files))?);
+        let mut programs = lock(&self.programs);
+        if programs.len() >= PROGRAMS {
+            programs.clear();
+        }
+        programs.insert(info.program, program.clone());
+        Ok(program)
+    }
+
+    fn load_targets(&self) -> Result<Targets, RunsError> {
+        let (config, was_asked_for) = &self.options.config;
+        Ok(Targets::load(config, *was_asked_for)?)
+    }
+}
+
+impl Runs for Here {
+    fn workflows(&self) -> Result<Vec<Listed>, RunsError> {
+        let listed = self.options.library.list()?.into_iter();
+        let listed = listed.map(|(name, file)| Listed {
+            name,
+            program: Library::compile(&file),
+            file,
+        });
+        Ok(listed.collect())
+    }
+
+    fn workflow(&self, name: &WorkflowName) -> Result<Program, RunsError> {
+        Library::compile(&self.options.library.find(name)?)
+    }
+
+    fn targets(&self) -> Result<Vec<String>, RunsError> {
+        let targets = self.load_targets()?;
+        let mut names: BTreeSet<String> = targets.names().map(str::to_owned).collect();
+        names.remove(LOCAL);
+        Ok(std::iter::once(LOCAL.to_owned()).chain(names).collect())
+    }
+
+    fn list(&self, filter: &Filter) -> Result<Page, RunsError> {
+        self.rows.list(&self.reader, &self.folds, filter)
+    }
+
+    fn run(&self, id: &RunId) -> Result<Shown, RunsError> {
+        let state = self.folds.state_of(&self.reader, id)?;
+        let info = info(&state)?.clone();
+        Ok(Shown {
+            id: id.clone(),
+            program: self.program(id, &info)?,
+            info,
+            state,
+            is_driven: self.reader.is_owned(id)?,
+            at: now(),
+        })
+    }
+
+    fn events(
+        &self,
+        id: &RunId,
+        cursor: &mut Cursor,
+        each: &mut dyn FnMut(Record),
+    ) -> Result<(), RunsError> {
+        cursor.advance(&self.reader, id, each)
+    }
+
+    fn plan(&self, wanted: &StartWanted, who: &Person) -> Result<Planned, RunsError> {
+        let out = self.options.out.join("RUN");
+        let (program, beginning, notes) = self.prepare(wanted, &out, who)?;
+        Ok(Planned {
+            program,
+            state: beginning.state,
+            notes,
+        })
+    }
+
+    fn start(
+        &self,
+        wanted: &StartWanted,
+        key: Option<&str>,
+        who: &Person,
+    ) -> Result<Started, RunsError> {
+        match key {
+            Some(key) => self.start_once(wanted, key, who),
+            None => self.start_new(wanted, who),
+        }
+    }
+
+    fn answer(
+        &self,
+        id: &RunId,
+        step: &InstanceId,
+        verdict: Verdict,
+        shown: Option<Digest>,
+        comment: Option<String>,
+        who: &Person,
+    ) -> Result<(), RunsError> {
+        let run = self.run(id)?;
+        let asked = run.state.instance(step).and_then(|i| i.approval.as_ref());
+        let decision = Decision {
+            step: step.to_string(),
+            verdict,
+            approver: who.name.clone(),
+            via: who.via.clone(),
+            comment,
+            digest: shown
+                .or(asked.map(|asked| asked.digest))
+                .unwrap_or(Digest::ZERO),
+        };
+        let at = now();
+        let workflow = &run.program.workflow;
+        decide::on_answer(workflow, &run.state, id.as_str(), &decision, at)?;
+        if self.journal.is_owned(id)? {
+            return Ok(self.journal.post(id, &Message::Decide(decision), at)?);
+        }
+        // Nobody drives the run, so the answer goes into its journal at once, and the run goes on.
+        let held = self.take(id)?;
+        let workflow = &held.program.workflow;
+        let answered = decide::on_answer(workflow, &held.state, id.as_str(), &decision, at)?;
+        let mut events = goes_on(workflow, &held.state, who);
+        events.push(answered);
+        self.go(held, events)
+    }
+
+    fn cancel(&self, id: &RunId, who: &Person) -> Result<(), RunsError> {
+        let run = self.run(id)?;
+        rules::refuse_cancel(id, &run.state)?;
+        if self.journal.is_owned(id)? {
+            let message = Message::Cancel {
+                requester: who.name.clone(),
+                via: who.via.clone(),
+            };
+            return Ok(self.journal.post(id, &message, now())?);
+        }
+        let held = self.take(id)?;
+        let mut events = goes_on(&held.program.workflow, &held.state, who);
+        events.push(cancelled(who));
+        self.go(held, events)
+    }
+
+    fn resume(&self, id: &RunId, who: &Person) -> Result<(), RunsError> {
+        let held = self.take_idle(id, "it is running: there is nothing to resume")?;
+        rules::refuse_resume(id, &held.program.workflow, &held.state, false)?;
+        let events = goes_on(&held.program.workflow, &held.state, who);
+        self.go(held, events)
+    }
+
+    fn undo_plan(&self, id: &RunId) -> Result<Vec<UndoItem>, RunsError> {
+        let run = self.run(id)?;
+        rules::refuse_undo(id, &run.state)?;
+        let mut state = State::clone(&run.state);
+        if state.outcome.is_some() || !state.is_undoing {
+            let begins = undo_started(&Person {
+                name: String::new(),
+                via: None,
+            });
+            state.apply(&begins, now()).map_err(DriveError::from)?;
+        }
+        self.drivers.handle().block_on(async {
+            let open = self.drivers.open(&run.info).await?;
+            Ok(undo_plan(&run.program.workflow, &state, &open.clients).await)
+        })
+    }
+
+    fn undo(&self, id: &RunId, who: &Person) -> Result<(), RunsError> {
+        let held = self.take_idle(id, "it is running: cancel it first")?;
+        rules::refuse_undo(id, &held.state)?;
+        self.go(held, vec![undo_started(who)])
+    }
+
+    fn certificates(&self) -> Result<Inventory, RunsError> {
+        let runs = self.reader.stamps()?.into_iter();
+        let runs = runs.map(|(run, stamp)| RunStamp {
+            run,
+            stamp: Some(stamp),
+        });
+        let read = |run: &RunId| self.reader.state_of(run);
+        Ok(collect(runs.collect(), &self.options.state, read))
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.drivers.changes()
+    }
+
+    fn tallies(&self) -> Tallies {
+        self.drivers.tallies()
+    }
+
+    fn version(&self) -> Result<i64, RunsError> {
+        // All that is written here goes through the other handle.
+        Ok(self.reader.version()?)
+    }
+
+    fn waits_for(&self, id: &RunId) -> Option<(String, String)> {
+        self.drivers.waits_for(id)
+    }
+
+    fn trouble(&self, id: &RunId) -> Option<String> {
+        self.drivers.trouble(id)
+    }
+}
+
+impl Here {
+    /// Works as [`Here::take`]; says `why` where the run is driven now.
+    fn take_idle(&self, id: &RunId, why: &str) -> Result<Held, RunsError> {
+        self.take(id).map_err(|error| match error.code {
+            "run-owned" => RunsError::conflict("run-owned", format!("run {id}: {why}")),
+            _ => error,
+        })
+    }
+}
+
+/// Two services would both take up what an earlier one drove.
+fn only_one(state: &Path) -> Result<RunLock, RunsError> {
+    RunLock::take(state, &RunId::stored("serve".into())).map_err(|error| match error {
+        JournalError::Owned { owner, .. } => {
+            let message = format!(
+                "process {owner} serves the runs in {} already",
+                state.display()
+            );
+            RunsError::conflict("serve", message)
+        }
+        error => error.into(),
+    })
+}
+
+fn info(state: &State) -> Result<&RunInfo, RunsError> {
+    let info = state.run.as_ref();
+    info.ok_or_else(|| RunsError::from(JournalError::NoRun(String::new())))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,49 @@
+use crate::{
+    compile::Workflow,
+    decide,
+    execute::DriveError,
+    journal::{Event, RunJournal, State},
+    runs::{clock::now, drivers::Held, error::RunsError, service::Person},
+    value::Redactor,
+};
+
+/// Says what a run that stands still continues with when nothing drives it.
+pub(super) fn goes_on(workflow: &Workflow, state: &State, who: &Person) -> Vec<Event> {
+    if state.is_undoing {
+        return vec![undo_started(who)];
+    }
+    let mut events = decide::on_resume(workflow, state, &who.name);
+    for event in &mut events {
+        if let Event::RunResumed { via, .. } = event {
+            via.clone_from(&who.via);
+        }
+    }
+    events
+}
+
+pub(super) fn undo_started(who: &Person) -> Event {
+    Event::UndoStarted {
+        requester: who.name.clone(),
+        via: who.via.clone(),
+    }
+}
+
+pub(super) fn cancelled(who: &Person) -> Event {
+    Event::RunCancelled {
+        requester: who.name.clone(),
+        via: who.via.clone(),
+    }
+}
+
+/// Records events of a run that is held, so that they are durable before anybody is told.
+pub(super) fn record(held: &mut Held, events: Vec<Event>) -> Result<(), RunsError> {
+    let (at, redactor) = (now(), Redactor::default());
+    held.state.teach(&redactor);
+    let mut recorded = Vec::new();
+    for event in events {
+        let event = event.redacted(&redactor);
+        held.state.apply(&event, at).map_err(DriveError::from)?;
+        recorded.push((event, at));
+    }
+    Ok(RunJournal::append(&held.run, recorded)?)
+}

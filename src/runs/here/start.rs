@@ -1,0 +1,174 @@
+use std::path::Path;
+
+use super::Here;
+use crate::{
+    compile::{Program, Workflow, bind_params},
+    journal::{NewRun, RunId},
+    outside::PcaClient,
+    runs::{
+        begin::{Beginning, Wanted, begin},
+        book::MAX_KEY,
+        clock::new_id,
+        drivers::Held,
+        error::RunsError,
+        library::Library,
+        preflight::{Note, preflight},
+        service::{Person, StartWanted, Started},
+    },
+    targets::{Folders, OpenError, Target},
+    value::{Digest, Value},
+};
+
+impl Here {
+    /// Starts a run, however often it is asked for.
+    pub(super) fn start_new(
+        &self,
+        wanted: &StartWanted,
+        who: &Person,
+    ) -> Result<Started, RunsError> {
+        self.drivers.refuse_too_many()?;
+        let id = new_id()?;
+        let out = self.options.out.join(id.as_str());
+        let (program, beginning, _) = self.prepare(wanted, &out, who)?;
+        self.begin(&id, program, beginning)?;
+        Ok(started(id))
+    }
+
+    /// Starts a run, unless one was started with this key.
+    pub(super) fn start_once(
+        &self,
+        wanted: &StartWanted,
+        key: &str,
+        who: &Person,
+    ) -> Result<Started, RunsError> {
+        if key.is_empty() || key.len() > MAX_KEY {
+            let message = format!("an idempotency key has 1 to {MAX_KEY} bytes");
+            return Err(RunsError::wrong("idempotency-key", message));
+        }
+        let key = Digest::of(&[who.name.as_bytes(), key.as_bytes()]);
+        let request = digest(wanted);
+        let _turn = self.turns.take(key);
+        let known = self.drivers.book().known(key)?;
+        if let Some(known) = &known {
+            if known.request != request {
+                let message = "this idempotency key was used for another start";
+                let hint =
+                    "make a new key for each start, and send it again only to repeat that start";
+                return Err(RunsError::conflict("idempotency-key", message).hint(hint));
+            }
+            if self.exists(&known.run) {
+                return Ok(Started {
+                    run: known.run.clone(),
+                    is_repeated: true,
+                });
+            }
+        }
+        self.drivers.refuse_too_many()?;
+        // A process that died may have claimed the key for a run that it never began.
+        let id = known.map_or_else(new_id, |known| Ok(known.run))?;
+        let out = self.options.out.join(id.as_str());
+        let (program, beginning, _) = self.prepare(wanted, &out, who)?;
+        self.drivers.book().claim(key, request, &id)?;
+        self.begin(&id, program, beginning)?;
+        Ok(started(id))
+    }
+
+    /// Checks everything that a start needs, and makes its first event.
+    pub(super) fn prepare(
+        &self,
+        wanted: &StartWanted,
+        out: &Path,
+        who: &Person,
+    ) -> Result<(Program, Beginning, Vec<Note>), RunsError> {
+        let file = self.options.library.find(&wanted.workflow)?;
+        let program = Library::compile(&file)?;
+        let params = Value::Map(bind_params(&program.workflow, wanted.params.clone())?);
+        let targets = self.load_targets()?;
+        let target = targets.find(&wanted.target)?;
+        if target.is_some_and(|target| target.substrate.is_some()) {
+            let message = format!(
+                "the runs of target `{}` are driven by Restate",
+                wanted.target
+            );
+            return Err(RunsError::wrong("engine", message)
+                .hint("start it with `windlass run --target`; this server drives runs itself"));
+        }
+        let (kube, notes) = preflight(&targets, &program.workflow, &params, &wanted.target)?;
+        self.connect_to_aws(target, &program.workflow)?;
+        Folders {
+            out,
+            state: &self.options.state,
+            config: &self.options.config.0,
+            workflow: Some(&file),
+        }
+        .check()?;
+        let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
+        let beginning = begin(Wanted {
+            program: &program,
+            file: Path::new(file.file_name().unwrap_or_default()),
+            folder: &folder,
+            target: &wanted.target,
+            kube,
+            out: out.display().to_string(),
+            params,
+            requester: who,
+        })?;
+        Ok((program, beginning, notes))
+    }
+
+    /// Finds what is wrong with the AWS of a target before anything is recorded.
+    fn connect_to_aws(
+        &self,
+        target: Option<&Target>,
+        workflow: &Workflow,
+    ) -> Result<(), RunsError> {
+        let Some(target) = target else {
+            return Ok(());
+        };
+        let mut calls = workflow.host_calls().into_iter();
+        let asks_aws = calls.any(|call| call.function.starts_with("pca::"));
+        if target.pca.account.is_none() && !asks_aws {
+            return Ok(());
+        }
+        let connected = self
+            .drivers
+            .handle()
+            .block_on(PcaClient::connect(&target.pca));
+        connected.map(|_| ()).map_err(|e| OpenError::from(e).into())
+    }
+
+    /// Begins a run that has been prepared.
+    fn begin(&self, id: &RunId, program: Program, beginning: Beginning) -> Result<(), RunsError> {
+        let beginning = beginning.with_secrets(|params| self.journal.digest_secrets(params))?;
+        self.drivers.book().drives(id)?;
+        let run = self.journal.begin(NewRun {
+            id: id.clone(),
+            event: beginning.event,
+            files: &program.files,
+            at: beginning.at,
+        })?;
+        self.drivers.drive(Held {
+            run,
+            program: program.into(),
+            state: beginning.state,
+        });
+        Ok(())
+    }
+}
+
+fn started(run: RunId) -> Started {
+    Started {
+        run,
+        is_repeated: false,
+    }
+}
+
+/// Says what a start asks for. A secret counts by its mask: a digest of a weak one could be guessed.
+fn digest(wanted: &StartWanted) -> Digest {
+    let params = Value::Map(wanted.params.clone()).digest();
+    Digest::of(&[
+        wanted.workflow.as_str().as_bytes(),
+        wanted.target.as_bytes(),
+        params.as_bytes(),
+    ])
+}

@@ -1,0 +1,158 @@
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+};
+
+use super::error::RunsError;
+use crate::compile::{Opened, Program, compile, open};
+
+/// Names a workflow that may be started: the name of its file without `.yaml`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WorkflowName(String);
+
+/// No file of a person's is called longer than this.
+const MAX_NAME: usize = 128;
+
+impl WorkflowName {
+    /// Reads a name that somebody asks for; `None` for what can't be one, such as a path.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_first = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let is_one = text.len() <= MAX_NAME
+            && text.starts_with(is_first)
+            && text
+                .chars()
+                .all(|c| is_first(c) || matches!(c, '-' | '.' | ' '));
+        is_one.then(|| Self(text.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for WorkflowName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The folders whose workflows may be started.
+///
+/// A name is looked up among the files that are there; no part of a request becomes part of a path.
+#[derive(Clone, Debug)]
+pub struct Library {
+    folders: Vec<PathBuf>,
+}
+
+impl Library {
+    /// `folders` are absolute.
+    pub fn new(folders: Vec<PathBuf>) -> Self {
+        Self { folders }
+    }
+
+    /// Lists the workflows by name, each with its file. Where two folders have the same name, the first one counts.
+    ///
+    /// # Errors
+    /// A folder that can't be read.
+    pub fn list(&self) -> Result<Vec<(WorkflowName, PathBuf)>, RunsError> {
+        let mut found: Vec<(WorkflowName, PathBuf)> = Vec::new();
+        for folder in &self.folders {
+            let failed = |e: std::io::Error| {
+                let message = format!("can't read the folder {}: {e}", folder.display());
+                RunsError::broken("unreadable-file", message)
+            };
+            let mut paths = Vec::new();
+            for entry in fs::read_dir(folder).map_err(failed)? {
+                paths.push(entry.map_err(failed)?.path());
+            }
+            paths.sort();
+            for path in paths {
+                let Some(name) = name_of(&path) else {
+                    continue;
+                };
+                if is_workflow(&path) && !found.iter().any(|(known, _)| *known == name) {
+                    found.push((name, path));
+                }
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// Finds the file of a workflow.
+    ///
+    /// # Errors
+    /// None of that name.
+    pub fn find(&self, name: &WorkflowName) -> Result<PathBuf, RunsError> {
+        let all = self.list()?;
+        let file = all.into_iter().find(|(known, _)| known == name);
+        file.map(|(_, path)| path)
+            .ok_or_else(|| RunsError::missing("unknown-workflow", format!("no workflow `{name}`")))
+    }
+
+    /// Compiles a workflow as its file is now.
+    ///
+    /// # Errors
+    /// A file that can't be read, or every mistake in it.
+    pub fn compile(file: &Path) -> Result<Program, RunsError> {
+        let Opened { mut folder, main } = open(file).map_err(|why| {
+            let message = format!("can't read {}: {why}", file.display());
+            RunsError::broken("unreadable-file", message)
+        })?;
+        Ok(compile(&main, &mut folder)?)
+    }
+}
+
+fn name_of(path: &Path) -> Option<WorkflowName> {
+    let is_yaml = path
+        .extension()
+        .is_some_and(|end| end == "yaml" || end == "yml");
+    let stem = path.file_stem()?.to_str()?;
+    WorkflowName::parse(stem).filter(|_| is_yaml)
+}
+
+/// Other YAML may be in the same folder.
+fn is_workflow(path: &Path) -> bool {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    text.lines().any(|line| line.starts_with("workflow:"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_no_path() {
+        for good in ["gloo-mesh", "restart_cluster", "v1.2", "a b"] {
+            assert!(WorkflowName::parse(good).is_some(), "{good}");
+        }
+        for bad in [
+            "", ".", "..", "../x", "a/b", "/etc/x", "a\\b", "a\0b", "%2e", "-x",
+        ] {
+            assert!(WorkflowName::parse(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_workflows_are_listed_and_the_first_folder_counts() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let at = |name: &str| folder.path().join(name);
+        for sub in ["a", "b"] {
+            fs::create_dir(at(sub)).expect("made");
+        }
+        let text = "workflow: w\nsteps: { x: { run: \"1\" } }\n";
+        fs::write(at("a/w.yaml"), text).expect("written");
+        fs::write(at("b/w.yaml"), text).expect("written");
+        fs::write(at("b/v.yml"), text).expect("written");
+        fs::write(at("a/compose.yaml"), "services: {}\n").expect("written");
+        let library = Library::new(vec![at("a"), at("b")]);
+        let listed = library.list().expect("listed");
+        let listed: Vec<_> = listed
+            .iter()
+            .map(|(name, path)| (name.as_str(), path))
+            .collect();
+        assert_eq!(listed, [("v", &at("b/v.yml")), ("w", &at("a/w.yaml"))]);
+        let missing = WorkflowName::parse("compose").expect("a name");
+        assert_eq!(library.find(&missing).unwrap_err().code, "unknown-workflow");
+    }
+}

@@ -1,0 +1,45 @@
+//! The service over runs: what a page, an API or a program can ask for, and no words of its own.
+//!
+//! - [`Runs`] is all that can be done with runs; [`Here`] does it for the state folder of this machine;
+//! - `begin` makes the first event of a run, `rules` says when a run may be resumed, cancelled or undone, `preflight` whether a
+//!   target has what a workflow needs;
+//! - `library` finds the workflows that may be started, by name and never by path;
+//! - `drivers` drives several runs at once, `book` remembers which they are and which start a key belongs to;
+//! - `folds` keeps the states of runs that are looked at again and again.
+//!
+//! # On disk
+//! `STATE/serve.db` (SQLite, WAL, `synchronous=FULL`):
+//!
+//! | table | what |
+//! |---|---|
+//! | `starts` | the run of each idempotency key, and a digest of what was asked for |
+//! | `driven` | the runs that go on when this service begins again |
+
+mod begin;
+mod book;
+mod clock;
+mod drivers;
+mod error;
+mod folds;
+mod here;
+mod library;
+mod preflight;
+mod rules;
+mod service;
+mod tallies;
+mod turns;
+
+pub use begin::{Beginning, Wanted, begin};
+pub use book::MAX_KEY;
+pub use clock::{jitter, new_id, now};
+pub use drivers::Driving;
+pub use error::{Kind, RunsError};
+pub use folds::Cursor;
+pub use here::{Here, HereOptions};
+pub use library::{Library, WorkflowName};
+pub use preflight::{Missing, Note, ask, permits_text, preflight};
+pub use rules::{refuse_cancel, refuse_resume, refuse_undo};
+pub use service::{
+    Ask, Filter, Listed, Page, Person, Planned, Row, Runs, Shown, StartWanted, Started,
+};
+pub use tallies::Tallies;

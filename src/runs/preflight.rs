@@ -1,0 +1,145 @@
+//! What is looked at before a run begins: whether the target has the clusters that the workflow
+//! speaks to, whether they can be reached, and what the caller may do there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::error::RunsError;
+use crate::{
+    compile::{Workflow, clusters},
+    outside::{KubeClients, Permit},
+    script::permits_of,
+    targets::{Target, Targets},
+    value::{Failure as Trouble, Value},
+};
+
+/// What the caller may not do, by cluster.
+pub type Missing = BTreeMap<String, BTreeSet<Permit>>;
+
+/// What a preflight found that refuses nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// The target names no Kubernetes clusters: what needs them is skipped.
+    NoClusters { target: String },
+    /// Missing permissions are only warned of: they may have been given in single namespaces, which
+    /// nobody can tell beforehand.
+    Missing {
+        cluster: String,
+        permits: BTreeSet<Permit>,
+    },
+}
+
+/// Finds the Kubernetes clusters that a run will speak to; none where the target has none at all.
+///
+/// # Errors
+/// A target that does not exist or names only some of the clusters, and clusters that can't be reached.
+pub fn preflight(
+    targets: &Targets,
+    workflow: &Workflow,
+    params: &Value,
+    target: &str,
+) -> Result<(BTreeSet<String>, Vec<Note>), RunsError> {
+    let wanted = clusters(workflow, params)?;
+    let Some(found) = targets.find(target)? else {
+        return Ok((wanted, Vec::new()));
+    };
+    if wanted.is_empty() {
+        return Ok((wanted, Vec::new()));
+    }
+    if found.kube.is_empty() {
+        let target = target.to_owned();
+        return Ok((BTreeSet::new(), vec![Note::NoClusters { target }]));
+    }
+    refuse_a_part(found, target, &wanted)?;
+    let missing = ask(found, workflow, params, &wanted)?.into_iter();
+    let notes = missing.map(|(cluster, permits)| Note::Missing { cluster, permits });
+    let notes = notes.collect();
+    Ok((wanted, notes))
+}
+
+/// Returns a target that names some of the clusters would leave a mesh half rotated.
+fn refuse_a_part(found: &Target, target: &str, wanted: &BTreeSet<String>) -> Result<(), RunsError> {
+    let lacking: Vec<_> = wanted
+        .iter()
+        .filter(|role| !found.kube.contains_key(*role))
+        .collect();
+    let Some(first) = lacking.first() else {
+        return Ok(());
+    };
+    let names: Vec<_> = lacking.iter().map(|role| format!("`{role}`")).collect();
+    let message = format!(
+        "the target `{target}` names no context for {}",
+        names.join(", ")
+    );
+    let hint = format!(
+        "add it in windlass.toml: `kube = {{ …, {first} = \"CONTEXT\" }}`; or name no cluster at all, and what needs them is skipped"
+    );
+    Err(RunsError::wrong("clusters", message).hint(hint))
+}
+
+/// Asks every cluster what the workflow's calls may not do there in all namespaces. Blocks its thread, which must not be one of an
+/// asynchronous runtime.
+///
+/// # Errors
+/// Clusters that can't be reached or refuse the caller.
+pub fn ask(
+    target: &Target,
+    workflow: &Workflow,
+    params: &Value,
+    wanted: &BTreeSet<String>,
+) -> Result<Missing, RunsError> {
+    let known = params.as_map().cloned().unwrap_or_default();
+    let (permits, _) = permits_of(&workflow.known_calls(&known), false);
+    let kube = KubeClients::new(target.kube(), wanted.clone());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| RunsError::broken("system", format!("can't start threads: {e}")))?;
+    let answers = runtime.block_on(async {
+        let asked = wanted.iter().map(|role| async {
+            let client = kube.client(role).await?;
+            Ok::<_, Trouble>((role.clone(), client.missing(&permits).await?))
+        });
+        futures_util::future::join_all(asked).await
+    });
+    let mut missing = Missing::new();
+    let mut troubles = Vec::new();
+    for answer in answers {
+        match answer {
+            Ok((_, permits)) if permits.is_empty() => {}
+            Ok((role, permits)) => {
+                missing.insert(role, permits);
+            }
+            Err(trouble) => troubles.push(trouble),
+        }
+    }
+    let Some(first) = troubles.first() else {
+        return Ok(missing);
+    };
+    let hint = first.hint.clone();
+    let mut texts: Vec<_> = troubles.iter().map(ToString::to_string).collect();
+    // What is wrong with the kubeconfig is wrong for every cluster.
+    texts.dedup();
+    let error = RunsError::wrong("clusters", texts.join("\n  "));
+    Err(match hint {
+        Some(hint) => error.hint(hint),
+        None => error,
+    })
+}
+
+/// `patch deployments.apps, list pods`.
+pub fn permits_text(permits: &BTreeSet<Permit>) -> String {
+    let texts: Vec<_> = permits
+        .iter()
+        .map(|permit| {
+            let resource = match permit.group.as_str() {
+                "" => permit.resource.clone(),
+                group => format!("{}.{group}", permit.resource),
+            };
+            match &permit.name {
+                Some(name) => format!("{} {resource}/{name}", permit.verb),
+                None => format!("{} {resource}", permit.verb),
+            }
+        })
+        .collect();
+    texts.join(", ")
+}

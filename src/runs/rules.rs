@@ -1,0 +1,76 @@
+//! When a run may be resumed, cancelled or undone.
+
+use super::error::RunsError;
+use crate::{
+    compile::Workflow,
+    decide,
+    journal::{Outcome, RunId, State},
+    value::Command,
+};
+
+/// Refuses to resume a run that is over. `changes` says that its files, params or single steps are to be other
+/// ones: then a run that has succeeded may be resumed as well.
+///
+/// # Errors
+/// Why, with what to do instead.
+pub fn refuse_resume(
+    id: &RunId,
+    workflow: &Workflow,
+    state: &State,
+    changes: bool,
+) -> Result<(), RunsError> {
+    let refused = |message: String| RunsError::conflict("nothing-to-resume", message);
+    if state.outcome == Some(Outcome::Undone) {
+        return Err(refused(format!("run {id} has been undone"))
+            .hint("`windlass run FILE` starts a new one"));
+    }
+    if state.is_undoing {
+        return Err(refused(format!("run {id} is being undone"))
+            .hint(format!("`windlass undo {id}` continues that")));
+    }
+    if !changes && let Some(step) = decide::ended_by_rejection(workflow, state) {
+        let again = Command::new("resume").arg(id).option("--redo", &step);
+        return Err(
+            refused(format!("run {id} ended because `{step}` was rejected"))
+                .hint(format!("to ask again: `{again}`")),
+        );
+    }
+    match state.outcome {
+        Some(Outcome::Succeeded) if !changes => Err(refused(format!("run {id} has succeeded"))
+            .hint(format!(
+                "`windlass outputs {id}` prints its outputs; --edited and --redo run parts of it again"
+            ))),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses to cancel a run that has ended.
+///
+/// # Errors
+/// How it ended.
+pub fn refuse_cancel(id: &RunId, state: &State) -> Result<(), RunsError> {
+    let Some(outcome) = state.outcome else {
+        return Ok(());
+    };
+    let how = match outcome {
+        Outcome::Succeeded | Outcome::Failed => format!("it {}", outcome.as_str()),
+        Outcome::Cancelled | Outcome::Undone => format!("it was {}", outcome.as_str()),
+        Outcome::UndoFailed => "its undo failed".into(),
+    };
+    let message = format!("run {id} has ended: {how}");
+    Err(RunsError::conflict("nothing-to-cancel", message))
+}
+
+/// Refuses to undo a run twice.
+///
+/// # Errors
+/// That it has been undone.
+pub fn refuse_undo(id: &RunId, state: &State) -> Result<(), RunsError> {
+    match state.outcome {
+        Some(Outcome::Undone) => Err(RunsError::conflict(
+            "nothing-to-undo",
+            format!("run {id} has been undone"),
+        )),
+        _ => Ok(()),
+    }
+}

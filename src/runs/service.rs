@@ -1,0 +1,255 @@
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use tokio::sync::watch;
+
+use super::{
+    error::RunsError, folds::Cursor, library::WorkflowName, preflight::Note, tallies::Tallies,
+};
+use crate::{
+    compile::Program,
+    decide::{self, Refusal},
+    execute::UndoItem,
+    inventory::Inventory,
+    journal::{
+        Approval, Decision, InstanceId, Record, RunId, RunInfo, RunRow, State, Status, Verdict, Via,
+    },
+    report::Standing,
+    value::{Digest, Value},
+};
+
+/// All that can be done with runs.
+///
+/// Every call blocks its thread on the disk or the network, which must not be one of an asynchronous runtime.
+pub trait Runs: Send + Sync {
+    /// Lists the workflows that may be started, by name.
+    fn workflows(&self) -> Result<Vec<Listed>, RunsError>;
+
+    /// Compiles a workflow as its files are now.
+    fn workflow(&self, name: &WorkflowName) -> Result<Program, RunsError>;
+
+    /// Returns the targets that a run may have.
+    fn targets(&self) -> Result<Vec<String>, RunsError>;
+
+    /// Lists runs, the newest first.
+    fn list(&self, filter: &Filter) -> Result<Page, RunsError>;
+
+    /// Returns a run as it is now.
+    fn run(&self, id: &RunId) -> Result<Shown, RunsError>;
+
+    /// Reads the events of a run behind a cursor, and moves it.
+    fn events(
+        &self,
+        id: &RunId,
+        cursor: &mut Cursor,
+        each: &mut dyn FnMut(Record),
+    ) -> Result<(), RunsError>;
+
+    /// Works out what a start would do, and changes nothing.
+    fn plan(&self, wanted: &StartWanted, who: &Person) -> Result<Planned, RunsError>;
+
+    /// Starts a run. Once this returns, the run is found and goes on after a crash; the same key gives the same run, whether or
+    /// not its first answer arrived.
+    fn start(
+        &self,
+        wanted: &StartWanted,
+        key: Option<&str>,
+        who: &Person,
+    ) -> Result<Started, RunsError>;
+
+    /// Answers a question of a run. `digest` is of what was shown to the person; an answer to something else does not count.
+    fn answer(
+        &self,
+        id: &RunId,
+        step: &InstanceId,
+        verdict: Verdict,
+        shown: Option<Digest>,
+        comment: Option<String>,
+        who: &Person,
+    ) -> Result<(), RunsError>;
+
+    /// Stops a run; it can be resumed.
+    fn cancel(&self, id: &RunId, who: &Person) -> Result<(), RunsError>;
+
+    /// Resumes a run that failed, was cancelled or was interrupted.
+    fn resume(&self, id: &RunId, who: &Person) -> Result<(), RunsError>;
+
+    /// Lists what an undo would do, by looking at what is there now.
+    fn undo_plan(&self, id: &RunId) -> Result<Vec<UndoItem>, RunsError>;
+
+    /// Reverses what a run did.
+    fn undo(&self, id: &RunId, who: &Person) -> Result<(), RunsError>;
+
+    /// Works out which certificates the runs made, delivered and found.
+    fn certificates(&self) -> Result<Inventory, RunsError>;
+
+    /// Changes whenever something happened in a run that this service drives.
+    fn changes(&self) -> watch::Receiver<u64>;
+
+    /// Says what was counted in the runs that this process drove.
+    fn tallies(&self) -> Tallies;
+
+    /// Returns a number that changes whenever a run gets an event, whoever drives it.
+    fn version(&self) -> Result<i64, RunsError>;
+
+    /// Returns the lock that a run driven here waits for, and the run that holds it, as people are told it.
+    fn waits_for(&self, id: &RunId) -> Option<(String, String)>;
+
+    /// Says why a run that this service should drive can't go on, until it does.
+    fn trouble(&self, id: &RunId) -> Option<String>;
+}
+
+/// Who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    pub name: String,
+    pub via: Option<Via>,
+}
+
+/// A workflow that may be started.
+pub struct Listed {
+    pub name: WorkflowName,
+    pub file: PathBuf,
+    /// Or why it can't be.
+    pub program: Result<Program, RunsError>,
+}
+
+/// Which runs are listed.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub status: Option<String>,
+    pub workflow: Option<String>,
+    pub target: Option<String>,
+    pub requester: Option<String>,
+    /// Part of an id, a workflow's or a target's name.
+    pub text: Option<String>,
+    /// Those that started before this one.
+    pub before: Option<RunId>,
+    /// 0 for all.
+    pub limit: usize,
+    /// Whether errors of runs that have ended are left out: they have to be looked up in their events.
+    pub is_brief: bool,
+}
+
+/// A part of the list of runs.
+pub struct Page {
+    pub rows: Vec<Row>,
+    /// Whether older ones follow.
+    pub has_more: bool,
+}
+
+/// A run in a list.
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub run: RunRow,
+    /// As people call it.
+    pub status: String,
+    /// The first line of why it failed.
+    pub error: Option<String>,
+    /// What it asks of people now.
+    pub asks: Vec<Ask>,
+}
+
+/// A question that waits for an answer.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    pub step: InstanceId,
+    pub message: String,
+    pub digest: Digest,
+    /// Milliseconds since 1970.
+    pub asked_at: i64,
+    pub deadline: Option<i64>,
+}
+
+/// A run that is looked at.
+pub struct Shown {
+    pub id: RunId,
+    pub state: Arc<State>,
+    pub info: RunInfo,
+    /// The files that it uses now.
+    pub program: Arc<Program>,
+    pub is_driven: bool,
+    /// When this was true, in milliseconds since 1970.
+    pub at: i64,
+}
+
+/// What a run is to be started with.
+#[derive(Clone, Debug)]
+pub struct StartWanted {
+    pub workflow: WorkflowName,
+    pub target: String,
+    pub params: BTreeMap<String, Value>,
+}
+
+/// What a start would do.
+pub struct Planned {
+    pub program: Program,
+    /// Holds nothing but the run's first event.
+    pub state: State,
+    pub notes: Vec<Note>,
+}
+
+/// A run that was started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Started {
+    pub run: RunId,
+    /// Whether an earlier request with the same key started it.
+    pub is_repeated: bool,
+}
+
+impl Shown {
+    /// Says in one word where it stands.
+    pub fn status(&self) -> &'static str {
+        status(&self.state, self.is_driven, self.at)
+    }
+
+    /// Returns the questions that wait for an answer.
+    pub fn asks(&self) -> Vec<Ask> {
+        asks(&self.state, self.at)
+    }
+
+    /// Says whether a person may answer a question of it now.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn may_answer(&self, ask: &Ask, name: &str) -> Result<(), Refusal> {
+        let answer = Decision {
+            step: ask.step.to_string(),
+            verdict: Verdict::Approved,
+            approver: name.to_owned(),
+            via: None,
+            comment: None,
+            digest: ask.digest,
+        };
+        let workflow = &self.program.workflow;
+        decide::on_answer(workflow, &self.state, self.id.as_str(), &answer, self.at).map(|_| ())
+    }
+}
+
+/// Says in one word where a run stands at a moment (milliseconds since 1970).
+pub(super) fn status(state: &State, is_driven: bool, at: i64) -> &'static str {
+    match state.outcome {
+        Some(outcome) => outcome.as_str(),
+        None => Standing::of(state, is_driven, at).as_str(),
+    }
+}
+
+/// Returns the questions of a run that can be answered at a moment (milliseconds since 1970).
+pub(super) fn asks(state: &State, at: i64) -> Vec<Ask> {
+    let waiting = state
+        .steps
+        .iter()
+        .filter(|(_, instance)| instance.status == Status::Waiting);
+    let asked = waiting.filter_map(|(step, instance)| Some((step, instance.approval.as_deref()?)));
+    let open = asked.filter(|(_, asked)| state.outcome.is_none() && !asked.has_expired(at));
+    open.map(|(step, asked)| ask(step, asked)).collect()
+}
+
+fn ask(step: &InstanceId, asked: &Approval) -> Ask {
+    Ask {
+        step: step.clone(),
+        message: asked.message.clone(),
+        digest: asked.digest,
+        asked_at: asked.asked_at,
+        deadline: asked.deadline,
+    }
+}

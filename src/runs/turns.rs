@@ -1,0 +1,41 @@
+use std::{
+    collections::BTreeSet,
+    sync::{Condvar, Mutex, PoisonError},
+};
+
+use crate::value::Digest;
+
+/// Lets requests with the same key pass one after another.
+#[derive(Default)]
+pub struct Turns {
+    taken: Mutex<BTreeSet<Digest>>,
+    given: Condvar,
+}
+
+/// Holds the turn of a key until it is dropped.
+pub struct Turn<'a> {
+    turns: &'a Turns,
+    key: Digest,
+}
+
+impl Turns {
+    /// Waits until no other request has the turn of this key.
+    pub fn take(&self, key: Digest) -> Turn<'_> {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        while !taken.insert(key) {
+            let woken = self.given.wait(taken);
+            taken = woken.unwrap_or_else(PoisonError::into_inner);
+        }
+        Turn { turns: self, key }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let taken = self.turns.taken.lock();
+        taken
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.key);
+        self.turns.given.notify_all();
+    }
+}

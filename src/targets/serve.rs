@@ -1,0 +1,84 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use windlass_world::value::Digest;
+
+/// Who may use `windlass serve`, as `windlass.toml` says it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table such as { hosts = [\"windlass.example.com\"] }"
+)]
+pub struct ServeConfig {
+    /// The names under which browsers reach the server, beside those of loopback.
+    #[serde(default)]
+    pub hosts: Vec<String>,
+    #[serde(default)]
+    pub tokens: Vec<TokenConfig>,
+}
+
+/// A token that does not expire, for a person or a machine.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenConfig {
+    /// Who it stands for: the name in the journal, and the one that `approvers` means.
+    pub name: String,
+    /// What `sha256sum` prints of the token.
+    pub sha256: Digest,
+    pub roles: Vec<Role>,
+}
+
+/// What somebody may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Look at everything.
+    Viewer,
+    /// Plan, start, resume and cancel.
+    Operator,
+    /// Approve and reject.
+    Approver,
+    /// All of it, and undo.
+    Admin,
+}
+
+impl Role {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Approver => "approver",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// Says whether who has this role may do what needs the other one.
+    pub fn covers(self, needed: Self) -> bool {
+        self == Self::Admin || needed == Self::Viewer || self == needed
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roles_cover_what_they_say() {
+        use Role::{Admin, Approver, Operator, Viewer};
+        let all = [Viewer, Operator, Approver, Admin];
+        for role in all {
+            assert!(role.covers(Viewer) && role.covers(role));
+            assert!(Admin.covers(role));
+            assert_eq!(role.covers(Admin), role == Admin);
+        }
+        assert!(!Operator.covers(Approver), "who starts does not approve");
+        assert!(!Approver.covers(Operator));
+    }
+}

@@ -1,0 +1,429 @@
+//! Every route, tried without what it needs. The list of routes is the server's own, so a new one can't be forgotten.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+use windlass::{
+    desk::{Needs, routes},
+    targets::Role,
+};
+
+use super::server::{ALICE, BOB, Served, VERA, bearer, with_people};
+use crate::harness::Test;
+
+const FLOW: &str = "workflow: w\nsteps: { a: { run: \"#{}\" } }\n";
+
+/// These need no token: there is nothing to see.
+const OPEN: [&str; 5] = [
+    "GET /assets/{name}",
+    "GET /healthz",
+    "GET /login",
+    "GET /readyz",
+    "POST /login",
+];
+
+fn served() -> (Test, Served) {
+    let test = with_people(Test::new().file("w.yaml", FLOW));
+    let served = Served::start(&test);
+    (test, served)
+}
+
+/// A path of the table as a request has it.
+fn concrete(path: &str, run: &str) -> String {
+    let path = path.replace("{run}", run).replace("{workflow}", "w");
+    path.replace("{name}", "style.css")
+}
+
+#[test]
+fn no_route_lets_through_who_may_not() {
+    let (_test, served) = served();
+    let run = served.run(&served.owner, &json!({ "workflow": "w" }));
+    served.wait(&run, "succeeded");
+    let cookie = served.log_in(&served.owner);
+    let name = cookie.split('=').next().expect("a name").to_owned();
+    let owner = bearer(&served.owner);
+    let own_origin = format!("http://{}", served.address);
+    let port = served.address.rsplit(':').next().expect("a port");
+    let other_port: u16 = port.parse::<u16>().expect("a number") ^ 1;
+    let neighbour = format!("http://127.0.0.1:{other_port}");
+    let (mut open, mut tried) = (BTreeSet::new(), 0);
+    for (method, path, needs) in routes() {
+        let at = concrete(path, &run);
+        let send = |headers: &[(&str, &str)]| {
+            let mut all = vec![("Content-Type", "application/json")];
+            all.extend(headers);
+            served.send(method.as_str(), &at, &all, "{}")
+        };
+        let refused = |what: &str, headers: &[(&str, &str)], status: u16| {
+            let answer = send(headers);
+            assert_eq!(
+                answer.status, status,
+                "{method} {path}, {what}: {}",
+                answer.body
+            );
+            assert!(
+                !answer.body.contains(&run),
+                "{method} {path}, {what}: {}",
+                answer.body
+            );
+        };
+        // Not even what is open, for another server or from another page.
+        refused(
+            "a rebound name",
+            &[("Host", "evil.example"), ("Authorization", &owner)],
+            403,
+        );
+        refused(
+            "another port",
+            &[
+                ("Host", &format!("127.0.0.1:{other_port}")),
+                ("Authorization", &owner),
+            ],
+            403,
+        );
+        refused(
+            "a foreign page",
+            &[("Origin", "http://evil.example"), ("Authorization", &owner)],
+            403,
+        );
+        refused(
+            "a page of another port",
+            &[("Origin", &neighbour), ("Cookie", &cookie)],
+            403,
+        );
+        let same_site = [
+            ("Sec-Fetch-Site", "same-site"),
+            ("Sec-Fetch-Mode", "no-cors"),
+            ("Cookie", &cookie),
+        ];
+        refused("a picture of another port", &same_site, 403);
+        tried += 1;
+        let Needs::Role(role) = needs else {
+            open.insert(format!("{method} {path}"));
+            continue;
+        };
+        // A program that changes something brings a token, or a browser says that the page is ours.
+        let page = [
+            ("Origin", own_origin.as_str()),
+            ("Sec-Fetch-Site", "same-origin"),
+        ];
+        let from_page = |more: (&'static str, String)| -> Vec<(&'static str, String)> {
+            let mut all: Vec<_> = page
+                .iter()
+                .map(|(name, value)| (*name, (*value).to_owned()))
+                .collect();
+            all.push(more);
+            all
+        };
+        let borrowed =
+            |all: &[(&'static str, String)]| -> Vec<(&'static str, String)> { all.to_vec() };
+        let check = |what: &str, headers: Vec<(&'static str, String)>, status: u16| {
+            let headers: Vec<_> = headers
+                .iter()
+                .map(|(name, value)| (*name, value.as_str()))
+                .collect();
+            refused(what, &headers, status);
+        };
+        refused("no header at all", &[], 401);
+        if method != "GET" {
+            refused("a cookie without a page", &[("Cookie", &cookie)], 403);
+        }
+        let nobody = from_page(("X-None", String::new()));
+        check("nobody", borrowed(&nobody), 401);
+        for token in ["nothing", "", &served.ticket, &served.owner[1..]] {
+            check("a wrong token", vec![("Authorization", bearer(token))], 401);
+        }
+        check(
+            "another scheme",
+            vec![("Authorization", format!("Basic {}", served.owner))],
+            401,
+        );
+        let mut both = from_page(("Cookie", cookie.clone()));
+        both.push(("Authorization", bearer("nothing")));
+        check("a wrong token beside a good cookie", both, 401);
+        for wrong in [
+            format!("{name}=00"),
+            format!("{name}="),
+            format!("{name}={}", served.owner),
+            format!("x{cookie}"),
+        ] {
+            check("a wrong cookie", from_page(("Cookie", wrong)), 401);
+        }
+        let low: &[&str] = match role {
+            Role::Viewer => &[],
+            Role::Operator => &[VERA, BOB],
+            Role::Approver => &[VERA, ALICE],
+            Role::Admin => &[VERA, ALICE, BOB],
+        };
+        for token in low {
+            let answer = send(&[("Authorization", &bearer(token))]);
+            assert_eq!(answer.status, 403, "{method} {path}: {}", answer.body);
+            assert!(
+                answer.body.contains(&format!("{role}")),
+                "{method} {path} does not name the role: {}",
+                answer.body
+            );
+        }
+        // And that all of these refusals are for a reason.
+        if !path.ends_with("/stream") {
+            let answer = send(&[("Authorization", &owner)]);
+            assert!(
+                ![401, 403].contains(&answer.status),
+                "{method} {path}: {}",
+                answer.body
+            );
+        }
+    }
+    assert_eq!(open.iter().map(String::as_str).collect::<Vec<_>>(), OPEN);
+    assert!(tried > 30, "{tried}");
+}
+
+#[test]
+fn what_is_no_route_tells_nothing() {
+    let (_test, served) = served();
+    for path in [
+        "/x",
+        "/api/v1/",
+        "/api/v1/healthz",
+        "/api/healthz",
+        "/healthz/",
+        "/runs/x/healthz",
+        "/assets/",
+        "/..",
+    ] {
+        assert_eq!(served.send("GET", path, &[], "").status, 401, "{path}");
+    }
+    assert_eq!(
+        served
+            .send(
+                "DELETE",
+                "/api/v1/runs",
+                &[("Authorization", "Bearer x")],
+                ""
+            )
+            .status,
+        401
+    );
+    let owner = served.owner.clone();
+    assert_eq!(served.get(&owner, "/x").status, 404);
+    assert_eq!(served.get(&owner, "/api/v1/x").json()["code"], "not-found");
+    assert_eq!(
+        served
+            .send("GET", "/assets/..%2f..%2fserve.token", &[], "")
+            .status,
+        404
+    );
+}
+
+#[test]
+fn names_and_ids_are_no_paths() {
+    let (test, served) = served();
+    test.write("secret.yaml", FLOW);
+    let get = |path: &str| served.get(&served.owner, path);
+    for id in [
+        "..%2f..%2f..%2fetc%2fpasswd",
+        "%2e%2e",
+        "serve",
+        "20260101-000000000-abcde%2f",
+        "20260101-000000000-abcdef%00",
+    ] {
+        for path in [
+            format!("/api/v1/runs/{id}"),
+            format!("/runs/{id}"),
+            format!("/api/v1/runs/{id}/stream"),
+        ] {
+            assert_eq!(get(&path).status, 404, "{path}");
+        }
+    }
+    for name in ["..%2fw", "%2ftmp%2fw", ".%2fw", "w.yaml", "steps"] {
+        let path = format!("/api/v1/workflows/{name}");
+        assert_eq!(get(&path).json()["code"], "unknown-workflow", "{path}");
+        let body = json!({ "workflow": name.replace("%2f", "/") });
+        let answer = served.post(&served.owner, "/api/v1/runs", &body);
+        assert_eq!(answer.expect(404).json()["code"], "unknown-workflow");
+    }
+    let locks = test.path(".windlass/locks");
+    let names: Vec<_> = std::fs::read_dir(locks)
+        .expect("a folder")
+        .map(|entry| entry.expect("one").file_name())
+        .collect();
+    assert_eq!(names, ["serve"], "nothing was made for them");
+}
+
+#[test]
+fn the_printed_address_works_once() {
+    let (_test, served) = served();
+    let path = format!("/?token={}", served.ticket);
+    let answer = served
+        .send("GET", &path, &[("Sec-Fetch-Site", "none")], "")
+        .expect(303);
+    assert_eq!(
+        answer.header("location"),
+        Some("/"),
+        "the token is not in the address that stays"
+    );
+    assert_eq!(answer.header("referrer-policy"), Some("same-origin"));
+    let cookie = answer.cookie();
+    assert_eq!(served.page(&cookie, "/").status, 200);
+    let again = served.send("GET", &path, &[], "").expect(401);
+    assert!(again.body.contains("has been used") && again.header("set-cookie").is_none());
+    // A cookie is worth nothing after logging out.
+    served.submit(&cookie, "/logout", &[]).expect(303);
+    assert_eq!(served.page(&cookie, "/").status, 401);
+}
+
+#[test]
+fn every_answer_says_what_a_browser_may_do_with_it() {
+    let (_test, served) = served();
+    for path in ["/", "/login", "/healthz", "/api/v1/runs", "/nothing"] {
+        let answer = served.get(&served.owner, path);
+        let policy = answer.header("content-security-policy").expect("a policy");
+        assert!(
+            policy.starts_with("default-src 'none'; script-src 'self';"),
+            "{policy}"
+        );
+        assert!(
+            !policy.contains("unsafe") && policy.contains("frame-ancestors 'none'"),
+            "{policy}"
+        );
+        assert_eq!(
+            answer.header("x-content-type-options"),
+            Some("nosniff"),
+            "{path}"
+        );
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{path}");
+        assert!(
+            answer.header("access-control-allow-origin").is_none(),
+            "{path}"
+        );
+        assert!(
+            !answer.body.contains("style=\"") && !answer.body.contains("<script>"),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn a_server_that_others_reach_needs_tls_tokens_and_a_name() {
+    let test = Test::new().file("w.yaml", FLOW);
+    let refused = |arguments: &[&str]| {
+        let ran = test
+            .windlass(&[&["serve", "--listen", "0.0.0.0:0"], arguments].concat())
+            .expect(2);
+        assert!(ran.stderr.contains("[serve]"), "{}", ran.stderr);
+        ran.stderr
+    };
+    assert!(refused(&[]).contains("without TLS"));
+    certify(&test, "1");
+    let tls = ["--tls-cert", "cert.pem", "--tls-key", "key.pem"];
+    assert!(refused(&tls).contains("nobody has a token"));
+    let test = with_people(test);
+    let ran = test
+        .windlass(&[&["serve", "--listen", "0.0.0.0:0"], &tls[..]].concat())
+        .expect(2);
+    assert!(ran.stderr.contains("under which name"), "{}", ran.stderr);
+}
+
+/// Makes `cert.pem` and `key.pem` for windlass.test.
+fn certify(test: &Test, serial: &str) {
+    test.openssl(&[
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-keyout",
+        "key.pem",
+        "-out",
+        "cert.pem",
+        "-subj",
+        "/CN=windlass.test",
+        "-addext",
+        "subjectAltName=DNS:windlass.test",
+        "-addext",
+        "basicConstraints=critical,CA:FALSE",
+        "-days",
+        "2",
+        "-set_serial",
+        serial,
+    ])
+    .expect(0);
+}
+
+#[test]
+fn others_reach_it_over_tls_and_its_certificate_is_renewed_while_it_runs() {
+    let test = with_people(Test::new().file("w.yaml", FLOW));
+    let tokens = test.read("windlass.toml");
+    test.write(
+        "windlass.toml",
+        &format!("[serve]\nhosts = [\"windlass.test\"]\n{tokens}"),
+    );
+    certify(&test, "1");
+    let arguments = [
+        "serve",
+        "--listen",
+        "0.0.0.0:0",
+        "--tls-cert",
+        "cert.pem",
+        "--tls-key",
+        "key.pem",
+    ];
+    let (served, url) = Served::start_with(&test, &arguments);
+    assert!(
+        !test.path(".windlass/serve.token").exists(),
+        "nobody is let in by a file here"
+    );
+    let url = url
+        .trim()
+        .strip_prefix("https://windlass.test:")
+        .expect("its name");
+    let port: u16 = url.trim_end_matches('/').parse().expect("a port");
+    let here = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    let ask = |path: &str, token: &str| {
+        let authority =
+            reqwest::Certificate::from_pem(test.read("cert.pem").as_bytes()).expect("PEM");
+        let client = reqwest::Client::builder()
+            .tls_certs_only([authority])
+            .resolve("windlass.test", here)
+            .no_proxy()
+            .build()
+            .expect("a client");
+        let request = client
+            .get(format!("https://windlass.test:{port}{path}"))
+            .bearer_auth(token);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("threads");
+        runtime.block_on(async {
+            let answer = request.send().await?;
+            Ok::<_, reqwest::Error>((answer.status().as_u16(), answer.text().await?))
+        })
+    };
+    assert_eq!(ask("/api/v1/whoami", ALICE).expect("reached").0, 200);
+    assert_eq!(ask("/api/v1/whoami", "nothing").expect("reached").0, 401);
+    certify(&test, "2");
+    let until = std::time::Instant::now() + super::server::PATIENCE;
+    // The client trusts the new certificate only.
+    while ask("/healthz", "").is_err() {
+        assert!(
+            std::time::Instant::now() < until,
+            "the new certificate is not served"
+        );
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    drop(served);
+}
+
+#[test]
+fn one_server_has_a_state_folder() {
+    let (test, served) = served();
+    let ran = test
+        .windlass(&["serve", "--listen", "127.0.0.1:0"])
+        .expect(2);
+    assert!(ran.stderr.contains("serves the runs in"), "{}", ran.stderr);
+    drop(served);
+    Served::start(&test);
+}

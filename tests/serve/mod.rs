@@ -1,0 +1,6 @@
+//! `windlass serve`: who gets through, runs from start to end over HTTP, streams, crashes, and the page.
+
+mod door;
+mod live;
+mod page;
+mod server;
