@@ -38,5 +38,6 @@ pub mod outside;
 pub mod report;
 pub mod script;
 pub mod targets;
+pub mod testing;
 pub mod value;
 pub mod x509;

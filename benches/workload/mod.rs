@@ -182,6 +182,7 @@ async fn go(
         programs: Programs::default(),
     };
     let settings = Settings {
+        stage: None,
         clients,
         max_parallel: 64,
         cancel: counter.cancel.clone(),

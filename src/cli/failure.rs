@@ -45,7 +45,7 @@ impl Failure {
         self
     }
 
-    fn of(code: &'static str, error: &dyn Error, hint: Option<String>) -> Self {
+    pub(super) fn of(code: &'static str, error: &dyn Error, hint: Option<String>) -> Self {
         let mut message = error.to_string();
         let mut source = error.source();
         while let Some(cause) = source {

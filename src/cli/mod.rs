@@ -43,6 +43,7 @@ mod runs;
 mod schema;
 mod show;
 mod taken;
+mod test;
 mod undo;
 mod validate;
 #[cfg(feature = "restate")]
@@ -90,6 +91,8 @@ pub fn main() -> ExitCode {
         Command::Reject(command) => answer::answer(&args, command, Verdict::Rejected),
         Command::Validate(command) => validate::validate(&args, command),
         Command::Plan(command) => plan::plan(&args, command),
+        Command::Test(command) => test::test(command),
+        Command::PlayTest(command) => test::play(command),
         Command::Graph(command) => graph::graph(command),
         Command::Iam(command) => iam::iam(command),
         Command::Rbac(command) => rbac::rbac(command),

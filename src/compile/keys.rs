@@ -75,7 +75,7 @@ pub enum Form {
     Steps,
 }
 
-const fn key(
+pub(super) const fn key(
     name: &'static str,
     form: Form,
     about: &'static str,
@@ -94,14 +94,14 @@ const fn key(
 }
 
 impl FileKey {
-    const fn required(self) -> Self {
+    pub(super) const fn required(self) -> Self {
         Self {
             is_required: true,
             ..self
         }
     }
 
-    const fn or(self, default: &'static str) -> Self {
+    pub(super) const fn or(self, default: &'static str) -> Self {
         Self {
             default: Some(default),
             ..self

@@ -25,6 +25,7 @@ mod params;
 mod reads;
 mod retry;
 mod source;
+mod suite;
 mod template;
 
 pub use clusters::{ClustersError, clusters};
@@ -40,4 +41,8 @@ pub use mistake::{Mistake, Mistakes};
 pub use name::StepName;
 pub use params::{ParamError, ParamErrors, bind_params, parse_argument, parse_params};
 pub use source::{Folder, Frozen, Opened, Sources, open, read_named};
+pub use suite::{
+    Approver, Calls, Case, Expect, ExpectedCall, Given, Kill, Reply, SUITE_SECTIONS, Suite, read_suite,
+    reversed,
+};
 pub use template::Template;

@@ -4,6 +4,7 @@ use super::{
     attempt::{Finished, Task, Trouble, Work},
     embedded::{Cancel, Embedded},
     observer::Observer,
+    stage::Stage,
     retry::{backoff, is_worth_it},
     substrate::{Happened, Substrate, Wait},
 };
@@ -35,6 +36,8 @@ pub struct Settings {
     pub clock: fn() -> i64,
     /// A number from 0 to 1 that spreads retries.
     pub jitter: fn() -> f64,
+    /// What a test puts in front of the outside.
+    pub stage: Option<Arc<dyn Stage>>,
 }
 
 /// An undo meets the same throttling as anything else.

@@ -7,6 +7,7 @@
 //!   those that nobody knows the end of, `undo` one that goes backwards and `settle` what it must find out first, `stops` what ends it;
 //! - `neighbours` is what others ask for and hold, `retry` when a failure is tried again;
 //! - `restate` is the substrate for many machines;
+//! - [`Stage`] is the outside of a test;
 //! - [`Observer`] is told what happens, for people.
 
 mod attempt;
@@ -22,6 +23,7 @@ pub mod restate;
 mod retry;
 mod settle;
 mod shown;
+mod stage;
 mod stops;
 mod substrate;
 mod undo;
@@ -30,4 +32,5 @@ pub use driver::{DriveError, Ended, Settings, drive};
 pub use embedded::Cancel;
 pub use observer::{Observer, Silent};
 pub use settle::must_be_found_out;
+pub use stage::Stage;
 pub use undo::{UndoItem, UndoKind, Undone, undo_plan, undone};

@@ -18,7 +18,7 @@ pub use clients::Clients;
 pub use files::{OutputFolder, Snapshot, Written};
 #[cfg(feature = "restate")]
 pub(crate) use http::by_proxy;
-pub use http::{HttpClient, HttpRequest, HttpResponse, shown_secret_url, shown_url};
+pub use http::{HttpClient, HttpRequest, HttpResponse, judge, shown_secret_url, shown_url};
 pub use kube::{
     Access, Apply, ClusterRule, Clusters, Hindrance, KubeClient, KubeClients, KubeTarget, Named,
     Next, Opening, Patch, PatchKind, Permit, PodState, Progress, Resource, Selection, Trouble,

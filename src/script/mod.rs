@@ -39,6 +39,7 @@ mod run;
 mod script;
 mod secret;
 mod signature;
+mod trace;
 
 pub use calls::closest;
 pub use effects::{
@@ -61,3 +62,4 @@ pub use places::Places;
 pub use run::{Ended, Limits, run, run_undo};
 pub use script::{ReadImport, Script};
 pub use signature::{Field, Signature};
+pub use trace::Trace;

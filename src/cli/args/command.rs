@@ -10,6 +10,7 @@ use super::{
     drive::{Answer, Cancel, Resume, Run, Undo},
     look::{Audit, Logs, Outputs, Runs, Show},
     serve::{Kube, Pca},
+    test::{PlayTest, Test},
 };
 
 /// Where runs are recorded unless somebody says so.
@@ -77,6 +78,10 @@ pub enum Command {
     Validate(Validate),
     /// Show what a run would do, and change nothing
     Plan(Plan),
+    /// Run the tests of workflows: test files, `NAME.test.yaml`
+    Test(Test),
+    #[command(hide = true, name = "play-test")]
+    PlayTest(PlayTest),
     /// Draw a workflow
     Graph(Graph),
     /// Print the least IAM policy that a workflow needs

@@ -6,6 +6,7 @@ mod command;
 mod drive;
 mod look;
 mod serve;
+mod test;
 
 pub use certs::{Certs, CertsCommand, CertsLook, Scan};
 pub use check::{Definitions, Explain, Graph, Iam, Plan, Rbac, Validate};
@@ -15,3 +16,4 @@ pub use look::{Audit, Logs, Outputs, Runs, Show};
 #[cfg(feature = "restate")]
 pub use serve::Worker;
 pub use serve::{Kube, KubeServe, Pca, PcaServe};
+pub use test::{PlayTest, Test};

@@ -1,0 +1,88 @@
+//! The arguments of a call by the names of its function's parameters.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    script::{Need, ValueKind, function},
+    value::Value,
+};
+
+/// Names the arguments of a call as `windlass explain` names them. What a call records is mostly so named; some calls record
+/// one text, and those of `kube` name the object with its namespace.
+pub fn named(called: &str, arguments: &Value) -> BTreeMap<String, Value> {
+    let row = function(called);
+    let mut names = BTreeMap::new();
+    match arguments {
+        Value::Null => {}
+        Value::Map(map) => {
+            for (key, value) in map {
+                match value {
+                    Value::Map(options) if key == "options" => names.extend(options.clone()),
+                    value => {
+                        names.insert(key.clone(), value.clone());
+                    }
+                }
+            }
+        }
+        // A call that waits for a certificate records its ARN, and not the CA before it.
+        one => {
+            let required = row.into_iter().flat_map(|row| row.takes);
+            let last = required
+                .filter(|field| field.need == Need::Required && !matches!(field.kind, ValueKind::Closure(_) | ValueKind::Record(_)))
+                .last();
+            names.insert(last.map_or("about", |field| field.name).into(), one.clone());
+        }
+    }
+    if let Some(Value::String(object)) = names.get("object").cloned()
+        && called.starts_with("kube::")
+    {
+        name_object(&mut names, &object);
+    }
+    names
+}
+
+/// Takes `secret/x in y` apart.
+fn name_object(names: &mut BTreeMap<String, Value>, object: &str) {
+    let (object, namespace) = object.split_once(" in ").unwrap_or((object, ""));
+    names.insert("object".into(), object.into());
+    names.entry("namespace".into()).or_insert_with(|| namespace.into());
+    names.entry("workload".into()).or_insert_with(|| object.into());
+    if let Some((_, name)) = object.split_once('/') {
+        names.entry("name".into()).or_insert_with(|| name.into());
+    }
+}
+
+/// The calls of functions that an undo's call is also known as: the request of `http::undo` is that of `http::put`.
+pub fn also_known(called: &str, arguments: &Value) -> Option<(String, BTreeMap<String, Value>)> {
+    let text = arguments.as_str()?;
+    let (method, url) = text.split_once(' ').filter(|_| called == "http::undo")?;
+    let function = format!("http::{}", method.to_ascii_lowercase());
+    Some((function, BTreeMap::from([("url".to_owned(), url.into())])))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(called: &str, arguments: &str) -> String {
+        let arguments = Value::parse_json(arguments).expect("JSON");
+        Value::Map(named(called, &arguments)).to_string()
+    }
+
+    #[test]
+    fn arguments_have_the_names_of_the_table() {
+        assert_eq!(
+            shown("http::put", r#"{"url": "u", "options": {"json": {"a": 1}}}"#),
+            r#"{"json":{"a":1},"url":"u"}"#
+        );
+        assert_eq!(shown("pca::get_certificate", r#""arn:x""#), r#"{"arn":"arn:x"}"#);
+        assert_eq!(shown("key::generate", r#""RSA_2048""#), r#"{"algorithm":"RSA_2048"}"#);
+        assert_eq!(shown("time::now", "null"), "{}");
+        assert_eq!(
+            shown("kube::apply_secret", r#"{"cluster": "a", "object": "secret/x in y", "data": {}}"#),
+            r#"{"cluster":"a","data":{},"name":"x","namespace":"y","object":"secret/x","workload":"secret/x"}"#
+        );
+        let undo = also_known("http::undo", &"PUT https://a/b".into()).expect("a request");
+        assert_eq!((undo.0.as_str(), undo.1["url"].to_string().as_str()), ("http::put", "https://a/b"));
+    }
+}
