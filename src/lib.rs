@@ -34,6 +34,7 @@ pub mod execute;
 mod ground;
 pub mod inventory;
 pub mod journal;
+pub mod mock;
 pub mod outside;
 pub mod report;
 pub mod script;

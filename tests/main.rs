@@ -56,6 +56,7 @@ mod site;
 mod standing;
 mod surface;
 mod tables;
+mod testing;
 mod tls;
 mod undo;
 mod web;

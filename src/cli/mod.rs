@@ -24,6 +24,7 @@ mod engine;
 mod explain;
 mod failure;
 mod graph;
+mod http;
 mod iam;
 mod in_doubt;
 mod kube;
@@ -91,7 +92,7 @@ pub fn main() -> ExitCode {
         Command::Reject(command) => answer::answer(&args, command, Verdict::Rejected),
         Command::Validate(command) => validate::validate(&args, command),
         Command::Plan(command) => plan::plan(&args, command),
-        Command::Test(command) => test::test(command),
+        Command::Test(command) => test::test(&args, command),
         Command::PlayTest(command) => test::play(command),
         Command::Graph(command) => graph::graph(command),
         Command::Iam(command) => iam::iam(command),
@@ -109,6 +110,7 @@ pub fn main() -> ExitCode {
         Command::Worker(command) => worker::worker(&args, command),
         Command::Pca(command) => pca::pca(&args, command),
         Command::Kube(command) => kube::kube(&args, command),
+        Command::Http(command) => http::http(command),
         Command::Completions { shell } => complete::completions(shell),
         Command::Man { dir } => man::man(dir),
     };

@@ -9,10 +9,11 @@ use serde_json::{Value as Json, json};
 
 use super::{
     Done,
-    args::{PlayTest, Test},
+    args::{Args, PlayTest, Test},
     exit,
     failure::Failure,
     print,
+    taken::{frozen, look},
 };
 use crate::{
     compile::{Mistakes, read_suite},
@@ -24,7 +25,10 @@ use crate::{
 pub const PLAY: &str = "play-test";
 
 /// `windlass test [PATH…]`: runs test files.
-pub fn test(command: &Test) -> Done {
+pub fn test(args: &Args, command: &Test) -> Done {
+    if let Some(run) = &command.record {
+        return record(args, run);
+    }
     let here = [PathBuf::from(".")];
     let paths = match command.paths.as_slice() {
         [] => &here[..],
@@ -72,6 +76,23 @@ pub fn test(command: &Test) -> Done {
         true => exit::SUCCEEDED,
         false => exit::FAILED,
     })
+}
+
+/// `windlass test --record RUN`: prints a test file.
+fn record(args: &Args, run: &str) -> Done {
+    let (archive, id, state) = look(args, Some(run))?;
+    if state.outcome.is_none() {
+        let message = format!("run {id} has not ended");
+        return Err(Failure::new("not-ended", message).hint(format!("`windlass resume {id}` continues it")));
+    }
+    let (info, program) = frozen(&archive, &id, &state)?;
+    let file = Path::new(&info.file).file_name().unwrap_or_default().to_string_lossy();
+    let name = format!("{} {}", info.workflow, state.outcome.map_or("waits", |outcome| outcome.as_str()));
+    let recorded = testing::record(&name, &file, &program.workflow, &info, &state);
+    if !recorded.replaced.is_empty() {
+        say!("replaced: {}", recorded.replaced.join(", "));
+    }
+    print(&recorded.text)
 }
 
 /// `windlass play-test FILE NAME FOLDER`: plays one test in a folder.

@@ -19,7 +19,7 @@ use super::{
     source::Sources,
 };
 use crate::{
-    script::{Fault, Script, join_path},
+    script::{Fault, ROOTS, Script, join_path},
     value::Digest,
 };
 
@@ -112,6 +112,7 @@ impl Linker<'_> {
             file: &file,
             text: &text,
             mistakes: &mut self.mistakes,
+            roots: ROOTS,
         };
         let draft = draft::read(&mut report, &root);
         self.open.push(path.into());
@@ -125,6 +126,7 @@ impl Linker<'_> {
             file: &file,
             text: &text,
             mistakes: &mut self.mistakes,
+            roots: ROOTS,
         };
         let workflow = build(&mut report, &file, draft, actions);
         (self.mistakes.len() == before)

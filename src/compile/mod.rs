@@ -19,6 +19,7 @@ mod known;
 mod limits;
 mod link;
 mod mistake;
+mod mock;
 mod name;
 mod param;
 mod params;
@@ -38,11 +39,12 @@ pub use keys::{FileKey, Form, SECTIONS, Section};
 pub use limits::Limits;
 pub use link::{compile, digest_of};
 pub use mistake::{Mistake, Mistakes};
+pub use mock::{MOCK_SECTIONS, Mock, Part, Route, read_mock};
 pub use name::StepName;
 pub use params::{ParamError, ParamErrors, bind_params, parse_argument, parse_params};
 pub use source::{Folder, Frozen, Opened, Sources, open, read_named};
 pub use suite::{
-    Approver, Calls, Case, Expect, ExpectedCall, Given, Kill, Reply, SUITE_SECTIONS, Suite, read_suite,
-    reversed,
+    Approver, Calls, Case, Expect, ExpectedCall, Given, Kill, Reply, SUITE_SECTIONS, Suite, answer_of,
+    read_suite, reversed,
 };
 pub use template::Template;

@@ -128,6 +128,7 @@ impl Scope<'_, '_> {
                 ("name", Value::from(run.map_or("", |run| &run.target))),
                 ("kube", run.is_some_and(|run| !run.kube.is_empty()).into()),
             ]),
+            ..Names::default()
         };
         template.evaluate(&names).map_err(|e: ExpressionError| {
             let error = StepError::new("expression-failed", e.to_string()).at(e.place);

@@ -99,7 +99,7 @@ mod tests {
             "run",
             (rhai::Map::new(),),
         );
-        called.expect("it runs");
+        assert!(called.is_ok(), "it runs");
         let reached = seen.0.lock().expect("unpoisoned").clone();
         let all = &script.lines()["a.rhai"];
         assert_eq!(all.difference(&reached).copied().collect::<Vec<_>>(), [4]);

@@ -170,13 +170,8 @@ fn wrong_calls(wanted: &Calls, outcome: &Outcome) -> Option<Problem> {
 
 fn is_call(wanted: &ExpectedCall, line: &Line) -> bool {
     let arguments = Value::parse_json(&line.arguments.to_string()).unwrap_or_default();
-    if line.function == wanted.function {
-        return matches(&wanted.arguments, &arguments);
-    }
-    let about = arguments.field("about").cloned().unwrap_or_default();
-    also_known(&line.function, &about).is_some_and(|(function, arguments)| {
-        function == wanted.function && matches(&wanted.arguments, &Value::Map(arguments))
-    })
+    let other = arguments.as_map().and_then(|map| also_known(&line.function, map));
+    (line.function == wanted.function || other.as_ref() == Some(&wanted.function)) && matches(&wanted.arguments, &arguments)
 }
 
 fn written(call: &ExpectedCall) -> String {

@@ -10,7 +10,7 @@
 //!   `compare` one run against another;
 //! - `coverage` adds up which steps, branches and lines the tests reached;
 //! - `suites` runs all tests of all files side by side; `junit` writes what came of them for other programs;
-
+//! - `record` makes a test of a run that has ended.
 //!
 //! A test's folder holds `.windlass/` (its journal, the embedded servers), `out/`, `calls.jsonl` (the log),
 //! `covered.json` and `moments`.
@@ -26,7 +26,7 @@ mod matching;
 mod named;
 mod outcome;
 mod play;
-
+mod record;
 mod snapshot;
 mod stage;
 mod suites;
@@ -37,5 +37,5 @@ pub use find::find;
 pub use judge::Problem;
 pub use junit::junit;
 pub use play::play;
-
+pub use record::{Recorded, record};
 pub use suites::{Options, Ran, SuiteError, Tested, run};

@@ -52,12 +52,23 @@ fn name_object(names: &mut BTreeMap<String, Value>, object: &str) {
     }
 }
 
-/// The calls of functions that an undo's call is also known as: the request of `http::undo` is that of `http::put`.
-pub fn also_known(called: &str, arguments: &Value) -> Option<(String, BTreeMap<String, Value>)> {
-    let text = arguments.as_str()?;
-    let (method, url) = text.split_once(' ').filter(|_| called == "http::undo")?;
-    let function = format!("http::{}", method.to_ascii_lowercase());
-    Some((function, BTreeMap::from([("url".to_owned(), url.into())])))
+/// The request of an `http::undo`, which records no more than `PUT https://…`: `method` and `url`.
+pub fn request_of(called: &str, arguments: &Value) -> Option<BTreeMap<String, Value>> {
+    let (method, url) = arguments.as_str().filter(|_| called == "http::undo")?.split_once(' ')?;
+    Some([("method", method), ("url", url)].map(|(key, text)| (key.to_owned(), text.into())).into())
+}
+
+/// The function that a call is also known as: `http::undo` sends the request of `http::put`, and `kube::replace_pods`
+/// looks by `kube::pods` for pods that are older than a restart.
+pub fn also_known(called: &str, arguments: &BTreeMap<String, Value>) -> Option<String> {
+    match called {
+        "http::undo" => {
+            let method = arguments.get("method")?.as_str()?;
+            Some(format!("http::{}", method.to_ascii_lowercase()))
+        }
+        "kube::pods" if arguments.contains_key("restarted") => Some("kube::replace_pods".into()),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -82,7 +93,8 @@ mod tests {
             shown("kube::apply_secret", r#"{"cluster": "a", "object": "secret/x in y", "data": {}}"#),
             r#"{"cluster":"a","data":{},"name":"x","namespace":"y","object":"secret/x","workload":"secret/x"}"#
         );
-        let undo = also_known("http::undo", &"PUT https://a/b".into()).expect("a request");
-        assert_eq!((undo.0.as_str(), undo.1["url"].to_string().as_str()), ("http::put", "https://a/b"));
+        let undo = request_of("http::undo", &"PUT https://a/b".into()).expect("a request");
+        assert_eq!(undo["url"], "https://a/b".into());
+        assert_eq!(also_known("http::undo", &undo).as_deref(), Some("http::put"));
     }
 }

@@ -1,6 +1,6 @@
 //! The run of a test, in a process of its own.
 
-use std::{fs, io, path::Path, sync::Arc};
+use std::{collections::BTreeSet, fs, io, path::Path, sync::Arc};
 
 use super::{
     coverage,
@@ -104,7 +104,9 @@ impl Play<'_> {
                 ..Clients::nowhere()
             },
         };
-        let outside = Arc::new(Outside::open(self.case, self.folder)?);
+        let records = self.journal.load(run.id())?.into_iter();
+        let events: Vec<_> = records.map(|record| record.event).collect();
+        let outside = Arc::new(Outside::open(self.case, self.folder, &events)?);
         while let Some(events) = self.next(&run, &mut state)? {
             let id = run.id().clone();
             let settings = self.settings(clients.clone(), outside.clone());
@@ -129,7 +131,10 @@ impl Play<'_> {
             main: self.program.main.clone(),
             program: self.program.digest,
             target: if self.case.is_local { LOCAL } else { NOWHERE }.into(),
-            kube: clusters(&self.program.workflow, &self.case.params)?,
+            kube: match self.case.has_kube {
+                true => clusters(&self.program.workflow, &self.case.params)?,
+                false => BTreeSet::new(),
+            },
             out: self.folder.join(OUT).display().to_string(),
             secrets: self.journal.digest_secrets(&self.case.params)?,
             params: self.case.params.clone(),

@@ -1,7 +1,7 @@
 //! The outside of a test.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet, VecDeque},
     future::Future,
     io,
     path::Path,
@@ -16,12 +16,12 @@ use std::{
 use super::{
     log::{Answered, Line, Log},
     matching::matches,
-    named::{also_known, named},
+    named::{also_known, named, request_of},
 };
 use crate::{
     compile::{Case, Given, Reply, reversed},
     execute::Stage,
-    journal::InstanceId,
+    journal::{Event, InstanceId},
     outside::{HttpRequest, HttpResponse, judge, shown_url},
     script::{Act, Before, Call, Class, EffectKey, Trace, function},
     value::{Failure, FailureClass, Secret, Value},
@@ -51,6 +51,8 @@ struct Shared {
     given: Vec<Given>,
     is_local: bool,
     log: Mutex<Log>,
+    /// Answers, by the keys of their calls, that a killed process was given and did not live to record.
+    unrecorded: Mutex<BTreeMap<String, VecDeque<usize>>>,
 }
 
 /// The lines of scripts that ran: file and line.
@@ -74,11 +76,13 @@ impl Trace for Reached {
 
 impl Outside {
     /// Sets up the outside of a test, with what was answered before its process was killed.
-    pub fn open(case: &Case, folder: &Path) -> io::Result<Self> {
+    pub fn open(case: &Case, folder: &Path, events: &[Event]) -> io::Result<Self> {
+        let log = Log::open(folder)?;
         let shared = Shared {
+            unrecorded: Mutex::new(unrecorded(&log.lines, events)),
             given: case.given.clone(),
             is_local: case.is_local,
-            log: Mutex::new(Log::open(folder)?),
+            log: Mutex::new(log),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -166,20 +170,27 @@ impl Asked {
     fn next(&self, key: &EffectKey, act: Act) -> io::Result<Answering> {
         let mut log = self.shared.log.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(value) = lost_in(&log, key) {
-            log.add(self.line(key, Answered::Again))?;
+            let line = self.line(&log, key, Answered::Again);
+            log.add(line)?;
             return Ok(done(Ok(value)));
         }
-        let Some(number) = self.pick(&log) else {
+        // The other side has not changed since: it answers the same.
+        let repeated = self.repeated(key);
+        let Some(number) = repeated.or_else(|| self.pick(&log)) else {
             let module = module_of(self.function);
             let is_answered = !is_outside(self.function) || self.shared.is_local && EMBEDDED.contains(&module);
             let (answered, answer): (_, Answering) = match is_answered {
                 true => (Answered::Target, act(key.clone())),
                 false => (Answered::Nobody, done(Err(self.unanswered()))),
             };
-            log.add(self.line(key, answered))?;
+            let line = self.line(&log, key, answered);
+            log.add(line)?;
             return Ok(answer);
         };
-        let given = Answered::Given { number };
+        let given = match repeated {
+            Some(_) => Answered::Again,
+            None => Answered::Given { number },
+        };
         let (answered, answer): (_, Answering) = match &self.shared.given[number].reply {
             Reply::Fails(failure) => (given, done(Err(failure.clone()))),
             Reply::Gives(value) => (given, done(self.finished(value))),
@@ -198,8 +209,14 @@ impl Asked {
                 }
             },
         };
-        log.add(self.line(key, answered))?;
+        let line = self.line(&log, key, answered);
+        log.add(line)?;
         Ok(answer)
+    }
+
+    fn repeated(&self, key: &EffectKey) -> Option<usize> {
+        let mut unrecorded = self.shared.unrecorded.lock().unwrap_or_else(PoisonError::into_inner);
+        unrecorded.get_mut(key.as_str())?.pop_front()
     }
 
     fn is_embedded(&self) -> bool {
@@ -208,23 +225,37 @@ impl Asked {
 
     /// The number of the answer that comes next.
     fn pick(&self, log: &Log) -> Option<usize> {
-        let mut names = vec![(self.function.to_owned(), named(self.function, &self.arguments))];
-        names.extend(also_known(self.function, &self.arguments));
-        let names: Vec<_> = names.into_iter().map(|(function, map)| (function, Value::Map(map))).collect();
+        let arguments = self.named(log);
+        let other = also_known(self.function, &arguments);
+        let arguments = Value::Map(arguments);
         let given = &self.shared.given;
         let mut numbers = 0..given.len();
         numbers.find(|number| {
             let one = &given[*number];
-            let is_asked = names.iter().any(|(function, arguments)| *function == one.function && matches(&one.arguments, arguments));
-            is_asked && used(log, *number) < most(given, *number)
+            let is_asked = one.function == self.function || other.as_ref() == Some(&one.function);
+            is_asked && matches(&one.arguments, &arguments) && used(log, *number) < most(given, *number)
         })
     }
 
-    fn line(&self, key: &EffectKey, answer: Answered) -> Line {
+    /// The arguments by their names; of an undo's request also what the call that it reverses said of it.
+    fn named(&self, log: &Log) -> BTreeMap<String, Value> {
+        let Some(mut request) = request_of(self.function, &self.arguments) else {
+            return named(self.function, &self.arguments);
+        };
+        let said = log.lines.iter().rev().filter(|line| self.step == format!("{}!undo", line.step));
+        let said = said.map(|line| Value::parse_json(&line.arguments["undo"].to_string()).unwrap_or_default());
+        let is_it = |undo: &Value| ["method", "url"].iter().all(|key| undo.field(key) == request.get(*key));
+        if let Some(Value::Map(undo)) = said.into_iter().find(is_it) {
+            request.extend(undo);
+        }
+        request
+    }
+
+    fn line(&self, log: &Log, key: &EffectKey, answer: Answered) -> Line {
         Line {
             step: self.step.clone(),
             function: self.function.to_owned(),
-            arguments: Value::Map(named(self.function, &self.arguments)).to_json(),
+            arguments: Value::Map(self.named(log)).to_json(),
             class: self.class,
             key: key.to_string(),
             answer,
@@ -277,8 +308,8 @@ impl Asked {
     /// Fails as the HTTP client does on a status that is not expected.
     fn judge_http(
         &self,
-        arguments: &std::collections::BTreeMap<String, Value>,
-        fields: &std::collections::BTreeMap<String, Value>,
+        arguments: &BTreeMap<String, Value>,
+        fields: &BTreeMap<String, Value>,
     ) -> Result<(), Failure> {
         let url = arguments.get("url").map_or_else(String::new, Value::to_text);
         let status = |value: &Value| match value {
@@ -308,7 +339,7 @@ impl Asked {
         let body = fields.get("body").map_or_else(String::new, Value::to_text);
         let response = HttpResponse {
             status: fields.get("status").and_then(status).unwrap_or(200),
-            headers: std::collections::BTreeMap::new(),
+            headers: BTreeMap::new(),
             body: body.into_bytes(),
         };
         judge(&request, response).map(|_| ())
@@ -343,6 +374,39 @@ fn lost_in(log: &Log, key: &EffectKey) -> Option<Value> {
         Answered::Lost { value, .. } if line.key == key.as_str() => Value::parse_json(&value.to_string()).ok(),
         _ => None,
     })
+}
+
+/// The answers that were given to a process which did not live to record them. The calls of a step come one after another,
+/// so they are those at its end that the journal does not have.
+fn unrecorded(lines: &[Line], events: &[Event]) -> BTreeMap<String, VecDeque<usize>> {
+    let (mut functions, mut recorded) = (BTreeMap::new(), BTreeMap::<String, usize>::new());
+    for event in events {
+        match event {
+            Event::EffectIntended { step, position, call, .. } => {
+                functions.insert((step.clone(), position.0), call.function.clone());
+            }
+            Event::EffectEnded { step, position, call, .. } => {
+                let known = functions.get(&(step.clone(), position.0));
+                let function = call.as_ref().map(|call| &call.function).or(known);
+                // A wait is no call.
+                if function.is_none_or(|function| function != "time::sleep") {
+                    *recorded.entry(step.to_string()).or_default() += 1;
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut seen = BTreeMap::<&str, usize>::new();
+    let mut answers = BTreeMap::<String, VecDeque<usize>>::new();
+    for line in lines {
+        let seen = seen.entry(&line.step).or_default();
+        *seen += 1;
+        let is_recorded = *seen <= recorded.get(&line.step).copied().unwrap_or(0);
+        if let (Answered::Given { number }, false) = (&line.answer, is_recorded) {
+            answers.entry(line.key.clone()).or_default().push_back(*number);
+        }
+    }
+    answers
 }
 
 /// The numbers of the answers that were never given.

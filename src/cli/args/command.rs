@@ -9,7 +9,7 @@ use super::{
     check::{Definitions, Explain, Graph, Iam, Plan, Rbac, Validate},
     drive::{Answer, Cancel, Resume, Run, Undo},
     look::{Audit, Logs, Outputs, Runs, Show},
-    serve::{Kube, Pca},
+    serve::{Http, Kube, Pca},
     test::{PlayTest, Test},
 };
 
@@ -126,6 +126,9 @@ pub enum Command {
     /// The rehearsal cluster: a Kubernetes API server for rehearsals
     #[command(subcommand)]
     Kube(Kube),
+    /// A small web server that answers as a file says, to try runbooks on
+    #[command(subcommand)]
+    Http(Http),
 }
 
 impl Args {

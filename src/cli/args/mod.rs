@@ -15,5 +15,5 @@ pub use drive::{Answer, Cancel, Driving, Params, Resume, Run, Undo};
 pub use look::{Audit, Logs, Outputs, Runs, Show};
 #[cfg(feature = "restate")]
 pub use serve::Worker;
-pub use serve::{Kube, KubeServe, Pca, PcaServe};
+pub use serve::{Http, HttpServe, Kube, KubeServe, Pca, PcaServe};
 pub use test::{PlayTest, Test};

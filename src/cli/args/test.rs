@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
+use clap_complete::ArgValueCompleter;
+
+use crate::cli::complete;
 
 #[derive(ClapArgs)]
 pub struct Test {
@@ -25,6 +28,10 @@ pub struct Test {
     /// Show which steps, `when` branches and script lines the tests reached
     #[arg(long)]
     pub coverage: bool,
+
+    /// Print a test file of a run that has ended, by any part of its id; secrets are left out
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["filter", "accept", "coverage", "junit", "json"], add = ArgValueCompleter::new(complete::runs))]
+    pub record: Option<String>,
 
     /// Also write the results to a file, as JUnit XML
     #[arg(long, value_name = "FILE")]

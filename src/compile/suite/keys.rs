@@ -55,6 +55,7 @@ pub static TEST: Section = Section {
             "`local`: the embedded AWS Private CA and clusters, in a folder of the test's own. Without it nothing is reached, and the target's name is `test`.",
             "target: local",
         ),
+        key("kube", Form::Flag, "`false`: the target has no Kubernetes clusters.", "kube: false").or("true"),
         key(
             "given",
             Form::Values,

@@ -10,7 +10,7 @@ mod given;
 mod keys;
 mod read;
 
-pub use answer::reversed;
+pub use answer::{answer_of, reversed};
 pub use expect::{Calls, Expect, ExpectedCall};
 pub use given::{Given, Reply};
 pub use keys::SUITE_SECTIONS;

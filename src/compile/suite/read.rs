@@ -16,7 +16,7 @@ use super::{
     given::{self, Given},
     keys::{ANSWERS, APPROVAL, LOCAL, MOST_KILLS, SUITE, TARGETS, TEST},
 };
-use crate::value::Value;
+use crate::{script::ROOTS, value::Value};
 
 /// A test may take this long unless it says otherwise: a workflow that hangs must not hang a build.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -40,6 +40,8 @@ pub struct Case {
     pub requester: String,
     /// Whether the embedded servers answer what no given answer matches.
     pub is_local: bool,
+    /// Whether the target has the clusters that the workflow names.
+    pub has_kube: bool,
     pub given: Vec<Given>,
     pub approvals: BTreeMap<String, Approver>,
     pub kill: Option<Kill>,
@@ -83,6 +85,7 @@ pub fn read_suite(path: &Path) -> Result<Suite, Mistakes> {
         file: &file,
         text: &text,
         mistakes: &mut mistakes,
+        roots: ROOTS,
     };
     let mut fields = Fields::of(&mut report, &root, &SUITE, "a test file");
     let (name, description) = (fields.take_with_key("workflow"), fields.take("description"));
@@ -155,6 +158,7 @@ fn read_case(report: &mut Report, key: &Key, node: &Node, workflow: Option<&Work
     };
     let target = fields.take("target");
     let is_local = target.and_then(|node| one_of(report, node, "`target`", &TARGETS)).as_deref() == Some(LOCAL);
+    let has_kube = fields.take("kube").and_then(|node| report.flag(node, "`kube`")).unwrap_or(true);
     let approvals = fields.take("approvals");
     let case = Case {
         name: key.name.clone(),
@@ -162,6 +166,7 @@ fn read_case(report: &mut Report, key: &Key, node: &Node, workflow: Option<&Work
         params,
         requester: fields.text(report, "requester").unwrap_or_else(|| "tester".into()),
         is_local,
+        has_kube,
         given: fields.take("given").map_or_else(Vec::new, |node| given::read(report, node)),
         approvals: approvals.map_or_else(BTreeMap::new, |node| read_approvals(report, node, workflow)),
         kill: fields.take("kill").and_then(|node| read_kill(report, node)),
