@@ -31,6 +31,7 @@ mod kube;
 mod load;
 mod logs;
 mod man;
+mod new;
 mod outputs;
 mod params;
 mod pca;
@@ -45,6 +46,7 @@ mod schema;
 mod show;
 mod taken;
 mod test;
+mod trial;
 mod undo;
 mod validate;
 #[cfg(feature = "restate")]
@@ -84,6 +86,8 @@ pub fn main() -> ExitCode {
         report::repeat(option, value);
     }
     let done = match &args.command {
+        Command::New(command) => new::new(command),
+        Command::Try(command) => trial::try_script(&args, command),
         Command::Run(command) => run::run(&args, command),
         Command::Resume(command) => resume::resume(&args, command),
         Command::Undo(command) => undo::undo(&args, command),

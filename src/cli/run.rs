@@ -12,7 +12,7 @@ use super::{
     process::absolute,
 };
 use crate::{
-    compile::bind_params,
+    compile::{Program, bind_params},
     journal::{NewRun, RunId},
     targets::{Folders, Targets},
     value::Value,
@@ -21,6 +21,11 @@ use crate::{
 /// `windlass run FILE`: checks everything first, then records the run, then drives it.
 pub fn run(args: &Args, command: &Run) -> Done {
     let program = load(&command.file).map_err(Failure::before_a_run)?;
+    run_program(args, command, program)
+}
+
+/// Runs what was compiled.
+pub fn run_program(args: &Args, command: &Run, program: Program) -> Done {
     let params = bind_params(&program.workflow, command.params.given(&program.workflow)?)?;
     let params = Value::Map(params);
     let kube = preflight(args, &program.workflow, &params, &command.target)?;

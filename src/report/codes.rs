@@ -30,6 +30,7 @@ pages![
     "duplicate-item",
     "engine",
     "engine-broke",
+    "exists",
     "expression-failed",
     "in-doubt",
     "invalid-workflow",

@@ -55,10 +55,7 @@ fn walk(folder: &Path, found: &mut BTreeSet<PathBuf>) -> Result<(), (PathBuf, io
             true if name.starts_with('.') || SKIPPED.contains(&&*name) => {}
             true => walk(&path, found)?,
             false if is_test(&path) => {
-                found.insert(match folder == Path::new(".") {
-                    true => PathBuf::from(entry.file_name()),
-                    false => path,
-                });
+                found.insert(path.strip_prefix(".").map_or(path.clone(), Path::to_owned));
             }
             false => {}
         }

@@ -221,7 +221,7 @@ impl Testing<'_> {
         let common = Common::of(one, &self.outcome(&other)?);
         let step = match kill {
             Kill::Everywhere => 1,
-            Kill::Times(times) => (moments / u64::from(times)).max(1),
+            Kill::Times(times) => moments.div_ceil(u64::from(times)).max(1),
         };
         let (next, kills) = (AtomicU64::new(0), AtomicUsize::new(0));
         let problems = Mutex::new(Vec::new());

@@ -9,6 +9,7 @@ use super::{
     check::{Definitions, Explain, Graph, Iam, Plan, Rbac, Validate},
     drive::{Answer, Cancel, Resume, Run, Undo},
     look::{Audit, Logs, Outputs, Runs, Show},
+    new::{New, Try},
     serve::{Http, Kube, Pca},
     test::{PlayTest, Test},
 };
@@ -62,6 +63,10 @@ pub struct Args {
 
 #[derive(Subcommand)]
 pub enum Command {
+    /// Write a new workflow with a step, its script and its test
+    New(New),
+    /// Run one script as a run of its own
+    Try(Try),
     /// Run a workflow
     Run(Run),
     /// Resume a run that failed, was cancelled or was interrupted

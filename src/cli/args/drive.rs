@@ -27,7 +27,7 @@ pub struct Run {
     pub driving: Driving,
 }
 
-#[derive(ClapArgs)]
+#[derive(Clone, ClapArgs)]
 pub struct Params {
     /// Set a param; the value is YAML
     #[arg(short, long = "param", value_name = "NAME=VALUE")]
@@ -39,7 +39,7 @@ pub struct Params {
     pub params_file: Option<PathBuf>,
 }
 
-#[derive(ClapArgs)]
+#[derive(Clone, ClapArgs)]
 pub struct Driving {
     /// How many steps may run at once
     #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]

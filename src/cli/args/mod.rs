@@ -5,6 +5,7 @@ mod check;
 mod command;
 mod drive;
 mod look;
+mod new;
 mod serve;
 mod test;
 
@@ -13,6 +14,7 @@ pub use check::{Definitions, Explain, Graph, Iam, Plan, Rbac, Validate};
 pub use command::{Args, Command};
 pub use drive::{Answer, Cancel, Driving, Params, Resume, Run, Undo};
 pub use look::{Audit, Logs, Outputs, Runs, Show};
+pub use new::{New, Template, Try};
 #[cfg(feature = "restate")]
 pub use serve::Worker;
 pub use serve::{Http, HttpServe, Kube, KubeServe, Pca, PcaServe};

@@ -197,7 +197,8 @@ fn read_params(report: &mut Report, key: &Key, node: Option<&Node>, workflow: &W
         let span = entry.map_or(&key.span, |(key, _)| &key.span).clone();
         let mistake = report.at("params", span, error.to_string());
         let hint = match entry {
-            Some(_) => error.hint(),
+            // What is said of the command line helps nobody here.
+            Some(_) => error.hint().filter(|hint| !hint.contains("-p ")),
             None => error.param().map(|name| format!("add `params: {{ {name}: … }}` to the test")),
         };
         report.add(mistake.maybe_help(hint));
