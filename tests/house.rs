@@ -7,7 +7,24 @@ use std::{
 };
 
 /// Rooms that a room must never know of.
-const FORBIDDEN: [(&str, &[&str]); 11] = [
+const FORBIDDEN: [(&str, &[&str]); 13] = [
+    ("testing", &["cli"]),
+    (
+        "mock",
+        &[
+            "authority",
+            "cli",
+            "cluster",
+            "decide",
+            "execute",
+            "inventory",
+            "journal",
+            "outside",
+            "report",
+            "targets",
+            "testing",
+        ],
+    ),
     (
         "inventory",
         &[

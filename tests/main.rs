@@ -38,6 +38,7 @@ mod mine;
 mod mistakes;
 mod mock;
 mod names;
+mod parts;
 mod paths;
 mod pem;
 mod pki;

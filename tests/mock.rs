@@ -100,7 +100,7 @@ routes:
     assert_eq!(mock.ask("GET", "/all/b/c", ""), (200, "b/c".into()));
     let (status, body) = mock.ask("POST", "/broken", "{}");
     assert_eq!(status, 500);
-    assert!(body.contains("could not be evaluated") && body.contains("s.yaml:22:"), "{body}");
+    assert!(body.contains("could not be evaluated") && body.contains("s.yaml:21:"), "{body}");
 }
 
 #[test]

@@ -39,7 +39,6 @@ impl Failure {
     }
 
     /// Says that a run had begun: something may have been done.
-    #[cfg(feature = "restate")]
     pub fn of_a_run(mut self) -> Self {
         self.exit = exit::FAILED;
         self

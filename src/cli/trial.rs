@@ -23,6 +23,9 @@ pub fn try_script(args: &Args, command: &Try) -> Done {
         params: command.params.clone(),
         target: command.target.clone(),
         out: command.out.clone(),
+        only: Vec::new(),
+        until: None,
+        detach: false,
         driving: command.driving.clone(),
     };
     run_program(args, &run, program)

@@ -48,3 +48,9 @@ pub use suite::{
     read_suite, reversed,
 };
 pub use template::Template;
+
+/// The keys of every file that people write, workflows first.
+pub fn all_sections() -> impl Iterator<Item = &'static Section> {
+    let others = SUITE_SECTIONS.iter().chain(&MOCK_SECTIONS);
+    SECTIONS.iter().chain(others).copied()
+}

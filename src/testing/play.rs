@@ -135,6 +135,7 @@ impl Play<'_> {
                 true => clusters(&self.program.workflow, &self.case.params)?,
                 false => BTreeSet::new(),
             },
+            chosen: BTreeSet::new(),
             out: self.folder.join(OUT).display().to_string(),
             secrets: self.journal.digest_secrets(&self.case.params)?,
             params: self.case.params.clone(),

@@ -23,6 +23,18 @@ pub struct Run {
     #[arg(long, default_value = "out", value_name = "DIR")]
     pub out: PathBuf,
 
+    /// Run this step alone, which reads no other one's outputs; may be given several times
+    #[arg(long, value_name = "STEP", conflicts_with = "until")]
+    pub only: Vec<String>,
+
+    /// Run this step and all that it depends on, and nothing else
+    #[arg(long, value_name = "STEP")]
+    pub until: Option<String>,
+
+    /// Print the run's id and let another process drive it
+    #[arg(long, conflicts_with = "json")]
+    pub detach: bool,
+
     #[command(flatten)]
     pub driving: Driving,
 }
