@@ -82,11 +82,13 @@ pub fn judge(case: &Case, outcome: &Outcome) -> Vec<Problem> {
     }
     problems.extend(case.expect.files.iter().filter_map(|(name, wanted)| wrong_file(name, wanted.as_deref(), outcome)));
     problems.extend(missing_log(&case.expect.logs, outcome));
+    // Where more is wrong, that is mostly why.
+    let is_alone = problems.is_empty();
     problems.extend(stage::unused(&case.given, &outcome.calls).into_iter().map(|number| {
         let given = &case.given[number];
         let what = format!("the answer of `{}` in line {} was never used", given.function, given.line);
         let calls: Vec<_> = outcome.calls.iter().filter(|line| line.function == given.function).map(shown).collect();
-        match calls.is_empty() {
+        match calls.is_empty() || !is_alone {
             true => Problem::new(what),
             false => Problem::new(what).with(format!("these calls were made:\n{}", lines(&calls))),
         }

@@ -32,12 +32,22 @@ const OUTSIDE: [&str; 5] = ["exec", "http", "kube", "pca", "tls"];
 /// Those that the embedded servers answer.
 const EMBEDDED: [&str; 2] = ["kube", "pca"];
 
+/// Scripts ask it for the moment, which is that of the test's clock.
+const CLOCK: &str = "time::now";
+
 /// By how much the clock of this process is ahead, in milliseconds: one process, one test.
 static AHEAD: AtomicI64 = AtomicI64::new(0);
 
 /// The clock of a test's run, in milliseconds since 1970. It jumps over waits.
 pub fn now() -> i64 {
     crate::journal::milliseconds(time::OffsetDateTime::now_utc()) + AHEAD.load(Ordering::Relaxed)
+}
+
+/// The moment of a test's clock, as scripts see it.
+fn moment() -> String {
+    let ahead = time::Duration::milliseconds(AHEAD.load(Ordering::Relaxed));
+    let moment = time::OffsetDateTime::now_utc() + ahead;
+    moment.format(&time::format_description::well_known::Rfc3339).unwrap_or_default()
 }
 
 /// Answers the calls of a test's run.
@@ -180,6 +190,7 @@ impl Asked {
             let module = module_of(self.function);
             let is_answered = !is_outside(self.function) || self.shared.is_local && EMBEDDED.contains(&module);
             let (answered, answer): (_, Answering) = match is_answered {
+                true if self.function == CLOCK && !self.shared.is_local => (Answered::Target, done(Ok(moment().into()))),
                 true => (Answered::Target, act(key.clone())),
                 false => (Answered::Nobody, done(Err(self.unanswered()))),
             };
