@@ -255,7 +255,7 @@ impl<'a> Play<'a> {
             seen: BTreeMap::new(),
         };
         play.happens(Event::RunStarted {
-        chosen: Default::default(),
+            chosen: Default::default(),
             workflow: "w".into(),
             file: "w.yaml".into(),
             folder: String::new(),

@@ -18,6 +18,7 @@ mod doubt;
 mod echo;
 mod edited;
 mod evidence;
+mod examples;
 mod flow;
 mod formats;
 mod fresh;

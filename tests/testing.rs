@@ -60,13 +60,18 @@ const PUT: &str = "- http::put: { url: \"*/version\" }
         gives: { status: 204 }";
 
 fn change() -> Test {
-    Test::new().file("change.yaml", CHANGE).file("change.rhai", SCRIPT)
+    Test::new()
+        .file("change.yaml", CHANGE)
+        .file("change.rhai", SCRIPT)
 }
 
 /// Runs one test of `change.yaml`; each line of `body` is one of the test.
 fn run(test: &Test, body: &str, arguments: &[&str]) -> Ran {
     let body: String = body.lines().map(|line| format!("    {line}\n")).collect();
-    test.write("change.test.yaml", &format!("workflow: change.yaml\ntests:\n  it works:\n{body}"));
+    test.write(
+        "change.test.yaml",
+        &format!("workflow: change.yaml\ntests:\n  it works:\n{body}"),
+    );
     test.windlass(&[&["test"], arguments].concat())
 }
 
@@ -78,7 +83,11 @@ fn contains(text: &str, parts: &[&str]) {
 }
 
 fn given() -> String {
-    format!("given:\n  {}\n  {}", STATE.replace("        ", "    "), PUT.replace("        ", "    "))
+    format!(
+        "given:\n  {}\n  {}",
+        STATE.replace("        ", "    "),
+        PUT.replace("        ", "    ")
+    )
 }
 
 #[test]
@@ -89,7 +98,15 @@ fn a_test_that_passes_says_so() {
            calls: [{ http::get: { url: \"https://api.example/*\" } }, { http::put: { json: { version: 8 } } }]\n  \
            effects: { http::put: 1, http::delete: 0 }\n  files: { version.txt: \"was 7\", other.txt: }\n  logs: [\"it is*\"]";
     let ran = run(&test, &body, &[]).expect(0);
-    contains(&ran.stderr, &["Starting 1 test in 1 file", "PASS [", "change.test.yaml: it works", "1 test run: 1 passed"]);
+    contains(
+        &ran.stderr,
+        &[
+            "Starting 1 test in 1 file",
+            "PASS [",
+            "change.test.yaml: it works",
+            "1 test run: 1 passed",
+        ],
+    );
     assert_eq!(ran.stdout, "");
     // Nothing stays but what the user wrote.
     assert!(!test.path(".windlass").exists() && !test.path("out").exists());
@@ -99,31 +116,93 @@ fn a_test_that_passes_says_so() {
 fn each_expectation_can_fail() {
     let test = change();
     for (expected, wanted) in [
-        ("status: failed", &["the run is succeeded, not failed"] as &[&str]),
-        ("error: \"*denied*\"", &["the run ends without an error, not with `*denied*`"]),
-        ("outputs: { version: 8 }", &["the output `version` is not as expected", "- 8", "+ 7"]),
-        ("steps: { ask: succeeded }", &["the step `ask` is skipped, not succeeded", "is false"]),
+        (
+            "status: failed",
+            &["the run is succeeded, not failed"] as &[&str],
+        ),
+        (
+            "error: \"*denied*\"",
+            &["the run ends without an error, not with `*denied*`"],
+        ),
+        (
+            "outputs: { version: 8 }",
+            &["the output `version` is not as expected", "- 8", "+ 7"],
+        ),
+        (
+            "steps: { ask: succeeded }",
+            &["the step `ask` is skipped, not succeeded", "is false"],
+        ),
         ("undone: [change]", &["other steps were undone", "- change"]),
-        ("calls: 1", &["2 calls left for the outside, not 1", "http::put { json: { version: 8 }"]),
+        (
+            "calls: 1",
+            &[
+                "2 calls left for the outside, not 1",
+                "http::put { json: { version: 8 }",
+            ],
+        ),
         (
             "calls: [http::get, { http::put: { json: { version: 9 } } }]",
-            &["other calls left for the outside", "  http::get", "- http::put { json: { version: 9 } }", "+ http::put { json: { version: 8 }"],
+            &[
+                "other calls left for the outside",
+                "  http::get",
+                "- http::put { json: { version: 9 } }",
+                "+ http::put { json: { version: 8 }",
+            ],
         ),
-        ("effects: { http::put: 2 }", &["`http::put` was done once, not 2 times"]),
-        ("files: { version.txt: was 8 }", &["the file `version.txt` is not as expected", "- was 8", "+ was 7"]),
-        ("files: { version.txt: }", &["the file `version.txt` is there"]),
-        ("files: { a.txt: x }", &["the file `a.txt` is not there", "these are: version.txt"]),
-        ("logs: [it is ready, it is ready]", &["no message is `it is ready`, or not in this order"]),
+        (
+            "effects: { http::put: 2 }",
+            &["`http::put` was done once, not 2 times"],
+        ),
+        (
+            "files: { version.txt: was 8 }",
+            &[
+                "the file `version.txt` is not as expected",
+                "- was 8",
+                "+ was 7",
+            ],
+        ),
+        (
+            "files: { version.txt: }",
+            &["the file `version.txt` is there"],
+        ),
+        (
+            "files: { a.txt: x }",
+            &["the file `a.txt` is not there", "these are: version.txt"],
+        ),
+        (
+            "logs: [it is ready, it is ready]",
+            &["no message is `it is ready`, or not in this order"],
+        ),
     ] {
-        let ran = run(&test, &format!("{}\nexpect: {{ {expected} }}", given()), &[]).expect(1);
-        contains(&ran.stderr, &[wanted, &["1 test run: 0 passed, 1 failed", "change.test.yaml:3: it works"]].concat());
+        let ran = run(
+            &test,
+            &format!("{}\nexpect: {{ {expected} }}", given()),
+            &[],
+        )
+        .expect(1);
+        contains(
+            &ran.stderr,
+            &[
+                wanted,
+                &[
+                    "1 test run: 0 passed, 1 failed",
+                    "change.test.yaml:3: it works",
+                ],
+            ]
+            .concat(),
+        );
     }
 }
 
 #[test]
 fn what_is_not_given_fails_with_the_call() {
     let test = change();
-    let ran = run(&test, &format!("given:\n  {}", STATE.replace("        ", "    ")), &[]).expect(1);
+    let ran = run(
+        &test,
+        &format!("given:\n  {}", STATE.replace("        ", "    ")),
+        &[],
+    )
+    .expect(1);
     contains(
         &ran.stderr,
         &[
@@ -137,7 +216,10 @@ fn what_is_not_given_fails_with_the_call() {
     );
     let more = given() + "\n  - http::post: { url: \"*/login\" }";
     let ran = run(&test, &more, &[]).expect(1);
-    contains(&ran.stderr, &["the answer of `http::post` in line 9 was never used"]);
+    contains(
+        &ran.stderr,
+        &["the answer of `http::post` in line 9 was never used"],
+    );
 }
 
 /// A script that catches the failure of a call that is not answered does not hide it.
@@ -156,19 +238,46 @@ fn what_is_not_given_can_not_be_caught() {
 fn answers_come_in_order_and_the_last_one_stays() {
     let test = change();
     let failing = "- http::put: { url: \"*/version\" }\n    gives: { status: 503 }";
-    let body = format!("given:\n  {}\n  {failing}\n  {}", STATE.replace("        ", "    "), PUT.replace("        ", "    "));
-    run(&test, &format!("{body}\nexpect: {{ calls: 3, effects: {{ http::put: 1 }} }}"), &[]).expect(0);
-    let body = format!("given:\n  {}\n  {failing}\n    times: 3", STATE.replace("        ", "    "));
-    let ran = run(&test, &format!("{body}\nexpect: {{ status: failed, error: \"*503*\", calls: 4 }}"), &[]);
+    let body = format!(
+        "given:\n  {}\n  {failing}\n  {}",
+        STATE.replace("        ", "    "),
+        PUT.replace("        ", "    ")
+    );
+    run(
+        &test,
+        &format!("{body}\nexpect: {{ calls: 3, effects: {{ http::put: 1 }} }}"),
+        &[],
+    )
+    .expect(0);
+    let body = format!(
+        "given:\n  {}\n  {failing}\n    times: 3",
+        STATE.replace("        ", "    ")
+    );
+    let ran = run(
+        &test,
+        &format!("{body}\nexpect: {{ status: failed, error: \"*503*\", calls: 4 }}"),
+        &[],
+    );
     ran.expect(0);
-    let ran = run(&test, &format!("{body}\nexpect: {{ status: failed, error: \"*504*\" }}"), &[]).expect(1);
-    contains(&ran.stderr, &["the run ends with another error", "- *504*", "503"]);
+    let ran = run(
+        &test,
+        &format!("{body}\nexpect: {{ status: failed, error: \"*504*\" }}"),
+        &[],
+    )
+    .expect(1);
+    contains(
+        &ran.stderr,
+        &["the run ends with another error", "- *504*", "503"],
+    );
 }
 
 #[test]
 fn a_lost_answer_was_done_and_is_asked_for_again() {
     let test = change();
-    let body = format!("given:\n  {}\n  - http::put: {{ url: \"*/version\" }}\n    lose: true\n    times: 1", STATE.replace("        ", "    "));
+    let body = format!(
+        "given:\n  {}\n  - http::put: {{ url: \"*/version\" }}\n    lose: true\n    times: 1",
+        STATE.replace("        ", "    ")
+    );
     run(&test, &format!("{body}\nexpect: {{ calls: [http::get, http::put, http::put], effects: {{ http::put: 1 }} }}"), &[]).expect(0);
 }
 
@@ -178,35 +287,69 @@ fn an_undo_is_answered_by_the_request_that_it_sends() {
     let undone = "\nundo: true\nexpect:\n  undone: [change, keep]\n  files: { version.txt: }\n  \
         calls: [http::get, { http::put: { json: { version: 8 } } }, { http::put: { json: { version: 7 } } }]";
     run(&test, &(given() + undone), &[]).expect(0);
-    let ran = run(&test, &(given() + "\nundo: true\nexpect: { undone: [] }"), &[]).expect(1);
-    contains(&ran.stderr, &["other steps were undone", "+ change", "+ keep"]);
+    let ran = run(
+        &test,
+        &(given() + "\nundo: true\nexpect: { undone: [] }"),
+        &[],
+    )
+    .expect(1);
+    contains(
+        &ran.stderr,
+        &["other steps were undone", "+ change", "+ keep"],
+    );
 }
 
 #[test]
 fn questions_are_answered_by_whom_the_test_says() {
     let test = change();
-    let with = |who: &str| format!("params: {{ approvers: [alice] }}\napprovals: {{ ask: {who} }}\n{}", given());
+    let with = |who: &str| {
+        format!(
+            "params: {{ approvers: [alice] }}\napprovals: {{ ask: {who} }}\n{}",
+            given()
+        )
+    };
     run(&test, &with("alice"), &[]).expect(0);
     let ran = run(&test, &with("bob"), &[]).expect(1);
-    contains(&ran.stderr, &["an answer to a question does not count: bob may not answer for `ask`", "the run is waiting, not succeeded"]);
+    contains(
+        &ran.stderr,
+        &[
+            "an answer to a question does not count: bob may not answer for `ask`",
+            "the run is waiting, not succeeded",
+        ],
+    );
     let rejected = "params: { approvers: [alice] }\napprovals: { ask: { by: alice, answer: reject, comment: no } }\nexpect: { status: failed, calls: 0 }";
     run(&test, rejected, &[]).expect(0);
     let waiting = "params: { approvers: [alice] }";
     let ran = run(&test, waiting, &[]).expect(1);
-    contains(&ran.stderr, &["ask waits for an approval: add it to `approvals`"]);
+    contains(
+        &ran.stderr,
+        &["ask waits for an approval: add it to `approvals`"],
+    );
 }
 
 /// Killed at each moment, the workflow ends as it does otherwise; one that posts without a key does not.
 #[test]
 fn a_kill_finds_what_is_not_safe() {
     let test = change();
-    let ran = run(&test, &(given() + "\nkill: everywhere\nexpect: { same_as: uninterrupted }"), &["--json"]).expect(0);
+    let ran = run(
+        &test,
+        &(given() + "\nkill: everywhere\nexpect: { same_as: uninterrupted }"),
+        &["--json"],
+    )
+    .expect(0);
     let kills = ran.json()["tests"][0]["kills"].as_u64().expect("a number");
     assert!(kills > 10, "killed {kills} times");
     test.write("change.rhai", &SCRIPT.replace("http::put", "http::post"));
     let body = given().replace("http::put", "http::post");
     let ran = run(&test, &(body + "\nkill: everywhere"), &[]).expect(1);
-    contains(&ran.stderr, &["killed at moment ", "and resumed, the run ends otherwise", "the status of the run is failed, not succeeded"]);
+    contains(
+        &ran.stderr,
+        &[
+            "killed at moment ",
+            "and resumed, the run ends otherwise",
+            "the status of the run is failed, not succeeded",
+        ],
+    );
 }
 
 #[test]
@@ -245,7 +388,10 @@ tests:
 ",
     );
     let ran = test.windlass(&["test"]).expect(1);
-    contains(&ran.stderr, &["PASS", "a CA is made", "the step `look` calls `http::get`"]);
+    contains(
+        &ran.stderr,
+        &["PASS", "a CA is made", "the step `look` calls `http::get`"],
+    );
 }
 
 #[test]
@@ -260,8 +406,8 @@ steps:
       let before = time::now();
       time::sleep(\"30d\");
       http::get(\"https://a.example/\");
-      #{ before: before, after: time::now() }
-outputs: { after: \"${{ steps.wait.after }}\" }
+      #{ seconds: time::seconds_between(before, time::now()) }
+outputs: { seconds: \"${{ steps.wait.seconds }}\", days: \"${{ steps.wait.seconds / 86400 }}\" }
 ",
     );
     test.write(
@@ -275,9 +421,13 @@ tests:
         fails: { class: timeout }
         times: 1
       - http::get:
+    expect: { outputs: { days: 30 } }
+  a moment can be given:
+    given:
       - time::now:
         gives: \"2026-01-31T12:00:00Z\"
-    expect: { outputs: { after: \"2026-01-31*\" } }
+      - http::get:
+    expect: { outputs: { seconds: 0 } }
 ",
     );
     test.windlass(&["test"]).expect(0);
@@ -285,8 +435,14 @@ tests:
 
 #[test]
 fn a_test_that_takes_too_long_fails() {
-    let test = Test::new().file("w.yaml", "workflow: w\nsteps: { s: { run: \"let x = 0; while x < 90000000 { x += 1; }\" } }\n");
-    test.write("w.test.yaml", "workflow: w.yaml\ntests: { it: { timeout: 1s } }\n");
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w\nsteps: { s: { run: \"let x = 0; while x < 90000000 { x += 1; }\" } }\n",
+    );
+    test.write(
+        "w.test.yaml",
+        "workflow: w.yaml\ntests: { it: { timeout: 1s } }\n",
+    );
     let ran = test.windlass(&["test"]).expect(1);
     contains(&ran.stderr, &["the test took longer than 1.00s"]);
 }
@@ -296,25 +452,55 @@ fn a_snapshot_is_written_and_held_against() {
     let test = change();
     let body = given() + "\nexpect: { snapshot: change }";
     let ran = run(&test, &body, &[]).expect(1);
-    contains(&ran.stderr, &["the snapshot snapshots/change.snap is not there", "`windlass test --accept` writes"]);
+    contains(
+        &ran.stderr,
+        &[
+            "the snapshot snapshots/change.snap is not there",
+            "`windlass test --accept` writes",
+        ],
+    );
     run(&test, &body, &["--accept"]).expect(0);
     run(&test, &body, &[]).expect(0);
     let snapshot = test.read("snapshots/change.snap");
-    contains(&snapshot, &["status: succeeded\n", "  change: succeeded\n", "  read: http::get { url: \"https://api.example/state\" }", "  version.txt:\n    was 7\n", "  it is ready\n"]);
+    contains(
+        &snapshot,
+        &[
+            "status: succeeded\n",
+            "  change: succeeded\n",
+            "  read: http::get { url: \"https://api.example/state\" }",
+            "  version.txt:\n    was 7\n",
+            "  it is ready\n",
+        ],
+    );
     test.write("snapshots/change.snap", &snapshot.replace("was 7", "was 6"));
     let ran = run(&test, &body, &[]).expect(1);
-    contains(&ran.stderr, &["the run is not as snapshots/change.snap says", "-     was 6", "+     was 7"]);
+    contains(
+        &ran.stderr,
+        &[
+            "the run is not as snapshots/change.snap says",
+            "-     was 6",
+            "+     was 7",
+        ],
+    );
 }
 
 #[test]
 fn results_are_written_for_other_programs() {
     let test = change();
     let body = given() + "\nexpect: { calls: 1 }";
-    let ran = run(&test, &body, &["--json", "--junit", "results.xml", "--coverage"]).expect(1);
+    let ran = run(
+        &test,
+        &body,
+        &["--json", "--junit", "results.xml", "--coverage"],
+    )
+    .expect(1);
     let json = ran.json();
     assert_eq!(json["tests"][0]["name"], "it works");
     assert_eq!(json["tests"][0]["passed"], false);
-    assert_eq!(json["tests"][0]["problems"][0]["what"], "2 calls left for the outside, not 1");
+    assert_eq!(
+        json["tests"][0]["problems"][0]["what"],
+        "2 calls left for the outside, not 1"
+    );
     let xml = test.read("results.xml");
     contains(
         &xml,
@@ -326,12 +512,24 @@ fn results_are_written_for_other_programs() {
         ],
     );
     let coverage = &json["coverage"][0];
-    assert_eq!((&coverage["steps"]["reached"], &coverage["steps"]["all"]), (&3.into(), &4.into()));
+    assert_eq!(
+        (&coverage["steps"]["reached"], &coverage["steps"]["all"]),
+        (&3.into(), &4.into())
+    );
     assert_eq!(coverage["steps"]["missed"][0], "change.yaml: ask");
-    assert_eq!(coverage["branches"]["missed"][0], "change.yaml: ask: when true");
+    assert_eq!(
+        coverage["branches"]["missed"][0],
+        "change.yaml: ask: when true"
+    );
     // The `else` of the inline body, at its line of the file.
-    assert_eq!(coverage["lines"]["missed"], serde_json::json!(["change.yaml:18"]));
-    contains(&ran.stderr, &["steps    3/4 (75 %)", "not reached: change.yaml:18"]);
+    assert_eq!(
+        coverage["lines"]["missed"],
+        serde_json::json!(["change.yaml:18"])
+    );
+    contains(
+        &ran.stderr,
+        &["steps    3/4 (75 %)", "not reached: change.yaml:18"],
+    );
 }
 
 #[test]
@@ -343,7 +541,9 @@ fn a_filter_leaves_tests_out() {
     );
     let ran = test.windlass(&["test", "--filter", "two"]).expect(0);
     contains(&ran.stderr, &["1 test run: 1 passed, 1 filtered out"]);
-    let ran = test.windlass(&["test", "change.yaml", "--jobs", "1"]).expect(0);
+    let ran = test
+        .windlass(&["test", "change.yaml", "--jobs", "1"])
+        .expect(0);
     contains(&ran.stderr, &["2 tests run: 2 passed"]);
     let ran = test.windlass(&["test", "--filter", "three"]).expect(2);
     contains(&ran.stderr, &["no test is left", "[no-tests]"]);
@@ -395,19 +595,35 @@ tests:
     test.write("change.test.yaml", "workflow: chnge.yaml\ntest: {}\n");
     let ran = test.windlass(&["test"]).expect(2);
     insta::assert_snapshot!("no_workflow_and_no_tests", ran.stderr);
-    test.write("change.yaml", &CHANGE.replace("needs: [ask]", "needs: [asks]"));
-    test.write("change.test.yaml", "workflow: change.yaml\ntests: { it: {} }\n");
+    test.write(
+        "change.yaml",
+        &CHANGE.replace("needs: [ask]", "needs: [asks]"),
+    );
+    test.write(
+        "change.test.yaml",
+        "workflow: change.yaml\ntests: { it: {} }\n",
+    );
     let ran = test.windlass(&["test"]).expect(2);
-    contains(&ran.stderr, &["unknown-step", "change.yaml:11:13", "did you mean `ask`?"]);
+    contains(
+        &ran.stderr,
+        &["unknown-step", "change.yaml:11:13", "did you mean `ask`?"],
+    );
 }
 
 #[test]
 fn the_shipped_workflows_pass_and_reach_every_step() {
     let test = Test::with_shipped_workflows();
-    let ran = test.windlass(&["test", "workflows", "--json", "--coverage"]).expect(0);
+    let ran = test
+        .windlass(&["test", "workflows", "--json", "--coverage"])
+        .expect(0);
     for workflow in ran.json()["coverage"].as_array().expect("a list") {
         let missed = &workflow["steps"]["missed"];
-        assert_eq!(missed, &Value::Array(Vec::new()), "{}", workflow["workflow"]);
+        assert_eq!(
+            missed,
+            &Value::Array(Vec::new()),
+            "{}",
+            workflow["workflow"]
+        );
     }
 }
 
@@ -415,22 +631,69 @@ fn the_shipped_workflows_pass_and_reach_every_step() {
 #[test]
 fn a_change_of_a_shipped_script_is_noticed() {
     for (script, line, by, filter) in [
-        ("set_password", "undo: #{ method: \"PUT\", url: url, json: #{ password: inputs.current } },", "", "old password"),
-        ("verify_login", "user: inputs.user, ", "", "the password changes"),
-        ("patch_host", "idempotency: true,", "", "not there is asked again"),
-        ("set_pool_state", "json: #{ state: inputs.state },", "", "one after another"),
-        ("wait_until_healthy", "health.healthy && health.version == inputs.version", "true", "not healthy yet"),
-        ("download", "let file = file::write(inputs.name + \".pem\", inputs.certificate);", "let file = \"x\";", "certificate are written"),
-        ("restart", "kube::wait_rollout(inputs.cluster, w.namespace, w.workload, inputs.timeout);", "", "not whole again"),
-        ("root_trust_policy", "stored.spec?.config?.autoRestartPods != false", "false", "set back"),
-        ("check_secrets", "secret?.immutable == true", "false", "another type"),
+        (
+            "set_password",
+            "undo: #{ method: \"PUT\", url: url, json: #{ password: inputs.current } },",
+            "",
+            "old password",
+        ),
+        (
+            "verify_login",
+            "user: inputs.user, ",
+            "",
+            "the password changes",
+        ),
+        (
+            "patch_host",
+            "idempotency: true,",
+            "",
+            "not there is asked again",
+        ),
+        (
+            "set_pool_state",
+            "json: #{ state: inputs.state },",
+            "",
+            "one after another",
+        ),
+        (
+            "wait_until_healthy",
+            "health.healthy && health.version == inputs.version",
+            "true",
+            "not healthy yet",
+        ),
+        (
+            "download",
+            "let file = file::write(inputs.name + \".pem\", inputs.certificate);",
+            "let file = \"x\";",
+            "certificate are written",
+        ),
+        (
+            "restart",
+            "kube::wait_rollout(inputs.cluster, w.namespace, w.workload, inputs.timeout);",
+            "",
+            "not whole again",
+        ),
+        (
+            "root_trust_policy",
+            "stored.spec?.config?.autoRestartPods != false",
+            "false",
+            "set back",
+        ),
+        (
+            "check_secrets",
+            "secret?.immutable == true",
+            "false",
+            "another type",
+        ),
     ] {
         let test = Test::with_shipped_workflows();
         let path = format!("workflows/steps/{script}.rhai");
         let text = test.read(&path);
         assert_eq!(text.matches(line).count(), 1, "{script}: {line}");
         test.write(&path, &text.replace(line, by));
-        let ran = test.windlass(&["test", "workflows", "--filter", filter]).expect(1);
+        let ran = test
+            .windlass(&["test", "workflows", "--filter", filter])
+            .expect(1);
         contains(&ran.stderr, &["FAIL"]);
     }
 }
@@ -459,7 +722,15 @@ outputs: { n: \"${{ steps.send.n }}\" }
         _ => b"HTTP/1.1 204 OK\r\nConnection: close\r\n\r\n".to_vec(),
     });
     let url = web.url("");
-    test.windlass(&["run", "w.yaml", "-p", &format!("url={url}"), "-p", "token=hunter2-hunter2"]).expect(0);
+    test.windlass(&[
+        "run",
+        "w.yaml",
+        "-p",
+        &format!("url={url}"),
+        "-p",
+        "token=hunter2-hunter2",
+    ])
+    .expect(0);
     let ran = test.windlass(&["test", "--record", "w"]);
     let ran = match ran.code {
         0 => ran,
@@ -468,9 +739,23 @@ outputs: { n: \"${{ steps.send.n }}\" }
             test.windlass(&["test", "--record", &id]).expect(0)
         }
     };
-    assert!(!ran.stdout.contains("hunter2") && !ran.stdout.contains("123456789012"), "{}", ran.stdout);
-    contains(&ran.stderr, &["replaced: 1 secret, the account 123456789012"]);
-    contains(&ran.stdout, &["url: \"", "/a\\\\*b\"", "gives: { json: { arn: \"arn:aws:acm-pca:eu-west-1:111122223333:"]);
+    assert!(
+        !ran.stdout.contains("hunter2") && !ran.stdout.contains("123456789012"),
+        "{}",
+        ran.stdout
+    );
+    contains(
+        &ran.stderr,
+        &["replaced: 1 secret, the account 123456789012"],
+    );
+    contains(
+        &ran.stdout,
+        &[
+            "url: \"",
+            "/a\\\\*b\"",
+            "gives: { json: { arn: \"arn:aws:acm-pca:eu-west-1:111122223333:",
+        ],
+    );
     test.write("w.test.yaml", &ran.stdout);
     let ran = test.windlass(&["test"]).expect(0);
     contains(&ran.stderr, &["1 test run: 1 passed"]);

@@ -32,10 +32,15 @@ fn serve(command: &HttpServe) -> Done {
         say!("{} {} → {answered}", request.method, request.path);
     });
     runtime.block_on(async {
-        let server = Server::listen(site, command.port, told).await.map_err(|e| {
-            Failure::new("output", format!("can't listen on port {}: {e}", command.port))
+        let server = Server::listen(site, command.port, told)
+            .await
+            .map_err(|e| {
+                Failure::new(
+                    "output",
+                    format!("can't listen on port {}: {e}", command.port),
+                )
                 .hint("--port 0 takes any that is free")
-        })?;
+            })?;
         say!("{name} on {}; Ctrl-C ends it", server.url());
         // A caller may stop this as soon as it has read the line.
         let interrupted = interrupted();

@@ -37,21 +37,34 @@ pub fn new(command: &New) -> Done {
             return Err(failure.hint("windlass new NAME, or windlass new --from WORKFLOW"));
         }
     };
-    let there: Vec<_> = files.keys().filter(|path| Path::new(path).symlink_metadata().is_ok()).cloned().collect();
+    let there: Vec<_> = files
+        .keys()
+        .filter(|path| Path::new(path).symlink_metadata().is_ok())
+        .cloned()
+        .collect();
     if !there.is_empty() {
         let message = format!("nothing was written: {} there already", names(&there));
-        return Err(Failure::new("exists", message).hint("choose another name, or remove the old files"));
+        return Err(
+            Failure::new("exists", message).hint("choose another name, or remove the old files")
+        );
     }
     for (path, text) in &files {
-        write(Path::new(path), text).map_err(|e| Failure::new("output", format!("can't write {path}: {e}")))?;
+        write(Path::new(path), text)
+            .map_err(|e| Failure::new("output", format!("can't write {path}: {e}")))?;
         say!("{} {path}", console::style("created").for_stderr().green());
     }
     let is = |ending: &str| files.keys().find(|path| path.ends_with(ending));
     if let Some(tests) = is(".test.yaml") {
-        say!("\nto test it: {}", report::command(crate::value::Command::new("test").arg(tests)));
+        say!(
+            "\nto test it: {}",
+            report::command(crate::value::Command::new("test").arg(tests))
+        );
     }
     if let Some(mock) = is(".http.yaml") {
-        say!("to serve what it calls: {}", report::command(crate::value::Command::new("http serve").option("--from", mock)));
+        say!(
+            "to serve what it calls: {}",
+            report::command(crate::value::Command::new("http serve").option("--from", mock))
+        );
     }
     Ok(exit::SUCCEEDED)
 }
@@ -65,7 +78,11 @@ fn names(paths: &[String]) -> String {
 
 /// The files of a template, under the name of the new workflow.
 fn filled(template: Template, name: &str) -> Result<BTreeMap<String, String>, Failure> {
-    let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')) && !name.starts_with('-');
+    let is_name = !name.is_empty()
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+        && !name.starts_with('-');
     if !is_name {
         let failure = Failure::new("bad-name", format!("`{name}` can't be a workflow's name"));
         return Err(failure.hint("letters, digits, `-` and `_`: it becomes the name of files"));
@@ -73,7 +90,10 @@ fn filled(template: Template, name: &str) -> Result<BTreeMap<String, String>, Fa
     let folder = TEMPLATES.get_dir(template.folder());
     let mut files = BTreeMap::new();
     for (path, text) in folder.map(texts_in).unwrap_or_default() {
-        let path = path.split_once('/').map_or(&*path, |(_, path)| path).replace(NAME, name);
+        let path = path
+            .split_once('/')
+            .map_or(&*path, |(_, path)| path)
+            .replace(NAME, name);
         files.insert(path, text.replace(NAME, name));
     }
     Ok(files)
@@ -81,10 +101,17 @@ fn filled(template: Template, name: &str) -> Result<BTreeMap<String, String>, Fa
 
 /// A shipped workflow with all that it uses and its tests, under another name if one is given.
 fn shipped(from: &str, name: Option<&str>) -> Result<BTreeMap<String, String>, Failure> {
-    let all: BTreeMap<String, Arc<str>> = texts_in(&WORKFLOWS).into_iter().map(|(path, text)| (path, text.into())).collect();
+    let all: BTreeMap<String, Arc<str>> = texts_in(&WORKFLOWS)
+        .into_iter()
+        .map(|(path, text)| (path, text.into()))
+        .collect();
     let main = format!("{from}.yaml");
-    let workflows = all.keys().filter(|path| !path.contains('/') && !path.ends_with(".test.yaml"));
-    let known: Vec<_> = workflows.filter_map(|path| path.strip_suffix(".yaml")).collect();
+    let workflows = all
+        .keys()
+        .filter(|path| !path.contains('/') && !path.ends_with(".test.yaml"));
+    let known: Vec<_> = workflows
+        .filter_map(|path| path.strip_suffix(".yaml"))
+        .collect();
     if !known.contains(&from) {
         let failure = Failure::new("bad-name", format!("there is no shipped workflow `{from}`"));
         return Err(failure.hint(match closest(from, known.iter().copied()) {
@@ -93,9 +120,16 @@ fn shipped(from: &str, name: Option<&str>) -> Result<BTreeMap<String, String>, F
         }));
     }
     let program = compile(&main, &mut Frozen(all.clone()))?;
-    let mut files: BTreeMap<_, _> = program.files.into_iter().map(|(path, text)| (path, text.to_string())).collect();
+    let mut files: BTreeMap<_, _> = program
+        .files
+        .into_iter()
+        .map(|(path, text)| (path, text.to_string()))
+        .collect();
     let tests = format!("{from}.test.yaml");
-    files.extend(all.get(&tests).map(|text| (tests.clone(), text.to_string())));
+    files.extend(
+        all.get(&tests)
+            .map(|text| (tests.clone(), text.to_string())),
+    );
     let Some(name) = name else {
         return Ok(files);
     };
@@ -104,7 +138,10 @@ fn shipped(from: &str, name: Option<&str>) -> Result<BTreeMap<String, String>, F
         files.insert(format!("{name}.yaml"), text);
     }
     if let Some(text) = files.remove(&tests) {
-        let text = text.replace(&format!("workflow: {main}"), &format!("workflow: {name}.yaml"));
+        let text = text.replace(
+            &format!("workflow: {main}"),
+            &format!("workflow: {name}.yaml"),
+        );
         files.insert(format!("{name}.test.yaml"), text);
     }
     Ok(files)

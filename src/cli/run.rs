@@ -86,7 +86,8 @@ pub fn run_program(args: &Args, command: &Run, program: Program) -> Done {
         #[cfg(feature = "restate")]
         Archive::Engine(_) if command.detach => {
             let message = "--detach does not work for runs that an engine drives";
-            return Err(Failure::new("engine", message).hint("they continue when nobody watches: Ctrl-C twice leaves them"));
+            return Err(Failure::new("engine", message)
+                .hint("they continue when nobody watches: Ctrl-C twice leaves them"));
         }
         #[cfg(feature = "restate")]
         Archive::Engine(engine) => (Held::Engine(engine.begin(id, &program.files)), vec![event]),
@@ -111,7 +112,9 @@ fn chosen(command: &Run, program: &Program) -> Result<BTreeSet<String>, Failure>
         let names = workflow.steps().map(|(_, step)| step.name.as_str());
         match closest(name, names) {
             Some(near) => failure.hint(format!("did you mean `{near}`?")),
-            None => failure.hint(report::command(Cmd::new("graph").arg(command.file.display())) + " shows its steps"),
+            None => failure.hint(
+                report::command(Cmd::new("graph").arg(command.file.display())) + " shows its steps",
+            ),
         }
     };
     if let Some(name) = &command.until {
@@ -121,8 +124,10 @@ fn chosen(command: &Run, program: &Program) -> Result<BTreeSet<String>, Failure>
     for name in &chosen {
         let step = workflow.step_named(name).ok_or_else(|| unknown(name))?;
         if let Some(read) = decide::reads_of(step).difference(&chosen).next() {
-            let message = format!("`{name}` can't run without `{read}`, because it reads its outputs");
-            return Err(Failure::new("reads-later", message).hint(format!("add --only {read}, or take --until {name}")));
+            let message =
+                format!("`{name}` can't run without `{read}`, because it reads its outputs");
+            return Err(Failure::new("reads-later", message)
+                .hint(format!("add --only {read}, or take --until {name}")));
         }
     }
     Ok(chosen)
@@ -132,7 +137,9 @@ fn chosen(command: &Run, program: &Program) -> Result<BTreeSet<String>, Failure>
 fn detach(args: &Args, command: &Run, id: &RunId) -> Done {
     let folder = args.state.join("detached");
     let log = folder.join(format!("{id}.log"));
-    let failed = |what: &str, e: std::io::Error| Failure::new("system", format!("can't {what}: {e}")).of_a_run();
+    let failed = |what: &str, e: std::io::Error| {
+        Failure::new("system", format!("can't {what}: {e}")).of_a_run()
+    };
     fs::create_dir_all(&folder).map_err(|e| failed("make a folder for its log", e))?;
     let output = fs::File::create(&log).map_err(|e| failed("write its log", e))?;
     let errors = output.try_clone().map_err(|e| failed("write its log", e))?;
@@ -141,7 +148,12 @@ fn detach(args: &Args, command: &Run, id: &RunId) -> Done {
     for (option, value) in args.whereabouts() {
         resume.args([option, &value]);
     }
-    resume.args(["resume", id.as_str(), "--max-parallel", &command.driving.max_parallel.to_string()]);
+    resume.args([
+        "resume",
+        id.as_str(),
+        "--max-parallel",
+        &command.driving.max_parallel.to_string(),
+    ]);
     if command.driving.wait {
         resume.arg("--wait");
     }
@@ -151,7 +163,9 @@ fn detach(args: &Args, command: &Run, id: &RunId) -> Done {
     resume.stdin(Stdio::null()).stdout(output).stderr(errors);
     // Ctrl-C and a terminal that closes reach the group of this process, not that one.
     resume.process_group(0);
-    resume.spawn().map_err(|e| failed("start another process", e))?;
+    resume
+        .spawn()
+        .map_err(|e| failed("start another process", e))?;
     let follow = report::command(Cmd::new("logs").arg(id).flag("-f"));
     say!("run {id} continues in the background; to follow it: {follow}");
     say!("what it prints is in {}", log.display());

@@ -1,6 +1,7 @@
 use std::{
-    env, fs, io, thread,
+    env, fs, io,
     path::{Path, PathBuf},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -53,29 +54,40 @@ pub fn test(args: &Args, command: &Test) -> Done {
     };
     let began = Instant::now();
     let begins = |tests: usize, files: usize| {
-        say!("{} {} in {}", tag("Starting", Tone::Good), count(tests, "test"), count(files, "file"));
+        say!(
+            "{} {} in {}",
+            tag("Starting", Tone::Good),
+            count(tests, "test"),
+            count(files, "file")
+        );
     };
     let ran = testing::run(&files, &options, begins, show).map_err(refused)?;
     let took = began.elapsed();
     if ran.tests.is_empty() {
-        return Err(Failure::new("no-tests", "no test is left: `--filter` names none"));
+        return Err(Failure::new(
+            "no-tests",
+            "no test is left: `--filter` names none",
+        ));
     }
     if let Some(path) = &command.junit {
-        fs::write(path, testing::junit(&ran.tests)).map_err(|e| {
-            Failure::new("output", format!("can't write {}: {e}", path.display()))
-        })?;
+        fs::write(path, testing::junit(&ran.tests))
+            .map_err(|e| Failure::new("output", format!("can't write {}: {e}", path.display())))?;
     }
     summarise(&ran, took);
     if command.coverage {
-        ran.coverage.iter().for_each(|(file, coverage)| show_coverage(file, coverage));
+        ran.coverage
+            .iter()
+            .for_each(|(file, coverage)| show_coverage(file, coverage));
     }
     if command.json {
         print(&format!("{:#}\n", as_json(&ran, took, command.coverage)))?;
     }
-    Ok(match ran.tests.iter().all(|test| test.problems.is_empty()) {
-        true => exit::SUCCEEDED,
-        false => exit::FAILED,
-    })
+    Ok(
+        match ran.tests.iter().all(|test| test.problems.is_empty()) {
+            true => exit::SUCCEEDED,
+            false => exit::FAILED,
+        },
+    )
 }
 
 /// `windlass test --record RUN`: prints a test file.
@@ -83,11 +95,20 @@ fn record(args: &Args, run: &str) -> Done {
     let (archive, id, state) = look(args, Some(run))?;
     if state.outcome.is_none() {
         let message = format!("run {id} has not ended");
-        return Err(Failure::new("not-ended", message).hint(format!("`windlass resume {id}` continues it")));
+        return Err(
+            Failure::new("not-ended", message).hint(format!("`windlass resume {id}` continues it"))
+        );
     }
     let (info, program) = frozen(&archive, &id, &state)?;
-    let file = Path::new(&info.file).file_name().unwrap_or_default().to_string_lossy();
-    let name = format!("{} {}", info.workflow, state.outcome.map_or("waits", |outcome| outcome.as_str()));
+    let file = Path::new(&info.file)
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy();
+    let name = format!(
+        "{} {}",
+        info.workflow,
+        state.outcome.map_or("waits", |outcome| outcome.as_str())
+    );
     let recorded = testing::record(&name, &file, &program.workflow, &info, &state);
     if !recorded.replaced.is_empty() {
         say!("replaced: {}", recorded.replaced.join(", "));
@@ -108,7 +129,10 @@ fn processors() -> usize {
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Failure {
-    Failure::new("unreadable-file", format!("can't read {}: {error}", path.display()))
+    Failure::new(
+        "unreadable-file",
+        format!("can't read {}: {error}", path.display()),
+    )
 }
 
 /// Mistakes in test files; nothing was run.
@@ -141,17 +165,37 @@ fn show(test: &Tested) {
         0 => String::new(),
         kills => format!(" (killed {kills}×)"),
     };
-    say!("{} [{:>8.3}s] {}: {}{kills}", tag(word, tone), test.took.as_secs_f64(), test.file.display(), test.name);
+    say!(
+        "{} [{:>8.3}s] {}: {}{kills}",
+        tag(word, tone),
+        test.took.as_secs_f64(),
+        test.file.display(),
+        test.name
+    );
 }
 
 fn summarise(ran: &Ran, took: Duration) {
-    let failed: Vec<_> = ran.tests.iter().filter(|test| !test.problems.is_empty()).collect();
+    let failed: Vec<_> = ran
+        .tests
+        .iter()
+        .filter(|test| !test.problems.is_empty())
+        .collect();
     for test in &failed {
-        say!("\n{} {}:{}: {}", tag("FAIL", Tone::Bad), test.file.display(), test.line, test.name);
+        say!(
+            "\n{} {}:{}: {}",
+            tag("FAIL", Tone::Bad),
+            test.file.display(),
+            test.line,
+            test.name
+        );
         say!("{}", indented(&report::for_people(&test.said())));
     }
     let passed = ran.tests.len() - failed.len();
-    let tone = if failed.is_empty() { Tone::Good } else { Tone::Bad };
+    let tone = if failed.is_empty() {
+        Tone::Good
+    } else {
+        Tone::Bad
+    };
     let skipped = match ran.filtered {
         0 => String::new(),
         n => format!(", {n} filtered out"),
@@ -160,7 +204,12 @@ fn summarise(ran: &Ran, took: Duration) {
         0 => String::new(),
         n => format!(", {n} failed"),
     };
-    say!("\n{} [{:>8.3}s] {} run: {passed} passed{failures}{skipped}", tag("Summary", tone), took.as_secs_f64(), count(ran.tests.len(), "test"));
+    say!(
+        "\n{} [{:>8.3}s] {} run: {passed} passed{failures}{skipped}",
+        tag("Summary", tone),
+        took.as_secs_f64(),
+        count(ran.tests.len(), "test")
+    );
 }
 
 fn indented(text: &str) -> String {
@@ -183,8 +232,14 @@ fn show_coverage(file: &Path, coverage: &Coverage) {
             continue;
         }
         let percent = 100 * part.reached / part.all();
-        say!("    {name:<8} {}/{} ({percent} %)", part.reached, part.all());
-        part.missed.iter().for_each(|missed| say!("      not reached: {missed}"));
+        say!(
+            "    {name:<8} {}/{} ({percent} %)",
+            part.reached,
+            part.all()
+        );
+        part.missed
+            .iter()
+            .for_each(|missed| say!("      not reached: {missed}"));
     }
 }
 
@@ -198,7 +253,10 @@ fn parts(coverage: &Coverage) -> [(&'static str, &Part); 3] {
 
 fn as_json(ran: &Ran, took: Duration, with_coverage: bool) -> Json {
     let tests = ran.tests.iter().map(|test| {
-        let problems = test.problems.iter().map(|problem| json!({ "what": problem.what, "detail": problem.detail }));
+        let problems = test
+            .problems
+            .iter()
+            .map(|problem| json!({ "what": problem.what, "detail": problem.detail }));
         json!({
             "file": test.file, "name": test.name, "line": test.line,
             "passed": test.problems.is_empty(), "seconds": test.took.as_secs_f64(),
@@ -214,7 +272,8 @@ fn as_json(ran: &Ran, took: Duration, with_coverage: bool) -> Json {
         let coverage = ran.coverage.iter().map(|(file, coverage)| {
             let mut entry = json!({ "workflow": file });
             for (name, part) in parts(coverage) {
-                entry[name] = json!({ "reached": part.reached, "all": part.all(), "missed": part.missed });
+                entry[name] =
+                    json!({ "reached": part.reached, "all": part.all(), "missed": part.missed });
             }
             entry
         });

@@ -33,13 +33,24 @@ pub fn try_script(args: &Args, command: &Try) -> Done {
 
 /// A workflow whose params are the script's inputs, and whose outputs are the script's.
 fn around(script: &Path) -> Result<Program, Failure> {
-    let unreadable = |why: String| Failure::new("unreadable-file", format!("can't read {}: {why}", script.display()));
+    let unreadable = |why: String| {
+        Failure::new(
+            "unreadable-file",
+            format!("can't read {}: {why}", script.display()),
+        )
+    };
     let Opened { mut folder, main } = open(script).map_err(unreadable)?;
     let text = folder.read(&main).map_err(unreadable)?;
-    let parsed = Script::parse(&main, text, &mut |path, written| folder.read_import(path, written));
+    let parsed = Script::parse(&main, text, &mut |path, written| {
+        folder.read_import(path, written)
+    });
     // The workflow is compiled all the same, and shows the mistakes in their places.
     let (inputs, outputs) = parsed.map_or((None, None), |script| (script.inputs, script.outputs));
-    let workflow = workflow(&main, &inputs.unwrap_or_default(), &outputs.unwrap_or_default());
+    let workflow = workflow(
+        &main,
+        &inputs.unwrap_or_default(),
+        &outputs.unwrap_or_default(),
+    );
     let mut sources = Around {
         workflow: workflow.into(),
         folder,
@@ -59,21 +70,35 @@ fn workflow(script: &str, inputs: &Signature, outputs: &Signature) -> String {
         line("params:".into());
     }
     for (name, field) in &inputs.fields {
-        let default = field.default.as_ref().map_or_else(String::new, |value| format!(", default: {}", value.to_json()));
-        line(format!("  {}: {{ type: {}{default} }}", quoted(name), quoted(&field.ty.to_string())));
+        let default = field.default.as_ref().map_or_else(String::new, |value| {
+            format!(", default: {}", value.to_json())
+        });
+        line(format!(
+            "  {}: {{ type: {}{default} }}",
+            quoted(name),
+            quoted(&field.ty.to_string())
+        ));
     }
     line(format!("steps:\n  script:\n    script: {}", quoted(script)));
     if !inputs.fields.is_empty() {
         line("    with:".into());
     }
     for name in inputs.fields.keys() {
-        line(format!("      {}: {}", quoted(name), quoted(&format!("${{{{ params[{}] }}}}", quoted(name)))));
+        line(format!(
+            "      {}: {}",
+            quoted(name),
+            quoted(&format!("${{{{ params[{}] }}}}", quoted(name)))
+        ));
     }
     if !outputs.fields.is_empty() {
         line("outputs:".into());
     }
     for name in outputs.fields.keys() {
-        line(format!("  {}: {}", quoted(name), quoted(&format!("${{{{ steps.script[{}] }}}}", quoted(name)))));
+        line(format!(
+            "  {}: {}",
+            quoted(name),
+            quoted(&format!("${{{{ steps.script[{}] }}}}", quoted(name)))
+        ));
     }
     yaml
 }

@@ -44,8 +44,8 @@ pub use name::StepName;
 pub use params::{ParamError, ParamErrors, bind_params, parse_argument, parse_params};
 pub use source::{Folder, Frozen, Opened, Sources, open, read_named};
 pub use suite::{
-    Approver, Calls, Case, Expect, ExpectedCall, Given, Kill, Reply, SUITE_SECTIONS, Suite, answer_of,
-    read_suite, reversed,
+    Approver, Calls, Case, Expect, ExpectedCall, Given, Kill, Reply, SUITE_SECTIONS, Suite,
+    answer_of, read_suite, reversed,
 };
 pub use template::Template;
 

@@ -4,9 +4,7 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    gate::Gate, observer::Observer, stage::Stage, substrate::Ledger, undo::lost,
-};
+use super::{gate::Gate, observer::Observer, stage::Stage, substrate::Ledger, undo::lost};
 use crate::{
     journal::{EffectState, Event, InstanceId, Round, RunId},
     outside::Clients,

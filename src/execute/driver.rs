@@ -4,8 +4,8 @@ use super::{
     attempt::{Finished, Task, Trouble, Work},
     embedded::{Cancel, Embedded},
     observer::Observer,
-    stage::Stage,
     retry::{backoff, is_worth_it},
+    stage::Stage,
     substrate::{Happened, Substrate, Wait},
 };
 use crate::{

@@ -268,7 +268,11 @@ impl Ledger for Pages {
     }
 
     fn wait(&self, duration: Duration) -> Result<(), Stop> {
-        if self.stage.as_ref().is_some_and(|stage| stage.passes(duration)) {
+        if self
+            .stage
+            .as_ref()
+            .is_some_and(|stage| stage.passes(duration))
+        {
             return self.stops.check();
         }
         self.runtime.block_on(self.stops.wait(duration))

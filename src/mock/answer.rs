@@ -1,7 +1,4 @@
-use std::{
-    collections::BTreeMap,
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     compile::{Mock, Part, Route},
@@ -72,7 +69,11 @@ impl Site {
     pub fn answer(&mut self, request: &Request) -> Answer {
         for number in 0..self.mock.routes.len() {
             let route = &self.mock.routes[number];
-            if route.method != request.method || route.times.is_some_and(|times| self.answered[number] >= times) {
+            if route.method != request.method
+                || route
+                    .times
+                    .is_some_and(|times| self.answered[number] >= times)
+            {
                 continue;
             }
             let Some(path) = parts(&route.path, &request.path) else {
@@ -86,14 +87,25 @@ impl Site {
                 }
                 Ok(None) => {}
                 Err(error) => {
-                    let place = error.place.as_ref().map_or_else(String::new, |place| format!(" ({place})"));
-                    return Answer::json(500, serde_json::json!({ "error": format!("{error}{place}") }));
+                    let place = error
+                        .place
+                        .as_ref()
+                        .map_or_else(String::new, |place| format!(" ({place})"));
+                    return Answer::json(
+                        500,
+                        serde_json::json!({ "error": format!("{error}{place}") }),
+                    );
                 }
             }
         }
         match self.kept.get(&request.path) {
-            Some(value) if matches!(request.method.as_str(), "GET" | "HEAD") => Answer::json(200, value.to_json()),
-            _ => Answer::json(404, serde_json::json!({ "error": format!("{} {} is not served here", request.method, request.path) })),
+            Some(value) if matches!(request.method.as_str(), "GET" | "HEAD") => {
+                Answer::json(200, value.to_json())
+            }
+            _ => Answer::json(
+                404,
+                serde_json::json!({ "error": format!("{} {} is not served here", request.method, request.path) }),
+            ),
         }
     }
 
@@ -115,7 +127,12 @@ impl Site {
     }
 
     /// The answer of a route; `None` if its condition does not hold.
-    fn by(&mut self, number: usize, request: &Request, names: &Names) -> Result<Option<Answer>, ExpressionError> {
+    fn by(
+        &mut self,
+        number: usize,
+        request: &Request,
+        names: &Names,
+    ) -> Result<Option<Answer>, ExpressionError> {
         let route = &self.mock.routes[number];
         if let Some(when) = &route.when
             && when.evaluate(names)? != Value::Bool(true)
@@ -126,7 +143,11 @@ impl Site {
             Some(at) => at.evaluate(names)?.to_text(),
             None => request.path.clone(),
         };
-        let kept = route.keep.as_ref().map(|keep| keep.evaluate(names)).transpose()?;
+        let kept = route
+            .keep
+            .as_ref()
+            .map(|keep| keep.evaluate(names))
+            .transpose()?;
         let answer = made(route, names)?;
         if route.forgets {
             self.kept.remove(&at);
@@ -139,10 +160,20 @@ impl Site {
 }
 
 fn made(route: &Route, names: &Names) -> Result<Answer, ExpressionError> {
-    let gives = route.gives.as_ref().map(|gives| gives.evaluate(names)).transpose()?;
+    let gives = route
+        .gives
+        .as_ref()
+        .map(|gives| gives.evaluate(names))
+        .transpose()?;
     let (body, kind) = match gives {
         None | Some(Value::Null) => (String::new(), None),
-        Some(Value::String(text)) => (text, Some(("content-type".to_owned(), "text/plain; charset=utf-8".to_owned()))),
+        Some(Value::String(text)) => (
+            text,
+            Some((
+                "content-type".to_owned(),
+                "text/plain; charset=utf-8".to_owned(),
+            )),
+        ),
         Some(json) => (json.to_json().to_string(), Some(json_type())),
     };
     let mut headers: Vec<_> = kind.into_iter().collect();
@@ -198,13 +229,29 @@ mod tests {
 
     #[test]
     fn a_path_fits_part_by_part() {
-        let users = [Part::Literal("users".into()), Part::Named("user".into()), Part::Literal("password".into())];
-        assert_eq!(found(&users, "/users/app/password").as_deref(), Some(r#"{"user":"app"}"#));
-        for path in ["/users/app", "/users/app/password/x", "/users//password", "/user/app/password", "users/app/password"] {
+        let users = [
+            Part::Literal("users".into()),
+            Part::Named("user".into()),
+            Part::Literal("password".into()),
+        ];
+        assert_eq!(
+            found(&users, "/users/app/password").as_deref(),
+            Some(r#"{"user":"app"}"#)
+        );
+        for path in [
+            "/users/app",
+            "/users/app/password/x",
+            "/users//password",
+            "/user/app/password",
+            "users/app/password",
+        ] {
             assert_eq!(found(&users, path), None, "{path}");
         }
         let rest = [Part::Literal("a".into()), Part::Rest("rest".into())];
         assert_eq!(found(&rest, "/a/b/c").as_deref(), Some(r#"{"rest":"b/c"}"#));
-        assert_eq!(found(&[Part::Literal(String::new())], "/").as_deref(), Some("{}"));
+        assert_eq!(
+            found(&[Part::Literal(String::new())], "/").as_deref(),
+            Some("{}")
+        );
     }
 }

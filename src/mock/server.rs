@@ -73,24 +73,36 @@ async fn handle(State(shared): State<Shared>, request: HttpRequest<Body>) -> Res
     let Some(body) = read_body(body, LARGEST_BODY).await else {
         return plain(StatusCode::PAYLOAD_TOO_LARGE);
     };
-    let text = |value: &axum::http::HeaderValue| Value::from(String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let text = |value: &axum::http::HeaderValue| {
+        Value::from(String::from_utf8_lossy(value.as_bytes()).into_owned())
+    };
     let query = form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes());
     let asked = Request {
         method: head.method.to_string(),
         path: head.uri.path().to_owned(),
-        query: query.map(|(name, value)| (name.into_owned(), value.into_owned().into())).collect(),
-        headers: head.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect::<BTreeMap<_, _>>(),
+        query: query
+            .map(|(name, value)| (name.into_owned(), value.into_owned().into()))
+            .collect(),
+        headers: head
+            .headers
+            .iter()
+            .map(|(name, value)| (name.to_string(), text(value)))
+            .collect::<BTreeMap<_, _>>(),
         body: String::from_utf8_lossy(&body).into_owned(),
     };
     let site = shared.site.clone();
     // Expressions take a processor, for a moment; nobody else waits long for the site.
-    let answer = site.lock().unwrap_or_else(PoisonError::into_inner).answer(&asked);
+    let answer = site
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .answer(&asked);
     tokio::time::sleep(answer.delay).await;
     (shared.told)(&asked, &answer);
     if answer.is_dropped {
         return dropped();
     }
-    let mut response = plain(StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
+    let mut response =
+        plain(StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
     for (name, value) in &answer.headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), value.try_into()) {
             response.headers_mut().append(name, value);
@@ -108,6 +120,7 @@ fn plain(status: StatusCode) -> Response<Body> {
 
 /// A body that breaks: the connection is closed before the answer is whole.
 fn dropped() -> Response<Body> {
-    let broken = futures_util::stream::iter([Err::<axum::body::Bytes, _>(io::Error::other("dropped"))]);
+    let broken =
+        futures_util::stream::iter([Err::<axum::body::Bytes, _>(io::Error::other("dropped"))]);
     Response::new(Body::from_stream(broken))
 }

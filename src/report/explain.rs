@@ -29,8 +29,7 @@ pub fn explain(word: &str) -> Result<Vec<Page>, Option<String>> {
         .map(module_page)
         .collect();
     let (section, name) = word.rsplit_once('.').unwrap_or(("", word));
-    for of in all_sections().filter(|of| section.is_empty() || of.name == section)
-    {
+    for of in all_sections().filter(|of| section.is_empty() || of.name == section) {
         pages.extend(of.key(name).map(|key| key_page(of, key)));
     }
     pages.extend(
@@ -80,7 +79,10 @@ pub fn topics_page() -> Page {
         ),
     });
     Page::new("Topics of `windlass explain`")
-        .terms("keys of workflows, test files and mock files", keys.collect())
+        .terms(
+            "keys of workflows, test files and mock files",
+            keys.collect(),
+        )
         .terms("host functions", modules.collect())
         .terms(
             "error codes",

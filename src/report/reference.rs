@@ -13,7 +13,9 @@ pub fn reference() -> String {
         ## The workflow file\n"
         .to_owned();
     let chapter = |sections: &[&Section]| {
-        let pages = sections.iter().map(|section| format!("\n{}", section_page(section).to_markdown(3)));
+        let pages = sections
+            .iter()
+            .map(|section| format!("\n{}", section_page(section).to_markdown(3)));
         pages.collect::<String>()
     };
     text.push_str(&chapter(&SECTIONS));

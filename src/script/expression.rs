@@ -221,7 +221,9 @@ fn explained(error: &EvalAltResult) -> String {
 /// Says for people which names an expression may read: `a`, `b` and `c`.
 fn reads_of(known: &[&str]) -> String {
     let names: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
-    let (last, others) = names.split_last().map_or(("", &[][..]), |(last, others)| (&**last, others));
+    let (last, others) = names
+        .split_last()
+        .map_or(("", &[][..]), |(last, others)| (&**last, others));
     format!("an expression reads {} and {last}", others.join(", "))
 }
 

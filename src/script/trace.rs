@@ -17,14 +17,20 @@ pub trait Trace: Send + Sync {
 
 /// Lets an engine, which runs this script, tell its lines.
 pub(super) fn watch(engine: &mut Engine, script: &Script, trace: Arc<dyn Trace>) {
-    let (path, text, places) = (script.path.clone(), script.text.clone(), script.places.clone());
+    let (path, text, places) = (
+        script.path.clone(),
+        script.text.clone(),
+        script.places.clone(),
+    );
     #[expect(deprecated, reason = "it is not: Rhai marks what may change")]
     engine.register_debugger(
         |_, debugger| debugger,
         move |_, _, _, source, position| {
             let is_own = source.is_none_or(|source| source == &*path);
             let line = match is_own {
-                true => places.line_and_column(&text, position).map(|(line, _)| line),
+                true => places
+                    .line_and_column(&text, position)
+                    .map(|(line, _)| line),
                 false => position.line(),
             };
             if let Some(line) = line {
@@ -39,17 +45,31 @@ impl Script {
     /// The lines (from 1) that a run of it may reach, by file: those in which a statement of a function, or of an
     /// inline body, begins.
     pub fn lines(&self) -> BTreeMap<String, BTreeSet<usize>> {
-        let own = |position| self.places.line_and_column(&self.text, position).map(|(line, _)| line);
+        let own = |position| {
+            self.places
+                .line_and_column(&self.text, position)
+                .map(|(line, _)| line)
+        };
         let mut all = BTreeMap::new();
-        all.insert(self.path.to_string(), lines_of(&self.ast, self.is_inline, own));
+        all.insert(
+            self.path.to_string(),
+            lines_of(&self.ast, self.is_inline, own),
+        );
         for (path, ast) in self.imports.asts.iter() {
-            all.insert(format!("{path}.rhai"), lines_of(ast, false, |position| position.line()));
+            all.insert(
+                format!("{path}.rhai"),
+                lines_of(ast, false, |position| position.line()),
+            );
         }
         all
     }
 }
 
-fn lines_of(ast: &AST, is_inline: bool, line: impl Fn(Position) -> Option<usize>) -> BTreeSet<usize> {
+fn lines_of(
+    ast: &AST,
+    is_inline: bool,
+    line: impl Fn(Position) -> Option<usize>,
+) -> BTreeSet<usize> {
     let mut ast = ast.clone();
     if !is_inline {
         // Constants of the file: each run passes them.
@@ -87,7 +107,10 @@ mod tests {
         let text = "const X = 1;\nfn run(inputs) {\n    if 1 > 2 {\n        return #{ a: 1 };\n    }\n    let b = [1, 2]\n        .map(|x| x + 1);\n    helped(b)\n}\nfn helped(b) {\n    #{ b: b }\n}\n";
         let script = Script::parse("a.rhai", text.into(), &mut |_, _| Err("none".into()));
         let script = script.unwrap_or_else(|_| panic!("a script"));
-        assert_eq!(script.lines()["a.rhai"], BTreeSet::from([3, 4, 6, 7, 8, 11]));
+        assert_eq!(
+            script.lines()["a.rhai"],
+            BTreeSet::from([3, 4, 6, 7, 8, 11])
+        );
         let seen = Arc::new(Seen::default());
         let mut engine = super::super::engine::step_engine();
         watch(&mut engine, &script, seen.clone());

@@ -19,7 +19,9 @@ impl Common {
     pub fn of(one: &Outcome, other: &Outcome) -> Self {
         let (one, other) = (facts(one), facts(other));
         let names = one.keys().chain(other.keys()).cloned().collect();
-        let facts = one.into_iter().filter(|(name, fact)| other.get(name) == Some(fact));
+        let facts = one
+            .into_iter()
+            .filter(|(name, fact)| other.get(name) == Some(fact));
         Self {
             facts: facts.collect(),
             names,
@@ -38,7 +40,9 @@ impl Common {
             }
         }
         let more = found.iter().filter(|(name, _)| !self.names.contains(*name));
-        differences.extend(more.map(|(name, fact)| format!("{name} is {fact}, and is not there otherwise")));
+        differences.extend(
+            more.map(|(name, fact)| format!("{name} is {fact}, and is not there otherwise")),
+        );
         differences
     }
 }
@@ -53,13 +57,20 @@ fn facts(outcome: &Outcome) -> Facts {
     for (step, status) in outcome.steps() {
         add(format!("the status of `{step}`"), status.into());
     }
-    let steps = outcome.state.steps.iter().filter(|(id, _)| id.undone().is_none());
+    let steps = outcome
+        .state
+        .steps
+        .iter()
+        .filter(|(id, _)| id.undone().is_none());
     for (id, step) in steps {
         let effects = step.rounds().flat_map(|round| round.effects);
         let done = effects.filter(|effect| effect.call.class != Class::Read && effect.is_done());
         for (number, effect) in done.enumerate() {
             let name = format!("change {number} of `{id}`");
-            add(format!("the arguments of {name}"), effect.call.arguments.to_string());
+            add(
+                format!("the arguments of {name}"),
+                effect.call.arguments.to_string(),
+            );
             add(name, effect.call.function.clone());
         }
     }
@@ -71,11 +82,17 @@ fn facts(outcome: &Outcome) -> Facts {
         }
     }
     for (function, keys) in changes {
-        add(format!("the number of changes by `{function}`"), keys.len().to_string());
+        add(
+            format!("the number of changes by `{function}`"),
+            keys.len().to_string(),
+        );
     }
     for (name, file) in &outcome.files {
         add(format!("the file `{name}`"), "there".into());
-        add(format!("the content of the file `{name}`"), Digest::of_content(&file.content).to_string());
+        add(
+            format!("the content of the file `{name}`"),
+            Digest::of_content(&file.content).to_string(),
+        );
     }
     for step in &outcome.undone {
         add(format!("the undo of `{step}`"), "done".into());

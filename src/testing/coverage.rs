@@ -120,7 +120,9 @@ impl Covered {
         for (file, lines) in lines {
             for line in lines {
                 let is_reached = self.lines.contains(&(file.clone(), line));
-                coverage.lines.count(is_reached, || format!("{file}:{line}"));
+                coverage
+                    .lines
+                    .count(is_reached, || format!("{file}:{line}"));
             }
         }
         coverage
@@ -144,7 +146,9 @@ impl Covered {
             if step.when.is_some() {
                 for side in [true, false] {
                     let is_reached = self.branches.contains(&(file.clone(), name.clone(), side));
-                    coverage.branches.count(is_reached, || format!("{}: when {side}", place()));
+                    coverage
+                        .branches
+                        .count(is_reached, || format!("{}: when {side}", place()));
                 }
             }
             match &step.action {

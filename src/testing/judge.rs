@@ -3,11 +3,11 @@
 use similar::TextDiff;
 
 use super::{
+    answers,
     log::{Answered, Line},
     matching::{fits, matches},
     named::also_known,
     outcome::Outcome,
-    stage,
 };
 use crate::{
     compile::{Calls, Case, ExpectedCall},
@@ -45,19 +45,34 @@ pub fn judge(case: &Case, outcome: &Outcome) -> Vec<Problem> {
     problems.extend(unanswered(outcome));
     problems.extend(wrong_status(case, outcome));
     problems.extend(wrong_error(case, outcome));
-    problems.extend(outcome.refused.iter().map(|why| Problem::new(format!("an answer to a question does not count: {why}"))));
+    problems.extend(
+        outcome
+            .refused
+            .iter()
+            .map(|why| Problem::new(format!("an answer to a question does not count: {why}"))),
+    );
     for (name, wanted) in &case.expect.outputs {
         let found = outcome.outputs().field(name).cloned().unwrap_or_default();
         if !matches(wanted, &found) {
-            problems.push(Problem::new(format!("the output `{name}` is not as expected")).with(differs(wanted, &found)));
+            problems.push(
+                Problem::new(format!("the output `{name}` is not as expected"))
+                    .with(differs(wanted, &found)),
+            );
         }
     }
     for (step, wanted) in &case.expect.steps {
         let found = outcome.status_of(step);
         if found != wanted {
             let problem = Problem::new(format!("the step `{step}` is {found}, not {wanted}"));
-            let instance = outcome.state.instance(&crate::journal::InstanceId::parse(step));
-            let why = instance.and_then(|i| i.error.as_ref().map(|e| one_line(&e.message)).or(i.skip_reason.clone()));
+            let instance = outcome
+                .state
+                .instance(&crate::journal::InstanceId::parse(step));
+            let why = instance.and_then(|i| {
+                i.error
+                    .as_ref()
+                    .map(|e| one_line(&e.message))
+                    .or(i.skip_reason.clone())
+            });
             problems.push(match why {
                 Some(why) => problem.with(why),
                 None => problem,
@@ -69,41 +84,79 @@ pub fn judge(case: &Case, outcome: &Outcome) -> Vec<Problem> {
         wanted.sort();
         found.sort();
         if wanted != found {
-            problems.push(Problem::new("other steps were undone").with(diff(&lines(&wanted), &lines(&found))));
+            problems.push(
+                Problem::new("other steps were undone").with(diff(&lines(&wanted), &lines(&found))),
+            );
         }
     }
-    problems.extend(case.expect.calls.as_ref().and_then(|calls| wrong_calls(calls, outcome)));
+    problems.extend(
+        case.expect
+            .calls
+            .as_ref()
+            .and_then(|calls| wrong_calls(calls, outcome)),
+    );
     let effects = outcome.effects();
     for (function, wanted) in &case.expect.effects {
         let found = effects.get(function).copied().unwrap_or(0);
         if found != *wanted {
-            problems.push(Problem::new(format!("`{function}` was done {}, not {}", times(found), times(*wanted))));
+            problems.push(Problem::new(format!(
+                "`{function}` was done {}, not {}",
+                times(found),
+                times(*wanted)
+            )));
         }
     }
-    problems.extend(case.expect.files.iter().filter_map(|(name, wanted)| wrong_file(name, wanted.as_deref(), outcome)));
+    problems.extend(
+        case.expect
+            .files
+            .iter()
+            .filter_map(|(name, wanted)| wrong_file(name, wanted.as_deref(), outcome)),
+    );
     problems.extend(missing_log(&case.expect.logs, outcome));
     // Where more is wrong, that is mostly why.
     let is_alone = problems.is_empty();
-    problems.extend(stage::unused(&case.given, &outcome.calls).into_iter().map(|number| {
-        let given = &case.given[number];
-        let what = format!("the answer of `{}` in line {} was never used", given.function, given.line);
-        let calls: Vec<_> = outcome.calls.iter().filter(|line| line.function == given.function).map(shown).collect();
-        match calls.is_empty() || !is_alone {
-            true => Problem::new(what),
-            false => Problem::new(what).with(format!("these calls were made:\n{}", lines(&calls))),
-        }
-    }));
+    problems.extend(
+        answers::unused(&case.given, &outcome.calls)
+            .into_iter()
+            .map(|number| {
+                let given = &case.given[number];
+                let what = format!(
+                    "the answer of `{}` in line {} was never used",
+                    given.function, given.line
+                );
+                let calls: Vec<_> = outcome
+                    .calls
+                    .iter()
+                    .filter(|line| line.function == given.function)
+                    .map(shown)
+                    .collect();
+                match calls.is_empty() || !is_alone {
+                    true => Problem::new(what),
+                    false => Problem::new(what)
+                        .with(format!("these calls were made:\n{}", lines(&calls))),
+                }
+            }),
+    );
     problems
 }
 
 /// The calls that no answer matched, with what to add to the test.
 fn unanswered(outcome: &Outcome) -> Vec<Problem> {
-    let calls = outcome.calls.iter().filter(|line| line.answer == Answered::Nobody);
+    let calls = outcome
+        .calls
+        .iter()
+        .filter(|line| line.answer == Answered::Nobody);
     calls
         .map(|line| {
-            let what = format!("the step `{}` calls `{}`, and no answer of the test matches", line.step, line.function);
+            let what = format!(
+                "the step `{}` calls `{}`, and no answer of the test matches",
+                line.step, line.function
+            );
             let arguments = flow(&line.arguments);
-            Problem::new(what).with(format!("add to `given`:\n- {}: {arguments}\n  gives: …", line.function))
+            Problem::new(what).with(format!(
+                "add to `given`:\n- {}: {arguments}\n  gives: …",
+                line.function
+            ))
         })
         .collect()
 }
@@ -121,13 +174,21 @@ fn wrong_status(case: &Case, outcome: &Outcome) -> Option<Problem> {
         .errors()
         .into_iter()
         .map(|(step, error)| {
-            let place = error.place.as_ref().map_or_else(String::new, |place| format!(" ({place})"));
+            let place = error
+                .place
+                .as_ref()
+                .map_or_else(String::new, |place| format!(" ({place})"));
             let step = step.map_or_else(String::new, |step| format!("{step}: "));
             format!("{step}{}{place}", one_line(&error.message))
         })
         .collect();
-    let waits = outcome.state.steps.iter().filter(|(_, step)| step.status == crate::journal::Status::Waiting);
-    details.extend(waits.map(|(id, _)| format!("{id} waits for an approval: add it to `approvals`")));
+    let waits = outcome
+        .state
+        .steps
+        .iter()
+        .filter(|(_, step)| step.status == crate::journal::Status::Waiting);
+    details
+        .extend(waits.map(|(id, _)| format!("{id} waits for an approval: add it to `approvals`")));
     let problem = Problem::new(format!("the run is {}, not {wanted}", outcome.status()));
     Some(match details.is_empty() {
         true => problem,
@@ -137,13 +198,21 @@ fn wrong_status(case: &Case, outcome: &Outcome) -> Option<Problem> {
 
 fn wrong_error(case: &Case, outcome: &Outcome) -> Option<Problem> {
     let wanted = case.expect.error.as_deref()?;
-    let messages: Vec<_> = outcome.errors().into_iter().map(|(_, error)| error.message.clone()).collect();
+    let messages: Vec<_> = outcome
+        .errors()
+        .into_iter()
+        .map(|(_, error)| error.message.clone())
+        .collect();
     if messages.iter().any(|message| fits(wanted, message)) {
         return None;
     }
     Some(match messages.is_empty() {
-        true => Problem::new(format!("the run ends without an error, not with `{wanted}`")),
-        false => Problem::new("the run ends with another error").with(diff(wanted, &lines(&messages))),
+        true => Problem::new(format!(
+            "the run ends without an error, not with `{wanted}`"
+        )),
+        false => {
+            Problem::new("the run ends with another error").with(diff(wanted, &lines(&messages)))
+        }
     })
 }
 
@@ -157,27 +226,44 @@ fn wrong_calls(wanted: &Calls, outcome: &Outcome) -> Option<Problem> {
             Some(Problem::new(what).with(lines(&found)))
         }
         Calls::InOrder(wanted) => {
-            let is_same = wanted.len() == made.len() && wanted.iter().zip(&made).all(|(wanted, line)| is_call(wanted, line));
+            let is_same = wanted.len() == made.len()
+                && wanted
+                    .iter()
+                    .zip(&made)
+                    .all(|(wanted, line)| is_call(wanted, line));
             // A call that is as expected is shown as the test writes it, so that only what differs stands out.
-            let found = made.iter().enumerate().map(|(i, line)| match wanted.get(i) {
-                Some(wanted) if is_call(wanted, line) => written(wanted),
-                _ => shown(line),
-            });
+            let found = made
+                .iter()
+                .enumerate()
+                .map(|(i, line)| match wanted.get(i) {
+                    Some(wanted) if is_call(wanted, line) => written(wanted),
+                    _ => shown(line),
+                });
             let found: Vec<_> = found.collect();
             let wanted: Vec<_> = wanted.iter().map(written).collect();
-            (!is_same).then(|| Problem::new("other calls left for the outside").with(diff(&lines(&wanted), &lines(&found))))
+            (!is_same).then(|| {
+                Problem::new("other calls left for the outside")
+                    .with(diff(&lines(&wanted), &lines(&found)))
+            })
         }
     }
 }
 
 fn is_call(wanted: &ExpectedCall, line: &Line) -> bool {
     let arguments = Value::parse_json(&line.arguments.to_string()).unwrap_or_default();
-    let other = arguments.as_map().and_then(|map| also_known(&line.function, map));
-    (line.function == wanted.function || other.as_ref() == Some(&wanted.function)) && matches(&wanted.arguments, &arguments)
+    let other = arguments
+        .as_map()
+        .and_then(|map| also_known(&line.function, map));
+    (line.function == wanted.function || other.as_ref() == Some(&wanted.function))
+        && matches(&wanted.arguments, &arguments)
 }
 
 fn written(call: &ExpectedCall) -> String {
-    match call.arguments.as_map().is_some_and(std::collections::BTreeMap::is_empty) {
+    match call
+        .arguments
+        .as_map()
+        .is_some_and(std::collections::BTreeMap::is_empty)
+    {
         true => call.function.clone(),
         false => format!("{} {}", call.function, flow(&call.arguments.to_json())),
     }
@@ -217,7 +303,9 @@ fn wrong_file(name: &str, wanted: Option<&str>, outcome: &Outcome) -> Option<Pro
 
 fn missing_log(wanted: &[String], outcome: &Outcome) -> Option<Problem> {
     let mut logs = outcome.logs.iter();
-    let missing = wanted.iter().find(|wanted| !logs.any(|message| fits(wanted, message)))?;
+    let missing = wanted
+        .iter()
+        .find(|wanted| !logs.any(|message| fits(wanted, message)))?;
     let problem = Problem::new(format!("no message is `{missing}`, or not in this order"));
     Some(match outcome.logs.is_empty() {
         true => problem.with("the scripts wrote no messages"),
@@ -232,7 +320,10 @@ fn differs(wanted: &Value, found: &Value) -> String {
 
 /// What is expected (`-`) and what is found (`+`), line by line.
 pub fn diff(wanted: &str, found: &str) -> String {
-    let (wanted, found) = (format!("{}\n", wanted.trim_end()), format!("{}\n", found.trim_end()));
+    let (wanted, found) = (
+        format!("{}\n", wanted.trim_end()),
+        format!("{}\n", found.trim_end()),
+    );
     let changes = TextDiff::from_lines(&wanted, &found);
     let mut text = String::from("- expected, + found\n");
     for change in changes.iter_all_changes() {
@@ -249,7 +340,10 @@ pub fn flow(json: &serde_json::Value) -> String {
     match json {
         serde_json::Value::Object(map) if map.is_empty() => "{}".into(),
         serde_json::Value::Object(map) => {
-            let entries: Vec<_> = map.iter().map(|(key, value)| format!("{}: {}", key_of(key), flow(value))).collect();
+            let entries: Vec<_> = map
+                .iter()
+                .map(|(key, value)| format!("{}: {}", key_of(key), flow(value)))
+                .collect();
             format!("{{ {} }}", entries.join(", "))
         }
         serde_json::Value::Array(items) => {
@@ -261,7 +355,9 @@ pub fn flow(json: &serde_json::Value) -> String {
 }
 
 fn key_of(key: &str) -> String {
-    let is_plain = key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/'));
+    let is_plain = key
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/'));
     match is_plain && !key.is_empty() {
         true => key.to_owned(),
         false => serde_json::Value::from(key).to_string(),

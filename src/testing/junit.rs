@@ -13,10 +13,18 @@ pub fn junit(tests: &[Tested]) -> String {
     }
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     // A text never fails to be written to.
-    let _ = writeln!(xml, "<testsuites name=\"windlass\" {}>", totals(tests.iter()));
+    let _ = writeln!(
+        xml,
+        "<testsuites name=\"windlass\" {}>",
+        totals(tests.iter())
+    );
     for (file, tests) in files {
         let file = escaped(&file.display().to_string());
-        let _ = writeln!(xml, "  <testsuite name=\"{file}\" {}>", totals(tests.iter().copied()));
+        let _ = writeln!(
+            xml,
+            "  <testsuite name=\"{file}\" {}>",
+            totals(tests.iter().copied())
+        );
         for test in tests {
             let name = escaped(&test.name);
             let _ = write!(
@@ -30,7 +38,11 @@ pub fn junit(tests: &[Tested]) -> String {
                 continue;
             }
             let first = escaped(&test.problems[0].what);
-            let _ = writeln!(xml, ">\n      <failure message=\"{first}\">{}</failure>", escaped(&test.said()));
+            let _ = writeln!(
+                xml,
+                ">\n      <failure message=\"{first}\">{}</failure>",
+                escaped(&test.said())
+            );
             let _ = writeln!(xml, "    </testcase>");
         }
         let _ = writeln!(xml, "  </testsuite>");

@@ -11,11 +11,17 @@ pub fn matches(pattern: &Value, value: &Value) -> bool {
             matches(wanted, found)
         }),
         (Value::List(wanted), Value::List(items)) => {
-            wanted.len() == items.len() && wanted.iter().zip(items).all(|(wanted, item)| matches(wanted, item))
+            wanted.len() == items.len()
+                && wanted
+                    .iter()
+                    .zip(items)
+                    .all(|(wanted, item)| matches(wanted, item))
         }
         (Value::String(glob), Value::String(text)) => fits(glob, text),
         (Value::String(glob), Value::Secret(secret)) => fits(glob, secret.reveal()),
-        (Value::String(glob), Value::Int(_) | Value::Float(_) | Value::Bool(_)) if glob.contains('*') => {
+        (Value::String(glob), Value::Int(_) | Value::Float(_) | Value::Bool(_))
+            if glob.contains('*') =>
+        {
             fits(glob, &value.to_text())
         }
         (Value::Int(wanted), Value::Float(number)) => *wanted as f64 == *number,
@@ -82,7 +88,14 @@ mod tests {
         ] {
             assert!(fits(glob, text), "{glob} {text}");
         }
-        for (glob, text) in [("", "a"), ("a", "ab"), ("a*a", "a"), ("\\*", "a"), ("*/users", "/users/a"), ("*b*b", "ab")] {
+        for (glob, text) in [
+            ("", "a"),
+            ("a", "ab"),
+            ("a*a", "a"),
+            ("\\*", "a"),
+            ("*/users", "/users/a"),
+            ("*b*b", "ab"),
+        ] {
             assert!(!fits(glob, text), "{glob} {text}");
         }
     }
@@ -91,9 +104,15 @@ mod tests {
     fn a_map_may_have_more_and_a_list_may_not() {
         let value = |text: &str| Value::parse_json(text).expect("JSON");
         let is = |pattern: &str, found: &str| matches(&value(pattern), &value(found));
-        assert!(is(r#"{"a": {"b": "x*"}}"#, r#"{"a": {"b": "xy", "c": 1}, "d": 2}"#));
+        assert!(is(
+            r#"{"a": {"b": "x*"}}"#,
+            r#"{"a": {"b": "xy", "c": 1}, "d": 2}"#
+        ));
         assert!(!is(r#"{"a": 1}"#, r#"{"b": 1}"#));
-        assert!(is(r#"{"a": null}"#, r#"{"b": 1}"#), "what is not there is nothing");
+        assert!(
+            is(r#"{"a": null}"#, r#"{"b": 1}"#),
+            "what is not there is nothing"
+        );
         assert!(is("[1, \"*\"]", "[1, \"x\"]") && !is("[1]", "[1, 2]"));
         assert!(is("1", "1.0") && !is("\"1\"", "1"));
         let secret = Value::Secret(crate::value::Secret::new("hidden"));

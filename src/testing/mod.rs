@@ -4,7 +4,7 @@
 //!
 //! - `find` looks for test files;
 //! - `play` is the run itself, in a process that does nothing else; its outside is the `stage`, which answers each call by
-//!   the test's own answers (`matching`, by the names that `named` gives the arguments) and writes each one to the `log`;
+//!   the test's own `answers` (`matching`, by the names that `named` gives the arguments) and writes each one to the `log`;
 //! - `conduct` starts these processes, and kills them where the test says so;
 //! - `outcome` reads from the folder what became of the run, `judge` holds that against what the test expects, and
 //!   `compare` one run against another;
@@ -15,6 +15,7 @@
 //! A test's folder holds `.windlass/` (its journal, the embedded servers), `out/`, `calls.jsonl` (the log),
 //! `covered.json` and `moments`.
 
+mod answers;
 mod compare;
 mod conduct;
 mod coverage;

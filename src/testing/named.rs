@@ -28,8 +28,11 @@ pub fn named(called: &str, arguments: &Value) -> BTreeMap<String, Value> {
         one => {
             let required = row.into_iter().flat_map(|row| row.takes);
             let last = required
-                .filter(|field| field.need == Need::Required && !matches!(field.kind, ValueKind::Closure(_) | ValueKind::Record(_)))
-                .last();
+                .filter(|field| {
+                    field.need == Need::Required
+                        && !matches!(field.kind, ValueKind::Closure(_) | ValueKind::Record(_))
+                })
+                .next_back();
             names.insert(last.map_or("about", |field| field.name).into(), one.clone());
         }
     }
@@ -45,8 +48,12 @@ pub fn named(called: &str, arguments: &Value) -> BTreeMap<String, Value> {
 fn name_object(names: &mut BTreeMap<String, Value>, object: &str) {
     let (object, namespace) = object.split_once(" in ").unwrap_or((object, ""));
     names.insert("object".into(), object.into());
-    names.entry("namespace".into()).or_insert_with(|| namespace.into());
-    names.entry("workload".into()).or_insert_with(|| object.into());
+    names
+        .entry("namespace".into())
+        .or_insert_with(|| namespace.into());
+    names
+        .entry("workload".into())
+        .or_insert_with(|| object.into());
     if let Some((_, name)) = object.split_once('/') {
         names.entry("name".into()).or_insert_with(|| name.into());
     }
@@ -54,8 +61,15 @@ fn name_object(names: &mut BTreeMap<String, Value>, object: &str) {
 
 /// The request of an `http::undo`, which records no more than `PUT https://…`: `method` and `url`.
 pub fn request_of(called: &str, arguments: &Value) -> Option<BTreeMap<String, Value>> {
-    let (method, url) = arguments.as_str().filter(|_| called == "http::undo")?.split_once(' ')?;
-    Some([("method", method), ("url", url)].map(|(key, text)| (key.to_owned(), text.into())).into())
+    let (method, url) = arguments
+        .as_str()
+        .filter(|_| called == "http::undo")?
+        .split_once(' ')?;
+    Some(
+        [("method", method), ("url", url)]
+            .map(|(key, text)| (key.to_owned(), text.into()))
+            .into(),
+    )
 }
 
 /// The function that a call is also known as: `http::undo` sends the request of `http::put`, and `kube::replace_pods`
@@ -83,18 +97,33 @@ mod tests {
     #[test]
     fn arguments_have_the_names_of_the_table() {
         assert_eq!(
-            shown("http::put", r#"{"url": "u", "options": {"json": {"a": 1}}}"#),
+            shown(
+                "http::put",
+                r#"{"url": "u", "options": {"json": {"a": 1}}}"#
+            ),
             r#"{"json":{"a":1},"url":"u"}"#
         );
-        assert_eq!(shown("pca::get_certificate", r#""arn:x""#), r#"{"arn":"arn:x"}"#);
-        assert_eq!(shown("key::generate", r#""RSA_2048""#), r#"{"algorithm":"RSA_2048"}"#);
+        assert_eq!(
+            shown("pca::get_certificate", r#""arn:x""#),
+            r#"{"arn":"arn:x"}"#
+        );
+        assert_eq!(
+            shown("key::generate", r#""RSA_2048""#),
+            r#"{"algorithm":"RSA_2048"}"#
+        );
         assert_eq!(shown("time::now", "null"), "{}");
         assert_eq!(
-            shown("kube::apply_secret", r#"{"cluster": "a", "object": "secret/x in y", "data": {}}"#),
+            shown(
+                "kube::apply_secret",
+                r#"{"cluster": "a", "object": "secret/x in y", "data": {}}"#
+            ),
             r#"{"cluster":"a","data":{},"name":"x","namespace":"y","object":"secret/x","workload":"secret/x"}"#
         );
         let undo = request_of("http::undo", &"PUT https://a/b".into()).expect("a request");
         assert_eq!(undo["url"], "https://a/b".into());
-        assert_eq!(also_known("http::undo", &undo).as_deref(), Some("http::put"));
+        assert_eq!(
+            also_known("http::undo", &undo).as_deref(),
+            Some("http::put")
+        );
     }
 }

@@ -15,7 +15,9 @@ use super::{
 use crate::{
     compile::Workflow,
     execute::{self, Undone},
-    journal::{Event, Instance, InstanceId, Journal, JournalError, Outcome as Ended, State, Status},
+    journal::{
+        Event, Instance, InstanceId, Journal, JournalError, Outcome as Ended, State, Status,
+    },
     report,
     script::Class,
     value::{StepError, Value},
@@ -63,7 +65,12 @@ impl Outcome {
     /// A folder without a run.
     pub fn read(folder: &Path, workflow: &Workflow) -> Result<Self, OutcomeError> {
         let journal = Journal::open(&folder.join(STATE))?;
-        let run = journal.runs()?.into_iter().next().ok_or(OutcomeError::NoRun)?.id;
+        let run = journal
+            .runs()?
+            .into_iter()
+            .next()
+            .ok_or(OutcomeError::NoRun)?
+            .id;
         let records = journal.load(&run)?;
         let events: Vec<_> = records.into_iter().map(|record| record.event).collect();
         let state = journal.state_of(&run)?;
@@ -73,7 +80,8 @@ impl Outcome {
             Event::Logged { message, .. } => Some(message.clone()),
             _ => None,
         });
-        let authorities = fs::read_to_string(folder.join(AUTHORITIES)).unwrap_or_else(|_| "null".into());
+        let authorities =
+            fs::read_to_string(folder.join(AUTHORITIES)).unwrap_or_else(|_| "null".into());
         Ok(Self {
             out: folder.join(OUT),
             undone: undone.map(|(id, _)| id.to_string()).collect(),
@@ -98,7 +106,8 @@ impl Outcome {
     /// Whether the status is as expected. A run that reverses what it did because it failed has failed.
     pub fn is(&self, status: &str, was_undone_by_test: bool) -> bool {
         let ended = self.state.outcome;
-        let has_failed = matches!(ended, Some(Ended::Undone | Ended::UndoFailed)) && !was_undone_by_test;
+        let has_failed =
+            matches!(ended, Some(Ended::Undone | Ended::UndoFailed)) && !was_undone_by_test;
         self.status() == status || status == "failed" && has_failed
     }
 
@@ -110,13 +119,21 @@ impl Outcome {
             return found;
         }
         let steps = self.state.steps.iter();
-        steps.filter_map(|(id, step)| Some((Some(id), step.error.as_deref()?))).collect()
+        steps
+            .filter_map(|(id, step)| Some((Some(id), step.error.as_deref()?)))
+            .collect()
     }
 
     /// The status of each step that the run looked at; those of an undo apart.
     pub fn steps(&self) -> BTreeMap<String, &'static str> {
-        let steps = self.state.steps.iter().filter(|(id, _)| id.undone().is_none());
-        steps.map(|(id, step)| (id.to_string(), shown(step))).collect()
+        let steps = self
+            .state
+            .steps
+            .iter()
+            .filter(|(id, _)| id.undone().is_none());
+        steps
+            .map(|(id, step)| (id.to_string(), shown(step)))
+            .collect()
     }
 
     pub fn status_of(&self, step: &str) -> &'static str {
@@ -126,15 +143,25 @@ impl Outcome {
 
     /// The calls that left for the outside, in their order.
     pub fn left(&self) -> impl Iterator<Item = &Line> {
-        self.calls.iter().filter(|line| super::stage::is_outside(&line.function))
+        self.calls
+            .iter()
+            .filter(|line| super::stage::is_outside(&line.function))
     }
 
     /// How many calls that change something are recorded as done, by function.
     pub fn effects(&self) -> BTreeMap<String, i64> {
         let mut counts = BTreeMap::new();
-        let steps = self.state.steps.iter().filter(|(id, _)| id.undone().is_none());
+        let steps = self
+            .state
+            .steps
+            .iter()
+            .filter(|(id, _)| id.undone().is_none());
         for round in steps.flat_map(|(_, step)| step.rounds()) {
-            for effect in round.effects.iter().filter(|effect| effect.call.class != Class::Read && effect.is_done()) {
+            for effect in round
+                .effects
+                .iter()
+                .filter(|effect| effect.call.class != Class::Read && effect.is_done())
+            {
                 *counts.entry(effect.call.function.clone()).or_default() += 1;
             }
         }

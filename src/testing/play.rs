@@ -100,7 +100,7 @@ impl Play<'_> {
         let clients = match &open {
             Some(open) => open.clients.clone(),
             None => Clients {
-                files: OutputFolder::new(&self.folder.join(OUT)),
+                files: OutputFolder::new(self.folder.join(OUT)),
                 ..Clients::nowhere()
             },
         };
@@ -170,7 +170,9 @@ impl Play<'_> {
             workflow: None,
         };
         let kube = state.run.as_ref().map(|run| run.kube.clone());
-        Ok(Some(OpenTarget::open(None, folders, kube.unwrap_or_default()).await?))
+        Ok(Some(
+            OpenTarget::open(None, folders, kube.unwrap_or_default()).await?,
+        ))
     }
 
     /// What the run goes on with; `None` once nothing is left to do.
@@ -205,7 +207,10 @@ impl Play<'_> {
 
     /// The answers that the test gives to what is asked now.
     fn answers(&self, run: &RunJournal, state: &State) -> Result<Vec<Event>, PlayError> {
-        let waiting = state.steps.iter().filter(|(_, instance)| instance.status == Status::Waiting);
+        let waiting = state
+            .steps
+            .iter()
+            .filter(|(_, instance)| instance.status == Status::Waiting);
         let mut events = Vec::new();
         for (id, instance) in waiting {
             let (Some(asked), Some(approver)) = (&instance.approval, self.approver(id)) else {
@@ -221,7 +226,13 @@ impl Play<'_> {
                 comment: approver.comment.clone(),
                 digest: asked.digest,
             };
-            match decide::on_answer(&self.program.workflow, state, run.id().as_str(), &decision, now()) {
+            match decide::on_answer(
+                &self.program.workflow,
+                state,
+                run.id().as_str(),
+                &decision,
+                now(),
+            ) {
                 Ok(event) => events.push(event),
                 Err(refusal) => fs::write(self.folder.join(REFUSED), refusal.to_string())?,
             }
@@ -253,7 +264,10 @@ impl Play<'_> {
     /// Writes down which CAs there are: one that the run does not know of is an orphan.
     async fn list_authorities(&self, clients: &Clients) -> Result<(), PlayError> {
         let found = clients.pca.list().await.unwrap_or_default();
-        let mut kinds: Vec<_> = found.iter().map(|found| format!("{} {}", found.kind, found.status)).collect();
+        let mut kinds: Vec<_> = found
+            .iter()
+            .map(|found| format!("{} {}", found.kind, found.status))
+            .collect();
         kinds.sort();
         let list = Value::List(kinds.into_iter().map(Value::from).collect());
         fs::write(self.folder.join(AUTHORITIES), list.to_json().to_string())?;

@@ -29,13 +29,23 @@ const ACCOUNT: &str = "111122223333";
 const SECRET: &str = "a-secret";
 
 /// Writes a test of a run. `file` is the workflow's, from the folder of the test file.
-pub fn record(name: &str, file: &str, workflow: &Workflow, info: &RunInfo, state: &State) -> Recorded {
+pub fn record(
+    name: &str,
+    file: &str,
+    workflow: &Workflow,
+    info: &RunInfo,
+    state: &State,
+) -> Recorded {
     let mut writer = Writer {
         out: &info.out,
         accounts: BTreeSet::new(),
         secrets: 0,
     };
-    let mut text = format!("workflow: {}\ntests:\n  {}:\n", Json::from(file), Json::from(name));
+    let mut text = format!(
+        "workflow: {}\ntests:\n  {}:\n",
+        Json::from(file),
+        Json::from(name)
+    );
     // A text never fails to be written to.
     let mut line = |text_line: String| {
         let _ = writeln!(text, "    {text_line}");
@@ -52,14 +62,23 @@ pub fn record(name: &str, file: &str, workflow: &Workflow, info: &RunInfo, state
             Verdict::Approved => "approve",
             Verdict::Rejected => "reject",
         };
-        Some(format!("  {}: {{ by: {}, answer: {verdict} }}", Json::from(id.as_str()), Json::from(answer.approver.clone())))
+        Some(format!(
+            "  {}: {{ by: {}, answer: {verdict} }}",
+            Json::from(id.as_str()),
+            Json::from(answer.approver.clone())
+        ))
     });
     let answers: Vec<_> = answers.collect();
     if !answers.is_empty() {
         line("approvals:".into());
         answers.into_iter().for_each(&mut line);
     }
-    let mut effects: Vec<_> = state.steps.values().flat_map(Instance::rounds).flat_map(|round| round.effects).collect();
+    let mut effects: Vec<_> = state
+        .steps
+        .values()
+        .flat_map(Instance::rounds)
+        .flat_map(|round| round.effects)
+        .collect();
     effects.retain(|effect| is_outside(&effect.call.function));
     effects.sort_by_key(|effect| effect.at);
     if !effects.is_empty() {
@@ -72,13 +91,20 @@ pub fn record(name: &str, file: &str, workflow: &Workflow, info: &RunInfo, state
     let status = state.outcome.map_or("waiting", |outcome| outcome.as_str());
     line(format!("  status: {status}"));
     let undone = execute::undone(workflow, state).into_iter();
-    let undone: Vec<_> = undone.filter(|(_, reached)| *reached != Undone::Nothing).map(|(id, _)| Json::from(id.as_str())).collect();
+    let undone: Vec<_> = undone
+        .filter(|(_, reached)| *reached != Undone::Nothing)
+        .map(|(id, _)| Json::from(id.as_str()))
+        .collect();
     if !undone.is_empty() {
         line(format!("  undone: {}", flow(&Json::from(undone))));
     }
     line("  steps:".into());
     for (id, step) in state.steps.iter().filter(|(id, _)| id.undone().is_none()) {
-        line(format!("    {}: {}", Json::from(id.as_str()), step.status.as_str()));
+        line(format!(
+            "    {}: {}",
+            Json::from(id.as_str()),
+            step.status.as_str()
+        ));
     }
     Recorded {
         text,
@@ -101,7 +127,9 @@ impl Writer<'_> {
         let function = also_known(&effect.call.function, &arguments);
         let function = function.unwrap_or_else(|| effect.call.function.clone());
         // What would reverse a call says nothing of what is called; nothing is not given.
-        arguments.retain(|name, value| !matches!(name.as_str(), "undo" | "restarted" | "at") && *value != Value::Null);
+        arguments.retain(|name, value| {
+            !matches!(name.as_str(), "undo" | "restarted" | "at") && *value != Value::Null
+        });
         let pattern = self.pattern(Value::Map(arguments).to_json());
         let first = format!("  - {function}: {}", flow(&pattern));
         match &effect.outcome {
@@ -112,11 +140,24 @@ impl Writer<'_> {
                 }
                 lines
             }
-            Some(EffectOutcome::Failed(failure)) if failure.may_be_done() => vec![first, "    lose: true".into()],
+            Some(EffectOutcome::Failed(failure)) if failure.may_be_done() => {
+                vec![first, "    lose: true".into()]
+            }
             Some(EffectOutcome::Failed(failure)) => {
-                let Failure { class, code, message, .. } = failure;
-                let (code, message) = (Json::from(code.as_str()), Json::from(self.redacted(message)));
-                vec![first, format!("    fails: {{ class: {class}, code: {code}, message: {message} }}")]
+                let Failure {
+                    class,
+                    code,
+                    message,
+                    ..
+                } = failure;
+                let (code, message) = (
+                    Json::from(code.as_str()),
+                    Json::from(self.redacted(message)),
+                );
+                vec![
+                    first,
+                    format!("    fails: {{ class: {class}, code: {code}, message: {message} }}"),
+                ]
             }
             Some(EffectOutcome::NotDone) | None => Vec::new(),
         }
@@ -131,7 +172,9 @@ impl Writer<'_> {
             }
             Value::List(items) => items.iter().map(|item| self.value(item)).collect(),
             Value::Map(map) => {
-                let entries = map.iter().map(|(key, item)| (key.clone(), self.value(item)));
+                let entries = map
+                    .iter()
+                    .map(|(key, item)| (key.clone(), self.value(item)));
                 entries.collect::<serde_json::Map<_, _>>().into()
             }
             Value::String(text) => self.redacted(text).into(),
@@ -164,7 +207,8 @@ impl Writer<'_> {
         let mut redacted = text.to_owned();
         for part in text.split("arn:").skip(1) {
             let account = part.split(':').nth(3).unwrap_or_default();
-            let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+            let is_account =
+                account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
             if is_account && account != ACCOUNT {
                 redacted = redacted.replace(account, ACCOUNT);
                 self.accounts.insert(account.to_owned());
@@ -179,7 +223,10 @@ impl Writer<'_> {
             1 => Some("1 secret".to_owned()),
             n => Some(format!("{n} secrets")),
         };
-        let accounts = self.accounts.iter().map(|account| format!("the account {account}"));
+        let accounts = self
+            .accounts
+            .iter()
+            .map(|account| format!("the account {account}"));
         secrets.into_iter().chain(accounts).collect()
     }
 }

@@ -13,7 +13,8 @@ use super::{
 
 /// Where the snapshots of a test file are: `snapshots/NAME.snap` beside it.
 pub fn path_of(file: &Path, name: &str) -> PathBuf {
-    file.with_file_name("snapshots").join(format!("{name}.snap"))
+    file.with_file_name("snapshots")
+        .join(format!("{name}.snap"))
 }
 
 /// Holds an outcome against its snapshot, or writes it.
@@ -55,20 +56,43 @@ fn text_of(outcome: &Outcome) -> String {
             });
         }
     };
-    let errors = outcome.errors().into_iter().map(|(step, error)| match step {
-        Some(step) => format!("{step}: {}", error.message),
-        None => error.message.clone(),
-    });
+    let errors = outcome
+        .errors()
+        .into_iter()
+        .map(|(step, error)| match step {
+            Some(step) => format!("{step}: {}", error.message),
+            None => error.message.clone(),
+        });
     section("errors", errors.collect());
-    section("steps", outcome.steps().iter().map(|(step, status)| format!("{step}: {status}")).collect());
+    section(
+        "steps",
+        outcome
+            .steps()
+            .iter()
+            .map(|(step, status)| format!("{step}: {status}"))
+            .collect(),
+    );
     section("undone", outcome.undone.clone());
-    section("calls", outcome.left().map(|line| format!("{}: {}", line.step, shown(line))).collect());
+    section(
+        "calls",
+        outcome
+            .left()
+            .map(|line| format!("{}: {}", line.step, shown(line)))
+            .collect(),
+    );
     let outputs = outcome.outputs().as_map().into_iter().flatten();
-    section("outputs", outputs.map(|(name, value)| format!("{name}: {}", flow(&value.to_json()))).collect());
-    let files = outcome.files.iter().map(|(name, file)| match (file.is_secret, std::str::from_utf8(&file.content)) {
-        (true, _) => format!("{name}: {}", crate::value::MASK),
-        (false, Ok(content)) => format!("{name}:\n{content}"),
-        (false, Err(_)) => format!("{name}: {} bytes", file.content.len()),
+    section(
+        "outputs",
+        outputs
+            .map(|(name, value)| format!("{name}: {}", flow(&value.to_json())))
+            .collect(),
+    );
+    let files = outcome.files.iter().map(|(name, file)| {
+        match (file.is_secret, std::str::from_utf8(&file.content)) {
+            (true, _) => format!("{name}: {}", crate::value::MASK),
+            (false, Ok(content)) => format!("{name}:\n{content}"),
+            (false, Err(_)) => format!("{name}: {} bytes", file.content.len()),
+        }
     });
     section("files", files.collect());
     section("logs", outcome.logs.clone());

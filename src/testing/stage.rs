@@ -14,6 +14,7 @@ use std::{
 };
 
 use super::{
+    answers::{lost_in, most, unrecorded, used},
     log::{Answered, Line, Log},
     matching::matches,
     named::{also_known, named, request_of},
@@ -47,7 +48,9 @@ pub fn now() -> i64 {
 fn moment() -> String {
     let ahead = time::Duration::milliseconds(AHEAD.load(Ordering::Relaxed));
     let moment = time::OffsetDateTime::now_utc() + ahead;
-    moment.format(&time::format_description::well_known::Rfc3339).unwrap_or_default()
+    moment
+        .format(&time::format_description::well_known::Rfc3339)
+        .unwrap_or_default()
 }
 
 /// Answers the calls of a test's run.
@@ -124,12 +127,8 @@ impl Stage for Outside {
             class: call.class,
             shared: self.shared.clone(),
         });
-        let answered = |act: Act| -> Act {
-            let asked = asked.clone();
-            Box::new(move |key| Box::pin(asked.answer(key, act)))
-        };
-        call.act = answered(call.act);
-        call.again = call.again.map(answered);
+        call.act = asked.answered(call.act);
+        call.again = call.again.map(|again| asked.answered(again));
         if !self.is_local && is_outside(call.function) {
             // What is there before nobody can tell: an undo does without.
             call.before = call.before.map(|before| -> Before {
@@ -137,7 +136,9 @@ impl Stage for Outside {
             });
             if call.look.is_some() {
                 let asked = asked.clone();
-                call.look = Some(Box::new(move |key| Box::pin(async move { Ok(asked.lost(&key)) })));
+                call.look = Some(Box::new(move |key| {
+                    Box::pin(async move { Ok(asked.lost(&key)) })
+                }));
             }
         }
         call
@@ -169,16 +170,31 @@ struct Asked {
 type Answering = Pin<Box<dyn Future<Output = Result<Value, Failure>> + Send>>;
 
 impl Asked {
+    /// Answers in place of what the call does.
+    fn answered(self: &Arc<Self>, act: Act) -> Act {
+        let asked = self.clone();
+        Box::new(move |key| Box::pin(asked.answer(key, act)))
+    }
+
     async fn answer(self: Arc<Self>, key: EffectKey, act: Act) -> Result<Value, Failure> {
         let next = self.next(&key, act).map_err(|e| {
-            Failure::new(FailureClass::Rejected, self.function, "NoLog", format!("the log of the test can't be written: {e}"))
+            Failure::new(
+                FailureClass::Rejected,
+                self.function,
+                "NoLog",
+                format!("the log of the test can't be written: {e}"),
+            )
         })?;
         next.await
     }
 
     /// Finds the answer, and writes down which one it is before it is given.
     fn next(&self, key: &EffectKey, act: Act) -> io::Result<Answering> {
-        let mut log = self.shared.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut log = self
+            .shared
+            .log
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(value) = lost_in(&log, key) {
             let line = self.line(&log, key, Answered::Again);
             log.add(line)?;
@@ -188,9 +204,12 @@ impl Asked {
         let repeated = self.repeated(key);
         let Some(number) = repeated.or_else(|| self.pick(&log)) else {
             let module = module_of(self.function);
-            let is_answered = !is_outside(self.function) || self.shared.is_local && EMBEDDED.contains(&module);
+            let is_answered =
+                !is_outside(self.function) || self.shared.is_local && EMBEDDED.contains(&module);
             let (answered, answer): (_, Answering) = match is_answered {
-                true if self.function == CLOCK && !self.shared.is_local => (Answered::Target, done(Ok(moment().into()))),
+                true if self.function == CLOCK && !self.shared.is_local => {
+                    (Answered::Target, done(Ok(moment().into())))
+                }
                 true => (Answered::Target, act(key.clone())),
                 false => (Answered::Nobody, done(Err(self.unanswered()))),
             };
@@ -208,7 +227,10 @@ impl Asked {
             Reply::Loses(value) => match value {
                 Some(value) if !self.is_embedded() => {
                     let value = value.reveal_json();
-                    (Answered::Lost { number, value }, done(Err(self.lost_answer())))
+                    (
+                        Answered::Lost { number, value },
+                        done(Err(self.lost_answer())),
+                    )
                 }
                 _ => {
                     let (failure, doing) = (self.lost_answer(), act(key.clone()));
@@ -226,7 +248,11 @@ impl Asked {
     }
 
     fn repeated(&self, key: &EffectKey) -> Option<usize> {
-        let mut unrecorded = self.shared.unrecorded.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut unrecorded = self
+            .shared
+            .unrecorded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         unrecorded.get_mut(key.as_str())?.pop_front()
     }
 
@@ -244,7 +270,9 @@ impl Asked {
         numbers.find(|number| {
             let one = &given[*number];
             let is_asked = one.function == self.function || other.as_ref() == Some(&one.function);
-            is_asked && matches(&one.arguments, &arguments) && used(log, *number) < most(given, *number)
+            is_asked
+                && matches(&one.arguments, &arguments)
+                && used(log, *number) < most(given, *number)
         })
     }
 
@@ -253,9 +281,18 @@ impl Asked {
         let Some(mut request) = request_of(self.function, &self.arguments) else {
             return named(self.function, &self.arguments);
         };
-        let said = log.lines.iter().rev().filter(|line| self.step == format!("{}!undo", line.step));
-        let said = said.map(|line| Value::parse_json(&line.arguments["undo"].to_string()).unwrap_or_default());
-        let is_it = |undo: &Value| ["method", "url"].iter().all(|key| undo.field(key) == request.get(*key));
+        let said = log
+            .lines
+            .iter()
+            .rev()
+            .filter(|line| self.step == format!("{}!undo", line.step));
+        let said = said
+            .map(|line| Value::parse_json(&line.arguments["undo"].to_string()).unwrap_or_default());
+        let is_it = |undo: &Value| {
+            ["method", "url"]
+                .iter()
+                .all(|key| undo.field(key) == request.get(*key))
+        };
         if let Some(Value::Map(undo)) = said.into_iter().find(is_it) {
             request.extend(undo);
         }
@@ -275,12 +312,21 @@ impl Asked {
 
     /// What a lost call gave, where the far side would know it by its key.
     fn lost(&self, key: &EffectKey) -> Option<Value> {
-        let log = self.shared.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let log = self
+            .shared
+            .log
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         lost_in(&log, key)
     }
 
     fn lost_answer(&self) -> Failure {
-        let failure = Failure::new(FailureClass::Unavailable, self.function, "AnswerLost", "the test lost the answer");
+        let failure = Failure::new(
+            FailureClass::Unavailable,
+            self.function,
+            "AnswerLost",
+            "the test lost the answer",
+        );
         match self.class {
             Class::Read => failure,
             _ => failure.or_done(),
@@ -307,10 +353,14 @@ impl Asked {
         Ok(match (is_secret, value) {
             (true, Value::Map(fields)) => {
                 let is_hidden = |key: &str| !matches!(key, "status" | "code");
-                Value::map(fields.into_iter().map(|(key, field)| match is_hidden(&key) {
-                    true => (key, field.tainted()),
-                    false => (key, field),
-                }))
+                Value::map(
+                    fields
+                        .into_iter()
+                        .map(|(key, field)| match is_hidden(&key) {
+                            true => (key, field.tainted()),
+                            false => (key, field),
+                        }),
+                )
             }
             (_, value) => value,
         })
@@ -322,7 +372,9 @@ impl Asked {
         arguments: &BTreeMap<String, Value>,
         fields: &BTreeMap<String, Value>,
     ) -> Result<(), Failure> {
-        let url = arguments.get("url").map_or_else(String::new, Value::to_text);
+        let url = arguments
+            .get("url")
+            .map_or_else(String::new, Value::to_text);
         let status = |value: &Value| match value {
             Value::Int(status) => u16::try_from(*status).ok(),
             _ => None,
@@ -359,71 +411,4 @@ impl Asked {
 
 fn done(answer: Result<Value, Failure>) -> Answering {
     Box::pin(async move { answer })
-}
-
-/// How often an answer has been given.
-fn used(log: &Log, number: usize) -> usize {
-    let lines = log.lines.iter();
-    lines
-        .filter(|line| matches!(&line.answer, Answered::Given { number: n } | Answered::Lost { number: n, .. } if *n == number))
-        .count()
-}
-
-/// How often an answer may be given.
-fn most(given: &[Given], number: usize) -> usize {
-    let one = &given[number];
-    let is_same = |other: &&Given| other.function == one.function && other.arguments == one.arguments;
-    match one.times {
-        Some(times) => times as usize,
-        None if given[number + 1..].iter().any(|other| is_same(&other)) => 1,
-        None => usize::MAX,
-    }
-}
-
-fn lost_in(log: &Log, key: &EffectKey) -> Option<Value> {
-    log.lines.iter().find_map(|line| match &line.answer {
-        Answered::Lost { value, .. } if line.key == key.as_str() => Value::parse_json(&value.to_string()).ok(),
-        _ => None,
-    })
-}
-
-/// The answers that were given to a process which did not live to record them. The calls of a step come one after another,
-/// so they are those at its end that the journal does not have.
-fn unrecorded(lines: &[Line], events: &[Event]) -> BTreeMap<String, VecDeque<usize>> {
-    let (mut functions, mut recorded) = (BTreeMap::new(), BTreeMap::<String, usize>::new());
-    for event in events {
-        match event {
-            Event::EffectIntended { step, position, call, .. } => {
-                functions.insert((step.clone(), position.0), call.function.clone());
-            }
-            Event::EffectEnded { step, position, call, .. } => {
-                let known = functions.get(&(step.clone(), position.0));
-                let function = call.as_ref().map(|call| &call.function).or(known);
-                // A wait is no call.
-                if function.is_none_or(|function| function != "time::sleep") {
-                    *recorded.entry(step.to_string()).or_default() += 1;
-                }
-            }
-            _ => {}
-        }
-    }
-    let mut seen = BTreeMap::<&str, usize>::new();
-    let mut answers = BTreeMap::<String, VecDeque<usize>>::new();
-    for line in lines {
-        let seen = seen.entry(&line.step).or_default();
-        *seen += 1;
-        let is_recorded = *seen <= recorded.get(&line.step).copied().unwrap_or(0);
-        if let (Answered::Given { number }, false) = (&line.answer, is_recorded) {
-            answers.entry(line.key.clone()).or_default().push_back(*number);
-        }
-    }
-    answers
-}
-
-/// The numbers of the answers that were never given.
-pub fn unused(given: &[Given], lines: &[Line]) -> Vec<usize> {
-    let is_used = |number: usize| {
-        lines.iter().any(|line| matches!(&line.answer, Answered::Given { number: n } | Answered::Lost { number: n, .. } if *n == number))
-    };
-    (0..given.len()).filter(|number| !is_used(*number)).collect()
 }

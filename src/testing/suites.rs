@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-
     path::{Path, PathBuf},
     sync::{
         Mutex, PoisonError,
@@ -65,7 +64,10 @@ impl Tested {
 }
 
 fn indented(text: &str) -> String {
-    let lines: Vec<_> = text.lines().map(|line| format!("  {line}").trim_end().to_owned()).collect();
+    let lines: Vec<_> = text
+        .lines()
+        .map(|line| format!("  {line}").trim_end().to_owned())
+        .collect();
     lines.join("\n")
 }
 
@@ -107,10 +109,16 @@ pub fn run(
     if !mistakes.is_empty() {
         return Err(SuiteError { mistakes });
     }
-    let all = suites.iter().flat_map(|(file, suite)| suite.cases.iter().map(move |case| (*file, suite, case)));
+    let all = suites
+        .iter()
+        .flat_map(|(file, suite)| suite.cases.iter().map(move |case| (*file, suite, case)));
     let is_wanted = |file: &Path, case: &Case| {
         let path = file.display().to_string();
-        options.filters.is_empty() || options.filters.iter().any(|part| path.contains(part) || case.name.contains(part))
+        options.filters.is_empty()
+            || options
+                .filters
+                .iter()
+                .any(|part| path.contains(part) || case.name.contains(part))
     };
     let (wanted, others): (Vec<_>, Vec<_>) = all.partition(|(file, _, case)| is_wanted(file, case));
     begins(wanted.len(), suites.len());
@@ -120,7 +128,9 @@ pub fn run(
         for _ in 0..options.jobs.min(wanted.len()) {
             let (sender, wanted, next) = (sender.clone(), &wanted, &next);
             scope.spawn(move || {
-                while let Some((file, suite, case)) = wanted.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
+                while let Some((file, suite, case)) =
+                    wanted.get(next.fetch_add(1, Ordering::Relaxed)).copied()
+                {
                     let tested = test(file, suite, case, options);
                     let number = next_number(wanted, file, case);
                     // The receiver is there until all senders are gone.
@@ -151,12 +161,16 @@ fn coverage(suites: &[(&Path, Suite)], tests: &[Tested]) -> Vec<(PathBuf, Covera
     let mut workflows: BTreeMap<PathBuf, (&Program, Covered)> = BTreeMap::new();
     for (file, suite) in suites {
         let workflow = file.with_file_name(&suite.workflow);
-        let (_, covered) = workflows.entry(workflow).or_insert((&suite.program, Covered::default()));
+        let (_, covered) = workflows
+            .entry(workflow)
+            .or_insert((&suite.program, Covered::default()));
         for test in tests.iter().filter(|test| test.file == *file) {
             covered.add(test.covered.clone());
         }
     }
-    let measured = workflows.into_iter().map(|(file, (program, covered))| (file, covered.measure(program)));
+    let measured = workflows
+        .into_iter()
+        .map(|(file, (program, covered))| (file, covered.measure(program)));
     measured.collect()
 }
 
@@ -204,7 +218,9 @@ impl Testing<'_> {
         tested.covered = outcome.covered.clone();
         if let Some(name) = &self.case.expect.snapshot {
             let path = snapshot::path_of(self.file, name);
-            tested.problems.extend(snapshot::check(&path, &outcome, self.options.accepts).map_err(broken)?);
+            tested
+                .problems
+                .extend(snapshot::check(&path, &outcome, self.options.accepts).map_err(broken)?);
         }
         // What does not run as it should is not worth killing.
         if let (Some(kill), true) = (self.case.kill, tested.problems.is_empty()) {
@@ -215,7 +231,13 @@ impl Testing<'_> {
     }
 
     /// Kills the run at each of these moments, resumes it and holds it against one that was not killed.
-    fn kill(&self, kill: Kill, moments: u64, one: &Outcome, tested: &mut Tested) -> Result<(), Problem> {
+    fn kill(
+        &self,
+        kill: Kill,
+        moments: u64,
+        one: &Outcome,
+        tested: &mut Tested,
+    ) -> Result<(), Problem> {
         let other = folder()?;
         self.play(&other, None)?;
         let common = Common::of(one, &self.outcome(&other)?);
@@ -235,7 +257,9 @@ impl Testing<'_> {
                             return;
                         }
                         match self.killed_at(at, &common) {
-                            Ok(was_killed) => kills.fetch_add(usize::from(was_killed), Ordering::Relaxed),
+                            Ok(was_killed) => {
+                                kills.fetch_add(usize::from(was_killed), Ordering::Relaxed)
+                            }
                             Err(problem) => {
                                 locked(&problems).push((at, problem));
                                 return;
@@ -246,9 +270,13 @@ impl Testing<'_> {
             }
         });
         tested.kills = kills.into_inner();
-        let mut problems = problems.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut problems = problems
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
         problems.sort_by_key(|(at, _)| *at);
-        tested.problems.extend(problems.into_iter().next().map(|(_, problem)| problem));
+        tested
+            .problems
+            .extend(problems.into_iter().next().map(|(_, problem)| problem));
         Ok(())
     }
 
@@ -276,7 +304,10 @@ impl Testing<'_> {
     fn play(&self, folder: &TempDir, kill_at: Option<u64>) -> Result<bool, Problem> {
         let left = self.until.saturating_duration_since(Instant::now());
         let player = &self.options.player;
-        match player.play(self.file, &self.case.name, folder.path(), kill_at, left).map_err(broken)? {
+        match player
+            .play(self.file, &self.case.name, folder.path(), kill_at, left)
+            .map_err(broken)?
+        {
             Played::ToItsEnd => Ok(false),
             Played::Killed => Ok(true),
             Played::TookTooLong => {
@@ -289,7 +320,8 @@ impl Testing<'_> {
     }
 
     fn outcome(&self, folder: &TempDir) -> Result<Outcome, Problem> {
-        Outcome::read(folder.path(), &self.suite.program.workflow).map_err(|e: OutcomeError| broken(e))
+        Outcome::read(folder.path(), &self.suite.program.workflow)
+            .map_err(|e: OutcomeError| broken(e))
     }
 }
 
@@ -298,7 +330,10 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 fn folder() -> Result<TempDir, Problem> {
-    tempfile::Builder::new().prefix("windlass-test-").tempdir().map_err(broken)
+    tempfile::Builder::new()
+        .prefix("windlass-test-")
+        .tempdir()
+        .map_err(broken)
 }
 
 fn moments(folder: &TempDir) -> u64 {
@@ -315,4 +350,3 @@ fn broken(error: impl std::error::Error) -> Problem {
     }
     Problem::new("the test could not be run").with(text)
 }
-

@@ -17,8 +17,18 @@ pub static MOCK: Section = Section {
     about: "What `windlass http serve` answers. Expressions read `path` (its parts by name), `body` (JSON, or the text), `query`, `headers` (lower case) and `kept` (path → value).",
     keys: &[
         key("http", Form::Text, "The server's name.", "http: database").required(),
-        key("description", Form::Text, "What it stands for, for people.", "description: The admin API of a database"),
-        key("kept", Form::Value, "What it has at first: path → value. A GET of such a path gives the value.", "kept: { /users/app/password: { password: old } }"),
+        key(
+            "description",
+            Form::Text,
+            "What it stands for, for people.",
+            "description: The admin API of a database",
+        ),
+        key(
+            "kept",
+            Form::Value,
+            "What it has at first: path → value. A GET of such a path gives the value.",
+            "kept: { /users/app/password: { password: old } }",
+        ),
         key(
             "routes",
             Form::Values,
@@ -32,16 +42,69 @@ pub static ROUTE: Section = Section {
     name: "route",
     about: "An answer. Its first key is a method and a path, in which `{name}` stands for one part and `{name*}` for the rest.",
     keys: &[
-        key("when", Form::Condition, "The route only fits if this is true.", "when: \"${{ body.user == 'app' }}\""),
-        key("times", Form::Count(MOST_TIMES), "How often it answers; later the next route that fits does.", "times: 1"),
-        key("status", Form::Count(LAST_STATUS), "The status.", "status: 204").or("200"),
-        key("gives", Form::Template, "The body: a text as it is, anything else as JSON.", "gives: { ok: true }"),
-        key("headers", Form::Templates, "Headers of the answer.", "headers: { retry-after: 1 }"),
-        key("keep", Form::Template, "What is kept, under the path of the request or `at`.", "keep: ${{ body }}"),
-        key("at", Form::Template, "The path that is kept or forgotten.", "at: /users/${{ path.user }}"),
-        key("forget", Form::Flag, "Forgets what is kept under the path.", "forget: true").or("false"),
-        key("delay", Form::Duration, "How long the answer takes.", "delay: 2s"),
-        key("drop", Form::Flag, "Does what it says, and closes the connection without an answer.", "drop: true").or("false"),
+        key(
+            "when",
+            Form::Condition,
+            "The route only fits if this is true.",
+            "when: \"${{ body.user == 'app' }}\"",
+        ),
+        key(
+            "times",
+            Form::Count(MOST_TIMES),
+            "How often it answers; later the next route that fits does.",
+            "times: 1",
+        ),
+        key(
+            "status",
+            Form::Count(LAST_STATUS),
+            "The status.",
+            "status: 204",
+        )
+        .or("200"),
+        key(
+            "gives",
+            Form::Template,
+            "The body: a text as it is, anything else as JSON.",
+            "gives: { ok: true }",
+        ),
+        key(
+            "headers",
+            Form::Templates,
+            "Headers of the answer.",
+            "headers: { retry-after: 1 }",
+        ),
+        key(
+            "keep",
+            Form::Template,
+            "What is kept, under the path of the request or `at`.",
+            "keep: ${{ body }}",
+        ),
+        key(
+            "at",
+            Form::Template,
+            "The path that is kept or forgotten.",
+            "at: /users/${{ path.user }}",
+        ),
+        key(
+            "forget",
+            Form::Flag,
+            "Forgets what is kept under the path.",
+            "forget: true",
+        )
+        .or("false"),
+        key(
+            "delay",
+            Form::Duration,
+            "How long the answer takes.",
+            "delay: 2s",
+        ),
+        key(
+            "drop",
+            Form::Flag,
+            "Does what it says, and closes the connection without an answer.",
+            "drop: true",
+        )
+        .or("false"),
     ],
 };
 

@@ -60,7 +60,13 @@ pub fn read_mock(path: &Path) -> Result<Mock, Mistakes> {
     let file: Arc<str> = path.display().to_string().into();
     let unreadable = |why: String| {
         let message = format!("can't read `{file}`: {why}");
-        Mistakes(vec![Mistake::new("unreadable-file", &file, &"".into(), 0..0, message)])
+        Mistakes(vec![Mistake::new(
+            "unreadable-file",
+            &file,
+            &"".into(),
+            0..0,
+            message,
+        )])
     };
     let text: Arc<str> = read_named(path).map_err(unreadable)?.into();
     let root = document::parse(&file, &text).map_err(|mistake| Mistakes(vec![mistake]))?;
@@ -92,7 +98,11 @@ pub fn read_mock(path: &Path) -> Result<Mock, Mistakes> {
     }
     if let Some(node) = fields.take("routes") {
         match &node.kind {
-            Kind::List(items) => mock.routes.extend(items.iter().filter_map(|item| read_route(&mut report, item))),
+            Kind::List(items) => mock.routes.extend(
+                items
+                    .iter()
+                    .filter_map(|item| read_route(&mut report, item)),
+            ),
             _ => report.wrong_type(node, "`routes`", "a list of routes"),
         }
     }
@@ -109,16 +119,28 @@ pub fn read_mock(path: &Path) -> Result<Mock, Mistakes> {
 
 fn read_route(report: &mut Report, node: &Node) -> Option<Route> {
     let entries = report.entries(node, "a route");
-    let (routes, rest): (Vec<_>, Vec<_>) = entries.iter().cloned().partition(|(key, _)| key.name.contains('/'));
+    let (routes, rest): (Vec<_>, Vec<_>) = entries
+        .iter()
+        .cloned()
+        .partition(|(key, _)| key.name.contains('/'));
     let [(route, nothing)] = routes.as_slice() else {
         if let Kind::Map(_) = node.kind {
-            let span = routes.get(1).or(entries.first()).map_or(node.span.clone(), |(key, _)| key.span.clone());
+            let span = routes
+                .get(1)
+                .or(entries.first())
+                .map_or(node.span.clone(), |(key, _)| key.span.clone());
             let mistake = report.at("bad-route", span, "a route has one method and path");
             report.add(mistake.help("begin it with them: `- GET /users/{user}:`"));
         }
         return None;
     };
-    if !matches!(nothing.kind, Kind::Scalar { value: Value::Null, .. }) {
+    if !matches!(
+        nothing.kind,
+        Kind::Scalar {
+            value: Value::Null,
+            ..
+        }
+    ) {
         let message = format!("`{}` has nothing behind it", route.name);
         let mistake = report.at("bad-route", nothing.span.clone(), message);
         report.add(mistake.help("the keys of a route are indented as its first one"));
@@ -136,11 +158,16 @@ fn read_route(report: &mut Report, node: &Node) -> Option<Route> {
         path,
         when: fields.take("when").map(|node| Template::read(report, node)),
         times: fields.count(report, "times"),
-        status: status.and_then(|node| read_status(report, node)).unwrap_or(200),
+        status: status
+            .and_then(|node| read_status(report, node))
+            .unwrap_or(200),
         gives: fields.template(report, "gives"),
         headers: headers.map_or_else(Vec::new, |node| {
             let entries = report.entries(node, "`headers`");
-            entries.iter().map(|(key, node)| (key.name.clone(), Template::read(report, node))).collect()
+            entries
+                .iter()
+                .map(|(key, node)| (key.name.clone(), Template::read(report, node)))
+                .collect()
         }),
         keep: fields.template(report, "keep"),
         at: fields.template(report, "at"),
@@ -154,7 +181,10 @@ fn read_route(report: &mut Report, node: &Node) -> Option<Route> {
 
 fn read_status(report: &mut Report, node: &Node) -> Option<u16> {
     match &node.kind {
-        Kind::Scalar { value: Value::Int(status @ 100..=LAST_STATUS), .. } => Some(*status as u16),
+        Kind::Scalar {
+            value: Value::Int(status @ 100..=LAST_STATUS),
+            ..
+        } => Some(*status as u16),
         _ => {
             let message = format!("`status` must be a whole number from 100 to {LAST_STATUS}");
             let mistake = report.at("wrong-type", node.span.clone(), message);
@@ -170,7 +200,11 @@ fn read_path(report: &mut Report, key: &Key) -> (String, Vec<Part>) {
     if !METHODS.contains(&method) {
         let message = format!("there is no method `{method}`");
         let near = closest(&method.to_ascii_uppercase(), METHODS.into_iter());
-        let help = match METHODS.into_iter().find(|known| known.eq_ignore_ascii_case(method)).or(near) {
+        let help = match METHODS
+            .into_iter()
+            .find(|known| known.eq_ignore_ascii_case(method))
+            .or(near)
+        {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("a route is one of {}, and a path", METHODS.join(", ")),
         };
@@ -178,7 +212,10 @@ fn read_path(report: &mut Report, key: &Key) -> (String, Vec<Part>) {
         report.add(mistake.help(help));
     }
     let parts = path.trim().trim_start_matches('/').split('/').map(|part| {
-        match part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
+        match part
+            .strip_prefix('{')
+            .and_then(|part| part.strip_suffix('}'))
+        {
             None => Part::Literal(part.to_owned()),
             Some(name) => match name.strip_suffix('*') {
                 Some(name) => Part::Rest(name.to_owned()),

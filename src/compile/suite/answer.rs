@@ -28,7 +28,11 @@ pub fn complete(row: &Function, given: Option<Value>) -> Result<Value, Misfit> {
     let kind = &row.gives.kind;
     if row.name == REPLACED && given.as_ref().is_some_and(|given| *given != Value::Int(0)) {
         let why = "can only be answered with 0: no pod is left to evict".into();
-        return Err(misfit(row, why, Some("evictions need `target: local`".into())));
+        return Err(misfit(
+            row,
+            why,
+            Some("evictions need `target: local`".into()),
+        ));
     }
     let Some(given) = given else {
         return default_of(row).ok_or_else(|| misfit(row, "needs an answer".into(), None));
@@ -36,7 +40,11 @@ pub fn complete(row: &Function, given: Option<Value>) -> Result<Value, Misfit> {
     if matches!(kind, ValueKind::Nothing) {
         return match given {
             Value::Null => Ok(nothing_of(row)),
-            _ => Err(misfit(row, "gives nothing".into(), Some("leave `gives` out".into()))),
+            _ => Err(misfit(
+                row,
+                "gives nothing".into(),
+                Some("leave `gives` out".into()),
+            )),
         };
     }
     let value = fitted(kind, given, "").map_err(|(why, help)| misfit(row, why, help))?;
@@ -52,7 +60,9 @@ pub fn default_of(row: &Function) -> Option<Value> {
     match row.gives.kind {
         ValueKind::Nothing => Some(nothing_of(row)),
         _ if matches!(row.name, REPLACED | RESTARTED) => Some(Value::Null),
-        ValueKind::Record(_) if has_body(&row.gives.kind) => complete(row, Some(Value::map::<String>([]))).ok(),
+        ValueKind::Record(_) if has_body(&row.gives.kind) => {
+            complete(row, Some(Value::map::<String>([]))).ok()
+        }
         ValueKind::Maybe(_) => Some(Value::Null),
         _ => None,
     }
@@ -67,7 +77,9 @@ const RESTARTED: &str = "kube::restart";
 /// not say anything.
 pub fn answer_of(name: &str, record: Value) -> Option<Value> {
     let row = function(name)?;
-    if default_of(row).is_some_and(|usual| usual == record) || matches!(row.gives.kind, ValueKind::Nothing) {
+    if default_of(row).is_some_and(|usual| usual == record)
+        || matches!(row.gives.kind, ValueKind::Nothing)
+    {
         return None;
     }
     let (true, Value::Map(mut fields)) = (has_body(&row.gives.kind), record.clone()) else {
@@ -75,7 +87,11 @@ pub fn answer_of(name: &str, record: Value) -> Option<Value> {
     };
     // What scripts read of an answer is mostly this; headers name dates and servers.
     fields.remove("headers");
-    if let Some(json) = fields.get("body").and_then(Value::as_str).and_then(|body| Value::parse_json(body).ok()) {
+    if let Some(json) = fields
+        .get("body")
+        .and_then(Value::as_str)
+        .and_then(|body| Value::parse_json(body).ok())
+    {
         fields.remove("body");
         fields.insert("json".into(), json);
     }
@@ -119,7 +135,9 @@ fn has_body(kind: &ValueKind) -> bool {
     let ValueKind::Record(fields) = kind else {
         return false;
     };
-    fields.iter().any(|field| matches!(field.name, "body" | "stdout"))
+    fields
+        .iter()
+        .any(|field| matches!(field.name, "body" | "stdout"))
 }
 
 /// The value as one of this kind, with what a map lacks.
@@ -136,7 +154,9 @@ fn fitted(kind: &ValueKind, value: Value, at: &str) -> Result<Value, (String, Op
         (ValueKind::Maybe(_), Value::Null) => Ok(Value::Null),
         (ValueKind::Maybe(kind), value) => fitted(kind, value, at),
         (ValueKind::Either(kinds), value) => {
-            let found = kinds.iter().find_map(|kind| fitted(kind, value.clone(), at).ok());
+            let found = kinds
+                .iter()
+                .find_map(|kind| fitted(kind, value.clone(), at).ok());
             found.map_or_else(|| wrong(&value), Ok)
         }
         (ValueKind::Bool, value @ Value::Bool(_))
@@ -149,7 +169,10 @@ fn fitted(kind: &ValueKind, value: Value, at: &str) -> Result<Value, (String, Op
         }
         (ValueKind::Word(words), Value::String(text)) if !words.contains(&&*text) => {
             let help = closest(&text, words.iter().copied());
-            Err((format!("gives {kind}, not `{text}`"), help.map(|near| format!("did you mean `{near}`?"))))
+            Err((
+                format!("gives {kind}, not `{text}`"),
+                help.map(|near| format!("did you mean `{near}`?")),
+            ))
         }
         (ValueKind::List(kind), Value::List(items)) => {
             let items = items.into_iter().enumerate();
@@ -164,7 +187,9 @@ fn fitted(kind: &ValueKind, value: Value, at: &str) -> Result<Value, (String, Op
             Ok(Value::Map(entries.collect::<Result<_, _>>()?))
         }
         (ValueKind::Record(fields), Value::Map(mut map)) => {
-            let unknown = map.keys().find(|key| !fields.iter().any(|field| field.name == **key));
+            let unknown = map
+                .keys()
+                .find(|key| !fields.iter().any(|field| field.name == **key));
             if let Some(key) = unknown {
                 let names = || fields.iter().map(|field| field.name);
                 let help = match closest(key, names()) {
@@ -185,7 +210,9 @@ fn fitted(kind: &ValueKind, value: Value, at: &str) -> Result<Value, (String, Op
             }
             Ok(Value::Map(map))
         }
-        (ValueKind::Tags | ValueKind::Subject | ValueKind::Manifest, value @ Value::Map(_)) => Ok(value),
+        (ValueKind::Tags | ValueKind::Subject | ValueKind::Manifest, value @ Value::Map(_)) => {
+            Ok(value)
+        }
         (
             ValueKind::Text
             | ValueKind::Duration
@@ -220,7 +247,9 @@ fn empty(field: &Parameter) -> Value {
         ValueKind::Float => Value::Float(0.0),
         ValueKind::Bool => false.into(),
         ValueKind::List(_) => Value::List(Vec::new()),
-        ValueKind::Map(_) | ValueKind::Record(_) | ValueKind::Tags | ValueKind::Subject => Value::map::<String>([]),
+        ValueKind::Map(_) | ValueKind::Record(_) | ValueKind::Tags | ValueKind::Subject => {
+            Value::map::<String>([])
+        }
         ValueKind::Text => "".into(),
         _ => Value::Null,
     }
@@ -232,9 +261,13 @@ fn recorded(value: Value) -> Value {
         return value;
     };
     if let Some(json) = map.remove("json") {
-        let headers = map.entry("headers".into()).or_insert_with(|| Value::map::<String>([]));
+        let headers = map
+            .entry("headers".into())
+            .or_insert_with(|| Value::map::<String>([]));
         if let Value::Map(headers) = headers {
-            headers.entry("content-type".into()).or_insert_with(|| "application/json".into());
+            headers
+                .entry("content-type".into())
+                .or_insert_with(|| "application/json".into());
         }
         map.insert("body".into(), json.reveal_json().to_string().into());
     }
@@ -250,7 +283,11 @@ mod tests {
         let value = Value::parse_json(json).expect("JSON");
         match complete(row, Some(value)) {
             Ok(value) => Ok(value.to_string()),
-            Err(why) => Err(format!("{} / {}", why.message, why.help.unwrap_or_default())),
+            Err(why) => Err(format!(
+                "{} / {}",
+                why.message,
+                why.help.unwrap_or_default()
+            )),
         }
     }
 
@@ -258,15 +295,23 @@ mod tests {
     fn an_answer_is_completed_to_the_record_of_its_call() {
         assert_eq!(
             given("http::get", r#"{"json": {"healthy": true}}"#).as_deref(),
-            Ok(r#"{"body":"{\"healthy\":true}","headers":{"content-type":"application/json"},"status":200}"#)
+            Ok(
+                r#"{"body":"{\"healthy\":true}","headers":{"content-type":"application/json"},"status":200}"#
+            )
         );
         assert_eq!(
             given("exec::run", r#"{"stdout": "1.2\n"}"#).as_deref(),
             Ok(r#"{"code":0,"stderr":"","stdout":"1.2\n"}"#)
         );
         assert_eq!(given("kube::wait_rollout", "null").as_deref(), Ok("true"));
-        assert_eq!(given("key::generate", "\"x\"").as_deref(), Ok("\"‹secret›\""));
-        assert_eq!(given("kube::restart", "\"2026-01-31T12:00:00Z\"").as_deref(), Ok("null"));
+        assert_eq!(
+            given("key::generate", "\"x\"").as_deref(),
+            Ok("\"‹secret›\"")
+        );
+        assert_eq!(
+            given("kube::restart", "\"2026-01-31T12:00:00Z\"").as_deref(),
+            Ok("null")
+        );
     }
 
     #[test]
@@ -275,10 +320,22 @@ mod tests {
             given("http::get", r#"{"state": 1}"#),
             Err("gives no `state` / did you mean `status`?".into())
         );
-        assert_eq!(given("http::get", r#"{"status": "ok"}"#), Err("gives int, not a string: `status` / ".into()));
-        assert_eq!(given("file::exists", "1"), Err("gives bool, not an int / ".into()));
-        assert_eq!(given("kube::delete", "1"), Err("gives nothing / leave `gives` out".into()));
+        assert_eq!(
+            given("http::get", r#"{"status": "ok"}"#),
+            Err("gives int, not a string: `status` / ".into())
+        );
+        assert_eq!(
+            given("file::exists", "1"),
+            Err("gives bool, not an int / ".into())
+        );
+        assert_eq!(
+            given("kube::delete", "1"),
+            Err("gives nothing / leave `gives` out".into())
+        );
         let missing = complete(function("kube::get").expect("a function"), None);
-        assert_eq!(missing.err().map(|why| why.expected).as_deref(), Some("map(any) (the object; what a Secret holds is a secret)"));
+        assert_eq!(
+            missing.err().map(|why| why.expected).as_deref(),
+            Some("map(any) (the object; what a Secret holds is a secret)")
+        );
     }
 }

@@ -48,7 +48,14 @@ pub struct ExpectedCall {
     pub arguments: Value,
 }
 
-const STEP_STATUSES: [&str; 6] = ["succeeded", "failed", "skipped", "pending", "waiting", "running"];
+const STEP_STATUSES: [&str; 6] = [
+    "succeeded",
+    "failed",
+    "skipped",
+    "pending",
+    "waiting",
+    "running",
+];
 
 pub(super) fn read(report: &mut Report, node: &Node, workflow: Option<&Workflow>) -> Expect {
     let mut fields = Fields::of(report, node, &EXPECT, "`expect`");
@@ -63,7 +70,13 @@ pub(super) fn read(report: &mut Report, node: &Node, workflow: Option<&Workflow>
         for (key, node) in report.entries(node, "`outputs`") {
             if let Some(workflow) = workflow {
                 let names = workflow.outputs.iter().map(|(name, _)| &**name);
-                known(report, key, "unknown-output", "the workflow has no output", names);
+                known(
+                    report,
+                    key,
+                    "unknown-output",
+                    "the workflow has no output",
+                    names,
+                );
             }
             expect.outputs.insert(key.name.clone(), node.to_value());
         }
@@ -91,7 +104,9 @@ pub(super) fn read(report: &mut Report, node: &Node, workflow: Option<&Workflow>
         let texts = texts(report, node, "`logs`");
         expect.logs = texts.into_iter().map(|(text, _)| text).collect();
     }
-    expect.calls = fields.take("calls").and_then(|node| read_calls(report, node));
+    expect.calls = fields
+        .take("calls")
+        .and_then(|node| read_calls(report, node));
     if let Some(node) = fields.take("effects") {
         for (key, node) in report.entries(node, "`effects`") {
             if function(&key.name).is_none() {
@@ -99,7 +114,10 @@ pub(super) fn read(report: &mut Report, node: &Node, workflow: Option<&Workflow>
                 report.add(mistake);
             }
             match &node.kind {
-                Kind::Scalar { value: Value::Int(count @ 0..), .. } => {
+                Kind::Scalar {
+                    value: Value::Int(count @ 0..),
+                    ..
+                } => {
                     expect.effects.insert(key.name.clone(), *count);
                 }
                 _ => report.wrong_type(node, &format!("`{}`", key.name), "a number"),
@@ -109,7 +127,9 @@ pub(super) fn read(report: &mut Report, node: &Node, workflow: Option<&Workflow>
     if let Some(node) = fields.take("files") {
         for (key, node) in report.entries(node, "`files`") {
             match &node.kind {
-                Kind::Scalar { value: Value::Null, .. } => {
+                Kind::Scalar {
+                    value: Value::Null, ..
+                } => {
                     expect.files.insert(key.name.clone(), None);
                 }
                 Kind::Scalar { text, .. } => {
@@ -129,7 +149,12 @@ fn word(report: &mut Report, fields: &mut Fields, name: &'static str) -> Option<
 }
 
 /// Reads one of a few words, and says which was probably meant.
-pub(super) fn one_of(report: &mut Report, node: &Node, what: &str, words: &[&str]) -> Option<String> {
+pub(super) fn one_of(
+    report: &mut Report,
+    node: &Node,
+    what: &str,
+    words: &[&str],
+) -> Option<String> {
     let text = report.text(node, what)?;
     if words.contains(&text) {
         return Some(text.to_owned());
@@ -158,7 +183,10 @@ fn texts<'n>(report: &mut Report, node: &'n Node, what: &str) -> Vec<(String, &'
 
 fn read_calls(report: &mut Report, node: &Node) -> Option<Calls> {
     match &node.kind {
-        Kind::Scalar { value: Value::Int(count @ 0..), .. } => Some(Calls::Count(*count as usize)),
+        Kind::Scalar {
+            value: Value::Int(count @ 0..),
+            ..
+        } => Some(Calls::Count(*count as usize)),
         Kind::List(items) => {
             let calls = items.iter().filter_map(|item| read_call(report, item));
             Some(Calls::InOrder(calls.collect()))
@@ -172,7 +200,10 @@ fn read_calls(report: &mut Report, node: &Node) -> Option<Calls> {
 
 fn read_call(report: &mut Report, node: &Node) -> Option<ExpectedCall> {
     let (key, pattern) = match &node.kind {
-        Kind::Scalar { value: Value::String(name), .. } => {
+        Kind::Scalar {
+            value: Value::String(name),
+            ..
+        } => {
             let key = Key {
                 name: name.clone(),
                 span: node.span.clone(),
@@ -215,7 +246,13 @@ pub(super) fn check_step(report: &mut Report, key: &Key, workflow: Option<&Workf
             name: name.to_owned(),
             span: key.span.clone(),
         };
-        if !known(report, &wanted, "unknown-step", &format!("the workflow `{}` has no step", inner.name), names) {
+        if !known(
+            report,
+            &wanted,
+            "unknown-step",
+            &format!("the workflow `{}` has no step", inner.name),
+            names,
+        ) {
             return;
         }
         match inner.step_named(name).map(|step| &step.action) {
@@ -244,10 +281,12 @@ pub(super) fn known<'a>(
         return true;
     }
     let mistake = report.at(code, key.span.clone(), format!("{message} `{}`", key.name));
-    report.add(mistake.help(match closest(&key.name, names.iter().copied()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None if names.is_empty() => "it has none".to_owned(),
-        None => format!("it has {}", names.join(", ")),
-    }));
+    report.add(
+        mistake.help(match closest(&key.name, names.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if names.is_empty() => "it has none".to_owned(),
+            None => format!("it has {}", names.join(", ")),
+        }),
+    );
     false
 }

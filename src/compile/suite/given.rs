@@ -41,9 +41,15 @@ pub enum Reply {
 
 /// Waits that are made of calls of another function: what a test has to answer.
 const WAITS: [(&str, &str); 4] = [
-    ("pca::wait_until_active", "pca::describe_certificate_authority"),
+    (
+        "pca::wait_until_active",
+        "pca::describe_certificate_authority",
+    ),
     ("pca::wait_until_audit_report", "pca::describe_audit_report"),
-    ("pca::wait_until_csr_ready", "pca::describe_certificate_authority"),
+    (
+        "pca::wait_until_csr_ready",
+        "pca::describe_certificate_authority",
+    ),
     ("pca::wait_until_issued", "pca::get_certificate"),
 ];
 
@@ -69,7 +75,10 @@ pub(super) fn read(report: &mut Report, node: &Node) -> Vec<Given> {
         report.wrong_type(node, "`given`", "a list of answers");
         return Vec::new();
     };
-    items.iter().filter_map(|item| read_one(report, item)).collect()
+    items
+        .iter()
+        .filter_map(|item| read_one(report, item))
+        .collect()
 }
 
 fn read_one(report: &mut Report, node: &Node) -> Option<Given> {
@@ -81,7 +90,11 @@ fn read_one(report: &mut Report, node: &Node) -> Option<Given> {
     let [(called, pattern)] = calls.as_slice() else {
         if let Kind::Map(_) = node.kind {
             let mistake = match calls.get(1) {
-                None => report.at("missing-key", span_of(node, entries), "the answer names no function"),
+                None => report.at(
+                    "missing-key",
+                    span_of(node, entries),
+                    "the answer names no function",
+                ),
                 Some((second, _)) => {
                     let message = "the answer names two functions";
                     report.at("bad-test", second.span.clone(), message)
@@ -106,7 +119,11 @@ fn read_one(report: &mut Report, node: &Node) -> Option<Given> {
     let arguments = read_pattern(report, row, called, pattern);
     let reply = match (gives, fails) {
         (Some(_), Some((key, _))) => {
-            let mistake = report.at("bad-test", key.span.clone(), "the answer both gives and fails");
+            let mistake = report.at(
+                "bad-test",
+                key.span.clone(),
+                "the answer both gives and fails",
+            );
             report.add(mistake.help("keep one of `gives` and `fails`"));
             return None;
         }
@@ -136,7 +153,9 @@ fn read_one(report: &mut Report, node: &Node) -> Option<Given> {
 
 /// Where an answer without a function is marked.
 fn span_of(node: &Node, entries: &[(Key, Node)]) -> Range<usize> {
-    entries.first().map_or(node.span.clone(), |(key, _)| key.span.clone())
+    entries
+        .first()
+        .map_or(node.span.clone(), |(key, _)| key.span.clone())
 }
 
 /// The row of the function; `Some(None)` for a call of an undo.
@@ -147,14 +166,19 @@ fn find(report: &mut Report, called: &Key) -> Option<Option<&'static Function>> 
     let mistake = match function(&called.name) {
         Some(row) => match &row.does {
             Impact::Computes => {
-                let message = format!("`{}` works on its arguments alone, so it can't be answered", called.name);
+                let message = format!(
+                    "`{}` works on its arguments alone, so it can't be answered",
+                    called.name
+                );
                 report.at("bad-test", called.span.clone(), message)
             }
             _ => match WAITS.iter().find(|(wait, _)| *wait == called.name) {
                 None => return Some(Some(row)),
                 Some((_, made)) => {
                     let message = format!("`{}` waits by calls of `{made}`", called.name);
-                    report.at("bad-test", called.span.clone(), message).help(format!("answer `{made}`"))
+                    report
+                        .at("bad-test", called.span.clone(), message)
+                        .help(format!("answer `{made}`"))
                 }
             },
         },
@@ -181,20 +205,32 @@ pub(super) fn read_pattern(
     node: &Node,
 ) -> Value {
     let entries = match &node.kind {
-        Kind::Scalar { value: Value::Null, .. } => return Value::map::<String>([]),
+        Kind::Scalar {
+            value: Value::Null, ..
+        } => return Value::map::<String>([]),
         Kind::Map(entries) => entries,
         _ => {
-            report.wrong_type(node, &format!("what `{}` matches", called.name), "a map of arguments");
+            report.wrong_type(
+                node,
+                &format!("what `{}` matches", called.name),
+                "a map of arguments",
+            );
             return Value::Null;
         }
     };
     if let Some(row) = row {
         let known = names_of(row);
-        for (key, _) in entries.iter().filter(|(key, _)| !known.contains(&*key.name)) {
+        for (key, _) in entries
+            .iter()
+            .filter(|(key, _)| !known.contains(&*key.name))
+        {
             let message = format!("`{}` takes no `{}`", called.name, key.name);
             let help = match closest(&key.name, known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("it takes {}", known.iter().copied().collect::<Vec<_>>().join(", ")),
+                None => format!(
+                    "it takes {}",
+                    known.iter().copied().collect::<Vec<_>>().join(", ")
+                ),
             };
             let mistake = report.at("wrong-arguments", key.span.clone(), message);
             report.add(mistake.help(help));
@@ -205,8 +241,14 @@ pub(super) fn read_pattern(
 
 /// The names of a function's parameters and options.
 fn names_of(row: &'static Function) -> BTreeSet<&'static str> {
-    let parameters = row.takes.iter().filter(|field| !matches!(field.kind, ValueKind::Record(_)));
-    let options = row.options().into_iter().flat_map(|(_, fields)| fields.iter());
+    let parameters = row
+        .takes
+        .iter()
+        .filter(|field| !matches!(field.kind, ValueKind::Record(_)));
+    let options = row
+        .options()
+        .into_iter()
+        .flat_map(|(_, fields)| fields.iter());
     parameters.chain(options).map(|field| field.name).collect()
 }
 
@@ -259,16 +301,25 @@ fn read_value(
         Err(why) => {
             let mistake = match node {
                 Some(node) => {
-                    let mistake = report.at("wrong-type", node.span.clone(), format!("`{}` {}", called.name, why.message));
+                    let mistake = report.at(
+                        "wrong-type",
+                        node.span.clone(),
+                        format!("`{}` {}", called.name, why.message),
+                    );
                     match why.help {
                         Some(help) => mistake.help(help),
                         None => mistake,
                     }
                 }
                 None => {
-                    let message = format!("the answer of `{}` says neither `gives` nor `fails`", called.name);
+                    let message = format!(
+                        "the answer of `{}` says neither `gives` nor `fails`",
+                        called.name
+                    );
                     let needs = format!("it gives {}: add `gives:`", why.expected);
-                    report.at("missing-key", called.span.clone(), message).help(needs)
+                    report
+                        .at("missing-key", called.span.clone(), message)
+                        .help(needs)
                 }
             };
             report.add(mistake);

@@ -36,9 +36,26 @@ pub static SUITE: Section = Section {
     name: "test file",
     about: "A test file, `NAME.test.yaml`, beside the workflow that it tests.",
     keys: &[
-        key("workflow", Form::Text, "The workflow's file, from the folder of the test file.", "workflow: rotate-db-password.yaml").required(),
-        key("description", Form::Text, "What is tested, for people.", "description: Failures of the login"),
-        key("tests", Form::Value, "The tests: name → test. A name is a sentence.", "tests: { the password changes: { params: { user: app } } }").required(),
+        key(
+            "workflow",
+            Form::Text,
+            "The workflow's file, from the folder of the test file.",
+            "workflow: rotate-db-password.yaml",
+        )
+        .required(),
+        key(
+            "description",
+            Form::Text,
+            "What is tested, for people.",
+            "description: Failures of the login",
+        ),
+        key(
+            "tests",
+            Form::Value,
+            "The tests: name → test. A name is a sentence.",
+            "tests: { the password changes: { params: { user: app } } }",
+        )
+        .required(),
     ],
 };
 
@@ -46,16 +63,38 @@ pub static TEST: Section = Section {
     name: "test",
     about: "A test: one run of the workflow. It succeeds if the run does, unless `expect` says otherwise.",
     keys: &[
-        key("description", Form::Text, "What is tested, for people.", "description: Nothing changes"),
-        key("params", Form::Value, "The params of the run: name → value.", "params: { user: app }"),
-        key("requester", Form::Text, "Who starts the run.", "requester: alice").or("tester"),
+        key(
+            "description",
+            Form::Text,
+            "What is tested, for people.",
+            "description: Nothing changes",
+        ),
+        key(
+            "params",
+            Form::Value,
+            "The params of the run: name → value.",
+            "params: { user: app }",
+        ),
+        key(
+            "requester",
+            Form::Text,
+            "Who starts the run.",
+            "requester: alice",
+        )
+        .or("tester"),
         key(
             "target",
             Form::Words(&TARGETS),
             "`local`: the embedded AWS Private CA and clusters, in a folder of the test's own. Without it nothing is reached, and the target's name is `test`.",
             "target: local",
         ),
-        key("kube", Form::Flag, "`false`: the target has no Kubernetes clusters.", "kube: false").or("true"),
+        key(
+            "kube",
+            Form::Flag,
+            "`false`: the target has no Kubernetes clusters.",
+            "kube: false",
+        )
+        .or("true"),
         key(
             "given",
             Form::Values,
@@ -74,9 +113,26 @@ pub static TEST: Section = Section {
             "`everywhere`: the run is killed at each commit and each outside call in turn, and resumed. A number: at so many of these moments.",
             "kill: everywhere",
         ),
-        key("undo", Form::Flag, "Undoes the run once it has ended.", "undo: true").or("false"),
-        key("timeout", Form::Duration, "How long the test may take.", "timeout: 2m").or("60s"),
-        key("expect", Form::Section(&EXPECT), "What must be so once the run has ended.", "expect: { status: failed }"),
+        key(
+            "undo",
+            Form::Flag,
+            "Undoes the run once it has ended.",
+            "undo: true",
+        )
+        .or("false"),
+        key(
+            "timeout",
+            Form::Duration,
+            "How long the test may take.",
+            "timeout: 2m",
+        )
+        .or("60s"),
+        key(
+            "expect",
+            Form::Section(&EXPECT),
+            "What must be so once the run has ended.",
+            "expect: { status: failed }",
+        ),
     ],
 };
 
@@ -84,9 +140,25 @@ pub static GIVEN: Section = Section {
     name: "given",
     about: "An answer. Its first key is a host function with the arguments that it matches: a text may hold `*`, a map may lack entries. Of the answers that match, the first that is not used up is given.",
     keys: &[
-        key("gives", Form::Value, "What the function gives. What is left out of a map is nothing or empty.", "gives: { status: 204 }"),
-        key("fails", Form::Section(&FAILS), "The call fails, and nothing was done.", "fails: { class: denied }"),
-        key("lose", Form::Flag, "The call is done, and its answer is lost.", "lose: true").or("false"),
+        key(
+            "gives",
+            Form::Value,
+            "What the function gives. What is left out of a map is nothing or empty.",
+            "gives: { status: 204 }",
+        ),
+        key(
+            "fails",
+            Form::Section(&FAILS),
+            "The call fails, and nothing was done.",
+            "fails: { class: denied }",
+        ),
+        key(
+            "lose",
+            Form::Flag,
+            "The call is done, and its answer is lost.",
+            "lose: true",
+        )
+        .or("false"),
         key(
             "times",
             Form::Count(MOST_TIMES),
@@ -100,9 +172,25 @@ pub static FAILS: Section = Section {
     name: "fails",
     about: "A failure of a call.",
     keys: &[
-        key("class", Form::Words(&CLASS_WORDS), "The class of the failure, as `retry` knows it.", "class: throttled").required(),
-        key("code", Form::Text, "The other side's name for the error.", "code: ThrottlingException"),
-        key("message", Form::Text, "The other side's own words.", "message: slow down"),
+        key(
+            "class",
+            Form::Words(&CLASS_WORDS),
+            "The class of the failure, as `retry` knows it.",
+            "class: throttled",
+        )
+        .required(),
+        key(
+            "code",
+            Form::Text,
+            "The other side's name for the error.",
+            "code: ThrottlingException",
+        ),
+        key(
+            "message",
+            Form::Text,
+            "The other side's own words.",
+            "message: slow down",
+        ),
     ],
 };
 
@@ -111,7 +199,13 @@ pub static APPROVAL: Section = Section {
     about: "An answer to a question.",
     keys: &[
         key("by", Form::Text, "Who answers.", "by: alice").required(),
-        key("answer", Form::Words(&ANSWERS), "What they answer.", "answer: reject").or("approve"),
+        key(
+            "answer",
+            Form::Words(&ANSWERS),
+            "What they answer.",
+            "answer: reject",
+        )
+        .or("approve"),
         key("comment", Form::Text, "Why.", "comment: not today"),
     ],
 };
@@ -121,11 +215,37 @@ pub static EXPECT: Section = Section {
     name: "expect",
     about: "What must be so once the run has ended. A text may hold `*`, a map may lack entries.",
     keys: &[
-        key("status", Form::Words(&STATUSES), "How the run ends.", "status: failed").or("succeeded"),
-        key("error", Form::Text, "The message of an error that the run ends with.", "error: \"*denied*\""),
-        key("outputs", Form::Value, "The outputs of the run: name → value.", "outputs: { expires: \"20*\" }"),
-        key("steps", Form::Value, "The status of steps: name, or `STEP[ITEM]/STEP`, → status.", "steps: { begin: skipped }"),
-        key("undone", Form::Names, "The steps that were reversed; exactly these.", "undone: [set_password]"),
+        key(
+            "status",
+            Form::Words(&STATUSES),
+            "How the run ends.",
+            "status: failed",
+        )
+        .or("succeeded"),
+        key(
+            "error",
+            Form::Text,
+            "The message of an error that the run ends with.",
+            "error: \"*denied*\"",
+        ),
+        key(
+            "outputs",
+            Form::Value,
+            "The outputs of the run: name → value.",
+            "outputs: { expires: \"20*\" }",
+        ),
+        key(
+            "steps",
+            Form::Value,
+            "The status of steps: name, or `STEP[ITEM]/STEP`, → status.",
+            "steps: { begin: skipped }",
+        ),
+        key(
+            "undone",
+            Form::Names,
+            "The steps that were reversed; exactly these.",
+            "undone: [set_password]",
+        ),
         key(
             "calls",
             Form::Value,
@@ -138,10 +258,30 @@ pub static EXPECT: Section = Section {
             "How many calls that change something are recorded as done: function → number. Functions that are not named may have any.",
             "effects: { \"http::put\": 1 }",
         ),
-        key("files", Form::Value, "The files of the output folder: name → content, or nothing for a file that must not be there.", "files: { hello.txt: \"hello*\", old.txt: }"),
-        key("logs", Form::Names, "Messages of the scripts, in this order; there may be others between them.", "logs: [\"* is restarted\"]"),
-        key("snapshot", Form::Text, "The name of a file in `snapshots/` that holds all of this. `windlass test --accept` writes it.", "snapshot: rotate"),
-        key("same_as", Form::Words(&SAME_AS), "With `kill`: a killed run that is resumed ends as one that is not.", "same_as: uninterrupted"),
+        key(
+            "files",
+            Form::Value,
+            "The files of the output folder: name → content, or nothing for a file that must not be there.",
+            "files: { hello.txt: \"hello*\", old.txt: }",
+        ),
+        key(
+            "logs",
+            Form::Names,
+            "Messages of the scripts, in this order; there may be others between them.",
+            "logs: [\"* is restarted\"]",
+        ),
+        key(
+            "snapshot",
+            Form::Text,
+            "The name of a file in `snapshots/` that holds all of this. `windlass test --accept` writes it.",
+            "snapshot: rotate",
+        ),
+        key(
+            "same_as",
+            Form::Words(&SAME_AS),
+            "With `kill`: a killed run that is resumed ends as one that is not.",
+            "same_as: uninterrupted",
+        ),
     ],
 };
 

@@ -76,7 +76,13 @@ pub fn read_suite(path: &Path) -> Result<Suite, Mistakes> {
     let file: Arc<str> = path.display().to_string().into();
     let unreadable = |why: String| {
         let message = format!("can't read `{file}`: {why}");
-        Mistakes(vec![Mistake::new("unreadable-file", &file, &"".into(), 0..0, message)])
+        Mistakes(vec![Mistake::new(
+            "unreadable-file",
+            &file,
+            &"".into(),
+            0..0,
+            message,
+        )])
     };
     let text: Arc<str> = read_named(path).map_err(unreadable)?.into();
     let root = document::parse(&file, &text).map_err(|mistake| Mistakes(vec![mistake]))?;
@@ -100,7 +106,11 @@ pub fn read_suite(path: &Path) -> Result<Suite, Mistakes> {
         Some((report.text(node, "`workflow`")?.to_owned(), node))
     });
     if !is_named {
-        let mistake = report.at("missing-key", root.span.clone(), "the test file names no workflow");
+        let mistake = report.at(
+            "missing-key",
+            root.span.clone(),
+            "the test file names no workflow",
+        );
         report.add(mistake.help("begin the file with `workflow: FILE.yaml`"));
     }
     let program = match &named {
@@ -116,7 +126,11 @@ pub fn read_suite(path: &Path) -> Result<Suite, Mistakes> {
             }
         }
         None => {
-            let mistake = report.at("missing-key", root.span.clone(), "the test file has no tests");
+            let mistake = report.at(
+                "missing-key",
+                root.span.clone(),
+                "the test file has no tests",
+            );
             report.add(mistake.help("add `tests:`, a map from names to tests"));
         }
     }
@@ -157,18 +171,29 @@ fn read_case(report: &mut Report, key: &Key, node: &Node, workflow: Option<&Work
         None => Value::Null,
     };
     let target = fields.take("target");
-    let is_local = target.and_then(|node| one_of(report, node, "`target`", &TARGETS)).as_deref() == Some(LOCAL);
-    let has_kube = fields.take("kube").and_then(|node| report.flag(node, "`kube`")).unwrap_or(true);
+    let is_local = target
+        .and_then(|node| one_of(report, node, "`target`", &TARGETS))
+        .as_deref()
+        == Some(LOCAL);
+    let has_kube = fields
+        .take("kube")
+        .and_then(|node| report.flag(node, "`kube`"))
+        .unwrap_or(true);
     let approvals = fields.take("approvals");
     let case = Case {
         name: key.name.clone(),
         description: fields.text(report, "description"),
         params,
-        requester: fields.text(report, "requester").unwrap_or_else(|| "tester".into()),
+        requester: fields
+            .text(report, "requester")
+            .unwrap_or_else(|| "tester".into()),
         is_local,
         has_kube,
-        given: fields.take("given").map_or_else(Vec::new, |node| given::read(report, node)),
-        approvals: approvals.map_or_else(BTreeMap::new, |node| read_approvals(report, node, workflow)),
+        given: fields
+            .take("given")
+            .map_or_else(Vec::new, |node| given::read(report, node)),
+        approvals: approvals
+            .map_or_else(BTreeMap::new, |node| read_approvals(report, node, workflow)),
         kill: fields.take("kill").and_then(|node| read_kill(report, node)),
         undo: fields.flag(report, "undo"),
         timeout: fields.duration(report, "timeout").unwrap_or(TIMEOUT),
@@ -177,9 +202,15 @@ fn read_case(report: &mut Report, key: &Key, node: &Node, workflow: Option<&Work
     };
     let wanted = fields.take_with_key("expect");
     fields.finish(report);
-    let expect = wanted.map(|(_, node)| expect::read(report, node, workflow)).unwrap_or_default();
+    let expect = wanted
+        .map(|(_, node)| expect::read(report, node, workflow))
+        .unwrap_or_default();
     if let (Some((key, _)), None, true) = (wanted, case.kill, expect.is_same) {
-        let mistake = report.at("bad-test", key.span.clone(), "`same_as` compares runs, and there is one");
+        let mistake = report.at(
+            "bad-test",
+            key.span.clone(),
+            "`same_as` compares runs, and there is one",
+        );
         report.add(mistake.help("add `kill: everywhere` to the test"));
     }
     Case { expect, ..case }
@@ -187,26 +218,36 @@ fn read_case(report: &mut Report, key: &Key, node: &Node, workflow: Option<&Work
 
 fn read_params(report: &mut Report, key: &Key, node: Option<&Node>, workflow: &Workflow) -> Value {
     let entries = node.map_or(&[][..], |node| report.entries(node, "`params`"));
-    let given = entries.iter().map(|(key, node)| (key.name.clone(), node.to_value()));
+    let given = entries
+        .iter()
+        .map(|(key, node)| (key.name.clone(), node.to_value()));
     let errors = match bind_params(workflow, given.collect()) {
         Ok(bound) => return Value::Map(bound),
         Err(errors) => errors.0,
     };
     for error in errors {
-        let entry = error.param().and_then(|name| entries.iter().find(|(key, _)| key.name == name));
+        let entry = error
+            .param()
+            .and_then(|name| entries.iter().find(|(key, _)| key.name == name));
         let span = entry.map_or(&key.span, |(key, _)| &key.span).clone();
         let mistake = report.at("params", span, error.to_string());
         let hint = match entry {
             // What is said of the command line helps nobody here.
             Some(_) => error.hint().filter(|hint| !hint.contains("-p ")),
-            None => error.param().map(|name| format!("add `params: {{ {name}: … }}` to the test")),
+            None => error
+                .param()
+                .map(|name| format!("add `params: {{ {name}: … }}` to the test")),
         };
         report.add(mistake.maybe_help(hint));
     }
     Value::Null
 }
 
-fn read_approvals(report: &mut Report, node: &Node, workflow: Option<&Workflow>) -> BTreeMap<String, Approver> {
+fn read_approvals(
+    report: &mut Report,
+    node: &Node,
+    workflow: Option<&Workflow>,
+) -> BTreeMap<String, Approver> {
     let mut approvals = BTreeMap::new();
     for (key, node) in report.entries(node, "`approvals`") {
         let before = report.mistakes.len();
@@ -214,11 +255,22 @@ fn read_approvals(report: &mut Report, node: &Node, workflow: Option<&Workflow>)
         if report.mistakes.len() == before
             && let Some(workflow) = workflow
             && !key.name.contains(['/', '['])
-            && !matches!(workflow.step_named(&key.name).map(|step| &step.action), Some(Action::Approval(_)))
+            && !matches!(
+                workflow.step_named(&key.name).map(|step| &step.action),
+                Some(Action::Approval(_))
+            )
         {
-            let asks = workflow.steps().filter(|(_, step)| matches!(step.action, Action::Approval(_)));
+            let asks = workflow
+                .steps()
+                .filter(|(_, step)| matches!(step.action, Action::Approval(_)));
             let names: Vec<_> = asks.map(|(_, step)| step.name.as_str()).collect();
-            known(report, key, "bad-test", "there is no approval", names.into_iter());
+            known(
+                report,
+                key,
+                "bad-test",
+                "there is no approval",
+                names.into_iter(),
+            );
         }
         if let Some(approver) = read_approver(report, key, node) {
             approvals.insert(key.name.clone(), approver);
@@ -228,14 +280,23 @@ fn read_approvals(report: &mut Report, node: &Node, workflow: Option<&Workflow>)
 }
 
 fn read_approver(report: &mut Report, key: &Key, node: &Node) -> Option<Approver> {
-    if let Kind::Scalar { value: Value::String(name), .. } = &node.kind {
+    if let Kind::Scalar {
+        value: Value::String(name),
+        ..
+    } = &node.kind
+    {
         return Some(Approver {
             name: name.clone(),
             approves: true,
             comment: None,
         });
     }
-    let mut fields = Fields::of(report, node, &APPROVAL, format!("the approval `{}`", key.name));
+    let mut fields = Fields::of(
+        report,
+        node,
+        &APPROVAL,
+        format!("the approval `{}`", key.name),
+    );
     let name = fields.text(report, "by");
     let answer = fields.take("answer");
     let answer = answer.and_then(|node| one_of(report, node, "`answer`", &ANSWERS));
@@ -255,12 +316,17 @@ fn read_approver(report: &mut Report, key: &Key, node: &Node) -> Option<Approver
 
 fn read_kill(report: &mut Report, node: &Node) -> Option<Kill> {
     match &node.kind {
-        Kind::Scalar { value: Value::String(word), .. } if word == "everywhere" => Some(Kill::Everywhere),
-        Kind::Scalar { value: Value::Int(times), .. } if (1..=MOST_KILLS).contains(times) => {
-            Some(Kill::Times(*times as u32))
-        }
+        Kind::Scalar {
+            value: Value::String(word),
+            ..
+        } if word == "everywhere" => Some(Kill::Everywhere),
+        Kind::Scalar {
+            value: Value::Int(times),
+            ..
+        } if (1..=MOST_KILLS).contains(times) => Some(Kill::Times(*times as u32)),
         _ => {
-            let message = format!("`kill` must be `everywhere`, or a whole number from 1 to {MOST_KILLS}");
+            let message =
+                format!("`kill` must be `everywhere`, or a whole number from 1 to {MOST_KILLS}");
             let mistake = report.at("wrong-type", node.span.clone(), message);
             report.add(mistake);
             None
