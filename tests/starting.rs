@@ -64,7 +64,7 @@ fn nothing_is_written_over() {
     let ran = test.windlass(&["new", "hello"]).expect(2);
     assert!(
         ran.stderr
-            .contains("nothing was written: steps/hello.rhai is there already [exists]"),
+            .contains("nothing was written: steps/hello.rhai already exists [exists]"),
         "{}",
         ran.stderr
     );

@@ -163,11 +163,11 @@ fn each_expectation_can_fail() {
         ),
         (
             "files: { version.txt: }",
-            &["the file `version.txt` is there"],
+            &["the file `version.txt` exists"],
         ),
         (
             "files: { a.txt: x }",
-            &["the file `a.txt` is not there", "these are: version.txt"],
+            &["the file `a.txt` does not exist", "these are: version.txt"],
         ),
         (
             "logs: [it is ready, it is ready]",
@@ -219,6 +219,20 @@ fn what_is_not_given_fails_with_the_call() {
     contains(
         &ran.stderr,
         &["the answer of `http::post` in line 9 was never used"],
+    );
+}
+
+#[test]
+fn an_answer_that_hides_another_is_named() {
+    let test = change();
+    let body = given() + "\n  - http::put: { url: \"*/version\", json: { version: 8 } }";
+    let ran = run(&test, &body, &[]).expect(1);
+    contains(
+        &ran.stderr,
+        &[
+            "the answer of `http::put` in line 9 was never used",
+            "the answer in line 7 was given instead; `times: 1` there lets this one follow",
+        ],
     );
 }
 
@@ -346,7 +360,7 @@ fn a_kill_finds_what_is_not_safe() {
         &ran.stderr,
         &[
             "killed at moment ",
-            "and resumed, the run ends otherwise",
+            "and resumed, the run ends differently",
             "the status of the run is failed, not succeeded",
         ],
     );
@@ -455,7 +469,7 @@ fn a_snapshot_is_written_and_held_against() {
     contains(
         &ran.stderr,
         &[
-            "the snapshot snapshots/change.snap is not there",
+            "the snapshot snapshots/change.snap does not exist",
             "`windlass test --accept` writes",
         ],
     );
@@ -546,10 +560,10 @@ fn a_filter_leaves_tests_out() {
         .expect(0);
     contains(&ran.stderr, &["2 tests run: 2 passed"]);
     let ran = test.windlass(&["test", "--filter", "three"]).expect(2);
-    contains(&ran.stderr, &["no test is left", "[no-tests]"]);
+    contains(&ran.stderr, &["no test matches", "[no-tests]"]);
     fs::remove_file(test.path("change.test.yaml")).expect("removed");
     let ran = test.windlass(&["test"]).expect(2);
-    contains(&ran.stderr, &["there are no test files here", "[no-tests]"]);
+    contains(&ran.stderr, &["no test files found", "[no-tests]"]);
 }
 
 /// Everything that a test file can say wrongly is found at once, with its place and what was probably meant.

@@ -43,7 +43,7 @@ pub fn new(command: &New) -> Done {
         .cloned()
         .collect();
     if !there.is_empty() {
-        let message = format!("nothing was written: {} there already", names(&there));
+        let message = format!("nothing was written: {}", names(&there));
         return Err(
             Failure::new("exists", message).hint("choose another name, or remove the old files")
         );
@@ -71,8 +71,8 @@ pub fn new(command: &New) -> Done {
 
 fn names(paths: &[String]) -> String {
     match paths {
-        [one] => format!("{one} is"),
-        paths => format!("{} are", paths.join(", ")),
+        [one] => format!("{one} already exists"),
+        paths => format!("{} already exist", paths.join(", ")),
     }
 }
 

@@ -37,7 +37,7 @@ pub fn test(args: &Args, command: &Test) -> Done {
     };
     let files = testing::find(paths).map_err(|(path, e)| unreadable(&path, &e))?;
     if files.is_empty() {
-        let message = "there are no test files here: their names end with `.test.yaml`";
+        let message = "no test files found; their names end with `.test.yaml`";
         return Err(Failure::new("no-tests", message)
             .hint("`windlass run` a workflow first, or see the guide: \"Tests of a workflow\""));
     }
@@ -64,10 +64,7 @@ pub fn test(args: &Args, command: &Test) -> Done {
     let ran = testing::run(&files, &options, begins, show).map_err(refused)?;
     let took = began.elapsed();
     if ran.tests.is_empty() {
-        return Err(Failure::new(
-            "no-tests",
-            "no test is left: `--filter` names none",
-        ));
+        return Err(Failure::new("no-tests", "no test matches `--filter`"));
     }
     if let Some(path) = &command.junit {
         fs::write(path, testing::junit(&ran.tests))

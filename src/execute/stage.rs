@@ -15,6 +15,6 @@ pub trait Stage: Send + Sync {
     /// Takes over a wait, and moves its clock on instead; `false` if the wait has to take its time.
     fn passes(&self, wait: Duration) -> bool;
 
-    /// Is told which lines of scripts run.
+    /// Receives the lines of scripts that run.
     fn trace(&self) -> Option<std::sync::Arc<dyn Trace>>;
 }

@@ -23,7 +23,7 @@ use crate::{
 /// The largest body of a request, in bytes.
 const LARGEST_BODY: usize = 1 << 20;
 
-/// Is told of each request with its answer.
+/// Receives each request with its answer.
 pub type Told = Arc<dyn Fn(&Request, &Answer) + Send + Sync>;
 
 /// A mock server that listens on loopback.

@@ -9,7 +9,7 @@ use rhai::{AST, ASTNode, Engine, Position, debugger::DebuggerCommand};
 
 use super::script::Script;
 
-/// Is told which lines run. Must not block.
+/// Receives the lines of scripts that run. Must not block.
 pub trait Trace: Send + Sync {
     /// A statement of this line (from 1) of a file of the workflow's folder begins.
     fn reached(&self, file: &str, line: usize);

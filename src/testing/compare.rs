@@ -41,7 +41,7 @@ impl Common {
         }
         let more = found.iter().filter(|(name, _)| !self.names.contains(*name));
         differences.extend(
-            more.map(|(name, fact)| format!("{name} is {fact}, and is not there otherwise")),
+            more.map(|(name, fact)| format!("{name} is {fact}, and exists in no other run")),
         );
         differences
     }

@@ -115,29 +115,43 @@ pub fn judge(case: &Case, outcome: &Outcome) -> Vec<Problem> {
     problems.extend(missing_log(&case.expect.logs, outcome));
     // Where more is wrong, that is mostly why.
     let is_alone = problems.is_empty();
+    let unused = answers::unused(&case.given, &outcome.calls);
     problems.extend(
-        answers::unused(&case.given, &outcome.calls)
+        unused
             .into_iter()
-            .map(|number| {
-                let given = &case.given[number];
-                let what = format!(
-                    "the answer of `{}` in line {} was never used",
-                    given.function, given.line
-                );
-                let calls: Vec<_> = outcome
-                    .calls
-                    .iter()
-                    .filter(|line| line.function == given.function)
-                    .map(shown)
-                    .collect();
-                match calls.is_empty() || !is_alone {
-                    true => Problem::new(what),
-                    false => Problem::new(what)
-                        .with(format!("these calls were made:\n{}", lines(&calls))),
-                }
-            }),
+            .map(|number| never_used(case, number, outcome, is_alone)),
     );
     problems
+}
+
+/// An answer that was never used: an earlier one was given in its place, or no call is like that.
+fn never_used(case: &Case, number: usize, outcome: &Outcome, is_alone: bool) -> Problem {
+    let given = &case.given[number];
+    let problem = Problem::new(format!(
+        "the answer of `{}` in line {} was never used",
+        given.function, given.line
+    ));
+    let earlier = outcome.calls.iter().find_map(|line| match line.answer {
+        Answered::Given { number } if is_call(&given.function, &given.arguments, line) => {
+            Some(number)
+        }
+        _ => None,
+    });
+    if let Some(earlier) = earlier {
+        let line = case.given[earlier].line;
+        return problem.with(format!(
+            "the answer in line {line} was given instead; `times: 1` there lets this one follow"
+        ));
+    }
+    let calls = outcome
+        .calls
+        .iter()
+        .filter(|line| line.function == given.function);
+    let calls: Vec<_> = calls.map(shown).collect();
+    match calls.is_empty() || !is_alone {
+        true => problem,
+        false => problem.with(format!("these calls were made:\n{}", lines(&calls))),
+    }
 }
 
 /// The calls that no answer matched, with what to add to the test.
@@ -230,13 +244,15 @@ fn wrong_calls(wanted: &Calls, outcome: &Outcome) -> Option<Problem> {
                 && wanted
                     .iter()
                     .zip(&made)
-                    .all(|(wanted, line)| is_call(wanted, line));
+                    .all(|(wanted, line)| is_call(&wanted.function, &wanted.arguments, line));
             // A call that is as expected is shown as the test writes it, so that only what differs stands out.
             let found = made
                 .iter()
                 .enumerate()
                 .map(|(i, line)| match wanted.get(i) {
-                    Some(wanted) if is_call(wanted, line) => written(wanted),
+                    Some(wanted) if is_call(&wanted.function, &wanted.arguments, line) => {
+                        written(wanted)
+                    }
                     _ => shown(line),
                 });
             let found: Vec<_> = found.collect();
@@ -249,13 +265,13 @@ fn wrong_calls(wanted: &Calls, outcome: &Outcome) -> Option<Problem> {
     }
 }
 
-fn is_call(wanted: &ExpectedCall, line: &Line) -> bool {
+fn is_call(function: &str, pattern: &Value, line: &Line) -> bool {
     let arguments = Value::parse_json(&line.arguments.to_string()).unwrap_or_default();
     let other = arguments
         .as_map()
         .and_then(|map| also_known(&line.function, map));
-    (line.function == wanted.function || other.as_ref() == Some(&wanted.function))
-        && matches(&wanted.arguments, &arguments)
+    (line.function == function || other.as_deref() == Some(function))
+        && matches(pattern, &arguments)
 }
 
 fn written(call: &ExpectedCall) -> String {
@@ -277,10 +293,10 @@ pub fn shown(line: &Line) -> String {
 fn wrong_file(name: &str, wanted: Option<&str>, outcome: &Outcome) -> Option<Problem> {
     match (wanted, outcome.files.get(name)) {
         (None, None) => None,
-        (None, Some(_)) => Some(Problem::new(format!("the file `{name}` is there"))),
+        (None, Some(_)) => Some(Problem::new(format!("the file `{name}` exists"))),
         (Some(_), None) => {
             let there: Vec<_> = outcome.files.keys().cloned().collect();
-            let problem = Problem::new(format!("the file `{name}` is not there"));
+            let problem = Problem::new(format!("the file `{name}` does not exist"));
             Some(match there.is_empty() {
                 true => problem.with("the run wrote no files"),
                 false => problem.with(format!("these are: {}", there.join(", "))),

@@ -43,7 +43,7 @@ pub enum Answered {
     Again,
     /// By the embedded servers, or on this machine.
     Target,
-    /// By nobody.
+    /// No answer matched.
     Nobody,
 }
 

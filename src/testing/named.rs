@@ -26,13 +26,11 @@ pub fn named(called: &str, arguments: &Value) -> BTreeMap<String, Value> {
         }
         // A call that waits for a certificate records its ARN, and not the CA before it.
         one => {
-            let required = row.into_iter().flat_map(|row| row.takes);
-            let last = required
-                .filter(|field| {
-                    field.need == Need::Required
-                        && !matches!(field.kind, ValueKind::Closure(_) | ValueKind::Record(_))
-                })
-                .next_back();
+            let mut required = row.into_iter().flat_map(|row| row.takes);
+            let last = required.rfind(|field| {
+                field.need == Need::Required
+                    && !matches!(field.kind, ValueKind::Closure(_) | ValueKind::Record(_))
+            });
             names.insert(last.map_or("about", |field| field.name).into(), one.clone());
         }
     }

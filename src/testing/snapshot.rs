@@ -41,7 +41,7 @@ pub fn check(path: &Path, outcome: &Outcome, accepts: bool) -> io::Result<Option
     Ok(Some(match wanted {
         Some(wanted) => Problem::new(format!("the run is not as {} says", path.display()))
             .with(format!("{}\n{hint}", diff(&wanted, &found))),
-        None => Problem::new(format!("the snapshot {} is not there", path.display())).with(hint),
+        None => Problem::new(format!("the snapshot {} does not exist", path.display())).with(hint),
     }))
 }
 

@@ -88,7 +88,7 @@ pub struct SuiteError {
     pub mistakes: Vec<Mistakes>,
 }
 
-/// Runs the tests of these files. Is told of each test as it ends, and before all of how many there are in how many files.
+/// Runs the tests of these files. Calls `begins` with the number of tests and of files, and `ends` with each test as it ends.
 ///
 /// # Errors
 /// Mistakes in the files; no test was run then.
@@ -296,7 +296,7 @@ impl Testing<'_> {
             Some(line) => format!("after `{}` of the step `{}`", line.function, line.step),
             None => "before its first call".into(),
         };
-        let what = format!("killed at moment {at}, {after}, and resumed, the run ends otherwise");
+        let what = format!("killed at moment {at}, {after}, and resumed, the run ends differently");
         Err(Problem::new(what).with(differences.join("\n")))
     }
 

@@ -164,9 +164,10 @@ fn fitted(kind: &ValueKind, value: Value, at: &str) -> Result<Value, (String, Op
         | (ValueKind::Float, value @ (Value::Float(_) | Value::Int(_)))
         | (ValueKind::Nothing, value @ Value::Null) => Ok(value),
         (ValueKind::Secret, Value::String(text)) => Ok(Value::Secret(Secret::new(text))),
-        (ValueKind::Duration, Value::String(text)) if parse_duration(&text).is_err() => {
-            Err((format!("gives a duration, and `{text}` is none"), None))
-        }
+        (ValueKind::Duration, Value::String(text)) if parse_duration(&text).is_err() => Err((
+            format!("gives a duration, and `{text}` is not a valid one"),
+            None,
+        )),
         (ValueKind::Word(words), Value::String(text)) if !words.contains(&&*text) => {
             let help = closest(&text, words.iter().copied());
             Err((

@@ -122,7 +122,7 @@ fn read_one(report: &mut Report, node: &Node) -> Option<Given> {
             let mistake = report.at(
                 "bad-test",
                 key.span.clone(),
-                "the answer both gives and fails",
+                "the answer has both `gives` and `fails`",
             );
             report.add(mistake.help("keep one of `gives` and `fails`"));
             return None;
@@ -313,7 +313,7 @@ fn read_value(
                 }
                 None => {
                     let message = format!(
-                        "the answer of `{}` says neither `gives` nor `fails`",
+                        "the answer of `{}` has neither `gives` nor `fails`",
                         called.name
                     );
                     let needs = format!("it gives {}: add `gives:`", why.expected);

@@ -162,7 +162,7 @@ pub static GIVEN: Section = Section {
         key(
             "times",
             Form::Count(MOST_TIMES),
-            "How often it is given. Without it once; the last one of those with the same arguments for ever.",
+            "How often it is given. Without it once if a later answer has the same function and arguments, and as often as it matches otherwise.",
             "times: 3",
         ),
     ],
@@ -261,7 +261,7 @@ pub static EXPECT: Section = Section {
         key(
             "files",
             Form::Value,
-            "The files of the output folder: name → content, or nothing for a file that must not be there.",
+            "The files of the output folder: name → content; leave the content out for a file that must not exist.",
             "files: { hello.txt: \"hello*\", old.txt: }",
         ),
         key(

@@ -65,7 +65,7 @@ pub struct Host {
     pub clients: Clients,
     /// What this attempt has restarted, so that a wait knows what it waits for.
     restarts: kube::Restarts,
-    /// Is told which lines of the script run, in a test.
+    /// Receives the lines of the script that run, in a test.
     pub(super) trace: Option<Arc<dyn Trace>>,
 }
 
