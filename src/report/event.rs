@@ -60,10 +60,18 @@ fn event_line(record: &Record, call: &str, is_full: bool) -> String {
             workflow,
             file,
             target,
+            chosen,
             requester,
             ..
         } => {
-            format!("run started: {workflow} ({file}) on target {target}, by {requester}")
+            let limited = match chosen.is_empty() {
+                true => String::new(),
+                false => {
+                    let steps: Vec<_> = chosen.iter().map(String::as_str).collect();
+                    format!(", of {} only", steps.join(", "))
+                }
+            };
+            format!("run started: {workflow} ({file}) on target {target}, by {requester}{limited}")
         }
         Event::RunResumed { requester, .. } => format!("run resumed by {requester}"),
         Event::RunEdited { requester, .. } => {

@@ -106,8 +106,7 @@ impl Outcome {
     /// Whether the status is as expected. A run that reverses what it did because it failed has failed.
     pub fn is(&self, status: &str, was_undone_by_test: bool) -> bool {
         let ended = self.state.outcome;
-        let has_failed =
-            matches!(ended, Some(Ended::Undone | Ended::UndoFailed)) && !was_undone_by_test;
+        let has_failed = ended == Some(Ended::Undone) && !was_undone_by_test;
         self.status() == status || status == "failed" && has_failed
     }
 
