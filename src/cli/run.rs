@@ -87,7 +87,7 @@ pub fn run_program(args: &Args, command: &Run, program: Program) -> Done {
         Archive::Engine(_) if command.detach => {
             let message = "--detach does not work for runs that an engine drives";
             return Err(Failure::new("engine", message)
-                .hint("they continue when nobody watches: Ctrl-C twice leaves them"));
+                .hint("they continue without this process: press Ctrl-C twice to leave one"));
         }
         #[cfg(feature = "restate")]
         Archive::Engine(engine) => (Held::Engine(engine.begin(id, &program.files)), vec![event]),

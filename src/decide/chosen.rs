@@ -50,7 +50,7 @@ impl Scope<'_, '_> {
         chosen.is_some_and(|chosen| is_outermost && !chosen.contains(step.name.as_str()))
     }
 
-    /// Whether a step comes after others that were left out, and after nothing else: these stop nobody.
+    /// Whether a step comes only after steps that were left out: they do not skip it.
     pub(super) fn comes_after_left_out(&self, state: &State, rank: usize) -> bool {
         let index = self.workflow.index(rank);
         self.workflow

@@ -91,7 +91,7 @@ async fn handle(State(shared): State<Shared>, request: HttpRequest<Body>) -> Res
         body: String::from_utf8_lossy(&body).into_owned(),
     };
     let site = shared.site.clone();
-    // Expressions take a processor, for a moment; nobody else waits long for the site.
+    // Expressions take a processor only for a moment, so other requests can wait for the site.
     let answer = site
         .lock()
         .unwrap_or_else(PoisonError::into_inner)

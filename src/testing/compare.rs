@@ -8,7 +8,7 @@ use crate::{script::Class, value::Digest};
 /// What is compared of a run, by name.
 pub type Facts = BTreeMap<String, String>;
 
-/// What two runs that nobody killed have in common, and all names that either has: a random password, a serial number
+/// What two runs that were not killed have in common, and all names that either has: a random password, a serial number
 /// and the order of what happens side by side is another one each time, and says nothing of a third run.
 pub struct Common {
     facts: Facts,

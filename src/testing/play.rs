@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, io, path::Path, sync::Arc};
 
 use super::{
     coverage,
-    stage::{Outside, now},
+    stage::{self, Outside, now},
 };
 use crate::{
     compile::{Case, Program, Suite, clusters},
@@ -105,7 +105,10 @@ impl Play<'_> {
             },
         };
         let records = self.journal.load(run.id())?.into_iter();
-        let events: Vec<_> = records.map(|record| record.event).collect();
+        let records: Vec<_> = records.collect();
+        // A process before this one may have been ahead, and time does not go back.
+        stage::catch_up(records.last().map_or(0, |record| record.at));
+        let events: Vec<_> = records.into_iter().map(|record| record.event).collect();
         let outside = Arc::new(Outside::open(self.case, self.folder, &events)?);
         while let Some(events) = self.next(&run, &mut state)? {
             let id = run.id().clone();

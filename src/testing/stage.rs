@@ -44,6 +44,12 @@ pub fn now() -> i64 {
     crate::journal::milliseconds(time::OffsetDateTime::now_utc()) + AHEAD.load(Ordering::Relaxed)
 }
 
+/// Moves the clock on to a moment, in milliseconds since 1970, if it is not there yet.
+pub fn catch_up(moment: i64) {
+    let behind = moment.saturating_sub(now());
+    AHEAD.fetch_add(behind.max(0), Ordering::Relaxed);
+}
+
 /// The moment of a test's clock, as scripts see it.
 fn moment() -> String {
     let ahead = time::Duration::milliseconds(AHEAD.load(Ordering::Relaxed));
@@ -130,7 +136,7 @@ impl Stage for Outside {
         call.act = asked.answered(call.act);
         call.again = call.again.map(|again| asked.answered(again));
         if !self.is_local && is_outside(call.function) {
-            // What is there before nobody can tell: an undo does without.
+            // What was there before can't be looked at, so an undo has to do without it.
             call.before = call.before.map(|before| -> Before {
                 Box::new(move || Box::pin(async move { Ok(before().await.unwrap_or_default()) }))
             });

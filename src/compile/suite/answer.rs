@@ -8,7 +8,7 @@ use crate::{
     value::{Secret, Value, parse_duration},
 };
 
-/// Why an answer is none of its function.
+/// Why an answer does not fit its function.
 pub struct Misfit {
     /// Fits behind the function's name.
     pub message: String,
@@ -55,7 +55,7 @@ pub fn complete(row: &Function, given: Option<Value>) -> Result<Value, Misfit> {
     })
 }
 
-/// What a function gives if a test does not say it; `None` where nobody could guess.
+/// What a function gives if a test does not say it; `None` if it has to say it.
 pub fn default_of(row: &Function) -> Option<Value> {
     match row.gives.kind {
         ValueKind::Nothing => Some(nothing_of(row)),

@@ -268,7 +268,7 @@ pub(super) fn check_step(report: &mut Report, key: &Key, workflow: Option<&Workf
     }
 }
 
-/// Reports a name that is none of those that are known.
+/// Reports an unknown name, with the known one that is most like it.
 pub(super) fn known<'a>(
     report: &mut Report,
     key: &Key,

@@ -232,7 +232,7 @@ fn read_params(report: &mut Report, key: &Key, node: Option<&Node>, workflow: &W
         let span = entry.map_or(&key.span, |(key, _)| &key.span).clone();
         let mistake = report.at("params", span, error.to_string());
         let hint = match entry {
-            // What is said of the command line helps nobody here.
+            // A hint about the command line does not help here.
             Some(_) => error.hint().filter(|hint| !hint.contains("-p ")),
             None => error
                 .param()
