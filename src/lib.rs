@@ -23,8 +23,10 @@
 
 pub mod cli;
 pub mod desk;
+pub mod mock;
 pub mod report;
 pub mod runs;
+pub mod testing;
 
 pub use windlass_authority as authority;
 pub use windlass_cluster as cluster;

@@ -255,6 +255,7 @@ impl<'a> Play<'a> {
             seen: BTreeMap::new(),
         };
         play.happens(Event::RunStarted {
+            chosen: Default::default(),
             workflow: "w".into(),
             file: "w.yaml".into(),
             folder: String::new(),

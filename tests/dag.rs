@@ -171,6 +171,7 @@ impl<'a> Play<'a> {
             choices: choices.iter().cycle(),
         };
         play.happens(Event::RunStarted {
+            chosen: Default::default(),
             workflow: "w".into(),
             file: "w.yaml".into(),
             folder: String::new(),

@@ -281,6 +281,7 @@ fn private_key(algorithm: &str) -> String {
 
 fn started() -> Event {
     Event::RunStarted {
+        chosen: Default::default(),
         workflow: "w".into(),
         folder: String::new(),
         file: "w.yaml".into(),

@@ -186,7 +186,8 @@ fn the_schema_takes_every_shipped_workflow() {
     let mut documents = BTreeMap::new();
     for entry in std::fs::read_dir(root().join("workflows")).expect("workflows") {
         let path = entry.expect("a file").path();
-        if path.extension().is_some_and(|end| end == "yaml") {
+        let is_test = path.to_string_lossy().ends_with(".test.yaml");
+        if path.extension().is_some_and(|end| end == "yaml") && !is_test {
             let text = std::fs::read_to_string(&path).expect("readable");
             let name = path.display().to_string();
             documents.insert(name.clone(), document(&text).expect(&name));

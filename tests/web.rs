@@ -28,7 +28,7 @@ pub struct Request {
 }
 
 impl Request {
-    fn path(&self) -> &str {
+    pub fn path(&self) -> &str {
         let target = self.head.split(' ').nth(1).unwrap_or_default();
         target.split('?').next().unwrap_or_default()
     }

@@ -89,6 +89,7 @@ pub fn started(program: &Program) -> (RunId, Event, i64) {
     let mut random = [0; 6];
     aws_lc_rs::rand::fill(&mut random).expect("randomness");
     let event = Event::RunStarted {
+        chosen: Default::default(),
         workflow: program.workflow.name.clone(),
         file: program.main.clone(),
         main: program.main.clone(),
@@ -183,6 +184,7 @@ async fn go(
         programs: Programs::default(),
     };
     let settings = Settings {
+        stage: None,
         clients,
         max_parallel: 64,
         cancel: counter.cancel.clone(),

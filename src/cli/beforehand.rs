@@ -17,6 +17,8 @@ pub struct Wanted<'a> {
     /// Empty where nobody said it.
     pub target: &'a str,
     pub kube: BTreeSet<String>,
+    /// The steps that it is limited to; empty for all.
+    pub chosen: BTreeSet<String>,
     pub out: String,
     pub params: Value,
 }
@@ -33,6 +35,7 @@ pub fn begin(wanted: Wanted) -> Result<Beginning, Failure> {
         folder: &current_folder()?,
         target: wanted.target,
         kube: wanted.kube,
+        chosen: wanted.chosen,
         out: wanted.out,
         params: wanted.params,
         requester: &requester,

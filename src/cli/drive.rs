@@ -109,6 +109,7 @@ fn drive_here(
             lock_timeout: driving.lock_timeout,
             clock: now,
             jitter,
+            stage: None,
         };
         let ended = execute::drive(run, program, state, events, settings).await;
         Ok::<_, Failure>(ended?)

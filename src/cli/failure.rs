@@ -50,13 +50,12 @@ impl Failure {
     }
 
     /// Says that a run had begun: something may have been done.
-    #[cfg(feature = "restate")]
     pub fn of_a_run(mut self) -> Self {
         self.exit = exit::FAILED;
         self
     }
 
-    fn of(code: &'static str, error: &dyn Error, hint: Option<String>) -> Self {
+    pub(super) fn of(code: &'static str, error: &dyn Error, hint: Option<String>) -> Self {
         let mut message = error.to_string();
         let mut source = error.source();
         while let Some(cause) = source {

@@ -25,6 +25,7 @@ mod engine;
 mod explain;
 mod failure;
 mod graph;
+mod http;
 mod iam;
 mod in_doubt;
 mod kube;
@@ -33,6 +34,7 @@ mod logs;
 mod lsp;
 mod man;
 mod mesh;
+mod new;
 mod outputs;
 mod params;
 mod pca;
@@ -47,6 +49,8 @@ mod schema;
 mod serve;
 mod show;
 mod taken;
+mod test;
+mod trial;
 mod undo;
 mod validate;
 #[cfg(feature = "restate")]
@@ -86,6 +90,8 @@ pub fn main() -> ExitCode {
         report::repeat(option, value);
     }
     let done = match &args.command {
+        Command::New(command) => new::new(command),
+        Command::Try(command) => trial::try_script(&args, command),
         Command::Run(command) => run::run(&args, command),
         Command::Resume(command) => resume::resume(&args, command),
         Command::Undo(command) => undo::undo(&args, command),
@@ -94,6 +100,8 @@ pub fn main() -> ExitCode {
         Command::Reject(command) => answer::answer(&args, command, Verdict::Rejected),
         Command::Validate(command) => validate::validate(&args, command),
         Command::Plan(command) => plan::plan(&args, command),
+        Command::Test(command) => test::test(&args, command),
+        Command::PlayTest(command) => test::play(command),
         Command::Graph(command) => graph::graph(command),
         Command::Iam(command) => iam::iam(command),
         Command::Rbac(command) => rbac::rbac(command),
@@ -113,6 +121,7 @@ pub fn main() -> ExitCode {
         Command::Serve(command) => serve::serve(&args, command),
         Command::Pca(command) => pca::pca(&args, command),
         Command::Kube(command) => kube::kube(&args, command),
+        Command::Http(command) => http::http(command),
         Command::Completions { shell } => complete::completions(shell),
         Command::Man { dir } => man::man(dir),
     };

@@ -30,6 +30,7 @@ pub fn plan(args: &Args, command: &Plan) -> Done {
     let clusters: Vec<_> = kube.iter().cloned().collect();
     let account = account::line(args, workflow, &command.target)?;
     let begun = begin(Wanted {
+        chosen: Default::default(),
         program: &program,
         file: &command.file,
         target: &command.target,

@@ -1,3 +1,10 @@
+use std::{
+    collections::BTreeSet,
+    env, fs,
+    os::unix::process::CommandExt,
+    process::{self, Stdio},
+};
+
 use super::{
     Done, account,
     archive::{Archive, Held},
@@ -11,16 +18,24 @@ use super::{
     process::absolute,
 };
 use crate::{
-    compile::bind_params,
-    journal::NewRun,
+    compile::{Program, bind_params},
+    decide,
+    journal::{NewRun, RunId},
+    report,
     runs::{Beginning, new_id},
+    script::closest,
     targets::{Folders, Targets},
-    value::Value,
+    value::{Command as Cmd, Value},
 };
 
 /// `windlass run FILE`: checks everything first, then records the run, then drives it.
 pub fn run(args: &Args, command: &Run) -> Done {
     let program = load(&command.file).map_err(Failure::before_a_run)?;
+    run_program(args, command, program)
+}
+
+/// Runs what was compiled.
+pub fn run_program(args: &Args, command: &Run, program: Program) -> Done {
     let params = bind_params(&program.workflow, command.params.given(&program.workflow)?)?;
     let params = Value::Map(params);
     let kube = preflight(args, &program.workflow, &params, &command.target)?;
@@ -37,6 +52,7 @@ pub fn run(args: &Args, command: &Run) -> Done {
     }
     .check()?;
     let beginning = begin(Wanted {
+        chosen: chosen(command, &program)?,
         program: &program,
         file: &command.file,
         target: &command.target,
@@ -68,7 +84,20 @@ pub fn run(args: &Args, command: &Run) -> Done {
                 files: &program.files,
                 at,
             };
-            (Held::Here(journal.begin(new)?), Vec::new())
+            let run = journal.begin(new)?;
+            if command.detach {
+                let id = run.id().clone();
+                // Its lock goes with it: the other process takes the run up.
+                drop(run);
+                return detach(args, command, &id);
+            }
+            (Held::Here(run), Vec::new())
+        }
+        #[cfg(feature = "restate")]
+        Archive::Engine(_) if command.detach => {
+            let message = "--detach does not work for runs that an engine drives";
+            return Err(Failure::new("engine", message)
+                .hint("they continue without this process: press Ctrl-C twice to leave one"));
         }
         #[cfg(feature = "restate")]
         Archive::Engine(engine) => (Held::Engine(engine.begin(id, &program.files)), vec![event]),
@@ -83,4 +112,72 @@ pub fn run(args: &Args, command: &Run) -> Done {
             events,
         },
     )
+}
+
+/// The steps that the run is limited to; empty for all.
+fn chosen(command: &Run, program: &Program) -> Result<BTreeSet<String>, Failure> {
+    let workflow = &program.workflow;
+    let unknown = |name: &str| {
+        let failure = Failure::new("unknown-step", format!("the workflow has no step `{name}`"));
+        let names = workflow.steps().map(|(_, step)| step.name.as_str());
+        match closest(name, names) {
+            Some(near) => failure.hint(format!("did you mean `{near}`?")),
+            None => failure.hint(
+                report::command(Cmd::new("graph").arg(command.file.display())) + " shows its steps",
+            ),
+        }
+    };
+    if let Some(name) = &command.until {
+        return decide::steps_until(workflow, name).ok_or_else(|| unknown(name));
+    }
+    let chosen: BTreeSet<String> = command.only.iter().cloned().collect();
+    for name in &chosen {
+        let step = workflow.step_named(name).ok_or_else(|| unknown(name))?;
+        if let Some(read) = decide::reads_of(step).difference(&chosen).next() {
+            let message =
+                format!("`{name}` can't run without `{read}`, because it reads its outputs");
+            return Err(Failure::new("reads-later", message)
+                .hint(format!("add --only {read}, or take --until {name}")));
+        }
+    }
+    Ok(chosen)
+}
+
+/// Lets another process drive a run that has been recorded.
+fn detach(args: &Args, command: &Run, id: &RunId) -> Done {
+    let folder = args.state.join("detached");
+    let log = folder.join(format!("{id}.log"));
+    let failed = |what: &str, e: std::io::Error| {
+        Failure::new("system", format!("can't {what}: {e}")).of_a_run()
+    };
+    fs::create_dir_all(&folder).map_err(|e| failed("make a folder for its log", e))?;
+    let output = fs::File::create(&log).map_err(|e| failed("write its log", e))?;
+    let errors = output.try_clone().map_err(|e| failed("write its log", e))?;
+    let program = env::current_exe().map_err(|e| failed("find this program", e))?;
+    let mut resume = process::Command::new(program);
+    for (option, value) in args.whereabouts() {
+        resume.args([option, &value]);
+    }
+    resume.args([
+        "resume",
+        id.as_str(),
+        "--max-parallel",
+        &command.driving.max_parallel.to_string(),
+    ]);
+    if command.driving.wait {
+        resume.arg("--wait");
+    }
+    if let Some(timeout) = command.driving.lock_timeout {
+        resume.args(["--lock-timeout", &format!("{}s", timeout.as_secs().max(1))]);
+    }
+    resume.stdin(Stdio::null()).stdout(output).stderr(errors);
+    // Ctrl-C and a terminal that closes reach the group of this process, not that one.
+    resume.process_group(0);
+    resume
+        .spawn()
+        .map_err(|e| failed("start another process", e))?;
+    let follow = report::command(Cmd::new("logs").arg(id).flag("-f"));
+    say!("run {id} continues in the background; to follow it: {follow}");
+    say!("what it prints is in {}", log.display());
+    super::print(&format!("{id}\n"))
 }

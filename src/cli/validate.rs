@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::{
     Done, account,
     args::{Args, Validate},
@@ -29,6 +31,7 @@ pub fn validate(args: &Args, command: &Validate) -> Done {
                     target: "",
                     kube: clusters(workflow, &params)?,
                     out: String::new(),
+                    chosen: BTreeSet::new(),
                     params,
                 })?;
             }

@@ -60,12 +60,20 @@ fn event_line(record: &Record, call: &str, is_full: bool) -> String {
             workflow,
             file,
             target,
+            chosen,
             requester,
             via,
             ..
         } => {
+            let limited = match chosen.is_empty() {
+                true => String::new(),
+                false => {
+                    let steps: Vec<_> = chosen.iter().map(String::as_str).collect();
+                    format!(", of {} only", steps.join(", "))
+                }
+            };
             let by = by(requester, via.as_ref());
-            format!("run started: {workflow} ({file}) on target {target}, {by}")
+            format!("run started: {workflow} ({file}) on target {target}, {by}{limited}")
         }
         Event::RunResumed { requester, via, .. } => {
             format!("run resumed {}", by(requester, via.as_ref()))

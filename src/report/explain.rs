@@ -5,7 +5,7 @@ use super::{
     page::{Page, Term},
 };
 use crate::{
-    compile::{FileKey, Form, SECTIONS, Section},
+    compile::{FileKey, Form, Section, all_sections},
     script::{
         Doubt, Function, HostModule, Impact, MODULES, Need, Needs, On, Parameter, Reversible, Rule,
         ValueKind, closest, function, functions,
@@ -29,10 +29,7 @@ pub fn explain(word: &str) -> Result<Vec<Page>, Option<String>> {
         .map(module_page)
         .collect();
     let (section, name) = word.rsplit_once('.').unwrap_or(("", word));
-    for of in SECTIONS
-        .iter()
-        .filter(|of| section.is_empty() || of.name == section)
-    {
+    for of in all_sections().filter(|of| section.is_empty() || of.name == section) {
         pages.extend(of.key(name).map(|key| key_page(of, key)));
     }
     pages.extend(
@@ -52,7 +49,7 @@ fn topics() -> Vec<String> {
     topics.extend(functions().map(|row| row.name.to_owned()));
     topics.extend(functions().filter_map(|row| Some(row.name.split_once("::")?.1.to_owned())));
     topics.extend(MODULES.iter().map(|module| module.name.to_owned()));
-    for section in SECTIONS {
+    for section in all_sections() {
         topics.extend(section.keys.iter().map(|key| key.name.to_owned()));
         topics.extend(
             section
@@ -66,7 +63,7 @@ fn topics() -> Vec<String> {
 
 /// The page that lists all topics.
 pub fn topics_page() -> Page {
-    let keys = SECTIONS.iter().map(|section| Term {
+    let keys = all_sections().map(|section| Term {
         name: section.name.to_owned(),
         kind: String::new(),
         about: names(section.keys.iter().map(|key| key.name)),
@@ -82,7 +79,10 @@ pub fn topics_page() -> Page {
         ),
     });
     Page::new("Topics of `windlass explain`")
-        .terms("keys of the workflow file", keys.collect())
+        .terms(
+            "keys of workflows, test files and mock files",
+            keys.collect(),
+        )
         .terms("host functions", modules.collect())
         .terms(
             "error codes",

@@ -1,21 +1,28 @@
 use super::explain::{function_page, section_page};
 use crate::{
-    compile::SECTIONS,
+    compile::{MOCK_SECTIONS, SECTIONS, SUITE_SECTIONS, Section},
     script::{Function, MODULES},
 };
 
-/// `docs/reference.md`: all keys of the workflow file and all host functions.
+/// `docs/reference.md`: all keys of workflows, test files and mock files, and all host functions.
 pub fn reference() -> String {
     let mut text = "# Reference\n\n\
-        This page is made from the tables in `src/engine/compile/keys.rs` and `src/script/host/`. `windlass explain NAME` shows one\n\
+        This page is made from the tables in `src/engine/compile/` (`keys.rs` and its namesakes) and `src/script/host/`. `windlass explain NAME` shows one\n\
         entry of it, `windlass schema` prints the keys as a JSON Schema, and `windlass definitions DIR` writes the functions for\n\
         editors. The [guide](guide.md) says how it all goes together; each error code has a page in [errors/](errors/README.md).\n\n\
         ## The workflow file\n"
         .to_owned();
-    for section in SECTIONS {
-        text.push('\n');
-        text.push_str(&section_page(section).to_markdown(3));
-    }
+    let chapter = |sections: &[&Section]| {
+        let pages = sections
+            .iter()
+            .map(|section| format!("\n{}", section_page(section).to_markdown(3)));
+        pages.collect::<String>()
+    };
+    text.push_str(&chapter(&SECTIONS));
+    text.push_str("\n## Test files\n");
+    text.push_str(&chapter(&SUITE_SECTIONS));
+    text.push_str("\n## Mock files\n");
+    text.push_str(&chapter(&MOCK_SECTIONS));
     text.push_str("\n## Host functions\n");
     for module in &MODULES {
         text.push_str(&format!("\n### {}\n\n{}\n", module.name, module.about));

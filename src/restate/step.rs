@@ -51,6 +51,7 @@ impl Step {
         let ends = EndsScript::default();
         let sent = (at, task.timeout);
         let attempt = Attempt {
+            stage: None,
             run,
             task,
             ledger: Arc::new(Actions::new(

@@ -30,6 +30,8 @@ pub struct Wanted<'a> {
     /// Empty where nobody said it.
     pub target: &'a str,
     pub kube: BTreeSet<String>,
+    /// The steps that it is limited to; empty for all.
+    pub chosen: BTreeSet<String>,
     pub out: String,
     pub params: Value,
     pub requester: &'a Person,
@@ -50,6 +52,7 @@ pub fn begin(wanted: Wanted) -> Result<Beginning, RunsError> {
         program: program.digest,
         target: wanted.target.into(),
         kube: wanted.kube,
+        chosen: wanted.chosen,
         out: wanted.out,
         params: wanted.params,
         secrets: None,

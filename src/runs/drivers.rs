@@ -223,6 +223,7 @@ impl Shared {
             cancel: Cancel::default(),
             waits_for_people: true,
             lock_timeout: None,
+            stage: None,
             clock: clock::now,
             jitter: clock::jitter,
         };

@@ -63,6 +63,8 @@ fn pure() -> Engine {
     engine.set_fail_on_invalid_map_property(false);
     limits::set(&mut engine);
     engine.disable_symbol("eval");
+    // Comes with Rhai's feature `debugging`.
+    engine.disable_symbol("back_trace");
     engine.on_print(|_| {});
     engine.on_debug(|_, _, _| {});
     engine

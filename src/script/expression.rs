@@ -1,4 +1,7 @@
-use std::{collections::BTreeSet, ops::Range};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use rhai::{AST, ASTNode, EvalAltResult, Expr, Scope};
 
@@ -13,8 +16,8 @@ use super::{
 };
 use windlass_world::value::{Place, Value};
 
-/// The names that an expression may read, always in this order in its scope.
-const ROOTS: [&str; 5] = ["params", "steps", "item", "run", "target"];
+/// The names that an expression of a workflow may read, always in this order in its scope.
+pub const ROOTS: &[&str] = &["params", "steps", "item", "run", "target"];
 
 /// What stands between `${{` and `}}`: pure, parsed once, evaluated with [`Names`].
 #[derive(Clone)]
@@ -22,6 +25,8 @@ pub struct Expression {
     text: String,
     ast: AST,
     reads: Vec<Read>,
+    /// The names that it may read, and those that it reads.
+    known: &'static [&'static str],
     roots: BTreeSet<&'static str>,
 }
 
@@ -46,6 +51,21 @@ pub struct Names {
     pub item: Value,
     pub run: Value,
     pub target: Value,
+    /// Of expressions in files that are no workflows.
+    pub others: BTreeMap<&'static str, Value>,
+}
+
+impl Names {
+    fn of(&self, root: &str) -> &Value {
+        match root {
+            "params" => &self.params,
+            "steps" => &self.steps,
+            "item" => &self.item,
+            "run" => &self.run,
+            "target" => &self.target,
+            other => self.others.get(other).unwrap_or(&Value::Null),
+        }
+    }
 }
 
 /// An expression that could not be evaluated.
@@ -67,9 +87,17 @@ impl Expression {
     /// Every mistake in it, with spans of `text`: syntax, unknown names and functions, a bare
     /// `steps` (which would hide what is read).
     pub fn parse(text: &str) -> Result<Self, Vec<Fault>> {
+        Self::parse_over(text, ROOTS)
+    }
+
+    /// As [`Expression::parse`], over other names.
+    ///
+    /// # Errors
+    /// As [`Expression::parse`].
+    pub fn parse_over(text: &str, known: &'static [&'static str]) -> Result<Self, Vec<Fault>> {
         let mut scope = Scope::new();
-        for root in ROOTS {
-            scope.push(root, ());
+        for root in known {
+            scope.push(*root, ());
         }
         let ast = engine::expressions()
             .compile_with_scope(&scope, in_double_quotes(text))
@@ -83,12 +111,11 @@ impl Expression {
                     rhai::ParseErrorType::ModuleUndefined(_) => {
                         fault.help("expressions are pure: host modules are for step scripts")
                     }
-                    rhai::ParseErrorType::VariableUndefined(_) => fault
-                        .help("an expression reads `params`, `steps`, `item`, `run` and `target`"),
+                    rhai::ParseErrorType::VariableUndefined(_) => fault.help(reads_of(known)),
                     _ => fault,
                 }]
             })?;
-        let (reads, mut faults) = find_reads(&ast, text);
+        let (reads, mut faults) = find_reads(&ast, text, known);
         faults.extend(calls::check_expression(&ast, text));
         if ast.statements().len() != 1 {
             let message = match ast.statements().len() {
@@ -110,6 +137,7 @@ impl Expression {
             text: text.into(),
             ast,
             reads,
+            known,
             roots,
         })
     }
@@ -144,19 +172,12 @@ impl Expression {
         };
         let error = |message| error_at(0, message);
         let mut scope = Scope::new();
-        let values = [
-            &names.params,
-            &names.steps,
-            &names.item,
-            &names.run,
-            &names.target,
-        ];
-        for (root, value) in ROOTS.into_iter().zip(values) {
+        for root in self.known {
             let value = match self.roots.contains(root) {
-                true => to_dynamic(value),
+                true => to_dynamic(names.of(root)),
                 false => rhai::Dynamic::UNIT,
             };
-            scope.push_dynamic(root, value);
+            scope.push_dynamic(*root, value);
         }
         let evaluate =
             || engine::expressions().eval_ast_with_scope::<rhai::Dynamic>(&mut scope, &self.ast);
@@ -197,13 +218,22 @@ fn explained(error: &EvalAltResult) -> String {
     }
 }
 
-fn find_reads(ast: &AST, text: &str) -> (Vec<Read>, Vec<Fault>) {
+/// Says for people which names an expression may read: `a`, `b` and `c`.
+fn reads_of(known: &[&str]) -> String {
+    let names: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
+    let (last, others) = names
+        .split_last()
+        .map_or(("", &[][..]), |(last, others)| (&**last, others));
+    format!("an expression reads {} and {last}", others.join(", "))
+}
+
+fn find_reads(ast: &AST, text: &str, known: &'static [&'static str]) -> (Vec<Read>, Vec<Fault>) {
     let (mut reads, mut faults) = (Vec::new(), Vec::new());
     ast.walk(&mut |path: &[ASTNode]| {
         let Some(ASTNode::Expr(Expr::Variable(variable, _, position))) = path.last() else {
             return true;
         };
-        let Some(root) = ROOTS.into_iter().find(|root| *root == variable.1.as_str()) else {
+        let Some(root) = known.iter().copied().find(|root| *root == variable.1.as_str()) else {
             return true;
         };
         let parent = path.len().checked_sub(2).and_then(|i| path.get(i));

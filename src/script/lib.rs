@@ -39,12 +39,13 @@ mod run;
 mod script;
 mod secret;
 mod signature;
+mod trace;
 
 pub use calls::closest;
 pub use effects::{
     Act, Before, Call, Class, EffectKey, Effects, Interruption, Level, OnStop, Stop,
 };
-pub use expression::{Expression, ExpressionError, Names, Read, is_readable};
+pub use expression::{Expression, ExpressionError, Names, ROOTS, Read, is_readable};
 pub use fault::Fault;
 pub use frozen::FrozenScript;
 pub use given::{About, HostCall, Known};
@@ -61,3 +62,4 @@ pub use places::Places;
 pub use run::{Ended, Limits, run, run_undo};
 pub use script::{ReadImport, Script};
 pub use signature::{Field, Signature};
+pub use trace::Trace;

@@ -18,6 +18,7 @@ use super::{
     host::Host,
     limits::{self, STEP},
     script::Script,
+    trace,
 };
 use windlass_world::value::{Place, StepError, Value};
 
@@ -111,6 +112,9 @@ fn evaluate(
     let (said, debugged) = (host.effects.clone(), host.effects.clone());
     engine.on_print(move |text| said.note(Level::Info, text.to_owned()));
     engine.on_debug(move |text, _, _| debugged.note(Level::Info, text.to_owned()));
+    if let Some(told) = &host.trace {
+        trace::watch(&mut engine, script, told.clone());
+    }
     engine.set_default_tag(Dynamic::from(host));
     watch(&mut engine, limits.clone());
     match limits::within(STEP, || catch_unwind(AssertUnwindSafe(|| body(&engine)))) {

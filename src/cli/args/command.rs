@@ -10,7 +10,9 @@ use super::{
     desk::Serve,
     drive::{Answer, Cancel, Resume, Run, Undo},
     look::{Audit, Logs, MeshTable, Outputs, Runs, Show},
-    serve::{Kube, Pca},
+    new::{New, Try},
+    serve::{Http, Kube, Pca},
+    test::{PlayTest, Test},
 };
 
 /// Where runs are recorded unless somebody says so.
@@ -64,6 +66,10 @@ pub struct Args {
 
 #[derive(Subcommand)]
 pub enum Command {
+    /// Write a new workflow with a step, its script and its test
+    New(New),
+    /// Run one script as a run of its own
+    Try(Try),
     /// Run a workflow
     Run(Run),
     /// Resume a run that failed, was cancelled or was interrupted
@@ -80,6 +86,10 @@ pub enum Command {
     Validate(Validate),
     /// Show what a run would do, and change nothing
     Plan(Plan),
+    /// Run the tests of workflows: test files, `NAME.test.yaml`
+    Test(Test),
+    #[command(hide = true, name = "play-test")]
+    PlayTest(PlayTest),
     /// Draw a workflow
     Graph(Graph),
     /// Print the least IAM policy that a workflow needs
@@ -131,6 +141,9 @@ pub enum Command {
     /// The rehearsal cluster: a Kubernetes API server for rehearsals
     #[command(subcommand)]
     Kube(Kube),
+    /// A small web server that answers as a file says, to try runbooks on
+    #[command(subcommand)]
+    Http(Http),
 }
 
 impl Args {

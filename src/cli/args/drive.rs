@@ -27,11 +27,23 @@ pub struct Run {
     #[arg(long)]
     pub no_dry_run: bool,
 
+    /// Run this step alone, which reads no other one's outputs; may be given several times
+    #[arg(long, value_name = "STEP", conflicts_with = "until")]
+    pub only: Vec<String>,
+
+    /// Run this step and all that it depends on, and nothing else
+    #[arg(long, value_name = "STEP")]
+    pub until: Option<String>,
+
+    /// Print the run's id and let another process drive it
+    #[arg(long, conflicts_with = "json")]
+    pub detach: bool,
+
     #[command(flatten)]
     pub driving: Driving,
 }
 
-#[derive(ClapArgs)]
+#[derive(Clone, ClapArgs)]
 pub struct Params {
     /// Set a param; the value is YAML
     #[arg(short, long = "param", value_name = "NAME=VALUE")]
@@ -43,7 +55,7 @@ pub struct Params {
     pub params_file: Option<PathBuf>,
 }
 
-#[derive(ClapArgs)]
+#[derive(Clone, ClapArgs)]
 pub struct Driving {
     /// How many steps may run at once
     #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]

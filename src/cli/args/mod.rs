@@ -6,7 +6,9 @@ mod command;
 mod desk;
 mod drive;
 mod look;
+mod new;
 mod serve;
+mod test;
 
 pub use certs::{Certs, CertsCommand, CertsLook, Scan};
 pub use check::{Definitions, Explain, Graph, Iam, Plan, Rbac, Validate};
@@ -14,6 +16,8 @@ pub use command::{Args, Command};
 pub use desk::Serve;
 pub use drive::{Answer, Cancel, Driving, Params, Resume, Run, Undo};
 pub use look::{Audit, Logs, MeshTable, Outputs, Runs, Show};
+pub use new::{New, Template, Try};
 #[cfg(feature = "restate")]
 pub use serve::Worker;
-pub use serve::{Kube, KubeServe, Pca, PcaServe};
+pub use serve::{Http, HttpServe, Kube, KubeServe, Pca, PcaServe};
+pub use test::{PlayTest, Test};

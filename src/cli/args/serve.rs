@@ -193,3 +193,20 @@ pub struct KubeServe {
     #[arg(long, default_value = "60s", value_parser = parse_duration, value_name = "DURATION")]
     pub client_timeout: Duration,
 }
+
+#[derive(Subcommand)]
+pub enum Http {
+    /// Serve on loopback until Ctrl-C; prints the address on stdout
+    Serve(HttpServe),
+}
+
+#[derive(ClapArgs)]
+pub struct HttpServe {
+    /// The file that says what is answered
+    #[arg(long, value_name = "FILE")]
+    pub from: PathBuf,
+
+    /// The port; 0 takes any that is free
+    #[arg(long, default_value_t = 8080)]
+    pub port: u16,
+}

@@ -16,6 +16,8 @@ pub(super) struct Report<'a> {
     pub file: &'a Arc<str>,
     pub text: &'a Arc<str>,
     pub mistakes: &'a mut Vec<Mistake>,
+    /// The names that expressions of this file may read.
+    pub roots: &'static [&'static str],
 }
 
 impl Report<'_> {

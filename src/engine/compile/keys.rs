@@ -77,7 +77,7 @@ pub enum Form {
     Steps,
 }
 
-const fn key(
+pub(super) const fn key(
     name: &'static str,
     form: Form,
     about: &'static str,
@@ -96,14 +96,14 @@ const fn key(
 }
 
 impl FileKey {
-    const fn required(self) -> Self {
+    pub(super) const fn required(self) -> Self {
         Self {
             is_required: true,
             ..self
         }
     }
 
-    const fn or(self, default: &'static str) -> Self {
+    pub(super) const fn or(self, default: &'static str) -> Self {
         Self {
             default: Some(default),
             ..self

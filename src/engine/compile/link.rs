@@ -18,7 +18,7 @@ use super::{
     phase, reads,
     source::Sources,
 };
-use windlass_script::{Fault, Script, join_path};
+use windlass_script::{Fault, ROOTS, Script, join_path};
 use windlass_world::value::Digest;
 
 /// Compiles a workflow file with every script and workflow that it names.
@@ -110,6 +110,7 @@ impl Linker<'_> {
             file: &file,
             text: &text,
             mistakes: &mut self.mistakes,
+            roots: ROOTS,
         };
         let draft = draft::read(&mut report, &root);
         self.open.push(path.into());
@@ -123,6 +124,7 @@ impl Linker<'_> {
             file: &file,
             text: &text,
             mistakes: &mut self.mistakes,
+            roots: ROOTS,
         };
         let workflow = build(&mut report, &file, draft, actions);
         (self.mistakes.len() == before)

@@ -19,6 +19,7 @@ mod known;
 mod limits;
 mod link;
 mod mistake;
+mod mock;
 mod name;
 mod param;
 mod params;
@@ -26,6 +27,7 @@ mod phase;
 mod reads;
 mod retry;
 mod source;
+mod suite;
 mod template;
 
 pub use clusters::{ClustersError, clusters};
@@ -38,7 +40,18 @@ pub use keys::{FileKey, Form, SECTIONS, Section};
 pub use limits::Limits;
 pub use link::{compile, digest_of};
 pub use mistake::{Mistake, Mistakes};
+pub use mock::{MOCK_SECTIONS, Mock, Part, Route, read_mock};
 pub use name::StepName;
 pub use params::{ParamError, ParamErrors, bind_params, parse_argument, parse_params};
 pub use source::{Folder, Frozen, Opened, Sources, open, read_named};
+pub use suite::{
+    Approver, Calls, Case, Expect, ExpectedCall, Given, Kill, Reply, SUITE_SECTIONS, Suite,
+    answer_of, read_suite, reversed,
+};
 pub use template::Template;
+
+/// The keys of every file that people write, workflows first.
+pub fn all_sections() -> impl Iterator<Item = &'static Section> {
+    let others = SUITE_SECTIONS.iter().chain(&MOCK_SECTIONS);
+    SECTIONS.iter().chain(others).copied()
+}

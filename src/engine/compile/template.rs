@@ -229,7 +229,7 @@ fn read_text(report: &mut Report, node: &Node, text: &str, style: Style) -> Temp
         rest = &inside[close + 2..];
         let trimmed = inside[..close].trim();
         let start = start + (inside.len() - inside.trim_start().len());
-        match Expression::parse(trimmed) {
+        match Expression::parse_over(trimmed, report.roots) {
             Ok(expression) => {
                 parts.push(Part::Expression(Placed {
                     expression: Arc::new(expression),

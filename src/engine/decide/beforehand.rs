@@ -80,10 +80,15 @@ impl Scope<'_, '_> {
             .filter(|other| self.workflow.step(*other).is_finally == step.is_finally)
             .map(|other| standings.get(&other).copied().flatten())
             .collect();
-        if !before.is_empty() && before.iter().all(|runs| *runs == Some(false)) {
+        let was_stopped = self
+            .workflow
+            .rank_named(step.name.as_str())
+            .is_none_or(|rank| !self.comes_after_left_out(view.state, rank));
+        let is_limited = !was_stopped && !before.is_empty();
+        if !before.is_empty() && was_stopped && before.iter().all(|runs| *runs == Some(false)) {
             return Ok(Some(false));
         }
-        let is_reached = before.is_empty() || before.contains(&Some(true));
+        let is_reached = before.is_empty() || is_limited || before.contains(&Some(true));
         let is_known = step
             .when
             .as_ref()

@@ -17,6 +17,9 @@ impl Scope<'_, '_> {
         step: &Step,
         run_status: Option<&str>,
     ) -> Result<bool, StepError> {
+        if self.leaves_out(view.state, step) {
+            return Ok(false);
+        }
         let Some(when) = &step.when else {
             return Ok(true);
         };
@@ -91,7 +94,10 @@ impl Scope<'_, '_> {
     }
 
     pub fn outputs(&self, view: View) -> Result<Value, StepError> {
-        let outputs = self.workflow.outputs.iter().map(|(name, template)| {
+        // Of steps that were left out nobody expects any.
+        let outputs = self.workflow.outputs.iter();
+        let outputs = outputs.filter(|(_, template)| !self.reads_left_out(view.state, template));
+        let outputs = outputs.map(|(name, template)| {
             let value = self.evaluate(view, template, &Value::Null, None)?;
             Ok((name.clone(), value))
         });
@@ -128,6 +134,7 @@ impl Scope<'_, '_> {
                 ("name", Value::from(run.map_or("", |run| &run.target))),
                 ("kube", run.is_some_and(|run| !run.kube.is_empty()).into()),
             ]),
+            ..Names::default()
         };
         template.evaluate(&names).map_err(|e: ExpressionError| {
             let error = StepError::new("expression-failed", e.to_string()).at(e.place);

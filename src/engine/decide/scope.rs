@@ -165,7 +165,8 @@ impl<'w> Scope<'_, 'w> {
         if !self.may_begin(decision, step) {
             return Standing::Blocked;
         }
-        if before.are_all_skipped() {
+        let was_stopped = !self.comes_after_left_out(decision.state, rank);
+        if before.are_all_skipped() && was_stopped {
             let index = self.workflow.index(rank);
             let mut names: Vec<_> = self
                 .workflow
@@ -183,8 +184,14 @@ impl<'w> Scope<'_, 'w> {
         match self.condition(decision.view(), step, run_status) {
             Err(error) => decision.fail(&id, error),
             Ok(false) => {
-                let text = step.when.as_ref().map(describe).unwrap_or_default();
-                self.skip(decision, &id, format!("{text} is false"));
+                let reason = match self.leaves_out(decision.state, step) {
+                    true => "it was not chosen".to_owned(),
+                    false => {
+                        let text = step.when.as_ref().map(describe).unwrap_or_default();
+                        format!("{text} is false")
+                    }
+                };
+                self.skip(decision, &id, reason);
             }
             Ok(true) => match &step.for_each {
                 Some(items) => self.expand(decision, &id, step, items, run_status),

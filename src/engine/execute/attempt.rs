@@ -4,7 +4,7 @@ use std::{
     time::Duration,
 };
 
-use super::{gate::Gate, observer::Observer, substrate::Ledger, undo::lost};
+use super::{gate::Gate, observer::Observer, stage::Stage, substrate::Ledger, undo::lost};
 use crate::journal::{EffectState, Event, InstanceId, Round, RunId};
 use windlass_script::{self as script, Ended, Host, Limits, Script, Stop};
 use windlass_world::{
@@ -54,6 +54,8 @@ pub struct Attempt {
     pub clients: Clients,
     pub limits: Limits,
     pub observer: Arc<dyn Observer>,
+    /// What a test puts in front of the clients.
+    pub stage: Option<Arc<dyn Stage>>,
 }
 
 /// How an attempt ended, with what it recorded on the way.
@@ -116,7 +118,8 @@ impl Attempt {
     }
 
     pub(super) fn host(&self, gate: &Arc<Gate>) -> Host {
-        Host::new(gate.clone(), self.clients.clone())
+        let trace = self.stage.as_ref().and_then(|stage| stage.trace());
+        Host::new(gate.clone(), self.clients.clone()).traced(trace)
     }
 
     pub(super) fn gate(
@@ -134,6 +137,7 @@ impl Attempt {
             is_fresh: self.task.is_fresh,
             ledger: self.ledger.clone(),
             observer: self.observer.clone(),
+            stage: self.stage.clone(),
             redactor: self.task.redactor.clone(),
             progress: Mutex::default(),
         })

@@ -5,6 +5,7 @@ use super::{
     embedded::{Cancel, Embedded},
     observer::Observer,
     retry::{backoff, is_worth_it},
+    stage::Stage,
     substrate::{Happened, Substrate, Wait},
 };
 use crate::{
@@ -37,6 +38,8 @@ pub struct Settings {
     pub clock: fn() -> i64,
     /// A number from 0 to 1 that spreads retries.
     pub jitter: fn() -> f64,
+    /// What a test puts in front of the outside.
+    pub stage: Option<Arc<dyn Stage>>,
 }
 
 /// An undo meets the same throttling as anything else.

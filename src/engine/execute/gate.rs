@@ -7,6 +7,7 @@ use super::{
     entries::{Announced, MAX_STEP_BYTES, MakeCall, size_of},
     observer::Observer,
     shown::{describe, shown},
+    stage::Stage,
     substrate::{Ledger, Making},
 };
 use crate::journal::{CallRecord, EffectOutcome, EffectState, Event, InstanceId, Position, RunId};
@@ -39,6 +40,7 @@ pub(super) struct Gate {
     pub is_fresh: bool,
     pub ledger: Arc<dyn Ledger>,
     pub observer: Arc<dyn Observer>,
+    pub stage: Option<Arc<dyn Stage>>,
     /// Knows the secrets of the run as far as they are known here.
     pub redactor: Arc<Redactor>,
     pub progress: Mutex<Progress>,
@@ -170,7 +172,11 @@ fn changes_in_fresh_step(function: &str) -> Interruption {
 }
 
 impl Effects for Gate {
-    fn perform(&self, mut call: Call) -> Result<Value, Interruption> {
+    fn perform(&self, call: Call) -> Result<Value, Interruption> {
+        let mut call = match &self.stage {
+            Some(stage) => stage.set(&self.instance, call),
+            None => call,
+        };
         if holds_mask(&call.arguments) {
             return Err(Interruption::Failed(mask_sent(call.function)));
         }

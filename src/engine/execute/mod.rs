@@ -8,6 +8,7 @@
 //! - `neighbours` is what others ask for and hold, `retry` when a failure is tried again;
 //! - `dry_run` tries steps before a run begins;
 //! - Restate, the substrate for many machines, is a crate of its own;
+//! - [`Stage`] is the outside of a test;
 //! - [`Observer`] is told what happens, for people.
 
 mod attempt;
@@ -22,6 +23,7 @@ mod observer;
 mod retry;
 mod settle;
 mod shown;
+mod stage;
 mod stops;
 mod substrate;
 mod undo;
@@ -32,6 +34,7 @@ pub use dry_run::{Obstacle, obstacles};
 pub use embedded::Cancel;
 pub use observer::{Observer, Silent};
 pub use settle::must_be_found_out;
+pub use stage::Stage;
 pub use stops::Stops;
 pub use substrate::{Entry, Happened, Ledger, Made, Making, Substrate, Wait};
 pub use undo::{UndoItem, UndoKind, Undone, undo_plan, undone};

@@ -27,6 +27,9 @@ pub enum Event<V = Value> {
         /// The Kubernetes clusters that it speaks to, by their roles in the target.
         #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
         kube: BTreeSet<String>,
+        /// The steps that it is limited to; empty for all.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        chosen: BTreeSet<String>,
         /// The folder that scripts write to, absolute.
         out: String,
         params: V,
@@ -331,6 +334,7 @@ impl<V> Event<V> {
                 program,
                 target,
                 kube,
+                chosen,
                 out,
                 params,
                 secrets,
@@ -340,6 +344,7 @@ impl<V> Event<V> {
             } => {
                 let params = f(params)?;
                 Event::RunStarted {
+                    chosen,
                     workflow,
                     file,
                     folder,

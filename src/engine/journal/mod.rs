@@ -43,7 +43,7 @@ mod vault;
 mod writer;
 
 pub use chain::chain_start;
-pub use crash::crash_point;
+pub use crash::{crash_point, crash_points};
 pub use error::JournalError;
 pub use event::{CallRecord, EffectOutcome, Event, Outcome};
 pub use evidence::{Link, Verified, open_links, verify};

@@ -54,6 +54,8 @@ pub struct RunInfo {
     pub target: String,
     /// The Kubernetes clusters that it speaks to, by their roles in the target.
     pub kube: BTreeSet<String>,
+    /// The steps that it is limited to; empty for all.
+    pub chosen: BTreeSet<String>,
     pub out: String,
     pub params: Value,
     /// A keyed digest of the secrets among the params.
@@ -173,6 +175,7 @@ impl State {
                 program,
                 target,
                 kube,
+                chosen,
                 out,
                 params,
                 secrets,
@@ -189,6 +192,7 @@ impl State {
                     edition: 0,
                     target: target.clone(),
                     kube: kube.clone(),
+                    chosen: chosen.clone(),
                     out: out.clone(),
                     params: params.clone(),
                     secrets: *secrets,
@@ -411,6 +415,7 @@ mod tests {
             program: Digest::ZERO,
             target: "t".into(),
             kube: BTreeSet::new(),
+            chosen: BTreeSet::new(),
             out: "out".into(),
             params: Value::Null,
             secrets: None,

@@ -109,6 +109,7 @@ impl Here {
             folder: &folder,
             target: &wanted.target,
             kube,
+            chosen: Default::default(),
             out: out.display().to_string(),
             params,
             requester: who,

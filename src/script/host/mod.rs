@@ -45,6 +45,7 @@ use rhai::{Dynamic, EvalAltResult, Map, Module, NativeCallContext, Position, Sha
 use super::{
     dynamic::to_dynamic,
     effects::{Call, Effects, Interruption, Stop},
+    trace::Trace,
 };
 use windlass_world::{
     outside::Clients,
@@ -64,6 +65,8 @@ pub struct Host {
     pub clients: Clients,
     /// What this attempt has restarted, so that a wait knows what it waits for.
     restarts: kube::Restarts,
+    /// Receives the lines of the script that run, in a test.
+    pub(super) trace: Option<Arc<dyn Trace>>,
 }
 
 impl Host {
@@ -72,7 +75,13 @@ impl Host {
             effects,
             clients,
             restarts: kube::Restarts::default(),
+            trace: None,
         }
+    }
+
+    /// Tells somebody which lines of the script run.
+    pub fn traced(self, trace: Option<Arc<dyn Trace>>) -> Self {
+        Self { trace, ..self }
     }
 }
 

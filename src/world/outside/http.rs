@@ -184,11 +184,7 @@ impl HttpClient {
             headers: headers(answer.headers()),
             body,
         };
-        let is_gone = request.expects_gone && matches!(response.status, 404 | 410);
-        match request.expects(response.status) || is_gone {
-            true => Ok(response),
-            false => Err(status_failure(&name, request, &response)),
-        }
+        judge(request, response)
     }
 
     /// Refuses a host that the target does not allow.
@@ -212,6 +208,18 @@ impl HttpClient {
                 Some(domain) => host.strip_suffix(domain).is_some_and(|h| h.ends_with('.')),
                 None => pattern == host,
             })
+    }
+}
+
+/// Holds an answer against what its request expects.
+///
+/// # Errors
+/// A status that is not expected, as a failure with what that proves.
+pub fn judge(request: &HttpRequest, response: HttpResponse) -> Result<HttpResponse, Failure> {
+    let is_gone = request.expects_gone && matches!(response.status, 404 | 410);
+    match request.expects(response.status) || is_gone {
+        true => Ok(response),
+        false => Err(status_failure(&request.name(), request, &response)),
     }
 }
 

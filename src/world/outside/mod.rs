@@ -16,7 +16,9 @@ mod transport;
 
 pub use clients::Clients;
 pub use files::{OutputFolder, Snapshot, Written};
-pub use http::{HttpClient, HttpRequest, HttpResponse, by_proxy, shown_secret_url, shown_url};
+pub use http::{
+    HttpClient, HttpRequest, HttpResponse, by_proxy, judge, shown_secret_url, shown_url,
+};
 pub use kube::{
     Access, Apply, ClusterRule, Clusters, Hindrance, KubeClient, KubeClients, KubeTarget, Named,
     Next, Opening, Patch, PatchKind, Permit, PodState, Progress, Resource, Selection, Trouble,

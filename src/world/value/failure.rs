@@ -30,7 +30,7 @@ impl FailureClass {
         Self::Rejected,
     ];
 
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Throttled => "throttled",
             Self::Timeout => "timeout",

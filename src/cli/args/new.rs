@@ -1,0 +1,74 @@
+//! `windlass new` and `windlass try`.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, ValueEnum};
+use clap_complete::ArgValueCompleter;
+
+use super::drive::{Driving, Params};
+use crate::cli::complete;
+
+#[derive(ClapArgs)]
+pub struct New {
+    /// The name of the workflow and its files; with --from, another one than the shipped workflow has
+    #[arg(required_unless_present = "from")]
+    pub name: Option<String>,
+
+    /// What it begins as
+    #[arg(long, value_enum, default_value_t, conflicts_with = "from")]
+    pub template: Template,
+
+    /// Copy a workflow that is shipped, such as `gloo-mesh`, with its scripts and tests
+    #[arg(long, value_name = "WORKFLOW")]
+    pub from: Option<String>,
+}
+
+/// What a new workflow begins as.
+#[derive(Clone, Copy, Default, ValueEnum)]
+pub enum Template {
+    /// One step that writes a file
+    #[default]
+    Plain,
+    /// Sets a new secret, proves that it works, and puts the old one back if it does not
+    Rotation,
+    /// Changes hosts one after another, and stops at the first that is not well
+    RollingChange,
+    /// Asks before it does something
+    Approval,
+    /// Makes something by an API, and waits until it is there
+    Api,
+}
+
+impl Template {
+    /// Its folder in `templates/`.
+    pub fn folder(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Rotation => "rotation",
+            Self::RollingChange => "rolling-change",
+            Self::Approval => "approval",
+            Self::Api => "api",
+        }
+    }
+}
+
+#[derive(ClapArgs)]
+pub struct Try {
+    /// The script
+    #[arg(value_name = "SCRIPT", value_hint = clap::ValueHint::FilePath)]
+    pub script: PathBuf,
+
+    #[command(flatten)]
+    pub params: Params,
+
+    /// Where to run: a target of windlass.toml, or the embedded servers
+    #[arg(long, default_value = crate::targets::LOCAL, value_name = "NAME", add = ArgValueCompleter::new(complete::targets))]
+    pub target: String,
+
+    /// Where the files that the script writes go
+    #[arg(long, default_value = "out", value_name = "DIR")]
+    pub out: PathBuf,
+
+    #[command(flatten)]
+    pub driving: Driving,
+}

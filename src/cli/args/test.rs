@@ -1,0 +1,51 @@
+//! `windlass test`.
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+use clap_complete::ArgValueCompleter;
+
+use crate::cli::complete;
+
+#[derive(ClapArgs)]
+pub struct Test {
+    /// Test files, workflows with a test file beside them, or folders that hold some [default: the current folder]
+    #[arg(value_name = "PATH", value_hint = clap::ValueHint::AnyPath)]
+    pub paths: Vec<PathBuf>,
+
+    /// Only tests whose file or name holds this text; may be given several times
+    #[arg(short, long, value_name = "TEXT")]
+    pub filter: Vec<String>,
+
+    /// How many tests run at once [default: as many as there are processors]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
+    pub jobs: Option<u16>,
+
+    /// Write the snapshots that are missing or differ
+    #[arg(long)]
+    pub accept: bool,
+
+    /// Show which steps, `when` branches and script lines the tests reached
+    #[arg(long)]
+    pub coverage: bool,
+
+    /// Print a test file of a run that has ended, by any part of its id; secrets are left out
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["filter", "accept", "coverage", "junit", "json"], add = ArgValueCompleter::new(complete::runs))]
+    pub record: Option<String>,
+
+    /// Also write the results to a file, as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+
+    /// Print the results as JSON on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `windlass test` starts for each test.
+#[derive(ClapArgs)]
+pub struct PlayTest {
+    pub file: PathBuf,
+    pub name: String,
+    pub folder: PathBuf,
+}

@@ -1,0 +1,51 @@
+use std::sync::Arc;
+
+use super::{
+    Done,
+    args::{Http, HttpServe},
+    exit,
+    failure::Failure,
+    process::interrupted,
+};
+use crate::{
+    compile::read_mock,
+    mock::{Answer, Request, Server, Site, Told},
+};
+
+/// `windlass http …`.
+pub fn http(command: &Http) -> Done {
+    match command {
+        Http::Serve(command) => serve(command),
+    }
+}
+
+fn serve(command: &HttpServe) -> Done {
+    let site = Site::new(read_mock(&command.from)?);
+    let failed = |e: std::io::Error| Failure::new("system", format!("can't start threads: {e}"));
+    let runtime = tokio::runtime::Runtime::new().map_err(failed)?;
+    let name = site.name().to_owned();
+    let told: Told = Arc::new(|request: &Request, answer: &Answer| {
+        let answered = match answer.is_dropped {
+            true => "no answer".to_owned(),
+            false => answer.status.to_string(),
+        };
+        say!("{} {} → {answered}", request.method, request.path);
+    });
+    runtime.block_on(async {
+        let server = Server::listen(site, command.port, told)
+            .await
+            .map_err(|e| {
+                Failure::new(
+                    "output",
+                    format!("can't listen on port {}: {e}", command.port),
+                )
+                .hint("--port 0 takes any that is free")
+            })?;
+        say!("{name} on {}; Ctrl-C ends it", server.url());
+        // A caller may stop this as soon as it has read the line.
+        let interrupted = interrupted();
+        super::print(&format!("{}\n", server.url()))?;
+        server.run_until(interrupted).await;
+        Ok(exit::SUCCEEDED)
+    })
+}

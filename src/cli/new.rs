@@ -1,0 +1,171 @@
+use std::{
+    collections::BTreeMap,
+    fs::{self, OpenOptions},
+    io::{self, Write},
+    path::Path,
+    sync::Arc,
+};
+
+use include_dir::{Dir, include_dir};
+
+use super::{
+    Done,
+    args::{New, Template},
+    exit,
+    failure::Failure,
+};
+use crate::{
+    compile::{Frozen, compile},
+    report,
+    script::closest,
+};
+
+/// The workflows that are shipped, with their scripts and tests.
+static WORKFLOWS: Dir = include_dir!("$CARGO_MANIFEST_DIR/workflows");
+static TEMPLATES: Dir = include_dir!("$CARGO_MANIFEST_DIR/templates");
+
+/// What stands for the new workflow's name in a template, in paths as in texts.
+const NAME: &str = "NAME";
+
+/// `windlass new NAME` and `windlass new --from WORKFLOW`: writes files, and never over others.
+pub fn new(command: &New) -> Done {
+    let files = match (&command.name, &command.from) {
+        (name, Some(from)) => shipped(from, name.as_deref())?,
+        (Some(name), None) => filled(command.template, name)?,
+        (None, None) => {
+            let failure = Failure::new("bad-name", "the new workflow has no name");
+            return Err(failure.hint("windlass new NAME, or windlass new --from WORKFLOW"));
+        }
+    };
+    let there: Vec<_> = files
+        .keys()
+        .filter(|path| Path::new(path).symlink_metadata().is_ok())
+        .cloned()
+        .collect();
+    if !there.is_empty() {
+        let message = format!("nothing was written: {}", names(&there));
+        return Err(
+            Failure::new("exists", message).hint("choose another name, or remove the old files")
+        );
+    }
+    for (path, text) in &files {
+        write(Path::new(path), text)
+            .map_err(|e| Failure::new("output", format!("can't write {path}: {e}")))?;
+        say!("{} {path}", console::style("created").for_stderr().green());
+    }
+    let is = |ending: &str| files.keys().find(|path| path.ends_with(ending));
+    if let Some(tests) = is(".test.yaml") {
+        say!(
+            "\nto test it: {}",
+            report::command(crate::value::Command::new("test").arg(tests))
+        );
+    }
+    if let Some(mock) = is(".http.yaml") {
+        say!(
+            "to serve what it calls: {}",
+            report::command(crate::value::Command::new("http serve").option("--from", mock))
+        );
+    }
+    Ok(exit::SUCCEEDED)
+}
+
+fn names(paths: &[String]) -> String {
+    match paths {
+        [one] => format!("{one} already exists"),
+        paths => format!("{} already exist", paths.join(", ")),
+    }
+}
+
+/// The files of a template, under the name of the new workflow.
+fn filled(template: Template, name: &str) -> Result<BTreeMap<String, String>, Failure> {
+    let is_name = !name.is_empty()
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+        && !name.starts_with('-');
+    if !is_name {
+        let failure = Failure::new("bad-name", format!("`{name}` can't be a workflow's name"));
+        return Err(failure.hint("letters, digits, `-` and `_`: it becomes the name of files"));
+    }
+    let folder = TEMPLATES.get_dir(template.folder());
+    let mut files = BTreeMap::new();
+    for (path, text) in folder.map(texts_in).unwrap_or_default() {
+        let path = path
+            .split_once('/')
+            .map_or(&*path, |(_, path)| path)
+            .replace(NAME, name);
+        files.insert(path, text.replace(NAME, name));
+    }
+    Ok(files)
+}
+
+/// A shipped workflow with all that it uses and its tests, under another name if one is given.
+fn shipped(from: &str, name: Option<&str>) -> Result<BTreeMap<String, String>, Failure> {
+    let all: BTreeMap<String, Arc<str>> = texts_in(&WORKFLOWS)
+        .into_iter()
+        .map(|(path, text)| (path, text.into()))
+        .collect();
+    let main = format!("{from}.yaml");
+    let workflows = all
+        .keys()
+        .filter(|path| !path.contains('/') && !path.ends_with(".test.yaml"));
+    let known: Vec<_> = workflows
+        .filter_map(|path| path.strip_suffix(".yaml"))
+        .collect();
+    if !known.contains(&from) {
+        let failure = Failure::new("bad-name", format!("there is no shipped workflow `{from}`"));
+        return Err(failure.hint(match closest(from, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("there is {}", known.join(", ")),
+        }));
+    }
+    let program = compile(&main, &mut Frozen(all.clone()))?;
+    let mut files: BTreeMap<_, _> = program
+        .files
+        .into_iter()
+        .map(|(path, text)| (path, text.to_string()))
+        .collect();
+    let tests = format!("{from}.test.yaml");
+    files.extend(
+        all.get(&tests)
+            .map(|text| (tests.clone(), text.to_string())),
+    );
+    let Some(name) = name else {
+        return Ok(files);
+    };
+    // The workflow's own name stays: people know it by that.
+    if let Some(text) = files.remove(&main) {
+        files.insert(format!("{name}.yaml"), text);
+    }
+    if let Some(text) = files.remove(&tests) {
+        let text = text.replace(
+            &format!("workflow: {main}"),
+            &format!("workflow: {name}.yaml"),
+        );
+        files.insert(format!("{name}.test.yaml"), text);
+    }
+    Ok(files)
+}
+
+/// Every file below a folder, by its path from the folder that was embedded.
+fn texts_in(folder: &Dir) -> BTreeMap<String, String> {
+    let mut texts = BTreeMap::new();
+    for file in folder.files() {
+        if let Some(text) = file.contents_utf8() {
+            texts.insert(file.path().to_string_lossy().into_owned(), text.to_owned());
+        }
+    }
+    for folder in folder.dirs() {
+        texts.extend(texts_in(folder));
+    }
+    texts
+}
+
+/// Writes a file that is not there, with its folders.
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    file.write_all(text.as_bytes())
+}

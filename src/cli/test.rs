@@ -1,0 +1,287 @@
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use console::style;
+use serde_json::{Value as Json, json};
+
+use super::{
+    Done,
+    args::{Args, PlayTest, Test},
+    exit,
+    failure::Failure,
+    print,
+    taken::{frozen, look},
+};
+use crate::{
+    compile::{Mistakes, read_suite},
+    report,
+    testing::{self, Coverage, Options, Part, Player, Ran, SuiteError, Tested},
+};
+
+/// The hidden command that plays one test.
+pub const PLAY: &str = "play-test";
+
+/// `windlass test [PATH…]`: runs test files.
+pub fn test(args: &Args, command: &Test) -> Done {
+    if let Some(run) = &command.record {
+        return record(args, run);
+    }
+    let here = [PathBuf::from(".")];
+    let paths = match command.paths.as_slice() {
+        [] => &here[..],
+        paths => paths,
+    };
+    let files = testing::find(paths).map_err(|(path, e)| unreadable(&path, &e))?;
+    if files.is_empty() {
+        let message = "no test files found; their names end with `.test.yaml`";
+        return Err(Failure::new("no-tests", message)
+            .hint("`windlass run` a workflow first, or see the guide: \"Tests of a workflow\""));
+    }
+    let program = env::current_exe()
+        .map_err(|e| Failure::new("system", format!("can't find this program: {e}")))?;
+    let options = Options {
+        player: Player {
+            program,
+            command: PLAY,
+        },
+        jobs: command.jobs.map_or_else(processors, usize::from),
+        filters: command.filter.clone(),
+        accepts: command.accept,
+    };
+    let began = Instant::now();
+    let begins = |tests: usize, files: usize| {
+        say!(
+            "{} {} in {}",
+            tag("Starting", Tone::Good),
+            count(tests, "test"),
+            count(files, "file")
+        );
+    };
+    let ran = testing::run(&files, &options, begins, show).map_err(refused)?;
+    let took = began.elapsed();
+    if ran.tests.is_empty() {
+        return Err(Failure::new("no-tests", "no test matches `--filter`"));
+    }
+    if let Some(path) = &command.junit {
+        fs::write(path, testing::junit(&ran.tests))
+            .map_err(|e| Failure::new("output", format!("can't write {}: {e}", path.display())))?;
+    }
+    summarise(&ran, took);
+    if command.coverage {
+        ran.coverage
+            .iter()
+            .for_each(|(file, coverage)| show_coverage(file, coverage));
+    }
+    if command.json {
+        print(&format!("{:#}\n", as_json(&ran, took, command.coverage)))?;
+    }
+    Ok(
+        match ran.tests.iter().all(|test| test.problems.is_empty()) {
+            true => exit::SUCCEEDED,
+            false => exit::FAILED,
+        },
+    )
+}
+
+/// `windlass test --record RUN`: prints a test file.
+fn record(args: &Args, run: &str) -> Done {
+    let (archive, id, state) = look(args, Some(run))?;
+    if state.outcome.is_none() {
+        let message = format!("run {id} has not ended");
+        return Err(
+            Failure::new("not-ended", message).hint(format!("`windlass resume {id}` continues it"))
+        );
+    }
+    let (info, program) = frozen(&archive, &id, &state)?;
+    let file = Path::new(&info.file)
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy();
+    let name = format!(
+        "{} {}",
+        info.workflow,
+        state.outcome.map_or("waits", |outcome| outcome.as_str())
+    );
+    let recorded = testing::record(&name, &file, &program.workflow, &info, &state);
+    if !recorded.replaced.is_empty() {
+        say!("replaced: {}", recorded.replaced.join(", "));
+    }
+    print(&recorded.text)
+}
+
+/// `windlass play-test FILE NAME FOLDER`: plays one test in a folder.
+pub fn play(command: &PlayTest) -> Done {
+    let suite = read_suite(&command.file)?;
+    testing::play(&suite, &command.name, &command.folder)
+        .map_err(|e| Failure::of("test-broke", &e, None))?;
+    Ok(exit::SUCCEEDED)
+}
+
+fn processors() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(
+        "unreadable-file",
+        format!("can't read {}: {error}", path.display()),
+    )
+}
+
+/// Mistakes in test files; nothing was run.
+fn refused(SuiteError { mistakes }: SuiteError) -> Failure {
+    let all = mistakes.into_iter().flat_map(|Mistakes(mistakes)| mistakes);
+    Failure::from(Mistakes(all.collect())).before_a_run()
+}
+
+enum Tone {
+    Good,
+    Bad,
+}
+
+/// A word in front of a line, as cargo writes it.
+fn tag(word: &str, tone: Tone) -> String {
+    let word = style(format!("{word:>12}")).for_stderr().bold();
+    match tone {
+        Tone::Good => word.green(),
+        Tone::Bad => word.red(),
+    }
+    .to_string()
+}
+
+fn show(test: &Tested) {
+    let (word, tone) = match test.problems.is_empty() {
+        true => ("PASS", Tone::Good),
+        false => ("FAIL", Tone::Bad),
+    };
+    let kills = match test.kills {
+        0 => String::new(),
+        kills => format!(" (killed {kills}×)"),
+    };
+    say!(
+        "{} [{:>8.3}s] {}: {}{kills}",
+        tag(word, tone),
+        test.took.as_secs_f64(),
+        test.file.display(),
+        test.name
+    );
+}
+
+fn summarise(ran: &Ran, took: Duration) {
+    let failed: Vec<_> = ran
+        .tests
+        .iter()
+        .filter(|test| !test.problems.is_empty())
+        .collect();
+    for test in &failed {
+        say!(
+            "\n{} {}:{}: {}",
+            tag("FAIL", Tone::Bad),
+            test.file.display(),
+            test.line,
+            test.name
+        );
+        say!("{}", indented(&report::for_people(&test.said())));
+    }
+    let passed = ran.tests.len() - failed.len();
+    let tone = if failed.is_empty() {
+        Tone::Good
+    } else {
+        Tone::Bad
+    };
+    let skipped = match ran.filtered {
+        0 => String::new(),
+        n => format!(", {n} filtered out"),
+    };
+    let failures = match failed.len() {
+        0 => String::new(),
+        n => format!(", {n} failed"),
+    };
+    say!(
+        "\n{} [{:>8.3}s] {} run: {passed} passed{failures}{skipped}",
+        tag("Summary", tone),
+        took.as_secs_f64(),
+        count(ran.tests.len(), "test")
+    );
+}
+
+fn indented(text: &str) -> String {
+    let lines = text.lines().map(|line| {
+        let line = format!("    {line}");
+        let shown = match line.trim_start().chars().next() {
+            Some('+') => style(line).for_stderr().green().to_string(),
+            Some('-') => style(line).for_stderr().red().to_string(),
+            _ => line,
+        };
+        shown.trim_end().to_owned()
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn show_coverage(file: &Path, coverage: &Coverage) {
+    say!("\n{} {}", tag("Coverage", Tone::Good), file.display());
+    for (name, part) in parts(coverage) {
+        if part.all() == 0 {
+            continue;
+        }
+        let percent = 100 * part.reached / part.all();
+        say!(
+            "    {name:<8} {}/{} ({percent} %)",
+            part.reached,
+            part.all()
+        );
+        part.missed
+            .iter()
+            .for_each(|missed| say!("      not reached: {missed}"));
+    }
+}
+
+fn parts(coverage: &Coverage) -> [(&'static str, &Part); 3] {
+    [
+        ("steps", &coverage.steps),
+        ("branches", &coverage.branches),
+        ("lines", &coverage.lines),
+    ]
+}
+
+fn as_json(ran: &Ran, took: Duration, with_coverage: bool) -> Json {
+    let tests = ran.tests.iter().map(|test| {
+        let problems = test
+            .problems
+            .iter()
+            .map(|problem| json!({ "what": problem.what, "detail": problem.detail }));
+        json!({
+            "file": test.file, "name": test.name, "line": test.line,
+            "passed": test.problems.is_empty(), "seconds": test.took.as_secs_f64(),
+            "kills": test.kills, "problems": problems.collect::<Vec<_>>(),
+        })
+    });
+    let mut json = json!({
+        "tests": tests.collect::<Vec<_>>(),
+        "filtered": ran.filtered,
+        "seconds": took.as_secs_f64(),
+    });
+    if with_coverage {
+        let coverage = ran.coverage.iter().map(|(file, coverage)| {
+            let mut entry = json!({ "workflow": file });
+            for (name, part) in parts(coverage) {
+                entry[name] =
+                    json!({ "reached": part.reached, "all": part.all(), "missed": part.missed });
+            }
+            entry
+        });
+        json["coverage"] = coverage.collect();
+    }
+    json
+}
+
+fn count(n: usize, what: &str) -> String {
+    match n {
+        1 => format!("1 {what}"),
+        n => format!("{n} {what}s"),
+    }
+}

@@ -1,0 +1,112 @@
+//! The keys of a mock file, as `compile/keys.rs` describes those of a workflow.
+
+use super::super::keys::{Form, Section, key};
+
+/// The highest status that HTTP has.
+pub const LAST_STATUS: i64 = 599;
+/// How often a route answers at most.
+pub const MOST_TIMES: i64 = 10_000;
+/// The methods that a route may have.
+pub const METHODS: [&str; 7] = ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST", "PATCH"];
+
+/// The names that its expressions read.
+pub static ROOTS: &[&str] = &["path", "body", "query", "headers", "kept"];
+
+pub static MOCK: Section = Section {
+    name: "mock file",
+    about: "What `windlass http serve` answers. Expressions read `path` (its parts by name), `body` (JSON, or the text), `query`, `headers` (lower case) and `kept` (path → value).",
+    keys: &[
+        key("http", Form::Text, "The server's name.", "http: database").required(),
+        key(
+            "description",
+            Form::Text,
+            "What it stands for, for people.",
+            "description: The admin API of a database",
+        ),
+        key(
+            "kept",
+            Form::Value,
+            "What it has at first: path → value. A GET of such a path gives the value.",
+            "kept: { /users/app/password: { password: old } }",
+        ),
+        key(
+            "routes",
+            Form::Values,
+            "What it answers. The first route that fits answers; what none fits is a GET of what is kept, or 404.",
+            "routes: [{ \"PUT /users/{user}/password\": , keep: \"${{ body }}\", status: 204 }]",
+        ),
+    ],
+};
+
+pub static ROUTE: Section = Section {
+    name: "route",
+    about: "An answer. Its first key is a method and a path, in which `{name}` stands for one part and `{name*}` for the rest.",
+    keys: &[
+        key(
+            "when",
+            Form::Condition,
+            "The route only fits if this is true.",
+            "when: \"${{ body.user == 'app' }}\"",
+        ),
+        key(
+            "times",
+            Form::Count(MOST_TIMES),
+            "How often it answers; later the next route that fits does.",
+            "times: 1",
+        ),
+        key(
+            "status",
+            Form::Count(LAST_STATUS),
+            "The status.",
+            "status: 204",
+        )
+        .or("200"),
+        key(
+            "gives",
+            Form::Template,
+            "The body: a text as it is, anything else as JSON.",
+            "gives: { ok: true }",
+        ),
+        key(
+            "headers",
+            Form::Templates,
+            "Headers of the answer.",
+            "headers: { retry-after: 1 }",
+        ),
+        key(
+            "keep",
+            Form::Template,
+            "What is kept, under the path of the request or `at`.",
+            "keep: ${{ body }}",
+        ),
+        key(
+            "at",
+            Form::Template,
+            "The path that is kept or forgotten.",
+            "at: /users/${{ path.user }}",
+        ),
+        key(
+            "forget",
+            Form::Flag,
+            "Forgets what is kept under the path.",
+            "forget: true",
+        )
+        .or("false"),
+        key(
+            "delay",
+            Form::Duration,
+            "How long the answer takes.",
+            "delay: 2s",
+        ),
+        key(
+            "drop",
+            Form::Flag,
+            "Does what it says, and closes the connection without an answer.",
+            "drop: true",
+        )
+        .or("false"),
+    ],
+};
+
+/// All maps of a mock file whose keys are known.
+pub static MOCK_SECTIONS: [&Section; 2] = [&MOCK, &ROUTE];

@@ -1,0 +1,228 @@
+//! Reads a mock file.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+
+use super::{
+    super::{
+        document::{self, Key, Kind, Node},
+        fields::{Fields, Report},
+        mistake::{Mistake, Mistakes},
+        source::read_named,
+        template::Template,
+    },
+    keys::{LAST_STATUS, METHODS, MOCK, MOCK_SECTIONS, ROOTS, ROUTE},
+};
+use windlass_script::closest;
+use windlass_world::value::Value;
+
+/// A mock server.
+#[derive(Debug)]
+pub struct Mock {
+    pub name: String,
+    /// What it has at first, by path.
+    pub kept: BTreeMap<String, Value>,
+    /// The first one that fits answers.
+    pub routes: Vec<Route>,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Route {
+    pub method: String,
+    pub path: Vec<Part>,
+    pub when: Option<Template>,
+    pub times: Option<u32>,
+    pub status: u16,
+    pub gives: Option<Template>,
+    pub headers: Vec<(String, Template)>,
+    pub keep: Option<Template>,
+    pub at: Option<Template>,
+    pub forgets: bool,
+    pub delay: Duration,
+    pub drops: bool,
+}
+
+/// A part of a route's path, between two slashes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    Literal(String),
+    /// Any one part.
+    Named(String),
+    /// All that is left.
+    Rest(String),
+}
+
+/// Reads a mock file.
+///
+/// # Errors
+/// Every mistake in it.
+pub fn read_mock(path: &Path) -> Result<Mock, Mistakes> {
+    debug_assert_eq!(MOCK_SECTIONS.len(), 2);
+    let file: Arc<str> = path.display().to_string().into();
+    let unreadable = |why: String| {
+        let message = format!("can't read `{file}`: {why}");
+        Mistakes(vec![Mistake::new(
+            "unreadable-file",
+            &file,
+            &"".into(),
+            0..0,
+            message,
+        )])
+    };
+    let text: Arc<str> = read_named(path).map_err(unreadable)?.into();
+    let root = document::parse(&file, &text).map_err(|mistake| Mistakes(vec![mistake]))?;
+    let mut mistakes = Vec::new();
+    let mut report = Report {
+        file: &file,
+        text: &text,
+        mistakes: &mut mistakes,
+        roots: ROOTS,
+    };
+    let mut fields = Fields::of(&mut report, &root, &MOCK, "a mock file");
+    let is_named = fields.peek("http").is_some();
+    let name = fields.text(&mut report, "http").unwrap_or_default();
+    fields.text(&mut report, "description");
+    let mut mock = Mock {
+        name,
+        kept: BTreeMap::new(),
+        routes: Vec::new(),
+    };
+    if let Some(node) = fields.take("kept") {
+        for (key, node) in report.entries(node, "`kept`") {
+            if !key.name.starts_with('/') {
+                let message = format!("`{}` is not a path", key.name);
+                let mistake = report.at("bad-route", key.span.clone(), message);
+                report.add(mistake.help("a path begins with `/`"));
+            }
+            mock.kept.insert(key.name.clone(), node.to_value());
+        }
+    }
+    if let Some(node) = fields.take("routes") {
+        match &node.kind {
+            Kind::List(items) => mock.routes.extend(
+                items
+                    .iter()
+                    .filter_map(|item| read_route(&mut report, item)),
+            ),
+            _ => report.wrong_type(node, "`routes`", "a list of routes"),
+        }
+    }
+    fields.finish(&mut report);
+    if !is_named {
+        let mistake = report.at("missing-key", root.span.clone(), "the server has no name");
+        report.add(mistake.help("begin the file with `http: NAME`"));
+    }
+    match mistakes.is_empty() {
+        true => Ok(mock),
+        false => Err(Mistakes::sorted(mistakes)),
+    }
+}
+
+fn read_route(report: &mut Report, node: &Node) -> Option<Route> {
+    let entries = report.entries(node, "a route");
+    let (routes, rest): (Vec<_>, Vec<_>) = entries
+        .iter()
+        .cloned()
+        .partition(|(key, _)| key.name.contains('/'));
+    let [(route, nothing)] = routes.as_slice() else {
+        if let Kind::Map(_) = node.kind {
+            let span = routes
+                .get(1)
+                .or(entries.first())
+                .map_or(node.span.clone(), |(key, _)| key.span.clone());
+            let mistake = report.at("bad-route", span, "a route has one method and path");
+            report.add(mistake.help("begin it with them: `- GET /users/{user}:`"));
+        }
+        return None;
+    };
+    if !matches!(
+        nothing.kind,
+        Kind::Scalar {
+            value: Value::Null,
+            ..
+        }
+    ) {
+        let message = format!("`{}` has nothing behind it", route.name);
+        let mistake = report.at("bad-route", nothing.span.clone(), message);
+        report.add(mistake.help("the keys of a route are indented as its first one"));
+    }
+    let rest = Node {
+        kind: Kind::Map(rest),
+        ..node.clone()
+    };
+    let mut fields = Fields::of(report, &rest, &ROUTE, format!("the route `{}`", route.name));
+    let (method, path) = read_path(report, route);
+    let status = fields.take("status");
+    let headers = fields.take("headers");
+    let read = Route {
+        method,
+        path,
+        when: fields.take("when").map(|node| Template::read(report, node)),
+        times: fields.count(report, "times"),
+        status: status
+            .and_then(|node| read_status(report, node))
+            .unwrap_or(200),
+        gives: fields.template(report, "gives"),
+        headers: headers.map_or_else(Vec::new, |node| {
+            let entries = report.entries(node, "`headers`");
+            entries
+                .iter()
+                .map(|(key, node)| (key.name.clone(), Template::read(report, node)))
+                .collect()
+        }),
+        keep: fields.template(report, "keep"),
+        at: fields.template(report, "at"),
+        forgets: fields.flag(report, "forget"),
+        delay: fields.duration(report, "delay").unwrap_or_default(),
+        drops: fields.flag(report, "drop"),
+    };
+    fields.finish(report);
+    Some(read)
+}
+
+fn read_status(report: &mut Report, node: &Node) -> Option<u16> {
+    match &node.kind {
+        Kind::Scalar {
+            value: Value::Int(status @ 100..=LAST_STATUS),
+            ..
+        } => Some(*status as u16),
+        _ => {
+            let message = format!("`status` must be a whole number from 100 to {LAST_STATUS}");
+            let mistake = report.at("wrong-type", node.span.clone(), message);
+            report.add(mistake);
+            None
+        }
+    }
+}
+
+/// Reads `PUT /users/{user}`.
+fn read_path(report: &mut Report, key: &Key) -> (String, Vec<Part>) {
+    let (method, path) = key.name.split_once(' ').unwrap_or(("", &key.name));
+    if !METHODS.contains(&method) {
+        let message = format!("there is no method `{method}`");
+        let near = closest(&method.to_ascii_uppercase(), METHODS.into_iter());
+        let help = match METHODS
+            .into_iter()
+            .find(|known| known.eq_ignore_ascii_case(method))
+            .or(near)
+        {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("a route is one of {}, and a path", METHODS.join(", ")),
+        };
+        let mistake = report.at("bad-route", key.span.clone(), message);
+        report.add(mistake.help(help));
+    }
+    let parts = path.trim().trim_start_matches('/').split('/').map(|part| {
+        match part
+            .strip_prefix('{')
+            .and_then(|part| part.strip_suffix('}'))
+        {
+            None => Part::Literal(part.to_owned()),
+            Some(name) => match name.strip_suffix('*') {
+                Some(name) => Part::Rest(name.to_owned()),
+                None => Part::Named(name.to_owned()),
+            },
+        }
+    });
+    (method.to_owned(), parts.collect())
+}

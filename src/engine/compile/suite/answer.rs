@@ -1,0 +1,340 @@
+//! Holds the answer of a test against what the function gives, and completes it.
+//!
+//! An answer is kept as the call's record, which is not always what a script sees: of an HTTP answer the record is the
+//! body's text, and `json` is read from it.
+
+use windlass_script::{Function, Need, Parameter, ValueKind, closest, function};
+use windlass_world::value::{Secret, Value, parse_duration};
+
+/// Why an answer does not fit its function.
+pub struct Misfit {
+    /// Fits behind the function's name.
+    pub message: String,
+    pub help: Option<String>,
+    /// What the function gives.
+    pub expected: String,
+}
+
+/// Fields of an answer that scripts read and records do not hold.
+const DERIVED: [&str; 4] = ["body_bytes", "json", "stderr_bytes", "stdout_bytes"];
+
+/// Completes what a test says that a function gives.
+///
+/// # Errors
+/// Another type than the function's, an unknown field, or nothing where the function gives something.
+pub fn complete(row: &Function, given: Option<Value>) -> Result<Value, Misfit> {
+    let kind = &row.gives.kind;
+    if row.name == REPLACED && given.as_ref().is_some_and(|given| *given != Value::Int(0)) {
+        let why = "can only be answered with 0: no pod is left to evict".into();
+        return Err(misfit(
+            row,
+            why,
+            Some("evictions need `target: local`".into()),
+        ));
+    }
+    let Some(given) = given else {
+        return default_of(row).ok_or_else(|| misfit(row, "needs an answer".into(), None));
+    };
+    if matches!(kind, ValueKind::Nothing) {
+        return match given {
+            Value::Null => Ok(nothing_of(row)),
+            _ => Err(misfit(
+                row,
+                "gives nothing".into(),
+                Some("leave `gives` out".into()),
+            )),
+        };
+    }
+    let value = fitted(kind, given, "").map_err(|(why, help)| misfit(row, why, help))?;
+    Ok(match () {
+        () if matches!(row.name, REPLACED | RESTARTED) => Value::Null,
+        () if has_body(kind) => recorded(value),
+        () => value,
+    })
+}
+
+/// What a function gives if a test does not say it; `None` if it has to say it.
+pub fn default_of(row: &Function) -> Option<Value> {
+    match row.gives.kind {
+        ValueKind::Nothing => Some(nothing_of(row)),
+        _ if matches!(row.name, REPLACED | RESTARTED) => Some(Value::Null),
+        ValueKind::Record(_) if has_body(&row.gives.kind) => {
+            complete(row, Some(Value::map::<String>([]))).ok()
+        }
+        ValueKind::Maybe(_) => Some(Value::Null),
+        _ => None,
+    }
+}
+
+/// Looks for pods to evict until there are none: nothing is its last record.
+const REPLACED: &str = "kube::replace_pods";
+/// Gives a moment that is an effect of its own.
+const RESTARTED: &str = "kube::restart";
+
+/// What a test says that a function gives, of the record of a call: the way back of [`complete`]. `None` where it need
+/// not say anything.
+pub fn answer_of(name: &str, record: Value) -> Option<Value> {
+    let row = function(name)?;
+    if default_of(row).is_some_and(|usual| usual == record)
+        || matches!(row.gives.kind, ValueKind::Nothing)
+    {
+        return None;
+    }
+    let (true, Value::Map(mut fields)) = (has_body(&row.gives.kind), record.clone()) else {
+        return Some(record);
+    };
+    // What scripts read of an answer is mostly this; headers name dates and servers.
+    fields.remove("headers");
+    if let Some(json) = fields
+        .get("body")
+        .and_then(Value::as_str)
+        .and_then(|body| Value::parse_json(body).ok())
+    {
+        fields.remove("body");
+        fields.insert("json".into(), json);
+    }
+    fields.retain(|_, value| *value != Value::from(""));
+    Some(Value::Map(fields))
+}
+
+/// What the call of an undo gives.
+pub fn reversed() -> Value {
+    Value::map([("undo", "reversed".into())])
+}
+
+/// The record of a call that gives nothing to its script.
+fn nothing_of(row: &Function) -> Value {
+    match row.name {
+        // The look that sees the end of a rollout.
+        "kube::wait_rollout" => true.into(),
+        _ => Value::Null,
+    }
+}
+
+fn misfit(row: &Function, message: String, help: Option<String>) -> Misfit {
+    let kind = &row.gives.kind;
+    let expected = match (row.gives.about, kind) {
+        ("", ValueKind::Record(fields)) => {
+            let names: Vec<_> = fields.iter().map(|field| field.name).collect();
+            format!("a map with {}", names.join(", "))
+        }
+        ("", kind) => kind.to_string(),
+        (about, kind) => format!("{kind} ({about})"),
+    };
+    Misfit {
+        message,
+        help,
+        expected,
+    }
+}
+
+/// Whether it is what a server or a program answers.
+fn has_body(kind: &ValueKind) -> bool {
+    let ValueKind::Record(fields) = kind else {
+        return false;
+    };
+    fields
+        .iter()
+        .any(|field| matches!(field.name, "body" | "stdout"))
+}
+
+/// The value as one of this kind, with what a map lacks.
+fn fitted(kind: &ValueKind, value: Value, at: &str) -> Result<Value, (String, Option<String>)> {
+    let wrong = |value: &Value| {
+        let place = match at {
+            "" => String::new(),
+            at => format!(": `{at}`"),
+        };
+        Err((format!("gives {kind}, not {}{place}", value.a_kind()), None))
+    };
+    match (kind, value) {
+        (ValueKind::Any, value) => Ok(value),
+        (ValueKind::Maybe(_), Value::Null) => Ok(Value::Null),
+        (ValueKind::Maybe(kind), value) => fitted(kind, value, at),
+        (ValueKind::Either(kinds), value) => {
+            let found = kinds
+                .iter()
+                .find_map(|kind| fitted(kind, value.clone(), at).ok());
+            found.map_or_else(|| wrong(&value), Ok)
+        }
+        (ValueKind::Bool, value @ Value::Bool(_))
+        | (ValueKind::Int, value @ Value::Int(_))
+        | (ValueKind::Float, value @ (Value::Float(_) | Value::Int(_)))
+        | (ValueKind::Nothing, value @ Value::Null) => Ok(value),
+        (ValueKind::Secret, Value::String(text)) => Ok(Value::Secret(Secret::new(text))),
+        (ValueKind::Duration, Value::String(text)) if parse_duration(&text).is_err() => Err((
+            format!("gives a duration, and `{text}` is not a valid one"),
+            None,
+        )),
+        (ValueKind::Word(words), Value::String(text)) if !words.contains(&&*text) => {
+            let help = closest(&text, words.iter().copied());
+            Err((
+                format!("gives {kind}, not `{text}`"),
+                help.map(|near| format!("did you mean `{near}`?")),
+            ))
+        }
+        (ValueKind::List(kind), Value::List(items)) => {
+            let items = items.into_iter().enumerate();
+            let items = items.map(|(i, item)| fitted(kind, item, &format!("{at}[{i}]")));
+            Ok(Value::List(items.collect::<Result<_, _>>()?))
+        }
+        (ValueKind::Map(kind), Value::Map(map)) => {
+            let entries = map.into_iter().map(|(key, value)| {
+                let place = joined(at, &key);
+                Ok((key, fitted(kind, value, &place)?))
+            });
+            Ok(Value::Map(entries.collect::<Result<_, _>>()?))
+        }
+        (ValueKind::Record(fields), Value::Map(mut map)) => {
+            let unknown = map
+                .keys()
+                .find(|key| !fields.iter().any(|field| field.name == **key));
+            if let Some(key) = unknown {
+                let names = || fields.iter().map(|field| field.name);
+                let help = match closest(key, names()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("it has {}", names().collect::<Vec<_>>().join(", ")),
+                };
+                return Err((format!("gives no `{}`", joined(at, key)), Some(help)));
+            }
+            for field in *fields {
+                let given = map.remove(field.name);
+                let is_derived = DERIVED.contains(&field.name);
+                let value = match given {
+                    Some(value) => fitted(&field.kind, value, &joined(at, field.name))?,
+                    None if is_derived || field.need != Need::Required => continue,
+                    None => empty(field),
+                };
+                map.insert(field.name.into(), value);
+            }
+            Ok(Value::Map(map))
+        }
+        (ValueKind::Tags | ValueKind::Subject | ValueKind::Manifest, value @ Value::Map(_)) => {
+            Ok(value)
+        }
+        (
+            ValueKind::Text
+            | ValueKind::Duration
+            | ValueKind::Word(_)
+            | ValueKind::Authority
+            | ValueKind::Template
+            | ValueKind::Cluster
+            | ValueKind::Namespace
+            | ValueKind::Object
+            | ValueKind::Workload
+            | ValueKind::ObjectKind
+            | ValueKind::SecretName,
+            value @ Value::String(_),
+        ) => Ok(value),
+        (_, value) => wrong(&value),
+    }
+}
+
+fn joined(at: &str, key: &str) -> String {
+    match at {
+        "" => key.to_owned(),
+        at => format!("{at}.{key}"),
+    }
+}
+
+/// What a field is that a test leaves out.
+fn empty(field: &Parameter) -> Value {
+    match field.kind {
+        // Of an HTTP answer.
+        ValueKind::Int if field.name == "status" => Value::Int(200),
+        ValueKind::Int => Value::Int(0),
+        ValueKind::Float => Value::Float(0.0),
+        ValueKind::Bool => false.into(),
+        ValueKind::List(_) => Value::List(Vec::new()),
+        ValueKind::Map(_) | ValueKind::Record(_) | ValueKind::Tags | ValueKind::Subject => {
+            Value::map::<String>([])
+        }
+        ValueKind::Text => "".into(),
+        _ => Value::Null,
+    }
+}
+
+/// An answer with a body as the journal holds one.
+fn recorded(value: Value) -> Value {
+    let Value::Map(mut map) = value else {
+        return value;
+    };
+    if let Some(json) = map.remove("json") {
+        let headers = map
+            .entry("headers".into())
+            .or_insert_with(|| Value::map::<String>([]));
+        if let Value::Map(headers) = headers {
+            headers
+                .entry("content-type".into())
+                .or_insert_with(|| "application/json".into());
+        }
+        map.insert("body".into(), json.reveal_json().to_string().into());
+    }
+    Value::Map(map)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(name: &str, json: &str) -> Result<String, String> {
+        let row = function(name).expect("a function");
+        let value = Value::parse_json(json).expect("JSON");
+        match complete(row, Some(value)) {
+            Ok(value) => Ok(value.to_string()),
+            Err(why) => Err(format!(
+                "{} / {}",
+                why.message,
+                why.help.unwrap_or_default()
+            )),
+        }
+    }
+
+    #[test]
+    fn an_answer_is_completed_to_the_record_of_its_call() {
+        assert_eq!(
+            given("http::get", r#"{"json": {"healthy": true}}"#).as_deref(),
+            Ok(
+                r#"{"body":"{\"healthy\":true}","headers":{"content-type":"application/json"},"status":200}"#
+            )
+        );
+        assert_eq!(
+            given("exec::run", r#"{"stdout": "1.2\n"}"#).as_deref(),
+            Ok(r#"{"code":0,"stderr":"","stdout":"1.2\n"}"#)
+        );
+        assert_eq!(given("kube::wait_rollout", "null").as_deref(), Ok("true"));
+        assert_eq!(
+            given("key::generate", "\"x\"").as_deref(),
+            Ok("\"‹secret›\"")
+        );
+        assert_eq!(
+            given("kube::restart", "\"2026-01-31T12:00:00Z\"").as_deref(),
+            Ok("null")
+        );
+    }
+
+    #[test]
+    fn an_answer_of_another_type_is_refused() {
+        assert_eq!(
+            given("http::get", r#"{"state": 1}"#),
+            Err("gives no `state` / did you mean `status`?".into())
+        );
+        assert_eq!(
+            given("http::get", r#"{"status": "ok"}"#),
+            Err("gives int, not a string: `status` / ".into())
+        );
+        assert_eq!(
+            given("file::exists", "1"),
+            Err("gives bool, not an int / ".into())
+        );
+        assert_eq!(
+            given("kube::delete", "1"),
+            Err("gives nothing / leave `gives` out".into())
+        );
+        let missing = complete(function("kube::get").expect("a function"), None);
+        assert_eq!(
+            missing.err().map(|why| why.expected).as_deref(),
+            Some("map(any) (the object; what a Secret holds is a secret)")
+        );
+    }
+}

@@ -1,0 +1,297 @@
+//! The keys of a test file, as `compile/keys.rs` describes those of a workflow.
+
+use super::super::keys::{FileKey, Form, Section, key};
+use windlass_world::value::FailureClass;
+
+/// How often an answer may be given; more is a loop that never ends.
+pub const MOST_TIMES: i64 = 10_000;
+/// How many moments a test may kill its run at; `everywhere` has no limit.
+pub const MOST_KILLS: i64 = 1_000;
+
+/// The targets that a test may run on.
+pub const TARGETS: [&str; 1] = [LOCAL];
+/// The embedded servers, in a folder of the test's own.
+pub const LOCAL: &str = "local";
+/// How a test's run may end.
+pub const STATUSES: [&str; 6] = [
+    "succeeded",
+    "failed",
+    "cancelled",
+    "undone",
+    "undo failed",
+    "waiting",
+];
+/// What a killed run is held against.
+pub const SAME_AS: [&str; 1] = ["uninterrupted"];
+const CLASS_WORDS: [&str; 6] = [
+    FailureClass::ALL[0].as_str(),
+    FailureClass::ALL[1].as_str(),
+    FailureClass::ALL[2].as_str(),
+    FailureClass::ALL[3].as_str(),
+    FailureClass::ALL[4].as_str(),
+    FailureClass::ALL[5].as_str(),
+];
+
+pub static SUITE: Section = Section {
+    name: "test file",
+    about: "A test file, `NAME.test.yaml`, beside the workflow that it tests.",
+    keys: &[
+        key(
+            "workflow",
+            Form::Text,
+            "The workflow's file, from the folder of the test file.",
+            "workflow: rotate-db-password.yaml",
+        )
+        .required(),
+        key(
+            "description",
+            Form::Text,
+            "What is tested, for people.",
+            "description: Failures of the login",
+        ),
+        key(
+            "tests",
+            Form::Value,
+            "The tests: name → test. A name is a sentence.",
+            "tests: { the password changes: { params: { user: app } } }",
+        )
+        .required(),
+    ],
+};
+
+pub static TEST: Section = Section {
+    name: "test",
+    about: "A test: one run of the workflow. It succeeds if the run does, unless `expect` says otherwise.",
+    keys: &[
+        key(
+            "description",
+            Form::Text,
+            "What is tested, for people.",
+            "description: Nothing changes",
+        ),
+        key(
+            "params",
+            Form::Value,
+            "The params of the run: name → value.",
+            "params: { user: app }",
+        ),
+        key(
+            "requester",
+            Form::Text,
+            "Who starts the run.",
+            "requester: alice",
+        )
+        .or("tester"),
+        key(
+            "target",
+            Form::Words(&TARGETS),
+            "`local`: the embedded AWS Private CA and clusters, in a folder of the test's own. Without it nothing is reached, and the target's name is `test`.",
+            "target: local",
+        ),
+        key(
+            "kube",
+            Form::Flag,
+            "`false`: the target has no Kubernetes clusters.",
+            "kube: false",
+        )
+        .or("true"),
+        key(
+            "given",
+            Form::Values,
+            "Answers of the outside, by function and matching arguments. A call that none matches fails the test, unless the target answers it. An answer that is never used does, too.",
+            "given: [{ \"http::put\": { url: \"*/users/app\" }, gives: { status: 204 } }]",
+        ),
+        key(
+            "approvals",
+            Form::Value,
+            "Who answers the questions: step → name, or a map with `by`, `answer` (`approve` or `reject`) and `comment`. Without an answer the run waits.",
+            "approvals: { begin: alice }",
+        ),
+        key(
+            "kill",
+            Form::Value,
+            "`everywhere`: the run is killed at each commit and each outside call in turn, and resumed. A number: at so many of these moments.",
+            "kill: everywhere",
+        ),
+        key(
+            "undo",
+            Form::Flag,
+            "Undoes the run once it has ended.",
+            "undo: true",
+        )
+        .or("false"),
+        key(
+            "timeout",
+            Form::Duration,
+            "How long the test may take.",
+            "timeout: 2m",
+        )
+        .or("60s"),
+        key(
+            "expect",
+            Form::Section(&EXPECT),
+            "What must be so once the run has ended.",
+            "expect: { status: failed }",
+        ),
+    ],
+};
+
+pub static GIVEN: Section = Section {
+    name: "given",
+    about: "An answer. Its first key is a host function with the arguments that it matches: a text may hold `*`, a map may lack entries. Of the answers that match, the first that is not used up is given.",
+    keys: &[
+        key(
+            "gives",
+            Form::Value,
+            "What the function gives. What is left out of a map is nothing or empty.",
+            "gives: { status: 204 }",
+        ),
+        key(
+            "fails",
+            Form::Section(&FAILS),
+            "The call fails, and nothing was done.",
+            "fails: { class: denied }",
+        ),
+        key(
+            "lose",
+            Form::Flag,
+            "The call is done, and its answer is lost.",
+            "lose: true",
+        )
+        .or("false"),
+        key(
+            "times",
+            Form::Count(MOST_TIMES),
+            "How often it is given. Without it once if a later answer has the same function and arguments, and as often as it matches otherwise.",
+            "times: 3",
+        ),
+    ],
+};
+
+pub static FAILS: Section = Section {
+    name: "fails",
+    about: "A failure of a call.",
+    keys: &[
+        key(
+            "class",
+            Form::Words(&CLASS_WORDS),
+            "The class of the failure, as `retry` knows it.",
+            "class: throttled",
+        )
+        .required(),
+        key(
+            "code",
+            Form::Text,
+            "The other side's name for the error.",
+            "code: ThrottlingException",
+        ),
+        key(
+            "message",
+            Form::Text,
+            "The other side's own words.",
+            "message: slow down",
+        ),
+    ],
+};
+
+pub static APPROVAL: Section = Section {
+    name: "approval of a test",
+    about: "An answer to a question.",
+    keys: &[
+        key("by", Form::Text, "Who answers.", "by: alice").required(),
+        key(
+            "answer",
+            Form::Words(&ANSWERS),
+            "What they answer.",
+            "answer: reject",
+        )
+        .or("approve"),
+        key("comment", Form::Text, "Why.", "comment: not today"),
+    ],
+};
+pub const ANSWERS: [&str; 2] = ["approve", "reject"];
+
+pub static EXPECT: Section = Section {
+    name: "expect",
+    about: "What must be so once the run has ended. A text may hold `*`, a map may lack entries.",
+    keys: &[
+        key(
+            "status",
+            Form::Words(&STATUSES),
+            "How the run ends.",
+            "status: failed",
+        )
+        .or("succeeded"),
+        key(
+            "error",
+            Form::Text,
+            "The message of an error that the run ends with.",
+            "error: \"*denied*\"",
+        ),
+        key(
+            "outputs",
+            Form::Value,
+            "The outputs of the run: name → value.",
+            "outputs: { expires: \"20*\" }",
+        ),
+        key(
+            "steps",
+            Form::Value,
+            "The status of steps: name, or `STEP[ITEM]/STEP`, → status.",
+            "steps: { begin: skipped }",
+        ),
+        key(
+            "undone",
+            Form::Names,
+            "The steps that were reversed; exactly these.",
+            "undone: [set_password]",
+        ),
+        key(
+            "calls",
+            Form::Value,
+            "The calls that left for the outside: how many, or a list in their order. An entry is a function, or a function with arguments.",
+            "calls: [http::put, { \"http::post\": { url: \"*/login\" } }]",
+        ),
+        key(
+            "effects",
+            Form::Value,
+            "How many calls that change something are recorded as done: function → number. Functions that are not named may have any.",
+            "effects: { \"http::put\": 1 }",
+        ),
+        key(
+            "files",
+            Form::Value,
+            "The files of the output folder: name → content; leave the content out for a file that must not exist.",
+            "files: { hello.txt: \"hello*\", old.txt: }",
+        ),
+        key(
+            "logs",
+            Form::Names,
+            "Messages of the scripts, in this order; there may be others between them.",
+            "logs: [\"* is restarted\"]",
+        ),
+        key(
+            "snapshot",
+            Form::Text,
+            "The name of a file in `snapshots/` that holds all of this. `windlass test --accept` writes it.",
+            "snapshot: rotate",
+        ),
+        key(
+            "same_as",
+            Form::Words(&SAME_AS),
+            "With `kill`: a killed run that is resumed ends as one that is not.",
+            "same_as: uninterrupted",
+        ),
+    ],
+};
+
+/// All maps of a test file whose keys are known.
+pub static SUITE_SECTIONS: [&Section; 6] = [&SUITE, &TEST, &GIVEN, &FAILS, &APPROVAL, &EXPECT];
+
+/// Looks a key up whose row says which words it may be.
+pub fn words_of(section: &'static Section, name: &str) -> &'static [&'static str] {
+    match section.key(name).map(|key: &FileKey| key.form) {
+        Some(Form::Words(words)) => words,
+        _ => &[],
+    }
+}

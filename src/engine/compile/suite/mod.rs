@@ -1,0 +1,17 @@
+//! A test file, read and held against the workflow that it tests.
+//!
+//! - `keys` describes the keys of the file;
+//! - `read` reads them, `given` the answers of the outside, `expect` what a test expects;
+//! - `answer` holds an answer against what the function gives, and completes it.
+
+mod answer;
+mod expect;
+mod given;
+mod keys;
+mod read;
+
+pub use answer::{answer_of, reversed};
+pub use expect::{Calls, Expect, ExpectedCall};
+pub use given::{Given, Reply};
+pub use keys::SUITE_SECTIONS;
+pub use read::{Approver, Case, Kill, Suite, read_suite};

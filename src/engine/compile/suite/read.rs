@@ -1,0 +1,336 @@
+//! Reads a test file.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+
+use super::{
+    super::{
+        document::{self, Key, Kind, Node},
+        fields::{Fields, Report},
+        graph::{Action, Program, Workflow},
+        link::compile,
+        mistake::{Mistake, Mistakes},
+        params::bind_params,
+        source::{Opened, open, read_named},
+    },
+    expect::{self, Expect, known, one_of},
+    given::{self, Given},
+    keys::{ANSWERS, APPROVAL, LOCAL, MOST_KILLS, SUITE, TARGETS, TEST},
+};
+use windlass_script::ROOTS;
+use windlass_world::value::Value;
+
+/// A test may take this long unless it says otherwise: a workflow that hangs must not hang a build.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The tests of one file, and the workflow that they test.
+pub struct Suite {
+    pub program: Program,
+    /// The workflow's file, from the folder of the test file.
+    pub workflow: String,
+    /// In the order of the file.
+    pub cases: Vec<Case>,
+}
+
+/// One test.
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub name: String,
+    pub description: Option<String>,
+    /// Checked, with the defaults.
+    pub params: Value,
+    pub requester: String,
+    /// Whether the embedded servers answer what no given answer matches.
+    pub is_local: bool,
+    /// Whether the target has the clusters that the workflow names.
+    pub has_kube: bool,
+    pub given: Vec<Given>,
+    pub approvals: BTreeMap<String, Approver>,
+    pub kill: Option<Kill>,
+    pub undo: bool,
+    pub timeout: Duration,
+    pub expect: Expect,
+    /// Where it stands in the file, from 1.
+    pub line: usize,
+}
+
+/// Who answers a question, and what.
+#[derive(Clone, Debug)]
+pub struct Approver {
+    pub name: String,
+    pub approves: bool,
+    pub comment: Option<String>,
+}
+
+/// At which moments a run is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kill {
+    Everywhere,
+    /// At so many, spread over the run.
+    Times(u32),
+}
+
+/// Reads a test file and compiles the workflow that it names.
+///
+/// # Errors
+/// Every mistake of the test file, or every mistake of the workflow.
+pub fn read_suite(path: &Path) -> Result<Suite, Mistakes> {
+    let file: Arc<str> = path.display().to_string().into();
+    let unreadable = |why: String| {
+        let message = format!("can't read `{file}`: {why}");
+        Mistakes(vec![Mistake::new(
+            "unreadable-file",
+            &file,
+            &"".into(),
+            0..0,
+            message,
+        )])
+    };
+    let text: Arc<str> = read_named(path).map_err(unreadable)?.into();
+    let root = document::parse(&file, &text).map_err(|mistake| Mistakes(vec![mistake]))?;
+    let mut mistakes = Vec::new();
+    let mut report = Report {
+        file: &file,
+        text: &text,
+        mistakes: &mut mistakes,
+        roots: ROOTS,
+    };
+    let mut fields = Fields::of(&mut report, &root, &SUITE, "a test file");
+    let (name, description) = (fields.take_with_key("workflow"), fields.take("description"));
+    if let Some(node) = description {
+        report.text(node, "`description`");
+    }
+    let tests = fields.take("tests");
+    fields.finish(&mut report);
+    let mut is_named = false;
+    let named = name.and_then(|(_, node)| {
+        is_named = true;
+        Some((report.text(node, "`workflow`")?.to_owned(), node))
+    });
+    if !is_named {
+        let mistake = report.at(
+            "missing-key",
+            root.span.clone(),
+            "the test file names no workflow",
+        );
+        report.add(mistake.help("begin the file with `workflow: FILE.yaml`"));
+    }
+    let program = match &named {
+        Some((name, node)) => compile_beside(&mut report, path, name, node)?,
+        None => None,
+    };
+    let workflow = program.as_ref().map(|program| &*program.workflow);
+    let mut cases = Vec::new();
+    match tests {
+        Some(node) => {
+            for (key, node) in report.entries(node, "`tests`") {
+                cases.push(read_case(&mut report, key, node, workflow));
+            }
+        }
+        None => {
+            let mistake = report.at(
+                "missing-key",
+                root.span.clone(),
+                "the test file has no tests",
+            );
+            report.add(mistake.help("add `tests:`, a map from names to tests"));
+        }
+    }
+    match (program, named) {
+        (Some(program), Some((workflow, _))) if mistakes.is_empty() => Ok(Suite {
+            program,
+            workflow,
+            cases,
+        }),
+        _ => Err(Mistakes::sorted(mistakes)),
+    }
+}
+
+/// Compiles the workflow; `Ok(None)` if there is no such file, which has been reported.
+fn compile_beside(
+    report: &mut Report,
+    path: &Path,
+    name: &str,
+    node: &Node,
+) -> Result<Option<Program>, Mistakes> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    match open(&folder.join(name)) {
+        Ok(Opened { mut folder, main }) => compile(&main, &mut folder).map(Some),
+        Err(why) => {
+            let message = format!("can't read `{name}`: {why}");
+            let mistake = report.at("unreadable-file", node.span.clone(), message);
+            report.add(mistake.help("the path is from the folder of the test file"));
+            Ok(None)
+        }
+    }
+}
+
+fn read_case(report: &mut Report, key: &Key, node: &Node, workflow: Option<&Workflow>) -> Case {
+    let mut fields = Fields::of(report, node, &TEST, format!("the test `{}`", key.name));
+    let params = fields.take("params");
+    let params = match workflow {
+        Some(workflow) => read_params(report, key, params, workflow),
+        None => Value::Null,
+    };
+    let target = fields.take("target");
+    let is_local = target
+        .and_then(|node| one_of(report, node, "`target`", &TARGETS))
+        .as_deref()
+        == Some(LOCAL);
+    let has_kube = fields
+        .take("kube")
+        .and_then(|node| report.flag(node, "`kube`"))
+        .unwrap_or(true);
+    let approvals = fields.take("approvals");
+    let case = Case {
+        name: key.name.clone(),
+        description: fields.text(report, "description"),
+        params,
+        requester: fields
+            .text(report, "requester")
+            .unwrap_or_else(|| "tester".into()),
+        is_local,
+        has_kube,
+        given: fields
+            .take("given")
+            .map_or_else(Vec::new, |node| given::read(report, node)),
+        approvals: approvals
+            .map_or_else(BTreeMap::new, |node| read_approvals(report, node, workflow)),
+        kill: fields.take("kill").and_then(|node| read_kill(report, node)),
+        undo: fields.flag(report, "undo"),
+        timeout: fields.duration(report, "timeout").unwrap_or(TIMEOUT),
+        expect: Expect::default(),
+        line: 1 + report.text[..key.span.start].matches('\n').count(),
+    };
+    let wanted = fields.take_with_key("expect");
+    fields.finish(report);
+    let expect = wanted
+        .map(|(_, node)| expect::read(report, node, workflow))
+        .unwrap_or_default();
+    if let (Some((key, _)), None, true) = (wanted, case.kill, expect.is_same) {
+        let mistake = report.at(
+            "bad-test",
+            key.span.clone(),
+            "`same_as` compares runs, and there is one",
+        );
+        report.add(mistake.help("add `kill: everywhere` to the test"));
+    }
+    Case { expect, ..case }
+}
+
+fn read_params(report: &mut Report, key: &Key, node: Option<&Node>, workflow: &Workflow) -> Value {
+    let entries = node.map_or(&[][..], |node| report.entries(node, "`params`"));
+    let given = entries
+        .iter()
+        .map(|(key, node)| (key.name.clone(), node.to_value()));
+    let errors = match bind_params(workflow, given.collect()) {
+        Ok(bound) => return Value::Map(bound),
+        Err(errors) => errors.0,
+    };
+    for error in errors {
+        let entry = error
+            .param()
+            .and_then(|name| entries.iter().find(|(key, _)| key.name == name));
+        let span = entry.map_or(&key.span, |(key, _)| &key.span).clone();
+        let mistake = report.at("params", span, error.to_string());
+        let hint = match entry {
+            // A hint about the command line does not help here.
+            Some(_) => error.hint().filter(|hint| !hint.contains("-p ")),
+            None => error
+                .param()
+                .map(|name| format!("add `params: {{ {name}: … }}` to the test")),
+        };
+        report.add(mistake.maybe_help(hint));
+    }
+    Value::Null
+}
+
+fn read_approvals(
+    report: &mut Report,
+    node: &Node,
+    workflow: Option<&Workflow>,
+) -> BTreeMap<String, Approver> {
+    let mut approvals = BTreeMap::new();
+    for (key, node) in report.entries(node, "`approvals`") {
+        let before = report.mistakes.len();
+        expect::check_step(report, key, workflow);
+        if report.mistakes.len() == before
+            && let Some(workflow) = workflow
+            && !key.name.contains(['/', '['])
+            && !matches!(
+                workflow.step_named(&key.name).map(|step| &step.action),
+                Some(Action::Approval(_))
+            )
+        {
+            let asks = workflow
+                .steps()
+                .filter(|(_, step)| matches!(step.action, Action::Approval(_)));
+            let names: Vec<_> = asks.map(|(_, step)| step.name.as_str()).collect();
+            known(
+                report,
+                key,
+                "bad-test",
+                "there is no approval",
+                names.into_iter(),
+            );
+        }
+        if let Some(approver) = read_approver(report, key, node) {
+            approvals.insert(key.name.clone(), approver);
+        }
+    }
+    approvals
+}
+
+fn read_approver(report: &mut Report, key: &Key, node: &Node) -> Option<Approver> {
+    if let Kind::Scalar {
+        value: Value::String(name),
+        ..
+    } = &node.kind
+    {
+        return Some(Approver {
+            name: name.clone(),
+            approves: true,
+            comment: None,
+        });
+    }
+    let mut fields = Fields::of(
+        report,
+        node,
+        &APPROVAL,
+        format!("the approval `{}`", key.name),
+    );
+    let name = fields.text(report, "by");
+    let answer = fields.take("answer");
+    let answer = answer.and_then(|node| one_of(report, node, "`answer`", &ANSWERS));
+    let comment = fields.text(report, "comment");
+    fields.finish(report);
+    if name.is_none() && matches!(node.kind, Kind::Map(_)) {
+        let message = format!("the approval `{}` does not say who answers", key.name);
+        let mistake = report.at("missing-key", key.span.clone(), message);
+        report.add(mistake.help("add `by:`"));
+    }
+    Some(Approver {
+        name: name?,
+        approves: answer.as_deref() != Some(ANSWERS[1]),
+        comment,
+    })
+}
+
+fn read_kill(report: &mut Report, node: &Node) -> Option<Kill> {
+    match &node.kind {
+        Kind::Scalar {
+            value: Value::String(word),
+            ..
+        } if word == "everywhere" => Some(Kill::Everywhere),
+        Kind::Scalar {
+            value: Value::Int(times),
+            ..
+        } if (1..=MOST_KILLS).contains(times) => Some(Kill::Times(*times as u32)),
+        _ => {
+            let message =
+                format!("`kill` must be `everywhere`, or a whole number from 1 to {MOST_KILLS}");
+            let mistake = report.at("wrong-type", node.span.clone(), message);
+            report.add(mistake);
+            None
+        }
+    }
+}

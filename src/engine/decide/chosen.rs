@@ -1,0 +1,69 @@
+//! Runs of some of a workflow's steps: `--only` and `--until`.
+
+use std::collections::BTreeSet;
+
+use super::scope::Scope;
+use crate::{
+    compile::{Step, Template, Workflow},
+    journal::State,
+};
+
+/// The steps up to one: all that it depends on, and itself. `None` if there is no such step.
+pub fn steps_until(workflow: &Workflow, name: &str) -> Option<BTreeSet<String>> {
+    let mut open = vec![workflow.rank_named(name).map(|rank| workflow.index(rank))?];
+    let mut found = BTreeSet::new();
+    while let Some(index) = open.pop() {
+        if found.insert(workflow.step(index).name.as_str().to_owned()) {
+            open.extend(workflow.dependency_indices(index));
+        }
+    }
+    Some(found)
+}
+
+/// The steps whose outputs a step reads.
+pub fn reads_of(step: &Step) -> BTreeSet<String> {
+    step.templates()
+        .flat_map(|(template, _)| steps_read_by(template))
+        .collect()
+}
+
+fn steps_read_by(template: &Template) -> Vec<String> {
+    let expressions = template.expressions();
+    let reads = expressions
+        .iter()
+        .flat_map(|placed| placed.expression.reads());
+    let of_steps = reads.filter(|read| read.root == "steps");
+    of_steps
+        .filter_map(|read| read.path.first().cloned())
+        .collect()
+}
+
+impl Scope<'_, '_> {
+    /// Whether the run was begun without a step of the workflow itself. What stands under `finally` always runs.
+    pub(super) fn leaves_out(&self, state: &State, step: &Step) -> bool {
+        let is_outermost = self.inside.is_none() && !self.is_under_finally(step);
+        let chosen = state
+            .run
+            .as_ref()
+            .map(|run| &run.chosen)
+            .filter(|chosen| !chosen.is_empty());
+        chosen.is_some_and(|chosen| is_outermost && !chosen.contains(step.name.as_str()))
+    }
+
+    /// Whether a step comes only after steps that were left out: they do not skip it.
+    pub(super) fn comes_after_left_out(&self, state: &State, rank: usize) -> bool {
+        let index = self.workflow.index(rank);
+        self.workflow
+            .dependencies(index)
+            .all(|(before, _)| self.leaves_out(state, before))
+    }
+
+    /// Whether a template reads a step that was left out.
+    pub(super) fn reads_left_out(&self, state: &State, template: &Template) -> bool {
+        let steps = steps_read_by(template);
+        let mut steps = steps
+            .iter()
+            .filter_map(|name| self.workflow.step_named(name));
+        steps.any(|step| self.leaves_out(state, step))
+    }
+}

@@ -1,0 +1,257 @@
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::{
+    compile::{Mock, Part, Route},
+    script::{ExpressionError, Names},
+    value::Value,
+};
+
+/// What a mock server has, and how often its routes answered.
+pub struct Site {
+    mock: Mock,
+    kept: BTreeMap<String, Value>,
+    answered: Vec<u32>,
+}
+
+/// A request.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    pub method: String,
+    pub path: String,
+    pub query: BTreeMap<String, Value>,
+    /// By their names in lower case.
+    pub headers: BTreeMap<String, Value>,
+    pub body: String,
+}
+
+/// What it is answered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+    pub delay: Duration,
+    /// The connection is closed without an answer.
+    pub is_dropped: bool,
+}
+
+impl Answer {
+    fn json(status: u16, json: serde_json::Value) -> Self {
+        Self {
+            status,
+            headers: vec![json_type()],
+            body: json.to_string(),
+            delay: Duration::ZERO,
+            is_dropped: false,
+        }
+    }
+}
+
+fn json_type() -> (String, String) {
+    ("content-type".into(), "application/json".into())
+}
+
+impl Site {
+    pub fn new(mock: Mock) -> Self {
+        Self {
+            kept: mock.kept.clone(),
+            answered: vec![0; mock.routes.len()],
+            mock,
+        }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.mock.name
+    }
+
+    /// Answers a request, and keeps what its route says. An expression that can't be evaluated is answered 500, and
+    /// says why.
+    pub fn answer(&mut self, request: &Request) -> Answer {
+        for number in 0..self.mock.routes.len() {
+            let route = &self.mock.routes[number];
+            if route.method != request.method
+                || route
+                    .times
+                    .is_some_and(|times| self.answered[number] >= times)
+            {
+                continue;
+            }
+            let Some(path) = parts(&route.path, &request.path) else {
+                continue;
+            };
+            let names = self.names(request, path);
+            match self.by(number, request, &names) {
+                Ok(Some(answer)) => {
+                    self.answered[number] += 1;
+                    return answer;
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    let place = error
+                        .place
+                        .as_ref()
+                        .map_or_else(String::new, |place| format!(" ({place})"));
+                    return Answer::json(
+                        500,
+                        serde_json::json!({ "error": format!("{error}{place}") }),
+                    );
+                }
+            }
+        }
+        match self.kept.get(&request.path) {
+            Some(value) if matches!(request.method.as_str(), "GET" | "HEAD") => {
+                Answer::json(200, value.to_json())
+            }
+            _ => Answer::json(
+                404,
+                serde_json::json!({ "error": format!("{} {} is not served here", request.method, request.path) }),
+            ),
+        }
+    }
+
+    fn names(&self, request: &Request, path: BTreeMap<String, Value>) -> Names {
+        let body = match request.body.trim() {
+            "" => Value::Null,
+            text => Value::parse_json(text).unwrap_or_else(|_| request.body.clone().into()),
+        };
+        Names {
+            others: BTreeMap::from([
+                ("path", Value::Map(path)),
+                ("body", body),
+                ("query", Value::Map(request.query.clone())),
+                ("headers", Value::Map(request.headers.clone())),
+                ("kept", Value::Map(self.kept.clone())),
+            ]),
+            ..Names::default()
+        }
+    }
+
+    /// The answer of a route; `None` if its condition does not hold.
+    fn by(
+        &mut self,
+        number: usize,
+        request: &Request,
+        names: &Names,
+    ) -> Result<Option<Answer>, ExpressionError> {
+        let route = &self.mock.routes[number];
+        if let Some(when) = &route.when
+            && when.evaluate(names)? != Value::Bool(true)
+        {
+            return Ok(None);
+        }
+        let at = match &route.at {
+            Some(at) => at.evaluate(names)?.to_text(),
+            None => request.path.clone(),
+        };
+        let kept = route
+            .keep
+            .as_ref()
+            .map(|keep| keep.evaluate(names))
+            .transpose()?;
+        let answer = made(route, names)?;
+        if route.forgets {
+            self.kept.remove(&at);
+        }
+        if let Some(value) = kept {
+            self.kept.insert(at, value);
+        }
+        Ok(Some(answer))
+    }
+}
+
+fn made(route: &Route, names: &Names) -> Result<Answer, ExpressionError> {
+    let gives = route
+        .gives
+        .as_ref()
+        .map(|gives| gives.evaluate(names))
+        .transpose()?;
+    let (body, kind) = match gives {
+        None | Some(Value::Null) => (String::new(), None),
+        Some(Value::String(text)) => (
+            text,
+            Some((
+                "content-type".to_owned(),
+                "text/plain; charset=utf-8".to_owned(),
+            )),
+        ),
+        Some(json) => (json.to_json().to_string(), Some(json_type())),
+    };
+    let mut headers: Vec<_> = kind.into_iter().collect();
+    for (name, value) in &route.headers {
+        let name = name.to_ascii_lowercase();
+        headers.retain(|(known, _)| *known != name);
+        headers.push((name, value.evaluate(names)?.to_text()));
+    }
+    Ok(Answer {
+        status: route.status,
+        headers,
+        body,
+        delay: route.delay,
+        is_dropped: route.drops,
+    })
+}
+
+/// The named parts of a path that fits a route's; `None` if it does not.
+fn parts(route: &[Part], path: &str) -> Option<BTreeMap<String, Value>> {
+    let mut named = BTreeMap::new();
+    let mut rest = path.strip_prefix('/')?;
+    for (number, part) in route.iter().enumerate() {
+        let is_last = number + 1 == route.len();
+        if let Part::Rest(name) = part {
+            named.insert(name.clone(), rest.into());
+            return Some(named);
+        }
+        let (one, after) = match rest.split_once('/') {
+            Some((one, after)) if !is_last => (one, after),
+            None if is_last => (rest, ""),
+            _ => return None,
+        };
+        match part {
+            Part::Literal(text) if text != one => return None,
+            Part::Literal(_) => {}
+            Part::Named(_) if one.is_empty() => return None,
+            Part::Named(name) | Part::Rest(name) => {
+                named.insert(name.clone(), one.into());
+            }
+        }
+        rest = after;
+    }
+    Some(named)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(route: &[Part], path: &str) -> Option<String> {
+        parts(route, path).map(|parts| Value::Map(parts).to_string())
+    }
+
+    #[test]
+    fn a_path_fits_part_by_part() {
+        let users = [
+            Part::Literal("users".into()),
+            Part::Named("user".into()),
+            Part::Literal("password".into()),
+        ];
+        assert_eq!(
+            found(&users, "/users/app/password").as_deref(),
+            Some(r#"{"user":"app"}"#)
+        );
+        for path in [
+            "/users/app",
+            "/users/app/password/x",
+            "/users//password",
+            "/user/app/password",
+            "users/app/password",
+        ] {
+            assert_eq!(found(&users, path), None, "{path}");
+        }
+        let rest = [Part::Literal("a".into()), Part::Rest("rest".into())];
+        assert_eq!(found(&rest, "/a/b/c").as_deref(), Some(r#"{"rest":"b/c"}"#));
+        assert_eq!(
+            found(&[Part::Literal(String::new())], "/").as_deref(),
+            Some("{}")
+        );
+    }
+}

@@ -1,0 +1,126 @@
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::State,
+    http::{Request as HttpRequest, Response, StatusCode, header::HeaderName},
+};
+use tokio::net::TcpListener;
+
+use super::answer::{Answer, Request, Site};
+use crate::{
+    ground::{CLIENT_TIMEOUT, read_body, serve},
+    value::Value,
+};
+
+/// The largest body of a request, in bytes.
+const LARGEST_BODY: usize = 1 << 20;
+
+/// Receives each request with its answer.
+pub type Told = Arc<dyn Fn(&Request, &Answer) + Send + Sync>;
+
+/// A mock server that listens on loopback.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    shared: Shared,
+}
+
+#[derive(Clone)]
+struct Shared {
+    site: Arc<Mutex<Site>>,
+    told: Told,
+}
+
+impl Server {
+    /// Listens on a port of 127.0.0.1; 0 is any that is free.
+    ///
+    /// # Errors
+    /// A port that is taken.
+    pub async fn listen(site: Site, port: u16, told: Told) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+        Ok(Self {
+            address: listener.local_addr()?,
+            listener,
+            shared: Shared {
+                site: Arc::new(Mutex::new(site)),
+                told,
+            },
+        })
+    }
+
+    /// Such as `http://127.0.0.1:8080`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Serves until `stop` is over.
+    pub async fn run_until(self, stop: impl Future<Output = ()>) {
+        let router = Router::new().fallback(handle).with_state(self.shared);
+        serve(self.listener, router, CLIENT_TIMEOUT, stop).await;
+    }
+}
+
+async fn handle(State(shared): State<Shared>, request: HttpRequest<Body>) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let Some(body) = read_body(body, LARGEST_BODY, CLIENT_TIMEOUT).await else {
+        return plain(StatusCode::PAYLOAD_TOO_LARGE);
+    };
+    let text = |value: &axum::http::HeaderValue| {
+        Value::from(String::from_utf8_lossy(value.as_bytes()).into_owned())
+    };
+    let query = form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes());
+    let asked = Request {
+        method: head.method.to_string(),
+        path: head.uri.path().to_owned(),
+        query: query
+            .map(|(name, value)| (name.into_owned(), value.into_owned().into()))
+            .collect(),
+        headers: head
+            .headers
+            .iter()
+            .map(|(name, value)| (name.to_string(), text(value)))
+            .collect::<BTreeMap<_, _>>(),
+        body: String::from_utf8_lossy(&body).into_owned(),
+    };
+    let site = shared.site.clone();
+    // Expressions take a processor only for a moment, so other requests can wait for the site.
+    let answer = site
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .answer(&asked);
+    tokio::time::sleep(answer.delay).await;
+    (shared.told)(&asked, &answer);
+    if answer.is_dropped {
+        return dropped();
+    }
+    let mut response =
+        plain(StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
+    for (name, value) in &answer.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), value.try_into()) {
+            response.headers_mut().append(name, value);
+        }
+    }
+    *response.body_mut() = Body::from(answer.body);
+    response
+}
+
+fn plain(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+/// A body that breaks: the connection is closed before the answer is whole.
+fn dropped() -> Response<Body> {
+    let broken =
+        futures_util::stream::iter([Err::<axum::body::Bytes, _>(io::Error::other("dropped"))]);
+    Response::new(Body::from_stream(broken))
+}

@@ -1,0 +1,92 @@
+//! Which of a test's answers was given how often, by the log of its calls.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::log::{Answered, Line, Log};
+use crate::{compile::Given, journal::Event, script::EffectKey, value::Value};
+
+/// How often an answer has been given.
+pub fn used(log: &Log, number: usize) -> usize {
+    let lines = log.lines.iter();
+    lines
+        .filter(|line| matches!(&line.answer, Answered::Given { number: n } | Answered::Lost { number: n, .. } if *n == number))
+        .count()
+}
+
+/// How often an answer may be given.
+pub fn most(given: &[Given], number: usize) -> usize {
+    let one = &given[number];
+    let is_same =
+        |other: &&Given| other.function == one.function && other.arguments == one.arguments;
+    match one.times {
+        Some(times) => times as usize,
+        None if given[number + 1..].iter().any(|other| is_same(&other)) => 1,
+        None => usize::MAX,
+    }
+}
+
+/// What a call gave whose answer was lost, by its key.
+pub fn lost_in(log: &Log, key: &EffectKey) -> Option<Value> {
+    log.lines.iter().find_map(|line| match &line.answer {
+        Answered::Lost { value, .. } if line.key == key.as_str() => {
+            Value::parse_json(&value.to_string()).ok()
+        }
+        _ => None,
+    })
+}
+
+/// The answers that were given to a process which did not live to record them. The calls of a step come one after another,
+/// so they are those at its end that the journal does not have.
+pub fn unrecorded(lines: &[Line], events: &[Event]) -> BTreeMap<String, VecDeque<usize>> {
+    let (mut functions, mut recorded) = (BTreeMap::new(), BTreeMap::<String, usize>::new());
+    for event in events {
+        match event {
+            Event::EffectIntended {
+                step,
+                position,
+                call,
+                ..
+            } => {
+                functions.insert((step.clone(), position.0), call.function.clone());
+            }
+            Event::EffectEnded {
+                step,
+                position,
+                call,
+                ..
+            } => {
+                let known = functions.get(&(step.clone(), position.0));
+                let function = call.as_ref().map(|call| &call.function).or(known);
+                // A wait is no call.
+                if function.is_none_or(|function| function != "time::sleep") {
+                    *recorded.entry(step.to_string()).or_default() += 1;
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut seen = BTreeMap::<&str, usize>::new();
+    let mut answers = BTreeMap::<String, VecDeque<usize>>::new();
+    for line in lines {
+        let seen = seen.entry(&line.step).or_default();
+        *seen += 1;
+        let is_recorded = *seen <= recorded.get(&line.step).copied().unwrap_or(0);
+        if let (Answered::Given { number }, false) = (&line.answer, is_recorded) {
+            answers
+                .entry(line.key.clone())
+                .or_default()
+                .push_back(*number);
+        }
+    }
+    answers
+}
+
+/// The numbers of the answers that were never given.
+pub fn unused(given: &[Given], lines: &[Line]) -> Vec<usize> {
+    let is_used = |number: usize| {
+        lines.iter().any(|line| matches!(&line.answer, Answered::Given { number: n } | Answered::Lost { number: n, .. } if *n == number))
+    };
+    (0..given.len())
+        .filter(|number| !is_used(*number))
+        .collect()
+}

@@ -1,0 +1,64 @@
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// How the name of a test file ends.
+const ENDINGS: [&str; 2] = [".test.yaml", ".test.yml"];
+/// Folders that hold no sources.
+const SKIPPED: [&str; 2] = ["target", "node_modules"];
+
+/// Finds the test files in these files and folders, sorted. A file is taken whatever its name is; of a workflow it is
+/// the one beside it. Folders whose name begins with a dot are left out.
+///
+/// # Errors
+/// A path that can't be read.
+pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, (PathBuf, io::Error)> {
+    let mut found = BTreeSet::new();
+    for path in paths {
+        let metadata = fs::metadata(path).map_err(|e| (path.clone(), e))?;
+        match metadata.is_dir() {
+            true => walk(path, &mut found)?,
+            false => {
+                found.insert(beside(path));
+            }
+        }
+    }
+    Ok(found.into_iter().collect())
+}
+
+/// Whether a file is a test file by its name.
+fn is_test(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    ENDINGS.iter().any(|ending| name.ends_with(ending))
+}
+
+/// The test file of a workflow, where there is one; any other file as it is.
+fn beside(path: &Path) -> PathBuf {
+    let tests = path.with_extension("test.yaml");
+    match !is_test(path) && tests.is_file() {
+        true => tests,
+        false => path.to_owned(),
+    }
+}
+
+fn walk(folder: &Path, found: &mut BTreeSet<PathBuf>) -> Result<(), (PathBuf, io::Error)> {
+    let failed = |e| (folder.to_owned(), e);
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let (path, name) = (entry.path(), entry.file_name());
+        let name = name.to_string_lossy();
+        // A link to a folder could lead round in a circle.
+        let is_folder = entry.file_type().map_err(failed)?.is_dir();
+        match is_folder {
+            true if name.starts_with('.') || SKIPPED.contains(&&*name) => {}
+            true => walk(&path, found)?,
+            false if is_test(&path) => {
+                found.insert(path.strip_prefix(".").map_or(path.clone(), Path::to_owned));
+            }
+            false => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,399 @@
+//! Holds what became of a run against what its test expects.
+
+use similar::TextDiff;
+
+use super::{
+    answers,
+    log::{Answered, Line},
+    matching::{fits, matches},
+    named::also_known,
+    outcome::Outcome,
+};
+use crate::{
+    compile::{Calls, Case, ExpectedCall},
+    value::{Value, one_line},
+};
+
+/// Something that is not as a test expects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// In one sentence.
+    pub what: String,
+    /// More lines: a difference, a hint.
+    pub detail: Option<String>,
+}
+
+impl Problem {
+    pub fn new(what: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            detail: None,
+        }
+    }
+
+    pub fn with(self, detail: impl Into<String>) -> Self {
+        Self {
+            detail: Some(detail.into()),
+            ..self
+        }
+    }
+}
+
+/// Lists what is not as the test expects.
+pub fn judge(case: &Case, outcome: &Outcome) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    problems.extend(unanswered(outcome));
+    problems.extend(wrong_status(case, outcome));
+    problems.extend(wrong_error(case, outcome));
+    problems.extend(
+        outcome
+            .refused
+            .iter()
+            .map(|why| Problem::new(format!("an answer to a question does not count: {why}"))),
+    );
+    for (name, wanted) in &case.expect.outputs {
+        let found = outcome.outputs().field(name).cloned().unwrap_or_default();
+        if !matches(wanted, &found) {
+            problems.push(
+                Problem::new(format!("the output `{name}` is not as expected"))
+                    .with(differs(wanted, &found)),
+            );
+        }
+    }
+    for (step, wanted) in &case.expect.steps {
+        let found = outcome.status_of(step);
+        if found != wanted {
+            let problem = Problem::new(format!("the step `{step}` is {found}, not {wanted}"));
+            let instance = outcome
+                .state
+                .instance(&crate::journal::InstanceId::parse(step));
+            let why = instance.and_then(|i| {
+                i.error
+                    .as_ref()
+                    .map(|e| one_line(&e.message))
+                    .or(i.skip_reason.clone())
+            });
+            problems.push(match why {
+                Some(why) => problem.with(why),
+                None => problem,
+            });
+        }
+    }
+    if let Some(wanted) = &case.expect.undone {
+        let (mut wanted, mut found) = (wanted.clone(), outcome.undone.clone());
+        wanted.sort();
+        found.sort();
+        if wanted != found {
+            problems.push(
+                Problem::new("other steps were undone").with(diff(&lines(&wanted), &lines(&found))),
+            );
+        }
+    }
+    problems.extend(
+        case.expect
+            .calls
+            .as_ref()
+            .and_then(|calls| wrong_calls(calls, outcome)),
+    );
+    let effects = outcome.effects();
+    for (function, wanted) in &case.expect.effects {
+        let found = effects.get(function).copied().unwrap_or(0);
+        if found != *wanted {
+            problems.push(Problem::new(format!(
+                "`{function}` was done {}, not {}",
+                times(found),
+                times(*wanted)
+            )));
+        }
+    }
+    problems.extend(
+        case.expect
+            .files
+            .iter()
+            .filter_map(|(name, wanted)| wrong_file(name, wanted.as_deref(), outcome)),
+    );
+    problems.extend(missing_log(&case.expect.logs, outcome));
+    // Where more is wrong, that is mostly why.
+    let is_alone = problems.is_empty();
+    let unused = answers::unused(&case.given, &outcome.calls);
+    problems.extend(
+        unused
+            .into_iter()
+            .map(|number| never_used(case, number, outcome, is_alone)),
+    );
+    problems
+}
+
+/// An answer that was never used: an earlier one was given in its place, or no call is like that.
+fn never_used(case: &Case, number: usize, outcome: &Outcome, is_alone: bool) -> Problem {
+    let given = &case.given[number];
+    let problem = Problem::new(format!(
+        "the answer of `{}` in line {} was never used",
+        given.function, given.line
+    ));
+    let earlier = outcome.calls.iter().find_map(|line| match line.answer {
+        Answered::Given { number } if is_call(&given.function, &given.arguments, line) => {
+            Some(number)
+        }
+        _ => None,
+    });
+    if let Some(earlier) = earlier {
+        let line = case.given[earlier].line;
+        return problem.with(format!(
+            "the answer in line {line} was given instead; `times: 1` there lets this one follow"
+        ));
+    }
+    let calls = outcome
+        .calls
+        .iter()
+        .filter(|line| line.function == given.function);
+    let calls: Vec<_> = calls.map(shown).collect();
+    match calls.is_empty() || !is_alone {
+        true => problem,
+        false => problem.with(format!("these calls were made:\n{}", lines(&calls))),
+    }
+}
+
+/// The calls that no answer matched, with what to add to the test.
+fn unanswered(outcome: &Outcome) -> Vec<Problem> {
+    let calls = outcome
+        .calls
+        .iter()
+        .filter(|line| line.answer == Answered::Nobody);
+    calls
+        .map(|line| {
+            let what = format!(
+                "the step `{}` calls `{}`, and no answer of the test matches",
+                line.step, line.function
+            );
+            let arguments = flow(&line.arguments);
+            Problem::new(what).with(format!(
+                "add to `given`:\n- {}: {arguments}\n  gives: …",
+                line.function
+            ))
+        })
+        .collect()
+}
+
+fn wrong_status(case: &Case, outcome: &Outcome) -> Option<Problem> {
+    let usual = match case.undo {
+        true => "undone",
+        false => "succeeded",
+    };
+    let wanted = case.expect.status.as_deref().unwrap_or(usual);
+    if outcome.is(wanted, case.undo) {
+        return None;
+    }
+    let mut details: Vec<_> = outcome
+        .errors()
+        .into_iter()
+        .map(|(step, error)| {
+            let place = error
+                .place
+                .as_ref()
+                .map_or_else(String::new, |place| format!(" ({place})"));
+            let step = step.map_or_else(String::new, |step| format!("{step}: "));
+            format!("{step}{}{place}", one_line(&error.message))
+        })
+        .collect();
+    let waits = outcome
+        .state
+        .steps
+        .iter()
+        .filter(|(_, step)| step.status == crate::journal::Status::Waiting);
+    details
+        .extend(waits.map(|(id, _)| format!("{id} waits for an approval: add it to `approvals`")));
+    let problem = Problem::new(format!("the run is {}, not {wanted}", outcome.status()));
+    Some(match details.is_empty() {
+        true => problem,
+        false => problem.with(lines(&details)),
+    })
+}
+
+fn wrong_error(case: &Case, outcome: &Outcome) -> Option<Problem> {
+    let wanted = case.expect.error.as_deref()?;
+    let messages: Vec<_> = outcome
+        .errors()
+        .into_iter()
+        .map(|(_, error)| error.message.clone())
+        .collect();
+    if messages.iter().any(|message| fits(wanted, message)) {
+        return None;
+    }
+    Some(match messages.is_empty() {
+        true => Problem::new(format!(
+            "the run ends without an error, not with `{wanted}`"
+        )),
+        false => {
+            Problem::new("the run ends with another error").with(diff(wanted, &lines(&messages)))
+        }
+    })
+}
+
+fn wrong_calls(wanted: &Calls, outcome: &Outcome) -> Option<Problem> {
+    let made: Vec<&Line> = outcome.left().collect();
+    let found: Vec<_> = made.iter().map(|line| shown(line)).collect();
+    match wanted {
+        Calls::Count(count) if *count == made.len() => None,
+        Calls::Count(count) => {
+            let what = format!("{} left for the outside, not {count}", calls(made.len()));
+            Some(Problem::new(what).with(lines(&found)))
+        }
+        Calls::InOrder(wanted) => {
+            let is_same = wanted.len() == made.len()
+                && wanted
+                    .iter()
+                    .zip(&made)
+                    .all(|(wanted, line)| is_call(&wanted.function, &wanted.arguments, line));
+            // A call that is as expected is shown as the test writes it, so that only what differs stands out.
+            let found = made
+                .iter()
+                .enumerate()
+                .map(|(i, line)| match wanted.get(i) {
+                    Some(wanted) if is_call(&wanted.function, &wanted.arguments, line) => {
+                        written(wanted)
+                    }
+                    _ => shown(line),
+                });
+            let found: Vec<_> = found.collect();
+            let wanted: Vec<_> = wanted.iter().map(written).collect();
+            (!is_same).then(|| {
+                Problem::new("other calls left for the outside")
+                    .with(diff(&lines(&wanted), &lines(&found)))
+            })
+        }
+    }
+}
+
+fn is_call(function: &str, pattern: &Value, line: &Line) -> bool {
+    let arguments = Value::parse_json(&line.arguments.to_string()).unwrap_or_default();
+    let other = arguments
+        .as_map()
+        .and_then(|map| also_known(&line.function, map));
+    (line.function == function || other.as_deref() == Some(function))
+        && matches(pattern, &arguments)
+}
+
+fn written(call: &ExpectedCall) -> String {
+    match call
+        .arguments
+        .as_map()
+        .is_some_and(std::collections::BTreeMap::is_empty)
+    {
+        true => call.function.clone(),
+        false => format!("{} {}", call.function, flow(&call.arguments.to_json())),
+    }
+}
+
+/// A call as a test writes it.
+pub fn shown(line: &Line) -> String {
+    format!("{} {}", line.function, flow(&line.arguments))
+}
+
+fn wrong_file(name: &str, wanted: Option<&str>, outcome: &Outcome) -> Option<Problem> {
+    match (wanted, outcome.files.get(name)) {
+        (None, None) => None,
+        (None, Some(_)) => Some(Problem::new(format!("the file `{name}` exists"))),
+        (Some(_), None) => {
+            let there: Vec<_> = outcome.files.keys().cloned().collect();
+            let problem = Problem::new(format!("the file `{name}` does not exist"));
+            Some(match there.is_empty() {
+                true => problem.with("the run wrote no files"),
+                false => problem.with(format!("these are: {}", there.join(", "))),
+            })
+        }
+        (Some(wanted), Some(file)) => {
+            let found = String::from_utf8_lossy(&file.content);
+            // The line break that ends a file is there or not.
+            let fits = fits(wanted, &found) || fits(wanted, found.trim_end_matches('\n'));
+            (!fits).then(|| {
+                let problem = Problem::new(format!("the file `{name}` is not as expected"));
+                match file.is_secret {
+                    true => problem,
+                    false => problem.with(diff(wanted, &found)),
+                }
+            })
+        }
+    }
+}
+
+fn missing_log(wanted: &[String], outcome: &Outcome) -> Option<Problem> {
+    let mut logs = outcome.logs.iter();
+    let missing = wanted
+        .iter()
+        .find(|wanted| !logs.any(|message| fits(wanted, message)))?;
+    let problem = Problem::new(format!("no message is `{missing}`, or not in this order"));
+    Some(match outcome.logs.is_empty() {
+        true => problem.with("the scripts wrote no messages"),
+        false => problem.with(lines(&outcome.logs)),
+    })
+}
+
+fn differs(wanted: &Value, found: &Value) -> String {
+    let (wanted, found) = (wanted.to_json(), found.to_json());
+    diff(&format!("{wanted:#}"), &format!("{found:#}"))
+}
+
+/// What is expected (`-`) and what is found (`+`), line by line.
+pub fn diff(wanted: &str, found: &str) -> String {
+    let (wanted, found) = (
+        format!("{}\n", wanted.trim_end()),
+        format!("{}\n", found.trim_end()),
+    );
+    let changes = TextDiff::from_lines(&wanted, &found);
+    let mut text = String::from("- expected, + found\n");
+    for change in changes.iter_all_changes() {
+        text.push_str(&format!("{} {}", change.tag(), change.value()));
+        if !change.value().ends_with('\n') {
+            text.push('\n');
+        }
+    }
+    text.trim_end().to_owned()
+}
+
+/// JSON as YAML in one line writes it: `{ url: "https://…" }`.
+pub fn flow(json: &serde_json::Value) -> String {
+    match json {
+        serde_json::Value::Object(map) if map.is_empty() => "{}".into(),
+        serde_json::Value::Object(map) => {
+            let entries: Vec<_> = map
+                .iter()
+                .map(|(key, value)| format!("{}: {}", key_of(key), flow(value)))
+                .collect();
+            format!("{{ {} }}", entries.join(", "))
+        }
+        serde_json::Value::Array(items) => {
+            let items: Vec<_> = items.iter().map(flow).collect();
+            format!("[{}]", items.join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
+fn key_of(key: &str) -> String {
+    let is_plain = key
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/'));
+    match is_plain && !key.is_empty() {
+        true => key.to_owned(),
+        false => serde_json::Value::from(key).to_string(),
+    }
+}
+
+fn lines(texts: &[String]) -> String {
+    texts.join("\n")
+}
+
+fn times(count: i64) -> String {
+    match count {
+        1 => "once".into(),
+        count => format!("{count} times"),
+    }
+}
+
+fn calls(count: usize) -> String {
+    match count {
+        1 => "1 call".into(),
+        count => format!("{count} calls"),
+    }
+}

@@ -1,0 +1,42 @@
+//! Tests of workflows: `windlass test` runs the test files that `compile` has read.
+//!
+//! Each test is a run of its own in a folder of its own, in a process of its own, so that it can be killed:
+//!
+//! - `find` looks for test files;
+//! - `play` is the run itself, in a process that does nothing else; its outside is the `stage`, which answers each call by
+//!   the test's own `answers` (`matching`, by the names that `named` gives the arguments) and writes each one to the `log`;
+//! - `conduct` starts these processes, and kills them where the test says so;
+//! - `outcome` reads from the folder what became of the run, `judge` holds that against what the test expects, and
+//!   `compare` one run against another;
+//! - `coverage` adds up which steps, branches and lines the tests reached;
+//! - `suites` runs all tests of all files side by side; `junit` writes what came of them for other programs;
+//! - `record` makes a test of a run that has ended.
+//!
+//! A test's folder holds `.windlass/` (its journal, the embedded servers), `out/`, `calls.jsonl` (the log),
+//! `covered.json` and `moments`.
+
+mod answers;
+mod compare;
+mod conduct;
+mod coverage;
+mod find;
+mod judge;
+mod junit;
+mod log;
+mod matching;
+mod named;
+mod outcome;
+mod play;
+mod record;
+mod snapshot;
+mod stage;
+mod suites;
+
+pub use conduct::Player;
+pub use coverage::{Coverage, Covered, Part};
+pub use find::find;
+pub use judge::Problem;
+pub use junit::junit;
+pub use play::play;
+pub use record::{Recorded, record};
+pub use suites::{Options, Ran, SuiteError, Tested, run};

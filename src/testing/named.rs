@@ -1,0 +1,127 @@
+//! The arguments of a call by the names of its function's parameters.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    script::{Need, ValueKind, function},
+    value::Value,
+};
+
+/// Names the arguments of a call as `windlass explain` names them. What a call records is mostly so named; some calls record
+/// one text, and those of `kube` name the object with its namespace.
+pub fn named(called: &str, arguments: &Value) -> BTreeMap<String, Value> {
+    let row = function(called);
+    let mut names = BTreeMap::new();
+    match arguments {
+        Value::Null => {}
+        Value::Map(map) => {
+            for (key, value) in map {
+                match value {
+                    Value::Map(options) if key == "options" => names.extend(options.clone()),
+                    value => {
+                        names.insert(key.clone(), value.clone());
+                    }
+                }
+            }
+        }
+        // A call that waits for a certificate records its ARN, and not the CA before it.
+        one => {
+            let mut required = row.into_iter().flat_map(|row| row.takes);
+            let last = required.rfind(|field| {
+                field.need == Need::Required
+                    && !matches!(field.kind, ValueKind::Closure(_) | ValueKind::Record(_))
+            });
+            names.insert(last.map_or("about", |field| field.name).into(), one.clone());
+        }
+    }
+    if let Some(Value::String(object)) = names.get("object").cloned()
+        && called.starts_with("kube::")
+    {
+        name_object(&mut names, &object);
+    }
+    names
+}
+
+/// Takes `secret/x in y` apart.
+fn name_object(names: &mut BTreeMap<String, Value>, object: &str) {
+    let (object, namespace) = object.split_once(" in ").unwrap_or((object, ""));
+    names.insert("object".into(), object.into());
+    names
+        .entry("namespace".into())
+        .or_insert_with(|| namespace.into());
+    names
+        .entry("workload".into())
+        .or_insert_with(|| object.into());
+    if let Some((_, name)) = object.split_once('/') {
+        names.entry("name".into()).or_insert_with(|| name.into());
+    }
+}
+
+/// The request of an `http::undo`, which records no more than `PUT https://…`: `method` and `url`.
+pub fn request_of(called: &str, arguments: &Value) -> Option<BTreeMap<String, Value>> {
+    let (method, url) = arguments
+        .as_str()
+        .filter(|_| called == "http::undo")?
+        .split_once(' ')?;
+    Some(
+        [("method", method), ("url", url)]
+            .map(|(key, text)| (key.to_owned(), text.into()))
+            .into(),
+    )
+}
+
+/// The function that a call is also known as: `http::undo` sends the request of `http::put`, and `kube::replace_pods`
+/// looks by `kube::pods` for pods that are older than a restart.
+pub fn also_known(called: &str, arguments: &BTreeMap<String, Value>) -> Option<String> {
+    match called {
+        "http::undo" => {
+            let method = arguments.get("method")?.as_str()?;
+            Some(format!("http::{}", method.to_ascii_lowercase()))
+        }
+        "kube::pods" if arguments.contains_key("restarted") => Some("kube::replace_pods".into()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(called: &str, arguments: &str) -> String {
+        let arguments = Value::parse_json(arguments).expect("JSON");
+        Value::Map(named(called, &arguments)).to_string()
+    }
+
+    #[test]
+    fn arguments_have_the_names_of_the_table() {
+        assert_eq!(
+            shown(
+                "http::put",
+                r#"{"url": "u", "options": {"json": {"a": 1}}}"#
+            ),
+            r#"{"json":{"a":1},"url":"u"}"#
+        );
+        assert_eq!(
+            shown("pca::get_certificate", r#""arn:x""#),
+            r#"{"arn":"arn:x"}"#
+        );
+        assert_eq!(
+            shown("key::generate", r#""RSA_2048""#),
+            r#"{"algorithm":"RSA_2048"}"#
+        );
+        assert_eq!(shown("time::now", "null"), "{}");
+        assert_eq!(
+            shown(
+                "kube::apply_secret",
+                r#"{"cluster": "a", "object": "secret/x in y", "data": {}}"#
+            ),
+            r#"{"cluster":"a","data":{},"name":"x","namespace":"y","object":"secret/x","workload":"secret/x"}"#
+        );
+        let undo = request_of("http::undo", &"PUT https://a/b".into()).expect("a request");
+        assert_eq!(undo["url"], "https://a/b".into());
+        assert_eq!(
+            also_known("http::undo", &undo).as_deref(),
+            Some("http::put")
+        );
+    }
+}

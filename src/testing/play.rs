@@ -1,0 +1,282 @@
+//! The run of a test, in a process of its own.
+
+use std::{collections::BTreeSet, fs, io, path::Path, sync::Arc};
+
+use super::{
+    coverage,
+    stage::{self, Outside, now},
+};
+use crate::{
+    compile::{Case, Program, Suite, clusters},
+    decide,
+    execute::{self, Cancel, DriveError, Ended, Settings, Silent, Stage},
+    journal::{
+        Decision, Event, InstanceId, Journal, JournalError, NewRun, Outcome, RunId, RunJournal,
+        State, Status, Verdict, crash_points,
+    },
+    outside::{Clients, OutputFolder},
+    script::STACK_BYTES,
+    targets::{Folders, LOCAL, OpenError, OpenTarget},
+    value::Value,
+};
+
+/// The state folder, and the folder that scripts write to, within a test's folder.
+pub const STATE: &str = ".windlass";
+pub const OUT: &str = "out";
+/// How many moments the process could have been killed at.
+pub const MOMENTS: &str = "moments";
+/// The answers to questions that did not count.
+pub const REFUSED: &str = "refused";
+/// The CAs that the embedded server has at the end.
+pub const AUTHORITIES: &str = "authorities.json";
+
+/// What expressions read as the target's name where nothing is reached.
+const NOWHERE: &str = "test";
+/// How many steps of a test run at once.
+const MAX_PARALLEL: usize = 16;
+/// A script may wait for a thread of its own and for one of an embedded server.
+const THREADS: usize = 3 * MAX_PARALLEL + 16;
+
+#[derive(Debug, thiserror::Error)]
+pub enum PlayError {
+    #[error("there is no test `{0}`")]
+    NoTest(String),
+    #[error("the test's folder can't be used")]
+    Folder(#[from] io::Error),
+    #[error(transparent)]
+    Clusters(#[from] crate::compile::ClustersError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Drive(#[from] DriveError),
+    #[error(transparent)]
+    Target(#[from] OpenError),
+    #[error("the system gave no randomness")]
+    NoRandomness,
+}
+
+/// Plays a test to its end in a folder, or goes on with what a killed process began there.
+///
+/// # Errors
+/// Only what keeps the run from being driven; how it ended is in the folder.
+pub fn play(suite: &Suite, name: &str, folder: &Path) -> Result<(), PlayError> {
+    let case = suite.cases.iter().find(|case| case.name == name);
+    let case = case.ok_or_else(|| PlayError::NoTest(name.into()))?;
+    let journal = Journal::open(&folder.join(STATE))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(THREADS)
+        .thread_stack_size(STACK_BYTES)
+        .enable_all()
+        .build()?;
+    let played = runtime.block_on(async {
+        let play = Play {
+            program: &suite.program,
+            case,
+            folder,
+            journal,
+        };
+        play.to_end().await
+    });
+    runtime.shutdown_background();
+    fs::write(folder.join(MOMENTS), crash_points().to_string())?;
+    played
+}
+
+struct Play<'a> {
+    program: &'a Program,
+    case: &'a Case,
+    folder: &'a Path,
+    journal: Journal,
+}
+
+impl Play<'_> {
+    async fn to_end(&self) -> Result<(), PlayError> {
+        let (mut run, mut state) = match self.journal.runs()?.first() {
+            None => self.begin()?,
+            Some(row) => self.journal.adopt(&row.id)?,
+        };
+        let open = self.open(&state).await?;
+        let clients = match &open {
+            Some(open) => open.clients.clone(),
+            None => Clients {
+                files: OutputFolder::new(self.folder.join(OUT)),
+                ..Clients::nowhere()
+            },
+        };
+        let records = self.journal.load(run.id())?.into_iter();
+        let records: Vec<_> = records.collect();
+        // A process before this one may have been ahead, and time does not go back.
+        stage::catch_up(records.last().map_or(0, |record| record.at));
+        let events: Vec<_> = records.into_iter().map(|record| record.event).collect();
+        let outside = Arc::new(Outside::open(self.case, self.folder, &events)?);
+        while let Some(events) = self.next(&run, &mut state)? {
+            let id = run.id().clone();
+            let settings = self.settings(clients.clone(), outside.clone());
+            let (ended, _) = execute::drive(run, self.program, state, events, settings).await?;
+            (run, state) = self.journal.adopt(&id)?;
+            if ended == Ended::Waiting && self.answers(&run, &state)?.is_empty() {
+                break;
+            }
+        }
+        coverage::write(self.folder, outside.lines().take())?;
+        if let Some(open) = &open {
+            self.list_authorities(&open.clients).await?;
+        }
+        Ok(())
+    }
+
+    fn begin(&self) -> Result<(RunJournal, State), PlayError> {
+        let event = Event::RunStarted {
+            workflow: self.program.workflow.name.clone(),
+            file: self.program.main.clone(),
+            folder: String::new(),
+            main: self.program.main.clone(),
+            program: self.program.digest,
+            target: if self.case.is_local { LOCAL } else { NOWHERE }.into(),
+            kube: match self.case.has_kube {
+                true => clusters(&self.program.workflow, &self.case.params)?,
+                false => BTreeSet::new(),
+            },
+            chosen: BTreeSet::new(),
+            out: self.folder.join(OUT).display().to_string(),
+            secrets: self.journal.digest_secrets(&self.case.params)?,
+            params: self.case.params.clone(),
+            requester: self.case.requester.clone(),
+            via: None,
+            version: env!("CARGO_PKG_VERSION").into(),
+        };
+        let mut random = [0; 6];
+        aws_lc_rs::rand::fill(&mut random).map_err(|_| PlayError::NoRandomness)?;
+        let new = NewRun {
+            id: RunId::new(time::OffsetDateTime::now_utc(), random),
+            event: event.clone(),
+            files: &self.program.files,
+            at: now(),
+        };
+        let run = self.journal.begin(new)?;
+        let mut state = State::default();
+        state.apply(&event, now()).map_err(DriveError::from)?;
+        Ok((run, state))
+    }
+
+    /// Opens the embedded servers, if the test is on them.
+    async fn open(&self, state: &State) -> Result<Option<OpenTarget>, PlayError> {
+        if !self.case.is_local {
+            return Ok(None);
+        }
+        let (out, state_folder) = (self.folder.join(OUT), self.folder.join(STATE));
+        let config = self.folder.join("windlass.toml");
+        let folders = Folders {
+            out: &out,
+            state: &state_folder,
+            config: &config,
+            workflow: None,
+        };
+        let kube = state.run.as_ref().map(|run| run.kube.clone());
+        Ok(Some(
+            OpenTarget::open(None, folders, kube.unwrap_or_default()).await?,
+        ))
+    }
+
+    /// What the run goes on with; `None` once nothing is left to do.
+    fn next(&self, run: &RunJournal, state: &mut State) -> Result<Option<Vec<Event>>, PlayError> {
+        let undo = || {
+            vec![Event::UndoStarted {
+                via: None,
+                requester: self.case.requester.clone(),
+            }]
+        };
+        let is_undone = matches!(state.outcome, Some(Outcome::Undone | Outcome::UndoFailed));
+        if state.is_undoing || is_undone {
+            return Ok((state.outcome.is_none()).then(undo));
+        }
+        if state.outcome.is_some() {
+            return Ok(self.case.undo.then(undo));
+        }
+        if state.events == 1 {
+            return Ok(Some(Vec::new()));
+        }
+        let mut events = decide::on_resume(&self.program.workflow, state, &self.case.requester);
+        let answers = self.answers(run, state)?;
+        if !answers.is_empty() {
+            let at = now();
+            run.append(answers.iter().map(|event| (event.clone(), at)).collect())?;
+            for event in &answers {
+                state.apply(event, at).map_err(DriveError::from)?;
+            }
+            events = decide::on_resume(&self.program.workflow, state, &self.case.requester);
+        }
+        Ok(Some(events))
+    }
+
+    /// The answers that the test gives to what is asked now.
+    fn answers(&self, run: &RunJournal, state: &State) -> Result<Vec<Event>, PlayError> {
+        let waiting = state
+            .steps
+            .iter()
+            .filter(|(_, instance)| instance.status == Status::Waiting);
+        let mut events = Vec::new();
+        for (id, instance) in waiting {
+            let (Some(asked), Some(approver)) = (&instance.approval, self.approver(id)) else {
+                continue;
+            };
+            let decision = Decision {
+                step: id.to_string(),
+                verdict: match approver.approves {
+                    true => Verdict::Approved,
+                    false => Verdict::Rejected,
+                },
+                approver: approver.name.clone(),
+                comment: approver.comment.clone(),
+                digest: asked.digest,
+                via: None,
+            };
+            match decide::on_answer(
+                &self.program.workflow,
+                state,
+                run.id().as_str(),
+                &decision,
+                now(),
+            ) {
+                Ok(event) => events.push(event),
+                Err(refusal) => fs::write(self.folder.join(REFUSED), refusal.to_string())?,
+            }
+        }
+        Ok(events)
+    }
+
+    fn approver(&self, id: &InstanceId) -> Option<&crate::compile::Approver> {
+        let whole = self.case.approvals.get(id.as_str());
+        // All items of a `for_each` are answered by its name.
+        let bare: Vec<_> = id.segments().map(|segment| segment.name).collect();
+        whole.or_else(|| self.case.approvals.get(&bare.join("/")))
+    }
+
+    fn settings(&self, clients: Clients, stage: Arc<dyn Stage>) -> Settings {
+        Settings {
+            clients,
+            max_parallel: MAX_PARALLEL,
+            observer: Arc::new(Silent),
+            cancel: Cancel::default(),
+            waits_for_people: false,
+            lock_timeout: None,
+            clock: now,
+            jitter: || 0.0,
+            stage: Some(stage),
+        }
+    }
+
+    /// Writes down which CAs there are: one that the run does not know of is an orphan.
+    async fn list_authorities(&self, clients: &Clients) -> Result<(), PlayError> {
+        let found = clients.pca.list().await.unwrap_or_default();
+        let mut kinds: Vec<_> = found
+            .iter()
+            .map(|found| format!("{} {}", found.kind, found.status))
+            .collect();
+        kinds.sort();
+        let list = Value::List(kinds.into_iter().map(Value::from).collect());
+        fs::write(self.folder.join(AUTHORITIES), list.to_json().to_string())?;
+        Ok(())
+    }
+}

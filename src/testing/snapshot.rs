@@ -1,0 +1,100 @@
+//! Snapshots: all that a test looks at, in a file that people read and keep.
+
+use std::{
+    fmt::Write,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    judge::{Problem, diff, flow, shown},
+    outcome::Outcome,
+};
+
+/// Where the snapshots of a test file are: `snapshots/NAME.snap` beside it.
+pub fn path_of(file: &Path, name: &str) -> PathBuf {
+    file.with_file_name("snapshots")
+        .join(format!("{name}.snap"))
+}
+
+/// Holds an outcome against its snapshot, or writes it.
+///
+/// # Errors
+/// A file that can't be read or written.
+pub fn check(path: &Path, outcome: &Outcome, accepts: bool) -> io::Result<Option<Problem>> {
+    let found = text_of(outcome);
+    let wanted = match fs::read_to_string(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+        text => Some(text?),
+    };
+    if wanted.as_deref() == Some(&*found) {
+        return Ok(None);
+    }
+    if accepts {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        fs::write(path, found)?;
+        return Ok(None);
+    }
+    let hint = "`windlass test --accept` writes what is found";
+    Ok(Some(match wanted {
+        Some(wanted) => Problem::new(format!("the run is not as {} says", path.display()))
+            .with(format!("{}\n{hint}", diff(&wanted, &found))),
+        None => Problem::new(format!("the snapshot {} does not exist", path.display())).with(hint),
+    }))
+}
+
+fn text_of(outcome: &Outcome) -> String {
+    let mut text = format!("status: {}\n", outcome.status());
+    let mut section = |name: &str, lines: Vec<String>| {
+        if !lines.is_empty() {
+            // A text never fails to be written to.
+            let _ = writeln!(text, "{name}:");
+            lines.iter().for_each(|line| {
+                let _ = writeln!(text, "  {}", line.trim_end().replace('\n', "\n    "));
+            });
+        }
+    };
+    let errors = outcome
+        .errors()
+        .into_iter()
+        .map(|(step, error)| match step {
+            Some(step) => format!("{step}: {}", error.message),
+            None => error.message.clone(),
+        });
+    section("errors", errors.collect());
+    section(
+        "steps",
+        outcome
+            .steps()
+            .iter()
+            .map(|(step, status)| format!("{step}: {status}"))
+            .collect(),
+    );
+    section("undone", outcome.undone.clone());
+    section(
+        "calls",
+        outcome
+            .left()
+            .map(|line| format!("{}: {}", line.step, shown(line)))
+            .collect(),
+    );
+    let outputs = outcome.outputs().as_map().into_iter().flatten();
+    section(
+        "outputs",
+        outputs
+            .map(|(name, value)| format!("{name}: {}", flow(&value.to_json())))
+            .collect(),
+    );
+    let files = outcome.files.iter().map(|(name, file)| {
+        match (file.is_secret, std::str::from_utf8(&file.content)) {
+            (true, _) => format!("{name}: {}", crate::value::MASK),
+            (false, Ok(content)) => format!("{name}:\n{content}"),
+            (false, Err(_)) => format!("{name}: {} bytes", file.content.len()),
+        }
+    });
+    section("files", files.collect());
+    section("logs", outcome.logs.clone());
+    outcome.without_folder(&text)
+}

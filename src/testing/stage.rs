@@ -1,0 +1,420 @@
+//! The outside of a test.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    future::Future,
+    io,
+    path::Path,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use super::{
+    answers::{lost_in, most, unrecorded, used},
+    log::{Answered, Line, Log},
+    matching::matches,
+    named::{also_known, named, request_of},
+};
+use crate::{
+    compile::{Case, Given, Reply, reversed},
+    execute::Stage,
+    journal::{Event, InstanceId},
+    outside::{HttpRequest, HttpResponse, judge, shown_url},
+    script::{Act, Before, Call, Class, EffectKey, Trace, function},
+    value::{Failure, FailureClass, Secret, Value},
+};
+
+/// The modules whose calls leave this machine.
+const OUTSIDE: [&str; 5] = ["exec", "http", "kube", "pca", "tls"];
+/// Those that the embedded servers answer.
+const EMBEDDED: [&str; 2] = ["kube", "pca"];
+
+/// Scripts ask it for the moment, which is that of the test's clock.
+const CLOCK: &str = "time::now";
+
+/// By how much the clock of this process is ahead, in milliseconds: one process, one test.
+static AHEAD: AtomicI64 = AtomicI64::new(0);
+
+/// The clock of a test's run, in milliseconds since 1970. It jumps over waits.
+pub fn now() -> i64 {
+    crate::journal::milliseconds(time::OffsetDateTime::now_utc()) + AHEAD.load(Ordering::Relaxed)
+}
+
+/// Moves the clock on to a moment, in milliseconds since 1970, if it is not there yet.
+pub fn catch_up(moment: i64) {
+    let behind = moment.saturating_sub(now());
+    AHEAD.fetch_add(behind.max(0), Ordering::Relaxed);
+}
+
+/// The moment of a test's clock, as scripts see it.
+fn moment() -> String {
+    let ahead = time::Duration::milliseconds(AHEAD.load(Ordering::Relaxed));
+    let moment = time::OffsetDateTime::now_utc() + ahead;
+    moment
+        .format(&time::format_description::well_known::Rfc3339)
+        .unwrap_or_default()
+}
+
+/// Answers the calls of a test's run.
+pub struct Outside {
+    shared: Arc<Shared>,
+    is_local: bool,
+    lines: Arc<Reached>,
+}
+
+struct Shared {
+    given: Vec<Given>,
+    is_local: bool,
+    log: Mutex<Log>,
+    /// Answers, by the keys of their calls, that a killed process was given and did not live to record.
+    unrecorded: Mutex<BTreeMap<String, VecDeque<usize>>>,
+}
+
+/// The lines of scripts that ran: file and line.
+#[derive(Default)]
+pub struct Reached(Mutex<BTreeSet<(String, usize)>>);
+
+impl Reached {
+    pub fn take(&self) -> BTreeSet<(String, usize)> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Trace for Reached {
+    fn reached(&self, file: &str, line: usize) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !lines.contains(&(file.to_owned(), line)) {
+            lines.insert((file.to_owned(), line));
+        }
+    }
+}
+
+impl Outside {
+    /// Sets up the outside of a test, with what was answered before its process was killed.
+    pub fn open(case: &Case, folder: &Path, events: &[Event]) -> io::Result<Self> {
+        let log = Log::open(folder)?;
+        let shared = Shared {
+            unrecorded: Mutex::new(unrecorded(&log.lines, events)),
+            given: case.given.clone(),
+            is_local: case.is_local,
+            log: Mutex::new(log),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+            is_local: case.is_local,
+            lines: Arc::default(),
+        })
+    }
+
+    pub fn lines(&self) -> &Reached {
+        &self.lines
+    }
+}
+
+/// Whether a call leaves this machine; those of an undo are named as their module.
+pub fn is_outside(function: &str) -> bool {
+    OUTSIDE.contains(&module_of(function))
+}
+
+fn module_of(function: &str) -> &str {
+    function.split("::").next().unwrap_or_default()
+}
+
+impl Stage for Outside {
+    fn set(&self, step: &InstanceId, mut call: Call) -> Call {
+        let asked = Arc::new(Asked {
+            step: step.to_string(),
+            function: call.function,
+            arguments: call.arguments.clone(),
+            class: call.class,
+            shared: self.shared.clone(),
+        });
+        call.act = asked.answered(call.act);
+        call.again = call.again.map(|again| asked.answered(again));
+        if !self.is_local && is_outside(call.function) {
+            // What was there before can't be looked at, so an undo has to do without it.
+            call.before = call.before.map(|before| -> Before {
+                Box::new(move || Box::pin(async move { Ok(before().await.unwrap_or_default()) }))
+            });
+            if call.look.is_some() {
+                let asked = asked.clone();
+                call.look = Some(Box::new(move |key| {
+                    Box::pin(async move { Ok(asked.lost(&key)) })
+                }));
+            }
+        }
+        call
+    }
+
+    fn passes(&self, wait: Duration) -> bool {
+        // The embedded servers have the machine's clock.
+        if self.is_local {
+            return false;
+        }
+        AHEAD.fetch_add(wait.as_millis() as i64, Ordering::Relaxed);
+        true
+    }
+
+    fn trace(&self) -> Option<Arc<dyn Trace>> {
+        Some(self.lines.clone())
+    }
+}
+
+/// A call that is made.
+struct Asked {
+    step: String,
+    function: &'static str,
+    arguments: Value,
+    class: Class,
+    shared: Arc<Shared>,
+}
+
+type Answering = Pin<Box<dyn Future<Output = Result<Value, Failure>> + Send>>;
+
+impl Asked {
+    /// Answers in place of what the call does.
+    fn answered(self: &Arc<Self>, act: Act) -> Act {
+        let asked = self.clone();
+        Box::new(move |key| Box::pin(asked.answer(key, act)))
+    }
+
+    async fn answer(self: Arc<Self>, key: EffectKey, act: Act) -> Result<Value, Failure> {
+        let next = self.next(&key, act).map_err(|e| {
+            Failure::new(
+                FailureClass::Rejected,
+                self.function,
+                "NoLog",
+                format!("the log of the test can't be written: {e}"),
+            )
+        })?;
+        next.await
+    }
+
+    /// Finds the answer, and writes down which one it is before it is given.
+    fn next(&self, key: &EffectKey, act: Act) -> io::Result<Answering> {
+        let mut log = self
+            .shared
+            .log
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(value) = lost_in(&log, key) {
+            let line = self.line(&log, key, Answered::Again);
+            log.add(line)?;
+            return Ok(done(Ok(value)));
+        }
+        // The other side has not changed since: it answers the same.
+        let repeated = self.repeated(key);
+        let Some(number) = repeated.or_else(|| self.pick(&log)) else {
+            let module = module_of(self.function);
+            let is_answered =
+                !is_outside(self.function) || self.shared.is_local && EMBEDDED.contains(&module);
+            let (answered, answer): (_, Answering) = match is_answered {
+                true if self.function == CLOCK && !self.shared.is_local => {
+                    (Answered::Target, done(Ok(moment().into())))
+                }
+                true => (Answered::Target, act(key.clone())),
+                false => (Answered::Nobody, done(Err(self.unanswered()))),
+            };
+            let line = self.line(&log, key, answered);
+            log.add(line)?;
+            return Ok(answer);
+        };
+        let given = match repeated {
+            Some(_) => Answered::Again,
+            None => Answered::Given { number },
+        };
+        let (answered, answer): (_, Answering) = match &self.shared.given[number].reply {
+            Reply::Fails(failure) => (given, done(Err(failure.clone()))),
+            Reply::Gives(value) => (given, done(self.finished(value))),
+            Reply::Loses(value) => match value {
+                Some(value) if !self.is_embedded() => {
+                    let value = value.reveal_json();
+                    (
+                        Answered::Lost { number, value },
+                        done(Err(self.lost_answer())),
+                    )
+                }
+                _ => {
+                    let (failure, doing) = (self.lost_answer(), act(key.clone()));
+                    let losing = async move {
+                        doing.await?;
+                        Err(failure)
+                    };
+                    (given, Box::pin(losing))
+                }
+            },
+        };
+        let line = self.line(&log, key, answered);
+        log.add(line)?;
+        Ok(answer)
+    }
+
+    fn repeated(&self, key: &EffectKey) -> Option<usize> {
+        let mut unrecorded = self
+            .shared
+            .unrecorded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        unrecorded.get_mut(key.as_str())?.pop_front()
+    }
+
+    fn is_embedded(&self) -> bool {
+        self.shared.is_local && EMBEDDED.contains(&module_of(self.function))
+    }
+
+    /// The number of the answer that comes next.
+    fn pick(&self, log: &Log) -> Option<usize> {
+        let arguments = self.named(log);
+        let other = also_known(self.function, &arguments);
+        let arguments = Value::Map(arguments);
+        let given = &self.shared.given;
+        let mut numbers = 0..given.len();
+        numbers.find(|number| {
+            let one = &given[*number];
+            let is_asked = one.function == self.function || other.as_ref() == Some(&one.function);
+            is_asked
+                && matches(&one.arguments, &arguments)
+                && used(log, *number) < most(given, *number)
+        })
+    }
+
+    /// The arguments by their names; of an undo's request also what the call that it reverses said of it.
+    fn named(&self, log: &Log) -> BTreeMap<String, Value> {
+        let Some(mut request) = request_of(self.function, &self.arguments) else {
+            return named(self.function, &self.arguments);
+        };
+        let said = log
+            .lines
+            .iter()
+            .rev()
+            .filter(|line| self.step == format!("{}!undo", line.step));
+        let said = said
+            .map(|line| Value::parse_json(&line.arguments["undo"].to_string()).unwrap_or_default());
+        let is_it = |undo: &Value| {
+            ["method", "url"]
+                .iter()
+                .all(|key| undo.field(key) == request.get(*key))
+        };
+        if let Some(Value::Map(undo)) = said.into_iter().find(is_it) {
+            request.extend(undo);
+        }
+        request
+    }
+
+    fn line(&self, log: &Log, key: &EffectKey, answer: Answered) -> Line {
+        Line {
+            step: self.step.clone(),
+            function: self.function.to_owned(),
+            arguments: Value::Map(self.named(log)).to_json(),
+            class: self.class,
+            key: key.to_string(),
+            answer,
+        }
+    }
+
+    /// What a lost call gave, where the far side would know it by its key.
+    fn lost(&self, key: &EffectKey) -> Option<Value> {
+        let log = self
+            .shared
+            .log
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        lost_in(&log, key)
+    }
+
+    fn lost_answer(&self) -> Failure {
+        let failure = Failure::new(
+            FailureClass::Unavailable,
+            self.function,
+            "AnswerLost",
+            "the test lost the answer",
+        );
+        match self.class {
+            Class::Read => failure,
+            _ => failure.or_done(),
+        }
+    }
+
+    fn unanswered(&self) -> Failure {
+        let message = "no answer of the test matches this call";
+        Failure::new(FailureClass::Rejected, self.function, "NotGiven", message)
+    }
+
+    /// The answer as the client of the module would give it.
+    fn finished(&self, value: &Value) -> Result<Value, Failure> {
+        let arguments = named(self.function, &self.arguments);
+        let is_secret = arguments.get("secret_output") == Some(&Value::Bool(true));
+        let value = match (module_of(self.function), value) {
+            _ if function(self.function).is_none() => reversed(),
+            ("http", Value::Map(fields)) => {
+                self.judge_http(&arguments, fields)?;
+                value.clone()
+            }
+            _ => value.clone(),
+        };
+        Ok(match (is_secret, value) {
+            (true, Value::Map(fields)) => {
+                let is_hidden = |key: &str| !matches!(key, "status" | "code");
+                Value::map(
+                    fields
+                        .into_iter()
+                        .map(|(key, field)| match is_hidden(&key) {
+                            true => (key, field.tainted()),
+                            false => (key, field),
+                        }),
+                )
+            }
+            (_, value) => value,
+        })
+    }
+
+    /// Fails as the HTTP client does on a status that is not expected.
+    fn judge_http(
+        &self,
+        arguments: &BTreeMap<String, Value>,
+        fields: &BTreeMap<String, Value>,
+    ) -> Result<(), Failure> {
+        let url = arguments
+            .get("url")
+            .map_or_else(String::new, Value::to_text);
+        let status = |value: &Value| match value {
+            Value::Int(status) => u16::try_from(*status).ok(),
+            _ => None,
+        };
+        let expected = match arguments.get("expect") {
+            Some(Value::List(items)) => items.iter().filter_map(status).collect(),
+            Some(one) => status(one).into_iter().collect(),
+            None => Vec::new(),
+        };
+        let method = self.function.strip_prefix("http::").unwrap_or("get");
+        let request = HttpRequest {
+            method: method.to_ascii_uppercase(),
+            shown: shown_url(&url),
+            url: Secret::new(url),
+            headers: Vec::new(),
+            body: None,
+            timeout: Duration::ZERO,
+            identity: None,
+            ca: None,
+            expected,
+            expects_gone: false,
+            hides_answer: arguments.get("secret_output") == Some(&Value::Bool(true)),
+            only_reads: arguments.get("read") == Some(&Value::Bool(true)),
+        };
+        let body = fields.get("body").map_or_else(String::new, Value::to_text);
+        let response = HttpResponse {
+            status: fields.get("status").and_then(status).unwrap_or(200),
+            headers: BTreeMap::new(),
+            body: body.into_bytes(),
+        };
+        judge(&request, response).map(|_| ())
+    }
+}
+
+fn done(answer: Result<Value, Failure>) -> Answering {
+    Box::pin(async move { answer })
+}

@@ -1,0 +1,352 @@
+//! Runs the tests of files, side by side.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+use super::{
+    compare::Common,
+    conduct::{Played, Player},
+    coverage::{Coverage, Covered},
+    judge::{Problem, judge},
+    outcome::{Outcome, OutcomeError},
+    play::MOMENTS,
+    snapshot,
+};
+use crate::compile::{Case, Kill, Mistakes, Program, Suite, read_suite};
+
+/// How tests are run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub player: Player,
+    /// How many tests run at once.
+    pub jobs: usize,
+    /// Only tests whose file or name holds one of these; all if it is empty.
+    pub filters: Vec<String>,
+    /// Writes snapshots that are not there or not as they should be.
+    pub accepts: bool,
+}
+
+/// What came of a test.
+#[derive(Clone, Debug)]
+pub struct Tested {
+    pub file: PathBuf,
+    pub name: String,
+    /// Where the test stands in its file, from 1.
+    pub line: usize,
+    pub took: Duration,
+    /// Empty if it passed.
+    pub problems: Vec<Problem>,
+    /// At how many moments its run was killed.
+    pub kills: usize,
+    covered: Covered,
+}
+
+impl Tested {
+    /// All that is wrong, for people.
+    pub fn said(&self) -> String {
+        let problems = self.problems.iter().map(|problem| match &problem.detail {
+            Some(detail) => format!("{}\n{}", problem.what, indented(detail)),
+            None => problem.what.clone(),
+        });
+        problems.collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn indented(text: &str) -> String {
+    let lines: Vec<_> = text
+        .lines()
+        .map(|line| format!("  {line}").trim_end().to_owned())
+        .collect();
+    lines.join("\n")
+}
+
+/// What came of all tests.
+pub struct Ran {
+    /// In the order of the files.
+    pub tests: Vec<Tested>,
+    /// How many tests the filters left out.
+    pub filtered: usize,
+    /// By the workflow's file; of all its tests, whatever file they are in.
+    pub coverage: Vec<(PathBuf, Coverage)>,
+}
+
+/// Why no test was run.
+#[derive(Debug)]
+pub struct SuiteError {
+    /// The mistakes of each file that has some.
+    pub mistakes: Vec<Mistakes>,
+}
+
+/// Runs the tests of these files. Calls `begins` with the number of tests and of files, and `ends` with each test as it ends.
+///
+/// # Errors
+/// Mistakes in the files; no test was run then.
+pub fn run(
+    files: &[PathBuf],
+    options: &Options,
+    mut begins: impl FnMut(usize, usize),
+    mut ends: impl FnMut(&Tested),
+) -> Result<Ran, SuiteError> {
+    let mut suites = Vec::new();
+    let mut mistakes = Vec::new();
+    for file in files {
+        match read_suite(file) {
+            Ok(suite) => suites.push((file.as_path(), suite)),
+            Err(found) => mistakes.push(found),
+        }
+    }
+    if !mistakes.is_empty() {
+        return Err(SuiteError { mistakes });
+    }
+    let all = suites
+        .iter()
+        .flat_map(|(file, suite)| suite.cases.iter().map(move |case| (*file, suite, case)));
+    let is_wanted = |file: &Path, case: &Case| {
+        let path = file.display().to_string();
+        options.filters.is_empty()
+            || options
+                .filters
+                .iter()
+                .any(|part| path.contains(part) || case.name.contains(part))
+    };
+    let (wanted, others): (Vec<_>, Vec<_>) = all.partition(|(file, _, case)| is_wanted(file, case));
+    begins(wanted.len(), suites.len());
+    let (next, (sender, receiver)) = (AtomicUsize::new(0), mpsc::channel());
+    let mut tests = BTreeMap::new();
+    thread::scope(|scope| {
+        for _ in 0..options.jobs.min(wanted.len()) {
+            let (sender, wanted, next) = (sender.clone(), &wanted, &next);
+            scope.spawn(move || {
+                while let Some((file, suite, case)) =
+                    wanted.get(next.fetch_add(1, Ordering::Relaxed)).copied()
+                {
+                    let tested = test(file, suite, case, options);
+                    let number = next_number(wanted, file, case);
+                    // The receiver is there until all senders are gone.
+                    let _ = sender.send((number, tested));
+                }
+            });
+        }
+        drop(sender);
+        for (number, tested) in receiver {
+            ends(&tested);
+            tests.insert(number, tested);
+        }
+    });
+    let tests: Vec<_> = tests.into_values().collect();
+    Ok(Ran {
+        filtered: others.len(),
+        coverage: coverage(&suites, &tests),
+        tests,
+    })
+}
+
+fn next_number(wanted: &[(&Path, &Suite, &Case)], file: &Path, case: &Case) -> usize {
+    let is_it = |(other, _, one): &(&Path, &Suite, &Case)| *other == file && one.name == case.name;
+    wanted.iter().position(is_it).unwrap_or_default()
+}
+
+fn coverage(suites: &[(&Path, Suite)], tests: &[Tested]) -> Vec<(PathBuf, Coverage)> {
+    let mut workflows: BTreeMap<PathBuf, (&Program, Covered)> = BTreeMap::new();
+    for (file, suite) in suites {
+        let workflow = file.with_file_name(&suite.workflow);
+        let (_, covered) = workflows
+            .entry(workflow)
+            .or_insert((&suite.program, Covered::default()));
+        for test in tests.iter().filter(|test| test.file == *file) {
+            covered.add(test.covered.clone());
+        }
+    }
+    let measured = workflows
+        .into_iter()
+        .map(|(file, (program, covered))| (file, covered.measure(program)));
+    measured.collect()
+}
+
+fn test(file: &Path, suite: &Suite, case: &Case, options: &Options) -> Tested {
+    let began = Instant::now();
+    let testing = Testing {
+        file,
+        suite,
+        case,
+        options,
+        until: began + case.timeout,
+    };
+    let mut tested = Tested {
+        file: file.to_owned(),
+        name: case.name.clone(),
+        line: case.line,
+        took: Duration::ZERO,
+        problems: Vec::new(),
+        kills: 0,
+        covered: Covered::default(),
+    };
+    if let Err(problem) = testing.go(&mut tested) {
+        tested.problems.insert(0, problem);
+    }
+    tested.took = began.elapsed();
+    tested
+}
+
+/// A test under way.
+struct Testing<'a> {
+    file: &'a Path,
+    suite: &'a Suite,
+    case: &'a Case,
+    options: &'a Options,
+    until: Instant,
+}
+
+impl Testing<'_> {
+    fn go(&self, tested: &mut Tested) -> Result<(), Problem> {
+        let folder = folder()?;
+        // The moments are counted where none is to come.
+        self.play(&folder, self.case.kill.map(|_| u64::MAX))?;
+        let outcome = self.outcome(&folder)?;
+        tested.problems = judge(self.case, &outcome);
+        tested.covered = outcome.covered.clone();
+        if let Some(name) = &self.case.expect.snapshot {
+            let path = snapshot::path_of(self.file, name);
+            tested
+                .problems
+                .extend(snapshot::check(&path, &outcome, self.options.accepts).map_err(broken)?);
+        }
+        // What does not run as it should is not worth killing.
+        if let (Some(kill), true) = (self.case.kill, tested.problems.is_empty()) {
+            let moments = moments(&folder);
+            self.kill(kill, moments, &outcome, tested)?;
+        }
+        Ok(())
+    }
+
+    /// Kills the run at each of these moments, resumes it and holds it against one that was not killed.
+    fn kill(
+        &self,
+        kill: Kill,
+        moments: u64,
+        one: &Outcome,
+        tested: &mut Tested,
+    ) -> Result<(), Problem> {
+        let other = folder()?;
+        self.play(&other, None)?;
+        let common = Common::of(one, &self.outcome(&other)?);
+        let step = match kill {
+            Kill::Everywhere => 1,
+            Kill::Times(times) => moments.div_ceil(u64::from(times)).max(1),
+        };
+        let (next, kills) = (AtomicU64::new(0), AtomicUsize::new(0));
+        let problems = Mutex::new(Vec::new());
+        thread::scope(|scope| {
+            for _ in 0..self.options.jobs {
+                scope.spawn(|| {
+                    loop {
+                        let at = 1 + next.fetch_add(1, Ordering::Relaxed) * step;
+                        let has_problem = !locked(&problems).is_empty();
+                        if at > moments || has_problem {
+                            return;
+                        }
+                        match self.killed_at(at, &common) {
+                            Ok(was_killed) => {
+                                kills.fetch_add(usize::from(was_killed), Ordering::Relaxed)
+                            }
+                            Err(problem) => {
+                                locked(&problems).push((at, problem));
+                                return;
+                            }
+                        };
+                    }
+                });
+            }
+        });
+        tested.kills = kills.into_inner();
+        let mut problems = problems
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        problems.sort_by_key(|(at, _)| *at);
+        tested
+            .problems
+            .extend(problems.into_iter().next().map(|(_, problem)| problem));
+        Ok(())
+    }
+
+    fn killed_at(&self, at: u64, common: &Common) -> Result<bool, Problem> {
+        let folder = folder()?;
+        let was_killed = self.play(&folder, Some(at))?;
+        let calls = super::log::read(folder.path()).map_err(broken)?;
+        if was_killed {
+            self.play(&folder, None)?;
+        }
+        let outcome = self.outcome(&folder)?;
+        let differences = common.differences(&outcome);
+        if differences.is_empty() {
+            return Ok(was_killed);
+        }
+        let after = match calls.last() {
+            Some(line) => format!("after `{}` of the step `{}`", line.function, line.step),
+            None => "before its first call".into(),
+        };
+        let what = format!("killed at moment {at}, {after}, and resumed, the run ends differently");
+        Err(Problem::new(what).with(differences.join("\n")))
+    }
+
+    /// Plays the test in a folder; says whether it was killed.
+    fn play(&self, folder: &TempDir, kill_at: Option<u64>) -> Result<bool, Problem> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        let player = &self.options.player;
+        match player
+            .play(self.file, &self.case.name, folder.path(), kill_at, left)
+            .map_err(broken)?
+        {
+            Played::ToItsEnd => Ok(false),
+            Played::Killed => Ok(true),
+            Played::TookTooLong => {
+                let limit = crate::value::format_duration(self.case.timeout);
+                Err(Problem::new(format!("the test took longer than {limit}"))
+                    .with("`timeout:` of the test gives it more time"))
+            }
+            Played::Broke(why) => Err(Problem::new("the run could not be driven").with(why)),
+        }
+    }
+
+    fn outcome(&self, folder: &TempDir) -> Result<Outcome, Problem> {
+        Outcome::read(folder.path(), &self.suite.program.workflow)
+            .map_err(|e: OutcomeError| broken(e))
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn folder() -> Result<TempDir, Problem> {
+    tempfile::Builder::new()
+        .prefix("windlass-test-")
+        .tempdir()
+        .map_err(broken)
+}
+
+fn moments(folder: &TempDir) -> u64 {
+    let text = std::fs::read_to_string(folder.path().join(MOMENTS)).unwrap_or_default();
+    text.parse().unwrap_or_default()
+}
+
+fn broken(error: impl std::error::Error) -> Problem {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    Problem::new("the test could not be run").with(text)
+}

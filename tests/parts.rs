@@ -1,0 +1,119 @@
+//! `run --only`, `--until` and `--detach`.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::harness::{Test, status};
+
+const CHAIN: &str = "workflow: chain
+steps:
+  one: { run: \"file::write(`one`, `1`); #{ n: 1 }\" }
+  two: { run: \"file::write(`two`, `2`); #{ n: inputs.n + 1 }\", with: { n: \"${{ steps.one.n }}\" } }
+  side: { run: \"file::write(`side`, `s`); #{}\" }
+  three: { needs: [two], run: \"file::write(`three`, `3`); #{}\" }
+finally:
+  last: { run: \"file::write(`last`, `l`); #{}\" }
+outputs: { one: \"${{ steps.one.n }}\", two: \"${{ steps.two.n }}\" }
+";
+
+fn files(test: &Test) -> Vec<String> {
+    let folder = std::fs::read_dir(test.path("out")).expect("a folder");
+    let names = folder.map(|entry| {
+        entry
+            .expect("an entry")
+            .file_name()
+            .to_string_lossy()
+            .into_owned()
+    });
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_run_goes_up_to_a_step() {
+    let test = Test::new().file("chain.yaml", CHAIN);
+    test.windlass(&["run", "chain.yaml", "--until", "two"])
+        .expect(0);
+    assert_eq!(files(&test), ["last", "one", "two"]);
+    let shown = test.shown();
+    assert_eq!(
+        (status(&shown, "three"), status(&shown, "side")),
+        ("skipped", "skipped")
+    );
+    let outputs = test.windlass(&["outputs", "--json"]).expect(0).json();
+    assert_eq!(outputs, serde_json::json!({ "one": 1, "two": 2 }));
+    let one = Test::new().file("chain.yaml", CHAIN);
+    one.windlass(&["run", "chain.yaml", "--until", "one"])
+        .expect(0);
+    assert_eq!(
+        one.windlass(&["outputs", "--json"]).expect(0).json(),
+        serde_json::json!({ "one": 1 })
+    );
+}
+
+#[test]
+fn a_run_is_of_steps_alone() {
+    let test = Test::new().file("chain.yaml", CHAIN);
+    test.windlass(&["run", "chain.yaml", "--only", "three", "--only", "side"])
+        .expect(0);
+    assert_eq!(files(&test), ["last", "side", "three"]);
+    let why = test.windlass(&["logs"]).expect(0).stdout;
+    assert!(why.contains("it was not chosen"), "{why}");
+    assert!(why.contains("by tester, of side, three only"), "{why}");
+    let ran = test
+        .windlass(&["run", "chain.yaml", "--only", "two"])
+        .expect(2);
+    assert!(
+        ran.stderr.contains("`two` can't run without `one`"),
+        "{}",
+        ran.stderr
+    );
+    assert!(
+        ran.stderr.contains("add --only one, or take --until two"),
+        "{}",
+        ran.stderr
+    );
+    let ran = test
+        .windlass(&["run", "chain.yaml", "--until", "tow"])
+        .expect(2);
+    assert!(ran.stderr.contains("did you mean `two`?"), "{}", ran.stderr);
+    test.windlass(&["run", "chain.yaml", "--only", "two", "--until", "one"])
+        .expect(2);
+}
+
+/// A resume keeps to what was chosen.
+#[test]
+fn a_resume_keeps_to_the_steps_that_were_chosen() {
+    let text = CHAIN.replace("file::write(`two`, `2`);", "file::read(`go`);");
+    let test = Test::new().file("chain.yaml", &text);
+    test.windlass(&["run", "chain.yaml", "--until", "two"])
+        .expect(1);
+    test.write("out/go", "");
+    test.windlass(&["resume"]).expect(0);
+    assert_eq!(files(&test), ["go", "last", "one"]);
+}
+
+#[test]
+fn a_detached_run_ends_by_itself() {
+    let test = Test::new().file("chain.yaml", CHAIN);
+    let ran = test.windlass(&["run", "chain.yaml", "--detach"]).expect(0);
+    let id = ran.stdout.trim().to_owned();
+    assert!(
+        ran.stderr.contains(&format!("windlass logs {id} -f")),
+        "{}",
+        ran.stderr
+    );
+    let until = Instant::now() + Duration::from_secs(30);
+    while test.windlass(&["show", &id, "--json"]).expect(0).json()["status"] != "succeeded" {
+        assert!(
+            Instant::now() < until,
+            "{}",
+            test.read(&format!(".windlass/detached/{id}.log"))
+        );
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(files(&test), ["last", "one", "side", "three", "two"]);
+}

@@ -1,0 +1,169 @@
+//! `windlass new` and `windlass try`.
+
+use crate::{
+    harness::{Test, status},
+    mock::Mock,
+};
+
+#[test]
+fn each_template_is_valid_and_passes_its_tests() {
+    for template in ["plain", "rotation", "rolling-change", "approval", "api"] {
+        let test = Test::new();
+        let ran = test
+            .windlass(&["new", "my-thing", "--template", template])
+            .expect(0);
+        assert!(
+            ran.stderr.contains("created my-thing.yaml"),
+            "{}",
+            ran.stderr
+        );
+        assert!(
+            ran.stderr
+                .contains("to test it: windlass test my-thing.test.yaml"),
+            "{}",
+            ran.stderr
+        );
+        test.windlass(&["validate", "my-thing.yaml"]).expect(0);
+        test.windlass(&["test"]).expect(0);
+    }
+}
+
+#[test]
+fn a_new_workflow_runs() {
+    let test = Test::new();
+    test.windlass(&["new", "hello"]).expect(0);
+    test.windlass(&["run", "hello.yaml", "-p", "name=you"])
+        .expect(0);
+    assert_eq!(test.read("out/hello.txt"), "hello you\n");
+}
+
+#[test]
+fn the_rotation_template_works_on_its_own_mock() {
+    let test = Test::new();
+    test.windlass(&["new", "rotate", "--template", "rotation"])
+        .expect(0);
+    let mock = Mock::serve(&test, "rotate.http.yaml");
+    let api = format!("api={}", mock.url);
+    test.windlass(&[
+        "run",
+        "rotate.yaml",
+        "-p",
+        &api,
+        "-p",
+        "owner=app",
+        "-p",
+        "current=the-old-one",
+    ])
+    .expect(0);
+    assert_eq!(test.read("out/app").len(), 32);
+}
+
+#[test]
+fn nothing_is_written_over() {
+    let test = Test::new().file("steps/hello.rhai", "mine");
+    let ran = test.windlass(&["new", "hello"]).expect(2);
+    assert!(
+        ran.stderr
+            .contains("nothing was written: steps/hello.rhai already exists [exists]"),
+        "{}",
+        ran.stderr
+    );
+    assert!(!test.path("hello.yaml").exists());
+    assert_eq!(test.read("steps/hello.rhai"), "mine");
+    for name in ["a/b", "", "../x", "a b", "-x"] {
+        let ran = test
+            .windlass(&["new", "--template", "plain", "--", name])
+            .expect(2);
+        assert!(
+            ran.stderr.contains("can't be a workflow's name"),
+            "{name}: {}",
+            ran.stderr
+        );
+    }
+}
+
+#[test]
+fn a_shipped_workflow_is_copied_with_all_that_it_uses() {
+    let test = Test::new();
+    test.windlass(&["new", "--from", "rotate-db-password"])
+        .expect(0);
+    test.windlass(&["test", "--filter", "old password"])
+        .expect(0);
+    test.windlass(&["new", "patch-pool", "--from", "drain-patch-verify"])
+        .expect(0);
+    for file in [
+        "patch-pool.yaml",
+        "patch-host.yaml",
+        "steps/patch_host.rhai",
+        "patch-pool.test.yaml",
+    ] {
+        assert!(test.path(file).exists(), "{file}");
+    }
+    test.windlass(&["test", "--filter", "one after another"])
+        .expect(0);
+    let ran = test.windlass(&["new", "--from", "gloo-mess"]).expect(2);
+    assert!(
+        ran.stderr.contains("did you mean `gloo-mesh`?"),
+        "{}",
+        ran.stderr
+    );
+    let other = Test::new();
+    other.windlass(&["new", "--from", "gloo-mesh"]).expect(0);
+    other.windlass(&["validate", "gloo-mesh.yaml"]).expect(0);
+}
+
+#[test]
+fn a_script_is_tried_as_a_run() {
+    let test = Test::new().file(
+        "steps/add.rhai",
+        "import \"lib/sum\" as lib;\nconst INPUTS = #{ a: \"int\", b: \"int = 2\", names: \"list(string) = []\", note: \"string?\" };\nconst OUTPUTS = #{ sum: \"int\", names: \"list(string)\" };\n\nfn run(inputs) {\n    file::write(\"sum.txt\", lib::sum(inputs.a, inputs.b).to_string());\n    #{ sum: lib::sum(inputs.a, inputs.b), names: inputs.names }\n}\n",
+    );
+    test.write("steps/lib/sum.rhai", "fn sum(a, b) { a + b }\n");
+    test.windlass(&["try", "steps/add.rhai", "-p", "a=40", "-p", "names=[x, y]"])
+        .expect(0);
+    let outputs = test.windlass(&["outputs", "--json"]).expect(0).json();
+    assert_eq!(
+        outputs,
+        serde_json::json!({ "sum": 42, "names": ["x", "y"] })
+    );
+    assert_eq!(test.read("out/sum.txt"), "42");
+    assert_eq!(status(&test.shown(), "script"), "succeeded");
+    let ran = test
+        .windlass(&["try", "steps/add.rhai", "-p", "c=1"])
+        .expect(2);
+    assert!(
+        ran.stderr.contains("no param `c`") && ran.stderr.contains("-p a=… (int)"),
+        "{}",
+        ran.stderr
+    );
+    test.write(
+        "steps/wrong.rhai",
+        "fn run(inputs) {\n    file::wrote(\"a\", \"b\")\n}\n",
+    );
+    let ran = test.windlass(&["try", "steps/wrong.rhai"]).expect(2);
+    assert!(
+        ran.stderr.contains("wrong.rhai:2:") && ran.stderr.contains("did you mean `write`?"),
+        "{}",
+        ran.stderr
+    );
+    let ran = test.windlass(&["try", "steps/none.rhai"]).expect(2);
+    assert!(
+        ran.stderr.contains("can't read steps/none.rhai"),
+        "{}",
+        ran.stderr
+    );
+}
+
+/// A script that fails is resumed as any run is.
+#[test]
+fn a_tried_script_is_resumed_and_undone() {
+    let test = Test::new().file(
+        "s.rhai",
+        "fn run(inputs) {\n    file::write(\"first\", \"1\");\n    file::read(\"go\");\n    #{}\n}\n",
+    );
+    test.windlass(&["try", "s.rhai"]).expect(1);
+    test.write("out/go", "");
+    test.windlass(&["resume"]).expect(0);
+    test.windlass(&["undo", "--yes"]).expect(0);
+    assert!(!test.path("out/first").exists());
+}
