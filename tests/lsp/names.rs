@@ -572,10 +572,7 @@ fn an_inline_body_is_a_script_with_the_inputs_of_its_step() {
     let mut offered = |old: &str, new: &str| completed(&mut client, "w.yaml", text, old, new);
     assert_eq!(offered("inputs.arn", "inputs.^"), ["arn", "days"]);
     assert!(offered("      let found", "      le^").contains(&"kube".to_owned()));
-    assert_eq!(
-        offered("log::info(inputs.y)", "log::w^"),
-        ["info", "warn"]
-    );
+    assert_eq!(offered("log::info(inputs.y)", "log::w^"), ["info", "warn"]);
     assert_eq!(offered("steps.a.state", "steps.a.^"), ["state"]);
     client.change("w.yaml", text);
     let mut ask = |method: &str, wanted: &str| {
