@@ -46,29 +46,29 @@ pub fn lex(text: &str, range: Range<usize>, quoting: Quoting) -> Vec<Token> {
         end: range.end.min(text.len()),
         quoting,
         tokens: Vec::new(),
+        depth: 0,
     };
     lexer.run(None);
     lexer.tokens
 }
 
-/// Finds the `}}` behind an expression that begins at `start`; `None` where it has no end before `end`.
+/// Finds the `}}` behind an expression that begins at `start`; `None` where it has no end before `end`. Reads no further than
+/// that, since a text may hold many expressions.
 pub fn end_of_expression(text: &str, start: usize, end: usize, quoting: Quoting) -> Option<usize> {
-    let mut depth = 0_usize;
-    let tokens = lex(text, start..end, quoting);
-    for (i, token) in tokens.iter().enumerate() {
-        match token.kind {
-            Kind::OpenMap | Kind::Sign('{') => depth += 1,
-            Kind::Sign('}') if depth > 0 => depth -= 1,
-            Kind::Sign('}') => {
-                let next = tokens.get(i + 1)?;
-                let is_end = next.kind == Kind::Sign('}') && next.span.start == token.span.end;
-                return is_end.then_some(token.span.start);
-            }
-            _ => {}
-        }
-    }
-    None
+    let mut lexer = Lexer {
+        text,
+        at: start,
+        end: end.min(text.len()),
+        quoting,
+        tokens: Vec::new(),
+        depth: 0,
+    };
+    lexer.run(Some('}'));
+    lexer.rest().starts_with("}}").then_some(lexer.at)
 }
+
+/// How deep texts may stand in texts, by `${…}`; deeper ones are read as plain texts.
+const MAX_DEPTH: usize = 32;
 
 struct Lexer<'a> {
     text: &'a str,
@@ -76,6 +76,8 @@ struct Lexer<'a> {
     end: usize,
     quoting: Quoting,
     tokens: Vec<Token>,
+    /// How many interpolations are open.
+    depth: usize,
 }
 
 impl Lexer<'_> {
@@ -174,14 +176,16 @@ impl Lexer<'_> {
                         self.at += c.len_utf8();
                     }
                 }
-                '$' if quote == '`' && self.rest().starts_with("${") => {
+                '$' if quote == '`' && self.rest().starts_with("${") && self.depth < MAX_DEPTH => {
                     self.at += 2;
                     let span = start..self.at;
                     self.tokens.push(Token {
                         kind: Kind::Text,
                         span,
                     });
+                    self.depth += 1;
                     self.run(Some('}'));
+                    self.depth -= 1;
                     start = self.at;
                 }
                 c => self.at += c.len_utf8(),
@@ -234,26 +238,27 @@ pub fn chains(text: &str, tokens: &[Token]) -> Vec<Chain> {
         .iter()
         .filter(|token| token.kind != Kind::Comment)
         .collect();
+    let pairs = pairs(&tokens);
     let mut found = Vec::new();
     for (i, token) in tokens.iter().enumerate() {
         let before = i.checked_sub(1).map(|i| tokens[i].kind);
         let begins = !matches!(before, Some(Kind::Sign('.') | Kind::Path));
         if token.kind == Kind::Word && begins {
-            found.push(chain(text, &tokens[i..]));
+            found.push(chain(text, &tokens, &pairs, i));
         }
     }
     found
 }
 
-fn chain(text: &str, tokens: &[&Token]) -> Chain {
+fn chain(text: &str, tokens: &[&Token], pairs: &[Option<usize>], start: usize) -> Chain {
     let name = |token: &Token| (text[token.span.clone()].to_owned(), token.span.clone());
     let mut chain = Chain {
-        parts: vec![name(tokens[0])],
+        parts: vec![name(tokens[start])],
         skips: false,
         is_open: false,
-        end: tokens[0].span.end,
+        end: tokens[start].span.end,
     };
-    let mut at = 1;
+    let mut at = start + 1;
     loop {
         let kind = |at: usize| tokens.get(at).map(|token| token.kind);
         // `a?.b` reads as `a.b`.
@@ -285,7 +290,7 @@ fn chain(text: &str, tokens: &[&Token]) -> Chain {
                     chain.end = tokens[at + 2].span.end;
                     at += 3;
                 }
-                _ => match closing(tokens, at) {
+                _ => match pairs[at] {
                     Some(close) => {
                         chain.skips = true;
                         chain.end = tokens[close].span.end;
@@ -313,22 +318,21 @@ pub fn unquoted(text: &str, span: &Range<usize>) -> Range<usize> {
     span.start + usize::from(opening)..span.end
 }
 
-/// The bracket that closes the one at `open`.
-pub fn closing(tokens: &[&Token], open: usize) -> Option<usize> {
-    let mut depth = 0_usize;
-    for (i, token) in tokens.iter().enumerate().skip(open) {
+/// For each token that opens a bracket, the one that closes it.
+pub fn pairs(tokens: &[&Token]) -> Vec<Option<usize>> {
+    let (mut pairs, mut open) = (vec![None; tokens.len()], Vec::new());
+    for (at, token) in tokens.iter().enumerate() {
         match token.kind {
-            Kind::Sign('(' | '[' | '{') | Kind::OpenMap => depth += 1,
+            Kind::Sign('(' | '[' | '{') | Kind::OpenMap => open.push(at),
             Kind::Sign(')' | ']' | '}') => {
-                depth = depth.saturating_sub(1);
-                if depth == 0 {
-                    return Some(i);
+                if let Some(opened) = open.pop() {
+                    pairs[opened] = Some(at);
                 }
             }
             _ => {}
         }
     }
-    None
+    pairs
 }
 
 #[cfg(test)]
@@ -382,6 +386,8 @@ mod tests {
         assert_eq!(words("`a ${b", Quoting::None), ["`a ${", "b", ""]);
         assert_eq!(words("\"a\\", Quoting::None), ["\"a\\"]);
         assert_eq!(words("/* a", Quoting::None), ["/* a"]);
+        // As deep as somebody likes.
+        words(&"`${".repeat(100_000), Quoting::None);
     }
 
     #[test]

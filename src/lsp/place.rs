@@ -208,6 +208,7 @@ pub fn section_at(path: &[String]) -> Option<&'static Section> {
             // Behind the key stands a name of the author's own.
             Form::Steps => path.next().and_then(|_| named("step"))?,
             Form::Params => path.next().and_then(|_| named("param"))?,
+            Form::Phases => path.next().and_then(|_| named("phase"))?,
             _ => return None,
         };
     }
@@ -256,7 +257,7 @@ pub fn key_at(text: &str, root: &Node, offset: usize) -> Option<(Vec<String>, Ra
 pub fn is_below(form: &Form) -> bool {
     matches!(
         form,
-        Form::Section(_) | Form::Templates | Form::Params | Form::Steps
+        Form::Section(_) | Form::Templates | Form::Params | Form::Phases | Form::Steps
     )
 }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{
-    lexer::{Chain, Kind, Quoting, Token, chains, closing, lex, unquoted},
+    lexer::{Chain, Kind, Quoting, Token, chains, lex, pairs, unquoted},
     workflow::Name,
 };
 
@@ -92,9 +92,11 @@ impl Script {
             .iter()
             .filter(|token| token.kind != Kind::Comment)
             .collect();
+        let pairs = pairs(&tokens);
         let reader = Reader {
             text,
             tokens: &tokens,
+            pairs: &pairs,
             all: &all,
         };
         let mut script = Self {
@@ -181,12 +183,19 @@ struct Reader<'a> {
     text: &'a str,
     /// Without comments.
     tokens: &'a [&'a Token],
+    /// Which of them close which.
+    pairs: &'a [Option<usize>],
     all: &'a [Token],
 }
 
 impl<'a> Reader<'a> {
     fn kind(&self, at: usize) -> Option<Kind> {
         self.tokens.get(at).map(|token| token.kind)
+    }
+
+    /// The bracket that closes the one at a place.
+    fn close(&self, open: usize) -> Option<usize> {
+        self.pairs[open].filter(|close| *close < self.tokens.len())
     }
 
     fn is_sign(&self, at: usize, sign: char) -> bool {
@@ -221,7 +230,7 @@ impl<'a> Reader<'a> {
         if self.kind(open) != Some(Kind::OpenMap) {
             return Some(Vec::new());
         }
-        let close = closing(self.tokens, open).unwrap_or(self.tokens.len());
+        let close = self.close(open).unwrap_or(self.tokens.len());
         let mut fields = Vec::new();
         for at in open + 1..close {
             let (Some(name), true) = (
@@ -259,8 +268,11 @@ impl<'a> Reader<'a> {
         let end = self.text[offset..]
             .find('\n')
             .map_or(self.text.len(), |at| offset + at);
-        let mut comments = self.all.iter().filter(|token| token.kind == Kind::Comment);
-        let comment = comments.find(|token| token.span.start >= offset && token.span.start < end);
+        let from = self.all.partition_point(|token| token.span.start < offset);
+        let mut line = self.all[from..]
+            .iter()
+            .take_while(|token| token.span.start < end);
+        let comment = line.find(|token| token.kind == Kind::Comment);
         comment.map_or_else(String::new, |token| {
             comment_text(&self.text[token.span.clone()])
         })
@@ -279,8 +291,9 @@ impl<'a> Reader<'a> {
             }
             next += 1;
         }
-        let body = (next..self.tokens.len()).find(|at| self.is_sign(*at, '{'));
-        let end = match body.and_then(|open| closing(self.tokens, open)) {
+        // Behind the bracket that closes the parameters, if it is there.
+        let body = (next..next + 2).find(|at| self.is_sign(*at, '{'));
+        let end = match body.and_then(|open| self.close(open)) {
             Some(close) => self.tokens[close].span.end,
             None => self
                 .tokens
@@ -301,12 +314,9 @@ impl<'a> Reader<'a> {
 
     /// The comments right above a place.
     fn above(&self, offset: usize) -> String {
-        let before = self
-            .all
-            .iter()
-            .take_while(|token| token.span.start < offset);
+        let before = self.all.partition_point(|token| token.span.start < offset);
         let (mut lines, mut start) = (Vec::new(), offset);
-        for token in before.collect::<Vec<_>>().into_iter().rev() {
+        for token in self.all[..before].iter().rev() {
             let between = &self.text[token.span.end..start];
             let comment = &self.text[token.span.clone()];
             let is_above = between.trim().is_empty() && between.matches('\n').count() == 1;
@@ -367,9 +377,7 @@ impl<'a> Reader<'a> {
         let mut opens = (0..=last)
             .rev()
             .filter(|at| self.kind(*at) == Some(Kind::OpenMap));
-        let Some(open) =
-            opens.find(|at| closing(self.tokens, *at).is_none_or(|close| close == last))
-        else {
+        let Some(open) = opens.find(|at| self.close(*at).is_none_or(|close| close == last)) else {
             return Vec::new();
         };
         let (mut depth, mut names) = (0, Vec::new());
@@ -469,6 +477,9 @@ mod tests {
             "fn run(a { b",
         ] {
             read(text);
+        }
+        for part in ["a[", "#{", "fn f(", "f(|x| "] {
+            read(&part.repeat(5_000));
         }
         let text = "fn run(inputs) {\n    pca::issue_certificate(inputs.";
         let script = read(text);

@@ -1,6 +1,6 @@
 //! The outline of a workflow file: its params, steps and outputs, and what its expressions read, with their places.
 
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 
 use super::{
     lexer::{Chain, Quoting, chains, end_of_expression, lex},
@@ -112,13 +112,16 @@ impl Workflow {
                 span: entry.span(),
             })
             .collect();
+        let bodies = workflow.steps.iter().filter_map(|step| match &step.action {
+            Action::Inline { span, .. } => Some(span.start),
+            _ => None,
+        });
+        let bodies: BTreeSet<_> = bodies.collect();
         root.scalars(&mut |node, style| {
-            let is_body = workflow.steps.iter().any(|step| match &step.action {
-                Action::Inline { span, .. } => node.content(text).as_ref() == Some(span),
-                _ => false,
-            });
-            if !is_body {
-                workflow.expressions.extend(expressions(text, node, style));
+            let start = node.content(text).map_or(0, |content| content.start);
+            if !bodies.contains(&start) {
+                let found = expressions(text, node, style);
+                workflow.expressions.extend(found);
             }
         });
         workflow.root = root;

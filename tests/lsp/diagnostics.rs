@@ -343,7 +343,7 @@ fn a_file_that_changes_on_the_disk_is_read_again() {
     client.settle("w.yaml");
     assert_eq!(client.known("w.yaml"), [Json::Null; 0]);
     // A client that watches nothing says at least when it saves.
-    test.write("step.rhai", &STEP.replace("name:", "title:"));
+    test.write("step.rhai", &STEP.replace("name", "title"));
     client.notify(
         "textDocument/didSave",
         json!({ "textDocument": { "uri": client.uri("w.yaml") } }),
