@@ -499,7 +499,9 @@ fn a_password_rotation_that_died_anywhere_leaves_one_that_works() {
 fn a_client_certificate_opens_the_door() {
     let test = Test::with_shipped_workflows();
     let names = "server_dns_names=[localhost]";
-    test.windlass(&["run", "workflows/gloo-mesh.yaml", "-p", names])
+    let cacerts = ["-p", "istio_ca=cacerts"];
+    let run = ["run", "workflows/gloo-mesh.yaml", "-p", names];
+    test.windlass(&[&run, cacerts.as_slice()].concat())
         .expect(0);
     let mut server = std::process::Command::new("openssl")
         .args([

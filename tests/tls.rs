@@ -40,7 +40,10 @@ pub struct Terminator {
 /// `out/root-ca.pem`.
 pub fn make_certificate(test: &Test, names: &[&str]) {
     let names = format!("server_dns_names=[{}]", names.join(", "));
-    test.windlass(&["run", "workflows/gloo-mesh.yaml", "-p", &names])
+    // With other names no agent connects, which Gloo Mesh needs to issue.
+    let cacerts = ["-p", "istio_ca=cacerts"];
+    let run = ["run", "workflows/gloo-mesh.yaml", "-p", &names];
+    test.windlass(&[&run, cacerts.as_slice()].concat())
         .expect(0);
     let parts = ["", "-chain"].map(|part| test.read(&format!("out/relay-server-tls{part}.pem")));
     test.write("server.pem", &parts.concat());

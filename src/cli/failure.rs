@@ -30,6 +30,10 @@ impl Failure {
         self.code == code
     }
 
+    pub fn has_hint(&self) -> bool {
+        self.hint.is_some()
+    }
+
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
         Self {
             code,
@@ -38,10 +42,6 @@ impl Failure {
             mistakes: None,
             exit: exit::NOTHING_STARTED,
         }
-    }
-
-    pub fn has_hint(&self) -> bool {
-        self.hint.is_some()
     }
 
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

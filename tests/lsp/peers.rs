@@ -10,20 +10,27 @@ use serde_json::{Value as Json, json};
 use super::{GLOO_MESH, client::Client, place_of};
 use crate::{harness::Test, mistakes::STEP};
 
-/// A program of the machine, or of `target/npm`, where it is installed.
-fn installed(program: &str) -> Option<PathBuf> {
+/// A program of the machine, or of `target/npm`. Without it the test is skipped, but for CI, which installs it.
+fn installed(program: &str, how: &str) -> Option<PathBuf> {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/npm/node_modules/.bin");
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&folders).chain([own]);
-    folders
+    let found = folders
         .map(|folder| folder.join(program))
-        .find(|path| path.is_file())
+        .find(|path| path.is_file());
+    if found.is_none() {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "{program} is missing: {how}"
+        );
+        println!("skipped: {program} is not installed ({how})");
+    }
+    found
 }
 
 #[test]
 fn neovim_works_with_it() {
-    let Some(neovim) = installed("nvim") else {
-        println!("skipped: Neovim is not installed (apt-get install neovim)");
+    let Some(neovim) = installed("nvim", "apt-get install neovim") else {
         return;
     };
     let workflow = "workflow: w\nsteps:\n  root_ca: { script: step.rhai, with: { name: \"é😀\" } }\n  b: { needs: [root_ca], run: '()', when: \"${{ '😀' != steps.rot_ca.greeting }}\" }\n";
@@ -68,10 +75,8 @@ fn neovim_works_with_it() {
 /// The schema that `windlass schema` prints, in the hands of the YAML server that most editors have.
 #[test]
 fn the_schema_serves_the_yaml_server_of_others() {
-    let Some(server) = installed("yaml-language-server") else {
-        println!(
-            "skipped: yaml-language-server is not installed (npm install --prefix target/npm yaml-language-server)"
-        );
+    let how = "npm install --prefix target/npm yaml-language-server";
+    let Some(server) = installed("yaml-language-server", how) else {
         return;
     };
     let test = Test::with_shipped_workflows();
