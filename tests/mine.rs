@@ -78,7 +78,8 @@ fn kinds(plan: &Json, what: &str) -> Vec<String> {
 #[test]
 fn a1_an_undo_leaves_the_secrets_of_a_newer_run() {
     let world = World::new();
-    let mesh = [&["workflows/gloo-mesh.yaml"], FAST.as_slice()].concat();
+    let mesh = ["workflows/gloo-mesh.yaml", "-p", "istio_ca=cacerts"];
+    let mesh = [&mesh, FAST.as_slice()].concat();
     let first = world.run(&mesh);
     world.run(&mesh);
     let of_second = world.secrets();
@@ -136,7 +137,8 @@ fn a1_an_undo_leaves_the_secrets_of_a_newer_run() {
 #[test]
 fn a1_what_a_person_applied_since_stays() {
     let world = World::new();
-    let mesh = [&["workflows/gloo-mesh.yaml"], FAST.as_slice()].concat();
+    let mesh = ["workflows/gloo-mesh.yaml", "-p", "istio_ca=cacerts"];
+    let mesh = [&mesh, FAST.as_slice()].concat();
     world.run(&mesh);
     let theirs = r#"{"data":{"ca-cert.pem":"dGhlaXJz"}}"#;
     let patch = [

@@ -682,7 +682,7 @@ fn a_change_of_a_shipped_script_is_noticed() {
             "certificate are written",
         ),
         (
-            "restart",
+            "lib/restarts",
             "kube::wait_rollout(inputs.cluster, w.namespace, w.workload, inputs.timeout);",
             "",
             "not whole again",

@@ -394,7 +394,7 @@ fn a_name_leads_to_where_it_is_declared() {
         .collect();
     assert_eq!(
         files.into_iter().collect::<Vec<_>>(),
-        ["workflows/certificate.yaml", GLOO_MESH, sign]
+        ["workflows/authority.yaml", "workflows/certificate.yaml", GLOO_MESH, sign]
     );
 }
 

@@ -34,7 +34,8 @@ pub struct World {
 /// The shipped rotation, whole, for one cluster, with keys that are made fast and nobody asked.
 pub fn rotation() -> Vec<&'static str> {
     let run = ["run", "workflows/gloo-mesh.yaml", "--target", "t"];
-    [&run, ARGUMENTS.as_slice(), &["-p", "approve=false"]].concat()
+    let decided = ["-p", "approve=false", "-p", "force=true"];
+    [&run, ARGUMENTS.as_slice(), decided.as_slice()].concat()
 }
 
 /// A worker process that can be started again where it was.
