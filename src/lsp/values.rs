@@ -122,7 +122,8 @@ mod tests {
     /// `templates.json` is AWS's own list.
     #[test]
     fn the_templates_are_those_of_aws() {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/authority/templates.json");
+        let file =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/authority/templates.json");
         let list = fs::read_to_string(file).expect("the list");
         let list: serde_json::Value = serde_json::from_str(&list).expect("JSON");
         let known = list["arns"]

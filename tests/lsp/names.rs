@@ -394,7 +394,12 @@ fn a_name_leads_to_where_it_is_declared() {
         .collect();
     assert_eq!(
         files.into_iter().collect::<Vec<_>>(),
-        ["workflows/authority.yaml", "workflows/certificate.yaml", GLOO_MESH, sign]
+        [
+            "workflows/authority.yaml",
+            "workflows/certificate.yaml",
+            GLOO_MESH,
+            sign
+        ]
     );
 }
 
