@@ -1,7 +1,9 @@
 //! Clients that take their time: others are served meanwhile, and they are cut off.
 
+#[cfg(feature = "restate")]
+use std::io::{BufRead, BufReader};
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{Read, Write},
     net::{Shutdown, TcpStream},
     process::{Child, Command, Stdio},
     thread,
@@ -167,6 +169,7 @@ fn g9_a_slow_client_of_a_cluster_is_cut_off() {
 }
 
 /// The preface of HTTP/2 and a SETTINGS frame without settings (RFC 9113, sections 3.4 and 6.5).
+#[cfg(feature = "restate")]
 const HTTP_2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 #[cfg(feature = "restate")]

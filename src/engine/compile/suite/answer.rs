@@ -71,7 +71,7 @@ const REPLACED: &str = "kube::replace_pods";
 /// Gives a moment that is an effect of its own.
 const RESTARTED: &str = "kube::restart";
 
-/// What a test says that a function gives, of the record of a call: the way back of [`complete`]. `None` where it need
+/// What a test says that a function gives, of the record of a call: the way back of `complete`. `None` where it need
 /// not say anything.
 pub fn answer_of(name: &str, record: Value) -> Option<Value> {
     let row = function(name)?;
