@@ -213,7 +213,7 @@ impl EngineRun {
         let has_begun = self.driver.is_some();
         if has_begun && driving.lock_timeout.is_some() {
             let message = format!(
-                "the engine drives run {} already, and waits for locks as it was told then",
+                "the engine already drives run {}, so its lock timeout can't be changed",
                 self.id
             );
             return Err(Failure::new("engine", message)

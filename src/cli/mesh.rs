@@ -104,7 +104,7 @@ fn unreadable(error: crate::cluster::StateError) -> Failure {
 
 fn table(seen: &Handshakes) -> String {
     if seen.all.is_empty() {
-        return "there is no mesh yet; a run on the target local or windlass kube serve makes its clusters\n"
+        return "no rehearsal clusters found; a run on the target local, or windlass kube serve, creates them\n"
             .into();
     }
     let mut table = Table::new(&["FROM", "TO", "PORT", "HANDSHAKE"]).keeping(0);

@@ -113,7 +113,7 @@ fn shipped(from: &str, name: Option<&str>) -> Result<BTreeMap<String, String>, F
         .filter_map(|path| path.strip_suffix(".yaml"))
         .collect();
     if !known.contains(&from) {
-        let failure = Failure::new("bad-name", format!("there is no shipped workflow `{from}`"));
+        let failure = Failure::new("bad-name", format!("no shipped workflow is named `{from}`"));
         return Err(failure.hint(match closest(from, known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("there is {}", known.join(", ")),

@@ -46,7 +46,7 @@ pub struct Listen {
     pub address: SocketAddr,
     /// Certificate chain and key, as PEM files; without them it speaks plain HTTP/2.
     pub tls: Option<(PathBuf, PathBuf)>,
-    /// How long whoever dials may take for the TLS handshake, and again for the preface of HTTP/2. After as long a silence
+    /// How long a client may take for the TLS handshake, and again for the preface of HTTP/2. After as long a silence
     /// it is asked whether it is still there, and has as long to answer: what the engine asked for ends with its connection.
     pub timeout: Duration,
 }

@@ -70,7 +70,7 @@ pub struct Worker {
     #[arg(long, default_value = "1d", value_parser = parse_duration, value_name = "DURATION")]
     pub retention: Duration,
 
-    /// How long whoever dials may take for the TLS handshake, to begin to speak HTTP/2 and, later, to answer a ping,
+    /// How long a client may take for the TLS handshake, to begin to speak HTTP/2 and, later, to answer a ping,
     /// before it is cut off
     #[arg(long, default_value = "20s", value_parser = parse_duration, value_name = "DURATION")]
     pub client_timeout: Duration,

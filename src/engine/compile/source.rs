@@ -6,6 +6,11 @@ use std::{
     sync::Arc,
 };
 
+use super::{
+    document::{self, Node},
+    mistake::{Mistake, Mistakes},
+};
+
 /// Where the texts of a workflow come from: a folder, or the copies that a run keeps.
 ///
 /// Paths are relative to the workflow's folder, with `/` between their parts.
@@ -72,6 +77,35 @@ pub fn open(file: &Path) -> Result<Opened, String> {
         folder: Folder::new(folder),
         main,
     })
+}
+
+/// A YAML file that a user named, parsed.
+pub(super) struct Document {
+    /// As the user named it.
+    pub file: Arc<str>,
+    pub text: Arc<str>,
+    pub root: Node,
+}
+
+impl Document {
+    /// # Errors
+    /// A file that can't be read, YAML that can't be parsed.
+    pub fn read(path: &Path) -> Result<Self, Mistakes> {
+        let file: Arc<str> = path.display().to_string().into();
+        let text = read_named(path).map_err(|why| {
+            let message = format!("can't read `{file}`: {why}");
+            Mistakes(vec![Mistake::new(
+                "unreadable-file",
+                &file,
+                &"".into(),
+                0..0,
+                message,
+            )])
+        });
+        let text: Arc<str> = text?.into();
+        let root = document::parse(&file, &text).map_err(|mistake| Mistakes(vec![mistake]))?;
+        Ok(Self { file, text, root })
+    }
 }
 
 /// Reads a text that a user named, from a file, a pipe or stdin.

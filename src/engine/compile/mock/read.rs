@@ -1,16 +1,16 @@
 //! Reads a mock file.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use super::{
     super::{
-        document::{self, Key, Kind, Node},
+        document::{Key, Kind, Node},
         fields::{Fields, Report},
-        mistake::{Mistake, Mistakes},
-        source::read_named,
+        mistake::Mistakes,
+        source::Document,
         template::Template,
     },
-    keys::{LAST_STATUS, METHODS, MOCK, MOCK_SECTIONS, ROOTS, ROUTE},
+    keys::{LAST_STATUS, METHODS, MOCK, ROOTS, ROUTE},
 };
 use windlass_script::closest;
 use windlass_world::value::Value;
@@ -57,20 +57,7 @@ pub enum Part {
 /// # Errors
 /// Every mistake in it.
 pub fn read_mock(path: &Path) -> Result<Mock, Mistakes> {
-    debug_assert_eq!(MOCK_SECTIONS.len(), 2);
-    let file: Arc<str> = path.display().to_string().into();
-    let unreadable = |why: String| {
-        let message = format!("can't read `{file}`: {why}");
-        Mistakes(vec![Mistake::new(
-            "unreadable-file",
-            &file,
-            &"".into(),
-            0..0,
-            message,
-        )])
-    };
-    let text: Arc<str> = read_named(path).map_err(unreadable)?.into();
-    let root = document::parse(&file, &text).map_err(|mistake| Mistakes(vec![mistake]))?;
+    let Document { file, text, root } = Document::read(path)?;
     let mut mistakes = Vec::new();
     let mut report = Report {
         file: &file,

@@ -1,16 +1,16 @@
 //! Reads a test file.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use super::{
     super::{
-        document::{self, Key, Kind, Node},
+        document::{Key, Kind, Node},
         fields::{Fields, Report},
         graph::{Action, Program, Workflow},
         link::compile,
-        mistake::{Mistake, Mistakes},
+        mistake::Mistakes,
         params::bind_params,
-        source::{Opened, open, read_named},
+        source::{Document, Opened, open},
     },
     expect::{self, Expect, known, one_of},
     given::{self, Given},
@@ -74,19 +74,7 @@ pub enum Kill {
 /// # Errors
 /// Every mistake of the test file, or every mistake of the workflow.
 pub fn read_suite(path: &Path) -> Result<Suite, Mistakes> {
-    let file: Arc<str> = path.display().to_string().into();
-    let unreadable = |why: String| {
-        let message = format!("can't read `{file}`: {why}");
-        Mistakes(vec![Mistake::new(
-            "unreadable-file",
-            &file,
-            &"".into(),
-            0..0,
-            message,
-        )])
-    };
-    let text: Arc<str> = read_named(path).map_err(unreadable)?.into();
-    let root = document::parse(&file, &text).map_err(|mistake| Mistakes(vec![mistake]))?;
+    let Document { file, text, root } = Document::read(path)?;
     let mut mistakes = Vec::new();
     let mut report = Report {
         file: &file,
