@@ -30,6 +30,7 @@ mod iam;
 mod in_doubt;
 mod kube;
 mod load;
+mod login;
 mod logs;
 mod lsp;
 mod man;
@@ -42,11 +43,13 @@ mod plan;
 mod preflight;
 mod process;
 mod rbac;
+mod remote;
 mod resume;
 mod run;
 mod runs;
 mod schema;
 mod serve;
+mod server;
 mod show;
 mod taken;
 mod test;
@@ -89,6 +92,9 @@ pub fn main() -> ExitCode {
     for (option, value) in args.whereabouts() {
         report::repeat(option, value);
     }
+    if let Err(failure) = server::refuse_what_stays_here(&args) {
+        return failure.report();
+    }
     let done = match &args.command {
         Command::New(command) => new::new(command),
         Command::Try(command) => trial::try_script(&args, command),
@@ -119,6 +125,8 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "restate")]
         Command::Worker(command) => worker::worker(&args, command),
         Command::Serve(command) => serve::serve(&args, command),
+        Command::Login(command) => login::login(&args, command),
+        Command::Logout => login::logout(&args),
         Command::Pca(command) => pca::pca(&args, command),
         Command::Kube(command) => kube::kube(&args, command),
         Command::Http(command) => http::http(command),

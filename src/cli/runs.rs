@@ -42,7 +42,9 @@ pub fn runs(args: &Args, command: &Runs) -> Done {
 /// The runs; of those that have not ended, what they wait for now.
 fn listed(archive: &Archive) -> Result<Vec<RunRow>, super::Failure> {
     let mut runs = archive.runs()?;
-    for run in runs.iter_mut().filter(|run| run.ended_at.is_none()) {
+    // A server says it with each.
+    let is_open = |run: &&mut RunRow| run.ended_at.is_none() && run.outcome.is_none();
+    for run in runs.iter_mut().filter(is_open) {
         // A run that can't be read is still one of the list.
         if let Ok(state) = archive.state_of(&run.id) {
             let is_driven = archive.is_owned(&run.id)?;

@@ -2,7 +2,7 @@
 //!
 //! - [`Server`] listens; `route` is the table of all that it answers, each with the role that it needs;
 //! - `guard` refuses requests that another web page sent, `admit` those without the role, before any handler is called;
-//! - `access` knows tokens, `session` cookies;
+//! - `access` knows tokens and roles, `session` cookies, `oidc` the provider that people log in with, `machine` certificates of clients;
 //! - `api` answers programs with JSON and server-sent events, `page` people with HTML; `metrics` is for Prometheus.
 
 mod access;
@@ -10,7 +10,9 @@ mod admit;
 mod answer;
 mod api;
 mod guard;
+mod machine;
 mod metrics;
+mod oidc;
 mod options;
 mod page;
 mod route;

@@ -26,6 +26,10 @@ pub struct Targets {
     /// Who may use `windlass serve`.
     #[serde(default)]
     pub serve: ServeConfig,
+    /// The server whose runs the commands of the terminal are about, instead of those of the state folder.
+    pub server: Option<String>,
+    /// The CAs (PEM) that the server's certificate has to lead to, instead of those of the system.
+    pub server_ca: Option<PathBuf>,
 }
 
 /// One environment, as `windlass.toml` says it.
@@ -65,7 +69,8 @@ impl Target {
     }
 }
 
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+/// Reads a duration as people write it: `90s`.
+pub fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let text = String::deserialize(deserializer)?;
     parse_duration(&text).map(Some).map_err(D::Error::custom)
 }

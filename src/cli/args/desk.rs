@@ -1,4 +1,4 @@
-//! `windlass serve`.
+//! `windlass serve` and `windlass login`.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -33,4 +33,11 @@ pub struct Serve {
     /// The key of the certificate
     #[arg(long, requires = "tls_cert", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
+}
+
+#[derive(ClapArgs)]
+pub struct Login {
+    /// Log in with a token, which is typed, or read from standard input, also where the server has a provider
+    #[arg(long)]
+    pub token: bool,
 }

@@ -63,14 +63,16 @@ pub async fn runs(
         requester: given(&query.requester),
         text: given(&query.text),
         before: RunId::parse(&query.before),
+        within: access.sees(),
         limit: ROWS,
         is_brief: false,
     };
-    let (name, is_approver) = (access.person.name.clone(), access.has(Role::Approver));
+    let who = access.clone();
     let asked = desk.ask(move |runs| {
         let page = runs.list(&filter)?;
         let waiting = runs.list(&Filter {
             status: Some("waiting".into()),
+            within: who.sees(),
             limit: WAITING,
             ..Filter::default()
         })?;
@@ -81,7 +83,9 @@ pub async fn runs(
                 let Ok(shown) = runs.run(&row.run.id) else {
                     continue;
                 };
-                let is_mine = is_approver && shown.may_answer(&ask, &name).is_ok();
+                let info = &shown.info;
+                let is_mine = who.has_on(Role::Approver, &info.workflow, &info.target)
+                    && shown.may_answer(&ask, &who.person).is_ok();
                 questions.push(Question {
                     shown,
                     ask,

@@ -1,7 +1,8 @@
-//! The runs in the state folder of this machine: `rows` lists them, `start` starts them, `on` makes the events that one continues with.
+//! The runs in the state folder of this machine: `rows` lists them, `start` and `sent` start them, `on` makes the events that one continues with.
 
 mod on;
 mod rows;
+mod sent;
 mod start;
 
 use std::{
@@ -24,7 +25,7 @@ use super::{
     folds::{Cursor, Folds},
     library::{Library, WorkflowName},
     rules,
-    service::{Filter, Listed, Page, Person, Planned, Runs, Shown, StartWanted, Started},
+    service::{Filter, Listed, Page, Person, Planned, Runs, Sent, Shown, StartWanted, Started},
     tallies::Tallies,
     turns::Turns,
 };
@@ -34,7 +35,7 @@ use crate::{
     execute::{DriveError, UndoItem, undo_plan},
     inventory::{Inventory, RunStamp, collect},
     journal::{
-        Decision, Event, InstanceId, Journal, JournalError, Message, Record, RunId, RunInfo,
+        Decision, Event, InstanceId, Journal, JournalError, Link, Message, Record, RunId, RunInfo,
         RunLock, State, Verdict,
     },
     targets::{LOCAL, Targets},
@@ -253,6 +254,29 @@ impl Runs for Here {
             Some(key) => self.start_once(wanted, key, who),
             None => self.start_new(wanted, who),
         }
+    }
+
+    fn send(&self, sent: &Sent, key: Option<&str>, who: &Person) -> Result<Started, RunsError> {
+        self.start_sent(sent, key, who)
+    }
+
+    fn files(
+        &self,
+        id: &RunId,
+        edition: u32,
+    ) -> Result<BTreeMap<String, Arc<str>>, RunsError> {
+        if !self.exists(id) {
+            return Err(RunsError::missing("no-such-run", format!("no run `{id}`")));
+        }
+        Ok(self.reader.files(id, edition)?)
+    }
+
+    fn evidence(&self, id: &RunId) -> Result<Vec<Link>, RunsError> {
+        if !self.exists(id) {
+            return Err(RunsError::missing("no-such-run", format!("no run `{id}`")));
+        }
+        self.reader.check_pages()?;
+        Ok(self.reader.evidence(id)?)
     }
 
     fn answer(

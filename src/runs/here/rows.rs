@@ -10,6 +10,7 @@ use crate::{
         folds::Folds,
         service::{Ask, Filter, Page, Row, asks, status},
     },
+    targets::Scope,
 };
 
 /// What was found out about runs that were listed.
@@ -165,7 +166,12 @@ impl Filter {
             let parts = [run.id.as_str(), &run.workflow, &run.target];
             parts.iter().any(|part| part.contains(text.as_str()))
         };
-        is(&self.workflow, &run.workflow)
+        let may_see = |scopes: &Vec<Scope>| {
+            let mut scopes = scopes.iter();
+            scopes.any(|scope| scope.holds(&run.workflow, &run.target))
+        };
+        self.within.as_ref().is_none_or(may_see)
+            && is(&self.workflow, &run.workflow)
             && is(&self.target, &run.target)
             && is(
                 &self.requester,
