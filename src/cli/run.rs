@@ -99,7 +99,10 @@ pub fn run_program(args: &Args, command: &Run, program: Program) -> Done {
             (Held::Here(run), Vec::new())
         }
         Archive::Server(_) => {
-            return Err(Failure::new("server", "the run is for a server, which has to be asked"));
+            return Err(Failure::new(
+                "server",
+                "the run is for a server, which has to be asked",
+            ));
         }
         #[cfg(feature = "restate")]
         Archive::Engine(_) if command.detach => {

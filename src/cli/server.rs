@@ -66,9 +66,10 @@ pub fn refuse_what_stays_here(args: &Args) -> Result<(), Failure> {
     };
     match named(args)? {
         None => Ok(()),
-        Some(named) => Err(not_remote(
-            &format!("`windlass {name}` looks at this machine, and can't ask {}", named.url),
-        )
+        Some(named) => Err(not_remote(&format!(
+            "`windlass {name}` looks at this machine, and can't ask {}",
+            named.url
+        ))
         .hint("with --server \"\" it is about this machine")),
     }
 }

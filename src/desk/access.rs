@@ -88,9 +88,8 @@ impl Access {
     pub fn has_on(&self, needed: Role, workflow: &str, target: &str) -> bool {
         let mut granted = self.granted.iter();
         self.has_everywhere(needed)
-            || granted.any(|granted| {
-                granted.role.covers(needed) && granted.scope.holds(workflow, target)
-            })
+            || granted
+                .any(|granted| granted.role.covers(needed) && granted.scope.holds(workflow, target))
     }
 
     /// Says whether somebody may have a target do whatever a script says: files that a client sends may call themselves

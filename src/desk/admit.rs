@@ -13,18 +13,12 @@ use super::{
     access::{Access, Identity},
     answer::Problem,
     guard::Foreign,
-    oidc,
-    page,
+    oidc, page,
     route::Needs,
     server::Desk,
     session::{Begins, Proof},
 };
-use crate::{
-    journal::RunId,
-    runs::now,
-    targets::Role,
-    value::Digest,
-};
+use crate::{journal::RunId, runs::now, targets::Role, value::Digest};
 
 /// A request's client.
 #[derive(Clone)]

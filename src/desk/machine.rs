@@ -6,7 +6,11 @@ use crate::{targets::GROUP, x509::Certificate};
 pub fn identity(der: &[u8]) -> Option<Identity> {
     let certificate = Certificate::read_der(der)?;
     let names = &certificate.names;
-    let mut alternative = names.uris.iter().chain(&names.dns_names).chain(&names.email_addresses);
+    let mut alternative = names
+        .uris
+        .iter()
+        .chain(&names.dns_names)
+        .chain(&names.email_addresses);
     let name = match alternative.next() {
         Some(name) => name.clone(),
         None => attribute(&certificate.subject, "CN=").next()?,

@@ -52,12 +52,12 @@ impl Refused {
             Self::Plain(_) => {
                 Some("give it a certificate with --tls-cert and --tls-key, or listen on 127.0.0.1")
             }
-            Self::NoTokens(_) => {
-                Some("write in windlass.toml who may: [[serve.tokens]] with name, sha256 and roles, or [serve.oidc], or `client_ca` in [serve]")
-            }
-            Self::NoTlsForClients => {
-                Some("give it a certificate with --tls-cert and --tls-key, or leave `client_ca` out")
-            }
+            Self::NoTokens(_) => Some(
+                "write in windlass.toml who may: [[serve.tokens]] with name, sha256 and roles, or [serve.oidc], or `client_ca` in [serve]",
+            ),
+            Self::NoTlsForClients => Some(
+                "give it a certificate with --tls-cert and --tls-key, or leave `client_ca` out",
+            ),
             Self::NoHosts(_) => {
                 Some("write in windlass.toml: [serve] hosts = [\"windlass.example.com\"]")
             }

@@ -73,7 +73,12 @@ pub fn table() -> Vec<Route> {
         somewhere(page("/", Viewer, get(page::runs), Method::GET)),
         page("/runs/{run}", Viewer, get(page::run), Method::GET),
         somewhere(page("/start", Operator, get(page::workflows), Method::GET)),
-        somewhere(page("/start/{workflow}", Operator, get(page::form), Method::GET)),
+        somewhere(page(
+            "/start/{workflow}",
+            Operator,
+            get(page::form),
+            Method::GET,
+        )),
         somewhere(page(
             "/start/{workflow}",
             Operator,

@@ -250,7 +250,10 @@ mod tests {
         for hour in 0..7 * 24 {
             assert!(lives(&again, &busy, hour * HOUR), "{hour}");
         }
-        assert!(!lives(&again, &busy, 7 * 24 * HOUR), "seven days are enough");
+        assert!(
+            !lives(&again, &busy, 7 * 24 * HOUR),
+            "seven days are enough"
+        );
         let ended = begin(&sessions, 0);
         sessions.end(&ended).expect("ended");
         assert!(!lives(&sessions, &ended, 0));

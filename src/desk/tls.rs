@@ -73,7 +73,11 @@ impl Certified {
 
 impl Files {
     fn changed(&self) -> Option<Vec<SystemTime>> {
-        let all = [Some(&self.certificate), Some(&self.key), self.client_ca.as_ref()];
+        let all = [
+            Some(&self.certificate),
+            Some(&self.key),
+            self.client_ca.as_ref(),
+        ];
         let of = |path: &PathBuf| fs::metadata(path).ok()?.modified().ok();
         all.into_iter().flatten().map(of).collect()
     }

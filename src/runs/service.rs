@@ -15,8 +15,8 @@ use crate::{
     execute::UndoItem,
     inventory::Inventory,
     journal::{
-        Approval, Decision, InstanceId, Link, Record, RunId, RunInfo, RunRow, State, Status, Verdict,
-        Via,
+        Approval, Decision, InstanceId, Link, Record, RunId, RunInfo, RunRow, State, Status,
+        Verdict, Via,
     },
     report::Standing,
     targets::Scope,
@@ -66,11 +66,7 @@ pub trait Runs: Send + Sync {
     fn send(&self, sent: &Sent, key: Option<&str>, who: &Person) -> Result<Started, RunsError>;
 
     /// Returns the files that a run froze, by their paths; `edition` counts the edits of the run.
-    fn files(
-        &self,
-        id: &RunId,
-        edition: u32,
-    ) -> Result<BTreeMap<String, Arc<str>>, RunsError>;
+    fn files(&self, id: &RunId, edition: u32) -> Result<BTreeMap<String, Arc<str>>, RunsError>;
 
     /// Reads the events of a run without its secrets, in the form in which the chain of digests covers them.
     fn evidence(&self, id: &RunId) -> Result<Vec<Link>, RunsError>;

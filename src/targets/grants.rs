@@ -181,10 +181,7 @@ mod tests {
         assert!(grant.is_to("alice", &[]));
         assert!(grant.is_to("bob", &["pki".into()]));
         assert!(!grant.is_to("pki", &[]), "a user is no group");
-        assert!(
-            !grant.is_to("bob", &["alice".into()]),
-            "a group is no user"
-        );
+        assert!(!grant.is_to("bob", &["alice".into()]), "a group is no user");
         assert!(!grant.is_to("group:pki", &[]));
         let scope = grant.scope();
         assert!(scope.holds("gloo-mesh", "prod") && !scope.holds("x", "prod"));

@@ -89,7 +89,8 @@ fn may(name: &str, role: Role, workflow: &str, target: &str) -> bool {
         "zoe" if workflow.starts_with("gloo-") => &[Role::Approver],
         _ => &[],
     };
-    has.iter().any(|role_of| *role_of == Role::Admin || role == Role::Viewer || *role_of == role)
+    has.iter()
+        .any(|role_of| *role_of == Role::Admin || role == Role::Viewer || *role_of == role)
 }
 
 fn send(served: &Served, name: &str, method: &str, path: &str, body: &Json) -> Answered {
@@ -123,21 +124,34 @@ fn no_route_of_a_run_lets_through_who_may_not_for_its_workflow_and_target() {
             for (name, _) in PEOPLE {
                 let at = path.replace("{run}", run);
                 let answer = send(&served, name, method.as_str(), &at, &json!({}));
-                let is_let_in = answer.status != 403 || !answer.body.contains("this needs the role");
+                let is_let_in =
+                    answer.status != 403 || !answer.body.contains("this needs the role");
                 let what = format!("{name}: {method} {at} ({workflow} on {target})");
-                assert_eq!(is_let_in, may(name, role, workflow, target), "{what}: {}", answer.body);
+                assert_eq!(
+                    is_let_in,
+                    may(name, role, workflow, target),
+                    "{what}: {}",
+                    answer.body
+                );
                 tried += 1;
                 if is_let_in {
                     continue;
                 }
                 refused += 1;
-                assert!(answer.body.contains(&format!("`{role}`")) || path.starts_with("/runs"), "{what}: {}", answer.body);
+                assert!(
+                    answer.body.contains(&format!("`{role}`")) || path.starts_with("/runs"),
+                    "{what}: {}",
+                    answer.body
+                );
             }
         }
     }
     // Streams, which do not end by themselves.
     for (run, workflow, target) in &runs {
-        for (name, _) in PEOPLE.iter().filter(|(name, _)| !may(name, Role::Viewer, workflow, target)) {
+        for (name, _) in PEOPLE
+            .iter()
+            .filter(|(name, _)| !may(name, Role::Viewer, workflow, target))
+        {
             let path = format!("/api/v1/runs/{run}/stream");
             send(&served, name, "GET", &path, &json!({})).expect(403);
             (tried, refused) = (tried + 1, refused + 1);
@@ -156,11 +170,16 @@ fn no_route_of_a_run_lets_through_who_may_not_for_its_workflow_and_target() {
         }
         let list = list.expect(200).json();
         let seen: Vec<_> = list["runs"].as_array().expect("a list").iter().collect();
-        let mine = runs.iter().filter(|(_, workflow, target)| may(name, Role::Viewer, workflow, target));
+        let mine = runs
+            .iter()
+            .filter(|(_, workflow, target)| may(name, Role::Viewer, workflow, target));
         assert_eq!(seen.len(), mine.count(), "{name}: {list:#}");
         for row in seen {
             let of = |key: &str| row[key].as_str().expect("a text").to_owned();
-            assert!(may(name, Role::Viewer, &of("workflow"), &of("target")), "{name}: {row:#}");
+            assert!(
+                may(name, Role::Viewer, &of("workflow"), &of("target")),
+                "{name}: {row:#}"
+            );
         }
     }
     for (file, workflow) in [("gloo", "gloo-mesh"), ("dev", "dev-tools")] {
@@ -168,12 +187,23 @@ fn no_route_of_a_run_lets_through_who_may_not_for_its_workflow_and_target() {
             for (name, _) in PEOPLE {
                 let is_good = may(name, Role::Operator, workflow, target);
                 let body = json!({ "workflow": file, "target": target });
-                let plan = send(&served, name, "POST", &format!("/api/v1/workflows/{file}/plan"), &json!({ "target": target }));
+                let plan = send(
+                    &served,
+                    name,
+                    "POST",
+                    &format!("/api/v1/workflows/{file}/plan"),
+                    &json!({ "target": target }),
+                );
                 let start = send(&served, name, "POST", "/api/v1/runs", &body);
                 let text = json!({ "files": { "w.yaml": if file == "gloo" { GLOO } else { DEV } }, "main": "w.yaml", "target": target });
                 let sent = send(&served, name, "POST", "/api/v1/frozen", &text);
                 assert_eq!(plan.status != 403, is_good, "{name} {body}: {}", plan.body);
-                assert_eq!(start.status == 201, is_good, "{name} {body}: {}", start.body);
+                assert_eq!(
+                    start.status == 201,
+                    is_good,
+                    "{name} {body}: {}",
+                    start.body
+                );
                 // Nobody here may send files of their own, whatever these call themselves.
                 assert_eq!(sent.status, 403, "{name} {body}: {}", sent.body);
                 tried += 3;
@@ -185,7 +215,9 @@ fn no_route_of_a_run_lets_through_who_may_not_for_its_workflow_and_target() {
             }
         }
     }
-    println!("{tried} combinations of somebody, a route and a run; {refused} refused, 0 wrongly let through");
+    println!(
+        "{tried} combinations of somebody, a route and a run; {refused} refused, 0 wrongly let through"
+    );
     assert!(tried > 400 && refused > 200, "{tried} {refused}");
 }
 
@@ -195,14 +227,18 @@ fn what_may_be_done_says_for_which_workflow_a_role_is_missing() {
     let run = served.run(&served.owner, &json!({ "workflow": "gloo" }));
     served.wait(&run, "succeeded");
     let path = format!("/api/v1/runs/{run}");
-    let shown = send(&served, "gloria", "GET", &path, &json!({})).expect(200).json();
+    let shown = send(&served, "gloria", "GET", &path, &json!({}))
+        .expect(200)
+        .json();
     assert_eq!(shown["allowed"]["undo"]["needs"], "admin");
     let why = shown["allowed"]["undo"]["why"].as_str().expect("a reason");
     assert_eq!(
         why,
         "this needs the role `admin` for workflow `gloo-mesh` on target `local`; gloria has operator (workflows gloo-* on targets local)"
     );
-    let who = send(&served, "gloria", "GET", "/api/v1/whoami", &json!({})).expect(200).json();
+    let who = send(&served, "gloria", "GET", "/api/v1/whoami", &json!({}))
+        .expect(200)
+        .json();
     assert_eq!(who["roles"], json!([]));
     assert_eq!(who["granted"][0]["role"], "operator");
 }
@@ -216,14 +252,29 @@ fn a_group_may_approve_and_who_asked_may_not() {
         let path = format!("/api/v1/runs/{run}/{verb}");
         send(&served, name, "POST", &path, &json!({ "step": "go" }))
     };
-    assert!(answer("gloria", "approve").expect(403).body.contains("`approver`"));
-    let shown = send(&served, "zoe", "GET", &format!("/api/v1/runs/{run}"), &json!({}));
+    assert!(
+        answer("gloria", "approve")
+            .expect(403)
+            .body
+            .contains("`approver`")
+    );
+    let shown = send(
+        &served,
+        "zoe",
+        "GET",
+        &format!("/api/v1/runs/{run}"),
+        &json!({}),
+    );
     assert_eq!(shown.json()["asks"][0]["may_answer"]["ok"], true);
     answer("petra", "approve").expect(202);
     served.wait(&run, "succeeded");
-    let events = served.get(&served.owner, &format!("/api/v1/runs/{run}/events")).json();
+    let events = served
+        .get(&served.owner, &format!("/api/v1/runs/{run}/events"))
+        .json();
     let events = events["events"].as_array().expect("a list").clone();
-    let decided = events.iter().find(|event| event["event"]["event"] == "approval_decided");
+    let decided = events
+        .iter()
+        .find(|event| event["event"]["event"] == "approval_decided");
     let decided = &decided.expect("an answer")["event"];
     assert_eq!(decided["approver"], "petra");
     assert_eq!(decided["via"]["groups"], json!(["pki"]));
@@ -231,7 +282,9 @@ fn a_group_may_approve_and_who_asked_may_not() {
     let run = served.run(&served.owner, &json!({ "workflow": "asks" }));
     served.wait(&run, "waiting");
     let path = format!("/api/v1/runs/{run}/approve");
-    let refused = served.post(&served.owner, &path, &json!({ "step": "go" })).expect(403);
+    let refused = served
+        .post(&served.owner, &path, &json!({ "step": "go" }))
+        .expect(403);
     assert_eq!(refused.json()["code"], "not-approver", "{}", refused.body);
 }
 
@@ -244,10 +297,16 @@ fn a_session_ends_with_the_roles_that_it_began_with_and_can_be_ended_by_others()
     served.page(&cookie, "/").expect(200);
     let list = |name: &str| {
         let answer = send(&served, name, "GET", "/api/v1/sessions", &json!({}));
-        answer.expect(200).json()["sessions"].as_array().expect("a list").clone()
+        answer.expect(200).json()["sessions"]
+            .as_array()
+            .expect("a list")
+            .clone()
     };
     assert_eq!(list("gloria").len(), 2, "one's own");
-    let all = served.get(&served.owner, "/api/v1/sessions").expect(200).json();
+    let all = served
+        .get(&served.owner, "/api/v1/sessions")
+        .expect(200)
+        .json();
     assert_eq!(all["sessions"].as_array().map(Vec::len), Some(3));
     let of_petra = list("petra")[0]["id"].as_str().expect("an id").to_owned();
     let end = format!("/api/v1/sessions/{of_petra}/end");
@@ -290,15 +349,31 @@ fn a_machine_is_who_its_certificate_says() {
     };
     let ec = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
     for (name, ca) in [("ca", "Machines"), ("foreign", "Others")] {
-        openssl(&format!("req -x509 {ec} -keyout {name}.key -out {name}.pem -subj /CN={ca} -days 2"));
+        openssl(&format!(
+            "req -x509 {ec} -keyout {name}.key -out {name}.pem -subj /CN={ca} -days 2"
+        ));
     }
-    for (name, ca) in [("deployer", "ca"), ("stranger", "ca"), ("forged", "foreign")] {
+    for (name, ca) in [
+        ("deployer", "ca"),
+        ("stranger", "ca"),
+        ("forged", "foreign"),
+    ] {
         let uri = if name == "forged" { "deployer" } else { name };
-        openssl(&format!("req {ec} -keyout {name}.key -out {name}.csr -subj /O=machines/CN={name} -addext subjectAltName=URI:spiffe://windlass.test/{uri}"));
-        openssl(&format!("x509 -req -in {name}.csr -CA {ca}.pem -CAkey {ca}.key -days 2 -copy_extensions copy -out {name}.pem"));
+        openssl(&format!(
+            "req {ec} -keyout {name}.key -out {name}.csr -subj /O=machines/CN={name} -addext subjectAltName=URI:spiffe://windlass.test/{uri}"
+        ));
+        openssl(&format!(
+            "x509 -req -in {name}.csr -CA {ca}.pem -CAkey {ca}.key -days 2 -copy_extensions copy -out {name}.pem"
+        ));
     }
     let arguments = [
-        "serve", "--listen", "0.0.0.0:0", "--tls-cert", "cert.pem", "--tls-key", "key.pem",
+        "serve",
+        "--listen",
+        "0.0.0.0:0",
+        "--tls-cert",
+        "cert.pem",
+        "--tls-key",
+        "key.pem",
     ];
     let (_served, url) = Served::start_with(&test, &arguments);
     let port: u16 = url
@@ -325,7 +400,10 @@ fn a_machine_is_who_its_certificate_says() {
         }
         let client = builder.build().expect("a client");
         runtime.block_on(async {
-            let answer = client.get(format!("https://windlass.test:{port}{path}")).send().await?;
+            let answer = client
+                .get(format!("https://windlass.test:{port}{path}"))
+                .send()
+                .await?;
             Ok::<_, reqwest::Error>((answer.status().as_u16(), answer.text().await?))
         })
     };
@@ -335,8 +413,15 @@ fn a_machine_is_who_its_certificate_says() {
     assert_eq!(who["name"], "spiffe://windlass.test/deployer");
     assert_eq!(who["groups"], json!(["machines"]));
     assert_eq!(who["granted"][0]["role"], "operator");
-    assert_eq!(ask(Some("stranger"), "/api/v1/runs").expect("reached").0, 403, "it has no role");
+    assert_eq!(
+        ask(Some("stranger"), "/api/v1/runs").expect("reached").0,
+        403,
+        "it has no role"
+    );
     assert_eq!(ask(None, "/api/v1/runs").expect("reached").0, 401);
     assert_eq!(ask(None, "/healthz").expect("reached").0, 200);
-    assert!(ask(Some("forged"), "/healthz").is_err(), "of a CA that nobody named");
+    assert!(
+        ask(Some("forged"), "/healthz").is_err(),
+        "of a CA that nobody named"
+    );
 }

@@ -12,7 +12,8 @@ use serde_json::{Value as Json, json};
 use super::server::{Served, bearer};
 use crate::harness::{Ran, Test, sha256};
 
-const ASKS: &str = "workflow: asks\nsteps: { go: { approval: \"Go?\", approvers: [\"group:pki\"] } }\n";
+const ASKS: &str =
+    "workflow: asks\nsteps: { go: { approval: \"Go?\", approvers: [\"group:pki\"] } }\n";
 
 /// Where oidc-provider is. Without it the test is skipped, but for CI, which installs it.
 fn module() -> Option<PathBuf> {
@@ -22,7 +23,10 @@ fn module() -> Option<PathBuf> {
         return Some(path);
     }
     let how = "npm install --ignore-scripts --prefix target/npm oidc-provider";
-    assert!(std::env::var_os("CI").is_none(), "oidc-provider is missing: {how}");
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "oidc-provider is missing: {how}"
+    );
     println!("skipped: oidc-provider is not installed ({how})");
     None
 }
@@ -85,6 +89,11 @@ impl Browser {
         self.go(url.parse().expect("an address"), None, false)
     }
 
+    /// Goes to an address that leads to the provider and, where that knows who somebody is, back again: it stops before that.
+    fn begin(&mut self, url: &str) -> Page {
+        self.go(url.parse().expect("an address"), None, true)
+    }
+
     fn post(&mut self, url: reqwest::Url, fields: &[(&str, &str)]) -> Page {
         let body = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(fields)
@@ -109,7 +118,10 @@ impl Browser {
             }
             let server = url.origin().ascii_serialization();
             let jar = self.cookies.entry(server.clone()).or_default();
-            let cookies: Vec<_> = jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let cookies: Vec<_> = jar
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
             let mut request = match body.take() {
                 None => client.get(url.clone()),
                 Some(body) => client
@@ -127,7 +139,12 @@ impl Browser {
                 (status, headers, answer.text().await.expect("text"))
             });
             for set in headers.get_all("set-cookie") {
-                let pair = set.to_str().expect("text").split(';').next().expect("a pair");
+                let pair = set
+                    .to_str()
+                    .expect("text")
+                    .split(';')
+                    .next()
+                    .expect("a pair");
                 let (name, value) = pair.split_once('=').expect("a pair");
                 match value {
                     "" => jar.remove(name),
@@ -158,7 +175,7 @@ impl Browser {
             }
             let (xsrf, code) = (hidden(&text, "xsrf"), hidden(&text, "user_code"));
             if let Some(xsrf) = &xsrf {
-                fields = vec![("xsrf", xsrf)];
+                fields = vec![("xsrf", xsrf.as_str())];
                 fields.extend(code.as_deref().map(|code| ("user_code", code)));
                 fields.push(("confirm", "yes"));
             }
@@ -190,7 +207,14 @@ fn hidden(text: &str, name: &str) -> Option<String> {
     let mut inputs = text.split("<input").skip(1);
     let input = inputs.find(|input| input.contains(&format!("name=\"{name}\"")))?;
     let input = input.split('>').next()?;
-    Some(input.split("value=\"").nth(1)?.split('"').next()?.to_owned())
+    Some(
+        input
+            .split("value=\"")
+            .nth(1)?
+            .split('"')
+            .next()?
+            .to_owned(),
+    )
 }
 
 fn configured(provider: &Provider) -> Test {
@@ -238,36 +262,76 @@ fn people_log_in_to_the_page_with_their_provider() {
     let home = format!("http://{}", served.address);
     let mut alice = Browser::default();
     let page = alice.get(&format!("{home}/"));
-    assert!(page.status == 401 && page.text.contains("href=\"/login/oidc\""), "{}", page.text);
+    assert!(
+        page.status == 401 && page.text.contains("href=\"/login/oidc\""),
+        "{}",
+        page.text
+    );
     let page = alice.get(&format!("{home}/login/oidc"));
-    assert!(page.url.as_str().starts_with(&provider.issuer), "{}", page.url);
+    assert!(
+        page.url.as_str().starts_with(&provider.issuer),
+        "{}",
+        page.url
+    );
     let page = alice.prove(page, "alice", false);
-    assert_eq!((page.url.path(), page.status), ("/login/callback", 200), "{}", page.text);
+    assert_eq!(
+        (page.url.path(), page.status),
+        ("/login/callback", 200),
+        "{}",
+        page.text
+    );
     let page = alice.get(&format!("{home}/"));
-    assert!(page.status == 200 && page.text.contains("alice@example.com"), "{}", page.text);
+    assert!(
+        page.status == 200 && page.text.contains("alice@example.com"),
+        "{}",
+        page.text
+    );
     // She is in the group that approves.
     let run = served.run(&served.owner, &json!({ "workflow": "asks" }));
     served.wait(&run, "waiting");
     let cookie = alice.cookie(&served);
-    let shown = served.page(&cookie, &format!("/api/v1/runs/{run}")).expect(200).json();
+    let shown = served
+        .page(&cookie, &format!("/api/v1/runs/{run}"))
+        .expect(200)
+        .json();
     assert_eq!(shown["asks"][0]["may_answer"]["ok"], true, "{shown:#}");
     let digest = shown["asks"][0]["digest"].as_str().expect("one").to_owned();
     let fields = [("step", "go"), ("digest", digest.as_str())];
-    served.submit(&cookie, &format!("/runs/{run}/approve"), &fields).expect(303);
+    served
+        .submit(&cookie, &format!("/runs/{run}/approve"), &fields)
+        .expect(303);
     let done = served.wait(&run, "succeeded");
-    assert_eq!(done["steps"][0]["outputs"]["approved_by"], "alice@example.com");
-    let events = served.get(&served.owner, &format!("/api/v1/runs/{run}/events")).body;
-    assert!(events.contains(&format!("OpenID Connect {}, browser", provider.issuer)), "{events}");
+    assert_eq!(
+        done["steps"][0]["outputs"]["approved_by"],
+        "alice@example.com"
+    );
+    let events = served
+        .get(&served.owner, &format!("/api/v1/runs/{run}/events"))
+        .body;
+    assert!(
+        events.contains(&format!("OpenID Connect {}, browser", provider.issuer)),
+        "{events}"
+    );
     // Bob is staff, and eve's address is not verified.
     let mut bob = Browser::default();
     let page = bob.get(&format!("{home}/login/oidc"));
     bob.prove(page, "bob", false);
-    let bobs = served.page(&bob.cookie(&served), "/api/v1/whoami").expect(200).json();
-    assert_eq!(bobs["granted"], json!([{ "role": "operator", "scope": "workflows asks" }]));
+    let bobs = served
+        .page(&bob.cookie(&served), "/api/v1/whoami")
+        .expect(200)
+        .json();
+    assert_eq!(
+        bobs["granted"],
+        json!([{ "role": "operator", "scope": "workflows asks" }])
+    );
     let mut eve = Browser::default();
     let page = eve.get(&format!("{home}/login/oidc"));
     let page = eve.prove(page, "eve", false);
-    assert!(page.status == 401 && page.text.contains("not verified"), "{}", page.text);
+    assert!(
+        page.status == 401 && page.text.contains("not verified"),
+        "{}",
+        page.text
+    );
 }
 
 #[test]
@@ -284,24 +348,35 @@ fn a_login_is_for_the_browser_that_began_it_and_once() {
     assert_eq!(back.path(), "/login/callback");
     let mut alice = Browser::default();
     let page = alice.get(back.as_str());
-    assert!(page.status == 401 && page.text.contains("not begun here"), "{}", page.text);
+    assert!(
+        page.status == 401 && page.text.contains("not begun here"),
+        "{}",
+        page.text
+    );
     let page = mallory.get(back.as_str());
     assert_eq!(page.status, 401, "it was used up");
     // Without a state, with another one, and with another issuer.
-    let page = mallory.get(&begin);
+    let page = mallory.begin(&begin);
     let back = mallory.prove(page, "bob", true).url;
     let path = |change: &dyn Fn(&str, &str) -> Option<String>| {
         let pairs = back.query_pairs();
         let pairs = pairs.filter_map(|(name, value)| Some((name.clone(), change(&name, &value)?)));
-        let query: Vec<_> = pairs.map(|(name, value)| format!("{name}={value}")).collect();
-        format!("http://{}/login/callback?{}", served.address, query.join("&"))
+        let query: Vec<_> = pairs
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        format!(
+            "http://{}/login/callback?{}",
+            served.address,
+            query.join("&")
+        )
     };
     let without = path(&|name, value| (name != "state").then(|| value.to_owned()));
     let other = path(&|name, value| Some(if name == "state" { "00" } else { value }.to_owned()));
     for address in [without, other] {
         assert_eq!(mallory.get(&address).status, 401, "{address}");
     }
-    let issuer = path(&|name, value| Some(if name == "iss" { "http://evil" } else { value }.to_owned()));
+    let issuer =
+        path(&|name, value| Some(if name == "iss" { "http://evil" } else { value }.to_owned()));
     assert_eq!(mallory.get(&issuer).status, 401);
 }
 
@@ -336,16 +411,29 @@ fn a_terminal_logs_in_with_a_device_code_and_keys_may_change() {
         browser.prove(page, name, false);
         let said: Vec<_> = lines.map_while(Result::ok).collect();
         assert_eq!(login.wait().expect("ended").code(), Some(0), "{said:?}");
-        assert!(said.join(" ").contains(&format!("as {name}@example.com")), "{said:?}");
+        assert!(
+            said.join(" ").contains(&format!("as {name}@example.com")),
+            "{said:?}"
+        );
     };
     let token = || {
         let kept = std::fs::read_to_string(home.join("windlass/credentials.json")).expect("kept");
         let kept: Json = serde_json::from_str(&kept).expect("JSON");
-        let entry = kept["servers"].as_object().and_then(|all| all.values().next()).cloned();
-        entry.expect("one")["token"].as_str().expect("a token").to_owned()
+        let entry = kept["servers"]
+            .as_object()
+            .and_then(|all| all.values().next())
+            .cloned();
+        entry.expect("one")["token"]
+            .as_str()
+            .expect("a token")
+            .to_owned()
     };
     log_in("alice");
-    let ran = Ran::from_output(command(&["run", "asks.yaml", "--detach"]).output().expect("started"));
+    let ran = Ran::from_output(
+        command(&["run", "asks.yaml", "--detach"])
+            .output()
+            .expect("started"),
+    );
     let run = ran.expect(0).stdout.trim().to_owned();
     served.wait(&run, "waiting");
     let ran = Ran::from_output(command(&["approve", &run, "go"]).output().expect("started"));
@@ -357,17 +445,38 @@ fn a_terminal_logs_in_with_a_device_code_and_keys_may_change() {
     let parts: Vec<_> = good.split('.').collect();
     let encoded = |json: Json| data_encoding::BASE64URL_NOPAD.encode(json.to_string().as_bytes());
     let decoded = |part: &str| -> Json {
-        let bytes = data_encoding::BASE64URL_NOPAD.decode(part.as_bytes()).expect("base64");
+        let bytes = data_encoding::BASE64URL_NOPAD
+            .decode(part.as_bytes())
+            .expect("base64");
         serde_json::from_slice(&bytes).expect("JSON")
     };
     let (head, mut claims) = (decoded(parts[0]), decoded(parts[1]));
     claims["email"] = json!("root@example.com");
     let mut bad = vec![
         format!("{}.{}.{}", parts[0], encoded(claims.clone()), parts[2]),
-        format!("{}.{}.", encoded(json!({ "alg": "none" })), encoded(claims.clone())),
-        format!("{}.{}.{}", encoded(json!({ "alg": "HS256", "kid": head["kid"] })), parts[1], parts[2]),
-        format!("{}.{}.{}", encoded(json!({ "alg": "ES256", "kid": "unknown" })), parts[1], parts[2]),
-        format!("{}.{}.{}", encoded(json!({ "alg": "ES256", "kid": "rsa" })), parts[1], parts[2]),
+        format!(
+            "{}.{}.",
+            encoded(json!({ "alg": "none" })),
+            encoded(claims.clone())
+        ),
+        format!(
+            "{}.{}.{}",
+            encoded(json!({ "alg": "HS256", "kid": head["kid"] })),
+            parts[1],
+            parts[2]
+        ),
+        format!(
+            "{}.{}.{}",
+            encoded(json!({ "alg": "ES256", "kid": "unknown" })),
+            parts[1],
+            parts[2]
+        ),
+        format!(
+            "{}.{}.{}",
+            encoded(json!({ "alg": "ES256", "kid": "rsa" })),
+            parts[1],
+            parts[2]
+        ),
         "a.b.c".to_owned(),
     ];
     // Of another provider, whose tokens are as good as these.
@@ -381,10 +490,19 @@ fn a_terminal_logs_in_with_a_device_code_and_keys_may_change() {
         if needs == windlass::desk::Needs::Nothing {
             continue;
         }
-        let at = path.replace("{run}", &run).replace("{workflow}", "asks").replace("{session}", "00");
+        let at = path
+            .replace("{run}", &run)
+            .replace("{workflow}", "asks")
+            .replace("{session}", "00");
         for token in &bad {
-            let headers = [("Authorization", bearer(token)), ("Content-Type", "application/json".into())];
-            let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            let headers = [
+                ("Authorization", bearer(token)),
+                ("Content-Type", "application/json".into()),
+            ];
+            let headers: Vec<_> = headers
+                .iter()
+                .map(|(name, value)| (*name, value.as_str()))
+                .collect();
             let answer = served.send(method.as_str(), &at, &headers, "{}");
             assert_eq!(answer.status, 401, "{method} {at} {token}: {}", answer.body);
             tried += 1;
@@ -408,18 +526,27 @@ fn device_token(provider: &Provider, client: &str, name: &str) -> String {
         format!("{issuer}/device/auth").parse().expect("an address"),
         &[("client_id", client), ("scope", scope)],
     );
-    let begun: Json = serde_json::from_str(&begun.text).unwrap_or_else(|e| panic!("{e}: {}", begun.text));
-    let whole = begun["verification_uri_complete"].as_str().expect("an address");
+    let begun: Json =
+        serde_json::from_str(&begun.text).unwrap_or_else(|e| panic!("{e}: {}", begun.text));
+    let whole = begun["verification_uri_complete"]
+        .as_str()
+        .expect("an address");
     let page = browser.get(whole);
     browser.prove(page, name, false);
     let tokens = browser.post(
         format!("{issuer}/token").parse().expect("an address"),
         &[
             ("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
-            ("device_code", begun["device_code"].as_str().expect("a code")),
+            (
+                "device_code",
+                begun["device_code"].as_str().expect("a code"),
+            ),
             ("client_id", client),
         ],
     );
     let tokens: Json = serde_json::from_str(&tokens.text).expect("JSON");
-    tokens["id_token"].as_str().unwrap_or_else(|| panic!("{tokens}")).to_owned()
+    tokens["id_token"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{tokens}"))
+        .to_owned()
 }

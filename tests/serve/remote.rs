@@ -97,6 +97,8 @@ impl Two {
         let url = format!("http://{}", self.served.address);
         let text = text
             .replace(&format!(" --server {url}"), "")
+            .replace("in .windlass", "at WHERE")
+            .replace(" (the server's token, header, from 127.0.0.1)", "")
             .replace(&url, "WHERE")
             .replace(".windlass/journal.db", "WHERE")
             .replace("tester", "WHO");
@@ -169,7 +171,9 @@ fn a_server_prints_what_this_machine_prints() {
     hold_equal(&two, &["cancel"], 2);
     let kept = super::server::contents(&two.there.path(".windlass"));
     let secret = b"t0ps3cret";
-    let leaks = kept.iter().any(|text| text.windows(secret.len()).any(|part| part == secret));
+    let leaks = kept
+        .iter()
+        .any(|text| text.windows(secret.len()).any(|part| part == secret));
     assert!(!leaks, "the secret is sealed on the server");
     assert!(!two.here.path("out").exists() || two.here.path("out/a.txt").exists());
 }
@@ -179,24 +183,55 @@ fn questions_come_back_to_the_terminal_and_are_answered_from_it() {
     let two = Two::new();
     let owner = two.served.owner.clone();
     let ran = two.windlass(&owner, &["run", "asks.yaml"]).expect(3);
-    assert!(ran.stderr.contains("waits for an approval: Restart all?"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("To approve: `windlass approve") || ran.stderr.contains("To approve: windlass approve"), "{}", ran.stderr);
-    assert!(!ran.stderr.contains("Then continue"), "the server goes on by itself: {}", ran.stderr);
+    assert!(
+        ran.stderr.contains("waits for an approval: Restart all?"),
+        "{}",
+        ran.stderr
+    );
+    assert!(
+        ran.stderr.contains("To approve: `windlass approve")
+            || ran.stderr.contains("To approve: windlass approve"),
+        "{}",
+        ran.stderr
+    );
+    assert!(
+        !ran.stderr.contains("Then continue"),
+        "the server goes on by itself: {}",
+        ran.stderr
+    );
     let list = two.windlass(VERA, &["runs", "--json"]).expect(0).json();
     assert_eq!(list[0]["status"], "waiting");
     let run = list[0]["run"].as_str().expect("an id").to_owned();
     // Alice operates, and does not approve.
     let denied = two.windlass(ALICE, &["approve", &run, "go_live"]).expect(2);
-    assert!(denied.stderr.contains("needs the role `approver`"), "{}", denied.stderr);
-    assert!(denied.stderr.contains("[not-permitted]"), "{}", denied.stderr);
-    let approved = two.windlass(BOB, &["approve", &run, "go_live", "-m", "fine"]).expect(0);
-    assert!(approved.stderr.contains("approved `go_live`: Restart all?"), "{}", approved.stderr);
+    assert!(
+        denied.stderr.contains("needs the role `approver`"),
+        "{}",
+        denied.stderr
+    );
+    assert!(
+        denied.stderr.contains("[not-permitted]"),
+        "{}",
+        denied.stderr
+    );
+    let approved = two
+        .windlass(BOB, &["approve", &run, "go_live", "-m", "fine"])
+        .expect(0);
+    assert!(
+        approved.stderr.contains("approved `go_live`: Restart all?"),
+        "{}",
+        approved.stderr
+    );
     two.served.wait(&run, "succeeded");
     let logs = two.windlass(VERA, &["logs", &run, "-f"]).expect(0);
     assert!(logs.stdout.contains("bob"), "{}", logs.stdout);
     // One that waits is watched to its end.
     let mut watched = two.command(&owner, &["run", "asks.yaml", "--wait"]);
-    let watched = watched.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("started");
+    let watched = watched
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("started");
     let mut watched = Watched::of(watched);
     watched.until("go_live");
     let list = two.windlass(VERA, &["runs", "--json"]).expect(0).json();
@@ -224,7 +259,10 @@ impl Watched {
         let mut line = String::new();
         while !line.contains(word) {
             line.clear();
-            assert!(self.lines.read_line(&mut line).expect("text") > 0, "no {word}");
+            assert!(
+                self.lines.read_line(&mut line).expect("text") > 0,
+                "no {word}"
+            );
         }
     }
 }
@@ -240,7 +278,10 @@ impl Flaky {
     fn new(most: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
         let own = listener.local_addr().expect("an address").to_string();
-        let (leads_to, broken) = (Arc::<Mutex<String>>::default(), Arc::<AtomicUsize>::default());
+        let (leads_to, broken) = (
+            Arc::<Mutex<String>>::default(),
+            Arc::<AtomicUsize>::default(),
+        );
         let (address, count) = (leads_to.clone(), broken.clone());
         thread::spawn(move || {
             for client in listener.incoming() {
@@ -300,7 +341,11 @@ steps:
     let hosts = format!("[serve]\nhosts = [\"{}\"]\n", proxy.own);
     there.write("windlass.toml", &(hosts + &tokens));
     let served = Served::start(&there);
-    proxy.leads_to.lock().expect("whole").clone_from(&served.address);
+    proxy
+        .leads_to
+        .lock()
+        .expect("whole")
+        .clone_from(&served.address);
     let here = Test::new().file("chain.yaml", chain);
     let mut command = here.command(&["run", "chain.yaml"]);
     command
@@ -309,7 +354,12 @@ steps:
     let ran = Ran::from_output(command.output().expect("started")).expect(0);
     for i in 1..=8 {
         let line = format!("number {i} of eight");
-        assert_eq!(ran.stderr.matches(&line).count(), 1, "{line}: {}", ran.stderr);
+        assert_eq!(
+            ran.stderr.matches(&line).count(),
+            1,
+            "{line}: {}",
+            ran.stderr
+        );
     }
     let broken = proxy.broken.load(Ordering::Relaxed);
     println!("{broken} connections broken");
@@ -329,31 +379,60 @@ fn what_is_wrong_with_a_server_is_said() {
     let url = format!("http://{}", two.served.address);
     let here = ("WINDLASS_SERVER", url.as_str());
     let said = fails(&[here], &["runs"]);
-    assert!(said.contains("needs to know who asks") && said.contains("windlass login"), "{said}");
+    assert!(
+        said.contains("needs to know who asks") && said.contains("windlass login"),
+        "{said}"
+    );
     let said = fails(&[here, ("WINDLASS_TOKEN", "nothing")], &["runs"]);
-    assert!(said.contains("does not know this token") && said.contains("[not-authenticated]"), "{said}");
+    assert!(
+        said.contains("does not know this token") && said.contains("[not-authenticated]"),
+        "{said}"
+    );
     let said = fails(&[here, ("WINDLASS_TOKEN", VERA)], &["run", "flow.yaml"]);
-    assert!(said.contains("this needs the role `operator`; vera has viewer"), "{said}");
+    assert!(
+        said.contains("this needs the role `operator`; vera has viewer"),
+        "{said}"
+    );
     // Nobody listens there.
-    let free = TcpListener::bind("127.0.0.1:0").expect("bound").local_addr().expect("one");
+    let free = TcpListener::bind("127.0.0.1:0")
+        .expect("bound")
+        .local_addr()
+        .expect("one");
     let said = fails(&[("WINDLASS_SERVER", &format!("http://{free}"))], &["runs"]);
-    assert!(said.contains("can't reach http://127.0.0.1") && said.contains("[server]"), "{said}");
-    let said = fails(&[("WINDLASS_SERVER", "http://windlass.example.com")], &["runs"]);
-    assert!(said.contains("plain HTTP") && said.contains("https://"), "{said}");
+    assert!(
+        said.contains("can't reach http://127.0.0.1") && said.contains("[server]"),
+        "{said}"
+    );
+    let said = fails(
+        &[("WINDLASS_SERVER", "http://windlass.example.com")],
+        &["runs"],
+    );
+    assert!(
+        said.contains("plain HTTP") && said.contains("https://"),
+        "{said}"
+    );
     let said = fails(&[("WINDLASS_SERVER", "windlass.example.com")], &["runs"]);
     assert!(said.contains("no address of a server"), "{said}");
     // Commands and options that are about this machine.
     let token = ("WINDLASS_TOKEN", owner.as_str());
     for (arguments, word) in [
         (&["plan", "flow.yaml"][..], "windlass plan"),
-        (&["mesh"], "windlass mesh"),
-        (&["run", "flow.yaml", "--out", "x"], "--out"),
-        (&["run", "flow.yaml", "--lock-timeout", "1s"], "--lock-timeout"),
+        (&["mesh"][..], "windlass mesh"),
+        (&["run", "flow.yaml", "--out", "x"][..], "--out"),
+        (
+            &["run", "flow.yaml", "--lock-timeout", "1s"][..],
+            "--lock-timeout",
+        ),
     ] {
         let said = fails(&[here, token], arguments);
-        assert!(said.contains(word) && said.contains("[not-remote]"), "{arguments:?}: {said}");
+        assert!(
+            said.contains(word) && said.contains("[not-remote]"),
+            "{arguments:?}: {said}"
+        );
     }
-    two.here.windlass(&["plan", "flow.yaml", "--server", ""]).expect(0);
+    two.here
+        .windlass(&["plan", "flow.yaml", "--server", ""])
+        .expect(0);
     // Another version: it says who asks, and nothing else that is understood.
     let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
     let other = format!("http://{}", listener.local_addr().expect("one"));
@@ -385,7 +464,10 @@ fn files_that_the_server_does_not_have_are_for_an_admin() {
     two.windlass(ALICE, &["run", "flow.yaml"]).expect(0);
     two.here.write("steps/last.rhai", &LAST.replace('7', "8"));
     let said = two.windlass(ALICE, &["run", "flow.yaml"]).expect(2).stderr;
-    assert!(said.contains("not those of a workflow of this server") && said.contains("`admin`"), "{said}");
+    assert!(
+        said.contains("not those of a workflow of this server") && said.contains("`admin`"),
+        "{said}"
+    );
     let owner = two.served.owner.clone();
     two.windlass(&owner, &["run", "flow.yaml"]).expect(0);
     let n = two.windlass(&owner, &["outputs", "flow", "n"]).expect(0);
@@ -399,7 +481,9 @@ fn a_login_is_kept_for_its_owner_and_forgotten() {
     let home = two.here.path("home");
     let run = |arguments: &[&str], typed: &str| {
         let mut command = two.here.command(arguments);
-        command.env("XDG_CONFIG_HOME", &home).env("WINDLASS_SERVER", &url);
+        command
+            .env("XDG_CONFIG_HOME", &home)
+            .env("WINDLASS_SERVER", &url);
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -413,7 +497,11 @@ fn a_login_is_kept_for_its_owner_and_forgotten() {
         Ran::from_output(child.wait_with_output().expect("ended"))
     };
     let refused = run(&["login"], "nothing\n").expect(2);
-    assert!(refused.stderr.contains("does not take it"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("does not take it"),
+        "{}",
+        refused.stderr
+    );
     let file = home.join("windlass/credentials.json");
     assert!(!file.exists(), "nothing was kept");
     let ran = run(&["login"], &format!("{ALICE}\n")).expect(0);
@@ -438,25 +526,49 @@ fn a_login_is_kept_for_its_owner_and_forgotten() {
 
 #[test]
 fn a_servers_certificate_has_to_lead_to_a_ca_that_is_trusted() {
-    let test = with_people(Test::new().file("flow.yaml", FLOW).file("steps/last.rhai", LAST));
+    let test = with_people(
+        Test::new()
+            .file("flow.yaml", FLOW)
+            .file("steps/last.rhai", LAST),
+    );
     test.write(
         "windlass.toml",
-        &format!("[serve]\nhosts = [\"localhost\"]\n{}", test.read("windlass.toml")),
+        &format!(
+            "[serve]\nhosts = [\"localhost\"]\n{}",
+            test.read("windlass.toml")
+        ),
     );
     certify(&test, "1");
     let arguments = [
-        "serve", "--listen", "127.0.0.1:0", "--tls-cert", "cert.pem", "--tls-key", "key.pem",
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--tls-cert",
+        "cert.pem",
+        "--tls-key",
+        "key.pem",
     ];
     let (_served, url) = Served::start_with(&test, &arguments);
-    let port = url.split("127.0.0.1:").nth(1).and_then(|rest| rest.split('/').next());
+    let port = url
+        .split("127.0.0.1:")
+        .nth(1)
+        .and_then(|rest| rest.split('/').next());
     let url = format!("https://localhost:{}", port.expect("a port"));
     let here = Test::new();
     let runs = |more: &[&str]| {
         let mut command = here.command(&[&["runs", "--server", &url], more].concat());
-        Ran::from_output(command.env("WINDLASS_TOKEN", VERA).output().expect("started"))
+        Ran::from_output(
+            command
+                .env("WINDLASS_TOKEN", VERA)
+                .output()
+                .expect("started"),
+        )
     };
     let said = runs(&[]).expect(2).stderr;
-    assert!(said.contains("certificate") && said.contains("--server-ca"), "{said}");
+    assert!(
+        said.contains("certificate") && said.contains("--server-ca"),
+        "{said}"
+    );
     // It is for windlass.test, and not for localhost.
     let ca = test.path("cert.pem").display().to_string();
     let said = runs(&["--server-ca", &ca]).expect(2).stderr;

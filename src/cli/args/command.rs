@@ -71,12 +71,7 @@ pub struct Args {
 
     /// The CAs (PEM) that the server's certificate has to lead to [default: `server_ca` in windlass.toml,
     /// or those of the system]
-    #[arg(
-        long,
-        global = true,
-        env = "WINDLASS_SERVER_CA",
-        value_name = "FILE"
-    )]
+    #[arg(long, global = true, env = "WINDLASS_SERVER_CA", value_name = "FILE")]
     pub server_ca: Option<PathBuf>,
 
     /// Print without colours

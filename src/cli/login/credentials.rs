@@ -114,11 +114,11 @@ impl Credentials {
     fn write(&self) -> Result<PathBuf, Failure> {
         let Some(path) = path() else {
             let message = "there is no place for it: neither XDG_CONFIG_HOME nor HOME is set";
-            return Err(Failure::new("login", message)
-                .hint("give the token in WINDLASS_TOKEN instead"));
+            return Err(
+                Failure::new("login", message).hint("give the token in WINDLASS_TOKEN instead")
+            );
         };
-        let text = serde_json::to_string_pretty(self)
-            .map_err(|e| unusable(&path, &e))?;
+        let text = serde_json::to_string_pretty(self).map_err(|e| unusable(&path, &e))?;
         write_private(&path, &(text + "\n")).map_err(|e| unusable(&path, &e))?;
         Ok(path)
     }

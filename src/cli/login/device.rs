@@ -64,7 +64,8 @@ pub fn provider_of(server: &Named) -> Result<Option<Provider>, Failure> {
         Err(Refused { status: 404, .. }) => Ok(None),
         Err(refused) => {
             let message = format!("{} does not say how to log in: {}", server.url, refused.why);
-            Err(Failure::new("login", message).hint("to log in with a token: `windlass login --token`"))
+            Err(Failure::new("login", message)
+                .hint("to log in with a token: `windlass login --token`"))
         }
     }
 }
@@ -75,14 +76,18 @@ pub fn log_in(server: &Named, provider: Provider) -> Result<Entry, Failure> {
     let endpoints = discover(&http, &provider.issuer)?;
     let Some(begin) = &endpoints.device_authorization_endpoint else {
         let message = format!("{} does not offer the device flow", provider.issuer);
-        return Err(Failure::new("login", message)
-            .hint("to log in with a token: `windlass login --token`"));
+        return Err(
+            Failure::new("login", message).hint("to log in with a token: `windlass login --token`")
+        );
     };
     must_be_secure(begin)?;
     let mut scopes = vec!["openid", "offline_access"];
     scopes.extend(provider.scopes.iter().map(String::as_str));
     let scope = scopes.join(" ");
-    let fields = [("client_id", provider.client_id.as_str()), ("scope", scope.as_str())];
+    let fields = [
+        ("client_id", provider.client_id.as_str()),
+        ("scope", scope.as_str()),
+    ];
     let device: Device = ask(form(&http, begin, &fields))?.map_err(|refused| {
         let message = format!("{} refused to begin: {}", provider.issuer, refused.why);
         Failure::new("login", message)
@@ -149,7 +154,10 @@ fn wait(
                 continue;
             }
             "access_denied" => {
-                return Err(Failure::new("login", "the login was denied at the provider"));
+                return Err(Failure::new(
+                    "login",
+                    "the login was denied at the provider",
+                ));
             }
             "expired_token" => {}
             _ => {
@@ -157,8 +165,10 @@ fn wait(
                 return Err(Failure::new("login", message));
             }
         }
-        return Err(Failure::new("login", "the code has expired before anybody entered it")
-            .hint("to begin again: `windlass login`"));
+        return Err(
+            Failure::new("login", "the code has expired before anybody entered it")
+                .hint("to begin again: `windlass login`"),
+        );
     }
 }
 
@@ -176,11 +186,14 @@ fn entry(
         expires_at: expiry(&token),
         token,
         // A provider may keep the old one good, or give another.
-        renewal: tokens.refresh_token.or(before).map(|refresh_token| Renewal {
-            issuer,
-            client_id,
-            refresh_token,
-        }),
+        renewal: tokens
+            .refresh_token
+            .or(before)
+            .map(|refresh_token| Renewal {
+                issuer,
+                client_id,
+                refresh_token,
+            }),
     })
 }
 
@@ -189,17 +202,25 @@ fn expiry(token: &str) -> Option<i64> {
     let body = token.split('.').nth(1)?;
     let body = BASE64URL_NOPAD.decode(body.as_bytes()).ok()?;
     let claims: Json = serde_json::from_slice(&body).ok()?;
-    claims["exp"].as_i64().map(|seconds| seconds.saturating_mul(1000))
+    claims["exp"]
+        .as_i64()
+        .map(|seconds| seconds.saturating_mul(1000))
 }
 
 fn discover(http: &Client, issuer: &str) -> Result<Endpoints, Failure> {
     must_be_secure(issuer)?;
-    let address = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
+    let address = format!(
+        "{}/.well-known/openid-configuration",
+        issuer.trim_end_matches('/')
+    );
     let endpoints: Endpoints = ask(http.get(&address))?.map_err(|refused| {
         Failure::new("login", format!("{address} can't be read: {}", refused.why))
     })?;
     if endpoints.issuer != issuer {
-        let message = format!("the provider calls itself {}, not {issuer}", endpoints.issuer);
+        let message = format!(
+            "the provider calls itself {}, not {issuer}",
+            endpoints.issuer
+        );
         return Err(Failure::new("login", message));
     }
     must_be_secure(&endpoints.token_endpoint)?;
@@ -223,9 +244,9 @@ fn ask<T: DeserializeOwned>(request: RequestBuilder) -> Result<Result<T, Refused
     let (status, text) = asked.map_err(|e| Failure::of("login", &e, None))?;
     let json: Json = serde_json::from_slice(&text).unwrap_or_default();
     if status.is_success() {
-        return serde_json::from_value(json).map(Ok).map_err(|e| {
-            Failure::new("login", format!("the answer can't be read: {e}"))
-        });
+        return serde_json::from_value(json)
+            .map(Ok)
+            .map_err(|e| Failure::new("login", format!("the answer can't be read: {e}")));
     }
     let said = |name: &str| json[name].as_str().map(str::to_owned);
     let error = said("error").unwrap_or_default();
@@ -260,8 +281,12 @@ fn client(server: &Named) -> Result<Client, Failure> {
         let wrong = |why: String| failed(format!("can't use the CA {}: {why}", path.display()));
         let text = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
         let all = Certificate::read_all(&text).map_err(|e| wrong(e.to_string()))?;
-        let all = all.iter().map(|found| reqwest::Certificate::from_der(&found.der));
-        let all = all.collect::<Result<Vec<_>, _>>().map_err(|e| wrong(e.to_string()))?;
+        let all = all
+            .iter()
+            .map(|found| reqwest::Certificate::from_der(&found.der));
+        let all = all
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|e| wrong(e.to_string()))?;
         // The provider may have a certificate of another CA than the server.
         builder = builder.tls_certs_merge(all);
     }
@@ -271,11 +296,16 @@ fn client(server: &Named) -> Result<Client, Failure> {
 /// Refuses to send a token over a network in plain text.
 fn must_be_secure(address: &str) -> Result<(), Failure> {
     let url = Url::parse(address).ok();
-    let host = url.as_ref().and_then(|url| url.host_str().map(str::to_owned));
+    let host = url
+        .as_ref()
+        .and_then(|url| url.host_str().map(str::to_owned));
     let is_loopback = matches!(host.as_deref(), Some("localhost" | "127.0.0.1" | "[::1]"));
     match url.as_ref().map(Url::scheme) {
         Some("https") => Ok(()),
         Some("http") if is_loopback => Ok(()),
-        _ => Err(Failure::new("login", format!("`{address}` does not begin with https://"))),
+        _ => Err(Failure::new(
+            "login",
+            format!("`{address}` does not begin with https://"),
+        )),
     }
 }

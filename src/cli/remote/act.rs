@@ -34,7 +34,13 @@ pub fn resume(archive: &Archive, there: &There, command: &Resume, id: &RunId) ->
     let state = archive.state_of(id)?;
     let (_, program) = frozen(archive, id, &state)?;
     there.resume(id, &caller(there))?;
-    Ok(exit_code(follow(there, &command.driving, id, program, state)?))
+    Ok(exit_code(follow(
+        there,
+        &command.driving,
+        id,
+        program,
+        state,
+    )?))
 }
 
 /// Asks a server to stop a run.
@@ -53,7 +59,14 @@ pub fn answer(
     (id, step, asked): (&RunId, &InstanceId, &Approval),
 ) -> Done {
     let comment = command.comment.clone();
-    there.answer(id, step, verdict, Some(asked.digest), comment, &caller(there))?;
+    there.answer(
+        id,
+        step,
+        verdict,
+        Some(asked.digest),
+        comment,
+        &caller(there),
+    )?;
     say!(
         "{} `{step}`: {}",
         verdict.as_str(),

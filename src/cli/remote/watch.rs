@@ -116,6 +116,8 @@ fn tell_what_keeps_it(
 fn lost(id: &RunId, why: String) -> Failure {
     let message = format!("run {id} can't be watched any longer: {why}");
     Failure::new("server", message)
-        .hint(format!("it continues on the server; to watch it: `windlass logs {id} -f`"))
+        .hint(format!(
+            "it continues on the server; to watch it: `windlass logs {id} -f`"
+        ))
         .of_a_run()
 }

@@ -50,7 +50,10 @@ pub fn routes() -> Vec<Route> {
         look(
             "/api/v1/runs/{run}/files",
             "The files that a run froze",
-            &[("edition", "How often the run was edited before; 0 if it is left out")],
+            &[(
+                "edition",
+                "How often the run was edited before; 0 if it is left out",
+            )],
             "Files",
             get(of_run),
         ),
@@ -161,7 +164,12 @@ async fn start(
         let target = body.target.unwrap_or_else(|| LOCAL.into());
         let name = &program.workflow.name;
         if !access.has_on(Role::Operator, name, &target) {
-            return Ok(Err(Problem::denied_on(&access, Role::Operator, name, &target)));
+            return Ok(Err(Problem::denied_on(
+                &access,
+                Role::Operator,
+                name,
+                &target,
+            )));
         }
         let steps = body.steps;
         let mut unknown = steps

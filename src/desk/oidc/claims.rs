@@ -73,7 +73,10 @@ pub fn check(
 
 /// The clients and APIs that a token may be for.
 fn audiences(config: &OidcConfig) -> Vec<String> {
-    let clients = [Some(config.client_id.clone()), config.device_client_id.clone()];
+    let clients = [
+        Some(config.client_id.clone()),
+        config.device_client_id.clone(),
+    ];
     let all: HashSet<_> = clients
         .into_iter()
         .flatten()
@@ -161,7 +164,10 @@ mod tests {
         fn sign(&self, claims: &Json) -> String {
             let head = BASE64.encode(br#"{"alg":"ES256","kid":"one"}"#);
             let text = format!("{head}.{}", BASE64.encode(claims.to_string().as_bytes()));
-            let signature = self.0.sign(&SystemRandom::new(), text.as_bytes()).expect("signed");
+            let signature = self
+                .0
+                .sign(&SystemRandom::new(), text.as_bytes())
+                .expect("signed");
             format!("{text}.{}", BASE64.encode(signature.as_ref()))
         }
     }
@@ -202,13 +208,19 @@ mod tests {
             for (name, value) in changes.as_object().expect("a map") {
                 match value {
                     Json::Null => claims.as_object_mut().expect("a map").remove(name),
-                    value => claims.as_object_mut().expect("a map").insert(name.clone(), value.clone()),
+                    value => claims
+                        .as_object_mut()
+                        .expect("a map")
+                        .insert(name.clone(), value.clone()),
                 };
             }
             judge(&claims, &signer.key())
         };
         let alice = judge(&good, &signer.key()).expect("good");
-        assert_eq!((alice.name.as_str(), alice.groups.as_slice()), ("alice@example.com", &["pki".to_owned()][..]));
+        assert_eq!(
+            (alice.name.as_str(), alice.groups.as_slice()),
+            ("alice@example.com", &["pki".to_owned()][..])
+        );
         for changes in [
             json!({ "aud": "windlass-cli" }),
             json!({ "aud": ["api", "x"] }),
@@ -223,12 +235,18 @@ mod tests {
             (json!({ "exp": now() - 120 }), "expired"),
             (json!({ "exp": null }), "no claim `exp`"),
             (json!({ "nbf": now() + 300 }), "not valid yet"),
-            (json!({ "iss": "https://login.example.com/" }), "another issuer"),
+            (
+                json!({ "iss": "https://login.example.com/" }),
+                "another issuer",
+            ),
             (json!({ "iss": null }), "no claim"),
             (json!({ "aud": "another" }), "another audience"),
             (json!({ "aud": null }), "no claim"),
             (json!({ "sub": null }), "no claim `sub`"),
-            (json!({ "aud": ["x", "windlass"], "azp": "x" }), "another client"),
+            (
+                json!({ "aud": ["x", "windlass"], "azp": "x" }),
+                "another client",
+            ),
             (json!({ "email": null }), "no claim `email`"),
             (json!({ "email": 7 }), "no claim `email`"),
             (json!({ "email": "group:pki" }), "no name"),
@@ -246,7 +264,11 @@ mod tests {
     fn a_signature_that_others_could_make_is_none() {
         let part = |json: &str| BASE64.encode(json.as_bytes());
         for algorithm in ["none", "HS256", "HS512", "ES512", ""] {
-            let token = format!("{}.{}.", part(&format!("{{\"alg\":\"{algorithm}\"}}")), part("{}"));
+            let token = format!(
+                "{}.{}.",
+                part(&format!("{{\"alg\":\"{algorithm}\"}}")),
+                part("{}")
+            );
             assert!(head(&token).is_err(), "{algorithm}");
         }
         for token in ["", "a.b.c", "..", "a"] {

@@ -121,7 +121,10 @@ pub async fn begin(State(desk): State<Desk>, headers: HeaderMap) -> Result<Respo
         "{}={browser}; Path=/; HttpOnly; SameSite=Lax; Max-Age=600{secure}",
         desk.login_cookie()
     );
-    Ok(page::see_other(&address, HeaderValue::from_str(&cookie).ok()))
+    Ok(page::see_other(
+        &address,
+        HeaderValue::from_str(&cookie).ok(),
+    ))
 }
 
 /// What the provider leads back with.
@@ -151,7 +154,10 @@ pub async fn finish(
         Ok(answer)
     };
     let at = now();
-    let begun = back.state.as_deref().and_then(|state| desk.pending.take(state, at));
+    let begun = back
+        .state
+        .as_deref()
+        .and_then(|state| desk.pending.take(state, at));
     let browser = desk.named_cookie(&headers, &desk.login_cookie());
     let is_same = |begun: &Begun| {
         let browser = browser.as_ref();
@@ -160,7 +166,10 @@ pub async fn finish(
     let Some(begun) = begun.filter(is_same) else {
         return refused("This login was not begun here, has ended, or took too long. Try again.");
     };
-    if back.iss.is_some_and(|issuer| issuer != provider.config.issuer) {
+    if back
+        .iss
+        .is_some_and(|issuer| issuer != provider.config.issuer)
+    {
         return refused("Another provider than the one that was asked led back here.");
     }
     let code = match (back.code, back.error) {
@@ -211,7 +220,9 @@ fn provider(desk: &Desk) -> Result<&Provider, Problem> {
 
 /// The address under which the browser reaches this server: its Host header has been checked.
 fn origin(desk: &Desk, headers: &HeaderMap) -> String {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
     let host = host.unwrap_or_default();
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     // A proxy before us speaks TLS for any other name.

@@ -10,7 +10,10 @@ use serde_json::Value as Json;
 use tokio::sync::Mutex;
 
 use super::claims::{self, Claims};
-use crate::{desk::access::Identity, outside::Proxies, outside::by_proxy, targets::OidcConfig, x509::Certificate};
+use crate::{
+    desk::access::Identity, outside::Proxies, outside::by_proxy, targets::OidcConfig,
+    x509::Certificate,
+};
 
 /// How long the provider's configuration and keys are used before they are asked for again.
 const FRESH: Duration = Duration::from_secs(3600);
@@ -124,7 +127,8 @@ impl Provider {
             }
             // RFC 6749, 2.3.1: both parts are encoded as in a form.
             Some(secret) => {
-                request = request.basic_auth(encoded(&self.config.client_id), Some(encoded(secret)));
+                request =
+                    request.basic_auth(encoded(&self.config.client_id), Some(encoded(secret)));
             }
         }
         let body = form_urlencoded::Serializer::new(String::new())
@@ -206,7 +210,10 @@ impl Provider {
         );
         let endpoints: Endpoints = self.ask(self.client.get(address)).await?;
         if endpoints.issuer != *issuer {
-            let why = format!("the provider calls itself {}, not {issuer}", endpoints.issuer);
+            let why = format!(
+                "the provider calls itself {}, not {issuer}",
+                endpoints.issuer
+            );
             return Err(ProviderError::Unreachable(why));
         }
         for address in [
@@ -224,7 +231,10 @@ impl Provider {
         let keys = keys.keys.into_iter();
         Ok(Known {
             // Kinds of keys that are not known here are for others.
-            keys: Arc::new(keys.filter_map(|key| serde_json::from_value(key).ok()).collect()),
+            keys: Arc::new(
+                keys.filter_map(|key| serde_json::from_value(key).ok())
+                    .collect(),
+            ),
             endpoints: Arc::new(endpoints),
             at: Instant::now(),
         })
@@ -249,9 +259,13 @@ impl Provider {
         }
         if status.is_client_error() {
             let told: Json = serde_json::from_slice(&body).unwrap_or_default();
-            let told = told["error_description"].as_str().or(told["error"].as_str());
+            let told = told["error_description"]
+                .as_str()
+                .or(told["error"].as_str());
             let why = told.map_or_else(|| status.to_string(), |why| short(why).to_owned());
-            return Err(ProviderError::Refused(format!("the provider refused: {why}")));
+            return Err(ProviderError::Refused(format!(
+                "the provider refused: {why}"
+            )));
         }
         if !status.is_success() {
             return Err(unreachable(status.to_string()));
@@ -274,7 +288,8 @@ fn key_of(keys: &[Jwk], id: Option<&str>) -> Option<Jwk> {
 
 /// Refuses to send anything over a network in plain text.
 fn must_be_secure(address: &str) -> Result<(), String> {
-    let url = reqwest::Url::parse(address).map_err(|e| format!("`{address}` is no address: {e}"))?;
+    let url =
+        reqwest::Url::parse(address).map_err(|e| format!("`{address}` is no address: {e}"))?;
     let is_loopback = match url.host_str() {
         Some("localhost" | "127.0.0.1" | "[::1]") => true,
         Some(_) | None => false,
@@ -289,8 +304,11 @@ fn authorities(path: &Path) -> Result<Vec<reqwest::Certificate>, String> {
     let wrong = |why: String| format!("can't use the CA {}: {why}", path.display());
     let text = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
     let all = Certificate::read_all(&text).map_err(|e| wrong(e.to_string()))?;
-    let all = all.iter().map(|found| reqwest::Certificate::from_der(&found.der));
-    all.collect::<Result<_, _>>().map_err(|e| wrong(e.to_string()))
+    let all = all
+        .iter()
+        .map(|found| reqwest::Certificate::from_der(&found.der));
+    all.collect::<Result<_, _>>()
+        .map_err(|e| wrong(e.to_string()))
 }
 
 fn encoded(text: &str) -> String {
@@ -310,7 +328,9 @@ fn causes(error: &reqwest::Error) -> String {
 /// What a provider says is shown to people: a line of it.
 fn short(text: &str) -> &str {
     let line = text.lines().next().unwrap_or_default();
-    line.char_indices().nth(200).map_or(line, |(end, _)| &line[..end])
+    line.char_indices()
+        .nth(200)
+        .map_or(line, |(end, _)| &line[..end])
 }
 
 #[cfg(test)]
@@ -319,10 +339,19 @@ mod tests {
 
     #[test]
     fn tokens_and_secrets_leave_over_tls_only() {
-        for good in ["https://login.example.com", "http://127.0.0.1:9000", "http://localhost/x"] {
+        for good in [
+            "https://login.example.com",
+            "http://127.0.0.1:9000",
+            "http://localhost/x",
+        ] {
             assert_eq!(must_be_secure(good), Ok(()), "{good}");
         }
-        for bad in ["http://login.example.com", "http://127.0.0.1.evil.example", "ftp://localhost", "x"] {
+        for bad in [
+            "http://login.example.com",
+            "http://127.0.0.1.evil.example",
+            "ftp://localhost",
+            "x",
+        ] {
             assert!(must_be_secure(bad).is_err(), "{bad}");
         }
     }

@@ -260,11 +260,7 @@ impl Runs for Here {
         self.start_sent(sent, key, who)
     }
 
-    fn files(
-        &self,
-        id: &RunId,
-        edition: u32,
-    ) -> Result<BTreeMap<String, Arc<str>>, RunsError> {
+    fn files(&self, id: &RunId, edition: u32) -> Result<BTreeMap<String, Arc<str>>, RunsError> {
         if !self.exists(id) {
             return Err(RunsError::missing("no-such-run", format!("no run `{id}`")));
         }

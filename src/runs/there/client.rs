@@ -49,8 +49,9 @@ impl Client {
     /// An address that is none, or that would have the token sent in plain text over a network; files that can't be used.
     pub fn new(address: Address) -> Result<Self, RunsError> {
         let wrong = |why: String| RunsError::wrong("server", why);
-        let url = Url::parse(&address.url)
-            .map_err(|e| wrong(format!("`{}` is no address of a server: {e}", address.url)).hint(FORM))?;
+        let url = Url::parse(&address.url).map_err(|e| {
+            wrong(format!("`{}` is no address of a server: {e}", address.url)).hint(FORM)
+        })?;
         let host = url.host_str().unwrap_or_default();
         let is_loopback = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
         match url.scheme() {
@@ -81,8 +82,8 @@ impl Client {
             pem.extend_from_slice(b"\n");
             pem.extend(read(key)?);
             let identity = reqwest::Identity::from_pem(&pem);
-            let identity = identity
-                .map_err(|e| wrong(format!("can't use {}: {e}", certificate.display())))?;
+            let identity =
+                identity.map_err(|e| wrong(format!("can't use {}: {e}", certificate.display())))?;
             builder = builder.identity(identity);
         }
         let http = builder.build().map_err(|e| wrong(causes(&e)))?;
@@ -115,7 +116,8 @@ impl Client {
             query.insert(0, '?');
         }
         let request = self.request(Method::GET, &format!("{path}{query}"));
-        self.read(path, self.send(request.timeout(ANSWER)).await?).await
+        self.read(path, self.send(request.timeout(ANSWER)).await?)
+            .await
     }
 
     /// Sends JSON; a key makes a repeated request the same one.
@@ -158,9 +160,13 @@ impl Client {
     async fn refusal(&self, status: StatusCode, answer: Response) -> RunsError {
         let text = answer.bytes().await.unwrap_or_default();
         let Ok(problem) = serde_json::from_slice::<Problem>(&text) else {
-            let message = format!("{} answered {status}, and not as a Windlass server does", self.url);
-            return RunsError::broken("server", message)
-                .hint("see that the address is a server's, and that no proxy answers in its place");
+            let message = format!(
+                "{} answered {status}, and not as a Windlass server does",
+                self.url
+            );
+            return RunsError::broken("server", message).hint(
+                "see that the address is a server's, and that no proxy answers in its place",
+            );
         };
         let kind = match status.as_u16() {
             401 | 403 => Kind::Denied,
@@ -223,8 +229,11 @@ fn authorities(path: &Path) -> Result<Vec<reqwest::Certificate>, RunsError> {
     };
     let text = read(path)?;
     let all = Certificate::read_all(&text).map_err(|e| wrong(e.to_string()))?;
-    let all = all.iter().map(|found| reqwest::Certificate::from_der(&found.der));
-    all.collect::<Result<_, _>>().map_err(|e| wrong(e.to_string()))
+    let all = all
+        .iter()
+        .map(|found| reqwest::Certificate::from_der(&found.der));
+    all.collect::<Result<_, _>>()
+        .map_err(|e| wrong(e.to_string()))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, RunsError> {

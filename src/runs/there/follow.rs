@@ -175,7 +175,9 @@ impl Reader {
                     if !self.sent.data.is_empty() {
                         self.sent.data.push('\n');
                     }
-                    self.sent.data.push_str(data.strip_prefix(' ').unwrap_or(data));
+                    self.sent
+                        .data
+                        .push_str(data.strip_prefix(' ').unwrap_or(data));
                 }
                 // A comment, or a field for others: `seq` is in the data as well.
                 _ => {}

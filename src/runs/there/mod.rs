@@ -18,8 +18,8 @@ pub use self::{client::Address, follow::Following};
 use self::{
     client::Client,
     wire::{
-        Evidence, EventsPage, Files, RunDetail, RunsPage, StartedRun, TargetNames, UndoPlan, WhoAmI,
-        Workflows,
+        EventsPage, Evidence, Files, RunDetail, RunsPage, StartedRun, TargetNames, UndoPlan,
+        WhoAmI, Workflows,
     },
 };
 use super::{
@@ -147,7 +147,12 @@ impl There {
                         is_repeated,
                     });
                 }
-                Err(error) if error.code == "server" && error.kind == Kind::Busy && key.is_some() && tries < TRIES => {
+                Err(error)
+                    if error.code == "server"
+                        && error.kind == Kind::Busy
+                        && key.is_some()
+                        && tries < TRIES =>
+                {
                     std::thread::sleep(PAUSE * tries);
                 }
                 Err(error) => return Err(error),
@@ -227,9 +232,14 @@ impl Runs for There {
                 ("text", &filter.text),
                 ("before", &before),
             ];
-            query.extend(given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
+            query.extend(
+                given
+                    .into_iter()
+                    .filter_map(|(name, value)| Some((name, value.clone()?))),
+            );
             let part: RunsPage = self.get("/api/v1/runs", &query)?;
-            page.rows.extend(part.runs.into_iter().map(wire::RunItem::row));
+            page.rows
+                .extend(part.runs.into_iter().map(wire::RunItem::row));
             page.has_more = part.next.is_some();
             let is_full = filter.limit > 0 && page.rows.len() >= filter.limit;
             if !page.has_more || is_full {
@@ -242,9 +252,10 @@ impl Runs for There {
     fn run(&self, id: &RunId) -> Result<Shown, RunsError> {
         let is_driven = self.is_driven(id)?;
         let state = self.state_of(id)?;
-        let info = state.run.clone().ok_or_else(|| {
-            RunsError::missing("no-such-run", format!("no run `{id}`"))
-        })?;
+        let info = state
+            .run
+            .clone()
+            .ok_or_else(|| RunsError::missing("no-such-run", format!("no run `{id}`")))?;
         let files = self.files(id, info.edition)?;
         Ok(Shown {
             id: id.clone(),
@@ -264,7 +275,12 @@ impl Runs for There {
     ) -> Result<(), RunsError> {
         loop {
             let mut query = vec![("limit", EVENTS.to_string())];
-            query.extend(cursor.next.checked_sub(1).map(|after| ("after", after.to_string())));
+            query.extend(
+                cursor
+                    .next
+                    .checked_sub(1)
+                    .map(|after| ("after", after.to_string())),
+            );
             let page: EventsPage = self.get(&format!("/api/v1/runs/{id}/events"), &query)?;
             let is_empty = page.events.is_empty();
             for item in page.events {
@@ -311,11 +327,7 @@ impl Runs for There {
         self.begin("/api/v1/frozen", &body, key)
     }
 
-    fn files(
-        &self,
-        id: &RunId,
-        edition: u32,
-    ) -> Result<BTreeMap<String, Arc<str>>, RunsError> {
+    fn files(&self, id: &RunId, edition: u32) -> Result<BTreeMap<String, Arc<str>>, RunsError> {
         let query = [("edition", edition.to_string())];
         let files: Files = self.get(&format!("/api/v1/runs/{id}/files"), &query)?;
         Ok(texts(files))
@@ -374,7 +386,9 @@ impl Runs for There {
         // Nothing of a server is kept here.
         let folder = tempfile::tempdir()
             .map_err(|e| RunsError::broken("system", format!("can't make a folder: {e}")))?;
-        Ok(collect(runs.collect(), folder.path(), |run| self.state_of(run)))
+        Ok(collect(runs.collect(), folder.path(), |run| {
+            self.state_of(run)
+        }))
     }
 
     fn changes(&self) -> watch::Receiver<u64> {
@@ -417,5 +431,8 @@ fn encoded(name: &str) -> String {
 }
 
 fn not_remote(what: &str) -> RunsError {
-    RunsError::wrong("not-remote", format!("{what} of a server can't be asked for from here"))
+    RunsError::wrong(
+        "not-remote",
+        format!("{what} of a server can't be asked for from here"),
+    )
 }

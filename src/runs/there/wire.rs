@@ -172,7 +172,9 @@ impl AskItem {
 
 impl EventItem {
     pub fn record(self) -> Record {
-        let event = self.event.try_map(|json| Ok::<_, std::convert::Infallible>(masked(json)));
+        let event = self
+            .event
+            .try_map(|json| Ok::<_, std::convert::Infallible>(masked(json)));
         let Ok(event) = event;
         Record {
             seq: self.seq,
