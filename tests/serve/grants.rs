@@ -395,7 +395,9 @@ fn a_machine_is_who_its_certificate_says() {
             .resolve("windlass.test", here)
             .no_proxy();
         if let Some(name) = machine {
-            let pem = test.read(&format!("{name}.pem")) + &test.read(&format!("{name}.key"));
+            let pem = [format!("{name}.pem"), format!("{name}.key")]
+                .map(|file| test.read(&file))
+                .concat();
             builder = builder.identity(reqwest::Identity::from_pem(pem.as_bytes()).expect("PEM"));
         }
         let client = builder.build().expect("a client");

@@ -339,7 +339,7 @@ steps:
     let there = with_people(Test::new().file("chain.yaml", chain));
     let tokens = there.read("windlass.toml");
     let hosts = format!("[serve]\nhosts = [\"{}\"]\n", proxy.own);
-    there.write("windlass.toml", &(hosts + &tokens));
+    there.write("windlass.toml", &format!("{hosts}{tokens}"));
     let served = Served::start(&there);
     proxy
         .leads_to
@@ -451,7 +451,7 @@ fn what_is_wrong_with_a_server_is_said() {
                 "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
                 body.len()
             );
-            let _ = stream.write_all((head + &body).as_bytes());
+            let _ = stream.write_all(format!("{head}{body}").as_bytes());
         }
     });
     let said = fails(&[("WINDLASS_SERVER", &other), token], &["runs"]);
