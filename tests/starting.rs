@@ -1,7 +1,7 @@
 //! `windlass new` and `windlass try`.
 
 use crate::{
-    harness::{Test, status},
+    harness::{Ran, Test, status},
     mock::Mock,
 };
 
@@ -110,6 +110,72 @@ fn a_shipped_workflow_is_copied_with_all_that_it_uses() {
     let other = Test::new();
     other.windlass(&["new", "--from", "gloo-mesh"]).expect(0);
     other.windlass(&["validate", "gloo-mesh.yaml"]).expect(0);
+}
+
+#[test]
+fn a_shipped_workflow_runs_by_its_name() {
+    let test = Test::new();
+    let ran = test
+        .windlass(&["run", "gloo-mesh", "--until", "root_file"])
+        .expect(0);
+    assert!(
+        ran.stderr
+            .contains("to copy and change it: windlass new --from gloo-mesh"),
+        "{}",
+        ran.stderr
+    );
+    assert!(test.path("out/root-ca.pem").exists());
+    assert!(!test.path("gloo-mesh.yaml").exists());
+    assert_eq!(test.shown()["file"], "gloo-mesh");
+    test.windlass(&["validate", "gloo-mesh", "restart-mesh"])
+        .expect(0);
+
+    // The same workflow as it is now, asked for from another folder.
+    std::fs::create_dir(test.path("elsewhere")).expect("made");
+    let edited = |test: &Test| {
+        let mut command =
+            test.command(&["--state", "../.windlass", "resume", "--edited", "--plan"]);
+        command.current_dir(test.path("elsewhere"));
+        let ran = Ran::from_output(command.output().expect("windlass starts")).expect(0);
+        format!("{}{}", ran.stdout, ran.stderr)
+    };
+    assert!(!edited(&test).contains("replayed"), "{}", edited(&test));
+
+    // A copy that the user made and changed goes before the one in the program.
+    test.windlass(&["new", "--from", "gloo-mesh"]).expect(0);
+    let script = test.read("steps/download.rhai");
+    test.write("steps/download.rhai", &format!("// mine\n{script}"));
+    let told = edited(&test);
+    assert!(told.contains("replayed"), "{told}");
+    test.write("gloo-mesh.yaml", "workflow: mine\nstep: {}\n");
+    let ran = test.windlass(&["run", "gloo-mesh"]).expect(2);
+    assert!(ran.stderr.contains("unknown-key"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_workflow_is_named_without_its_ending() {
+    let test = Test::new();
+    test.windlass(&["new", "hello"]).expect(0);
+    test.windlass(&["run", "hello", "-p", "name=you"]).expect(0);
+    assert_eq!(test.read("out/hello.txt"), "hello you\n");
+    // A folder is no workflow.
+    std::fs::create_dir(test.path("restart-mesh")).expect("made");
+    test.windlass(&["validate", "restart-mesh"]).expect(0);
+}
+
+#[test]
+fn a_file_that_is_not_there_may_be_a_shipped_workflow() {
+    let test = Test::new();
+    for (given, hint) in [
+        ("gloo-mess", "did you mean `gloo-mesh`?"),
+        ("workflows/gloo-mesh.yaml", "did you mean `gloo-mesh`?"),
+        ("something-else", "the shipped workflows are add-cluster, "),
+    ] {
+        let ran = test.windlass(&["run", given]).expect(2);
+        assert!(ran.stderr.contains(hint), "{given}: {}", ran.stderr);
+    }
+    let ran = test.windlass(&["run", "something-else.yaml"]).expect(2);
+    assert!(!ran.stderr.contains("hint"), "{}", ran.stderr);
 }
 
 #[test]

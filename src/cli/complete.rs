@@ -7,9 +7,9 @@ use std::{
 };
 
 use clap::CommandFactory;
-use clap_complete::{CompletionCandidate, env::Shells};
+use clap_complete::{CompletionCandidate, PathCompleter, engine::ValueCompleter, env::Shells};
 
-use super::{Done, args::Args, failure::Failure, print};
+use super::{Done, args::Args, failure::Failure, print, shipped};
 use crate::{journal::Journal, targets::Targets};
 
 /// Set by the script that a shell loads, to the shell's name, when it asks for completions.
@@ -52,6 +52,21 @@ pub fn runs(current: &OsStr) -> Vec<CompletionCandidate> {
             let about = format!("{}, {}", run.workflow, run.status());
             CompletionCandidate::new(run.id.as_str()).help(Some(about.into()))
         })
+        .collect()
+}
+
+/// Workflow files, and the names of shipped workflows.
+pub fn workflows(current: &OsStr) -> Vec<CompletionCandidate> {
+    let mut found = PathCompleter::file().complete(current);
+    found.extend(shipped(current));
+    found
+}
+
+/// The names of shipped workflows.
+pub fn shipped(current: &OsStr) -> Vec<CompletionCandidate> {
+    shipped::names()
+        .filter(|name| begins(name, current))
+        .map(CompletionCandidate::new)
         .collect()
 }
 

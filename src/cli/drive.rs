@@ -10,7 +10,7 @@ use super::{
     args::{Args, Driving},
     exit,
     failure::Failure,
-    load::workflow_file,
+    load::Source,
     print,
     process::{OnHangUp, jitter, now, runtime, watch_for_interrupts},
 };
@@ -139,12 +139,12 @@ pub async fn open_target(
         _ => None,
     });
     let clusters = edited.unwrap_or(&run.kube).clone();
-    let workflow = workflow_file(run);
+    let workflow = Source::of_run(run);
     let folders = Folders {
         out: Path::new(&run.out),
         state: &args.state,
         config,
-        workflow: Some(&workflow),
+        workflow: workflow.path(),
     };
     Ok(OpenTarget::open(target, folders, clusters).await?)
 }

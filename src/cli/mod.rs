@@ -47,6 +47,7 @@ mod run;
 mod runs;
 mod schema;
 mod serve;
+mod shipped;
 mod show;
 mod taken;
 mod test;

@@ -3,7 +3,6 @@ use std::{
     fs::{self, OpenOptions},
     io::{self, Write},
     path::Path,
-    sync::Arc,
 };
 
 use include_dir::{Dir, include_dir};
@@ -13,15 +12,10 @@ use super::{
     args::{New, Template},
     exit,
     failure::Failure,
+    shipped,
 };
-use crate::{
-    compile::{Frozen, compile},
-    report,
-    script::closest,
-};
+use crate::{report, script::closest};
 
-/// The workflows that are shipped, with their scripts and tests.
-static WORKFLOWS: Dir = include_dir!("$CARGO_MANIFEST_DIR/workflows");
 static TEMPLATES: Dir = include_dir!("$CARGO_MANIFEST_DIR/templates");
 
 /// What stands for the new workflow's name in a template, in paths as in texts.
@@ -89,7 +83,7 @@ fn filled(template: Template, name: &str) -> Result<BTreeMap<String, String>, Fa
     }
     let folder = TEMPLATES.get_dir(template.folder());
     let mut files = BTreeMap::new();
-    for (path, text) in folder.map(texts_in).unwrap_or_default() {
+    for (path, text) in folder.map(shipped::texts_in).unwrap_or_default() {
         let path = path
             .split_once('/')
             .map_or(&*path, |(_, path)| path)
@@ -101,17 +95,7 @@ fn filled(template: Template, name: &str) -> Result<BTreeMap<String, String>, Fa
 
 /// A shipped workflow with all that it uses and its tests, under another name if one is given.
 fn shipped(from: &str, name: Option<&str>) -> Result<BTreeMap<String, String>, Failure> {
-    let all: BTreeMap<String, Arc<str>> = texts_in(&WORKFLOWS)
-        .into_iter()
-        .map(|(path, text)| (path, text.into()))
-        .collect();
-    let main = format!("{from}.yaml");
-    let workflows = all
-        .keys()
-        .filter(|path| !path.contains('/') && !path.ends_with(".test.yaml"));
-    let known: Vec<_> = workflows
-        .filter_map(|path| path.strip_suffix(".yaml"))
-        .collect();
+    let known: Vec<_> = shipped::names().collect();
     if !known.contains(&from) {
         let failure = Failure::new("bad-name", format!("no shipped workflow is named `{from}`"));
         return Err(failure.hint(match closest(from, known.iter().copied()) {
@@ -119,15 +103,16 @@ fn shipped(from: &str, name: Option<&str>) -> Result<BTreeMap<String, String>, F
             None => format!("there is {}", known.join(", ")),
         }));
     }
-    let program = compile(&main, &mut Frozen(all.clone()))?;
-    let mut files: BTreeMap<_, _> = program
+    let main = format!("{from}.yaml");
+    let mut files: BTreeMap<_, _> = shipped::program(from)?
         .files
         .into_iter()
         .map(|(path, text)| (path, text.to_string()))
         .collect();
     let tests = format!("{from}.test.yaml");
     files.extend(
-        all.get(&tests)
+        shipped::texts()
+            .get(&tests)
             .map(|text| (tests.clone(), text.to_string())),
     );
     let Some(name) = name else {
@@ -145,20 +130,6 @@ fn shipped(from: &str, name: Option<&str>) -> Result<BTreeMap<String, String>, F
         files.insert(format!("{name}.test.yaml"), text);
     }
     Ok(files)
-}
-
-/// Every file below a folder, by its path from the folder that was embedded.
-fn texts_in(folder: &Dir) -> BTreeMap<String, String> {
-    let mut texts = BTreeMap::new();
-    for file in folder.files() {
-        if let Some(text) = file.contents_utf8() {
-            texts.insert(file.path().to_string_lossy().into_owned(), text.to_owned());
-        }
-    }
-    for folder in folder.dirs() {
-        texts.extend(texts_in(folder));
-    }
-    texts
 }
 
 /// Writes a file that is not there, with its folders.

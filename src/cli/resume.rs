@@ -9,7 +9,7 @@ use super::{
     exit,
     failure::Failure,
     in_doubt,
-    load::{load, workflow_file},
+    load::Source,
     preflight::preflight,
     print,
     process::{now, requester},
@@ -153,7 +153,7 @@ fn read_edit(
     archive: &Archive,
     taken: &Taken,
 ) -> Result<Edit, Failure> {
-    let program = load(&workflow_file(&taken.info))?;
+    let program = Source::of_run(&taken.info).compile()?;
     let mut given = match &taken.info.params {
         Value::Map(params) => params.clone(),
         _ => BTreeMap::new(),

@@ -10,8 +10,8 @@ use crate::{cli::complete, report::GraphFormat};
 
 #[derive(ClapArgs)]
 pub struct Validate {
-    /// The workflows' YAML files
-    #[arg(required = true)]
+    /// The workflows' YAML files, or names of shipped workflows
+    #[arg(required = true, value_name = "WORKFLOW", add = ArgValueCompleter::new(complete::workflows))]
     pub files: Vec<PathBuf>,
 
     /// Also ask the clusters of this target whether they can be reached, and allow what is called
@@ -24,7 +24,8 @@ pub struct Validate {
 
 #[derive(ClapArgs)]
 pub struct Plan {
-    /// The workflow's YAML file
+    /// The workflow's YAML file, or the name of a shipped workflow, such as `gloo-mesh`
+    #[arg(value_name = "WORKFLOW", add = ArgValueCompleter::new(complete::workflows))]
     pub file: PathBuf,
 
     #[command(flatten)]
@@ -45,7 +46,8 @@ pub struct Plan {
 
 #[derive(ClapArgs)]
 pub struct Graph {
-    /// The workflow's YAML file
+    /// The workflow's YAML file, or the name of a shipped workflow, such as `gloo-mesh`
+    #[arg(value_name = "WORKFLOW", add = ArgValueCompleter::new(complete::workflows))]
     pub file: PathBuf,
 
     /// How to draw it
@@ -73,7 +75,8 @@ impl From<Format> for GraphFormat {
 
 #[derive(ClapArgs)]
 pub struct Iam {
-    /// The workflow's YAML file
+    /// The workflow's YAML file, or the name of a shipped workflow, such as `gloo-mesh`
+    #[arg(value_name = "WORKFLOW", add = ArgValueCompleter::new(complete::workflows))]
     pub file: PathBuf,
 
     #[command(flatten)]
@@ -86,7 +89,8 @@ pub struct Iam {
 
 #[derive(ClapArgs)]
 pub struct Rbac {
-    /// The workflow's YAML file
+    /// The workflow's YAML file, or the name of a shipped workflow, such as `gloo-mesh`
+    #[arg(value_name = "WORKFLOW", add = ArgValueCompleter::new(complete::workflows))]
     pub file: PathBuf,
 
     #[command(flatten)]

@@ -9,7 +9,8 @@ use crate::cli::complete;
 
 #[derive(ClapArgs)]
 pub struct Run {
-    /// The workflow's YAML file
+    /// The workflow's YAML file, or the name of a shipped workflow, such as `gloo-mesh`
+    #[arg(value_name = "WORKFLOW", add = ArgValueCompleter::new(complete::workflows))]
     pub file: PathBuf,
 
     #[command(flatten)]

@@ -19,7 +19,7 @@ pub struct New {
     pub template: Template,
 
     /// Copy a workflow that is shipped, such as `gloo-mesh`, with its scripts and tests
-    #[arg(long, value_name = "WORKFLOW")]
+    #[arg(long, value_name = "WORKFLOW", add = ArgValueCompleter::new(complete::shipped))]
     pub from: Option<String>,
 }
 
