@@ -8,7 +8,7 @@ import time
 import zipfile
 from pathlib import Path
 
-# What a package is compressed with; tests that build many take 1.
+# What a package is compressed with; tests that build many take 0.
 LEVEL = int(os.environ.get("WINDLASS_PACKAGE_LEVEL") or 9)
 
 # The name of a file in an archive → its bytes and whether it can be executed.
