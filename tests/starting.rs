@@ -139,7 +139,8 @@ fn a_shipped_workflow_runs_by_its_name() {
         let ran = Ran::from_output(command.output().expect("windlass starts")).expect(0);
         format!("{}{}", ran.stdout, ran.stderr)
     };
-    assert!(!edited(&test).contains("replayed"), "{}", edited(&test));
+    let told = edited(&test);
+    assert!(!told.contains("replayed"), "{told}");
 
     // A copy that the user made and changed goes before the one in the program.
     test.windlass(&["new", "--from", "gloo-mesh"]).expect(0);

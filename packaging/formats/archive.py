@@ -15,8 +15,8 @@ LEVEL = int(os.environ.get("WINDLASS_PACKAGE_LEVEL") or 9)
 Files = dict[str, tuple[bytes, bool]]
 
 
-def gzipped(data: bytes) -> bytes:
-    return gzip.compress(data, LEVEL, mtime=0)
+def gzipped(data: bytes, level: int = 9) -> bytes:
+    return gzip.compress(data, level, mtime=0)
 
 
 def tar_gz(path: Path, files: Files, when: int) -> Path:
@@ -26,7 +26,7 @@ def tar_gz(path: Path, files: Files, when: int) -> Path:
             entry = tarfile.TarInfo(name)
             entry.size, entry.mtime, entry.mode = len(data), when, mode(is_program)
             archive.addfile(entry, io.BytesIO(data))
-    path.write_bytes(gzipped(made.getvalue()))
+    path.write_bytes(gzipped(made.getvalue(), LEVEL))
     return path
 
 

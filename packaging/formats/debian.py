@@ -8,6 +8,7 @@ binary itself says.
 import hashlib
 import subprocess
 import tempfile
+from email.utils import formatdate
 from pathlib import Path
 
 from .archive import LEVEL, gzipped, laid_out
@@ -16,12 +17,13 @@ from .platform import DEBIAN_OF_LIBRARY, Platform
 from .release import CHECKOUT, NAME, Release
 
 ZSH = "zsh/vendor-completions"
+MAINTAINER = "Windlass maintainers <windlass@localhost.invalid>"
 COPYRIGHT = """\
 Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
 Upstream-Name: windlass
 
 Files: *
-Copyright: the authors of Windlass
+Copyright: {copyright}
 License: MIT or Apache-2.0
  The texts are in LICENSE-MIT and LICENSE-APACHE beside this file, and those of the crates that the program contains in
  THIRD-PARTY.txt.gz.
@@ -31,8 +33,12 @@ License: MIT or Apache-2.0
 def build(contents: Contents, release: Release, platform: Platform, out: Path) -> list[Path]:
     docs = f"usr/share/doc/{NAME}"
     files = contents.system(ZSH)
-    files[f"{docs}/copyright"] = (COPYRIGHT.encode(), False)
-    files[f"{docs}/changelog.gz"] = (gzipped((CHECKOUT / "CHANGELOG.md").read_bytes()), False)
+    license = contents.licenses["LICENSE-MIT"].decode()
+    copyright = next(line.removeprefix("Copyright ") for line in license.splitlines() if line.startswith("Copyright "))
+    changes = f"{NAME} ({release.for_systems}) unstable; urgency=medium\n\n  * See CHANGELOG.md.\n\n -- {MAINTAINER}  {formatdate(release.time)}\n"
+    files[f"{docs}/copyright"] = (COPYRIGHT.format(copyright=copyright).encode(), False)
+    files[f"{docs}/changelog.gz"] = (gzipped(changes.encode()), False)
+    files[f"{docs}/CHANGELOG.md.gz"] = (gzipped((CHECKOUT / "CHANGELOG.md").read_bytes()), False)
     for name, text in contents.licenses.items():
         is_long = name == "THIRD-PARTY.txt"
         files[f"{docs}/{name}{'.gz' if is_long else ''}"] = (gzipped(text) if is_long else text, False)
@@ -59,7 +65,7 @@ def control(release: Release, platform: Platform, kibibytes: int) -> str:
 Package: {NAME}
 Version: {release.for_systems}
 Architecture: {platform.for_debian}
-Maintainer: Windlass maintainers <windlass@localhost.invalid>
+Maintainer: {MAINTAINER}
 Section: admin
 Priority: optional
 Installed-Size: {kibibytes}
