@@ -30,12 +30,21 @@ class Release:
 
     @property
     def for_python(self) -> str:
-        """As PEP 440 writes it: 1.0.0-rc.1 is 1.0.0rc1."""
-        return re.sub(r"-(alpha|beta|rc)\.?(\d+)", lambda m: {"alpha": "a", "beta": "b", "rc": "rc"}[m[1]] + m[2], self.version)
+        """As PEP 440 writes it.
+
+        >>> Release("1.0.0-rc.1", "", 0).for_python
+        '1.0.0rc1'
+        """
+        short = {"alpha": "a", "beta": "b", "rc": "rc"}
+        return re.sub(r"-(alpha|beta|rc)\.?(\d+)", lambda found: short[found[1]] + found[2], self.version)
 
     @property
     def for_systems(self) -> str:
-        """As Debian and Fedora write it: what comes before 1.0.0 sorts before it with a tilde."""
+        """As Debian and Fedora write it: with a tilde, a version sorts before the same one without.
+
+        >>> Release("1.0.0-rc.1", "", 0).for_systems
+        '1.0.0~rc.1'
+        """
         return self.version.replace("-", "~", 1)
 
 
