@@ -94,11 +94,6 @@ fn keeps(options: &str, istio_ca: &str, refusal: Option<&str>) {
 }
 
 #[test]
-fn the_newest_mesh_whose_ca_gloo_mesh_issues() {
-    keeps("istio=1.30", "gloo", None);
-}
-
-#[test]
 fn the_newest_mesh_whose_ca_is_written_from_here() {
     keeps("istio=1.30", "cacerts", None);
 }

@@ -417,17 +417,33 @@ fn clusters_and_cas_come_and_go() {
     run("rotate-leaf.yaml", &[again.as_slice(), &FAST[2..]].concat()).expect(0);
     // A certificate of the CA that is shown without the CA's own is found, too.
     mesh.test.write("old.pem", &former_leaf);
-    let old = format!("--from-file=tls.crt={}", mesh.test.path("old.pem").display());
-    let other = ["create", "secret", "generic", "other", "-n", "gloo-mesh", &old];
+    let old = format!(
+        "--from-file=tls.crt={}",
+        mesh.test.path("old.pem").display()
+    );
+    let other = [
+        "create",
+        "secret",
+        "generic",
+        "other",
+        "-n",
+        "gloo-mesh",
+        &old,
+    ];
     mesh.kubectl("cluster-1", &other).expect(0);
     let refused = run("retire-ca.yaml", &retire).expect(1);
     assert!(
-        refused.stderr.contains("secret other in gloo-mesh of cluster-1 still shows"),
+        refused
+            .stderr
+            .contains("secret other in gloo-mesh of cluster-1 still shows"),
         "{}",
         refused.stderr
     );
-    mesh.kubectl("cluster-1", &["delete", "secret", "other", "-n", "gloo-mesh"])
-        .expect(0);
+    mesh.kubectl(
+        "cluster-1",
+        &["delete", "secret", "other", "-n", "gloo-mesh"],
+    )
+    .expect(0);
     run("retire-ca.yaml", &retire).expect(0);
     let audit = mesh.test.windlass(&["audit", "--json"]).expect(0).json();
     assert_eq!(
@@ -489,7 +505,11 @@ fn what_somebody_else_renews_refuses_a_new_root_and_stops_the_removal() {
     let before = held(&mesh);
     let refused = rotate(&mesh, "rotate-root.yaml", &["-p", "force=true"]).expect(1);
     assert!(refused.stderr.contains(name), "{}", refused.stderr);
-    assert!(refused.stderr.contains("renewed_elsewhere"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("renewed_elsewhere"),
+        "{}",
+        refused.stderr
+    );
     let audit = mesh.test.windlass(&["audit", "--json"]).expect(0).json();
     assert_eq!(audit["calls"], json!({}), "{audit:#}");
     assert_eq!(held(&mesh), before);
@@ -497,7 +517,11 @@ fn what_somebody_else_renews_refuses_a_new_root_and_stops_the_removal() {
     let elsewhere = format!("renewed_elsewhere=[{name}]");
     let all = ["-p", "force=true", "-p", &elsewhere];
     let stopped = rotate(&mesh, "rotate-root.yaml", &all).expect(1);
-    assert!(stopped.stderr.contains("others_moved"), "{}", stopped.stderr);
+    assert!(
+        stopped.stderr.contains("others_moved"),
+        "{}",
+        stopped.stderr
+    );
     let trusted = || certificates(&pem(&mesh, OBJECTS[5], "root-cert.pem"));
     assert_eq!(trusted(), 2, "the old root is trusted still");
     // By now the server shows the new root, and so does this copy.

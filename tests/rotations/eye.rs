@@ -173,7 +173,10 @@ impl State {
             }
             self.seen.handshakes += 1;
             if let Some(why) = &one.error {
-                let line = format!("after {what}: {} -> {}:{}: {why}", one.from, one.to, one.port);
+                let line = format!(
+                    "after {what}: {} -> {}:{}: {why}",
+                    one.from, one.to, one.port
+                );
                 *self.seen.failed.entry(line).or_default() += 1;
             }
         }
