@@ -1,17 +1,30 @@
 //! Rotations of a mesh on Restate: as embedded, and no handshake fails meanwhile.
 
+use serde_json::Value as Json;
+
 use super::{server::Server, world::Site, world::World, world::rotation};
 use crate::{crash::Outcome, keeping::Watcher, mesh::FAST};
 
 const ROTATIONS: [&str; 2] = ["rotate-issuing-ca.yaml", "rotate-root.yaml"];
 
+/// How a run left its site, and how often it changed something, by function.
+type Left = (Outcome, Json);
+
+fn left(site: &Site) -> Left {
+    let audit = site.test.windlass(&["audit", "--json"]).expect(0).json();
+    (
+        Outcome::of(&site.test).without_effects(),
+        audit["calls"].clone(),
+    )
+}
+
 /// Gives a site the PKI of day one, rotates it, undoes the last rotation, and watches; what it was after each.
-fn rotated(site: &Site, istio_ca: &str) -> Vec<Outcome> {
+fn rotated(site: &Site, istio_ca: &str) -> Vec<Left> {
     let clusters = ["-p", "clusters=[a, b]"];
     let istio_ca = format!("istio_ca={istio_ca}");
     let made = [rotation(), vec!["-p", &istio_ca], clusters.into()].concat();
     site.test.windlass(&made).expect(0);
-    let mut outcomes = vec![Outcome::of(&site.test)];
+    let mut outcomes = vec![left(site)];
     let watcher = Watcher::on(&site.test.path(".windlass/kube"));
     for file in ROTATIONS {
         let path = format!("workflows/{file}");
@@ -35,10 +48,10 @@ fn rotated(site: &Site, istio_ca: &str) -> Vec<Outcome> {
             }
         }
         site.test.windlass(&run).expect(0);
-        outcomes.push(Outcome::of(&site.test));
+        outcomes.push(left(site));
     }
     site.test.windlass(&["undo", "--yes"]).expect(0);
-    outcomes.push(Outcome::of(&site.test));
+    outcomes.push(left(site));
     let seen = watcher.finish();
     println!(
         "{istio_ca}: {} looks, {} handshakes, {} failed",

@@ -23,7 +23,7 @@ use super::{
 use crate::{crash::crash, harness::Test, mesh::FAST};
 
 /// Between the moments that are tried by default: prime, so that over time it falls on every kind of moment.
-const STRIDE: u64 = 307;
+const STRIDE: u64 = 997;
 
 /// A mesh of day one, to be copied: to make it takes longer than a rotation.
 struct Mould {
