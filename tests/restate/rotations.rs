@@ -65,6 +65,7 @@ fn rotated(site: &Site, istio_ca: &str) -> Vec<Left> {
 }
 
 #[test]
+#[ignore = "takes minutes: --run-ignored all"]
 fn rotations_on_two_workers_equal_embedded_and_no_handshake_fails() {
     let is_all = std::env::var_os("WINDLASS_MESH_ROWS").is_some();
     for istio_ca in ["gloo", "cacerts"]
