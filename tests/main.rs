@@ -59,6 +59,7 @@ mod restate;
 mod resume;
 mod rollout;
 mod rotation;
+mod rotations;
 mod runbook;
 mod secrets;
 mod serve;
