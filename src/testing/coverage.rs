@@ -101,6 +101,11 @@ impl Covered {
         }
     }
 
+    /// Whether a line (from 1) of a script ran.
+    pub fn reaches(&self, file: &str, line: usize) -> bool {
+        self.lines.contains(&(file.to_owned(), line))
+    }
+
     pub fn add(&mut self, other: Self) {
         self.steps.extend(other.steps);
         self.branches.extend(other.branches);

@@ -44,6 +44,13 @@ pub struct Plan {
 }
 
 #[derive(ClapArgs)]
+pub struct Schema {
+    /// That of a test file, `NAME.test.yaml`
+    #[arg(long)]
+    pub test: bool,
+}
+
+#[derive(ClapArgs)]
 pub struct Graph {
     /// The workflow's YAML file
     pub file: PathBuf,

@@ -9,13 +9,14 @@ use super::{
         graph::{Action, Program, Workflow},
         link::compile,
         mistake::Mistakes,
-        params::bind_params,
         source::{Document, Opened, open},
     },
+    before::{self, Before, Earlier, FromBefore, outputs_of, read_params},
     expect::{self, Expect, known, one_of},
     given::{self, Given},
     keys::{ANSWERS, APPROVAL, LOCAL, MOST_KILLS, SUITE, TARGETS, TEST},
 };
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use windlass_script::ROOTS;
 use windlass_world::value::Value;
 
@@ -27,8 +28,17 @@ pub struct Suite {
     pub program: Program,
     /// The workflow's file, from the folder of the test file.
     pub workflow: String,
+    /// The workflows of runs that come before tests, by their files from the folder of the test file.
+    pub earlier: BTreeMap<String, Program>,
     /// In the order of the file.
     pub cases: Vec<Case>,
+}
+
+impl Suite {
+    /// All workflows that its tests run.
+    pub fn programs(&self) -> impl Iterator<Item = &Program> {
+        std::iter::once(&self.program).chain(self.earlier.values())
+    }
 }
 
 /// One test.
@@ -36,13 +46,17 @@ pub struct Suite {
 pub struct Case {
     pub name: String,
     pub description: Option<String>,
-    /// Checked, with the defaults.
-    pub params: Value,
+    /// Checked; `bind` gives them with the defaults.
+    pub params: FromBefore,
     pub requester: String,
     /// Whether the embedded servers answer what no given answer matches.
     pub is_local: bool,
     /// Whether the target has the clusters that the workflow names.
     pub has_kube: bool,
+    /// Runs that come first.
+    pub before: Vec<Before>,
+    /// When it starts; now if it is left out.
+    pub clock: Option<OffsetDateTime>,
     pub given: Vec<Given>,
     pub approvals: BTreeMap<String, Approver>,
     pub kill: Option<Kill>,
@@ -108,10 +122,12 @@ pub fn read_suite(path: &Path) -> Result<Suite, Mistakes> {
     };
     let workflow = program.as_ref().map(|program| &*program.workflow);
     let mut cases = Vec::new();
+    let mut earlier = Earlier::default();
     match tests {
         Some(node) => {
             for (key, node) in report.entries(node, "`tests`") {
-                cases.push(read_case(&mut report, key, node, workflow));
+                let before = read_before(&mut report, node, path, &mut earlier)?;
+                cases.push(read_case(&mut report, key, node, workflow, (before, &earlier)));
             }
         }
         None => {
@@ -127,6 +143,7 @@ pub fn read_suite(path: &Path) -> Result<Suite, Mistakes> {
         (Some(program), Some((workflow, _))) if mistakes.is_empty() => Ok(Suite {
             program,
             workflow,
+            earlier: earlier.programs,
             cases,
         }),
         _ => Err(Mistakes::sorted(mistakes)),
@@ -134,7 +151,7 @@ pub fn read_suite(path: &Path) -> Result<Suite, Mistakes> {
 }
 
 /// Compiles the workflow; `Ok(None)` if there is no such file, which has been reported.
-fn compile_beside(
+pub(super) fn compile_beside(
     report: &mut Report,
     path: &Path,
     name: &str,
@@ -152,18 +169,54 @@ fn compile_beside(
     }
 }
 
-fn read_case(report: &mut Report, key: &Key, node: &Node, workflow: Option<&Workflow>) -> Case {
+/// Reads the runs that come before a test, which its other keys may name.
+fn read_before(
+    report: &mut Report,
+    node: &Node,
+    path: &Path,
+    earlier: &mut Earlier,
+) -> Result<Vec<Before>, Mistakes> {
+    let Kind::Map(entries) = &node.kind else {
+        return Ok(Vec::new());
+    };
+    match entries.iter().find(|(key, _)| key.name == "before") {
+        Some((_, node)) => before::read(report, node, path, earlier),
+        None => Ok(Vec::new()),
+    }
+}
+
+fn read_case(
+    report: &mut Report,
+    key: &Key,
+    node: &Node,
+    workflow: Option<&Workflow>,
+    (before, earlier): (Vec<Before>, &Earlier),
+) -> Case {
     let mut fields = Fields::of(report, node, &TEST, format!("the test `{}`", key.name));
     let params = fields.take("params");
+    let named = Node {
+        span: key.span.clone(),
+        ..node.clone()
+    };
     let params = match workflow {
-        Some(workflow) => read_params(report, key, params, workflow),
-        None => Value::Null,
+        Some(workflow) => {
+            let known = outputs_of(&before, earlier);
+            read_params(report, (params, &named), workflow, &known)
+        }
+        None => FromBefore::default(),
     };
     let target = fields.take("target");
     let is_local = target
         .and_then(|node| one_of(report, node, "`target`", &TARGETS))
         .as_deref()
         == Some(LOCAL);
+    if let (Some((key, _)), false) = (fields.take_with_key("before"), is_local) {
+        let message = "a run before the test leaves nothing where nothing is reached";
+        let mistake = report.at("bad-test", key.span.clone(), message);
+        report.add(mistake.help("add `target: local` to the test"));
+    }
+    let clock = fields.take_with_key("clock");
+    let clock = clock.and_then(|entry| read_clock(report, entry, is_local));
     let has_kube = fields
         .take("kube")
         .and_then(|node| report.flag(node, "`kube`"))
@@ -178,6 +231,8 @@ fn read_case(report: &mut Report, key: &Key, node: &Node, workflow: Option<&Work
             .unwrap_or_else(|| "tester".into()),
         is_local,
         has_kube,
+        before,
+        clock,
         given: fields
             .take("given")
             .map_or_else(Vec::new, |node| given::read(report, node)),
@@ -192,7 +247,7 @@ fn read_case(report: &mut Report, key: &Key, node: &Node, workflow: Option<&Work
     let wanted = fields.take_with_key("expect");
     fields.finish(report);
     let expect = wanted
-        .map(|(_, node)| expect::read(report, node, workflow))
+        .map(|(_, node)| expect::read(report, node, workflow, is_local))
         .unwrap_or_default();
     if let (Some((key, _)), None, true) = (wanted, case.kill, expect.is_same) {
         let mistake = report.at(
@@ -205,31 +260,25 @@ fn read_case(report: &mut Report, key: &Key, node: &Node, workflow: Option<&Work
     Case { expect, ..case }
 }
 
-fn read_params(report: &mut Report, key: &Key, node: Option<&Node>, workflow: &Workflow) -> Value {
-    let entries = node.map_or(&[][..], |node| report.entries(node, "`params`"));
-    let given = entries
-        .iter()
-        .map(|(key, node)| (key.name.clone(), node.to_value()));
-    let errors = match bind_params(workflow, given.collect()) {
-        Ok(bound) => return Value::Map(bound),
-        Err(errors) => errors.0,
+fn read_clock(
+    report: &mut Report,
+    (key, node): &(Key, Node),
+    is_local: bool,
+) -> Option<OffsetDateTime> {
+    let text = report.text(node, "`clock`")?;
+    let Ok(moment) = OffsetDateTime::parse(text, &Rfc3339) else {
+        let message = format!("`{text}` is not a moment");
+        let mistake = report.at("wrong-type", node.span.clone(), message);
+        report.add(mistake.help("write it as `2027-03-01T00:00:00Z`"));
+        return None;
     };
-    for error in errors {
-        let entry = error
-            .param()
-            .and_then(|name| entries.iter().find(|(key, _)| key.name == name));
-        let span = entry.map_or(&key.span, |(key, _)| &key.span).clone();
-        let mistake = report.at("params", span, error.to_string());
-        let hint = match entry {
-            // A hint about the command line does not help here.
-            Some(_) => error.hint().filter(|hint| !hint.contains("-p ")),
-            None => error
-                .param()
-                .map(|name| format!("add `params: {{ {name}: … }}` to the test")),
-        };
-        report.add(mistake.maybe_help(hint));
+    if is_local {
+        let message = "the embedded servers have the clock of this machine";
+        let mistake = report.at("bad-test", key.span.clone(), message);
+        report.add(mistake.help("leave `clock` out, or answer `time::now` in `given`"));
+        return None;
     }
-    Value::Null
+    Some(moment)
 }
 
 fn read_approvals(
