@@ -19,10 +19,9 @@ use data_encoding::BASE64;
 use serde_json::Value as Json;
 
 use crate::{
+    cluster::{Offline, StateError, is_cluster_name},
     compile::{CertificatePlace, Expect, ExpectedHandshakes},
-    mesh::{Handshake, Handshakes, Matrix},
-    outside::{Clients, Named},
-    value::Failure,
+    mesh::{Handshake, Handshakes, Matrix, member},
     x509::Certificate,
 };
 
@@ -34,16 +33,14 @@ const LOOK: Duration = Duration::from_millis(250);
 /// Certificates (PEM) by the place that a test names; `None` where there is none.
 pub type Held = BTreeMap<String, Option<String>>;
 
-/// Writes down the certificates that a test looks at in secrets.
+/// Writes down the certificates that a test looks at in secrets, of any cluster, also of one that its run may not speak to.
+/// Blocks.
 ///
 /// # Errors
-/// A cluster that can't be asked, a folder that can't be written.
-pub async fn write_secrets(
-    folder: &Path,
-    expect: &Expect,
-    clients: &Clients,
-) -> Result<(), MeshError> {
+/// A cluster that can't be read, a folder that can't be written.
+pub fn write_secrets(folder: &Path, clusters: &Path, expect: &Expect) -> Result<(), MeshError> {
     let mut held = Held::new();
+    let mut opened = BTreeMap::new();
     for place in expect.certificates.iter().flat_map(|one| one.places()) {
         let CertificatePlace::Secret {
             cluster,
@@ -54,13 +51,17 @@ pub async fn write_secrets(
         else {
             continue;
         };
-        let object = Named {
-            kind: "secret".into(),
-            namespace: namespace.clone(),
-            name: name.clone(),
-        };
-        let client = clients.kube.client(cluster).await?;
-        let found = client.find(&object).await?;
+        if !is_cluster_name(cluster) || !clusters.join(cluster).is_dir() {
+            held.insert(place.to_string(), None);
+            continue;
+        }
+        if !opened.contains_key(cluster) {
+            let offline = Offline::open(member(clusters, cluster, None));
+            let offline = offline.map_err(|e| MeshError::Mesh(e.to_string()))?;
+            offline.catch_up()?;
+            opened.insert(cluster.clone(), offline);
+        }
+        let found = opened[cluster].read(|state| state.find("secrets", namespace, name))?;
         held.insert(place.to_string(), found.and_then(|secret| certificates(&secret, key)));
     }
     fs::write(folder.join(SECRETS), serde_json::to_string(&held).map_err(io::Error::from)?)?;
@@ -77,8 +78,8 @@ fn certificates(secret: &Json, key: &str) -> Option<String> {
 
 #[derive(Debug, thiserror::Error)]
 pub enum MeshError {
-    #[error(transparent)]
-    Cluster(#[from] Failure),
+    #[error("the clusters can't be looked at: {0}")]
+    Cluster(#[from] StateError),
     #[error("the mesh can't be looked at: {0}")]
     Mesh(String),
     #[error("the test's folder can't be used")]

@@ -83,7 +83,7 @@ pub struct Ran {
     pub tests: Vec<Tested>,
     /// How many tests the filters left out.
     pub filtered: usize,
-    /// By the workflow's file; of all its tests, whatever file they are in.
+    /// By the workflow's file, or the script's; what any test reached counts, whatever file it is in.
     pub coverage: Vec<(PathBuf, Coverage)>,
 }
 
@@ -175,20 +175,27 @@ fn next_number(wanted: &[(&Path, &Suite, &Case)], file: &Path, case: &Case) -> u
 }
 
 fn coverage(suites: &[(&Path, Suite)], tests: &[Tested]) -> Vec<(PathBuf, Coverage)> {
-    let mut workflows: BTreeMap<PathBuf, (&Program, Covered)> = BTreeMap::new();
+    let mut workflows: BTreeMap<PathBuf, (&Program, PathBuf)> = BTreeMap::new();
+    let mut covered = Covered::default();
     for (file, suite) in suites {
+        let folder = folder_of(file, &suite.workflow);
         let workflow = file.with_file_name(&suite.workflow);
-        let (_, covered) = workflows
-            .entry(workflow)
-            .or_insert((&suite.program, Covered::default()));
+        workflows.insert(workflow, (&suite.program, folder.clone()));
         for test in tests.iter().filter(|test| test.file == *file) {
-            covered.add(test.covered.clone());
+            covered.add(&folder, test.covered.clone());
         }
     }
     let measured = workflows
         .into_iter()
-        .map(|(file, (program, covered))| (file, covered.measure(program)));
+        .map(|(file, (program, folder))| (file, covered.measure(program, &folder)));
     measured.collect()
+}
+
+/// The folder of a workflow, or of a script, that a test file names: what its files are called from.
+pub(super) fn folder_of(test: &Path, workflow: &str) -> PathBuf {
+    let named = test.with_file_name(workflow);
+    let real = named.canonicalize().unwrap_or(named);
+    real.parent().unwrap_or(Path::new("")).to_owned()
 }
 
 /// Runs a test: that of its file, or of a copy of it, which is what is played.

@@ -30,6 +30,7 @@ mod retry;
 mod source;
 mod suite;
 mod template;
+mod trial;
 
 pub use clusters::{ClustersError, clusters};
 pub use document::parse_value;
@@ -52,6 +53,7 @@ pub use suite::{
     WantedCertificate, WantedVerdict, answer_of, read_suite, reversed,
 };
 pub use template::Template;
+pub use trial::{TrialError, compile_script};
 
 /// The keys of every file that people write, workflows first.
 pub fn all_sections() -> impl Iterator<Item = &'static Section> {

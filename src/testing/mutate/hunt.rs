@@ -1,7 +1,7 @@
 //! Runs the tests on each mutant until one fails.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
     sync::{
@@ -19,7 +19,7 @@ use super::{Edit, script, workflow};
 use crate::{
     compile::{Suite, read_suite},
     script::STACK_BYTES,
-    testing::suites::{self, Options, Setups, SuiteError, Tested},
+    testing::suites::{self, Options, Setups, SuiteError, Tested, folder_of},
 };
 
 /// A test of a mutant may take so many times what it takes without: what takes longer does not end.
@@ -120,18 +120,18 @@ pub fn hunt(
     // They were read a moment ago.
     let read = files.iter().filter_map(|file| Some((file.as_path(), read_suite(file).ok()?)));
     let suites: Vec<_> = read.collect();
-    let folders = Folders::of(&suites);
-    let planned = planned(&folders, &suites, &tests, which);
+    let tree = Tree::of(&suites);
+    let planned = planned(&tree, &suites, &tests, which);
     begins(Hunt {
         mutants: planned.len(),
-        files: planned.iter().map(|one| &one.path).collect::<BTreeSet<_>>().len(),
+        files: planned.iter().map(|one| &one.file).collect::<BTreeSet<_>>().len(),
         tests: tests.len(),
     });
     let (next, (sender, receiver)) = (AtomicUsize::new(0), mpsc::channel());
     let mut mutants = BTreeMap::new();
     let work = Work {
         suites: &suites,
-        folders: &folders,
+        tree: &tree,
         tests: &tests,
         planned: &planned,
         options: &plain,
@@ -142,24 +142,28 @@ pub fn hunt(
             let (sender, work, next) = (sender.clone(), &work, &next);
             let worker = thread::Builder::new().stack_size(STACK_BYTES);
             let worker = worker.spawn_scoped(scope, move || {
-                let mut copies = Copies::default();
+                let mut copy = None;
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     let Some(one) = work.planned.get(number) else {
                         return;
                     };
-                    let fate = work.fate(one, &mut copies);
+                    let fate = work.fate(one, &mut copy);
                     // The receiver is there until all senders are gone.
                     let _ = sender.send((number, fate));
                 }
             });
-            worker?;
+            if let Err(e) = worker {
+                // The others stop, too.
+                next.store(planned.len(), Ordering::Relaxed);
+                return Err(e);
+            }
         }
         drop(sender);
         for (number, fate) in receiver {
             let one = &planned[number];
             let mutant = Mutant {
-                file: one.path.clone(),
+                file: shown(&one.file),
                 line: one.edit.line,
                 what: one.edit.what.clone(),
                 fate: fate?,
@@ -175,75 +179,65 @@ pub fn hunt(
     })
 }
 
-/// The folders of workflows, with the files that their tests use.
-struct Folders(BTreeMap<PathBuf, BTreeMap<String, Arc<str>>>);
+/// All files that the tests use, by their whole names.
+struct Tree(BTreeMap<PathBuf, Arc<str>>);
 
-impl Folders {
+impl Tree {
     fn of(suites: &[(&Path, Suite)]) -> Self {
-        let mut folders = BTreeMap::<_, BTreeMap<_, _>>::new();
-        for (file, suite) in suites {
-            let own = folders.entry(folder_of(file)).or_default();
-            for program in suite.programs() {
-                own.extend(program.files.clone());
+        let mut files = BTreeMap::new();
+        for (test, suite) in suites {
+            for (name, program) in suite.programs() {
+                let folder = folder_of(test, name);
+                let own = program.files.iter();
+                let own = own.map(|(file, text)| (folder.join(file), text.clone()));
+                // The workflow around a script has no file.
+                files.extend(own.filter(|(path, _)| path.is_file()));
             }
         }
-        Self(folders)
+        Self(files)
     }
-}
-
-fn folder_of(file: &Path) -> PathBuf {
-    file.parent().unwrap_or(Path::new("")).to_owned()
 }
 
 /// A mutant that is to be made.
 struct Planned {
-    folder: PathBuf,
-    /// From there.
-    file: String,
-    /// For people.
-    path: PathBuf,
+    file: PathBuf,
     edit: Edit,
     /// The tests that may notice, by their numbers, the quickest first.
     tests: Vec<usize>,
 }
 
 fn planned(
-    folders: &Folders,
+    tree: &Tree,
     suites: &[(&Path, Suite)],
     tests: &[Tested],
     which: &MutateOptions,
 ) -> Vec<Planned> {
     let mut planned = Vec::new();
-    for (folder, files) in &folders.0 {
-        for (file, text) in files {
-            let path = folder.join(file);
-            let name = path.display().to_string();
-            let is_wanted = which.of.is_empty() || which.of.iter().any(|part| name.contains(part));
-            let users = users(folder, file, suites);
-            if !is_wanted || users.is_empty() {
-                continue;
-            }
-            let edits = match file.ends_with(".rhai") {
-                true => script::edits(text, 0..text.len(), false),
-                false => workflow::edits(file, text),
+    for (path, text) in &tree.0 {
+        let name = shown(path).display().to_string();
+        let is_wanted = which.of.is_empty() || which.of.iter().any(|part| name.contains(part));
+        let users = users(path, suites);
+        if !is_wanted || users.is_empty() {
+            continue;
+        }
+        let edits = match name.ends_with(".rhai") {
+            true => script::edits(text, 0..text.len(), false),
+            false => workflow::edits(&name, text),
+        };
+        for edit in edits {
+            let reaches = |test: &Tested| {
+                let file = users.get(test.file.as_path());
+                let line = edit.reached_by;
+                file.is_some_and(|file| line.is_none_or(|line| test.covered.reaches(file, line)))
             };
-            for edit in edits {
-                let reaches = |test: &Tested| {
-                    let line = edit.reached_by;
-                    users.contains(test.file.as_path())
-                        && line.is_none_or(|line| test.covered.reaches(file, line))
-                };
-                let numbers = 0..tests.len();
-                let mut those: Vec<_> = numbers.filter(|n| reaches(&tests[*n])).collect();
-                those.sort_by_key(|number| tests[*number].took);
-                planned.push(Planned {
-                    folder: folder.clone(),
-                    file: file.clone(),
-                    path: path.clone(),
-                    edit,
-                    tests: those,
-                });
-            }
+            let numbers = 0..tests.len();
+            let mut those: Vec<_> = numbers.filter(|n| reaches(&tests[*n])).collect();
+            those.sort_by_key(|number| tests[*number].took);
+            planned.push(Planned {
+                file: path.clone(),
+                edit,
+                tests: those,
+            });
         }
     }
     match which.sample {
@@ -260,52 +254,59 @@ fn planned(
     }
 }
 
-/// The test files whose workflow uses a file; not those that only begin with a run of it.
-fn users<'a>(folder: &Path, file: &str, suites: &[(&'a Path, Suite)]) -> BTreeSet<&'a Path> {
-    let users = suites.iter().filter(|(test, suite)| {
-        folder_of(test) == folder && suite.program.files.contains_key(file)
+/// The test files whose workflow uses a file, with what they call it; not those that only begin with a run of it.
+fn users<'a>(path: &Path, suites: &[(&'a Path, Suite)]) -> BTreeMap<&'a Path, String> {
+    let users = suites.iter().filter_map(|(test, suite)| {
+        let folder = folder_of(test, &suite.workflow);
+        let file = path.strip_prefix(&folder).ok()?.to_str()?.to_owned();
+        suite.program.files.contains_key(&file).then_some((*test, file))
     });
-    users.map(|(test, _)| *test).collect()
+    users.collect()
+}
+
+/// A file as people see it: from the current folder, if it is below that.
+fn shown(path: &Path) -> PathBuf {
+    let here = std::env::current_dir().and_then(|here| here.canonicalize());
+    let below = here.ok().and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned));
+    below.unwrap_or_else(|| path.to_owned())
 }
 
 struct Work<'a> {
     suites: &'a [(&'a Path, Suite)],
-    folders: &'a Folders,
+    tree: &'a Tree,
     tests: &'a [Tested],
     planned: &'a [Planned],
     options: &'a Options,
     setups: &'a Setups,
 }
 
-/// The copies of workflows' folders that one worker alters, by folder.
-type Copies = HashMap<PathBuf, TempDir>;
-
 impl Work<'_> {
-    fn fate(&self, one: &Planned, copies: &mut Copies) -> io::Result<Fate> {
+    /// Makes a mutant in the worker's copy of the files, and runs the tests that reach it.
+    fn fate(&self, one: &Planned, copy: &mut Option<TempDir>) -> io::Result<Fate> {
         if one.tests.is_empty() {
             return Ok(Fate::NotReached);
         }
-        let copy = match copies.get(&one.folder) {
+        let copy = match copy {
             Some(copy) => copy,
-            None => copies.entry(one.folder.clone()).or_insert(self.copy(&one.folder)?),
+            None => copy.insert(self.copy()?),
         };
-        let text = &self.folders.0[&one.folder][&one.file];
+        let text = &self.tree.0[&one.file];
         let mut altered = text.to_string();
         altered.replace_range(one.edit.span.clone(), &one.edit.new);
-        let path = copy.path().join(&one.file);
+        let path = below(copy.path(), &one.file);
         fs::write(&path, altered)?;
         let fate = self.judge(one, copy.path());
         fs::write(&path, &**text)?;
-        Ok(fate)
+        fate
     }
 
-    fn judge(&self, one: &Planned, copy: &Path) -> Fate {
+    fn judge(&self, one: &Planned, copy: &Path) -> io::Result<Fate> {
         let mut read = BTreeSet::new();
         for number in &one.tests {
             let test = &self.tests[*number];
-            let played = copy.join(test.file.file_name().unwrap_or_default());
+            let played = below(copy, &test.file.canonicalize()?);
             if read.insert(played.clone()) && read_suite(&played).is_err() {
-                return Fate::Refused;
+                return Ok(Fate::Refused);
             }
             let Some((file, suite)) = self.suites.iter().find(|(file, _)| *file == test.file) else {
                 continue;
@@ -317,27 +318,35 @@ impl Work<'_> {
             case.timeout = (SLOWER * test.took).max(LEAST);
             let tested = suites::test((file, &played), suite, &case, self.options, self.setups);
             if !tested.problems.is_empty() {
-                return Fate::Noticed {
+                return Ok(Fate::Noticed {
                     by: format!("{}: {}", file.display(), case.name),
-                };
+                });
             }
         }
-        Fate::Survived {
+        Ok(Fate::Survived {
             tests: one.tests.len(),
-        }
+        })
     }
 
-    /// Copies the files that tests of a folder use, and the tests.
-    fn copy(&self, folder: &Path) -> io::Result<TempDir> {
+    /// Copies the files that tests use, and the tests, each to its place below a folder.
+    fn copy(&self) -> io::Result<TempDir> {
         let copy = tempfile::Builder::new().prefix("windlass-mutant-").tempdir()?;
-        for (file, text) in &self.folders.0[folder] {
-            let path = copy.path().join(file);
+        for (file, text) in &self.tree.0 {
+            let path = below(copy.path(), file);
             fs::create_dir_all(path.parent().unwrap_or(copy.path()))?;
             fs::write(path, &**text)?;
         }
-        for (file, _) in self.suites.iter().filter(|(file, _)| folder_of(file) == folder) {
-            fs::copy(file, copy.path().join(file.file_name().unwrap_or_default()))?;
+        for (test, _) in self.suites {
+            let test = test.canonicalize()?;
+            let path = below(copy.path(), &test);
+            fs::create_dir_all(path.parent().unwrap_or(copy.path()))?;
+            fs::copy(test, path)?;
         }
         Ok(copy)
     }
+}
+
+/// The place of a whole name below a folder.
+fn below(folder: &Path, path: &Path) -> PathBuf {
+    folder.join(path.strip_prefix("/").unwrap_or(path))
 }

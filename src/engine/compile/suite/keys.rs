@@ -34,15 +34,20 @@ const CLASS_WORDS: [&str; 6] = [
 
 pub static SUITE: Section = Section {
     name: "test file",
-    about: "A test file, `NAME.test.yaml`, beside the workflow that it tests.",
+    about: "A test file, `NAME.test.yaml`, beside the workflow or the script that it tests.",
     keys: &[
         key(
             "workflow",
             Form::Text,
             "The workflow's file, from the folder of the test file.",
             "workflow: rotate-db-password.yaml",
-        )
-        .required(),
+        ),
+        key(
+            "script",
+            Form::Text,
+            "Instead of a workflow: a script, from the folder of the test file. It is run as `windlass try` runs it: `params` are its inputs, `outputs` its outputs, and its step is `script`.",
+            "script: verify_login.rhai",
+        ),
         key(
             "description",
             Form::Text,

@@ -10,6 +10,7 @@ use super::{
         link::compile,
         mistake::Mistakes,
         source::{Document, Opened, open},
+        trial::{TrialError, compile_script},
     },
     before::{self, Before, Earlier, FromBefore, outputs_of, read_params},
     expect::{self, Expect, known, one_of},
@@ -26,7 +27,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// The tests of one file, and the workflow that they test.
 pub struct Suite {
     pub program: Program,
-    /// The workflow's file, from the folder of the test file.
+    /// The workflow's file, or the script's, from the folder of the test file.
     pub workflow: String,
     /// The workflows of runs that come before tests, by their files from the folder of the test file.
     pub earlier: BTreeMap<String, Program>,
@@ -35,9 +36,10 @@ pub struct Suite {
 }
 
 impl Suite {
-    /// All workflows that its tests run.
-    pub fn programs(&self) -> impl Iterator<Item = &Program> {
-        std::iter::once(&self.program).chain(self.earlier.values())
+    /// All workflows that its tests run, by their files from the folder of the test file.
+    pub fn programs(&self) -> impl Iterator<Item = (&str, &Program)> {
+        let earlier = self.earlier.iter().map(|(name, program)| (name.as_str(), program));
+        std::iter::once((self.workflow.as_str(), &self.program)).chain(earlier)
     }
 }
 
@@ -97,26 +99,35 @@ pub fn read_suite(path: &Path) -> Result<Suite, Mistakes> {
         roots: ROOTS,
     };
     let mut fields = Fields::of(&mut report, &root, &SUITE, "a test file");
-    let (name, description) = (fields.take_with_key("workflow"), fields.take("description"));
+    let description = fields.take("description");
+    let (workflow, script) = (fields.take_with_key("workflow"), fields.take_with_key("script"));
+    if let (Some(_), Some((key, _))) = (workflow, script) {
+        let message = "the test file names a workflow and a script";
+        let mistake = report.at("bad-test", key.span.clone(), message);
+        report.add(mistake.help("keep one of `workflow` and `script`"));
+    }
+    let is_script = workflow.is_none() && script.is_some();
     if let Some(node) = description {
         report.text(node, "`description`");
     }
     let tests = fields.take("tests");
     fields.finish(&mut report);
     let mut is_named = false;
-    let named = name.and_then(|(_, node)| {
+    let named = workflow.or(script).and_then(|(key, node)| {
         is_named = true;
-        Some((report.text(node, "`workflow`")?.to_owned(), node))
+        let what = format!("`{}`", key.name);
+        Some((report.text(node, &what)?.to_owned(), node))
     });
     if !is_named {
         let mistake = report.at(
             "missing-key",
             root.span.clone(),
-            "the test file names no workflow",
+            "the test file names no workflow and no script",
         );
-        report.add(mistake.help("begin the file with `workflow: FILE.yaml`"));
+        report.add(mistake.help("begin the file with `workflow: FILE.yaml` or `script: FILE.rhai`"));
     }
     let program = match &named {
+        Some((name, node)) if is_script => script_beside(&mut report, path, name, node)?,
         Some((name, node)) => compile_beside(&mut report, path, name, node)?,
         None => None,
     };
@@ -161,6 +172,26 @@ pub(super) fn compile_beside(
     match open(&folder.join(name)) {
         Ok(Opened { mut folder, main }) => compile(&main, &mut folder).map(Some),
         Err(why) => {
+            let message = format!("can't read `{name}`: {why}");
+            let mistake = report.at("unreadable-file", node.span.clone(), message);
+            report.add(mistake.help("the path is from the folder of the test file"));
+            Ok(None)
+        }
+    }
+}
+
+/// Compiles the script as a workflow; `Ok(None)` if there is no such file, which has been reported.
+fn script_beside(
+    report: &mut Report,
+    path: &Path,
+    name: &str,
+    node: &Node,
+) -> Result<Option<Program>, Mistakes> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    match compile_script(&folder.join(name)) {
+        Ok(program) => Ok(Some(program)),
+        Err(TrialError::Mistakes(mistakes)) => Err(mistakes),
+        Err(TrialError::Unreadable(why)) => {
             let message = format!("can't read `{name}`: {why}");
             let mistake = report.at("unreadable-file", node.span.clone(), message);
             report.add(mistake.help("the path is from the folder of the test file"));
