@@ -39,7 +39,10 @@ pub fn mutate(files: &[PathBuf], options: &Options, command: &Test) -> Done {
     };
     let hunted = testing::hunt(files, options, &which, begins, show).map_err(failed)?;
     if hunted.mutants.is_empty() {
-        return Err(Failure::new("no-tests", "no mutant can be made of these files"));
+        return Err(Failure::new(
+            "no-tests",
+            "no mutant can be made of these files",
+        ));
     }
     summarise(&hunted, began.elapsed());
     if command.json {
@@ -69,7 +72,11 @@ fn failed(error: HuntError) -> Failure {
 fn show(mutant: &Mutant) {
     let (word, tone, why) = match &mutant.fate {
         Fate::Noticed { by } => ("NOTICED", Tone::Good, format!("by {by}")),
-        Fate::Survived { tests } => ("SURVIVED", Tone::Bad, format!("{} passed", count(*tests, "test"))),
+        Fate::Survived { tests } => (
+            "SURVIVED",
+            Tone::Bad,
+            format!("{} passed", count(*tests, "test")),
+        ),
         Fate::NotReached => ("SURVIVED", Tone::Bad, "no test reaches it".into()),
         // It says nothing.
         Fate::Refused => return,
@@ -85,7 +92,11 @@ fn show(mutant: &Mutant) {
 
 fn summarise(hunted: &Hunted, took: Duration) {
     let count_of = |is_it: fn(&Fate) -> bool| {
-        hunted.mutants.iter().filter(|mutant| is_it(&mutant.fate)).count()
+        hunted
+            .mutants
+            .iter()
+            .filter(|mutant| is_it(&mutant.fate))
+            .count()
     };
     let (noticed, all) = hunted.score();
     let refused = match count_of(|fate| *fate == Fate::Refused) {
@@ -94,14 +105,25 @@ fn summarise(hunted: &Hunted, took: Duration) {
     };
     say!(
         "\n{} [{:>8.3}s] {}: {noticed} noticed, {} survived, {} not reached{refused}",
-        tag("Summary", if noticed == all { Tone::Good } else { Tone::Bad }),
+        tag(
+            "Summary",
+            if noticed == all {
+                Tone::Good
+            } else {
+                Tone::Bad
+            }
+        ),
         took.as_secs_f64(),
         count(hunted.mutants.len(), "mutant"),
         count_of(|fate| matches!(fate, Fate::Survived { .. })),
         count_of(|fate| *fate == Fate::NotReached),
     );
     if all > 0 {
-        say!("{} {} % ({noticed} of {all})", tag("Score", Tone::Good), 100 * noticed / all);
+        say!(
+            "{} {} % ({noticed} of {all})",
+            tag("Score", Tone::Good),
+            100 * noticed / all
+        );
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
     taken::{frozen, look},
 };
 use crate::{
-    compile::{Mistakes, read_suite},
+    compile::{Mistakes, read_played, read_suite},
     report,
     testing::{self, Coverage, Options, Part, Player, Ran, SuiteError, Tested},
 };
@@ -119,7 +119,10 @@ fn record(args: &Args, run: &str) -> Done {
 
 /// `windlass play-test FILE NAME FOLDER`: plays one test in a folder.
 pub fn play(command: &PlayTest) -> Done {
-    let suite = read_suite(&command.file)?;
+    let suite = match command.before {
+        None => read_played(&command.file)?,
+        Some(_) => read_suite(&command.file)?,
+    };
     testing::play(&suite, &command.name, &command.folder, command.before)
         .map_err(|e| Failure::of("test-broke", &e, None))?;
     Ok(exit::SUCCEEDED)

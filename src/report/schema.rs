@@ -41,7 +41,10 @@ pub fn test_schema() -> Json {
     let definitions = SUITE_SECTIONS.iter().map(|section| {
         let mut schema = of_section(section);
         match section.name {
-            "test file" => schema["properties"]["tests"] = map_of("test", false),
+            "test file" => {
+                schema["properties"]["tests"] = map_of("test", false);
+                schema["oneOf"] = json!([{ "required": ["workflow"] }, { "required": ["script"] }]);
+            }
             "test" => {
                 schema["properties"]["before"] = list_of("before");
                 schema["properties"]["given"] = list_of("given");

@@ -28,7 +28,9 @@ pub fn wrong(expected: &ExpectedCertificate, outcome: &Outcome) -> Vec<Problem> 
         return text.map(|_| problem).into_iter().collect();
     };
     let Some(text) = text else {
-        return vec![Problem::new(format!("there is no certificate in `{place}`"))];
+        return vec![Problem::new(format!(
+            "there is no certificate in `{place}`"
+        ))];
     };
     let found = match Certificate::read_all(text.as_bytes()) {
         Ok(found) => found,
@@ -46,13 +48,21 @@ pub fn wrong(expected: &ExpectedCertificate, outcome: &Outcome) -> Vec<Problem> 
         })
         .collect();
     let verdicts = wanted.verifies.iter();
-    problems.extend(verdicts.filter_map(|one| unverified(one, &text, outcome).map(|why| {
-        let what = match one.fails {
-            true => format!("the certificate in `{place}` verifies under `{}`", one.under),
-            false => format!("the certificate in `{place}` does not verify under `{}`", one.under),
-        };
-        Problem::new(what).with(why)
-    })));
+    problems.extend(verdicts.filter_map(|one| {
+        unverified(one, &text, outcome).map(|why| {
+            let what = match one.fails {
+                true => format!(
+                    "the certificate in `{place}` verifies under `{}`",
+                    one.under
+                ),
+                false => format!(
+                    "the certificate in `{place}` does not verify under `{}`",
+                    one.under
+                ),
+            };
+            Problem::new(what).with(why)
+        })
+    }));
     problems
 }
 
@@ -74,11 +84,19 @@ fn fields(
     let days = (life / SECONDS_OF_A_DAY).round() as i64;
     let numbers = [
         ("number of days", wanted.days, days),
-        ("number of certificates beside and with it", wanted.count, count as i64),
+        (
+            "number of certificates beside and with it",
+            wanted.count,
+            count as i64,
+        ),
     ];
     for (name, wanted, found) in numbers {
         if wanted.is_some_and(|wanted| wanted != found) {
-            wrong.push((name, wanted.unwrap_or_default().to_string(), found.to_string()));
+            wrong.push((
+                name,
+                wanted.unwrap_or_default().to_string(),
+                found.to_string(),
+            ));
         }
     }
     wrong
@@ -113,8 +131,10 @@ fn unverified(wanted: &WantedVerdict, shown: &str, outcome: &Outcome) -> Option<
 pub fn wrong_handshakes(wanted: &ExpectedHandshakes, outcome: &Outcome) -> Option<Problem> {
     let found = outcome.handshakes.as_ref()?;
     if found.all.is_empty() {
-        return Some(Problem::new("the rehearsal mesh has no handshakes")
-            .with("no workload is in the mesh, or no cluster was reached"));
+        return Some(
+            Problem::new("the rehearsal mesh has no handshakes")
+                .with("no workload is in the mesh, or no cluster was reached"),
+        );
     }
     let failed: Vec<_> = found.failed().collect();
     let expected = match wanted {
@@ -127,11 +147,13 @@ pub fn wrong_handshakes(wanted: &ExpectedHandshakes, outcome: &Outcome) -> Optio
             (&like.to, Some(&one.to)),
             (&like.error, one.error.as_ref()),
         ];
-        pairs.into_iter().all(|(pattern, text)| match (pattern, text) {
-            (Some(pattern), Some(text)) => fits(pattern, text),
-            (None, _) => true,
-            (Some(_), None) => false,
-        })
+        pairs
+            .into_iter()
+            .all(|(pattern, text)| match (pattern, text) {
+                (Some(pattern), Some(text)) => fits(pattern, text),
+                (None, _) => true,
+                (Some(_), None) => false,
+            })
     };
     let is_expected = |one: &&&Handshake| expected.iter().any(|like| is_like(one, like));
     let unexpected: Vec<_> = failed.iter().filter(|one| !is_expected(one)).collect();
@@ -149,8 +171,16 @@ pub fn wrong_handshakes(wanted: &ExpectedHandshakes, outcome: &Outcome) -> Optio
         lines.extend((count > SHOWN).then(|| format!("and {} more", count - SHOWN)));
         return Some(Problem::new(what).with(lines.join("\n")));
     }
-    let missing = expected.iter().find(|like| !failed.iter().any(|one| is_like(one, like)))?;
-    let shown = [("from", &missing.from), ("to", &missing.to), ("error", &missing.error)];
-    let shown = shown.into_iter().filter_map(|(name, text)| Some(format!("{name}: {}", text.as_ref()?)));
+    let missing = expected
+        .iter()
+        .find(|like| !failed.iter().any(|one| is_like(one, like)))?;
+    let shown = [
+        ("from", &missing.from),
+        ("to", &missing.to),
+        ("error", &missing.error),
+    ];
+    let shown = shown
+        .into_iter()
+        .filter_map(|(name, text)| Some(format!("{name}: {}", text.as_ref()?)));
     Some(Problem::new("no handshake fails as expected").with(shown.collect::<Vec<_>>().join("\n")))
 }

@@ -58,7 +58,11 @@ impl Player {
         let mut command = Command::new(&self.program);
         command
             .arg(self.command)
-            .args([part.file.as_os_str(), part.name.as_ref(), folder.as_os_str()])
+            .args([
+                part.file.as_os_str(),
+                part.name.as_ref(),
+                folder.as_os_str(),
+            ])
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)

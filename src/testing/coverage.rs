@@ -109,12 +109,14 @@ impl Covered {
     /// Adds what a run reached of files in a folder: their names here are whole.
     pub fn add(&mut self, folder: &Path, other: Self) {
         let steps = other.steps.into_iter();
-        self.steps.extend(steps.map(|(file, step)| (at(folder, &file), step)));
+        self.steps
+            .extend(steps.map(|(file, step)| (at(folder, &file), step)));
         let branches = other.branches.into_iter();
         self.branches
             .extend(branches.map(|(file, step, side)| (at(folder, &file), step, side)));
         let lines = other.lines.into_iter();
-        self.lines.extend(lines.map(|(file, line)| (at(folder, &file), line)));
+        self.lines
+            .extend(lines.map(|(file, line)| (at(folder, &file), line)));
     }
 
     /// Holds what was added against what there is in a folder.
@@ -126,7 +128,12 @@ impl Covered {
         };
         let mut lines: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
         let mut seen = BTreeSet::new();
-        self.visit((&program.workflow, folder), &mut coverage, &mut lines, &mut seen);
+        self.visit(
+            (&program.workflow, folder),
+            &mut coverage,
+            &mut lines,
+            &mut seen,
+        );
         for (file, lines) in lines {
             for line in lines {
                 let is_reached = self.lines.contains(&(at(folder, &file), line));

@@ -62,9 +62,15 @@ pub fn write_secrets(folder: &Path, clusters: &Path, expect: &Expect) -> Result<
             opened.insert(cluster.clone(), offline);
         }
         let found = opened[cluster].read(|state| state.find("secrets", namespace, name))?;
-        held.insert(place.to_string(), found.and_then(|secret| certificates(&secret, key)));
+        held.insert(
+            place.to_string(),
+            found.and_then(|secret| certificates(&secret, key)),
+        );
     }
-    fs::write(folder.join(SECRETS), serde_json::to_string(&held).map_err(io::Error::from)?)?;
+    fs::write(
+        folder.join(SECRETS),
+        serde_json::to_string(&held).map_err(io::Error::from)?,
+    )?;
     Ok(())
 }
 

@@ -14,6 +14,7 @@ use std::{
 
 use tempfile::TempDir;
 
+pub use super::setup::Setups;
 use super::{
     compare::Common,
     conduct::{Part, Played, Player},
@@ -23,7 +24,6 @@ use super::{
     play::MOMENTS,
     setup, snapshot,
 };
-pub use super::setup::Setups;
 use crate::compile::{Case, Kill, Mistakes, Program, Suite, read_suite};
 
 /// How long a run before a test may take.
@@ -348,7 +348,11 @@ impl Testing<'_> {
 
     /// What the runs before the test leave, up to this one.
     fn setup(&self, last: usize) -> Result<Arc<TempDir>, Problem> {
-        let mut name = format!("{} {}", self.file.parent().unwrap_or(self.file).display(), self.case.has_kube);
+        let mut name = format!(
+            "{} {}",
+            self.file.parent().unwrap_or(self.file).display(),
+            self.case.has_kube
+        );
         for before in &self.case.before[..=last] {
             name.push_str(&format!("; {} {}", before.workflow, before.params.name()));
         }
@@ -359,12 +363,19 @@ impl Testing<'_> {
             }
             self.play_part(&folder, Some(last), None)?;
             let workflow = &self.case.before[last].workflow;
-            let program = self.suite.earlier.get(workflow).unwrap_or(&self.suite.program);
+            let program = self
+                .suite
+                .earlier
+                .get(workflow)
+                .unwrap_or(&self.suite.program);
             let outcome = Outcome::read(folder.path(), &program.workflow).map_err(broken)?;
             if outcome.status() != "succeeded" {
                 let errors = outcome.errors().into_iter();
                 let why: Vec<_> = errors.map(|(_, error)| error.message.clone()).collect();
-                let what = format!("the run of {workflow} before the test is {}", outcome.status());
+                let what = format!(
+                    "the run of {workflow} before the test is {}",
+                    outcome.status()
+                );
                 return Err(Problem::new(what).with(why.join("\n")));
             }
             setup::add_outputs(folder.path(), outcome.outputs()).map_err(broken)?;

@@ -50,7 +50,7 @@ pub use source::{Folder, Frozen, Opened, Sources, open, read_named};
 pub use suite::{
     Approver, Before, Calls, Case, CertificatePlace, Expect, ExpectedCall, ExpectedCertificate,
     ExpectedFailure, ExpectedHandshakes, FromBefore, Given, Kill, Reply, SUITE_SECTIONS, Suite,
-    WantedCertificate, WantedVerdict, answer_of, read_suite, reversed,
+    WantedCertificate, WantedVerdict, answer_of, read_played, read_suite, reversed,
 };
 pub use template::Template;
 pub use trial::{TrialError, compile_script};

@@ -79,7 +79,10 @@ impl Hunted {
     pub fn score(&self) -> (usize, usize) {
         let is_noticed = |mutant: &&Mutant| matches!(mutant.fate, Fate::Noticed { .. });
         let noticed = self.mutants.iter().filter(is_noticed).count();
-        let refused = self.mutants.iter().filter(|mutant| mutant.fate == Fate::Refused);
+        let refused = self
+            .mutants
+            .iter()
+            .filter(|mutant| mutant.fate == Fate::Refused);
         (noticed, self.mutants.len() - refused.count())
     }
 }
@@ -118,13 +121,19 @@ pub fn hunt(
         return Err(HuntError::Failing(failing));
     }
     // They were read a moment ago.
-    let read = files.iter().filter_map(|file| Some((file.as_path(), read_suite(file).ok()?)));
+    let read = files
+        .iter()
+        .filter_map(|file| Some((file.as_path(), read_suite(file).ok()?)));
     let suites: Vec<_> = read.collect();
     let tree = Tree::of(&suites);
     let planned = planned(&tree, &suites, &tests, which);
     begins(Hunt {
         mutants: planned.len(),
-        files: planned.iter().map(|one| &one.file).collect::<BTreeSet<_>>().len(),
+        files: planned
+            .iter()
+            .map(|one| &one.file)
+            .collect::<BTreeSet<_>>()
+            .len(),
         tests: tests.len(),
     });
     let (next, (sender, receiver)) = (AtomicUsize::new(0), mpsc::channel());
@@ -259,7 +268,11 @@ fn users<'a>(path: &Path, suites: &[(&'a Path, Suite)]) -> BTreeMap<&'a Path, St
     let users = suites.iter().filter_map(|(test, suite)| {
         let folder = folder_of(test, &suite.workflow);
         let file = path.strip_prefix(&folder).ok()?.to_str()?.to_owned();
-        suite.program.files.contains_key(&file).then_some((*test, file))
+        suite
+            .program
+            .files
+            .contains_key(&file)
+            .then_some((*test, file))
     });
     users.collect()
 }
@@ -267,7 +280,9 @@ fn users<'a>(path: &Path, suites: &[(&'a Path, Suite)]) -> BTreeMap<&'a Path, St
 /// A file as people see it: from the current folder, if it is below that.
 fn shown(path: &Path) -> PathBuf {
     let here = std::env::current_dir().and_then(|here| here.canonicalize());
-    let below = here.ok().and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned));
+    let below = here
+        .ok()
+        .and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned));
     below.unwrap_or_else(|| path.to_owned())
 }
 
@@ -308,7 +323,8 @@ impl Work<'_> {
             if read.insert(played.clone()) && read_suite(&played).is_err() {
                 return Ok(Fate::Refused);
             }
-            let Some((file, suite)) = self.suites.iter().find(|(file, _)| *file == test.file) else {
+            let Some((file, suite)) = self.suites.iter().find(|(file, _)| *file == test.file)
+            else {
                 continue;
             };
             let Some(case) = suite.cases.iter().find(|case| case.name == test.name) else {
@@ -330,7 +346,9 @@ impl Work<'_> {
 
     /// Copies the files that tests use, and the tests, each to its place below a folder.
     fn copy(&self) -> io::Result<TempDir> {
-        let copy = tempfile::Builder::new().prefix("windlass-mutant-").tempdir()?;
+        let copy = tempfile::Builder::new()
+            .prefix("windlass-mutant-")
+            .tempdir()?;
         for (file, text) in &self.tree.0 {
             let path = below(copy.path(), file);
             fs::create_dir_all(path.parent().unwrap_or(copy.path()))?;

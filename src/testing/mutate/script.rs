@@ -45,7 +45,6 @@ fn closers(text: &str, tokens: &[Token]) -> Option<BTreeMap<usize, usize>> {
     for (at, token) in tokens.iter().enumerate() {
         match token.kind {
             Kind::OpenMap | Kind::Sign('(' | '[' | '{') => open.push(at),
-            Kind::Text if text[token.span.clone()].ends_with("${") => open.push(at),
             // The rest of a text behind `${…}` begins with the `}` of that.
             Kind::Text if text[token.span.clone()].starts_with('}') => {
                 pairs.insert(open.pop()?, at);
@@ -53,6 +52,7 @@ fn closers(text: &str, tokens: &[Token]) -> Option<BTreeMap<usize, usize>> {
                     open.push(at);
                 }
             }
+            Kind::Text if text[token.span.clone()].ends_with("${") => open.push(at),
             Kind::Sign(')' | ']' | '}') => {
                 pairs.insert(open.pop()?, at);
             }
@@ -128,9 +128,7 @@ impl Editor<'_> {
             let start = at;
             self.starts.push(start);
             at = match self.said(at) {
-                "if" | "while" | "for" | "loop" | "try" | "switch" => {
-                    self.compound(start, to)
-                }
+                "if" | "while" | "for" | "loop" | "try" | "switch" => self.compound(start, to),
                 _ => self.simple(start, to, is_function),
             };
         }
@@ -201,7 +199,8 @@ impl Editor<'_> {
         let is_said = self.is_word(start, "log") || at == start;
         match at < to {
             true if !is_kept && !is_said => self.remove(start, at + 1, "the statement"),
-            false if is_function && at > start + 1 && !is_said => {
+            // An empty map is as good as nothing.
+            false if is_function && at > start + 2 && !is_said => {
                 let span = self.span(start, at);
                 let what = format!("`{}` became `()`", shown(&self.text[span.clone()]));
                 self.add(start, span, "()", what);
@@ -241,7 +240,11 @@ impl Editor<'_> {
         };
         let span = self.span(at + 1, open);
         let written = shown(&self.text[span.clone()]);
-        let values: &[&str] = if is_if { &["true", "false"] } else { &["false"] };
+        let values: &[&str] = if is_if {
+            &["true", "false"]
+        } else {
+            &["false"]
+        };
         for value in values.iter().filter(|value| **value != written) {
             let what = format!("the condition `{written}` became `{value}`");
             self.add(at, span.clone(), value, what);
@@ -331,7 +334,9 @@ impl Editor<'_> {
     }
 
     fn span(&self, from: usize, to: usize) -> Range<usize> {
-        let end = self.tokens[to.clamp(from + 1, self.tokens.len()) - 1].span.end;
+        let end = self.tokens[to.clamp(from + 1, self.tokens.len()) - 1]
+            .span
+            .end;
         self.tokens[from].span.start..end
     }
 
@@ -366,7 +371,7 @@ mod tests {
     const SCRIPT: &str = r#"import "lib/a" as a;
 const INPUTS = #{ n: "int = 1" };
 fn run(inputs) {
-    let all = kube::list(inputs.cluster, "", "pods", #{ labels: "a=b", fields: `x=${inputs.n}` });
+    let all = kube::list(inputs.cluster, "", "pods", #{ labels: "a=b", fields: `x=${inputs.n}${inputs.n}` });
     for one in all {
         if one.ready && !helped(one) {
             log::info(`${one} is ready`);
@@ -415,7 +420,8 @@ fn helped(one) { one != () }
         let edits = edits(SCRIPT, 0..SCRIPT.len(), false);
         let line_of = |what: &str| {
             let edit = edits.iter().find(|edit| edit.what.contains(what));
-            edit.unwrap_or_else(|| panic!("{what}: {:?}", made())).reached_by
+            edit.unwrap_or_else(|| panic!("{what}: {:?}", made()))
+                .reached_by
         };
         assert_eq!(line_of("the option `labels"), Some(4));
         assert_eq!(line_of("the statement `throw"), Some(8));

@@ -35,7 +35,9 @@ impl CertificatePlace {
         let parts: Vec<_> = rest.split('/').collect();
         match parts.as_slice() {
             [namespace, name, key]
-                if [cluster, namespace, name, key].iter().all(|part| !part.is_empty()) =>
+                if [cluster, namespace, name, key]
+                    .iter()
+                    .all(|part| !part.is_empty()) =>
             {
                 Some(Self::Secret {
                     cluster: cluster.to_owned(),
@@ -136,13 +138,24 @@ fn read_one(
     is_local: bool,
 ) -> Option<ExpectedCertificate> {
     let place = read_place(report, key, is_local)?;
-    if matches!(&node.kind, Kind::Scalar { value: Value::Null, .. }) {
+    if matches!(
+        &node.kind,
+        Kind::Scalar {
+            value: Value::Null,
+            ..
+        }
+    ) {
         return Some(ExpectedCertificate {
             place,
             wanted: None,
         });
     }
-    let mut fields = Fields::of(report, node, &CERTIFICATE, format!("the certificate `{}`", key.name));
+    let mut fields = Fields::of(
+        report,
+        node,
+        &CERTIFICATE,
+        format!("the certificate `{}`", key.name),
+    );
     let mut wanted = WantedCertificate::default();
     for name in ["subject", "issuer"] {
         if let Some(text) = fields.text(report, name) {
@@ -159,7 +172,10 @@ fn read_one(
         };
         wanted.fields.push((name, names));
     }
-    if let Some(is_ca) = fields.take("is_ca").and_then(|node| report.flag(node, "`is_ca`")) {
+    if let Some(is_ca) = fields
+        .take("is_ca")
+        .and_then(|node| report.flag(node, "`is_ca`"))
+    {
         wanted.fields.push(("is_ca", is_ca.into()));
     }
     wanted.days = fields.count(report, "days").map(i64::from);
@@ -169,7 +185,9 @@ fn read_one(
             Kind::List(items) => items.iter().collect(),
             _ => vec![node],
         };
-        let verdicts = nodes.into_iter().filter_map(|node| read_verdict(report, node, is_local));
+        let verdicts = nodes
+            .into_iter()
+            .filter_map(|node| read_verdict(report, node, is_local));
         wanted.verifies = verdicts.collect();
     }
     fields.finish(report);

@@ -347,9 +347,24 @@ pub static HANDSHAKE: Section = Section {
     name: "handshake",
     about: "A handshake of the rehearsal mesh that fails, as `windlass mesh` shows it. A text may hold `*`.",
     keys: &[
-        key("from", Form::Text, "The side that connects.", "from: \"a/shop/*\""),
-        key("to", Form::Text, "The side that is connected to.", "to: \"b/*\""),
-        key("error", Form::Text, "Why it fails.", "error: \"*unknown issuer*\""),
+        key(
+            "from",
+            Form::Text,
+            "The side that connects.",
+            "from: \"a/shop/*\"",
+        ),
+        key(
+            "to",
+            Form::Text,
+            "The side that is connected to.",
+            "to: \"b/*\"",
+        ),
+        key(
+            "error",
+            Form::Text,
+            "Why it fails.",
+            "error: \"*unknown issuer*\"",
+        ),
     ],
 };
 
@@ -363,7 +378,12 @@ pub static CERTIFICATE: Section = Section {
             "The subject, as RFC 4514 writes it.",
             "subject: CN=server.example",
         ),
-        key("issuer", Form::Text, "The issuer's subject.", "issuer: \"CN=Relay*\""),
+        key(
+            "issuer",
+            Form::Text,
+            "The issuer's subject.",
+            "issuer: \"CN=Relay*\"",
+        ),
         key(
             "dns_names",
             Form::Names,
@@ -376,7 +396,12 @@ pub static CERTIFICATE: Section = Section {
             "All IP addresses, in their order.",
             "ip_addresses: [10.0.0.1]",
         ),
-        key("uris", Form::Names, "All URIs, in their order.", "uris: [\"spiffe://*\"]"),
+        key(
+            "uris",
+            Form::Names,
+            "All URIs, in their order.",
+            "uris: [\"spiffe://*\"]",
+        ),
         key(
             "email_addresses",
             Form::Names,
@@ -411,7 +436,13 @@ pub static VERIFIES: Section = Section {
     name: "verifies",
     about: "How a certificate is verified, with what is shown beside it.",
     keys: &[
-        key("under", Form::Text, "The place of the roots.", "under: root-ca.pem").required(),
+        key(
+            "under",
+            Form::Text,
+            "The place of the roots.",
+            "under: root-ca.pem",
+        )
+        .required(),
         key(
             "chain",
             Form::Text,
@@ -425,7 +456,13 @@ pub static VERIFIES: Section = Section {
             "purpose: client",
         )
         .or("server"),
-        key("fails", Form::Flag, "That it does not verify.", "fails: true").or("false"),
+        key(
+            "fails",
+            Form::Flag,
+            "That it does not verify.",
+            "fails: true",
+        )
+        .or("false"),
     ],
 };
 pub const PURPOSES: [&str; 3] = ["server", "client", "ca"];

@@ -22,4 +22,4 @@ pub use certificate::{
 pub use expect::{Calls, Expect, ExpectedCall};
 pub use given::{Given, Reply};
 pub use keys::SUITE_SECTIONS;
-pub use read::{Approver, Case, Kill, Suite, read_suite};
+pub use read::{Approver, Case, Kill, Suite, read_played, read_suite};

@@ -12,7 +12,7 @@ use super::{
         source::{Document, Opened, open},
         trial::{TrialError, compile_script},
     },
-    before::{self, Before, Earlier, FromBefore, outputs_of, read_params},
+    before::{self, Before, Earlier, FromBefore, outputs_of, read_params, unchecked},
     expect::{self, Expect, known, one_of},
     given::{self, Given},
     keys::{ANSWERS, APPROVAL, LOCAL, MOST_KILLS, SUITE, TARGETS, TEST},
@@ -38,7 +38,10 @@ pub struct Suite {
 impl Suite {
     /// All workflows that its tests run, by their files from the folder of the test file.
     pub fn programs(&self) -> impl Iterator<Item = (&str, &Program)> {
-        let earlier = self.earlier.iter().map(|(name, program)| (name.as_str(), program));
+        let earlier = self
+            .earlier
+            .iter()
+            .map(|(name, program)| (name.as_str(), program));
         std::iter::once((self.workflow.as_str(), &self.program)).chain(earlier)
     }
 }
@@ -90,6 +93,22 @@ pub enum Kill {
 /// # Errors
 /// Every mistake of the test file, or every mistake of the workflow.
 pub fn read_suite(path: &Path) -> Result<Suite, Mistakes> {
+    read(path, Earlier::default())
+}
+
+/// Reads a test file that is right, without the workflows of runs before tests.
+///
+/// # Errors
+/// As [`read_suite`].
+pub fn read_played(path: &Path) -> Result<Suite, Mistakes> {
+    let earlier = Earlier {
+        are_left_out: true,
+        ..Earlier::default()
+    };
+    read(path, earlier)
+}
+
+fn read(path: &Path, mut earlier: Earlier) -> Result<Suite, Mistakes> {
     let Document { file, text, root } = Document::read(path)?;
     let mut mistakes = Vec::new();
     let mut report = Report {
@@ -100,7 +119,10 @@ pub fn read_suite(path: &Path) -> Result<Suite, Mistakes> {
     };
     let mut fields = Fields::of(&mut report, &root, &SUITE, "a test file");
     let description = fields.take("description");
-    let (workflow, script) = (fields.take_with_key("workflow"), fields.take_with_key("script"));
+    let (workflow, script) = (
+        fields.take_with_key("workflow"),
+        fields.take_with_key("script"),
+    );
     if let (Some(_), Some((key, _))) = (workflow, script) {
         let message = "the test file names a workflow and a script";
         let mistake = report.at("bad-test", key.span.clone(), message);
@@ -124,7 +146,8 @@ pub fn read_suite(path: &Path) -> Result<Suite, Mistakes> {
             root.span.clone(),
             "the test file names no workflow and no script",
         );
-        report.add(mistake.help("begin the file with `workflow: FILE.yaml` or `script: FILE.rhai`"));
+        report
+            .add(mistake.help("begin the file with `workflow: FILE.yaml` or `script: FILE.rhai`"));
     }
     let program = match &named {
         Some((name, node)) if is_script => script_beside(&mut report, path, name, node)?,
@@ -133,12 +156,17 @@ pub fn read_suite(path: &Path) -> Result<Suite, Mistakes> {
     };
     let workflow = program.as_ref().map(|program| &*program.workflow);
     let mut cases = Vec::new();
-    let mut earlier = Earlier::default();
     match tests {
         Some(node) => {
             for (key, node) in report.entries(node, "`tests`") {
                 let before = read_before(&mut report, node, path, &mut earlier)?;
-                cases.push(read_case(&mut report, key, node, workflow, (before, &earlier)));
+                cases.push(read_case(
+                    &mut report,
+                    key,
+                    node,
+                    workflow,
+                    (before, &earlier),
+                ));
             }
         }
         None => {
@@ -230,6 +258,7 @@ fn read_case(
         ..node.clone()
     };
     let params = match workflow {
+        Some(_) if earlier.are_left_out => unchecked(params),
         Some(workflow) => {
             let known = outputs_of(&before, earlier);
             read_params(report, (params, &named), workflow, &known)
