@@ -46,17 +46,29 @@ fn look() -> Test {
 #[test]
 fn a_script_is_tested_by_itself() {
     let test = look();
-    let ran = test.windlass(&["test", "look.rhai", "--coverage"]).expect(0);
+    let ran = test
+        .windlass(&["test", "look.rhai", "--coverage"])
+        .expect(0);
     contains(
         &ran.stderr,
-        &["2 tests run: 2 passed", "Coverage look.rhai", "lines    5/5"],
+        &[
+            "2 tests run: 2 passed",
+            "Coverage look.rhai",
+            "lines    5/5",
+        ],
     );
     test.write("look.test.yaml", &TESTS.replace("url: https", "ulr: https"));
     let ran = test.windlass(&["test"]).expect(2);
     contains(&ran.stderr, &["has no param `ulr`", "did you mean `url`?"]);
-    test.write("look.test.yaml", &TESTS.replace("script: look", "script: lok"));
+    test.write(
+        "look.test.yaml",
+        &TESTS.replace("script: look", "script: lok"),
+    );
     let ran = test.windlass(&["test"]).expect(2);
-    contains(&ran.stderr, &["can't read `lok.rhai`", "look.test.yaml:1:9"]);
+    contains(
+        &ran.stderr,
+        &["can't read `lok.rhai`", "look.test.yaml:1:9"],
+    );
 }
 
 /// The bound itself is tested by nobody; nothing else survives.
@@ -94,13 +106,20 @@ fn mutants_that_no_test_notices_are_shown() {
 #[test]
 fn a_score_says_how_much_must_be_noticed() {
     let test = look();
-    test.windlass(&["test", "--mutate", "--score", "60"]).expect(0);
+    test.windlass(&["test", "--mutate", "--score", "60"])
+        .expect(0);
     let sample = ["test", "--mutate", "--sample", "1", "--score", "0"];
     let ran = test.windlass(&sample).expect(0);
     contains(&ran.stderr, &["Starting 1 mutant of 1 file, 2 tests"]);
     let none = ["test", "--mutate", "--of", "other"];
-    contains(&test.windlass(&none).expect(2).stderr, &["no mutant can be made"]);
-    test.write("look.test.yaml", &TESTS.replace("n: 2 } }\n  what", "n: 5 } }\n  what"));
+    contains(
+        &test.windlass(&none).expect(2).stderr,
+        &["no mutant can be made"],
+    );
+    test.write(
+        "look.test.yaml",
+        &TESTS.replace("n: 2 } }\n  what", "n: 5 } }\n  what"),
+    );
     let ran = test.windlass(&["test", "--mutate"]).expect(2);
     contains(
         &ran.stderr,
@@ -118,7 +137,9 @@ fn the_tests_of_shipped_runbooks_notice_their_mutants() {
         "workflows/rotate-db-password.yaml",
     ];
     let mutate = ["--mutate", "--sample", "25", "--score", "80", "--json"];
-    let ran = test.windlass(&[&["test"], files.as_slice(), &mutate].concat()).expect(0);
+    let ran = test
+        .windlass(&[&["test"], files.as_slice(), &mutate].concat())
+        .expect(0);
     let all = ran.json()["all"].as_u64().expect("a number");
     assert!(all >= 15, "{all}: {}", ran.stderr);
 }
@@ -128,7 +149,9 @@ fn self_signed() -> String {
     let text = include_str!("../workflows/certificate.test.yaml");
     let lines = text.lines().map(str::trim);
     let pem = lines.skip_while(|line| !line.starts_with("-----BEGIN"));
-    let mut pem: Vec<_> = pem.take_while(|line| !line.starts_with("-----END")).collect();
+    let mut pem: Vec<_> = pem
+        .take_while(|line| !line.starts_with("-----END"))
+        .collect();
     pem.push("-----END CERTIFICATE-----");
     pem.join("\n")
 }
@@ -154,13 +177,28 @@ fn each_expectation_of_a_certificate_can_fail() {
     );
     ran.expect(0);
     for (expected, wanted) in [
-        ("{ a.pem: { subject: CN=other } }", "the subject of the certificate in `a.pem` is not as expected"),
-        ("{ a.pem: { dns_names: [a] } }", "the dns_names of the certificate"),
-        ("{ a.pem: { is_ca: false } }", "the is_ca of the certificate"),
+        (
+            "{ a.pem: { subject: CN=other } }",
+            "the subject of the certificate in `a.pem` is not as expected",
+        ),
+        (
+            "{ a.pem: { dns_names: [a] } }",
+            "the dns_names of the certificate",
+        ),
+        (
+            "{ a.pem: { is_ca: false } }",
+            "the is_ca of the certificate",
+        ),
         ("{ a.pem: { days: 365 } }", "+ 36500"),
         ("{ a.pem: { count: 2 } }", "the number of certificates"),
-        ("{ a.pem: { verifies: { under: b.pem } } }", "there is no certificate in `b.pem`"),
-        ("{ a.pem: { verifies: { under: a.pem, purpose: ca, fails: true } } }", "verifies under `a.pem`"),
+        (
+            "{ a.pem: { verifies: { under: b.pem } } }",
+            "there is no certificate in `b.pem`",
+        ),
+        (
+            "{ a.pem: { verifies: { under: a.pem, purpose: ca, fails: true } } }",
+            "verifies under `a.pem`",
+        ),
         ("{ a.pem: }", "there are certificates in `a.pem`"),
         ("{ b.pem: {} }", "there is no certificate in `b.pem`"),
     ] {
@@ -171,8 +209,14 @@ fn each_expectation_of_a_certificate_can_fail() {
         ("{ a.pem: { subjekt: x } }", "did you mean `subject`?"),
         ("{ \"a:b/c\": {} }", "is not a place of certificates"),
         ("{ \"a:b/c/d\": {} }", "add `target: local` to the test"),
-        ("{ a.pem: { verifies: { purpose: ca } } }", "add `under:`, the place of the roots"),
-        ("{ a.pem: { verifies: { under: a.pem, purpose: clint } } }", "did you mean `client`?"),
+        (
+            "{ a.pem: { verifies: { purpose: ca } } }",
+            "add `under:`, the place of the roots",
+        ),
+        (
+            "{ a.pem: { verifies: { under: a.pem, purpose: clint } } }",
+            "did you mean `client`?",
+        ),
     ] {
         let (_, ran) = expecting(expected);
         contains(&ran.expect(2).stderr, &[wanted, "w.test.yaml:6:"]);
@@ -197,9 +241,15 @@ fn a_clock_is_set_and_answers_take_their_time() {
     test.write("w.test.yaml", &file("clock: May"));
     let ran = test.windlass(&["test"]).expect(2);
     contains(&ran.stderr, &["`May` is not a moment", "w.test.yaml:4:12"]);
-    test.write("w.test.yaml", &file("target: local\n    clock: 2031-05-01T00:00:00Z"));
+    test.write(
+        "w.test.yaml",
+        &file("target: local\n    clock: 2031-05-01T00:00:00Z"),
+    );
     let ran = test.windlass(&["test"]).expect(2);
-    contains(&ran.stderr, &["the embedded servers have the clock of this machine"]);
+    contains(
+        &ran.stderr,
+        &["the embedded servers have the clock of this machine"],
+    );
 }
 
 const CONFIGURE: &str = "workflow: configure
@@ -235,13 +285,25 @@ fn runs_come_before_a_test_and_tests_do_not_meet() {
     test.write("configure.test.yaml", &unknown);
     let ran = test.windlass(&["test"]).expect(1);
     contains(&ran.stderr, &["no handshake fails as expected"]);
-    test.write("configure.test.yaml", &unknown.replace("before.value", "before.valeu"));
-    let ran = test.windlass(&["test"]).expect(2);
-    contains(&ran.stderr, &["no run of `before` gives `valeu`", "did you mean `value`?"]);
-    test.write("configure.test.yaml", &unknown.replace("target: local", "kube: true"));
+    test.write(
+        "configure.test.yaml",
+        &unknown.replace("before.value", "before.valeu"),
+    );
     let ran = test.windlass(&["test"]).expect(2);
     contains(
         &ran.stderr,
-        &["a run before the test leaves nothing", "the test has no mesh"],
+        &["no run of `before` gives `valeu`", "did you mean `value`?"],
+    );
+    test.write(
+        "configure.test.yaml",
+        &unknown.replace("target: local", "kube: true"),
+    );
+    let ran = test.windlass(&["test"]).expect(2);
+    contains(
+        &ran.stderr,
+        &[
+            "a run before the test leaves nothing",
+            "the test has no mesh",
+        ],
     );
 }

@@ -214,7 +214,10 @@ fn the_schema_takes_every_test_file() {
         }
     }
     assert!(documents.len() >= 19, "{}", documents.len());
-    assert_eq!(refused_by(&["schema", "--test"], &documents), BTreeMap::new());
+    assert_eq!(
+        refused_by(&["schema", "--test"], &documents),
+        BTreeMap::new()
+    );
     let wrong = [
         "{ workflow: w.yaml, test: {} }",
         "{ tests: {} }",
