@@ -124,7 +124,7 @@ fn shipped(from: &str, name: Option<&str>) -> Result<BTreeMap<String, String>, F
     let before = all
         .get(&tests)
         .map_or_else(Vec::new, |text| run_before(text));
-    let mut files = BTreeMap::new();
+    let mut files: BTreeMap<String, Arc<str>> = BTreeMap::new();
     for workflow in [main.clone()].into_iter().chain(before) {
         files.extend(compile(&workflow, &mut Frozen(all.clone()))?.files);
     }
@@ -134,7 +134,8 @@ fn shipped(from: &str, name: Option<&str>) -> Result<BTreeMap<String, String>, F
         files.extend(all.get(&path).map(|text| (path, text.clone())));
     }
     let files = files.into_iter();
-    let mut files: BTreeMap<_, _> = files.map(|(path, text)| (path, text.to_string())).collect();
+    let mut files: BTreeMap<String, String> =
+        files.map(|(path, text)| (path, text.to_string())).collect();
     let Some(name) = name else {
         return Ok(files);
     };
