@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value as Json;
+
 use super::{log::Answered, outcome::Outcome};
-use crate::{
-    script::Class,
-    value::{Digest, Value},
-};
+use crate::{script::Class, value::Digest};
 
 /// What is compared of a run, by name.
 pub type Facts = BTreeMap<String, String>;
@@ -52,15 +51,14 @@ impl Common {
 
 /// A call's arguments without texts that the journal shortened: two requests with random keys, whose signatures are of one
 /// length or not, are shortened to the same text or to another one, which says nothing of a third.
-fn comparable(arguments: &Value) -> Value {
+fn comparable(arguments: &Json) -> Json {
     match arguments {
-        Value::String(text) if text.contains("… (") && text.ends_with(" bytes)") => "…".into(),
-        Value::List(items) => Value::List(items.iter().map(comparable).collect()),
-        Value::Map(fields) => Value::map(
-            fields
-                .iter()
-                .map(|(key, value)| (key.clone(), comparable(value))),
-        ),
+        Json::String(text) if text.contains("… (") && text.ends_with(" bytes)") => "…".into(),
+        Json::Array(items) => items.iter().map(comparable).collect(),
+        Json::Object(fields) => fields
+            .iter()
+            .map(|(key, value)| (key.clone(), comparable(value)))
+            .collect(),
         other => other.clone(),
     }
 }
