@@ -42,6 +42,7 @@ mod mesh;
 mod mine;
 mod mistakes;
 mod mock;
+mod mutants;
 mod names;
 mod namespaces;
 mod ownership;

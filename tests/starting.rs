@@ -110,6 +110,15 @@ fn a_shipped_workflow_is_copied_with_all_that_it_uses() {
     let other = Test::new();
     other.windlass(&["new", "--from", "gloo-mesh"]).expect(0);
     other.windlass(&["validate", "gloo-mesh.yaml"]).expect(0);
+    // Its tests begin with a run of another workflow, and one of its scripts has tests of its own.
+    let rotation = Test::new();
+    rotation
+        .windlass(&["new", "--from", "rotate-leaf"])
+        .expect(0);
+    assert!(rotation.path("gloo-mesh.yaml").exists());
+    rotation
+        .windlass(&["test", "--filter", "a CA that is not ACTIVE"])
+        .expect(0);
 }
 
 #[test]

@@ -34,6 +34,7 @@ mod logs;
 mod lsp;
 mod man;
 mod mesh;
+mod mutate;
 mod new;
 mod outputs;
 mod params;
@@ -107,7 +108,7 @@ pub fn main() -> ExitCode {
         Command::Iam(command) => iam::iam(command),
         Command::Rbac(command) => rbac::rbac(command),
         Command::Explain(command) => explain::explain(command),
-        Command::Schema => schema::schema(),
+        Command::Schema(command) => schema::schema(command),
         Command::Definitions(command) => definitions::definitions(command),
         Command::Lsp => lsp::lsp(),
         Command::Runs(command) => runs::runs(&args, command),

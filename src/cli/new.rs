@@ -14,7 +14,12 @@ use super::{
     failure::Failure,
     shipped,
 };
-use crate::{report, script::closest};
+use crate::{
+    compile::{Frozen, compile, parse_value},
+    report,
+    script::closest,
+    value::Value,
+};
 
 static TEMPLATES: Dir = include_dir!("$CARGO_MANIFEST_DIR/templates");
 
@@ -103,18 +108,24 @@ fn shipped(from: &str, name: Option<&str>) -> Result<BTreeMap<String, String>, F
             None => format!("there is {}", known.join(", ")),
         }));
     }
+    let all = shipped::texts();
     let main = format!("{from}.yaml");
-    let mut files: BTreeMap<_, _> = shipped::program(from)?
-        .files
-        .into_iter()
-        .map(|(path, text)| (path, text.to_string()))
-        .collect();
     let tests = format!("{from}.test.yaml");
-    files.extend(
-        shipped::texts()
-            .get(&tests)
-            .map(|text| (tests.clone(), text.to_string())),
-    );
+    let before = all
+        .get(&tests)
+        .map_or_else(Vec::new, |text| run_before(text));
+    let mut files: BTreeMap<String, Arc<str>> = BTreeMap::new();
+    for workflow in [main.clone()].into_iter().chain(before) {
+        files.extend(compile(&workflow, &mut Frozen(all.clone()))?.files);
+    }
+    let scripts = files.keys().filter_map(|path| path.strip_suffix(".rhai"));
+    let of_scripts: Vec<_> = scripts.map(|path| format!("{path}.test.yaml")).collect();
+    for path in of_scripts.into_iter().chain([tests.clone()]) {
+        files.extend(all.get(&path).map(|text| (path, text.clone())));
+    }
+    let files = files.into_iter();
+    let mut files: BTreeMap<String, String> =
+        files.map(|(path, text)| (path, text.to_string())).collect();
     let Some(name) = name else {
         return Ok(files);
     };
@@ -130,6 +141,23 @@ fn shipped(from: &str, name: Option<&str>) -> Result<BTreeMap<String, String>, F
         files.insert(format!("{name}.test.yaml"), text);
     }
     Ok(files)
+}
+
+/// The workflows that run before the tests of a file.
+fn run_before(tests: &str) -> Vec<String> {
+    let file = parse_value(tests).unwrap_or_default();
+    let tests = file
+        .field("tests")
+        .and_then(Value::as_map)
+        .into_iter()
+        .flatten();
+    let before = tests.filter_map(|(_, test)| match test.field("before") {
+        Some(Value::List(runs)) => Some(runs.clone()),
+        _ => None,
+    });
+    let named = before.flatten();
+    let named = named.filter_map(|run| run.field("workflow")?.as_str().map(str::to_owned));
+    named.collect()
 }
 
 /// Writes a file that is not there, with its folders.

@@ -34,6 +34,7 @@ pages![
     "engine-broke",
     "exists",
     "expression-failed",
+    "failing-tests",
     "foreign-request",
     "idempotency-key",
     "in-doubt",

@@ -51,7 +51,7 @@ pub use progress::{Bars, Lines};
 pub use rbac::cluster_role;
 pub use reference::reference;
 pub use say::{for_people, say};
-pub use schema::workflow_schema;
+pub use schema::{test_schema, workflow_schema};
 pub use standing::Standing;
 pub use style::{ago, describe_status, utc_time};
 pub use summary::{Detail, View, headline, summary};

@@ -45,6 +45,13 @@ pub struct Plan {
 }
 
 #[derive(ClapArgs)]
+pub struct Schema {
+    /// That of a test file, `NAME.test.yaml`
+    #[arg(long)]
+    pub test: bool,
+}
+
+#[derive(ClapArgs)]
 pub struct Graph {
     /// The workflow's YAML file, or the name of a shipped workflow, such as `gloo-mesh`
     #[arg(value_name = "WORKFLOW", add = ArgValueCompleter::new(complete::workflows))]

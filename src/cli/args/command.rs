@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use super::serve::Worker;
 use super::{
     certs::Certs,
-    check::{Definitions, Explain, Graph, Iam, Plan, Rbac, Validate},
+    check::{Definitions, Explain, Graph, Iam, Plan, Rbac, Schema, Validate},
     desk::Serve,
     drive::{Answer, Cancel, Resume, Run, Undo},
     look::{Audit, Logs, MeshTable, Outputs, Runs, Show},
@@ -99,7 +99,7 @@ pub enum Command {
     /// Explain an error code, a host function or a key of the workflow file
     Explain(Explain),
     /// Print the JSON Schema of a workflow file, for editors
-    Schema,
+    Schema(Schema),
     /// Write definition files of the host functions, for editors
     Definitions(Definitions),
     /// Serve an editor: a language server for workflows and scripts, over standard input and output

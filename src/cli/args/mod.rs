@@ -11,7 +11,7 @@ mod serve;
 mod test;
 
 pub use certs::{Certs, CertsCommand, CertsLook, Scan};
-pub use check::{Definitions, Explain, Graph, Iam, Plan, Rbac, Validate};
+pub use check::{Definitions, Explain, Graph, Iam, Plan, Rbac, Schema, Validate};
 pub use command::{Args, Command};
 pub use desk::Serve;
 pub use drive::{Answer, Cancel, Driving, Params, Resume, Run, Undo};
