@@ -50,7 +50,7 @@ pub use problem::{render, render_error};
 pub use progress::{Bars, Lines};
 pub use rbac::cluster_role;
 pub use reference::reference;
-pub use say::{for_people, say};
+pub use say::{for_people, say, use_ascii};
 pub use schema::workflow_schema;
 pub use standing::Standing;
 pub use style::{ago, describe_status, utc_time};
