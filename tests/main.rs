@@ -62,6 +62,7 @@ mod rotation;
 mod runbook;
 mod secrets;
 mod serve;
+mod services;
 mod shell;
 mod site;
 mod slow;

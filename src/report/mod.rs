@@ -38,7 +38,7 @@ pub use definitions::definitions;
 pub use event::{EventLines, event_json};
 pub use explain::{explain, topics_page};
 pub use graph::{GraphFormat, draw};
-pub use iam::iam_policy;
+pub use iam::{iam_policy, open_aws_calls};
 pub use inventory::{Pick, days, due_lines, inventory_json, inventory_metrics, inventory_tree};
 pub use json::{errors, run_json, runs_json};
 pub use next_steps::{approvals, next_steps};

@@ -42,7 +42,9 @@ pub use link::{compile, digest_of};
 pub use mistake::{Mistake, Mistakes};
 pub use mock::{MOCK_SECTIONS, Mock, Part, Route, read_mock};
 pub use name::StepName;
-pub use params::{ParamError, ParamErrors, bind_params, parse_argument, parse_params};
+pub use params::{
+    ParamError, ParamErrors, bind_params, parse_argument, parse_params, refer_params,
+};
 pub use source::{Folder, Frozen, Opened, Sources, open, read_named};
 pub use suite::{
     Approver, Calls, Case, Expect, ExpectedCall, Given, Kill, Reply, SUITE_SECTIONS, Suite,
