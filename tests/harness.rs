@@ -73,6 +73,8 @@ impl Test {
             .env_remove("WINDLASS_STATE")
             .env_remove("WINDLASS_CONFIG")
             .env_remove("COLUMNS")
+            .env_remove("TERM")
+            .env_remove("NO_UNICODE")
             .env("LC_ALL", "C.UTF-8")
             .env("USER", "tester")
             .env("NO_COLOR", "1")

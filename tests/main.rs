@@ -64,6 +64,7 @@ mod rotations;
 mod runbook;
 mod secrets;
 mod serve;
+mod services;
 mod shell;
 mod site;
 mod slow;

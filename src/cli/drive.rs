@@ -91,9 +91,7 @@ fn drive_here(
     let id = run.id().clone();
     let ended = runtime.block_on(async {
         let open = open_target(args, &state, &events).await?;
-        if account::uses_aws(&program.workflow)
-            && let Some(line) = account::line_of(&open.clients.pca).await
-        {
+        if let Some(line) = account::line_of_run(&program.workflow, &open.clients).await {
             say!("{line}");
         }
         let cancel = Cancel::default();

@@ -88,6 +88,9 @@ pub fn main() -> ExitCode {
         console::set_colors_enabled(false);
         console::set_colors_enabled_stderr(false);
     }
+    if args.ascii {
+        report::use_ascii();
+    }
     for (option, value) in args.whereabouts() {
         report::repeat(option, value);
     }

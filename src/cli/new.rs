@@ -3,6 +3,7 @@ use std::{
     fs::{self, OpenOptions},
     io::{self, Write},
     path::Path,
+    sync::Arc,
 };
 
 use include_dir::{Dir, include_dir};

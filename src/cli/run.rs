@@ -42,7 +42,7 @@ pub fn run(args: &Args, command: &Run) -> Done {
 
 /// Runs what was compiled.
 pub fn run_program(args: &Args, command: &Run, program: Program) -> Done {
-    let params = bind_params(&program.workflow, command.params.given(&program.workflow)?)?;
+    let params = bind_params(&program.workflow, command.params.asked(&program.workflow)?)?;
     let params = Value::Map(params);
     let kube = preflight(args, &program.workflow, &params, &command.target)?;
     let (config, was_asked_for) = args.config();

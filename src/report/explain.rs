@@ -187,6 +187,10 @@ fn facts(row: &Function) -> Vec<Term> {
     }
     match row.needs {
         Needs::Nothing => {}
+        Needs::AwsOperation => facts.push(fact(
+            "IAM",
+            "the action of the operation, such as `secretsmanager:GetSecretValue`".to_owned(),
+        )),
         Needs::Aws { run, undo } => {
             let actions = |actions: &[&str]| {
                 let named: Vec<_> = actions

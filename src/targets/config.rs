@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use super::{exec::ExecTarget, serve::ServeConfig, substrate::SubstrateTarget};
 use windlass_script::closest;
 use windlass_world::{
-    outside::{KubeTarget, PcaTarget},
+    outside::{AwsTarget, KubeTarget, PcaTarget},
     value::parse_duration,
 };
 
@@ -37,6 +37,9 @@ pub struct Targets {
 pub struct Target {
     #[serde(default)]
     pub pca: PcaTarget,
+    /// The other services of AWS; what it does not say is as in `pca`.
+    #[serde(default)]
+    pub aws: AwsTarget,
     /// Kubernetes clusters: a kubeconfig context for each role that workflows name.
     #[serde(default)]
     pub kube: BTreeMap<String, String>,
@@ -55,6 +58,11 @@ pub struct Target {
 }
 
 impl Target {
+    /// The services of AWS, with what `pca` says of them too.
+    pub fn aws(&self) -> AwsTarget {
+        self.aws.clone().or(&self.pca)
+    }
+
     /// The Kubernetes clusters that it names.
     pub fn kube(&self) -> KubeTarget {
         KubeTarget {

@@ -62,6 +62,10 @@ pub struct Args {
     /// Print without colours
     #[arg(long, global = true, env = "NO_COLOR", value_parser = clap::builder::FalseyValueParser::new())]
     pub no_color: bool,
+
+    /// Print signs of ASCII alone, as where the locale is not UTF-8 (LANG=C) and with TERM=dumb
+    #[arg(long, global = true, env = "NO_UNICODE", value_parser = clap::builder::FalseyValueParser::new())]
+    pub ascii: bool,
 }
 
 #[derive(Subcommand)]

@@ -46,7 +46,8 @@ pub struct Run {
 
 #[derive(Clone, ClapArgs)]
 pub struct Params {
-    /// Set a param; the value is YAML
+    /// Set a param; the value is YAML, or comes from a file (NAME=@FILE) or from stdin (NAME=@-); @FILE alone is a file
+    /// of params
     #[arg(short, long = "param", value_name = "NAME=VALUE")]
     pub params: Vec<String>,
 

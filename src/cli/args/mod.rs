@@ -15,7 +15,7 @@ pub use check::{Definitions, Explain, Graph, Iam, Plan, Rbac, Schema, Validate};
 pub use command::{Args, Command};
 pub use desk::Serve;
 pub use drive::{Answer, Cancel, Driving, Params, Resume, Run, Undo};
-pub use look::{Audit, Logs, MeshTable, Outputs, Runs, Show};
+pub use look::{Audit, Logs, MeshTable, Outputs, Runs, Show, Since};
 pub use new::{New, Template, Try};
 #[cfg(feature = "restate")]
 pub use serve::Worker;

@@ -45,7 +45,9 @@ pub use mistake::{Mistake, Mistakes};
 pub use mock::{MOCK_SECTIONS, Mock, Part, Route, read_mock};
 pub use mutate::{Alterable, alterable};
 pub use name::StepName;
-pub use params::{ParamError, ParamErrors, bind_params, parse_argument, parse_params};
+pub use params::{
+    ParamError, ParamErrors, bind_params, parse_argument, parse_params, refer_params,
+};
 pub use source::{Folder, Frozen, Opened, Sources, open, read_named};
 pub use suite::{
     Approver, Before, Calls, Case, CertificatePlace, Expect, ExpectedCall, ExpectedCertificate,

@@ -54,7 +54,8 @@ const WAITS: [(&str, &str); 4] = [
 ];
 
 /// Calls that an undo makes under names of their own.
-const UNDOS: [&str; 8] = [
+const UNDOS: [&str; 9] = [
+    "aws::undo",
     "exec::undo",
     "file::restore",
     "http::undo",
