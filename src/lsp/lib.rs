@@ -22,7 +22,7 @@ mod diagnostics;
 mod files;
 mod fixes;
 mod hover;
-mod lexer;
+pub mod lexer;
 mod marks;
 mod pages;
 mod place;
