@@ -6,7 +6,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 use clap_complete::ArgValueCompleter;
 
 use super::drive::Params;
-use crate::{cli::complete, report::GraphFormat};
+use crate::cli::complete;
 
 #[derive(ClapArgs)]
 pub struct Validate {
@@ -34,7 +34,7 @@ pub struct Plan {
     #[arg(long, default_value = crate::targets::LOCAL, value_name = "NAME", add = ArgValueCompleter::new(complete::targets))]
     pub target: String,
 
-    /// Print the steps as JSON
+    /// Print the steps, calls and costs as JSON
     #[arg(long)]
     pub json: bool,
 
@@ -45,30 +45,27 @@ pub struct Plan {
 
 #[derive(ClapArgs)]
 pub struct Graph {
-    /// The workflow's YAML file
+    /// The workflow's YAML file, or a run by any part of its id: then steps have their states and times
+    #[arg(value_name = "FILE|RUN", add = ArgValueCompleter::new(complete::files_and_runs))]
     pub file: PathBuf,
 
-    /// How to draw it
-    #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
+    /// How to draw it [default: lanes at a terminal and for a run, else text]
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
 }
 
-#[derive(Clone, Copy, Default, ValueEnum)]
+#[derive(Clone, Copy, ValueEnum)]
 pub enum Format {
-    #[default]
+    /// A line for each step with what it waits for
     Text,
+    /// A line for each step, with lanes to the steps that wait for it
+    Lanes,
+    /// A picture
+    Svg,
+    /// For Markdown
     Mermaid,
+    /// For Graphviz
     Dot,
-}
-
-impl From<Format> for GraphFormat {
-    fn from(format: Format) -> Self {
-        match format {
-            Format::Text => Self::Text,
-            Format::Mermaid => Self::Mermaid,
-            Format::Dot => Self::Dot,
-        }
-    }
 }
 
 #[derive(ClapArgs)]
@@ -100,6 +97,7 @@ pub struct Rbac {
 #[derive(ClapArgs)]
 pub struct Explain {
     /// An error code, a host function or module, or a key of the workflow file [default: list all topics]
+    #[arg(add = ArgValueCompleter::new(complete::topics))]
     pub topic: Option<String>,
 }
 
