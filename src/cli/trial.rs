@@ -1,4 +1,4 @@
-use std::{fmt::Write, path::Path, sync::Arc};
+use std::{collections::BTreeSet, fmt::Write, path::Path, sync::Arc};
 
 use super::{
     Done,
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     compile::{Opened, Program, Sources, compile, open},
-    script::{Script, Signature},
+    script::{Known, Script, Signature, ValueKind},
     value::Value,
 };
 
@@ -46,9 +46,11 @@ fn around(script: &Path) -> Result<Program, Failure> {
         folder.read_import(path, written)
     });
     // The workflow is compiled all the same, and shows the mistakes in their places.
+    let clusters = parsed.as_ref().map_or_else(|_| BTreeSet::new(), clusters);
     let (inputs, outputs) = parsed.map_or((None, None), |script| (script.inputs, script.outputs));
     let workflow = workflow(
         &main,
+        &clusters,
         &inputs.unwrap_or_default(),
         &outputs.unwrap_or_default(),
     );
@@ -59,14 +61,39 @@ fn around(script: &Path) -> Result<Program, Failure> {
     Ok(compile(MAIN, &mut sources)?)
 }
 
-fn workflow(script: &str, inputs: &Signature, outputs: &Signature) -> String {
+/// The clusters that a script speaks to, where its text or its inputs say so, as a workflow names them.
+fn clusters(script: &Script) -> BTreeSet<String> {
+    let named = script.host_calls.iter().filter_map(|call| {
+        match call.given_as(|kind| matches!(kind, ValueKind::Cluster))? {
+            Known::Text(role) => Some(role.clone()),
+            Known::Input(name) => Some(format!("${{{{ params[{}] }}}}", quoted(name))),
+            _ => None,
+        }
+    });
+    named.collect()
+}
+
+/// A text as JSON, and so as YAML, writes it.
+fn quoted(text: &str) -> String {
+    Value::from(text).to_json().to_string()
+}
+
+fn workflow(
+    script: &str,
+    clusters: &BTreeSet<String>,
+    inputs: &Signature,
+    outputs: &Signature,
+) -> String {
     let name = script.strip_suffix(".rhai").unwrap_or(script);
-    let quoted = |text: &str| Value::from(text).to_json().to_string();
     let mut yaml = format!("workflow: {}\n", quoted(name));
     // A text never fails to be written to.
     let mut line = |text: String| {
         let _ = writeln!(yaml, "{text}");
     };
+    if !clusters.is_empty() {
+        let clusters: Vec<_> = clusters.iter().map(|role| quoted(role)).collect();
+        line(format!("kube: [{}]", clusters.join(", ")));
+    }
     if !inputs.fields.is_empty() {
         line("params:".into());
     }
