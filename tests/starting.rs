@@ -243,3 +243,40 @@ fn a_tried_script_is_resumed_and_undone() {
     test.windlass(&["undo", "--yes"]).expect(0);
     assert!(!test.path("out/first").exists());
 }
+
+#[test]
+fn a_second_copy_shares_what_has_not_changed() {
+    let test = Test::new();
+    test.windlass(&["new", "--from", "rotate-db-password"])
+        .expect(0);
+    let ran = test
+        .windlass(&["new", "mine", "--from", "rotate-db-password"])
+        .expect(0);
+    assert!(ran.stderr.contains("created mine.yaml"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("created steps/"), "{}", ran.stderr);
+    test.write("steps/set_password.rhai", "mine");
+    let ran = test
+        .windlass(&["new", "yours", "--from", "rotate-db-password"])
+        .expect(2);
+    assert!(
+        ran.stderr
+            .contains("steps/set_password.rhai already exists"),
+        "{}",
+        ran.stderr
+    );
+    assert!(!test.path("yours.yaml").exists());
+}
+
+#[test]
+fn a_script_that_is_tried_speaks_to_the_clusters_that_it_names() {
+    let test = Test::new().file(
+        "look.rhai",
+        "const INPUTS = #{ cluster: \"string\" };\nconst OUTPUTS = #{ name: \"string\" };\n\
+         fn run(inputs) {\n  kube::get(inputs.cluster, \"\", \"namespace/istio-system\");\n  \
+         #{ name: kube::get(\"mgmt\", \"\", \"namespace/gloo-mesh\").metadata.name }\n}\n",
+    );
+    test.windlass(&["try", "look.rhai", "-p", "cluster=east"])
+        .expect(0);
+    let outputs = test.windlass(&["outputs", "--json"]).expect(0).json();
+    assert_eq!(outputs["name"], "gloo-mesh");
+}

@@ -69,6 +69,26 @@ fn the_guide_names_no_function_that_is_not_there() {
 }
 
 #[test]
+fn explain_says_what_was_probably_meant() {
+    let test = Test::new();
+    for (word, hint) in [
+        ("pca::issue", "did you mean `pca::issue_certificate`?"),
+        ("resume", "it is a command: `windlass help resume`"),
+        ("retri", "did you mean `retry`?"),
+        ("xyzzy", "`windlass explain` lists all topics"),
+    ] {
+        let ran = test.windlass(&["explain", word]).expect(2);
+        assert!(ran.stderr.contains(hint), "{word}: {}", ran.stderr);
+    }
+    // A key that holds others says what each of them is.
+    let retry = test.windlass(&["explain", "retry"]).expect(0).stdout;
+    assert!(
+        retry.contains("attempts") && retry.contains("throttled"),
+        "{retry}"
+    );
+}
+
+#[test]
 fn explain_shows_functions_keys_and_codes() {
     let test = Test::new();
     for topic in [

@@ -80,7 +80,7 @@ pub fn drive_to_end(args: &Args, driving: &Driving, drive: Drive) -> Result<Ende
 }
 
 /// Drives a run in this process.
-fn drive_here(
+pub fn drive_here(
     args: &Args,
     driving: &Driving,
     run: RunJournal,

@@ -48,6 +48,7 @@ mod run;
 mod runs;
 mod schema;
 mod serve;
+mod shell;
 mod shipped;
 mod show;
 mod taken;
@@ -97,6 +98,7 @@ pub fn main() -> ExitCode {
     let done = match &args.command {
         Command::New(command) => new::new(command),
         Command::Try(command) => trial::try_script(&args, command),
+        Command::Shell(command) => shell::shell(&args, command),
         Command::Run(command) => run::run(&args, command),
         Command::Resume(command) => resume::resume(&args, command),
         Command::Undo(command) => undo::undo(&args, command),
@@ -107,7 +109,7 @@ pub fn main() -> ExitCode {
         Command::Plan(command) => plan::plan(&args, command),
         Command::Test(command) => test::test(&args, command),
         Command::PlayTest(command) => test::play(command),
-        Command::Graph(command) => graph::graph(command),
+        Command::Graph(command) => graph::graph(&args, command),
         Command::Iam(command) => iam::iam(command),
         Command::Rbac(command) => rbac::rbac(command),
         Command::Explain(command) => explain::explain(command),

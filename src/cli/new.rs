@@ -37,10 +37,13 @@ pub fn new(command: &New) -> Done {
             return Err(failure.hint("windlass new NAME, or windlass new --from WORKFLOW"));
         }
     };
+    // Workflows share scripts: what is there already, word for word, is no obstacle.
+    let is_same =
+        |path: &str, text: &str| fs::read(path).is_ok_and(|written| written == text.as_bytes());
     let there: Vec<_> = files
-        .keys()
-        .filter(|path| Path::new(path).symlink_metadata().is_ok())
-        .cloned()
+        .iter()
+        .filter(|(path, text)| Path::new(path).symlink_metadata().is_ok() && !is_same(path, text))
+        .map(|(path, _)| path.clone())
         .collect();
     if !there.is_empty() {
         let message = format!("nothing was written: {}", names(&there));
@@ -49,6 +52,9 @@ pub fn new(command: &New) -> Done {
         );
     }
     for (path, text) in &files {
+        if is_same(path, text) {
+            continue;
+        }
         write(Path::new(path), text)
             .map_err(|e| Failure::new("output", format!("can't write {path}: {e}")))?;
         say!("{} {path}", console::style("created").for_stderr().green());

@@ -20,5 +20,6 @@ mod tls;
 
 pub use access::{Access, random_token};
 pub use options::{DeskOptions, Refused, Secured};
+pub use page::picture;
 pub use route::{Needs, routes};
 pub use server::Server;

@@ -10,7 +10,7 @@ use super::{
     desk::Serve,
     drive::{Answer, Cancel, Resume, Run, Undo},
     look::{Audit, Logs, MeshTable, Outputs, Runs, Show},
-    new::{New, Try},
+    new::{New, Shell, Try},
     serve::{Http, Kube, Pca},
     test::{PlayTest, Test},
 };
@@ -24,6 +24,10 @@ bash:        source <(windlass completions bash)                          in ~/.
 zsh:         source <(windlass completions zsh)                           in ~/.zshrc, after compinit
 fish:        windlass completions fish | source                           in ~/.config/fish/config.fish
 powershell:  windlass completions powershell | Out-String | Invoke-Expression    in $PROFILE";
+
+const SHELL: &str = "\
+A session is one run with a step for each entry: `windlass show`, `logs` and `undo` know it.
+Entries can also be piped in: echo 'hash::sha256(\"x\")' | windlass shell";
 
 const EDITORS: &str = "An editor starts it by itself: docs/editors.md has the lines for VS Code, Neovim, Helix and Zed.";
 
@@ -74,6 +78,9 @@ pub enum Command {
     New(New),
     /// Run one script as a run of its own
     Try(Try),
+    /// Type Rhai with the host functions, entry by entry
+    #[command(after_help = SHELL)]
+    Shell(Shell),
     /// Run a workflow
     Run(Run),
     /// Resume a run that failed, was cancelled or was interrupted
@@ -94,7 +101,7 @@ pub enum Command {
     Test(Test),
     #[command(hide = true, name = "play-test")]
     PlayTest(PlayTest),
-    /// Draw a workflow
+    /// Draw a workflow, or a run with its states
     Graph(Graph),
     /// Print the least IAM policy that a workflow needs
     Iam(Iam),

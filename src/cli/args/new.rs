@@ -53,6 +53,21 @@ impl Template {
 }
 
 #[derive(ClapArgs)]
+pub struct Shell {
+    /// Where to run: a target of windlass.toml, or the embedded servers
+    #[arg(long, default_value = crate::targets::LOCAL, value_name = "NAME", add = ArgValueCompleter::new(complete::targets))]
+    pub target: String,
+
+    /// Where the files that are written go
+    #[arg(long, default_value = "out", value_name = "DIR")]
+    pub out: PathBuf,
+
+    /// Print values as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(ClapArgs)]
 pub struct Try {
     /// The script
     #[arg(value_name = "SCRIPT", value_hint = clap::ValueHint::FilePath)]

@@ -1,6 +1,6 @@
 //! One script as a workflow of its own: what `windlass try` runs, and what a test file of a script tests.
 
-use std::{fmt::Write, path::Path, sync::Arc};
+use std::{collections::BTreeSet, fmt::Write, path::Path, sync::Arc};
 
 use super::{
     graph::Program,
@@ -8,7 +8,7 @@ use super::{
     mistake::Mistakes,
     source::{Folder, Opened, Sources, open},
 };
-use windlass_script::{Script, Signature};
+use windlass_script::{Known, Script, Signature, ValueKind};
 use windlass_world::value::Value;
 
 /// The file of the workflow around the script.
@@ -33,9 +33,11 @@ pub fn compile_script(script: &Path) -> Result<Program, TrialError> {
         folder.read_import(path, written)
     });
     // The workflow is compiled all the same, and shows the mistakes in their places.
+    let clusters = parsed.as_ref().map_or_else(|_| BTreeSet::new(), clusters);
     let (inputs, outputs) = parsed.map_or((None, None), |script| (script.inputs, script.outputs));
     let workflow = workflow(
         &main,
+        &clusters,
         &inputs.unwrap_or_default(),
         &outputs.unwrap_or_default(),
     );
@@ -46,14 +48,39 @@ pub fn compile_script(script: &Path) -> Result<Program, TrialError> {
     compile(MAIN, &mut sources).map_err(TrialError::Mistakes)
 }
 
-fn workflow(script: &str, inputs: &Signature, outputs: &Signature) -> String {
+/// The clusters that a script speaks to, where its text or its inputs say so, as a workflow names them.
+fn clusters(script: &Script) -> BTreeSet<String> {
+    let named = script.host_calls.iter().filter_map(|call| {
+        match call.given_as(|kind| matches!(kind, ValueKind::Cluster))? {
+            Known::Text(role) => Some(role.clone()),
+            Known::Input(name) => Some(format!("${{{{ params[{}] }}}}", quoted(name))),
+            _ => None,
+        }
+    });
+    named.collect()
+}
+
+/// A text as JSON, and so as YAML, writes it.
+fn quoted(text: &str) -> String {
+    Value::from(text).to_json().to_string()
+}
+
+fn workflow(
+    script: &str,
+    clusters: &BTreeSet<String>,
+    inputs: &Signature,
+    outputs: &Signature,
+) -> String {
     let name = script.strip_suffix(".rhai").unwrap_or(script);
-    let quoted = |text: &str| Value::from(text).to_json().to_string();
     let mut yaml = format!("workflow: {}\n", quoted(name));
     // A text never fails to be written to.
     let mut line = |text: String| {
         let _ = writeln!(yaml, "{text}");
     };
+    if !clusters.is_empty() {
+        let clusters: Vec<_> = clusters.iter().map(|role| quoted(role)).collect();
+        line(format!("kube: [{}]", clusters.join(", ")));
+    }
     if !inputs.fields.is_empty() {
         line("params:".into());
     }
