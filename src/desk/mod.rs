@@ -9,6 +9,7 @@ mod access;
 mod admit;
 mod answer;
 mod api;
+mod compare;
 mod guard;
 mod metrics;
 mod options;
@@ -17,6 +18,7 @@ mod route;
 mod server;
 mod session;
 mod tls;
+mod waiting;
 
 pub use access::{Access, random_token};
 pub use options::{DeskOptions, Refused, Secured};

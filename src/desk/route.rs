@@ -111,6 +111,9 @@ pub fn table() -> Vec<Route> {
         page("/runs/{run}/undo", Admin, post(page::undo), Method::POST),
         page("/metrics", Viewer, get(metrics::metrics), Method::GET),
     ];
+    for (method, path, role, handler) in page::more() {
+        routes.push(page(path, role, handler, method));
+    }
     routes.extend(api::routes());
     routes
 }

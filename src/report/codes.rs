@@ -66,6 +66,7 @@ pages![
     "outside-failure",
     "params",
     "phase-order",
+    "plan-changed",
     "reads-finally",
     "reads-later",
     "refused",

@@ -31,6 +31,11 @@ impl Default for Cursor {
 }
 
 impl Cursor {
+    /// Begins with an event, given the digest of the one before.
+    pub(super) fn behind(next: u64, digest: Digest) -> Self {
+        Self { next, digest }
+    }
+
     /// Reads the events that follow, and moves behind them. The chain is checked.
     pub fn advance(
         &mut self,

@@ -1,6 +1,9 @@
 //! `windlass serve`: who gets through, runs from start to end over HTTP, streams, crashes, and the page.
 
+mod browser;
 mod door;
 mod live;
+mod more;
 mod page;
+mod schema;
 mod server;

@@ -4,6 +4,7 @@
 
 mod act;
 mod look;
+mod more;
 mod openapi;
 mod run;
 mod stream;
@@ -14,7 +15,7 @@ use http::Method;
 
 pub use act::digest;
 pub use look::{healthz, readyz, run_id, workflow_name};
-pub use run::{allowed, effect_item as effect, may_answer, waits_for};
+pub use run::{allowed, effect_item as effect, may_answer, may_say, not_allowed, waits_for};
 pub use types::Allowed;
 
 use super::{
@@ -54,7 +55,7 @@ pub fn routes() -> Vec<Route> {
         )
     };
     let json = Answer::Json;
-    vec![
+    let mut routes = vec![
         look(
             "/api/v1/openapi.json",
             "This document",
@@ -214,7 +215,9 @@ pub fn routes() -> Vec<Route> {
             json("Any"),
             get(look::certificates),
         ),
-    ]
+    ];
+    routes.extend(more::routes());
+    routes
 }
 
 const LIST: &[(&str, &str)] = &[

@@ -24,8 +24,10 @@ pub struct Frame<'a> {
 pub fn page(frame: &Frame, main: Markup) -> Response {
     let links = [
         ("Runs", "/", Role::Viewer),
+        ("Waiting", "/waiting", Role::Viewer),
         ("Start", "/start", Role::Operator),
         ("Certificates", "/certificates", Role::Viewer),
+        ("Mesh", "/mesh", Role::Viewer),
     ];
     let version = &*VERSION;
     let text = html! {
@@ -39,6 +41,7 @@ pub fn page(frame: &Frame, main: Markup) -> Response {
                 link rel="icon" type="image/svg+xml" href={ "/assets/icon.svg?v=" (version) };
                 link rel="stylesheet" href={ "/assets/style.css?v=" (version) };
                 script type="module" src={ "/assets/live.js?v=" (version) } {}
+                script type="module" src={ "/assets/view.js?v=" (version) } {}
             }
             body data-stream=[frame.stream.as_deref()] {
                 a class="skip" href="#main" { "Skip to the content" }

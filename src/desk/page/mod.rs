@@ -4,21 +4,33 @@
 
 mod act;
 mod assets;
+mod audit;
+mod axis;
 mod certificates;
+mod compare;
 mod detail;
+mod edit;
+mod expiries;
+mod fold;
 mod format;
 mod graph;
 mod layout;
+mod list;
+mod log;
 mod login;
+mod mesh;
 mod picture;
 mod run;
 mod runs;
 mod start;
 mod steps;
+mod table;
+mod waiting;
 mod waterfall;
 
 pub use act::{approve, cancel, reject, resume, undo, undo_plan};
 pub use assets::asset;
+pub use audit::evidence;
 pub use certificates::certificates;
 pub use layout::{problem, see_other};
 pub use login::{log_in, log_out, login, login_form};
@@ -26,3 +38,4 @@ pub use picture::picture;
 pub use run::run;
 pub use runs::runs;
 pub use start::{form, note, start, workflows};
+pub use table::more;
