@@ -10,9 +10,11 @@ use super::{
 };
 use crate::{
     desk::{DeskOptions, Refused, Secured, Server},
+    notify::{Notifier, Outbox},
     outside,
-    runs::{Driving, Here, HereOptions, Library, Runs},
+    runs::{Driving, Here, HereOptions, Library, Runs, now},
     targets::Targets,
+    triggers::Triggers,
 };
 
 /// The token of who started the server, within the state folder.
@@ -29,6 +31,10 @@ pub fn serve(args: &Args, command: &Serve) -> Done {
     let (config, was_asked_for) = args.config();
     let config = absolute(config)?;
     let targets = Targets::load(&config, was_asked_for)?;
+    targets.notify.check().map_err(|why| {
+        let message = format!("{}: [notify]: {why}", config.display());
+        Failure::new("config", message)
+    })?;
     let state = absolute(&args.state)?;
     let folders: Result<Vec<_>, _> = command
         .workflows
@@ -55,6 +61,10 @@ pub fn serve(args: &Args, command: &Serve) -> Done {
     };
     let is_loopback = owner.is_some();
     let runs: Arc<dyn Runs> = Arc::new(here);
+    let outbox = Arc::new(Outbox::open(&state, targets.notify.receivers.clone())?);
+    let notifier = Notifier::new(runs.clone(), outbox.clone(), &targets.notify)?;
+    let triggers = Triggers::open(&state, runs.clone(), outbox.clone(), targets.hooks)?;
+    let triggers = Arc::new(triggers);
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|e| Failure::new("system", format!("can't start threads: {e}")))?;
     runtime.block_on(async {
@@ -65,8 +75,13 @@ pub fn serve(args: &Args, command: &Serve) -> Done {
             state,
             owner,
             runs,
+            triggers: triggers.clone(),
+            outbox,
         })
         .await?;
+        let threads = |e| Failure::new("system", format!("can't start threads: {e}"));
+        notifier.keep(now).map_err(threads)?;
+        triggers.keep(now).map_err(threads)?;
         // A caller may stop this as soon as it has read the line.
         let interrupted = interrupted();
         if is_loopback {

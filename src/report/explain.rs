@@ -279,7 +279,7 @@ fn key_page(section: &Section, key: &FileKey) -> Page {
         facts.push(("required", "yes".to_owned()));
     }
     facts.extend(key.only_with.map(|with| ("only with", format!("`{with}`"))));
-    if let Form::Section(inner) = key.form {
+    if let Form::Section(inner) | Form::Sections(inner) = key.form {
         facts.push(("keys", names(inner.keys.iter().map(|key| key.name))));
     }
     let facts = facts.into_iter().map(|(name, about)| Term {
@@ -340,6 +340,7 @@ fn value_of(form: &Form) -> String {
         Form::Backoff => "pause, or shortest..longest pause".to_owned(),
         Form::Classes => "class of failures, or list of them".to_owned(),
         Form::Section(_) => "map".to_owned(),
+        Form::Sections(_) => "list of maps".to_owned(),
         Form::Templates => "map of any values; texts may hold `${{ … }}`".to_owned(),
         Form::Params => "map of params".to_owned(),
         Form::Phases => "map of phases".to_owned(),

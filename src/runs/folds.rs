@@ -31,6 +31,16 @@ impl Default for Cursor {
 }
 
 impl Cursor {
+    /// Returns where a reader stood that kept both parts of its cursor.
+    pub fn at(next: u64, digest: Digest) -> Self {
+        Self { next, digest }
+    }
+
+    /// Returns the number of the next event, and what the chain says of the one before it.
+    pub fn parts(&self) -> (u64, Digest) {
+        (self.next, self.digest)
+    }
+
     /// Reads the events that follow, and moves behind them. The chain is checked.
     pub fn advance(
         &mut self,

@@ -2,5 +2,7 @@
 
 mod door;
 mod live;
+mod notify;
 mod page;
 mod server;
+mod triggers;

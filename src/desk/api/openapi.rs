@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use serde_json::{Map, Value as Json_, json};
 use utoipa::OpenApi;
 
-use super::{KEY, types};
+use super::{KEY, triggers, types};
 use crate::desk::{
     answer::Problem,
     route::{About, Answer, Needs, Route},
@@ -37,6 +37,13 @@ use crate::desk::{
     types::EventItem,
     types::AnswerBody,
     types::UndoPlan,
+    triggers::TriggersAnswer,
+    triggers::NotificationsPage,
+    crate::triggers::Standing,
+    crate::triggers::LastStart,
+    crate::triggers::Waits,
+    crate::notify::Queue,
+    crate::notify::Delivered,
 )))]
 struct Schemas;
 

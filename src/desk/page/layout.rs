@@ -26,6 +26,8 @@ pub fn page(frame: &Frame, main: Markup) -> Response {
         ("Runs", "/", Role::Viewer),
         ("Start", "/start", Role::Operator),
         ("Certificates", "/certificates", Role::Viewer),
+        ("Triggers", "/triggers", Role::Viewer),
+        ("Notifications", "/notifications", Role::Viewer),
     ];
     let version = &*VERSION;
     let text = html! {

@@ -14,6 +14,7 @@ mod run;
 mod runs;
 mod start;
 mod steps;
+mod triggers;
 mod waterfall;
 
 pub use act::{approve, cancel, reject, resume, undo, undo_plan};
@@ -24,3 +25,4 @@ pub use login::{log_in, log_out, login, login_form};
 pub use run::run;
 pub use runs::runs;
 pub use start::{form, note, start, workflows};
+pub use triggers::{notifications, pause_trigger, resume_trigger, triggers};

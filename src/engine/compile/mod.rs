@@ -26,9 +26,11 @@ mod params;
 mod phase;
 mod reads;
 mod retry;
+mod schedule;
 mod source;
 mod suite;
 mod template;
+mod trigger;
 
 pub use clusters::{ClustersError, clusters};
 pub use document::parse_value;
@@ -43,12 +45,14 @@ pub use mistake::{Mistake, Mistakes};
 pub use mock::{MOCK_SECTIONS, Mock, Part, Route, read_mock};
 pub use name::StepName;
 pub use params::{ParamError, ParamErrors, bind_params, parse_argument, parse_params};
+pub use schedule::{Schedule, ScheduleError};
 pub use source::{Folder, Frozen, Opened, Sources, open, read_named};
 pub use suite::{
     Approver, Calls, Case, Expect, ExpectedCall, Given, Kill, Reply, SUITE_SECTIONS, Suite,
     answer_of, read_suite, reversed,
 };
 pub use template::Template;
+pub use trigger::{CatchUp, Occasion, Trigger};
 
 /// The keys of every file that people write, workflows first.
 pub fn all_sections() -> impl Iterator<Item = &'static Section> {
