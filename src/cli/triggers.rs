@@ -15,7 +15,7 @@ use crate::{
     inventory::Inventory,
     report::{Room, Table, utc_time},
     runs::{Library, Listed, RunsError},
-    triggers::{Key, Standing, TriggerBook, planted, refuse_unknown, standings},
+    triggers::{TriggerBook, TriggerKey, TriggerStanding, planted, refuse_unknown, standings},
 };
 
 /// `windlass triggers`, and pausing and resuming one.
@@ -74,7 +74,7 @@ pub fn triggers(args: &Args, command: &Triggers) -> Done {
     print_text(&table(&standings).render("", Room::of(&Term::stdout())))
 }
 
-fn table(standings: &[Standing]) -> Table {
+fn table(standings: &[TriggerStanding]) -> Table {
     let heading = [
         "TRIGGER",
         "WHEN",
@@ -130,8 +130,8 @@ fn book(args: &Args) -> Result<TriggerBook, Failure> {
     Ok(TriggerBook::open(&state)?)
 }
 
-fn key(text: &str) -> Result<Key, Failure> {
-    Key::parse(text).ok_or_else(|| {
+fn key(text: &str) -> Result<TriggerKey, Failure> {
+    TriggerKey::parse(text).ok_or_else(|| {
         let message = format!("`{text}` is not the name of a trigger");
         Failure::new("unknown-trigger", message)
             .hint("write WORKFLOW/TRIGGER, as `windlass triggers` lists them")

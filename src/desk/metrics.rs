@@ -10,10 +10,10 @@ use http::header;
 
 use super::{answer::Problem, server::Desk};
 use crate::{
-    notify::Queue,
+    notify::ReceiverQueue,
     report::{self, Pick},
     runs::{Filter, Tallies, now},
-    triggers::Standing,
+    triggers::TriggerStanding,
 };
 
 /// Prometheus' text format, version 0.0.4.
@@ -73,7 +73,7 @@ async fn by_themselves(desk: &Desk) -> Result<String, Problem> {
     let asked = desk.ask(move |_| Ok((triggers.standings(now())?, outbox.queues()?)));
     let (standings, queues) = asked.await?;
     let mut text = String::new();
-    let queue = |count: fn(&Queue) -> u64| {
+    let queue = |count: fn(&ReceiverQueue) -> u64| {
         queues.iter().map(move |queue| {
             let labels = vec![("receiver", &*queue.receiver), ("channel", &*queue.channel)];
             (labels, count(queue))
@@ -93,7 +93,7 @@ async fn by_themselves(desk: &Desk) -> Result<String, Problem> {
         "Failed attempts to send the notification that a receiver is to get next.",
         queue(|queue| queue.attempts),
     );
-    let trigger = |value: fn(&Standing) -> Option<u64>| {
+    let trigger = |value: fn(&TriggerStanding) -> Option<u64>| {
         standings.iter().filter_map(move |one| {
             let labels = vec![("workflow", &*one.workflow), ("trigger", &*one.trigger)];
             Some((labels, value(one)?))

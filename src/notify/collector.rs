@@ -6,7 +6,7 @@ use std::{
 
 use super::{
     notice::Notice,
-    outbox::{Outbox, Position},
+    outbox::{Outbox, ReadUpTo},
 };
 use crate::{
     journal::{Event, Outcome, Record, RunId},
@@ -75,7 +75,7 @@ impl Collector {
         row: &Row,
         now: i64,
         notices: &mut Vec<Notice>,
-    ) -> Result<Option<Position>, RunsError> {
+    ) -> Result<Option<ReadUpTo>, RunsError> {
         let (id, ended_at) = (&row.run.id, row.run.ended_at);
         if ended_at.is_some() && self.over().get(id).copied() == ended_at {
             return Ok(None);
@@ -98,7 +98,7 @@ impl Collector {
         notices.extend(told);
         notices.extend(self.expiring(row, now));
         let has_moved = cursor.next != before.cursor.next || ended_at != before.ended_at;
-        Ok(has_moved.then_some(Position { cursor, ended_at }))
+        Ok(has_moved.then_some(ReadUpTo { cursor, ended_at }))
     }
 
     fn over(&self) -> MutexGuard<'_, BTreeMap<RunId, i64>> {

@@ -165,7 +165,7 @@ pub fn email(notice: &Notice, link: Option<&str>) -> (String, String) {
 }
 
 fn context(notice: &Notice) -> String {
-    let run = notice.run.as_ref().map(|run| format!(" · run {run}"));
+    let run = notice.run.as_ref().map(|run| format!(", run {run}"));
     run.unwrap_or_default()
 }
 

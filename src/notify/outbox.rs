@@ -74,7 +74,7 @@ pub struct Delivered {
 
 /// What a receiver is still to get.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Queue {
+pub struct ReceiverQueue {
     pub receiver: String,
     /// `webhook`, `slack`, `teams`, `pagerduty` or `email`.
     pub channel: String,
@@ -87,7 +87,7 @@ pub struct Queue {
 
 /// Up to where the events of a run have been read.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Position {
+pub struct ReadUpTo {
     pub cursor: Cursor,
     /// When the run had ended, as it was then; milliseconds since 1970.
     pub ended_at: Option<i64>,
@@ -161,7 +161,7 @@ impl Outbox {
     pub(super) fn add(
         &self,
         notices: &[Notice],
-        positions: &[(&RunId, Position)],
+        positions: &[(&RunId, ReadUpTo)],
     ) -> Result<(), RunsError> {
         let mut added = 0;
         {
@@ -246,14 +246,14 @@ impl Outbox {
     }
 
     /// Returns up to where the events of a run have been read.
-    pub(super) fn position(&self, run: &RunId) -> Result<Option<Position>, RunsError> {
+    pub(super) fn position(&self, run: &RunId) -> Result<Option<ReadUpTo>, RunsError> {
         let found = self
             .database()
             .query_row(
                 "SELECT next, digest, ended_at FROM positions WHERE run = ?",
                 [run.as_str()],
                 |row| {
-                    Ok(Position {
+                    Ok(ReadUpTo {
                         cursor: Cursor::at(row.get(0)?, Digest::from_bytes(row.get(1)?)),
                         ended_at: row.get(2)?,
                     })
@@ -374,7 +374,7 @@ impl Outbox {
     ///
     /// # Errors
     /// A database that can't be read.
-    pub fn queues(&self) -> Result<Vec<Queue>, RunsError> {
+    pub fn queues(&self) -> Result<Vec<ReceiverQueue>, RunsError> {
         let database = self.database();
         let mut statement = database.prepare_cached(
             "SELECT count(*) FILTER (WHERE state = 'queued'), count(*) FILTER (WHERE state = 'sent'),
@@ -384,7 +384,7 @@ impl Outbox {
         )?;
         let queue = |receiver: &ReceiverConfig| {
             statement.query_row([&receiver.name], |row| {
-                Ok(Queue {
+                Ok(ReceiverQueue {
                     receiver: receiver.name.clone(),
                     channel: receiver.channel.as_str().to_owned(),
                     queued: row.get(0)?,

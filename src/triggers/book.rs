@@ -16,13 +16,13 @@ const KEPT: i64 = 800 * 86_400_000;
 
 /// Names a trigger: `WORKFLOW/TRIGGER`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Key {
+pub struct TriggerKey {
     /// The name of the workflow's file.
     pub workflow: String,
     pub trigger: String,
 }
 
-impl Key {
+impl TriggerKey {
     /// Reads `WORKFLOW/TRIGGER`.
     pub fn parse(text: &str) -> Option<Self> {
         let (workflow, trigger) = text.split_once('/')?;
@@ -34,7 +34,7 @@ impl Key {
     }
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for TriggerKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.workflow, self.trigger)
     }
@@ -66,7 +66,7 @@ pub struct Paused {
 /// Something that came due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Due {
-    pub key: Key,
+    pub key: TriggerKey,
     /// When, in milliseconds since 1970.
     pub due: i64,
     /// Whether nothing ran then, and it is made up for.
@@ -132,7 +132,7 @@ impl TriggerBook {
         })
     }
 
-    pub fn known(&self, key: &Key) -> Result<Option<Known>, RunsError> {
+    pub fn known(&self, key: &TriggerKey) -> Result<Option<Known>, RunsError> {
         let known = self
             .database()
             .query_row(
@@ -153,7 +153,7 @@ impl TriggerBook {
     }
 
     /// Begins to look at a trigger, or at another definition of it: nothing before `at` is due. Who paused it stays.
-    pub fn begin(&self, key: &Key, definition: &str, at: i64) -> Result<(), RunsError> {
+    pub fn begin(&self, key: &TriggerKey, definition: &str, at: i64) -> Result<(), RunsError> {
         self.database().execute(
             "INSERT INTO triggers (workflow, trigger, definition, reached) VALUES (?, ?, ?, ?)
              ON CONFLICT DO UPDATE SET definition = excluded.definition, reached = excluded.reached",
@@ -163,7 +163,7 @@ impl TriggerBook {
     }
 
     /// Notes how far a schedule has been looked at, and drops what waits: nobody wants it any more.
-    pub fn pass(&self, key: &Key, reached: i64) -> Result<(), RunsError> {
+    pub fn pass(&self, key: &TriggerKey, reached: i64) -> Result<(), RunsError> {
         let mut database = self.database();
         let all = database.transaction()?;
         all.execute(
@@ -178,7 +178,7 @@ impl TriggerBook {
     }
 
     /// Stops a trigger from starting anything.
-    pub fn pause(&self, key: &Key, by: &str, at: i64) -> Result<(), RunsError> {
+    pub fn pause(&self, key: &TriggerKey, by: &str, at: i64) -> Result<(), RunsError> {
         self.database().execute(
             "INSERT INTO triggers (workflow, trigger, definition, reached, paused_by, paused_at) VALUES (?1, ?2, '', ?4, ?3, ?4)
              ON CONFLICT DO UPDATE SET paused_by = coalesce(paused_by, excluded.paused_by), paused_at = coalesce(paused_at, excluded.paused_at)",
@@ -188,7 +188,7 @@ impl TriggerBook {
     }
 
     /// Lets a trigger start again; what came due while it was paused is not made up for.
-    pub fn resume(&self, key: &Key, at: i64) -> Result<(), RunsError> {
+    pub fn resume(&self, key: &TriggerKey, at: i64) -> Result<(), RunsError> {
         self.database().execute(
             "UPDATE triggers SET reached = max(reached, ?3), paused_by = NULL, paused_at = NULL
              WHERE workflow = ?1 AND trigger = ?2 AND paused_by IS NOT NULL",
@@ -216,7 +216,7 @@ impl TriggerBook {
         state: &str,
         why: Option<&str>,
     ) -> Result<(), RunsError> {
-        let Key { workflow, trigger } = &due.key;
+        let TriggerKey { workflow, trigger } = &due.key;
         let mut database = self.database();
         let all = database.transaction()?;
         all.execute(
@@ -298,7 +298,7 @@ impl TriggerBook {
     }
 
     /// Returns the last start of a trigger.
-    pub fn last(&self, key: &Key) -> Result<Option<Made>, RunsError> {
+    pub fn last(&self, key: &TriggerKey) -> Result<Option<Made>, RunsError> {
         let last = self
             .database()
             .query_row(
@@ -319,7 +319,7 @@ impl TriggerBook {
     }
 
     /// Notes a start that a request asked for.
-    pub fn asked(&self, key: &Key, run: &str, at: i64) -> Result<(), RunsError> {
+    pub fn asked(&self, key: &TriggerKey, run: &str, at: i64) -> Result<(), RunsError> {
         self.database().execute(
             "INSERT INTO trigger_starts (workflow, trigger, due, state, at, is_late, missed, run)
              VALUES (?1, ?2, ?3, 'started', ?3, 0, 0, ?4) ON CONFLICT DO UPDATE SET run = excluded.run",
@@ -329,7 +329,7 @@ impl TriggerBook {
     }
 
     /// Returns the times of a trigger that have been dealt with, or wait.
-    pub fn seen(&self, key: &Key) -> Result<BTreeSet<i64>, RunsError> {
+    pub fn seen(&self, key: &TriggerKey) -> Result<BTreeSet<i64>, RunsError> {
         let database = self.database();
         let mut statement = database
             .prepare_cached("SELECT due FROM trigger_starts WHERE workflow = ? AND trigger = ?")?;
@@ -344,7 +344,7 @@ impl TriggerBook {
 
 fn due_of(row: &Row) -> rusqlite::Result<Due> {
     Ok(Due {
-        key: Key {
+        key: TriggerKey {
             workflow: row.get(0)?,
             trigger: row.get(1)?,
         },

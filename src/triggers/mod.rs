@@ -29,10 +29,10 @@ mod simulated;
 mod standing;
 mod starter;
 
-pub use book::{Key, Paused, TriggerBook};
+pub use book::{Paused, TriggerBook, TriggerKey};
 pub use hook::{HookAnswer, HookRefused, HookStart};
-pub use planted::{Broken, Planted, planted};
+pub use planted::{Planted, Unread, planted};
 pub use scheduler::Scheduler;
 pub use service::{Triggers, refuse_unknown};
-pub use standing::{LastStart, Standing, Waits, standings};
+pub use standing::{LastStart, TriggerStanding, Waits, standings};
 pub use starter::{Life, Starter, ThroughRuns, lives};

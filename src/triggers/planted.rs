@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::book::Key;
+use super::book::TriggerKey;
 use crate::{
     compile::{Trigger, Workflow},
     runs::{Listed, WorkflowName},
@@ -16,14 +16,14 @@ pub struct Planted {
 
 /// A workflow whose triggers are not known because its file has mistakes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Broken {
+pub struct Unread {
     pub workflow: WorkflowName,
     pub why: String,
 }
 
 impl Planted {
-    pub fn key(&self) -> Key {
-        Key {
+    pub fn key(&self) -> TriggerKey {
+        TriggerKey {
             workflow: self.workflow.as_str().to_owned(),
             trigger: self.trigger.name.clone(),
         }
@@ -36,7 +36,7 @@ impl Planted {
 }
 
 /// Finds the triggers of all workflows that may be started, in the order of their names, and the workflows that can't be read.
-pub fn planted(listed: Vec<Listed>) -> (Vec<Planted>, Vec<Broken>) {
+pub fn planted(listed: Vec<Listed>) -> (Vec<Planted>, Vec<Unread>) {
     let (mut found, mut broken) = (Vec::new(), Vec::new());
     for one in listed {
         match one.program {
@@ -48,7 +48,7 @@ pub fn planted(listed: Vec<Listed>) -> (Vec<Planted>, Vec<Broken>) {
                     trigger: trigger.clone(),
                 }));
             }
-            Err(error) => broken.push(Broken {
+            Err(error) => broken.push(Unread {
                 workflow: one.name,
                 why: error.message,
             }),

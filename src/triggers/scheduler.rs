@@ -4,7 +4,7 @@ use std::{
 };
 
 use super::{
-    book::{Due, Key, TriggerBook},
+    book::{Due, TriggerBook, TriggerKey},
     planted::Planted,
     starter::Starter,
 };
@@ -29,7 +29,7 @@ pub struct Scheduler<S> {
     book: Arc<TriggerBook>,
     starter: S,
     /// When each start that waits for a lock is looked at again.
-    looks: Mutex<BTreeMap<(Key, i64), i64>>,
+    looks: Mutex<BTreeMap<(TriggerKey, i64), i64>>,
 }
 
 impl<S: Starter> Scheduler<S> {
@@ -83,7 +83,13 @@ impl<S: Starter> Scheduler<S> {
     }
 
     /// Lets what comes due pass. A certificate stays due until it is renewed, so nothing of that is lost.
-    fn pass(&self, one: &Planted, key: &Key, reached: i64, now: i64) -> Result<(), RunsError> {
+    fn pass(
+        &self,
+        one: &Planted,
+        key: &TriggerKey,
+        reached: i64,
+        now: i64,
+    ) -> Result<(), RunsError> {
         let has_passed = match &one.trigger.occasion {
             Occasion::Schedule(schedule) => {
                 schedule.next_after(reached).is_some_and(|next| next <= now)
@@ -100,7 +106,7 @@ impl<S: Starter> Scheduler<S> {
     fn scheduled(
         &self,
         one: &Planted,
-        key: Key,
+        key: TriggerKey,
         schedule: &Schedule,
         reached: i64,
         now: i64,
@@ -120,7 +126,13 @@ impl<S: Starter> Scheduler<S> {
     }
 
     /// One start is for all certificates that have come due meanwhile.
-    fn expiring(&self, one: &Planted, key: Key, before: i64, now: i64) -> Result<(), RunsError> {
+    fn expiring(
+        &self,
+        one: &Planted,
+        key: TriggerKey,
+        before: i64,
+        now: i64,
+    ) -> Result<(), RunsError> {
         let lives = self.starter.lives(one).into_iter();
         let mut dues: Vec<_> = lives
             .map(|life| life.due_at(before))
@@ -173,7 +185,7 @@ impl<S: Starter> Scheduler<S> {
     }
 }
 
-fn due(key: Key, due: i64) -> Due {
+fn due(key: TriggerKey, due: i64) -> Due {
     Due {
         key,
         due,

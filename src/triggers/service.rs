@@ -7,10 +7,10 @@ use std::{
 };
 
 use super::{
-    book::{Key, TriggerBook},
-    planted::{Broken, Planted, planted},
+    book::{TriggerBook, TriggerKey},
+    planted::{Planted, Unread, planted},
     scheduler::Scheduler,
-    standing::{Standing, standings},
+    standing::{TriggerStanding, standings},
     starter::ThroughRuns,
 };
 use crate::{
@@ -32,13 +32,13 @@ pub struct Triggers {
     runs: Arc<dyn Runs>,
     scheduler: Scheduler<ThroughRuns>,
     hooks: BTreeMap<String, HookConfig>,
-    found: Mutex<Found>,
+    found: Mutex<Looked>,
 }
 
 #[derive(Default)]
-struct Found {
+struct Looked {
     planted: Vec<Planted>,
-    broken: Vec<Broken>,
+    broken: Vec<Unread>,
     /// Why the scheduler could not do its work when it looked last.
     trouble: Option<String>,
 }
@@ -112,7 +112,7 @@ impl Triggers {
     ///
     /// # Errors
     /// A book that can't be read.
-    pub fn standings(&self, now: i64) -> Result<Vec<Standing>, RunsError> {
+    pub fn standings(&self, now: i64) -> Result<Vec<TriggerStanding>, RunsError> {
         let inventory = self.scheduler.starter().inventory();
         standings(&self.book, &self.planted(), &inventory, now)
     }
@@ -129,7 +129,12 @@ impl Triggers {
     ///
     /// # Errors
     /// A trigger that does not exist.
-    pub fn set_paused(&self, key: &Key, by: Option<&str>, now: i64) -> Result<(), RunsError> {
+    pub fn set_paused(
+        &self,
+        key: &TriggerKey,
+        by: Option<&str>,
+        now: i64,
+    ) -> Result<(), RunsError> {
         self.read_files()?;
         refuse_unknown(&self.planted(), key)?;
         match by {
@@ -154,7 +159,7 @@ impl Triggers {
         self.found().planted.clone()
     }
 
-    fn found(&self) -> MutexGuard<'_, Found> {
+    fn found(&self) -> MutexGuard<'_, Looked> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -163,7 +168,7 @@ impl Triggers {
 ///
 /// # Errors
 /// That there is none, with the names that there are.
-pub fn refuse_unknown(planted: &[Planted], key: &Key) -> Result<(), RunsError> {
+pub fn refuse_unknown(planted: &[Planted], key: &TriggerKey) -> Result<(), RunsError> {
     if planted.iter().any(|one| one.key() == *key) {
         return Ok(());
     }

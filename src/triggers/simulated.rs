@@ -14,7 +14,7 @@ use jiff::{
     tz::TimeZone,
 };
 
-use super::{Key, Planted, Scheduler, Starter, TriggerBook};
+use super::{Planted, Scheduler, Starter, TriggerBook, TriggerKey};
 use crate::{
     compile::{Frozen, compile},
     runs::{RunsError, WorkflowName},
@@ -69,7 +69,7 @@ const OUTAGES: [(&str, &str); 3] = [
 #[derive(Default)]
 struct World {
     /// By the key of their start: when it was made, and the lock.
-    runs: RefCell<BTreeMap<(Key, i64), (i64, String)>>,
+    runs: RefCell<BTreeMap<(TriggerKey, i64), (i64, String)>>,
     now: Cell<i64>,
     random: Cell<u64>,
     kills: Cell<u32>,

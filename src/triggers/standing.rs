@@ -13,7 +13,7 @@ const SHOWN: usize = 5;
 
 /// How a trigger stands. Times are milliseconds since 1970.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Standing {
+pub struct TriggerStanding {
     /// The name of the workflow's file.
     pub workflow: String,
     pub trigger: String,
@@ -65,7 +65,7 @@ pub fn standings(
     planted: &[Planted],
     inventory: &Inventory,
     now: i64,
-) -> Result<Vec<Standing>, RunsError> {
+) -> Result<Vec<TriggerStanding>, RunsError> {
     let waiting = book.waiting()?;
     planted
         .iter()
@@ -79,7 +79,7 @@ fn standing(
     waiting: &[Due],
     inventory: &Inventory,
     now: i64,
-) -> Result<Standing, RunsError> {
+) -> Result<TriggerStanding, RunsError> {
     let key = one.key();
     let paused = book.known(&key)?.and_then(|known| known.paused);
     let next = match (&paused, &one.trigger.occasion) {
@@ -103,7 +103,7 @@ fn standing(
         _ => Vec::new(),
     };
     let waits = waiting.iter().find(|due| due.key == key);
-    Ok(Standing {
+    Ok(TriggerStanding {
         workflow: key.workflow.clone(),
         trigger: key.trigger.clone(),
         when: one.trigger.occasion_text(),

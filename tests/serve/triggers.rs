@@ -212,6 +212,44 @@ fn what_has_the_lock_is_waited_for() {
 }
 
 #[test]
+fn a_start_that_fails_is_shown_and_told() {
+    let text = NIGHTLY.replace("params: { n: 7 } }", "target: nowhere, params: { n: 7 } }");
+    let test = Test::new().file("nightly.yaml", &text).file(
+        "windlass.toml",
+        "[[notify.receivers]]\nname = \"a\"\nwebhook = { url = \"http://127.0.0.1:1/\" }\n",
+    );
+    let served = Served::start(&test);
+    looked_at(&test, 1);
+    served.kill();
+    forget(&test, 2);
+    let served = Served::start(&test);
+    let why = until("it fails", || {
+        let why = triggers(&test)[0]["waits"]["why"].as_str()?.to_owned();
+        Some(why)
+    });
+    assert_eq!(why, "there is no target `nowhere`");
+    let told = served
+        .get(&served.owner, "/api/v1/notifications")
+        .expect(200)
+        .json();
+    let told = &told["notifications"][0];
+    assert_eq!(
+        told["title"],
+        "nightly could not be started by its trigger schedule"
+    );
+    assert!(
+        told["text"].as_str().expect("text").contains(&why),
+        "{told:#}"
+    );
+    let metrics = served.get(&served.owner, "/metrics").expect(200).body;
+    assert!(
+        metrics.contains("windlass_trigger_waits{workflow=\"nightly\",trigger=\"schedule\"} 1"),
+        "{metrics}"
+    );
+    assert_eq!(runs(&test).len(), 0);
+}
+
+#[test]
 fn a_paused_trigger_starts_nothing_and_makes_nothing_up() {
     let test = with_people(Test::new().file("nightly.yaml", NIGHTLY));
     let wrong = test

@@ -39,10 +39,10 @@ use crate::desk::{
     types::UndoPlan,
     triggers::TriggersAnswer,
     triggers::NotificationsPage,
-    crate::triggers::Standing,
+    crate::triggers::TriggerStanding,
     crate::triggers::LastStart,
     crate::triggers::Waits,
-    crate::notify::Queue,
+    crate::notify::ReceiverQueue,
     crate::notify::Delivered,
 )))]
 struct Schemas;

@@ -8,9 +8,9 @@ use utoipa::ToSchema;
 
 use crate::{
     desk::{access::Access, answer::Problem, server::Desk},
-    notify::{Delivered, Queue},
+    notify::{Delivered, ReceiverQueue},
     runs::now,
-    triggers::{Key, Standing},
+    triggers::{TriggerKey, TriggerStanding},
 };
 
 /// How many deliveries a page has at most, and where nobody says it.
@@ -19,7 +19,7 @@ const USUAL: usize = 100;
 
 #[derive(Serialize, ToSchema)]
 pub struct TriggersAnswer {
-    pub triggers: Vec<Standing>,
+    pub triggers: Vec<TriggerStanding>,
     /// Why some are not known, or nothing is started.
     pub problems: Vec<String>,
 }
@@ -27,7 +27,7 @@ pub struct TriggersAnswer {
 #[derive(Serialize, ToSchema)]
 pub struct NotificationsPage {
     /// What each receiver is still to get.
-    pub queues: Vec<Queue>,
+    pub queues: Vec<ReceiverQueue>,
     /// The newest first.
     pub notifications: Vec<Delivered>,
     /// Give it as `before` to get older ones.
@@ -73,12 +73,12 @@ async fn set_paused(
     Path((workflow, trigger)): Path<(String, String)>,
     by: Option<String>,
 ) -> Accepted {
-    pause(&desk, Key { workflow, trigger }, by).await?;
+    pause(&desk, TriggerKey { workflow, trigger }, by).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
 /// Pauses a trigger for somebody, or lets it start again.
-pub async fn pause(desk: &Desk, key: Key, by: Option<String>) -> Result<(), Problem> {
+pub async fn pause(desk: &Desk, key: TriggerKey, by: Option<String>) -> Result<(), Problem> {
     let triggers = desk.triggers.clone();
     desk.ask(move |_| triggers.set_paused(&key, by.as_deref(), now()))
         .await

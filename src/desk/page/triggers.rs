@@ -11,11 +11,11 @@ use super::{
 use crate::{
     compile::Schedule,
     desk::{access::Access, answer::Problem, api, server::Desk},
-    notify::{Delivered, Queue},
+    notify::{Delivered, ReceiverQueue},
     report,
     runs::now,
     targets::Role,
-    triggers::{Key, Standing},
+    triggers::{TriggerKey, TriggerStanding},
 };
 
 /// How many notifications are shown.
@@ -61,7 +61,7 @@ pub async fn triggers(State(desk): State<Desk>, access: Access) -> Result<Respon
     ))
 }
 
-fn row(one: &Standing, may_pause: bool, at: i64) -> Markup {
+fn row(one: &TriggerStanding, may_pause: bool, at: i64) -> Markup {
     let action = |verb: &str| {
         format!(
             "/triggers/{}/{}/{verb}",
@@ -147,7 +147,7 @@ async fn set_paused(
     Path((workflow, trigger)): Path<(String, String)>,
     by: Option<String>,
 ) -> Result<Response, Problem> {
-    api::pause(&desk, Key { workflow, trigger }, by).await?;
+    api::pause(&desk, TriggerKey { workflow, trigger }, by).await?;
     Ok(see_other("/triggers", None))
 }
 
@@ -193,7 +193,7 @@ pub async fn notifications(State(desk): State<Desk>, access: Access) -> Result<R
     ))
 }
 
-fn receivers(queues: &[Queue]) -> Markup {
+fn receivers(queues: &[ReceiverQueue]) -> Markup {
     html! {
         table class="list" {
             caption class="unseen" { "Receivers" }
