@@ -102,30 +102,9 @@ fn serve(mut stream: TcpStream, how: Treats, kept: &Mutex<Vec<Got>>) {
     if how == Treats::Drops {
         return;
     }
-    let mut lines = BufReader::new(stream.try_clone().expect("a handle"));
-    let mut line = String::new();
-    if lines.read_line(&mut line).unwrap_or(0) == 0 {
+    let Some((path, headers, body)) = request(&stream) else {
         return;
-    }
-    let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
-    let mut headers = BTreeMap::new();
-    loop {
-        line.clear();
-        if lines.read_line(&mut line).unwrap_or(0) == 0 || line.trim().is_empty() {
-            break;
-        }
-        if let Some((name, value)) = line.trim().split_once(": ") {
-            headers.insert(name.to_ascii_lowercase(), value.to_owned());
-        }
-    }
-    let length = headers
-        .get("content-length")
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(0);
-    let mut body = vec![0; length];
-    if lines.read_exact(&mut body).is_err() {
-        return;
-    }
+    };
     if how == Treats::Refuses {
         let _ = stream.write_all(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbusy");
         return;
@@ -133,13 +112,33 @@ fn serve(mut stream: TcpStream, how: Treats, kept: &Mutex<Vec<Got>>) {
     kept.lock().expect("whole").push(Got {
         path,
         headers,
-        body: String::from_utf8(body).expect("text"),
+        body,
         is_known: how == Treats::Accepts,
     });
     if how == Treats::Accepts {
         let _ = stream
             .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
     }
+}
+
+/// Reads a whole request: its path, its headers and its body.
+fn request(stream: &TcpStream) -> Option<(String, BTreeMap<String, String>, String)> {
+    let mut lines = BufReader::new(stream);
+    let mut line = String::new();
+    lines.read_line(&mut line).ok().filter(|read| *read > 0)?;
+    let path = line.split(' ').nth(1)?.to_owned();
+    let mut headers = BTreeMap::new();
+    loop {
+        line.clear();
+        lines.read_line(&mut line).ok()?;
+        let Some((name, value)) = line.trim().split_once(": ") else {
+            break;
+        };
+        headers.insert(name.to_ascii_lowercase(), value.to_owned());
+    }
+    let mut body = vec![0; headers.get("content-length")?.parse().ok()?];
+    lines.read_exact(&mut body).ok()?;
+    Some((path, headers, String::from_utf8(body).ok()?))
 }
 
 fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
@@ -233,9 +232,9 @@ fn receivers_that_fail_half_the_time_get_everything_in_order_through_a_kill() {
         "{} notices for each of 2 receivers: {attempts} requests, {lost_answers} answers lost, {doubled} doubled, 0 lost, order kept; 3 kills",
         runs.len()
     );
-    // A kill between an answer and its note is a lost answer, too.
+    // A kill between an answer and its note is a lost answer, too: at most one for each receiver and kill.
     assert!(
-        doubled <= lost_answers + 3,
+        doubled <= lost_answers + 6,
         "{doubled} doubled, {lost_answers} answers lost"
     );
     assert!(
@@ -372,11 +371,7 @@ fn what_a_receiver_refuses_is_shown_and_not_followed() {
     let address = listener.local_addr().expect("an address");
     thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
-            let mut lines = BufReader::new(stream.try_clone().expect("a handle"));
-            let mut line = String::new();
-            while lines.read_line(&mut line).unwrap_or(0) > 2 {
-                line.clear();
-            }
+            let _ = request(&stream);
             let answer = format!(
                 "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://{target}/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
             );
