@@ -20,6 +20,7 @@
 //! `authority.db` (mode 0600, beside its write-ahead log) holds authorities, their keys, certificates, tokens, tags,
 //! policies, permissions and revocations. `buckets/NAME/` stands for the S3 bucket NAME: CRLs and audit reports.
 
+mod ancestry;
 mod bucket;
 mod clock;
 mod failure;

@@ -179,8 +179,8 @@ fn read_edit(
 fn refuse_params_alone(command: &Resume) -> Result<(), Failure> {
     match command.params.are_given() && !command.edited {
         true => Err(
-            Failure::new("params", "a resume goes on with the params that the run has")
-                .hint("`windlass resume --edited -p NAME=VALUE` goes on with others, and shows first what that changes"),
+            Failure::new("params", "a resume uses the params that the run has")
+                .hint("`windlass resume --edited -p NAME=VALUE` uses others, and shows first what that changes"),
         ),
         false => Ok(()),
     }

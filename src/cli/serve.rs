@@ -90,7 +90,7 @@ pub fn serve(args: &Args, command: &Serve) -> Done {
         }
         print(&format!("{}\n", server.url()))?;
         interrupted.await;
-        say!("stopping; the runs go on when this starts again");
+        say!("stopping; the runs continue when the server starts again");
         server.stop().await;
         // As after a crash, what the runs do now is done again, or looked up, when they are taken up: nothing waits for scripts, and
         // none of them sees its program end.

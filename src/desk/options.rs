@@ -31,7 +31,7 @@ pub enum Refused {
     Listen(SocketAddr, #[source] std::io::Error),
     #[error("refuses to listen on {0} without TLS: other machines can reach it")]
     Plain(SocketAddr),
-    #[error("refuses to listen on {0}: nobody has a token")]
+    #[error("refuses to listen on {0}: no token is configured")]
     NoTokens(SocketAddr),
     #[error("refuses to listen on {0}: it is not known under which name browsers reach it")]
     NoHosts(SocketAddr),

@@ -1,13 +1,15 @@
 use std::{
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::access::random_token;
-use crate::value::Digest;
+use crate::{
+    ground::{Durability, open_database},
+    value::Digest,
+};
 
 /// How long a session lives at most, and without a request: milliseconds.
 const LONGEST: i64 = 7 * 24 * HOUR;
@@ -15,8 +17,6 @@ const IDLE: i64 = 12 * HOUR;
 const HOUR: i64 = 3_600_000;
 /// The last use is written at most this often.
 const TOUCH: i64 = 60_000;
-
-const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Who is logged in with a browser: a table in `STATE/serve.db`, so that a restart logs nobody out. A session is kept by
 /// the digest of its cookie, and is good as long as the token that it was made with.
@@ -26,8 +26,7 @@ pub struct Sessions {
 
 impl Sessions {
     pub fn open(state: &Path) -> rusqlite::Result<Self> {
-        let database = Connection::open(state.join("serve.db"))?;
-        database.busy_timeout(BUSY_TIMEOUT)?;
+        let database = open_database(&state.join("serve.db"), Durability::Machine)?;
         database.execute_batch(
             "CREATE TABLE IF NOT EXISTS sessions (
                  cookie BLOB PRIMARY KEY, token BLOB NOT NULL, began INTEGER NOT NULL, used INTEGER NOT NULL

@@ -16,7 +16,7 @@ const WAITING: usize = 64;
 
 type Connection = (TlsStream<TcpStream>, SocketAddr);
 
-/// Accepts connections; each shakes hands on a task of its own, so a slow one holds up nobody.
+/// Accepts connections; each shakes hands on a task of its own, so a slow one holds up no other.
 pub struct TlsListener {
     address: SocketAddr,
     connections: mpsc::Receiver<Connection>,

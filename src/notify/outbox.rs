@@ -1,7 +1,6 @@
 use std::{
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
@@ -11,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::notice::Notice;
 use crate::{
+    ground::{Durability, open_database},
     journal::RunId,
     report,
     runs::{Cursor, RunsError, now},
@@ -18,7 +18,6 @@ use crate::{
     value::Digest,
 };
 
-const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long what was sent is kept, in milliseconds.
 const KEPT: i64 = 30 * 86_400_000;
 
@@ -96,10 +95,7 @@ pub struct ReadUpTo {
 impl Outbox {
     /// Opens the outbox of a state folder, which is there. The first time, what happened before is not told.
     pub fn open(state: &Path, receivers: Vec<ReceiverConfig>) -> Result<Self, RunsError> {
-        let database = Connection::open(state.join("serve.db"))?;
-        database.busy_timeout(BUSY_TIMEOUT)?;
-        database.pragma_update(None, "journal_mode", "WAL")?;
-        database.pragma_update(None, "synchronous", "FULL")?;
+        let database = open_database(&state.join("serve.db"), Durability::Machine)?;
         Self::of(database, receivers)
     }
 

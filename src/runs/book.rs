@@ -1,18 +1,19 @@
 use std::{
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::RunsError;
-use crate::{journal::RunId, value::Digest};
+use crate::{
+    ground::{Durability, open_database},
+    journal::RunId,
+    value::Digest,
+};
 
 /// The longest idempotency key, in bytes.
 pub const MAX_KEY: usize = 255;
-
-const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Remembers which runs this service drives, and which start a key belongs to. What it says is on the disk when it returns.
 pub struct Book {
@@ -30,10 +31,7 @@ pub struct Start {
 impl Book {
     /// Opens the book of a state folder, which is there.
     pub fn open(state: &Path) -> Result<Self, RunsError> {
-        let database = Connection::open(state.join("serve.db"))?;
-        database.busy_timeout(BUSY_TIMEOUT)?;
-        database.pragma_update(None, "journal_mode", "WAL")?;
-        database.pragma_update(None, "synchronous", "FULL")?;
+        let database = open_database(&state.join("serve.db"), Durability::Machine)?;
         database.execute_batch(
             "CREATE TABLE IF NOT EXISTS starts (
                  key BLOB PRIMARY KEY, request BLOB NOT NULL, run TEXT NOT NULL

@@ -29,7 +29,7 @@ pub struct TokenConfig {
     pub roles: Vec<Role>,
 }
 
-/// What somebody may do.
+/// What a user may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {

@@ -3,14 +3,15 @@ use std::{
     fmt,
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::runs::RunsError;
+use crate::{
+    ground::{Durability, open_database},
+    runs::RunsError,
+};
 
-const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long is remembered what became of a start, in milliseconds: longer than a certificate that is renewed is valid.
 const KEPT: i64 = 800 * 86_400_000;
 
@@ -93,10 +94,7 @@ pub struct Made {
 impl TriggerBook {
     /// Opens the book of a state folder, which is there.
     pub fn open(state: &Path) -> Result<Self, RunsError> {
-        let database = Connection::open(state.join("serve.db"))?;
-        database.busy_timeout(BUSY_TIMEOUT)?;
-        database.pragma_update(None, "journal_mode", "WAL")?;
-        database.pragma_update(None, "synchronous", "FULL")?;
+        let database = open_database(&state.join("serve.db"), Durability::Machine)?;
         Self::of(database)
     }
 

@@ -318,7 +318,7 @@ fn a_server_that_others_reach_needs_tls_tokens_and_a_name() {
     assert!(refused(&[]).contains("without TLS"));
     certify(&test, "1");
     let tls = ["--tls-cert", "cert.pem", "--tls-key", "key.pem"];
-    assert!(refused(&tls).contains("nobody has a token"));
+    assert!(refused(&tls).contains("no token is configured"));
     let test = with_people(test);
     let ran = test
         .windlass(&[&["serve", "--listen", "0.0.0.0:0"], &tls[..]].concat())

@@ -12,7 +12,7 @@ const GROUP: usize = 128;
 
 /// Runs one write, on the connection or with the reason why there is none, and keeps its answer until the commit.
 type Job = Box<dyn FnOnce(Result<&Connection, Failure>) -> Reply + Send>;
-/// Gives the answer to whoever waits, after the commit.
+/// Gives the answer to the waiting caller, after the commit.
 type Reply = Box<dyn FnOnce(Result<(), Failure>) + Send>;
 
 /// The writing side of the store; dropping it waits for what was begun.
@@ -39,7 +39,7 @@ impl Writer {
         let (answer, answered) = sync_channel(1);
         let job: Job = Box::new(move |connection| {
             let result = connection.and_then(|connection| alone(connection, work));
-            // Nobody may be waiting any more; the write counts all the same.
+            // The caller may be gone; the write counts all the same.
             Box::new(move |committed| drop(answer.send(result.and_then(|r| committed.map(|()| r)))))
         });
         let gone = || Code::InternalFailure.says("the writer of the state has stopped");
@@ -88,12 +88,15 @@ fn alone<T>(
     connection: &Connection,
     work: impl FnOnce(&Connection) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    connection.execute_batch("SAVEPOINT job")?;
+    let run = |statement| -> Result<(), Failure> {
+        connection.prepare_cached(statement)?.execute([])?;
+        Ok(())
+    };
+    run("SAVEPOINT job")?;
     let result = work(connection);
-    connection.execute_batch(if result.is_ok() {
-        "RELEASE job"
-    } else {
-        "ROLLBACK TO job; RELEASE job"
-    })?;
+    if result.is_err() {
+        run("ROLLBACK TO job")?;
+    }
+    run("RELEASE job")?;
     result
 }

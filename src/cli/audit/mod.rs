@@ -165,6 +165,6 @@ fn check_list(archive: &Archive, run: &RunId, state: &State) -> Result<(), Failu
             "journal",
             format!("the list of runs does not say of run {run} what its events say"),
         )
-        .hint("somebody or something changed the journal; restore it from a backup")),
+        .hint("the journal was changed from outside; restore it from a backup")),
     }
 }

@@ -141,7 +141,7 @@ impl View {
             html! {
                 (self.head())
                 @if let Some(trouble) = &self.trouble {
-                    p class="trouble" role="alert" { "This run can't go on: " (visible(trouble)) }
+                    p class="trouble" role="alert" { "This run can't continue: " (visible(trouble)) }
                 }
                 @if let Some(what) = &self.waits_for {
                     p class="held" { span aria-hidden="true" { "⏳ " } "This run waits for " (visible(what)) }

@@ -125,20 +125,20 @@ pub enum Action {
     Approval(Approval),
 }
 
-/// A question that a person answers before the run goes on.
+/// A question that a person answers before the run continues.
 #[derive(Clone, Debug)]
 pub struct Approval {
     pub question: Template,
     /// Who may answer: a list of names, or `None` for anybody.
     pub approvers: Option<Template>,
-    /// Whether whoever started the run may not answer.
+    /// Whether the requester of the run may not answer.
     pub not_requester: bool,
     /// How long it waits; `None` for ever.
     pub timeout: Option<Duration>,
     pub on_timeout: OnTimeout,
 }
 
-/// The answer when nobody gave one in time.
+/// The answer if none came in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum OnTimeout {
     #[default]

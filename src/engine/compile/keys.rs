@@ -232,7 +232,7 @@ pub static STEP: Section = Section {
         key(
             "approval",
             Form::Template,
-            "A question. The run waits until somebody answers it.",
+            "A question. The run waits for an answer.",
             "approval: \"Restart ${{ params.clusters.len() }} clusters?\"",
         ),
         key(

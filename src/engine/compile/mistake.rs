@@ -23,7 +23,7 @@ impl Mistake {
         span: Range<usize>,
         message: impl Into<String>,
     ) -> Self {
-        // Whoever draws the excerpt takes it for granted that both ends are within the text.
+        // The excerpt is drawn on the assumption that both ends are within the text.
         let span = text.floor_char_boundary(span.start)..text.ceil_char_boundary(span.end);
         Self {
             code,

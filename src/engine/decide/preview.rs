@@ -69,7 +69,7 @@ impl<'w> Scope<'_, 'w> {
             let runs_before = |name: &str| {
                 let id = InstanceId::step(self.inside, name);
                 let before = found[from..].iter().find(|p| p.step == id)?;
-                // A question that is not asked stops nobody.
+                // A question that is not asked holds up nothing.
                 (!matches!(before.does, Does::Asks(_))).then_some(before.runs)
             };
             let before: Vec<_> = self
