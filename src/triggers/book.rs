@@ -111,7 +111,7 @@ impl TriggerBook {
         state.join("serve.db").exists()
     }
 
-    pub(super) fn of(database: Connection) -> Result<Self, RunsError> {
+    fn of(database: Connection) -> Result<Self, RunsError> {
         database.execute_batch(
             "CREATE TABLE IF NOT EXISTS triggers (
                  workflow TEXT NOT NULL, trigger TEXT NOT NULL, definition TEXT NOT NULL, reached INTEGER NOT NULL,

@@ -24,8 +24,6 @@ mod hook;
 mod planted;
 mod scheduler;
 mod service;
-#[cfg(test)]
-mod simulated;
 mod standing;
 mod starter;
 

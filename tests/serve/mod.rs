@@ -6,3 +6,4 @@ mod notify;
 mod page;
 mod server;
 mod triggers;
+mod year;
