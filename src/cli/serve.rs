@@ -31,10 +31,8 @@ pub fn serve(args: &Args, command: &Serve) -> Done {
     let (config, was_asked_for) = args.config();
     let config = absolute(config)?;
     let targets = Targets::load(&config, was_asked_for)?;
-    targets.notify.check().map_err(|why| {
-        let message = format!("{}: [notify]: {why}", config.display());
-        Failure::new("config", message)
-    })?;
+    refuse_unusable(&targets)
+        .map_err(|why| Failure::new("config", format!("{}: {why}", config.display())))?;
     let state = absolute(&args.state)?;
     let folders: Result<Vec<_>, _> = command
         .workflows
@@ -97,6 +95,17 @@ pub fn serve(args: &Args, command: &Serve) -> Done {
         outside::kill_programs();
         std::process::exit(exit::SUCCEEDED.into())
     })
+}
+
+/// Finds what of the configuration could only fail later: secrets that can't be read.
+fn refuse_unusable(targets: &Targets) -> Result<(), String> {
+    let notify = targets.notify.check();
+    notify.map_err(|why| format!("[notify]: {why}"))?;
+    for (name, hook) in &targets.hooks {
+        let secret = hook.secret.read();
+        secret.map_err(|why| format!("[hooks.{name}]: {why}"))?;
+    }
+    Ok(())
 }
 
 /// The token in a file; made if there is none, for its owner alone.
