@@ -22,14 +22,14 @@ const SECRET: &str = "what bodies are signed with";
 
 /// It fails with a text that a receiver could take for more than a text, and that holds a secret.
 const FAILS: &str = "workflow: fails
-params: { password: { type: secret, default: hunter2-hunter2 } }
+params: { password: secret? }
 steps:
   a:
     with: { p: \"${{ params.password }}\" }
     run: \"throw `<!channel> [x](y) ${inputs.p.reveal()}`\"
 ";
-const OK: &str = "workflow: ok\nsteps: { a: { run: \"1\" } }\n";
-const ASKS: &str = "workflow: asks\nsteps: { go: { approval: Go on?, timeout: 30m } }\n";
+const OK: &str = "workflow: ok\nsteps: { a: { run: \"#{}\" } }\n";
+const ASKS: &str = "workflow: asks\nsteps: { answer: { approval: Go on?, timeout: 30m } }\n";
 
 /// What a receiver got.
 #[derive(Clone, Debug)]
@@ -297,7 +297,12 @@ fn each_kind_of_receiver_gets_what_it_documents_and_nothing_secret() {
         ("fails", "failed"),
         ("asks", "waiting"),
     ] {
-        let run = served.run(&served.owner, &json!({ "workflow": workflow }));
+        let params = match workflow {
+            "fails" => json!({ "password": "hunter2-hunter2" }),
+            _ => json!({}),
+        };
+        let body = json!({ "workflow": workflow, "params": params });
+        let run = served.run(&served.owner, &body);
         served.wait(&run, status);
     }
     // Three of four kinds are told of the failure and of the question, none of what went well, and the pager of the failure alone.

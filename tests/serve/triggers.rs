@@ -185,7 +185,7 @@ fn kill_nine_around_a_start_neither_loses_nor_doubles_it() {
 
 #[test]
 fn what_has_the_lock_is_waited_for() {
-    let asks = "workflow: asks\nlock: mesh\nsteps: { go: { approval: Go on? } }\n";
+    let asks = "workflow: asks\nlock: mesh\nsteps: { answer: { approval: Go on? } }\n";
     let locked = NIGHTLY.replace("workflow: nightly\n", "workflow: nightly\nlock: mesh\n");
     let test = with_people(
         Test::new()
