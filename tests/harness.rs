@@ -52,7 +52,6 @@ impl Test {
     }
 
     /// Sets a variable for every command.
-    #[cfg(feature = "restate")]
     pub fn set(&mut self, name: &str, value: &str) {
         self.environment.push((name.into(), value.into()));
     }

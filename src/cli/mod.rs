@@ -54,6 +54,7 @@ mod show;
 mod taken;
 mod test;
 mod trial;
+mod triggers;
 mod undo;
 mod validate;
 #[cfg(feature = "restate")]
@@ -126,6 +127,7 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "restate")]
         Command::Worker(command) => worker::worker(&args, command),
         Command::Serve(command) => serve::serve(&args, command),
+        Command::Triggers(command) => triggers::triggers(&args, command),
         Command::Pca(command) => pca::pca(&args, command),
         Command::Kube(command) => kube::kube(&args, command),
         Command::Http(command) => http::http(command),

@@ -3,6 +3,7 @@
 //! - [`Server`] listens; `route` is the table of all that it answers, each with the role that it needs;
 //! - `guard` refuses requests that another web page sent, `admit` those without the role, before any handler is called;
 //! - `access` knows tokens, `session` cookies;
+//! - `hooks` takes signed requests that start runs;
 //! - `api` answers programs with JSON and server-sent events, `page` people with HTML; `metrics` is for Prometheus.
 
 mod access;
@@ -11,6 +12,7 @@ mod answer;
 mod api;
 mod compare;
 mod guard;
+mod hooks;
 mod metrics;
 mod options;
 mod page;

@@ -3,7 +3,7 @@
 use axum::routing::{MethodRouter, get, post};
 use http::{Method, StatusCode};
 
-use super::{answer::Problem, api, metrics, page, server::Desk};
+use super::{answer::Problem, api, hooks, metrics, page, server::Desk};
 use crate::targets::Role;
 
 /// What somebody needs to get through.
@@ -66,6 +66,8 @@ pub fn table() -> Vec<Route> {
         open(Method::GET, "/assets/{name}", get(page::asset)),
         open(Method::GET, "/login", get(page::login_form)),
         open(Method::POST, "/login", post(page::log_in)),
+        // What lets a request through is its signature.
+        open(Method::POST, "/hooks/{hook}", post(hooks::hook)),
         page("/logout", Viewer, post(page::log_out), Method::POST),
         page("/", Viewer, get(page::runs), Method::GET),
         page("/runs/{run}", Viewer, get(page::run), Method::GET),
@@ -109,6 +111,25 @@ pub fn table() -> Vec<Route> {
         ),
         page("/runs/{run}/undo", Admin, get(page::undo_plan), Method::GET),
         page("/runs/{run}/undo", Admin, post(page::undo), Method::POST),
+        page("/triggers", Viewer, get(page::triggers), Method::GET),
+        page(
+            "/triggers/{workflow}/{trigger}/pause",
+            Operator,
+            post(page::pause_trigger),
+            Method::POST,
+        ),
+        page(
+            "/triggers/{workflow}/{trigger}/resume",
+            Operator,
+            post(page::resume_trigger),
+            Method::POST,
+        ),
+        page(
+            "/notifications",
+            Viewer,
+            get(page::notifications),
+            Method::GET,
+        ),
         page("/metrics", Viewer, get(metrics::metrics), Method::GET),
     ];
     for (method, path, role, handler) in page::more() {

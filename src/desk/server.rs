@@ -20,7 +20,9 @@ use super::{
 };
 use crate::{
     ground::{CLIENT_TIMEOUT, TlsListener, serve_each},
+    notify::Outbox,
     runs::Runs,
+    triggers::Triggers,
     value::Digest,
 };
 
@@ -33,6 +35,8 @@ pub struct Desk(Arc<Parts>);
 
 pub struct Parts {
     pub runs: Arc<dyn Runs>,
+    pub triggers: Arc<Triggers>,
+    pub outbox: Arc<Outbox>,
     pub tokens: Tokens,
     pub sessions: Sessions,
     pub guard: Guard,
@@ -90,6 +94,8 @@ impl Server {
         let stop = CancellationToken::new();
         let desk = Desk(Arc::new(Parts {
             runs: options.runs,
+            triggers: options.triggers,
+            outbox: options.outbox,
             tokens: Tokens::new(options.owner.as_ref(), &options.config.tokens),
             sessions: Sessions::open(&options.state)?,
             guard: Guard::new(address, is_tls, &options.config.hosts),

@@ -313,7 +313,7 @@ fn key_page(section: &Section, key: &FileKey) -> Page {
         .text(key.about)
         .terms("facts", facts.collect());
     let page = match key.form {
-        Form::Section(inner) => page.terms("keys", key_terms(inner)),
+        Form::Section(inner) | Form::Sections(inner) => page.terms("keys", key_terms(inner)),
         _ => page,
     };
     page.code("yaml", key.example)
@@ -371,6 +371,7 @@ fn value_of(form: &Form) -> String {
         Form::Backoff => "pause, or shortest..longest pause".to_owned(),
         Form::Classes => "class of failures, or list of them".to_owned(),
         Form::Section(_) => "map".to_owned(),
+        Form::Sections(_) => "list of maps".to_owned(),
         Form::Templates => "map of any values; texts may hold `${{ … }}`".to_owned(),
         Form::Params => "map of params".to_owned(),
         Form::Phases => "map of phases".to_owned(),

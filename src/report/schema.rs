@@ -189,6 +189,10 @@ fn of_form(form: &Form) -> Json {
             json!({ "anyOf": [{ "enum": names }, { "type": "array", "items": { "enum": names } }] })
         }
         Form::Section(section) => json!({ "$ref": format!("#/$defs/{}", section.name) }),
+        Form::Sections(section) => json!({
+            "type": "array",
+            "items": { "$ref": format!("#/$defs/{}", section.name) },
+        }),
         Form::Templates => json!({ "type": ["object", "null"] }),
         Form::Params => json!({
             "type": ["object", "null"],

@@ -43,10 +43,10 @@ impl Book {
         })
     }
 
-    /// Gives a key its run, unless it has one.
+    /// Gives a key its run, unless it has one. What was asked for is what is asked for now: a run that never began has no other.
     pub fn claim(&self, key: Digest, request: Digest, run: &RunId) -> Result<(), RunsError> {
         self.database().execute(
-            "INSERT INTO starts (key, request, run) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            "INSERT INTO starts (key, request, run) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET request = excluded.request",
             params![key.as_bytes(), request.as_bytes(), run.as_str()],
         )?;
         Ok(())

@@ -31,9 +31,14 @@ impl Default for Cursor {
 }
 
 impl Cursor {
-    /// Begins with an event, given the digest of the one before.
-    pub(super) fn behind(next: u64, digest: Digest) -> Self {
+    /// Returns where a reader stood that kept both parts of its cursor.
+    pub fn at(next: u64, digest: Digest) -> Self {
         Self { next, digest }
+    }
+
+    /// Returns the number of the next event, and what the chain says of the one before it.
+    pub fn parts(&self) -> (u64, Digest) {
+        (self.next, self.digest)
     }
 
     /// Reads the events that follow, and moves behind them. The chain is checked.

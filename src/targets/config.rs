@@ -7,7 +7,12 @@ use std::{
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use super::{exec::ExecTarget, serve::ServeConfig, substrate::SubstrateTarget};
+use super::{
+    exec::ExecTarget,
+    notify::{HookConfig, NotifyConfig},
+    serve::ServeConfig,
+    substrate::SubstrateTarget,
+};
 use windlass_script::closest;
 use windlass_world::{
     outside::{AwsTarget, KubeTarget, PcaTarget},
@@ -26,6 +31,12 @@ pub struct Targets {
     /// Who may use `windlass serve`.
     #[serde(default)]
     pub serve: ServeConfig,
+    /// Who is told what happens in runs.
+    #[serde(default)]
+    pub notify: NotifyConfig,
+    /// Signed requests that start runs, by name.
+    #[serde(default)]
+    pub hooks: BTreeMap<String, HookConfig>,
 }
 
 /// One environment, as `windlass.toml` says it.
@@ -129,10 +140,15 @@ impl Targets {
             }
             Err(source) => return Err(ConfigError::Read { path: name, source }),
         };
-        let targets: Self = toml::from_str(&text).map_err(|e| ConfigError::Parse {
+        let mut targets: Self = toml::from_str(&text).map_err(|e| ConfigError::Parse {
             path: name.clone(),
             why: e.to_string(),
         })?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        targets.notify.within(folder);
+        for hook in targets.hooks.values_mut() {
+            hook.secret.within(folder);
+        }
         match targets.targets.contains_key(LOCAL) {
             true => Err(ConfigError::Local { path: name }),
             false => Ok(targets),

@@ -7,6 +7,7 @@
 mod config;
 mod exec;
 mod folders;
+mod notify;
 mod open;
 mod rehearsal;
 mod serve;
@@ -14,6 +15,10 @@ mod substrate;
 
 pub use config::{ConfigError, HttpTarget, LOCAL, Target, Targets};
 pub use folders::{Folders, UnsafeOut};
+pub use notify::{
+    Channel, EmailConfig, HookConfig, MailTls, NoticeKind, NotifyConfig, PagerdutyConfig,
+    ReceiverConfig, SecretFile, UrlConfig, WebhookConfig,
+};
 pub use open::{OpenError, OpenTarget};
 pub use serve::{Role, ServeConfig, TokenConfig};
 pub use substrate::SubstrateTarget;

@@ -13,12 +13,13 @@ use crate::harness::Test;
 
 const FLOW: &str = "workflow: w\nsteps: { a: { run: \"#{}\" } }\n";
 
-/// These need no token: there is nothing to see.
-const OPEN: [&str; 5] = [
+/// These need no token: there is nothing to see, or, at a hook, a signature is needed.
+const OPEN: [&str; 6] = [
     "GET /assets/{name}",
     "GET /healthz",
     "GET /login",
     "GET /readyz",
+    "POST /hooks/{hook}",
     "POST /login",
 ];
 
@@ -31,6 +32,7 @@ fn served() -> (Test, Served) {
 /// A path of the table as a request has it.
 fn concrete(path: &str, run: &str) -> String {
     let path = path.replace("{run}", run).replace("{workflow}", "w");
+    let path = path.replace("{trigger}", "t").replace("{hook}", "h");
     path.replace("{name}", "style.css")
 }
 

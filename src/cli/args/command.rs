@@ -7,7 +7,7 @@ use super::serve::Worker;
 use super::{
     certs::Certs,
     check::{Definitions, Explain, Graph, Iam, Plan, Rbac, Schema, Validate},
-    desk::Serve,
+    desk::{Serve, Triggers},
     drive::{Answer, Cancel, Resume, Run, Undo},
     look::{Audit, Logs, MeshTable, Outputs, Runs, Show},
     new::{New, Shell, Try},
@@ -135,6 +135,8 @@ pub enum Command {
     Worker(Worker),
     /// Serve the runs to a team: a page, an API and metrics
     Serve(Serve),
+    /// List what starts workflows by itself where `windlass serve` runs, and when it does next
+    Triggers(Triggers),
     /// The embedded AWS Private CA
     #[command(subcommand)]
     Pca(Pca),

@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use serde_json::{Map, Value as Json_, json};
 use utoipa::OpenApi;
 
-use super::{KEY, more, types};
+use super::{KEY, more, triggers, types};
 use crate::desk::{
     answer::Problem,
     route::{About, Answer, Needs, Route},
@@ -50,6 +50,13 @@ use crate::desk::{
     more::ChangesBody,
     more::RevisionAnswer,
     more::DoubtBody,
+    triggers::TriggersAnswer,
+    triggers::NotificationsPage,
+    crate::triggers::TriggerStanding,
+    crate::triggers::LastStart,
+    crate::triggers::Waits,
+    crate::notify::ReceiverQueue,
+    crate::notify::Delivered,
 )))]
 struct Schemas;
 

@@ -28,6 +28,8 @@ pub fn page(frame: &Frame, main: Markup) -> Response {
         ("Start", "/start", Role::Operator),
         ("Certificates", "/certificates", Role::Viewer),
         ("Mesh", "/mesh", Role::Viewer),
+        ("Triggers", "/triggers", Role::Viewer),
+        ("Notifications", "/notifications", Role::Viewer),
     ];
     let version = &*VERSION;
     let text = html! {

@@ -25,6 +25,7 @@ mod runs;
 mod start;
 mod steps;
 mod table;
+mod triggers;
 mod waiting;
 mod waterfall;
 
@@ -39,3 +40,4 @@ pub use run::run;
 pub use runs::runs;
 pub use start::{form, note, start, workflows};
 pub use table::more;
+pub use triggers::{notifications, pause_trigger, resume_trigger, triggers};

@@ -11,7 +11,7 @@ use petgraph::{
     visit::EdgeRef,
 };
 
-use super::{limits::Limits, name::StepName, template::Template};
+use super::{limits::Limits, name::StepName, template::Template, trigger::Trigger};
 use windlass_script::{HostCall, Script};
 use windlass_world::value::{Digest, FailureClass, Type, Value};
 
@@ -46,6 +46,8 @@ pub struct Workflow {
     pub on_failure: OnFailure,
     /// What its steps do one after another, in the order of the file.
     pub phases: Vec<Phase>,
+    /// What starts it by itself, in the order of the file.
+    pub triggers: Vec<Trigger>,
     /// In the order of the file.
     pub outputs: Vec<(String, Template)>,
     pub(super) graph: DiGraph<Step, Edge>,

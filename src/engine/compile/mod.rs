@@ -27,10 +27,12 @@ mod params;
 mod phase;
 mod reads;
 mod retry;
+mod schedule;
 mod source;
 mod suite;
 mod template;
 mod trial;
+mod trigger;
 
 pub use clusters::{ClustersError, clusters};
 pub use document::parse_value;
@@ -48,6 +50,7 @@ pub use name::StepName;
 pub use params::{
     ParamError, ParamErrors, bind_params, parse_argument, parse_params, refer_params,
 };
+pub use schedule::{Schedule, ScheduleError};
 pub use source::{Folder, Frozen, Opened, Sources, open, read_named};
 pub use suite::{
     Approver, Before, Calls, Case, CertificatePlace, Expect, ExpectedCall, ExpectedCertificate,
@@ -56,6 +59,7 @@ pub use suite::{
 };
 pub use template::Template;
 pub use trial::{TrialError, compile_script};
+pub use trigger::{CatchUp, Occasion, Trigger};
 
 /// The keys of every file that people write, workflows first.
 pub fn all_sections() -> impl Iterator<Item = &'static Section> {

@@ -393,7 +393,7 @@ impl Runs for Here {
             None => None,
         };
         Ok(match before {
-            Some(digest) => Cursor::behind(seq, digest),
+            Some(digest) => Cursor::at(seq, digest),
             None => Cursor::default(),
         })
     }
