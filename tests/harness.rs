@@ -71,6 +71,8 @@ impl Test {
             .current_dir(self.folder.path())
             .env_remove("WINDLASS_STATE")
             .env_remove("WINDLASS_CONFIG")
+            .env_remove("WINDLASS_SERVER")
+            .env_remove("WINDLASS_TOKEN")
             .env_remove("COLUMNS")
             .env_remove("TERM")
             .env_remove("NO_UNICODE")

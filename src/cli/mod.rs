@@ -30,6 +30,7 @@ mod iam;
 mod in_doubt;
 mod kube;
 mod load;
+mod login;
 mod logs;
 mod lsp;
 mod man;
@@ -43,11 +44,13 @@ mod plan;
 mod preflight;
 mod process;
 mod rbac;
+mod remote;
 mod resume;
 mod run;
 mod runs;
 mod schema;
 mod serve;
+mod server;
 mod shell;
 mod shipped;
 mod show;
@@ -96,6 +99,9 @@ pub fn main() -> ExitCode {
     for (option, value) in args.whereabouts() {
         report::repeat(option, value);
     }
+    if let Err(failure) = server::refuse_what_stays_here(&args) {
+        return failure.report();
+    }
     let done = match &args.command {
         Command::New(command) => new::new(command),
         Command::Try(command) => trial::try_script(&args, command),
@@ -128,6 +134,8 @@ pub fn main() -> ExitCode {
         Command::Worker(command) => worker::worker(&args, command),
         Command::Serve(command) => serve::serve(&args, command),
         Command::Triggers(command) => triggers::triggers(&args, command),
+        Command::Login(command) => login::login(&args, command),
+        Command::Logout => login::logout(&args),
         Command::Pca(command) => pca::pca(&args, command),
         Command::Kube(command) => kube::kube(&args, command),
         Command::Http(command) => http::http(command),

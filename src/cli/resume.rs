@@ -13,6 +13,7 @@ use super::{
     preflight::preflight,
     print,
     process::{now, requester},
+    remote,
     taken::{Taken, frozen, take},
 };
 use crate::{
@@ -30,6 +31,9 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
     let archive = Archive::open(args)?;
     let id = find(&archive, command)?;
     let changes = command.edited || !command.redo.is_empty();
+    if let Archive::Server(there) = &archive {
+        return remote::resume(&archive, there, command, &id);
+    }
     #[cfg(feature = "restate")]
     if let Archive::Engine(engine) = &archive
         && !changes

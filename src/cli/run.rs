@@ -17,6 +17,8 @@ use super::{
     load::Source,
     preflight::preflight,
     process::absolute,
+    remote,
+    server::server,
 };
 use crate::{
     compile::{Program, bind_params},
@@ -42,6 +44,9 @@ pub fn run(args: &Args, command: &Run) -> Done {
 
 /// Runs what was compiled.
 pub fn run_program(args: &Args, command: &Run, program: Program) -> Done {
+    if let Some(there) = server(args)? {
+        return remote::run(command, program, &there);
+    }
     let params = bind_params(&program.workflow, command.params.asked(&program.workflow)?)?;
     let params = Value::Map(params);
     let kube = preflight(args, &program.workflow, &params, &command.target)?;
@@ -99,6 +104,12 @@ pub fn run_program(args: &Args, command: &Run, program: Program) -> Done {
             }
             (Held::Here(run), Vec::new())
         }
+        Archive::Server(_) => {
+            return Err(Failure::new(
+                "server",
+                "the run is for a server, which has to be asked",
+            ));
+        }
         #[cfg(feature = "restate")]
         Archive::Engine(_) if command.detach => {
             let message = "--detach does not work for runs that an engine drives";
@@ -121,7 +132,7 @@ pub fn run_program(args: &Args, command: &Run, program: Program) -> Done {
 }
 
 /// The steps that the run is limited to; empty for all.
-fn chosen(command: &Run, program: &Program) -> Result<BTreeSet<String>, Failure> {
+pub fn chosen(command: &Run, program: &Program) -> Result<BTreeSet<String>, Failure> {
     let workflow = &program.workflow;
     let unknown = |name: &str| {
         let failure = Failure::new("unknown-step", format!("the workflow has no step `{name}`"));

@@ -35,7 +35,7 @@ mod undo;
 
 pub use audit::{Proof, audit, audit_json};
 pub use certificates::{WrittenCertificate, certificates};
-pub use codes::code_markdown;
+pub use codes::{code_markdown, codes};
 pub use commands::{command, completed, repeat};
 pub use definitions::definitions;
 pub use event::{EventLines, event_json};

@@ -1,6 +1,7 @@
 //! The service over runs: what a page, an API or a program can ask for, and no words of its own.
 //!
-//! - [`Runs`] is all that can be done with runs; [`Here`] does it for the state folder of this machine;
+//! - [`Runs`] is all that can be done with runs; [`Here`] does it for the state folder of this machine, [`There`] for a
+//!   Windlass server elsewhere;
 //! - `begin` makes the first event of a run, `rules` says when a run may be resumed, cancelled or undone, `preflight` whether a
 //!   target has what a workflow needs;
 //! - `library` finds the workflows that may be started, by name and never by path;
@@ -33,6 +34,7 @@ mod revise;
 mod rules;
 mod service;
 mod tallies;
+mod there;
 mod turns;
 
 pub use begin::{Beginning, Wanted, begin};
@@ -50,6 +52,7 @@ pub use preflight::{Missing, Note, ask, permits_text, preflight};
 pub use revise::{Changes, FileChange, Revision, file_changes};
 pub use rules::{refuse_cancel, refuse_resume, refuse_undo};
 pub use service::{
-    Ask, Evidence, Filter, Listed, Page, Person, Planned, Row, Runs, Shown, StartWanted, Started,
+    Ask, Evidence, Filter, Listed, Page, Person, Planned, Row, Runs, Sent, Shown, StartWanted, Started,
 };
 pub use tallies::Tallies;
+pub use there::{Address, There};

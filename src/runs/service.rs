@@ -1,4 +1,8 @@
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use tokio::sync::watch;
 
@@ -18,11 +22,12 @@ use crate::{
     execute::UndoItem,
     inventory::Inventory,
     journal::{
-        Approval, Decision, HeldLock, InstanceId, Record, RunId, RunInfo, RunRow, State, Status,
+        Approval, Decision, HeldLock, InstanceId, Link, Record, RunId, RunInfo, RunRow, State, Status,
         Verdict, Via,
     },
     mesh::Handshakes,
     report::{EventLines, Standing},
+    targets::Scope,
     value::{Digest, Value},
 };
 
@@ -64,6 +69,15 @@ pub trait Runs: Send + Sync {
         key: Option<&str>,
         who: &Person,
     ) -> Result<Started, RunsError>;
+
+    /// Works as [`Runs::start`] for a workflow whose files the caller has.
+    fn send(&self, sent: &Sent, key: Option<&str>, who: &Person) -> Result<Started, RunsError>;
+
+    /// Returns the files that a run froze, by their paths; `edition` counts the edits of the run.
+    fn files(&self, id: &RunId, edition: u32) -> Result<BTreeMap<String, Arc<str>>, RunsError>;
+
+    /// Reads the events of a run without its secrets, in the form in which the chain of digests covers them.
+    fn evidence(&self, id: &RunId) -> Result<Vec<Link>, RunsError>;
 
     /// Answers a question of a run. `digest` is of what was shown to the person; an answer to something else does not count.
     fn answer(
@@ -191,6 +205,8 @@ pub struct Filter {
     pub text: Option<String>,
     /// Those that started before this one.
     pub before: Option<RunId>,
+    /// Those of one of these workflows and targets; `None` for all.
+    pub within: Option<Vec<Scope>>,
     /// 0 for all.
     pub limit: usize,
     /// Whether errors of runs that have ended are left out: they have to be looked up in their events.
@@ -247,6 +263,19 @@ pub struct StartWanted {
     pub params: BTreeMap<String, Value>,
 }
 
+/// A workflow whose files the caller has, and what its run is to be started with.
+pub struct Sent {
+    pub program: Program,
+    /// The file as the person named it.
+    pub file: String,
+    pub target: String,
+    pub params: BTreeMap<String, Value>,
+    /// The steps that the run is limited to; empty for all.
+    pub chosen: BTreeSet<String>,
+    /// Whether the files may be other ones than those that may be started by name.
+    pub may_differ: bool,
+}
+
 /// What a start would do.
 pub struct Planned {
     pub program: Program,
@@ -294,12 +323,12 @@ impl Shown {
     ///
     /// # Errors
     /// Why not.
-    pub fn may_answer(&self, ask: &Ask, name: &str) -> Result<(), Refusal> {
+    pub fn may_answer(&self, ask: &Ask, who: &Person) -> Result<(), Refusal> {
         let answer = Decision {
             step: ask.step.to_string(),
             verdict: Verdict::Approved,
-            approver: name.to_owned(),
-            via: None,
+            approver: who.name.clone(),
+            via: who.via.clone(),
             comment: None,
             digest: ask.digest,
         };

@@ -37,6 +37,10 @@ pub struct Targets {
     /// Signed requests that start runs, by name.
     #[serde(default)]
     pub hooks: BTreeMap<String, HookConfig>,
+    /// The server whose runs the commands of the terminal are about, instead of those of the state folder.
+    pub server: Option<String>,
+    /// The CAs (PEM) that the server's certificate has to lead to, instead of those of the system.
+    pub server_ca: Option<PathBuf>,
 }
 
 /// One environment, as `windlass.toml` says it.
@@ -84,7 +88,8 @@ impl Target {
     }
 }
 
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+/// Reads a duration as people write it: `90s`.
+pub fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let text = String::deserialize(deserializer)?;
     parse_duration(&text).map(Some).map_err(D::Error::custom)
 }

@@ -2,10 +2,13 @@
 
 mod browser;
 mod door;
+mod grants;
 mod live;
 mod more;
 mod notify;
+mod oidc;
 mod page;
+mod remote;
 mod schema;
 mod server;
 mod triggers;

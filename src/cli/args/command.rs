@@ -7,7 +7,7 @@ use super::serve::Worker;
 use super::{
     certs::Certs,
     check::{Definitions, Explain, Graph, Iam, Plan, Rbac, Schema, Validate},
-    desk::{Serve, Triggers},
+    desk::{Login, Serve, Triggers},
     drive::{Answer, Cancel, Resume, Run, Undo},
     look::{Audit, Logs, MeshTable, Outputs, Runs, Show},
     new::{New, Shell, Try},
@@ -62,6 +62,21 @@ pub struct Args {
         value_name = "restate|TARGET"
     )]
     pub on: Option<String>,
+
+    /// The server whose runs are meant, instead of those of this machine [default: `server` in windlass.toml]
+    #[arg(
+        long,
+        global = true,
+        env = "WINDLASS_SERVER",
+        value_name = "URL",
+        conflicts_with = "on"
+    )]
+    pub server: Option<String>,
+
+    /// The CAs (PEM) that the server's certificate has to lead to [default: `server_ca` in windlass.toml,
+    /// or those of the system]
+    #[arg(long, global = true, env = "WINDLASS_SERVER_CA", value_name = "FILE")]
+    pub server_ca: Option<PathBuf>,
 
     /// Print without colours
     #[arg(long, global = true, env = "NO_COLOR", value_parser = clap::builder::FalseyValueParser::new())]
@@ -137,6 +152,10 @@ pub enum Command {
     Serve(Serve),
     /// List what starts workflows by itself where `windlass serve` runs, and when it does next
     Triggers(Triggers),
+    /// Log in to a server: with its OpenID Connect provider, or with a token
+    Login(Login),
+    /// Forget how to log in to a server
+    Logout,
     /// The embedded AWS Private CA
     #[command(subcommand)]
     Pca(Pca),
@@ -167,7 +186,10 @@ impl Args {
         let config = self.config.as_ref();
         let config = config.map(|path| ("--config", path.display().to_string()));
         let on = self.on.clone().map(|name| ("--on", name));
-        [state, config, on].into_iter().flatten()
+        let server = self.server.clone().map(|url| ("--server", url));
+        let ca = self.server_ca.as_ref();
+        let ca = ca.map(|path| ("--server-ca", path.display().to_string()));
+        [state, config, on, server, ca].into_iter().flatten()
     }
 
     /// The configuration file, and whether the user named it.

@@ -13,7 +13,7 @@ mod test;
 pub use certs::{Certs, CertsCommand, CertsLook, Scan};
 pub use check::{Definitions, Explain, Format, Graph, Iam, Plan, Rbac, Schema, Validate};
 pub use command::{Args, Command};
-pub use desk::{Serve, Triggers, TriggersCommand};
+pub use desk::{Login, Serve, Triggers, TriggersCommand};
 pub use drive::{Answer, Cancel, Driving, Params, Resume, Run, Undo};
 pub use look::{Audit, Logs, MeshTable, Outputs, Runs, Show, Since};
 pub use new::{New, Shell, Template, Try};

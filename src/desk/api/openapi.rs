@@ -17,6 +17,14 @@ use crate::desk::{
     Problem,
     types::Any,
     types::WhoAmI,
+    types::GrantItem,
+    types::LoginItem,
+    types::StartFiles,
+    types::Files,
+    types::Evidence,
+    types::TargetNames,
+    types::Sessions,
+    types::SessionItem,
     types::Workflows,
     types::WorkflowItem,
     types::ParamItem,
@@ -101,7 +109,7 @@ fn operation(route: &Route, about: About) -> Json_ {
         )
     });
     let in_query = about.query.iter().map(|(name, meaning)| {
-        let is_number = matches!(*name, "limit" | "after");
+        let is_number = matches!(*name, "limit" | "after" | "edition");
         let schema = match is_number {
             true => json!({ "type": "integer", "minimum": 0 }),
             false => json!({ "type": "string" }),
@@ -112,7 +120,7 @@ fn operation(route: &Route, about: About) -> Json_ {
         })
     });
     let mut parameters: Vec<_> = in_path.chain(in_query).collect();
-    let is_start = about.body == Some("StartRun");
+    let is_start = matches!(about.body, Some("StartRun" | "StartFiles"));
     if is_start {
         parameters.push(json!({
             "name": KEY, "in": "header", "schema": { "type": "string", "maxLength": 255 },
@@ -150,7 +158,7 @@ fn operation(route: &Route, about: About) -> Json_ {
         "parameters": parameters,
         "responses": responses,
     });
-    if let Needs::Role(role) = route.needs {
+    if let Needs::Role(role) | Needs::Somewhere(role) = route.needs {
         operation["description"] = json!(format!("Needs the role `{role}`."));
     }
     if let Some(body) = about.body {

@@ -94,10 +94,15 @@ pub fn see_other(path: &str, cookie: Option<HeaderValue>) -> Response {
 }
 
 /// Returns a problem as a page; where nobody is logged in, the way to do that.
-pub fn problem(problem: &Problem, method: &Method, headers: &HeaderMap) -> Response {
+pub fn problem(
+    problem: &Problem,
+    method: &Method,
+    headers: &HeaderMap,
+    has_provider: bool,
+) -> Response {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_REQUEST);
     let mut response = match problem.status {
-        401 if *method == Method::GET => super::login(status, None),
+        401 if *method == Method::GET => super::login(status, None, has_provider),
         _ => {
             let frame = Frame {
                 title: &problem.title,

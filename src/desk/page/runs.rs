@@ -57,6 +57,7 @@ pub async fn runs(
         requester: given(&query.requester),
         text: given(&query.text),
         before: RunId::parse(&query.before),
+        within: access.sees(),
         limit: ROWS,
         is_brief: false,
     };
@@ -65,6 +66,7 @@ pub async fn runs(
         let page = runs.list(&filter)?;
         let waiting = runs.list(&Filter {
             status: Some("waiting".into()),
+            within: who.sees(),
             limit: WAITING,
             ..Filter::default()
         })?;

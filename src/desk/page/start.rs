@@ -22,7 +22,7 @@ use crate::{
     },
     report,
     runs::{self, Note, Planned, RunsError, StartWanted, WorkflowName},
-    targets::LOCAL,
+    targets::{LOCAL, Role},
     value::{Type, Value},
 };
 
@@ -88,6 +88,10 @@ pub async fn start(
         Ok(wanted) => wanted,
         Err(error) => return Ok(sheet.refused(&access, error.into())),
     };
+    let (workflow, target) = (&sheet.program.workflow.name, wanted.target.clone());
+    if let Err(problem) = access.need(Role::Operator, workflow, &target) {
+        return Ok(sheet.refused(&access, problem));
+    }
     let who = access.person.clone();
     let key = sheet.given.field("key").map(str::to_owned);
     if sheet.given.field("do") == Some("start") {

@@ -1,4 +1,4 @@
-//! The runs in the state folder of this machine: `rows` lists them, `start` starts them, `on` makes the events that one continues with; `revise`
+//! The runs in the state folder of this machine: `rows` lists them, `start` and `sent` start them, `on` makes the events that one continues with; `revise`
 //! resumes with changes, `evidence`, `log` and `mesh` are for who looks.
 
 mod evidence;
@@ -7,6 +7,7 @@ mod mesh;
 mod on;
 mod revise;
 mod rows;
+mod sent;
 mod start;
 
 use std::{
@@ -33,7 +34,7 @@ use super::{
     log::LogLine,
     revise::{Changes, Revision},
     rules,
-    service::{Evidence, Filter, Listed, Page, Person, Planned, Runs, Shown, StartWanted, Started},
+    service::{Evidence, Filter, Listed, Page, Person, Planned, Runs, Sent, Shown, StartWanted, Started},
     tallies::Tallies,
     turns::Turns,
 };
@@ -43,7 +44,7 @@ use crate::{
     execute::{DriveError, UndoItem, undo_plan},
     inventory::{Inventory, RunStamp, collect},
     journal::{
-        Decision, Event, HeldLock, InstanceId, Journal, JournalError, Message, Record, RunId,
+        Decision, Event, HeldLock, InstanceId, Journal, JournalError, Link, Message, Record, RunId,
         RunInfo, RunLock, State, Verdict,
     },
     mesh::{Handshakes, Matrix},
@@ -268,6 +269,25 @@ impl Runs for Here {
             Some(key) => self.start_once(wanted, key, who),
             None => self.start_new(wanted, who),
         }
+    }
+
+    fn send(&self, sent: &Sent, key: Option<&str>, who: &Person) -> Result<Started, RunsError> {
+        self.start_sent(sent, key, who)
+    }
+
+    fn files(&self, id: &RunId, edition: u32) -> Result<BTreeMap<String, Arc<str>>, RunsError> {
+        if !self.exists(id) {
+            return Err(RunsError::missing("no-such-run", format!("no run `{id}`")));
+        }
+        Ok(self.reader.files(id, edition)?)
+    }
+
+    fn evidence(&self, id: &RunId) -> Result<Vec<Link>, RunsError> {
+        if !self.exists(id) {
+            return Err(RunsError::missing("no-such-run", format!("no run `{id}`")));
+        }
+        self.reader.check_pages()?;
+        Ok(self.reader.evidence(id)?)
     }
 
     fn answer(

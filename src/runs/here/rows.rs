@@ -10,6 +10,7 @@ use crate::{
         folds::Folds,
         service::{Ask, Filter, Page, Row, asks, status},
     },
+    targets::Scope,
 };
 
 /// How many rows are read at once, at least, and where all are wanted.
@@ -64,7 +65,7 @@ impl Rows {
             let part = reader.list_runs(&wanted)?;
             wanted.before = part.last().map(|(run, _)| run.id.clone());
             let is_last = part.len() < wanted.limit;
-            for (run, stamp) in part {
+            for (run, stamp) in part.into_iter().filter(|(run, _)| filter.sees(run)) {
                 if filter.limit > 0 && page.rows.len() >= filter.limit {
                     page.has_more = true;
                     return Ok(page);
@@ -159,5 +160,13 @@ impl Filter {
                 limit => (limit + 1).max(FEW),
             },
         }
+    }
+
+    /// Says whether the reader of the list may see a run.
+    fn sees(&self, run: &RunRow) -> bool {
+        self.within.as_ref().is_none_or(|scopes| {
+            let mut scopes = scopes.iter();
+            scopes.any(|scope| scope.holds(&run.workflow, &run.target))
+        })
     }
 }
