@@ -104,7 +104,6 @@ impl Waiting {
 
 /// Returns the questions of runs that wait.
 pub fn questions(runs: &dyn Runs, waiting: &[Row], access: &Access) -> Vec<Question> {
-    let is_approver = access.has(Role::Approver);
     let mut questions = Vec::new();
     for row in waiting {
         for ask in &row.asks {
@@ -112,9 +111,10 @@ pub fn questions(runs: &dyn Runs, waiting: &[Row], access: &Access) -> Vec<Quest
             let Ok(shown) = runs.run(&row.run.id) else {
                 continue;
             };
-            let may = shown.may_answer(ask, &access.person.name);
+            let info = &shown.info;
+            let is_approver = access.has_on(Role::Approver, &info.workflow, &info.target);
             questions.push(Question {
-                is_mine: is_approver && may.is_ok(),
+                is_mine: is_approver && shown.may_answer(ask, &access.person).is_ok(),
                 ask: ask.clone(),
                 shown,
             });

@@ -303,6 +303,7 @@ pub struct SideItem {
 
 async fn compare(
     State(desk): State<Desk>,
+    access: Access,
     Path(run): Path<String>,
     query: Result<Query<CompareQuery>, QueryRejection>,
 ) -> Result<Json<ComparisonAnswer>, Problem> {
@@ -322,6 +323,9 @@ async fn compare(
         Ok(Comparison::new(runs.run(&with)?, after))
     });
     let compared = compared.await?;
+    // The route has looked at the run of the path only.
+    let other = &compared.before.info;
+    access.need(Role::Viewer, &other.workflow, &other.target)?;
     let values = |all: &[crate::desk::compare::ValueChange]| {
         let all = all.iter().map(|change| ValueDifference {
             name: change.name.clone(),

@@ -178,10 +178,10 @@ pub fn allowed(shown: &Shown, access: &Access) -> BTreeMap<String, Allowed> {
 }
 
 /// Says whether somebody may say what became of a call in doubt.
-pub fn may_say(access: &Access) -> Allowed {
-    match access.has(Role::Admin) {
+pub fn may_say(access: &Access, shown: &Shown) -> Allowed {
+    match has_on(access, Role::Admin, shown) {
         true => yes(),
-        false => lacks(access, Role::Admin),
+        false => lacks(access, Role::Admin, shown),
     }
 }
 

@@ -21,6 +21,7 @@ use crate::{
         server::Desk,
     },
     runs::{FileChange, Shown},
+    targets::Role,
 };
 
 /// The most lines of a difference that are shown of one file.
@@ -58,6 +59,10 @@ pub async fn compare(
             }
         })
         .await?;
+    // The route has looked at the run of the path only.
+    if let Some(Comparison { before, .. }) = &compared {
+        access.need(Role::Viewer, &before.info.workflow, &before.info.target)?;
+    }
     let frame = Frame {
         title: "Compare",
         part: "Runs",
