@@ -52,7 +52,6 @@ impl Test {
     }
 
     /// Sets a variable for every command.
-    #[cfg(feature = "restate")]
     pub fn set(&mut self, name: &str, value: &str) {
         self.environment.push((name.into(), value.into()));
     }
@@ -72,6 +71,8 @@ impl Test {
             .current_dir(self.folder.path())
             .env_remove("WINDLASS_STATE")
             .env_remove("WINDLASS_CONFIG")
+            .env_remove("WINDLASS_SERVER")
+            .env_remove("WINDLASS_TOKEN")
             .env_remove("COLUMNS")
             .env_remove("TERM")
             .env_remove("NO_UNICODE")

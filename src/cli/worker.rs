@@ -47,7 +47,7 @@ pub fn worker(args: &Args, command: &Worker) -> Done {
     if worker.has_new_identity {
         let identity = args.state.join("identity.txt");
         say!(
-            "made {}, to which secrets are sealed; other workers, and whoever starts runs, need the same file",
+            "made {}, to which secrets are sealed; other workers, and machines that start runs, need the same file",
             identity.display()
         );
     }

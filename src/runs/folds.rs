@@ -31,6 +31,24 @@ impl Default for Cursor {
 }
 
 impl Cursor {
+    /// Stands before event `next`, given the digest of the one before it.
+    pub fn at(next: u64, digest: Digest) -> Self {
+        Self { next, digest }
+    }
+
+    /// Stands behind an event that was read elsewhere.
+    pub(super) fn behind(record: &Record) -> Self {
+        Self {
+            next: record.seq + 1,
+            digest: record.digest,
+        }
+    }
+
+    /// Returns the number of the next event, and the digest of the one before it.
+    pub fn parts(&self) -> (u64, Digest) {
+        (self.next, self.digest)
+    }
+
     /// Reads the events that follow, and moves behind them. The chain is checked.
     pub fn advance(
         &mut self,

@@ -14,6 +14,7 @@ pub enum Known {
     /// The text that an interpolated one begins with.
     Begins(String),
     Bool(bool),
+    Int(i64),
     List(Vec<Known>),
     Map(BTreeMap<String, Known>),
     /// The input of this name, of the script's `run`.
@@ -32,6 +33,7 @@ impl Known {
                 _ => Self::Unknown,
             },
             Expr::BoolConstant(value, _) => Self::Bool(*value),
+            Expr::IntegerConstant(value, _) => Self::Int(*value),
             Expr::Array(items, _) => Self::List(items.iter().map(of).collect()),
             Expr::Map(map, _) => {
                 let entries = map.0.iter();
@@ -92,6 +94,7 @@ impl From<&Value> for Known {
         match value {
             Value::String(text) => Self::Text(text.clone()),
             Value::Bool(value) => Self::Bool(*value),
+            Value::Int(value) => Self::Int(*value),
             Value::List(items) => Self::List(items.iter().map(Self::from).collect()),
             Value::Map(map) => {
                 let entries = map.iter();
@@ -156,6 +159,12 @@ impl HostCall {
     fn reads_aws(&self) -> bool {
         let named = self.aws_operation();
         matches!(named, Some((Some(service), Some(operation))) if is_read(service, operation))
+    }
+
+    /// Lists what is given, with the names of the parameters.
+    pub fn arguments(&self) -> impl Iterator<Item = (&'static str, &Known)> {
+        let parameters = self.row().map_or(&[][..], |row| row.takes).iter();
+        parameters.map(|parameter| parameter.name).zip(&self.given)
     }
 
     /// Whether it changes something outside, if it is made.

@@ -7,7 +7,12 @@ use std::{
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use super::{exec::ExecTarget, serve::ServeConfig, substrate::SubstrateTarget};
+use super::{
+    exec::ExecTarget,
+    notify::{HookConfig, NotifyConfig},
+    serve::ServeConfig,
+    substrate::SubstrateTarget,
+};
 use windlass_script::closest;
 use windlass_world::{
     outside::{AwsTarget, KubeTarget, PcaTarget},
@@ -26,6 +31,16 @@ pub struct Targets {
     /// Who may use `windlass serve`.
     #[serde(default)]
     pub serve: ServeConfig,
+    /// Who is told what happens in runs.
+    #[serde(default)]
+    pub notify: NotifyConfig,
+    /// Signed requests that start runs, by name.
+    #[serde(default)]
+    pub hooks: BTreeMap<String, HookConfig>,
+    /// The server whose runs the commands of the terminal are about, instead of those of the state folder.
+    pub server: Option<String>,
+    /// The CAs (PEM) that the server's certificate has to lead to, instead of those of the system.
+    pub server_ca: Option<PathBuf>,
 }
 
 /// One environment, as `windlass.toml` says it.
@@ -73,7 +88,8 @@ impl Target {
     }
 }
 
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+/// Reads a duration as people write it: `90s`.
+pub fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let text = String::deserialize(deserializer)?;
     parse_duration(&text).map(Some).map_err(D::Error::custom)
 }
@@ -129,10 +145,15 @@ impl Targets {
             }
             Err(source) => return Err(ConfigError::Read { path: name, source }),
         };
-        let targets: Self = toml::from_str(&text).map_err(|e| ConfigError::Parse {
+        let mut targets: Self = toml::from_str(&text).map_err(|e| ConfigError::Parse {
             path: name.clone(),
             why: e.to_string(),
         })?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        targets.notify.within(folder);
+        for hook in targets.hooks.values_mut() {
+            hook.secret.within(folder);
+        }
         match targets.targets.contains_key(LOCAL) {
             true => Err(ConfigError::Local { path: name }),
             false => Ok(targets),

@@ -7,6 +7,9 @@
 mod config;
 mod exec;
 mod folders;
+mod grants;
+mod notify;
+mod oidc;
 mod open;
 mod rehearsal;
 mod serve;
@@ -14,6 +17,12 @@ mod substrate;
 
 pub use config::{ConfigError, HttpTarget, LOCAL, Target, Targets};
 pub use folders::{Folders, UnsafeOut};
+pub use notify::{
+    Channel, EmailConfig, HookConfig, MailTls, NoticeKind, NotifyConfig, PagerdutyConfig,
+    ReceiverConfig, SecretFile, UrlConfig, WebhookConfig,
+};
+pub use grants::{GROUP, GrantConfig, Pattern, Scope};
+pub use oidc::OidcConfig;
 pub use open::{OpenError, OpenTarget};
 pub use serve::{Role, ServeConfig, TokenConfig};
 pub use substrate::SubstrateTarget;

@@ -3,10 +3,14 @@
 //! Times are milliseconds since 1970; secrets are masked.
 
 mod act;
+mod files;
 mod look;
+mod more;
 mod openapi;
 mod run;
+mod sessions;
 mod stream;
+mod triggers;
 mod types;
 
 use axum::routing::{MethodRouter, get, post};
@@ -14,8 +18,9 @@ use http::Method;
 
 pub use act::digest;
 pub use look::{healthz, readyz, run_id, workflow_name};
-pub use run::{allowed, effect_item as effect, may_answer, waits_for};
-pub use types::Allowed;
+pub use run::{allowed, effect_item as effect, may_answer, may_say, not_allowed, waits_for};
+pub use triggers::pause;
+pub use types::{Allowed, LoginItem};
 
 use super::{
     route::{About, Answer, Needs, Route},
@@ -54,7 +59,7 @@ pub fn routes() -> Vec<Route> {
         )
     };
     let json = Answer::Json;
-    vec![
+    let mut routes = vec![
         look(
             "/api/v1/openapi.json",
             "This document",
@@ -208,14 +213,68 @@ pub fn routes() -> Vec<Route> {
             post(act::undo),
         ),
         look(
+            "/api/v1/triggers",
+            "What starts by itself, and when",
+            &[],
+            json("TriggersAnswer"),
+            get(triggers::triggers),
+        ),
+        act(
+            "/api/v1/triggers/{workflow}/{trigger}/pause",
+            Operator,
+            "Stops a trigger from starting anything",
+            None,
+            Answer::Accepted,
+            post(triggers::pause_trigger),
+        ),
+        act(
+            "/api/v1/triggers/{workflow}/{trigger}/resume",
+            Operator,
+            "Lets a trigger start again; what was due meanwhile is not made up for",
+            None,
+            Answer::Accepted,
+            post(triggers::resume_trigger),
+        ),
+        look(
+            "/api/v1/notifications",
+            "Who was told what, and who is still to be, the newest first",
+            &[
+                ("state", "`queued`, `sent` or `given_up`"),
+                ("before", "Only older ones: `next` of the page before"),
+                ("limit", "How many, at most 500"),
+            ],
+            json("NotificationsPage"),
+            get(triggers::notifications),
+        ),
+        look(
             "/api/v1/certificates",
             "The certificates that runs made, delivered and found",
             &[],
             json("Any"),
             get(look::certificates),
         ),
-    ]
+    ];
+    // Their handlers look at who may see or do what.
+    for route in &mut routes {
+        if let (true, Needs::Role(role)) = (SOMEWHERE.contains(&route.path), route.needs) {
+            route.needs = Needs::Somewhere(role);
+        }
+    }
+    routes.extend(files::routes());
+    routes.extend(more::routes());
+    routes.extend(sessions::routes());
+    routes
 }
+
+const SOMEWHERE: [&str; 7] = [
+    "/api/v1/openapi.json",
+    "/api/v1/whoami",
+    "/api/v1/workflows",
+    "/api/v1/workflows/{workflow}",
+    "/api/v1/workflows/{workflow}/plan",
+    "/api/v1/runs",
+    "/api/v1/stream",
+];
 
 const LIST: &[(&str, &str)] = &[
     (

@@ -24,8 +24,12 @@ pub struct Frame<'a> {
 pub fn page(frame: &Frame, main: Markup) -> Response {
     let links = [
         ("Runs", "/", Role::Viewer),
+        ("Waiting", "/waiting", Role::Viewer),
         ("Start", "/start", Role::Operator),
         ("Certificates", "/certificates", Role::Viewer),
+        ("Mesh", "/mesh", Role::Viewer),
+        ("Triggers", "/triggers", Role::Viewer),
+        ("Notifications", "/notifications", Role::Viewer),
     ];
     let version = &*VERSION;
     let text = html! {
@@ -39,6 +43,7 @@ pub fn page(frame: &Frame, main: Markup) -> Response {
                 link rel="icon" type="image/svg+xml" href={ "/assets/icon.svg?v=" (version) };
                 link rel="stylesheet" href={ "/assets/style.css?v=" (version) };
                 script type="module" src={ "/assets/live.js?v=" (version) } {}
+                script type="module" src={ "/assets/view.js?v=" (version) } {}
             }
             body data-stream=[frame.stream.as_deref()] {
                 a class="skip" href="#main" { "Skip to the content" }
@@ -89,10 +94,15 @@ pub fn see_other(path: &str, cookie: Option<HeaderValue>) -> Response {
 }
 
 /// Returns a problem as a page; where nobody is logged in, the way to do that.
-pub fn problem(problem: &Problem, method: &Method, headers: &HeaderMap) -> Response {
+pub fn problem(
+    problem: &Problem,
+    method: &Method,
+    headers: &HeaderMap,
+    has_provider: bool,
+) -> Response {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_REQUEST);
     let mut response = match problem.status {
-        401 if *method == Method::GET => super::login(status, None),
+        401 if *method == Method::GET => super::login(status, None, has_provider),
         _ => {
             let frame = Frame {
                 title: &problem.title,

@@ -275,7 +275,7 @@ fn read_text(report: &mut Report, node: &Node, text: &str, style: Style) -> Temp
     }
 }
 
-/// Whether the line goes on behind a plain scalar with what YAML takes for a comment.
+/// Whether a plain scalar is followed on its line by what YAML takes for a comment.
 fn ends_in_comment(file: &str, node: &Node) -> bool {
     let after = file.get(node.span.start..).unwrap_or_default();
     let line = after.lines().next().unwrap_or_default();

@@ -10,6 +10,9 @@ use crate::{
 };
 use windlass_world::value::{Digest, StepError, Value};
 
+/// How a name among the approvers says that it is a group's.
+const GROUP: &str = "group:";
+
 /// Why an answer does not count.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -71,7 +74,7 @@ impl<'w> Scope<'_, 'w> {
         }
     }
 
-    /// Goes on waiting, or answers for those who did not.
+    /// Keeps waiting, or applies the answer of the timeout.
     pub(super) fn wait(
         &self,
         decision: &mut Decision,
@@ -131,8 +134,8 @@ fn on_timeout(approval: &Approval) -> Verdict {
     }
 }
 
-/// What an approver puts his name to: the question, the files that the run goes on with, and
-/// their params. Secrets among these count by a keyed digest, which whoever sets the params records
+/// What an approval is bound to: the question, the files that the run uses, and
+/// their params. Secrets among these count by a keyed digest, which the process that sets the params records
 /// with them; the digest of the params alone counts each by its mask.
 fn digest(state: &State, id: &InstanceId, message: &str) -> Digest {
     let run = state.run.as_ref();
@@ -152,6 +155,15 @@ fn digest(state: &State, id: &InstanceId, message: &str) -> Digest {
 /// Whether a question that was asked would be asked in the same words about the same things now.
 pub(super) fn still_holds(state: &State, id: &InstanceId, asked: &journal::Approval) -> bool {
     digest(state, id, &asked.message) == asked.digest
+}
+
+/// Says whether who answers is one of these, by name or by group.
+fn is_among(approvers: &[String], answer: &journal::Decision) -> bool {
+    let groups = answer.via.as_ref().map_or(&[][..], |via| &via.groups);
+    approvers.iter().any(|name| match name.strip_prefix(GROUP) {
+        Some(group) => groups.iter().any(|known| known == group),
+        None => *name == answer.approver,
+    })
 }
 
 /// Decides whether an answer counts that was given at `at` (milliseconds since 1970), and what it does.
@@ -201,7 +213,7 @@ pub fn on_answer(
             let (step, why) = (name(), why.to_string());
             Refusal::UnknownApprovers { step, why }
         })?;
-        if let Some(approvers) = approvers.filter(|names| !names.contains(&answer.approver)) {
+        if let Some(approvers) = approvers.filter(|names| !is_among(names, answer)) {
             return Err(Refusal::NotApprover {
                 step: name(),
                 approver: answer.approver.clone(),

@@ -24,7 +24,7 @@ use windlass_world::{
 pub struct Task {
     pub instance: InstanceId,
     pub work: Work,
-    /// `None` for the undo of a step that the workflow has no more.
+    /// `None` for the undo of a step that is no longer in the workflow.
     pub script: Option<Arc<Script>>,
     pub round: u32,
     pub recorded: Vec<EffectState>,

@@ -59,9 +59,9 @@ impl Attempt {
     }
 }
 
-/// What an attempt did whose records are lost can't be taken back.
+/// An attempt whose records are lost can't be undone.
 pub(super) fn lost(run: &RunId, step: &InstanceId) -> StepError {
-    let message = "an attempt was killed, and nobody knows what it did beyond what is recorded";
+    let message = "an attempt was killed; what it did beyond its records is unknown";
     let answer = Command::new("undo")
         .arg(run)
         .option("--answer", format!("{step}=again"));

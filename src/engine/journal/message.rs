@@ -32,13 +32,16 @@ pub struct Decision {
     pub digest: Digest,
 }
 
-/// How a server knew who somebody is, for the record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How a server authenticated a user, for the journal.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Via {
     /// What authenticated them, such as `token ci`.
     pub how: String,
     /// The address that they came from.
     pub from: String,
+    /// The groups that they are in: what `group:NAME` among approvers means.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

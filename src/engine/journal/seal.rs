@@ -38,7 +38,7 @@ pub(super) struct Seal {
     identity: Mutex<Option<Identity>>,
 }
 
-/// Nobody but its owner reads it.
+/// Only its owner can read it.
 const PRIVATE: u32 = 0o077;
 
 impl Seal {
@@ -96,7 +96,7 @@ impl Seal {
             .map_err(|_| damaged())
     }
 
-    /// Digests the secrets in a value under a key of the identity's, so that whoever reads the digest
+    /// Digests the secrets in a value under a key of the identity's, so that a reader of the digest
     /// can't try which secret it is of. `None` without secrets. Makes the identity if there is none.
     pub fn digest_secrets(&self, value: &Value) -> Result<Option<Digest>, JournalError> {
         if value.secrets().is_empty() {
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a11_secrets_count_by_a_digest_that_nobody_else_can_make() {
+    fn a11_secrets_count_by_a_digest_that_needs_the_key() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (seal, elsewhere) = (Seal::new(folder.path()), tempfile::tempdir());
         let params = |text: &str| Value::map([("pin", Value::Secret(Secret::new(text)))]);

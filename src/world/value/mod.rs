@@ -1,7 +1,7 @@
-//! The words that every room shares: a [`Value`] that flows between steps, the [`Secret`]
+//! The types that every crate shares: a [`Value`] that flows between steps, the [`Secret`]
 //! that taints what is made from it, and the [`Type`] that an author declares for it.
 //!
-//! This room depends on no other.
+//! This module depends on no other.
 
 mod bytes;
 mod command;
@@ -16,7 +16,7 @@ mod toml;
 mod types;
 #[expect(
     clippy::module_inception,
-    reason = "the room is named for its main type"
+    reason = "the module is named for its main type"
 )]
 mod value;
 mod yaml;

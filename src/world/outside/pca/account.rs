@@ -25,7 +25,7 @@ pub enum Identity {
     Unknown { why: String },
 }
 
-/// Asks STS once, when somebody wants to know.
+/// Asks STS once, on first use.
 #[derive(Debug)]
 pub(in super::super) struct Account {
     /// Why not, where it is not to be asked.

@@ -11,7 +11,10 @@ use super::{
     client::PcaClient,
     profile::{self, Chosen, ProfileError},
     rate::{OperationName, Rate, Rates},
-    trust::{BundleError, HttpClientError, ProxyError, bundle_of_environment, http_client},
+    trust::{
+        BundleError, HttpClientError, ProxyError, bundle_of_environment, http_client,
+        http_client_without_tls,
+    },
 };
 
 /// Where AWS Private CA is. What is not named comes from the ordinary AWS places: environment,
@@ -221,10 +224,8 @@ impl PcaClient {
     /// given. Nothing of the user's AWS configuration is read, so nothing of it can be sent there
     /// by mistake. No proxy of the environment is asked either.
     pub fn embedded(endpoint: &str, region: &str, (id, secret): (&str, &str)) -> Self {
-        let direct = http_client(None, Proxies::default())
-            .expect("without a bundle and without a proxy nothing can be wrong with them");
         let config = aws_sdk_acmpca::Config::builder()
-            .http_client(direct)
+            .http_client(http_client_without_tls())
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(region.to_owned()))
             .endpoint_url(endpoint)

@@ -13,8 +13,8 @@ use crate::{
     value::{Failure, FailureClass, Proof},
 };
 
-/// What the SDK says where whoever gives credentials could not be asked just now. Everything else is
-/// the same at the next attempt: somebody has to log in.
+/// What the SDK says where a provider of credentials could not be reached. Everything else is
+/// the same at the next attempt: a user must log in.
 const PASSING: [&str; 5] = [
     "timed out",
     "timeout",
@@ -23,7 +23,7 @@ const PASSING: [&str; 5] = [
     "ServiceUnavailable",
 ];
 
-/// How the SDK says that nobody gave it credentials.
+/// How the SDK says that no provider gave it credentials.
 const NO_CREDENTIALS: [&str; 2] = ["loading credentials", "no credentials found"];
 
 /// How hyper says that there was no connection, so that nothing can have been sent.
