@@ -86,7 +86,7 @@ fn a_value_comes_from_a_file_or_from_stdin() {
 
 /// Types into a terminal when it is asked.
 const TYPE: &str = r#"
-import os, pty, sys
+import os, pty, sys, termios, time
 child, terminal = pty.fork()
 if child == 0:
     os.execv(sys.argv[1], sys.argv[1:])
@@ -101,6 +101,9 @@ while True:
     seen += part
     if b"secret `token`:" in seen and not typed:
         typed = True
+        # What is typed before the terminal is set is dropped.
+        while termios.tcgetattr(terminal)[3] & termios.ECHO:
+            time.sleep(0.01)
         os.write(terminal, b"hunter22\n")
 sys.stdout.buffer.write(seen)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))

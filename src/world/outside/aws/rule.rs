@@ -37,14 +37,14 @@ const CHANGING: [(&str, &str); 3] = [
 
 /// Whether an operation changes nothing.
 pub fn is_read(service: &str, operation: &str) -> bool {
-    let begins = |word: &&str| {
-        let rest = operation.strip_prefix(*word);
+    let begins = |word: &str| {
+        let rest = operation.strip_prefix(word);
         // `Listen` is not `List`.
         rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_lowercase()))
     };
     let pair = (service, operation);
     !CHANGING.contains(&pair)
-        && (READING_ALSO.contains(&pair) || READING.iter().any(|w| begins(&w)))
+        && (READING_ALSO.contains(&pair) || READING.iter().any(|word| begins(word)))
 }
 
 /// Prefixes of actions that are not the name in signatures (AWS Service Authorization Reference).
