@@ -98,7 +98,8 @@ impl Starter for ThroughRuns {
         let rows = self.runs.list(&brief)?.rows;
         let open: Vec<_> = rows
             .iter()
-            .filter(|row| row.run.outcome.is_none() && row.status != "interrupted")
+            // One that waits for a person has its lock also where no process drives it.
+            .filter(|row| row.run.ended_at.is_none() && row.status != "interrupted")
             .collect();
         let mut same = Vec::new();
         let own = lock_of(workflow, params(one)?, &one.trigger.target);

@@ -392,7 +392,7 @@ fn a_signed_request_starts_a_run_once() {
 fn a_certificate_that_is_due_is_renewed_once() {
     let mut test = Test::with_shipped_workflows();
     let text = test.read("workflows/authority.yaml");
-    let params = "{ type: ROOT, name: root, subject: { common_name: Root }, validity: 30d, key_algorithm: EC_prime256v1, signing_algorithm: SHA256WITHECDSA }";
+    let params = "{ type: ROOT, name: root, subject: { common_name: Root }, validity: 30d, key_algorithm: EC_prime256v1, signing_algorithm: SHA256WITHECDSA, template: RootCACertificate/V1 }";
     test.write(
         "workflows/authority.yaml",
         &text.replace(
@@ -407,6 +407,7 @@ fn a_certificate_that_is_due_is_renewed_once() {
         "validity=30d",
         "key_algorithm=EC_prime256v1",
         "signing_algorithm=SHA256WITHECDSA",
+        "template=RootCACertificate/V1",
     ]
     .iter()
     .flat_map(|param| ["-p", param])
@@ -481,7 +482,7 @@ triggers:
 steps: { a: { run: \"1\" } }
 ";
     let test = Test::new().file("w.yaml", text);
-    let said = test.windlass(&["validate", "w.yaml"]).expect(1).stderr;
+    let said = test.windlass(&["validate", "w.yaml"]).expect(2).stderr;
     let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
     for wanted in [
         "`Europe/Berln` is not a time zone",
