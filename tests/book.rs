@@ -273,6 +273,9 @@ fn check_yaml(test: &Test, text: &str, place: &str) {
         return;
     }
     let whole = match () {
+        () if has("workflow") && !has("steps") => {
+            format!("{text}\nsteps: {{ s: {{ run: '1' }} }}\n")
+        }
         () if has("workflow") => text.to_owned(),
         () if has("phases") => format!("workflow: page\n{text}steps: {{ s: {{ run: '1' }} }}\n"),
         // Steps, at the place where they stand in a file.

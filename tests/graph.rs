@@ -24,8 +24,10 @@ steps:
 fn a_run_is_drawn_with_states_and_times() {
     let test = Test::new().file("chain.yaml", CHAIN);
     test.windlass(&["run", "chain.yaml"]).expect(1);
-    // A workflow is its newest run, and a part of the id is enough.
-    let lanes = test.windlass(&["graph", "chain"]).expect(0).stdout;
+    let id = test.shown()["run"].as_str().expect("an id").to_owned();
+    // A part of the id is enough.
+    let id = &id[id.len() - 6..];
+    let lanes = test.windlass(&["graph", id]).expect(0).stdout;
     let lines: Vec<_> = lanes.lines().collect();
     assert_eq!(lines.len(), 3, "{lanes}");
     assert!(
@@ -41,7 +43,7 @@ fn a_run_is_drawn_with_states_and_times() {
         "{lanes}"
     );
     let mermaid = test
-        .windlass(&["graph", "chain", "--format", "mermaid"])
+        .windlass(&["graph", id, "--format", "mermaid"])
         .expect(0)
         .stdout;
     assert!(
@@ -49,12 +51,12 @@ fn a_run_is_drawn_with_states_and_times() {
         "{mermaid}"
     );
     let dot = test
-        .windlass(&["graph", "chain", "--format", "dot"])
+        .windlass(&["graph", id, "--format", "dot"])
         .expect(0)
         .stdout;
     assert!(dot.contains("label=\"bad\\nfailed"), "{dot}");
     let svg = test
-        .windlass(&["graph", "chain", "--format", "svg"])
+        .windlass(&["graph", id, "--format", "svg"])
         .expect(0)
         .stdout;
     assert!(
