@@ -24,9 +24,11 @@
 pub mod cli;
 pub mod desk;
 pub mod mock;
+pub mod notify;
 pub mod report;
 pub mod runs;
 pub mod testing;
+pub mod triggers;
 
 pub use windlass_authority as authority;
 pub use windlass_cluster as cluster;

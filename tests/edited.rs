@@ -140,7 +140,10 @@ fn steps_are_added_removed_renamed_and_turned_round() {
         "w.yaml",
         &FILE.replace("  apart: { run: '#{ at: time::now() }' }\n", ""),
     );
-    expect(&plan(&test, &[]), &[("apart", "removed", "has it no more")]);
+    expect(
+        &plan(&test, &[]),
+        &[("apart", "removed", "no longer in the workflow")],
+    );
     test.write("w.yaml", &FILE.replace("apart:", "aside:"));
     let renamed = [("aside", "new", "new"), ("apart", "removed", "no more")];
     expect(&plan(&test, &[]), &renamed);
@@ -175,7 +178,7 @@ steps:
     let found = plan(&test, &[]);
     assert_eq!(found[0].1, "goes on");
     assert!(
-        found[0].2.contains("goes on after 1 recorded call"),
+        found[0].2.contains("continues after 1 recorded call"),
         "{found:?}"
     );
     test.windlass(&["resume", "--edited", "--yes"]).expect(0);

@@ -74,6 +74,8 @@ impl Test {
             .env_remove("WINDLASS_SERVER")
             .env_remove("WINDLASS_TOKEN")
             .env_remove("COLUMNS")
+            .env_remove("TERM")
+            .env_remove("NO_UNICODE")
             .env("LC_ALL", "C.UTF-8")
             .env("USER", "tester")
             .env("NO_COLOR", "1")

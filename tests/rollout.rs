@@ -159,7 +159,7 @@ fn a2_a_restart_that_is_taken_back_is_no_success() {
     );
     let ran = ran.expect(1);
     assert!(ran.stderr.contains("RestartUndone"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("taken back"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("reverted"), "{}", ran.stderr);
 }
 
 #[test]

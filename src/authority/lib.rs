@@ -20,6 +20,7 @@
 //! `authority.db` (mode 0600, beside its write-ahead log) holds authorities, their keys, certificates, tokens, tags,
 //! policies, permissions and revocations. `buckets/NAME/` stands for the S3 bucket NAME: CRLs and audit reports.
 
+mod ancestry;
 mod bucket;
 mod clock;
 mod failure;
@@ -40,3 +41,4 @@ pub use clock::Clock;
 pub use fault::{Fault, FaultError};
 pub use options::{AccessKey, Delays, Idempotency, NoRandomness, OptionError, Options, Quotas};
 pub use server::{Server, StartError};
+pub use throttle::per_second;

@@ -100,12 +100,12 @@ pub struct AccessKey {
     pub id: String,
     /// The secret half; it is never shown.
     pub secret: String,
-    /// The account of whoever signs with it; the server's own account if it isn't said.
+    /// The account of requests signed with it; the server's own account if `None`.
     pub account: Option<String>,
 }
 
 impl AccessKey {
-    /// Makes one that nobody can guess, of the shape that AWS gives.
+    /// Makes a random one, of the shape that AWS gives.
     ///
     /// # Errors
     /// A system that gives no randomness.

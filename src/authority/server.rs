@@ -40,7 +40,7 @@ pub enum StartError {
         /// What this program writes.
         known: i64,
     },
-    /// Nobody may reach the server from elsewhere without credentials.
+    /// The server must not be reachable from elsewhere without credentials.
     #[error("refuses to listen on {0}, which other machines can reach, without access keys")]
     Open(SocketAddr),
     /// The account isn't 12 digits.
@@ -136,7 +136,7 @@ async fn keep_up(service: Weak<Service>, every: Duration) {
         let Some(service) = service.upgrade() else {
             return;
         };
-        // A panic is told by its thread; the next time may be better.
+        // The thread reports a panic; the next round may succeed.
         drop(tokio::task::spawn_blocking(move || service.catch_up()).await);
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
 
+use crate::ancestry::Ancestry;
 use crate::failure::{Code, Failure};
 use crate::options::Options;
 use crate::revocation;
@@ -22,6 +23,8 @@ pub(crate) struct Service {
     pub publishing: Mutex<()>,
     /// Only a shortcut past parsing: an authority's key never changes.
     keys: Mutex<HashMap<String, Arc<SigningKey>>>,
+    /// As much a shortcut, by authority, with the generation of the identity.
+    ancestries: Mutex<HashMap<String, (i64, Arc<Ancestry>)>>,
 }
 
 impl Service {
@@ -32,6 +35,7 @@ impl Service {
             throttle: Throttle::default(),
             publishing: Mutex::default(),
             keys: Mutex::default(),
+            ancestries: Mutex::default(),
         })
     }
 
@@ -59,6 +63,29 @@ impl Service {
         let key = Arc::new(SigningKey::read(authority.key_algorithm()?, &pkcs8)?);
         self.keys().insert(authority.arn.clone(), Arc::clone(&key));
         Ok(key)
+    }
+
+    /// What the identity that an authority has says to the certificates below it.
+    pub fn ancestry(&self, authority: &Authority) -> Result<Arc<Ancestry>, Failure> {
+        let identity = authority.identity.as_ref().ok_or_else(|| {
+            Code::InternalFailure.says("the authority's certificate can't be read")
+        })?;
+        let known = || {
+            self.ancestries
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        if let Some((generation, ancestry)) = known().get(&authority.arn)
+            && *generation == authority.generation
+        {
+            return Ok(Arc::clone(ancestry));
+        }
+        let ancestry = Arc::new(Ancestry::read(identity)?);
+        known().insert(
+            authority.arn.clone(),
+            (authority.generation, Arc::clone(&ancestry)),
+        );
+        Ok(ancestry)
     }
 
     fn keys(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<SigningKey>>> {

@@ -64,7 +64,7 @@ impl Archive {
         }
         #[cfg(not(feature = "restate"))]
         if args.on.is_some() || target.is_some_and(|(_, target)| target.substrate.is_some()) {
-            let message = "this windlass was built without the engine for other machines";
+            let message = "this windlass was built without Restate";
             return Err(Failure::new("engine", message).hint("build it with the feature `restate`"));
         }
         Ok(Self::Here(Journal::open(&args.state)?))

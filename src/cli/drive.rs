@@ -10,7 +10,7 @@ use super::{
     args::{Args, Driving},
     exit,
     failure::Failure,
-    load::workflow_file,
+    load::Source,
     print,
     process::{OnHangUp, jitter, now, runtime, watch_for_interrupts},
 };
@@ -89,7 +89,7 @@ pub fn drive_to_end(args: &Args, driving: &Driving, drive: Drive) -> Result<Ende
 }
 
 /// Drives a run in this process.
-fn drive_here(
+pub fn drive_here(
     args: &Args,
     driving: &Driving,
     run: RunJournal,
@@ -100,9 +100,7 @@ fn drive_here(
     let id = run.id().clone();
     let ended = runtime.block_on(async {
         let open = open_target(args, &state, &events).await?;
-        if account::uses_aws(&program.workflow)
-            && let Some(line) = account::line_of(&open.clients.pca).await
-        {
+        if let Some(line) = account::line_of_run(&program.workflow, &open.clients).await {
             say!("{line}");
         }
         let cancel = Cancel::default();
@@ -148,12 +146,12 @@ pub async fn open_target(
         _ => None,
     });
     let clusters = edited.unwrap_or(&run.kube).clone();
-    let workflow = workflow_file(run);
+    let workflow = Source::of_run(run);
     let folders = Folders {
         out: Path::new(&run.out),
         state: &args.state,
         config,
-        workflow: Some(&workflow),
+        workflow: workflow.path(),
     };
     Ok(OpenTarget::open(target, folders, clusters).await?)
 }

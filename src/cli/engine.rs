@@ -127,7 +127,7 @@ impl Engine {
         let state = self.remote.state_of(id)?;
         match self.remote.resume_paused(id)? {
             0 => return Ok(None),
-            paused => say!("{paused} paused by the engine: it goes on there"),
+            paused => say!("{paused} paused by Restate: it continues there"),
         }
         Ok(Some(EngineRun {
             engine: self.clone(),
@@ -155,7 +155,7 @@ impl Engine {
 
     pub fn adopt(&self, id: &RunId) -> Result<(EngineRun, State), Failure> {
         if self.remote.driver(id)?.is_some() {
-            let message = format!("run {id} is being driven by the engine");
+            let message = format!("run {id} is being driven by Restate");
             return Err(Failure::new("run-owned", message).hint("wait for it, or cancel it"));
         }
         let state = self.remote.state_of(id)?;
@@ -183,7 +183,7 @@ impl EngineRun {
 
     /// Where it is kept, for people.
     pub fn place(&self) -> String {
-        format!("the engine at {}", self.engine.remote.address().url)
+        format!("Restate at {}", self.engine.remote.address().url)
     }
 
     pub fn freeze(&mut self, edition: u32, files: &BTreeMap<String, Arc<str>>) {
@@ -213,7 +213,7 @@ impl EngineRun {
         let has_begun = self.driver.is_some();
         if has_begun && driving.lock_timeout.is_some() {
             let message = format!(
-                "the engine already drives run {}, so its lock timeout can't be changed",
+                "Restate already drives run {}, so its lock timeout can't be changed",
                 self.id
             );
             return Err(Failure::new("engine", message)

@@ -35,6 +35,7 @@ mod logs;
 mod lsp;
 mod man;
 mod mesh;
+mod mutate;
 mod new;
 mod outputs;
 mod params;
@@ -50,10 +51,13 @@ mod runs;
 mod schema;
 mod serve;
 mod server;
+mod shell;
+mod shipped;
 mod show;
 mod taken;
 mod test;
 mod trial;
+mod triggers;
 mod undo;
 mod validate;
 #[cfg(feature = "restate")]
@@ -89,6 +93,9 @@ pub fn main() -> ExitCode {
         console::set_colors_enabled(false);
         console::set_colors_enabled_stderr(false);
     }
+    if args.ascii {
+        report::use_ascii();
+    }
     for (option, value) in args.whereabouts() {
         report::repeat(option, value);
     }
@@ -98,6 +105,7 @@ pub fn main() -> ExitCode {
     let done = match &args.command {
         Command::New(command) => new::new(command),
         Command::Try(command) => trial::try_script(&args, command),
+        Command::Shell(command) => shell::shell(&args, command),
         Command::Run(command) => run::run(&args, command),
         Command::Resume(command) => resume::resume(&args, command),
         Command::Undo(command) => undo::undo(&args, command),
@@ -108,11 +116,11 @@ pub fn main() -> ExitCode {
         Command::Plan(command) => plan::plan(&args, command),
         Command::Test(command) => test::test(&args, command),
         Command::PlayTest(command) => test::play(command),
-        Command::Graph(command) => graph::graph(command),
+        Command::Graph(command) => graph::graph(&args, command),
         Command::Iam(command) => iam::iam(command),
         Command::Rbac(command) => rbac::rbac(command),
         Command::Explain(command) => explain::explain(command),
-        Command::Schema => schema::schema(),
+        Command::Schema(command) => schema::schema(command),
         Command::Definitions(command) => definitions::definitions(command),
         Command::Lsp => lsp::lsp(),
         Command::Runs(command) => runs::runs(&args, command),
@@ -125,6 +133,7 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "restate")]
         Command::Worker(command) => worker::worker(&args, command),
         Command::Serve(command) => serve::serve(&args, command),
+        Command::Triggers(command) => triggers::triggers(&args, command),
         Command::Login(command) => login::login(&args, command),
         Command::Logout => login::logout(&args),
         Command::Pca(command) => pca::pca(&args, command),

@@ -9,7 +9,7 @@ use super::{
     exit,
     failure::Failure,
     in_doubt,
-    load::{load, workflow_file},
+    load::Source,
     preflight::preflight,
     print,
     process::{now, requester},
@@ -157,7 +157,7 @@ fn read_edit(
     archive: &Archive,
     taken: &Taken,
 ) -> Result<Edit, Failure> {
-    let program = load(&workflow_file(&taken.info))?;
+    let program = Source::of_run(&taken.info).compile()?;
     let mut given = match &taken.info.params {
         Value::Map(params) => params.clone(),
         _ => BTreeMap::new(),
@@ -183,8 +183,8 @@ fn read_edit(
 fn refuse_params_alone(command: &Resume) -> Result<(), Failure> {
     match command.params.are_given() && !command.edited {
         true => Err(
-            Failure::new("params", "a resume goes on with the params that the run has")
-                .hint("`windlass resume --edited -p NAME=VALUE` goes on with others, and shows first what that changes"),
+            Failure::new("params", "a resume uses the params that the run has")
+                .hint("`windlass resume --edited -p NAME=VALUE` uses others, and shows first what that changes"),
         ),
         false => Ok(()),
     }

@@ -2,6 +2,7 @@ use std::{
     collections::BTreeSet,
     env, fs,
     os::unix::process::CommandExt,
+    path::Path,
     process::{self, Stdio},
 };
 
@@ -13,7 +14,7 @@ use super::{
     drive::{Drive, drive},
     dry_run,
     failure::Failure,
-    load::load,
+    load::Source,
     preflight::preflight,
     process::absolute,
     remote,
@@ -30,9 +31,14 @@ use crate::{
     value::{Command as Cmd, Value},
 };
 
-/// `windlass run FILE`: checks everything first, then records the run, then drives it.
+/// `windlass run WORKFLOW`: checks everything first, then records the run, then drives it.
 pub fn run(args: &Args, command: &Run) -> Done {
-    let program = load(&command.file).map_err(Failure::before_a_run)?;
+    let source = Source::of(&command.file, Path::new(""));
+    let program = source.compile().map_err(Failure::before_a_run)?;
+    if let Source::Shipped(name) = &source {
+        let copy = report::command(Cmd::new("new").option("--from", name));
+        say!("{name} is a workflow that Windlass ships; to copy and change it: {copy}");
+    }
     run_program(args, command, program)
 }
 
@@ -41,7 +47,7 @@ pub fn run_program(args: &Args, command: &Run, program: Program) -> Done {
     if let Some(there) = server(args)? {
         return remote::run(command, program, &there);
     }
-    let params = bind_params(&program.workflow, command.params.given(&program.workflow)?)?;
+    let params = bind_params(&program.workflow, command.params.asked(&program.workflow)?)?;
     let params = Value::Map(params);
     let kube = preflight(args, &program.workflow, &params, &command.target)?;
     let (config, was_asked_for) = args.config();
@@ -53,7 +59,7 @@ pub fn run_program(args: &Args, command: &Run, program: Program) -> Done {
         out: &out,
         state: &args.state,
         config,
-        workflow: Some(&command.file),
+        workflow: Source::of(&command.file, Path::new("")).path(),
     }
     .check()?;
     let beginning = begin(Wanted {

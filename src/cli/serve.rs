@@ -10,9 +10,11 @@ use super::{
 };
 use crate::{
     desk::{DeskOptions, Refused, Secured, Server},
+    notify::{Notifier, Outbox},
     outside,
-    runs::{Driving, Here, HereOptions, Library, Runs},
+    runs::{Driving, Here, HereOptions, Library, Runs, now},
     targets::Targets,
+    triggers::Triggers,
 };
 
 /// The token of who started the server, within the state folder.
@@ -29,6 +31,8 @@ pub fn serve(args: &Args, command: &Serve) -> Done {
     let (config, was_asked_for) = args.config();
     let config = absolute(config)?;
     let targets = Targets::load(&config, was_asked_for)?;
+    refuse_unusable(&targets)
+        .map_err(|why| Failure::new("config", format!("{}: {why}", config.display())))?;
     let state = absolute(&args.state)?;
     let folders: Result<Vec<_>, _> = command
         .workflows
@@ -55,6 +59,10 @@ pub fn serve(args: &Args, command: &Serve) -> Done {
     };
     let is_loopback = owner.is_some();
     let runs: Arc<dyn Runs> = Arc::new(here);
+    let outbox = Arc::new(Outbox::open(&state, targets.notify.receivers.clone())?);
+    let notifier = Notifier::new(runs.clone(), outbox.clone(), &targets.notify)?;
+    let triggers = Triggers::open(&state, runs.clone(), outbox.clone(), targets.hooks)?;
+    let triggers = Arc::new(triggers);
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|e| Failure::new("system", format!("can't start threads: {e}")))?;
     runtime.block_on(async {
@@ -65,8 +73,13 @@ pub fn serve(args: &Args, command: &Serve) -> Done {
             state,
             owner,
             runs,
+            triggers: triggers.clone(),
+            outbox,
         })
         .await?;
+        let threads = |e| Failure::new("system", format!("can't start threads: {e}"));
+        notifier.keep(now).map_err(threads)?;
+        triggers.keep(now).map_err(threads)?;
         // A caller may stop this as soon as it has read the line.
         let interrupted = interrupted();
         if is_loopback {
@@ -75,13 +88,24 @@ pub fn serve(args: &Args, command: &Serve) -> Done {
         }
         print(&format!("{}\n", server.url()))?;
         interrupted.await;
-        say!("stopping; the runs go on when this starts again");
+        say!("stopping; the runs continue when the server starts again");
         server.stop().await;
         // As after a crash, what the runs do now is done again, or looked up, when they are taken up: nothing waits for scripts, and
         // none of them sees its program end.
         outside::kill_programs();
         std::process::exit(exit::SUCCEEDED.into())
     })
+}
+
+/// Finds what of the configuration could only fail later: secrets that can't be read.
+fn refuse_unusable(targets: &Targets) -> Result<(), String> {
+    let notify = targets.notify.check();
+    notify.map_err(|why| format!("[notify]: {why}"))?;
+    for (name, hook) in &targets.hooks {
+        let secret = hook.secret.read();
+        secret.map_err(|why| format!("[hooks.{name}]: {why}"))?;
+    }
+    Ok(())
 }
 
 /// The token in a file; made if there is none, for its owner alone.

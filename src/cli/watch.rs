@@ -48,7 +48,7 @@ impl Watched<'_> {
     ) -> Result<(Ended, State), Failure> {
         let threads = runtime(driving.max_parallel)?;
         let cancel = Cancel::default();
-        let farewell = format!("the engine has run {} now", self.run);
+        let farewell = format!("Restate drives run {} now", self.run);
         threads.block_on(async { watch_for_interrupts(cancel.clone(), farewell, OnHangUp::Leave) });
         let mut following = self.remote.follow(self.run);
         let (mut state, mut has_asked) = (State::default(), false);
@@ -102,7 +102,7 @@ impl Watched<'_> {
         if let Some(GaveUp { lock, run }) = self.remote.gave_up(self.run)? {
             return Ok(DriveError::Locked { lock, run }.into());
         }
-        let message = format!("the engine drives run {} no longer", self.run);
+        let message = format!("Restate no longer drives run {}", self.run);
         let hint = format!("to continue: `windlass resume {}`", self.run);
         Ok(Failure::new("engine", message).hint(hint).of_a_run())
     }
@@ -110,7 +110,7 @@ impl Watched<'_> {
     /// The run goes on without anybody who watches.
     fn lost(&self, error: RemoteError) -> Failure {
         let message = format!("run {} can't be watched any longer: {error}", self.run);
-        let hint = "it is the engine's, which goes on with it as soon as it can";
+        let hint = "Restate drives it, and continues as soon as it can";
         Failure::new("engine", message).hint(hint).of_a_run()
     }
 

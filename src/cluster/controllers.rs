@@ -1,9 +1,9 @@
 //! Controllers of others, which a server plays beside its own.
 //!
-//! A cluster's own controllers do their work when somebody looks, as of the moment for which they were woken
-//! ([`super::rollout`]). Controllers that are handed in with [`super::Options`] do the same: they are told what changed and
+//! A cluster's own controllers do their work when a request arrives, as of the moment for which they were woken
+//! ([`super::rollout`]). Controllers that are handed in with [`super::Options`] do the same: they receive what changed and
 //! are woken by keys of their own, keep their state in the cluster's database, and see and write objects through
-//! [`Cluster`]. What they do is in the same transaction as what they were told of, so a crash loses both or neither.
+//! [`Cluster`]. What they do is in the same transaction as the change, so a crash loses both or neither.
 
 use std::fmt::Debug;
 
@@ -24,7 +24,7 @@ pub(crate) const WAKES: &str = "controllers";
 
 /// Plays what runs in a cluster beyond its own controllers.
 pub trait Controllers: Send + Sync + Debug {
-    /// Returns the resources whose changes it is told of, named as in `kubectl get`: `secrets`, `deployments.apps`.
+    /// Returns the resources whose changes it receives, named as in `kubectl get`: `secrets`, `deployments.apps`.
     fn watched(&self) -> &'static [&'static str];
 
     /// Puts the objects that a cluster begins with. It is called once for each folder.

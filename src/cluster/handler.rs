@@ -98,7 +98,7 @@ fn perform(call: &Call) -> Result<Answer, Failure> {
         return api::answer(call);
     };
     if let Strike { after: true, .. } = strike {
-        // Whatever comes of it, nobody is told.
+        // Its result is not reported.
         drop(api::answer(call)?);
     }
     match strike.effect {

@@ -12,7 +12,7 @@
 //! 3. `api` answers: reads, writes, watches; it validates and sets defaults as the real server does.
 //! 4. `merge` holds the four kinds of patches, and who owns which field.
 //! 5. `rollout` plays the controllers: Deployments, StatefulSets and DaemonSets replace their pods over a little
-//!    time. It runs whenever somebody looks, up to the moment of looking, so nothing happens behind a stopped server.
+//!    time. It runs with each request, up to the moment of the request, so nothing happens behind a stopped server.
 //! 6. `forward` carries connections to the ports of pods, on which `ports` says what listens.
 //! 7. `store` keeps objects and what changed in one SQLite database, `cluster.db` (mode 0600).
 //!

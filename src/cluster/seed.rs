@@ -74,7 +74,7 @@ fn node(number: u32, at: Moment) -> Json {
     })
 }
 
-/// The roles that every cluster has and that somebody here could miss.
+/// The roles of every cluster that a user here could need.
 fn roles(tx: &Transaction, at: Moment) -> Result<(), Failure> {
     let everything = json!([
         { "apiGroups": ["*"], "resources": ["*"], "verbs": ["*"] },

@@ -10,8 +10,10 @@ use http::header;
 
 use super::{answer::Problem, server::Desk};
 use crate::{
+    notify::ReceiverQueue,
     report::{self, Pick},
     runs::{Filter, Tallies, now},
+    triggers::TriggerStanding,
 };
 
 /// Prometheus' text format, version 0.0.4.
@@ -60,8 +62,72 @@ pub async fn metrics(State(desk): State<Desk>) -> Result<Response, Problem> {
         is_all: true,
         ..Pick::default()
     };
+    text.push_str(&by_themselves(&desk).await?);
     text.push_str(&report::inventory_metrics(&inventory, pick, now()));
     Ok(([(header::CONTENT_TYPE, FORMAT)], text).into_response())
+}
+
+/// Says what is to be sent, and when triggers start next.
+async fn by_themselves(desk: &Desk) -> Result<String, Problem> {
+    let (triggers, outbox) = (desk.triggers.clone(), desk.outbox.clone());
+    let asked = desk.ask(move |_| Ok((triggers.standings(now())?, outbox.queues()?)));
+    let (standings, queues) = asked.await?;
+    let mut text = String::new();
+    let queue = |count: fn(&ReceiverQueue) -> u64| {
+        queues.iter().map(move |queue| {
+            let labels = vec![("receiver", &*queue.receiver), ("channel", &*queue.channel)];
+            (labels, count(queue))
+        })
+    };
+    family(
+        &mut text,
+        "windlass_notifications_queued",
+        "gauge",
+        "Notifications that a receiver is still to get.",
+        queue(|queue| queue.queued),
+    );
+    family(
+        &mut text,
+        "windlass_notification_attempts_failed",
+        "gauge",
+        "Failed attempts to send the notification that a receiver is to get next.",
+        queue(|queue| queue.attempts),
+    );
+    let trigger = |value: fn(&TriggerStanding) -> Option<u64>| {
+        standings.iter().filter_map(move |one| {
+            let labels = vec![("workflow", &*one.workflow), ("trigger", &*one.trigger)];
+            Some((labels, value(one)?))
+        })
+    };
+    family(
+        &mut text,
+        "windlass_trigger_next_start_timestamp_seconds",
+        "gauge",
+        "When a trigger starts its workflow next, in seconds since 1970.",
+        trigger(|one| u64::try_from(one.next.first()? / 1000).ok()),
+    );
+    family(
+        &mut text,
+        "windlass_trigger_last_start_timestamp_seconds",
+        "gauge",
+        "When a trigger started its workflow last, in seconds since 1970.",
+        trigger(|one| u64::try_from(one.last.as_ref()?.at / 1000).ok()),
+    );
+    family(
+        &mut text,
+        "windlass_trigger_waits",
+        "gauge",
+        "Whether a start is due and has not been made.",
+        trigger(|one| Some(one.waits.is_some().into())),
+    );
+    family(
+        &mut text,
+        "windlass_trigger_paused",
+        "gauge",
+        "Whether somebody paused a trigger.",
+        trigger(|one| Some(one.paused_by.is_some().into())),
+    );
+    Ok(text)
 }
 
 /// Says what this process counted since it began.

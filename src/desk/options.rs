@@ -1,6 +1,6 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
-use crate::{runs::Runs, targets::ServeConfig};
+use crate::{notify::Outbox, runs::Runs, targets::ServeConfig, triggers::Triggers};
 
 /// What a server stands on.
 pub struct DeskOptions {
@@ -13,6 +13,8 @@ pub struct DeskOptions {
     /// The token of who started the server, on loopback.
     pub owner: Option<Secured>,
     pub runs: Arc<dyn Runs>,
+    pub triggers: Arc<Triggers>,
+    pub outbox: Arc<Outbox>,
 }
 
 /// A token and who it stands for.

@@ -3,7 +3,7 @@
 use axum::routing::{MethodRouter, get, post};
 use http::{Method, StatusCode};
 
-use super::{answer::Problem, api, metrics, oidc, page, server::Desk};
+use super::{answer::Problem, api, hooks, metrics, oidc, page, server::Desk};
 use crate::targets::Role;
 
 /// What somebody needs to get through.
@@ -69,6 +69,8 @@ pub fn table() -> Vec<Route> {
         open(Method::GET, "/assets/{name}", get(page::asset)),
         open(Method::GET, "/login", get(page::login_form)),
         open(Method::POST, "/login", post(page::log_in)),
+        // What lets a request through is its signature.
+        open(Method::POST, "/hooks/{hook}", post(hooks::hook)),
         somewhere(page("/logout", Viewer, post(page::log_out), Method::POST)),
         somewhere(page("/", Viewer, get(page::runs), Method::GET)),
         page("/runs/{run}", Viewer, get(page::run), Method::GET),
@@ -117,8 +119,30 @@ pub fn table() -> Vec<Route> {
         ),
         page("/runs/{run}/undo", Admin, get(page::undo_plan), Method::GET),
         page("/runs/{run}/undo", Admin, post(page::undo), Method::POST),
+        page("/triggers", Viewer, get(page::triggers), Method::GET),
+        page(
+            "/triggers/{workflow}/{trigger}/pause",
+            Operator,
+            post(page::pause_trigger),
+            Method::POST,
+        ),
+        page(
+            "/triggers/{workflow}/{trigger}/resume",
+            Operator,
+            post(page::resume_trigger),
+            Method::POST,
+        ),
+        page(
+            "/notifications",
+            Viewer,
+            get(page::notifications),
+            Method::GET,
+        ),
         page("/metrics", Viewer, get(metrics::metrics), Method::GET),
     ];
+    for (method, path, role, handler) in page::more() {
+        routes.push(page(path, role, handler, method));
+    }
     routes.extend(api::routes());
     routes.extend(oidc::routes());
     routes

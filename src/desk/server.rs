@@ -22,8 +22,10 @@ use super::{
 };
 use crate::{
     ground::{CLIENT_TIMEOUT, TlsListener, TlsPeer, serve_each},
+    notify::Outbox,
     runs::Runs,
     targets::GrantConfig,
+    triggers::Triggers,
     value::Digest,
 };
 
@@ -36,6 +38,8 @@ pub struct Desk(Arc<Parts>);
 
 pub struct Parts {
     pub runs: Arc<dyn Runs>,
+    pub triggers: Arc<Triggers>,
+    pub outbox: Arc<Outbox>,
     pub tokens: Tokens,
     pub sessions: Sessions,
     pub guard: Guard,
@@ -107,6 +111,8 @@ impl Server {
         let stop = CancellationToken::new();
         let desk = Desk(Arc::new(Parts {
             runs: options.runs,
+            triggers: options.triggers,
+            outbox: options.outbox,
             tokens: Tokens::new(options.owner.as_ref(), &options.config.tokens),
             sessions: Sessions::open(&options.state, limits)?,
             guard: Guard::new(address, is_tls, &options.config.hosts),

@@ -9,7 +9,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::access::random_token;
-use crate::value::Digest;
+use crate::{
+    ground::{Durability, open_database},
+    value::Digest,
+};
 
 /// How long a session lives at most, and without a request, unless the configuration says something else.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -18,8 +21,6 @@ const IDLE: Duration = Duration::from_secs(12 * 3600);
 const TOUCH: i64 = 60_000;
 /// As many bytes of a cookie's digest name its session: enough to find it, and no use for logging in.
 const ID: usize = 8;
-
-const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Who is logged in with a browser: a table in `STATE/serve.db`, so that a restart logs nobody out. A session is kept by
 /// the digest of its cookie, and is good as long as what it was begun with, and the roles of who it stands for.
@@ -84,8 +85,7 @@ impl Sessions {
         state: &Path,
         limits: (Option<Duration>, Option<Duration>),
     ) -> rusqlite::Result<Self> {
-        let database = Connection::open(state.join("serve.db"))?;
-        database.busy_timeout(BUSY_TIMEOUT)?;
+        let database = open_database(&state.join("serve.db"), Durability::Machine)?;
         database.execute_batch(
             "CREATE TABLE IF NOT EXISTS logins (
                  cookie BLOB PRIMARY KEY, proof TEXT NOT NULL, name TEXT NOT NULL, how TEXT NOT NULL,

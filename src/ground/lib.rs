@@ -1,14 +1,16 @@
 //! What every reader and server stands on: how deep and large a document from outside may be, and
-//! how long a client may take to say what it wants.
+//! how long a client may take to say what it wants, and how a database is opened.
 //!
 //! This room depends on no other.
 
+mod database;
 pub mod disk;
 mod json;
 mod serve;
 mod tls;
 mod yaml;
 
+pub use database::{Durability, open_database};
 pub use json::{depth_of, json_size};
 pub use serve::{CLIENT_TIMEOUT, read_body, serve, serve_each};
 pub use tls::{TlsListener, TlsPeer};

@@ -24,7 +24,7 @@ pub struct TlsPeer {
     pub certificate: Option<Vec<u8>>,
 }
 
-/// Accepts connections; each shakes hands on a task of its own, so a slow one holds up nobody.
+/// Accepts connections; each shakes hands on a task of its own, so a slow one holds up no other.
 pub struct TlsListener {
     address: SocketAddr,
     connections: mpsc::Receiver<Connection>,

@@ -265,7 +265,7 @@ mod tests {
         let found = conditions(vec![first.clone(), second.clone()]);
         assert_eq!(found, [superseded, in_use("b")]);
 
-        // Somebody put it back behind Windlass, and a run comes to see it.
+        // It was put back without Windlass, and a run reads it.
         let third = run(20, &["a"], vec![holds("x", 0, Deed::Looked)]);
         let found = conditions(vec![first.clone(), second.clone(), third]);
         let now_old = ("b".into(), Condition::Superseded, Some("a".into()));

@@ -204,7 +204,7 @@ pub fn section_at(path: &[String]) -> Option<&'static Section> {
     let mut path = path.iter();
     while let Some(name) = path.next() {
         section = match section.key(name)?.form {
-            Form::Section(inner) => inner,
+            Form::Section(inner) | Form::Sections(inner) => inner,
             // Behind the key stands a name of the author's own.
             Form::Steps => path.next().and_then(|_| named("step"))?,
             Form::Params => path.next().and_then(|_| named("param"))?,
@@ -257,7 +257,12 @@ pub fn key_at(text: &str, root: &Node, offset: usize) -> Option<(Vec<String>, Ra
 pub fn is_below(form: &Form) -> bool {
     matches!(
         form,
-        Form::Section(_) | Form::Templates | Form::Params | Form::Phases | Form::Steps
+        Form::Section(_)
+            | Form::Sections(_)
+            | Form::Templates
+            | Form::Params
+            | Form::Phases
+            | Form::Steps
     )
 }
 

@@ -13,7 +13,7 @@ use crate::{
     value::{StepError, Value, one_line},
 };
 
-/// The events of a journal as lines. The end of a call is told with what its beginning said.
+/// The events of a journal as lines. The line of a call's end repeats what its beginning said.
 #[derive(Default)]
 pub struct EventLines {
     intended: BTreeMap<(InstanceId, u32), String>,
@@ -79,7 +79,7 @@ fn event_line(record: &Record, call: &str, is_full: bool) -> String {
             format!("run resumed {}", by(requester, via.as_ref()))
         }
         Event::RunEdited { requester, .. } => {
-            format!("run goes on with edited files, by {requester}")
+            format!("run continues with edited files, by {requester}")
         }
         Event::RunSuspended => "run waits for an approval".into(),
         Event::UndoStarted { requester, via } => {
@@ -148,7 +148,7 @@ fn event_line(record: &Record, call: &str, is_full: bool) -> String {
             Some(step) => format!("{step} holds the lock {lock}"),
             None => format!("run holds the lock {lock}"),
         },
-        Event::LockReleased { lock, .. } => format!("lock {lock} given up"),
+        Event::LockReleased { lock, .. } => format!("lock {lock} released"),
         Event::EffectSettled {
             step,
             position,

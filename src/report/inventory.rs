@@ -18,7 +18,7 @@ use crate::inventory::{Condition, Entry, Inventory, Origin, Place};
 
 const DAY: i64 = 86_400;
 const HOUR: i64 = 3_600;
-/// How long before it expires a certificate counts as due where nobody says so: this, and no more than a third of its life.
+/// How long before it expires a certificate counts as due by default: this, and no more than a third of its life.
 const DUE: i64 = 30 * DAY;
 
 /// Which certificates are shown.

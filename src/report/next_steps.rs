@@ -10,7 +10,7 @@ use crate::{
     value::Command,
 };
 
-/// The commands that a person gives next, each on a line. An engine that drives the run goes on by itself
+/// The commands to type next, each on a line. Where Restate drives the run, it continues by itself
 /// once a question is answered.
 pub fn next_steps(run: &RunId, state: &State, is_of_engine: bool, now: i64) -> Vec<String> {
     let on_run = |name| command(Command::new(name).arg(run));
@@ -38,7 +38,7 @@ pub fn next_steps(run: &RunId, state: &State, is_of_engine: bool, now: i64) -> V
             }
             lines
         }
-        // What is the engine's can't be taken back before it is over.
+        // A run on Restate can't be undone before it has ended.
         None if is_of_engine => vec![
             format!("To cancel: {}", on_run("cancel")),
             format!("To continue: {}", on_run("resume")),
@@ -66,7 +66,7 @@ pub(super) fn answer(name: &str, run: &RunId, step: &InstanceId) -> String {
     command(Command::new(name).arg(run).arg(step))
 }
 
-/// How a run that failed goes on: as it is, unless the same would come of it.
+/// How to continue a run that failed: as it is, unless it would fail the same way.
 fn ways_on(run: &RunId, state: &State, before: &str) -> Vec<String> {
     let resume = || Command::new("resume").arg(run);
     let failed = state.steps.iter().filter_map(|(step, instance)| {

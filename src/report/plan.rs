@@ -45,7 +45,7 @@ pub fn plan_json(plan: &Plan) -> Json {
 fn word(kind: FateKind) -> &'static str {
     match kind {
         FateKind::Kept => "kept",
-        FateKind::GoesOn => "goes on",
+        FateKind::GoesOn => "continues",
         FateKind::Replayed => "replayed",
         FateKind::LooksAgain => "looks again",
         FateKind::Again => "again",

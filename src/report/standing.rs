@@ -8,9 +8,9 @@ pub enum Standing {
     Waiting,
     /// The time of its question is over; its `on_timeout` answers as soon as something drives the run.
     Expired,
-    /// Its question was answered, and nobody has gone on with it.
+    /// Its question was answered, and it has not been resumed.
     Answered(Verdict),
-    /// Nobody drives it.
+    /// No process drives it.
     Interrupted,
 }
 
@@ -53,7 +53,7 @@ impl Standing {
     }
 }
 
-/// The questions that nobody has answered.
+/// The questions without an answer.
 pub(super) fn waiting(state: &State) -> impl Iterator<Item = (&InstanceId, &Approval)> {
     state
         .steps

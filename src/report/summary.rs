@@ -21,7 +21,7 @@ pub fn headline(run: &RunId, state: &State, is_driven: bool, now: i64) -> String
     let workflow = state.run.as_ref().map_or("", |info| info.workflow.as_str());
     let took = began(state).and_then(|at| Some(state.ended_at? - at));
     let took = took.map_or(String::new(), |ms| {
-        // Of an undo only its own time is told.
+        // Of an undo only its own time is shown.
         let worked = if state.is_undoing { ms } else { state.worked };
         format!(" in {}", times(worked, ms))
     });

@@ -19,7 +19,7 @@ pub struct Table {
 /// How much room a table has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Room {
-    /// Characters in a line. `None` where nobody looks at a screen.
+    /// Characters in a line. `None` if the output is not a terminal.
     pub width: Option<usize>,
     /// Whether what was shortened follows whole, on a line of its own.
     pub repeats: bool,

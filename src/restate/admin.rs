@@ -46,7 +46,7 @@ impl Remote {
         Ok(rows.iter().filter_map(Stuck::read).collect())
     }
 
-    /// Lets everything of a run go on that the engine has paused; returns how many that were.
+    /// Resumes every invocation of a run that Restate has paused; returns how many there were.
     ///
     /// # Errors
     /// What the engine says.

@@ -7,7 +7,7 @@ use windlass_engine::journal::{
 use windlass_world::value::Digest;
 
 /// What a driver keeps of its run's events, beside the state that is their fold: where they are stored, and
-/// what the engine's other objects are told of them.
+/// what Restate's other objects hear of them.
 pub(super) struct Book {
     run: RunId,
     /// The next page of the run's state.

@@ -43,7 +43,7 @@ pub(super) struct Engine<'ctx> {
     mail: Option<Promised<'ctx, Json<Letters>>>,
     last_letter: u64,
     timers: Vec<(i64, Promised<'ctx, ()>)>,
-    /// The engine itself was told to cancel the run.
+    /// The run was cancelled in Restate itself.
     is_cancelled: bool,
 }
 
@@ -110,7 +110,7 @@ impl<'ctx> Engine<'ctx> {
         client.release(Json(holder)).send();
     }
 
-    /// Lets whoever watches the run know which lock it waits for, and who holds it.
+    /// Shows watchers of the run which lock it waits for, and its holder.
     fn remember_wait(&mut self, lock: &str, claim: &Claim) {
         let before = self.waits.clone();
         match claim {
@@ -169,10 +169,7 @@ impl<'ctx> Engine<'ctx> {
                 Ok(report.unpack(instance, self.vault)?)
             }
             Err(error) => {
-                let error = killed(&format!(
-                    "the engine ended the attempt: {}",
-                    error.message()
-                ));
+                let error = killed(&format!("Restate ended the attempt: {}", error.message()));
                 Ok(Finished {
                     instance,
                     recorded: Vec::new(),
@@ -250,7 +247,7 @@ impl Substrate for Engine<'_> {
     }
 
     async fn settle(&mut self) -> Result<(), DriveError> {
-        // The engine keeps what it is told, in the order in which it is told.
+        // Restate keeps what it receives, in the order of arrival.
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use restate_sdk::prelude::*;
 use super::{mail::MailClient, wire::Holder};
 use windlass_engine::journal::Claim;
 
-/// One lock: who holds it, and the runs that are told when it is given up.
+/// One lock: its holder, and the runs to notify when it is released.
 pub(super) struct Lock;
 
 const HOLDER: &str = "holder";

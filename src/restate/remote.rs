@@ -47,21 +47,21 @@ pub struct Address {
 /// Why the engine could not be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
-    #[error("can't reach the engine at {url}")]
+    #[error("can't reach Restate at {url}")]
     Unreachable {
         url: String,
         #[source]
         source: reqwest::Error,
     },
-    #[error("the engine knows no windlass: no worker is registered")]
+    #[error("no worker is registered at Restate")]
     NoWorker,
     #[error("{0} is not an engine's admin API")]
     NoAdmin(String),
     #[error("no worker does what it is asked: {0}")]
     NoAnswer(String),
-    #[error("the engine refused ({status}): {body}")]
+    #[error("Restate refused the request ({status}): {body}")]
     Refused { status: u16, body: String },
-    #[error("the address or the certificates of the engine can't be used: {0}")]
+    #[error("the address or the certificates of Restate can't be used: {0}")]
     Address(String),
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -333,7 +333,7 @@ impl Remote {
             self.address.url
         );
         match self.answer::<serde_json::Value>(self.client.get(&url), &url) {
-            // Not ready: it goes on.
+            // Not ready: it still runs.
             Err(RemoteError::Refused { status: 470, .. }) => Ok(true),
             Ok(_) | Err(RemoteError::Refused { status: 404, .. }) => Ok(false),
             // How it ended, not how the question did.

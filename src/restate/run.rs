@@ -26,7 +26,7 @@ const DRIVER: &str = "driver";
 const GAVE_UP: &str = "gave_up";
 /// Bytes of events in one answer; the engine takes 32 MiB.
 const MAX_ANSWER: usize = 8 << 20;
-/// How many pages are asked for at once: few at first, since who follows a run has read the others.
+/// How many pages are asked for at once: few at first, since a follower of a run has read the others.
 const FIRST_BATCH: u64 = 4;
 const LARGEST_BATCH: u64 = 64;
 
@@ -36,7 +36,7 @@ const LARGEST_BATCH: u64 = 64;
     lazy_state = true
 )]
 impl Run {
-    /// Drives the run as it is told, to its end. Exclusive: the engine lets one driver in at a time.
+    /// Drives the run by an order, to its end. Exclusive: Restate lets one driver in at a time.
     #[handler]
     async fn drive(
         &self,
@@ -144,7 +144,7 @@ fn lost_attempts(state: &State) -> impl Iterator<Item = Event> {
         .filter(|(_, instance)| instance.status == Status::Running && !instance.is_composite());
     running.map(|(id, _)| Event::StepFailed {
         step: id.clone(),
-        error: killed("the engine ended the attempt with its run"),
+        error: killed("Restate ended the attempt with its run"),
         retry_at: None,
     })
 }
@@ -248,7 +248,7 @@ async fn frozen(ctx: &impl Reads, edition: u32) -> Result<BTreeMap<String, Strin
     Ok(files.map(Json::into_inner).unwrap_or_default())
 }
 
-/// The file that the run goes on with, and the edition of the files.
+/// The file that the run uses, and the edition of the files.
 fn main_of(state: &State, events: &[Event]) -> (String, u32) {
     let told = events.iter().rev().find_map(|event| match event {
         Event::RunStarted { main, .. } => Some((main.clone(), 0)),

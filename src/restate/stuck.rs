@@ -13,15 +13,15 @@ const SUFFIX: char = '\'';
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stuck {
     pub why: String,
-    /// The engine has given up until somebody resumes it; else it tries again.
+    /// Restate has paused it until an operator resumes it; else Restate retries it.
     pub is_paused: bool,
 }
 
 impl fmt::Display for Stuck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.is_paused {
-            true => write!(f, "paused by the engine: {}", self.why),
-            false => write!(f, "the engine tries again: {}", self.why),
+            true => write!(f, "paused by Restate: {}", self.why),
+            false => write!(f, "Restate tries again: {}", self.why),
         }
     }
 }
@@ -42,7 +42,7 @@ impl Stuck {
         match (why, is_paused) {
             (None, false) => None,
             (why, _) => Some(Self {
-                why: plain(why.unwrap_or("the engine does not say why")).to_owned(),
+                why: plain(why.unwrap_or("Restate does not say why")).to_owned(),
                 is_paused,
             }),
         }

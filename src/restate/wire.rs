@@ -16,7 +16,7 @@ use windlass_engine::{
 use windlass_script::{FrozenScript, Script, Stop};
 use windlass_world::value::{FailureClass, Redactor, StepError, Value};
 
-/// What a run is asked to do: begin, go on, go backwards.
+/// What a run is asked to do: begin, continue, go backwards.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Order {
     /// When it was given, in milliseconds since 1970.
@@ -139,7 +139,7 @@ pub(super) struct Parcel {
     quotable: Vec<Json>,
 }
 
-/// How much of a run's secrets an attempt is told beside those that it is given: the oldest, which are the params'.
+/// How many of a run's secrets an attempt receives beside those of its inputs: the oldest, which are the params'.
 const MOST_QUOTABLE_BYTES: usize = 64 << 10;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -51,7 +51,7 @@ pub struct WorkerOptions {
     pub state: PathBuf,
     /// How many scripts may run at once.
     pub max_parallel: usize,
-    /// The engine's public keys; requests of others are refused. None: nobody is, which only a
+    /// Restate's public keys; requests signed with other keys are refused. Empty: none are, which only a
     /// worker on loopback may do.
     pub identity_keys: Vec<String>,
     /// How often the engine tries an invocation that workers could not finish before it pauses it.

@@ -1,18 +1,19 @@
 use std::{
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::RunsError;
-use crate::{journal::RunId, value::Digest};
+use crate::{
+    ground::{Durability, open_database},
+    journal::RunId,
+    value::Digest,
+};
 
 /// The longest idempotency key, in bytes.
 pub const MAX_KEY: usize = 255;
-
-const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Remembers which runs this service drives, and which start a key belongs to. What it says is on the disk when it returns.
 pub struct Book {
@@ -30,10 +31,7 @@ pub struct Start {
 impl Book {
     /// Opens the book of a state folder, which is there.
     pub fn open(state: &Path) -> Result<Self, RunsError> {
-        let database = Connection::open(state.join("serve.db"))?;
-        database.busy_timeout(BUSY_TIMEOUT)?;
-        database.pragma_update(None, "journal_mode", "WAL")?;
-        database.pragma_update(None, "synchronous", "FULL")?;
+        let database = open_database(&state.join("serve.db"), Durability::Machine)?;
         database.execute_batch(
             "CREATE TABLE IF NOT EXISTS starts (
                  key BLOB PRIMARY KEY, request BLOB NOT NULL, run TEXT NOT NULL
@@ -45,10 +43,10 @@ impl Book {
         })
     }
 
-    /// Gives a key its run, unless it has one.
+    /// Gives a key its run, unless it has one. What was asked for is what is asked for now: a run that never began has no other.
     pub fn claim(&self, key: Digest, request: Digest, run: &RunId) -> Result<(), RunsError> {
         self.database().execute(
-            "INSERT INTO starts (key, request, run) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            "INSERT INTO starts (key, request, run) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET request = excluded.request",
             params![key.as_bytes(), request.as_bytes(), run.as_str()],
         )?;
         Ok(())

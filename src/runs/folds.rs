@@ -44,6 +44,11 @@ impl Cursor {
         }
     }
 
+    /// Returns the number of the next event, and the digest of the one before it.
+    pub fn parts(&self) -> (u64, Digest) {
+        (self.next, self.digest)
+    }
+
     /// Reads the events that follow, and moves behind them. The chain is checked.
     pub fn advance(
         &mut self,

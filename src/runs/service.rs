@@ -7,7 +7,14 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
-    error::RunsError, folds::Cursor, library::WorkflowName, preflight::Note, tallies::Tallies,
+    doubt::{Doubt, DoubtAnswer, doubts},
+    error::RunsError,
+    folds::Cursor,
+    library::WorkflowName,
+    log::{LogLine, line},
+    preflight::Note,
+    revise::{Changes, Revision},
+    tallies::Tallies,
 };
 use crate::{
     compile::Program,
@@ -15,10 +22,11 @@ use crate::{
     execute::UndoItem,
     inventory::Inventory,
     journal::{
-        Approval, Decision, InstanceId, Link, Record, RunId, RunInfo, RunRow, State, Status,
+        Approval, Decision, HeldLock, InstanceId, Link, Record, RunId, RunInfo, RunRow, State, Status,
         Verdict, Via,
     },
-    report::Standing,
+    mesh::Handshakes,
+    report::{EventLines, Standing},
     targets::Scope,
     value::{Digest, Value},
 };
@@ -111,6 +119,64 @@ pub trait Runs: Send + Sync {
 
     /// Says why a run that this service should drive can't go on, until it does.
     fn trouble(&self, id: &RunId) -> Option<String>;
+
+    /// Returns the lines of a run's log, all of them.
+    fn log(&self, id: &RunId) -> Result<Arc<Vec<LogLine>>, RunsError> {
+        let (mut said, mut lines) = (EventLines::default(), Vec::new());
+        self.events(id, &mut Cursor::default(), &mut |record| {
+            lines.push(line(&mut said, &record));
+        })?;
+        Ok(Arc::new(lines))
+    }
+
+    /// Returns a cursor before the event with a number, so that the end of a long journal is read without its beginning. What it
+    /// reads is chained to the event before, which is taken as it is stored.
+    fn cursor(&self, _: &RunId, _seq: u64) -> Result<Cursor, RunsError> {
+        Ok(Cursor::default())
+    }
+
+    /// Works out what a resume with changes does, and changes nothing.
+    fn revision(&self, _: &RunId, _: &Changes) -> Result<Revision, RunsError> {
+        Err(unsupported())
+    }
+
+    /// Resumes a run with changes. `shown` is the digest of the revision that the person was shown; where it is another one by
+    /// now, nothing is done.
+    fn resume_with(
+        &self,
+        _: &RunId,
+        _: &Changes,
+        _shown: Option<Digest>,
+        _: &Person,
+    ) -> Result<(), RunsError> {
+        Err(unsupported())
+    }
+
+    /// Records what became of a call in doubt, and resumes the run.
+    fn answer_doubt(
+        &self,
+        _: &RunId,
+        _: &InstanceId,
+        _: &DoubtAnswer,
+        _: &Person,
+    ) -> Result<(), RunsError> {
+        Err(unsupported())
+    }
+
+    /// Gathers the evidence of a run, and verifies it.
+    fn evidence(&self, _: &RunId) -> Result<Evidence, RunsError> {
+        Err(unsupported())
+    }
+
+    /// Lists the locks that runs hold.
+    fn locks(&self) -> Result<Vec<HeldLock>, RunsError> {
+        Err(unsupported())
+    }
+
+    /// Tries the handshakes between all players of a target's rehearsal clusters.
+    fn handshakes(&self, _target: &str) -> Result<Handshakes, RunsError> {
+        Err(unsupported())
+    }
 }
 
 /// Who asks.
@@ -218,6 +284,14 @@ pub struct Planned {
     pub notes: Vec<Note>,
 }
 
+/// What a run proves.
+pub struct Evidence {
+    /// The bundle that `windlass audit --verify` reads.
+    pub bundle: String,
+    /// As `windlass audit --json` prints it.
+    pub summary: serde_json::Value,
+}
+
 /// A run that was started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Started {
@@ -237,6 +311,14 @@ impl Shown {
         asks(&self.state, self.at)
     }
 
+    /// Returns the calls of which only a person can say whether they were done; none while it is driven.
+    pub fn doubts(&self) -> Vec<Doubt> {
+        match self.is_driven {
+            true => Vec::new(),
+            false => doubts(&self.state),
+        }
+    }
+
     /// Says whether a person may answer a question of it now.
     ///
     /// # Errors
@@ -253,6 +335,11 @@ impl Shown {
         let workflow = &self.program.workflow;
         decide::on_answer(workflow, &self.state, self.id.as_str(), &answer, self.at).map(|_| ())
     }
+}
+
+fn unsupported() -> RunsError {
+    RunsError::wrong("serve", "this service over runs can't do that")
+        .hint("use the command line where the runs are")
 }
 
 /// Says in one word where a run stands at a moment (milliseconds since 1970).

@@ -7,10 +7,15 @@ use std::{
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use super::{exec::ExecTarget, serve::ServeConfig, substrate::SubstrateTarget};
+use super::{
+    exec::ExecTarget,
+    notify::{HookConfig, NotifyConfig},
+    serve::ServeConfig,
+    substrate::SubstrateTarget,
+};
 use windlass_script::closest;
 use windlass_world::{
-    outside::{KubeTarget, PcaTarget},
+    outside::{AwsTarget, KubeTarget, PcaTarget},
     value::parse_duration,
 };
 
@@ -26,6 +31,12 @@ pub struct Targets {
     /// Who may use `windlass serve`.
     #[serde(default)]
     pub serve: ServeConfig,
+    /// Who is told what happens in runs.
+    #[serde(default)]
+    pub notify: NotifyConfig,
+    /// Signed requests that start runs, by name.
+    #[serde(default)]
+    pub hooks: BTreeMap<String, HookConfig>,
     /// The server whose runs the commands of the terminal are about, instead of those of the state folder.
     pub server: Option<String>,
     /// The CAs (PEM) that the server's certificate has to lead to, instead of those of the system.
@@ -41,6 +52,9 @@ pub struct Targets {
 pub struct Target {
     #[serde(default)]
     pub pca: PcaTarget,
+    /// The other services of AWS; what it does not say is as in `pca`.
+    #[serde(default)]
+    pub aws: AwsTarget,
     /// Kubernetes clusters: a kubeconfig context for each role that workflows name.
     #[serde(default)]
     pub kube: BTreeMap<String, String>,
@@ -59,6 +73,11 @@ pub struct Target {
 }
 
 impl Target {
+    /// The services of AWS, with what `pca` says of them too.
+    pub fn aws(&self) -> AwsTarget {
+        self.aws.clone().or(&self.pca)
+    }
+
     /// The Kubernetes clusters that it names.
     pub fn kube(&self) -> KubeTarget {
         KubeTarget {
@@ -126,10 +145,15 @@ impl Targets {
             }
             Err(source) => return Err(ConfigError::Read { path: name, source }),
         };
-        let targets: Self = toml::from_str(&text).map_err(|e| ConfigError::Parse {
+        let mut targets: Self = toml::from_str(&text).map_err(|e| ConfigError::Parse {
             path: name.clone(),
             why: e.to_string(),
         })?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        targets.notify.within(folder);
+        for hook in targets.hooks.values_mut() {
+            hook.secret.within(folder);
+        }
         match targets.targets.contains_key(LOCAL) {
             true => Err(ConfigError::Local { path: name }),
             false => Ok(targets),

@@ -8,6 +8,7 @@ mod config;
 mod exec;
 mod folders;
 mod grants;
+mod notify;
 mod oidc;
 mod open;
 mod rehearsal;
@@ -16,6 +17,10 @@ mod substrate;
 
 pub use config::{ConfigError, HttpTarget, LOCAL, Target, Targets};
 pub use folders::{Folders, UnsafeOut};
+pub use notify::{
+    Channel, EmailConfig, HookConfig, MailTls, NoticeKind, NotifyConfig, PagerdutyConfig,
+    ReceiverConfig, SecretFile, UrlConfig, WebhookConfig,
+};
 pub use grants::{GROUP, GrantConfig, Pattern, Scope};
 pub use oidc::OidcConfig;
 pub use open::{OpenError, OpenTarget};

@@ -41,7 +41,7 @@ impl Clusters for Rehearsal {
                     causes(error),
                 )
             };
-            // A worker is told the roles of a run by whoever starts it.
+            // A worker receives the roles of a run with its start.
             if !is_cluster_name(&role) {
                 return Err(failed(&BadName));
             }

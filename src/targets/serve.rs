@@ -48,7 +48,7 @@ pub struct TokenConfig {
     pub groups: Vec<String>,
 }
 
-/// What somebody may do.
+/// What a user may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {

@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //!
-//! - [`value`] holds the words that all rooms share: values, secrets, failures, the redactor.
+//! - [`value`] holds the types that all crates share: values, secrets, failures, the redactor.
 //! - [`x509`] makes local keys and requests and reads certificates, without I/O.
 //! - [`outside`] holds the clients of AWS, Kubernetes, HTTP, files and programs.
 

@@ -252,11 +252,7 @@ fn an_engine_behind_tls_and_a_token() {
     let whole = ", token_env = \"TOKEN\", ca = \"out/root-ca.pem\"";
     target(", token_env = \"TOKEN\"");
     let ran = run(Some(TOKEN)).expect(2);
-    assert!(
-        ran.stderr.contains("can't reach the engine"),
-        "{}",
-        ran.stderr
-    );
+    assert!(ran.stderr.contains("can't reach Restate"), "{}", ran.stderr);
     target(whole);
     let ran = run(None).expect(2);
     assert!(

@@ -1,4 +1,4 @@
-//! What a worker can't do is tried again, then paused by the engine; whoever watches is told why.
+//! What a worker can't do is tried again, then paused by Restate; and `run` and `show` say why.
 
 use std::{fs, process::Stdio};
 
@@ -55,7 +55,7 @@ fn mend(world: &World) {
 fn it_waits_until_the_worker_is_mended() {
     let world = without_target();
     world.test.write("one.yaml", ONE);
-    let why = "paused by the engine: step a: the target can't be opened: there is no target `t`";
+    let why = "paused by Restate: step a: the target can't be opened: there is no target `t`";
     let ran = world
         .test
         .windlass(&["run", "one.yaml", "--target", "t"])
@@ -105,7 +105,7 @@ fn what_it_did_before_can_be_taken_back() {
     world.workers.lock().expect("no panic")[0].replace_with(&options);
     until("the attempt is paused", || {
         let shown = world.test.windlass(&["show"]);
-        shown.stdout.contains("paused by the engine: step a: ")
+        shown.stdout.contains("paused by Restate: step a: ")
     });
     world.test.windlass(&["cancel"]).expect(0);
     assert_eq!(run.wait().expect("ended").code(), Some(130));
@@ -130,7 +130,7 @@ fn its_siblings_go_on() {
     world.test.write("worker.toml", "");
     let options = ["--out", "out", "--config", "worker.toml"];
     world.workers.lock().expect("no panic")[0].replace_with(&options);
-    let why = "paused by the engine: step slow: the target can't be opened";
+    let why = "paused by Restate: step slow: the target can't be opened";
     until("the attempt is paused", || {
         world.test.windlass(&["show"]).stdout.contains(why)
     });
@@ -181,7 +181,7 @@ steps:
     world.test.windlass(&["approve", &id, "sure"]).expect(0);
     until("the step is refused", || {
         let shown = world.test.windlass(&["show"]).stdout;
-        shown.contains("paused by the engine: step make: ")
+        shown.contains("paused by Restate: step make: ")
             && shown.contains("give all workers the same STATE/identity.txt")
     });
     assert!(!world.test.path("out/key.pem").exists());

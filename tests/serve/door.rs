@@ -13,8 +13,8 @@ use crate::harness::Test;
 
 const FLOW: &str = "workflow: w\nsteps: { a: { run: \"#{}\" } }\n";
 
-/// These need no token: there is nothing to see.
-const OPEN: [&str; 8] = [
+/// These need no token: there is nothing to see, or, at a hook, a signature is needed.
+const OPEN: [&str; 9] = [
     "GET /api/v1/login",
     "GET /assets/{name}",
     "GET /healthz",
@@ -22,6 +22,7 @@ const OPEN: [&str; 8] = [
     "GET /login/callback",
     "GET /login/oidc",
     "GET /readyz",
+    "POST /hooks/{hook}",
     "POST /login",
 ];
 
@@ -34,6 +35,7 @@ fn served() -> (Test, Served) {
 /// A path of the table as a request has it.
 fn concrete(path: &str, run: &str) -> String {
     let path = path.replace("{run}", run).replace("{workflow}", "w");
+    let path = path.replace("{trigger}", "t").replace("{hook}", "h");
     path.replace("{name}", "style.css")
         .replace("{session}", "0011223344556677")
 }

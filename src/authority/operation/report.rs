@@ -2,6 +2,9 @@
 //!
 //! The formats are those of the user guide's page "Use audit reports with your private CA".
 
+use std::io::{self, Write};
+
+use rusqlite::Connection;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
@@ -64,7 +67,10 @@ pub(crate) fn create(call: &Call) -> Result<Value, Failure> {
         )));
     }
     let (now, options) = (call.now, &call.service.options);
-    let (authority, history) = call.service.store.read(|connection| {
+    let id = unique()?;
+    let format = Format::of(&input.audit_report_response_format);
+    let failed = call.fails_later;
+    let key = call.service.store.read(|connection| {
         let authority = call.authority(connection, &input.certificate_authority_arn)?;
         authority.check(Deed::Manage, now)?;
         if authority.status(now) == Status::Creating || authority.identity.is_none() {
@@ -76,33 +82,15 @@ pub(crate) fn create(call: &Call) -> Result<Value, Failure> {
             return Err(Code::RequestInProgress
                 .says("An audit report can be made every 30 minutes at most"));
         }
-        let history = certificate::history(connection, &authority.arn)?;
-        Ok((authority, history))
+        let extension = format.extension();
+        let key = format!("audit-report/{}/{id}.{extension}", arn::id(&authority.arn));
+        if !failed {
+            let (folder, bucket) = (&options.folder, &input.s3_bucket_name);
+            let write = |file: &mut dyn Write| format.write(file, connection, &authority);
+            bucket::put_stream(folder, bucket, &key, write, unwritable)?;
+        }
+        Ok(key)
     })?;
-    let rows: Vec<Map<String, Value>> = history
-        .iter()
-        .map(|(certificate, revocation)| row(&authority, certificate, revocation.as_ref()))
-        .collect();
-    let (extension, content) = match input.audit_report_response_format.as_str() {
-        "CSV" => ("csv", csv(&rows)),
-        _ => ("json", format!("{:#}\n", json!(rows))),
-    };
-    let id = unique()?;
-    let key = format!("audit-report/{}/{id}.{extension}", arn::id(&authority.arn));
-    let failed = call.fails_later;
-    if !failed {
-        bucket::put(
-            &options.folder,
-            &input.s3_bucket_name,
-            &key,
-            content.as_bytes(),
-        )
-        .map_err(|error| {
-            Code::RequestFailed.says(format!(
-                "The report cannot be written to the bucket: {error}"
-            ))
-        })?;
-    }
     let answer = json!({ "AuditReportId": id, "S3Key": key });
     let report = Report {
         id,
@@ -142,6 +130,74 @@ pub(crate) fn describe(call: &Call) -> Result<Value, Failure> {
     }))
 }
 
+/// How a report is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Csv,
+    Json,
+}
+
+impl Format {
+    fn of(name: &str) -> Self {
+        if name == "CSV" { Self::Csv } else { Self::Json }
+    }
+
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Json => "json",
+        }
+    }
+
+    /// Writes the rows of all certificates, one by one: there may be a million.
+    fn write(
+        self,
+        file: &mut dyn Write,
+        connection: &Connection,
+        authority: &Authority,
+    ) -> Result<(), Failure> {
+        let mut rows = 0;
+        let head = match self {
+            Self::Csv => COLUMNS.join(",") + "\n",
+            Self::Json => "[".to_owned(),
+        };
+        file.write_all(head.as_bytes()).map_err(unwritable)?;
+        certificate::each(connection, &authority.arn, |certificate, revocation| {
+            let row = row(authority, certificate, revocation);
+            let text = match self {
+                Self::Csv => csv(&row),
+                Self::Json => {
+                    let between = if rows == 0 { "\n  " } else { ",\n  " };
+                    let row = format!("{:#}", Value::Object(row));
+                    between.to_owned() + &row.replace('\n', "\n  ")
+                }
+            };
+            rows += 1;
+            file.write_all(text.as_bytes()).map_err(unwritable)
+        })?;
+        let tail = match (self, rows) {
+            (Self::Csv, _) => "",
+            (Self::Json, 0) => "]\n",
+            (Self::Json, _) => "\n]\n",
+        };
+        file.write_all(tail.as_bytes()).map_err(unwritable)
+    }
+}
+
+fn unwritable(error: io::Error) -> Failure {
+    Code::RequestFailed.says(format!(
+        "The report cannot be written to the bucket: {error}"
+    ))
+}
+
+fn csv(row: &Map<String, Value>) -> String {
+    let cells = COLUMNS.map(|column| {
+        let cell = row.get(column).and_then(Value::as_str).unwrap_or_default();
+        format!("\"{}\"", cell.replace('"', "\"\""))
+    });
+    cells.join(",") + "\n"
+}
+
 fn row(
     authority: &Authority,
     certificate: &Certificate,
@@ -171,19 +227,6 @@ fn row(
         .zip(cells)
         .filter_map(|(column, cell)| Some((column.to_owned(), Value::from(cell?))))
         .collect()
-}
-
-fn csv(rows: &[Map<String, Value>]) -> String {
-    let mut text = COLUMNS.join(",") + "\n";
-    for row in rows {
-        let cells = COLUMNS.map(|column| {
-            let cell = row.get(column).and_then(Value::as_str).unwrap_or_default();
-            format!("\"{}\"", cell.replace('"', "\"\""))
-        });
-        text.push_str(&cells.join(","));
-        text.push('\n');
-    }
-    text
 }
 
 fn colons(serial: &str) -> String {

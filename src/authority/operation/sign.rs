@@ -15,11 +15,11 @@ use crate::rule::template::Template;
 use crate::rule::validity::{self, Bounds, Validity};
 use crate::store::authority::Authority;
 use crate::store::certificate::Certificate;
-use crate::x509::certificate::{Blueprint, Facts, Serial, facts};
+use crate::x509::certificate::{Blueprint, Serial};
 use crate::x509::constraint::Limits;
 use crate::x509::key::{SigningAlgorithm, SigningKey};
+use crate::x509::oid;
 use crate::x509::request::SigningRequest;
-use crate::x509::{oid, pem};
 
 /// What is asked for.
 #[derive(Deserialize)]
@@ -69,18 +69,16 @@ pub(super) fn sign(
             "A template for root certificates can only be used with the certificate authority's own CSR",
         ));
     }
-    let issuer = if root {
+    let ancestry = if root {
         None
     } else {
-        Some(identity(authority)?)
+        Some(call.service.ancestry(authority)?)
     };
-    let limits = if root {
-        Limits::default()
-    } else {
-        limits(authority)?
-    };
+    let unlimited = Limits::default();
+    let limits = ancestry.as_ref().map_or(&unlimited, |it| &it.limits);
+    let issuer = ancestry.as_ref().map(|it| &it.issuer);
     if template.base.is_subordinate() {
-        check_path_length(&limits, template)?;
+        check_path_length(limits, template)?;
     }
     let bounds = Bounds {
         issuer: authority
@@ -96,9 +94,7 @@ pub(super) fn sign(
     let serial = Serial::draw()
         .map_err(|_| Code::InternalFailure.says("the source of randomness failed"))?;
     let access = Issuer {
-        key_identifier: issuer
-            .as_ref()
-            .map(|facts| facts.subject_key_identifier.clone()),
+        key_identifier: issuer.map(|facts| facts.subject_key_identifier.clone()),
         distribution_point: revocation::distribution_point(authority, partition.as_deref()),
         responder: revocation::responder(authority).filter(|_| !root),
     };
@@ -115,7 +111,7 @@ pub(super) fn sign(
         })?;
     let body = Blueprint {
         serial,
-        issuer: issuer.as_ref().map_or(&subject, |facts| &facts.subject),
+        issuer: issuer.map_or(&subject, |facts| &facts.subject),
         subject: &subject,
         public_key: &request.public_key,
         not_before: span.not_before,
@@ -139,30 +135,6 @@ pub(super) fn sign(
             .fails_later
             .then(|| "The request to issue the certificate failed".to_owned()),
     })
-}
-
-fn identity(authority: &Authority) -> Result<Facts, Failure> {
-    authority
-        .identity
-        .as_ref()
-        .and_then(|identity| facts(&identity.certificate))
-        .ok_or_else(|| Code::InternalFailure.says("the authority's certificate can't be read"))
-}
-
-/// What the authority's certificates, its own and those above it, allow below.
-fn limits(authority: &Authority) -> Result<Limits, Failure> {
-    let unreadable = |why: String| {
-        Code::InternalFailure.says(format!("the authority's chain can't be read: {why}"))
-    };
-    let Some(identity) = &authority.identity else {
-        return Ok(Limits::default());
-    };
-    let chain = identity.chain.as_deref().unwrap_or_default();
-    let above = pem::blocks(chain.as_bytes(), &["CERTIFICATE"])
-        .map_err(|why| unreadable(why.to_owned()))?;
-    let own = std::iter::once(identity.certificate.as_slice());
-    Limits::of(own.chain(above.iter().map(Vec::as_slice)))
-        .map_err(|error| unreadable(error.to_string()))
 }
 
 /// A subordinate's path length must be smaller than its issuer's, and fit under those above.

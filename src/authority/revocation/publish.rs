@@ -1,6 +1,6 @@
 //! Certificate revocation lists, written into the bucket's folder.
 //!
-//! AWS takes up to half an hour for it; here a list is written when something changes, and made anew for whoever
+//! AWS takes up to half an hour for it; here a list is written when something changes, and made anew for each client that
 //! fetches it. The database is the truth: a list that a crash has kept from being written is written at the next start.
 
 use std::sync::PoisonError;
@@ -23,7 +23,7 @@ const DAY: Moment = 24 * 60 * 60 * 1000;
 /// Writes the lists of an authority.
 ///
 /// As on AWS, what was asked for is done even where the bucket can't be written: the list is tried again with the
-/// next change and at the next start, and whoever fetches it over HTTP gets it anew anyway.
+/// next change and at the next start, and a client that fetches it over HTTP gets a new one anyway.
 pub(crate) fn publish(service: &Service, arn: &str) {
     drop(write(service, arn, |_| true));
 }

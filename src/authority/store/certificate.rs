@@ -116,24 +116,27 @@ pub(crate) fn revoked(
     Ok(found)
 }
 
-/// Every certificate of an authority with its revocation, in the order of issuing.
-pub(crate) fn history(
+/// Hands out every certificate of an authority with its revocation, in the order of issuing. Only their serial numbers are
+/// kept in memory.
+pub(crate) fn each(
     connection: &Connection,
     authority: &str,
-) -> Result<Vec<(Certificate, Option<Revocation>)>, Failure> {
-    let certificates = connection
-        .prepare_cached(&format!(
-            "{SELECT} WHERE authority = ?1 AND failure IS NULL ORDER BY issued_at, serial"
-        ))?
-        .query_map([authority], read)?
-        .collect::<rusqlite::Result<Vec<_>>>()?;
-    certificates
-        .into_iter()
-        .map(|found| {
-            let revocation = revocation(connection, authority, &found.serial)?;
-            Ok((found, revocation))
-        })
-        .collect()
+    mut take: impl FnMut(&Certificate, Option<&Revocation>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut order = connection
+        .prepare_cached(
+            "SELECT issued_at, serial FROM certificate WHERE authority = ?1 AND failure IS NULL",
+        )?
+        .query_map([authority], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<Vec<(Moment, String)>>>()?;
+    order.sort_unstable();
+    for (_, serial) in order {
+        if let Some(certificate) = find(connection, authority, &serial)? {
+            let revocation = revocation(connection, authority, &serial)?;
+            take(&certificate, revocation.as_ref())?;
+        }
+    }
+    Ok(())
 }
 
 /// How many certificates an authority has issued, and how many of them it has revoked.

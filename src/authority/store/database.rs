@@ -1,24 +1,14 @@
 //! Opens the database; reads on a pool of connections, writes through the writer.
 
-use std::fs::{OpenOptions, Permissions};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::thread;
-use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
+use windlass_ground::{Durability, open_database};
 
 use crate::failure::Failure;
 use crate::store::schema;
 use crate::store::writer::Writer;
-
-/// How long a write waits for another server on the same folder. Its transactions last milliseconds; a wait of this
-/// length means that it hangs.
-const BUSY: Duration = Duration::from_secs(30);
-
-/// How soon a switch of the database is tried again: it takes about a millisecond.
-const AGAIN: Duration = Duration::from_millis(5);
 
 /// Why the state can't be opened.
 #[derive(Debug, thiserror::Error)]
@@ -51,14 +41,6 @@ impl Store {
         let unusable = |error| StoreError::Folder(folder.to_owned(), error);
         windlass_ground::disk::create_folders(folder, 0o700).map_err(unusable)?;
         let path = folder.join("authority.db");
-        // SQLite gives its log files the mode of the database, so this covers them all.
-        OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(&path)
-            .and_then(|file| file.set_permissions(Permissions::from_mode(0o600)))
-            .map_err(unusable)?;
         let failed = |error| StoreError::Database(path.clone(), error);
         let mut connection = connect(&path).map_err(failed)?;
         if let Err(found) = schema::prepare(&mut connection).map_err(failed)? {
@@ -83,9 +65,9 @@ impl Store {
             None => connect(&self.path)?,
         };
         // One transaction, so that several statements see one state.
-        connection.execute_batch("BEGIN DEFERRED")?;
+        run(&connection, "BEGIN DEFERRED")?;
         let result = work(&connection);
-        connection.execute_batch("ROLLBACK")?;
+        run(&connection, "ROLLBACK")?;
         self.lock().push(connection);
         result
     }
@@ -105,31 +87,15 @@ impl Store {
     }
 }
 
-/// Switches a new database to its write-ahead log. SQLite does not wait here where two do it at once, since each holds
-/// what the other needs; so one of them tries again.
-fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
-    let end = Instant::now() + BUSY;
-    loop {
-        match connection.pragma_update(None, "journal_mode", "WAL") {
-            Err(error)
-                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
-                    && Instant::now() < end =>
-            {
-                thread::sleep(AGAIN);
-            }
-            result => return result,
-        }
-    }
+/// Runs a statement of transactions, prepared once.
+pub(super) fn run(connection: &Connection, statement: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(statement)?.execute([]).map(drop)
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open(path)?;
-    connection.busy_timeout(BUSY)?;
-    write_ahead(&connection)?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
+    let connection = open_database(path, Durability::Machine)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     // A deleted authority's key must not stay readable in free pages.
     connection.pragma_update(None, "secure_delete", true)?;
-    connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }

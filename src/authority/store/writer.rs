@@ -6,13 +6,14 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 
 use crate::failure::{Code, Failure};
+use crate::store::database;
 
 /// Writes in one transaction at most, so that the first of them doesn't wait for ever under load.
 const GROUP: usize = 128;
 
 /// Runs one write, on the connection or with the reason why there is none, and keeps its answer until the commit.
 type Job = Box<dyn FnOnce(Result<&Connection, Failure>) -> Reply + Send>;
-/// Gives the answer to whoever waits, after the commit.
+/// Gives the answer to the waiting caller, after the commit.
 type Reply = Box<dyn FnOnce(Result<(), Failure>) + Send>;
 
 /// The writing side of the store; dropping it waits for what was begun.
@@ -39,7 +40,7 @@ impl Writer {
         let (answer, answered) = sync_channel(1);
         let job: Job = Box::new(move |connection| {
             let result = connection.and_then(|connection| alone(connection, work));
-            // Nobody may be waiting any more; the write counts all the same.
+            // The caller may be gone; the write counts all the same.
             Box::new(move |committed| drop(answer.send(result.and_then(|r| committed.map(|()| r)))))
         });
         let gone = || Code::InternalFailure.says("the writer of the state has stopped");
@@ -60,9 +61,7 @@ impl Drop for Writer {
 
 fn run(connection: &Connection, waiting: &Receiver<Job>) {
     while let Ok(first) = waiting.recv() {
-        let begun = connection
-            .execute_batch("BEGIN IMMEDIATE")
-            .map_err(Failure::from);
+        let begun = database::run(connection, "BEGIN IMMEDIATE").map_err(Failure::from);
         let open = || begun.clone().map(|()| connection);
         let mut replies = vec![first(open())];
         while replies.len() < GROUP
@@ -71,8 +70,8 @@ fn run(connection: &Connection, waiting: &Receiver<Job>) {
             replies.push(job(open()));
         }
         let committed = match begun {
-            Ok(()) => connection.execute_batch("COMMIT").map_err(|error| {
-                drop(connection.execute_batch("ROLLBACK"));
+            Ok(()) => database::run(connection, "COMMIT").map_err(|error| {
+                drop(database::run(connection, "ROLLBACK"));
                 Failure::from(error)
             }),
             Err(_) => Ok(()),
@@ -88,12 +87,11 @@ fn alone<T>(
     connection: &Connection,
     work: impl FnOnce(&Connection) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    connection.execute_batch("SAVEPOINT job")?;
+    database::run(connection, "SAVEPOINT job")?;
     let result = work(connection);
-    connection.execute_batch(if result.is_ok() {
-        "RELEASE job"
-    } else {
-        "ROLLBACK TO job; RELEASE job"
-    })?;
+    if result.is_err() {
+        database::run(connection, "ROLLBACK TO job")?;
+    }
+    database::run(connection, "RELEASE job")?;
     result
 }

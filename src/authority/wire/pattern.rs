@@ -1,16 +1,18 @@
 //! The model's patterns as regular expressions.
 
-use regex_lite::Regex;
+use regex::Regex;
 
 /// A pattern that must match the whole text; `None` if it can't be compiled.
 ///
-/// `regex-lite` knows no Unicode classes: where a pattern names letters, separators and numbers of any script
-/// (tags), every character beyond ASCII is let through but controls, and the ASCII ones are named.
+/// The expressions are built without tables of Unicode: where a pattern names letters, separators and numbers of any script
+/// (tags), every character beyond ASCII is let through but controls, and the ASCII ones are named. `\w` stands in classes
+/// only, and means ASCII as in Java.
 pub(crate) fn compile(pattern: &str) -> Option<Regex> {
     let ascii = pattern
         .replace(r"\p{L}", r"A-Za-z\u{a1}-\u{10ffff}")
         .replace(r"\p{Z}", r" \u{a0}")
-        .replace(r"\p{N}", "0-9");
+        .replace(r"\p{N}", "0-9")
+        .replace(r"\w", "0-9A-Za-z_");
     Regex::new(&format!("^(?:{})$", four_digit_escapes(&ascii))).ok()
 }
 

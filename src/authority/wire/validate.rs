@@ -1,4 +1,4 @@
-//! An input against the model. All violations are told at once, as AWS does.
+//! Checks an input against the model. Reports all violations at once, as AWS does.
 
 use serde_json::Value;
 

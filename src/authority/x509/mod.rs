@@ -11,7 +11,7 @@
 //! - [`chain`]: whether one certificate was really issued by another;
 //! - [`constraint`]: which names a chain allows below it;
 //! - [`verify`]: whether a signature is right;
-//! - [`crl`] and [`ocsp`]: how revocations are told;
+//! - [`crl`] and [`ocsp`]: how revocations are published;
 //! - [`pem`]: the text around the bytes.
 //!
 //! The writer is our own, not rcgen's: an issuer's name must be copied byte for byte, attributes may repeat,

@@ -1,4 +1,4 @@
-//! Checks signatures of requests and certificates, whoever made them.
+//! Checks signatures of requests and certificates from any issuer.
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA384_ASN1, ECDSA_P256_SHA512_ASN1, ECDSA_P384_SHA256_ASN1,

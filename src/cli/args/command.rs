@@ -6,11 +6,11 @@ use clap::{Parser, Subcommand};
 use super::serve::Worker;
 use super::{
     certs::Certs,
-    check::{Definitions, Explain, Graph, Iam, Plan, Rbac, Validate},
-    desk::{Login, Serve},
+    check::{Definitions, Explain, Graph, Iam, Plan, Rbac, Schema, Validate},
+    desk::{Login, Serve, Triggers},
     drive::{Answer, Cancel, Resume, Run, Undo},
     look::{Audit, Logs, MeshTable, Outputs, Runs, Show},
-    new::{New, Try},
+    new::{New, Shell, Try},
     serve::{Http, Kube, Pca},
     test::{PlayTest, Test},
 };
@@ -24,6 +24,10 @@ bash:        source <(windlass completions bash)                          in ~/.
 zsh:         source <(windlass completions zsh)                           in ~/.zshrc, after compinit
 fish:        windlass completions fish | source                           in ~/.config/fish/config.fish
 powershell:  windlass completions powershell | Out-String | Invoke-Expression    in $PROFILE";
+
+const SHELL: &str = "\
+A session is one run with a step for each entry: `windlass show`, `logs` and `undo` know it.
+Entries can also be piped in: echo 'hash::sha256(\"x\")' | windlass shell";
 
 const EDITORS: &str = "An editor starts it by itself: docs/editors.md has the lines for VS Code, Neovim, Helix and Zed.";
 
@@ -77,6 +81,10 @@ pub struct Args {
     /// Print without colours
     #[arg(long, global = true, env = "NO_COLOR", value_parser = clap::builder::FalseyValueParser::new())]
     pub no_color: bool,
+
+    /// Print signs of ASCII alone, as where the locale is not UTF-8 (LANG=C) and with TERM=dumb
+    #[arg(long, global = true, env = "NO_UNICODE", value_parser = clap::builder::FalseyValueParser::new())]
+    pub ascii: bool,
 }
 
 #[derive(Subcommand)]
@@ -85,6 +93,9 @@ pub enum Command {
     New(New),
     /// Run one script as a run of its own
     Try(Try),
+    /// Type Rhai with the host functions, entry by entry
+    #[command(after_help = SHELL)]
+    Shell(Shell),
     /// Run a workflow
     Run(Run),
     /// Resume a run that failed, was cancelled or was interrupted
@@ -105,7 +116,7 @@ pub enum Command {
     Test(Test),
     #[command(hide = true, name = "play-test")]
     PlayTest(PlayTest),
-    /// Draw a workflow
+    /// Draw a workflow, or a run with its states
     Graph(Graph),
     /// Print the least IAM policy that a workflow needs
     Iam(Iam),
@@ -114,7 +125,7 @@ pub enum Command {
     /// Explain an error code, a host function or a key of the workflow file
     Explain(Explain),
     /// Print the JSON Schema of a workflow file, for editors
-    Schema,
+    Schema(Schema),
     /// Write definition files of the host functions, for editors
     Definitions(Definitions),
     /// Serve an editor: a language server for workflows and scripts, over standard input and output
@@ -139,6 +150,8 @@ pub enum Command {
     Worker(Worker),
     /// Serve the runs to a team: a page, an API and metrics
     Serve(Serve),
+    /// List what starts workflows by itself where `windlass serve` runs, and when it does next
+    Triggers(Triggers),
     /// Log in to a server: with its OpenID Connect provider, or with a token
     Login(Login),
     /// Forget how to log in to a server

@@ -1,8 +1,8 @@
-//! `windlass serve` and `windlass login`.
+//! `windlass serve`, `windlass login` and `windlass triggers`.
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, Subcommand};
 
 #[derive(ClapArgs)]
 pub struct Serve {
@@ -33,6 +33,36 @@ pub struct Serve {
     /// The key of the certificate
     #[arg(long, requires = "tls_cert", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
+}
+
+#[derive(ClapArgs)]
+pub struct Triggers {
+    /// A folder whose workflows are looked at; can be given several times
+    #[arg(long, default_value = ".", value_name = "DIR", global = true)]
+    pub workflows: Vec<PathBuf>,
+
+    /// Print the triggers as JSON
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(subcommand)]
+    pub command: Option<TriggersCommand>,
+}
+
+#[derive(Subcommand)]
+pub enum TriggersCommand {
+    /// Stop a trigger from starting anything
+    Pause {
+        /// The trigger, as `windlass triggers` lists it
+        #[arg(value_name = "WORKFLOW/TRIGGER")]
+        trigger: String,
+    },
+    /// Let a trigger start its workflow again; what was due meanwhile is not made up for
+    Resume {
+        /// The trigger, as `windlass triggers` lists it
+        #[arg(value_name = "WORKFLOW/TRIGGER")]
+        trigger: String,
+    },
 }
 
 #[derive(ClapArgs)]

@@ -53,7 +53,7 @@ impl User {
 /// Says who makes a request: whom its token belongs to, or as whom an administrator makes it (`kubectl --as`).
 ///
 /// # Errors
-/// 401 for a token that is none; 403 for somebody who acts as another and may not.
+/// 401 for a token that is none; 403 for a user who impersonates another without permission.
 pub(crate) fn authenticate(service: &Service, incoming: &Incoming) -> Result<User, Failure> {
     let user = bearer(service, incoming)?;
     let name = incoming.header("impersonate-user");

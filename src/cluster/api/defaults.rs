@@ -72,7 +72,7 @@ fn or(map: &mut Map<String, Json>, key: &str, value: Json) {
     map.entry(key).or_insert(value);
 }
 
-/// An address that follows from the name: whoever replaces the object without naming it keeps it.
+/// An address that follows from the name: replacing the object without naming the address keeps it.
 fn service(object: &mut Json) {
     let key = format!("{}/{}", namespace_of(object), name(object));
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key.as_bytes());

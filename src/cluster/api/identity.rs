@@ -7,7 +7,7 @@ use crate::{
     resource::Resource,
 };
 
-/// Sets what nobody may set.
+/// Sets what clients may not set.
 pub(super) fn carry_over(
     resource: &Resource,
     before: Option<&Json>,

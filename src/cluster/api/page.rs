@@ -67,7 +67,7 @@ pub(super) fn read(
     })
 }
 
-/// The objects as they were: what happened since is taken back.
+/// The objects as they were: later changes are reverted.
 fn as_of(
     tx: &Transaction,
     key: &str,

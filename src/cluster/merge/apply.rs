@@ -68,7 +68,7 @@ fn merge(schema: Schema, into: &mut Json, from: &Json) {
     }
 }
 
-/// Removes what the manager said the last time and nobody says now.
+/// Removes what the manager applied the last time and no manager applies now.
 fn prune(schema: Schema, value: &mut Json, last: &Fields, owned: &Fields) {
     for (step, last) in &last.inner {
         let owned = owned.inner.get(step);

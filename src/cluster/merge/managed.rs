@@ -7,7 +7,7 @@ use crate::{
     schema::Schema,
 };
 
-/// What the server sets itself, and nobody owns.
+/// What the server sets itself, and no manager owns.
 const NOBODYS: [&[&str]; 11] = [
     &["apiVersion"],
     &["kind"],
@@ -118,7 +118,7 @@ impl Managed {
         metadata(object).insert("managedFields".into(), entries);
     }
 
-    /// Gives what is there to a manager of its own, because somebody must have set it before the first apply: what has
+    /// Gives what is there to a manager of its own, because it must have been set before the first apply: what has
     /// no owner is not for everybody to take.
     pub fn begin(&mut self, schema: Schema, live: &Json, manager: &Manager, now: Moment) {
         if !live["metadata"]["uid"].is_string() {
@@ -223,7 +223,7 @@ pub(crate) fn track(
     managed.write(after);
 }
 
-/// An object without what nobody owns.
+/// An object without the fields that no manager owns.
 pub(super) fn bare(object: &Json) -> Json {
     let mut object = object.clone();
     if let Some(metadata) = object["metadata"].as_object_mut() {

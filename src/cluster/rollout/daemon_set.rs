@@ -64,7 +64,7 @@ fn replace(world: &World, set: &Json, nodes: &[String], update: &Revision) -> Re
         let (new, old): (Vec<_>, Vec<_>) = here.into_iter().partition(|pod| is_of(pod, update));
         let replaced = new.iter().any(|pod| pod::is_ready(pod));
         for pod in &old {
-            // A broken pod is nobody's loss, and one with a working successor is done.
+            // A broken pod serves no requests, and one with a working successor is done.
             if replaced || !pod::is_ready(pod) {
                 remove(world, set, pod)?;
             }

@@ -96,7 +96,7 @@ fn rolling(deployment: &Json, newest: &Json, old: &[Json]) -> Vec<Scaling> {
         return vec![];
     }
     let mut sizes: Vec<i64> = old.iter().map(replicas).collect();
-    // Pods that don't work are nobody's loss, so they go first.
+    // Pods that don't work serve no requests, so they go first.
     for (size, set) in sizes.iter_mut().zip(old) {
         let broken = (*size - status(set, "availableReplicas")).clamp(0, most);
         *size -= broken;

@@ -1,21 +1,15 @@
 use std::{
-    fs::{OpenOptions, Permissions},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
-    thread,
-    time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
+use windlass_ground::{Durability, open_database};
 
 use super::transaction::Transaction;
 use crate::wire::Failure;
 
 const VERSION: i64 = 2;
-/// How long a write waits for another server on the same folder.
-const BUSY: Duration = Duration::from_secs(30);
-const AGAIN: Duration = Duration::from_millis(5);
 
 const SCHEMA: &str = "
     CREATE TABLE object (
@@ -57,7 +51,7 @@ pub(crate) struct Store {
     connection: Mutex<Connection>,
     /// How many changes are kept for watches.
     window: u32,
-    /// The resources whose changes controllers of others are told of.
+    /// The resources whose changes other crates' controllers receive.
     watched: &'static [&'static str],
 }
 
@@ -71,15 +65,9 @@ impl Store {
         let unusable = |error| StoreError::Folder(folder.to_owned(), error);
         windlass_ground::disk::create_folders(folder, 0o700).map_err(unusable)?;
         let path = folder.join("cluster.db");
-        OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(&path)
-            .and_then(|file| file.set_permissions(Permissions::from_mode(0o600)))
-            .map_err(unusable)?;
         let failed = |error| StoreError::Database(path.clone(), error);
-        let mut connection = connect(&path).map_err(failed)?;
+        // What a killed server had answered is there; only a lost machine forgets the last moments of a rehearsal.
+        let mut connection = open_database(&path, Durability::Process).map_err(failed)?;
         match prepare(&mut connection).map_err(failed)? {
             VERSION => Ok(Self {
                 connection: Mutex::new(connection),
@@ -131,32 +119,6 @@ impl Store {
         }
         done
     }
-}
-
-/// Switches a new database to its write-ahead log. The busy timeout does not cover two who do that at once.
-fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
-    let end = Instant::now() + BUSY;
-    loop {
-        match connection.pragma_update(None, "journal_mode", "WAL") {
-            Err(error)
-                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
-                    && Instant::now() < end =>
-            {
-                thread::sleep(AGAIN);
-            }
-            done => return done,
-        }
-    }
-}
-
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open(path)?;
-    connection.busy_timeout(BUSY)?;
-    write_ahead(&connection)?;
-    // What a killed server had answered is there; only a lost machine forgets the last moments of a rehearsal.
-    connection.pragma_update(None, "synchronous", "NORMAL")?;
-    connection.set_prepared_statement_cache_capacity(64);
-    Ok(connection)
 }
 
 fn prepare(connection: &mut Connection) -> rusqlite::Result<i64> {

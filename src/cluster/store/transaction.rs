@@ -13,7 +13,7 @@ use crate::{
 pub(crate) struct Transaction<'a> {
     connection: &'a Connection,
     window: u32,
-    /// The resources whose changes controllers of others are told of.
+    /// The resources whose changes other crates' controllers receive.
     watched: &'static [&'static str],
     changed: RefCell<Vec<Changed>>,
 }

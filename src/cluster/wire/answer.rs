@@ -8,7 +8,7 @@ use crate::{api::Watch, forward::Forward};
 /// What a request gets.
 pub(crate) enum Answer {
     Object(u16, Json),
-    /// An object, and warnings for whoever wrote it (RFC 7234 warn code 299).
+    /// An object, and warnings for the client that wrote it (RFC 7234 warn code 299).
     Warned(u16, Json, Vec<String>),
     /// All of discovery in one document, which clients know by its type.
     Discovery(Json),

@@ -198,7 +198,7 @@ impl Failure {
         Self::new(404, NO_SUCH_PATH, "404 page not found")
     }
 
-    /// Whether it is told by a page of plain text and not by a `Status`.
+    /// Whether it is reported as plain text and not as a `Status`.
     pub fn is_page(&self) -> bool {
         self.reason == NO_SUCH_PATH
     }

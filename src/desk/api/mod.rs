@@ -5,10 +5,12 @@
 mod act;
 mod files;
 mod look;
+mod more;
 mod openapi;
 mod run;
 mod sessions;
 mod stream;
+mod triggers;
 mod types;
 
 use axum::routing::{MethodRouter, get, post};
@@ -16,7 +18,8 @@ use http::Method;
 
 pub use act::digest;
 pub use look::{healthz, readyz, run_id, workflow_name};
-pub use run::{allowed, effect_item as effect, may_answer, waits_for};
+pub use run::{allowed, effect_item as effect, may_answer, may_say, not_allowed, waits_for};
+pub use triggers::pause;
 pub use types::{Allowed, LoginItem};
 
 use super::{
@@ -210,6 +213,40 @@ pub fn routes() -> Vec<Route> {
             post(act::undo),
         ),
         look(
+            "/api/v1/triggers",
+            "What starts by itself, and when",
+            &[],
+            json("TriggersAnswer"),
+            get(triggers::triggers),
+        ),
+        act(
+            "/api/v1/triggers/{workflow}/{trigger}/pause",
+            Operator,
+            "Stops a trigger from starting anything",
+            None,
+            Answer::Accepted,
+            post(triggers::pause_trigger),
+        ),
+        act(
+            "/api/v1/triggers/{workflow}/{trigger}/resume",
+            Operator,
+            "Lets a trigger start again; what was due meanwhile is not made up for",
+            None,
+            Answer::Accepted,
+            post(triggers::resume_trigger),
+        ),
+        look(
+            "/api/v1/notifications",
+            "Who was told what, and who is still to be, the newest first",
+            &[
+                ("state", "`queued`, `sent` or `given_up`"),
+                ("before", "Only older ones: `next` of the page before"),
+                ("limit", "How many, at most 500"),
+            ],
+            json("NotificationsPage"),
+            get(triggers::notifications),
+        ),
+        look(
             "/api/v1/certificates",
             "The certificates that runs made, delivered and found",
             &[],
@@ -224,6 +261,7 @@ pub fn routes() -> Vec<Route> {
         }
     }
     routes.extend(files::routes());
+    routes.extend(more::routes());
     routes.extend(sessions::routes());
     routes
 }

@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use serde_json::{Map, Value as Json_, json};
 use utoipa::OpenApi;
 
-use super::{KEY, types};
+use super::{KEY, more, triggers, types};
 use crate::desk::{
     answer::Problem,
     route::{About, Answer, Needs, Route},
@@ -45,6 +45,26 @@ use crate::desk::{
     types::EventItem,
     types::AnswerBody,
     types::UndoPlan,
+    more::WaitingAnswer,
+    more::WaitingQuestion,
+    more::LockItem,
+    more::TimerItem,
+    more::LogPage,
+    more::LogItem,
+    more::ComparisonAnswer,
+    more::ValueDifference,
+    more::StepDifference,
+    more::SideItem,
+    more::ChangesBody,
+    more::RevisionAnswer,
+    more::DoubtBody,
+    triggers::TriggersAnswer,
+    triggers::NotificationsPage,
+    crate::triggers::TriggerStanding,
+    crate::triggers::LastStart,
+    crate::triggers::Waits,
+    crate::notify::ReceiverQueue,
+    crate::notify::Delivered,
 )))]
 struct Schemas;
 

@@ -155,6 +155,11 @@ pub fn allowed(shown: &Shown, access: &Access) -> BTreeMap<String, Allowed> {
             Role::Operator,
             idle(runs::refuse_resume(id, workflow, state, false)),
         ),
+        (
+            "edit",
+            Role::Operator,
+            idle(runs::refuse_resume(id, workflow, state, true)),
+        ),
         ("undo", Role::Admin, idle(runs::refuse_undo(id, state))),
     ];
     let judged = all.into_iter().map(|(name, role, rule)| {
@@ -170,6 +175,23 @@ pub fn allowed(shown: &Shown, access: &Access) -> BTreeMap<String, Allowed> {
         (name.to_owned(), allowed)
     });
     judged.collect()
+}
+
+/// Says whether somebody may say what became of a call in doubt.
+pub fn may_say(access: &Access, shown: &Shown) -> Allowed {
+    match has_on(access, Role::Admin, shown) {
+        true => yes(),
+        false => lacks(access, Role::Admin, shown),
+    }
+}
+
+/// Says that something can't be done where the reason is not known.
+pub fn not_allowed() -> Allowed {
+    Allowed {
+        ok: false,
+        why: None,
+        needs: None,
+    }
 }
 
 fn yes() -> Allowed {

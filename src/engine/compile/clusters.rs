@@ -4,7 +4,7 @@ use super::graph::Workflow;
 use windlass_script::Names;
 use windlass_world::value::Value;
 
-/// Why nobody can tell which Kubernetes clusters a workflow speaks to.
+/// Why the Kubernetes clusters of a workflow can't be determined.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("`kube` of the workflow {0}")]
 pub struct ClustersError(String);

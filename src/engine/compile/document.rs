@@ -81,7 +81,7 @@ impl Node {
 /// Parses one document.
 ///
 /// # Errors
-/// The first place where the text is no YAML, or the first key that stands twice.
+/// The first place where the text is not YAML, or the first key that is defined twice.
 pub fn parse(file: &Arc<str>, text: &Arc<str>) -> Result<Node, Mistake> {
     match read(file, text, text)? {
         Some(root) => Ok(root),
@@ -215,7 +215,7 @@ impl<'a> Reader<'a> {
         let start = self.text[..at].rfind('\n').map_or(0, |i| i + 1);
         let line = self.text[start..].lines().next()?;
         let at = line.find("${{").or_else(|| {
-            // The parser may only give up on the line after it.
+            // The parser may report it on the line after it.
             let before = self.text[..start].trim_end().lines().next_back()?;
             before.find("${{")
         });
@@ -463,7 +463,7 @@ fn is_integer(text: &str) -> bool {
     }
 }
 
-/// The parser's span of a quoted text goes on to whatever comes next on its line.
+/// The parser's span of a quoted text reaches to the next token on its line.
 fn quoted_length(text: &str) -> usize {
     let mut chars = text.char_indices();
     let quote = chars.next().map(|(_, c)| c);

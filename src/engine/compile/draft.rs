@@ -11,6 +11,7 @@ use super::{
     name::StepName,
     phase,
     template::Template,
+    trigger::{self, TriggerDraft},
 };
 use windlass_script::{Places, is_readable};
 use windlass_world::value::Value;
@@ -32,6 +33,7 @@ pub(super) struct Draft {
     pub concurrency: Option<u32>,
     pub on_failure: OnFailure,
     pub phases: Vec<Phase>,
+    pub triggers: Vec<TriggerDraft>,
     pub steps: Vec<StepDraft>,
     pub outputs: Vec<(String, Template)>,
     /// Texts of the outputs and the lock that look like what an expression reads.
@@ -105,6 +107,7 @@ pub(super) fn read(report: &mut Report, root: &Node) -> Draft {
     draft.concurrency = fields.count(report, "concurrency");
     draft.on_failure = fields.word(report, "on_failure", &ON_FAILURE);
     draft.phases = phase::read(report, fields.take("phases"));
+    draft.triggers = trigger::read(report, fields.take("triggers"));
     for (section, is_finally) in [("steps", false), ("finally", true)] {
         if let Some(node) = fields.take(section) {
             if let Kind::List(_) = &node.kind {

@@ -11,7 +11,7 @@ use petgraph::{
     visit::EdgeRef,
 };
 
-use super::{limits::Limits, name::StepName, template::Template};
+use super::{limits::Limits, name::StepName, template::Template, trigger::Trigger};
 use windlass_script::{HostCall, Script};
 use windlass_world::value::{Digest, FailureClass, Type, Value};
 
@@ -46,6 +46,8 @@ pub struct Workflow {
     pub on_failure: OnFailure,
     /// What its steps do one after another, in the order of the file.
     pub phases: Vec<Phase>,
+    /// What starts it by itself, in the order of the file.
+    pub triggers: Vec<Trigger>,
     /// In the order of the file.
     pub outputs: Vec<(String, Template)>,
     pub(super) graph: DiGraph<Step, Edge>,
@@ -123,20 +125,20 @@ pub enum Action {
     Approval(Approval),
 }
 
-/// A question that a person answers before the run goes on.
+/// A question that a person answers before the run continues.
 #[derive(Clone, Debug)]
 pub struct Approval {
     pub question: Template,
     /// Who may answer: a list of names, or `None` for anybody.
     pub approvers: Option<Template>,
-    /// Whether whoever started the run may not answer.
+    /// Whether the requester of the run may not answer.
     pub not_requester: bool,
     /// How long it waits; `None` for ever.
     pub timeout: Option<Duration>,
     pub on_timeout: OnTimeout,
 }
 
-/// The answer when nobody gave one in time.
+/// The answer if none came in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum OnTimeout {
     #[default]

@@ -5,6 +5,7 @@ use super::{
     approval::ON_TIMEOUT,
     draft::{ON_ERROR, ON_FAILURE},
     retry::MOST_ATTEMPTS,
+    trigger::CATCH_UP,
 };
 
 /// A map of the file whose keys are known.
@@ -67,6 +68,8 @@ pub enum Form {
     Classes,
     /// A map with these keys.
     Section(&'static Section),
+    /// A list of maps with these keys.
+    Sections(&'static Section),
     /// A map from names to values, in which texts may hold expressions.
     Templates,
     /// A map from names to params; a param may also be the name of its type.
@@ -141,6 +144,7 @@ const fn words<T, const N: usize>(known: &[(&'static str, T); N]) -> [&'static s
 const ON_FAILURE_WORDS: [&str; 2] = words(&ON_FAILURE);
 const ON_TIMEOUT_WORDS: [&str; 2] = words(&ON_TIMEOUT);
 const ON_ERROR_WORDS: [&str; 2] = words(&ON_ERROR);
+const CATCH_UP_WORDS: [&str; 2] = words(&CATCH_UP);
 
 pub static WORKFLOW: Section = Section {
     name: "workflow",
@@ -182,6 +186,13 @@ pub static WORKFLOW: Section = Section {
             "phases: { trust: { description: Everybody trusts both roots. } }",
         ),
         key(
+            "triggers",
+            Form::Sections(&TRIGGER),
+            "What starts it by itself, where `windlass serve` runs.",
+            "triggers: [{ schedule: \"0 3 * * SUN\", time_zone: Europe/Berlin, target: prod }]",
+        )
+        .elsewhere(&["on", "schedule", "schedules", "cron"]),
+        key(
             "steps",
             Form::Steps,
             "The steps: name → step. A name is lower case with `_`, and not a word that Rhai keeps for itself (`go`, `in`, `match`, …).",
@@ -221,7 +232,7 @@ pub static STEP: Section = Section {
         key(
             "approval",
             Form::Template,
-            "A question. The run waits until somebody answers it.",
+            "A question. The run waits for an answer.",
             "approval: \"Restart ${{ params.clusters.len() }} clusters?\"",
         ),
         key(
@@ -370,8 +381,54 @@ pub static PHASE: Section = Section {
     ],
 };
 
+pub static TRIGGER: Section = Section {
+    name: "trigger",
+    about: "What starts a workflow by itself. It has one of `schedule`, `when_due` and `webhook`.",
+    keys: &[
+        key(
+            "schedule",
+            Form::Text,
+            "When, as cron writes it: minute, hour, day of the month, month, day of the week. What daylight saving skips or doubles is started once.",
+            "schedule: \"0 3 * * SUN\"",
+        )
+        .elsewhere(&["cron"]),
+        key("time_zone", Form::Text, "The time zone that the schedule means, a name of the IANA database.", "time_zone: Europe/Berlin")
+            .with("schedule")
+            .or("UTC")
+            .elsewhere(&["timezone", "tz"]),
+        key(
+            "when_due",
+            Form::Duration,
+            "How long before the expiry of a certificate that this workflow made on the trigger's target, and that is in use.",
+            "when_due: 30d",
+        ),
+        key(
+            "webhook",
+            Form::Text,
+            "The name of a hook: a request to `POST /hooks/NAME` that is signed with the hook's secret starts a run.",
+            "webhook: deploys",
+        ),
+        key("name", Form::Text, "Tells it apart from other triggers. `schedule`, `when_due` or the webhook's name, if it is left out.", "name: nightly"),
+        key("target", Form::Text, "The target of the run.", "target: prod").or("local"),
+        key(
+            "params",
+            Form::Templates,
+            "What the run is given: name → value. Expressions of a webhook's params read `body`, the JSON of the request, and `headers`.",
+            "params: { clusters: [east, west] }",
+        )
+        .elsewhere(&["inputs", "with"]),
+        key(
+            "catch_up",
+            Form::Words(&CATCH_UP_WORDS),
+            "What becomes of starts that were missed while no server ran: `once` makes one up for all of them.",
+            "catch_up: none",
+        )
+        .or("once"),
+    ],
+};
+
 /// All maps of the file whose keys are known.
-pub static SECTIONS: [&Section; 5] = [&WORKFLOW, &STEP, &PARAM, &RETRY, &PHASE];
+pub static SECTIONS: [&Section; 6] = [&WORKFLOW, &STEP, &PARAM, &RETRY, &PHASE, &TRIGGER];
 
 impl Section {
     pub fn key(&self, name: &str) -> Option<&'static FileKey> {

@@ -17,6 +17,7 @@ use super::{
     name::StepName,
     phase, reads,
     source::Sources,
+    trigger,
 };
 use windlass_script::{Fault, ROOTS, Script, join_path};
 use windlass_world::value::Digest;
@@ -307,6 +308,7 @@ fn build(
             reads::beforehand(report, &graph, &by_name, &draft.params, what, template);
         }
     }
+    let triggers = trigger::check(report, &draft.params, draft.triggers);
     cycle::check(report, &graph);
     let order = cycle::order(&graph)?;
     phase::check(report, &graph, &draft.phases, &order);
@@ -324,6 +326,7 @@ fn build(
         concurrency: draft.concurrency,
         on_failure: draft.on_failure,
         phases: draft.phases,
+        triggers,
         outputs: draft.outputs,
         graph,
         by_name,
@@ -378,6 +381,7 @@ fn unknown_workflow() -> Workflow {
         concurrency: None,
         on_failure: OnFailure::default(),
         phases: Vec::new(),
+        triggers: Vec::new(),
         outputs: Vec::new(),
         graph: DiGraph::new(),
         by_name: BTreeMap::new(),

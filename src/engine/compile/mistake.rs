@@ -23,7 +23,7 @@ impl Mistake {
         span: Range<usize>,
         message: impl Into<String>,
     ) -> Self {
-        // Whoever draws the excerpt takes it for granted that both ends are within the text.
+        // The excerpt is drawn on the assumption that both ends are within the text.
         let span = text.floor_char_boundary(span.start)..text.ceil_char_boundary(span.end);
         Self {
             code,
@@ -55,6 +55,20 @@ impl Mistake {
     pub(super) fn label(mut self, span: Range<usize>, text: impl Into<String>) -> Self {
         self.labels
             .push(LabeledSpan::new_with_span(Some(text.into()), span));
+        self
+    }
+
+    /// Shows a mistake in this file without the file's first `bytes` bytes, which its author did not write.
+    pub fn without_head(mut self, file: &str, bytes: usize) -> Self {
+        if self.source.name() == file
+            && let Some(text) = self.source.inner().get(bytes..)
+        {
+            self.source = NamedSource::new(file, Arc::from(text));
+            for label in &mut self.labels {
+                let at = label.offset().saturating_sub(bytes);
+                *label = LabeledSpan::new(label.label().map(str::to_owned), at, label.len());
+            }
+        }
         self
     }
 

@@ -5,10 +5,10 @@
 //! on beside the events of its own step is named here:
 //! - steps before it: each knows how many of these are open ([`Before`]), and is looked at when none is, or one failed;
 //! - the clock: [`Looks::due`];
-//! - room for another attempt: [`Looks::hungry`];
+//! - a free slot for another attempt: [`Looks::hungry`];
 //! - a lock that is missing: what lacks one is looked at every time, since its wish has to be repeated every time;
 //! - anything that touches many steps at once (a resume, an edit, a cancel, an undo), or a clock that was set back:
-//!   then the memory is given up.
+//!   then the agenda is emptied.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -356,7 +356,7 @@ impl ItemsAgenda {
 #[derive(Debug, Default)]
 pub(super) struct Looks {
     marked: BTreeSet<usize>,
-    /// Those that only lack room for another attempt.
+    /// The instances that wait only for a free slot.
     hungry: BTreeSet<usize>,
     /// Those that wait for something: a person, a moment.
     open: HashMap<usize, Seen>,
@@ -388,7 +388,7 @@ impl Looks {
         marked.into_iter().chain(hungry).min().copied()
     }
 
-    /// Keeps what came of a look.
+    /// Keeps the result of a look.
     pub fn seen(&mut self, part: usize, seen: Seen) {
         match seen.wants {
             true => self.marked.insert(part),

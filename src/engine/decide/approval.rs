@@ -74,7 +74,7 @@ impl<'w> Scope<'_, 'w> {
         }
     }
 
-    /// Goes on waiting, or answers for those who did not.
+    /// Keeps waiting, or applies the answer of the timeout.
     pub(super) fn wait(
         &self,
         decision: &mut Decision,
@@ -134,8 +134,8 @@ fn on_timeout(approval: &Approval) -> Verdict {
     }
 }
 
-/// What an approver puts his name to: the question, the files that the run goes on with, and
-/// their params. Secrets among these count by a keyed digest, which whoever sets the params records
+/// What an approval is bound to: the question, the files that the run uses, and
+/// their params. Secrets among these count by a keyed digest, which the process that sets the params records
 /// with them; the digest of the params alone counts each by its mask.
 fn digest(state: &State, id: &InstanceId, message: &str) -> Digest {
     let run = state.run.as_ref();

@@ -52,7 +52,7 @@ impl Scope<'_, '_> {
                 });
                 None
             });
-            // A question that is not asked stops nobody.
+            // A question that is not asked holds up nothing.
             let is_question = matches!(step.action, Action::Approval(_));
             standings.insert(index, if is_question { Some(true) } else { runs });
             if runs == Some(true)

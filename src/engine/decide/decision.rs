@@ -46,7 +46,7 @@ pub struct Want {
 #[derive(Debug)]
 pub struct Start<'w> {
     pub instance: InstanceId,
-    /// `None` for the undo of a step that the workflow has no more.
+    /// `None` for the undo of a step that is no longer in the workflow.
     pub step: Option<&'w Step>,
     pub attempt: u32,
     pub inputs: BTreeMap<String, Value>,
@@ -68,7 +68,7 @@ pub(super) struct Seen {
     pub retries: usize,
     /// When to look again (milliseconds since 1970).
     pub wake_at: Option<i64>,
-    /// Something in it only lacks room for another attempt.
+    /// Something in it waits only for a free slot.
     pub lacks_room: bool,
     /// Something in it lacks a lock.
     pub wants: bool,

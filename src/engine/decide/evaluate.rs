@@ -94,7 +94,7 @@ impl Scope<'_, '_> {
     }
 
     pub fn outputs(&self, view: View) -> Result<Value, StepError> {
-        // Of steps that were left out nobody expects any.
+        // Steps that were skipped have none.
         let outputs = self.workflow.outputs.iter();
         let outputs = outputs.filter(|(_, template)| !self.reads_left_out(view.state, template));
         let outputs = outputs.map(|(name, template)| {

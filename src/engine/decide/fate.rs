@@ -17,7 +17,7 @@ pub struct Fate {
 pub enum FateKind {
     /// What it did and gave stays.
     Kept,
-    /// It was not over; what it did is replayed, and it goes on from there.
+    /// It had not ended; its recorded calls are replayed, and it continues from there.
     GoesOn,
     /// It runs another time, and what it did is replayed as long as it makes the same calls.
     Replayed,
@@ -27,7 +27,7 @@ pub enum FateKind {
     Again,
     /// It has not run.
     New,
-    /// The workflow has it no more; what it did is left to an undo.
+    /// It is no longer in the workflow; what it did is left to an undo.
     Removed,
 }
 
@@ -45,7 +45,7 @@ pub struct Change<'a> {
     /// What the run went by so far.
     pub old: &'a Workflow,
     pub new: &'a Workflow,
-    /// With the program and the params that it will go on with.
+    /// With the program and the params that it will use.
     pub state: &'a State,
     pub run_id: &'a str,
     /// Steps that are to run again from the start, with all that depends on them.

@@ -78,7 +78,7 @@ pub(super) fn has_locks_again(
             name(&inside, &inner.lock, &Value::Null);
         }
     }
-    // Nothing else of this run goes on meanwhile, so whichever step of it holds one does.
+    // Nothing else of this run runs meanwhile, so any step of it that holds the lock will do.
     names.retain(|name| !decision.state.locks.contains_key(name));
     names
         .into_iter()

@@ -7,7 +7,7 @@
 //!
 //! - `scope` holds the rules of the graph, `unit` those of one execution, `evaluate` what its expressions see;
 //! - `approval`, `lock` and `undo` are what their names say;
-//! - `resume` says what goes on when a run is taken up, `plan` what an edit or a
+//! - `resume` says what continues when a run is resumed, `plan` what an edit or a
 //!   `--redo` changes, by the rules of `planner` and in the words of `reason`; `preview` what a run would do before it begins,
 //!   `beforehand` what of it would fail, `trials` what of it can be tried.
 

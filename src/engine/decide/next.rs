@@ -36,7 +36,7 @@ pub(super) fn decide<'w>(
     if state.is_undoing {
         let scope = Scope::whole(workflow, state);
         let seen = decision.look(|decision| {
-            // What is taken back is what the lock is for; one that can't be named was never taken.
+            // The lock protects what is undone; a lock whose name can't be evaluated was never taken.
             if scope.has_locks(decision) != Ok(false) || state.is_cancelled {
                 undo::next(decision, workflow, agenda);
             }
@@ -59,7 +59,7 @@ pub(super) fn decide<'w>(
     agenda.root = Some(root);
     if let Some(settled) = settled {
         decision.next.events.push(match settled {
-            // It goes on, backwards, and keeps its locks.
+            // It continues, backwards, and keeps its locks.
             Settled::Failed { .. }
                 if workflow.on_failure == OnFailure::Undo && !state.is_cancelled =>
             {

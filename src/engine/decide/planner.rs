@@ -33,7 +33,7 @@ struct Unit<'u> {
     item: Value,
     /// The worst that happens to what it depends on.
     before: Option<(FateKind, String)>,
-    /// What it depends on and runs now without having run before, or goes on: what a `fresh` step saw
+    /// The steps that it depends on that run now for the first time, or continue: what a `fresh` step saw
     /// was before that.
     moves: Option<String>,
 }
@@ -226,7 +226,7 @@ impl Planner<'_> {
         let changed = match unit.old.map(|old| &old.action) {
             Some(Action::Script(old)) => script_change(old, script),
             Some(_) => return self.again(id, "it does something else now".into()),
-            None => Some("the workflow had it no more".into()),
+            None => Some("it was not in the workflow".into()),
         };
         if let Some(reason) = self.changed_input(scope, unit, instance) {
             return match instance.effects.is_empty() && !is_over(instance) {
@@ -373,7 +373,7 @@ impl Planner<'_> {
             .cloned()
             .collect();
         for id in gone {
-            self.tell(&id, FateKind::Removed, "the workflow has it no more");
+            self.tell(&id, FateKind::Removed, "no longer in the workflow");
         }
     }
 

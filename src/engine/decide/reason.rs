@@ -25,7 +25,7 @@ pub(super) fn other_shape(step: &Step, instance: &Instance) -> Option<&'static s
     }
     match (step.for_each.is_some(), instance.items.is_some()) {
         (true, false) => Some("it is done for each item now"),
-        (false, true) => Some("it is done once now, and no more for each item"),
+        (false, true) => Some("it now runs once, no longer for each item"),
         _ => None,
     }
 }
@@ -40,7 +40,7 @@ pub(super) fn gives_the_same(old: &Workflow, new: &Workflow) -> bool {
             .all(|((name, was), (other, is))| name == other && is.says_the_same(was))
 }
 
-/// What an unfinished step goes on with.
+/// How much of an unfinished step is replayed.
 pub(super) fn going_on(instance: &Instance) -> String {
     let done = instance
         .effects
@@ -49,8 +49,8 @@ pub(super) fn going_on(instance: &Instance) -> String {
         .count();
     let replayed = match done {
         0 => "begins".to_owned(),
-        1 => "goes on after 1 recorded call".to_owned(),
-        n => format!("goes on after {n} recorded calls"),
+        1 => "continues after 1 recorded call".to_owned(),
+        n => format!("continues after {n} recorded calls"),
     };
     match instance.effects.last().filter(|effect| effect.is_open()) {
         Some(effect) => format!("{replayed}; {}", in_doubt(effect)),

@@ -10,7 +10,7 @@ use crate::{
     journal::{Event, Instance, InstanceId, Outcome, State, Status},
 };
 
-/// Decides what a resume begins with: the run goes on, and what stands under `finally` runs again
+/// Decides what a resume begins with: the run continues, and the steps under `finally` run again
 /// where something before it will.
 pub fn on_resume(workflow: &Workflow, state: &State, requester: &str) -> Vec<Event> {
     let mut events = vec![resumed(workflow, state, requester, &[])];
@@ -19,7 +19,7 @@ pub fn on_resume(workflow: &Workflow, state: &State, requester: &str) -> Vec<Eve
 }
 
 /// The event that takes a run up again. Where a step may fail (`on_error: continue`) and did, the
-/// run has gone on without it, and what came after has seen that: it stays so. So does a question
+/// run has continued without it, and later steps have seen that: it stays so. So does a question
 /// that was rejected: only a `redo` asks it again.
 pub fn resumed(workflow: &Workflow, state: &State, requester: &str, redo: &[InstanceId]) -> Event {
     let is_tolerated = |id: &InstanceId| {

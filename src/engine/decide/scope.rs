@@ -139,7 +139,7 @@ impl<'w> Scope<'_, 'w> {
         let id = InstanceId::step(self.inside, step.name.as_str());
         match decision.state.status(&id) {
             Status::Succeeded => return Standing::Succeeded,
-            // A question that was not asked stops nobody.
+            // A question that was not asked holds up nothing.
             Status::Skipped if matches!(step.action, Action::Approval(_)) => {
                 return Standing::Succeeded;
             }

@@ -104,6 +104,6 @@ fn end(decision: &mut Decision, error: Option<StepError>) {
             None => Outcome::Undone,
         },
         outputs: Value::Null,
-        error: error.map(|error| error.with_hint("`windlass undo` goes on from there")),
+        error: error.map(|error| error.with_hint("to continue the undo: `windlass undo`")),
     });
 }

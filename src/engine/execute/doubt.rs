@@ -1,4 +1,4 @@
-//! Calls that nobody knows the end of: the process died inside, or the answer was lost.
+//! Calls in doubt: the process died inside, or the answer was lost.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use windlass_script::{Call, Class, EffectKey, OnStop, Stop};
 
 /// Looks for the effect of a call that is in doubt, or does it again.
 ///
-/// `age` is how long ago it was announced, in milliseconds; `None` if nobody knows.
+/// `age` is how long ago it was announced, in milliseconds; `None` if that is unknown.
 pub(super) async fn settle_doubt(
     call: Call,
     record: &CallRecord,

@@ -30,7 +30,7 @@ pub struct Settings {
     pub max_parallel: usize,
     pub observer: Arc<dyn Observer>,
     pub cancel: Cancel,
-    /// Whether to stay while only people can let the run go on; else it is suspended.
+    /// Whether to keep waiting while the run needs an answer from a person; else it is suspended.
     pub waits_for_people: bool,
     /// How long to wait for a lock while nothing else can be done; `None` for ever.
     pub lock_timeout: Option<Duration>,
@@ -49,18 +49,18 @@ const UNDO_ATTEMPTS: u32 = 5;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     Over(Outcome),
-    /// Suspended until somebody approves or rejects.
+    /// Suspended until an approver answers.
     Waiting,
 }
 
-/// Why a run could not be driven to its end. It can be resumed once that is mended.
+/// Why a run could not be driven to its end. It can be resumed once that is fixed.
 #[derive(Debug, thiserror::Error)]
 pub enum DriveError {
-    #[error("the run can't go on without its journal")]
+    #[error("the run can't continue without its journal")]
     Journal(#[from] JournalError),
-    #[error("the run can't go on without its journal: {0}")]
+    #[error("the run can't continue without its journal: {0}")]
     Gate(String),
-    #[error("the run can't go on without its engine: {0}")]
+    #[error("the run can't continue without Restate: {0}")]
     Engine(String),
     #[error("the lock `{lock}` is still held by run {run}")]
     Locked { lock: String, run: RunId },
@@ -268,7 +268,7 @@ impl<'p, S: Substrate> Driver<'p, S> {
     }
 
     /// Hands over what has happened. It is durable before anything leaves: the first call of an attempt that changes
-    /// something takes it along, and so does whatever is told to people.
+    /// the next sync includes it, and so does all that is shown to people.
     async fn hand_over(&mut self) -> Result<(), DriveError> {
         if !self.batch.is_empty() {
             let batch = std::mem::take(&mut self.batch);
@@ -372,7 +372,7 @@ impl<'p, S: Substrate> Driver<'p, S> {
     ) -> Event {
         let tries = self.state.instance(&instance).map_or(1, |i| i.tries);
         let retry = self.retry_of(&instance);
-        // Nobody knows whether a call was done that can't be looked up: that is for a person.
+        // Whether a call was done that can't be looked up is unknown: an operator must say.
         let is_in_doubt = self.state.instance(&instance).is_some_and(|instance| {
             let last = instance.effects.last();
             last.is_some_and(|e| e.call.class == Class::Unsure && e.may_be_done())

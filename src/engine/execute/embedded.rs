@@ -52,7 +52,7 @@ pub(super) struct Embedded {
     receiver: mpsc::UnboundedReceiver<Finished>,
     /// How many attempts have been started and not been heard of.
     running: usize,
-    /// Whether the driver knows that somebody asked this process to stop.
+    /// Whether the driver has seen a request that this process stop.
     is_cancel_known: bool,
     /// The number of the last message that was read, and when messages were last looked for.
     last_message: i64,
@@ -154,7 +154,7 @@ impl Substrate for Embedded {
         self.running += 1;
         let sender = self.sender.clone();
         tokio::task::spawn_blocking(move || {
-            // The driver is gone only when the run has been given up.
+            // The driver is gone only when the run is no longer driven.
             let _ = sender.send(attempt.run());
         });
         Ok(())
@@ -277,7 +277,7 @@ impl Ledger for Pages {
     }
 
     fn announces(&self, call: &Call) -> bool {
-        // A read changes nothing, so nobody needs to know that it was about to happen.
+        // A read changes nothing, so its intent need not be recorded.
         call.class != Class::Read
     }
 

@@ -4,12 +4,12 @@
 //! - [`drive`] takes a run to its end, on the journal of this machine;
 //! - `driver` is the loop, the same on every `substrate`; `embedded` is the one that needs nothing;
 //! - `attempt` is one attempt of one step, `gate` its effects and `entries` what they record, `doubt`
-//!   those that nobody knows the end of, `undo` one that goes backwards and `settle` what it must find out first, `stops` what ends it;
+//!   those in doubt, `undo` one that goes backwards and `settle` what it must find out first, `stops` what ends it;
 //! - `neighbours` is what others ask for and hold, `retry` when a failure is tried again;
 //! - `dry_run` tries steps before a run begins;
 //! - Restate, the substrate for many machines, is a crate of its own;
 //! - [`Stage`] is the outside of a test;
-//! - [`Observer`] is told what happens, for people.
+//! - [`Observer`] receives what happens, to show it to people.
 
 mod attempt;
 mod doubt;

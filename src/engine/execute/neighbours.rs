@@ -91,7 +91,7 @@ impl<S: Substrate> Driver<'_, S> {
         Ok(has_got)
     }
 
-    /// When it gives up waiting for a lock, in milliseconds since 1970.
+    /// When it stops waiting for a lock, in milliseconds since 1970.
     pub(super) fn lock_deadline(&self) -> Option<i64> {
         let most = self.conduct.lock_timeout?.as_millis() as i64;
         self.waits_since.map(|since| since + most)

@@ -8,7 +8,7 @@ pub trait Observer: Send + Sync {
     /// A running step begins a call.
     fn doing(&self, step: &InstanceId, what: &str);
 
-    /// The run can't go on before another one gives up a lock.
+    /// The run waits for a lock that another run holds.
     fn waits_for(&self, lock: &str, holder: &str);
 
     /// Something that is not the run's own keeps a part of it from going on.
@@ -18,7 +18,7 @@ pub trait Observer: Send + Sync {
     fn said(&self, step: &InstanceId, message: &str);
 }
 
-/// Tells nobody.
+/// Ignores all events.
 pub struct Silent;
 
 impl Observer for Silent {

@@ -1,4 +1,4 @@
-//! Effects that nobody knows the end of, looked up ahead of their undo.
+//! Effects in doubt, looked up before their undo.
 
 use super::{doubt::is_key_alive, gate::Gate, shown::describe, substrate::Made, undo::ended};
 use crate::journal::{EffectOutcome, EffectState, Event, InstanceId, Position, RunId};
@@ -16,8 +16,8 @@ pub(super) struct Place<'a> {
     pub position: u32,
 }
 
-/// Whether an undo can't go on before it knows what became of an effect. Where what was there before
-/// is enough to go back to, nobody needs to know.
+/// Whether an undo must know first if an effect was done. Where the former state
+/// is enough to go back to, it need not.
 pub fn must_be_found_out(effect: &EffectState, clients: &Clients) -> bool {
     !matches!(finding(effect, clients), Finding::NotNeeded)
 }
@@ -68,7 +68,7 @@ impl Gate {
             };
             let outcome = match stops.act(looking, OnStop::Await).await {
                 Err(stop) => return Made::stopped(stop),
-                // Still nobody knows.
+                // It is still unknown.
                 Ok(Err(_)) => return Made::default(),
                 Ok(Ok(_)) => found.map_or(EffectOutcome::NotDone, EffectOutcome::Done),
             };
@@ -95,7 +95,7 @@ impl Gate {
 
 fn still_unknown(run: &RunId, step: &InstanceId, function: &str) -> StepError {
     let message =
-        format!("nobody knows whether {function} was done, and it could not be looked up");
+        format!("it is unknown whether {function} was done, and it could not be looked up");
     let undo = || Command::new("undo").arg(run);
     let answer = |what| undo().option("--answer", format!("{step}={what}"));
     StepError::new("undo-unknown", message).with_hint(format!(

@@ -63,7 +63,7 @@ impl Stops {
             // Its own answer does not say how far it came, so the call stays in doubt.
             let _ = call.await;
         }
-        // The other side has acted, and nobody here knows it yet.
+        // The other side has acted, but its answer is not here yet.
         crash_point();
         done
     }

@@ -53,7 +53,7 @@ pub trait Substrate: Send {
         wait: Wait,
     ) -> impl Future<Output = Result<Vec<Happened>, DriveError>> + Send;
 
-    /// Tries to get a lock, for one step or for the run. It is held, also while nobody drives the
+    /// Tries to get a lock, for one step or for the run. It is held, also while no process drives the
     /// run, until an event gives it up.
     fn claim(
         &mut self,
@@ -83,7 +83,7 @@ pub enum Happened {
     Finished(Finished),
     /// With when it was sent, in milliseconds since 1970.
     Message(Message, i64),
-    /// Whoever drives the run asks it to stop.
+    /// The driver of the run asks it to stop.
     Cancelled,
 }
 
@@ -113,7 +113,7 @@ pub trait Ledger: Send + Sync {
     /// What ends a call that is being made now.
     fn stops(&self) -> Stops;
 
-    /// Makes what was entered so far durable: people are about to see what came of it.
+    /// Makes what was entered so far durable: its result is about to be shown.
     fn settle(&self) -> Result<(), Stop>;
 
     /// Keeps a message for people; it may be lost when the process dies.

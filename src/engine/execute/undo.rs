@@ -34,13 +34,11 @@ impl Attempt {
     ) -> Result<(), Ended> {
         for round in rounds {
             if let (Some(script), Some(outputs)) = (own_way(script, round.lent()), &round.outputs) {
-                script::run_undo(
-                    script,
-                    &round.inputs,
-                    outputs,
-                    self.host(gate),
-                    &self.limits,
-                )?;
+                let inputs = match round.inputs.clone() {
+                    Value::Map(inputs) => Value::Map(self.read(inputs)?),
+                    other => other,
+                };
+                script::run_undo(script, &inputs, outputs, self.host(gate), &self.limits)?;
                 continue;
             }
             for (position, effect) in round.effects.iter().enumerate().rev() {
@@ -61,9 +59,9 @@ impl Attempt {
     }
 }
 
-/// What an attempt did whose records are lost can't be taken back.
+/// An attempt whose records are lost can't be undone.
 pub(super) fn lost(run: &RunId, step: &InstanceId) -> StepError {
-    let message = "an attempt was killed, and nobody knows what it did beyond what is recorded";
+    let message = "an attempt was killed; what it did beyond its records is unknown";
     let answer = Command::new("undo")
         .arg(run)
         .option("--answer", format!("{step}=again"));

@@ -41,7 +41,7 @@ pub(super) fn format_of(run: &RunId, first: Digest, link: impl Fn(Digest) -> Dig
 /// Digests an event with the one before it.
 ///
 /// A sealed secret counts by the digest of its ciphertext, so that the chain can be verified by
-/// somebody who is shown the events without it.
+/// a reader of the events who does not have it.
 pub(super) fn link(previous: Digest, seq: u64, at: i64, body: &str) -> Digest {
     link_redacted(previous, seq, at, &redact(body))
 }

@@ -32,7 +32,7 @@ pub enum JournalError {
     BrokenChain { run: RunId, seq: u64 },
     #[error("the file `{path}` of run {run} is not what was frozen")]
     ChangedFile { run: RunId, path: String },
-    #[error("the journal's pages are damaged: {0}")]
+    #[error("the journal's database is damaged: {0}")]
     Damaged(String),
     #[error("event {seq} of run {run} can't follow what is before it")]
     Illegal {
@@ -81,7 +81,7 @@ impl JournalError {
             }
             Self::Damaged(_) => "restore journal.db from a backup, with its -wal file".into(),
             Self::BrokenChain { .. } | Self::ChangedFile { .. } => {
-                "somebody or something changed the journal; restore it from a backup".into()
+                "the journal was changed from outside; restore it from a backup".into()
             }
             Self::NoRun(_) => "`windlass runs` lists them".into(),
             Self::Ambiguous(..) => "give more of its id".into(),

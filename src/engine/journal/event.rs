@@ -56,7 +56,7 @@ pub enum Event<V = Value> {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         redo: Vec<InstanceId>,
     },
-    /// The run goes on with other files or params; `edition` is that of the frozen files.
+    /// The run continues with other files or params; `edition` is that of the frozen files.
     RunEdited {
         requester: String,
         program: Digest,
@@ -75,7 +75,7 @@ pub enum Event<V = Value> {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         via: Option<Via>,
     },
-    /// Nothing can happen before somebody approves or rejects, and the process does not wait.
+    /// Nothing can happen before an answer to an approval, and the process does not wait.
     RunSuspended,
     /// What the run did is reversed from here on, until [`Event::RunEnded`].
     UndoStarted {
@@ -143,7 +143,7 @@ pub enum Event<V = Value> {
     ApprovalDecided {
         step: InstanceId,
         verdict: Verdict,
-        /// `timeout` where nobody answered in time.
+        /// `timeout` if no answer came in time.
         approver: String,
         /// As in [`Event::RunStarted`].
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -187,7 +187,7 @@ pub enum Event<V = Value> {
         call: Option<CallRecord>,
         outcome: EffectOutcome<V>,
     },
-    /// An undo, or whoever started it, found out what became of an effect that nobody knew the end of.
+    /// An undo, or the operator who started it, found out whether an effect in doubt was done.
     EffectSettled {
         step: InstanceId,
         /// Which round of the step's it belongs to.
@@ -195,7 +195,7 @@ pub enum Event<V = Value> {
         position: Position,
         outcome: EffectOutcome<V>,
     },
-    /// The operator says what became of a call that nobody can look up: its result if it was
+    /// The operator says whether a call that can't be looked up was done: its result if it was
     /// done, nothing if it is to be made again.
     EffectAnswered {
         step: InstanceId,
@@ -238,7 +238,7 @@ pub enum Outcome {
     Cancelled,
     /// What it did has been reversed.
     Undone,
-    /// What it did has been reversed in part; another undo goes on.
+    /// What it did has been reversed in part; another undo continues from there.
     UndoFailed,
 }
 

@@ -1,4 +1,4 @@
-//! A run's events as somebody without its secrets can verify them.
+//! A run's events, in a form that can be verified without its secrets.
 
 use serde::{Deserialize, Serialize};
 

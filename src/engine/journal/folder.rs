@@ -17,10 +17,10 @@ pub(super) fn create(state: &Path) -> io::Result<()> {
 }
 
 /// Refuses a file or folder of this user's that others have more rights to than they must, as ssh
-/// does. What belongs to somebody else (a mounted secret) is theirs to decide about.
+/// does. A folder of another user (a mounted secret) is left as it is.
 pub(super) fn check_private(path: &Path, forbidden: u32) -> Result<(), JournalError> {
     let Ok(metadata) = fs::metadata(path) else {
-        // Whoever opens it says why that can't be done.
+        // The caller that opens it reports why that fails.
         return Ok(());
     };
     let mode = metadata.mode() & 0o7777;

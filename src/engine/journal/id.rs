@@ -28,7 +28,7 @@ impl RunId {
         &self.0
     }
 
-    /// Reads the id of a run that somebody asks for; `None` for what can't be one.
+    /// Parses the id of a run; `None` for a text that can't be one.
     pub fn parse(text: &str) -> Option<Self> {
         let digits = |part: &str, count| {
             part.len() == count && part.bytes().all(|byte| byte.is_ascii_digit())

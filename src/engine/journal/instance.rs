@@ -205,7 +205,7 @@ impl<V> EffectState<V> {
 }
 
 impl EffectState {
-    /// Whether nobody knows if it was done: the process died inside the call, or its answer was
+    /// Whether it is unknown if it was done: the process died inside the call, or its answer was
     /// lost.
     pub fn is_unknown(&self) -> bool {
         self.call.class != Class::Read
@@ -231,7 +231,7 @@ impl EffectState {
         self.is_unknown() || self.is_done()
     }
 
-    /// Whether a person has to say, or the far side to be asked, what becomes of it before its step goes on.
+    /// Whether an operator, or a lookup at the remote side, must settle it before its step continues.
     pub fn is_open(&self) -> bool {
         self.is_unknown() || self.is_refused_done()
     }
@@ -280,7 +280,7 @@ impl Instance {
         self.status == Status::Waiting && asked.is_some_and(|asked| asked.has_expired(at))
     }
 
-    /// Whether somebody, or the deadline, said no.
+    /// Whether an approver, or the timeout, rejected it.
     pub fn is_rejected(&self) -> bool {
         let answer = self
             .approval

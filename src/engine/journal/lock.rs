@@ -8,7 +8,7 @@ use std::{
 
 use super::{error::JournalError, id::RunId, owner::Owner};
 
-/// How often a lock that is held is tried again, and after which pause: whoever only asks whether a
+/// How often a lock that is held is tried again, and after which pause: a process that only asks whether a
 /// run is driven holds its lock for some microseconds.
 const TRIES: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(5);
@@ -63,7 +63,7 @@ impl RunLock {
     /// Whether some process drives the run right now.
     ///
     /// # Errors
-    /// A lock that is there and can't be looked at: whether somebody holds it is not known then.
+    /// A lock that is there and can't be looked at: whether it is held is unknown then.
     pub fn is_taken(state: &Path, run: &RunId) -> Result<bool, JournalError> {
         let path = state.join("locks").join(run.as_str());
         match File::open(&path) {
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_only_asks_keeps_nobody_out() {
+    fn asking_who_holds_a_lock_does_not_take_it() {
         let state = tempfile::tempdir().expect("a temporary folder");
         let run = RunId::stored("run".into());
         drop(RunLock::take(state.path(), &run).expect("taken"));

@@ -32,7 +32,7 @@ pub struct Decision {
     pub digest: Digest,
 }
 
-/// How a server knew who somebody is, for the record.
+/// How a server authenticated a user, for the journal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Via {
     /// What authenticated them, such as `token ci`.

@@ -49,7 +49,7 @@ pub struct RunInfo {
     pub folder: String,
     pub main: String,
     pub program: Digest,
-    /// Of the frozen files that it goes on with.
+    /// Of the frozen files that the run uses now.
     pub edition: u32,
     pub target: String,
     /// The Kubernetes clusters that it speaks to, by their roles in the target.
@@ -439,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn e2_times_leave_out_what_nobody_worked() {
+    fn e2_times_leave_out_the_time_without_a_driver() {
         let (outer, asks) = (
             InstanceId::step(None, "outer"),
             InstanceId::step(None, "go"),
@@ -471,7 +471,7 @@ mod tests {
             (begins(&inner, 2, false), 24 * HOUR),
             (done(&inner), 24 * HOUR + 2000),
             (asked, 24 * HOUR + 2000),
-            // Another day until somebody goes on.
+            // Another day until a resume.
             (Event::RunSuspended, 24 * HOUR + 2000),
             (resumed(), 48 * HOUR),
             (done(&outer), 48 * HOUR),

@@ -1,11 +1,7 @@
 use std::{
     collections::BTreeMap,
-    fs,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    thread,
-    time::{Duration, Instant},
 };
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
@@ -26,11 +22,8 @@ use super::{
     state::State,
     writer::{Head, Queue, RunJournal},
 };
+use windlass_ground::{Durability, open_database};
 use windlass_world::value::{Digest, Value};
-
-/// Another process commits within milliseconds; a minute means that something holds the file.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
-const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
 /// The journal of every run of a state folder.
 #[derive(Clone)]
@@ -86,7 +79,7 @@ pub struct RunRow {
 }
 
 impl RunRow {
-    /// What a person calls its state; a run that nobody drives and that has not ended was
+    /// Returns its status, as shown to users: a run that no process drives and that has not ended was
     /// interrupted.
     pub fn status(&self) -> &str {
         match (&self.outcome, self.is_owned) {
@@ -118,12 +111,7 @@ impl Journal {
         })?;
         folder::check_private(state, folder::OTHERS_WRITE)?;
         let path = state.join("journal.db");
-        let mut database = Connection::open(&path)?;
-        database.busy_timeout(BUSY_TIMEOUT)?;
-        use_wal(&database)?;
-        database.pragma_update(None, "synchronous", "FULL")?;
-        // What a run prints is not secret, but it is nobody else's business.
-        let _ = fs::set_permissions(&path, fs::Permissions::from_mode(0o600));
+        let mut database = open_database(&path, Durability::Machine)?;
         schema::prepare(&mut database)?;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -287,7 +275,7 @@ impl Journal {
         Ok(state)
     }
 
-    /// Reads the files that a run goes on with: those of this edition
+    /// Reads the files that a run uses: those of this edition
     /// ([`crate::journal::RunInfo::edition`]).
     ///
     /// # Errors
@@ -511,22 +499,6 @@ fn apply(run: &RunId, state: &mut State, record: &Record) -> Result<(), JournalE
         seq: record.seq,
         source,
     })
-}
-
-/// Switches a new database to WAL. SQLite does not wait for another process that does so at the same
-/// moment, whatever the busy timeout says.
-fn use_wal(database: &Connection) -> rusqlite::Result<()> {
-    let since = Instant::now();
-    loop {
-        match database.pragma_update(None, "journal_mode", "WAL") {
-            Err(e) if is_busy(&e) && since.elapsed() < BUSY_TIMEOUT => thread::sleep(BUSY_PAUSE),
-            done => return done,
-        }
-    }
-}
-
-fn is_busy(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
 }
 
 /// The current time as the journal counts it: milliseconds since 1970.

@@ -44,7 +44,7 @@ struct Row {
 /// What changes together with an event, in the same transaction.
 enum Beside {
     Nothing,
-    /// The run itself, with the files that it begins with: nobody ever finds one without its first
+    /// The run itself, with the files that it begins with: a run is never found without its first
     /// event.
     Begun {
         workflow: String,
@@ -53,7 +53,7 @@ enum Beside {
         requester: String,
         files: BTreeMap<String, Arc<str>>,
     },
-    /// The status that lists show; `has_ended` gives up the run's locks.
+    /// The status that lists show; `has_ended` releases the run's locks.
     Status {
         shown: Option<&'static str>,
         has_ended: bool,
@@ -327,7 +327,7 @@ fn with_beside(events: Vec<(Event, i64)>) -> Vec<(Event, i64, Beside)> {
 }
 
 impl Inner {
-    /// Makes everything up to `ticket` durable. Whoever comes first commits for all who queued;
+    /// Makes everything up to `ticket` durable. The first caller commits for all that queued;
     /// the others find it done when they get the database.
     fn commit(&self, ticket: u64) -> Result<(), JournalError> {
         {

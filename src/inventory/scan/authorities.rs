@@ -51,7 +51,7 @@ pub async fn authorities(
     scanned: &mut Scanned,
 ) -> Result<(), Failure> {
     for authority in pca.list().await? {
-        // Those have no certificate, or nobody can have them sign.
+        // Those have no certificate, or can't sign.
         if ["CREATING", "PENDING_CERTIFICATE", "DELETED", "FAILED"].contains(&&*authority.status) {
             continue;
         }

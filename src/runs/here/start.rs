@@ -88,7 +88,7 @@ impl Here {
         let _turn = self.turns.take(key);
         let known = self.drivers.book().known(key)?;
         if let Some(known) = &known {
-            if known.request != request {
+            if known.request != request && self.exists(&known.run) {
                 let message = "this idempotency key was used for another start";
                 let hint =
                     "make a new key for each start, and send it again only to repeat that start";

@@ -353,7 +353,7 @@ fn status_failure(name: &str, request: &HttpRequest, response: &HttpResponse) ->
         _ => FailureClass::Rejected,
     };
     let message = match response.said().trim() {
-        "" => "no more was said".to_owned(),
+        "" => "no details were given".to_owned(),
         _ if request.hides_answer => MASK.to_owned(),
         said => said.to_owned(),
     };

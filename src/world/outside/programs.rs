@@ -114,7 +114,7 @@ impl Programs {
     }
 
     /// Starts a program, without a shell, and waits until it has ended. It has a process group of
-    /// its own, which is killed when the future is dropped. A child that goes on after the program
+    /// its own, which is killed when the future is dropped. A child that keeps running after the program
     /// holds nothing up.
     ///
     /// On a timeout, or when it is asked to end, the group gets SIGTERM, and SIGKILL after the grace.

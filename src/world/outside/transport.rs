@@ -17,7 +17,7 @@ pub enum Transport {
     BadCertificate,
     /// The server speaks no TLS there.
     NotTls,
-    /// Nobody listens there.
+    /// Nothing listens there.
     Refused,
     UnknownHost,
 }

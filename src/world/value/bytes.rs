@@ -2,7 +2,7 @@ use std::{fmt, ops::Deref, sync::Arc};
 
 use data_encoding::BASE64;
 
-/// Holds bytes that are no text, or that nobody has read as one yet.
+/// Holds bytes that are not text, or that have not been read as text yet.
 ///
 /// Clones share the content. In JSON bytes are their base64, as Kubernetes and AWS write them.
 #[derive(Clone, PartialEq, Eq)]

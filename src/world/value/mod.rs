@@ -1,7 +1,7 @@
-//! The words that every room shares: a [`Value`] that flows between steps, the [`Secret`]
+//! The types that every crate shares: a [`Value`] that flows between steps, the [`Secret`]
 //! that taints what is made from it, and the [`Type`] that an author declares for it.
 //!
-//! This room depends on no other.
+//! This module depends on no other.
 
 mod bytes;
 mod command;
@@ -10,12 +10,13 @@ mod duration;
 mod failure;
 mod json;
 mod redact;
+mod reference;
 mod secret;
 mod toml;
 mod types;
 #[expect(
     clippy::module_inception,
-    reason = "the room is named for its main type"
+    reason = "the module is named for its main type"
 )]
 mod value;
 mod yaml;
@@ -26,6 +27,7 @@ pub use digest::Digest;
 pub use duration::{ParseDurationError, format_duration, parse_duration};
 pub use failure::{Failure, FailureClass, Place, Proof, StepError, brief, one_line};
 pub use redact::{LEAST_CUT, LEAST_ENCODED, LEAST_LINE, LEAST_WHOLE, LEAST_WORD, Redactor};
+pub use reference::{Given, NoReference, Reference, Source};
 pub use secret::{MASK, Secret};
 pub use types::{ParseTypeError, Type, TypeMismatch};
 pub use value::{TooDeep, Value};

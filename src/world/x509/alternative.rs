@@ -265,7 +265,7 @@ fn check_email(value: &str) -> Result<(), &'static str> {
     if value.contains("://") {
         return Err("is a URI");
     }
-    // RFC 5321's dot-string; nobody has a quoted one in a certificate.
+    // RFC 5321's dot-string; quoted ones do not occur in certificates.
     let is_allowed =
         |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~.".contains(&byte);
     if local.is_empty() || !local.bytes().all(is_allowed) {

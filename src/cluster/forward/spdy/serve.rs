@@ -215,6 +215,6 @@ async fn finish(stream: u32, content: Bytes, outgoing: &mpsc::Sender<Frame>) {
         is_last: true,
         content,
     };
-    // Where the writer has ended, nobody waits for it.
+    // Nothing waits for a writer that has ended.
     let _ = outgoing.send(frame).await;
 }

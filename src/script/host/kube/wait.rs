@@ -106,7 +106,7 @@ pub(super) async fn stuck(
         .unwrap_or_else(|_| why.to_owned());
     let operation = format!("roll out {workload} ({cluster})");
     Failure::new(FailureClass::Timeout, operation, code, why).with_hint(
-        "once its pods can start, `windlass resume` goes on waiting; nothing is restarted again",
+        "once its pods can start, `windlass resume` keeps waiting; nothing is restarted again",
     )
 }
 

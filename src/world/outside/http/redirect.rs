@@ -128,7 +128,7 @@ mod tests {
             let far = hop(from, 308, location).expect("far");
             assert!(far.is_bare && !far.has_body, "{location}");
             assert_eq!((far.url.username(), far.url.password()), ("", None));
-            // Back home it stays bare: somebody else chose where it goes.
+            // Back at the first host it stays without credentials: another host chose the address.
             let back = far.to(StatusCode::FOUND, from, |_| true).expect("back");
             assert!(back.is_bare && !back.has_body);
         }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::value::{Failure, FailureClass, Proof};
 
-/// As server-side apply and audit logs name us, and nobody else.
+/// The field manager, which server-side apply and audit logs show.
 pub(super) const FIELD_MANAGER: &str = "windlass";
 /// An API server answers in well under a second; a lost connection should not hold a step.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -494,13 +494,13 @@ fn status(code: StatusCode, body: &[u8]) -> Status {
     };
     let text = String::from_utf8_lossy(body);
     let text = match text.trim() {
-        "" => code.canonical_reason().unwrap_or("no more was said"),
+        "" => code.canonical_reason().unwrap_or("no details were given"),
         text => text,
     };
     Status::failure(text, reason).with_code(code.as_u16())
 }
 
-/// Whether fields conflict with nobody but us.
+/// Whether fields conflict only with ourselves.
 fn is_with_ourselves(failure: &Failure, manager: &str) -> bool {
     let parts = failure.message.split("with \"").skip(1);
     let mut managers = parts.filter_map(|part| part.split('"').next()).peekable();

@@ -99,7 +99,7 @@ impl Access {
         if authorities.is_some() {
             config.root_cert = authorities;
         }
-        // A plugin that asks for it is told of the proxy that is used.
+        // A plugin that asks for cluster information receives the proxy in use.
         if let Some(cluster) = config
             .auth_info
             .exec

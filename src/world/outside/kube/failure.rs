@@ -158,7 +158,7 @@ fn hint(status: &Status) -> Option<&'static str> {
     }
 }
 
-/// Whether a 403 is not about the caller's rights: an admission policy, a webhook or a quota refuses the object, whoever
+/// Whether a 403 is not about the caller's rights: an admission policy, a webhook or a quota refuses the object, no matter who
 /// sends it.
 fn is_of_a_policy(message: &str) -> bool {
     let says = |text: &str| message.contains(text);

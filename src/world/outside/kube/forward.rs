@@ -39,7 +39,7 @@ struct Forwarded {
     about: About,
     port: u16,
     stream: DuplexStream,
-    /// What the kubelet says when it can't go on.
+    /// What the kubelet says when it can't continue.
     reason: Shared<Pin<Box<dyn Future<Output = Option<String>> + Send>>>,
     /// Ends both directions when dropped.
     _ending: Ending,

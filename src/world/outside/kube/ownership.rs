@@ -13,7 +13,7 @@ use super::{
 };
 use crate::value::{Failure, FailureClass};
 
-/// How often it is tried where somebody else writes at the same time.
+/// How often it is tried while another client writes at the same time.
 const TRIES: usize = 5;
 
 /// The way to one field in the tree.
@@ -184,7 +184,7 @@ mod tests {
             entry("windlass", "Apply", data(&["x"])),
         ]));
         let before = before.expect("two others");
-        // `a` and `c` were taken, `d` is new; meanwhile somebody else took `b`.
+        // `a` and `c` were taken, `d` is new; meanwhile another manager took `b`.
         let now = object(&[
             entry(
                 "windlass",

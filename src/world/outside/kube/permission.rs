@@ -94,7 +94,7 @@ fn plural(word: &str) -> String {
 impl KubeClient {
     /// Finds which of these the caller may not do in all namespaces.
     pub async fn missing(&self, permits: &BTreeSet<Permit>) -> Result<BTreeSet<Permit>, Failure> {
-        // Somebody waits for this answer.
+        // A caller waits for this answer.
         let client = &self.with_patience(PATIENCE);
         let reviews = permits.iter().map(|permit| async move {
             Ok::<_, Failure>((!client.may(permit).await?).then(|| permit.clone()))

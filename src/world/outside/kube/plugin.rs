@@ -280,7 +280,7 @@ fn certified(certificate: &str, key: &str) -> Option<CertifiedKey> {
     CertifiedKey::from_der(chain, key, &provider).ok()
 }
 
-/// Names the program and no more: its configuration may hold secrets.
+/// Names only the program: its configuration may hold secrets.
 impl fmt::Debug for Plugin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Plugin").field(&self.name()).finish()

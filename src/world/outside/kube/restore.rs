@@ -46,7 +46,7 @@ const NOT_OURS: [&str; 8] = [
 ];
 
 /// Computes the merge patch that takes an object back to `before`, and the fields that are neither as in `after` nor
-/// as in `before`: somebody else has changed them since.
+/// as in `before`: another client has changed them since.
 pub fn restoring(before: &Json, after: &Json, now: &Json) -> (Json, Vec<String>) {
     let mut changed = Vec::new();
     let patch = difference(
@@ -110,7 +110,7 @@ const OF_CONTROLLERS: [&str; 2] = [
     "deprecated.daemonset.template.generation",
 ];
 
-/// What somebody wanted an object to be: what [`own`] keeps, without what controllers note on it.
+/// The desired state of an object: what [`own`] keeps, without what controllers note on it.
 fn content(object: &Json) -> Json {
     let mut object = own(object);
     if let Some(Json::Object(metadata)) = object.get_mut("metadata") {
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_changed_since_is_named() {
+    fn fields_that_others_changed_since_are_named() {
         let before = object(json!({ "a": 1, "b": 1 }));
         let after = object(json!({ "a": 2, "b": 2 }));
         let now = object(json!({ "a": 3, "b": 2 }));

@@ -12,7 +12,7 @@ pub enum Progress {
     Done,
     /// Says what is still missing.
     Waiting(String),
-    /// The cluster has given up on it, for now.
+    /// The cluster has stopped trying, for now.
     Failed(String),
     /// Old pods stay for as long as the workload says so, and waiting changes nothing.
     Hindered(Hindrance, String),
@@ -110,7 +110,7 @@ pub(super) fn taken_back(object: &Json, restart: &str) -> Option<String> {
         )),
         // Who removed it is not recorded.
         None => Some(format!(
-            "the restart of {restart} was taken back: `{RESTARTED_AT}` is gone from its pod template"
+            "the restart of {restart} was reverted: `{RESTARTED_AT}` is gone from its pod template"
         )),
     }
 }
@@ -326,7 +326,7 @@ mod tests {
         let replaced = taken_back(&of("y".into()), "x").expect("it is another");
         assert!(replaced.ends_with("now y (by \"argocd\")"), "{replaced}");
         let gone = taken_back(&of(Json::Null), "x").expect("it is gone");
-        assert!(gone.contains("taken back"), "{gone}");
+        assert!(gone.contains("reverted"), "{gone}");
         assert_eq!(taken_back(&of("x".into()), "x"), None);
     }
 }

@@ -47,7 +47,7 @@ impl Intercept for Attempts {
             (None, _) => Proof::Unknown,
         };
         if proof == Proof::Unknown {
-            // Outside of a watched call nobody wants to know.
+            // Outside of a watched call it is not recorded.
             let _ = IS_IN_DOUBT.try_with(|doubt| doubt.store(true, Ordering::Relaxed));
         }
         Ok(())

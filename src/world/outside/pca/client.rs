@@ -26,7 +26,7 @@ pub const EFFECT_TAG: &str = "windlass:effect";
 pub struct PcaClient {
     pub(super) sdk: Client,
     rates: Arc<Rates>,
-    /// `None` on the embedded server, which is nobody's account.
+    /// `None` on the embedded server, which belongs to no account.
     account: Option<Arc<Account>>,
 }
 

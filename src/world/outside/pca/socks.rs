@@ -34,7 +34,7 @@ pub(super) fn client(
         Some(rest) => format!("socks5h://{rest}"),
         None => proxy.to_owned(),
     };
-    // AWS redirects nobody, and the SDK reads bodies as they come.
+    // AWS does not redirect, and the SDK reads bodies as they arrive.
     let mut builder = reqwest::Client::builder()
         .proxy(reqwest::Proxy::all(proxy).map_err(text)?)
         .redirect(reqwest::redirect::Policy::none())

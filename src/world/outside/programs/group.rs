@@ -12,7 +12,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use tokio::{process::Child, runtime::Handle};
 
-/// How often a group that was told to end is looked at.
+/// How often a group that was signalled to end is polled.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The groups that run now, for the moment when this process ends without unwinding.
@@ -49,7 +49,7 @@ impl Drop for Started {
         let Some(mut child) = self.0.take() else {
             return;
         };
-        // Without an id, somebody has waited for it.
+        // Without an id, it has been waited for.
         if let (Some(_), Ok(runtime)) = (child.id(), Handle::try_current()) {
             runtime.spawn(async move {
                 // It may have ended already.
@@ -128,7 +128,7 @@ impl<'a, F: Future> Talk<'a, F> {
         }
     }
 
-    /// Goes on to the end: until all pipes are closed. Nothing is lost if it is given up.
+    /// Waits for the end: until all pipes are closed. It can be cancelled without loss.
     pub async fn finish(&mut self) {
         if !self.is_over {
             self.future.as_mut().await;
@@ -136,7 +136,7 @@ impl<'a, F: Future> Talk<'a, F> {
         }
     }
 
-    /// Goes on until the program has ended, whatever its children hold open.
+    /// Waits until the program has ended, even if its children hold pipes open.
     pub async fn until_ended(&mut self, child: &mut Child) -> io::Result<ExitStatus> {
         tokio::select! {
             status = child.wait() => return status,

@@ -27,7 +27,7 @@ use tokio_rustls::rustls::{
 use super::material;
 use crate::{value::Secret, x509::PeerName};
 
-/// More than any handshake takes; one that would go on for ever ends.
+/// More than any handshake takes, so that every handshake ends.
 const MOST_FLIGHTS: usize = 20;
 
 /// Two sides that are to shake hands.
@@ -204,7 +204,7 @@ impl Side {
     }
 }
 
-/// Carries flights to and fro until nobody has more to say, or one refuses the other.
+/// Exchanges flights until neither side has more to send, or one refuses the other.
 fn exchange(
     client: &mut ClientConnection,
     server: &mut ServerConnection,

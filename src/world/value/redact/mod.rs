@@ -11,7 +11,7 @@
 //! | a whole secret | [`LEAST_WHOLE`] bytes: shorter ones are words and numbers, and hiding these would hide more than it keeps |
 //! | each line of a secret of several lines | [`LEAST_LINE`] bytes |
 //! | each random-looking word in a secret (a token in a URL, a key in a JSON document) | [`LEAST_WORD`] bytes |
-//! | the beginning or the end of any of these where it is one long word: somebody else cut it | [`LEAST_CUT`] bytes |
+//! | the beginning or the end of any of these where it is one long word: it was cut elsewhere | [`LEAST_CUT`] bytes |
 //!
 //! Each of them as it is; in base64 and base64url at each of the three alignments, padded or not, in one line or several;
 //! in hex; and through URL encoding (`%2B`, `+` for a space), JSON and shell escapes, quotes of a shell, and entities of XML, also

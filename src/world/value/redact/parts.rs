@@ -12,7 +12,7 @@ pub const LEAST_LINE: usize = 8;
 pub const LEAST_ENCODED: usize = 8;
 /// A word within a secret, such as the token in a URL: shorter ones are names of hosts and fields.
 pub const LEAST_WORD: usize = 20;
-/// The beginning or the end of a secret that somebody else cut off.
+/// The beginning or the end of a secret that was cut elsewhere.
 pub const LEAST_CUT: usize = 16;
 /// `-----BEGIN ` in base64, without its last characters, which depend on what follows.
 const ENCODED_BEGIN: &str = "LS0tLS1CRUdJTi";
@@ -22,7 +22,7 @@ const LONGEST_NAME: usize = 15;
 /// How sure it is that a secret is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Somebody said so: a param, a generated key, what was computed from one.
+    /// It was declared so: a param, a generated key, or a value computed from one.
     Said,
     /// It was found beside secrets: each value of a Secret of Kubernetes, also a namespace or a host. Plain names are no
     /// secrets then.

@@ -31,7 +31,7 @@ pub struct Redactor {
 #[derive(Default)]
 struct Known {
     seen: HashSet<(Digest, bool)>,
-    /// Those that somebody said were secrets, in the order in which they were learnt.
+    /// The declared secrets, in the order in which they were learnt.
     said: Vec<Secret>,
     /// Not in an automaton yet.
     fresh: Vec<Form>,
@@ -66,7 +66,7 @@ impl Redactor {
         redactor
     }
 
-    /// The secrets that it was told of, for another one.
+    /// Returns the secrets that it knows, to hand them to another redactor.
     pub fn secrets(&self) -> Vec<Secret> {
         self.known().said.clone()
     }

@@ -1,4 +1,4 @@
-//! A text as it was before somebody escaped it.
+//! A text as it was before it was escaped.
 
 /// Bytes, and where each of them stands in the text that they were made from.
 pub struct View {

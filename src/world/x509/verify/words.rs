@@ -5,7 +5,7 @@ use super::{Link, Purpose, Verification, rules};
 pub(super) const NO_CHAIN: &str = "no chain leads to a root";
 
 impl Verification {
-    /// Looks for what is wrong with the path that somebody would read out of the names.
+    /// Looks for the fault in the path that the names suggest.
     pub(super) fn likely_trouble(&self) -> Option<String> {
         let mut path = vec![&self.leaf];
         loop {

@@ -1,0 +1,109 @@
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{
+    desk::{access::Access, answer::Problem, server::Desk},
+    notify::{Delivered, ReceiverQueue},
+    runs::now,
+    triggers::{TriggerKey, TriggerStanding},
+};
+
+/// How many deliveries a page has at most, and where nobody says it.
+const MOST: usize = 500;
+const USUAL: usize = 100;
+
+#[derive(Serialize, ToSchema)]
+pub struct TriggersAnswer {
+    pub triggers: Vec<TriggerStanding>,
+    /// Why some are not known, or nothing is started.
+    pub problems: Vec<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct NotificationsPage {
+    /// What each receiver is still to get.
+    pub queues: Vec<ReceiverQueue>,
+    /// The newest first.
+    pub notifications: Vec<Delivered>,
+    /// Give it as `before` to get older ones.
+    pub next: Option<i64>,
+}
+
+/// Which deliveries are asked for.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NotificationsQuery {
+    state: Option<String>,
+    before: Option<i64>,
+    limit: Option<usize>,
+}
+
+pub async fn triggers(State(desk): State<Desk>) -> Result<Json<TriggersAnswer>, Problem> {
+    let triggers = desk.triggers.clone();
+    let asked = desk.ask(move |_| {
+        Ok(TriggersAnswer {
+            triggers: triggers.standings(now())?,
+            problems: triggers.problems(),
+        })
+    });
+    Ok(Json(asked.await?))
+}
+
+pub async fn pause_trigger(
+    desk: State<Desk>,
+    access: Access,
+    key: Path<(String, String)>,
+) -> Accepted {
+    set_paused(desk, key, Some(access.person.name)).await
+}
+
+pub async fn resume_trigger(desk: State<Desk>, key: Path<(String, String)>) -> Accepted {
+    set_paused(desk, key, None).await
+}
+
+type Accepted = Result<StatusCode, Problem>;
+
+async fn set_paused(
+    State(desk): State<Desk>,
+    Path((workflow, trigger)): Path<(String, String)>,
+    by: Option<String>,
+) -> Accepted {
+    pause(&desk, TriggerKey { workflow, trigger }, by).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// Pauses a trigger for somebody, or lets it start again.
+pub async fn pause(desk: &Desk, key: TriggerKey, by: Option<String>) -> Result<(), Problem> {
+    let triggers = desk.triggers.clone();
+    desk.ask(move |_| triggers.set_paused(&key, by.as_deref(), now()))
+        .await
+}
+
+pub async fn notifications(
+    State(desk): State<Desk>,
+    query: Result<Query<NotificationsQuery>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<NotificationsPage>, Problem> {
+    let Query(query) = query.map_err(|why| Problem::bad(why.body_text()))?;
+    let known = |state: &String| ["queued", "sent", "given_up"].contains(&state.as_str());
+    if query.state.as_ref().is_some_and(|state| !known(state)) {
+        return Err(Problem::bad("`state` is queued, sent or given_up"));
+    }
+    let limit = query.limit.unwrap_or(USUAL).clamp(1, MOST);
+    let outbox = desk.outbox.clone();
+    let asked = desk.ask(move |_| {
+        let listed = outbox.list(query.state.as_deref(), query.before, limit)?;
+        Ok((outbox.queues()?, listed))
+    });
+    let (queues, notifications) = asked.await?;
+    let last = notifications.last().map(|one| one.id);
+    Ok(Json(NotificationsPage {
+        queues,
+        next: last.filter(|_| notifications.len() == limit),
+        notifications,
+    }))
+}

@@ -1,0 +1,67 @@
+//! `POST /hooks/NAME`: signed requests that start runs. What lets one through is its signature, not a token.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    Extension, Json,
+    extract::{Path, Request, State},
+};
+use http::StatusCode;
+
+use super::{admit::Peer, answer::Problem, server::Desk};
+use crate::{
+    ground,
+    triggers::{HookAnswer, HookRefused},
+};
+
+/// The largest body: as large as a script's largest value.
+const MOST: usize = 1 << 20;
+
+pub async fn hook(
+    State(desk): State<Desk>,
+    Path(name): Path<String>,
+    Extension(Peer(peer)): Extension<Peer>,
+    request: Request,
+) -> Result<(StatusCode, Json<HookAnswer>), Problem> {
+    let headers = request.headers().iter().filter_map(|(name, value)| {
+        let value = value.to_str().ok()?;
+        Some((name.as_str().to_owned(), value.to_owned()))
+    });
+    let headers: BTreeMap<_, _> = headers.collect();
+    let body = ground::read_body(request.into_body(), MOST, ground::CLIENT_TIMEOUT).await;
+    let body = body.ok_or_else(|| {
+        let detail = "the body is larger than 1 MiB, or did not arrive";
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "bad-request", detail)
+    })?;
+    let triggers = desk.triggers.clone();
+    let from = peer.ip().to_string();
+    let asked = desk
+        .ask(move |_| Ok(triggers.hook(&name, &headers, &body, &from)))
+        .await?;
+    let answer = asked.map_err(refused)?;
+    let has_started = answer.starts.iter().any(|start| start.run.is_some());
+    let status = match has_started || answer.starts.is_empty() {
+        true => StatusCode::OK,
+        false => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    Ok((status, Json(answer)))
+}
+
+fn refused(why: HookRefused) -> Problem {
+    match why {
+        HookRefused::Unsigned => {
+            let detail = "there is no such hook, or the request is not signed with its secret";
+            Problem::new(StatusCode::UNAUTHORIZED, "not-signed-request", detail)
+                .hint("sign the body with HMAC-SHA256 and send `X-Hub-Signature-256: sha256=HEX`; the hook is in windlass.toml as [hooks.NAME]")
+        }
+        HookRefused::Body(why) => Problem::bad(format!("the body is not JSON: {why}"))
+            .hint("at GitHub, choose the content type application/json"),
+        HookRefused::Unused => Problem::new(
+            StatusCode::NOT_FOUND,
+            "unknown-trigger",
+            "no workflow has a trigger for this hook",
+        )
+        .hint("write it in a workflow: `triggers: [{ webhook: NAME }]`"),
+        HookRefused::Broken(why) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "config", why),
+    }
+}

@@ -1,0 +1,281 @@
+//! When a `schedule:` comes due: cron, by the clocks of a time zone.
+
+use croner::{
+    Cron,
+    parser::{CronParser, Seconds, Year},
+};
+use jiff::{
+    SignedDuration, Timestamp, Zoned,
+    civil::DateTime,
+    tz::{Disambiguation, TimeZone},
+};
+
+/// A clock that was set forward by no more than this: the largest change that the time zone database knows is one of a whole
+/// day, where the date line moved.
+const LARGEST_CHANGE: SignedDuration = SignedDuration::from_hours(25);
+
+/// A cron pattern of five fields and the time zone whose clocks it means.
+///
+/// A time of day that daylight saving skips comes due as long after the change as it would have been after it (02:30 at 03:30);
+/// one that comes twice is due the first time. Two times that fall on the same moment are one.
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    cron: Cron,
+    text: String,
+    zone: TimeZone,
+    zone_name: String,
+}
+
+/// Why a schedule can't be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ScheduleError {
+    #[error("`{text}` is not a valid cron pattern: {why}")]
+    Cron { text: String, why: String },
+    #[error("`{0}` never comes due")]
+    Never(String),
+    #[error("`{0}` is not a time zone")]
+    Zone(String),
+}
+
+impl Schedule {
+    /// Reads a pattern and the name of a zone (IANA).
+    ///
+    /// # Errors
+    /// What is not valid; a pattern such as 30 February, which no day fits.
+    pub fn parse(text: &str, zone_name: &str) -> Result<Self, ScheduleError> {
+        let zone =
+            TimeZone::get(zone_name).map_err(|_| ScheduleError::Zone(zone_name.to_owned()))?;
+        let parser = CronParser::builder()
+            .seconds(Seconds::Disallowed)
+            .year(Year::Disallowed)
+            .build();
+        let cron = parser.parse(text).map_err(|error| ScheduleError::Cron {
+            text: text.to_owned(),
+            why: plainly(&error.to_string()),
+        })?;
+        let schedule = Self {
+            cron,
+            text: text.to_owned(),
+            zone,
+            zone_name: zone_name.to_owned(),
+        };
+        match schedule.next_after(0) {
+            Some(_) => Ok(schedule),
+            None => Err(ScheduleError::Never(text.to_owned())),
+        }
+    }
+
+    /// Returns the pattern, as in the file.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns the name of the zone.
+    pub fn zone(&self) -> &str {
+        &self.zone_name
+    }
+
+    /// Says what the clocks of a zone show at a moment (milliseconds since 1970): `2026-11-29 03:00 Europe/Berlin`.
+    pub fn local_time(at: i64, zone: &str) -> String {
+        let found = TimeZone::get(zone)
+            .ok()
+            .zip(Timestamp::from_millisecond(at).ok());
+        let local =
+            found.map(|(known, at)| Zoned::new(at, known).strftime("%Y-%m-%d %H:%M").to_string());
+        local.map_or_else(String::new, |local| format!("{local} {zone}"))
+    }
+
+    /// Finds the first moment after another one at which it comes due. Both are milliseconds since 1970.
+    pub fn next_after(&self, after: i64) -> Option<i64> {
+        let after = Timestamp::from_millisecond(after).ok()?;
+        let begin = self.civil_before(after);
+        let mut found: Option<Timestamp> = None;
+        let mut civil = self.cron.find_next_occurrence(&begin, true).ok()?;
+        loop {
+            // What daylight saving skipped comes due later than some of what its clocks say after it.
+            let is_past =
+                |found: Timestamp| civil > Zoned::new(found, self.zone.clone()).datetime();
+            if found.is_some_and(is_past) {
+                break;
+            }
+            let moment = self.moment(civil)?;
+            if moment > after && found.is_none_or(|found| moment < found) {
+                found = Some(moment);
+            }
+            civil = self.cron.find_next_occurrence(&civil, false).ok()?;
+        }
+        found.map(Timestamp::as_millisecond)
+    }
+
+    /// Finds the last moment within a span (after the first, not after the second) at which it came due, and how many there were,
+    /// at most `most`. All are milliseconds since 1970.
+    pub fn last_within(&self, after: i64, until: i64, most: u32) -> Option<(i64, u32)> {
+        let mut found = None;
+        let (mut from, mut count) = (after, 0);
+        while let Some(next) = self.next_after(from).filter(|next| *next <= until) {
+            count += 1;
+            found = Some(next);
+            from = next;
+            if count >= most {
+                // More than anybody counts: only the last one matters.
+                found = self.last_before(until).or(found);
+                break;
+            }
+        }
+        found.map(|last| (last, count))
+    }
+
+    /// Finds the last moment at which it came due, not after another one.
+    fn last_before(&self, until: i64) -> Option<i64> {
+        let mut span = SignedDuration::from_mins(2).as_millis() as i64;
+        loop {
+            let from = until.checked_sub(span)?;
+            let mut last = None;
+            let mut next = self.next_after(from);
+            while let Some(at) = next.filter(|at| *at <= until) {
+                last = Some(at);
+                next = self.next_after(at);
+            }
+            if last.is_some() || span > until {
+                return last;
+            }
+            span *= 4;
+        }
+    }
+
+    /// Returns what the clocks said at a moment; where they were changed shortly before it, what they said before that.
+    fn civil_before(&self, at: Timestamp) -> DateTime {
+        let before = self.zone.preceding(at).next();
+        let is_recent =
+            before.is_some_and(|change| at.duration_since(change.timestamp()) <= LARGEST_CHANGE);
+        let civil = Zoned::new(at, self.zone.clone()).datetime();
+        match is_recent {
+            true => civil.saturating_sub(LARGEST_CHANGE + LARGEST_CHANGE),
+            false => civil,
+        }
+    }
+
+    /// Returns the moment at which the clocks say something.
+    fn moment(&self, civil: DateTime) -> Option<Timestamp> {
+        let zoned = self.zone.to_ambiguous_zoned(civil);
+        let zoned = zoned.disambiguate(Disambiguation::Compatible).ok()?;
+        Some(zoned.timestamp())
+    }
+}
+
+/// Says what the parser says, as a part of a sentence.
+fn plainly(why: &str) -> String {
+    let why = why
+        .trim_start_matches("Invalid pattern: ")
+        .trim_start_matches("Component error: ")
+        .trim_end_matches('.');
+    let mut letters = why.chars();
+    let first = letters.next().map(|c| c.to_ascii_lowercase());
+    first.into_iter().chain(letters).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schedule(text: &str, zone: &str) -> Schedule {
+        Schedule::parse(text, zone).expect("a schedule")
+    }
+
+    fn ms(text: &str) -> i64 {
+        text.parse::<Timestamp>().expect("a time").as_millisecond()
+    }
+
+    /// The moments of a span, as UTC.
+    fn all(schedule: &Schedule, from: &str, to: &str) -> Vec<String> {
+        let (mut at, to) = (ms(from), ms(to));
+        let mut found = Vec::new();
+        while let Some(next) = schedule.next_after(at).filter(|next| *next <= to) {
+            assert!(next > at, "{next} is not after {at}");
+            let shown = Timestamp::from_millisecond(next).expect("a time");
+            found.push(shown.to_string()[..16].to_owned());
+            at = next;
+        }
+        found
+    }
+
+    #[test]
+    fn a_time_that_daylight_saving_skips_comes_due_once() {
+        let daily = schedule("30 2 * * *", "Europe/Berlin");
+        // 2026-03-29: 02:00 becomes 03:00.
+        assert_eq!(
+            all(&daily, "2026-03-28T00:00:00Z", "2026-03-31T00:00:00Z"),
+            ["2026-03-28T01:30", "2026-03-29T01:30", "2026-03-30T00:30"]
+        );
+        let quarters = schedule("*/30 2,3 * * *", "Europe/Berlin");
+        assert_eq!(
+            all(&quarters, "2026-03-29T00:00:00Z", "2026-03-29T12:00:00Z"),
+            ["2026-03-29T01:00", "2026-03-29T01:30"],
+            "02:00 and 03:00 are the same moment"
+        );
+    }
+
+    #[test]
+    fn a_time_that_comes_twice_is_due_the_first_time() {
+        let daily = schedule("30 2 * * *", "Europe/Berlin");
+        // 2026-10-25: 03:00 becomes 02:00.
+        assert_eq!(
+            all(&daily, "2026-10-24T12:00:00Z", "2026-10-27T00:00:00Z"),
+            ["2026-10-25T00:30", "2026-10-26T01:30"]
+        );
+        let new_york = schedule("30 1 * * *", "America/New_York");
+        assert_eq!(
+            all(&new_york, "2026-11-01T00:00:00Z", "2026-11-02T12:00:00Z"),
+            ["2026-11-01T05:30", "2026-11-02T06:30"]
+        );
+        // In the middle of the hour that comes again.
+        assert_eq!(
+            new_york.next_after(ms("2026-11-01T06:10:00Z")),
+            Some(ms("2026-11-02T06:30:00Z"))
+        );
+    }
+
+    #[test]
+    fn a_day_that_the_date_line_took_comes_due_once() {
+        let daily = schedule("0 12 * * *", "Pacific/Apia");
+        // 2011-12-30 did not exist there.
+        assert_eq!(
+            all(&daily, "2011-12-29T00:00:00Z", "2012-01-01T00:00:00Z"),
+            ["2011-12-29T22:00", "2011-12-30T22:00", "2011-12-31T22:00"]
+        );
+    }
+
+    #[test]
+    fn the_last_of_many_is_found() {
+        let often = schedule("* * * * *", "UTC");
+        let (from, to) = (ms("2026-01-01T00:00:00Z"), ms("2026-06-01T12:00:30Z"));
+        assert_eq!(
+            often.last_within(from, to, 100),
+            Some((ms("2026-06-01T12:00:00Z"), 100))
+        );
+        let yearly = schedule("0 0 1 1 *", "UTC");
+        assert_eq!(yearly.last_within(from, to, 100), None);
+        assert_eq!(yearly.last_within(from - 1, to, 100), Some((from, 1)));
+    }
+
+    #[test]
+    fn what_is_no_schedule_says_why() {
+        let why = |text, zone| {
+            Schedule::parse(text, zone)
+                .map(|_| ())
+                .unwrap_err()
+                .to_string()
+        };
+        assert_eq!(
+            why("0 3 * * *", "Europe/Berln"),
+            "`Europe/Berln` is not a time zone"
+        );
+        assert_eq!(why("0 0 30 2 *", "UTC"), "`0 0 30 2 *` never comes due");
+        for bad in ["", "hello", "61 * * * *", "* * * *", "0 0 3 * * SUN"] {
+            assert!(
+                why(bad, "UTC").contains("is not a valid cron pattern"),
+                "{bad}"
+            );
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! `triggers:` what starts a workflow by itself.
+
+use std::{collections::BTreeMap, ops::Range, time::Duration};
+
+use super::{
+    document::{Kind, Node},
+    draft::Spanned,
+    fields::{Fields, Report},
+    graph::Param,
+    keys::TRIGGER,
+    schedule::{Schedule, ScheduleError},
+    template::Template,
+};
+use windlass_script::{Names, closest};
+use windlass_world::value::Value;
+
+/// What expressions in the params of a webhook may read.
+static HOOK_ROOTS: &[&str] = &["body", "headers"];
+/// The zone of a schedule that names none.
+const UTC: &str = "UTC";
+/// The target of a trigger that names none.
+const LOCAL: &str = "local";
+/// The longest name: it is part of addresses and of idempotency keys.
+const LONGEST_NAME: usize = 64;
+
+pub(super) const CATCH_UP: [(&str, CatchUp); 2] =
+    [("once", CatchUp::Once), ("none", CatchUp::None)];
+
+/// Starts a workflow by itself.
+#[derive(Clone, Debug)]
+pub struct Trigger {
+    /// Tells it apart from the other triggers of its workflow.
+    pub name: String,
+    pub occasion: Occasion,
+    pub target: String,
+    /// What the run is given; only those of a webhook hold expressions.
+    pub params: BTreeMap<String, Template>,
+    pub catch_up: CatchUp,
+    /// Where it stands in the file.
+    pub span: Range<usize>,
+}
+
+/// When a trigger starts its workflow.
+#[derive(Clone, Debug)]
+pub enum Occasion {
+    Schedule(Schedule),
+    /// So long before a certificate expires that the workflow made.
+    WhenDue(Duration),
+    /// When a signed request arrives at the hook of this name.
+    Webhook(String),
+}
+
+/// What becomes of starts that were missed while nothing ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum CatchUp {
+    /// One is made up for all of them.
+    #[default]
+    Once,
+    None,
+}
+
+/// A trigger as it was read; params have not been held against those of the workflow yet.
+#[derive(Debug)]
+pub(super) struct TriggerDraft {
+    trigger: Trigger,
+    /// The names of its params, and the places of their values.
+    params: Vec<(Spanned, Range<usize>)>,
+}
+
+impl Trigger {
+    /// Evaluates its params. `body` and `headers` are those of a webhook's request.
+    ///
+    /// # Errors
+    /// The first expression that could not be evaluated, with its place.
+    pub fn params(&self, body: Value, headers: Value) -> Result<BTreeMap<String, Value>, String> {
+        let names = Names {
+            others: BTreeMap::from([("body", body), ("headers", headers)]),
+            ..Names::default()
+        };
+        let params = self.params.iter().map(|(name, template)| {
+            let value = template.evaluate(&names);
+            let value = value.map_err(|error| match &error.place {
+                Some(place) => format!("{error} ({place})"),
+                None => error.to_string(),
+            })?;
+            Ok((name.clone(), value))
+        });
+        params.collect()
+    }
+
+    /// Says in a few words when it starts its workflow.
+    pub fn occasion_text(&self) -> String {
+        match &self.occasion {
+            Occasion::Schedule(schedule) => format!("{} ({})", schedule.text(), schedule.zone()),
+            Occasion::WhenDue(before) => format!("{} before expiry", days(*before)),
+            Occasion::Webhook(name) => format!("POST /hooks/{name}"),
+        }
+    }
+}
+
+/// `30d`, `36h`.
+fn days(length: Duration) -> String {
+    let hours = length.as_secs() / 3600;
+    match hours % 24 {
+        0 => format!("{}d", hours / 24),
+        _ => format!("{hours}h"),
+    }
+}
+
+/// Reads `triggers: [{ schedule | when_due | webhook, … }]`.
+pub(super) fn read(report: &mut Report, node: Option<&Node>) -> Vec<TriggerDraft> {
+    let items = match node.map(|node| (&node.kind, node)) {
+        None => return Vec::new(),
+        Some((Kind::List(items), _)) => items,
+        Some((_, node)) => {
+            report.wrong_type(node, "`triggers`", "a list");
+            return Vec::new();
+        }
+    };
+    let mut triggers: Vec<TriggerDraft> = Vec::new();
+    for item in items {
+        let Some(draft) = read_one(report, item) else {
+            continue;
+        };
+        let name = &draft.trigger.name;
+        if let Some(first) = triggers.iter().find(|known| known.trigger.name == *name) {
+            let message = format!("two triggers are named `{name}`");
+            let mistake = report
+                .at("bad-name", draft.trigger.span.clone(), message)
+                .label(first.trigger.span.clone(), "the other one")
+                .help("give one of them a `name`");
+            report.add(mistake);
+            continue;
+        }
+        triggers.push(draft);
+    }
+    triggers
+}
+
+fn read_one(report: &mut Report, node: &Node) -> Option<TriggerDraft> {
+    let mut fields = Fields::of(report, node, &TRIGGER, "a trigger");
+    let zone = fields.take("time_zone");
+    let occasion = read_occasion(report, &mut fields, node, zone);
+    let name = match fields.take("name") {
+        Some(node) => read_name(report, node, "a trigger's name")?,
+        None => match occasion.as_ref()?.1 {
+            Occasion::Schedule(_) => "schedule".to_owned(),
+            Occasion::WhenDue(_) => "when_due".to_owned(),
+            Occasion::Webhook(ref hook) => hook.clone(),
+        },
+    };
+    let target = fields.text(report, "target");
+    let is_webhook = matches!(occasion, Some((_, Occasion::Webhook(_))));
+    let (params, places) = read_params(report, fields.take("params"), is_webhook);
+    let catch_up = fields.word(report, "catch_up", &CATCH_UP);
+    fields.finish(report);
+    let (span, occasion) = occasion?;
+    Some(TriggerDraft {
+        trigger: Trigger {
+            name,
+            occasion,
+            target: target.unwrap_or_else(|| LOCAL.into()),
+            params,
+            catch_up,
+            span,
+        },
+        params: places,
+    })
+}
+
+/// Reads the one key that says when, with the place of that key.
+fn read_occasion(
+    report: &mut Report,
+    fields: &mut Fields,
+    whole: &Node,
+    zone: Option<&Node>,
+) -> Option<(Range<usize>, Occasion)> {
+    let found: Vec<_> = ["schedule", "when_due", "webhook"]
+        .into_iter()
+        .filter_map(|kind| fields.take_with_key(kind))
+        .collect();
+    let (key, node) = match found.as_slice() {
+        [one] => *one,
+        [] => {
+            let mistake = report
+                .at(
+                    "missing-key",
+                    whole.span.clone(),
+                    "the trigger does not say when",
+                )
+                .help(
+                    "give it one of `schedule: \"0 3 * * SUN\"`, `when_due: 30d`, `webhook: NAME`",
+                );
+            report.add(mistake);
+            return None;
+        }
+        [first, second, ..] => {
+            let message = format!(
+                "the trigger has both `{}` and `{}`",
+                first.0.name, second.0.name
+            );
+            let mistake = report
+                .at("two-actions", second.0.span.clone(), message)
+                .label(first.0.span.clone(), "the other one")
+                .help("make two triggers of it");
+            report.add(mistake);
+            return None;
+        }
+    };
+    let occasion = match key.name.as_str() {
+        "schedule" => Occasion::Schedule(read_schedule(report, node, zone)?),
+        "when_due" => Occasion::WhenDue(report.duration(node, "`when_due`")?),
+        _ => Occasion::Webhook(read_name(report, node, "a webhook's name")?),
+    };
+    Some((key.span.clone(), occasion))
+}
+
+fn read_schedule(report: &mut Report, node: &Node, zone: Option<&Node>) -> Option<Schedule> {
+    let text = report.text(node, "`schedule`")?;
+    let zone_name = match zone {
+        Some(zone) => report.text(zone, "`time_zone`")?,
+        None => UTC,
+    };
+    let error = match Schedule::parse(text, zone_name) {
+        Ok(schedule) => return Some(schedule),
+        Err(error) => error,
+    };
+    let (span, help) = match (&error, zone) {
+        (ScheduleError::Zone(_), Some(zone)) => {
+            let near = closest_zone(zone_name);
+            let help = match near {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "it is a name of the IANA database, such as `Europe/Berlin`".into(),
+            };
+            (zone.span.clone(), help)
+        }
+        (ScheduleError::Never(_), _) => (node.span.clone(), "no month has such a day".to_owned()),
+        _ => (
+            node.span.clone(),
+            "minute, hour, day of the month, month and day of the week: `0 3 * * SUN` is Sunday at 03:00".to_owned(),
+        ),
+    };
+    let mistake = report.at("wrong-type", span, error.to_string());
+    report.add(mistake.help(help));
+    None
+}
+
+fn closest_zone(wrong: &str) -> Option<String> {
+    let names: Vec<_> = jiff::tz::db()
+        .available()
+        .map(|name| name.to_string())
+        .collect();
+    closest(wrong, names.iter().map(String::as_str)).map(ToString::to_string)
+}
+
+/// Reads a name that is part of an address.
+fn read_name(report: &mut Report, node: &Node, what: &str) -> Option<String> {
+    let text = report.text(node, what)?;
+    let fits = (1..=LONGEST_NAME).contains(&text.len())
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+    if !fits {
+        let mistake = report
+            .at(
+                "bad-name",
+                node.span.clone(),
+                format!("`{text}` can't be {what}"),
+            )
+            .help("letters, digits, `-`, `_` and `.`: it is part of addresses");
+        report.add(mistake);
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+type Read = (BTreeMap<String, Template>, Vec<(Spanned, Range<usize>)>);
+
+fn read_params(report: &mut Report, node: Option<&Node>, is_webhook: bool) -> Read {
+    let (mut params, mut places) = (BTreeMap::new(), Vec::new());
+    let Some(node) = node else {
+        return (params, places);
+    };
+    let roots = std::mem::replace(&mut report.roots, HOOK_ROOTS);
+    for (key, value) in report.entries(node, "`params`") {
+        let before = report.mistakes.len();
+        let template = Template::read(report, value);
+        let is_read = report.mistakes.len() == before;
+        let span = match value.span.is_empty() {
+            true => key.span.clone(),
+            false => value.span.clone(),
+        };
+        if is_read && !is_webhook && template.constant().is_none() {
+            let mistake = report
+                .at("misplaced-expression", span.clone(), "there is nothing to read here")
+                .help("only the params of a `webhook` have expressions: they read `body` and `headers`");
+            report.add(mistake);
+        }
+        params.insert(key.name.clone(), template);
+        let name = Spanned {
+            text: key.name.clone(),
+            span: key.span.clone(),
+        };
+        places.push((name, span));
+    }
+    report.roots = roots;
+    (params, places)
+}
+
+/// Holds the params of triggers against those of their workflow.
+pub(super) fn check(
+    report: &mut Report,
+    params: &BTreeMap<String, Param>,
+    drafts: Vec<TriggerDraft>,
+) -> Vec<Trigger> {
+    drafts
+        .into_iter()
+        .map(|draft| {
+            check_one(report, params, &draft);
+            draft.trigger
+        })
+        .collect()
+}
+
+fn check_one(report: &mut Report, params: &BTreeMap<String, Param>, draft: &TriggerDraft) {
+    let trigger = &draft.trigger;
+    for (name, span) in &draft.params {
+        let Some(param) = params.get(&name.text) else {
+            let help = match closest(&name.text, params.keys().map(String::as_str)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "declare it under `params:`".into(),
+            };
+            let message = format!("the workflow has no param `{}`", name.text);
+            let mistake = report.at("unknown-param", name.span.clone(), message);
+            report.add(mistake.help(help));
+            continue;
+        };
+        // What an expression gives is known when the request arrives.
+        let Some(value) = trigger.params.get(&name.text).and_then(Template::constant) else {
+            continue;
+        };
+        if let Err(why) = param.check(&param.ty.taint(value)) {
+            let message = format!("the param `{}` does not fit: {why}", name.text);
+            let mistake = report.at("wrong-type", span.clone(), message);
+            report.add(mistake);
+        }
+    }
+    let missing = params
+        .iter()
+        .filter(|(name, param)| param.is_required() && !trigger.params.contains_key(*name));
+    for (name, param) in missing {
+        let message = format!("the trigger gives no value for the param `{name}`");
+        let mistake = report
+            .at("missing-input", trigger.span.clone(), message)
+            .help(format!("add `params: {{ {name}: … }}` ({})", param.ty));
+        report.add(mistake);
+    }
+}

@@ -1,0 +1,278 @@
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use super::{
+    notice::Notice,
+    outbox::{Outbox, ReadUpTo},
+};
+use crate::{
+    journal::{Event, Outcome, Record, RunId},
+    report,
+    runs::{Filter, Row, Runs, RunsError},
+    targets::{NoticeKind, NotifyConfig},
+};
+
+/// Makes notices of what happened in runs, of questions that expire, and of certificates that are due.
+pub struct Collector {
+    runs: Arc<dyn Runs>,
+    outbox: Arc<Outbox>,
+    /// Events before it are not told, in milliseconds since 1970.
+    since: i64,
+    due: i64,
+    expiring: i64,
+    /// When the runs ended whose last events have been read: they need no look.
+    over: Mutex<BTreeMap<RunId, i64>>,
+}
+
+impl Collector {
+    pub fn new(
+        runs: Arc<dyn Runs>,
+        outbox: Arc<Outbox>,
+        config: &NotifyConfig,
+    ) -> Result<Self, RunsError> {
+        let milliseconds = |length: Duration| i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
+        Ok(Self {
+            since: outbox.since()?,
+            runs,
+            outbox,
+            due: milliseconds(config.due),
+            expiring: milliseconds(config.expiring_approval),
+            over: Mutex::default(),
+        })
+    }
+
+    /// Reads what happened in all runs since it was called last.
+    ///
+    /// # Errors
+    /// A journal or an outbox that can't be used. A run that can't be read holds up none of the others.
+    pub fn read_runs(&self, now: i64) -> Result<(), RunsError> {
+        let brief = Filter {
+            is_brief: true,
+            ..Filter::default()
+        };
+        let rows = self.runs.list(&brief)?.rows;
+        let (mut notices, mut positions, mut first) = (Vec::new(), Vec::new(), None);
+        for row in rows.iter().rev() {
+            match self.read_run(row, now, &mut notices) {
+                Ok(position) => positions.extend(position.map(|position| (&row.run.id, position))),
+                Err(error) => first = first.or(Some(error)),
+            }
+        }
+        if !notices.is_empty() || !positions.is_empty() {
+            // Of several runs, what happened first is told first.
+            notices.sort_by_key(|notice| notice.at);
+            self.outbox.add(&notices, &positions)?;
+        }
+        first.map_or(Ok(()), Err)
+    }
+
+    /// Makes notices of what happened in a run since it was read last; returns up to where it has been read, if that has moved.
+    fn read_run(
+        &self,
+        row: &Row,
+        now: i64,
+        notices: &mut Vec<Notice>,
+    ) -> Result<Option<ReadUpTo>, RunsError> {
+        let (id, ended_at) = (&row.run.id, row.run.ended_at);
+        if ended_at.is_some() && self.over().get(id).copied() == ended_at {
+            return Ok(None);
+        }
+        let known = self.outbox.position(id)?;
+        if let Some(at) = ended_at
+            && known.map_or(at < self.since, |known| known.ended_at == ended_at)
+        {
+            self.over().insert(id.clone(), at);
+            return Ok(None);
+        }
+        let before = known.unwrap_or_default();
+        let mut cursor = before.cursor;
+        let mut told = Vec::new();
+        self.runs.events(id, &mut cursor, &mut |record| {
+            if record.at >= self.since {
+                told.extend(self.told(row, &record));
+            }
+        })?;
+        notices.extend(told);
+        notices.extend(self.expiring(row, now));
+        let has_moved = cursor.next != before.cursor.next || ended_at != before.ended_at;
+        Ok(has_moved.then_some(ReadUpTo { cursor, ended_at }))
+    }
+
+    fn over(&self) -> MutexGuard<'_, BTreeMap<RunId, i64>> {
+        self.over.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a notice of an event.
+    fn told(&self, row: &Row, record: &Record) -> Option<Notice> {
+        let run = &row.run;
+        let name = format!("{} on {}", run.workflow, run.target);
+        let (kind, step, title, text) = match &record.event {
+            Event::ApprovalAsked {
+                step,
+                message,
+                deadline,
+                ..
+            } => {
+                let until =
+                    deadline.map(|at| format!("\nIt waits until {} UTC.", report::utc_time(at)));
+                let text = format!("{message}{}", until.unwrap_or_default());
+                (
+                    NoticeKind::Waiting,
+                    Some(step),
+                    format!("{name} waits for an answer to {step}"),
+                    text,
+                )
+            }
+            Event::RunEnded { outcome, .. } => match outcome {
+                Outcome::Succeeded => (
+                    NoticeKind::Succeeded,
+                    None,
+                    format!("{name} succeeded"),
+                    String::new(),
+                ),
+                Outcome::Failed => (
+                    NoticeKind::Failed,
+                    None,
+                    format!("{name} failed"),
+                    self.why(&run.id),
+                ),
+                Outcome::UndoFailed => (
+                    NoticeKind::Failed,
+                    None,
+                    format!("the undo of {name} failed"),
+                    self.why(&run.id),
+                ),
+                Outcome::Cancelled | Outcome::Undone => return None,
+            },
+            Event::StepFailed {
+                step,
+                error,
+                retry_at: None,
+            } if error.code == "in-doubt" => (
+                NoticeKind::Doubt,
+                Some(step),
+                format!("{name}: it is in doubt whether a call of {step} happened"),
+                error.headline(),
+            ),
+            _ => return None,
+        };
+        Some(
+            Notice {
+                key: format!("run {} {}", run.id, record.seq),
+                kind,
+                at: record.at,
+                about: match step {
+                    Some(step) => format!("run {} {step}", run.id),
+                    None => format!("run {}", run.id),
+                },
+                run: Some(run.id.to_string()),
+                workflow: Some(run.workflow.clone()),
+                target: Some(run.target.clone()),
+                step: step.map(ToString::to_string),
+                title,
+                text,
+                path: format!("/runs/{}", run.id),
+            }
+            .cleaned(),
+        )
+    }
+
+    /// Returns the first error that a run ended with.
+    fn why(&self, id: &RunId) -> String {
+        let Ok(shown) = self.runs.run(id) else {
+            return String::new();
+        };
+        let errors = report::errors(&shown.state);
+        let first = errors.first().map(|(step, error)| match step {
+            Some(step) => format!("{step}: {}", error.headline()),
+            None => error.headline(),
+        });
+        first.unwrap_or_default()
+    }
+
+    /// Makes a notice of each question of a run that expires soon.
+    fn expiring(&self, row: &Row, now: i64) -> Vec<Notice> {
+        let run = &row.run;
+        let soon = row.asks.iter().filter_map(|ask| {
+            let deadline = ask.deadline?;
+            // One that never had longer was told when it was asked.
+            let is_short = deadline - ask.asked_at <= self.expiring;
+            (!is_short && deadline > now && deadline - now <= self.expiring)
+                .then_some((ask, deadline))
+        });
+        let notices = soon.map(|(ask, deadline)| {
+            Notice {
+                key: format!("expiring {} {} {}", run.id, ask.step, ask.asked_at),
+                kind: NoticeKind::ExpiringApproval,
+                at: now,
+                about: format!("run {} {}", run.id, ask.step),
+                run: Some(run.id.to_string()),
+                workflow: Some(run.workflow.clone()),
+                target: Some(run.target.clone()),
+                step: Some(ask.step.to_string()),
+                title: format!(
+                    "{} on {}: the question of {} expires at {} UTC",
+                    run.workflow,
+                    run.target,
+                    ask.step,
+                    report::utc_time(deadline)
+                ),
+                text: ask.message.clone(),
+                path: format!("/runs/{}", run.id),
+            }
+            .cleaned()
+        });
+        notices.collect()
+    }
+
+    /// Makes a notice of each certificate in use that expires soon.
+    ///
+    /// # Errors
+    /// A journal or an outbox that can't be used.
+    pub fn look_at_certificates(&self, now: i64) -> Result<(), RunsError> {
+        let inventory = self.runs.certificates()?;
+        let soon = inventory
+            .certificates
+            .iter()
+            .filter(|entry| entry.matters() && entry.left(now) * 1000 <= self.due);
+        let notices = soon.map(|entry| {
+            let facts = &entry.facts;
+            let renewed = match &entry.made_by {
+                Some(by) => format!(
+                    "{} on {} made it, with the step {}.",
+                    by.workflow, by.target, by.step
+                ),
+                None => "No workflow renews it.".to_owned(),
+            };
+            let places: Vec<_> = entry
+                .places
+                .iter()
+                .take(4)
+                .map(ToString::to_string)
+                .collect();
+            let when = report::utc_time(facts.not_after.saturating_mul(1000));
+            Notice {
+                key: format!("due {}", facts.fingerprint),
+                kind: NoticeKind::Due,
+                at: now,
+                about: format!("certificate {}", facts.fingerprint),
+                run: None,
+                workflow: entry.made_by.as_ref().map(|by| by.workflow.clone()),
+                target: entry.made_by.as_ref().map(|by| by.target.clone()),
+                step: None,
+                title: format!("the certificate {} expires at {when} UTC", facts.subject),
+                text: format!("{renewed}\nIt is in {}.", places.join(", ")),
+                path: "/certificates".into(),
+            }
+            .cleaned()
+        });
+        let notices: Vec<_> = notices.collect();
+        match notices.is_empty() {
+            true => Ok(()),
+            false => self.outbox.add(&notices, &[]),
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! What each kind of receiver wants to get.
+
+use serde_json::{Value as Json, json};
+
+use super::notice::Notice;
+use crate::{report, targets::NoticeKind};
+
+/// PagerDuty cuts summaries at this, in characters.
+const PAGERDUTY_SUMMARY: usize = 1024;
+
+/// Returns the address of the page that shows a notice, where people reach the server.
+pub fn link(base: Option<&str>, notice: &Notice) -> Option<String> {
+    let base = base?.trim_end_matches('/');
+    Some(format!("{base}{}", notice.path))
+}
+
+/// A generic webhook: the notice as it is, with an id by which a receiver knows one that it got twice.
+pub fn webhook(id: &str, notice: &Notice, link: Option<&str>) -> Json {
+    json!({
+        "id": id,
+        "kind": notice.kind,
+        "at": notice.at,
+        "run": notice.run,
+        "workflow": notice.workflow,
+        "target": notice.target,
+        "step": notice.step,
+        "title": notice.title,
+        "text": notice.text,
+        "url": link,
+    })
+}
+
+/// Slack: "Sending messages using incoming webhooks" and "Block Kit".
+pub fn slack(notice: &Notice, link: Option<&str>) -> Json {
+    let title = slack_text(&notice.title);
+    let headline = match link {
+        Some(link) => format!("{} *<{}|{title}>*", mark(notice.kind), slack_text(link)),
+        None => format!("{} *{title}*", mark(notice.kind)),
+    };
+    let mut blocks = vec![section(&headline)];
+    if !notice.text.is_empty() {
+        blocks.push(section(&slack_text(&notice.text)));
+    }
+    let context = format!("{} UTC{}", report::utc_time(notice.at), context(notice));
+    blocks.push(json!({
+        "type": "context",
+        "elements": [{ "type": "plain_text", "text": context }],
+    }));
+    json!({ "text": title, "blocks": blocks })
+}
+
+fn section(text: &str) -> Json {
+    json!({ "type": "section", "text": { "type": "mrkdwn", "text": text } })
+}
+
+/// Slack's own three signs: "Formatting text for app surfaces", Escaping text. What else would be a format, a mention or a link needs
+/// one of them, or is only bold.
+fn slack_text(text: &str) -> String {
+    let text = text.replace('&', "&amp;");
+    text.replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// Microsoft Teams: a workflow "Post to a channel when a webhook request is received", with an Adaptive Card.
+pub fn teams(notice: &Notice, link: Option<&str>) -> Json {
+    let mut body = vec![json!({
+        "type": "TextBlock", "size": "medium", "weight": "bolder", "wrap": true,
+        "text": format!("{} {}", mark(notice.kind), card_text(&notice.title)),
+    })];
+    if !notice.text.is_empty() {
+        body.push(json!({ "type": "TextBlock", "wrap": true, "text": card_text(&notice.text) }));
+    }
+    let facts = [
+        ("Run", &notice.run),
+        ("Workflow", &notice.workflow),
+        ("Target", &notice.target),
+        ("Step", &notice.step),
+    ];
+    let facts = facts.into_iter().filter_map(|(name, value)| {
+        let value = value.as_ref()?;
+        Some(json!({ "title": name, "value": card_text(value) }))
+    });
+    body.push(json!({ "type": "FactSet", "facts": facts.collect::<Vec<_>>() }));
+    let mut card = json!({
+        "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+        "type": "AdaptiveCard",
+        "version": "1.4",
+        "body": body,
+    });
+    if let Some(link) = link {
+        card["actions"] =
+            json!([{ "type": "Action.OpenUrl", "title": "Open in Windlass", "url": link }]);
+    }
+    json!({
+        "type": "message",
+        "attachments": [{
+            "contentType": "application/vnd.microsoft.card.adaptive",
+            "contentUrl": null,
+            "content": card,
+        }],
+    })
+}
+
+/// Cards take a part of Markdown ("Text features"): no text of a run becomes a link or a list.
+fn card_text(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '[' | ']' | '*' | '_' | '`' | '#' | '\\') {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+        // One line end is a space there.
+        if c == '\n' {
+            escaped.push('\n');
+        }
+    }
+    escaped
+}
+
+/// PagerDuty: "Events API v2", "Send an alert event". What belongs together has one `dedup_key`, and a run that succeeds resolves its
+/// alert.
+pub fn pagerduty(key: &str, notice: &Notice, link: Option<&str>) -> Json {
+    let summary: String = notice.title.chars().take(PAGERDUTY_SUMMARY).collect();
+    let mut event = json!({
+        "routing_key": key,
+        "event_action": "trigger",
+        "dedup_key": format!("windlass {}", notice.about),
+        "client": "Windlass",
+        "payload": {
+            "summary": summary,
+            "source": notice.target.as_deref().unwrap_or("windlass"),
+            "severity": severity(notice.kind),
+            "timestamp": rfc3339(notice.at),
+            "component": notice.workflow,
+            "class": notice.kind,
+            "custom_details": {
+                "text": notice.text, "run": notice.run, "step": notice.step,
+            },
+        },
+    });
+    if let Some(link) = link {
+        event["client_url"] = json!(link);
+        event["links"] = json!([{ "href": link, "text": "Open in Windlass" }]);
+    }
+    if notice.kind == NoticeKind::Succeeded {
+        event["event_action"] = json!("resolve");
+    }
+    event
+}
+
+/// An e-mail: its subject and its text.
+pub fn email(notice: &Notice, link: Option<&str>) -> (String, String) {
+    let mut text = format!("{}\n\n", notice.title);
+    if !notice.text.is_empty() {
+        text.push_str(&format!("{}\n\n", notice.text));
+    }
+    text.push_str(&format!(
+        "{} UTC{}\n",
+        report::utc_time(notice.at),
+        context(notice)
+    ));
+    if let Some(link) = link {
+        text.push_str(&format!("{link}\n"));
+    }
+    (format!("[windlass] {}", notice.title), text)
+}
+
+fn context(notice: &Notice) -> String {
+    let run = notice.run.as_ref().map(|run| format!(", run {run}"));
+    run.unwrap_or_default()
+}
+
+fn mark(kind: NoticeKind) -> &'static str {
+    match kind {
+        NoticeKind::Waiting | NoticeKind::ExpiringApproval => "❓",
+        NoticeKind::Failed => "❌",
+        NoticeKind::Succeeded => "✅",
+        NoticeKind::Doubt => "⚠️",
+        NoticeKind::Due => "⏳",
+    }
+}
+
+fn severity(kind: NoticeKind) -> &'static str {
+    match kind {
+        NoticeKind::Failed | NoticeKind::Doubt => "error",
+        NoticeKind::Due | NoticeKind::ExpiringApproval => "warning",
+        NoticeKind::Waiting | NoticeKind::Succeeded => "info",
+    }
+}
+
+fn rfc3339(at: i64) -> String {
+    let at = jiff::Timestamp::from_millisecond(at);
+    at.map(|at| at.to_string()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn notice() -> Notice {
+        Notice {
+            key: "run r 7".into(),
+            kind: NoticeKind::Failed,
+            at: 1_795_780_800_000,
+            about: "run r".into(),
+            run: Some("r".into()),
+            workflow: Some("gloo-mesh".into()),
+            target: Some("prod".into()),
+            step: None,
+            title: "gloo-mesh on prod failed".into(),
+            text: "sign: <!channel> [x](http://evil.example) & *more*".into(),
+            path: "/runs/r".into(),
+        }
+    }
+
+    #[test]
+    fn what_a_run_says_is_no_format_of_slack_or_teams() {
+        let slack = slack(&notice(), Some("https://w.example/runs/r"));
+        let text = slack["blocks"][1]["text"]["text"].as_str().expect("text");
+        assert_eq!(
+            text,
+            "sign: &lt;!channel&gt; [x](http://evil.example) &amp; *more*"
+        );
+        assert_eq!(
+            slack["blocks"][0]["text"]["text"],
+            "❌ *<https://w.example/runs/r|gloo-mesh on prod failed>*"
+        );
+        let teams = teams(&notice(), None);
+        let body = &teams["attachments"][0]["content"]["body"];
+        assert_eq!(
+            body[1]["text"],
+            "sign: <!channel> \\[x\\](http://evil.example) & \\*more\\*"
+        );
+    }
+
+    #[test]
+    fn pagerduty_resolves_what_went_well_after_all() {
+        let mut notice = notice();
+        let failed = pagerduty("key", &notice, None);
+        notice.kind = NoticeKind::Succeeded;
+        let succeeded = pagerduty("key", &notice, None);
+        assert_eq!(failed["event_action"], "trigger");
+        assert_eq!(succeeded["event_action"], "resolve");
+        assert_eq!(failed["dedup_key"], succeeded["dedup_key"]);
+        assert_eq!(failed["payload"]["severity"], "error");
+        assert_eq!(failed["payload"]["timestamp"], "2026-11-27T12:00:00Z");
+    }
+
+    #[test]
+    fn a_notice_is_one_line_of_a_subject() {
+        let mut notice = notice();
+        notice.title = "a\r\nBcc: eve@evil.example\u{202e}".into();
+        let (subject, _) = email(&notice.cleaned(), None);
+        assert_eq!(
+            subject,
+            "[windlass] a\u{fffd} Bcc: eve@evil.example\u{fffd}"
+        );
+    }
+}

@@ -1,0 +1,169 @@
+//! Brings a body of JSON to a server that the configuration names.
+//!
+//! The server's name is resolved once, and the connection goes to what came out of that: a name that leads elsewhere the next time
+//! (DNS rebinding) can't turn what was looked at into something else. Redirects are not followed, and proxies of the environment are
+//! not used: both would connect to where nobody looked.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use reqwest::{Client, Url, redirect::Policy};
+
+/// How long one attempt may take.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// As much of an answer is looked at, in bytes.
+const ANSWER: usize = 200;
+
+/// A request.
+pub struct Post<'a> {
+    pub url: &'a str,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: String,
+    /// What is not shown, should a server send it back.
+    pub secrets: Vec<String>,
+}
+
+/// Why something could not be brought to its receiver.
+#[derive(Debug)]
+pub struct Failed {
+    pub why: String,
+    /// Whether the receiver took it and refused what it says: a later attempt is hardly of use.
+    pub is_refused: bool,
+    /// How long the receiver asks to wait.
+    pub wait: Option<Duration>,
+}
+
+impl Failed {
+    pub fn new(why: impl Into<String>) -> Self {
+        Self {
+            why: why.into(),
+            is_refused: false,
+            wait: None,
+        }
+    }
+}
+
+/// Sends a request; an answer other than 2xx is a failure.
+pub async fn post(post: Post<'_>) -> Result<(), Failed> {
+    let url = Url::parse(post.url).map_err(|_| Failed::new("the url is not one"))?;
+    if !matches!(url.scheme(), "https" | "http") {
+        return Err(Failed::new("the url is neither https nor http"));
+    }
+    let host = url
+        .host_str()
+        .ok_or_else(|| Failed::new("the url has no host"))?;
+    let host = host
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .to_owned();
+    let port = url.port_or_known_default().unwrap_or(443);
+    let found = tokio::net::lookup_host((host.as_str(), port)).await;
+    let found = found.map_err(|e| Failed::new(format!("can't find {host}: {e}")))?;
+    let addresses: Vec<SocketAddr> = found.filter(|address| may_be(address.ip())).collect();
+    if addresses.is_empty() {
+        return Err(Failed::new(format!(
+            "{host} has no address that may be connected to"
+        )));
+    }
+    let client = Client::builder()
+        .no_proxy()
+        .redirect(Policy::none())
+        .timeout(PATIENCE)
+        .user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION")))
+        .resolve_to_addrs(&host, &addresses)
+        .build()
+        .map_err(|e| Failed::new(plainly(e)))?;
+    let mut request = client.post(url).header("Content-Type", "application/json");
+    for (name, value) in &post.headers {
+        request = request.header(*name, value);
+    }
+    let mut answer = request
+        .body(post.body)
+        .send()
+        .await
+        .map_err(|e| Failed::new(plainly(e)))?;
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(());
+    }
+    let wait = answer.headers().get("retry-after");
+    let wait = wait.and_then(|wait| wait.to_str().ok()?.parse().ok());
+    let mut said = Vec::new();
+    while said.len() < ANSWER
+        && let Ok(Some(more)) = answer.chunk().await
+    {
+        said.extend_from_slice(&more);
+    }
+    said.truncate(ANSWER);
+    let mut said = String::from_utf8_lossy(&said).trim().to_owned();
+    for secret in &post.secrets {
+        said = said.replace(secret.as_str(), "‹secret›");
+    }
+    let said = said.replace(|c: char| c.is_control(), " ");
+    let why = match (status.is_redirection(), said.is_empty()) {
+        (true, _) => format!("it answered {status}: redirects are not followed"),
+        (_, true) => format!("it answered {status}"),
+        (_, false) => format!("it answered {status}: {said}"),
+    };
+    Err(Failed {
+        why,
+        is_refused: matches!(status.as_u16(), 400 | 413 | 415 | 422),
+        wait: wait.map(Duration::from_secs),
+    })
+}
+
+/// Says whether an address may be connected to. Those of machines within a company may: the configuration names them. Those that only
+/// mean this link may not: in a cloud, anybody who gets a request sent there gets the machine's credentials.
+fn may_be(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            !(v4.is_link_local() || v4.is_unspecified() || v4.is_multicast() || v4.is_broadcast())
+        }
+        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
+            Some(v4) => may_be(v4.into()),
+            None => !(v6.is_unicast_link_local() || v6.is_unspecified() || v6.is_multicast()),
+        },
+    }
+}
+
+/// Says why a request failed, without its address, which may be a secret.
+fn plainly(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_this_link_are_not_connected_to() {
+        for bad in [
+            "169.254.169.254",
+            "0.0.0.0",
+            "224.0.0.1",
+            "fe80::1",
+            "::ffff:169.254.169.254",
+            "::",
+        ] {
+            assert!(!may_be(bad.parse().expect("an address")), "{bad}");
+        }
+        for good in [
+            "127.0.0.1",
+            "10.0.0.7",
+            "93.184.216.34",
+            "2001:db8::1",
+            "::1",
+        ] {
+            assert!(may_be(good.parse().expect("an address")), "{good}");
+        }
+    }
+}

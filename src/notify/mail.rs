@@ -1,0 +1,121 @@
+//! Brings e-mails to a server by SMTP (RFC 5321), with TLS where the configuration does not forbid it.
+
+use std::{fs, time::Duration};
+
+use lettre::{
+    AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
+    message::{Mailbox, header::ContentType},
+    transport::smtp::{
+        authentication::Credentials,
+        client::{Certificate, Tls, TlsParameters},
+    },
+};
+
+use super::http::Failed;
+use crate::targets::{EmailConfig, MailTls};
+
+/// How long one command to the server may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Sends e-mails as one receiver's configuration says.
+pub struct Mailer {
+    config: EmailConfig,
+    from: Mailbox,
+    to: Vec<Mailbox>,
+    tls: Tls,
+}
+
+impl Mailer {
+    /// Reads addresses and certificates.
+    ///
+    /// # Errors
+    /// What can't be used, as a sentence.
+    pub fn new(config: &EmailConfig) -> Result<Self, String> {
+        let mailbox = |text: &String| {
+            let read = text.parse::<Mailbox>();
+            read.map_err(|e| format!("`{text}` is not an e-mail address: {e}"))
+        };
+        Ok(Self {
+            from: mailbox(&config.from)?,
+            to: config.to.iter().map(mailbox).collect::<Result<_, _>>()?,
+            tls: tls(config)?,
+            config: config.clone(),
+        })
+    }
+
+    /// Sends a text. `id` is the same for the same one, so that a reader's program shows one that came twice once.
+    pub async fn send(&self, id: &str, subject: &str, text: String) -> Result<(), Failed> {
+        let broken =
+            |e: lettre::error::Error| Failed::new(format!("the e-mail can't be made: {e}"));
+        let mut message = Message::builder()
+            .from(self.from.clone())
+            .subject(subject)
+            .message_id(Some(format!("<{id}@{}>", self.from.email.domain())))
+            .header(ContentType::TEXT_PLAIN);
+        for to in &self.to {
+            message = message.to(to.clone());
+        }
+        let message = message.body(text).map_err(broken)?;
+        let mut transport =
+            AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&self.config.host)
+                .port(self.port())
+                .timeout(Some(PATIENCE))
+                .tls(self.tls.clone());
+        if let Some(user) = &self.config.user {
+            let password = self.config.password_file.as_ref().map(|file| file.read());
+            let password = password
+                .transpose()
+                .map_err(Failed::new)?
+                .unwrap_or_default();
+            transport = transport.credentials(Credentials::new(user.clone(), password));
+        }
+        match transport.build().send(message).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Failed {
+                is_refused: error.is_permanent(),
+                ..Failed::new(plainly(&error))
+            }),
+        }
+    }
+
+    fn port(&self) -> u16 {
+        self.config.port.unwrap_or(match self.config.tls {
+            MailTls::Starttls => 587,
+            MailTls::Always => 465,
+            MailTls::Never => 25,
+        })
+    }
+}
+
+fn tls(config: &EmailConfig) -> Result<Tls, String> {
+    if config.tls == MailTls::Never {
+        return Ok(Tls::None);
+    }
+    let mut parameters = TlsParameters::builder(config.host.clone());
+    if let Some(path) = &config.ca_file {
+        let shown = path.display();
+        let pem = fs::read(path).map_err(|e| format!("can't read {shown}: {e}"))?;
+        let certificate = Certificate::from_pem(&pem).map_err(|e| format!("{shown}: {e}"))?;
+        parameters = parameters.add_root_certificate(certificate);
+    }
+    let parameters = parameters
+        .build()
+        .map_err(|e| format!("TLS can't be used: {e}"))?;
+    Ok(match config.tls {
+        MailTls::Always => Tls::Wrapper(parameters),
+        _ => Tls::Required(parameters),
+    })
+}
+
+fn plainly(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let more = cause.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,422 @@
+use std::{
+    path::Path,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use serde::Serialize;
+use tokio::sync::Notify;
+use utoipa::ToSchema;
+
+use super::notice::Notice;
+use crate::{
+    ground::{Durability, open_database},
+    journal::RunId,
+    report,
+    runs::{Cursor, RunsError, now},
+    targets::{NoticeKind, ReceiverConfig},
+    value::Digest,
+};
+
+/// How long what was sent is kept, in milliseconds.
+const KEPT: i64 = 30 * 86_400_000;
+
+/// Keeps notices until each receiver has got them. What it says is on the disk when it returns.
+pub struct Outbox {
+    database: Mutex<Connection>,
+    receivers: Vec<ReceiverConfig>,
+    /// Says that there is something new to send.
+    pub(super) added: Notify,
+}
+
+/// A notice that a receiver is to get.
+#[derive(Clone, Debug)]
+pub struct Queued {
+    /// Of the notice: the order in which they are sent.
+    pub id: i64,
+    pub notice: Notice,
+    pub attempts: u32,
+    /// When the next attempt is made, in milliseconds since 1970.
+    pub next_at: i64,
+    /// When it was first tried, in milliseconds since 1970.
+    pub first_at: Option<i64>,
+}
+
+/// A notice and what became of it at one receiver. Times are milliseconds since 1970.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Delivered {
+    pub id: i64,
+    pub receiver: String,
+    /// `queued`, `sent` or `given_up`.
+    pub state: String,
+    /// `waiting`, `failed`, `succeeded`, `doubt`, `due` or `expiring_approval`.
+    pub kind: String,
+    /// When it happened.
+    pub at: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<String>,
+    pub title: String,
+    pub text: String,
+    pub attempts: u32,
+    /// When the next attempt is made, of one that is queued and failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_at: Option<i64>,
+    /// When it was sent or given up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub done_at: Option<i64>,
+    /// Why the last attempt failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// What a receiver is still to get.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ReceiverQueue {
+    pub receiver: String,
+    /// `webhook`, `slack`, `teams`, `pagerduty` or `email`.
+    pub channel: String,
+    pub queued: u64,
+    /// How many attempts of the first one have failed.
+    pub attempts: u64,
+    pub sent: u64,
+    pub given_up: u64,
+}
+
+/// Up to where the events of a run have been read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ReadUpTo {
+    pub cursor: Cursor,
+    /// When the run had ended, as it was then; milliseconds since 1970.
+    pub ended_at: Option<i64>,
+}
+
+impl Outbox {
+    /// Opens the outbox of a state folder, which is there. The first time, what happened before is not told.
+    pub fn open(state: &Path, receivers: Vec<ReceiverConfig>) -> Result<Self, RunsError> {
+        let database = open_database(&state.join("serve.db"), Durability::Machine)?;
+        Self::of(database, receivers)
+    }
+
+    pub(super) fn of(
+        database: Connection,
+        receivers: Vec<ReceiverConfig>,
+    ) -> Result<Self, RunsError> {
+        database.execute_batch(
+            "CREATE TABLE IF NOT EXISTS notices (
+                 id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, at INTEGER NOT NULL, notice TEXT NOT NULL
+             ) STRICT;
+             CREATE TABLE IF NOT EXISTS deliveries (
+                 receiver TEXT NOT NULL, notice INTEGER NOT NULL REFERENCES notices, state TEXT NOT NULL,
+                 attempts INTEGER NOT NULL DEFAULT 0, next_at INTEGER NOT NULL DEFAULT 0, first_at INTEGER, done_at INTEGER, error TEXT,
+                 PRIMARY KEY (receiver, notice)
+             ) STRICT;
+             CREATE INDEX IF NOT EXISTS deliveries_queued ON deliveries (receiver, notice) WHERE state = 'queued';
+             CREATE TABLE IF NOT EXISTS positions (
+                 run TEXT PRIMARY KEY, next INTEGER NOT NULL, digest BLOB NOT NULL, ended_at INTEGER
+             ) STRICT;
+             CREATE TABLE IF NOT EXISTS notify_facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;",
+        )?;
+        database.execute(
+            "INSERT INTO notify_facts (name, value) VALUES ('since', ?) ON CONFLICT DO NOTHING",
+            [now()],
+        )?;
+        let this = Self {
+            database: Mutex::new(database),
+            receivers,
+            added: Notify::new(),
+        };
+        this.drop_strangers()?;
+        Ok(this)
+    }
+
+    /// Gives up what is for receivers that are no longer configured.
+    fn drop_strangers(&self) -> Result<(), RunsError> {
+        let names: Vec<_> = self.receivers.iter().map(|one| one.name.as_str()).collect();
+        let names = serde_json::to_string(&names).unwrap_or_default();
+        self.database().execute(
+            "UPDATE deliveries SET state = 'given_up', done_at = ?, error = 'the receiver is not in windlass.toml any more'
+             WHERE state = 'queued' AND receiver NOT IN (SELECT value FROM json_each(?))",
+            params![now(), names],
+        )?;
+        Ok(())
+    }
+
+    pub fn receivers(&self) -> &[ReceiverConfig] {
+        &self.receivers
+    }
+
+    /// Says since when events are told, in milliseconds since 1970.
+    pub(super) fn since(&self) -> Result<i64, RunsError> {
+        let since = "SELECT value FROM notify_facts WHERE name = 'since'";
+        Ok(self.database().query_row(since, [], |row| row.get(0))?)
+    }
+
+    /// Writes down notices, and up to where the events of runs have been read, all or nothing.
+    pub(super) fn add(
+        &self,
+        notices: &[Notice],
+        positions: &[(&RunId, ReadUpTo)],
+    ) -> Result<(), RunsError> {
+        let mut added = 0;
+        {
+            let mut database = self.database();
+            let all = database.transaction()?;
+            for notice in notices {
+                added += self.insert(&all, notice)?;
+            }
+            for (run, position) in positions {
+                let (next, digest) = position.cursor.parts();
+                all.execute(
+                    "INSERT INTO positions (run, next, digest, ended_at) VALUES (?, ?, ?, ?)
+                     ON CONFLICT DO UPDATE SET next = excluded.next, digest = excluded.digest, ended_at = excluded.ended_at",
+                    params![run.as_str(), next, digest.as_bytes(), position.ended_at],
+                )?;
+            }
+            all.commit()?;
+        }
+        if added > 0 {
+            self.added.notify_waiters();
+        }
+        Ok(())
+    }
+
+    fn insert(&self, all: &Transaction, notice: &Notice) -> Result<usize, RunsError> {
+        let wants = |receiver: &&ReceiverConfig| {
+            let workflow = notice.workflow.as_ref();
+            receiver.on.contains(&notice.kind)
+                && (receiver.workflows.is_empty()
+                    || workflow.is_some_and(|name| receiver.workflows.contains(name)))
+        };
+        let wanted: Vec<_> = self.receivers.iter().filter(wants).collect();
+        if wanted.is_empty() {
+            return Ok(0);
+        }
+        let text = serde_json::to_string(notice)
+            .map_err(|e| RunsError::broken("journal", e.to_string()))?;
+        let is_new = all.execute(
+            "INSERT INTO notices (key, at, notice) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            params![notice.key, notice.at, text],
+        )? > 0;
+        if !is_new {
+            return Ok(0);
+        }
+        let id = all.last_insert_rowid();
+        for receiver in &wanted {
+            all.execute(
+                "INSERT INTO deliveries (receiver, notice, state) VALUES (?, ?, 'queued')",
+                params![receiver.name, id],
+            )?;
+        }
+        Ok(wanted.len())
+    }
+
+    /// Tells that a trigger could not start a run.
+    pub fn start_failed(
+        &self,
+        (workflow, trigger): (&str, &str),
+        target: &str,
+        due: i64,
+        error: &RunsError,
+    ) {
+        let notice = Notice {
+            key: format!("trigger {workflow}/{trigger} {due}"),
+            kind: NoticeKind::Failed,
+            at: now(),
+            about: format!("trigger {workflow}/{trigger}"),
+            run: None,
+            workflow: Some(workflow.to_owned()),
+            target: Some(target.to_owned()),
+            step: None,
+            title: format!("{workflow} could not be started by its trigger {trigger}"),
+            text: format!(
+                "It was due at {} UTC: {}\nThe start is tried again.",
+                report::utc_time(due),
+                error.message
+            ),
+            path: "/triggers".into(),
+        };
+        // The start is tried again, and the trigger shows the error.
+        let _ = self.add(&[notice.cleaned()], &[]);
+    }
+
+    /// Returns up to where the events of a run have been read.
+    pub(super) fn position(&self, run: &RunId) -> Result<Option<ReadUpTo>, RunsError> {
+        let found = self
+            .database()
+            .query_row(
+                "SELECT next, digest, ended_at FROM positions WHERE run = ?",
+                [run.as_str()],
+                |row| {
+                    Ok(ReadUpTo {
+                        cursor: Cursor::at(row.get(0)?, Digest::from_bytes(row.get(1)?)),
+                        ended_at: row.get(2)?,
+                    })
+                },
+            )
+            .optional()?;
+        Ok(found)
+    }
+
+    /// Returns the first notice that a receiver has not got.
+    pub(super) fn next(&self, receiver: &str) -> Result<Option<Queued>, RunsError> {
+        let found = self
+            .database()
+            .query_row(
+                "SELECT n.id, n.notice, d.attempts, d.next_at, d.first_at FROM deliveries d JOIN notices n ON n.id = d.notice
+                 WHERE d.receiver = ? AND d.state = 'queued' ORDER BY d.notice LIMIT 1",
+                [receiver],
+                |row| {
+                    let text: String = row.get(1)?;
+                    Ok((row.get(0)?, text, row.get(2)?, row.get(3)?, row.get(4)?))
+                },
+            )
+            .optional()?;
+        let Some((id, text, attempts, next_at, first_at)) = found else {
+            return Ok(None);
+        };
+        let notice = serde_json::from_str(&text)
+            .map_err(|e| RunsError::broken("journal", format!("notice {id} can't be read: {e}")))?;
+        Ok(Some(Queued {
+            id,
+            notice,
+            attempts,
+            next_at,
+            first_at,
+        }))
+    }
+
+    /// Notes that a receiver has accepted a notice.
+    pub(super) fn sent(&self, receiver: &str, id: i64, at: i64) -> Result<(), RunsError> {
+        self.database().execute(
+            "UPDATE deliveries SET state = 'sent', attempts = attempts + 1, done_at = ?, error = NULL WHERE receiver = ? AND notice = ?",
+            params![at, receiver, id],
+        )?;
+        Ok(())
+    }
+
+    /// Notes that an attempt failed, and when the next one is made.
+    pub(super) fn failed(
+        &self,
+        receiver: &str,
+        id: i64,
+        error: &str,
+        at: i64,
+        next_at: i64,
+    ) -> Result<(), RunsError> {
+        self.database().execute(
+            "UPDATE deliveries SET attempts = attempts + 1, error = ?, first_at = coalesce(first_at, ?), next_at = ?
+             WHERE receiver = ? AND notice = ?",
+            params![error, at, next_at, receiver, id],
+        )?;
+        Ok(())
+    }
+
+    /// Notes that a notice is not tried again, so that those behind it get their turn.
+    pub(super) fn give_up(
+        &self,
+        receiver: &str,
+        id: i64,
+        error: &str,
+        at: i64,
+    ) -> Result<(), RunsError> {
+        self.database().execute(
+            "UPDATE deliveries SET state = 'given_up', attempts = attempts + 1, error = ?, done_at = ? WHERE receiver = ? AND notice = ?",
+            params![error, at, receiver, id],
+        )?;
+        Ok(())
+    }
+
+    /// Forgets what was sent long ago.
+    pub(super) fn prune(&self, at: i64) -> Result<(), RunsError> {
+        let mut database = self.database();
+        let all = database.transaction()?;
+        // What certificates and questions said stays while it could be found again.
+        all.execute(
+            "DELETE FROM deliveries WHERE state <> 'queued' AND done_at < ?",
+            [at - KEPT],
+        )?;
+        all.execute(
+            "DELETE FROM notices WHERE at < ? AND id NOT IN (SELECT notice FROM deliveries) AND key NOT LIKE 'due %'",
+            [at - KEPT],
+        )?;
+        Ok(all.commit()?)
+    }
+
+    /// Lists deliveries, the newest first: those before a notice, if one is given.
+    ///
+    /// # Errors
+    /// A database that can't be read.
+    pub fn list(
+        &self,
+        state: Option<&str>,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<Delivered>, RunsError> {
+        let database = self.database();
+        let mut statement = database.prepare_cached(
+            "SELECT n.id, d.receiver, d.state, n.notice, d.attempts, d.next_at, d.done_at, d.error
+             FROM deliveries d JOIN notices n ON n.id = d.notice
+             WHERE (?1 IS NULL OR d.state = ?1) AND (?2 IS NULL OR n.id < ?2)
+             ORDER BY n.id DESC, d.receiver LIMIT ?3",
+        )?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = statement.query_map(params![state, before, limit], delivered)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Counts what each configured receiver is still to get.
+    ///
+    /// # Errors
+    /// A database that can't be read.
+    pub fn queues(&self) -> Result<Vec<ReceiverQueue>, RunsError> {
+        let database = self.database();
+        let mut statement = database.prepare_cached(
+            "SELECT count(*) FILTER (WHERE state = 'queued'), count(*) FILTER (WHERE state = 'sent'),
+                    count(*) FILTER (WHERE state = 'given_up'),
+                    coalesce((SELECT attempts FROM deliveries WHERE receiver = ?1 AND state = 'queued' ORDER BY notice LIMIT 1), 0)
+             FROM deliveries WHERE receiver = ?1",
+        )?;
+        let queue = |receiver: &ReceiverConfig| {
+            statement.query_row([&receiver.name], |row| {
+                Ok(ReceiverQueue {
+                    receiver: receiver.name.clone(),
+                    channel: receiver.channel.as_str().to_owned(),
+                    queued: row.get(0)?,
+                    sent: row.get(1)?,
+                    given_up: row.get(2)?,
+                    attempts: row.get(3)?,
+                })
+            })
+        };
+        Ok(self.receivers.iter().map(queue).collect::<Result<_, _>>()?)
+    }
+
+    fn database(&self) -> MutexGuard<'_, Connection> {
+        self.database.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn delivered(row: &Row) -> rusqlite::Result<Delivered> {
+    let text: String = row.get(3)?;
+    let state: String = row.get(2)?;
+    let next_at: i64 = row.get(5)?;
+    let notice: Option<Notice> = serde_json::from_str(&text).ok();
+    let notice = notice.as_ref();
+    Ok(Delivered {
+        id: row.get(0)?,
+        receiver: row.get(1)?,
+        kind: notice.map_or("", |notice| notice.kind.as_str()).to_owned(),
+        at: notice.map_or(0, |notice| notice.at),
+        run: notice.and_then(|notice| notice.run.clone()),
+        workflow: notice.and_then(|notice| notice.workflow.clone()),
+        title: notice.map_or_else(String::new, |notice| notice.title.clone()),
+        text: notice.map_or_else(String::new, |notice| notice.text.clone()),
+        attempts: row.get(4)?,
+        next_at: (state == "queued" && next_at > 0).then_some(next_at),
+        done_at: row.get(6)?,
+        error: row.get(7)?,
+        state,
+    })
+}

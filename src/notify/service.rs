@@ -1,0 +1,88 @@
+use std::{io, sync::Arc, thread, time::Duration};
+
+use super::{collector::Collector, courier::Courier, outbox::Outbox};
+use crate::{
+    runs::{Runs, RunsError},
+    targets::{NoticeKind, NotifyConfig},
+};
+
+/// How often it is looked whether something happened in a run.
+const LOOKS: Duration = Duration::from_millis(300);
+/// How often questions that expire are looked for though nothing happened, certificates, and what is old; in milliseconds.
+const QUESTIONS: i64 = 30_000;
+const CERTIFICATES: i64 = 600_000;
+const OLD: i64 = 86_400_000;
+
+/// The notifications of a server.
+pub struct Notifier {
+    collector: Collector,
+    couriers: Vec<Courier>,
+    outbox: Arc<Outbox>,
+    runs: Arc<dyn Runs>,
+    tells_due: bool,
+}
+
+impl Notifier {
+    /// Makes all that the configuration asks for.
+    ///
+    /// # Errors
+    /// What in it can't be used.
+    pub fn new(
+        runs: Arc<dyn Runs>,
+        outbox: Arc<Outbox>,
+        config: &NotifyConfig,
+    ) -> Result<Self, RunsError> {
+        let couriers = config.receivers.iter().map(|receiver| {
+            let courier = Courier::new(outbox.clone(), receiver.clone(), config.url.clone());
+            courier.map_err(|why| {
+                let message = format!("[notify]: the receiver `{}`: {why}", receiver.name);
+                RunsError::broken("config", message)
+            })
+        });
+        let mut kinds = config.receivers.iter().map(|receiver| &receiver.on);
+        Ok(Self {
+            couriers: couriers.collect::<Result<_, _>>()?,
+            tells_due: kinds.any(|on| on.contains(&NoticeKind::Due)),
+            collector: Collector::new(runs.clone(), outbox.clone(), config)?,
+            outbox,
+            runs,
+        })
+    }
+
+    /// Tells what happens, until the process ends; `clock` says the time in milliseconds since 1970. To be called on a runtime.
+    pub fn keep(self, clock: impl Fn() -> i64 + Send + 'static) -> io::Result<()> {
+        for courier in self.couriers {
+            tokio::spawn(courier.run());
+        }
+        let Self {
+            collector,
+            outbox,
+            runs,
+            tells_due,
+            ..
+        } = self;
+        let thread = thread::Builder::new().name("notices".into());
+        thread.spawn(move || {
+            let (mut seen, mut questions_at, mut certificates_at, mut old_at) = (None, 0, 0, 0);
+            loop {
+                let now = clock();
+                // What can't be read now is read the next time: the positions stay where they are.
+                let version = runs.version().ok();
+                if version != seen || now >= questions_at {
+                    questions_at = now + QUESTIONS;
+                    seen = collector.read_runs(now).ok().and(version);
+                }
+                if tells_due && now >= certificates_at {
+                    certificates_at = now + CERTIFICATES;
+                    let _ = collector.look_at_certificates(now);
+                }
+                if now >= old_at {
+                    old_at = now + OLD;
+                    let _ = outbox.prune(now);
+                }
+                thread::sleep(LOOKS);
+            }
+        })?;
+        Ok(())
+    }
+}

@@ -1,0 +1,407 @@
+//! `[notify]` and `[hooks]` of `windlass.toml`: who is told what, and which signed requests start runs.
+
+use std::{
+    collections::BTreeSet,
+    fmt, fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+
+use windlass_world::value::parse_duration;
+
+/// A secret is no longer than this, in bytes.
+const LONGEST_SECRET: usize = 4096;
+/// PagerDuty's Events API v2.
+const PAGERDUTY: &str = "https://events.pagerduty.com/v2/enqueue";
+
+/// Who is told what, as `windlass.toml` says it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table such as { url = \"https://windlass.example.com\" }"
+)]
+pub struct NotifyConfig {
+    /// Where people reach the server: links begin with it.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// How long before a certificate in use expires it is told.
+    #[serde(default = "thirty_days", deserialize_with = "duration")]
+    pub due: Duration,
+    /// How long before a question expires it is told.
+    #[serde(default = "one_hour", deserialize_with = "duration")]
+    pub expiring_approval: Duration,
+    #[serde(default)]
+    pub receivers: Vec<ReceiverConfig>,
+}
+
+impl Default for NotifyConfig {
+    fn default() -> Self {
+        Self {
+            url: None,
+            due: thirty_days(),
+            expiring_approval: one_hour(),
+            receivers: Vec::new(),
+        }
+    }
+}
+
+fn thirty_days() -> Duration {
+    Duration::from_secs(30 * 86_400)
+}
+
+fn one_hour() -> Duration {
+    Duration::from_secs(3600)
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_duration(&text).map_err(D::Error::custom)
+}
+
+/// Something that people are told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoticeKind {
+    /// A run asks something.
+    Waiting,
+    /// A run failed, or one could not be started by its trigger.
+    Failed,
+    Succeeded,
+    /// A call that may or may not have happened needs a person's answer.
+    Doubt,
+    /// A certificate in use expires soon.
+    Due,
+    /// A question expires soon.
+    ExpiringApproval,
+}
+
+impl NoticeKind {
+    pub const ALL: [Self; 6] = [
+        Self::Waiting,
+        Self::Failed,
+        Self::Succeeded,
+        Self::Doubt,
+        Self::Due,
+        Self::ExpiringApproval,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Failed => "failed",
+            Self::Succeeded => "succeeded",
+            Self::Doubt => "doubt",
+            Self::Due => "due",
+            Self::ExpiringApproval => "expiring_approval",
+        }
+    }
+}
+
+/// Somebody who is told things.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Written")]
+pub struct ReceiverConfig {
+    /// Names it in the outbox.
+    pub name: String,
+    /// What it is told of.
+    pub on: BTreeSet<NoticeKind>,
+    /// Of which workflows; empty for all.
+    pub workflows: BTreeSet<String>,
+    pub channel: Channel,
+}
+
+/// How a receiver is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Channel {
+    Webhook(WebhookConfig),
+    Slack(UrlConfig),
+    Teams(UrlConfig),
+    Pagerduty(PagerdutyConfig),
+    Email(EmailConfig),
+}
+
+impl Channel {
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Webhook(_) => "webhook",
+            Self::Slack(_) => "slack",
+            Self::Teams(_) => "teams",
+            Self::Pagerduty(_) => "pagerduty",
+            Self::Email(_) => "email",
+        }
+    }
+}
+
+/// A receiver as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    name: String,
+    on: Option<BTreeSet<NoticeKind>>,
+    #[serde(default)]
+    workflows: BTreeSet<String>,
+    webhook: Option<WebhookConfig>,
+    slack: Option<UrlConfig>,
+    teams: Option<UrlConfig>,
+    pagerduty: Option<PagerdutyConfig>,
+    email: Option<EmailConfig>,
+}
+
+impl TryFrom<Written> for ReceiverConfig {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, String> {
+        let name = written.name;
+        let channels = [
+            written.webhook.map(Channel::Webhook),
+            written.slack.map(Channel::Slack),
+            written.teams.map(Channel::Teams),
+            written.pagerduty.map(Channel::Pagerduty),
+            written.email.map(Channel::Email),
+        ];
+        let mut channels = channels.into_iter().flatten();
+        let (Some(channel), None) = (channels.next(), channels.next()) else {
+            return Err(format!(
+                "the receiver `{name}` needs one of webhook, slack, teams, pagerduty and email"
+            ));
+        };
+        // What went well is told to those who ask for it.
+        let usual = || {
+            let all = NoticeKind::ALL.into_iter();
+            all.filter(|kind| *kind != NoticeKind::Succeeded).collect()
+        };
+        Ok(Self {
+            name,
+            on: written.on.unwrap_or_else(usual),
+            workflows: written.workflows,
+            channel,
+        })
+    }
+}
+
+/// A server that takes any JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table such as { url = \"https://…\", secret_file = \"…\" }"
+)]
+pub struct WebhookConfig {
+    pub url: String,
+    /// What bodies are signed with.
+    pub secret_file: Option<SecretFile>,
+}
+
+/// An address that is a secret itself.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table such as { url_file = \"…\" }"
+)]
+pub struct UrlConfig {
+    url: Option<String>,
+    url_file: Option<SecretFile>,
+}
+
+impl UrlConfig {
+    /// Reads the address.
+    ///
+    /// # Errors
+    /// None, or a file that can't be read.
+    pub fn url(&self) -> Result<String, String> {
+        match (&self.url, &self.url_file) {
+            (Some(url), None) => Ok(url.clone()),
+            (None, Some(file)) => file.read(),
+            _ => Err("it needs one of url and url_file".into()),
+        }
+    }
+}
+
+/// The address is a secret.
+impl fmt::Debug for UrlConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UrlConfig").finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table such as { routing_key_file = \"…\" }"
+)]
+pub struct PagerdutyConfig {
+    pub routing_key_file: SecretFile,
+    /// Another one for a service region such as the EU.
+    #[serde(default = "pagerduty")]
+    pub url: String,
+}
+
+fn pagerduty() -> String {
+    PAGERDUTY.into()
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table such as { host = \"smtp.example.com\", from = \"…\", to = [\"…\"] }"
+)]
+pub struct EmailConfig {
+    pub host: String,
+    /// 587, 465 with `tls = "always"`, 25 with `tls = "never"`, if it is left out.
+    pub port: Option<u16>,
+    #[serde(default)]
+    pub tls: MailTls,
+    /// The certificates of who signed the server's, beside those that the system trusts.
+    pub ca_file: Option<PathBuf>,
+    pub user: Option<String>,
+    pub password_file: Option<SecretFile>,
+    pub from: String,
+    pub to: Vec<String>,
+}
+
+/// How an e-mail server is spoken to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MailTls {
+    /// In the clear until STARTTLS, and not without.
+    #[default]
+    Starttls,
+    /// TLS from the first byte.
+    Always,
+    /// In the clear: for a server on the same machine.
+    Never,
+}
+
+/// A hook: a signed request to it starts runs.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table such as { secret_file = \"…\" }"
+)]
+pub struct HookConfig {
+    #[serde(rename = "secret_file")]
+    pub secret: SecretFile,
+}
+
+/// A file that holds a secret. It is read whenever the secret is needed, so it may be changed.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct SecretFile(PathBuf);
+
+impl SecretFile {
+    /// Takes a relative path as one from a folder.
+    pub(super) fn within(&mut self, folder: &Path) {
+        if self.0.is_relative() {
+            self.0 = folder.join(&self.0);
+        }
+    }
+
+    /// Reads the secret, without the line end that an editor adds.
+    ///
+    /// # Errors
+    /// A file that can't be read, is empty or holds no text, as a sentence with its path.
+    pub fn read(&self) -> Result<String, String> {
+        let path = self.0.display();
+        let text = fs::read_to_string(&self.0).map_err(|e| format!("can't read {path}: {e}"))?;
+        let text = text.trim_end_matches(['\r', '\n']);
+        match text.len() {
+            0 => Err(format!("{path} is empty")),
+            length if length > LONGEST_SECRET => Err(format!("{path} is too large for a secret")),
+            _ => Ok(text.to_owned()),
+        }
+    }
+}
+
+impl NotifyConfig {
+    /// Takes relative paths as those from a folder.
+    pub(super) fn within(&mut self, folder: &Path) {
+        for receiver in &mut self.receivers {
+            match &mut receiver.channel {
+                Channel::Webhook(webhook) => {
+                    webhook
+                        .secret_file
+                        .iter_mut()
+                        .for_each(|file| file.within(folder));
+                }
+                Channel::Slack(url) | Channel::Teams(url) => {
+                    url.url_file.iter_mut().for_each(|file| file.within(folder));
+                }
+                Channel::Pagerduty(pagerduty) => pagerduty.routing_key_file.within(folder),
+                Channel::Email(email) => {
+                    email
+                        .password_file
+                        .iter_mut()
+                        .for_each(|file| file.within(folder));
+                    email.ca_file = email.ca_file.take().map(|path| folder.join(path));
+                }
+            }
+        }
+    }
+
+    /// Refuses what could not work: names that are used twice, secrets that can't be read.
+    ///
+    /// # Errors
+    /// The first one, as a sentence.
+    pub fn check(&self) -> Result<(), String> {
+        let mut names = BTreeSet::new();
+        for receiver in &self.receivers {
+            let name = &receiver.name;
+            if !names.insert(name) {
+                return Err(format!("two receivers are named `{name}`"));
+            }
+            let read = match &receiver.channel {
+                Channel::Webhook(webhook) => webhook.secret_file.as_ref().map(SecretFile::read),
+                Channel::Slack(url) | Channel::Teams(url) => Some(url.url()),
+                Channel::Pagerduty(pagerduty) => Some(pagerduty.routing_key_file.read()),
+                Channel::Email(email) => {
+                    if email.to.is_empty() {
+                        return Err(format!("the receiver `{name}` has nobody in `to`"));
+                    }
+                    email.password_file.as_ref().map(SecretFile::read)
+                }
+            };
+            if let Some(Err(why)) = read {
+                return Err(format!("the receiver `{name}`: {why}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<NotifyConfig, String> {
+        toml::from_str(text).map_err(|e| e.message().to_owned())
+    }
+
+    #[test]
+    fn a_receiver_has_one_channel() {
+        let none = read("[[receivers]]\nname = \"ops\"").unwrap_err();
+        assert!(none.contains("needs one of webhook"), "{none}");
+        let two = "[[receivers]]\nname = \"ops\"\nslack = { url = \"x\" }\nteams = { url = \"x\" }";
+        assert!(read(two).unwrap_err().contains("`ops` needs one of"));
+        let wrong = "[[receivers]]\nname = \"ops\"\non = [\"fail\"]\nslack = { url = \"x\" }";
+        assert!(read(wrong).unwrap_err().contains("unknown variant `fail`"));
+        let good = read("due = \"7d\"\n[[receivers]]\nname = \"ops\"\nslack = { url = \"x\" }")
+            .expect("read");
+        assert_eq!(good.due, Duration::from_secs(7 * 86_400));
+        let on = &good.receivers[0].on;
+        assert!(on.contains(&NoticeKind::Failed) && !on.contains(&NoticeKind::Succeeded));
+    }
+
+    #[test]
+    fn what_could_not_work_is_refused_at_the_start() {
+        let twice = "[[receivers]]\nname = \"a\"\nslack = { url = \"x\" }\n";
+        let why = read(&twice.repeat(2)).expect("read").check().unwrap_err();
+        assert_eq!(why, "two receivers are named `a`");
+        let missing = "[[receivers]]\nname = \"a\"\nslack = { url_file = \"/nowhere/url\" }";
+        let why = read(missing).expect("read").check().unwrap_err();
+        assert!(
+            why.starts_with("the receiver `a`: can't read /nowhere/url"),
+            "{why}"
+        );
+    }
+}

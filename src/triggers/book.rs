@@ -1,0 +1,356 @@
+use std::{
+    collections::BTreeSet,
+    fmt,
+    path::Path,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::{
+    ground::{Durability, open_database},
+    runs::RunsError,
+};
+
+/// How long is remembered what became of a start, in milliseconds: longer than a certificate that is renewed is valid.
+const KEPT: i64 = 800 * 86_400_000;
+
+/// Names a trigger: `WORKFLOW/TRIGGER`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TriggerKey {
+    /// The name of the workflow's file.
+    pub workflow: String,
+    pub trigger: String,
+}
+
+impl TriggerKey {
+    /// Reads `WORKFLOW/TRIGGER`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (workflow, trigger) = text.split_once('/')?;
+        let is_whole = !workflow.is_empty() && !trigger.is_empty() && !trigger.contains('/');
+        is_whole.then(|| Self {
+            workflow: workflow.to_owned(),
+            trigger: trigger.to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for TriggerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.workflow, self.trigger)
+    }
+}
+
+/// Remembers what came due, and what became of it. What it says is on the disk when it returns.
+pub struct TriggerBook {
+    database: Mutex<Connection>,
+}
+
+/// What is known of a trigger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// When it starts its workflow, as it was when it was last looked at.
+    pub definition: String,
+    /// Up to when its schedule has been looked at, in milliseconds since 1970.
+    pub reached: i64,
+    pub paused: Option<Paused>,
+}
+
+/// Who paused a trigger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paused {
+    pub by: String,
+    /// Milliseconds since 1970.
+    pub at: i64,
+}
+
+/// Something that came due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    pub key: TriggerKey,
+    /// When, in milliseconds since 1970.
+    pub due: i64,
+    /// Whether nothing ran then, and it is made up for.
+    pub is_late: bool,
+    /// How many earlier ones it also makes up for.
+    pub missed: u32,
+    pub attempts: u32,
+    /// When the next attempt to start it is made, in milliseconds since 1970.
+    pub next_at: i64,
+    /// Why it has not been started.
+    pub why: Option<String>,
+}
+
+/// A start that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    pub due: i64,
+    pub at: i64,
+    pub is_late: bool,
+    /// `None` where an earlier process started it, and the workflow has changed since.
+    pub run: Option<String>,
+}
+
+impl TriggerBook {
+    /// Opens the book of a state folder, which is there.
+    pub fn open(state: &Path) -> Result<Self, RunsError> {
+        let database = open_database(&state.join("serve.db"), Durability::Machine)?;
+        Self::of(database)
+    }
+
+    /// Makes a book of which nothing is kept, for a place where no server ever ran.
+    ///
+    /// # Errors
+    /// No memory.
+    pub fn empty() -> Result<Self, RunsError> {
+        Self::of(Connection::open_in_memory()?)
+    }
+
+    /// Says whether a state folder has a book.
+    pub fn is_in(state: &Path) -> bool {
+        state.join("serve.db").exists()
+    }
+
+    fn of(database: Connection) -> Result<Self, RunsError> {
+        database.execute_batch(
+            "CREATE TABLE IF NOT EXISTS triggers (
+                 workflow TEXT NOT NULL, trigger TEXT NOT NULL, definition TEXT NOT NULL, reached INTEGER NOT NULL,
+                 paused_by TEXT, paused_at INTEGER, PRIMARY KEY (workflow, trigger)
+             ) STRICT;
+             CREATE TABLE IF NOT EXISTS trigger_starts (
+                 workflow TEXT NOT NULL, trigger TEXT NOT NULL, due INTEGER NOT NULL, state TEXT NOT NULL,
+                 at INTEGER NOT NULL, is_late INTEGER NOT NULL, missed INTEGER NOT NULL,
+                 attempts INTEGER NOT NULL DEFAULT 0, next_at INTEGER NOT NULL DEFAULT 0, run TEXT, why TEXT,
+                 PRIMARY KEY (workflow, trigger, due)
+             ) STRICT;
+             CREATE INDEX IF NOT EXISTS trigger_starts_waiting ON trigger_starts (state) WHERE state = 'waiting';",
+        )?;
+        Ok(Self {
+            database: Mutex::new(database),
+        })
+    }
+
+    pub fn known(&self, key: &TriggerKey) -> Result<Option<Known>, RunsError> {
+        let known = self
+            .database()
+            .query_row(
+                "SELECT definition, reached, paused_by, paused_at FROM triggers WHERE workflow = ? AND trigger = ?",
+                [&key.workflow, &key.trigger],
+                |row| {
+                    let by: Option<String> = row.get(2)?;
+                    let at: Option<i64> = row.get(3)?;
+                    Ok(Known {
+                        definition: row.get(0)?,
+                        reached: row.get(1)?,
+                        paused: by.zip(at).map(|(by, at)| Paused { by, at }),
+                    })
+                },
+            )
+            .optional()?;
+        Ok(known)
+    }
+
+    /// Begins to look at a trigger, or at another definition of it: nothing before `at` is due. Who paused it stays.
+    pub fn begin(&self, key: &TriggerKey, definition: &str, at: i64) -> Result<(), RunsError> {
+        self.database().execute(
+            "INSERT INTO triggers (workflow, trigger, definition, reached) VALUES (?, ?, ?, ?)
+             ON CONFLICT DO UPDATE SET definition = excluded.definition, reached = excluded.reached",
+            params![key.workflow, key.trigger, definition, at],
+        )?;
+        Ok(())
+    }
+
+    /// Notes how far a schedule has been looked at, and drops what waits: nobody wants it any more.
+    pub fn pass(&self, key: &TriggerKey, reached: i64) -> Result<(), RunsError> {
+        let mut database = self.database();
+        let all = database.transaction()?;
+        all.execute(
+            "UPDATE triggers SET reached = max(reached, ?3) WHERE workflow = ?1 AND trigger = ?2",
+            params![key.workflow, key.trigger, reached],
+        )?;
+        all.execute(
+            "UPDATE trigger_starts SET state = 'skipped', why = 'paused' WHERE workflow = ? AND trigger = ? AND state = 'waiting'",
+            [&key.workflow, &key.trigger],
+        )?;
+        Ok(all.commit()?)
+    }
+
+    /// Stops a trigger from starting anything.
+    pub fn pause(&self, key: &TriggerKey, by: &str, at: i64) -> Result<(), RunsError> {
+        self.database().execute(
+            "INSERT INTO triggers (workflow, trigger, definition, reached, paused_by, paused_at) VALUES (?1, ?2, '', ?4, ?3, ?4)
+             ON CONFLICT DO UPDATE SET paused_by = coalesce(paused_by, excluded.paused_by), paused_at = coalesce(paused_at, excluded.paused_at)",
+            params![key.workflow, key.trigger, by, at],
+        )?;
+        Ok(())
+    }
+
+    /// Lets a trigger start again; what came due while it was paused is not made up for.
+    pub fn resume(&self, key: &TriggerKey, at: i64) -> Result<(), RunsError> {
+        self.database().execute(
+            "UPDATE triggers SET reached = max(reached, ?3), paused_by = NULL, paused_at = NULL
+             WHERE workflow = ?1 AND trigger = ?2 AND paused_by IS NOT NULL",
+            params![key.workflow, key.trigger, at],
+        )?;
+        Ok(())
+    }
+
+    /// Notes that something is to be started, that it takes the place of what still waits, and up to when the schedule has been
+    /// looked at. What has been dealt with already stays so.
+    pub fn want(&self, due: &Due, also: &[i64], at: i64) -> Result<(), RunsError> {
+        self.came_due(due, also, at, "waiting", None)
+    }
+
+    /// Notes that something was missed and is not made up for.
+    pub fn skip(&self, due: &Due, at: i64) -> Result<(), RunsError> {
+        self.came_due(due, &[], at, "skipped", Some("missed while nothing ran"))
+    }
+
+    fn came_due(
+        &self,
+        due: &Due,
+        also: &[i64],
+        at: i64,
+        state: &str,
+        why: Option<&str>,
+    ) -> Result<(), RunsError> {
+        let TriggerKey { workflow, trigger } = &due.key;
+        let mut database = self.database();
+        let all = database.transaction()?;
+        all.execute(
+            "UPDATE trigger_starts SET state = 'replaced' WHERE workflow = ? AND trigger = ? AND state = 'waiting' AND due <> ?",
+            params![workflow, trigger, due.due],
+        )?;
+        let mut insert = all.prepare(
+            "INSERT INTO trigger_starts (workflow, trigger, due, state, at, is_late, missed, why)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        )?;
+        for other in also {
+            insert.execute(params![
+                workflow,
+                trigger,
+                other,
+                "replaced",
+                at,
+                due.is_late,
+                0,
+                None::<&str>
+            ])?;
+        }
+        insert.execute(params![
+            workflow,
+            trigger,
+            due.due,
+            state,
+            at,
+            due.is_late,
+            due.missed,
+            why
+        ])?;
+        drop(insert);
+        all.execute(
+            "UPDATE triggers SET reached = max(reached, ?3) WHERE workflow = ?1 AND trigger = ?2",
+            params![workflow, trigger, due.due],
+        )?;
+        all.execute(
+            "DELETE FROM trigger_starts WHERE workflow = ? AND trigger = ? AND due < ? AND state <> 'waiting'",
+            params![workflow, trigger, at - KEPT],
+        )?;
+        Ok(all.commit()?)
+    }
+
+    /// Lists what waits to be started, the oldest first.
+    pub fn waiting(&self) -> Result<Vec<Due>, RunsError> {
+        let database = self.database();
+        let mut statement = database.prepare_cached(
+            "SELECT workflow, trigger, due, is_late, missed, attempts, next_at, why FROM trigger_starts
+             WHERE state = 'waiting' ORDER BY due, workflow, trigger",
+        )?;
+        let rows = statement.query_map([], due_of)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Notes the run that was started.
+    pub fn started(&self, due: &Due, run: Option<&str>, at: i64) -> Result<(), RunsError> {
+        self.database().execute(
+            "UPDATE trigger_starts SET state = 'started', run = ?, at = ?, why = NULL
+             WHERE workflow = ? AND trigger = ? AND due = ?",
+            params![run, at, due.key.workflow, due.key.trigger, due.due],
+        )?;
+        Ok(())
+    }
+
+    /// Notes why something could not be started, and when that is tried again.
+    pub fn waits(
+        &self,
+        due: &Due,
+        why: &str,
+        attempts: u32,
+        next_at: i64,
+    ) -> Result<(), RunsError> {
+        self.database().execute(
+            "UPDATE trigger_starts SET why = ?, attempts = ?, next_at = ? WHERE workflow = ? AND trigger = ? AND due = ?",
+            params![why, attempts, next_at, due.key.workflow, due.key.trigger, due.due],
+        )?;
+        Ok(())
+    }
+
+    /// Returns the last start of a trigger.
+    pub fn last(&self, key: &TriggerKey) -> Result<Option<Made>, RunsError> {
+        let last = self
+            .database()
+            .query_row(
+                "SELECT due, at, is_late, run FROM trigger_starts
+                 WHERE workflow = ? AND trigger = ? AND state = 'started' ORDER BY at DESC, due DESC LIMIT 1",
+                [&key.workflow, &key.trigger],
+                |row| {
+                    Ok(Made {
+                        due: row.get(0)?,
+                        at: row.get(1)?,
+                        is_late: row.get(2)?,
+                        run: row.get(3)?,
+                    })
+                },
+            )
+            .optional()?;
+        Ok(last)
+    }
+
+    /// Notes a start that a request asked for.
+    pub fn asked(&self, key: &TriggerKey, run: &str, at: i64) -> Result<(), RunsError> {
+        self.database().execute(
+            "INSERT INTO trigger_starts (workflow, trigger, due, state, at, is_late, missed, run)
+             VALUES (?1, ?2, ?3, 'started', ?3, 0, 0, ?4) ON CONFLICT DO UPDATE SET run = excluded.run",
+            params![key.workflow, key.trigger, at, run],
+        )?;
+        Ok(())
+    }
+
+    /// Returns the times of a trigger that have been dealt with, or wait.
+    pub fn seen(&self, key: &TriggerKey) -> Result<BTreeSet<i64>, RunsError> {
+        let database = self.database();
+        let mut statement = database
+            .prepare_cached("SELECT due FROM trigger_starts WHERE workflow = ? AND trigger = ?")?;
+        let rows = statement.query_map([&key.workflow, &key.trigger], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    fn database(&self) -> MutexGuard<'_, Connection> {
+        self.database.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn due_of(row: &Row) -> rusqlite::Result<Due> {
+    Ok(Due {
+        key: TriggerKey {
+            workflow: row.get(0)?,
+            trigger: row.get(1)?,
+        },
+        due: row.get(2)?,
+        is_late: row.get(3)?,
+        missed: row.get(4)?,
+        attempts: row.get(5)?,
+        next_at: row.get(6)?,
+        why: row.get(7)?,
+    })
+}

@@ -1,0 +1,220 @@
+use std::collections::BTreeMap;
+
+use aws_lc_rs::hmac;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{planted::Planted, service::Triggers};
+use crate::{
+    compile::Occasion,
+    journal::Via,
+    runs::{MAX_KEY, Person, RunsError, StartWanted, now},
+    value::{Digest, Value},
+};
+
+/// How GitHub says what it signed with: "Validating webhook deliveries" of its documentation.
+const SCHEME: &str = "sha256=";
+/// Headers that no expression reads: what they hold is nobody's business.
+const KEPT_BACK: [&str; 4] = [
+    "authorization",
+    "cookie",
+    "proxy-authorization",
+    "x-hub-signature-256",
+];
+/// Headers that name a delivery, so that one that is sent again starts nothing twice.
+const DELIVERIES: [&str; 4] = [
+    "idempotency-key",
+    "x-github-delivery",
+    "x-gitea-delivery",
+    "x-windlass-delivery",
+];
+
+/// What a request to a hook started.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct HookAnswer {
+    pub starts: Vec<HookStart>,
+}
+
+/// What a request to a hook started in one workflow, or why nothing.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct HookStart {
+    pub workflow: String,
+    pub trigger: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// Whether an earlier request with the same delivery started it.
+    pub is_repeated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// Why a request to a hook is refused.
+#[derive(Debug, PartialEq, Eq)]
+pub enum HookRefused {
+    /// There is no such hook, or the signature is not of its secret: which of the two is not said.
+    Unsigned,
+    /// The body can't be read.
+    Body(String),
+    /// No workflow has a trigger for it.
+    Unused,
+    /// The secret can't be read.
+    Broken(String),
+}
+
+impl Triggers {
+    /// Starts what a signed request asks for. The names of headers are lower case; `from` is the address of who sent it.
+    ///
+    /// # Errors
+    /// Why nothing was tried. What could not be started is in the answer.
+    pub fn hook(
+        &self,
+        name: &str,
+        headers: &BTreeMap<String, String>,
+        body: &[u8],
+        from: &str,
+    ) -> Result<HookAnswer, HookRefused> {
+        let secret = match self.hooks().get(name) {
+            Some(hook) => hook.secret.read().map_err(HookRefused::Broken)?,
+            None => return Err(HookRefused::Unsigned),
+        };
+        let signature = headers.get("x-hub-signature-256").map(String::as_str);
+        if !is_signed(secret.as_bytes(), body, signature.unwrap_or_default()) {
+            return Err(HookRefused::Unsigned);
+        }
+        if headers
+            .get("x-github-event")
+            .is_some_and(|event| event == "ping")
+        {
+            return Ok(HookAnswer { starts: Vec::new() });
+        }
+        let body = match body {
+            [] => Value::Null,
+            body => std::str::from_utf8(body)
+                .map_err(|e| HookRefused::Body(e.to_string()))
+                .and_then(|text| {
+                    Value::parse_json(text).map_err(|e| HookRefused::Body(e.to_string()))
+                })?,
+        };
+        let delivery = DELIVERIES.iter().find_map(|name| headers.get(*name));
+        let shown = headers
+            .iter()
+            .filter(|(name, _)| !KEPT_BACK.contains(&name.as_str()));
+        let shown =
+            Value::map(shown.map(|(name, value)| (name.clone(), Value::from(value.as_str()))));
+        let planted: Vec<_> = self
+            .planted()
+            .into_iter()
+            .filter(|one| matches!(&one.trigger.occasion, Occasion::Webhook(hook) if hook == name))
+            .collect();
+        if planted.is_empty() {
+            return Err(HookRefused::Unused);
+        }
+        let via = Via {
+            how: format!("signed request to hook {name}"),
+            from: from.to_owned(),
+        };
+        let starts = planted.iter().map(|one| {
+            let started = self.start_by_hook(one, &body, &shown, delivery, &via);
+            let (run, is_repeated, problem) = match started {
+                Ok((run, is_repeated)) => (Some(run), is_repeated, None),
+                Err(error) => (None, false, Some(error.message)),
+            };
+            HookStart {
+                workflow: one.workflow.to_string(),
+                trigger: one.trigger.name.clone(),
+                run,
+                is_repeated,
+                problem,
+            }
+        });
+        Ok(HookAnswer {
+            starts: starts.collect(),
+        })
+    }
+
+    fn start_by_hook(
+        &self,
+        one: &Planted,
+        body: &Value,
+        headers: &Value,
+        delivery: Option<&String>,
+        via: &Via,
+    ) -> Result<(String, bool), RunsError> {
+        let key = one.key();
+        let known = self.book().known(&key)?;
+        if known.is_some_and(|known| known.paused.is_some()) {
+            return Err(RunsError::conflict(
+                "trigger-paused",
+                format!("the trigger {key} is paused"),
+            ));
+        }
+        let params = one.trigger.params(body.clone(), headers.clone());
+        let wanted = StartWanted {
+            workflow: one.workflow.clone(),
+            target: one.trigger.target.clone(),
+            params: params.map_err(|why| RunsError::wrong("params", why))?,
+        };
+        let person = Person {
+            name: one.requester(),
+            via: Some(via.clone()),
+        };
+        let delivery = delivery.map(|delivery| start_key(delivery));
+        let started = self.runs().start(&wanted, delivery.as_deref(), &person)?;
+        let run = started.run.to_string();
+        if !started.is_repeated {
+            self.book().asked(&key, &run, now())?;
+        }
+        Ok((run, started.is_repeated))
+    }
+}
+
+/// Says whether a body was signed with a secret.
+fn is_signed(secret: &[u8], body: &[u8], signature: &str) -> bool {
+    let Some(hex) = signature.strip_prefix(SCHEME) else {
+        return false;
+    };
+    let Ok(tag) = data_encoding::HEXLOWER_PERMISSIVE.decode(hex.as_bytes()) else {
+        return false;
+    };
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+    // Takes as long for a wrong one as for a good one.
+    hmac::verify(&key, body, &tag).is_ok()
+}
+
+fn start_key(delivery: &str) -> String {
+    let key = format!("hook {delivery}");
+    match key.len() <= MAX_KEY {
+        true => key,
+        false => format!("hook {}", Digest::of_content(key.as_bytes())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_is_checked_as_github_makes_it() {
+        // The example of GitHub's page "Validating webhook deliveries".
+        let (secret, body) = (b"It's a Secret to Everybody", b"Hello, World!");
+        let good = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+        assert!(is_signed(secret, body, good));
+        assert!(is_signed(
+            secret,
+            body,
+            &good.to_uppercase().replace("SHA256", "sha256")
+        ));
+        for bad in [
+            "",
+            "sha256=",
+            "757107",
+            &good[..good.len() - 2],
+            &good.replace("sha256", "sha1"),
+            &good.replace('7', "8"),
+        ] {
+            assert!(!is_signed(secret, body, bad), "{bad}");
+        }
+        assert!(!is_signed(secret, b"Hello, World", good));
+        assert!(!is_signed(b"", body, good));
+    }
+}

@@ -1,0 +1,58 @@
+use std::sync::Arc;
+
+use super::book::TriggerKey;
+use crate::{
+    compile::{Trigger, Workflow},
+    runs::{Listed, WorkflowName},
+};
+
+/// A trigger, and the workflow that it stands in.
+#[derive(Clone)]
+pub struct Planted {
+    pub workflow: WorkflowName,
+    pub program: Arc<Workflow>,
+    pub trigger: Trigger,
+}
+
+/// A workflow whose triggers are not known because its file has mistakes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    pub workflow: WorkflowName,
+    pub why: String,
+}
+
+impl Planted {
+    pub fn key(&self) -> TriggerKey {
+        TriggerKey {
+            workflow: self.workflow.as_str().to_owned(),
+            trigger: self.trigger.name.clone(),
+        }
+    }
+
+    /// Returns the name that the journal records as the requester of its runs.
+    pub fn requester(&self) -> String {
+        format!("trigger {}", self.key())
+    }
+}
+
+/// Finds the triggers of all workflows that may be started, in the order of their names, and the workflows that can't be read.
+pub fn planted(listed: Vec<Listed>) -> (Vec<Planted>, Vec<Unread>) {
+    let (mut found, mut broken) = (Vec::new(), Vec::new());
+    for one in listed {
+        match one.program {
+            Ok(program) => {
+                let program = program.workflow;
+                found.extend(program.triggers.iter().map(|trigger| Planted {
+                    workflow: one.name.clone(),
+                    program: program.clone(),
+                    trigger: trigger.clone(),
+                }));
+            }
+            Err(error) => broken.push(Unread {
+                workflow: one.name,
+                why: error.message,
+            }),
+        }
+    }
+    (found, broken)
+}

@@ -1,0 +1,198 @@
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::{
+    book::{Due, TriggerBook, TriggerKey},
+    planted::Planted,
+    starter::Starter,
+};
+use crate::{
+    compile::{CatchUp, Occasion, Schedule},
+    runs::{RunsError, jitter},
+};
+
+/// A start that comes later than this after it was due was missed: a server that runs looks every second, but may be busy, or its
+/// machine asleep for a moment. In milliseconds.
+const ON_TIME: i64 = 5 * 60_000;
+/// How often it is looked whether a lock is free again, in milliseconds.
+const LOOKS: i64 = 5_000;
+/// The pause before the second attempt of a start that failed, and the longest one, in milliseconds.
+const SHORTEST: i64 = 10_000;
+const LONGEST: i64 = 15 * 60_000;
+/// As many missed starts are counted.
+const COUNTED: u32 = 1000;
+
+/// Decides what is due and starts it, one after another: so two triggers never start for one lock at the same moment.
+pub struct Scheduler<S> {
+    book: Arc<TriggerBook>,
+    starter: S,
+    /// When each start that waits for a lock is looked at again.
+    looks: Mutex<BTreeMap<(TriggerKey, i64), i64>>,
+}
+
+impl<S: Starter> Scheduler<S> {
+    pub fn new(book: Arc<TriggerBook>, starter: S) -> Self {
+        Self {
+            book,
+            starter,
+            looks: Mutex::default(),
+        }
+    }
+
+    pub fn starter(&self) -> &S {
+        &self.starter
+    }
+
+    /// Does what is due at a moment (milliseconds since 1970).
+    ///
+    /// # Errors
+    /// A book that can't be written. What can't be started is in the book, and tried again.
+    pub fn tick(&self, planted: &[Planted], now: i64) -> Result<(), RunsError> {
+        for one in planted {
+            self.look(one, now)?;
+        }
+        for due in self.book.waiting()? {
+            let found = planted.iter().find(|one| one.key() == due.key);
+            // The workflow may only be missing while somebody edits its file.
+            if let Some(one) = found {
+                self.start(one, &due, now)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes down what of a trigger has come due since it was looked at last.
+    fn look(&self, one: &Planted, now: i64) -> Result<(), RunsError> {
+        let (key, definition) = (one.key(), one.trigger.occasion_text());
+        let known = self.book.known(&key)?;
+        let known = match known {
+            Some(known) if known.definition == definition => known,
+            _ => return self.book.begin(&key, &definition, now),
+        };
+        match &one.trigger.occasion {
+            Occasion::Webhook(_) => Ok(()),
+            _ if known.paused.is_some() => self.pass(one, &key, known.reached, now),
+            Occasion::Schedule(schedule) => self.scheduled(one, key, schedule, known.reached, now),
+            Occasion::WhenDue(before) => {
+                let before = i64::try_from(before.as_millis()).unwrap_or(i64::MAX);
+                self.expiring(one, key, before, now)
+            }
+        }
+    }
+
+    /// Lets what comes due pass. A certificate stays due until it is renewed, so nothing of that is lost.
+    fn pass(
+        &self,
+        one: &Planted,
+        key: &TriggerKey,
+        reached: i64,
+        now: i64,
+    ) -> Result<(), RunsError> {
+        let has_passed = match &one.trigger.occasion {
+            Occasion::Schedule(schedule) => {
+                schedule.next_after(reached).is_some_and(|next| next <= now)
+            }
+            _ => false,
+        };
+        let waits = self.book.waiting()?.iter().any(|due| due.key == *key);
+        if !has_passed && !waits {
+            return Ok(());
+        }
+        self.book.pass(key, now)
+    }
+
+    fn scheduled(
+        &self,
+        one: &Planted,
+        key: TriggerKey,
+        schedule: &Schedule,
+        reached: i64,
+        now: i64,
+    ) -> Result<(), RunsError> {
+        let Some((last, count)) = schedule.last_within(reached, now, COUNTED) else {
+            return Ok(());
+        };
+        let due = Due {
+            is_late: now - last > ON_TIME,
+            missed: count - 1,
+            ..due(key, last)
+        };
+        match (due.is_late, one.trigger.catch_up) {
+            (true, CatchUp::None) => self.book.skip(&due, now),
+            _ => self.book.want(&due, &[], now),
+        }
+    }
+
+    /// One start is for all certificates that have come due meanwhile.
+    fn expiring(
+        &self,
+        one: &Planted,
+        key: TriggerKey,
+        before: i64,
+        now: i64,
+    ) -> Result<(), RunsError> {
+        let lives = self.starter.lives(one).into_iter();
+        let mut dues: Vec<_> = lives
+            .map(|life| life.due_at(before))
+            .filter(|due| *due <= now)
+            .collect();
+        if dues.is_empty() {
+            return Ok(());
+        }
+        let seen = self.book.seen(&key)?;
+        dues.retain(|due| !seen.contains(due));
+        dues.sort_unstable();
+        dues.dedup();
+        let Some(last) = dues.pop() else {
+            return Ok(());
+        };
+        self.book.want(&due(key, last), &dues, now)
+    }
+
+    /// Starts what waits, unless something holds its lock.
+    fn start(&self, one: &Planted, due: &Due, now: i64) -> Result<(), RunsError> {
+        let mark = (due.key.clone(), due.due);
+        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        let again_at = looks.get(&mark).copied().unwrap_or(due.next_at);
+        if now < again_at {
+            return Ok(());
+        }
+        let held = self.starter.held_by(one, due.due);
+        if let Ok(Some(why)) = &held {
+            looks.insert(mark, now + LOOKS);
+            if due.why.as_ref() != Some(why) {
+                self.book.waits(due, why, due.attempts, due.next_at)?;
+            }
+            return Ok(());
+        }
+        looks.remove(&mark);
+        drop(looks);
+        let error = match held.and_then(|_| self.starter.start(one, due.due)) {
+            Ok(run) => return self.book.started(due, run.as_deref(), now),
+            Err(error) => error,
+        };
+        if due.attempts == 0 {
+            self.starter.failed(one, due.due, &error);
+        }
+        let pause = SHORTEST
+            .saturating_mul(1 << due.attempts.min(10))
+            .min(LONGEST);
+        let pause = pause - (jitter() * pause as f64 / 4.0) as i64;
+        self.book
+            .waits(due, &error.message, due.attempts + 1, now + pause)
+    }
+}
+
+fn due(key: TriggerKey, due: i64) -> Due {
+    Due {
+        key,
+        due,
+        is_late: false,
+        missed: 0,
+        attempts: 0,
+        next_at: 0,
+        why: None,
+    }
+}

@@ -1,0 +1,183 @@
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use super::{
+    book::{TriggerBook, TriggerKey},
+    planted::{Planted, Unread, planted},
+    scheduler::Scheduler,
+    standing::{TriggerStanding, standings},
+    starter::ThroughRuns,
+};
+use crate::{
+    compile::Occasion,
+    notify::Outbox,
+    runs::{Runs, RunsError},
+    targets::HookConfig,
+};
+
+/// How often the scheduler looks.
+const TICK: Duration = Duration::from_secs(1);
+/// How often the workflows' files are read again, and the certificates, in milliseconds: that costs more.
+const FILES: i64 = 30_000;
+const CERTIFICATES: i64 = 60_000;
+
+/// The triggers of a server.
+pub struct Triggers {
+    book: Arc<TriggerBook>,
+    runs: Arc<dyn Runs>,
+    scheduler: Scheduler<ThroughRuns>,
+    hooks: BTreeMap<String, HookConfig>,
+    found: Mutex<Looked>,
+}
+
+#[derive(Default)]
+struct Looked {
+    planted: Vec<Planted>,
+    broken: Vec<Unread>,
+    /// Why the scheduler could not do its work when it looked last.
+    trouble: Option<String>,
+}
+
+impl Triggers {
+    /// Opens the book of a state folder, and finds the triggers of all workflows.
+    ///
+    /// # Errors
+    /// A book or a folder of workflows that can't be read.
+    pub fn open(
+        state: &Path,
+        runs: Arc<dyn Runs>,
+        outbox: Arc<Outbox>,
+        hooks: BTreeMap<String, HookConfig>,
+    ) -> Result<Self, RunsError> {
+        let book = Arc::new(TriggerBook::open(state)?);
+        let this = Self {
+            scheduler: Scheduler::new(book.clone(), ThroughRuns::new(runs.clone(), outbox)),
+            book,
+            runs,
+            hooks,
+            found: Mutex::default(),
+        };
+        this.read_files()?;
+        Ok(this)
+    }
+
+    /// Starts what comes due, until the process ends; `clock` says the time in milliseconds since 1970.
+    pub fn keep(self: &Arc<Self>, clock: impl Fn() -> i64 + Send + 'static) -> std::io::Result<()> {
+        let this = self.clone();
+        let thread = thread::Builder::new().name("triggers".into());
+        thread.spawn(move || {
+            let (mut files_at, mut certificates_at) = (clock() + FILES, 0);
+            loop {
+                let now = clock();
+                let done = this.turn(now, &mut files_at, &mut certificates_at);
+                this.found().trouble = done.err().map(|error| error.message);
+                thread::sleep(TICK);
+            }
+        })?;
+        Ok(())
+    }
+
+    fn turn(
+        &self,
+        now: i64,
+        files_at: &mut i64,
+        certificates_at: &mut i64,
+    ) -> Result<(), RunsError> {
+        if now >= *files_at {
+            *files_at = now + FILES;
+            self.read_files()?;
+        }
+        let planted = self.planted();
+        let is_due = |one: &Planted| matches!(one.trigger.occasion, Occasion::WhenDue(_));
+        if now >= *certificates_at && planted.iter().any(is_due) {
+            *certificates_at = now + CERTIFICATES;
+            self.scheduler.starter().look_at(self.runs.certificates()?);
+        }
+        self.scheduler.tick(&planted, now)
+    }
+
+    fn read_files(&self) -> Result<(), RunsError> {
+        let (planted, broken) = planted(self.runs.workflows()?);
+        let mut found = self.found();
+        (found.planted, found.broken) = (planted, broken);
+        Ok(())
+    }
+
+    /// Says how every trigger stands at a moment (milliseconds since 1970).
+    ///
+    /// # Errors
+    /// A book that can't be read.
+    pub fn standings(&self, now: i64) -> Result<Vec<TriggerStanding>, RunsError> {
+        let inventory = self.scheduler.starter().inventory();
+        standings(&self.book, &self.planted(), &inventory, now)
+    }
+
+    /// Says why some triggers are not known, or nothing is started.
+    pub fn problems(&self) -> Vec<String> {
+        let found = self.found();
+        let broken = found.broken.iter();
+        let broken = broken.map(|broken| format!("{}: {}", broken.workflow, broken.why));
+        found.trouble.clone().into_iter().chain(broken).collect()
+    }
+
+    /// Stops a trigger from starting anything, or lets it start again.
+    ///
+    /// # Errors
+    /// A trigger that does not exist.
+    pub fn set_paused(
+        &self,
+        key: &TriggerKey,
+        by: Option<&str>,
+        now: i64,
+    ) -> Result<(), RunsError> {
+        self.read_files()?;
+        refuse_unknown(&self.planted(), key)?;
+        match by {
+            Some(by) => self.book.pause(key, by, now),
+            None => self.book.resume(key, now),
+        }
+    }
+
+    pub(super) fn book(&self) -> &TriggerBook {
+        &self.book
+    }
+
+    pub(super) fn runs(&self) -> &dyn Runs {
+        &*self.runs
+    }
+
+    pub(super) fn hooks(&self) -> &BTreeMap<String, HookConfig> {
+        &self.hooks
+    }
+
+    pub(super) fn planted(&self) -> Vec<Planted> {
+        self.found().planted.clone()
+    }
+
+    fn found(&self) -> MutexGuard<'_, Looked> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Refuses a name that no trigger has.
+///
+/// # Errors
+/// That there is none, with the names that there are.
+pub fn refuse_unknown(planted: &[Planted], key: &TriggerKey) -> Result<(), RunsError> {
+    if planted.iter().any(|one| one.key() == *key) {
+        return Ok(());
+    }
+    let names: Vec<_> = planted.iter().map(|one| one.key().to_string()).collect();
+    let error = RunsError::missing("unknown-trigger", format!("no trigger `{key}`"));
+    let near = crate::script::closest(&key.to_string(), names.iter().map(String::as_str));
+    Err(match (near, names.is_empty()) {
+        (Some(near), _) => error.hint(format!("did you mean `{near}`?")),
+        (None, true) => error.hint("no workflow there has `triggers:`"),
+        (None, false) => error.hint(format!("there is {}", names.join(", "))),
+    })
+}

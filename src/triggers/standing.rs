@@ -1,0 +1,129 @@
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{
+    book::{Due, TriggerBook},
+    planted::Planted,
+    starter::lives,
+};
+use crate::{compile::Occasion, inventory::Inventory, runs::RunsError};
+
+/// How many of the next starts are told.
+const SHOWN: usize = 5;
+
+/// How a trigger stands. Times are milliseconds since 1970.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct TriggerStanding {
+    /// The name of the workflow's file.
+    pub workflow: String,
+    pub trigger: String,
+    /// When it starts the workflow: `0 3 * * SUN (Europe/Berlin)`, `30d before expiry`, `POST /hooks/deploys`.
+    pub when: String,
+    /// The time zone of its schedule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
+    pub target: String,
+    /// The next starts, at most five; empty while it is paused.
+    pub next: Vec<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<LastStart>,
+    /// What is due and has not been started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits: Option<Waits>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused_by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused_at: Option<i64>,
+}
+
+/// A start that a trigger made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct LastStart {
+    pub due: i64,
+    pub at: i64,
+    /// Whether nothing ran when it was due, and it was made up for.
+    pub is_made_up: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+}
+
+/// What is due and has not been started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Waits {
+    pub due: i64,
+    /// What it waits for, or why it could not be started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// Says how triggers stand at a moment (milliseconds since 1970).
+///
+/// # Errors
+/// A book that can't be read.
+pub fn standings(
+    book: &TriggerBook,
+    planted: &[Planted],
+    inventory: &Inventory,
+    now: i64,
+) -> Result<Vec<TriggerStanding>, RunsError> {
+    let waiting = book.waiting()?;
+    planted
+        .iter()
+        .map(|one| standing(book, one, &waiting, inventory, now))
+        .collect()
+}
+
+fn standing(
+    book: &TriggerBook,
+    one: &Planted,
+    waiting: &[Due],
+    inventory: &Inventory,
+    now: i64,
+) -> Result<TriggerStanding, RunsError> {
+    let key = one.key();
+    let paused = book.known(&key)?.and_then(|known| known.paused);
+    let next = match (&paused, &one.trigger.occasion) {
+        (None, Occasion::Schedule(schedule)) => {
+            let first = schedule.next_after(now);
+            let all = std::iter::successors(first, |at| schedule.next_after(*at));
+            all.take(SHOWN).collect()
+        }
+        (None, Occasion::WhenDue(before)) => {
+            let before = i64::try_from(before.as_millis()).unwrap_or(i64::MAX);
+            let mut dues: Vec<_> = lives(inventory, one)
+                .into_iter()
+                .map(|life| life.due_at(before))
+                .filter(|due| *due > now)
+                .collect();
+            dues.sort_unstable();
+            dues.dedup();
+            dues.truncate(SHOWN);
+            dues
+        }
+        _ => Vec::new(),
+    };
+    let waits = waiting.iter().find(|due| due.key == key);
+    Ok(TriggerStanding {
+        workflow: key.workflow.clone(),
+        trigger: key.trigger.clone(),
+        when: one.trigger.occasion_text(),
+        time_zone: match &one.trigger.occasion {
+            Occasion::Schedule(schedule) => Some(schedule.zone().to_owned()),
+            _ => None,
+        },
+        target: one.trigger.target.clone(),
+        next,
+        last: book.last(&key)?.map(|made| LastStart {
+            due: made.due,
+            at: made.at,
+            is_made_up: made.is_late,
+            run: made.run,
+        }),
+        waits: waits.map(|due| Waits {
+            due: due.due,
+            why: due.why.clone(),
+        }),
+        paused_at: paused.as_ref().map(|paused| paused.at),
+        paused_by: paused.map(|paused| paused.by),
+    })
+}

@@ -1,0 +1,241 @@
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use super::planted::Planted;
+use crate::{
+    compile::{Workflow, bind_params},
+    inventory::{Condition, Inventory},
+    journal::{RunInfo, Via},
+    notify::Outbox,
+    report,
+    runs::{Filter, Person, Runs, RunsError, StartWanted},
+    script::Names,
+    value::Value,
+};
+
+/// Starts runs for the scheduler.
+pub trait Starter {
+    /// Says what keeps a trigger from starting now: another run that has its lock.
+    ///
+    /// # Errors
+    /// A journal that can't be read.
+    fn held_by(&self, one: &Planted, due: i64) -> Result<Option<String>, RunsError>;
+
+    /// Starts a run for what was due (milliseconds since 1970), however often it is asked for; `None` where it was started before and
+    /// is not known by its key any more.
+    ///
+    /// # Errors
+    /// Why it can't be started now.
+    fn start(&self, one: &Planted, due: i64) -> Result<Option<String>, RunsError>;
+
+    /// Returns the lives of the certificates that this workflow made on this target, and that are in use.
+    fn lives(&self, one: &Planted) -> Vec<Life>;
+
+    /// Receives that a start failed for the first time.
+    fn failed(&self, one: &Planted, due: i64, error: &RunsError);
+}
+
+/// How long a certificate lives, in milliseconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Life {
+    /// When a run made it.
+    pub made_at: i64,
+    pub expires_at: i64,
+}
+
+impl Life {
+    /// Returns when it is due that is to be renewed so long before it expires, in milliseconds. One that would be due when it is made
+    /// is due once two thirds of its life are over: or else each run would start the next one at once.
+    pub fn due_at(self, before: i64) -> i64 {
+        let whole = self.expires_at.saturating_sub(self.made_at).max(0);
+        match before < whole {
+            true => self.expires_at.saturating_sub(before),
+            false => self.made_at.saturating_add(whole / 3 * 2),
+        }
+    }
+}
+
+/// Starts runs through the service over runs.
+pub struct ThroughRuns {
+    runs: Arc<dyn Runs>,
+    outbox: Arc<Outbox>,
+    /// The inventory as it was looked at last.
+    inventory: Mutex<Inventory>,
+}
+
+impl ThroughRuns {
+    pub fn new(runs: Arc<dyn Runs>, outbox: Arc<Outbox>) -> Self {
+        Self {
+            runs,
+            outbox,
+            inventory: Mutex::default(),
+        }
+    }
+
+    /// Takes over the certificates as they are now.
+    pub fn look_at(&self, inventory: Inventory) {
+        *lock(&self.inventory) = inventory;
+    }
+
+    /// Returns the certificates as they were looked at last.
+    pub fn inventory(&self) -> Inventory {
+        lock(&self.inventory).clone()
+    }
+}
+
+impl Starter for ThroughRuns {
+    fn held_by(&self, one: &Planted, due: i64) -> Result<Option<String>, RunsError> {
+        let workflow = &one.program;
+        if workflow.lock.is_none() && workflow.concurrency.is_none() {
+            return Ok(None);
+        }
+        let brief = Filter {
+            is_brief: true,
+            ..Filter::default()
+        };
+        let rows = self.runs.list(&brief)?.rows;
+        let open: Vec<_> = rows
+            .iter()
+            // One that waits for a person has its lock also where no process drives it.
+            .filter(|row| row.run.ended_at.is_none() && row.status != "interrupted")
+            .collect();
+        let mut same = Vec::new();
+        let own = lock_of(workflow, params(one)?, &one.trigger.target);
+        for row in open {
+            let shown = self.runs.run(&row.run.id)?;
+            if is_start_of(&shown.info, one, due) {
+                // It was started for this very time, by a process that could not note it.
+                return Ok(None);
+            }
+            if shown.program.workflow.name == workflow.name {
+                same.push(row.run.id.to_string());
+            }
+            let Value::Map(params) = &shown.info.params else {
+                continue;
+            };
+            let other = lock_of(&shown.program.workflow, params.clone(), &shown.info.target);
+            if let (Some(own), Some(other)) = (&own, other)
+                && *own == other
+            {
+                return Ok(Some(format!("run {} has the lock `{own}`", row.run.id)));
+            }
+        }
+        Ok(match workflow.concurrency {
+            Some(most) if same.len() >= most as usize => Some(format!(
+                "{most} of this workflow may run at once: {}",
+                same.join(", ")
+            )),
+            _ => None,
+        })
+    }
+
+    fn start(&self, one: &Planted, due: i64) -> Result<Option<String>, RunsError> {
+        let params = one.trigger.params(Value::Null, Value::Null);
+        let wanted = StartWanted {
+            workflow: one.workflow.clone(),
+            target: one.trigger.target.clone(),
+            params: params.map_err(|why| RunsError::wrong("params", why))?,
+        };
+        let started = self
+            .runs
+            .start(&wanted, Some(&start_key(one, due)), &person(one, due));
+        match started {
+            Ok(started) => Ok(Some(started.run.to_string())),
+            // The trigger's params were changed between the start and now.
+            Err(error) if error.code == "idempotency-key" => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn lives(&self, one: &Planted) -> Vec<Life> {
+        lives(&lock(&self.inventory), one)
+    }
+
+    fn failed(&self, one: &Planted, due: i64, error: &RunsError) {
+        let names = (one.workflow.as_str(), one.trigger.name.as_str());
+        self.outbox
+            .start_failed(names, &one.trigger.target, due, error);
+    }
+}
+
+/// Returns the lives of the certificates of an inventory that a trigger's workflow made on its target, and that are in use.
+pub fn lives(inventory: &Inventory, one: &Planted) -> Vec<Life> {
+    let used = inventory
+        .certificates
+        .iter()
+        .filter(|entry| entry.condition() == Condition::InUse);
+    let lives = used.filter_map(|entry| {
+        let by = entry.made_by.as_ref()?;
+        let is_its = by.workflow == one.program.name && by.target == one.trigger.target;
+        is_its.then(|| Life {
+            made_at: by.at,
+            expires_at: entry.facts.not_after.saturating_mul(1000),
+        })
+    });
+    lives.collect()
+}
+
+/// Returns the key of a start: with the requester's name, which says the workflow and the trigger, it is the same for the same time.
+fn start_key(one: &Planted, due: i64) -> String {
+    format!("{} {due}", one.key())
+}
+
+fn person(one: &Planted, due: i64) -> Person {
+    Person {
+        name: one.requester(),
+        via: Some(Via {
+            how: format!("due at {}", report::utc_time(due)),
+            from: "windlass serve".into(),
+        }),
+    }
+}
+
+fn is_start_of(info: &RunInfo, one: &Planted, due: i64) -> bool {
+    // One that still waited when this came due was replaced by it.
+    info.requester == one.requester() && info.started_at >= due
+}
+
+fn params(one: &Planted) -> Result<BTreeMap<String, Value>, RunsError> {
+    let params = one.trigger.params(Value::Null, Value::Null);
+    let params = params.map_err(|why| RunsError::wrong("params", why))?;
+    Ok(bind_params(&one.program, params)?)
+}
+
+/// Returns the lock that a run of a workflow takes; `None` where it takes none, or where only its start can tell.
+fn lock_of(workflow: &Workflow, params: BTreeMap<String, Value>, target: &str) -> Option<String> {
+    let names = Names {
+        params: Value::Map(params),
+        target: Value::map([("name", Value::from(target)), ("kube", true.into())]),
+        ..Names::default()
+    };
+    match workflow.lock.as_ref()?.evaluate(&names) {
+        Ok(Value::String(name)) => Some(name),
+        _ => None,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_is_due_when_it_is_made_is_due_later() {
+        let life = Life {
+            made_at: 1_000,
+            expires_at: 91_000,
+        };
+        assert_eq!(life.due_at(30_000), 61_000);
+        assert_eq!(life.due_at(89_999), 1_001);
+        for before in [90_000, 90_001, i64::MAX] {
+            assert_eq!(life.due_at(before), 61_000, "{before}");
+        }
+    }
+}
