@@ -176,13 +176,7 @@ async fn go(
     events: Vec<Event>,
     counter: Counter,
 ) -> Ended {
-    let clients = Clients {
-        pca: PcaClient::embedded("http://127.0.0.1:9", "us-east-1", ("none", "none")),
-        files: OutputFolder::new("out"),
-        http: HttpClient::default(),
-        kube: KubeClients::default(),
-        programs: Programs::default(),
-    };
+    let clients = Clients::nowhere();
     let settings = Settings {
         stage: None,
         clients,

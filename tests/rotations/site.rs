@@ -110,8 +110,7 @@ impl Site {
             pca: PcaClient::embedded(&authority.endpoint(), &region, (&key.id, &key.secret)),
             kube: KubeClients::new(served, named),
             files: OutputFolder::new(folder.path().join("out")),
-            http: HttpClient::default(),
-            programs: Programs::default(),
+            ..Clients::nowhere()
         };
         Self {
             folder,
