@@ -14,7 +14,13 @@ mod served;
 
 use std::path::PathBuf;
 
+use tikv_jemallocator::Jemalloc;
+
 use served::Served;
+
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// The server's core, and the client's.
 const SERVER: &str = "1";

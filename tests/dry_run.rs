@@ -74,7 +74,7 @@ fn c9_a_field_of_another_manager_is_found_before_a_run_begins() {
         plan.stdout
     );
     let json = command("plan", &["--json"]).expect(2).json();
-    let steps = json.as_array().expect("steps").iter();
+    let steps = json["steps"].as_array().expect("steps").iter();
     let refused: Vec<_> = steps.map(|step| &step["refused"]).collect();
     assert_eq!(refused[0], &json!([]));
     assert_eq!(refused[1][0]["instance"], "settings[cluster-2]");

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -17,21 +18,26 @@ use crate::{
 };
 
 /// Looks at the handshakes of a mesh, again and again, until it is asked what it saw.
-struct Watcher {
+pub struct Watcher {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Seen>,
 }
 
 #[derive(Default)]
-struct Seen {
-    looks: usize,
-    tried: usize,
-    failed: BTreeSet<String>,
+pub struct Seen {
+    pub looks: usize,
+    pub tried: usize,
+    pub failed: BTreeSet<String>,
 }
 
 impl Watcher {
     fn of(mesh: &Mesh) -> Self {
-        let folder = mesh.test.path(".windlass/kube");
+        Self::on(&mesh.test.path(".windlass/kube"))
+    }
+
+    /// Watches the clusters of a folder.
+    pub fn on(folder: &Path) -> Self {
+        let folder = folder.to_owned();
         let stop = Arc::new(AtomicBool::new(false));
         let is_over = stop.clone();
         let thread = thread::spawn(move || {
@@ -51,7 +57,7 @@ impl Watcher {
         Self { stop, thread }
     }
 
-    fn finish(self) -> Seen {
+    pub fn finish(self) -> Seen {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().expect("the watcher")
     }
@@ -85,11 +91,6 @@ fn keeps(options: &str, istio_ca: &str, refusal: Option<&str>) {
     assert!(seen.failed.is_empty(), "{:#?}", seen.failed);
     assert!(seen.looks > 50, "only {} looks", seen.looks);
     mesh.test.windlass(&["mesh"]).expect(0);
-}
-
-#[test]
-fn the_newest_mesh_whose_ca_gloo_mesh_issues() {
-    keeps("istio=1.30", "gloo", None);
 }
 
 #[test]

@@ -738,7 +738,7 @@ fn a_plan_shows_what_a_run_would_do() {
         .windlass(&["plan", "workflows/gloo-mesh.yaml", "--json"])
         .expect(0)
         .json();
-    let steps = json.as_array().expect("steps");
+    let steps = json["steps"].as_array().expect("steps");
     let asks = steps
         .iter()
         .find(|s| s["step"] == "go_live")

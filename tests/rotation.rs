@@ -397,6 +397,7 @@ fn clusters_and_cas_come_and_go() {
         &pem(&mesh, OBJECTS[1], "ca.crt"),
         "sslclient",
     );
+    let former_leaf = file("cluster-1");
     let all = "clusters=[cluster-1, cluster-2, cluster-3]";
     rotate(&mesh, "rotate-relay-ca.yaml", &["-p", "force=true"]).expect(0);
     let outputs = mesh.test.windlass(&["outputs", "--json"]).expect(0).json();
@@ -414,6 +415,35 @@ fn clusters_and_cas_come_and_go() {
     );
     let again = ["-p", all, "-p", "server=false", "-p", "force=true"];
     run("rotate-leaf.yaml", &[again.as_slice(), &FAST[2..]].concat()).expect(0);
+    // A certificate of the CA that is shown without the CA's own is found, too.
+    mesh.test.write("old.pem", &former_leaf);
+    let old = format!(
+        "--from-file=tls.crt={}",
+        mesh.test.path("old.pem").display()
+    );
+    let other = [
+        "create",
+        "secret",
+        "generic",
+        "other",
+        "-n",
+        "gloo-mesh",
+        &old,
+    ];
+    mesh.kubectl("cluster-1", &other).expect(0);
+    let refused = run("retire-ca.yaml", &retire).expect(1);
+    assert!(
+        refused
+            .stderr
+            .contains("secret other in gloo-mesh of cluster-1 still shows"),
+        "{}",
+        refused.stderr
+    );
+    mesh.kubectl(
+        "cluster-1",
+        &["delete", "secret", "other", "-n", "gloo-mesh"],
+    )
+    .expect(0);
     run("retire-ca.yaml", &retire).expect(0);
     let audit = mesh.test.windlass(&["audit", "--json"]).expect(0).json();
     assert_eq!(
@@ -452,4 +482,50 @@ fn a_rotation_that_is_killed_is_resumed() {
         assert_eq!(template(&mesh), before + 1, "killed at {at}");
     }
     assert!(killed >= 2, "only {killed} runs were killed");
+}
+
+/// The telemetry gateway has a certificate of the same root, which the workflow knows nothing about.
+#[test]
+fn what_somebody_else_renews_refuses_a_new_root_and_stops_the_removal() {
+    let mesh = made("cacerts");
+    let name = "gloo-telemetry-gateway-tls-secret";
+    let renewed = |mesh: &Mesh| {
+        let server = mesh.get("mgmt", "gloo-mesh", "secret/relay-server-tls-secret");
+        let secret = json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": { "name": name, "namespace": "gloo-mesh" },
+            "data": { "tls.crt": server["data"]["tls.crt"], "tls.key": server["data"]["tls.key"] },
+        });
+        mesh.test.write("gateway.json", &secret.to_string());
+        let file = mesh.test.path("gateway.json").display().to_string();
+        mesh.kubectl("mgmt", &["apply", "-f", &file]).expect(0);
+    };
+    renewed(&mesh);
+    let before = held(&mesh);
+    let refused = rotate(&mesh, "rotate-root.yaml", &["-p", "force=true"]).expect(1);
+    assert!(refused.stderr.contains(name), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("renewed_elsewhere"),
+        "{}",
+        refused.stderr
+    );
+    let audit = mesh.test.windlass(&["audit", "--json"]).expect(0).json();
+    assert_eq!(audit["calls"], json!({}), "{audit:#}");
+    assert_eq!(held(&mesh), before);
+
+    let elsewhere = format!("renewed_elsewhere=[{name}]");
+    let all = ["-p", "force=true", "-p", &elsewhere];
+    let stopped = rotate(&mesh, "rotate-root.yaml", &all).expect(1);
+    assert!(
+        stopped.stderr.contains("others_moved"),
+        "{}",
+        stopped.stderr
+    );
+    let trusted = || certificates(&pem(&mesh, OBJECTS[5], "root-cert.pem"));
+    assert_eq!(trusted(), 2, "the old root is trusted still");
+    // By now the server shows the new root, and so does this copy.
+    renewed(&mesh);
+    mesh.test.windlass(&["resume"]).expect(0);
+    assert_eq!(trusted(), 1);
 }

@@ -74,7 +74,43 @@ fn shells_are_offered_commands_runs_and_targets() {
         offered(&test, &["windlass", "certs", "scan", "hel"]),
         ["hello.yaml"]
     );
+    assert!(offered(&test, &["windlass", "graph", "hel"]).contains(&"hello.yaml".to_owned()));
+    assert_eq!(
+        offered(&test, &["windlass", "graph", &runs[0]]),
+        [runs[0].clone()]
+    );
     assert!(offered(&test, &["windlass", "certs", "--ch"]).contains(&"--check".to_owned()));
+}
+
+#[test]
+fn shells_are_offered_params_steps_and_topics() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w\nparams: { size: { type: int, default: 1 }, site: { type: string, default: x } }\n\
+         steps: { first: { run: '1' }, second: { needs: [first], run: '1' } }\n",
+    );
+    let params = offered(&test, &["windlass", "run", "w.yaml", "-p", "si"]);
+    assert_eq!(params, ["site=", "size="]);
+    let steps = offered(&test, &["windlass", "run", "w.yaml", "--until", ""]);
+    assert_eq!(steps, ["first", "second"]);
+    assert!(
+        offered(&test, &["windlass", "approve", "w", ""])
+            .iter()
+            .all(|step| step.starts_with('-'))
+    );
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    assert_eq!(
+        offered(&test, &["windlass", "resume", "--redo", "se"]),
+        ["second"]
+    );
+    assert_eq!(
+        offered(&test, &["windlass", "explain", "unknown-inp"]),
+        ["unknown-input"]
+    );
+    assert_eq!(
+        offered(&test, &["windlass", "explain", "file::wr"]),
+        ["file::write", "file::write_secret", "file::write_template"]
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `windlass new` and `windlass try`.
 
 use crate::{
-    harness::{Test, status},
+    harness::{Ran, Test, status},
     mock::Mock,
 };
 
@@ -110,6 +110,82 @@ fn a_shipped_workflow_is_copied_with_all_that_it_uses() {
     let other = Test::new();
     other.windlass(&["new", "--from", "gloo-mesh"]).expect(0);
     other.windlass(&["validate", "gloo-mesh.yaml"]).expect(0);
+    // Its tests begin with a run of another workflow, and one of its scripts has tests of its own.
+    let rotation = Test::new();
+    rotation
+        .windlass(&["new", "--from", "rotate-leaf"])
+        .expect(0);
+    assert!(rotation.path("gloo-mesh.yaml").exists());
+    rotation
+        .windlass(&["test", "--filter", "a CA that is not ACTIVE"])
+        .expect(0);
+}
+
+#[test]
+fn a_shipped_workflow_runs_by_its_name() {
+    let test = Test::new();
+    let ran = test
+        .windlass(&["run", "gloo-mesh", "--until", "root_file"])
+        .expect(0);
+    assert!(
+        ran.stderr
+            .contains("to copy and change it: windlass new --from gloo-mesh"),
+        "{}",
+        ran.stderr
+    );
+    assert!(test.path("out/root-ca.pem").exists());
+    assert!(!test.path("gloo-mesh.yaml").exists());
+    assert_eq!(test.shown()["file"], "gloo-mesh");
+    test.windlass(&["validate", "gloo-mesh", "restart-mesh"])
+        .expect(0);
+
+    // The same workflow as it is now, asked for from another folder.
+    std::fs::create_dir(test.path("elsewhere")).expect("made");
+    let edited = |test: &Test| {
+        let mut command =
+            test.command(&["--state", "../.windlass", "resume", "--edited", "--plan"]);
+        command.current_dir(test.path("elsewhere"));
+        let ran = Ran::from_output(command.output().expect("windlass starts")).expect(0);
+        format!("{}{}", ran.stdout, ran.stderr)
+    };
+    let told = edited(&test);
+    assert!(!told.contains("replayed"), "{told}");
+
+    // A copy that the user made and changed goes before the one in the program.
+    test.windlass(&["new", "--from", "gloo-mesh"]).expect(0);
+    let script = test.read("steps/download.rhai");
+    test.write("steps/download.rhai", &format!("// mine\n{script}"));
+    let told = edited(&test);
+    assert!(told.contains("replayed"), "{told}");
+    test.write("gloo-mesh.yaml", "workflow: mine\nstep: {}\n");
+    let ran = test.windlass(&["run", "gloo-mesh"]).expect(2);
+    assert!(ran.stderr.contains("unknown-key"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_workflow_is_named_without_its_ending() {
+    let test = Test::new();
+    test.windlass(&["new", "hello"]).expect(0);
+    test.windlass(&["run", "hello", "-p", "name=you"]).expect(0);
+    assert_eq!(test.read("out/hello.txt"), "hello you\n");
+    // A folder is no workflow.
+    std::fs::create_dir(test.path("restart-mesh")).expect("made");
+    test.windlass(&["validate", "restart-mesh"]).expect(0);
+}
+
+#[test]
+fn a_file_that_is_not_there_may_be_a_shipped_workflow() {
+    let test = Test::new();
+    for (given, hint) in [
+        ("gloo-mess", "did you mean `gloo-mesh`?"),
+        ("workflows/gloo-mesh.yaml", "did you mean `gloo-mesh`?"),
+        ("something-else", "the shipped workflows are add-cluster, "),
+    ] {
+        let ran = test.windlass(&["run", given]).expect(2);
+        assert!(ran.stderr.contains(hint), "{given}: {}", ran.stderr);
+    }
+    let ran = test.windlass(&["run", "something-else.yaml"]).expect(2);
+    assert!(!ran.stderr.contains("hint"), "{}", ran.stderr);
 }
 
 #[test]
@@ -166,4 +242,41 @@ fn a_tried_script_is_resumed_and_undone() {
     test.windlass(&["resume"]).expect(0);
     test.windlass(&["undo", "--yes"]).expect(0);
     assert!(!test.path("out/first").exists());
+}
+
+#[test]
+fn a_second_copy_shares_what_has_not_changed() {
+    let test = Test::new();
+    test.windlass(&["new", "--from", "rotate-db-password"])
+        .expect(0);
+    let ran = test
+        .windlass(&["new", "mine", "--from", "rotate-db-password"])
+        .expect(0);
+    assert!(ran.stderr.contains("created mine.yaml"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("created steps/"), "{}", ran.stderr);
+    test.write("steps/set_password.rhai", "mine");
+    let ran = test
+        .windlass(&["new", "yours", "--from", "rotate-db-password"])
+        .expect(2);
+    assert!(
+        ran.stderr
+            .contains("steps/set_password.rhai already exists"),
+        "{}",
+        ran.stderr
+    );
+    assert!(!test.path("yours.yaml").exists());
+}
+
+#[test]
+fn a_script_that_is_tried_speaks_to_the_clusters_that_it_names() {
+    let test = Test::new().file(
+        "look.rhai",
+        "const INPUTS = #{ cluster: \"string\" };\nconst OUTPUTS = #{ name: \"string\" };\n\
+         fn run(inputs) {\n  kube::get(inputs.cluster, \"\", \"namespace/istio-system\");\n  \
+         #{ name: kube::get(\"mgmt\", \"\", \"namespace/gloo-mesh\").metadata.name }\n}\n",
+    );
+    test.windlass(&["try", "look.rhai", "-p", "cluster=east"])
+        .expect(0);
+    let outputs = test.windlass(&["outputs", "--json"]).expect(0).json();
+    assert_eq!(outputs["name"], "gloo-mesh");
 }

@@ -28,7 +28,7 @@ fn closed() -> Stdio {
 }
 
 /// Runs a command at a terminal, with what a person types there.
-fn at_a_terminal(test: &Test, command: &str, typed: &str) -> Ran {
+pub fn at_a_terminal(test: &Test, command: &str, typed: &str) -> Ran {
     let line = format!("{} {command}", env!("CARGO_BIN_EXE_windlass"));
     let mut script = std::process::Command::new("script");
     let mut child = script

@@ -69,6 +69,26 @@ fn the_guide_names_no_function_that_is_not_there() {
 }
 
 #[test]
+fn explain_says_what_was_probably_meant() {
+    let test = Test::new();
+    for (word, hint) in [
+        ("pca::issue", "did you mean `pca::issue_certificate`?"),
+        ("resume", "it is a command: `windlass help resume`"),
+        ("retri", "did you mean `retry`?"),
+        ("xyzzy", "`windlass explain` lists all topics"),
+    ] {
+        let ran = test.windlass(&["explain", word]).expect(2);
+        assert!(ran.stderr.contains(hint), "{word}: {}", ran.stderr);
+    }
+    // A key that holds others says what each of them is.
+    let retry = test.windlass(&["explain", "retry"]).expect(0).stdout;
+    assert!(
+        retry.contains("attempts") && retry.contains("throttled"),
+        "{retry}"
+    );
+}
+
+#[test]
 fn explain_shows_functions_keys_and_codes() {
     let test = Test::new();
     for topic in [
@@ -145,6 +165,10 @@ fn definitions_hold_every_function() {
 
 /// Holds documents against the schema with Python's `jsonschema`; gives the names of those that are refused, and why.
 fn refused(documents: &BTreeMap<String, Json>) -> BTreeMap<String, String> {
+    refused_by(&["schema"], documents)
+}
+
+fn refused_by(schema: &[&str], documents: &BTreeMap<String, Json>) -> BTreeMap<String, String> {
     const PROGRAM: &str = r"
 import json, sys
 from jsonschema import Draft202012Validator
@@ -154,7 +178,7 @@ validator = Draft202012Validator(given['schema'])
 found = {name: [e.message for e in validator.iter_errors(document)] for name, document in given['documents'].items()}
 json.dump({name: errors[0] for name, errors in found.items() if errors}, sys.stdout)
 ";
-    let schema: Json = Test::new().windlass(&["schema"]).expect(0).json();
+    let schema: Json = Test::new().windlass(schema).expect(0).json();
     let given = json!({ "schema": schema, "documents": documents });
     let mut python = Command::new("python3")
         .args(["-c", PROGRAM])
@@ -195,6 +219,46 @@ fn the_schema_takes_every_shipped_workflow() {
     }
     assert!(documents.len() >= 7);
     assert_eq!(refused(&documents), BTreeMap::new());
+}
+
+/// The schema of test files takes all that are shipped, and refuses a key that is misspelt at any depth.
+#[test]
+fn the_schema_takes_every_test_file() {
+    let mut documents = BTreeMap::new();
+    for folder in ["workflows", "examples"] {
+        let files = windlass::testing::find(&[root().join(folder)]).expect("test files");
+        for path in files {
+            let text = std::fs::read_to_string(&path).expect("readable");
+            let name = path.display().to_string();
+            documents.insert(name.clone(), document(&text).expect(&name));
+        }
+    }
+    assert!(documents.len() >= 19, "{}", documents.len());
+    assert_eq!(
+        refused_by(&["schema", "--test"], &documents),
+        BTreeMap::new()
+    );
+    let wrong = [
+        "{ workflow: w.yaml, test: {} }",
+        "{ tests: {} }",
+        "{ workflow: w.yaml, script: s.rhai, tests: {} }",
+        "{ workflow: w.yaml, tests: { a: { parms: {} } } }",
+        "{ workflow: w.yaml, tests: { a: { kill: sometimes } } }",
+        "{ workflow: w.yaml, tests: { a: { before: [{ params: {} }] } } }",
+        "{ workflow: w.yaml, tests: { a: { given: [{ \"http::get\": {}, give: {} }] } } }",
+        "{ workflow: w.yaml, tests: { a: { given: [{ \"http::get\": {}, fails: { class: odd } }] } } }",
+        "{ workflow: w.yaml, tests: { a: { expect: { status: ok } } } }",
+        "{ workflow: w.yaml, tests: { a: { expect: { certificates: { a.pem: { day: 1 } } } } } }",
+        "{ workflow: w.yaml, tests: { a: { expect: { handshakes: some } } } }",
+    ];
+    let documents: BTreeMap<_, _> = wrong
+        .iter()
+        .map(|text| ((*text).to_owned(), document(text).expect(text)))
+        .collect();
+    let refused = refused_by(&["schema", "--test"], &documents);
+    for text in wrong {
+        assert!(refused.contains_key(text), "{text}");
+    }
 }
 
 /// Every key of the tables is taken as its example says, and refused with a value of no form.

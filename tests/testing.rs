@@ -625,19 +625,17 @@ tests:
 }
 
 #[test]
-fn the_shipped_workflows_pass_and_reach_every_step() {
+fn the_shipped_workflows_pass_and_reach_every_step_and_branch() {
     let test = Test::with_shipped_workflows();
     let ran = test
         .windlass(&["test", "workflows", "--json", "--coverage"])
         .expect(0);
     for workflow in ran.json()["coverage"].as_array().expect("a list") {
-        let missed = &workflow["steps"]["missed"];
-        assert_eq!(
-            missed,
-            &Value::Array(Vec::new()),
-            "{}",
-            workflow["workflow"]
-        );
+        for part in ["steps", "branches"] {
+            let missed = &workflow[part]["missed"];
+            let name = &workflow["workflow"];
+            assert_eq!(missed, &Value::Array(Vec::new()), "{part} of {name}");
+        }
     }
 }
 

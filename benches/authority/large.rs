@@ -63,6 +63,7 @@ fn measure(folder: &Path, size: u64) -> Figures {
     let seed = issued(served.address(), &authority, 1)[0].clone();
     drop(served);
     let serials = fill(folder, &authority, &seed, size);
+    let serials = &serials;
 
     let began = Instant::now();
     let served = Served::start(folder);
@@ -72,7 +73,7 @@ fn measure(folder: &Path, size: u64) -> Figures {
     let issue = (served.cpu() - before).div_f64(count as f64);
 
     let mut connection = Connection::open(served.address());
-    let spread = |count: usize| (0..count).map(|at| &serials[at * (serials.len() / count)]);
+    let spread = |count: usize| (0..count).map(move |at| &serials[at * (serials.len() / count)]);
     let began = Instant::now();
     for serial in spread(LOOKUPS) {
         let arn = format!("{authority}/certificate/{serial}");

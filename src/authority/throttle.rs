@@ -37,7 +37,8 @@ impl Throttle {
     }
 }
 
-fn per_second(operation: &str) -> u8 {
+/// Returns how many requests of an operation AWS takes in a second, of one account in one region.
+pub fn per_second(operation: &str) -> u8 {
     match operation {
         "GetCertificate" => 75,
         "IssueCertificate" => 25,

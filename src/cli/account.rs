@@ -3,7 +3,7 @@
 use super::{args::Args, failure::Failure};
 use crate::{
     compile::Workflow,
-    outside::{Identity, PcaClient},
+    outside::{AwsClient, Clients, Identity, PcaClient},
     targets::{OpenError, Targets},
 };
 
@@ -13,7 +13,7 @@ use crate::{
 ///
 /// # Errors
 /// A profile that does not exist, a CA bundle that can't be read, another account than the target's.
-pub fn aws(args: &Args, workflow: &Workflow, target: &str) -> Result<Option<PcaClient>, Failure> {
+pub fn aws(args: &Args, workflow: &Workflow, target: &str) -> Result<Option<Asked>, Failure> {
     let (config, was_asked_for) = args.config();
     let targets = Targets::load(config, was_asked_for)?;
     let Some(found) = targets.find(target)? else {
@@ -23,12 +23,27 @@ pub fn aws(args: &Args, workflow: &Workflow, target: &str) -> Result<Option<PcaC
         return Ok(None);
     }
     let is_pinned = found.pca.account.is_some();
-    if !is_pinned && !uses_aws(workflow) {
+    let (of_pca, of_others) = (uses_aws(workflow), calls(workflow, "aws::"));
+    let others = found.aws();
+    if of_others && (!of_pca || others.account.is_some()) {
+        let client = AwsClient::new(others);
+        block_on(client.connect())?.map_err(OpenError::from)?;
+        if !of_pca {
+            return Ok(Some(Asked::Any(client)));
+        }
+    }
+    if !is_pinned && !of_pca {
         return Ok(None);
     }
     let connected = block_on(PcaClient::connect(&found.pca))?;
     let client = connected.map_err(OpenError::from)?;
-    Ok(Some(client))
+    Ok(Some(Asked::Pca(client)))
+}
+
+/// The client whose account counts: that of Private CA, or else of the other services.
+pub enum Asked {
+    Pca(PcaClient),
+    Any(AwsClient),
 }
 
 /// As [`aws`], for people: `AWS account 123456789012 (arn:…), region us-east-1`.
@@ -37,26 +52,51 @@ pub fn aws(args: &Args, workflow: &Workflow, target: &str) -> Result<Option<PcaC
 /// As [`aws`].
 pub fn line(args: &Args, workflow: &Workflow, target: &str) -> Result<Option<String>, Failure> {
     match aws(args, workflow, target)? {
-        Some(client) => block_on(line_of(&client)),
+        Some(Asked::Pca(client)) => block_on(line_of(&client)),
+        Some(Asked::Any(client)) => block_on(line_of_any(&client)),
         None => Ok(None),
     }
 }
 
-/// Whether a workflow asks anything of AWS.
+/// The line of the clients that a workflow asks something of.
+pub async fn line_of_run(workflow: &Workflow, clients: &Clients) -> Option<String> {
+    match (uses_aws(workflow), calls(workflow, "aws::")) {
+        (true, _) => line_of(&clients.pca).await,
+        (false, true) => line_of_any(&clients.aws).await,
+        (false, false) => None,
+    }
+}
+
+async fn line_of_any(client: &AwsClient) -> Option<String> {
+    // What keeps it from connecting is the failure of the call that needs it.
+    let (identity, region) = client.identity().await.ok()??;
+    Some(said(identity, region))
+}
+
+/// Whether a workflow asks anything of AWS Private CA.
 pub fn uses_aws(workflow: &Workflow) -> bool {
+    calls(workflow, "pca::")
+}
+
+fn calls(workflow: &Workflow, module: &str) -> bool {
     let calls = workflow.host_calls();
-    calls.iter().any(|call| call.function.starts_with("pca::"))
+    calls.iter().any(|call| call.function.starts_with(module))
 }
 
 /// Whose account it is, and where; `None` on the embedded CA.
 pub async fn line_of(client: &PcaClient) -> Option<String> {
-    let region = client.region().unwrap_or("not named");
-    Some(match client.identity().await? {
+    let identity = client.identity().await?;
+    Some(said(identity, client.region()))
+}
+
+fn said(identity: &Identity, region: Option<&str>) -> String {
+    let region = region.unwrap_or("not named");
+    match identity {
         Identity::Known { account, arn } => {
             format!("AWS account {account} ({arn}), region {region}")
         }
         Identity::Unknown { why } => format!("AWS account unknown ({why}), region {region}"),
-    })
+    }
 }
 
 /// Waits for some work on this thread.

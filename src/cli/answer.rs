@@ -1,9 +1,11 @@
 use super::{
     Done,
+    archive::Archive,
     args::{Answer, Args},
     exit,
     failure::Failure,
     process::{now, requester},
+    remote,
     taken::{look, take},
 };
 use crate::{
@@ -40,6 +42,9 @@ pub fn answer(args: &Args, command: &Answer, verdict: Verdict) -> Done {
         )
         .hint(hint));
     };
+    if let Archive::Server(there) = &archive {
+        return remote::answer(there, command, verdict, (&id, &step, &asked));
+    }
     let decision = Decision {
         step: command.step.clone(),
         verdict,

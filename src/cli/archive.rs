@@ -1,15 +1,16 @@
-//! Where runs are kept: in the journal of this machine, or by an engine.
+//! Where runs are kept: in the journal of this machine, by a server, or by an engine.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 #[cfg(feature = "restate")]
 use super::engine::{Engine, EngineRun, engine};
-use super::{args::Args, failure::Failure};
+use super::{args::Args, failure::Failure, server};
 use crate::{
     inventory::{Inventory, RunStamp, collect},
     journal::{
         Event, Journal, JournalError, Link, Message, Record, RunId, RunJournal, RunRow, State,
     },
+    runs::{Cursor, Filter, Runs, There},
     targets::Target,
     value::{Digest, Value},
 };
@@ -21,6 +22,8 @@ const JOURNAL: &str = "journal.db";
 #[derive(Clone)]
 pub enum Archive {
     Here(Journal),
+    /// Of a Windlass server.
+    Server(Arc<There>),
     #[cfg(feature = "restate")]
     Engine(Engine),
 }
@@ -40,6 +43,9 @@ impl Archive {
 
     /// As [`Archive::open`]; `None` where no run was ever recorded. A look makes no folder.
     pub fn open_if_there(args: &Args) -> Result<Option<Self>, Failure> {
+        if let Some(there) = server::server(args)? {
+            return Ok(Some(Self::Server(there)));
+        }
         let path = args.state.join(JOURNAL);
         // What can't be looked at is not empty.
         let is_there = args.on.is_some()
@@ -72,6 +78,7 @@ impl Archive {
         }
         let found = match self {
             Self::Here(journal) => journal.find(part).map_err(Failure::from),
+            Self::Server(there) => find_among(&runs_of(there)?, part),
             #[cfg(feature = "restate")]
             Self::Engine(engine) => engine.find(part),
         };
@@ -95,6 +102,7 @@ impl Archive {
     pub fn place(&self) -> String {
         match self {
             Self::Here(journal) => format!("in {}", journal.state_folder().display()),
+            Self::Server(there) => format!("at {}", there.url()),
             #[cfg(feature = "restate")]
             Self::Engine(engine) => format!("at {}", engine.remote.address().url),
         }
@@ -103,6 +111,7 @@ impl Archive {
     pub fn runs(&self) -> Result<Vec<RunRow>, Failure> {
         Ok(match self {
             Self::Here(journal) => journal.runs()?,
+            Self::Server(there) => runs_of(there)?,
             #[cfg(feature = "restate")]
             Self::Engine(engine) => engine.remote.runs()?,
         })
@@ -111,6 +120,7 @@ impl Archive {
     pub fn state_of(&self, run: &RunId) -> Result<State, Failure> {
         Ok(match self {
             Self::Here(journal) => journal.state_of(run)?,
+            Self::Server(there) => there.state_of(run)?,
             #[cfg(feature = "restate")]
             Self::Engine(engine) => engine.remote.state_of(run)?,
         })
@@ -118,6 +128,9 @@ impl Archive {
 
     /// Works out which certificates the runs made, delivered and found.
     pub fn inventory(&self, state: &Path) -> Result<Inventory, Failure> {
+        if let Self::Server(there) = self {
+            return Ok(there.certificates()?);
+        }
         let stamped = |(run, stamp)| RunStamp { run, stamp };
         let runs = match self {
             Self::Here(journal) => {
@@ -125,6 +138,7 @@ impl Archive {
                 let runs = runs.map(|(run, stamp)| stamped((run, Some(stamp))));
                 runs.collect()
             }
+            Self::Server(_) => Vec::new(),
             #[cfg(feature = "restate")]
             Self::Engine(engine) => {
                 let of = |row: RunRow| {
@@ -140,6 +154,7 @@ impl Archive {
     pub fn files(&self, run: &RunId, edition: u32) -> Result<BTreeMap<String, Arc<str>>, Failure> {
         Ok(match self {
             Self::Here(journal) => journal.files(run, edition)?,
+            Self::Server(there) => there.files(run, edition)?,
             #[cfg(feature = "restate")]
             Self::Engine(engine) => engine.remote.files(run, edition)?,
         })
@@ -152,6 +167,7 @@ impl Archive {
                 journal.check_pages()?;
                 Ok(journal.evidence(run)?)
             }
+            Self::Server(there) => Ok(there.evidence(run)?),
             #[cfg(feature = "restate")]
             Self::Engine(engine) => {
                 let links = engine.remote.links(run)?.into_iter();
@@ -173,6 +189,10 @@ impl Archive {
                 each(record);
                 Ok(())
             })?,
+            Self::Server(there) => {
+                let mut cursor = Cursor::at(seq, before);
+                there.events(run, &mut cursor, &mut each)?;
+            }
             #[cfg(feature = "restate")]
             Self::Engine(engine) => {
                 let records = engine.remote.follow(run).read()?.into_iter();
@@ -186,6 +206,7 @@ impl Archive {
     pub fn is_owned(&self, run: &RunId) -> Result<bool, Failure> {
         Ok(match self {
             Self::Here(journal) => journal.is_owned(run)?,
+            Self::Server(there) => there.is_driven(run)?,
             #[cfg(feature = "restate")]
             Self::Engine(engine) => engine.remote.driver(run)?.is_some(),
         })
@@ -195,6 +216,7 @@ impl Archive {
     pub fn digest_secrets(&self, value: &Value) -> Result<Option<Digest>, Failure> {
         Ok(match self {
             Self::Here(journal) => journal.digest_secrets(value)?,
+            Self::Server(_) => return Err(held_there()),
             #[cfg(feature = "restate")]
             Self::Engine(engine) => engine.remote.digest_secrets(value)?,
         })
@@ -204,19 +226,17 @@ impl Archive {
     pub fn holder_of(&self, lock: &str) -> Result<Option<RunId>, Failure> {
         match self {
             Self::Here(journal) => Ok(journal.holder_of(lock)?),
+            Self::Server(_) => Ok(None),
             #[cfg(feature = "restate")]
             Self::Engine(_) => Ok(None),
         }
     }
 
     /// What keeps a run from going on that is not its own, for people.
-    #[cfg_attr(
-        not(feature = "restate"),
-        expect(unused_variables, reason = "only an engine has such")
-    )]
     pub fn stuck(&self, run: &RunId) -> Result<Vec<String>, Failure> {
         Ok(match self {
             Self::Here(_) => Vec::new(),
+            Self::Server(there) => there.trouble(run).into_iter().collect(),
             #[cfg(feature = "restate")]
             Self::Engine(engine) => {
                 let stuck = engine.remote.stuck(run)?;
@@ -229,6 +249,7 @@ impl Archive {
     pub fn post(&self, run: &RunId, message: &Message, at: i64) -> Result<(), Failure> {
         match self {
             Self::Here(journal) => Ok(journal.post(run, message, at)?),
+            Self::Server(_) => Err(held_there()),
             #[cfg(feature = "restate")]
             Self::Engine(engine) => {
                 match message.clone() {
@@ -249,6 +270,7 @@ impl Archive {
                 let (held, state) = journal.adopt(run)?;
                 Ok((Held::Here(held), state))
             }
+            Self::Server(_) => Err(held_there()),
             #[cfg(feature = "restate")]
             Self::Engine(engine) => {
                 let (held, state) = engine.adopt(run)?;
@@ -256,6 +278,38 @@ impl Archive {
             }
         }
     }
+}
+
+/// The runs of a server, each with its status for an outcome.
+fn runs_of(there: &There) -> Result<Vec<RunRow>, Failure> {
+    let page = there.list(&Filter {
+        is_brief: true,
+        ..Filter::default()
+    })?;
+    Ok(page.rows.into_iter().map(|row| row.run).collect())
+}
+
+/// Finds a run by a part of its id, as the journal of this machine does.
+fn find_among(runs: &[RunRow], part: Option<&str>) -> Result<RunId, Failure> {
+    let wanted = part.unwrap_or_default();
+    let mut found: Vec<_> = runs.iter().map(|row| &row.id).collect();
+    found.retain(|id| id.as_str().contains(wanted));
+    let exact = found.iter().find(|id| id.as_str() == wanted);
+    match (exact, found.as_slice(), part) {
+        (Some(id), _, _) | (None, [id], _) | (None, [id, ..], None) => Ok((*id).clone()),
+        (None, [], _) => Err(JournalError::NoRun(part.unwrap_or("newest").into()).into()),
+        (None, several, Some(_)) => {
+            let mut names: Vec<_> = several.iter().map(|id| id.as_str()).collect();
+            names.sort_unstable();
+            names.truncate(5);
+            Err(JournalError::Ambiguous(wanted.into(), names.join(", ")).into())
+        }
+    }
+}
+
+/// Commands that take a run up ask a server before they come to it.
+fn held_there() -> Failure {
+    server::not_remote("this can't be done with the runs of a server")
 }
 
 fn no_runs(place: &str) -> Failure {

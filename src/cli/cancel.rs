@@ -1,9 +1,11 @@
 use super::{
     Done,
+    archive::Archive,
     args::{Args, Cancel},
     drive::{Drive, drive_to_end},
     exit,
     process::{now, requester},
+    remote,
     taken::{look, take},
 };
 use crate::{
@@ -18,6 +20,9 @@ use crate::{
 pub fn cancel(args: &Args, command: &Cancel) -> Done {
     let (archive, id, state) = look(args, command.run.as_deref())?;
     runs::refuse_cancel(&id, &state)?;
+    if let Archive::Server(there) = &archive {
+        return remote::cancel(there, command, &id);
+    }
     let requester = requester();
     if archive.is_owned(&id)? {
         archive.post(

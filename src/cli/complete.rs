@@ -1,16 +1,17 @@
 //! What the shell completes: the script that each shell loads, and the values that only Windlass knows.
 
 use std::{
+    collections::BTreeSet,
     env,
     ffi::OsStr,
     path::{Path, PathBuf},
 };
 
 use clap::CommandFactory;
-use clap_complete::{CompletionCandidate, env::Shells};
+use clap_complete::{CompletionCandidate, PathCompleter, engine::ValueCompleter, env::Shells};
 
-use super::{Done, args::Args, failure::Failure, print};
-use crate::{journal::Journal, targets::Targets};
+use super::{Done, args::Args, failure::Failure, load::load, print, shipped};
+use crate::{compile::Program, journal::Journal, report, targets::Targets};
 
 /// Set by the script that a shell loads, to the shell's name, when it asks for completions.
 const VARIABLE: &str = "WINDLASS_COMPLETE";
@@ -41,7 +42,7 @@ pub fn completions(shell: &str) -> Done {
 ///
 /// A completion never fails: where nothing can be read, there is nothing to offer.
 pub fn runs(current: &OsStr) -> Vec<CompletionCandidate> {
-    let state = env::var_os("WINDLASS_STATE").map_or_else(|| ".windlass".into(), PathBuf::from);
+    let state = state_folder();
     if !state.join("journal.db").exists() {
         return Vec::new();
     }
@@ -52,6 +53,21 @@ pub fn runs(current: &OsStr) -> Vec<CompletionCandidate> {
             let about = format!("{}, {}", run.workflow, run.status());
             CompletionCandidate::new(run.id.as_str()).help(Some(about.into()))
         })
+        .collect()
+}
+
+/// Workflow files, and the names of shipped workflows.
+pub fn workflows(current: &OsStr) -> Vec<CompletionCandidate> {
+    let mut found = PathCompleter::file().complete(current);
+    found.extend(shipped(current));
+    found
+}
+
+/// The names of shipped workflows.
+pub fn shipped(current: &OsStr) -> Vec<CompletionCandidate> {
+    shipped::names()
+        .filter(|name| begins(name, current))
+        .map(CompletionCandidate::new)
         .collect()
 }
 
@@ -69,4 +85,85 @@ pub fn targets(current: &OsStr) -> Vec<CompletionCandidate> {
 
 fn begins(text: &str, current: &OsStr) -> bool {
     text.starts_with(&*current.to_string_lossy())
+}
+
+/// Workflow files, the names of shipped workflows, and runs.
+pub fn workflows_and_runs(current: &OsStr) -> Vec<CompletionCandidate> {
+    let mut found = workflows(current);
+    found.extend(runs(current));
+    found
+}
+
+/// The params of the workflow that the command line names, each up to its value.
+pub fn params(current: &OsStr) -> Vec<CompletionCandidate> {
+    let Some(program) = workflow() else {
+        return Vec::new();
+    };
+    let params = program.workflow.params.iter();
+    params
+        .map(|(name, param)| {
+            let about = param.description.clone().map(Into::into);
+            CompletionCandidate::new(format!("{name}=")).help(about)
+        })
+        .filter(|candidate| begins(&candidate.get_value().to_string_lossy(), current))
+        .collect()
+}
+
+/// The steps of the workflow, or of the run, that the command line names; of the newest run where it names neither.
+pub fn steps(current: &OsStr) -> Vec<CompletionCandidate> {
+    let of_workflow = workflow().map(|program| {
+        let steps = program.workflow.steps();
+        steps.map(|(_, step)| step.name.to_string()).collect()
+    });
+    let names: Vec<String> = of_workflow.or_else(steps_of_run).unwrap_or_default();
+    names
+        .into_iter()
+        .filter(|name| begins(name, current))
+        .map(CompletionCandidate::new)
+        .collect()
+}
+
+/// What `windlass explain` explains.
+pub fn topics(current: &OsStr) -> Vec<CompletionCandidate> {
+    // A key of several maps is one topic.
+    let topics: BTreeSet<_> = report::topics().into_iter().collect();
+    topics
+        .into_iter()
+        .filter(|topic| begins(topic, current))
+        .map(CompletionCandidate::new)
+        .collect()
+}
+
+/// The words of the command line that is completed: the shell's script puts them behind `--`.
+fn words() -> impl Iterator<Item = String> {
+    let words = env::args_os().skip_while(|word| word != "--").skip(1);
+    words.filter_map(|word| word.into_string().ok())
+}
+
+/// The first workflow file on the command line.
+fn workflow() -> Option<Program> {
+    let is_workflow = |word: &String| word.ends_with(".yaml") && Path::new(word).is_file();
+    words()
+        .filter(is_workflow)
+        .find_map(|word| load(Path::new(&word)).ok())
+}
+
+fn steps_of_run() -> Option<Vec<String>> {
+    let state = state_folder();
+    if !state.join("journal.db").exists() {
+        return None;
+    }
+    let journal = Journal::open(&state).ok()?;
+    // Neither the program nor its command is the id of a run.
+    let named = words().skip(2).find_map(|word| {
+        let is_part = word.len() > 2 && !word.starts_with('-');
+        journal.find(Some(&word)).ok().filter(|_| is_part)
+    });
+    let run = named.or_else(|| journal.find(None).ok())?;
+    let state = journal.state_of(&run).ok()?;
+    Some(state.steps.keys().map(ToString::to_string).collect())
+}
+
+fn state_folder() -> PathBuf {
+    env::var_os("WINDLASS_STATE").map_or_else(|| ".windlass".into(), PathBuf::from)
 }

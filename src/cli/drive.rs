@@ -10,7 +10,7 @@ use super::{
     args::{Args, Driving},
     exit,
     failure::Failure,
-    load::workflow_file,
+    load::Source,
     print,
     process::{OnHangUp, jitter, now, runtime, watch_for_interrupts},
 };
@@ -34,13 +34,25 @@ pub struct Drive {
 
 /// Drives a run and shows how it ended. The exit code says the same.
 pub fn drive(args: &Args, driving: &Driving, drive: Drive) -> super::Done {
-    let outcome = drive_to_end(args, driving, drive)?;
-    Ok(match outcome {
+    Ok(exit_code(drive_to_end(args, driving, drive)?))
+}
+
+/// The exit code that says how a run ended.
+pub fn exit_code(ended: Ended) -> u8 {
+    match ended {
         Ended::Over(Outcome::Succeeded) => exit::SUCCEEDED,
         Ended::Over(Outcome::Failed | Outcome::Undone | Outcome::UndoFailed) => exit::FAILED,
         Ended::Over(Outcome::Cancelled) => exit::CANCELLED,
         Ended::Waiting => exit::WAITING,
-    })
+    }
+}
+
+/// Shows what happens in a run: bars on a terminal, or else lines.
+pub fn observer(program: &Program, id: &RunId) -> Arc<dyn Observer> {
+    match std::io::stderr().is_terminal() {
+        true => Arc::new(Bars::new(program.workflow.clone(), id.clone())),
+        false => Arc::new(Lines(id.clone())),
+    }
 }
 
 /// As [`drive`], for a command with its own idea of success.
@@ -53,10 +65,7 @@ pub fn drive_to_end(args: &Args, driving: &Driving, drive: Drive) -> Result<Ende
     } = drive;
     let id = run.id().clone();
     run.repeat_where();
-    let observer: Arc<dyn Observer> = match std::io::stderr().is_terminal() {
-        true => Arc::new(Bars::new(program.workflow.clone(), id.clone())),
-        false => Arc::new(Lines(id.clone())),
-    };
+    let observer = observer(&program, &id);
     let (ended, state, kept, is_of_engine) = match run {
         Held::Here(run) => {
             let (ended, state) =
@@ -80,7 +89,7 @@ pub fn drive_to_end(args: &Args, driving: &Driving, drive: Drive) -> Result<Ende
 }
 
 /// Drives a run in this process.
-fn drive_here(
+pub fn drive_here(
     args: &Args,
     driving: &Driving,
     run: RunJournal,
@@ -91,9 +100,7 @@ fn drive_here(
     let id = run.id().clone();
     let ended = runtime.block_on(async {
         let open = open_target(args, &state, &events).await?;
-        if account::uses_aws(&program.workflow)
-            && let Some(line) = account::line_of(&open.clients.pca).await
-        {
+        if let Some(line) = account::line_of_run(&program.workflow, &open.clients).await {
             say!("{line}");
         }
         let cancel = Cancel::default();
@@ -139,17 +146,18 @@ pub async fn open_target(
         _ => None,
     });
     let clusters = edited.unwrap_or(&run.kube).clone();
-    let workflow = workflow_file(run);
+    let workflow = Source::of_run(run);
     let folders = Folders {
         out: Path::new(&run.out),
         state: &args.state,
         config,
-        workflow: Some(&workflow),
+        workflow: workflow.path(),
     };
     Ok(OpenTarget::open(target, folders, clusters).await?)
 }
 
-fn show_end(
+/// Shows how a run ended, and where it is recorded.
+pub fn show_end(
     driving: &Driving,
     id: &RunId,
     (program, state): (&Program, &State),

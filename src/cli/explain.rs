@@ -1,6 +1,12 @@
+use clap::CommandFactory;
 use console::Term;
 
-use super::{Done, args::Explain, failure::Failure, print_text};
+use super::{
+    Done,
+    args::{Args, Explain},
+    failure::Failure,
+    print_text,
+};
 use crate::report::{Page, Room, explain as pages_about, topics_page};
 
 /// Where a page is wrapped if nobody says how wide the terminal is.
@@ -8,7 +14,12 @@ const WIDTH: usize = 100;
 
 /// `windlass explain WORD`.
 pub fn explain(command: &Explain) -> Done {
-    let pages = match &command.topic {
+    explain_word(command.topic.as_deref())
+}
+
+/// Prints what is known of a word; without one, all words.
+pub fn explain_word(word: Option<&str>) -> Done {
+    let pages = match word {
         None => vec![topics_page()],
         Some(topic) => pages_about(topic).map_err(|near| unknown(topic, near))?,
     };
@@ -20,10 +31,15 @@ pub fn explain(command: &Explain) -> Done {
     print_text(&pages.join("\n"))
 }
 
-fn unknown(topic: &str, near: Option<String>) -> Failure {
+fn unknown(topic: &str, near: Vec<String>) -> Failure {
     let failure = Failure::new("unknown-topic", format!("there is no topic `{topic}`"));
-    failure.hint(match near {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => "`windlass explain` lists all topics".to_owned(),
+    let is_command = Args::command().find_subcommand(topic).is_some();
+    failure.hint(match near.as_slice() {
+        _ if is_command => format!("it is a command: `windlass help {topic}`"),
+        [] => "`windlass explain` lists all topics".to_owned(),
+        near => {
+            let near: Vec<_> = near.iter().map(|topic| format!("`{topic}`")).collect();
+            format!("did you mean {}?", near.join(", or "))
+        }
     })
 }

@@ -1,8 +1,66 @@
-use super::{Done, args::Graph, load::load, print};
-use crate::report::draw;
+use std::{io::IsTerminal, path::Path};
 
-/// `windlass graph FILE`.
-pub fn graph(command: &Graph) -> Done {
-    let program = load(&command.file)?;
-    print(&draw(&program.workflow, command.format.into()))
+use super::{
+    Done,
+    archive::Archive,
+    args::{Args, Format, Graph},
+    failure::Failure,
+    load::load,
+    print, print_text,
+    process::now,
+    taken::frozen,
+};
+use crate::{
+    compile::Program,
+    desk,
+    journal::State,
+    report::{GraphFormat, Standings, draw},
+};
+
+/// `windlass graph FILE` and `windlass graph RUN`.
+pub fn graph(args: &Args, command: &Graph) -> Done {
+    let (program, state) = find(args, &command.file)?;
+    let (workflow, standings) = (
+        &program.workflow,
+        Standings {
+            state: state.as_ref(),
+        },
+    );
+    let is_for_people = std::io::stdout().is_terminal() || state.is_some();
+    let format = match command.format {
+        None if is_for_people => GraphFormat::Lanes,
+        None | Some(Format::Text) => GraphFormat::Text,
+        Some(Format::Lanes) => GraphFormat::Lanes,
+        Some(Format::Mermaid) => GraphFormat::Mermaid,
+        Some(Format::Dot) => GraphFormat::Dot,
+        Some(Format::Svg) => {
+            let svg = desk::picture(workflow, state.as_ref(), now())
+                .ok_or_else(|| Failure::new("output", "the workflow has no steps to draw"))?;
+            return print(&svg);
+        }
+    };
+    let drawn = draw(workflow, format, standings);
+    match format {
+        GraphFormat::Lanes => print_text(&drawn),
+        _ => print(&drawn),
+    }
+}
+
+/// What is drawn: a workflow's file, or a run with its state. A file goes before a run of the same name.
+fn find(args: &Args, named: &Path) -> Result<(Program, Option<State>), Failure> {
+    let failure = match load(named) {
+        Ok(program) => return Ok((program, None)),
+        Err(failure) if named.exists() || !failure.is("unreadable-file") => return Err(failure),
+        Err(failure) => failure,
+    };
+    let (Some(name), Ok(Some(archive))) = (named.to_str(), Archive::open_if_there(args)) else {
+        return Err(failure);
+    };
+    // Where there is neither, the file is what was probably meant.
+    let Ok(id) = archive.find(Some(name)) else {
+        return Err(failure);
+    };
+    let state = archive.state_of(&id)?;
+    let (_, program) = frozen(&archive, &id, &state)?;
+    Ok((program, Some(state)))
 }

@@ -3,28 +3,93 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::failure::Failure;
+use super::{failure::Failure, shipped};
 use crate::{
     compile::{Opened, Program, compile, open},
     journal::RunInfo,
+    script::closest,
 };
 
-/// Compiles the workflow at a path.
-pub fn load(file: &Path) -> Result<Program, Failure> {
-    let Opened { mut folder, main } = open(file).map_err(|why| {
-        Failure::new(
-            "unreadable-file",
-            format!("can't read {}: {why}", file.display()),
-        )
-    })?;
-    Ok(compile(&main, &mut folder)?)
+/// Where the workflow is that a user named.
+pub enum Source {
+    File(PathBuf),
+    /// In this program, under a name.
+    Shipped(String),
 }
 
-/// The file of a run's workflow, from whatever folder it is asked for.
-pub fn workflow_file(run: &RunInfo) -> PathBuf {
-    match env::current_dir() {
-        // People know it by the name that they gave it.
-        Ok(here) if here == Path::new(&run.folder) => PathBuf::from(&run.file),
-        _ => Path::new(&run.folder).join(&run.file),
+impl Source {
+    /// Finds what `file` names from `folder`: that file, or that of this name with `.yaml`, or a shipped workflow.
+    ///
+    /// A user's own file goes first, so a shipped workflow that was copied and changed is not run unchanged by mistake.
+    pub fn of(file: &Path, folder: &Path) -> Self {
+        let path = folder.join(file);
+        if path.is_file() || file.extension().is_some() {
+            return Self::File(path);
+        }
+        let yaml = path.with_extension("yaml");
+        if yaml.is_file() {
+            return Self::File(yaml);
+        }
+        match shipped::names().find(|name| file == Path::new(name)) {
+            Some(name) => Self::Shipped(name.to_owned()),
+            None => Self::File(path),
+        }
     }
+
+    /// The source of a run's workflow, from whatever folder it is asked for.
+    pub fn of_run(run: &RunInfo) -> Self {
+        let folder = match env::current_dir() {
+            // People know the file by the name that they gave it.
+            Ok(here) if here == Path::new(&run.folder) => Path::new(""),
+            _ => Path::new(&run.folder),
+        };
+        Self::of(Path::new(&run.file), folder)
+    }
+
+    /// The file, unless the workflow is in this program.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Shipped(_) => None,
+        }
+    }
+
+    pub fn compile(&self) -> Result<Program, Failure> {
+        let file = match self {
+            Self::File(file) => file,
+            Self::Shipped(name) => return shipped::program(name),
+        };
+        let Opened { mut folder, main } = open(file).map_err(|why| {
+            let message = format!("can't read {}: {why}", file.display());
+            let failure = Failure::new("unreadable-file", message);
+            match hint(file) {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            }
+        })?;
+        Ok(compile(&main, &mut folder)?)
+    }
+}
+
+/// Compiles the workflow that a user named.
+pub fn load(file: &Path) -> Result<Program, Failure> {
+    Source::of(file, Path::new("")).compile()
+}
+
+/// The shipped workflow that somebody may mean who named a file that is not there.
+fn hint(file: &Path) -> Option<String> {
+    if file.exists() {
+        return None;
+    }
+    let stem = file.file_stem()?.to_str()?;
+    if let Some(near) = closest(stem, shipped::names()) {
+        return Some(format!(
+            "did you mean `{near}`? Windlass ships the workflow of that name; windlass new --from {near} copies it"
+        ));
+    }
+    // Without an ending it was meant as a name.
+    (file == Path::new(stem)).then(|| {
+        let names: Vec<_> = shipped::names().collect();
+        format!("the shipped workflows are {}", names.join(", "))
+    })
 }

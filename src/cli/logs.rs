@@ -11,6 +11,7 @@ use super::{
 use crate::{
     journal::{Event, InstanceId, Record, RunId},
     report::{EventLines, event_json},
+    runs::There,
     script::closest,
     value::Digest,
 };
@@ -54,7 +55,29 @@ pub fn logs(args: &Args, command: &Logs) -> Done {
         if !command.follow || has_ended {
             return Ok(exit::SUCCEEDED);
         }
+        if let Archive::Server(there) = &archive {
+            return follow(there, command, &id, next, lines);
+        }
         thread::sleep(PAUSE);
+    }
+}
+
+/// Prints what happens in a run of a server from its event `next` on, until it ends.
+fn follow(there: &There, command: &Logs, id: &RunId, next: u64, mut lines: EventLines) -> Done {
+    let following = there.follow(id, next);
+    loop {
+        let Some(record) = following.next(PAUSE)? else {
+            continue;
+        };
+        if is_wanted(&record, command.step.as_deref()) {
+            match command.json {
+                true => print(&format!("{}\n", event_json(&record)))?,
+                false => print_text(&format!("{}\n", lines.line(&record, command.full)))?,
+            };
+        }
+        if matches!(record.event, Event::RunEnded { .. }) {
+            return Ok(exit::SUCCEEDED);
+        }
     }
 }
 

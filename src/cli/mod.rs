@@ -30,10 +30,12 @@ mod iam;
 mod in_doubt;
 mod kube;
 mod load;
+mod login;
 mod logs;
 mod lsp;
 mod man;
 mod mesh;
+mod mutate;
 mod new;
 mod outputs;
 mod params;
@@ -42,11 +44,15 @@ mod plan;
 mod preflight;
 mod process;
 mod rbac;
+mod remote;
 mod resume;
 mod run;
 mod runs;
 mod schema;
 mod serve;
+mod server;
+mod shell;
+mod shipped;
 mod show;
 mod taken;
 mod test;
@@ -87,12 +93,19 @@ pub fn main() -> ExitCode {
         console::set_colors_enabled(false);
         console::set_colors_enabled_stderr(false);
     }
+    if args.ascii {
+        report::use_ascii();
+    }
     for (option, value) in args.whereabouts() {
         report::repeat(option, value);
+    }
+    if let Err(failure) = server::refuse_what_stays_here(&args) {
+        return failure.report();
     }
     let done = match &args.command {
         Command::New(command) => new::new(command),
         Command::Try(command) => trial::try_script(&args, command),
+        Command::Shell(command) => shell::shell(&args, command),
         Command::Run(command) => run::run(&args, command),
         Command::Resume(command) => resume::resume(&args, command),
         Command::Undo(command) => undo::undo(&args, command),
@@ -103,11 +116,11 @@ pub fn main() -> ExitCode {
         Command::Plan(command) => plan::plan(&args, command),
         Command::Test(command) => test::test(&args, command),
         Command::PlayTest(command) => test::play(command),
-        Command::Graph(command) => graph::graph(command),
+        Command::Graph(command) => graph::graph(&args, command),
         Command::Iam(command) => iam::iam(command),
         Command::Rbac(command) => rbac::rbac(command),
         Command::Explain(command) => explain::explain(command),
-        Command::Schema => schema::schema(),
+        Command::Schema(command) => schema::schema(command),
         Command::Definitions(command) => definitions::definitions(command),
         Command::Lsp => lsp::lsp(),
         Command::Runs(command) => runs::runs(&args, command),
@@ -121,6 +134,8 @@ pub fn main() -> ExitCode {
         Command::Worker(command) => worker::worker(&args, command),
         Command::Serve(command) => serve::serve(&args, command),
         Command::Triggers(command) => triggers::triggers(&args, command),
+        Command::Login(command) => login::login(&args, command),
+        Command::Logout => login::logout(&args),
         Command::Pca(command) => pca::pca(&args, command),
         Command::Kube(command) => kube::kube(&args, command),
         Command::Http(command) => http::http(command),

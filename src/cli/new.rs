@@ -13,15 +13,15 @@ use super::{
     args::{New, Template},
     exit,
     failure::Failure,
+    shipped,
 };
 use crate::{
-    compile::{Frozen, compile},
+    compile::{Frozen, compile, parse_value},
     report,
     script::closest,
+    value::Value,
 };
 
-/// The workflows that are shipped, with their scripts and tests.
-static WORKFLOWS: Dir = include_dir!("$CARGO_MANIFEST_DIR/workflows");
 static TEMPLATES: Dir = include_dir!("$CARGO_MANIFEST_DIR/templates");
 
 /// What stands for the new workflow's name in a template, in paths as in texts.
@@ -37,10 +37,13 @@ pub fn new(command: &New) -> Done {
             return Err(failure.hint("windlass new NAME, or windlass new --from WORKFLOW"));
         }
     };
+    // Workflows share scripts: what is there already, word for word, is no obstacle.
+    let is_same =
+        |path: &str, text: &str| fs::read(path).is_ok_and(|written| written == text.as_bytes());
     let there: Vec<_> = files
-        .keys()
-        .filter(|path| Path::new(path).symlink_metadata().is_ok())
-        .cloned()
+        .iter()
+        .filter(|(path, text)| Path::new(path).symlink_metadata().is_ok() && !is_same(path, text))
+        .map(|(path, _)| path.clone())
         .collect();
     if !there.is_empty() {
         let message = format!("nothing was written: {}", names(&there));
@@ -49,6 +52,9 @@ pub fn new(command: &New) -> Done {
         );
     }
     for (path, text) in &files {
+        if is_same(path, text) {
+            continue;
+        }
         write(Path::new(path), text)
             .map_err(|e| Failure::new("output", format!("can't write {path}: {e}")))?;
         say!("{} {path}", console::style("created").for_stderr().green());
@@ -89,7 +95,7 @@ fn filled(template: Template, name: &str) -> Result<BTreeMap<String, String>, Fa
     }
     let folder = TEMPLATES.get_dir(template.folder());
     let mut files = BTreeMap::new();
-    for (path, text) in folder.map(texts_in).unwrap_or_default() {
+    for (path, text) in folder.map(shipped::texts_in).unwrap_or_default() {
         let path = path
             .split_once('/')
             .map_or(&*path, |(_, path)| path)
@@ -101,17 +107,7 @@ fn filled(template: Template, name: &str) -> Result<BTreeMap<String, String>, Fa
 
 /// A shipped workflow with all that it uses and its tests, under another name if one is given.
 fn shipped(from: &str, name: Option<&str>) -> Result<BTreeMap<String, String>, Failure> {
-    let all: BTreeMap<String, Arc<str>> = texts_in(&WORKFLOWS)
-        .into_iter()
-        .map(|(path, text)| (path, text.into()))
-        .collect();
-    let main = format!("{from}.yaml");
-    let workflows = all
-        .keys()
-        .filter(|path| !path.contains('/') && !path.ends_with(".test.yaml"));
-    let known: Vec<_> = workflows
-        .filter_map(|path| path.strip_suffix(".yaml"))
-        .collect();
+    let known: Vec<_> = shipped::names().collect();
     if !known.contains(&from) {
         let failure = Failure::new("bad-name", format!("no shipped workflow is named `{from}`"));
         return Err(failure.hint(match closest(from, known.iter().copied()) {
@@ -119,17 +115,24 @@ fn shipped(from: &str, name: Option<&str>) -> Result<BTreeMap<String, String>, F
             None => format!("there is {}", known.join(", ")),
         }));
     }
-    let program = compile(&main, &mut Frozen(all.clone()))?;
-    let mut files: BTreeMap<_, _> = program
-        .files
-        .into_iter()
-        .map(|(path, text)| (path, text.to_string()))
-        .collect();
+    let all = shipped::texts();
+    let main = format!("{from}.yaml");
     let tests = format!("{from}.test.yaml");
-    files.extend(
-        all.get(&tests)
-            .map(|text| (tests.clone(), text.to_string())),
-    );
+    let before = all
+        .get(&tests)
+        .map_or_else(Vec::new, |text| run_before(text));
+    let mut files: BTreeMap<String, Arc<str>> = BTreeMap::new();
+    for workflow in [main.clone()].into_iter().chain(before) {
+        files.extend(compile(&workflow, &mut Frozen(all.clone()))?.files);
+    }
+    let scripts = files.keys().filter_map(|path| path.strip_suffix(".rhai"));
+    let of_scripts: Vec<_> = scripts.map(|path| format!("{path}.test.yaml")).collect();
+    for path in of_scripts.into_iter().chain([tests.clone()]) {
+        files.extend(all.get(&path).map(|text| (path, text.clone())));
+    }
+    let files = files.into_iter();
+    let mut files: BTreeMap<String, String> =
+        files.map(|(path, text)| (path, text.to_string())).collect();
     let Some(name) = name else {
         return Ok(files);
     };
@@ -147,18 +150,21 @@ fn shipped(from: &str, name: Option<&str>) -> Result<BTreeMap<String, String>, F
     Ok(files)
 }
 
-/// Every file below a folder, by its path from the folder that was embedded.
-fn texts_in(folder: &Dir) -> BTreeMap<String, String> {
-    let mut texts = BTreeMap::new();
-    for file in folder.files() {
-        if let Some(text) = file.contents_utf8() {
-            texts.insert(file.path().to_string_lossy().into_owned(), text.to_owned());
-        }
-    }
-    for folder in folder.dirs() {
-        texts.extend(texts_in(folder));
-    }
-    texts
+/// The workflows that run before the tests of a file.
+fn run_before(tests: &str) -> Vec<String> {
+    let file = parse_value(tests).unwrap_or_default();
+    let tests = file
+        .field("tests")
+        .and_then(Value::as_map)
+        .into_iter()
+        .flatten();
+    let before = tests.filter_map(|(_, test)| match test.field("before") {
+        Some(Value::List(runs)) => Some(runs.clone()),
+        _ => None,
+    });
+    let named = before.flatten();
+    let named = named.filter_map(|run| run.field("workflow")?.as_str().map(str::to_owned));
+    named.collect()
 }
 
 /// Writes a file that is not there, with its folders.

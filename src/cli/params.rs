@@ -1,33 +1,93 @@
-use std::{collections::BTreeMap, env, path::Path};
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    io::{self, IsTerminal, stdin},
+    path::Path,
+};
+
+use console::Term;
 
 use super::{args::Params, failure::Failure};
 use crate::{
     compile::{
         ParamError, ParamErrors, Workflow, bind_params, parse_argument, parse_params, read_named,
+        refer_params,
     },
-    value::Value,
+    value::{Bytes, Secret, Type, Value},
 };
 
 impl Params {
     /// The params of the environment, those of the file over them, and those of the command line over both.
     pub fn given(&self, workflow: &Workflow) -> Result<BTreeMap<String, Value>, Failure> {
-        let mut given = from_environment(workflow)?;
+        let mut given = refer_params(workflow, from_environment(workflow)?)?;
         given.extend(self.named(workflow)?);
+        Ok(given)
+    }
+
+    /// As [`Params::given`], and asks at a terminal for the secrets that are missing.
+    pub fn asked(&self, workflow: &Workflow) -> Result<BTreeMap<String, Value>, Failure> {
+        let mut given = self.given(workflow)?;
+        let is_missing = |name: &String| given.get(name).is_none_or(|value| *value == Value::Null);
+        let missing: Vec<_> = workflow
+            .params
+            .iter()
+            .filter(|(name, param)| {
+                param.ty == Type::Secret && param.is_required() && is_missing(name)
+            })
+            .map(|(name, _)| name.clone())
+            .collect();
+        let terminal = Term::stderr();
+        if !terminal.is_term() || !stdin().is_terminal() {
+            return Ok(given);
+        }
+        for name in missing {
+            let typed = read_hidden(&terminal, &name).map_err(|e| {
+                Failure::new("params", format!("can't read the secret `{name}`: {e}"))
+            })?;
+            given.insert(name, Value::Secret(Secret::new(typed)));
+        }
         Ok(given)
     }
 
     /// The params that this command names: those of the file, and those of the command line over them.
     pub fn named(&self, workflow: &Workflow) -> Result<BTreeMap<String, Value>, Failure> {
+        self.refuse_stdin_twice()?;
         let mut given = match &self.params_file {
             Some(path) => read_params(path)?,
             None => BTreeMap::new(),
         };
         for argument in &self.params {
-            let (name, value) =
-                parse_argument(workflow, argument).map_err(|e| ParamErrors(vec![e]))?;
+            if let Some(file) = argument.strip_prefix('@') {
+                given.extend(read_params(Path::new(file))?);
+                continue;
+            }
+            let (name, value) = match file_of(argument) {
+                Some((name, file)) => (name.to_owned(), read_value(workflow, name, file)?),
+                None => {
+                    let argument = argument.replacen("=@@", "=@", 1);
+                    parse_argument(workflow, &argument).map_err(|e| ParamErrors(vec![e]))?
+                }
+            };
             given.insert(name, value);
         }
-        Ok(given)
+        Ok(refer_params(workflow, given)?)
+    }
+
+    fn refuse_stdin_twice(&self) -> Result<(), Failure> {
+        let file = self
+            .params_file
+            .iter()
+            .filter(|file| *file == Path::new("-"));
+        let named = self.params.iter().filter(|argument| {
+            *argument == "@-" || file_of(argument).is_some_and(|(_, file)| file == "-")
+        });
+        match file.count() + named.count() {
+            0 | 1 => Ok(()),
+            _ => Err(
+                Failure::new("params", "stdin is named twice, and can be read once")
+                    .hint("read one of them from a file: -p NAME=@FILE"),
+            ),
+        }
     }
 
     /// The params that are given, each checked; the others may have any value.
@@ -69,6 +129,52 @@ fn from_environment(workflow: &Workflow) -> Result<BTreeMap<String, Value>, Fail
             parse_argument(workflow, &argument).map_err(|e| ParamErrors(vec![e]).into())
         })
         .collect()
+}
+
+/// The name and the file of `NAME=@FILE`; `NAME=@@TEXT` is the text `@TEXT`.
+fn file_of(argument: &str) -> Option<(&str, &str)> {
+    let (name, value) = argument.split_once('=')?;
+    let file = value.strip_prefix('@')?;
+    (!file.starts_with('@')).then_some((name, file))
+}
+
+/// Reads the value of a param from a file or from stdin, as `-p NAME=VALUE` reads it. A line break at the end of a text
+/// is none of it, as in `$(cat FILE)`.
+fn read_value(workflow: &Workflow, name: &str, file: &str) -> Result<Value, Failure> {
+    let wrong = |why: String| {
+        Failure::new(
+            "params",
+            format!("can't read the value of `{name}` from {file}: {why}"),
+        )
+        .hint(format!(
+            "for a text that begins with `@`, write -p {name}=@@…"
+        ))
+    };
+    let ty = workflow.params.get(name).map(|param| &param.ty);
+    let ty = match ty {
+        Some(Type::Optional(inner)) => Some(&**inner),
+        ty => ty,
+    };
+    if ty == Some(&Type::Bytes) && file != "-" {
+        let bytes = fs::read(file).map_err(|e| wrong(e.to_string()))?;
+        return Ok(Value::Bytes(Bytes::new(bytes)));
+    }
+    let text = read_named(Path::new(file)).map_err(wrong)?;
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    if ty == Some(&Type::Secret) {
+        // What a file holds is the secret itself, also if it looks like a reference.
+        return Ok(Value::Secret(Secret::new(line)));
+    }
+    let (_, value) =
+        parse_argument(workflow, &format!("{name}={line}")).map_err(|e| ParamErrors(vec![e]))?;
+    Ok(value)
+}
+
+/// Asks for a secret; what is typed is not shown.
+fn read_hidden(terminal: &Term, name: &str) -> io::Result<String> {
+    terminal.write_str(&format!("secret `{name}`: "))?;
+    terminal.read_secure_line()
 }
 
 const PREFIX: &str = "WINDLASS_PARAM_";

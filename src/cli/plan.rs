@@ -56,7 +56,8 @@ pub fn plan(args: &Args, command: &Plan) -> Done {
         if let Some(account) = account {
             say!("{account}");
         }
-        let json = report::preview_json(&steps, &obstacles);
+        let mut json = report::forecast_json(&steps);
+        json["steps"] = report::preview_json(&steps, &obstacles);
         return print(&format!("{json:#}\n")).map(|_| exit);
     }
     let on = match clusters.is_empty() {
@@ -69,9 +70,10 @@ pub fn plan(args: &Args, command: &Plan) -> Done {
     };
     let account = account.map_or(String::new(), |account| format!("{account}\n"));
     print_text(&format!(
-        "plan of {} on {on}\n{account}\n{}{}",
+        "plan of {} on {on}\n{account}\n{}{}{}",
         workflow.name,
         report::preview(&workflow.phases, &steps, Room::of(&Term::stdout())),
+        report::forecast(&steps, Room::of(&Term::stdout())),
         report::obstacles(&obstacles)
     ))
     .map(|_| exit)

@@ -64,10 +64,6 @@ pub fn interrupted() -> impl Future<Output = ()> {
 pub enum OnHangUp {
     Cancel,
     /// This process ends; the run is driven elsewhere and goes on.
-    #[cfg_attr(
-        not(feature = "restate"),
-        expect(dead_code, reason = "all runs are driven here")
-    )]
     Leave,
 }
 

@@ -9,10 +9,11 @@ use super::{
     exit,
     failure::Failure,
     in_doubt,
-    load::{load, workflow_file},
+    load::Source,
     preflight::preflight,
     print,
     process::{now, requester},
+    remote,
     taken::{Taken, frozen, take},
 };
 use crate::{
@@ -30,6 +31,9 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
     let archive = Archive::open(args)?;
     let id = find(&archive, command)?;
     let changes = command.edited || !command.redo.is_empty();
+    if let Archive::Server(there) = &archive {
+        return remote::resume(&archive, there, command, &id);
+    }
     #[cfg(feature = "restate")]
     if let Archive::Engine(engine) = &archive
         && !changes
@@ -153,7 +157,7 @@ fn read_edit(
     archive: &Archive,
     taken: &Taken,
 ) -> Result<Edit, Failure> {
-    let program = load(&workflow_file(&taken.info))?;
+    let program = Source::of_run(&taken.info).compile()?;
     let mut given = match &taken.info.params {
         Value::Map(params) => params.clone(),
         _ => BTreeMap::new(),

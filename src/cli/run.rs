@@ -2,6 +2,7 @@ use std::{
     collections::BTreeSet,
     env, fs,
     os::unix::process::CommandExt,
+    path::Path,
     process::{self, Stdio},
 };
 
@@ -13,9 +14,11 @@ use super::{
     drive::{Drive, drive},
     dry_run,
     failure::Failure,
-    load::load,
+    load::Source,
     preflight::preflight,
     process::absolute,
+    remote,
+    server::server,
 };
 use crate::{
     compile::{Program, bind_params},
@@ -28,15 +31,23 @@ use crate::{
     value::{Command as Cmd, Value},
 };
 
-/// `windlass run FILE`: checks everything first, then records the run, then drives it.
+/// `windlass run WORKFLOW`: checks everything first, then records the run, then drives it.
 pub fn run(args: &Args, command: &Run) -> Done {
-    let program = load(&command.file).map_err(Failure::before_a_run)?;
+    let source = Source::of(&command.file, Path::new(""));
+    let program = source.compile().map_err(Failure::before_a_run)?;
+    if let Source::Shipped(name) = &source {
+        let copy = report::command(Cmd::new("new").option("--from", name));
+        say!("{name} is a workflow that Windlass ships; to copy and change it: {copy}");
+    }
     run_program(args, command, program)
 }
 
 /// Runs what was compiled.
 pub fn run_program(args: &Args, command: &Run, program: Program) -> Done {
-    let params = bind_params(&program.workflow, command.params.given(&program.workflow)?)?;
+    if let Some(there) = server(args)? {
+        return remote::run(command, program, &there);
+    }
+    let params = bind_params(&program.workflow, command.params.asked(&program.workflow)?)?;
     let params = Value::Map(params);
     let kube = preflight(args, &program.workflow, &params, &command.target)?;
     let (config, was_asked_for) = args.config();
@@ -48,7 +59,7 @@ pub fn run_program(args: &Args, command: &Run, program: Program) -> Done {
         out: &out,
         state: &args.state,
         config,
-        workflow: Some(&command.file),
+        workflow: Source::of(&command.file, Path::new("")).path(),
     }
     .check()?;
     let beginning = begin(Wanted {
@@ -93,6 +104,12 @@ pub fn run_program(args: &Args, command: &Run, program: Program) -> Done {
             }
             (Held::Here(run), Vec::new())
         }
+        Archive::Server(_) => {
+            return Err(Failure::new(
+                "server",
+                "the run is for a server, which has to be asked",
+            ));
+        }
         #[cfg(feature = "restate")]
         Archive::Engine(_) if command.detach => {
             let message = "--detach does not work for runs that an engine drives";
@@ -115,7 +132,7 @@ pub fn run_program(args: &Args, command: &Run, program: Program) -> Done {
 }
 
 /// The steps that the run is limited to; empty for all.
-fn chosen(command: &Run, program: &Program) -> Result<BTreeSet<String>, Failure> {
+pub fn chosen(command: &Run, program: &Program) -> Result<BTreeSet<String>, Failure> {
     let workflow = &program.workflow;
     let unknown = |name: &str| {
         let failure = Failure::new("unknown-step", format!("the workflow has no step `{name}`"));

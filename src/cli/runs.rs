@@ -3,7 +3,7 @@ use console::Term;
 use super::{
     Done,
     archive::Archive,
-    args::{Args, Runs},
+    args::{Args, Runs, Since},
     exit, print, print_text,
     process::now,
 };
@@ -15,9 +15,14 @@ use crate::{
 /// `windlass runs`.
 pub fn runs(args: &Args, command: &Runs) -> Done {
     let archive = Archive::open_if_there(args)?;
+    let listed = |archive| listed(archive, command);
     let runs = archive.as_ref().map_or(Ok(Vec::new()), listed)?;
     if command.json {
         return print(&format!("{:#}\n", runs_json(&runs)));
+    }
+    if runs.is_empty() && command.chooses() {
+        say!("no run is like that; without these options, all are listed");
+        return Ok(exit::SUCCEEDED);
     }
     if runs.is_empty() {
         let here = || format!("in {}", args.state.display());
@@ -39,10 +44,37 @@ pub fn runs(args: &Args, command: &Runs) -> Done {
     print_text(&table.render("", Room::of(&Term::stdout())))
 }
 
-/// The runs; of those that have not ended, what they wait for now.
-fn listed(archive: &Archive) -> Result<Vec<RunRow>, super::Failure> {
+impl Runs {
+    /// Whether only some runs are wanted.
+    fn chooses(&self) -> bool {
+        let named = [&self.workflow, &self.target, &self.requester];
+        named.into_iter().any(Option::is_some) || self.since.is_some() || !self.status.is_empty()
+    }
+
+    /// Whether a run is wanted, as far as its row tells.
+    fn takes(&self, run: &RunRow) -> bool {
+        let is = |wanted: &Option<String>, found: Option<&str>| {
+            wanted.as_deref().is_none_or(|wanted| Some(wanted) == found)
+        };
+        let is_new = |since: Since| run.started_at >= since.first(now());
+        is(&self.workflow, Some(&run.workflow))
+            && is(&self.target, Some(&run.target))
+            && is(&self.requester, run.requester.as_deref())
+            && self.since.is_none_or(is_new)
+    }
+}
+
+/// The runs that are wanted; of those that have not ended, what they wait for now.
+fn listed(archive: &Archive, command: &Runs) -> Result<Vec<RunRow>, super::Failure> {
+    let limit = command.limit.map_or(usize::MAX, |limit| limit as usize);
     let mut runs = archive.runs()?;
-    for run in runs.iter_mut().filter(|run| run.ended_at.is_none()) {
+    runs.retain(|run| command.takes(run));
+    if command.status.is_empty() {
+        runs.truncate(limit);
+    }
+    // A server says it with each.
+    let is_open = |run: &&mut RunRow| run.ended_at.is_none() && run.outcome.is_none();
+    for run in runs.iter_mut().filter(is_open) {
         // A run that can't be read is still one of the list.
         if let Ok(state) = archive.state_of(&run.id) {
             let is_driven = archive.is_owned(&run.id)?;
@@ -52,6 +84,10 @@ fn listed(archive: &Archive) -> Result<Vec<RunRow>, super::Failure> {
             };
             run.outcome = Some(status.into());
         }
+    }
+    if !command.status.is_empty() {
+        runs.retain(|run| command.status.iter().any(|status| status == run.status()));
+        runs.truncate(limit);
     }
     Ok(runs)
 }

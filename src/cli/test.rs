@@ -17,7 +17,7 @@ use super::{
     taken::{frozen, look},
 };
 use crate::{
-    compile::{Mistakes, read_suite},
+    compile::{Mistakes, read_played, read_suite},
     report,
     testing::{self, Coverage, Options, Part, Player, Ran, SuiteError, Tested},
 };
@@ -51,7 +51,11 @@ pub fn test(args: &Args, command: &Test) -> Done {
         jobs: command.jobs.map_or_else(processors, usize::from),
         filters: command.filter.clone(),
         accepts: command.accept,
+        kills: true,
     };
+    if command.mutate {
+        return super::mutate::mutate(&files, &options, command);
+    }
     let began = Instant::now();
     let begins = |tests: usize, files: usize| {
         say!(
@@ -115,8 +119,11 @@ fn record(args: &Args, run: &str) -> Done {
 
 /// `windlass play-test FILE NAME FOLDER`: plays one test in a folder.
 pub fn play(command: &PlayTest) -> Done {
-    let suite = read_suite(&command.file)?;
-    testing::play(&suite, &command.name, &command.folder)
+    let suite = match command.before {
+        None => read_played(&command.file)?,
+        Some(_) => read_suite(&command.file)?,
+    };
+    testing::play(&suite, &command.name, &command.folder, command.before)
         .map_err(|e| Failure::of("test-broke", &e, None))?;
     Ok(exit::SUCCEEDED)
 }
@@ -133,18 +140,18 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
 }
 
 /// Mistakes in test files; nothing was run.
-fn refused(SuiteError { mistakes }: SuiteError) -> Failure {
+pub(super) fn refused(SuiteError { mistakes }: SuiteError) -> Failure {
     let all = mistakes.into_iter().flat_map(|Mistakes(mistakes)| mistakes);
     Failure::from(Mistakes(all.collect())).before_a_run()
 }
 
-enum Tone {
+pub(super) enum Tone {
     Good,
     Bad,
 }
 
 /// A word in front of a line, as cargo writes it.
-fn tag(word: &str, tone: Tone) -> String {
+pub(super) fn tag(word: &str, tone: Tone) -> String {
     let word = style(format!("{word:>12}")).for_stderr().bold();
     match tone {
         Tone::Good => word.green(),
@@ -153,7 +160,7 @@ fn tag(word: &str, tone: Tone) -> String {
     .to_string()
 }
 
-fn show(test: &Tested) {
+pub(super) fn show(test: &Tested) {
     let (word, tone) = match test.problems.is_empty() {
         true => ("PASS", Tone::Good),
         false => ("FAIL", Tone::Bad),
@@ -177,16 +184,7 @@ fn summarise(ran: &Ran, took: Duration) {
         .iter()
         .filter(|test| !test.problems.is_empty())
         .collect();
-    for test in &failed {
-        say!(
-            "\n{} {}:{}: {}",
-            tag("FAIL", Tone::Bad),
-            test.file.display(),
-            test.line,
-            test.name
-        );
-        say!("{}", indented(&report::for_people(&test.said())));
-    }
+    show_failures(failed.iter().copied());
     let passed = ran.tests.len() - failed.len();
     let tone = if failed.is_empty() {
         Tone::Good
@@ -207,6 +205,20 @@ fn summarise(ran: &Ran, took: Duration) {
         took.as_secs_f64(),
         count(ran.tests.len(), "test")
     );
+}
+
+/// Shows what is wrong with tests.
+pub(super) fn show_failures<'a>(failed: impl Iterator<Item = &'a Tested>) {
+    for test in failed {
+        say!(
+            "\n{} {}:{}: {}",
+            tag("FAIL", Tone::Bad),
+            test.file.display(),
+            test.line,
+            test.name
+        );
+        say!("{}", indented(&report::for_people(&test.said())));
+    }
 }
 
 fn indented(text: &str) -> String {
@@ -279,7 +291,7 @@ fn as_json(ran: &Ran, took: Duration, with_coverage: bool) -> Json {
     json
 }
 
-fn count(n: usize, what: &str) -> String {
+pub(super) fn count(n: usize, what: &str) -> String {
     match n {
         1 => format!("1 {what}"),
         n => format!("{n} {what}s"),

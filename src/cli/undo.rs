@@ -1,5 +1,6 @@
 use super::{
     Done,
+    archive::Archive,
     args::{Args, Undo},
     confirm::{confirm, which},
     drive::{Drive, drive_to_end, open_target},
@@ -7,6 +8,7 @@ use super::{
     failure::Failure,
     in_doubt, print,
     process::{now, requester, runtime},
+    remote,
     taken::{frozen, look, take},
 };
 use crate::{
@@ -20,6 +22,9 @@ use crate::{
 pub fn undo(args: &Args, command: &Undo) -> Done {
     let (archive, id, state) = look(args, command.run.as_deref())?;
     runs::refuse_undo(&id, &state)?;
+    if let Archive::Server(there) = &archive {
+        return remote::undo(&archive, there, command, (&id, state));
+    }
     let (_, program) = frozen(&archive, &id, &state)?;
     let runtime = runtime(command.driving.max_parallel)?;
     let (items, clients) = runtime.block_on(async {

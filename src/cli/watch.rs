@@ -11,6 +11,7 @@ use super::{
     args::Driving,
     failure::Failure,
     process::{OnHangUp, now, requester, runtime, watch_for_interrupts},
+    remote::waits_for_people,
 };
 use crate::{
     execute::{Cancel, DriveError, Ended, Observer},
@@ -191,19 +192,6 @@ impl<'o> Notices<'o> {
 fn running(state: &State) -> usize {
     let steps = state.steps.values().filter(|i| !i.is_composite());
     steps.filter(|i| i.status == Status::Running).count()
-}
-
-/// Whether nothing happens before somebody answers.
-fn waits_for_people(state: &State) -> bool {
-    let mut asks = false;
-    for instance in state.steps.values().filter(|i| !i.is_composite()) {
-        match instance.status {
-            Status::Running | Status::Retrying { .. } => return false,
-            Status::Waiting => asks = true,
-            _ => {}
-        }
-    }
-    asks
 }
 
 /// An order that was thought out on an older state of the run.

@@ -134,8 +134,13 @@ impl OpensTargets for Configured {
                 Ok::<_, Failure>(OpenTarget::open(found, folders, kube.clone()).await?)
             };
             let open = open.await.map_err(|failure| failure.to_string())?;
+            // Files and variables here are not those of who started a run.
+            let clients = outside::Clients {
+                secrets: open.clients.secrets.clone().elsewhere(),
+                ..open.clients.clone()
+            };
             Ok(Opened {
-                clients: open.clients.clone(),
+                clients,
                 keeps: Box::new(open),
             })
         })

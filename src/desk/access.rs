@@ -2,11 +2,11 @@ use std::net::SocketAddr;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
-use super::options::Secured;
+use super::{answer::Problem, options::Secured};
 use crate::{
     journal::Via,
     runs::Person,
-    targets::{Role, TokenConfig},
+    targets::{GrantConfig, Role, Scope, TokenConfig},
     value::Digest,
 };
 
@@ -14,12 +14,126 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
     pub person: Person,
+    /// For all workflows and targets.
+    pub roles: Vec<Role>,
+    /// For some of them.
+    pub granted: Vec<Granted>,
+}
+
+/// A role for some workflows and targets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Granted {
+    pub role: Role,
+    pub scope: Scope,
+}
+
+/// Who somebody is, as a token, a provider or a certificate says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub name: String,
+    pub groups: Vec<String>,
+    /// What says so, for the record: `token ci`.
+    pub how: String,
+    /// The roles that come with it, for all workflows and targets.
     pub roles: Vec<Role>,
 }
 
+impl Identity {
+    /// Says what somebody may do who comes with it, `by` a header or a cookie.
+    pub fn access(&self, grants: &[GrantConfig], by: &str, from: SocketAddr) -> Access {
+        let (mut roles, mut granted) = (self.roles.clone(), Vec::new());
+        let given = grants
+            .iter()
+            .filter(|grant| grant.is_to(&self.name, &self.groups));
+        for grant in given {
+            let scope = grant.scope();
+            match scope.is_all() {
+                true => roles.extend(&grant.roles),
+                false => granted.extend(grant.roles.iter().map(|role| Granted {
+                    role: *role,
+                    scope: scope.clone(),
+                })),
+            }
+        }
+        roles.sort();
+        roles.dedup();
+        Access {
+            person: Person {
+                name: self.name.clone(),
+                via: Some(Via {
+                    how: format!("{}, {by}", self.how),
+                    from: from.ip().to_string(),
+                    groups: self.groups.clone(),
+                }),
+            },
+            roles,
+            granted,
+        }
+    }
+}
+
 impl Access {
+    /// Says whether somebody has a role for any workflow on any target.
     pub fn has(&self, needed: Role) -> bool {
+        let mut granted = self.granted.iter();
+        self.has_everywhere(needed) || granted.any(|granted| granted.role.covers(needed))
+    }
+
+    /// Says whether somebody has a role for all workflows on all targets.
+    pub fn has_everywhere(&self, needed: Role) -> bool {
         self.roles.iter().any(|role| role.covers(needed))
+    }
+
+    /// Says whether somebody has a role for a workflow on a target.
+    pub fn has_on(&self, needed: Role, workflow: &str, target: &str) -> bool {
+        let mut granted = self.granted.iter();
+        self.has_everywhere(needed)
+            || granted
+                .any(|granted| granted.role.covers(needed) && granted.scope.holds(workflow, target))
+    }
+
+    /// Says whether somebody may have a target do whatever a script says: files that a client sends may call themselves
+    /// as they like, so only a role for all workflows counts.
+    pub fn may_send(&self, target: &str) -> bool {
+        let mut granted = self.granted.iter();
+        self.has_everywhere(Role::Admin)
+            || granted.any(|Granted { role, scope }| {
+                role.covers(Role::Admin) && scope.workflows.is_none() && scope.holds_target(target)
+            })
+    }
+
+    /// Returns the workflows and targets whose runs somebody may see; `None` for all.
+    pub fn sees(&self) -> Option<Vec<Scope>> {
+        let scopes = self.granted.iter().map(|granted| granted.scope.clone());
+        (!self.has_everywhere(Role::Viewer)).then(|| scopes.collect())
+    }
+
+    /// Refuses who lacks a role for a workflow on a target.
+    ///
+    /// # Errors
+    /// Which role is missing, and what for.
+    pub fn need(&self, needed: Role, workflow: &str, target: &str) -> Result<(), Problem> {
+        match self.has_on(needed, workflow, target) {
+            true => Ok(()),
+            false => Err(Problem::denied_on(self, needed, workflow, target)),
+        }
+    }
+
+    /// Lists what somebody has: `viewer, operator (workflows gloo-*)`.
+    pub fn describe(&self) -> String {
+        let roles = self.roles.iter().map(|role| role.as_str().to_owned());
+        let granted = self.granted.iter();
+        let granted = granted.map(|Granted { role, scope }| format!("{role} ({scope})"));
+        let all: Vec<_> = roles.chain(granted).collect();
+        match all.is_empty() {
+            true => "no role".to_owned(),
+            false => all.join(", "),
+        }
+    }
+
+    /// Digests what somebody may do: a session ends when that is no longer what it was.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&[self.person.name.as_bytes(), self.describe().as_bytes()])
     }
 }
 
@@ -33,6 +147,7 @@ pub struct Known {
     pub name: String,
     pub sha256: Digest,
     pub roles: Vec<Role>,
+    pub groups: Vec<String>,
     is_owner: bool,
 }
 
@@ -42,12 +157,14 @@ impl Tokens {
             name: owner.name.clone(),
             sha256: Digest::of_content(owner.token.as_bytes()),
             roles: vec![Role::Admin],
+            groups: Vec::new(),
             is_owner: true,
         });
         let configured = configured.iter().map(|token| Known {
             name: token.name.clone(),
             sha256: token.sha256,
             roles: token.roles.clone(),
+            groups: token.groups.clone(),
             is_owner: false,
         });
         Self {
@@ -80,19 +197,14 @@ impl Tokens {
 }
 
 impl Known {
-    /// Says who comes with it, `by` a header or a cookie.
-    pub fn access(&self, by: &str, from: SocketAddr) -> Access {
-        let token = match self.is_owner {
-            true => "the server's token".to_owned(),
-            false => format!("token {}", self.name),
-        };
-        Access {
-            person: Person {
-                name: self.name.clone(),
-                via: Some(Via {
-                    how: format!("{token}, {by}"),
-                    from: from.ip().to_string(),
-                }),
+    /// Says who comes with it.
+    pub fn identity(&self) -> Identity {
+        Identity {
+            name: self.name.clone(),
+            groups: self.groups.clone(),
+            how: match self.is_owner {
+                true => "the server's token".to_owned(),
+                false => format!("token {}", self.name),
             },
             roles: self.roles.clone(),
         }

@@ -1,6 +1,6 @@
 //! Lets a request through to its handler, or not: the one place where that is decided.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -9,12 +9,33 @@ use axum::{
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
-use super::{access::Access, answer::Problem, guard::Foreign, page, route::Needs, server::Desk};
-use crate::{runs::now, targets::Role, value::Digest};
+use super::{
+    access::{Access, Identity},
+    answer::Problem,
+    guard::Foreign,
+    oidc, page,
+    route::Needs,
+    server::Desk,
+    session::{Begins, Proof},
+};
+use crate::{journal::RunId, runs::now, targets::Role, value::Digest};
 
-/// The address of a request's client.
-#[derive(Clone, Copy)]
-pub struct Peer(pub SocketAddr);
+/// A request's client.
+#[derive(Clone)]
+pub struct Peer {
+    pub address: SocketAddr,
+    /// Who it is by its certificate.
+    pub machine: Option<Arc<Identity>>,
+}
+
+impl Peer {
+    pub fn at(address: SocketAddr) -> Self {
+        Self {
+            address,
+            machine: None,
+        }
+    }
+}
 
 /// What scripts, styles and frames a page may have: its own, and none within its text.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -28,13 +49,13 @@ pub async fn admit(State(desk): State<Desk>, mut request: Request, next: Next) -
         .any(|start| request.uri().path().starts_with(start));
     let is_cached = request.uri().path().starts_with("/assets/");
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    let answer = match desk.judge(&mut request) {
+    let answer = match desk.judge(&mut request).await {
         Ok(()) => next.run(request).await,
         Err(refused) => *refused,
     };
     let mut answer = match answer.extensions().get::<Problem>() {
         Some(problem) if !is_api && uri.path() != "/metrics" => {
-            page::problem(problem, &method, answer.headers())
+            page::problem(problem, &method, answer.headers(), desk.provider.is_some())
         }
         _ => answer,
     };
@@ -60,7 +81,7 @@ pub async fn admit(State(desk): State<Desk>, mut request: Request, next: Next) -
 }
 
 impl Desk {
-    fn judge(&self, request: &mut Request) -> Result<(), Box<Response>> {
+    async fn judge(&self, request: &mut Request) -> Result<(), Box<Response>> {
         let refused = |problem: Problem| Box::new(problem.into_response());
         let headers = request.headers();
         let has_token = headers.contains_key(header::AUTHORIZATION);
@@ -68,28 +89,60 @@ impl Desk {
             return Err(refused(foreign(why)));
         }
         let peer = request.extensions().get::<Peer>();
-        let Some(Peer(peer)) = peer.copied() else {
+        let Some(peer) = peer.cloned() else {
             return Err(refused(Problem::unauthenticated()));
         };
         let matched = request.extensions().get::<MatchedPath>();
-        let needs = self.needs(request.method(), matched.map(MatchedPath::as_str));
+        let matched = matched.map(MatchedPath::as_str);
+        let needs = self.needs(request.method(), matched);
+        let run = matched.and_then(|matched| run_in(matched, request.uri().path()));
         if let Some(token) = ticket(request) {
-            return Err(Box::new(self.redeem(&token)));
+            return Err(Box::new(self.redeem(&token, peer)));
         }
-        let access = self.authenticate(headers, peer);
-        if let Needs::Role(role) = needs {
-            match &access {
-                None => return Err(refused(Problem::unauthenticated())),
-                Some(access) if !access.has(role) => {
-                    return Err(refused(Problem::denied(access, role)));
-                }
-                Some(_) => {}
+        let headers = headers.clone();
+        let access = self.authenticate(&headers, &peer).await;
+        // Who brings what is not good here may still have what needs nobody.
+        let access = match (access, needs) {
+            (Err(_), Needs::Nothing) => None,
+            (access, _) => access.map_err(refused)?,
+        };
+        if let Needs::Role(role) | Needs::Somewhere(role) = needs {
+            let Some(access) = &access else {
+                return Err(refused(Problem::unauthenticated()));
+            };
+            if !access.has(role) {
+                return Err(refused(Problem::denied(access, role)));
+            }
+            if matches!(needs, Needs::Role(_)) {
+                self.judge_run(access, role, run).await.map_err(refused)?;
             }
         }
         if let Some(access) = access {
             request.extensions_mut().insert(access);
         }
         Ok(())
+    }
+
+    /// Refuses who lacks a role for the run that a path names; where it names none, for everything.
+    async fn judge_run(
+        &self,
+        access: &Access,
+        role: Role,
+        run: Option<RunId>,
+    ) -> Result<(), Problem> {
+        if access.has_everywhere(role) {
+            return Ok(());
+        }
+        let Some(run) = run else {
+            return Err(Problem::denied(access, role));
+        };
+        match self.ask(move |runs| runs.run(&run)).await {
+            Ok(shown) => access.need(role, &shown.info.workflow, &shown.info.target),
+            // The handler says so.
+            Err(problem) if problem.code == "no-such-run" => Ok(()),
+            // What it is of can't be told.
+            Err(_) => Err(Problem::denied(access, role)),
+        }
     }
 
     /// Says what a request needs; one that no route answers still needs somebody.
@@ -104,63 +157,158 @@ impl Desk {
         found.map_or(Needs::Role(Role::Viewer), |route| route.needs)
     }
 
-    /// Says who sent a request. A token in its header counts before a cookie, also if it is wrong.
-    fn authenticate(&self, headers: &HeaderMap, peer: SocketAddr) -> Option<Access> {
+    /// Says who sent a request. A token in its header counts before a cookie, also if it is wrong, and both before a certificate.
+    async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        peer: &Peer,
+    ) -> Result<Option<Access>, Problem> {
         if let Some(header) = headers.get(header::AUTHORIZATION) {
-            let token = header.to_str().ok()?.strip_prefix("Bearer ")?;
-            return Some(self.tokens.find(token.trim())?.access("header", peer));
+            let token = header.to_str().ok();
+            let token = token.and_then(|header| header.strip_prefix("Bearer "));
+            let Some(token) = token.map(str::trim) else {
+                return Ok(None);
+            };
+            if let Some(known) = self.tokens.find(token) {
+                return Ok(Some(self.access(&known.identity(), "header", peer)));
+            }
+            // Those of a provider have three parts.
+            let Some(provider) = self.provider.as_ref() else {
+                return Ok(None);
+            };
+            if token.split('.').count() != 3 {
+                return Ok(None);
+            }
+            let identity = provider.identify(token).await.map_err(oidc::problem)?;
+            return Ok(Some(self.access(&identity, "header", peer)));
         }
-        let cookie = self.cookie_of(headers)?;
-        // A session that can't be read is none.
-        let token = self.sessions.find(&cookie, now()).ok()??;
-        Some(self.tokens.with_digest(token)?.access("browser", peer))
+        if let Some(cookie) = self.cookie_of(headers) {
+            // A session that can't be read is none.
+            let found = self.sessions.find(&cookie, now()).ok().flatten();
+            let access = found.and_then(|found| {
+                let access = self.access(&self.identity_of(&found.proof)?, "browser", peer);
+                // Who may do something else than when they logged in logs in again.
+                (access.digest() == found.entitled).then_some(access)
+            });
+            return Ok(access);
+        }
+        let machine = peer.machine.as_deref();
+        Ok(machine.map(|machine| self.access(machine, "TLS", peer)))
+    }
+
+    fn access(&self, identity: &Identity, by: &str, peer: &Peer) -> Access {
+        identity.access(&self.grants, by, peer.address)
+    }
+
+    /// Says who a session stands for; `None` where what it was begun with is no longer good.
+    fn identity_of(&self, proof: &Proof) -> Option<Identity> {
+        match proof {
+            Proof::Token { sha256 } => Some(self.tokens.with_digest(*sha256)?.identity()),
+            Proof::Provider {
+                issuer,
+                name,
+                groups,
+            } => {
+                let provider = self.provider.as_ref();
+                provider.filter(|provider| provider.config.issuer == *issuer)?;
+                Some(Identity {
+                    name: name.clone(),
+                    groups: groups.clone(),
+                    how: format!("OpenID Connect {issuer}"),
+                    roles: Vec::new(),
+                })
+            }
+        }
     }
 
     /// Returns the value of our cookie.
     pub fn cookie_of(&self, headers: &HeaderMap) -> Option<String> {
+        self.named_cookie(headers, &self.cookie)
+    }
+
+    /// Returns the value of a cookie.
+    pub fn named_cookie(&self, headers: &HeaderMap, name: &str) -> Option<String> {
         let all = headers.get_all(header::COOKIE).iter();
         let mut pairs = all
             .filter_map(|header| header.to_str().ok())
             .flat_map(|header| header.split(';'))
             .filter_map(|pair| pair.trim().split_once('='));
-        let found = pairs.find(|(name, _)| *name == self.cookie);
+        let found = pairs.find(|(known, _)| *known == name);
         found.map(|(_, value)| value.to_owned())
     }
 
+    /// Names the cookie of a browser that has gone to the provider to log in.
+    pub fn login_cookie(&self) -> String {
+        format!("{}-login", self.cookie)
+    }
+
     /// Begins a session for the token of the printed address, which works once.
-    fn redeem(&self, token: &str) -> Response {
+    fn redeem(&self, token: &str, peer: Peer) -> Response {
         let is_good = self.take_ticket(Digest::of_content(token.as_bytes()));
         let owner = self.tokens.owner().filter(|_| is_good);
         match owner {
-            Some(owner) => self.log_in(owner.sha256, "/"),
+            Some(owner) => self.log_in(owner.sha256, "/", peer),
             None => page::login(
                 StatusCode::UNAUTHORIZED,
                 Some("This link has been used, or was never good. Log in with a token."),
+                self.provider.is_some(),
             ),
         }
     }
 
-    /// Answers with the cookie of a new session, and leads to a page of ours.
-    pub fn log_in(&self, token: Digest, next: &'static str) -> Response {
-        let cookie = match self.sessions.begin(token, now()) {
+    /// Answers with the cookie of a new session of a token, and leads to a page of ours.
+    pub fn log_in(&self, token: Digest, next: &'static str, peer: Peer) -> Response {
+        let Some(known) = self.tokens.with_digest(token) else {
+            return Problem::unauthenticated().into_response();
+        };
+        let proof = Proof::Token { sha256: token };
+        match self.session_cookie(&proof, &known.identity(), peer) {
+            Ok(cookie) => page::see_other(next, Some(cookie)),
+            Err(problem) => problem.into_response(),
+        }
+    }
+
+    /// Begins a session, and returns its cookie.
+    pub fn session_cookie(
+        &self,
+        proof: &Proof,
+        identity: &Identity,
+        peer: Peer,
+    ) -> Result<HeaderValue, Problem> {
+        let access = self.access(identity, "browser", &peer);
+        let begun = self.sessions.begin(
+            Begins {
+                proof,
+                name: &identity.name,
+                how: &identity.how,
+                from: &peer.address.ip().to_string(),
+                entitled: access.digest(),
+            },
+            now(),
+        );
+        let cookie = match begun {
             Ok(Some(cookie)) => cookie,
-            Ok(None) => return broken("the system gave no randomness"),
-            Err(_) => return broken("the session can't be kept"),
+            Ok(None) => return Err(broken("the system gave no randomness")),
+            Err(_) => return Err(broken("the session can't be kept")),
         };
         let secure = if self.is_tls { "; Secure" } else { "" };
         let cookie = format!(
             "{}={cookie}; Path=/; HttpOnly; SameSite=Strict{secure}",
             self.cookie
         );
-        match HeaderValue::from_str(&cookie) {
-            Ok(cookie) => page::see_other(next, Some(cookie)),
-            Err(_) => broken("the session can't be kept"),
-        }
+        HeaderValue::from_str(&cookie).map_err(|_| broken("the session can't be kept"))
     }
 }
 
-fn broken(why: &str) -> Response {
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "system", why).into_response()
+fn broken(why: &str) -> Problem {
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "system", why)
+}
+
+/// Returns the run that a path names, by the route that it matches.
+fn run_in(matched: &str, path: &str) -> Option<RunId> {
+    let mut parts = matched.split('/').zip(path.split('/'));
+    let (_, run) = parts.find(|(name, _)| *name == "{run}")?;
+    RunId::parse(run)
 }
 
 fn foreign(why: Foreign) -> Problem {

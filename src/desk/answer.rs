@@ -66,15 +66,24 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "bad-request", detail)
     }
 
-    /// Says which role is missing.
+    /// Says which role is missing, for everything.
     pub fn denied(access: &Access, needs: Role) -> Self {
-        let roles: Vec<_> = access.roles.iter().map(|role| role.as_str()).collect();
-        let has = match roles.as_slice() {
-            [] => "no role".to_owned(),
-            roles => roles.join(", "),
+        let part = match access.has(needs) {
+            true => " for all workflows and targets",
+            false => "",
         };
-        let name = &access.person.name;
-        let detail = format!("this needs the role `{needs}`; {name} has {has}");
+        Self::denied_as(access, needs, part)
+    }
+
+    /// Says which role is missing for a workflow on a target.
+    pub fn denied_on(access: &Access, needs: Role, workflow: &str, target: &str) -> Self {
+        let part = format!(" for workflow `{workflow}` on target `{target}`");
+        Self::denied_as(access, needs, &part)
+    }
+
+    fn denied_as(access: &Access, needs: Role, part: &str) -> Self {
+        let (name, has) = (&access.person.name, access.describe());
+        let detail = format!("this needs the role `{needs}`{part}; {name} has {has}");
         Self {
             needs: Some(needs),
             ..Self::new(StatusCode::FORBIDDEN, "not-permitted", detail)

@@ -31,7 +31,11 @@ pub enum Refused {
     Listen(SocketAddr, #[source] std::io::Error),
     #[error("refuses to listen on {0} without TLS: other machines can reach it")]
     Plain(SocketAddr),
-    #[error("refuses to listen on {0}: no token is configured")]
+    #[error("`client_ca` needs TLS: without it no client can prove anything by a certificate")]
+    NoTlsForClients,
+    #[error("can't use the provider of `[serve.oidc]`: {0}")]
+    Provider(String),
+    #[error("refuses to listen on {0}: nobody can log in")]
     NoTokens(SocketAddr),
     #[error("refuses to listen on {0}: it is not known under which name browsers reach it")]
     NoHosts(SocketAddr),
@@ -50,9 +54,12 @@ impl Refused {
             Self::Plain(_) => {
                 Some("give it a certificate with --tls-cert and --tls-key, or listen on 127.0.0.1")
             }
-            Self::NoTokens(_) => {
-                Some("write tokens in windlass.toml: [[serve.tokens]] with name, sha256 and roles")
-            }
+            Self::NoTokens(_) => Some(
+                "write in windlass.toml who may: [[serve.tokens]] with name, sha256 and roles, or [serve.oidc], or `client_ca` in [serve]",
+            ),
+            Self::NoTlsForClients => Some(
+                "give it a certificate with --tls-cert and --tls-key, or leave `client_ca` out",
+            ),
             Self::NoHosts(_) => {
                 Some("write in windlass.toml: [serve] hosts = [\"windlass.example.com\"]")
             }

@@ -3,7 +3,7 @@
 use axum::routing::{MethodRouter, get, post};
 use http::{Method, StatusCode};
 
-use super::{answer::Problem, api, hooks, metrics, page, server::Desk};
+use super::{answer::Problem, api, hooks, metrics, oidc, page, server::Desk};
 use crate::targets::Role;
 
 /// What somebody needs to get through.
@@ -11,7 +11,10 @@ use crate::targets::Role;
 pub enum Needs {
     /// Nothing: there is nothing to see, or one has to come by here to log in.
     Nothing,
+    /// A role: for the run that the path names, or else for all workflows and targets.
     Role(Role),
+    /// A role for any workflow and target; the handler looks at the rest.
+    Somewhere(Role),
 }
 
 /// One thing that the server answers.
@@ -68,17 +71,22 @@ pub fn table() -> Vec<Route> {
         open(Method::POST, "/login", post(page::log_in)),
         // What lets a request through is its signature.
         open(Method::POST, "/hooks/{hook}", post(hooks::hook)),
-        page("/logout", Viewer, post(page::log_out), Method::POST),
-        page("/", Viewer, get(page::runs), Method::GET),
+        somewhere(page("/logout", Viewer, post(page::log_out), Method::POST)),
+        somewhere(page("/", Viewer, get(page::runs), Method::GET)),
         page("/runs/{run}", Viewer, get(page::run), Method::GET),
-        page("/start", Operator, get(page::workflows), Method::GET),
-        page("/start/{workflow}", Operator, get(page::form), Method::GET),
-        page(
+        somewhere(page("/start", Operator, get(page::workflows), Method::GET)),
+        somewhere(page(
+            "/start/{workflow}",
+            Operator,
+            get(page::form),
+            Method::GET,
+        )),
+        somewhere(page(
             "/start/{workflow}",
             Operator,
             post(page::start),
             Method::POST,
-        ),
+        )),
         page(
             "/certificates",
             Viewer,
@@ -132,8 +140,21 @@ pub fn table() -> Vec<Route> {
         ),
         page("/metrics", Viewer, get(metrics::metrics), Method::GET),
     ];
+    for (method, path, role, handler) in page::more() {
+        routes.push(page(path, role, handler, method));
+    }
     routes.extend(api::routes());
+    routes.extend(oidc::routes());
     routes
+}
+
+/// Leaves it to the handler for which workflows and targets the role is needed.
+pub fn somewhere(route: Route) -> Route {
+    let needs = match route.needs {
+        Needs::Role(role) => Needs::Somewhere(role),
+        needs => needs,
+    };
+    Route { needs, ..route }
 }
 
 fn open(method: Method, path: &'static str, handler: MethodRouter<Desk>) -> Route {

@@ -13,15 +13,18 @@ use super::{
     access::{Tokens, random_token},
     admit::{Peer, admit},
     guard::Guard,
+    machine,
+    oidc::{Pending, Provider},
     options::{DeskOptions, Refused},
     route::{Route, fallback, table},
     session::Sessions,
-    tls::Certified,
+    tls::{Certified, Files},
 };
 use crate::{
-    ground::{CLIENT_TIMEOUT, TlsListener, serve_each},
+    ground::{CLIENT_TIMEOUT, TlsListener, TlsPeer, serve_each},
     notify::Outbox,
     runs::Runs,
+    targets::GrantConfig,
     triggers::Triggers,
     value::Digest,
 };
@@ -43,6 +46,11 @@ pub struct Parts {
     /// The cookie's name: all servers of a host share its cookies, so it names the port.
     pub cookie: String,
     pub is_tls: bool,
+    pub grants: Vec<GrantConfig>,
+    /// The provider that people log in with.
+    pub provider: Option<Provider>,
+    /// The logins at the provider that have begun.
+    pub pending: Pending,
     pub routes: Vec<Route>,
     /// Ends streams when the server stops.
     pub stop: CancellationToken,
@@ -86,7 +94,16 @@ impl Server {
     pub async fn start(options: DeskOptions) -> Result<Self, Refused> {
         refuse_open(&options)?;
         let is_tls = options.tls.is_some();
-        let certified = options.tls.map(Certified::open).transpose()?;
+        let client_ca = options.config.client_ca.clone();
+        let files = options.tls.map(|(certificate, key)| Files {
+            certificate,
+            key,
+            client_ca,
+        });
+        let certified = files.map(Certified::open).transpose()?;
+        let provider = options.config.oidc.clone().map(Provider::new).transpose();
+        let provider = provider.map_err(Refused::Provider)?;
+        let limits = (options.config.session_idle, options.config.session_limit);
         let failed = |error| Refused::Listen(options.listen, error);
         let listener = TcpListener::bind(options.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
@@ -97,26 +114,39 @@ impl Server {
             triggers: options.triggers,
             outbox: options.outbox,
             tokens: Tokens::new(options.owner.as_ref(), &options.config.tokens),
-            sessions: Sessions::open(&options.state)?,
+            sessions: Sessions::open(&options.state, limits)?,
             guard: Guard::new(address, is_tls, &options.config.hosts),
             cookie: match is_tls {
                 true => format!("__Host-windlass-{}", address.port()),
                 false => format!("windlass-{}", address.port()),
             },
             is_tls,
+            grants: options.config.grants.clone(),
+            provider,
+            pending: Pending::default(),
             routes: table(),
             stop: stop.clone(),
             ticket: Mutex::new(Some(Digest::of_content(ticket.as_bytes()))),
         }));
         let router = router(&desk);
-        let router = move |peer| router.clone().layer(Extension(Peer(peer)));
+        let router = move |peer: Peer| router.clone().layer(Extension(peer));
         let stopped = stop.clone().cancelled_owned();
         let task = match certified {
-            None => tokio::spawn(serve_each(listener, router, CLIENT_TIMEOUT, stopped)),
+            None => {
+                let router = move |address| router(Peer::at(address));
+                tokio::spawn(serve_each(listener, router, CLIENT_TIMEOUT, stopped))
+            }
             Some(certified) => {
                 let listener =
                     TlsListener::new(listener, CLIENT_TIMEOUT, move || certified.configuration());
                 let listener = listener.map_err(failed)?;
+                let router = move |peer: TlsPeer| {
+                    let der = peer.certificate.as_deref();
+                    router(Peer {
+                        machine: der.and_then(machine::identity).map(Arc::new),
+                        ..Peer::at(peer.address)
+                    })
+                };
                 tokio::spawn(serve_each(listener, router, CLIENT_TIMEOUT, stopped))
             }
         };
@@ -155,13 +185,17 @@ impl Server {
 
 fn refuse_open(options: &DeskOptions) -> Result<(), Refused> {
     let listen = options.listen;
+    if options.tls.is_none() && options.config.client_ca.is_some() {
+        return Err(Refused::NoTlsForClients);
+    }
     if listen.ip().is_loopback() {
         return Ok(());
     }
     if options.tls.is_none() {
         return Err(Refused::Plain(listen));
     }
-    if options.config.tokens.is_empty() {
+    let config = &options.config;
+    if config.tokens.is_empty() && config.oidc.is_none() && config.client_ca.is_none() {
         return Err(Refused::NoTokens(listen));
     }
     match options.config.hosts.is_empty() {

@@ -1,9 +1,12 @@
 use std::{
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use rusqlite::{Connection, OptionalExtension, params};
+use data_encoding::HEXLOWER;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::{Deserialize, Serialize};
 
 use super::access::random_token;
 use crate::{
@@ -11,79 +14,188 @@ use crate::{
     value::Digest,
 };
 
-/// How long a session lives at most, and without a request: milliseconds.
-const LONGEST: i64 = 7 * 24 * HOUR;
-const IDLE: i64 = 12 * HOUR;
-const HOUR: i64 = 3_600_000;
-/// The last use is written at most this often.
+/// How long a session lives at most, and without a request, unless the configuration says something else.
+const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+const IDLE: Duration = Duration::from_secs(12 * 3600);
+/// The last use is written at most this often, in milliseconds.
 const TOUCH: i64 = 60_000;
+/// As many bytes of a cookie's digest name its session: enough to find it, and no use for logging in.
+const ID: usize = 8;
 
 /// Who is logged in with a browser: a table in `STATE/serve.db`, so that a restart logs nobody out. A session is kept by
-/// the digest of its cookie, and is good as long as the token that it was made with.
+/// the digest of its cookie, and is good as long as what it was begun with, and the roles of who it stands for.
 pub struct Sessions {
     database: Mutex<Connection>,
+    /// Milliseconds.
+    idle: i64,
+    longest: i64,
+}
+
+/// What a session was begun with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "snake_case")]
+pub enum Proof {
+    /// The token of this digest.
+    Token { sha256: Digest },
+    /// The word of a provider, at a moment that is the session's own beginning.
+    Provider {
+        issuer: String,
+        name: String,
+        groups: Vec<String>,
+    },
+}
+
+/// A session that begins.
+pub struct Begins<'a> {
+    pub proof: &'a Proof,
+    pub name: &'a str,
+    pub how: &'a str,
+    /// The address that the browser came from.
+    pub from: &'a str,
+    /// What they may do: see [`Access::digest`](super::access::Access::digest).
+    pub entitled: Digest,
+}
+
+/// A session that lives.
+pub struct Found {
+    pub proof: Proof,
+    pub entitled: Digest,
+}
+
+/// A session in a list. Times are in milliseconds since 1970.
+pub struct Listed {
+    pub id: String,
+    pub name: String,
+    pub how: String,
+    pub from: String,
+    pub began: i64,
+    pub used: i64,
+}
+
+impl Listed {
+    /// Says whether a cookie is this session's.
+    pub fn is_of(&self, cookie: &str) -> bool {
+        id_of(digest(cookie).as_bytes()) == self.id
+    }
 }
 
 impl Sessions {
-    pub fn open(state: &Path) -> rusqlite::Result<Self> {
+    /// Opens the sessions of a state folder. `limits` are how long one lives without a request, and at most.
+    pub fn open(
+        state: &Path,
+        limits: (Option<Duration>, Option<Duration>),
+    ) -> rusqlite::Result<Self> {
         let database = open_database(&state.join("serve.db"), Durability::Machine)?;
         database.execute_batch(
-            "CREATE TABLE IF NOT EXISTS sessions (
-                 cookie BLOB PRIMARY KEY, token BLOB NOT NULL, began INTEGER NOT NULL, used INTEGER NOT NULL
+            "CREATE TABLE IF NOT EXISTS logins (
+                 cookie BLOB PRIMARY KEY, proof TEXT NOT NULL, name TEXT NOT NULL, how TEXT NOT NULL,
+                 came_from TEXT NOT NULL, entitled BLOB NOT NULL, began INTEGER NOT NULL, used INTEGER NOT NULL
              ) STRICT;",
         )?;
+        let milliseconds = |duration: Duration| duration.as_millis() as i64;
         Ok(Self {
             database: Mutex::new(database),
+            idle: milliseconds(limits.0.unwrap_or(IDLE)),
+            longest: milliseconds(limits.1.unwrap_or(LONGEST)),
         })
     }
 
-    /// Begins a session for who has the token of this digest, at a moment (milliseconds since 1970). Gives its cookie;
-    /// `None` where the system gives no randomness.
-    pub fn begin(&self, token: Digest, at: i64) -> rusqlite::Result<Option<String>> {
+    /// Begins a session at a moment (milliseconds since 1970). Gives its cookie; `None` where the system gives no randomness.
+    pub fn begin(&self, begins: Begins, at: i64) -> rusqlite::Result<Option<String>> {
         let Some(cookie) = random_token() else {
             return Ok(None);
         };
         let database = self.database();
         database.execute(
-            "DELETE FROM sessions WHERE began < ? OR used < ?",
-            params![at - LONGEST, at - IDLE],
+            "DELETE FROM logins WHERE began <= ? OR used <= ?",
+            params![at - self.longest, at - self.idle],
         )?;
+        let proof = serde_json::to_string(begins.proof).unwrap_or_default();
         database.execute(
-            "INSERT INTO sessions (cookie, token, began, used) VALUES (?, ?, ?, ?)",
-            params![digest(&cookie).as_bytes(), token.as_bytes(), at, at],
+            "INSERT INTO logins (cookie, proof, name, how, came_from, entitled, began, used)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            params![
+                digest(&cookie).as_bytes(),
+                proof,
+                begins.name,
+                begins.how,
+                begins.from,
+                begins.entitled.as_bytes(),
+                at,
+                at
+            ],
         )?;
         Ok(Some(cookie))
     }
 
-    /// Returns the digest of the token that a session was made with, if it lives.
-    pub fn find(&self, cookie: &str, at: i64) -> rusqlite::Result<Option<Digest>> {
+    /// Returns what a session was begun with, if it lives.
+    pub fn find(&self, cookie: &str, at: i64) -> rusqlite::Result<Option<Found>> {
         let (database, cookie) = (self.database(), digest(cookie));
         let found = database
             .query_row(
-                "SELECT token, began, used FROM sessions WHERE cookie = ?",
+                "SELECT proof, entitled, began, used FROM logins WHERE cookie = ?",
                 [cookie.as_bytes()],
-                |row| Ok((Digest::from_bytes(row.get(0)?), row.get(1)?, row.get(2)?)),
+                |row| {
+                    let proof: String = row.get(0)?;
+                    let entitled = Digest::from_bytes(row.get(1)?);
+                    Ok((proof, entitled, row.get(2)?, row.get(3)?))
+                },
             )
             .optional()?;
-        let Some((token, began, used)): Option<(Digest, i64, i64)> = found else {
+        let Some((proof, entitled, began, used)): Option<(String, Digest, i64, i64)> = found else {
             return Ok(None);
         };
-        if at - began >= LONGEST || at - used >= IDLE {
+        if at - began >= self.longest || at - used >= self.idle {
             return Ok(None);
         }
-        if at - used >= TOUCH {
+        // What another version wrote is no session.
+        let Ok(proof) = serde_json::from_str(&proof) else {
+            return Ok(None);
+        };
+        if at - used >= TOUCH.min(self.idle / 2) {
             database.execute(
-                "UPDATE sessions SET used = ? WHERE cookie = ?",
+                "UPDATE logins SET used = ? WHERE cookie = ?",
                 params![at, cookie.as_bytes()],
             )?;
         }
-        Ok(Some(token))
+        Ok(Some(Found { proof, entitled }))
     }
 
+    /// Lists the sessions that live, the newest first.
+    pub fn list(&self, at: i64) -> rusqlite::Result<Vec<Listed>> {
+        let database = self.database();
+        let mut statement = database.prepare_cached(
+            "SELECT cookie, name, how, came_from, began, used FROM logins WHERE began > ? AND used > ? ORDER BY began DESC",
+        )?;
+        let listed = |row: &Row| {
+            let cookie: [u8; 32] = row.get(0)?;
+            Ok(Listed {
+                id: id_of(&cookie),
+                name: row.get(1)?,
+                how: row.get(2)?,
+                from: row.get(3)?,
+                began: row.get(4)?,
+                used: row.get(5)?,
+            })
+        };
+        let rows = statement.query_map(params![at - self.longest, at - self.idle], listed)?;
+        rows.collect()
+    }
+
+    /// Ends the session of a cookie.
     pub fn end(&self, cookie: &str) -> rusqlite::Result<()> {
         let cookie = digest(cookie);
         self.database()
-            .execute("DELETE FROM sessions WHERE cookie = ?", [cookie.as_bytes()])?;
+            .execute("DELETE FROM logins WHERE cookie = ?", [cookie.as_bytes()])?;
+        Ok(())
+    }
+
+    /// Ends a session that is listed.
+    pub fn end_id(&self, id: &str) -> rusqlite::Result<()> {
+        self.database().execute(
+            "DELETE FROM logins WHERE lower(hex(substr(cookie, 1, ?))) = ?",
+            params![ID, id],
+        )?;
         Ok(())
     }
 
@@ -96,34 +208,72 @@ fn digest(cookie: &str) -> Digest {
     Digest::of_content(cookie.as_bytes())
 }
 
+fn id_of(cookie: &[u8; 32]) -> String {
+    HEXLOWER.encode(&cookie[..ID])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const HOUR: i64 = 3_600_000;
+
+    fn begin(sessions: &Sessions, at: i64) -> String {
+        let begins = Begins {
+            proof: &Proof::Token {
+                sha256: digest("token"),
+            },
+            name: "alice",
+            how: "token alice",
+            from: "127.0.0.1",
+            entitled: digest("roles"),
+        };
+        sessions.begin(begins, at).expect("kept").expect("random")
+    }
+
     #[test]
     fn a_session_ends() {
         let state = tempfile::tempdir().expect("a temporary folder");
-        let sessions = Sessions::open(state.path()).expect("opened");
-        let token = digest("token");
-        let begin = || sessions.begin(token, 0).expect("kept").expect("random");
-        let cookie = begin();
-        let at = |sessions: &Sessions, cookie: &str, at| sessions.find(cookie, at).expect("read");
-        assert_eq!(at(&sessions, &cookie, HOUR), Some(token));
-        assert_eq!(
-            at(&sessions, &cookie, 12 * HOUR),
-            Some(token),
-            "it was used"
-        );
-        assert_eq!(at(&sessions, &cookie, 24 * HOUR + 1), None, "it was not");
-        assert_eq!(at(&sessions, "another", 0), None);
-        let again = Sessions::open(state.path()).expect("opened");
-        let busy = begin();
+        let open = || Sessions::open(state.path(), (None, None)).expect("opened");
+        let sessions = open();
+        let cookie = begin(&sessions, 0);
+        let lives = |sessions: &Sessions, cookie: &str, at| {
+            let found = sessions.find(cookie, at).expect("read");
+            found.is_some_and(|found| found.entitled == digest("roles"))
+        };
+        assert!(lives(&sessions, &cookie, HOUR));
+        assert!(lives(&sessions, &cookie, 12 * HOUR), "it was used");
+        assert!(!lives(&sessions, &cookie, 24 * HOUR + 1), "it was not");
+        assert!(!lives(&sessions, "another", 0));
+        let again = open();
+        let busy = begin(&again, 0);
         for hour in 0..7 * 24 {
-            assert_eq!(at(&again, &busy, hour * HOUR), Some(token), "{hour}");
+            assert!(lives(&again, &busy, hour * HOUR), "{hour}");
         }
-        assert_eq!(at(&again, &busy, LONGEST), None, "seven days are enough");
-        let ended = begin();
+        assert!(
+            !lives(&again, &busy, 7 * 24 * HOUR),
+            "seven days are enough"
+        );
+        let ended = begin(&sessions, 0);
         sessions.end(&ended).expect("ended");
-        assert_eq!(at(&sessions, &ended, 0), None);
+        assert!(!lives(&sessions, &ended, 0));
+    }
+
+    #[test]
+    fn sessions_are_listed_and_ended_by_an_id_that_logs_nobody_in() {
+        let state = tempfile::tempdir().expect("a temporary folder");
+        let minute = Duration::from_secs(60);
+        let limits = (Some(minute), Some(2 * minute));
+        let sessions = Sessions::open(state.path(), limits).expect("opened");
+        let (one, two) = (begin(&sessions, 0), begin(&sessions, 1));
+        let listed = sessions.list(2).expect("read");
+        assert_eq!(listed.len(), 2);
+        assert!(listed[0].is_of(&two) && listed[1].is_of(&one));
+        assert!(sessions.find(&listed[1].id, 2).expect("read").is_none());
+        sessions.end_id(&listed[1].id).expect("ended");
+        assert!(sessions.find(&one, 2).expect("read").is_none());
+        assert!(sessions.find(&two, 2).expect("read").is_some());
+        assert!(sessions.find(&two, 60_001).expect("read").is_none(), "idle");
+        assert!(sessions.list(60_001).expect("read").is_empty());
     }
 }

@@ -5,7 +5,12 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use tokio_rustls::rustls::{ServerConfig, crypto::aws_lc_rs, pki_types::PrivatePkcs8KeyDer};
+use tokio_rustls::rustls::{
+    RootCertStore, ServerConfig,
+    crypto::aws_lc_rs,
+    pki_types::PrivatePkcs8KeyDer,
+    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
+};
 
 use super::options::Refused;
 use crate::x509::{Certificate, PrivateKey};
@@ -15,20 +20,28 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// A certificate in files, read again when they change.
 pub struct Certified {
-    files: (PathBuf, PathBuf),
+    files: Files,
     now: Mutex<Now>,
+}
+
+/// Where the certificate of a server is.
+pub struct Files {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    /// The CAs of clients that may prove who they are by a certificate.
+    pub client_ca: Option<PathBuf>,
 }
 
 struct Now {
     configuration: Arc<ServerConfig>,
-    changed: Option<(SystemTime, SystemTime)>,
+    changed: Option<Vec<SystemTime>>,
     looked: Instant,
 }
 
 impl Certified {
-    pub fn open(files: (PathBuf, PathBuf)) -> Result<Self, Refused> {
-        let changed = changed(&files);
-        let configuration = read(&files)?;
+    pub fn open(files: Files) -> Result<Self, Refused> {
+        let changed = files.changed();
+        let configuration = files.read()?;
         Ok(Self {
             files,
             now: Mutex::new(Now {
@@ -45,10 +58,10 @@ impl Certified {
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         if now.looked.elapsed() >= LOOK {
             now.looked = Instant::now();
-            let changed = changed(&self.files);
+            let changed = self.files.changed();
             if changed.is_some()
                 && changed != now.changed
-                && let Ok(configuration) = read(&self.files)
+                && let Ok(configuration) = self.files.read()
             {
                 now.configuration = configuration;
                 now.changed = changed;
@@ -58,31 +71,61 @@ impl Certified {
     }
 }
 
-fn changed((certificate, key): &(PathBuf, PathBuf)) -> Option<(SystemTime, SystemTime)> {
-    let of = |path: &Path| fs::metadata(path).ok()?.modified().ok();
-    Some((of(certificate)?, of(key)?))
+impl Files {
+    fn changed(&self) -> Option<Vec<SystemTime>> {
+        let all = [
+            Some(&self.certificate),
+            Some(&self.key),
+            self.client_ca.as_ref(),
+        ];
+        let of = |path: &PathBuf| fs::metadata(path).ok()?.modified().ok();
+        all.into_iter().flatten().map(of).collect()
+    }
+
+    fn read(&self) -> Result<Arc<ServerConfig>, Refused> {
+        let (certificate, key) = (&self.certificate, &self.key);
+        let text = fs::read(certificate).map_err(|e| wrong(certificate, e.to_string()))?;
+        let chain = Certificate::read_all(&text).map_err(|e| wrong(certificate, e.to_string()))?;
+        let chain = chain.into_iter().map(|found| found.der.into()).collect();
+        let text = fs::read(key).map_err(|e| wrong(key, e.to_string()))?;
+        let private = PrivateKey::read(&text, None).map_err(|e| wrong(key, e.to_string()))?;
+        let private = PrivatePkcs8KeyDer::from(private.der().to_vec());
+        let clients = match &self.client_ca {
+            None => WebPkiClientVerifier::no_client_auth(),
+            Some(path) => clients(path)?,
+        };
+        let configuration =
+            ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+                .with_safe_default_protocol_versions()
+                .and_then(|builder| {
+                    builder
+                        .with_client_cert_verifier(clients)
+                        .with_single_cert(chain, private.into())
+                });
+        let mut configuration = configuration.map_err(|e| wrong(certificate, e.to_string()))?;
+        configuration.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Arc::new(configuration))
+    }
 }
 
-fn read((certificate, key): &(PathBuf, PathBuf)) -> Result<Arc<ServerConfig>, Refused> {
-    let wrong = |path: &Path, why: String| Refused::Certificate {
+/// Takes certificates of these CAs from clients that have one; a certificate of another CA fails the handshake.
+fn clients(path: &Path) -> Result<Arc<dyn ClientCertVerifier>, Refused> {
+    let text = fs::read(path).map_err(|e| wrong(path, e.to_string()))?;
+    let mut roots = RootCertStore::empty();
+    for found in Certificate::read_all(&text).map_err(|e| wrong(path, e.to_string()))? {
+        let added = roots.add(found.der.into());
+        added.map_err(|e| wrong(path, e.to_string()))?;
+    }
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider)
+        .allow_unauthenticated()
+        .build();
+    verifier.map_err(|e| wrong(path, e.to_string()))
+}
+
+fn wrong(path: &Path, why: String) -> Refused {
+    Refused::Certificate {
         path: path.display().to_string(),
         why,
-    };
-    let text = fs::read(certificate).map_err(|e| wrong(certificate, e.to_string()))?;
-    let chain = Certificate::read_all(&text).map_err(|e| wrong(certificate, e.to_string()))?;
-    let chain = chain.into_iter().map(|found| found.der.into()).collect();
-    let text = fs::read(key).map_err(|e| wrong(key, e.to_string()))?;
-    let private = PrivateKey::read(&text, None).map_err(|e| wrong(key, e.to_string()))?;
-    let private = PrivatePkcs8KeyDer::from(private.der().to_vec());
-    let configuration =
-        ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .and_then(|builder| {
-                builder
-                    .with_no_client_auth()
-                    .with_single_cert(chain, private.into())
-            });
-    let mut configuration = configuration.map_err(|e| wrong(certificate, e.to_string()))?;
-    configuration.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(configuration))
+    }
 }

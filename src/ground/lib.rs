@@ -13,5 +13,5 @@ mod yaml;
 pub use database::{Durability, open_database};
 pub use json::{depth_of, json_size};
 pub use serve::{CLIENT_TIMEOUT, read_body, serve, serve_each};
-pub use tls::TlsListener;
+pub use tls::{TlsListener, TlsPeer};
 pub use yaml::check_yaml;

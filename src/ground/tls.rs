@@ -14,7 +14,15 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Connections that wait for axum to take them.
 const WAITING: usize = 64;
 
-type Connection = (TlsStream<TcpStream>, SocketAddr);
+type Connection = (TlsStream<TcpStream>, TlsPeer);
+
+/// The other end of a connection.
+#[derive(Clone, Debug)]
+pub struct TlsPeer {
+    pub address: SocketAddr,
+    /// The DER of the certificate that it has proved to be its own, where the configuration asked for one.
+    pub certificate: Option<Vec<u8>>,
+}
 
 /// Accepts connections; each shakes hands on a task of its own, so a slow one holds up no other.
 pub struct TlsListener {
@@ -73,6 +81,12 @@ async fn accept(
         tokio::spawn(async move {
             let shaken = tokio::time::timeout(timeout, acceptor.accept(stream)).await;
             if let Ok(Ok(stream)) = shaken {
+                let chain = stream.get_ref().1.peer_certificates();
+                let certificate = chain.and_then(|chain| chain.first());
+                let peer = TlsPeer {
+                    address: peer,
+                    certificate: certificate.map(|der| der.to_vec()),
+                };
                 // The server has stopped.
                 let _ = sender.send((stream, peer)).await;
             }
@@ -82,7 +96,7 @@ async fn accept(
 
 impl axum::serve::Listener for TlsListener {
     type Io = TlsStream<TcpStream>;
-    type Addr = SocketAddr;
+    type Addr = TlsPeer;
 
     async fn accept(&mut self) -> Connection {
         match self.connections.recv().await {
@@ -91,7 +105,10 @@ impl axum::serve::Listener for TlsListener {
         }
     }
 
-    fn local_addr(&self) -> std::io::Result<SocketAddr> {
-        Ok(self.address)
+    fn local_addr(&self) -> std::io::Result<TlsPeer> {
+        Ok(TlsPeer {
+            address: self.address,
+            certificate: None,
+        })
     }
 }

@@ -6,7 +6,8 @@
 //!   that unsaved files are checked with all that they use;
 //! - `diagnostics` are what `compile` says, and nothing else; `fixes` are its hints that are replacements;
 //! - `yaml`, `lexer`, `workflow` and `script` are outlines of texts that need not be valid: all that completion, hover,
-//!   definitions and renames know, while somebody types. They never judge a file;
+//!   definitions and renames know, while somebody types. They never judge a file. The mutants of `windlass test` are cut
+//!   along the same tokens;
 //! - `marks` are the names in a file with what each stands for, in whichever file: definitions, references, renames and
 //!   hovers are looked up in them (`rename`, `hover`, `describe`);
 //! - `place` and `spot` say which key or argument somebody is typing; `complete` lists what may stand there.
@@ -22,7 +23,7 @@ mod diagnostics;
 mod files;
 mod fixes;
 mod hover;
-mod lexer;
+pub mod lexer;
 mod marks;
 mod pages;
 mod place;

@@ -1,7 +1,10 @@
 //! The values that an argument, an option or an input may have, where there are only so many.
 
 use windlass_script::{Parameter, ValueKind};
-use windlass_world::x509::{EXTENDED_KEY_USAGES, KEY_USAGES, KeyAlgorithm};
+use windlass_world::{
+    outside::aws::services,
+    x509::{EXTENDED_KEY_USAGES, KEY_USAGES, KeyAlgorithm},
+};
 
 /// The short names of AWS Private CA's certificate templates (user guide, "AWS Private CA template varieties").
 pub const TEMPLATES: [&str; 61] = [
@@ -94,6 +97,7 @@ fn values_of_kind(kind: ValueKind) -> Vec<&'static str> {
         ValueKind::Bool => vec!["true", "false"],
         ValueKind::Word(words) => words.to_vec(),
         ValueKind::Template => TEMPLATES.to_vec(),
+        ValueKind::AwsService => services().collect(),
         ValueKind::List(kind) | ValueKind::Maybe(kind) => values_of_kind(*kind),
         ValueKind::Either(kinds) => kinds
             .iter()

@@ -96,6 +96,38 @@ pub struct Matrix {
     clusters: BTreeMap<String, Offline>,
     /// What was tried before, and until when the answer holds.
     known: HashMap<(u64, u64), (Option<String>, Moment)>,
+    classes: Classes,
+}
+
+/// How many classes are remembered at most: a mesh that is watched for days renews its certificates again and again.
+const MAX_CLASSES: usize = 4096;
+
+/// The classes of parties that were seen before, by the digest of all that a party holds: to look again at what has not
+/// changed reads no certificate.
+#[derive(Debug, Default)]
+struct Classes(HashMap<u64, (u64, Moment)>);
+
+impl Classes {
+    fn of(&mut self, party: Party, now: Moment) -> Class {
+        let mut hasher = DefaultHasher::new();
+        party.hash(&mut hasher);
+        let key = hasher.finish();
+        if let Some((digest, until)) = self.0.get(&key)
+            && now < *until
+        {
+            return Class {
+                party,
+                digest: *digest,
+                until: *until,
+            };
+        }
+        if self.0.len() >= MAX_CLASSES {
+            self.0.clear();
+        }
+        let class = Class::new(party, now);
+        self.0.insert(key, (class.digest, class.until));
+        class
+    }
 }
 
 impl Matrix {
@@ -108,6 +140,7 @@ impl Matrix {
             folder: folder.to_owned(),
             clusters: BTreeMap::new(),
             known: HashMap::new(),
+            classes: Classes::default(),
         };
         matrix.find_clusters()?;
         Ok(matrix)
@@ -136,14 +169,15 @@ impl Matrix {
         }
         let mut ends = Ends::default();
         let mut now = 0;
+        let classes = &mut self.classes;
         for (name, cluster) in &self.clusters {
             cluster.read(|cluster| {
                 now = now.max(cluster.now());
-                ends.collect(name, cluster)
+                ends.collect(name, cluster, classes)
             })?;
         }
         let mut found = Handshakes::default();
-        for pair in ends.pairs(now) {
+        for pair in ends.pairs(now, classes) {
             let (is_new, error) = self.shake(&pair.client, &pair.server, now);
             found.classes += usize::from(is_new);
             found.all.push(Handshake {
@@ -293,24 +327,30 @@ struct Ends {
 }
 
 impl Ends {
-    fn collect(&mut self, name: &str, cluster: &Cluster) -> Result<(), StateError> {
+    fn collect(
+        &mut self,
+        name: &str,
+        cluster: &Cluster,
+        classes: &mut Classes,
+    ) -> Result<(), StateError> {
         let now = cluster.now();
+        let mut class = |party| classes.of(party, now);
         let label = |namespace: &str, workload: &str| format!("{name}/{namespace}/{workload}");
         let istiods = self.istiods.entry(name.to_owned()).or_default();
         for istiod in Istiod::all(cluster)? {
             let own = label(&istiod.place.namespace, &istiod.place.workload);
-            add(istiods, own, Class::new(istiod::server(&istiod), now));
+            add(istiods, own, class(istiod::server(&istiod)));
         }
         for proxy in Proxy::all(cluster)? {
             let proxies = self.proxies.entry(name.to_owned()).or_default();
             let own = label(&proxy.place.namespace, &proxy.place.workload);
-            let client = Class::new(proxy::client_of_istiod(&proxy), now);
+            let client = class(proxy::client_of_istiod(&proxy));
             add(proxies, own.clone(), client);
             self.add_workload(Workload {
                 label: own,
                 identity: proxy.identity.clone(),
                 port: (!proxy.is_gateway).then_some(15006),
-                server: Class::new(proxy::party(&proxy), now),
+                server: class(proxy::party(&proxy)),
                 is_ambient: false,
             });
         }
@@ -318,16 +358,15 @@ impl Ends {
         for tunnel in Ztunnel::all(cluster)? {
             let own = label(&tunnel.place.namespace, &tunnel.place.workload);
             let proxies = self.proxies.entry(name.to_owned()).or_default();
-            let channel = |party| Class::new(party, now);
             add(
                 proxies,
                 format!("{own}/ca"),
-                channel(ztunnel::ca_client(&tunnel)),
+                class(ztunnel::ca_client(&tunnel)),
             );
             add(
                 proxies,
                 format!("{own}/xds"),
-                channel(ztunnel::xds_client(&tunnel)),
+                class(ztunnel::xds_client(&tunnel)),
             );
             for one in &tunnel.identities {
                 for own in workloads_of(cluster, &pods, &tunnel, one)? {
@@ -335,7 +374,7 @@ impl Ends {
                         label: format!("{name}/{own}"),
                         identity: one.name.clone(),
                         port: Some(15008),
-                        server: Class::new(ztunnel::party(one), now),
+                        server: class(ztunnel::party(one)),
                         is_ambient: true,
                     });
                 }
@@ -357,7 +396,7 @@ impl Ends {
                     let service = pods::text(hook, "/clientConfig/service/namespace");
                     let party = istiod::client(&webhook::bundle(hook), Library::Go, service);
                     let own = format!("{name}/kube-apiserver/{}", self::name(&configuration));
-                    add(webhooks, own, Class::new(party, now));
+                    add(webhooks, own, class(party));
                 }
             }
         }
@@ -375,7 +414,7 @@ impl Ends {
     }
 
     /// Everybody with everybody whom they call.
-    fn pairs(&self, now: Moment) -> Vec<Pair> {
+    fn pairs(&self, now: Moment, classes: &mut Classes) -> Vec<Pair> {
         let mut pairs = Vec::new();
         for (clients, port) in [(&self.proxies, 15012), (&self.webhooks, 15017)] {
             for (cluster, clients) in clients {
@@ -398,8 +437,8 @@ impl Ends {
                     from: from.clone(),
                     to: to.clone(),
                     port: 9900,
-                    client: Class::new(relay::client(agent), now),
-                    server: Class::new(relay::party(server, &agent.cluster), now),
+                    client: classes.of(relay::client(agent), now),
+                    server: classes.of(relay::party(server, &agent.cluster), now),
                 });
             }
         }

@@ -110,6 +110,9 @@ fn rhai_type(kind: ValueKind) -> &'static str {
         | ValueKind::Object
         | ValueKind::Workload
         | ValueKind::ObjectKind
+        | ValueKind::AwsService
+        | ValueKind::AwsOperation
+        | ValueKind::SecretReference
         | ValueKind::SecretName => "String",
     }
 }

@@ -15,8 +15,8 @@ use crate::{
 /// Finds the pages about a word: several where it is a key of several maps, or a function of several modules.
 ///
 /// # Errors
-/// The topic that was probably meant, if one is near.
-pub fn explain(word: &str) -> Result<Vec<Page>, Option<String>> {
+/// The topics that were probably meant: the nearest, or those that the word is a part of.
+pub fn explain(word: &str) -> Result<Vec<Page>, Vec<String>> {
     if let Some(page) = code_page(word) {
         return Ok(vec![page]);
     }
@@ -38,13 +38,34 @@ pub fn explain(word: &str) -> Result<Vec<Page>, Option<String>> {
             .map(|row| function_page(row, None)),
     );
     match pages.is_empty() {
-        true => Err(closest(word, topics().iter().map(String::as_str)).map(str::to_owned)),
+        true => Err(near(word)),
         false => Ok(pages),
     }
 }
 
+/// As many topics are suggested.
+const SUGGESTED: usize = 4;
+
+fn near(word: &str) -> Vec<String> {
+    let topics = topics();
+    if let Some(topic) = closest(word, topics.iter().map(String::as_str)) {
+        return vec![topic.to_owned()];
+    }
+    let word = word.to_lowercase();
+    let is_near = |topic: &&String| word.len() > 2 && topic.to_lowercase().contains(&word);
+    let mut found: Vec<_> = topics.iter().filter(is_near).cloned().collect();
+    // Functions stand there with their module, too.
+    found.retain(|topic| {
+        !topics
+            .iter()
+            .any(|other| other.ends_with(&format!("::{topic}")))
+    });
+    found.truncate(SUGGESTED);
+    found
+}
+
 /// Every word that [`explain`] knows.
-fn topics() -> Vec<String> {
+pub fn topics() -> Vec<String> {
     let mut topics: Vec<_> = codes().map(str::to_owned).collect();
     topics.extend(functions().map(|row| row.name.to_owned()));
     topics.extend(functions().filter_map(|row| Some(row.name.split_once("::")?.1.to_owned())));
@@ -187,6 +208,10 @@ fn facts(row: &Function) -> Vec<Term> {
     }
     match row.needs {
         Needs::Nothing => {}
+        Needs::AwsOperation => facts.push(fact(
+            "IAM",
+            "the action of the operation, such as `secretsmanager:GetSecretValue`".to_owned(),
+        )),
         Needs::Aws { run, undo } => {
             let actions = |actions: &[&str]| {
                 let named: Vec<_> = actions
@@ -279,22 +304,23 @@ fn key_page(section: &Section, key: &FileKey) -> Page {
         facts.push(("required", "yes".to_owned()));
     }
     facts.extend(key.only_with.map(|with| ("only with", format!("`{with}`"))));
-    if let Form::Section(inner) | Form::Sections(inner) = key.form {
-        facts.push(("keys", names(inner.keys.iter().map(|key| key.name))));
-    }
     let facts = facts.into_iter().map(|(name, about)| Term {
         name: name.to_owned(),
         kind: String::new(),
         about,
     });
-    Page::new(format!("`{}`, {of}", key.name))
+    let page = Page::new(format!("`{}`, {of}", key.name))
         .text(key.about)
-        .terms("facts", facts.collect())
-        .code("yaml", key.example)
+        .terms("facts", facts.collect());
+    let page = match key.form {
+        Form::Section(inner) | Form::Sections(inner) => page.terms("keys", key_terms(inner)),
+        _ => page,
+    };
+    page.code("yaml", key.example)
 }
 
-/// The keys of a map, as one page.
-pub fn section_page(section: &Section) -> Page {
+/// The keys of a map, each as it stands in a file.
+fn key_terms(section: &Section) -> Vec<Term> {
     let terms = section.keys.iter().map(|key| {
         let mut kind = value_of(&key.form);
         if key.is_required {
@@ -312,10 +338,15 @@ pub fn section_page(section: &Section) -> Page {
             about: key.about.to_owned(),
         }
     });
+    terms.collect()
+}
+
+/// The keys of a map, as one page.
+pub fn section_page(section: &Section) -> Page {
     let title = format!("A {}", section.name);
     Page::new(title)
         .text(section.about)
-        .terms("key", terms.collect())
+        .terms("key", key_terms(section))
 }
 
 /// What may stand behind a key.

@@ -1,24 +1,76 @@
+use std::collections::BTreeSet;
+
 use petgraph::{
     dot::{Config, Dot},
     graph::DiGraph,
 };
 
-use crate::compile::{Action, Edge, Step, Workflow};
+use super::{
+    lanes::lanes,
+    style::{describe_status, took},
+};
+use crate::{
+    compile::{Action, Edge, Step, Workflow},
+    journal::{InstanceId, State},
+};
 
 /// How a workflow's graph is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GraphFormat {
+    /// A line a step, with what it waits for.
     Text,
+    /// A line a step, with lanes from each to those that wait for it.
+    Lanes,
     Mermaid,
     Dot,
 }
 
-/// Draws a workflow's graph. Solid edges carry data, dotted ones only order.
-pub fn draw(workflow: &Workflow, format: GraphFormat) -> String {
+/// Where the steps stand that are drawn: those of a run, or of none.
+#[derive(Clone, Copy)]
+pub struct Standings<'a> {
+    /// `None` for a workflow that is only looked at.
+    pub state: Option<&'a State>,
+}
+
+impl Standings<'_> {
+    /// The sign of a step.
+    pub(super) fn mark(self, step: &Step) -> String {
+        match self.state {
+            Some(state) => describe_status(state.status(&id_of(step))).to_string(),
+            None => "●".into(),
+        }
+    }
+
+    /// What is said of a step behind its name: what it does or, of a run, how it stands.
+    pub(super) fn note(self, step: &Step) -> String {
+        match self.status(step) {
+            Some((status, took)) => format!("{} {status} {took}", kind(step))
+                .trim_end()
+                .to_owned(),
+            None => kind(step),
+        }
+    }
+
+    /// How a step of a run stands, and how long it took.
+    fn status(self, step: &Step) -> Option<(&'static str, String)> {
+        let state = self.state?;
+        let id = id_of(step);
+        let took = state.instance(&id).and_then(took).unwrap_or_default();
+        Some((state.status(&id).as_str(), took))
+    }
+}
+
+fn id_of(step: &Step) -> InstanceId {
+    InstanceId::step(None, step.name.as_str())
+}
+
+/// Draws the graph of a workflow or of a run of it. Solid edges carry data, dotted ones only order.
+pub fn draw(workflow: &Workflow, format: GraphFormat, standings: Standings) -> String {
     match format {
         GraphFormat::Text => text(workflow, ""),
-        GraphFormat::Mermaid => mermaid(workflow),
-        GraphFormat::Dot => dot(workflow),
+        GraphFormat::Lanes => lanes(workflow, &standings),
+        GraphFormat::Mermaid => mermaid(workflow, standings),
+        GraphFormat::Dot => dot(workflow, standings),
     }
 }
 
@@ -75,10 +127,40 @@ fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-fn mermaid(workflow: &Workflow) -> String {
+fn mermaid(workflow: &Workflow, standings: Standings) -> String {
     let mut out = String::from("flowchart TD\n");
     mermaid_steps(workflow, "", "    ", &mut out);
+    let mut seen = BTreeSet::new();
+    for (_, step) in workflow.steps() {
+        if let Some((status, took)) = standings.status(step) {
+            out.push_str(&format!("    class {} {status}\n", step.name));
+            if !took.is_empty() && matches!(step.action, Action::Script(_)) {
+                out.push_str(&format!(
+                    "    {}[\"{}<br/>{took}\"]\n",
+                    step.name, step.name
+                ));
+            }
+            seen.insert(status);
+        }
+    }
+    for status in seen {
+        let colour = colour(status);
+        out.push_str(&format!(
+            "    classDef {status} stroke:{colour},stroke-width:2px\n"
+        ));
+    }
     out
+}
+
+/// The colour of a status, as the page has it by day.
+fn colour(status: &str) -> &'static str {
+    match status {
+        "succeeded" => "#1a7f37",
+        "failed" => "#cf222e",
+        "running" => "#0969da",
+        "waiting" | "retrying" => "#9a6700",
+        _ => "#8c959f",
+    }
 }
 
 fn mermaid_steps(workflow: &Workflow, prefix: &str, indent: &str, out: &mut String) {
@@ -112,15 +194,29 @@ fn mermaid_steps(workflow: &Workflow, prefix: &str, indent: &str, out: &mut Stri
     }
 }
 
-fn dot(workflow: &Workflow) -> String {
+fn dot(workflow: &Workflow, standings: Standings) -> String {
     let graph: DiGraph<&str, Edge> = workflow.labelled_graph();
     let style =
         |_: &DiGraph<&str, Edge>, edge: petgraph::graph::EdgeReference<Edge>| match edge.weight() {
             Edge::Data => String::new(),
             Edge::Order => "style=dotted".into(),
         };
-    let label =
-        |_: &DiGraph<&str, Edge>, (_, name): (_, &&str)| format!("label=\"{name}\" shape=box");
+    let label = |_: &DiGraph<&str, Edge>, (_, name): (_, &&str)| {
+        let status = workflow
+            .step_named(name)
+            .and_then(|step| standings.status(step));
+        match status {
+            Some((status, took)) => {
+                let says = format!("{status} {took}");
+                let colour = colour(status);
+                format!(
+                    "label=\"{name}\\n{}\" shape=box color=\"{colour}\"",
+                    says.trim_end()
+                )
+            }
+            None => format!("label=\"{name}\" shape=box"),
+        }
+    };
     let config = [Config::EdgeNoLabel, Config::NodeNoLabel];
     format!(
         "{:?}",

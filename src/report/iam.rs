@@ -3,8 +3,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value as Json, json};
 
 use crate::{
-    outside::{EFFECT_TAG, is_account_wide, template_arn},
+    outside::{
+        EFFECT_TAG,
+        aws::{actions, service},
+        is_account_wide, template_arn,
+    },
     script::{HostCall, Known, Needs, ValueKind},
+    value::Value,
 };
 
 /// All CAs, where the one is only known at run time.
@@ -14,12 +19,16 @@ const CREATE: &str = "CreateCertificateAuthority";
 const ISSUE: &str = "IssueCertificate";
 const TAGGING: [&str; 2] = ["TagCertificateAuthority", "UntagCertificateAuthority"];
 
-/// The least IAM policy that the calls of a workflow need, `with_undo` with their reversal. `None` where they ask nothing
-/// of AWS Private CA: AWS takes no empty one.
+/// The least IAM policy that the calls of a workflow need, and the secrets that its params name, `with_undo` with their reversal. `None` where they ask nothing
+/// of AWS: AWS takes no empty one.
 ///
 /// It names CAs, templates and tags as far as the calls tell them (AWS Service Authorization Reference, "Actions,
 /// resources, and condition keys for AWS Private Certificate Authority").
-pub fn iam_policy(calls: &BTreeSet<HostCall>, with_undo: bool) -> Option<Json> {
+pub fn iam_policy(
+    calls: &BTreeSet<HostCall>,
+    params: &BTreeMap<String, Value>,
+    with_undo: bool,
+) -> Option<Json> {
     let mut allowed = Allowed::default();
     for call in calls {
         let Some(Needs::Aws { run, undo }) = call.row().map(|row| &row.needs) else {
@@ -30,9 +39,80 @@ pub fn iam_policy(calls: &BTreeSet<HostCall>, with_undo: bool) -> Option<Json> {
             .chain(undo)
             .for_each(|action| allowed.add(action, call));
     }
-    let statements = allowed.without_repeats().statements(&Tags::of(calls));
+    let mut statements = allowed.without_repeats().statements(&Tags::of(calls));
+    statements.extend(of_services(calls, params, with_undo));
     let is_empty = statements.is_empty();
     (!is_empty).then(|| json!({ "Version": "2012-10-17", "Statement": statements }))
+}
+
+/// What the calls of other services of AWS need. Which resources they are about is not told by their params alone.
+fn of_services(
+    calls: &BTreeSet<HostCall>,
+    params: &BTreeMap<String, Value>,
+    with_undo: bool,
+) -> Option<Json> {
+    let mut named = BTreeSet::new();
+    for params in params.values() {
+        named.extend(of_references(params));
+    }
+    for call in calls {
+        let reference = match call.given_as(|kind| matches!(kind, ValueKind::SecretReference)) {
+            Some(Known::Text(text) | Known::Begins(text)) => of_reference(text),
+            _ => None,
+        };
+        named.extend(reference.map(str::to_owned));
+        let Some((Some(service_name), operation)) = call.aws_operation() else {
+            continue;
+        };
+        let Some(service) = service(service_name) else {
+            if call.option("protocol").is_none() {
+                continue;
+            }
+            // One that is described says its own name in signatures, which is mostly that of its actions.
+            let signing = call.option("signing_name").and_then(Known::as_text);
+            let prefix = signing.unwrap_or(service_name);
+            named.extend(operation.map(|operation| format!("{prefix}:{operation}")));
+            continue;
+        };
+        let undo = call.option("undo").filter(|_| with_undo);
+        let undo = undo.and_then(|undo| undo.field("operation")?.as_text());
+        for operation in operation.into_iter().chain(undo) {
+            named.extend(actions(service, operation));
+        }
+    }
+    let is_empty = named.is_empty();
+    (!is_empty)
+        .then(|| json!({ "Sid": "Services", "Effect": "Allow", "Action": named, "Resource": "*" }))
+}
+
+/// The actions that read the secrets which params name.
+fn of_references(value: &Value) -> Vec<String> {
+    match value {
+        Value::Reference(reference) => {
+            let action = of_reference(reference.as_str());
+            action.map(str::to_owned).into_iter().collect()
+        }
+        Value::List(items) => items.iter().flat_map(of_references).collect(),
+        Value::Map(map) => map.values().flat_map(of_references).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The action that reads what a reference names, of which the beginning is known.
+fn of_reference(text: &str) -> Option<&'static str> {
+    match text.split_once(':')?.0 {
+        "secretsmanager" => Some("secretsmanager:GetSecretValue"),
+        "ssm" => Some("ssm:GetParameter"),
+        _ => None,
+    }
+}
+
+/// The calls to services of AWS of which the text does not tell the service or the operation: how many.
+pub fn open_aws_calls(calls: &BTreeSet<HostCall>) -> usize {
+    let named = calls.iter().filter_map(HostCall::aws_operation);
+    named
+        .filter(|(service, operation)| service.is_none() || operation.is_none())
+        .count()
 }
 
 /// What an action is allowed on.

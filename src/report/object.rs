@@ -3,7 +3,7 @@ use serde_json::Value as Json;
 use crate::journal::CallRecord;
 
 /// A call as a line names it: its function, and the object that it is about.
-pub(super) fn call_line(call: &CallRecord) -> String {
+pub fn call_line(call: &CallRecord) -> String {
     match object(call) {
         Some(object) => format!("{} {object}", call.function),
         None => call.function.clone(),

@@ -106,9 +106,12 @@ fn changes(step: &Preview) -> Vec<String> {
     }
     let changing = step.calls.iter().filter(|call| call.is_change());
     let texts: BTreeSet<_> = changing
-        .map(|call| match call.about().kind {
-            Some(kind) => format!("{} {kind}", call.function),
-            None => call.function.to_owned(),
+        .map(|call| match (call.aws_operation(), call.about().kind) {
+            (Some((Some(service), Some(operation))), _) => {
+                format!("{} {service}:{operation}", call.function)
+            }
+            (_, Some(kind)) => format!("{} {kind}", call.function),
+            (_, None) => call.function.to_owned(),
         })
         .collect();
     texts.into_iter().collect()

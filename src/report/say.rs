@@ -1,4 +1,12 @@
-use std::{borrow::Cow, env, io::Write, sync::LazyLock};
+use std::{
+    borrow::Cow,
+    env,
+    io::Write,
+    sync::{
+        LazyLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use super::plain::styled;
 
@@ -23,7 +31,18 @@ pub(super) fn is_utf8() -> bool {
     *IS_UTF8
 }
 
+/// Replaces signs by ones of ASCII from here on, whatever the locale says.
+pub fn use_ascii() {
+    WANTS_ASCII.store(true, Ordering::Relaxed);
+}
+
+static WANTS_ASCII: AtomicBool = AtomicBool::new(false);
+
 static IS_UTF8: LazyLock<bool> = LazyLock::new(|| {
+    let is_dumb = env::var("TERM").is_ok_and(|terminal| terminal == "dumb");
+    if WANTS_ASCII.load(Ordering::Relaxed) || is_dumb {
+        return false;
+    }
     let named = ["LC_ALL", "LC_CTYPE", "LANG"]
         .into_iter()
         .find_map(|name| env::var(name).ok().filter(|value| !value.is_empty()));
@@ -50,10 +69,13 @@ fn in_ascii(text: &str) -> String {
             '…' => out.push_str("..."),
             '→' => out.push_str("->"),
             '←' => out.push_str("<-"),
-            '─' | '━' | '╸' => out.push('-'),
-            '│' => out.push('|'),
+            '─' | '━' | '╸' | '╴' | '╶' => out.push('-'),
+            '│' | '╵' | '╷' => out.push('|'),
+            '●' => out.push('*'),
             '▲' => out.push('^'),
-            '╭' | '╰' | '╮' | '╯' | '├' | '┬' | '┴' | '┤' => out.push('+'),
+            '╭' | '╰' | '╮' | '╯' | '├' | '┬' | '┴' | '┤' | '┼' => {
+                out.push('+');
+            }
             c => out.push(c),
         }
     }

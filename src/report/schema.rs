@@ -1,9 +1,9 @@
-//! The JSON Schema of a workflow file (draft 2020-12), for editors.
+//! The JSON Schemas of a workflow file and of a test file (draft 2020-12), for editors.
 
 use serde_json::{Map, Value as Json, json};
 
 use crate::{
-    compile::{FileKey, Form, SECTIONS, Section},
+    compile::{FileKey, Form, SECTIONS, SUITE_SECTIONS, Section},
     value::FailureClass,
 };
 
@@ -37,10 +37,80 @@ pub fn workflow_schema() -> Json {
     })
 }
 
+/// The schema of a test file.
+pub fn test_schema() -> Json {
+    let definitions = SUITE_SECTIONS.iter().map(|section| {
+        let mut schema = of_section(section);
+        match section.name {
+            "test file" => {
+                schema["properties"]["tests"] = map_of("test", false);
+                schema["oneOf"] = json!([{ "required": ["workflow"] }, { "required": ["script"] }]);
+            }
+            "test" => {
+                schema["properties"]["before"] = list_of("before");
+                schema["properties"]["given"] = list_of("given");
+                schema["properties"]["approvals"] = map_of("approval-of-a-test", true);
+                schema["properties"]["kill"] = json!({ "anyOf": [
+                    { "const": "everywhere" },
+                    { "type": "integer", "minimum": 1 },
+                ] });
+                schema["properties"]["params"]["type"] = json!(["object", "null"]);
+            }
+            // Its first key is a function, with what it is called with.
+            "given" => schema["patternProperties"][FUNCTION] = json!({ "type": ["object", "null"] }),
+            "expect" => {
+                let counts = json!({ "type": "integer", "minimum": 0 });
+                schema["properties"]["effects"]["patternProperties"] = json!({ FUNCTION: counts });
+                schema["properties"]["certificates"] = json!({
+                    "type": "object",
+                    "additionalProperties": { "anyOf": [{ "type": "null" }, reference("certificate")] },
+                });
+                schema["properties"]["handshakes"] = json!({
+                    "anyOf": [{ "enum": ["all", "throughout"] }, list_of("handshake")],
+                });
+            }
+            "certificate" => schema["properties"]["verifies"] = json!({
+                "anyOf": [reference("verifies"), list_of("verifies")],
+            }),
+            _ => {}
+        }
+        // A reference is a URI, which has no blanks.
+        (section.name.replace(' ', "-"), schema)
+    });
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Windlass test file",
+        "$ref": "#/$defs/test-file",
+        "$defs": definitions.collect::<Map<_, _>>(),
+    })
+}
+
+/// The name of a host function with its module, or of a call that an undo makes.
+const FUNCTION: &str = "^[a-z0-9]+::[a-z0-9_]+$";
+
+fn reference(section: &str) -> Json {
+    json!({ "$ref": format!("#/$defs/{section}") })
+}
+
+fn list_of(section: &str) -> Json {
+    json!({ "type": "array", "items": reference(section) })
+}
+
+fn map_of(section: &str, or_text: bool) -> Json {
+    let values = match or_text {
+        true => json!({ "anyOf": [{ "type": "string" }, reference(section)] }),
+        false => reference(section),
+    };
+    json!({ "type": "object", "additionalProperties": values })
+}
+
 /// A map that has just one of some keys.
 fn one_of(section: &Section, keys: &[&str]) -> Json {
     let mut schema = of_section(section);
-    schema["oneOf"] = keys.iter().map(|key| json!({ "required": [key] })).collect();
+    schema["oneOf"] = keys
+        .iter()
+        .map(|key| json!({ "required": [key] }))
+        .collect();
     schema
 }
 

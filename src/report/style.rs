@@ -3,7 +3,10 @@ use std::time::Duration;
 use console::{StyledObject, style};
 use time::{OffsetDateTime, macros::format_description};
 
-use crate::{journal::Status, value::format_duration};
+use crate::{
+    journal::{Instance, Status},
+    value::format_duration,
+};
 
 /// A status as a person reads it at a glance.
 pub fn describe_status(status: Status) -> StyledObject<&'static str> {
@@ -31,4 +34,11 @@ pub fn utc_time(milliseconds: i64) -> String {
 pub fn ago(moment: i64, now: i64) -> String {
     let passed = Duration::from_millis((now - moment).max(0) as u64);
     format!("{} ago", format_duration(passed))
+}
+
+/// How long an instance that has ended took, waits included; nothing of others.
+pub fn took(instance: &Instance) -> Option<String> {
+    let milliseconds = instance.ended_at? - instance.started_at?;
+    let took = Duration::from_millis(milliseconds.max(0) as u64);
+    Some(format_duration(took))
 }

@@ -31,12 +31,20 @@ impl Default for Cursor {
 }
 
 impl Cursor {
-    /// Returns where a reader stood that kept both parts of its cursor.
+    /// Stands before event `next`, given the digest of the one before it.
     pub fn at(next: u64, digest: Digest) -> Self {
         Self { next, digest }
     }
 
-    /// Returns the number of the next event, and what the chain says of the one before it.
+    /// Stands behind an event that was read elsewhere.
+    pub(super) fn behind(record: &Record) -> Self {
+        Self {
+            next: record.seq + 1,
+            digest: record.digest,
+        }
+    }
+
+    /// Returns the number of the next event, and the digest of the one before it.
     pub fn parts(&self) -> (u64, Digest) {
         (self.next, self.digest)
     }

@@ -1,10 +1,13 @@
 //! The service over runs: what a page, an API or a program can ask for, and no words of its own.
 //!
-//! - [`Runs`] is all that can be done with runs; [`Here`] does it for the state folder of this machine;
+//! - [`Runs`] is all that can be done with runs; [`Here`] does it for the state folder of this machine, [`There`] for a
+//!   Windlass server elsewhere;
 //! - `begin` makes the first event of a run, `rules` says when a run may be resumed, cancelled or undone, `preflight` whether a
 //!   target has what a workflow needs;
 //! - `library` finds the workflows that may be started, by name and never by path;
 //! - `drivers` drives several runs at once, `book` remembers which they are and which start a key belongs to;
+//! - `bundle` is the evidence of a run, `revise` is a resume with other files, other params or steps that run again, `doubt` what becomes of calls in doubt;
+//! - `log` makes lines of events;
 //! - `folds` keeps the states of runs that are looked at again and again.
 //!
 //! # On disk
@@ -17,29 +20,39 @@
 
 mod begin;
 mod book;
+mod bundle;
 mod clock;
+mod doubt;
 mod drivers;
 mod error;
 mod folds;
 mod here;
 mod library;
+mod log;
 mod preflight;
+mod revise;
 mod rules;
 mod service;
 mod tallies;
+mod there;
 mod turns;
 
 pub use begin::{Beginning, Wanted, begin};
 pub use book::MAX_KEY;
+pub use bundle::{Bundle, Checked, refuse_other_list};
 pub use clock::{jitter, new_id, now};
+pub use doubt::{Doubt, DoubtAnswer, DoubtfulCall, doubts};
 pub use drivers::Driving;
 pub use error::{Kind, RunsError};
 pub use folds::Cursor;
 pub use here::{Here, HereOptions};
 pub use library::{Library, WorkflowName};
+pub use log::LogLine;
 pub use preflight::{Missing, Note, ask, permits_text, preflight};
+pub use revise::{Changes, FileChange, Revision, file_changes};
 pub use rules::{refuse_cancel, refuse_resume, refuse_undo};
 pub use service::{
-    Ask, Filter, Listed, Page, Person, Planned, Row, Runs, Shown, StartWanted, Started,
+    Ask, Evidence, Filter, Listed, Page, Person, Planned, Row, Runs, Sent, Shown, StartWanted, Started,
 };
 pub use tallies::Tallies;
+pub use there::{Address, There};

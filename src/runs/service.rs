@@ -1,9 +1,20 @@
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use tokio::sync::watch;
 
 use super::{
-    error::RunsError, folds::Cursor, library::WorkflowName, preflight::Note, tallies::Tallies,
+    doubt::{Doubt, DoubtAnswer, doubts},
+    error::RunsError,
+    folds::Cursor,
+    library::WorkflowName,
+    log::{LogLine, line},
+    preflight::Note,
+    revise::{Changes, Revision},
+    tallies::Tallies,
 };
 use crate::{
     compile::Program,
@@ -11,9 +22,12 @@ use crate::{
     execute::UndoItem,
     inventory::Inventory,
     journal::{
-        Approval, Decision, InstanceId, Record, RunId, RunInfo, RunRow, State, Status, Verdict, Via,
+        Approval, Decision, HeldLock, InstanceId, Link, Record, RunId, RunInfo, RunRow, State, Status,
+        Verdict, Via,
     },
-    report::Standing,
+    mesh::Handshakes,
+    report::{EventLines, Standing},
+    targets::Scope,
     value::{Digest, Value},
 };
 
@@ -56,6 +70,15 @@ pub trait Runs: Send + Sync {
         who: &Person,
     ) -> Result<Started, RunsError>;
 
+    /// Works as [`Runs::start`] for a workflow whose files the caller has.
+    fn send(&self, sent: &Sent, key: Option<&str>, who: &Person) -> Result<Started, RunsError>;
+
+    /// Returns the files that a run froze, by their paths; `edition` counts the edits of the run.
+    fn files(&self, id: &RunId, edition: u32) -> Result<BTreeMap<String, Arc<str>>, RunsError>;
+
+    /// Reads the events of a run without its secrets, in the form in which the chain of digests covers them.
+    fn evidence(&self, id: &RunId) -> Result<Vec<Link>, RunsError>;
+
     /// Answers a question of a run. `digest` is of what was shown to the person; an answer to something else does not count.
     fn answer(
         &self,
@@ -96,6 +119,64 @@ pub trait Runs: Send + Sync {
 
     /// Says why a run that this service should drive can't go on, until it does.
     fn trouble(&self, id: &RunId) -> Option<String>;
+
+    /// Returns the lines of a run's log, all of them.
+    fn log(&self, id: &RunId) -> Result<Arc<Vec<LogLine>>, RunsError> {
+        let (mut said, mut lines) = (EventLines::default(), Vec::new());
+        self.events(id, &mut Cursor::default(), &mut |record| {
+            lines.push(line(&mut said, &record));
+        })?;
+        Ok(Arc::new(lines))
+    }
+
+    /// Returns a cursor before the event with a number, so that the end of a long journal is read without its beginning. What it
+    /// reads is chained to the event before, which is taken as it is stored.
+    fn cursor(&self, _: &RunId, _seq: u64) -> Result<Cursor, RunsError> {
+        Ok(Cursor::default())
+    }
+
+    /// Works out what a resume with changes does, and changes nothing.
+    fn revision(&self, _: &RunId, _: &Changes) -> Result<Revision, RunsError> {
+        Err(unsupported())
+    }
+
+    /// Resumes a run with changes. `shown` is the digest of the revision that the person was shown; where it is another one by
+    /// now, nothing is done.
+    fn resume_with(
+        &self,
+        _: &RunId,
+        _: &Changes,
+        _shown: Option<Digest>,
+        _: &Person,
+    ) -> Result<(), RunsError> {
+        Err(unsupported())
+    }
+
+    /// Records what became of a call in doubt, and resumes the run.
+    fn answer_doubt(
+        &self,
+        _: &RunId,
+        _: &InstanceId,
+        _: &DoubtAnswer,
+        _: &Person,
+    ) -> Result<(), RunsError> {
+        Err(unsupported())
+    }
+
+    /// Gathers the evidence of a run, and verifies it.
+    fn evidence(&self, _: &RunId) -> Result<Evidence, RunsError> {
+        Err(unsupported())
+    }
+
+    /// Lists the locks that runs hold.
+    fn locks(&self) -> Result<Vec<HeldLock>, RunsError> {
+        Err(unsupported())
+    }
+
+    /// Tries the handshakes between all players of a target's rehearsal clusters.
+    fn handshakes(&self, _target: &str) -> Result<Handshakes, RunsError> {
+        Err(unsupported())
+    }
 }
 
 /// Who asks.
@@ -124,6 +205,8 @@ pub struct Filter {
     pub text: Option<String>,
     /// Those that started before this one.
     pub before: Option<RunId>,
+    /// Those of one of these workflows and targets; `None` for all.
+    pub within: Option<Vec<Scope>>,
     /// 0 for all.
     pub limit: usize,
     /// Whether errors of runs that have ended are left out: they have to be looked up in their events.
@@ -180,12 +263,33 @@ pub struct StartWanted {
     pub params: BTreeMap<String, Value>,
 }
 
+/// A workflow whose files the caller has, and what its run is to be started with.
+pub struct Sent {
+    pub program: Program,
+    /// The file as the person named it.
+    pub file: String,
+    pub target: String,
+    pub params: BTreeMap<String, Value>,
+    /// The steps that the run is limited to; empty for all.
+    pub chosen: BTreeSet<String>,
+    /// Whether the files may be other ones than those that may be started by name.
+    pub may_differ: bool,
+}
+
 /// What a start would do.
 pub struct Planned {
     pub program: Program,
     /// Holds nothing but the run's first event.
     pub state: State,
     pub notes: Vec<Note>,
+}
+
+/// What a run proves.
+pub struct Evidence {
+    /// The bundle that `windlass audit --verify` reads.
+    pub bundle: String,
+    /// As `windlass audit --json` prints it.
+    pub summary: serde_json::Value,
 }
 
 /// A run that was started.
@@ -207,22 +311,35 @@ impl Shown {
         asks(&self.state, self.at)
     }
 
+    /// Returns the calls of which only a person can say whether they were done; none while it is driven.
+    pub fn doubts(&self) -> Vec<Doubt> {
+        match self.is_driven {
+            true => Vec::new(),
+            false => doubts(&self.state),
+        }
+    }
+
     /// Says whether a person may answer a question of it now.
     ///
     /// # Errors
     /// Why not.
-    pub fn may_answer(&self, ask: &Ask, name: &str) -> Result<(), Refusal> {
+    pub fn may_answer(&self, ask: &Ask, who: &Person) -> Result<(), Refusal> {
         let answer = Decision {
             step: ask.step.to_string(),
             verdict: Verdict::Approved,
-            approver: name.to_owned(),
-            via: None,
+            approver: who.name.clone(),
+            via: who.via.clone(),
             comment: None,
             digest: ask.digest,
         };
         let workflow = &self.program.workflow;
         decide::on_answer(workflow, &self.state, self.id.as_str(), &answer, self.at).map(|_| ())
     }
+}
+
+fn unsupported() -> RunsError {
+    RunsError::wrong("serve", "this service over runs can't do that")
+        .hint("use the command line where the runs are")
 }
 
 /// Says in one word where a run stands at a moment (milliseconds since 1970).

@@ -3,7 +3,7 @@
 use rhai::{Array, Dynamic, Map};
 
 use super::answer::Answer;
-use windlass_world::value::{Bytes, MASK, Secret, Value};
+use windlass_world::value::{Bytes, MASK, Reference, Secret, Value};
 
 pub(super) fn to_dynamic(value: &Value) -> Dynamic {
     match value {
@@ -19,6 +19,7 @@ pub(super) fn to_dynamic(value: &Value) -> Dynamic {
             .collect::<Map>()
             .into(),
         Value::Secret(secret) => Dynamic::from(secret.clone()),
+        Value::Reference(reference) => Dynamic::from(reference.clone()),
         Value::Bytes(bytes) => Dynamic::from(bytes.clone()),
     }
 }
@@ -81,6 +82,9 @@ fn convert(value: &Dynamic, path: &mut String, depth: usize) -> Result<Value, Un
     }
     if let Some(secret) = value.read_lock::<Secret>() {
         return Ok(Value::Secret(secret.clone()));
+    }
+    if let Some(reference) = value.read_lock::<Reference>() {
+        return Ok(Value::Reference(reference.clone()));
     }
     if let Some(bytes) = value.read_lock::<Bytes>() {
         return Ok(Value::Bytes(bytes.clone()));

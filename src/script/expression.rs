@@ -13,6 +13,7 @@ use super::{
     interpolation::compile_to_run,
     limits::{self, EXPRESSION, Exceeded},
     script::lowercase_first,
+    secret::unread,
 };
 use windlass_world::value::{Place, Value};
 
@@ -156,6 +157,16 @@ impl Expression {
         match self.reads.as_slice() {
             [read] if read.is_whole && read.span == (0..self.text.len()) => Some(read),
             _ => None,
+        }
+    }
+
+    /// Says that nothing can be made of a secret that is not read yet.
+    pub fn unread(&self, value: &Value) -> ExpressionError {
+        ExpressionError {
+            text: self.text.clone(),
+            message: unread(&value.to_text()),
+            at: 0,
+            place: None,
         }
     }
 

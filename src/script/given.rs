@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use rhai::Expr;
 
-use super::host::{self, Function, ValueKind};
-use windlass_world::value::Value;
+use super::host::{self, Function, Needs, ValueKind};
+use windlass_world::{outside::aws::is_read, value::Value};
 
 /// An argument, as far as the text tells it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,6 +14,7 @@ pub enum Known {
     /// The text that an interpolated one begins with.
     Begins(String),
     Bool(bool),
+    Int(i64),
     List(Vec<Known>),
     Map(BTreeMap<String, Known>),
     /// The input of this name, of the script's `run`.
@@ -32,6 +33,7 @@ impl Known {
                 _ => Self::Unknown,
             },
             Expr::BoolConstant(value, _) => Self::Bool(*value),
+            Expr::IntegerConstant(value, _) => Self::Int(*value),
             Expr::Array(items, _) => Self::List(items.iter().map(of).collect()),
             Expr::Map(map, _) => {
                 let entries = map.0.iter();
@@ -92,6 +94,7 @@ impl From<&Value> for Known {
         match value {
             Value::String(text) => Self::Text(text.clone()),
             Value::Bool(value) => Self::Bool(*value),
+            Value::Int(value) => Self::Int(*value),
             Value::List(items) => Self::List(items.iter().map(Self::from).collect()),
             Value::Map(map) => {
                 let entries = map.iter();
@@ -145,11 +148,33 @@ impl HostCall {
         }
     }
 
+    /// The service of AWS, and the operation, that a call of any such names; each where it is known.
+    pub fn aws_operation(&self) -> Option<(Option<&str>, Option<&str>)> {
+        let is_any = matches!(self.row()?.needs, Needs::AwsOperation);
+        let text = |at: usize| self.given.get(at).and_then(Known::as_text);
+        is_any.then(|| (text(0), text(1)))
+    }
+
+    /// Whether the name of the operation of AWS says that it only reads.
+    fn reads_aws(&self) -> bool {
+        let named = self.aws_operation();
+        matches!(named, Some((Some(service), Some(operation))) if is_read(service, operation))
+    }
+
+    /// Lists what is given, with the names of the parameters.
+    pub fn arguments(&self) -> impl Iterator<Item = (&'static str, &Known)> {
+        let parameters = self.row().map_or(&[][..], |row| row.takes).iter();
+        parameters.map(|parameter| parameter.name).zip(&self.given)
+    }
+
     /// Whether it changes something outside, if it is made.
     pub fn is_change(&self) -> bool {
         let Some(change) = self.row().and_then(Function::change) else {
             return false;
         };
+        if self.reads_aws() {
+            return false;
+        }
         let option = change.unless.and_then(|name| self.option(name));
         option != Some(&Known::Bool(true))
     }
@@ -159,6 +184,18 @@ impl HostCall {
         let Some(change) = self.row().and_then(Function::change) else {
             return false;
         };
+        // An operation that is not known may be one that reads.
+        let is_open = matches!(self.aws_operation(), Some((None, _) | (_, None)));
+        if is_open || self.reads_aws() {
+            return false;
+        }
+        // Without options, nothing says that it only reads.
+        let has_none = self
+            .row()
+            .is_some_and(|row| self.given.len() < row.takes.len());
+        if self.aws_operation().is_some() && has_none {
+            return true;
+        }
         change.unless.is_none_or(|name| {
             let is_off = matches!(self.option(name), None | Some(Known::Bool(false)));
             self.knows_options() && is_off

@@ -6,7 +6,7 @@ use rhai::{Expr, FnCallExpr, Position};
 use super::{
     calls::closest,
     fault::{Fault, token_at},
-    host::{Function, Need, Parameter, ValueKind},
+    host::{Function, Need, Needs, Parameter, ValueKind, aws_mistake},
 };
 use windlass_world::{outside::Named, value::parse_duration, x509::Subject};
 
@@ -61,6 +61,9 @@ pub(super) fn check(row: &Function, call: &FnCallExpr, position: Position) -> Ve
     for (parameter, argument) in row.takes.iter().zip(&call.args) {
         check.value(parameter.name, parameter.kind, argument);
     }
+    if matches!(row.needs, Needs::AwsOperation) {
+        check.operation(call);
+    }
     check.wrong
 }
 
@@ -72,6 +75,26 @@ struct Check {
 }
 
 impl Check {
+    /// Checks the names of a service and an operation of AWS.
+    fn operation(&mut self, call: &FnCallExpr) {
+        let text = |at: usize| match call.args.get(at) {
+            Some(Expr::StringConstant(text, _)) => Some(text.as_str()),
+            _ => None,
+        };
+        let is_described = match call.args.get(3) {
+            Some(Expr::Map(map, _)) => map.0.iter().any(|(key, _)| key.name == "protocol"),
+            // Options that are not known may describe a service.
+            Some(_) => true,
+            None => false,
+        };
+        let Some(service) = text(0) else { return };
+        if let Some((at, message, help)) = aws_mistake(service, text(1), is_described) {
+            let position = call.args[at].position();
+            let message = format!("`{}`: {message}", self.function);
+            self.add(Wrong::new(position, message).help(help));
+        }
+    }
+
     /// Checks one argument, option or item; `name` is how a message calls it.
     fn value(&mut self, name: &str, kind: ValueKind, given: &Expr) {
         match (kind, given) {
@@ -318,6 +341,9 @@ fn fits(kind: ValueKind, literal: Literal) -> bool {
         | ValueKind::Object
         | ValueKind::Workload
         | ValueKind::ObjectKind
+        | ValueKind::AwsService
+        | ValueKind::AwsOperation
+        | ValueKind::SecretReference
         | ValueKind::SecretName => literal == Literal::Text,
     }
 }
@@ -350,6 +376,9 @@ fn in_words(kind: ValueKind) -> &'static str {
         | ValueKind::Object
         | ValueKind::Workload
         | ValueKind::ObjectKind
+        | ValueKind::AwsService
+        | ValueKind::AwsOperation
+        | ValueKind::SecretReference
         | ValueKind::SecretName => "a string",
     }
 }

@@ -12,15 +12,17 @@ use rhai::{
 };
 
 use super::{
+    dynamic::from_dynamic,
     limits::check_text,
     natives::{check_depth, replaced},
 };
-use windlass_world::value::{MASK, Secret};
+use windlass_world::value::{MASK, Reference, Secret};
 
 type Thrown = Box<EvalAltResult>;
 
 pub(super) fn register(module: &mut Module) {
     module.set_custom_type::<Secret>("Secret");
+    module.set_custom_type::<Reference>("SecretReference");
     register_comparisons(module);
     register_joins(module);
     register_prints(module);
@@ -57,6 +59,14 @@ impl Written {
     }
 }
 
+/// Says that an expression can't use what is not read yet.
+pub(super) fn unread(shown: &str) -> String {
+    format!(
+        "{shown} is read when a step that is given it starts, so an expression can only pass it on: compute with it in the \
+         step's script"
+    )
+}
+
 /// Joins values as an interpolated string does.
 pub(super) fn joined(context: &NativeCallContext, parts: Array) -> Result<Dynamic, Thrown> {
     let mut all = Written::Plain(String::new());
@@ -70,7 +80,13 @@ fn written(context: &NativeCallContext, value: &mut Dynamic) -> Result<Written, 
     if let Some(secret) = value.read_lock::<Secret>() {
         return Ok(Written::Secret(secret.reveal().to_owned()));
     }
+    if let Some(reference) = value.read_lock::<Reference>() {
+        return Err(unread(&reference.to_string()).into());
+    }
     check_depth(std::iter::once(&*value))?;
+    if from_dynamic(value).is_ok_and(|value| value.holds_reference()) {
+        return Err(unread("a secret in it").into());
+    }
     if holds_secret(value) {
         return Ok(Written::Secret(revealed(context, value)));
     }

@@ -15,7 +15,7 @@ use super::{
 };
 use windlass_script::closest;
 use windlass_world::{
-    outside::{KubeTarget, PcaTarget},
+    outside::{AwsTarget, KubeTarget, PcaTarget},
     value::parse_duration,
 };
 
@@ -37,6 +37,10 @@ pub struct Targets {
     /// Signed requests that start runs, by name.
     #[serde(default)]
     pub hooks: BTreeMap<String, HookConfig>,
+    /// The server whose runs the commands of the terminal are about, instead of those of the state folder.
+    pub server: Option<String>,
+    /// The CAs (PEM) that the server's certificate has to lead to, instead of those of the system.
+    pub server_ca: Option<PathBuf>,
 }
 
 /// One environment, as `windlass.toml` says it.
@@ -48,6 +52,9 @@ pub struct Targets {
 pub struct Target {
     #[serde(default)]
     pub pca: PcaTarget,
+    /// The other services of AWS; what it does not say is as in `pca`.
+    #[serde(default)]
+    pub aws: AwsTarget,
     /// Kubernetes clusters: a kubeconfig context for each role that workflows name.
     #[serde(default)]
     pub kube: BTreeMap<String, String>,
@@ -66,6 +73,11 @@ pub struct Target {
 }
 
 impl Target {
+    /// The services of AWS, with what `pca` says of them too.
+    pub fn aws(&self) -> AwsTarget {
+        self.aws.clone().or(&self.pca)
+    }
+
     /// The Kubernetes clusters that it names.
     pub fn kube(&self) -> KubeTarget {
         KubeTarget {
@@ -76,7 +88,8 @@ impl Target {
     }
 }
 
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+/// Reads a duration as people write it: `90s`.
+pub fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let text = String::deserialize(deserializer)?;
     parse_duration(&text).map(Some).map_err(D::Error::custom)
 }

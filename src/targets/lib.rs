@@ -7,7 +7,9 @@
 mod config;
 mod exec;
 mod folders;
+mod grants;
 mod notify;
+mod oidc;
 mod open;
 mod rehearsal;
 mod serve;
@@ -19,6 +21,8 @@ pub use notify::{
     Channel, EmailConfig, HookConfig, MailTls, NoticeKind, NotifyConfig, PagerdutyConfig,
     ReceiverConfig, SecretFile, UrlConfig, WebhookConfig,
 };
+pub use grants::{GROUP, GrantConfig, Pattern, Scope};
+pub use oidc::OidcConfig;
 pub use open::{OpenError, OpenTarget};
 pub use serve::{Role, ServeConfig, TokenConfig};
 pub use substrate::SubstrateTarget;

@@ -7,7 +7,8 @@ use super::{
 };
 use windlass_authority::{AccessKey, NoRandomness, Options, Server, StartError};
 use windlass_world::outside::{
-    Clients, ConnectError, HttpClient, KubeClients, OutputFolder, PcaClient, Programs,
+    AwsClient, Clients, ConnectError, HttpClient, KubeClients, OutputFolder, PcaClient, Programs,
+    SecretReader,
 };
 
 /// A target that has been opened: its clients, and the embedded servers behind them.
@@ -55,9 +56,12 @@ impl OpenTarget {
         match target {
             Some(target) => {
                 let pca = PcaClient::connect(&target.pca).await?;
+                let aws = AwsClient::new(target.aws());
                 Ok(Self {
                     clients: Clients {
                         pca,
+                        secrets: SecretReader::new(aws.clone()),
+                        aws,
                         kube: KubeClients::new(target.kube(), clusters),
                         files,
                         http: HttpClient::new(target.http.allow.clone()),
@@ -75,10 +79,14 @@ impl OpenTarget {
                 };
                 let region = options.region.clone();
                 let server = Server::start(options).await?;
-                let pca = PcaClient::embedded(&server.endpoint(), &region, (&key.id, &key.secret));
+                let credentials = (key.id.as_str(), key.secret.as_str());
+                let pca = PcaClient::embedded(&server.endpoint(), &region, credentials);
+                let aws = AwsClient::embedded(&server.endpoint(), &region, credentials);
                 Ok(Self {
                     clients: Clients {
                         pca,
+                        secrets: SecretReader::new(aws.clone()),
+                        aws,
                         kube: KubeClients::new(Rehearsal::new(state), clusters),
                         files,
                         http: HttpClient::default(),

@@ -1,7 +1,8 @@
-use std::fmt;
+use std::{fmt, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use super::{config::duration, grants::GrantConfig, oidc::OidcConfig};
 use windlass_world::value::Digest;
 
 /// Who may use `windlass serve`, as `windlass.toml` says it.
@@ -16,6 +17,19 @@ pub struct ServeConfig {
     pub hosts: Vec<String>,
     #[serde(default)]
     pub tokens: Vec<TokenConfig>,
+    /// Roles of users and groups, for workflows and targets by pattern.
+    #[serde(default)]
+    pub grants: Vec<GrantConfig>,
+    /// The provider that people log in with.
+    pub oidc: Option<OidcConfig>,
+    /// The CAs (PEM) whose client certificates say who a machine is; needs TLS.
+    pub client_ca: Option<PathBuf>,
+    /// How long a browser's session lives without a request [default: 12 hours].
+    #[serde(default, deserialize_with = "duration")]
+    pub session_idle: Option<Duration>,
+    /// How long a browser's session lives at most [default: 7 days].
+    #[serde(default, deserialize_with = "duration")]
+    pub session_limit: Option<Duration>,
 }
 
 /// A token that does not expire, for a person or a machine.
@@ -26,7 +40,12 @@ pub struct TokenConfig {
     pub name: String,
     /// What `sha256sum` prints of the token.
     pub sha256: Digest,
+    /// For all workflows and targets.
+    #[serde(default)]
     pub roles: Vec<Role>,
+    /// What `group:NAME` of grants and approvers means.
+    #[serde(default)]
+    pub groups: Vec<String>,
 }
 
 /// What a user may do.

@@ -20,6 +20,16 @@ pub struct Player {
     pub command: &'static str,
 }
 
+/// What a process plays.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'a> {
+    /// The test file.
+    pub file: &'a Path,
+    pub name: &'a str,
+    /// A run that comes before the test, by its number from 0.
+    pub before: Option<usize>,
+}
+
 /// How a process ended.
 #[derive(Debug)]
 pub enum Played {
@@ -38,8 +48,7 @@ impl Player {
     /// Plays a test until it has ended, or up to a moment at which the process kills itself.
     pub fn play(
         &self,
-        file: &Path,
-        name: &str,
+        part: Part,
         folder: &Path,
         kill_at: Option<u64>,
         timeout: Duration,
@@ -49,12 +58,19 @@ impl Player {
         let mut command = Command::new(&self.program);
         command
             .arg(self.command)
-            .args([file.as_os_str(), name.as_ref(), folder.as_os_str()])
+            .args([
+                part.file.as_os_str(),
+                part.name.as_ref(),
+                folder.as_os_str(),
+            ])
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
             .env("NO_COLOR", "1")
             .env_remove("WINDLASS_CRASH_AT");
+        if let Some(number) = part.before {
+            command.args(["--before", &number.to_string()]);
+        }
         if let Some(at) = kill_at {
             command.env("WINDLASS_CRASH_AT", at.to_string());
         }

@@ -101,14 +101,26 @@ impl Covered {
         }
     }
 
-    pub fn add(&mut self, other: Self) {
-        self.steps.extend(other.steps);
-        self.branches.extend(other.branches);
-        self.lines.extend(other.lines);
+    /// Whether a line (from 1) of a script ran.
+    pub fn reaches(&self, file: &str, line: usize) -> bool {
+        self.lines.contains(&(file.to_owned(), line))
     }
 
-    /// Holds what was reached against what there is.
-    pub fn measure(&self, program: &Program) -> Coverage {
+    /// Adds what a run reached of files in a folder: their names here are whole.
+    pub fn add(&mut self, folder: &Path, other: Self) {
+        let steps = other.steps.into_iter();
+        self.steps
+            .extend(steps.map(|(file, step)| (at(folder, &file), step)));
+        let branches = other.branches.into_iter();
+        self.branches
+            .extend(branches.map(|(file, step, side)| (at(folder, &file), step, side)));
+        let lines = other.lines.into_iter();
+        self.lines
+            .extend(lines.map(|(file, line)| (at(folder, &file), line)));
+    }
+
+    /// Holds what was added against what there is in a folder.
+    pub fn measure(&self, program: &Program, folder: &Path) -> Coverage {
         let mut coverage = Coverage {
             steps: Part::default(),
             branches: Part::default(),
@@ -116,10 +128,15 @@ impl Covered {
         };
         let mut lines: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
         let mut seen = BTreeSet::new();
-        self.visit(&program.workflow, &mut coverage, &mut lines, &mut seen);
+        self.visit(
+            (&program.workflow, folder),
+            &mut coverage,
+            &mut lines,
+            &mut seen,
+        );
         for (file, lines) in lines {
             for line in lines {
-                let is_reached = self.lines.contains(&(file.clone(), line));
+                let is_reached = self.lines.contains(&(at(folder, &file), line));
                 coverage
                     .lines
                     .count(is_reached, || format!("{file}:{line}"));
@@ -130,7 +147,7 @@ impl Covered {
 
     fn visit(
         &self,
-        workflow: &Workflow,
+        (workflow, folder): (&Workflow, &Path),
         coverage: &mut Coverage,
         lines: &mut BTreeMap<String, BTreeSet<usize>>,
         seen: &mut BTreeSet<String>,
@@ -141,11 +158,12 @@ impl Covered {
         for (_, step) in workflow.steps() {
             let (file, name) = (workflow.path.to_string(), step.name.as_str().to_owned());
             let place = || format!("{file}: {name}");
-            let is_reached = self.steps.contains(&(file.clone(), name.clone()));
+            let whole = at(folder, &file);
+            let is_reached = self.steps.contains(&(whole.clone(), name.clone()));
             coverage.steps.count(is_reached, place);
             if step.when.is_some() {
                 for side in [true, false] {
-                    let is_reached = self.branches.contains(&(file.clone(), name.clone(), side));
+                    let is_reached = self.branches.contains(&(whole.clone(), name.clone(), side));
                     coverage
                         .branches
                         .count(is_reached, || format!("{}: when {side}", place()));
@@ -157,11 +175,16 @@ impl Covered {
                         lines.entry(file).or_default().extend(found);
                     }
                 }
-                Action::Workflow(inner) => self.visit(inner, coverage, lines, seen),
+                Action::Workflow(inner) => self.visit((inner, folder), coverage, lines, seen),
                 Action::Approval(_) => {}
             }
         }
     }
+}
+
+/// A file of a folder, by its whole name: tests of a script and of a workflow reach the same lines.
+fn at(folder: &Path, file: &str) -> String {
+    folder.join(file).display().to_string()
 }
 
 /// The file of the workflow that an instance's step stands in, and the step's name.

@@ -3,7 +3,7 @@
 use similar::TextDiff;
 
 use super::{
-    answers,
+    answers, certificates,
     log::{Answered, Line},
     matching::{fits, matches},
     named::also_known,
@@ -113,6 +113,15 @@ pub fn judge(case: &Case, outcome: &Outcome) -> Vec<Problem> {
             .filter_map(|(name, wanted)| wrong_file(name, wanted.as_deref(), outcome)),
     );
     problems.extend(missing_log(&case.expect.logs, outcome));
+    for expected in &case.expect.certificates {
+        problems.extend(certificates::wrong(expected, outcome));
+    }
+    problems.extend(
+        case.expect
+            .handshakes
+            .as_ref()
+            .and_then(|wanted| certificates::wrong_handshakes(wanted, outcome)),
+    );
     // Where more is wrong, that is mostly why.
     let is_alone = problems.is_empty();
     let unused = answers::unused(&case.given, &outcome.calls);

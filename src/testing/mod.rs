@@ -7,15 +7,18 @@
 //!   the test's own `answers` (`matching`, by the names that `named` gives the arguments) and writes each one to the `log`;
 //! - `conduct` starts these processes, and kills them where the test says so;
 //! - `outcome` reads from the folder what became of the run, `judge` holds that against what the test expects, and
-//!   `compare` one run against another;
+//!   `compare` one run against another, `certificates` what the embedded servers were left with;
+//! - `setup` plays the runs before tests once, and copies what they leave; `mesh` is how a test looks at clusters;
 //! - `coverage` adds up which steps, branches and lines the tests reached;
 //! - `suites` runs all tests of all files side by side; `junit` writes what came of them for other programs;
+//! - `mutate` alters the files that are tested, and says which tests notice;
 //! - `record` makes a test of a run that has ended.
 //!
 //! A test's folder holds `.windlass/` (its journal, the embedded servers), `out/`, `calls.jsonl` (the log),
 //! `covered.json` and `moments`.
 
 mod answers;
+mod certificates;
 mod compare;
 mod conduct;
 mod coverage;
@@ -24,10 +27,13 @@ mod judge;
 mod junit;
 mod log;
 mod matching;
+mod mesh;
+mod mutate;
 mod named;
 mod outcome;
 mod play;
 mod record;
+mod setup;
 mod snapshot;
 mod stage;
 mod suites;
@@ -37,6 +43,7 @@ pub use coverage::{Coverage, Covered, Part};
 pub use find::find;
 pub use judge::Problem;
 pub use junit::junit;
+pub use mutate::{Fate, Hunt, HuntError, Hunted, Mutant, MutateOptions, hunt};
 pub use play::play;
 pub use record::{Recorded, record};
 pub use suites::{Options, Ran, SuiteError, Tested, run};

@@ -10,14 +10,16 @@ use std::{
 use super::{
     coverage::Covered,
     log::{self, Line},
+    mesh::{self, Held},
     play::{AUTHORITIES, OUT, REFUSED, STATE},
 };
 use crate::{
-    compile::Workflow,
+    compile::{CertificatePlace, Workflow},
     execute::{self, Undone},
     journal::{
         Event, Instance, InstanceId, Journal, JournalError, Outcome as Ended, State, Status,
     },
+    mesh::Handshakes,
     report,
     script::Class,
     value::{StepError, Value},
@@ -40,6 +42,10 @@ pub struct Outcome {
     pub refused: Option<String>,
     /// The CAs of the embedded server, kind and status.
     pub authorities: serde_json::Value,
+    /// The certificates that the test looks at in secrets.
+    secrets: Held,
+    /// The handshakes of the embedded clusters, where the test looks at them.
+    pub handshakes: Option<Handshakes>,
 }
 
 /// A file of the output folder.
@@ -91,6 +97,8 @@ impl Outcome {
             files: files(&folder.join(OUT))?,
             refused: fs::read_to_string(folder.join(REFUSED)).ok(),
             authorities: serde_json::from_str(&authorities).unwrap_or_default(),
+            secrets: mesh::secrets(folder)?,
+            handshakes: mesh::handshakes(folder)?,
             state,
         })
     }
@@ -169,6 +177,17 @@ impl Outcome {
 
     pub fn outputs(&self) -> &Value {
         &self.state.outputs
+    }
+
+    /// The text of a place that holds certificates.
+    pub fn certificates_at(&self, place: &CertificatePlace) -> Option<String> {
+        match place {
+            CertificatePlace::File(name) => {
+                let file = self.files.get(name)?;
+                Some(String::from_utf8_lossy(&file.content).into_owned())
+            }
+            CertificatePlace::Secret { .. } => self.secrets.get(&place.to_string())?.clone(),
+        }
     }
 
     /// A text without the path of the folder that scripts wrote to, which is another one each time.

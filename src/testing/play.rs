@@ -4,10 +4,12 @@ use std::{collections::BTreeSet, fs, io, path::Path, sync::Arc};
 
 use super::{
     coverage,
+    mesh::{self, MeshError, Watch},
+    setup,
     stage::{self, Outside, now},
 };
 use crate::{
-    compile::{Case, Program, Suite, clusters},
+    compile::{Before, Case, Expect, ParamErrors, Program, Suite, clusters},
     decide,
     execute::{self, Cancel, DriveError, Ended, Settings, Silent, Stage},
     journal::{
@@ -51,17 +53,40 @@ pub enum PlayError {
     Drive(#[from] DriveError),
     #[error(transparent)]
     Target(#[from] OpenError),
+    #[error("the params can't be used: {0}")]
+    Params(ParamErrors),
+    #[error(transparent)]
+    Mesh(#[from] MeshError),
     #[error("the system gave no randomness")]
     NoRandomness,
 }
 
-/// Plays a test to its end in a folder, or goes on with what a killed process began there.
+/// Plays a test to its end in a folder, or goes on with what a killed process began there; or, by its number from 0, a run
+/// that comes before it.
 ///
 /// # Errors
 /// Only what keeps the run from being driven; how it ended is in the folder.
-pub fn play(suite: &Suite, name: &str, folder: &Path) -> Result<(), PlayError> {
+pub fn play(
+    suite: &Suite,
+    name: &str,
+    folder: &Path,
+    before: Option<usize>,
+) -> Result<(), PlayError> {
     let case = suite.cases.iter().find(|case| case.name == name);
     let case = case.ok_or_else(|| PlayError::NoTest(name.into()))?;
+    let (program, case) = match before {
+        None => (&suite.program, case.clone()),
+        Some(number) => {
+            let before = case.before.get(number);
+            let before = before.ok_or_else(|| PlayError::NoTest(name.into()))?;
+            let program = suite.earlier.get(&before.workflow);
+            let program = program.ok_or_else(|| PlayError::NoTest(name.into()))?;
+            (program, alone(case, before))
+        }
+    };
+    if let Some(clock) = case.clock {
+        stage::set_clock(crate::journal::milliseconds(clock));
+    }
     let journal = Journal::open(&folder.join(STATE))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -71,8 +96,8 @@ pub fn play(suite: &Suite, name: &str, folder: &Path) -> Result<(), PlayError> {
         .build()?;
     let played = runtime.block_on(async {
         let play = Play {
-            program: &suite.program,
-            case,
+            program,
+            case: &case,
             folder,
             journal,
         };
@@ -81,6 +106,20 @@ pub fn play(suite: &Suite, name: &str, folder: &Path) -> Result<(), PlayError> {
     runtime.shutdown_background();
     fs::write(folder.join(MOMENTS), crash_points().to_string())?;
     played
+}
+
+/// A run before a test as a test that expects nothing.
+fn alone(case: &Case, before: &Before) -> Case {
+    Case {
+        params: before.params.clone(),
+        before: Vec::new(),
+        given: Vec::new(),
+        approvals: std::collections::BTreeMap::new(),
+        kill: None,
+        undo: false,
+        expect: Expect::default(),
+        ..case.clone()
+    }
 }
 
 struct Play<'a> {
@@ -110,6 +149,9 @@ impl Play<'_> {
         stage::catch_up(records.last().map_or(0, |record| record.at));
         let events: Vec<_> = records.into_iter().map(|record| record.event).collect();
         let outside = Arc::new(Outside::open(self.case, self.folder, &events)?);
+        let clusters = self.folder.join(STATE).join("kube");
+        let watch = (self.case.expect.handshakes.is_some())
+            .then(|| Watch::start(clusters, &self.case.expect));
         while let Some(events) = self.next(&run, &mut state)? {
             let id = run.id().clone();
             let settings = self.settings(clients.clone(), outside.clone());
@@ -120,13 +162,25 @@ impl Play<'_> {
             }
         }
         coverage::write(self.folder, outside.lines().take())?;
+        if let Some(watch) = watch {
+            // It reads the clusters' databases, and may have to wait for a look that is under way.
+            tokio::task::block_in_place(|| watch.end(self.folder))?;
+        }
         if let Some(open) = &open {
             self.list_authorities(&open.clients).await?;
+        }
+        if self.case.is_local {
+            let clusters = self.folder.join(STATE).join("kube");
+            let write = || mesh::write_secrets(self.folder, &clusters, &self.case.expect);
+            tokio::task::block_in_place(write)?;
         }
         Ok(())
     }
 
     fn begin(&self) -> Result<(RunJournal, State), PlayError> {
+        let outputs = setup::outputs(self.folder)?;
+        let params = self.case.params.bind(&self.program.workflow, &outputs);
+        let params = params.map_err(PlayError::Params)?;
         let event = Event::RunStarted {
             workflow: self.program.workflow.name.clone(),
             file: self.program.main.clone(),
@@ -135,13 +189,13 @@ impl Play<'_> {
             program: self.program.digest,
             target: if self.case.is_local { LOCAL } else { NOWHERE }.into(),
             kube: match self.case.has_kube {
-                true => clusters(&self.program.workflow, &self.case.params)?,
+                true => clusters(&self.program.workflow, &params)?,
                 false => BTreeSet::new(),
             },
             chosen: BTreeSet::new(),
             out: self.folder.join(OUT).display().to_string(),
-            secrets: self.journal.digest_secrets(&self.case.params)?,
-            params: self.case.params.clone(),
+            secrets: self.journal.digest_secrets(&params)?,
+            params,
             requester: self.case.requester.clone(),
             via: None,
             version: env!("CARGO_PKG_VERSION").into(),

@@ -44,6 +44,11 @@ pub fn now() -> i64 {
     crate::journal::milliseconds(time::OffsetDateTime::now_utc()) + AHEAD.load(Ordering::Relaxed)
 }
 
+/// Sets the clock to a moment, in milliseconds since 1970.
+pub fn set_clock(moment: i64) {
+    AHEAD.fetch_add(moment.saturating_sub(now()), Ordering::Relaxed);
+}
+
 /// Moves the clock on to a moment, in milliseconds since 1970, if it is not there yet.
 pub fn catch_up(moment: i64) {
     let behind = moment.saturating_sub(now());
@@ -223,6 +228,8 @@ impl Asked {
             log.add(line)?;
             return Ok(answer);
         };
+        let took = self.shared.given[number].takes;
+        AHEAD.fetch_add(took.as_millis() as i64, Ordering::Relaxed);
         let given = match repeated {
             Some(_) => Answered::Again,
             None => Answered::Given { number },

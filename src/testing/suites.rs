@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
         mpsc,
     },
@@ -14,16 +14,20 @@ use std::{
 
 use tempfile::TempDir;
 
+pub use super::setup::Setups;
 use super::{
     compare::Common,
-    conduct::{Played, Player},
+    conduct::{Part, Played, Player},
     coverage::{Coverage, Covered},
     judge::{Problem, judge},
     outcome::{Outcome, OutcomeError},
     play::MOMENTS,
-    snapshot,
+    setup, snapshot,
 };
 use crate::compile::{Case, Kill, Mistakes, Program, Suite, read_suite};
+
+/// How long a run before a test may take.
+const BEFORE: Duration = Duration::from_secs(300);
 
 /// How tests are run.
 #[derive(Clone, Debug)]
@@ -35,6 +39,8 @@ pub struct Options {
     pub filters: Vec<String>,
     /// Writes snapshots that are not there or not as they should be.
     pub accepts: bool,
+    /// Also kills the runs of the tests that want it.
+    pub kills: bool,
 }
 
 /// What came of a test.
@@ -49,7 +55,7 @@ pub struct Tested {
     pub problems: Vec<Problem>,
     /// At how many moments its run was killed.
     pub kills: usize,
-    covered: Covered,
+    pub(super) covered: Covered,
 }
 
 impl Tested {
@@ -77,7 +83,7 @@ pub struct Ran {
     pub tests: Vec<Tested>,
     /// How many tests the filters left out.
     pub filtered: usize,
-    /// By the workflow's file; of all its tests, whatever file they are in.
+    /// By the workflow's file, or the script's; what any test reached counts, whatever file it is in.
     pub coverage: Vec<(PathBuf, Coverage)>,
 }
 
@@ -95,6 +101,17 @@ pub struct SuiteError {
 pub fn run(
     files: &[PathBuf],
     options: &Options,
+    begins: impl FnMut(usize, usize),
+    ends: impl FnMut(&Tested),
+) -> Result<Ran, SuiteError> {
+    run_with(files, options, &Setups::default(), begins, ends)
+}
+
+/// As [`run`], with what other tests began with.
+pub(super) fn run_with(
+    files: &[PathBuf],
+    options: &Options,
+    setups: &Setups,
     mut begins: impl FnMut(usize, usize),
     mut ends: impl FnMut(&Tested),
 ) -> Result<Ran, SuiteError> {
@@ -131,7 +148,7 @@ pub fn run(
                 while let Some((file, suite, case)) =
                     wanted.get(next.fetch_add(1, Ordering::Relaxed)).copied()
                 {
-                    let tested = test(file, suite, case, options);
+                    let tested = test((file, file), suite, case, options, setups);
                     let number = next_number(wanted, file, case);
                     // The receiver is there until all senders are gone.
                     let _ = sender.send((number, tested));
@@ -158,30 +175,46 @@ fn next_number(wanted: &[(&Path, &Suite, &Case)], file: &Path, case: &Case) -> u
 }
 
 fn coverage(suites: &[(&Path, Suite)], tests: &[Tested]) -> Vec<(PathBuf, Coverage)> {
-    let mut workflows: BTreeMap<PathBuf, (&Program, Covered)> = BTreeMap::new();
+    let mut workflows: BTreeMap<PathBuf, (&Program, PathBuf)> = BTreeMap::new();
+    let mut covered = Covered::default();
     for (file, suite) in suites {
+        let folder = folder_of(file, &suite.workflow);
         let workflow = file.with_file_name(&suite.workflow);
-        let (_, covered) = workflows
-            .entry(workflow)
-            .or_insert((&suite.program, Covered::default()));
+        workflows.insert(workflow, (&suite.program, folder.clone()));
         for test in tests.iter().filter(|test| test.file == *file) {
-            covered.add(test.covered.clone());
+            covered.add(&folder, test.covered.clone());
         }
     }
     let measured = workflows
         .into_iter()
-        .map(|(file, (program, covered))| (file, covered.measure(program)));
+        .map(|(file, (program, folder))| (file, covered.measure(program, &folder)));
     measured.collect()
 }
 
-fn test(file: &Path, suite: &Suite, case: &Case, options: &Options) -> Tested {
+/// The folder of a workflow, or of a script, that a test file names: what its files are called from.
+pub(super) fn folder_of(test: &Path, workflow: &str) -> PathBuf {
+    let named = test.with_file_name(workflow);
+    let real = named.canonicalize().unwrap_or(named);
+    real.parent().unwrap_or(Path::new("")).to_owned()
+}
+
+/// Runs a test: that of its file, or of a copy of it, which is what is played.
+pub(super) fn test(
+    (file, played): (&Path, &Path),
+    suite: &Suite,
+    case: &Case,
+    options: &Options,
+    setups: &Setups,
+) -> Tested {
     let began = Instant::now();
     let testing = Testing {
         file,
+        played,
         suite,
         case,
         options,
-        until: began + case.timeout,
+        setups,
+        until: Instant::now() + case.timeout,
     };
     let mut tested = Tested {
         file: file.to_owned(),
@@ -202,15 +235,17 @@ fn test(file: &Path, suite: &Suite, case: &Case, options: &Options) -> Tested {
 /// A test under way.
 struct Testing<'a> {
     file: &'a Path,
+    played: &'a Path,
     suite: &'a Suite,
     case: &'a Case,
     options: &'a Options,
+    setups: &'a Setups,
     until: Instant,
 }
 
 impl Testing<'_> {
     fn go(&self, tested: &mut Tested) -> Result<(), Problem> {
-        let folder = folder()?;
+        let folder = self.folder()?;
         // The moments are counted where none is to come.
         self.play(&folder, self.case.kill.map(|_| u64::MAX))?;
         let outcome = self.outcome(&folder)?;
@@ -223,7 +258,8 @@ impl Testing<'_> {
                 .extend(snapshot::check(&path, &outcome, self.options.accepts).map_err(broken)?);
         }
         // What does not run as it should is not worth killing.
-        if let (Some(kill), true) = (self.case.kill, tested.problems.is_empty()) {
+        let kill = self.case.kill.filter(|_| self.options.kills);
+        if let (Some(kill), true) = (kill, tested.problems.is_empty()) {
             let moments = moments(&folder);
             self.kill(kill, moments, &outcome, tested)?;
         }
@@ -238,7 +274,7 @@ impl Testing<'_> {
         one: &Outcome,
         tested: &mut Tested,
     ) -> Result<(), Problem> {
-        let other = folder()?;
+        let other = self.folder()?;
         self.play(&other, None)?;
         let common = Common::of(one, &self.outcome(&other)?);
         let step = match kill {
@@ -281,7 +317,7 @@ impl Testing<'_> {
     }
 
     fn killed_at(&self, at: u64, common: &Common) -> Result<bool, Problem> {
-        let folder = folder()?;
+        let folder = self.folder()?;
         let was_killed = self.play(&folder, Some(at))?;
         let calls = super::log::read(folder.path()).map_err(broken)?;
         if was_killed {
@@ -300,18 +336,86 @@ impl Testing<'_> {
         Err(Problem::new(what).with(differences.join("\n")))
     }
 
+    /// A folder in which the test can begin.
+    fn folder(&self) -> Result<TempDir, Problem> {
+        let folder = folder()?;
+        if let Some(last) = self.case.before.len().checked_sub(1) {
+            let made = self.setup(last)?;
+            setup::copy(made.path(), folder.path()).map_err(broken)?;
+        }
+        Ok(folder)
+    }
+
+    /// What the runs before the test leave, up to this one.
+    fn setup(&self, last: usize) -> Result<Arc<TempDir>, Problem> {
+        let mut name = format!(
+            "{} {}",
+            self.file.parent().unwrap_or(self.file).display(),
+            self.case.has_kube
+        );
+        for before in &self.case.before[..=last] {
+            name.push_str(&format!("; {} {}", before.workflow, before.params.name()));
+        }
+        self.setups.find(&name, || {
+            let folder = folder()?;
+            if let Some(earlier) = last.checked_sub(1) {
+                setup::copy(self.setup(earlier)?.path(), folder.path()).map_err(broken)?;
+            }
+            self.play_part(&folder, Some(last), None)?;
+            let workflow = &self.case.before[last].workflow;
+            let program = self
+                .suite
+                .earlier
+                .get(workflow)
+                .unwrap_or(&self.suite.program);
+            let outcome = Outcome::read(folder.path(), &program.workflow).map_err(broken)?;
+            if outcome.status() != "succeeded" {
+                let errors = outcome.errors().into_iter();
+                let why: Vec<_> = errors.map(|(_, error)| error.message.clone()).collect();
+                let what = format!(
+                    "the run of {workflow} before the test is {}",
+                    outcome.status()
+                );
+                return Err(Problem::new(what).with(why.join("\n")));
+            }
+            setup::add_outputs(folder.path(), outcome.outputs()).map_err(broken)?;
+            Ok(folder)
+        })
+    }
+
     /// Plays the test in a folder; says whether it was killed.
     fn play(&self, folder: &TempDir, kill_at: Option<u64>) -> Result<bool, Problem> {
-        let left = self.until.saturating_duration_since(Instant::now());
+        self.play_part(folder, None, kill_at)
+    }
+
+    fn play_part(
+        &self,
+        folder: &TempDir,
+        before: Option<usize>,
+        kill_at: Option<u64>,
+    ) -> Result<bool, Problem> {
+        // What is shared is nobody's time.
+        let left = match before {
+            Some(_) => BEFORE,
+            None => self.until.saturating_duration_since(Instant::now()),
+        };
         let player = &self.options.player;
+        let part = Part {
+            file: self.played,
+            name: &self.case.name,
+            before,
+        };
         match player
-            .play(self.file, &self.case.name, folder.path(), kill_at, left)
+            .play(part, folder.path(), kill_at, left)
             .map_err(broken)?
         {
             Played::ToItsEnd => Ok(false),
             Played::Killed => Ok(true),
             Played::TookTooLong => {
-                let limit = crate::value::format_duration(self.case.timeout);
+                let limit = crate::value::format_duration(match before {
+                    Some(_) => BEFORE,
+                    None => self.case.timeout,
+                });
                 Err(Problem::new(format!("the test took longer than {limit}"))
                     .with("`timeout:` of the test gives it more time"))
             }

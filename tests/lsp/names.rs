@@ -602,3 +602,35 @@ fn an_inline_body_is_a_script_with_the_inputs_of_its_step() {
     assert_eq!(places(&client, &input), [shown("arn: x")]);
     assert_eq!(places(&client, &output), [shown("state: found")]);
 }
+
+#[test]
+fn services_of_aws_and_their_operations_are_offered() {
+    const FILE: &str = "workflows/steps/aws.rhai";
+    const TEXT: &str = "fn run(inputs) {\n    aws::request(\"sts\", \"X\");\n    #{}\n}\n";
+    let test = Test::with_shipped_workflows().file(FILE, TEXT);
+    let mut client = Client::start(&test);
+    client.open(FILE, TEXT);
+    let mut offered = |new: &str| {
+        completed(
+            &mut client,
+            FILE,
+            TEXT,
+            "aws::request(\"sts\", \"X\");",
+            new,
+        )
+    };
+    let services = offered("aws::request(\"^\", \"X\");");
+    assert!(
+        services.contains(&"secretsmanager".to_owned()),
+        "{services:?}"
+    );
+    let operations = offered("aws::request(\"sts\", \"^\");");
+    assert!(
+        operations.contains(&"AssumeRole".to_owned()),
+        "{operations:?}"
+    );
+    assert!(
+        !operations.contains(&"GetSecretValue".to_owned()),
+        "{operations:?}"
+    );
+}

@@ -72,15 +72,9 @@ fn neovim_works_with_it() {
     assert_eq!(seen["renamed"], json!(lines));
 }
 
-/// The schema that `windlass schema` prints, in the hands of the YAML server that most editors have.
-#[test]
-fn the_schema_serves_the_yaml_server_of_others() {
-    let how = "npm install --prefix target/npm yaml-language-server";
-    let Some(server) = installed("yaml-language-server", how) else {
-        return;
-    };
-    let test = Test::with_shipped_workflows();
-    test.write("schema.json", &test.windlass(&["schema"]).expect(0).stdout);
+/// Starts the YAML server, with a schema for these files of `workflows/`.
+fn yaml_server(server: PathBuf, test: &Test, schema: &[&str], files: &str) -> Client {
+    test.write("schema.json", &test.windlass(schema).expect(0).stdout);
     let schema = format!(
         "file://{}",
         test.path("schema.json")
@@ -91,17 +85,66 @@ fn the_schema_serves_the_yaml_server_of_others() {
     let mut schemas = serde_json::Map::new();
     // The whole path: a pattern does not match within the hidden folder that a test has.
     let workflows = test.path("workflows").canonicalize().expect("a folder");
-    schemas.insert(schema, json!(format!("{}/*.yaml", workflows.display())));
+    schemas.insert(schema, json!(format!("{}/{files}", workflows.display())));
     let yaml = json!({ "schemas": schemas, "validate": true, "schemaStore": { "enable": false }, "completion": true, "hover": true });
     let settings = json!({ "yaml": yaml, "http": {}, "[yaml]": {}, "editor": {}, "files": {} });
     let mut command = Command::new(server);
     command.arg("--stdio");
     let capabilities = json!({ "workspace": { "configuration": true, "didChangeConfiguration": { "dynamicRegistration": true } }, "textDocument": { "publishDiagnostics": {}, "hover": { "contentFormat": ["markdown"] } } });
-    let mut client = Client::of(command, &test, capabilities, settings.clone());
+    let mut client = Client::of(command, test, capabilities, settings.clone());
     client.notify(
         "workspace/didChangeConfiguration",
         json!({ "settings": settings }),
     );
+    client
+}
+
+/// The schema of test files, too: each that is shipped is all right to it, and a misspelt key is not.
+#[test]
+fn the_schema_of_tests_serves_the_yaml_server_of_others() {
+    let how = "npm install --prefix target/npm yaml-language-server";
+    let Some(server) = installed("yaml-language-server", how) else {
+        return;
+    };
+    let test = Test::with_shipped_workflows();
+    let mut client = yaml_server(server, &test, &["schema", "--test"], "**/*.test.yaml");
+    let first = "workflows/patch-host.test.yaml";
+    let original = test.read(first);
+    client.open(first, &original.replacen("expect:", "exepct:", 1));
+    let mut found = client.heard_of(first);
+    while found.is_empty() {
+        found = client.heard_of(first);
+    }
+    assert!(
+        found[0]["message"].to_string().contains("exepct"),
+        "{found:?}"
+    );
+    client.change(first, &original);
+    while !client.heard_of(first).is_empty() {}
+    let files = windlass::testing::find(&[test.path("workflows")]).expect("test files");
+    assert!(files.len() >= 17, "{files:?}");
+    for path in files {
+        let file = path
+            .strip_prefix(test.path(""))
+            .expect("in the folder")
+            .display()
+            .to_string();
+        if file != first {
+            client.open(&file, &test.read(&file));
+            assert_eq!(client.heard_of(&file), [Json::Null; 0], "{file}");
+        }
+    }
+}
+
+/// The schema that `windlass schema` prints, in the hands of the YAML server that most editors have.
+#[test]
+fn the_schema_serves_the_yaml_server_of_others() {
+    let how = "npm install --prefix target/npm yaml-language-server";
+    let Some(server) = installed("yaml-language-server", how) else {
+        return;
+    };
+    let test = Test::with_shipped_workflows();
+    let mut client = yaml_server(server, &test, &["schema"], "*.yaml");
     // It does look: a key that is none, and a value that is none.
     let original = test.read(GLOO_MESH);
     let text = original

@@ -12,6 +12,7 @@ mod kills;
 mod large;
 mod locks;
 mod paused;
+mod rotations;
 mod server;
 mod superseded;
 mod upgrade;

@@ -14,10 +14,13 @@ use crate::harness::Test;
 const FLOW: &str = "workflow: w\nsteps: { a: { run: \"#{}\" } }\n";
 
 /// These need no token: there is nothing to see, or, at a hook, a signature is needed.
-const OPEN: [&str; 6] = [
+const OPEN: [&str; 9] = [
+    "GET /api/v1/login",
     "GET /assets/{name}",
     "GET /healthz",
     "GET /login",
+    "GET /login/callback",
+    "GET /login/oidc",
     "GET /readyz",
     "POST /hooks/{hook}",
     "POST /login",
@@ -34,6 +37,7 @@ fn concrete(path: &str, run: &str) -> String {
     let path = path.replace("{run}", run).replace("{workflow}", "w");
     let path = path.replace("{trigger}", "t").replace("{hook}", "h");
     path.replace("{name}", "style.css")
+        .replace("{session}", "0011223344556677")
 }
 
 #[test]
@@ -100,7 +104,7 @@ fn no_route_lets_through_who_may_not() {
         ];
         refused("a picture of another port", &same_site, 403);
         tried += 1;
-        let Needs::Role(role) = needs else {
+        let (Needs::Role(role) | Needs::Somewhere(role)) = needs else {
             open.insert(format!("{method} {path}"));
             continue;
         };
@@ -318,7 +322,7 @@ fn a_server_that_others_reach_needs_tls_tokens_and_a_name() {
     assert!(refused(&[]).contains("without TLS"));
     certify(&test, "1");
     let tls = ["--tls-cert", "cert.pem", "--tls-key", "key.pem"];
-    assert!(refused(&tls).contains("no token is configured"));
+    assert!(refused(&tls).contains("nobody can log in"));
     let test = with_people(test);
     let ran = test
         .windlass(&[&["serve", "--listen", "0.0.0.0:0"], &tls[..]].concat())
@@ -327,7 +331,7 @@ fn a_server_that_others_reach_needs_tls_tokens_and_a_name() {
 }
 
 /// Makes `cert.pem` and `key.pem` for windlass.test.
-fn certify(test: &Test, serial: &str) {
+pub fn certify(test: &Test, serial: &str) {
     test.openssl(&[
         "req",
         "-x509",

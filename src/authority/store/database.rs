@@ -65,9 +65,9 @@ impl Store {
             None => connect(&self.path)?,
         };
         // One transaction, so that several statements see one state.
-        connection.execute_batch("BEGIN DEFERRED")?;
+        run(&connection, "BEGIN DEFERRED")?;
         let result = work(&connection);
-        connection.execute_batch("ROLLBACK")?;
+        run(&connection, "ROLLBACK")?;
         self.lock().push(connection);
         result
     }
@@ -85,6 +85,11 @@ impl Store {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// Runs a statement of transactions, prepared once.
+pub(super) fn run(connection: &Connection, statement: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(statement)?.execute([]).map(drop)
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {

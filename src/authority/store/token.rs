@@ -2,6 +2,7 @@
 
 use aws_lc_rs::digest;
 use rusqlite::{Connection, OptionalExtension, params};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::clock::Moment;
@@ -32,9 +33,9 @@ impl Token {
         let parameters = match idempotency {
             Idempotency::TokenOnly => Vec::new(),
             Idempotency::TokenAndParameters => {
-                let mut canonical = String::new();
+                let mut canonical = Vec::new();
                 write(input, &mut canonical);
-                digest::digest(&digest::SHA256, canonical.as_bytes())
+                digest::digest(&digest::SHA256, &canonical)
                     .as_ref()
                     .to_vec()
             }
@@ -92,26 +93,30 @@ impl Token {
 }
 
 /// The input with its members in order, since a client may send them in any.
-fn write(value: &Value, out: &mut String) {
+fn write(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Object(members) => {
-            let mut names: Vec<&String> = members.keys().collect();
-            names.sort();
-            out.push('{');
-            for name in names {
-                out.push_str(&Value::from(name.as_str()).to_string());
-                write(&members[name.as_str()], out);
+            let mut members: Vec<_> = members.iter().collect();
+            members.sort_by_key(|(name, _)| *name);
+            out.push(b'{');
+            for (name, value) in members {
+                scalar(name, out);
+                write(value, out);
             }
-            out.push('}');
+            out.push(b'}');
         }
         Value::Array(items) => {
-            out.push('[');
+            out.push(b'[');
             for item in items {
                 write(item, out);
-                out.push(',');
+                out.push(b',');
             }
-            out.push(']');
+            out.push(b']');
         }
-        scalar => out.push_str(&scalar.to_string()),
+        value => scalar(value, out),
     }
+}
+
+fn scalar(value: &impl Serialize, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, value).expect("a scalar is JSON, and memory takes it");
 }

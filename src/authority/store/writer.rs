@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 
 use crate::failure::{Code, Failure};
+use crate::store::database;
 
 /// Writes in one transaction at most, so that the first of them doesn't wait for ever under load.
 const GROUP: usize = 128;
@@ -60,9 +61,7 @@ impl Drop for Writer {
 
 fn run(connection: &Connection, waiting: &Receiver<Job>) {
     while let Ok(first) = waiting.recv() {
-        let begun = connection
-            .execute_batch("BEGIN IMMEDIATE")
-            .map_err(Failure::from);
+        let begun = database::run(connection, "BEGIN IMMEDIATE").map_err(Failure::from);
         let open = || begun.clone().map(|()| connection);
         let mut replies = vec![first(open())];
         while replies.len() < GROUP
@@ -71,8 +70,8 @@ fn run(connection: &Connection, waiting: &Receiver<Job>) {
             replies.push(job(open()));
         }
         let committed = match begun {
-            Ok(()) => connection.execute_batch("COMMIT").map_err(|error| {
-                drop(connection.execute_batch("ROLLBACK"));
+            Ok(()) => database::run(connection, "COMMIT").map_err(|error| {
+                drop(database::run(connection, "ROLLBACK"));
                 Failure::from(error)
             }),
             Err(_) => Ok(()),
@@ -88,15 +87,11 @@ fn alone<T>(
     connection: &Connection,
     work: impl FnOnce(&Connection) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let run = |statement| -> Result<(), Failure> {
-        connection.prepare_cached(statement)?.execute([])?;
-        Ok(())
-    };
-    run("SAVEPOINT job")?;
+    database::run(connection, "SAVEPOINT job")?;
     let result = work(connection);
     if result.is_err() {
-        run("ROLLBACK TO job")?;
+        database::run(connection, "ROLLBACK TO job")?;
     }
-    run("RELEASE job")?;
+    database::run(connection, "RELEASE job")?;
     result
 }

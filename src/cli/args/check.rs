@@ -6,12 +6,12 @@ use clap::{Args as ClapArgs, ValueEnum};
 use clap_complete::ArgValueCompleter;
 
 use super::drive::Params;
-use crate::{cli::complete, report::GraphFormat};
+use crate::cli::complete;
 
 #[derive(ClapArgs)]
 pub struct Validate {
-    /// The workflows' YAML files
-    #[arg(required = true)]
+    /// The workflows' YAML files, or names of shipped workflows
+    #[arg(required = true, value_name = "WORKFLOW", add = ArgValueCompleter::new(complete::workflows))]
     pub files: Vec<PathBuf>,
 
     /// Also ask the clusters of this target whether they can be reached, and allow what is called
@@ -24,7 +24,8 @@ pub struct Validate {
 
 #[derive(ClapArgs)]
 pub struct Plan {
-    /// The workflow's YAML file
+    /// The workflow's YAML file, or the name of a shipped workflow, such as `gloo-mesh`
+    #[arg(value_name = "WORKFLOW", add = ArgValueCompleter::new(complete::workflows))]
     pub file: PathBuf,
 
     #[command(flatten)]
@@ -34,7 +35,7 @@ pub struct Plan {
     #[arg(long, default_value = crate::targets::LOCAL, value_name = "NAME", add = ArgValueCompleter::new(complete::targets))]
     pub target: String,
 
-    /// Print the steps as JSON
+    /// Print the steps, calls and costs as JSON
     #[arg(long)]
     pub json: bool,
 
@@ -44,36 +45,42 @@ pub struct Plan {
 }
 
 #[derive(ClapArgs)]
+pub struct Schema {
+    /// That of a test file, `NAME.test.yaml`
+    #[arg(long)]
+    pub test: bool,
+}
+
+#[derive(ClapArgs)]
 pub struct Graph {
-    /// The workflow's YAML file
+    /// The workflow's YAML file, the name of a shipped workflow, or a run by any part of its id: then steps have their
+    /// states and times
+    #[arg(value_name = "WORKFLOW|RUN", add = ArgValueCompleter::new(complete::workflows_and_runs))]
     pub file: PathBuf,
 
-    /// How to draw it
-    #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
+    /// How to draw it [default: lanes at a terminal and for a run, else text]
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
 }
 
-#[derive(Clone, Copy, Default, ValueEnum)]
+#[derive(Clone, Copy, ValueEnum)]
 pub enum Format {
-    #[default]
+    /// A line for each step with what it waits for
     Text,
+    /// A line for each step, with lanes to the steps that wait for it
+    Lanes,
+    /// A picture
+    Svg,
+    /// For Markdown
     Mermaid,
+    /// For Graphviz
     Dot,
-}
-
-impl From<Format> for GraphFormat {
-    fn from(format: Format) -> Self {
-        match format {
-            Format::Text => Self::Text,
-            Format::Mermaid => Self::Mermaid,
-            Format::Dot => Self::Dot,
-        }
-    }
 }
 
 #[derive(ClapArgs)]
 pub struct Iam {
-    /// The workflow's YAML file
+    /// The workflow's YAML file, or the name of a shipped workflow, such as `gloo-mesh`
+    #[arg(value_name = "WORKFLOW", add = ArgValueCompleter::new(complete::workflows))]
     pub file: PathBuf,
 
     #[command(flatten)]
@@ -86,7 +93,8 @@ pub struct Iam {
 
 #[derive(ClapArgs)]
 pub struct Rbac {
-    /// The workflow's YAML file
+    /// The workflow's YAML file, or the name of a shipped workflow, such as `gloo-mesh`
+    #[arg(value_name = "WORKFLOW", add = ArgValueCompleter::new(complete::workflows))]
     pub file: PathBuf,
 
     #[command(flatten)]
@@ -100,6 +108,7 @@ pub struct Rbac {
 #[derive(ClapArgs)]
 pub struct Explain {
     /// An error code, a host function or module, or a key of the workflow file [default: list all topics]
+    #[arg(add = ArgValueCompleter::new(complete::topics))]
     pub topic: Option<String>,
 }
 

@@ -6,11 +6,11 @@ use clap::{Parser, Subcommand};
 use super::serve::Worker;
 use super::{
     certs::Certs,
-    check::{Definitions, Explain, Graph, Iam, Plan, Rbac, Validate},
-    desk::{Serve, Triggers},
+    check::{Definitions, Explain, Graph, Iam, Plan, Rbac, Schema, Validate},
+    desk::{Login, Serve, Triggers},
     drive::{Answer, Cancel, Resume, Run, Undo},
     look::{Audit, Logs, MeshTable, Outputs, Runs, Show},
-    new::{New, Try},
+    new::{New, Shell, Try},
     serve::{Http, Kube, Pca},
     test::{PlayTest, Test},
 };
@@ -24,6 +24,10 @@ bash:        source <(windlass completions bash)                          in ~/.
 zsh:         source <(windlass completions zsh)                           in ~/.zshrc, after compinit
 fish:        windlass completions fish | source                           in ~/.config/fish/config.fish
 powershell:  windlass completions powershell | Out-String | Invoke-Expression    in $PROFILE";
+
+const SHELL: &str = "\
+A session is one run with a step for each entry: `windlass show`, `logs` and `undo` know it.
+Entries can also be piped in: echo 'hash::sha256(\"x\")' | windlass shell";
 
 const EDITORS: &str = "An editor starts it by itself: docs/editors.md has the lines for VS Code, Neovim, Helix and Zed.";
 
@@ -59,9 +63,28 @@ pub struct Args {
     )]
     pub on: Option<String>,
 
+    /// The server whose runs are meant, instead of those of this machine [default: `server` in windlass.toml]
+    #[arg(
+        long,
+        global = true,
+        env = "WINDLASS_SERVER",
+        value_name = "URL",
+        conflicts_with = "on"
+    )]
+    pub server: Option<String>,
+
+    /// The CAs (PEM) that the server's certificate has to lead to [default: `server_ca` in windlass.toml,
+    /// or those of the system]
+    #[arg(long, global = true, env = "WINDLASS_SERVER_CA", value_name = "FILE")]
+    pub server_ca: Option<PathBuf>,
+
     /// Print without colours
     #[arg(long, global = true, env = "NO_COLOR", value_parser = clap::builder::FalseyValueParser::new())]
     pub no_color: bool,
+
+    /// Print signs of ASCII alone, as where the locale is not UTF-8 (LANG=C) and with TERM=dumb
+    #[arg(long, global = true, env = "NO_UNICODE", value_parser = clap::builder::FalseyValueParser::new())]
+    pub ascii: bool,
 }
 
 #[derive(Subcommand)]
@@ -70,6 +93,9 @@ pub enum Command {
     New(New),
     /// Run one script as a run of its own
     Try(Try),
+    /// Type Rhai with the host functions, entry by entry
+    #[command(after_help = SHELL)]
+    Shell(Shell),
     /// Run a workflow
     Run(Run),
     /// Resume a run that failed, was cancelled or was interrupted
@@ -90,7 +116,7 @@ pub enum Command {
     Test(Test),
     #[command(hide = true, name = "play-test")]
     PlayTest(PlayTest),
-    /// Draw a workflow
+    /// Draw a workflow, or a run with its states
     Graph(Graph),
     /// Print the least IAM policy that a workflow needs
     Iam(Iam),
@@ -99,7 +125,7 @@ pub enum Command {
     /// Explain an error code, a host function or a key of the workflow file
     Explain(Explain),
     /// Print the JSON Schema of a workflow file, for editors
-    Schema,
+    Schema(Schema),
     /// Write definition files of the host functions, for editors
     Definitions(Definitions),
     /// Serve an editor: a language server for workflows and scripts, over standard input and output
@@ -126,6 +152,10 @@ pub enum Command {
     Serve(Serve),
     /// List what starts workflows by itself where `windlass serve` runs, and when it does next
     Triggers(Triggers),
+    /// Log in to a server: with its OpenID Connect provider, or with a token
+    Login(Login),
+    /// Forget how to log in to a server
+    Logout,
     /// The embedded AWS Private CA
     #[command(subcommand)]
     Pca(Pca),
@@ -156,7 +186,10 @@ impl Args {
         let config = self.config.as_ref();
         let config = config.map(|path| ("--config", path.display().to_string()));
         let on = self.on.clone().map(|name| ("--on", name));
-        [state, config, on].into_iter().flatten()
+        let server = self.server.clone().map(|url| ("--server", url));
+        let ca = self.server_ca.as_ref();
+        let ca = ca.map(|path| ("--server-ca", path.display().to_string()));
+        [state, config, on, server, ca].into_iter().flatten()
     }
 
     /// The configuration file, and whether the user named it.

@@ -1,4 +1,4 @@
-//! `windlass serve` and `windlass triggers`.
+//! `windlass serve`, `windlass login` and `windlass triggers`.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -63,4 +63,11 @@ pub enum TriggersCommand {
         #[arg(value_name = "WORKFLOW/TRIGGER")]
         trigger: String,
     },
+}
+
+#[derive(ClapArgs)]
+pub struct Login {
+    /// Log in with a token, which is typed, or read from standard input, also where the server has a provider
+    #[arg(long)]
+    pub token: bool,
 }

@@ -9,7 +9,8 @@ use crate::cli::complete;
 
 #[derive(ClapArgs)]
 pub struct Run {
-    /// The workflow's YAML file
+    /// The workflow's YAML file, or the name of a shipped workflow, such as `gloo-mesh`
+    #[arg(value_name = "WORKFLOW", add = ArgValueCompleter::new(complete::workflows))]
     pub file: PathBuf,
 
     #[command(flatten)]
@@ -28,11 +29,11 @@ pub struct Run {
     pub no_dry_run: bool,
 
     /// Run this step alone, which reads no other one's outputs; may be given several times
-    #[arg(long, value_name = "STEP", conflicts_with = "until")]
+    #[arg(long, value_name = "STEP", conflicts_with = "until", add = ArgValueCompleter::new(complete::steps))]
     pub only: Vec<String>,
 
     /// Run this step and all that it depends on, and nothing else
-    #[arg(long, value_name = "STEP")]
+    #[arg(long, value_name = "STEP", add = ArgValueCompleter::new(complete::steps))]
     pub until: Option<String>,
 
     /// Print the run's id and let another process drive it
@@ -45,8 +46,9 @@ pub struct Run {
 
 #[derive(Clone, ClapArgs)]
 pub struct Params {
-    /// Set a param; the value is YAML
-    #[arg(short, long = "param", value_name = "NAME=VALUE")]
+    /// Set a param; the value is YAML, or comes from a file (NAME=@FILE) or from stdin (NAME=@-); @FILE alone is a file
+    /// of params
+    #[arg(short, long = "param", value_name = "NAME=VALUE", add = ArgValueCompleter::new(complete::params))]
     pub params: Vec<String>,
 
     /// Read params from a YAML or JSON file, or from stdin: `-`; -p goes before it, and it before
@@ -89,7 +91,7 @@ pub struct Resume {
     pub params: Params,
 
     /// Run this step again from the start, and all that depends on it; shows first what that is
-    #[arg(long, value_name = "STEP")]
+    #[arg(long, value_name = "STEP", add = ArgValueCompleter::new(complete::steps))]
     pub redo: Vec<String>,
 
     /// Say what became of a call that is in doubt: STEP=done, STEP=done:VALUE or STEP=again
@@ -147,6 +149,7 @@ pub struct Answer {
     pub run: String,
 
     /// The step that waits
+    #[arg(add = ArgValueCompleter::new(complete::steps))]
     pub step: String,
 
     /// Why; it is kept in the journal

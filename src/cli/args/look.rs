@@ -1,17 +1,90 @@
 //! Commands that look at runs.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::Args as ClapArgs;
 use clap_complete::ArgValueCompleter;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::cli::complete;
+use crate::{cli::complete, value::parse_duration};
 
 #[derive(ClapArgs)]
 pub struct Runs {
+    /// Only runs of this status: succeeded, failed, cancelled, undone, running, waiting, interrupted, …; may be given
+    /// several times
+    #[arg(long, value_name = "STATUS", value_delimiter = ',', value_parser = STATUSES)]
+    pub status: Vec<String>,
+
+    /// Only runs of this workflow
+    #[arg(long, value_name = "NAME")]
+    pub workflow: Option<String>,
+
+    /// Only runs on this target
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::targets))]
+    pub target: Option<String>,
+
+    /// Only runs that this person started
+    #[arg(long, value_name = "WHO")]
+    pub requester: Option<String>,
+
+    /// Only runs that started since: a duration such as 2d, a day such as 2026-01-31, or a timestamp (RFC 3339)
+    #[arg(long, value_name = "WHEN", value_parser = Since::parse)]
+    pub since: Option<Since>,
+
+    /// At most so many, the newest
+    #[arg(short = 'L', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
+
     /// Print the runs as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Every word for where a run stands.
+const STATUSES: [&str; 11] = [
+    "succeeded",
+    "failed",
+    "cancelled",
+    "undone",
+    "undo failed",
+    "running",
+    "waiting",
+    "expired",
+    "approved",
+    "rejected",
+    "interrupted",
+];
+
+/// From when on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    Ago(Duration),
+    /// Milliseconds since 1970.
+    At(i64),
+}
+
+impl Since {
+    fn parse(text: &str) -> Result<Self, String> {
+        if let Ok(ago) = parse_duration(text) {
+            return Ok(Self::Ago(ago));
+        }
+        let day = format!("{text}T00:00:00Z");
+        let at = [text, &day]
+            .into_iter()
+            .find_map(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
+        match at {
+            Some(at) => Ok(Self::At(at.unix_timestamp() * 1000)),
+            None => Err("it is not a duration (2d), a day (2026-01-31) or a timestamp (2026-01-31T12:00:00Z)".into()),
+        }
+    }
+
+    /// The first moment that counts, in milliseconds since 1970.
+    pub fn first(self, now: i64) -> i64 {
+        match self {
+            Self::Ago(ago) => now - i64::try_from(ago.as_millis()).unwrap_or(now),
+            Self::At(at) => at,
+        }
+    }
 }
 
 #[derive(ClapArgs)]

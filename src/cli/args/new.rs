@@ -19,7 +19,7 @@ pub struct New {
     pub template: Template,
 
     /// Copy a workflow that is shipped, such as `gloo-mesh`, with its scripts and tests
-    #[arg(long, value_name = "WORKFLOW")]
+    #[arg(long, value_name = "WORKFLOW", add = ArgValueCompleter::new(complete::shipped))]
     pub from: Option<String>,
 }
 
@@ -50,6 +50,21 @@ impl Template {
             Self::Api => "api",
         }
     }
+}
+
+#[derive(ClapArgs)]
+pub struct Shell {
+    /// Where to run: a target of windlass.toml, or the embedded servers
+    #[arg(long, default_value = crate::targets::LOCAL, value_name = "NAME", add = ArgValueCompleter::new(complete::targets))]
+    pub target: String,
+
+    /// Where the files that are written go
+    #[arg(long, default_value = "out", value_name = "DIR")]
+    pub out: PathBuf,
+
+    /// Print values as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(ClapArgs)]

@@ -29,8 +29,24 @@ pub struct Test {
     #[arg(long)]
     pub coverage: bool,
 
+    /// Alter the scripts and workflows, one line at a time, and show what no test notices
+    #[arg(long, conflicts_with_all = ["accept", "coverage", "junit"])]
+    pub mutate: bool,
+
+    /// With --mutate: only so many mutants, spread over all files
+    #[arg(long, value_name = "N", requires = "mutate", value_parser = clap::value_parser!(u32).range(1..))]
+    pub sample: Option<u32>,
+
+    /// With --mutate: only mutants of files whose path holds this text; may be given several times
+    #[arg(long, value_name = "TEXT", requires = "mutate")]
+    pub of: Vec<String>,
+
+    /// With --mutate: succeed if at least so many percent of the mutants are noticed [default: 100]
+    #[arg(long, value_name = "PERCENT", requires = "mutate", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub score: Option<u8>,
+
     /// Print a test file of a run that has ended, by any part of its id; secrets are left out
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["filter", "accept", "coverage", "junit", "json"], add = ArgValueCompleter::new(complete::runs))]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["filter", "accept", "coverage", "junit", "json", "mutate"], add = ArgValueCompleter::new(complete::runs))]
     pub record: Option<String>,
 
     /// Also write the results to a file, as JUnit XML
@@ -48,4 +64,7 @@ pub struct PlayTest {
     pub file: PathBuf,
     pub name: String,
     pub folder: PathBuf,
+    /// A run that comes before the test, by its number from 0
+    #[arg(long)]
+    pub before: Option<usize>,
 }

@@ -1,11 +1,9 @@
 //! `windlass audit`: what a run's journal proves, for its owner and for somebody else.
 
-mod bundle;
 mod timestamp;
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use self::bundle::{Bundle, Checked};
 use super::{
     Done,
     archive::Archive,
@@ -14,8 +12,8 @@ use super::{
     print,
 };
 use crate::{
-    journal::{self, Outcome, RunId, State},
-    report,
+    journal, report,
+    runs::{Bundle, Checked, refuse_other_list},
     value::Command,
     x509::{Certificate, public_key, sign},
 };
@@ -62,7 +60,8 @@ pub fn audit(args: &Args, command: &Audit) -> Done {
 
 fn verify(path: &Path, roots: &[Certificate]) -> Result<(Bundle, Checked), Failure> {
     let bundle = Bundle::read(path)?;
-    let checked = bundle.check(roots).map_err(|failure| {
+    let checked = bundle.check(roots).map_err(|refused| {
+        let failure = Failure::from(refused);
         match failure.is("timestamp") && failure.has_hint() {
             true => failure,
             false => failure.hint(format!(
@@ -84,7 +83,7 @@ fn collect(
     let run = archive.find(command.run.as_deref())?;
     let events = archive.evidence(&run)?;
     let verified = journal::verify(&run, &events)?;
-    check_list(&archive, &run, &verified.state)?;
+    refuse_other_list(&archive.runs()?, &run, &verified.state)?;
     let newest = verified.state.run.as_ref().map_or(0, |run| run.edition);
     let files = (0..=newest)
         .map(|edition| {
@@ -141,30 +140,5 @@ fn refuse_other_signers(bundle: &Bundle, key: &[u8], path: &Path) -> Result<(), 
                 path.display()
             ),
         )),
-    }
-}
-
-/// Holds what lists show of the run against its events.
-fn check_list(archive: &Archive, run: &RunId, state: &State) -> Result<(), Failure> {
-    let runs = archive.runs()?;
-    let row = runs.iter().find(|row| row.id == *run);
-    let is_true = row.zip(state.run.as_ref()).is_some_and(|(row, info)| {
-        let told = (&row.workflow, &row.file, &row.target, row.started_at);
-        let outcome = state.outcome.map(Outcome::as_str);
-        told == (&info.workflow, &info.file, &info.target, info.started_at)
-            && row
-                .requester
-                .as_ref()
-                .is_none_or(|who| *who == info.requester)
-            && row.ended_at == state.ended_at
-            && (row.outcome.as_deref() == outcome || state.outcome.is_none())
-    });
-    match is_true {
-        true => Ok(()),
-        false => Err(Failure::new(
-            "journal",
-            format!("the list of runs does not say of run {run} what its events say"),
-        )
-        .hint("the journal was changed from outside; restore it from a backup")),
     }
 }

@@ -18,20 +18,22 @@ use crate::{
     ground,
     journal::{InstanceId, RunId, Verdict},
     report,
-    runs::{Person, Runs, RunsError, StartWanted},
-    targets::LOCAL,
+    runs::{Person, Runs, RunsError, StartWanted, Started},
+    targets::{LOCAL, Role},
     value::{Digest, Value},
 };
 
 /// The largest body of a request: as large as a script's largest value.
-const MOST: usize = 1 << 20;
+const USUAL: usize = 1 << 20;
 /// Stands for the id that a run would get.
 const RUN: &str = "RUN";
 
 /// A body of JSON.
-pub struct Body<T>(pub T);
+///
+/// `MOST` is how many bytes it may have.
+pub struct Body<T, const MOST: usize = USUAL>(pub T);
 
-impl<T: DeserializeOwned> FromRequest<Desk> for Body<T> {
+impl<T: DeserializeOwned, const MOST: usize> FromRequest<Desk> for Body<T, MOST> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &Desk) -> Result<Self, Problem> {
@@ -45,7 +47,8 @@ impl<T: DeserializeOwned> FromRequest<Desk> for Body<T> {
         }
         let text = ground::read_body(request.into_body(), MOST, ground::CLIENT_TIMEOUT).await;
         let text = text.ok_or_else(|| {
-            let detail = "the body is larger than 1 MiB, or did not arrive";
+            let most = MOST >> 20;
+            let detail = format!("the body is larger than {most} MiB, or did not arrive");
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "bad-request", detail)
         })?;
         let body = serde_json::from_slice(&text);
@@ -61,6 +64,7 @@ pub async fn plan(
     Body(body): Body<StartBody>,
 ) -> Result<Json<PlanAnswer>, Problem> {
     let wanted = wanted(&name, body.target, body.params)?;
+    may_start(&desk, &access, &wanted).await?;
     let planned = desk.ask(move |runs| runs.plan(&wanted, &access.person));
     let planned = planned.await?;
     let steps = decide::preview(&planned.program.workflow, &planned.state, RUN);
@@ -76,21 +80,42 @@ pub async fn start(
     headers: HeaderMap,
     Body(body): Body<StartRun>,
 ) -> Result<(StatusCode, Json<StartedRun>), Problem> {
-    let key = match headers.get(KEY).map(|key| key.to_str()) {
-        None => None,
-        Some(Ok(key)) => Some(key.to_owned()),
-        Some(Err(_)) => return Err(Problem::bad("the Idempotency-Key is not ASCII")),
-    };
+    let key = key(&headers)?;
     let wanted = wanted(&body.workflow, body.target, body.params)?;
+    may_start(&desk, &access, &wanted).await?;
     let started = desk
         .ask(move |runs| runs.start(&wanted, key.as_deref(), &access.person))
         .await?;
+    Ok(begun(&started))
+}
+
+/// Reads the key that makes a repeated start give the same run.
+pub fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    match headers.get(KEY).map(|key| key.to_str()) {
+        None => Ok(None),
+        Some(Ok(key)) => Ok(Some(key.to_owned())),
+        Some(Err(_)) => Err(Problem::bad("the Idempotency-Key is not ASCII")),
+    }
+}
+
+/// Answers a start.
+pub fn begun(started: &Started) -> (StatusCode, Json<StartedRun>) {
     let status = match started.is_repeated {
         true => StatusCode::OK,
         false => StatusCode::CREATED,
     };
     let started = StartedRun::of(&started.run, started.is_repeated);
-    Ok((status, Json(started)))
+    (status, Json(started))
+}
+
+/// Refuses who may not start what is wanted: roles are for the name that a workflow's file gives it.
+pub async fn may_start(desk: &Desk, access: &Access, wanted: &StartWanted) -> Result<(), Problem> {
+    if access.has_everywhere(Role::Operator) {
+        return Ok(());
+    }
+    let name = wanted.workflow.clone();
+    let program = desk.ask(move |runs| runs.workflow(&name)).await?;
+    access.need(Role::Operator, &program.workflow.name, &wanted.target)
 }
 
 fn wanted(

@@ -5,7 +5,7 @@ use axum::{
 use http::StatusCode;
 use serde::Deserialize;
 
-use super::types::{RunItem, RunsPage, WhoAmI, WorkflowItem, Workflows};
+use super::types::{GrantItem, RunItem, RunsPage, WhoAmI, WorkflowItem, Workflows};
 use crate::{
     desk::{access::Access, answer::Problem, server::Desk},
     journal::RunId,
@@ -30,8 +30,18 @@ pub async fn readyz(State(desk): State<Desk>) -> Result<&'static str, StatusCode
 
 pub async fn whoami(access: Access) -> Json<WhoAmI> {
     Json(WhoAmI {
+        granted: access
+            .granted
+            .iter()
+            .map(|granted| GrantItem {
+                role: granted.role,
+                scope: granted.scope.to_string(),
+            })
+            .collect(),
+        groups: access.person.via.map_or(Vec::new(), |via| via.groups),
         name: access.person.name,
         roles: access.roles,
+        version: env!("CARGO_PKG_VERSION").into(),
     })
 }
 
@@ -67,6 +77,7 @@ pub struct ListQuery {
 
 pub async fn runs(
     State(desk): State<Desk>,
+    access: Access,
     query: Result<Query<ListQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<RunsPage>, Problem> {
     let Query(query) = query.map_err(|why| Problem::bad(why.body_text()))?;
@@ -77,6 +88,7 @@ pub async fn runs(
         requester: query.requester,
         text: query.text,
         before: query.before.as_deref().map(run_id).transpose()?,
+        within: access.sees(),
         limit: query.limit.unwrap_or(USUAL).clamp(1, MOST),
         is_brief: false,
     };

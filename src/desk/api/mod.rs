@@ -3,9 +3,12 @@
 //! Times are milliseconds since 1970; secrets are masked.
 
 mod act;
+mod files;
 mod look;
+mod more;
 mod openapi;
 mod run;
+mod sessions;
 mod stream;
 mod triggers;
 mod types;
@@ -15,9 +18,9 @@ use http::Method;
 
 pub use act::digest;
 pub use look::{healthz, readyz, run_id, workflow_name};
-pub use run::{allowed, effect_item as effect, may_answer, waits_for};
+pub use run::{allowed, effect_item as effect, may_answer, may_say, not_allowed, waits_for};
 pub use triggers::pause;
-pub use types::Allowed;
+pub use types::{Allowed, LoginItem};
 
 use super::{
     route::{About, Answer, Needs, Route},
@@ -56,7 +59,7 @@ pub fn routes() -> Vec<Route> {
         )
     };
     let json = Answer::Json;
-    vec![
+    let mut routes = vec![
         look(
             "/api/v1/openapi.json",
             "This document",
@@ -250,8 +253,28 @@ pub fn routes() -> Vec<Route> {
             json("Any"),
             get(look::certificates),
         ),
-    ]
+    ];
+    // Their handlers look at who may see or do what.
+    for route in &mut routes {
+        if let (true, Needs::Role(role)) = (SOMEWHERE.contains(&route.path), route.needs) {
+            route.needs = Needs::Somewhere(role);
+        }
+    }
+    routes.extend(files::routes());
+    routes.extend(more::routes());
+    routes.extend(sessions::routes());
+    routes
 }
+
+const SOMEWHERE: [&str; 7] = [
+    "/api/v1/openapi.json",
+    "/api/v1/whoami",
+    "/api/v1/workflows",
+    "/api/v1/workflows/{workflow}",
+    "/api/v1/workflows/{workflow}/plan",
+    "/api/v1/runs",
+    "/api/v1/stream",
+];
 
 const LIST: &[(&str, &str)] = &[
     (

@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use serde_json::{Map, Value as Json_, json};
 use utoipa::OpenApi;
 
-use super::{KEY, triggers, types};
+use super::{KEY, more, triggers, types};
 use crate::desk::{
     answer::Problem,
     route::{About, Answer, Needs, Route},
@@ -17,6 +17,14 @@ use crate::desk::{
     Problem,
     types::Any,
     types::WhoAmI,
+    types::GrantItem,
+    types::LoginItem,
+    types::StartFiles,
+    types::Files,
+    types::Evidence,
+    types::TargetNames,
+    types::Sessions,
+    types::SessionItem,
     types::Workflows,
     types::WorkflowItem,
     types::ParamItem,
@@ -37,6 +45,19 @@ use crate::desk::{
     types::EventItem,
     types::AnswerBody,
     types::UndoPlan,
+    more::WaitingAnswer,
+    more::WaitingQuestion,
+    more::LockItem,
+    more::TimerItem,
+    more::LogPage,
+    more::LogItem,
+    more::ComparisonAnswer,
+    more::ValueDifference,
+    more::StepDifference,
+    more::SideItem,
+    more::ChangesBody,
+    more::RevisionAnswer,
+    more::DoubtBody,
     triggers::TriggersAnswer,
     triggers::NotificationsPage,
     crate::triggers::TriggerStanding,
@@ -88,7 +109,7 @@ fn operation(route: &Route, about: About) -> Json_ {
         )
     });
     let in_query = about.query.iter().map(|(name, meaning)| {
-        let is_number = matches!(*name, "limit" | "after");
+        let is_number = matches!(*name, "limit" | "after" | "edition");
         let schema = match is_number {
             true => json!({ "type": "integer", "minimum": 0 }),
             false => json!({ "type": "string" }),
@@ -99,7 +120,7 @@ fn operation(route: &Route, about: About) -> Json_ {
         })
     });
     let mut parameters: Vec<_> = in_path.chain(in_query).collect();
-    let is_start = about.body == Some("StartRun");
+    let is_start = matches!(about.body, Some("StartRun" | "StartFiles"));
     if is_start {
         parameters.push(json!({
             "name": KEY, "in": "header", "schema": { "type": "string", "maxLength": 255 },
@@ -137,7 +158,7 @@ fn operation(route: &Route, about: About) -> Json_ {
         "parameters": parameters,
         "responses": responses,
     });
-    if let Needs::Role(role) = route.needs {
+    if let Needs::Role(role) | Needs::Somewhere(role) = route.needs {
         operation["description"] = json!(format!("Needs the role `{role}`."));
     }
     if let Some(body) = about.body {

@@ -126,10 +126,10 @@ fn error_item(step: Option<&InstanceId>, error: &StepError) -> ErrorItem {
 
 /// Says whether somebody may answer a question now.
 pub fn may_answer(shown: &Shown, ask: &runs::Ask, access: &Access) -> Allowed {
-    if !access.has(Role::Approver) {
-        return lacks(access, Role::Approver);
+    if !has_on(access, Role::Approver, shown) {
+        return lacks(access, Role::Approver, shown);
     }
-    let may = shown.may_answer(ask, &access.person.name);
+    let may = shown.may_answer(ask, &access.person);
     may.map_or_else(
         |refusal| Allowed {
             ok: false,
@@ -155,11 +155,16 @@ pub fn allowed(shown: &Shown, access: &Access) -> BTreeMap<String, Allowed> {
             Role::Operator,
             idle(runs::refuse_resume(id, workflow, state, false)),
         ),
+        (
+            "edit",
+            Role::Operator,
+            idle(runs::refuse_resume(id, workflow, state, true)),
+        ),
         ("undo", Role::Admin, idle(runs::refuse_undo(id, state))),
     ];
     let judged = all.into_iter().map(|(name, role, rule)| {
         let allowed = match rule {
-            _ if !access.has(role) => lacks(access, role),
+            _ if !has_on(access, role, shown) => lacks(access, role, shown),
             Ok(()) => yes(),
             Err(error) => Allowed {
                 ok: false,
@@ -172,6 +177,23 @@ pub fn allowed(shown: &Shown, access: &Access) -> BTreeMap<String, Allowed> {
     judged.collect()
 }
 
+/// Says whether somebody may say what became of a call in doubt.
+pub fn may_say(access: &Access, shown: &Shown) -> Allowed {
+    match has_on(access, Role::Admin, shown) {
+        true => yes(),
+        false => lacks(access, Role::Admin, shown),
+    }
+}
+
+/// Says that something can't be done where the reason is not known.
+pub fn not_allowed() -> Allowed {
+    Allowed {
+        ok: false,
+        why: None,
+        needs: None,
+    }
+}
+
 fn yes() -> Allowed {
     Allowed {
         ok: true,
@@ -180,10 +202,15 @@ fn yes() -> Allowed {
     }
 }
 
-fn lacks(access: &Access, role: Role) -> Allowed {
+fn has_on(access: &Access, role: Role, shown: &Shown) -> bool {
+    access.has_on(role, &shown.info.workflow, &shown.info.target)
+}
+
+fn lacks(access: &Access, role: Role, shown: &Shown) -> Allowed {
+    let info = &shown.info;
     Allowed {
         ok: false,
-        why: Some(Problem::denied(access, role).detail),
+        why: Some(Problem::denied_on(access, role, &info.workflow, &info.target).detail),
         needs: Some(role),
     }
 }

@@ -10,7 +10,7 @@ use futures_util::{Stream, stream};
 use http::HeaderMap;
 use serde::Deserialize;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{look::run_id, run::event_item};
 use crate::{
@@ -21,7 +21,8 @@ use crate::{
 
 /// How often a comment is sent where nothing happens: proxies close what is silent for a minute.
 const ALIVE: Duration = Duration::from_secs(15);
-/// At most ten times a second something new of a run is sent, and twice of the list: each looks at the page again.
+/// At most ten times a second something new of a run is sent, and twice of the list: each looks at the page again. What comes after
+/// a pause is sent at once.
 const COALESCE: Duration = Duration::from_millis(100);
 const COALESCE_LIST: Duration = Duration::from_millis(500);
 /// How often a run is looked at that another process drives.
@@ -67,6 +68,7 @@ pub async fn run(
         after,
         is_lost,
         is_first: true,
+        sent: Instant::now(),
         waiting: Vec::new().into_iter(),
     };
     Ok(sse(Box::pin(stream::unfold(following, Following::next))))
@@ -83,6 +85,8 @@ struct Following {
     /// Whether what they have is unknown here.
     is_lost: bool,
     is_first: bool,
+    /// When something was sent last.
+    sent: Instant,
     /// Events that have been read and not yet sent.
     waiting: std::vec::IntoIter<Event>,
 }
@@ -97,7 +101,7 @@ impl Following {
                 return Some((Ok(event), self));
             }
             if !std::mem::take(&mut self.is_first)
-                && !woken(&self.desk, &mut self.changes, COALESCE).await
+                && !woken(&self.desk, &mut self.changes, self.sent + COALESCE).await
             {
                 return None;
             }
@@ -123,6 +127,9 @@ impl Following {
         });
         let (cursor, events) = asked.await?;
         self.cursor = cursor;
+        if !events.is_empty() {
+            self.sent = Instant::now();
+        }
         self.waiting = events.into_iter();
         Ok(())
     }
@@ -133,17 +140,17 @@ pub async fn changes(State(desk): State<Desk>) -> Result<Sse<KeepAliveStream<Eve
     let seen = version(&desk).await?;
     let changes = desk.runs.changes();
     let stream = stream::unfold(
-        (desk, changes, seen),
-        |(desk, mut changes, seen)| async move {
+        (desk, changes, seen, Instant::now()),
+        |(desk, mut changes, seen, sent)| async move {
             loop {
-                if !woken(&desk, &mut changes, COALESCE_LIST).await {
+                if !woken(&desk, &mut changes, sent + COALESCE_LIST).await {
                     return None;
                 }
                 changes.borrow_and_update();
                 let now = version(&desk).await.ok()?;
                 if now != seen {
                     let event = Event::default().event("changed").data("");
-                    return Some((Ok(event), (desk, changes, now)));
+                    return Some((Ok(event), (desk, changes, now, Instant::now())));
                 }
             }
         },
@@ -156,8 +163,8 @@ async fn version(desk: &Desk) -> Result<i64, Problem> {
     desk.ask(|runs| runs.version()).await
 }
 
-/// Waits until something may have happened, and a moment more for what follows it; `false` once the server stops.
-async fn woken(desk: &Desk, changes: &mut watch::Receiver<u64>, within: Duration) -> bool {
+/// Waits until something may have happened, and not before a moment; `false` once the server stops.
+async fn woken(desk: &Desk, changes: &mut watch::Receiver<u64>, not_before: Instant) -> bool {
     tokio::select! {
         () = desk.stop.cancelled() => return false,
         changed = changes.changed() => if changed.is_err() { return false },
@@ -165,7 +172,7 @@ async fn woken(desk: &Desk, changes: &mut watch::Receiver<u64>, within: Duration
     }
     tokio::select! {
         () = desk.stop.cancelled() => false,
-        () = sleep(within) => true,
+        () = sleep_until(not_before) => true,
     }
 }
 

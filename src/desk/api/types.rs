@@ -25,6 +25,29 @@ pub struct WhoAmI {
     /// `viewer`, `operator`, `approver`, `admin`.
     #[schema(value_type = Vec<String>)]
     pub roles: Vec<Role>,
+    /// Roles for some workflows and targets.
+    pub granted: Vec<GrantItem>,
+    pub groups: Vec<String>,
+    /// The version of the server.
+    pub version: String,
+}
+
+/// The provider that people log in with.
+#[derive(Serialize, ToSchema)]
+pub struct LoginItem {
+    pub issuer: String,
+    /// The client that asks for a token by the device flow (RFC 8628).
+    pub client_id: String,
+    pub scopes: Vec<String>,
+}
+
+/// A role for some workflows and targets.
+#[derive(Serialize, ToSchema)]
+pub struct GrantItem {
+    #[schema(value_type = String)]
+    pub role: Role,
+    /// In words: `workflows gloo-* on targets prod`.
+    pub scope: String,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -88,6 +111,65 @@ pub struct StartRun {
     pub params: BTreeMap<String, Json>,
 }
 
+/// A run of files that the client sends.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StartFiles {
+    /// The workflow's file and all that it reads, by their paths from its folder.
+    pub files: BTreeMap<String, String>,
+    /// The path of the workflow's file among them.
+    pub main: String,
+    /// The file as the person named it; `main` if it is left out.
+    #[serde(default)]
+    pub file: Option<String>,
+    /// `local` if it is left out.
+    #[serde(default)]
+    pub target: Option<String>,
+    #[serde(default)]
+    pub params: BTreeMap<String, Json>,
+    /// The steps that the run is limited to; all if it is left out.
+    #[serde(default)]
+    pub steps: Vec<String>,
+}
+
+/// Files, by their paths.
+#[derive(Serialize, ToSchema)]
+pub struct Files {
+    pub main: String,
+    pub files: BTreeMap<String, String>,
+}
+
+/// The events of a run as the chain of digests covers them.
+#[derive(Serialize, ToSchema)]
+pub struct Evidence {
+    /// Each with `seq`, `at`, `body` and `digest`.
+    pub links: Json,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct TargetNames {
+    pub targets: Vec<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct Sessions {
+    pub sessions: Vec<SessionItem>,
+}
+
+/// A browser that somebody is logged in with.
+#[derive(Serialize, ToSchema)]
+pub struct SessionItem {
+    pub id: String,
+    pub name: String,
+    /// What authenticated them.
+    pub how: String,
+    pub from: String,
+    pub began_at: i64,
+    pub used_at: i64,
+    /// Whether the request came with it.
+    pub is_this: bool,
+}
+
 #[derive(Serialize, ToSchema)]
 pub struct StartedRun {
     pub run: String,
@@ -116,8 +198,10 @@ pub struct RunsPage {
 pub struct RunItem {
     pub run: String,
     pub workflow: String,
+    pub file: String,
     pub target: String,
     pub status: String,
+    pub is_driven: bool,
     pub started_at: i64,
     pub ended_at: Option<i64>,
     pub requester: Option<String>,
@@ -330,8 +414,10 @@ impl RunItem {
         Self {
             run: row.run.id.to_string(),
             workflow: row.run.workflow.clone(),
+            file: row.run.file.clone(),
             target: row.run.target.clone(),
             status: row.status.clone(),
+            is_driven: row.run.is_owned,
             started_at: row.run.started_at,
             ended_at: row.run.ended_at,
             requester: row.run.requester.clone(),

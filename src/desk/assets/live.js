@@ -1,7 +1,8 @@
 // Keeps a page up to date: looks at it again after each event of its stream, and changes only what is different.
 // @ts-check
 
-const REFRESH = 150; // ms between an event and the look at the page: events come in bursts
+const GAP = 250; // ms between two looks at the page: the first event of a burst is shown at once, the others together
+const TYPING = 150; // ms after the last letter of a search
 const TICK = 15_000; // ms between two looks at the clock
 
 /** @type {EventSource | undefined} */
@@ -9,6 +10,7 @@ let stream;
 /** @type {number | undefined} */
 let refreshing;
 let isAgain = false;
+let looked = 0; // when, in ms since 1970
 
 const source = document.body.dataset.stream;
 
@@ -46,26 +48,32 @@ function later() {
     isAgain = true;
     return;
   }
-  refreshing = setTimeout(refresh, REFRESH);
+  refreshing = setTimeout(refresh, Math.max(0, looked + GAP - Date.now()));
 }
 
 function refresh() {
   get(location.href, (page) => {
     refreshing = undefined;
-    const [mine, theirs] = [document.getElementById("main"), page?.getElementById("main")];
-    if (mine && theirs) {
-      const followed = logs().filter(isAtEnd);
-      announce(mine.dataset.summary, theirs.dataset.summary);
-      morph(mine, theirs);
-      followed.forEach(toEnd);
-      document.title = page?.title ?? document.title;
-      tick();
-    }
+    looked = Date.now();
+    if (page) show(page);
+    if (!source) lost(!page);
     if (isAgain) {
       isAgain = false;
       later();
     }
   });
+}
+
+/** @param {Document} page */
+function show(page) {
+  const [mine, theirs] = [document.getElementById("main"), page.getElementById("main")];
+  if (!mine || !theirs) return;
+  const followed = logs().filter(isAtEnd);
+  announce(mine.dataset.summary, theirs.dataset.summary);
+  morph(mine, theirs);
+  followed.forEach(toEnd);
+  document.title = page.title;
+  tick();
 }
 
 /**
@@ -100,8 +108,9 @@ function announce(before, now) {
 function morph(old, now) {
   if (old.isEqualNode(now)) return;
   for (const { name } of [...old.attributes]) {
-    const isOpen = name === "open" && old.tagName === "DETAILS";
-    if (!isOpen && !now.hasAttribute(name)) old.removeAttribute(name);
+    // What somebody unfolded stays so; a style is of a script, as no page of ours has one.
+    const isKept = (name === "open" && old.tagName === "DETAILS") || name === "style";
+    if (!isKept && !now.hasAttribute(name)) old.removeAttribute(name);
   }
   for (const { name, value } of [...now.attributes]) {
     if (old.getAttribute(name) !== value) old.setAttribute(name, value);
@@ -181,6 +190,58 @@ document.addEventListener("submit", (event) => {
   );
 });
 
+// Another look at the same page (a step, a group, other lines) replaces what is different and keeps the rest where it is.
+document.addEventListener("click", (event) => {
+  const link = event.target instanceof Element ? event.target.closest("a[href]") : null;
+  const isOther = event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey;
+  if (!link || isOther || link.hasAttribute("download")) return;
+  const to = new URL(link.getAttribute("href") ?? "", location.href);
+  if (to.origin !== location.origin || to.pathname !== location.pathname || to.search === location.search) return;
+  event.preventDefault();
+  history.pushState(null, "", to);
+  look(to);
+});
+addEventListener("popstate", () => look(new URL(location.href)));
+
+/** @param {URL} to @param {boolean=} stays */
+function look(to, stays) {
+  get(to.href, (page) => {
+    if (!page) return location.assign(to);
+    if (to.href !== location.href) return; // somebody went on
+    show(page);
+    const target = document.getElementById(decodeURIComponent(to.hash.slice(1)));
+    if (stays || !target) return;
+    target.scrollIntoView({ block: "nearest" });
+    const heading = target.querySelector("h2");
+    if (heading) announce("", heading.textContent ?? "");
+  });
+}
+
+// A search shows what it finds while it is typed.
+/** @type {number | undefined} */
+let typing;
+document.addEventListener("input", (event) => {
+  const form = event.target instanceof Element ? event.target.closest("form[data-live]") : null;
+  if (!form) return;
+  clearTimeout(typing);
+  typing = setTimeout(search, TYPING, form);
+});
+document.addEventListener("submit", (event) => {
+  const form = /** @type {HTMLFormElement} */ (event.target);
+  if (!form.matches("[data-live]")) return;
+  event.preventDefault();
+  search(form);
+});
+
+/** @param {HTMLFormElement} form */
+function search(form) {
+  const to = new URL(form.action);
+  const fields = [...new FormData(form)].filter(([, value]) => value);
+  to.search = new URLSearchParams(/** @type {any} */ (fields)).toString();
+  history.replaceState(null, "", to);
+  look(to, true);
+}
+
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return disconnect();
   // What happened meanwhile is on the page itself.
@@ -189,6 +250,9 @@ document.addEventListener("visibilitychange", () => {
 });
 addEventListener("pagehide", disconnect);
 setInterval(tick, TICK);
+// Some things change without an event of a run.
+const every = Number(document.querySelector("[data-every]")?.getAttribute("data-every"));
+if (every) setInterval(() => document.hidden || later(), every);
 connect();
 tick();
 logs().forEach(toEnd);

@@ -15,7 +15,7 @@ struct Asset {
     text: &'static str,
 }
 
-const ASSETS: [Asset; 3] = [
+const ASSETS: [Asset; 4] = [
     Asset {
         name: "style.css",
         kind: "text/css; charset=utf-8",
@@ -25,6 +25,11 @@ const ASSETS: [Asset; 3] = [
         name: "live.js",
         kind: "text/javascript; charset=utf-8",
         text: include_str!("../assets/live.js"),
+    },
+    Asset {
+        name: "view.js",
+        kind: "text/javascript; charset=utf-8",
+        text: include_str!("../assets/view.js"),
     },
     Asset {
         name: "icon.svg",

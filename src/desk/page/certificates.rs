@@ -2,6 +2,7 @@ use axum::{extract::State, response::Response};
 use maud::{Markup, html};
 
 use super::{
+    expiries::expiries,
     format::{cut, status, visible},
     layout::{Frame, page},
 };
@@ -48,6 +49,7 @@ pub async fn certificates(State(desk): State<Desk>, access: Access) -> Result<Re
             @if taken.is_empty() {
                 section class="card empty" { p { "No run has made or found a certificate that is in use." } }
             } @else {
+                (expiries(&taken, at, |entry| kind(entry, at)))
                 (table(&taken, at))
             }
             @if !inventory.problems.is_empty() { (problems(&inventory)) }
@@ -87,10 +89,10 @@ fn table(entries: &[&Entry], at: i64) -> Markup {
                 }
             }
             tbody {
-                @for entry in entries {
+                @for (row, entry) in entries.iter().enumerate() {
                     @let facts = &entry.facts;
                     @let kind = kind(entry, at);
-                    tr {
+                    tr id={ "cert-" (row) } {
                         td class="workflow" {
                             b { (visible(&cut(&facts.subject, 80))) }
                             p class="quiet" { "issued by " (visible(&cut(&facts.issuer, 80))) }

@@ -32,6 +32,7 @@ impl View {
                     @if let Some(at) = instance.started_at { "began " (moment(at, self.shown.at)) " · " }
                     "worked " (length(instance.worked)) " · attempt " (instance.attempt)
                     @if let Some(outer) = id.parent() { " · inside of " a href=(self.link(outer.as_str())) { (outer) } }
+                    " · " a href=(self.log_of(id)) { "its log" }
                 }
                 @if let Some(reason) = &instance.skip_reason { p { "Skipped: " (visible(reason)) } }
                 @if let Some(error) = &instance.error { (self.excerpt(Some(id), error)) }
@@ -49,6 +50,19 @@ impl View {
                 @if !instance.effects.is_empty() { (effects(instance)) }
             }
         }
+    }
+
+    fn log_of(&self, id: &InstanceId) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("step", id.as_str());
+        format!("/runs/{}/log?{}", self.shown.id, query.finish())
+    }
+
+    /// Returns the address of the list of what runs inside of an instance.
+    fn inside(&self, id: &InstanceId) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("find", id.as_str());
+        format!("/runs/{}?{}#steps", self.shown.id, query.finish())
     }
 
     /// Says what runs inside of an instance, what failed first.
@@ -73,7 +87,7 @@ impl View {
                         " " span class="quiet" { (length(instance.worked)) }
                     }
                 }
-                @if all.len() > INSTANCES { li { "and " (all.len() - INSTANCES) " more" } }
+                @if all.len() > INSTANCES { li { a href=(self.inside(id)) { "and " (all.len() - INSTANCES) " more: find one" } } }
             }
         }
     }

@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 
 use super::{
+    fold::{Card, Picture},
     format::{class, cut, mark},
-    steps::Node,
+    steps::{Node, ORDER},
 };
-use crate::compile::{Edge, Workflow};
+use crate::compile::Edge;
 
 const WIDTH: f64 = 176.0;
 const HEIGHT: f64 = 46.0;
@@ -23,8 +24,14 @@ const MARGIN: f64 = 10.0;
 const SWEEPS: usize = 8;
 /// Letters of a name that fit into a node.
 const LETTERS: usize = 21;
-/// What has more steps is shown as a list only: such a picture helps nobody.
-const MOST: usize = 300;
+/// A wider picture is not made as narrow as the page: it would be too small to read.
+const READABLE: f64 = 1400.0;
+/// How much smaller it is drawn then.
+const SMALLER: f64 = 0.75;
+/// Columns of cards that nothing connects.
+const COLUMNS: usize = 6;
+/// Parts of a bar: the worst statuses, and the rest of it.
+const PARTS: usize = 3;
 
 /// A place in a layer: a step, or a bend of an edge that passes.
 #[derive(Clone, Copy, PartialEq)]
@@ -44,84 +51,163 @@ struct Layout {
     width: f64,
 }
 
-/// Draws the steps of a workflow. `href` says where a node leads, `selected` which one is looked at.
-pub fn graph(
-    workflow: &Workflow,
-    nodes: &[Node],
-    href: impl Fn(&str) -> String,
-    selected: Option<&str>,
-) -> Markup {
-    if nodes.len() > MOST {
-        return html! { p class="hint" { (nodes.len()) " steps are too many for a picture; the list has them all." } };
-    }
-    let layout = lay_out(workflow, nodes.len());
+/// Where the nodes of a picture lead.
+pub struct Links<'a> {
+    /// Looks at a step.
+    pub step: &'a dyn Fn(&str) -> String,
+    /// Opens the group with this number.
+    pub open: &'a dyn Fn(usize) -> String,
+}
+
+/// A node as it is drawn: a step, or a group of them.
+struct Face<'a> {
+    id: String,
+    name: String,
+    note: String,
+    status: &'a str,
+    tally: Vec<(&'static str, usize)>,
+    count: usize,
+    is_bar: bool,
+    is_selected: bool,
+    href: String,
+    label: String,
+}
+
+/// Draws a picture of the steps of a workflow; `nodes` are all of them.
+pub fn graph(picture: &Picture, nodes: &[Node], links: &Links, selected: Option<&str>) -> Markup {
+    let layout = lay_out(picture);
     let height = layout.layers.len() as f64 * (HEIGHT + DROP) - DROP + 2.0 * MARGIN;
     let (width, height) = (layout.width + 2.0 * MARGIN, height.max(HEIGHT));
     let view = format!("0 0 {width:.0} {height:.0}");
+    let (class, scale) = match width > READABLE {
+        true => ("graph wide", SMALLER),
+        false => ("graph", 1.0),
+    };
+    let is_order = |edge: &Edge| *edge == Edge::Order;
     html! {
-        svg class="graph" viewBox=(view) width=(format!("{width:.0}")) height=(format!("{height:.0}")) role="group" aria-label="Graph of the steps; the list has the same" {
-            g class="edges" aria-hidden="true" {
-                @for (path, kind) in &layout.paths {
-                    path d=(layout.curve(path)) class=[(*kind == Edge::Order).then_some("order")] {}
-                }
+        svg id="graph" class=(class) viewBox=(view) width=(format!("{:.0}", width * scale)) height=(format!("{:.0}", height * scale)) role="group" aria-label="Graph of the steps; the list has the same" {
+            @for class in [None, Some("order")] {
+                @let paths = layout.paths.iter().filter(|(_, kind)| is_order(kind) == class.is_some());
+                // One element for all: hundreds of them are what makes a browser slow.
+                path class={ "edge " (class.unwrap_or_default()) } d=(paths.map(|(path, _)| layout.curve(path)).collect::<String>()) aria-hidden="true" {}
             }
             @for (index, spot) in layout.spots.iter().enumerate() {
-                @if let Spot::Step(step) = spot {
+                @if let Spot::Step(card) = spot {
                     @let (x, y) = (layout.x[index] - WIDTH / 2.0 + MARGIN, layout.y(index));
-                    (node(&nodes[*step], (x, y), &href, selected))
+                    (node(&face(&picture.cards[*card], nodes, links, selected), (x, y)))
                 }
             }
         }
     }
 }
 
-fn node(
-    node: &Node,
-    (x, y): (f64, f64),
-    href: &impl Fn(&str) -> String,
-    selected: Option<&str>,
-) -> Markup {
-    let name = node.name.as_str();
-    let is_selected = selected == Some(node.id.as_str());
-    let kind = match is_selected {
-        true => format!("node {} selected", class(&node.status)),
-        false => format!("node {}", class(&node.status)),
+fn face<'a>(card: &Card, nodes: &'a [Node], links: &Links, selected: Option<&str>) -> Face<'a> {
+    if let [only] = card.members[..] {
+        let node = &nodes[only];
+        let is_bar = node.is_composite();
+        return Face {
+            id: format!("node-{}", node.name),
+            name: node.name.clone(),
+            note: match is_bar {
+                true => node.progress(),
+                false => node.does.clone(),
+            },
+            status: &node.status,
+            tally: node.tally.clone(),
+            count: node.count,
+            is_bar,
+            is_selected: selected == Some(node.id.as_str()),
+            href: (links.step)(node.id.as_str()),
+            label: node.label(),
+        };
+    }
+    let members: Vec<&Node> = card.members.iter().map(|member| &nodes[*member]).collect();
+    let rank = |status: &str| ORDER.iter().position(|known| *known == status);
+    let mut tally: BTreeMap<usize, usize> = BTreeMap::new();
+    for node in &members {
+        let rank = rank(&node.status).unwrap_or(ORDER.len() - 1);
+        *tally.entry(rank).or_default() += 1;
+    }
+    let tally: Vec<_> = tally
+        .into_iter()
+        .map(|(rank, count)| (ORDER[rank], count))
+        .collect();
+    let over = |status: &str| matches!(status, "succeeded" | "skipped");
+    let done: usize = tally
+        .iter()
+        .filter(|(status, _)| over(status))
+        .map(|(_, n)| n)
+        .sum();
+    let words: Vec<_> = tally
+        .iter()
+        .map(|(status, n)| format!("{n} {status}"))
+        .collect();
+    let first = members.iter().find(|node| node.status == "failed");
+    let (from, to) = (&members[0].name, &members[members.len() - 1].name);
+    let name = match first {
+        Some(first) => format!("✕ {}", first.name),
+        None => format!("{from} … {to}"),
     };
-    let failing = node.failing.as_ref();
+    let mut label = format!(
+        "{} steps, {from} to {to}: {}",
+        members.len(),
+        words.join(", ")
+    );
+    if let Some(first) = first {
+        label.push_str(&format!("; the first that failed: {}", first.name));
+    }
+    Face {
+        id: format!("group-{}", card.number),
+        name,
+        note: format!("{done}/{}", members.len()),
+        // The worst one comes first.
+        status: tally.first().map_or("pending", |(status, _)| status),
+        tally,
+        count: members.len(),
+        is_bar: true,
+        is_selected: members
+            .iter()
+            .any(|node| selected == Some(node.id.as_str())),
+        href: (links.open)(card.number),
+        label,
+    }
+}
+
+fn node(face: &Face, (x, y): (f64, f64)) -> Markup {
+    let selected = if face.is_selected { " selected" } else { "" };
+    let kind = format!("node {}{selected}", class(face.status));
     html! {
-        a id={ "node-" (name) } href=(href(node.id.as_str())) aria-label=(node.label()) aria-current=[is_selected.then_some("true")] {
-            g class=(kind) transform=(format!("translate({x:.0} {y:.0})")) {
-                title { (node.label()) }
-                @if node.count > 1 || node.is_many {
-                    rect class="behind" x="4" y="4" width=(WIDTH) height=(HEIGHT) rx="8" {}
-                }
-                rect class="box" width=(WIDTH) height=(HEIGHT) rx="8" {}
-                rect class="stripe" width="5" height=(HEIGHT) rx="2.5" {}
-                text class="name" x="14" y="19" { (cut(name, LETTERS)) }
-                text class="mark" x=(WIDTH - 12.0) y="19" text-anchor="end" { (mark(&node.status)) }
-                @if node.is_composite() {
-                    (bar(node))
-                    text class="note" x=(WIDTH - 12.0) y="38" text-anchor="end" { (node.progress()) }
-                } @else {
-                    text class="note" x="14" y="36" { (cut(&node.does, LETTERS + 3)) }
-                }
-                @if let Some((first, count)) = failing.filter(|_| node.is_composite()) {
-                    title { (count) " failed, the first: " (first) }
-                }
+        a id=(face.id) class=(kind) href=(face.href) aria-current=[face.is_selected.then_some("true")]
+            transform=(format!("translate({x:.0} {y:.0})")) {
+            // What the link is called; the texts are what of it is seen.
+            title { (face.label) }
+            @if face.is_bar { rect class="behind" x="4" y="4" width=(WIDTH) height=(HEIGHT) rx="8" {} }
+            rect class="box" width=(WIDTH) height=(HEIGHT) rx="8" {}
+            rect class="stripe" width="5" height=(HEIGHT) rx="2.5" {}
+            text class="name" x="14" y="19" aria-hidden="true" { (cut(&face.name, LETTERS)) }
+            text class="mark" x=(WIDTH - 12.0) y="19" text-anchor="end" aria-hidden="true" { (mark(face.status)) }
+            @if face.is_bar {
+                (bar(face))
+                text class="note" x=(WIDTH - 12.0) y="38" text-anchor="end" aria-hidden="true" { (face.note) }
+            } @else {
+                text class="note" x="14" y="36" aria-hidden="true" { (cut(&face.note, LETTERS + 3)) }
             }
         }
     }
 }
 
 /// Says how many instances are in which status, as parts of a bar.
-fn bar(node: &Node) -> Markup {
+fn bar(face: &Face) -> Markup {
     const LENGTH: f64 = 92.0;
     let mut at = 14.0;
-    let parts: Vec<_> = node
+    let share = |count: usize| LENGTH * count as f64 / face.count.max(1) as f64;
+    let parts: Vec<_> = face
         .tally
         .iter()
+        .take(PARTS)
         .map(|(status, count)| {
-            let length = LENGTH * *count as f64 / node.count.max(1) as f64;
+            // One that failed of thousands is still seen.
+            let length = share(*count).max(3.0);
             let part = (class(status), at, length);
             at += length;
             part
@@ -130,37 +216,26 @@ fn bar(node: &Node) -> Markup {
     html! {
         rect class="rail" x="14" y="30" width=(LENGTH) height="6" rx="3" {}
         @for (class, x, length) in parts {
-            rect class={ "part " (class) } x=(format!("{x:.1}")) y="30" width=(format!("{length:.1}")) height="6" {}
+            rect class={ "part " (class) } x=(format!("{x:.1}")) y="30" width=(format!("{:.1}", length.min(14.0 + LENGTH - x))) height="6" {}
         }
     }
 }
 
-fn lay_out(workflow: &Workflow, count: usize) -> Layout {
-    let steps: Vec<_> = workflow.steps().collect();
-    let rank: BTreeMap<&str, usize> = steps
-        .iter()
-        .enumerate()
-        .map(|(at, (_, step))| (step.name.as_str(), at))
-        .collect();
-    // Every step stands behind those that it depends on.
-    let mut before: Vec<Vec<(usize, Edge)>> = vec![Vec::new(); count];
+fn lay_out(picture: &Picture) -> Layout {
+    let count = picture.cards.len();
+    let mut before = picture.before.clone();
     let mut layer = vec![0; count];
-    // For each step, those that come before it.
+    // For each card, those that come before it.
     let mut behind: Vec<Vec<bool>> = Vec::with_capacity(count);
-    for (at, (index, step)) in steps.iter().enumerate() {
-        for (other, edge) in workflow.dependencies(*index) {
-            if let Some(other) = rank.get(other.name.as_str()) {
-                before[at].push((*other, edge));
-                layer[at] = layer[at].max(layer[*other] + 1);
-            }
+    for at in 0..count {
+        for (other, _) in &before[at] {
+            layer[at] = layer[at].max(layer[*other] + 1);
         }
-        before[at].sort_by_key(|(other, _)| *other);
-        before[at].dedup_by_key(|(other, _)| *other);
         // What an edge says that another way says as well would only be in the way.
         let mut reached = vec![false; count];
         for (other, _) in &before[at] {
-            for (far, is_reached) in reached.iter_mut().enumerate() {
-                *is_reached |= behind[*other][far];
+            for (far, is_reached) in reached.iter_mut().enumerate().take(at) {
+                *is_reached |= behind[*other].get(far).copied().unwrap_or_default();
             }
         }
         before[at].retain(|(other, _)| !reached[*other]);
@@ -168,10 +243,17 @@ fn lay_out(workflow: &Workflow, count: usize) -> Layout {
             reached[*other] = true;
         }
         behind.push(reached);
-        if step.is_finally {
-            let last = layer[..at].iter().max().copied().unwrap_or(0);
-            let has_before = at > 0 && !steps[at - 1].1.is_finally;
-            layer[at] = layer[at].max(last + usize::from(has_before));
+    }
+    // Without edges there are no layers: rows of some cards each.
+    if count > COLUMNS && before.iter().all(Vec::is_empty) {
+        layer = (0..count).map(|at| at / COLUMNS).collect();
+    }
+    // What is under `finally` comes after all others.
+    let others = (0..count).filter(|at| !picture.is_last[*at]);
+    if let Some(last) = others.map(|at| layer[at]).max() {
+        for at in (0..count).filter(|at| picture.is_last[*at]) {
+            let edges = before[at].iter().map(|(other, _)| layer[*other] + 1);
+            layer[at] = edges.max().unwrap_or_default().max(last + 1);
         }
     }
     let depth = layer.iter().max().map_or(0, |last| last + 1);
@@ -422,18 +504,20 @@ mod tests {
     use std::fmt::Write;
 
     use super::*;
-    use crate::compile::{Frozen, Program, compile};
+    use crate::compile::{Frozen, compile};
+    use crate::desk::page::fold::Web;
 
-    fn program(steps: &str) -> Program {
+    fn picture(steps: &str) -> Picture {
         let files = [(
             "w.yaml".to_owned(),
             format!("workflow: w\nsteps:\n{steps}").into(),
         )];
-        compile("w.yaml", &mut Frozen(files.into_iter().collect())).expect("it compiles")
+        let program = compile("w.yaml", &mut Frozen(files.into_iter().collect()));
+        Web::of(&program.expect("it compiles").workflow).picture(&[])
     }
 
-    /// Returns a workflow of `count` steps, each after some of those before it.
-    fn tangle(count: usize) -> Program {
+    /// Returns the picture of `count` steps, each after some of those before it.
+    fn tangle(count: usize) -> Picture {
         let mut steps = String::new();
         for at in 0..count {
             let needs: Vec<_> = (1..4)
@@ -446,14 +530,13 @@ mod tests {
                 needs.join(", ")
             );
         }
-        program(&steps)
+        picture(&steps)
     }
 
     #[test]
     fn no_step_covers_another_and_every_edge_goes_down() {
-        for count in [1, 2, 7, 60] {
-            let program = tangle(count);
-            let layout = lay_out(&program.workflow, count);
+        for count in [1, 2, 7, 48, 300] {
+            let layout = lay_out(&tangle(count));
             for layer in &layout.layers {
                 for pair in layer.windows(2) {
                     let apart = layout.x[pair[1]] - layout.x[pair[0]];
@@ -475,40 +558,39 @@ mod tests {
 
     #[test]
     fn a_chain_is_straight_and_a_diamond_even() {
-        let chain = program(
+        let chain = picture(
             "  a: { run: \"1\" }\n  b: { run: \"1\", needs: [a] }\n  c: { run: \"1\", needs: [b] }\n",
         );
-        let layout = lay_out(&chain.workflow, 3);
+        let layout = lay_out(&chain);
         assert!(
             layout.x.iter().all(|x| (x - WIDTH / 2.0).abs() < 0.01),
             "{:?}",
             layout.x
         );
-        let diamond = program(
+        let diamond = picture(
             "  a: { run: \"1\" }\n  b: { run: \"1\", needs: [a] }\n  c: { run: \"1\", needs: [a] }\n  d: { run: \"1\", needs: [b, c] }\n",
         );
-        let layout = lay_out(&diamond.workflow, 4);
+        let layout = lay_out(&diamond);
         let middle = layout.width / 2.0;
         assert!((layout.x[0] - middle).abs() < 0.01 && (layout.x[3] - middle).abs() < 0.01);
     }
 
     #[test]
     fn an_edge_that_others_imply_is_left_out() {
-        let program = program(
+        let implied = picture(
             "  a: { run: \"1\" }\n  b: { run: \"1\", needs: [a] }\n  c: { run: \"1\", needs: [a, b] }\n  d: { run: \"1\", needs: [a, c] }\n",
         );
-        let layout = lay_out(&program.workflow, 4);
+        let layout = lay_out(&implied);
         let edges: Vec<_> = layout.paths.iter().map(|(path, _)| path.clone()).collect();
         assert_eq!(edges, [[0, 1], [1, 2], [2, 3]]);
     }
 
     #[test]
-    fn three_hundred_steps_are_laid_out_at_once() {
-        let program = tangle(300);
+    fn five_hundred_steps_are_folded_and_laid_out_at_once() {
         let began = std::time::Instant::now();
-        let layout = lay_out(&program.workflow, 300);
-        // Without optimisation, on a busy machine.
-        assert!(began.elapsed().as_millis() < 2000, "{:?}", began.elapsed());
-        assert!(layout.paths.len() >= 299);
+        let layout = lay_out(&tangle(500));
+        // Without optimisation, on a busy machine, with compiling the workflow.
+        assert!(began.elapsed().as_millis() < 3000, "{:?}", began.elapsed());
+        assert!(layout.spots.contains(&Spot::Step(20)));
     }
 }

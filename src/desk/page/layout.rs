@@ -22,13 +22,22 @@ pub struct Frame<'a> {
 
 /// Returns a whole page.
 pub fn page(frame: &Frame, main: Markup) -> Response {
+    let has_some = |role| frame.access.is_some_and(|access| access.has(role));
+    let has_all = |role| frame.access.is_some_and(|access| access.has_everywhere(role));
     let links = [
-        ("Runs", "/", Role::Viewer),
-        ("Start", "/start", Role::Operator),
+        ("Runs", "/", has_some(Role::Viewer)),
+        ("Start", "/start", has_some(Role::Operator)),
+    ];
+    // These are about all workflows and targets.
+    let views = [
+        ("Waiting", "/waiting", Role::Viewer),
         ("Certificates", "/certificates", Role::Viewer),
+        ("Mesh", "/mesh", Role::Viewer),
         ("Triggers", "/triggers", Role::Viewer),
         ("Notifications", "/notifications", Role::Viewer),
     ];
+    let views = views.map(|(name, path, role)| (name, path, has_all(role)));
+    let links = links.into_iter().chain(views);
     let version = &*VERSION;
     let text = html! {
         (DOCTYPE)
@@ -41,6 +50,7 @@ pub fn page(frame: &Frame, main: Markup) -> Response {
                 link rel="icon" type="image/svg+xml" href={ "/assets/icon.svg?v=" (version) };
                 link rel="stylesheet" href={ "/assets/style.css?v=" (version) };
                 script type="module" src={ "/assets/live.js?v=" (version) } {}
+                script type="module" src={ "/assets/view.js?v=" (version) } {}
             }
             body data-stream=[frame.stream.as_deref()] {
                 a class="skip" href="#main" { "Skip to the content" }
@@ -51,8 +61,8 @@ pub fn page(frame: &Frame, main: Markup) -> Response {
                     }
                     @if let Some(access) = frame.access {
                         nav aria-label="Main" {
-                            @for (name, path, role) in links {
-                                @if access.has(role) {
+                            @for (name, path, is_open) in links {
+                                @if is_open {
                                     a href=(path) aria-current=[(name == frame.part).then_some("page")] { (name) }
                                 }
                             }
@@ -91,10 +101,15 @@ pub fn see_other(path: &str, cookie: Option<HeaderValue>) -> Response {
 }
 
 /// Returns a problem as a page; where nobody is logged in, the way to do that.
-pub fn problem(problem: &Problem, method: &Method, headers: &HeaderMap) -> Response {
+pub fn problem(
+    problem: &Problem,
+    method: &Method,
+    headers: &HeaderMap,
+    has_provider: bool,
+) -> Response {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_REQUEST);
     let mut response = match problem.status {
-        401 if *method == Method::GET => super::login(status, None),
+        401 if *method == Method::GET => super::login(status, None, has_provider),
         _ => {
             let frame = Frame {
                 title: &problem.title,

@@ -1,4 +1,5 @@
 use axum::{
+    Extension,
     extract::{Request, State},
     response::Response,
 };
@@ -6,18 +7,21 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use maud::html;
 
 use super::layout::{Frame, page, see_other};
-use crate::{desk::server::Desk, ground};
+use crate::{
+    desk::{admit::Peer, server::Desk},
+    ground,
+};
 
 /// A token is short.
 const MOST: usize = 4096;
 
 /// `GET /login`.
-pub async fn login_form() -> Response {
-    login(StatusCode::OK, None)
+pub async fn login_form(State(desk): State<Desk>) -> Response {
+    login(StatusCode::OK, None, desk.provider.is_some())
 }
 
-/// Returns the form to log in with.
-pub fn login(status: StatusCode, why: Option<&str>) -> Response {
+/// Returns the form to log in with; where there is a provider, with the way to it.
+pub fn login(status: StatusCode, why: Option<&str>, has_provider: bool) -> Response {
     let frame = Frame {
         title: "Log in",
         part: "",
@@ -31,6 +35,9 @@ pub fn login(status: StatusCode, why: Option<&str>) -> Response {
             section class="card narrow" {
                 h1 { "Log in" }
                 @if let Some(why) = why { p class="trouble" role="alert" { (why) } }
+                @if has_provider {
+                    p { a class="button main" href="/login/oidc" { "Log in with your organization" } }
+                }
                 form method="post" action="/login" {
                     label for="token" { "Token" }
                     input id="token" name="token" type="password" required autocomplete="current-password" autofocus;
@@ -48,17 +55,22 @@ pub fn login(status: StatusCode, why: Option<&str>) -> Response {
 }
 
 /// `POST /login`.
-pub async fn log_in(State(desk): State<Desk>, request: Request) -> Response {
+pub async fn log_in(
+    State(desk): State<Desk>,
+    Extension(peer): Extension<Peer>,
+    request: Request,
+) -> Response {
     let body = ground::read_body(request.into_body(), MOST, ground::CLIENT_TIMEOUT).await;
     let body = body.unwrap_or_default();
     let mut fields = form_urlencoded::parse(&body);
     let token = fields.find(|(name, _)| name == "token");
     let token = token.map(|(_, token)| token.trim().to_owned());
     match token.and_then(|token| Some(desk.tokens.find(&token)?.sha256)) {
-        Some(token) => desk.log_in(token, "/"),
+        Some(token) => desk.log_in(token, "/", peer),
         None => login(
             StatusCode::UNAUTHORIZED,
             Some("This token is not known here."),
+            desk.provider.is_some(),
         ),
     }
 }

@@ -1,4 +1,7 @@
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use axum::{
     extract::{Path, Query, State},
@@ -6,11 +9,14 @@ use axum::{
 };
 use maud::{Markup, html};
 use serde::Deserialize;
+use serde_json::Value as Json;
 
 use super::{
     detail::values,
+    edit::doubt_card,
+    fold::{Picture, Web},
     format::{length, moment, status, visible},
-    graph::graph,
+    graph::{Links, graph},
     layout::{Frame, page},
     steps::{Node, nodes},
     waterfall::waterfall,
@@ -25,28 +31,36 @@ use crate::{
     },
     journal::{InstanceId, Record, RunId, State as RunState},
     report::{self, EventLines},
-    runs::{Ask, Cursor, Runs, RunsError, Shown},
-    value::StepError,
+    runs::{Ask, Runs, RunsError, Shown},
+    value::{Digest, StepError},
 };
 
-/// How many events are listed.
-const EVENTS: usize = 60;
-/// A longer journal is only read for who asks for it.
-const MANY_EVENTS: u64 = 3000;
+/// How many lines of the log are shown; its own page has all.
+const EVENTS: u64 = 60;
+/// As many events before those are read, for what the lines say of calls that began earlier.
+const EARLIER: u64 = 40;
+/// How many steps are drawn before one that is selected is drawn with what is next to it alone.
+const NEAR: usize = 300;
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct RunQuery {
     /// The instance that is looked at.
-    step: String,
-    /// `all` for every event.
-    log: String,
+    pub step: String,
+    /// The groups of the graph that are open: `3.7` is the one with number 7 in that with number 3; `all` for the graph from its top.
+    pub open: String,
+    /// Part of the name of an instance, and a status: what the list shows.
+    pub find: String,
+    pub is: String,
+    /// The first row of the list.
+    pub from: usize,
 }
 
 /// A run with all that its page shows.
 pub(super) struct View {
     pub(super) shown: Shown,
-    nodes: Vec<Node>,
+    pub(super) query: RunQuery,
+    pub(super) nodes: Vec<Node>,
     trouble: Option<String>,
     waits_for: Option<String>,
     events: Vec<String>,
@@ -54,7 +68,7 @@ pub(super) struct View {
     hidden: u64,
     access: Access,
     allowed: BTreeMap<String, Allowed>,
-    selected: Option<InstanceId>,
+    pub(super) selected: Option<InstanceId>,
 }
 
 /// `GET /runs/RUN`.
@@ -65,10 +79,9 @@ pub async fn run(
     Query(query): Query<RunQuery>,
 ) -> Result<Response, Problem> {
     let run = super::act::run_id(&run)?;
-    let is_whole = query.log == "all";
     let asked = desk.ask(move |runs| {
         let shown = runs.run(&run)?;
-        let (events, hidden) = events(runs, &run, shown.state.events, is_whole)?;
+        let (events, hidden) = events(runs, &run, shown.state.events)?;
         let held_up = (runs.trouble(&run), api::waits_for(runs, &run));
         Ok((held_up, events, hidden, shown))
     });
@@ -81,31 +94,52 @@ pub async fn run(
         events,
         hidden,
         selected: (!query.step.is_empty()).then(|| InstanceId::parse(&query.step)),
+        query,
         shown,
         access,
     };
     Ok(view.page())
 }
 
-/// Returns the last events as lines, and how many come before them.
-fn events(
-    runs: &dyn Runs,
-    run: &RunId,
-    known: u64,
-    is_whole: bool,
-) -> Result<(Vec<String>, u64), RunsError> {
-    if known > MANY_EVENTS && !is_whole {
-        return Ok((Vec::new(), known));
+/// Returns what a run does from its start, as it was foreseen then. It takes long to work out and is the same while the run has the
+/// same files and params, so the last ones are kept.
+fn foreseen(shown: &Shown) -> Arc<Json> {
+    /// How many are kept.
+    const KEPT: usize = 64;
+    static KNOWN: Mutex<BTreeMap<Digest, Arc<Json>>> = Mutex::new(BTreeMap::new());
+    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let key = Digest::of(&[
+        shown.id.as_str().as_bytes(),
+        shown.info.program.as_bytes(),
+        shown.info.params.digest().as_bytes(),
+    ]);
+    if let Some(json) = known().get(&key) {
+        return json.clone();
     }
-    let (mut cursor, mut lines, mut all) = (Cursor::default(), EventLines::default(), Vec::new());
+    let mut begun = RunState::default();
+    begun.run = Some(shown.info.clone());
+    let all = decide::preview(&shown.program.workflow, &begun, shown.id.as_str());
+    let json = Arc::new(report::preview_json(&all, &[]));
+    let mut known = known();
+    if known.len() >= KEPT {
+        known.clear();
+    }
+    known.insert(key, json.clone());
+    json
+}
+
+/// Returns the last events as lines, and how many come before them.
+fn events(runs: &dyn Runs, run: &RunId, known: u64) -> Result<(Vec<String>, u64), RunsError> {
+    let from = known.saturating_sub(EVENTS);
+    let mut cursor = runs.cursor(run, from.saturating_sub(EARLIER))?;
+    let (mut lines, mut all) = (EventLines::default(), Vec::new());
     runs.events(run, &mut cursor, &mut |record: Record| {
-        all.push(lines.line(&record, false));
+        let line = lines.line(&record, false);
+        if record.seq >= from {
+            all.push(line);
+        }
     })?;
-    let hidden = match is_whole {
-        true => 0,
-        false => all.len().saturating_sub(EVENTS),
-    };
-    Ok((all.split_off(hidden), hidden as u64))
+    Ok((all, from))
 }
 
 impl View {
@@ -147,15 +181,14 @@ impl View {
                     p class="held" { span aria-hidden="true" { "⏳ " } "This run waits for " (visible(what)) }
                 }
                 @for ask in shown.asks() { (self.question(&ask)) }
+                @let may_say = api::may_say(&self.access, self.shown);
+                @for doubt in shown.doubts() { (doubt_card(shown, &doubt, &may_say)) }
                 (self.errors())
                 div class="columns picture" {
                     section class="card" aria-labelledby="graph-title" {
-                        h2 id="graph-title" { "Graph" }
-                        div class="scroll" tabindex="0" role="region" aria-label="Graph of the steps" {
-                            (graph(&shown.program.workflow, nodes, |id| self.link(id), selected.map(InstanceId::as_str)))
-                        }
+                        (self.graph())
                     }
-                    section class="card" aria-labelledby="steps-title" {
+                    section id="steps" class="card" aria-labelledby="steps-title" {
                         h2 id="steps-title" { "Steps" }
                         (self.steps())
                     }
@@ -178,7 +211,83 @@ impl View {
     pub(super) fn link(&self, step: &str) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("step", step);
+        let kept = [("find", &self.query.find), ("is", &self.query.is)];
+        query.extend_pairs(kept.iter().filter(|(_, value)| !value.is_empty()));
         format!("/runs/{}?{}#detail", self.shown.id, query.finish())
+    }
+
+    /// Returns the address of the graph with some groups open.
+    fn opened(&self, open: &[usize]) -> String {
+        let numbers: Vec<_> = open.iter().map(usize::to_string).collect();
+        let open = match numbers.is_empty() {
+            true => "all".to_owned(),
+            false => numbers.join("."),
+        };
+        format!("/runs/{}?open={open}", self.shown.id)
+    }
+
+    /// Draws the steps: all of them where they are few, and else groups that open, or a step with what is next to it.
+    fn graph(&self) -> Markup {
+        let web = Web::of(&self.shown.program.workflow);
+        let selected = self.selected.as_ref();
+        // Of an instance inside of a step, it is the step that is drawn.
+        let step = selected.and_then(|id| {
+            let name = id.as_str().split(['/', '[', '!']).next()?;
+            self.nodes.iter().position(|node| node.name == name)
+        });
+        let is_near = self.nodes.len() > NEAR && self.query.open.is_empty();
+        let (picture, near) = match step.filter(|_| is_near) {
+            Some(step) => (web.near(step), Some(&self.nodes[step])),
+            None => {
+                let open: Vec<usize> = self
+                    .query
+                    .open
+                    .split('.')
+                    .map_while(|number| number.parse().ok())
+                    .collect();
+                (web.picture(&open), None)
+            }
+        };
+        let links = Links {
+            step: &|id| self.link(id),
+            open: &|number| self.opened(&[&picture.opened[..], &[number]].concat()),
+        };
+        let drawn = step.map(|step| self.nodes[step].id.as_str().to_owned());
+        html! {
+            div class="bar" {
+                h2 id="graph-title" { "Graph" }
+                div class="zoom" role="group" aria-label="Size of the graph" {
+                    button type="button" class="plain" data-zoom="out" aria-label="Smaller" { "−" }
+                    button type="button" class="plain" data-zoom="fit" { "Fit" }
+                    button type="button" class="plain" data-zoom="in" aria-label="Larger" { "+" }
+                }
+            }
+            @if web.is_folded() { (self.way(&picture, near)) }
+            div class="scroll pan" id="graph-box" tabindex="0" role="region" aria-label="Graph of the steps" {
+                (graph(&picture, &self.nodes, &links, drawn.as_deref()))
+            }
+        }
+    }
+
+    /// Says which part of a large graph is drawn, with the way back.
+    fn way(&self, picture: &Picture, near: Option<&Node>) -> Markup {
+        let all = self.nodes.len();
+        html! {
+            p class="way quiet" {
+                @if let Some(node) = near {
+                    b { (node.name) } " and what is next to it: " (picture.shown) " of " (all) " steps · "
+                    a href=(self.opened(&[])) { "the whole graph" }
+                } @else if picture.opened.is_empty() {
+                    (all) " steps in groups; a group opens"
+                } @else {
+                    a href=(self.opened(&[])) { "All " (all) " steps" }
+                    @for depth in 1..picture.opened.len() {
+                        " › " a href=(self.opened(&picture.opened[..depth])) { "group " (picture.opened[depth - 1] + 1) }
+                    }
+                    " › " b { "group " (picture.opened[picture.opened.len() - 1] + 1) ", " (picture.shown) " steps" }
+                }
+            }
+        }
     }
 
     fn head(&self) -> Markup {
@@ -195,9 +304,15 @@ impl View {
                     }
                 }
                 div class="actions" {
+                    nav class="ways" aria-label="This run" {
+                        a href={ "/runs/" (shown.id) "/log" } { "Log" }
+                        a href={ "/runs/" (shown.id) "/compare" } { "Compare" }
+                        a href={ "/runs/" (shown.id) "/audit" } { "Evidence" }
+                    }
                     (self.act("resume", "Resume"))
+                    (self.leads("edit", "Edit and resume…"))
                     (self.act("cancel", "Cancel"))
-                    (self.undo())
+                    (self.leads("undo", "Undo…"))
                 }
             }
         }
@@ -222,13 +337,13 @@ impl View {
         }
     }
 
-    /// Returns an undo begins with its plan.
-    fn undo(&self) -> Markup {
-        match self.allowed.get("undo") {
+    /// Returns the way to what begins with its plan.
+    fn leads(&self, name: &str, label: &str) -> Markup {
+        match self.allowed.get(name) {
             Some(allowed) if allowed.ok => {
-                html! { a class="button" id="do-undo" href={ "/runs/" (self.shown.id) "/undo" } { "Undo…" } }
+                html! { a class="button" id={ "do-" (name) } href={ "/runs/" (self.shown.id) "/" (name) } { (label) } }
             }
-            _ => self.act("undo", "Undo…"),
+            _ => self.act(name, label),
         }
     }
 
@@ -273,10 +388,7 @@ impl View {
     /// Says what the steps to come will change outside, as far as it is known.
     fn what_follows(&self) -> Markup {
         let Self { shown, .. } = self;
-        let mut begun = RunState::default();
-        begun.run = Some(shown.info.clone());
-        let all = decide::preview(&shown.program.workflow, &begun, shown.id.as_str());
-        let json = report::preview_json(&all, &[]);
+        let json = foreseen(shown);
         let to_come: Vec<_> = json
             .as_array()
             .into_iter()
@@ -331,45 +443,14 @@ impl View {
         html! { pre class="excerpt" tabindex="0" { (visible(&drawn)) } }
     }
 
-    fn steps(&self) -> Markup {
-        html! {
-            table class="steps" {
-                thead { tr { th scope="col" { "Step" } th scope="col" { "Status" } th scope="col" { "Took" } } }
-                tbody {
-                    @for node in &self.nodes {
-                        @let is_selected = self.selected.as_ref().is_some_and(|id| *id == node.id);
-                        tr id={ "step-" (node.name) } class=[is_selected.then_some("selected")] {
-                            td {
-                                a href=(self.link(node.id.as_str())) { (node.name) }
-                                @if let Some((first, count)) = node.failing.as_ref().filter(|_| node.is_composite()) {
-                                    p class="error" {
-                                        a href=(self.link(first)) { (first) } " failed"
-                                        @if *count > 1 { ", and " (count - 1) " more" }
-                                    }
-                                }
-                            }
-                            td {
-                                (status(&node.status))
-                                @if node.is_composite() { " " span class="quiet" { (node.progress()) } }
-                                @if node.attempt > 1 { " " span class="quiet" { "attempt " (node.attempt) } }
-                            }
-                            td class="number" {
-                                @if node.started_at.is_some() || node.waited.is_some() { (length(node.took(self.shown.at))) }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
-
     fn log(&self) -> Markup {
-        let all = format!("/runs/{}?log=all#log", self.shown.id);
+        let log = format!("/runs/{}/log", self.shown.id);
         html! {
             section id="log" class="card" aria-labelledby="log-title" {
-                h2 id="log-title" { "Events" }
-                @if self.hidden > 0 {
-                    p class="quiet" { (self.hidden) " earlier events: " a href=(all) { "show all" } }
+                h2 id="log-title" { "Log" }
+                p class="quiet" {
+                    @if self.hidden > 0 { (self.hidden) " earlier lines: " }
+                    a href=(log) { "search all lines" } " · " a href={ (log) "?errors=1" } { "errors" } " · " a href={ (log) ".txt" } { "plain text" }
                 }
                 @if !self.events.is_empty() {
                     pre class="log" tabindex="0" { @for line in &self.events { (visible(line)) "\n" } }

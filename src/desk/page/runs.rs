@@ -8,11 +8,12 @@ use serde::Deserialize;
 use super::{
     format::{cut, length, moment, status, visible},
     layout::{Frame, page},
+    waiting::question_of,
 };
 use crate::{
-    desk::{access::Access, answer::Problem, server::Desk},
+    desk::{access::Access, answer::Problem, server::Desk, waiting::questions},
     journal::RunId,
-    runs::{Ask, Filter, Row, Shown, now},
+    runs::{Filter, Row, now},
     targets::Role,
 };
 
@@ -42,13 +43,6 @@ pub struct RunsQuery {
     before: String,
 }
 
-/// A question, and whether who looks may answer it.
-struct Question {
-    shown: Shown,
-    ask: Ask,
-    is_mine: bool,
-}
-
 /// `GET /`: what waits for who looks, and the runs.
 pub async fn runs(
     State(desk): State<Desk>,
@@ -63,32 +57,20 @@ pub async fn runs(
         requester: given(&query.requester),
         text: given(&query.text),
         before: RunId::parse(&query.before),
+        within: access.sees(),
         limit: ROWS,
         is_brief: false,
     };
-    let (name, is_approver) = (access.person.name.clone(), access.has(Role::Approver));
+    let who = access.clone();
     let asked = desk.ask(move |runs| {
         let page = runs.list(&filter)?;
         let waiting = runs.list(&Filter {
             status: Some("waiting".into()),
+            within: who.sees(),
             limit: WAITING,
             ..Filter::default()
         })?;
-        let mut questions = Vec::new();
-        for row in waiting.rows {
-            for ask in row.asks {
-                // A run that can't be read is in the list below, with the reason.
-                let Ok(shown) = runs.run(&row.run.id) else {
-                    continue;
-                };
-                let is_mine = is_approver && shown.may_answer(&ask, &name).is_ok();
-                questions.push(Question {
-                    shown,
-                    ask,
-                    is_mine,
-                });
-            }
-        }
+        let questions = questions(runs, &waiting.rows, &who);
         Ok((page, questions))
     });
     let (list, questions) = asked.await?;
@@ -115,13 +97,13 @@ pub async fn runs(
             @if !mine.is_empty() {
                 section id="mine" class="waiting" aria-labelledby="mine-title" {
                     h2 id="mine-title" { "Waiting for you " span class="count" { (mine.len()) } }
-                    ul class="asks" { @for question in &mine { (waits(question, at)) } }
+                    ul class="asks" { @for question in &mine { (question_of(question, at)) } }
                 }
             }
             @if !others.is_empty() {
                 details id="others" class="waiting" {
                     summary { "Waiting for someone else " span class="count" { (others.len()) } }
-                    ul class="asks" { @for question in &others { (waits(question, at)) } }
+                    ul class="asks" { @for question in &others { (question_of(question, at)) } }
                 }
             }
             (query.form())
@@ -143,31 +125,6 @@ pub async fn runs(
             }
         },
     ))
-}
-
-fn waits(question: &Question, at: i64) -> Markup {
-    let Question {
-        shown,
-        ask,
-        is_mine,
-    } = question;
-    let link = format!("/runs/{}#ask", shown.id);
-    html! {
-        li {
-            div {
-                p class="question" { (visible(&ask.message)) }
-                p class="quiet" {
-                    b { (shown.info.workflow) } " on " (shown.info.target) " · step " code { (ask.step) }
-                    " · asked " (moment(ask.asked_at, at)) " · started by " (shown.info.requester)
-                    @if let Some(deadline) = ask.deadline { " · expires " (moment(deadline, at)) }
-                }
-            }
-            a class={ "button" @if *is_mine { " main" } } href=(link) {
-                @if *is_mine { "Review" } @else { "Look" }
-                span class="unseen" { " " (shown.info.workflow) ", " (ask.step) }
-            }
-        }
-    }
 }
 
 fn table(rows: &[Row], at: i64) -> Markup {

@@ -22,7 +22,7 @@ use crate::{
     },
     report,
     runs::{self, Note, Planned, RunsError, StartWanted, WorkflowName},
-    targets::LOCAL,
+    targets::{LOCAL, Role},
     value::{Type, Value},
 };
 
@@ -88,6 +88,10 @@ pub async fn start(
         Ok(wanted) => wanted,
         Err(error) => return Ok(sheet.refused(&access, error.into())),
     };
+    let (workflow, target) = (&sheet.program.workflow.name, wanted.target.clone());
+    if let Err(problem) = access.need(Role::Operator, workflow, &target) {
+        return Ok(sheet.refused(&access, problem));
+    }
     let who = access.person.clone();
     let key = sheet.given.field("key").map(str::to_owned);
     if sheet.given.field("do") == Some("start") {
@@ -199,55 +203,59 @@ impl Sheet {
     }
 
     fn input(&self, name: &str, param: &Param) -> Markup {
-        let id = field(name);
-        let note = format!("{id}-note");
         let default = param.default.as_ref().map(text);
-        let given = self.given.field(&id).map(str::to_owned);
+        let given = self.given.field(&field(name)).map(str::to_owned);
         let now = given.or(default).unwrap_or_default();
-        let inner = match &param.ty {
-            Type::Optional(inner) => inner,
-            ty => ty,
-        };
-        let is_required = param.is_required();
-        let limits = &param.limits;
-        let number = |limit: &Option<Value>| limit.as_ref().map(text);
-        html! {
-            div class="field" {
-                label for=(id) { span class="name" { (name) @if is_required { span class="required" { " required" } } } }
-                @match inner {
-                    _ if !limits.one_of.is_empty() && !matches!(inner, Type::List(_) | Type::Map(_)) => {
-                        select id=(id) name=(id) aria-describedby=(note) required[is_required] {
-                            @if param.default.is_none() { option value="" { "" } }
-                            @for choice in &limits.one_of {
-                                @let choice = text(choice);
-                                option selected[choice == now] { (choice) }
-                            }
+        input(name, param, &now, param.is_required())
+    }
+}
+
+/// Returns the field of a param, with what is in it now.
+pub fn input(name: &str, param: &Param, now: &str, is_required: bool) -> Markup {
+    let id = field(name);
+    let note = format!("{id}-note");
+    let inner = match &param.ty {
+        Type::Optional(inner) => inner,
+        ty => ty,
+    };
+    let limits = &param.limits;
+    let number = |limit: &Option<Value>| limit.as_ref().map(text);
+    html! {
+        div class="field" {
+            label for=(id) { span class="name" { (name) @if is_required { span class="required" { " required" } } } }
+            @match inner {
+                _ if !limits.one_of.is_empty() && !matches!(inner, Type::List(_) | Type::Map(_)) => {
+                    select id=(id) name=(id) aria-describedby=(note) required[is_required] {
+                        @if param.default.is_none() { option value="" { "" } }
+                        @for choice in &limits.one_of {
+                            @let choice = text(choice);
+                            option selected[choice == now] { (choice) }
                         }
                     }
-                    Type::Bool => {
-                        select id=(id) name=(id) aria-describedby=(note) required[is_required] {
-                            @if param.default.is_none() { option value="" { "" } }
-                            @for choice in ["true", "false"] { option selected[choice == now] { (choice) } }
-                        }
-                    }
-                    Type::Int | Type::Float => {
-                        input id=(id) name=(id) type="number" value=(now) step=[matches!(inner, Type::Float).then_some("any")]
-                            min=[number(&limits.min)] max=[number(&limits.max)] aria-describedby=(note) required[is_required];
-                    }
-                    Type::Secret => {
-                        input id=(id) name=(id) type="password" autocomplete="off" aria-describedby=(note) required[is_required];
-                    }
-                    Type::String | Type::Duration => {
-                        input id=(id) name=(id) type="text" value=(now) autocomplete="off" aria-describedby=(note) required[is_required];
-                    }
-                    _ => textarea id=(id) name=(id) rows="3" spellcheck="false" aria-describedby=(note) required[is_required] { (now) },
                 }
-                p id=(note) class="note" {
-                    @if let Some(text) = &param.description { (text) " " }
-                    span class="type" { (param.ty) @if matches!(inner, Type::List(_) | Type::Map(_) | Type::Any) { ", in YAML" } }
-                    @if let Some(least) = &limits.min { " · at least " (text(least)) }
-                    @if let Some(most) = &limits.max { " · at most " (text(most)) }
+                Type::Bool => {
+                    select id=(id) name=(id) aria-describedby=(note) required[is_required] {
+                        @if param.default.is_none() { option value="" { "" } }
+                        @for choice in ["true", "false"] { option selected[choice == now] { (choice) } }
+                    }
                 }
+                Type::Int | Type::Float => {
+                    input id=(id) name=(id) type="number" value=(now) step=[matches!(inner, Type::Float).then_some("any")]
+                        min=[number(&limits.min)] max=[number(&limits.max)] aria-describedby=(note) required[is_required];
+                }
+                Type::Secret => {
+                    input id=(id) name=(id) type="password" autocomplete="off" aria-describedby=(note) required[is_required];
+                }
+                Type::String | Type::Duration => {
+                    input id=(id) name=(id) type="text" value=(now) autocomplete="off" aria-describedby=(note) required[is_required];
+                }
+                _ => textarea id=(id) name=(id) rows="3" spellcheck="false" aria-describedby=(note) required[is_required] { (now) },
+            }
+            p id=(note) class="note" {
+                @if let Some(text) = &param.description { (text) " " }
+                span class="type" { (param.ty) @if matches!(inner, Type::List(_) | Type::Map(_) | Type::Any) { ", in YAML" } }
+                @if let Some(least) = &limits.min { " · at least " (text(least)) }
+                @if let Some(most) = &limits.max { " · at most " (text(most)) }
             }
         }
     }
@@ -263,12 +271,13 @@ fn frame<'a>(title: &'a str, access: &'a Access) -> Frame<'a> {
     }
 }
 
-fn field(name: &str) -> String {
+/// Names the field of a param.
+pub fn field(name: &str) -> String {
     format!("p.{name}")
 }
 
 /// Returns a value as it is typed in: a text bare, anything else as JSON, which is YAML.
-fn text(value: &Value) -> String {
+pub fn text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),

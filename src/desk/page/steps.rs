@@ -32,7 +32,7 @@ pub struct Node {
 }
 
 /// The order of statuses from what needs somebody to what needs nobody.
-const ORDER: [&str; 9] = [
+pub const ORDER: [&str; 9] = [
     "failed",
     "expired",
     "waiting",
@@ -162,6 +162,7 @@ impl Node {
         let over = self.tally.iter().filter(|(status, _)| is_over(status));
         let over: usize = over.map(|(_, count)| count).sum();
         match self.count {
+            0 if self.status == "skipped" => String::new(),
             0 => "…".into(),
             count => format!("{over}/{count}"),
         }

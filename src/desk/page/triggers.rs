@@ -34,7 +34,7 @@ pub async fn triggers(State(desk): State<Desk>, access: Access) -> Result<Respon
         summary: format!("{} triggers", standings.len()),
         access: Some(&access),
     };
-    let may_pause = access.has(Role::Operator);
+    let may_pause = access.has_everywhere(Role::Operator);
     Ok(page(
         &frame,
         html! {

@@ -3,42 +3,96 @@
 use maud::{Markup, html};
 
 use super::{
+    axis::{Axis, LENGTH},
     format::{class, length, status},
     steps::Node,
 };
 
-/// The axis in units of the picture; it is stretched to the width there is.
-const AXIS: f64 = 1000.0;
+/// How many steps are drawn: the longest, those that failed and those at work.
+const ROWS: usize = 40;
 
 /// Draws when the steps ran that have begun, from the run's start to its end, or until now.
 pub fn waterfall(nodes: &[Node], (from, to): (i64, i64), href: impl Fn(&str) -> String) -> Markup {
-    let whole = (to - from).max(1) as f64;
-    let place = |at: i64| ((at - from) as f64 / whole * AXIS).clamp(0.0, AXIS);
+    let began = |node: &Node| node.started_at.or(node.waited.map(|(at, _)| at));
     let mut begun: Vec<_> = nodes
         .iter()
-        .filter_map(|node| Some((node.started_at.or(node.waited.map(|(at, _)| at))?, node)))
+        .filter_map(|node| Some((began(node)?, node)))
         .collect();
+    let count = begun.len();
+    let took = |(began, node): &(i64, &Node)| node.ended_at.unwrap_or(to) - began;
+    let is_calm = |node: &Node| matches!(node.status.as_str(), "succeeded" | "skipped");
+    begun.sort_by_key(|row| (is_calm(row.1), std::cmp::Reverse(took(row))));
+    begun.truncate(ROWS);
     begun.sort_by_key(|(at, _)| *at);
+    let worked = nodes.iter().filter_map(|node| {
+        let end = node.ended_at.unwrap_or(to);
+        match node.waited {
+            // What comes after the answer counts.
+            Some((_, answered)) => answered.map(|answered| (answered, end)),
+            None => node.started_at.map(|at| (at, end)),
+        }
+    });
+    let axis = Axis::new(from, to, worked);
     html! {
+        @if begun.is_empty() { p class="quiet" { "No step has begun." } }
         div class="fall" {
-            div class="axis" aria-hidden="true" {
-                @for part in 0..5 {
-                    span { (length((to - from) * part / 4)) }
-                }
-            }
-            @for (began, node) in begun {
+            @if !begun.is_empty() { (scale(&axis, (from, to))) }
+            @for (began, node) in &begun {
                 @let ended = node.ended_at.unwrap_or(to);
                 div class="row" id={ "fall-" (node.name) } {
                     a class="label" href=(href(node.id.as_str())) { (node.name) }
-                    svg viewBox=(format!("0 0 {AXIS} 16")) preserveAspectRatio="none" role="img"
+                    svg viewBox=(format!("0 0 {LENGTH} 16")) preserveAspectRatio="none" role="img"
                         aria-label={ (node.label()) ", " (length(ended - began)) } {
-                        (piece(place(began), place(ended), class(&node.status)))
+                        @for (begin, end) in &axis.folded {
+                            rect class="fold" x=(format!("{:.1}", axis.place(*begin))) y="0" width=(format!("{:.1}", axis.place(*end) - axis.place(*begin))) height="16" {}
+                        }
+                        (piece(axis.place(*began), axis.place(ended), class(&node.status)))
                         @if let Some((asked, answered)) = node.waited {
-                            (piece(place(asked), place(answered.unwrap_or(ended)), "waits"))
+                            (piece(axis.place(asked), axis.place(answered.unwrap_or(ended)), "waits"))
                         }
                     }
                     span class="took" { (length(ended - began)) }
                     span class="unseen" { (status(&node.status)) }
+                }
+            }
+        }
+        @if count > ROWS { p class="hint" { "The " (ROWS) " longest of " (count) " steps, and those that need somebody." } }
+        @if !axis.folded.is_empty() {
+            p class="hint" {
+                "Shaded: "
+                @for (at, (begin, end)) in axis.folded.iter().enumerate() { @if at > 0 { ", " } (length(end - begin)) }
+                " in which nothing worked, drawn short."
+            }
+        }
+    }
+}
+
+/// Says when it is, below the line. Times within a folded piece are left out.
+fn scale(axis: &Axis, (from, to): (i64, i64)) -> Markup {
+    let mut marks = vec![(0.0, from)];
+    let (mut at, step) = (from, ((to - from) / 200).max(1));
+    while at < to {
+        let place = axis.place(at);
+        let is_folded = axis
+            .folded
+            .iter()
+            .any(|(begin, end)| at > *begin && at < *end);
+        if !is_folded && place - marks[marks.len() - 1].0 >= LENGTH / 5.0 && place < LENGTH * 0.9 {
+            marks.push((place, at));
+        }
+        at += step;
+    }
+    marks.push((LENGTH, to));
+    // Without a view box, places are parts of the width, and letters keep their form.
+    let part = |place: f64| format!("{:.1}%", place / LENGTH * 100.0);
+    let last = marks.len() - 1;
+    html! {
+        div class="axis" aria-hidden="true" {
+            svg height="20" {
+                @for (number, (place, at)) in marks.iter().enumerate() {
+                    @let anchor = match number { 0 => "start", n if n == last => "end", _ => "middle" };
+                    line x1=(part(*place)) x2=(part(*place)) y1="15" y2="20" {}
+                    text x=(part(*place)) y="11" text-anchor=(anchor) { (length(at - from)) }
                 }
             }
         }
@@ -48,7 +102,7 @@ pub fn waterfall(nodes: &[Node], (from, to): (i64, i64), href: impl Fn(&str) -> 
 fn piece(from: f64, to: f64, class: &str) -> Markup {
     // A short one is still seen.
     let width = (to - from).max(3.0);
-    let from = from.min(AXIS - width);
+    let from = from.min(LENGTH - width);
     html! {
         rect class=(class) x=(format!("{from:.1}")) y="3" width=(format!("{width:.1}")) height="10" rx="2" {}
     }

@@ -21,25 +21,41 @@ impl Workflow {
 impl Step {
     /// As [`Workflow::known_calls`], of one step of a workflow with these params.
     pub fn known_calls(&self, params: &BTreeMap<String, Value>) -> BTreeSet<HostCall> {
-        let mut inputs = known_inputs(self, params);
+        let inputs = self.known_inputs(params);
         match &self.action {
             Action::Script(script) => {
-                let declared = script.inputs.iter().flat_map(|inputs| &inputs.fields);
-                for (name, field) in declared.filter(|(name, _)| !self.with.contains_key(*name)) {
-                    inputs.extend(field.default.clone().map(|value| (name.clone(), value)));
-                }
                 let calls = script.host_calls.iter();
                 calls.map(|call| call.with_inputs(&inputs)).collect()
             }
-            Action::Workflow(inner) => {
-                let declared = inner.params.iter();
-                for (name, param) in declared.filter(|(name, _)| !self.with.contains_key(*name)) {
-                    inputs.extend(param.default.clone().map(|value| (name.clone(), value)));
-                }
-                inner.known_calls(&inputs)
-            }
+            Action::Workflow(inner) => inner.known_calls(&inputs),
             Action::Approval(_) => BTreeSet::new(),
         }
+    }
+
+    /// What its script or workflow gets, as far as that follows from these params of the workflow; defaults included.
+    pub fn known_inputs(&self, params: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+        let mut inputs = known_inputs(self, params);
+        let defaults: Vec<_> = match &self.action {
+            Action::Script(script) => {
+                let declared = script.inputs.iter().flat_map(|inputs| &inputs.fields);
+                declared
+                    .map(|(name, field)| (name, &field.default))
+                    .collect()
+            }
+            Action::Workflow(inner) => {
+                let declared = inner.params.iter();
+                declared
+                    .map(|(name, param)| (name, &param.default))
+                    .collect()
+            }
+            Action::Approval(_) => Vec::new(),
+        };
+        for (name, default) in defaults {
+            if !self.with.contains_key(name) {
+                inputs.extend(default.clone().map(|value| (name.clone(), value)));
+            }
+        }
+        inputs
     }
 }
 

@@ -58,6 +58,20 @@ impl Mistake {
         self
     }
 
+    /// Shows a mistake in this file without the file's first `bytes` bytes, which its author did not write.
+    pub fn without_head(mut self, file: &str, bytes: usize) -> Self {
+        if self.source.name() == file
+            && let Some(text) = self.source.inner().get(bytes..)
+        {
+            self.source = NamedSource::new(file, Arc::from(text));
+            for label in &mut self.labels {
+                let at = label.offset().saturating_sub(bytes);
+                *label = LabeledSpan::new(label.label().map(str::to_owned), at, label.len());
+            }
+        }
+        self
+    }
+
     /// The file that it is in, by its path from the workflow's folder.
     pub fn file(&self) -> &str {
         self.source.name()

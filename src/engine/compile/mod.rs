@@ -20,6 +20,7 @@ mod limits;
 mod link;
 mod mistake;
 mod mock;
+mod mutate;
 mod name;
 mod param;
 mod params;
@@ -30,6 +31,7 @@ mod schedule;
 mod source;
 mod suite;
 mod template;
+mod trial;
 mod trigger;
 
 pub use clusters::{ClustersError, clusters};
@@ -43,15 +45,20 @@ pub use limits::Limits;
 pub use link::{compile, digest_of};
 pub use mistake::{Mistake, Mistakes};
 pub use mock::{MOCK_SECTIONS, Mock, Part, Route, read_mock};
+pub use mutate::{Alterable, alterable};
 pub use name::StepName;
-pub use params::{ParamError, ParamErrors, bind_params, parse_argument, parse_params};
+pub use params::{
+    ParamError, ParamErrors, bind_params, parse_argument, parse_params, refer_params,
+};
 pub use schedule::{Schedule, ScheduleError};
 pub use source::{Folder, Frozen, Opened, Sources, open, read_named};
 pub use suite::{
-    Approver, Calls, Case, Expect, ExpectedCall, Given, Kill, Reply, SUITE_SECTIONS, Suite,
-    answer_of, read_suite, reversed,
+    Approver, Before, Calls, Case, CertificatePlace, Expect, ExpectedCall, ExpectedCertificate,
+    ExpectedFailure, ExpectedHandshakes, FromBefore, Given, Kill, Reply, SUITE_SECTIONS, Suite,
+    WantedCertificate, WantedVerdict, answer_of, read_played, read_suite, reversed,
 };
 pub use template::Template;
+pub use trial::{TrialError, compile_script};
 pub use trigger::{CatchUp, Occasion, Trigger};
 
 /// The keys of every file that people write, workflows first.

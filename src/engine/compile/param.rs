@@ -9,7 +9,7 @@ use super::{
     template::Template,
 };
 use windlass_script::is_readable;
-use windlass_world::value::{ParseTypeError, Type, Value};
+use windlass_world::value::{ParseTypeError, Source, Type, Value};
 
 impl Param {
     /// Checks a value, or that nothing may be given.
@@ -76,12 +76,44 @@ impl Param {
             report.add(mistake);
             return None;
         };
+        let value = match self.ty.refer(value.clone()) {
+            Ok(referred) if is_of_who_starts(&referred) => {
+                let message = "only the person who starts a run can name a file or a variable; a workflow can name a secret of \
+                     Secrets Manager (`secretsmanager:`), the Parameter Store (`ssm:`) or Vault (`vault:`)";
+                let mistake = report.at("wrong-type", node.span.clone(), message);
+                report.add(mistake);
+                return None;
+            }
+            // The secret itself does not belong into a file.
+            Ok(referred) if referred.holds_secret() => value,
+            Ok(referred) => referred,
+            Err(e) => {
+                let mistake = report.at("wrong-type", node.span.clone(), e.to_string());
+                report.add(mistake);
+                return None;
+            }
+        };
         if let Err(e) = self.check(&value) {
             let message = format!("the default of `{}` does not fit: {e}", key.name);
             let mistake = report.at("wrong-type", node.span.clone(), message);
             report.add(mistake);
         }
         Some(value)
+    }
+}
+
+/// Whether it names a secret that only the person who starts a run can name.
+fn is_of_who_starts(value: &Value) -> bool {
+    match value {
+        Value::Reference(reference) => {
+            matches!(
+                reference.source(),
+                Source::File { .. } | Source::Variable { .. }
+            )
+        }
+        Value::List(items) => items.iter().any(is_of_who_starts),
+        Value::Map(map) => map.values().any(is_of_who_starts),
+        _ => false,
     }
 }
 

@@ -97,6 +97,41 @@ pub fn parse_params(text: &str) -> Result<BTreeMap<String, Value>, String> {
     }
 }
 
+/// Reads references to secrets among the params of the person who starts a run (`ssm:/app/password`). Params from elsewhere
+/// do not pass here: they could name a file of that person.
+///
+/// # Errors
+/// Every text that begins as a reference and is none.
+pub fn refer_params(
+    workflow: &Workflow,
+    given: BTreeMap<String, Value>,
+) -> Result<BTreeMap<String, Value>, ParamErrors> {
+    let mut errors = Vec::new();
+    let mut referred = BTreeMap::new();
+    for (name, value) in given {
+        let value = match workflow.params.get(&name) {
+            Some(param) => param.ty.refer(value),
+            None => Ok(value),
+        };
+        match value {
+            Ok(value) => {
+                referred.insert(name, value);
+            }
+            Err(e) => errors.push(ParamError::Wrong {
+                name,
+                why: e.to_string(),
+                hint: Some(
+                    "`text:` before a secret keeps it from being taken for a reference".into(),
+                ),
+            }),
+        }
+    }
+    match errors.is_empty() {
+        true => Ok(referred),
+        false => Err(ParamErrors(errors)),
+    }
+}
+
 /// Completes given params by their defaults and checks each.
 ///
 /// A text given where a param's type says secret becomes one.

@@ -55,6 +55,14 @@ impl Placed {
         })
     }
 
+    /// Says that a text can't be made of a secret that is not read yet.
+    fn unread(&self, value: &Value) -> ExpressionError {
+        ExpressionError {
+            place: self.place(),
+            ..self.expression.unread(value)
+        }
+    }
+
     fn place_of(&self, at: usize) -> Option<Place> {
         self.places
             .place_of(&self.file, &self.text, self.start + at)
@@ -187,6 +195,7 @@ fn interpolate(parts: &[Part], names: &Names) -> Result<Value, ExpressionError> 
         match part {
             Part::Text(literal) => text.push_str(literal),
             Part::Expression(placed) => match placed.evaluate(names)? {
+                value if value.holds_reference() => return Err(placed.unread(&value)),
                 Value::Secret(secret) => {
                     is_secret = true;
                     text.push_str(secret.reveal());

@@ -10,6 +10,9 @@ use crate::{
 };
 use windlass_world::value::{Digest, StepError, Value};
 
+/// How a name among the approvers says that it is a group's.
+const GROUP: &str = "group:";
+
 /// Why an answer does not count.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -154,6 +157,15 @@ pub(super) fn still_holds(state: &State, id: &InstanceId, asked: &journal::Appro
     digest(state, id, &asked.message) == asked.digest
 }
 
+/// Says whether who answers is one of these, by name or by group.
+fn is_among(approvers: &[String], answer: &journal::Decision) -> bool {
+    let groups = answer.via.as_ref().map_or(&[][..], |via| &via.groups);
+    approvers.iter().any(|name| match name.strip_prefix(GROUP) {
+        Some(group) => groups.iter().any(|known| known == group),
+        None => *name == answer.approver,
+    })
+}
+
 /// Decides whether an answer counts that was given at `at` (milliseconds since 1970), and what it does.
 /// A question whose time was over then has its answer already, whether or not that is recorded.
 ///
@@ -201,7 +213,7 @@ pub fn on_answer(
             let (step, why) = (name(), why.to_string());
             Refusal::UnknownApprovers { step, why }
         })?;
-        if let Some(approvers) = approvers.filter(|names| !names.contains(&answer.approver)) {
+        if let Some(approvers) = approvers.filter(|names| !is_among(names, answer)) {
             return Err(Refusal::NotApprover {
                 step: name(),
                 approver: answer.approver.clone(),

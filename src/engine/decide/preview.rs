@@ -1,5 +1,7 @@
 //! What a run would do, as far as it can be told before any step has outputs.
 
+use std::collections::BTreeMap;
+
 use super::{decision::View, scope::Scope};
 use crate::{
     compile::{Action, Step, Template, Workflow},
@@ -33,8 +35,8 @@ pub struct Preview<'w> {
     pub runs: Foreseen<bool>,
     /// How many items a `for_each` has; `None` without one.
     pub items: Option<Foreseen<usize>>,
-    /// What it calls, directly.
-    pub calls: Vec<&'w HostCall>,
+    /// What it calls, directly, with what is known of the arguments.
+    pub calls: Vec<HostCall>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +53,9 @@ pub fn preview<'w>(workflow: &'w Workflow, state: &State, run_id: &str) -> Vec<P
     let scope = Scope::whole(workflow, state);
     let mut found = Vec::new();
     let view = View { state, run_id };
-    scope.preview(view, Foreseen::Known(true), None, &mut found);
+    let params = state.run.as_ref().and_then(|run| run.params.as_map());
+    let known = params.cloned().unwrap_or_default();
+    scope.preview(view, Foreseen::Known(true), None, &known, &mut found);
     found
 }
 
@@ -61,6 +65,7 @@ impl<'w> Scope<'_, 'w> {
         view: View,
         outer: Foreseen<bool>,
         phase: Option<&'w str>,
+        known: &BTreeMap<String, Value>,
         found: &mut Vec<Preview<'w>>,
     ) {
         let from = found.len();
@@ -114,7 +119,7 @@ impl<'w> Scope<'_, 'w> {
                     _ => Foreseen::Later,
                 }),
                 calls: match &step.action {
-                    Action::Script(script) => script.host_calls.iter().collect(),
+                    Action::Script(_) => step.known_calls(known).into_iter().collect(),
                     _ => Vec::new(),
                 },
                 step: id.clone(),
@@ -127,7 +132,7 @@ impl<'w> Scope<'_, 'w> {
                     params: &Value::Null,
                     is_finally: self.is_under_finally(step),
                 };
-                inside.preview(view, runs, phase, found);
+                inside.preview(view, runs, phase, &step.known_inputs(known), found);
             }
         }
     }

@@ -4,11 +4,19 @@ use std::{
     time::Duration,
 };
 
-use super::{gate::Gate, observer::Observer, stage::Stage, substrate::Ledger, undo::lost};
+use tokio::runtime::Handle;
+
+use super::{
+    gate::Gate,
+    observer::Observer,
+    stage::Stage,
+    substrate::Ledger,
+    undo::{ended, lost},
+};
 use crate::journal::{EffectState, Event, InstanceId, Round, RunId};
-use windlass_script::{self as script, Ended, Host, Limits, Script, Stop};
+use windlass_script::{self as script, Ended, Host, Interruption, Limits, Script, Stop};
 use windlass_world::{
-    outside::Clients,
+    outside::{Clients, resolve},
     value::{Command, FailureClass, Redactor, StepError, Value, format_duration},
 };
 
@@ -98,8 +106,9 @@ impl Attempt {
         let gate = self.gate(instance, round, recorded);
         let (result, recorded) = match (&self.task.work, &self.task.script) {
             (Work::Run { inputs }, Some(script)) => {
-                let host = self.host(&gate);
-                let result = script::run(script, inputs.clone(), host, &self.limits);
+                let result = self
+                    .read(inputs.clone())
+                    .and_then(|inputs| script::run(script, inputs, self.host(&gate), &self.limits));
                 (result, gate.take_events())
             }
             (Work::Run { .. }, None) => (Ok(BTreeMap::new()), Vec::new()),
@@ -114,6 +123,26 @@ impl Attempt {
             result: redacted(result, redactor),
             instance: self.task.instance,
             recorded,
+        }
+    }
+
+    /// Reads the secrets that the inputs only name: anew in each attempt, and recorded nowhere.
+    pub(super) fn read(
+        &self,
+        inputs: BTreeMap<String, Value>,
+    ) -> Result<BTreeMap<String, Value>, Ended> {
+        if !inputs.values().any(Value::holds_reference) {
+            return Ok(inputs);
+        }
+        let reading = resolve(&self.clients.secrets, Value::Map(inputs));
+        let read = Handle::current().block_on(reading);
+        match read.map_err(|failure| ended(Interruption::Failed(failure)))? {
+            Value::Map(inputs) => {
+                let inputs_read = inputs.values();
+                inputs_read.for_each(|input| self.task.redactor.learn(input));
+                Ok(inputs)
+            }
+            _ => Ok(BTreeMap::new()),
         }
     }
 

@@ -34,13 +34,11 @@ impl Attempt {
     ) -> Result<(), Ended> {
         for round in rounds {
             if let (Some(script), Some(outputs)) = (own_way(script, round.lent()), &round.outputs) {
-                script::run_undo(
-                    script,
-                    &round.inputs,
-                    outputs,
-                    self.host(gate),
-                    &self.limits,
-                )?;
+                let inputs = match round.inputs.clone() {
+                    Value::Map(inputs) => Value::Map(self.read(inputs)?),
+                    other => other,
+                };
+                script::run_undo(script, &inputs, outputs, self.host(gate), &self.limits)?;
                 continue;
             }
             for (position, effect) in round.effects.iter().enumerate().rev() {

@@ -33,12 +33,15 @@ pub struct Decision {
 }
 
 /// How a server authenticated a user, for the journal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Via {
     /// What authenticated them, such as `token ci`.
     pub how: String,
     /// The address that they came from.
     pub from: String,
+    /// The groups that they are in: what `group:NAME` among approvers means.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -30,6 +30,7 @@ mod folder;
 mod id;
 mod instance;
 mod items;
+mod listing;
 mod lock;
 mod message;
 mod owner;
@@ -52,6 +53,7 @@ pub use instance::{
     ATTEMPT_KILLED, Answer, Approval, EffectState, Instance, Round, RoundRef, Status,
 };
 pub use items::Items;
+pub use listing::{HeldLock, RunsWanted};
 pub use lock::RunLock;
 pub use message::{Decision, Message, Verdict, Via};
 pub use state::{IllegalTransition, RunInfo, State};

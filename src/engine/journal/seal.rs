@@ -16,7 +16,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::{error::JournalError, folder};
 use windlass_ground::disk;
-use windlass_world::value::{Bytes, Digest, MASK, Secret, Value};
+use windlass_world::value::{Bytes, Digest, MASK, Reference, Secret, Value};
 
 /// Marks an encrypted value in stored JSON. A map key of the user's that begins with `$` is
 /// stored with one more.
@@ -25,6 +25,9 @@ pub(super) const MARK: &str = "$secret";
 const BYTES: &str = "$bytes";
 /// Marks a float that JSON has no number for: `NaN`, `inf`, `-inf`.
 const FLOAT: &str = "$float";
+
+/// Marks the name of a secret that is kept elsewhere.
+const REFERENCE: &str = "$from";
 
 /// Tells the key of digests from whatever else is made from the identity.
 const DIGEST_KEY: &[u8] = b"windlass digests of secrets 1";
@@ -212,6 +215,7 @@ pub(super) fn close_with(
     Ok(match value {
         Value::Secret(secret) if secret.is_text() => json!({ MARK: close(&secret)? }),
         Value::Secret(secret) => json!({ BYTES: { MARK: close(&secret)? } }),
+        Value::Reference(reference) => json!({ REFERENCE: reference.as_str() }),
         Value::Bytes(bytes) => json!({ BYTES: bytes.to_base64() }),
         Value::Float(x) if !x.is_finite() => json!({ FLOAT: x.to_string() }),
         Value::List(items) => Json::Array(
@@ -258,6 +262,10 @@ pub(super) fn open_with(
                     .map(|bytes| Value::Secret(Secret::of_bytes(&bytes)))
                     .ok_or_else(|| damaged("secret bytes that are no base64"))?,
                 masked => masked,
+            },
+            Some((REFERENCE, Json::String(text))) => match Reference::parse(text) {
+                Ok(Some(reference)) => Value::Reference(reference),
+                _ => return Err(damaged("a reference to a secret that is none")),
             },
             Some((FLOAT, Json::String(number))) => number
                 .parse()

@@ -14,7 +14,7 @@ use crate::{
     values::values_of,
 };
 use windlass_script::{MODULES, Need, Parameter, ValueKind};
-use windlass_world::x509::Subject;
+use windlass_world::{outside::aws::service, x509::Subject};
 
 const KEYWORDS: [&str; 18] = [
     "let", "const", "if", "else", "for", "in", "while", "loop", "break", "continue", "return",
@@ -183,6 +183,9 @@ fn in_text(
                     || is_word(before.get(open - 2), "OUTPUTS"))
         });
     let words: Vec<&str> = match spot(text, before).map(|spot| spot.slot) {
+        Some(Slot::Value(parameter)) if matches!(parameter.kind, ValueKind::AwsOperation) => {
+            operations(text, before)
+        }
         Some(Slot::Value(parameter)) => values_of(parameter),
         _ if declares => TYPES.to_vec(),
         _ => Vec::new(),
@@ -193,6 +196,16 @@ fn in_text(
             .map(|value| suggestion(value, ItemKind::EnumMember, &inside))
             .collect(),
     )
+}
+
+/// The operations of the service of AWS that the argument before names.
+fn operations<'a>(text: &str, before: &[&Token]) -> Vec<&'a str> {
+    let named = before.iter().rev().find(|token| token.kind == Kind::Text);
+    let named = named.and_then(|token| service(&text[unquoted(text, &token.span)]));
+    let service = named.into_iter();
+    service
+        .flat_map(|service| service.operations.keys().map(String::as_str))
+        .collect()
 }
 
 /// Completes the functions of a module: `pca::cr`.

@@ -1,7 +1,13 @@
-//! The runs in the state folder of this machine: `rows` lists them, `start` starts them, `on` makes the events that one continues with.
+//! The runs in the state folder of this machine: `rows` lists them, `start` and `sent` start them, `on` makes the events that one continues with; `revise`
+//! resumes with changes, `evidence`, `log` and `mesh` are for who looks.
 
+mod evidence;
+mod log;
+mod mesh;
 mod on;
+mod revise;
 mod rows;
+mod sent;
 mod start;
 
 use std::{
@@ -13,18 +19,22 @@ use std::{
 use tokio::sync::watch;
 
 use self::{
+    log::Logs,
     on::{cancelled, goes_on, record, undo_started},
     rows::Rows,
 };
 use super::{
     book::Book,
     clock::now,
+    doubt::DoubtAnswer,
     drivers::{Drivers, Driving, Held},
     error::RunsError,
     folds::{Cursor, Folds},
     library::{Library, WorkflowName},
+    log::LogLine,
+    revise::{Changes, Revision},
     rules,
-    service::{Filter, Listed, Page, Person, Planned, Runs, Shown, StartWanted, Started},
+    service::{Evidence, Filter, Listed, Page, Person, Planned, Runs, Sent, Shown, StartWanted, Started},
     tallies::Tallies,
     turns::Turns,
 };
@@ -34,9 +44,10 @@ use crate::{
     execute::{DriveError, UndoItem, undo_plan},
     inventory::{Inventory, RunStamp, collect},
     journal::{
-        Decision, Event, InstanceId, Journal, JournalError, Message, Record, RunId, RunInfo,
-        RunLock, State, Verdict,
+        Decision, Event, HeldLock, InstanceId, Journal, JournalError, Link, Message, Record, RunId,
+        RunInfo, RunLock, State, Verdict,
     },
+    mesh::{Handshakes, Matrix},
     targets::{LOCAL, Targets},
     value::Digest,
 };
@@ -66,6 +77,9 @@ pub struct Here {
     rows: Rows,
     programs: Mutex<BTreeMap<Digest, Arc<Program>>>,
     turns: Turns,
+    logs: Logs,
+    /// The mesh of the target `local`, once somebody looked at it.
+    matrix: Mutex<Option<Matrix>>,
     /// Keeps a second service out.
     _lock: RunLock,
 }
@@ -99,6 +113,8 @@ impl Here {
             rows: Rows::default(),
             programs: Mutex::default(),
             turns: Turns::default(),
+            logs: Logs::default(),
+            matrix: Mutex::default(),
             _lock: lock,
         };
         for run in this.drivers.book().driven()? {
@@ -255,6 +271,25 @@ impl Runs for Here {
         }
     }
 
+    fn send(&self, sent: &Sent, key: Option<&str>, who: &Person) -> Result<Started, RunsError> {
+        self.start_sent(sent, key, who)
+    }
+
+    fn files(&self, id: &RunId, edition: u32) -> Result<BTreeMap<String, Arc<str>>, RunsError> {
+        if !self.exists(id) {
+            return Err(RunsError::missing("no-such-run", format!("no run `{id}`")));
+        }
+        Ok(self.reader.files(id, edition)?)
+    }
+
+    fn evidence(&self, id: &RunId) -> Result<Vec<Link>, RunsError> {
+        if !self.exists(id) {
+            return Err(RunsError::missing("no-such-run", format!("no run `{id}`")));
+        }
+        self.reader.check_pages()?;
+        Ok(self.reader.evidence(id)?)
+    }
+
     fn answer(
         &self,
         id: &RunId,
@@ -366,6 +401,57 @@ impl Runs for Here {
 
     fn trouble(&self, id: &RunId) -> Option<String> {
         self.drivers.trouble(id)
+    }
+
+    fn log(&self, id: &RunId) -> Result<Arc<Vec<LogLine>>, RunsError> {
+        self.lines(id)
+    }
+
+    fn cursor(&self, id: &RunId, seq: u64) -> Result<Cursor, RunsError> {
+        let before = match seq.checked_sub(1) {
+            Some(before) => self.reader.digest_of(id, before)?,
+            None => None,
+        };
+        Ok(match before {
+            Some(digest) => Cursor::at(seq, digest),
+            None => Cursor::default(),
+        })
+    }
+
+    fn revision(&self, id: &RunId, changes: &Changes) -> Result<Revision, RunsError> {
+        self.revision_of(id, changes)
+    }
+
+    fn resume_with(
+        &self,
+        id: &RunId,
+        changes: &Changes,
+        shown: Option<Digest>,
+        who: &Person,
+    ) -> Result<(), RunsError> {
+        self.resume_revised(id, changes, shown, who)
+    }
+
+    fn answer_doubt(
+        &self,
+        id: &RunId,
+        step: &InstanceId,
+        answer: &DoubtAnswer,
+        who: &Person,
+    ) -> Result<(), RunsError> {
+        self.resume_answered(id, step, answer, who)
+    }
+
+    fn evidence(&self, id: &RunId) -> Result<Evidence, RunsError> {
+        self.gather(id)
+    }
+
+    fn locks(&self) -> Result<Vec<HeldLock>, RunsError> {
+        Ok(self.reader.held_locks()?)
+    }
+
+    fn handshakes(&self, target: &str) -> Result<Handshakes, RunsError> {
+        self.try_handshakes(target)
     }
 }
 

@@ -1,7 +1,7 @@
-use std::{cell::OnceCell, collections::BTreeMap, sync::Mutex};
+use std::{collections::BTreeMap, sync::Mutex};
 
 use crate::{
-    journal::{Journal, RunId, RunRow},
+    journal::{Journal, RunId, RunRow, RunsWanted},
     report,
     runs::{
         clock::now,
@@ -10,7 +10,12 @@ use crate::{
         folds::Folds,
         service::{Ask, Filter, Page, Row, asks, status},
     },
+    targets::Scope,
 };
+
+/// How many rows are read at once, at least, and where all are wanted.
+const FEW: usize = 64;
+const MANY: usize = 4096;
 
 /// What was found out about runs that were listed.
 #[derive(Default)]
@@ -22,8 +27,6 @@ pub struct Rows {
 struct Look<'a> {
     reader: &'a Journal,
     folds: &'a Folds,
-    /// For each run, what changes with its events; read when it is needed.
-    stamps: OnceCell<BTreeMap<RunId, String>>,
     /// Milliseconds since 1970.
     at: i64,
 }
@@ -40,17 +43,6 @@ struct Known {
     asks: Vec<Ask>,
 }
 
-impl Look<'_> {
-    /// Says what changes with the events of a run. A journal that can't be read says so where they are read.
-    fn stamp(&self, run: &RunId) -> &str {
-        let stamps = self.stamps.get_or_init(|| {
-            let stamps = self.reader.stamps().unwrap_or_default();
-            stamps.into_iter().collect()
-        });
-        stamps.get(run).map_or("", String::as_str)
-    }
-}
-
 impl Rows {
     /// Lists runs, the newest first.
     pub fn list(
@@ -62,51 +54,49 @@ impl Rows {
         let look = Look {
             reader,
             folds,
-            stamps: OnceCell::new(),
             at: now(),
         };
         let mut page = Page {
             rows: Vec::new(),
             has_more: false,
         };
-        for run in reader.runs()? {
-            if !filter.takes_row(&run) {
-                continue;
+        let mut wanted = filter.wanted();
+        loop {
+            let part = reader.list_runs(&wanted)?;
+            wanted.before = part.last().map(|(run, _)| run.id.clone());
+            let is_last = part.len() < wanted.limit;
+            for (run, stamp) in part.into_iter().filter(|(run, _)| filter.sees(run)) {
+                if filter.limit > 0 && page.rows.len() >= filter.limit {
+                    page.has_more = true;
+                    return Ok(page);
+                }
+                let row = match run.outcome.as_deref() {
+                    // Why it failed is in its events.
+                    Some("failed" | "undo failed") if !filter.is_brief => {
+                        self.row(&look, run, &stamp)
+                    }
+                    None => self.row(&look, run, &stamp),
+                    Some(outcome) => Row {
+                        status: outcome.to_owned(),
+                        error: None,
+                        asks: Vec::new(),
+                        run,
+                    },
+                };
+                let status = filter.status.as_ref();
+                if status.is_none_or(|status| row.status == *status) {
+                    page.rows.push(row);
+                }
             }
-            // The status of a run that has ended is in its row.
-            let is_other = |status: &String| run.outcome.as_ref().is_some_and(|is| is != status);
-            if filter.status.as_ref().is_some_and(is_other) {
-                continue;
-            }
-            if filter.limit > 0 && page.rows.len() >= filter.limit {
-                page.has_more = true;
-                break;
-            }
-            let row = match run.outcome.as_deref() {
-                // Why it failed is in its events.
-                Some("failed" | "undo failed") if !filter.is_brief => self.row(&look, run),
-                None => self.row(&look, run),
-                Some(outcome) => Row {
-                    status: outcome.to_owned(),
-                    error: None,
-                    asks: Vec::new(),
-                    run,
-                },
-            };
-            if filter
-                .status
-                .as_ref()
-                .is_none_or(|status| row.status == *status)
-            {
-                page.rows.push(row);
+            if is_last {
+                return Ok(page);
             }
         }
-        Ok(page)
     }
 
     /// Completes a row by what only the events say.
-    fn row(&self, look: &Look, row: RunRow) -> Row {
-        let (stamp, at) = (look.stamp(&row.id), look.at);
+    fn row(&self, look: &Look, row: RunRow, stamp: &str) -> Row {
+        let at = look.at;
         let is_new = |known: &Known| {
             known.stamp == stamp
                 && known.is_driven == row.is_owned
@@ -156,22 +146,27 @@ fn known(
 }
 
 impl Filter {
-    /// Says whether a run is listed, as far as its row says.
-    fn takes_row(&self, run: &RunRow) -> bool {
-        let is = |wanted: &Option<String>, found: &str| {
-            wanted.as_ref().is_none_or(|wanted| wanted == found)
-        };
-        let has = |text: &String| {
-            let parts = [run.id.as_str(), &run.workflow, &run.target];
-            parts.iter().any(|part| part.contains(text.as_str()))
-        };
-        is(&self.workflow, &run.workflow)
-            && is(&self.target, &run.target)
-            && is(
-                &self.requester,
-                run.requester.as_deref().unwrap_or_default(),
-            )
-            && self.text.as_ref().is_none_or(has)
-            && self.before.as_ref().is_none_or(|before| run.id < *before)
+    /// Says which rows are read at once: as many as a page has and one that says that more follow, where every row is of it.
+    fn wanted(&self) -> RunsWanted {
+        RunsWanted {
+            before: self.before.clone(),
+            workflow: self.workflow.clone(),
+            target: self.target.clone(),
+            requester: self.requester.clone(),
+            text: self.text.clone(),
+            outcome: self.status.clone(),
+            limit: match self.limit {
+                0 => MANY,
+                limit => (limit + 1).max(FEW),
+            },
+        }
+    }
+
+    /// Says whether the reader of the list may see a run.
+    fn sees(&self, run: &RunRow) -> bool {
+        self.within.as_ref().is_none_or(|scopes| {
+            let mut scopes = scopes.iter();
+            scopes.any(|scope| scope.holds(&run.workflow, &run.target))
+        })
     }
 }

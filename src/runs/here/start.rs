@@ -1,4 +1,7 @@
-use std::path::Path;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use super::Here;
 use crate::{
@@ -19,6 +22,25 @@ use crate::{
     value::{Digest, Value},
 };
 
+/// A workflow that has been checked, its run's first event, and what was found that refuses nothing.
+pub(super) type Prepared = (Program, Beginning, Vec<Note>);
+
+/// Makes a run that writes to a folder.
+pub(super) type Prepare<'a> = &'a dyn Fn(&Path) -> Result<Prepared, RunsError>;
+
+/// What a run is to be begun with, beside its program.
+pub(super) struct About<'a> {
+    /// The workflow's file, from `folder`.
+    pub name: &'a Path,
+    /// Empty where the file is not on this machine.
+    pub folder: &'a Path,
+    /// The file, where it is on this machine.
+    pub on_disk: Option<&'a Path>,
+    pub target: &'a str,
+    pub params: &'a BTreeMap<String, Value>,
+    pub chosen: &'a BTreeSet<String>,
+}
+
 impl Here {
     /// Starts a run, however often it is asked for.
     pub(super) fn start_new(
@@ -26,12 +48,7 @@ impl Here {
         wanted: &StartWanted,
         who: &Person,
     ) -> Result<Started, RunsError> {
-        self.drivers.refuse_too_many()?;
-        let id = new_id()?;
-        let out = self.options.out.join(id.as_str());
-        let (program, beginning, _) = self.prepare(wanted, &out, who)?;
-        self.begin(&id, program, beginning)?;
-        Ok(started(id))
+        self.begin_new(&|out| self.prepare(wanted, out, who))
     }
 
     /// Starts a run, unless one was started with this key.
@@ -41,12 +58,33 @@ impl Here {
         key: &str,
         who: &Person,
     ) -> Result<Started, RunsError> {
+        let prepare = |out: &Path| self.prepare(wanted, out, who);
+        self.begin_once(digest(wanted), key, who, &prepare)
+    }
+
+    /// Begins what `prepare` makes for a folder to write to.
+    pub(super) fn begin_new(&self, prepare: Prepare) -> Result<Started, RunsError> {
+        self.drivers.refuse_too_many()?;
+        let id = new_id()?;
+        let out = self.options.out.join(id.as_str());
+        let (program, beginning, _) = prepare(&out)?;
+        self.begin(&id, program, beginning)?;
+        Ok(started(id))
+    }
+
+    /// Works as [`Here::begin_new`], unless a run was started with this key; `request` digests what is asked for.
+    pub(super) fn begin_once(
+        &self,
+        request: Digest,
+        key: &str,
+        who: &Person,
+        prepare: Prepare,
+    ) -> Result<Started, RunsError> {
         if key.is_empty() || key.len() > MAX_KEY {
             let message = format!("an idempotency key has 1 to {MAX_KEY} bytes");
             return Err(RunsError::wrong("idempotency-key", message));
         }
         let key = Digest::of(&[who.name.as_bytes(), key.as_bytes()]);
-        let request = digest(wanted);
         let _turn = self.turns.take(key);
         let known = self.drivers.book().known(key)?;
         if let Some(known) = &known {
@@ -67,7 +105,7 @@ impl Here {
         // A process that died may have claimed the key for a run that it never began.
         let id = known.map_or_else(new_id, |known| Ok(known.run))?;
         let out = self.options.out.join(id.as_str());
-        let (program, beginning, _) = self.prepare(wanted, &out, who)?;
+        let (program, beginning, _) = prepare(&out)?;
         self.drivers.book().claim(key, request, &id)?;
         self.begin(&id, program, beginning)?;
         Ok(started(id))
@@ -79,37 +117,54 @@ impl Here {
         wanted: &StartWanted,
         out: &Path,
         who: &Person,
-    ) -> Result<(Program, Beginning, Vec<Note>), RunsError> {
+    ) -> Result<Prepared, RunsError> {
         let file = self.options.library.find(&wanted.workflow)?;
-        let program = Library::compile(&file)?;
-        let params = Value::Map(bind_params(&program.workflow, wanted.params.clone())?);
+        let about = About {
+            name: Path::new(file.file_name().unwrap_or_default()),
+            folder: file.parent().unwrap_or(Path::new("/")),
+            on_disk: Some(&file),
+            target: &wanted.target,
+            params: &wanted.params,
+            chosen: &BTreeSet::new(),
+        };
+        self.prepare_program(Library::compile(&file)?, about, out, who)
+    }
+
+    /// Works as [`Here::prepare`] for a workflow that has been compiled.
+    pub(super) fn prepare_program(
+        &self,
+        program: Program,
+        about: About,
+        out: &Path,
+        who: &Person,
+    ) -> Result<Prepared, RunsError> {
+        let params = Value::Map(bind_params(&program.workflow, about.params.clone())?);
         let targets = self.load_targets()?;
-        let target = targets.find(&wanted.target)?;
+        let target = targets.find(about.target)?;
         if target.is_some_and(|target| target.substrate.is_some()) {
             let message = format!(
                 "the runs of target `{}` are driven by Restate",
-                wanted.target
+                about.target
             );
             return Err(RunsError::wrong("engine", message)
                 .hint("start it with `windlass run --target`; this server drives runs itself"));
         }
-        let (kube, notes) = preflight(&targets, &program.workflow, &params, &wanted.target)?;
+        let (kube, notes) = preflight(&targets, &program.workflow, &params, about.target)?;
         self.connect_to_aws(target, &program.workflow)?;
         Folders {
             out,
             state: &self.options.state,
             config: &self.options.config.0,
-            workflow: Some(&file),
+            workflow: about.on_disk,
         }
         .check()?;
-        let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
         let beginning = begin(Wanted {
             program: &program,
-            file: Path::new(file.file_name().unwrap_or_default()),
-            folder: &folder,
-            target: &wanted.target,
+            file: about.name,
+            folder: about.folder,
+            target: about.target,
             kube,
-            chosen: Default::default(),
+            chosen: about.chosen.clone(),
             out: out.display().to_string(),
             params,
             requester: who,

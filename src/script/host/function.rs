@@ -138,6 +138,12 @@ pub enum ValueKind {
     Workload,
     /// A type of Kubernetes objects, as kubectl takes it.
     ObjectKind,
+    /// A service of AWS, as the aws CLI names it.
+    AwsService,
+    /// An operation of the service that stands before it.
+    AwsOperation,
+    /// Names a secret that is kept elsewhere: `ssm:/app/password`.
+    SecretReference,
     /// The name of a Secret of Kubernetes.
     SecretName,
     /// A Kubernetes object as a map, with `apiVersion`, `kind` and `metadata.name`.
@@ -264,6 +270,8 @@ pub enum Needs {
         run: &'static [&'static str],
         undo: &'static [&'static str],
     },
+    /// The action of IAM for the operation of AWS that its arguments name.
+    AwsOperation,
     /// Verbs of Kubernetes.
     Kubernetes {
         run: &'static [Rule],
@@ -416,6 +424,9 @@ impl fmt::Display for ValueKind {
             | Self::Object
             | Self::Workload
             | Self::ObjectKind
+            | Self::AwsService
+            | Self::AwsOperation
+            | Self::SecretReference
             | Self::SecretName => "string",
             Self::Word(words) => {
                 let quoted: Vec<_> = words.iter().map(|word| format!("{word:?}")).collect();

@@ -8,6 +8,7 @@
 //! does anything outside by itself.
 
 mod arguments;
+mod aws;
 mod base64;
 mod csr;
 mod exec;
@@ -23,6 +24,7 @@ mod patience;
 mod pca;
 mod random;
 mod register;
+mod secret;
 pub(super) mod table;
 mod time;
 mod tls;
@@ -30,6 +32,7 @@ mod undo;
 mod verify;
 mod x509;
 
+pub(super) use aws::literal_mistake as aws_mistake;
 pub use function::{
     Changing, Doubt, Function, HostModule, Impact, Need, Needs, On, Parameter, Reversible, Rule,
     ValueKind,

@@ -3,13 +3,18 @@
 use std::{collections::BTreeMap, sync::LazyLock};
 
 use super::{
-    base64, csr, exec, file, formats,
+    aws, base64, csr, exec, file, formats,
     function::{Function, HostModule},
-    hash, http, key, kube, log, pca, random, time, tls, x509,
+    hash, http, key, kube, log, pca, random, secret, time, tls, x509,
 };
 
 /// Every host module, by name.
-pub static MODULES: [HostModule; 17] = [
+pub static MODULES: [HostModule; 19] = [
+    HostModule {
+        name: "aws",
+        about: "Any service of AWS.",
+        functions: &aws::TABLE,
+    },
     HostModule {
         name: "base64",
         about: "Base64. What is made from a secret is a secret.",
@@ -69,6 +74,11 @@ pub static MODULES: [HostModule; 17] = [
         name: "random",
         about: "Randomness, the same in every replay.",
         functions: &random::TABLE,
+    },
+    HostModule {
+        name: "secret",
+        about: "Secrets that are kept elsewhere.",
+        functions: &secret::TABLE,
     },
     HostModule {
         name: "time",

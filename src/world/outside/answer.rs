@@ -10,6 +10,8 @@ use crate::value::Proof;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Client {
     Aws,
+    /// A service of AWS whose error codes are not all known here.
+    AwsService,
     Http,
     Kubernetes,
     Program,
@@ -51,11 +53,11 @@ const fn row(client: Client, operation: &'static str, answer: &'static str, proo
     }
 }
 
-use Client::{Aws, File, Http, Kubernetes, Program};
+use Client::{Aws, AwsService, File, Http, Kubernetes, Program};
 use Proof::{Done, NotDone, Unknown};
 
 /// The first row that fits counts. What no row fits is unknown.
-const TABLE: [Row; 54] = [
+static TABLE: [Row; 59] = [
     // Nothing has left this machine.
     row(Aws, "*", NOT_SENT, NotDone),
     row(Http, "*", NOT_SENT, NotDone),
@@ -110,6 +112,13 @@ const TABLE: [Row; 54] = [
     row(Aws, "*", "TooManyTagsException", NotDone),
     row(Aws, "*", "UnknownOperationException", NotDone),
     row(Aws, "*", "ValidationException", NotDone),
+    // Smithy, "error trait": an error is the client's (4xx) or the server's (5xx); "Common Error Types" of AWS's services:
+    // RequestTimeout is a 4xx that may come after, and RequestInProgress speaks of a call that goes on.
+    row(AwsService, "*", "RequestInProgressException", Unknown),
+    row(AwsService, "*", "RequestTimeout", Unknown),
+    row(AwsService, "*", "RequestTimeoutException", Unknown),
+    row(AwsService, "*", "408", Unknown),
+    row(AwsService, "*", "4xx", NotDone),
     // RFC 9110, 15.3: "the client's request was successfully received, understood, and accepted"; 15.4.4: 303 is
     // the answer to a request that was carried out.
     row(Http, "*", "2xx", Done),
@@ -133,11 +142,28 @@ const TABLE: [Row; 54] = [
 
 /// Looks up what an answer proves.
 pub(super) fn proof(client: Client, operation: &str, answer: &str) -> Proof {
-    let found = TABLE.iter().find(|row| {
+    find(client, operation, answer).map_or(Unknown, |row| row.proof)
+}
+
+fn find(client: Client, operation: &str, answer: &str) -> Option<&'static Row> {
+    TABLE.iter().find(|row| {
         row.client == client
             && (row.operation == "*" || row.operation == operation)
             && fits(row.answer, answer)
-    });
+    })
+}
+
+/// As [`proof`], of an error of any service of AWS: its code decides, or else its status.
+pub(super) fn proof_of_aws(operation: &str, code: &str, status: u16) -> Proof {
+    let status = status.to_string();
+    let looked = [
+        (Aws, code),
+        (AwsService, code),
+        (AwsService, status.as_str()),
+    ];
+    let found = looked
+        .into_iter()
+        .find_map(|(client, answer)| find(client, operation, answer));
     found.map_or(Unknown, |row| row.proof)
 }
 

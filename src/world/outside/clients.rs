@@ -1,13 +1,15 @@
-use super::{HttpClient, KubeClients, OutputFolder, PcaClient, Programs};
+use super::{AwsClient, HttpClient, KubeClients, OutputFolder, PcaClient, Programs, SecretReader};
 
 /// What a run may touch: one client for each side of the world.
 #[derive(Clone, Debug)]
 pub struct Clients {
     pub pca: PcaClient,
+    pub aws: AwsClient,
     pub kube: KubeClients,
     pub files: OutputFolder,
     pub http: HttpClient,
     pub programs: Programs,
+    pub secrets: SecretReader,
 }
 
 impl Clients {
@@ -15,10 +17,12 @@ impl Clients {
     pub fn nowhere() -> Self {
         Self {
             pca: PcaClient::embedded("http://127.0.0.1:9", "nowhere", ("none", "none")),
+            aws: AwsClient::nowhere(),
             kube: KubeClients::default(),
             files: OutputFolder::new(""),
             http: HttpClient::new(Some(Vec::new())),
             programs: Programs::default(),
+            secrets: SecretReader::new(AwsClient::nowhere()),
         }
     }
 }

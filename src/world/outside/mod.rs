@@ -1,9 +1,10 @@
-//! The clients for the world outside: AWS Private CA, Kubernetes, HTTP servers, programs, and the
+//! The clients for the world outside: AWS Private CA and other services of AWS, Kubernetes, HTTP servers, programs, and the
 //! run's output folder. Real protocols and real files; no Rhai, no journal, no workflow.
 //!
 //! Every call answers with a value or a [`crate::value::Failure`], classified here and only here.
 
 mod answer;
+pub mod aws;
 mod clients;
 mod files;
 mod http;
@@ -11,9 +12,11 @@ mod kube;
 mod pca;
 mod programs;
 mod proxy;
+mod secrets;
 mod tls;
 mod transport;
 
+pub use aws::{AwsCall, AwsClient, AwsTarget};
 pub use clients::Clients;
 pub use files::{OutputFolder, Snapshot, Written};
 pub use http::{
@@ -35,4 +38,5 @@ pub use programs::{
     end_programs, kill_programs,
 };
 pub use proxy::Proxies;
+pub use secrets::{SecretReader, resolve};
 pub use tls::{Handshake, Met, Probe, Served, Side, TlsVersion};

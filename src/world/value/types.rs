@@ -1,6 +1,6 @@
 use std::{fmt, str::FromStr};
 
-use super::{Secret, Value, parse_duration};
+use super::{Given, NoReference, Reference, Secret, Value, parse_duration};
 
 /// The type that an author declares for a param, an input or an output.
 ///
@@ -77,6 +77,33 @@ impl Type {
         }
     }
 
+    /// Reads references to secrets where the type says that there is a secret. Only for values of the person who starts a run:
+    /// a text that came from elsewhere could name a file of that person.
+    ///
+    /// # Errors
+    /// A text that begins as a reference and is none.
+    pub fn refer(&self, value: Value) -> Result<Value, NoReference> {
+        Ok(match (self, value) {
+            (Self::Secret, Value::String(text)) => match Reference::read(&text)? {
+                Given::Reference(reference) => Value::Reference(reference),
+                Given::Literal(text) => Value::Secret(Secret::new(text)),
+            },
+            (Self::Optional(inner), value) => inner.refer(value)?,
+            (Self::List(item), Value::List(items)) => Value::List(
+                items
+                    .into_iter()
+                    .map(|value| item.refer(value))
+                    .collect::<Result<_, _>>()?,
+            ),
+            (Self::Map(item), Value::Map(map)) => Value::Map(
+                map.into_iter()
+                    .map(|(key, value)| Ok((key, item.refer(value)?)))
+                    .collect::<Result<_, _>>()?,
+            ),
+            (_, value) => value,
+        })
+    }
+
     /// Checks a value, all the way down.
     ///
     /// # Errors
@@ -103,7 +130,7 @@ impl Type {
             | (Self::Bytes, Value::Bytes(_))
             | (Self::Float, Value::Float(_) | Value::Int(_))
             | (Self::Int, Value::Int(_))
-            | (Self::Secret, Value::Secret(_))
+            | (Self::Secret, Value::Secret(_) | Value::Reference(_))
             | (Self::String, Value::String(_))
             | (Self::Optional(_), Value::Null) => Ok(()),
             (Self::Optional(inner), value) => inner.check_at(value, path),
@@ -124,7 +151,7 @@ fn describe(value: &Value) -> String {
     match value {
         Value::Null => "nothing".into(),
         Value::List(_) | Value::Map(_) => format!("a {}", value.kind()),
-        Value::Secret(_) => "a secret".into(),
+        Value::Secret(_) | Value::Reference(_) => "a secret".into(),
         Value::Bytes(bytes) => bytes.to_string(),
         Value::String(text) if text.chars().count() > 40 => {
             let head: String = text.chars().take(40).collect();

@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use super::{Bytes, Digest, Secret};
+use super::{Bytes, Digest, Reference, Secret};
 
 /// What flows between steps: a param, an input, an output, an effect's result.
 ///
@@ -19,6 +19,8 @@ pub enum Value {
     List(Vec<Value>),
     Map(BTreeMap<String, Value>),
     Secret(Secret),
+    /// A secret that is kept elsewhere, and read when an attempt needs it.
+    Reference(Reference),
 }
 
 /// A value nested deeper than [`Value::MAX_DEPTH`].
@@ -65,7 +67,7 @@ impl Value {
             Self::Bytes(_) => "bytes",
             Self::List(_) => "list",
             Self::Map(_) => "map",
-            Self::Secret(_) => "secret",
+            Self::Secret(_) | Self::Reference(_) => "secret",
         }
     }
 
@@ -80,7 +82,7 @@ impl Value {
             Self::Bytes(_) => "bytes",
             Self::List(_) => "a list",
             Self::Map(_) => "a map",
-            Self::Secret(_) => "a secret",
+            Self::Secret(_) | Self::Reference(_) => "a secret",
         }
     }
 
@@ -90,6 +92,16 @@ impl Value {
             Self::Secret(_) => true,
             Self::List(items) => items.iter().any(Self::holds_secret),
             Self::Map(map) => map.values().any(Self::holds_secret),
+            _ => false,
+        }
+    }
+
+    /// Whether a secret is anywhere inside that is only named.
+    pub fn holds_reference(&self) -> bool {
+        match self {
+            Self::Reference(_) => true,
+            Self::List(items) => items.iter().any(Self::holds_reference),
+            Self::Map(map) => map.values().any(Self::holds_reference),
             _ => false,
         }
     }
@@ -184,6 +196,7 @@ impl fmt::Display for Value {
         match self {
             Self::String(text) => f.write_str(text),
             Self::Bytes(bytes) => f.write_str(&bytes.to_base64()),
+            Self::Reference(reference) => write!(f, "{reference}"),
             other => write!(f, "{}", other.to_json()),
         }
     }
@@ -197,6 +210,7 @@ impl Serialize for Value {
             Self::Int(i) => serializer.serialize_i64(*i),
             Self::Float(x) => serializer.serialize_f64(*x),
             Self::String(text) => serializer.serialize_str(text),
+            Self::Reference(reference) => serializer.collect_str(reference),
             Self::Bytes(bytes) => serializer.serialize_str(&bytes.to_base64()),
             Self::List(items) => serializer.collect_seq(items),
             Self::Map(map) => {

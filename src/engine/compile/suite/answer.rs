@@ -223,6 +223,9 @@ fn fitted(kind: &ValueKind, value: Value, at: &str) -> Result<Value, (String, Op
             | ValueKind::Object
             | ValueKind::Workload
             | ValueKind::ObjectKind
+            | ValueKind::AwsService
+            | ValueKind::AwsOperation
+            | ValueKind::SecretReference
             | ValueKind::SecretName,
             value @ Value::String(_),
         ) => Ok(value),

@@ -8,6 +8,7 @@ use super::{
         fields::{Fields, Report},
         graph::{Action, Workflow},
     },
+    certificate::{self, ExpectedCertificate, ExpectedHandshakes},
     given,
     keys::{EXPECT, SAME_AS, words_of},
 };
@@ -28,6 +29,8 @@ pub struct Expect {
     /// Content by name; `None` for a file that must not be there.
     pub files: BTreeMap<String, Option<String>>,
     pub logs: Vec<String>,
+    pub certificates: Vec<ExpectedCertificate>,
+    pub handshakes: Option<ExpectedHandshakes>,
     pub snapshot: Option<String>,
     pub is_same: bool,
 }
@@ -55,7 +58,12 @@ const STEP_STATUSES: [&str; 6] = [
     "running",
 ];
 
-pub(super) fn read(report: &mut Report, node: &Node, workflow: Option<&Workflow>) -> Expect {
+pub(super) fn read(
+    report: &mut Report,
+    node: &Node,
+    workflow: Option<&Workflow>,
+    is_local: bool,
+) -> Expect {
     let mut fields = Fields::of(report, node, &EXPECT, "`expect`");
     let mut expect = Expect {
         status: word(report, &mut fields, "status"),
@@ -101,6 +109,12 @@ pub(super) fn read(report: &mut Report, node: &Node, workflow: Option<&Workflow>
     if let Some(node) = fields.take("logs") {
         let texts = texts(report, node, "`logs`");
         expect.logs = texts.into_iter().map(|(text, _)| text).collect();
+    }
+    if let Some(node) = fields.take("certificates") {
+        expect.certificates = certificate::read(report, node, is_local);
+    }
+    if let Some(entry) = fields.take_with_key("handshakes") {
+        expect.handshakes = certificate::read_handshakes(report, entry, is_local);
     }
     expect.calls = fields
         .take("calls")

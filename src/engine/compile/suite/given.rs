@@ -1,6 +1,6 @@
 //! The answers of the outside that a test gives.
 
-use std::{collections::BTreeSet, ops::Range};
+use std::{collections::BTreeSet, ops::Range, time::Duration};
 
 use super::{
     super::{
@@ -24,6 +24,8 @@ pub struct Given {
     pub reply: Reply,
     /// How often it is given; `None` if the file does not say.
     pub times: Option<u32>,
+    /// How far the clock moves on before it is there.
+    pub takes: Duration,
     /// Where it stands in the file, from 1.
     pub line: usize,
 }
@@ -52,7 +54,8 @@ const WAITS: [(&str, &str); 4] = [
 ];
 
 /// Calls that an undo makes under names of their own.
-const UNDOS: [&str; 8] = [
+const UNDOS: [&str; 9] = [
+    "aws::undo",
     "exec::undo",
     "file::restore",
     "http::undo",
@@ -112,6 +115,7 @@ fn read_one(report: &mut Report, node: &Node) -> Option<Given> {
     let (gives, fails) = (fields.take_with_key("gives"), fields.take_with_key("fails"));
     let loses = fields.flag(report, "lose");
     let times = fields.count(report, "times");
+    let takes = fields.duration(report, "takes").unwrap_or_default();
     fields.finish(report);
     let row = find(report, called)?;
     let arguments = read_pattern(report, row, called, pattern);
@@ -145,6 +149,7 @@ fn read_one(report: &mut Report, node: &Node) -> Option<Given> {
         arguments,
         reply,
         times,
+        takes,
         line: node.line,
     })
 }

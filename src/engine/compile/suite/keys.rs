@@ -34,15 +34,20 @@ const CLASS_WORDS: [&str; 6] = [
 
 pub static SUITE: Section = Section {
     name: "test file",
-    about: "A test file, `NAME.test.yaml`, beside the workflow that it tests.",
+    about: "A test file, `NAME.test.yaml`, beside the workflow or the script that it tests.",
     keys: &[
         key(
             "workflow",
             Form::Text,
             "The workflow's file, from the folder of the test file.",
             "workflow: rotate-db-password.yaml",
-        )
-        .required(),
+        ),
+        key(
+            "script",
+            Form::Text,
+            "Instead of a workflow: a script, from the folder of the test file. It is run as `windlass try` runs it: `params` are its inputs, `outputs` its outputs, and its step is `script`.",
+            "script: verify_login.rhai",
+        ),
         key(
             "description",
             Form::Text,
@@ -95,6 +100,18 @@ pub static TEST: Section = Section {
             "kube: false",
         )
         .or("true"),
+        key(
+            "before",
+            Form::Values,
+            "With `target: local`: runs that come first, such as the one that makes what is rotated. Tests with the same list share what it leaves in the embedded servers; files and calls are not kept.",
+            "before: [{ workflow: gloo-mesh.yaml, params: { clusters: [a] } }]",
+        ),
+        key(
+            "clock",
+            Form::Text,
+            "When the run starts (RFC 3339), where nothing is reached. Waits and `takes` move the clock on.",
+            "clock: 2027-03-01T00:00:00Z",
+        ),
         key(
             "given",
             Form::Values,
@@ -160,10 +177,36 @@ pub static GIVEN: Section = Section {
         )
         .or("false"),
         key(
+            "takes",
+            Form::Duration,
+            "How far the clock moves on before the answer is there.",
+            "takes: 10m",
+        ),
+        key(
             "times",
             Form::Count(MOST_TIMES),
             "How often it is given. Without it once if a later answer has the same function and arguments, and as often as it matches otherwise.",
             "times: 3",
+        ),
+    ],
+};
+
+pub static BEFORE: Section = Section {
+    name: "before",
+    about: "A run that comes before a test. It must succeed; nobody is asked.",
+    keys: &[
+        key(
+            "workflow",
+            Form::Text,
+            "The workflow's file, from the folder of the test file.",
+            "workflow: gloo-mesh.yaml",
+        )
+        .required(),
+        key(
+            "params",
+            Form::Value,
+            "The params of the run: name → value. `${{ before.NAME }}` is an output of a run that came before, here as in the test's own `params`.",
+            "params: { clusters: [a] }",
         ),
     ],
 };
@@ -271,6 +314,18 @@ pub static EXPECT: Section = Section {
             "logs: [\"* is restarted\"]",
         ),
         key(
+            "certificates",
+            Form::Value,
+            "What the first certificate of a place is: a file of the output folder, or `CLUSTER:NAMESPACE/SECRET/KEY` of an embedded cluster. Leave the rest out for a place without certificates.",
+            "certificates: { server.pem: { dns_names: [server.example], days: 30 } }",
+        ),
+        key(
+            "handshakes",
+            Form::Value,
+            "With `target: local`: how the handshakes of the rehearsal mesh end. `all`: each succeeds at the end. `throughout`: at every moment of the run. A list: just these fail.",
+            "handshakes: all",
+        ),
+        key(
             "snapshot",
             Form::Text,
             "The name of a file in `snapshots/` that holds all of this. `windlass test --accept` writes it.",
@@ -285,8 +340,146 @@ pub static EXPECT: Section = Section {
     ],
 };
 
+/// How the handshakes of a mesh end.
+pub const WHEN: [&str; 2] = ["all", "throughout"];
+
+pub static HANDSHAKE: Section = Section {
+    name: "handshake",
+    about: "A handshake of the rehearsal mesh that fails, as `windlass mesh` shows it. A text may hold `*`.",
+    keys: &[
+        key(
+            "from",
+            Form::Text,
+            "The side that connects.",
+            "from: \"a/shop/*\"",
+        ),
+        key(
+            "to",
+            Form::Text,
+            "The side that is connected to.",
+            "to: \"b/*\"",
+        ),
+        key(
+            "error",
+            Form::Text,
+            "Why it fails.",
+            "error: \"*unknown issuer*\"",
+        ),
+    ],
+};
+
+pub static CERTIFICATE: Section = Section {
+    name: "certificate",
+    about: "What a certificate must be. A text may hold `*`.",
+    keys: &[
+        key(
+            "subject",
+            Form::Text,
+            "The subject, as RFC 4514 writes it.",
+            "subject: CN=server.example",
+        ),
+        key(
+            "issuer",
+            Form::Text,
+            "The issuer's subject.",
+            "issuer: \"CN=Relay*\"",
+        ),
+        key(
+            "dns_names",
+            Form::Names,
+            "All DNS names, in their order.",
+            "dns_names: [server.example]",
+        ),
+        key(
+            "ip_addresses",
+            Form::Names,
+            "All IP addresses, in their order.",
+            "ip_addresses: [10.0.0.1]",
+        ),
+        key(
+            "uris",
+            Form::Names,
+            "All URIs, in their order.",
+            "uris: [\"spiffe://*\"]",
+        ),
+        key(
+            "email_addresses",
+            Form::Names,
+            "All email addresses, in their order.",
+            "email_addresses: [pki@example.com]",
+        ),
+        key("is_ca", Form::Flag, "Whether it is a CA's.", "is_ca: true"),
+        key(
+            "days",
+            Form::Count(MOST_DAYS),
+            "How many days it is valid, rounded.",
+            "days: 365",
+        ),
+        key(
+            "count",
+            Form::Count(MOST_CERTIFICATES),
+            "How many certificates the place holds.",
+            "count: 2",
+        ),
+        key(
+            "verifies",
+            Form::Value,
+            "That it verifies, or a list of such: under which roots, and for what.",
+            "verifies: { under: root-ca.pem }",
+        ),
+    ],
+};
+const MOST_DAYS: i64 = 100_000;
+const MOST_CERTIFICATES: i64 = 1_000;
+
+pub static VERIFIES: Section = Section {
+    name: "verifies",
+    about: "How a certificate is verified, with what is shown beside it.",
+    keys: &[
+        key(
+            "under",
+            Form::Text,
+            "The place of the roots.",
+            "under: root-ca.pem",
+        )
+        .required(),
+        key(
+            "chain",
+            Form::Text,
+            "The place of the certificates between, if it is another one.",
+            "chain: server-chain.pem",
+        ),
+        key(
+            "purpose",
+            Form::Words(&PURPOSES),
+            "What it is verified for; `ca`: that certificates below it verify.",
+            "purpose: client",
+        )
+        .or("server"),
+        key(
+            "fails",
+            Form::Flag,
+            "That it does not verify.",
+            "fails: true",
+        )
+        .or("false"),
+    ],
+};
+pub const PURPOSES: [&str; 3] = ["server", "client", "ca"];
+
 /// All maps of a test file whose keys are known.
-pub static SUITE_SECTIONS: [&Section; 6] = [&SUITE, &TEST, &GIVEN, &FAILS, &APPROVAL, &EXPECT];
+pub static SUITE_SECTIONS: [&Section; 10] = [
+    &SUITE,
+    &TEST,
+    &BEFORE,
+    &GIVEN,
+    &FAILS,
+    &APPROVAL,
+    &EXPECT,
+    &CERTIFICATE,
+    &VERIFIES,
+    &HANDSHAKE,
+];
 
 /// Looks a key up whose row says which words it may be.
 pub fn words_of(section: &'static Section, name: &str) -> &'static [&'static str] {

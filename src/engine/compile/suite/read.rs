@@ -9,13 +9,15 @@ use super::{
         graph::{Action, Program, Workflow},
         link::compile,
         mistake::Mistakes,
-        params::bind_params,
         source::{Document, Opened, open},
+        trial::{TrialError, compile_script},
     },
+    before::{self, Before, Earlier, FromBefore, outputs_of, read_params, unchecked},
     expect::{self, Expect, known, one_of},
     given::{self, Given},
     keys::{ANSWERS, APPROVAL, LOCAL, MOST_KILLS, SUITE, TARGETS, TEST},
 };
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use windlass_script::ROOTS;
 use windlass_world::value::Value;
 
@@ -25,10 +27,23 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// The tests of one file, and the workflow that they test.
 pub struct Suite {
     pub program: Program,
-    /// The workflow's file, from the folder of the test file.
+    /// The workflow's file, or the script's, from the folder of the test file.
     pub workflow: String,
+    /// The workflows of runs that come before tests, by their files from the folder of the test file.
+    pub earlier: BTreeMap<String, Program>,
     /// In the order of the file.
     pub cases: Vec<Case>,
+}
+
+impl Suite {
+    /// All workflows that its tests run, by their files from the folder of the test file.
+    pub fn programs(&self) -> impl Iterator<Item = (&str, &Program)> {
+        let earlier = self
+            .earlier
+            .iter()
+            .map(|(name, program)| (name.as_str(), program));
+        std::iter::once((self.workflow.as_str(), &self.program)).chain(earlier)
+    }
 }
 
 /// One test.
@@ -36,13 +51,17 @@ pub struct Suite {
 pub struct Case {
     pub name: String,
     pub description: Option<String>,
-    /// Checked, with the defaults.
-    pub params: Value,
+    /// Checked; `bind` gives them with the defaults.
+    pub params: FromBefore,
     pub requester: String,
     /// Whether the embedded servers answer what no given answer matches.
     pub is_local: bool,
     /// Whether the target has the clusters that the workflow names.
     pub has_kube: bool,
+    /// Runs that come first.
+    pub before: Vec<Before>,
+    /// When it starts; now if it is left out.
+    pub clock: Option<OffsetDateTime>,
     pub given: Vec<Given>,
     pub approvals: BTreeMap<String, Approver>,
     pub kill: Option<Kill>,
@@ -74,6 +93,22 @@ pub enum Kill {
 /// # Errors
 /// Every mistake of the test file, or every mistake of the workflow.
 pub fn read_suite(path: &Path) -> Result<Suite, Mistakes> {
+    read(path, Earlier::default())
+}
+
+/// Reads a test file that is right, without the workflows of runs before tests.
+///
+/// # Errors
+/// As [`read_suite`].
+pub fn read_played(path: &Path) -> Result<Suite, Mistakes> {
+    let earlier = Earlier {
+        are_left_out: true,
+        ..Earlier::default()
+    };
+    read(path, earlier)
+}
+
+fn read(path: &Path, mut earlier: Earlier) -> Result<Suite, Mistakes> {
     let Document { file, text, root } = Document::read(path)?;
     let mut mistakes = Vec::new();
     let mut report = Report {
@@ -83,26 +118,39 @@ pub fn read_suite(path: &Path) -> Result<Suite, Mistakes> {
         roots: ROOTS,
     };
     let mut fields = Fields::of(&mut report, &root, &SUITE, "a test file");
-    let (name, description) = (fields.take_with_key("workflow"), fields.take("description"));
+    let description = fields.take("description");
+    let (workflow, script) = (
+        fields.take_with_key("workflow"),
+        fields.take_with_key("script"),
+    );
+    if let (Some(_), Some((key, _))) = (workflow, script) {
+        let message = "the test file names a workflow and a script";
+        let mistake = report.at("bad-test", key.span.clone(), message);
+        report.add(mistake.help("keep one of `workflow` and `script`"));
+    }
+    let is_script = workflow.is_none() && script.is_some();
     if let Some(node) = description {
         report.text(node, "`description`");
     }
     let tests = fields.take("tests");
     fields.finish(&mut report);
     let mut is_named = false;
-    let named = name.and_then(|(_, node)| {
+    let named = workflow.or(script).and_then(|(key, node)| {
         is_named = true;
-        Some((report.text(node, "`workflow`")?.to_owned(), node))
+        let what = format!("`{}`", key.name);
+        Some((report.text(node, &what)?.to_owned(), node))
     });
     if !is_named {
         let mistake = report.at(
             "missing-key",
             root.span.clone(),
-            "the test file names no workflow",
+            "the test file names no workflow and no script",
         );
-        report.add(mistake.help("begin the file with `workflow: FILE.yaml`"));
+        report
+            .add(mistake.help("begin the file with `workflow: FILE.yaml` or `script: FILE.rhai`"));
     }
     let program = match &named {
+        Some((name, node)) if is_script => script_beside(&mut report, path, name, node)?,
         Some((name, node)) => compile_beside(&mut report, path, name, node)?,
         None => None,
     };
@@ -111,7 +159,14 @@ pub fn read_suite(path: &Path) -> Result<Suite, Mistakes> {
     match tests {
         Some(node) => {
             for (key, node) in report.entries(node, "`tests`") {
-                cases.push(read_case(&mut report, key, node, workflow));
+                let before = read_before(&mut report, node, path, &mut earlier)?;
+                cases.push(read_case(
+                    &mut report,
+                    key,
+                    node,
+                    workflow,
+                    (before, &earlier),
+                ));
             }
         }
         None => {
@@ -127,6 +182,7 @@ pub fn read_suite(path: &Path) -> Result<Suite, Mistakes> {
         (Some(program), Some((workflow, _))) if mistakes.is_empty() => Ok(Suite {
             program,
             workflow,
+            earlier: earlier.programs,
             cases,
         }),
         _ => Err(Mistakes::sorted(mistakes)),
@@ -134,7 +190,7 @@ pub fn read_suite(path: &Path) -> Result<Suite, Mistakes> {
 }
 
 /// Compiles the workflow; `Ok(None)` if there is no such file, which has been reported.
-fn compile_beside(
+pub(super) fn compile_beside(
     report: &mut Report,
     path: &Path,
     name: &str,
@@ -152,18 +208,75 @@ fn compile_beside(
     }
 }
 
-fn read_case(report: &mut Report, key: &Key, node: &Node, workflow: Option<&Workflow>) -> Case {
+/// Compiles the script as a workflow; `Ok(None)` if there is no such file, which has been reported.
+fn script_beside(
+    report: &mut Report,
+    path: &Path,
+    name: &str,
+    node: &Node,
+) -> Result<Option<Program>, Mistakes> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    match compile_script(&folder.join(name)) {
+        Ok(program) => Ok(Some(program)),
+        Err(TrialError::Mistakes(mistakes)) => Err(mistakes),
+        Err(TrialError::Unreadable(why)) => {
+            let message = format!("can't read `{name}`: {why}");
+            let mistake = report.at("unreadable-file", node.span.clone(), message);
+            report.add(mistake.help("the path is from the folder of the test file"));
+            Ok(None)
+        }
+    }
+}
+
+/// Reads the runs that come before a test, which its other keys may name.
+fn read_before(
+    report: &mut Report,
+    node: &Node,
+    path: &Path,
+    earlier: &mut Earlier,
+) -> Result<Vec<Before>, Mistakes> {
+    let Kind::Map(entries) = &node.kind else {
+        return Ok(Vec::new());
+    };
+    match entries.iter().find(|(key, _)| key.name == "before") {
+        Some((_, node)) => before::read(report, node, path, earlier),
+        None => Ok(Vec::new()),
+    }
+}
+
+fn read_case(
+    report: &mut Report,
+    key: &Key,
+    node: &Node,
+    workflow: Option<&Workflow>,
+    (before, earlier): (Vec<Before>, &Earlier),
+) -> Case {
     let mut fields = Fields::of(report, node, &TEST, format!("the test `{}`", key.name));
     let params = fields.take("params");
+    let named = Node {
+        span: key.span.clone(),
+        ..node.clone()
+    };
     let params = match workflow {
-        Some(workflow) => read_params(report, key, params, workflow),
-        None => Value::Null,
+        Some(_) if earlier.are_left_out => unchecked(params),
+        Some(workflow) => {
+            let known = outputs_of(&before, earlier);
+            read_params(report, (params, &named), workflow, &known)
+        }
+        None => FromBefore::default(),
     };
     let target = fields.take("target");
     let is_local = target
         .and_then(|node| one_of(report, node, "`target`", &TARGETS))
         .as_deref()
         == Some(LOCAL);
+    if let (Some((key, _)), false) = (fields.take_with_key("before"), is_local) {
+        let message = "a run before the test leaves nothing where nothing is reached";
+        let mistake = report.at("bad-test", key.span.clone(), message);
+        report.add(mistake.help("add `target: local` to the test"));
+    }
+    let clock = fields.take_with_key("clock");
+    let clock = clock.and_then(|entry| read_clock(report, entry, is_local));
     let has_kube = fields
         .take("kube")
         .and_then(|node| report.flag(node, "`kube`"))
@@ -178,6 +291,8 @@ fn read_case(report: &mut Report, key: &Key, node: &Node, workflow: Option<&Work
             .unwrap_or_else(|| "tester".into()),
         is_local,
         has_kube,
+        before,
+        clock,
         given: fields
             .take("given")
             .map_or_else(Vec::new, |node| given::read(report, node)),
@@ -192,7 +307,7 @@ fn read_case(report: &mut Report, key: &Key, node: &Node, workflow: Option<&Work
     let wanted = fields.take_with_key("expect");
     fields.finish(report);
     let expect = wanted
-        .map(|(_, node)| expect::read(report, node, workflow))
+        .map(|(_, node)| expect::read(report, node, workflow, is_local))
         .unwrap_or_default();
     if let (Some((key, _)), None, true) = (wanted, case.kill, expect.is_same) {
         let mistake = report.at(
@@ -205,31 +320,25 @@ fn read_case(report: &mut Report, key: &Key, node: &Node, workflow: Option<&Work
     Case { expect, ..case }
 }
 
-fn read_params(report: &mut Report, key: &Key, node: Option<&Node>, workflow: &Workflow) -> Value {
-    let entries = node.map_or(&[][..], |node| report.entries(node, "`params`"));
-    let given = entries
-        .iter()
-        .map(|(key, node)| (key.name.clone(), node.to_value()));
-    let errors = match bind_params(workflow, given.collect()) {
-        Ok(bound) => return Value::Map(bound),
-        Err(errors) => errors.0,
+fn read_clock(
+    report: &mut Report,
+    (key, node): &(Key, Node),
+    is_local: bool,
+) -> Option<OffsetDateTime> {
+    let text = report.text(node, "`clock`")?;
+    let Ok(moment) = OffsetDateTime::parse(text, &Rfc3339) else {
+        let message = format!("`{text}` is not a moment");
+        let mistake = report.at("wrong-type", node.span.clone(), message);
+        report.add(mistake.help("write it as `2027-03-01T00:00:00Z`"));
+        return None;
     };
-    for error in errors {
-        let entry = error
-            .param()
-            .and_then(|name| entries.iter().find(|(key, _)| key.name == name));
-        let span = entry.map_or(&key.span, |(key, _)| &key.span).clone();
-        let mistake = report.at("params", span, error.to_string());
-        let hint = match entry {
-            // A hint about the command line does not help here.
-            Some(_) => error.hint().filter(|hint| !hint.contains("-p ")),
-            None => error
-                .param()
-                .map(|name| format!("add `params: {{ {name}: … }}` to the test")),
-        };
-        report.add(mistake.maybe_help(hint));
+    if is_local {
+        let message = "the embedded servers have the clock of this machine";
+        let mistake = report.at("bad-test", key.span.clone(), message);
+        report.add(mistake.help("leave `clock` out, or answer `time::now` in `given`"));
+        return None;
     }
-    Value::Null
+    Some(moment)
 }
 
 fn read_approvals(

@@ -7,7 +7,7 @@ use aws_types::service_config::ServiceConfigKey;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use tokio::sync::OnceCell;
 
-use super::failure::classify;
+use super::{connect::ConnectError, failure::classify};
 
 /// The twelve digits of an AWS account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub enum Identity {
 
 /// Asks STS once, on first use.
 #[derive(Debug)]
-pub(super) struct Account {
+pub(in super::super) struct Account {
     /// Why not, where it is not to be asked.
     sts: Result<aws_sdk_sts::Client, String>,
     pub region: Option<String>,
@@ -91,6 +91,26 @@ impl Account {
 
     pub async fn identity(&self) -> &Identity {
         self.asked.get_or_init(|| self.ask()).await
+    }
+
+    /// Refuses credentials of another account than this.
+    ///
+    /// # Errors
+    /// Whose they are, or why that can't be found out.
+    pub async fn hold_to(&self, wanted: &AccountId) -> Result<(), ConnectError> {
+        let wanted = wanted.clone();
+        match self.identity().await {
+            Identity::Known { account, .. } if *account == wanted => Ok(()),
+            Identity::Known { account, arn } => Err(ConnectError::WrongAccount {
+                wanted,
+                found: account.clone(),
+                arn: arn.clone(),
+            }),
+            Identity::Unknown { why } => Err(ConnectError::UnknownAccount {
+                wanted,
+                why: why.clone(),
+            }),
+        }
     }
 
     async fn ask(&self) -> Identity {

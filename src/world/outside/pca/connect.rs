@@ -7,11 +7,14 @@ use serde::Deserialize;
 
 use super::{
     super::proxy::Proxies,
-    account::{Account, AccountId, Identity},
+    account::{Account, AccountId},
     client::PcaClient,
     profile::{self, Chosen, ProfileError},
     rate::{OperationName, Rate, Rates},
-    trust::{BundleError, HttpClientError, ProxyError, bundle_of_environment, http_client},
+    trust::{
+        BundleError, HttpClientError, ProxyError, bundle_of_environment, http_client,
+        http_client_without_tls,
+    },
 };
 
 /// Where AWS Private CA is. What is not named comes from the ordinary AWS places: environment,
@@ -70,6 +73,8 @@ pub enum ConnectError {
     UnknownAccount { wanted: AccountId, why: String },
     #[error(transparent)]
     Proxy(#[from] ProxyError),
+    #[error("AWS can't be asked: {0}")]
+    Http(String),
     #[error(
         "`endpoint` names the very server, so it can't be combined with `fips` or `dual_stack`, which choose one of AWS's"
     )]
@@ -92,7 +97,9 @@ impl ConnectError {
             Self::Profile(ProfileError::Services { .. }) => {
                 "without the section, calls would go to AWS itself: write it, or take `services` out of the profile"
             }
-            Self::Profile(ProfileError::Unreadable { .. }) | Self::EndpointTwice => return None,
+            Self::Profile(ProfileError::Unreadable { .. })
+            | Self::EndpointTwice
+            | Self::Http(_) => return None,
             Self::WrongAccount { .. } => {
                 "name the right credentials in the target (`pca = { profile = \"NAME\" }`); `aws sts get-caller-identity` shows whose they are"
             }
@@ -112,12 +119,13 @@ impl From<HttpClientError> for ConnectError {
     }
 }
 
-/// The endpoint that the environment, or a `services` section of the profile, has for this service alone.
+/// The endpoint that the environment, or a `services` section of the profile, has for one service alone. `id` is the
+/// service's name as such a section writes it: `acm_pca`.
 ///
 /// The SDK for Rust looks for `acm-pca` in the section, where AWS's reference and its other tools write `acm_pca`.
-fn own_endpoint(config: &SdkConfig) -> Option<String> {
+pub(in super::super) fn own_endpoint(config: &SdkConfig, id: &str) -> Option<String> {
     let key = ServiceConfigKey::builder()
-        .service_id("acm_pca")
+        .service_id(id)
         .env("AWS_ENDPOINT_URL")
         .profile("endpoint_url")
         .build()
@@ -125,6 +133,63 @@ fn own_endpoint(config: &SdkConfig) -> Option<String> {
     let found = config.service_config()?.load_config(key)?;
     // Without one of its own it is the one for all services, which the SDK knows.
     (config.endpoint_url() != Some(&found)).then_some(found)
+}
+
+/// What the AWS configuration says for a target.
+pub(in super::super) struct Settings {
+    pub config: SdkConfig,
+    /// The CAs to trust instead of the system's.
+    pub bundle: Option<PathBuf>,
+}
+
+/// Reads the AWS configuration for a target. No request is made.
+///
+/// # Errors
+/// A CA bundle that can't be read, or holds no certificate; a profile that does not exist; an
+/// endpoint that is named twice.
+pub(in super::super) async fn settings(target: &PcaTarget) -> Result<Settings, ConnectError> {
+    let chooses = [target.fips, target.dual_stack].contains(&Some(true));
+    if target.endpoint.is_some() && chooses {
+        return Err(ConnectError::EndpointTwice);
+    }
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .retry_config(RetryConfig::adaptive().with_max_attempts(SDK_ATTEMPTS))
+        .timeout_config(
+            TimeoutConfig::builder()
+                .operation_timeout(CALL_TIMEOUT)
+                .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+                .build(),
+        );
+    if let Some(region) = &target.region {
+        loader = loader.region(Region::new(region.clone()));
+    }
+    if let Some(fips) = target.fips {
+        loader = loader.use_fips(fips);
+    }
+    if let Some(dual_stack) = target.dual_stack {
+        loader = loader.use_dual_stack(dual_stack);
+    }
+    let bundle = target.ca_bundle.clone().or_else(bundle_of_environment);
+    let http = http_client(bundle.as_deref(), Proxies::of_environment())?;
+    loader = loader.http_client(http.clone());
+    let chosen = Chosen::of(target).await;
+    if let Some(name) = &chosen.name {
+        loader = loader.profile_name(name);
+    }
+    match (&target.profile, chosen.problem) {
+        (Some(_), Some(problem)) => return Err(problem.into()),
+        (Some(name), None) => {
+            let credentials = profile::credentials(name, target, Some(http)).await;
+            loader = loader.credentials_provider(credentials);
+        }
+        // The target does not ask for it, and may not speak to AWS at all.
+        (None, Some(problem)) => loader = loader.credentials_provider(Broken(problem)),
+        (None, None) => {}
+    }
+    Ok(Settings {
+        config: loader.load().await,
+        bundle,
+    })
 }
 
 impl PcaClient {
@@ -135,89 +200,32 @@ impl PcaClient {
     /// A CA bundle that can't be read, or holds no certificate; a profile that does not exist; an
     /// endpoint that is named twice; another account than the target's.
     pub async fn connect(target: &PcaTarget) -> Result<Self, ConnectError> {
-        let chooses = [target.fips, target.dual_stack].contains(&Some(true));
-        if target.endpoint.is_some() && chooses {
-            return Err(ConnectError::EndpointTwice);
-        }
-        let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .retry_config(RetryConfig::adaptive().with_max_attempts(SDK_ATTEMPTS))
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .operation_timeout(CALL_TIMEOUT)
-                    .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-                    .build(),
-            );
-        if let Some(region) = &target.region {
-            loader = loader.region(Region::new(region.clone()));
-        }
-        if let Some(fips) = target.fips {
-            loader = loader.use_fips(fips);
-        }
-        if let Some(dual_stack) = target.dual_stack {
-            loader = loader.use_dual_stack(dual_stack);
-        }
-        let bundle = target.ca_bundle.clone().or_else(bundle_of_environment);
-        let http = http_client(bundle.as_deref(), Proxies::of_environment())?;
-        loader = loader.http_client(http.clone());
-        let chosen = Chosen::of(target).await;
-        if let Some(name) = &chosen.name {
-            loader = loader.profile_name(name);
-        }
-        match (&target.profile, chosen.problem) {
-            (Some(_), Some(problem)) => return Err(problem.into()),
-            (Some(name), None) => {
-                let credentials = profile::credentials(name, target, Some(http)).await;
-                loader = loader.credentials_provider(credentials);
-            }
-            // The target does not ask for it, and may not speak to AWS at all.
-            (None, Some(problem)) => loader = loader.credentials_provider(Broken(problem)),
-            (None, None) => {}
-        }
-        let config = loader.load().await;
+        let Settings { config, .. } = settings(target).await?;
         // The endpoint is that of Private CA alone: STS and SSO are elsewhere.
-        let endpoint = target.endpoint.clone().or_else(|| own_endpoint(&config));
+        let endpoint = target.endpoint.clone();
+        let endpoint = endpoint.or_else(|| own_endpoint(&config, "acm_pca"));
         let mut own = aws_sdk_acmpca::config::Builder::from(&config);
         if endpoint.is_some() {
             own.set_endpoint_url(endpoint.clone());
         }
         let endpoint = endpoint.as_deref().or(config.endpoint_url());
         let account = Account::new(&config, endpoint, target.account.is_some());
-        let client = Self::new(
+        if let Some(wanted) = &target.account {
+            account.hold_to(wanted).await?;
+        }
+        Ok(Self::new(
             aws_sdk_acmpca::Client::from_conf(own.build()),
             Rates::new(&target.rate),
             Some(account),
-        );
-        if let Some(wanted) = &target.account {
-            client.refuse_another_account(wanted).await?;
-        }
-        Ok(client)
-    }
-
-    async fn refuse_another_account(&self, wanted: &AccountId) -> Result<(), ConnectError> {
-        let wanted = wanted.clone();
-        match self.identity().await {
-            Some(Identity::Known { account, .. }) if *account == wanted => Ok(()),
-            Some(Identity::Known { account, arn }) => Err(ConnectError::WrongAccount {
-                wanted,
-                found: account.clone(),
-                arn: arn.clone(),
-            }),
-            Some(Identity::Unknown { why }) => Err(ConnectError::UnknownAccount {
-                wanted,
-                why: why.clone(),
-            }),
-            None => Ok(()),
-        }
+        ))
     }
 
     /// Connects to the embedded server, with the id and the secret of the access key that it was
     /// given. Nothing of the user's AWS configuration is read, so nothing of it can be sent there
     /// by mistake. No proxy of the environment is asked either.
     pub fn embedded(endpoint: &str, region: &str, (id, secret): (&str, &str)) -> Self {
-        let direct = http_client(None, Proxies::default())
-            .expect("without a bundle and without a proxy nothing can be wrong with them");
         let config = aws_sdk_acmpca::Config::builder()
-            .http_client(direct)
+            .http_client(http_client_without_tls())
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(region.to_owned()))
             .endpoint_url(endpoint)

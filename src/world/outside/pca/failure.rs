@@ -87,17 +87,7 @@ where
         }
         // Nothing was sent, so nothing can have been done. The SDK marks it by its words alone.
         SdkError::DispatchFailure(_) if NO_CREDENTIALS.iter().any(|w| chain.contains(w)) => {
-            let login = chain.contains("SSO") || chain.contains("UnauthorizedException");
-            let class = match PASSING.iter().any(|word| chain.contains(word)) {
-                true => FailureClass::Unavailable,
-                false => FailureClass::Denied,
-            };
-            trouble(class, "NoCredentials").with_hint(if login {
-                "log in again (`aws sso login`), then resume the run"
-            } else {
-                "there are no AWS credentials: log in (`aws sso login`, `aws configure`), or name a profile in the \
-                 target (`pca = { profile = \"NAME\" }`); `aws sts get-caller-identity` shows whether it worked"
-            })
+            no_credentials(operation, chain)
         }
         _ if NO_REGION.iter().any(|words| chain.contains(words)) => {
             trouble(FailureClass::Rejected, "NoRegion").with_hint(
@@ -111,6 +101,21 @@ where
         SdkError::ResponseError(_) => trouble(FailureClass::Unavailable, "BadResponse").or_done(),
         _ => trouble(FailureClass::Rejected, "BadRequest"),
     }
+}
+
+/// Nobody gave credentials, so nothing was sent. `chain` says who was asked.
+pub(in super::super) fn no_credentials(operation: &str, chain: String) -> Failure {
+    let login = chain.contains("SSO") || chain.contains("UnauthorizedException");
+    let class = match PASSING.iter().any(|word| chain.contains(word)) {
+        true => FailureClass::Unavailable,
+        false => FailureClass::Denied,
+    };
+    Failure::new(class, operation, "NoCredentials", chain).with_hint(if login {
+        "log in again (`aws sso login`), then resume the run"
+    } else {
+        "there are no AWS credentials: log in (`aws sso login`, `aws configure`), or name a profile in the \
+         target (`pca = { profile = \"NAME\" }`); `aws sts get-caller-identity` shows whether it worked"
+    })
 }
 
 /// What the SDK says where it does not know which host to ask.
@@ -137,7 +142,11 @@ where
 }
 
 /// A server that could not be met.
-fn unreachable(operation: &str, chain: String, reason: Option<Transport>) -> Failure {
+pub(in super::super) fn unreachable(
+    operation: &str,
+    chain: String,
+    reason: Option<Transport>,
+) -> Failure {
     let class = match reason {
         Some(reason) if reason.is_of_tls() => FailureClass::Rejected,
         _ => FailureClass::Unavailable,
@@ -170,7 +179,8 @@ fn unreachable(operation: &str, chain: String, reason: Option<Transport>) -> Fai
     })
 }
 
-fn class_of(code: &str) -> FailureClass {
+/// The class of an error code of AWS.
+pub(in super::super) fn class_of(code: &str) -> FailureClass {
     match code {
         "ThrottlingException"
         | "Throttling"

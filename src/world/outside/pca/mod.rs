@@ -20,9 +20,12 @@ mod request;
 mod socks;
 mod trust;
 
+pub(super) use account::Account;
 pub use account::{AccountId, Identity};
 pub use client::{Authority, EFFECT_TAG, PcaClient, SignedCertificate};
 pub use connect::{ConnectError, PcaTarget};
+pub(super) use connect::{own_endpoint, settings};
+pub(super) use failure::{class_of, no_credentials, unreachable};
 pub use iam::{OPERATIONS, is_account_wide};
 pub use manage::{AuditReport, Permission};
 pub use passthrough::{Extension, Passthrough};

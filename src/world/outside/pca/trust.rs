@@ -66,22 +66,7 @@ pub(super) fn http_client(
         path: bundle.unwrap_or(Path::new("")).into(),
         why,
     })?;
-    let by = |proxy: ProxyConfig| {
-        let context = context.clone();
-        Builder::new().build_with_connector_fn(move |settings, components| {
-            let mut connector = ConnectorBuilder::default()
-                .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-                .proxy_config(proxy.clone());
-            if let Some(context) = &context {
-                connector.set_tls_context(context.clone());
-            }
-            connector.set_connector_settings(settings.cloned());
-            if let Some(components) = components {
-                connector.set_sleep_impl(components.sleep_impl());
-            }
-            connector.build()
-        })
-    };
+    let by = |proxy: ProxyConfig| client_by(proxy, context.clone());
     let mut proxied = BTreeMap::new();
     for url in proxies.all() {
         let failed = |why: String| ProxyError { why };
@@ -106,6 +91,30 @@ pub(super) fn http_client(
             proxies: proxies.clone(),
         })
     }))
+}
+
+/// The HTTP client for the embedded server, which speaks no TLS: trusts no CA, so it also works on a machine that has
+/// none, and asks no proxy.
+pub(super) fn http_client_without_tls() -> SharedHttpClient {
+    let context = context(&[]).expect("no CA that is trusted can be wrong");
+    client_by(ProxyConfig::disabled(), Some(context))
+}
+
+/// A client of the SDK that goes by one proxy; without a `context` it trusts the CAs of the system.
+fn client_by(proxy: ProxyConfig, context: Option<TlsContext>) -> SharedHttpClient {
+    Builder::new().build_with_connector_fn(move |settings, components| {
+        let mut connector = ConnectorBuilder::default()
+            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+            .proxy_config(proxy.clone());
+        if let Some(context) = &context {
+            connector.set_tls_context(context.clone());
+        }
+        connector.set_connector_settings(settings.cloned());
+        if let Some(components) = components {
+            connector.set_sleep_impl(components.sleep_impl());
+        }
+        connector.build()
+    })
 }
 
 /// A connector for each way to a server.

@@ -97,7 +97,7 @@ fn scalar(value: &Value) -> String {
         Value::Bytes(bytes) => format!("!!binary \"{}\"", bytes.to_base64()),
         Value::List(_) => "[]".into(),
         Value::Map(_) => "{}".into(),
-        Value::String(_) | Value::Secret(_) => text(&value.to_text()),
+        Value::String(_) | Value::Secret(_) | Value::Reference(_) => text(&value.to_text()),
     }
 }
 

@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use super::Failure;
+use super::error::RunsError;
 use crate::{
     compile::digest_of,
-    journal::{self, Event, Link, Record, RunId, State, Verified},
+    journal::{self, Event, Link, Outcome, Record, RunId, RunRow, State, Verified},
     report::Proof,
     value::Digest,
     x509::{Certificate, Signature, SignerError, Timestamp, TimestampError},
@@ -72,8 +72,9 @@ impl Bundle {
         }
     }
 
-    pub fn read(path: &Path) -> Result<Self, Failure> {
-        let wrong = |why: String| Failure::new("bad-bundle", format!("{}: {why}", path.display()));
+    pub fn read(path: &Path) -> Result<Self, RunsError> {
+        let wrong =
+            |why: String| RunsError::wrong("bad-bundle", format!("{}: {why}", path.display()));
         let text = fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
         let json: serde_json::Value =
             serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
@@ -91,31 +92,31 @@ impl Bundle {
     /// Checks that the chain holds, that the files and the statement are those that it names, no more
     /// and no fewer, and that every signature and timestamp is of the statement. The certificates of timestamps must lead to
     /// one of `roots`, if there are any.
-    pub fn check(&self, roots: &[Certificate]) -> Result<Checked, Failure> {
+    pub fn check(&self, roots: &[Certificate]) -> Result<Checked, RunsError> {
         let verified = journal::verify(&self.run, &self.events)?;
         if self.statement != statement(&self.run, &verified) {
             let message = format!(
                 "the statement about run {} is not what its events say",
                 self.run
             );
-            return Err(Failure::new("journal", message));
+            return Err(RunsError::broken("journal", message));
         }
         self.check_files(&verified.records)?;
         for signature in &self.signatures {
             if !signature.holds(self.statement.as_bytes()) {
                 let message = format!("a signature of run {}'s bundle does not hold", self.run);
-                return Err(Failure::new("not-signed", message));
+                return Err(RunsError::wrong("not-signed", message));
             }
         }
         let mut timestamps = Vec::new();
         for timestamp in &self.timestamps {
             let stamped = timestamp.check(self.statement.as_bytes(), roots);
             timestamps.push(stamped.map_err(|e| {
-                let failure = Failure::new("timestamp", e.to_string());
+                let refused = RunsError::wrong("timestamp", e.to_string());
                 match e {
-                    TimestampError::Signer(SignerError::Untrusted(..)) => failure
+                    TimestampError::Signer(SignerError::Untrusted(..)) => refused
                         .hint("give the CA of this authority with --timestamp-ca, if you trust it"),
-                    _ => failure,
+                    _ => refused,
                 }
             })?);
         }
@@ -131,7 +132,7 @@ impl Bundle {
     }
 
     /// Holds the files against the digests that the events name.
-    fn check_files(&self, records: &[Record]) -> Result<(), Failure> {
+    fn check_files(&self, records: &[Record]) -> Result<(), RunsError> {
         let named: BTreeMap<u32, Digest> = records
             .iter()
             .filter_map(|record| match &record.event {
@@ -158,7 +159,7 @@ impl Bundle {
                     "the files of run {} (edition {edition}) are not those that it ran",
                     self.run
                 );
-                Err(Failure::new("journal", message))
+                Err(RunsError::broken("journal", message))
             }
         }
     }
@@ -175,4 +176,28 @@ fn statement(run: &RunId, verified: &Verified) -> String {
         verified.chain,
         verified.records.len(),
     )
+}
+
+/// Holds what lists show of the run against its events.
+pub fn refuse_other_list(runs: &[RunRow], run: &RunId, state: &State) -> Result<(), RunsError> {
+    let row = runs.iter().find(|row| row.id == *run);
+    let is_true = row.zip(state.run.as_ref()).is_some_and(|(row, info)| {
+        let told = (&row.workflow, &row.file, &row.target, row.started_at);
+        let outcome = state.outcome.map(Outcome::as_str);
+        told == (&info.workflow, &info.file, &info.target, info.started_at)
+            && row
+                .requester
+                .as_ref()
+                .is_none_or(|who| *who == info.requester)
+            && row.ended_at == state.ended_at
+            && (row.outcome.as_deref() == outcome || state.outcome.is_none())
+    });
+    match is_true {
+        true => Ok(()),
+        false => Err(RunsError::broken(
+            "journal",
+            format!("the list of runs does not say of run {run} what its events say"),
+        )
+        .hint("the journal was changed from outside; restore it from a backup")),
+    }
 }

@@ -1,0 +1,1 @@
+"""One module for each format of package; each has `build(contents, release, platform, out)`, which gives the files that it made."""

@@ -1,0 +1,139 @@
+use std::{
+    collections::BTreeMap,
+    env, fs, io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::device;
+use crate::{
+    cli::{
+        failure::Failure,
+        process::{now, write_private},
+        server::Named,
+    },
+    value::Secret,
+};
+
+/// A token that ends sooner than this (milliseconds) is renewed before it is used.
+const SOON: i64 = 60_000;
+
+/// How this user logs in to servers: a file that only they may read.
+#[derive(Default, Serialize, Deserialize)]
+pub struct Credentials {
+    /// By the address of each server.
+    #[serde(default)]
+    servers: BTreeMap<String, Entry>,
+}
+
+/// What proves to one server who asks.
+#[derive(Serialize, Deserialize)]
+pub struct Entry {
+    pub token: String,
+    /// Milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
+    /// How another token is got when this one has expired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewal: Option<Renewal>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Renewal {
+    pub issuer: String,
+    pub client_id: String,
+    pub refresh_token: String,
+}
+
+impl Entry {
+    /// A token that does not expire.
+    pub fn of_token(token: String) -> Self {
+        Self {
+            token,
+            expires_at: None,
+            renewal: None,
+        }
+    }
+}
+
+impl Credentials {
+    /// Returns the token for a server, renewed if it has expired; `None` where nobody logged in.
+    pub fn token_of(server: &Named) -> Result<Option<Secret>, Failure> {
+        let mut all = Self::read()?;
+        let Some(entry) = all.servers.get(&server.url) else {
+            return Ok(None);
+        };
+        let is_old = entry.expires_at.is_some_and(|at| at - SOON < now());
+        let Some(renewal) = entry.renewal.clone().filter(|_| is_old) else {
+            return Ok(Some(Secret::new(entry.token.as_str())));
+        };
+        let renewed = device::renew(server, renewal)?;
+        let token = Secret::new(renewed.token.as_str());
+        all.servers.insert(server.url.clone(), renewed);
+        all.write()?;
+        Ok(Some(token))
+    }
+
+    /// Keeps what proves to a server who asks. Returns the file.
+    pub fn keep(server: &Named, entry: Entry) -> Result<PathBuf, Failure> {
+        let mut all = Self::read()?;
+        all.servers.insert(server.url.clone(), entry);
+        all.write()
+    }
+
+    /// Forgets it; says whether there was anything.
+    pub fn forget(server: &Named) -> Result<bool, Failure> {
+        let mut all = Self::read()?;
+        let was_there = all.servers.remove(&server.url).is_some();
+        if was_there {
+            all.write()?;
+        }
+        Ok(was_there)
+    }
+
+    fn read() -> Result<Self, Failure> {
+        let Some(path) = path() else {
+            return Ok(Self::default());
+        };
+        let text = match fs::read_to_string(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(e) => return Err(unusable(&path, &e)),
+            Ok(text) => text,
+        };
+        let mode = fs::metadata(&path).map_err(|e| unusable(&path, &e))?;
+        let mode = mode.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            let why = format!("its mode is {mode:o}, so other users of this machine can use it");
+            return Err(unusable(&path, &why).hint(format!("chmod 600 {}", path.display())));
+        }
+        serde_json::from_str(&text).map_err(|e| unusable(&path, &e))
+    }
+
+    fn write(&self) -> Result<PathBuf, Failure> {
+        let Some(path) = path() else {
+            let message = "there is no place for it: neither XDG_CONFIG_HOME nor HOME is set";
+            return Err(
+                Failure::new("login", message).hint("give the token in WINDLASS_TOKEN instead")
+            );
+        };
+        let text = serde_json::to_string_pretty(self).map_err(|e| unusable(&path, &e))?;
+        write_private(&path, &(text + "\n")).map_err(|e| unusable(&path, &e))?;
+        Ok(path)
+    }
+}
+
+/// `$XDG_CONFIG_HOME/windlass/credentials.json`, or that below `~/.config`.
+fn path() -> Option<PathBuf> {
+    let of = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
+    let folder = match of("XDG_CONFIG_HOME") {
+        Some(folder) => PathBuf::from(folder),
+        None => PathBuf::from(of("HOME")?).join(".config"),
+    };
+    Some(folder.join("windlass/credentials.json"))
+}
+
+fn unusable(path: &Path, why: &dyn std::fmt::Display) -> Failure {
+    Failure::new("login", format!("can't use {}: {why}", path.display()))
+}

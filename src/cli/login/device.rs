@@ -1,0 +1,311 @@
+//! The device flow (RFC 8628): a browser anywhere says who somebody is, and this program is given a token for it.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use data_encoding::BASE64URL_NOPAD;
+use reqwest::{Client, RequestBuilder, Url};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value as Json;
+
+use super::credentials::{Entry, Renewal};
+use crate::{
+    cli::{account::block_on, failure::Failure, server::Named},
+    outside::{Proxies, by_proxy},
+    x509::Certificate,
+};
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// How often the provider is asked where it does not say (RFC 8628, 3.2), and how much slower where it says so (3.5).
+const INTERVAL: u64 = 5;
+const SLOWER: u64 = 5;
+
+/// The provider of a server, as the server says it.
+#[derive(Deserialize)]
+pub struct Provider {
+    issuer: String,
+    client_id: String,
+    #[serde(default)]
+    scopes: Vec<String>,
+}
+
+/// A part of OpenID Connect Discovery 1.0, section 3, and of RFC 8628, section 4.
+#[derive(Deserialize)]
+struct Endpoints {
+    issuer: String,
+    device_authorization_endpoint: Option<String>,
+    token_endpoint: String,
+}
+
+#[derive(Deserialize)]
+struct Device {
+    device_code: String,
+    user_code: String,
+    verification_uri: String,
+    verification_uri_complete: Option<String>,
+    expires_in: u64,
+    interval: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Tokens {
+    id_token: Option<String>,
+    refresh_token: Option<String>,
+}
+
+/// Asks a server for its provider; `None` where it has none.
+pub fn provider_of(server: &Named) -> Result<Option<Provider>, Failure> {
+    let http = client(server)?;
+    let request = http.get(format!("{}/api/v1/login", server.url));
+    match ask::<Provider>(request)? {
+        Ok(provider) => Ok(Some(provider)),
+        Err(Refused { status: 404, .. }) => Ok(None),
+        Err(refused) => {
+            let message = format!("{} does not say how to log in: {}", server.url, refused.why);
+            Err(Failure::new("login", message)
+                .hint("to log in with a token: `windlass login --token`"))
+        }
+    }
+}
+
+/// Has a person log in with a browser, and returns the token that the provider gives for it.
+pub fn log_in(server: &Named, provider: Provider) -> Result<Entry, Failure> {
+    let http = client(server)?;
+    let endpoints = discover(&http, &provider.issuer)?;
+    let Some(begin) = &endpoints.device_authorization_endpoint else {
+        let message = format!("{} does not offer the device flow", provider.issuer);
+        return Err(
+            Failure::new("login", message).hint("to log in with a token: `windlass login --token`")
+        );
+    };
+    must_be_secure(begin)?;
+    let mut scopes = vec!["openid", "offline_access"];
+    scopes.extend(provider.scopes.iter().map(String::as_str));
+    let scope = scopes.join(" ");
+    let fields = [
+        ("client_id", provider.client_id.as_str()),
+        ("scope", scope.as_str()),
+    ];
+    let device: Device = ask(form(&http, begin, &fields))?.map_err(|refused| {
+        let message = format!("{} refused to begin: {}", provider.issuer, refused.why);
+        Failure::new("login", message)
+    })?;
+    say!(
+        "To log in, open {} and enter the code {}",
+        device.verification_uri,
+        device.user_code
+    );
+    if let Some(whole) = &device.verification_uri_complete {
+        say!("or open {whole}");
+    }
+    let tokens = wait(&http, &endpoints, &provider.client_id, &device)?;
+    entry(tokens, provider.issuer, provider.client_id, None)
+}
+
+/// Gets another token in place of one that has expired.
+pub fn renew(server: &Named, renewal: Renewal) -> Result<Entry, Failure> {
+    let http = client(server)?;
+    let endpoints = discover(&http, &renewal.issuer)?;
+    let fields = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", renewal.refresh_token.as_str()),
+        ("client_id", renewal.client_id.as_str()),
+    ];
+    let tokens = ask(form(&http, &endpoints.token_endpoint, &fields))?;
+    let tokens: Tokens = tokens.map_err(|refused| {
+        let message = format!("the login to {} has ended: {}", server.url, refused.why);
+        Failure::new("login", message).hint("to log in again: `windlass login`")
+    })?;
+    entry(
+        tokens,
+        renewal.issuer,
+        renewal.client_id,
+        Some(renewal.refresh_token),
+    )
+}
+
+/// Asks the provider until the person has logged in (RFC 8628, 3.4 and 3.5).
+fn wait(
+    http: &Client,
+    endpoints: &Endpoints,
+    client_id: &str,
+    device: &Device,
+) -> Result<Tokens, Failure> {
+    let until = Instant::now() + Duration::from_secs(device.expires_in);
+    let mut interval = device.interval.unwrap_or(INTERVAL);
+    let fields = [
+        ("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
+        ("device_code", device.device_code.as_str()),
+        ("client_id", client_id),
+    ];
+    loop {
+        thread::sleep(Duration::from_secs(interval));
+        let refused = match ask(form(http, &endpoints.token_endpoint, &fields))? {
+            Ok(tokens) => return Ok(tokens),
+            Err(refused) => refused,
+        };
+        match refused.error.as_str() {
+            _ if Instant::now() >= until => {}
+            "authorization_pending" => continue,
+            "slow_down" => {
+                interval += SLOWER;
+                continue;
+            }
+            "access_denied" => {
+                return Err(Failure::new(
+                    "login",
+                    "the login was denied at the provider",
+                ));
+            }
+            "expired_token" => {}
+            _ => {
+                let message = format!("the provider refused: {}", refused.why);
+                return Err(Failure::new("login", message));
+            }
+        }
+        return Err(
+            Failure::new("login", "the code has expired before anybody entered it")
+                .hint("to begin again: `windlass login`"),
+        );
+    }
+}
+
+fn entry(
+    tokens: Tokens,
+    issuer: String,
+    client_id: String,
+    before: Option<String>,
+) -> Result<Entry, Failure> {
+    let token = tokens.id_token.ok_or_else(|| {
+        let message = format!("{issuer} gave no ID token");
+        Failure::new("login", message).hint("the client has to be allowed the scope `openid`")
+    })?;
+    Ok(Entry {
+        expires_at: expiry(&token),
+        token,
+        // A provider may keep the old one good, or give another.
+        renewal: tokens
+            .refresh_token
+            .or(before)
+            .map(|refresh_token| Renewal {
+                issuer,
+                client_id,
+                refresh_token,
+            }),
+    })
+}
+
+/// Reads when a token ends, in milliseconds since 1970. The server is who checks it.
+fn expiry(token: &str) -> Option<i64> {
+    let body = token.split('.').nth(1)?;
+    let body = BASE64URL_NOPAD.decode(body.as_bytes()).ok()?;
+    let claims: Json = serde_json::from_slice(&body).ok()?;
+    claims["exp"]
+        .as_i64()
+        .map(|seconds| seconds.saturating_mul(1000))
+}
+
+fn discover(http: &Client, issuer: &str) -> Result<Endpoints, Failure> {
+    must_be_secure(issuer)?;
+    let address = format!(
+        "{}/.well-known/openid-configuration",
+        issuer.trim_end_matches('/')
+    );
+    let endpoints: Endpoints = ask(http.get(&address))?.map_err(|refused| {
+        Failure::new("login", format!("{address} can't be read: {}", refused.why))
+    })?;
+    if endpoints.issuer != issuer {
+        let message = format!(
+            "the provider calls itself {}, not {issuer}",
+            endpoints.issuer
+        );
+        return Err(Failure::new("login", message));
+    }
+    must_be_secure(&endpoints.token_endpoint)?;
+    Ok(endpoints)
+}
+
+/// Why a request was refused.
+struct Refused {
+    status: u16,
+    /// The code of RFC 6749, 5.2.
+    error: String,
+    why: String,
+}
+
+/// Sends a request; an answer that can't be had at all is a failure.
+fn ask<T: DeserializeOwned>(request: RequestBuilder) -> Result<Result<T, Refused>, Failure> {
+    let asked = block_on(async {
+        let answer = request.send().await?;
+        Ok::<_, reqwest::Error>((answer.status(), answer.bytes().await?))
+    })?;
+    let (status, text) = asked.map_err(|e| Failure::of("login", &e, None))?;
+    let json: Json = serde_json::from_slice(&text).unwrap_or_default();
+    if status.is_success() {
+        return serde_json::from_value(json)
+            .map(Ok)
+            .map_err(|e| Failure::new("login", format!("the answer can't be read: {e}")));
+    }
+    let said = |name: &str| json[name].as_str().map(str::to_owned);
+    let error = said("error").unwrap_or_default();
+    let why = said("error_description").or(said("detail"));
+    let why = why.or((!error.is_empty()).then(|| error.clone()));
+    Ok(Err(Refused {
+        status: status.as_u16(),
+        why: why.unwrap_or_else(|| status.to_string()),
+        error,
+    }))
+}
+
+fn form(http: &Client, address: &str, fields: &[(&str, &str)]) -> RequestBuilder {
+    let body = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(fields)
+        .finish();
+    http.post(address)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(body)
+}
+
+fn client(server: &Named) -> Result<Client, Failure> {
+    let failed = |why: String| Failure::new("login", why);
+    let mut builder = Client::builder()
+        .proxy(by_proxy(Proxies::of_environment()))
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(TIMEOUT)
+        // Each request has a runtime of its own, which a connection does not outlive.
+        .pool_max_idle_per_host(0)
+        .user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION")));
+    if let Some(path) = &server.ca {
+        let wrong = |why: String| failed(format!("can't use the CA {}: {why}", path.display()));
+        let text = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
+        let all = Certificate::read_all(&text).map_err(|e| wrong(e.to_string()))?;
+        let all = all
+            .iter()
+            .map(|found| reqwest::Certificate::from_der(&found.der));
+        let all = all
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|e| wrong(e.to_string()))?;
+        // The provider may have a certificate of another CA than the server.
+        builder = builder.tls_certs_merge(all);
+    }
+    builder.build().map_err(|e| failed(e.to_string()))
+}
+
+/// Refuses to send a token over a network in plain text.
+fn must_be_secure(address: &str) -> Result<(), Failure> {
+    let url = Url::parse(address).ok();
+    let host = url
+        .as_ref()
+        .and_then(|url| url.host_str().map(str::to_owned));
+    let is_loopback = matches!(host.as_deref(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    match url.as_ref().map(Url::scheme) {
+        Some("https") => Ok(()),
+        Some("http") if is_loopback => Ok(()),
+        _ => Err(Failure::new(
+            "login",
+            format!("`{address}` does not begin with https://"),
+        )),
+    }
+}

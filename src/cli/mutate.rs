@@ -1,0 +1,145 @@
+//! `windlass test --mutate`: which altered lines no test notices.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value as Json, json};
+
+use super::{
+    Done,
+    args::Test,
+    exit,
+    failure::Failure,
+    print,
+    test::{Tone, count, refused, show_failures, tag},
+};
+use crate::testing::{self, Fate, Hunt, HuntError, Hunted, Mutant, MutateOptions, Options};
+
+pub fn mutate(files: &[PathBuf], options: &Options, command: &Test) -> Done {
+    let which = MutateOptions {
+        sample: command.sample.map(|sample| sample as usize),
+        of: command.of.clone(),
+    };
+    let began = Instant::now();
+    say!(
+        "{} {} without mutants",
+        tag("Testing", Tone::Good),
+        count(files.len(), "file")
+    );
+    let begins = |hunt: Hunt| {
+        say!(
+            "{} {} of {}, {}",
+            tag("Starting", Tone::Good),
+            count(hunt.mutants, "mutant"),
+            count(hunt.files, "file"),
+            count(hunt.tests, "test")
+        );
+    };
+    let hunted = testing::hunt(files, options, &which, begins, show).map_err(failed)?;
+    if hunted.mutants.is_empty() {
+        return Err(Failure::new(
+            "no-tests",
+            "no mutant can be made of these files",
+        ));
+    }
+    summarise(&hunted, began.elapsed());
+    if command.json {
+        print(&format!("{:#}\n", as_json(&hunted)))?;
+    }
+    let (noticed, all) = hunted.score();
+    let wanted = usize::from(command.score.unwrap_or(100));
+    Ok(match 100 * noticed >= wanted * all {
+        true => exit::SUCCEEDED,
+        false => exit::FAILED,
+    })
+}
+
+fn failed(error: HuntError) -> Failure {
+    match error {
+        HuntError::Suites(mistakes) => refused(mistakes),
+        HuntError::Failing(tests) => {
+            show_failures(tests.iter());
+            let message = format!("{} without any mutant", count(tests.len(), "test fails"));
+            Failure::new("failing-tests", message)
+                .hint("`--mutate` asks which tests notice a change: they have to pass first")
+        }
+        HuntError::Folder(e) => Failure::of("output", &e, None),
+    }
+}
+
+fn show(mutant: &Mutant) {
+    let (word, tone, why) = match &mutant.fate {
+        Fate::Noticed { by } => ("NOTICED", Tone::Good, format!("by {by}")),
+        Fate::Survived { tests } => (
+            "SURVIVED",
+            Tone::Bad,
+            format!("{} passed", count(*tests, "test")),
+        ),
+        Fate::NotReached => ("SURVIVED", Tone::Bad, "no test reaches it".into()),
+        // It says nothing.
+        Fate::Refused => return,
+    };
+    say!(
+        "{} {}:{}: {} ({why})",
+        tag(word, tone),
+        mutant.file.display(),
+        mutant.line,
+        mutant.what
+    );
+}
+
+fn summarise(hunted: &Hunted, took: Duration) {
+    let count_of = |is_it: fn(&Fate) -> bool| {
+        hunted
+            .mutants
+            .iter()
+            .filter(|mutant| is_it(&mutant.fate))
+            .count()
+    };
+    let (noticed, all) = hunted.score();
+    let refused = match count_of(|fate| *fate == Fate::Refused) {
+        0 => String::new(),
+        n => format!(", {n} refused by validate"),
+    };
+    say!(
+        "\n{} [{:>8.3}s] {}: {noticed} noticed, {} survived, {} not reached{refused}",
+        tag(
+            "Summary",
+            if noticed == all {
+                Tone::Good
+            } else {
+                Tone::Bad
+            }
+        ),
+        took.as_secs_f64(),
+        count(hunted.mutants.len(), "mutant"),
+        count_of(|fate| matches!(fate, Fate::Survived { .. })),
+        count_of(|fate| *fate == Fate::NotReached),
+    );
+    if all > 0 {
+        say!(
+            "{} {} % ({noticed} of {all})",
+            tag("Score", Tone::Good),
+            100 * noticed / all
+        );
+    }
+}
+
+fn as_json(hunted: &Hunted) -> Json {
+    let (noticed, all) = hunted.score();
+    let mutants = hunted.mutants.iter().map(|mutant| {
+        let (fate, by) = match &mutant.fate {
+            Fate::Noticed { by } => ("noticed", Some(by)),
+            Fate::Survived { .. } => ("survived", None),
+            Fate::NotReached => ("not reached", None),
+            Fate::Refused => ("refused", None),
+        };
+        json!({
+            "file": mutant.file, "line": mutant.line, "what": mutant.what,
+            "fate": fate, "noticed_by": by,
+        })
+    });
+    json!({ "mutants": mutants.collect::<Vec<_>>(), "noticed": noticed, "all": all })
+}

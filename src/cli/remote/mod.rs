@@ -1,0 +1,9 @@
+//! Commands that change something on a server: as their counterparts on this machine, they show what happens until the run ends.
+
+mod act;
+mod run;
+mod watch;
+
+pub use act::{answer, cancel, resume, undo};
+pub use run::run;
+pub use watch::waits_for_people;

@@ -1,0 +1,65 @@
+use std::path::Path;
+
+use super::watch::{caller, follow};
+use crate::{
+    cli::{
+        Done,
+        args::{Driving, Run},
+        drive::exit_code,
+        failure::Failure,
+        print,
+        run::chosen,
+        server::not_remote,
+    },
+    compile::{Program, bind_params},
+    desk::random_token,
+    journal::State,
+    report,
+    runs::{Runs, Sent, There},
+    value::Command,
+};
+
+/// Where files go unless somebody says so.
+const OUT: &str = "out";
+
+/// Has a server run a workflow of this machine: its file goes there with all that it reads.
+pub fn run(command: &Run, program: Program, there: &There) -> Done {
+    if command.out != Path::new(OUT) {
+        return Err(not_remote(
+            "--out names a folder of this machine, and a server writes into a folder of its own",
+        ));
+    }
+    refuse_driving(&command.driving)?;
+    let given = command.params.given(&program.workflow)?;
+    // Mistakes show here in the words of the command line.
+    bind_params(&program.workflow, given.clone())?;
+    let sent = Sent {
+        file: command.file.display().to_string(),
+        target: command.target.clone(),
+        params: given,
+        chosen: chosen(command, &program)?,
+        program,
+        may_differ: true,
+    };
+    let key =
+        random_token().ok_or_else(|| Failure::new("system", "the system gave no randomness"))?;
+    let started = there.send(&sent, Some(&key), &caller(there))?;
+    let id = started.run;
+    if command.detach {
+        let follow = report::command(Command::new("logs").arg(&id).flag("-f"));
+        say!("run {id} continues on the server; to follow it: {follow}");
+        return print(&format!("{id}\n"));
+    }
+    let ended = follow(there, &command.driving, &id, sent.program, State::default())?;
+    Ok(exit_code(ended))
+}
+
+/// Refuses what only who drives a run can do.
+pub fn refuse_driving(driving: &Driving) -> Result<(), Failure> {
+    match driving.lock_timeout {
+        None => Ok(()),
+        Some(_) => Err(not_remote(
+            "--lock-timeout is for runs that this process drives; the runs of a server wait for their locks",
+        )),
+    }
+}

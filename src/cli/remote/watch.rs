@@ -1,0 +1,123 @@
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    cli::{
+        args::Driving,
+        drive,
+        failure::Failure,
+        process::{OnHangUp, runtime, watch_for_interrupts},
+    },
+    compile::Program,
+    execute::{Cancel, DriveError, Ended, Observer},
+    journal::{Event, RunId, State, Status},
+    runs::{Person, Runs, There},
+};
+
+/// How long nothing has to happen before it is looked at whether the run waits for people.
+const PAUSE: Duration = Duration::from_millis(200);
+/// After how long without news the server is asked what keeps the run.
+const SILENCE: Duration = Duration::from_secs(2);
+
+/// Shows what happens in a run of a server from `state` on, until it is over, or waits for people. The exit code of the command is the
+/// caller's to choose.
+pub fn follow(
+    there: &There,
+    driving: &Driving,
+    id: &RunId,
+    program: Program,
+    mut state: State,
+) -> Result<Ended, Failure> {
+    let threads = runtime(1)?;
+    let cancel = Cancel::default();
+    let farewell = format!("the server has run {id} now");
+    threads.block_on(async { watch_for_interrupts(cancel.clone(), farewell, OnHangUp::Leave) });
+    let observer = drive::observer(&program, id);
+    let following = there.follow(id, state.events);
+    let (mut has_asked, mut news, mut told) = (false, Instant::now(), BTreeSet::new());
+    let ended = loop {
+        if cancel.is_cancelled() && !has_asked {
+            there.cancel(id, &caller(there))?;
+            has_asked = true;
+        }
+        let next = following.next(PAUSE);
+        let Some(record) = next.map_err(|error| lost(id, error.message))? else {
+            if !driving.wait && waits_for_people(&state) {
+                break Ended::Waiting;
+            }
+            if news.elapsed() > SILENCE {
+                news = Instant::now();
+                tell_what_keeps_it(there, id, &mut told, &*observer);
+            }
+            continue;
+        };
+        news = Instant::now();
+        state
+            .apply(&record.event, record.at)
+            .map_err(DriveError::from)?;
+        if let Event::Logged { step, message, .. } = &record.event {
+            observer.said(step, message);
+        }
+        let is_end = matches!(record.event, Event::RunEnded { .. });
+        observer.happened(&[record.event], &state);
+        if let (true, Some(outcome)) = (is_end, state.outcome) {
+            break Ended::Over(outcome);
+        }
+    };
+    // The exit code tells how the run ended, whether or not anybody could be told of it.
+    if let Err(failure) = drive::show_end(driving, id, (&program, &state), there.url(), true) {
+        failure.report();
+    }
+    Ok(ended)
+}
+
+/// Who asks, as the server knows them.
+pub fn caller(there: &There) -> Person {
+    Person {
+        name: there.name().to_owned(),
+        via: None,
+    }
+}
+
+/// Says whether nothing happens before somebody answers.
+pub fn waits_for_people(state: &State) -> bool {
+    let mut asks = false;
+    for instance in state.steps.values().filter(|i| !i.is_composite()) {
+        match instance.status {
+            Status::Running | Status::Retrying { .. } => return false,
+            Status::Waiting => asks = true,
+            _ => {}
+        }
+    }
+    asks
+}
+
+fn tell_what_keeps_it(
+    there: &There,
+    id: &RunId,
+    told: &mut BTreeSet<String>,
+    observer: &dyn Observer,
+) {
+    if let Some(why) = there.trouble(id)
+        && told.insert(why.clone())
+    {
+        observer.held_up(&why);
+    }
+    if let Some((lock, holder)) = there.waits_for(id)
+        && told.insert(format!("{lock} {holder}"))
+    {
+        observer.waits_for(&lock, &holder);
+    }
+}
+
+/// The run goes on without anybody who watches.
+fn lost(id: &RunId, why: String) -> Failure {
+    let message = format!("run {id} can't be watched any longer: {why}");
+    Failure::new("server", message)
+        .hint(format!(
+            "it continues on the server; to watch it: `windlass logs {id} -f`"
+        ))
+        .of_a_run()
+}

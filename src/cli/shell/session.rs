@@ -1,0 +1,478 @@
+//! A session of the prompt: one run, which each entry edits.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use serde_json::{Value as Json, json};
+
+use super::entry::{Entry, read_entry};
+use crate::{
+    cli::{
+        archive::{Archive, Held},
+        args::{Args, Driving, Shell},
+        beforehand::{Wanted, begin, with_secrets},
+        drive::drive_here,
+        failure::Failure,
+        process::{absolute, requester},
+        taken::take,
+    },
+    compile::{Folder, Mistakes, Program, Sources, compile},
+    decide::{self, Change},
+    execute::{Ended, Observer},
+    journal::{
+        EffectOutcome, Event, Instance, InstanceId, Journal, NewRun, Outcome, RunId, RunJournal,
+        State, Status,
+    },
+    report,
+    runs::{Beginning, new_id},
+    script::function,
+    targets::{Folders, Targets},
+    value::Value,
+};
+
+/// The file of the workflow that the session is.
+const MAIN: &str = "shell.yaml";
+/// The clusters of the target `local` that a prompt can speak to, beside those that are there already.
+const REHEARSAL: [&str; 2] = ["mgmt", "cluster-1"];
+
+/// What became of an entry.
+#[derive(Default)]
+pub struct Told {
+    pub value: Option<Value>,
+    /// The calls that changed something, a line each.
+    pub changes: Vec<String>,
+    /// Why it failed, drawn.
+    pub problem: Option<String>,
+}
+
+/// A prompt's run and its variables.
+pub struct Session<'a> {
+    args: &'a Args,
+    target: String,
+    out: PathBuf,
+    kube: BTreeSet<String>,
+    run: Option<RunId>,
+    /// The entries that ran, in their order.
+    steps: Vec<Step>,
+    /// As many were typed.
+    count: usize,
+    /// Which step last gave each variable.
+    variables: BTreeMap<String, String>,
+    functions: BTreeMap<String, String>,
+    has_changed: bool,
+}
+
+/// A run that is about to be driven on.
+struct Ready {
+    run: RunJournal,
+    program: Program,
+    state: State,
+    events: Vec<Event>,
+}
+
+/// An entry as a step of the run.
+#[derive(Clone)]
+struct Step {
+    name: String,
+    text: Arc<str>,
+    /// The bytes before what was typed.
+    head: usize,
+    /// What the workflow says of it.
+    says: Json,
+}
+
+impl<'a> Session<'a> {
+    /// Checks where the session is to be. Nothing is recorded before the first entry.
+    ///
+    /// # Errors
+    /// A target that does not exist or gives its runs to an engine, an output folder that scripts must not have.
+    pub fn open(args: &'a Args, command: &Shell) -> Result<Self, Failure> {
+        let (config, was_asked_for) = args.config();
+        let targets = Targets::load(config, was_asked_for)?;
+        let target = targets.find(&command.target)?;
+        if args.on.is_some() || target.is_some_and(|target| target.substrate.is_some()) {
+            let message = "a shell drives its run itself, so an engine can't";
+            return Err(Failure::new("engine", message)
+                .hint("name a target without `substrate`, and leave out --on"));
+        }
+        let out = absolute(&command.out)?;
+        Folders {
+            out: &out,
+            state: &args.state,
+            config,
+            workflow: None,
+        }
+        .check()?;
+        let kube = match target {
+            Some(target) => target.kube.keys().cloned().collect(),
+            None => rehearsal_clusters(&args.state),
+        };
+        Ok(Self {
+            args,
+            target: command.target.clone(),
+            out,
+            kube,
+            run: None,
+            steps: Vec::new(),
+            count: 0,
+            variables: BTreeMap::new(),
+            functions: BTreeMap::new(),
+            has_changed: false,
+        })
+    }
+
+    /// The run, once there is one.
+    pub fn run(&self) -> Option<&RunId> {
+        self.run.as_ref()
+    }
+
+    /// Whether an entry changed something outside.
+    pub fn has_changed(&self) -> bool {
+        self.has_changed
+    }
+
+    /// The names of its variables and functions.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        let functions = self.functions.keys();
+        let functions = functions.map(|key| key.split('/').next().unwrap_or_default().to_owned());
+        self.variables.keys().cloned().chain(functions)
+    }
+
+    /// Runs an entry, as a new step of the run.
+    ///
+    /// # Errors
+    /// Mistakes in it, and whatever kept it from running at all.
+    pub fn enter(&mut self, text: &str) -> Result<Told, Failure> {
+        let entry = read_entry(text);
+        let before = self.functions.clone();
+        self.functions.extend(entry.functions.clone());
+        if !entry.runs && entry.functions.is_empty() {
+            return Ok(Told::default());
+        }
+        if !entry.runs {
+            // A function has its mistakes shown when it is typed.
+            let checked = self
+                .compiled(&self.step(&Entry::default(), "checked"))
+                .map(|_| Told::default());
+            if checked.is_err() {
+                self.functions = before;
+            }
+            return checked;
+        }
+        let step = self.step(&entry, &format!("entry_{}", self.count + 1));
+        let program = match self.compiled(&step) {
+            Ok(program) => program,
+            Err(failure) => {
+                self.functions = before;
+                return Err(failure);
+            }
+        };
+        self.count += 1;
+        let Ready {
+            run,
+            program,
+            state,
+            events,
+        } = match self.run.clone() {
+            None => self.begin(program)?,
+            Some(id) => self.edit(&id, program)?,
+        };
+        let driving = Driving {
+            max_parallel: 1,
+            json: false,
+            wait: false,
+            lock_timeout: None,
+        };
+        let (ended, state) = drive_here(
+            self.args,
+            &driving,
+            run,
+            (&program, state, events),
+            Arc::new(Quiet),
+        )?;
+        Ok(self.told(step, &entry, ended, &state))
+    }
+
+    fn begin(&mut self, program: Program) -> Result<Ready, Failure> {
+        let beginning = begin(Wanted {
+            program: &program,
+            file: Path::new(MAIN),
+            target: &self.target,
+            kube: self.kube.clone(),
+            chosen: BTreeSet::new(),
+            out: self.out.display().to_string(),
+            params: Value::Map(BTreeMap::new()),
+        })?;
+        let journal = Journal::open(&self.args.state)?;
+        let Beginning { event, at, state } =
+            with_secrets(beginning, &Archive::Here(journal.clone()))?;
+        let id = new_id()?;
+        let run = journal.begin(NewRun {
+            id: id.clone(),
+            event,
+            files: &program.files,
+            at,
+        })?;
+        self.run = Some(id);
+        Ok(Ready {
+            run,
+            program,
+            state,
+            events: Vec::new(),
+        })
+    }
+
+    fn edit(&self, id: &RunId, program: Program) -> Result<Ready, Failure> {
+        let archive = Archive::Here(Journal::open(&self.args.state)?);
+        let mut taken = take(&archive, id)?;
+        let mut changed = taken.state.clone();
+        if let Some(run) = &mut changed.run {
+            run.program = program.digest;
+        }
+        let plan = decide::plan(&Change {
+            old: &taken.program.workflow,
+            new: &program.workflow,
+            state: &changed,
+            run_id: id.as_str(),
+            redo: &[],
+        })
+        .map_err(|e| Failure::new("journal", e.to_string()))?;
+        let mut events = vec![decide::resumed(
+            &taken.program.workflow,
+            &taken.state,
+            &requester(),
+            &[],
+        )];
+        let edition = taken.info.edition + 1;
+        taken.run.freeze(edition, &program.files)?;
+        events.push(Event::RunEdited {
+            requester: requester(),
+            program: program.digest,
+            main: program.main.clone(),
+            edition,
+            kube: self.kube.clone(),
+            params: taken.info.params.clone(),
+            secrets: taken.info.secrets,
+        });
+        events.extend(plan.events);
+        match taken.run {
+            Held::Here(run) => Ok(Ready {
+                run,
+                program,
+                state: taken.state,
+                events,
+            }),
+            #[cfg(feature = "restate")]
+            Held::Engine(_) => Err(Failure::new("engine", "a shell drives its run itself")),
+        }
+    }
+
+    /// Reads from the state of the run what an entry did, and remembers its variables.
+    fn told(&mut self, step: Step, entry: &Entry, ended: Ended, state: &State) -> Told {
+        let id = InstanceId::step(None, &step.name);
+        let instance = state.instance(&id);
+        let changes: Vec<_> = instance.map_or_else(Vec::new, changes);
+        self.has_changed |= !changes.is_empty();
+        let status = instance.map_or(Status::Pending, |instance| instance.status);
+        let mut told = Told {
+            changes,
+            ..Told::default()
+        };
+        match (status, instance) {
+            (Status::Succeeded, Some(instance)) => {
+                let variables = instance.outputs.field("variables").and_then(Value::as_map);
+                let names = variables
+                    .into_iter()
+                    .flatten()
+                    .map(|(name, _)| name.clone());
+                self.variables
+                    .extend(names.map(|name| (name, step.name.clone())));
+                told.value = entry.value.and(instance.outputs.field("value").cloned());
+                self.steps.push(step);
+            }
+            (Status::Failed, Some(instance)) => {
+                if let (Some(error), Some(run)) = (&instance.error, &self.run) {
+                    told.problem = Some(problem(run, error, &step));
+                }
+                self.steps.push(step);
+            }
+            // The next edit leaves it out; what it did stays until an undo.
+            _ if ended == Ended::Over(Outcome::Cancelled) => {
+                told.problem = Some("cancelled".into())
+            }
+            (status, _) => told.problem = Some(format!("the entry is {}", status.as_str())),
+        }
+        told
+    }
+
+    /// Makes the script of an entry: its first line gives it the variables that it names, then comes what was typed, and at
+    /// the end what it leaves behind.
+    fn step(&self, entry: &Entry, name: &str) -> Step {
+        let of_functions = self
+            .functions
+            .values()
+            .flat_map(|text| read_entry(text).words);
+        let words: BTreeSet<_> = entry.words.iter().cloned().chain(of_functions).collect();
+        let given: Vec<_> = self
+            .variables
+            .iter()
+            .filter(|(name, _)| words.contains(*name))
+            .collect();
+        let declared: Vec<_> = given
+            .iter()
+            .map(|(name, _)| format!("{name}: \"any?\""))
+            .collect();
+        let bound: String = given
+            .iter()
+            .map(|(name, _)| format!(" let {name} = inputs.{name};"))
+            .collect();
+        let head = format!(
+            "const INPUTS = #{{ {} }}; fn run(inputs) {{{bound}\n",
+            declared.join(", ")
+        );
+        let mut names: BTreeSet<_> = given.iter().map(|(name, _)| *name).collect();
+        names.extend(&entry.declares);
+        let variables: Vec<_> = names.iter().map(|name| format!("{name}: {name}")).collect();
+        let (before, value) = entry
+            .statements
+            .split_at(entry.value.unwrap_or(entry.statements.len()));
+        let (value, end) = match entry.value {
+            Some(_) => (format!("let value_of_entry = {value}"), "value_of_entry"),
+            None => (String::new(), "()"),
+        };
+        let functions: Vec<_> = self.functions.values().map(String::as_str).collect();
+        let text = format!(
+            "{head}{before}{value}\n; #{{ value: {end}, variables: #{{ {} }} }} }}\n{}\n",
+            variables.join(", "),
+            functions.join("\n")
+        );
+        let with: BTreeMap<_, _> = given
+            .iter()
+            .map(|(name, step)| {
+                (
+                    *name,
+                    format!("${{{{ steps.{step}.variables[\"{name}\"] }}}}"),
+                )
+            })
+            .collect();
+        let last = self.steps.last().map(|step| step.name.clone());
+        Step {
+            says: json!({
+                "script": file(name),
+                "description": entry.statements.trim(),
+                "with": with,
+                "needs": last.into_iter().collect::<Vec<_>>(),
+                // An entry that fails ends neither the session nor its run.
+                "on_error": "continue",
+            }),
+            name: name.to_owned(),
+            head: head.len(),
+            text: text.into(),
+        }
+    }
+
+    /// Compiles the session with one more entry.
+    fn compiled(&self, new: &Step) -> Result<Program, Failure> {
+        let steps = || self.steps.iter().chain([new]);
+        let says: serde_json::Map<_, _> = steps()
+            .map(|step| (step.name.clone(), step.says.clone()))
+            .collect();
+        let workflow = json!({ "workflow": "shell", "steps": says });
+        let mut texts: BTreeMap<_, _> = steps()
+            .map(|step| (file(&step.name), step.text.clone()))
+            .collect();
+        texts.insert(MAIN.into(), workflow.to_string().into());
+        let mut sources = Typed {
+            texts,
+            folder: Folder::new("."),
+        };
+        compile(MAIN, &mut sources).map_err(|Mistakes(mistakes)| {
+            let file = file(&new.name);
+            let shown = mistakes
+                .into_iter()
+                .map(|mistake| mistake.without_head(&file, new.head));
+            Failure::from(Mistakes(shown.collect()))
+        })
+    }
+}
+
+fn file(step: &str) -> String {
+    format!("{step}.rhai")
+}
+
+/// The clusters that were rehearsed on before, and two to begin with.
+fn rehearsal_clusters(state: &Path) -> BTreeSet<String> {
+    let there = std::fs::read_dir(state.join("kube"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let there = there.filter(|entry| entry.path().is_dir());
+    let there = there.filter_map(|entry| entry.file_name().into_string().ok());
+    there.chain(REHEARSAL.map(String::from)).collect()
+}
+
+/// The calls of a step that changed something.
+fn changes(instance: &Instance) -> Vec<String> {
+    let done = instance.effects.iter().filter(|effect| {
+        let is_change = function(&effect.call.function).is_some_and(|row| row.is_change());
+        is_change && matches!(effect.outcome, Some(EffectOutcome::Done(_)))
+    });
+    done.map(|effect| report::line(&report::call_line(&effect.call)).into_owned())
+        .collect()
+}
+
+/// An error of an entry, drawn in the text that was typed.
+fn problem(run: &RunId, error: &crate::value::StepError, step: &Step) -> String {
+    let file = file(&step.name);
+    let mut error = error.clone();
+    if let Some(place) = &mut error.place
+        && place.file == file
+    {
+        place.line = place.line.saturating_sub(1).max(1);
+    }
+    let typed: Arc<str> = step.text[step.head..].into();
+    report::render_error(run, None, &error, &[(file, typed)].into())
+}
+
+/// The entries of the session; what they import is in the current folder.
+struct Typed {
+    texts: BTreeMap<String, Arc<str>>,
+    folder: Folder,
+}
+
+impl Sources for Typed {
+    fn read(&mut self, path: &str) -> Result<Arc<str>, String> {
+        match self.texts.get(path) {
+            Some(text) => Ok(text.clone()),
+            None => self.folder.read(path),
+        }
+    }
+}
+
+/// Says what scripts say, and nothing of steps.
+struct Quiet;
+
+impl Observer for Quiet {
+    fn happened(&self, _: &[Event], _: &State) {}
+
+    fn doing(&self, _: &InstanceId, _: &str) {}
+
+    fn waits_for(&self, lock: &str, holder: &str) {
+        say!(
+            "waits for `{}`, which is held by {}",
+            report::line(lock),
+            report::line(holder)
+        );
+    }
+
+    fn held_up(&self, why: &str) {
+        say!("{}", report::line(why));
+    }
+
+    fn said(&self, _: &InstanceId, message: &str) {
+        say!("{}", report::line(message));
+    }
+}

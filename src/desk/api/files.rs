@@ -1,0 +1,196 @@
+//! What a client needs that shows runs as its own: the files of workflows and runs, evidence, and starts of files that it sends.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    Json,
+    extract::{Path, Query, State, rejection::QueryRejection},
+    routing::{get, post},
+};
+use http::{HeaderMap, Method, StatusCode};
+use serde::Deserialize;
+
+use super::{
+    act::{Body, begun, key},
+    look::{run_id, workflow_name},
+    route,
+    types::{Evidence, Files, StartFiles, StartedRun, TargetNames},
+};
+use crate::{
+    compile::{Frozen, compile},
+    desk::{
+        access::Access,
+        answer::Problem,
+        route::{Answer, Route, somewhere},
+        server::Desk,
+    },
+    runs::{RunsError, Sent},
+    targets::{LOCAL, Role},
+    value::Value,
+};
+
+/// The largest start with files, in bytes: a workflow's files have at most 1 MiB each.
+const LARGEST: usize = 16 << 20;
+
+pub fn routes() -> Vec<Route> {
+    use Role::{Operator, Viewer};
+    let look = |path, summary, query, answer, handler| {
+        route(
+            Method::GET,
+            path,
+            Viewer,
+            handler,
+            summary,
+            query,
+            None,
+            Answer::Json(answer),
+        )
+    };
+    vec![
+        look(
+            "/api/v1/runs/{run}/files",
+            "The files that a run froze",
+            &[(
+                "edition",
+                "How often the run was edited before; 0 if it is left out",
+            )],
+            "Files",
+            get(of_run),
+        ),
+        look(
+            "/api/v1/runs/{run}/evidence",
+            "The events of a run without its secrets, as the chain of digests covers them",
+            &[],
+            "Evidence",
+            get(evidence),
+        ),
+        somewhere(look(
+            "/api/v1/workflows/{workflow}/files",
+            "The files of a workflow that may be started",
+            &[],
+            "Files",
+            get(of_workflow),
+        )),
+        somewhere(look(
+            "/api/v1/targets",
+            "The names of the targets that a run may have",
+            &[],
+            "TargetNames",
+            get(targets),
+        )),
+        somewhere(route(
+            Method::POST,
+            "/api/v1/frozen",
+            Operator,
+            post(start),
+            "Starts a run of files that the client sends; the same Idempotency-Key gives the same run",
+            &[],
+            Some("StartFiles"),
+            Answer::Json("StartedRun"),
+        )),
+    ]
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FilesQuery {
+    #[serde(default)]
+    edition: u32,
+}
+
+async fn of_run(
+    State(desk): State<Desk>,
+    Path(run): Path<String>,
+    query: Result<Query<FilesQuery>, QueryRejection>,
+) -> Result<Json<Files>, Problem> {
+    let Query(query) = query.map_err(|why| Problem::bad(why.body_text()))?;
+    let run = run_id(&run)?;
+    let asked = desk.ask(move |runs| {
+        let shown = runs.run(&run)?;
+        Ok((shown.info.main, runs.files(&run, query.edition)?))
+    });
+    let (main, files) = asked.await?;
+    if files.is_empty() {
+        let detail = format!("the run has no edition {}", query.edition);
+        return Err(Problem::new(StatusCode::NOT_FOUND, "not-found", detail));
+    }
+    let files = files.into_iter();
+    Ok(Json(Files {
+        main,
+        files: files.map(|(path, text)| (path, text.to_string())).collect(),
+    }))
+}
+
+async fn evidence(
+    State(desk): State<Desk>,
+    Path(run): Path<String>,
+) -> Result<Json<Evidence>, Problem> {
+    let run = run_id(&run)?;
+    let links = desk.ask(move |runs| runs.evidence(&run)).await?;
+    Ok(Json(Evidence {
+        links: serde_json::to_value(&links).unwrap_or_default(),
+    }))
+}
+
+async fn of_workflow(
+    State(desk): State<Desk>,
+    Path(name): Path<String>,
+) -> Result<Json<Files>, Problem> {
+    let name = workflow_name(&name)?;
+    let program = desk.ask(move |runs| runs.workflow(&name)).await?;
+    let files = program.files.into_iter();
+    Ok(Json(Files {
+        main: program.main,
+        files: files.map(|(path, text)| (path, text.to_string())).collect(),
+    }))
+}
+
+async fn targets(State(desk): State<Desk>) -> Result<Json<TargetNames>, Problem> {
+    let targets = desk.ask(|runs| runs.targets()).await?;
+    Ok(Json(TargetNames { targets }))
+}
+
+async fn start(
+    State(desk): State<Desk>,
+    access: Access,
+    headers: HeaderMap,
+    Body(body): Body<StartFiles, LARGEST>,
+) -> Result<(StatusCode, Json<StartedRun>), Problem> {
+    let key = key(&headers)?;
+    let started = desk.ask(move |runs| {
+        let files = body.files.into_iter();
+        let files: BTreeMap<_, _> = files.map(|(path, text)| (path, text.into())).collect();
+        let program = compile(&body.main, &mut Frozen(files))?;
+        let target = body.target.unwrap_or_else(|| LOCAL.into());
+        let name = &program.workflow.name;
+        if !access.has_on(Role::Operator, name, &target) {
+            return Ok(Err(Problem::denied_on(
+                &access,
+                Role::Operator,
+                name,
+                &target,
+            )));
+        }
+        let steps = body.steps;
+        let mut unknown = steps
+            .iter()
+            .filter(|step| program.workflow.step_named(step).is_none());
+        if let Some(step) = unknown.next() {
+            let message = format!("the workflow has no step `{step}`");
+            return Err(RunsError::wrong("unknown-step", message));
+        }
+        let params = body.params.into_iter();
+        let sent = Sent {
+            file: body.file.unwrap_or_else(|| program.main.clone()),
+            may_differ: access.may_send(&target),
+            params: params
+                .map(|(name, value)| (name, Value::from_json(value)))
+                .collect(),
+            chosen: steps.into_iter().collect(),
+            program,
+            target,
+        };
+        runs.send(&sent, key.as_deref(), &access.person).map(Ok)
+    });
+    Ok(begun(&started.await??))
+}

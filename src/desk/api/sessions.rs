@@ -1,0 +1,96 @@
+//! The browsers that people are logged in with.
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    routing::{get, post},
+};
+use http::{HeaderMap, Method, StatusCode};
+
+use super::{
+    route,
+    types::{SessionItem, Sessions},
+};
+use crate::{
+    desk::{
+        access::Access,
+        answer::Problem,
+        route::{Answer, Route, somewhere},
+        server::Desk,
+    },
+    runs::now,
+    targets::Role,
+};
+
+pub fn routes() -> Vec<Route> {
+    vec![
+        somewhere(route(
+            Method::GET,
+            "/api/v1/sessions",
+            Role::Viewer,
+            get(list),
+            "The sessions of browsers: one's own, or all for the role `admin`",
+            &[],
+            None,
+            Answer::Json("Sessions"),
+        )),
+        somewhere(route(
+            Method::POST,
+            "/api/v1/sessions/{session}/end",
+            Role::Viewer,
+            post(end),
+            "Ends a session: one's own, or any for the role `admin`",
+            &[],
+            None,
+            Answer::Accepted,
+        )),
+    ]
+}
+
+async fn list(
+    State(desk): State<Desk>,
+    access: Access,
+    headers: HeaderMap,
+) -> Result<Json<Sessions>, Problem> {
+    let this = desk.cookie_of(&headers);
+    let known = desk.sessions.list(now()).map_err(unreadable)?.into_iter();
+    let shown = known.filter(|session| is_for(&access, &session.name));
+    Ok(Json(Sessions {
+        sessions: shown
+            .map(|session| SessionItem {
+                is_this: this.as_deref().is_some_and(|this| session.is_of(this)),
+                id: session.id,
+                name: session.name,
+                how: session.how,
+                from: session.from,
+                began_at: session.began,
+                used_at: session.used,
+            })
+            .collect(),
+    }))
+}
+
+async fn end(
+    State(desk): State<Desk>,
+    access: Access,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    let known = desk.sessions.list(now()).map_err(unreadable)?.into_iter();
+    let mut known = known.filter(|session| is_for(&access, &session.name));
+    let Some(session) = known.find(|session| session.id == id) else {
+        let detail = "no such session";
+        return Err(Problem::new(StatusCode::NOT_FOUND, "not-found", detail));
+    };
+    desk.sessions.end_id(&session.id).map_err(unreadable)?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// Says whether somebody may see and end the sessions of somebody else.
+fn is_for(access: &Access, name: &str) -> bool {
+    access.has_everywhere(Role::Admin) || access.person.name == name
+}
+
+fn unreadable(_: rusqlite::Error) -> Problem {
+    let detail = "the sessions can't be read";
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "system", detail)
+}

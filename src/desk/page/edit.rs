@@ -1,0 +1,426 @@
+//! Resuming a run with changed files, changed params or steps that run again: first the plan, then the button, which is bound to it.
+//! And what became of calls in doubt.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    extract::{Path, State},
+    response::Response,
+};
+use http::StatusCode;
+use maud::{Markup, html};
+
+use super::{
+    act::{Form, run_id},
+    compare::difference,
+    format::{moment, value, visible},
+    layout::{Frame, page, see_other, told},
+    start::{field, input, note, text},
+};
+use crate::{
+    compile::{Program, parse_argument, parse_value},
+    desk::{access::Access, answer::Problem, api, server::Desk},
+    journal::InstanceId,
+    report,
+    runs::{Changes, Doubt, DoubtAnswer, Revision, RunsError, Shown, WorkflowName, file_changes},
+    value::{Type, Value},
+};
+
+/// How many steps may be chosen to run again, and how many rows of a plan are shown.
+const STEPS: usize = 300;
+const ROWS: usize = 200;
+
+/// A run, with the workflow as its files are now.
+struct Sheet {
+    shown: Shown,
+    /// Or why they can't be used.
+    now: Result<Program, Problem>,
+    given: Form,
+    is_allowed: api::Allowed,
+}
+
+/// `GET /runs/RUN/edit`: the form, with the plan of what has changed already.
+pub async fn edit(
+    State(desk): State<Desk>,
+    access: Access,
+    Path(run): Path<String>,
+) -> Result<Response, Problem> {
+    let sheet = Sheet::read(&desk, &access, &run, Form(Vec::new())).await?;
+    sheet.planned(&desk, &access).await
+}
+
+/// `POST /runs/RUN/edit`: the plan of what is in the form, or the resume.
+pub async fn revise(
+    State(desk): State<Desk>,
+    access: Access,
+    Path(run): Path<String>,
+    given: Form,
+) -> Result<Response, Problem> {
+    let sheet = Sheet::read(&desk, &access, &run, given).await?;
+    if sheet.given.field("do") != Some("resume") {
+        return sheet.planned(&desk, &access).await;
+    }
+    // What was shown is in the form; a resume with anything else must not happen.
+    let shown = sheet.given.field("digest");
+    let shown = shown.ok_or_else(|| Problem::bad("the form has no digest"))?;
+    let shown = api::digest(shown)?;
+    let changes = match sheet.changes() {
+        Ok(changes) => changes,
+        Err(error) => return Ok(sheet.refused(&access, error.into())),
+    };
+    let (id, who) = (sheet.shown.id.clone(), access.person.clone());
+    let back = format!("/runs/{id}");
+    let resumed = desk.ask(move |runs| runs.resume_with(&id, &changes, Some(shown), &who));
+    Ok(match resumed.await {
+        Ok(()) => see_other(&back, None),
+        Err(problem) => sheet.refused(&access, problem),
+    })
+}
+
+/// `POST /runs/RUN/doubt`: what became of a call.
+pub async fn doubt(
+    State(desk): State<Desk>,
+    access: Access,
+    Path(run): Path<String>,
+    form: Form,
+) -> Result<Response, Problem> {
+    let run = run_id(&run)?;
+    let back = format!("/runs/{run}");
+    let step = form
+        .field("step")
+        .ok_or_else(|| Problem::bad("the form has no step"))?;
+    let step = InstanceId::parse(step);
+    let answer = match form.field("answer") {
+        Some("again") => DoubtAnswer::Again,
+        Some("done") => {
+            let gave = form.field("value").unwrap_or_default();
+            let gave = match gave.trim() {
+                "" => Ok(Value::Null),
+                text => parse_value(text),
+            };
+            DoubtAnswer::Done(gave.map_err(|why| Problem::bad(format!("the value: {why}")))?)
+        }
+        _ => return Err(Problem::bad("the form has no answer")),
+    };
+    desk.ask(move |runs| runs.answer_doubt(&run, &step, &answer, &access.person))
+        .await?;
+    Ok(see_other(&back, None))
+}
+
+impl Sheet {
+    async fn read(desk: &Desk, access: &Access, run: &str, given: Form) -> Result<Self, Problem> {
+        let run = run_id(run)?;
+        let (shown, now) = desk
+            .ask(move |runs| {
+                let shown = runs.run(&run)?;
+                let stem = std::path::Path::new(&shown.info.file).file_stem();
+                let name = stem.and_then(|stem| WorkflowName::parse(stem.to_str()?));
+                let now = match name {
+                    Some(name) => runs.workflow(&name),
+                    None => Err(RunsError::missing(
+                        "unknown-workflow",
+                        "its file has no name that this server knows",
+                    )),
+                };
+                Ok((shown, now))
+            })
+            .await?;
+        let is_allowed = api::allowed(&shown, access).remove("edit");
+        Ok(Self {
+            is_allowed: is_allowed.unwrap_or_else(api::not_allowed),
+            now: now.map_err(Problem::from),
+            shown,
+            given,
+        })
+    }
+
+    /// The program whose params the form has.
+    fn program(&self) -> &Program {
+        self.now.as_ref().unwrap_or(&self.shown.program)
+    }
+
+    /// Says whether the run takes the files as they are now: as the form says, and before it does, where they have changed.
+    fn takes_files(&self) -> bool {
+        match self.given.field("do") {
+            Some(_) => self.given.field("files").is_some(),
+            None => self
+                .now
+                .as_ref()
+                .is_ok_and(|now| now.digest != self.shown.program.digest),
+        }
+    }
+
+    fn redo(&self) -> Vec<InstanceId> {
+        let given = self.given.0.iter();
+        let redo = given.filter(|(name, _)| name == "redo");
+        redo.map(|(_, step)| InstanceId::parse(step)).collect()
+    }
+
+    fn changes(&self) -> Result<Changes, RunsError> {
+        let takes_files = self.takes_files();
+        let workflow = &self.program().workflow;
+        let (mut params, mut errors) = (BTreeMap::new(), Vec::new());
+        for (name, param) in workflow.params.iter().filter(|_| takes_files) {
+            let Some(given) = self.given.field(&field(name)) else {
+                continue;
+            };
+            let is_text = matches!(param.ty, Type::String);
+            // An empty field keeps what the run has; secrets are never shown.
+            if given.is_empty() && !is_text || given == self.now_of(name) {
+                continue;
+            }
+            match parse_argument(workflow, &format!("{name}={given}")) {
+                Ok((name, value)) => {
+                    params.insert(name, value);
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+        match errors.is_empty() {
+            true => Ok(Changes {
+                takes_files,
+                params,
+                redo: self.redo(),
+            }),
+            false => Err(crate::compile::ParamErrors(errors).into()),
+        }
+    }
+
+    /// Returns what a param of the run is, as it is typed in.
+    fn now_of(&self, name: &str) -> String {
+        match &self.shown.info.params {
+            Value::Map(params) => match params.get(name) {
+                Some(Value::Secret(_)) | None => String::new(),
+                Some(value) => text(value),
+            },
+            _ => String::new(),
+        }
+    }
+
+    async fn planned(self, desk: &Desk, access: &Access) -> Result<Response, Problem> {
+        let changes = match self.changes() {
+            Ok(changes) => changes,
+            Err(error) => return Ok(self.refused(access, error.into())),
+        };
+        let id = self.shown.id.clone();
+        let revision = desk.ask(move |runs| runs.revision(&id, &changes)).await;
+        Ok(match revision {
+            Ok(revision) => self.page(access, plan(&revision), Some(&revision)),
+            Err(problem) => self.refused(access, problem),
+        })
+    }
+
+    fn refused(&self, access: &Access, problem: Problem) -> Response {
+        let shown = html! { section class="card failed" { h2 { "Not resumed" } (told(&problem)) } };
+        let mut response = self.page(access, shown, None);
+        let status = StatusCode::from_u16(problem.status);
+        *response.status_mut() = status.unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
+        response
+    }
+
+    fn page(&self, access: &Access, below: Markup, revision: Option<&Revision>) -> Response {
+        let Self { shown, .. } = self;
+        let title = format!("Edit and resume {}", shown.info.workflow);
+        let frame = Frame {
+            title: &title,
+            part: "Runs",
+            stream: None,
+            summary: String::new(),
+            access: Some(access),
+        };
+        let digest = revision.map(|revision| revision.digest.to_string());
+        let takes_files = self.takes_files();
+        page(
+            &frame,
+            html! {
+                div {
+                    h1 { "Edit and resume " (shown.info.workflow) }
+                    p class="quiet" { a href={ "/runs/" (shown.id) } { code class="id" { (shown.id) } } " on " b { (shown.info.target) } }
+                }
+                form id="sheet" class="card sheet wide" method="post" action={ "/runs/" (shown.id) "/edit" } {
+                    label class="check" {
+                        input type="checkbox" name="files" value="1" checked[takes_files] disabled[self.now.is_err()];
+                        span {
+                            "Take the files of the workflow as they are now "
+                            span class="quiet" { (self.files_note()) }
+                        }
+                    }
+                    @if let Err(problem) = &self.now { (told(problem)) }
+                    (self.params())
+                    (self.choices())
+                    div class="answers" {
+                        button name="do" value="plan" { "Show the plan" }
+                        @if self.is_allowed.ok {
+                            @if let Some(digest) = digest {
+                                input type="hidden" name="digest" value=(digest);
+                                button class="main" name="do" value="resume" { "Resume with this plan" }
+                            }
+                        } @else {
+                            p class="hint" { "It can't be resumed now: " (self.is_allowed.why.as_deref().unwrap_or_default()) "." }
+                        }
+                        a class="button" href={ "/runs/" (shown.id) } { "Back" }
+                    }
+                }
+                div id="plan" { (below) }
+            },
+        )
+    }
+
+    fn files_note(&self) -> String {
+        match &self.now {
+            Err(_) => "They can't be used.".into(),
+            Ok(now) => match file_changes(&self.shown.program, now).len() {
+                0 => "They have not changed.".into(),
+                1 => "One has changed.".into(),
+                n => format!("{n} have changed."),
+            },
+        }
+    }
+
+    fn params(&self) -> Markup {
+        let workflow = &self.program().workflow;
+        html! {
+            @if !workflow.params.is_empty() {
+                details open[self.given.0.iter().any(|(name, _)| name.starts_with("p."))] {
+                    summary { "Params " span class="quiet" { "change only with the files as they are now; an empty field keeps what the run has" } }
+                    div class="fields" {
+                        @for (name, param) in &workflow.params {
+                            @let given = self.given.field(&field(name)).map(str::to_owned);
+                            (input(name, param, &given.unwrap_or_else(|| self.now_of(name)), false))
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Returns the steps that have run, to be chosen.
+    fn choices(&self) -> Markup {
+        let redo = self.redo();
+        let steps = self.shown.program.workflow.steps();
+        let ids = steps.map(|(_, step)| InstanceId::step(None, step.name.as_str()));
+        let ran: Vec<_> = ids
+            .filter(|id| self.shown.state.instance(id).is_some())
+            .take(STEPS)
+            .collect();
+        html! {
+            @if !ran.is_empty() {
+                details open[!redo.is_empty()] {
+                    summary { "Run steps again " span class="quiet" { "from the start, with all that depends on them" } }
+                    div class="checks" {
+                        @for id in &ran {
+                            label class="check" {
+                                input type="checkbox" name="redo" value=(id) checked[redo.contains(id)];
+                                code { (id) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Returns what a resume does with each step, what changes first.
+fn plan(revision: &Revision) -> Markup {
+    let json = report::plan_json(&revision.plan);
+    let all: Vec<_> = json.as_array().into_iter().flatten().collect();
+    let is_kept = |fate: &serde_json::Value| fate["fate"] == "kept";
+    let kept = all.iter().filter(|fate| is_kept(fate)).count();
+    let (changed, same): (Vec<_>, Vec<_>) = all.into_iter().partition(|fate| !is_kept(fate));
+    let rows = |fates: &[&serde_json::Value]| {
+        html! {
+            table class="list plan" {
+                thead { tr { th scope="col" { "Step" } th scope="col" { "What happens" } th scope="col" { "Why" } } }
+                tbody { @for fate in fates.iter().take(ROWS) { (fate_row(fate)) } }
+            }
+            @if fates.len() > ROWS { p class="hint" { "and " (fates.len() - ROWS) " more" } }
+        }
+    };
+    html! {
+        section class="card" aria-labelledby="plan-title" {
+            h2 id="plan-title" { "Plan" }
+            @for found in &revision.notes { p class="hint" { (note(found)) } }
+            p class="quiet" { (changed.len()) " instances run or change, " (kept) " are kept" }
+            @if !changed.is_empty() { (rows(&changed)) }
+            @if !same.is_empty() {
+                details id="kept" {
+                    summary { (kept) " kept as they are" }
+                    (rows(&same))
+                }
+            }
+            @if !revision.files.is_empty() {
+                h3 { "What changed in the files" }
+                @for file in &revision.files { (difference(file)) }
+            }
+        }
+    }
+}
+
+fn fate_row(fate: &serde_json::Value) -> Markup {
+    let (word, class, mark) = fate_word(fate["fate"].as_str().unwrap_or_default());
+    let repeats = fate["repeats"].as_array().into_iter().flatten();
+    let repeats: Vec<_> = repeats.filter_map(|call| call.as_str()).collect();
+    html! {
+        tr {
+            td class="workflow" { code { (fate["step"].as_str().unwrap_or_default()) } }
+            td data-label="What" { span class={ "status " (class) } { span aria-hidden="true" { (mark) } (word) } }
+            td data-label="Why" { div {
+                (visible(fate["reason"].as_str().unwrap_or_default()))
+                @if !repeats.is_empty() {
+                    p class="error" { "What it did before stays until an undo; it makes again: " (repeats.join(", ")) }
+                }
+            } }
+        }
+    }
+}
+
+/// Returns a fate as words, colour and mark.
+fn fate_word(fate: &str) -> (&str, &'static str, &'static str) {
+    match fate {
+        "kept" => ("kept", "idle", "="),
+        "goes on" => ("continues", "busy", "▶"),
+        "replayed" => ("runs again, replaying what it did", "warn", "~"),
+        "looks again" => ("reads again", "busy", "?"),
+        "again" => ("runs again from the start", "bad", "!"),
+        "new" => ("runs for the first time", "good", "+"),
+        "removed" => ("no longer in the workflow", "bad", "−"),
+        other => (other, "idle", "·"),
+    }
+}
+
+/// Returns a call in doubt, and the answers to it.
+pub fn doubt_card(shown: &Shown, doubt: &Doubt, allowed: &api::Allowed) -> Markup {
+    html! {
+        section class="card ask" {
+            h2 { span aria-hidden="true" { "! " } "What became of this call?" }
+            p class="quiet" {
+                "step " code { (doubt.step) }
+                @if let Some(call) = &doubt.call { " · " code { (call.function) } " · " (moment(call.at, shown.at)) }
+            }
+            p {
+                @match &doubt.call {
+                    Some(_) => "The process ended, or the connection was lost, after the call was sent and before its answer arrived. Look at the other side, and say what happened: this decides whether it is made again.",
+                    None => "An attempt was lost together with the record of what it did. If it made calls, undo those by hand first; the step then makes its calls again.",
+                }
+            }
+            @if let Some(call) = &doubt.call {
+                @if let Some(text) = value(&call.arguments) { pre tabindex="0" { (text) } }
+            }
+            @if allowed.ok {
+                form method="post" action={ "/runs/" (shown.id) "/doubt" } {
+                    input type="hidden" name="step" value=(doubt.step);
+                    @if doubt.call.is_some() {
+                        label { span { "What it gave, if the script needs that (YAML)" } input name="value" autocomplete="off" spellcheck="false"; }
+                    }
+                    div class="answers" {
+                        @if doubt.call.is_some() { button class="main" name="answer" value="done" { "It was done" } }
+                        button class="danger" name="answer" value="again" { "It was not done: make it again" }
+                    }
+                }
+            } @else {
+                p class="hint" { "You can't answer this: " (allowed.why.as_deref().unwrap_or_default()) "." }
+            }
+        }
+    }
+}

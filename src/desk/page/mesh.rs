@@ -1,0 +1,213 @@
+//! Who can talk to whom: every new handshake between the players of a mesh, tried while somebody looks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::{
+    extract::{Query, State},
+    response::Response,
+};
+use maud::{Markup, html};
+use serde::Deserialize;
+
+use super::{
+    format::visible,
+    layout::{Frame, page},
+};
+use crate::{
+    desk::{access::Access, answer::Problem, server::Desk},
+    mesh::{Handshake, Handshakes},
+    targets::LOCAL,
+};
+
+/// How often it is tried again, in milliseconds: a rehearsal mesh takes up certificates without an event of a run.
+const EVERY: u32 = 1000;
+/// A larger mesh is shown by what fails.
+const MOST: usize = 40;
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct MeshQuery {
+    target: String,
+    /// Who is looked at: its rows alone.
+    who: String,
+}
+
+/// `GET /mesh`.
+pub async fn mesh(
+    State(desk): State<Desk>,
+    access: Access,
+    Query(query): Query<MeshQuery>,
+) -> Result<Response, Problem> {
+    let target = match query.target.as_str() {
+        "" => LOCAL.to_owned(),
+        target => target.to_owned(),
+    };
+    let asked = target.clone();
+    let (targets, seen) = desk
+        .ask(move |runs| Ok((runs.targets()?, runs.handshakes(&asked))))
+        .await?;
+    let summary = match &seen {
+        Ok(seen) => format!(
+            "{} handshakes, {} refused",
+            seen.all.len(),
+            seen.failed().count()
+        ),
+        Err(error) => error.message.clone(),
+    };
+    let frame = Frame {
+        title: "Mesh",
+        part: "Mesh",
+        stream: None,
+        summary,
+        access: Some(&access),
+    };
+    Ok(page(
+        &frame,
+        html! {
+            // The script looks again so often.
+            div class="head" data-every=(EVERY) {
+                div {
+                    h1 { "Mesh" }
+                    p class="quiet" { "New connections between the players of the rehearsal clusters, tried every second with what each has loaded" }
+                }
+                @if targets.len() > 1 {
+                    form class="filter" method="get" action="/mesh" data-live {
+                        label { span { "Target" } select name="target" {
+                            @for name in &targets { option selected[*name == target] { (name) } }
+                        } }
+                        noscript { button { "Show" } }
+                    }
+                }
+            }
+            @match seen {
+                Err(error) => section class="card failed" {
+                    p { (visible(&error.message)) }
+                    @if let Some(hint) = error.hint { p class="hint" { "Hint: " (hint) } }
+                },
+                Ok(seen) if seen.all.is_empty() => section class="card empty" {
+                    p { "There are no rehearsal clusters yet. A run on the target " b { "local" } " that speaks to Kubernetes makes them." }
+                },
+                Ok(seen) => {
+                    (verdict(&seen))
+                    (failures(&seen))
+                    (matrix(&seen, &query.who, &target))
+                }
+            }
+        },
+    ))
+}
+
+fn verdict(seen: &Handshakes) -> Markup {
+    let failed = seen.failed().count();
+    let all = seen.all.len();
+    html! {
+        p id="verdict" class={ "verdict " (if failed == 0 { "good" } else { "bad" }) } {
+            @if failed == 0 {
+                span class="status good" { span aria-hidden="true" { "✓" } "everyone can talk" }
+                " All " (all) " handshakes succeed."
+            } @else {
+                span class="status bad" { span aria-hidden="true" { "✕" } (failed) " refused" }
+                " Of " (all) " handshakes, " (all - failed) " succeed."
+            }
+        }
+    }
+}
+
+/// What fails, by the reason: one wrong root refuses many.
+fn failures(seen: &Handshakes) -> Markup {
+    let mut by_reason: BTreeMap<&str, Vec<&Handshake>> = BTreeMap::new();
+    for one in seen.failed() {
+        let why = one.error.as_deref().unwrap_or_default();
+        by_reason.entry(why).or_default().push(one);
+    }
+    let mut reasons: Vec<_> = by_reason.into_iter().collect();
+    reasons.sort_by_key(|(_, all)| std::cmp::Reverse(all.len()));
+    html! {
+        @if !reasons.is_empty() {
+            section class="card failed" aria-labelledby="refused-title" {
+                h2 id="refused-title" { "Refused" }
+                ul class="reasons" {
+                    @for (why, all) in &reasons {
+                        li {
+                            details {
+                                summary { b { (all.len()) " × " } (visible(why)) }
+                                ul { @for one in all.iter().take(MOST) { li { (visible(&one.from)) " → " (visible(&one.to)) ":" (one.port) } }
+                                    @if all.len() > MOST { li { "and " (all.len() - MOST) " more" } } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Draws who calls (down) and who is called (across).
+fn matrix(seen: &Handshakes, who: &str, target: &str) -> Markup {
+    let fits = |one: &&Handshake| who.is_empty() || one.from == who || one.to == who;
+    let mut shown: Vec<&Handshake> = seen.all.iter().filter(fits).collect();
+    let names = |all: &[&Handshake], of: fn(&Handshake) -> String| -> Vec<String> {
+        let names: BTreeSet<String> = all.iter().map(|one| of(one)).collect();
+        names.into_iter().collect()
+    };
+    let from = |one: &Handshake| one.from.clone();
+    let to = |one: &Handshake| format!("{}:{}", one.to, one.port);
+    let is_large = names(&shown, from).len() > MOST || names(&shown, to).len() > MOST;
+    if is_large {
+        shown.retain(|one| one.error.is_some());
+    }
+    let (rows, columns) = (names(&shown, from), names(&shown, to));
+    let cells: BTreeMap<(String, String), &Handshake> = shown
+        .iter()
+        .map(|one| ((from(one), to(one)), *one))
+        .collect();
+    let link = |name: &str| {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("target", target).append_pair("who", name);
+        format!("/mesh?{}", query.finish())
+    };
+    html! {
+        section class="card" aria-labelledby="matrix-title" {
+            h2 id="matrix-title" { "Who can talk to whom" }
+            @if !who.is_empty() { p { "Only " code { (visible(who)) } " · " a href={ "/mesh?target=" (target) } { "everyone" } } }
+            @if is_large { p class="hint" { "The mesh is large: only what is refused is drawn." } }
+            @if rows.is_empty() { p class="quiet" { "Nothing is refused." } } @else {
+                div class="scroll" tabindex="0" role="region" aria-label="Table of the handshakes" {
+                    table class="matrix" {
+                        thead {
+                            tr {
+                                th scope="col" { "calls ↓ to →" }
+                                @for column in &columns {
+                                    th scope="col" class="tall" { span { (short_name(column)) } span class="unseen" { " " (column) } }
+                                }
+                            }
+                        }
+                        tbody {
+                            @for row in &rows {
+                                tr {
+                                    th scope="row" { a href=(link(row)) { (row) } }
+                                    @for column in &columns {
+                                        @match cells.get(&(row.clone(), column.clone())).map(|one| &one.error) {
+                                            None => td class="none" {},
+                                            Some(None) => td class="good" title={ (row) " → " (column) } { span aria-hidden="true" { "✓" } span class="unseen" { "ok" } },
+                                            Some(Some(why)) => td class="bad" title={ (row) " → " (column) ": " (why) } { span aria-hidden="true" { "✕" } span class="unseen" { "refused: " (visible(why)) } },
+                                        }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `cluster-1/bookinfo/reviews:15006` without the namespace, which the row's name has.
+fn short_name(name: &str) -> String {
+    let parts: Vec<&str> = name.split('/').collect();
+    match parts.as_slice() {
+        [cluster, _, rest @ ..] if !rest.is_empty() => format!("{cluster}/{}", rest.join("/")),
+        _ => name.to_owned(),
+    }
+}

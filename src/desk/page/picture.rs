@@ -1,0 +1,37 @@
+//! The page's picture of a workflow or a run, as a file of its own.
+
+use super::{
+    fold::Web,
+    format::length,
+    graph::{Links, graph},
+    steps::{Node, nodes},
+};
+use crate::{compile::Workflow, journal::State};
+
+/// The page's own style, without what only a page needs.
+const STYLE: &str = "\
+svg{font-family:system-ui,sans-serif;background:#fff}a{text-decoration:none}path{fill:none;stroke:#a9b7bd;stroke-width:1.5}\
+.order{stroke-dasharray:4 4}.box,.behind{fill:#fff;stroke:#cfd8dc;stroke-width:1.2}.behind{fill:#f3f6f7}.rail{fill:#eceff1}\
+.name{fill:#1c2529;font-size:13px;font-weight:600}.note{fill:#5b6b73;font-size:11px}.mark{font-size:13px;font-weight:700}\
+.stripe,.mark,.part{fill:#8c959f}.good .stripe,.good .mark,.part.good{fill:#1a7f37}.bad .stripe,.bad .mark,.part.bad{fill:#cf222e}\
+.bad .box{stroke:#cf222e;stroke-width:2}.warn .stripe,.warn .mark,.part.warn{fill:#9a6700}.busy .stripe,.busy .mark,.part.busy{fill:#0969da}";
+
+/// Draws a workflow as SVG; of a run, with the state and the time of each step. Of many steps it has groups, as the page does. `None` for a
+/// workflow without steps.
+pub fn picture(workflow: &Workflow, state: Option<&State>, now: i64) -> Option<String> {
+    let mut nodes: Vec<Node> = nodes(workflow, state.unwrap_or(&State::default()), now);
+    for node in nodes.iter_mut().filter(|node| node.ended_at.is_some()) {
+        node.does = format!("{} · {}", node.does, length(node.took(now)));
+    }
+    let links = Links {
+        step: &|step| format!("#node-{step}"),
+        open: &|_| "#graph".to_owned(),
+    };
+    let picture = Web::of(workflow).picture(&[]);
+    let drawn = graph(&picture, &nodes, &links, None).into_string();
+    let inside = drawn.strip_prefix("<svg ")?;
+    let (attributes, rest) = inside.split_once('>')?;
+    Some(format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" {attributes}><style>{STYLE}</style>{rest}\n"
+    ))
+}

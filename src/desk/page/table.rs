@@ -1,0 +1,28 @@
+use axum::routing::{MethodRouter, get, post};
+use http::Method;
+
+use super::{audit, compare, edit, log, mesh, waiting};
+use crate::{desk::server::Desk, targets::Role};
+
+/// Lists the pages beside those of a list, a run and a start, with the role that each needs.
+pub fn more() -> Vec<(Method, &'static str, Role, MethodRouter<Desk>)> {
+    use Role::{Admin, Operator, Viewer};
+    let look = |path, handler| (Method::GET, path, Viewer, handler);
+    vec![
+        look("/waiting", get(waiting::waiting)),
+        look("/mesh", get(mesh::mesh)),
+        look("/runs/{run}/log", get(log::log)),
+        look("/runs/{run}/log.txt", get(log::raw)),
+        look("/runs/{run}/compare", get(compare::compare)),
+        look("/runs/{run}/audit", get(audit::audit)),
+        look("/runs/{run}/evidence", get(audit::evidence)),
+        (Method::GET, "/runs/{run}/edit", Operator, get(edit::edit)),
+        (
+            Method::POST,
+            "/runs/{run}/edit",
+            Operator,
+            post(edit::revise),
+        ),
+        (Method::POST, "/runs/{run}/doubt", Admin, post(edit::doubt)),
+    ]
+}

@@ -1,0 +1,390 @@
+//! What a run would call, beyond which steps it has: each change with its arguments as far as they are known, how many calls of each kind, and
+//! what that costs.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::{Value as Json, json};
+
+use super::{
+    plain::{line, short_line},
+    price::{GENERAL_PURPOSE, SHORT_LIVED, SOURCE},
+    table::{Room, Table},
+};
+use crate::{
+    authority::per_second,
+    decide::{Foreseen, Preview},
+    journal::InstanceId,
+    script::{HostCall, Known, Needs},
+};
+
+/// What a call does to something outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Does {
+    Creates,
+    Changes,
+    Deletes,
+    /// Creates it, or changes what is there.
+    Writes,
+    /// Something that only the other side knows.
+    Runs,
+}
+
+impl Does {
+    fn of(function: &str) -> Self {
+        let name = function.rsplit("::").next().unwrap_or(function);
+        let begins = |words: &[&str]| words.iter().any(|word| name.starts_with(word));
+        match function {
+            "exec::run" | "http::post" => Self::Runs,
+            _ if begins(&["create", "issue"]) => Self::Creates,
+            _ if begins(&["delete", "remove", "revoke", "untag"]) => Self::Deletes,
+            _ if begins(&["write", "apply", "put", "tag"]) => Self::Writes,
+            _ => Self::Changes,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Creates => "creates",
+            Self::Changes => "changes",
+            Self::Deletes => "deletes",
+            Self::Writes => "writes",
+            Self::Runs => "runs",
+        }
+    }
+
+    /// As in a diff.
+    fn sign(self) -> &'static str {
+        match self {
+            Self::Creates => "+",
+            Self::Deletes => "-",
+            Self::Changes | Self::Writes | Self::Runs => "~",
+        }
+    }
+}
+
+/// How often a step runs, as far as that is known.
+#[derive(Clone, Copy)]
+struct Times {
+    count: u64,
+    /// There may be more: the items of a `for_each` are known later.
+    is_least: bool,
+}
+
+/// Counts calls, and says what is not sure about the number.
+#[derive(Default)]
+struct Count {
+    count: u64,
+    is_least: bool,
+    /// Not all may be made: a `when` is known later.
+    is_most: bool,
+}
+
+impl Count {
+    fn text(&self) -> String {
+        let n = self.count;
+        match (self.is_least, self.is_most) {
+            (false, false) => n.to_string(),
+            (true, false) => format!("at least {n}"),
+            (false, true) => format!("at most {n}"),
+            (true, true) => format!("about {n}"),
+        }
+    }
+}
+
+/// What a run would change and what it costs, for people; empty for a run that changes nothing.
+pub fn forecast(steps: &[Preview], room: Room) -> String {
+    let times = times(steps);
+    let mut text = String::new();
+    for step in running(steps) {
+        let changing: Vec<_> = step.calls.iter().filter(|call| call.is_change()).collect();
+        if changing.is_empty() {
+            continue;
+        }
+        let n = &times[&step.step];
+        let often = match (n.count, n.is_least) {
+            (1, false) => String::new(),
+            (n, false) => format!(" × {n}"),
+            (_, true) => " × as many as there will be".into(),
+        };
+        text.push_str(&format!("    {}{often}\n", line(step.step.as_str())));
+        for call in changing {
+            text.push_str(&change(call));
+        }
+    }
+    if text.is_empty() {
+        return text;
+    }
+    let mut text = format!("\n  What it changes\n{text}");
+    let counted = counts(steps, &times);
+    let mut table = Table::new(&["CALL", "COUNT", "AWS TAKES AT MOST"]);
+    for (call, count) in &counted {
+        let rate = operation(call).map(|name| format!("{} a second", per_second(name)));
+        table.row([(*call).to_owned(), count.text(), rate.unwrap_or_default()]);
+    }
+    text.push_str(&format!("\n{}", table.render("  ", room)));
+    text.push_str(&costs(&counted));
+    text
+}
+
+/// The same for programs: `calls` and `cost`.
+pub fn forecast_json(steps: &[Preview]) -> Json {
+    let times = times(steps);
+    let counted = counts(steps, &times);
+    let calls = counted.iter().map(|(call, count)| {
+        json!({
+            "function": call, "count": count.count,
+            "at_least": count.is_least, "at_most": count.is_most,
+            "aws_a_second": operation(call).map(per_second),
+        })
+    });
+    let changes = running(steps).flat_map(|step| {
+        let n = times[&step.step].count;
+        let changing = step.calls.iter().filter(|call| call.is_change());
+        changing.map(move |call| {
+            let (known, later) = arguments(call);
+            json!({
+                "step": step.step, "function": call.function, "count": n,
+                "does": Does::of(call.function).as_str(),
+                "arguments": known.into_iter().collect::<BTreeMap<_, _>>(), "known_later": later,
+            })
+        })
+    });
+    let (authorities, certificates) = (made(&counted, CREATE), made(&counted, ISSUE));
+    json!({
+        "changes": changes.collect::<Vec<_>>(),
+        "calls": calls.collect::<Vec<_>>(),
+        "cost": {
+            "usd_a_month": authorities.count as f64 * GENERAL_PURPOSE.a_month,
+            "usd_once": GENERAL_PURPOSE.issuing(certificates.count),
+            "authorities": authorities.count, "certificates": certificates.count,
+            "prices": [GENERAL_PURPOSE.json(), SHORT_LIVED.json()],
+            "source": SOURCE,
+        },
+    })
+}
+
+const CREATE: &str = "pca::create_certificate_authority";
+const ISSUE: &str = "pca::issue_certificate";
+
+fn made(counted: &BTreeMap<&str, Count>, call: &str) -> Count {
+    counted
+        .get(call)
+        .map_or_else(Count::default, |count| Count { ..*count })
+}
+
+fn running<'a, 'w>(steps: &'a [Preview<'w>]) -> impl Iterator<Item = &'a Preview<'w>> {
+    steps
+        .iter()
+        .filter(|step| step.runs != Foreseen::Known(false))
+}
+
+/// How often each step runs: once for each of its items, and of the items of what it is in.
+fn times(steps: &[Preview]) -> HashMap<InstanceId, Times> {
+    let mut found: HashMap<InstanceId, Times> = HashMap::new();
+    for step in steps {
+        let outer = step
+            .step
+            .parent()
+            .and_then(|outer| found.get(&outer).copied());
+        let outer = outer.unwrap_or(Times {
+            count: 1,
+            is_least: false,
+        });
+        let own = match step.items {
+            None => outer,
+            Some(Foreseen::Known(n)) => Times {
+                count: outer.count * n as u64,
+                ..outer
+            },
+            Some(Foreseen::Later) => Times {
+                is_least: true,
+                ..outer
+            },
+        };
+        found.insert(step.step.clone(), own);
+    }
+    found
+}
+
+/// Counts the calls that change something, and what else AWS limits, each once where its script has it: a loop may make more.
+fn counts(steps: &[Preview], times: &HashMap<InstanceId, Times>) -> BTreeMap<&'static str, Count> {
+    let mut found: BTreeMap<&'static str, Count> = BTreeMap::new();
+    for step in running(steps) {
+        let n = &times[&step.step];
+        let counted = step
+            .calls
+            .iter()
+            .filter(|call| call.is_change() || operation(call.function).is_some());
+        for call in counted {
+            let count = found.entry(call.function).or_default();
+            count.count += n.count;
+            count.is_least |= n.is_least;
+            count.is_most |= step.runs == Foreseen::Later;
+        }
+    }
+    found
+}
+
+/// The operation of AWS Private CA that a call is; none for one that waits.
+fn operation(function: &str) -> Option<&'static str> {
+    let row = crate::script::function(function).filter(|_| !function.contains("::wait_"))?;
+    match &row.needs {
+        Needs::Aws { run, .. } => {
+            let name: String = function
+                .strip_prefix("pca::")?
+                .split('_')
+                .flat_map(capitalized)
+                .collect();
+            let is_it = |action: &&&str| {
+                action.eq_ignore_ascii_case(&name)
+                    || action.eq_ignore_ascii_case(&format!("Get{name}"))
+            };
+            run.iter().find(is_it).or(run.first()).copied()
+        }
+        _ => None,
+    }
+}
+
+fn capitalized(word: &str) -> impl Iterator<Item = char> + '_ {
+    let mut chars = word.chars();
+    let first = chars.next().map(|c| c.to_ascii_uppercase());
+    first.into_iter().chain(chars)
+}
+
+/// A call that changes something, in lines: what it is given, and what is known once it runs.
+fn change(call: &HostCall) -> String {
+    let does = Does::of(call.function);
+    let mut text = format!(
+        "      {} {} ({})\n",
+        does.sign(),
+        call.function,
+        does.as_str()
+    );
+    let (known, later) = arguments(call);
+    for (name, value) in known {
+        let value = match value {
+            Json::String(text) => text,
+            other => other.to_string(),
+        };
+        text.push_str(&format!(
+            "          {}: {}\n",
+            line(&name),
+            short_line(&value)
+        ));
+    }
+    if !later.is_empty() {
+        text.push_str(&format!(
+            "          known when it runs: {}\n",
+            line(&later.join(", "))
+        ));
+    }
+    text
+}
+
+/// The arguments of a call that are known, options by their own names, and the names of the others.
+fn arguments(call: &HostCall) -> (Vec<(String, Json)>, Vec<String>) {
+    let (mut known, mut later) = (Vec::new(), Vec::new());
+    for (name, value) in call.arguments() {
+        match value {
+            Known::Map(map) => {
+                for (name, value) in map {
+                    divide(name.clone(), value, &mut known, &mut later);
+                }
+            }
+            value => divide(name.to_owned(), value, &mut known, &mut later),
+        }
+    }
+    (known, later)
+}
+
+fn divide(name: String, value: &Known, known: &mut Vec<(String, Json)>, later: &mut Vec<String>) {
+    match to_json(value) {
+        Some(value) => known.push((name, value)),
+        None => later.push(name),
+    }
+}
+
+/// What is known; of a list or a map, `…` stands for what is not.
+fn to_json(value: &Known) -> Option<Json> {
+    let part = |value: &Known| to_json(value).unwrap_or_else(|| "…".into());
+    Some(match value {
+        Known::Text(text) => json!(text),
+        Known::Begins(text) => json!(format!("{text}…")),
+        Known::Bool(value) => json!(value),
+        Known::Int(value) => json!(value),
+        Known::List(items) => items.iter().map(part).collect(),
+        Known::Map(map) => map
+            .iter()
+            .map(|(key, value)| (key.clone(), part(value)))
+            .collect(),
+        Known::Input(_) | Known::Unknown => return None,
+    })
+}
+
+/// What the CAs and certificates cost on AWS, for people.
+fn costs(counted: &BTreeMap<&'static str, Count>) -> String {
+    let (authorities, certificates) = (made(counted, CREATE), made(counted, ISSUE));
+    if authorities.count + certificates.count == 0 {
+        return String::new();
+    }
+    let mut table = Table::new(&["COST ON AWS", "COUNT", "USD EACH", "USD"]);
+    let mode = GENERAL_PURPOSE;
+    if authorities.count > 0 {
+        table.row([
+            format!("certificate authorities ({})", mode.name),
+            authorities.text(),
+            format!("{:.2} a month", mode.a_month),
+            format!("{:.2} a month", authorities.count as f64 * mode.a_month),
+        ]);
+    }
+    if certificates.count > 0 {
+        let first = mode.certificates.first().map_or(0.0, |(_, price)| *price);
+        table.row([
+            "certificates".into(),
+            certificates.text(),
+            format!("{first:.2}, less from the 1,001st of a month on"),
+            format!("{:.2} once", mode.issuing(certificates.count)),
+        ]);
+    }
+    let prices = format!("  {SOURCE}\n");
+    format!("\n{}{prices}", table.render("  ", Room::default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_change_has_its_verb() {
+        let of = |does: Does| {
+            let changing = crate::script::functions().filter(|row| row.is_change());
+            changing
+                .filter(|row| Does::of(row.name) == does)
+                .map(|row| row.name)
+                .collect::<Vec<_>>()
+        };
+        assert!(of(Does::Creates).contains(&ISSUE) && of(Does::Creates).contains(&CREATE));
+        assert!(
+            of(Does::Deletes).contains(&"kube::delete")
+                && of(Does::Deletes).contains(&"pca::revoke_certificate")
+        );
+        assert!(
+            of(Does::Writes).contains(&"kube::apply_secret")
+                && of(Does::Writes).contains(&"file::write")
+        );
+        assert_eq!(of(Does::Runs), ["http::post", "exec::run"]);
+        assert!(of(Does::Changes).contains(&"kube::restart"));
+    }
+
+    #[test]
+    fn calls_are_operations_of_aws() {
+        assert_eq!(operation(ISSUE), Some("IssueCertificate"));
+        assert_eq!(operation(CREATE), Some("CreateCertificateAuthority"));
+        assert_eq!(
+            operation("pca::certificate_authority_csr"),
+            Some("GetCertificateAuthorityCsr")
+        );
+        assert_eq!(operation("pca::wait_until_issued"), None);
+        assert_eq!(operation("file::write"), None);
+    }
+}

@@ -1,0 +1,49 @@
+//! Who can talk to whom on the rehearsal clusters of a target.
+
+use std::collections::BTreeSet;
+
+use super::{Here, lock};
+use crate::{
+    cluster::StateError,
+    mesh::{HANDSHAKES, Handshakes, Matrix},
+    outside::KubeClients,
+    runs::error::RunsError,
+};
+
+impl Here {
+    /// Tries all handshakes of a target's mesh now. What was tried before with the same material is remembered.
+    pub(super) fn try_handshakes(&self, target: &str) -> Result<Handshakes, RunsError> {
+        let targets = self.load_targets()?;
+        let Some(target) = targets.find(target)? else {
+            let mut matrix = lock(&self.matrix);
+            if let Some(matrix) = &mut *matrix {
+                return matrix.look().map_err(unreadable);
+            }
+            let mut opened = Matrix::open(&self.options.state.join("kube")).map_err(unreadable)?;
+            let seen = opened.look().map_err(unreadable)?;
+            *matrix = Some(opened);
+            return Ok(seen);
+        };
+        let kube = target.kube();
+        let roles: BTreeSet<String> = kube.contexts.keys().cloned().collect();
+        let role = roles.get("mgmt").or(roles.first()).cloned();
+        let role = role
+            .ok_or_else(|| RunsError::wrong("target", "this target names no Kubernetes cluster"))?;
+        let clients = KubeClients::new(kube, roles);
+        let asked = async {
+            let client = clients.client(&role).await.map_err(|e| e.to_string())?;
+            let asked = client.read_path("try the handshakes", HANDSHAKES).await;
+            asked.map_err(|failure| failure.to_string())
+        };
+        let document = self.drivers.handle().block_on(asked);
+        let document = document.map_err(|why| {
+            RunsError::conflict("target", why)
+                .hint("only rehearsal clusters (windlass kube serve) know their handshakes")
+        })?;
+        Ok(Handshakes::of_json(&document))
+    }
+}
+
+fn unreadable(error: StateError) -> RunsError {
+    RunsError::broken("target", format!("can't look at the mesh: {error}"))
+}

@@ -1,0 +1,213 @@
+//! Resuming a run with other files, other params, or steps that run again; and answers to doubts.
+
+use std::{collections::BTreeSet, path::Path, sync::Arc};
+
+use super::{Here, goes_on, info};
+use crate::{
+    compile::{Program, bind_params},
+    decide::{self, Change, Unplannable},
+    journal::{Event, InstanceId, RunId, RunInfo, State},
+    report,
+    runs::{
+        doubt::{DoubtAnswer, answered},
+        error::RunsError,
+        library::Library,
+        preflight::{Note, preflight},
+        revise::{Changes, Revision, file_changes},
+        rules,
+        service::Person,
+    },
+    value::{Digest, Value},
+};
+
+/// A revision, with what is recorded of it.
+struct Revised {
+    revision: Revision,
+    edit: Option<Edit>,
+}
+
+/// The files as they are now, and the params that go with them.
+struct Edit {
+    program: Arc<Program>,
+    kube: BTreeSet<String>,
+    params: Value,
+    /// As in [`Event::RunEdited`].
+    secrets: Option<Digest>,
+}
+
+impl Here {
+    /// Works out what a resume with changes does.
+    pub(super) fn revision_of(&self, id: &RunId, changes: &Changes) -> Result<Revision, RunsError> {
+        let state = self.folds.state_of(&self.reader, id)?;
+        let program = self.program(id, info(&state)?)?;
+        Ok(self.revised(id, &program, &state, changes)?.revision)
+    }
+
+    /// Resumes a run with changes, if they still mean what was shown.
+    pub(super) fn resume_revised(
+        &self,
+        id: &RunId,
+        changes: &Changes,
+        shown: Option<Digest>,
+        who: &Person,
+    ) -> Result<(), RunsError> {
+        let mut held = self.take_idle(id, "it is running: cancel it first")?;
+        let Revised { revision, edit } = self.revised(id, &held.program, &held.state, changes)?;
+        if shown.is_some_and(|shown| shown != revision.digest) {
+            let message = "the run or its files have changed since the plan was shown";
+            return Err(RunsError::conflict("plan-changed", message)
+                .hint("look at the plan again, and confirm that one"));
+        }
+        let workflow = &held.program.workflow;
+        let mut resumed = decide::resumed(workflow, &held.state, &who.name, &changes.redo);
+        if let Event::RunResumed { via, .. } = &mut resumed {
+            via.clone_from(&who.via);
+        }
+        let mut events = vec![resumed];
+        if let Some(edit) = edit {
+            let edition = info(&held.state)?.edition + 1;
+            held.run.freeze(edition, &edit.program.files)?;
+            events.push(Event::RunEdited {
+                requester: who.name.clone(),
+                program: edit.program.digest,
+                main: edit.program.main.clone(),
+                edition,
+                kube: edit.kube,
+                params: edit.params,
+                secrets: edit.secrets,
+            });
+            held.program = edit.program;
+        }
+        events.extend(revision.plan.events);
+        self.go(held, events)
+    }
+
+    /// Records what became of a call in doubt, and resumes the run.
+    pub(super) fn resume_answered(
+        &self,
+        id: &RunId,
+        step: &InstanceId,
+        answer: &DoubtAnswer,
+        who: &Person,
+    ) -> Result<(), RunsError> {
+        let held = self.take_idle(id, "it is running: nothing is in doubt")?;
+        let said = answered(&held.state, step, answer, who)?;
+        let mut events = goes_on(&held.program.workflow, &held.state, who);
+        events.push(said);
+        self.go(held, events)
+    }
+
+    fn revised(
+        &self,
+        id: &RunId,
+        old: &Program,
+        state: &State,
+        changes: &Changes,
+    ) -> Result<Revised, RunsError> {
+        rules::refuse_resume(id, &old.workflow, state, true)?;
+        if !changes.takes_files && !changes.params.is_empty() {
+            let message = "a run keeps its params unless it takes the files as they are now";
+            return Err(RunsError::wrong("params", message));
+        }
+        let (edit, notes) = match changes.takes_files {
+            true => {
+                let (edit, notes) = self.edit(info(state)?, changes)?;
+                (Some(edit), notes)
+            }
+            false => (None, Vec::new()),
+        };
+        let mut with = state.clone();
+        if let (Some(edit), Some(run)) = (&edit, &mut with.run) {
+            run.program = edit.program.digest;
+            run.params = edit.params.clone();
+            run.secrets = edit.secrets;
+            run.kube.clone_from(&edit.kube);
+        }
+        let new = edit.as_ref().map_or(old, |edit| &*edit.program);
+        let plan = decide::plan(&Change {
+            old: &old.workflow,
+            new: &new.workflow,
+            state: &with,
+            run_id: id.as_str(),
+            redo: &changes.redo,
+        });
+        let plan = plan.map_err(unplannable)?;
+        let (params, secrets) = match &edit {
+            Some(edit) => (edit.params.digest(), edit.secrets),
+            None => (Digest::ZERO, None),
+        };
+        let digest = Digest::of(&[
+            id.as_str().as_bytes(),
+            &state.events.to_le_bytes(),
+            new.digest.as_bytes(),
+            params.as_bytes(),
+            secrets.unwrap_or(Digest::ZERO).as_bytes(),
+            report::plan_json(&plan).to_string().as_bytes(),
+        ]);
+        let files = file_changes(old, new);
+        Ok(Revised {
+            revision: Revision {
+                plan,
+                files,
+                notes,
+                digest,
+            },
+            edit,
+        })
+    }
+
+    /// Reads the files of a run as they are now. Only those of the library: a run that began at a terminal may name any path.
+    fn edit(&self, run: &RunInfo, changes: &Changes) -> Result<(Edit, Vec<Note>), RunsError> {
+        let file = Path::new(&run.folder).join(&run.file);
+        let known = self.options.library.list()?;
+        let known = known.into_iter().find(|(_, path)| is_same(path, &file));
+        let (_, file) = known.ok_or_else(|| {
+            let message = format!(
+                "{} is not in a folder whose workflows this server may start",
+                file.display()
+            );
+            RunsError::conflict("unknown-workflow", message).hint(
+                "use `windlass resume --edited` at a terminal, or name its folder with --workflows",
+            )
+        })?;
+        let program = Library::compile(&file)?;
+        let mut params = match &run.params {
+            Value::Map(params) => params.clone(),
+            _ => Default::default(),
+        };
+        params.retain(|name, _| program.workflow.params.contains_key(name));
+        params.extend(changes.params.clone());
+        let params = Value::Map(bind_params(&program.workflow, params)?);
+        let targets = self.load_targets()?;
+        let (mut kube, notes) = preflight(&targets, &program.workflow, &params, &run.target)?;
+        if !kube.is_empty() {
+            // An undo takes back what was done in clusters that it no longer speaks to.
+            kube.extend(run.kube.iter().cloned());
+        }
+        let secrets = self.journal.digest_secrets(&params)?;
+        let program = Arc::new(program);
+        let edit = Edit {
+            program,
+            kube,
+            params,
+            secrets,
+        };
+        Ok((edit, notes))
+    }
+}
+
+/// Says whether two paths lead to one file: a folder may be named by a link.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().ok();
+    one == other || real(one).is_some_and(|one| Some(one) == real(other))
+}
+
+fn unplannable(why: Unplannable) -> RunsError {
+    match &why {
+        Unplannable::NothingToRedo(_) => RunsError::wrong("unknown-step", why.to_string()),
+        Unplannable::Unnamed { step, .. } => RunsError::conflict("unnamed-items", why.to_string())
+            .hint(format!(
+                "name the items (`key: ${{{{ item.name }}}}`), or run all of `{step}` again"
+            )),
+    }
+}

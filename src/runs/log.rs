@@ -1,0 +1,68 @@
+use std::sync::Arc;
+
+use super::{error::RunsError, folds::Cursor};
+use crate::{
+    journal::{Event, InstanceId, Journal, Outcome, Record, RunId},
+    report::EventLines,
+};
+
+/// An event of a run as people read it.
+#[derive(Clone, Debug)]
+pub struct LogLine {
+    /// The event's number, which names the line.
+    pub seq: u64,
+    /// Milliseconds since 1970.
+    pub at: i64,
+    /// With the time of day, and with the whole text of an error.
+    pub text: String,
+    pub step: Option<InstanceId>,
+    /// Whether it says that something failed.
+    pub is_error: bool,
+}
+
+/// The lines of a run so far: only what happened since is read.
+#[derive(Default)]
+pub struct Lines {
+    cursor: Cursor,
+    said: EventLines,
+    lines: Arc<Vec<LogLine>>,
+}
+
+impl Lines {
+    /// Reads what happened since, and returns all of it.
+    ///
+    /// # Errors
+    /// What the journal says.
+    pub fn read(&mut self, journal: &Journal, run: &RunId) -> Result<Arc<Vec<LogLine>>, RunsError> {
+        let Self {
+            cursor,
+            said,
+            lines,
+        } = self;
+        let mut new = Vec::new();
+        cursor.advance(journal, run, |record| new.push(line(said, &record)))?;
+        if !new.is_empty() {
+            Arc::make_mut(lines).extend(new);
+        }
+        Ok(lines.clone())
+    }
+}
+
+/// Makes the line of an event; to be given them in their order.
+pub fn line(said: &mut EventLines, record: &Record) -> LogLine {
+    LogLine {
+        seq: record.seq,
+        at: record.at,
+        text: said.line(record, true),
+        step: record.event.step().cloned(),
+        is_error: is_error(&record.event),
+    }
+}
+
+fn is_error(event: &Event) -> bool {
+    match event {
+        Event::StepFailed { .. } | Event::AnswerRefused { .. } => true,
+        Event::RunEnded { outcome, .. } => !matches!(outcome, Outcome::Succeeded | Outcome::Undone),
+        _ => false,
+    }
+}

@@ -1,0 +1,261 @@
+use std::{
+    error::Error,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+    time::Duration,
+};
+
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+
+use super::wire::Problem;
+use crate::{
+    outside::{Proxies, by_proxy},
+    report,
+    runs::error::{Kind, RunsError},
+    value::Secret,
+    x509::Certificate,
+};
+
+const CONNECT: Duration = Duration::from_secs(10);
+/// An undo's plan looks at what is there, which may be slow.
+const ANSWER: Duration = Duration::from_secs(300);
+
+/// Where a server is, and what proves to it who asks.
+#[derive(Clone)]
+pub struct Address {
+    pub url: String,
+    /// The CAs (PEM) that its certificate has to lead to, instead of those of the system.
+    pub ca: Option<PathBuf>,
+    pub token: Option<Secret>,
+    /// The files of a certificate chain and of its key (PEM), for a machine.
+    pub certificate: Option<(PathBuf, PathBuf)>,
+}
+
+/// Asks a server.
+pub struct Client {
+    http: reqwest::Client,
+    /// Without a slash at its end.
+    pub url: String,
+    token: Option<Secret>,
+    has_certificate: bool,
+    /// The version of the server, once it is known.
+    pub version: OnceLock<String>,
+}
+
+impl Client {
+    /// # Errors
+    /// An address that is none, or that would have the token sent in plain text over a network; files that can't be used.
+    pub fn new(address: Address) -> Result<Self, RunsError> {
+        let wrong = |why: String| RunsError::wrong("server", why);
+        let url = Url::parse(&address.url).map_err(|e| {
+            wrong(format!("`{}` is no address of a server: {e}", address.url)).hint(FORM)
+        })?;
+        let host = url.host_str().unwrap_or_default();
+        let is_loopback = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
+        match url.scheme() {
+            "https" => {}
+            "http" if is_loopback => {}
+            "http" => {
+                let why = format!("refuses to send a token to {url} over plain HTTP");
+                return Err(wrong(why).hint("begin the address with https://"));
+            }
+            _ => {
+                let why = format!("`{}` is no address of a server", address.url);
+                return Err(wrong(why).hint(FORM));
+            }
+        }
+        let mut builder = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT)
+            .user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION")));
+        builder = match is_loopback {
+            true => builder.no_proxy(),
+            false => builder.proxy(by_proxy(Proxies::of_environment())),
+        };
+        if let Some(path) = &address.ca {
+            builder = builder.tls_certs_only(authorities(path)?);
+        }
+        if let Some((certificate, key)) = &address.certificate {
+            let mut pem = read(certificate)?;
+            pem.extend_from_slice(b"\n");
+            pem.extend(read(key)?);
+            let identity = reqwest::Identity::from_pem(&pem);
+            let identity =
+                identity.map_err(|e| wrong(format!("can't use {}: {e}", certificate.display())))?;
+            builder = builder.identity(identity);
+        }
+        let http = builder.build().map_err(|e| wrong(causes(&e)))?;
+        Ok(Self {
+            http,
+            url: address.url.trim_end_matches('/').to_owned(),
+            token: address.token,
+            has_certificate: address.certificate.is_some(),
+            version: OnceLock::new(),
+        })
+    }
+
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.url));
+        match &self.token {
+            Some(token) => request.bearer_auth(token.reveal()),
+            None => request,
+        }
+    }
+
+    pub async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<T, RunsError> {
+        let mut query = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(query)
+            .finish();
+        if !query.is_empty() {
+            query.insert(0, '?');
+        }
+        let request = self.request(Method::GET, &format!("{path}{query}"));
+        self.read(path, self.send(request.timeout(ANSWER)).await?)
+            .await
+    }
+
+    /// Sends JSON; a key makes a repeated request the same one.
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &Json,
+        key: Option<&str>,
+    ) -> Result<T, RunsError> {
+        let mut request = self.request(Method::POST, path).timeout(ANSWER);
+        request = request
+            .header("content-type", "application/json")
+            .body(body.to_string());
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        self.read(path, self.send(request).await?).await
+    }
+
+    /// Sends a request, and returns an answer that is no refusal.
+    pub async fn send(&self, request: RequestBuilder) -> Result<Response, RunsError> {
+        let answer = request.send().await.map_err(|e| self.unreachable(&e))?;
+        match answer.status() {
+            status if status.is_success() => Ok(answer),
+            status => Err(self.refusal(status, answer).await),
+        }
+    }
+
+    async fn read<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        answer: Response,
+    ) -> Result<T, RunsError> {
+        let text = answer.bytes().await.map_err(|e| self.unreachable(&e))?;
+        // Some answers have nothing but a status.
+        let text = if text.is_empty() { &b"null"[..] } else { &text };
+        serde_json::from_slice(text).map_err(|e| self.unreadable(path, &e))
+    }
+
+    async fn refusal(&self, status: StatusCode, answer: Response) -> RunsError {
+        let text = answer.bytes().await.unwrap_or_default();
+        let Ok(problem) = serde_json::from_slice::<Problem>(&text) else {
+            let message = format!(
+                "{} answered {status}, and not as a Windlass server does",
+                self.url
+            );
+            return RunsError::broken("server", message).hint(
+                "see that the address is a server's, and that no proxy answers in its place",
+            );
+        };
+        let kind = match status.as_u16() {
+            401 | 403 => Kind::Denied,
+            404 => Kind::Missing,
+            409 => Kind::Conflict,
+            503 => Kind::Busy,
+            400..500 => Kind::Wrong,
+            _ => Kind::Broken,
+        };
+        let code = report::codes().find(|code| *code == problem.code);
+        let mut error = RunsError::new(kind, code.unwrap_or("server"), problem.detail);
+        error.hint = problem.hint;
+        error.params = problem.params.into_iter().collect();
+        if status == StatusCode::UNAUTHORIZED {
+            let has_none = self.token.is_none() && !self.has_certificate;
+            if has_none {
+                error.message = format!("{} needs to know who asks", self.url);
+            } else if error.message == "this needs a token" {
+                error.message = format!("{} does not know this token", self.url);
+            }
+            error.hint = Some("to log in: `windlass login`".into());
+        }
+        error
+    }
+
+    /// Says why a server can't be asked.
+    pub fn unreachable(&self, error: &reqwest::Error) -> RunsError {
+        let why = causes(error);
+        let message = format!("can't reach {}: {why}", self.url);
+        let failed = RunsError::new(Kind::Busy, "server", message);
+        // The reasons of TLS have no type of their own on the way here.
+        match why.contains("certificate") {
+            true => failed.hint("if its certificate is of a CA of your own, give that with --server-ca"),
+            false => failed.hint("see that it runs, and that --server, WINDLASS_SERVER or `server` in windlass.toml has its address"),
+        }
+    }
+
+    /// Says that an answer is not what this version expects.
+    pub fn unreadable(&self, path: &str, error: &serde_json::Error) -> RunsError {
+        let own = env!("CARGO_PKG_VERSION");
+        let version = self.version.get().map_or("unknown", String::as_str);
+        let message = format!(
+            "the answer of {} to {path} can't be read: {error} (the server is windlass {version}, this is {own})",
+            self.url
+        );
+        let failed = RunsError::broken("server", message);
+        match version == own {
+            true => failed,
+            false => failed.hint("use the version of windlass that the server has"),
+        }
+    }
+}
+
+const FORM: &str = "write it as https://windlass.example.com";
+
+fn authorities(path: &Path) -> Result<Vec<reqwest::Certificate>, RunsError> {
+    let wrong = |why: String| {
+        let message = format!("can't use the CA {}: {why}", path.display());
+        RunsError::wrong("server", message)
+    };
+    let text = read(path)?;
+    let all = Certificate::read_all(&text).map_err(|e| wrong(e.to_string()))?;
+    let all = all
+        .iter()
+        .map(|found| reqwest::Certificate::from_der(&found.der));
+    all.collect::<Result<_, _>>()
+        .map_err(|e| wrong(e.to_string()))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, RunsError> {
+    std::fs::read(path).map_err(|e| {
+        let message = format!("can't read {}: {e}", path.display());
+        RunsError::wrong("server", message)
+    })
+}
+
+fn causes(error: &reqwest::Error) -> String {
+    // Its own words repeat the address.
+    let mut source = error.source();
+    if source.is_none() {
+        return error.to_string();
+    }
+    let mut texts: Vec<String> = Vec::new();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !texts.iter().any(|known| known.contains(&text)) {
+            texts.push(text);
+        }
+        source = cause.source();
+    }
+    texts.join(": ")
+}

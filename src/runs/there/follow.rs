@@ -1,0 +1,215 @@
+//! Events of a server as they happen: a connection that is lost resumes behind the last event that arrived.
+
+use std::{
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
+    time::{Duration, Instant},
+};
+
+use reqwest::Method;
+use tokio::{task::JoinHandle, time::timeout};
+
+use super::{client::Client, wire::EventItem};
+use crate::{
+    journal::{Record, RunId},
+    runs::error::{Kind, RunsError},
+};
+
+/// A server sends a comment every 15 s where nothing happens; three of them that do not come are a lost connection.
+const SILENCE: Duration = Duration::from_secs(45);
+/// How long a server may be away before who follows is told.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// How long it waits before it connects again: at first, and at most.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// The events of a run as they happen.
+pub struct Following {
+    news: Receiver<Result<Record, RunsError>>,
+    task: JoinHandle<()>,
+}
+
+impl Following {
+    /// Follows a run from its event `next` on.
+    pub(super) fn begin(
+        threads: &tokio::runtime::Handle,
+        client: Arc<Client>,
+        run: RunId,
+        next: u64,
+    ) -> Self {
+        let (sender, news) = channel();
+        let task = threads.spawn(async move {
+            if let Err(error) = follow(&client, &run, next, &sender).await {
+                // Nobody follows any more.
+                let _ = sender.send(Err(error));
+            }
+        });
+        Self { news, task }
+    }
+
+    /// Waits for the next event; `None` if there is none in this time.
+    ///
+    /// # Errors
+    /// Why there will be none: the server has been away for minutes, or refuses.
+    pub fn next(&self, most: Duration) -> Result<Option<Record>, RunsError> {
+        match self.news.recv_timeout(most) {
+            Ok(news) => news.map(Some),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(RunsError::broken("server", "the server's events ended"))
+            }
+        }
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn follow(
+    client: &Client,
+    run: &RunId,
+    mut next: u64,
+    sender: &Sender<Result<Record, RunsError>>,
+) -> Result<(), RunsError> {
+    let path = format!("/api/v1/runs/{run}/stream");
+    let (mut reached, mut pause) = (Instant::now(), PAUSES.0);
+    loop {
+        let last = next.checked_sub(1);
+        let before = next;
+        let ended = listen(client, &path, last, &mut |sent| {
+            if sent.name == "reset" {
+                let message = format!("the server knows less of run {run} than it has told");
+                return Err(RunsError::broken("server", message)
+                    .hint("was it restored from a backup? Look at the run again"));
+            }
+            if sent.name != "event" {
+                return Ok(());
+            }
+            let item: EventItem =
+                serde_json::from_str(&sent.data).map_err(|e| client.unreadable(&path, &e))?;
+            let record = item.record();
+            if record.seq == next {
+                next += 1;
+                // Who does not listen any more has this aborted.
+                let _ = sender.send(Ok(record));
+            }
+            Ok(())
+        })
+        .await;
+        match ended {
+            Err(error) if error.kind != Kind::Busy => return Err(error),
+            Err(error) if reached.elapsed() > PATIENCE => return Err(error),
+            Err(_) => {}
+            Ok(()) => reached = Instant::now(),
+        }
+        if next > before {
+            (reached, pause) = (Instant::now(), PAUSES.0);
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PAUSES.1);
+    }
+}
+
+/// A server-sent event.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Sent {
+    pub name: String,
+    pub data: String,
+}
+
+/// Reads one connection's events until it is lost.
+pub(super) async fn listen(
+    client: &Client,
+    path: &str,
+    last: Option<u64>,
+    each: &mut (dyn FnMut(Sent) -> Result<(), RunsError> + Send),
+) -> Result<(), RunsError> {
+    let mut request = client
+        .request(Method::GET, path)
+        .header("accept", "text/event-stream");
+    if let Some(last) = last {
+        request = request.header("last-event-id", last.to_string());
+    }
+    let mut answer = client.send(request).await?;
+    let mut reader = Reader::default();
+    loop {
+        match timeout(SILENCE, answer.chunk()).await {
+            Ok(Ok(Some(part))) => {
+                for sent in reader.read(&part) {
+                    each(sent)?;
+                }
+            }
+            Ok(Ok(None)) | Ok(Err(_)) | Err(_) => return Ok(()),
+        }
+    }
+}
+
+/// Takes server-sent events apart, wherever the network cuts them.
+#[derive(Default)]
+struct Reader {
+    rest: Vec<u8>,
+    sent: Sent,
+}
+
+impl Reader {
+    fn read(&mut self, part: &[u8]) -> Vec<Sent> {
+        self.rest.extend_from_slice(part);
+        let mut events = Vec::new();
+        let mut begin = 0;
+        while let Some(length) = self.rest[begin..].iter().position(|byte| *byte == b'\n') {
+            let line = String::from_utf8_lossy(&self.rest[begin..begin + length]);
+            let line = line.strip_suffix('\r').unwrap_or(&line);
+            match line.split_once(':') {
+                _ if line.is_empty() => {
+                    let sent = std::mem::take(&mut self.sent);
+                    if sent != Sent::default() {
+                        events.push(sent);
+                    }
+                }
+                Some(("event", name)) => self.sent.name = name.trim_start().to_owned(),
+                Some(("data", data)) => {
+                    if !self.sent.data.is_empty() {
+                        self.sent.data.push('\n');
+                    }
+                    self.sent
+                        .data
+                        .push_str(data.strip_prefix(' ').unwrap_or(data));
+                }
+                // A comment, or a field for others: `seq` is in the data as well.
+                _ => {}
+            }
+            begin += length + 1;
+        }
+        self.rest.drain(..begin);
+        events
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_read_wherever_they_are_cut() {
+        let text = ": alive\n\nid: 4\nevent: event\ndata: {\"a\": \"é\"}\n\nevent: reset\ndata:\n\nevent: x\r\ndata: 1\r\ndata: 2\r\n\r\n";
+        let sent = |name: &str, data: &str| Sent {
+            name: name.into(),
+            data: data.into(),
+        };
+        let wanted = [
+            sent("event", "{\"a\": \"é\"}"),
+            sent("reset", ""),
+            sent("x", "1\n2"),
+        ];
+        for size in 1..text.len() {
+            let mut reader = Reader::default();
+            let parts = text.as_bytes().chunks(size);
+            let found: Vec<_> = parts.flat_map(|part| reader.read(part)).collect();
+            assert_eq!(found, wanted, "in parts of {size}");
+        }
+    }
+}

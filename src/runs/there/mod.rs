@@ -1,0 +1,438 @@
+//! The runs of a Windlass server elsewhere, asked over its API: `client` sends requests, `follow` reads events as they happen, `wire` is
+//! what the server says.
+
+mod client;
+mod follow;
+mod wire;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use serde_json::{Value as Json, json};
+use tokio::{runtime::Runtime, sync::watch};
+
+pub use self::{client::Address, follow::Following};
+use self::{
+    client::Client,
+    wire::{
+        EventsPage, Evidence, Files, RunDetail, RunsPage, StartedRun, TargetNames, UndoPlan,
+        WhoAmI, Workflows,
+    },
+};
+use super::{
+    clock::now,
+    error::{Kind, RunsError},
+    folds::Cursor,
+    library::WorkflowName,
+    service::{Filter, Listed, Page, Person, Planned, Runs, Sent, Shown, StartWanted, Started},
+    tallies::Tallies,
+};
+use crate::{
+    compile::{Frozen, Program, compile},
+    execute::{DriveError, UndoItem},
+    inventory::{Inventory, RunStamp, collect},
+    journal::{InstanceId, Link, Record, RunId, State, Verdict},
+    value::Digest,
+};
+
+/// How many runs one answer lists, and how many events of one it has: as many as a server gives.
+const ROWS: usize = 200;
+const EVENTS: usize = 1000;
+/// How often a start is sent again whose answer did not arrive; its key makes them one.
+const TRIES: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// The runs of a Windlass server elsewhere. Secrets are masked in all that it gives; who asks is who the server takes the token for.
+pub struct There {
+    client: Arc<Client>,
+    threads: Runtime,
+    /// Who the server takes the caller for.
+    name: String,
+    changes: OnceLock<watch::Sender<u64>>,
+}
+
+impl There {
+    /// Asks a server who it takes the caller for.
+    ///
+    /// # Errors
+    /// A server that can't be reached, is none, or does not let the caller in.
+    pub fn open(address: Address) -> Result<Self, RunsError> {
+        let client = Arc::new(Client::new(address)?);
+        let threads = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .map_err(|e| RunsError::broken("system", format!("can't start threads: {e}")))?;
+        let who: WhoAmI = threads.block_on(client.get("/api/v1/whoami", &[]))?;
+        if let Some(version) = who.version {
+            // It is set once.
+            let _ = client.version.set(version);
+        }
+        Ok(Self {
+            client,
+            threads,
+            name: who.name,
+            changes: OnceLock::new(),
+        })
+    }
+
+    /// Returns where the server is.
+    pub fn url(&self) -> &str {
+        &self.client.url
+    }
+
+    /// Returns the name that the server knows the caller by.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Follows a run from its event `next` on.
+    pub fn follow(&self, run: &RunId, next: u64) -> Following {
+        Following::begin(
+            self.threads.handle(),
+            self.client.clone(),
+            run.clone(),
+            next,
+        )
+    }
+
+    /// Returns the state of a run, without its files.
+    pub fn state_of(&self, id: &RunId) -> Result<State, RunsError> {
+        let (mut state, mut illegal) = (State::default(), None);
+        self.events(id, &mut Cursor::default(), &mut |record| {
+            let applied = state.apply(&record.event, record.at);
+            illegal = applied.err().or(illegal.take());
+        })?;
+        match illegal {
+            None => Ok(state),
+            Some(error) => Err(DriveError::from(error).into()),
+        }
+    }
+
+    /// Says whether something drives a run now.
+    pub fn is_driven(&self, id: &RunId) -> Result<bool, RunsError> {
+        Ok(self.detail(id)?.is_driven)
+    }
+
+    fn detail(&self, id: &RunId) -> Result<RunDetail, RunsError> {
+        self.get(&format!("/api/v1/runs/{id}"), &[])
+    }
+
+    fn get<T: serde::de::DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<T, RunsError> {
+        self.threads.block_on(self.client.get(path, query))
+    }
+
+    fn post(&self, path: &str, body: &Json) -> Result<(), RunsError> {
+        let posted: Result<Json, _> = self.threads.block_on(self.client.post(path, body, None));
+        posted.map(|_| ())
+    }
+
+    /// Starts a run; with a key, again while its answer does not arrive.
+    fn begin(&self, path: &str, body: &Json, key: Option<&str>) -> Result<Started, RunsError> {
+        let mut tries = 0;
+        loop {
+            let asked = self.threads.block_on(self.client.post(path, body, key));
+            tries += 1;
+            match asked {
+                Ok(StartedRun { run, is_repeated }) => {
+                    return Ok(Started {
+                        run: RunId::stored(run),
+                        is_repeated,
+                    });
+                }
+                Err(error)
+                    if error.code == "server"
+                        && error.kind == Kind::Busy
+                        && key.is_some()
+                        && tries < TRIES =>
+                {
+                    std::thread::sleep(PAUSE * tries);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn changed(&self) -> &watch::Sender<u64> {
+        self.changes.get_or_init(|| {
+            let (sender, _) = watch::channel(0);
+            let (client, told) = (self.client.clone(), sender.clone());
+            self.threads.spawn(async move {
+                loop {
+                    let mut tell = |_: follow::Sent| -> Result<(), RunsError> {
+                        told.send_modify(|count| *count += 1);
+                        Ok(())
+                    };
+                    // Whatever ended it, who asks is told by the next call.
+                    let _ = follow::listen(&client, "/api/v1/stream", None, &mut tell).await;
+                    tokio::time::sleep(PAUSE).await;
+                }
+            });
+            sender
+        })
+    }
+}
+
+impl Runs for There {
+    fn workflows(&self) -> Result<Vec<Listed>, RunsError> {
+        let listed: Workflows = self.get("/api/v1/workflows", &[])?;
+        let mut found = Vec::new();
+        for item in listed.workflows {
+            let Some(name) = WorkflowName::parse(&item.name) else {
+                continue;
+            };
+            found.push(Listed {
+                program: match item.problem {
+                    Some(problem) => Err(RunsError::wrong("invalid-workflow", problem)),
+                    None => self.workflow(&name),
+                },
+                file: name.as_str().into(),
+                name,
+            });
+        }
+        Ok(found)
+    }
+
+    fn workflow(&self, name: &WorkflowName) -> Result<Program, RunsError> {
+        let name = encoded(name.as_str());
+        let files: Files = self.get(&format!("/api/v1/workflows/{name}/files"), &[])?;
+        let main = files.main.clone();
+        Ok(compile(&main, &mut Frozen(texts(files)))?)
+    }
+
+    fn targets(&self) -> Result<Vec<String>, RunsError> {
+        let names: TargetNames = self.get("/api/v1/targets", &[])?;
+        Ok(names.targets)
+    }
+
+    fn list(&self, filter: &Filter) -> Result<Page, RunsError> {
+        let mut page = Page {
+            rows: Vec::new(),
+            has_more: false,
+        };
+        let mut before = filter.before.as_ref().map(ToString::to_string);
+        loop {
+            let left = match filter.limit {
+                0 => ROWS,
+                limit => (limit - page.rows.len()).min(ROWS),
+            };
+            let mut query = vec![("limit", left.to_string())];
+            let given = [
+                ("status", &filter.status),
+                ("workflow", &filter.workflow),
+                ("target", &filter.target),
+                ("requester", &filter.requester),
+                ("text", &filter.text),
+                ("before", &before),
+            ];
+            query.extend(
+                given
+                    .into_iter()
+                    .filter_map(|(name, value)| Some((name, value.clone()?))),
+            );
+            let part: RunsPage = self.get("/api/v1/runs", &query)?;
+            page.rows
+                .extend(part.runs.into_iter().map(wire::RunItem::row));
+            page.has_more = part.next.is_some();
+            let is_full = filter.limit > 0 && page.rows.len() >= filter.limit;
+            if !page.has_more || is_full {
+                return Ok(page);
+            }
+            before = part.next;
+        }
+    }
+
+    fn run(&self, id: &RunId) -> Result<Shown, RunsError> {
+        let is_driven = self.is_driven(id)?;
+        let state = self.state_of(id)?;
+        let info = state
+            .run
+            .clone()
+            .ok_or_else(|| RunsError::missing("no-such-run", format!("no run `{id}`")))?;
+        let files = self.files(id, info.edition)?;
+        Ok(Shown {
+            id: id.clone(),
+            program: Arc::new(compile(&info.main, &mut Frozen(files))?),
+            info,
+            state: Arc::new(state),
+            is_driven,
+            at: now(),
+        })
+    }
+
+    fn events(
+        &self,
+        id: &RunId,
+        cursor: &mut Cursor,
+        each: &mut dyn FnMut(Record),
+    ) -> Result<(), RunsError> {
+        loop {
+            let mut query = vec![("limit", EVENTS.to_string())];
+            query.extend(
+                cursor
+                    .next
+                    .checked_sub(1)
+                    .map(|after| ("after", after.to_string())),
+            );
+            let page: EventsPage = self.get(&format!("/api/v1/runs/{id}/events"), &query)?;
+            let is_empty = page.events.is_empty();
+            for item in page.events {
+                let record = item.record();
+                *cursor = Cursor::behind(&record);
+                each(record);
+            }
+            if !page.has_more || is_empty {
+                return Ok(());
+            }
+        }
+    }
+
+    fn plan(&self, _: &StartWanted, _: &Person) -> Result<Planned, RunsError> {
+        Err(not_remote("a plan"))
+    }
+
+    fn start(
+        &self,
+        wanted: &StartWanted,
+        key: Option<&str>,
+        _: &Person,
+    ) -> Result<Started, RunsError> {
+        let body = json!({
+            "workflow": wanted.workflow.as_str(),
+            "target": wanted.target,
+            "params": revealed(&wanted.params),
+        });
+        self.begin("/api/v1/runs", &body, key)
+    }
+
+    fn send(&self, sent: &Sent, key: Option<&str>, _: &Person) -> Result<Started, RunsError> {
+        let program = &sent.program;
+        let files = program.files.iter();
+        let files: BTreeMap<_, _> = files.map(|(path, text)| (path, &**text)).collect();
+        let body = json!({
+            "files": files,
+            "main": program.main,
+            "file": sent.file,
+            "target": sent.target,
+            "params": revealed(&sent.params),
+            "steps": sent.chosen,
+        });
+        self.begin("/api/v1/frozen", &body, key)
+    }
+
+    fn files(&self, id: &RunId, edition: u32) -> Result<BTreeMap<String, Arc<str>>, RunsError> {
+        let query = [("edition", edition.to_string())];
+        let files: Files = self.get(&format!("/api/v1/runs/{id}/files"), &query)?;
+        Ok(texts(files))
+    }
+
+    fn evidence(&self, id: &RunId) -> Result<Vec<Link>, RunsError> {
+        let evidence: Evidence = self.get(&format!("/api/v1/runs/{id}/evidence"), &[])?;
+        Ok(evidence.links)
+    }
+
+    fn answer(
+        &self,
+        id: &RunId,
+        step: &InstanceId,
+        verdict: Verdict,
+        shown: Option<Digest>,
+        comment: Option<String>,
+        _: &Person,
+    ) -> Result<(), RunsError> {
+        let verb = match verdict {
+            Verdict::Approved => "approve",
+            Verdict::Rejected => "reject",
+        };
+        let body = json!({ "step": step, "digest": shown, "comment": comment });
+        self.post(&format!("/api/v1/runs/{id}/{verb}"), &body)
+    }
+
+    fn cancel(&self, id: &RunId, _: &Person) -> Result<(), RunsError> {
+        self.post(&format!("/api/v1/runs/{id}/cancel"), &json!({}))
+    }
+
+    fn resume(&self, id: &RunId, _: &Person) -> Result<(), RunsError> {
+        self.post(&format!("/api/v1/runs/{id}/resume"), &json!({}))
+    }
+
+    fn undo_plan(&self, id: &RunId) -> Result<Vec<UndoItem>, RunsError> {
+        let plan: UndoPlan = self.get(&format!("/api/v1/runs/{id}/undo"), &[])?;
+        let items = plan.items.into_iter().map(wire::UndoLine::item);
+        items.collect::<Option<_>>().ok_or_else(|| {
+            let message = "the plan of this undo holds what this version does not know";
+            RunsError::broken("server", message)
+                .hint("use the version of windlass that the server has")
+        })
+    }
+
+    fn undo(&self, id: &RunId, _: &Person) -> Result<(), RunsError> {
+        self.post(&format!("/api/v1/runs/{id}/undo"), &json!({}))
+    }
+
+    fn certificates(&self) -> Result<Inventory, RunsError> {
+        let rows = self.list(&Filter::default())?.rows.into_iter();
+        let runs = rows.map(|row| RunStamp {
+            run: row.run.id,
+            stamp: None,
+        });
+        // Nothing of a server is kept here.
+        let folder = tempfile::tempdir()
+            .map_err(|e| RunsError::broken("system", format!("can't make a folder: {e}")))?;
+        Ok(collect(runs.collect(), folder.path(), |run| {
+            self.state_of(run)
+        }))
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changed().subscribe()
+    }
+
+    fn tallies(&self) -> Tallies {
+        Tallies::default()
+    }
+
+    fn version(&self) -> Result<i64, RunsError> {
+        let count = *self.changed().borrow();
+        Ok(count as i64)
+    }
+
+    fn waits_for(&self, id: &RunId) -> Option<(String, String)> {
+        self.detail(id).ok()?.lock()
+    }
+
+    fn trouble(&self, id: &RunId) -> Option<String> {
+        self.detail(id).ok()?.trouble
+    }
+}
+
+fn texts(files: Files) -> BTreeMap<String, Arc<str>> {
+    let files = files.files.into_iter();
+    files.map(|(path, text)| (path, text.into())).collect()
+}
+
+/// Secrets leave in plain text: the server seals them when they arrive.
+fn revealed(params: &BTreeMap<String, crate::value::Value>) -> Json {
+    let params = params.iter();
+    let params = params.map(|(name, value)| (name.clone(), value.reveal_json()));
+    Json::Object(params.collect())
+}
+
+fn encoded(name: &str) -> String {
+    // A name holds nothing else that an address writes otherwise.
+    name.replace(' ', "%20")
+}
+
+fn not_remote(what: &str) -> RunsError {
+    RunsError::wrong(
+        "not-remote",
+        format!("{what} of a server can't be asked for from here"),
+    )
+}

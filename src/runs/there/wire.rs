@@ -1,0 +1,217 @@
+//! What a server says, as far as it is needed here. The desk's `api/types.rs` is the other end.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value as Json;
+
+use crate::{
+    execute::{UndoItem, UndoKind},
+    journal::{Event, InstanceId, Link, Record, RunId, RunRow},
+    runs::service::{Ask, Row},
+    value::{Digest, MASK, Secret, Value},
+};
+
+#[derive(Deserialize)]
+pub struct WhoAmI {
+    pub name: String,
+    /// Servers before it was said have none.
+    pub version: Option<String>,
+}
+
+/// Why a request was not done (RFC 9457).
+#[derive(Deserialize)]
+pub struct Problem {
+    pub code: String,
+    pub detail: String,
+    pub hint: Option<String>,
+    #[serde(default)]
+    pub params: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+pub struct RunsPage {
+    pub runs: Vec<RunItem>,
+    pub next: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub struct RunItem {
+    run: String,
+    workflow: String,
+    file: String,
+    target: String,
+    status: String,
+    is_driven: bool,
+    started_at: i64,
+    ended_at: Option<i64>,
+    requester: Option<String>,
+    error: Option<String>,
+    asks: Vec<AskItem>,
+}
+
+#[derive(Deserialize)]
+struct AskItem {
+    step: String,
+    message: String,
+    digest: Digest,
+    asked_at: i64,
+    deadline: Option<i64>,
+}
+
+#[derive(Deserialize)]
+pub struct RunDetail {
+    pub is_driven: bool,
+    pub trouble: Option<String>,
+    waits_for: Option<String>,
+}
+
+impl RunDetail {
+    /// Returns the lock that the run waits for, and who holds it, out of the server's sentence.
+    pub fn lock(&self) -> Option<(String, String)> {
+        let sentence = self.waits_for.as_deref()?;
+        let rest = sentence.strip_prefix("the lock `")?;
+        let (lock, holder) = rest.split_once("`, held by ")?;
+        Some((lock.to_owned(), holder.to_owned()))
+    }
+}
+
+#[derive(Deserialize)]
+pub struct EventsPage {
+    pub events: Vec<EventItem>,
+    pub has_more: bool,
+}
+
+#[derive(Deserialize)]
+pub struct EventItem {
+    seq: u64,
+    at: i64,
+    digest: Digest,
+    event: Event<Json>,
+}
+
+#[derive(Deserialize)]
+pub struct Files {
+    pub main: String,
+    pub files: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+pub struct Evidence {
+    pub links: Vec<Link>,
+}
+
+#[derive(Deserialize)]
+pub struct Workflows {
+    pub workflows: Vec<WorkflowItem>,
+}
+
+#[derive(Deserialize)]
+pub struct WorkflowItem {
+    pub name: String,
+    pub problem: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub struct TargetNames {
+    pub targets: Vec<String>,
+}
+
+#[derive(Deserialize)]
+pub struct StartedRun {
+    pub run: String,
+    pub is_repeated: bool,
+}
+
+#[derive(Deserialize)]
+pub struct UndoPlan {
+    pub items: Vec<UndoLine>,
+}
+
+#[derive(Deserialize)]
+pub struct UndoLine {
+    step: InstanceId,
+    what: String,
+    kind: String,
+    why: Option<String>,
+}
+
+impl RunItem {
+    /// A run's status is known to the server only, so it takes the place of its outcome.
+    pub fn row(self) -> Row {
+        Row {
+            run: RunRow {
+                id: RunId::stored(self.run),
+                workflow: self.workflow,
+                file: self.file,
+                target: self.target,
+                started_at: self.started_at,
+                requester: self.requester,
+                ended_at: self.ended_at,
+                outcome: Some(self.status.clone()),
+                is_owned: self.is_driven,
+            },
+            status: self.status,
+            error: self.error,
+            asks: self.asks.into_iter().map(AskItem::ask).collect(),
+        }
+    }
+}
+
+impl AskItem {
+    fn ask(self) -> Ask {
+        Ask {
+            step: InstanceId::parse(&self.step),
+            message: self.message,
+            digest: self.digest,
+            asked_at: self.asked_at,
+            deadline: self.deadline,
+        }
+    }
+}
+
+impl EventItem {
+    pub fn record(self) -> Record {
+        let event = self
+            .event
+            .try_map(|json| Ok::<_, std::convert::Infallible>(masked(json)));
+        let Ok(event) = event;
+        Record {
+            seq: self.seq,
+            at: self.at,
+            event,
+            digest: self.digest,
+        }
+    }
+}
+
+/// Reads a value in which secrets are masked: each is one again, so that it shows as it does where it is kept.
+fn masked(json: Json) -> Value {
+    match json {
+        Json::String(text) if text == MASK => Value::Secret(Secret::new(text)),
+        Json::Array(items) => Value::List(items.into_iter().map(masked).collect()),
+        Json::Object(map) => Value::Map(map.into_iter().map(|(k, v)| (k, masked(v))).collect()),
+        plain => Value::from_json(plain),
+    }
+}
+
+impl UndoLine {
+    /// `None` for what only another version knows.
+    pub fn item(self) -> Option<UndoItem> {
+        let why = self.why.unwrap_or_default();
+        let kind = match self.kind.as_str() {
+            "reversed" => UndoKind::Reversed,
+            "already" => UndoKind::Already(why),
+            "left" => UndoKind::Left(why),
+            "unknown" => UndoKind::Unknown,
+            "unseen" => UndoKind::Unseen(why),
+            "stays" => UndoKind::Stays,
+            _ => return None,
+        };
+        Some(UndoItem {
+            step: self.step,
+            what: self.what,
+            kind,
+        })
+    }
+}

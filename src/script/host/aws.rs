@@ -1,0 +1,650 @@
+//! `aws`: any service of AWS.
+//!
+//! What an operation does is told by its name (`is_read`), or by the script; nothing is guessed the dangerous way: what
+//! is not known to read is a change, and what carries no key stops and asks in doubt.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use rhai::{Dynamic, Map, NativeCallContext};
+
+use super::{
+    Thrown,
+    arguments::{Arguments, refuse},
+    function::{
+        Binder, Changing, Doubt, Function, Gives, Impact, Needs, Parameter, Reversible,
+        ValueKind::{
+            self, Any, AwsOperation, AwsService, Bool, Duration as Length, Record, Text, Word,
+        },
+        optional, preset, required,
+    },
+    host, perform,
+    undo::{Done, Finding, Reversal, Reversed, WayBack},
+};
+use crate::{
+    calls::closest,
+    dynamic::{from_dynamic, to_dynamic},
+    effects::{Call, Class, EffectKey},
+};
+use windlass_world::{
+    outside::{
+        AwsCall, AwsClient, Clients,
+        aws::{Described, Misfit, Service, Unfit, is_read, service, services},
+    },
+    value::{Failure, Value, parse_duration},
+};
+
+pub(super) const FUNCTION: &str = "aws::request";
+/// The name of the call that an undo makes.
+const UNDOING: &str = "aws::undo";
+
+/// How long a service knows a key, where nobody says more: what AWS Private CA promises, which promises least.
+const KEY_LIVES: &str = "5m";
+/// Services that know a key for ever: it is the id of the secret's version (AWS Secrets Manager API Reference,
+/// "PutSecretValue").
+const KEY_LIVES_FOR_EVER: [&str; 1] = ["secretsmanager"];
+
+const UNDO: &[Parameter] = &[
+    required("operation", Text, "such as `DeleteSecret`"),
+    optional("params", ValueKind::Map(&Any), ""),
+    optional(
+        "from_answer",
+        ValueKind::Map(&Text),
+        "params that are taken from what the call gave, by their paths: `#{ CertificateArn: \"CertificateArn\" }`",
+    ),
+    optional(
+        "request",
+        Text,
+        "of a service that `protocol` describes as `rest-json`",
+    ),
+];
+const OPTIONS: &[Parameter] = &[
+    optional(
+        "idempotency",
+        Text,
+        "the param that carries the call's key, such as `ClientToken`; those that AWS's models mark are filled in without it",
+    ),
+    optional(
+        "key_lives",
+        Length,
+        "how long the service knows that key; five minutes, if it is left out, and for ever with Secrets Manager",
+    ),
+    preset(
+        "idempotent",
+        Bool,
+        "false",
+        "made twice, the call leaves the same as once",
+    ),
+    preset("read", Bool, "false", "the call changes nothing"),
+    preset("timeout", Length, "\"60s\"", "of each attempt"),
+    preset(
+        "secret_output",
+        Bool,
+        "false",
+        "all of the answer is secret",
+    ),
+    optional(
+        "undo",
+        Record(UNDO),
+        "the call of the same service that reverses it",
+    ),
+    optional(
+        "protocol",
+        Word(&["json", "rest-json"]),
+        "describes a service that Windlass has no model of",
+    ),
+    optional(
+        "json_version",
+        Word(&["1.0", "1.1"]),
+        "of the protocol `json`",
+    ),
+    optional(
+        "target_prefix",
+        Text,
+        "of the protocol `json`: what stands before the operation in `X-Amz-Target`",
+    ),
+    optional(
+        "http",
+        Text,
+        "of the protocol `rest-json`: method and path, such as `GET /v1/things/{Name}`",
+    ),
+    optional(
+        "endpoint_prefix",
+        Text,
+        "the first part of the service's host name, if that is not its name",
+    ),
+    optional(
+        "signing_name",
+        Text,
+        "its name in signatures, if that is another",
+    ),
+];
+
+pub(super) static TABLE: [Function; 1] = [Function {
+    name: FUNCTION,
+    about: "Calls an operation of any service of AWS, signed with the target's credentials. Params and results have the names \
+            of AWS's API. Operations whose names begin with `BatchGet`, `Describe`, `Get`, `Head`, `List`, `Lookup`, `Query`, \
+            `Scan` or `Search` are reads; so are those of KMS that compute, and `AssumeRole` of STS. All others change \
+            something. What AWS calls sensitive is a secret in the result: `SecretString`, the value of a `SecureString`, \
+            the credentials of a role.",
+    takes: &[
+        required(
+            "service",
+            AwsService,
+            "as the AWS CLI names it: `secretsmanager`",
+        ),
+        required(
+            "operation",
+            AwsOperation,
+            "as AWS's API names it: `GetSecretValue`",
+        ),
+        optional("params", ValueKind::Map(&Any), "as AWS's API names them"),
+        optional("options", Record(OPTIONS), ""),
+    ],
+    gives: Gives::new(
+        Any,
+        "the result as a map; moments as RFC 3339, blobs as bytes",
+    ),
+    does: Impact::Changes(Changing {
+        unless: Some("read"),
+        find: |before, _| match before.field("from_answer") {
+            Some(Value::Map(paths)) if !paths.is_empty() => Finding::Impossible,
+            _ => Finding::NotNeeded,
+        },
+        ..Changing::new(
+            Doubt::Decided(
+                &[Class::Unsure, Class::Read, Class::Keyed],
+                "a read is made again; so is a change under the same key, where a param carries it, and one that is `idempotent`; \
+                 any other stops and asks",
+            ),
+            Reversible::IfGiven("the call of the option `undo` is made", of_call),
+        )
+    }),
+    needs: Needs::AwsOperation,
+    example: "let found = aws::request(\"secretsmanager\", \"GetSecretValue\", #{ SecretId: inputs.name }).SecretString;",
+    bind,
+}];
+
+fn bind<'b, 'm>(binder: &'b mut Binder<'m>) -> &'b mut Binder<'m> {
+    binder
+        .with(
+            |context: NativeCallContext, service: &str, operation: &str| {
+                call(&context, service, operation, Map::new(), Map::new())
+            },
+        )
+        .with(
+            |context: NativeCallContext, service: &str, operation: &str, params: Map| {
+                call(&context, service, operation, params, Map::new())
+            },
+        )
+        .with(
+            |context: NativeCallContext,
+             service: &str,
+             operation: &str,
+             params: Map,
+             options: Map| call(&context, service, operation, params, options),
+        )
+}
+
+/// What a script asked for, taken apart.
+#[derive(Clone)]
+struct Asked {
+    call: AwsCall,
+    /// The param that carries the effect's key.
+    token: Option<String>,
+    class: Class,
+    key_lives: Option<Duration>,
+    is_secret: bool,
+}
+
+/// A call that an undo makes, as the journal keeps it.
+struct Way {
+    call: AwsCall,
+    from_answer: BTreeMap<String, String>,
+}
+
+fn call(
+    context: &NativeCallContext,
+    service_name: &str,
+    operation: &str,
+    params: Map,
+    options: Map,
+) -> Result<Dynamic, Thrown> {
+    let given = from_dynamic(&Dynamic::from(options.clone()));
+    let mut given = given.map_err(|e| refuse(FUNCTION, e))?;
+    let params = from_dynamic(&Dynamic::from(params)).map_err(|e| refuse(FUNCTION, e))?;
+    let mut options = Arguments::new(FUNCTION, options)?;
+    let undo = options.optional("undo");
+    let described = described(&mut options)?;
+    let asked = Asked::read(service_name, operation, params, &described, &mut options)?;
+    options.finish()?;
+    let undo = match undo {
+        None => None,
+        Some(_) if asked.class == Class::Read => {
+            return Err(refuse(FUNCTION, "a read has no `undo`: it changes nothing"));
+        }
+        Some(undo) => {
+            let mut kept = kept_undo(service_name, &undo, &described);
+            // A mistake in it should show now, not when something has gone wrong already.
+            let way = Way::read(&kept);
+            let way = way.map_err(|why| refuse(FUNCTION, format!("`undo`: {why}")))?;
+            let sealed = way.call.sealed_params();
+            for map in [Some(&mut kept), field_mut(&mut given, "undo")] {
+                if let Some(Value::Map(map)) = map {
+                    map.insert("params".into(), sealed.clone());
+                }
+            }
+            Some(kept)
+        }
+    };
+    let record = Value::map([
+        ("service", service_name.into()),
+        ("operation", operation.into()),
+        ("object", object(&asked.call).into()),
+        ("params", asked.call.sealed_params()),
+        ("options", given),
+    ]);
+    let client = host(context)?.clients.aws;
+    let (class, key_lives) = (asked.class, asked.key_lives);
+    let mut call = Call::new(FUNCTION, class, record, move |key| asked.send(client, key));
+    call.key_lives = key_lives;
+    if let Some(undo) = undo {
+        call = call.remembering(move || async move { Ok(undo) });
+    }
+    Ok(to_dynamic(&perform(context, call)?))
+}
+
+fn field_mut<'v>(value: &'v mut Value, name: &str) -> Option<&'v mut Value> {
+    match value {
+        Value::Map(map) => map.get_mut(name),
+        _ => None,
+    }
+}
+
+impl Asked {
+    fn read(
+        service_name: &str,
+        operation: &str,
+        params: Value,
+        described: &Option<Described>,
+        options: &mut Arguments,
+    ) -> Result<Self, Thrown> {
+        let wrong = |why: String| refuse(FUNCTION, why);
+        let service = find(service_name, operation, described).map_err(wrong)?;
+        let length = |text: Option<String>| match text {
+            Some(text) => parse_duration(&text)
+                .map(Some)
+                .map_err(|e| refuse(FUNCTION, e)),
+            None => Ok(None),
+        };
+        let timeout = length(options.optional_text("timeout")?)?.unwrap_or(DEFAULT_TIMEOUT);
+        let named = options.optional_text("idempotency")?;
+        let lives = length(options.optional_text("key_lives")?)?;
+        let (is_idempotent, only_reads) = (options.flag("idempotent")?, options.flag("read")?);
+        let is_secret = options.flag("secret_output")?;
+        let reads = only_reads || is_read(service_name, operation);
+        if only_reads && (named.is_some() || is_idempotent) {
+            return Err(wrong(
+                "`read` contradicts `idempotency` and `idempotent`: what changes nothing needs neither".into(),
+            ));
+        }
+        let asked = service.operations.get(operation);
+        let marked = asked
+            .and_then(|asked| service.token(asked))
+            .map(str::to_owned);
+        let token = named.or(marked);
+        let class = match () {
+            () if reads => Class::Read,
+            () if token.is_some() || is_idempotent => Class::Keyed,
+            () => Class::Unsure,
+        };
+        let is_for_ever = is_idempotent || KEY_LIVES_FOR_EVER.contains(&service_name);
+        let key_lives = match (class, lives) {
+            (Class::Keyed, Some(lives)) => Some(lives),
+            (Class::Keyed, None) if !is_for_ever => parse_duration(KEY_LIVES).ok(),
+            _ => None,
+        };
+        let call = AwsCall {
+            service,
+            operation: operation.into(),
+            params,
+            timeout,
+            is_repeatable: class != Class::Unsure,
+            is_read: reads,
+        };
+        // What carries the key is a text.
+        let looked_at = match &token {
+            Some(token) => with_param(&call, token, "key".into()),
+            None => call.clone(),
+        };
+        looked_at
+            .check()
+            .map_err(|unfit| wrong(explained(&call, &unfit)))?;
+        Ok(Self {
+            call,
+            token,
+            class,
+            key_lives,
+            is_secret,
+        })
+    }
+
+    async fn send(self, client: AwsClient, key: EffectKey) -> Result<Value, Failure> {
+        let call = match &self.token {
+            Some(token) => with_param(&self.call, token, key.as_str().into()),
+            None => self.call,
+        };
+        let result = client.call(&call).await?;
+        Ok(match self.is_secret {
+            true => result.tainted(),
+            false => result,
+        })
+    }
+}
+
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The call with a param that the script did not give.
+fn with_param(call: &AwsCall, name: &str, value: Value) -> AwsCall {
+    let mut call = call.clone();
+    if let Value::Map(params) = &mut call.params {
+        params.entry(name.to_owned()).or_insert(value);
+    }
+    call
+}
+
+fn described(options: &mut Arguments) -> Result<Option<Described>, Thrown> {
+    let protocol = options.optional_text("protocol")?;
+    let described = Described {
+        protocol: protocol.clone().unwrap_or_default(),
+        json_version: options.optional_text("json_version")?,
+        target_prefix: options.optional_text("target_prefix")?,
+        endpoint_prefix: options.optional_text("endpoint_prefix")?,
+        signing_name: options.optional_text("signing_name")?,
+        http: options.optional_text("http")?,
+    };
+    let is_empty = described == Described::default();
+    match (protocol, is_empty) {
+        (Some(_), _) => Ok(Some(described)),
+        (None, true) => Ok(None),
+        (None, false) => Err(refuse(
+            FUNCTION,
+            "a service is described by its `protocol`, and what belongs to it",
+        )),
+    }
+}
+
+fn find(
+    name: &str,
+    operation: &str,
+    described: &Option<Described>,
+) -> Result<Arc<Service>, String> {
+    match (service(name), described) {
+        (Some(_), Some(_)) => Err(format!("`{name}` is known: leave `protocol` out")),
+        (Some(service), None) => match unknown_operation(service, operation) {
+            Some((message, help)) => Err(format!("{message}: {help}")),
+            None => Ok(service.clone()),
+        },
+        (None, Some(described)) => described.service(name, operation).map(Arc::new),
+        (None, None) => {
+            let (message, help) = unknown_service(name);
+            Err(format!("{message}: {help}"))
+        }
+    }
+}
+
+/// What is wrong with a service's name, and what to do.
+fn unknown_service(name: &str) -> (String, String) {
+    let lower = name.to_ascii_lowercase();
+    let lower: String = lower
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric())
+        .collect();
+    let exact = services().find(|known| known.replace('-', "") == lower);
+    let help = match exact.or_else(|| closest(&lower, services())) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!(
+            "there is {}; others that speak JSON can be described by the option `protocol`",
+            services().collect::<Vec<_>>().join(", ")
+        ),
+    };
+    (format!("there is no service `{name}`"), help)
+}
+
+fn unknown_operation(service: &Service, operation: &str) -> Option<(String, String)> {
+    if service.operations.contains_key(operation) {
+        return None;
+    }
+    let names = || service.operations.keys().map(String::as_str);
+    let plain = |text: &str| text.replace(['-', '_'], "").to_ascii_lowercase();
+    // `get-secret-value` and `get_secret_value`, as the CLI and boto3 have it.
+    let exact = names().find(|known| plain(known) == plain(operation));
+    let help = match exact.or_else(|| closest(operation, names())) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("the API Reference of {} lists them", service.id),
+    };
+    Some((
+        format!("{} has no operation `{operation}`", service.name),
+        help,
+    ))
+}
+
+fn explained(call: &AwsCall, unfit: &Unfit) -> String {
+    let name = format!("{} {}", call.service.name, call.operation);
+    match &unfit.why {
+        Misfit::Unknown(known) => {
+            let last = unfit.path.rsplit('.').next().unwrap_or_default();
+            match closest(last, known.iter().map(String::as_str)) {
+                Some(near) => format!("{name}: {unfit}: did you mean `{near}`?"),
+                None if known.is_empty() => format!("{name}: {unfit}: it takes none"),
+                None => format!("{name}: {unfit} (there is {})", known.join(", ")),
+            }
+        }
+        _ => format!("{name}: {unfit}"),
+    }
+}
+
+/// What a call is about, for people: the operation, and what its required params name.
+fn object(call: &AwsCall) -> String {
+    /// Longer texts are documents.
+    const LONGEST: usize = 100;
+    let mut text = format!("{}:{}", call.service.name, call.operation);
+    let sealed = call.sealed_params();
+    if let Some(asked) = call.service.operations.get(&call.operation) {
+        for name in call.service.required(asked) {
+            if let Some(Value::String(named)) = sealed.field(name)
+                && named.len() <= LONGEST
+            {
+                text.push_str(&format!(" {named}"));
+            }
+        }
+    }
+    text
+}
+
+/// What is kept of an `undo` for the day that it is needed.
+fn kept_undo(service: &str, undo: &Value, described: &Option<Described>) -> Value {
+    let mut kept = undo.as_map().cloned().unwrap_or_default();
+    kept.insert("service".into(), service.into());
+    if let Some(described) = described {
+        let text = |text: &Option<String>| Value::from(text.clone());
+        kept.insert(
+            "described".into(),
+            Value::map([
+                ("protocol", described.protocol.as_str().into()),
+                ("json_version", text(&described.json_version)),
+                ("target_prefix", text(&described.target_prefix)),
+                ("endpoint_prefix", text(&described.endpoint_prefix)),
+                ("signing_name", text(&described.signing_name)),
+            ]),
+        );
+    }
+    Value::Map(kept)
+}
+
+impl Way {
+    fn read(kept: &Value) -> Result<Self, String> {
+        let text = |of: &Value, key: &str| of.field(key).and_then(Value::as_str).map(str::to_owned);
+        let service_name = text(kept, "service").ok_or("it names no service")?;
+        let operation = text(kept, "operation").ok_or("it needs `operation`")?;
+        let described = kept.field("described").map(|of| Described {
+            protocol: text(of, "protocol").unwrap_or_default(),
+            json_version: text(of, "json_version"),
+            target_prefix: text(of, "target_prefix"),
+            endpoint_prefix: text(of, "endpoint_prefix"),
+            signing_name: text(of, "signing_name"),
+            http: text(kept, "http"),
+        });
+        let service = find(&service_name, &operation, &described)?;
+        let params = match kept.field("params") {
+            None | Some(Value::Null) => Value::map::<String>([]),
+            Some(params) => params.clone(),
+        };
+        let from_answer = match kept.field("from_answer") {
+            Some(Value::Map(paths)) => paths
+                .iter()
+                .map(|(name, path)| match path {
+                    Value::String(path) => Ok((name.clone(), path.clone())),
+                    other => Err(format!(
+                        "`from_answer.{name}` is {}, not a path",
+                        other.a_kind()
+                    )),
+                })
+                .collect::<Result<_, _>>()?,
+            _ => BTreeMap::new(),
+        };
+        let way = Self {
+            call: AwsCall {
+                service,
+                operation,
+                params,
+                timeout: DEFAULT_TIMEOUT,
+                // An undo must be safe to be made again: its author says so by giving one.
+                is_repeatable: true,
+                is_read: false,
+            },
+            from_answer,
+        };
+        let names = way.from_answer.keys();
+        let whole = names.fold(way.call.clone(), |call, name| {
+            with_param(&call, name, "answer".into())
+        });
+        whole.check().map_err(|unfit| explained(&whole, &unfit))?;
+        Ok(way)
+    }
+}
+
+/// The value at a path of an answer: `Certificate.Arn`.
+fn at<'v>(answer: &'v Value, path: &str) -> Option<&'v Value> {
+    path.split('.').try_fold(answer, |value, key| match value {
+        Value::List(items) => items.get(key.parse::<usize>().ok()?),
+        other => other.field(key),
+    })
+}
+
+/// The call that the script gave as `undo`.
+fn of_call(done: Done, clients: &Clients) -> Reversal {
+    if *done.before == Value::Null {
+        return Reversal::never(format!("{} has no `undo`", named(&done)));
+    }
+    let way = match Way::read(done.before) {
+        Ok(way) => way,
+        Err(why) => {
+            let what = named(&done);
+            return Reversal::never(format!("the `undo` of {what} can't be read: {why}"));
+        }
+    };
+    let mut call = way.call;
+    for (name, path) in &way.from_answer {
+        let Some(value) = done.result.and_then(|answer| at(answer, path)) else {
+            let what = named(&done);
+            return Reversal::never(format!(
+                "what {what} gave has no `{path}`, which its `undo` needs"
+            ));
+        };
+        call = with_param(&call, name, value.clone());
+    }
+    let what = object(&call);
+    let (client, about) = (clients.aws.clone(), what.as_str().into());
+    Reversal::By(WayBack::blind(what, UNDOING, about, move |_| {
+        let (client, call) = (client.clone(), call.clone());
+        async move {
+            match client.call(&call).await {
+                Ok(_) => Ok(Reversed::Done),
+                Err(failure) if is_gone(&failure.code) => {
+                    Ok(Reversed::Already(format!("it is gone ({})", failure.code)))
+                }
+                Err(failure) => Err(failure),
+            }
+        }
+    }))
+}
+
+/// Whether an error says that there is no such thing (any more).
+fn is_gone(code: &str) -> bool {
+    code.starts_with("NoSuch")
+        || code.ends_with("NotFound")
+        || code.ends_with("NotFoundException")
+        || code.ends_with("NotFoundFault")
+        || code == "NoSuchEntity"
+}
+
+fn named(done: &Done) -> String {
+    let text = |key: &str| done.arguments.get(key).and_then(serde_json::Value::as_str);
+    match (text("service"), text("operation")) {
+        (Some(service), Some(operation)) => format!("{service}:{operation}"),
+        _ => done.function.to_owned(),
+    }
+}
+
+/// What is sure to be wrong with a literal call: which argument, from 0, what, and what to do.
+pub(in super::super) fn literal_mistake(
+    service_name: &str,
+    operation: Option<&str>,
+    is_described: bool,
+) -> Option<(usize, String, String)> {
+    if is_described {
+        return None;
+    }
+    match service(service_name) {
+        None => {
+            let (message, help) = unknown_service(service_name);
+            Some((0, message, help))
+        }
+        Some(service) => {
+            let (message, help) = unknown_operation(service, operation?)?;
+            Some((1, message, help))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_param_of_an_answer_is_found_by_its_path() {
+        let answer = Value::parse_json(r#"{"a":{"b":[{"c":"x"}]}}"#).expect("JSON");
+        assert_eq!(at(&answer, "a.b.0.c"), Some(&"x".into()));
+        assert_eq!(at(&answer, "a.b.1.c"), None);
+    }
+
+    #[test]
+    fn a_misspelt_name_is_found() {
+        let help = |service: &str, operation: &str| {
+            let found = literal_mistake(service, Some(operation), false);
+            found.map_or_else(String::new, |(_, message, help)| {
+                format!("{message}: {help}")
+            })
+        };
+        assert_eq!(
+            help("SecretsManager", "GetSecretValue"),
+            "there is no service `SecretsManager`: did you mean `secretsmanager`?"
+        );
+        assert_eq!(
+            help("secretsmanager", "get-secret-value"),
+            "secretsmanager has no operation `get-secret-value`: did you mean `GetSecretValue`?"
+        );
+        assert_eq!(help("secretsmanager", "GetSecretValue"), "");
+        assert!(help("nonsense", "X").contains("can be described by the option `protocol`"));
+    }
+}

@@ -1,0 +1,196 @@
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, de::Error as _};
+
+use super::serve::Role;
+
+/// How a name in a list of people says that it is a group's.
+pub const GROUP: &str = "group:";
+
+/// Roles that somebody is given, as `windlass.toml` says it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table such as { to = [\"group:pki\"], roles = [\"operator\"], workflows = [\"gloo-*\"] }"
+)]
+pub struct GrantConfig {
+    /// Names of users, and groups as `group:NAME`.
+    pub to: Vec<String>,
+    pub roles: Vec<Role>,
+    /// As in [`Scope`].
+    #[serde(default)]
+    workflows: Option<Vec<Pattern>>,
+    #[serde(default)]
+    targets: Option<Vec<Pattern>>,
+}
+
+/// Workflows and targets that something is said about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// The names that workflow files give themselves; all if it is left out.
+    pub workflows: Option<Vec<Pattern>>,
+    /// All if it is left out.
+    pub targets: Option<Vec<Pattern>>,
+}
+
+/// A name in which each `*` stands for any text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern(String);
+
+impl GrantConfig {
+    /// Says whether it is given to somebody.
+    pub fn is_to(&self, name: &str, groups: &[String]) -> bool {
+        self.to.iter().any(|to| match to.strip_prefix(GROUP) {
+            Some(group) => groups.iter().any(|known| known == group),
+            None => to == name,
+        })
+    }
+
+    /// Returns the workflows and targets that it is for.
+    pub fn scope(&self) -> Scope {
+        Scope {
+            workflows: self.workflows.clone(),
+            targets: self.targets.clone(),
+        }
+    }
+}
+
+impl Scope {
+    pub fn holds(&self, workflow: &str, target: &str) -> bool {
+        self.holds_workflow(workflow) && self.holds_target(target)
+    }
+
+    pub fn holds_workflow(&self, name: &str) -> bool {
+        holds(&self.workflows, name)
+    }
+
+    pub fn holds_target(&self, name: &str) -> bool {
+        holds(&self.targets, name)
+    }
+
+    /// Says whether it leaves nothing out.
+    pub fn is_all(&self) -> bool {
+        self.workflows.is_none() && self.targets.is_none()
+    }
+}
+
+fn holds(patterns: &Option<Vec<Pattern>>, name: &str) -> bool {
+    let any = |patterns: &Vec<Pattern>| patterns.iter().any(|pattern| pattern.takes(name));
+    patterns.as_ref().is_none_or(any)
+}
+
+/// Writes it for people: `workflows gloo-*, dev-* on all targets`.
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |patterns: &Option<Vec<Pattern>>| match patterns {
+            None => None,
+            Some(patterns) => {
+                let names: Vec<_> = patterns.iter().map(|pattern| pattern.0.as_str()).collect();
+                Some(names.join(", "))
+            }
+        };
+        match (list(&self.workflows), list(&self.targets)) {
+            (None, None) => write!(f, "everything"),
+            (Some(workflows), None) => write!(f, "workflows {workflows}"),
+            (None, Some(targets)) => write!(f, "targets {targets}"),
+            (Some(workflows), Some(targets)) => {
+                write!(f, "workflows {workflows} on targets {targets}")
+            }
+        }
+    }
+}
+
+impl Pattern {
+    /// Reads a pattern; `None` for an empty one, which no name is.
+    pub fn parse(text: &str) -> Option<Self> {
+        (!text.is_empty()).then(|| Self(text.to_owned()))
+    }
+
+    /// Says whether a name is one of those that it stands for.
+    pub fn takes(&self, name: &str) -> bool {
+        let mut parts = self.0.split('*');
+        let first = parts.next().unwrap_or_default();
+        let Some(mut rest) = name.strip_prefix(first) else {
+            return false;
+        };
+        let mut parts = parts.peekable();
+        if parts.peek().is_none() {
+            return rest.is_empty();
+        }
+        while let Some(part) = parts.next() {
+            if parts.peek().is_none() {
+                return rest.ends_with(part);
+            }
+            match rest.find(part) {
+                Some(at) => rest = &rest[at + part.len()..],
+                None => return false,
+            }
+        }
+        true
+    }
+}
+
+impl<'de> Deserialize<'de> for Pattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| D::Error::custom("an empty pattern takes no name"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        let takes = |pattern: &str, name: &str| Pattern::parse(pattern).expect("one").takes(name);
+        for (pattern, name) in [
+            ("*", ""),
+            ("*", "x"),
+            ("gloo-*", "gloo-mesh"),
+            ("gloo-*", "gloo-"),
+            ("*-mesh", "gloo-mesh"),
+            ("g*m*h", "gloo-mesh"),
+            ("a*a", "aba"),
+            ("prod", "prod"),
+            ("**", "x"),
+        ] {
+            assert!(takes(pattern, name), "{pattern} {name}");
+        }
+        for (pattern, name) in [
+            ("gloo-*", "gloo"),
+            ("gloo-*", "x-gloo-mesh"),
+            ("prod", "production"),
+            ("prod", "Prod"),
+            ("*-mesh", "gloo-mesh-2"),
+            ("a*a", "a"),
+            ("a*b*c", "acb"),
+            ("pr?d", "prod"),
+        ] {
+            assert!(!takes(pattern, name), "{pattern} {name}");
+        }
+        assert!(Pattern::parse("").is_none());
+    }
+
+    #[test]
+    fn a_grant_is_to_users_and_groups() {
+        let grant: GrantConfig = toml::from_str(
+            "to = [\"alice\", \"group:pki\"]\nroles = [\"operator\"]\nworkflows = [\"gloo-*\"]",
+        )
+        .expect("readable");
+        assert!(grant.is_to("alice", &[]));
+        assert!(grant.is_to("bob", &["pki".into()]));
+        assert!(!grant.is_to("pki", &[]), "a user is no group");
+        assert!(!grant.is_to("bob", &["alice".into()]), "a group is no user");
+        assert!(!grant.is_to("group:pki", &[]));
+        let scope = grant.scope();
+        assert!(scope.holds("gloo-mesh", "prod") && !scope.holds("x", "prod"));
+        let none = Scope {
+            workflows: Some(Vec::new()),
+            targets: None,
+        };
+        assert!(!none.holds("x", "y"), "an empty list takes nothing");
+        let wrong = "to = []\nroles = []\nworkflow = []";
+        assert!(toml::from_str::<GrantConfig>(wrong).is_err());
+    }
+}

@@ -1,0 +1,370 @@
+//! Runs the tests on each mutant until one fails.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+use super::{Edit, script, workflow};
+use crate::{
+    compile::{Suite, read_suite},
+    script::STACK_BYTES,
+    testing::suites::{self, Options, Setups, SuiteError, Tested, folder_of},
+};
+
+/// A test of a mutant may take so many times what it takes without: what takes longer does not end.
+const SLOWER: u32 = 10;
+/// And at least this, since machines are busy at times.
+const LEAST: Duration = Duration::from_secs(20);
+
+/// Which mutants are made.
+#[derive(Clone, Debug, Default)]
+pub struct MutateOptions {
+    /// Only so many, spread over all of them; all if it is left out.
+    pub sample: Option<usize>,
+    /// Only of files whose path holds one of these; of all files if it is empty.
+    pub of: Vec<String>,
+}
+
+/// An altered file, and what became of it.
+#[derive(Clone, Debug)]
+pub struct Mutant {
+    pub file: PathBuf,
+    /// From 1.
+    pub line: usize,
+    /// What was altered, in one sentence.
+    pub what: String,
+    pub fate: Fate,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// A test failed: its file and name.
+    Noticed { by: String },
+    /// All of so many tests passed.
+    Survived { tests: usize },
+    /// No test reaches the line.
+    NotReached,
+    /// `validate` refuses it, so it says nothing of the tests.
+    Refused,
+}
+
+/// What is about to be done.
+#[derive(Clone, Copy, Debug)]
+pub struct Hunt {
+    pub mutants: usize,
+    pub files: usize,
+    pub tests: usize,
+}
+
+/// What came of all mutants.
+#[derive(Clone, Debug)]
+pub struct Hunted {
+    /// In the order of the files.
+    pub mutants: Vec<Mutant>,
+}
+
+impl Hunted {
+    /// How many were noticed, and how many could have been.
+    pub fn score(&self) -> (usize, usize) {
+        let is_noticed = |mutant: &&Mutant| matches!(mutant.fate, Fate::Noticed { .. });
+        let noticed = self.mutants.iter().filter(is_noticed).count();
+        let refused = self
+            .mutants
+            .iter()
+            .filter(|mutant| mutant.fate == Fate::Refused);
+        (noticed, self.mutants.len() - refused.count())
+    }
+}
+
+/// Why no mutant was made.
+#[derive(Debug)]
+pub enum HuntError {
+    Suites(SuiteError),
+    /// Tests that fail as it is.
+    Failing(Vec<Tested>),
+    Folder(io::Error),
+}
+
+/// Runs the tests of these files as they are, then on one mutant after another. Calls `begins` when the mutants are known,
+/// and `ends` with each one.
+///
+/// # Errors
+/// Mistakes in the files, or a test that fails without any mutant; no mutant was made then.
+pub fn hunt(
+    files: &[PathBuf],
+    options: &Options,
+    which: &MutateOptions,
+    begins: impl FnOnce(Hunt),
+    mut ends: impl FnMut(&Mutant),
+) -> Result<Hunted, HuntError> {
+    let setups = Setups::default();
+    let plain = Options {
+        kills: false,
+        ..options.clone()
+    };
+    let ran = suites::run_with(files, &plain, &setups, |_, _| {}, |_| {});
+    let ran = ran.map_err(HuntError::Suites)?;
+    let (tests, failing): (Vec<_>, Vec<_>) =
+        (ran.tests.into_iter()).partition(|test| test.problems.is_empty());
+    if !failing.is_empty() {
+        return Err(HuntError::Failing(failing));
+    }
+    // They were read a moment ago.
+    let read = files
+        .iter()
+        .filter_map(|file| Some((file.as_path(), read_suite(file).ok()?)));
+    let suites: Vec<_> = read.collect();
+    let tree = Tree::of(&suites);
+    let planned = planned(&tree, &suites, &tests, which);
+    begins(Hunt {
+        mutants: planned.len(),
+        files: planned
+            .iter()
+            .map(|one| &one.file)
+            .collect::<BTreeSet<_>>()
+            .len(),
+        tests: tests.len(),
+    });
+    let (next, (sender, receiver)) = (AtomicUsize::new(0), mpsc::channel());
+    let mut mutants = BTreeMap::new();
+    let work = Work {
+        suites: &suites,
+        tree: &tree,
+        tests: &tests,
+        planned: &planned,
+        options: &plain,
+        setups: &setups,
+    };
+    thread::scope(|scope| {
+        for _ in 0..options.jobs.min(planned.len()) {
+            let (sender, work, next) = (sender.clone(), &work, &next);
+            let worker = thread::Builder::new().stack_size(STACK_BYTES);
+            let worker = worker.spawn_scoped(scope, move || {
+                let mut copy = None;
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(one) = work.planned.get(number) else {
+                        return;
+                    };
+                    let fate = work.fate(one, &mut copy);
+                    // The receiver is there until all senders are gone.
+                    let _ = sender.send((number, fate));
+                }
+            });
+            if let Err(e) = worker {
+                // The others stop, too.
+                next.store(planned.len(), Ordering::Relaxed);
+                return Err(e);
+            }
+        }
+        drop(sender);
+        for (number, fate) in receiver {
+            let one = &planned[number];
+            let mutant = Mutant {
+                file: shown(&one.file),
+                line: one.edit.line,
+                what: one.edit.what.clone(),
+                fate: fate?,
+            };
+            ends(&mutant);
+            mutants.insert(number, mutant);
+        }
+        Ok(())
+    })
+    .map_err(HuntError::Folder)?;
+    Ok(Hunted {
+        mutants: mutants.into_values().collect(),
+    })
+}
+
+/// All files that the tests use, by their whole names.
+struct Tree(BTreeMap<PathBuf, Arc<str>>);
+
+impl Tree {
+    fn of(suites: &[(&Path, Suite)]) -> Self {
+        let mut files = BTreeMap::new();
+        for (test, suite) in suites {
+            for (name, program) in suite.programs() {
+                let folder = folder_of(test, name);
+                let own = program.files.iter();
+                let own = own.map(|(file, text)| (folder.join(file), text.clone()));
+                // The workflow around a script has no file.
+                files.extend(own.filter(|(path, _)| path.is_file()));
+            }
+        }
+        Self(files)
+    }
+}
+
+/// A mutant that is to be made.
+struct Planned {
+    file: PathBuf,
+    edit: Edit,
+    /// The tests that may notice, by their numbers, the quickest first.
+    tests: Vec<usize>,
+}
+
+fn planned(
+    tree: &Tree,
+    suites: &[(&Path, Suite)],
+    tests: &[Tested],
+    which: &MutateOptions,
+) -> Vec<Planned> {
+    let mut planned = Vec::new();
+    for (path, text) in &tree.0 {
+        let name = shown(path).display().to_string();
+        let is_wanted = which.of.is_empty() || which.of.iter().any(|part| name.contains(part));
+        let users = users(path, suites);
+        if !is_wanted || users.is_empty() {
+            continue;
+        }
+        let edits = match name.ends_with(".rhai") {
+            true => script::edits(text, 0..text.len(), false),
+            false => workflow::edits(&name, text),
+        };
+        for edit in edits {
+            let reaches = |test: &Tested| {
+                let file = users.get(test.file.as_path());
+                let line = edit.reached_by;
+                file.is_some_and(|file| line.is_none_or(|line| test.covered.reaches(file, line)))
+            };
+            let numbers = 0..tests.len();
+            let mut those: Vec<_> = numbers.filter(|n| reaches(&tests[*n])).collect();
+            those.sort_by_key(|number| tests[*number].took);
+            planned.push(Planned {
+                file: path.clone(),
+                edit,
+                tests: those,
+            });
+        }
+    }
+    match which.sample {
+        Some(sample) if sample < planned.len() => {
+            let all = planned.len();
+            let mut number = 0;
+            planned.retain(|_| {
+                number += 1;
+                number * sample / all != (number - 1) * sample / all
+            });
+            planned
+        }
+        _ => planned,
+    }
+}
+
+/// The test files whose workflow uses a file, with what they call it; not those that only begin with a run of it.
+fn users<'a>(path: &Path, suites: &[(&'a Path, Suite)]) -> BTreeMap<&'a Path, String> {
+    let users = suites.iter().filter_map(|(test, suite)| {
+        let folder = folder_of(test, &suite.workflow);
+        let file = path.strip_prefix(&folder).ok()?.to_str()?.to_owned();
+        suite
+            .program
+            .files
+            .contains_key(&file)
+            .then_some((*test, file))
+    });
+    users.collect()
+}
+
+/// A file as people see it: from the current folder, if it is below that.
+fn shown(path: &Path) -> PathBuf {
+    let here = std::env::current_dir().and_then(|here| here.canonicalize());
+    let below = here
+        .ok()
+        .and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned));
+    below.unwrap_or_else(|| path.to_owned())
+}
+
+struct Work<'a> {
+    suites: &'a [(&'a Path, Suite)],
+    tree: &'a Tree,
+    tests: &'a [Tested],
+    planned: &'a [Planned],
+    options: &'a Options,
+    setups: &'a Setups,
+}
+
+impl Work<'_> {
+    /// Makes a mutant in the worker's copy of the files, and runs the tests that reach it.
+    fn fate(&self, one: &Planned, copy: &mut Option<TempDir>) -> io::Result<Fate> {
+        if one.tests.is_empty() {
+            return Ok(Fate::NotReached);
+        }
+        let copy = match copy {
+            Some(copy) => copy,
+            None => copy.insert(self.copy()?),
+        };
+        let text = &self.tree.0[&one.file];
+        let mut altered = text.to_string();
+        altered.replace_range(one.edit.span.clone(), &one.edit.new);
+        let path = below(copy.path(), &one.file);
+        fs::write(&path, altered)?;
+        let fate = self.judge(one, copy.path());
+        fs::write(&path, &**text)?;
+        fate
+    }
+
+    fn judge(&self, one: &Planned, copy: &Path) -> io::Result<Fate> {
+        let mut read = BTreeSet::new();
+        for number in &one.tests {
+            let test = &self.tests[*number];
+            let played = below(copy, &test.file.canonicalize()?);
+            if read.insert(played.clone()) && read_suite(&played).is_err() {
+                return Ok(Fate::Refused);
+            }
+            let Some((file, suite)) = self.suites.iter().find(|(file, _)| *file == test.file)
+            else {
+                continue;
+            };
+            let Some(case) = suite.cases.iter().find(|case| case.name == test.name) else {
+                continue;
+            };
+            let mut case = case.clone();
+            case.timeout = (SLOWER * test.took).max(LEAST);
+            let tested = suites::test((file, &played), suite, &case, self.options, self.setups);
+            if !tested.problems.is_empty() {
+                return Ok(Fate::Noticed {
+                    by: format!("{}: {}", file.display(), case.name),
+                });
+            }
+        }
+        Ok(Fate::Survived {
+            tests: one.tests.len(),
+        })
+    }
+
+    /// Copies the files that tests use, and the tests, each to its place below a folder.
+    fn copy(&self) -> io::Result<TempDir> {
+        let copy = tempfile::Builder::new()
+            .prefix("windlass-mutant-")
+            .tempdir()?;
+        for (file, text) in &self.tree.0 {
+            let path = below(copy.path(), file);
+            fs::create_dir_all(path.parent().unwrap_or(copy.path()))?;
+            fs::write(path, &**text)?;
+        }
+        for (test, _) in self.suites {
+            let test = test.canonicalize()?;
+            let path = below(copy.path(), &test);
+            fs::create_dir_all(path.parent().unwrap_or(copy.path()))?;
+            fs::copy(test, path)?;
+        }
+        Ok(copy)
+    }
+}
+
+/// The place of a whole name below a folder.
+fn below(folder: &Path, path: &Path) -> PathBuf {
+    folder.join(path.strip_prefix("/").unwrap_or(path))
+}

@@ -1,0 +1,171 @@
+"""Writes the service models of this folder from botocore's (Apache-2.0).
+
+    target/venv/bin/python src/world/outside/aws/models/generate.py [--check]
+
+Kept is what a request and its answer need: the protocol, the operations, the shapes, and which members carry an
+idempotency token or are sensitive. With --check nothing is written, and the exit code says whether the files are as
+botocore of tests/requirements.txt has them.
+"""
+import gzip
+import json
+import pathlib
+import sys
+
+import botocore
+
+# Name here and in the AWS CLI.
+SERVICES = """acm acm-pca autoscaling dynamodb ecr ecs eks elbv2 events iam kms lambda logs rds
+resourcegroupstaggingapi route53 s3 secretsmanager sns sqs ssm stepfunctions sts""".split()
+
+# Members that are credentials although the models do not mark them (STS, "Credentials"; ECR, "AuthorizationData").
+SECRET = {("sts", "tokenType"), ("ecr", "Base64")}
+
+# S3's operations on streams of events, and such that write to a bucket of another kind, need more than a request.
+LEFT_OUT = {"s3": {"SelectObjectContent", "WriteGetObjectResponse", "CreateSession"}}
+
+PRIMITIVES = {"string": "s", "character": "s", "integer": "i", "long": "i", "float": "f", "double": "f",
+              "boolean": "b", "blob": "x", "timestamp": "t"}
+
+
+def read(service):
+    folder = pathlib.Path(botocore.__file__).parent / "data" / service
+    newest = sorted(folder.iterdir())[-1]
+    for name in ("service-2.json", "service-2.json.gz"):
+        path = newest / name
+        if path.exists():
+            raw = path.read_bytes()
+            return json.loads(gzip.decompress(raw) if name.endswith("gz") else raw)
+    raise SystemExit(f"botocore has no model of {service}")
+
+
+def compact(service):
+    model = read(service)
+    meta, shapes = model["metadata"], model["shapes"]
+    kept = {}
+
+    def member(ref, place):
+        """A member of a structure, an item, a key or a value."""
+        shape = shapes[ref["shape"]]
+        out = {}
+        kind = shape["type"]
+        if kind in PRIMITIVES:
+            word = PRIMITIVES[kind]
+            if kind == "timestamp" and (ref.get("timestampFormat") or shape.get("timestampFormat")):
+                out["format"] = ref.get("timestampFormat") or shape["timestampFormat"]
+            out["is"] = word
+        else:
+            out["is"] = ref["shape"]
+            keep(ref["shape"])
+        if ref.get("locationName") and ref["locationName"] != place:
+            out["name"] = ref["locationName"]
+        if ref.get("queryName"):
+            out["query"] = ref["queryName"]
+        if ref.get("location"):
+            out["in"] = ref["location"]
+        if ref.get("xmlAttribute"):
+            out["attribute"] = True
+        flat = ref.get("flattened") or shape.get("flattened")
+        if flat:
+            out["flat"] = True
+        if ref.get("idempotencyToken"):
+            out["token"] = True
+        if ref.get("jsonvalue"):
+            out["jsonvalue"] = True
+        if shape.get("sensitive") or ref.get("sensitive") or (service, ref["shape"]) in SECRET:
+            out["secret"] = True
+        namespace = ref.get("xmlNamespace") or shape.get("xmlNamespace")
+        if namespace:
+            out["xmlns"] = namespace if isinstance(namespace, str) else namespace["uri"]
+            if isinstance(namespace, dict) and namespace.get("prefix"):
+                out["prefix"] = namespace["prefix"]
+        # A string, that is nothing but one, is its word alone.
+        return out["is"] if set(out) == {"is"} else out
+
+    def keep(name):
+        if name in kept:
+            return
+        shape = shapes[name]
+        kind = shape["type"]
+        if kind == "structure":
+            kept[name] = out = {}
+            out["members"] = {key: member(ref, key) for key, ref in sorted(shape.get("members", {}).items())}
+            if shape.get("required"):
+                out["required"] = sorted(shape["required"])
+            if shape.get("payload"):
+                out["payload"] = shape["payload"]
+        elif kind == "list":
+            kept[name] = out = {}
+            out["item"] = member(shape["member"], "member")
+        elif kind == "map":
+            kept[name] = out = {}
+            out["key"] = member(shape["key"], "key")
+            out["value"] = member(shape["value"], "value")
+
+    operations = {}
+    for name, operation in sorted(model["operations"].items()):
+        if name in LEFT_OUT.get(service, ()):
+            continue
+        out = {}
+        http = operation.get("http", {})
+        if http.get("method", "POST") != "POST":
+            out["method"] = http["method"]
+        if http.get("requestUri", "/") != "/":
+            out["uri"] = http["requestUri"]
+        given = operation.get("input")
+        if given:
+            out["input"] = given["shape"]
+            keep(given["shape"])
+            if given.get("locationName"):
+                out["root"] = given["locationName"]
+            if given.get("xmlNamespace"):
+                out["xmlns"] = given["xmlNamespace"]["uri"]
+        answered = operation.get("output")
+        if answered:
+            out["output"] = answered["shape"]
+            keep(answered["shape"])
+            if answered.get("resultWrapper"):
+                out["wrapper"] = answered["resultWrapper"]
+        if operation.get("httpChecksumRequired") or operation.get("httpChecksum", {}).get("requestChecksumRequired"):
+            out["checksum"] = True
+        if operation.get("endpoint", {}).get("hostPrefix"):
+            out["host_prefix"] = operation["endpoint"]["hostPrefix"]
+        operations[name] = out
+    facts = {
+        "id": meta["serviceId"], "version": meta["apiVersion"], "protocol": meta["protocol"],
+        "endpoint": meta["endpointPrefix"], "signing": meta.get("signingName", meta["endpointPrefix"]),
+    }
+    for key, name in (("json", "jsonVersion"), ("target", "targetPrefix"), ("global", "globalEndpoint"),
+                      ("xmlns", "xmlNamespace")):
+        if meta.get(name) and not (key == "json" and meta["protocol"] != "json"):
+            facts[key] = meta[name]
+    if "awsQueryCompatible" in meta:
+        facts["query_compatible"] = True
+    lines = ["{"]
+    for key, value in facts.items():
+        lines.append(f"{json.dumps(key)}: {json.dumps(value)},")
+    for key, table in (("operations", operations), ("shapes", kept)):
+        lines.append(f"{json.dumps(key)}: {{")
+        rows = [f"{json.dumps(name)}: {json.dumps(row, separators=(',', ':'))}" for name, row in sorted(table.items())]
+        lines.append(",\n".join(rows))
+        lines.append("}," if key == "operations" else "}")
+    lines.append("}")
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    here = pathlib.Path(__file__).parent
+    stale = []
+    for service in SERVICES:
+        path, text = here / f"{service}.json", compact(service)
+        if "--check" in sys.argv:
+            if not path.exists() or path.read_text() != text:
+                stale.append(path.name)
+        else:
+            path.write_text(text)
+    unknown = {path.stem for path in here.glob("*.json")} - set(SERVICES)
+    if stale or unknown:
+        raise SystemExit(f"not as botocore {botocore.__version__} has them: {sorted(stale)} {sorted(unknown)}")
+    print(f"{len(SERVICES)} models of botocore {botocore.__version__}")
+
+
+main()

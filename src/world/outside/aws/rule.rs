@@ -1,0 +1,249 @@
+//! What an operation's name tells: whether it only reads, and the action of IAM that allows it.
+
+use super::model::Service;
+
+/// How the names of operations begin that change nothing.
+const READING: [&str; 9] = [
+    "BatchGet", "Describe", "Get", "Head", "List", "Lookup", "Query", "Scan", "Search",
+];
+
+/// Operations that change nothing, though their names don't say so: they compute, or give credentials that end by
+/// themselves (AWS KMS and STS API References).
+const READING_ALSO: [(&str, &str); 16] = [
+    ("kms", "Decrypt"),
+    ("kms", "DeriveSharedSecret"),
+    ("kms", "Encrypt"),
+    ("kms", "GenerateDataKey"),
+    ("kms", "GenerateDataKeyPair"),
+    ("kms", "GenerateDataKeyPairWithoutPlaintext"),
+    ("kms", "GenerateDataKeyWithoutPlaintext"),
+    ("kms", "GenerateMac"),
+    ("kms", "GenerateRandom"),
+    ("kms", "ReEncrypt"),
+    ("kms", "Sign"),
+    ("kms", "Verify"),
+    ("kms", "VerifyMac"),
+    ("sts", "AssumeRole"),
+    ("sts", "AssumeRoleWithSAML"),
+    ("sts", "AssumeRoleWithWebIdentity"),
+];
+
+/// Operations that begin like reads and change something (Amazon Cognito API Reference: they register an identity).
+const CHANGING: [(&str, &str); 3] = [
+    ("cognito-identity", "GetId"),
+    ("cognito-identity", "GetOpenIdToken"),
+    ("cognito-identity", "GetOpenIdTokenForDeveloperIdentity"),
+];
+
+/// Whether an operation changes nothing.
+pub fn is_read(service: &str, operation: &str) -> bool {
+    let begins = |word: &str| {
+        let rest = operation.strip_prefix(word);
+        // `Listen` is not `List`.
+        rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_lowercase()))
+    };
+    let pair = (service, operation);
+    !CHANGING.contains(&pair)
+        && (READING_ALSO.contains(&pair) || READING.iter().any(|word| begins(word)))
+}
+
+/// Prefixes of actions that are not the name in signatures (AWS Service Authorization Reference).
+const PREFIXES: [(&str, &str); 2] = [("tagging", "tag"), ("monitoring", "cloudwatch")];
+
+/// Operations whose actions have other names (AWS Service Authorization Reference, the pages of each service).
+const ACTIONS: [(&str, &str, &[&str]); 38] = [
+    ("lambda", "Invoke", &["lambda:InvokeFunction"]),
+    ("lambda", "InvokeAsync", &["lambda:InvokeFunction"]),
+    (
+        "lambda",
+        "InvokeWithResponseStream",
+        &["lambda:InvokeFunction"],
+    ),
+    // "No permissions are required to perform this operation."
+    ("sts", "GetCallerIdentity", &[]),
+    (
+        "kms",
+        "ReEncrypt",
+        &["kms:ReEncryptFrom", "kms:ReEncryptTo"],
+    ),
+    ("s3", "AbortMultipartUpload", &["s3:AbortMultipartUpload"]),
+    ("s3", "CompleteMultipartUpload", &["s3:PutObject"]),
+    ("s3", "CopyObject", &["s3:GetObject", "s3:PutObject"]),
+    ("s3", "CreateMultipartUpload", &["s3:PutObject"]),
+    (
+        "s3",
+        "DeleteBucketAnalyticsConfiguration",
+        &["s3:PutAnalyticsConfiguration"],
+    ),
+    ("s3", "DeleteBucketCors", &["s3:PutBucketCORS"]),
+    (
+        "s3",
+        "DeleteBucketEncryption",
+        &["s3:PutEncryptionConfiguration"],
+    ),
+    (
+        "s3",
+        "DeleteBucketLifecycle",
+        &["s3:PutLifecycleConfiguration"],
+    ),
+    (
+        "s3",
+        "DeleteBucketReplication",
+        &["s3:PutReplicationConfiguration"],
+    ),
+    ("s3", "DeleteBucketTagging", &["s3:PutBucketTagging"]),
+    ("s3", "DeleteObjects", &["s3:DeleteObject"]),
+    (
+        "s3",
+        "DeletePublicAccessBlock",
+        &["s3:PutBucketPublicAccessBlock"],
+    ),
+    ("s3", "GetBucketCors", &["s3:GetBucketCORS"]),
+    (
+        "s3",
+        "GetBucketEncryption",
+        &["s3:GetEncryptionConfiguration"],
+    ),
+    (
+        "s3",
+        "GetBucketLifecycleConfiguration",
+        &["s3:GetLifecycleConfiguration"],
+    ),
+    (
+        "s3",
+        "GetBucketNotificationConfiguration",
+        &["s3:GetBucketNotification"],
+    ),
+    (
+        "s3",
+        "GetBucketReplication",
+        &["s3:GetReplicationConfiguration"],
+    ),
+    (
+        "s3",
+        "GetPublicAccessBlock",
+        &["s3:GetBucketPublicAccessBlock"],
+    ),
+    ("s3", "HeadBucket", &["s3:ListBucket"]),
+    ("s3", "HeadObject", &["s3:GetObject"]),
+    ("s3", "ListBuckets", &["s3:ListAllMyBuckets"]),
+    (
+        "s3",
+        "ListMultipartUploads",
+        &["s3:ListBucketMultipartUploads"],
+    ),
+    ("s3", "ListObjectVersions", &["s3:ListBucketVersions"]),
+    ("s3", "ListObjects", &["s3:ListBucket"]),
+    ("s3", "ListObjectsV2", &["s3:ListBucket"]),
+    ("s3", "ListParts", &["s3:ListMultipartUploadParts"]),
+    ("s3", "PutBucketCors", &["s3:PutBucketCORS"]),
+    (
+        "s3",
+        "PutBucketEncryption",
+        &["s3:PutEncryptionConfiguration"],
+    ),
+    (
+        "s3",
+        "PutBucketLifecycleConfiguration",
+        &["s3:PutLifecycleConfiguration"],
+    ),
+    (
+        "s3",
+        "PutBucketNotificationConfiguration",
+        &["s3:PutBucketNotification"],
+    ),
+    (
+        "s3",
+        "PutBucketReplication",
+        &["s3:PutReplicationConfiguration"],
+    ),
+    (
+        "s3",
+        "PutPublicAccessBlock",
+        &["s3:PutBucketPublicAccessBlock"],
+    ),
+    ("s3", "UploadPart", &["s3:PutObject"]),
+];
+
+/// The actions of IAM that allow an operation; empty where it needs none.
+pub fn actions(service: &Service, operation: &str) -> Vec<String> {
+    let named = ACTIONS
+        .iter()
+        .find(|(of, name, _)| *of == service.name && *name == operation);
+    if let Some((.., actions)) = named {
+        return actions.iter().map(|action| (*action).to_owned()).collect();
+    }
+    let signing = service.signing.as_str();
+    let prefix = PREFIXES.iter().find(|(name, _)| *name == signing);
+    let prefix = prefix.map_or(signing, |(_, prefix)| prefix);
+    vec![format!("{prefix}:{operation}")]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::model::{service, services},
+        *,
+    };
+
+    #[test]
+    fn names_say_what_reads() {
+        for (service, operation, reads) in [
+            ("secretsmanager", "GetSecretValue", true),
+            ("ssm", "DescribeParameters", true),
+            ("s3", "HeadObject", true),
+            ("dynamodb", "BatchGetItem", true),
+            ("dynamodb", "Query", true),
+            ("kms", "Decrypt", true),
+            ("sts", "AssumeRole", true),
+            ("cognito-identity", "GetId", false),
+            ("x", "Listen", false),
+            ("x", "Getaway", false),
+            ("secretsmanager", "PutSecretValue", false),
+            ("lambda", "Invoke", false),
+            ("sqs", "ReceiveMessage", false),
+            ("iam", "SimulatePrincipalPolicy", false),
+        ] {
+            assert_eq!(is_read(service, operation), reads, "{service} {operation}");
+        }
+    }
+
+    #[test]
+    fn what_reads_is_asked_for_no_token() {
+        // The models know better than names which operations create something.
+        for name in services() {
+            let service = service(name).expect("a model");
+            for (operation, asked) in &service.operations {
+                let creates = service.token(asked).is_some();
+                assert!(!(creates && is_read(name, operation)), "{name} {operation}");
+            }
+        }
+    }
+
+    #[test]
+    fn actions_of_iam_are_named_by_the_service() {
+        let of = |name: &str, operation: &str| {
+            actions(service(name).expect("a model"), operation).join(" ")
+        };
+        assert_eq!(
+            of("secretsmanager", "GetSecretValue"),
+            "secretsmanager:GetSecretValue"
+        );
+        assert_eq!(
+            of("elbv2", "DescribeLoadBalancers"),
+            "elasticloadbalancing:DescribeLoadBalancers"
+        );
+        assert_eq!(of("ecr", "ListImages"), "ecr:ListImages");
+        assert_eq!(
+            of("resourcegroupstaggingapi", "GetResources"),
+            "tag:GetResources"
+        );
+        assert_eq!(of("s3", "ListObjectsV2"), "s3:ListBucket");
+        assert_eq!(of("sts", "GetCallerIdentity"), "");
+        for (name, operation, _) in ACTIONS {
+            let service = service(name).expect("a model");
+            let is_known = service.operations.contains_key(operation);
+            assert!(is_known || operation == "InvokeAsync", "{name} {operation}");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Reads secrets that are kept elsewhere, by reference: AWS Secrets Manager and Parameter Store with the target's
+//! credentials, Vault as its own command line does (`VAULT_ADDR`, `VAULT_TOKEN` or an AppRole), files and variables.
+
+mod vault;
+
+use std::{env, fs, path::PathBuf, time::Duration};
+
+use serde_json::Value as Json;
+
+use super::{AwsCall, AwsClient, aws::service};
+use crate::value::{Failure, FailureClass, Reference, Secret, Source, Value};
+use vault::Vault;
+
+/// Reads secrets by reference.
+#[derive(Clone, Debug)]
+pub struct SecretReader {
+    aws: AwsClient,
+    /// Whether files and variables are those of who started the run.
+    is_local: bool,
+}
+
+/// A secret is read in well under a second.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// The largest secret: what Secrets Manager holds (64 KiB), with room for a keystore in a file.
+const MAX_BYTES: u64 = 1 << 20;
+
+impl SecretReader {
+    pub fn new(aws: AwsClient) -> Self {
+        Self {
+            aws,
+            is_local: true,
+        }
+    }
+
+    /// One that reads no file and no variable: here they are another machine's.
+    pub fn elsewhere(self) -> Self {
+        Self {
+            is_local: false,
+            ..self
+        }
+    }
+
+    /// Reads a secret.
+    ///
+    /// # Errors
+    /// What the other side answers, and what is missing. Nothing of the secret is part of it.
+    pub async fn read(&self, reference: &Reference) -> Result<Secret, Failure> {
+        let name = format!("read {}", reference.as_str());
+        let refused =
+            |code: &str, why: String| Failure::new(FailureClass::Rejected, &*name, code, why);
+        let about = |failure: Failure| Failure {
+            operation: format!("{name}: {}", failure.operation),
+            ..failure
+        };
+        match reference.source() {
+            Source::SecretsManager { id, key } => {
+                let params = Value::map([("SecretId", id.as_str().into())]);
+                let answer = self.ask("secretsmanager", "GetSecretValue", params).await;
+                let answer = answer.map_err(about)?;
+                let text = answer
+                    .field("SecretString")
+                    .or(answer.field("SecretBinary"));
+                let Some(Value::Secret(secret)) = text else {
+                    return Err(refused("NoValue", "the secret has no value".into()));
+                };
+                match key {
+                    None => Ok(secret.clone()),
+                    Some(key) => field_of(secret, key).map_err(|why| refused("NoSuchKey", why)),
+                }
+            }
+            Source::Ssm { name: parameter } => {
+                let params = Value::map([
+                    ("Name", parameter.as_str().into()),
+                    ("WithDecryption", true.into()),
+                ]);
+                let answer = self
+                    .ask("ssm", "GetParameter", params)
+                    .await
+                    .map_err(about)?;
+                match answer
+                    .field("Parameter")
+                    .and_then(|found| found.field("Value"))
+                {
+                    Some(Value::Secret(secret)) => Ok(secret.clone()),
+                    Some(Value::String(text)) => Ok(Secret::new(text.as_str())),
+                    _ => Err(refused("NoValue", "the parameter has no value".into())),
+                }
+            }
+            Source::Vault { path, field } => {
+                Vault::of_environment()
+                    .map_err(|(why, hint)| refused("NoVault", why).with_hint(hint))?
+                    .read(&name, path, field)
+                    .await
+            }
+            Source::File { .. } | Source::Variable { .. } if !self.is_local => Err(refused(
+                "NotHere",
+                "files and variables of who started the run are not on this worker".into(),
+            )
+            .with_hint("refer to Secrets Manager, the Parameter Store or Vault instead")),
+            Source::File { path } => read_file(path).map_err(|why| refused("NotReadable", why)),
+            Source::Variable { name: variable } => match env::var(variable) {
+                Ok(text) => Ok(Secret::new(text)),
+                Err(_) => Err(
+                    refused("NotSet", format!("the variable {variable} is not set"))
+                        .with_hint("set it where the run is driven; a resume reads it again"),
+                ),
+            },
+        }
+    }
+
+    async fn ask(&self, name: &str, operation: &str, params: Value) -> Result<Value, Failure> {
+        let service = service(name).expect("a model that is compiled in");
+        let call = AwsCall {
+            service: service.clone(),
+            operation: operation.into(),
+            params,
+            timeout: TIMEOUT,
+            is_repeatable: true,
+            is_read: true,
+        };
+        self.aws.call(&call).await
+    }
+}
+
+/// A field of the JSON object in a secret.
+fn field_of(secret: &Secret, key: &str) -> Result<Secret, String> {
+    // Nothing that the parser says is shown: it quotes.
+    let json: Json = serde_json::from_str(secret.reveal())
+        .map_err(|_| format!("the secret is not JSON, so it has no key `{key}`"))?;
+    match json.get(key) {
+        Some(Json::String(text)) => Ok(Secret::new(text.as_str())),
+        Some(other) => Ok(Secret::new(other.to_string())),
+        None => {
+            let names: Vec<_> = json
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|(name, _)| name.as_str())
+                .collect();
+            Err(format!(
+                "the secret has no key `{key}` (it has {})",
+                names.join(", ")
+            ))
+        }
+    }
+}
+
+/// A file as a secret. The line break at its end is none of it, as with `curl --data @FILE` and Docker's secrets.
+fn read_file(path: &str) -> Result<Secret, String> {
+    let path = match path.strip_prefix("~/") {
+        Some(rest) => env::home_dir().unwrap_or_default().join(rest),
+        None => PathBuf::from(path),
+    };
+    let wrong = |why: String| format!("{}: {why}", path.display());
+    let about = fs::metadata(&path).map_err(|e| wrong(e.to_string()))?;
+    if about.len() > MAX_BYTES {
+        return Err(wrong("it is larger than 1 MiB".into()));
+    }
+    let bytes = fs::read(&path).map_err(|e| wrong(e.to_string()))?;
+    let bytes = match bytes.strip_suffix(b"\n") {
+        Some(rest) => rest.strip_suffix(b"\r").unwrap_or(rest),
+        None => &bytes,
+    };
+    Ok(Secret::of_bytes(bytes))
+}
+
+/// Gives each secret that is only named what it names.
+///
+/// # Errors
+/// The first that can't be read.
+pub async fn resolve(reader: &SecretReader, value: Value) -> Result<Value, Failure> {
+    Ok(match value {
+        Value::Reference(reference) => Value::Secret(reader.read(&reference).await?),
+        Value::List(items) => {
+            let mut read = Vec::with_capacity(items.len());
+            for item in items {
+                read.push(Box::pin(resolve(reader, item)).await?);
+            }
+            Value::List(read)
+        }
+        Value::Map(map) => {
+            let mut read = Vec::with_capacity(map.len());
+            for (key, item) in map {
+                read.push((key, Box::pin(resolve(reader, item)).await?));
+            }
+            Value::map(read)
+        }
+        other => other,
+    })
+}

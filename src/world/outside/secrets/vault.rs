@@ -1,0 +1,212 @@
+use std::{env, fs};
+
+use serde_json::{Value as Json, json};
+
+use super::TIMEOUT;
+use crate::{
+    outside::{
+        aws::encode,
+        http::by_proxy,
+        proxy::Proxies,
+        transport::{Transport, causes},
+    },
+    value::{Failure, FailureClass, Secret},
+    x509::Certificate,
+};
+
+/// A server of HashiCorp Vault, or OpenBao, as the environment names it.
+pub(super) struct Vault {
+    address: String,
+    login: Login,
+    namespace: Option<String>,
+    http: reqwest::Client,
+}
+
+enum Login {
+    Token(Secret),
+    AppRole { role: String, secret: Secret },
+}
+
+impl Vault {
+    pub(super) fn of_environment() -> Result<Self, (String, String)> {
+        let variable = |name: &str| env::var(name).ok().filter(|text| !text.is_empty());
+        let address = variable("VAULT_ADDR").ok_or_else(|| {
+            let hint = "set VAULT_ADDR, such as https://vault.example.com:8200";
+            ("no Vault is named".to_owned(), hint.to_owned())
+        })?;
+        let login = match (
+            variable("VAULT_TOKEN"),
+            variable("VAULT_ROLE_ID"),
+            variable("VAULT_SECRET_ID"),
+        ) {
+            (Some(token), ..) => Login::Token(Secret::new(token)),
+            (None, Some(role), Some(secret)) => Login::AppRole {
+                role,
+                secret: Secret::new(secret),
+            },
+            // Where `vault login` leaves it.
+            _ => match fs::read_to_string(env::home_dir().unwrap_or_default().join(".vault-token"))
+            {
+                Ok(token) if !token.trim().is_empty() => Login::Token(Secret::new(token.trim())),
+                _ => {
+                    let hint = "set VAULT_TOKEN, or VAULT_ROLE_ID and VAULT_SECRET_ID of an AppRole, or run `vault login`";
+                    return Err(("there is no token for Vault".into(), hint.into()));
+                }
+            },
+        };
+        let failed = |why: String| (why, "VAULT_CACERT names a file of CAs in PEM".to_owned());
+        let mut builder = reqwest::Client::builder()
+            .proxy(by_proxy(Proxies::of_environment()))
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(TIMEOUT)
+            .user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION")));
+        if let Some(path) = variable("VAULT_CACERT") {
+            let text = fs::read(&path).map_err(|e| failed(format!("{path}: {e}")))?;
+            let roots = Certificate::read_all(&text).map_err(|e| failed(format!("{path}: {e}")))?;
+            let roots: Result<Vec<_>, _> = roots
+                .iter()
+                .map(|root| reqwest::Certificate::from_der(&root.der))
+                .collect();
+            builder = builder.tls_certs_only(roots.map_err(|e| failed(causes(&e)))?);
+        }
+        Ok(Self {
+            address: address.trim_end_matches('/').into(),
+            login,
+            namespace: variable("VAULT_NAMESPACE"),
+            http: builder.build().map_err(|e| failed(causes(&e)))?,
+        })
+    }
+
+    /// Reads a field of a secret of a key-value engine, of either version.
+    pub(super) async fn read(
+        &self,
+        name: &str,
+        path: &str,
+        field: &str,
+    ) -> Result<Secret, Failure> {
+        let refused =
+            |code: &str, why: String| Failure::new(FailureClass::Rejected, name, code, why);
+        let token = self.token(name).await?;
+        // As the `vault` command finds out where the engine is mounted, and which version it has.
+        let asked = format!("sys/internal/ui/mounts/{path}");
+        let (mount, version) = match self.get(name, &asked, &token).await {
+            Ok(answer) => {
+                let mount = answer["data"]["path"].as_str().unwrap_or_default();
+                let version = answer["data"]["options"]["version"].as_str().unwrap_or("1");
+                (mount.trim_end_matches('/').to_owned(), version.to_owned())
+            }
+            // A token may read a secret and not that.
+            Err(failure) if matches!(failure.code.as_str(), "HTTP403" | "HTTP404") => {
+                let (mount, _) = path.split_once('/').unwrap_or((path, ""));
+                (mount.to_owned(), "2".into())
+            }
+            Err(failure) => return Err(failure),
+        };
+        let rest = path.strip_prefix(mount.as_str()).unwrap_or(path);
+        let rest = rest.trim_start_matches('/');
+        let (url, data) = match version.as_str() {
+            "2" => (format!("{mount}/data/{rest}"), "/data/data"),
+            _ => (path.to_owned(), "/data"),
+        };
+        let answer =
+            self.get(name, &url, &token)
+                .await
+                .map_err(|failure| match failure.code.as_str() {
+                    "HTTP404" => refused("NoSuchSecret", format!("Vault has no secret at {path}")),
+                    _ => failure,
+                })?;
+        let found = answer.pointer(data).and_then(Json::as_object);
+        match found.and_then(|fields| fields.get(field)) {
+            Some(Json::String(text)) => Ok(Secret::new(text.as_str())),
+            Some(other) => Ok(Secret::new(other.to_string())),
+            None => {
+                let names: Vec<_> = found
+                    .into_iter()
+                    .flatten()
+                    .map(|(name, _)| name.as_str())
+                    .collect();
+                let why = format!(
+                    "the secret at {path} has no field `{field}` (it has {})",
+                    names.join(", ")
+                );
+                Err(refused("NoSuchField", why))
+            }
+        }
+    }
+
+    async fn token(&self, name: &str) -> Result<Secret, Failure> {
+        match &self.login {
+            Login::Token(token) => Ok(token.clone()),
+            Login::AppRole { role, secret } => {
+                let body = json!({ "role_id": role, "secret_id": secret.reveal() });
+                let request = self
+                    .http
+                    .post(format!("{}/v1/auth/approle/login", self.address))
+                    .header("content-type", "application/json")
+                    .body(body.to_string());
+                let answer = self.send(name, request).await.map_err(|failure| {
+                    failure.with_hint(
+                        "the AppRole of VAULT_ROLE_ID and VAULT_SECRET_ID could not log in",
+                    )
+                })?;
+                match answer["auth"]["client_token"].as_str() {
+                    Some(token) => Ok(Secret::new(token)),
+                    None => Err(Failure::new(
+                        FailureClass::Rejected,
+                        name,
+                        "NoToken",
+                        "the answer to the login has no token",
+                    )),
+                }
+            }
+        }
+    }
+
+    async fn get(&self, name: &str, path: &str, token: &Secret) -> Result<Json, Failure> {
+        let encoded: Vec<_> = path.split('/').map(encode).collect();
+        let request = self
+            .http
+            .get(format!("{}/v1/{}", self.address, encoded.join("/")))
+            .header("x-vault-token", token.reveal());
+        self.send(name, request).await
+    }
+
+    async fn send(&self, name: &str, request: reqwest::RequestBuilder) -> Result<Json, Failure> {
+        let mut request = request.header("x-vault-request", "true");
+        if let Some(namespace) = &self.namespace {
+            request = request.header("x-vault-namespace", namespace);
+        }
+        let lost = |e: reqwest::Error| {
+            let e = e.without_url();
+            let code = Transport::of(&e).map_or("Unreachable", Transport::code);
+            Failure::new(FailureClass::Unavailable, name, code, causes(&e)).with_hint(format!(
+                "is VAULT_ADDR ({}) right, and reachable from here?",
+                self.address
+            ))
+        };
+        let answer = request.send().await.map_err(lost)?;
+        let status = answer.status().as_u16();
+        let body = answer.bytes().await.map_err(lost)?;
+        let json: Json = serde_json::from_slice(&body).unwrap_or_default();
+        if (200..300).contains(&status) {
+            return Ok(json);
+        }
+        let class = match status {
+            401 | 403 => FailureClass::Denied,
+            429 => FailureClass::Throttled,
+            500.. => FailureClass::Unavailable,
+            _ => FailureClass::Rejected,
+        };
+        let said: Vec<_> = json["errors"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Json::as_str)
+            .collect();
+        let message = match said.is_empty() {
+            true => "no more was said".to_owned(),
+            false => said.join("; "),
+        };
+        Err(Failure::new(class, name, format!("HTTP{status}"), message))
+    }
+}

@@ -1,0 +1,200 @@
+use std::fmt;
+
+/// Names a secret that is kept elsewhere, and read when it is needed: `ssm:/app/password`.
+///
+/// It is what is stored and shown in place of the secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reference {
+    text: String,
+    source: Source,
+}
+
+/// Where a secret is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// AWS Secrets Manager: a name or an ARN, and a key of the JSON in it.
+    SecretsManager { id: String, key: Option<String> },
+    /// The parameter store of AWS Systems Manager.
+    Ssm { name: String },
+    /// A key-value engine of HashiCorp Vault.
+    Vault { path: String, field: String },
+    /// A file of the person who starts the run.
+    File { path: String },
+    /// A variable of their environment.
+    Variable { name: String },
+}
+
+/// A text that begins as a reference and is none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a reference to a secret: write {form}")]
+pub struct NoReference {
+    text: String,
+    form: &'static str,
+}
+
+/// What stands before a secret that begins like a reference.
+const LITERAL: &str = "text:";
+
+/// What a text given for a secret is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Given {
+    Reference(Reference),
+    /// The secret itself.
+    Literal(String),
+}
+
+impl Reference {
+    /// Reads what was given for a secret: a reference, or the secret itself. `text:` before it keeps a secret from
+    /// being taken for a reference.
+    ///
+    /// # Errors
+    /// A reference that lacks a part.
+    pub fn read(text: &str) -> Result<Given, NoReference> {
+        if let Some(literal) = text.strip_prefix(LITERAL) {
+            return Ok(Given::Literal(literal.to_owned()));
+        }
+        match Self::parse(text)? {
+            Some(reference) => Ok(Given::Reference(reference)),
+            None => Ok(Given::Literal(text.to_owned())),
+        }
+    }
+
+    /// Reads a reference; `None` of a text that does not begin as one.
+    ///
+    /// # Errors
+    /// A reference that lacks a part.
+    pub fn parse(text: &str) -> Result<Option<Self>, NoReference> {
+        let lacks = |form| {
+            Err(NoReference {
+                text: text.to_owned(),
+                form,
+            })
+        };
+        let Some((scheme, rest)) = text.split_once(':') else {
+            return Ok(None);
+        };
+        let source = match (scheme, rest) {
+            ("secretsmanager", _) => {
+                let (id, key) = match rest.split_once('#') {
+                    Some((id, key)) => (id, Some(key)),
+                    None => (rest, None),
+                };
+                if id.is_empty() || key == Some("") {
+                    return lacks("`secretsmanager:NAME` or `secretsmanager:NAME#KEY`");
+                }
+                Source::SecretsManager {
+                    id: id.into(),
+                    key: key.map(Into::into),
+                }
+            }
+            ("ssm", "") => return lacks("`ssm:/PATH/NAME`"),
+            ("ssm", name) => Source::Ssm { name: name.into() },
+            ("vault", _) => match rest.split_once('#') {
+                Some((path, field))
+                    if path.trim_matches('/').contains('/') && !field.is_empty() =>
+                {
+                    Source::Vault {
+                        path: path.trim_matches('/').into(),
+                        field: field.into(),
+                    }
+                }
+                _ => return lacks("`vault:MOUNT/PATH#FIELD`"),
+            },
+            ("file", "") => return lacks("`file:PATH`"),
+            ("file", path) => Source::File { path: path.into() },
+            ("env", name) => match name.is_empty() || name.contains('=') {
+                true => return lacks("`env:NAME`"),
+                false => Source::Variable { name: name.into() },
+            },
+            _ => return Ok(None),
+        };
+        Ok(Some(Self {
+            text: text.into(),
+            source,
+        }))
+    }
+
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// As it was given.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+/// As it is shown in place of the secret.
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "‹secret from {}›", self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_told_from_secrets() {
+        for (text, wanted) in [
+            (
+                "secretsmanager:db/prod#password",
+                Some(Source::SecretsManager {
+                    id: "db/prod".into(),
+                    key: Some("password".into()),
+                }),
+            ),
+            (
+                "secretsmanager:arn:aws:secretsmanager:eu-west-1:1:secret:a-b",
+                Some(Source::SecretsManager {
+                    id: "arn:aws:secretsmanager:eu-west-1:1:secret:a-b".into(),
+                    key: None,
+                }),
+            ),
+            (
+                "ssm:/a/b",
+                Some(Source::Ssm {
+                    name: "/a/b".into(),
+                }),
+            ),
+            (
+                "vault:secret/db#password",
+                Some(Source::Vault {
+                    path: "secret/db".into(),
+                    field: "password".into(),
+                }),
+            ),
+            (
+                "file:/run/s",
+                Some(Source::File {
+                    path: "/run/s".into(),
+                }),
+            ),
+            (
+                "env:TOKEN",
+                Some(Source::Variable {
+                    name: "TOKEN".into(),
+                }),
+            ),
+            ("hunter2", None),
+            ("pass:word", None),
+        ] {
+            let read = Reference::parse(text).expect("whole");
+            assert_eq!(read.map(|read| read.source), wanted, "{text}");
+        }
+        for text in [
+            "vault:secret#x",
+            "vault:secret/db",
+            "env:",
+            "ssm:",
+            "secretsmanager:#a",
+        ] {
+            assert!(Reference::parse(text).is_err(), "{text}");
+        }
+        assert_eq!(
+            Reference::read("text:env:TOKEN"),
+            Ok(Given::Literal("env:TOKEN".into()))
+        );
+    }
+}
