@@ -167,7 +167,7 @@ impl Archive {
                 journal.check_pages()?;
                 Ok(journal.evidence(run)?)
             }
-            Self::Server(there) => Ok(there.evidence(run)?),
+            Self::Server(there) => Ok(there.links(run)?),
             #[cfg(feature = "restate")]
             Self::Engine(engine) => {
                 let links = engine.remote.links(run)?.into_iter();

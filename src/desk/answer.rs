@@ -75,9 +75,12 @@ impl Problem {
         Self::denied_as(access, needs, part)
     }
 
-    /// Says which role is missing for a workflow on a target.
+    /// Says which role is missing for a workflow on a target; who has no role for a part of them lacks it altogether.
     pub fn denied_on(access: &Access, needs: Role, workflow: &str, target: &str) -> Self {
-        let part = format!(" for workflow `{workflow}` on target `{target}`");
+        let part = match access.granted.is_empty() {
+            true => String::new(),
+            false => format!(" for workflow `{workflow}` on target `{target}`"),
+        };
         Self::denied_as(access, needs, &part)
     }
 

@@ -20,7 +20,7 @@ const MOST: usize = 1 << 20;
 pub async fn hook(
     State(desk): State<Desk>,
     Path(name): Path<String>,
-    Extension(Peer(peer)): Extension<Peer>,
+    Extension(peer): Extension<Peer>,
     request: Request,
 ) -> Result<(StatusCode, Json<HookAnswer>), Problem> {
     let headers = request.headers().iter().filter_map(|(name, value)| {
@@ -34,7 +34,7 @@ pub async fn hook(
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "bad-request", detail)
     })?;
     let triggers = desk.triggers.clone();
-    let from = peer.ip().to_string();
+    let from = peer.address.ip().to_string();
     let asked = desk
         .ask(move |_| Ok(triggers.hook(&name, &headers, &body, &from)))
         .await?;

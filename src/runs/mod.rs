@@ -52,7 +52,8 @@ pub use preflight::{Missing, Note, ask, permits_text, preflight};
 pub use revise::{Changes, FileChange, Revision, file_changes};
 pub use rules::{refuse_cancel, refuse_resume, refuse_undo};
 pub use service::{
-    Ask, Evidence, Filter, Listed, Page, Person, Planned, Row, Runs, Sent, Shown, StartWanted, Started,
+    Ask, Evidence, Filter, Listed, Page, Person, Planned, Row, Runs, Sent, Shown, StartWanted,
+    Started,
 };
 pub use tallies::Tallies;
 pub use there::{Address, There};

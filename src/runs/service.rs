@@ -22,8 +22,8 @@ use crate::{
     execute::UndoItem,
     inventory::Inventory,
     journal::{
-        Approval, Decision, HeldLock, InstanceId, Link, Record, RunId, RunInfo, RunRow, State, Status,
-        Verdict, Via,
+        Approval, Decision, HeldLock, InstanceId, Link, Record, RunId, RunInfo, RunRow, State,
+        Status, Verdict, Via,
     },
     mesh::Handshakes,
     report::{EventLines, Standing},
@@ -77,7 +77,7 @@ pub trait Runs: Send + Sync {
     fn files(&self, id: &RunId, edition: u32) -> Result<BTreeMap<String, Arc<str>>, RunsError>;
 
     /// Reads the events of a run without its secrets, in the form in which the chain of digests covers them.
-    fn evidence(&self, id: &RunId) -> Result<Vec<Link>, RunsError>;
+    fn links(&self, id: &RunId) -> Result<Vec<Link>, RunsError>;
 
     /// Answers a question of a run. `digest` is of what was shown to the person; an answer to something else does not count.
     fn answer(

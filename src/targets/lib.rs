@@ -17,11 +17,11 @@ mod substrate;
 
 pub use config::{ConfigError, HttpTarget, LOCAL, Target, Targets};
 pub use folders::{Folders, UnsafeOut};
+pub use grants::{GROUP, GrantConfig, Pattern, Scope};
 pub use notify::{
     Channel, EmailConfig, HookConfig, MailTls, NoticeKind, NotifyConfig, PagerdutyConfig,
     ReceiverConfig, SecretFile, UrlConfig, WebhookConfig,
 };
-pub use grants::{GROUP, GrantConfig, Pattern, Scope};
 pub use oidc::OidcConfig;
 pub use open::{OpenError, OpenTarget};
 pub use serve::{Role, ServeConfig, TokenConfig};

@@ -112,6 +112,7 @@ impl Triggers {
         let via = Via {
             how: format!("signed request to hook {name}"),
             from: from.to_owned(),
+            groups: Vec::new(),
         };
         let starts = planted.iter().map(|one| {
             let started = self.start_by_hook(one, &body, &shown, delivery, &via);

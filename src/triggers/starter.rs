@@ -188,6 +188,7 @@ fn person(one: &Planted, due: i64) -> Person {
         via: Some(Via {
             how: format!("due at {}", report::utc_time(due)),
             from: "windlass serve".into(),
+            groups: Vec::new(),
         }),
     }
 }

@@ -13,7 +13,7 @@ const GLOO: &str = "workflow: gloo-mesh\nsteps: { a: { run: \"#{}\" } }\n";
 const DEV: &str = "workflow: dev-tools\nsteps: { a: { run: \"#{}\" } }\n";
 const ASKS: &str = "workflow: gloo-asks
 steps:
-  go: { approval: \"Restart?\", approvers: [\"group:pki\", \"zoe\"], not_requester: true }
+  gate: { approval: \"Restart?\", approvers: [\"group:pki\", \"zoe\"], not_requester: true }
 ";
 
 /// Everybody has a token of their name; only what is granted counts.
@@ -250,7 +250,7 @@ fn a_group_may_approve_and_who_asked_may_not() {
     served.wait(&run, "waiting");
     let answer = |name: &str, verb: &str| {
         let path = format!("/api/v1/runs/{run}/{verb}");
-        send(&served, name, "POST", &path, &json!({ "step": "go" }))
+        send(&served, name, "POST", &path, &json!({ "step": "gate" }))
     };
     assert!(
         answer("gloria", "approve")
@@ -283,7 +283,7 @@ fn a_group_may_approve_and_who_asked_may_not() {
     served.wait(&run, "waiting");
     let path = format!("/api/v1/runs/{run}/approve");
     let refused = served
-        .post(&served.owner, &path, &json!({ "step": "go" }))
+        .post(&served.owner, &path, &json!({ "step": "gate" }))
         .expect(403);
     assert_eq!(refused.json()["code"], "not-approver", "{}", refused.body);
 }

@@ -13,7 +13,7 @@ use super::server::{Served, bearer};
 use crate::harness::{Ran, Test, sha256};
 
 const ASKS: &str =
-    "workflow: asks\nsteps: { go: { approval: \"Go?\", approvers: [\"group:pki\"] } }\n";
+    "workflow: asks\nsteps: { gate: { approval: \"Go?\", approvers: [\"group:pki\"] } }\n";
 
 /// Where oidc-provider is. Without it the test is skipped, but for CI, which installs it.
 fn module() -> Option<PathBuf> {
@@ -296,7 +296,7 @@ fn people_log_in_to_the_page_with_their_provider() {
         .json();
     assert_eq!(shown["asks"][0]["may_answer"]["ok"], true, "{shown:#}");
     let digest = shown["asks"][0]["digest"].as_str().expect("one").to_owned();
-    let fields = [("step", "go"), ("digest", digest.as_str())];
+    let fields = [("step", "gate"), ("digest", digest.as_str())];
     served
         .submit(&cookie, &format!("/runs/{run}/approve"), &fields)
         .expect(303);
@@ -436,7 +436,11 @@ fn a_terminal_logs_in_with_a_device_code_and_keys_may_change() {
     );
     let run = ran.expect(0).stdout.trim().to_owned();
     served.wait(&run, "waiting");
-    let ran = Ran::from_output(command(&["approve", &run, "go"]).output().expect("started"));
+    let ran = Ran::from_output(
+        command(&["approve", &run, "gate"])
+            .output()
+            .expect("started"),
+    );
     ran.expect(0);
     served.wait(&run, "succeeded");
     // Tokens that are not: each is refused, whatever route.

@@ -22,7 +22,7 @@ use crate::harness::{Ran, Test};
 const FLOW: &str = "workflow: flow
 params:
   names: { type: list(string), default: [a, b] }
-  token: { type: secret, default: none }
+  token: { type: secret }
 steps:
   each:
     for_each: ${{ params.names }}
@@ -40,6 +40,8 @@ outputs:
   n: ${{ steps.last.n }}
 ";
 
+const RUN: [&str; 4] = ["run", "flow.yaml", "-p", "token=t0ps3cret"];
+
 const LAST: &str = "const OUTPUTS = #{ n: \"int\" };\nfn run(inputs) { #{ n: 7 } }\n";
 
 const FAILS: &str = "workflow: fails
@@ -50,8 +52,8 @@ steps:
 
 const ASKS: &str = "workflow: asks
 steps:
-  go_live: { approval: \"Restart all?\" }
-  after: { needs: [go_live], run: \"#{}\" }
+  gate: { approval: \"Restart all?\" }
+  after: { needs: [gate], run: \"#{}\" }
 ";
 
 /// A server's folder, and one where nothing is but what a person has at a terminal.
@@ -146,7 +148,7 @@ fn hold_equal(two: &Two, arguments: &[&str], code: i32) {
 fn a_server_prints_what_this_machine_prints() {
     let two = Two::new();
     hold_equal(&two, &["runs"], 0);
-    hold_equal(&two, &["run", "flow.yaml", "-p", "token=t0ps3cret"], 0);
+    hold_equal(&two, &RUN, 0);
     for arguments in [
         &["runs"][..],
         &["show"],
@@ -163,7 +165,11 @@ fn a_server_prints_what_this_machine_prints() {
     }
     hold_equal(&two, &["show", "nothing"], 2);
     hold_equal(&two, &["outputs", "flow", "nothing"], 2);
-    hold_equal(&two, &["run", "flow.yaml", "-p", "nmaes=[]"], 2);
+    hold_equal(
+        &two,
+        &["run", "flow.yaml", "-p", "token=x", "-p", "nmaes=[]"],
+        2,
+    );
     hold_equal(&two, &["undo", "--yes"], 0);
     hold_equal(&two, &["undo", "--yes"], 2);
     hold_equal(&two, &["run", "fails.yaml"], 1);
@@ -203,7 +209,7 @@ fn questions_come_back_to_the_terminal_and_are_answered_from_it() {
     assert_eq!(list[0]["status"], "waiting");
     let run = list[0]["run"].as_str().expect("an id").to_owned();
     // Alice operates, and does not approve.
-    let denied = two.windlass(ALICE, &["approve", &run, "go_live"]).expect(2);
+    let denied = two.windlass(ALICE, &["approve", &run, "gate"]).expect(2);
     assert!(
         denied.stderr.contains("needs the role `approver`"),
         "{}",
@@ -215,10 +221,10 @@ fn questions_come_back_to_the_terminal_and_are_answered_from_it() {
         denied.stderr
     );
     let approved = two
-        .windlass(BOB, &["approve", &run, "go_live", "-m", "fine"])
+        .windlass(BOB, &["approve", &run, "gate", "-m", "fine"])
         .expect(0);
     assert!(
-        approved.stderr.contains("approved `go_live`: Restart all?"),
+        approved.stderr.contains("approved `gate`: Restart all?"),
         "{}",
         approved.stderr
     );
@@ -233,10 +239,10 @@ fn questions_come_back_to_the_terminal_and_are_answered_from_it() {
         .spawn()
         .expect("started");
     let mut watched = Watched::of(watched);
-    watched.until("go_live");
+    watched.until("gate");
     let list = two.windlass(VERA, &["runs", "--json"]).expect(0).json();
     let run = list[0]["run"].as_str().expect("an id").to_owned();
-    two.windlass(BOB, &["reject", &run, "go_live"]).expect(0);
+    two.windlass(BOB, &["reject", &run, "gate"]).expect(0);
     assert_eq!(watched.child.wait().expect("ended").code(), Some(1));
 }
 
@@ -335,7 +341,7 @@ steps:
       #{ i: inputs.i }
 ";
     // An answer of the API fits into this; a stream does not.
-    let proxy = Flaky::new(6000);
+    let proxy = Flaky::new(2500);
     let there = with_people(Test::new().file("chain.yaml", chain));
     let tokens = there.read("windlass.toml");
     let hosts = format!("[serve]\nhosts = [\"{}\"]\n", proxy.own);
@@ -388,7 +394,7 @@ fn what_is_wrong_with_a_server_is_said() {
         said.contains("does not know this token") && said.contains("[not-authenticated]"),
         "{said}"
     );
-    let said = fails(&[here, ("WINDLASS_TOKEN", VERA)], &["run", "flow.yaml"]);
+    let said = fails(&[here, ("WINDLASS_TOKEN", VERA)], &RUN);
     assert!(
         said.contains("this needs the role `operator`; vera has viewer"),
         "{said}"
@@ -418,9 +424,12 @@ fn what_is_wrong_with_a_server_is_said() {
     for (arguments, word) in [
         (&["plan", "flow.yaml"][..], "windlass plan"),
         (&["mesh"][..], "windlass mesh"),
-        (&["run", "flow.yaml", "--out", "x"][..], "--out"),
         (
-            &["run", "flow.yaml", "--lock-timeout", "1s"][..],
+            &["run", "flow.yaml", "-p", "token=x", "--out", "x"][..],
+            "--out",
+        ),
+        (
+            &["run", "flow.yaml", "-p", "token=x", "--lock-timeout", "1s"][..],
             "--lock-timeout",
         ),
     ] {
@@ -461,15 +470,15 @@ fn what_is_wrong_with_a_server_is_said() {
 #[test]
 fn files_that_the_server_does_not_have_are_for_an_admin() {
     let two = Two::new();
-    two.windlass(ALICE, &["run", "flow.yaml"]).expect(0);
+    two.windlass(ALICE, &RUN).expect(0);
     two.here.write("steps/last.rhai", &LAST.replace('7', "8"));
-    let said = two.windlass(ALICE, &["run", "flow.yaml"]).expect(2).stderr;
+    let said = two.windlass(ALICE, &RUN).expect(2).stderr;
     assert!(
         said.contains("not those of a workflow of this server") && said.contains("`admin`"),
         "{said}"
     );
     let owner = two.served.owner.clone();
-    two.windlass(&owner, &["run", "flow.yaml"]).expect(0);
+    two.windlass(&owner, &RUN).expect(0);
     let n = two.windlass(&owner, &["outputs", "flow", "n"]).expect(0);
     assert_eq!(n.stdout, "8\n");
 }

@@ -14,7 +14,7 @@ use super::{
     act::{Body, begun, key},
     look::{run_id, workflow_name},
     route,
-    types::{Evidence, Files, StartFiles, StartedRun, TargetNames},
+    types::{Files, Links, StartFiles, StartedRun, TargetNames},
 };
 use crate::{
     compile::{Frozen, compile},
@@ -58,11 +58,11 @@ pub fn routes() -> Vec<Route> {
             get(of_run),
         ),
         look(
-            "/api/v1/runs/{run}/evidence",
+            "/api/v1/runs/{run}/links",
             "The events of a run without its secrets, as the chain of digests covers them",
             &[],
-            "Evidence",
-            get(evidence),
+            "Links",
+            get(links),
         ),
         somewhere(look(
             "/api/v1/workflows/{workflow}/files",
@@ -121,13 +121,10 @@ async fn of_run(
     }))
 }
 
-async fn evidence(
-    State(desk): State<Desk>,
-    Path(run): Path<String>,
-) -> Result<Json<Evidence>, Problem> {
+async fn links(State(desk): State<Desk>, Path(run): Path<String>) -> Result<Json<Links>, Problem> {
     let run = run_id(&run)?;
-    let links = desk.ask(move |runs| runs.evidence(&run)).await?;
-    Ok(Json(Evidence {
+    let links = desk.ask(move |runs| runs.links(&run)).await?;
+    Ok(Json(Links {
         links: serde_json::to_value(&links).unwrap_or_default(),
     }))
 }

@@ -21,7 +21,7 @@ use crate::desk::{
     types::LoginItem,
     types::StartFiles,
     types::Files,
-    types::Evidence,
+    types::Links,
     types::TargetNames,
     types::Sessions,
     types::SessionItem,

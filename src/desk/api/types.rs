@@ -141,7 +141,7 @@ pub struct Files {
 
 /// The events of a run as the chain of digests covers them.
 #[derive(Serialize, ToSchema)]
-pub struct Evidence {
+pub struct Links {
     /// Each with `seq`, `at`, `body` and `digest`.
     pub links: Json,
 }

@@ -23,7 +23,11 @@ pub struct Frame<'a> {
 /// Returns a whole page.
 pub fn page(frame: &Frame, main: Markup) -> Response {
     let has_some = |role| frame.access.is_some_and(|access| access.has(role));
-    let has_all = |role| frame.access.is_some_and(|access| access.has_everywhere(role));
+    let has_all = |role| {
+        frame
+            .access
+            .is_some_and(|access| access.has_everywhere(role))
+    };
     let links = [
         ("Runs", "/", has_some(Role::Viewer)),
         ("Start", "/start", has_some(Role::Operator)),

@@ -181,7 +181,7 @@ impl View {
                     p class="held" { span aria-hidden="true" { "⏳ " } "This run waits for " (visible(what)) }
                 }
                 @for ask in shown.asks() { (self.question(&ask)) }
-                @let may_say = api::may_say(&self.access, self.shown);
+                @let may_say = api::may_say(&self.access, shown);
                 @for doubt in shown.doubts() { (doubt_card(shown, &doubt, &may_say)) }
                 (self.errors())
                 div class="columns picture" {

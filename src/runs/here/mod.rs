@@ -34,7 +34,9 @@ use super::{
     log::LogLine,
     revise::{Changes, Revision},
     rules,
-    service::{Evidence, Filter, Listed, Page, Person, Planned, Runs, Sent, Shown, StartWanted, Started},
+    service::{
+        Evidence, Filter, Listed, Page, Person, Planned, Runs, Sent, Shown, StartWanted, Started,
+    },
     tallies::Tallies,
     turns::Turns,
 };
@@ -282,7 +284,7 @@ impl Runs for Here {
         Ok(self.reader.files(id, edition)?)
     }
 
-    fn evidence(&self, id: &RunId) -> Result<Vec<Link>, RunsError> {
+    fn links(&self, id: &RunId) -> Result<Vec<Link>, RunsError> {
         if !self.exists(id) {
             return Err(RunsError::missing("no-such-run", format!("no run `{id}`")));
         }

@@ -10,7 +10,6 @@ use crate::{
         folds::Folds,
         service::{Ask, Filter, Page, Row, asks, status},
     },
-    targets::Scope,
 };
 
 /// How many rows are read at once, at least, and where all are wanted.

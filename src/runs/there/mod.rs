@@ -18,8 +18,8 @@ pub use self::{client::Address, follow::Following};
 use self::{
     client::Client,
     wire::{
-        EventsPage, Evidence, Files, RunDetail, RunsPage, StartedRun, TargetNames, UndoPlan,
-        WhoAmI, Workflows,
+        EventsPage, Files, Links, RunDetail, RunsPage, StartedRun, TargetNames, UndoPlan, WhoAmI,
+        Workflows,
     },
 };
 use super::{
@@ -333,9 +333,9 @@ impl Runs for There {
         Ok(texts(files))
     }
 
-    fn evidence(&self, id: &RunId) -> Result<Vec<Link>, RunsError> {
-        let evidence: Evidence = self.get(&format!("/api/v1/runs/{id}/evidence"), &[])?;
-        Ok(evidence.links)
+    fn links(&self, id: &RunId) -> Result<Vec<Link>, RunsError> {
+        let links: Links = self.get(&format!("/api/v1/runs/{id}/links"), &[])?;
+        Ok(links.links)
     }
 
     fn answer(

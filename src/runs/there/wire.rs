@@ -97,7 +97,7 @@ pub struct Files {
 }
 
 #[derive(Deserialize)]
-pub struct Evidence {
+pub struct Links {
     pub links: Vec<Link>,
 }
 
