@@ -279,6 +279,8 @@ fn the_schema_takes_every_example() {
                 "step" if key.only_with.is_some() => json!({ "approval": "?" }),
                 "step" => json!({ "run": "()" }),
                 "param" => json!({ "type": "string" }),
+                "trigger" if ["schedule", "when_due", "webhook"].contains(&key.name) => json!({}),
+                "trigger" => json!({ "schedule": "@daily" }),
                 _ => json!({}),
             };
             map.extend(base.as_object().expect("a map").clone());
@@ -288,6 +290,9 @@ fn the_schema_takes_every_example() {
                 "step" => json!({ "workflow": "w", "steps": { "a": map } }),
                 "param" => {
                     json!({ "workflow": "w", "params": { "p": map }, "steps": { "a": { "run": "()" } } })
+                }
+                "trigger" => {
+                    json!({ "workflow": "w", "triggers": [map], "steps": { "a": { "run": "()" } } })
                 }
                 "phase" => {
                     json!({ "workflow": "w", "phases": { "p": map }, "steps": { "a": { "run": "()" } } })

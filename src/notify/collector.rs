@@ -89,13 +89,14 @@ impl Collector {
         }
         let before = known.unwrap_or_default();
         let mut cursor = before.cursor;
-        let mut told = Vec::new();
+        let mut records = Vec::new();
         self.runs.events(id, &mut cursor, &mut |record| {
-            if record.at >= self.since {
-                told.extend(self.told(row, &record));
+            if record.at >= self.since && is_told(&record.event) {
+                records.push(record);
             }
         })?;
-        notices.extend(told);
+        // Why a run failed is looked up in the journal, which is in use while its events are read.
+        notices.extend(records.iter().filter_map(|record| self.told(row, record)));
         notices.extend(self.expiring(row, now));
         let has_moved = cursor.next != before.cursor.next || ended_at != before.ended_at;
         Ok(has_moved.then_some(ReadUpTo { cursor, ended_at }))
@@ -275,4 +276,12 @@ impl Collector {
             false => self.outbox.add(&notices, &[]),
         }
     }
+}
+
+/// Says whether an event may be of interest to anybody.
+fn is_told(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::ApprovalAsked { .. } | Event::RunEnded { .. } | Event::StepFailed { .. }
+    )
 }

@@ -20,7 +20,8 @@ const STEP_NAME: &str = "^[a-z_][a-z0-9_]*$";
 pub fn workflow_schema() -> Json {
     let definitions = SECTIONS.iter().map(|section| {
         let schema = match section.name {
-            "step" => step(section),
+            "step" => one_of(section, &["script", "run", "workflow", "approval"]),
+            "trigger" => one_of(section, &["schedule", "when_due", "webhook"]),
             "param" => json!({
                 "anyOf": [of_form(&Form::Type), of_section(section)],
             }),
@@ -103,13 +104,12 @@ fn map_of(section: &str, or_text: bool) -> Json {
     json!({ "type": "object", "additionalProperties": values })
 }
 
-/// A step does just one thing.
-fn step(section: &Section) -> Json {
+/// A map that has just one of some keys.
+fn one_of(section: &Section, keys: &[&str]) -> Json {
     let mut schema = of_section(section);
-    let actions = ["script", "run", "workflow", "approval"];
-    schema["oneOf"] = actions
+    schema["oneOf"] = keys
         .iter()
-        .map(|action| json!({ "required": [action] }))
+        .map(|key| json!({ "required": [key] }))
         .collect();
     schema
 }

@@ -423,6 +423,7 @@ pub static TRIGGER: Section = Section {
             "What becomes of starts that were missed while no server ran: `once` makes one up for all of them.",
             "catch_up: none",
         )
+        .with("schedule")
         .or("once"),
     ],
 };

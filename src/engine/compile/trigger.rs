@@ -139,7 +139,12 @@ pub(super) fn read(report: &mut Report, node: Option<&Node>) -> Vec<TriggerDraft
 
 fn read_one(report: &mut Report, node: &Node) -> Option<TriggerDraft> {
     let mut fields = Fields::of(report, node, &TRIGGER, "a trigger");
-    let zone = fields.take("time_zone");
+    // Without it these are no keys of a trigger.
+    let has_schedule = fields.peek("schedule").is_some();
+    let zone = match has_schedule {
+        true => fields.take("time_zone"),
+        false => None,
+    };
     let occasion = read_occasion(report, &mut fields, node, zone);
     let name = match fields.take("name") {
         Some(node) => read_name(report, node, "a trigger's name")?,
@@ -152,7 +157,10 @@ fn read_one(report: &mut Report, node: &Node) -> Option<TriggerDraft> {
     let target = fields.text(report, "target");
     let is_webhook = matches!(occasion, Some((_, Occasion::Webhook(_))));
     let (params, places) = read_params(report, fields.take("params"), is_webhook);
-    let catch_up = fields.word(report, "catch_up", &CATCH_UP);
+    let catch_up = match has_schedule {
+        true => fields.word(report, "catch_up", &CATCH_UP),
+        false => CatchUp::default(),
+    };
     fields.finish(report);
     let (span, occasion) = occasion?;
     Some(TriggerDraft {
