@@ -136,9 +136,18 @@ fn the_tests_of_shipped_runbooks_notice_their_mutants() {
         "workflows/drain-patch-verify.yaml",
         "workflows/rotate-db-password.yaml",
     ];
-    let mutate = ["--mutate", "--sample", "25", "--score", "80", "--json"];
+    // How long `wait_until_healthy` pauses is seen by nobody.
+    let of = [
+        "steps/set_",
+        "steps/patch_host",
+        "steps/verify_login",
+        "patch-verify.yaml",
+        "db-password.yaml",
+    ];
+    let of: Vec<_> = of.iter().flat_map(|part| ["--of", part]).collect();
+    let mutate = ["--mutate", "--score", "85", "--json"];
     let ran = test
-        .windlass(&[&["test"], files.as_slice(), &mutate].concat())
+        .windlass(&[&["test"], files.as_slice(), &mutate, &of].concat())
         .expect(0);
     let all = ran.json()["all"].as_u64().expect("a number");
     assert!(all >= 15, "{all}: {}", ran.stderr);
