@@ -19,7 +19,7 @@ use windlass::{
     journal::{
         Event, InstanceId, Journal, NewRun, Outcome, RunId, RunJournal, State, milliseconds,
     },
-    outside::{Clients, HttpClient, KubeClients, OutputFolder, PcaClient, Programs},
+    outside::Clients,
     value::Value,
 };
 

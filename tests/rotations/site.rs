@@ -18,10 +18,7 @@ use windlass::{
     execute::{self, Cancel, Ended, Settings, Silent},
     journal::{Event, Journal, NewRun, Outcome, RunId, State, Status},
     mesh::{MeshOptions, member},
-    outside::{
-        Clients, Clusters, HttpClient, KubeClients, Opening, OutputFolder, PcaClient, Programs,
-        embedded_cluster,
-    },
+    outside::{Clients, Clusters, KubeClients, Opening, OutputFolder, PcaClient, embedded_cluster},
     runs::{self, Person, Wanted},
     script::STACK_BYTES,
     value::Value,
