@@ -372,7 +372,7 @@ mod tests {
             of(Does::Writes).contains(&"kube::apply_secret")
                 && of(Does::Writes).contains(&"file::write")
         );
-        assert_eq!(of(Does::Runs), ["http::post", "exec::run"]);
+        assert_eq!(of(Does::Runs), ["exec::run", "http::post"]);
         assert!(of(Does::Changes).contains(&"kube::restart"));
     }
 

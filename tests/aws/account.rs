@@ -233,8 +233,10 @@ fn a7_a_target_refuses_another_account() {
     let digits = run(", account = \"12345\"", &with_sts).expect(2);
     assert!(digits.stderr.contains("12 digits"), "{}", digits.stderr);
     assert!(!caller.test.path("out/first.txt").exists());
+    // A configuration that can't be read may name a server; without one, the runs are those here.
+    let here = ["--server", "", "runs", "--json"];
     assert_eq!(
-        caller.test.windlass(&["runs", "--json"]).expect(0).json(),
+        caller.test.windlass(&here).expect(0).json(),
         serde_json::json!([])
     );
 
