@@ -145,7 +145,10 @@ fn steps_are_added_removed_renamed_and_turned_round() {
         &[("apart", "removed", "no longer in the workflow")],
     );
     test.write("w.yaml", &FILE.replace("apart:", "aside:"));
-    let renamed = [("aside", "new", "new"), ("apart", "removed", "no more")];
+    let renamed = [
+        ("aside", "new", "new"),
+        ("apart", "removed", "no longer in the workflow"),
+    ];
     expect(&plan(&test, &[]), &renamed);
     let turned = FILE
         .replace("${{ params.name }}", "${{ steps.two.path ?? 'z' }}")
@@ -176,7 +179,7 @@ steps:
         .replace("throw \"a mistake\";", "#{ arn: arn }");
     test.write("w.yaml", &mended);
     let found = plan(&test, &[]);
-    assert_eq!(found[0].1, "goes on");
+    assert_eq!(found[0].1, "continues");
     assert!(
         found[0].2.contains("continues after 1 recorded call"),
         "{found:?}"
@@ -315,7 +318,7 @@ fn a_for_each_that_comes_or_goes_starts_a_step_over() {
     expect(&plan(&test, &[]), &[]);
     test.write("w.yaml", ONCE);
     let goes = [
-        ("a", "again", "it is done once now"),
+        ("a", "again", "it now runs once"),
         ("b", "again", "`a` before it runs again"),
     ];
     expect(&plan(&test, &[]), &goes);

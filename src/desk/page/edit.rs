@@ -379,7 +379,7 @@ fn fate_row(fate: &serde_json::Value) -> Markup {
 fn fate_word(fate: &str) -> (&str, &'static str, &'static str) {
     match fate {
         "kept" => ("kept", "idle", "="),
-        "goes on" => ("continues", "busy", "▶"),
+        "continues" => ("continues", "busy", "▶"),
         "replayed" => ("runs again, replaying what it did", "warn", "~"),
         "looks again" => ("reads again", "busy", "?"),
         "again" => ("runs again from the start", "bad", "!"),
