@@ -4,7 +4,7 @@ use std::{io::Write, process::Stdio};
 
 use crate::{
     harness::{Ran, Test, status},
-    surface::at_a_terminal,
+    surface::at_a_prompt,
 };
 
 /// Pipes entries into a shell.
@@ -133,7 +133,7 @@ fn a_pipe_ends_at_the_first_entry_that_fails() {
 fn a_terminal_goes_on_after_a_mistake_and_remembers() {
     let test = Test::new();
     let typed = "let x = #{\ra: 4,\r}\rthrow \"no\"\rx.a + 3\r:vars\r:nothing\r:explain file::write\r:quit\r";
-    let ran = at_a_terminal(&test, "shell", typed).expect(0);
+    let ran = at_a_prompt(&test, "shell", "windlass>", typed).expect(0);
     for part in [
         "windlass>",
         "no",

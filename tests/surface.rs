@@ -1,6 +1,10 @@
 //! What people see around a run: closed pipes, questions, empty places, hints.
 
-use std::{fs::File, io::Write, process::Stdio};
+use std::{
+    fs::File,
+    io::{Read, Write},
+    process::Stdio,
+};
 
 use crate::harness::{Ran, Test};
 
@@ -29,6 +33,11 @@ fn closed() -> Stdio {
 
 /// Runs a command at a terminal, with what a person types there.
 pub fn at_a_terminal(test: &Test, command: &str, typed: &str) -> Ran {
+    at_a_prompt(test, command, "", typed)
+}
+
+/// As [`at_a_terminal`], of a person who types once a prompt is there: before, what is typed may be lost.
+pub fn at_a_prompt(test: &Test, command: &str, prompt: &str, typed: &str) -> Ran {
     let line = format!("{} {command}", env!("CARGO_BIN_EXE_windlass"));
     let mut script = std::process::Command::new("script");
     let mut child = script
@@ -40,8 +49,19 @@ pub fn at_a_terminal(test: &Test, command: &str, typed: &str) -> Ran {
         .spawn()
         .expect("script is installed (apt-get install bsdutils)");
     let mut stdin = child.stdin.take().expect("piped");
+    let mut stdout = child.stdout.take().expect("piped");
+    let mut printed = Vec::new();
+    while !String::from_utf8_lossy(&printed).contains(prompt) {
+        let mut some = [0; 4096];
+        let count = stdout.read(&mut some).expect("readable");
+        assert!(count > 0, "it ended without {prompt}");
+        printed.extend_from_slice(&some[..count]);
+    }
     stdin.write_all(typed.as_bytes()).expect("typed");
-    Ran::from_output(child.wait_with_output().expect("ended"))
+    stdout.read_to_end(&mut printed).expect("readable");
+    let mut output = child.wait_with_output().expect("ended");
+    output.stdout = printed;
+    Ran::from_output(output)
 }
 
 #[test]

@@ -261,7 +261,11 @@ fn an_engine_behind_tls_and_a_token() {
         ran.stderr
     );
     let ran = run(Some("guessed")).expect(2);
-    assert!(ran.stderr.contains("refused the request (401): who?"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("refused the request (401): who?"),
+        "{}",
+        ran.stderr
+    );
     assert!(!world.test.path("out/a.txt").exists());
     run(Some(TOKEN)).expect(0);
     assert_eq!(world.test.read("out/a.txt"), "x");

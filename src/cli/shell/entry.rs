@@ -95,7 +95,7 @@ pub fn read_entry(text: &str) -> Entry {
             entry.declares.insert(name.to_owned());
         }
         let is_ended = names.last() == Some(&";");
-        let gives = !is_ended && !VALUELESS.contains(&names[0]);
+        let gives = !is_ended && !VALUELESS.contains(&names[0]) && !assigns(text, statement);
         last = gives.then_some(span.start);
     }
     entry.value = last;
@@ -149,6 +149,28 @@ fn split(text: &str, tokens: &[&Token]) -> Vec<Range<usize>> {
         found.push(start..tokens.len());
     }
     found
+}
+
+/// Whether a statement is an assignment: `x = 1`, `x.y += 1`. It gives no value.
+fn assigns(text: &str, statement: &[&Token]) -> bool {
+    let mut depth = 0_usize;
+    statement.iter().any(|token| {
+        match token.kind {
+            Kind::OpenMap | Kind::Sign('{' | '(' | '[') => depth += 1,
+            Kind::Sign('}' | ')' | ']') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > 0 || token.kind != Kind::Sign('=') {
+            return false;
+        }
+        let before = text[..token.span.start].as_bytes();
+        let is_compared = match before {
+            [.., b'<', b'<'] | [.., b'>', b'>'] => false,
+            [.., b'=' | b'!' | b'<' | b'>'] => true,
+            _ => false,
+        };
+        !is_compared && !text[token.span.end..].starts_with(['=', '>'])
+    })
 }
 
 /// Counts the parameters of a function, whose first bracket holds them.
@@ -213,6 +235,16 @@ mod tests {
             value("\";\" + `;${1;}`").as_deref(),
             Some("\";\" + `;${1;}`")
         );
+        for (text, gives) in [
+            ("x = 1", false),
+            ("x.y += 1", false),
+            ("x[1] <<= 2", false),
+            ("x == 1", true),
+            ("x <= 1 && y != 2", true),
+            ("f(|x| { y = x; y })", true),
+        ] {
+            assert_eq!(value(text).is_some(), gives, "{text}");
+        }
         for text in ["1;", "let x = 1", "for x in y { 1 }", "throw 1", "", "// 1"] {
             assert_eq!(value(text), None, "{text}");
         }

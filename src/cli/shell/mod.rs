@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     report,
-    value::{Command as Cmd, Value},
+    value::{Command as Cmd, MASK, Value},
 };
 
 use editor::Prompt;
@@ -145,6 +145,7 @@ fn shown(value: &Value, as_json: bool) -> Option<String> {
         Value::String(text) if std::io::stdout().is_terminal() => {
             format!("{}\n", report::lines(text))
         }
+        Value::Secret(_) => format!("{MASK}\n"),
         Value::Map(_) | Value::List(_) => {
             let yaml = Value::from_json(masked).to_yaml();
             format!("{}\n", report::lines(yaml.trim_end()))
