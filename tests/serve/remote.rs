@@ -99,7 +99,7 @@ impl Two {
         let url = format!("http://{}", self.served.address);
         let text = text
             .replace(&format!(" --server {url}"), "")
-            .replace("in .windlass", "at WHERE")
+            .replace("in .windlass/journal.db", "at WHERE")
             .replace(" (the server's token, header, from 127.0.0.1)", "")
             .replace(&url, "WHERE")
             .replace(".windlass/journal.db", "WHERE")
@@ -440,7 +440,7 @@ fn what_is_wrong_with_a_server_is_said() {
         );
     }
     two.here
-        .windlass(&["plan", "flow.yaml", "--server", ""])
+        .windlass(&["plan", "flow.yaml", "-p", "token=x", "--server", ""])
         .expect(0);
     // Another version: it says who asks, and nothing else that is understood.
     let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
