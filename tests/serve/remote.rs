@@ -99,10 +99,10 @@ impl Two {
         let url = format!("http://{}", self.served.address);
         let text = text
             .replace(&format!(" --server {url}"), "")
-            .replace("in .windlass/journal.db", "at WHERE")
+            .replace(".windlass/journal.db", "WHERE")
+            .replace("in .windlass", "at WHERE")
             .replace(" (the server's token, header, from 127.0.0.1)", "")
             .replace(&url, "WHERE")
-            .replace(".windlass/journal.db", "WHERE")
             .replace("tester", "WHO");
         let rules = [
             (r"\d{8}-\d{9}-[a-z0-9]{6}", "RUN"),
