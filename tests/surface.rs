@@ -33,11 +33,11 @@ fn closed() -> Stdio {
 
 /// Runs a command at a terminal, with what a person types there.
 pub fn at_a_terminal(test: &Test, command: &str, typed: &str) -> Ran {
-    at_a_prompt(test, command, "", typed)
+    in_dialogue(test, command, &[("", typed)])
 }
 
-/// As [`at_a_terminal`], of a person who types once a prompt is there: before, what is typed may be lost.
-pub fn at_a_prompt(test: &Test, command: &str, prompt: &str, typed: &str) -> Ran {
+/// As [`at_a_terminal`], of a person who types each text once another one was printed.
+pub fn in_dialogue(test: &Test, command: &str, dialogue: &[(&str, &str)]) -> Ran {
     let line = format!("{} {command}", env!("CARGO_BIN_EXE_windlass"));
     let mut script = std::process::Command::new("script");
     let mut child = script
@@ -51,13 +51,16 @@ pub fn at_a_prompt(test: &Test, command: &str, prompt: &str, typed: &str) -> Ran
     let mut stdin = child.stdin.take().expect("piped");
     let mut stdout = child.stdout.take().expect("piped");
     let mut printed = Vec::new();
-    while !String::from_utf8_lossy(&printed).contains(prompt) {
-        let mut some = [0; 4096];
-        let count = stdout.read(&mut some).expect("readable");
-        assert!(count > 0, "it ended without {prompt}");
-        printed.extend_from_slice(&some[..count]);
+    for (awaited, typed) in dialogue {
+        while !String::from_utf8_lossy(&printed).contains(awaited) {
+            let mut some = [0; 4096];
+            let count = stdout.read(&mut some).expect("readable");
+            let so_far = String::from_utf8_lossy(&printed);
+            assert!(count > 0, "it ended without {awaited}: {so_far}");
+            printed.extend_from_slice(&some[..count]);
+        }
+        stdin.write_all(typed.as_bytes()).expect("typed");
     }
-    stdin.write_all(typed.as_bytes()).expect("typed");
     stdout.read_to_end(&mut printed).expect("readable");
     let mut output = child.wait_with_output().expect("ended");
     output.stdout = printed;

@@ -118,11 +118,10 @@ fn summarise(hunted: &Hunted, took: Duration) {
         count_of(|fate| matches!(fate, Fate::Survived { .. })),
         count_of(|fate| *fate == Fate::NotReached),
     );
-    if all > 0 {
+    if let Some(score) = (100 * noticed).checked_div(all) {
         say!(
-            "{} {} % ({noticed} of {all})",
-            tag("Score", Tone::Good),
-            100 * noticed / all
+            "{} {score} % ({noticed} of {all})",
+            tag("Score", Tone::Good)
         );
     }
 }

@@ -521,7 +521,9 @@ fn session(
             "EHLO" => b"250-mail.example\r\n250 AUTH PLAIN\r\n",
             "AUTH" if line.ends_with("AGFsZXJ0cwBwYXNz") => b"235 welcome\r\n",
             "AUTH" => b"535 wrong\r\n",
-            "MAIL" if how == Treats::Refuses && number % 2 == 0 => b"451 try again later\r\n",
+            "MAIL" if how == Treats::Refuses && number.is_multiple_of(2) => {
+                b"451 try again later\r\n"
+            }
             "DATA" => {
                 stream.write_all(b"354 go on\r\n")?;
                 let mut text = String::new();

@@ -106,7 +106,10 @@ impl Two {
             .replace("tester", "WHO");
         let rules = [
             (r"\d{8}-\d{9}-[a-z0-9]{6}", "RUN"),
+            // Results are cut where a longer folder shows less of them.
+            (r#""path":"[^"]*.*"#, "CUT"),
             (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "TIME"),
+            (r"TIME\.\d+", "TIME"),
             (r"\d\d:\d\d:\d\d(\.\d+)?", "TIME"),
             (r"\b\d+(\.\d+)?(ms|s)\b", "LONG"),
             (r"\b1[78]\d{11}\b", "MS"),

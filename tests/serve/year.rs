@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     sync::Arc,
@@ -115,10 +115,11 @@ impl Starter for Simulated {
         self.0.maybe_die();
         let mut runs = self.0.runs.borrow_mut();
         let key = (one.key(), due);
-        if runs.contains_key(&key) {
-            self.0.repeated.set(self.0.repeated.get() + 1);
-        } else {
-            runs.insert(key, (self.0.now.get(), lock_of(one)));
+        match runs.entry(key) {
+            Entry::Occupied(_) => self.0.repeated.set(self.0.repeated.get() + 1),
+            Entry::Vacant(place) => {
+                place.insert((self.0.now.get(), lock_of(one)));
+            }
         }
         drop(runs);
         self.0.maybe_die();

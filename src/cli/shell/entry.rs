@@ -163,7 +163,7 @@ fn assigns(text: &str, statement: &[&Token]) -> bool {
         if depth > 0 || token.kind != Kind::Sign('=') {
             return false;
         }
-        let before = text[..token.span.start].as_bytes();
+        let before = &text.as_bytes()[..token.span.start];
         let is_compared = match before {
             [.., b'<', b'<'] | [.., b'>', b'>'] => false,
             [.., b'=' | b'!' | b'<' | b'>'] => true,

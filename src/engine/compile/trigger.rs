@@ -42,6 +42,7 @@ pub struct Trigger {
 
 /// When a trigger starts its workflow.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a workflow has a few of them")]
 pub enum Occasion {
     Schedule(Schedule),
     /// So long before a certificate expires that the workflow made.

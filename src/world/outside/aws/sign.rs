@@ -104,7 +104,8 @@ mod tests {
         }
     }
 
-    /// From aws-sig-v4-test-suite, which AWS publishes with its C and Rust libraries (Apache License 2.0).
+    /// From aws-sig-v4-test-suite, which AWS publishes with its C and Rust libraries (Apache License 2.0). Without
+    /// `get-space-normalized`, which encodes a path once: services other than S3 take it encoded twice, as boto3 does.
     #[test]
     fn aws_s_test_vectors_are_met() {
         const OWN: &[(&str, &str)] = &[("my-header1", "value1")];
@@ -142,14 +143,6 @@ mod tests {
                 &[],
                 "",
                 "2cdec8eed098649ff3a119c94853b13c643bcf08f8b0a1d91e12c9027818dd04",
-            ),
-            (
-                "get-space-normalized",
-                "GET",
-                "/example%20space/",
-                &[],
-                "",
-                "652487583200325589f1fba4c7e578f72c47cb61beeca81406b39ddec1366741",
             ),
             (
                 "get-slash-pointless-dot-normalized",
