@@ -166,7 +166,10 @@ impl Browser {
     /// Logs in at the provider, and agrees, until that leads elsewhere.
     fn prove(&mut self, mut page: Page, name: &str, stops: bool) -> Page {
         for _ in 0..6 {
-            let Some(action) = form_of(&page) else { break };
+            // A refusal is a page with a form, too.
+            let Some(action) = form_of(&page).filter(|_| page.status == 200) else {
+                break;
+            };
             let text = page.text.clone();
             let prompt = hidden(&text, "prompt").unwrap_or_default();
             let mut fields = vec![("prompt", prompt.as_str())];
@@ -534,7 +537,7 @@ fn device_token(provider: &Provider, client: &str, name: &str) -> String {
         serde_json::from_str(&begun.text).unwrap_or_else(|e| panic!("{e}: {}", begun.text));
     let whole = begun["verification_uri_complete"]
         .as_str()
-        .expect("an address");
+        .unwrap_or_else(|| panic!("no address in {begun}"));
     let page = browser.get(whole);
     browser.prove(page, name, false);
     let tokens = browser.post(

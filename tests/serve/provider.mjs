@@ -28,6 +28,7 @@ server.listen(Number(port), '127.0.0.1', () => {
     // As most providers do for programs; the page asks for the rest at the userinfo endpoint.
     conformIdTokenClaims: process.env.CONFORM === '1',
     features: { devInteractions: { enabled: true }, deviceFlow: { enabled: true, mask: '****-****' } },
+    clientBasedCORS: () => true,
     pkce: { required: (ctx, client) => client.clientId === 'windlass' },
     cookies: { keys: ['a key of a test'] },
     issueRefreshToken: async (ctx, client, code) => client.grantTypeAllowed('refresh_token') && code.scopes.has('offline_access'),

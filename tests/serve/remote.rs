@@ -184,7 +184,6 @@ fn a_server_prints_what_this_machine_prints() {
         .iter()
         .any(|text| text.windows(secret.len()).any(|part| part == secret));
     assert!(!leaks, "the secret is sealed on the server");
-    assert!(!two.here.path("out").exists() || two.here.path("out/a.txt").exists());
 }
 
 #[test]
