@@ -6,4 +6,5 @@ mod watch;
 
 pub use act::{answer, cancel, resume, undo};
 pub use run::run;
+#[cfg(feature = "restate")]
 pub use watch::waits_for_people;
