@@ -51,6 +51,14 @@ pub fn open_database(path: &Path, durability: Durability) -> rusqlite::Result<Co
     Ok(connection)
 }
 
+/// Runs a statement without parameters, such as `BEGIN IMMEDIATE`, which the connection prepares once.
+///
+/// # Errors
+/// What SQLite says.
+pub fn run_statement(connection: &Connection, statement: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(statement)?.execute([]).map(drop)
+}
+
 /// Switches a new database to its write-ahead log. The busy timeout does not cover two processes that do it at once: each
 /// holds what the other needs, so one of them tries again.
 fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {

@@ -10,7 +10,7 @@ mod serve;
 mod tls;
 mod yaml;
 
-pub use database::{Durability, open_database};
+pub use database::{Durability, open_database, run_statement};
 pub use json::{depth_of, json_size};
 pub use serve::{CLIENT_TIMEOUT, read_body, serve, serve_each};
 pub use tls::{TlsListener, TlsPeer};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use rusqlite::Connection;
-use windlass_ground::{Durability, open_database};
+use windlass_ground::{Durability, open_database, run_statement};
 
 use crate::failure::Failure;
 use crate::store::schema;
@@ -65,9 +65,9 @@ impl Store {
             None => connect(&self.path)?,
         };
         // One transaction, so that several statements see one state.
-        run(&connection, "BEGIN DEFERRED")?;
+        run_statement(&connection, "BEGIN DEFERRED")?;
         let result = work(&connection);
-        run(&connection, "ROLLBACK")?;
+        run_statement(&connection, "ROLLBACK")?;
         self.lock().push(connection);
         result
     }
@@ -85,11 +85,6 @@ impl Store {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
-}
-
-/// Runs a statement of transactions, prepared once.
-pub(super) fn run(connection: &Connection, statement: &str) -> rusqlite::Result<()> {
-    connection.prepare_cached(statement)?.execute([]).map(drop)
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {

@@ -4,9 +4,9 @@ use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
+use windlass_ground::run_statement;
 
 use crate::failure::{Code, Failure};
-use crate::store::database;
 
 /// Writes in one transaction at most, so that the first of them doesn't wait for ever under load.
 const GROUP: usize = 128;
@@ -61,7 +61,7 @@ impl Drop for Writer {
 
 fn run(connection: &Connection, waiting: &Receiver<Job>) {
     while let Ok(first) = waiting.recv() {
-        let begun = database::run(connection, "BEGIN IMMEDIATE").map_err(Failure::from);
+        let begun = run_statement(connection, "BEGIN IMMEDIATE").map_err(Failure::from);
         let open = || begun.clone().map(|()| connection);
         let mut replies = vec![first(open())];
         while replies.len() < GROUP
@@ -70,8 +70,8 @@ fn run(connection: &Connection, waiting: &Receiver<Job>) {
             replies.push(job(open()));
         }
         let committed = match begun {
-            Ok(()) => database::run(connection, "COMMIT").map_err(|error| {
-                drop(database::run(connection, "ROLLBACK"));
+            Ok(()) => run_statement(connection, "COMMIT").map_err(|error| {
+                drop(run_statement(connection, "ROLLBACK"));
                 Failure::from(error)
             }),
             Err(_) => Ok(()),
@@ -87,11 +87,11 @@ fn alone<T>(
     connection: &Connection,
     work: impl FnOnce(&Connection) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    database::run(connection, "SAVEPOINT job")?;
+    run_statement(connection, "SAVEPOINT job")?;
     let result = work(connection);
     if result.is_err() {
-        database::run(connection, "ROLLBACK TO job")?;
+        run_statement(connection, "ROLLBACK TO job")?;
     }
-    database::run(connection, "RELEASE job")?;
+    run_statement(connection, "RELEASE job")?;
     result
 }
