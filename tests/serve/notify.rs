@@ -152,8 +152,8 @@ fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// Waits until nothing is queued.
-fn empty(served: &Served) -> Json {
+/// Waits until so many notices are listed, and none is queued.
+fn empty(served: &Served, count: usize) -> Json {
     let look = || {
         served
             .get(&served.owner, "/api/v1/notifications?limit=500")
@@ -163,7 +163,8 @@ fn empty(served: &Served) -> Json {
     until("an empty outbox", || {
         let shown = look();
         let mut queues = shown["queues"].as_array()?.iter();
-        queues.all(|queue| queue["queued"] == 0).then_some(())
+        let is_read = shown["notifications"].as_array()?.len() >= count;
+        (is_read && queues.all(|queue| queue["queued"] == 0)).then_some(())
     });
     // The list is read before the queues are counted.
     look()
@@ -199,7 +200,7 @@ fn receivers_that_fail_half_the_time_get_everything_in_order_through_a_kill() {
         }
         served = Served::start(&test);
     }
-    let shown = empty(&served);
+    let shown = empty(&served, 2 * runs.len());
     let (mut attempts, mut doubled, mut lost_answers) = (0, 0, 0);
     for (receiver, name) in receivers.iter().zip(["one", "two"]) {
         let got = receiver.got();
@@ -309,7 +310,7 @@ fn each_kind_of_receiver_gets_what_it_documents_and_nothing_secret() {
     }
     // Three of four kinds are told of the failure and of the question, none of what went well, and the pager of the failure alone.
     until("all of them", || (receiver.got().len() >= 7).then_some(()));
-    let shown = empty(&served);
+    let shown = empty(&served, 7);
     let got = receiver.got();
     assert_eq!(got.len(), 7, "{got:#?}");
     let of = |path: &str| -> Vec<Json> {
@@ -598,7 +599,7 @@ fn e_mails_arrive_over_tls_from_a_server_that_fails_half_the_time() {
         served.wait(&run, "succeeded");
         runs.push(run);
     }
-    let shown = empty(&served);
+    let shown = empty(&served, runs.len());
     assert_eq!(shown["queues"][0]["sent"], 8, "{shown:#}");
     let got = mailbox.got.lock().expect("whole").clone();
     let ids = |text: &str| {
