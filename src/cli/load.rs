@@ -76,7 +76,7 @@ pub fn load(file: &Path) -> Result<Program, Failure> {
     Source::of(file, Path::new("")).compile()
 }
 
-/// The shipped workflow that somebody may mean who named a file that is not there.
+/// Suggests a shipped workflow for a file that does not exist.
 fn hint(file: &Path) -> Option<String> {
     if file.exists() {
         return None;

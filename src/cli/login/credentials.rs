@@ -113,7 +113,7 @@ impl Credentials {
 
     fn write(&self) -> Result<PathBuf, Failure> {
         let Some(path) = path() else {
-            let message = "there is no place for it: neither XDG_CONFIG_HOME nor HOME is set";
+            let message = "cannot store the login: neither XDG_CONFIG_HOME nor HOME is set";
             return Err(
                 Failure::new("login", message).hint("give the token in WINDLASS_TOKEN instead")
             );

@@ -1,4 +1,4 @@
-//! The device flow (RFC 8628): a browser anywhere says who somebody is, and this program is given a token for it.
+//! The device flow (RFC 8628): the user authenticates in any browser, and this program receives a token.
 
 use std::{
     thread,

@@ -33,18 +33,9 @@ use crate::{
 const LARGEST: usize = 16 << 20;
 
 pub fn routes() -> Vec<Route> {
-    use Role::{Operator, Viewer};
+    use Role::Operator;
     let look = |path, summary, query, answer, handler| {
-        route(
-            Method::GET,
-            path,
-            Viewer,
-            handler,
-            summary,
-            query,
-            None,
-            Answer::Json(answer),
-        )
+        super::look(path, summary, query, Answer::Json(answer), handler)
     };
     vec![
         look(

@@ -33,19 +33,7 @@ pub const KEY: &str = "Idempotency-Key";
 
 /// Returns the routes of the API.
 pub fn routes() -> Vec<Route> {
-    use Role::{Admin, Approver, Operator, Viewer};
-    let look = |path, summary, query, answer, handler| {
-        route(
-            Method::GET,
-            path,
-            Viewer,
-            handler,
-            summary,
-            query,
-            None,
-            answer,
-        )
-    };
+    use Role::{Admin, Approver, Operator};
     let act = |path, role, summary, body, answer, handler| {
         route(
             Method::POST,
@@ -295,9 +283,29 @@ const LIST: &[(&str, &str)] = &[
     ("limit", "How many, at most 200"),
 ];
 
+/// A route that only shows something.
+fn look(
+    path: &'static str,
+    summary: &'static str,
+    query: &'static [(&'static str, &'static str)],
+    answer: Answer,
+    handler: MethodRouter<Desk>,
+) -> Route {
+    route(
+        Method::GET,
+        path,
+        Role::Viewer,
+        handler,
+        summary,
+        query,
+        None,
+        answer,
+    )
+}
+
 #[expect(
     clippy::too_many_arguments,
-    reason = "a row of a table; the two closures above name the usual ones"
+    reason = "a row of a table; `look` above and the closures name the usual ones"
 )]
 fn route(
     method: Method,

@@ -41,18 +41,9 @@ const LINES: usize = 1000;
 
 /// Returns the routes of this part.
 pub fn routes() -> Vec<Route> {
-    use Role::{Admin, Operator, Viewer};
+    use Role::{Admin, Operator};
     let look = |path, summary, query, answer, handler| {
-        route(
-            Method::GET,
-            path,
-            Viewer,
-            handler,
-            summary,
-            query,
-            None,
-            Answer::Json(answer),
-        )
+        super::look(path, summary, query, Answer::Json(answer), handler)
     };
     vec![
         look(
