@@ -13,7 +13,7 @@
 //! # Layout
 //!
 //! Each room below is a crate whose folder stands in `src/`, so that Cargo keeps the arrows between them; this one holds
-//! [`cli`] and [`report`]. [`value`] holds the words that all rooms share, [`x509`] local keys and requests. [`authority`]
+//! [`cli`], [`runs`], [`desk`] and what stands on them. [`value`] holds the words that all rooms share, [`x509`] local keys and requests. [`authority`]
 //! is an AWS Private CA of its own, [`cluster`] a Kubernetes API server, [`mesh`] what Istio and Gloo Mesh do on it; they
 //! know nothing of the rest. Why it is so: `docs/architecture.md`.
 
@@ -25,7 +25,6 @@ pub mod cli;
 pub mod desk;
 pub mod mock;
 pub mod notify;
-pub mod report;
 pub mod runs;
 pub mod testing;
 pub mod triggers;
@@ -37,6 +36,7 @@ pub use windlass_ground::{self as ground, disk};
 pub use windlass_inventory as inventory;
 pub use windlass_lsp as lsp;
 pub use windlass_mesh as mesh;
+pub use windlass_report as report;
 #[cfg(feature = "restate")]
 pub use windlass_restate as restate;
 pub use windlass_script as script;

@@ -8,9 +8,11 @@ use super::{
     plain::{line, short_line},
     style::utc_time,
 };
-use crate::{
-    journal::{CallRecord, EffectOutcome, Event, InstanceId, Record, RunId, State},
-    script::{Class, Reversed},
+use windlass_engine::journal::{
+    CallRecord, EffectOutcome, Event, InstanceId, Record, RunId, State,
+};
+use windlass_script::{Class, Reversed};
+use windlass_world::{
     value::{Digest, Value},
     x509::Stamped,
 };

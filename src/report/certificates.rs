@@ -1,9 +1,7 @@
 use std::collections::BTreeMap;
 
-use crate::{
-    journal::{EffectOutcome, InstanceId, State},
-    value::Value,
-};
+use windlass_engine::journal::{EffectOutcome, InstanceId, State};
+use windlass_world::value::Value;
 
 /// A certificate that a run wrote to a file.
 #[derive(Clone, Debug, PartialEq)]

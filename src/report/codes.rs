@@ -14,6 +14,7 @@ pages![
     "attempt-killed",
     "bad-answer",
     "bad-bundle",
+    "bad-choice",
     "bad-import",
     "bad-name",
     "bad-request",
@@ -139,7 +140,7 @@ mod tests {
 
     #[test]
     fn every_page_is_known() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/errors");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors");
         let names = fs::read_dir(folder).expect("pages").map(|entry| {
             let name = entry.expect("a page").file_name();
             let name = name.to_string_lossy();

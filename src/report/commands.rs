@@ -2,7 +2,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::{journal::RunId, value::Command};
+use windlass_engine::journal::RunId;
+use windlass_world::value::Command;
 
 /// The options that a command in a hint repeats, so that it finds the same runs: set once by the command
 /// line, and by what drives a run where its target says.

@@ -1,7 +1,7 @@
 //! Definition files of the host modules, for editors that read Rhai's (The Rhai Book, "Definition Files").
 
 use super::explain::fields_of;
-use crate::script::{Function, HostModule, MODULES, Need, Parameter, ValueKind};
+use windlass_script::{Function, HostModule, MODULES, Need, Parameter, ValueKind};
 
 /// The definition files of all host modules: name, content.
 pub fn definitions() -> Vec<(String, String)> {

@@ -7,11 +7,9 @@ use super::{
     plain::{line, lines, short_line},
     style::utc_time,
 };
-use crate::{
-    journal::{EffectOutcome, Event, InstanceId, Record, Via},
-    script::Reversed,
-    value::{StepError, Value, one_line},
-};
+use windlass_engine::journal::{EffectOutcome, Event, InstanceId, Record, Via};
+use windlass_script::Reversed;
+use windlass_world::value::{StepError, Value, one_line};
 
 /// The events of a journal as lines. The line of a call's end repeats what its beginning said.
 #[derive(Default)]

@@ -4,12 +4,10 @@ use super::{
     codes::{code_page, codes},
     page::{Page, Term},
 };
-use crate::{
-    compile::{FileKey, Form, Section, all_sections},
-    script::{
-        Doubt, Function, HostModule, Impact, MODULES, Need, Needs, On, Parameter, Reversible, Rule,
-        ValueKind, closest, function, functions,
-    },
+use windlass_engine::compile::{FileKey, Form, Section, all_sections};
+use windlass_script::{
+    Doubt, Function, HostModule, Impact, MODULES, Need, Needs, On, Parameter, Reversible, Rule,
+    ValueKind, closest, function, functions,
 };
 
 /// Finds the pages about a word: several where it is a key of several maps, or a function of several modules.

@@ -10,12 +10,12 @@ use super::{
     price::{GENERAL_PURPOSE, SHORT_LIVED, SOURCE},
     table::{Room, Table},
 };
-use crate::{
-    authority::per_second,
+use windlass_authority::per_second;
+use windlass_engine::{
     decide::{Foreseen, Preview},
     journal::InstanceId,
-    script::{HostCall, Known, Needs},
 };
+use windlass_script::{HostCall, Known, Needs};
 
 /// What a call does to something outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -227,7 +227,7 @@ fn counts(steps: &[Preview], times: &HashMap<InstanceId, Times>) -> BTreeMap<&'s
 
 /// The operation of AWS Private CA that a call is; none for one that waits.
 fn operation(function: &str) -> Option<&'static str> {
-    let row = crate::script::function(function).filter(|_| !function.contains("::wait_"))?;
+    let row = windlass_script::function(function).filter(|_| !function.contains("::wait_"))?;
     match &row.needs {
         Needs::Aws { run, .. } => {
             let name: String = function
@@ -357,7 +357,7 @@ mod tests {
     #[test]
     fn every_change_has_its_verb() {
         let of = |does: Does| {
-            let changing = crate::script::functions().filter(|row| row.is_change());
+            let changing = windlass_script::functions().filter(|row| row.is_change());
             changing
                 .filter(|row| Does::of(row.name) == does)
                 .map(|row| row.name)

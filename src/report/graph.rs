@@ -9,7 +9,7 @@ use super::{
     lanes::lanes,
     style::{describe_status, took},
 };
-use crate::{
+use windlass_engine::{
     compile::{Action, Edge, Step, Workflow},
     journal::{InstanceId, State},
 };

@@ -2,13 +2,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value as Json, json};
 
-use crate::{
+use windlass_script::{HostCall, Known, Needs, ValueKind};
+use windlass_world::{
     outside::{
         EFFECT_TAG,
         aws::{actions, service},
         is_account_wide, template_arn,
     },
-    script::{HostCall, Known, Needs, ValueKind},
     value::Value,
 };
 

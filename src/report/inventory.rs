@@ -14,7 +14,7 @@ use super::{
     summary::{View, relative, shorten},
     table::Table,
 };
-use crate::inventory::{Condition, Entry, Inventory, Origin, Place};
+use windlass_inventory::{Condition, Entry, Inventory, Origin, Place};
 
 const DAY: i64 = 86_400;
 const HOUR: i64 = 3_600;

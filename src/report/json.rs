@@ -1,10 +1,8 @@
 use serde_json::{Value as Json, json};
 
 use super::{certificates::certificates, commands::completed};
-use crate::{
-    journal::{Instance, InstanceId, RunId, RunRow, State, Status},
-    value::{StepError, Value},
-};
+use windlass_engine::journal::{Instance, InstanceId, RunId, RunRow, State, Status};
+use windlass_world::value::{StepError, Value};
 
 /// A run as `show --json` and `run --json` print it. Times are milliseconds since 1970; secrets
 /// are masked. `now` says which questions have expired.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{graph::Standings, plain::line};
-use crate::compile::Workflow;
+use windlass_engine::compile::Workflow;
 
 /// Where a line leaves a cell.
 const UP: u8 = 1;

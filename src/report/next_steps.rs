@@ -4,11 +4,11 @@ use super::{
     standing::{Standing, waiting},
     style::utc_time,
 };
-use crate::{
-    journal::{Approval, EffectState, Instance, InstanceId, Outcome, RunId, State, Status},
-    script::{self, Class, Function},
-    value::Command,
+use windlass_engine::journal::{
+    Approval, EffectState, Instance, InstanceId, Outcome, RunId, State, Status,
 };
+use windlass_script::{Class, Function};
+use windlass_world::value::Command;
 
 /// The commands to type next, each on a line. Where Restate drives the run, it continues by itself
 /// once a question is answered.
@@ -143,7 +143,7 @@ fn left_something(state: &State) -> bool {
 
 /// Whether an effect changed something outside, as far as can be told. A call that no function is known for may have.
 fn may_have_changed(effect: &EffectState) -> bool {
-    let row = script::function(&effect.call.function);
+    let row = windlass_script::function(&effect.call.function);
     effect.call.class != Class::Read && row.is_none_or(Function::is_change) && effect.may_be_done()
 }
 

@@ -1,6 +1,6 @@
 use serde_json::Value as Json;
 
-use crate::journal::CallRecord;
+use windlass_engine::journal::CallRecord;
 
 /// A call as a line names it: its function, and the object that it is about.
 pub fn call_line(call: &CallRecord) -> String {
@@ -62,7 +62,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{script::Class, value::Digest};
+    use windlass_script::Class;
+    use windlass_world::value::Digest;
 
     #[test]
     fn e3_a_call_is_named_with_its_object() {

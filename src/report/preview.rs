@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value as Json, json};
 
 use super::table::{Room, Table};
-use crate::{
+use windlass_engine::{
     compile::Phase,
     decide::{Does, Foreseen, Preview},
     execute::Obstacle,

@@ -9,10 +9,8 @@ use super::{
     commands::completed,
     plain::{block, same_length, styled},
 };
-use crate::{
-    journal::{InstanceId, RunId},
-    value::{StepError, brief},
-};
+use windlass_engine::journal::{InstanceId, RunId};
+use windlass_world::value::{StepError, brief};
 
 /// Draws a diagnostic for a terminal, or plainly where colours are not wanted.
 pub fn render(diagnostic: &dyn Diagnostic) -> String {

@@ -14,12 +14,12 @@ use super::{
     style::describe_status,
     tally::tally,
 };
-use crate::{
+use windlass_engine::{
     compile::Workflow,
     execute::Observer,
     journal::{Event, InstanceId, RunId, State, Status},
-    value::format_duration,
 };
+use windlass_world::value::format_duration;
 
 /// Running lines at once; a screen has about 24.
 const MOST_LINES: usize = 12;

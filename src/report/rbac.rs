@@ -1,9 +1,7 @@
 use std::collections::BTreeSet;
 
-use crate::{
-    outside::rules,
-    script::{HostCall, permits_of},
-};
+use windlass_script::{HostCall, permits_of};
+use windlass_world::outside::rules;
 
 /// The ClusterRole that the calls of a workflow need, as YAML, `with_undo` with their reversal. `None` where they speak
 /// to no cluster.

@@ -1,8 +1,6 @@
 use super::explain::{function_page, section_page};
-use crate::{
-    compile::{MOCK_SECTIONS, SECTIONS, SUITE_SECTIONS, Section},
-    script::{Function, MODULES},
-};
+use windlass_engine::compile::{MOCK_SECTIONS, SECTIONS, SUITE_SECTIONS, Section};
+use windlass_script::{Function, MODULES};
 
 /// `docs/reference.md`: all keys of workflows, test files and mock files, and all host functions.
 pub fn reference() -> String {

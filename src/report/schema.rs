@@ -2,10 +2,8 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::{
-    compile::{FileKey, Form, SECTIONS, SUITE_SECTIONS, Section},
-    value::FailureClass,
-};
+use windlass_engine::compile::{FileKey, Form, SECTIONS, SUITE_SECTIONS, Section};
+use windlass_world::value::FailureClass;
 
 /// One expression and nothing around it.
 const EXPRESSION: &str = r"^\s*\$\{\{[\s\S]*\}\}\s*$";

@@ -1,4 +1,4 @@
-use crate::journal::{Approval, Instance, InstanceId, State, Status, Verdict};
+use windlass_engine::journal::{Approval, Instance, InstanceId, State, Status, Verdict};
 
 /// Where a run stands that has not ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

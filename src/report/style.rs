@@ -3,10 +3,8 @@ use std::time::Duration;
 use console::{StyledObject, style};
 use time::{OffsetDateTime, macros::format_description};
 
-use crate::{
-    journal::{Instance, Status},
-    value::format_duration,
-};
+use windlass_engine::journal::{Instance, Status};
+use windlass_world::value::format_duration;
 
 /// A status as a person reads it at a glance.
 pub fn describe_status(status: Status) -> StyledObject<&'static str> {

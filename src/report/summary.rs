@@ -9,12 +9,12 @@ use super::{
     style::describe_status,
     table::{Room, Table},
 };
-use crate::{
+use windlass_engine::{
     compile::{Action, Step, Workflow},
     execute::{self, Undone},
     journal::{InstanceId, Outcome, RunId, State, Status, Verdict},
-    value::format_duration,
 };
+use windlass_world::value::format_duration;
 
 /// How the run ended, in one line; if it has not, whether something drives it matters.
 pub fn headline(run: &RunId, state: &State, is_driven: bool, now: i64) -> String {

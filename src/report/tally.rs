@@ -1,4 +1,4 @@
-use crate::{
+use windlass_engine::{
     compile::{Action, Workflow},
     journal::{InstanceId, State},
 };

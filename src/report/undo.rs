@@ -2,7 +2,7 @@ use console::style;
 use serde_json::{Value as Json, json};
 
 use super::plain::line;
-use crate::{
+use windlass_engine::{
     execute::{UndoItem, UndoKind},
     journal::RunId,
 };
