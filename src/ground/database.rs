@@ -1,7 +1,8 @@
 use std::{
-    fs::{OpenOptions, Permissions},
+    fs::{self, OpenOptions, Permissions},
     os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::Path,
+    sync::{Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -28,14 +29,7 @@ pub enum Durability {
 /// # Errors
 /// A file that can't be opened or written, or that another process has held for a minute.
 pub fn open_database(path: &Path, durability: Durability) -> rusqlite::Result<Connection> {
-    // SQLite gives its log files the mode of the database, so this covers them all. What fails here fails there as well, with
-    // a better reason.
-    let _ = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)
-        .and_then(|file| file.set_permissions(Permissions::from_mode(0o600)));
+    make_private(path);
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY)?;
     write_ahead(&connection)?;
@@ -49,6 +43,23 @@ pub fn open_database(path: &Path, durability: Durability) -> rusqlite::Result<Co
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
+}
+
+/// Makes an empty file that only its owner can read, and closes it to others where there is one already. SQLite gives its log
+/// files the mode of the database, so this covers them all. What fails here fails when SQLite opens the file, with a better reason.
+///
+/// A file that is there is never opened: when any descriptor of a file is closed, the process loses all its locks on that file
+/// (POSIX), also those of a connection that has it open. Another process would then take itself for the last one, and delete the
+/// log that this one goes on writing to.
+fn make_private(path: &Path) {
+    static MAKING: Mutex<()> = Mutex::new(());
+    let _one = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+    let _ = OpenOptions::new()
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(path);
+    let _ = fs::set_permissions(path, Permissions::from_mode(0o600));
 }
 
 /// Runs a statement without parameters, such as `BEGIN IMMEDIATE`, which the connection prepares once.
@@ -78,7 +89,56 @@ fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::{env, os::unix::fs::MetadataExt as _, process::Command};
+
     use super::*;
+
+    /// Names the database that the child process of a test looks at.
+    const LOOKED_AT: &str = "WINDLASS_TEST_DATABASE";
+
+    #[test]
+    fn another_process_that_looks_leaves_the_log() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.db");
+        let first = open_database(&path, Durability::Process).expect("open");
+        first
+            .execute_batch("CREATE TABLE t (x INTEGER) STRICT")
+            .expect("made");
+        // A second connection must not take away the locks of the first.
+        let second = open_database(&path, Durability::Process).expect("open");
+        let log = || {
+            folder
+                .path()
+                .join("a.db-wal")
+                .metadata()
+                .expect("a log")
+                .ino()
+        };
+        let before = log();
+        let mut child = Command::new(env::current_exe().expect("this program"));
+        child.args([
+            "--ignored",
+            "--exact",
+            "database::tests::looks_at_a_database",
+        ]);
+        let child = child.env(LOOKED_AT, &path).output().expect("run");
+        assert!(child.status.success(), "{child:?}");
+        assert_eq!(log(), before, "the log was deleted");
+        second
+            .execute("INSERT INTO t VALUES (1)", [])
+            .expect("written");
+    }
+
+    #[test]
+    #[ignore = "a part of another_process_that_looks_leaves_the_log"]
+    fn looks_at_a_database() {
+        let path = env::var_os(LOOKED_AT).expect("a database");
+        let database = Connection::open(path).expect("open");
+        let rows: i64 = database
+            .query_row("SELECT count(*) FROM t", [], |row| row.get(0))
+            .expect("read");
+        assert_eq!(rows, 0);
+    }
 
     #[test]
     fn many_may_make_the_same_database_at_once() {
