@@ -84,6 +84,48 @@ fn a_run_is_of_steps_alone() {
         .expect(2);
 }
 
+/// The approval may be several steps before, or inside of a nested workflow.
+#[test]
+fn a_choice_does_not_pass_by_an_approval() {
+    const GUARDED: &str = "workflow: guarded
+steps:
+  ask: { approval: \"May it?\" }
+  between: { needs: [ask], run: \"#{}\" }
+  after: { needs: [between], run: \"file::write(`after`, `a`); #{}\" }
+  free: { run: \"file::write(`free`, `f`); #{}\" }
+";
+    let test = Test::new().file("guarded.yaml", GUARDED);
+    for only in [
+        vec!["after"],
+        vec!["after", "between"],
+        vec!["free", "between"],
+    ] {
+        let mut command = vec!["run", "guarded.yaml"];
+        command.extend(only.iter().flat_map(|step| ["--only", step]));
+        let ran = test.windlass(&command).expect(2);
+        assert!(
+            ran.stderr
+                .contains("can't run without the approval in `ask`")
+                && ran.stderr.contains("add --only ask"),
+            "{}",
+            ran.stderr
+        );
+    }
+    test.windlass(&["run", "guarded.yaml", "--only", "free"])
+        .expect(0);
+    assert_eq!(files(&test), ["free"]);
+    let outer = "workflow: outer\nsteps:\n  inner: { workflow: guarded.yaml }\n  last: { needs: [inner], run: \"#{}\" }\n";
+    let test = test.file("outer.yaml", outer);
+    let ran = test
+        .windlass(&["run", "outer.yaml", "--only", "last"])
+        .expect(2);
+    assert!(
+        ran.stderr.contains("the approval in `inner`"),
+        "{}",
+        ran.stderr
+    );
+}
+
 /// A resume keeps to what was chosen.
 #[test]
 fn a_resume_keeps_to_the_steps_that_were_chosen() {

@@ -25,8 +25,7 @@ use crate::{
     decide,
     journal::{NewRun, RunId},
     report,
-    runs::{Beginning, new_id},
-    script::closest,
+    runs::{Beginning, new_id, refuse_choice, unknown_step},
     targets::{Folders, Targets},
     value::{Command as Cmd, Value},
 };
@@ -134,29 +133,13 @@ pub fn run_program(args: &Args, command: &Run, program: Program) -> Done {
 /// The steps that the run is limited to; empty for all.
 pub fn chosen(command: &Run, program: &Program) -> Result<BTreeSet<String>, Failure> {
     let workflow = &program.workflow;
-    let unknown = |name: &str| {
-        let failure = Failure::new("unknown-step", format!("the workflow has no step `{name}`"));
-        let names = workflow.steps().map(|(_, step)| step.name.as_str());
-        match closest(name, names) {
-            Some(near) => failure.hint(format!("did you mean `{near}`?")),
-            None => failure.hint(
-                report::command(Cmd::new("graph").arg(command.file.display())) + " shows its steps",
-            ),
+    let chosen = match &command.until {
+        Some(name) => {
+            decide::steps_until(workflow, name).ok_or_else(|| unknown_step(workflow, name))?
         }
+        None => command.only.iter().cloned().collect(),
     };
-    if let Some(name) = &command.until {
-        return decide::steps_until(workflow, name).ok_or_else(|| unknown(name));
-    }
-    let chosen: BTreeSet<String> = command.only.iter().cloned().collect();
-    for name in &chosen {
-        let step = workflow.step_named(name).ok_or_else(|| unknown(name))?;
-        if let Some(read) = decide::reads_of(step).difference(&chosen).next() {
-            let message =
-                format!("`{name}` can't run without `{read}`, because it reads its outputs");
-            return Err(Failure::new("reads-later", message)
-                .hint(format!("add --only {read}, or take --until {name}")));
-        }
-    }
+    refuse_choice(workflow, &chosen)?;
     Ok(chosen)
 }
 

@@ -1,6 +1,6 @@
 use std::{collections::BTreeSet, path::Path};
 
-use super::{clock::now, error::RunsError, service::Person};
+use super::{choice::refuse_choice, clock::now, error::RunsError, service::Person};
 use crate::{
     compile::Program,
     decide::{Trouble, troubles},
@@ -44,6 +44,7 @@ pub struct Wanted<'a> {
 /// What would fail, at most four steps of it.
 pub fn begin(wanted: Wanted) -> Result<Beginning, RunsError> {
     let (program, at) = (wanted.program, now());
+    refuse_choice(&program.workflow, &wanted.chosen)?;
     let event = Event::RunStarted {
         workflow: program.workflow.name.clone(),
         file: wanted.file.display().to_string(),

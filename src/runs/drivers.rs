@@ -1,7 +1,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use tokio::{
@@ -54,12 +57,23 @@ struct Shared {
     book: Book,
     /// The runs that are driven now.
     live: Mutex<BTreeSet<RunId>>,
+    /// How many places are taken for runs that are about to be driven; changed while `live` is held, or to less.
+    places: AtomicUsize,
     /// Why a run could not be driven on.
     troubles: Mutex<BTreeMap<RunId, String>>,
     /// The lock that a run waits for, and the run that holds it.
     waits: Arc<Mutex<BTreeMap<RunId, (String, String)>>>,
     changed: watch::Sender<u64>,
     tallies: Arc<Mutex<Tallies>>,
+}
+
+/// A place among the runs that may be driven at once; it is free again once this is dropped.
+pub struct RunPlace(Arc<Shared>);
+
+impl Drop for RunPlace {
+    fn drop(&mut self) {
+        self.0.places.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A run that nobody else drives, with its first events recorded.
@@ -95,6 +109,7 @@ impl Drivers {
                 is_config_asked_for: config.1,
                 book,
                 live: Mutex::default(),
+                places: AtomicUsize::new(0),
                 troubles: Mutex::default(),
                 waits: Arc::default(),
                 changed: watch::Sender::new(0),
@@ -136,11 +151,19 @@ impl Drivers {
         lock(&self.shared.troubles).insert(run.clone(), error.message);
     }
 
-    /// Refuses one more run where there are as many as may be.
-    pub fn refuse_too_many(&self) -> Result<(), RunsError> {
+    /// Takes a place for one more run.
+    ///
+    /// # Errors
+    /// There are as many as may be.
+    pub fn place(&self) -> Result<RunPlace, RunsError> {
         let most = self.shared.driving.max_runs;
-        match lock(&self.shared.live).len() < most {
-            true => Ok(()),
+        let live = lock(&self.shared.live);
+        let taken = self.shared.places.load(Ordering::Relaxed);
+        match live.len() + taken < most {
+            true => {
+                self.shared.places.fetch_add(1, Ordering::Relaxed);
+                Ok(RunPlace(self.shared.clone()))
+            }
             false => Err(RunsError::new(
                 super::error::Kind::Busy,
                 "busy",
@@ -150,10 +173,11 @@ impl Drivers {
         }
     }
 
-    /// Drives a run to its end, or until it can't go on.
-    pub fn drive(&self, held: Held) {
+    /// Drives a run to its end, or until it can't go on, in a place that was taken for it.
+    pub fn drive(&self, held: Held, place: Option<RunPlace>) {
         let (shared, id) = (self.shared.clone(), held.run.id().clone());
         lock(&shared.live).insert(id.clone());
+        drop(place);
         lock(&shared.troubles).remove(&id);
         shared.changed.send_modify(|n| *n += 1);
         self.handle().spawn(async move {

@@ -2,7 +2,7 @@
 //!
 //! - [`Runs`] is all that can be done with runs; [`Here`] does it for the state folder of this machine, [`There`] for a
 //!   Windlass server elsewhere;
-//! - `begin` makes the first event of a run, `rules` says when a run may be resumed, cancelled or undone, `preflight` whether a
+//! - `begin` makes the first event of a run, `choice` says which steps it may be limited to, `rules` says when a run may be resumed, cancelled or undone, `preflight` whether a
 //!   target has what a workflow needs;
 //! - `library` finds the workflows that may be started, by name and never by path;
 //! - `drivers` drives several runs at once, `book` remembers which they are and which start a key belongs to;
@@ -21,6 +21,7 @@
 mod begin;
 mod book;
 mod bundle;
+mod choice;
 mod clock;
 mod doubt;
 mod drivers;
@@ -40,6 +41,7 @@ mod turns;
 pub use begin::{Beginning, Wanted, begin};
 pub use book::MAX_KEY;
 pub use bundle::{Bundle, Checked, refuse_other_list};
+pub use choice::{refuse_choice, unknown_step};
 pub use clock::{jitter, new_id, now};
 pub use doubt::{Doubt, DoubtAnswer, DoubtfulCall, doubts};
 pub use drivers::Driving;

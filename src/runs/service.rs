@@ -325,7 +325,7 @@ impl Shown {
     /// Why not.
     pub fn may_answer(&self, ask: &Ask, who: &Person) -> Result<(), Refusal> {
         let answer = Decision {
-            step: ask.step.to_string(),
+            step: ask.step.clone(),
             verdict: Verdict::Approved,
             approver: who.name.clone(),
             via: who.via.clone(),

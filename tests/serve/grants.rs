@@ -427,3 +427,59 @@ fn a_machine_is_who_its_certificate_says() {
         "of a CA that nobody named"
     );
 }
+
+/// What a role for one workflow lets somebody do must not reach another one by what they call its file.
+#[test]
+fn files_of_one_workflow_do_not_become_another_one() {
+    let waits = "workflow: gloo-waits\nsteps:\n  ask: { approval: \"Go?\" }\n  danger: { needs: [ask], run: \"#{}\" }\n";
+    let test = Test::new()
+        .file("waits.yaml", waits)
+        .file("dev.yaml", DEV)
+        .file("windlass.toml", &config());
+    let served = Served::start(&test);
+    let body = |steps: &[&str]| {
+        json!({
+            "main": "waits.yaml",
+            "files": { "waits.yaml": waits },
+            "file": test.path("dev.yaml"),
+            "steps": steps,
+        })
+    };
+    let passes_by = send(
+        &served,
+        "gloria",
+        "POST",
+        "/api/v1/frozen",
+        &body(&["danger"]),
+    );
+    assert_eq!(passes_by.status, 400, "{}", passes_by.body);
+    assert!(
+        passes_by.body.contains("the approval in `ask`"),
+        "{}",
+        passes_by.body
+    );
+
+    let started = send(&served, "gloria", "POST", "/api/v1/frozen", &body(&[]));
+    assert_eq!(started.status, 201, "{}", started.body);
+    let run = started.json()["run"].as_str().expect("a run").to_owned();
+    let path = |rest: &str| format!("/api/v1/runs/{run}/{rest}");
+    served.wait(&run, "waiting");
+    let cancelled = send(&served, "gloria", "POST", &path("cancel"), &json!({}));
+    assert_eq!(cancelled.status, 202, "{}", cancelled.body);
+    served.wait(&run, "cancelled");
+    // The run reads its own file again, whatever the client called it; and that only as long as it is the same workflow.
+    test.write("waits.yaml", &waits.replace("gloo-waits", "dev-tools"));
+    let revised = send(
+        &served,
+        "gloria",
+        "POST",
+        &path("revise"),
+        &json!({ "takes_files": true }),
+    );
+    assert_eq!(revised.status, 409, "{}", revised.body);
+    assert!(
+        revised.body.contains("the run is one of `gloo-waits`"),
+        "{}",
+        revised.body
+    );
+}

@@ -570,3 +570,25 @@ fn metrics_are_prometheus() {
         assert!(child.wait().expect("ended").success());
     }
 }
+
+/// The process that was asked dies before the run hears of it; the next one knows.
+#[test]
+fn a_cancel_that_was_answered_is_not_lost_by_a_kill() {
+    let flow = "workflow: flow\nsteps: { gate: { approval: \"Go on?\" } }\n";
+    let test = Test::new().file("flow.yaml", flow);
+    let mut served = Served::start(&test);
+    let mut runs = Vec::new();
+    for _ in 0..4 {
+        let run = served.run(&served.owner, &json!({ "workflow": "flow" }));
+        served.wait(&run, "waiting");
+        let path = format!("/api/v1/runs/{run}/cancel");
+        let answered = served.post(&served.owner, &path, &json!({}));
+        assert_eq!(answered.status, 202, "{}", answered.body);
+        served.kill();
+        served = Served::start(&test);
+        runs.push(run);
+    }
+    for run in runs {
+        served.wait(&run, "cancelled");
+    }
+}

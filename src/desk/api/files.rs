@@ -24,7 +24,7 @@ use crate::{
         route::{Answer, Route, somewhere},
         server::Desk,
     },
-    runs::{RunsError, Sent},
+    runs::Sent,
     targets::{LOCAL, Role},
     value::Value,
 };
@@ -159,14 +159,6 @@ async fn start(
                 &target,
             )));
         }
-        let steps = body.steps;
-        let mut unknown = steps
-            .iter()
-            .filter(|step| program.workflow.step_named(step).is_none());
-        if let Some(step) = unknown.next() {
-            let message = format!("the workflow has no step `{step}`");
-            return Err(RunsError::wrong("unknown-step", message));
-        }
         let params = body.params.into_iter();
         let sent = Sent {
             file: body.file.unwrap_or_else(|| program.main.clone()),
@@ -174,7 +166,7 @@ async fn start(
             params: params
                 .map(|(name, value)| (name, Value::from_json(value)))
                 .collect(),
-            chosen: steps.into_iter().collect(),
+            chosen: body.steps.into_iter().collect(),
             program,
             target,
         };

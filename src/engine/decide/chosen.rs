@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::scope::Scope;
 use crate::{
-    compile::{Step, Template, Workflow},
+    compile::{Action, Step, Template, Workflow},
     journal::State,
 };
 
@@ -18,6 +18,29 @@ pub fn steps_until(workflow: &Workflow, name: &str) -> Option<BTreeSet<String>> 
         }
     }
     Some(found)
+}
+
+/// The step before `name`, directly or not, that asks for an approval, or has one inside of its workflow, and is not among the
+/// chosen.
+pub fn approval_left_out(
+    workflow: &Workflow,
+    name: &str,
+    chosen: &BTreeSet<String>,
+) -> Option<String> {
+    let mut before = steps_until(workflow, name)?;
+    before.remove(name);
+    before.into_iter().find(|before| {
+        let step = workflow.step_named(before);
+        !chosen.contains(before) && step.is_some_and(|step| asks(&step.action))
+    })
+}
+
+fn asks(action: &Action) -> bool {
+    match action {
+        Action::Approval(_) => true,
+        Action::Script(_) => false,
+        Action::Workflow(inner) => inner.steps().any(|(_, step)| asks(&step.action)),
+    }
 }
 
 /// The steps whose outputs a step reads.

@@ -34,7 +34,7 @@ mod unit;
 pub use agenda::Agenda;
 pub use approval::{Refusal, on_answer};
 pub use beforehand::{Trouble, troubles};
-pub use chosen::{reads_of, steps_until};
+pub use chosen::{approval_left_out, reads_of, steps_until};
 pub use decision::{Moment, Next, Start, Want};
 pub use fate::{Change, Fate, FateKind, Plan};
 pub use next::next;

@@ -16,9 +16,7 @@ use crate::{
 impl Here {
     /// Gathers and verifies all that a run proves.
     pub(super) fn gather(&self, id: &RunId) -> Result<Evidence, RunsError> {
-        if !self.exists(id) {
-            return Err(RunsError::missing("no-such-run", format!("no run `{id}`")));
-        }
+        self.must_exist(id)?;
         let events = self.reader.evidence(id)?;
         let verified = journal::verify(id, &events)?;
         refuse_other_list(&self.reader.runs()?, id, &verified.state)?;

@@ -33,9 +33,7 @@ struct Kept {
 impl Here {
     /// Returns all lines of a run's log.
     pub(super) fn lines(&self, id: &RunId) -> Result<Arc<Vec<LogLine>>, RunsError> {
-        if !self.exists(id) {
-            return Err(RunsError::missing("no-such-run", format!("no run `{id}`")));
-        }
+        self.must_exist(id)?;
         let log = self.logs.take(id);
         let lines = lock(&log).read(&self.reader, id);
         if lines.is_err() {

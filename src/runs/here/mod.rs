@@ -20,14 +20,14 @@ use tokio::sync::watch;
 
 use self::{
     log::Logs,
-    on::{cancelled, goes_on, record, undo_started},
+    on::{cancelled, goes_on, record, undo_started, unread_cancel},
     rows::Rows,
 };
 use super::{
     book::Book,
     clock::now,
     doubt::DoubtAnswer,
-    drivers::{Drivers, Driving, Held},
+    drivers::{Drivers, Driving, Held, RunPlace},
     error::RunsError,
     folds::{Cursor, Folds},
     library::{Library, WorkflowName},
@@ -133,7 +133,7 @@ impl Here {
     /// Resumes a run that this service drove when it ended.
     fn take_up_again(&self, id: &RunId) -> Result<(), RunsError> {
         // It was to begin, and its start was never answered.
-        if !self.exists(id) {
+        if !self.exists(id)? {
             return self.drivers.book().done(id);
         }
         let mut held = self.take(id)?;
@@ -144,26 +144,35 @@ impl Here {
             name: "windlass serve".into(),
             via: None,
         };
-        let is_cancelled = held.state.is_cancelled;
+        let cancel = match held.state.is_cancelled {
+            true => Some(cancelled(&this)),
+            false => unread_cancel(&held)?,
+        };
         let mut events = goes_on(&held.program.workflow, &held.state, &this);
-        if is_cancelled {
-            events.push(cancelled(&this));
-        }
+        events.extend(cancel);
         record(&mut held, events)?;
-        self.drivers.drive(held);
+        self.drivers.drive(held, None);
         Ok(())
     }
 
-    fn exists(&self, id: &RunId) -> bool {
-        let found = self.reader.find(Some(id.as_str()));
-        found.is_ok_and(|found| found == *id)
+    fn exists(&self, id: &RunId) -> Result<bool, RunsError> {
+        match self.reader.find(Some(id.as_str())) {
+            Ok(found) => Ok(found == *id),
+            Err(JournalError::NoRun(_)) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn must_exist(&self, id: &RunId) -> Result<(), RunsError> {
+        match self.exists(id)? {
+            true => Ok(()),
+            false => Err(RunsError::missing("no-such-run", format!("no run `{id}`"))),
+        }
     }
 
     /// Takes a run that nobody drives.
     fn take(&self, id: &RunId) -> Result<Held, RunsError> {
-        if !self.exists(id) {
-            return Err(RunsError::missing("no-such-run", format!("no run `{id}`")));
-        }
+        self.must_exist(id)?;
         let (run, state) = self.journal.adopt(id)?;
         let program = self.program(id, info(&state)?)?;
         Ok(Held {
@@ -174,11 +183,21 @@ impl Here {
     }
 
     /// Records the events that a run continues with, and drives it.
-    fn go(&self, mut held: Held, events: Vec<Event>) -> Result<(), RunsError> {
-        self.drivers.refuse_too_many()?;
+    fn go(&self, held: Held, events: Vec<Event>) -> Result<(), RunsError> {
+        let place = self.drivers.place()?;
+        self.go_in(held, events, Some(place))
+    }
+
+    /// Works as [`Here::go`]; without a place, however many runs are driven.
+    fn go_in(
+        &self,
+        mut held: Held,
+        events: Vec<Event>,
+        place: Option<RunPlace>,
+    ) -> Result<(), RunsError> {
         self.drivers.book().drives(held.run.id())?;
         record(&mut held, events)?;
-        self.drivers.drive(held);
+        self.drivers.drive(held, place);
         Ok(())
     }
 
@@ -278,16 +297,12 @@ impl Runs for Here {
     }
 
     fn files(&self, id: &RunId, edition: u32) -> Result<BTreeMap<String, Arc<str>>, RunsError> {
-        if !self.exists(id) {
-            return Err(RunsError::missing("no-such-run", format!("no run `{id}`")));
-        }
+        self.must_exist(id)?;
         Ok(self.reader.files(id, edition)?)
     }
 
     fn links(&self, id: &RunId) -> Result<Vec<Link>, RunsError> {
-        if !self.exists(id) {
-            return Err(RunsError::missing("no-such-run", format!("no run `{id}`")));
-        }
+        self.must_exist(id)?;
         self.reader.check_pages()?;
         Ok(self.reader.evidence(id)?)
     }
@@ -304,7 +319,7 @@ impl Runs for Here {
         let run = self.run(id)?;
         let asked = run.state.instance(step).and_then(|i| i.approval.as_ref());
         let decision = Decision {
-            step: step.to_string(),
+            step: step.clone(),
             verdict,
             approver: who.name.clone(),
             via: who.via.clone(),
@@ -325,7 +340,7 @@ impl Runs for Here {
         let answered = decide::on_answer(workflow, &held.state, id.as_str(), &decision, at)?;
         let mut events = goes_on(workflow, &held.state, who);
         events.push(answered);
-        self.go(held, events)
+        self.go_in(held, events, None)
     }
 
     fn cancel(&self, id: &RunId, who: &Person) -> Result<(), RunsError> {
@@ -341,7 +356,7 @@ impl Runs for Here {
         let held = self.take(id)?;
         let mut events = goes_on(&held.program.workflow, &held.state, who);
         events.push(cancelled(who));
-        self.go(held, events)
+        self.go_in(held, events, None)
     }
 
     fn resume(&self, id: &RunId, who: &Person) -> Result<(), RunsError> {

@@ -2,7 +2,7 @@ use crate::{
     compile::Workflow,
     decide,
     execute::DriveError,
-    journal::{Event, RunJournal, State},
+    journal::{Event, Message, RunJournal, State},
     runs::{clock::now, drivers::Held, error::RunsError, service::Person},
     value::Redactor,
 };
@@ -33,6 +33,20 @@ pub(super) fn cancelled(who: &Person) -> Event {
         requester: who.name.clone(),
         via: who.via.clone(),
     }
+}
+
+/// Returns the last cancel that was sent to the process that drove a run, if that ended before it read it: whoever sent it was
+/// told that the run is being cancelled. One from before the run was last resumed does not count.
+pub(super) fn unread_cancel(held: &Held) -> Result<Option<Event>, RunsError> {
+    let messages = held.run.messages(0)?.into_iter();
+    let mut cancels = messages.filter_map(|(_, at, message)| match message {
+        Message::Cancel { requester, via } => Some((at, Event::RunCancelled { requester, via })),
+        Message::Decide(_) => None,
+    });
+    let cancel = cancels.next_back();
+    Ok(cancel
+        .filter(|(at, _)| *at >= held.state.begun_at)
+        .map(|(_, event)| event))
 }
 
 /// Records events of a run that is held, so that they are durable before anybody is told.

@@ -171,6 +171,17 @@ impl Here {
             )
         })?;
         let program = Library::compile(&file)?;
+        // Who may do what with a run is judged by the name of its workflow.
+        if program.workflow.name != run.workflow {
+            let message = format!(
+                "{} is the workflow `{}` now, and the run is one of `{}`",
+                file.display(),
+                program.workflow.name,
+                run.workflow
+            );
+            return Err(RunsError::conflict("unknown-workflow", message)
+                .hint("start a new run, or give the workflow its name back"));
+        }
         let mut params = match &run.params {
             Value::Map(params) => params.clone(),
             _ => Default::default(),

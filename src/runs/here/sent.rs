@@ -1,6 +1,6 @@
 //! Runs of workflows that a client sends.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{Here, start::About};
 use crate::{
@@ -22,7 +22,8 @@ impl Here {
         key: Option<&str>,
         who: &Person,
     ) -> Result<Started, RunsError> {
-        if !sent.may_differ && !self.has(&sent.program)? {
+        let known = self.known(&sent.program)?;
+        if !sent.may_differ && known.is_none() {
             let name = &sent.program.workflow.name;
             let message = format!(
                 "the files of `{name}` are not those of a workflow of this server; to run them anyway needs the role `admin` for all workflows on target `{}`",
@@ -31,13 +32,17 @@ impl Here {
             return Err(RunsError::new(Kind::Denied, "not-permitted", message)
                 .hint("have the change put into the server's --workflows folder"));
         }
-        let about = || About {
-            name: Path::new(&sent.file),
-            folder: Path::new(""),
-            on_disk: None,
-            target: &sent.target,
-            params: &sent.params,
-            chosen: &sent.chosen,
+        // What the client calls the file counts for files of its own only: a resume with the files as they are now reads it again.
+        let about = || match &known {
+            Some(file) => About::of_file(file, &sent.target, &sent.params, &sent.chosen),
+            None => About {
+                name: Path::new(&sent.file),
+                folder: Path::new(""),
+                on_disk: None,
+                target: &sent.target,
+                params: &sent.params,
+                chosen: &sent.chosen,
+            },
         };
         let prepare = |out: &Path| self.prepare_program(copy(&sent.program), about(), out, who);
         match key {
@@ -46,11 +51,14 @@ impl Here {
         }
     }
 
-    /// Says whether a workflow that may be started by name is made of exactly these files.
-    fn has(&self, program: &Program) -> Result<bool, RunsError> {
-        let files = self.options.library.list()?.into_iter();
-        let mut compiled = files.filter_map(|(_, file)| Library::compile(&file).ok());
-        Ok(compiled.any(|known| known.digest == program.digest && known.main == program.main))
+    /// Finds the workflow that may be started by name and is made of exactly these files.
+    fn known(&self, program: &Program) -> Result<Option<PathBuf>, RunsError> {
+        let mut files = self.options.library.list()?.into_iter();
+        let found = files.find(|(_, file)| {
+            Library::compile(file)
+                .is_ok_and(|known| known.digest == program.digest && known.main == program.main)
+        });
+        Ok(found.map(|(_, file)| file))
     }
 }
 

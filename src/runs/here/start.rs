@@ -12,7 +12,7 @@ use crate::{
         begin::{Beginning, Wanted, begin},
         book::MAX_KEY,
         clock::new_id,
-        drivers::Held,
+        drivers::{Held, RunPlace},
         error::RunsError,
         library::Library,
         preflight::{Note, preflight},
@@ -41,6 +41,25 @@ pub(super) struct About<'a> {
     pub chosen: &'a BTreeSet<String>,
 }
 
+impl<'a> About<'a> {
+    /// Describes a run of a workflow that may be started by name.
+    pub fn of_file(
+        file: &'a Path,
+        target: &'a str,
+        params: &'a BTreeMap<String, Value>,
+        chosen: &'a BTreeSet<String>,
+    ) -> Self {
+        Self {
+            name: Path::new(file.file_name().unwrap_or_default()),
+            folder: file.parent().unwrap_or(Path::new("/")),
+            on_disk: Some(file),
+            target,
+            params,
+            chosen,
+        }
+    }
+}
+
 impl Here {
     /// Starts a run, however often it is asked for.
     pub(super) fn start_new(
@@ -64,11 +83,11 @@ impl Here {
 
     /// Begins what `prepare` makes for a folder to write to.
     pub(super) fn begin_new(&self, prepare: Prepare) -> Result<Started, RunsError> {
-        self.drivers.refuse_too_many()?;
+        let place = self.drivers.place()?;
         let id = new_id()?;
         let out = self.options.out.join(id.as_str());
         let (program, beginning, _) = prepare(&out)?;
-        self.begin(&id, program, beginning)?;
+        self.begin(&id, program, beginning, place)?;
         Ok(started(id))
     }
 
@@ -88,26 +107,27 @@ impl Here {
         let _turn = self.turns.take(key);
         let known = self.drivers.book().known(key)?;
         if let Some(known) = &known {
-            if known.request != request && self.exists(&known.run) {
+            let exists = self.exists(&known.run)?;
+            if known.request != request && exists {
                 let message = "this idempotency key was used for another start";
                 let hint =
                     "make a new key for each start, and send it again only to repeat that start";
                 return Err(RunsError::conflict("idempotency-key", message).hint(hint));
             }
-            if self.exists(&known.run) {
+            if exists {
                 return Ok(Started {
                     run: known.run.clone(),
                     is_repeated: true,
                 });
             }
         }
-        self.drivers.refuse_too_many()?;
+        let place = self.drivers.place()?;
         // A process that died may have claimed the key for a run that it never began.
         let id = known.map_or_else(new_id, |known| Ok(known.run))?;
         let out = self.options.out.join(id.as_str());
         let (program, beginning, _) = prepare(&out)?;
         self.drivers.book().claim(key, request, &id)?;
-        self.begin(&id, program, beginning)?;
+        self.begin(&id, program, beginning, place)?;
         Ok(started(id))
     }
 
@@ -119,14 +139,8 @@ impl Here {
         who: &Person,
     ) -> Result<Prepared, RunsError> {
         let file = self.options.library.find(&wanted.workflow)?;
-        let about = About {
-            name: Path::new(file.file_name().unwrap_or_default()),
-            folder: file.parent().unwrap_or(Path::new("/")),
-            on_disk: Some(&file),
-            target: &wanted.target,
-            params: &wanted.params,
-            chosen: &BTreeSet::new(),
-        };
+        let chosen = BTreeSet::new();
+        let about = About::of_file(&file, &wanted.target, &wanted.params, &chosen);
         self.prepare_program(Library::compile(&file)?, about, out, who)
     }
 
@@ -194,7 +208,13 @@ impl Here {
     }
 
     /// Begins a run that has been prepared.
-    fn begin(&self, id: &RunId, program: Program, beginning: Beginning) -> Result<(), RunsError> {
+    fn begin(
+        &self,
+        id: &RunId,
+        program: Program,
+        beginning: Beginning,
+        place: RunPlace,
+    ) -> Result<(), RunsError> {
         let beginning = beginning.with_secrets(|params| self.journal.digest_secrets(params))?;
         self.drivers.book().drives(id)?;
         let run = self.journal.begin(NewRun {
@@ -203,11 +223,14 @@ impl Here {
             files: &program.files,
             at: beginning.at,
         })?;
-        self.drivers.drive(Held {
-            run,
-            program: program.into(),
-            state: beginning.state,
-        });
+        self.drivers.drive(
+            Held {
+                run,
+                program: program.into(),
+                state: beginning.state,
+            },
+            Some(place),
+        );
         Ok(())
     }
 }

@@ -52,7 +52,7 @@ pub struct RunItem {
 
 #[derive(Deserialize)]
 struct AskItem {
-    step: String,
+    step: InstanceId,
     message: String,
     digest: Digest,
     asked_at: i64,
@@ -161,7 +161,7 @@ impl RunItem {
 impl AskItem {
     fn ask(self) -> Ask {
         Ask {
-            step: InstanceId::parse(&self.step),
+            step: self.step,
             message: self.message,
             digest: self.digest,
             asked_at: self.asked_at,

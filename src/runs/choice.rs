@@ -1,0 +1,46 @@
+//! Which steps a run may be limited to.
+
+use std::collections::BTreeSet;
+
+use super::error::RunsError;
+use crate::{compile::Workflow, decide, script::closest};
+
+/// Refuses to limit a run to steps (`chosen`, empty for all) that can't run without others, or that others guard: a choice may
+/// leave out work, but not the approval that the work waits for.
+///
+/// # Errors
+/// The first step that is not in the workflow, that reads the outputs of one that is left out, or that comes after an approval
+/// that is left out.
+pub fn refuse_choice(workflow: &Workflow, chosen: &BTreeSet<String>) -> Result<(), RunsError> {
+    for name in chosen {
+        let step = workflow
+            .step_named(name)
+            .ok_or_else(|| unknown_step(workflow, name))?;
+        let reads = decide::reads_of(step);
+        if let Some(read) = reads.difference(chosen).next() {
+            let message =
+                format!("`{name}` can't run without `{read}`, because it reads its outputs");
+            return Err(RunsError::wrong("bad-choice", message).hint(ways_out(read, name)));
+        }
+        if let Some(approval) = decide::approval_left_out(workflow, name, chosen) {
+            let message =
+                format!("`{name}` can't run without the approval in `{approval}` before it");
+            return Err(RunsError::wrong("bad-choice", message).hint(ways_out(&approval, name)));
+        }
+    }
+    Ok(())
+}
+
+/// Says that a workflow has no such step.
+pub fn unknown_step(workflow: &Workflow, name: &str) -> RunsError {
+    let error = RunsError::wrong("unknown-step", format!("the workflow has no step `{name}`"));
+    let names = workflow.steps().map(|(_, step)| step.name.as_str());
+    match closest(name, names) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => error.hint("`windlass graph` shows its steps"),
+    }
+}
+
+fn ways_out(missing: &str, name: &str) -> String {
+    format!("add --only {missing}, or take --until {name}")
+}
