@@ -11,7 +11,7 @@ use super::{
 use crate::{
     compile::{Frozen, compile},
     decide::{self, Refusal},
-    journal::{Decision, Event, InstanceId, Message, RunId, Status, Verdict},
+    journal::{Decision, Event, Message, RunId, Status, Verdict},
     report::{self, utc_time},
     value::Command,
 };
@@ -19,7 +19,7 @@ use crate::{
 /// `windlass approve RUN STEP` and `windlass reject RUN STEP`.
 pub fn answer(args: &Args, command: &Answer, verdict: Verdict) -> Done {
     let (archive, id, state) = look(args, Some(&command.run))?;
-    let step = InstanceId::parse(&command.step);
+    let step = command.step.clone();
     let Some(asked) = state
         .instance(&step)
         .filter(|instance| instance.status == Status::Waiting)
@@ -46,7 +46,7 @@ pub fn answer(args: &Args, command: &Answer, verdict: Verdict) -> Done {
         return remote::answer(there, command, verdict, (&id, &step, &asked));
     }
     let decision = Decision {
-        step: command.step.clone(),
+        step: step.clone(),
         verdict,
         approver: requester(),
         via: None,

@@ -4,7 +4,7 @@ use super::{failure::Failure, process::requester};
 use crate::{
     compile::parse_value,
     execute::must_be_found_out,
-    journal::{EffectOutcome, Event, InstanceId, Position, State},
+    journal::{EffectOutcome, Event, InstanceId, NotAnInstance, Position, State},
     outside::Clients,
     value::Value,
 };
@@ -77,7 +77,9 @@ impl Answer {
             }
         };
         Ok(Self {
-            step: InstanceId::parse(step),
+            step: step
+                .parse()
+                .map_err(|why: NotAnInstance| wrong(why.to_string()))?,
             done,
         })
     }

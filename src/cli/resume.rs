@@ -19,7 +19,7 @@ use super::{
 use crate::{
     compile::{Program, bind_params},
     decide::{self, Change, Unplannable},
-    journal::{Event, InstanceId, RunId, RunRow, State},
+    journal::{Event, RunId, RunRow, State},
     report, runs,
     value::{Digest, Value},
 };
@@ -67,18 +67,13 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
         run.secrets = edit.secrets;
         run.kube.clone_from(&edit.kube);
     }
-    let redo: Vec<_> = command
-        .redo
-        .iter()
-        .map(|step| InstanceId::parse(step))
-        .collect();
     let new = edit.as_ref().map_or(&taken.program, |edit| &edit.program);
     let plan = decide::plan(&Change {
         old: &taken.program.workflow,
         new: &new.workflow,
         state: &state,
         run_id: id.as_str(),
-        redo: &redo,
+        redo: &command.redo,
     })
     .map_err(|e| match &e {
         Unplannable::NothingToRedo(_) => Failure::new("unknown-step", e.to_string())
@@ -98,7 +93,12 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
     if !confirm(command.yes, &question)? {
         return Ok(exit::NOTHING_STARTED);
     }
-    let resumed = decide::resumed(&taken.program.workflow, &taken.state, &requester(), &redo);
+    let resumed = decide::resumed(
+        &taken.program.workflow,
+        &taken.state,
+        &requester(),
+        &command.redo,
+    );
     let mut all = vec![resumed];
     let program = match edit {
         None => taken.program,

@@ -172,7 +172,7 @@ mod tests {
             error: None,
         };
         let change = |before, after| StepChange {
-            step: InstanceId::parse("a"),
+            step: InstanceId::step(None, "a"),
             before: Some(side(before)),
             after: Some(side(after)),
         };

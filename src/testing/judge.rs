@@ -64,9 +64,7 @@ pub fn judge(case: &Case, outcome: &Outcome) -> Vec<Problem> {
         let found = outcome.status_of(step);
         if found != wanted {
             let problem = Problem::new(format!("the step `{step}` is {found}, not {wanted}"));
-            let instance = outcome
-                .state
-                .instance(&crate::journal::InstanceId::parse(step));
+            let instance = outcome.state.steps.get(step.as_str());
             let why = instance.and_then(|i| {
                 i.error
                     .as_ref()

@@ -276,7 +276,7 @@ impl Play<'_> {
                 continue;
             };
             let decision = Decision {
-                step: id.to_string(),
+                step: id.clone(),
                 verdict: match approver.approves {
                     true => Verdict::Approved,
                     false => Verdict::Rejected,

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args as ClapArgs;
 use clap_complete::ArgValueCompleter;
 
-use crate::cli::complete;
+use crate::{cli::complete, journal::InstanceId};
 
 #[derive(ClapArgs)]
 pub struct Run {
@@ -92,7 +92,7 @@ pub struct Resume {
 
     /// Run this step again from the start, and all that depends on it; shows first what that is
     #[arg(long, value_name = "STEP", add = ArgValueCompleter::new(complete::steps))]
-    pub redo: Vec<String>,
+    pub redo: Vec<InstanceId>,
 
     /// Say what became of a call that is in doubt: STEP=done, STEP=done:VALUE or STEP=again
     #[arg(long = "answer", value_name = "ANSWER")]
@@ -150,7 +150,7 @@ pub struct Answer {
 
     /// The step that waits
     #[arg(add = ArgValueCompleter::new(complete::steps))]
-    pub step: String,
+    pub step: InstanceId,
 
     /// Why; it is kept in the journal
     #[arg(short = 'm', long, value_name = "TEXT")]

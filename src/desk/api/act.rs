@@ -16,7 +16,7 @@ use crate::{
     decide,
     desk::{access::Access, answer::Problem, page, server::Desk},
     ground,
-    journal::{InstanceId, RunId, Verdict},
+    journal::{RunId, Verdict},
     report,
     runs::{Person, Runs, RunsError, StartWanted, Started},
     targets::{LOCAL, Role},
@@ -160,9 +160,17 @@ async fn answer(
 ) -> Result<StatusCode, Problem> {
     let run = run_id(&run)?;
     let shown = body.digest.as_deref().map(digest).transpose()?;
-    let step = InstanceId::parse(&body.step);
-    desk.ask(move |runs| runs.answer(&run, &step, verdict, shown, body.comment, &access.person))
-        .await?;
+    desk.ask(move |runs| {
+        runs.answer(
+            &run,
+            &body.step,
+            verdict,
+            shown,
+            body.comment,
+            &access.person,
+        )
+    })
+    .await?;
     Ok(StatusCode::ACCEPTED)
 }
 

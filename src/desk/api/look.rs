@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::types::{GrantItem, RunItem, RunsPage, WhoAmI, WorkflowItem, Workflows};
 use crate::{
     desk::{access::Access, answer::Problem, server::Desk},
-    journal::RunId,
+    journal::{InstanceId, NotAnInstance, RunId},
     report::{self, Pick},
     runs::{Filter, WorkflowName, now},
 };
@@ -116,6 +116,13 @@ pub fn run_id(text: &str) -> Result<RunId, Problem> {
         Problem::new(StatusCode::NOT_FOUND, "no-such-run", detail)
     };
     RunId::parse(text).ok_or_else(missing)
+}
+
+/// Reads the id of an instance that somebody asks for.
+pub fn instance_id(text: &str) -> Result<InstanceId, Problem> {
+    text.parse().map_err(|why: NotAnInstance| {
+        Problem::new(StatusCode::NOT_FOUND, "unknown-step", why.to_string())
+    })
 }
 
 /// Reads the name of a workflow that somebody asks for.

@@ -395,7 +395,8 @@ pub struct ChangesBody {
     pub params: BTreeMap<String, AnyJson>,
     /// Steps that run again from the start, with all that depends on them.
     #[serde(default)]
-    pub redo: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    pub redo: Vec<InstanceId>,
     /// Of the revision that was looked at; without it, whatever the changes mean now is done.
     #[serde(default)]
     pub digest: Option<String>,
@@ -421,11 +422,7 @@ impl ChangesBody {
             params: params
                 .map(|(name, value)| (name, Value::from_json(value)))
                 .collect(),
-            redo: self
-                .redo
-                .iter()
-                .map(|step| InstanceId::parse(step))
-                .collect(),
+            redo: self.redo,
         }
     }
 }
@@ -467,7 +464,8 @@ async fn revise(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DoubtBody {
-    pub step: String,
+    #[schema(value_type = String)]
+    pub step: InstanceId,
     /// Whether the call was done; if not, it is made again.
     pub done: bool,
     /// What it gave, if it was done.
@@ -482,12 +480,11 @@ async fn doubt(
     Body(body): Body<DoubtBody>,
 ) -> Result<StatusCode, Problem> {
     let run = run_id(&run)?;
-    let step = InstanceId::parse(&body.step);
     let answer = match body.done {
         true => DoubtAnswer::Done(Value::from_json(body.value)),
         false => DoubtAnswer::Again,
     };
-    desk.ask(move |runs| runs.answer_doubt(&run, &step, &answer, &access.person))
+    desk.ask(move |runs| runs.answer_doubt(&run, &body.step, &answer, &access.person))
         .await?;
     Ok(StatusCode::ACCEPTED)
 }

@@ -218,7 +218,7 @@ fn lacks(access: &Access, role: Role, shown: &Shown) -> Allowed {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StepQuery {
-    step: String,
+    step: InstanceId,
 }
 
 pub async fn effects(
@@ -229,7 +229,7 @@ pub async fn effects(
     let Query(query) = query.map_err(|why| Problem::bad(why.body_text()))?;
     let run = run_id(&run)?;
     let shown = desk.ask(move |runs| runs.run(&run)).await?;
-    let step = InstanceId::parse(&query.step);
+    let step = query.step;
     let instance = shown.state.instance(&step).ok_or_else(|| {
         let detail = format!("no step `{step}` of the run has begun");
         Problem::new(StatusCode::NOT_FOUND, "unknown-step", detail)

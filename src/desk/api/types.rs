@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::{
     compile::{Param, Workflow},
-    journal::RunId,
+    journal::{InstanceId, RunId},
     runs::{Ask, Listed, Row},
     targets::Role,
     value::{Type, Value},
@@ -339,7 +339,8 @@ pub struct EventItem {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AnswerBody {
-    pub step: String,
+    #[schema(value_type = String)]
+    pub step: InstanceId,
     /// Of the question that was looked at; without it, the answer is to whatever is asked now.
     #[serde(default)]
     pub digest: Option<String>,

@@ -13,7 +13,7 @@ use crate::{
     desk::{access::Access, answer::Problem, api, server::Desk},
     execute::{UndoItem, UndoKind},
     ground,
-    journal::{InstanceId, RunId, Verdict},
+    journal::{RunId, Verdict},
     runs::{Person, Runs, RunsError},
 };
 
@@ -75,7 +75,7 @@ async fn answer(
     let step = form
         .field("step")
         .ok_or_else(|| Problem::bad("the form has no step"))?;
-    let step = InstanceId::parse(step);
+    let step = api::instance_id(step)?;
     let comment = form
         .field("comment")
         .map(str::trim)

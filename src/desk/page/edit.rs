@@ -36,6 +36,8 @@ struct Sheet {
     /// Or why they can't be used.
     now: Result<Program, Problem>,
     given: Form,
+    /// The steps that are marked to run again.
+    redo: Vec<InstanceId>,
     is_allowed: api::Allowed,
 }
 
@@ -89,7 +91,7 @@ pub async fn doubt(
     let step = form
         .field("step")
         .ok_or_else(|| Problem::bad("the form has no step"))?;
-    let step = InstanceId::parse(step);
+    let step = api::instance_id(step)?;
     let answer = match form.field("answer") {
         Some("again") => DoubtAnswer::Again,
         Some("done") => {
@@ -110,6 +112,10 @@ pub async fn doubt(
 impl Sheet {
     async fn read(desk: &Desk, access: &Access, run: &str, given: Form) -> Result<Self, Problem> {
         let run = run_id(run)?;
+        let marked = given.0.iter().filter(|(name, _)| name == "redo");
+        let redo = marked
+            .map(|(_, step)| api::instance_id(step))
+            .collect::<Result<_, _>>()?;
         let (shown, now) = desk
             .ask(move |runs| {
                 let shown = runs.run(&run)?;
@@ -131,6 +137,7 @@ impl Sheet {
             now: now.map_err(Problem::from),
             shown,
             given,
+            redo,
         })
     }
 
@@ -148,12 +155,6 @@ impl Sheet {
                 .as_ref()
                 .is_ok_and(|now| now.digest != self.shown.program.digest),
         }
-    }
-
-    fn redo(&self) -> Vec<InstanceId> {
-        let given = self.given.0.iter();
-        let redo = given.filter(|(name, _)| name == "redo");
-        redo.map(|(_, step)| InstanceId::parse(step)).collect()
     }
 
     fn changes(&self) -> Result<Changes, RunsError> {
@@ -180,7 +181,7 @@ impl Sheet {
             true => Ok(Changes {
                 takes_files,
                 params,
-                redo: self.redo(),
+                redo: self.redo.clone(),
             }),
             false => Err(crate::compile::ParamErrors(errors).into()),
         }
@@ -296,7 +297,7 @@ impl Sheet {
 
     /// Returns the steps that have run, to be chosen.
     fn choices(&self) -> Markup {
-        let redo = self.redo();
+        let redo = &self.redo;
         let steps = self.shown.program.workflow.steps();
         let ids = steps.map(|(_, step)| InstanceId::step(None, step.name.as_str()));
         let ran: Vec<_> = ids

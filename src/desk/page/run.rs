@@ -93,7 +93,7 @@ pub async fn run(
         waits_for,
         events,
         hidden,
-        selected: (!query.step.is_empty()).then(|| InstanceId::parse(&query.step)),
+        selected: query.step.parse().ok(),
         query,
         shown,
         access,
@@ -395,7 +395,7 @@ impl View {
             .flatten()
             .filter(|step| {
                 let id = step["step"].as_str().unwrap_or_default();
-                let is_begun = shown.state.instance(&InstanceId::parse(id)).is_some();
+                let is_begun = shown.state.steps.contains_key(id);
                 !is_begun && step["runs"] != false && step.get("approval").is_none()
             })
             .collect();

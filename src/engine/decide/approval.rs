@@ -178,20 +178,20 @@ pub fn on_answer(
     answer: &journal::Decision,
     at: i64,
 ) -> Result<Event, Refusal> {
-    let id = InstanceId::parse(&answer.step);
-    let name = || answer.step.clone();
+    let id = &answer.step;
+    let name = || id.to_string();
     let asked = state
-        .instance(&id)
+        .instance(id)
         .filter(|instance| instance.status == Status::Waiting)
         .and_then(|instance| instance.approval.as_deref())
         .ok_or_else(|| Refusal::NotAsked {
             step: name(),
-            status: state.status(&id).as_str(),
+            status: state.status(id).as_str(),
         })?;
     if asked.digest != answer.digest {
         return Err(Refusal::Changed(name()));
     }
-    if let Some((scope, step, item)) = Scope::around(workflow, state, &id)
+    if let Some((scope, step, item)) = Scope::around(workflow, state, id)
         && let Action::Approval(approval) = &step.action
     {
         if let Some(deadline) = asked.deadline.filter(|_| asked.has_expired(at)) {
@@ -222,7 +222,7 @@ pub fn on_answer(
         }
     }
     Ok(Event::ApprovalDecided {
-        step: id,
+        step: id.clone(),
         verdict: answer.verdict,
         approver: answer.approver.clone(),
         via: answer.via.clone(),

@@ -1,12 +1,14 @@
 //! What a resume with other files, other params or `--redo` will do, before it does it.
 
+use std::collections::BTreeSet;
+
 use super::{
     fate::{Change, Plan},
     planner::Planner,
     resume::reset_finally,
     scope::Scope,
 };
-use crate::journal::InstanceId;
+use crate::journal::{Event, InstanceId};
 
 /// Why a resume can't be planned.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,7 +47,16 @@ pub fn plan(change: &Change) -> Result<Plan, Unplannable> {
     }
     let mut finally = Vec::new();
     reset_finally(change.new, None, &state, &mut finally);
-    finally.retain(|event| !planner.plan.events.contains(event));
+    let planned: BTreeSet<_> = planner.plan.events.iter().filter_map(reset).collect();
+    finally.retain(|event| reset(event).is_none_or(|step| !planned.contains(step)));
     planner.plan.events.extend(finally);
     Ok(planner.plan)
+}
+
+/// The instance that an event starts over.
+fn reset(event: &Event) -> Option<&InstanceId> {
+    match event {
+        Event::StepReset { step } => Some(step),
+        _ => None,
+    }
 }

@@ -131,10 +131,8 @@ impl Planner<'_> {
             };
             worst = worst.max(self.unit(scope, &unit));
         }
-        for (key, _) in items
-            .iter()
-            .filter(|(key, _)| now.iter().all(|(k, _)| k != key))
-        {
+        let still: BTreeSet<_> = now.iter().map(|(key, _)| key).collect();
+        for (key, _) in items.iter().filter(|(key, _)| !still.contains(key)) {
             self.tell(&id.item(key), FateKind::Removed, "no longer an item");
         }
         // What it reads may change: it waits for that again, and looks at its items anew.
@@ -359,21 +357,10 @@ impl Planner<'_> {
     }
 
     fn removed(&mut self, scope: &Scope) {
-        let is_here = |id: &InstanceId| {
-            let parent = id.parent();
-            parent.as_ref() == scope.inside && id.undone().is_none()
-        };
         let known = |id: &InstanceId| scope.workflow.step_named(last_name(id)).is_some();
-        let gone: Vec<_> = self
-            .change
-            .state
-            .steps
-            .keys()
-            .filter(|id| is_here(id) && !known(id))
-            .cloned()
-            .collect();
-        for id in gone {
-            self.tell(&id, FateKind::Removed, "no longer in the workflow");
+        let here = self.change.state.steps_of(scope.inside);
+        for id in here.filter(|id| id.undone().is_none() && !known(id)) {
+            self.tell(id, FateKind::Removed, "no longer in the workflow");
         }
     }
 
@@ -390,12 +377,9 @@ impl Planner<'_> {
     /// Starts an execution, and all inside of it, over.
     fn again(&mut self, id: &InstanceId, reason: String) -> FateKind {
         let state = self.change.state;
-        let inner = state.steps.iter().filter(|(other, _)| {
-            other.undone().is_none()
-                && (*other == id
-                    || std::iter::successors(other.parent(), InstanceId::parent)
-                        .any(|outer| outer == *id))
-        });
+        let own = state.steps.get_key_value(id).into_iter();
+        let inner = own.chain(state.inside(id));
+        let inner = inner.filter(|(other, _)| other.undone().is_none());
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for (other, instance) in inner {
             self.plan.events.push(Event::StepReset {

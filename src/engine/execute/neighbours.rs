@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     decide::{self, Want},
-    journal::{Claim, Event, InstanceId, Message, RunId, Via},
+    journal::{Claim, Event, Message, RunId, Via},
 };
 
 impl<S: Substrate> Driver<'_, S> {
@@ -22,7 +22,7 @@ impl<S: Substrate> Driver<'_, S> {
                     Ok(event) => self.happens(vec![event]),
                     Err(_) if at < self.began => Ok(()),
                     Err(refusal) => self.happens(vec![Event::AnswerRefused {
-                        step: InstanceId::parse(&answer.step),
+                        step: answer.step,
                         verdict: answer.verdict,
                         approver: answer.approver,
                         via: answer.via,

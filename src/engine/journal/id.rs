@@ -1,4 +1,9 @@
-use std::{borrow::Borrow, fmt, sync::Arc};
+use std::{
+    borrow::{Borrow, Cow},
+    fmt,
+    str::FromStr,
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, macros::format_description};
@@ -86,11 +91,7 @@ impl InstanceId {
     /// The instance that this one reverses, if it is such a one. (A step's name and the `]` of
     /// an item can't end like that.)
     pub fn undone(&self) -> Option<Self> {
-        self.0.strip_suffix(UNDO).map(Self::parse)
-    }
-
-    pub fn parse(text: &str) -> Self {
-        Self(text.into())
+        self.0.strip_suffix(UNDO).map(|text| Self(text.into()))
     }
 
     pub fn as_str(&self) -> &str {
@@ -148,6 +149,38 @@ impl InstanceId {
     }
 }
 
+/// Why a text does not name an instance.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` does not name a step of a run, such as `root_ca` or `relay_client[cluster-1]/sign`")]
+pub struct NotAnInstance(String);
+
+impl FromStr for InstanceId {
+    type Err = NotAnInstance;
+
+    fn from_str(text: &str) -> Result<Self, NotAnInstance> {
+        let path = text.strip_suffix(UNDO).unwrap_or(text);
+        match path.split('/').all(is_segment) {
+            true => Ok(Self(text.into())),
+            false => Err(NotAnInstance(text.into())),
+        }
+    }
+}
+
+/// Whether a text is the name of a step, with the key of an item or without.
+fn is_segment(text: &str) -> bool {
+    let (name, key) = match text.strip_suffix(']') {
+        None => (text, ""),
+        Some(text) => match text.split_once('[') {
+            Some((name, key)) => (name, key),
+            None => return false,
+        },
+    };
+    let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    !name.is_empty()
+        && name.chars().all(is_name)
+        && !key.contains(|c: char| c == '[' || c == ']' || c.is_control())
+}
+
 /// One step on the path of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment<'a> {
@@ -193,7 +226,8 @@ impl Serialize for InstanceId {
 
 impl<'de> Deserialize<'de> for InstanceId {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(|text| Self(text.into()))
+        let text = Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -220,6 +254,26 @@ mod tests {
             "../20261123-223401482-k3f9ma",
         ] {
             assert_eq!(RunId::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_instance_is_read_or_refused() {
+        for right in [
+            "a",
+            "root_ca!undo",
+            "relay[cluster-1]/sign",
+            "a[]/b[x%2Fy]!undo",
+            "_",
+        ] {
+            let read: InstanceId = right.parse().expect("an instance");
+            assert_eq!(read.as_str(), right);
+        }
+        for wrong in [
+            "", "/", "a/", "!undo", "A", "a b", "../a", "a[x", "a]", "a[x]y", "a[[x]]", "a\n",
+        ] {
+            let read: Result<InstanceId, _> = wrong.parse();
+            assert_eq!(read, Err(NotAnInstance(wrong.into())));
         }
     }
 

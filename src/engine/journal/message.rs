@@ -2,6 +2,8 @@ use serde::{Deserialize, Serialize};
 
 use windlass_world::value::Digest;
 
+use super::id::InstanceId;
+
 /// What another process asks of the one that drives a run.
 ///
 /// It waits in the journal's database, and becomes an event when the driver reads it.
@@ -20,8 +22,7 @@ pub enum Message {
 /// An answer to a step that waits for approval.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Decision {
-    /// The step instance, as it prints.
-    pub step: String,
+    pub step: InstanceId,
     pub verdict: Verdict,
     pub approver: String,
     /// How the approver was authenticated, where a server did that.

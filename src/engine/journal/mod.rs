@@ -48,7 +48,7 @@ pub use crash::{crash_point, crash_points};
 pub use error::JournalError;
 pub use event::{CallRecord, EffectOutcome, Event, Outcome};
 pub use evidence::{Link, Verified, open_links, verify};
-pub use id::{InstanceId, Position, RunId, Segment};
+pub use id::{InstanceId, NotAnInstance, Position, RunId, Segment};
 pub use instance::{
     ATTEMPT_KILLED, Answer, Approval, EffectState, Instance, Round, RoundRef, Status,
 };

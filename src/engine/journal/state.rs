@@ -33,6 +33,8 @@ pub struct State {
     /// Milliseconds in which some step was at work; not the waits for people, nor the time in which
     /// nothing drove the run.
     pub worked: i64,
+    /// When it was started, or resumed or undone last, in milliseconds since 1970.
+    pub begun_at: i64,
     /// How many steps are at work, and when the last event happened.
     at_work: usize,
     last_at: i64,
@@ -100,6 +102,26 @@ impl State {
         below('/').chain(below('['))
     }
 
+    /// Lists the steps of one workflow that have an instance: of the run's own (`None`), or of the one inside of an instance.
+    /// Passes over what is inside of each of them, which may be much.
+    pub fn steps_of(&self, inside: Option<&InstanceId>) -> impl Iterator<Item = &InstanceId> {
+        let prefix = inside.map(|id| format!("{id}/")).unwrap_or_default();
+        let mut from = prefix.clone();
+        std::iter::from_fn(move || {
+            loop {
+                let range = (Bound::Included(from.as_str()), Bound::Unbounded);
+                let (id, _) = self.steps.range::<str, _>(range).next()?;
+                let rest = id.as_str().strip_prefix(&prefix)?;
+                let Some(at) = rest.find(['/', '[']) else {
+                    from = format!("{id}\0");
+                    return Some(id);
+                };
+                let behind = char::from(rest.as_bytes()[at] + 1);
+                from = format!("{prefix}{}{behind}", &rest[..at]);
+            }
+        })
+    }
+
     pub fn status(&self, id: &InstanceId) -> Status {
         self.steps
             .get(id)
@@ -113,6 +135,11 @@ impl State {
     pub fn apply(&mut self, event: &Event, at: i64) -> Result<(), IllegalTransition> {
         if let Some(why) = self.refusal(event) {
             return Err(IllegalTransition(why));
+        }
+        if let Event::RunStarted { .. } | Event::RunResumed { .. } | Event::UndoStarted { .. } =
+            event
+        {
+            self.begun_at = at;
         }
         let was_at_work = event.step().is_some_and(|step| self.is_at_work(step));
         self.count_work(event, at);
@@ -619,5 +646,25 @@ mod tests {
         let mut nothing = State::default();
         assert!(nothing.apply(&kinds[0], 7).is_err());
         assert_eq!(format!("{nothing:?}"), format!("{:?}", State::default()));
+    }
+
+    #[test]
+    fn the_steps_of_a_workflow_leave_out_what_is_inside_of_them() {
+        let mut state = State::default();
+        for id in [
+            "a", "a!undo", "a/x", "a/x/y", "a/x[1]", "a0", "a[1]", "a[1]/x", "a_b", "b/x", "c",
+        ] {
+            let id: InstanceId = id.parse().expect("an id");
+            state.steps.insert(id, Instance::default());
+        }
+        let of = |inside: Option<&str>| -> Vec<String> {
+            let inside = inside.map(|id| id.parse().expect("an id"));
+            let ids = state.steps_of(inside.as_ref());
+            ids.map(InstanceId::to_string).collect()
+        };
+        assert_eq!(of(None), ["a", "a!undo", "a0", "a_b", "c"]);
+        assert_eq!(of(Some("a")), ["a/x"]);
+        assert_eq!(of(Some("a[1]")), ["a[1]/x"]);
+        assert!(of(Some("c")).is_empty());
     }
 }
