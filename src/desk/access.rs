@@ -5,7 +5,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use super::{answer::Problem, options::Secured};
 use crate::{
     journal::Via,
-    runs::Person,
+    runs::{Listed, Person},
     targets::{GrantConfig, Role, Scope, TokenConfig},
     value::Digest,
 };
@@ -90,6 +90,28 @@ impl Access {
         self.has_everywhere(needed)
             || granted
                 .any(|granted| granted.role.covers(needed) && granted.scope.holds(workflow, target))
+    }
+
+    /// Says whether somebody has a role for a workflow on any target.
+    pub fn has_for(&self, needed: Role, workflow: &str) -> bool {
+        let mut granted = self.granted.iter();
+        self.has_everywhere(needed)
+            || granted.any(|one| one.role.covers(needed) && one.scope.holds_workflow(workflow))
+    }
+
+    /// Says whether somebody has a role for any workflow on a target.
+    pub fn has_at(&self, needed: Role, target: &str) -> bool {
+        let mut granted = self.granted.iter();
+        self.has_everywhere(needed)
+            || granted.any(|one| one.role.covers(needed) && one.scope.holds_target(target))
+    }
+
+    /// Says whether somebody may see a workflow in a list. Of one that can't be compiled nobody can tell whose it is.
+    pub fn sees_listed(&self, listed: &Listed) -> bool {
+        match &listed.program {
+            Ok(program) => self.has_for(Role::Viewer, &program.workflow.name),
+            Err(_) => self.has_everywhere(Role::Viewer),
+        }
     }
 
     /// Says whether somebody may have a target do whatever a script says: files that a client sends may call themselves

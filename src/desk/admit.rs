@@ -12,6 +12,8 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use super::{
     access::{Access, Identity},
     answer::Problem,
+    api,
+    cookie::{Purpose, SameSite},
     guard::Foreign,
     oidc, page,
     route::Needs,
@@ -35,6 +37,15 @@ impl Peer {
             machine: None,
         }
     }
+}
+
+/// What a request was let through with.
+#[derive(Clone)]
+pub struct Pass {
+    headers: HeaderMap,
+    peer: Peer,
+    needs: Needs,
+    run: Option<RunId>,
 }
 
 /// What scripts, styles and frames a page may have: its own, and none within its text.
@@ -97,30 +108,57 @@ impl Desk {
         let needs = self.needs(request.method(), matched);
         let run = matched.and_then(|matched| run_in(matched, request.uri().path()));
         if let Some(token) = ticket(request) {
-            return Err(Box::new(self.redeem(&token, peer)));
+            return Err(Box::new(self.redeem(&token, &headers.clone(), peer).await));
         }
-        let headers = headers.clone();
-        let access = self.authenticate(&headers, &peer).await;
+        let pass = Pass {
+            headers: headers.clone(),
+            peer,
+            needs,
+            run,
+        };
+        let access = self.authenticate(&pass.headers, &pass.peer).await;
         // Who brings what is not good here may still have what needs nobody.
         let access = match (access, needs) {
             (Err(_), Needs::Nothing) => None,
             (access, _) => access.map_err(refused)?,
         };
-        if let Needs::Role(role) | Needs::Somewhere(role) = needs {
-            let Some(access) = &access else {
-                return Err(refused(Problem::unauthenticated()));
-            };
-            if !access.has(role) {
-                return Err(refused(Problem::denied(access, role)));
-            }
-            if matches!(needs, Needs::Role(_)) {
-                self.judge_run(access, role, run).await.map_err(refused)?;
-            }
-        }
+        self.judge_access(access.as_ref(), needs, pass.run.as_ref())
+            .await
+            .map_err(refused)?;
         if let Some(access) = access {
             request.extensions_mut().insert(access);
         }
+        request.extensions_mut().insert(pass);
         Ok(())
+    }
+
+    /// Says whether a request that goes on for long would still be let through: a session may have ended since, a token expired.
+    pub async fn still_admits(&self, pass: &Pass) -> bool {
+        let Ok(access) = self.authenticate(&pass.headers, &pass.peer).await else {
+            return false;
+        };
+        let judged = self.judge_access(access.as_ref(), pass.needs, pass.run.as_ref());
+        judged.await.is_ok()
+    }
+
+    async fn judge_access(
+        &self,
+        access: Option<&Access>,
+        needs: Needs,
+        run: Option<&RunId>,
+    ) -> Result<(), Problem> {
+        if needs == Needs::Nothing {
+            return Ok(());
+        }
+        let access = access.ok_or_else(Problem::unauthenticated)?;
+        match needs {
+            Needs::Nothing | Needs::Somebody => Ok(()),
+            Needs::Role(role) | Needs::Somewhere(role) if !access.has(role) => {
+                Err(Problem::denied(access, role))
+            }
+            Needs::Role(role) => self.judge_run(access, role, run.cloned()).await,
+            Needs::Somewhere(_) => Ok(()),
+        }
     }
 
     /// Refuses who lacks a role for the run that a path names; where it names none, for everything.
@@ -137,7 +175,14 @@ impl Desk {
             return Err(Problem::denied(access, role));
         };
         match self.ask(move |runs| runs.run(&run)).await {
-            Ok(shown) => access.need(role, &shown.info.workflow, &shown.info.target),
+            Ok(shown) => {
+                let (workflow, target) = (&shown.info.workflow, &shown.info.target);
+                // Whether there is a run is nobody's business who may not see it.
+                match access.has_on(Role::Viewer, workflow, target) {
+                    true => access.need(role, workflow, target),
+                    false => Err(api::no_such_run()),
+                }
+            }
             // The handler says so.
             Err(problem) if problem.code == "no-such-run" => Ok(()),
             // What it is of can't be told.
@@ -182,9 +227,10 @@ impl Desk {
             let identity = provider.identify(token).await.map_err(oidc::problem)?;
             return Ok(Some(self.access(&identity, "header", peer)));
         }
-        if let Some(cookie) = self.cookie_of(headers) {
-            // A session that can't be read is none.
-            let found = self.sessions.find(&cookie, now()).ok().flatten();
+        if let Some(cookie) = self.cookie(Purpose::Session, headers) {
+            let found = self
+                .in_sessions(move |all| all.find(&cookie, now()))
+                .await?;
             let access = found.and_then(|found| {
                 let access = self.access(&self.identity_of(&found.proof)?, "browser", peer);
                 // Who may do something else than when they logged in logs in again.
@@ -221,33 +267,12 @@ impl Desk {
         }
     }
 
-    /// Returns the value of our cookie.
-    pub fn cookie_of(&self, headers: &HeaderMap) -> Option<String> {
-        self.named_cookie(headers, &self.cookie)
-    }
-
-    /// Returns the value of a cookie.
-    pub fn named_cookie(&self, headers: &HeaderMap, name: &str) -> Option<String> {
-        let all = headers.get_all(header::COOKIE).iter();
-        let mut pairs = all
-            .filter_map(|header| header.to_str().ok())
-            .flat_map(|header| header.split(';'))
-            .filter_map(|pair| pair.trim().split_once('='));
-        let found = pairs.find(|(known, _)| *known == name);
-        found.map(|(_, value)| value.to_owned())
-    }
-
-    /// Names the cookie of a browser that has gone to the provider to log in.
-    pub fn login_cookie(&self) -> String {
-        format!("{}-login", self.cookie)
-    }
-
     /// Begins a session for the token of the printed address, which works once.
-    fn redeem(&self, token: &str, peer: Peer) -> Response {
+    async fn redeem(&self, token: &str, headers: &HeaderMap, peer: Peer) -> Response {
         let is_good = self.take_ticket(Digest::of_content(token.as_bytes()));
         let owner = self.tokens.owner().filter(|_| is_good);
         match owner {
-            Some(owner) => self.log_in(owner.sha256, "/", peer),
+            Some(owner) => self.log_in(owner.sha256, "/", headers, peer).await,
             None => page::login(
                 StatusCode::UNAUTHORIZED,
                 Some("This link has been used, or was never good. Log in with a token."),
@@ -257,46 +282,47 @@ impl Desk {
     }
 
     /// Answers with the cookie of a new session of a token, and leads to a page of ours.
-    pub fn log_in(&self, token: Digest, next: &'static str, peer: Peer) -> Response {
+    pub async fn log_in(
+        &self,
+        token: Digest,
+        next: &'static str,
+        headers: &HeaderMap,
+        peer: Peer,
+    ) -> Response {
         let Some(known) = self.tokens.with_digest(token) else {
             return Problem::unauthenticated().into_response();
         };
         let proof = Proof::Token { sha256: token };
-        match self.session_cookie(&proof, &known.identity(), peer) {
+        let identity = known.identity();
+        let cookie = self.session_cookie(proof, &identity, headers, peer);
+        match cookie.await {
             Ok(cookie) => page::see_other(next, Some(cookie)),
             Err(problem) => problem.into_response(),
         }
     }
 
     /// Begins a session, and returns its cookie.
-    pub fn session_cookie(
+    pub async fn session_cookie(
         &self,
-        proof: &Proof,
+        proof: Proof,
         identity: &Identity,
+        headers: &HeaderMap,
         peer: Peer,
     ) -> Result<HeaderValue, Problem> {
         let access = self.access(identity, "browser", &peer);
-        let begun = self.sessions.begin(
-            Begins {
-                proof,
-                name: &identity.name,
-                how: &identity.how,
-                from: &peer.address.ip().to_string(),
-                entitled: access.digest(),
-            },
-            now(),
-        );
-        let cookie = match begun {
-            Ok(Some(cookie)) => cookie,
-            Ok(None) => return Err(broken("the system gave no randomness")),
-            Err(_) => return Err(broken("the session can't be kept")),
+        let begins = Begins {
+            proof,
+            name: identity.name.clone(),
+            how: identity.how.clone(),
+            from: peer.address.ip().to_string(),
+            entitled: access.digest(),
         };
-        let secure = if self.is_tls { "; Secure" } else { "" };
-        let cookie = format!(
-            "{}={cookie}; Path=/; HttpOnly; SameSite=Strict{secure}",
-            self.cookie
-        );
-        HeaderValue::from_str(&cookie).map_err(|_| broken("the session can't be kept"))
+        let cookie = self
+            .in_sessions(move |all| all.begin(&begins, now()))
+            .await?;
+        let cookie = cookie.ok_or_else(|| broken("the system gave no randomness"))?;
+        let cookie = self.set_cookie(Purpose::Session, headers, &cookie, SameSite::Strict, None);
+        cookie.ok_or_else(|| broken("the session can't be kept"))
     }
 }
 

@@ -39,12 +39,18 @@ pub async fn hook(
         .ask(move |_| Ok(triggers.hook(&name, &headers, &body, &from)))
         .await?;
     let answer = asked.map_err(refused)?;
+    Ok((status(&answer), Json(answer)))
+}
+
+/// A sender repeats what failed. So a start that failed is told as a failure, unless repeating the request would start others twice.
+fn status(answer: &HookAnswer) -> StatusCode {
     let has_started = answer.starts.iter().any(|start| start.run.is_some());
-    let status = match has_started || answer.starts.is_empty() {
-        true => StatusCode::OK,
-        false => StatusCode::UNPROCESSABLE_ENTITY,
-    };
-    Ok((status, Json(answer)))
+    let has_failed = answer.starts.iter().any(|start| start.run.is_none());
+    match (has_failed, has_started && !answer.is_named) {
+        (false, _) | (true, true) => StatusCode::OK,
+        (true, false) if answer.is_busy => StatusCode::SERVICE_UNAVAILABLE,
+        (true, false) => StatusCode::UNPROCESSABLE_ENTITY,
+    }
 }
 
 fn refused(why: HookRefused) -> Problem {

@@ -11,6 +11,7 @@ mod admit;
 mod answer;
 mod api;
 mod compare;
+mod cookie;
 mod guard;
 mod hooks;
 mod machine;

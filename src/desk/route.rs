@@ -11,6 +11,8 @@ use crate::targets::Role;
 pub enum Needs {
     /// Nothing: there is nothing to see, or one has to come by here to log in.
     Nothing,
+    /// To be logged in, or to bring a token: it concerns nobody else.
+    Somebody,
     /// A role: for the run that the path names, or else for all workflows and targets.
     Role(Role),
     /// A role for any workflow and target; the handler looks at the rest.
@@ -71,7 +73,7 @@ pub fn table() -> Vec<Route> {
         open(Method::POST, "/login", post(page::log_in)),
         // What lets a request through is its signature.
         open(Method::POST, "/hooks/{hook}", post(hooks::hook)),
-        somewhere(page("/logout", Viewer, post(page::log_out), Method::POST)),
+        somebody(page("/logout", Viewer, post(page::log_out), Method::POST)),
         somewhere(page("/", Viewer, get(page::runs), Method::GET)),
         page("/runs/{run}", Viewer, get(page::run), Method::GET),
         somewhere(page("/start", Operator, get(page::workflows), Method::GET)),
@@ -155,6 +157,14 @@ pub fn somewhere(route: Route) -> Route {
         needs => needs,
     };
     Route { needs, ..route }
+}
+
+/// Needs no role, and yet somebody.
+pub fn somebody(route: Route) -> Route {
+    Route {
+        needs: Needs::Somebody,
+        ..route
+    }
 }
 
 fn open(method: Method, path: &'static str, handler: MethodRouter<Desk>) -> Route {

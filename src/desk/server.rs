@@ -6,15 +6,17 @@ use std::{
 };
 
 use axum::{Extension, Router, middleware::from_fn_with_state};
+use http::StatusCode;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     access::{Tokens, random_token},
     admit::{Peer, admit},
+    answer::Problem,
     guard::Guard,
     machine,
-    oidc::{Pending, Provider},
+    oidc::{LoginSeal, Provider},
     options::{DeskOptions, Refused},
     route::{Route, fallback, table},
     session::Sessions,
@@ -41,16 +43,16 @@ pub struct Parts {
     pub triggers: Arc<Triggers>,
     pub outbox: Arc<Outbox>,
     pub tokens: Tokens,
-    pub sessions: Sessions,
+    sessions: Arc<Sessions>,
     pub guard: Guard,
-    /// The cookie's name: all servers of a host share its cookies, so it names the port.
-    pub cookie: String,
+    /// What it listens on.
+    pub port: u16,
     pub is_tls: bool,
     pub grants: Vec<GrantConfig>,
     /// The provider that people log in with.
     pub provider: Option<Provider>,
-    /// The logins at the provider that have begun.
-    pub pending: Pending,
+    /// Seals what a browser keeps while it logs in at the provider.
+    pub login_seal: LoginSeal,
     pub routes: Vec<Route>,
     /// Ends streams when the server stops.
     pub stop: CancellationToken,
@@ -67,6 +69,28 @@ impl Deref for Desk {
 }
 
 impl Desk {
+    /// Asks the sessions something, on a thread that may block.
+    ///
+    /// # Errors
+    /// Sessions that can't be read or written now: nobody is taken for somebody who is not logged in because of that.
+    pub async fn in_sessions<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Sessions) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let sessions = self.sessions.clone();
+        match tokio::task::spawn_blocking(move || ask(&sessions)).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(_)) | Err(_) => {
+                let detail = "the sessions can't be read or written now";
+                Err(Problem::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "system",
+                    detail,
+                ))
+            }
+        }
+    }
+
     /// Uses the ticket up if it is this one.
     pub fn take_ticket(&self, offered: Digest) -> bool {
         let mut ticket = self.ticket.lock().unwrap_or_else(PoisonError::into_inner);
@@ -114,16 +138,13 @@ impl Server {
             triggers: options.triggers,
             outbox: options.outbox,
             tokens: Tokens::new(options.owner.as_ref(), &options.config.tokens),
-            sessions: Sessions::open(&options.state, limits)?,
+            sessions: Arc::new(Sessions::open(&options.state, limits)?),
             guard: Guard::new(address, is_tls, &options.config.hosts),
-            cookie: match is_tls {
-                true => format!("__Host-windlass-{}", address.port()),
-                false => format!("windlass-{}", address.port()),
-            },
+            port: address.port(),
             is_tls,
             grants: options.config.grants.clone(),
             provider,
-            pending: Pending::default(),
+            login_seal: LoginSeal::new().ok_or(Refused::NoRandomness)?,
             routes: table(),
             stop: stop.clone(),
             ticket: Mutex::new(Some(Digest::of_content(ticket.as_bytes()))),

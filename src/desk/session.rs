@@ -46,12 +46,12 @@ pub enum Proof {
 }
 
 /// A session that begins.
-pub struct Begins<'a> {
-    pub proof: &'a Proof,
-    pub name: &'a str,
-    pub how: &'a str,
+pub struct Begins {
+    pub proof: Proof,
+    pub name: String,
+    pub how: String,
     /// The address that the browser came from.
-    pub from: &'a str,
+    pub from: String,
     /// What they may do: see [`Access::digest`](super::access::Access::digest).
     pub entitled: Digest,
 }
@@ -101,7 +101,7 @@ impl Sessions {
     }
 
     /// Begins a session at a moment (milliseconds since 1970). Gives its cookie; `None` where the system gives no randomness.
-    pub fn begin(&self, begins: Begins, at: i64) -> rusqlite::Result<Option<String>> {
+    pub fn begin(&self, begins: &Begins, at: i64) -> rusqlite::Result<Option<String>> {
         let Some(cookie) = random_token() else {
             return Ok(None);
         };
@@ -110,7 +110,7 @@ impl Sessions {
             "DELETE FROM logins WHERE began <= ? OR used <= ?",
             params![at - self.longest, at - self.idle],
         )?;
-        let proof = serde_json::to_string(begins.proof).unwrap_or_default();
+        let proof = serde_json::to_string(&begins.proof).unwrap_or_default();
         database.execute(
             "INSERT INTO logins (cookie, proof, name, how, came_from, entitled, began, used)
                  VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -220,15 +220,15 @@ mod tests {
 
     fn begin(sessions: &Sessions, at: i64) -> String {
         let begins = Begins {
-            proof: &Proof::Token {
+            proof: Proof::Token {
                 sha256: digest("token"),
             },
-            name: "alice",
-            how: "token alice",
-            from: "127.0.0.1",
+            name: "alice".into(),
+            how: "token alice".into(),
+            from: "127.0.0.1".into(),
             entitled: digest("roles"),
         };
-        sessions.begin(begins, at).expect("kept").expect("random")
+        sessions.begin(&begins, at).expect("kept").expect("random")
     }
 
     #[test]

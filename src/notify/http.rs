@@ -11,10 +11,15 @@ use std::{
 
 use reqwest::{Client, Url, redirect::Policy};
 
+use crate::value::{Redactor, Secret};
+
 /// How long one attempt may take.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// As much of an answer is looked at, in bytes.
-const ANSWER: usize = 200;
+/// As much of an answer is read, in bytes, and as many characters of it are shown.
+const READ: usize = 8192;
+const SHOWN: usize = 200;
+/// Shorter texts are words, not secrets.
+const LEAST: usize = 8;
 
 /// A request.
 pub struct Post<'a> {
@@ -75,6 +80,7 @@ pub async fn post(post: Post<'_>) -> Result<(), Failed> {
         .resolve_to_addrs(&host, &addresses)
         .build()
         .map_err(|e| Failed::new(plainly(e)))?;
+    let redactor = redactor(&post);
     let mut request = client.post(url).header("Content-Type", "application/json");
     for (name, value) in &post.headers {
         request = request.header(*name, value);
@@ -91,16 +97,15 @@ pub async fn post(post: Post<'_>) -> Result<(), Failed> {
     let wait = answer.headers().get("retry-after");
     let wait = wait.and_then(|wait| wait.to_str().ok()?.parse().ok());
     let mut said = Vec::new();
-    while said.len() < ANSWER
+    while said.len() < READ
         && let Ok(Some(more)) = answer.chunk().await
     {
         said.extend_from_slice(&more);
     }
-    said.truncate(ANSWER);
-    let mut said = String::from_utf8_lossy(&said).trim().to_owned();
-    for secret in &post.secrets {
-        said = said.replace(secret.as_str(), "‹secret›");
-    }
+    said.truncate(READ);
+    // Secrets first: what is cut before would leave half of one.
+    let said = redactor.owned(String::from_utf8_lossy(&said).trim().to_owned());
+    let said: String = said.chars().take(SHOWN).collect();
     let said = said.replace(|c: char| c.is_control(), " ");
     let why = match (status.is_redirection(), said.is_empty()) {
         (true, _) => format!("it answered {status}: redirects are not followed"),
@@ -112,6 +117,18 @@ pub async fn post(post: Post<'_>) -> Result<(), Failed> {
         is_refused: matches!(status.as_u16(), 400 | 413 | 415 | 422),
         wait: wait.map(Duration::from_secs),
     })
+}
+
+/// Finds the secrets of a request in what a server says of it. Addresses of Slack, of Teams and of many a webhook are secrets
+/// themselves, and a server may name only the path, or a part of it.
+fn redactor(post: &Post) -> Redactor {
+    let rest = post.url.split_once("://").map_or("", |(_, rest)| rest);
+    let path = rest.find('/').map_or("", |at| &rest[at..]);
+    let mut secrets = post.secrets.clone();
+    secrets.extend([post.url, path].map(str::to_owned));
+    secrets.retain(|secret| secret.len() >= LEAST);
+    let secrets: Vec<_> = secrets.into_iter().map(Secret::new).collect();
+    Redactor::of_call(&secrets)
 }
 
 /// Says whether an address may be connected to. Those of machines within a company may: the configuration names them. Those that only

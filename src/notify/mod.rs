@@ -31,5 +31,5 @@ mod outbox;
 mod service;
 
 pub use notice::Notice;
-pub use outbox::{Delivered, Outbox, ReceiverQueue};
+pub use outbox::{Delivered, FailedStart, Outbox, ReceiverQueue};
 pub use service::Notifier;

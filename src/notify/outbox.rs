@@ -12,7 +12,6 @@ use super::notice::Notice;
 use crate::{
     ground::{Durability, open_database},
     journal::RunId,
-    report,
     runs::{Cursor, RunsError, now},
     targets::{NoticeKind, ReceiverConfig},
     value::Digest,
@@ -90,6 +89,20 @@ pub struct ReadUpTo {
     pub cursor: Cursor,
     /// When the run had ended, as it was then; milliseconds since 1970.
     pub ended_at: Option<i64>,
+}
+
+/// A trigger that could not start a run.
+pub struct FailedStart<'a> {
+    /// The name of the workflow's file, as triggers are named by.
+    pub file: &'a str,
+    /// The name that the workflow gives itself.
+    pub workflow: &'a str,
+    pub trigger: &'a str,
+    pub target: &'a str,
+    /// When it was to start, in milliseconds since 1970.
+    pub at: i64,
+    /// Why it did not.
+    pub text: String,
 }
 
 impl Outbox {
@@ -213,28 +226,20 @@ impl Outbox {
     }
 
     /// Tells that a trigger could not start a run.
-    pub fn start_failed(
-        &self,
-        (workflow, trigger): (&str, &str),
-        target: &str,
-        due: i64,
-        error: &RunsError,
-    ) {
+    pub fn start_failed(&self, failed: FailedStart) {
+        let FailedStart { file, trigger, .. } = failed;
         let notice = Notice {
-            key: format!("trigger {workflow}/{trigger} {due}"),
+            key: format!("trigger {file}/{trigger} {}", failed.at),
             kind: NoticeKind::Failed,
             at: now(),
-            about: format!("trigger {workflow}/{trigger}"),
+            about: format!("trigger {file}/{trigger}"),
             run: None,
-            workflow: Some(workflow.to_owned()),
-            target: Some(target.to_owned()),
+            // As runs name it: receivers choose by that.
+            workflow: Some(failed.workflow.to_owned()),
+            target: Some(failed.target.to_owned()),
             step: None,
-            title: format!("{workflow} could not be started by its trigger {trigger}"),
-            text: format!(
-                "It was due at {} UTC: {}\nThe start is tried again.",
-                report::utc_time(due),
-                error.message
-            ),
+            title: format!("{file} could not be started by its trigger {trigger}"),
+            text: failed.text,
             path: "/triggers".into(),
         };
         // The start is tried again, and the trigger shows the error.
@@ -344,7 +349,7 @@ impl Outbox {
         Ok(all.commit()?)
     }
 
-    /// Lists deliveries, the newest first: those before a notice, if one is given.
+    /// Lists the deliveries of as many notices as `limit`, the newest first: of those before a notice, if one is given.
     ///
     /// # Errors
     /// A database that can't be read.
@@ -358,8 +363,11 @@ impl Outbox {
         let mut statement = database.prepare_cached(
             "SELECT n.id, d.receiver, d.state, n.notice, d.attempts, d.next_at, d.done_at, d.error
              FROM deliveries d JOIN notices n ON n.id = d.notice
-             WHERE (?1 IS NULL OR d.state = ?1) AND (?2 IS NULL OR n.id < ?2)
-             ORDER BY n.id DESC, d.receiver LIMIT ?3",
+             WHERE (?1 IS NULL OR d.state = ?1) AND n.id IN (
+                 SELECT DISTINCT notice FROM deliveries
+                 WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR notice < ?2)
+                 ORDER BY notice DESC LIMIT ?3)
+             ORDER BY n.id DESC, d.receiver",
         )?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = statement.query_map(params![state, before, limit], delivered)?;

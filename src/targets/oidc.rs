@@ -22,6 +22,10 @@ pub struct OidcConfig {
     /// The claim that names a user.
     #[serde(default = "user_claim")]
     pub user_claim: String,
+    /// Whether an e-mail address names a user although the provider does not say that it has verified it (`email_verified`): for
+    /// providers in which nobody can choose their own address.
+    #[serde(default)]
+    pub unverified_email: bool,
     /// The claim that lists a user's groups.
     #[serde(default = "groups_claim")]
     pub groups_claim: String,

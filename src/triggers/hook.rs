@@ -8,7 +8,7 @@ use super::{planted::Planted, service::Triggers};
 use crate::{
     compile::Occasion,
     journal::Via,
-    runs::{MAX_KEY, Person, RunsError, StartWanted, now},
+    runs::{Kind, MAX_KEY, Person, RunsError, StartWanted, now},
     value::{Digest, Value},
 };
 
@@ -30,9 +30,15 @@ const DELIVERIES: [&str; 4] = [
 ];
 
 /// What a request to a hook started.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 pub struct HookAnswer {
     pub starts: Vec<HookStart>,
+    /// Whether one could not be started for now.
+    #[serde(skip)]
+    pub is_busy: bool,
+    /// Whether the request names its delivery: sent again, it starts nothing twice.
+    #[serde(skip)]
+    pub is_named: bool,
 }
 
 /// What a request to a hook started in one workflow, or why nothing.
@@ -85,7 +91,7 @@ impl Triggers {
             .get("x-github-event")
             .is_some_and(|event| event == "ping")
         {
-            return Ok(HookAnswer { starts: Vec::new() });
+            return Ok(HookAnswer::default());
         }
         let body = match body {
             [] => Value::Null,
@@ -114,11 +120,19 @@ impl Triggers {
             from: from.to_owned(),
             groups: Vec::new(),
         };
+        let mut is_busy = false;
         let starts = planted.iter().map(|one| {
             let started = self.start_by_hook(one, &body, &shown, delivery, &via);
             let (run, is_repeated, problem) = match started {
                 Ok((run, is_repeated)) => (Some(run), is_repeated, None),
-                Err(error) => (None, false, Some(error.message)),
+                Err(error) => {
+                    // A trigger that somebody paused starts nothing, as it should.
+                    if error.code != "trigger-paused" {
+                        self.starter().hook_failed(one, now(), &error);
+                    }
+                    is_busy |= error.kind == Kind::Busy;
+                    (None, false, Some(error.message))
+                }
             };
             HookStart {
                 workflow: one.workflow.to_string(),
@@ -128,8 +142,11 @@ impl Triggers {
                 problem,
             }
         });
+        let starts = starts.collect();
         Ok(HookAnswer {
-            starts: starts.collect(),
+            starts,
+            is_busy,
+            is_named: delivery.is_some(),
         })
     }
 

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     compile::Occasion,
     notify::Outbox,
-    runs::{Runs, RunsError},
+    runs::{Runs, RunsError, now},
     targets::HookConfig,
 };
 
@@ -103,8 +103,17 @@ impl Triggers {
 
     fn read_files(&self) -> Result<(), RunsError> {
         let (planted, broken) = planted(self.runs.workflows()?);
-        let mut found = self.found();
-        (found.planted, found.broken) = (planted, broken);
+        let before = {
+            let mut found = self.found();
+            found.broken.clone_from(&broken);
+            std::mem::replace(&mut found.planted, planted)
+        };
+        for unread in &broken {
+            let lost = before.iter().filter(|one| one.workflow == unread.workflow);
+            for one in lost {
+                self.starter().lost(one, now(), &unread.why);
+            }
+        }
         Ok(())
     }
 
@@ -157,6 +166,10 @@ impl Triggers {
 
     pub(super) fn planted(&self) -> Vec<Planted> {
         self.found().planted.clone()
+    }
+
+    pub(super) fn starter(&self) -> &ThroughRuns {
+        self.scheduler.starter()
     }
 
     fn found(&self) -> MutexGuard<'_, Looked> {

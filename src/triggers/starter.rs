@@ -8,7 +8,7 @@ use crate::{
     compile::{Workflow, bind_params},
     inventory::{Condition, Inventory},
     journal::{RunInfo, Via},
-    notify::Outbox,
+    notify::{FailedStart, Outbox},
     report,
     runs::{Filter, Person, Runs, RunsError, StartWanted},
     script::Names,
@@ -154,9 +154,42 @@ impl Starter for ThroughRuns {
     }
 
     fn failed(&self, one: &Planted, due: i64, error: &RunsError) {
-        let names = (one.workflow.as_str(), one.trigger.name.as_str());
-        self.outbox
-            .start_failed(names, &one.trigger.target, due, error);
+        let text = format!(
+            "It was due at {} UTC: {}\nThe start is tried again.",
+            report::utc_time(due),
+            error.message
+        );
+        self.tell_failed(one, due, text);
+    }
+}
+
+impl ThroughRuns {
+    /// Tells that a signed request could not start a run at a moment (milliseconds since 1970).
+    pub fn hook_failed(&self, one: &Planted, at: i64, error: &RunsError) {
+        let text = format!(
+            "A signed request to its hook came: {}\nIt is tried again only if it is sent again.",
+            error.message
+        );
+        self.tell_failed(one, at, text);
+    }
+
+    /// Tells that a trigger starts nothing any more, since its workflow has mistakes.
+    pub fn lost(&self, one: &Planted, at: i64, why: &str) {
+        let text = format!(
+            "Its file has mistakes, and nothing is started until they are corrected: {why}"
+        );
+        self.tell_failed(one, at, text);
+    }
+
+    fn tell_failed(&self, one: &Planted, at: i64, text: String) {
+        self.outbox.start_failed(FailedStart {
+            file: one.workflow.as_str(),
+            workflow: &one.program.name,
+            trigger: &one.trigger.name,
+            target: &one.trigger.target,
+            at,
+            text,
+        });
     }
 }
 

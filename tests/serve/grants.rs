@@ -124,8 +124,11 @@ fn no_route_of_a_run_lets_through_who_may_not_for_its_workflow_and_target() {
             for (name, _) in PEOPLE {
                 let at = path.replace("{run}", run);
                 let answer = send(&served, name, method.as_str(), &at, &json!({}));
-                let is_let_in =
-                    answer.status != 403 || !answer.body.contains("this needs the role");
+                // For who may not see a run there is none.
+                let is_hidden = answer.status == 404 && answer.body.contains("no such run");
+                let is_denied = answer.status == 403 && answer.body.contains("this needs the role");
+                assert!(!is_hidden || !may(name, Role::Viewer, workflow, target));
+                let is_let_in = !is_hidden && !is_denied;
                 let what = format!("{name}: {method} {at} ({workflow} on {target})");
                 assert_eq!(
                     is_let_in,
@@ -139,7 +142,9 @@ fn no_route_of_a_run_lets_through_who_may_not_for_its_workflow_and_target() {
                 }
                 refused += 1;
                 assert!(
-                    answer.body.contains(&format!("`{role}`")) || path.starts_with("/runs"),
+                    is_hidden
+                        || answer.body.contains(&format!("`{role}`"))
+                        || path.starts_with("/runs"),
                     "{what}: {}",
                     answer.body
                 );
@@ -153,7 +158,8 @@ fn no_route_of_a_run_lets_through_who_may_not_for_its_workflow_and_target() {
             .filter(|(name, _)| !may(name, Role::Viewer, workflow, target))
         {
             let path = format!("/api/v1/runs/{run}/stream");
-            send(&served, name, "GET", &path, &json!({})).expect(403);
+            let status = if *name == "nobody" { 403 } else { 404 };
+            send(&served, name, "GET", &path, &json!({})).expect(status);
             (tried, refused) = (tried + 1, refused + 1);
         }
     }
@@ -452,7 +458,7 @@ fn files_of_one_workflow_do_not_become_another_one() {
         "/api/v1/frozen",
         &body(&["danger"]),
     );
-    assert_eq!(passes_by.status, 400, "{}", passes_by.body);
+    assert_eq!(passes_by.status, 422, "{}", passes_by.body);
     assert!(
         passes_by.body.contains("the approval in `ask`"),
         "{}",
@@ -482,4 +488,46 @@ fn files_of_one_workflow_do_not_become_another_one() {
         "{}",
         revised.body
     );
+}
+
+#[test]
+fn workflows_and_targets_are_seen_by_who_has_a_role_for_them() {
+    let (_test, served) = served();
+    let get = |name: &str, path: &str| send(&served, name, "GET", path, &json!({}));
+    let names = |name: &str| -> Vec<String> {
+        let list = get(name, "/api/v1/workflows").expect(200).json();
+        let list = list["workflows"].as_array().expect("a list").iter();
+        list.map(|one| one["name"].as_str().expect("a name").to_owned())
+            .collect()
+    };
+    assert_eq!(names("gloria"), ["asks", "gloo"]);
+    assert_eq!(names("devon"), ["dev"]);
+    for path in ["", "/files"] {
+        get("gloria", &format!("/api/v1/workflows/gloo{path}")).expect(200);
+        get("gloria", &format!("/api/v1/workflows/dev{path}")).expect(404);
+        get("gloria", &format!("/api/v1/workflows/nothing{path}")).expect(404);
+        get("nobody", &format!("/api/v1/workflows/gloo{path}")).expect(403);
+    }
+    get("gloria", "/start/gloo").expect(200);
+    get("gloria", "/start/dev").expect(404);
+    let list = get("gloria", "/start").expect(200).body;
+    assert!(
+        list.contains("/start/gloo") && !list.contains("/start/dev"),
+        "{list}"
+    );
+    let targets = get("gloria", "/api/v1/targets").expect(200).json();
+    assert_eq!(targets["targets"], json!(["local"]));
+    let targets = get("devon", "/api/v1/targets").expect(200).json();
+    assert_eq!(targets["targets"], json!(["local", "staging"]));
+}
+
+/// Somebody who may do nothing is still somebody.
+#[test]
+fn who_has_no_role_logs_out() {
+    let (_test, served) = served();
+    let cookie = served.log_in(&token("nobody"));
+    served.page(&cookie, "/").expect(403);
+    served.submit(&cookie, "/logout", &[]).expect(303);
+    let page = served.page(&cookie, "/");
+    assert_eq!(page.status, 401, "{}", page.body);
 }

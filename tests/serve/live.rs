@@ -592,3 +592,31 @@ fn a_cancel_that_was_answered_is_not_lost_by_a_kill() {
         served.wait(&run, "cancelled");
     }
 }
+
+/// A stream is let through once, and ends with what let it through.
+#[test]
+fn a_stream_ends_with_its_session() {
+    let flow = "workflow: flow\nsteps: { gate: { approval: \"Go on?\" } }\n";
+    let test = Test::new().file("flow.yaml", flow);
+    let served = Served::start(&test);
+    let run = served.run(&served.owner, &json!({ "workflow": "flow" }));
+    served.wait(&run, "waiting");
+    let cookie = served.log_in(&served.owner);
+    let headers = [
+        ("Cookie", cookie.as_str()),
+        ("Sec-Fetch-Site", "same-origin"),
+    ];
+    let mut events = Events::open(&served, &format!("/api/v1/runs/{run}/stream"), &headers);
+    let begun = events
+        .by_ref()
+        .find(|sent| sent.data.contains("approval_asked"));
+    assert!(begun.is_some());
+    let mut changes = Events::open(&served, "/api/v1/stream", &headers);
+    served.submit(&cookie, "/logout", &[]).expect(303);
+    // Longer than a stream goes on without another look.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let path = format!("/api/v1/runs/{run}/cancel");
+    served.post(&served.owner, &path, &json!({})).expect(202);
+    assert_eq!(events.next(), None);
+    assert_eq!(changes.next(), None);
+}

@@ -356,8 +356,9 @@ fn a_login_is_for_the_browser_that_began_it_and_once() {
         "{}",
         page.text
     );
-    let page = mallory.get(back.as_str());
-    assert_eq!(page.status, 401, "it was used up");
+    // It is still mallory's own, once.
+    assert_eq!(mallory.get(back.as_str()).status, 200);
+    assert_eq!(mallory.get(back.as_str()).status, 401, "it was used up");
     // Without a state, with another one, and with another issuer.
     let page = mallory.begin(&begin);
     let back = mallory.prove(page, "bob", true).url;

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::{
     act::{Body, begun, key},
-    look::{run_id, workflow_name},
+    look::{run_id, workflow_for, workflow_name},
     route,
     types::{Files, Links, StartFiles, StartedRun, TargetNames},
 };
@@ -122,10 +122,11 @@ async fn links(State(desk): State<Desk>, Path(run): Path<String>) -> Result<Json
 
 async fn of_workflow(
     State(desk): State<Desk>,
+    access: Access,
     Path(name): Path<String>,
 ) -> Result<Json<Files>, Problem> {
     let name = workflow_name(&name)?;
-    let program = desk.ask(move |runs| runs.workflow(&name)).await?;
+    let program = workflow_for(&desk, &access, Role::Viewer, &name).await?;
     let files = program.files.into_iter();
     Ok(Json(Files {
         main: program.main,
@@ -133,8 +134,9 @@ async fn of_workflow(
     }))
 }
 
-async fn targets(State(desk): State<Desk>) -> Result<Json<TargetNames>, Problem> {
-    let targets = desk.ask(|runs| runs.targets()).await?;
+async fn targets(State(desk): State<Desk>, access: Access) -> Result<Json<TargetNames>, Problem> {
+    let mut targets = desk.ask(|runs| runs.targets()).await?;
+    targets.retain(|target| access.has_at(Role::Viewer, target));
     Ok(Json(TargetNames { targets }))
 }
 

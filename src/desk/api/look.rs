@@ -7,10 +7,12 @@ use serde::Deserialize;
 
 use super::types::{GrantItem, RunItem, RunsPage, WhoAmI, WorkflowItem, Workflows};
 use crate::{
+    compile::Program,
     desk::{access::Access, answer::Problem, server::Desk},
     journal::{InstanceId, NotAnInstance, RunId},
     report::{self, Pick},
     runs::{Filter, WorkflowName, now},
+    targets::Role,
 };
 
 /// How many runs a page has at most, and where nobody says it.
@@ -45,19 +47,23 @@ pub async fn whoami(access: Access) -> Json<WhoAmI> {
     })
 }
 
-pub async fn workflows(State(desk): State<Desk>) -> Result<Json<Workflows>, Problem> {
+pub async fn workflows(
+    State(desk): State<Desk>,
+    access: Access,
+) -> Result<Json<Workflows>, Problem> {
     let listed = desk.ask(|runs| runs.workflows()).await?;
-    let workflows = listed.iter().map(WorkflowItem::of).collect();
+    let seen = listed.iter().filter(|one| access.sees_listed(one));
+    let workflows = seen.map(WorkflowItem::of).collect();
     Ok(Json(Workflows { workflows }))
 }
 
 pub async fn workflow(
     State(desk): State<Desk>,
+    access: Access,
     Path(name): Path<String>,
 ) -> Result<Json<WorkflowItem>, Problem> {
     let name = workflow_name(&name)?;
-    let asked = name.clone();
-    let program = desk.ask(move |runs| runs.workflow(&asked)).await?;
+    let program = workflow_for(&desk, &access, Role::Viewer, &name).await?;
     let item = WorkflowItem::of_workflow(name.to_string(), &program.workflow);
     Ok(Json(item))
 }
@@ -111,11 +117,13 @@ pub async fn certificates(State(desk): State<Desk>) -> Result<Json<serde_json::V
 
 /// Reads the id of a run that somebody asks for.
 pub fn run_id(text: &str) -> Result<RunId, Problem> {
-    let missing = || {
-        let detail = "no such run: an id looks like 20261123-223401482-k3f9ma";
-        Problem::new(StatusCode::NOT_FOUND, "no-such-run", detail)
-    };
-    RunId::parse(text).ok_or_else(missing)
+    RunId::parse(text).ok_or_else(no_such_run)
+}
+
+/// Says that there is no run of an id.
+pub fn no_such_run() -> Problem {
+    let detail = "no such run: an id looks like 20261123-223401482-k3f9ma";
+    Problem::new(StatusCode::NOT_FOUND, "no-such-run", detail)
 }
 
 /// Reads the id of an instance that somebody asks for.
@@ -127,9 +135,30 @@ pub fn instance_id(text: &str) -> Result<InstanceId, Problem> {
 
 /// Reads the name of a workflow that somebody asks for.
 pub fn workflow_name(text: &str) -> Result<WorkflowName, Problem> {
-    let missing = || {
-        let detail = "no such workflow";
-        Problem::new(StatusCode::NOT_FOUND, "unknown-workflow", detail)
+    WorkflowName::parse(text).ok_or_else(no_such_workflow)
+}
+
+/// Compiles a workflow for somebody who has a role for it on some target; for anybody else there is none of that name.
+pub async fn workflow_for(
+    desk: &Desk,
+    access: &Access,
+    role: Role,
+    name: &WorkflowName,
+) -> Result<Program, Problem> {
+    let asked = name.clone();
+    let program = desk.ask(move |runs| runs.workflow(&asked)).await;
+    let known = match &program {
+        Ok(program) => access.has_for(role, &program.workflow.name),
+        // Which one it is can't be told.
+        Err(_) => access.has_everywhere(role),
     };
-    WorkflowName::parse(text).ok_or_else(missing)
+    match known {
+        true => program,
+        false => Err(no_such_workflow()),
+    }
+}
+
+fn no_such_workflow() -> Problem {
+    let detail = "no such workflow";
+    Problem::new(StatusCode::NOT_FOUND, "unknown-workflow", detail)
 }

@@ -17,7 +17,7 @@ use axum::routing::{MethodRouter, get, post};
 use http::Method;
 
 pub use act::digest;
-pub use look::{healthz, instance_id, readyz, run_id, workflow_name};
+pub use look::{healthz, instance_id, no_such_run, readyz, run_id, workflow_for, workflow_name};
 pub use run::{allowed, effect_item as effect, may_answer, may_say, not_allowed, waits_for};
 pub use triggers::pause;
 pub use types::{Allowed, LoginItem};

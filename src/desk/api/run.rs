@@ -276,7 +276,11 @@ pub async fn events(
     let run = run_id(&run)?;
     let limit = query.limit.unwrap_or(MOST).clamp(1, MOST);
     let page = desk.ask(move |runs| {
-        let (mut cursor, mut events, mut has_more) = (Cursor::default(), Vec::new(), false);
+        let (mut events, mut has_more) = (Vec::new(), false);
+        let mut cursor = match query.after {
+            Some(after) => runs.cursor(&run, after.saturating_add(1))?,
+            None => Cursor::default(),
+        };
         runs.events(&run, &mut cursor, &mut |record| {
             if query.after.is_some_and(|after| record.seq <= after) {
                 return;

@@ -15,7 +15,8 @@ use crate::{
     desk::{
         access::Access,
         answer::Problem,
-        route::{Answer, Route, somewhere},
+        cookie::Purpose,
+        route::{Answer, Route, somebody},
         server::Desk,
     },
     runs::now,
@@ -24,7 +25,7 @@ use crate::{
 
 pub fn routes() -> Vec<Route> {
     vec![
-        somewhere(route(
+        somebody(route(
             Method::GET,
             "/api/v1/sessions",
             Role::Viewer,
@@ -34,7 +35,7 @@ pub fn routes() -> Vec<Route> {
             None,
             Answer::Json("Sessions"),
         )),
-        somewhere(route(
+        somebody(route(
             Method::POST,
             "/api/v1/sessions/{session}/end",
             Role::Viewer,
@@ -52,8 +53,8 @@ async fn list(
     access: Access,
     headers: HeaderMap,
 ) -> Result<Json<Sessions>, Problem> {
-    let this = desk.cookie_of(&headers);
-    let known = desk.sessions.list(now()).map_err(unreadable)?.into_iter();
+    let this = desk.cookie(Purpose::Session, &headers);
+    let known = desk.in_sessions(|all| all.list(now())).await?.into_iter();
     let shown = known.filter(|session| is_for(&access, &session.name));
     Ok(Json(Sessions {
         sessions: shown
@@ -75,22 +76,17 @@ async fn end(
     access: Access,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    let known = desk.sessions.list(now()).map_err(unreadable)?.into_iter();
+    let known = desk.in_sessions(|all| all.list(now())).await?.into_iter();
     let mut known = known.filter(|session| is_for(&access, &session.name));
     let Some(session) = known.find(|session| session.id == id) else {
         let detail = "no such session";
         return Err(Problem::new(StatusCode::NOT_FOUND, "not-found", detail));
     };
-    desk.sessions.end_id(&session.id).map_err(unreadable)?;
+    desk.in_sessions(move |all| all.end_id(&session.id)).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
 /// Says whether somebody may see and end the sessions of somebody else.
 fn is_for(access: &Access, name: &str) -> bool {
     access.has_everywhere(Role::Admin) || access.person.name == name
-}
-
-fn unreadable(_: rusqlite::Error) -> Problem {
-    let detail = "the sessions can't be read";
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "system", detail)
 }

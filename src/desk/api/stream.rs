@@ -1,9 +1,11 @@
-//! Events as they happen. A stream is a request like any other: it has been let through before it begins.
+//! Events as they happen. A stream is a request like any other: it has been let through before it begins, and ends once it no longer
+//! would be.
 
 use std::{convert::Infallible, pin::Pin, time::Duration};
 
 use axum::{
-    extract::{Path, Query, State},
+    Extension,
+    extract::{Path, Query, State, rejection::QueryRejection},
     response::sse::{Event, KeepAlive, KeepAliveStream, Sse},
 };
 use futures_util::{Stream, stream};
@@ -14,7 +16,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{look::run_id, run::event_item};
 use crate::{
-    desk::{answer::Problem, server::Desk},
+    desk::{admit::Pass, answer::Problem, server::Desk},
     journal::RunId,
     runs::{Cursor, RunsError},
 };
@@ -27,6 +29,9 @@ const COALESCE: Duration = Duration::from_millis(100);
 const COALESCE_LIST: Duration = Duration::from_millis(500);
 /// How often a run is looked at that another process drives.
 const ELSEWHERE: Duration = Duration::from_secs(1);
+
+/// How long somebody who logs out, or whose token expires, may still read what they were reading.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 type Events = Pin<Box<dyn Stream<Item = Result<Event, Infallible>> + Send>>;
 
@@ -41,10 +46,12 @@ pub struct StreamQuery {
 /// Returns the events of a run, from behind Last-Event-ID on.
 pub async fn run(
     State(desk): State<Desk>,
+    Extension(pass): Extension<Pass>,
     Path(run): Path<String>,
-    Query(query): Query<StreamQuery>,
+    query: Result<Query<StreamQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Sse<KeepAliveStream<Events>>, Problem> {
+    let Query(query) = query.map_err(|why| Problem::bad(why.body_text()))?;
     let run = run_id(&run)?;
     // Whether it exists is an error of the request, and not of the stream.
     let asked = run.clone();
@@ -60,11 +67,17 @@ pub async fn run(
         Some(Some(last)) if last < known => (Some(last), false),
         Some(_) => (None, true),
     };
+    let asked = run.clone();
+    let cursor = desk.ask(move |runs| match after {
+        Some(after) => runs.cursor(&asked, after + 1),
+        None => Ok(Cursor::default()),
+    });
     let following = Following {
         changes: desk.runs.changes(),
+        cursor: cursor.await?,
+        admitted: Admitted::new(&desk, pass),
         desk,
         run,
-        cursor: Cursor::default(),
         after,
         is_lost,
         is_first: true,
@@ -77,6 +90,7 @@ pub async fn run(
 /// Somebody who follows a run.
 struct Following {
     desk: Desk,
+    admitted: Admitted,
     run: RunId,
     changes: watch::Receiver<u64>,
     cursor: Cursor,
@@ -106,6 +120,9 @@ impl Following {
                 return None;
             }
             self.changes.borrow_and_update();
+            if !self.admitted.still().await {
+                return None;
+            }
             // A run that can't be read any more has no further events.
             self.read().await.ok()?;
         }
@@ -136,26 +153,59 @@ impl Following {
 }
 
 /// Says that something changed, in whatever run.
-pub async fn changes(State(desk): State<Desk>) -> Result<Sse<KeepAliveStream<Events>>, Problem> {
+pub async fn changes(
+    State(desk): State<Desk>,
+    Extension(pass): Extension<Pass>,
+) -> Result<Sse<KeepAliveStream<Events>>, Problem> {
     let seen = version(&desk).await?;
     let changes = desk.runs.changes();
+    let admitted = Admitted::new(&desk, pass);
     let stream = stream::unfold(
-        (desk, changes, seen, Instant::now()),
-        |(desk, mut changes, seen, sent)| async move {
+        (desk, admitted, changes, seen, Instant::now()),
+        |(desk, mut admitted, mut changes, seen, sent)| async move {
             loop {
-                if !woken(&desk, &mut changes, sent + COALESCE_LIST).await {
+                if !woken(&desk, &mut changes, sent + COALESCE_LIST).await
+                    || !admitted.still().await
+                {
                     return None;
                 }
                 changes.borrow_and_update();
                 let now = version(&desk).await.ok()?;
                 if now != seen {
                     let event = Event::default().event("changed").data("");
-                    return Some((Ok(event), (desk, changes, now, Instant::now())));
+                    let next = (desk, admitted, changes, now, Instant::now());
+                    return Some((Ok(event), next));
                 }
             }
         },
     );
     Ok(sse(Box::pin(stream)))
+}
+
+/// Whoever reads a stream: what let them in may end before it does.
+struct Admitted {
+    desk: Desk,
+    pass: Pass,
+    looked: Instant,
+}
+
+impl Admitted {
+    fn new(desk: &Desk, pass: Pass) -> Self {
+        Self {
+            desk: desk.clone(),
+            pass,
+            looked: Instant::now(),
+        }
+    }
+
+    /// Says whether they would still be let in; looks at most once in [`LOOK_AGAIN`].
+    async fn still(&mut self) -> bool {
+        if self.looked.elapsed() < LOOK_AGAIN {
+            return true;
+        }
+        self.looked = Instant::now();
+        self.desk.still_admits(&self.pass).await
+    }
 }
 
 /// Changes whenever a run gets an event, whoever drives it.

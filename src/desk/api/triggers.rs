@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use axum::{
     Json,
     extract::{Path, Query, State},
@@ -100,10 +102,11 @@ pub async fn notifications(
         Ok((outbox.queues()?, listed))
     });
     let (queues, notifications) = asked.await?;
-    let last = notifications.last().map(|one| one.id);
+    let notices: BTreeSet<_> = notifications.iter().map(|one| one.id).collect();
+    let is_full = notices.len() == limit;
     Ok(Json(NotificationsPage {
         queues,
-        next: last.filter(|_| notifications.len() == limit),
+        next: notices.first().copied().filter(|_| is_full),
         notifications,
     }))
 }

@@ -10,8 +10,8 @@ use crate::{
 
 /// How far the clocks of the provider and of this machine may be apart, in seconds.
 const LEEWAY: u64 = 60;
-/// As many groups of somebody count; the record keeps them with each act.
-const MOST_GROUPS: usize = 200;
+/// As many groups somebody may be in: the record keeps them with each act.
+const MOST_GROUPS: usize = 1000;
 
 /// Signatures that only the provider can make. Those with a shared secret are none: whoever checks one could make it.
 const ALGORITHMS: [Algorithm; 9] = [
@@ -60,6 +60,10 @@ pub fn check(
     validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
     let decoded: Result<TokenData<Claims>, _> = decode(token, &key, &validation);
     let claims = decoded.map_err(|e| sentence(e.kind()))?.claims;
+    // A logout token is signed in the same way, and logs nobody in (OpenID Connect Back-Channel Logout, 2.4).
+    if claims.contains_key("events") {
+        return Err("it is not a token of a login".into());
+    }
     // Of several audiences, the one that asked for it has to be ours (OpenID Connect Core, 3.1.3.7).
     let others = claims.get("aud").and_then(Json::as_array);
     if others.is_some_and(|all| all.len() > 1)
@@ -103,14 +107,19 @@ pub fn identity(claims: &Claims, config: &OidcConfig) -> Result<Identity, String
     if name.starts_with(GROUP) || name.chars().any(char::is_control) {
         return Err(format!("its claim `{claim}` is no name of a user"));
     }
-    if claim == "email" && claims.get("email_verified") == Some(&Json::Bool(false)) {
-        return Err("the provider has not verified the e-mail address".into());
+    if claim == "email" && !config.unverified_email && !is_verified(claims) {
+        return Err("the provider has not verified the e-mail address, or does not say so (`email_verified`)".into());
     }
     let groups = match claims.get(&config.groups_claim) {
         Some(Json::String(one)) => vec![one.clone()],
         Some(Json::Array(all)) => {
+            if all.len() > MOST_GROUPS {
+                return Err(format!(
+                    "it names more than {MOST_GROUPS} groups; have the provider send those that count here"
+                ));
+            }
             let names = all.iter().filter_map(Json::as_str);
-            names.take(MOST_GROUPS).map(str::to_owned).collect()
+            names.map(str::to_owned).collect()
         }
         _ => Vec::new(),
     };
@@ -120,6 +129,15 @@ pub fn identity(claims: &Claims, config: &OidcConfig) -> Result<Identity, String
         how: format!("OpenID Connect {}", config.issuer),
         roles: Vec::new(),
     })
+}
+
+/// Some providers send the claim as a text.
+fn is_verified(claims: &Claims) -> bool {
+    match claims.get("email_verified") {
+        Some(Json::Bool(is_verified)) => *is_verified,
+        Some(Json::String(text)) => text == "true",
+        _ => false,
+    }
 }
 
 fn sentence(kind: &jsonwebtoken::errors::ErrorKind) -> String {
@@ -182,6 +200,7 @@ mod tests {
             user_claim: "email".into(),
             groups_claim: "groups".into(),
             scopes: Vec::new(),
+            unverified_email: false,
             ca: None,
         }
     }
@@ -227,6 +246,7 @@ mod tests {
             json!({ "aud": ["x", "windlass"], "azp": "windlass" }),
             json!({ "groups": null }),
             json!({ "groups": "pki" }),
+            json!({ "email_verified": "true" }),
             json!({ "exp": now() - 30 }),
         ] {
             with(changes.clone()).unwrap_or_else(|why| panic!("{changes}: {why}"));
@@ -252,6 +272,13 @@ mod tests {
             (json!({ "email": "group:pki" }), "no name"),
             (json!({ "email": "a\nb" }), "no name"),
             (json!({ "email_verified": false }), "not verified"),
+            (json!({ "email_verified": "false" }), "not verified"),
+            (json!({ "email_verified": null }), "not verified"),
+            (json!({ "events": {} }), "not a token of a login"),
+            (
+                json!({ "groups": vec!["g"; 1001] }),
+                "more than 1000 groups",
+            ),
         ] {
             let refused = with(changes.clone()).expect_err(&changes.to_string());
             assert!(refused.contains(why), "{changes}: {refused}");

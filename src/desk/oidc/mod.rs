@@ -2,17 +2,19 @@
 //!
 //! - [`Provider`] knows the provider's configuration and keys, and asks for both again when they may have changed;
 //! - `claims` says who a token is of, or why it is none of ours;
-//! - `flow` keeps the logins that have begun, and answers the provider's way back.
+//! - `flow` begins logins, and answers the provider's way back; `seal` is how the browser keeps a login that has begun.
 
 mod claims;
 mod flow;
 mod provider;
+mod seal;
 
 use axum::routing::get;
 use http::Method;
 
-pub use flow::{Pending, problem};
+pub use flow::problem;
 pub use provider::Provider;
+pub use seal::LoginSeal;
 
 use super::route::{About, Answer, Needs, Route};
 

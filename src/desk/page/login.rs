@@ -1,14 +1,14 @@
 use axum::{
     Extension,
     extract::{Request, State},
-    response::Response,
+    response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, StatusCode};
 use maud::html;
 
 use super::layout::{Frame, page, see_other};
 use crate::{
-    desk::{admit::Peer, server::Desk},
+    desk::{admit::Peer, cookie::Purpose, server::Desk},
     ground,
 };
 
@@ -60,13 +60,14 @@ pub async fn log_in(
     Extension(peer): Extension<Peer>,
     request: Request,
 ) -> Response {
+    let headers = request.headers().clone();
     let body = ground::read_body(request.into_body(), MOST, ground::CLIENT_TIMEOUT).await;
     let body = body.unwrap_or_default();
     let mut fields = form_urlencoded::parse(&body);
     let token = fields.find(|(name, _)| name == "token");
     let token = token.map(|(_, token)| token.trim().to_owned());
     match token.and_then(|token| Some(desk.tokens.find(&token)?.sha256)) {
-        Some(token) => desk.log_in(token, "/", peer),
+        Some(token) => desk.log_in(token, "/", &headers, peer).await,
         None => login(
             StatusCode::UNAUTHORIZED,
             Some("This token is not known here."),
@@ -77,11 +78,11 @@ pub async fn log_in(
 
 /// `POST /logout`.
 pub async fn log_out(State(desk): State<Desk>, headers: HeaderMap) -> Response {
-    if let Some(cookie) = desk.cookie_of(&headers) {
-        // What can't be forgotten now ends by itself; the browser forgets it all the same.
-        let _ = desk.sessions.end(&cookie);
+    if let Some(cookie) = desk.cookie(Purpose::Session, &headers) {
+        // Who is told that they are logged out has to be.
+        if let Err(problem) = desk.in_sessions(move |all| all.end(&cookie)).await {
+            return problem.into_response();
+        }
     }
-    let secure = if desk.is_tls { "; Secure" } else { "" };
-    let gone = format!("{}=; Path=/; HttpOnly; Max-Age=0{secure}", desk.cookie);
-    see_other("/login", HeaderValue::from_str(&gone).ok())
+    see_other("/login", desk.forget_cookie(Purpose::Session, &headers))
 }

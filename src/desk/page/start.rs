@@ -28,7 +28,8 @@ use crate::{
 
 /// `GET /start`: the workflows that may be started.
 pub async fn workflows(State(desk): State<Desk>, access: Access) -> Result<Response, Problem> {
-    let listed = desk.ask(|runs| runs.workflows()).await?;
+    let mut listed = desk.ask(|runs| runs.workflows()).await?;
+    listed.retain(|one| access.sees_listed(one));
     Ok(page(
         &frame("Start", &access),
         html! {
@@ -72,7 +73,7 @@ pub async fn form(
     access: Access,
     Path(name): Path<String>,
 ) -> Result<Response, Problem> {
-    let sheet = Sheet::read(&desk, &name, Form(Vec::new())).await?;
+    let sheet = Sheet::read(&desk, &access, &name, Form(Vec::new())).await?;
     Ok(sheet.page(&access, html! {}, false))
 }
 
@@ -83,7 +84,7 @@ pub async fn start(
     Path(name): Path<String>,
     given: Form,
 ) -> Result<Response, Problem> {
-    let sheet = Sheet::read(&desk, &name, given).await?;
+    let sheet = Sheet::read(&desk, &access, &name, given).await?;
     let wanted = match sheet.wanted() {
         Ok(wanted) => wanted,
         Err(error) => return Ok(sheet.refused(&access, error.into())),
@@ -117,12 +118,11 @@ struct Sheet {
 }
 
 impl Sheet {
-    async fn read(desk: &Desk, name: &str, given: Form) -> Result<Self, Problem> {
+    async fn read(desk: &Desk, access: &Access, name: &str, given: Form) -> Result<Self, Problem> {
         let name = api::workflow_name(name)?;
-        let asked = name.clone();
-        let (program, targets) = desk
-            .ask(move |runs| Ok((runs.workflow(&asked)?, runs.targets()?)))
-            .await?;
+        let program = api::workflow_for(desk, access, Role::Operator, &name).await?;
+        let mut targets = desk.ask(|runs| runs.targets()).await?;
+        targets.retain(|target| access.has_on(Role::Operator, &program.workflow.name, target));
         Ok(Self {
             name,
             program,
