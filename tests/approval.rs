@@ -303,3 +303,28 @@ steps:
     test.windlass(&["approve", run, "go_live[b]"]).expect(0);
     test.windlass(&["resume"]).expect(0);
 }
+
+/// The record stays readable: what can't follow is refused before it is written.
+#[test]
+fn an_undone_run_asks_nothing_any_more() {
+    let flow = "workflow: w
+steps:
+  before: { run: \"file::write(`a.txt`, `a`); #{}\" }
+  go_live: { approval: \"Go on?\", needs: [before] }
+";
+    let test = Test::new().file("w.yaml", flow);
+    test.windlass(&["run", "w.yaml"]).expect(3);
+    test.windlass(&["undo", "--yes"]).expect(0);
+    for verdict in ["approve", "reject"] {
+        let ran = answer(&test, "alice", verdict, &[]).expect(2);
+        assert!(
+            ran.stderr
+                .contains("`go_live` no longer waits for an approval: the run was undone"),
+            "{}",
+            ran.stderr
+        );
+    }
+    test.windlass(&["show"]).expect(0);
+    test.windlass(&["audit"]).expect(0);
+    test.windlass(&["certs", "--check", "30d"]).expect(0);
+}

@@ -176,6 +176,22 @@ fn an_undo_waits_for_the_lock_too() {
     assert!(!test.path("out/first.txt").exists() && test.path("out/second.txt").exists());
 }
 
+/// There is nothing to protect.
+#[test]
+fn an_undo_of_a_run_that_did_nothing_waits_for_no_lock() {
+    let test = Test::new().file("w.yaml", LOCKED);
+    let mut holder = test.start(&["run", "w.yaml", "-p", "name=first", "-p", "pause=1h"]);
+    wait_for(&test, "the lock", is_locked);
+    let mut second = test.start(&["run", "w.yaml", "-p", "name=second"]);
+    wait_for(&test, "the second run", |test| runs(test) == 2);
+    second.kill().expect("killed");
+    second.wait().expect("gone");
+    assert_eq!(ends(&test, &["undo", "--yes"]), Some(0));
+    assert!(holder.try_wait().expect("asked").is_none());
+    holder.kill().expect("killed");
+    holder.wait().expect("gone");
+}
+
 #[test]
 fn a_run_that_never_got_its_lock_does_nothing() {
     let text = format!("{LOCKED}finally:\n  tidy: {{ run: 'file::write(\"tidy.txt\", \"x\")' }}\n");

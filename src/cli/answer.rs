@@ -74,7 +74,7 @@ pub fn answer(args: &Args, command: &Answer, verdict: Verdict) -> Done {
         at,
     );
     let event: Event = event.map_err(refused)?;
-    taken.run.record(event, at)?;
+    taken.record(event, at)?;
     say!(
         "{} `{step}`: {}",
         verdict.as_str(),
@@ -98,7 +98,11 @@ fn refused(refusal: &Refusal, run: &RunId) -> Failure {
         verdict,
     } = refusal
     else {
-        return Failure::new("not-approver", refusal.to_string());
+        let code = match refusal {
+            Refusal::NotAsked { .. } | Refusal::Over { .. } => "not-waiting",
+            _ => "not-approver",
+        };
+        return Failure::new(code, refusal.to_string());
     };
     let (deadline, verdict) = (utc_time(*deadline), verdict.as_str());
     Failure::new(

@@ -351,8 +351,8 @@ impl Held {
         }
     }
 
-    /// Records an event without driving the run.
-    pub fn record(self, event: Event, at: i64) -> Result<(), Failure> {
+    /// Records an event that can follow, without driving the run.
+    pub(super) fn record(self, event: Event, at: i64) -> Result<(), Failure> {
         match self {
             Self::Here(run) => Ok(run.append(vec![(event, at)])?),
             #[cfg(feature = "restate")]

@@ -136,8 +136,13 @@ fn shipped(from: &str, name: Option<&str>) -> Result<BTreeMap<String, String>, F
     let Some(name) = name else {
         return Ok(files);
     };
-    // The workflow's own name stays: people know it by that.
     if let Some(text) = files.remove(&main) {
+        // Lists, approvals and grants go by the name that the file gives itself.
+        let text = text.replacen(
+            &format!("workflow: {from}\n"),
+            &format!("workflow: {name}\n"),
+            1,
+        );
         files.insert(format!("{name}.yaml"), text);
     }
     if let Some(text) = files.remove(&tests) {

@@ -7,7 +7,8 @@ use super::{
 };
 use crate::{
     compile::{Frozen, Program, compile},
-    journal::{RunId, RunInfo, State},
+    execute::DriveError,
+    journal::{Event, RunId, RunInfo, State},
 };
 
 /// A run that this process owns now.
@@ -18,6 +19,17 @@ pub struct Taken {
     pub info: RunInfo,
     /// The files that it goes on with.
     pub program: Program,
+}
+
+impl Taken {
+    /// Records an event without driving the run.
+    ///
+    /// # Errors
+    /// An event that can't follow: nothing is recorded then, for a journal with such an event could not be read again.
+    pub fn record(mut self, event: Event, at: i64) -> Result<(), Failure> {
+        self.state.apply(&event, at).map_err(DriveError::from)?;
+        self.run.record(event, at)
+    }
 }
 
 /// Takes up a run with the files that it froze.

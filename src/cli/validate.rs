@@ -1,4 +1,8 @@
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use super::{
     Done, account,
@@ -13,13 +17,15 @@ use crate::{
     compile::{Workflow, bind_params, clusters},
     runs,
     targets::Targets,
+    testing::{is_test, walk},
     value::{Command, Value},
 };
 
 /// `windlass validate FILE…`: every mistake of every file, and with `--target` what a target lacks.
 pub fn validate(args: &Args, command: &Validate) -> Done {
     let mut failed = 0;
-    for file in &command.files {
+    let files = workflows(&command.files)?;
+    for file in &files {
         let checked = load(file).and_then(|program| {
             let workflow = &program.workflow;
             let params = bind(command, workflow)?;
@@ -60,12 +66,62 @@ pub fn validate(args: &Args, command: &Validate) -> Done {
     }
     match failed {
         0 => Ok(exit::SUCCEEDED),
-        _ if command.files.len() == 1 => Ok(exit::NOTHING_STARTED),
+        _ if files.len() == 1 => Ok(exit::NOTHING_STARTED),
         n => Err(Failure::new(
             "invalid-workflow",
-            format!("{n} of {} files have mistakes", command.files.len()),
+            format!("{n} of {} files have mistakes", files.len()),
         )),
     }
+}
+
+/// The files to check: of a folder all workflows below it. A file of tests, or of a mock server, has another command.
+fn workflows(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            let mut found = BTreeSet::new();
+            walk(path, &is_workflow, &mut found).map_err(|(path, why)| {
+                Failure::new("system", format!("{}: {why}", path.display()))
+            })?;
+            if found.is_empty() {
+                let message = format!("{}: there are no workflows in it", path.display());
+                return Err(Failure::new("invalid-workflow", message)
+                    .hint("a workflow is a YAML file that begins with `workflow: NAME`"));
+            }
+            files.extend(found);
+        } else if let Some(instead) = instead(path) {
+            say!("{} is not a workflow: {instead} checks it", path.display());
+        } else {
+            files.push(path.clone());
+        }
+    }
+    Ok(files)
+}
+
+/// The command for a file that stands beside workflows and is none, by its name.
+fn instead(path: &Path) -> Option<String> {
+    match is_test(path) {
+        true => Some(Command::new("test").arg(path.display()).to_string()),
+        false if is_mock(path) => {
+            let serve = Command::new("http serve").option("--from", &path.display().to_string());
+            Some(serve.to_string())
+        }
+        false => None,
+    }
+}
+
+fn is_mock(path: &Path) -> bool {
+    path.to_string_lossy().ends_with(".http.yaml")
+}
+
+/// Whether a file says that it is a workflow; of a folder's files some are something else.
+fn is_workflow(path: &Path) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    matches!(ending, Some("yaml" | "yml"))
+        && !is_test(path)
+        && !is_mock(path)
+        && fs::read_to_string(path)
+            .is_ok_and(|text| text.lines().any(|line| line.starts_with("workflow:")))
 }
 
 /// The params to hold the workflow against; `None` where some are missing and nobody gave any.

@@ -10,7 +10,7 @@ use crate::cli::complete;
 
 #[derive(ClapArgs)]
 pub struct Validate {
-    /// The workflows' YAML files, or names of shipped workflows
+    /// The workflows' YAML files, folders of them, or names of shipped workflows
     #[arg(required = true, value_name = "WORKFLOW", add = ArgValueCompleter::new(complete::workflows))]
     pub files: Vec<PathBuf>,
 

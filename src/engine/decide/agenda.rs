@@ -16,6 +16,7 @@ use super::{
     decision::{Decision, Moment, Next, Seen},
     next,
     scope::Standing,
+    undo::undo_order,
 };
 use crate::{
     compile::{Action, Workflow},
@@ -38,6 +39,16 @@ pub struct Agenda {
 }
 
 impl Agenda {
+    /// Returns what an undo goes through, and how far it has come. What an undo does itself adds nothing that has to be undone.
+    pub(super) fn undo_order(
+        &mut self,
+        workflow: &Workflow,
+        state: &State,
+    ) -> &mut (Vec<InstanceId>, usize) {
+        let order = || (undo_order(workflow, state), 0);
+        self.undo.get_or_insert_with(order)
+    }
+
     /// Notes an event; `state` is the run with it.
     pub fn note(&mut self, workflow: &Workflow, event: &Event, state: &State) {
         match event {

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     compile::{Action, Approval, OnTimeout, Step, Workflow},
-    journal::{self, Event, Instance, InstanceId, State, Status, Verdict},
+    journal::{self, Event, Instance, InstanceId, Outcome, State, Status, Verdict},
 };
 use windlass_world::value::{Digest, StepError, Value};
 
@@ -18,6 +18,8 @@ const GROUP: &str = "group:";
 pub enum Refusal {
     #[error("`{step}` does not wait for an approval (it is {status})")]
     NotAsked { step: String, status: &'static str },
+    #[error("`{step}` no longer waits for an approval: {why}")]
+    Over { step: String, why: &'static str },
     #[error("what `{0}` asks has changed since it was shown")]
     Changed(String),
     #[error("{approver} may not answer for `{step}`: its approvers are {approvers}")]
@@ -180,6 +182,15 @@ pub fn on_answer(
 ) -> Result<Event, Refusal> {
     let id = &answer.step;
     let name = || id.to_string();
+    let over = match (state.outcome, state.is_undoing) {
+        (Some(Outcome::Undone | Outcome::UndoFailed), _) => Some("the run was undone"),
+        (Some(_), _) => Some("the run has ended"),
+        (None, true) => Some("the run is being undone"),
+        (None, false) => None,
+    };
+    if let Some(why) = over {
+        return Err(Refusal::Over { step: name(), why });
+    }
     let asked = state
         .instance(id)
         .filter(|instance| instance.status == Status::Waiting)

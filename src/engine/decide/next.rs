@@ -36,8 +36,9 @@ pub(super) fn decide<'w>(
     if state.is_undoing {
         let scope = Scope::whole(workflow, state);
         let seen = decision.look(|decision| {
-            // The lock protects what is undone; a lock whose name can't be evaluated was never taken.
-            if scope.has_locks(decision) != Ok(false) || state.is_cancelled {
+            // The lock protects what is undone, if anything is; a lock whose name can't be evaluated was never taken.
+            let is_free = undo::has_nothing(agenda, workflow, state) || state.is_cancelled;
+            if is_free || scope.has_locks(decision) != Ok(false) {
                 undo::next(decision, workflow, agenda);
             }
         });

@@ -49,6 +49,11 @@ fn did_something(workflow: &Workflow, id: &InstanceId, instance: &Instance) -> b
     has_changed || says_how || instance.is_suspect
 }
 
+/// Whether a run left nothing to undo.
+pub(super) fn has_nothing(agenda: &mut Agenda, workflow: &Workflow, state: &State) -> bool {
+    agenda.undo_order(workflow, state).0.is_empty()
+}
+
 /// Decides what an undo does next: one step after another, and none after one that failed.
 pub(super) fn next<'w>(
     decision: &mut Decision<'_, 'w>,
@@ -56,10 +61,7 @@ pub(super) fn next<'w>(
     agenda: &mut Agenda,
 ) {
     let state = decision.state;
-    // What an undo does itself adds nothing that has to be undone.
-    let (order, done) = agenda
-        .undo
-        .get_or_insert_with(|| (undo_order(workflow, state), 0));
+    let (order, done) = agenda.undo_order(workflow, state);
     while let Some(id) = order.get(*done) {
         let undo = id.undo();
         let instance = state.instance(&undo);
