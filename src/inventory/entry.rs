@@ -21,6 +21,8 @@ pub struct Entry {
     pub first_seen: Option<Origin>,
     pub superseded_by: Option<Supersession>,
     pub is_revoked: bool,
+    /// Whether it is that of a CA that was deleted.
+    pub is_deleted: bool,
 }
 
 /// A step of a run.
@@ -57,6 +59,8 @@ pub enum Condition {
     InUse,
     /// Another one took its place.
     Superseded,
+    /// The CA that it is of was deleted.
+    Deleted,
     /// A run had it issued, and it is nowhere.
     Orphaned,
     Revoked,
@@ -69,6 +73,7 @@ impl Condition {
         match self {
             Self::InUse => "in use",
             Self::Superseded => "superseded",
+            Self::Deleted => "deleted",
             Self::Orphaned => "orphaned",
             Self::Revoked => "revoked",
             Self::Seen => "seen",
@@ -85,6 +90,7 @@ impl Entry {
             first_seen: None,
             superseded_by: None,
             is_revoked: false,
+            is_deleted: false,
         }
     }
 
@@ -98,6 +104,9 @@ impl Entry {
                 ..
             } => Condition::Superseded,
             Self { places, .. } if !places.is_empty() => Condition::InUse,
+            Self {
+                is_deleted: true, ..
+            } => Condition::Deleted,
             Self {
                 made_by: Some(_), ..
             } => Condition::Orphaned,

@@ -102,12 +102,20 @@ impl<'s> Fold<'s> {
                     entry.superseded_by = None;
                 }
                 if let Place::Authority { arn } = place {
+                    self.entry(facts, origin).is_deleted = false;
                     self.authorities.insert(arn, &facts.subject);
                 }
                 now.entry(key).or_default().push(fingerprint);
             }
         }
         let before = self.places.insert(place, now.clone()).unwrap_or_default();
+        if matches!(place, Place::Authority { .. }) && now.is_empty() {
+            for fingerprint in before.values().flatten() {
+                if let Some(entry) = self.entries.get_mut(fingerprint) {
+                    entry.is_deleted = true;
+                }
+            }
+        }
         // A certificate that an undo puts back supersedes nothing.
         if deed == Deed::Reversed {
             return;
@@ -303,5 +311,27 @@ mod tests {
         let found = conditions(vec![first, undone]);
         assert_eq!(found[0], ("a".into(), Condition::InUse, None));
         assert_eq!(found[1].1, Condition::Revoked);
+    }
+
+    #[test]
+    fn the_certificate_of_a_deleted_ca_is_not_lost() {
+        let place = || Place::Authority { arn: "arn".into() };
+        let holds = |contents| What::Holds {
+            place: place(),
+            contents,
+            deed: Deed::Changed,
+        };
+        let made = run(
+            0,
+            &["a"],
+            vec![What::Made(0), holds(vec![(String::new(), vec![0])])],
+        );
+        let deleted = run(10, &[], vec![holds(Vec::new())]);
+        let found = conditions(vec![made.clone(), deleted.clone()]);
+        assert_eq!(found[0].1, Condition::Deleted);
+        // Restored within its days.
+        let restored = run(20, &["a"], vec![holds(vec![(String::new(), vec![0])])]);
+        let found = conditions(vec![made, deleted, restored]);
+        assert_eq!(found[0].1, Condition::InUse);
     }
 }

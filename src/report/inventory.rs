@@ -182,6 +182,7 @@ pub fn inventory_metrics(inventory: &Inventory, pick: Pick, now: i64) -> String 
     let all = [
         Condition::InUse,
         Condition::Superseded,
+        Condition::Deleted,
         Condition::Orphaned,
         Condition::Revoked,
         Condition::Seen,
@@ -350,7 +351,7 @@ fn cells(inventory: &Inventory, tree: &Tree, row: &Row, folder: &Path) -> Vec<St
     let is_off = is_context
         || matches!(
             entry.condition(),
-            Condition::Superseded | Condition::Revoked | Condition::Seen
+            Condition::Superseded | Condition::Deleted | Condition::Revoked | Condition::Seen
         ) && !entry.matters();
     let remaining = match left {
         left if left <= 0 => format!("expired {}", days(-left)),

@@ -19,7 +19,7 @@ pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, (PathBuf, io::Error)> {
     for path in paths {
         let metadata = fs::metadata(path).map_err(|e| (path.clone(), e))?;
         match metadata.is_dir() {
-            true => walk(path, &mut found)?,
+            true => walk(path, &is_test, &mut found)?,
             false => {
                 found.insert(beside(path));
             }
@@ -29,7 +29,7 @@ pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, (PathBuf, io::Error)> {
 }
 
 /// Whether a file is a test file by its name.
-fn is_test(path: &Path) -> bool {
+pub fn is_test(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
@@ -43,7 +43,15 @@ fn beside(path: &Path) -> PathBuf {
     }
 }
 
-fn walk(folder: &Path, found: &mut BTreeSet<PathBuf>) -> Result<(), (PathBuf, io::Error)> {
+/// Finds the files below a folder that are wanted.
+///
+/// # Errors
+/// A folder that can't be read.
+pub fn walk(
+    folder: &Path,
+    is_wanted: &dyn Fn(&Path) -> bool,
+    found: &mut BTreeSet<PathBuf>,
+) -> Result<(), (PathBuf, io::Error)> {
     let failed = |e| (folder.to_owned(), e);
     for entry in fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
@@ -53,8 +61,8 @@ fn walk(folder: &Path, found: &mut BTreeSet<PathBuf>) -> Result<(), (PathBuf, io
         let is_folder = entry.file_type().map_err(failed)?.is_dir();
         match is_folder {
             true if name.starts_with('.') || SKIPPED.contains(&&*name) => {}
-            true => walk(&path, found)?,
-            false if is_test(&path) => {
+            true => walk(&path, is_wanted, found)?,
+            false if is_wanted(&path) => {
                 found.insert(path.strip_prefix(".").map_or(path.clone(), Path::to_owned));
             }
             false => {}

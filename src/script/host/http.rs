@@ -66,7 +66,7 @@ const SECRET_OUTPUT: Parameter = preset(
     "secret_output",
     Bool,
     "false",
-    "the answer's body and headers are secrets",
+    "the answer's body is a secret, and its headers but those that say how it is sent, such as `content-type`",
 );
 
 const UNDO: &[Parameter] = &[
@@ -430,6 +430,24 @@ fn send(
     Ok(Answer::of(perform(context, call)?))
 }
 
+/// Headers that say how an answer is sent, and nothing of what is in it: all answers of a server have the same, and what is a
+/// secret once is hidden everywhere.
+const PLAIN_HEADERS: [&str; 13] = [
+    "cache-control",
+    "connection",
+    "content-encoding",
+    "content-language",
+    "content-length",
+    "content-type",
+    "date",
+    "keep-alive",
+    "server",
+    "strict-transport-security",
+    "transfer-encoding",
+    "vary",
+    "x-content-type-options",
+];
+
 /// An answer as the journal holds it, or how many bytes it takes if that is too many.
 pub(super) fn record(response: HttpResponse, is_secret: bool) -> Result<Value, usize> {
     let charset = response.headers.get("content-type");
@@ -441,11 +459,11 @@ pub(super) fn record(response: HttpResponse, is_secret: bool) -> Result<Value, u
         false => body,
     };
     let headers = response.headers.into_iter();
-    let headers = Value::map(headers.map(|(k, v)| (k, v.into())));
-    let headers = match is_secret {
-        true => headers.tainted(),
-        false => headers,
-    };
+    let headers = Value::map(headers.map(|(name, value)| {
+        let is_plain = !is_secret || PLAIN_HEADERS.contains(&&*name.to_ascii_lowercase());
+        let value = Value::from(value);
+        (name, if is_plain { value } else { value.tainted() })
+    }));
     let record = Value::map([
         ("status".into(), Value::Int(response.status.into())),
         ("headers".into(), headers),
