@@ -85,18 +85,9 @@ pub(crate) fn metadata(object: &mut Json) -> &mut Map<String, Json> {
 
 /// 16 random bytes in the form of a version 4 UUID (RFC 9562).
 pub(crate) fn new_uid() -> String {
-    let mut b = random::<16>();
-    b[6] = b[6] & 0x0f | 0x40;
-    b[8] = b[8] & 0x3f | 0x80;
-    let hex = data_encoding::HEXLOWER.encode(&b);
-    format!(
-        "{}-{}-{}-{}-{}",
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..]
-    )
+    uuid::Builder::from_random_bytes(random::<16>())
+        .into_uuid()
+        .to_string()
 }
 
 /// The letters that Kubernetes makes names of: no vowels, nothing that looks like another.

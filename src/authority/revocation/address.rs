@@ -3,6 +3,7 @@
 use aws_lc_rs::digest;
 use rusqlite::Connection;
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::failure::Failure;
 use crate::rule::arn::{self, domain};
@@ -58,15 +59,9 @@ pub(crate) fn partition(
 fn partition_name(authority: &Authority, number: usize) -> String {
     let seed = format!("{}/list/{number}", authority.arn);
     let digest = digest::digest(&digest::SHA256, seed.as_bytes());
-    let hex = data_encoding::HEXLOWER.encode(&digest.as_ref()[..16]);
-    [
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..],
-    ]
-    .join("-")
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest.as_ref()[..16]);
+    Uuid::from_bytes(bytes).to_string()
 }
 
 /// The CRL's address as certificates give it; `None` where it isn't to be given.

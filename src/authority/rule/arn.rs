@@ -1,5 +1,7 @@
 //! The names of authorities, certificates and templates.
 
+use uuid::Uuid;
+
 use crate::failure::{Code, Failure};
 
 /// The partitions beside the large one: how their regions begin, their names and their domains, as in AWS's
@@ -86,9 +88,6 @@ fn partition_is_of(named: &str, region: &str) -> bool {
 }
 
 fn is_uuid(text: &str) -> bool {
-    text.len() == 36
-        && text.bytes().enumerate().all(|(at, byte)| match at {
-            8 | 13 | 18 | 23 => byte == b'-',
-            _ => byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte),
-        })
+    // ARNs write it in lower case, with hyphens.
+    Uuid::try_parse(text).is_ok_and(|uuid| uuid.to_string() == text)
 }

@@ -189,7 +189,11 @@ impl Provider {
         if let Some(known) = known.as_ref().filter(|known| known.at.elapsed() < most) {
             return Ok(known.clone());
         }
-        let asked = self.discover().await;
+        // Also where it refuses to say: that is about us, and not about who logs in.
+        let asked = self.discover().await.map_err(|error| match error {
+            ProviderError::Refused(why) => ProviderError::Unreachable(why),
+            error => error,
+        });
         // What was known before is better than nobody let in while the provider is away.
         let found = match (asked, known.as_ref()) {
             (Ok(found), _) => found,
@@ -216,11 +220,13 @@ impl Provider {
             );
             return Err(ProviderError::Unreachable(why));
         }
-        for address in [
+        let always = [
             &endpoints.authorization_endpoint,
             &endpoints.token_endpoint,
             &endpoints.jwks_uri,
-        ] {
+        ];
+        // The userinfo gets the access token.
+        for address in always.into_iter().chain(&endpoints.userinfo_endpoint) {
             must_be_secure(address).map_err(ProviderError::Unreachable)?;
         }
         #[derive(Deserialize)]

@@ -127,18 +127,8 @@ fn hex(context: NativeCallContext, count: i64) -> Result<String, Thrown> {
 fn uuid(context: NativeCallContext) -> Result<String, Thrown> {
     const FUNCTION: &str = "random::uuid";
     let drawn = draw(&context, FUNCTION, Value::Null, || {
-        let mut raw: [u8; 16] = bytes(FUNCTION)?;
-        raw[6] = raw[6] & 0x0f | 0x40;
-        raw[8] = raw[8] & 0x3f | 0x80;
-        let hex: String = raw.iter().map(|b| format!("{b:02x}")).collect();
-        let parts = [
-            &hex[..8],
-            &hex[8..12],
-            &hex[12..16],
-            &hex[16..20],
-            &hex[20..],
-        ];
-        Ok(parts.join("-").into())
+        let made = uuid::Builder::from_random_bytes(bytes(FUNCTION)?).into_uuid();
+        Ok(made.to_string().into())
     })?;
     Ok(drawn.to_text())
 }
