@@ -4,7 +4,8 @@ use super::{args::Args, failure::Failure};
 use crate::{
     compile::Workflow,
     outside::{AwsClient, Clients, Identity, PcaClient},
-    targets::{OpenError, Targets},
+    runs::{AwsAsked, calls, connect_to_aws},
+    targets::Targets,
 };
 
 /// Connects to the AWS of a target, so that what is wrong with it is found before anything is
@@ -13,7 +14,7 @@ use crate::{
 ///
 /// # Errors
 /// A profile that does not exist, a CA bundle that can't be read, another account than the target's.
-pub fn aws(args: &Args, workflow: &Workflow, target: &str) -> Result<Option<Asked>, Failure> {
+pub fn aws(args: &Args, workflow: &Workflow, target: &str) -> Result<Option<AwsAsked>, Failure> {
     let (config, was_asked_for) = args.config();
     let targets = Targets::load(config, was_asked_for)?;
     let Some(found) = targets.find(target)? else {
@@ -22,28 +23,7 @@ pub fn aws(args: &Args, workflow: &Workflow, target: &str) -> Result<Option<Aske
     if found.substrate.is_some() {
         return Ok(None);
     }
-    let is_pinned = found.pca.account.is_some();
-    let (of_pca, of_others) = (uses_aws(workflow), calls(workflow, "aws::"));
-    let others = found.aws();
-    if of_others && (!of_pca || others.account.is_some()) {
-        let client = AwsClient::new(others);
-        block_on(client.connect())?.map_err(OpenError::from)?;
-        if !of_pca {
-            return Ok(Some(Asked::Any(client)));
-        }
-    }
-    if !is_pinned && !of_pca {
-        return Ok(None);
-    }
-    let connected = block_on(PcaClient::connect(&found.pca))?;
-    let client = connected.map_err(OpenError::from)?;
-    Ok(Some(Asked::Pca(client)))
-}
-
-/// The client whose account counts: that of Private CA, or else of the other services.
-pub enum Asked {
-    Pca(PcaClient),
-    Any(AwsClient),
+    Ok(block_on(connect_to_aws(found, workflow))??)
 }
 
 /// As [`aws`], for people: `AWS account 123456789012 (arn:…), region us-east-1`.
@@ -52,8 +32,8 @@ pub enum Asked {
 /// As [`aws`].
 pub fn line(args: &Args, workflow: &Workflow, target: &str) -> Result<Option<String>, Failure> {
     match aws(args, workflow, target)? {
-        Some(Asked::Pca(client)) => block_on(line_of(&client)),
-        Some(Asked::Any(client)) => block_on(line_of_any(&client)),
+        Some(AwsAsked::Pca(client)) => block_on(line_of(&client)),
+        Some(AwsAsked::Any(client)) => block_on(line_of_any(&client)),
         None => Ok(None),
     }
 }
@@ -76,11 +56,6 @@ async fn line_of_any(client: &AwsClient) -> Option<String> {
 /// Whether a workflow asks anything of AWS Private CA.
 pub fn uses_aws(workflow: &Workflow) -> bool {
     calls(workflow, "pca::")
-}
-
-fn calls(workflow: &Workflow, module: &str) -> bool {
-    let calls = workflow.host_calls();
-    calls.iter().any(|call| call.function.starts_with(module))
 }
 
 /// Whose account it is, and where; `None` on the embedded CA.

@@ -10,7 +10,7 @@ use crate::{
     decide::trials,
     execute::{Obstacle, obstacles},
     journal::State,
-    outside::{Clients, HttpClient, KubeClients, PcaClient},
+    outside::{AwsClient, Clients, HttpClient, KubeClients, PcaClient, SecretReader},
     targets::{OpenError, Target},
 };
 
@@ -50,6 +50,7 @@ pub fn ask(
         let mut clients = Clients {
             kube: KubeClients::new(target.kube(), clusters.clone()),
             http: HttpClient::new(target.http.allow.clone()),
+            secrets: SecretReader::new(AwsClient::nowhere()),
             ..Clients::nowhere()
         };
         if uses_aws(workflow) {

@@ -49,7 +49,7 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
     runs::refuse_resume(&id, workflow, &taken.state, changes || command.plan)?;
     let mut events = Vec::new();
     for answer in &command.answers {
-        events.push(in_doubt::in_step(&taken.state, answer)?);
+        events.push(in_doubt::event(&taken.state, answer)?);
     }
     if !changes && !command.plan {
         let mut all = decide::on_resume(&taken.program.workflow, &taken.state, &requester());

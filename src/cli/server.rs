@@ -2,6 +2,8 @@
 
 use std::{env, path::PathBuf, sync::Arc};
 
+use clap::CommandFactory;
+
 use super::{
     args::{Args, Command},
     failure::Failure,
@@ -57,21 +59,80 @@ pub fn server(args: &Args) -> Result<Option<Arc<There>>, Failure> {
     Ok(Some(Arc::new(There::open(named.address(token))?)))
 }
 
-/// Refuses commands that look at this machine where a server is named: they would show something else than is meant.
+/// Refuses a command that would look at this machine, or change something here, where a server is named: that is not what is meant.
 pub fn refuse_what_stays_here(args: &Args) -> Result<(), Failure> {
-    let name = match &args.command {
-        Command::Plan(_) => "plan",
-        Command::Mesh(_) => "mesh",
-        _ => return Ok(()),
-    };
+    if asks_servers(&args.command) || is_without_runs(&args.command) {
+        return Ok(());
+    }
     match named(args)? {
         None => Ok(()),
         Some(named) => Err(not_remote(&format!(
-            "`windlass {name}` looks at this machine, and can't ask {}",
+            "`windlass {}` works on this machine, and can't ask {}",
+            given_name(),
             named.url
         ))
         .hint("with --server \"\" it is about this machine")),
     }
+}
+
+/// The command's name, as it was given.
+fn given_name() -> String {
+    let matches = Args::command().try_get_matches();
+    let name = matches
+        .ok()
+        .and_then(|found| found.subcommand_name().map(str::to_owned));
+    name.unwrap_or_default()
+}
+
+/// Whether a command asks the server that is named, or refuses by itself what it can't ask for.
+fn asks_servers(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Approve(_)
+            | Command::Audit(_)
+            | Command::Cancel(_)
+            | Command::Certs(_)
+            | Command::Graph(_)
+            | Command::Login(_)
+            | Command::Logout
+            | Command::Logs(_)
+            | Command::Outputs(_)
+            | Command::Reject(_)
+            | Command::Resume(_)
+            | Command::Run(_)
+            | Command::Runs(_)
+            | Command::Show(_)
+            | Command::Triggers(_)
+            | Command::Try(_)
+            | Command::Undo(_)
+    )
+}
+
+/// Whether a command is about files, or about a server of this machine, and not about runs that may be elsewhere.
+fn is_without_runs(command: &Command) -> bool {
+    #[cfg(feature = "restate")]
+    if matches!(command, Command::Worker(_)) {
+        return true;
+    }
+    matches!(
+        command,
+        Command::Completions { .. }
+            | Command::Definitions(_)
+            | Command::Explain(_)
+            | Command::Http(_)
+            | Command::Iam(_)
+            | Command::Kube(_)
+            | Command::Lsp
+            | Command::Man { .. }
+            | Command::New(_)
+            | Command::Pca(_)
+            | Command::PlayTest(_)
+            | Command::Rbac(_)
+            | Command::Schema(_)
+            | Command::Serve(_)
+            | Command::Test(_)
+            | Command::Validate(_)
+    )
 }
 
 /// Says that something can't be done on a server.

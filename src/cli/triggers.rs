@@ -1,5 +1,7 @@
 //! `windlass triggers`: what starts by itself, and when; pausing and resuming it.
 
+use std::path::Path;
+
 use console::Term;
 
 use super::{
@@ -10,16 +12,23 @@ use super::{
     failure::Failure,
     print, print_text,
     process::{absolute, now, requester},
+    server::{not_remote, server},
 };
 use crate::{
     inventory::Inventory,
-    report::{Room, Table, utc_time},
-    runs::{Library, Listed, RunsError},
+    report::{self, Room, Table, utc_time},
+    runs::{Library, Listed, RunsError, There},
     triggers::{TriggerBook, TriggerKey, TriggerStanding, planted, refuse_unknown, standings},
 };
 
+/// The folder that is looked at unless somebody names another.
+const FOLDER: &str = ".";
+
 /// `windlass triggers`, and pausing and resuming one.
 pub fn triggers(args: &Args, command: &Triggers) -> Done {
+    if let Some(there) = server(args)? {
+        return of_server(&there, command);
+    }
     let folders: Result<Vec<_>, _> = command
         .workflows
         .iter()
@@ -34,15 +43,13 @@ pub fn triggers(args: &Args, command: &Triggers) -> Done {
             let key = key(trigger)?;
             refuse_unknown(&planted, &key)?;
             book(args)?.pause(&key, &requester(), now())?;
-            say!("{key} starts nothing; to resume it: windlass triggers resume {key}");
-            return Ok(exit::SUCCEEDED);
+            return Ok(said(&key, true));
         }
         Some(TriggersCommand::Resume { trigger }) => {
             let key = key(trigger)?;
             refuse_unknown(&planted, &key)?;
             book(args)?.resume(&key, now())?;
-            say!("{key} starts its workflow again; what was due meanwhile is not made up for");
-            return Ok(exit::SUCCEEDED);
+            return Ok(said(&key, false));
         }
         None => {}
     }
@@ -62,16 +69,52 @@ pub fn triggers(args: &Args, command: &Triggers) -> Done {
             standings(&book, &planted, &inventory, now())?
         }
     };
+    list(command, &standings, &folders_text(command))
+}
+
+/// Lists the triggers of a server, and pauses and resumes one there.
+fn of_server(there: &There, command: &Triggers) -> Done {
+    if command.workflows != [Path::new(FOLDER)] {
+        let why = "--workflows names folders of this machine, and a server looks at its own";
+        return Err(not_remote(why));
+    }
+    let (text, is_paused) = match &command.command {
+        None => {
+            let (standings, problems) = there.triggers()?;
+            for problem in &problems {
+                say!("warning: {}", report::line(problem));
+            }
+            return list(command, &standings, there.url());
+        }
+        Some(TriggersCommand::Pause { trigger }) => (trigger, true),
+        Some(TriggersCommand::Resume { trigger }) => (trigger, false),
+    };
+    let key = key(text)?;
+    there.set_paused(&key, is_paused)?;
+    Ok(said(&key, is_paused))
+}
+
+fn list(command: &Triggers, standings: &[TriggerStanding], place: &str) -> Done {
     if command.json {
-        let json = serde_json::to_string_pretty(&standings);
+        let json = serde_json::to_string_pretty(standings);
         let json = json.map_err(|e| Failure::new("output", e.to_string()))?;
         return print(&format!("{json}\n"));
     }
     if standings.is_empty() {
-        say!("no workflow in {} has triggers", folders_text(command));
+        say!("no workflow in {place} has triggers");
         return Ok(exit::SUCCEEDED);
     }
-    print_text(&table(&standings).render("", Room::of(&Term::stdout())))
+    print_text(&table(standings).render("", Room::of(&Term::stdout())))
+}
+
+fn said(key: &TriggerKey, is_paused: bool) -> u8 {
+    match is_paused {
+        true => say!("{key} starts nothing; to resume it: windlass triggers resume {key}"),
+        false => {
+            say!("{key} starts its workflow again; what was due meanwhile is not made up for");
+        }
+    }
+    exit::SUCCEEDED
 }
 
 fn table(standings: &[TriggerStanding]) -> Table {

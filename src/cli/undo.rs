@@ -14,7 +14,6 @@ use super::{
 use crate::{
     execute::{Ended, undo_plan},
     journal::{Event, IllegalTransition, Outcome, State},
-    outside::Clients,
     report, runs,
 };
 
@@ -27,11 +26,10 @@ pub fn undo(args: &Args, command: &Undo) -> Done {
     }
     let (_, program) = frozen(&archive, &id, &state)?;
     let runtime = runtime(command.driving.max_parallel)?;
-    let (items, clients) = runtime.block_on(async {
+    let items = runtime.block_on(async {
         let open = open_target(args, &state, &[]).await?;
-        let (_, state) = begin(state.clone(), &command.answers, &open.clients)?;
-        let items = undo_plan(&program.workflow, &state, &open.clients).await;
-        Ok::<_, Failure>((items, open.clients.clone()))
+        let (_, state) = begin(state.clone(), &command.answers)?;
+        Ok::<_, Failure>(undo_plan(&program.workflow, &state, &open.clients).await)
     })?;
     runtime.shutdown_background();
     if command.plan {
@@ -45,7 +43,7 @@ pub fn undo(args: &Args, command: &Undo) -> Done {
         return Ok(exit::NOTHING_STARTED);
     }
     let taken = take(&archive, &id)?;
-    let (events, _) = begin(taken.state.clone(), &command.answers, &clients)?;
+    let (events, _) = begin(taken.state.clone(), &command.answers)?;
     let drive = Drive {
         run: taken.run,
         program: taken.program,
@@ -61,11 +59,7 @@ pub fn undo(args: &Args, command: &Undo) -> Done {
 }
 
 /// What an undo begins with, and the state after it: each answer is to what the one before it left.
-fn begin(
-    mut state: State,
-    answers: &[String],
-    clients: &Clients,
-) -> Result<(Vec<Event>, State), Failure> {
+fn begin(mut state: State, answers: &[String]) -> Result<(Vec<Event>, State), Failure> {
     let mut events = vec![Event::UndoStarted {
         requester: requester(),
         via: None,
@@ -73,7 +67,7 @@ fn begin(
     let illegal = |e: IllegalTransition| Failure::new("bad-answer", e.to_string());
     state.apply(&events[0], now()).map_err(illegal)?;
     for answer in answers {
-        let event = in_doubt::in_undo(&state, answer, clients)?;
+        let event = in_doubt::event(&state, answer)?;
         state.apply(&event, now()).map_err(illegal)?;
         events.push(event);
     }

@@ -17,7 +17,7 @@ use windlass_engine::{
     journal::{Vault, crash_point},
 };
 use windlass_script::Limits;
-use windlass_world::outside::Clients;
+use windlass_world::outside::{AwsClient, Clients, SecretReader};
 
 /// Attempts of steps: one invocation each.
 pub(super) struct Step {
@@ -41,7 +41,14 @@ impl Step {
         // Without what it needs an attempt does nothing new, and yet tells what it did if it is cancelled.
         let (clients, hindrance) = match self.means(&parcel, &vault).await {
             Ok(clients) => (clients, None),
-            Err(error) => (Clients::nowhere(), Some(Hindrance::of(&part, &*error))),
+            Err(error) => {
+                // An attempt whose inputs can't be read could not tell what it did.
+                let clients = Clients {
+                    secrets: SecretReader::new(AwsClient::nowhere()).elsewhere(),
+                    ..Clients::nowhere()
+                };
+                (clients, Some(Hindrance::of(&part, &*error)))
+            }
         };
         let _room = worker.room().await;
         let life = worker.life();

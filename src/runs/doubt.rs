@@ -2,8 +2,10 @@ use serde_json::Value as Json;
 
 use super::{error::RunsError, service::Person};
 use crate::{
-    journal::{Event, InstanceId, Position, State, Status},
-    script::Class,
+    execute::must_be_found_out,
+    journal::{EffectOutcome, EffectState, Event, InstanceId, Outcome, Position, State, Status},
+    outside::Clients,
+    script::{Class, sealed_answer},
     value::Value,
 };
 
@@ -47,13 +49,16 @@ pub fn doubts(state: &State) -> Vec<Doubt> {
             .error
             .as_ref()
             .is_some_and(|error| error.code == "in-doubt");
-        let call = last
-            .filter(|effect| is_said || effect.call.class == Class::Unsure)
-            .map(|effect| DoubtfulCall {
-                function: effect.call.function.clone(),
-                arguments: effect.call.arguments.clone(),
-                at: effect.at,
-            });
+        let own = last.filter(|effect| is_said || effect.call.class == Class::Unsure);
+        let of_undone = || {
+            let step = step.undone().filter(|_| is_said)?;
+            Some(unknown_of_undone(state, &step)?.2)
+        };
+        let call = own.or_else(of_undone).map(|effect| DoubtfulCall {
+            function: effect.call.function.clone(),
+            arguments: effect.call.arguments.clone(),
+            at: effect.at,
+        });
         (call.is_some() || instance.is_suspect && is_said).then(|| Doubt {
             step: step.clone(),
             call,
@@ -62,7 +67,13 @@ pub fn doubts(state: &State) -> Vec<Doubt> {
     found.collect()
 }
 
-/// Makes the event of an answer about a step.
+/// Whether an answer is about the undo of a run: it goes on, or it failed.
+pub fn is_of_undo(state: &State) -> bool {
+    state.is_undoing || state.outcome == Some(Outcome::UndoFailed)
+}
+
+/// Makes the event of an answer about a step. While a run is undone, it is about the last call of the step's undo, or else about the
+/// newest call of the step itself that its undo could not find out about. What the call gives as a secret becomes one.
 ///
 /// # Errors
 /// A step of which nothing is in doubt, and an attempt without records of which somebody says that it was done.
@@ -72,27 +83,87 @@ pub fn answered(
     answer: &DoubtAnswer,
     who: &Person,
 ) -> Result<Event, RunsError> {
-    let found = doubts(state).into_iter().find(|doubt| doubt.step == *step);
-    let doubt = found.ok_or_else(|| {
-        RunsError::conflict("bad-answer", format!("nothing in `{step}` is in doubt"))
-    })?;
-    let requester = who.name.clone();
-    let step = step.clone();
-    let effects = state.instance(&step).map_or(0, |i| i.effects.len());
-    match (doubt.call, answer) {
-        (Some(_), answer) => Ok(Event::EffectAnswered {
+    let (step, event) = match is_of_undo(state) {
+        false => (step.clone(), to_last_call(state, step, answer, who)),
+        true => {
+            let step = step.undone().unwrap_or_else(|| step.clone());
+            let event = to_last_call(state, &step.undo(), answer, who);
+            let event = event.or_else(|| to_call_of_undone(state, &step, answer));
+            (step, event)
+        }
+    };
+    if let Some(event) = event {
+        return Ok(event);
+    }
+    let is_lost = state.instance(&step).is_some_and(|i| i.is_suspect);
+    match (is_lost, answer) {
+        (true, DoubtAnswer::Again) => Ok(Event::AttemptAnswered {
             step,
-            position: Position(effects.saturating_sub(1) as u32),
-            requester,
-            done: match answer {
-                DoubtAnswer::Done(value) => Some(value.clone()),
-                DoubtAnswer::Again => None,
-            },
+            requester: who.name.clone(),
         }),
-        (None, DoubtAnswer::Again) => Ok(Event::AttemptAnswered { step, requester }),
-        (None, DoubtAnswer::Done(_)) => Err(RunsError::wrong(
+        (true, DoubtAnswer::Done(_)) => Err(RunsError::wrong(
             "bad-answer",
             format!("an attempt of `{step}` was lost with its records: it can only be made again"),
         )),
+        (false, _) => Err(RunsError::conflict(
+            "bad-answer",
+            format!("nothing in `{step}` is in doubt"),
+        )),
+    }
+}
+
+/// `None` if the last call of `instance` is not in doubt.
+fn to_last_call(
+    state: &State,
+    instance: &InstanceId,
+    answer: &DoubtAnswer,
+    who: &Person,
+) -> Option<Event> {
+    let effects = &state.instance(instance)?.effects;
+    let last = effects.last().filter(|last| last.is_open())?;
+    Some(Event::EffectAnswered {
+        step: instance.clone(),
+        position: Position(effects.len() as u32 - 1),
+        requester: who.name.clone(),
+        done: said(last, answer),
+    })
+}
+
+fn to_call_of_undone(state: &State, step: &InstanceId, answer: &DoubtAnswer) -> Option<Event> {
+    let (round, position, effect) = unknown_of_undone(state, step)?;
+    Some(Event::EffectSettled {
+        step: step.clone(),
+        round,
+        position,
+        outcome: said(effect, answer).map_or(EffectOutcome::NotDone, EffectOutcome::Done),
+    })
+}
+
+/// Finds the newest call of a step that its undo has to know about and could not find out: its round, its place there, and itself.
+fn unknown_of_undone<'s>(
+    state: &'s State,
+    step: &InstanceId,
+) -> Option<(u32, Position, &'s EffectState)> {
+    // Nothing is asked: only whether something would have to be.
+    let clients = Clients::nowhere();
+    let rounds = state.instance(step)?.rounds();
+    rounds.into_iter().find_map(|round| {
+        let position = round
+            .effects
+            .iter()
+            .rposition(|effect| must_be_found_out(effect, &clients))?;
+        let effect = &round.effects[position];
+        Some((round.number, Position(position as u32), effect))
+    })
+}
+
+/// What a call gave by what a person says; `None` if it was not done. It is as secret as what the call itself would have given.
+fn said(effect: &EffectState, answer: &DoubtAnswer) -> Option<Value> {
+    match answer {
+        DoubtAnswer::Done(value) => {
+            let record = Value::from_json(effect.call.arguments.clone());
+            Some(sealed_answer(&effect.call.function, &record, value.clone()))
+        }
+        DoubtAnswer::Again => None,
     }
 }

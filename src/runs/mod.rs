@@ -2,8 +2,8 @@
 //!
 //! - [`Runs`] is all that can be done with runs; [`Here`] does it for the state folder of this machine, [`There`] for a
 //!   Windlass server elsewhere;
-//! - `begin` makes the first event of a run, `choice` says which steps it may be limited to, `rules` says when a run may be resumed, cancelled or undone, `preflight` whether a
-//!   target has what a workflow needs;
+//! - `begin` makes the first event of a run, `choice` says which steps it may be limited to, `rules` when a run may be resumed,
+//!   cancelled or undone, `preflight` whether a target has what a workflow needs, `aws` whether its AWS is the one that is meant;
 //! - `library` finds the workflows that may be started, by name and never by path;
 //! - `drivers` drives several runs at once, `book` remembers which they are and which start a key belongs to;
 //! - `bundle` is the evidence of a run, `revise` is a resume with other files, other params or steps that run again, `doubt` what becomes of calls in doubt;
@@ -18,6 +18,7 @@
 //! | `starts` | the run of each idempotency key, and a digest of what was asked for |
 //! | `driven` | the runs that go on when this service begins again |
 
+mod aws;
 mod begin;
 mod book;
 mod bundle;
@@ -38,12 +39,13 @@ mod tallies;
 mod there;
 mod turns;
 
+pub use aws::{AwsAsked, calls, connect_to_aws};
 pub use begin::{Beginning, Wanted, begin};
 pub use book::MAX_KEY;
 pub use bundle::{Bundle, Checked, refuse_other_list};
 pub use choice::{refuse_choice, unknown_step};
 pub use clock::{jitter, new_id, now};
-pub use doubt::{Doubt, DoubtAnswer, DoubtfulCall, doubts};
+pub use doubt::{Doubt, DoubtAnswer, DoubtfulCall, answered, doubts};
 pub use drivers::Driving;
 pub use error::{Kind, RunsError};
 pub use folds::Cursor;

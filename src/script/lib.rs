@@ -52,7 +52,7 @@ pub use given::{About, HostCall, Known};
 pub use host::{
     Changing, Done, Doubt, Finding, Function, Host, HostModule, Impact, MODULES, Need, Needs, On,
     Parameter, Reversal, Reversed, Reversible, Rule, ValueKind, WRONG_ARGUMENTS, WayBack, finding,
-    function, functions, reversal,
+    function, functions, leaves, reversal, sealed_answer,
 };
 pub use import::join_path;
 pub use inputs::InputRead;

@@ -314,7 +314,8 @@ fn register_prints(module: &mut Module) {
     set("to_json").set_into_module(module, |map: &mut Map| -> Result<Dynamic, Thrown> {
         let value = super::dynamic::from_dynamic(&Dynamic::from(map.clone()))
             .map_err(|e| format!("to_json: {e}"))?;
-        let text = value.reveal_json().to_string();
+        let json = value.reveal_json().map_err(|e| format!("to_json: {e}"))?;
+        let text = json.to_string();
         Ok(match value.holds_secret() {
             true => Dynamic::from(Secret::new(text)),
             false => text.into(),

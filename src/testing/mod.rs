@@ -12,11 +12,12 @@
 //! - `coverage` adds up which steps, branches and lines the tests reached;
 //! - `suites` runs all tests of all files side by side; `junit` writes what came of them for other programs;
 //! - `mutate` alters the files that are tested, and says which tests notice;
-//! - `record` makes a test of a run that has ended.
+//! - `record` makes a test of a run that has ended, without the numbers of its `accounts`.
 //!
 //! A test's folder holds `.windlass/` (its journal, the embedded servers), `out/`, `calls.jsonl` (the log),
 //! `covered.json` and `moments`.
 
+mod accounts;
 mod answers;
 mod certificates;
 mod compare;

@@ -34,6 +34,10 @@ pub fn named(called: &str, arguments: &Value) -> BTreeMap<String, Value> {
             names.insert(last.map_or("about", |field| field.name).into(), one.clone());
         }
     }
+    if called == "aws::request" {
+        // What the call is about, for people: service, operation and params say it.
+        names.remove("object");
+    }
     if let Some(Value::String(object)) = names.get("object").cloned()
         && called.starts_with("kube::")
     {
@@ -57,27 +61,34 @@ fn name_object(names: &mut BTreeMap<String, Value>, object: &str) {
     }
 }
 
-/// The request of an `http::undo`, which records no more than `PUT https://…`: `method` and `url`.
+/// The request of an undo, which records no more than one text: `method` and `url` of `PUT https://…` (`http::undo`), `service` and
+/// `operation` of `acm:DeleteCertificate …` (`aws::undo`).
 pub fn request_of(called: &str, arguments: &Value) -> Option<BTreeMap<String, Value>> {
-    let (method, url) = arguments
-        .as_str()
-        .filter(|_| called == "http::undo")?
-        .split_once(' ')?;
-    Some(
-        [("method", method), ("url", url)]
-            .map(|(key, text)| (key.to_owned(), text.into()))
-            .into(),
-    )
+    let text = arguments.as_str();
+    let pair = match called {
+        "http::undo" => {
+            let (method, url) = text?.split_once(' ')?;
+            [("method", method), ("url", url)]
+        }
+        "aws::undo" => {
+            let (service, rest) = text?.split_once(':')?;
+            let operation = rest.split(' ').next().unwrap_or_default();
+            [("service", service), ("operation", operation)]
+        }
+        _ => return None,
+    };
+    Some(pair.map(|(key, text)| (key.to_owned(), text.into())).into())
 }
 
-/// The function that a call is also known as: `http::undo` sends the request of `http::put`, and `kube::replace_pods`
-/// looks by `kube::pods` for pods that are older than a restart.
+/// The function that a call is also known as: `http::undo` sends the request of `http::put`, `aws::undo` one of `aws::request`, and
+/// `kube::replace_pods` looks by `kube::pods` for pods that are older than a restart.
 pub fn also_known(called: &str, arguments: &BTreeMap<String, Value>) -> Option<String> {
     match called {
         "http::undo" => {
             let method = arguments.get("method")?.as_str()?;
             Some(format!("http::{}", method.to_ascii_lowercase()))
         }
+        "aws::undo" => Some("aws::request".into()),
         "kube::pods" if arguments.contains_key("restarted") => Some("kube::replace_pods".into()),
         _ => None,
     }
@@ -122,6 +133,12 @@ mod tests {
         assert_eq!(
             also_known("http::undo", &undo).as_deref(),
             Some("http::put")
+        );
+        let undo = "acm:DeleteCertificate arn:aws:acm:us-east-1:1:certificate/c".into();
+        let undo = request_of("aws::undo", &undo).expect("a request");
+        assert_eq!(
+            Value::Map(undo).to_string(),
+            r#"{"operation":"DeleteCertificate","service":"acm"}"#
         );
     }
 }

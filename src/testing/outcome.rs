@@ -21,7 +21,7 @@ use crate::{
     },
     mesh::Handshakes,
     report,
-    script::Class,
+    script::{Class, leaves},
     value::{StepError, Value},
 };
 
@@ -150,9 +150,7 @@ impl Outcome {
 
     /// The calls that left for the outside, in their order.
     pub fn left(&self) -> impl Iterator<Item = &Line> {
-        self.calls
-            .iter()
-            .filter(|line| super::stage::is_outside(&line.function))
+        self.calls.iter().filter(|line| leaves(&line.function))
     }
 
     /// How many calls that change something are recorded as done, by function.

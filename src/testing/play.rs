@@ -16,7 +16,7 @@ use crate::{
         Decision, Event, InstanceId, Journal, JournalError, NewRun, Outcome, RunId, RunJournal,
         State, Status, Verdict, crash_points,
     },
-    outside::{Clients, OutputFolder},
+    outside::{Clients, OutputFolder, SecretReader},
     script::STACK_BYTES,
     targets::{Folders, LOCAL, OpenError, OpenTarget},
     value::Value,
@@ -137,7 +137,10 @@ impl Play<'_> {
         };
         let open = self.open(&state).await?;
         let clients = match &open {
-            Some(open) => open.clients.clone(),
+            Some(open) => Clients {
+                secrets: SecretReader::nowhere(),
+                ..open.clients.clone()
+            },
             None => Clients {
                 files: OutputFolder::new(self.folder.join(OUT)),
                 ..Clients::nowhere()

@@ -1,18 +1,19 @@
 //! A test of a run that has ended: what the outside answered then, and how the run ended.
 
-use std::{collections::BTreeSet, fmt::Write};
+use std::fmt::Write;
 
 use serde_json::Value as Json;
 
 use super::{
+    accounts::Accounts,
     judge::flow,
-    named::{also_known, named},
-    stage::is_outside,
+    named::{also_known, named, request_of},
 };
 use crate::{
     compile::{Workflow, answer_of},
     execute::{self, Undone},
     journal::{EffectOutcome, EffectState, Instance, RunInfo, State, Verdict},
+    script::{function, leaves},
     value::{Failure, MASK, Value},
 };
 
@@ -23,8 +24,6 @@ pub struct Recorded {
     pub replaced: Vec<String>,
 }
 
-/// What a test has in place of an AWS account: AWS's own documentation uses it.
-const ACCOUNT: &str = "111122223333";
 /// What a test has in place of a secret.
 const SECRET: &str = "a-secret";
 
@@ -38,14 +37,15 @@ pub fn record(
 ) -> Recorded {
     let mut writer = Writer {
         out: &info.out,
-        accounts: BTreeSet::new(),
+        accounts: Accounts::default(),
         secrets: 0,
     };
-    let mut text = format!(
+    let head = format!(
         "workflow: {}\ntests:\n  {}:\n",
         Json::from(file),
         Json::from(name)
     );
+    let mut text = String::new();
     // A text never fails to be written to.
     let mut line = |text_line: String| {
         let _ = writeln!(text, "    {text_line}");
@@ -79,7 +79,7 @@ pub fn record(
         .flat_map(Instance::rounds)
         .flat_map(|round| round.effects)
         .collect();
-    effects.retain(|effect| is_outside(&effect.call.function));
+    effects.retain(|effect| leaves(&effect.call.function));
     effects.sort_by_key(|effect| effect.at);
     if !effects.is_empty() {
         line("given:".into());
@@ -106,16 +106,25 @@ pub fn record(
             step.status.as_str()
         ));
     }
+    // Only now all accounts are known, those of the steps' items too.
+    let (text, accounts) = writer.accounts.replaced(&text);
+    let accounts = accounts
+        .iter()
+        .map(|account| format!("the account {account}"));
     Recorded {
-        text,
-        replaced: writer.replaced(),
+        text: format!("{head}{text}"),
+        replaced: writer
+            .secrets_replaced()
+            .into_iter()
+            .chain(accounts)
+            .collect(),
     }
 }
 
 struct Writer<'a> {
     /// The folder that scripts wrote to.
     out: &'a str,
-    accounts: BTreeSet<String>,
+    accounts: Accounts,
     secrets: usize,
 }
 
@@ -123,19 +132,29 @@ impl Writer<'_> {
     /// The lines of one answer; none for a call whose end is not known.
     fn given(&mut self, effect: &EffectState) -> Vec<String> {
         let recorded = Value::parse_json(&effect.call.arguments.to_string()).unwrap_or_default();
-        let mut arguments = named(&effect.call.function, &recorded);
-        let function = also_known(&effect.call.function, &arguments);
-        let function = function.unwrap_or_else(|| effect.call.function.clone());
+        let called = &effect.call.function;
+        let request = request_of(called, &recorded);
+        let is_undo = function(called).is_none();
+        let mut arguments = request.unwrap_or_else(|| named(called, &recorded));
+        let known = also_known(called, &arguments).unwrap_or_else(|| called.clone());
+        if known != *called {
+            // It is part of the function's name.
+            arguments.remove("method");
+        }
         // What would reverse a call says nothing of what is called; nothing is not given.
         arguments.retain(|name, value| {
             !matches!(name.as_str(), "undo" | "restarted" | "at") && *value != Value::Null
         });
         let pattern = self.pattern(Value::Map(arguments).to_json());
-        let first = format!("  - {function}: {}", flow(&pattern));
+        let first = format!("  - {known}: {}", flow(&pattern));
         match &effect.outcome {
             Some(EffectOutcome::Done(value)) => {
                 let mut lines = vec![first];
-                if let Some(value) = answer_of(&function, value.clone()) {
+                let value = match is_undo {
+                    true => Value::map::<String>([]),
+                    false => value.clone(),
+                };
+                if let Some(value) = answer_of(&known, value) {
                     lines.push(format!("    gives: {}", flow(&self.value(&value))));
                 }
                 lines
@@ -150,10 +169,7 @@ impl Writer<'_> {
                     message,
                     ..
                 } = failure;
-                let (code, message) = (
-                    Json::from(code.as_str()),
-                    Json::from(self.redacted(message)),
-                );
+                let (code, message) = (Json::from(code.as_str()), Json::from(self.seen(message)));
                 vec![
                     first,
                     format!("    fails: {{ class: {class}, code: {code}, message: {message} }}"),
@@ -166,18 +182,20 @@ impl Writer<'_> {
     /// A value of the run as the test has it: secrets are stand-ins.
     fn value(&mut self, value: &Value) -> Json {
         match value {
-            Value::Secret(_) => {
+            Value::Secret(_) | Value::Reference(_) => {
                 self.secrets += 1;
                 SECRET.into()
             }
             Value::List(items) => items.iter().map(|item| self.value(item)).collect(),
             Value::Map(map) => {
-                let entries = map
-                    .iter()
-                    .map(|(key, item)| (key.clone(), self.value(item)));
+                let entries = map.iter().map(|(key, item)| {
+                    let item = self.value(item);
+                    self.accounts.see_field(key, &item);
+                    (key.clone(), item)
+                });
                 entries.collect::<serde_json::Map<_, _>>().into()
             }
-            Value::String(text) => self.redacted(text).into(),
+            Value::String(text) => self.seen(text).into(),
             other => other.to_json(),
         }
     }
@@ -186,7 +204,7 @@ impl Writer<'_> {
     fn pattern(&mut self, json: Json) -> Json {
         match json {
             Json::String(text) => {
-                let text = self.redacted(&text.replace('*', "\\*"));
+                let text = self.seen(&text.replace('*', "\\*"));
                 let text = text.replace(self.out, "*").replace(MASK, "*");
                 match text.rfind("… (").filter(|_| text.ends_with(" bytes)")) {
                     Some(at) => format!("{}*", &text[..at]).into(),
@@ -195,38 +213,28 @@ impl Writer<'_> {
             }
             Json::Array(items) => items.into_iter().map(|item| self.pattern(item)).collect(),
             Json::Object(map) => {
-                let entries = map.into_iter().map(|(key, item)| (key, self.pattern(item)));
+                let entries = map.into_iter().map(|(key, item)| {
+                    let item = self.pattern(item);
+                    self.accounts.see_field(&key, &item);
+                    (key, item)
+                });
                 entries.collect::<serde_json::Map<_, _>>().into()
             }
             other => other,
         }
     }
 
-    /// A text without the numbers of AWS accounts.
-    fn redacted(&mut self, text: &str) -> String {
-        let mut redacted = text.to_owned();
-        for part in text.split("arn:").skip(1) {
-            let account = part.split(':').nth(3).unwrap_or_default();
-            let is_account =
-                account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
-            if is_account && account != ACCOUNT {
-                redacted = redacted.replace(account, ACCOUNT);
-                self.accounts.insert(account.to_owned());
-            }
-        }
-        redacted
+    /// A text whose accounts are noted.
+    fn seen(&mut self, text: &str) -> String {
+        self.accounts.see(text);
+        text.to_owned()
     }
 
-    fn replaced(&self) -> Vec<String> {
-        let secrets = match self.secrets {
+    fn secrets_replaced(&self) -> Option<String> {
+        match self.secrets {
             0 => None,
             1 => Some("1 secret".to_owned()),
             n => Some(format!("{n} secrets")),
-        };
-        let accounts = self
-            .accounts
-            .iter()
-            .map(|account| format!("the account {account}"));
-        secrets.into_iter().chain(accounts).collect()
+        }
     }
 }

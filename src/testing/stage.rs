@@ -24,14 +24,14 @@ use crate::{
     execute::Stage,
     journal::{Event, InstanceId},
     outside::{HttpRequest, HttpResponse, judge, shown_url},
-    script::{Act, Before, Call, Class, EffectKey, Trace, function},
+    script::{Act, Before, Call, Class, EffectKey, Trace, function, leaves, sealed_answer},
     value::{Failure, FailureClass, Secret, Value},
 };
 
-/// The modules whose calls leave this machine.
-const OUTSIDE: [&str; 5] = ["exec", "http", "kube", "pca", "tls"];
-/// Those that the embedded servers answer.
+/// The modules whose calls the embedded servers answer.
 const EMBEDDED: [&str; 2] = ["kube", "pca"];
+/// The one service of AWS that they have.
+const EMBEDDED_SERVICE: &str = "acm-pca";
 
 /// Scripts ask it for the moment, which is that of the test's clock.
 const CLOCK: &str = "time::now";
@@ -120,11 +120,6 @@ impl Outside {
     }
 }
 
-/// Whether a call leaves this machine; those of an undo are named as their module.
-pub fn is_outside(function: &str) -> bool {
-    OUTSIDE.contains(&module_of(function))
-}
-
 fn module_of(function: &str) -> &str {
     function.split("::").next().unwrap_or_default()
 }
@@ -140,7 +135,7 @@ impl Stage for Outside {
         });
         call.act = asked.answered(call.act);
         call.again = call.again.map(|again| asked.answered(again));
-        if !self.is_local && is_outside(call.function) {
+        if !self.is_local && leaves(call.function) {
             // What was there before can't be looked at, so an undo has to do without it.
             call.before = call.before.map(|before| -> Before {
                 Box::new(move || Box::pin(async move { Ok(before().await.unwrap_or_default()) }))
@@ -209,14 +204,12 @@ impl Asked {
         if let Some(value) = lost_in(&log, key) {
             let line = self.line(&log, key, Answered::Again);
             log.add(line)?;
-            return Ok(done(Ok(value)));
+            return Ok(done(Ok(self.sealed(value))));
         }
         // The other side has not changed since: it answers the same.
         let repeated = self.repeated(key);
         let Some(number) = repeated.or_else(|| self.pick(&log)) else {
-            let module = module_of(self.function);
-            let is_answered =
-                !is_outside(self.function) || self.shared.is_local && EMBEDDED.contains(&module);
+            let is_answered = !leaves(self.function) || self.is_embedded();
             let (answered, answer): (_, Answering) = match is_answered {
                 true if self.function == CLOCK && !self.shared.is_local => {
                     (Answered::Target, done(Ok(moment().into())))
@@ -239,7 +232,7 @@ impl Asked {
             Reply::Gives(value) => (given, done(self.finished(value))),
             Reply::Loses(value) => match value {
                 Some(value) if !self.is_embedded() => {
-                    let value = value.reveal_json();
+                    let value = value.reveal_json().unwrap_or_else(|_| value.to_json());
                     (
                         Answered::Lost { number, value },
                         done(Err(self.lost_answer())),
@@ -270,7 +263,18 @@ impl Asked {
     }
 
     fn is_embedded(&self) -> bool {
-        self.shared.is_local && EMBEDDED.contains(&module_of(self.function))
+        if !self.shared.is_local {
+            return false;
+        }
+        match module_of(self.function) {
+            "aws" => {
+                let request = request_of(self.function, &self.arguments);
+                let arguments = request.unwrap_or_else(|| named(self.function, &self.arguments));
+                let service = arguments.get("service").and_then(Value::as_str);
+                service == Some(EMBEDDED_SERVICE)
+            }
+            module => EMBEDDED.contains(&module),
+        }
     }
 
     /// The number of the answer that comes next.
@@ -302,8 +306,9 @@ impl Asked {
         let said = said
             .map(|line| Value::parse_json(&line.arguments["undo"].to_string()).unwrap_or_default());
         let is_it = |undo: &Value| {
-            ["method", "url"]
+            ["method", "url", "operation"]
                 .iter()
+                .filter(|key| request.contains_key(**key))
                 .all(|key| undo.field(key) == request.get(*key))
         };
         if let Some(Value::Map(undo)) = said.into_iter().find(is_it) {
@@ -330,7 +335,7 @@ impl Asked {
             .log
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        lost_in(&log, key)
+        lost_in(&log, key).map(|value| self.sealed(value))
     }
 
     fn lost_answer(&self) -> Failure {
@@ -353,30 +358,18 @@ impl Asked {
 
     /// The answer as the client of the module would give it.
     fn finished(&self, value: &Value) -> Result<Value, Failure> {
-        let arguments = named(self.function, &self.arguments);
-        let is_secret = arguments.get("secret_output") == Some(&Value::Bool(true));
-        let value = match (module_of(self.function), value) {
-            _ if function(self.function).is_none() => reversed(),
-            ("http", Value::Map(fields)) => {
-                self.judge_http(&arguments, fields)?;
-                value.clone()
-            }
-            _ => value.clone(),
-        };
-        Ok(match (is_secret, value) {
-            (true, Value::Map(fields)) => {
-                let is_hidden = |key: &str| !matches!(key, "status" | "code");
-                Value::map(
-                    fields
-                        .into_iter()
-                        .map(|(key, field)| match is_hidden(&key) {
-                            true => (key, field.tainted()),
-                            false => (key, field),
-                        }),
-                )
-            }
-            (_, value) => value,
-        })
+        if function(self.function).is_none() {
+            return Ok(reversed());
+        }
+        if let ("http", Value::Map(fields)) = (module_of(self.function), value) {
+            let arguments = named(self.function, &self.arguments);
+            self.judge_http(&arguments, fields)?;
+        }
+        Ok(self.sealed(value.clone()))
+    }
+
+    fn sealed(&self, value: Value) -> Value {
+        sealed_answer(self.function, &self.arguments, value)
     }
 
     /// Fails as the HTTP client does on a status that is not expected.

@@ -1,4 +1,4 @@
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
@@ -12,7 +12,7 @@ use crate::{compile::Occasion, inventory::Inventory, runs::RunsError};
 const SHOWN: usize = 5;
 
 /// How a trigger stands. Times are milliseconds since 1970.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TriggerStanding {
     /// The name of the workflow's file.
     pub workflow: String,
@@ -37,7 +37,7 @@ pub struct TriggerStanding {
 }
 
 /// A start that a trigger made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LastStart {
     pub due: i64,
     pub at: i64,
@@ -48,7 +48,7 @@ pub struct LastStart {
 }
 
 /// What is due and has not been started.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Waits {
     pub due: i64,
     /// What it waits for, or why it could not be started.

@@ -2,6 +2,7 @@
 
 mod browser;
 mod door;
+mod elsewhere;
 mod grants;
 mod live;
 mod more;

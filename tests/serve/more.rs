@@ -158,6 +158,76 @@ fn silent(times: usize) -> (std::net::SocketAddr, Arc<AtomicUsize>) {
     (address, count)
 }
 
+/// What a person says of a call is as secret as what the call itself would have given.
+#[test]
+fn what_became_of_a_call_is_kept_as_a_secret_where_its_answer_is_one() {
+    let (address, _) = silent(1);
+    let flow = format!(
+        "workflow: order\nsteps:\n  order:\n    run: |\n      let made = http::post(\"http://{address}/orders\", #{{ body: \"x\", secret_output: true }});\n      file::write_secret(\"t\", made.body);\n"
+    );
+    let test = with_people(Test::new().file("order.yaml", &flow));
+    let served = Served::start(&test);
+    let owner = served.owner.clone();
+    let run = served.run(&owner, &json!({ "workflow": "order" }));
+    served.wait(&run, "failed");
+    let value = json!({ "status": 201, "body": "hunter2-hunter2" });
+    let said = json!({ "step": "order", "done": true, "value": value });
+    served
+        .post(&owner, &format!("/api/v1/runs/{run}/doubt"), &said)
+        .expect(202);
+    served.wait(&run, "succeeded");
+    assert_eq!(test.read(&format!("out/{run}/t")), "hunter2-hunter2");
+    let events = served.get(&owner, &format!("/api/v1/runs/{run}/events"));
+    assert!(events.body.contains("effect_answered"), "{}", events.body);
+    let page = served.page(&served.log_in(&owner), &format!("/runs/{run}"));
+    let mut kept = super::server::contents(&test.path(".windlass"));
+    kept.extend([events.body.into_bytes(), page.body.into_bytes()]);
+    let secret = b"hunter2-hunter2";
+    let leaks = |text: &Vec<u8>| text.windows(secret.len()).any(|part| part == secret);
+    assert!(!kept.iter().any(leaks), "it is stored in plain text");
+}
+
+/// The account of a target is held before a run begins, whichever services it asks.
+#[test]
+fn a_server_finds_another_account_before_a_run() {
+    let sts = crate::web::Web::open(|_| {
+        let body = "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:iam::111111111111:user/x</Arn>\
+            <UserId>x</UserId><Account>111111111111</Account></GetCallerIdentityResult></GetCallerIdentityResponse>";
+        let head = format!(
+            "HTTP/1.1 200 X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            body.len()
+        );
+        (head + body).into_bytes()
+    });
+    let workflow =
+        "workflow: w\nsteps: { a: { run: 'aws::request(\"ecs\", \"ListClusters\"); #{}' } }\n";
+    let target = format!(
+        "[targets.t]\naws = {{ region = \"us-east-1\", account = \"222222222222\", endpoint = \"{}\" }}\n",
+        sts.url("")
+    );
+    let mut test = Test::new()
+        .file("w.yaml", workflow)
+        .file("windlass.toml", &target);
+    for (name, value) in [
+        ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+    ] {
+        test.set(name, value);
+    }
+    let served = Served::start(&test);
+    let wanted = json!({ "workflow": "w", "target": "t" });
+    let refused = served.post(&served.owner, "/api/v1/runs", &wanted);
+    assert!((400..500).contains(&refused.status), "{}", refused.body);
+    assert!(
+        refused.body.contains("111111111111") && refused.body.contains("222222222222"),
+        "{}",
+        refused.body
+    );
+    let runs = served.get(&served.owner, "/api/v1/runs").expect(200).json();
+    assert_eq!(runs["runs"], json!([]));
+}
+
 #[test]
 fn who_knows_says_what_became_of_a_call() {
     let (address, count) = silent(1);

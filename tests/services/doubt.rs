@@ -75,6 +75,71 @@ fn a_call_that_carries_its_key_is_made_again_under_it() {
     assert!(!text.contains("hunter22"), "the secret is in the journal");
 }
 
+/// Nothing is not a key: the request leaves it out, and would be done twice.
+#[test]
+fn a_key_that_the_script_gives_as_nothing_is_filled_in() {
+    let server = Server::start(|_, before| match before {
+        0 => Reply::Says(500, r#"{"__type":"InternalServiceError"}"#.into()),
+        _ => Reply::Says(200, r#"{"Name":"n","ARN":"arn:n"}"#.into()),
+    });
+    let test = test(
+        &server,
+        r#"#{ arn: aws::request("secretsmanager", "CreateSecret", #{ Name: "n", SecretString: "x", ClientRequestToken: () }).ARN }"#,
+    );
+    keyed(&test, &["run", "w.yaml", "--target", "t"]).expect(0);
+    let tokens: Vec<_> = server.asked().iter().map(token).collect();
+    assert_eq!(tokens.len(), 2);
+    assert_eq!(tokens[0].as_deref().map(str::len), Some(32));
+    assert_eq!(tokens[0], tokens[1]);
+}
+
+fn token(asked: &Asked) -> Option<String> {
+    let body: Json = serde_json::from_str(&asked.body).expect("JSON");
+    body["ClientRequestToken"].as_str().map(str::to_owned)
+}
+
+/// An undo is sent again after a lost answer, too.
+#[test]
+fn the_call_of_an_undo_carries_its_key() {
+    let server = Server::start(|_, before| match before {
+        1 => Reply::Hangs,
+        _ => Reply::Says(200, r#"{"Name":"n","ARN":"arn:n"}"#.into()),
+    });
+    let test = test(
+        &server,
+        r#"aws::request("secretsmanager", "PutSecretValue", #{ SecretId: "n", SecretString: "new" }, #{
+          undo: #{ operation: "PutSecretValue", params: #{ SecretId: "n", SecretString: "old", ClientRequestToken: () } },
+      });"#,
+    );
+    keyed(&test, &["run", "w.yaml", "--target", "t"]).expect(0);
+    keyed(&test, &["undo", "--yes"]).expect(0);
+    let tokens: Vec<_> = server.asked().iter().map(token).collect();
+    assert_eq!(tokens.len(), 3);
+    assert_eq!(tokens[1].as_deref().map(str::len), Some(32));
+    assert_eq!(tokens[1], tokens[2], "the same at its second try");
+    assert_ne!(tokens[0], tokens[1], "it is another call");
+}
+
+/// S3 sends the status before it copies (Amazon S3 API Reference, "CopyObject").
+#[test]
+fn an_error_within_an_answer_of_success_fails_the_call() {
+    let server = Server::start(|_, before| {
+        let body = match before {
+            0 => "<Error><Code>AccessDenied</Code><Message>not yours</Message></Error>",
+            _ => "<CopyObjectResult><ETag>e</ETag></CopyObjectResult>",
+        };
+        Reply::Says(200, body.into())
+    });
+    let test = test(
+        &server,
+        r#"aws::request("s3", "CopyObject", #{ Bucket: "b", Key: "k", CopySource: "b/a" }, #{ idempotent: true });"#,
+    );
+    let ran = keyed(&test, &["run", "w.yaml", "--target", "t"]).expect(1);
+    says(&ran, "CopyObject: AccessDenied: not yours");
+    keyed(&test, &["resume"]).expect(0);
+    assert_eq!(server.asked().len(), 2);
+}
+
 #[test]
 fn a_call_that_carries_none_stops_and_asks() {
     let server = Server::start(|_, _| Reply::Hangs);

@@ -6,7 +6,8 @@
 //! - [`listed`]: which runs are listed, and in which signs;
 //! - [`known`]: what is found before a run, and what `plan` and `iam` say;
 //! - [`secrets`]: params that name a secret;
-//! - [`given`]: params from files, standard input and a terminal.
+//! - [`given`]: params from files, standard input and a terminal;
+//! - [`tested`]: tests of workflows that use them.
 
 mod doubt;
 mod given;
@@ -15,6 +16,7 @@ mod listed;
 mod peer;
 mod secrets;
 mod server;
+mod tested;
 
 use crate::harness::Ran;
 

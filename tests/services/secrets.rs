@@ -219,3 +219,21 @@ fn an_expression_passes_a_reference_on_and_computes_with_none() {
         assert_eq!(test.read("out/t"), "<Bearer t>");
     }
 }
+
+/// What says nothing of its size is read as far as a secret may be long.
+#[test]
+fn a_secret_without_an_end_is_refused() {
+    let server = Server::start(|_, _| Reply::Says(200, "x".repeat(5 << 20)));
+    let test = Test::new().file("use.yaml", USE);
+    for (reference, said) in [
+        ("file:/dev/zero", "larger than 1 MiB"),
+        ("vault:kv/app/db#password", "larger than 4 MiB"),
+    ] {
+        let mut command = test.command(&["run", "use.yaml", "-p", &format!("token={reference}")]);
+        command
+            .env("VAULT_TOKEN", "t0ken")
+            .env("VAULT_ADDR", &server.url);
+        let output = command.output().expect("windlass starts");
+        says(&crate::harness::Ran::from_output(output).expect(1), said);
+    }
+}

@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::device;
+use super::{device, lock::Lock};
 use crate::{
     cli::{
         failure::Failure,
@@ -56,17 +56,33 @@ impl Entry {
             renewal: None,
         }
     }
+
+    /// How another token is got, if it is time to.
+    fn due(&self) -> Option<Renewal> {
+        let expires_at = self.expires_at?;
+        let is_old = expires_at.saturating_sub(SOON) < now();
+        self.renewal.clone().filter(|_| is_old)
+    }
 }
 
 impl Credentials {
     /// Returns the token for a server, renewed if it has expired; `None` where nobody logged in.
     pub fn token_of(server: &Named) -> Result<Option<Secret>, Failure> {
+        let all = Self::read()?;
+        let Some(entry) = all.servers.get(&server.url) else {
+            return Ok(None);
+        };
+        if entry.due().is_none() {
+            return Ok(Some(Secret::new(entry.token.as_str())));
+        }
+        // Many providers take a refresh token once (RFC 6749, 10.4; RFC 9700, 4.14.2), so one command renews, and those that waited
+        // for it find a new token.
+        let _lock = lock()?;
         let mut all = Self::read()?;
         let Some(entry) = all.servers.get(&server.url) else {
             return Ok(None);
         };
-        let is_old = entry.expires_at.is_some_and(|at| at - SOON < now());
-        let Some(renewal) = entry.renewal.clone().filter(|_| is_old) else {
+        let Some(renewal) = entry.due() else {
             return Ok(Some(Secret::new(entry.token.as_str())));
         };
         let renewed = device::renew(server, renewal)?;
@@ -78,6 +94,7 @@ impl Credentials {
 
     /// Keeps what proves to a server who asks. Returns the file.
     pub fn keep(server: &Named, entry: Entry) -> Result<PathBuf, Failure> {
+        let _lock = lock()?;
         let mut all = Self::read()?;
         all.servers.insert(server.url.clone(), entry);
         all.write()
@@ -85,6 +102,10 @@ impl Credentials {
 
     /// Forgets it; says whether there was anything.
     pub fn forget(server: &Named) -> Result<bool, Failure> {
+        if !Self::read()?.servers.contains_key(&server.url) {
+            return Ok(false);
+        }
+        let _lock = lock()?;
         let mut all = Self::read()?;
         let was_there = all.servers.remove(&server.url).is_some();
         if was_there {
@@ -122,6 +143,13 @@ impl Credentials {
         write_private(&path, &(text + "\n")).map_err(|e| unusable(&path, &e))?;
         Ok(path)
     }
+}
+
+/// Keeps other commands from changing the file, so that none of them loses what another wrote; `None` where there is no place for one.
+fn lock() -> Result<Option<Lock>, Failure> {
+    let Some(path) = path() else { return Ok(None) };
+    let lock = Lock::of(&path).map_err(|e| unusable(&path, &e))?;
+    Ok(Some(lock))
 }
 
 /// `$XDG_CONFIG_HOME/windlass/credentials.json`, or that below `~/.config`.

@@ -13,7 +13,8 @@ use serde_json::Value as Json;
 use super::credentials::{Entry, Renewal};
 use crate::{
     cli::{account::block_on, failure::Failure, server::Named},
-    outside::{Proxies, by_proxy},
+    outside::{BodyError, Proxies, by_proxy, read_answer},
+    report,
     x509::Certificate,
 };
 
@@ -21,6 +22,12 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// How often the provider is asked where it does not say (RFC 8628, 3.2), and how much slower where it says so (3.5).
 const INTERVAL: u64 = 5;
 const SLOWER: u64 = 5;
+/// The longest that a code is waited for, and the longest pause between two questions, in seconds: what a provider says may be
+/// anything.
+const LONGEST: u64 = 24 * 3600;
+const LONGEST_INTERVAL: u64 = 300;
+/// The largest answer of a provider, in bytes.
+const LARGEST: usize = 1 << 20;
 
 /// The provider of a server, as the server says it.
 #[derive(Deserialize)]
@@ -94,11 +101,11 @@ pub fn log_in(server: &Named, provider: Provider) -> Result<Entry, Failure> {
     })?;
     say!(
         "To log in, open {} and enter the code {}",
-        device.verification_uri,
-        device.user_code
+        report::line(&device.verification_uri),
+        report::line(&device.user_code)
     );
     if let Some(whole) = &device.verification_uri_complete {
-        say!("or open {whole}");
+        say!("or open {}", report::line(whole));
     }
     let tokens = wait(&http, &endpoints, &provider.client_id, &device)?;
     entry(tokens, provider.issuer, provider.client_id, None)
@@ -133,8 +140,11 @@ fn wait(
     client_id: &str,
     device: &Device,
 ) -> Result<Tokens, Failure> {
-    let until = Instant::now() + Duration::from_secs(device.expires_in);
-    let mut interval = device.interval.unwrap_or(INTERVAL);
+    let until = Instant::now() + Duration::from_secs(device.expires_in.min(LONGEST));
+    let mut interval = device
+        .interval
+        .unwrap_or(INTERVAL)
+        .clamp(1, LONGEST_INTERVAL);
     let fields = [
         ("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
         ("device_code", device.device_code.as_str()),
@@ -150,7 +160,7 @@ fn wait(
             _ if Instant::now() >= until => {}
             "authorization_pending" => continue,
             "slow_down" => {
-                interval += SLOWER;
+                interval = (interval + SLOWER).min(LONGEST_INTERVAL);
                 continue;
             }
             "access_denied" => {
@@ -239,7 +249,7 @@ struct Refused {
 fn ask<T: DeserializeOwned>(request: RequestBuilder) -> Result<Result<T, Refused>, Failure> {
     let asked = block_on(async {
         let answer = request.send().await?;
-        Ok::<_, reqwest::Error>((answer.status(), answer.bytes().await?))
+        Ok::<_, BodyError>((answer.status(), read_answer(answer, LARGEST).await?))
     })?;
     let (status, text) = asked.map_err(|e| Failure::of("login", &e, None))?;
     let json: Json = serde_json::from_slice(&text).unwrap_or_default();
@@ -254,7 +264,7 @@ fn ask<T: DeserializeOwned>(request: RequestBuilder) -> Result<Result<T, Refused
     let why = why.or((!error.is_empty()).then(|| error.clone()));
     Ok(Err(Refused {
         status: status.as_u16(),
-        why: why.unwrap_or_else(|| status.to_string()),
+        why: why.map_or_else(|| status.to_string(), |why| report::line(&why).into_owned()),
         error,
     }))
 }

@@ -2,6 +2,7 @@
 
 mod credentials;
 mod device;
+mod lock;
 
 use std::io::{IsTerminal, stdin};
 

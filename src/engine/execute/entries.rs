@@ -181,7 +181,10 @@ fn check_size(function: &str, outcome: EffectOutcome, room: usize) -> Result<Eff
 /// What a result takes in the journal.
 pub(super) fn size_of(outcome: &EffectOutcome) -> usize {
     match outcome {
-        EffectOutcome::Done(value) => value.reveal_json().to_string().len(),
+        EffectOutcome::Done(value) => {
+            let json = value.reveal_json();
+            json.unwrap_or_else(|_| value.to_json()).to_string().len()
+        }
         EffectOutcome::Failed(_) | EffectOutcome::NotDone => 0,
     }
 }

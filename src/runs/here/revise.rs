@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeSet, path::Path, sync::Arc};
 
-use super::{Here, goes_on, info};
+use super::{Here, goes_on, info, undo_started};
 use crate::{
     compile::{Program, bind_params},
     decide::{self, Change, Unplannable},
     journal::{Event, InstanceId, RunId, RunInfo, State},
     report,
     runs::{
-        doubt::{DoubtAnswer, answered},
+        doubt::{DoubtAnswer, answered, is_of_undo},
         error::RunsError,
         library::Library,
         preflight::{Note, preflight},
@@ -92,7 +92,10 @@ impl Here {
     ) -> Result<(), RunsError> {
         let held = self.take_idle(id, "it is running: nothing is in doubt")?;
         let said = answered(&held.state, step, answer, who)?;
-        let mut events = goes_on(&held.program.workflow, &held.state, who);
+        let mut events = match is_of_undo(&held.state) {
+            true => vec![undo_started(who)],
+            false => goes_on(&held.program.workflow, &held.state, who),
+        };
         events.push(said);
         self.go(held, events)
     }

@@ -7,8 +7,8 @@ use super::Here;
 use crate::{
     compile::{Program, Workflow, bind_params},
     journal::{NewRun, RunId},
-    outside::PcaClient,
     runs::{
+        aws::connect_to_aws,
         begin::{Beginning, Wanted, begin},
         book::MAX_KEY,
         clock::new_id,
@@ -18,7 +18,7 @@ use crate::{
         preflight::{Note, preflight},
         service::{Person, StartWanted, Started},
     },
-    targets::{Folders, OpenError, Target},
+    targets::{Folders, Target},
     value::{Digest, Value},
 };
 
@@ -195,16 +195,9 @@ impl Here {
         let Some(target) = target else {
             return Ok(());
         };
-        let mut calls = workflow.host_calls().into_iter();
-        let asks_aws = calls.any(|call| call.function.starts_with("pca::"));
-        if target.pca.account.is_none() && !asks_aws {
-            return Ok(());
-        }
-        let connected = self
-            .drivers
-            .handle()
-            .block_on(PcaClient::connect(&target.pca));
-        connected.map(|_| ()).map_err(|e| OpenError::from(e).into())
+        let connecting = connect_to_aws(target, workflow);
+        self.drivers.handle().block_on(connecting)?;
+        Ok(())
     }
 
     /// Begins a run that has been prepared.

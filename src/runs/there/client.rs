@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 
 use super::wire::Problem;
 use crate::{
-    outside::{Proxies, by_proxy},
+    outside::{BodyError, Proxies, by_proxy, read_answer},
     report,
     runs::error::{Kind, RunsError},
     value::Secret,
@@ -21,6 +21,10 @@ use crate::{
 const CONNECT: Duration = Duration::from_secs(10);
 /// An undo's plan looks at what is there, which may be slow.
 const ANSWER: Duration = Duration::from_secs(300);
+
+/// The largest answer, and the largest event: a step records 16 MiB at most, and a workflow's files are as large together.
+pub const LARGEST: usize = 64 << 20;
+const LARGEST_REFUSAL: usize = 1 << 20;
 
 /// Where a server is, and what proves to it who asks.
 #[derive(Clone)]
@@ -109,15 +113,30 @@ impl Client {
         path: &str,
         query: &[(&str, String)],
     ) -> Result<T, RunsError> {
+        let request = self.asking(path, query);
+        let answer = self.send(request.timeout(ANSWER)).await?;
+        self.read(path, answer).await
+    }
+
+    /// Works as [`Client::get`]; `None` where the answer is larger than one may be.
+    pub async fn get_bounded<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<Option<T>, RunsError> {
+        let request = self.asking(path, query);
+        let answer = self.send(request.timeout(ANSWER)).await?;
+        self.read_bounded(path, answer).await
+    }
+
+    fn asking(&self, path: &str, query: &[(&str, String)]) -> RequestBuilder {
         let mut query = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(query)
             .finish();
         if !query.is_empty() {
             query.insert(0, '?');
         }
-        let request = self.request(Method::GET, &format!("{path}{query}"));
-        self.read(path, self.send(request.timeout(ANSWER)).await?)
-            .await
+        self.request(Method::GET, &format!("{path}{query}"))
     }
 
     /// Sends JSON; a key makes a repeated request the same one.
@@ -151,14 +170,29 @@ impl Client {
         path: &str,
         answer: Response,
     ) -> Result<T, RunsError> {
-        let text = answer.bytes().await.map_err(|e| self.unreachable(&e))?;
+        let read = self.read_bounded(path, answer).await?;
+        read.ok_or_else(|| self.too_large(path))
+    }
+
+    async fn read_bounded<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        answer: Response,
+    ) -> Result<Option<T>, RunsError> {
+        let text = match read_answer(answer, LARGEST).await {
+            Ok(text) => text,
+            Err(BodyError::TooLarge(_)) => return Ok(None),
+            Err(BodyError::Lost(e)) => return Err(self.unreachable(&e)),
+        };
         // Some answers have nothing but a status.
         let text = if text.is_empty() { &b"null"[..] } else { &text };
-        serde_json::from_slice(text).map_err(|e| self.unreadable(path, &e))
+        let read = serde_json::from_slice(text).map_err(|e| self.unreadable(path, &e))?;
+        Ok(Some(read))
     }
 
     async fn refusal(&self, status: StatusCode, answer: Response) -> RunsError {
-        let text = answer.bytes().await.unwrap_or_default();
+        let text = read_answer(answer, LARGEST_REFUSAL).await;
+        let text = text.unwrap_or_default();
         let Ok(problem) = serde_json::from_slice::<Problem>(&text) else {
             let message = format!(
                 "{} answered {status}, and not as a Windlass server does",
@@ -202,6 +236,16 @@ impl Client {
             true => failed.hint("if its certificate is of a CA of your own, give that with --server-ca"),
             false => failed.hint("see that it runs, and that --server, WINDLASS_SERVER or `server` in windlass.toml has its address"),
         }
+    }
+
+    /// Says that an answer is larger than any that a server gives.
+    pub fn too_large(&self, path: &str) -> RunsError {
+        let most = LARGEST >> 20;
+        let message = format!(
+            "the answer of {} to {path} is larger than {most} MiB",
+            self.url
+        );
+        RunsError::broken("server", message)
     }
 
     /// Says that an answer is not what this version expects.

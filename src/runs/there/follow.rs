@@ -11,7 +11,10 @@ use std::{
 use reqwest::Method;
 use tokio::{task::JoinHandle, time::timeout};
 
-use super::{client::Client, wire::EventItem};
+use super::{
+    client::{Client, LARGEST},
+    wire::EventItem,
+};
 use crate::{
     journal::{Record, RunId},
     runs::error::{Kind, RunsError},
@@ -142,6 +145,9 @@ pub(super) async fn listen(
                 for sent in reader.read(&part) {
                     each(sent)?;
                 }
+                if reader.held() > LARGEST {
+                    return Err(client.too_large(path));
+                }
             }
             Ok(Ok(None)) | Ok(Err(_)) | Err(_) => return Ok(()),
         }
@@ -156,6 +162,11 @@ struct Reader {
 }
 
 impl Reader {
+    /// How many bytes it has of an event that has not ended.
+    fn held(&self) -> usize {
+        self.rest.len() + self.sent.data.len()
+    }
+
     fn read(&mut self, part: &[u8]) -> Vec<Sent> {
         self.rest.extend_from_slice(part);
         let mut events = Vec::new();
@@ -192,6 +203,15 @@ impl Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_held_of_an_event_counts() {
+        let mut reader = Reader::default();
+        assert_eq!(reader.read(b"data: 12345\ndata: 1"), []);
+        assert_eq!(reader.held(), "12345".len() + "data: 1".len());
+        assert_eq!(reader.read(b"\n\n").len(), 1);
+        assert_eq!(reader.held(), 0);
+    }
 
     #[test]
     fn events_are_read_wherever_they_are_cut() {

@@ -1,8 +1,9 @@
 //! The runs of a Windlass server elsewhere, asked over its API: `client` sends requests, `follow` reads events as they happen, `wire` is
-//! what the server says.
+//! what the server says, `params` what it is given.
 
 mod client;
 mod follow;
+mod params;
 mod wire;
 
 use std::{
@@ -17,9 +18,10 @@ use tokio::{runtime::Runtime, sync::watch};
 pub use self::{client::Address, follow::Following};
 use self::{
     client::Client,
+    params::sendable,
     wire::{
-        EventsPage, Files, Links, RunDetail, RunsPage, StartedRun, TargetNames, UndoPlan, WhoAmI,
-        Workflows,
+        EventsPage, Files, Links, RunDetail, RunsPage, StartedRun, TargetNames, TriggersAnswer,
+        UndoPlan, WhoAmI, Workflows,
     },
 };
 use super::{
@@ -35,6 +37,7 @@ use crate::{
     execute::{DriveError, UndoItem},
     inventory::{Inventory, RunStamp, collect},
     journal::{InstanceId, Link, Record, RunId, State, Verdict},
+    triggers::{TriggerKey, TriggerStanding},
     value::Digest,
 };
 
@@ -115,6 +118,22 @@ impl There {
     /// Says whether something drives a run now.
     pub fn is_driven(&self, id: &RunId) -> Result<bool, RunsError> {
         Ok(self.detail(id)?.is_driven)
+    }
+
+    /// Returns how the server's triggers stand, and why some are not known.
+    pub fn triggers(&self) -> Result<(Vec<TriggerStanding>, Vec<String>), RunsError> {
+        let answer: TriggersAnswer = self.get("/api/v1/triggers", &[])?;
+        Ok((answer.triggers, answer.problems))
+    }
+
+    /// Pauses a trigger of the server, or lets it start again.
+    pub fn set_paused(&self, key: &TriggerKey, is_paused: bool) -> Result<(), RunsError> {
+        let (workflow, trigger) = (encoded(&key.workflow), encoded(&key.trigger));
+        let verb = if is_paused { "pause" } else { "resume" };
+        self.post(
+            &format!("/api/v1/triggers/{workflow}/{trigger}/{verb}"),
+            &json!({}),
+        )
     }
 
     fn detail(&self, id: &RunId) -> Result<RunDetail, RunsError> {
@@ -273,15 +292,25 @@ impl Runs for There {
         cursor: &mut Cursor,
         each: &mut dyn FnMut(Record),
     ) -> Result<(), RunsError> {
+        let mut limit = EVENTS;
         loop {
-            let mut query = vec![("limit", EVENTS.to_string())];
+            let mut query = vec![("limit", limit.to_string())];
             query.extend(
                 cursor
                     .next
                     .checked_sub(1)
                     .map(|after| ("after", after.to_string())),
             );
-            let page: EventsPage = self.get(&format!("/api/v1/runs/{id}/events"), &query)?;
+            let path = format!("/api/v1/runs/{id}/events");
+            let page = self.client.get_bounded(&path, &query);
+            let page: EventsPage = match self.threads.block_on(page)? {
+                Some(page) => page,
+                None if limit > 1 => {
+                    limit /= 2;
+                    continue;
+                }
+                None => return Err(self.client.too_large(&path)),
+            };
             let is_empty = page.events.is_empty();
             for item in page.events {
                 let record = item.record();
@@ -304,10 +333,11 @@ impl Runs for There {
         key: Option<&str>,
         _: &Person,
     ) -> Result<Started, RunsError> {
+        let params = self.threads.block_on(sendable(&wanted.params))?;
         let body = json!({
             "workflow": wanted.workflow.as_str(),
             "target": wanted.target,
-            "params": revealed(&wanted.params),
+            "params": params,
         });
         self.begin("/api/v1/runs", &body, key)
     }
@@ -321,7 +351,7 @@ impl Runs for There {
             "main": program.main,
             "file": sent.file,
             "target": sent.target,
-            "params": revealed(&sent.params),
+            "params": self.threads.block_on(sendable(&sent.params))?,
             "steps": sent.chosen,
         });
         self.begin("/api/v1/frozen", &body, key)
@@ -416,13 +446,6 @@ impl Runs for There {
 fn texts(files: Files) -> BTreeMap<String, Arc<str>> {
     let files = files.files.into_iter();
     files.map(|(path, text)| (path, text.into())).collect()
-}
-
-/// Secrets leave in plain text: the server seals them when they arrive.
-fn revealed(params: &BTreeMap<String, crate::value::Value>) -> Json {
-    let params = params.iter();
-    let params = params.map(|(name, value)| (name.clone(), value.reveal_json()));
-    Json::Object(params.collect())
 }
 
 fn encoded(name: &str) -> String {

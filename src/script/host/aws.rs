@@ -28,9 +28,9 @@ use crate::{
 use windlass_world::{
     outside::{
         AwsCall, AwsClient, Clients,
-        aws::{Described, Misfit, Service, Unfit, is_read, service, services},
+        aws::{Described, Misfit, Service, Unfit, is_read, sealed_result, service, services},
     },
-    value::{Failure, Value, parse_duration},
+    value::{Failure, FailureClass, Proof, Value, parse_duration},
 };
 
 pub(super) const FUNCTION: &str = "aws::request";
@@ -287,11 +287,7 @@ impl Asked {
                 "`read` contradicts `idempotency` and `idempotent`: what changes nothing needs neither".into(),
             ));
         }
-        let asked = service.operations.get(operation);
-        let marked = asked
-            .and_then(|asked| service.token(asked))
-            .map(str::to_owned);
-        let token = named.or(marked);
+        let token = named.or_else(|| marked_token(&service, operation));
         let class = match () {
             () if reads => Class::Read,
             () if token.is_some() || is_idempotent => Class::Keyed,
@@ -329,10 +325,7 @@ impl Asked {
     }
 
     async fn send(self, client: AwsClient, key: EffectKey) -> Result<Value, Failure> {
-        let call = match &self.token {
-            Some(token) => with_param(&self.call, token, key.as_str().into()),
-            None => self.call,
-        };
+        let call = with_key(&self.call, self.token.as_deref(), &key)?;
         let result = client.call(&call).await?;
         Ok(match self.is_secret {
             true => result.tainted(),
@@ -343,13 +336,48 @@ impl Asked {
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The call with a param that the script did not give.
+/// Returns the call with a param that the script did not give. A param that is nothing counts as not given, as in the request, which
+/// leaves it out.
 fn with_param(call: &AwsCall, name: &str, value: Value) -> AwsCall {
     let mut call = call.clone();
     if let Value::Map(params) = &mut call.params {
-        params.entry(name.to_owned()).or_insert(value);
+        let held = params.entry(name.to_owned()).or_default();
+        if *held == Value::Null {
+            *held = value;
+        }
     }
     call
+}
+
+/// Returns the call with its key in the param that carries it, if one does.
+///
+/// # Errors
+/// A call whose param is empty in the end: AWS would take a repetition of it for another call, so nothing is sent.
+fn with_key(call: &AwsCall, token: Option<&str>, key: &EffectKey) -> Result<AwsCall, Failure> {
+    let Some(token) = token else {
+        return Ok(call.clone());
+    };
+    let keyed = with_param(call, token, key.as_str().into());
+    let is_empty = match keyed.params.field(token) {
+        None | Some(Value::Null) => true,
+        Some(Value::String(text)) => text.is_empty(),
+        Some(Value::Secret(secret)) => secret.reveal().is_empty(),
+        Some(_) => false,
+    };
+    if !is_empty {
+        return Ok(keyed);
+    }
+    let why = format!("the param `{token}` carries the call's key, and is empty");
+    let failure = Failure::new(FailureClass::Rejected, &call.operation, "NoKey", why);
+    Err(failure
+        .with_hint(format!("leave `{token}` out: it is filled in"))
+        .proving(Proof::NotDone))
+}
+
+/// Returns the param that AWS's models mark as the carrier of an operation's key.
+fn marked_token(service: &Service, operation: &str) -> Option<String> {
+    let operation = service.operations.get(operation)?;
+    service.token(operation).map(str::to_owned)
 }
 
 fn described(options: &mut Arguments) -> Result<Option<Described>, Thrown> {
@@ -555,7 +583,8 @@ fn of_call(done: Done, clients: &Clients) -> Reversal {
     };
     let mut call = way.call;
     for (name, path) in &way.from_answer {
-        let Some(value) = done.result.and_then(|answer| at(answer, path)) else {
+        let found = done.result.and_then(|answer| at(answer, path));
+        let Some(value) = found.filter(|value| **value != Value::Null) else {
             let what = named(&done);
             return Reversal::never(format!(
                 "what {what} gave has no `{path}`, which its `undo` needs"
@@ -565,10 +594,12 @@ fn of_call(done: Done, clients: &Clients) -> Reversal {
     }
     let what = object(&call);
     let (client, about) = (clients.aws.clone(), what.as_str().into());
-    Reversal::By(WayBack::blind(what, UNDOING, about, move |_| {
-        let (client, call) = (client.clone(), call.clone());
+    // It is sent again after a lost answer, so it carries its key wherever AWS takes one.
+    let token = marked_token(&call.service, &call.operation);
+    Reversal::By(WayBack::blind(what, UNDOING, about, move |key| {
+        let (client, keyed) = (client.clone(), with_key(&call, token.as_deref(), &key));
         async move {
-            match client.call(&call).await {
+            match client.call(&keyed?).await {
                 Ok(_) => Ok(Reversed::Done),
                 Err(failure) if is_gone(&failure.code) => {
                     Ok(Reversed::Already(format!("it is gone ({})", failure.code)))
@@ -586,6 +617,19 @@ fn is_gone(code: &str) -> bool {
         || code.ends_with("NotFoundException")
         || code.ends_with("NotFoundFault")
         || code == "NoSuchEntity"
+}
+
+/// Seals what an operation gives as its client does: what AWS calls sensitive is a secret. `record` holds the arguments of the call,
+/// as the journal has them.
+pub(super) fn sealed(record: &Value, answer: Value) -> Value {
+    let text = |key: &str| record.field(key).and_then(Value::as_str);
+    // What is only described has no model.
+    let known = text("service").and_then(service);
+    let operation = known.zip(text("operation"));
+    match operation.and_then(|(known, name)| Some((known, known.operations.get(name)?))) {
+        Some((known, operation)) => sealed_result(known, operation, answer),
+        None => answer,
+    }
 }
 
 fn named(done: &Done) -> String {
@@ -620,6 +664,36 @@ pub(in super::super) fn literal_mistake(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn create(params: &str) -> AwsCall {
+        AwsCall {
+            service: service("secretsmanager").expect("a model").clone(),
+            operation: "CreateSecret".into(),
+            params: Value::parse_json(params).expect("JSON"),
+            timeout: DEFAULT_TIMEOUT,
+            is_repeatable: true,
+            is_read: false,
+        }
+    }
+
+    #[test]
+    fn a_keyed_call_carries_its_key_or_is_not_sent() {
+        let key = EffectKey::new("k1".into());
+        let token = |params: &str| {
+            let keyed = with_key(&create(params), Some("ClientRequestToken"), &key);
+            keyed.map(|call| call.params.field("ClientRequestToken").cloned())
+        };
+        for params in [r#"{"Name":"n"}"#, r#"{"ClientRequestToken":null}"#] {
+            assert_eq!(token(params), Ok(Some("k1".into())), "{params}");
+        }
+        let own = token(r#"{"ClientRequestToken":"mine"}"#);
+        assert_eq!(own, Ok(Some("mine".into())));
+        let failure = token(r#"{"ClientRequestToken":""}"#).expect_err("it is empty");
+        assert_eq!(
+            (failure.code.as_str(), failure.may_be_done()),
+            ("NoKey", false)
+        );
+    }
 
     #[test]
     fn a_param_of_an_answer_is_found_by_its_path() {

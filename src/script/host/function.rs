@@ -17,6 +17,8 @@ pub struct HostModule {
     pub name: &'static str,
     /// One line of documentation.
     pub about: &'static str,
+    /// Whether its calls leave this machine, those of an undo too: a test of a workflow answers them in place of the other side.
+    pub leaves: bool,
     pub functions: &'static [Function],
 }
 

@@ -528,7 +528,8 @@ fn body(arguments: &mut Arguments) -> Result<(Option<Secret>, Option<&'static st
         (Some(json), None, None) => {
             json.check_sayable("JSON")
                 .map_err(|e| format!("`json`: {e}"))?;
-            let text = json.reveal_json().to_string();
+            let text = json.reveal_json().map_err(|e| format!("`json`: {e}"))?;
+            let text = text.to_string();
             Ok((Some(Secret::new(text)), Some("application/json")))
         }
         (None, Some(Value::Map(form)), None) => {

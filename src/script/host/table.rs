@@ -13,96 +13,115 @@ pub static MODULES: [HostModule; 19] = [
     HostModule {
         name: "aws",
         about: "Any service of AWS.",
+        leaves: true,
         functions: &aws::TABLE,
     },
     HostModule {
         name: "base64",
         about: "Base64. What is made from a secret is a secret.",
+        leaves: false,
         functions: &base64::TABLE,
     },
     HostModule {
         name: "csr",
         about: "Certificate signing requests.",
+        leaves: false,
         functions: &csr::TABLE,
     },
     HostModule {
         name: "exec",
         about: "Programs that the target allows by name.",
+        leaves: true,
         functions: &exec::TABLE,
     },
     HostModule {
         name: "file",
         about: "Files of the run's output folder.",
+        leaves: false,
         functions: &file::TABLE,
     },
     HostModule {
         name: "hash",
         about: "Digests, in lower-case hex. What is made from a secret is a secret.",
+        leaves: false,
         functions: &hash::TABLE,
     },
     HostModule {
         name: "http",
         about: "Requests to web servers.",
+        leaves: true,
         functions: &http::TABLE,
     },
     HostModule {
         name: "json",
         about: "JSON.",
+        leaves: false,
         functions: &formats::JSON,
     },
     HostModule {
         name: "key",
         about: "Private keys, which are secrets.",
+        leaves: false,
         functions: &key::TABLE,
     },
     HostModule {
         name: "kube",
         about: "Kubernetes.",
+        leaves: true,
         functions: &kube::TABLE,
     },
     HostModule {
         name: "log",
         about: "Messages for people, kept with the run.",
+        leaves: false,
         functions: &log::TABLE,
     },
     HostModule {
         name: "pca",
         about: "AWS Private CA.",
+        leaves: true,
         functions: &pca::TABLE,
     },
     HostModule {
         name: "random",
         about: "Randomness, the same in every replay.",
+        leaves: false,
         functions: &random::TABLE,
     },
     HostModule {
         name: "secret",
         about: "Secrets that are kept elsewhere.",
+        leaves: true,
         functions: &secret::TABLE,
     },
     HostModule {
         name: "time",
         about: "The clock, the same in every replay.",
+        leaves: false,
         functions: &time::TABLE,
     },
     HostModule {
         name: "tls",
         about: "Chains as servers present them, and handshakes.",
+        leaves: true,
         functions: &tls::TABLE,
     },
     HostModule {
         name: "toml",
         about: "TOML.",
+        leaves: false,
         functions: &formats::TOML,
     },
     HostModule {
         name: "x509",
         about: "Certificates.",
+        leaves: false,
         functions: &x509::TABLE,
     },
     HostModule {
         name: "yaml",
         about: "YAML.",
+        leaves: false,
         functions: &formats::YAML,
     },
 ];
@@ -121,6 +140,14 @@ pub fn functions() -> impl Iterator<Item = &'static Function> {
 /// A host function by its name, such as `pca::issue_certificate`.
 pub fn function(name: &str) -> Option<&'static Function> {
     BY_NAME.get(name).copied()
+}
+
+/// Whether a call leaves this machine, by its name. The call of an undo is named after its module and has no row.
+pub fn leaves(call: &str) -> bool {
+    let name = call.split("::").next().unwrap_or_default();
+    MODULES
+        .iter()
+        .any(|module| module.name == name && module.leaves)
 }
 
 /// The function that a recorded call is of.
@@ -155,6 +182,22 @@ mod tests {
             }
         }
         assert_eq!(BY_NAME.len(), functions().count(), "a name is there twice");
+    }
+
+    /// A test of a workflow answers what leaves this machine, and really makes the other calls.
+    #[test]
+    fn what_needs_permissions_leaves_this_machine() {
+        for row in functions() {
+            if !matches!(row.needs, Needs::Nothing) {
+                assert!(leaves(row.name), "{}", row.name);
+            }
+        }
+        for call in ["aws::undo", "http::undo", "kube::evict", "secret::read"] {
+            assert!(leaves(call), "{call}");
+        }
+        for call in ["file::write", "key::read", "time::sleep", "nonsense"] {
+            assert!(!leaves(call), "{call}");
+        }
     }
 
     /// What is registered takes as many arguments as its row says, all numbers of them.

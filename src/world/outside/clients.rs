@@ -22,7 +22,7 @@ impl Clients {
             files: OutputFolder::new(""),
             http: HttpClient::new(Some(Vec::new())),
             programs: Programs::default(),
-            secrets: SecretReader::new(AwsClient::nowhere()),
+            secrets: SecretReader::nowhere(),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod answer;
 pub mod aws;
+mod body;
 mod clients;
 mod files;
 mod http;
@@ -17,6 +18,7 @@ mod tls;
 mod transport;
 
 pub use aws::{AwsCall, AwsClient, AwsTarget};
+pub use body::{BodyError, read_answer};
 pub use clients::Clients;
 pub use files::{OutputFolder, Snapshot, Written};
 pub use http::{

@@ -3,9 +3,10 @@
 
 mod vault;
 
-use std::{env, fs, path::PathBuf, time::Duration};
+use std::{env, fs::File, io::Read, path::PathBuf, time::Duration};
 
 use serde_json::Value as Json;
+use zeroize::Zeroizing;
 
 use super::{AwsCall, AwsClient, aws::service};
 use crate::value::{Failure, FailureClass, Reference, Secret, Source, Value};
@@ -15,8 +16,17 @@ use vault::Vault;
 #[derive(Clone, Debug)]
 pub struct SecretReader {
     aws: AwsClient,
-    /// Whether files and variables are those of who started the run.
-    is_local: bool,
+    reach: Reach,
+}
+
+/// What a reader may read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// Everything: files and variables are those of the person who started the run.
+    Here,
+    /// No file and no variable: they are another machine's.
+    Elsewhere,
+    Nowhere,
 }
 
 /// A secret is read in well under a second.
@@ -28,14 +38,22 @@ impl SecretReader {
     pub fn new(aws: AwsClient) -> Self {
         Self {
             aws,
-            is_local: true,
+            reach: Reach::Here,
+        }
+    }
+
+    /// One that reads nothing.
+    pub fn nowhere() -> Self {
+        Self {
+            aws: AwsClient::nowhere(),
+            reach: Reach::Nowhere,
         }
     }
 
     /// One that reads no file and no variable: here they are another machine's.
     pub fn elsewhere(self) -> Self {
         Self {
-            is_local: false,
+            reach: Reach::Elsewhere,
             ..self
         }
     }
@@ -53,6 +71,13 @@ impl SecretReader {
             ..failure
         };
         match reference.source() {
+            _ if self.reach == Reach::Nowhere => Err(refused(
+                "NotHere",
+                "secrets that are kept elsewhere are not read here".into(),
+            )
+            .with_hint(
+                "in a test, give the secret itself as the param, and answer `secret::read` in `given`",
+            )),
             Source::SecretsManager { id, key } => {
                 let params = Value::map([("SecretId", id.as_str().into())]);
                 let answer = self.ask("secretsmanager", "GetSecretValue", params).await;
@@ -87,17 +112,22 @@ impl SecretReader {
                 }
             }
             Source::Vault { path, field } => {
-                Vault::of_environment()
+                let vault = blocking(Vault::of_environment).await;
+                vault
                     .map_err(|(why, hint)| refused("NoVault", why).with_hint(hint))?
                     .read(&name, path, field)
                     .await
             }
-            Source::File { .. } | Source::Variable { .. } if !self.is_local => Err(refused(
+            Source::File { .. } | Source::Variable { .. } if self.reach == Reach::Elsewhere => Err(refused(
                 "NotHere",
                 "files and variables of who started the run are not on this worker".into(),
             )
             .with_hint("refer to Secrets Manager, the Parameter Store or Vault instead")),
-            Source::File { path } => read_file(path).map_err(|why| refused("NotReadable", why)),
+            Source::File { path } => {
+                let path = path.clone();
+                let read = blocking(move || read_file(&path)).await;
+                read.map_err(|why| refused("NotReadable", why))
+            }
             Source::Variable { name: variable } => match env::var(variable) {
                 Ok(text) => Ok(Secret::new(text)),
                 Err(_) => Err(
@@ -119,6 +149,18 @@ impl SecretReader {
             is_read: true,
         };
         self.aws.call(&call).await
+    }
+}
+
+/// Runs work that may block, such as a look at a file, beside the tasks of the runtime.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(e) => match e.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime ends, and with it the task that waits.
+            Err(_) => std::future::pending().await,
+        },
     }
 }
 
@@ -152,14 +194,16 @@ fn read_file(path: &str) -> Result<Secret, String> {
         None => PathBuf::from(path),
     };
     let wrong = |why: String| format!("{}: {why}", path.display());
-    let about = fs::metadata(&path).map_err(|e| wrong(e.to_string()))?;
-    if about.len() > MAX_BYTES {
+    // What its metadata says of its size need not be true: a pipe or a device has none.
+    let mut bytes = Zeroizing::new(Vec::new());
+    let read = File::open(&path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
+    read.map_err(|e| wrong(e.to_string()))?;
+    if bytes.len() as u64 > MAX_BYTES {
         return Err(wrong("it is larger than 1 MiB".into()));
     }
-    let bytes = fs::read(&path).map_err(|e| wrong(e.to_string()))?;
     let bytes = match bytes.strip_suffix(b"\n") {
         Some(rest) => rest.strip_suffix(b"\r").unwrap_or(rest),
-        None => &bytes,
+        None => bytes.as_slice(),
     };
     Ok(Secret::of_bytes(bytes))
 }

@@ -30,4 +30,4 @@ pub use redact::{LEAST_CUT, LEAST_ENCODED, LEAST_LINE, LEAST_WHOLE, LEAST_WORD, 
 pub use reference::{Given, NoReference, Reference, Source};
 pub use secret::{MASK, Secret};
 pub use types::{ParseTypeError, Type, TypeMismatch};
-pub use value::{TooDeep, Value};
+pub use value::{OnlyNamed, TooDeep, Value};

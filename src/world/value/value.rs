@@ -28,6 +28,18 @@ pub enum Value {
 #[error("the value is nested more than {} levels deep", Value::MAX_DEPTH)]
 pub struct TooDeep;
 
+/// A secret that was to be written in plain text, and is only named.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the secret {} was not read yet", .0.as_str())]
+pub struct OnlyNamed(pub Reference);
+
+/// For who says it as part of a sentence.
+impl From<OnlyNamed> for String {
+    fn from(error: OnlyNamed) -> Self {
+        error.to_string()
+    }
+}
+
 impl Value {
     /// Deeper values are refused where they enter (a script's result, a params file): everything
     /// that walks a value recurses, and 64 levels are far from any thread's stack.
@@ -148,17 +160,24 @@ impl Value {
     }
 
     /// Writes JSON with every secret in plain text: only for sending it to where a script says.
-    pub fn reveal_json(&self) -> serde_json::Value {
-        match self {
+    ///
+    /// # Errors
+    /// A secret that is only named: it has no text here, and its name would be taken for the secret.
+    pub fn reveal_json(&self) -> Result<serde_json::Value, OnlyNamed> {
+        Ok(match self {
+            Self::Reference(reference) => return Err(OnlyNamed(reference.clone())),
             Self::Secret(secret) => secret.reveal().into(),
-            Self::List(items) => items.iter().map(Self::reveal_json).collect(),
-            Self::Map(map) => map
-                .iter()
-                .map(|(key, item)| (key.clone(), item.reveal_json()))
-                .collect::<serde_json::Map<_, _>>()
-                .into(),
+            Self::List(items) => {
+                let items: Result<Vec<_>, _> = items.iter().map(Self::reveal_json).collect();
+                items?.into()
+            }
+            Self::Map(map) => {
+                let entries = map.iter();
+                let entries = entries.map(|(key, item)| Ok((key.clone(), item.reveal_json()?)));
+                serde_json::Value::Object(entries.collect::<Result<_, _>>()?)
+            }
             other => other.to_json(),
-        }
+        })
     }
 
     /// Digests the value as it prints: secrets count by their mask, so that a digest in the

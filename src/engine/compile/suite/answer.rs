@@ -271,7 +271,9 @@ fn recorded(value: Value) -> Value {
                 .entry("content-type".into())
                 .or_insert_with(|| "application/json".into());
         }
-        map.insert("body".into(), json.reveal_json().to_string().into());
+        // A file of tests names no secret.
+        let body = json.reveal_json().unwrap_or_else(|_| json.to_json());
+        map.insert("body".into(), body.to_string().into());
     }
     Value::Map(map)
 }

@@ -1,9 +1,10 @@
 //! Holds the params of a call against the service's model, before anything is sent.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use super::{
     model::{Kind, Member, Operation, Service, Shape},
+    read::is_plain_type,
     timestamp,
 };
 use crate::value::Value;
@@ -152,35 +153,57 @@ fn check_shape(service: &Service, name: &str, value: &Value, path: &str) -> Resu
 /// The params with every sensitive one a secret, for the record.
 pub fn sealed(service: &Service, operation: &Operation, params: &Value) -> Value {
     match &operation.input {
-        Some(shape) => seal(service, &Member::of_shape(shape), params.clone()),
+        Some(shape) => seal(service, &Member::of_shape(shape), params.clone(), |_| false),
         None => params.clone(),
     }
 }
 
-fn seal(service: &Service, member: &Member, value: Value) -> Value {
+/// A result that did not come from AWS, with every sensitive member a secret, as `read` makes one of an answer.
+pub fn sealed_result(service: &Service, operation: &Operation, result: Value) -> Value {
+    let is_plain = |map: &BTreeMap<String, Value>| {
+        let kind = map.get("Type").and_then(Value::as_str);
+        service.name == "ssm" && kind.is_some_and(is_plain_type)
+    };
+    match &operation.output {
+        Some(shape) => seal(service, &Member::of_shape(shape), result, is_plain),
+        None => result,
+    }
+}
+
+/// Seals what the model marks. `is_plain` says of a structure that its `Value` is none, whatever the model says.
+fn seal(
+    service: &Service,
+    member: &Member,
+    value: Value,
+    is_plain: impl Fn(&BTreeMap<String, Value>) -> bool + Copy,
+) -> Value {
     if member.is_secret {
         return value.tainted();
     }
     match (service.shape_of(member), value) {
         (Some(Shape::Structure { members, .. }), Value::Map(map)) => {
+            let keeps_value = is_plain(&map);
             Value::map(map.into_iter().map(|(key, item)| {
                 let item = match members.get(&key) {
-                    Some(member) => seal(service, member, item),
+                    Some(_) if keeps_value && key == "Value" => item,
+                    Some(member) => seal(service, member, item, is_plain),
                     None => item,
                 };
                 (key, item)
             }))
         }
-        (Some(Shape::List { item }), Value::List(items)) => Value::List(
-            items
-                .into_iter()
-                .map(|one| seal(service, item, one))
-                .collect(),
-        ),
-        (Some(Shape::Map { value: item, .. }), Value::Map(map)) => Value::map(
-            map.into_iter()
-                .map(|(key, one)| (key, seal(service, item, one))),
-        ),
+        (Some(Shape::List { item }), Value::List(items)) => {
+            let items = items.into_iter();
+            Value::List(
+                items
+                    .map(|one| seal(service, item, one, is_plain))
+                    .collect(),
+            )
+        }
+        (Some(Shape::Map { value: item, .. }), Value::Map(map)) => {
+            let entries = map.into_iter();
+            Value::map(entries.map(|(key, one)| (key, seal(service, item, one, is_plain))))
+        }
         (_, value) => value,
     }
 }
@@ -268,5 +291,28 @@ mod tests {
             sealed.to_json().to_string(),
             r#"{"Name":"a","SecretString":"‹secret›"}"#
         );
+    }
+
+    #[test]
+    fn sensitive_results_are_sealed_as_those_of_an_answer() {
+        let made = |name: &str, operation: &str, json: &str| {
+            let service = service(name).expect("a model");
+            let result = Value::parse_json(json).expect("JSON");
+            let sealed = sealed_result(service, &service.operations[operation], result);
+            sealed.to_json().to_string()
+        };
+        assert_eq!(
+            made(
+                "secretsmanager",
+                "GetSecretValue",
+                r#"{"Name":"a","SecretString":"s3cret"}"#
+            ),
+            r#"{"Name":"a","SecretString":"‹secret›"}"#
+        );
+        for (kind, shown) in [("SecureString", "‹secret›"), ("String", "v")] {
+            let answer = format!(r#"{{"Parameter":{{"Type":"{kind}","Value":"v"}}}}"#);
+            let made = made("ssm", "GetParameter", &answer);
+            assert!(made.contains(&format!(r#""Value":"{shown}""#)), "{made}");
+        }
     }
 }

@@ -16,7 +16,7 @@ use super::{
     failure::{headers, of_answer, of_transport},
     host::{EndpointName, Place, Variant, of_aws},
     model::{Operation, Service},
-    read::{Answer, result},
+    read::{Answer, is_embedded_error, result},
     sign::{self, Scope},
     write::{Unsigned, request},
 };
@@ -301,6 +301,11 @@ impl AwsClient {
             body: &body,
         };
         match status {
+            // As the SDKs, it counts as an error of the server: its status was sent too early to say anything.
+            200..300 if is_embedded_error(&call.service, operation, &body) => {
+                let status = 500;
+                Err(of_answer(&call.service, name, Answer { status, ..answer }))
+            }
             200..300 => result(&call.service, operation, answer).map_err(|why| {
                 Failure::new(FailureClass::Unavailable, name.as_str(), "BadResponse", why)
                     .proving(Proof::Done)

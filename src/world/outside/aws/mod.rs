@@ -19,7 +19,7 @@ mod timestamp;
 mod write;
 mod xml;
 
-pub use check::{Misfit, Unfit};
+pub use check::{Misfit, Unfit, sealed_result};
 pub use client::{AwsCall, AwsClient, AwsTarget};
 pub use host::EndpointName;
 pub use model::{Described, Protocol, Service, service, services};

@@ -58,6 +58,34 @@ pub fn result(service: &Service, operation: &Operation, answer: Answer) -> Resul
     }
 }
 
+/// Whether an answer is an error although its status is one of success. S3 sends the status of CopyObject, UploadPartCopy and
+/// CompleteMultipartUpload before it has done the work (Amazon S3 API Reference, "CopyObject", "Response and special errors"). As
+/// AWS's SDKs, this looks at every operation but those whose answer is an object's own bytes.
+pub fn is_embedded_error(service: &Service, operation: &Operation, body: &[u8]) -> bool {
+    if service.protocol != Protocol::RestXml || gives_bytes(service, operation) {
+        return false;
+    }
+    let Ok(text) = text_of(body) else {
+        return false;
+    };
+    parse(&text).is_ok_and(|document| document.root_element().tag_name().name() == "Error")
+}
+
+fn gives_bytes(service: &Service, operation: &Operation) -> bool {
+    let name = operation.output.as_deref();
+    let Some(Shape::Structure {
+        members,
+        payload: Some(payload),
+        ..
+    }) = name.and_then(|name| service.shape(name))
+    else {
+        return false;
+    };
+    members
+        .get(payload)
+        .is_some_and(|member| matches!(member.kind, Kind::Bytes))
+}
+
 /// Reads XML; a document type is refused.
 pub fn parse(text: &str) -> Result<Document<'_>, String> {
     let options = ParsingOptions {
@@ -96,7 +124,7 @@ pub(super) fn assembled(service: &Service, found: Vec<(&str, &Member, Value)>) -
     }))
 }
 
-fn is_plain_type(kind: &str) -> bool {
+pub(super) fn is_plain_type(kind: &str) -> bool {
     matches!(kind, "String" | "StringList")
 }
 
@@ -354,6 +382,25 @@ mod tests {
             read("s3", "GetObject", &headers, "x"),
             r#"{"Body":"eA==","ContentLength":1,"LastModified":"2026-01-31T12:00:00Z","Metadata":{"owner":"me"}}"#
         );
+    }
+
+    #[test]
+    fn an_error_in_an_answer_of_success_is_found() {
+        let s3 = service("s3").expect("a model");
+        let is_error = |operation: &str, body: &str| {
+            is_embedded_error(s3, &s3.operations[operation], body.as_bytes())
+        };
+        let error = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n \r\n <Error><Code>InternalError</Code></Error>";
+        for operation in ["CopyObject", "CompleteMultipartUpload", "PutBucketPolicy"] {
+            assert!(is_error(operation, error), "{operation}");
+        }
+        assert!(!is_error(
+            "CopyObject",
+            "<CopyObjectResult><ETag>e</ETag></CopyObjectResult>"
+        ));
+        assert!(!is_error("CopyObject", ""));
+        // An object may hold anything.
+        assert!(!is_error("GetObject", error));
     }
 
     #[test]

@@ -42,24 +42,32 @@ pub fn encode(text: &str) -> String {
 /// Makes the request. The params have been checked.
 ///
 /// # Errors
-/// A part of the path that is empty, or that a server would take for another path.
+/// A part of the path that is empty, or that a server would take for another path; a secret that is only named.
 pub fn request(
     service: &Service,
     name: &str,
     operation: &Operation,
     params: &Value,
 ) -> Result<Unsigned, String> {
+    if params.holds_reference() {
+        return Err("a param names a secret that was not read".into());
+    }
     match service.protocol {
-        Protocol::Json => Ok(json_request(service, name, operation, params)),
+        Protocol::Json => json_request(service, name, operation, params),
         Protocol::Query => Ok(query_request(service, name, operation, params)),
         Protocol::RestJson | Protocol::RestXml => rest::request(service, operation, params),
     }
 }
 
-fn json_request(service: &Service, name: &str, operation: &Operation, params: &Value) -> Unsigned {
+fn json_request(
+    service: &Service,
+    name: &str,
+    operation: &Operation,
+    params: &Value,
+) -> Result<Unsigned, String> {
     let body = match &operation.input {
-        Some(shape) => to_json(service, &Member::of_shape(shape), params),
-        None => params.reveal_json(),
+        Some(shape) => to_json(service, &Member::of_shape(shape), params)?,
+        None => params.reveal_json()?,
     };
     let version = service.json.as_deref().unwrap_or("1.1");
     let target = service.target.as_deref().unwrap_or_default();
@@ -73,13 +81,13 @@ fn json_request(service: &Service, name: &str, operation: &Operation, params: &V
     if service.query_compatible {
         headers.push(("x-amzn-query-mode".into(), "true".into()));
     }
-    Unsigned {
+    Ok(Unsigned {
         method: "POST".into(),
         path: "/".into(),
         query: String::new(),
         headers,
         body: Zeroizing::new(body.to_string().into_bytes()),
-    }
+    })
 }
 
 fn query_request(service: &Service, name: &str, operation: &Operation, params: &Value) -> Unsigned {
@@ -196,29 +204,30 @@ fn bytes_of(value: &Value) -> Vec<u8> {
 }
 
 /// A value as JSON, by the names of the wire.
-fn to_json(service: &Service, member: &Member, value: &Value) -> Json {
-    match (service.shape_of(member), value) {
+fn to_json(service: &Service, member: &Member, value: &Value) -> Result<Json, String> {
+    Ok(match (service.shape_of(member), value) {
         (Some(Shape::Structure { members, .. }), Value::Map(given)) => {
             let given = given.iter().filter(|(_, item)| **item != Value::Null);
             let entries = given.filter_map(|(key, item)| {
                 let member = members.get(key)?;
-                Some((member.wire(key).to_owned(), to_json(service, member, item)))
+                let json = to_json(service, member, item);
+                Some(json.map(|json| (member.wire(key).to_owned(), json)))
             });
-            Json::Object(entries.collect())
+            Json::Object(entries.collect::<Result<_, _>>()?)
         }
-        (Some(Shape::List { item }), Value::List(items)) => items
-            .iter()
-            .map(|one| to_json(service, item, one))
-            .collect(),
+        (Some(Shape::List { item }), Value::List(items)) => {
+            let items = items.iter().map(|one| to_json(service, item, one));
+            Json::Array(items.collect::<Result<_, _>>()?)
+        }
         (Some(Shape::Map { value: item, .. }), Value::Map(map)) => {
             let entries = map.iter();
-            let entries = entries.map(|(key, one)| (key.clone(), to_json(service, item, one)));
-            Json::Object(entries.collect())
+            let entries = entries.map(|(key, one)| Ok((key.clone(), to_json(service, item, one)?)));
+            Json::Object(entries.collect::<Result<_, String>>()?)
         }
         // A document: any JSON.
-        (Some(_), value) => value.reveal_json(),
+        (Some(_), value) => value.reveal_json()?,
         (None, value) => match &member.kind {
-            Kind::Text if member.is_json => value.reveal_json().to_string().into(),
+            Kind::Text if member.is_json => value.reveal_json()?.to_string().into(),
             Kind::Bytes => BASE64.encode(&bytes_of(value)).into(),
             Kind::Time => {
                 let format = member.format.unwrap_or(Format::UnixTimestamp);
@@ -228,9 +237,9 @@ fn to_json(service: &Service, member: &Member, value: &Value) -> Json {
                     _ => text.into(),
                 }
             }
-            _ => value.reveal_json(),
+            _ => value.reveal_json()?,
         },
-    }
+    })
 }
 
 #[cfg(test)]

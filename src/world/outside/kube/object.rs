@@ -53,7 +53,9 @@ fn metadata(field: &Json, is_secret: bool) -> Value {
 
 /// An object as the API takes it, secrets in plain text: only for sending it there.
 pub fn to_object(value: &Value) -> Json {
-    value.reveal_json()
+    value
+        .reveal_json()
+        .expect("a script holds no secret that is only named: its inputs are read before it begins")
 }
 
 /// The manifest of a Secret.

@@ -6,6 +6,7 @@ use super::TIMEOUT;
 use crate::{
     outside::{
         aws::encode,
+        body::{BodyError, read_answer},
         http::by_proxy,
         proxy::Proxies,
         transport::{Transport, causes},
@@ -13,6 +14,9 @@ use crate::{
     value::{Failure, FailureClass, Secret},
     x509::Certificate,
 };
+
+/// The largest answer: a secret of 1 MiB, and what is around it.
+const MAX_ANSWER_BYTES: usize = 4 << 20;
 
 /// A server of HashiCorp Vault, or OpenBao, as the environment names it.
 pub(super) struct Vault {
@@ -186,7 +190,14 @@ impl Vault {
         };
         let answer = request.send().await.map_err(lost)?;
         let status = answer.status().as_u16();
-        let body = answer.bytes().await.map_err(lost)?;
+        let body = read_answer(answer, MAX_ANSWER_BYTES)
+            .await
+            .map_err(|e| match e {
+                BodyError::Lost(e) => lost(e),
+                large @ BodyError::TooLarge(_) => {
+                    Failure::new(FailureClass::Rejected, name, "TooLarge", large.to_string())
+                }
+            })?;
         let json: Json = serde_json::from_slice(&body).unwrap_or_default();
         if (200..300).contains(&status) {
             return Ok(json);

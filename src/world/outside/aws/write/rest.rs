@@ -74,7 +74,7 @@ pub(super) fn request(
     for (wire, member, value) in &parts.headers {
         header(service, wire, member, value, &mut headers);
     }
-    let (body, kind) = rest_body(service, operation, given, parts.body, has_body);
+    let (body, kind) = rest_body(service, operation, given, parts.body, has_body)?;
     let is_named = headers.iter().any(|(name, _)| name == "content-type");
     if let Some(kind) = kind.filter(|_| !is_named) {
         headers.push(("content-type".into(), kind.into()));
@@ -185,7 +185,8 @@ fn header(
             texts.join(",")
         }
         (_, value) if member.is_json => {
-            let text = value.reveal_json().to_string();
+            // The params hold no secret that is only named.
+            let text = value.reveal_json().unwrap_or_default().to_string();
             BASE64.encode(text.as_bytes())
         }
         (_, value) => text_of(member, value, Format::Rfc822),
@@ -199,7 +200,7 @@ fn rest_body(
     given: &BTreeMap<String, Value>,
     body: BTreeMap<String, Value>,
     has_body: bool,
-) -> (Zeroizing<Vec<u8>>, Option<&'static str>) {
+) -> Result<(Zeroizing<Vec<u8>>, Option<&'static str>), String> {
     let bytes = |text: String| Zeroizing::new(text.into_bytes());
     let nothing = (Zeroizing::default(), None);
     let is_json = service.protocol == Protocol::RestJson;
@@ -208,30 +209,30 @@ fn rest_body(
         false => "application/xml",
     };
     if service.is_described {
-        return match has_body {
+        return Ok(match has_body {
             true => (
-                bytes(Value::Map(body).reveal_json().to_string()),
+                bytes(Value::Map(body).reveal_json()?.to_string()),
                 Some(kind),
             ),
             false => nothing,
-        };
+        });
     }
     let Some(name) = operation.input.as_deref() else {
-        return nothing;
+        return Ok(nothing);
     };
     let Some(Shape::Structure {
         members, payload, ..
     }) = service.shape(name)
     else {
-        return nothing;
+        return Ok(nothing);
     };
     if let Some(payload) = payload {
         let (Some(member), Some(value)) = (members.get(payload), given.get(payload)) else {
-            return nothing;
+            return Ok(nothing);
         };
-        return match &member.kind {
+        return Ok(match &member.kind {
             Kind::Shape(_) if is_json => (
-                bytes(to_json(service, member, value).to_string()),
+                bytes(to_json(service, member, value)?.to_string()),
                 Some(kind),
             ),
             Kind::Shape(_) => {
@@ -246,24 +247,24 @@ fn rest_body(
                 bytes(text_of(member, value, Format::Iso8601)),
                 Some("text/plain"),
             ),
-        };
+        });
     }
     let takes_body = members.values().any(|member| member.place == Place::Body);
     if !takes_body || (!is_json && body.is_empty()) {
-        return nothing;
+        return Ok(nothing);
     }
     let body = Value::Map(body);
     if is_json {
-        let body = to_json(service, &Member::of_shape(name), &body);
-        return (bytes(body.to_string()), Some(kind));
+        let body = to_json(service, &Member::of_shape(name), &body)?;
+        return Ok((bytes(body.to_string()), Some(kind)));
     }
     let root = Member {
         xmlns: operation.xmlns.clone(),
         ..Member::of_shape(name)
     };
     let element = operation.root.as_deref().unwrap_or(name);
-    (
+    Ok((
         bytes(xml::write(service, element, &root, &body)),
         Some(kind),
-    )
+    ))
 }

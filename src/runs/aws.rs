@@ -1,0 +1,42 @@
+use crate::{
+    compile::Workflow,
+    outside::{AwsClient, PcaClient},
+    targets::{OpenError, Target},
+};
+
+/// The client whose account counts: that of Private CA, or else of the other services.
+pub enum AwsAsked {
+    Pca(PcaClient),
+    Any(AwsClient),
+}
+
+/// Connects to the AWS of a target with every client that a workflow needs, so that what is wrong with it is found before anything
+/// is recorded. `None` where the workflow asks nothing of AWS and the target names no account.
+///
+/// # Errors
+/// A profile that does not exist, a CA bundle that can't be read, another account than the target's.
+pub async fn connect_to_aws(
+    target: &Target,
+    workflow: &Workflow,
+) -> Result<Option<AwsAsked>, OpenError> {
+    let (of_pca, of_others) = (calls(workflow, "pca::"), calls(workflow, "aws::"));
+    let others = target.aws();
+    if of_others && (!of_pca || others.account.is_some()) {
+        let client = AwsClient::new(others);
+        client.connect().await?;
+        if !of_pca {
+            return Ok(Some(AwsAsked::Any(client)));
+        }
+    }
+    if target.pca.account.is_none() && !of_pca {
+        return Ok(None);
+    }
+    let client = PcaClient::connect(&target.pca).await?;
+    Ok(Some(AwsAsked::Pca(client)))
+}
+
+/// Says whether a workflow calls functions whose names begin with `prefix`.
+pub fn calls(workflow: &Workflow, prefix: &str) -> bool {
+    let calls = workflow.host_calls();
+    calls.iter().any(|call| call.function.starts_with(prefix))
+}

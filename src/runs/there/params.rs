@@ -1,0 +1,119 @@
+//! The params of a run as they are sent to a server.
+
+use std::{collections::BTreeMap, future::Future, pin::Pin};
+
+use serde_json::Value as Json;
+
+use crate::{
+    outside::{AwsClient, SecretReader},
+    runs::error::RunsError,
+    value::{Failure, OnlyNamed, Source, Value},
+};
+
+/// Returns params as JSON, their secrets in plain text: the server seals them when they arrive. A secret that is in a file or a
+/// variable of this machine is read here.
+///
+/// # Errors
+/// A file or a variable that can't be read, and a reference to any other place: a server takes no references.
+pub async fn sendable(params: &BTreeMap<String, Value>) -> Result<Json, RunsError> {
+    let reader = SecretReader::new(AwsClient::nowhere());
+    let mut sent = serde_json::Map::new();
+    for (name, value) in params {
+        let wrong = |why: String| RunsError::wrong("params", format!("the param `{name}`: {why}"));
+        let read = read_local(&reader, value).await.map_err(|failure| {
+            let error = wrong(failure.to_string());
+            match failure.hint {
+                Some(hint) => error.hint(hint),
+                None => error,
+            }
+        })?;
+        let json = read.reveal_json().map_err(|OnlyNamed(reference)| {
+            let why = format!(
+                "the param `{name}` refers to {}, and a server takes no references",
+                reference.as_str()
+            );
+            RunsError::wrong("not-remote", why).hint(format!(
+                "read the secret here, and send it itself: -p {name}=@FILE, -p {name}=env:NAME or WINDLASS_PARAM_{}",
+                name.to_uppercase()
+            ))
+        })?;
+        sent.insert(name.clone(), json);
+    }
+    Ok(Json::Object(sent))
+}
+
+type Reading<'a> = Pin<Box<dyn Future<Output = Result<Value, Failure>> + Send + 'a>>;
+
+/// Gives each secret that is in a file or a variable what it names; other references stay.
+fn read_local<'a>(reader: &'a SecretReader, value: &'a Value) -> Reading<'a> {
+    Box::pin(async move {
+        Ok(match value {
+            Value::Reference(reference) => match reference.source() {
+                Source::File { .. } | Source::Variable { .. } => {
+                    Value::Secret(reader.read(reference).await?)
+                }
+                Source::SecretsManager { .. } | Source::Ssm { .. } | Source::Vault { .. } => {
+                    value.clone()
+                }
+            },
+            Value::List(items) => {
+                let mut read = Vec::with_capacity(items.len());
+                for item in items {
+                    read.push(read_local(reader, item).await?);
+                }
+                Value::List(read)
+            }
+            Value::Map(map) => {
+                let mut read = BTreeMap::new();
+                for (key, item) in map {
+                    read.insert(key.clone(), read_local(reader, item).await?);
+                }
+                Value::Map(read)
+            }
+            other => other.clone(),
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::Reference;
+
+    fn sent(reference: &str) -> Result<String, RunsError> {
+        let reference = Reference::parse(reference).expect("whole");
+        let value = Value::Reference(reference.expect("a reference"));
+        let params = [("tokens".to_owned(), Value::List(vec![value]))].into();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("threads");
+        runtime
+            .block_on(sendable(&params))
+            .map(|json| json.to_string())
+    }
+
+    #[test]
+    fn a_reference_is_never_sent_as_the_secret() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), "hunter2\n").expect("written");
+        let local = format!("file:{}", file.path().display());
+        assert_eq!(
+            sent(&local).ok().as_deref(),
+            Some(r#"{"tokens":["hunter2"]}"#)
+        );
+        for reference in [
+            "ssm:/a",
+            "secretsmanager:a#b",
+            "vault:kv/a#b",
+            "env:WINDLASS_NO_SUCH_VARIABLE",
+        ] {
+            let refused = sent(reference).expect_err(reference);
+            let code = match reference.starts_with("env:") {
+                true => "params",
+                false => "not-remote",
+            };
+            assert_eq!(refused.code, code, "{reference}");
+            assert!(refused.message.contains("`tokens`"), "{}", refused.message);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+use super::{aws, function::ValueKind, table::caller};
+use windlass_world::value::Value;
+
+/// The option that makes all that a call gives a secret.
+const OPTION: &str = "secret_output";
+/// What stays readable of an answer with that option: whether the call succeeded is no secret.
+const PLAIN: [&str; 2] = ["status", "code"];
+
+/// Seals what a call gave, where it is not its client that says so but a test, or the person who answers a doubt. What the function
+/// gives as a secret is one, as is all that the recorded options say. `record` holds the arguments as the journal has them.
+pub fn sealed_answer(call: &str, record: &Value, answer: Value) -> Value {
+    // The calls of undos have no row, and give nothing to a script.
+    let Some(row) = caller(call) else {
+        return answer;
+    };
+    let options = record.field("options").unwrap_or(record);
+    let is_hidden = options.field(OPTION) == Some(&true.into());
+    match (row.module(), is_hidden, answer) {
+        ("aws", true, answer) => answer.tainted(),
+        (_, true, Value::Map(fields)) => {
+            let fields = fields.into_iter();
+            Value::map(
+                fields.map(|(key, field)| match PLAIN.contains(&key.as_str()) {
+                    true => (key, field),
+                    false => (key, field.tainted()),
+                }),
+            )
+        }
+        (_, true, answer) => answer.tainted(),
+        ("aws", false, answer) => aws::sealed(record, answer),
+        (_, false, answer) => sealed(&row.gives.kind, answer),
+    }
+}
+
+fn sealed(kind: &ValueKind, value: Value) -> Value {
+    match (kind, value) {
+        (ValueKind::Secret, value) => value.tainted(),
+        (ValueKind::Maybe(kind), value) => sealed(kind, value),
+        (ValueKind::List(kind), Value::List(items)) => {
+            Value::List(items.into_iter().map(|item| sealed(kind, item)).collect())
+        }
+        (ValueKind::Map(kind), Value::Map(map)) => {
+            let entries = map.into_iter();
+            Value::map(entries.map(|(key, item)| (key, sealed(kind, item))))
+        }
+        (ValueKind::Record(fields), Value::Map(map)) => {
+            Value::map(map.into_iter().map(|(key, item)| {
+                let field = fields.iter().find(|field| field.name == key);
+                let item = match field {
+                    Some(field) => sealed(&field.kind, item),
+                    None => item,
+                };
+                (key, item)
+            }))
+        }
+        (_, value) => value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(call: &str, record: &str, answer: &str) -> String {
+        let read = |text: &str| Value::parse_json(text).expect("JSON");
+        sealed_answer(call, &read(record), read(answer)).to_string()
+    }
+
+    #[test]
+    fn what_a_function_gives_as_a_secret_is_one_whoever_says_it() {
+        for (call, record, answer, wanted) in [
+            ("secret::read", "\"ssm:/a\"", "\"s\"", "‹secret›"),
+            (
+                "http::post",
+                r#"{"url":"u","options":{"secret_output":true}}"#,
+                r#"{"status":201,"body":"s"}"#,
+                r#"{"body":"‹secret›","status":201}"#,
+            ),
+            (
+                "http::post",
+                r#"{"url":"u","options":{}}"#,
+                r#"{"status":201,"body":"s"}"#,
+                r#"{"body":"s","status":201}"#,
+            ),
+            (
+                "exec::run",
+                r#"{"program":"p","options":{"secret_output":true}}"#,
+                "\"s\"",
+                "‹secret›",
+            ),
+            (
+                "aws::request",
+                r#"{"service":"iam","operation":"CreateAccessKey","options":{}}"#,
+                r#"{"AccessKey":{"AccessKeyId":"AKIA","SecretAccessKey":"s"}}"#,
+                r#"{"AccessKey":{"AccessKeyId":"AKIA","SecretAccessKey":"‹secret›"}}"#,
+            ),
+            (
+                "aws::request",
+                r#"{"service":"nonsense","operation":"X","options":{"secret_output":true}}"#,
+                r#"{"status":"s"}"#,
+                r#"{"status":"‹secret›"}"#,
+            ),
+            ("http::undo", "\"PUT u\"", "{}", "{}"),
+        ] {
+            assert_eq!(shown(call, record, answer), wanted, "{call} {record}");
+        }
+    }
+}
