@@ -61,7 +61,6 @@ pub fn server(args: &Args) -> Result<Option<Arc<There>>, Failure> {
 pub fn refuse_what_stays_here(args: &Args) -> Result<(), Failure> {
     let name = match &args.command {
         Command::Plan(_) => "plan",
-        Command::Mesh(_) => "mesh",
         _ => return Ok(()),
     };
     match named(args)? {
