@@ -22,39 +22,41 @@ impl Here {
         key: Option<&str>,
         who: &Person,
     ) -> Result<Started, RunsError> {
-        if !sent.may_differ && !self.has(&sent.program)? {
-            let name = &sent.program.workflow.name;
-            let message = format!(
-                "the files of `{name}` are not those of a workflow of this server; to run them anyway needs the role `admin` for all workflows on target `{}`",
-                sent.target
-            );
-            return Err(RunsError::new(Kind::Denied, "not-permitted", message)
-                .hint("have the change put into the server's --workflows folder"));
-        }
-        let about = || About {
-            name: Path::new(&sent.file),
-            folder: Path::new(""),
-            on_disk: None,
-            target: &sent.target,
-            params: &sent.params,
-            chosen: &sent.chosen,
-        };
-        let prepare = |out: &Path| self.prepare_program(copy(&sent.program), about(), out, who);
+        refuse_others(&self.options.library, sent)?;
+        let prepare =
+            |out: &Path| self.prepare_program(copy(&sent.program), About::of_sent(sent), out, who);
         match key {
             Some(key) => self.begin_once(digest(sent), key, who, &prepare),
             None => self.begin_new(&prepare),
         }
     }
-
-    /// Says whether a workflow that may be started by name is made of exactly these files.
-    fn has(&self, program: &Program) -> Result<bool, RunsError> {
-        let files = self.options.library.list()?.into_iter();
-        let mut compiled = files.filter_map(|(_, file)| Library::compile(&file).ok());
-        Ok(compiled.any(|known| known.digest == program.digest && known.main == program.main))
-    }
 }
 
-fn copy(program: &Program) -> Program {
+/// Refuses files that are not those of a workflow that may be started by name, unless the caller may send such files.
+///
+/// # Errors
+/// A library that can't be read, and that the files are other ones.
+pub(in crate::runs) fn refuse_others(library: &Library, sent: &Sent) -> Result<(), RunsError> {
+    if sent.may_differ || has(library, &sent.program)? {
+        return Ok(());
+    }
+    let name = &sent.program.workflow.name;
+    let message = format!(
+        "the files of `{name}` are not those of a workflow of this server; to run them anyway needs the role `admin` for all workflows on target `{}`",
+        sent.target
+    );
+    Err(RunsError::new(Kind::Denied, "not-permitted", message)
+        .hint("have the change put into the server's --workflows folder"))
+}
+
+/// Says whether a workflow that may be started by name is made of exactly these files.
+fn has(library: &Library, program: &Program) -> Result<bool, RunsError> {
+    let files = library.list()?.into_iter();
+    let mut compiled = files.filter_map(|(_, file)| Library::compile(&file).ok());
+    Ok(compiled.any(|known| known.digest == program.digest && known.main == program.main))
+}
+
+pub(in crate::runs) fn copy(program: &Program) -> Program {
     Program {
         workflow: program.workflow.clone(),
         files: program.files.clone(),
@@ -64,7 +66,7 @@ fn copy(program: &Program) -> Program {
 }
 
 /// Says what a start asks for. A secret counts by its mask: a digest of a weak one could be guessed.
-fn digest(sent: &Sent) -> Digest {
+pub(in crate::runs) fn digest(sent: &Sent) -> Digest {
     let params = Value::Map(sent.params.clone()).digest();
     let chosen: Vec<_> = sent.chosen.iter().map(String::as_str).collect();
     Digest::of(&[
