@@ -75,7 +75,7 @@ impl RunReads {
         }
     }
 
-    /// RunReads what has happened in a run, and looks at all of it.
+    /// Reads what has happened in a run, and looks at all of it.
     ///
     /// # Errors
     /// What the engine says, a chain that is broken; a run that does not exist.
@@ -132,7 +132,7 @@ impl RunReads {
         }
     }
 
-    /// RunReads what has happened in runs that have not ended; says whether anything has.
+    /// Reads what has happened in runs that have not ended; says whether anything has.
     ///
     /// # Errors
     /// What the engine says.
@@ -176,7 +176,7 @@ impl RunReads {
         Ok(before != (read.records.len(), read.is_driven()))
     }
 
-    /// RunReads what has happened in a run since; returns whether that is anything.
+    /// Reads what has happened in a run since; returns whether that is anything.
     fn read(&self, id: &RunId, read: &mut RunRead) -> Result<bool, RunsError> {
         match self.read_on(id, read) {
             Ok(_) if read.records.is_empty() => {
