@@ -130,8 +130,12 @@ fn what_has_no_rollout_is_not_waited_for() {
 #[test]
 fn the_manifests_of_many_machines_are_taken_by_a_cluster() {
     let page = include_str!("../docs/distributed.md");
-    let from = page.find("```yaml\napiVersion").expect("manifests") + "```yaml\n".len();
-    let manifests = page[from..].split("```").next().expect("an end");
+    let blocks = page.split("```yaml\n").skip(1);
+    let blocks = blocks.filter(|block| block.starts_with("apiVersion"));
+    let blocks: Vec<_> = blocks
+        .filter_map(|block| block.split("```").next())
+        .collect();
+    let manifests = &blocks.join("---\n");
     let mesh = crate::mesh::Mesh::new(1, &[]);
     mesh.test.write("many.yaml", manifests);
     let file = mesh.test.path("many.yaml").display().to_string();
@@ -144,7 +148,11 @@ fn the_manifests_of_many_machines_are_taken_by_a_cluster() {
         let apply = [way, &["-n", "windlass", "-f", &file]].concat();
         mesh.kubectl("mgmt", &apply).expect(0);
     }
-    for workload in ["statefulset/restate", "deployment/windlass-worker-v1"] {
+    for workload in [
+        "statefulset/restate",
+        "deployment/windlass-worker-v1",
+        "deployment/windlass",
+    ] {
         let status = [
             "rollout",
             "status",

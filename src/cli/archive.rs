@@ -253,8 +253,8 @@ impl Archive {
             #[cfg(feature = "restate")]
             Self::Engine(engine) => {
                 match message.clone() {
-                    Message::Cancel { requester, .. } => {
-                        engine.remote.cancel(run, requester, at)?
+                    Message::Cancel { requester, via } => {
+                        engine.remote.cancel(run, requester, via, at)?
                     }
                     message => engine.remote.post(run, &message, at)?,
                 }

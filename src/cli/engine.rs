@@ -21,7 +21,7 @@ const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 /// An engine that can be asked.
 #[derive(Clone)]
 pub struct Engine {
-    pub remote: Rc<Remote>,
+    pub remote: Arc<Remote>,
     /// What `--on` calls it.
     name: Rc<str>,
 }
@@ -65,11 +65,16 @@ pub fn engine(args: &Args, target: Option<(&str, &Target)>) -> Result<Option<Eng
             (name, substrate)
         }
     };
-    let remote = Rc::new(Remote::new(address(&found)?, &args.state)?);
+    let remote = Arc::new(Remote::new(address(&found)?, &args.state)?);
     Ok(Some(Engine {
         remote,
         name: name.into(),
     }))
+}
+
+/// Finds the engine whose runs `windlass serve` serves, if the command line names one.
+pub fn served(args: &Args) -> Result<Option<Arc<Remote>>, Failure> {
+    Ok(engine(args, None)?.map(|engine| engine.remote))
 }
 
 /// The address of an engine, with what proves who asks.

@@ -1,4 +1,4 @@
-use std::{collections::BTreeSet, path::PathBuf, thread, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, thread, time::Duration};
 
 use console::Term;
 
@@ -8,11 +8,13 @@ use super::{
     exit,
     failure::Failure,
     print, print_text,
+    server::server,
 };
 use crate::{
     mesh::{HANDSHAKES, Handshakes, Matrix},
     outside::{KubeClient, KubeClients},
     report::{Room, Table},
+    runs::{Runs, There},
     targets::Targets,
 };
 
@@ -54,10 +56,15 @@ enum Source {
     Here(Matrix),
     /// By the rehearsal clusters of another target.
     There(tokio::runtime::Runtime, KubeClient),
+    /// By a server, for a target that it names so.
+    Server(Arc<There>, String),
 }
 
 impl Source {
     fn open(args: &Args, command: &MeshTable) -> Result<Self, Failure> {
+        if let Some(there) = server(args)? {
+            return Ok(Self::Server(there, command.target.clone()));
+        }
         let (config, was_asked_for) = args.config();
         let targets = Targets::load(config, was_asked_for)?;
         let Some(target) = targets.find(&command.target)? else {
@@ -94,6 +101,7 @@ impl Source {
                 })?;
                 Ok(Handshakes::of_json(&document))
             }
+            Self::Server(there, target) => Ok(there.handshakes(target)?),
         }
     }
 }

@@ -8,6 +8,8 @@ use super::{
     print,
     process::{absolute, interrupted, requester, write_private},
 };
+#[cfg(feature = "restate")]
+use crate::runs::{OnRestate, OnRestateOptions};
 use crate::{
     desk::{DeskOptions, Refused, Secured, Server},
     notify::{Notifier, Outbox},
@@ -22,10 +24,6 @@ const TOKEN: &str = "serve.token";
 
 /// `windlass serve`: the page and the API, until a signal ends it.
 pub fn serve(args: &Args, command: &Serve) -> Done {
-    if args.on.is_some() {
-        let message = "`windlass serve` drives runs itself, so --on does not work here";
-        return Err(Failure::new("engine", message).hint("leave --on (or WINDLASS_ON) out"));
-    }
     // What it draws is shown in browsers.
     console::set_colors_enabled_stderr(false);
     let (config, was_asked_for) = args.config();
@@ -39,7 +37,7 @@ pub fn serve(args: &Args, command: &Serve) -> Done {
         .iter()
         .map(|path| absolute(path))
         .collect();
-    let here = Here::open(HereOptions {
+    let options = HereOptions {
         state: state.clone(),
         config: (config, was_asked_for),
         out: absolute(&command.out)?,
@@ -48,7 +46,10 @@ pub fn serve(args: &Args, command: &Serve) -> Done {
             max_parallel: command.max_parallel,
             max_runs: command.max_runs.into(),
         },
-    })?;
+    };
+    let runs = open(args, options)?;
+    // It must not be dropped on a thread of the runtime below.
+    let _kept = runs.clone();
     let token = state.join(TOKEN);
     let owner = match command.listen.ip().is_loopback() {
         true => Some(Secured {
@@ -58,7 +59,6 @@ pub fn serve(args: &Args, command: &Serve) -> Done {
         false => None,
     };
     let is_loopback = owner.is_some();
-    let runs: Arc<dyn Runs> = Arc::new(here);
     let outbox = Arc::new(Outbox::open(&state, targets.notify.receivers.clone())?);
     let notifier = Notifier::new(runs.clone(), outbox.clone(), &targets.notify)?;
     let triggers = Triggers::open(&state, runs.clone(), outbox.clone(), targets.hooks)?;
@@ -88,13 +88,37 @@ pub fn serve(args: &Args, command: &Serve) -> Done {
         }
         print(&format!("{}\n", server.url()))?;
         interrupted.await;
-        say!("stopping; the runs continue when the server starts again");
+        match args.on {
+            None => say!("stopping; the runs continue when the server starts again"),
+            Some(_) => say!("stopping; Restate drives the runs on"),
+        }
         server.stop().await;
         // As after a crash, what the runs do now is done again, or looked up, when they are taken up: nothing waits for scripts, and
         // none of them sees its program end.
         outside::kill_programs();
         std::process::exit(exit::SUCCEEDED.into())
     })
+}
+
+/// Opens the runs of this machine, or those of the engine that the command line names.
+fn open(args: &Args, options: HereOptions) -> Result<Arc<dyn Runs>, Failure> {
+    #[cfg(feature = "restate")]
+    if let Some(remote) = super::engine::served(args)? {
+        return Ok(Arc::new(OnRestate::open(OnRestateOptions {
+            remote,
+            state: options.state,
+            config: options.config,
+            out: options.out,
+            library: options.library,
+            max_parallel: options.driving.max_parallel,
+        })?));
+    }
+    #[cfg(not(feature = "restate"))]
+    if args.on.is_some() {
+        let message = "this windlass was built without Restate";
+        return Err(Failure::new("engine", message).hint("build it with the feature `restate`"));
+    }
+    Ok(Arc::new(Here::open(options)?))
 }
 
 /// Finds what of the configuration could only fail later: secrets that can't be read.

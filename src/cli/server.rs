@@ -96,6 +96,7 @@ fn asks_servers(command: &Command) -> bool {
             | Command::Login(_)
             | Command::Logout
             | Command::Logs(_)
+            | Command::Mesh(_)
             | Command::Outputs(_)
             | Command::Reject(_)
             | Command::Resume(_)

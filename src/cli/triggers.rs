@@ -1,6 +1,6 @@
 //! `windlass triggers`: what starts by itself, and when; pausing and resuming it.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use console::Term;
 
@@ -17,7 +17,7 @@ use super::{
 use crate::{
     inventory::Inventory,
     report::{self, Room, Table, utc_time},
-    runs::{Library, Listed, RunsError, There},
+    runs::{Library, Listed, RunsError, SeenChange, SeenTrigger, There},
     triggers::{TriggerBook, TriggerKey, TriggerStanding, planted, refuse_unknown, standings},
 };
 
@@ -42,13 +42,19 @@ pub fn triggers(args: &Args, command: &Triggers) -> Done {
         Some(TriggersCommand::Pause { trigger }) => {
             let key = key(trigger)?;
             refuse_unknown(&planted, &key)?;
-            book(args)?.pause(&key, &requester(), now())?;
+            let (by, at) = (requester(), now());
+            if !tell_servers(args, &key, || SeenChange::Paused { by: by.clone(), at })? {
+                book(args)?.pause(&key, &by, at)?;
+            }
             return Ok(said(&key, true));
         }
         Some(TriggersCommand::Resume { trigger }) => {
             let key = key(trigger)?;
             refuse_unknown(&planted, &key)?;
-            book(args)?.resume(&key, now())?;
+            let at = now();
+            if !tell_servers(args, &key, || SeenChange::Resumed { at })? {
+                book(args)?.resume(&key, at)?;
+            }
             return Ok(said(&key, false));
         }
         None => {}
@@ -62,10 +68,17 @@ pub fn triggers(args: &Args, command: &Triggers) -> Done {
             };
             let state = absolute(&args.state)?;
             // A look makes no folder.
-            let book = match TriggerBook::is_in(&state) {
+            let seen = seen_by_servers(args)?;
+            let book = match TriggerBook::is_in(&state) && seen.is_none() {
                 true => TriggerBook::open(&state)?,
                 false => TriggerBook::empty()?,
             };
+            let seen = seen.unwrap_or_default();
+            for key in planted.iter().map(|one| one.key()) {
+                if let Some(mark) = seen.get(&key.to_string()) {
+                    book.adopt(&key, mark)?;
+                }
+            }
             standings(&book, &planted, &inventory, now())?
         }
     };
@@ -115,6 +128,41 @@ fn said(key: &TriggerKey, is_paused: bool) -> u8 {
         }
     }
     exit::SUCCEEDED
+}
+
+/// Tells the servers over the engine that the command line names; `false` where it names none.
+#[cfg(feature = "restate")]
+fn tell_servers(
+    args: &Args,
+    key: &TriggerKey,
+    change: impl FnOnce() -> SeenChange,
+) -> Result<bool, Failure> {
+    let Some(remote) = super::engine::served(args)? else {
+        return Ok(false);
+    };
+    remote.mark_trigger(&key.to_string(), &change().into())?;
+    Ok(true)
+}
+
+#[cfg(not(feature = "restate"))]
+fn tell_servers(_: &Args, _: &TriggerKey, _: impl FnOnce() -> SeenChange) -> Result<bool, Failure> {
+    Ok(false)
+}
+
+/// Asks the engine that the command line names what its servers know of triggers, by their names; `None` where it names none.
+#[cfg(feature = "restate")]
+fn seen_by_servers(args: &Args) -> Result<Option<BTreeMap<String, SeenTrigger>>, Failure> {
+    let Some(remote) = super::engine::served(args)? else {
+        return Ok(None);
+    };
+    let marks = remote.triggers()?.into_iter();
+    let marks = marks.map(|(name, mark)| (name, mark.into()));
+    Ok(Some(marks.collect()))
+}
+
+#[cfg(not(feature = "restate"))]
+fn seen_by_servers(_: &Args) -> Result<Option<BTreeMap<String, SeenTrigger>>, Failure> {
+    Ok(None)
 }
 
 fn table(standings: &[TriggerStanding]) -> Table {

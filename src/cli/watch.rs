@@ -90,7 +90,7 @@ impl Watched<'_> {
                 }
             }
             if cancel.is_cancelled() && !has_asked {
-                self.remote.cancel(self.run, requester(), now())?;
+                self.remote.cancel(self.run, requester(), None, now())?;
                 has_asked = true;
             }
             thread::sleep(PAUSE.max(asking.elapsed() * SHARE));

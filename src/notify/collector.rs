@@ -11,7 +11,7 @@ use super::{
 use crate::{
     journal::{Event, Outcome, Record, RunId},
     report,
-    runs::{Filter, Row, Runs, RunsError},
+    runs::{Filter, Row, Runs, RunsError, now},
     targets::{NoticeKind, NotifyConfig},
 };
 
@@ -35,7 +35,10 @@ impl Collector {
     ) -> Result<Self, RunsError> {
         let milliseconds = |length: Duration| i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
         Ok(Self {
-            since: outbox.since()?,
+            since: match runs.peers() {
+                Some(peers) => peers.notifies_since(now())?,
+                None => outbox.since()?,
+            },
             runs,
             outbox,
             due: milliseconds(config.due),
@@ -90,7 +93,7 @@ impl Collector {
         let before = known.unwrap_or_default();
         let mut cursor = before.cursor;
         let mut records = Vec::new();
-        self.runs.events(id, &mut cursor, &mut |record| {
+        self.runs.events_so_far(id, &mut cursor, &mut |record| {
             if record.at >= self.since && is_told(&record.event) {
                 records.push(record);
             }

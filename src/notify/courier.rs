@@ -10,8 +10,9 @@ use super::{
     outbox::{Outbox, Queued},
 };
 use crate::{
-    runs::{RunsError, jitter, now},
+    runs::{Runs, RunsError, SendTurn, jitter, now},
     targets::{Channel, ReceiverConfig},
+    value::Digest,
 };
 
 /// The pause after the first failure, and the longest one. A pause doubles, and up to half of it is taken off, so that what failed
@@ -25,9 +26,16 @@ const REFUSALS: u32 = 8;
 /// How often it is looked whether there is something to send, should nobody say so.
 const LOOKS: Duration = Duration::from_secs(2);
 
+/// How long a notice is one server's among several: longer than an attempt may take. In milliseconds.
+const TURN: i64 = 90_000;
+/// How long it waits at least before it asks again whether another server has sent a notice.
+const SOON: Duration = Duration::from_millis(100);
+
 /// Sends to one receiver, one notice after another.
 pub struct Courier {
     outbox: Arc<Outbox>,
+    /// Says what the server shares with others.
+    runs: Arc<dyn Runs>,
     receiver: ReceiverConfig,
     /// Where people reach the server.
     base: Option<String>,
@@ -39,6 +47,7 @@ impl Courier {
     /// A receiver that can't be sent to, as a sentence.
     pub fn new(
         outbox: Arc<Outbox>,
+        runs: Arc<dyn Runs>,
         receiver: ReceiverConfig,
         base: Option<String>,
     ) -> Result<Self, String> {
@@ -48,6 +57,7 @@ impl Courier {
         };
         Ok(Self {
             outbox,
+            runs,
             receiver,
             base,
             mailer,
@@ -80,19 +90,52 @@ impl Courier {
         if left > 0 {
             return Ok(Some(Duration::from_millis(left as u64).min(LOOKS)));
         }
+        let (this, asked) = (self.clone(), queued.clone());
+        match blocking(move || this.turn(&asked)).await? {
+            SendTurn::Ours => {}
+            SendTurn::Theirs { until } => {
+                let left = Duration::from_millis(u64::try_from(until - now()).unwrap_or(0));
+                return Ok(Some(left.clamp(SOON, LOOKS)));
+            }
+            SendTurn::Over => return Ok(None),
+        }
         let sent = self.send(&queued).await;
         blocking(move || self.note(&queued, sent)).await?;
         Ok(None)
     }
 
+    /// Asks the other servers over the same runs whose turn it is to send a notice. What one of them has sent is noted here as well.
+    fn turn(&self, queued: &Queued) -> Result<SendTurn, RunsError> {
+        let Some(peers) = self.runs.peers() else {
+            return Ok(SendTurn::Ours);
+        };
+        let (delivery, at) = (self.delivery(&queued.notice), now());
+        let turn = peers.may_send(delivery, queued.notice.at, at, at + TURN)?;
+        if turn == SendTurn::Over {
+            self.outbox.sent(&self.receiver.name, queued.id, at)?;
+        }
+        Ok(turn)
+    }
+
+    /// Names a notice for this receiver, the same on every server.
+    fn delivery(&self, notice: &Notice) -> Digest {
+        Digest::of(&[self.receiver.name.as_bytes(), notice.key.as_bytes()])
+    }
+
     fn note(&self, queued: &Queued, sent: Result<(), Failed>) -> Result<(), RunsError> {
         let (name, at) = (&self.receiver.name, now());
+        let (peers, delivery) = (self.runs.peers(), self.delivery(&queued.notice));
+        let is_over = || peers.map_or(Ok(()), |peers| peers.is_sent(delivery));
         let failed = match sent {
-            Ok(()) => return self.outbox.sent(name, queued.id, at),
+            Ok(()) => {
+                is_over()?;
+                return self.outbox.sent(name, queued.id, at);
+            }
             Err(failed) => failed,
         };
         let is_old = queued.first_at.is_some_and(|first| at - first > GIVES_UP);
         if is_old || (failed.is_refused && queued.attempts + 1 >= REFUSALS) {
+            is_over()?;
             return self.outbox.give_up(name, queued.id, &failed.why, at);
         }
         let pause = SHORTEST
@@ -101,6 +144,9 @@ impl Courier {
         let pause = pause.mul_f64(1.0 - jitter() / 2.0);
         let pause = pause.max(failed.wait.unwrap_or_default().min(LONGEST));
         let next_at = at + pause.as_millis() as i64;
+        if let Some(peers) = peers {
+            peers.not_sent(delivery, next_at)?;
+        }
         self.outbox
             .failed(name, queued.id, &failed.why, at, next_at)
     }
@@ -110,7 +156,10 @@ impl Courier {
         let link = form::link(self.base.as_deref(), notice);
         let link = link.as_deref();
         // The same for every attempt.
-        let id = format!("windlass-{}-{}", notice.at, queued.id);
+        let id = match self.runs.peers() {
+            None => format!("windlass-{}-{}", notice.at, queued.id),
+            Some(_) => format!("windlass-{}", self.delivery(notice).short(32)),
+        };
         match &self.receiver.channel {
             Channel::Webhook(webhook) => {
                 let body = form::webhook(&id, notice, link).to_string();

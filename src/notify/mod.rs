@@ -11,6 +11,9 @@
 //! notice has a key (of an event: the run and its number), so reading an event twice makes it once. A delivery is marked as sent after
 //! the receiver has accepted it: one whose answer was lost is sent again, with the same id.
 //!
+//! Several servers over the same runs all make the notices, which have the same keys; before one is sent, its turn is asked for where
+//! the servers share something, so one of them sends it.
+//!
 //! # On disk
 //! `STATE/serve.db` (SQLite):
 //!

@@ -33,7 +33,12 @@ impl Notifier {
         config: &NotifyConfig,
     ) -> Result<Self, RunsError> {
         let couriers = config.receivers.iter().map(|receiver| {
-            let courier = Courier::new(outbox.clone(), receiver.clone(), config.url.clone());
+            let courier = Courier::new(
+                outbox.clone(),
+                runs.clone(),
+                receiver.clone(),
+                config.url.clone(),
+            );
             courier.map_err(|why| {
                 let message = format!("[notify]: the receiver `{}`: {why}", receiver.name);
                 RunsError::broken("config", message)

@@ -49,7 +49,7 @@ pub use next_steps::{approvals, next_steps};
 pub use object::call_line;
 pub use page::Page;
 pub use plain::{line, lines};
-pub use plan::{plan_json, resume_plan};
+pub use plan::{fate_named, plan_json, resume_plan};
 pub use preview::{obstacles, preview, preview_json};
 pub use problem::{render, render_error};
 pub use progress::{Bars, Lines};

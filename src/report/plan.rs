@@ -42,6 +42,20 @@ pub fn plan_json(plan: &Plan) -> Json {
     plan.fates.iter().map(fate).collect()
 }
 
+/// Finds the fate that [`plan_json`] calls so.
+pub fn fate_named(name: &str) -> Option<FateKind> {
+    let all = [
+        FateKind::Kept,
+        FateKind::GoesOn,
+        FateKind::Replayed,
+        FateKind::LooksAgain,
+        FateKind::Again,
+        FateKind::New,
+        FateKind::Removed,
+    ];
+    all.into_iter().find(|kind| word(*kind) == name)
+}
+
 fn word(kind: FateKind) -> &'static str {
     match kind {
         FateKind::Kept => "kept",

@@ -5,6 +5,7 @@ use serde_json::{Value as Json, json};
 use super::{
     remote::{Remote, RemoteError},
     stuck::Stuck,
+    wire::Holder,
 };
 use windlass_engine::journal::RunId;
 
@@ -61,6 +62,22 @@ impl Remote {
             let _: Json = self.answer(self.client.patch(&url), &url)?;
         }
         Ok(rows.len())
+    }
+
+    /// Lists the locks that runs hold, each with its run.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn locks(&self) -> Result<Vec<(String, RunId)>, RemoteError> {
+        let rows = self.query(
+            "SELECT service_key, value_utf8 FROM state \
+             WHERE service_name = 'WindlassLock' AND key = 'holder' ORDER BY service_key",
+        )?;
+        let held = rows.iter().filter_map(|row| {
+            let holder: Holder = serde_json::from_str(row["value_utf8"].as_str()?).ok()?;
+            Some((row["service_key"].as_str()?.to_owned(), holder.run))
+        });
+        Ok(held.collect())
     }
 
     fn query(&self, query: &str) -> Result<Vec<Json>, RemoteError> {

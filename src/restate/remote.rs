@@ -12,11 +12,12 @@ use serde_json::json;
 
 use super::{
     index::ALL,
+    replica::ReadPosition,
     stuck::plain,
     wire::{Done, Driving, GaveUp, Order, Pages},
 };
 use windlass_engine::journal::{
-    Event, JournalError, Link, Message, Record, RunId, RunRow, State, Vault, fold, open_links,
+    Event, JournalError, Link, Message, Record, RunId, RunRow, State, Vault, Via, fold, open_links,
 };
 use windlass_world::{
     outside::{Proxies, by_proxy},
@@ -188,15 +189,14 @@ impl Remote {
     ///
     /// # Errors
     /// What the engine says.
-    pub fn cancel(&self, run: &RunId, requester: String, at: i64) -> Result<(), RemoteError> {
-        self.post(
-            run,
-            &Message::Cancel {
-                requester,
-                via: None,
-            },
-            at,
-        )?;
+    pub fn cancel(
+        &self,
+        run: &RunId,
+        requester: String,
+        via: Option<Via>,
+        at: i64,
+    ) -> Result<(), RemoteError> {
+        self.post(run, &Message::Cancel { requester, via }, at)?;
         let since = Instant::now();
         // The driver passes it on to attempts; one that is resumed before that is paused again.
         while self.resume_paused(run)? > 0 && since.elapsed() < HEARING {
@@ -252,9 +252,7 @@ impl Remote {
         Following {
             remote: self,
             run,
-            page: 0,
-            next: 0,
-            digest: Digest::ZERO,
+            position: ReadPosition::default(),
         }
     }
 
@@ -286,7 +284,7 @@ impl Remote {
         Ok(self.driving(run)?.gave_up)
     }
 
-    fn driving(&self, run: &RunId) -> Result<Driving, RemoteError> {
+    pub(super) fn driving(&self, run: &RunId) -> Result<Driving, RemoteError> {
         self.ask(&format!("WindlassRun/{run}/driver"), &())
     }
 
@@ -299,7 +297,7 @@ impl Remote {
     }
 
     /// Reads all pages from one on.
-    fn pages(&self, run: &RunId, from: u64) -> Result<Pages, RemoteError> {
+    pub(super) fn pages(&self, run: &RunId, from: u64) -> Result<Pages, RemoteError> {
         let mut all = Pages {
             next: from,
             ..Pages::default()
@@ -312,7 +310,7 @@ impl Remote {
         Ok(all)
     }
 
-    fn open(
+    pub(super) fn open(
         &self,
         run: &RunId,
         first: u64,
@@ -342,7 +340,7 @@ impl Remote {
         }
     }
 
-    fn ask<T: DeserializeOwned>(
+    pub(super) fn ask<T: DeserializeOwned>(
         &self,
         path: &str,
         body: &impl Serialize,
@@ -410,9 +408,7 @@ fn is_of_invocation(body: &str) -> bool {
 pub struct Following<'r> {
     remote: &'r Remote,
     run: &'r RunId,
-    page: u64,
-    next: u64,
-    digest: Digest,
+    position: ReadPosition,
 }
 
 impl Following<'_> {
@@ -421,14 +417,6 @@ impl Following<'_> {
     /// # Errors
     /// What the engine says, or a chain that is broken.
     pub fn read(&mut self) -> Result<Vec<Record>, RemoteError> {
-        let pages = self.remote.pages(self.run, self.page)?;
-        let records = self
-            .remote
-            .open(self.run, self.next, self.digest, pages.links)?;
-        self.page = pages.next;
-        if let Some(last) = records.last() {
-            (self.next, self.digest) = (last.seq + 1, last.digest);
-        }
-        Ok(records)
+        self.remote.read_on(self.run, &mut self.position)
     }
 }

@@ -17,9 +17,11 @@ use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use super::{
     endpoint::{Listen, ServeError, Socket},
     index::Index,
+    keyed::Keyed,
     lock::Lock,
     mail::Mail,
     run::Run,
+    servers::{Delivery, Servers},
     step::Step,
     wire::Place,
 };
@@ -135,6 +137,9 @@ impl Worker {
         let run_options = run_options.handler("driver", question());
         let index = keeps_trying.clone().handler("list", question());
         let mail = keeps_trying.clone().handler("last", question());
+        let keyed = keeps_trying.clone().handler("known", question());
+        let servers = keeps_trying.clone().handler("triggers", question());
+        let delivery = keeps_trying.clone();
         let shared = Arc::new(Shared {
             vault,
             clock: options.clock,
@@ -157,6 +162,9 @@ impl Worker {
             .bind(Mail.into_service_definition().options(mail))
             .bind(Lock.into_service_definition().options(keeps_trying))
             .bind(Index.into_service_definition().options(index))
+            .bind(Keyed.into_service_definition().options(keyed))
+            .bind(Servers.into_service_definition().options(servers))
+            .bind(Delivery.into_service_definition().options(delivery))
             .build();
         Ok(Self {
             socket,

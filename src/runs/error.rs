@@ -1,5 +1,7 @@
 use std::{error::Error, fmt};
 
+#[cfg(feature = "restate")]
+use crate::restate::RemoteError;
 use crate::{
     compile::{ClustersError, Mistakes, ParamError, ParamErrors},
     decide::Refusal,
@@ -110,6 +112,21 @@ impl From<JournalError> for RunsError {
 impl From<rusqlite::Error> for RunsError {
     fn from(error: rusqlite::Error) -> Self {
         Self::of(Kind::Broken, "journal", &error, None)
+    }
+}
+
+#[cfg(feature = "restate")]
+impl From<RemoteError> for RunsError {
+    fn from(error: RemoteError) -> Self {
+        let kind = match &error {
+            RemoteError::Journal(_) => Kind::Broken,
+            error if error.passes() || matches!(error, RemoteError::NoWorker) => Kind::Busy,
+            _ => Kind::Broken,
+        };
+        match error {
+            RemoteError::Journal(error) => error.into(),
+            error => Self::of(kind, "engine", &error, error.hint()),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The service over runs: what a page, an API or a program can ask for, and no words of its own.
 //!
-//! - [`Runs`] is all that can be done with runs; [`Here`] does it for the state folder of this machine, [`There`] for a
-//!   Windlass server elsewhere;
+//! - [`Runs`] is all that can be done with runs; [`Here`] does it for the state folder of this machine, `OnRestate` for a
+//!   Restate server, [`There`] for a Windlass server elsewhere; [`Peers`] is what several servers over the same runs have in common;
 //! - `begin` makes the first event of a run, `choice` says which steps it may be limited to, `rules` when a run may be resumed,
 //!   cancelled or undone, `preflight` whether a target has what a workflow needs, `aws` whether its AWS is the one that is meant;
 //! - `library` finds the workflows that may be started, by name and never by path;
@@ -31,7 +31,10 @@ mod folds;
 mod here;
 mod library;
 mod log;
+mod peers;
 mod preflight;
+#[cfg(feature = "restate")]
+mod restate;
 mod revise;
 mod rules;
 mod service;
@@ -52,7 +55,10 @@ pub use folds::Cursor;
 pub use here::{Here, HereOptions};
 pub use library::{Library, WorkflowName};
 pub use log::LogLine;
+pub use peers::{Peers, SeenChange, SeenStart, SeenTrigger, SendTurn};
 pub use preflight::{Missing, Note, ask, permits_text, preflight};
+#[cfg(feature = "restate")]
+pub use restate::{OnRestate, OnRestateOptions};
 pub use revise::{Changes, FileChange, Revision, file_changes};
 pub use rules::{refuse_cancel, refuse_resume, refuse_undo};
 pub use service::{

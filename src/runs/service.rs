@@ -12,6 +12,7 @@ use super::{
     folds::Cursor,
     library::WorkflowName,
     log::{LogLine, line},
+    peers::Peers,
     preflight::Note,
     revise::{Changes, Revision},
     tallies::Tallies,
@@ -57,6 +58,17 @@ pub trait Runs: Send + Sync {
         cursor: &mut Cursor,
         each: &mut dyn FnMut(Record),
     ) -> Result<(), RunsError>;
+
+    /// Works as [`Runs::events`] for a reader of all runs: it may leave out what happened in the last moments, but nothing that
+    /// the last list told.
+    fn events_so_far(
+        &self,
+        id: &RunId,
+        cursor: &mut Cursor,
+        each: &mut dyn FnMut(Record),
+    ) -> Result<(), RunsError> {
+        self.events(id, cursor, each)
+    }
 
     /// Works out what a start would do, and changes nothing.
     fn plan(&self, wanted: &StartWanted, who: &Person) -> Result<Planned, RunsError>;
@@ -166,6 +178,11 @@ pub trait Runs: Send + Sync {
     /// Gathers the evidence of a run, and verifies it.
     fn evidence(&self, _: &RunId) -> Result<Evidence, RunsError> {
         Err(unsupported())
+    }
+
+    /// Returns what this server tells others over the same runs, and learns from them; `None` where it is the only one.
+    fn peers(&self) -> Option<&dyn Peers> {
+        None
     }
 
     /// Lists the locks that runs hold.

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::{
     ground::{Durability, open_database},
-    runs::RunsError,
+    runs::{RunsError, SeenStart, SeenTrigger},
 };
 
 /// How long is remembered what became of a start, in milliseconds: longer than a certificate that is renewed is valid.
@@ -157,6 +157,31 @@ impl TriggerBook {
              ON CONFLICT DO UPDATE SET definition = excluded.definition, reached = excluded.reached",
             params![key.workflow, key.trigger, definition, at],
         )?;
+        Ok(())
+    }
+
+    /// Takes over what other servers know of a trigger.
+    pub fn adopt(&self, key: &TriggerKey, mark: &SeenTrigger) -> Result<(), RunsError> {
+        let (by, at) = mark.paused.clone().unzip();
+        self.database().execute(
+            "INSERT INTO triggers (workflow, trigger, definition, reached, paused_by, paused_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT DO UPDATE SET reached = CASE WHEN definition = ?3 THEN max(reached, ?4) ELSE ?4 END,
+                 definition = ?3, paused_by = ?5, paused_at = ?6",
+            params![key.workflow, key.trigger, mark.definition, mark.reached, by, at],
+        )?;
+        if let Some(SeenStart {
+            due,
+            at,
+            is_late,
+            run,
+        }) = &mark.last
+        {
+            self.database().execute(
+                "INSERT INTO trigger_starts (workflow, trigger, due, state, at, is_late, missed, run)
+                 VALUES (?, ?, ?, 'started', ?, ?, 0, ?) ON CONFLICT DO NOTHING",
+                params![key.workflow, key.trigger, due, at, is_late, run],
+            )?;
+        }
         Ok(())
     }
 

@@ -4,7 +4,7 @@
 //! - `scheduler` decides what is due, and starts it through a [`Starter`]; the clock is handed to it;
 //! - `starter` is that for the service over runs; `hook` checks signed requests and starts what they ask for;
 //! - `book` remembers what was due and what became of it; `standing` says it to people;
-//! - [`Triggers`] is all of it within a server.
+//! - [`Triggers`] is all of it within a server; `together` is what several servers over the same runs tell each other.
 //!
 //! # How nothing is lost or doubled
 //! What came due is written down (`waiting`), together with how far the schedule has been looked at, before anything is started. A
@@ -26,6 +26,7 @@ mod scheduler;
 mod service;
 mod standing;
 mod starter;
+mod together;
 
 pub use book::{Paused, TriggerBook, TriggerKey};
 pub use hook::{HookAnswer, HookRefused, HookStart};

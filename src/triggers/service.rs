@@ -12,6 +12,7 @@ use super::{
     scheduler::Scheduler,
     standing::{TriggerStanding, standings},
     starter::ThroughRuns,
+    together::{take_over, tell, tell_pause},
 };
 use crate::{
     compile::Occasion,
@@ -98,7 +99,15 @@ impl Triggers {
             *certificates_at = now + CERTIFICATES;
             self.scheduler.starter().look_at(self.runs.certificates()?);
         }
-        self.scheduler.tick(&planted, now)
+        let Some(peers) = self.runs.peers() else {
+            return self.scheduler.tick(&planted, now);
+        };
+        if planted.is_empty() {
+            return Ok(());
+        }
+        let seen = take_over(&self.book, peers, &planted, now)?;
+        self.scheduler.tick(&planted, now)?;
+        tell(&self.book, peers, &planted, &seen)
     }
 
     fn read_files(&self) -> Result<(), RunsError> {
@@ -146,6 +155,9 @@ impl Triggers {
     ) -> Result<(), RunsError> {
         self.read_files()?;
         refuse_unknown(&self.planted(), key)?;
+        if let Some(peers) = self.runs.peers() {
+            tell_pause(peers, key, by, now)?;
+        }
         match by {
             Some(by) => self.book.pause(key, by, now),
             None => self.book.resume(key, now),

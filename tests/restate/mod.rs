@@ -12,6 +12,7 @@ mod kills;
 mod large;
 mod locks;
 mod paused;
+mod replicas;
 mod rotations;
 mod server;
 mod superseded;

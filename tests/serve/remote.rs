@@ -187,6 +187,37 @@ fn a_server_prints_what_this_machine_prints() {
 }
 
 #[test]
+fn a_run_of_a_server_is_resumed_with_changes() {
+    let two = Two::new();
+    hold_equal(&two, &["run", "fails.yaml"], 1);
+    hold_equal(&two, &["resume", "--plan"], 0);
+    hold_equal(&two, &["resume", "--plan", "--json"], 0);
+    hold_equal(&two, &["resume", "--redo", "good", "--yes"], 1);
+    let mended = FAILS.replace("throw \\\"no such thing\\\"", "#{}");
+    assert_ne!(mended, FAILS);
+    for test in [&two.here, &two.there] {
+        test.write("fails.yaml", &mended);
+    }
+    hold_equal(&two, &["resume", "--edited", "--plan"], 0);
+    hold_equal(&two, &["resume", "--edited", "--yes"], 0);
+    hold_equal(&two, &["show"], 0);
+    hold_equal(&two, &["mesh"], 0);
+    hold_equal(&two, &["mesh", "--json"], 0);
+    // Nothing is in doubt.
+    hold_equal(&two, &["run", "asks.yaml"], 3);
+    let owner = two.served.owner.clone();
+    let answers = [
+        "resume",
+        "--answer",
+        "gate=again",
+        "--answer",
+        "after=again",
+    ];
+    let said = two.windlass(&owner, &answers).expect(2).stderr;
+    assert!(said.contains("one --answer at a time"), "{said}");
+}
+
+#[test]
 fn questions_come_back_to_the_terminal_and_are_answered_from_it() {
     let two = Two::new();
     let owner = two.served.owner.clone();
@@ -425,7 +456,6 @@ fn what_is_wrong_with_a_server_is_said() {
     let token = ("WINDLASS_TOKEN", owner.as_str());
     for (arguments, word) in [
         (&["plan", "flow.yaml"][..], "windlass plan"),
-        (&["mesh"][..], "windlass mesh"),
         (
             &["run", "flow.yaml", "-p", "token=x", "--out", "x"][..],
             "--out",

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use super::{
     run::refuse_driving,
     watch::{caller, follow},
@@ -11,29 +13,61 @@ use crate::{
         drive::exit_code,
         exit,
         failure::Failure,
-        print,
+        in_doubt, print,
         server::not_remote,
         taken::frozen,
     },
+    compile::Program,
     execute::Ended,
-    journal::{Approval, InstanceId, Outcome, RunId, State, Verdict},
+    journal::{Approval, Event, InstanceId, Outcome, RunId, RunInfo, State, Verdict},
     report,
-    runs::{Runs, There},
+    runs::{Changes, DoubtAnswer, Runs, There, WorkflowName},
     value::Command,
 };
 
 /// Resumes a run of a server, and shows what happens.
 pub fn resume(archive: &Archive, there: &There, command: &Resume, id: &RunId) -> Done {
-    if command.edited || command.plan || !command.redo.is_empty() || !command.answers.is_empty() {
-        return Err(not_remote(
-            "--edited, --redo, --answer and --plan work for runs of this machine, and not for those of a server",
-        )
-        .hint("use them on the machine where the server runs, on its state folder"));
-    }
     refuse_driving(&command.driving)?;
     let state = archive.state_of(id)?;
-    let (_, program) = frozen(archive, id, &state)?;
-    there.resume(id, &caller(there))?;
+    let (info, mut program) = frozen(archive, id, &state)?;
+    let has_changes = command.edited || !command.redo.is_empty();
+    if let Some(answer) = command.answers.first() {
+        if has_changes || command.plan || command.answers.len() > 1 {
+            return Err(not_remote(
+                "a server takes one --answer at a time, without --edited, --redo and --plan",
+            )
+            .hint(
+                "each answer resumes the run; give the next one once the run has stopped again",
+            ));
+        }
+        let (step, answer) = settled(in_doubt::in_step(&state, answer)?)?;
+        there.answer_doubt(id, &step, &answer, &caller(there))?;
+    } else if has_changes || command.plan {
+        if command.edited {
+            program = now_there(there, &info, program)?;
+        }
+        let redo = command.redo.iter();
+        let changes = Changes {
+            takes_files: command.edited,
+            params: command.params.named(&program.workflow)?,
+            redo: redo.map(|step| InstanceId::parse(step)).collect(),
+        };
+        let revision = there.revision(id, &changes)?;
+        if command.plan {
+            return print(&match command.driving.json {
+                true => format!("{:#}\n", report::plan_json(&revision.plan)),
+                false => report::resume_plan(id, &revision.plan),
+            });
+        }
+        report::say(&report::resume_plan(id, &revision.plan));
+        let question = format!("Apply this plan to {}?", which(id, &state));
+        if !confirm(command.yes, &question)? {
+            return Ok(exit::NOTHING_STARTED);
+        }
+        there.resume_with(id, &changes, Some(revision.digest), &caller(there))?;
+    } else {
+        there.resume(id, &caller(there))?;
+    }
     Ok(exit_code(follow(
         there,
         &command.driving,
@@ -41,6 +75,33 @@ pub fn resume(archive: &Archive, there: &There, command: &Resume, id: &RunId) ->
         program,
         state,
     )?))
+}
+
+/// Returns the workflow of a run as the server has it now. A run of files that were sent is refused by the server itself.
+fn now_there(there: &There, info: &RunInfo, program: Program) -> Result<Program, Failure> {
+    let name = Path::new(&info.file).file_stem();
+    let name = name.and_then(|stem| WorkflowName::parse(stem.to_str()?));
+    let found = name.map(|name| there.workflow(&name)).transpose();
+    match found {
+        Ok(found) => Ok(found.unwrap_or(program)),
+        Err(error) if error.code == "unknown-workflow" => Ok(program),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Reads the event of an answer about a call in doubt as what a server is told.
+fn settled(event: Event) -> Result<(InstanceId, DoubtAnswer), Failure> {
+    match event {
+        Event::EffectAnswered {
+            step,
+            done: Some(value),
+            ..
+        } => Ok((step, DoubtAnswer::Done(value))),
+        Event::EffectAnswered { step, .. } | Event::AttemptAnswered { step, .. } => {
+            Ok((step, DoubtAnswer::Again))
+        }
+        _ => Err(not_remote("a server can't be told this answer")),
+    }
 }
 
 /// Asks a server to stop a run.

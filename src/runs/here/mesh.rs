@@ -8,6 +8,7 @@ use crate::{
     mesh::{HANDSHAKES, Handshakes, Matrix},
     outside::KubeClients,
     runs::error::RunsError,
+    targets::Target,
 };
 
 impl Here {
@@ -24,24 +25,31 @@ impl Here {
             *matrix = Some(opened);
             return Ok(seen);
         };
-        let kube = target.kube();
-        let roles: BTreeSet<String> = kube.contexts.keys().cloned().collect();
-        let role = roles.get("mgmt").or(roles.first()).cloned();
-        let role = role
-            .ok_or_else(|| RunsError::wrong("target", "this target names no Kubernetes cluster"))?;
-        let clients = KubeClients::new(kube, roles);
-        let asked = async {
-            let client = clients.client(&role).await.map_err(|e| e.to_string())?;
-            let asked = client.read_path("try the handshakes", HANDSHAKES).await;
-            asked.map_err(|failure| failure.to_string())
-        };
-        let document = self.drivers.handle().block_on(asked);
-        let document = document.map_err(|why| {
-            RunsError::conflict("target", why)
-                .hint("only rehearsal clusters (windlass kube serve) know their handshakes")
-        })?;
-        Ok(Handshakes::of_json(&document))
+        self.drivers.handle().block_on(ask(target))
     }
+}
+
+/// Asks the rehearsal clusters of a target for their handshakes.
+///
+/// # Errors
+/// A target without clusters, and clusters that can't be reached or are not rehearsal clusters.
+pub(in crate::runs) async fn ask(target: &Target) -> Result<Handshakes, RunsError> {
+    let kube = target.kube();
+    let roles: BTreeSet<String> = kube.contexts.keys().cloned().collect();
+    let role = roles.get("mgmt").or(roles.first()).cloned();
+    let role =
+        role.ok_or_else(|| RunsError::wrong("target", "this target names no Kubernetes cluster"))?;
+    let clients = KubeClients::new(kube, roles);
+    let asked = async {
+        let client = clients.client(&role).await.map_err(|e| e.to_string())?;
+        let asked = client.read_path("try the handshakes", HANDSHAKES).await;
+        asked.map_err(|failure| failure.to_string())
+    };
+    let document = asked.await.map_err(|why| {
+        RunsError::conflict("target", why)
+            .hint("only rehearsal clusters (windlass kube serve) know their handshakes")
+    })?;
+    Ok(Handshakes::of_json(&document))
 }
 
 fn unreadable(error: StateError) -> RunsError {

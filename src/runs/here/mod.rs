@@ -1,14 +1,14 @@
 //! The runs in the state folder of this machine: `rows` lists them, `start` and `sent` start them, `on` makes the events that one continues with; `revise`
 //! resumes with changes, `evidence`, `log` and `mesh` are for who looks.
 
-mod evidence;
+pub(super) mod evidence;
 mod log;
-mod mesh;
-mod on;
-mod revise;
-mod rows;
-mod sent;
-mod start;
+pub(super) mod mesh;
+pub(super) mod on;
+pub(super) mod revise;
+pub(super) mod rows;
+pub(super) mod sent;
+pub(super) mod start;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -483,7 +483,7 @@ impl Here {
 }
 
 /// Two services would both take up what an earlier one drove.
-fn only_one(state: &Path) -> Result<RunLock, RunsError> {
+pub(super) fn only_one(state: &Path) -> Result<RunLock, RunsError> {
     RunLock::take(state, &RunId::stored("serve".into())).map_err(|error| match error {
         JournalError::Owned { owner, .. } => {
             let message = format!(
@@ -496,7 +496,7 @@ fn only_one(state: &Path) -> Result<RunLock, RunsError> {
     })
 }
 
-fn info(state: &State) -> Result<&RunInfo, RunsError> {
+pub(super) fn info(state: &State) -> Result<&RunInfo, RunsError> {
     let info = state.run.as_ref();
     info.ok_or_else(|| RunsError::from(JournalError::NoRun(String::new())))
 }

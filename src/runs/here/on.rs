@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Says what a run that stands still continues with when nothing drives it.
-pub(super) fn goes_on(workflow: &Workflow, state: &State, who: &Person) -> Vec<Event> {
+pub(in crate::runs) fn goes_on(workflow: &Workflow, state: &State, who: &Person) -> Vec<Event> {
     if state.is_undoing {
         return vec![undo_started(who)];
     }
@@ -21,14 +21,14 @@ pub(super) fn goes_on(workflow: &Workflow, state: &State, who: &Person) -> Vec<E
     events
 }
 
-pub(super) fn undo_started(who: &Person) -> Event {
+pub(in crate::runs) fn undo_started(who: &Person) -> Event {
     Event::UndoStarted {
         requester: who.name.clone(),
         via: who.via.clone(),
     }
 }
 
-pub(super) fn cancelled(who: &Person) -> Event {
+pub(in crate::runs) fn cancelled(who: &Person) -> Event {
     Event::RunCancelled {
         requester: who.name.clone(),
         via: who.via.clone(),

@@ -17,22 +17,30 @@ use crate::{
         rules,
         service::Person,
     },
+    targets::Targets,
     value::{Digest, Value},
 };
 
 /// A revision, with what is recorded of it.
-struct Revised {
-    revision: Revision,
-    edit: Option<Edit>,
+pub(in crate::runs) struct Revised {
+    pub revision: Revision,
+    pub edit: Option<Edit>,
 }
 
 /// The files as they are now, and the params that go with them.
-struct Edit {
-    program: Arc<Program>,
+pub(in crate::runs) struct Edit {
+    pub program: Arc<Program>,
     kube: BTreeSet<String>,
     params: Value,
     /// As in [`Event::RunEdited`].
     secrets: Option<Digest>,
+}
+
+/// Where the files of an edit are, and what seals its secrets.
+pub(in crate::runs) struct Reviser<'a> {
+    pub library: &'a Library,
+    pub targets: Targets,
+    pub digest_secrets: &'a dyn Fn(&Value) -> Result<Option<Digest>, RunsError>,
 }
 
 impl Here {
@@ -40,7 +48,11 @@ impl Here {
     pub(super) fn revision_of(&self, id: &RunId, changes: &Changes) -> Result<Revision, RunsError> {
         let state = self.folds.state_of(&self.reader, id)?;
         let program = self.program(id, info(&state)?)?;
-        Ok(self.revised(id, &program, &state, changes)?.revision)
+        let digest = |params: &Value| self.digest(params);
+        Ok(self
+            .reviser(&digest)?
+            .revised(id, &program, &state, changes)?
+            .revision)
     }
 
     /// Resumes a run with changes, if they still mean what was shown.
@@ -52,33 +64,16 @@ impl Here {
         who: &Person,
     ) -> Result<(), RunsError> {
         let mut held = self.take_idle(id, "it is running: cancel it first")?;
-        let Revised { revision, edit } = self.revised(id, &held.program, &held.state, changes)?;
-        if shown.is_some_and(|shown| shown != revision.digest) {
-            let message = "the run or its files have changed since the plan was shown";
-            return Err(RunsError::conflict("plan-changed", message)
-                .hint("look at the plan again, and confirm that one"));
+        let digest = |params: &Value| self.digest(params);
+        let reviser = self.reviser(&digest)?;
+        let Revised { revision, edit } =
+            reviser.revised(id, &held.program, &held.state, changes)?;
+        refuse_other_plan(shown, &revision)?;
+        let (events, new) = resumes_with(&held.program, &held.state, changes, revision, edit, who)?;
+        if let Some((edition, program)) = new {
+            held.run.freeze(edition, &program.files)?;
+            held.program = program;
         }
-        let workflow = &held.program.workflow;
-        let mut resumed = decide::resumed(workflow, &held.state, &who.name, &changes.redo);
-        if let Event::RunResumed { via, .. } = &mut resumed {
-            via.clone_from(&who.via);
-        }
-        let mut events = vec![resumed];
-        if let Some(edit) = edit {
-            let edition = info(&held.state)?.edition + 1;
-            held.run.freeze(edition, &edit.program.files)?;
-            events.push(Event::RunEdited {
-                requester: who.name.clone(),
-                program: edit.program.digest,
-                main: edit.program.main.clone(),
-                edition,
-                kube: edit.kube,
-                params: edit.params,
-                secrets: edit.secrets,
-            });
-            held.program = edit.program;
-        }
-        events.extend(revision.plan.events);
         self.go(held, events)
     }
 
@@ -100,7 +95,72 @@ impl Here {
         self.go(held, events)
     }
 
-    fn revised(
+    fn reviser<'a>(
+        &'a self,
+        digest_secrets: &'a dyn Fn(&Value) -> Result<Option<Digest>, RunsError>,
+    ) -> Result<Reviser<'a>, RunsError> {
+        Ok(Reviser {
+            library: &self.options.library,
+            targets: self.load_targets()?,
+            digest_secrets,
+        })
+    }
+
+    fn digest(&self, params: &Value) -> Result<Option<Digest>, RunsError> {
+        Ok(self.journal.digest_secrets(params)?)
+    }
+}
+
+/// Refuses a plan that is not the one that was shown.
+pub(in crate::runs) fn refuse_other_plan(
+    shown: Option<Digest>,
+    revision: &Revision,
+) -> Result<(), RunsError> {
+    if shown.is_none_or(|shown| shown == revision.digest) {
+        return Ok(());
+    }
+    let message = "the run or its files have changed since the plan was shown";
+    Err(RunsError::conflict("plan-changed", message)
+        .hint("look at the plan again, and confirm that one"))
+}
+
+/// Makes the events that a run is resumed with, and the files that are to be frozen before.
+pub(in crate::runs) fn resumes_with(
+    program: &Program,
+    state: &State,
+    changes: &Changes,
+    revision: Revision,
+    edit: Option<Edit>,
+    who: &Person,
+) -> Result<(Vec<Event>, Option<(u32, Arc<Program>)>), RunsError> {
+    let mut resumed = decide::resumed(&program.workflow, state, &who.name, &changes.redo);
+    if let Event::RunResumed { via, .. } = &mut resumed {
+        via.clone_from(&who.via);
+    }
+    let (mut events, mut new) = (vec![resumed], None);
+    if let Some(edit) = edit {
+        let edition = info(state)?.edition + 1;
+        events.push(Event::RunEdited {
+            requester: who.name.clone(),
+            program: edit.program.digest,
+            main: edit.program.main.clone(),
+            edition,
+            kube: edit.kube,
+            params: edit.params,
+            secrets: edit.secrets,
+        });
+        new = Some((edition, edit.program));
+    }
+    events.extend(revision.plan.events);
+    Ok((events, new))
+}
+
+impl Reviser<'_> {
+    /// Works out what a resume with changes does.
+    ///
+    /// # Errors
+    /// A run that can't be resumed so, files with mistakes, params that are wrong.
+    pub fn revised(
         &self,
         id: &RunId,
         old: &Program,
@@ -162,7 +222,7 @@ impl Here {
     /// Reads the files of a run as they are now. Only those of the library: a run that began at a terminal may name any path.
     fn edit(&self, run: &RunInfo, changes: &Changes) -> Result<(Edit, Vec<Note>), RunsError> {
         let file = Path::new(&run.folder).join(&run.file);
-        let known = self.options.library.list()?;
+        let known = self.library.list()?;
         let known = known.into_iter().find(|(_, path)| is_same(path, &file));
         let (_, file) = known.ok_or_else(|| {
             let message = format!(
@@ -192,13 +252,12 @@ impl Here {
         params.retain(|name, _| program.workflow.params.contains_key(name));
         params.extend(changes.params.clone());
         let params = Value::Map(bind_params(&program.workflow, params)?);
-        let targets = self.load_targets()?;
-        let (mut kube, notes) = preflight(&targets, &program.workflow, &params, &run.target)?;
+        let (mut kube, notes) = preflight(&self.targets, &program.workflow, &params, &run.target)?;
         if !kube.is_empty() {
             // An undo takes back what was done in clusters that it no longer speaks to.
             kube.extend(run.kube.iter().cloned());
         }
-        let secrets = self.journal.digest_secrets(&params)?;
+        let secrets = (self.digest_secrets)(&params)?;
         let program = Arc::new(program);
         let edit = Edit {
             program,

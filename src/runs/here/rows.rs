@@ -162,7 +162,7 @@ impl Filter {
     }
 
     /// Says whether the reader of the list may see a run.
-    fn sees(&self, run: &RunRow) -> bool {
+    pub fn sees(&self, run: &RunRow) -> bool {
         self.within.as_ref().is_none_or(|scopes| {
             let mut scopes = scopes.iter();
             scopes.any(|scope| scope.holds(&run.workflow, &run.target))

@@ -22,47 +22,46 @@ impl Here {
         key: Option<&str>,
         who: &Person,
     ) -> Result<Started, RunsError> {
-        let known = self.known(&sent.program)?;
-        if !sent.may_differ && known.is_none() {
-            let name = &sent.program.workflow.name;
-            let message = format!(
-                "the files of `{name}` are not those of a workflow of this server; to run them anyway needs the role `admin` for all workflows on target `{}`",
-                sent.target
-            );
-            return Err(RunsError::new(Kind::Denied, "not-permitted", message)
-                .hint("have the change put into the server's --workflows folder"));
-        }
-        // What the client calls the file counts for files of its own only: a resume with the files as they are now reads it again.
-        let about = || match &known {
-            Some(file) => About::of_file(file, &sent.target, &sent.params, &sent.chosen),
-            None => About {
-                name: Path::new(&sent.file),
-                folder: Path::new(""),
-                on_disk: None,
-                target: &sent.target,
-                params: &sent.params,
-                chosen: &sent.chosen,
-            },
+        let known = known_file(&self.options.library, sent)?;
+        let prepare = |out: &Path| {
+            let about = About::of_sent(sent, known.as_deref());
+            self.prepare_program(copy(&sent.program), about, out, who)
         };
-        let prepare = |out: &Path| self.prepare_program(copy(&sent.program), about(), out, who);
         match key {
             Some(key) => self.begin_once(digest(sent), key, who, &prepare),
             None => self.begin_new(&prepare),
         }
     }
-
-    /// Finds the workflow that may be started by name and is made of exactly these files.
-    fn known(&self, program: &Program) -> Result<Option<PathBuf>, RunsError> {
-        let mut files = self.options.library.list()?.into_iter();
-        let found = files.find(|(_, file)| {
-            Library::compile(file)
-                .is_ok_and(|known| known.digest == program.digest && known.main == program.main)
-        });
-        Ok(found.map(|(_, file)| file))
-    }
 }
 
-fn copy(program: &Program) -> Program {
+/// Finds the workflow that may be started by name and is made of exactly the files that a client sends; `None` if there is none
+/// and the caller may send such files.
+///
+/// # Errors
+/// A library that can't be read, and that the files are other ones.
+pub(in crate::runs) fn known_file(
+    library: &Library,
+    sent: &Sent,
+) -> Result<Option<PathBuf>, RunsError> {
+    let mut files = library.list()?.into_iter();
+    let found = files.find(|(_, file)| {
+        Library::compile(file).is_ok_and(|known| {
+            known.digest == sent.program.digest && known.main == sent.program.main
+        })
+    });
+    if found.is_some() || sent.may_differ {
+        return Ok(found.map(|(_, file)| file));
+    }
+    let name = &sent.program.workflow.name;
+    let message = format!(
+        "the files of `{name}` are not those of a workflow of this server; to run them anyway needs the role `admin` for all workflows on target `{}`",
+        sent.target
+    );
+    Err(RunsError::new(Kind::Denied, "not-permitted", message)
+        .hint("have the change put into the server's --workflows folder"))
+}
+
+pub(in crate::runs) fn copy(program: &Program) -> Program {
     Program {
         workflow: program.workflow.clone(),
         files: program.files.clone(),
@@ -72,7 +71,7 @@ fn copy(program: &Program) -> Program {
 }
 
 /// Says what a start asks for. A secret counts by its mask: a digest of a weak one could be guessed.
-fn digest(sent: &Sent) -> Digest {
+pub(in crate::runs) fn digest(sent: &Sent) -> Digest {
     let params = Value::Map(sent.params.clone()).digest();
     let chosen: Vec<_> = sent.chosen.iter().map(String::as_str).collect();
     Digest::of(&[

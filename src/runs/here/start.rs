@@ -16,20 +16,20 @@ use crate::{
         error::RunsError,
         library::Library,
         preflight::{Note, preflight},
-        service::{Person, StartWanted, Started},
+        service::{Person, Sent, StartWanted, Started},
     },
     targets::{Folders, Target},
     value::{Digest, Value},
 };
 
 /// A workflow that has been checked, its run's first event, and what was found that refuses nothing.
-pub(super) type Prepared = (Program, Beginning, Vec<Note>);
+pub(in crate::runs) type Prepared = (Program, Beginning, Vec<Note>);
 
 /// Makes a run that writes to a folder.
 pub(super) type Prepare<'a> = &'a dyn Fn(&Path) -> Result<Prepared, RunsError>;
 
 /// What a run is to be begun with, beside its program.
-pub(super) struct About<'a> {
+pub(in crate::runs) struct About<'a> {
     /// The workflow's file, from `folder`.
     pub name: &'a Path,
     /// Empty where the file is not on this machine.
@@ -42,8 +42,29 @@ pub(super) struct About<'a> {
 }
 
 impl<'a> About<'a> {
+    /// Describes a run of a workflow that a client sends. Where its files are those of one here, it is that one, whatever the client
+    /// calls it: a resume with the files as they are now reads them again.
+    pub fn of_sent(sent: &'a Sent, known: Option<&'a Path>) -> Self {
+        let (target, params, chosen) = (&sent.target, &sent.params, &sent.chosen);
+        match known {
+            Some(file) => Self::here(file, target, params, chosen),
+            None => Self {
+                name: Path::new(&sent.file),
+                folder: Path::new(""),
+                on_disk: None,
+                target,
+                params,
+                chosen,
+            },
+        }
+    }
+
     /// Describes a run of a workflow that may be started by name.
-    pub fn of_file(
+    pub fn of_file(file: &'a Path, wanted: &'a StartWanted, chosen: &'a BTreeSet<String>) -> Self {
+        Self::here(file, &wanted.target, &wanted.params, chosen)
+    }
+
+    fn here(
         file: &'a Path,
         target: &'a str,
         params: &'a BTreeMap<String, Value>,
@@ -99,20 +120,13 @@ impl Here {
         who: &Person,
         prepare: Prepare,
     ) -> Result<Started, RunsError> {
-        if key.is_empty() || key.len() > MAX_KEY {
-            let message = format!("an idempotency key has 1 to {MAX_KEY} bytes");
-            return Err(RunsError::wrong("idempotency-key", message));
-        }
-        let key = Digest::of(&[who.name.as_bytes(), key.as_bytes()]);
+        let key = key_of(key, who)?;
         let _turn = self.turns.take(key);
         let known = self.drivers.book().known(key)?;
         if let Some(known) = &known {
             let exists = self.exists(&known.run)?;
             if known.request != request && exists {
-                let message = "this idempotency key was used for another start";
-                let hint =
-                    "make a new key for each start, and send it again only to repeat that start";
-                return Err(RunsError::conflict("idempotency-key", message).hint(hint));
+                return Err(other_start());
             }
             if exists {
                 return Ok(Started {
@@ -139,8 +153,8 @@ impl Here {
         who: &Person,
     ) -> Result<Prepared, RunsError> {
         let file = self.options.library.find(&wanted.workflow)?;
-        let chosen = BTreeSet::new();
-        let about = About::of_file(&file, &wanted.target, &wanted.params, &chosen);
+        let all = BTreeSet::new();
+        let about = About::of_file(&file, wanted, &all);
         self.prepare_program(Library::compile(&file)?, about, out, who)
     }
 
@@ -161,7 +175,7 @@ impl Here {
                 about.target
             );
             return Err(RunsError::wrong("engine", message)
-                .hint("start it with `windlass run --target`; this server drives runs itself"));
+                .hint("start it with `windlass run --target`, or at a server that was started with `windlass serve --on TARGET`"));
         }
         let (kube, notes) = preflight(&targets, &program.workflow, &params, about.target)?;
         self.connect_to_aws(target, &program.workflow)?;
@@ -228,6 +242,25 @@ impl Here {
     }
 }
 
+/// Digests an idempotency key of a person's.
+///
+/// # Errors
+/// One that is empty or too long.
+pub(in crate::runs) fn key_of(key: &str, who: &Person) -> Result<Digest, RunsError> {
+    if key.is_empty() || key.len() > MAX_KEY {
+        let message = format!("an idempotency key has 1 to {MAX_KEY} bytes");
+        return Err(RunsError::wrong("idempotency-key", message));
+    }
+    Ok(Digest::of(&[who.name.as_bytes(), key.as_bytes()]))
+}
+
+/// Says that a key was used for something else.
+pub(in crate::runs) fn other_start() -> RunsError {
+    let message = "this idempotency key was used for another start";
+    let hint = "make a new key for each start, and send it again only to repeat that start";
+    RunsError::conflict("idempotency-key", message).hint(hint)
+}
+
 fn started(run: RunId) -> Started {
     Started {
         run,
@@ -236,7 +269,7 @@ fn started(run: RunId) -> Started {
 }
 
 /// Says what a start asks for. A secret counts by its mask: a digest of a weak one could be guessed.
-fn digest(wanted: &StartWanted) -> Digest {
+pub(in crate::runs) fn digest(wanted: &StartWanted) -> Digest {
     let params = Value::Map(wanted.params.clone()).digest();
     Digest::of(&[
         wanted.workflow.as_str().as_bytes(),

@@ -1,9 +1,10 @@
-//! The runs of a Windlass server elsewhere, asked over its API: `client` sends requests, `follow` reads events as they happen, `wire` is
-//! what the server says, `params` what it is given.
+//! The runs of a Windlass server elsewhere, asked over its API: `client` sends requests, `follow` reads events as they happen, `revise`
+//! resumes with changes, `wire` is what the server says, `params` what it is given.
 
 mod client;
 mod follow;
 mod params;
+mod revise;
 mod wire;
 
 use std::{
@@ -26,9 +27,11 @@ use self::{
 };
 use super::{
     clock::now,
+    doubt::DoubtAnswer,
     error::{Kind, RunsError},
     folds::Cursor,
     library::WorkflowName,
+    revise::{Changes, Revision},
     service::{Filter, Listed, Page, Person, Planned, Runs, Sent, Shown, StartWanted, Started},
     tallies::Tallies,
 };
@@ -37,6 +40,7 @@ use crate::{
     execute::{DriveError, UndoItem},
     inventory::{Inventory, RunStamp, collect},
     journal::{InstanceId, Link, Record, RunId, State, Verdict},
+    mesh::Handshakes,
     triggers::{TriggerKey, TriggerStanding},
     value::Digest,
 };
@@ -436,6 +440,36 @@ impl Runs for There {
 
     fn waits_for(&self, id: &RunId) -> Option<(String, String)> {
         self.detail(id).ok()?.lock()
+    }
+
+    fn revision(&self, id: &RunId, changes: &Changes) -> Result<Revision, RunsError> {
+        self.revision_of(id, changes)
+    }
+
+    fn resume_with(
+        &self,
+        id: &RunId,
+        changes: &Changes,
+        shown: Option<Digest>,
+        _: &Person,
+    ) -> Result<(), RunsError> {
+        self.revise(id, changes, shown)
+    }
+
+    fn answer_doubt(
+        &self,
+        id: &RunId,
+        step: &InstanceId,
+        answer: &DoubtAnswer,
+        _: &Person,
+    ) -> Result<(), RunsError> {
+        self.settle(id, step, answer)
+    }
+
+    fn handshakes(&self, target: &str) -> Result<Handshakes, RunsError> {
+        let query = [("target", target.to_owned())];
+        let document: Json = self.get("/api/v1/mesh", &query)?;
+        Ok(Handshakes::of_json(&document))
     }
 
     fn trouble(&self, id: &RunId) -> Option<String> {

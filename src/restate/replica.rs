@@ -1,0 +1,160 @@
+//! What servers ask of the engine, beside what the command line asks.
+
+use std::collections::BTreeMap;
+
+use super::{
+    index::ALL,
+    keyed::{KeyedOrder, KeyedStart},
+    remote::{Remote, RemoteError},
+    servers::{DeliveryClaim, DeliveryEnd, DeliveryTurn, TriggerChange, TriggerMark},
+    wire::Done,
+};
+use windlass_engine::journal::{Record, RunId};
+use windlass_world::value::Digest;
+
+/// Up to where the events of a run have been read.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadPosition {
+    /// The next page of the run's state.
+    pub(super) page: u64,
+    /// The number of the next event.
+    pub(super) next: u64,
+    /// Of the event before.
+    pub(super) digest: Digest,
+}
+
+impl Default for ReadPosition {
+    fn default() -> Self {
+        Self {
+            page: 0,
+            next: 0,
+            digest: Digest::ZERO,
+        }
+    }
+}
+
+/// What became of an order that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TakenUp {
+    /// Its invocation drives the run, or has done so.
+    Yes,
+    /// Another order was first, so that this one does nothing.
+    TooLate,
+    /// No worker has begun it.
+    NotYet,
+}
+
+impl Remote {
+    /// Starts a run unless the key has one; returns the start that the key belongs to.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn begin_once(&self, key: Digest, order: &KeyedOrder) -> Result<KeyedStart, RemoteError> {
+        self.ask(&format!("WindlassStart/{key}/begin"), order)
+    }
+
+    /// Returns the start that a key belongs to, if it was used before.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn start_of(&self, key: Digest) -> Result<Option<KeyedStart>, RemoteError> {
+        self.ask(&format!("WindlassStart/{key}/known"), &())
+    }
+
+    /// Says what became of an order that [`Remote::send`] gave to a run.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn taken_up(&self, run: &RunId, invocation: &str) -> Result<TakenUp, RemoteError> {
+        let driver = self.driving(run)?.driver;
+        if driver.as_deref() == Some(invocation) {
+            return Ok(TakenUp::Yes);
+        }
+        if !self.is_alive(invocation)? {
+            return Ok(match self.done(invocation)? {
+                Some(Done::Void) => TakenUp::TooLate,
+                Some(Done::Done) | None => TakenUp::Yes,
+            });
+        }
+        match driver {
+            // It waits behind an order that changes the run, and is void then.
+            Some(other) if self.is_alive(&other)? => Ok(TakenUp::TooLate),
+            _ => Ok(TakenUp::NotYet),
+        }
+    }
+
+    /// Returns what an invocation that is over gave, if the engine still has it.
+    fn done(&self, invocation: &str) -> Result<Option<Done>, RemoteError> {
+        let url = format!(
+            "{}/restate/invocation/{invocation}/output",
+            self.address.url
+        );
+        match self.answer::<Done>(self.client.get(&url), &url) {
+            Ok(done) => Ok(Some(done)),
+            Err(RemoteError::Refused { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads the events of a run behind a position, and moves it.
+    ///
+    /// # Errors
+    /// What the engine says, or a chain that is broken.
+    pub fn read_on(
+        &self,
+        run: &RunId,
+        from: &mut ReadPosition,
+    ) -> Result<Vec<Record>, RemoteError> {
+        let pages = self.pages(run, from.page)?;
+        let records = self.open(run, from.next, from.digest, pages.links)?;
+        from.page = pages.next;
+        if let Some(last) = records.last() {
+            (from.next, from.digest) = (last.seq + 1, last.digest);
+        }
+        Ok(records)
+    }
+
+    /// Returns since when servers notify, in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn notifies_since(&self, now: i64) -> Result<i64, RemoteError> {
+        self.ask(&format!("WindlassServers/{ALL}/since"), &now)
+    }
+
+    /// Returns how far each trigger has been looked at, by its name.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn triggers(&self) -> Result<BTreeMap<String, TriggerMark>, RemoteError> {
+        self.ask(&format!("WindlassServers/{ALL}/triggers"), &())
+    }
+
+    /// Changes what is known of a trigger.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn mark_trigger(&self, name: &str, change: &TriggerChange) -> Result<(), RemoteError> {
+        self.ask(&format!("WindlassServers/{ALL}/mark"), &(name, change))
+    }
+
+    /// Asks whether this server may send a notice.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn claim_delivery(
+        &self,
+        delivery: Digest,
+        claim: &DeliveryClaim,
+    ) -> Result<DeliveryTurn, RemoteError> {
+        self.ask(&format!("WindlassDelivery/{delivery}/claim"), claim)
+    }
+
+    /// Says what became of an attempt to send a notice.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn end_delivery(&self, delivery: Digest, end: &DeliveryEnd) -> Result<(), RemoteError> {
+        self.ask(&format!("WindlassDelivery/{delivery}/end"), end)
+    }
+}

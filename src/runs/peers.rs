@@ -1,0 +1,91 @@
+//! What several servers over the same runs tell each other.
+
+use std::collections::BTreeMap;
+
+use super::error::RunsError;
+use crate::value::Digest;
+
+/// What several servers over the same runs tell each other, so that each trigger starts one run and each notice
+/// is sent once. Times are milliseconds since 1970.
+pub trait Peers: Send + Sync {
+    /// Returns since when events are told: since the first server that asked.
+    fn notifies_since(&self, now: i64) -> Result<i64, RunsError>;
+
+    /// Asks whether this server may send a notice to its receiver; where it may, no other one may before `until`.
+    fn may_send(
+        &self,
+        delivery: Digest,
+        happened_at: i64,
+        now: i64,
+        until: i64,
+    ) -> Result<SendTurn, RunsError>;
+
+    /// Tells the others that a notice was sent, or given up.
+    fn is_sent(&self, delivery: Digest) -> Result<(), RunsError>;
+
+    /// Tells the others that a notice could not be sent, and when the next attempt is made, whoever makes it.
+    fn not_sent(&self, delivery: Digest, next_at: i64) -> Result<(), RunsError>;
+
+    /// Returns how far each trigger has been looked at, by its name.
+    fn trigger_marks(&self) -> Result<BTreeMap<String, SeenTrigger>, RunsError>;
+
+    /// Changes what is known of a trigger.
+    fn mark_trigger(&self, trigger: &str, change: SeenChange) -> Result<(), RunsError>;
+}
+
+/// Whether a server may send a notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendTurn {
+    Ours,
+    /// Another server's, until then.
+    Theirs {
+        until: i64,
+    },
+    /// It was sent, or given up.
+    Over,
+}
+
+/// How far a trigger has been looked at by any server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenTrigger {
+    /// When it starts its workflow, as it was when it was last looked at.
+    pub definition: String,
+    /// Up to when what came due has been dealt with.
+    pub reached: i64,
+    /// Who paused it, and when.
+    pub paused: Option<(String, i64)>,
+    /// The last start that it made.
+    pub last: Option<SeenStart>,
+}
+
+/// A start that a trigger made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenStart {
+    pub due: i64,
+    pub at: i64,
+    /// Whether nothing ran when it was due, and it was made up for.
+    pub is_late: bool,
+    /// `None` where the run is not known any more.
+    pub run: Option<String>,
+}
+
+/// What changes of a trigger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SeenChange {
+    /// It is looked at for the first time, or has another definition: nothing before `at` is due.
+    Begun {
+        definition: String,
+        at: i64,
+    },
+    Reached {
+        at: i64,
+        last: Option<SeenStart>,
+    },
+    Paused {
+        by: String,
+        at: i64,
+    },
+    Resumed {
+        at: i64,
+    },
+}

@@ -1,0 +1,212 @@
+//! What people do with runs: the events that a run continues with, as an order to the engine.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::OnRestate;
+use crate::{
+    compile::Program,
+    decide,
+    journal::{Decision, Event, InstanceId, Message, RunId, State, Verdict},
+    restate::{Order, TakenUp},
+    runs::{
+        clock::now,
+        doubt::{DoubtAnswer, answered},
+        error::RunsError,
+        here::{
+            on::{cancelled, goes_on, undo_started},
+            revise::{Revised, Reviser, refuse_other_plan, resumes_with},
+        },
+        revise::{Changes, Revision},
+        rules,
+        service::Person,
+    },
+    value::{Digest, Value},
+};
+
+/// How long an order waits until a worker has taken it up; it is done all the same once there is one.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// A run that nothing drove when it was looked at.
+struct IdleRun {
+    id: RunId,
+    program: Arc<Program>,
+    state: Arc<State>,
+    /// The last message that it was sent.
+    after_letter: u64,
+}
+
+impl OnRestate {
+    pub(super) fn decide(
+        &self,
+        id: &RunId,
+        step: &InstanceId,
+        verdict: Verdict,
+        shown: Option<Digest>,
+        comment: Option<String>,
+        who: &Person,
+    ) -> Result<(), RunsError> {
+        let run = self.shown(id)?;
+        let asked = run.state.instance(step).and_then(|i| i.approval.as_ref());
+        let decision = Decision {
+            step: step.to_string(),
+            verdict,
+            approver: who.name.clone(),
+            via: who.via.clone(),
+            comment,
+            digest: shown
+                .or(asked.map(|asked| asked.digest))
+                .unwrap_or(Digest::ZERO),
+        };
+        let (at, workflow) = (now(), &run.program.workflow);
+        let answer = decide::on_answer(workflow, &run.state, id.as_str(), &decision, at)?;
+        if run.is_driven {
+            return Ok(self.remote.post(id, &Message::Decide(decision), at)?);
+        }
+        let idle = self.idle(id, "it is running")?;
+        let mut events = goes_on(&idle.program.workflow, &idle.state, who);
+        events.push(answer);
+        self.go(&idle, events, None)
+    }
+
+    pub(super) fn stop(&self, id: &RunId, who: &Person) -> Result<(), RunsError> {
+        let run = self.shown(id)?;
+        rules::refuse_cancel(id, &run.state)?;
+        if run.is_driven {
+            let (name, via) = (who.name.clone(), who.via.clone());
+            return Ok(self.remote.cancel(id, name, via, now())?);
+        }
+        let idle = self.idle(id, "it is running")?;
+        let mut events = goes_on(&idle.program.workflow, &idle.state, who);
+        events.push(cancelled(who));
+        self.go(&idle, events, None)
+    }
+
+    pub(super) fn go_on(&self, id: &RunId, who: &Person) -> Result<(), RunsError> {
+        // What the engine has paused of it continues as it is.
+        if self.remote.driver(id)?.is_some() && self.remote.resume_paused(id)? > 0 {
+            return Ok(());
+        }
+        let idle = self.idle(id, "it is running: there is nothing to resume")?;
+        let workflow = &idle.program.workflow;
+        rules::refuse_resume(id, workflow, &idle.state, false)?;
+        self.go(&idle, goes_on(workflow, &idle.state, who), None)
+    }
+
+    pub(super) fn go_back(&self, id: &RunId, who: &Person) -> Result<(), RunsError> {
+        let idle = self.idle(id, "it is running: cancel it first")?;
+        rules::refuse_undo(id, &idle.state)?;
+        self.go(&idle, vec![undo_started(who)], None)
+    }
+
+    pub(super) fn revision_of(&self, id: &RunId, changes: &Changes) -> Result<Revision, RunsError> {
+        let run = self.shown(id)?;
+        let digest = |params: &Value| self.digest(params);
+        let reviser = self.reviser(&digest)?;
+        Ok(reviser
+            .revised(id, &run.program, &run.state, changes)?
+            .revision)
+    }
+
+    pub(super) fn go_on_with(
+        &self,
+        id: &RunId,
+        changes: &Changes,
+        shown: Option<Digest>,
+        who: &Person,
+    ) -> Result<(), RunsError> {
+        let idle = self.idle(id, "it is running: cancel it first")?;
+        let digest = |params: &Value| self.digest(params);
+        let reviser = self.reviser(&digest)?;
+        let Revised { revision, edit } =
+            reviser.revised(id, &idle.program, &idle.state, changes)?;
+        refuse_other_plan(shown, &revision)?;
+        let (program, state) = (&idle.program, &idle.state);
+        let (events, new) = resumes_with(program, state, changes, revision, edit, who)?;
+        self.go(&idle, events, new)
+    }
+
+    pub(super) fn settle(
+        &self,
+        id: &RunId,
+        step: &InstanceId,
+        answer: &DoubtAnswer,
+        who: &Person,
+    ) -> Result<(), RunsError> {
+        let idle = self.idle(id, "it is running: nothing is in doubt")?;
+        let said = answered(&idle.state, step, answer, who)?;
+        let mut events = goes_on(&idle.program.workflow, &idle.state, who);
+        events.push(said);
+        self.go(&idle, events, None)
+    }
+
+    fn digest(&self, params: &Value) -> Result<Option<Digest>, RunsError> {
+        Ok(self.remote.digest_secrets(params)?)
+    }
+
+    fn reviser<'a>(
+        &'a self,
+        digest_secrets: &'a dyn Fn(&Value) -> Result<Option<Digest>, RunsError>,
+    ) -> Result<Reviser<'a>, RunsError> {
+        Ok(Reviser {
+            library: &self.options.library,
+            targets: self.load_targets()?,
+            digest_secrets,
+        })
+    }
+
+    /// Finds a run that nothing drives; says `why` where something does.
+    fn idle(&self, id: &RunId, why: &str) -> Result<IdleRun, RunsError> {
+        let after_letter = self.remote.last_letter(id)?;
+        let run = self.shown(id)?;
+        if run.is_driven {
+            return Err(RunsError::conflict("run-owned", format!("run {id}: {why}")));
+        }
+        Ok(IdleRun {
+            id: run.id,
+            program: run.program,
+            state: run.state,
+            after_letter,
+        })
+    }
+
+    /// Has the engine drive a run on with events, and with files that are frozen before. Where another order was first, this one
+    /// does nothing, and that is an error.
+    fn go(
+        &self,
+        idle: &IdleRun,
+        events: Vec<Event>,
+        new: Option<(u32, Arc<Program>)>,
+    ) -> Result<(), RunsError> {
+        let IdleRun { id, state, .. } = idle;
+        let files = new.map(|(edition, program)| {
+            let files = program.files.iter();
+            let files = files.map(|(path, text)| (path.clone(), text.to_string()));
+            (edition, files.collect::<BTreeMap<_, _>>())
+        });
+        let order = Order {
+            files,
+            ..self.order(events, state.events, idle.after_letter)?
+        };
+        let invocation = self.remote.send(id, &order)?;
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match self.remote.taken_up(id, &invocation)? {
+                TakenUp::Yes => return Ok(()),
+                TakenUp::TooLate => {
+                    let message = format!("run {id} has gone on meanwhile, by another order");
+                    return Err(
+                        RunsError::conflict("run-owned", message).hint("look at the run again")
+                    );
+                }
+                TakenUp::NotYet if Instant::now() > until => return Ok(()),
+                TakenUp::NotYet => thread::sleep(PAUSE),
+            }
+        }
+    }
+}

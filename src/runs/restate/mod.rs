@@ -1,0 +1,479 @@
+//! The runs that a Restate server drives: `reads` has what was read of them, `pulse` sees what happens, `rows` lists them;
+//! `start` starts one, `act` is what people do with one, `peers` is what the servers over one engine tell each other.
+//!
+//! Any number of processes may serve the same runs: what decides between them is in the engine.
+
+mod act;
+mod peers;
+mod pulse;
+mod reads;
+mod rows;
+mod start;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use tokio::{runtime::Runtime, sync::watch};
+
+use self::{
+    pulse::Pulse,
+    reads::{RunRead, RunReads, missing},
+    rows::FirstErrors,
+    start::ToStart,
+};
+use super::{
+    clock::{new_id, now},
+    doubt::DoubtAnswer,
+    drivers::{lock, workflow_file},
+    error::RunsError,
+    folds::Cursor,
+    here::{self, evidence::gathered, info, on::undo_started, only_one},
+    library::{Library, WorkflowName},
+    peers::Peers,
+    revise::{Changes, Revision},
+    rules,
+    service::{
+        Evidence, Filter, Listed, Page, Person, Planned, Runs, Sent, Shown, StartWanted, Started,
+    },
+    tallies::Tallies,
+};
+use crate::{
+    compile::{Frozen, Program, compile},
+    execute::{DriveError, UndoItem, undo_plan},
+    inventory::{Inventory, RunStamp, collect},
+    journal::{Event, HeldLock, InstanceId, Link, Record, RunId, RunInfo, RunLock, State, Verdict},
+    mesh::Handshakes,
+    restate::Remote,
+    targets::{Folders, LOCAL, OpenTarget, Target, Targets},
+    value::Digest,
+};
+
+/// How many programs are kept: those of runs that people look at.
+const PROGRAMS: usize = 64;
+
+/// What [`OnRestate`] stands on.
+pub struct OnRestateOptions {
+    pub remote: Arc<Remote>,
+    /// Where the identity of sealed secrets is, and what this process alone has.
+    pub state: PathBuf,
+    /// `windlass.toml`, and whether the user named it.
+    pub config: (PathBuf, bool),
+    /// Where files of scripts are looked for before an undo; workers write into a folder of their own.
+    pub out: PathBuf,
+    pub library: Library,
+    /// How many steps of one run may run at once.
+    pub max_parallel: u16,
+}
+
+/// The runs that a Restate server drives.
+pub struct OnRestate {
+    options: OnRestateOptions,
+    remote: Arc<Remote>,
+    /// Names this process among those that serve the same runs.
+    name: String,
+    reads: Arc<RunReads>,
+    pulse: Pulse,
+    errors: FirstErrors,
+    programs: Mutex<BTreeMap<Digest, Arc<Program>>>,
+    /// `None` only while it is dropped.
+    threads: Option<Runtime>,
+    /// Keeps a second service out of the state folder.
+    _lock: RunLock,
+}
+
+impl OnRestate {
+    /// Looks at the engine, and at what is configured.
+    ///
+    /// # Errors
+    /// An engine that can't be reached or has no worker, a configuration with mistakes, a state folder that is in use.
+    pub fn open(options: OnRestateOptions) -> Result<Self, RunsError> {
+        let (config, was_asked_for) = (&options.config.0, options.config.1);
+        Targets::load(config, was_asked_for)?;
+        options.library.list()?;
+        crate::disk::create_folders(&options.state, 0o700).map_err(|e| {
+            let message = format!("can't make {}: {e}", options.state.display());
+            RunsError::broken("journal", message)
+        })?;
+        let lock = only_one(&options.state)?;
+        let remote = options.remote.clone();
+        remote.runs()?;
+        let threads = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .map_err(|e| RunsError::broken("system", format!("can't start threads: {e}")))?;
+        let reads = Arc::new(RunReads::new(remote.clone()));
+        Ok(Self {
+            pulse: Pulse::start(remote.clone(), reads.clone())?,
+            name: new_id()?.to_string(),
+            errors: FirstErrors::default(),
+            programs: Mutex::default(),
+            threads: Some(threads),
+            _lock: lock,
+            reads,
+            remote,
+            options,
+        })
+    }
+
+    fn shown(&self, id: &RunId) -> Result<Shown, RunsError> {
+        let look = |read: &RunRead| (read.state.clone(), read.is_driven());
+        let (state, is_driven) = self.reads.look_whole(id, look)?;
+        let info = info(&state)?.clone();
+        Ok(Shown {
+            id: id.clone(),
+            program: self.program(id, &info)?,
+            info,
+            // A driver stores the end of its run a moment before it ends.
+            is_driven: is_driven && state.outcome.is_none(),
+            state,
+            at: now(),
+        })
+    }
+
+    /// Returns the program that a run continues with.
+    fn program(&self, id: &RunId, info: &RunInfo) -> Result<Arc<Program>, RunsError> {
+        if let Some(program) = lock(&self.programs).get(&info.program) {
+            return Ok(program.clone());
+        }
+        let files = self.remote.files(id, info.edition)?;
+        let program = Arc::new(compile(&info.main, &mut Frozen(files))?);
+        let mut programs = lock(&self.programs);
+        if programs.len() >= PROGRAMS {
+            programs.clear();
+        }
+        programs.insert(info.program, program.clone());
+        Ok(program)
+    }
+
+    fn load_targets(&self) -> Result<Targets, RunsError> {
+        let (config, was_asked_for) = &self.options.config;
+        Ok(Targets::load(config, *was_asked_for)?)
+    }
+
+    /// Says whether the engine of these runs drives those of a target: unless the target names another one.
+    fn drives(&self, target: &Target) -> bool {
+        let named = target.substrate.as_ref();
+        named.is_none_or(|named| named.ingress() == self.remote.address().url)
+    }
+
+    fn block_on<T>(
+        &self,
+        future: impl Future<Output = Result<T, RunsError>>,
+    ) -> Result<T, RunsError> {
+        match &self.threads {
+            Some(threads) => threads.block_on(future),
+            None => Err(RunsError::broken("system", "the service has ended")),
+        }
+    }
+
+    /// Opens the target of a run here, as its workers do where they are.
+    async fn open_target(&self, info: &RunInfo) -> Result<OpenTarget, RunsError> {
+        let targets = self.load_targets()?;
+        let target = targets.find(&info.target)?;
+        let workflow = workflow_file(info);
+        let folders = Folders {
+            out: Path::new(&info.out),
+            state: &self.options.state,
+            config: &self.options.config.0,
+            workflow: Some(&workflow),
+        };
+        Ok(OpenTarget::open(target, folders, info.kube.clone()).await?)
+    }
+}
+
+impl Drop for OnRestate {
+    fn drop(&mut self) {
+        // A runtime that waits for its threads can't be dropped by one of them.
+        if let Some(threads) = self.threads.take() {
+            threads.shutdown_background();
+        }
+    }
+}
+
+impl Runs for OnRestate {
+    fn workflows(&self) -> Result<Vec<Listed>, RunsError> {
+        let listed = self.options.library.list()?.into_iter();
+        let listed = listed.map(|(name, file)| Listed {
+            name,
+            program: Library::compile(&file),
+            file,
+        });
+        Ok(listed.collect())
+    }
+
+    fn workflow(&self, name: &WorkflowName) -> Result<Program, RunsError> {
+        Library::compile(&self.options.library.find(name)?)
+    }
+
+    fn targets(&self) -> Result<Vec<String>, RunsError> {
+        let targets = self.load_targets()?;
+        let mut names = BTreeSet::new();
+        for name in targets.names().filter(|name| *name != LOCAL) {
+            if targets.find(name)?.is_none_or(|target| self.drives(target)) {
+                names.insert(name.to_owned());
+            }
+        }
+        Ok(std::iter::once(LOCAL.to_owned()).chain(names).collect())
+    }
+
+    fn list(&self, filter: &Filter) -> Result<Page, RunsError> {
+        self.rows(filter)
+    }
+
+    fn run(&self, id: &RunId) -> Result<Shown, RunsError> {
+        self.shown(id)
+    }
+
+    fn events(
+        &self,
+        id: &RunId,
+        cursor: &mut Cursor,
+        each: &mut dyn FnMut(Record),
+    ) -> Result<(), RunsError> {
+        let records = self.reads.look(id, |read| behind(read, cursor))?;
+        tell(id, records, cursor, each)
+    }
+
+    fn events_so_far(
+        &self,
+        id: &RunId,
+        cursor: &mut Cursor,
+        each: &mut dyn FnMut(Record),
+    ) -> Result<(), RunsError> {
+        let records = self.reads.look_lately(id, |read| behind(read, cursor))?;
+        tell(id, records, cursor, each)
+    }
+
+    fn plan(&self, wanted: &StartWanted, who: &Person) -> Result<Planned, RunsError> {
+        let (program, beginning, notes) = self.prepare(&ToStart::Named(wanted), who)?;
+        Ok(Planned {
+            program,
+            state: beginning.state,
+            notes,
+        })
+    }
+
+    fn start(
+        &self,
+        wanted: &StartWanted,
+        key: Option<&str>,
+        who: &Person,
+    ) -> Result<Started, RunsError> {
+        self.begin(&ToStart::Named(wanted), key, who)
+    }
+
+    fn send(&self, sent: &Sent, key: Option<&str>, who: &Person) -> Result<Started, RunsError> {
+        self.begin(&ToStart::Sent(sent), key, who)
+    }
+
+    fn files(&self, id: &RunId, edition: u32) -> Result<BTreeMap<String, Arc<str>>, RunsError> {
+        let files = self.remote.files(id, edition)?;
+        match files.is_empty() {
+            true => Err(missing(id)),
+            false => Ok(files),
+        }
+    }
+
+    fn links(&self, id: &RunId) -> Result<Vec<Link>, RunsError> {
+        let links = self.remote.links(id)?;
+        match links.is_empty() {
+            true => Err(missing(id)),
+            false => Ok(links.into_iter().map(Link::redacted).collect()),
+        }
+    }
+
+    fn answer(
+        &self,
+        id: &RunId,
+        step: &InstanceId,
+        verdict: Verdict,
+        shown: Option<Digest>,
+        comment: Option<String>,
+        who: &Person,
+    ) -> Result<(), RunsError> {
+        self.decide(id, step, verdict, shown, comment, who)
+    }
+
+    fn cancel(&self, id: &RunId, who: &Person) -> Result<(), RunsError> {
+        self.stop(id, who)
+    }
+
+    fn resume(&self, id: &RunId, who: &Person) -> Result<(), RunsError> {
+        self.go_on(id, who)
+    }
+
+    fn undo_plan(&self, id: &RunId) -> Result<Vec<UndoItem>, RunsError> {
+        let run = self.shown(id)?;
+        rules::refuse_undo(id, &run.state)?;
+        let mut state = State::clone(&run.state);
+        if state.outcome.is_some() || !state.is_undoing {
+            let begins = undo_started(&Person {
+                name: String::new(),
+                via: None,
+            });
+            state.apply(&begins, now()).map_err(DriveError::from)?;
+        }
+        self.block_on(async {
+            let open = self.open_target(&run.info).await?;
+            Ok(undo_plan(&run.program.workflow, &state, &open.clients).await)
+        })
+    }
+
+    fn undo(&self, id: &RunId, who: &Person) -> Result<(), RunsError> {
+        self.go_back(id, who)
+    }
+
+    fn certificates(&self) -> Result<Inventory, RunsError> {
+        let rows = self.remote.runs()?.into_iter();
+        let runs = rows.map(|row| {
+            let stamp = row.ended_at.zip(row.outcome);
+            RunStamp {
+                run: row.id,
+                stamp: stamp.map(|(at, outcome)| format!("{at} {outcome}")),
+            }
+        });
+        Ok(collect(runs.collect(), &self.options.state, |run| {
+            self.reads.look(run, |read| State::clone(&read.state))
+        }))
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.pulse.changes()
+    }
+
+    fn tallies(&self) -> Tallies {
+        // Workers do the work.
+        Tallies::default()
+    }
+
+    fn version(&self) -> Result<i64, RunsError> {
+        self.pulse.count()
+    }
+
+    fn waits_for(&self, id: &RunId) -> Option<(String, String)> {
+        let waits = self.remote.waits(id).ok()?;
+        waits.into_iter().next()
+    }
+
+    fn trouble(&self, id: &RunId) -> Option<String> {
+        if let Some(gave_up) = self.remote.gave_up(id).ok()? {
+            let error = DriveError::Locked {
+                lock: gave_up.lock,
+                run: gave_up.run,
+            };
+            return Some(error.to_string());
+        }
+        let stuck = self.remote.stuck(id).ok()?;
+        stuck.first().map(ToString::to_string)
+    }
+
+    fn cursor(&self, id: &RunId, seq: u64) -> Result<Cursor, RunsError> {
+        let before = seq
+            .checked_sub(1)
+            .and_then(|before| usize::try_from(before).ok());
+        let digest = self.reads.look(id, |read| {
+            let record = before.and_then(|before| read.records.get(before));
+            record.map(|record| record.digest)
+        })?;
+        Ok(digest.map_or_else(Cursor::default, |digest| Cursor::at(seq, digest)))
+    }
+
+    fn revision(&self, id: &RunId, changes: &Changes) -> Result<Revision, RunsError> {
+        self.revision_of(id, changes)
+    }
+
+    fn resume_with(
+        &self,
+        id: &RunId,
+        changes: &Changes,
+        shown: Option<Digest>,
+        who: &Person,
+    ) -> Result<(), RunsError> {
+        self.go_on_with(id, changes, shown, who)
+    }
+
+    fn answer_doubt(
+        &self,
+        id: &RunId,
+        step: &InstanceId,
+        answer: &DoubtAnswer,
+        who: &Person,
+    ) -> Result<(), RunsError> {
+        self.settle(id, step, answer, who)
+    }
+
+    fn evidence(&self, id: &RunId) -> Result<Evidence, RunsError> {
+        let rows = self.remote.runs()?;
+        gathered(id, &rows, self.links(id)?, |edition| {
+            self.files(id, edition)
+        })
+    }
+
+    fn locks(&self) -> Result<Vec<HeldLock>, RunsError> {
+        let mut held = Vec::new();
+        for (name, run) in self.remote.locks()? {
+            let since = self.reads.look(&run, |read| {
+                let taken = |record: &&Record| {
+                    matches!(&record.event, Event::LockTaken { lock, .. } if *lock == name)
+                };
+                read.records.iter().rev().find(taken).map(|record| record.at)
+            });
+            // The driver has the lock a moment before its events say so.
+            let since = since?.unwrap_or_else(now);
+            held.push(HeldLock { name, run, since });
+        }
+        Ok(held)
+    }
+
+    fn handshakes(&self, target: &str) -> Result<Handshakes, RunsError> {
+        let targets = self.load_targets()?;
+        let Some(target) = targets.find(target)? else {
+            let message = "the rehearsal clusters of the target `local` are the workers' own";
+            return Err(RunsError::wrong("target", message)
+                .hint("serve them with `windlass kube serve`, and name them in a target"));
+        };
+        self.block_on(here::mesh::ask(target))
+    }
+
+    fn peers(&self) -> Option<&dyn Peers> {
+        Some(self)
+    }
+}
+
+/// Returns the events behind a cursor; `None` where the event before it is another one than was read.
+fn behind(read: &RunRead, cursor: &Cursor) -> Option<Vec<Record>> {
+    let (next, digest) = cursor.parts();
+    let next = usize::try_from(next).unwrap_or(usize::MAX);
+    let is_same = match next.checked_sub(1) {
+        None => true,
+        Some(before) => {
+            let before = read.records.get(before);
+            before.is_some_and(|record| record.digest == digest)
+        }
+    };
+    is_same.then(|| read.records[next..].to_vec())
+}
+
+fn tell(
+    id: &RunId,
+    records: Option<Vec<Record>>,
+    cursor: &mut Cursor,
+    each: &mut dyn FnMut(Record),
+) -> Result<(), RunsError> {
+    let records = records.ok_or_else(|| {
+        let message = format!(
+            "run {id} has other events before number {} than were read",
+            cursor.next
+        );
+        RunsError::broken("journal", message)
+    })?;
+    for record in records {
+        *cursor = Cursor::behind(&record);
+        each(record);
+    }
+    Ok(())
+}

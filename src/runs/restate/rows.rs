@@ -1,0 +1,158 @@
+use std::{collections::BTreeMap, sync::Mutex};
+
+use super::{OnRestate, reads::RunRead};
+use crate::{
+    journal::{RunId, RunRow},
+    report,
+    runs::{
+        clock::now,
+        drivers::lock,
+        error::RunsError,
+        service::{Filter, Page, Row, asks, status},
+    },
+};
+
+/// The first error of each run that has ended, with when it did.
+pub(super) type FirstErrors = Mutex<BTreeMap<RunId, (Option<i64>, Option<String>)>>;
+
+impl OnRestate {
+    /// Lists runs, the newest first.
+    pub(super) fn rows(&self, filter: &Filter) -> Result<Page, RunsError> {
+        let at = now();
+        let mut page = Page {
+            rows: Vec::new(),
+            has_more: false,
+        };
+        let runs = self.remote.runs()?.into_iter();
+        for run in runs.filter(|run| filter.takes(run)) {
+            self.reads.hears(&run.id, run.ended_at);
+            if filter.limit > 0 && page.rows.len() >= filter.limit {
+                page.has_more = true;
+                break;
+            }
+            let row = self.row(run, filter.is_brief, at);
+            let status = filter.status.as_ref();
+            if status.is_none_or(|status| row.status == *status) {
+                page.rows.push(row);
+            }
+        }
+        Ok(page)
+    }
+
+    /// Completes a row by what only the events say.
+    fn row(&self, mut run: RunRow, is_brief: bool, at: i64) -> Row {
+        let plain = |run: RunRow, error| Row {
+            status: run.status().to_owned(),
+            error,
+            asks: Vec::new(),
+            run,
+        };
+        if run.ended_at.is_none() {
+            let found = self.reads.look_lately(&run.id, |read| {
+                let is_driven = read.is_driven();
+                let of_row = (status(&read.state, is_driven, at), asks(&read.state, at));
+                (is_driven, of_row, headline(read))
+            });
+            return match found {
+                Ok((is_driven, (status, asks), error)) => {
+                    run.is_owned = is_driven;
+                    Row {
+                        status: status.to_owned(),
+                        error,
+                        asks,
+                        run,
+                    }
+                }
+                // A run that can't be read is still one of the list.
+                Err(error) => plain(run, Some(error.message)),
+            };
+        }
+        let has_failed = matches!(run.outcome.as_deref(), Some("failed" | "undo failed"));
+        if is_brief || !has_failed {
+            return plain(run, None);
+        }
+        if let Some((ended_at, error)) = lock(&self.errors).get(&run.id)
+            && *ended_at == run.ended_at
+        {
+            let error = error.clone();
+            return plain(run, error);
+        }
+        match self.reads.look(&run.id, headline) {
+            Ok(error) => {
+                lock(&self.errors).insert(run.id.clone(), (run.ended_at, error.clone()));
+                plain(run, error)
+            }
+            Err(error) => plain(run, Some(error.message)),
+        }
+    }
+}
+
+/// Returns the first line of why a run failed.
+fn headline(read: &RunRead) -> Option<String> {
+    let error = report::errors(&read.state).into_iter().next();
+    error.map(|(_, error)| error.headline())
+}
+
+impl Filter {
+    /// Says whether a run is of the list, as far as its row tells.
+    fn takes(&self, run: &RunRow) -> bool {
+        let is = |wanted: &Option<String>, found: &str| {
+            wanted.as_ref().is_none_or(|wanted| wanted == found)
+        };
+        let id = run.id.as_str();
+        let has = |text: &String| {
+            let names = [id, &run.workflow, &run.target];
+            names.iter().any(|name| name.contains(text.as_str()))
+        };
+        is(&self.workflow, &run.workflow)
+            && is(&self.target, &run.target)
+            && is(
+                &self.requester,
+                run.requester.as_deref().unwrap_or_default(),
+            )
+            && self.text.as_ref().is_none_or(has)
+            && self
+                .before
+                .as_ref()
+                .is_none_or(|before| id < before.as_str())
+            && self.sees(run)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_takes_what_it_says() {
+        let run = RunRow {
+            id: RunId::stored("20261127-090230715-n8qn6t".into()),
+            workflow: "rotate".into(),
+            file: "rotate.yaml".into(),
+            target: "prod".into(),
+            started_at: 0,
+            requester: Some("alice".into()),
+            ended_at: None,
+            outcome: None,
+            is_owned: true,
+        };
+        let text = |text: &str| Some(text.to_owned());
+        let before = |id: &str| Some(RunId::stored(id.into()));
+        let filter = |change: &dyn Fn(&mut Filter)| {
+            let mut filter = Filter::default();
+            change(&mut filter);
+            filter.takes(&run)
+        };
+        assert!(filter(&|_| {}));
+        assert!(filter(&|f| f.workflow = text("rotate")) && !filter(&|f| f.workflow = text("rot")));
+        assert!(filter(&|f| f.target = text("prod")) && !filter(&|f| f.target = text("local")));
+        assert!(filter(&|f| f.requester = text("alice")) && !filter(&|f| f.requester = text("a")));
+        for part in ["n8qn", "rot", "pro"] {
+            assert!(filter(&|f| f.text = text(part)), "{part}");
+        }
+        assert!(!filter(&|f| f.text = text("alice")));
+        assert!(filter(&|f| f.before = before("20261127-1")));
+        assert!(!filter(&|f| f.before = Some(run.id.clone())), "not itself");
+        assert!(!filter(&|f| f.within = Some(Vec::new())), "nothing is seen");
+    }
+}

@@ -1,0 +1,180 @@
+use std::{
+    collections::BTreeSet,
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::OnRestate;
+use crate::{
+    compile::{Program, bind_params},
+    journal::{Event, RunId},
+    restate::{KeyedOrder, KeyedStart, Order},
+    runs::{
+        begin::{Wanted, begin},
+        clock::{new_id, now},
+        error::RunsError,
+        here::{
+            sent::{self, copy, known_file},
+            start::{self, About, Prepared, key_of, other_start},
+        },
+        library::Library,
+        preflight::preflight,
+        service::{Person, Sent, StartWanted, Started},
+    },
+    value::{Digest, Value},
+};
+
+/// How long a start waits until a worker has begun the run: the run can be shown then. One that no worker has begun by
+/// then begins once there is one.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// What is to be started.
+pub(super) enum ToStart<'a> {
+    Named(&'a StartWanted),
+    Sent(&'a Sent),
+}
+
+impl ToStart<'_> {
+    /// Says what is asked for; a secret counts by its mask.
+    fn digest(&self) -> Digest {
+        match self {
+            Self::Named(wanted) => start::digest(wanted),
+            Self::Sent(sent) => sent::digest(sent),
+        }
+    }
+}
+
+impl OnRestate {
+    /// Starts a run; the same key gives the same run, whichever server received it first.
+    pub(super) fn begin(
+        &self,
+        asked: &ToStart,
+        key: Option<&str>,
+        who: &Person,
+    ) -> Result<Started, RunsError> {
+        let Some(key) = key else {
+            let (run, order) = self.first_order(asked, who)?;
+            self.remote.send(&run, &order)?;
+            return Ok(self.started(run, false));
+        };
+        let (key, request) = (key_of(key, who)?, asked.digest());
+        // A start that is repeated is not checked again: its workflow may be another one by now.
+        if let Some(known) = self.remote.start_of(key)? {
+            return self.repeated(known, request);
+        }
+        let (run, order) = self.first_order(asked, who)?;
+        let start = KeyedStart { run, request };
+        let begun = self.remote.begin_once(
+            key,
+            &KeyedOrder {
+                start: start.clone(),
+                order,
+            },
+        )?;
+        match begun == start {
+            true => Ok(self.started(begun.run, false)),
+            false => self.repeated(begun, request),
+        }
+    }
+
+    fn repeated(&self, known: KeyedStart, request: Digest) -> Result<Started, RunsError> {
+        match known.request == request {
+            true => Ok(self.started(known.run, true)),
+            false => Err(other_start()),
+        }
+    }
+
+    /// Waits until the run can be shown.
+    fn started(&self, run: RunId, is_repeated: bool) -> Started {
+        let until = Instant::now() + PATIENCE;
+        while self.reads.look(&run, |_| ()).is_err() && Instant::now() < until {
+            thread::sleep(PAUSE);
+        }
+        Started { run, is_repeated }
+    }
+
+    /// Checks what is to be started, and makes the order that begins a new run of it.
+    fn first_order(&self, asked: &ToStart, who: &Person) -> Result<(RunId, Order), RunsError> {
+        let run = new_id()?;
+        let (program, beginning, _) = self.prepare(asked, who)?;
+        let beginning = beginning.with_secrets(|params| self.remote.digest_secrets(params))?;
+        let files = program.files.iter();
+        let files = files.map(|(path, text)| (path.clone(), text.to_string()));
+        let order = Order {
+            files: Some((0, files.collect())),
+            ..self.order(vec![beginning.event], 0, 0)?
+        };
+        Ok((run, order))
+    }
+
+    /// Makes an order for a run that has so many events, and was sent so many messages.
+    pub(super) fn order(
+        &self,
+        events: Vec<Event>,
+        expects: u64,
+        after_letter: u64,
+    ) -> Result<Order, RunsError> {
+        Ok(Order {
+            at: now(),
+            expects,
+            events: self.remote.seal(events)?,
+            after_letter,
+            files: None,
+            max_parallel: self.options.max_parallel,
+            is_only_record: false,
+            lock_timeout: None,
+        })
+    }
+
+    /// Checks everything that a start needs, and makes its first event.
+    pub(super) fn prepare(&self, asked: &ToStart, who: &Person) -> Result<Prepared, RunsError> {
+        match asked {
+            ToStart::Named(wanted) => {
+                let file = self.options.library.find(&wanted.workflow)?;
+                let all = BTreeSet::new();
+                let about = About::of_file(&file, wanted, &all);
+                self.prepare_program(Library::compile(&file)?, about, who)
+            }
+            ToStart::Sent(sent) => {
+                let known = known_file(&self.options.library, sent)?;
+                let about = About::of_sent(sent, known.as_deref());
+                self.prepare_program(copy(&sent.program), about, who)
+            }
+        }
+    }
+
+    fn prepare_program(
+        &self,
+        program: Program,
+        about: About,
+        who: &Person,
+    ) -> Result<Prepared, RunsError> {
+        let params = Value::Map(bind_params(&program.workflow, about.params.clone())?);
+        let targets = self.load_targets()?;
+        if let Some(target) = targets.find(about.target)?
+            && !self.drives(target)
+        {
+            let message = format!(
+                "another Restate server drives the runs of target `{}`",
+                about.target
+            );
+            return Err(RunsError::wrong("engine", message)
+                .hint("serve that one with `windlass serve --on TARGET`"));
+        }
+        let (kube, notes) = preflight(&targets, &program.workflow, &params, about.target)?;
+        let beginning = begin(Wanted {
+            program: &program,
+            file: about.name,
+            folder: about.folder,
+            target: about.target,
+            kube,
+            chosen: about.chosen.clone(),
+            // Workers write into a folder of their own, whatever this says; what an undo would do is looked up here.
+            out: self.options.out.display().to_string(),
+            params,
+            requester: who,
+        })?;
+        Ok((program, beginning, notes))
+    }
+}
