@@ -27,6 +27,7 @@ pub mod mock;
 pub mod notify;
 pub mod report;
 pub mod runs;
+pub mod telemetry;
 pub mod testing;
 pub mod triggers;
 

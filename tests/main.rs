@@ -75,6 +75,7 @@ mod standing;
 mod starting;
 mod surface;
 mod tables;
+mod telemetry;
 mod testing;
 mod tls;
 mod undo;

@@ -30,6 +30,7 @@ mod iam;
 mod in_doubt;
 mod kube;
 mod load;
+mod logging;
 mod login;
 mod logs;
 mod lsp;
@@ -100,6 +101,15 @@ pub fn main() -> ExitCode {
         report::repeat(option, value);
     }
     if let Err(failure) = server::refuse_what_stays_here(&args) {
+        return failure.report();
+    }
+    let serves = matches!(
+        args.command,
+        Command::Serve(_) | Command::Pca(_) | Command::Kube(_) | Command::Http(_)
+    );
+    #[cfg(feature = "restate")]
+    let serves = serves || matches!(args.command, Command::Worker(_));
+    if !serves && let Err(failure) = logging::start_if_asked() {
         return failure.report();
     }
     let done = match &args.command {

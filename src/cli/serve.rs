@@ -5,7 +5,7 @@ use super::{
     args::{Args, Serve},
     exit,
     failure::Failure,
-    print,
+    logging, print,
     process::{absolute, interrupted, requester, write_private},
 };
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
     outside,
     runs::{Driving, Here, HereOptions, Library, Runs, now},
     targets::Targets,
+    telemetry,
     triggers::Triggers,
 };
 
@@ -22,6 +23,7 @@ const TOKEN: &str = "serve.token";
 
 /// `windlass serve`: the page and the API, until a signal ends it.
 pub fn serve(args: &Args, command: &Serve) -> Done {
+    logging::start(&command.logging, "info")?;
     if args.on.is_some() {
         let message = "`windlass serve` drives runs itself, so --on does not work here";
         return Err(Failure::new("engine", message).hint("leave --on (or WINDLASS_ON) out"));
@@ -86,13 +88,17 @@ pub fn serve(args: &Args, command: &Serve) -> Done {
             say!("open this address in a browser (it works once; later, log in with the token)");
             say!("the token for programs is in {}", token.display());
         }
+        let address = server.address();
+        tracing::info!(%address, "listening");
         print(&format!("{}\n", server.url()))?;
         interrupted.await;
+        tracing::info!("stopping");
         say!("stopping; the runs continue when the server starts again");
         server.stop().await;
         // As after a crash, what the runs do now is done again, or looked up, when they are taken up: nothing waits for scripts, and
         // none of them sees its program end.
         outside::kill_programs();
+        telemetry::flush();
         std::process::exit(exit::SUCCEEDED.into())
     })
 }

@@ -18,7 +18,7 @@ use super::{
     server::Desk,
     session::{Begins, Proof},
 };
-use crate::{journal::RunId, runs::now, targets::Role, value::Digest};
+use crate::{ground::Requester, journal::RunId, runs::now, targets::Role, value::Digest};
 
 /// A request's client.
 #[derive(Clone)]
@@ -49,10 +49,22 @@ pub async fn admit(State(desk): State<Desk>, mut request: Request, next: Next) -
         .any(|start| request.uri().path().starts_with(start));
     let is_cached = request.uri().path().starts_with("/assets/");
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    let answer = match desk.judge(&mut request).await {
+    let judged = desk.judge(&mut request).await;
+    let access = request.extensions().get::<Access>();
+    let who = access.map(|access| Requester(access.person.name.clone()));
+    let answer = match judged {
         Ok(()) => next.run(request).await,
         Err(refused) => *refused,
     };
+    if let Some(problem) = answer.extensions().get::<Problem>()
+        && problem.status >= 500
+    {
+        tracing::error!(
+            code = problem.code,
+            error = problem.detail,
+            "a request failed"
+        );
+    }
     let mut answer = match answer.extensions().get::<Problem>() {
         Some(problem) if !is_api && uri.path() != "/metrics" => {
             page::problem(problem, &method, answer.headers(), desk.provider.is_some())
@@ -76,6 +88,9 @@ pub async fn admit(State(desk): State<Desk>, mut request: Request, next: Next) -
     );
     if !is_cached {
         set(header::CACHE_CONTROL, "no-store");
+    }
+    if let Some(who) = who {
+        answer.extensions_mut().insert(who);
     }
     answer
 }
@@ -184,7 +199,10 @@ impl Desk {
         }
         if let Some(cookie) = self.cookie_of(headers) {
             // A session that can't be read is none.
-            let found = self.sessions.find(&cookie, now()).ok().flatten();
+            let found = self.sessions.find(&cookie, now()).unwrap_or_else(|error| {
+                tracing::error!(%error, "sessions can't be read");
+                None
+            });
             let access = found.and_then(|found| {
                 let access = self.access(&self.identity_of(&found.proof)?, "browser", peer);
                 // Who may do something else than when they logged in logs in again.
@@ -289,7 +307,10 @@ impl Desk {
         let cookie = match begun {
             Ok(Some(cookie)) => cookie,
             Ok(None) => return Err(broken("the system gave no randomness")),
-            Err(_) => return Err(broken("the session can't be kept")),
+            Err(error) => {
+                tracing::error!(%error, "a session can't be kept");
+                return Err(broken("the session can't be kept"));
+            }
         };
         let secure = if self.is_tls { "; Secure" } else { "" };
         let cookie = format!(

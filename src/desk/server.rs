@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use axum::{Extension, Router, middleware::from_fn_with_state};
+use axum::{
+    Extension, Router,
+    middleware::{from_fn, from_fn_with_state},
+};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -21,7 +24,7 @@ use super::{
     tls::{Certified, Files},
 };
 use crate::{
-    ground::{CLIENT_TIMEOUT, TlsListener, TlsPeer, serve_each},
+    ground::{CLIENT_TIMEOUT, TlsListener, TlsPeer, log_request, serve_each},
     notify::Outbox,
     runs::Runs,
     targets::GrantConfig,
@@ -212,5 +215,6 @@ fn router(desk: &Desk) -> Router {
     router
         .fallback(fallback)
         .layer(from_fn_with_state(desk.clone(), admit))
+        .layer(from_fn(log_request))
         .with_state(desk.clone())
 }

@@ -10,6 +10,7 @@ use super::{
     outbox::{Outbox, Queued},
 };
 use crate::{
+    ground::Trouble,
     runs::{RunsError, jitter, now},
     targets::{Channel, ReceiverConfig},
 };
@@ -57,9 +58,12 @@ impl Courier {
     /// Sends until the process ends.
     pub async fn run(self) {
         let this = Arc::new(self);
+        let mut trouble = Trouble::with("use the outbox of notices");
         loop {
             let added = this.outbox.added.notified();
-            let pause = match this.clone().step().await {
+            let stepped = this.clone().step().await;
+            trouble.note(&stepped);
+            let pause = match stepped {
                 Ok(pause) => pause,
                 // The database can't be used for now.
                 Err(_) => Some(LOOKS),
@@ -88,11 +92,16 @@ impl Courier {
     fn note(&self, queued: &Queued, sent: Result<(), Failed>) -> Result<(), RunsError> {
         let (name, at) = (&self.receiver.name, now());
         let failed = match sent {
-            Ok(()) => return self.outbox.sent(name, queued.id, at),
+            Ok(()) => {
+                tracing::debug!(receiver = %name, notice = queued.id, "a notice was sent");
+                return self.outbox.sent(name, queued.id, at);
+            }
             Err(failed) => failed,
         };
+        let (notice, attempt, why) = (queued.id, queued.attempts + 1, &failed.why);
         let is_old = queued.first_at.is_some_and(|first| at - first > GIVES_UP);
         if is_old || (failed.is_refused && queued.attempts + 1 >= REFUSALS) {
+            tracing::error!(receiver = %name, notice, attempt, %why, "a notice was dropped");
             return self.outbox.give_up(name, queued.id, &failed.why, at);
         }
         let pause = SHORTEST
@@ -101,6 +110,7 @@ impl Courier {
         let pause = pause.mul_f64(1.0 - jitter() / 2.0);
         let pause = pause.max(failed.wait.unwrap_or_default().min(LONGEST));
         let next_at = at + pause.as_millis() as i64;
+        tracing::warn!(receiver = %name, notice, attempt, %why, "a notice could not be sent; it is tried again");
         self.outbox
             .failed(name, queued.id, &failed.why, at, next_at)
     }

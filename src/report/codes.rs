@@ -42,6 +42,7 @@ pages![
     "items-failed",
     "journal",
     "lock-timeout",
+    "log-filter",
     "login",
     "misplaced-expression",
     "misplaced-key",

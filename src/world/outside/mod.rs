@@ -14,6 +14,7 @@ mod programs;
 mod proxy;
 mod secrets;
 mod tls;
+mod trace;
 mod transport;
 
 pub use aws::{AwsCall, AwsClient, AwsTarget};
@@ -40,3 +41,4 @@ pub use programs::{
 pub use proxy::Proxies;
 pub use secrets::{SecretReader, resolve};
 pub use tls::{Handshake, Met, Probe, Served, Side, TlsVersion};
+pub use trace::traced;
