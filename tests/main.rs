@@ -4,6 +4,7 @@
 mod agenda;
 mod answers;
 mod approval;
+mod assistant;
 mod audit;
 mod authority;
 mod aws;

@@ -35,6 +35,7 @@ mod login;
 mod logs;
 mod lsp;
 mod man;
+mod mcp;
 mod mesh;
 mod mutate;
 mod new;
@@ -105,7 +106,7 @@ pub fn main() -> ExitCode {
     }
     let serves = matches!(
         args.command,
-        Command::Serve(_) | Command::Pca(_) | Command::Kube(_) | Command::Http(_)
+        Command::Serve(_) | Command::Mcp(_) | Command::Pca(_) | Command::Kube(_) | Command::Http(_)
     );
     #[cfg(feature = "restate")]
     let serves = serves || matches!(args.command, Command::Worker(_));
@@ -143,6 +144,7 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "restate")]
         Command::Worker(command) => worker::worker(&args, command),
         Command::Serve(command) => serve::serve(&args, command),
+        Command::Mcp(command) => mcp::mcp(&args, command),
         Command::Triggers(command) => triggers::triggers(&args, command),
         Command::Login(command) => login::login(&args, command),
         Command::Logout => login::logout(&args),

@@ -44,6 +44,7 @@ pages![
     "lock-timeout",
     "log-filter",
     "login",
+    "mcp",
     "misplaced-expression",
     "misplaced-key",
     "missing-input",

@@ -7,6 +7,7 @@ mod desk;
 mod drive;
 mod logging;
 mod look;
+mod mcp;
 mod new;
 mod serve;
 mod test;
@@ -18,6 +19,7 @@ pub use desk::{Login, Serve, Triggers, TriggersCommand};
 pub use drive::{Answer, Cancel, Driving, Params, Resume, Run, Undo};
 pub use logging::Logging;
 pub use look::{Audit, Logs, MeshTable, Outputs, Runs, Show, Since};
+pub use mcp::Mcp;
 pub use new::{New, Shell, Template, Try};
 #[cfg(feature = "restate")]
 pub use serve::Worker;
