@@ -23,9 +23,11 @@
 
 pub mod cli;
 pub mod desk;
+pub mod mcp;
 pub mod mock;
 pub mod notify;
 pub mod runs;
+pub mod telemetry;
 pub mod testing;
 pub mod triggers;
 

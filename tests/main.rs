@@ -4,6 +4,7 @@
 mod agenda;
 mod answers;
 mod approval;
+mod assistant;
 mod audit;
 mod authority;
 mod aws;
@@ -75,6 +76,7 @@ mod standing;
 mod starting;
 mod surface;
 mod tables;
+mod telemetry;
 mod testing;
 mod tls;
 mod undo;

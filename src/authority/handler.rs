@@ -14,7 +14,7 @@ use crate::revocation;
 use crate::service::{Service, unique};
 use crate::wire::signature::{self, Signed, Signer};
 use crate::wire::{Protocol, answer, request};
-use windlass_ground::read_body;
+use windlass_ground::{Operation, Requester, read_body};
 
 /// A chain of 2 MiB in base64, and room for the rest of its request.
 const LARGEST_BODY: usize = 4 << 20;
@@ -82,7 +82,14 @@ fn api(service: &Service, protocol: Protocol, incoming: &Incoming) -> Response<B
         .clone()
         .and_then(|operation| perform(service, protocol, operation, incoming));
     let id = unique().unwrap_or_default();
-    answer::response(protocol, operation.ok(), result, &id)
+    let operation = operation.ok();
+    let mut answer = answer::response(protocol, operation, result, &id);
+    let about = answer.extensions_mut();
+    about.insert(Operation(operation.unwrap_or("unknown").to_owned()));
+    if let Some(signer) = signature::claimed(&incoming.headers) {
+        about.insert(Requester(signer.key));
+    }
+    answer
 }
 
 fn perform(

@@ -16,7 +16,7 @@ use crate::handler::handle;
 use crate::options::Options;
 use crate::service::Service;
 use crate::store::StoreError;
-use windlass_ground::serve;
+use windlass_ground::{log_request, serve};
 
 /// How long a stop waits for requests that are being answered.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
@@ -93,7 +93,10 @@ impl Server {
         let address = listener.local_addr().map_err(failed)?;
         // Without it, a small answer can wait 40 ms for the acknowledgement of the one before.
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-        let router = Router::new().fallback(handle).with_state(service);
+        let router = Router::new()
+            .fallback(handle)
+            .layer(axum::middleware::from_fn(log_request))
+            .with_state(service);
         let (shutdown, asked) = oneshot::channel::<()>();
         let task = tokio::spawn(serve(listener, router, timeout, async {
             // An error means that the server was dropped: a reason to stop as good as any.

@@ -43,10 +43,15 @@ impl Service {
     pub fn catch_up(&self) {
         let now = self.options.clock.now();
         // As on AWS, none of it is anyone's request that could fail; the next start tries again.
-        drop(
-            self.store
-                .write(move |connection| authority::purge(connection, now)),
-        );
+        let purged = self
+            .store
+            .write(move |connection| authority::purge(connection, now));
+        if let Err(error) = purged {
+            tracing::warn!(
+                ?error,
+                "deleted authorities can't be purged; it is tried again"
+            );
+        }
         revocation::publish_all(self);
     }
 

@@ -11,7 +11,7 @@ use super::{
     exit,
     failure::Failure,
     load::Source,
-    print,
+    logging, print,
     process::{OnHangUp, jitter, now, runtime, watch_for_interrupts},
 };
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
     outside,
     report::{self, Bars, Detail, Lines, Room, View},
     targets::{Folders, OpenTarget, Targets},
+    telemetry,
     value::Command,
 };
 
@@ -96,8 +97,10 @@ pub fn drive_here(
     (program, state, events): (&Program, State, Vec<Event>),
     observer: Arc<dyn Observer>,
 ) -> Result<(Ended, State), Failure> {
+    logging::start_traces();
     let runtime = runtime(driving.max_parallel)?;
     let id = run.id().clone();
+    let observer = telemetry::observing(&id, observer);
     let ended = runtime.block_on(async {
         let open = open_target(args, &state, &events).await?;
         if let Some(line) = account::line_of_run(&program.workflow, &open.clients).await {
@@ -124,6 +127,7 @@ pub fn drive_here(
     // Scripts that wait for something can't hold up the end, and what they run does not outlive it.
     runtime.shutdown_background();
     outside::kill_programs();
+    telemetry::flush();
     ended
 }
 

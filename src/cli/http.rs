@@ -5,6 +5,7 @@ use super::{
     args::{Http, HttpServe},
     exit,
     failure::Failure,
+    logging,
     process::interrupted,
 };
 use crate::{
@@ -20,6 +21,8 @@ pub fn http(command: &Http) -> Done {
 }
 
 fn serve(command: &HttpServe) -> Done {
+    // People look at it while they try something: what goes well is not worth a line.
+    logging::start(&command.logging, "warn")?;
     let site = Site::new(read_mock(&command.from)?);
     let failed = |e: std::io::Error| Failure::new("system", format!("can't start threads: {e}"));
     let runtime = tokio::runtime::Runtime::new().map_err(failed)?;

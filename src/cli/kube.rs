@@ -8,6 +8,7 @@ use super::{
     args::{Args, Kube, KubeServe},
     exit,
     failure::Failure,
+    logging,
     process::{interrupted, write_private},
 };
 use crate::{
@@ -23,6 +24,8 @@ pub fn kube(args: &Args, command: &Kube) -> Done {
 }
 
 fn serve(args: &Args, command: &KubeServe) -> Done {
+    // People look at it while they try something: what goes well is not worth a line.
+    logging::start(&command.logging, "warn")?;
     let folder = command
         .dir
         .clone()

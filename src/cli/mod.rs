@@ -30,10 +30,12 @@ mod iam;
 mod in_doubt;
 mod kube;
 mod load;
+mod logging;
 mod login;
 mod logs;
 mod lsp;
 mod man;
+mod mcp;
 mod mesh;
 mod mutate;
 mod new;
@@ -102,6 +104,15 @@ pub fn main() -> ExitCode {
     if let Err(failure) = server::refuse_what_stays_here(&args) {
         return failure.report();
     }
+    let serves = matches!(
+        args.command,
+        Command::Serve(_) | Command::Mcp(_) | Command::Pca(_) | Command::Kube(_) | Command::Http(_)
+    );
+    #[cfg(feature = "restate")]
+    let serves = serves || matches!(args.command, Command::Worker(_));
+    if !serves && let Err(failure) = logging::start_if_asked() {
+        return failure.report();
+    }
     let done = match &args.command {
         Command::New(command) => new::new(command),
         Command::Try(command) => trial::try_script(&args, command),
@@ -133,6 +144,7 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "restate")]
         Command::Worker(command) => worker::worker(&args, command),
         Command::Serve(command) => serve::serve(&args, command),
+        Command::Mcp(command) => mcp::mcp(&args, command),
         Command::Triggers(command) => triggers::triggers(&args, command),
         Command::Login(command) => login::login(&args, command),
         Command::Logout => login::logout(&args),

@@ -5,6 +5,7 @@ use super::{
     args::{Args, Pca, PcaServe},
     exit,
     failure::Failure,
+    logging,
     process::{interrupted, write_new_private},
 };
 use crate::authority::{AccessKey, Delays, Options, Server};
@@ -17,6 +18,8 @@ pub fn pca(args: &Args, command: &Pca) -> Done {
 }
 
 fn serve(args: &Args, command: &PcaServe) -> Done {
+    // People look at it while they try something: what goes well is not worth a line.
+    logging::start(&command.logging, "warn")?;
     let folder = command
         .dir
         .clone()

@@ -5,7 +5,7 @@ use super::{
     args::{Args, Serve},
     exit,
     failure::Failure,
-    print,
+    logging, print,
     process::{absolute, interrupted, requester, write_private},
 };
 #[cfg(feature = "restate")]
@@ -16,6 +16,7 @@ use crate::{
     outside,
     runs::{Driving, Here, HereOptions, Library, Runs, now},
     targets::Targets,
+    telemetry,
     triggers::Triggers,
 };
 
@@ -24,6 +25,7 @@ const TOKEN: &str = "serve.token";
 
 /// `windlass serve`: the page and the API, until a signal ends it.
 pub fn serve(args: &Args, command: &Serve) -> Done {
+    logging::start(&command.logging, "info")?;
     // What it draws is shown in browsers.
     console::set_colors_enabled_stderr(false);
     let (config, was_asked_for) = args.config();
@@ -86,8 +88,11 @@ pub fn serve(args: &Args, command: &Serve) -> Done {
             say!("open this address in a browser (it works once; later, log in with the token)");
             say!("the token for programs is in {}", token.display());
         }
+        let address = server.address();
+        tracing::info!(%address, "listening");
         print(&format!("{}\n", server.url()))?;
         interrupted.await;
+        tracing::info!("stopping");
         match args.on {
             None => say!("stopping; the runs continue when the server starts again"),
             Some(_) => say!("stopping; Restate drives the runs on"),
@@ -96,6 +101,7 @@ pub fn serve(args: &Args, command: &Serve) -> Done {
         // As after a crash, what the runs do now is done again, or looked up, when they are taken up: nothing waits for scripts, and
         // none of them sees its program end.
         outside::kill_programs();
+        telemetry::flush();
         std::process::exit(exit::SUCCEEDED.into())
     })
 }

@@ -1,4 +1,4 @@
-use std::{collections::BTreeSet, path::PathBuf, pin::Pin};
+use std::{collections::BTreeSet, path::PathBuf, pin::Pin, sync::Arc};
 
 use super::{
     Done,
@@ -6,17 +6,20 @@ use super::{
     engine::address,
     exit,
     failure::Failure,
-    print,
+    logging, print,
     process::{absolute, interrupted, now, runtime},
 };
 use crate::{
+    execute::Silent,
     outside,
     restate::{self, Listen, Opened, OpensTargets, Remote, WorkerOptions},
     targets::{Folders, OpenTarget, SubstrateTarget, Targets},
+    telemetry,
 };
 
 /// `windlass worker`: serves an engine until it is told to stop.
 pub fn worker(args: &Args, command: &Worker) -> Done {
+    logging::start(&command.logging, "info")?;
     check_reach(command)?;
     let options = WorkerOptions {
         listen: Listen {
@@ -35,6 +38,7 @@ pub fn worker(args: &Args, command: &Worker) -> Done {
             state: args.state.clone(),
             out: absolute(&command.out)?,
         }),
+        observes: Box::new(|run| telemetry::observing(run, Arc::new(Silent))),
         clock: now,
     };
     let runtime = runtime(command.max_parallel)?;
@@ -71,6 +75,7 @@ pub fn worker(args: &Args, command: &Worker) -> Done {
     runtime.block_on(interrupted);
     serving.abort();
     outside::end_programs(outside::DEFAULT_GRACE);
+    telemetry::flush();
     // What runs here is tried again elsewhere.
     runtime.shutdown_background();
     Ok(exit::SUCCEEDED)

@@ -18,7 +18,7 @@ use crate::{
         openapi_v2,
     },
 };
-use windlass_ground::read_body;
+use windlass_ground::{Operation, Requester, read_body};
 
 /// As the API server's limit.
 const LARGEST_BODY: usize = 3 << 20;
@@ -40,12 +40,42 @@ pub(crate) async fn handle(
         upgrade: Mutex::new(parts.extensions.remove()),
     };
     let answered = tokio::task::spawn_blocking(move || {
-        answer(&service, &incoming).unwrap_or_else(Answer::from)
+        let about = log_of(&service, &incoming);
+        let answer = answer(&service, &incoming).unwrap_or_else(Answer::from);
+        (answer, about)
     });
-    let answer = answered
-        .await
-        .unwrap_or_else(|_| Failure::internal("the request could not be handled").into());
-    answer.response()
+    let (answer, about) = answered.await.unwrap_or_else(|_| {
+        let failure = Failure::internal("the request could not be handled");
+        (failure.into(), None)
+    });
+    let mut response = answer.response();
+    if let Some((who, operation)) = about {
+        response.extensions_mut().insert(who);
+        response.extensions_mut().insert(operation);
+    }
+    response
+}
+
+/// Says who asks for what, if that is logged.
+fn log_of(service: &Service, incoming: &Incoming) -> Option<(Requester, Operation)> {
+    if !tracing::enabled!(target: "windlass::requests", tracing::Level::INFO) {
+        return None;
+    }
+    let user = authenticate(service, incoming).map_or_else(|_| String::new(), |user| user.name);
+    let operation = match Target::read(incoming.path()) {
+        None => "server".to_owned(),
+        Some(target) => {
+            let verb = incoming.verb(&target, &incoming.query()).ok();
+            let verb = verb.map_or("unknown", |verb| verb.as_str());
+            let subresource = target.subresource.map(|name| format!("/{name}"));
+            format!(
+                "{verb} {}{}",
+                target.resource,
+                subresource.unwrap_or_default()
+            )
+        }
+    };
+    Some((Requester(user), Operation(operation)))
 }
 
 fn answer(service: &Arc<Service>, incoming: &Incoming) -> Result<Answer, Failure> {

@@ -18,7 +18,7 @@ use crate::{
     service::{OpenError, Service},
     store::StoreError,
 };
-use windlass_ground::serve;
+use windlass_ground::{log_request, serve};
 
 /// How long a stop waits for requests that are being answered.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
@@ -103,6 +103,7 @@ impl Server {
         })?;
         let router = Router::new()
             .fallback(handle)
+            .layer(axum::middleware::from_fn(log_request))
             .with_state(Arc::clone(&service));
         let stopping = service.stopping.clone();
         let task = tokio::spawn(serve(listener, router, timeout, stopping.cancelled_owned()));

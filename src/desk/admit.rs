@@ -20,7 +20,7 @@ use super::{
     server::Desk,
     session::{Begins, Proof},
 };
-use crate::{journal::RunId, runs::now, targets::Role, value::Digest};
+use crate::{ground::Requester, journal::RunId, runs::now, targets::Role, value::Digest};
 
 /// A request's client.
 #[derive(Clone)]
@@ -60,10 +60,22 @@ pub async fn admit(State(desk): State<Desk>, mut request: Request, next: Next) -
         .any(|start| request.uri().path().starts_with(start));
     let is_cached = request.uri().path().starts_with("/assets/");
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    let answer = match desk.judge(&mut request).await {
+    let judged = desk.judge(&mut request).await;
+    let access = request.extensions().get::<Access>();
+    let who = access.map(|access| Requester(access.person.name.clone()));
+    let answer = match judged {
         Ok(()) => next.run(request).await,
         Err(refused) => *refused,
     };
+    if let Some(problem) = answer.extensions().get::<Problem>()
+        && problem.status >= 500
+    {
+        tracing::error!(
+            code = problem.code,
+            error = problem.detail,
+            "a request failed"
+        );
+    }
     let mut answer = match answer.extensions().get::<Problem>() {
         Some(problem) if !is_api && uri.path() != "/metrics" => {
             page::problem(problem, &method, answer.headers(), desk.provider.is_some())
@@ -87,6 +99,9 @@ pub async fn admit(State(desk): State<Desk>, mut request: Request, next: Next) -
     );
     if !is_cached {
         set(header::CACHE_CONTROL, "no-store");
+    }
+    if let Some(who) = who {
+        answer.extensions_mut().insert(who);
     }
     answer
 }

@@ -5,8 +5,10 @@ use std::{
     time::Duration,
 };
 
-use axum::{Extension, Router, middleware::from_fn_with_state};
-use http::StatusCode;
+use axum::{
+    Extension, Router,
+    middleware::{from_fn, from_fn_with_state},
+};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -23,7 +25,7 @@ use super::{
     tls::{Certified, Files},
 };
 use crate::{
-    ground::{CLIENT_TIMEOUT, TlsListener, TlsPeer, serve_each},
+    ground::{CLIENT_TIMEOUT, TlsListener, TlsPeer, log_request, serve_each},
     notify::Outbox,
     runs::Runs,
     targets::GrantConfig,
@@ -80,13 +82,13 @@ impl Desk {
         let sessions = self.sessions.clone();
         match tokio::task::spawn_blocking(move || ask(&sessions)).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(_)) | Err(_) => {
-                let detail = "the sessions can't be read or written now";
-                Err(Problem::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "system",
-                    detail,
-                ))
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the sessions can't be read or written");
+                Err(no_sessions())
+            }
+            Err(error) => {
+                tracing::error!(%error, "a question to the sessions broke off");
+                Err(no_sessions())
             }
         }
     }
@@ -100,6 +102,11 @@ impl Desk {
         }
         is_it
     }
+}
+
+fn no_sessions() -> Problem {
+    let detail = "the sessions can't be read or written now";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "system", detail)
 }
 
 /// A running server.
@@ -233,5 +240,6 @@ fn router(desk: &Desk) -> Router {
     router
         .fallback(fallback)
         .layer(from_fn_with_state(desk.clone(), admit))
+        .layer(from_fn(log_request))
         .with_state(desk.clone())
 }

@@ -13,7 +13,10 @@ use tokio_rustls::rustls::{
 };
 
 use super::options::Refused;
-use crate::x509::{Certificate, PrivateKey};
+use crate::{
+    ground::Trouble,
+    x509::{Certificate, PrivateKey},
+};
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -36,6 +39,7 @@ struct Now {
     configuration: Arc<ServerConfig>,
     changed: Option<Vec<SystemTime>>,
     looked: Instant,
+    trouble: Trouble,
 }
 
 impl Certified {
@@ -48,6 +52,7 @@ impl Certified {
                 configuration,
                 changed,
                 looked: Instant::now(),
+                trouble: Trouble::with("use the certificate that has changed"),
             }),
         })
     }
@@ -59,10 +64,13 @@ impl Certified {
         if now.looked.elapsed() >= LOOK {
             now.looked = Instant::now();
             let changed = self.files.changed();
-            if changed.is_some()
-                && changed != now.changed
-                && let Ok(configuration) = self.files.read()
-            {
+            if changed.is_none() || changed == now.changed {
+                return now.configuration.clone();
+            }
+            let read = self.files.read();
+            now.trouble.note(&read);
+            if let Ok(configuration) = read {
+                tracing::info!("the certificate was read again");
                 now.configuration = configuration;
                 now.changed = changed;
             }

@@ -6,12 +6,16 @@
 mod database;
 pub mod disk;
 mod json;
+mod requests;
 mod serve;
 mod tls;
+mod trouble;
 mod yaml;
 
 pub use database::{Durability, open_database, run_statement};
 pub use json::{depth_of, json_size};
+pub use requests::{Operation, Requester, log_request};
 pub use serve::{CLIENT_TIMEOUT, read_body, serve, serve_each};
 pub use tls::{TlsListener, TlsPeer};
+pub use trouble::Trouble;
 pub use yaml::check_yaml;

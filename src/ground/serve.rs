@@ -51,13 +51,16 @@ pub async fn serve_each<L: Listener>(
         let (open, mut stopped) = (open.clone(), stopped.clone());
         tokio::spawn(async move {
             tokio::pin!(connection);
-            // What breaks a connection is the client's to notice.
-            tokio::select! {
-                _ = connection.as_mut() => {}
+            let ended = tokio::select! {
+                ended = connection.as_mut() => ended,
                 _ = stopped.changed() => {
                     connection.as_mut().graceful_shutdown();
-                    let _ = connection.await;
+                    connection.await
                 }
+            };
+            // What breaks a connection is the client's to notice.
+            if let Err(error) = ended {
+                tracing::debug!(%error, "a connection broke");
             }
             drop(open);
         });

@@ -9,6 +9,8 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
 
+use crate::trouble::Trouble;
+
 /// A client that takes longer than this to shake hands is not one.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Connections that wait for axum to take them.
@@ -69,8 +71,11 @@ async fn accept(
     configuration: impl Fn() -> Arc<ServerConfig>,
     sender: mpsc::Sender<Connection>,
 ) {
+    let mut trouble = Trouble::with("accept connections");
     loop {
-        let Ok((stream, peer)) = listener.accept().await else {
+        let accepted = listener.accept().await;
+        trouble.note(&accepted);
+        let Ok((stream, peer)) = accepted else {
             // Too many open files, most likely: it passes.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
@@ -80,7 +85,18 @@ async fn accept(
         let (acceptor, sender) = (TlsAcceptor::from(configuration()), sender.clone());
         tokio::spawn(async move {
             let shaken = tokio::time::timeout(timeout, acceptor.accept(stream)).await;
-            if let Ok(Ok(stream)) = shaken {
+            let stream = match shaken {
+                Ok(Ok(stream)) => Some(stream),
+                Ok(Err(error)) => {
+                    tracing::debug!(%peer, %error, "a TLS handshake failed");
+                    None
+                }
+                Err(_) => {
+                    tracing::debug!(%peer, "a TLS handshake took too long");
+                    None
+                }
+            };
+            if let Some(stream) = stream {
                 let chain = stream.get_ref().1.peer_certificates();
                 let certificate = chain.and_then(|chain| chain.first());
                 let peer = TlsPeer {

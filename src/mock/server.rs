@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 
 use super::answer::{Answer, Request, Site};
 use crate::{
-    ground::{CLIENT_TIMEOUT, read_body, serve},
+    ground::{CLIENT_TIMEOUT, Operation, log_request, read_body, serve},
     value::Value,
 };
 
@@ -63,7 +63,10 @@ impl Server {
 
     /// Serves until `stop` is over.
     pub async fn run_until(self, stop: impl Future<Output = ()>) {
-        let router = Router::new().fallback(handle).with_state(self.shared);
+        let router = Router::new()
+            .fallback(handle)
+            .layer(axum::middleware::from_fn(log_request))
+            .with_state(self.shared);
         serve(self.listener, router, CLIENT_TIMEOUT, stop).await;
     }
 }
@@ -109,6 +112,8 @@ async fn handle(State(shared): State<Shared>, request: HttpRequest<Body>) -> Res
         }
     }
     *response.body_mut() = Body::from(answer.body);
+    // A mock has as many routes as its author likes, and no secrets.
+    response.extensions_mut().insert(Operation(asked.path));
     response
 }
 

@@ -10,6 +10,7 @@ use super::{
     outbox::{Outbox, Queued},
 };
 use crate::{
+    ground::Trouble,
     runs::{Runs, RunsError, SendTurn, jitter, now},
     targets::{Channel, ReceiverConfig},
     value::Digest,
@@ -67,9 +68,12 @@ impl Courier {
     /// Sends until the process ends.
     pub async fn run(self) {
         let this = Arc::new(self);
+        let mut trouble = Trouble::with("use the outbox of notices");
         loop {
             let added = this.outbox.added.notified();
-            let pause = match this.clone().step().await {
+            let stepped = this.clone().step().await;
+            trouble.note(&stepped);
+            let pause = match stepped {
                 Ok(pause) => pause,
                 // The database can't be used for now.
                 Err(_) => Some(LOOKS),
@@ -128,13 +132,16 @@ impl Courier {
         let is_over = || peers.map_or(Ok(()), |peers| peers.is_sent(delivery));
         let failed = match sent {
             Ok(()) => {
+                tracing::debug!(receiver = %name, notice = queued.id, "a notice was sent");
                 is_over()?;
                 return self.outbox.sent(name, queued.id, at);
             }
             Err(failed) => failed,
         };
+        let (notice, attempt, why) = (queued.id, queued.attempts + 1, &failed.why);
         let is_old = queued.first_at.is_some_and(|first| at - first > GIVES_UP);
         if is_old || (failed.is_refused && queued.attempts + 1 >= REFUSALS) {
+            tracing::error!(receiver = %name, notice, attempt, %why, "a notice was dropped");
             is_over()?;
             return self.outbox.give_up(name, queued.id, &failed.why, at);
         }
@@ -147,6 +154,7 @@ impl Courier {
         if let Some(peers) = peers {
             peers.not_sent(delivery, next_at)?;
         }
+        tracing::warn!(receiver = %name, notice, attempt, %why, "a notice could not be sent; it is tried again");
         self.outbox
             .failed(name, queued.id, &failed.why, at, next_at)
     }

@@ -243,7 +243,9 @@ impl Outbox {
             path: "/triggers".into(),
         };
         // The start is tried again, and the trigger shows the error.
-        let _ = self.add(&[notice.cleaned()], &[]);
+        if let Err(error) = self.add(&[notice.cleaned()], &[]) {
+            tracing::error!(%error, "a notice of a failed start can't be kept");
+        }
     }
 
     /// Returns up to where the events of a run have been read.

@@ -2,6 +2,7 @@ use std::{io, sync::Arc, thread, time::Duration};
 
 use super::{collector::Collector, courier::Courier, outbox::Outbox};
 use crate::{
+    ground::Trouble,
     runs::{Runs, RunsError},
     targets::{NoticeKind, NotifyConfig},
 };
@@ -69,25 +70,50 @@ impl Notifier {
         let thread = thread::Builder::new().name("notices".into());
         thread.spawn(move || {
             let (mut seen, mut questions_at, mut certificates_at, mut old_at) = (None, 0, 0, 0);
+            let mut troubles = Troubles::default();
             loop {
                 let now = clock();
                 // What can't be read now is read the next time: the positions stay where they are.
-                let version = runs.version().ok();
+                let version = runs.version();
+                troubles.version.note(&version);
+                let version = version.ok();
                 if version != seen || now >= questions_at {
                     questions_at = now + QUESTIONS;
-                    seen = collector.read_runs(now).ok().and(version);
+                    let read = collector.read_runs(now);
+                    troubles.runs.note(&read);
+                    seen = read.ok().and(version);
                 }
                 if tells_due && now >= certificates_at {
                     certificates_at = now + CERTIFICATES;
-                    let _ = collector.look_at_certificates(now);
+                    let looked = collector.look_at_certificates(now);
+                    troubles.certificates.note(&looked);
                 }
                 if now >= old_at {
                     old_at = now + OLD;
-                    let _ = outbox.prune(now);
+                    troubles.old.note(&outbox.prune(now));
                 }
                 thread::sleep(LOOKS);
             }
         })?;
         Ok(())
+    }
+}
+
+/// What may go wrong at each look.
+struct Troubles {
+    version: Trouble,
+    runs: Trouble,
+    certificates: Trouble,
+    old: Trouble,
+}
+
+impl Default for Troubles {
+    fn default() -> Self {
+        Self {
+            version: Trouble::with("see whether runs have new events"),
+            runs: Trouble::with("read the events of runs for notices"),
+            certificates: Trouble::with("look for certificates that are due"),
+            old: Trouble::with("remove old notices"),
+        }
     }
 }

@@ -34,6 +34,7 @@ use tokio_rustls::{
 };
 
 use windlass_engine::journal::JournalError;
+use windlass_ground::Trouble;
 use windlass_world::x509::{Certificate, PrivateKey};
 
 /// What every client of HTTP/2 sends first (RFC 9113, section 3.4).
@@ -94,9 +95,12 @@ impl Socket {
     /// Serves until the future is dropped.
     pub async fn serve(self, endpoint: Endpoint) {
         let service = Door(HyperEndpoint::new(endpoint));
+        let mut trouble = Trouble::with("accept connections");
         loop {
             // A connection that could not be accepted is the other side's to try again.
-            let Ok((stream, _)) = self.listener.accept().await else {
+            let accepted = self.listener.accept().await;
+            trouble.note(&accepted);
+            let Ok((stream, _)) = accepted else {
                 // Mostly too many open files; some will be closed.
                 tokio::time::sleep(BREATH).await;
                 continue;
@@ -112,11 +116,11 @@ impl Socket {
 async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, timeout: Duration, service: Door) {
     match tls {
         None => speak(stream, timeout, service).await,
-        Some(tls) => {
-            if let Ok(Ok(stream)) = tokio::time::timeout(timeout, tls.accept(stream)).await {
-                speak(stream, timeout, service).await;
-            }
-        }
+        Some(tls) => match tokio::time::timeout(timeout, tls.accept(stream)).await {
+            Ok(Ok(stream)) => speak(stream, timeout, service).await,
+            Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+            Err(_) => tracing::debug!("a TLS handshake took too long"),
+        },
     }
 }
 
@@ -129,17 +133,21 @@ async fn speak(
     let mut preface = [0; PREFACE];
     let read = tokio::time::timeout(timeout, stream.read_exact(&mut preface));
     if !matches!(read.await, Ok(Ok(_))) {
+        tracing::debug!("a client did not begin to speak HTTP/2");
         return;
     }
     let (reader, writer) = tokio::io::split(stream);
     let stream = tokio::io::join(Cursor::new(preface).chain(reader), writer);
     // What breaks a connection breaks its invocations, and the engine tries those again.
-    let _ = http2::Builder::new(TokioExecutor::new())
+    let ended = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .keep_alive_interval(timeout)
         .keep_alive_timeout(timeout)
         .serve_connection(TokioIo::new(stream), service)
         .await;
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection broke");
+    }
 }
 
 /// Answers those whose signature is none with the status alone: neither what runs here nor why
@@ -153,7 +161,11 @@ impl Service<Request<Incoming>> for Door {
     type Future = Ready<Result<Self::Response, Self::Error>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
+        // A service and a handler, or what the server asks of the worker: no path has an id in it.
+        let (method, route) = (request.method().clone(), request.uri().path().to_owned());
         ready(self.0.call(request).into_inner().map(|answer| {
+            let status = answer.status().as_u16();
+            tracing::info!(target: "windlass::requests", %method, route, status, "request");
             let (mut parts, body) = answer.into_parts();
             if parts.status != StatusCode::UNAUTHORIZED {
                 return Response::from_parts(parts, Answer(Some(Box::pin(body))));

@@ -11,7 +11,7 @@ use super::{
 };
 use windlass_engine::{
     compile::Program,
-    execute::{Conduct, DriveError, Driver, Silent, Substrate},
+    execute::{Conduct, DriveError, Driver, Substrate},
     journal::{Event, JournalError, Link, RunId, State, Status, fold, open_links},
 };
 use windlass_world::value::Digest;
@@ -93,7 +93,7 @@ impl Run {
             // A driver that waits costs nothing here.
             waits_for_people: true,
             lock_timeout: order.lock_timeout.map(Duration::from_millis),
-            observer: Arc::new(Silent),
+            observer: (self.worker.observes)(&run),
         };
         if let Some(gave_up) = drive(&program, engine, state, events, conduct).await? {
             ctx.set(GAVE_UP, Json(gave_up));

@@ -13,7 +13,7 @@ use super::{
     worker::Shared,
 };
 use windlass_engine::{
-    execute::{Attempt, Finished, Making, Silent, Trouble},
+    execute::{Attempt, Finished, Making, Trouble},
     journal::{Vault, crash_point},
 };
 use windlass_script::Limits;
@@ -55,7 +55,7 @@ impl Step {
         let (asks, mut asked) = mpsc::unbounded_channel();
         let (at, run) = (parcel.at, parcel.run.clone());
         let task = parcel.unpack(&vault).holds_up(&part)?;
-        let ends = EndsScript::default();
+        let (observer, ends) = ((worker.observes)(&run), EndsScript::default());
         let sent = (at, task.timeout);
         let attempt = Attempt {
             stage: None,
@@ -75,7 +75,7 @@ impl Step {
                 // says whether it has passed.
                 timeout: None,
             },
-            observer: Arc::new(Silent),
+            observer,
         };
         tokio::task::spawn_blocking(move || {
             let _ = asks.send(Ask::Finished(attempt.run()));

@@ -63,7 +63,11 @@ pub(super) trait HoldsUp<T> {
 
 impl<T, E: Error> HoldsUp<T> for Result<T, E> {
     fn holds_up(self, part: &impl fmt::Display) -> Result<T, HandlerError> {
-        self.map_err(|error| Hindrance::of(part, &error).into())
+        self.map_err(|error| {
+            let hindrance = Hindrance::of(part, &error);
+            tracing::warn!(part = %part, error = %hindrance, "held up; Restate tries again");
+            hindrance.into()
+        })
     }
 }
 

@@ -128,6 +128,8 @@ pub(super) struct Parcel {
     work: WorkParcel,
     script: Option<FrozenScript>,
     round: u32,
+    #[serde(default)]
+    attempt: u32,
     recorded: Vec<EffectState<Json>>,
     is_suspect: bool,
     #[serde(default)]
@@ -204,6 +206,7 @@ impl Parcel {
             },
             script: task.script.map(|script| script.frozen()),
             round: task.round,
+            attempt: task.attempt,
             recorded: effects
                 .map(|effect| effect.try_map(&mut close))
                 .collect::<Result<_, JournalError>>()?,
@@ -257,6 +260,7 @@ impl Parcel {
             },
             script,
             round: self.round,
+            attempt: self.attempt,
             recorded: effects
                 .map(|effect| effect.try_map(&mut open))
                 .collect::<Result<_, JournalError>>()?,

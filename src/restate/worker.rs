@@ -27,7 +27,8 @@ use super::{
 };
 use windlass_engine::{
     compile::{Frozen, Mistakes, Program, compile},
-    journal::Vault,
+    execute::Observer,
+    journal::{RunId, Vault},
 };
 use windlass_world::outside::Clients;
 
@@ -61,6 +62,8 @@ pub struct WorkerOptions {
     /// How long the engine keeps what it knows of invocations that are over.
     pub retention: Duration,
     pub opens: Box<dyn OpensTargets>,
+    /// Makes what receives the events of a run, and the calls of its attempts.
+    pub observes: Box<dyn Fn(&RunId) -> Arc<dyn Observer> + Send + Sync>,
     /// Milliseconds since 1970.
     pub clock: fn() -> i64,
 }
@@ -144,6 +147,7 @@ impl Worker {
             vault,
             clock: options.clock,
             opens: options.opens,
+            observes: options.observes,
             room: Arc::new(Semaphore::new(options.max_parallel)),
             lives: AtomicU64::new(first_life()),
             targets: Mutex::default(),
@@ -196,6 +200,7 @@ fn first_life() -> u64 {
 pub(super) struct Shared {
     pub vault: Vault,
     pub clock: fn() -> i64,
+    pub observes: Box<dyn Fn(&RunId) -> Arc<dyn Observer> + Send + Sync>,
     opens: Box<dyn OpensTargets>,
     room: Arc<Semaphore>,
     lives: AtomicU64,

@@ -21,9 +21,10 @@ use super::{
 use crate::{
     compile::Program,
     execute::{self, Cancel, Ended, Observer, Settings},
-    journal::{Event, InstanceId, RunId, RunInfo, RunJournal, State},
+    journal::{Event, InstanceId, Outcome, RunId, RunInfo, RunJournal, State},
     script::STACK_BYTES,
     targets::{Folders, OpenTarget, Targets},
+    telemetry,
 };
 
 /// The drivers are tasks that mostly wait; scripts have threads of their own.
@@ -148,6 +149,7 @@ impl Drivers {
 
     /// Notes why a run can't be driven on.
     pub fn troubled(&self, run: &RunId, error: RunsError) {
+        tracing::error!(%run, code = error.code, %error, "the run can't be driven");
         lock(&self.shared.troubles).insert(run.clone(), error.message);
     }
 
@@ -180,14 +182,19 @@ impl Drivers {
         drop(place);
         lock(&shared.troubles).remove(&id);
         shared.changed.send_modify(|n| *n += 1);
+        tracing::info!(run = %id, "the run is driven");
         self.handle().spawn(async move {
             let ended = shared.drive(held).await;
             let trouble = match ended {
-                Ok(_) => shared.book.done(&id).err(),
+                Ok(ended) => {
+                    log_end(&id, ended);
+                    shared.book.done(&id).err()
+                }
                 // It is still one of ours: the next start of this service tries again.
                 Err(error) => Some(error),
             };
             if let Some(error) = trouble {
+                tracing::error!(run = %id, code = error.code, %error, "the run can't be driven on");
                 lock(&shared.troubles).insert(id.clone(), error.to_string());
             }
             lock(&shared.live).remove(&id);
@@ -234,16 +241,17 @@ impl Shared {
         let info = state.run.clone();
         let info = info.ok_or_else(|| RunsError::broken("journal", "the run was never started"))?;
         let open = self.open(&info).await?;
+        let watcher = Watcher {
+            id: run.id().clone(),
+            waits: self.waits.clone(),
+            changed: self.changed.clone(),
+            tallies: self.tallies.clone(),
+            counted: Mutex::new(Counted::of(&state)),
+        };
         let settings = Settings {
             clients: open.clients.clone(),
             max_parallel: self.driving.max_parallel.into(),
-            observer: Arc::new(Watcher {
-                id: run.id().clone(),
-                waits: self.waits.clone(),
-                changed: self.changed.clone(),
-                tallies: self.tallies.clone(),
-                counted: Mutex::new(Counted::of(&state)),
-            }),
+            observer: telemetry::observing(run.id(), Arc::new(watcher)),
             cancel: Cancel::default(),
             waits_for_people: true,
             lock_timeout: None,
@@ -253,6 +261,18 @@ impl Shared {
         };
         let (ended, _) = execute::drive(run, &program, state, Vec::new(), settings).await?;
         Ok(ended)
+    }
+}
+
+fn log_end(run: &RunId, ended: Ended) {
+    match ended {
+        Ended::Over(outcome @ (Outcome::Failed | Outcome::UndoFailed)) => {
+            tracing::warn!(%run, outcome = outcome.as_str(), "the run has ended");
+        }
+        Ended::Over(outcome) => {
+            tracing::info!(%run, outcome = outcome.as_str(), "the run has ended");
+        }
+        Ended::Waiting => tracing::info!(%run, "the run waits for an answer"),
     }
 }
 

@@ -169,10 +169,16 @@ impl<S: Starter> Scheduler<S> {
         }
         looks.remove(&mark);
         drop(looks);
+        let trigger = &due.key;
         let error = match held.and_then(|_| self.starter.start(one, due.due)) {
-            Ok(run) => return self.book.started(due, run.as_deref(), now),
+            Ok(run) => {
+                tracing::info!(%trigger, run = run.as_deref(), "a trigger started a run");
+                return self.book.started(due, run.as_deref(), now);
+            }
             Err(error) => error,
         };
+        let attempt = due.attempts + 1;
+        tracing::warn!(%trigger, attempt, code = error.code, %error, "a trigger could not start a run; it is tried again");
         if due.attempts == 0 {
             self.starter.failed(one, due.due, &error);
         }

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     compile::Occasion,
+    ground::Trouble,
     notify::Outbox,
     runs::{Runs, RunsError, now},
     targets::HookConfig,
@@ -73,9 +74,11 @@ impl Triggers {
         let thread = thread::Builder::new().name("triggers".into());
         thread.spawn(move || {
             let (mut files_at, mut certificates_at) = (clock() + FILES, 0);
+            let mut trouble = Trouble::with("look at what triggers start");
             loop {
                 let now = clock();
                 let done = this.turn(now, &mut files_at, &mut certificates_at);
+                trouble.note(&done);
                 this.found().trouble = done.err().map(|error| error.message);
                 thread::sleep(TICK);
             }

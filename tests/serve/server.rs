@@ -5,6 +5,8 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     process::{Child, Stdio},
+    sync::{Arc, Mutex},
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -28,6 +30,9 @@ pub struct Served {
     pub ticket: String,
     /// The token of who started it.
     pub owner: String,
+    /// What it has said on stderr; it is read all the time, since a server waits for who reads its log.
+    said: Arc<Mutex<String>>,
+    reading: Option<JoinHandle<()>>,
 }
 
 /// An answer.
@@ -83,11 +88,23 @@ impl Served {
         BufReader::new(stdout)
             .read_line(&mut url)
             .expect("the address");
+        let said = Arc::<Mutex<String>>::default();
+        let mut stderr = BufReader::new(child.stderr.take().expect("piped"));
+        let kept = said.clone();
+        let reading = thread::spawn(move || {
+            let mut line = String::new();
+            while stderr.read_line(&mut line).is_ok_and(|read| read > 0) {
+                kept.lock().expect("not poisoned").push_str(&line);
+                line.clear();
+            }
+        });
         let served = Self {
             child,
             address: String::new(),
             ticket: String::new(),
             owner: String::new(),
+            said,
+            reading: Some(reading),
         };
         (served, url)
     }
@@ -97,11 +114,17 @@ impl Served {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("sent");
         let code = self.child.wait().expect("gone").code();
-        let mut said = String::new();
-        let mut stderr = self.child.stderr.take().expect("piped");
-        stderr.read_to_string(&mut said).expect("text");
+        if let Some(reading) = self.reading.take() {
+            reading.join().expect("read");
+        }
+        let said = self.said();
         assert_eq!(code, Some(0), "{said}");
         said
+    }
+
+    /// Gives what it has said so far.
+    pub fn said(&self) -> String {
+        self.said.lock().expect("not poisoned").clone()
     }
 
     /// Sends `kill -9`.

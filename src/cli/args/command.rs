@@ -10,6 +10,7 @@ use super::{
     desk::{Login, Serve, Triggers},
     drive::{Answer, Cancel, Resume, Run, Undo},
     look::{Audit, Logs, MeshTable, Outputs, Runs, Show},
+    mcp::Mcp,
     new::{New, Shell, Try},
     serve::{Http, Kube, Pca},
     test::{PlayTest, Test},
@@ -28,6 +29,11 @@ powershell:  windlass completions powershell | Out-String | Invoke-Expression   
 const SHELL: &str = "\
 A session is one run with a step for each entry: `windlass show`, `logs` and `undo` know it.
 Entries can also be piped in: echo 'hash::sha256(\"x\")' | windlass shell";
+
+const ASSISTANTS: &str = "\
+An assistant starts it by itself: docs/howto/assistants.md has the lines for common clients.
+With --allow, runs that it starts are driven here, and continue with `windlass resume` once it has ended;
+with --server, the server drives them.";
 
 const EDITORS: &str = "An editor starts it by itself: docs/editors.md has the lines for VS Code, Neovim, Helix and Zed.";
 
@@ -150,6 +156,9 @@ pub enum Command {
     Worker(Worker),
     /// Serve the runs to a team: a page, an API and metrics
     Serve(Serve),
+    /// Serve an assistant: runs as tools of the Model Context Protocol, over standard input and output
+    #[command(after_help = ASSISTANTS)]
+    Mcp(Mcp),
     /// List what starts workflows by itself where `windlass serve` runs, and when it does next
     Triggers(Triggers),
     /// Log in to a server: with its OpenID Connect provider, or with a token

@@ -4,6 +4,8 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args as ClapArgs, Subcommand};
 
+use super::logging::Logging;
+
 #[derive(ClapArgs)]
 pub struct Serve {
     /// The address to listen on; port 0 takes a free one. Off loopback it needs TLS, and tokens in windlass.toml
@@ -33,6 +35,9 @@ pub struct Serve {
     /// The key of the certificate
     #[arg(long, requires = "tls_cert", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub logging: Logging,
 }
 
 #[derive(ClapArgs)]

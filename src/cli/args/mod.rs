@@ -5,7 +5,9 @@ mod check;
 mod command;
 mod desk;
 mod drive;
+mod logging;
 mod look;
+mod mcp;
 mod new;
 mod serve;
 mod test;
@@ -15,7 +17,9 @@ pub use check::{Definitions, Explain, Format, Graph, Iam, Plan, Rbac, Schema, Va
 pub use command::{Args, Command};
 pub use desk::{Login, Serve, Triggers, TriggersCommand};
 pub use drive::{Answer, Cancel, Driving, Params, Resume, Run, Undo};
+pub use logging::Logging;
 pub use look::{Audit, Logs, MeshTable, Outputs, Runs, Show, Since};
+pub use mcp::Mcp;
 pub use new::{New, Shell, Template, Try};
 #[cfg(feature = "restate")]
 pub use serve::Worker;

@@ -8,6 +8,7 @@ use std::{
 
 use clap::{Args as ClapArgs, Subcommand};
 
+use super::logging::Logging;
 use crate::{
     authority::{AccessKey, Fault, Idempotency, Quotas},
     value::parse_duration,
@@ -74,6 +75,9 @@ pub struct Worker {
     /// before it is cut off
     #[arg(long, default_value = "20s", value_parser = parse_duration, value_name = "DURATION")]
     pub client_timeout: Duration,
+
+    #[command(flatten)]
+    pub logging: Logging,
 }
 
 #[derive(Subcommand)]
@@ -145,6 +149,9 @@ pub struct PcaServe {
     /// How long a client may take for the head of a request, and again for its body, before it is cut off
     #[arg(long, default_value = "60s", value_parser = parse_duration, value_name = "DURATION")]
     pub client_timeout: Duration,
+
+    #[command(flatten)]
+    pub logging: Logging,
 }
 
 #[derive(Subcommand)]
@@ -192,6 +199,9 @@ pub struct KubeServe {
     /// How long a client may take for the head of a request, and again for its body, before it is cut off
     #[arg(long, default_value = "60s", value_parser = parse_duration, value_name = "DURATION")]
     pub client_timeout: Duration,
+
+    #[command(flatten)]
+    pub logging: Logging,
 }
 
 #[derive(Subcommand)]
@@ -209,4 +219,7 @@ pub struct HttpServe {
     /// The port; 0 takes any that is free
     #[arg(long, default_value_t = 8080)]
     pub port: u16,
+
+    #[command(flatten)]
+    pub logging: Logging,
 }

@@ -50,7 +50,7 @@ pub fn resume(archive: &Archive, there: &There, command: &Resume, id: &RunId) ->
         let changes = Changes {
             takes_files: command.edited,
             params: command.params.named(&program.workflow)?,
-            redo: redo.map(|step| InstanceId::parse(step)).collect(),
+            redo: redo.cloned().collect(),
         };
         let revision = there.revision(id, &changes)?;
         if command.plan {

@@ -27,6 +27,8 @@ pub struct Task {
     /// `None` for the undo of a step that is no longer in the workflow.
     pub script: Option<Arc<Script>>,
     pub round: u32,
+    /// How often the instance was tried so far, this attempt included.
+    pub attempt: u32,
     pub recorded: Vec<EffectState>,
     pub timeout: Option<Duration>,
     /// An attempt before it was lost with its records: whatever it does may have been done.
@@ -161,6 +163,7 @@ impl Attempt {
             run: self.run.clone(),
             instance: instance.clone(),
             round,
+            attempt: self.task.attempt,
             recorded,
             is_suspect: self.task.is_suspect,
             is_fresh: self.task.is_fresh,

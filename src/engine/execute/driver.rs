@@ -118,6 +118,8 @@ pub struct Driver<'p, S> {
     batch: Vec<(Event, i64)>,
     /// Handed over, and not yet shown.
     unshown: Vec<Event>,
+    /// When each of them happened, in milliseconds since 1970.
+    unshown_at: Vec<i64>,
     /// Whether an answer may be about to be overtaken by its deadline: no message may be left for later then.
     is_urgent: bool,
     pub(super) running: usize,
@@ -163,6 +165,7 @@ impl<'p, S: Substrate> Driver<'p, S> {
             agenda: Agenda::default(),
             batch: Vec::new(),
             unshown: Vec::new(),
+            unshown_at: Vec::new(),
             is_urgent: true,
             running: 0,
             began: 0,
@@ -274,6 +277,7 @@ impl<'p, S: Substrate> Driver<'p, S> {
             let batch = std::mem::take(&mut self.batch);
             self.unshown
                 .extend(batch.iter().map(|(event, _)| event.clone()));
+            self.unshown_at.extend(batch.iter().map(|(_, at)| *at));
             self.substrate.append(batch).await?;
         }
         let is_news = !self.unshown.iter().all(can_wait);
@@ -288,7 +292,9 @@ impl<'p, S: Substrate> Driver<'p, S> {
         self.substrate.settle().await?;
         if !self.unshown.is_empty() {
             let events = std::mem::take(&mut self.unshown);
-            self.conduct.observer.happened(&events, &self.state);
+            let moments = std::mem::take(&mut self.unshown_at);
+            let observer = &self.conduct.observer;
+            observer.happened_at(&events, &moments, &self.state);
         }
         Ok(())
     }
@@ -321,6 +327,7 @@ impl<'p, S: Substrate> Driver<'p, S> {
             work,
             script,
             round: instance.map_or(0, |i| i.round),
+            attempt: instance.map_or(0, |i| i.attempt),
             recorded: instance.map_or_else(Vec::new, |i| i.effects.clone()),
             timeout,
             is_suspect: instance.is_some_and(|i| i.is_suspect),

@@ -23,6 +23,7 @@ impl Gate {
             format!("{position} {}: intent", call.function),
             call.function,
         );
+        let (reported, at) = (record.clone(), position);
         let (step, position) = (self.instance.clone(), Position(position));
         let (stops, before) = (self.ledger.stops(), call.before.take());
         let making = async move {
@@ -61,7 +62,8 @@ impl Gate {
                 }
             }
         };
-        Ok(match self.enter(function, &name, Box::pin(making))? {
+        let making = self.reporting(reported, at, Box::pin(making));
+        Ok(match self.enter_redacted(function, &name, making)? {
             (Some((Event::EffectEnded { outcome, .. }, _)), _) => Announced::Ended(outcome),
             (last, is_old) => Announced::Intended {
                 is_old,
@@ -82,6 +84,7 @@ impl Gate {
             room,
         } = making;
         let (name, function) = (format!("{position} {}", call.function), call.function);
+        let (call, reported, at) = (self.tracing(call, position), record.clone(), position);
         let (key, stops) = (self.key(position), self.ledger.stops());
         let (step, clock) = (self.instance.clone(), self.ledger.clock());
         let making = async move {
@@ -126,7 +129,8 @@ impl Gate {
                 (Err(stop), _) => Made::stopped(stop),
             }
         };
-        match self.enter(function, &name, Box::pin(making))? {
+        let making = self.reporting(reported, at, Box::pin(making));
+        match self.enter_redacted(function, &name, making)? {
             (Some((Event::EffectEnded { outcome, .. }, _)), _) => Ok(outcome),
             _ => Err(Interruption::Stopped(Stop::Journal(
                 "an entry of a call holds no result".into(),

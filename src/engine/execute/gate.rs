@@ -1,11 +1,11 @@
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{
     entries::{Announced, MAX_STEP_BYTES, MakeCall, size_of},
-    observer::Observer,
+    observer::{Called, Observer},
     shown::{describe, shown},
     stage::Stage,
     substrate::{Ledger, Making},
@@ -33,6 +33,8 @@ pub(super) struct Gate {
     pub instance: InstanceId,
     /// How often the instance was reset: another round has other keys.
     pub round: u32,
+    /// How often the instance was tried so far, this attempt included.
+    pub attempt: u32,
     pub recorded: Vec<EffectState>,
     /// Calls beyond the records may have been made, too.
     pub is_suspect: bool,
@@ -118,6 +120,16 @@ impl Gate {
     ) -> Result<(Option<(Event, i64)>, bool), Interruption> {
         let (redactor, about) = (self.redactor.clone(), function.to_owned());
         let making = Box::pin(async move { making.await.redacted(&about, &redactor) });
+        self.enter_redacted(function, name, making)
+    }
+
+    /// As [`Gate::enter`], for what is without the run's secrets already.
+    pub(super) fn enter_redacted(
+        &self,
+        function: &str,
+        name: &str,
+        making: Making,
+    ) -> Result<(Option<(Event, i64)>, bool), Interruption> {
         let entry = self
             .ledger
             .enter(name, making)
@@ -265,6 +277,12 @@ impl Effects for Gate {
         let arguments = Value::Int(duration.as_millis() as i64);
         let digest = Digest::of(&[b"time::sleep", arguments.to_string().as_bytes()]);
         let step = self.instance.clone();
+        let slept = CallRecord {
+            function: "time::sleep".into(),
+            arguments: shown(&arguments, &self.redactor),
+            digest,
+            class: Class::Read,
+        };
         let event = match self.recorded.get(position as usize) {
             Some(effect) if effect.call.digest != digest => {
                 return Err(Interruption::Stopped(Stop::Diverged {
@@ -278,16 +296,12 @@ impl Effects for Gate {
             None => Some(Event::EffectIntended {
                 step: step.clone(),
                 position: Position(position),
-                call: CallRecord {
-                    function: "time::sleep".into(),
-                    arguments: shown(&arguments, &self.redactor),
-                    digest,
-                    class: Class::Read,
-                },
+                call: slept.clone(),
                 before: None,
             }),
         };
         self.observer.doing(&self.instance, "time::sleep");
+        let (began, since) = (self.ledger.now(), Instant::now());
         let left = match (event, self.recorded.get(position as usize)) {
             (Some(event), _) => {
                 let name = format!("{position} time::sleep: intent");
@@ -301,15 +315,25 @@ impl Effects for Gate {
             (None, None) => duration,
         };
         wait(left)?;
+        let outcome = EffectOutcome::Done(Value::Null);
         let ended = Event::EffectEnded {
             step,
             position: Position(position),
             call: None,
-            outcome: EffectOutcome::Done(Value::Null),
+            outcome: outcome.clone(),
         };
         let name = format!("{position} time::sleep");
-        self.enter("time::sleep", &name, Box::pin(async { ended.into() }))
-            .map(|_| ())
+        let (_, is_old) = self.enter("time::sleep", &name, Box::pin(async { ended.into() }))?;
+        if !is_old {
+            self.observer.called(&Called {
+                id: &self.call_id(position),
+                record: &slept,
+                began,
+                took: since.elapsed(),
+                outcome: &outcome,
+            });
+        }
+        Ok(())
     }
 
     fn is_replaying(&self) -> bool {

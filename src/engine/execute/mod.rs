@@ -9,9 +9,10 @@
 //! - `dry_run` tries steps before a run begins;
 //! - Restate, the substrate for many machines, is a crate of its own;
 //! - [`Stage`] is the outside of a test;
-//! - [`Observer`] receives what happens, to show it to people.
+//! - [`Observer`] receives what happens, to show it to people, and each call (`calls`), to trace it.
 
 mod attempt;
+mod calls;
 mod doubt;
 mod driver;
 mod dry_run;
@@ -32,7 +33,7 @@ pub use attempt::{Attempt, Finished, Task, Trouble, Work};
 pub use driver::{Conduct, DriveError, Driver, Ended, Settings, drive};
 pub use dry_run::{Obstacle, obstacles};
 pub use embedded::Cancel;
-pub use observer::{Observer, Silent};
+pub use observer::{CallId, Called, Observer, Silent};
 pub use settle::must_be_found_out;
 pub use stage::Stage;
 pub use stops::Stops;

@@ -1,9 +1,39 @@
-use crate::journal::{Event, InstanceId, State};
+use std::time::Duration;
+
+use crate::journal::{CallRecord, EffectOutcome, Event, InstanceId, Position, State};
+
+/// Which call of a run one is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallId {
+    pub step: InstanceId,
+    /// As [`Instance::round`](crate::journal::Instance::round).
+    pub round: u32,
+    /// As [`Instance::attempt`](crate::journal::Instance::attempt).
+    pub attempt: u32,
+    pub position: Position,
+}
+
+/// A call that has been made.
+#[derive(Debug)]
+pub struct Called<'a> {
+    pub id: &'a CallId,
+    pub record: &'a CallRecord,
+    /// Milliseconds since 1970.
+    pub began: i64,
+    pub took: Duration,
+    /// Without the run's secrets, as it is recorded.
+    pub outcome: &'a EffectOutcome,
+}
 
 /// Is told what happens in a run, as it happens. Must not block.
 pub trait Observer: Send + Sync {
     /// These events have become durable; `state` is the run with them.
     fn happened(&self, events: &[Event], state: &State);
+
+    /// Receives the same with the moment of each event, in milliseconds since 1970.
+    fn happened_at(&self, events: &[Event], _moments: &[i64], state: &State) {
+        self.happened(events, state);
+    }
 
     /// A running step begins a call.
     fn doing(&self, step: &InstanceId, what: &str);
@@ -16,6 +46,15 @@ pub trait Observer: Send + Sync {
 
     /// A script says something.
     fn said(&self, step: &InstanceId, message: &str);
+
+    /// Receives each call that this process has made. One that a script is given from the records is not made again, and
+    /// not reported again.
+    fn called(&self, _: &Called) {}
+
+    /// Returns the W3C `traceparent` that a call takes to the other side; `None` where calls are not traced.
+    fn traceparent(&self, _: &CallId) -> Option<String> {
+        None
+    }
 }
 
 /// Ignores all events.

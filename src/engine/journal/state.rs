@@ -40,6 +40,10 @@ pub struct State {
     last_at: i64,
     /// Milliseconds since 1970.
     pub ended_at: Option<i64>,
+    /// How often it has ended: a resume or an undo may continue it after an end.
+    pub ends: u32,
+    /// When it was continued after its last end, in milliseconds since 1970.
+    pub continued_at: Option<i64>,
 }
 
 /// How a run began.
@@ -233,7 +237,7 @@ impl State {
                 redo,
                 ..
             } => {
-                self.go_on();
+                self.go_on(at);
                 if !redo.is_empty() {
                     self.requesters.insert(requester.clone());
                 }
@@ -265,7 +269,7 @@ impl State {
                 }
             }
             Event::UndoStarted { .. } => {
-                self.go_on();
+                self.go_on(at);
                 self.is_undoing = true;
                 let undos = self
                     .steps
@@ -288,6 +292,7 @@ impl State {
                 self.outputs = outputs.clone();
                 self.error = error.clone();
                 self.ended_at = Some(at);
+                self.ends += 1;
                 self.locks.clear();
             }
             Event::LockTaken { lock, step } => {
@@ -410,7 +415,10 @@ impl State {
     }
 
     /// Takes back that the run has ended.
-    fn go_on(&mut self) {
+    fn go_on(&mut self, at: i64) {
+        if self.outcome.is_some() {
+            self.continued_at = Some(at);
+        }
         self.outcome = None;
         self.error = None;
         self.is_cancelled = false;

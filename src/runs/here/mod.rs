@@ -82,8 +82,8 @@ pub struct Here {
     logs: Logs,
     /// The mesh of the target `local`, once somebody looked at it.
     matrix: Mutex<Option<Matrix>>,
-    /// Keeps a second service out.
-    _lock: RunLock,
+    /// Keeps a second service out; `None` for one that only looks.
+    _lock: Option<RunLock>,
 }
 
 impl Here {
@@ -92,9 +92,43 @@ impl Here {
     /// # Errors
     /// A journal that can't be used. A single run that can't be taken up is [`Runs::trouble`].
     pub fn open(options: HereOptions) -> Result<Self, RunsError> {
+        let this = Self::open_alone(options)?;
+        for run in this.drivers.book().driven()? {
+            match this.take_up_again(&run) {
+                Ok(()) => {}
+                // Somebody resumed it at a terminal.
+                Err(error) if error.code == "run-owned" => this.drivers.book().done(&run)?,
+                Err(error) => this.drivers.troubled(&run, error),
+            }
+        }
+        Ok(this)
+    }
+
+    /// Opens the state folder, and leaves the runs that an earlier process drove as they are.
+    ///
+    /// # Errors
+    /// A journal that can't be used, or a service that runs already.
+    pub fn open_alone(options: HereOptions) -> Result<Self, RunsError> {
         let journal = Journal::open(&options.state)?;
-        let reader = Journal::open(&options.state)?;
         let lock = only_one(&options.state)?;
+        Self::with(options, journal, Some(lock))
+    }
+
+    /// Opens the state folder to look at its runs, beside whatever drives them.
+    ///
+    /// # Errors
+    /// A journal that can't be used.
+    pub fn look(options: HereOptions) -> Result<Self, RunsError> {
+        let journal = Journal::open(&options.state)?;
+        Self::with(options, journal, None)
+    }
+
+    fn with(
+        options: HereOptions,
+        journal: Journal,
+        lock: Option<RunLock>,
+    ) -> Result<Self, RunsError> {
+        let reader = Journal::open(&options.state)?;
         let book = Book::open(&options.state)?;
         let (config, was_asked_for) = (&options.config.0, options.config.1);
         // Mistakes there are errors before anything is started.
@@ -106,7 +140,7 @@ impl Here {
             (config, was_asked_for),
             book,
         )?;
-        let this = Self {
+        Ok(Self {
             options,
             journal,
             reader,
@@ -118,16 +152,7 @@ impl Here {
             logs: Logs::default(),
             matrix: Mutex::default(),
             _lock: lock,
-        };
-        for run in this.drivers.book().driven()? {
-            match this.take_up_again(&run) {
-                Ok(()) => {}
-                // Somebody resumed it at a terminal.
-                Err(error) if error.code == "run-owned" => this.drivers.book().done(&run)?,
-                Err(error) => this.drivers.troubled(&run, error),
-            }
-        }
-        Ok(this)
+        })
     }
 
     /// Resumes a run that this service drove when it ended.

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::{There, revealed};
+use super::{There, params::sendable};
 use crate::{
     decide::{Fate, Plan},
     journal::{InstanceId, RunId},
@@ -35,7 +35,7 @@ impl There {
     /// Asks what a resume with changes does. The texts of files stay on the server, as does what it noted.
     pub(super) fn revision_of(&self, id: &RunId, changes: &Changes) -> Result<Revision, RunsError> {
         let path = format!("/api/v1/runs/{id}/revision");
-        let body = body(changes, None);
+        let body = self.changes(changes, None)?;
         let asked = self.client.post(&path, &body, None);
         let answer: RevisionAnswer = self.threads.block_on(asked)?;
         let fates = answer.plan.into_iter().map(FateItem::fate);
@@ -66,7 +66,8 @@ impl There {
         changes: &Changes,
         shown: Option<Digest>,
     ) -> Result<(), RunsError> {
-        self.post(&format!("/api/v1/runs/{id}/revise"), &body(changes, shown))
+        let body = self.changes(changes, shown)?;
+        self.post(&format!("/api/v1/runs/{id}/revise"), &body)
     }
 
     pub(super) fn settle(
@@ -77,21 +78,24 @@ impl There {
     ) -> Result<(), RunsError> {
         let body = match answer {
             DoubtAnswer::Done(value) => {
-                json!({ "step": step, "done": true, "value": value.reveal_json() })
+                let value = [("value".to_owned(), value.clone())].into();
+                let sent = self.threads.block_on(sendable(&value))?;
+                json!({ "step": step, "done": true, "value": sent["value"] })
             }
             DoubtAnswer::Again => json!({ "step": step, "done": false }),
         };
         self.post(&format!("/api/v1/runs/{id}/doubt"), &body)
     }
-}
 
-fn body(changes: &Changes, shown: Option<Digest>) -> Json {
-    json!({
-        "takes_files": changes.takes_files,
-        "params": revealed(&changes.params),
-        "redo": changes.redo,
-        "digest": shown,
-    })
+    fn changes(&self, changes: &Changes, shown: Option<Digest>) -> Result<Json, RunsError> {
+        let params = self.threads.block_on(sendable(&changes.params))?;
+        Ok(json!({
+            "takes_files": changes.takes_files,
+            "params": params,
+            "redo": changes.redo,
+            "digest": shown,
+        }))
+    }
 }
 
 impl FateItem {

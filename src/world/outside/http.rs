@@ -11,6 +11,7 @@ use reqwest::{Client, Method, Url, header::HeaderMap};
 use super::{
     answer::{Client as Answering, LOST, NOT_SENT, proof, proof_of_status},
     proxy::Proxies,
+    trace::{TRACEPARENT_HEADER, traceparent},
 };
 use crate::{
     value::{Failure, FailureClass, MASK, Proof, Secret},
@@ -279,6 +280,12 @@ async fn ask(
         for (header, value) in &request.headers {
             builder = builder.header(header, value.reveal());
         }
+    }
+    let names_one =
+        |(header, _): &(String, Secret)| header.eq_ignore_ascii_case(TRACEPARENT_HEADER);
+    // What the script says itself counts.
+    if let Some(parent) = traceparent().filter(|_| !request.headers.iter().any(names_one)) {
+        builder = builder.header(TRACEPARENT_HEADER, parent);
     }
     if let Some(body) = request.body.as_ref().filter(|_| hop.has_body) {
         builder = builder.body(body.reveal_bytes().to_vec());

@@ -15,6 +15,7 @@ mod programs;
 mod proxy;
 mod secrets;
 mod tls;
+mod trace;
 mod transport;
 
 pub use aws::{AwsCall, AwsClient, AwsTarget};
@@ -42,3 +43,4 @@ pub use programs::{
 pub use proxy::Proxies;
 pub use secrets::{SecretReader, resolve};
 pub use tls::{Handshake, Met, Probe, Served, Side, TlsVersion};
+pub use trace::traced;

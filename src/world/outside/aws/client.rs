@@ -28,6 +28,7 @@ use crate::{
             settings,
         },
         proxy::Proxies,
+        trace::{TRACEPARENT_HEADER, traceparent},
         transport::causes,
     },
     value::{Failure, FailureClass, Proof, Value},
@@ -275,6 +276,10 @@ impl AwsClient {
         let mut builder = connected.http.request(method, &url).timeout(call.timeout);
         for (header, value) in unsigned.headers.iter().chain(&signed) {
             builder = builder.header(header, value);
+        }
+        // It is not signed: what is between may rewrite it.
+        if let Some(parent) = traceparent() {
+            builder = builder.header(TRACEPARENT_HEADER, parent);
         }
         let lost = |e: reqwest::Error| of_transport(name, e);
         let mut answer = builder

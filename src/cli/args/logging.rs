@@ -1,0 +1,22 @@
+//! What a server logs.
+
+use clap::Args as ClapArgs;
+
+use crate::telemetry::{LogFormat, parse_filter};
+
+#[derive(ClapArgs)]
+pub struct Logging {
+    /// How the log on stderr is written
+    #[arg(
+        long,
+        env = "WINDLASS_LOG_FORMAT",
+        default_value = "text",
+        value_name = "FORMAT"
+    )]
+    pub log_format: LogFormat,
+
+    /// What is logged: a level (error, warn, info, debug, trace, off), or levels for parts of the program, such as
+    /// `info,windlass::requests=off`
+    #[arg(long, env = "WINDLASS_LOG", value_parser = parse_filter, value_name = "FILTER")]
+    pub log_level: Option<String>,
+}

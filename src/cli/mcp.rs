@@ -1,0 +1,87 @@
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::{
+    Done,
+    args::{Args, Mcp},
+    exit,
+    failure::Failure,
+    logging,
+    process::{absolute, interrupted, requester},
+    server::server,
+};
+use crate::{
+    journal::Via,
+    mcp::Assistant,
+    outside,
+    runs::{Driving, Here, HereOptions, Library, Person, Runs},
+    telemetry,
+};
+
+/// An assistant starts few runs.
+const MAX_RUNS: usize = 50;
+
+/// `windlass mcp`: the runs as tools for an assistant, until it closes standard input.
+pub fn mcp(args: &Args, command: &Mcp) -> Done {
+    if args.on.is_some() {
+        let message = "`windlass mcp` looks at the runs of this machine, or of a server, so --on does not work here";
+        return Err(Failure::new("engine", message).hint("leave --on (or WINDLASS_ON) out"));
+    }
+    logging::start(&command.logging, "warn")?;
+    // Standard output is the protocol's, and an assistant reads no colours.
+    console::set_colors_enabled(false);
+    console::set_colors_enabled_stderr(false);
+    let allowed: BTreeSet<_> = command.allow.iter().copied().collect();
+    let runs: Arc<dyn Runs> = match server(args)? {
+        Some(there) => there,
+        None => here(args, command, allowed.is_empty())?,
+    };
+    let person = Person {
+        name: requester(),
+        via: Some(Via {
+            how: "assistant".into(),
+            from: "windlass mcp".into(),
+            groups: Vec::new(),
+        }),
+    };
+    let runtime = tokio::runtime::Runtime::new()
+        .map_err(|e| Failure::new("system", format!("can't start threads: {e}")))?;
+    let served = runtime.block_on(async {
+        tokio::select! {
+            served = Assistant::new(runs, person, allowed).serve() => served,
+            () = interrupted() => Ok(()),
+        }
+    });
+    // As when `windlass serve` ends: runs that are driven here continue when they are resumed.
+    outside::kill_programs();
+    telemetry::flush();
+    match served {
+        // Standard input may still be read by a thread, which nothing but the end of the process ends.
+        Ok(()) => std::process::exit(exit::SUCCEEDED.into()),
+        Err(why) => Err(Failure::new(
+            "mcp",
+            format!("the client does not speak the Model Context Protocol: {why}"),
+        )
+        .hint("an assistant starts this command by itself; `windlass help mcp` shows how")),
+    }
+}
+
+fn here(args: &Args, command: &Mcp, only_looks: bool) -> Result<Arc<Here>, Failure> {
+    let (config, was_asked_for) = args.config();
+    let folders = command.workflows.iter();
+    let folders: Result<Vec<_>, _> = folders.map(|path| absolute(path)).collect();
+    let options = HereOptions {
+        state: absolute(&args.state)?,
+        config: (absolute(config)?, was_asked_for),
+        out: absolute(&command.out)?,
+        library: Library::new(folders?),
+        driving: Driving {
+            max_parallel: command.max_parallel,
+            max_runs: MAX_RUNS,
+        },
+    };
+    let opened = match only_looks {
+        true => Here::look(options),
+        false => Here::open_alone(options),
+    };
+    Ok(Arc::new(opened?))
+}

@@ -1,0 +1,70 @@
+//! What an observer receives of the calls that an attempt makes.
+
+use std::time::Instant;
+
+use super::{
+    gate::Gate,
+    observer::{CallId, Called},
+    substrate::{Made, Making},
+};
+use crate::journal::{CallRecord, Event, Position};
+use windlass_script::{Act, Call};
+use windlass_world::outside::traced;
+
+impl Gate {
+    /// Names a call of this attempt.
+    pub(super) fn call_id(&self, position: u32) -> CallId {
+        CallId {
+            step: self.instance.clone(),
+            round: self.round,
+            attempt: self.attempt,
+            position: Position(position),
+        }
+    }
+
+    /// Takes the run's secrets out of what is made for a call, and reports the call once it has its result. An entry that an earlier life made is not made again, so it is
+    /// not reported again either.
+    pub(super) fn reporting(&self, record: CallRecord, position: u32, making: Making) -> Making {
+        let (observer, redactor) = (self.observer.clone(), self.redactor.clone());
+        let (id, clock) = (self.call_id(position), self.ledger.clock());
+        Box::pin(async move {
+            let (began, since) = (clock(), Instant::now());
+            let made = making.await;
+            let took = since.elapsed();
+            let made = made.redacted(&record.function, &redactor);
+            if let Some(outcome) = outcome_in(&made) {
+                observer.called(&Called {
+                    id: &id,
+                    record: &record,
+                    began,
+                    took,
+                    outcome,
+                });
+            }
+            made
+        })
+    }
+
+    /// Gives a call the trace that it belongs to, for its requests.
+    pub(super) fn tracing(&self, call: Call, position: u32) -> Call {
+        let Some(parent) = self.observer.traceparent(&self.call_id(position)) else {
+            return call;
+        };
+        let traced_act = |act: Act| -> Act {
+            let parent = parent.clone();
+            Box::new(move |key| Box::pin(traced(parent, act(key))))
+        };
+        Call {
+            act: traced_act(call.act),
+            again: call.again.map(traced_act),
+            ..call
+        }
+    }
+}
+
+fn outcome_in(made: &Made) -> Option<&crate::journal::EffectOutcome> {
+    match made.events.last()? {
+        Event::EffectEnded { outcome, .. } => Some(outcome),
+        _ => None,
+    }
+}

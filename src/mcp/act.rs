@@ -1,0 +1,115 @@
+//! The tools that start and resume runs.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+
+use super::{
+    look::{run_id, workflow_name},
+    tool::{Argument, Permission, Setting, ToolRow, read},
+};
+use crate::{
+    runs::{RunsError, StartWanted},
+    targets::LOCAL,
+    value::Value,
+};
+
+pub const TOOLS: &[ToolRow] = &[
+    ToolRow {
+        name: "start_run",
+        title: "Start a run",
+        about: "Starts a run of a workflow and returns its id at once; it changes what the target names. Call plan_run first and let the person confirm. Then look with show_run until it has ended or waits for a person.",
+        arguments: &[
+            Argument {
+                name: "workflow",
+                kind: "string",
+                about: "The name of the workflow",
+                is_required: true,
+            },
+            Argument {
+                name: "target",
+                kind: "string",
+                about: "The target [default: local, a rehearsal on this machine]",
+                is_required: false,
+            },
+            Argument {
+                name: "params",
+                kind: "object",
+                about: "The params of the workflow, by name",
+                is_required: false,
+            },
+            Argument {
+                name: "key",
+                kind: "string",
+                about: "A text that is new for each start: the same key gives the same run, so a call whose answer was lost can be repeated",
+                is_required: false,
+            },
+        ],
+        needs: Some(Permission::Start),
+        call: start_run,
+    },
+    ToolRow {
+        name: "resume_run",
+        title: "Resume a run",
+        about: "Resumes a run that failed, was cancelled or was interrupted, from where it stopped; what is done is not done again. Find and fix the reason first.",
+        arguments: &[Argument {
+            name: "run",
+            kind: "string",
+            about: "The id of the run",
+            is_required: true,
+        }],
+        needs: Some(Permission::Resume),
+        call: resume_run,
+    },
+];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Start {
+    workflow: String,
+    target: Option<String>,
+    #[serde(default)]
+    params: BTreeMap<String, Json>,
+    key: Option<String>,
+}
+
+fn start_run(setting: &Setting, arguments: Json) -> Result<Json, RunsError> {
+    let start: Start = read(arguments)?;
+    let wanted = wanted(&start.workflow, start.target, start.params)?;
+    let started = setting
+        .runs
+        .start(&wanted, start.key.as_deref(), &setting.person)?;
+    tracing::info!(run = %started.run, workflow = start.workflow, "an assistant started a run");
+    Ok(json!({ "run": started.run, "is_repeated": started.is_repeated }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Resume {
+    run: String,
+}
+
+fn resume_run(setting: &Setting, arguments: Json) -> Result<Json, RunsError> {
+    let resume: Resume = read(arguments)?;
+    let run = run_id(&resume.run)?;
+    setting.runs.resume(&run, &setting.person)?;
+    tracing::info!(%run, "an assistant resumed a run");
+    Ok(json!({ "run": run }))
+}
+
+/// Reads what a run is to be started with.
+pub fn wanted(
+    workflow: &str,
+    target: Option<String>,
+    params: BTreeMap<String, Json>,
+) -> Result<StartWanted, RunsError> {
+    let params = params.into_iter();
+    Ok(StartWanted {
+        workflow: workflow_name(workflow)?,
+        target: target.unwrap_or_else(|| LOCAL.into()),
+        params: params
+            .map(|(name, json)| (name, Value::from_json(json)))
+            .collect(),
+    })
+}

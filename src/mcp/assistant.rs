@@ -1,0 +1,130 @@
+use std::{collections::BTreeSet, sync::Arc};
+
+use rmcp::{
+    ErrorData, RoleServer, ServerHandler, ServiceExt,
+    model::{
+        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation,
+        ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
+    },
+    service::RequestContext,
+    transport::stdio,
+};
+use serde_json::{Value as Json, json};
+
+use super::tool::{Permission, Setting, tools};
+use crate::{
+    report,
+    runs::{Person, Runs, RunsError},
+};
+
+const INSTRUCTIONS: &str = "\
+Windlass runs workflows that rotate certificates, and other runbooks, as graphs of steps that are never done twice. \
+A run that failed is resumed, not started again. Plan before you start anything, and show the plan to the person. \
+Approvals, answers and undos are for people: tell them which command to use. \
+An error has a code; the tool explain has its page.";
+
+/// Answers an assistant over standard input and output.
+pub struct Assistant {
+    setting: Arc<Setting>,
+    allowed: BTreeSet<Permission>,
+}
+
+impl Assistant {
+    pub fn new(runs: Arc<dyn Runs>, person: Person, allowed: BTreeSet<Permission>) -> Self {
+        Self {
+            setting: Arc::new(Setting { runs, person }),
+            allowed,
+        }
+    }
+
+    /// Serves until standard input ends.
+    ///
+    /// # Errors
+    /// A client that does not speak the protocol, as a sentence.
+    pub async fn serve(self) -> Result<(), String> {
+        let service = ServiceExt::serve(self, stdio()).await;
+        let service = service.map_err(|e| e.to_string())?;
+        service.waiting().await.map_err(|e| e.to_string())?;
+        Ok(())
+    }
+}
+
+impl ServerHandler for Assistant {
+    fn get_info(&self) -> ServerConfig {
+        let tools = ServerCapabilities::builder().enable_tools().build();
+        let mut config = ServerConfig::new(tools).with_instructions(INSTRUCTIONS);
+        config.server_info = Implementation::new("windlass", env!("CARGO_PKG_VERSION"));
+        config
+    }
+
+    async fn list_tools(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        let all = tools(&self.allowed).map(|row| row.to_tool());
+        Ok(ListToolsResult::with_all_items(all.collect()))
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let Some(row) = tools(&self.allowed).find(|row| row.name == request.name) else {
+            let message = format!("there is no tool `{}`", request.name);
+            return Err(ErrorData::invalid_params(message, None));
+        };
+        let arguments = Json::Object(request.arguments.unwrap_or_default());
+        let setting = self.setting.clone();
+        // The service over runs blocks on the disk or the network.
+        let called = tokio::task::spawn_blocking(move || (row.call)(&setting, arguments)).await;
+        let result = match called {
+            Ok(Ok(answer)) => CallToolResult::structured(answer),
+            Ok(Err(error)) => {
+                tracing::info!(tool = row.name, code = error.code, %error, "a tool failed");
+                failed(&error)
+            }
+            Err(error) => {
+                tracing::error!(tool = row.name, %error, "a tool broke");
+                let why = "the tool broke; this is a bug of ours";
+                failed(&RunsError::broken("system", why))
+            }
+        };
+        Ok(result.into())
+    }
+}
+
+/// Tells an assistant why a tool did nothing: with the code that `explain` knows, and what to do.
+fn failed(error: &RunsError) -> CallToolResult {
+    let drawn = error.mistakes.iter().flat_map(|mistakes| &mistakes.0);
+    let mistakes: Vec<_> = drawn
+        .map(|mistake| plain(&report::render(mistake)))
+        .collect();
+    let mut text = match mistakes.is_empty() {
+        true => format!("error[{}]: {}", error.code, error.message),
+        false => mistakes.join("\n"),
+    };
+    if let Some(hint) = &error.hint {
+        text.push_str(&format!("\nhint: {hint}"));
+    }
+    let params: serde_json::Map<String, Json> = error
+        .params
+        .iter()
+        .map(|(name, why)| (name.clone(), why.clone().into()))
+        .collect();
+    let mut result = CallToolResult::error(vec![ContentBlock::text(text)]);
+    result.structured_content = Some(json!({
+        "code": error.code,
+        "message": error.message,
+        "hint": error.hint,
+        "mistakes": mistakes,
+        "params": params,
+    }));
+    result
+}
+
+/// Takes the colours out of what is drawn for a terminal.
+fn plain(text: &str) -> String {
+    console::strip_ansi_codes(text).into_owned()
+}

@@ -1,0 +1,431 @@
+//! The tools that change nothing.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+
+use super::{
+    act::wanted,
+    tool::{Argument, Setting, ToolRow, read},
+};
+use crate::{
+    compile::{Frozen, Program, compile},
+    decide,
+    journal::RunId,
+    report::{self, Pick},
+    runs::{self, Filter, Note, RunsError, WorkflowName, now},
+    value::Value,
+};
+
+/// How many runs and how many lines of a log an answer has, if nothing else is asked for, and at most.
+const USUAL_RUNS: usize = 20;
+const MOST_RUNS: usize = 200;
+const USUAL_LINES: usize = 200;
+const MOST_LINES: usize = 2000;
+/// Stands for the id that a run would get.
+const RUN: &str = "RUN";
+/// Stands for the file of a workflow that is only a text.
+const DRAFT: &str = "draft.yaml";
+
+pub const TOOLS: &[ToolRow] = &[
+    ToolRow {
+        name: "list_workflows",
+        title: "List workflows",
+        about: "Lists the workflows that can be started, with their params, and the targets that runs can have. Use it before plan_run and start_run.",
+        arguments: &[],
+        needs: None,
+        call: list_workflows,
+    },
+    ToolRow {
+        name: "list_runs",
+        title: "List runs",
+        about: "Lists runs, the newest first, with status, who started them, the first line of their error, and the questions that wait for a person.",
+        arguments: &[
+            optional(
+                "status",
+                "string",
+                "Only runs of this status: running, waiting, succeeded, failed, cancelled, interrupted, undone",
+            ),
+            optional("workflow", "string", "Only runs of this workflow"),
+            optional("target", "string", "Only runs on this target"),
+            optional(
+                "before",
+                "string",
+                "Only runs that started before this one: the `next` of the answer before",
+            ),
+            optional("limit", "integer", "How many, at most 200 [default: 20]"),
+        ],
+        needs: None,
+        call: list_runs,
+    },
+    ToolRow {
+        name: "show_run",
+        title: "Show a run",
+        about: "Shows a run: its status, its steps with attempts and errors, its outputs, and the questions that wait for a person. Secrets are masked.",
+        arguments: &[required(
+            "run",
+            "string",
+            "The id of the run, as list_runs gives it",
+        )],
+        needs: None,
+        call: show_run,
+    },
+    ToolRow {
+        name: "log_run",
+        title: "Read the log of a run",
+        about: "Reads what happened in a run, a line for each event, the last ones if it has more than `limit`. Use it to find out why a run failed.",
+        arguments: &[
+            required("run", "string", "The id of the run"),
+            optional("step", "string", "Only lines about this step"),
+            optional(
+                "before",
+                "integer",
+                "Only lines before the event of this number (`seq`)",
+            ),
+            optional(
+                "limit",
+                "integer",
+                "How many lines, at most 2000 [default: 200]",
+            ),
+        ],
+        needs: None,
+        call: log_run,
+    },
+    ToolRow {
+        name: "validate_workflow",
+        title: "Validate a workflow",
+        about: "Checks a workflow and returns every mistake in it, each with its place and a hint: one of the server's by name, or the text of a draft.",
+        arguments: &[
+            optional(
+                "workflow",
+                "string",
+                "The name of a workflow, as list_workflows gives it",
+            ),
+            optional(
+                "text",
+                "string",
+                "The YAML text of a workflow instead. Its scripts have to be written in it: it has no other files",
+            ),
+        ],
+        needs: None,
+        call: validate_workflow,
+    },
+    ToolRow {
+        name: "plan_run",
+        title: "Plan a run",
+        about: "Works out what a run would do, step by step, and changes nothing. Show the plan to the person before start_run.",
+        arguments: &[
+            required("workflow", "string", "The name of the workflow"),
+            optional(
+                "target",
+                "string",
+                "The target [default: local, a rehearsal on this machine]",
+            ),
+            optional("params", "object", "The params of the workflow, by name"),
+        ],
+        needs: None,
+        call: plan_run,
+    },
+    ToolRow {
+        name: "explain",
+        title: "Explain a word",
+        about: "Explains an error code, a host function of scripts (such as kube::apply) or a key of workflow files. Without a topic, lists all topics.",
+        arguments: &[optional("topic", "string", "The word")],
+        needs: None,
+        call: explain,
+    },
+    ToolRow {
+        name: "list_certificates",
+        title: "List certificates",
+        about: "Lists the certificates that runs made and found: who issued them, where they are in use, and when they expire.",
+        arguments: &[
+            optional(
+                "due",
+                "integer",
+                "Only those in use that expire within this many days",
+            ),
+            optional("all", "boolean", "Also those that were replaced"),
+        ],
+        needs: None,
+        call: list_certificates,
+    },
+];
+
+const fn required(name: &'static str, kind: &'static str, about: &'static str) -> Argument {
+    Argument {
+        name,
+        kind,
+        about,
+        is_required: true,
+    }
+}
+
+const fn optional(name: &'static str, kind: &'static str, about: &'static str) -> Argument {
+    Argument {
+        is_required: false,
+        ..required(name, kind, about)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+fn list_workflows(setting: &Setting, arguments: Json) -> Result<Json, RunsError> {
+    let Nothing {} = read(arguments)?;
+    let listed = setting.runs.workflows()?;
+    let workflows: Vec<_> = listed
+        .iter()
+        .map(|one| match &one.program {
+            Ok(program) => described(one.name.as_str(), program),
+            Err(error) => json!({ "workflow": one.name.as_str(), "problem": error.message }),
+        })
+        .collect();
+    Ok(json!({ "workflows": workflows, "targets": setting.runs.targets()? }))
+}
+
+fn described(name: &str, program: &Program) -> Json {
+    let workflow = &program.workflow;
+    let params = workflow.params.iter().map(|(name, param)| {
+        json!({
+            "name": name,
+            "type": param.ty.to_string(),
+            "default": param.default.as_ref().map(Value::to_json),
+            "description": param.description,
+        })
+    });
+    json!({
+        "workflow": name,
+        "description": workflow.description,
+        "params": params.collect::<Vec<_>>(),
+        "steps": workflow.steps().count(),
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WhichRuns {
+    status: Option<String>,
+    workflow: Option<String>,
+    target: Option<String>,
+    before: Option<String>,
+    limit: Option<usize>,
+}
+
+fn list_runs(setting: &Setting, arguments: Json) -> Result<Json, RunsError> {
+    let which: WhichRuns = read(arguments)?;
+    let page = setting.runs.list(&Filter {
+        status: which.status,
+        workflow: which.workflow,
+        target: which.target,
+        before: which.before.as_deref().map(run_id).transpose()?,
+        limit: which.limit.unwrap_or(USUAL_RUNS).clamp(1, MOST_RUNS),
+        ..Filter::default()
+    })?;
+    let next = page.rows.last().filter(|_| page.has_more);
+    let runs = page.rows.iter().map(|row| {
+        let asks = row
+            .asks
+            .iter()
+            .map(|ask| json!({ "step": ask.step, "message": ask.message }));
+        json!({
+            "run": row.run.id,
+            "workflow": row.run.workflow,
+            "target": row.run.target,
+            "status": row.status,
+            "started_at": report::utc_time(row.run.started_at),
+            "ended_at": row.run.ended_at.map(report::utc_time),
+            "requester": row.run.requester,
+            "error": row.error,
+            "asks": asks.collect::<Vec<_>>(),
+        })
+    });
+    Ok(json!({
+        "runs": runs.collect::<Vec<_>>(),
+        "next": next.map(|row| row.run.id.to_string()),
+    }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WhichRun {
+    run: String,
+}
+
+fn show_run(setting: &Setting, arguments: Json) -> Result<Json, RunsError> {
+    let which: WhichRun = read(arguments)?;
+    let shown = setting.runs.run(&run_id(&which.run)?)?;
+    let mut json = report::run_json(&shown.id, &shown.state, shown.at);
+    let asks = shown.asks();
+    let asks = asks
+        .iter()
+        .map(|ask| json!({ "step": ask.step, "message": ask.message }));
+    json["status"] = shown.status().into();
+    json["asks"] = asks.collect();
+    json["trouble"] = setting.runs.trouble(&shown.id).into();
+    Ok(json)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WhichLines {
+    run: String,
+    step: Option<String>,
+    before: Option<u64>,
+    limit: Option<usize>,
+}
+
+fn log_run(setting: &Setting, arguments: Json) -> Result<Json, RunsError> {
+    let which: WhichLines = read(arguments)?;
+    let lines = setting.runs.log(&run_id(&which.run)?)?;
+    let is_about = |step: &str| {
+        let inside = |outer: &str| {
+            step.strip_prefix(outer)
+                .is_some_and(|rest| rest.starts_with(['/', '[']))
+        };
+        which
+            .step
+            .as_deref()
+            .is_none_or(|outer| step == outer || inside(outer))
+    };
+    let picked: Vec<_> = lines
+        .iter()
+        .filter(|line| which.before.is_none_or(|before| line.seq < before))
+        .filter(|line| match &line.step {
+            Some(step) => is_about(step.as_str()),
+            None => which.step.is_none(),
+        })
+        .collect();
+    let limit = which.limit.unwrap_or(USUAL_LINES).clamp(1, MOST_LINES);
+    let skipped = picked.len().saturating_sub(limit);
+    let told = picked[skipped..].iter().map(|line| {
+        json!({
+            "seq": line.seq,
+            "at": report::utc_time(line.at),
+            "step": line.step,
+            "text": line.text,
+            "is_error": line.is_error,
+        })
+    });
+    Ok(json!({ "lines": told.collect::<Vec<_>>(), "has_earlier": skipped > 0 }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WhichWorkflow {
+    workflow: Option<String>,
+    text: Option<String>,
+}
+
+fn validate_workflow(setting: &Setting, arguments: Json) -> Result<Json, RunsError> {
+    let which: WhichWorkflow = read(arguments)?;
+    let program = match (which.workflow, which.text) {
+        (Some(name), None) => setting.runs.workflow(&workflow_name(&name)?)?,
+        (None, Some(text)) => {
+            let files = BTreeMap::from([(DRAFT.to_owned(), text.into())]);
+            compile(DRAFT, &mut Frozen(files))?
+        }
+        _ => {
+            let message = "give either `workflow` or `text`";
+            return Err(RunsError::wrong("bad-request", message));
+        }
+    };
+    let mut json = described(&program.workflow.name, &program);
+    json["is_valid"] = true.into();
+    Ok(json)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WhichStart {
+    workflow: String,
+    target: Option<String>,
+    #[serde(default)]
+    params: BTreeMap<String, Json>,
+}
+
+fn plan_run(setting: &Setting, arguments: Json) -> Result<Json, RunsError> {
+    let which: WhichStart = read(arguments)?;
+    let wanted = wanted(&which.workflow, which.target, which.params)?;
+    let planned = setting.runs.plan(&wanted, &setting.person)?;
+    let steps = decide::preview(&planned.program.workflow, &planned.state, RUN);
+    let notes: Vec<_> = planned.notes.iter().map(note).collect();
+    Ok(json!({ "steps": report::preview_json(&steps, &[]), "notes": notes }))
+}
+
+fn note(note: &Note) -> String {
+    match note {
+        Note::NoClusters { target } => {
+            format!(
+                "the target `{target}` names no Kubernetes clusters; steps that need them are skipped"
+            )
+        }
+        Note::Missing { cluster, permits } => {
+            let permits = runs::permits_text(permits);
+            format!("on {cluster} the caller may not {permits}")
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WhichTopic {
+    topic: Option<String>,
+}
+
+fn explain(_: &Setting, arguments: Json) -> Result<Json, RunsError> {
+    let which: WhichTopic = read(arguments)?;
+    let pages = match which.topic.as_deref() {
+        None => vec![report::topics_page()],
+        Some(topic) => report::explain(topic).map_err(|near| {
+            let error = RunsError::missing("unknown-topic", format!("there is no topic `{topic}`"));
+            match near.is_empty() {
+                true => error.hint("without a topic, this tool lists all topics"),
+                false => error.hint(format!("did you mean {}?", near.join(", or "))),
+            }
+        })?,
+    };
+    let pages: Vec<_> = pages.iter().map(|page| page.to_markdown(1)).collect();
+    Ok(json!({ "pages": pages }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WhichCertificates {
+    due: Option<u32>,
+    #[serde(default)]
+    all: bool,
+}
+
+fn list_certificates(setting: &Setting, arguments: Json) -> Result<Json, RunsError> {
+    let which: WhichCertificates = read(arguments)?;
+    let inventory = setting.runs.certificates()?;
+    let pick = Pick {
+        due: which.due.map(|days| i64::from(days) * 86_400),
+        is_all: which.all,
+        ..Pick::default()
+    };
+    let found = report::inventory_json(&inventory, pick, now());
+    Ok(match found {
+        found @ Json::Object(_) => found,
+        // The result of a tool is an object.
+        found => json!({ "certificates": found }),
+    })
+}
+
+/// Reads the id of a run that is asked for.
+pub fn run_id(text: &str) -> Result<RunId, RunsError> {
+    RunId::parse(text).ok_or_else(|| {
+        let message = format!("no run `{text}`: an id looks like 20261123-223401482-k3f9ma");
+        RunsError::missing("no-such-run", message).hint("list_runs lists them")
+    })
+}
+
+/// Reads the name of a workflow that is asked for.
+pub fn workflow_name(text: &str) -> Result<WorkflowName, RunsError> {
+    WorkflowName::parse(text).ok_or_else(|| {
+        RunsError::missing("unknown-workflow", format!("no workflow `{text}`"))
+            .hint("list_workflows lists them")
+    })
+}

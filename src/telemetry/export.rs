@@ -1,0 +1,166 @@
+use std::{
+    collections::{HashSet, VecDeque},
+    env,
+    sync::{Mutex, OnceLock, PoisonError},
+};
+
+use opentelemetry::{InstrumentationScope, KeyValue, trace::SpanId};
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
+use opentelemetry_sdk::{
+    Resource,
+    trace::{BatchSpanProcessor, SpanData, SpanProcessor},
+};
+
+/// How many spans are known to have been sent. A driver that Restate brings back to life reports what it reported before.
+const REMEMBERED: usize = 16_384;
+
+/// The standard variables that say where traces go (OpenTelemetry Protocol Exporter, "Configuration Options").
+const ENDPOINTS: [&str; 2] = [
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+];
+const PROTOCOLS: [&str; 2] = [
+    "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+    "OTEL_EXPORTER_OTLP_PROTOCOL",
+];
+
+static EXPORTER: OnceLock<Exporter> = OnceLock::new();
+
+/// Sends spans in batches, on a thread of its own.
+pub struct Exporter {
+    processor: BatchSpanProcessor,
+    scope: InstrumentationScope,
+    sent: Mutex<Sent>,
+}
+
+/// The spans that were sent last, the oldest first.
+#[derive(Default)]
+struct Sent {
+    known: HashSet<SpanId>,
+    order: VecDeque<SpanId>,
+}
+
+/// Begins to send traces if the environment names a collector.
+///
+/// # Errors
+/// Why no traces are sent although it does, as a sentence.
+pub fn start() -> Result<(), String> {
+    if EXPORTER.get().is_some() || !is_wanted() {
+        return Ok(());
+    }
+    let protocol = set(&PROTOCOLS);
+    if let Some((name, protocol)) = protocol.filter(|(_, value)| value != "http/protobuf") {
+        return Err(format!(
+            "{name} is `{protocol}`, and only `http/protobuf` is supported"
+        ));
+    }
+    let builder = SpanExporter::builder().with_http();
+    let exporter = builder.with_protocol(Protocol::HttpBinary).build();
+    let exporter = exporter.map_err(|e| e.to_string())?;
+    let mut processor = BatchSpanProcessor::builder(exporter).build();
+    processor.set_resource(&resource());
+    let scope = InstrumentationScope::builder("windlass");
+    // Another thread may have been faster.
+    let _ = EXPORTER.set(Exporter {
+        processor,
+        scope: scope.with_version(env!("CARGO_PKG_VERSION")).build(),
+        sent: Mutex::default(),
+    });
+    Ok(())
+}
+
+/// Sends what was not sent yet, before the process ends: waits 5 s at most.
+pub fn flush() {
+    if let Some(exporter) = EXPORTER.get()
+        && let Err(error) = exporter.processor.force_flush()
+    {
+        tracing::warn!(%error, "the last spans were not sent");
+    }
+}
+
+/// Returns the exporter, if traces are sent.
+pub fn exporter() -> Option<&'static Exporter> {
+    EXPORTER.get()
+}
+
+impl Exporter {
+    pub fn scope(&self) -> InstrumentationScope {
+        self.scope.clone()
+    }
+
+    /// Queues a span. One that this process has sent already is left out.
+    pub fn send(&self, span: SpanData) {
+        let is_new = {
+            let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+            sent.add(span.span_context.span_id())
+        };
+        if is_new {
+            self.processor.on_end(span);
+        }
+    }
+}
+
+impl Sent {
+    fn add(&mut self, span: SpanId) -> bool {
+        if !self.known.insert(span) {
+            return false;
+        }
+        self.order.push_back(span);
+        if self.order.len() > REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        true
+    }
+}
+
+fn is_wanted() -> bool {
+    let is_disabled = set(&["OTEL_SDK_DISABLED"])
+        .is_some_and(|(_, value)| value.eq_ignore_ascii_case("true"))
+        || set(&["OTEL_TRACES_EXPORTER"]).is_some_and(|(_, value)| value == "none");
+    set(&ENDPOINTS).is_some() && !is_disabled
+}
+
+/// Returns the first of these variables that is set; an empty one counts as not set.
+fn set(names: &[&'static str]) -> Option<(&'static str, String)> {
+    names.iter().find_map(|name| {
+        let value = env::var(name).ok()?;
+        (!value.is_empty()).then_some((*name, value))
+    })
+}
+
+/// Says what sends the spans; OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES count before what is said here.
+fn resource() -> Resource {
+    let given = Resource::builder().build();
+    let is_named = set(&["OTEL_SERVICE_NAME"]).is_some()
+        || set(&["OTEL_RESOURCE_ATTRIBUTES"])
+            .is_some_and(|(_, value)| value.contains("service.name="));
+    let mut builder = Resource::builder();
+    if !is_named {
+        builder = builder.with_service_name("windlass");
+    }
+    if given.get(&"service.version".into()).is_none() {
+        let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
+        builder = builder.with_attribute(version);
+    }
+    builder.build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_sent_once_and_old_ones_are_forgotten() {
+        let id = |n: usize| SpanId::from_bytes((n as u64 + 1).to_be_bytes());
+        let mut sent = Sent::default();
+        assert!(sent.add(id(0)));
+        assert!(!sent.add(id(0)));
+        for n in 1..=REMEMBERED {
+            assert!(sent.add(id(n)), "{n}");
+        }
+        assert_eq!(sent.known.len(), REMEMBERED);
+        assert!(sent.add(id(0)));
+    }
+}
