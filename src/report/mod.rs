@@ -2,6 +2,7 @@
 
 mod audit;
 mod certificates;
+mod clock;
 mod codes;
 mod commands;
 mod definitions;
@@ -58,6 +59,9 @@ pub use reference::reference;
 pub use say::{for_people, say, use_ascii};
 pub use schema::{test_schema, workflow_schema};
 pub use standing::Standing;
+pub use clock::{
+    column_time, heading, local_day, local_time, log_time, start_of_day, use_local_zone,
+};
 pub use style::{ago, describe_status, took, utc_time};
 pub use summary::{Detail, View, headline, summary};
 pub use table::{Room, Table};
