@@ -112,7 +112,9 @@ fn a_score_says_how_much_must_be_noticed() {
     let ran = test.windlass(&sample).expect(0);
     contains(&ran.stderr, &["Starting 1 mutant of 1 file, 2 tests"]);
     let seeded = |seed: &str| {
-        let sample = ["test", "--mutate", "--sample", "3", "--score", "0", "--json"];
+        let sample = [
+            "test", "--mutate", "--sample", "3", "--score", "0", "--json",
+        ];
         let command = [sample.as_slice(), &["--seed", seed]].concat();
         test.windlass(&command).expect(0).json()["mutants"].clone()
     };
@@ -179,7 +181,10 @@ fn the_tests_of_shipped_scripts_notice_a_sample_of_their_mutants() {
     let of_files = json["files"].as_array().expect("a list").iter();
     let sum: u64 = of_files.filter_map(|file| file["all"].as_u64()).sum();
     assert_eq!(json["all"].as_u64(), Some(sum));
-    contains(&ran.stderr, &["Starting 30 mutants of", "workflows/steps/restart.rhai"]);
+    contains(
+        &ran.stderr,
+        &["Starting 30 mutants of", "workflows/steps/restart.rhai"],
+    );
 }
 
 /// A certificate of its own: CN=test, a CA, until 2126.

@@ -30,7 +30,10 @@ fn people_see_local_times_with_their_offset() {
         assert!(!shown.contains("UTC"), "{command}: {shown}");
     }
     let logs = test.windlass(&["logs"]).expect(0).stdout;
-    assert!(logs.lines().all(|line| line.contains(" +05:30  ")), "{logs}");
+    assert!(
+        logs.lines().all(|line| line.contains(" +05:30  ")),
+        "{logs}"
+    );
     // Where there is no such zone, times are in UTC.
     for zone in ["UTC", "Mars/Olympus", ""] {
         let mut command = test.command(&["runs"]);
@@ -44,7 +47,10 @@ fn people_see_local_times_with_their_offset() {
 fn utc_is_shown_where_it_is_asked_for() {
     let test = in_india();
     let runs = test.windlass(&["--utc", "runs"]).expect(0).stdout;
-    assert!(runs.contains("STARTED (UTC)") && !runs.contains("+05:30"), "{runs}");
+    assert!(
+        runs.contains("STARTED (UTC)") && !runs.contains("+05:30"),
+        "{runs}"
+    );
     for command in ["show", "audit"] {
         let shown = test.windlass(&[command, "--utc"]).expect(0).stdout;
         assert!(shown.contains(" UTC by tester"), "{command}: {shown}");
@@ -74,8 +80,7 @@ fn a_day_begins_in_the_zone_in_which_times_are_shown() {
             let since = since.to_string();
             let mut command = test.command(&["runs", "--json", "--since", &since]);
             let output = command.env("TZ", zone).output().expect("windlass starts");
-            let runs: serde_json::Value =
-                serde_json::from_slice(&output.stdout).expect("JSON");
+            let runs: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
             assert_eq!(runs.as_array().map(Vec::len), Some(count), "{zone} {since}");
         }
     }

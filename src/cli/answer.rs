@@ -103,9 +103,7 @@ fn refused(refusal: &Refusal, run: &RunId) -> Failure {
     let (deadline, verdict) = (local_time(*deadline), verdict.as_str());
     Failure::new(
         "approval-expired",
-        format!(
-            "`{step}` expired {deadline}, and counts as {verdict}; no answer counts any more"
-        ),
+        format!("`{step}` expired {deadline}, and counts as {verdict}; no answer counts any more"),
     )
     .hint(format!(
         "to continue: `{}`; to ask again: `{}`",

@@ -149,9 +149,8 @@ fn as_json(hunted: &Hunted) -> Json {
         })
     });
     let scores = hunted.scores().into_iter();
-    let files = scores.map(|(file, score)| {
-        json!({ "file": file, "noticed": score.noticed, "all": score.all })
-    });
+    let files = scores
+        .map(|(file, score)| json!({ "file": file, "noticed": score.noticed, "all": score.all }));
     json!({
         "mutants": mutants.collect::<Vec<_>>(),
         "files": files.collect::<Vec<_>>(),

@@ -4,9 +4,9 @@ use serde_json::{Value as Json, json};
 
 use super::{
     certificates::certificates,
+    clock::local_time,
     object::{call_line, object},
     plain::{line, short_line},
-    clock::local_time,
 };
 use crate::{
     journal::{CallRecord, EffectOutcome, Event, InstanceId, Record, RunId, State},

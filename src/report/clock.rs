@@ -52,7 +52,8 @@ pub fn start_of_day(day: &str) -> Option<i64> {
 
 fn bare_in_utc(milliseconds: i64, format: &str) -> String {
     let text = shown(milliseconds, &zone(), format);
-    text.strip_suffix(" UTC").map_or_else(|| text.clone(), str::to_owned)
+    text.strip_suffix(" UTC")
+        .map_or_else(|| text.clone(), str::to_owned)
 }
 
 fn zone() -> TimeZone {
@@ -78,7 +79,10 @@ fn shown(milliseconds: i64, zone: &TimeZone, format: &str) -> String {
 /// Whether a zone is UTC all the year. A machine without a zone is taken to be in UTC.
 fn is_utc(zone: &TimeZone) -> bool {
     zone.is_unknown()
-        || matches!(zone.iana_name(), Some("UTC" | "Etc/UTC" | "Etc/UCT" | "Zulu"))
+        || matches!(
+            zone.iana_name(),
+            Some("UTC" | "Etc/UTC" | "Etc/UCT" | "Zulu")
+        )
         || *zone == TimeZone::UTC
 }
 
@@ -97,8 +101,14 @@ mod tests {
             shown(WINTER, &TimeZone::UTC, "%F %T"),
             "2026-02-02 02:40:00 UTC"
         );
-        assert_eq!(shown(WINTER, &berlin, "%F %T"), "2026-02-02 03:40:00 +01:00");
-        assert_eq!(shown(SUMMER, &berlin, "%F %T"), "2026-07-25 19:20:00 +02:00");
+        assert_eq!(
+            shown(WINTER, &berlin, "%F %T"),
+            "2026-02-02 03:40:00 +01:00"
+        );
+        assert_eq!(
+            shown(SUMMER, &berlin, "%F %T"),
+            "2026-07-25 19:20:00 +02:00"
+        );
         assert_eq!(
             shown(WINTER, &london, "%F %T%.3f"),
             "2026-02-02 02:40:00.123 +00:00"

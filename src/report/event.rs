@@ -3,9 +3,9 @@ use std::collections::BTreeMap;
 use serde_json::{Value as Json, json};
 
 use super::{
+    clock::{column_time, log_time},
     object::call_line,
     plain::{line, lines, short_line},
-    clock::{column_time, log_time},
 };
 use crate::{
     journal::{EffectOutcome, Event, InstanceId, Record, Via},
@@ -114,7 +114,11 @@ fn event_line(record: &Record, call: &str, is_full: bool) -> String {
             error,
             retry_at: Some(at),
         } => {
-            format!("{step} failed, again at {}: {}", column_time(*at), said(error))
+            format!(
+                "{step} failed, again at {}: {}",
+                column_time(*at),
+                said(error)
+            )
         }
         Event::StepSkipped { step, reason } => format!("{step} skipped: {reason}"),
         Event::StepInterrupted { step } => format!("{step} stopped"),

@@ -36,6 +36,9 @@ mod undo;
 
 pub use audit::{Proof, audit, audit_json};
 pub use certificates::{WrittenCertificate, certificates};
+pub use clock::{
+    column_time, heading, local_day, local_time, log_time, start_of_day, use_local_zone,
+};
 pub use codes::{code_markdown, codes};
 pub use commands::{command, completed, repeat};
 pub use definitions::definitions;
@@ -59,9 +62,6 @@ pub use reference::reference;
 pub use say::{for_people, say, use_ascii};
 pub use schema::{test_schema, workflow_schema};
 pub use standing::Standing;
-pub use clock::{
-    column_time, heading, local_day, local_time, log_time, start_of_day, use_local_zone,
-};
 pub use style::{ago, describe_status, took, utc_time};
 pub use summary::{Detail, View, headline, summary};
 pub use table::{Room, Table};

@@ -1,8 +1,8 @@
 use super::{
+    clock::local_time,
     commands::command,
     plain,
     standing::{Standing, waiting},
-    clock::local_time,
 };
 use crate::{
     journal::{Approval, EffectState, Instance, InstanceId, Outcome, RunId, State, Status},

@@ -424,7 +424,11 @@ mod tests {
             let numbers = drawn(100, 7, seed);
             assert_eq!(numbers.len(), 7);
             assert!(numbers.iter().all(|number| *number < 100));
-            assert_eq!(numbers, drawn(100, 7, seed), "the same seed, the same mutants");
+            assert_eq!(
+                numbers,
+                drawn(100, 7, seed),
+                "the same seed, the same mutants"
+            );
         }
         assert_ne!(drawn(100, 7, 1), drawn(100, 7, 2));
     }

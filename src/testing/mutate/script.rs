@@ -436,7 +436,9 @@ fn helped(one) { one != () }
         // The last condition is of the statement that begins before it, not of the one in the block before it.
         let text = "fn run(inputs) {\n    let found = if inputs.a {\n        1\n    } else if inputs.b {\n        2\n    };\n}\n";
         let edits = script_edits(text);
-        let edit = edits.iter().find(|edit| edit.what.contains("`inputs.b` became"));
+        let edit = edits
+            .iter()
+            .find(|edit| edit.what.contains("`inputs.b` became"));
         assert_eq!(edit.and_then(|edit| edit.reached_by), Some(2));
     }
 

@@ -305,7 +305,9 @@ pub fn delete(
 }
 
 fn uid_of(object: &Value) -> String {
-    let uid = object.field("metadata").and_then(|found| found.field("uid"));
+    let uid = object
+        .field("metadata")
+        .and_then(|found| found.field("uid"));
     uid.map(Value::to_text).unwrap_or_default()
 }
 
