@@ -82,3 +82,4 @@ mod tls;
 mod undo;
 mod web;
 mod year;
+mod zone;
