@@ -50,6 +50,7 @@ mod namespaces;
 mod ownership;
 mod parts;
 mod paths;
+mod pauses;
 mod pem;
 mod pki;
 mod places;
