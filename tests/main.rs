@@ -58,6 +58,7 @@ mod programs;
 mod prompt;
 mod proof;
 mod reading;
+mod rehearsed;
 mod replay;
 #[cfg(feature = "restate")]
 mod restate;

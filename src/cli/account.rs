@@ -23,7 +23,8 @@ pub fn aws(args: &Args, workflow: &Workflow, target: &str) -> Result<Option<Aske
         return Ok(None);
     }
     let is_pinned = found.pca.account.is_some();
-    let (of_pca, of_others) = (uses_aws(workflow), calls(workflow, "aws::"));
+    let of_pca = uses_aws(workflow) && !found.has_embedded_pca();
+    let of_others = calls(workflow, "aws::");
     let others = found.aws();
     if of_others && (!of_pca || others.account.is_some()) {
         let client = AwsClient::new(others);

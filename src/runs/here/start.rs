@@ -178,7 +178,7 @@ impl Here {
         target: Option<&Target>,
         workflow: &Workflow,
     ) -> Result<(), RunsError> {
-        let Some(target) = target else {
+        let Some(target) = target.filter(|target| !target.has_embedded_pca()) else {
             return Ok(());
         };
         let mut calls = workflow.host_calls().into_iter();
