@@ -40,7 +40,7 @@ fn each_target_rehearses_on_a_mesh_of_its_own_versions() {
         .file("look.yaml", LOOK)
         .file("windlass.toml", TARGETS);
     let images = |target: &str| {
-        let outputs = test.outputs_of(&["run", "look.yaml", "--target", target]);
+        let outputs = test.outputs_of(&["look.yaml", "--target", target]);
         let images = &outputs["images"];
         let tag = |name: &str| {
             let image = images[name].as_str().unwrap_or_default();
@@ -65,7 +65,15 @@ fn each_target_rehearses_on_a_mesh_of_its_own_versions() {
     assert!(handshakes > 10, "{seen:#}");
     let none = test.windlass(&["mesh"]).expect(0).stdout;
     assert!(none.contains("no rehearsal clusters found"), "{none}");
-    let scan = ["certs", "scan", "--kube", "cluster-1", "--target", "old", "--json"];
+    let scan = [
+        "certs",
+        "scan",
+        "--kube",
+        "cluster-1",
+        "--target",
+        "old",
+        "--json",
+    ];
     let found = test.windlass(&scan).expect(0).stdout;
     assert!(found.contains("istio-ca-secret"), "{found}");
     test.windlass(&["certs", "scan", "--pca", "old"]).expect(0);
@@ -75,7 +83,8 @@ fn each_target_rehearses_on_a_mesh_of_its_own_versions() {
     let valid = test.windlass(&["validate", "look.yaml", "--target", "old"]);
     let valid = valid.expect(0).stdout;
     assert!(valid.contains("the target old has all it needs"), "{valid}");
-    test.windlass(&["plan", "look.yaml", "--target", "old"]).expect(0);
+    test.windlass(&["plan", "look.yaml", "--target", "old"])
+        .expect(0);
 }
 
 /// The commands of docs/rotation.md.
@@ -90,7 +99,10 @@ fn a_root_is_replaced_in_a_rehearsal_of_other_versions() {
     let (_, commands) = rest.split_once("```sh\n").expect("commands");
     let (commands, _) = commands.split_once("```").expect("their end");
     for line in commands.lines() {
-        let words = line.replace("clusters='[cluster-1, cluster-2]'", "clusters=[cluster-1,cluster-2]");
+        let words = line.replace(
+            "clusters='[cluster-1, cluster-2]'",
+            "clusters=[cluster-1,cluster-2]",
+        );
         let words: Vec<_> = words.split_whitespace().skip(1).collect();
         let ran = test.windlass(&words).expect(0);
         if words[0] == "mesh" {
@@ -101,7 +113,14 @@ fn a_root_is_replaced_in_a_rehearsal_of_other_versions() {
     let old = configuration.replace("gloo = \"2.6\"", "gloo = \"2.6\", ztunnel = \"1.29.1\"");
     assert_ne!(old, configuration);
     test.write("windlass.toml", &old);
-    let again = ["run", file, "--target", "rehearsal", "-p", "clusters=[cluster-1,cluster-2]"];
+    let again = [
+        "run",
+        file,
+        "--target",
+        "rehearsal",
+        "-p",
+        "clusters=[cluster-1,cluster-2]",
+    ];
     let more = ["-p", "force=true", "-p", "approve=false"];
     let refused = test.windlass(&[&again, more.as_slice()].concat()).expect(1);
     let why = "reads the root of its CA only as it starts";
@@ -111,18 +130,41 @@ fn a_root_is_replaced_in_a_rehearsal_of_other_versions() {
 #[test]
 fn a_mistake_in_a_mesh_is_shown_with_its_line() {
     for (text, line, why) in [
-        (r#"mesh = { istoi = "1.29" }"#, 2, "there is no key `istoi`; did you mean `istio`?"),
-        (r#"mesh = { istio = 1.30 }"#, 2, r#"expected a version in quotes, such as "1.29""#),
-        (r#"mesh = { istio = "newest" }"#, 2, "`newest` is not a version such as 1.29 or 1.29.2"),
-        ("\nmesh = { multi-root = false }", 3, r#"expected "on" or "off""#),
+        (
+            r#"mesh = { istoi = "1.29" }"#,
+            2,
+            "there is no key `istoi`; did you mean `istio`?",
+        ),
+        (
+            r#"mesh = { istio = 1.30 }"#,
+            2,
+            r#"expected a version in quotes, such as "1.29""#,
+        ),
+        (
+            r#"mesh = { istio = "newest" }"#,
+            2,
+            "`newest` is not a version such as 1.29 or 1.29.2",
+        ),
+        (
+            "\nmesh = { multi-root = false }",
+            3,
+            r#"expected "on" or "off""#,
+        ),
         (r#"mesh = { mount = "0s" }"#, 2, "`mount` can't be zero"),
-        (r#"mesh = "istio=1.29""#, 2, r#"a table such as { istio = "1.29", multi-root = "on" }"#),
+        (
+            r#"mesh = "istio=1.29""#,
+            2,
+            r#"a table such as { istio = "1.29", multi-root = "on" }"#,
+        ),
     ] {
         let test = Test::new().file("look.yaml", LOOK);
         test.write("windlass.toml", &format!("[targets.t]\n{text}\n"));
         let ran = test.windlass(&["run", "look.yaml", "--target", "t"]);
         let refused = ran.expect(2).stderr;
-        assert!(refused.contains(&format!("line {line}, column")), "{refused}");
+        assert!(
+            refused.contains(&format!("line {line}, column")),
+            "{refused}"
+        );
         assert!(refused.contains(why), "{text}: {refused}");
     }
     for (target, text, why, hint) in [

@@ -275,9 +275,8 @@ fn refuse_new(path: &Path, what: &str) -> Result<(), Failure> {
         return Ok(());
     }
     let message = format!("there is no {what} in {}", path.display());
-    Err(Failure::new("scan", message).hint(
-        "runs on the target make it; those of another folder are found with --state DIR",
-    ))
+    Err(Failure::new("scan", message)
+        .hint("runs on the target make it; those of another folder are found with --state DIR"))
 }
 
 fn of_trouble(code: &'static str, trouble: &Trouble) -> Failure {

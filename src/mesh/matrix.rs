@@ -219,7 +219,6 @@ impl Matrix {
         found.all.dedup();
         Ok(found)
     }
-
 }
 
 /// Shakes hands, or knows how that ends from what classes of the same material did; `true` if it really did.

@@ -220,7 +220,10 @@ mod tests {
             ("istio=new", "`new` is not a version"),
             ("istoi=1.29", "no key `istoi`; did you mean `istio`?"),
             ("multiroot=on", "did you mean `multi-root`?"),
-            ("gateway=1.29", "no key `gateway`; the keys are istio, ztunnel,"),
+            (
+                "gateway=1.29",
+                "no key `gateway`; the keys are istio, ztunnel,",
+            ),
             ("multi-root=yes", "`multi-root` is on or off"),
             ("mount=0s", "can't be zero"),
             ("renew=soon", "a duration such as"),

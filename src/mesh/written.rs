@@ -101,7 +101,10 @@ mod tests {
     fn mistakes_are_named() {
         for (table, part) in [
             (r#"{ "istoi": "1.29" }"#, "did you mean `istio`?"),
-            (r#"{ "istio": 1.30 }"#, "expected a version in quotes, such as \"1.29\""),
+            (
+                r#"{ "istio": 1.30 }"#,
+                "expected a version in quotes, such as \"1.29\"",
+            ),
             (r#"{ "istio": "new" }"#, "`new` is not a version"),
             (r#"{ "multi-root": true }"#, "expected \"on\" or \"off\""),
             (r#"{ "mount": "0s" }"#, "can't be zero"),

@@ -108,7 +108,9 @@ impl<'a> Session<'a> {
         .check()?;
         let kube = match rehearsal_folder(target, &args.state) {
             Some(folder) => rehearsal_clusters(&folder),
-            None => target.map_or_else(BTreeSet::new, |target| target.kube.keys().cloned().collect()),
+            None => target.map_or_else(BTreeSet::new, |target| {
+                target.kube.keys().cloned().collect()
+            }),
         };
         Ok(Self {
             args,
