@@ -51,6 +51,7 @@ mod namespaces;
 mod ownership;
 mod parts;
 mod paths;
+mod pauses;
 mod pem;
 mod pki;
 mod places;
@@ -58,6 +59,7 @@ mod programs;
 mod prompt;
 mod proof;
 mod reading;
+mod rehearsed;
 mod replay;
 #[cfg(feature = "restate")]
 mod restate;

@@ -26,7 +26,7 @@ use crate::{
     },
     outside::{KubeClients, KubeTarget, PcaClient},
     report::{self, Detail, Pick, Room, View},
-    targets::{Folders, LOCAL, OpenError, OpenTarget, Targets},
+    targets::{Folders, OpenError, OpenTarget, Target, Targets, rehearsal_folder},
     value::{Failure as Trouble, FailureClass},
 };
 
@@ -146,13 +146,17 @@ fn clusters(args: &Args, command: &Scan, scanned: &mut Scanned) -> Result<(), Fa
         Some(name) => {
             let (config, was_asked_for) = args.config();
             let targets = Targets::load(config, was_asked_for)?;
-            match targets.find(name)? {
-                Some(target) => KubeClients::new(target.kube(), names.clone()),
+            let target = targets.find(name)?;
+            match rehearsal_folder(target, &args.state) {
                 None => {
+                    let kube = target.map(Target::kube).unwrap_or_default();
+                    KubeClients::new(kube, names.clone())
+                }
+                Some(folder) => {
                     for name in &names {
-                        refuse_new(args, &format!("kube/{name}"), "rehearsal cluster")?;
+                        refuse_new(&folder.join("kube").join(name), "rehearsal cluster")?;
                     }
-                    let open = local(args, names.clone())?;
+                    let open = embedded_servers(args, target, names.clone())?;
                     let kube = open.0.clients.kube.clone();
                     embedded = Some(open);
                     kube
@@ -199,20 +203,19 @@ fn authorities(
             .map_err(|why| Failure::new("scan", format!("{name} {why}")))?;
         rows.extend(read);
     }
-    if target != LOCAL {
-        let (config, was_asked_for) = args.config();
-        let targets = Targets::load(config, was_asked_for)?;
-        let Some(found) = targets.find(target)? else {
-            return Ok(());
-        };
+    let (config, was_asked_for) = args.config();
+    let targets = Targets::load(config, was_asked_for)?;
+    let found = targets.find(target)?;
+    if let Some(found) = found.filter(|found| !found.has_embedded_pca()) {
         let client = block_on(PcaClient::connect(&found.pca))?.map_err(OpenError::from)?;
         return block_on(scan::authorities(&client, &rows, now(), scanned))?
             .map_err(|trouble| of_trouble("target", &trouble));
     }
-    refuse_new(args, "pca", "embedded CA")?;
-    let (open, runtime) = local(args, BTreeSet::new())?;
+    let home = rehearsal_folder(found, &args.state).unwrap_or_else(|| args.state.clone());
+    refuse_new(&home.join("pca"), "embedded CA")?;
+    let (open, runtime) = embedded_servers(args, found, BTreeSet::new())?;
     let pca = open.clients.pca.clone();
-    let folder = args.state.join("pca/buckets").join(BUCKET);
+    let folder = home.join("pca/buckets").join(BUCKET);
     runtime
         .block_on(async {
             rows.extend(embedded_rows(&pca, &folder).await?);
@@ -246,9 +249,10 @@ async fn embedded_rows(pca: &PcaClient, bucket: &Path) -> Result<Vec<AuditRow>, 
     Ok(rows)
 }
 
-/// The target `local`, with the threads that serve it.
-fn local(
+/// A target whose servers are embedded, with the threads that serve it.
+fn embedded_servers(
     args: &Args,
+    target: Option<&Target>,
     clusters: BTreeSet<String>,
 ) -> Result<(OpenTarget, tokio::runtime::Runtime), Failure> {
     let runtime = super::process::runtime(1)?;
@@ -261,20 +265,18 @@ fn local(
         config: args.config().0,
         workflow: None,
     };
-    let open = runtime.block_on(OpenTarget::open(None, folders, clusters))?;
+    let open = runtime.block_on(OpenTarget::open(target, folders, clusters))?;
     Ok((open, runtime))
 }
 
 /// A scan makes nothing, so what is not there is a slip.
-fn refuse_new(args: &Args, folder: &str, what: &str) -> Result<(), Failure> {
-    let path = args.state.join(folder);
+fn refuse_new(path: &Path, what: &str) -> Result<(), Failure> {
     if path.is_dir() {
         return Ok(());
     }
     let message = format!("there is no {what} in {}", path.display());
-    Err(Failure::new("scan", message).hint(
-        "runs on the target `local` make it; those of another folder are found with --state DIR",
-    ))
+    Err(Failure::new("scan", message)
+        .hint("runs on the target make it; those of another folder are found with --state DIR"))
 }
 
 fn of_trouble(code: &'static str, trouble: &Trouble) -> Failure {

@@ -1,4 +1,4 @@
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc, thread, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, thread, time::Duration};
 
 use console::Term;
 
@@ -15,7 +15,7 @@ use crate::{
     outside::{KubeClient, KubeClients},
     report::{Room, Table},
     runs::{Runs, There},
-    targets::Targets,
+    targets::{Target, Targets, rehearsal_folder},
 };
 
 /// How often `--watch` looks.
@@ -52,7 +52,7 @@ pub fn mesh(args: &Args, command: &MeshTable) -> Done {
 
 /// Where the handshakes are tried.
 enum Source {
-    /// In this process, on the folder of the target `local`.
+    /// In this process, on the folder of a target whose clusters are embedded.
     Here(Matrix),
     /// By the rehearsal clusters of another target.
     There(tokio::runtime::Runtime, KubeClient),
@@ -67,12 +67,12 @@ impl Source {
         }
         let (config, was_asked_for) = args.config();
         let targets = Targets::load(config, was_asked_for)?;
-        let Some(target) = targets.find(&command.target)? else {
-            let folder: PathBuf = args.state.join("kube");
-            let matrix = Matrix::open(&folder).map_err(unreadable)?;
+        let target = targets.find(&command.target)?;
+        if let Some(folder) = rehearsal_folder(target, &args.state) {
+            let matrix = Matrix::open(&folder.join("kube")).map_err(unreadable)?;
             return Ok(Self::Here(matrix));
-        };
-        let kube = target.kube();
+        }
+        let kube = target.map(Target::kube).unwrap_or_default();
         let roles: BTreeSet<_> = kube.contexts.keys().cloned().collect();
         let role = match roles.contains("mgmt") {
             true => "mgmt".to_owned(),

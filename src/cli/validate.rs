@@ -142,7 +142,7 @@ fn on_target(
 ) -> Result<String, Failure> {
     let (config, was_asked_for) = args.config();
     let targets = Targets::load(config, was_asked_for)?;
-    let Some(found) = targets.find(target)? else {
+    let Some(found) = targets.find(target)?.filter(|found| found.mesh().is_none()) else {
         return Ok(format!("the target {target} has all it needs"));
     };
     let wanted = preflight(args, workflow, params, target)?;

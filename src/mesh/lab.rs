@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const DAY: Moment = 86_400_000;
 
 pub(super) struct Lab {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     pub clusters: BTreeMap<String, Offline>,
     matrix: Matrix,
 }
@@ -137,7 +137,7 @@ impl Lab {
         });
         let clusters = clusters.collect();
         Self {
-            _folder: folder,
+            folder: folder,
             clusters,
             matrix: Matrix::open(&path).unwrap(),
         }
@@ -148,6 +148,12 @@ impl Lab {
             cluster.catch_up().unwrap();
         }
         self.matrix.look().unwrap()
+    }
+
+    /// Looks as if for the first time.
+    pub fn look_anew(&mut self) -> Handshakes {
+        self.matrix = Matrix::open(self.folder.path()).unwrap();
+        self.look()
     }
 
     pub fn secret(&self, cluster: &str, namespace: &str, name: &str, files: &[(&str, String)]) {

@@ -6,7 +6,8 @@
 //!
 //! # Layout
 //!
-//! 1. `options` says which versions a mesh has and how fast its time passes; `plant` puts its first objects (`seed/`).
+//! 1. `options` says which versions a mesh has and how fast its time passes (`written` reads them from a configuration);
+//!    `plant` puts its first objects (`seed/`).
 //! 2. `member` is the part of a mesh in one cluster: it is handed to the API server as its
 //!    [`Controllers`](windlass_cluster::Controllers) and calls the players: `istiod` (with its `ca`), `proxy`, `ztunnel`,
 //!    the API server's own call of a `webhook`, Gloo Mesh's `relay`, and what it issues (`gloo`).
@@ -37,6 +38,7 @@ mod trust;
 mod verify;
 mod version;
 mod webhook;
+mod written;
 mod x509;
 mod ztunnel;
 

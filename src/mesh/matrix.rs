@@ -3,9 +3,10 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fs,
-    hash::{DefaultHasher, Hash as _, Hasher as _},
+    hash::{DefaultHasher, Hash, Hasher as _},
     io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use serde_json::{Value as Json, json};
@@ -94,9 +95,35 @@ pub fn handshakes(folder: &Path) -> Result<Handshakes, StateError> {
 pub struct Matrix {
     folder: PathBuf,
     clusters: BTreeMap<String, Offline>,
-    /// What was tried before, and until when the answer holds.
-    known: HashMap<(u64, u64), (Option<String>, Moment)>,
+    /// What failed before, and until when the answer holds.
+    failed: HashMap<(u64, u64), (String, Moment)>,
+    accepted: Accepted,
     classes: Classes,
+}
+
+/// Which chains were accepted by which judges in handshakes that succeeded, and until when that holds.
+///
+/// A handshake succeeds where each side accepts what the other one shows, and neither judgement depends on the other. The
+/// workloads of `n` clusters make about `n²` pairs, but only as many judges and chains as there are clusters; so each
+/// chain has to pass each kind of judge once, and the rest is known.
+#[derive(Debug, Default)]
+struct Accepted {
+    by_clients: HashMap<(u64, u64), Moment>,
+    by_servers: HashMap<(u64, u64), Moment>,
+}
+
+impl Accepted {
+    fn is_known(&self, client: &Class, server: &Class, now: Moment) -> bool {
+        let holds = |until: Option<&Moment>| until.is_some_and(|until| now < *until);
+        holds(self.by_clients.get(&(client.judges, server.shows)))
+            && holds(self.by_servers.get(&(server.judges, client.shows)))
+    }
+
+    fn remember(&mut self, client: &Class, server: &Class) {
+        let until = client.until.min(server.until);
+        self.by_clients.insert((client.judges, server.shows), until);
+        self.by_servers.insert((server.judges, client.shows), until);
+    }
 }
 
 /// How many classes are remembered at most: a mesh that is watched for days renews its certificates again and again.
@@ -105,27 +132,23 @@ const MAX_CLASSES: usize = 4096;
 /// The classes of parties that were seen before, by the digest of all that a party holds: to look again at what has not
 /// changed reads no certificate.
 #[derive(Debug, Default)]
-struct Classes(HashMap<u64, (u64, Moment)>);
+struct Classes(HashMap<u64, Class>);
 
 impl Classes {
     fn of(&mut self, party: Party, now: Moment) -> Class {
         let mut hasher = DefaultHasher::new();
         party.hash(&mut hasher);
         let key = hasher.finish();
-        if let Some((digest, until)) = self.0.get(&key)
-            && now < *until
+        if let Some(class) = self.0.get(&key)
+            && now < class.until
         {
-            return Class {
-                party,
-                digest: *digest,
-                until: *until,
-            };
+            return class.clone();
         }
         if self.0.len() >= MAX_CLASSES {
             self.0.clear();
         }
         let class = Class::new(party, now);
-        self.0.insert(key, (class.digest, class.until));
+        self.0.insert(key, class.clone());
         class
     }
 }
@@ -139,7 +162,8 @@ impl Matrix {
         let mut matrix = Self {
             folder: folder.to_owned(),
             clusters: BTreeMap::new(),
-            known: HashMap::new(),
+            failed: HashMap::new(),
+            accepted: Accepted::default(),
             classes: Classes::default(),
         };
         matrix.find_clusters()?;
@@ -177,16 +201,17 @@ impl Matrix {
             })?;
         }
         let mut found = Handshakes::default();
-        for pair in ends.pairs(now, classes) {
-            let (is_new, error) = self.shake(&pair.client, &pair.server, now);
+        let (failed, accepted) = (&mut self.failed, &mut self.accepted);
+        ends.each_pair(now, classes, |pair| {
+            let (is_new, error) = shake_or_know(failed, accepted, &pair, now);
             found.classes += usize::from(is_new);
             found.all.push(Handshake {
-                from: pair.from,
-                to: pair.to,
+                from: pair.from.to_owned(),
+                to: pair.to.to_owned(),
                 port: pair.port,
                 error,
             });
-        }
+        });
         found
             .all
             .sort_by(|a, b| (a.port, &a.from, &a.to).cmp(&(b.port, &b.from, &b.to)));
@@ -194,19 +219,34 @@ impl Matrix {
         found.all.dedup();
         Ok(found)
     }
+}
 
-    /// Shakes hands, or remembers how classes of the same material did; `true` if it really did.
-    fn shake(&mut self, client: &Class, server: &Class, now: Moment) -> (bool, Option<String>) {
-        let key = (client.digest, server.digest);
-        if let Some((error, until)) = self.known.get(&key)
-            && now < *until
-        {
-            return (false, error.clone());
+/// Shakes hands, or knows how that ends from what classes of the same material did; `true` if it really did.
+fn shake_or_know(
+    failed: &mut HashMap<(u64, u64), (String, Moment)>,
+    accepted: &mut Accepted,
+    Pair { client, server, .. }: &Pair<'_>,
+    now: Moment,
+) -> (bool, Option<String>) {
+    if accepted.is_known(client, server, now) {
+        return (false, None);
+    }
+    let key = (client.digest, server.digest);
+    if let Some((error, until)) = failed.get(&key)
+        && now < *until
+    {
+        return (false, Some(error.clone()));
+    }
+    match shake(&client.party, &server.party, now) {
+        Ok(()) => {
+            accepted.remember(client, server);
+            (true, None)
         }
-        let error = shake(&client.party, &server.party, now).err();
-        let until = client.until.min(server.until);
-        self.known.insert(key, (error.clone(), until));
-        (true, error)
+        Err(error) => {
+            let until = client.until.min(server.until);
+            failed.insert(key, (error.clone(), until));
+            (true, Some(error))
+        }
     }
 }
 
@@ -237,8 +277,12 @@ pub(super) fn names(folder: &Path) -> Result<Vec<String>, StateError> {
 /// A party, as a member of those that hold the same.
 #[derive(Clone, Debug)]
 struct Class {
-    party: Party,
-    /// The same for parties of the same material; leaves count by their issuer and names.
+    party: Arc<Party>,
+    /// The same for parties that accept the same chains.
+    judges: u64,
+    /// The same for parties whose chains are accepted by the same judges; leaves count by their issuer and names.
+    shows: u64,
+    /// The same for parties that are the same in both.
     digest: u64,
     /// When one of its certificates ends that is still valid.
     until: Moment,
@@ -246,7 +290,6 @@ struct Class {
 
 impl Class {
     fn new(party: Party, now: Moment) -> Self {
-        let mut hasher = DefaultHasher::new();
         let mut until = Moment::MAX;
         let mut ends = |certificate: &x509::Certificate| {
             // A certificate is valid to the end of its last second.
@@ -261,7 +304,8 @@ impl Class {
             }
             (now >= from, now < to)
         };
-        (party.library, &party.expects, &party.trusts).hash(&mut hasher);
+        let judges = digest(&(party.library, &party.expects, &party.trusts));
+        let mut hasher = DefaultHasher::new();
         for anchor in x509::parsed(party.trusts.as_deref().unwrap_or_default()) {
             ends(&anchor);
         }
@@ -285,18 +329,28 @@ impl Class {
                 }
             }
         }
+        // The anchors count in the judge, and their ends in `until`.
+        let shows = hasher.finish();
         Self {
-            party,
-            digest: hasher.finish(),
+            party: Arc::new(party),
+            judges,
+            shows,
+            digest: digest(&(judges, shows)),
             until,
         }
     }
 }
 
+fn digest(content: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    content.hash(&mut hasher);
+    hasher.finish()
+}
+
 /// One handshake to try.
-struct Pair {
-    from: String,
-    to: String,
+struct Pair<'a> {
+    from: &'a str,
+    to: &'a str,
     port: u16,
     client: Class,
     server: Class,
@@ -413,16 +467,15 @@ impl Ends {
         }
     }
 
-    /// Everybody with everybody whom they call.
-    fn pairs(&self, now: Moment, classes: &mut Classes) -> Vec<Pair> {
-        let mut pairs = Vec::new();
+    /// Everybody with everybody whom they call, one pair after another: there are too many to keep all at once.
+    fn each_pair<'a>(&'a self, now: Moment, classes: &mut Classes, mut with: impl FnMut(Pair<'a>)) {
         for (clients, port) in [(&self.proxies, 15012), (&self.webhooks, 15017)] {
             for (cluster, clients) in clients {
                 for (from, client) in clients {
                     for (to, server) in self.istiods.get(cluster).into_iter().flatten() {
-                        pairs.push(Pair {
-                            from: from.clone(),
-                            to: to.clone(),
+                        with(Pair {
+                            from,
+                            to,
                             port,
                             client: client.clone(),
                             server: server.clone(),
@@ -433,9 +486,9 @@ impl Ends {
         }
         for (from, agent) in &self.agents {
             for (to, server) in &self.servers {
-                pairs.push(Pair {
-                    from: from.clone(),
-                    to: to.clone(),
+                with(Pair {
+                    from,
+                    to,
                     port: 9900,
                     client: classes.of(relay::client(agent), now),
                     server: classes.of(relay::party(server, &agent.cluster), now),
@@ -445,16 +498,15 @@ impl Ends {
         for client in &self.workloads {
             for server in &self.workloads {
                 let Some(port) = server.port else { continue };
-                pairs.push(Pair {
-                    from: client.label.clone(),
-                    to: server.label.clone(),
+                with(Pair {
+                    from: &client.label,
+                    to: &server.label,
                     port,
                     client: client.calling(server),
                     server: server.server.clone(),
                 });
             }
         }
-        pairs
     }
 }
 
@@ -463,10 +515,10 @@ impl Workload {
     fn calling(&self, server: &Self) -> Class {
         let mut class = self.server.clone();
         if self.is_ambient {
-            class.party = ztunnel::as_client(class.party, &server.identity);
-            let mut hasher = DefaultHasher::new();
-            (class.digest, &server.identity).hash(&mut hasher);
-            class.digest = hasher.finish();
+            let party = ztunnel::as_client(class.party.as_ref().clone(), &server.identity);
+            class.party = Arc::new(party);
+            class.judges = digest(&(class.judges, &server.identity));
+            class.digest = digest(&(class.judges, class.shows));
         }
         class
     }

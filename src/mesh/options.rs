@@ -64,45 +64,89 @@ pub(super) fn millis(delay: Duration) -> Moment {
         .max(1)
 }
 
-/// What `--mesh` accepts, for messages.
-const KEYS: &str = "istio, ztunnel, gloo, multi-root, xds-agent, mount, renew, stream and issue";
+/// What `--mesh` and `mesh = { … }` of a target accept.
+pub(super) const KEYS: [&str; 9] = [
+    "istio",
+    "ztunnel",
+    "gloo",
+    "multi-root",
+    "xds-agent",
+    "mount",
+    "renew",
+    "stream",
+    "issue",
+];
 
-impl FromStr for MeshOptions {
-    type Err = String;
-
-    /// Reads `istio=1.29,multi-root=on,renew=5s`; what is left out is as in [`default`](Self::default).
-    fn from_str(text: &str) -> Result<Self, String> {
+impl MeshOptions {
+    /// Reads keys with their values, in any order; what is left out is as in [`default`](Self::default).
+    ///
+    /// # Errors
+    /// The mistake, and where another key was probably meant, that key.
+    pub(super) fn of_pairs<'a>(
+        pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self, String> {
         let mut options = Self::default();
         let mut seen = BTreeMap::new();
-        for part in text
-            .split(',')
-            .map(str::trim)
-            .filter(|part| !part.is_empty())
-        {
-            let (key, value) = part.split_once('=').ok_or_else(|| {
-                format!("expected KEY=VALUE, found `{part}`; the keys are {KEYS}")
-            })?;
+        for (key, value) in pairs {
             if seen.insert(key, value).is_some() {
                 return Err(format!("`{key}` is given twice"));
             }
-            match key {
-                "istio" => options.istio = value.parse()?,
-                "ztunnel" => options.ztunnel = value.parse()?,
-                "gloo" => options.gloo = value.parse()?,
-                "multi-root" => options.multi_root = switch(key, value)?,
-                "xds-agent" => options.xds_agent = switch(key, value)?,
-                "mount" => options.mount = delay(key, value)?,
-                "renew" => options.renew = delay(key, value)?,
-                "stream" => options.stream = delay(key, value)?,
-                "issue" => options.issue = delay(key, value)?,
-                other => return Err(format!("there is no key `{other}`; the keys are {KEYS}")),
-            }
+            options.set(key, value)?;
         }
         // A mesh is seldom upgraded in part: ztunnel follows istiod unless it is named.
         if seen.contains_key("istio") && !seen.contains_key("ztunnel") {
             options.ztunnel = options.istio;
         }
         Ok(options)
+    }
+
+    /// Sets one key.
+    pub(super) fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+        match key {
+            "istio" => self.istio = value.parse()?,
+            "ztunnel" => self.ztunnel = value.parse()?,
+            "gloo" => self.gloo = value.parse()?,
+            "multi-root" => self.multi_root = switch(key, value)?,
+            "xds-agent" => self.xds_agent = switch(key, value)?,
+            "mount" => self.mount = delay(key, value)?,
+            "renew" => self.renew = delay(key, value)?,
+            "stream" => self.stream = delay(key, value)?,
+            "issue" => self.issue = delay(key, value)?,
+            other => return Err(no_key(other)),
+        }
+        Ok(())
+    }
+}
+
+/// Says that there is no such key, and which one was probably meant.
+pub(super) fn no_key(key: &str) -> String {
+    let near = KEYS
+        .into_iter()
+        .map(|known| (strsim::damerau_levenshtein(key, known), known))
+        .filter(|(distance, _)| *distance <= 2)
+        .min();
+    match near {
+        Some((_, near)) => format!("there is no key `{key}`; did you mean `{near}`?"),
+        None => format!("there is no key `{key}`; the keys are {}", KEYS.join(", ")),
+    }
+}
+
+impl FromStr for MeshOptions {
+    type Err = String;
+
+    /// Reads `istio=1.29,multi-root=on,renew=5s`; what is left out is as in [`default`](Self::default).
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split(',').map(str::trim);
+        let parts = parts.filter(|part| !part.is_empty());
+        let pairs: Result<Vec<_>, _> = parts
+            .map(|part| {
+                part.split_once('=').ok_or_else(|| {
+                    let keys = KEYS.join(", ");
+                    format!("expected KEY=VALUE, found `{part}`; the keys are {keys}")
+                })
+            })
+            .collect();
+        Self::of_pairs(pairs?)
     }
 }
 
@@ -174,7 +218,12 @@ mod tests {
         for (text, part) in [
             ("istio", "expected KEY=VALUE"),
             ("istio=new", "`new` is not a version"),
-            ("istoi=1.29", "there is no key `istoi`"),
+            ("istoi=1.29", "no key `istoi`; did you mean `istio`?"),
+            ("multiroot=on", "did you mean `multi-root`?"),
+            (
+                "gateway=1.29",
+                "no key `gateway`; the keys are istio, ztunnel,",
+            ),
             ("multi-root=yes", "`multi-root` is on or off"),
             ("mount=0s", "can't be zero"),
             ("renew=soon", "a duration such as"),

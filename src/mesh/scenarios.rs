@@ -83,6 +83,22 @@ fn before_day_one_each_cluster_is_a_mesh_of_its_own() {
     assert_eq!(lab.look().classes, 0);
 }
 
+/// The pairs of workloads grow with the square of the clusters; the handshakes that are made do not.
+#[test]
+fn each_chain_passes_each_kind_of_judge_once() {
+    let made = |names: &[&str]| {
+        let mut lab = Lab::new(names, "");
+        lab.plug(&Authority::root("A"));
+        let seen = lab.look_anew();
+        assert_eq!(seen.failed().count(), 0, "{}", shown(&seen));
+        (seen.all.len(), seen.classes)
+    };
+    let two = made(&TWO);
+    let six = made(&["c-1", "c-2", "c-3", "c-4", "c-5", "c-6"]);
+    assert!(six.0 > 5 * two.0, "{two:?}, {six:?}");
+    assert!(six.1 <= 3 * two.1, "{two:?}, {six:?}");
+}
+
 /// MESH 7.5 with multi-root off: restarts carry the trust.
 #[test]
 fn a_root_is_rotated_with_restarts() {

@@ -19,7 +19,8 @@ pub async fn connect_to_aws(
     target: &Target,
     workflow: &Workflow,
 ) -> Result<Option<AwsAsked>, OpenError> {
-    let (of_pca, of_others) = (calls(workflow, "pca::"), calls(workflow, "aws::"));
+    let of_pca = calls(workflow, "pca::") && !target.has_embedded_pca();
+    let of_others = calls(workflow, "aws::");
     let others = target.aws();
     if of_others && (!of_pca || others.account.is_some()) {
         let client = AwsClient::new(others);

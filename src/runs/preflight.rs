@@ -39,7 +39,8 @@ pub fn preflight(
     target: &str,
 ) -> Result<(BTreeSet<String>, Vec<Note>), RunsError> {
     let wanted = clusters(workflow, params)?;
-    let Some(found) = targets.find(target)? else {
+    // Rehearsal clusters are made as they are asked for.
+    let Some(found) = targets.find(target)?.filter(|found| found.mesh().is_none()) else {
         return Ok((wanted, Vec::new()));
     };
     if wanted.is_empty() {

@@ -13,6 +13,9 @@ use super::{
     serve::ServeConfig,
     substrate::SubstrateTarget,
 };
+use toml::Spanned;
+use windlass_cluster::is_cluster_name;
+use windlass_mesh::MeshOptions;
 use windlass_script::closest;
 use windlass_world::{
     outside::{AwsTarget, KubeTarget, PcaTarget},
@@ -63,6 +66,11 @@ pub struct Target {
     /// How long a request to a cluster rides out an API server that can't be reached, restarts or is overloaded.
     #[serde(default, deserialize_with = "duration")]
     pub kube_patience: Option<Duration>,
+    /// Which mesh its rehearsal clusters have, of which there is then one for every role, instead of those of `kube`.
+    mesh: Option<Spanned<MeshOptions>>,
+    /// Its name, where it has rehearsal clusters: they have a folder of this name.
+    #[serde(skip)]
+    name: String,
     #[serde(default)]
     pub http: HttpTarget,
     /// The programs that scripts may start.
@@ -76,6 +84,33 @@ impl Target {
     /// The services of AWS, with what `pca` says of them too.
     pub fn aws(&self) -> AwsTarget {
         self.aws.clone().or(&self.pca)
+    }
+
+    /// Which mesh its rehearsal clusters have; `None` if its clusters are those of `kube`.
+    pub fn mesh(&self) -> Option<&MeshOptions> {
+        self.mesh.as_ref().map(Spanned::get_ref)
+    }
+
+    /// Whether its certificate authority is the embedded one: that of a rehearsal that names no other.
+    pub fn has_embedded_pca(&self) -> bool {
+        self.mesh.is_some() && self.pca == PcaTarget::default()
+    }
+
+    /// Where in the state folder its embedded servers are.
+    pub(super) fn folder(&self, state: &Path) -> PathBuf {
+        state.join("targets").join(&self.name)
+    }
+
+    /// The key that contradicts `mesh`, if there is one.
+    fn contradiction(&self) -> Option<&'static str> {
+        let keys = [
+            ("kube", !self.kube.is_empty()),
+            ("kubeconfig", self.kubeconfig.is_some()),
+            ("kube_patience", self.kube_patience.is_some()),
+        ];
+        keys.into_iter()
+            .find(|(_, is_there)| *is_there && self.mesh.is_some())
+            .map(|(key, _)| key)
     }
 
     /// The Kubernetes clusters that it names.
@@ -117,6 +152,19 @@ pub enum ConfigError {
     Parse { path: String, why: String },
     #[error("`local` is built in; give the target of {path} another name")]
     Local { path: String },
+    #[error("{path}:{line}: the target `{target}` has both `mesh` and `{key}`")]
+    TwoMeshes {
+        path: String,
+        line: usize,
+        target: String,
+        key: &'static str,
+    },
+    #[error("{path}:{line}: a target with `mesh` can't have the name {target:?}")]
+    Name {
+        path: String,
+        line: usize,
+        target: String,
+    },
     #[error("there is no target `{name}`")]
     Unknown { name: String, hint: String },
 }
@@ -126,6 +174,12 @@ impl ConfigError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Unknown { hint, .. } => Some(hint.clone()),
+            Self::TwoMeshes { key, .. } => Some(format!(
+                "`mesh` makes a rehearsal cluster for every role, `{key}` is for other clusters: leave one of them out"
+            )),
+            Self::Name { .. } => Some(
+                "its clusters have a folder of this name: letters, digits, '-', '_' and '.'".into(),
+            ),
             _ => None,
         }
     }
@@ -154,10 +208,29 @@ impl Targets {
         for hook in targets.hooks.values_mut() {
             hook.secret.within(folder);
         }
-        match targets.targets.contains_key(LOCAL) {
-            true => Err(ConfigError::Local { path: name }),
-            false => Ok(targets),
+        if targets.targets.contains_key(LOCAL) {
+            return Err(ConfigError::Local { path: name });
         }
+        for (target, own) in &mut targets.targets {
+            own.name.clone_from(target);
+            let Some(mesh) = &own.mesh else {
+                continue;
+            };
+            let (path, target) = (name.clone(), target.clone());
+            let line = 1 + text[..mesh.span().start].matches('\n').count();
+            if !is_cluster_name(&target) {
+                return Err(ConfigError::Name { path, line, target });
+            }
+            if let Some(key) = own.contradiction() {
+                return Err(ConfigError::TwoMeshes {
+                    path,
+                    line,
+                    target,
+                    key,
+                });
+            }
+        }
+        Ok(targets)
     }
 
     /// The names that a user can give, with the built-in one.

@@ -2,7 +2,8 @@
 //!
 //! The built-in target `local` starts the embedded AWS Private CA inside this process, on a
 //! random port of loopback, with its state in `STATE/pca/`, and a rehearsal cluster for each role
-//! that is asked for, in `STATE/kube/ROLE/`; the ordinary clients talk to them.
+//! that is asked for, in `STATE/kube/ROLE/`; the ordinary clients talk to them. A target with `mesh` has both too, in
+//! `STATE/targets/NAME/`.
 
 mod config;
 mod exec;
@@ -24,5 +25,6 @@ pub use notify::{
 };
 pub use oidc::OidcConfig;
 pub use open::{OpenError, OpenTarget};
+pub use rehearsal::rehearsal_folder;
 pub use serve::{Role, ServeConfig, TokenConfig};
 pub use substrate::SubstrateTarget;

@@ -53,48 +53,65 @@ impl OpenTarget {
     ) -> Result<Self, OpenError> {
         folders.check()?;
         let (files, state) = (OutputFolder::new(folders.out), folders.state);
-        match target {
-            Some(target) => {
-                let pca = PcaClient::connect(&target.pca).await?;
-                let aws = AwsClient::new(target.aws());
-                Ok(Self {
-                    clients: Clients {
-                        pca,
-                        secrets: SecretReader::new(aws.clone()),
-                        aws,
-                        kube: KubeClients::new(target.kube(), clusters),
-                        files,
-                        http: HttpClient::new(target.http.allow.clone()),
-                        programs: Programs::new(&target.exec.0),
-                    },
-                    _authority: None,
-                })
-            }
-            None => {
-                // Other users of this machine reach the port too.
-                let key = AccessKey::random()?;
-                let options = Options {
-                    access_keys: vec![key.clone()],
-                    ..Options::local(state.join("pca"))
-                };
-                let region = options.region.clone();
-                let server = Server::start(options).await?;
-                let credentials = (key.id.as_str(), key.secret.as_str());
-                let pca = PcaClient::embedded(&server.endpoint(), &region, credentials);
-                let aws = AwsClient::embedded(&server.endpoint(), &region, credentials);
-                Ok(Self {
-                    clients: Clients {
-                        pca,
-                        secrets: SecretReader::new(aws.clone()),
-                        aws,
-                        kube: KubeClients::new(Rehearsal::new(state), clusters),
-                        files,
-                        http: HttpClient::default(),
-                        programs: Programs::default(),
-                    },
-                    _authority: Some(server),
-                })
-            }
+        if let Some(target) = target.filter(|target| !target.has_embedded_pca()) {
+            let pca = PcaClient::connect(&target.pca).await?;
+            let kube = match target.mesh() {
+                Some(mesh) => {
+                    KubeClients::new(Rehearsal::new(&target.folder(state), Some(mesh)), clusters)
+                }
+                None => KubeClients::new(target.kube(), clusters),
+            };
+            return Ok(Self {
+                clients: of_config(target, pca, kube, files),
+                _authority: None,
+            });
         }
+        let home = target.map_or_else(|| state.to_owned(), |target| target.folder(state));
+        let rehearsal = Rehearsal::new(&home, target.and_then(Target::mesh));
+        let kube = KubeClients::new(rehearsal, clusters);
+        // Other users of this machine reach the port too.
+        let key = AccessKey::random()?;
+        let options = Options {
+            access_keys: vec![key.clone()],
+            ..Options::local(home.join("pca"))
+        };
+        let region = options.region.clone();
+        let server = Server::start(options).await?;
+        let credentials = (key.id.as_str(), key.secret.as_str());
+        let pca = PcaClient::embedded(&server.endpoint(), &region, credentials);
+        let clients = match target {
+            // What it says of HTTP, programs and the rest of AWS holds in a rehearsal too.
+            Some(target) => of_config(target, pca, kube, files),
+            None => {
+                let aws = AwsClient::embedded(&server.endpoint(), &region, credentials);
+                Clients {
+                    pca,
+                    secrets: SecretReader::new(aws.clone()),
+                    aws,
+                    kube,
+                    files,
+                    http: HttpClient::default(),
+                    programs: Programs::default(),
+                }
+            }
+        };
+        Ok(Self {
+            clients,
+            _authority: Some(server),
+        })
+    }
+}
+
+/// The clients of a target of the configuration.
+fn of_config(target: &Target, pca: PcaClient, kube: KubeClients, files: OutputFolder) -> Clients {
+    let aws = AwsClient::new(target.aws());
+    Clients {
+        pca,
+        secrets: SecretReader::new(aws.clone()),
+        aws,
+        kube,
+        files,
+        http: HttpClient::new(target.http.allow.clone()),
+        programs: Programs::new(&target.exec.0),
     }
 }

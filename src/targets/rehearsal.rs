@@ -4,24 +4,38 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use super::config::Target;
 use windlass_cluster::{Server, is_cluster_name, kubeconfig};
-use windlass_mesh as mesh;
+use windlass_mesh::{MeshOptions, member};
 use windlass_world::{
     outside::{Clusters, Opening, embedded_cluster},
     value::{Failure, FailureClass},
 };
 
-/// The embedded clusters of the target `local`: whatever role is asked for, in a folder of its own.
+/// The folder in which the embedded servers of a target keep what they hold: of the built-in one (`None`) the state
+/// folder itself, of one with `mesh` a folder of its name in it. `None` is a target whose clusters are elsewhere.
+pub fn rehearsal_folder(target: Option<&Target>, state: &Path) -> Option<PathBuf> {
+    match target {
+        None => Some(state.to_owned()),
+        Some(target) => target.mesh().map(|_| target.folder(state)),
+    }
+}
+
+/// Embedded clusters: whatever role is asked for, in a folder of its own.
 pub(super) struct Rehearsal {
     folder: PathBuf,
+    /// The mesh that the target says; else the clusters keep the one that they have.
+    mesh: Option<MeshOptions>,
     /// Dropping them stops them.
     servers: Arc<Mutex<BTreeMap<String, Server>>>,
 }
 
 impl Rehearsal {
-    pub fn new(state: &Path) -> Self {
+    /// The clusters in the folder of a target.
+    pub fn new(folder: &Path, mesh: Option<&MeshOptions>) -> Self {
         Self {
-            folder: state.join("kube"),
+            folder: folder.join("kube"),
+            mesh: mesh.cloned(),
             servers: Arc::default(),
         }
     }
@@ -29,7 +43,7 @@ impl Rehearsal {
 
 impl Clusters for Rehearsal {
     fn open(&self, role: &str) -> Opening {
-        let folder = self.folder.clone();
+        let (folder, mesh) = (self.folder.clone(), self.mesh.clone());
         let (servers, role) = (self.servers.clone(), role.to_owned());
         Box::pin(async move {
             let failed = |error: &dyn std::error::Error| {
@@ -45,7 +59,7 @@ impl Clusters for Rehearsal {
             if !is_cluster_name(&role) {
                 return Err(failed(&BadName));
             }
-            let server = Server::start(mesh::member(&folder, &role, None))
+            let server = Server::start(member(&folder, &role, mesh.as_ref()))
                 .await
                 .map_err(|e| failed(&e))?;
             let access = server.access();

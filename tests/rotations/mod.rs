@@ -9,6 +9,7 @@
 mod crashes;
 mod effects;
 mod eye;
+mod phases;
 mod rows;
 mod site;
 mod undone;

@@ -15,7 +15,7 @@ use windlass::{
     cluster::{Offline, Server, kubeconfig},
     compile::{Program, bind_params, clusters, compile, open, parse_argument},
     decide,
-    execute::{self, Cancel, Ended, Settings, Silent},
+    execute::{self, Cancel, Ended, Settings, Silent, Stage},
     journal::{Event, Journal, NewRun, Outcome, RunId, State, Status},
     mesh::{MeshOptions, member},
     outside::{Clients, Clusters, KubeClients, Opening, OutputFolder, PcaClient, embedded_cluster},
@@ -84,7 +84,13 @@ impl Site {
             .enable_all()
             .build()
             .expect("a runtime");
-        let options = [DELAYS, options].join(",");
+        let is_given = |delay: &&str| {
+            let (key, _) = delay.split_once('=').expect("a delay");
+            !options.contains(&format!("{key}="))
+        };
+        let delays = DELAYS.split(',').filter(is_given);
+        let options: Vec<_> = delays.chain([options]).collect();
+        let options = options.join(",");
         let options: MeshOptions = options.parse().expect("options");
         let state = folder.path().join(".windlass");
         let key = AccessKey::random().expect("randomness");
@@ -132,15 +138,29 @@ impl Site {
 
     /// Runs a shipped workflow to its end.
     pub fn run(&self, file: &str, arguments: &[&str], eye: &Eye) -> Ran {
-        self.run_part(file, arguments, None, eye, &Cancel::default())
+        self.run_part(file, arguments, BTreeSet::new(), eye, &Cancel::default())
     }
 
-    /// Runs a workflow up to a step, or until it is cancelled.
-    pub fn run_part(
+    /// Runs a workflow until it is cancelled.
+    pub fn run_until(&self, file: &str, arguments: &[&str], eye: &Eye, cancel: &Cancel) -> Ran {
+        self.run_part(file, arguments, BTreeSet::new(), eye, cancel)
+    }
+
+    /// Runs a workflow to the end of so many of its phases.
+    pub fn run_phases(&self, file: &str, arguments: &[&str], count: usize, eye: &Eye) -> Ran {
+        let program = program(file);
+        let within = phases(file).into_iter().filter(|(_, at)| *at < count);
+        let needed = within.map(|(step, _)| decide::steps_until(&program.workflow, &step));
+        let chosen = needed.flat_map(|steps| steps.expect("a step")).collect();
+        self.run_part(file, arguments, chosen, eye, &Cancel::default())
+    }
+
+    /// Runs some steps of a workflow, or all where none are chosen.
+    fn run_part(
         &self,
         file: &str,
         arguments: &[&str],
-        until: Option<&str>,
+        chosen: BTreeSet<String>,
         eye: &Eye,
         cancel: &Cancel,
     ) -> Ran {
@@ -153,9 +173,7 @@ impl Site {
             folder: self.path(),
             target: "local",
             kube: clusters(&program.workflow, &params).expect("clusters"),
-            chosen: until.map_or_else(BTreeSet::new, |step| {
-                decide::steps_until(&program.workflow, step).expect("a step")
-            }),
+            chosen,
             out: self.path().join("out").display().to_string(),
             params,
             requester: &tester(),
@@ -176,6 +194,11 @@ impl Site {
 
     /// Undoes a run.
     pub fn undo(&self, file: &str, id: &RunId, eye: &Eye) -> Ran {
+        self.undo_before(file, id, eye, Arc::new(eye.clone()))
+    }
+
+    /// Undoes a run whose calls pass this stage, and looks at the end.
+    pub fn undo_before(&self, file: &str, id: &RunId, eye: &Eye, stage: Arc<dyn Stage>) -> Ran {
         let program = program(file);
         let journal = Journal::open(&self.state()).expect("the journal");
         let (run, state) = journal.adopt(id).expect("a run");
@@ -183,7 +206,10 @@ impl Site {
             requester: tester().name,
             via: None,
         }];
-        let settings = self.settings(eye, &Cancel::default());
+        let settings = Settings {
+            stage: Some(stage),
+            ..self.settings(eye, &Cancel::default())
+        };
         let driven = execute::drive(run, &program, state, undo, settings);
         self.ended(id.clone(), driven, eye)
     }
@@ -297,6 +323,13 @@ fn tester() -> Person {
         name: "tester".into(),
         via: None,
     }
+}
+
+/// The phases of a workflow, in their order.
+pub fn phase_names(file: &str) -> Vec<String> {
+    let program = program(file);
+    let phases = program.workflow.phases.iter();
+    phases.map(|phase| phase.name.clone()).collect()
 }
 
 /// The phase of each step of a workflow that has one, counted from 0.

@@ -29,7 +29,7 @@ use crate::{
     report,
     runs::{Beginning, new_id},
     script::function,
-    targets::{Folders, Targets},
+    targets::{Folders, Targets, rehearsal_folder},
     value::Value,
 };
 
@@ -106,9 +106,11 @@ impl<'a> Session<'a> {
             workflow: None,
         }
         .check()?;
-        let kube = match target {
-            Some(target) => target.kube.keys().cloned().collect(),
-            None => rehearsal_clusters(&args.state),
+        let kube = match rehearsal_folder(target, &args.state) {
+            Some(folder) => rehearsal_clusters(&folder),
+            None => target.map_or_else(BTreeSet::new, |target| {
+                target.kube.keys().cloned().collect()
+            }),
         };
         Ok(Self {
             args,
@@ -403,9 +405,9 @@ fn file(step: &str) -> String {
     format!("{step}.rhai")
 }
 
-/// The clusters that were rehearsed on before, and two to begin with.
-fn rehearsal_clusters(state: &Path) -> BTreeSet<String> {
-    let there = std::fs::read_dir(state.join("kube"))
+/// The clusters of a target's folder that were rehearsed on before, and two to begin with.
+fn rehearsal_clusters(folder: &Path) -> BTreeSet<String> {
+    let there = std::fs::read_dir(folder.join("kube"))
         .into_iter()
         .flatten()
         .flatten();

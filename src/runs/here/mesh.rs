@@ -8,22 +8,27 @@ use crate::{
     mesh::{HANDSHAKES, Handshakes, Matrix},
     outside::KubeClients,
     runs::error::RunsError,
-    targets::Target,
+    targets::{Target, rehearsal_folder},
 };
 
 impl Here {
     /// Tries all handshakes of a target's mesh now. What was tried before with the same material is remembered.
     pub(super) fn try_handshakes(&self, target: &str) -> Result<Handshakes, RunsError> {
         let targets = self.load_targets()?;
-        let Some(target) = targets.find(target)? else {
-            let mut matrix = lock(&self.matrix);
-            if let Some(matrix) = &mut *matrix {
+        let target = targets.find(target)?;
+        if let Some(folder) = rehearsal_folder(target, &self.options.state) {
+            let mut matrices = lock(&self.matrices);
+            if let Some(matrix) = matrices.get_mut(&folder) {
                 return matrix.look().map_err(unreadable);
             }
-            let mut opened = Matrix::open(&self.options.state.join("kube")).map_err(unreadable)?;
+            let mut opened = Matrix::open(&folder.join("kube")).map_err(unreadable)?;
             let seen = opened.look().map_err(unreadable)?;
-            *matrix = Some(opened);
+            matrices.insert(folder, opened);
             return Ok(seen);
+        }
+        let Some(target) = target else {
+            let message = "the target `local` has rehearsal clusters only";
+            return Err(RunsError::broken("target", message));
         };
         self.drivers.handle().block_on(ask(target))
     }

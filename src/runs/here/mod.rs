@@ -80,8 +80,8 @@ pub struct Here {
     programs: Mutex<BTreeMap<Digest, Arc<Program>>>,
     turns: Turns,
     logs: Logs,
-    /// The mesh of the target `local`, once somebody looked at it.
-    matrix: Mutex<Option<Matrix>>,
+    /// The meshes of rehearsals that somebody has looked at, by the folder of their target.
+    matrices: Mutex<BTreeMap<PathBuf, Matrix>>,
     /// Keeps a second service out; `None` for one that only looks.
     _lock: Option<RunLock>,
 }
@@ -150,7 +150,7 @@ impl Here {
             programs: Mutex::default(),
             turns: Turns::default(),
             logs: Logs::default(),
-            matrix: Mutex::default(),
+            matrices: Mutex::default(),
             _lock: lock,
         })
     }
