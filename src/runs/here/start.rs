@@ -206,7 +206,7 @@ impl Here {
         target: Option<&Target>,
         workflow: &Workflow,
     ) -> Result<(), RunsError> {
-        let Some(target) = target.filter(|target| !target.has_embedded_pca()) else {
+        let Some(target) = target else {
             return Ok(());
         };
         let connecting = connect_to_aws(target, workflow);
