@@ -63,18 +63,30 @@ pub(super) fn token_at(text: &str, position: Position) -> Range<usize> {
     start..start + length
 }
 
+/// Finds the byte at a position of a text. [`Lines`] finds many.
 pub(super) fn offset(text: &str, position: Position) -> usize {
-    let Some(line) = position.line() else {
-        return 0;
-    };
-    let line_start: usize = text
-        .split_inclusive('\n')
-        .take(line - 1)
-        .map(str::len)
-        .sum();
-    let rest = &text[line_start.min(text.len())..];
-    let column = position.position().unwrap_or(1) - 1;
-    rest.char_indices()
-        .nth(column)
-        .map_or(text.len(), |(i, _)| line_start + i)
+    Lines::of(text).offset(text, position)
+}
+
+/// Where the lines of a text begin, so that the place of each token is found without reading all that is before it.
+pub(super) struct Lines(Vec<usize>);
+
+impl Lines {
+    pub(super) fn of(text: &str) -> Self {
+        let ends = text.match_indices('\n').map(|(at, _)| at + 1);
+        Self(std::iter::once(0).chain(ends).collect())
+    }
+
+    /// The byte at a position of the same text; its end where there is no such line or column.
+    pub(super) fn offset(&self, text: &str, position: Position) -> usize {
+        let Some(line) = position.line() else {
+            return 0;
+        };
+        let line_start = self.0.get(line - 1).copied().unwrap_or(text.len());
+        let column = position.position().unwrap_or(1) - 1;
+        text[line_start..]
+            .char_indices()
+            .nth(column)
+            .map_or(text.len(), |(i, _)| line_start + i)
+    }
 }

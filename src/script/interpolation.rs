@@ -7,7 +7,7 @@
 use rhai::{AST, Engine, ParseError, Position, Scope, Token};
 
 use super::{
-    fault::offset,
+    fault::{Lines, offset},
     secret::{JOINED, SWITCHED},
 };
 
@@ -87,13 +87,14 @@ fn changes(engine: &Engine, text: &str, with_switches: bool) -> Vec<Change> {
     let mut change = |at: usize, length: usize, text: String| {
         changes.push(Change { at, length, text });
     };
+    let lines = Lines::of(text);
     let inputs = [text];
     let (tokens, control) = engine.lex(&inputs);
     let mut open = Vec::new();
     // Whether the next `{` begins an interpolation, and whether the last token ends a value.
     let (mut interpolates, mut ends_value) = (false, false);
     for (token, position) in tokens {
-        let at = offset(text, position);
+        let at = lines.offset(text, position);
         let mut is_value = false;
         match token {
             Token::EOF | Token::LexError(_) => break,
