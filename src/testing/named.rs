@@ -23,6 +23,16 @@ pub fn named(called: &str, arguments: &Value) -> BTreeMap<String, Value> {
                     }
                 }
             }
+            // Calls that change a CA record its ARN as `ca`, whatever the table calls it.
+            let takes = |name: &str| {
+                row.is_some_and(|row| row.takes.iter().any(|field| field.name == name))
+            };
+            if !takes("ca")
+                && takes("arn")
+                && let Some(ca) = names.remove("ca")
+            {
+                names.insert("arn".into(), ca);
+            }
         }
         // A call that waits for a certificate records its ARN, and not the CA before it.
         one => {
@@ -108,6 +118,13 @@ mod tests {
         assert_eq!(
             shown("key::generate", r#""RSA_2048""#),
             r#"{"algorithm":"RSA_2048"}"#
+        );
+        assert_eq!(
+            shown(
+                "pca::delete_certificate_authority",
+                r#"{"ca": "arn:x", "restore_within_days": 7}"#
+            ),
+            r#"{"arn":"arn:x","restore_within_days":7}"#
         );
         assert_eq!(shown("time::now", "null"), "{}");
         assert_eq!(

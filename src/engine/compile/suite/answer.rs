@@ -45,6 +45,10 @@ pub fn complete(row: &Function, given: Option<Value>) -> Result<Value, Misfit> {
             )),
         };
     }
+    // The object may not be there yet: its condition gets `()`.
+    if row.name == AWAITED && given == Value::Null {
+        return Ok(Value::Null);
+    }
     let value = fitted(kind, given, "").map_err(|(why, help)| misfit(row, why, help))?;
     Ok(match () {
         () if matches!(row.name, REPLACED | RESTARTED) => Value::Null,
@@ -68,6 +72,8 @@ pub fn default_of(row: &Function) -> Option<Value> {
 
 /// Looks for pods to evict until there are none: nothing is its last record.
 const REPLACED: &str = "kube::replace_pods";
+/// Looks at an object until a condition holds.
+const AWAITED: &str = "kube::wait_until";
 /// Gives a moment that is an effect of its own.
 const RESTARTED: &str = "kube::restart";
 
@@ -306,6 +312,7 @@ mod tests {
             Ok(r#"{"code":0,"stderr":"","stdout":"1.2\n"}"#)
         );
         assert_eq!(given("kube::wait_rollout", "null").as_deref(), Ok("true"));
+        assert_eq!(given("kube::wait_until", "null").as_deref(), Ok("null"));
         assert_eq!(
             given("key::generate", "\"x\"").as_deref(),
             Ok("\"‹secret›\"")
