@@ -111,6 +111,16 @@ fn a_score_says_how_much_must_be_noticed() {
     let sample = ["test", "--mutate", "--sample", "1", "--score", "0"];
     let ran = test.windlass(&sample).expect(0);
     contains(&ran.stderr, &["Starting 1 mutant of 1 file, 2 tests"]);
+    let seeded = |seed: &str| {
+        let sample = [
+            "test", "--mutate", "--sample", "3", "--score", "0", "--json",
+        ];
+        let command = [sample.as_slice(), &["--seed", seed]].concat();
+        test.windlass(&command).expect(0).json()["mutants"].clone()
+    };
+    assert_eq!(seeded("1"), seeded("1"));
+    let seeds = ["1", "2", "3", "4"].map(seeded);
+    assert!(seeds.iter().any(|other| *other != seeds[0]), "{seeds:?}");
     let none = ["test", "--mutate", "--of", "other"];
     contains(
         &test.windlass(&none).expect(2).stderr,
@@ -151,6 +161,30 @@ fn the_tests_of_shipped_runbooks_notice_their_mutants() {
         .expect(0);
     let all = ran.json()["all"].as_u64().expect("a number");
     assert!(all >= 15, "{all}: {}", ran.stderr);
+}
+
+/// A sample of all mutants of the shipped scripts that have tests of their own here. The number draws the sample: another
+/// one draws others.
+#[test]
+fn the_tests_of_shipped_scripts_notice_a_sample_of_their_mutants() {
+    let test = Test::with_shipped_workflows();
+    let scripts = ["apply_roots", "check_policy", "find_root", "restart"];
+    let files = scripts.map(|name| format!("workflows/steps/{name}.test.yaml"));
+    let files: Vec<_> = files.iter().map(String::as_str).collect();
+    let of = scripts.map(|name| ["--of", name]).concat();
+    let sample = ["--mutate", "--json", "--sample", "30", "--seed", "2026"];
+    let sample = [sample.as_slice(), &["--score", "90"]].concat();
+    let command = [&["test"], files.as_slice(), &sample, &of].concat();
+    let ran = test.windlass(&command).expect(0);
+    let json = ran.json();
+    assert!(json["all"].as_u64() >= Some(25), "{}", ran.stderr);
+    let of_files = json["files"].as_array().expect("a list").iter();
+    let sum: u64 = of_files.filter_map(|file| file["all"].as_u64()).sum();
+    assert_eq!(json["all"].as_u64(), Some(sum));
+    contains(
+        &ran.stderr,
+        &["Starting 30 mutants of", "workflows/steps/restart.rhai"],
+    );
 }
 
 /// A certificate of its own: CN=test, a CA, until 2126.

@@ -20,6 +20,7 @@ use crate::testing::{self, Fate, Hunt, HuntError, Hunted, Mutant, MutateOptions,
 pub fn mutate(files: &[PathBuf], options: &Options, command: &Test) -> Done {
     let which = MutateOptions {
         sample: command.sample.map(|sample| sample as usize),
+        seed: command.seed,
         of: command.of.clone(),
     };
     let began = Instant::now();
@@ -118,6 +119,13 @@ fn summarise(hunted: &Hunted, took: Duration) {
         count_of(|fate| matches!(fate, Fate::Survived { .. })),
         count_of(|fate| *fate == Fate::NotReached),
     );
+    let scores = hunted.scores();
+    let is_listed = scores.len() > 1;
+    for (file, score) in scores.iter().filter(|_| is_listed) {
+        let percent = 100 * score.noticed / score.all;
+        let of = format!("{}/{}", score.noticed, score.all);
+        say!("    {percent:>3} % {of:>9}  {}", file.display());
+    }
     if let Some(score) = (100 * noticed).checked_div(all) {
         say!(
             "{} {score} % ({noticed} of {all})",
@@ -140,5 +148,13 @@ fn as_json(hunted: &Hunted) -> Json {
             "fate": fate, "noticed_by": by,
         })
     });
-    json!({ "mutants": mutants.collect::<Vec<_>>(), "noticed": noticed, "all": all })
+    let scores = hunted.scores().into_iter();
+    let files = scores
+        .map(|(file, score)| json!({ "file": file, "noticed": score.noticed, "all": score.all }));
+    json!({
+        "mutants": mutants.collect::<Vec<_>>(),
+        "files": files.collect::<Vec<_>>(),
+        "noticed": noticed,
+        "all": all,
+    })
 }

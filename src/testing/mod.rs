@@ -43,7 +43,7 @@ pub use coverage::{Coverage, Covered, Part};
 pub use find::find;
 pub use judge::Problem;
 pub use junit::junit;
-pub use mutate::{Fate, Hunt, HuntError, Hunted, Mutant, MutateOptions, hunt};
+pub use mutate::{Fate, Hunt, HuntError, Hunted, Mutant, MutateOptions, Score, hunt};
 pub use play::play;
 pub use record::{Recorded, record};
 pub use suites::{Options, Ran, SuiteError, Tested, run};

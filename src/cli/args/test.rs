@@ -37,6 +37,10 @@ pub struct Test {
     #[arg(long, value_name = "N", requires = "mutate", value_parser = clap::value_parser!(u32).range(1..))]
     pub sample: Option<u32>,
 
+    /// With --sample: draw the mutants by this number; the same number draws the same ones
+    #[arg(long, value_name = "N", requires = "sample")]
+    pub seed: Option<u64>,
+
     /// With --mutate: only mutants of files whose path holds this text; may be given several times
     #[arg(long, value_name = "TEXT", requires = "mutate")]
     pub of: Vec<String>,

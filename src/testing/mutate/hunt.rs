@@ -32,6 +32,8 @@ const LEAST: Duration = Duration::from_secs(20);
 pub struct MutateOptions {
     /// Only so many, spread over all of them; all if it is left out.
     pub sample: Option<usize>,
+    /// Draws the sample by this number instead: the same number draws the same mutants.
+    pub seed: Option<u64>,
     /// Only of files whose path holds one of these; of all files if it is empty.
     pub of: Vec<String>,
 }
@@ -85,6 +87,27 @@ impl Hunted {
             .filter(|mutant| mutant.fate == Fate::Refused);
         (noticed, self.mutants.len() - refused.count())
     }
+
+    /// The score of each file, in the order of their names. A file whose mutants were all refused has none.
+    pub fn scores(&self) -> BTreeMap<&Path, Score> {
+        let mut scores: BTreeMap<_, Score> = BTreeMap::new();
+        for mutant in &self.mutants {
+            if mutant.fate == Fate::Refused {
+                continue;
+            }
+            let score = scores.entry(mutant.file.as_path()).or_default();
+            score.all += 1;
+            score.noticed += usize::from(matches!(mutant.fate, Fate::Noticed { .. }));
+        }
+        scores
+    }
+}
+
+/// How many mutants of a file were noticed, of those that could have been.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Score {
+    pub noticed: usize,
+    pub all: usize,
 }
 
 /// Why no mutant was made.
@@ -251,16 +274,37 @@ fn planned(
     }
     match which.sample {
         Some(sample) if sample < planned.len() => {
-            let all = planned.len();
+            let chosen = match which.seed {
+                Some(seed) => drawn(planned.len(), sample, seed),
+                None => spread(planned.len(), sample),
+            };
             let mut number = 0;
             planned.retain(|_| {
                 number += 1;
-                number * sample / all != (number - 1) * sample / all
+                chosen.contains(&(number - 1))
             });
             planned
         }
         _ => planned,
     }
+}
+
+/// Numbers below `all`, as far from one another as they can be.
+fn spread(all: usize, sample: usize) -> BTreeSet<usize> {
+    let is_chosen = |number: &usize| (number + 1) * sample / all != number * sample / all;
+    (0..all).filter(is_chosen).collect()
+}
+
+/// Numbers below `all`, drawn by a seed.
+fn drawn(all: usize, sample: usize, seed: u64) -> BTreeSet<usize> {
+    let mut numbers: Vec<_> = (0..all).collect();
+    numbers.sort_by_cached_key(|number| {
+        let text = format!("{seed} {number}");
+        aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes())
+            .as_ref()
+            .to_vec()
+    });
+    numbers.into_iter().take(sample).collect()
 }
 
 /// The test files whose workflow uses a file, with what they call it; not those that only begin with a run of it.
@@ -367,4 +411,50 @@ impl Work<'_> {
 /// The place of a whole name below a folder.
 fn below(folder: &Path, path: &Path) -> PathBuf {
     folder.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_has_as_many_as_it_should() {
+        assert_eq!(spread(10, 3), BTreeSet::from([3, 6, 9]));
+        for seed in 0..20 {
+            let numbers = drawn(100, 7, seed);
+            assert_eq!(numbers.len(), 7);
+            assert!(numbers.iter().all(|number| *number < 100));
+            assert_eq!(
+                numbers,
+                drawn(100, 7, seed),
+                "the same seed, the same mutants"
+            );
+        }
+        assert_ne!(drawn(100, 7, 1), drawn(100, 7, 2));
+    }
+
+    #[test]
+    fn each_file_has_a_score_of_its_own() {
+        let mutant = |file: &str, fate: Fate| Mutant {
+            file: file.into(),
+            line: 1,
+            what: String::new(),
+            fate,
+        };
+        let noticed = Fate::Noticed { by: "a".into() };
+        let hunted = Hunted {
+            mutants: vec![
+                mutant("b", noticed.clone()),
+                mutant("a", Fate::NotReached),
+                mutant("b", Fate::Survived { tests: 1 }),
+                mutant("a", noticed),
+                mutant("b", Fate::Refused),
+                mutant("c", Fate::Refused),
+            ],
+        };
+        let half = Score { noticed: 1, all: 2 };
+        let scores: Vec<_> = hunted.scores().into_iter().collect();
+        assert_eq!(scores, [(Path::new("a"), half), (Path::new("b"), half)]);
+        assert_eq!(hunted.score(), (2, 4));
+    }
 }

@@ -9,7 +9,7 @@ mod workflow;
 
 use std::ops::Range;
 
-pub use hunt::{Fate, Hunt, HuntError, Hunted, Mutant, MutateOptions, hunt};
+pub use hunt::{Fate, Hunt, HuntError, Hunted, Mutant, MutateOptions, Score, hunt};
 
 /// One thing that can be altered in a text.
 #[derive(Clone, Debug, PartialEq, Eq)]

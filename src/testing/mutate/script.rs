@@ -23,7 +23,7 @@ pub fn edits(text: &str, part: Range<usize>, is_body: bool) -> Vec<Edit> {
         text,
         tokens: &tokens,
         closers,
-        starts: Vec::new(),
+        statements: Vec::new(),
         edits: Vec::new(),
     };
     match is_body {
@@ -66,8 +66,8 @@ struct Editor<'a> {
     text: &'a str,
     tokens: &'a [Token],
     closers: BTreeMap<usize, usize>,
-    /// Where statements begin, by token.
-    starts: Vec<usize>,
+    /// The statements, by their tokens; those within others, too.
+    statements: Vec<Range<usize>>,
     edits: Vec<Edit>,
 }
 
@@ -113,7 +113,6 @@ impl Editor<'_> {
     /// Edits what stands between the braces of a function.
     fn function(&mut self, from: usize, to: usize) {
         self.block(from, to, true);
-        self.starts.sort_unstable();
         for at in from..to {
             self.condition(at, to);
             self.sign(at);
@@ -125,12 +124,13 @@ impl Editor<'_> {
     fn block(&mut self, from: usize, to: usize, is_function: bool) {
         let mut at = from;
         while at < to {
-            let start = at;
-            self.starts.push(start);
+            let (start, number) = (at, self.statements.len());
+            self.statements.push(start..to);
             at = match self.said(at) {
                 "if" | "while" | "for" | "loop" | "try" | "switch" => self.compound(start, to),
                 _ => self.simple(start, to, is_function),
             };
+            self.statements[number].end = at;
         }
     }
 
@@ -146,8 +146,10 @@ impl Editor<'_> {
             self.block(open + 1, close, false);
             at = close + 1;
             if self.is_word(at, "else") {
+                // A debugger stops at its condition as at a statement.
                 if self.is_word(at + 1, "if") {
-                    self.starts.push(at + 1);
+                    let open = self.next_block(at + 1, to).unwrap_or(to);
+                    self.statements.push(at + 1..open);
                 }
                 continue;
             }
@@ -342,8 +344,9 @@ impl Editor<'_> {
 
     fn add(&mut self, at: usize, span: Range<usize>, new: &str, what: String) {
         let line = |byte: usize| 1 + self.text[..byte].matches('\n').count();
-        let starts = self.starts.partition_point(|start| *start <= at);
-        let statement = starts.checked_sub(1).map_or(at, |last| self.starts[last]);
+        // The innermost statement around it.
+        let around = self.statements.iter().filter(|one| one.contains(&at));
+        let statement = around.map(|one| one.start).max().unwrap_or(at);
         self.edits.push(Edit {
             line: line(span.start),
             reached_by: Some(line(self.tokens[statement].span.start)),
@@ -386,6 +389,10 @@ fn run(inputs) {
 fn helped(one) { one != () }
 "#;
 
+    fn script_edits(text: &str) -> Vec<Edit> {
+        edits(text, 0..text.len(), false)
+    }
+
     fn made() -> Vec<String> {
         let edits = edits(SCRIPT, 0..SCRIPT.len(), false);
         edits
@@ -426,6 +433,13 @@ fn helped(one) { one != () }
         assert_eq!(line_of("the option `labels"), Some(4));
         assert_eq!(line_of("the statement `throw"), Some(8));
         assert_eq!(line_of("the condition `one.n >= 2` became `true`"), Some(9));
+        // The last condition is of the statement that begins before it, not of the one in the block before it.
+        let text = "fn run(inputs) {\n    let found = if inputs.a {\n        1\n    } else if inputs.b {\n        2\n    };\n}\n";
+        let edits = script_edits(text);
+        let edit = edits
+            .iter()
+            .find(|edit| edit.what.contains("`inputs.b` became"));
+        assert_eq!(edit.and_then(|edit| edit.reached_by), Some(2));
     }
 
     #[test]
