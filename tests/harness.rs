@@ -77,6 +77,7 @@ impl Test {
             .env_remove("TERM")
             .env_remove("NO_UNICODE")
             .env("LC_ALL", "C.UTF-8")
+            .env("TZ", "UTC")
             .env("USER", "tester")
             .env("NO_COLOR", "1")
             .envs(self.environment.iter().cloned());

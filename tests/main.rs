@@ -80,3 +80,4 @@ mod tls;
 mod undo;
 mod web;
 mod year;
+mod zone;

@@ -12,7 +12,7 @@ use crate::{
     compile::{Frozen, compile},
     decide::{self, Refusal},
     journal::{Decision, Event, InstanceId, Message, RunId, Status, Verdict},
-    report::{self, utc_time},
+    report::{self, local_time},
     value::Command,
 };
 
@@ -100,12 +100,10 @@ fn refused(refusal: &Refusal, run: &RunId) -> Failure {
     else {
         return Failure::new("not-approver", refusal.to_string());
     };
-    let (deadline, verdict) = (utc_time(*deadline), verdict.as_str());
+    let (deadline, verdict) = (local_time(*deadline), verdict.as_str());
     Failure::new(
         "approval-expired",
-        format!(
-            "`{step}` expired {deadline} UTC, and counts as {verdict}; no answer counts any more"
-        ),
+        format!("`{step}` expired {deadline}, and counts as {verdict}; no answer counts any more"),
     )
     .hint(format!(
         "to continue: `{}`; to ask again: `{}`",

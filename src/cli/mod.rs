@@ -96,6 +96,9 @@ pub fn main() -> ExitCode {
     if args.ascii {
         report::use_ascii();
     }
+    if !args.utc && !args.command.serves() {
+        report::use_local_zone();
+    }
     for (option, value) in args.whereabouts() {
         report::repeat(option, value);
     }

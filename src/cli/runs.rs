@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     journal::RunRow,
-    report::{Room, Standing, Table, runs_json, utc_time},
+    report::{Room, Standing, Table, column_time, heading, runs_json},
 };
 
 /// `windlass runs`.
@@ -30,15 +30,16 @@ pub fn runs(args: &Args, command: &Runs) -> Done {
         say!("there are no runs {place} yet; to start one: windlass run FILE");
         return Ok(exit::SUCCEEDED);
     }
-    let heading = ["RUN", "WORKFLOW", "TARGET", "STATUS", "STARTED (UTC)"];
-    let mut table = Table::new(&heading).keeping(0);
+    let started = heading("STARTED");
+    let headings = ["RUN", "WORKFLOW", "TARGET", "STATUS", &started];
+    let mut table = Table::new(&headings).keeping(0);
     for run in &runs {
         table.row([
             run.id.to_string(),
             run.workflow.clone(),
             run.target.clone(),
             run.status().into(),
-            utc_time(run.started_at),
+            column_time(run.started_at),
         ]);
     }
     print_text(&table.render("", Room::of(&Term::stdout())))
@@ -56,11 +57,11 @@ impl Runs {
         let is = |wanted: &Option<String>, found: Option<&str>| {
             wanted.as_deref().is_none_or(|wanted| Some(wanted) == found)
         };
-        let is_new = |since: Since| run.started_at >= since.first(now());
+        let is_new = |since: &Since| run.started_at >= since.first(now());
         is(&self.workflow, Some(&run.workflow))
             && is(&self.target, Some(&run.target))
             && is(&self.requester, run.requester.as_deref())
-            && self.since.is_none_or(is_new)
+            && self.since.as_ref().is_none_or(is_new)
     }
 }
 

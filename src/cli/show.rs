@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     compile::{Frozen, compile},
-    report::{self, Detail, Room, View, utc_time},
+    report::{self, Detail, Room, View, local_time},
     value::Value,
 };
 
@@ -30,10 +30,10 @@ pub fn show(args: &Args, command: &Show) -> Done {
     let mut text = format!("{}\n", report::headline(&id, &state, is_driven, now()));
     if let Some(run) = &state.run {
         text.push_str(&format!(
-            "{} on target {}, started {} UTC by {}\n\n{}",
+            "{} on target {}, started {} by {}\n\n{}",
             report::line(&run.file),
             report::line(&run.target),
-            utc_time(run.started_at),
+            local_time(run.started_at),
             report::line(&run.requester),
             params(&run.params)
         ));

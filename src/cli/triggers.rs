@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     inventory::Inventory,
-    report::{Room, Table, utc_time},
+    report::{Room, Table, column_time, heading},
     runs::{Library, Listed, RunsError},
     triggers::{TriggerBook, TriggerKey, TriggerStanding, planted, refuse_unknown, standings},
 };
@@ -75,23 +75,17 @@ pub fn triggers(args: &Args, command: &Triggers) -> Done {
 }
 
 fn table(standings: &[TriggerStanding]) -> Table {
-    let heading = [
-        "TRIGGER",
-        "WHEN",
-        "TARGET",
-        "NEXT (UTC)",
-        "LAST (UTC)",
-        "RUN",
-    ];
-    let mut table = Table::new(&heading).keeping(0);
+    let (next, last) = (heading("NEXT"), heading("LAST"));
+    let headings = ["TRIGGER", "WHEN", "TARGET", &next, &last, "RUN"];
+    let mut table = Table::new(&headings).keeping(0);
     for one in standings {
         let next = match (&one.paused_by, &one.waits, one.next.first()) {
             (Some(by), ..) => format!("paused by {by}"),
             (None, Some(waits), _) => {
                 let why = waits.why.as_deref().unwrap_or("being started");
-                format!("due since {}: {why}", utc_time(waits.due))
+                format!("due since {}: {why}", column_time(waits.due))
             }
-            (None, None, Some(next)) => utc_time(*next),
+            (None, None, Some(next)) => column_time(*next),
             (None, None, None) => "-".into(),
         };
         let last = one.last.as_ref();
@@ -103,7 +97,7 @@ fn table(standings: &[TriggerStanding]) -> Table {
             next,
             last.map_or_else(
                 || "-".into(),
-                |last| format!("{}{}", utc_time(last.at), made_up(last.is_made_up)),
+                |last| format!("{}{}", column_time(last.at), made_up(last.is_made_up)),
             ),
             last.and_then(|last| last.run.clone())
                 .unwrap_or_else(|| "-".into()),

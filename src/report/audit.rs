@@ -4,9 +4,9 @@ use serde_json::{Value as Json, json};
 
 use super::{
     certificates::certificates,
+    clock::local_time,
     object::{call_line, object},
     plain::{line, short_line},
-    style::utc_time,
 };
 use crate::{
     journal::{CallRecord, EffectOutcome, Event, InstanceId, Record, RunId, State},
@@ -53,8 +53,8 @@ pub fn audit(run: &RunId, state: &State, records: &[Record], proof: &Proof) -> S
             info.program
         ));
         text.push_str(&format!(
-            "started   {} UTC by {} on target {}\n",
-            utc_time(info.started_at),
+            "started   {} by {} on target {}\n",
+            local_time(info.started_at),
             line(&info.requester),
             line(&info.target)
         ));
@@ -63,7 +63,7 @@ pub fn audit(run: &RunId, state: &State, records: &[Record], proof: &Proof) -> S
         .outcome
         .map_or("unfinished", |outcome| outcome.as_str());
     match state.ended_at {
-        Some(at) => text.push_str(&format!("ended     {} UTC: {status}\n", utc_time(at))),
+        Some(at) => text.push_str(&format!("ended     {}: {status}\n", local_time(at))),
         None => text.push_str(&format!("ended     {status}\n")),
     }
     let section = |title: &str, lines: Vec<String>| match lines.is_empty() {
@@ -211,16 +211,16 @@ fn questions(records: &[Record]) -> Vec<Question<'_>> {
 impl Question<'_> {
     fn line(&self) -> String {
         let answer = match &self.answer {
-            None => format!("asked {} UTC", utc_time(self.asked_at)),
+            None => format!("asked {}", local_time(self.asked_at)),
             Some(given) => {
                 let comment = given
                     .comment
                     .map_or(String::new(), |text| format!(": {text}"));
                 format!(
-                    "{} by {} {} UTC{comment}",
+                    "{} by {} {}{comment}",
                     given.verdict,
                     given.approver,
-                    utc_time(given.at)
+                    local_time(given.at)
                 )
             }
         };
@@ -372,8 +372,8 @@ impl<'a> Made<'a> {
 
     fn line(&self) -> String {
         let text = format!(
-            "{} UTC  {} #{}  {}  {}",
-            utc_time(self.at),
+            "{}  {} #{}  {}  {}",
+            local_time(self.at),
             self.step,
             self.position,
             call_line(self.call),

@@ -3,9 +3,9 @@ use std::collections::BTreeMap;
 use serde_json::{Value as Json, json};
 
 use super::{
+    clock::{column_time, log_time},
     object::call_line,
     plain::{line, lines, short_line},
-    style::utc_time,
 };
 use crate::{
     journal::{EffectOutcome, Event, InstanceId, Record, Via},
@@ -54,7 +54,6 @@ fn event_line(record: &Record, call: &str, is_full: bool) -> String {
         "" => String::new(),
         call => format!(" {call}"),
     };
-    let millis = record.at.rem_euclid(1000);
     let text = match &record.event {
         Event::RunStarted {
             workflow,
@@ -115,7 +114,11 @@ fn event_line(record: &Record, call: &str, is_full: bool) -> String {
             error,
             retry_at: Some(at),
         } => {
-            format!("{step} failed, again at {}: {}", utc_time(*at), said(error))
+            format!(
+                "{step} failed, again at {}: {}",
+                column_time(*at),
+                said(error)
+            )
         }
         Event::StepSkipped { step, reason } => format!("{step} skipped: {reason}"),
         Event::StepInterrupted { step } => format!("{step} stopped"),
@@ -202,7 +205,7 @@ fn event_line(record: &Record, call: &str, is_full: bool) -> String {
         true => indented(&lines(&text)),
         false => line(&text).into_owned(),
     };
-    format!("{}.{millis:03}  {text}", utc_time(record.at))
+    format!("{}  {text}", log_time(record.at))
 }
 
 /// `by alice`, and how a server knew that: `by alice (token alice, header, from 10.0.0.4)`.

@@ -10,6 +10,7 @@ use serde_json::{Value as Json, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
+    clock::local_day,
     plain::line,
     summary::{View, relative, shorten},
     table::Table,
@@ -363,7 +364,7 @@ fn cells(inventory: &Inventory, tree: &Tree, row: &Row, folder: &Path) -> Vec<St
         () if entry.condition() == Condition::Orphaned => (style("?").yellow(), style(remaining)),
         () => (style("✓").green(), style(remaining)),
     };
-    let date: String = rfc3339(entry.facts.not_after).chars().take(10).collect();
+    let date = local_day(entry.facts.not_after.saturating_mul(1000));
     vec![
         format!("{}{mark} {}", row.branch, line(&name(entry))),
         remaining.to_string(),

@@ -2,6 +2,7 @@
 
 mod audit;
 mod certificates;
+mod clock;
 mod codes;
 mod commands;
 mod definitions;
@@ -35,6 +36,9 @@ mod undo;
 
 pub use audit::{Proof, audit, audit_json};
 pub use certificates::{WrittenCertificate, certificates};
+pub use clock::{
+    column_time, heading, local_day, local_time, log_time, start_of_day, use_local_zone,
+};
 pub use codes::{code_markdown, codes};
 pub use commands::{command, completed, repeat};
 pub use definitions::definitions;

@@ -1,8 +1,8 @@
 use super::{
+    clock::local_time,
     commands::command,
     plain,
     standing::{Standing, waiting},
-    style::utc_time,
 };
 use crate::{
     journal::{Approval, EffectState, Instance, InstanceId, Outcome, RunId, State, Status},
@@ -158,23 +158,23 @@ pub fn approvals(state: &State) -> Vec<String> {
 
 /// A question whose time is over, before that is recorded.
 fn overdue(step: &InstanceId, asked: &Approval) -> String {
-    let deadline = asked.deadline.map_or_else(String::new, utc_time);
-    format!("{step} expired {deadline} UTC, and takes its `on_timeout` for an answer")
+    let deadline = asked.deadline.map_or_else(String::new, local_time);
+    format!("{step} expired {deadline}, and takes its `on_timeout` for an answer")
 }
 
 fn line(step: &InstanceId, approval: &Approval) -> String {
     let what = match &approval.answer {
-        None => format!("asked {} UTC", utc_time(approval.asked_at)),
+        None => format!("asked {}", local_time(approval.asked_at)),
         Some(answer) => {
             let comment = answer
                 .comment
                 .as_ref()
                 .map_or(String::new(), |comment| format!(": {comment}"));
             format!(
-                "{} by {} {} UTC{comment}",
+                "{} by {} {}{comment}",
                 answer.verdict.as_str(),
                 answer.approver,
-                utc_time(answer.at)
+                local_time(answer.at)
             )
         }
     };

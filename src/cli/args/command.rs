@@ -82,6 +82,10 @@ pub struct Args {
     #[arg(long, global = true, env = "NO_COLOR", value_parser = clap::builder::FalseyValueParser::new())]
     pub no_color: bool,
 
+    /// Show times in UTC instead of the zone of this machine (TZ)
+    #[arg(long, global = true)]
+    pub utc: bool,
+
     /// Print signs of ASCII alone, as where the locale is not UTF-8 (LANG=C) and with TERM=dumb
     #[arg(long, global = true, env = "NO_UNICODE", value_parser = clap::builder::FalseyValueParser::new())]
     pub ascii: bool,
@@ -176,6 +180,18 @@ pub enum Command {
     /// A small web server that answers as a file says, to try runbooks on
     #[command(subcommand)]
     Http(Http),
+}
+
+impl Command {
+    /// Whether it writes for others than the person who typed it: what it shows is in UTC.
+    pub fn serves(&self) -> bool {
+        match self {
+            #[cfg(feature = "restate")]
+            Self::Worker(_) => true,
+            Self::Serve(_) => true,
+            _ => false,
+        }
+    }
 }
 
 impl Args {

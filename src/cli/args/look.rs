@@ -6,7 +6,7 @@ use clap::Args as ClapArgs;
 use clap_complete::ArgValueCompleter;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::{cli::complete, value::parse_duration};
+use crate::{cli::complete, report::start_of_day, value::parse_duration};
 
 #[derive(ClapArgs)]
 pub struct Runs {
@@ -56,11 +56,13 @@ const STATUSES: [&str; 11] = [
 ];
 
 /// From when on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Since {
     Ago(Duration),
     /// Milliseconds since 1970.
     At(i64),
+    /// A day of the zone in which times are shown.
+    Day(String),
 }
 
 impl Since {
@@ -68,21 +70,21 @@ impl Since {
         if let Ok(ago) = parse_duration(text) {
             return Ok(Self::Ago(ago));
         }
-        let day = format!("{text}T00:00:00Z");
-        let at = [text, &day]
-            .into_iter()
-            .find_map(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
-        match at {
-            Some(at) => Ok(Self::At(at.unix_timestamp() * 1000)),
-            None => Err("it is not a duration (2d), a day (2026-01-31) or a timestamp (2026-01-31T12:00:00Z)".into()),
+        if start_of_day(text).is_some() {
+            return Ok(Self::Day(text.to_owned()));
+        }
+        match OffsetDateTime::parse(text, &Rfc3339) {
+            Ok(at) => Ok(Self::At(at.unix_timestamp() * 1000)),
+            Err(_) => Err("it is not a duration (2d), a day (2026-01-31) or a timestamp (2026-01-31T12:00:00Z)".into()),
         }
     }
 
     /// The first moment that counts, in milliseconds since 1970.
-    pub fn first(self, now: i64) -> i64 {
+    pub fn first(&self, now: i64) -> i64 {
         match self {
             Self::Ago(ago) => now - i64::try_from(ago.as_millis()).unwrap_or(now),
-            Self::At(at) => at,
+            Self::At(at) => *at,
+            Self::Day(day) => start_of_day(day).unwrap_or(now),
         }
     }
 }

@@ -1,0 +1,125 @@
+//! Times for people: in the zone of the machine that shows them, or in UTC.
+
+use std::sync::OnceLock;
+
+use jiff::{Timestamp, Zoned, tz::TimeZone};
+
+/// The zone in which this process shows times. UTC if it is not set: what a server writes is read elsewhere.
+static ZONE: OnceLock<TimeZone> = OnceLock::new();
+
+/// Shows times in the zone of this machine from now on: the one that `TZ` names, or else that of `/etc/localtime`.
+/// Only the first call counts.
+pub fn use_local_zone() {
+    // It was set already.
+    let _ = ZONE.set(TimeZone::system());
+}
+
+/// Gives a time for people, with its zone: `2026-11-23 22:34:01 UTC`, or `2026-11-23 23:34:01 +01:00`. It is in
+/// milliseconds since 1970.
+pub fn local_time(milliseconds: i64) -> String {
+    shown(milliseconds, &zone(), "%F %T")
+}
+
+/// Gives a time for a column: as [`local_time`], but bare in UTC, which the [`heading`] names.
+pub fn column_time(milliseconds: i64) -> String {
+    bare_in_utc(milliseconds, "%F %T")
+}
+
+/// Gives a time for the lines of a log, with its milliseconds; bare in UTC.
+pub fn log_time(milliseconds: i64) -> String {
+    bare_in_utc(milliseconds, "%F %T%.3f")
+}
+
+/// The heading of a column of times: `STARTED (UTC)`, or `STARTED` where each time has its offset.
+pub fn heading(name: &str) -> String {
+    match is_utc(&zone()) {
+        true => format!("{name} (UTC)"),
+        false => name.to_owned(),
+    }
+}
+
+/// The day of a time in the zone of this process, such as `2026-11-23`.
+pub fn local_day(milliseconds: i64) -> String {
+    at(milliseconds, &zone()).map_or_else(String::new, |at| at.strftime("%F").to_string())
+}
+
+/// When a day such as `2026-01-31` begins in the zone of this process, in milliseconds since 1970. `None` for a text that
+/// is not a day.
+pub fn start_of_day(day: &str) -> Option<i64> {
+    let day: jiff::civil::Date = day.parse().ok()?;
+    Some(day.to_zoned(zone()).ok()?.timestamp().as_millisecond())
+}
+
+fn bare_in_utc(milliseconds: i64, format: &str) -> String {
+    let text = shown(milliseconds, &zone(), format);
+    text.strip_suffix(" UTC")
+        .map_or_else(|| text.clone(), str::to_owned)
+}
+
+fn zone() -> TimeZone {
+    ZONE.get().cloned().unwrap_or(TimeZone::UTC)
+}
+
+fn at(milliseconds: i64, zone: &TimeZone) -> Option<Zoned> {
+    let at = Timestamp::from_millisecond(milliseconds).ok()?;
+    Some(at.to_zoned(zone.clone()))
+}
+
+fn shown(milliseconds: i64, zone: &TimeZone, format: &str) -> String {
+    let Some(at) = at(milliseconds, zone) else {
+        return String::new();
+    };
+    let offset = match is_utc(zone) {
+        true => "UTC".to_owned(),
+        false => at.strftime("%:z").to_string(),
+    };
+    format!("{} {offset}", at.strftime(format))
+}
+
+/// Whether a zone is UTC all the year. A machine without a zone is taken to be in UTC.
+fn is_utc(zone: &TimeZone) -> bool {
+    zone.is_unknown()
+        || matches!(
+            zone.iana_name(),
+            Some("UTC" | "Etc/UTC" | "Etc/UCT" | "Zulu")
+        )
+        || *zone == TimeZone::UTC
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINTER: i64 = 1_770_000_000_123;
+    const SUMMER: i64 = 1_785_000_000_000;
+
+    #[test]
+    fn a_time_is_shown_with_its_zone() {
+        let berlin = TimeZone::get("Europe/Berlin").expect("a zone");
+        let london = TimeZone::get("Europe/London").expect("a zone");
+        assert_eq!(
+            shown(WINTER, &TimeZone::UTC, "%F %T"),
+            "2026-02-02 02:40:00 UTC"
+        );
+        assert_eq!(
+            shown(WINTER, &berlin, "%F %T"),
+            "2026-02-02 03:40:00 +01:00"
+        );
+        assert_eq!(
+            shown(SUMMER, &berlin, "%F %T"),
+            "2026-07-25 19:20:00 +02:00"
+        );
+        assert_eq!(
+            shown(WINTER, &london, "%F %T%.3f"),
+            "2026-02-02 02:40:00.123 +00:00"
+        );
+        assert_eq!(shown(i64::MAX, &berlin, "%F %T"), "");
+    }
+
+    #[test]
+    fn a_zone_that_is_not_known_is_utc() {
+        assert!(is_utc(&TimeZone::unknown()));
+        assert!(is_utc(&TimeZone::get("Etc/UTC").expect("a zone")));
+        assert!(!is_utc(&TimeZone::get("Africa/Abidjan").expect("a zone")));
+    }
+}
