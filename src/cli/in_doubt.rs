@@ -22,7 +22,7 @@ pub fn event(state: &State, text: &str) -> Result<Event, Failure> {
 }
 
 /// Reads `STEP=done`, `STEP=done:VALUE` or `STEP=again`.
-fn read(text: &str) -> Result<(InstanceId, DoubtAnswer), Failure> {
+pub fn read(text: &str) -> Result<(InstanceId, DoubtAnswer), Failure> {
     if let Some(step) = text.strip_suffix("=again") {
         return Ok((instance(step)?, DoubtAnswer::Again));
     }

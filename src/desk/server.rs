@@ -9,6 +9,7 @@ use axum::{
     Extension, Router,
     middleware::{from_fn, from_fn_with_state},
 };
+use http::StatusCode;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 

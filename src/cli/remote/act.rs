@@ -19,9 +19,9 @@ use crate::{
     },
     compile::Program,
     execute::Ended,
-    journal::{Approval, Event, InstanceId, Outcome, RunId, RunInfo, State, Verdict},
+    journal::{Approval, InstanceId, Outcome, RunId, RunInfo, State, Verdict},
     report,
-    runs::{Changes, DoubtAnswer, Runs, There, WorkflowName},
+    runs::{Changes, Runs, There, WorkflowName},
     value::Command,
 };
 
@@ -40,7 +40,7 @@ pub fn resume(archive: &Archive, there: &There, command: &Resume, id: &RunId) ->
                 "each answer resumes the run; give the next one once the run has stopped again",
             ));
         }
-        let (step, answer) = settled(in_doubt::in_step(&state, answer)?)?;
+        let (step, answer) = in_doubt::read(answer)?;
         there.answer_doubt(id, &step, &answer, &caller(there))?;
     } else if has_changes || command.plan {
         if command.edited {
@@ -86,21 +86,6 @@ fn now_there(there: &There, info: &RunInfo, program: Program) -> Result<Program,
         Ok(found) => Ok(found.unwrap_or(program)),
         Err(error) if error.code == "unknown-workflow" => Ok(program),
         Err(error) => Err(error.into()),
-    }
-}
-
-/// Reads the event of an answer about a call in doubt as what a server is told.
-fn settled(event: Event) -> Result<(InstanceId, DoubtAnswer), Failure> {
-    match event {
-        Event::EffectAnswered {
-            step,
-            done: Some(value),
-            ..
-        } => Ok((step, DoubtAnswer::Done(value))),
-        Event::EffectAnswered { step, .. } | Event::AttemptAnswered { step, .. } => {
-            Ok((step, DoubtAnswer::Again))
-        }
-        _ => Err(not_remote("a server can't be told this answer")),
     }
 }
 

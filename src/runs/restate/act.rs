@@ -54,7 +54,7 @@ impl OnRestate {
         let run = self.shown(id)?;
         let asked = run.state.instance(step).and_then(|i| i.approval.as_ref());
         let decision = Decision {
-            step: step.to_string(),
+            step: step.clone(),
             verdict,
             approver: who.name.clone(),
             via: who.via.clone(),
