@@ -96,7 +96,8 @@ fn each_chain_passes_each_kind_of_judge_once() {
     let two = made(&TWO);
     let six = made(&["c-1", "c-2", "c-3", "c-4", "c-5", "c-6"]);
     assert!(six.0 > 5 * two.0, "{two:?}, {six:?}");
-    assert!(six.1 <= 3 * two.1, "{two:?}, {six:?}");
+    // About three times; with the square it would be nine.
+    assert!(six.1 <= 4 * two.1, "{two:?}, {six:?}");
 }
 
 /// MESH 7.5 with multi-root off: restarts carry the trust.
