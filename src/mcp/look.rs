@@ -258,7 +258,9 @@ fn show_run(setting: &Setting, arguments: Json) -> Result<Json, RunsError> {
     let shown = setting.runs.run(&run_id(&which.run)?)?;
     let mut json = report::run_json(&shown.id, &shown.state, shown.at);
     let asks = shown.asks();
-    let asks = asks.iter().map(|ask| json!({ "step": ask.step, "message": ask.message }));
+    let asks = asks
+        .iter()
+        .map(|ask| json!({ "step": ask.step, "message": ask.message }));
     json["status"] = shown.status().into();
     json["asks"] = asks.collect();
     json["trouble"] = setting.runs.trouble(&shown.id).into();
