@@ -34,6 +34,7 @@ mod hints;
 mod hostile;
 mod house;
 mod items;
+mod keep;
 mod keeping;
 mod kube;
 mod language;

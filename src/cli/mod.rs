@@ -28,6 +28,7 @@ mod graph;
 mod http;
 mod iam;
 mod in_doubt;
+mod keep;
 mod kube;
 mod load;
 mod login;
@@ -134,6 +135,8 @@ pub fn main() -> ExitCode {
         Command::Worker(command) => worker::worker(&args, command),
         Command::Serve(command) => serve::serve(&args, command),
         Command::Triggers(command) => triggers::triggers(&args, command),
+        Command::Backup(command) => keep::backup(&args, command),
+        Command::Restore(command) => keep::restore(&args, command),
         Command::Login(command) => login::login(&args, command),
         Command::Logout => login::logout(&args),
         Command::Pca(command) => pca::pca(&args, command),

@@ -62,6 +62,8 @@ pub fn refuse_what_stays_here(args: &Args) -> Result<(), Failure> {
     let name = match &args.command {
         Command::Plan(_) => "plan",
         Command::Mesh(_) => "mesh",
+        Command::Backup(_) => "backup",
+        Command::Restore(_) => "restore",
         _ => return Ok(()),
     };
     match named(args)? {

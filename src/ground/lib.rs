@@ -7,11 +7,13 @@ mod database;
 pub mod disk;
 mod json;
 mod serve;
+mod snapshot;
 mod tls;
 mod yaml;
 
 pub use database::{Durability, open_database, run_statement};
 pub use json::{depth_of, json_size};
 pub use serve::{CLIENT_TIMEOUT, read_body, serve, serve_each};
+pub use snapshot::{Snapshot, snapshots};
 pub use tls::{TlsListener, TlsPeer};
 pub use yaml::check_yaml;

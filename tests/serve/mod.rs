@@ -10,6 +10,6 @@ mod oidc;
 mod page;
 mod remote;
 mod schema;
-mod server;
+pub mod server;
 mod triggers;
 mod year;
