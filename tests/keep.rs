@@ -28,7 +28,7 @@ fn run(inputs) {
     #{ ca: ca, csr: csr::create(key, #{ subject: #{ common_name: "leaf" } }) }
 }
 "##;
-const ISSUE: &str = r##"const INPUTS = #{ ca: "string", csr: "string" };
+pub const ISSUE: &str = r##"const INPUTS = #{ ca: "string", csr: "string" };
 fn run(inputs) {
     let arn = pca::issue_certificate(inputs.ca, #{ csr: inputs.csr, validity: "1d", signing_algorithm: "SHA256WITHECDSA" });
     time::sleep("150ms");

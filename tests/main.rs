@@ -57,6 +57,7 @@ mod places;
 mod programs;
 mod prompt;
 mod proof;
+mod prune;
 mod reading;
 mod replay;
 #[cfg(feature = "restate")]

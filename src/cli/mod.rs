@@ -44,6 +44,7 @@ mod pca;
 mod plan;
 mod preflight;
 mod process;
+mod prune;
 mod rbac;
 mod remote;
 mod resume;
@@ -135,6 +136,7 @@ pub fn main() -> ExitCode {
         Command::Worker(command) => worker::worker(&args, command),
         Command::Serve(command) => serve::serve(&args, command),
         Command::Triggers(command) => triggers::triggers(&args, command),
+        Command::Prune(command) => prune::prune(&args, command),
         Command::Backup(command) => keep::backup(&args, command),
         Command::Restore(command) => keep::restore(&args, command),
         Command::Login(command) => login::login(&args, command),

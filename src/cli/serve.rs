@@ -12,7 +12,7 @@ use crate::{
     desk::{DeskOptions, Refused, Secured, Server},
     notify::{Notifier, Outbox},
     outside,
-    runs::{Driving, Here, HereOptions, Library, Runs, now},
+    runs::{Driving, Here, HereOptions, Library, Pruning, Runs, RunsError, keep_retention, now},
     targets::Targets,
     triggers::Triggers,
 };
@@ -59,6 +59,7 @@ pub fn serve(args: &Args, command: &Serve) -> Done {
     };
     let is_loopback = owner.is_some();
     let runs: Arc<dyn Runs> = Arc::new(here);
+    let kept = runs.clone();
     let outbox = Arc::new(Outbox::open(&state, targets.notify.receivers.clone())?);
     let notifier = Notifier::new(runs.clone(), outbox.clone(), &targets.notify)?;
     let triggers = Triggers::open(&state, runs.clone(), outbox.clone(), targets.hooks)?;
@@ -79,6 +80,9 @@ pub fn serve(args: &Args, command: &Serve) -> Done {
         .await?;
         let threads = |e| Failure::new("system", format!("can't start threads: {e}"));
         notifier.keep(now).map_err(threads)?;
+        if let Some(retention) = targets.retention {
+            keep_retention(kept, retention, pruned).map_err(threads)?;
+        }
         triggers.keep(now).map_err(threads)?;
         // A caller may stop this as soon as it has read the line.
         let interrupted = interrupted();
@@ -95,6 +99,21 @@ pub fn serve(args: &Args, command: &Serve) -> Done {
         outside::kill_programs();
         std::process::exit(exit::SUCCEEDED.into())
     })
+}
+
+/// Says what the retention deleted.
+fn pruned(done: Result<Pruning, RunsError>) {
+    match done {
+        Ok(done) => {
+            if !done.deleted.is_empty() {
+                say!("deleted {} old runs, as [retention] says", done.deleted.len());
+            }
+            for (run, why) in &done.left {
+                say!("left the old run {run}: {why}");
+            }
+        }
+        Err(why) => say!("warning: old runs can't be deleted: {why}"),
+    }
 }
 
 /// Finds what of the configuration could only fail later: secrets that can't be read.

@@ -19,6 +19,7 @@ use super::{
     route::{Route, fallback, table},
     session::Sessions,
     tls::{Certified, Files},
+    views::Views,
 };
 use crate::{
     ground::{CLIENT_TIMEOUT, TlsListener, TlsPeer, serve_each},
@@ -42,6 +43,7 @@ pub struct Parts {
     pub outbox: Arc<Outbox>,
     pub tokens: Tokens,
     pub sessions: Sessions,
+    pub views: Views,
     pub guard: Guard,
     /// The cookie's name: all servers of a host share its cookies, so it names the port.
     pub cookie: String,
@@ -115,6 +117,7 @@ impl Server {
             outbox: options.outbox,
             tokens: Tokens::new(options.owner.as_ref(), &options.config.tokens),
             sessions: Sessions::open(&options.state, limits)?,
+            views: Views::open(&options.state)?,
             guard: Guard::new(address, is_tls, &options.config.hosts),
             cookie: match is_tls {
                 true => format!("__Host-windlass-{}", address.port()),

@@ -13,6 +13,7 @@ use super::{
     library::WorkflowName,
     log::{LogLine, line},
     preflight::Note,
+    prune::{Pruning, Retention},
     revise::{Changes, Revision},
     tallies::Tallies,
 };
@@ -22,7 +23,7 @@ use crate::{
     execute::UndoItem,
     inventory::Inventory,
     journal::{
-        Approval, Decision, HeldLock, InstanceId, Link, Record, RunId, RunInfo, RunRow, State,
+        Approval, Decision, HeldLock, InstanceId, Link, Pruned, Record, RunId, RunInfo, RunRow, State,
         Status, Verdict, Via,
     },
     mesh::Handshakes,
@@ -165,6 +166,21 @@ pub trait Runs: Send + Sync {
 
     /// Gathers the evidence of a run, and verifies it.
     fn evidence(&self, _: &RunId) -> Result<Evidence, RunsError> {
+        Err(unsupported())
+    }
+
+    /// Lists the runs that [`Runs::prune`] would delete, the newest first.
+    fn prunable(&self, _: &Retention) -> Result<Vec<RunRow>, RunsError> {
+        Err(unsupported())
+    }
+
+    /// Lists what is left of deleted runs.
+    fn pruned(&self) -> Result<Vec<Pruned>, RunsError> {
+        Err(unsupported())
+    }
+
+    /// Deletes runs that ended long ago.
+    fn prune(&self, _: &Retention, _: &Person) -> Result<Pruning, RunsError> {
         Err(unsupported())
     }
 

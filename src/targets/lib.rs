@@ -12,6 +12,7 @@ mod notify;
 mod oidc;
 mod open;
 mod rehearsal;
+mod retention;
 mod serve;
 mod substrate;
 
@@ -24,5 +25,6 @@ pub use notify::{
 };
 pub use oidc::OidcConfig;
 pub use open::{OpenError, OpenTarget};
+pub use retention::RetentionConfig;
 pub use serve::{Role, ServeConfig, TokenConfig};
 pub use substrate::SubstrateTarget;

@@ -9,7 +9,7 @@ use super::{
     check::{Definitions, Explain, Graph, Iam, Plan, Rbac, Schema, Validate},
     desk::{Login, Serve, Triggers},
     drive::{Answer, Cancel, Resume, Run, Undo},
-    keep::{Backup, Restore},
+    keep::{Backup, Prune, Restore},
     look::{Audit, Logs, MeshTable, Outputs, Runs, Show},
     new::{New, Shell, Try},
     serve::{Http, Kube, Pca},
@@ -153,6 +153,8 @@ pub enum Command {
     Serve(Serve),
     /// List what starts workflows by itself where `windlass serve` runs, and when it does next
     Triggers(Triggers),
+    /// Delete runs that ended long ago
+    Prune(Prune),
     /// Write the state folder to one file, while runs go on
     Backup(Backup),
     /// Make a state folder of a backup, once all of it has been verified

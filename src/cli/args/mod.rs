@@ -16,7 +16,7 @@ pub use check::{Definitions, Explain, Format, Graph, Iam, Plan, Rbac, Schema, Va
 pub use command::{Args, Command};
 pub use desk::{Login, Serve, Triggers, TriggersCommand};
 pub use drive::{Answer, Cancel, Driving, Params, Resume, Run, Undo};
-pub use keep::{Backup, Restore};
+pub use keep::{Backup, Prune, Restore};
 pub use look::{Audit, Logs, MeshTable, Outputs, Runs, Show, Since};
 pub use new::{New, Shell, Template, Try};
 #[cfg(feature = "restate")]

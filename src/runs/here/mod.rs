@@ -5,6 +5,7 @@ mod evidence;
 mod log;
 mod mesh;
 mod on;
+mod prune;
 mod revise;
 mod rows;
 mod sent;
@@ -32,6 +33,7 @@ use super::{
     folds::{Cursor, Folds},
     library::{Library, WorkflowName},
     log::LogLine,
+    prune::{Pruning, Retention, prunable},
     revise::{Changes, Revision},
     rules,
     service::{
@@ -46,8 +48,8 @@ use crate::{
     execute::{DriveError, UndoItem, undo_plan},
     inventory::{Inventory, RunStamp, collect},
     journal::{
-        Decision, Event, HeldLock, InstanceId, Journal, JournalError, Link, Message, Record, RunId,
-        RunInfo, RunLock, State, Verdict,
+        Decision, Event, HeldLock, InstanceId, Journal, JournalError, Link, Message, Pruned, Record, RunId,
+        RunInfo, RunLock, RunRow, State, Verdict,
     },
     mesh::{Handshakes, Matrix},
     targets::{LOCAL, Targets},
@@ -155,8 +157,18 @@ impl Here {
     }
 
     fn exists(&self, id: &RunId) -> bool {
-        let found = self.reader.find(Some(id.as_str()));
-        found.is_ok_and(|found| found == *id)
+        self.reader.has(id).unwrap_or_default()
+    }
+
+    /// Refuses the id of a run that is not there, or not any more.
+    fn refuse_missing(&self, id: &RunId) -> Result<(), RunsError> {
+        if self.reader.has(id)? {
+            return Ok(());
+        }
+        Err(match self.reader.refuse_pruned(id)? {
+            Some(pruned) => pruned.into(),
+            None => RunsError::missing("no-such-run", format!("no run `{id}`")),
+        })
     }
 
     /// Takes a run that nobody drives.
@@ -230,6 +242,7 @@ impl Runs for Here {
     }
 
     fn run(&self, id: &RunId) -> Result<Shown, RunsError> {
+        self.refuse_missing(id)?;
         let state = self.folds.state_of(&self.reader, id)?;
         let info = info(&state)?.clone();
         Ok(Shown {
@@ -278,16 +291,12 @@ impl Runs for Here {
     }
 
     fn files(&self, id: &RunId, edition: u32) -> Result<BTreeMap<String, Arc<str>>, RunsError> {
-        if !self.exists(id) {
-            return Err(RunsError::missing("no-such-run", format!("no run `{id}`")));
-        }
+        self.refuse_missing(id)?;
         Ok(self.reader.files(id, edition)?)
     }
 
     fn links(&self, id: &RunId) -> Result<Vec<Link>, RunsError> {
-        if !self.exists(id) {
-            return Err(RunsError::missing("no-such-run", format!("no run `{id}`")));
-        }
+        self.refuse_missing(id)?;
         self.reader.check_pages()?;
         Ok(self.reader.evidence(id)?)
     }
@@ -381,7 +390,8 @@ impl Runs for Here {
             stamp: Some(stamp),
         });
         let read = |run: &RunId| self.reader.state_of(run);
-        Ok(collect(runs.collect(), &self.options.state, read))
+        let kept = self.reader.seen_of_pruned()?;
+        Ok(collect(runs.collect(), kept, &self.options.state, read))
     }
 
     fn changes(&self) -> watch::Receiver<u64> {
@@ -446,6 +456,18 @@ impl Runs for Here {
 
     fn evidence(&self, id: &RunId) -> Result<Evidence, RunsError> {
         self.gather(id)
+    }
+
+    fn prunable(&self, wanted: &Retention) -> Result<Vec<RunRow>, RunsError> {
+        prunable(&self.reader, wanted)
+    }
+
+    fn pruned(&self) -> Result<Vec<Pruned>, RunsError> {
+        Ok(self.reader.pruned()?)
+    }
+
+    fn prune(&self, wanted: &Retention, who: &Person) -> Result<Pruning, RunsError> {
+        self.prune_runs(wanted, who)
     }
 
     fn locks(&self) -> Result<Vec<HeldLock>, RunsError> {

@@ -94,7 +94,8 @@ impl Here {
                     "make a new key for each start, and send it again only to repeat that start";
                 return Err(RunsError::conflict("idempotency-key", message).hint(hint));
             }
-            if self.exists(&known.run) {
+            // A run that was deleted since was started all the same.
+            if self.exists(&known.run) || self.reader.refuse_pruned(&known.run)?.is_some() {
                 return Ok(Started {
                     run: known.run.clone(),
                     is_repeated: true,
