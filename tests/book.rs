@@ -161,13 +161,21 @@ fn the_tutorial_works_as_it_stands() {
 
 #[test]
 fn each_how_to_works_as_it_stands() {
-    for page in ["customise", "clusters", "aws", "ci", "gitops"] {
+    for page in [
+        "customise",
+        "clusters",
+        "aws",
+        "ci",
+        "gitops",
+        "keep",
+        "kubernetes",
+    ] {
         follow(&format!("docs/howto/{page}.md"));
     }
     let there = fs::read_dir(root().join("docs/howto"))
         .expect("a folder")
         .count();
-    assert_eq!(there, 5, "name a new page here");
+    assert_eq!(there, 7, "name a new page here");
 }
 
 /// A command that no test runs says why, where a reader of the source sees it.

@@ -46,7 +46,10 @@ fn listed(test: &Test) -> Vec<String> {
 }
 
 fn certificates(test: &Test) -> Json {
-    let mut shown = test.windlass(&["certs", "--all", "--json"]).expect(0).json();
+    let mut shown = test
+        .windlass(&["certs", "--all", "--json"])
+        .expect(0)
+        .json();
     strip_time(&mut shown);
     shown
 }
@@ -55,7 +58,9 @@ fn certificates(test: &Test) -> Json {
 fn strip_time(json: &mut Json) {
     match json {
         Json::Object(map) => {
-            map.retain(|key, _| !["left_seconds", "days_left", "left", "at"].contains(&key.as_str()));
+            map.retain(|key, _| {
+                !["left_seconds", "days_left", "left", "at"].contains(&key.as_str())
+            });
             map.values_mut().for_each(strip_time);
         }
         Json::Array(list) => list.iter_mut().for_each(strip_time),
@@ -81,20 +86,43 @@ fn old_runs_are_deleted_and_no_certificate_is_forgotten() {
     let dry = test
         .windlass(&["prune", "--keep", "0s", "--dry-run"])
         .expect(0);
-    assert!(dry.stderr.contains("3 runs would be deleted"), "{}", dry.stderr);
+    assert!(
+        dry.stderr.contains("3 runs would be deleted"),
+        "{}",
+        dry.stderr
+    );
     assert!(dry.stdout.contains(&leaf), "{}", dry.stdout);
     let asked = test.windlass(&["prune", "--keep", "0s"]).expect(2);
     assert!(asked.stderr.contains("[not-confirmed]"), "{}", asked.stderr);
     let unsaid = test.windlass(&["prune"]).expect(2);
     assert!(unsaid.stderr.contains("--keep 90d"), "{}", unsaid.stderr);
-    let young = test.windlass(&["prune", "--keep", "90d", "--yes"]).expect(0);
-    assert!(young.stderr.contains("no run is old enough"), "{}", young.stderr);
+    let young = test
+        .windlass(&["prune", "--keep", "90d", "--yes"])
+        .expect(0);
+    assert!(
+        young.stderr.contains("no run is old enough"),
+        "{}",
+        young.stderr
+    );
     assert_eq!(listed(&test), all);
 
-    let size = || fs::metadata(test.path(".windlass/journal.db")).expect("there").len();
+    let size = || {
+        fs::metadata(test.path(".windlass/journal.db"))
+            .expect("there")
+            .len()
+    };
     let full = size();
     let done = test
-        .windlass(&["prune", "--keep", "0s", "--keep-last", "1", "--yes", "--bundles", "proof"])
+        .windlass(&[
+            "prune",
+            "--keep",
+            "0s",
+            "--keep-last",
+            "1",
+            "--yes",
+            "--bundles",
+            "proof",
+        ])
         .expect(0);
     assert!(done.stderr.contains("deleted 1 run"), "{}", done.stderr);
     assert_eq!(listed(&test), ["large", "asks", "fails", "leaf"]);
@@ -129,7 +157,9 @@ fn old_runs_are_deleted_and_no_certificate_is_forgotten() {
     assert_eq!(by, "tester");
     for table in ["events", "run_files"] {
         let sql = format!("SELECT count(DISTINCT run) FROM {table}");
-        let runs: u64 = database.query_row(&sql, [], |row| row.get(0)).expect("read");
+        let runs: u64 = database
+            .query_row(&sql, [], |row| row.get(0))
+            .expect("read");
         assert_eq!(runs, 2, "{table}");
     }
 

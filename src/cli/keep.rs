@@ -42,7 +42,9 @@ pub fn backup(args: &Args, command: &Backup) -> Done {
             false => format!(" to {}", command.file.display()),
         }
     );
-    say!("it holds the keys that open the secrets of its runs: store it as you store a private key");
+    say!(
+        "it holds the keys that open the secrets of its runs: store it as you store a private key"
+    );
     Ok(exit::SUCCEEDED)
 }
 

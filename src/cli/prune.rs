@@ -45,7 +45,8 @@ pub fn prune(args: &Args, command: &Prune) -> Done {
         }
         #[cfg(feature = "restate")]
         Archive::Engine(_) => {
-            let message = "Restate keeps these runs, and forgets them as `windlass worker --retention` says";
+            let message =
+                "Restate keeps these runs, and forgets them as `windlass worker --retention` says";
             return Err(Failure::new("engine", message));
         }
     };

@@ -106,7 +106,10 @@ fn pruned(done: Result<Pruning, RunsError>) {
     match done {
         Ok(done) => {
             if !done.deleted.is_empty() {
-                say!("deleted {} old runs, as [retention] says", done.deleted.len());
+                say!(
+                    "deleted {} old runs, as [retention] says",
+                    done.deleted.len()
+                );
             }
             for (run, why) in &done.left {
                 say!("left the old run {run}: {why}");

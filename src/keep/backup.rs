@@ -54,8 +54,9 @@ pub fn back_up(state: &Path, to: Destination) -> Result<BackedUp, RunsError> {
     let (taken, others) = take(state)?;
     if taken.is_empty() && others.is_empty() {
         let message = format!("there is nothing to back up in {}", state.display());
-        return Err(RunsError::missing("no-such-run", message)
-            .hint("name the state folder with --state"));
+        return Err(
+            RunsError::missing("no-such-run", message).hint("name the state folder with --state")
+        );
     }
     let mut copies = Copies {
         state,
@@ -146,7 +147,10 @@ impl Copies<'_> {
         let (size, sha256) = digested().map_err(|e: io::Error| unreadable(&copy, &e))?;
         let Some(text) = path_text(within) else {
             let name = self.state.join(within);
-            return Err(unreadable(&name, &io::Error::other("its name is not UTF-8")));
+            return Err(unreadable(
+                &name,
+                &io::Error::other("its name is not UTF-8"),
+            ));
         };
         let kept = Kept { size, sha256 };
         self.copied.insert(text, Copy { path: copy, kept });
@@ -160,7 +164,11 @@ fn take(state: &Path) -> Result<(Vec<Snapshot>, Vec<PathBuf>), RunsError> {
     let found = || Contents::of(state).map_err(|e| unreadable(state, &e));
     let mut before = found()?;
     loop {
-        let paths: Vec<_> = before.databases.iter().map(|path| state.join(path)).collect();
+        let paths: Vec<_> = before
+            .databases
+            .iter()
+            .map(|path| state.join(path))
+            .collect();
         let taken = snapshots(&paths)?;
         let after = found()?;
         // Another process may have made one meanwhile.
@@ -223,7 +231,9 @@ fn draft_in(folder: Option<&Path>) -> Result<TempDir, RunsError> {
     let folder = folder.map_or_else(std::env::temp_dir, Path::to_path_buf);
     let mut draft = tempfile::Builder::new();
     draft.prefix(".windlass-backup-");
-    draft.tempdir_in(&folder).map_err(|e| unwritable(&folder, &e))
+    draft
+        .tempdir_in(&folder)
+        .map_err(|e| unwritable(&folder, &e))
 }
 
 /// Returns the folder of a backup, which the next backup must not hold.

@@ -101,9 +101,6 @@ mod tests {
             found.databases,
             paths(&["journal.db", "kube/mgmt/cluster.db"])
         );
-        assert_eq!(
-            found.others,
-            paths(&["identity.txt", "kube/mgmt/empty.db"])
-        );
+        assert_eq!(found.others, paths(&["identity.txt", "kube/mgmt/empty.db"]));
     }
 }

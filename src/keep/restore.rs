@@ -81,7 +81,10 @@ fn unpack(file: &Path, to: &Path) -> Result<Restored, RunsError> {
         let known = within.and_then(|within| manifest.files.get_key_value(within));
         let Some((within, kept)) = known.filter(|(within, _)| missing.remove(within.as_str()))
         else {
-            let why = format!("its manifest does not name {}, or once only", path.display());
+            let why = format!(
+                "its manifest does not name {}, or once only",
+                path.display()
+            );
             return Err(bad_backup(file, why));
         };
         let made = state.join(within);
@@ -90,7 +93,10 @@ fn unpack(file: &Path, to: &Path) -> Result<Restored, RunsError> {
             Failed::Write(e) => unwritable(&made, &e),
         })?;
         if (size, sha256) != (kept.size, kept.sha256) {
-            return Err(bad_backup(file, format!("{within} is not what was written")));
+            return Err(bad_backup(
+                file,
+                format!("{within} is not what was written"),
+            ));
         }
     }
     if let Some(within) = missing.first() {

@@ -56,7 +56,10 @@ impl Retention {
             *count > self.keep_last
                 && run.ended_at.is_some_and(|ended| ended <= until)
                 && self.takes(run.outcome.as_deref())
-                && self.workflow.as_ref().is_none_or(|name| *name == run.workflow)
+                && self
+                    .workflow
+                    .as_ref()
+                    .is_none_or(|name| *name == run.workflow)
         });
         picked.collect()
     }
@@ -191,7 +194,9 @@ mod tests {
             target: "local".into(),
             started_at: days * DAY,
             requester: None,
-            ended_at: outcome.filter(|outcome| *outcome != "waiting").map(|_| days * DAY),
+            ended_at: outcome
+                .filter(|outcome| *outcome != "waiting")
+                .map(|_| days * DAY),
             outcome: outcome.map(str::to_owned),
             is_owned: false,
         };
@@ -228,7 +233,13 @@ mod tests {
         assert_eq!(picked(|_| {}), ["edge", "undone", "other", "old"]);
         let failed = picked(|wanted| wanted.failed = true);
         let all = [
-            "edge", "undone", "failed", "cancelled", "half-undone", "other", "old",
+            "edge",
+            "undone",
+            "failed",
+            "cancelled",
+            "half-undone",
+            "other",
+            "old",
         ];
         assert_eq!(failed, all);
         let of_one = picked(|wanted| wanted.workflow = Some("v".into()));

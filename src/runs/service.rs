@@ -23,8 +23,8 @@ use crate::{
     execute::UndoItem,
     inventory::Inventory,
     journal::{
-        Approval, Decision, HeldLock, InstanceId, Link, Pruned, Record, RunId, RunInfo, RunRow, State,
-        Status, Verdict, Via,
+        Approval, Decision, HeldLock, InstanceId, Link, Pruned, Record, RunId, RunInfo, RunRow,
+        State, Status, Verdict, Via,
     },
     mesh::Handshakes,
     report::{EventLines, Standing},

@@ -21,7 +21,7 @@ fn due_certificates_questions_that_expire_and_doubts_reach_a_receiver_once() {
     // Its answer is lost, so whether the call was done is unknown.
     let site = Site::open(&[500]);
     let doubts = format!(
-        "workflow: doubts\nsteps:\n  call:\n    run: 'http::post(\"{}/order\")'\n",
+        "workflow: doubts\nsteps:\n  order:\n    run: 'http::post(\"{}/order\")'\n",
         site.address()
     );
     // A question of two hours expires soon a tenth of a second after it was asked.
@@ -73,19 +73,28 @@ fn due_certificates_questions_that_expire_and_doubts_reach_a_receiver_once() {
 
     let due = of("due");
     let title = text(&due, "title");
-    assert!(title.starts_with("the certificate CN=Root expires at "), "{due}");
+    assert!(
+        title.starts_with("the certificate CN=Root expires at "),
+        "{due}"
+    );
     let says = text(&due, "text");
-    assert!(says.contains("root on local made it, with the step a"), "{due}");
+    assert!(
+        says.contains("root on local made it, with the step a"),
+        "{due}"
+    );
     assert_eq!(due["url"], "https://windlass.example/certificates");
 
     let doubt = of("doubt");
     assert_eq!(
         (&doubt["run"], &doubt["step"]),
-        (&json!(doubtful), &json!("call"))
+        (&json!(doubtful), &json!("order"))
     );
-    let title = "doubts on local: it is in doubt whether a call of call happened";
+    let title = "doubts on local: it is in doubt whether a call of order happened";
     assert_eq!(text(&doubt, "title"), title);
-    assert_eq!(doubt["url"], format!("https://windlass.example/runs/{doubtful}"));
+    assert_eq!(
+        doubt["url"],
+        format!("https://windlass.example/runs/{doubtful}")
+    );
 
     let expiring = of("expiring_approval");
     assert_eq!(
@@ -93,7 +102,10 @@ fn due_certificates_questions_that_expire_and_doubts_reach_a_receiver_once() {
         (&json!(asking), &json!("answer"), &json!("Go on?"))
     );
     let title = text(&expiring, "title");
-    assert!(title.contains("the question of answer expires at "), "{expiring}");
+    assert!(
+        title.contains("the question of answer expires at "),
+        "{expiring}"
+    );
     println!(
         "due, doubt and expiring_approval: 3 notices, {} requests, each taken once",
         receiver.asked()

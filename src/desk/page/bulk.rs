@@ -42,9 +42,7 @@ pub async fn bulk(
         _ => return Err(Problem::bad("the form does not say what to do")),
     };
     let chosen = form.0.iter().filter(|(name, _)| name == "run");
-    let mut chosen: Vec<RunId> = chosen
-        .map(|(_, id)| run_id(id))
-        .collect::<Result<_, _>>()?;
+    let mut chosen: Vec<RunId> = chosen.map(|(_, id)| run_id(id)).collect::<Result<_, _>>()?;
     chosen.dedup();
     if chosen.len() > MOST {
         let detail = format!("at most {MOST} runs can be selected at once");

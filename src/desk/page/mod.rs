@@ -44,5 +44,5 @@ pub use run::run;
 pub use runs::runs;
 pub use start::{form, note, start, workflows};
 pub use table::more;
-pub use views::save_view;
 pub use triggers::{notifications, pause_trigger, resume_trigger, triggers};
+pub use views::save_view;

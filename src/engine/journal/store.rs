@@ -456,7 +456,9 @@ impl Journal {
                 drop(statement);
                 drop(database);
                 let run = RunId::stored(part.to_owned());
-                Err(self.refuse_pruned(&run)?.unwrap_or(JournalError::NoRun(part.into())))
+                Err(self
+                    .refuse_pruned(&run)?
+                    .unwrap_or(JournalError::NoRun(part.into())))
             }
             [first, ..] if found.len() == 1 || first == part => Ok(RunId::stored(first.clone())),
             several => Err(JournalError::Ambiguous(part.into(), several.join(", "))),

@@ -48,8 +48,8 @@ use crate::{
     execute::{DriveError, UndoItem, undo_plan},
     inventory::{Inventory, RunStamp, collect},
     journal::{
-        Decision, Event, HeldLock, InstanceId, Journal, JournalError, Link, Message, Pruned, Record, RunId,
-        RunInfo, RunLock, RunRow, State, Verdict,
+        Decision, Event, HeldLock, InstanceId, Journal, JournalError, Link, Message, Pruned,
+        Record, RunId, RunInfo, RunLock, RunRow, State, Verdict,
     },
     mesh::{Handshakes, Matrix},
     targets::{LOCAL, Targets},

@@ -67,7 +67,11 @@ impl There {
         let done = self.ask_to_prune(wanted, false)?;
         Ok(Pruning {
             deleted: done.deleted,
-            left: done.left.into_iter().map(|left| (left.run, left.why)).collect(),
+            left: done
+                .left
+                .into_iter()
+                .map(|left| (left.run, left.why))
+                .collect(),
             free: 0,
         })
     }
@@ -79,7 +83,9 @@ impl There {
             pruned => pruned?,
         };
         let pruned = pruned.pruned.into_iter();
-        Ok(pruned.filter_map(|one| Some((one.run, one.seen?))).collect())
+        Ok(pruned
+            .filter_map(|one| Some((one.run, one.seen?)))
+            .collect())
     }
 
     fn ask_to_prune(&self, wanted: &Retention, is_dry: bool) -> Result<Answer, RunsError> {
