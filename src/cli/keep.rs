@@ -63,11 +63,9 @@ pub fn restore(args: &Args, command: &Restore) -> Done {
     say!("restored {} to {}", contents(&done), args.state.display());
     if let Some(run) = done.unfinished.first() {
         say!(
-            "calls that such a run made after the backup and that have a key are found again; any other is made again: \
-             look first at what these runs were doing"
+            "what these runs did after the backup is not known here, so look at each of them before you resume it"
         );
-        let resume = Command::new("resume").arg(run);
-        say!("to continue a run that was running: {resume}");
+        say!("for example: {}", Command::new("show").arg(run));
     }
     Ok(exit::SUCCEEDED)
 }

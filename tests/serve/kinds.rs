@@ -6,7 +6,7 @@ use super::{
     notify::{Receiver, Treats, empty, until},
     server::Served,
 };
-use crate::{harness::Test, keep::ROOT, site::Site};
+use crate::{harness::Test, keep::ROOT};
 
 const ROOT_WORKFLOW: &str = "workflow: root\nsteps: { a: { script: root.rhai } }\n";
 const ASKS: &str = "workflow: asks\nsteps: { answer: { approval: Go on?, timeout: 2h } }\n";
@@ -19,10 +19,10 @@ fn due_certificates_questions_that_expire_and_doubts_reach_a_receiver_once() {
         _ => Treats::Accepts,
     });
     // Its answer is lost, so whether the call was done is unknown.
-    let site = Site::open(&[500]);
+    let site = Receiver::start(|_| Treats::Loses);
     let doubts = format!(
-        "workflow: doubts\nsteps:\n  order:\n    run: 'http::post(\"{}/order\")'\n",
-        site.address()
+        "workflow: doubts\nsteps:\n  order:\n    run: 'http::post(\"http://{}/order\")'\n",
+        site.address
     );
     // A question of two hours expires soon a tenth of a second after it was asked.
     let config = format!(

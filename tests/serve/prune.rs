@@ -149,11 +149,6 @@ fn a_server_deletes_old_runs_once_their_evidence_is_written() {
     served
         .get(&served.owner, &format!("/api/v1/runs/{}", runs[1]))
         .expect(200);
-    let said = served.stop();
-    assert!(
-        said.contains("deleted 1 old runs, as [retention] says"),
-        "{said}"
-    );
 }
 
 #[test]

@@ -119,8 +119,8 @@ pub(super) fn buttons() -> Markup {
     html! {
         form id="bulk" class="bulk" method="post" action="/runs/bulk" aria-label="With the selected runs" {
             span class="quiet" { "With the selected runs: " }
-            button class="plain" name="do" value="resume" { "Resume" }
-            button class="plain danger" name="do" value="cancel" { "Cancel" }
+            button name="do" value="resume" { "Resume" }
+            button class="danger" name="do" value="cancel" { "Cancel" }
         }
     }
 }
