@@ -23,6 +23,7 @@
 
 pub mod cli;
 pub mod desk;
+pub mod keep;
 pub mod mcp;
 pub mod mock;
 pub mod notify;

@@ -161,13 +161,22 @@ fn the_tutorial_works_as_it_stands() {
 
 #[test]
 fn each_how_to_works_as_it_stands() {
-    for page in ["customise", "clusters", "aws", "ci", "gitops", "pauses"] {
+    for page in [
+        "customise",
+        "clusters",
+        "aws",
+        "ci",
+        "gitops",
+        "keep",
+        "kubernetes",
+        "pauses",
+    ] {
         follow(&format!("docs/howto/{page}.md"));
     }
     let there = fs::read_dir(root().join("docs/howto"))
         .expect("a folder")
         .count();
-    assert_eq!(there, 6, "name a new page here");
+    assert_eq!(there, 8, "name a new page here");
 }
 
 /// A command that no test runs says why, where a reader of the source sees it.

@@ -148,7 +148,11 @@ impl Archive {
                 engine.remote.runs()?.into_iter().map(of).collect()
             }
         };
-        Ok(collect(runs, state, |run| self.state_of(run)))
+        let kept = match self {
+            Self::Here(journal) => journal.seen_of_pruned()?,
+            _ => Vec::new(),
+        };
+        Ok(collect(runs, kept, state, |run| self.state_of(run)))
     }
 
     pub fn files(&self, run: &RunId, edition: u32) -> Result<BTreeMap<String, Arc<str>>, Failure> {

@@ -116,7 +116,9 @@ impl From<Mistakes> for Failure {
 impl From<JournalError> for Failure {
     fn from(error: JournalError) -> Self {
         let code = match error {
-            JournalError::NoRun(_) | JournalError::Ambiguous(..) => "no-such-run",
+            JournalError::NoRun(_) | JournalError::Pruned { .. } | JournalError::Ambiguous(..) => {
+                "no-such-run"
+            }
             JournalError::Owned { .. } => "run-owned",
             _ => "journal",
         };

@@ -28,6 +28,7 @@ mod graph;
 mod http;
 mod iam;
 mod in_doubt;
+mod keep;
 mod kube;
 mod load;
 mod logging;
@@ -45,6 +46,7 @@ mod pca;
 mod plan;
 mod preflight;
 mod process;
+mod prune;
 mod rbac;
 mod remote;
 mod resume;
@@ -149,6 +151,9 @@ pub fn main() -> ExitCode {
         Command::Serve(command) => serve::serve(&args, command),
         Command::Mcp(command) => mcp::mcp(&args, command),
         Command::Triggers(command) => triggers::triggers(&args, command),
+        Command::Prune(command) => prune::prune(&args, command),
+        Command::Backup(command) => keep::backup(&args, command),
+        Command::Restore(command) => keep::restore(&args, command),
         Command::Login(command) => login::login(&args, command),
         Command::Logout => login::logout(&args),
         Command::Pca(command) => pca::pca(&args, command),

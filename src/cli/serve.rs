@@ -14,7 +14,7 @@ use crate::{
     desk::{DeskOptions, Refused, Secured, Server},
     notify::{Notifier, Outbox},
     outside,
-    runs::{Driving, Here, HereOptions, Library, Runs, now},
+    runs::{Driving, Here, HereOptions, Library, Pruning, Runs, RunsError, keep_retention, now},
     targets::Targets,
     telemetry,
     triggers::Triggers,
@@ -51,7 +51,7 @@ pub fn serve(args: &Args, command: &Serve) -> Done {
     };
     let runs = open(args, options)?;
     // It must not be dropped on a thread of the runtime below.
-    let _kept = runs.clone();
+    let kept = runs.clone();
     let token = state.join(TOKEN);
     let owner = match command.listen.ip().is_loopback() {
         true => Some(Secured {
@@ -81,6 +81,9 @@ pub fn serve(args: &Args, command: &Serve) -> Done {
         .await?;
         let threads = |e| Failure::new("system", format!("can't start threads: {e}"));
         notifier.keep(now).map_err(threads)?;
+        if let Some(retention) = targets.retention {
+            keep_retention(kept.clone(), retention, pruned).map_err(threads)?;
+        }
         triggers.keep(now).map_err(threads)?;
         // A caller may stop this as soon as it has read the line.
         let interrupted = interrupted();
@@ -125,6 +128,24 @@ fn open(args: &Args, options: HereOptions) -> Result<Arc<dyn Runs>, Failure> {
         return Err(Failure::new("engine", message).hint("build it with the feature `restate`"));
     }
     Ok(Arc::new(Here::open(options)?))
+}
+
+/// Says what the retention deleted.
+fn pruned(done: Result<Pruning, RunsError>) {
+    match done {
+        Ok(done) => {
+            if !done.deleted.is_empty() {
+                say!(
+                    "deleted {} old runs, as [retention] says",
+                    done.deleted.len()
+                );
+            }
+            for (run, why) in &done.left {
+                say!("left the old run {run}: {why}");
+            }
+        }
+        Err(why) => say!("warning: old runs can't be deleted: {why}"),
+    }
 }
 
 /// Finds what of the configuration could only fail later: secrets that can't be read.

@@ -98,6 +98,7 @@ fn asks_servers(command: &Command) -> bool {
             | Command::Logs(_)
             | Command::Mesh(_)
             | Command::Outputs(_)
+            | Command::Prune(_)
             | Command::Reject(_)
             | Command::Resume(_)
             | Command::Run(_)

@@ -23,6 +23,7 @@ mod route;
 mod server;
 mod session;
 mod tls;
+mod views;
 mod waiting;
 
 pub use access::{Access, random_token};

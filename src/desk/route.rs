@@ -75,6 +75,8 @@ pub fn table() -> Vec<Route> {
         open(Method::POST, "/hooks/{hook}", post(hooks::hook)),
         somebody(page("/logout", Viewer, post(page::log_out), Method::POST)),
         somewhere(page("/", Viewer, get(page::runs), Method::GET)),
+        somewhere(page("/views", Viewer, post(page::save_view), Method::POST)),
+        somewhere(page("/runs/bulk", Operator, post(page::bulk), Method::POST)),
         page("/runs/{run}", Viewer, get(page::run), Method::GET),
         somewhere(page("/start", Operator, get(page::workflows), Method::GET)),
         somewhere(page(

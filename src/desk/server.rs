@@ -24,6 +24,7 @@ use super::{
     route::{Route, fallback, table},
     session::Sessions,
     tls::{Certified, Files},
+    views::Views,
 };
 use crate::{
     ground::{CLIENT_TIMEOUT, TlsListener, TlsPeer, log_request, serve_each},
@@ -47,6 +48,7 @@ pub struct Parts {
     pub outbox: Arc<Outbox>,
     pub tokens: Tokens,
     sessions: Arc<Sessions>,
+    pub views: Views,
     pub guard: Guard,
     /// What it listens on.
     pub port: u16,
@@ -147,6 +149,7 @@ impl Server {
             outbox: options.outbox,
             tokens: Tokens::new(options.owner.as_ref(), &options.config.tokens),
             sessions: Arc::new(Sessions::open(&options.state, limits)?),
+            views: Views::open(&options.state)?,
             guard: Guard::new(address, is_tls, &options.config.hosts),
             port: address.port(),
             is_tls,

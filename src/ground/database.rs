@@ -32,6 +32,8 @@ pub fn open_database(path: &Path, durability: Durability) -> rusqlite::Result<Co
     make_private(path);
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY)?;
+    // Counts for a new database only: it can give the pages of what is deleted back in small steps.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     write_ahead(&connection)?;
     let synchronous = match durability {
         Durability::Machine => "FULL",
@@ -152,6 +154,10 @@ mod tests {
                         .pragma_query_value(None, "journal_mode", |row| row.get(0))
                         .expect("a mode");
                     assert_eq!(mode, "wal");
+                    let vacuum: i64 = database
+                        .pragma_query_value(None, "auto_vacuum", |row| row.get(0))
+                        .expect("a mode");
+                    assert_eq!(vacuum, 2, "incremental");
                 });
             }
         });

@@ -55,6 +55,20 @@ impl Cache {
         rows.collect()
     }
 
+    /// Forgets runs. What stays costs some bytes and nothing else.
+    pub fn forget<'a>(&mut self, runs: impl IntoIterator<Item = &'a str>) {
+        let write = || -> rusqlite::Result<()> {
+            let transaction = self
+                .database
+                .transaction_with_behavior(TransactionBehavior::Immediate)?;
+            for run in runs {
+                transaction.execute("DELETE FROM runs WHERE run = ?", [run])?;
+            }
+            transaction.commit()
+        };
+        let _ = write();
+    }
+
     /// Keeps what was read of runs, each with its stamp. What can't be kept is read again next time.
     pub fn keep<'a>(&mut self, runs: impl IntoIterator<Item = (&'a str, &'a str, &'a Sightings)>) {
         let write = || -> rusqlite::Result<()> {

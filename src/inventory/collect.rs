@@ -15,12 +15,38 @@ pub struct RunStamp {
     pub stamp: Option<String>,
 }
 
-/// Works out the inventory of some runs. `read` is asked only for runs that have changed since the last look, of which the state
+/// What an inventory needs to know of a run that is deleted ([`collect`] takes it); `None` if the run saw no certificates.
+///
+/// # Errors
+/// A run that delivered to Secrets whose contents can't be read: the journal's identity is missing.
+pub fn kept_of(state: &State) -> Result<Option<String>, Sealed> {
+    let seen = sightings(state);
+    match (seen.is_sealed, seen.seen.is_empty()) {
+        (true, _) => Err(Sealed),
+        (false, true) => Ok(None),
+        // What can't be written as JSON can't be kept, and there is no such thing among strings and numbers.
+        (false, false) => serde_json::to_string(&seen).map(Some).map_err(|_| Sealed),
+    }
+}
+
+/// What a run delivered can't be read.
+#[derive(Debug)]
+pub struct Sealed;
+
+/// Forgets what was read of runs that are deleted.
+pub fn forget(state: &Path, runs: &[RunId]) {
+    if let Some(mut cache) = Cache::open(state).filter(|_| !runs.is_empty()) {
+        cache.forget(runs.iter().map(RunId::as_str));
+    }
+}
+
+/// Works out the inventory of some runs; `kept` is what is left of deleted ones, as [`kept_of`] made it. `read` is asked only for runs that have changed since the last look, of which the state
 /// folder keeps a copy.
 ///
 /// A run that can't be read, or whose secrets can't be opened, is a problem of the inventory.
 pub fn collect<E: Display>(
     runs: Vec<RunStamp>,
+    kept: Vec<(RunId, String)>,
     state: &Path,
     mut read: impl FnMut(&RunId) -> Result<State, E>,
 ) -> Inventory {
@@ -29,6 +55,15 @@ pub fn collect<E: Display>(
     let mut all: Vec<(String, Sightings)> = Vec::with_capacity(runs.len());
     let mut new: BTreeMap<usize, String> = BTreeMap::new();
     let (mut problems, mut sealed) = (Vec::new(), 0);
+    for (run, seen) in kept {
+        match serde_json::from_str(&seen) {
+            Ok(seen) => all.push((run.to_string(), seen)),
+            Err(error) => problems.push(Problem {
+                place: format!("run {run}, which was deleted"),
+                why: error.to_string(),
+            }),
+        }
+    }
     for RunStamp { run, stamp } in runs {
         match known.remove(run.as_str()) {
             Some((of, seen)) if stamp.as_ref() == Some(&of) => {

@@ -20,7 +20,7 @@ mod read;
 pub mod scan;
 mod sighting;
 
-pub use collect::{RunStamp, collect};
+pub use collect::{RunStamp, Sealed, collect, forget, kept_of};
 pub use entry::{Condition, Entry, Inventory, Origin, Problem, Supersession};
 pub use facts::Facts;
 pub use place::Place;

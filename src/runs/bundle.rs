@@ -1,14 +1,14 @@
 //! An evidence bundle: everything about a run that is no secret.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::error::RunsError;
+use super::{error::RunsError, service::Evidence};
 use crate::{
     compile::digest_of,
-    journal::{self, Event, Link, Outcome, Record, RunId, RunRow, State, Verified},
-    report::Proof,
+    journal::{self, Event, Journal, Link, Outcome, Record, RunId, RunRow, State, Verified},
+    report::{self, Proof},
     value::Digest,
     x509::{Certificate, Signature, SignerError, Timestamp, TimestampError},
 };
@@ -163,6 +163,47 @@ impl Bundle {
             }
         }
     }
+}
+
+/// Gathers and verifies all that a run proves.
+///
+/// # Errors
+/// What the journal says, and a run that is not what its chain covers.
+pub fn gather(journal: &Journal, id: &RunId) -> Result<Evidence, RunsError> {
+    let events = journal.evidence(id)?;
+    gathered(id, &journal.runs()?, events, |edition| {
+        Ok(journal.files(id, edition)?)
+    })
+}
+
+/// Makes the bundle of a run's events, and verifies it; `files` reads those of an edition.
+///
+/// # Errors
+/// A chain that is broken, a list that says something else, and what `files` says.
+pub fn gathered(
+    id: &RunId,
+    rows: &[RunRow],
+    events: Vec<Link>,
+    mut files: impl FnMut(u32) -> Result<BTreeMap<String, Arc<str>>, RunsError>,
+) -> Result<Evidence, RunsError> {
+    let verified = journal::verify(id, &events)?;
+    refuse_other_list(rows, id, &verified.state)?;
+    let newest = verified.state.run.as_ref().map_or(0, |run| run.edition);
+    let mut frozen = BTreeMap::new();
+    for edition in 0..=newest {
+        let texts = files(edition)?.into_iter();
+        let texts = texts.map(|(path, text)| (path, text.to_string()));
+        frozen.insert(edition, texts.collect::<BTreeMap<_, _>>());
+    }
+    let bundle = Bundle::new(id.clone(), &verified, events, frozen);
+    let checked = bundle.check(&[])?;
+    let summary = report::audit_json(id, &checked.state, &checked.records, &checked.proof);
+    let text = serde_json::to_string_pretty(&bundle);
+    let text = text.map_err(|e| RunsError::broken("output", e.to_string()))?;
+    Ok(Evidence {
+        bundle: text + "\n",
+        summary,
+    })
 }
 
 /// Each line is needed: the newest digest stands for the others only together with the format.

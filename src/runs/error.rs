@@ -100,7 +100,7 @@ impl Error for RunsError {}
 impl From<JournalError> for RunsError {
     fn from(error: JournalError) -> Self {
         let (kind, code) = match error {
-            JournalError::NoRun(_) => (Kind::Missing, "no-such-run"),
+            JournalError::NoRun(_) | JournalError::Pruned { .. } => (Kind::Missing, "no-such-run"),
             JournalError::Ambiguous(..) => (Kind::Wrong, "no-such-run"),
             JournalError::Owned { .. } => (Kind::Conflict, "run-owned"),
             _ => (Kind::Broken, "journal"),

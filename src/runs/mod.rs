@@ -7,6 +7,7 @@
 //! - `library` finds the workflows that may be started, by name and never by path;
 //! - `drivers` drives several runs at once, `book` remembers which they are and which start a key belongs to;
 //! - `bundle` is the evidence of a run, `revise` is a resume with other files, other params or steps that run again, `doubt` what becomes of calls in doubt;
+//! - `prune` deletes runs that ended long ago, `retention` does it once a day;
 //! - `log` makes lines of events;
 //! - `folds` keeps the states of runs that are looked at again and again.
 //!
@@ -33,8 +34,10 @@ mod library;
 mod log;
 mod peers;
 mod preflight;
+mod prune;
 #[cfg(feature = "restate")]
 mod restate;
+mod retention;
 mod revise;
 mod rules;
 mod service;
@@ -57,8 +60,10 @@ pub use library::{Library, WorkflowName};
 pub use log::LogLine;
 pub use peers::{Peers, SeenChange, SeenStart, SeenTrigger, SendTurn};
 pub use preflight::{Missing, Note, ask, permits_text, preflight};
+pub use prune::{Pruning, Retention, compact, prunable, prune};
 #[cfg(feature = "restate")]
 pub use restate::{OnRestate, OnRestateOptions};
+pub use retention::keep_retention;
 pub use revise::{Changes, FileChange, Revision, file_changes};
 pub use rules::{refuse_cancel, refuse_resume, refuse_undo};
 pub use service::{

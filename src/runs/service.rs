@@ -14,6 +14,7 @@ use super::{
     log::{LogLine, line},
     peers::Peers,
     preflight::Note,
+    prune::{Pruning, Retention},
     revise::{Changes, Revision},
     tallies::Tallies,
 };
@@ -23,8 +24,8 @@ use crate::{
     execute::UndoItem,
     inventory::Inventory,
     journal::{
-        Approval, Decision, HeldLock, InstanceId, Link, Record, RunId, RunInfo, RunRow, State,
-        Status, Verdict, Via,
+        Approval, Decision, HeldLock, InstanceId, Link, Pruned, Record, RunId, RunInfo, RunRow,
+        State, Status, Verdict, Via,
     },
     mesh::Handshakes,
     report::{EventLines, Standing},
@@ -183,6 +184,21 @@ pub trait Runs: Send + Sync {
     /// Returns what this server tells others over the same runs, and learns from them; `None` where it is the only one.
     fn peers(&self) -> Option<&dyn Peers> {
         None
+    }
+
+    /// Lists the runs that [`Runs::prune`] would delete, the newest first.
+    fn prunable(&self, _: &Retention) -> Result<Vec<RunRow>, RunsError> {
+        Err(unsupported())
+    }
+
+    /// Lists what is left of deleted runs.
+    fn pruned(&self) -> Result<Vec<Pruned>, RunsError> {
+        Err(unsupported())
+    }
+
+    /// Deletes runs that ended long ago.
+    fn prune(&self, _: &Retention, _: &Person) -> Result<Pruning, RunsError> {
+        Err(unsupported())
     }
 
     /// Lists the locks that runs hold.

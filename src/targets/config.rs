@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use super::{
     exec::ExecTarget,
     notify::{HookConfig, NotifyConfig},
+    retention::RetentionConfig,
     serve::ServeConfig,
     substrate::SubstrateTarget,
 };
@@ -40,6 +41,8 @@ pub struct Targets {
     /// Signed requests that start runs, by name.
     #[serde(default)]
     pub hooks: BTreeMap<String, HookConfig>,
+    /// Which runs the server deletes, once a day.
+    pub retention: Option<RetentionConfig>,
     /// The server whose runs the commands of the terminal are about, instead of those of the state folder.
     pub server: Option<String>,
     /// The CAs (PEM) that the server's certificate has to lead to, instead of those of the system.
@@ -205,6 +208,9 @@ impl Targets {
         })?;
         let folder = path.parent().unwrap_or(Path::new(""));
         targets.notify.within(folder);
+        if let Some(retention) = &mut targets.retention {
+            retention.within(folder);
+        }
         for hook in targets.hooks.values_mut() {
             hook.secret.within(folder);
         }

@@ -13,6 +13,7 @@ mod notify;
 mod oidc;
 mod open;
 mod rehearsal;
+mod retention;
 mod serve;
 mod substrate;
 
@@ -26,5 +27,6 @@ pub use notify::{
 pub use oidc::OidcConfig;
 pub use open::{OpenError, OpenTarget};
 pub use rehearsal::rehearsal_folder;
+pub use retention::RetentionConfig;
 pub use serve::{Role, ServeConfig, TokenConfig};
 pub use substrate::SubstrateTarget;

@@ -13,5 +13,6 @@ mod crash;
 mod fuzz;
 mod kubectl;
 mod lab;
+mod manifests;
 mod rehearsal;
 pub mod served;

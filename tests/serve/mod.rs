@@ -1,14 +1,16 @@
 //! `windlass serve`: who gets through, runs from start to end over HTTP, streams, crashes, and the page.
 
 mod browser;
-mod door;
+pub mod door;
 mod elsewhere;
 mod grants;
+mod kinds;
 mod live;
 mod more;
 mod notify;
 mod oidc;
 mod page;
+mod prune;
 mod remote;
 mod schema;
 pub mod server;

@@ -33,24 +33,24 @@ const ASKS: &str = "workflow: asks\nsteps: { answer: { approval: Go on?, timeout
 
 /// What a receiver got.
 #[derive(Clone, Debug)]
-struct Got {
+pub struct Got {
     path: String,
     headers: BTreeMap<String, String>,
-    body: String,
+    pub body: String,
     /// Whether its sender learnt that it was accepted.
     is_known: bool,
 }
 
 /// A server that answers as a number of each request says.
-struct Receiver {
-    address: String,
+pub struct Receiver {
+    pub address: String,
     got: Arc<Mutex<Vec<Got>>>,
     asked: Arc<AtomicU64>,
 }
 
 /// How a receiver treats a request.
 #[derive(Clone, Copy, PartialEq)]
-enum Treats {
+pub enum Treats {
     Accepts,
     /// 503, before it takes anything.
     Refuses,
@@ -71,7 +71,7 @@ fn half(number: u64) -> Treats {
 }
 
 impl Receiver {
-    fn start(treats: fn(u64) -> Treats) -> Self {
+    pub fn start(treats: fn(u64) -> Treats) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
         let (got, asked) = (
@@ -92,7 +92,12 @@ impl Receiver {
         }
     }
 
-    fn got(&self) -> Vec<Got> {
+    /// How many requests it got.
+    pub fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    pub fn got(&self) -> Vec<Got> {
         self.got.lock().expect("whole").clone()
     }
 }
@@ -141,7 +146,7 @@ fn request(stream: &TcpStream) -> Option<(String, BTreeMap<String, String>, Stri
     Some((path, headers, String::from_utf8(body).ok()?))
 }
 
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + PATIENCE;
     loop {
         if let Some(found) = look() {
@@ -153,7 +158,7 @@ fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 /// Waits until so many notices are listed, and none is queued.
-fn empty(served: &Served, count: usize) -> Json {
+pub fn empty(served: &Served, count: usize) -> Json {
     let look = || {
         served
             .get(&served.owner, "/api/v1/notifications?limit=500")

@@ -9,6 +9,7 @@ use super::{
     check::{Definitions, Explain, Graph, Iam, Plan, Rbac, Schema, Validate},
     desk::{Login, Serve, Triggers},
     drive::{Answer, Cancel, Resume, Run, Undo},
+    keep::{Backup, Prune, Restore},
     look::{Audit, Logs, MeshTable, Outputs, Runs, Show},
     mcp::Mcp,
     new::{New, Shell, Try},
@@ -165,6 +166,12 @@ pub enum Command {
     Mcp(Mcp),
     /// List what starts workflows by itself where `windlass serve` runs, and when it does next
     Triggers(Triggers),
+    /// Delete runs that ended long ago
+    Prune(Prune),
+    /// Write the state folder to one file, while runs go on
+    Backup(Backup),
+    /// Make a state folder of a backup, once all of it has been verified
+    Restore(Restore),
     /// Log in to a server: with its OpenID Connect provider, or with a token
     Login(Login),
     /// Forget how to log in to a server

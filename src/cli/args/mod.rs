@@ -5,6 +5,7 @@ mod check;
 mod command;
 mod desk;
 mod drive;
+mod keep;
 mod logging;
 mod look;
 mod mcp;
@@ -17,6 +18,7 @@ pub use check::{Definitions, Explain, Format, Graph, Iam, Plan, Rbac, Schema, Va
 pub use command::{Args, Command};
 pub use desk::{Login, Serve, Triggers, TriggersCommand};
 pub use drive::{Answer, Cancel, Driving, Params, Resume, Run, Undo};
+pub use keep::{Backup, Prune, Restore};
 pub use logging::Logging;
 pub use look::{Audit, Logs, MeshTable, Outputs, Runs, Show, Since};
 pub use mcp::Mcp;

@@ -7,6 +7,7 @@ mod files;
 mod look;
 mod more;
 mod openapi;
+mod prune;
 mod run;
 mod sessions;
 mod stream;
@@ -18,6 +19,7 @@ use http::Method;
 
 pub use act::digest;
 pub use look::{healthz, instance_id, no_such_run, readyz, run_id, workflow_for, workflow_name};
+pub use prune::keep as keep_duration;
 pub use run::{allowed, effect_item as effect, may_answer, may_say, not_allowed, waits_for};
 pub use triggers::pause;
 pub use types::{Allowed, LoginItem};
@@ -250,6 +252,7 @@ pub fn routes() -> Vec<Route> {
     }
     routes.extend(files::routes());
     routes.extend(more::routes());
+    routes.extend(prune::routes());
     routes.extend(sessions::routes());
     routes
 }

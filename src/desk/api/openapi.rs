@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use serde_json::{Map, Value as Json_, json};
 use utoipa::OpenApi;
 
-use super::{KEY, more, triggers, types};
+use super::{KEY, more, prune, triggers, types};
 use crate::desk::{
     answer::Problem,
     route::{About, Answer, Needs, Route},
@@ -58,6 +58,12 @@ use crate::desk::{
     more::ChangesBody,
     more::RevisionAnswer,
     more::DoubtBody,
+    prune::PruneBody,
+    prune::PruneAnswer,
+    prune::PrunableRun,
+    prune::LeftRun,
+    prune::PrunedAnswer,
+    prune::PrunedRun,
     triggers::TriggersAnswer,
     triggers::NotificationsPage,
     crate::triggers::TriggerStanding,

@@ -6,8 +6,10 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::{
+    bulk,
     format::{cut, length, moment, status, visible},
     layout::{Frame, page},
+    views::views,
     waiting::question_of,
 };
 use crate::{
@@ -61,6 +63,8 @@ pub async fn runs(
         limit: ROWS,
         is_brief: false,
     };
+    // A look without them is better than none.
+    let saved = desk.views.list(&access.person.name).unwrap_or_default();
     let who = access.clone();
     let asked = desk.ask(move |runs| {
         let page = runs.list(&filter)?;
@@ -107,6 +111,7 @@ pub async fn runs(
                 }
             }
             (query.form())
+            (views(&saved, &query.text_of_fields()))
             @if list.rows.is_empty() {
                 section class="card empty" {
                     @if is_filtered {
@@ -118,21 +123,26 @@ pub async fn runs(
                     }
                 }
             } @else {
-                (table(&list.rows, at))
+                (table(&list.rows, at, access.has(Role::Operator)))
+                @if access.has(Role::Operator) { (bulk::buttons()) }
             }
             @if let Some(next) = next {
                 p class="more" { a class="button" href=(query.older(next)) { "Older runs" } }
+            }
+            @if access.has_everywhere(Role::Admin) {
+                p class="more" { a href="/prune" { "Delete old runs" } }
             }
         },
     ))
 }
 
-fn table(rows: &[Row], at: i64) -> Markup {
+fn table(rows: &[Row], at: i64, may_select: bool) -> Markup {
     html! {
         table id="runs" class="list" {
             caption class="unseen" { "Runs, the newest first" }
             thead {
                 tr {
+                    @if may_select { th scope="col" class="select" { span class="unseen" { "Select" } } }
                     th scope="col" { "Status" }
                     th scope="col" { "Workflow" }
                     th scope="col" { "Run" }
@@ -146,6 +156,11 @@ fn table(rows: &[Row], at: i64) -> Markup {
                 @for row in rows {
                     @let id = row.run.id.as_str();
                     tr id={ "run-" (id) } {
+                        @if may_select {
+                            td class="select" {
+                                input type="checkbox" name="run" value=(id) form="bulk" aria-label={ "Select run " (id) " of " (row.run.workflow) };
+                            }
+                        }
                         td { (status(&row.status)) }
                         td class="workflow" {
                             a href={ "/runs/" (id) } { (row.run.workflow) }
@@ -181,16 +196,21 @@ impl RunsQuery {
         self.fields().iter().any(|(_, value)| !value.is_empty())
     }
 
-    /// Returns the address of the runs before one.
-    fn older(&self, before: &RunId) -> String {
-        let mut query = form_urlencoded::Serializer::new(String::new());
+    /// Returns what the list is filtered by, as an address has it.
+    fn text_of_fields(&self) -> String {
         let given = self
             .fields()
             .into_iter()
             .filter(|(_, value)| !value.is_empty());
-        query
+        form_urlencoded::Serializer::new(String::new())
             .extend_pairs(given)
-            .append_pair("before", before.as_str());
+            .finish()
+    }
+
+    /// Returns the address of the runs before one.
+    fn older(&self, before: &RunId) -> String {
+        let mut query = form_urlencoded::Serializer::new(self.text_of_fields());
+        query.append_pair("before", before.as_str());
         format!("/?{}", query.finish())
     }
 

@@ -1,7 +1,7 @@
 use axum::routing::{MethodRouter, get, post};
 use http::Method;
 
-use super::{audit, compare, edit, log, mesh, waiting};
+use super::{audit, compare, edit, log, mesh, prune, waiting};
 use crate::{desk::server::Desk, targets::Role};
 
 /// Lists the pages beside those of a list, a run and a start, with the role that each needs.
@@ -10,6 +10,8 @@ pub fn more() -> Vec<(Method, &'static str, Role, MethodRouter<Desk>)> {
     let look = |path, handler| (Method::GET, path, Viewer, handler);
     vec![
         look("/waiting", get(waiting::waiting)),
+        (Method::GET, "/prune", Admin, get(prune::prune_form)),
+        (Method::POST, "/prune", Admin, post(prune::prune)),
         look("/mesh", get(mesh::mesh)),
         look("/runs/{run}/log", get(log::log)),
         look("/runs/{run}/log.txt", get(log::raw)),

@@ -43,6 +43,8 @@ pub enum JournalError {
     },
     #[error("there is no run `{0}`")]
     NoRun(String),
+    #[error("run {run} was deleted at {at} UTC, as `windlass prune` does with old runs")]
+    Pruned { run: RunId, at: String },
     #[error("`{0}` names several runs: {1}")]
     Ambiguous(String, String),
     #[error("run {run} is being driven by {owner}")]

@@ -1,7 +1,7 @@
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read, Seek, Write},
-    path::Path,
+    path::{Path, PathBuf},
     thread,
     time::Duration,
 };
@@ -17,6 +17,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub struct RunLock {
     _file: File,
+    path: PathBuf,
 }
 
 impl RunLock {
@@ -43,7 +44,7 @@ impl RunLock {
                 file.set_len(0)
                     .and_then(|()| write!(file, "{}", Owner::own().to_line()))
                     .map_err(failed)?;
-                Ok(Self { _file: file })
+                Ok(Self { _file: file, path })
             }
             Err(TryLockError::WouldBlock) => {
                 let mut line = String::new();
@@ -58,6 +59,12 @@ impl RunLock {
             }
             Err(TryLockError::Error(e)) => Err(failed(e)),
         }
+    }
+
+    /// Removes its file: there is no such run any more.
+    pub(super) fn remove(self) {
+        // One that stays is an empty file, and nothing else.
+        let _ = fs::remove_file(&self.path);
     }
 
     /// Whether some process drives the run right now.

@@ -17,6 +17,7 @@
 //! | `files`, `run_files` | the texts that a run froze, each once; an edition for each `resume --edited` |
 //! | `messages` | what other processes ask of the one that drives a run |
 //! | `locks` | who holds which lock, also while no process drives the run |
+//! | `pruned` | what is left of deleted runs; made with the first of them (`prune`) |
 //!
 //! `STATE/identity.txt` (0600) is the `age` identity that secrets in events are encrypted to;
 //! `STATE/locks/RUN` is the OS lock of the process that drives a run.
@@ -34,6 +35,7 @@ mod listing;
 mod lock;
 mod message;
 mod owner;
+mod prune;
 mod redacted;
 mod schema;
 mod seal;
@@ -56,6 +58,7 @@ pub use items::Items;
 pub use listing::{HeldLock, RunsWanted};
 pub use lock::RunLock;
 pub use message::{Decision, Message, Verdict, Via};
+pub use prune::Pruned;
 pub use state::{IllegalTransition, RunInfo, State};
 pub use store::{Journal, NewRun, Record, RunRow, fold, milliseconds};
 pub use vault::Vault;

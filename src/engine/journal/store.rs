@@ -452,7 +452,14 @@ impl Journal {
             .query_map([part], |row| row.get(0))?
             .collect::<Result<_, _>>()?;
         match found.as_slice() {
-            [] => Err(JournalError::NoRun(part.into())),
+            [] => {
+                drop(statement);
+                drop(database);
+                let run = RunId::stored(part.to_owned());
+                Err(self
+                    .refuse_pruned(&run)?
+                    .unwrap_or(JournalError::NoRun(part.into())))
+            }
             [first, ..] if found.len() == 1 || first == part => Ok(RunId::stored(first.clone())),
             several => Err(JournalError::Ambiguous(part.into(), several.join(", "))),
         }

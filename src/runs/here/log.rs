@@ -33,7 +33,7 @@ struct Kept {
 impl Here {
     /// Returns all lines of a run's log.
     pub(super) fn lines(&self, id: &RunId) -> Result<Arc<Vec<LogLine>>, RunsError> {
-        self.must_exist(id)?;
+        self.refuse_missing(id)?;
         let log = self.logs.take(id);
         let lines = lock(&log).read(&self.reader, id);
         if lines.is_err() {

@@ -1,10 +1,11 @@
 //! The runs in the state folder of this machine: `rows` lists them, `start` and `sent` start them, `on` makes the events that one continues with; `revise`
 //! resumes with changes, `evidence`, `log` and `mesh` are for who looks.
 
-pub(super) mod evidence;
+mod evidence;
 mod log;
 pub(super) mod mesh;
 pub(super) mod on;
+mod prune;
 pub(super) mod revise;
 pub(super) mod rows;
 pub(super) mod sent;
@@ -32,6 +33,7 @@ use super::{
     folds::{Cursor, Folds},
     library::{Library, WorkflowName},
     log::LogLine,
+    prune::{Pruning, Retention, prunable},
     revise::{Changes, Revision},
     rules,
     service::{
@@ -46,8 +48,8 @@ use crate::{
     execute::{DriveError, UndoItem, undo_plan},
     inventory::{Inventory, RunStamp, collect},
     journal::{
-        Decision, Event, HeldLock, InstanceId, Journal, JournalError, Link, Message, Record, RunId,
-        RunInfo, RunLock, State, Verdict,
+        Decision, Event, HeldLock, InstanceId, Journal, JournalError, Link, Message, Pruned,
+        Record, RunId, RunInfo, RunLock, RunRow, State, Verdict,
     },
     mesh::{Handshakes, Matrix},
     targets::{LOCAL, Targets},
@@ -181,23 +183,23 @@ impl Here {
     }
 
     fn exists(&self, id: &RunId) -> Result<bool, RunsError> {
-        match self.reader.find(Some(id.as_str())) {
-            Ok(found) => Ok(found == *id),
-            Err(JournalError::NoRun(_)) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        Ok(self.reader.has(id)?)
     }
 
-    fn must_exist(&self, id: &RunId) -> Result<(), RunsError> {
-        match self.exists(id)? {
-            true => Ok(()),
-            false => Err(RunsError::missing("no-such-run", format!("no run `{id}`"))),
+    /// Refuses the id of a run that is not there, or not any more.
+    fn refuse_missing(&self, id: &RunId) -> Result<(), RunsError> {
+        if self.exists(id)? {
+            return Ok(());
         }
+        Err(match self.reader.refuse_pruned(id)? {
+            Some(pruned) => pruned.into(),
+            None => RunsError::missing("no-such-run", format!("no run `{id}`")),
+        })
     }
 
     /// Takes a run that nobody drives.
     fn take(&self, id: &RunId) -> Result<Held, RunsError> {
-        self.must_exist(id)?;
+        self.refuse_missing(id)?;
         let (run, state) = self.journal.adopt(id)?;
         let program = self.program(id, info(&state)?)?;
         Ok(Held {
@@ -274,6 +276,7 @@ impl Runs for Here {
     }
 
     fn run(&self, id: &RunId) -> Result<Shown, RunsError> {
+        self.refuse_missing(id)?;
         let state = self.folds.state_of(&self.reader, id)?;
         let info = info(&state)?.clone();
         Ok(Shown {
@@ -322,12 +325,12 @@ impl Runs for Here {
     }
 
     fn files(&self, id: &RunId, edition: u32) -> Result<BTreeMap<String, Arc<str>>, RunsError> {
-        self.must_exist(id)?;
+        self.refuse_missing(id)?;
         Ok(self.reader.files(id, edition)?)
     }
 
     fn links(&self, id: &RunId) -> Result<Vec<Link>, RunsError> {
-        self.must_exist(id)?;
+        self.refuse_missing(id)?;
         self.reader.check_pages()?;
         Ok(self.reader.evidence(id)?)
     }
@@ -421,7 +424,8 @@ impl Runs for Here {
             stamp: Some(stamp),
         });
         let read = |run: &RunId| self.reader.state_of(run);
-        Ok(collect(runs.collect(), &self.options.state, read))
+        let kept = self.reader.seen_of_pruned()?;
+        Ok(collect(runs.collect(), kept, &self.options.state, read))
     }
 
     fn changes(&self) -> watch::Receiver<u64> {
@@ -486,6 +490,18 @@ impl Runs for Here {
 
     fn evidence(&self, id: &RunId) -> Result<Evidence, RunsError> {
         self.gather(id)
+    }
+
+    fn prunable(&self, wanted: &Retention) -> Result<Vec<RunRow>, RunsError> {
+        prunable(&self.reader, wanted)
+    }
+
+    fn pruned(&self) -> Result<Vec<Pruned>, RunsError> {
+        Ok(self.reader.pruned()?)
+    }
+
+    fn prune(&self, wanted: &Retention, who: &Person) -> Result<Pruning, RunsError> {
+        self.prune_runs(wanted, who)
     }
 
     fn locks(&self) -> Result<Vec<HeldLock>, RunsError> {

@@ -128,7 +128,8 @@ impl Here {
             if known.request != request && exists {
                 return Err(other_start());
             }
-            if exists {
+            // A run that was deleted since was started all the same.
+            if exists || self.reader.refuse_pruned(&known.run)?.is_some() {
                 return Ok(Started {
                     run: known.run.clone(),
                     is_repeated: true,

@@ -25,12 +25,13 @@ use self::{
     start::ToStart,
 };
 use super::{
+    bundle::gathered,
     clock::{new_id, now},
     doubt::DoubtAnswer,
     drivers::{lock, workflow_file},
     error::RunsError,
     folds::Cursor,
-    here::{self, evidence::gathered, info, on::undo_started, only_one},
+    here::{self, info, on::undo_started, only_one},
     library::{Library, WorkflowName},
     peers::Peers,
     revise::{Changes, Revision},

@@ -4,6 +4,7 @@
 mod client;
 mod follow;
 mod params;
+mod prune;
 mod revise;
 mod wire;
 
@@ -31,6 +32,7 @@ use super::{
     error::{Kind, RunsError},
     folds::Cursor,
     library::WorkflowName,
+    prune::{Pruning, Retention},
     revise::{Changes, Revision},
     service::{Filter, Listed, Page, Person, Planned, Runs, Sent, Shown, StartWanted, Started},
     tallies::Tallies,
@@ -39,7 +41,7 @@ use crate::{
     compile::{Frozen, Program, compile},
     execute::{DriveError, UndoItem},
     inventory::{Inventory, RunStamp, collect},
-    journal::{InstanceId, Link, Record, RunId, State, Verdict},
+    journal::{InstanceId, Link, Record, RunId, RunRow, State, Verdict},
     mesh::Handshakes,
     triggers::{TriggerKey, TriggerStanding},
     value::Digest,
@@ -420,9 +422,18 @@ impl Runs for There {
         // Nothing of a server is kept here.
         let folder = tempfile::tempdir()
             .map_err(|e| RunsError::broken("system", format!("can't make a folder: {e}")))?;
-        Ok(collect(runs.collect(), folder.path(), |run| {
+        let kept = self.seen_of_pruned()?;
+        Ok(collect(runs.collect(), kept, folder.path(), |run| {
             self.state_of(run)
         }))
+    }
+
+    fn prunable(&self, wanted: &Retention) -> Result<Vec<RunRow>, RunsError> {
+        self.prunable_there(wanted)
+    }
+
+    fn prune(&self, wanted: &Retention, _: &Person) -> Result<Pruning, RunsError> {
+        self.prune_there(wanted)
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

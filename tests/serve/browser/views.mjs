@@ -8,6 +8,8 @@ const views = [
   "/",
   "/?status=failed",
   "/waiting",
+  "/prune",
+  "/prune?keep=0s",
   "/start",
   "/start/evil",
   "/certificates",
@@ -53,4 +55,17 @@ check(await phone.isVisible("button:text-is('Approve')"), "it can be approved");
 await owner.goto(`${at}/`);
 await owner.keyboard.press("Tab");
 check((await owner.evaluate(() => document.activeElement?.className)) === "skip", "the way to the content comes first");
+// A filter gets a name, and runs are selected and resumed without a mouse.
+await owner.goto(`${at}/?status=failed`);
+await owner.fill(".views input[name=name]", "Broken");
+await owner.keyboard.press("Enter");
+await owner.waitForSelector(".views a.chip[aria-current]");
+await accessible(owner, "a saved view");
+await owner.focus("input[name=run]");
+await owner.keyboard.press("Space");
+check(await owner.isChecked("input[name=run]"), "a run is selected");
+await owner.focus("#bulk button[value=resume]");
+await owner.keyboard.press("Enter");
+await owner.waitForSelector("main ul.plan");
+await accessible(owner, "what became of several runs");
 await finish();

@@ -1,0 +1,101 @@
+//! `windlass backup` and `windlass restore`.
+
+use std::{
+    io::{IsTerminal, stdout},
+    path::Path,
+};
+
+use super::{
+    Done,
+    args::{Args, Backup, Restore},
+    exit,
+    failure::Failure,
+};
+use crate::{
+    keep::{self, Destination, Restored},
+    report::{ago, utc_time},
+    runs::now,
+    value::Command,
+};
+
+/// `windlass backup FILE`.
+pub fn backup(args: &Args, command: &Backup) -> Done {
+    let is_stdout = command.file == Path::new("-");
+    if is_stdout && stdout().is_terminal() {
+        let message = "a backup is not text, and standard output is a terminal";
+        return Err(Failure::new("output", message).hint("write it to a file"));
+    }
+    let mut out = stdout().lock();
+    let to = match is_stdout {
+        true => Destination::Writer(&mut out),
+        false => Destination::File(&command.file),
+    };
+    let done = keep::back_up(&args.state, to)?;
+    say!(
+        "backed up {} and {} files ({}) of {}{}",
+        runs(done.runs),
+        done.files,
+        size(done.size),
+        args.state.display(),
+        match is_stdout {
+            true => String::new(),
+            false => format!(" to {}", command.file.display()),
+        }
+    );
+    say!(
+        "it holds the keys that open the secrets of its runs: store it as you store a private key"
+    );
+    Ok(exit::SUCCEEDED)
+}
+
+/// `windlass restore FILE`.
+pub fn restore(args: &Args, command: &Restore) -> Done {
+    if command.verify {
+        let found = keep::check_backup(&command.file)?;
+        say!(
+            "{} is a whole backup: {}",
+            command.file.display(),
+            contents(&found)
+        );
+        return Ok(exit::SUCCEEDED);
+    }
+    let done = keep::restore(&command.file, &args.state)?;
+    say!("restored {} to {}", contents(&done), args.state.display());
+    if let Some(run) = done.unfinished.first() {
+        say!(
+            "what these runs did after the backup is not known here, so look at each of them before you resume it"
+        );
+        say!("for example: {}", Command::new("show").arg(run));
+    }
+    Ok(exit::SUCCEEDED)
+}
+
+fn contents(found: &Restored) -> String {
+    let open = match found.unfinished.len() {
+        0 => String::new(),
+        1 => ", 1 of which had not ended".into(),
+        open => format!(", {open} of which had not ended"),
+    };
+    format!(
+        "{}{open}, as of {} UTC ({})",
+        runs(found.runs as u64),
+        utc_time(found.at),
+        ago(found.at, now()),
+    )
+}
+
+fn runs(count: u64) -> String {
+    match count {
+        1 => "1 run".into(),
+        count => format!("{count} runs"),
+    }
+}
+
+/// Writes a number of bytes for people.
+fn size(bytes: u64) -> String {
+    const MIB: u64 = 1 << 20;
+    match bytes {
+        0..MIB => format!("{} KiB", bytes.div_ceil(1 << 10)),
+        _ => format!("{:.1} MiB", bytes as f64 / MIB as f64),
+    }
+}

@@ -1,0 +1,140 @@
+//! `windlass prune`: deletes runs that ended long ago.
+
+use std::time::Duration;
+
+use console::Term;
+
+use super::{
+    Done,
+    archive::Archive,
+    args::{Args, Prune},
+    confirm::confirm,
+    exit,
+    failure::Failure,
+    print, print_text,
+    process::{now, requester},
+    server::not_remote,
+};
+use crate::{
+    journal::RunRow,
+    report::{Room, Table, runs_json, utc_time},
+    runs::{Person, Pruning, Retention, Runs, compact, prunable, prune as delete},
+    targets::{RetentionConfig, Targets},
+};
+
+/// `windlass prune`.
+pub fn prune(args: &Args, command: &Prune) -> Done {
+    let (config, was_asked_for) = args.config();
+    let targets = Targets::load(config, was_asked_for)?;
+    let wanted = wanted(command, targets.retention.as_ref())?;
+    let Some(archive) = Archive::open_if_there(args)? else {
+        say!("there are no runs in {} yet", args.state.display());
+        return Ok(exit::SUCCEEDED);
+    };
+    let who = Person {
+        name: requester(),
+        via: None,
+    };
+    let bundles = command.bundles.as_deref();
+    let runs = match &archive {
+        Archive::Here(journal) => prunable(journal, &wanted)?,
+        Archive::Server(there) if bundles.is_none() => there.prunable(&wanted)?,
+        Archive::Server(_) => {
+            let message = "a server writes evidence where its own windlass.toml says";
+            return Err(not_remote(message).hint("leave --bundles out; see [retention]"));
+        }
+        #[cfg(feature = "restate")]
+        Archive::Engine(_) => {
+            let message =
+                "Restate keeps these runs, and forgets them as `windlass worker --retention` says";
+            return Err(Failure::new("engine", message));
+        }
+    };
+    if command.json && command.dry_run {
+        print(&format!("{:#}\n", runs_json(&runs)))?;
+        return Ok(exit::SUCCEEDED);
+    }
+    if runs.is_empty() {
+        say!("no run is old enough to be deleted");
+        return Ok(exit::SUCCEEDED);
+    }
+    print_text(&table(&runs).render("", Room::of(&Term::stdout())))?;
+    if command.dry_run {
+        say!("{} would be deleted", counted(runs.len()));
+        return Ok(exit::SUCCEEDED);
+    }
+    if !confirm(command.yes, &format!("Delete {}?", counted(runs.len())))? {
+        return Ok(exit::NOTHING_STARTED);
+    }
+    let done = match &archive {
+        Archive::Here(journal) => {
+            let mut done = delete(journal, &wanted, bundles, &who.name)?;
+            if done.free > 0 && compact(journal)? {
+                done.free = 0;
+            }
+            done
+        }
+        Archive::Server(there) => there.prune(&wanted, &who)?,
+        #[cfg(feature = "restate")]
+        Archive::Engine(_) => Pruning::default(),
+    };
+    report(&done);
+    Ok(match done.left.is_empty() {
+        true => exit::SUCCEEDED,
+        false => exit::FAILED,
+    })
+}
+
+fn report(done: &Pruning) {
+    say!("deleted {}", counted(done.deleted.len()));
+    for (run, why) in &done.left {
+        say!("left run {run}: {why}");
+    }
+    if done.free > 0 {
+        say!(
+            "the journal keeps {} KiB for later runs; run this again while no server and no run uses it to give them back",
+            done.free.div_ceil(1 << 10)
+        );
+    }
+}
+
+/// What is to be deleted, by the command line or else by the configuration.
+fn wanted(command: &Prune, config: Option<&RetentionConfig>) -> Result<Retention, Failure> {
+    let keep: Option<Duration> = command.keep.or(config.map(|config| config.keep));
+    let Some(keep) = keep else {
+        let message = "it is not said how long runs are kept";
+        return Err(Failure::new("config", message).hint(
+            "give --keep 90d, or write `[retention]` with `keep = \"90d\"` in windlass.toml",
+        ));
+    };
+    let keep_last = command.keep_last;
+    Ok(Retention {
+        keep,
+        keep_last: keep_last.unwrap_or_else(|| config.map_or(0, |config| config.keep_last)),
+        workflow: command.workflow.clone(),
+        failed: command.failed || config.is_some_and(|config| config.failed),
+        at: now(),
+    })
+}
+
+fn table(runs: &[RunRow]) -> Table {
+    let heading = ["RUN", "WORKFLOW", "TARGET", "STATUS", "ENDED (UTC)"];
+    let mut table = Table::new(&heading).keeping(0);
+    for run in runs {
+        table.row([
+            run.id.to_string(),
+            run.workflow.clone(),
+            run.target.clone(),
+            run.status().into(),
+            run.ended_at.map_or_else(|| "-".into(), utc_time),
+        ]);
+    }
+    table
+}
+
+fn counted(runs: usize) -> String {
+    match runs {
+        1 => "1 run".into(),
+        runs => format!("{runs} runs"),
+    }
+}

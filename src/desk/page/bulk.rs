@@ -1,0 +1,126 @@
+use axum::{extract::State, response::Response};
+use maud::{Markup, html};
+
+use super::{
+    act::{Form, run_id},
+    format::visible,
+    layout::{Frame, page},
+};
+use crate::{
+    desk::{access::Access, answer::Problem, server::Desk},
+    journal::RunId,
+    runs::{Runs, RunsError},
+    targets::Role,
+};
+
+/// The most runs that one request is about: as many as a page lists, and some.
+const MOST: usize = 200;
+
+/// What is done with several runs.
+#[derive(Clone, Copy)]
+enum Verb {
+    Cancel,
+    Resume,
+}
+
+/// What became of one of them.
+struct Done {
+    run: RunId,
+    result: Result<(), Problem>,
+}
+
+/// `POST /runs/bulk`: cancels or resumes the runs that were selected. Each is judged by its own grant, and one that is refused holds up none
+/// of the others.
+pub async fn bulk(
+    State(desk): State<Desk>,
+    access: Access,
+    form: Form,
+) -> Result<Response, Problem> {
+    let verb = match form.field("do") {
+        Some("cancel") => Verb::Cancel,
+        Some("resume") => Verb::Resume,
+        _ => return Err(Problem::bad("the form does not say what to do")),
+    };
+    let chosen = form.0.iter().filter(|(name, _)| name == "run");
+    let mut chosen: Vec<RunId> = chosen.map(|(_, id)| run_id(id)).collect::<Result<_, _>>()?;
+    chosen.dedup();
+    if chosen.len() > MOST {
+        let detail = format!("at most {MOST} runs can be selected at once");
+        return Err(Problem::bad(detail));
+    }
+    let mut done = Vec::with_capacity(chosen.len());
+    for run in chosen {
+        let result = act(&desk, &access, run.clone(), verb).await;
+        done.push(Done { run, result });
+    }
+    Ok(shown(&access, verb, &done))
+}
+
+async fn act(desk: &Desk, access: &Access, run: RunId, verb: Verb) -> Result<(), Problem> {
+    let looked = run.clone();
+    let shown = desk.ask(move |runs| runs.run(&looked)).await?;
+    // The door has asked for the role of some run only.
+    access.need(Role::Operator, &shown.info.workflow, &shown.info.target)?;
+    let who = access.person.clone();
+    let act = move |runs: &dyn Runs| -> Result<(), RunsError> {
+        match verb {
+            Verb::Cancel => runs.cancel(&run, &who),
+            Verb::Resume => runs.resume(&run, &who),
+        }
+    };
+    desk.ask(act).await
+}
+
+fn shown(access: &Access, verb: Verb, done: &[Done]) -> Response {
+    let (title, past) = match verb {
+        Verb::Cancel => ("Cancel runs", "told to stop"),
+        Verb::Resume => ("Resume runs", "resumed"),
+    };
+    let good = done.iter().filter(|one| one.result.is_ok()).count();
+    let frame = Frame {
+        title,
+        part: "Runs",
+        stream: None,
+        summary: format!("{good} of {} runs {past}", done.len()),
+        access: Some(access),
+    };
+    page(
+        &frame,
+        html! {
+            section class="card" {
+                h1 { (title) }
+                @if done.is_empty() {
+                    p { "No run was selected." }
+                } @else {
+                    p role="status" { (good) " of " (done.len()) " runs " (past) "." }
+                    ul class="plan" { @for one in done { (row(one, past)) } }
+                }
+                p { a class="button" href="/" { "Back to the runs" } }
+            }
+        },
+    )
+}
+
+fn row(one: &Done, past: &str) -> Markup {
+    html! {
+        li {
+            @match &one.result {
+                Ok(()) => span class="status good" { "✓ " (past) },
+                Err(_) => span class="status bad" { "✗ left as it is" },
+            }
+            " " a href={ "/runs/" (one.run) } { code class="id" { (one.run) } }
+            @if let Err(problem) = &one.result { ": " (visible(&problem.detail)) }
+        }
+    }
+}
+
+/// The buttons for the runs that are selected in a list. They belong to the form `bulk`, which the list's boxes are part of.
+pub(super) fn buttons() -> Markup {
+    html! {
+        form id="bulk" class="bulk" method="post" action="/runs/bulk" aria-label="With the selected runs" {
+            span class="quiet" { "With the selected runs: " }
+            button name="do" value="resume" { "Resume" }
+            button class="danger" name="do" value="cancel" { "Cancel" }
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Deleting runs that have ended: what stays of each is one row.
+
+use rusqlite::{OptionalExtension, TransactionBehavior, params};
+
+use super::{
+    error::JournalError,
+    id::RunId,
+    lock::RunLock,
+    store::{Journal, milliseconds},
+};
+use windlass_world::value::Digest;
+
+/// Made when the first run is deleted. Of each deleted run it keeps what a list showed, the end of its chain (so that an evidence
+/// bundle can still be held against it), and what it saw of certificates (`seen`, JSON of the inventory's, without secrets).
+const TABLE: &str = "
+    CREATE TABLE IF NOT EXISTS pruned (
+        run TEXT PRIMARY KEY, workflow TEXT NOT NULL, target TEXT NOT NULL, requester TEXT, started_at INTEGER NOT NULL,
+        ended_at INTEGER, status TEXT, events INTEGER, head BLOB, pruned_at INTEGER NOT NULL, pruned_by TEXT NOT NULL, seen TEXT
+    ) WITHOUT ROWID;";
+
+/// How many pages a step of [`Journal::free_pages`] gives back: other writers wait for one step at most.
+const STEP: u32 = 512;
+
+/// What is left of a run that was deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pruned {
+    pub run: RunId,
+    /// When, in milliseconds since 1970.
+    pub at: i64,
+    /// How many events it had, and the digest of the last.
+    pub events: u64,
+    pub head: Digest,
+    /// What the inventory keeps of it.
+    pub seen: Option<String>,
+}
+
+impl Journal {
+    /// Deletes a run that has ended, with its events and the files that no other run has. `seen` is kept for the inventory. `by` is who
+    /// deletes it. Does nothing to a run that is not as it was looked at: `stamp` is the text of [`Journal::stamps`].
+    ///
+    /// Once this returns, the run is gone also after a crash; until then, all of it is there.
+    ///
+    /// # Errors
+    /// [`JournalError::Owned`], or what the database says. `Ok(false)` for a run that has changed or is gone.
+    pub fn prune(
+        &self,
+        run: &RunId,
+        stamp: &str,
+        seen: Option<&str>,
+        by: &str,
+    ) -> Result<bool, JournalError> {
+        // Nothing can resume it meanwhile.
+        let lock = RunLock::take(&self.inner.state, run)?;
+        let mut database = self.inner.database();
+        let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(TABLE)?;
+        let found: Option<(Option<u64>, Option<[u8; 32]>)> = transaction
+            .query_row(
+                "SELECT events, head FROM runs WHERE id = ? AND ended_at IS NOT NULL",
+                [run.as_str()],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .optional()?;
+        let is_same = found.is_some_and(|(events, head)| {
+            let head = Digest::from_bytes(head.unwrap_or_default());
+            format!("{} {head}", events.unwrap_or_default()) == stamp
+        });
+        if is_same {
+            transaction.execute(
+                "INSERT OR REPLACE INTO pruned
+                 SELECT id, workflow, target, requester, started_at, ended_at, status, events, head, ?2, ?3, ?4 FROM runs WHERE id = ?1",
+                params![run.as_str(), milliseconds(time::OffsetDateTime::now_utc()), by, seen],
+            )?;
+            for (table, column) in [
+                ("events", "run"),
+                ("messages", "run"),
+                ("locks", "run"),
+                ("runs", "id"),
+            ] {
+                let delete = format!("DELETE FROM {table} WHERE {column} = ?");
+                transaction.execute(&delete, [run.as_str()])?;
+            }
+            transaction.execute(
+                "DELETE FROM files WHERE digest IN (SELECT digest FROM run_files WHERE run = ?1)
+                   AND digest NOT IN (SELECT digest FROM run_files WHERE run <> ?1)",
+                [run.as_str()],
+            )?;
+            transaction.execute("DELETE FROM run_files WHERE run = ?", [run.as_str()])?;
+        }
+        transaction.commit()?;
+        drop(database);
+        if is_same {
+            lock.remove();
+        }
+        Ok(is_same)
+    }
+
+    /// Lists what is left of deleted runs, by their ids.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn pruned(&self) -> Result<Vec<Pruned>, JournalError> {
+        let database = self.inner.database();
+        if !database.table_exists(None, "pruned")? {
+            return Ok(Vec::new());
+        }
+        let mut statement = database
+            .prepare_cached("SELECT run, pruned_at, events, head, seen FROM pruned ORDER BY run")?;
+        let rows = statement.query_map([], |row| {
+            Ok(Pruned {
+                run: RunId::stored(row.get(0)?),
+                at: row.get(1)?,
+                events: row.get::<_, Option<u64>>(2)?.unwrap_or_default(),
+                head: Digest::from_bytes(row.get::<_, Option<_>>(3)?.unwrap_or_default()),
+                seen: row.get(4)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Says when a run was deleted (milliseconds since 1970), if one with this id was.
+    ///
+    /// # Errors
+    /// What the database says.
+    fn pruned_at(&self, run: &RunId) -> Result<Option<i64>, JournalError> {
+        let database = self.inner.database();
+        if !database.table_exists(None, "pruned")? {
+            return Ok(None);
+        }
+        let sql = "SELECT pruned_at FROM pruned WHERE run = ?";
+        let found = database.query_row(sql, [run.as_str()], |row| row.get(0));
+        Ok(found.optional()?)
+    }
+
+    /// What the inventory keeps of deleted runs, by their ids.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn seen_of_pruned(&self) -> Result<Vec<(RunId, String)>, JournalError> {
+        let pruned = self.pruned()?.into_iter();
+        Ok(pruned
+            .filter_map(|pruned| Some((pruned.run, pruned.seen?)))
+            .collect())
+    }
+
+    /// Says that a run was deleted, if one with this id was.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn refuse_pruned(&self, run: &RunId) -> Result<Option<JournalError>, JournalError> {
+        let at = self.pruned_at(run)?;
+        Ok(at.map(|at| {
+            let at = time::OffsetDateTime::from_unix_timestamp(at / 1000);
+            let at = at.map_or_else(|_| "?".into(), |at| at.to_string());
+            JournalError::Pruned {
+                run: run.clone(),
+                at: at.chars().take(19).collect(),
+            }
+        }))
+    }
+
+    /// Says whether there is a run with this id. It is one look at an index.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn has(&self, run: &RunId) -> Result<bool, JournalError> {
+        let database = self.inner.database();
+        let mut statement = database.prepare_cached("SELECT 1 FROM runs WHERE id = ?")?;
+        Ok(statement.exists([run.as_str()])?)
+    }
+
+    /// Gives the pages that deleted runs left back to the disk, in steps between which others write. Returns how many bytes are
+    /// still free for later runs: all of them in a journal that a Windlass before this made, until [`Journal::compact`].
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn free_pages(&self) -> Result<u64, JournalError> {
+        loop {
+            let database = self.inner.database();
+            let free = |what| database.pragma_query_value(None, what, |row| row.get::<_, u64>(0));
+            let (left, mode) = (free("freelist_count")?, free("auto_vacuum")?);
+            // 2 is INCREMENTAL.
+            if left == 0 || mode != 2 {
+                return Ok(left * free("page_size")?);
+            }
+            // A step happens as its rows are read.
+            let mut step = database.prepare(&format!("PRAGMA incremental_vacuum({STEP})"))?;
+            let mut rows = step.query([])?;
+            while rows.next()?.is_some() {}
+        }
+    }
+
+    /// Writes the journal anew without free pages. Nothing else can be written to it meanwhile.
+    ///
+    /// # Errors
+    /// What the database says; another process that reads.
+    pub fn compact(&self) -> Result<(), JournalError> {
+        let database = self.inner.database();
+        database.execute_batch(
+            "PRAGMA auto_vacuum = INCREMENTAL; VACUUM; PRAGMA wal_checkpoint(TRUNCATE);",
+        )?;
+        Ok(())
+    }
+}

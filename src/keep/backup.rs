@@ -1,0 +1,264 @@
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use rusqlite::Connection;
+use tar::{Builder, EntryType, Header};
+use tempfile::TempDir;
+
+use super::{
+    contents::Contents,
+    manifest::{FORMAT, Kept, MANIFEST, Manifest, STATE, path_text},
+};
+use crate::{
+    disk,
+    ground::{Snapshot, snapshots},
+    runs::{RunsError, now},
+    value::Digest,
+};
+
+/// The journal within a state folder.
+pub(super) const JOURNAL: &str = "journal.db";
+
+/// Where a backup goes.
+pub enum Destination<'a> {
+    /// A file, which replaces one that is there.
+    File(&'a Path),
+    Writer(&'a mut dyn Write),
+}
+
+/// What was backed up.
+#[derive(Debug)]
+pub struct BackedUp {
+    pub runs: u64,
+    pub files: usize,
+    /// The size of the backup in bytes.
+    pub size: u64,
+}
+
+/// Writes a state folder, as it is at one moment, to one file. Runs may go on meanwhile. Once this returns, a backup in a file is on the
+/// disk; one that is interrupted leaves what was there before.
+///
+/// # Errors
+/// A folder that holds nothing, a file within it, or what can't be read or written.
+pub fn back_up(state: &Path, to: Destination) -> Result<BackedUp, RunsError> {
+    let folder = match &to {
+        Destination::File(path) => Some(folder_outside(state, path)?),
+        Destination::Writer(_) => None,
+    };
+    let draft = draft_in(folder.as_deref())?;
+    let (taken, others) = take(state)?;
+    if taken.is_empty() && others.is_empty() {
+        let message = format!("there is nothing to back up in {}", state.display());
+        return Err(
+            RunsError::missing("no-such-run", message).hint("name the state folder with --state")
+        );
+    }
+    let mut copies = Copies {
+        state,
+        folder: draft.path(),
+        copied: BTreeMap::new(),
+    };
+    for snapshot in &taken {
+        copies.database(snapshot)?;
+    }
+    drop(taken);
+    for path in &others {
+        copies.file(path)?;
+    }
+    let copied = copies.copied;
+    let runs = match copied.get(JOURNAL) {
+        Some(copy) => count_runs(&copy.path)?,
+        None => 0,
+    };
+    let manifest = Manifest {
+        format: FORMAT.into(),
+        windlass: env!("CARGO_PKG_VERSION").into(),
+        at: now(),
+        runs,
+        files: copied
+            .iter()
+            .map(|(path, copy)| (path.clone(), copy.kept.clone()))
+            .collect(),
+    };
+    let path = draft.path().join("backup.tar");
+    let size = pack(&path, &manifest, &copied).map_err(|e| unwritable(&path, &e))?;
+    match to {
+        Destination::File(to) => fs::rename(&path, to)
+            .and_then(|()| disk::sync_folder(disk::parent(to)))
+            .map_err(|e| unwritable(to, &e))?,
+        Destination::Writer(to) => File::open(&path)
+            .and_then(|mut packed| io::copy(&mut packed, to))
+            .and_then(|_| to.flush())
+            .map_err(|e| RunsError::broken("output", format!("can't write the backup: {e}")))?,
+    }
+    Ok(BackedUp {
+        runs,
+        files: manifest.files.len(),
+        size,
+    })
+}
+
+/// A copy of a file of the state folder.
+struct Copy {
+    path: PathBuf,
+    kept: Kept,
+}
+
+struct Copies<'a> {
+    state: &'a Path,
+    folder: &'a Path,
+    copied: BTreeMap<String, Copy>,
+}
+
+impl Copies<'_> {
+    fn database(&mut self, snapshot: &Snapshot) -> Result<(), RunsError> {
+        let to = self.next();
+        snapshot.copy_to(&to)?;
+        let within = snapshot.path.strip_prefix(self.state);
+        let within = within.unwrap_or(&snapshot.path).to_owned();
+        self.keep(&within, to)
+    }
+
+    fn file(&mut self, within: &Path) -> Result<(), RunsError> {
+        let (from, to) = (self.state.join(within), self.next());
+        match fs::copy(&from, &to) {
+            Ok(_) => self.keep(within, to),
+            // It was a draft of another process.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(e) => Err(unreadable(&from, &e)),
+        }
+    }
+
+    fn next(&self) -> PathBuf {
+        self.folder.join(format!("copy-{}", self.copied.len()))
+    }
+
+    fn keep(&mut self, within: &Path, copy: PathBuf) -> Result<(), RunsError> {
+        let digested = || {
+            let file = File::open(&copy)?;
+            let size = file.metadata()?.len();
+            Ok((size, Digest::of_reader(file)?))
+        };
+        let (size, sha256) = digested().map_err(|e: io::Error| unreadable(&copy, &e))?;
+        let Some(text) = path_text(within) else {
+            let name = self.state.join(within);
+            return Err(unreadable(
+                &name,
+                &io::Error::other("its name is not UTF-8"),
+            ));
+        };
+        let kept = Kept { size, sha256 };
+        self.copied.insert(text, Copy { path: copy, kept });
+        Ok(())
+    }
+}
+
+/// Takes snapshots of all databases of a folder, and finds its other files. These are looked for afterwards: what a database needs of
+/// them (the identity) is there before the database needs it.
+fn take(state: &Path) -> Result<(Vec<Snapshot>, Vec<PathBuf>), RunsError> {
+    let found = || Contents::of(state).map_err(|e| unreadable(state, &e));
+    let mut before = found()?;
+    loop {
+        let paths: Vec<_> = before
+            .databases
+            .iter()
+            .map(|path| state.join(path))
+            .collect();
+        let taken = snapshots(&paths)?;
+        let after = found()?;
+        // Another process may have made one meanwhile.
+        if after.databases == before.databases {
+            return Ok((taken, after.others));
+        }
+        before = after;
+    }
+}
+
+fn pack(path: &Path, manifest: &Manifest, copied: &BTreeMap<String, Copy>) -> io::Result<u64> {
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    let mut tar = Builder::new(io::BufWriter::new(file));
+    let seconds = u64::try_from(manifest.at / 1000).unwrap_or_default();
+    let mut text = serde_json::to_vec_pretty(manifest)?;
+    text.push(b'\n');
+    tar.append_data(
+        &mut header(text.len() as u64, seconds),
+        MANIFEST,
+        text.as_slice(),
+    )?;
+    for (within, copy) in copied {
+        tar.append_data(
+            &mut header(copy.kept.size, seconds),
+            format!("{STATE}/{within}"),
+            File::open(&copy.path)?,
+        )?;
+    }
+    let file = tar.into_inner()?.into_inner().map_err(|e| e.into_error())?;
+    file.sync_all()?;
+    Ok(file.metadata()?.len())
+}
+
+fn header(size: u64, seconds: u64) -> Header {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(EntryType::Regular);
+    header.set_size(size);
+    header.set_mode(0o600);
+    header.set_mtime(seconds);
+    header
+}
+
+fn count_runs(journal: &Path) -> Result<u64, RunsError> {
+    let journal = Connection::open(journal)?;
+    // A journal that is being made has no tables yet.
+    let sql = "SELECT count(*) FROM sqlite_schema WHERE name = 'runs'";
+    let tables: u64 = journal.query_row(sql, [], |row| row.get(0))?;
+    match tables {
+        0 => Ok(0),
+        _ => Ok(journal.query_row("SELECT count(*) FROM runs", [], |row| row.get(0))?),
+    }
+}
+
+/// Makes a folder for drafts, on the disk of the backup, for its owner alone.
+fn draft_in(folder: Option<&Path>) -> Result<TempDir, RunsError> {
+    let folder = folder.map_or_else(std::env::temp_dir, Path::to_path_buf);
+    let mut draft = tempfile::Builder::new();
+    draft.prefix(".windlass-backup-");
+    draft
+        .tempdir_in(&folder)
+        .map_err(|e| unwritable(&folder, &e))
+}
+
+/// Returns the folder of a backup, which the next backup must not hold.
+fn folder_outside(state: &Path, path: &Path) -> Result<PathBuf, RunsError> {
+    let folder = disk::parent(path);
+    let is_within = || {
+        let (folder, state) = (fs::canonicalize(folder)?, fs::canonicalize(state)?);
+        Ok(folder.starts_with(state))
+    };
+    match is_within() {
+        Ok(true) => {
+            let message = format!("{} is in the state folder itself", path.display());
+            Err(RunsError::wrong("output", message)
+                .hint("write the backup to another folder, best on another disk"))
+        }
+        Ok(false) => Ok(folder.to_owned()),
+        Err(e) if !state.exists() => Err(unreadable(state, &e)),
+        Err(e) => Err(unwritable(folder, &e)),
+    }
+}
+
+pub(super) fn unreadable(path: &Path, why: &io::Error) -> RunsError {
+    RunsError::broken("journal", format!("can't read {}: {why}", path.display()))
+}
+
+pub(super) fn unwritable(path: &Path, why: &io::Error) -> RunsError {
+    RunsError::broken("output", format!("can't write {}: {why}", path.display()))
+}

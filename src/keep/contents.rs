@@ -1,0 +1,106 @@
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+/// What SQLite's files begin with (sqlite.org/fileformat2.html, 1.3.1).
+const SQLITE: &[u8; 16] = b"SQLite format 3\0";
+/// Held by processes that drive runs; they mean nothing elsewhere.
+const LOCKS: &str = "locks";
+/// What `windlass certs` read of each run, which is read again.
+const CACHE: &str = "inventory.db";
+/// What SQLite has beside a database, by the end of its name.
+const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// The files of a state folder, by their paths within it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Contents {
+    pub databases: Vec<PathBuf>,
+    pub others: Vec<PathBuf>,
+}
+
+impl Contents {
+    /// Finds what a backup of a state folder holds.
+    ///
+    /// # Errors
+    /// What can't be looked at.
+    pub fn of(state: &Path) -> io::Result<Self> {
+        let mut found = Self::default();
+        found.collect(state, Path::new(""))?;
+        found.databases.sort();
+        found.others.sort();
+        Ok(found)
+    }
+
+    fn collect(&mut self, state: &Path, within: &Path) -> io::Result<()> {
+        for entry in fs::read_dir(state.join(within))? {
+            let path = within.join(entry?.file_name());
+            if is_left_out(&path) {
+                continue;
+            }
+            // A link counts as what it leads to: the identity may be mounted from elsewhere.
+            let metadata = match fs::metadata(state.join(&path)) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                found => found?,
+            };
+            if metadata.is_dir() {
+                self.collect(state, &path)?;
+            } else if metadata.is_file() {
+                match is_database(&state.join(&path))? {
+                    true => self.databases.push(path),
+                    false => self.others.push(path),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_left_out(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let is_beside = BESIDE.iter().any(|end| {
+        let database = name.strip_suffix(end);
+        database.is_some_and(|database| database.ends_with(".db"))
+    });
+    is_beside || path == Path::new(LOCKS) || path == Path::new(CACHE)
+}
+
+fn is_database(path: &Path) -> io::Result<bool> {
+    let mut begins = Vec::with_capacity(SQLITE.len());
+    File::open(path)?
+        .take(SQLITE.len() as u64)
+        .read_to_end(&mut begins)?;
+    Ok(begins == SQLITE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ground::{Durability, open_database};
+
+    #[test]
+    fn databases_are_told_by_what_they_hold() {
+        let state = tempfile::tempdir().expect("a folder");
+        for folder in ["locks", "kube/mgmt"] {
+            fs::create_dir_all(state.path().join(folder)).expect("made");
+        }
+        for file in ["locks/run", "identity.txt", "kube/mgmt/empty.db"] {
+            fs::write(state.path().join(file), "").expect("written");
+        }
+        let names = ["journal.db", "inventory.db", "kube/mgmt/cluster.db"];
+        let _open = names.map(|name| {
+            let path = state.path().join(name);
+            let database = open_database(&path, Durability::Process).expect("opened");
+            database.execute_batch("CREATE TABLE t (n)").expect("made");
+            database
+        });
+        let paths = |names: &[&str]| names.iter().map(PathBuf::from).collect::<Vec<_>>();
+        let found = Contents::of(state.path()).expect("found");
+        assert_eq!(
+            found.databases,
+            paths(&["journal.db", "kube/mgmt/cluster.db"])
+        );
+        assert_eq!(found.others, paths(&["identity.txt", "kube/mgmt/empty.db"]));
+    }
+}

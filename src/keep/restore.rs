@@ -1,0 +1,199 @@
+use std::{
+    collections::BTreeSet,
+    fs::{self, File, OpenOptions},
+    io::{self, Read},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use tar::{Archive, Entry};
+use tempfile::TempDir;
+
+use super::{
+    backup::{JOURNAL, unreadable, unwritable},
+    manifest::{MANIFEST, MOST, Manifest, STATE, bad_backup},
+};
+use crate::{
+    disk,
+    journal::{Journal, RunId},
+    runs::RunsError,
+    value::Digest,
+};
+
+/// What a backup holds, once all of it has been verified.
+#[derive(Debug)]
+pub struct Restored {
+    /// When the backup was taken, in milliseconds since 1970.
+    pub at: i64,
+    pub runs: usize,
+    /// The runs that had not ended; the newest first.
+    pub unfinished: Vec<RunId>,
+}
+
+/// Makes a state folder of a backup. The folder appears as a whole, once every file has its digest and every run its chain.
+///
+/// # Errors
+/// A folder that holds something, a file that is not a whole backup, or what can't be written.
+pub fn restore(file: &Path, state: &Path) -> Result<Restored, RunsError> {
+    refuse_filled(state)?;
+    let above = disk::parent(state);
+    disk::create_folders(above, 0o777).map_err(|e| unwritable(above, &e))?;
+    let draft = draft_in(above)?;
+    let restored = unpack(file, draft.path())?;
+    let made = draft.path().join(STATE);
+    sync(&made).map_err(|e| unwritable(&made, &e))?;
+    // Onto an empty folder or onto none: it fails if anything was put there meanwhile.
+    fs::rename(&made, state)
+        .and_then(|()| disk::sync_folder(above))
+        .map_err(|e| {
+            unwritable(state, &e)
+                .hint("where that is a mounted disk, name a folder within it with --state")
+        })?;
+    Ok(restored)
+}
+
+/// Verifies a backup as [`restore`] does, and keeps nothing of it.
+///
+/// # Errors
+/// A file that is not a whole backup.
+pub fn check_backup(file: &Path) -> Result<Restored, RunsError> {
+    unpack(file, draft_in(&std::env::temp_dir())?.path())
+}
+
+/// Unpacks a backup into `state/` of a folder, and verifies all of it.
+fn unpack(file: &Path, to: &Path) -> Result<Restored, RunsError> {
+    let opened = File::open(file).map_err(|e| unreadable(file, &e))?;
+    let mut tar = Archive::new(io::BufReader::new(opened));
+    let cut = |e: io::Error| bad_backup(file, format!("it can't be read: {e}"));
+    let mut entries = tar.entries().map_err(cut)?;
+    let first = entries.next().transpose().map_err(cut)?;
+    let manifest = first
+        .ok_or_else(|| "it is empty".to_owned())
+        .and_then(manifest)
+        .map_err(|why| bad_backup(file, why))?;
+    let state = to.join(STATE);
+    disk::create_folders(&state, 0o700).map_err(|e| unwritable(&state, &e))?;
+    let mut missing: BTreeSet<&str> = manifest.files.keys().map(String::as_str).collect();
+    for entry in entries {
+        let mut entry = entry.map_err(cut)?;
+        let path = entry.path().map_err(cut)?.into_owned();
+        let within = path.strip_prefix(STATE).ok().and_then(Path::to_str);
+        let known = within.and_then(|within| manifest.files.get_key_value(within));
+        let Some((within, kept)) = known.filter(|(within, _)| missing.remove(within.as_str()))
+        else {
+            let why = format!(
+                "its manifest does not name {}, or once only",
+                path.display()
+            );
+            return Err(bad_backup(file, why));
+        };
+        let made = state.join(within);
+        let (size, sha256) = write(&mut entry, &made).map_err(|e| match e {
+            Failed::Read(e) => cut(e),
+            Failed::Write(e) => unwritable(&made, &e),
+        })?;
+        if (size, sha256) != (kept.size, kept.sha256) {
+            return Err(bad_backup(
+                file,
+                format!("{within} is not what was written"),
+            ));
+        }
+    }
+    if let Some(within) = missing.first() {
+        return Err(bad_backup(file, format!("{within} is missing")));
+    }
+    let (runs, unfinished) = match manifest.files.contains_key(JOURNAL) {
+        true => verify_runs(&state)?,
+        false => (0, Vec::new()),
+    };
+    Ok(Restored {
+        at: manifest.at,
+        runs,
+        unfinished,
+    })
+}
+
+fn manifest(mut entry: Entry<impl Read>) -> Result<Manifest, String> {
+    let is_first = entry.path().is_ok_and(|path| path == Path::new(MANIFEST));
+    if !is_first || entry.size() > MOST {
+        return Err("it is not a backup of windlass".into());
+    }
+    let mut text = Vec::new();
+    let read = entry.read_to_end(&mut text);
+    read.map_err(|e| format!("its manifest can't be read: {e}"))?;
+    Manifest::read(&text)
+}
+
+enum Failed {
+    Read(io::Error),
+    Write(io::Error),
+}
+
+/// Writes a file for its owner alone, and returns its size and its digest as they are on the disk.
+fn write(entry: &mut Entry<impl Read>, path: &Path) -> Result<(u64, Digest), Failed> {
+    disk::create_folders(disk::parent(path), 0o700).map_err(Failed::Write)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(Failed::Write)?;
+    let size = io::copy(entry, &mut file).map_err(Failed::Read)?;
+    file.sync_all().map_err(Failed::Write)?;
+    let written = File::open(path).and_then(Digest::of_reader);
+    Ok((size, written.map_err(Failed::Write)?))
+}
+
+/// Verifies the chain of each run and its files; returns how many there are, and those that have not ended.
+fn verify_runs(state: &Path) -> Result<(usize, Vec<RunId>), RunsError> {
+    let journal = Journal::open(state)?;
+    journal.check_pages()?;
+    let runs = journal.runs()?;
+    let mut unfinished = Vec::new();
+    for run in &runs {
+        let folded = journal.state_of(&run.id)?;
+        let newest = folded.run.as_ref().map_or(0, |run| run.edition);
+        for edition in 0..=newest {
+            journal.files(&run.id, edition)?;
+        }
+        if folded.outcome.is_none() {
+            unfinished.push(run.id.clone());
+        }
+    }
+    Ok((runs.len(), unfinished))
+}
+
+fn refuse_filled(state: &Path) -> Result<(), RunsError> {
+    let is_empty = match fs::read_dir(state) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => true,
+        Err(e) => return Err(unreadable(state, &e)),
+    };
+    match is_empty {
+        true => Ok(()),
+        false => {
+            let message = format!("{} is not empty", state.display());
+            Err(RunsError::conflict("not-empty", message)
+                .hint("name a new folder with --state, or move this one away"))
+        }
+    }
+}
+
+/// Makes a folder for drafts beside what is to be restored, for its owner alone.
+fn draft_in(folder: &Path) -> Result<TempDir, RunsError> {
+    let mut draft = tempfile::Builder::new();
+    draft.prefix(".windlass-restore-");
+    draft.tempdir_in(folder).map_err(|e| unwritable(folder, &e))
+}
+
+/// Waits until a folder and what is in it are on the disk.
+fn sync(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path: PathBuf = entry?.path();
+        match path.is_dir() {
+            true => sync(&path)?,
+            false => File::open(&path)?.sync_all()?,
+        }
+    }
+    disk::sync_folder(folder)
+}

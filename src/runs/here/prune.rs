@@ -1,0 +1,21 @@
+//! Deleting old runs of this machine's state folder.
+
+use super::Here;
+use crate::runs::{
+    error::RunsError,
+    prune::{Pruning, Retention, prune},
+    service::Person,
+};
+
+impl Here {
+    /// Deletes runs; their evidence goes where `[retention]` says.
+    pub(super) fn prune_runs(
+        &self,
+        wanted: &Retention,
+        who: &Person,
+    ) -> Result<Pruning, RunsError> {
+        let retention = self.load_targets()?.retention;
+        let bundles = retention.and_then(|retention| retention.bundles);
+        prune(&self.reader, wanted, bundles.as_deref(), &who.name)
+    }
+}

@@ -1,0 +1,254 @@
+//! Deleting runs that ended long ago.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+    time::Duration,
+};
+
+use super::{bundle::gather, error::RunsError};
+use crate::{
+    disk, inventory,
+    journal::{Journal, JournalError, Outcome, RunId, RunLock, RunRow, RunsWanted},
+};
+
+/// Which runs are deleted. What has not ended never is.
+#[derive(Clone, Debug)]
+pub struct Retention {
+    /// How long a run is kept after its end.
+    pub keep: Duration,
+    /// How many runs of each workflow on each target are kept however old they are.
+    pub keep_last: usize,
+    /// The workflow whose runs are deleted; all if it is left out.
+    pub workflow: Option<String>,
+    /// Whether runs that can still be resumed are deleted as well: those that failed or were cancelled.
+    pub failed: bool,
+    /// The moment that counts, in milliseconds since 1970: what ends later changes nothing.
+    pub at: i64,
+}
+
+/// What became of a deletion.
+#[derive(Clone, Debug, Default)]
+pub struct Pruning {
+    pub deleted: Vec<RunId>,
+    /// The runs that were left, each with why.
+    pub left: Vec<(RunId, String)>,
+    /// How many bytes of the journal are free for later runs, instead of given back to the disk.
+    pub free: u64,
+}
+
+impl Retention {
+    /// Picks the runs to delete, of a list of all with the newest first.
+    fn pick(&self, runs: Vec<(RunRow, String)>) -> Vec<(RunRow, String)> {
+        let keep = i64::try_from(self.keep.as_millis()).unwrap_or(i64::MAX);
+        let until = self.at.saturating_sub(keep);
+        let mut newer: BTreeMap<(String, String), usize> = BTreeMap::new();
+        let picked = runs.into_iter().filter(|(run, _)| {
+            if run.started_at > self.at {
+                return false;
+            }
+            let place = (run.workflow.clone(), run.target.clone());
+            let count = newer.entry(place).or_default();
+            *count += 1;
+            *count > self.keep_last
+                && run.ended_at.is_some_and(|ended| ended <= until)
+                && self.takes(run.outcome.as_deref())
+                && self
+                    .workflow
+                    .as_ref()
+                    .is_none_or(|name| *name == run.workflow)
+        });
+        picked.collect()
+    }
+
+    fn takes(&self, outcome: Option<&str>) -> bool {
+        let over = [Outcome::Succeeded, Outcome::Undone];
+        let resumable = [Outcome::Failed, Outcome::Cancelled, Outcome::UndoFailed];
+        let is = |outcomes: &[Outcome]| outcomes.iter().any(|one| Some(one.as_str()) == outcome);
+        is(&over) || (self.failed && is(&resumable))
+    }
+}
+
+/// Lists the runs that [`prune`] would delete, the newest first.
+///
+/// # Errors
+/// What the journal says.
+pub fn prunable(journal: &Journal, wanted: &Retention) -> Result<Vec<RunRow>, RunsError> {
+    let picked = pick(journal, wanted)?.into_iter();
+    Ok(picked.map(|(run, _)| run).collect())
+}
+
+/// Deletes runs. Each is gone, or there as a whole, also after a crash. What they say of certificates stays in the inventory; the
+/// evidence of each is on the disk in `bundles` before the run is deleted.
+///
+/// # Errors
+/// What the journal says, and bundles that can't be written. A run that can't be read, or is resumed meanwhile, is left.
+pub fn prune(
+    journal: &Journal,
+    wanted: &Retention,
+    bundles: Option<&Path>,
+    by: &str,
+) -> Result<Pruning, RunsError> {
+    let mut done = Pruning::default();
+    for (run, stamp) in pick(journal, wanted)? {
+        match delete(journal, wanted, (&run.id, &stamp), bundles, by)? {
+            None => done.deleted.push(run.id),
+            Some(why) => done.left.push((run.id, why)),
+        }
+    }
+    inventory::forget(journal.state_folder(), &done.deleted);
+    done.free = journal.free_pages()?;
+    Ok(done)
+}
+
+/// Gives all that is free in a journal back to the disk, unless something drives runs or serves them.
+///
+/// # Errors
+/// What the journal says.
+pub fn compact(journal: &Journal) -> Result<bool, RunsError> {
+    let serve = RunId::stored("serve".into());
+    let is_used = RunLock::is_taken(journal.state_folder(), &serve)?
+        || journal.runs()?.iter().any(|run| run.is_owned);
+    if !is_used {
+        journal.compact()?;
+    }
+    Ok(!is_used)
+}
+
+fn pick(journal: &Journal, wanted: &Retention) -> Result<Vec<(RunRow, String)>, RunsError> {
+    let all = RunsWanted {
+        limit: usize::MAX,
+        ..RunsWanted::default()
+    };
+    Ok(wanted.pick(journal.list_runs(&all)?))
+}
+
+/// Deletes a run, or says why it is left.
+fn delete(
+    journal: &Journal,
+    wanted: &Retention,
+    (run, stamp): (&RunId, &str),
+    bundles: Option<&Path>,
+    by: &str,
+) -> Result<Option<String>, RunsError> {
+    // What is damaged is looked at by a person, and not thrown away.
+    let state = match journal.state_of(run) {
+        Ok(state) => state,
+        Err(error) => return Ok(Some(RunsError::from(error).message)),
+    };
+    if !wanted.takes(state.outcome.map(Outcome::as_str)) {
+        return Ok(Some("it has changed meanwhile".into()));
+    }
+    let Ok(seen) = inventory::kept_of(&state) else {
+        let why = "which certificates it delivered can't be read without identity.txt";
+        return Ok(Some(why.into()));
+    };
+    if let Some(folder) = bundles {
+        let evidence = gather(journal, run)?;
+        write_bundle(folder, run, &evidence.bundle).map_err(|e| {
+            let message = format!("can't write a bundle to {}: {e}", folder.display());
+            RunsError::broken("output", message).hint("nothing more was deleted")
+        })?;
+    }
+    match journal.prune(run, stamp, seen.as_deref(), by) {
+        Ok(true) => Ok(None),
+        Ok(false) => Ok(Some("it has changed meanwhile".into())),
+        Err(JournalError::Owned { owner, .. }) => Ok(Some(format!("{owner} drives it"))),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Writes a bundle for its owner alone, and waits until it is on the disk.
+fn write_bundle(folder: &Path, run: &RunId, text: &str) -> io::Result<()> {
+    disk::create_folders(folder, 0o700)?;
+    let (draft, path) = (
+        folder.join(format!(".{run}.json")),
+        folder.join(format!("{run}.json")),
+    );
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&draft)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&draft, &path)?;
+    disk::sync_folder(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: i64 = 86_400_000;
+
+    fn row(id: &str, workflow: &str, days: i64, outcome: Option<&str>) -> (RunRow, String) {
+        let run = RunRow {
+            id: RunId::stored(id.into()),
+            workflow: workflow.into(),
+            file: String::new(),
+            target: "local".into(),
+            started_at: days * DAY,
+            requester: None,
+            ended_at: outcome
+                .filter(|outcome| *outcome != "waiting")
+                .map(|_| days * DAY),
+            outcome: outcome.map(str::to_owned),
+            is_owned: false,
+        };
+        (run, String::new())
+    }
+
+    fn picked(change: impl Fn(&mut Retention)) -> Vec<String> {
+        let mut wanted = Retention {
+            keep: Duration::from_secs(90 * 86_400),
+            keep_last: 0,
+            workflow: None,
+            failed: false,
+            at: 100 * DAY,
+        };
+        change(&mut wanted);
+        let runs = vec![
+            row("new", "w", 99, Some("succeeded")),
+            row("edge", "w", 10, Some("succeeded")),
+            row("undone", "w", 9, Some("undone")),
+            row("failed", "w", 8, Some("failed")),
+            row("cancelled", "v", 8, Some("cancelled")),
+            row("half-undone", "w", 8, Some("undo failed")),
+            row("waiting", "w", 7, Some("waiting")),
+            row("interrupted", "w", 7, None),
+            row("other", "v", 6, Some("succeeded")),
+            row("old", "w", 5, Some("succeeded")),
+        ];
+        let picked = wanted.pick(runs).into_iter();
+        picked.map(|(run, _)| run.id.to_string()).collect()
+    }
+
+    #[test]
+    fn what_may_still_be_needed_is_kept() {
+        assert_eq!(picked(|_| {}), ["edge", "undone", "other", "old"]);
+        let failed = picked(|wanted| wanted.failed = true);
+        let all = [
+            "edge",
+            "undone",
+            "failed",
+            "cancelled",
+            "half-undone",
+            "other",
+            "old",
+        ];
+        assert_eq!(failed, all);
+        let of_one = picked(|wanted| wanted.workflow = Some("v".into()));
+        assert_eq!(of_one, ["other"]);
+        // The newest count, whatever became of them: of `w` eight, of `v` two.
+        assert_eq!(picked(|wanted| wanted.keep_last = 2), ["undone", "old"]);
+        assert_eq!(picked(|wanted| wanted.keep_last = 8), [""; 0]);
+        // As of an earlier moment, later runs are none.
+        let before = picked(|wanted| (wanted.at, wanted.keep) = (9 * DAY, Duration::ZERO));
+        assert_eq!(before, ["undone", "other", "old"]);
+    }
+}

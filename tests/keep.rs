@@ -1,0 +1,237 @@
+//! Backups that are taken while runs go on, and what is restored of them.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use rusqlite::{Connection, OpenFlags};
+use serde_json::json;
+
+use crate::{
+    client,
+    harness::{Test, status},
+    serve::server::{PATIENCE, Served},
+};
+
+pub const ROOT: &str = r##"const INPUTS = #{};
+const OUTPUTS = #{ ca: "string", csr: "string" };
+fn run(inputs) {
+    let ca = pca::create_certificate_authority(#{ type: "ROOT", subject: #{ common_name: "Root" }, key_algorithm: "EC_prime256v1", signing_algorithm: "SHA256WITHECDSA" });
+    pca::wait_until_csr_ready(ca);
+    let own = pca::issue_certificate(ca, #{ csr: pca::certificate_authority_csr(ca), template: "RootCACertificate/V1", validity: "30d", signing_algorithm: "SHA256WITHECDSA" });
+    pca::import_certificate_authority_certificate(ca, #{ certificate: pca::wait_until_issued(ca, own).certificate });
+    let key = key::generate("EC_prime256v1");
+    #{ ca: ca, csr: csr::create(key, #{ subject: #{ common_name: "leaf" } }) }
+}
+"##;
+pub const ISSUE: &str = r##"const INPUTS = #{ ca: "string", csr: "string" };
+fn run(inputs) {
+    let arn = pca::issue_certificate(inputs.ca, #{ csr: inputs.csr, validity: "1d", signing_algorithm: "SHA256WITHECDSA" });
+    #{ arn: arn, certificate: pca::wait_until_issued(inputs.ca, arn).certificate }
+}
+"##;
+const ROOT_WORKFLOW: &str = "workflow: root
+steps: { a: { script: root.rhai } }
+outputs: { ca: \"${{ steps.a.ca }}\", csr: \"${{ steps.a.csr }}\" }
+";
+const MANY: &str = "workflow: many
+params: { ca: string, csr: string }
+steps:
+  a: { script: issue.rhai, with: { ca: \"${{ params.ca }}\", csr: \"${{ params.csr }}\" } }
+  b: { script: issue.rhai, with: { ca: \"${{ params.ca }}\", csr: \"${{ params.csr }}\" }, needs: [a] }
+  c: { script: issue.rhai, with: { ca: \"${{ params.ca }}\", csr: \"${{ params.csr }}\" }, needs: [b] }
+";
+const RUNS: usize = 20;
+
+/// Counts the certificates that a CA has issued to others.
+fn issued(folder: &Path) -> usize {
+    let path = folder.join("authority.db");
+    let database = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE);
+    let sql = "SELECT count(*) FROM certificate WHERE template LIKE '%EndEntity%'";
+    let count = database
+        .expect("there")
+        .query_row(sql, [], |row| row.get(0));
+    count.expect("a number")
+}
+
+fn serve(test: &Test, state: &str) -> Served {
+    let arguments = ["--state", state, "serve", "--listen", "127.0.0.1:0"];
+    let (mut served, url) = Served::start_with(test, &arguments);
+    let address = url.trim().strip_prefix("http://").expect("an address");
+    address
+        .split('/')
+        .next()
+        .expect("a host")
+        .clone_into(&mut served.address);
+    test.read(&format!("{state}/serve.token"))
+        .trim()
+        .clone_into(&mut served.owner);
+    served
+}
+
+#[test]
+fn a_backup_of_runs_in_flight_is_restored_elsewhere_and_nothing_is_done_twice() {
+    let mut test = Test::new()
+        .file("root.rhai", ROOT)
+        .file("root.yaml", ROOT_WORKFLOW)
+        .file("issue.rhai", ISSUE)
+        .file("many.yaml", MANY);
+    for (name, value) in [
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+    ] {
+        test.set(name, value);
+    }
+    let authority = client::Served::start_in(&test, "ca", &["--issue-delay", "1500ms"]);
+    test.write(
+        "windlass.toml",
+        &format!(
+            "[targets.here]\npca = {{ endpoint = \"http://{}\", region = \"us-east-1\" }}\n",
+            authority.address()
+        ),
+    );
+    let params = test.outputs_of(&["root.yaml", "--target", "here"]);
+    let served = serve(&test, ".windlass");
+    let start = json!({ "workflow": "many", "target": "here", "params": params });
+    let runs: Vec<_> = (0..RUNS)
+        .map(|_| served.run(&served.owner, &start))
+        .collect();
+    let end = Instant::now() + PATIENCE;
+    // All have begun, and some are further: none can be over, since each certificate takes a while.
+    while issued(&test.path("ca")) < RUNS + 2 {
+        assert!(Instant::now() < end, "nothing is issued");
+        thread::sleep(Duration::from_millis(10));
+    }
+    let began = Instant::now();
+    test.windlass(&["backup", "backup.tar"]).expect(0);
+    let took = began.elapsed();
+    for run in &runs {
+        served.wait(run, "succeeded");
+    }
+    served.kill();
+    // The CA went on: it has what the backup knows nothing of.
+    assert_eq!(issued(&test.path("ca")), 3 * RUNS);
+
+    let said = test
+        .windlass(&["--state", "other", "restore", "backup.tar"])
+        .expect(0)
+        .stderr;
+    let listed = test
+        .windlass(&["--state", "other", "runs", "--json"])
+        .expect(0)
+        .json();
+    let listed = listed.as_array().expect("a list");
+    let open = listed.iter().filter(|run| run["status"] == "interrupted");
+    let open = open.count();
+    println!("{RUNS} runs, backed up in {took:?}: {open} interrupted after the restore; {said}");
+    assert_eq!(listed.len(), RUNS + 1);
+    assert!(open > RUNS / 2, "too few were in flight: {open}");
+    for run in listed {
+        let run = run["run"].as_str().expect("an id");
+        test.windlass(&["--state", "other", "audit", run]).expect(0);
+    }
+    // A server takes up what the server of the backup drove.
+    let served = serve(&test, "other");
+    for run in &runs {
+        let shown = served.wait(run, "succeeded");
+        assert_eq!(shown["steps"].as_array().expect("steps").len(), 3);
+    }
+    assert_eq!(
+        issued(&test.path("ca")),
+        3 * RUNS,
+        "a certificate was issued twice"
+    );
+}
+
+#[test]
+fn the_embedded_servers_are_part_of_a_backup() {
+    let mut test = Test::new()
+        .file("root.rhai", ROOT)
+        .file("issue.rhai", ISSUE)
+        .file(
+            "w.yaml",
+            "workflow: w
+params: { password: secret }
+steps:
+  a: { script: root.rhai }
+  ask: { approval: Go on?, needs: [a] }
+  b: { script: issue.rhai, with: { ca: \"${{ steps.a.ca }}\", csr: \"${{ steps.a.csr }}\" }, needs: [ask] }
+",
+        );
+    test.set("PASSWORD", "hunter2-hunter2");
+    test.windlass(&["run", "w.yaml", "-p", "password=env:PASSWORD"])
+        .expect(3);
+    test.windlass(&["backup", "backup.tar"]).expect(0);
+    let mode = fs::metadata(test.path("backup.tar")).expect("there");
+    assert_eq!(mode.permissions().mode() & 0o777, 0o600);
+    test.windlass(&["restore", "backup.tar", "--verify"])
+        .expect(0);
+
+    let refused = test.windlass(&["restore", "backup.tar"]).expect(2);
+    assert!(refused.stderr.contains("[not-empty]"), "{}", refused.stderr);
+    let other = |arguments: &[&str]| test.windlass(&[&["--state", "other"], arguments].concat());
+    other(&["restore", "backup.tar"]).expect(0);
+    other(&["approve", "w", "ask"]).expect(0);
+    other(&["resume", "w"]).expect(0);
+    let shown = other(&["show", "--json"]).expect(0).json();
+    assert_eq!(status(&shown, "b"), "succeeded", "{shown:#}");
+    assert_eq!(issued(&test.path("other/pca")), 1);
+    assert_eq!(issued(&test.path(".windlass/pca")), 0);
+}
+
+#[test]
+fn a_backup_that_is_not_whole_is_refused() {
+    let test = Test::new().file("ok.yaml", "workflow: ok\nsteps: { a: { run: \"#{}\" } }\n");
+    let nothing = test.windlass(&["backup", "backup.tar"]).expect(2);
+    assert!(nothing.stderr.contains("[journal]"), "{}", nothing.stderr);
+    test.windlass(&["run", "ok.yaml"]).expect(0);
+    let within = test.windlass(&["backup", ".windlass/backup.tar"]).expect(2);
+    assert!(
+        within.stderr.contains("state folder itself"),
+        "{}",
+        within.stderr
+    );
+    test.windlass(&["backup", "backup.tar"]).expect(0);
+
+    let whole = fs::read(test.path("backup.tar")).expect("there");
+    let refused = |name: &str, bytes: &[u8]| {
+        fs::write(test.path(name), bytes).expect("written");
+        let ran = test
+            .windlass(&["--state", "other", "restore", name])
+            .expect(2);
+        assert!(
+            ran.stderr.contains("[bad-backup]"),
+            "{name}: {}",
+            ran.stderr
+        );
+        assert!(!test.path("other").exists(), "{name}");
+        ran.stderr
+    };
+    refused("empty.tar", b"");
+    refused("text.tar", "no backup ".repeat(200).as_bytes());
+    refused("cut.tar", &whole[..whole.len() / 2]);
+    let at = whole
+        .windows(11)
+        .position(|found| found == b"run_started")
+        .expect("an event");
+    let mut changed = whole.clone();
+    changed[at] = b'x';
+    let said = refused("changed.tar", &changed);
+    assert!(
+        said.contains("journal.db is not what was written"),
+        "{said}"
+    );
+    test.windlass(&["--state", "other", "restore", "backup.tar"])
+        .expect(0);
+    let left = fs::read_dir(test.path("")).expect("a folder");
+    let left = left.filter(|entry| {
+        let name = entry.as_ref().expect("an entry").file_name();
+        name.to_string_lossy().starts_with(".windlass-")
+    });
+    assert_eq!(left.count(), 0, "drafts are left");
+}
