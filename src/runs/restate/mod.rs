@@ -337,9 +337,14 @@ impl Runs for OnRestate {
                 stamp: stamp.map(|(at, outcome)| format!("{at} {outcome}")),
             }
         });
-        Ok(collect(runs.collect(), &self.options.state, |run| {
-            self.reads.look(run, |read| State::clone(&read.state))
-        }))
+        // Nothing is pruned there.
+        let pruned = Vec::new();
+        Ok(collect(
+            runs.collect(),
+            pruned,
+            &self.options.state,
+            |run| self.reads.look(run, |read| State::clone(&read.state)),
+        ))
     }
 
     fn changes(&self) -> watch::Receiver<u64> {
