@@ -67,7 +67,7 @@ pub fn doubts(state: &State) -> Vec<Doubt> {
     found.collect()
 }
 
-/// Whether an answer is about the undo of a run: it goes on, or it failed.
+/// Whether an answer is about the undo of a run, which is running or has failed.
 pub fn is_of_undo(state: &State) -> bool {
     state.is_undoing || state.outcome == Some(Outcome::UndoFailed)
 }

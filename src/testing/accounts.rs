@@ -11,8 +11,8 @@ const DIGITS: usize = 12;
 /// How the fields of AWS's answers that hold an account end, in lower case.
 const FIELDS: [&str; 4] = ["account", "accountid", "account_id", "ownerid"];
 
-/// The accounts that were seen. A number is known for one where an ARN or the name of a field says so, and then replaced wherever it
-/// stands: it may be seen first where nothing says what it is.
+/// The accounts that were seen. A number counts as an account where an ARN or the name of a field says so, and is then replaced
+/// everywhere: it may appear first where nothing says what it is.
 #[derive(Default)]
 pub struct Accounts(BTreeSet<String>);
 

@@ -75,7 +75,7 @@ fn a_call_that_carries_its_key_is_made_again_under_it() {
     assert!(!text.contains("hunter22"), "the secret is in the journal");
 }
 
-/// Nothing is not a key: the request leaves it out, and would be done twice.
+/// A param that is `()` carries no key: the request leaves it out, so AWS would do it twice.
 #[test]
 fn a_key_that_the_script_gives_as_nothing_is_filled_in() {
     let server = Server::start(|_, before| match before {

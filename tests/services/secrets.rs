@@ -220,7 +220,7 @@ fn an_expression_passes_a_reference_on_and_computes_with_none() {
     }
 }
 
-/// What says nothing of its size is read as far as a secret may be long.
+/// A file or an answer of unknown length is read only as far as a secret may be long.
 #[test]
 fn a_secret_without_an_end_is_refused() {
     let server = Server::start(|_, _| Reply::Says(200, "x".repeat(5 << 20)));

@@ -102,17 +102,17 @@ fn a_test_that_gives_no_answer_reads_no_secret() {
         (
             "run: |\n      secret::read(\"vault:kv/app/db#password\");",
             "",
-            "no answer of the test matches this call",
+            "no answer of the test matches",
         ),
         (
             "run: |\n      secret::read(\"vault:kv/app/db#password\");",
             "    target: local\n",
-            "no answer of the test matches this call",
+            "no answer of the test matches",
         ),
         (
             "run: |\n      aws::request(\"ecs\", \"ListClusters\");",
             "    target: local\n",
-            "no answer of the test matches this call",
+            "no answer of the test matches",
         ),
         (
             "with: { token: \"${{ params.token }}\" }\n    run: |\n      file::write_secret(\"t\", inputs.token);",

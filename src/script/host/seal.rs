@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_function_gives_as_a_secret_is_one_whoever_says_it() {
+    fn what_a_function_gives_as_a_secret_is_one_in_every_answer() {
         for (call, record, answer, wanted) in [
             ("secret::read", "\"ssm:/a\"", "\"s\"", "‹secret›"),
             (

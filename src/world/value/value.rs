@@ -33,7 +33,7 @@ pub struct TooDeep;
 #[error("the secret {} was not read yet", .0.as_str())]
 pub struct OnlyNamed(pub Reference);
 
-/// For who says it as part of a sentence.
+/// Gives the message, for functions whose errors are texts.
 impl From<OnlyNamed> for String {
     fn from(error: OnlyNamed) -> Self {
         error.to_string()
