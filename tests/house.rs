@@ -198,6 +198,45 @@ fn shipped_workflows_are_valid() {
     }
 }
 
+/// One params file serves them all.
+#[test]
+fn workflows_of_a_mesh_have_the_params_of_the_first() {
+    let names = |file: &str| -> Vec<String> {
+        let text = fs::read_to_string(root().join("workflows").join(file)).expect(file);
+        let params = text.lines().skip_while(|line| *line != "params:").skip(1);
+        params
+            .take_while(|line| line.is_empty() || line.starts_with(' '))
+            .filter_map(|line| line.strip_prefix("  ")?.split_once(':'))
+            .filter(|(name, _)| !name.starts_with([' ', '#']))
+            .map(|(name, _)| name.to_owned())
+            .collect()
+    };
+    let first = names("gloo-mesh.yaml");
+    assert!(first.len() > 25, "{first:?}");
+    // What `force` forces differs, so it belongs to one run and not into a file.
+    let shared = first.iter().filter(|name| *name != "force");
+    // The outputs of the first are params of the others.
+    let shared: Vec<_> = shared
+        .map(String::as_str)
+        .chain(["root_ca_arn", "relay_ca_arn", "root_ca_file"])
+        .collect();
+    for file in [
+        "restart-mesh.yaml",
+        "rotate-leaf.yaml",
+        "rotate-relay-ca.yaml",
+        "rotate-issuing-ca.yaml",
+        "rotate-root.yaml",
+        "add-cluster.yaml",
+        "retire-cluster.yaml",
+        "retire-ca.yaml",
+    ] {
+        let there = names(file);
+        for name in &shared {
+            assert!(there.iter().any(|it| it == name), "{file} has no {name}");
+        }
+    }
+}
+
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }

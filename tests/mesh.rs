@@ -304,8 +304,18 @@ fn clusters_come_and_go_with_an_edit() {
     let test = Test::with_shipped_workflows();
     let run = ["run", "workflows/gloo-mesh.yaml"];
     test.windlass(&[&run, FAST.as_slice()].concat()).expect(0);
-    for clusters in ["clusters=[cluster-1, cluster-2]", "clusters=[cluster-2]"] {
-        let edited = ["resume", "--edited", "--yes", "-p", clusters];
+    // It makes its CAs again, on a mesh that has a root.
+    let edit = ["resume", "--edited", "--yes", "-p"];
+    let joined = "clusters=[cluster-1, cluster-2]";
+    let refused = [&edit, [joined].as_slice()].concat();
+    let refused = test.windlass(&refused).expect(1);
+    assert!(
+        refused.stderr.contains("this mesh has a root already"),
+        "{}",
+        refused.stderr
+    );
+    for clusters in [joined, "clusters=[cluster-2]"] {
+        let edited = [&edit, [clusters, "-p", "force=true"].as_slice()].concat();
         test.windlass(&edited).expect(0);
     }
     let shown = test.shown();

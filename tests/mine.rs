@@ -81,7 +81,7 @@ fn a1_an_undo_leaves_the_secrets_of_a_newer_run() {
     let mesh = ["workflows/gloo-mesh.yaml", "-p", "istio_ca=cacerts"];
     let mesh = [&mesh, FAST.as_slice()].concat();
     let first = world.run(&mesh);
-    world.run(&mesh);
+    world.run(&[mesh.as_slice(), &["-p", "force=true"]].concat());
     let of_second = world.secrets();
     let root = world.test.read("out/root-ca.pem");
 
