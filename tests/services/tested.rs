@@ -71,7 +71,6 @@ fn a_test_answers_services_and_secrets_and_asks_nobody() {
     let expect = r#"    undo: true
     expect:
       status: undone
-      outputs: { who: "111122223333" }
       effects: { aws::request: 1 }
       calls:
         - aws::request: { operation: GetCallerIdentity }
