@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn what_a_function_gives_as_a_secret_is_one_in_every_answer() {
         for (call, record, answer, wanted) in [
-            ("secret::read", "\"ssm:/a\"", "\"s\"", "‹secret›"),
+            ("secret::read", "\"ssm:/a\"", "\"s\"", "\"‹secret›\""),
             (
                 "http::post",
                 r#"{"url":"u","options":{"secret_output":true}}"#,
@@ -86,7 +86,7 @@ mod tests {
                 "exec::run",
                 r#"{"program":"p","options":{"secret_output":true}}"#,
                 "\"s\"",
-                "‹secret›",
+                "\"‹secret›\"",
             ),
             (
                 "aws::request",
