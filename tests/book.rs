@@ -197,7 +197,7 @@ fn what_is_not_run_says_why() {
             }
         }
     }
-    assert!(not_run < 10, "{not_run} blocks are not run");
+    assert!(not_run < 12, "{not_run} blocks are not run");
 }
 
 #[test]
