@@ -21,7 +21,7 @@ const FORBIDDEN: [(&str, &[&str]); 14] = [
     ),
     ("script", &["compile", "decide", "execute", "journal"]),
     ("report", &["cli", "desk", "runs"]),
-    ("runs", &["cli", "desk"]),
+    ("runs", &["cli", "desk", "notify", "triggers"]),
     ("desk", &["authority", "cli", "cluster"]),
     ("keep", &["cli", "desk", "notify", "triggers"]),
     ("testing", &["cli"]),

@@ -18,7 +18,10 @@ use crate::{
     inventory::Inventory,
     report::{self, Room, Table, column_time, heading},
     runs::{Library, Listed, RunsError, SeenChange, SeenTrigger, There},
-    triggers::{TriggerBook, TriggerKey, TriggerStanding, planted, refuse_unknown, standings},
+    triggers::{
+        TriggerBook, TriggerKey, TriggerStanding, TriggersThere, planted, refuse_unknown,
+        set_paused_there, standings,
+    },
 };
 
 /// The folder that is looked at unless somebody names another.
@@ -93,17 +96,17 @@ fn of_server(there: &There, command: &Triggers) -> Done {
     }
     let (text, is_paused) = match &command.command {
         None => {
-            let (standings, problems) = there.triggers()?;
-            for problem in &problems {
+            let there_now = TriggersThere::of(there)?;
+            for problem in &there_now.problems {
                 say!("warning: {}", report::line(problem));
             }
-            return list(command, &standings, there.url());
+            return list(command, &there_now.triggers, there.url());
         }
         Some(TriggersCommand::Pause { trigger }) => (trigger, true),
         Some(TriggersCommand::Resume { trigger }) => (trigger, false),
     };
     let key = key(text)?;
-    there.set_paused(&key, is_paused)?;
+    set_paused_there(there, &key, is_paused)?;
     Ok(said(&key, is_paused))
 }
 

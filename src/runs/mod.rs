@@ -71,4 +71,4 @@ pub use service::{
     Started,
 };
 pub use tallies::Tallies;
-pub use there::{Address, There};
+pub use there::{Address, There, encoded};

@@ -4,7 +4,8 @@
 //! - `scheduler` decides what is due, and starts it through a [`Starter`]; the clock is handed to it;
 //! - `starter` is that for the service over runs; `hook` checks signed requests and starts what they ask for;
 //! - `book` remembers what was due and what became of it; `standing` says it to people;
-//! - [`Triggers`] is all of it within a server; `together` is what several servers over the same runs tell each other.
+//! - [`Triggers`] is all of it within a server; `together` is what several servers over the same runs tell each
+//!   other, `there` asks a server elsewhere.
 //!
 //! # How nothing is lost or doubled
 //! What came due is written down (`waiting`), together with how far the schedule has been looked at, before anything is started. A
@@ -26,6 +27,7 @@ mod scheduler;
 mod service;
 mod standing;
 mod starter;
+mod there;
 mod together;
 
 pub use book::{Paused, TriggerBook, TriggerKey};
@@ -35,3 +37,4 @@ pub use scheduler::Scheduler;
 pub use service::{Triggers, refuse_unknown};
 pub use standing::{LastStart, TriggerStanding, Waits, standings};
 pub use starter::{Life, Starter, ThroughRuns, lives};
+pub use there::{TriggersThere, set_paused_there};

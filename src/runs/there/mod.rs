@@ -22,8 +22,8 @@ use self::{
     client::Client,
     params::sendable,
     wire::{
-        EventsPage, Files, Links, RunDetail, RunsPage, StartedRun, TargetNames, TriggersAnswer,
-        UndoPlan, WhoAmI, Workflows,
+        EventsPage, Files, Links, RunDetail, RunsPage, StartedRun, TargetNames, UndoPlan, WhoAmI,
+        Workflows,
     },
 };
 use super::{
@@ -43,7 +43,6 @@ use crate::{
     inventory::{Inventory, RunStamp, collect},
     journal::{InstanceId, Link, Record, RunId, RunRow, State, Verdict},
     mesh::Handshakes,
-    triggers::{TriggerKey, TriggerStanding},
     value::Digest,
 };
 
@@ -126,27 +125,15 @@ impl There {
         Ok(self.detail(id)?.is_driven)
     }
 
-    /// Returns how the server's triggers stand, and why some are not known.
-    pub fn triggers(&self) -> Result<(Vec<TriggerStanding>, Vec<String>), RunsError> {
-        let answer: TriggersAnswer = self.get("/api/v1/triggers", &[])?;
-        Ok((answer.triggers, answer.problems))
-    }
-
-    /// Pauses a trigger of the server, or lets it start again.
-    pub fn set_paused(&self, key: &TriggerKey, is_paused: bool) -> Result<(), RunsError> {
-        let (workflow, trigger) = (encoded(&key.workflow), encoded(&key.trigger));
-        let verb = if is_paused { "pause" } else { "resume" };
-        self.post(
-            &format!("/api/v1/triggers/{workflow}/{trigger}/{verb}"),
-            &json!({}),
-        )
-    }
-
     fn detail(&self, id: &RunId) -> Result<RunDetail, RunsError> {
         self.get(&format!("/api/v1/runs/{id}"), &[])
     }
 
-    fn get<T: serde::de::DeserializeOwned>(
+    /// Asks the server for what it has at a path.
+    ///
+    /// # Errors
+    /// A server that can't be reached, or refuses.
+    pub fn get<T: serde::de::DeserializeOwned>(
         &self,
         path: &str,
         query: &[(&str, String)],
@@ -154,7 +141,11 @@ impl There {
         self.threads.block_on(self.client.get(path, query))
     }
 
-    fn post(&self, path: &str, body: &Json) -> Result<(), RunsError> {
+    /// Sends JSON to a path of the server, for what it answers with a status alone.
+    ///
+    /// # Errors
+    /// A server that can't be reached, or refuses.
+    pub fn post(&self, path: &str, body: &Json) -> Result<(), RunsError> {
         let posted: Result<Json, _> = self.threads.block_on(self.client.post(path, body, None));
         posted.map(|_| ())
     }
@@ -493,7 +484,8 @@ fn texts(files: Files) -> BTreeMap<String, Arc<str>> {
     files.map(|(path, text)| (path, text.into())).collect()
 }
 
-fn encoded(name: &str) -> String {
+/// Writes a name as a part of an address.
+pub fn encoded(name: &str) -> String {
     // A name holds nothing else that an address writes otherwise.
     name.replace(' ', "%20")
 }

@@ -9,7 +9,6 @@ use crate::{
     execute::{UndoItem, UndoKind},
     journal::{Event, InstanceId, Link, Record, RunId, RunRow},
     runs::service::{Ask, Row},
-    triggers::TriggerStanding,
     value::{Digest, MASK, Secret, Value},
 };
 
@@ -28,12 +27,6 @@ pub struct Problem {
     pub hint: Option<String>,
     #[serde(default)]
     pub params: BTreeMap<String, String>,
-}
-
-#[derive(Deserialize)]
-pub struct TriggersAnswer {
-    pub triggers: Vec<TriggerStanding>,
-    pub problems: Vec<String>,
 }
 
 #[derive(Deserialize)]
