@@ -13,7 +13,7 @@
 //! # Layout
 //!
 //! Each room below is a crate whose folder stands in `src/`, so that Cargo keeps the arrows between them; this one holds
-//! [`cli`], [`runs`], [`desk`] and what stands on them. [`value`] holds the words that all rooms share, [`x509`] local keys and requests. [`authority`]
+//! [`cli`] and what is about files and processes of this machine. [`value`] holds the words that all rooms share, [`x509`] local keys and requests. [`authority`]
 //! is an AWS Private CA of its own, [`cluster`] a Kubernetes API server, [`mesh`] what Istio and Gloo Mesh do on it; they
 //! know nothing of the rest. Why it is so: `docs/architecture.md`.
 
@@ -22,26 +22,26 @@
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
 pub mod cli;
-pub mod desk;
 pub mod keep;
 pub mod mcp;
 pub mod mock;
-pub mod notify;
-pub mod runs;
-pub mod telemetry;
 pub mod testing;
-pub mod triggers;
 
 pub use windlass_authority as authority;
 pub use windlass_cluster as cluster;
+pub use windlass_desk as desk;
 pub use windlass_engine::{compile, decide, execute, journal};
 pub use windlass_ground::{self as ground, disk};
 pub use windlass_inventory as inventory;
 pub use windlass_lsp as lsp;
 pub use windlass_mesh as mesh;
+pub use windlass_notify as notify;
 pub use windlass_report as report;
 #[cfg(feature = "restate")]
 pub use windlass_restate as restate;
+pub use windlass_runs as runs;
 pub use windlass_script as script;
 pub use windlass_targets as targets;
+pub use windlass_telemetry as telemetry;
+pub use windlass_triggers as triggers;
 pub use windlass_world::{outside, value, x509};

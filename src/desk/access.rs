@@ -3,12 +3,10 @@ use std::net::SocketAddr;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
 use super::{answer::Problem, options::Secured};
-use crate::{
-    journal::Via,
-    runs::{Listed, Person},
-    targets::{GrantConfig, Role, Scope, TokenConfig},
-    value::Digest,
-};
+use windlass_engine::journal::Via;
+use windlass_runs::{Listed, Person};
+use windlass_targets::{GrantConfig, Role, Scope, TokenConfig};
+use windlass_world::value::Digest;
 
 /// Somebody who has been authenticated.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -20,7 +20,11 @@ use super::{
     server::Desk,
     session::{Begins, Proof},
 };
-use crate::{ground::Requester, journal::RunId, runs::now, targets::Role, value::Digest};
+use windlass_engine::journal::RunId;
+use windlass_ground::Requester;
+use windlass_runs::now;
+use windlass_targets::Role;
+use windlass_world::value::Digest;
 
 /// A request's client.
 #[derive(Clone)]

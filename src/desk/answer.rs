@@ -10,11 +10,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{access::Access, server::Desk};
-use crate::{
-    report,
-    runs::{Kind, Runs, RunsError},
-    targets::Role,
-};
+use windlass_report as report;
+use windlass_runs::{Kind, Runs, RunsError};
+use windlass_targets::Role;
 
 /// Why a request was not done, as RFC 9457 writes it.
 #[derive(Clone, Debug, Serialize, ToSchema)]

@@ -4,11 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 
-use crate::{
-    journal::{Instance, InstanceId, RunId},
-    runs::{FileChange, Filter, Runs, RunsError, Shown, file_changes},
-    value::Value,
-};
+use windlass_engine::journal::{Instance, InstanceId, RunId};
+use windlass_runs::{FileChange, Filter, Runs, RunsError, Shown, file_changes};
+use windlass_world::value::Value;
 
 /// How many instances that differ are compared at most.
 const MOST: usize = 500;

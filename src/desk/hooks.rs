@@ -9,10 +9,8 @@ use axum::{
 use http::StatusCode;
 
 use super::{admit::Peer, answer::Problem, server::Desk};
-use crate::{
-    ground,
-    triggers::{HookAnswer, HookRefused},
-};
+use windlass_ground as ground;
+use windlass_triggers::{HookAnswer, HookRefused};
 
 /// The largest body: as large as a script's largest value.
 const MOST: usize = 1 << 20;

@@ -1,5 +1,6 @@
 use super::access::Identity;
-use crate::{targets::GROUP, x509::Certificate};
+use windlass_targets::GROUP;
+use windlass_world::x509::Certificate;
 
 /// Says who a machine is that has proved to have the key of a certificate (DER): the first URI, DNS name or e-mail address among
 /// its alternative names, or else its common name; its organizations are its groups. `None` for one that names nobody.

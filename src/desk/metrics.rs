@@ -9,12 +9,10 @@ use axum::{
 use http::header;
 
 use super::{answer::Problem, server::Desk};
-use crate::{
-    notify::ReceiverQueue,
-    report::{self, Pick},
-    runs::{Filter, Tallies, now},
-    triggers::TriggerStanding,
-};
+use windlass_notify::ReceiverQueue;
+use windlass_report::{self as report, Pick};
+use windlass_runs::{Filter, Tallies, now};
+use windlass_triggers::TriggerStanding;
 
 /// Prometheus' text format, version 0.0.4.
 const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";

@@ -1,6 +1,9 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
-use crate::{notify::Outbox, runs::Runs, targets::ServeConfig, triggers::Triggers};
+use windlass_notify::Outbox;
+use windlass_runs::Runs;
+use windlass_targets::ServeConfig;
+use windlass_triggers::Triggers;
 
 /// What a server stands on.
 pub struct DeskOptions {

@@ -4,7 +4,7 @@ use axum::routing::{MethodRouter, get, post};
 use http::{Method, StatusCode};
 
 use super::{answer::Problem, api, hooks, metrics, oidc, page, server::Desk};
-use crate::targets::Role;
+use windlass_targets::Role;
 
 /// What somebody needs to get through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -26,14 +26,12 @@ use super::{
     tls::{Certified, Files},
     views::Views,
 };
-use crate::{
-    ground::{CLIENT_TIMEOUT, TlsListener, TlsPeer, log_request, serve_each},
-    notify::Outbox,
-    runs::Runs,
-    targets::GrantConfig,
-    triggers::Triggers,
-    value::Digest,
-};
+use windlass_ground::{CLIENT_TIMEOUT, TlsListener, TlsPeer, log_request, serve_each};
+use windlass_notify::Outbox;
+use windlass_runs::Runs;
+use windlass_targets::GrantConfig;
+use windlass_triggers::Triggers;
+use windlass_world::value::Digest;
 
 /// How long a stop waits for requests that are being answered.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);

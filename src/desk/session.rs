@@ -9,10 +9,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::access::random_token;
-use crate::{
-    ground::{Durability, open_database},
-    value::Digest,
-};
+use windlass_ground::{Durability, open_database};
+use windlass_world::value::Digest;
 
 /// How long a session lives at most, and without a request, unless the configuration says something else.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);

@@ -13,10 +13,8 @@ use tokio_rustls::rustls::{
 };
 
 use super::options::Refused;
-use crate::{
-    ground::Trouble,
-    x509::{Certificate, PrivateKey},
-};
+use windlass_ground::Trouble;
+use windlass_world::x509::{Certificate, PrivateKey};
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(1);

@@ -7,7 +7,7 @@ use std::{
 
 use rusqlite::{Connection, params};
 
-use crate::ground::{Durability, open_database};
+use windlass_ground::{Durability, open_database};
 
 /// How many views one person has at most, and how long a name and an address may be, in bytes.
 const MOST: usize = 50;

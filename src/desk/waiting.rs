@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::access::Access;
-use crate::{
-    journal::{InstanceId, RunId, Status},
-    runs::{Ask, Filter, Row, Runs, RunsError, Shown},
-    targets::Role,
-};
+use windlass_engine::journal::{InstanceId, RunId, Status};
+use windlass_runs::{Ask, Filter, Row, Runs, RunsError, Shown};
+use windlass_targets::Role;
 
 /// How many runs of a status are looked at.
 const MOST: usize = 200;

@@ -8,12 +8,10 @@ use super::{
     notice::Notice,
     outbox::{Outbox, ReadUpTo},
 };
-use crate::{
-    journal::{Event, Outcome, Record, RunId},
-    report,
-    runs::{Filter, Row, Runs, RunsError, now},
-    targets::{NoticeKind, NotifyConfig},
-};
+use windlass_engine::journal::{Event, Outcome, Record, RunId};
+use windlass_report as report;
+use windlass_runs::{Filter, Row, Runs, RunsError, now};
+use windlass_targets::{NoticeKind, NotifyConfig};
 
 /// Makes notices of what happened in runs, of questions that expire, and of certificates that are due.
 pub struct Collector {

@@ -9,12 +9,10 @@ use super::{
     notice::Notice,
     outbox::{Outbox, Queued},
 };
-use crate::{
-    ground::Trouble,
-    runs::{Runs, RunsError, SendTurn, jitter, now},
-    targets::{Channel, ReceiverConfig},
-    value::Digest,
-};
+use windlass_ground::Trouble;
+use windlass_runs::{Runs, RunsError, SendTurn, jitter, now};
+use windlass_targets::{Channel, ReceiverConfig};
+use windlass_world::value::Digest;
 
 /// The pause after the first failure, and the longest one. A pause doubles, and up to half of it is taken off, so that what failed
 /// together is not tried again together.

@@ -3,7 +3,8 @@
 use serde_json::{Value as Json, json};
 
 use super::notice::Notice;
-use crate::{report, targets::NoticeKind};
+use windlass_report as report;
+use windlass_targets::NoticeKind;
 
 /// PagerDuty cuts summaries at this, in characters.
 const PAGERDUTY_SUMMARY: usize = 1024;

@@ -11,7 +11,7 @@ use std::{
 
 use reqwest::{Client, Url, redirect::Policy};
 
-use crate::value::{Redactor, Secret};
+use windlass_world::value::{Redactor, Secret};
 
 /// How long one attempt may take.
 const PATIENCE: Duration = Duration::from_secs(15);

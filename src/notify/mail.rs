@@ -12,7 +12,7 @@ use lettre::{
 };
 
 use super::http::Failed;
-use crate::targets::{EmailConfig, MailTls};
+use windlass_targets::{EmailConfig, MailTls};
 
 /// How long one command to the server may take.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::targets::NoticeKind;
+use windlass_targets::NoticeKind;
 
 /// The longest title and text, in characters: Slack cuts texts at 3,000, PagerDuty summaries at 1,024.
 const LONGEST_TITLE: usize = 200;

@@ -9,13 +9,11 @@ use tokio::sync::Notify;
 use utoipa::ToSchema;
 
 use super::notice::Notice;
-use crate::{
-    ground::{Durability, open_database},
-    journal::RunId,
-    runs::{Cursor, RunsError, now},
-    targets::{NoticeKind, ReceiverConfig},
-    value::Digest,
-};
+use windlass_engine::journal::RunId;
+use windlass_ground::{Durability, open_database};
+use windlass_runs::{Cursor, RunsError, now};
+use windlass_targets::{NoticeKind, ReceiverConfig};
+use windlass_world::value::Digest;
 
 /// How long what was sent is kept, in milliseconds.
 const KEPT: i64 = 30 * 86_400_000;

@@ -1,11 +1,9 @@
 use std::{io, sync::Arc, thread, time::Duration};
 
 use super::{collector::Collector, courier::Courier, outbox::Outbox};
-use crate::{
-    ground::Trouble,
-    runs::{Runs, RunsError},
-    targets::{NoticeKind, NotifyConfig},
-};
+use windlass_ground::Trouble;
+use windlass_runs::{Runs, RunsError};
+use windlass_targets::{NoticeKind, NotifyConfig};
 
 /// How often it is looked whether something happened in a run.
 const LOOKS: Duration = Duration::from_millis(300);

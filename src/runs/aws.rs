@@ -1,8 +1,6 @@
-use crate::{
-    compile::Workflow,
-    outside::{AwsClient, PcaClient},
-    targets::{OpenError, Target},
-};
+use windlass_engine::compile::Workflow;
+use windlass_targets::{OpenError, Target};
+use windlass_world::outside::{AwsClient, PcaClient};
 
 /// The client whose account counts: that of Private CA, or else of the other services.
 pub enum AwsAsked {

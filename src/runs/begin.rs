@@ -1,13 +1,13 @@
 use std::{collections::BTreeSet, path::Path};
 
 use super::{choice::refuse_choice, clock::now, error::RunsError, service::Person};
-use crate::{
+use windlass_engine::{
     compile::Program,
     decide::{Trouble, troubles},
     execute::DriveError,
     journal::{Event, State},
-    value::{Digest, Value},
 };
+use windlass_world::value::{Digest, Value};
 
 /// As many are shown: a list that is wrong is often read by many steps.
 const SHOWN: usize = 4;

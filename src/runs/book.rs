@@ -6,11 +6,9 @@ use std::{
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::RunsError;
-use crate::{
-    ground::{Durability, open_database},
-    journal::RunId,
-    value::Digest,
-};
+use windlass_engine::journal::RunId;
+use windlass_ground::{Durability, open_database};
+use windlass_world::value::Digest;
 
 /// The longest idempotency key, in bytes.
 pub const MAX_KEY: usize = 255;

@@ -5,10 +5,12 @@ use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::{error::RunsError, service::Evidence};
-use crate::{
+use windlass_engine::{
     compile::digest_of,
     journal::{self, Event, Journal, Link, Outcome, Record, RunId, RunRow, State, Verified},
-    report::{self, Proof},
+};
+use windlass_report::{self as report, Proof};
+use windlass_world::{
     value::Digest,
     x509::{Certificate, Signature, SignerError, Timestamp, TimestampError},
 };

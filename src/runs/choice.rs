@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::error::RunsError;
-use crate::{compile::Workflow, decide, script::closest};
+use windlass_engine::{compile::Workflow, decide};
+use windlass_script::closest;
 
 /// Refuses to limit a run to steps (`chosen`, empty for all) that can't run without others, or that others guard: a choice may
 /// leave out work, but not the approval that the work waits for.

@@ -1,7 +1,7 @@
 use time::OffsetDateTime;
 
 use super::error::RunsError;
-use crate::journal::{RunId, milliseconds};
+use windlass_engine::journal::{RunId, milliseconds};
 
 /// Returns the one clock of the program, in milliseconds since 1970.
 pub fn now() -> i64 {

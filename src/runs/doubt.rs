@@ -1,13 +1,12 @@
 use serde_json::Value as Json;
 
 use super::{error::RunsError, service::Person};
-use crate::{
+use windlass_engine::{
     execute::must_be_found_out,
     journal::{EffectOutcome, EffectState, Event, InstanceId, Outcome, Position, State, Status},
-    outside::Clients,
-    script::{Class, sealed_answer},
-    value::Value,
 };
+use windlass_script::{Class, sealed_answer};
+use windlass_world::{outside::Clients, value::Value};
 
 /// A call of which only a person can say whether it was done.
 #[derive(Clone, Debug)]

@@ -18,14 +18,14 @@ use super::{
     error::RunsError,
     tallies::{Counted, Tallies},
 };
-use crate::{
+use windlass_engine::{
     compile::Program,
     execute::{self, Cancel, Ended, Observer, Settings},
     journal::{Event, InstanceId, Outcome, RunId, RunInfo, RunJournal, State},
-    script::STACK_BYTES,
-    targets::{Folders, OpenTarget, Targets},
-    telemetry,
 };
+use windlass_script::STACK_BYTES;
+use windlass_targets::{Folders, OpenTarget, Targets};
+use windlass_telemetry as telemetry;
 
 /// The drivers are tasks that mostly wait; scripts have threads of their own.
 const WORKERS: usize = 4;

@@ -1,14 +1,14 @@
 use std::{error::Error, fmt};
 
-#[cfg(feature = "restate")]
-use crate::restate::RemoteError;
-use crate::{
+use windlass_engine::{
     compile::{ClustersError, Mistakes, ParamError, ParamErrors},
     decide::Refusal,
     execute::DriveError,
     journal::JournalError,
-    targets::{ConfigError, OpenError, UnsafeOut},
 };
+#[cfg(feature = "restate")]
+use windlass_restate::RemoteError;
+use windlass_targets::{ConfigError, OpenError, UnsafeOut};
 
 /// Why something that was asked of the runs was not done.
 #[derive(Debug)]

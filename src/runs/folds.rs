@@ -4,11 +4,11 @@ use std::{
 };
 
 use super::error::RunsError;
-use crate::{
+use windlass_engine::{
     execute::DriveError,
     journal::{Journal, Record, RunId, State},
-    value::Digest,
 };
+use windlass_world::value::Digest;
 
 /// How many states are kept: those that people look at, and those that wait for somebody.
 const KEPT: usize = 256;

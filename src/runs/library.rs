@@ -4,7 +4,7 @@ use std::{
 };
 
 use super::error::RunsError;
-use crate::compile::{Opened, Program, compile, open};
+use windlass_engine::compile::{Opened, Program, compile, open};
 
 /// Names a workflow that may be started: the name of its file without `.yaml`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,10 +1,8 @@
 use std::sync::Arc;
 
 use super::{error::RunsError, folds::Cursor};
-use crate::{
-    journal::{Event, InstanceId, Journal, Outcome, Record, RunId},
-    report::EventLines,
-};
+use windlass_engine::journal::{Event, InstanceId, Journal, Outcome, Record, RunId};
+use windlass_report::EventLines;
 
 /// An event of a run as people read it.
 #[derive(Clone, Debug)]

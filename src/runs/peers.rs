@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::error::RunsError;
-use crate::value::Digest;
+use windlass_world::value::Digest;
 
 /// What several servers over the same runs tell each other, so that each trigger starts one run and each notice
 /// is sent once. Times are milliseconds since 1970.

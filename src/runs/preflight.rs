@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::RunsError;
-use crate::{
-    compile::{Workflow, clusters},
+use windlass_engine::compile::{Workflow, clusters};
+use windlass_script::permits_of;
+use windlass_targets::{Target, Targets};
+use windlass_world::{
     outside::{KubeClients, Permit},
-    script::permits_of,
-    targets::{Target, Targets},
     value::{Failure as Trouble, Value},
 };
 

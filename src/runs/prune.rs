@@ -10,10 +10,11 @@ use std::{
 };
 
 use super::{bundle::gather, error::RunsError};
-use crate::{
-    disk, inventory,
-    journal::{Journal, JournalError, Outcome, RunId, RunLock, RunRow, RunsWanted},
+use windlass_engine::journal::{
+    Journal, JournalError, Outcome, RunId, RunLock, RunRow, RunsWanted,
 };
+use windlass_ground::disk;
+use windlass_inventory as inventory;
 
 /// Which runs are deleted. What has not ended never is.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use super::{
     prune::{Pruning, Retention},
     service::{Person, Runs},
 };
-use crate::targets::RetentionConfig;
+use windlass_targets::RetentionConfig;
 
 /// How often old runs are looked for.
 const DAILY: Duration = Duration::from_secs(86_400);

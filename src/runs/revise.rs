@@ -1,12 +1,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::preflight::Note;
-use crate::{
-    compile::Program,
-    decide::Plan,
-    journal::InstanceId,
-    value::{Digest, Value},
-};
+use windlass_engine::{compile::Program, decide::Plan, journal::InstanceId};
+use windlass_world::value::{Digest, Value};
 
 /// What a run is to be resumed with, where that is not what it had.
 #[derive(Clone, Debug, Default)]

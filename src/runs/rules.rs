@@ -1,12 +1,12 @@
 //! When a run may be resumed, cancelled or undone.
 
 use super::error::RunsError;
-use crate::{
+use windlass_engine::{
     compile::Workflow,
     decide,
     journal::{Outcome, RunId, State},
-    value::Command,
 };
+use windlass_world::value::Command;
 
 /// Refuses to resume a run that is over. `changes` says that its files, params or single steps are to be other
 /// ones: then a run that has succeeded may be resumed as well.

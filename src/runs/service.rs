@@ -18,20 +18,20 @@ use super::{
     revise::{Changes, Revision},
     tallies::Tallies,
 };
-use crate::{
+use windlass_engine::{
     compile::Program,
     decide::{self, Refusal},
     execute::UndoItem,
-    inventory::Inventory,
     journal::{
         Approval, Decision, HeldLock, InstanceId, Link, Pruned, Record, RunId, RunInfo, RunRow,
         State, Status, Verdict, Via,
     },
-    mesh::Handshakes,
-    report::{EventLines, Standing},
-    targets::Scope,
-    value::{Digest, Value},
 };
+use windlass_inventory::Inventory;
+use windlass_mesh::Handshakes;
+use windlass_report::{EventLines, Standing};
+use windlass_targets::Scope;
+use windlass_world::value::{Digest, Value};
 
 /// All that can be done with runs.
 ///

@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, sync::Mutex};
 
 use super::drivers::lock;
-use crate::journal::{EffectOutcome, Event, Instance, InstanceId, State};
+use windlass_engine::journal::{EffectOutcome, Event, Instance, InstanceId, State};
 
 /// What was counted in the runs that this process drove, since it began.
 #[derive(Clone, Debug, Default)]

@@ -3,7 +3,7 @@ use std::{
     sync::{Condvar, Mutex, PoisonError},
 };
 
-use crate::value::Digest;
+use windlass_world::value::Digest;
 
 /// Lets requests with the same key pass one after another.
 #[derive(Default)]

@@ -7,9 +7,8 @@ use opentelemetry::{
 };
 use serde_json::Value as Json;
 
-use crate::{
-    execute::Called,
-    journal::EffectOutcome,
+use windlass_engine::{execute::Called, journal::EffectOutcome};
+use windlass_world::{
     outside::shown_url,
     value::{Failure, Value},
 };

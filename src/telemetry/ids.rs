@@ -1,10 +1,10 @@
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 
-use crate::{
+use windlass_engine::{
     execute::CallId,
     journal::{InstanceId, RunId},
-    value::Digest,
 };
+use windlass_world::value::Digest;
 
 /// The ids of a run's spans.
 ///
@@ -79,7 +79,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::journal::Position;
+    use windlass_engine::journal::Position;
 
     #[test]
     fn ids_follow_from_the_run_and_differ_within_it() {

@@ -16,11 +16,11 @@ use super::{
     export::{Exporter, exporter},
     ids::SpanIds,
 };
-use crate::{
+use windlass_engine::{
     execute::{CallId, Called, Observer},
     journal::{Event, InstanceId, Outcome, RunId, State, Verdict},
-    report,
 };
+use windlass_report as report;
 
 /// Adds spans to what an observer of a run receives, if traces are sent.
 pub fn observing(run: &RunId, inner: Arc<dyn Observer>) -> Arc<dyn Observer> {

@@ -7,10 +7,8 @@ use std::{
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::{
-    ground::{Durability, open_database},
-    runs::{RunsError, SeenStart, SeenTrigger},
-};
+use windlass_ground::{Durability, open_database};
+use windlass_runs::{RunsError, SeenStart, SeenTrigger};
 
 /// How long is remembered what became of a start, in milliseconds: longer than a certificate that is renewed is valid.
 const KEPT: i64 = 800 * 86_400_000;

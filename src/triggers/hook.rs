@@ -5,12 +5,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{planted::Planted, service::Triggers};
-use crate::{
-    compile::Occasion,
-    journal::Via,
-    runs::{Kind, MAX_KEY, Person, RunsError, StartWanted, now},
-    value::{Digest, Value},
-};
+use windlass_engine::{compile::Occasion, journal::Via};
+use windlass_runs::{Kind, MAX_KEY, Person, RunsError, StartWanted, now};
+use windlass_world::value::{Digest, Value};
 
 /// How GitHub says what it signed with: "Validating webhook deliveries" of its documentation.
 const SCHEME: &str = "sha256=";

@@ -1,10 +1,8 @@
 use std::sync::Arc;
 
 use super::book::TriggerKey;
-use crate::{
-    compile::{Trigger, Workflow},
-    runs::{Listed, WorkflowName},
-};
+use windlass_engine::compile::{Trigger, Workflow};
+use windlass_runs::{Listed, WorkflowName};
 
 /// A trigger, and the workflow that it stands in.
 #[derive(Clone)]

@@ -8,10 +8,8 @@ use super::{
     planted::Planted,
     starter::Starter,
 };
-use crate::{
-    compile::{CatchUp, Occasion, Schedule},
-    runs::{RunsError, jitter},
-};
+use windlass_engine::compile::{CatchUp, Occasion, Schedule};
+use windlass_runs::{RunsError, jitter};
 
 /// A start that comes later than this after it was due was missed: a server that runs looks every second, but may be busy, or its
 /// machine asleep for a moment. In milliseconds.

@@ -14,13 +14,11 @@ use super::{
     starter::ThroughRuns,
     together::{take_over, tell, tell_pause},
 };
-use crate::{
-    compile::Occasion,
-    ground::Trouble,
-    notify::Outbox,
-    runs::{Runs, RunsError, now},
-    targets::HookConfig,
-};
+use windlass_engine::compile::Occasion;
+use windlass_ground::Trouble;
+use windlass_notify::Outbox;
+use windlass_runs::{Runs, RunsError, now};
+use windlass_targets::HookConfig;
 
 /// How often the scheduler looks.
 const TICK: Duration = Duration::from_secs(1);
@@ -202,7 +200,7 @@ pub fn refuse_unknown(planted: &[Planted], key: &TriggerKey) -> Result<(), RunsE
     }
     let names: Vec<_> = planted.iter().map(|one| one.key().to_string()).collect();
     let error = RunsError::missing("unknown-trigger", format!("no trigger `{key}`"));
-    let near = crate::script::closest(&key.to_string(), names.iter().map(String::as_str));
+    let near = windlass_script::closest(&key.to_string(), names.iter().map(String::as_str));
     Err(match (near, names.is_empty()) {
         (Some(near), _) => error.hint(format!("did you mean `{near}`?")),
         (None, true) => error.hint("no workflow there has `triggers:`"),

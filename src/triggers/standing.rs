@@ -6,7 +6,9 @@ use super::{
     planted::Planted,
     starter::lives,
 };
-use crate::{compile::Occasion, inventory::Inventory, runs::RunsError};
+use windlass_engine::compile::Occasion;
+use windlass_inventory::Inventory;
+use windlass_runs::RunsError;
 
 /// How many of the next starts are told.
 const SHOWN: usize = 5;

@@ -4,16 +4,16 @@ use std::{
 };
 
 use super::planted::Planted;
-use crate::{
+use windlass_engine::{
     compile::{Workflow, bind_params},
-    inventory::{Condition, Inventory},
     journal::{RunInfo, Via},
-    notify::{FailedStart, Outbox},
-    report,
-    runs::{Filter, Person, Runs, RunsError, StartWanted},
-    script::Names,
-    value::Value,
 };
+use windlass_inventory::{Condition, Inventory};
+use windlass_notify::{FailedStart, Outbox};
+use windlass_report as report;
+use windlass_runs::{Filter, Person, Runs, RunsError, StartWanted};
+use windlass_script::Names;
+use windlass_world::value::Value;
 
 /// Starts runs for the scheduler.
 pub trait Starter {

@@ -6,7 +6,7 @@ use super::{
     book::{Paused, TriggerBook, TriggerKey},
     planted::Planted,
 };
-use crate::runs::{Peers, RunsError, SeenChange, SeenStart, SeenTrigger};
+use windlass_runs::{Peers, RunsError, SeenChange, SeenStart, SeenTrigger};
 
 /// What the servers know of the triggers, by their names.
 pub type Seen = BTreeMap<String, SeenTrigger>;

@@ -12,16 +12,16 @@ use super::{
     look::{run_id, workflow_name},
     types::{AnswerBody, PlanAnswer, StartBody, StartRun, StartedRun},
 };
-use crate::{
+use crate::{access::Access, answer::Problem, page, server::Desk};
+use windlass_engine::{
     decide,
-    desk::{access::Access, answer::Problem, page, server::Desk},
-    ground,
     journal::{RunId, Verdict},
-    report,
-    runs::{Person, Runs, RunsError, StartWanted, Started},
-    targets::{LOCAL, Role},
-    value::{Digest, Value},
 };
+use windlass_ground as ground;
+use windlass_report as report;
+use windlass_runs::{Person, Runs, RunsError, StartWanted, Started};
+use windlass_targets::{LOCAL, Role};
+use windlass_world::value::{Digest, Value};
 
 /// The largest body of a request: as large as a script's largest value.
 const USUAL: usize = 1 << 20;

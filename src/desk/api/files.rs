@@ -17,17 +17,15 @@ use super::{
     types::{Files, Links, StartFiles, StartedRun, TargetNames},
 };
 use crate::{
-    compile::{Frozen, compile},
-    desk::{
-        access::Access,
-        answer::Problem,
-        route::{Answer, Route, somewhere},
-        server::Desk,
-    },
-    runs::Sent,
-    targets::{LOCAL, Role},
-    value::Value,
+    access::Access,
+    answer::Problem,
+    route::{Answer, Route, somewhere},
+    server::Desk,
 };
+use windlass_engine::compile::{Frozen, compile};
+use windlass_runs::Sent;
+use windlass_targets::{LOCAL, Role};
+use windlass_world::value::Value;
 
 /// The largest start with files, in bytes: a workflow's files have at most 1 MiB each.
 const LARGEST: usize = 16 << 20;

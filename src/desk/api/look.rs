@@ -6,14 +6,14 @@ use http::StatusCode;
 use serde::Deserialize;
 
 use super::types::{GrantItem, RunItem, RunsPage, WhoAmI, WorkflowItem, Workflows};
-use crate::{
+use crate::{access::Access, answer::Problem, server::Desk};
+use windlass_engine::{
     compile::Program,
-    desk::{access::Access, answer::Problem, server::Desk},
     journal::{InstanceId, NotAnInstance, RunId},
-    report::{self, Pick},
-    runs::{Filter, WorkflowName, now},
-    targets::Role,
 };
+use windlass_report::{self as report, Pick};
+use windlass_runs::{Filter, WorkflowName, now};
+use windlass_targets::Role;
 
 /// How many runs a page has at most, and where nobody says it.
 const MOST: usize = 200;

@@ -28,7 +28,7 @@ use super::{
     route::{About, Answer, Needs, Route},
     server::Desk,
 };
-use crate::targets::Role;
+use windlass_targets::Role;
 
 /// What a key is for, once for the document and once for the header.
 pub const KEY: &str = "Idempotency-Key";

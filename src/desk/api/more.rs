@@ -20,21 +20,19 @@ use super::{
     types::{AskItem, RunItem},
 };
 use crate::{
-    desk::{
-        access::Access,
-        answer::Problem,
-        compare::{Comparison, StepSide, last_success},
-        page,
-        route::{Answer, Route},
-        server::Desk,
-        waiting::Waiting,
-    },
-    journal::InstanceId,
-    report,
-    runs::{Changes, DoubtAnswer, RunsError},
-    targets::{LOCAL, Role},
-    value::Value,
+    access::Access,
+    answer::Problem,
+    compare::{Comparison, StepSide, last_success},
+    page,
+    route::{Answer, Route},
+    server::Desk,
+    waiting::Waiting,
 };
+use windlass_engine::journal::InstanceId;
+use windlass_report as report;
+use windlass_runs::{Changes, DoubtAnswer, RunsError};
+use windlass_targets::{LOCAL, Role};
+use windlass_world::value::Value;
 
 /// How many lines of a log one answer has at most.
 const LINES: usize = 1000;
@@ -317,7 +315,7 @@ async fn compare(
     // The route has looked at the run of the path only.
     let other = &compared.before.info;
     access.need(Role::Viewer, &other.workflow, &other.target)?;
-    let values = |all: &[crate::desk::compare::ValueChange]| {
+    let values = |all: &[crate::compare::ValueChange]| {
         let all = all.iter().map(|change| ValueDifference {
             name: change.name.clone(),
             before: change.before.clone(),

@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json_, json};
 use utoipa::OpenApi;
 
 use super::{KEY, more, prune, triggers, types};
-use crate::desk::{
+use crate::{
     answer::Problem,
     route::{About, Answer, Needs, Route},
     server::Desk,
@@ -66,11 +66,11 @@ use crate::desk::{
     prune::PrunedRun,
     triggers::TriggersAnswer,
     triggers::NotificationsPage,
-    crate::triggers::TriggerStanding,
-    crate::triggers::LastStart,
-    crate::triggers::Waits,
-    crate::notify::ReceiverQueue,
-    crate::notify::Delivered,
+    windlass_triggers::TriggerStanding,
+    windlass_triggers::LastStart,
+    windlass_triggers::Waits,
+    windlass_notify::ReceiverQueue,
+    windlass_notify::Delivered,
 )))]
 struct Schemas;
 
@@ -194,7 +194,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::desk::route::table;
+    use crate::route::table;
 
     #[test]
     fn every_route_of_the_api_is_in_its_document_and_every_reference_leads_somewhere() {

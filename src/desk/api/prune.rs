@@ -13,17 +13,15 @@ use utoipa::ToSchema;
 
 use super::{act::Body, route};
 use crate::{
-    desk::{
-        access::Access,
-        answer::Problem,
-        route::{Answer, Route},
-        server::Desk,
-    },
-    journal::RunRow,
-    runs::{Pruning, Retention, now},
-    targets::Role,
-    value::parse_duration,
+    access::Access,
+    answer::Problem,
+    route::{Answer, Route},
+    server::Desk,
 };
+use windlass_engine::journal::RunRow;
+use windlass_runs::{Pruning, Retention, now};
+use windlass_targets::Role;
+use windlass_world::value::parse_duration;
 
 /// Returns the routes of this part.
 pub fn routes() -> Vec<Route> {

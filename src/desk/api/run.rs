@@ -14,17 +14,15 @@ use super::{
         StepItem, UndoPlan,
     },
 };
-use crate::{
-    desk::{access::Access, answer::Problem, server::Desk},
-    journal::{
-        EffectOutcome, EffectState, Instance, InstanceId, Outcome, Record, RunId,
-        State as RunState, Status,
-    },
-    report,
-    runs::{self, Cursor, Runs, RunsError, Shown},
-    targets::Role,
-    value::{StepError, Value},
+use crate::{access::Access, answer::Problem, server::Desk};
+use windlass_engine::journal::{
+    EffectOutcome, EffectState, Instance, InstanceId, Outcome, Record, RunId, State as RunState,
+    Status,
 };
+use windlass_report as report;
+use windlass_runs::{self as runs, Cursor, Runs, RunsError, Shown};
+use windlass_targets::Role;
+use windlass_world::value::{StepError, Value};
 
 /// How many events one answer has at most.
 const MOST: usize = 1000;

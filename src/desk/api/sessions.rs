@@ -12,16 +12,14 @@ use super::{
     types::{SessionItem, Sessions},
 };
 use crate::{
-    desk::{
-        access::Access,
-        answer::Problem,
-        cookie::Purpose,
-        route::{Answer, Route, somebody},
-        server::Desk,
-    },
-    runs::now,
-    targets::Role,
+    access::Access,
+    answer::Problem,
+    cookie::Purpose,
+    route::{Answer, Route, somebody},
+    server::Desk,
 };
+use windlass_runs::now;
+use windlass_targets::Role;
 
 pub fn routes() -> Vec<Route> {
     vec![

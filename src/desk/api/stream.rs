@@ -15,11 +15,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{look::run_id, run::event_item};
-use crate::{
-    desk::{admit::Pass, answer::Problem, server::Desk},
-    journal::RunId,
-    runs::{Cursor, RunsError},
-};
+use crate::{admit::Pass, answer::Problem, server::Desk};
+use windlass_engine::journal::RunId;
+use windlass_runs::{Cursor, RunsError};
 
 /// How often a comment is sent where nothing happens: proxies close what is silent for a minute.
 const ALIVE: Duration = Duration::from_secs(15);

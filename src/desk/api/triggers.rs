@@ -8,12 +8,10 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{
-    desk::{access::Access, answer::Problem, server::Desk},
-    notify::{Delivered, ReceiverQueue},
-    runs::now,
-    triggers::{TriggerKey, TriggerStanding},
-};
+use crate::{access::Access, answer::Problem, server::Desk};
+use windlass_notify::{Delivered, ReceiverQueue};
+use windlass_runs::now;
+use windlass_triggers::{TriggerKey, TriggerStanding};
 
 /// How many deliveries a page has at most, and where nobody says it.
 const MOST: usize = 500;

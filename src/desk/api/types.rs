@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use utoipa::ToSchema;
 
-use crate::{
+use windlass_engine::{
     compile::{Param, Workflow},
     journal::{InstanceId, RunId},
-    runs::{Ask, Listed, Row},
-    targets::Role,
-    value::{Type, Value},
 };
+use windlass_runs::{Ask, Listed, Row};
+use windlass_targets::Role;
+use windlass_world::value::{Type, Value};
 
 /// Any JSON.
 #[derive(Serialize, ToSchema)]

@@ -3,10 +3,8 @@ use std::collections::HashSet;
 use jsonwebtoken::{Algorithm, DecodingKey, TokenData, Validation, decode, jwk::Jwk};
 use serde_json::{Map, Value as Json};
 
-use crate::{
-    desk::access::Identity,
-    targets::{GROUP, OidcConfig},
-};
+use crate::access::Identity;
+use windlass_targets::{GROUP, OidcConfig};
 
 /// How far the clocks of the provider and of this machine may be apart, in seconds.
 const LEEWAY: u64 = 60;
@@ -206,7 +204,7 @@ mod tests {
     }
 
     fn now() -> i64 {
-        crate::runs::now() / 1000
+        windlass_runs::now() / 1000
     }
 
     #[test]

@@ -14,18 +14,16 @@ use super::{
     seal::{Begun, PATIENCE},
 };
 use crate::{
-    desk::{
-        access::random_token,
-        admit::Peer,
-        answer::Problem,
-        api::LoginItem,
-        cookie::{Purpose, SameSite},
-        page,
-        server::Desk,
-        session::Proof,
-    },
-    runs::now,
+    access::random_token,
+    admit::Peer,
+    answer::Problem,
+    api::LoginItem,
+    cookie::{Purpose, SameSite},
+    page,
+    server::Desk,
+    session::Proof,
 };
+use windlass_runs::now;
 
 /// `GET /api/v1/login`: what `windlass login` needs to ask the provider for a token.
 pub async fn about(State(desk): State<Desk>) -> Result<Json<LoginItem>, Problem> {

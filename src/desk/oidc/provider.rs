@@ -10,10 +10,9 @@ use serde_json::Value as Json;
 use tokio::sync::Mutex;
 
 use super::claims::{self, Claims};
-use crate::{
-    desk::access::Identity, outside::Proxies, outside::by_proxy, targets::OidcConfig,
-    x509::Certificate,
-};
+use crate::access::Identity;
+use windlass_targets::OidcConfig;
+use windlass_world::{outside::Proxies, outside::by_proxy, x509::Certificate};
 
 /// How long the provider's configuration and keys are used before they are asked for again.
 const FRESH: Duration = Duration::from_secs(3600);

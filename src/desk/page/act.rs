@@ -9,13 +9,13 @@ use super::{
     format::visible,
     layout::{Frame, page, see_other},
 };
-use crate::{
-    desk::{access::Access, answer::Problem, api, server::Desk},
+use crate::{access::Access, answer::Problem, api, server::Desk};
+use windlass_engine::{
     execute::{UndoItem, UndoKind},
-    ground,
     journal::{RunId, Verdict},
-    runs::{Person, Runs, RunsError},
 };
+use windlass_ground as ground;
+use windlass_runs::{Person, Runs, RunsError};
 
 /// The largest form.
 const MOST: usize = 1 << 20;

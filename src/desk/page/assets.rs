@@ -6,7 +6,7 @@ use axum::{
 };
 use http::{StatusCode, header};
 
-use crate::value::Digest;
+use windlass_world::value::Digest;
 
 /// A file that pages load.
 struct Asset {

@@ -12,10 +12,8 @@ use super::{
     format::{moment, status, visible},
     layout::{Frame, page},
 };
-use crate::{
-    desk::{access::Access, answer::Problem, server::Desk},
-    runs::now,
-};
+use crate::{access::Access, answer::Problem, server::Desk};
+use windlass_runs::now;
 
 /// `GET /runs/RUN/audit`.
 pub async fn audit(

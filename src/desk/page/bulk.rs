@@ -6,12 +6,10 @@ use super::{
     format::visible,
     layout::{Frame, page},
 };
-use crate::{
-    desk::{access::Access, answer::Problem, server::Desk},
-    journal::RunId,
-    runs::{Runs, RunsError},
-    targets::Role,
-};
+use crate::{access::Access, answer::Problem, server::Desk};
+use windlass_engine::journal::RunId;
+use windlass_runs::{Runs, RunsError};
+use windlass_targets::Role;
 
 /// The most runs that one request is about: as many as a page lists, and some.
 const MOST: usize = 200;

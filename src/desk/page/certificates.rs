@@ -6,12 +6,10 @@ use super::{
     format::{cut, status, visible},
     layout::{Frame, page},
 };
-use crate::{
-    desk::{access::Access, answer::Problem, server::Desk},
-    inventory::{Entry, Inventory},
-    report::{self, Pick},
-    runs::now,
-};
+use crate::{access::Access, answer::Problem, server::Desk};
+use windlass_inventory::{Entry, Inventory};
+use windlass_report::{self as report, Pick};
+use windlass_runs::now;
 
 const DAY: i64 = 86_400;
 /// When a certificate counts as soon to expire.

@@ -14,15 +14,13 @@ use super::{
     layout::{Frame, page},
 };
 use crate::{
-    desk::{
-        access::Access,
-        answer::Problem,
-        compare::{Comparison, StepChange, StepSide, ValueChange, last_success},
-        server::Desk,
-    },
-    runs::{FileChange, Shown},
-    targets::Role,
+    access::Access,
+    answer::Problem,
+    compare::{Comparison, StepChange, StepSide, ValueChange, last_success},
+    server::Desk,
 };
+use windlass_runs::{FileChange, Shown};
+use windlass_targets::Role;
 
 /// The most lines of a difference that are shown of one file.
 const LINES: usize = 200;

@@ -7,11 +7,9 @@ use super::{
     run::View,
     steps::{parts, status as instance_status},
 };
-use crate::{
-    desk::api,
-    journal::{EffectState, Instance, InstanceId},
-    value::Value,
-};
+use crate::api;
+use windlass_engine::journal::{EffectState, Instance, InstanceId};
+use windlass_world::value::Value;
 
 /// How many instances inside of one are listed.
 const INSTANCES: usize = 100;

@@ -17,14 +17,16 @@ use super::{
     layout::{Frame, page, see_other, told},
     start::{field, input, note, text},
 };
-use crate::{
+use crate::{access::Access, answer::Problem, api, server::Desk};
+use windlass_engine::{
     compile::{Program, parse_argument, parse_value},
-    desk::{access::Access, answer::Problem, api, server::Desk},
     journal::InstanceId,
-    report,
-    runs::{Changes, Doubt, DoubtAnswer, Revision, RunsError, Shown, WorkflowName, file_changes},
-    value::{Type, Value},
 };
+use windlass_report as report;
+use windlass_runs::{
+    Changes, Doubt, DoubtAnswer, Revision, RunsError, Shown, WorkflowName, file_changes,
+};
+use windlass_world::value::{Type, Value};
 
 /// How many steps may be chosen to run again, and how many rows of a plan are shown.
 const STEPS: usize = 300;
@@ -183,7 +185,7 @@ impl Sheet {
                 params,
                 redo: self.redo.clone(),
             }),
-            false => Err(crate::compile::ParamErrors(errors).into()),
+            false => Err(windlass_engine::compile::ParamErrors(errors).into()),
         }
     }
 

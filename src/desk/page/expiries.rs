@@ -2,7 +2,8 @@
 
 use maud::{Markup, html};
 
-use crate::{inventory::Entry, report};
+use windlass_inventory::Entry;
+use windlass_report as report;
 
 const DAY: i64 = 86_400;
 /// Times from now that are marked, in days.

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-use crate::compile::{Edge, Workflow};
+use windlass_engine::compile::{Edge, Workflow};
 
 /// How many steps are drawn without being folded. A browser draws 500 elements at once, and a step has 7 to 12 of them.
 const PLAIN: usize = 48;
@@ -339,7 +339,7 @@ mod tests {
     use std::fmt::Write;
 
     use super::*;
-    use crate::compile::{Frozen, compile};
+    use windlass_engine::compile::{Frozen, compile};
 
     /// Returns the web of steps `s0`, `s1`, …, each after those that `needs` names.
     fn web(count: usize, needs: impl Fn(usize) -> Vec<usize>) -> Web {

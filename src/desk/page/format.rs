@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::report;
+use windlass_report as report;
 
 /// Returns a moment (milliseconds since 1970): how long ago, with the exact time on hover; the script keeps it right.
 pub fn moment(at: i64, now: i64) -> Markup {

@@ -11,7 +11,7 @@ use super::{
     format::{class, cut, mark},
     steps::{Node, ORDER},
 };
-use crate::compile::Edge;
+use windlass_engine::compile::Edge;
 
 const WIDTH: f64 = 176.0;
 const HEIGHT: f64 = 46.0;
@@ -504,8 +504,8 @@ mod tests {
     use std::fmt::Write;
 
     use super::*;
-    use crate::compile::{Frozen, compile};
-    use crate::desk::page::fold::Web;
+    use crate::page::fold::Web;
+    use windlass_engine::compile::{Frozen, compile};
 
     fn picture(steps: &str) -> Picture {
         let files = [(

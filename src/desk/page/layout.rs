@@ -3,10 +3,8 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use maud::{DOCTYPE, Markup, html};
 
 use super::assets::VERSION;
-use crate::{
-    desk::{access::Access, answer::Problem},
-    targets::Role,
-};
+use crate::{access::Access, answer::Problem};
+use windlass_targets::Role;
 
 /// What a page has around its own part.
 pub struct Frame<'a> {

@@ -9,7 +9,7 @@ use super::{
     run::View,
     steps::{Node, ORDER, status as instance_status},
 };
-use crate::journal::{InstanceId, Status};
+use windlass_engine::journal::{InstanceId, Status};
 
 /// How many rows one page of the list has.
 const ROWS: usize = 100;

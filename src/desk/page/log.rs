@@ -13,12 +13,10 @@ use super::{
     format::visible,
     layout::{Frame, page},
 };
-use crate::{
-    desk::{access::Access, answer::Problem, server::Desk},
-    journal::RunId,
-    report,
-    runs::LogLine,
-};
+use crate::{access::Access, answer::Problem, server::Desk};
+use windlass_engine::journal::RunId;
+use windlass_report as report;
+use windlass_runs::LogLine;
 
 /// How many lines a page has: browsers search and scroll so many without trouble.
 const LINES: usize = 500;

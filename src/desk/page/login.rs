@@ -7,10 +7,8 @@ use http::{HeaderMap, StatusCode};
 use maud::html;
 
 use super::layout::{Frame, page, see_other};
-use crate::{
-    desk::{admit::Peer, cookie::Purpose, server::Desk},
-    ground,
-};
+use crate::{admit::Peer, cookie::Purpose, server::Desk};
+use windlass_ground as ground;
 
 /// A token is short.
 const MOST: usize = 4096;

@@ -13,11 +13,9 @@ use super::{
     format::visible,
     layout::{Frame, page},
 };
-use crate::{
-    desk::{access::Access, answer::Problem, server::Desk},
-    mesh::{Handshake, Handshakes},
-    targets::LOCAL,
-};
+use crate::{access::Access, answer::Problem, server::Desk};
+use windlass_mesh::{Handshake, Handshakes};
+use windlass_targets::LOCAL;
 
 /// How often it is tried again, in milliseconds: a rehearsal mesh takes up certificates without an event of a run.
 const EVERY: u32 = 1000;

@@ -6,7 +6,7 @@ use super::{
     graph::{Links, graph},
     steps::{Node, nodes},
 };
-use crate::{compile::Workflow, journal::State};
+use windlass_engine::{compile::Workflow, journal::State};
 
 /// The page's own style, without what only a page needs.
 const STYLE: &str = "\

@@ -12,11 +12,9 @@ use super::{
     format::{moment, status, visible},
     layout::{Frame, page},
 };
-use crate::{
-    desk::{access::Access, answer::Problem, api, server::Desk},
-    journal::RunRow,
-    runs::{Pruning, Retention, now},
-};
+use crate::{access::Access, answer::Problem, api, server::Desk};
+use windlass_engine::journal::RunRow;
+use windlass_runs::{Pruning, Retention, now};
 
 /// How many runs are listed; all of them are counted and deleted.
 const SHOWN: usize = 200;

@@ -22,18 +22,18 @@ use super::{
     waterfall::waterfall,
 };
 use crate::{
-    decide,
-    desk::{
-        access::Access,
-        answer::Problem,
-        api::{self, Allowed},
-        server::Desk,
-    },
-    journal::{InstanceId, Record, RunId, State as RunState},
-    report::{self, EventLines},
-    runs::{Ask, Runs, RunsError, Shown},
-    value::{Digest, StepError},
+    access::Access,
+    answer::Problem,
+    api::{self, Allowed},
+    server::Desk,
 };
+use windlass_engine::{
+    decide,
+    journal::{InstanceId, Record, RunId, State as RunState},
+};
+use windlass_report::{self as report, EventLines};
+use windlass_runs::{Ask, Runs, RunsError, Shown};
+use windlass_world::value::{Digest, StepError};
 
 /// How many lines of the log are shown; its own page has all.
 const EVENTS: u64 = 60;

@@ -12,12 +12,10 @@ use super::{
     views::views,
     waiting::question_of,
 };
-use crate::{
-    desk::{access::Access, answer::Problem, server::Desk, waiting::questions},
-    journal::RunId,
-    runs::{Filter, Row, now},
-    targets::Role,
-};
+use crate::{access::Access, answer::Problem, server::Desk, waiting::questions};
+use windlass_engine::journal::RunId;
+use windlass_runs::{Filter, Row, now};
+use windlass_targets::Role;
 
 /// How many runs a page has.
 const ROWS: usize = 50;

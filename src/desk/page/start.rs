@@ -12,19 +12,19 @@ use super::{
     layout::{Frame, page, see_other, told},
 };
 use crate::{
+    access::{Access, random_token},
+    answer::Problem,
+    api,
+    server::Desk,
+};
+use windlass_engine::{
     compile::{Param, Program, parse_argument},
     decide,
-    desk::{
-        access::{Access, random_token},
-        answer::Problem,
-        api,
-        server::Desk,
-    },
-    report,
-    runs::{self, Note, Planned, RunsError, StartWanted, WorkflowName},
-    targets::{LOCAL, Role},
-    value::{Type, Value},
 };
+use windlass_report as report;
+use windlass_runs::{self as runs, Note, Planned, RunsError, StartWanted, WorkflowName};
+use windlass_targets::{LOCAL, Role};
+use windlass_world::value::{Type, Value};
 
 /// `GET /start`: the workflows that may be started.
 pub async fn workflows(State(desk): State<Desk>, access: Access) -> Result<Response, Problem> {
@@ -151,7 +151,7 @@ impl Sheet {
             }
         }
         if !errors.is_empty() {
-            return Err(crate::compile::ParamErrors(errors).into());
+            return Err(windlass_engine::compile::ParamErrors(errors).into());
         }
         Ok(StartWanted {
             workflow: self.name.clone(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{
+use windlass_engine::{
     compile::{Action, Step, Workflow},
     journal::{Instance, InstanceId, State, Status},
 };

@@ -2,7 +2,8 @@ use axum::routing::{MethodRouter, get, post};
 use http::Method;
 
 use super::{audit, compare, edit, log, mesh, prune, waiting};
-use crate::{desk::server::Desk, targets::Role};
+use crate::server::Desk;
+use windlass_targets::Role;
 
 /// Lists the pages beside those of a list, a run and a start, with the role that each needs.
 pub fn more() -> Vec<(Method, &'static str, Role, MethodRouter<Desk>)> {

@@ -8,15 +8,13 @@ use super::{
     format::{moment, visible},
     layout::{Frame, page, see_other},
 };
-use crate::{
-    compile::Schedule,
-    desk::{access::Access, answer::Problem, api, server::Desk},
-    notify::{Delivered, ReceiverQueue},
-    report,
-    runs::now,
-    targets::Role,
-    triggers::{TriggerKey, TriggerStanding},
-};
+use crate::{access::Access, answer::Problem, api, server::Desk};
+use windlass_engine::compile::Schedule;
+use windlass_notify::{Delivered, ReceiverQueue};
+use windlass_report as report;
+use windlass_runs::now;
+use windlass_targets::Role;
+use windlass_triggers::{TriggerKey, TriggerStanding};
 
 /// How many notifications are shown.
 const SHOWN: usize = 200;

@@ -7,7 +7,7 @@ use super::{
     format::{cut, visible},
     layout::see_other,
 };
-use crate::desk::{access::Access, answer::Problem, server::Desk, views::SavedView};
+use crate::{access::Access, answer::Problem, server::Desk, views::SavedView};
 
 /// `POST /views`: saves the filter of a list under a name, or deletes one.
 pub async fn save_view(

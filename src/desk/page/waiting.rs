@@ -8,14 +8,12 @@ use super::{
     layout::{Frame, page},
 };
 use crate::{
-    desk::{
-        access::Access,
-        answer::Problem,
-        server::Desk,
-        waiting::{Lock, Question, Timer, Waiting},
-    },
-    runs::{Row, now},
+    access::Access,
+    answer::Problem,
+    server::Desk,
+    waiting::{Lock, Question, Timer, Waiting},
 };
+use windlass_runs::{Row, now};
 
 /// `GET /waiting`.
 pub async fn waiting(State(desk): State<Desk>, access: Access) -> Result<Response, Problem> {

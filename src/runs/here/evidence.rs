@@ -1,10 +1,8 @@
 //! The evidence of a run: what `windlass audit --bundle` writes and shows.
 
 use super::Here;
-use crate::{
-    journal::RunId,
-    runs::{bundle::gather, error::RunsError, service::Evidence},
-};
+use crate::{bundle::gather, error::RunsError, service::Evidence};
+use windlass_engine::journal::RunId;
 
 impl Here {
     /// Gathers and verifies all that a run proves.

@@ -7,12 +7,10 @@ use std::{
 
 use super::{Here, lock};
 use crate::{
-    journal::RunId,
-    runs::{
-        error::RunsError,
-        log::{Lines, LogLine},
-    },
+    error::RunsError,
+    log::{Lines, LogLine},
 };
+use windlass_engine::journal::RunId;
 
 /// How many logs are kept.
 const KEPT: usize = 8;

@@ -3,13 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::{Here, lock};
-use crate::{
-    cluster::StateError,
-    mesh::{HANDSHAKES, Handshakes, Matrix},
-    outside::KubeClients,
-    runs::error::RunsError,
-    targets::{Target, rehearsal_folder},
-};
+use crate::error::RunsError;
+use windlass_cluster::StateError;
+use windlass_mesh::{HANDSHAKES, Handshakes, Matrix};
+use windlass_targets::{Target, rehearsal_folder};
+use windlass_world::outside::KubeClients;
 
 impl Here {
     /// Tries all handshakes of a target's mesh now. What was tried before with the same material is remembered.
@@ -38,7 +36,7 @@ impl Here {
 ///
 /// # Errors
 /// A target without clusters, and clusters that can't be reached or are not rehearsal clusters.
-pub(in crate::runs) async fn ask(target: &Target) -> Result<Handshakes, RunsError> {
+pub(crate) async fn ask(target: &Target) -> Result<Handshakes, RunsError> {
     let kube = target.kube();
     let roles: BTreeSet<String> = kube.contexts.keys().cloned().collect();
     let role = roles.get("mgmt").or(roles.first()).cloned();

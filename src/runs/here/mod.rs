@@ -42,19 +42,19 @@ use super::{
     tallies::Tallies,
     turns::Turns,
 };
-use crate::{
+use windlass_engine::{
     compile::{Frozen, Program, compile},
     decide,
     execute::{DriveError, UndoItem, undo_plan},
-    inventory::{Inventory, RunStamp, collect},
     journal::{
         Decision, Event, HeldLock, InstanceId, Journal, JournalError, Link, Message, Pruned,
         Record, RunId, RunInfo, RunLock, RunRow, State, Verdict,
     },
-    mesh::{Handshakes, Matrix},
-    targets::{LOCAL, Targets},
-    value::Digest,
 };
+use windlass_inventory::{Inventory, RunStamp, collect};
+use windlass_mesh::{Handshakes, Matrix};
+use windlass_targets::{LOCAL, Targets};
+use windlass_world::value::Digest;
 
 /// How many programs are kept: those of runs that people look at.
 const PROGRAMS: usize = 64;

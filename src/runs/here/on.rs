@@ -1,14 +1,14 @@
-use crate::{
+use crate::{clock::now, drivers::Held, error::RunsError, service::Person};
+use windlass_engine::{
     compile::Workflow,
     decide,
     execute::DriveError,
     journal::{Event, Message, RunJournal, State},
-    runs::{clock::now, drivers::Held, error::RunsError, service::Person},
-    value::Redactor,
 };
+use windlass_world::value::Redactor;
 
 /// Says what a run that stands still continues with when nothing drives it.
-pub(in crate::runs) fn goes_on(workflow: &Workflow, state: &State, who: &Person) -> Vec<Event> {
+pub(crate) fn goes_on(workflow: &Workflow, state: &State, who: &Person) -> Vec<Event> {
     if state.is_undoing {
         return vec![undo_started(who)];
     }
@@ -21,14 +21,14 @@ pub(in crate::runs) fn goes_on(workflow: &Workflow, state: &State, who: &Person)
     events
 }
 
-pub(in crate::runs) fn undo_started(who: &Person) -> Event {
+pub(crate) fn undo_started(who: &Person) -> Event {
     Event::UndoStarted {
         requester: who.name.clone(),
         via: who.via.clone(),
     }
 }
 
-pub(in crate::runs) fn cancelled(who: &Person) -> Event {
+pub(crate) fn cancelled(who: &Person) -> Event {
     Event::RunCancelled {
         requester: who.name.clone(),
         via: who.via.clone(),

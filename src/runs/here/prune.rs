@@ -1,7 +1,7 @@
 //! Deleting old runs of this machine's state folder.
 
 use super::Here;
-use crate::runs::{
+use crate::{
     error::RunsError,
     prune::{Pruning, Retention, prune},
     service::Person,

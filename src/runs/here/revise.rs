@@ -4,31 +4,31 @@ use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use super::{Here, goes_on, info, undo_started};
 use crate::{
+    doubt::{DoubtAnswer, answered, is_of_undo},
+    error::RunsError,
+    library::Library,
+    preflight::{Note, preflight},
+    revise::{Changes, Revision, file_changes},
+    rules,
+    service::Person,
+};
+use windlass_engine::{
     compile::{Program, bind_params},
     decide::{self, Change, Unplannable},
     journal::{Event, InstanceId, RunId, RunInfo, State},
-    report,
-    runs::{
-        doubt::{DoubtAnswer, answered, is_of_undo},
-        error::RunsError,
-        library::Library,
-        preflight::{Note, preflight},
-        revise::{Changes, Revision, file_changes},
-        rules,
-        service::Person,
-    },
-    targets::Targets,
-    value::{Digest, Value},
 };
+use windlass_report as report;
+use windlass_targets::Targets;
+use windlass_world::value::{Digest, Value};
 
 /// A revision, with what is recorded of it.
-pub(in crate::runs) struct Revised {
+pub(crate) struct Revised {
     pub revision: Revision,
     pub edit: Option<Edit>,
 }
 
 /// The files as they are now, and the params that go with them.
-pub(in crate::runs) struct Edit {
+pub(crate) struct Edit {
     pub program: Arc<Program>,
     kube: BTreeSet<String>,
     params: Value,
@@ -37,7 +37,7 @@ pub(in crate::runs) struct Edit {
 }
 
 /// Where the files of an edit are, and what seals its secrets.
-pub(in crate::runs) struct Reviser<'a> {
+pub(crate) struct Reviser<'a> {
     pub library: &'a Library,
     pub targets: Targets,
     pub digest_secrets: &'a dyn Fn(&Value) -> Result<Option<Digest>, RunsError>,
@@ -112,7 +112,7 @@ impl Here {
 }
 
 /// Refuses a plan that is not the one that was shown.
-pub(in crate::runs) fn refuse_other_plan(
+pub(crate) fn refuse_other_plan(
     shown: Option<Digest>,
     revision: &Revision,
 ) -> Result<(), RunsError> {
@@ -125,7 +125,7 @@ pub(in crate::runs) fn refuse_other_plan(
 }
 
 /// Makes the events that a run is resumed with, and the files that are to be frozen before.
-pub(in crate::runs) fn resumes_with(
+pub(crate) fn resumes_with(
     program: &Program,
     state: &State,
     changes: &Changes,

@@ -1,16 +1,14 @@
 use std::{collections::BTreeMap, sync::Mutex};
 
 use crate::{
-    journal::{Journal, RunId, RunRow, RunsWanted},
-    report,
-    runs::{
-        clock::now,
-        drivers::lock,
-        error::RunsError,
-        folds::Folds,
-        service::{Ask, Filter, Page, Row, asks, status},
-    },
+    clock::now,
+    drivers::lock,
+    error::RunsError,
+    folds::Folds,
+    service::{Ask, Filter, Page, Row, asks, status},
 };
+use windlass_engine::journal::{Journal, RunId, RunRow, RunsWanted};
+use windlass_report as report;
 
 /// How many rows are read at once, at least, and where all are wanted.
 const FEW: usize = 64;

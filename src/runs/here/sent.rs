@@ -4,14 +4,12 @@ use std::path::{Path, PathBuf};
 
 use super::{Here, start::About};
 use crate::{
-    compile::Program,
-    runs::{
-        error::{Kind, RunsError},
-        library::Library,
-        service::{Person, Sent, Started},
-    },
-    value::{Digest, Value},
+    error::{Kind, RunsError},
+    library::Library,
+    service::{Person, Sent, Started},
 };
+use windlass_engine::compile::Program;
+use windlass_world::value::{Digest, Value};
 
 impl Here {
     /// Starts a run of files that a client has. Files that are those of a workflow here are that workflow; scripts may do
@@ -39,10 +37,7 @@ impl Here {
 ///
 /// # Errors
 /// A library that can't be read, and that the files are other ones.
-pub(in crate::runs) fn known_file(
-    library: &Library,
-    sent: &Sent,
-) -> Result<Option<PathBuf>, RunsError> {
+pub(crate) fn known_file(library: &Library, sent: &Sent) -> Result<Option<PathBuf>, RunsError> {
     let mut files = library.list()?.into_iter();
     let found = files.find(|(_, file)| {
         Library::compile(file).is_ok_and(|known| {
@@ -61,7 +56,7 @@ pub(in crate::runs) fn known_file(
         .hint("have the change put into the server's --workflows folder"))
 }
 
-pub(in crate::runs) fn copy(program: &Program) -> Program {
+pub(crate) fn copy(program: &Program) -> Program {
     Program {
         workflow: program.workflow.clone(),
         files: program.files.clone(),
@@ -71,7 +66,7 @@ pub(in crate::runs) fn copy(program: &Program) -> Program {
 }
 
 /// Says what a start asks for. A secret counts by its mask: a digest of a weak one could be guessed.
-pub(in crate::runs) fn digest(sent: &Sent) -> Digest {
+pub(crate) fn digest(sent: &Sent) -> Digest {
     let params = Value::Map(sent.params.clone()).digest();
     let chosen: Vec<_> = sent.chosen.iter().map(String::as_str).collect();
     Digest::of(&[

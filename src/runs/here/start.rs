@@ -5,31 +5,31 @@ use std::{
 
 use super::Here;
 use crate::{
+    aws::connect_to_aws,
+    begin::{Beginning, Wanted, begin},
+    book::MAX_KEY,
+    clock::new_id,
+    drivers::{Held, RunPlace},
+    error::RunsError,
+    library::Library,
+    preflight::{Note, preflight},
+    service::{Person, Sent, StartWanted, Started},
+};
+use windlass_engine::{
     compile::{Program, Workflow, bind_params},
     journal::{NewRun, RunId},
-    runs::{
-        aws::connect_to_aws,
-        begin::{Beginning, Wanted, begin},
-        book::MAX_KEY,
-        clock::new_id,
-        drivers::{Held, RunPlace},
-        error::RunsError,
-        library::Library,
-        preflight::{Note, preflight},
-        service::{Person, Sent, StartWanted, Started},
-    },
-    targets::{Folders, Target},
-    value::{Digest, Value},
 };
+use windlass_targets::{Folders, Target};
+use windlass_world::value::{Digest, Value};
 
 /// A workflow that has been checked, its run's first event, and what was found that refuses nothing.
-pub(in crate::runs) type Prepared = (Program, Beginning, Vec<Note>);
+pub(crate) type Prepared = (Program, Beginning, Vec<Note>);
 
 /// Makes a run that writes to a folder.
 pub(super) type Prepare<'a> = &'a dyn Fn(&Path) -> Result<Prepared, RunsError>;
 
 /// What a run is to be begun with, beside its program.
-pub(in crate::runs) struct About<'a> {
+pub(crate) struct About<'a> {
     /// The workflow's file, from `folder`.
     pub name: &'a Path,
     /// Empty where the file is not on this machine.
@@ -247,7 +247,7 @@ impl Here {
 ///
 /// # Errors
 /// One that is empty or too long.
-pub(in crate::runs) fn key_of(key: &str, who: &Person) -> Result<Digest, RunsError> {
+pub(crate) fn key_of(key: &str, who: &Person) -> Result<Digest, RunsError> {
     if key.is_empty() || key.len() > MAX_KEY {
         let message = format!("an idempotency key has 1 to {MAX_KEY} bytes");
         return Err(RunsError::wrong("idempotency-key", message));
@@ -256,7 +256,7 @@ pub(in crate::runs) fn key_of(key: &str, who: &Person) -> Result<Digest, RunsErr
 }
 
 /// Says that a key was used for something else.
-pub(in crate::runs) fn other_start() -> RunsError {
+pub(crate) fn other_start() -> RunsError {
     let message = "this idempotency key was used for another start";
     let hint = "make a new key for each start, and send it again only to repeat that start";
     RunsError::conflict("idempotency-key", message).hint(hint)
@@ -270,7 +270,7 @@ fn started(run: RunId) -> Started {
 }
 
 /// Says what a start asks for. A secret counts by its mask: a digest of a weak one could be guessed.
-pub(in crate::runs) fn digest(wanted: &StartWanted) -> Digest {
+pub(crate) fn digest(wanted: &StartWanted) -> Digest {
     let params = Value::Map(wanted.params.clone()).digest();
     Digest::of(&[
         wanted.workflow.as_str().as_bytes(),

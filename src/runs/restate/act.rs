@@ -9,24 +9,24 @@ use std::{
 
 use super::OnRestate;
 use crate::{
+    clock::now,
+    doubt::{DoubtAnswer, answered},
+    error::RunsError,
+    here::{
+        on::{cancelled, goes_on, undo_started},
+        revise::{Revised, Reviser, refuse_other_plan, resumes_with},
+    },
+    revise::{Changes, Revision},
+    rules,
+    service::Person,
+};
+use windlass_engine::{
     compile::Program,
     decide,
     journal::{Decision, Event, InstanceId, Message, RunId, State, Verdict},
-    restate::{Order, TakenUp},
-    runs::{
-        clock::now,
-        doubt::{DoubtAnswer, answered},
-        error::RunsError,
-        here::{
-            on::{cancelled, goes_on, undo_started},
-            revise::{Revised, Reviser, refuse_other_plan, resumes_with},
-        },
-        revise::{Changes, Revision},
-        rules,
-        service::Person,
-    },
-    value::{Digest, Value},
 };
+use windlass_restate::{Order, TakenUp};
+use windlass_world::value::{Digest, Value};
 
 /// How long an order waits until a worker has taken it up; it is done all the same once there is one.
 const PATIENCE: Duration = Duration::from_secs(10);

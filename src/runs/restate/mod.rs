@@ -41,16 +41,16 @@ use super::{
     },
     tallies::Tallies,
 };
-use crate::{
+use windlass_engine::{
     compile::{Frozen, Program, compile},
     execute::{DriveError, UndoItem, undo_plan},
-    inventory::{Inventory, RunStamp, collect},
     journal::{Event, HeldLock, InstanceId, Link, Record, RunId, RunInfo, RunLock, State, Verdict},
-    mesh::Handshakes,
-    restate::Remote,
-    targets::{Folders, LOCAL, OpenTarget, Target, Targets},
-    value::Digest,
 };
+use windlass_inventory::{Inventory, RunStamp, collect};
+use windlass_mesh::Handshakes;
+use windlass_restate::Remote;
+use windlass_targets::{Folders, LOCAL, OpenTarget, Target, Targets};
+use windlass_world::value::Digest;
 
 /// How many programs are kept: those of runs that people look at.
 const PROGRAMS: usize = 64;
@@ -94,7 +94,7 @@ impl OnRestate {
         let (config, was_asked_for) = (&options.config.0, options.config.1);
         Targets::load(config, was_asked_for)?;
         options.library.list()?;
-        crate::disk::create_folders(&options.state, 0o700).map_err(|e| {
+        windlass_ground::disk::create_folders(&options.state, 0o700).map_err(|e| {
             let message = format!("can't make {}: {e}", options.state.display());
             RunsError::broken("journal", message)
         })?;

@@ -2,13 +2,13 @@ use std::collections::BTreeMap;
 
 use super::OnRestate;
 use crate::{
-    restate::{DeliveryClaim, DeliveryEnd, DeliveryTurn, TriggerChange, TriggerMark, TriggerStart},
-    runs::{
-        error::RunsError,
-        peers::{Peers, SeenChange, SeenStart, SeenTrigger, SendTurn},
-    },
-    value::Digest,
+    error::RunsError,
+    peers::{Peers, SeenChange, SeenStart, SeenTrigger, SendTurn},
 };
+use windlass_restate::{
+    DeliveryClaim, DeliveryEnd, DeliveryTurn, TriggerChange, TriggerMark, TriggerStart,
+};
+use windlass_world::value::Digest;
 
 impl Peers for OnRestate {
     fn notifies_since(&self, now: i64) -> Result<i64, RunsError> {

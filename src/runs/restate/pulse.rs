@@ -12,11 +12,9 @@ use std::{
 use tokio::sync::watch;
 
 use super::reads::RunReads;
-use crate::{
-    journal::RunId,
-    restate::Remote,
-    runs::{drivers::lock, error::RunsError},
-};
+use crate::{drivers::lock, error::RunsError};
+use windlass_engine::journal::RunId;
+use windlass_restate::Remote;
 
 /// How often the runs are looked at.
 const PAUSE: Duration = Duration::from_millis(400);
@@ -75,11 +73,7 @@ impl Pulse {
     pub fn count(&self) -> Result<i64, RunsError> {
         match &*lock(&self.trouble) {
             None => Ok(*self.changed.borrow() as i64),
-            Some(why) => Err(RunsError::new(
-                crate::runs::Kind::Busy,
-                "engine",
-                why.clone(),
-            )),
+            Some(why) => Err(RunsError::new(crate::Kind::Busy, "engine", why.clone())),
         }
     }
 }

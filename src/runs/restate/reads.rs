@@ -10,12 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
+use crate::{drivers::lock, error::RunsError};
+use windlass_engine::{
     execute::DriveError,
     journal::{Record, RunId, State},
-    restate::{ReadPosition, Remote},
-    runs::{drivers::lock, error::RunsError},
 };
+use windlass_restate::{ReadPosition, Remote};
 
 /// How many runs are kept: those that people look at, and those that have not ended, which are looked at again and again.
 const KEPT: usize = 1024;

@@ -2,15 +2,13 @@ use std::{collections::BTreeMap, sync::Mutex};
 
 use super::{OnRestate, reads::RunRead};
 use crate::{
-    journal::{RunId, RunRow},
-    report,
-    runs::{
-        clock::now,
-        drivers::lock,
-        error::RunsError,
-        service::{Filter, Page, Row, asks, status},
-    },
+    clock::now,
+    drivers::lock,
+    error::RunsError,
+    service::{Filter, Page, Row, asks, status},
 };
+use windlass_engine::journal::{RunId, RunRow};
+use windlass_report as report;
 
 /// The first error of each run that has ended, with when it did.
 pub(super) type FirstErrors = Mutex<BTreeMap<RunId, (Option<i64>, Option<String>)>>;

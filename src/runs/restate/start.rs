@@ -6,23 +6,23 @@ use std::{
 
 use super::OnRestate;
 use crate::{
+    begin::{Wanted, begin},
+    clock::{new_id, now},
+    error::RunsError,
+    here::{
+        sent::{self, copy, known_file},
+        start::{self, About, Prepared, key_of, other_start},
+    },
+    library::Library,
+    preflight::preflight,
+    service::{Person, Sent, StartWanted, Started},
+};
+use windlass_engine::{
     compile::{Program, bind_params},
     journal::{Event, RunId},
-    restate::{KeyedOrder, KeyedStart, Order},
-    runs::{
-        begin::{Wanted, begin},
-        clock::{new_id, now},
-        error::RunsError,
-        here::{
-            sent::{self, copy, known_file},
-            start::{self, About, Prepared, key_of, other_start},
-        },
-        library::Library,
-        preflight::preflight,
-        service::{Person, Sent, StartWanted, Started},
-    },
-    value::{Digest, Value},
 };
+use windlass_restate::{KeyedOrder, KeyedStart, Order};
+use windlass_world::value::{Digest, Value};
 
 /// How long a start waits until a worker has begun the run: the run can be shown then. One that no worker has begun by
 /// then begins once there is one.

@@ -10,10 +10,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use super::wire::Problem;
-use crate::{
+use crate::error::{Kind, RunsError};
+use windlass_report as report;
+use windlass_world::{
     outside::{BodyError, Proxies, by_proxy, read_answer},
-    report,
-    runs::error::{Kind, RunsError},
     value::Secret,
     x509::Certificate,
 };

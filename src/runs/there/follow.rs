@@ -15,10 +15,8 @@ use super::{
     client::{Client, LARGEST},
     wire::EventItem,
 };
-use crate::{
-    journal::{Record, RunId},
-    runs::error::{Kind, RunsError},
-};
+use crate::error::{Kind, RunsError};
+use windlass_engine::journal::{Record, RunId};
 
 /// A server sends a comment every 15 s where nothing happens; three of them that do not come are a lost connection.
 const SILENCE: Duration = Duration::from_secs(45);

@@ -37,14 +37,14 @@ use super::{
     service::{Filter, Listed, Page, Person, Planned, Runs, Sent, Shown, StartWanted, Started},
     tallies::Tallies,
 };
-use crate::{
+use windlass_engine::{
     compile::{Frozen, Program, compile},
     execute::{DriveError, UndoItem},
-    inventory::{Inventory, RunStamp, collect},
     journal::{InstanceId, Link, Record, RunId, RunRow, State, Verdict},
-    mesh::Handshakes,
-    value::Digest,
 };
+use windlass_inventory::{Inventory, RunStamp, collect};
+use windlass_mesh::Handshakes;
+use windlass_world::value::Digest;
 
 /// How many runs one answer lists, and how many events of one it has: as many as a server gives.
 const ROWS: usize = 200;

@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, future::Future, pin::Pin};
 
 use serde_json::Value as Json;
 
-use crate::{
+use crate::error::RunsError;
+use windlass_world::{
     outside::{AwsClient, SecretReader},
-    runs::error::RunsError,
     value::{Failure, OnlyNamed, Source, Value},
 };
 
@@ -78,7 +78,7 @@ fn read_local<'a>(reader: &'a SecretReader, value: &'a Value) -> Reading<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::Reference;
+    use windlass_world::value::Reference;
 
     fn sent(reference: &str) -> Result<String, RunsError> {
         let reference = Reference::parse(reference).expect("whole");

@@ -5,12 +5,10 @@ use serde_json::{Value as Json, json};
 
 use super::There;
 use crate::{
-    journal::{RunId, RunRow},
-    runs::{
-        error::RunsError,
-        prune::{Pruning, Retention},
-    },
+    error::RunsError,
+    prune::{Pruning, Retention},
 };
+use windlass_engine::journal::{RunId, RunRow};
 
 #[derive(Deserialize)]
 struct Answer {

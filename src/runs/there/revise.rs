@@ -5,16 +5,16 @@ use serde_json::{Value as Json, json};
 
 use super::{There, params::sendable};
 use crate::{
+    doubt::DoubtAnswer,
+    error::RunsError,
+    revise::{Changes, FileChange, Revision},
+};
+use windlass_engine::{
     decide::{Fate, Plan},
     journal::{InstanceId, RunId},
-    report,
-    runs::{
-        doubt::DoubtAnswer,
-        error::RunsError,
-        revise::{Changes, FileChange, Revision},
-    },
-    value::Digest,
 };
+use windlass_report as report;
+use windlass_world::value::Digest;
 
 #[derive(Deserialize)]
 struct RevisionAnswer {

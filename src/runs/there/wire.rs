@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use crate::{
+use crate::service::{Ask, Row};
+use windlass_engine::{
     execute::{UndoItem, UndoKind},
     journal::{Event, InstanceId, Link, Record, RunId, RunRow},
-    runs::service::{Ask, Row},
-    value::{Digest, MASK, Secret, Value},
 };
+use windlass_world::value::{Digest, MASK, Secret, Value};
 
 #[derive(Deserialize)]
 pub struct WhoAmI {

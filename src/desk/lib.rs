@@ -1,4 +1,4 @@
-//! The runs of this machine for a team: an API and a page over [`Runs`](crate::runs::Runs), with no rules of their own.
+//! The runs of this machine for a team: an API and a page over [`Runs`](windlass_runs::Runs), with no rules of their own.
 //!
 //! - [`Server`] listens; `route` is the table of all that it answers, each with the role that it needs;
 //! - `guard` refuses requests that another web page sent, `admit` those without the role, before any handler is called;
