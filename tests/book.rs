@@ -162,6 +162,7 @@ fn the_tutorial_works_as_it_stands() {
 #[test]
 fn each_how_to_works_as_it_stands() {
     for page in [
+        "assistants",
         "customise",
         "clusters",
         "aws",
@@ -176,7 +177,7 @@ fn each_how_to_works_as_it_stands() {
     let there = fs::read_dir(root().join("docs/howto"))
         .expect("a folder")
         .count();
-    assert_eq!(there, 8, "name a new page here");
+    assert_eq!(there, 9, "name a new page here");
 }
 
 /// A command that no test runs says why, where a reader of the source sees it.

@@ -166,10 +166,12 @@ fn a5_the_shipped_verifications_look_again() {
         "rotate-db-password",
     ] {
         let text = test.read(&format!("workflows/{file}.yaml"));
+        // What only reads its params sees the same again.
         let looks = |step: &&str| {
-            ["verify_", "check_", "wait_", "prove_"]
-                .iter()
-                .any(|name| step.contains(&format!("script: steps/{name}")))
+            !step.contains("script: steps/check_subjects")
+                && ["verify_", "check_", "wait_", "prove_"]
+                    .iter()
+                    .any(|name| step.contains(&format!("script: steps/{name}")))
         };
         for step in text.split("\n\n").filter(looks) {
             assert!(step.contains("fresh: true"), "{file}: {step}");

@@ -96,6 +96,7 @@ fn asks_servers(command: &Command) -> bool {
             | Command::Login(_)
             | Command::Logout
             | Command::Logs(_)
+            | Command::Mcp(_)
             | Command::Mesh(_)
             | Command::Outputs(_)
             | Command::Prune(_)

@@ -377,9 +377,10 @@ fn a_name_leads_to_where_it_is_declared() {
     params["position"]["character"] = json!(4);
     params["context"] = json!({ "includeDeclaration": true });
     let answer = client.request("textDocument/references", params);
+    let (reads, needs) = ("steps.root_ca.", "needs: [root_ca]");
     assert_eq!(
         places(&client, &answer).len(),
-        1 + text.matches("steps.root_ca.").count()
+        1 + text.matches(reads).count() + text.matches(needs).count()
     );
     let script = test.read(sign);
     client.open(sign, &script);
