@@ -19,11 +19,17 @@ description: Writes a file
 params: { n: { type: int, default: 1, description: How many }, fails: { type: bool, default: false } }
 steps:
   only:
-    with: { n: \"${{ params.n }}\", fails: \"${{ params.fails }}\" }
+    with: { n: \"${{ params.n }}\" }
     run: |
       file::write(\"a.txt\", `${inputs.n}`);
-      if inputs.fails && !file::exists(\"fixed.txt\") { throw \"it is broken\"; }
       #{ n: inputs.n }
+  check:
+    needs: [only]
+    fresh: true
+    with: { fails: \"${{ params.fails }}\" }
+    run: |
+      if inputs.fails && !file::exists(\"fixed.txt\") { throw \"it is broken\"; }
+      #{}
 outputs: { n: \"${{ steps.only.n }}\" }
 ";
 

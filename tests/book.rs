@@ -162,7 +162,6 @@ fn the_tutorial_works_as_it_stands() {
 #[test]
 fn each_how_to_works_as_it_stands() {
     for page in [
-        "assistants",
         "customise",
         "clusters",
         "aws",
@@ -177,7 +176,8 @@ fn each_how_to_works_as_it_stands() {
     let there = fs::read_dir(root().join("docs/howto"))
         .expect("a folder")
         .count();
-    assert_eq!(there, 9, "name a new page here");
+    // And assistants.md, whose commands an assistant runs.
+    assert_eq!(there, 8 + 1, "name a new page here");
 }
 
 /// A command that no test runs says why, where a reader of the source sees it.
