@@ -183,7 +183,7 @@ fn the_tests_of_shipped_scripts_notice_a_sample_of_their_mutants() {
     assert_eq!(json["all"].as_u64(), Some(sum));
     contains(
         &ran.stderr,
-        &["Starting 30 mutants of", "workflows/steps/restart.rhai"],
+        &["Starting 30 mutants of", "workflows/steps/apply_roots.rhai"],
     );
 }
 

@@ -103,7 +103,7 @@ fn instead(path: &Path) -> Option<String> {
     match is_test(path) {
         true => Some(Command::new("test").arg(path.display()).to_string()),
         false if is_mock(path) => {
-            let serve = Command::new("http serve").option("--from", &path.display().to_string());
+            let serve = Command::new("http serve").option("--from", path.display());
             Some(serve.to_string())
         }
         false => None,

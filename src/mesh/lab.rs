@@ -137,7 +137,7 @@ impl Lab {
         });
         let clusters = clusters.collect();
         Self {
-            folder: folder,
+            folder,
             clusters,
             matrix: Matrix::open(&path).unwrap(),
         }

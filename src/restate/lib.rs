@@ -49,4 +49,4 @@ pub use servers::{
 };
 pub use stuck::Stuck;
 pub use wire::{Done, GaveUp, Order};
-pub use worker::{Opened, OpensTargets, Worker, WorkerOptions};
+pub use worker::{Observing, Opened, OpensTargets, Worker, WorkerOptions};

@@ -47,6 +47,9 @@ const FOR_EVER: u64 = u32::MAX as u64;
 /// Programs that are kept parsed.
 const MAX_PROGRAMS: usize = 64;
 
+/// Makes the observer of a run.
+pub type Observing = Box<dyn Fn(&RunId) -> Arc<dyn Observer> + Send + Sync>;
+
 /// How a worker works.
 pub struct WorkerOptions {
     pub listen: Listen,
@@ -63,7 +66,7 @@ pub struct WorkerOptions {
     pub retention: Duration,
     pub opens: Box<dyn OpensTargets>,
     /// Makes what receives the events of a run, and the calls of its attempts.
-    pub observes: Box<dyn Fn(&RunId) -> Arc<dyn Observer> + Send + Sync>,
+    pub observes: Observing,
     /// Milliseconds since 1970.
     pub clock: fn() -> i64,
 }
@@ -200,7 +203,7 @@ fn first_life() -> u64 {
 pub(super) struct Shared {
     pub vault: Vault,
     pub clock: fn() -> i64,
-    pub observes: Box<dyn Fn(&RunId) -> Arc<dyn Observer> + Send + Sync>,
+    pub observes: Observing,
     opens: Box<dyn OpensTargets>,
     room: Arc<Semaphore>,
     lives: AtomicU64,

@@ -247,7 +247,7 @@ fn what_one_server_was_asked_the_others_know() {
             .get(VERA, &format!("/api/v1/runs/{behind}"))
             .expect(200)
             .body;
-        shown.contains(&format!("{holder}"))
+        shown.contains(&holder.to_string())
     });
     let waiting = b.page(&cookie, "/waiting").expect(200).body;
     assert!(waiting.contains("shared"), "{waiting}");

@@ -123,7 +123,7 @@ steps:
     assert!(why.contains("HTTP503") || why.contains("503"), "{why}");
     assert!(failed.attributes.contains_key("error.type"), "{failed:?}");
     assert_eq!(fetched.error, None);
-    assert_eq!(fetched.links, [failed.id.clone()]);
+    assert_eq!(fetched.links, std::slice::from_ref(&failed.id));
     assert!(failed.to <= fetched.from, "{failed:?} {fetched:?}");
 
     let wrote = one(&spans, "file::write", None);

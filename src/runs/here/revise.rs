@@ -124,6 +124,9 @@ pub(crate) fn refuse_other_plan(
         .hint("look at the plan again, and confirm that one"))
 }
 
+/// The events that a run is resumed with, and the files that are to be frozen before, with the number of their edition.
+pub(crate) type Resumption = (Vec<Event>, Option<(u32, Arc<Program>)>);
+
 /// Makes the events that a run is resumed with, and the files that are to be frozen before.
 pub(crate) fn resumes_with(
     program: &Program,
@@ -132,7 +135,7 @@ pub(crate) fn resumes_with(
     revision: Revision,
     edit: Option<Edit>,
     who: &Person,
-) -> Result<(Vec<Event>, Option<(u32, Arc<Program>)>), RunsError> {
+) -> Result<Resumption, RunsError> {
     let mut resumed = decide::resumed(&program.workflow, state, &who.name, &changes.redo);
     if let Event::RunResumed { via, .. } = &mut resumed {
         via.clone_from(&who.via);
