@@ -2,8 +2,8 @@ use std::net::SocketAddr;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
-use super::{answer::Problem, options::Secured};
-use windlass_engine::journal::Via;
+use super::{answer::Problem, api::no_such_run, options::Secured};
+use windlass_engine::journal::{RunInfo, Via};
 use windlass_runs::{Listed, Person};
 use windlass_targets::{GrantConfig, Role, Scope, TokenConfig};
 use windlass_world::value::Digest;
@@ -136,6 +136,17 @@ impl Access {
         match self.has_on(needed, workflow, target) {
             true => Ok(()),
             false => Err(Problem::denied_on(self, needed, workflow, target)),
+        }
+    }
+
+    /// Refuses who lacks a role for a run. For who may not see it there is none.
+    ///
+    /// # Errors
+    /// Which role is missing, or that there is no such run.
+    pub fn need_of(&self, needed: Role, run: &RunInfo) -> Result<(), Problem> {
+        match self.has_on(Role::Viewer, &run.workflow, &run.target) {
+            true => self.need(needed, &run.workflow, &run.target),
+            false => Err(no_such_run()),
         }
     }
 

@@ -12,7 +12,6 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use super::{
     access::{Access, Identity},
     answer::Problem,
-    api,
     cookie::{Purpose, SameSite},
     guard::Foreign,
     oidc, page,
@@ -194,14 +193,7 @@ impl Desk {
             return Err(Problem::denied(access, role));
         };
         match self.ask(move |runs| runs.run(&run)).await {
-            Ok(shown) => {
-                let (workflow, target) = (&shown.info.workflow, &shown.info.target);
-                // Whether there is a run is nobody's business who may not see it.
-                match access.has_on(Role::Viewer, workflow, target) {
-                    true => access.need(role, workflow, target),
-                    false => Err(api::no_such_run()),
-                }
-            }
+            Ok(shown) => access.need_of(role, &shown.info),
             // The handler says so.
             Err(problem) if problem.code == "no-such-run" => Ok(()),
             // What it is of can't be told.

@@ -313,8 +313,7 @@ async fn compare(
     });
     let compared = compared.await?;
     // The route has looked at the run of the path only.
-    let other = &compared.before.info;
-    access.need(Role::Viewer, &other.workflow, &other.target)?;
+    access.need_of(Role::Viewer, &compared.before.info)?;
     let values = |all: &[crate::compare::ValueChange]| {
         let all = all.iter().map(|change| ValueDifference {
             name: change.name.clone(),

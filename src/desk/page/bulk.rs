@@ -58,7 +58,7 @@ async fn act(desk: &Desk, access: &Access, run: RunId, verb: Verb) -> Result<(),
     let looked = run.clone();
     let shown = desk.ask(move |runs| runs.run(&looked)).await?;
     // The door has asked for the role of some run only.
-    access.need(Role::Operator, &shown.info.workflow, &shown.info.target)?;
+    access.need_of(Role::Operator, &shown.info)?;
     let who = access.person.clone();
     let act = move |runs: &dyn Runs| -> Result<(), RunsError> {
         match verb {

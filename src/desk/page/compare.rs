@@ -59,7 +59,7 @@ pub async fn compare(
         .await?;
     // The route has looked at the run of the path only.
     if let Some(Comparison { before, .. }) = &compared {
-        access.need(Role::Viewer, &before.info.workflow, &before.info.target)?;
+        access.need_of(Role::Viewer, &before.info)?;
     }
     let frame = Frame {
         title: "Compare",
