@@ -175,7 +175,7 @@ fn a_year_of_a_mesh_is_one_tree() {
     }
     let tree = test.windlass(&["certs"]).expect(0).stdout;
     assert!(
-        tree.contains("3 not shown, used nowhere any more; --all shows them"),
+        tree.contains("5 not shown, used nowhere any more; --all shows them"),
         "{tree}"
     );
 
