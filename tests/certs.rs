@@ -203,7 +203,7 @@ fn a_year_of_a_mesh_is_one_tree() {
         assert_eq!(new[0]["places"], serde_json::json!([]), "{:#}", new[0]);
         // AWS revokes no root: it goes with its CA.
         let wanted = if subject == MADE[0] {
-            "orphaned"
+            "deleted"
         } else {
             "revoked"
         };
