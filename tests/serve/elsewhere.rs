@@ -115,7 +115,6 @@ fn triggers_are_paused_where_they_are() {
     for arguments in [
         &["triggers", "--workflows", "x"][..],
         &["shell"],
-        &["mesh"],
         &["plan", "x.yaml"],
     ] {
         let ran = windlass(&here, &served, arguments).expect(2);
