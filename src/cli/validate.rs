@@ -12,6 +12,7 @@ use super::{
     failure::Failure,
     load::load,
     preflight::preflight,
+    shipped,
 };
 use crate::{
     compile::{Workflow, bind_params, clusters},
@@ -78,7 +79,7 @@ pub fn validate(args: &Args, command: &Validate) -> Done {
 fn workflows(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     for path in paths {
-        if path.is_dir() {
+        if path.is_dir() && !is_named(path) {
             let mut found = BTreeSet::new();
             walk(path, &is_workflow, &mut found).map_err(|(path, why)| {
                 Failure::new("system", format!("{}: {why}", path.display()))
@@ -96,6 +97,13 @@ fn workflows(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
         }
     }
     Ok(files)
+}
+
+/// Whether a folder's path is also the name of a workflow: that of a file beside it, or of a shipped one. It is meant then, as `run`
+/// means it.
+fn is_named(path: &Path) -> bool {
+    let name = path.to_str().unwrap_or_default();
+    path.with_extension("yaml").is_file() || shipped::names().any(|known| known == name)
 }
 
 /// The command for a file that stands beside workflows and is none, by its name.

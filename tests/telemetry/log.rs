@@ -14,7 +14,7 @@ use crate::{
 };
 
 const QUICK: &str = "workflow: quick
-params: { token: { type: secret, default: null }, fails: { type: bool, default: false } }
+params: { token: { type: secret?, default: null }, fails: { type: bool, default: false } }
 steps:
   only:
     with: { token: \"${{ params.token }}\", fails: \"${{ params.fails }}\" }
