@@ -104,7 +104,7 @@ impl Access {
             || granted.any(|one| one.role.covers(needed) && one.scope.holds_target(target))
     }
 
-    /// Says whether somebody may see a workflow in a list. Of one that can't be compiled nobody can tell whose it is.
+    /// Says whether somebody may see a workflow in a list. The name of one that can't be compiled is not known.
     pub fn sees_listed(&self, listed: &Listed) -> bool {
         match &listed.program {
             Ok(program) => self.has_for(Role::Viewer, &program.workflow.name),

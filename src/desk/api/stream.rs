@@ -180,7 +180,7 @@ pub async fn changes(
     Ok(sse(Box::pin(stream)))
 }
 
-/// Whoever reads a stream: what let them in may end before it does.
+/// The reader of a stream: what let it in may end before the stream does.
 struct Admitted {
     desk: Desk,
     pass: Pass,
@@ -196,7 +196,7 @@ impl Admitted {
         }
     }
 
-    /// Says whether they would still be let in; looks at most once in [`LOOK_AGAIN`].
+    /// Says whether it would still be let in; looks at most once in [`LOOK_AGAIN`].
     async fn still(&mut self) -> bool {
         if self.looked.elapsed() < LOOK_AGAIN {
             return true;
