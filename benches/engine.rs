@@ -2,11 +2,13 @@
 //!
 //! - beside the disk: a chain of 200 and a fan-out of 1,000 durable no-op steps, in the same process and on the same
 //!   disk as a bare SQLite loop that commits as many records;
+//! - beside a loop of calls: a chain of 200 steps with one call of a local server each, which has to be durable before it
+//!   is sent, beside a loop that makes the same calls and commits a record after each;
 //! - as it grows: the CPU time for each step of chains of 200, 2,000 and 20,000 and of fan-outs of 1,000, 10,000 and
-//!   100,000 no-op steps; of the largest, the memory of the process that runs it, what `show`, `runs` and `logs` take,
+//!   100,000 steps, which do nothing or make one such call; of the largest that does nothing, the memory of the process that runs it, what `show`, `runs` and `logs` take,
 //!   and what a resume of its second half takes.
 //!
-//! `cargo bench --bench engine -- disk` (or `growth`) does one of the two.
+//! `cargo bench --bench engine -- disk` (or `calls`, `growth`) does one of the three.
 
 #[expect(dead_code, reason = "each benchmark takes what it measures")]
 mod workload;
@@ -14,8 +16,9 @@ mod workload;
 use std::{
     collections::BTreeMap,
     fs,
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -24,7 +27,8 @@ use rusqlite::{Connection, params};
 use tokio::runtime::Runtime;
 use windlass::{journal::Journal, script::STACK_BYTES};
 use workload::{
-    CHAIN, FAN_OUT, Workload, chain_file, fan_out_file, program, resume, run, run_until,
+    CHAIN, FAN_OUT, Workload, chain_file, chain_of_calls, fan_out_file, fan_out_of_calls, program,
+    resume, run, run_until,
 };
 
 const ROUNDS: usize = 9;
@@ -33,6 +37,10 @@ fn main() {
     // `cargo test --benches` only wants to know that it builds.
     if std::env::args().any(|argument| argument == "--test") {
         return;
+    }
+    let is_named = |part: &str| std::env::args().any(|argument| argument == part);
+    if is_named(SERVER) {
+        return answer_calls();
     }
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("engine");
     let _ = fs::remove_dir_all(&folder);
@@ -44,12 +52,17 @@ fn main() {
         .build()
         .expect("a runtime");
 
-    let is_named = |part: &str| std::env::args().any(|argument| argument == part);
-    if !is_named("growth") {
+    let parts = ["disk", "calls", "growth"];
+    let does = |part: &str| is_named(part) || !parts.iter().any(|part| is_named(part));
+    if does("disk") {
         beside_the_disk(&folder, &runtime);
     }
-    if !is_named("disk") {
-        as_it_grows(&folder, &runtime);
+    let server = Server::start();
+    if does("calls") {
+        beside_a_loop_of_calls(&folder, &runtime, &server.url);
+    }
+    if does("growth") {
+        as_it_grows(&folder, &runtime, &server.url);
     }
     let _ = fs::remove_dir_all(&folder);
 }
@@ -114,15 +127,121 @@ fn beside_the_disk(folder: &Path, runtime: &Runtime) {
     );
 }
 
+fn beside_a_loop_of_calls(folder: &Path, runtime: &Runtime, url: &str) {
+    let program = program(folder, "calls", &chain_of_calls(CHAIN, url));
+    let client = reqwest::Client::new();
+    let (mut steps, mut loops) = (Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        let state = folder.join(format!("calls-{round}"));
+        let journal = Journal::open(&state).expect("a journal");
+        let start = Instant::now();
+        runtime.block_on(run(&journal, &program));
+        steps.push(start.elapsed());
+        let database = open_bare(&state.join("bare.db"));
+        let start = Instant::now();
+        runtime.block_on(async {
+            for i in 0..CHAIN {
+                let call = client.put(format!("{url}/{i}"));
+                let answer = call.send().await.expect("answered");
+                insert(&database, i, i + 1);
+                answer.error_for_status().expect("well");
+            }
+        });
+        loops.push(start.elapsed());
+    }
+    let median = |times: &mut Vec<Duration>| {
+        times.sort();
+        times[times.len() / 2]
+    };
+    let (steps, loops) = (median(&mut steps), median(&mut loops));
+    println!(
+        "chain of {CHAIN} steps with a call each: {steps:.1?}; a loop of the same calls with a commit each: {loops:.1?}; {:.2} of it",
+        steps.as_secs_f64() / loops.as_secs_f64()
+    );
+}
+
+/// The argument that makes this program the server that the calls go to.
+const SERVER: &str = "--answer-calls";
+
+/// A server in a process of its own, so that its CPU time is not counted.
+struct Server {
+    process: Child,
+    url: String,
+}
+
+impl Server {
+    fn start() -> Self {
+        let mut process = Command::new(std::env::current_exe().expect("this program"))
+            .arg(SERVER)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a server");
+        let output = process.stdout.take().expect("its output");
+        let mut url = String::new();
+        BufReader::new(output)
+            .read_line(&mut url)
+            .expect("its address");
+        Self {
+            process,
+            url: url.trim().into(),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Answers every request with an empty JSON object, until the input ends.
+fn answer_calls() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    thread::spawn(|| {
+        let _ = std::io::stdin().read_line(&mut String::new());
+        std::process::exit(0);
+    });
+    runtime.block_on(async {
+        let app = axum::Router::new().fallback(|| async { axum::Json(serde_json::json!({})) });
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await;
+        let listener = listener.expect("a port");
+        println!("http://{}", listener.local_addr().expect("an address"));
+        axum::serve(listener, app).await.expect("served");
+    });
+}
+
 /// Steps that a size is measured with at least: the clock of a process ticks every 10 ms.
 const LEAST_STEPS: usize = 20_000;
 const HUGE: usize = 100_000;
 
-fn as_it_grows(folder: &Path, runtime: &Runtime) {
-    println!("CPU time for each no-op step");
+fn as_it_grows(folder: &Path, runtime: &Runtime, url: &str) {
+    println!("CPU time for each step that does nothing");
+    cpu_of_each(
+        folder,
+        runtime,
+        [chain_file as fn(usize) -> String, fan_out_file],
+    );
+    println!("CPU time for each step with one call");
+    let chain = |steps| chain_of_calls(steps, url);
+    cpu_of_each(
+        folder,
+        runtime,
+        [&chain as &dyn Fn(usize) -> String, &|items| {
+            fan_out_of_calls(items, url)
+        }],
+    );
+    of_a_huge_run(folder, runtime);
+}
+
+fn cpu_of_each<F: Fn(usize) -> String>(folder: &Path, runtime: &Runtime, [chain, fan_out]: [F; 2]) {
     let mut each: BTreeMap<(&str, usize), f64> = BTreeMap::new();
-    let sizes = [200, 2_000, 20_000].map(|size| ("chain", size, chain_file(size)));
-    let fan_outs = [1_000, 10_000, HUGE].map(|size| ("fan-out", size, fan_out_file(size)));
+    let sizes = [200, 2_000, 20_000].map(|size| ("chain", size, chain(size)));
+    let fan_outs = [1_000, 10_000, HUGE].map(|size| ("fan-out", size, fan_out(size)));
     for (what, size, text) in sizes.into_iter().chain(fan_outs) {
         let program = program(folder, &format!("{what}-{size}"), &text);
         let rounds = (LEAST_STEPS / size).max(1);
@@ -131,6 +250,8 @@ fn as_it_grows(folder: &Path, runtime: &Runtime) {
             let state = folder.join(format!("{what}-{size}-{round}"));
             let journal = Journal::open(&state).expect("a journal");
             runtime.block_on(run(&journal, &program));
+            drop(journal);
+            fs::remove_dir_all(&state).expect("removed");
         }
         let steps = (rounds * size) as f64;
         let time = (cpu_time() - before).as_secs_f64() * 1e6 / steps;
@@ -145,7 +266,9 @@ fn as_it_grows(folder: &Path, runtime: &Runtime) {
         "the largest fan-out / the smallest: {:.2}",
         each[&("fan-out", HUGE)] / each[&("fan-out", 1_000)]
     );
+}
 
+fn of_a_huge_run(folder: &Path, runtime: &Runtime) {
     let program = program(folder, "half", &fan_out_file(HUGE));
     let state = folder.join("half");
     let journal = Journal::open(&state).expect("a journal");
@@ -226,27 +349,34 @@ fn cpu_time() -> Duration {
 
 /// A loop that does nothing but make records of the same size durable.
 fn bare(path: &Path, records: usize, batch: usize) {
+    let database = open_bare(path);
+    for start in (0..records).step_by(batch) {
+        insert(&database, start, records.min(start + batch));
+    }
+}
+
+fn open_bare(path: &Path) -> Connection {
     let database = Connection::open(path).expect("opened");
-    database
-        .pragma_update(None, "journal_mode", "WAL")
-        .expect("WAL");
-    database
-        .pragma_update(None, "synchronous", "FULL")
-        .expect("FULL");
+    for (name, value) in [("journal_mode", "WAL"), ("synchronous", "FULL")] {
+        database.pragma_update(None, name, value).expect("set");
+    }
     database
         .execute_batch("CREATE TABLE events (run TEXT, seq INTEGER, body TEXT, digest BLOB, PRIMARY KEY (run, seq)) WITHOUT ROWID")
         .expect("a table");
+    database
+}
+
+/// Commits the records with the numbers from `start` up to `end`.
+fn insert(database: &Connection, start: usize, end: usize) {
     let body = "x".repeat(100);
     let mut insert = database
-        .prepare("INSERT INTO events VALUES ('20261123-223401482-k3f9ma', ?, ?, ?)")
+        .prepare_cached("INSERT INTO events VALUES ('20261123-223401482-k3f9ma', ?, ?, ?)")
         .expect("prepared");
-    for start in (0..records).step_by(batch) {
-        database.execute_batch("BEGIN IMMEDIATE").expect("begun");
-        for seq in start..records.min(start + batch) {
-            insert
-                .execute(params![seq as i64, body, [0_u8; 32]])
-                .expect("inserted");
-        }
-        database.execute_batch("COMMIT").expect("committed");
+    database.execute_batch("BEGIN IMMEDIATE").expect("begun");
+    for seq in start..end {
+        insert
+            .execute(params![seq as i64, body, [0_u8; 32]])
+            .expect("inserted");
     }
+    database.execute_batch("COMMIT").expect("committed");
 }

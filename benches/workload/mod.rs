@@ -19,7 +19,7 @@ use windlass::{
     journal::{
         Event, InstanceId, Journal, NewRun, Outcome, RunId, RunJournal, State, milliseconds,
     },
-    outside::Clients,
+    outside::{Clients, HttpClient},
     value::Value,
 };
 
@@ -74,6 +74,31 @@ pub fn fan_out_file(items: usize) -> String {
 fn effects_file() -> String {
     format!(
         "workflow: effects\nsteps:\n  all:\n    run: |\n      for i in 0..{EFFECTS} {{ time::now(); }}\n"
+    )
+}
+
+/// The same chain, each step with one call of a server, which may be made again with the same key.
+pub fn chain_of_calls(steps: usize, url: &str) -> String {
+    let mut text = String::from("workflow: chain-of-calls\nsteps:\n");
+    for i in 0..steps {
+        let needs = match i {
+            0 => String::new(),
+            _ => format!(", needs: [s{}]", i - 1),
+        };
+        let _ = writeln!(
+            text,
+            "  s{i}: {{ run: \"http::put(`{url}/{i}`); ()\"{needs} }}"
+        );
+    }
+    text
+}
+
+/// The same fan-out, each item with one call of a server.
+pub fn fan_out_of_calls(items: usize, url: &str) -> String {
+    let items: Vec<String> = (0..items).map(|i| i.to_string()).collect();
+    format!(
+        "workflow: fan-out-of-calls\nsteps:\n  all:\n    with: {{ i: \"${{{{ item }}}}\" }}\n    run: \"http::put(`{url}/${{i}}`); ()\"\n    for_each: [{}]\n",
+        items.join(", ")
     )
 }
 
@@ -176,7 +201,10 @@ async fn go(
     events: Vec<Event>,
     counter: Counter,
 ) -> Ended {
-    let clients = Clients::nowhere();
+    let clients = Clients {
+        http: HttpClient::new(None),
+        ..Clients::nowhere()
+    };
     let settings = Settings {
         stage: None,
         clients,
