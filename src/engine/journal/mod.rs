@@ -36,6 +36,7 @@ mod lock;
 mod message;
 mod owner;
 mod prune;
+mod reading;
 mod redacted;
 mod schema;
 mod seal;

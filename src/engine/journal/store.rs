@@ -2,6 +2,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
 };
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
@@ -12,11 +13,12 @@ use super::{
     chain::chain_start,
     error::JournalError,
     event::Event,
-    evidence::{Chain, Link},
+    evidence::Link,
     folder,
     id::RunId,
     lock::RunLock,
     message::Message,
+    reading::Opening,
     schema,
     seal::Seal,
     state::State,
@@ -208,14 +210,17 @@ impl Journal {
         mut each: impl FnMut(Record) -> Result<(), JournalError>,
     ) -> Result<(), JournalError> {
         let seal = &self.inner.seal;
-        let mut open = |body: &str, sealed: Event<serde_json::Value>| {
+        let open = |body: &str, sealed: Event<serde_json::Value>| {
             if needs_secrets {
                 seal.require(body)?;
             }
             sealed.try_map(|json| seal.open(json))
         };
-        let mut chain = Chain::new(run, seq, before);
-        self.links(run, seq, |link| each(chain.open(link, &mut open)?))
+        thread::scope(|scope| {
+            let mut opening = Opening::new(scope, run, seq, before, &open);
+            self.links(run, seq, |link| opening.take(link, &mut each))?;
+            opening.finish(&mut each)
+        })
     }
 
     /// Reads a run's events from number `seq` on as they are stored, and checks that they end where the

@@ -1,0 +1,129 @@
+//! Opening stored events while more of them are read: of a long run, on several threads.
+
+use std::{
+    collections::VecDeque,
+    thread::{self, Scope, ScopedJoinHandle},
+};
+
+use super::{
+    error::JournalError,
+    event::Event,
+    evidence::{Link, open_links},
+    id::RunId,
+    store::Record,
+};
+use windlass_world::value::Digest;
+
+/// How much a thread opens at once: enough to be worth the start of a thread (some 20 µs), little enough for the memory.
+const EVENTS: usize = 1024;
+const BYTES: usize = 1 << 20;
+
+/// Checks, parses and opens events in batches, and gives their records in order.
+///
+/// Each batch is chained to the digest that is stored with the event before it; that this digest is the right one is
+/// checked with the batch that holds it.
+pub(super) struct Opening<'scope, 'env, O> {
+    scope: &'scope Scope<'scope, 'env>,
+    run: &'env RunId,
+    open: &'env O,
+    /// The number of the first event that waits, and the digest of the one before.
+    first: u64,
+    before: Digest,
+    waiting: Vec<Link>,
+    bytes: usize,
+    /// The oldest first.
+    at_work: VecDeque<ScopedJoinHandle<'scope, Result<Vec<Record>, JournalError>>>,
+    threads: usize,
+}
+
+impl<'scope, 'env, O> Opening<'scope, 'env, O>
+where
+    O: Fn(&str, Event<serde_json::Value>) -> Result<Event, JournalError> + Sync,
+{
+    /// Events from number `first` on, given the digest of the one before, as in [`open_links`].
+    pub fn new(
+        scope: &'scope Scope<'scope, 'env>,
+        run: &'env RunId,
+        first: u64,
+        before: Digest,
+        open: &'env O,
+    ) -> Self {
+        Self {
+            scope,
+            run,
+            open,
+            first,
+            before,
+            waiting: Vec::new(),
+            bytes: 0,
+            at_work: VecDeque::new(),
+            threads: thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+
+    /// Takes the next event, and gives `each` those that are opened by now where enough are at work.
+    ///
+    /// # Errors
+    /// As [`open_links`], or what `each` says.
+    pub fn take(
+        &mut self,
+        link: Link,
+        each: &mut impl FnMut(Record) -> Result<(), JournalError>,
+    ) -> Result<(), JournalError> {
+        self.bytes += link.body.len();
+        self.waiting.push(link);
+        if self.waiting.len() < EVENTS && self.bytes < BYTES {
+            return Ok(());
+        }
+        let (run, open, first, before) = (self.run, self.open, self.first, self.before);
+        let links = self.batch();
+        let work = move || open_links(run, first, before, links, open);
+        self.at_work.push_back(self.scope.spawn(work));
+        if self.at_work.len() > self.threads {
+            self.give(each)?;
+        }
+        Ok(())
+    }
+
+    /// Gives `each` all that was taken.
+    ///
+    /// # Errors
+    /// As [`Opening::take`].
+    pub fn finish(
+        mut self,
+        each: &mut impl FnMut(Record) -> Result<(), JournalError>,
+    ) -> Result<(), JournalError> {
+        while !self.at_work.is_empty() {
+            self.give(each)?;
+        }
+        let (first, before) = (self.first, self.before);
+        open_links(self.run, first, before, self.batch(), self.open)?
+            .into_iter()
+            .try_for_each(each)
+    }
+
+    /// Takes out what waits; what comes next is chained to its end.
+    fn batch(&mut self) -> Vec<Link> {
+        let links = std::mem::take(&mut self.waiting);
+        self.bytes = 0;
+        if let Some(last) = links.last() {
+            self.first += links.len() as u64;
+            self.before = last.digest;
+        }
+        links
+    }
+
+    /// Gives `each` the oldest batch that is at work, once it is ready.
+    fn give(
+        &mut self,
+        each: &mut impl FnMut(Record) -> Result<(), JournalError>,
+    ) -> Result<(), JournalError> {
+        let Some(oldest) = self.at_work.pop_front() else {
+            return Ok(());
+        };
+        let records = oldest
+            .join()
+            .unwrap_or_else(|e| std::panic::resume_unwind(e))?;
+        records.into_iter().try_for_each(each)
+    }
+}
