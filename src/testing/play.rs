@@ -85,7 +85,7 @@ pub fn play(
         }
     };
     if let Some(clock) = case.clock {
-        stage::set_clock(crate::journal::milliseconds(clock));
+        stage::set_clock(clock.into());
     }
     let journal = Journal::open(&folder.join(STATE))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
