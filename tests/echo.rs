@@ -7,7 +7,11 @@ use std::{collections::BTreeMap, fmt::Write, fs};
 
 use data_encoding::{BASE64, BASE64URL, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
 use windlass::{
-    journal::{EffectOutcome, Event, InstanceId, Journal, NewRun, Position, Record, RunId, Vault},
+    ground::Timestamp,
+    journal::{
+        EffectEnded, EffectIntended, EffectOutcome, Event, InstanceId, Journal, Logged, NewRun,
+        Position, Record, RunId, RunStarted, StepFailed, StepSucceeded, Vault,
+    },
     report,
     script::{Class, Level},
     value::{
@@ -165,7 +169,7 @@ fn b1_no_draw_of_a_secret_is_in_anything_that_leaves() {
             id: RunId::new(time::OffsetDateTime::UNIX_EPOCH, [7; 6]),
             event: started(),
             files: &BTreeMap::new(),
-            at: 0,
+            at: Timestamp::EPOCH,
         })
         .expect("begun");
     let vault = Vault::new(folder.path());
@@ -221,7 +225,7 @@ fn b1_no_draw_of_a_secret_is_in_anything_that_leaves() {
             let event = event.redacted(&redactor);
             let record = Record {
                 seq: 0,
-                at: 0,
+                at: Timestamp::EPOCH,
                 event: event.clone(),
                 digest: Digest::ZERO,
             };
@@ -280,7 +284,7 @@ fn private_key(algorithm: &str) -> String {
 }
 
 fn started() -> Event {
-    Event::RunStarted {
+    Event::RunStarted(RunStarted {
         chosen: Default::default(),
         workflow: "w".into(),
         folder: String::new(),
@@ -295,7 +299,7 @@ fn started() -> Event {
         requester: "tester".into(),
         via: None,
         version: "0".into(),
-    }
+    })
 }
 
 /// An echo, and perhaps its pieces, in each kind of event that holds texts of others.
@@ -328,38 +332,38 @@ fn ways(text: &str, echo: &str, pieces: &[String]) -> Vec<Event> {
         class: Class::Unsure,
     };
     vec![
-        Event::Logged {
+        Event::Logged(Logged {
             step: step.clone(),
             level: Level::Info,
             message: text.into(),
-        },
-        Event::EffectIntended {
+        }),
+        Event::EffectIntended(EffectIntended {
             step: step.clone(),
             position: Position(0),
             call,
             before: Some(given.clone()),
-        },
-        Event::EffectEnded {
+        }),
+        Event::EffectEnded(EffectEnded {
             step: step.clone(),
             position: Position(0),
             call: None,
             outcome: EffectOutcome::Done(given.clone()),
-        },
-        Event::EffectEnded {
+        }),
+        Event::EffectEnded(EffectEnded {
             step: step.clone(),
             position: Position(0),
             call: None,
             outcome: EffectOutcome::Failed(failure),
-        },
-        Event::StepFailed {
+        }),
+        Event::StepFailed(StepFailed {
             step: step.clone(),
             error,
             retry_at: None,
-        },
-        Event::StepSucceeded {
+        }),
+        Event::StepSucceeded(StepSucceeded {
             step,
             outputs: given,
-        },
+        }),
     ]
 }
 

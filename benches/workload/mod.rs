@@ -16,9 +16,8 @@ use windlass::{
     compile::{Folder, Program, bind_params, compile},
     decide,
     execute::{Cancel, Ended, Observer, Settings, drive},
-    journal::{
-        Event, InstanceId, Journal, NewRun, Outcome, RunId, RunJournal, State, milliseconds,
-    },
+    ground::Timestamp,
+    journal::{Event, InstanceId, Journal, NewRun, Outcome, RunId, RunJournal, RunStarted, State},
     outside::{Clients, HttpClient},
     value::Value,
 };
@@ -110,10 +109,10 @@ pub fn program(folder: &Path, name: &str, text: &str) -> Program {
 }
 
 /// What a new run of a program begins with.
-pub fn started(program: &Program) -> (RunId, Event, i64) {
+pub fn started(program: &Program) -> (RunId, Event, Timestamp) {
     let mut random = [0; 6];
     aws_lc_rs::rand::fill(&mut random).expect("randomness");
-    let event = Event::RunStarted {
+    let event = Event::RunStarted(RunStarted {
         chosen: Default::default(),
         workflow: program.workflow.name.clone(),
         file: program.main.clone(),
@@ -128,7 +127,7 @@ pub fn started(program: &Program) -> (RunId, Event, i64) {
         requester: "bench".into(),
         via: None,
         version: "bench".into(),
-    };
+    });
     (RunId::new(OffsetDateTime::now_utc(), random), event, now())
 }
 
@@ -180,7 +179,7 @@ impl Observer for Counter {
     fn happened(&self, events: &[Event], _: &State) {
         let done = events
             .iter()
-            .filter(|event| matches!(event, Event::StepSucceeded { .. }));
+            .filter(|event| matches!(event, Event::StepSucceeded(_)));
         let done = done.count();
         if self.left.fetch_sub(done, Ordering::Relaxed) <= done {
             self.cancel.cancel();
@@ -220,6 +219,6 @@ async fn go(
     driven.expect("driven").0
 }
 
-fn now() -> i64 {
-    milliseconds(OffsetDateTime::now_utc())
+fn now() -> Timestamp {
+    OffsetDateTime::now_utc().into()
 }

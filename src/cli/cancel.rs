@@ -11,12 +11,12 @@ use super::{
 use crate::{
     decide,
     execute::Ended,
-    journal::{Event, Message, Outcome},
+    journal::{Event, Message, Outcome, RunCancelled, UndoStarted},
     report, runs,
     value::Command,
 };
 
-/// `windlass cancel [RUN]`: stops a run that another process drives, or ends one that nobody does.
+/// `windlass cancel [RUN]`: stops a run that another process drives, or ends one that no process drives.
 pub fn cancel(args: &Args, command: &Cancel) -> Done {
     let (archive, id, state) = look(args, command.run.as_deref())?;
     runs::refuse_cancel(&id, &state)?;
@@ -39,16 +39,16 @@ pub fn cancel(args: &Args, command: &Cancel) -> Done {
     }
     let taken = take(&archive, &id)?;
     let mut events = match taken.state.is_undoing {
-        true => vec![Event::UndoStarted {
+        true => vec![Event::UndoStarted(UndoStarted {
             requester: requester.clone(),
             via: None,
-        }],
+        })],
         false => decide::on_resume(&taken.program.workflow, &taken.state, &requester),
     };
-    events.push(Event::RunCancelled {
+    events.push(Event::RunCancelled(RunCancelled {
         requester,
         via: None,
-    });
+    }));
     let drive = Drive {
         run: taken.run,
         program: taken.program,

@@ -16,10 +16,10 @@ use crate::{
     value::Digest,
 };
 
-/// How often a followed run is looked at.
+/// How often a followed run is checked.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// `windlass logs [RUN] [STEP] [-f]`: the journal, for reading.
+/// `windlass logs [RUN] [STEP] [-f]`: prints the journal for people.
 pub fn logs(args: &Args, command: &Logs) -> Done {
     let archive = Archive::open(args)?;
     let id = archive.find(command.run.as_deref())?;
@@ -30,7 +30,7 @@ pub fn logs(args: &Args, command: &Logs) -> Done {
         let mut names = BTreeSet::new();
         archive.walk(&id, next, digest, |record| {
             (next, digest) = (record.seq + 1, record.digest);
-            has_ended = matches!(record.event, Event::RunEnded { .. });
+            has_ended = matches!(record.event, Event::RunEnded(_));
             if !is_wanted(&record, command.step.as_deref()) {
                 if let (Some(step), false) = (record.event.step(), is_known) {
                     names.insert(step.clone());
@@ -44,7 +44,7 @@ pub fn logs(args: &Args, command: &Logs) -> Done {
             });
             text.push('\n');
         })?;
-        // A run that goes on may still come to it.
+        // A run that has not ended may still reach it.
         if let (Some(step), false, false) = (&command.step, is_known, command.follow) {
             return Err(no_step(&id, &names, step));
         }
@@ -75,7 +75,7 @@ fn follow(there: &There, command: &Logs, id: &RunId, next: u64, mut lines: Event
                 false => print_text(&format!("{}\n", lines.line(&record, command.full)))?,
             };
         }
-        if matches!(record.event, Event::RunEnded { .. }) {
+        if matches!(record.event, Event::RunEnded(_)) {
             return Ok(exit::SUCCEEDED);
         }
     }

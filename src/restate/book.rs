@@ -2,8 +2,10 @@ use std::collections::BTreeMap;
 
 use super::wire::Place;
 use windlass_engine::journal::{
-    Event, InstanceId, Link, Outcome, Record, RunId, RunRow, chain_start,
+    Event, InstanceId, Link, LockTaken, Outcome, Record, RunEdited, RunEnded, RunId, RunRow,
+    RunStarted, chain_start,
 };
+use windlass_ground::Timestamp;
 use windlass_world::value::Digest;
 
 /// What a driver keeps of its run's events, beside the state that is their fold: where they are stored, and
@@ -51,20 +53,20 @@ impl Book {
     }
 
     /// Keeps what goes with an event; says whether lists show it.
-    pub fn note(&mut self, event: &Event, at: i64) -> bool {
+    pub fn note(&mut self, event: &Event, at: Timestamp) -> bool {
         let mut show = |change: &dyn Fn(&mut RunRow)| {
             self.row.as_mut().map(change);
             true
         };
         match event {
-            Event::RunStarted {
+            Event::RunStarted(RunStarted {
                 workflow,
                 file,
                 target,
                 kube,
                 requester,
                 ..
-            } => {
+            }) => {
                 self.place = Place {
                     target: target.clone(),
                     kube: kube.clone(),
@@ -82,21 +84,21 @@ impl Book {
                 });
                 true
             }
-            Event::RunEdited { kube, .. } => {
+            Event::RunEdited(RunEdited { kube, .. }) => {
                 self.place.kube.clone_from(kube);
                 false
             }
-            Event::RunEnded { outcome, .. } => show(&|row| {
+            Event::RunEnded(RunEnded { outcome, .. }) => show(&|row| {
                 row.ended_at = Some(at);
                 row.outcome = Some(Outcome::as_str(*outcome).to_owned());
                 row.is_owned = false;
             }),
-            Event::RunResumed { .. } | Event::UndoStarted { .. } => show(&|row| {
+            Event::RunResumed(_) | Event::UndoStarted(_) => show(&|row| {
                 row.ended_at = None;
                 row.outcome = None;
                 row.is_owned = true;
             }),
-            Event::LockTaken { lock, step } => {
+            Event::LockTaken(LockTaken { lock, step }) => {
                 self.locks.insert(lock.clone(), step.clone());
                 false
             }
@@ -105,7 +107,7 @@ impl Book {
     }
 
     /// Chains an event's text to the one before.
-    pub fn link(&mut self, at: i64, body: String) -> Link {
+    pub fn link(&mut self, at: Timestamp, body: String) -> Link {
         let link = Link::after(self.head, self.next_seq, at, body);
         self.next_seq += 1;
         self.head = link.digest;

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use super::{error::RunsError, folds::Cursor};
-use windlass_engine::journal::{Event, InstanceId, Journal, Outcome, Record, RunId};
+use windlass_engine::journal::{Event, InstanceId, Journal, Outcome, Record, RunEnded, RunId};
+use windlass_ground::Timestamp;
 use windlass_report::EventLines;
 
 /// An event of a run as people read it.
@@ -9,8 +10,7 @@ use windlass_report::EventLines;
 pub struct LogLine {
     /// The event's number, which names the line.
     pub seq: u64,
-    /// Milliseconds since 1970.
-    pub at: i64,
+    pub at: Timestamp,
     /// With the time of day, and with the whole text of an error.
     pub text: String,
     pub step: Option<InstanceId>,
@@ -59,8 +59,10 @@ pub fn line(said: &mut EventLines, record: &Record) -> LogLine {
 
 fn is_error(event: &Event) -> bool {
     match event {
-        Event::StepFailed { .. } | Event::AnswerRefused { .. } => true,
-        Event::RunEnded { outcome, .. } => !matches!(outcome, Outcome::Succeeded | Outcome::Undone),
+        Event::StepFailed(_) | Event::AnswerRefused(_) => true,
+        Event::RunEnded(RunEnded { outcome, .. }) => {
+            !matches!(outcome, Outcome::Succeeded | Outcome::Undone)
+        }
         _ => false,
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     execute::{self, Cancel, DriveError, Ended, Settings, Silent, Stage},
     journal::{
         Decision, Event, InstanceId, Journal, JournalError, NewRun, Outcome, RunId, RunJournal,
-        State, Status, Verdict, crash_points,
+        RunStarted, State, Status, UndoStarted, Verdict, crash_points,
     },
     outside::{Clients, OutputFolder, SecretReader},
     script::STACK_BYTES,
@@ -41,7 +41,7 @@ const THREADS: usize = 3 * MAX_PARALLEL + 16;
 
 #[derive(Debug, thiserror::Error)]
 pub enum PlayError {
-    #[error("there is no test `{0}`")]
+    #[error("no test is named `{0}`")]
     NoTest(String),
     #[error("the test's folder can't be used")]
     Folder(#[from] io::Error),
@@ -61,7 +61,7 @@ pub enum PlayError {
     NoRandomness,
 }
 
-/// Plays a test to its end in a folder, or goes on with what a killed process began there; or, by its number from 0, a run
+/// Plays a test to its end in a folder, or continues what a killed process began there; or, by its number from 0, a run
 /// that comes before it.
 ///
 /// # Errors
@@ -85,7 +85,7 @@ pub fn play(
         }
     };
     if let Some(clock) = case.clock {
-        stage::set_clock(crate::journal::milliseconds(clock));
+        stage::set_clock(clock.into());
     }
     let journal = Journal::open(&folder.join(STATE))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -108,7 +108,7 @@ pub fn play(
     played
 }
 
-/// A run before a test as a test that expects nothing.
+/// Returns a run before a test as a test that expects nothing.
 fn alone(case: &Case, before: &Before) -> Case {
     Case {
         params: before.params.clone(),
@@ -184,7 +184,7 @@ impl Play<'_> {
         let outputs = setup::outputs(self.folder)?;
         let params = self.case.params.bind(&self.program.workflow, &outputs);
         let params = params.map_err(PlayError::Params)?;
-        let event = Event::RunStarted {
+        let event = Event::RunStarted(RunStarted {
             workflow: self.program.workflow.name.clone(),
             file: self.program.main.clone(),
             folder: String::new(),
@@ -202,7 +202,7 @@ impl Play<'_> {
             requester: self.case.requester.clone(),
             via: None,
             version: env!("CARGO_PKG_VERSION").into(),
-        };
+        });
         let mut random = [0; 6];
         aws_lc_rs::rand::fill(&mut random).map_err(|_| PlayError::NoRandomness)?;
         let new = NewRun {
@@ -236,13 +236,13 @@ impl Play<'_> {
         ))
     }
 
-    /// What the run goes on with; `None` once nothing is left to do.
+    /// Returns the events that the run continues with; `None` once nothing is left to do.
     fn next(&self, run: &RunJournal, state: &mut State) -> Result<Option<Vec<Event>>, PlayError> {
         let undo = || {
-            vec![Event::UndoStarted {
+            vec![Event::UndoStarted(UndoStarted {
                 via: None,
                 requester: self.case.requester.clone(),
-            }]
+            })]
         };
         let is_undone = matches!(state.outcome, Some(Outcome::Undone | Outcome::UndoFailed));
         if state.is_undoing || is_undone {
@@ -267,7 +267,7 @@ impl Play<'_> {
         Ok(Some(events))
     }
 
-    /// The answers that the test gives to what is asked now.
+    /// Returns the answers that the test gives to what is asked now.
     fn answers(&self, run: &RunJournal, state: &State) -> Result<Vec<Event>, PlayError> {
         let waiting = state
             .steps

@@ -3,6 +3,7 @@ use std::{
     env, fs, io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -16,11 +17,12 @@ use crate::{
     },
     value::Secret,
 };
+use windlass_ground::Timestamp;
 
-/// A token that ends sooner than this (milliseconds) is renewed before it is used.
-const SOON: i64 = 60_000;
+/// A token that ends sooner than this is renewed before it is used.
+const SOON: Duration = Duration::from_secs(60);
 
-/// How this user logs in to servers: a file that only they may read.
+/// The stored logins of this user, in a file that only they may read.
 #[derive(Default, Serialize, Deserialize)]
 pub struct Credentials {
     /// By the address of each server.
@@ -28,14 +30,13 @@ pub struct Credentials {
     servers: BTreeMap<String, Entry>,
 }
 
-/// What proves to one server who asks.
+/// The login at one server.
 #[derive(Serialize, Deserialize)]
 pub struct Entry {
     pub token: String,
-    /// Milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<i64>,
-    /// How another token is got when this one has expired.
+    pub expires_at: Option<Timestamp>,
+    /// How to renew the token when it has expired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renewal: Option<Renewal>,
 }
@@ -48,7 +49,7 @@ pub struct Renewal {
 }
 
 impl Entry {
-    /// A token that does not expire.
+    /// Stores a token that does not expire.
     pub fn of_token(token: String) -> Self {
         Self {
             token,
@@ -57,10 +58,10 @@ impl Entry {
         }
     }
 
-    /// How another token is got, if it is time to.
+    /// Returns how to renew the token, if it is time to.
     fn due(&self) -> Option<Renewal> {
         let expires_at = self.expires_at?;
-        let is_old = expires_at.saturating_sub(SOON) < now();
+        let is_old = expires_at - SOON < now();
         self.renewal.clone().filter(|_| is_old)
     }
 }
@@ -92,7 +93,7 @@ impl Credentials {
         Ok(Some(token))
     }
 
-    /// Keeps what proves to a server who asks. Returns the file.
+    /// Stores the login at a server. Returns the path of the file.
     pub fn keep(server: &Named, entry: Entry) -> Result<PathBuf, Failure> {
         let _lock = lock()?;
         let mut all = Self::read()?;
@@ -100,7 +101,7 @@ impl Credentials {
         all.write()
     }
 
-    /// Forgets it; says whether there was anything.
+    /// Removes the login at a server; returns whether there was one.
     pub fn forget(server: &Named) -> Result<bool, Failure> {
         if !Self::read()?.servers.contains_key(&server.url) {
             return Ok(false);

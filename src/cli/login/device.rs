@@ -17,6 +17,7 @@ use crate::{
     report,
     x509::Certificate,
 };
+use windlass_ground::Timestamp;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// How often the provider is asked where it does not say (RFC 8628, 3.2), and how much slower where it says so (3.5).
@@ -29,7 +30,7 @@ const LONGEST_INTERVAL: u64 = 300;
 /// The largest answer of a provider, in bytes.
 const LARGEST: usize = 1 << 20;
 
-/// The provider of a server, as the server says it.
+/// The provider of a server, as the server names it.
 #[derive(Deserialize)]
 pub struct Provider {
     issuer: String,
@@ -96,7 +97,10 @@ pub fn log_in(server: &Named, provider: Provider) -> Result<Entry, Failure> {
         ("scope", scope.as_str()),
     ];
     let device: Device = ask(form(&http, begin, &fields))?.map_err(|refused| {
-        let message = format!("{} refused to begin: {}", provider.issuer, refused.why);
+        let message = format!(
+            "{} refused to start the login: {}",
+            provider.issuer, refused.why
+        );
         Failure::new("login", message)
     })?;
     say!(
@@ -111,7 +115,7 @@ pub fn log_in(server: &Named, provider: Provider) -> Result<Entry, Failure> {
     entry(tokens, provider.issuer, provider.client_id, None)
 }
 
-/// Gets another token in place of one that has expired.
+/// Renews a token that has expired.
 pub fn renew(server: &Named, renewal: Renewal) -> Result<Entry, Failure> {
     let http = client(server)?;
     let endpoints = discover(&http, &renewal.issuer)?;
@@ -176,7 +180,7 @@ fn wait(
             }
         }
         return Err(
-            Failure::new("login", "the code has expired before anybody entered it")
+            Failure::new("login", "the code has expired before it was entered")
                 .hint("to begin again: `windlass login`"),
         );
     }
@@ -207,14 +211,12 @@ fn entry(
     })
 }
 
-/// Reads when a token ends, in milliseconds since 1970. The server is who checks it.
-fn expiry(token: &str) -> Option<i64> {
+/// Reads when a token expires. The signature is not verified here: the server does that.
+fn expiry(token: &str) -> Option<Timestamp> {
     let body = token.split('.').nth(1)?;
     let body = BASE64URL_NOPAD.decode(body.as_bytes()).ok()?;
     let claims: Json = serde_json::from_slice(&body).ok()?;
-    claims["exp"]
-        .as_i64()
-        .map(|seconds| seconds.saturating_mul(1000))
+    claims["exp"].as_i64().map(Timestamp::from_secs)
 }
 
 fn discover(http: &Client, issuer: &str) -> Result<Endpoints, Failure> {

@@ -104,7 +104,7 @@ pub async fn finish(
     let begun = desk
         .cookie(Purpose::Login, &headers)
         .and_then(|sealed| desk.login_seal.open(&sealed))
-        .filter(|begun| at - begun.at < PATIENCE && back.state.as_ref() == Some(&begun.state));
+        .filter(|begun| at.since(begun.at) < PATIENCE && back.state.as_ref() == Some(&begun.state));
     let Some(begun) = begun else {
         return refused("This login was not begun here, has ended, or took too long. Try again.");
     };

@@ -20,8 +20,12 @@ use super::{
 };
 use crate::{
     compile::{Action, Workflow},
-    journal::{Event, InstanceId, Items, State, Status},
+    journal::{
+        ApprovalAsked, ApprovalDecided, Event, InstanceId, Items, State, Status, StepFailed,
+        StepSkipped, StepStarted, StepSucceeded,
+    },
 };
+use windlass_ground::Timestamp;
 
 /// Remembers between decisions about one run what need not be looked at again.
 ///
@@ -34,8 +38,8 @@ pub struct Agenda {
     pub(super) undo: Option<(Vec<InstanceId>, usize)>,
     /// Whether a step that may hold a lock has ended.
     pub(super) may_release: bool,
-    /// Of the last decision, in milliseconds since 1970.
-    last: i64,
+    /// When it decided last.
+    last: Timestamp,
 }
 
 impl Agenda {
@@ -52,34 +56,34 @@ impl Agenda {
     /// Notes an event; `state` is the run with it.
     pub fn note(&mut self, workflow: &Workflow, event: &Event, state: &State) {
         match event {
-            Event::RunStarted { .. }
-            | Event::RunResumed { .. }
-            | Event::RunEdited { .. }
-            | Event::RunCancelled { .. }
-            | Event::UndoStarted { .. }
-            | Event::RunEnded { .. }
+            Event::RunStarted(_)
+            | Event::RunResumed(_)
+            | Event::RunEdited(_)
+            | Event::RunCancelled(_)
+            | Event::UndoStarted(_)
+            | Event::RunEnded(_)
             | Event::StepReset { .. }
             | Event::StepReopened { .. }
-            | Event::EffectAnswered { .. }
-            | Event::AttemptAnswered { .. } => *self = Self::default(),
-            Event::StepStarted { step, .. }
-            | Event::StepSucceeded { step, .. }
-            | Event::StepFailed { step, .. }
-            | Event::StepSkipped { step, .. }
+            | Event::EffectAnswered(_)
+            | Event::AttemptAnswered(_) => *self = Self::default(),
+            Event::StepStarted(StepStarted { step, .. })
+            | Event::StepSucceeded(StepSucceeded { step, .. })
+            | Event::StepFailed(StepFailed { step, .. })
+            | Event::StepSkipped(StepSkipped { step, .. })
             | Event::StepInterrupted { step }
-            | Event::ApprovalAsked { step, .. }
-            | Event::ApprovalDecided { step, .. } => {
+            | Event::ApprovalAsked(ApprovalAsked { step, .. })
+            | Event::ApprovalDecided(ApprovalDecided { step, .. }) => {
                 self.may_release |= state.status(step).is_settled();
                 self.mark(workflow, step, state);
             }
             Event::RunSuspended
-            | Event::AnswerRefused { .. }
-            | Event::LockTaken { .. }
-            | Event::LockReleased { .. }
-            | Event::EffectIntended { .. }
-            | Event::EffectEnded { .. }
-            | Event::EffectSettled { .. }
-            | Event::Logged { .. } => {}
+            | Event::AnswerRefused(_)
+            | Event::LockTaken(_)
+            | Event::LockReleased(_)
+            | Event::EffectIntended(_)
+            | Event::EffectEnded(_)
+            | Event::EffectSettled(_)
+            | Event::Logged(_) => {}
         }
     }
 
@@ -372,7 +376,7 @@ pub(super) struct Looks {
     /// Those that wait for something: a person, a moment.
     open: HashMap<usize, Seen>,
     /// When to look at them again.
-    due: BTreeSet<(i64, usize)>,
+    due: BTreeSet<(Timestamp, usize)>,
     asks: usize,
     retries: usize,
 }
@@ -386,8 +390,8 @@ impl Looks {
         self.marked.iter().copied().collect()
     }
 
-    /// Marks what is due at a moment (milliseconds since 1970).
-    pub fn wake(&mut self, now: i64) {
+    /// Marks what is due at a moment.
+    pub fn wake(&mut self, now: Timestamp) {
         let due = self.due.range(..=(now, usize::MAX));
         self.marked.extend(due.map(|(_, part)| *part));
     }

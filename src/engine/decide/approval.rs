@@ -6,8 +6,12 @@ use super::{
 };
 use crate::{
     compile::{Action, Approval, OnTimeout, Step, Workflow},
-    journal::{self, Event, Instance, InstanceId, Outcome, State, Status, Verdict},
+    journal::{
+        self, ApprovalAsked, ApprovalDecided, Event, Instance, InstanceId, Outcome, State, Status,
+        Verdict,
+    },
 };
+use windlass_ground::Timestamp;
 use windlass_world::value::{Digest, StepError, Value};
 
 /// How a name among the approvers says that it is a group's.
@@ -37,8 +41,7 @@ pub enum Refusal {
     #[error("`{step}` has expired: it asked for an answer within its timeout, and got none")]
     Expired {
         step: String,
-        /// Milliseconds since 1970.
-        deadline: i64,
+        deadline: Timestamp,
         /// What its `on_timeout` says.
         verdict: Verdict,
     },
@@ -64,14 +67,17 @@ impl<'w> Scope<'_, 'w> {
         match asked {
             Err(error) => decision.fail(id, error),
             Ok(message) => {
-                let timeout = approval.timeout.map(|timeout| timeout.as_millis() as i64);
-                decision.next.events.push(Event::ApprovalAsked {
-                    step: id.clone(),
-                    attempt,
-                    digest: digest(decision.state, id, &message),
-                    message,
-                    deadline: timeout.map(|timeout| decision.moment.now + timeout),
-                });
+                let timeout = approval.timeout;
+                decision
+                    .next
+                    .events
+                    .push(Event::ApprovalAsked(ApprovalAsked {
+                        step: id.clone(),
+                        attempt,
+                        digest: digest(decision.state, id, &message),
+                        message,
+                        deadline: timeout.map(|timeout| decision.moment.now + timeout),
+                    }));
             }
         }
     }
@@ -89,14 +95,17 @@ impl<'w> Scope<'_, 'w> {
         };
         match asked.deadline {
             _ if asked.has_expired(decision.moment.now) => {
-                decision.next.events.push(Event::ApprovalDecided {
-                    step: id.clone(),
-                    verdict: on_timeout(approval),
-                    approver: "timeout".into(),
-                    via: None,
-                    comment: Some("no answer within the timeout".into()),
-                    digest: asked.digest,
-                });
+                decision
+                    .next
+                    .events
+                    .push(Event::ApprovalDecided(ApprovalDecided {
+                        step: id.clone(),
+                        verdict: on_timeout(approval),
+                        approver: "timeout".into(),
+                        via: None,
+                        comment: Some("no answer within the timeout".into()),
+                        digest: asked.digest,
+                    }));
             }
             deadline => {
                 decision.seen.asks += 1;
@@ -168,7 +177,7 @@ fn is_among(approvers: &[String], answer: &journal::Decision) -> bool {
     })
 }
 
-/// Decides whether an answer counts that was given at `at` (milliseconds since 1970), and what it does.
+/// Decides whether an answer counts that was given at `at`, and what it does.
 /// A question whose time was over then has its answer already, whether or not that is recorded.
 ///
 /// # Errors
@@ -178,7 +187,7 @@ pub fn on_answer(
     state: &State,
     run_id: &str,
     answer: &journal::Decision,
-    at: i64,
+    at: Timestamp,
 ) -> Result<Event, Refusal> {
     let id = &answer.step;
     let name = || id.to_string();
@@ -232,12 +241,12 @@ pub fn on_answer(
             });
         }
     }
-    Ok(Event::ApprovalDecided {
+    Ok(Event::ApprovalDecided(ApprovalDecided {
         step: id.clone(),
         verdict: answer.verdict,
         approver: answer.approver.clone(),
         via: answer.via.clone(),
         comment: answer.comment.clone(),
         digest: answer.digest,
-    })
+    }))
 }

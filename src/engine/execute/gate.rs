@@ -10,7 +10,11 @@ use super::{
     stage::Stage,
     substrate::{Ledger, Making},
 };
-use crate::journal::{CallRecord, EffectOutcome, EffectState, Event, InstanceId, Position, RunId};
+use crate::journal::{
+    CallRecord, EffectEnded, EffectIntended, EffectOutcome, EffectState, Event, InstanceId, Logged,
+    Position, RunId,
+};
+use windlass_ground::Timestamp;
 use windlass_script::{
     Call, Class, EffectKey, Effects, Interruption, Level, Stop, WRONG_ARGUMENTS,
 };
@@ -53,7 +57,7 @@ pub(super) struct Progress {
     /// Of the next effect.
     position: u32,
     /// What was recorded by this attempt, in order, for the fold.
-    events: Vec<(Event, i64)>,
+    events: Vec<(Event, Timestamp)>,
     /// Of the results that were passed by so far.
     bytes: usize,
     /// Of the messages of this attempt.
@@ -63,7 +67,7 @@ pub(super) struct Progress {
 
 impl Gate {
     /// Takes what this attempt recorded.
-    pub fn take_events(&self) -> Vec<(Event, i64)> {
+    pub fn take_events(&self) -> Vec<(Event, Timestamp)> {
         std::mem::take(&mut self.progress().events)
     }
 
@@ -117,7 +121,7 @@ impl Gate {
         function: &str,
         name: &str,
         making: Making,
-    ) -> Result<(Option<(Event, i64)>, bool), Interruption> {
+    ) -> Result<(Option<(Event, Timestamp)>, bool), Interruption> {
         let (redactor, about) = (self.redactor.clone(), function.to_owned());
         let making = Box::pin(async move { making.await.redacted(&about, &redactor) });
         self.enter_redacted(function, name, making)
@@ -129,7 +133,7 @@ impl Gate {
         function: &str,
         name: &str,
         making: Making,
-    ) -> Result<(Option<(Event, i64)>, bool), Interruption> {
+    ) -> Result<(Option<(Event, Timestamp)>, bool), Interruption> {
         let entry = self
             .ledger
             .enter(name, making)
@@ -293,12 +297,12 @@ impl Effects for Gate {
             }
             Some(effect) if effect.outcome.is_some() => return Ok(()),
             Some(_) => None,
-            None => Some(Event::EffectIntended {
+            None => Some(Event::EffectIntended(EffectIntended {
                 step: step.clone(),
                 position: Position(position),
                 call: slept.clone(),
                 before: None,
-            }),
+            })),
         };
         self.observer.doing(&self.instance, "time::sleep");
         let (began, since) = (self.ledger.now(), Instant::now());
@@ -309,19 +313,19 @@ impl Effects for Gate {
                 duration
             }
             (None, Some(effect)) => {
-                let slept = self.ledger.now().saturating_sub(effect.at).max(0) as u64;
-                duration.saturating_sub(Duration::from_millis(slept))
+                let slept = self.ledger.now().since(effect.at);
+                duration.saturating_sub(slept)
             }
             (None, None) => duration,
         };
         wait(left)?;
         let outcome = EffectOutcome::Done(Value::Null);
-        let ended = Event::EffectEnded {
+        let ended = Event::EffectEnded(EffectEnded {
             step,
             position: Position(position),
             call: None,
             outcome: outcome.clone(),
-        };
+        });
         let name = format!("{position} time::sleep");
         let (_, is_old) = self.enter("time::sleep", &name, Box::pin(async { ended.into() }))?;
         if !is_old {
@@ -353,11 +357,11 @@ impl Effects for Gate {
             return;
         }
         self.observer.said(&self.instance, &message);
-        let noted = self.ledger.note(Event::Logged {
+        let noted = self.ledger.note(Event::Logged(Logged {
             step: self.instance.clone(),
             level,
             message,
-        });
+        }));
         self.progress().events.push(noted);
     }
 }

@@ -1,7 +1,9 @@
 //! Effects in doubt, looked up before their undo.
 
 use super::{doubt::is_key_alive, gate::Gate, shown::describe, substrate::Made, undo::ended};
-use crate::journal::{EffectOutcome, EffectState, Event, InstanceId, Position, RunId};
+use crate::journal::{
+    EffectOutcome, EffectSettled, EffectState, Event, InstanceId, Position, RunId,
+};
 use windlass_script::{self as script, Class, Ended, Finding, OnStop, Stop};
 use windlass_world::{
     outside::Clients,
@@ -58,7 +60,7 @@ impl Gate {
         let position = Position(place.position);
         let (clock, called_at) = (self.ledger.clock(), effect.at);
         let making = async move {
-            if !is_key_alive(within, Some(clock().saturating_sub(called_at))) {
+            if !is_key_alive(within, Some(clock().millis_since(called_at))) {
                 return Made::stopped(in_doubt);
             }
             let mut found = None;
@@ -72,19 +74,19 @@ impl Gate {
                 Ok(Err(_)) => return Made::default(),
                 Ok(Ok(_)) => found.map_or(EffectOutcome::NotDone, EffectOutcome::Done),
             };
-            Event::EffectSettled {
+            Event::EffectSettled(EffectSettled {
                 step,
                 round,
                 position,
                 outcome,
-            }
+            })
             .into()
         };
         match self
             .enter(function, &name, Box::pin(making))
             .map_err(ended)?
         {
-            (Some((Event::EffectSettled { outcome, .. }, _)), _) => {
+            (Some((Event::EffectSettled(EffectSettled { outcome, .. }), _)), _) => {
                 effect.settled = Some(outcome);
                 Ok(effect)
             }
