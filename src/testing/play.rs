@@ -12,6 +12,7 @@ use crate::{
     compile::{Before, Case, Expect, ParamErrors, Program, Suite, clusters},
     decide,
     execute::{self, Cancel, DriveError, Ended, Settings, Silent, Stage},
+    ground::Timestamp,
     journal::{
         Decision, Event, InstanceId, Journal, JournalError, NewRun, Outcome, RunId, RunJournal,
         RunStarted, State, Status, UndoStarted, Verdict, crash_points,
@@ -149,7 +150,7 @@ impl Play<'_> {
         let records = self.journal.load(run.id())?.into_iter();
         let records: Vec<_> = records.collect();
         // A process before this one may have been ahead, and time does not go back.
-        stage::catch_up(records.last().map_or(0, |record| record.at));
+        stage::catch_up(records.last().map_or(Timestamp::EPOCH, |record| record.at));
         let events: Vec<_> = records.into_iter().map(|record| record.event).collect();
         let outside = Arc::new(Outside::open(self.case, self.folder, &events)?);
         let clusters = self.folder.join(STATE).join("kube");

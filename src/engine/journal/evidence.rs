@@ -113,7 +113,7 @@ impl<'a> Chain<'a> {
                 seq: expected,
             });
         }
-        let sealed = serde_json::from_str(&stored.body).map_err(|e| JournalError::Unreadable {
+        let sealed = Event::from_stored(&stored.body).map_err(|e| JournalError::Unreadable {
             run: self.run.clone(),
             seq: expected,
             why: e.to_string(),
@@ -164,8 +164,7 @@ pub fn verify(run: &RunId, links: &[Link]) -> Result<Verified, JournalError> {
             seq,
             why,
         };
-        let event: Event<serde_json::Value> =
-            serde_json::from_str(&link.body).map_err(|e| unreadable(e.to_string()))?;
+        let event = Event::from_stored(&link.body).map_err(|e| unreadable(e.to_string()))?;
         let event = event.try_map(|json| Ok::<_, JournalError>(Value::from_json(json)))?;
         state
             .apply(&event, link.at)

@@ -177,20 +177,11 @@ impl State {
         if let Event::RunStarted(_) | Event::RunResumed(_) | Event::UndoStarted(_) = event {
             self.begun_at = at;
         }
-        let was_at_work = event.step().is_some_and(|step| self.is_at_work(step));
         self.count_work(event, at);
         self.change(event, at);
-        match event {
-            // They change many steps at once.
-            Event::RunResumed(_) | Event::UndoStarted(_) => {
-                self.at_work = self.steps.values().filter(|i| i.is_at_work()).count();
-            }
-            event => {
-                if let Some(step) = event.step() {
-                    self.at_work += usize::from(self.is_at_work(step));
-                    self.at_work -= usize::from(was_at_work);
-                }
-            }
+        // They change many steps at once.
+        if let Event::RunResumed(_) | Event::UndoStarted(_) = event {
+            self.at_work = self.steps.values().filter(|i| i.is_at_work()).count();
         }
         Ok(())
     }
@@ -309,13 +300,21 @@ impl State {
         let Some(step) = event.step().filter(|_| !says_something) else {
             return;
         };
-        // Looked up before it is made: an id is copied only once.
-        if !self.steps.contains_key(step) {
+        // Looked up before it is made: an id is copied only once, and of 100,000 instances each look costs.
+        let may_be_first = matches!(
+            event,
+            Event::StepStarted(_)
+                | Event::StepFailed(_)
+                | Event::StepSkipped(_)
+                | Event::ApprovalAsked(_)
+        );
+        if may_be_first && !self.steps.contains_key(step) {
             self.steps.insert(step.clone(), Instance::default());
         }
         let Some(instance) = self.steps.get_mut(step) else {
             return;
         };
+        let was_at_work = instance.is_at_work();
         match event {
             Event::StepStarted(StepStarted {
                 attempt,
@@ -376,10 +375,8 @@ impl State {
             Event::AttemptAnswered(_) => instance.is_suspect = false,
             _ => {}
         }
-    }
-
-    fn is_at_work(&self, step: &InstanceId) -> bool {
-        self.instance(step).is_some_and(Instance::is_at_work)
+        self.at_work += usize::from(instance.is_at_work());
+        self.at_work -= usize::from(was_at_work);
     }
 
     /// Counts the time since the last event, if a step was at work in it. Until a resume nothing was:
