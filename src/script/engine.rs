@@ -81,3 +81,18 @@ fn refuse_sleep(module: &mut Module) {
         .in_global_namespace()
         .set_into_module(module, |_: f64| refuse());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_interpreters_of_steps_share_their_modules() {
+        for (name, module) in host::modules() {
+            let before = Arc::strong_count(module);
+            let engine = step_engine();
+            assert!(Arc::strong_count(module) > before, "{name} was copied");
+            drop(engine);
+        }
+    }
+}
