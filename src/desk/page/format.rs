@@ -138,7 +138,8 @@ mod tests {
             (864_000_000 - 3_600_000, "1h ago"),
             (864_000_000 + 120_000, "in 2m"),
         ] {
-            assert_eq!(relative(at, 864_000_000), wanted);
+            let (at, now) = (Timestamp::from_millis(at), Timestamp::from_secs(864_000));
+            assert_eq!(relative(at, now), wanted);
         }
         assert_eq!(length(12), "12ms");
         assert_eq!(length(3_250), "3.2s");
