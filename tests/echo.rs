@@ -237,7 +237,8 @@ fn b1_no_draw_of_a_secret_is_in_anything_that_leaves() {
             if draw.is_multiple_of(STORED) {
                 let sealed = vault.close_event(event.clone()).expect("sealed");
                 out.push(serde_json::to_string(&sealed).expect("JSON"));
-                run.append_lazily(vec![(event, 0)]).expect("queued");
+                run.append_lazily(vec![(event, Timestamp::EPOCH)])
+                    .expect("queued");
             }
             for (out, way) in out.iter().zip(["line", "json", "debug", "message"]) {
                 for needle in &needles {
