@@ -22,6 +22,7 @@ use crate::{
     targets::{Folders, LOCAL, OpenError, OpenTarget},
     value::Value,
 };
+use windlass_ground::Timestamp;
 
 /// The state folder, and the folder that scripts write to, within a test's folder.
 pub const STATE: &str = ".windlass";
