@@ -37,7 +37,7 @@ fn named_by(path: &Path) -> (PathBuf, bool) {
 }
 
 #[test]
-fn each_workflow_names_a_schema_that_is_there() {
+fn the_schemas_that_workflows_name_are_up_to_date() {
     let test = Test::new();
     let schema = |arguments: &[&str]| test.windlass(arguments).expect(0).stdout;
     let (of_workflows, of_tests) = (schema(&["schema"]), schema(&["schema", "--test"]));
