@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{GLOO_MESH, client::Client};
 use crate::harness::Test;
 
-/// What `docs/editors.md` promises of a release build.
+/// The most that a release build may take (CONTRIBUTING.md).
 const MEDIAN: Duration = Duration::from_millis(50);
 
 /// Types into `gloo-mesh.yaml` a hundred times, and prints how long it takes until the diagnostics of each edit are there.
