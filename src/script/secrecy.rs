@@ -42,7 +42,8 @@ impl SecretOutput {
         let paths = items.iter().map(|item| match item {
             Value::String(path) if path.split('.').any(str::is_empty) => Err(wrong()),
             Value::String(path) if !is_part(path) => Err(format!(
-                "`{SECRET_OUTPUT}` names `{path}`, which the result does not have"
+                "`{SECRET_OUTPUT}` names `{path}`, which the result does not have; write a path such as `json.token`, \
+                 `headers.set-cookie` or `stdout`"
             )),
             Value::String(path) => Ok(path.clone()),
             _ => Err(wrong()),
