@@ -2,6 +2,8 @@
 
 mod client;
 mod diagnostics;
+mod latency;
+mod modeline;
 mod names;
 mod peers;
 mod typing;

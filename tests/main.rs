@@ -46,6 +46,7 @@ mod mesh;
 mod mine;
 mod mistakes;
 mod mock;
+mod modelines;
 mod mutants;
 mod names;
 mod namespaces;
@@ -61,6 +62,7 @@ mod prompt;
 mod proof;
 mod prune;
 mod reading;
+mod refusals;
 mod rehearsed;
 mod replay;
 #[cfg(feature = "restate")]
