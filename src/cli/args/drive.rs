@@ -148,9 +148,9 @@ pub struct Answer {
     #[arg(add = ArgValueCompleter::new(complete::runs))]
     pub run: String,
 
-    /// The step that waits
-    #[arg(add = ArgValueCompleter::new(complete::steps))]
-    pub step: InstanceId,
+    /// The step that waits; several are answered together, or none of them
+    #[arg(required = true, value_name = "STEP", add = ArgValueCompleter::new(complete::steps))]
+    pub steps: Vec<InstanceId>,
 
     /// Why; it is kept in the journal
     #[arg(short = 'm', long, value_name = "TEXT")]
