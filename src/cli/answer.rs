@@ -12,9 +12,7 @@ use crate::{
     compile::{Frozen, Workflow, compile},
     decide::{self, Refusal},
     execute::DriveError,
-    journal::{
-        Approval, Decision, Event, InstanceId, Message, RunId, State, Status, Verdict,
-    },
+    journal::{Approval, Decision, Event, InstanceId, Message, RunId, State, Status, Verdict},
     report::{self, local_time},
     value::Command,
 };
@@ -71,10 +69,7 @@ pub fn answer(args: &Args, command: &Answer, verdict: Verdict) -> Done {
 ///
 /// # Errors
 /// A step that asks nothing now, and one that is named twice.
-fn all_asked(
-    state: &State,
-    steps: &[InstanceId],
-) -> Result<Vec<(InstanceId, Approval)>, Failure> {
+fn all_asked(state: &State, steps: &[InstanceId]) -> Result<Vec<(InstanceId, Approval)>, Failure> {
     let mut all: Vec<(InstanceId, Approval)> = Vec::new();
     for step in steps {
         if all.iter().any(|(known, _)| known == step) {

@@ -61,7 +61,9 @@ const SECURE: &str = "max-age=31536000";
 /// Says whether a request names this machine itself: a browser that only took HTTPS for `localhost` would reach none of the other
 /// servers on its ports.
 fn is_of_loopback(headers: &HeaderMap) -> bool {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
     let name = host.map(|host| match host.rsplit_once(':') {
         Some((name, port)) if !port.ends_with(']') => name,
         _ => host,

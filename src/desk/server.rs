@@ -27,9 +27,7 @@ use super::{
     tls::{Certified, Files},
     views::Views,
 };
-use windlass_ground::{
-    CLIENT_TIMEOUT, Limits, TlsListener, TlsPeer, log_request, serve_each,
-};
+use windlass_ground::{CLIENT_TIMEOUT, Limits, TlsListener, TlsPeer, log_request, serve_each};
 use windlass_notify::Outbox;
 use windlass_runs::Runs;
 use windlass_targets::GrantConfig;

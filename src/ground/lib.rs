@@ -18,9 +18,7 @@ mod yaml;
 pub use database::{Durability, open_database, run_statement};
 pub use json::{depth_of, json_size};
 pub use requests::{Operation, Requester, log_request};
-pub use serve::{
-    BodyError, CLIENT_TIMEOUT, Limits, read_body, receive_body, serve, serve_each,
-};
+pub use serve::{BodyError, CLIENT_TIMEOUT, Limits, read_body, receive_body, serve, serve_each};
 pub use snapshot::{Snapshot, snapshots};
 pub use tls::{TlsListener, TlsPeer};
 pub use trouble::Trouble;

@@ -41,7 +41,9 @@ impl<S> Patient<S> {
             self.waiting = None;
             return written;
         };
-        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(patience)));
+        let waiting = self
+            .waiting
+            .get_or_insert_with(|| Box::pin(sleep(patience)));
         match waiting.as_mut().poll(context) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(()) => {
@@ -119,7 +121,10 @@ mod tests {
             }
             reader
         });
-        writer.write_all(&[7; 16]).await.expect("it is taken bit by bit");
+        writer
+            .write_all(&[7; 16])
+            .await
+            .expect("it is taken bit by bit");
         let _reader = slow.await.expect("read");
         writer.write_all(&[7; 4]).await.expect("there is room");
         let error = writer.write_all(&[7]).await.expect_err("nobody reads");

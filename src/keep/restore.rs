@@ -175,9 +175,10 @@ fn suspect(state: &Path, unfinished: &[RunId]) -> Result<usize, RunsError> {
     let (journal, at, mut count) = (Journal::open(state)?, now(), 0);
     for run in unfinished {
         let (held, folded) = journal.adopt(run)?;
-        let running = folded.steps.iter().filter(|(_, instance)| {
-            instance.status == Status::Running && !instance.is_composite()
-        });
+        let running = folded
+            .steps
+            .iter()
+            .filter(|(_, instance)| instance.status == Status::Running && !instance.is_composite());
         let lost = running.map(|(step, _)| {
             let event = Event::StepFailed {
                 step: step.clone(),

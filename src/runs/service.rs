@@ -24,8 +24,8 @@ use windlass_engine::{
     decide::{self, Refusal},
     execute::UndoItem,
     journal::{
-        Approval, Decision, Event, HeldLock, InstanceId, Link, Pruned, Record, RunId, RunInfo, RunRow,
-        State, Status, Verdict, Via,
+        Approval, Decision, Event, HeldLock, InstanceId, Link, Pruned, Record, RunId, RunInfo,
+        RunRow, State, Status, Verdict, Via,
     },
 };
 use windlass_inventory::Inventory;

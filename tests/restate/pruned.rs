@@ -38,7 +38,9 @@ fn old_runs_of_an_engine_are_deleted_at_a_terminal_and_by_a_server() {
     assert_eq!(listed.as_array().map(Vec::len), Some(2));
     let certified = listed[1]["run"].as_str().expect("an id").to_owned();
 
-    let dry = test.windlass(&["prune", "--keep", "0s", "--dry-run"]).expect(0);
+    let dry = test
+        .windlass(&["prune", "--keep", "0s", "--dry-run"])
+        .expect(0);
     assert!(
         dry.stdout.contains(&certified) && !dry.stdout.contains("fails"),
         "{}",
@@ -62,10 +64,20 @@ fn old_runs_of_an_engine_are_deleted_at_a_terminal_and_by_a_server() {
     let served = Served::start(&test);
     let body = json!({ "keep": "0s", "failed": true, "dry_run": false });
     served.post(ALICE, "/api/v1/prune", &body).expect(403);
-    let done = served.post(&served.owner, "/api/v1/prune", &body).expect(200).json();
+    let done = served
+        .post(&served.owner, "/api/v1/prune", &body)
+        .expect(200)
+        .json();
     println!("{done}");
-    let pruned = served.get(&served.owner, "/api/v1/pruned").expect(200).json();
-    let left: Vec<_> = pruned["pruned"].as_array().expect("a list").iter().collect();
+    let pruned = served
+        .get(&served.owner, "/api/v1/pruned")
+        .expect(200)
+        .json();
+    let left: Vec<_> = pruned["pruned"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .collect();
     assert_eq!(left.len(), 2, "{pruned:#}");
     assert_eq!(left[0]["run"], json!(certified));
     assert_eq!(runs(&test), json!([]));

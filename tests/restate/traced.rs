@@ -108,7 +108,9 @@ steps:
         ),
     );
     let mut run = world.start(&["run", "ask.yaml", "--target", "t"]);
-    until("the third step asks", || asked.parents().contains_key("/wait"));
+    until("the third step asks", || {
+        asked.parents().contains_key("/wait")
+    });
     // Spans of what has ended are sent; the worker that drives the run, or one that runs the step, goes.
     collector.wait(|spans| {
         let ended = spans.iter().filter(|span| span.name == "http::get");

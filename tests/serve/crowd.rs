@@ -110,11 +110,7 @@ fn works(shared: &Shared, person: usize) {
         let (status, answer) = shared.ask(&token(person), "POST", "/api/v1/runs", &key, &body);
         assert!([200, 201].contains(&status), "{status} {answer}");
         let run = answer["run"].as_str().expect("an id").to_owned();
-        shared
-            .started
-            .lock()
-            .expect("whole")
-            .push((n, run.clone()));
+        shared.started.lock().expect("whole").push((n, run.clone()));
         shared.count.fetch_add(1, Ordering::Relaxed);
         if i == 0 {
             approve(shared, &run);
@@ -132,7 +128,13 @@ fn approve(shared: &Shared, run: &str) {
             return;
         }
         // It does not ask yet, or an answer that was lost has been recorded.
-        let shown = shared.ask(VERA, "GET", &format!("/api/v1/runs/{run}"), "none", &Json::Null);
+        let shown = shared.ask(
+            VERA,
+            "GET",
+            &format!("/api/v1/runs/{run}"),
+            "none",
+            &Json::Null,
+        );
         let steps = shown.1["steps"].as_array().cloned().unwrap_or_default();
         let gate = steps.iter().find(|step| step["step"] == "gate");
         if gate.is_some_and(|gate| gate["status"] == "succeeded") {
@@ -145,11 +147,7 @@ fn approve(shared: &Shared, run: &str) {
 
 #[test]
 fn ten_people_lose_no_run_and_no_answer_while_their_server_is_killed() {
-    let test = with_people(
-        Test::new()
-            .file("work.yaml", WORK)
-            .file("asks.yaml", ASKS),
-    );
+    let test = with_people(Test::new().file("work.yaml", WORK).file("asks.yaml", ASKS));
     let people: String = (0..PEOPLE)
         .map(|person| {
             format!(
@@ -206,7 +204,10 @@ fn ten_people_lose_no_run_and_no_answer_while_their_server_is_killed() {
         .map(|run| run["run"].as_str().expect("an id").to_owned())
         .collect();
     let promised: BTreeSet<_> = started.iter().map(|(_, run)| run.clone()).collect();
-    let all = served.get(VERA, "/api/v1/runs?limit=200").expect(200).json();
+    let all = served
+        .get(VERA, "/api/v1/runs?limit=200")
+        .expect(200)
+        .json();
     assert_eq!(all["next"], Json::Null, "no run was started twice");
     println!(
         "{PEOPLE} people, {} runs, {KILLS} kills in {:?}: {} connections broke, {} runs lost",

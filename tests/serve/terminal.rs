@@ -8,7 +8,10 @@ use super::{
     remote::{Two, hold_equal},
     server::{ALICE, BOB, VERA},
 };
-use crate::{harness::Ran, site::Site};
+use crate::{
+    harness::{Ran, status},
+    site::Site,
+};
 
 const PLAN: [&str; 4] = ["plan", "flow.yaml", "-p", "token=t0ps3cret"];
 
@@ -17,7 +20,11 @@ fn a_plan_of_a_server_is_the_plan_of_this_machine() {
     let two = Two::new();
     hold_equal(&two, &PLAN, 0);
     hold_equal(&two, &[&PLAN[..], &["--json"]].concat(), 0);
-    hold_equal(&two, &["plan", "flow.yaml", "-p", "token=x", "-p", "names=1"], 2);
+    hold_equal(
+        &two,
+        &["plan", "flow.yaml", "-p", "token=x", "-p", "names=1"],
+        2,
+    );
     hold_equal(&two, &["plan", "flow.yaml"], 2);
     // Nothing was started, and the secret is not in what the server answered.
     let owner = two.served.owner.clone();
@@ -111,9 +118,14 @@ fn a_doubt_is_answered_with_a_change_and_with_an_undo() {
     for test in [&two.here, &two.there] {
         test.write("orders.yaml", &more);
     }
-    let edited = ["resume", &run, "--edited", "--yes", "--answer", "a=done", "--answer", "b=done"];
+    let edited = [
+        "resume", &run, "--edited", "--yes", "--answer", "a=done", "--answer", "b=done",
+    ];
     two.windlass(&owner, &edited).expect(0);
-    let shown = two.windlass(&owner, &["show", &run, "--json"]).expect(0).json();
+    let shown = two
+        .windlass(&owner, &["show", &run, "--json"])
+        .expect(0)
+        .json();
     assert_eq!(shown["status"], "succeeded", "{shown:#}");
     assert_eq!(site.requests().len(), 2);
 
@@ -124,7 +136,10 @@ fn a_doubt_is_answered_with_a_change_and_with_an_undo() {
         site.address()
     );
     two.here.write("back.rhai", &script);
-    two.here.write("back.yaml", "workflow: back\nsteps:\n  s: { script: back.rhai }\n");
+    two.here.write(
+        "back.yaml",
+        "workflow: back\nsteps:\n  s: { script: back.rhai }\n",
+    );
     two.windlass(&owner, &["run", "back.yaml"]).expect(0);
     two.windlass(&owner, &["undo", "back", "--yes"]).expect(1);
     let asked = two.windlass(&owner, &["undo", "back", "--yes"]).expect(1);
@@ -146,7 +161,8 @@ fn a_run_of_files_that_a_terminal_sent_continues_with_them_as_they_are_now() {
     let mine = "workflow: mine\nsteps:\n  good: { run: \"#{}\" }\n  bad: { needs: [good], run: 'throw \"no\"' }\n";
     two.here.write("mine.yaml", mine);
     two.windlass(&owner, &["run", "mine.yaml"]).expect(1);
-    two.here.write("mine.yaml", &mine.replace("throw \"no\"", "#{}"));
+    two.here
+        .write("mine.yaml", &mine.replace("throw \"no\"", "#{}"));
     let plan = two
         .windlass(&owner, &["resume", "mine", "--edited", "--plan"])
         .expect(0)
@@ -181,13 +197,30 @@ fn several_questions_are_answered_together_or_none_of_them() {
     let owner = two.served.owner.clone();
     // On this machine nothing drives a run that waits.
     two.here.windlass(&["run", "two.yaml"]).expect(3);
-    let wrong = two.here.windlass(&["approve", "two", "one", "after"]).expect(2);
-    assert!(wrong.stderr.contains("`after` does not wait"), "{}", wrong.stderr);
-    let twice = two.here.windlass(&["approve", "two", "one", "one"]).expect(2);
+    let wrong = two
+        .here
+        .windlass(&["approve", "two", "one", "after"])
+        .expect(2);
+    assert!(
+        wrong.stderr.contains("`after` does not wait"),
+        "{}",
+        wrong.stderr
+    );
+    let twice = two
+        .here
+        .windlass(&["approve", "two", "one", "one"])
+        .expect(2);
     assert!(twice.stderr.contains("named twice"), "{}", twice.stderr);
-    let shown = two.here.windlass(&["show", "two", "--json"]).expect(0).json();
-    assert_eq!(shown["steps"]["one"]["status"], "waiting", "{shown:#}");
-    let said = two.here.windlass(&["approve", "two", "one", "other"]).expect(0);
+    let shown = two
+        .here
+        .windlass(&["show", "two", "--json"])
+        .expect(0)
+        .json();
+    assert_eq!(status(&shown, "one"), "waiting", "{shown:#}");
+    let said = two
+        .here
+        .windlass(&["approve", "two", "one", "other"])
+        .expect(0);
     assert!(
         said.stderr.contains("First?") && said.stderr.contains("Second?"),
         "{}",
@@ -198,7 +231,8 @@ fn several_questions_are_answered_together_or_none_of_them() {
     two.windlass(&owner, &["run", "two.yaml"]).expect(3);
     let list = two.windlass(VERA, &["runs", "--json"]).expect(0).json();
     let run = list[0]["run"].as_str().expect("an id").to_owned();
-    two.windlass(BOB, &["approve", &run, "one", "other"]).expect(0);
+    two.windlass(BOB, &["approve", &run, "one", "other"])
+        .expect(0);
     two.served.wait(&run, "succeeded");
 }
 
@@ -208,14 +242,23 @@ fn two_runs_are_compared_here_and_on_a_server() {
     let none = ["compare", "flow"];
     hold_equal(&two, &["run", "flow.yaml", "-p", "token=x"], 0);
     let alone = two.here.windlass(&none).expect(2).stderr;
-    assert!(alone.contains("no run of flow on target local before"), "{alone}");
+    assert!(
+        alone.contains("no run of flow on target local before"),
+        "{alone}"
+    );
     hold_equal(
         &two,
         &["run", "flow.yaml", "-p", "token=y", "-p", "names=[a]"],
         0,
     );
     hold_equal(&two, &none, 0);
-    hold_equal(&two, &["compare", "flow", "--json"], 0);
+    let json = two
+        .here
+        .windlass(&["compare", "flow", "--json"])
+        .expect(0)
+        .json();
+    assert_eq!(json["params"][0]["name"], "names", "{json:#}");
+    assert_eq!(json["steps"][0]["step"], "each[b]", "{json:#}");
     let said = two.here.windlass(&none).expect(0).stdout;
     assert!(
         said.contains("compared with")

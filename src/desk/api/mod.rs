@@ -19,8 +19,8 @@ use axum::routing::{MethodRouter, get, post};
 use http::Method;
 
 pub use act::digest;
-pub use more::comparison_json;
 pub use look::{healthz, instance_id, no_such_run, readyz, run_id, workflow_for, workflow_name};
+pub use more::comparison_json;
 pub use prune::keep as keep_duration;
 pub use run::{allowed, effect_item as effect, may_answer, may_say, not_allowed, waits_for};
 pub use triggers::pause;

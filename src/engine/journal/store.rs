@@ -213,9 +213,8 @@ impl Journal {
         mut each: impl FnMut(Record),
     ) -> Result<bool, JournalError> {
         let seal = &self.inner.seal;
-        let mut open = |_: &str, sealed: Event<serde_json::Value>| {
-            sealed.try_map(|json| seal.open(json))
-        };
+        let mut open =
+            |_: &str, sealed: Event<serde_json::Value>| sealed.try_map(|json| seal.open(json));
         let mut chain = Chain::new(run, seq, before);
         self.links_of(run, seq, Some(most), |link| {
             each(chain.open(link, &mut open)?);

@@ -241,7 +241,9 @@ impl Runs for OnRestate {
         cursor: &mut Cursor,
         each: &mut dyn FnMut(Record),
     ) -> Result<(), RunsError> {
-        let records = self.reads.look(id, |read| behind(read, cursor, usize::MAX))?;
+        let records = self
+            .reads
+            .look(id, |read| behind(read, cursor, usize::MAX))?;
         tell(id, records, cursor, each)
     }
 
@@ -264,7 +266,9 @@ impl Runs for OnRestate {
         cursor: &mut Cursor,
         each: &mut dyn FnMut(Record),
     ) -> Result<(), RunsError> {
-        let records = self.reads.look_lately(id, |read| behind(read, cursor, usize::MAX))?;
+        let records = self
+            .reads
+            .look_lately(id, |read| behind(read, cursor, usize::MAX))?;
         tell(id, records, cursor, each)
     }
 

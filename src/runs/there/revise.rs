@@ -70,11 +70,7 @@ impl There {
         self.post(&format!("/api/v1/runs/{id}/revise"), &body)
     }
 
-    pub(super) fn settle(
-        &self,
-        id: &RunId,
-        answers: &DoubtAnswers,
-    ) -> Result<(), RunsError> {
+    pub(super) fn settle(&self, id: &RunId, answers: &DoubtAnswers) -> Result<(), RunsError> {
         // As servers before there were several answers know it.
         if let [(step, answer)] = answers {
             let body = self.answer_body(step, answer)?;
