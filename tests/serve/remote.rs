@@ -454,6 +454,10 @@ fn what_is_wrong_with_a_server_is_said() {
             &["run", "flow.yaml", "-p", "token=x", "--lock-timeout", "1s"][..],
             "--lock-timeout",
         ),
+        (
+            &["run", "flow.yaml", "-p", "token=x", "--max-parallel", "2"][..],
+            "--max-parallel",
+        ),
     ] {
         let said = fails(&[here, token], arguments);
         assert!(

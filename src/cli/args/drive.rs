@@ -57,10 +57,13 @@ pub struct Params {
     pub params_file: Option<PathBuf>,
 }
 
+/// How many steps run at once unless somebody says so.
+pub const MAX_PARALLEL: u16 = 64;
+
 #[derive(Clone, ClapArgs)]
 pub struct Driving {
     /// How many steps may run at once
-    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
+    #[arg(long, default_value_t = MAX_PARALLEL, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub max_parallel: u16,
 
     /// Print the run as JSON on stdout when it has ended; with --plan, the plan
