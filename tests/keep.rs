@@ -2,8 +2,11 @@
 
 use std::{
     fs,
+    io::{BufRead, BufReader, Write},
+    net::TcpListener,
     os::unix::fs::PermissionsExt,
     path::Path,
+    sync::{Arc, Mutex, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -137,10 +140,12 @@ fn a_backup_of_runs_in_flight_is_restored_elsewhere_and_nothing_is_done_twice() 
     }
     // A server takes up what the server of the backup drove.
     let served = serve(&test, "other");
+    let mut asked = 0;
     for run in &runs {
-        let shown = served.wait(run, "succeeded");
+        let shown = settled(&served, run, &mut asked);
         assert_eq!(shown["steps"].as_array().expect("steps").len(), 3);
     }
+    println!("{asked} calls were asked about");
     assert_eq!(
         issued(&test.path("ca")),
         3 * RUNS,
@@ -234,4 +239,123 @@ fn a_backup_that_is_not_whole_is_refused() {
         name.to_string_lossy().starts_with(".windlass-")
     });
     assert_eq!(left.count(), 0, "drafts are left");
+}
+
+/// Waits until a restored run has succeeded. Of an attempt that had only begun it may ask whether its call was made: the CA knows
+/// the key of that, so it is made again.
+fn settled(served: &Served, run: &str, asked: &mut usize) -> serde_json::Value {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let path = format!("/api/v1/runs/{run}");
+        let shown = served.get(&served.owner, &path).expect(200).json();
+        if shown["status"] == "succeeded" {
+            return shown;
+        }
+        if shown["status"] == "failed" {
+            let steps = shown["steps"].as_array().expect("steps");
+            let failed = steps.iter().find(|step| step["status"] == "failed");
+            let step = &failed.expect("a step")["step"];
+            let body = json!({ "step": step, "done": false });
+            served
+                .post(&served.owner, &format!("{path}/doubt"), &body)
+                .expect(202);
+            *asked += 1;
+        }
+        assert!(Instant::now() < end, "{shown:#}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A web server that stops at one path until it is let go on, the first time.
+struct Holding {
+    url: String,
+    arrived: mpsc::Receiver<()>,
+    go: mpsc::Sender<()>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Holding {
+    fn open(at: &'static str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let (tell, arrived) = mpsc::channel();
+        let (go, wait) = mpsc::channel::<()>();
+        let asked = Arc::<Mutex<Vec<String>>>::default();
+        let kept = asked.clone();
+        thread::spawn(move || {
+            let mut has_held = false;
+            for mut client in listener.incoming().flatten() {
+                let mut lines = BufReader::new(client.try_clone().expect("cloned")).lines();
+                let first = lines.next().and_then(Result::ok).unwrap_or_default();
+                while lines
+                    .next()
+                    .is_some_and(|line| line.is_ok_and(|line| !line.is_empty()))
+                {}
+                let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
+                kept.lock().expect("not poisoned").push(path.clone());
+                if path == at && !has_held {
+                    has_held = true;
+                    tell.send(()).expect("the test waits");
+                    wait.recv().expect("it goes on");
+                }
+                let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
+                let _ = client.write_all(answer.as_bytes());
+            }
+        });
+        Self {
+            url,
+            arrived,
+            go,
+            asked,
+        }
+    }
+
+    fn orders(&self) -> usize {
+        let asked = self.asked.lock().expect("not poisoned");
+        asked.iter().filter(|path| *path == "/order").count()
+    }
+}
+
+/// The backup is taken while a step reads, before it says that it will order; and between that and the answer.
+#[test]
+fn what_a_step_did_after_the_backup_is_asked_about_and_not_repeated() {
+    for hold in ["/look", "/order"] {
+        let there = Holding::open(hold);
+        let url = &there.url;
+        let test = Test::new().file(
+            "w.yaml",
+            &format!(
+                "workflow: w\nsteps:\n  s:\n    run: 'http::get(\"{url}/look\"); http::post(\"{url}/order\"); #{{}}'\n"
+            ),
+        );
+        let mut command = test.command(&["run", "w.yaml"]);
+        let mut run = command
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("started");
+        there.arrived.recv_timeout(PATIENCE).expect("it is asked");
+        test.windlass(&["backup", "b.tar"]).expect(0);
+        there.go.send(()).expect("it waits");
+        assert_eq!(run.wait().expect("ended").code(), Some(0), "{hold}");
+        assert_eq!(there.orders(), 1, "{hold}");
+
+        let elsewhere =
+            |arguments: &[&str]| test.windlass(&[&["--state", "other"], arguments].concat());
+        let said = elsewhere(&["restore", "b.tar"]).expect(0).stderr;
+        assert!(
+            said.contains("1 attempt of a step was running"),
+            "{hold}: {said}"
+        );
+        elsewhere(&["audit"]).expect(0);
+        let said = elsewhere(&["resume"]).expect(1).stderr;
+        assert!(said.contains("in-doubt"), "{hold}: {said}");
+        assert_eq!(there.orders(), 1, "{hold}: it was made again");
+        let shown = elsewhere(&["show", "--json"]).expect(0).json();
+        assert_ne!(status(&shown, "s"), "succeeded", "{hold}: {shown:#}");
+        elsewhere(&["resume", "--answer", "s=done"]).expect(0);
+        assert_eq!(there.orders(), 1, "{hold}");
+        let shown = elsewhere(&["show", "--json"]).expect(0).json();
+        assert_eq!(status(&shown, "s"), "succeeded", "{hold}: {shown:#}");
+    }
 }

@@ -9,77 +9,52 @@ use super::{
     taken::{look, take},
 };
 use crate::{
-    compile::{Frozen, compile},
+    compile::{Frozen, Workflow, compile},
     decide::{self, Refusal},
-    journal::{Decision, Event, Message, RunId, Status, Verdict},
+    execute::DriveError,
+    journal::{Approval, Decision, Event, InstanceId, Message, RunId, State, Status, Verdict},
     report::{self, local_time},
     value::Command,
 };
 
-/// `windlass approve RUN STEP` and `windlass reject RUN STEP`.
+/// `windlass approve RUN STEP…` and `windlass reject RUN STEP…`: all of them, or none where one does not count.
 pub fn answer(args: &Args, command: &Answer, verdict: Verdict) -> Done {
     let (archive, id, state) = look(args, Some(&command.run))?;
-    let step = command.step.clone();
-    let Some(asked) = state
-        .instance(&step)
-        .filter(|instance| instance.status == Status::Waiting)
-        .and_then(|instance| instance.approval.clone())
-    else {
-        let waiting: Vec<_> = state
-            .steps
-            .iter()
-            .filter(|(_, instance)| instance.status == Status::Waiting)
-            .map(|(id, _)| id.as_str())
-            .collect();
-        let hint = match waiting.as_slice() {
-            [] => "nothing in this run waits for an approval".into(),
-            steps => format!("these steps wait: {}", steps.join(", ")),
-        };
-        let status = state.status(&step).as_str();
-        return Err(Failure::new(
-            "not-waiting",
-            format!("`{step}` does not wait for an approval (it is {status})"),
-        )
-        .hint(hint));
-    };
+    let asked = all_asked(&state, &command.steps)?;
     if let Archive::Server(there) = &archive {
-        return remote::answer(there, command, verdict, (&id, &step, &asked));
+        return remote::answer(there, command, verdict, (&id, &asked));
     }
-    let decision = Decision {
-        step: step.clone(),
-        verdict,
-        approver: requester(),
-        via: None,
-        comment: command.comment.clone(),
-        digest: asked.digest,
-    };
     let info = state.run.as_ref();
     let (main, edition) = info.map_or(("", 0), |run| (run.main.as_str(), run.edition));
     let program = compile(main, &mut Frozen(archive.files(&id, edition)?))?;
     let at = now();
-    let refused = |refusal: Refusal| refused(&refusal, &id);
-    decide::on_answer(&program.workflow, &state, id.as_str(), &decision, at).map_err(refused)?;
+    let decisions: Vec<_> = asked
+        .iter()
+        .map(|(step, asked)| Decision {
+            step: step.clone(),
+            verdict,
+            approver: requester(),
+            via: None,
+            comment: command.comment.clone(),
+            digest: asked.digest,
+        })
+        .collect();
+    let events = answered(&program.workflow, &state, &id, &decisions)?;
     if archive.is_owned(&id)? {
-        archive.post(&id, &Message::Decide(decision), at)?;
-        say!("{} `{step}`: {}", verdict.as_str(), asked.message);
+        for decision in decisions {
+            archive.post(&id, &Message::Decide(decision), at)?;
+        }
+        say_answered(verdict, &asked);
         return Ok(exit::SUCCEEDED);
     }
-    // No process drives the run, so the answer is recorded at once.
+    // No process drives the run, so the answers are recorded at once.
     let taken = take(&archive, &id)?;
-    let event = decide::on_answer(
-        &taken.program.workflow,
-        &taken.state,
-        id.as_str(),
-        &decision,
-        at,
-    );
-    let event: Event = event.map_err(refused)?;
-    taken.record(event, at)?;
-    say!(
-        "{} `{step}`: {}",
-        verdict.as_str(),
-        report::line(&asked.message)
-    );
+    let events = match taken.state.events == state.events {
+        true => events,
+        false => answered(&taken.program.workflow, &taken.state, &id, &decisions)?,
+    };
+    taken.record(events, at)?;
+    say_answered(verdict, &asked);
     let resume = report::command(Command::new("resume").arg(&id));
     match verdict {
         Verdict::Approved => say!("To continue: {resume}"),
@@ -88,6 +63,74 @@ pub fn answer(args: &Args, command: &Answer, verdict: Verdict) -> Done {
         }
     }
     Ok(exit::SUCCEEDED)
+}
+
+/// Returns what each of the steps asks.
+///
+/// # Errors
+/// A step that asks nothing now, and one that is named twice.
+fn all_asked(state: &State, steps: &[InstanceId]) -> Result<Vec<(InstanceId, Approval)>, Failure> {
+    let mut all: Vec<(InstanceId, Approval)> = Vec::new();
+    for step in steps {
+        if all.iter().any(|(known, _)| known == step) {
+            let message = format!("`{step}` is named twice");
+            return Err(Failure::new("not-waiting", message).hint("name each step once"));
+        }
+        all.push((step.clone(), asked(state, step)?));
+    }
+    Ok(all)
+}
+
+fn asked(state: &State, step: &InstanceId) -> Result<Approval, Failure> {
+    let waits = state
+        .instance(step)
+        .filter(|instance| instance.status == Status::Waiting);
+    if let Some(asked) = waits.and_then(|instance| instance.approval.as_deref()) {
+        return Ok(asked.clone());
+    }
+    let waiting: Vec<_> = state
+        .steps
+        .iter()
+        .filter(|(_, instance)| instance.status == Status::Waiting)
+        .map(|(id, _)| id.as_str())
+        .collect();
+    let hint = match waiting.as_slice() {
+        [] => "nothing in this run waits for an approval".into(),
+        steps => format!("these steps wait: {}", steps.join(", ")),
+    };
+    let status = state.status(step).as_str();
+    Err(Failure::new(
+        "not-waiting",
+        format!("`{step}` does not wait for an approval (it is {status})"),
+    )
+    .hint(hint))
+}
+
+/// Returns the events of answers; each applies to the state after the one before it.
+fn answered(
+    workflow: &Workflow,
+    state: &State,
+    id: &RunId,
+    decisions: &[Decision],
+) -> Result<Vec<Event>, Failure> {
+    let (mut state, mut events, at) = (state.clone(), Vec::new(), now());
+    for decision in decisions {
+        let event = decide::on_answer(workflow, &state, id.as_str(), decision, at);
+        let event = event.map_err(|refusal| refused(&refusal, id))?;
+        state.apply(&event, at).map_err(DriveError::from)?;
+        events.push(event);
+    }
+    Ok(events)
+}
+
+fn say_answered(verdict: Verdict, asked: &[(InstanceId, Approval)]) {
+    for (step, asked) in asked {
+        say!(
+            "{} `{step}`: {}",
+            verdict.as_str(),
+            report::line(&asked.message)
+        );
+    }
 }
 
 /// Explains why an answer does not count, for the person who gave it.

@@ -154,7 +154,13 @@ impl Archive {
         };
         let kept = match self {
             Self::Here(journal) => journal.seen_of_pruned()?,
-            _ => Vec::new(),
+            Self::Server(_) => Vec::new(),
+            #[cfg(feature = "restate")]
+            Self::Engine(engine) => {
+                let pruned = engine.remote.pruned()?.into_iter();
+                let seen = pruned.filter_map(|pruned| Some((pruned.run, pruned.seen?)));
+                seen.collect()
+            }
         };
         Ok(collect(runs, kept, state, |run| self.state_of(run)))
     }
@@ -359,12 +365,15 @@ impl Held {
         }
     }
 
-    /// Records an event that can follow, without driving the run.
-    pub(super) fn record(self, event: Event, at: Timestamp) -> Result<(), Failure> {
+    /// Records events that can follow, without driving the run.
+    pub(super) fn record(self, events: Vec<Event>, at: Timestamp) -> Result<(), Failure> {
         match self {
-            Self::Here(run) => Ok(run.append(vec![(event, at)])?),
+            Self::Here(run) => {
+                let events = events.into_iter().map(|event| (event, at));
+                Ok(run.append(events.collect())?)
+            }
             #[cfg(feature = "restate")]
-            Self::Engine(run) => run.record(event, at),
+            Self::Engine(run) => run.record(events, at),
         }
     }
 }

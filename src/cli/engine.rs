@@ -200,10 +200,10 @@ impl EngineRun {
         self.files = Some((edition, texts.collect()));
     }
 
-    pub fn record(self, event: Event, at: Timestamp) -> Result<(), Failure> {
+    pub fn record(self, events: Vec<Event>, at: Timestamp) -> Result<(), Failure> {
         let order = Order {
             is_only_record: true,
-            ..self.order(vec![event], at)?
+            ..self.order(events, at)?
         };
         match self.engine.remote.record(&self.id, &order)? {
             Done::Done => Ok(()),

@@ -4,25 +4,32 @@ use super::{failure::Failure, process::requester};
 use crate::{
     compile::parse_value,
     journal::{Event, InstanceId, NotAnInstance, State},
-    runs::{DoubtAnswer, Person, answered},
+    runs::{DoubtAnswer, Person, all_answered},
     value::Value,
 };
 
 const FORM: &str = "write --answer STEP=done, STEP=done:VALUE or STEP=again";
 
-/// Makes the event of an answer, as the command line has it.
-pub fn event(state: &State, text: &str) -> Result<Event, Failure> {
-    let (step, answer) = read(text)?;
+/// Makes the events of answers, as the command line has them, that a run continues with after the events `before`.
+pub fn events(state: &State, before: &[Event], texts: &[String]) -> Result<Vec<Event>, Failure> {
     let who = Person {
         name: requester(),
         via: None,
     };
-    let event = answered(state, &step, &answer, &who);
-    event.map_err(|error| Failure::from(error).hint(FORM))
+    let events = all_answered(state, before, &read_all(texts)?, &who);
+    events.map_err(|error| match error.code {
+        "bad-answer" => Failure::from(error).hint(FORM),
+        _ => error.into(),
+    })
+}
+
+/// Reads several answers.
+pub fn read_all(texts: &[String]) -> Result<Vec<(InstanceId, DoubtAnswer)>, Failure> {
+    texts.iter().map(|text| read(text)).collect()
 }
 
 /// Reads `STEP=done`, `STEP=done:VALUE` or `STEP=again`.
-pub fn read(text: &str) -> Result<(InstanceId, DoubtAnswer), Failure> {
+fn read(text: &str) -> Result<(InstanceId, DoubtAnswer), Failure> {
     if let Some(step) = text.strip_suffix("=again") {
         return Ok((instance(step)?, DoubtAnswer::Again));
     }

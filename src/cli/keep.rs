@@ -42,6 +42,9 @@ pub fn backup(args: &Args, command: &Backup) -> Done {
             false => format!(" to {}", command.file.display()),
         }
     );
+    if args.on.is_some() {
+        say!("the runs that Restate keeps are not in it: back up its data as well");
+    }
     say!("it contains the keys to the secrets of its runs: protect it like a private key");
     Ok(exit::SUCCEEDED)
 }
@@ -63,6 +66,15 @@ pub fn restore(args: &Args, command: &Restore) -> Done {
         say!(
             "what these runs did after the backup is unknown here, so check each of them before you resume it"
         );
+        match done.suspect {
+            0 => {}
+            1 => say!(
+                "1 attempt of a step was running: what it may have done since is looked up or asked about, not repeated"
+            ),
+            count => say!(
+                "{count} attempts of steps were running: what they may have done since is looked up or asked about, not repeated"
+            ),
+        }
         say!("for example: {}", Command::new("show").arg(run));
     }
     Ok(exit::SUCCEEDED)

@@ -15,6 +15,7 @@ mod audit;
 mod beforehand;
 mod cancel;
 mod certs;
+mod compare;
 mod complete;
 mod confirm;
 mod definitions;
@@ -144,6 +145,7 @@ pub fn main() -> ExitCode {
         Command::Runs(command) => runs::runs(&args, command),
         Command::Mesh(command) => mesh::mesh(&args, command),
         Command::Show(command) => show::show(&args, command),
+        Command::Compare(command) => compare::compare(&args, command),
         Command::Logs(command) => logs::logs(&args, command),
         Command::Outputs(command) => outputs::outputs(&args, command),
         Command::Certs(command) => certs::certs(&args, command),

@@ -7,11 +7,14 @@ use super::{
     dry_run, exit,
     load::load,
     preflight::preflight,
-    print, print_text,
+    print, print_text, remote,
+    server::server,
 };
 use crate::{
-    compile::bind_params,
+    compile::{Workflow, bind_params},
     decide,
+    execute::Obstacle,
+    journal::State,
     report::{self, Room},
     targets::Targets,
     value::Value,
@@ -24,10 +27,12 @@ const RUN: &str = "RUN";
 /// nothing.
 pub fn plan(args: &Args, command: &Plan) -> Done {
     let program = load(&command.file)?;
+    if let Some(there) = server(args)? {
+        return remote::plan(command, program, &there);
+    }
     let workflow = &program.workflow;
     let params = Value::Map(bind_params(workflow, command.params.given(workflow)?)?);
     let kube = preflight(args, workflow, &params, &command.target)?;
-    let clusters: Vec<_> = kube.iter().cloned().collect();
     let account = account::line(args, workflow, &command.target)?;
     let begun = begin(Wanted {
         chosen: Default::default(),
@@ -38,7 +43,6 @@ pub fn plan(args: &Args, command: &Plan) -> Done {
         out: String::new(),
         params,
     })?;
-    let steps = decide::preview(workflow, &begun.state, RUN);
     let (config, was_asked_for) = args.config();
     let targets = Targets::load(config, was_asked_for)?;
     let obstacles = match targets.find(&command.target)? {
@@ -47,6 +51,18 @@ pub fn plan(args: &Args, command: &Plan) -> Done {
         }
         _ => Vec::new(),
     };
+    show(command, workflow, &begun.state, account, &obstacles)
+}
+
+/// Shows what a run would do that has begun with nothing but its first event; `account` is the line of the AWS account.
+pub fn show(
+    command: &Plan,
+    workflow: &Workflow,
+    state: &State,
+    account: Option<String>,
+    obstacles: &[Obstacle],
+) -> Done {
+    let steps = decide::preview(workflow, state, RUN);
     // As `run` ends.
     let exit = match obstacles.iter().any(|obstacle| obstacle.is_sure) {
         true => exit::NOTHING_STARTED,
@@ -57,9 +73,11 @@ pub fn plan(args: &Args, command: &Plan) -> Done {
             say!("{account}");
         }
         let mut json = report::forecast_json(&steps);
-        json["steps"] = report::preview_json(&steps, &obstacles);
+        json["steps"] = report::preview_json(&steps, obstacles);
         return print(&format!("{json:#}\n")).map(|_| exit);
     }
+    let kube = state.run.iter().flat_map(|run| &run.kube);
+    let clusters: Vec<_> = kube.map(String::as_str).collect();
     let on = match clusters.is_empty() {
         true => format!("the target {}", command.target),
         false => format!(
@@ -74,7 +92,7 @@ pub fn plan(args: &Args, command: &Plan) -> Done {
         workflow.name,
         report::preview(&workflow.phases, &steps, Room::of(&Term::stdout())),
         report::forecast(&steps, Room::of(&Term::stdout())),
-        report::obstacles(&obstacles)
+        report::obstacles(obstacles)
     ))
     .map(|_| exit)
 }

@@ -22,8 +22,18 @@ pub fn preflight(
     let (config, was_asked_for) = args.config();
     let targets = Targets::load(config, was_asked_for)?;
     let (wanted, notes) = runs::preflight(&targets, workflow, params, target)?;
+    say_notes(notes);
+    Ok(wanted)
+}
+
+/// Says what was found that refuses nothing.
+pub fn say_notes(notes: Vec<Note>) {
     for note in notes {
         match note {
+            Note::Said(text) => {
+                let warning = style("note:").yellow();
+                say!("{warning} {text}");
+            }
             Note::NoClusters { target } => {
                 let warning = style("note:").yellow();
                 say!(
@@ -39,5 +49,4 @@ pub fn preflight(
             }
         }
     }
-    Ok(wanted)
 }

@@ -15,6 +15,8 @@ use super::{
     process::{now, requester},
     server::not_remote,
 };
+#[cfg(feature = "restate")]
+use crate::runs::{prunable_on, prune_on};
 use crate::{
     journal::RunRow,
     report::{Room, Table, runs_json, utc_time},
@@ -44,11 +46,7 @@ pub fn prune(args: &Args, command: &Prune) -> Done {
             return Err(not_remote(message).hint("leave --bundles out; see [retention]"));
         }
         #[cfg(feature = "restate")]
-        Archive::Engine(_) => {
-            let message =
-                "Restate keeps these runs, and forgets them as `windlass worker --retention` says";
-            return Err(Failure::new("engine", message));
-        }
+        Archive::Engine(engine) => prunable_on(&engine.remote, &wanted)?,
     };
     if command.json && command.dry_run {
         print(&format!("{:#}\n", runs_json(&runs)))?;
@@ -76,7 +74,9 @@ pub fn prune(args: &Args, command: &Prune) -> Done {
         }
         Archive::Server(there) => there.prune(&wanted, &who)?,
         #[cfg(feature = "restate")]
-        Archive::Engine(_) => Pruning::default(),
+        Archive::Engine(engine) => {
+            prune_on(&engine.remote, &args.state, &wanted, bundles, &who.name)?
+        }
     };
     report(&done);
     Ok(match done.left.is_empty() {

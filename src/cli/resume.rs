@@ -47,13 +47,9 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
     let mut taken = take(&archive, &id)?;
     let workflow = &taken.program.workflow;
     runs::refuse_resume(&id, workflow, &taken.state, changes || command.plan)?;
-    let mut events = Vec::new();
-    for answer in &command.answers {
-        events.push(in_doubt::event(&taken.state, answer)?);
-    }
     if !changes && !command.plan {
         let mut all = decide::on_resume(&taken.program.workflow, &taken.state, &requester());
-        all.extend(events);
+        all.extend(in_doubt::events(&taken.state, &all, &command.answers)?);
         return go(args, command, taken.run, taken.program, taken.state, all);
     }
     let edit = match command.edited {
@@ -118,7 +114,7 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
         }
     };
     all.extend(plan.events);
-    all.extend(events);
+    all.extend(in_doubt::events(&taken.state, &all, &command.answers)?);
     go(args, command, taken.run, program, taken.state, all)
 }
 

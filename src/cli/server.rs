@@ -92,6 +92,7 @@ fn asks_servers(command: &Command) -> bool {
             | Command::Audit(_)
             | Command::Cancel(_)
             | Command::Certs(_)
+            | Command::Compare(_)
             | Command::Graph(_)
             | Command::Login(_)
             | Command::Logout
@@ -99,6 +100,7 @@ fn asks_servers(command: &Command) -> bool {
             | Command::Mcp(_)
             | Command::Mesh(_)
             | Command::Outputs(_)
+            | Command::Plan(_)
             | Command::Prune(_)
             | Command::Reject(_)
             | Command::Resume(_)

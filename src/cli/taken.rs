@@ -23,13 +23,15 @@ pub struct Taken {
 }
 
 impl Taken {
-    /// Records an event without driving the run.
+    /// Records events without driving the run.
     ///
     /// # Errors
     /// An event that can't follow: nothing is recorded then, for a journal with such an event could not be read again.
-    pub fn record(mut self, event: Event, at: Timestamp) -> Result<(), Failure> {
-        self.state.apply(&event, at).map_err(DriveError::from)?;
-        self.run.record(event, at)
+    pub fn record(mut self, events: Vec<Event>, at: Timestamp) -> Result<(), Failure> {
+        for event in &events {
+            self.state.apply(event, at).map_err(DriveError::from)?;
+        }
+        self.run.record(events, at)
     }
 }
 

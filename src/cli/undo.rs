@@ -12,8 +12,8 @@ use super::{
     taken::{frozen, look, take},
 };
 use crate::{
-    execute::{Ended, undo_plan},
-    journal::{Event, IllegalTransition, Outcome, State, UndoStarted},
+    execute::{DriveError, Ended, undo_plan},
+    journal::{Event, Outcome, State, UndoStarted},
     report, runs,
 };
 
@@ -64,12 +64,9 @@ fn begin(mut state: State, answers: &[String]) -> Result<(Vec<Event>, State), Fa
         requester: requester(),
         via: None,
     })];
-    let illegal = |e: IllegalTransition| Failure::new("bad-answer", e.to_string());
-    state.apply(&events[0], now()).map_err(illegal)?;
-    for answer in answers {
-        let event = in_doubt::event(&state, answer)?;
-        state.apply(&event, now()).map_err(illegal)?;
-        events.push(event);
+    events.extend(in_doubt::events(&state, &events, answers)?);
+    for event in &events {
+        state.apply(event, now()).map_err(DriveError::from)?;
     }
     Ok((events, state))
 }

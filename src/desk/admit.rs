@@ -55,6 +55,26 @@ pub struct Pass {
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
     form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
+/// A year, as browsers' lists ask for. Other names below this one may be other servers, so they are left out.
+const SECURE: &str = "max-age=31536000";
+
+/// Says whether a request names this machine itself: a browser that only took HTTPS for `localhost` would reach none of the other
+/// servers on its ports.
+fn is_of_loopback(headers: &HeaderMap) -> bool {
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    let name = host.map(|host| match host.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => name,
+        _ => host,
+    });
+    name.is_none_or(|name| {
+        ["localhost", "127.0.0.1", "[::1]"]
+            .iter()
+            .any(|own| name.eq_ignore_ascii_case(own))
+    })
+}
+
 /// Refuses what may not get through, whatever its route; what is not in the table of routes needs a role as well.
 pub async fn admit(State(desk): State<Desk>, mut request: Request, next: Next) -> Response {
     // Programs ask these, and are answered in their way.
@@ -66,6 +86,7 @@ pub async fn admit(State(desk): State<Desk>, mut request: Request, next: Next) -
     let judged = desk.judge(&mut request).await;
     let access = request.extensions().get::<Access>();
     let who = access.map(|access| Requester(access.person.name.clone()));
+    let is_secure = desk.is_tls && !is_of_loopback(request.headers());
     let answer = match judged {
         Ok(()) => next.run(request).await,
         Err(refused) => *refused,
@@ -100,6 +121,9 @@ pub async fn admit(State(desk): State<Desk>, mut request: Request, next: Next) -
         http::HeaderName::from_static("cross-origin-resource-policy"),
         "same-origin",
     );
+    if is_secure {
+        set(header::STRICT_TRANSPORT_SECURITY, SECURE);
+    }
     if !is_cached {
         set(header::CACHE_CONTROL, "no-store");
     }

@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
 use axum::{
-    body::Body,
-    extract::FromRequestParts,
+    body::{Body, Bytes},
+    extract::{FromRequestParts, Request},
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, StatusCode, header, request::Parts};
@@ -10,9 +10,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{access::Access, server::Desk};
+use windlass_ground::{BodyError, receive_body};
 use windlass_report as report;
 use windlass_runs::{Kind, Runs, RunsError};
 use windlass_targets::Role;
+use windlass_world::value::format_duration;
 
 /// Why a request was not done, as RFC 9457 writes it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -154,6 +156,28 @@ impl Desk {
                 "the request could not be answered; this is a bug of ours",
             )),
         }
+    }
+}
+
+impl Desk {
+    /// Reads the body of a request.
+    ///
+    /// # Errors
+    /// One of more than `most` bytes, and one that does not arrive in time.
+    pub async fn body(&self, request: Request, most: usize) -> Result<Bytes, Problem> {
+        let body = receive_body(request.into_body(), most, self.client_timeout).await;
+        body.map_err(|why| match why {
+            BodyError::TooLarge => {
+                let detail = format!("the body is larger than {} MiB, or broke off", most >> 20);
+                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "bad-request", detail)
+            }
+            BodyError::TooSlow => {
+                let limit = format_duration(self.client_timeout);
+                let detail = format!("the body did not arrive within {limit}");
+                Problem::new(StatusCode::REQUEST_TIMEOUT, "bad-request", detail)
+                    .hint("`client_timeout` in [serve] of windlass.toml says how long it may take")
+            }
+        })
     }
 }
 

@@ -9,7 +9,6 @@ use axum::{
 use http::StatusCode;
 
 use super::{admit::Peer, answer::Problem, server::Desk};
-use windlass_ground as ground;
 use windlass_triggers::{HookAnswer, HookRefused};
 
 /// The largest body: as large as a script's largest value.
@@ -26,11 +25,7 @@ pub async fn hook(
         Some((name.as_str().to_owned(), value.to_owned()))
     });
     let headers: BTreeMap<_, _> = headers.collect();
-    let body = ground::read_body(request.into_body(), MOST, ground::CLIENT_TIMEOUT).await;
-    let body = body.ok_or_else(|| {
-        let detail = "the body is larger than 1 MiB, or did not arrive";
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "bad-request", detail)
-    })?;
+    let body = desk.body(request, MOST).await?;
     let triggers = desk.triggers.clone();
     let from = peer.address.ip().to_string();
     let asked = desk

@@ -27,6 +27,8 @@ mod views;
 mod waiting;
 
 pub use access::{Access, random_token};
+pub use api::comparison_json;
+pub use compare::{Comparison, StepChange, StepSide, ValueChange};
 pub use options::{DeskOptions, Refused, Secured};
 pub use page::picture;
 pub use route::{Needs, routes};

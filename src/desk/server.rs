@@ -1,5 +1,6 @@
 use std::{
     net::SocketAddr,
+    num::NonZeroUsize,
     ops::Deref,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -26,7 +27,7 @@ use super::{
     tls::{Certified, Files},
     views::Views,
 };
-use windlass_ground::{CLIENT_TIMEOUT, TlsListener, TlsPeer, log_request, serve_each};
+use windlass_ground::{CLIENT_TIMEOUT, Limits, TlsListener, TlsPeer, log_request, serve_each};
 use windlass_notify::Outbox;
 use windlass_runs::Runs;
 use windlass_targets::GrantConfig;
@@ -35,6 +36,10 @@ use windlass_world::value::Digest;
 
 /// How long a stop waits for requests that are being answered.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
+
+/// How many connections are served at once unless windlass.toml says so: a process may usually have 1024 files open. A page
+/// has up to six, a terminal that follows a run has two.
+const CONNECTIONS: usize = 512;
 
 /// What every handler has.
 #[derive(Clone)]
@@ -51,6 +56,8 @@ pub struct Parts {
     /// What it listens on.
     pub port: u16,
     pub is_tls: bool,
+    /// How long a client may take for the body of a request.
+    pub client_timeout: Duration,
     pub grants: Vec<GrantConfig>,
     /// The provider that people log in with.
     pub provider: Option<Provider>,
@@ -135,22 +142,29 @@ impl Server {
         let certified = files.map(Certified::open).transpose()?;
         let provider = options.config.oidc.clone().map(Provider::new).transpose();
         let provider = provider.map_err(Refused::Provider)?;
-        let limits = (options.config.session_idle, options.config.session_limit);
+        let sessions = (options.config.session_idle, options.config.session_limit);
         let failed = |error| Refused::Listen(options.listen, error);
         let listener = TcpListener::bind(options.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let ticket = random_token().ok_or(Refused::NoRandomness)?;
+        let timeout = options.config.client_timeout.unwrap_or(CLIENT_TIMEOUT);
+        let connections = options.config.max_connections;
+        let limits = Limits {
+            timeout,
+            connections: connections.map_or(CONNECTIONS, NonZeroUsize::get),
+        };
         let stop = CancellationToken::new();
         let desk = Desk(Arc::new(Parts {
             runs: options.runs,
             triggers: options.triggers,
             outbox: options.outbox,
             tokens: Tokens::new(options.owner.as_ref(), &options.config.tokens),
-            sessions: Arc::new(Sessions::open(&options.state, limits)?),
+            sessions: Arc::new(Sessions::open(&options.state, sessions)?),
             views: Views::open(&options.state)?,
             guard: Guard::new(address, is_tls, &options.config.hosts),
             port: address.port(),
             is_tls,
+            client_timeout: timeout,
             grants: options.config.grants.clone(),
             provider,
             login_seal: LoginSeal::new().ok_or(Refused::NoRandomness)?,
@@ -164,11 +178,11 @@ impl Server {
         let task = match certified {
             None => {
                 let router = move |address| router(Peer::at(address));
-                tokio::spawn(serve_each(listener, router, CLIENT_TIMEOUT, stopped))
+                tokio::spawn(serve_each(listener, router, limits, stopped))
             }
             Some(certified) => {
                 let listener =
-                    TlsListener::new(listener, CLIENT_TIMEOUT, move || certified.configuration());
+                    TlsListener::new(listener, timeout, move || certified.configuration());
                 let listener = listener.map_err(failed)?;
                 let router = move |peer: TlsPeer| {
                     let der = peer.certificate.as_deref();
@@ -177,7 +191,7 @@ impl Server {
                         ..Peer::at(peer.address)
                     })
                 };
-                tokio::spawn(serve_each(listener, router, CLIENT_TIMEOUT, stopped))
+                tokio::spawn(serve_each(listener, router, limits, stopped))
             }
         };
         let scheme = if is_tls { "https" } else { "http" };

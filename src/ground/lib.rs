@@ -7,6 +7,8 @@
 mod database;
 pub mod disk;
 mod json;
+mod patient;
+mod places;
 mod requests;
 mod serve;
 mod snapshot;
@@ -18,7 +20,7 @@ mod yaml;
 pub use database::{Durability, open_database, run_statement};
 pub use json::{depth_of, json_size};
 pub use requests::{Operation, Requester, log_request};
-pub use serve::{CLIENT_TIMEOUT, read_body, serve, serve_each};
+pub use serve::{BodyError, CLIENT_TIMEOUT, Limits, read_body, receive_body, serve, serve_each};
 pub use snapshot::{Snapshot, snapshots};
 pub use timestamp::{NotATimestamp, Timestamp};
 pub use tls::{TlsListener, TlsPeer};

@@ -12,9 +12,23 @@ use hyper_util::{
 };
 use tokio::sync::{mpsc, watch};
 
+use crate::{
+    patient::Patient,
+    places::{Places, turn_away},
+};
+
 /// How long a client may take for the head of a request, and again for its body (4 MiB at half a Mbit/s): one that sends a
 /// byte now and then would hold its connection for ever. An idle connection is closed after the same time.
 pub const CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What clients of a server may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How long a client may take for the head of a request, and how long it may take nothing of an answer.
+    pub timeout: Duration,
+    /// How many connections are served at once. Further ones are answered 503.
+    pub connections: usize,
+}
 
 /// Serves HTTP/1.1 until `stop` is over, and lets the requests that are being answered end. A client that takes longer than
 /// `timeout` for the head of a request is cut off.
@@ -24,25 +38,66 @@ pub async fn serve<L: Listener>(
     timeout: Duration,
     stop: impl Future<Output = ()>,
 ) {
-    serve_each(listener, |_| router.clone(), timeout, stop).await;
+    let limits = Served {
+        timeout,
+        places: None,
+    };
+    serve_within(listener, |_| router.clone(), limits, stop).await;
 }
 
-/// As [`serve`], with a router for each connection, given the address of its client.
+/// Works as [`serve`] within limits, with a router for each connection, given the address of its client.
 pub async fn serve_each<L: Listener>(
+    listener: L,
+    router: impl Fn(L::Addr) -> Router,
+    limits: Limits,
+    stop: impl Future<Output = ()>,
+) {
+    let limits = Served {
+        timeout: limits.timeout,
+        places: Some(Places::new(limits.connections)),
+    };
+    serve_within(listener, router, limits, stop).await;
+}
+
+struct Served {
+    timeout: Duration,
+    /// `None` where any number of connections is served, and answers may wait for their readers: an upgraded connection is silent
+    /// for as long as it likes.
+    places: Option<Places>,
+}
+
+async fn serve_within<L: Listener>(
     mut listener: L,
     router: impl Fn(L::Addr) -> Router,
-    timeout: Duration,
+    Served {
+        timeout,
+        mut places,
+    }: Served,
     stop: impl Future<Output = ()>,
 ) {
     let (stopping, stopped) = watch::channel(());
     // Each connection holds a sender, so the channel closes with the last of them.
     let (open, mut all_closed) = mpsc::channel::<()>(1);
+    let patience = places.as_ref().map(|_| timeout);
     tokio::pin!(stop);
     loop {
         let (stream, peer) = tokio::select! {
             accepted = listener.accept() => accepted,
             () = &mut stop => break,
         };
+        let place = match &mut places {
+            None => None,
+            Some(places) => match places.take() {
+                Some(place) => Some(place),
+                None => {
+                    if let Some(turn) = places.turn() {
+                        tokio::spawn(turn_away(stream, turn));
+                    }
+                    continue;
+                }
+            },
+        };
+        let stream = Patient::new(stream, patience);
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(timeout)
@@ -62,7 +117,7 @@ pub async fn serve_each<L: Listener>(
             if let Err(error) = ended {
                 tracing::debug!(%error, "a connection broke");
             }
-            drop(open);
+            drop((open, place));
         });
     }
     drop(stopping);
@@ -70,8 +125,30 @@ pub async fn serve_each<L: Listener>(
     all_closed.recv().await;
 }
 
+/// Why the body of a request could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyError {
+    /// It is larger than allowed, or its connection broke.
+    TooLarge,
+    /// It has not come in time.
+    TooSlow,
+}
+
+/// Reads the body of a request.
+///
+/// # Errors
+/// A body of more than `largest` bytes, and one that takes longer than `timeout`.
+pub async fn receive_body(
+    body: Body,
+    largest: usize,
+    timeout: Duration,
+) -> Result<Bytes, BodyError> {
+    let reading = tokio::time::timeout(timeout, to_bytes(body, largest));
+    let read = reading.await.map_err(|_| BodyError::TooSlow)?;
+    read.map_err(|_| BodyError::TooLarge)
+}
+
 /// Reads the body of a request; `None` if it is larger than that or has not come in time.
 pub async fn read_body(body: Body, largest: usize, timeout: Duration) -> Option<Bytes> {
-    let reading = tokio::time::timeout(timeout, to_bytes(body, largest));
-    reading.await.ok()?.ok()
+    receive_body(body, largest, timeout).await.ok()
 }

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::mpsc,
+    sync::{Semaphore, mpsc},
     task::JoinHandle,
 };
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
@@ -13,6 +13,8 @@ use crate::trouble::Trouble;
 
 /// A client that takes longer than this to shake hands is not one.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How many clients shake hands at once; the others wait in the system's queue.
+const AT_ONCE: usize = 256;
 /// Connections that wait for axum to take them.
 const WAITING: usize = 64;
 
@@ -72,7 +74,9 @@ async fn accept(
     sender: mpsc::Sender<Connection>,
 ) {
     let mut trouble = Trouble::with("accept connections");
+    let hands = Arc::new(Semaphore::new(AT_ONCE));
     loop {
+        let hand = hands.clone().acquire_owned().await;
         let accepted = listener.accept().await;
         trouble.note(&accepted);
         let Ok((stream, peer)) = accepted else {
@@ -106,6 +110,7 @@ async fn accept(
                 // The server has stopped.
                 let _ = sender.send((stream, peer)).await;
             }
+            drop(hand);
         });
     }
 }

@@ -15,9 +15,9 @@ use super::{
 };
 use crate::{
     disk,
-    journal::{Journal, RunId},
-    runs::RunsError,
-    value::Digest,
+    journal::{ATTEMPT_KILLED, Event, Journal, RunId, Status},
+    runs::{RunsError, now},
+    value::{Digest, StepError},
 };
 use windlass_ground::Timestamp;
 
@@ -29,6 +29,8 @@ pub struct Restored {
     pub runs: usize,
     /// The runs that had not ended; the newest first.
     pub unfinished: Vec<RunId>,
+    /// How many attempts of steps ran when the backup was taken.
+    pub suspect: usize,
 }
 
 /// Makes a state folder of a backup. The folder appears as a whole, once every file has its digest and every run its chain.
@@ -40,8 +42,11 @@ pub fn restore(file: &Path, state: &Path) -> Result<Restored, RunsError> {
     let above = disk::parent(state);
     disk::create_folders(above, 0o777).map_err(|e| unwritable(above, &e))?;
     let draft = draft_in(above)?;
-    let restored = unpack(file, draft.path())?;
+    let mut restored = unpack(file, draft.path())?;
     let made = draft.path().join(STATE);
+    if !restored.unfinished.is_empty() {
+        restored.suspect = suspect(&made, &restored.unfinished)?;
+    }
     sync(&made).map_err(|e| unwritable(&made, &e))?;
     // Onto an empty folder or onto none: it fails if anything was put there meanwhile.
     fs::rename(&made, state)
@@ -111,6 +116,7 @@ fn unpack(file: &Path, to: &Path) -> Result<Restored, RunsError> {
         at: manifest.at,
         runs,
         unfinished,
+        suspect: 0,
     })
 }
 
@@ -162,6 +168,42 @@ fn verify_runs(state: &Path) -> Result<(usize, Vec<RunId>), RunsError> {
         }
     }
     Ok((runs.len(), unfinished))
+}
+
+/// Records of each attempt that ran when the backup was taken that it was lost: it may have made calls since, and what an attempt
+/// after it would make again is looked up or asked about first. Returns how many there are.
+fn suspect(state: &Path, unfinished: &[RunId]) -> Result<usize, RunsError> {
+    let (journal, at, mut count) = (Journal::open(state)?, now(), 0);
+    for run in unfinished {
+        let (held, folded) = journal.adopt(run)?;
+        let running = folded
+            .steps
+            .iter()
+            .filter(|(_, instance)| instance.status == Status::Running && !instance.is_composite());
+        let lost = running.map(|(step, _)| {
+            let event = Event::StepFailed {
+                step: step.clone(),
+                error: lost(),
+                // Nothing has continued without it, whatever its `on_error` says.
+                retry_at: Some(at),
+            };
+            (event, at)
+        });
+        let lost: Vec<_> = lost.collect();
+        count += lost.len();
+        if !lost.is_empty() {
+            held.append(lost)?;
+        }
+    }
+    Ok(count)
+}
+
+/// The error of an attempt that ran when its run was backed up.
+fn lost() -> StepError {
+    let message = "the run was restored from a backup that was taken while this attempt ran";
+    StepError::new(ATTEMPT_KILLED, message).with_hint(
+        "what it did after the backup is not recorded; the next attempt looks before each call, or asks",
+    )
 }
 
 fn refuse_filled(state: &Path) -> Result<(), RunsError> {

@@ -361,6 +361,7 @@ fn note(note: &Note) -> String {
                 "the target `{target}` names no Kubernetes clusters; steps that need them are skipped"
             )
         }
+        Note::Said(text) => text.clone(),
         Note::Missing { cluster, permits } => {
             let permits = runs::permits_text(permits);
             format!("on {cluster} the caller may not {permits}")

@@ -16,6 +16,13 @@ impl Index {
         Ok(())
     }
 
+    /// Forgets the row of a run that is deleted.
+    #[handler]
+    async fn remove(&self, ctx: ObjectContext<'_>, run: String) -> Result<(), HandlerError> {
+        ctx.clear(&run);
+        Ok(())
+    }
+
     /// Lists the runs, the newest first.
     #[handler]
     async fn list(&self, ctx: SharedObjectContext<'_>) -> Result<Json<Vec<RunRow>>, HandlerError> {

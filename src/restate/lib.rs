@@ -9,12 +9,13 @@
 //! | `WindlassMail` | run | messages to a run, and the promise that its driver waits on |
 //! | `WindlassLock` | lock | who holds a lock, and who waits for it |
 //! | `WindlassRuns` | `all` | the rows that a list of runs shows |
+//! | `WindlassPruned` | `all` | what is left of deleted runs |
 //! | `WindlassStart` | idempotency key | the run that was started with the key |
 //! | `WindlassServers` | `all` | what servers share: how far triggers have been looked at |
 //! | `WindlassDelivery` | notice and receiver | which server sends a notice, and whether it was sent |
 //!
 //! - [`Worker`] serves them, `endpoint` their sockets;
-//! - `run`, `step`, `mail`, `lock`, `index`, `keyed`, `servers` are the services, `wire` what they say to each other;
+//! - `run`, `step`, `mail`, `lock`, `index`, `pruned`, `keyed`, `servers` are the services, `wire` what they say to each other;
 //! - `engine` is the substrate of a run's driver, `book` what it keeps of the run's events, `attempted` what it waits
 //!   for; `ledger` is the substrate of an attempt;
 //! - [`Remote`] is the other end: what the command line asks of the services, and (`admin`) of the engine itself; `replica` is
@@ -31,6 +32,7 @@ mod keyed;
 mod ledger;
 mod lock;
 mod mail;
+mod pruned;
 mod remote;
 mod replica;
 mod run;
@@ -42,6 +44,7 @@ mod worker;
 
 pub use endpoint::{Listen, ServeError};
 pub use keyed::{KeyedOrder, KeyedStart};
+pub use pruned::PrunedRun;
 pub use remote::{Address, Remote, RemoteError};
 pub use replica::{ReadPosition, TakenUp};
 pub use servers::{

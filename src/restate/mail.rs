@@ -49,6 +49,13 @@ impl Mail {
         Ok(ctx.get::<u64>(NEXT).await?.map_or(0, |next| next - 1))
     }
 
+    /// Forgets what a run that is deleted was told.
+    #[handler]
+    async fn forget(&self, ctx: ObjectContext<'_>) -> Result<(), HandlerError> {
+        ctx.clear_all();
+        Ok(())
+    }
+
     /// Tells the driver that a lock it wants may be free.
     #[handler]
     async fn wake(&self, ctx: ObjectContext<'_>) -> Result<(), HandlerError> {

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::{
     index::ALL,
+    pruned::PrunedRun,
     replica::ReadPosition,
     stuck::plain,
     wire::{Done, Driving, GaveUp, Order, Pages},
@@ -174,6 +175,22 @@ impl Remote {
     /// What the engine says.
     pub fn record(&self, run: &RunId, order: &Order) -> Result<Done, RemoteError> {
         self.ask(&format!("WindlassRun/{run}/drive"), order)
+    }
+
+    /// Deletes a run that has ended, if it is as it was looked at.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn forget(&self, pruned: &PrunedRun) -> Result<Done, RemoteError> {
+        self.ask(&format!("WindlassRun/{}/forget", pruned.run), pruned)
+    }
+
+    /// Lists what is left of deleted runs.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn pruned(&self) -> Result<Vec<PrunedRun>, RemoteError> {
+        self.ask(&format!("WindlassPruned/{ALL}/list"), &())
     }
 
     /// Leaves a message for the driver of a run.

@@ -5,6 +5,9 @@ use restate_sdk::prelude::*;
 use super::{
     book::page,
     engine::{Engine, WAITS, killed},
+    index::{ALL, IndexClient},
+    mail::MailClient,
+    pruned::{PrunedRun, PrunedRunsClient},
     stuck::HoldsUp,
     wire::{Done, Driving, GaveUp, Order, Pages},
     worker::Shared,
@@ -102,6 +105,29 @@ impl Run {
             ctx.set(GAVE_UP, Json(gave_up));
         }
         ctx.clear(DRIVER);
+        Ok(Json(Done::Done))
+    }
+
+    /// Deletes the run, if its events are those that were looked at: what is left of it is kept before anything goes.
+    #[handler]
+    async fn forget(
+        &self,
+        ctx: ObjectContext<'_>,
+        pruned: Json<PrunedRun>,
+    ) -> Result<Json<Done>, HandlerError> {
+        let Json(pruned) = pruned;
+        let Pages { links, .. } = pages(&ctx, 0, LARGEST_BATCH, usize::MAX).await?;
+        let head = links.last().map(|last| last.digest);
+        if head != Some(pruned.head) || links.len() as u64 != pruned.events {
+            return Ok(Json(Done::Void));
+        }
+        let run = ctx.key().to_owned();
+        let kept = ctx.object_client::<PrunedRunsClient>(ALL).put(Json(pruned));
+        kept.call().await?;
+        let listed = ctx.object_client::<IndexClient>(ALL).remove(run.clone());
+        listed.call().await?;
+        ctx.object_client::<MailClient>(run).forget().send();
+        ctx.clear_all();
         Ok(Json(Done::Done))
     }
 

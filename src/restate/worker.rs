@@ -20,6 +20,7 @@ use super::{
     keyed::Keyed,
     lock::Lock,
     mail::Mail,
+    pruned::PrunedRuns,
     run::Run,
     servers::{Delivery, Servers},
     step::Step,
@@ -142,6 +143,7 @@ impl Worker {
         let run_options = run_options.handler("files", question());
         let run_options = run_options.handler("driver", question());
         let index = keeps_trying.clone().handler("list", question());
+        let pruned = keeps_trying.clone().handler("list", question());
         let mail = keeps_trying.clone().handler("last", question());
         let keyed = keeps_trying.clone().handler("known", question());
         let servers = keeps_trying.clone().handler("triggers", question());
@@ -169,6 +171,7 @@ impl Worker {
             .bind(Mail.into_service_definition().options(mail))
             .bind(Lock.into_service_definition().options(keeps_trying))
             .bind(Index.into_service_definition().options(index))
+            .bind(PrunedRuns.into_service_definition().options(pruned))
             .bind(Keyed.into_service_definition().options(keyed))
             .bind(Servers.into_service_definition().options(servers))
             .bind(Delivery.into_service_definition().options(delivery))

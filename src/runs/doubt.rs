@@ -1,8 +1,8 @@
 use serde_json::Value as Json;
 
-use super::{error::RunsError, service::Person};
+use super::{clock::now, error::RunsError, service::Person};
 use windlass_engine::{
-    execute::must_be_found_out,
+    execute::{DriveError, must_be_found_out},
     journal::{
         AttemptAnswered, EffectAnswered, EffectOutcome, EffectSettled, EffectState, Event,
         InstanceId, Outcome, Position, State, Status,
@@ -35,6 +35,9 @@ pub enum DoubtAnswer {
     /// It was not done: it is made again.
     Again,
 }
+
+/// What a person says of several steps, in the order in which it counts.
+pub type DoubtAnswers = [(InstanceId, DoubtAnswer)];
 
 /// Lists the calls that keep a run from being resumed until somebody says what became of them.
 pub fn doubts(state: &State) -> Vec<Doubt> {
@@ -112,6 +115,29 @@ pub fn answered(
             format!("nothing in `{step}` is in doubt"),
         )),
     }
+}
+
+/// Makes the events of answers that a run continues with after the events `before`. Each answer is to what the one before it left.
+///
+/// # Errors
+/// As [`answered`], which includes a second answer where nothing else is in doubt; events that can't follow.
+pub fn all_answered(
+    state: &State,
+    before: &[Event],
+    answers: &DoubtAnswers,
+    who: &Person,
+) -> Result<Vec<Event>, RunsError> {
+    let (mut state, at) = (state.clone(), now());
+    for event in before {
+        state.apply(event, at).map_err(DriveError::from)?;
+    }
+    let mut events = Vec::new();
+    for (step, answer) in answers {
+        let event = answered(&state, step, answer, who)?;
+        state.apply(&event, at).map_err(DriveError::from)?;
+        events.push(event);
+    }
+    Ok(events)
 }
 
 /// `None` if the last call of `instance` is not in doubt.

@@ -70,6 +70,25 @@ impl Cursor {
     }
 }
 
+impl Cursor {
+    /// Works as [`Cursor::advance`] for `most` events at most; returns whether more follow.
+    pub fn advance_some(
+        &mut self,
+        journal: &Journal,
+        run: &RunId,
+        most: usize,
+        each: &mut dyn FnMut(Record),
+    ) -> Result<bool, RunsError> {
+        let mut at = *self;
+        let has_more = journal.walk_some(run, at.next, at.digest, most, |record| {
+            at = Self::behind(&record);
+            each(record);
+        })?;
+        *self = at;
+        Ok(has_more)
+    }
+}
+
 /// The states of runs that were looked at lately: only what happened since is read.
 #[derive(Default)]
 pub struct Folds {

@@ -51,7 +51,7 @@ pub use book::MAX_KEY;
 pub use bundle::{Bundle, Checked, refuse_other_list};
 pub use choice::{refuse_choice, unknown_step};
 pub use clock::{jitter, new_id, now};
-pub use doubt::{Doubt, DoubtAnswer, DoubtfulCall, answered, doubts};
+pub use doubt::{Doubt, DoubtAnswer, DoubtAnswers, DoubtfulCall, all_answered, answered, doubts};
 pub use drivers::Driving;
 pub use error::{Kind, RunsError};
 pub use folds::Cursor;
@@ -62,9 +62,9 @@ pub use peers::{Peers, SeenChange, SeenStart, SeenTrigger, SendTurn};
 pub use preflight::{Missing, Note, ask, permits_text, preflight};
 pub use prune::{Pruning, Retention, compact, prunable, prune};
 #[cfg(feature = "restate")]
-pub use restate::{OnRestate, OnRestateOptions};
+pub use restate::{OnRestate, OnRestateOptions, prunable_on, prune_on};
 pub use retention::keep_retention;
-pub use revise::{Changes, FileChange, Revision, file_changes};
+pub use revise::{Changes, FileChange, Revision, SentFiles, file_changes};
 pub use rules::{refuse_cancel, refuse_resume, refuse_undo};
 pub use service::{
     Ask, Evidence, Filter, Listed, Page, Person, Planned, Row, Runs, Sent, Shown, StartWanted,

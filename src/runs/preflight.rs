@@ -26,6 +26,8 @@ pub enum Note {
         cluster: String,
         permits: BTreeSet<Permit>,
     },
+    /// What a server found, in its words.
+    Said(String),
 }
 
 /// Finds the Kubernetes clusters that a run will speak to; none where the target has none at all.

@@ -43,7 +43,7 @@ pub struct Pruning {
 
 impl Retention {
     /// Picks the runs to delete, of a list of all with the newest first.
-    fn pick(&self, runs: Vec<(RunRow, String)>) -> Vec<(RunRow, String)> {
+    pub(crate) fn pick(&self, runs: Vec<(RunRow, String)>) -> Vec<(RunRow, String)> {
         let until = self.at - self.keep;
         let mut newer: BTreeMap<(String, String), usize> = BTreeMap::new();
         let picked = runs.into_iter().filter(|(run, _)| {
@@ -64,7 +64,7 @@ impl Retention {
         picked.collect()
     }
 
-    fn takes(&self, outcome: Option<&str>) -> bool {
+    pub(crate) fn takes(&self, outcome: Option<&str>) -> bool {
         let over = [Outcome::Succeeded, Outcome::Undone];
         let resumable = [Outcome::Failed, Outcome::Cancelled, Outcome::UndoFailed];
         let is = |outcomes: &[Outcome]| outcomes.iter().any(|one| Some(one.as_str()) == outcome);
@@ -148,10 +148,7 @@ fn delete(
     };
     if let Some(folder) = bundles {
         let evidence = gather(journal, run)?;
-        write_bundle(folder, run, &evidence.bundle).map_err(|e| {
-            let message = format!("can't write a bundle to {}: {e}", folder.display());
-            RunsError::broken("output", message).hint("nothing more was deleted")
-        })?;
+        write_bundle(folder, run, &evidence.bundle)?;
     }
     match journal.prune(run, stamp, seen.as_deref(), by) {
         Ok(true) => Ok(None),
@@ -161,8 +158,18 @@ fn delete(
     }
 }
 
-/// Writes a bundle for its owner alone, and waits until it is on the disk.
-fn write_bundle(folder: &Path, run: &RunId, text: &str) -> io::Result<()> {
+/// Writes the bundle of a run before it is deleted, for its owner alone, and waits until it is on the disk.
+///
+/// # Errors
+/// A folder that can't be written to.
+pub(crate) fn write_bundle(folder: &Path, run: &RunId, text: &str) -> Result<(), RunsError> {
+    write(folder, run, text).map_err(|e| {
+        let message = format!("can't write a bundle to {}: {e}", folder.display());
+        RunsError::broken("output", message).hint("nothing more was deleted")
+    })
+}
+
+fn write(folder: &Path, run: &RunId, text: &str) -> io::Result<()> {
     disk::create_folders(folder, 0o700)?;
     let (draft, path) = (
         folder.join(format!(".{run}.json")),

@@ -1,6 +1,6 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use super::preflight::Note;
+use super::{doubt::DoubtAnswer, preflight::Note};
 use windlass_engine::{compile::Program, decide::Plan, journal::InstanceId};
 use windlass_world::value::{Digest, Value};
 
@@ -13,6 +13,25 @@ pub struct Changes {
     pub params: BTreeMap<String, Value>,
     /// Steps that run again from the start, with all that depends on them.
     pub redo: Vec<InstanceId>,
+    /// The files that it continues with, where the caller has them: those of the run are not on this machine.
+    pub sent: Option<SentFiles>,
+    /// What became of calls in doubt.
+    pub answers: Vec<(InstanceId, DoubtAnswer)>,
+}
+
+/// Files of a workflow that a client sends.
+#[derive(Clone)]
+pub struct SentFiles {
+    pub program: Arc<Program>,
+    /// Whether they may be other ones than those that may be started by name.
+    pub may_differ: bool,
+}
+
+impl fmt::Debug for SentFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let files = self.program.files.keys();
+        f.debug_list().entries(files).finish()
+    }
 }
 
 /// What a resume with changes does.

@@ -7,7 +7,8 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
-    doubt::{Doubt, DoubtAnswer, doubts},
+    begin::Beginning,
+    doubt::{Doubt, DoubtAnswers, doubts},
     error::RunsError,
     folds::Cursor,
     library::WorkflowName,
@@ -23,8 +24,8 @@ use windlass_engine::{
     decide::{self, Refusal},
     execute::UndoItem,
     journal::{
-        Approval, Decision, HeldLock, InstanceId, Link, Pruned, Record, RunId, RunInfo, RunRow,
-        State, Status, Verdict, Via,
+        Approval, Decision, Event, HeldLock, InstanceId, Link, Pruned, Record, RunId, RunInfo,
+        RunRow, State, Status, Verdict, Via,
     },
 };
 use windlass_ground::Timestamp;
@@ -61,6 +62,16 @@ pub trait Runs: Send + Sync {
         each: &mut dyn FnMut(Record),
     ) -> Result<(), RunsError>;
 
+    /// Works as [`Runs::events`] for `most` events at most, so that a long run is never in memory as a whole. Returns whether more
+    /// follow.
+    fn some_events(
+        &self,
+        id: &RunId,
+        cursor: &mut Cursor,
+        most: usize,
+        each: &mut dyn FnMut(Record),
+    ) -> Result<bool, RunsError>;
+
     /// Works as [`Runs::events`] for a reader of all runs: it may leave out what happened in the last moments, but nothing that
     /// the last list told.
     fn events_so_far(
@@ -74,6 +85,11 @@ pub trait Runs: Send + Sync {
 
     /// Works out what a start would do, and changes nothing.
     fn plan(&self, wanted: &StartWanted, who: &Person) -> Result<Planned, RunsError>;
+
+    /// Works as [`Runs::plan`] for a workflow whose files the caller has.
+    fn plan_sent(&self, _: &Sent, _: &Person) -> Result<Planned, RunsError> {
+        Err(unsupported())
+    }
 
     /// Starts a run. Once this returns, the run is found and goes on after a crash; the same key gives the same run, whether or
     /// not its first answer arrived.
@@ -110,11 +126,11 @@ pub trait Runs: Send + Sync {
     /// Resumes a run that failed, was cancelled or was interrupted.
     fn resume(&self, id: &RunId, who: &Person) -> Result<(), RunsError>;
 
-    /// Lists what an undo would do, by looking at what is there now.
-    fn undo_plan(&self, id: &RunId) -> Result<Vec<UndoItem>, RunsError>;
+    /// Lists what an undo would do, by looking at what is there now, and with what a person says of calls in doubt.
+    fn undo_plan(&self, id: &RunId, answers: &DoubtAnswers) -> Result<Vec<UndoItem>, RunsError>;
 
-    /// Reverses what a run did.
-    fn undo(&self, id: &RunId, who: &Person) -> Result<(), RunsError>;
+    /// Reverses what a run did; records first what a person says of calls in doubt.
+    fn undo(&self, id: &RunId, answers: &DoubtAnswers, who: &Person) -> Result<(), RunsError>;
 
     /// Works out which certificates the runs made, delivered and found.
     fn certificates(&self) -> Result<Inventory, RunsError>;
@@ -166,14 +182,8 @@ pub trait Runs: Send + Sync {
         Err(unsupported())
     }
 
-    /// Records what became of a call in doubt, and resumes the run.
-    fn answer_doubt(
-        &self,
-        _: &RunId,
-        _: &InstanceId,
-        _: &DoubtAnswer,
-        _: &Person,
-    ) -> Result<(), RunsError> {
+    /// Records what became of calls in doubt, and resumes the run.
+    fn answer_doubts(&self, _: &RunId, _: &DoubtAnswers, _: &Person) -> Result<(), RunsError> {
         Err(unsupported())
     }
 
@@ -312,7 +322,11 @@ pub struct Sent {
 /// What a start would do.
 pub struct Planned {
     pub program: Program,
-    /// Holds nothing but the run's first event.
+    /// The run's first event.
+    pub event: Event,
+    /// When it would be, in milliseconds since 1970.
+    pub at: i64,
+    /// Holds nothing but the event.
     pub state: State,
     pub notes: Vec<Note>,
 }
@@ -331,6 +345,18 @@ pub struct Started {
     pub run: RunId,
     /// Whether an earlier request with the same key started it.
     pub is_repeated: bool,
+}
+
+impl Planned {
+    pub(crate) fn of(program: Program, beginning: Beginning, notes: Vec<Note>) -> Self {
+        Self {
+            program,
+            event: beginning.event,
+            at: beginning.at,
+            state: beginning.state,
+            notes,
+        }
+    }
 }
 
 impl Shown {

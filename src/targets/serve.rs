@@ -1,6 +1,6 @@
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{fmt, num::NonZeroUsize, path::PathBuf, time::Duration};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use super::{config::duration, grants::GrantConfig, oidc::OidcConfig};
 use windlass_world::value::Digest;
@@ -30,6 +30,22 @@ pub struct ServeConfig {
     /// How long a browser's session lives at most [default: 7 days].
     #[serde(default, deserialize_with = "duration")]
     pub session_limit: Option<Duration>,
+    /// How many connections are served at once [default: 512].
+    pub max_connections: Option<NonZeroUsize>,
+    /// How long a client may take for the head of a request, for its body, and with nothing taken of an answer [default: 60 s].
+    #[serde(default, deserialize_with = "client_timeout")]
+    pub client_timeout: Option<Duration>,
+}
+
+/// Reads a duration of a second at least: less would cut off everybody who is far away.
+fn client_timeout<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Duration>, D::Error> {
+    let given = duration(deserializer)?;
+    match given.is_some_and(|given| given < Duration::from_secs(1)) {
+        true => Err(D::Error::custom("it has to be one second at least")),
+        false => Ok(given),
+    }
 }
 
 /// A token that does not expire, for a person or a machine.

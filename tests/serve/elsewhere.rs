@@ -115,7 +115,7 @@ fn triggers_are_paused_where_they_are() {
     for arguments in [
         &["triggers", "--workflows", "x"][..],
         &["shell"],
-        &["plan", "x.yaml"],
+        &["backup", "b.tar"],
     ] {
         let ran = windlass(&here, &served, arguments).expect(2);
         assert!(

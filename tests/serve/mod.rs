@@ -1,10 +1,12 @@
 //! `windlass serve`: who gets through, runs from start to end over HTTP, streams, crashes, and the page.
 
 mod browser;
+mod crowd;
 pub mod door;
 mod elsewhere;
 mod grants;
 mod kinds;
+mod limits;
 mod live;
 mod more;
 mod notify;
@@ -14,5 +16,6 @@ mod prune;
 mod remote;
 mod schema;
 pub mod server;
+mod terminal;
 mod triggers;
 mod year;

@@ -57,10 +57,10 @@ steps:
 ";
 
 /// A server's folder, and one where nothing is but what a person has at a terminal.
-struct Two {
-    there: Test,
-    served: Served,
-    here: Test,
+pub(super) struct Two {
+    pub there: Test,
+    pub served: Served,
+    pub here: Test,
 }
 
 fn files(test: Test) -> Test {
@@ -71,7 +71,7 @@ fn files(test: Test) -> Test {
 }
 
 impl Two {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let there = files(with_people(Test::new()));
         let served = Served::start(&there);
         Self {
@@ -89,7 +89,7 @@ impl Two {
         command
     }
 
-    fn windlass(&self, token: &str, arguments: &[&str]) -> Ran {
+    pub fn windlass(&self, token: &str, arguments: &[&str]) -> Ran {
         let output = self.command(token, arguments).output();
         Ran::from_output(output.expect("windlass starts"))
     }
@@ -125,7 +125,7 @@ impl Two {
 }
 
 /// Runs a command here, and on a server, and holds what they print to be the same.
-fn hold_equal(two: &Two, arguments: &[&str], code: i32) {
+pub(super) fn hold_equal(two: &Two, arguments: &[&str], code: i32) {
     let here = two.here.windlass(arguments).expect(code);
     let owner = two.served.owner.clone();
     let there = two.windlass(&owner, arguments).expect(code);
@@ -203,18 +203,6 @@ fn a_run_of_a_server_is_resumed_with_changes() {
     hold_equal(&two, &["show"], 0);
     hold_equal(&two, &["mesh"], 0);
     hold_equal(&two, &["mesh", "--json"], 0);
-    // A question, and nothing in doubt.
-    let owner = two.served.owner.clone();
-    two.windlass(&owner, &["run", "asks.yaml"]).expect(3);
-    let answers = [
-        "resume",
-        "--answer",
-        "gate=again",
-        "--answer",
-        "after=again",
-    ];
-    let said = two.windlass(&owner, &answers).expect(2).stderr;
-    assert!(said.contains("one --answer at a time"), "{said}");
 }
 
 #[test]
@@ -455,7 +443,9 @@ fn what_is_wrong_with_a_server_is_said() {
     // Commands and options that are about this machine.
     let token = ("WINDLASS_TOKEN", owner.as_str());
     for (arguments, word) in [
-        (&["plan", "flow.yaml"][..], "windlass plan"),
+        (&["shell"][..], "windlass shell"),
+        (&["backup", "b.tar"][..], "windlass backup"),
+        (&["restore", "b.tar"][..], "windlass restore"),
         (
             &["run", "flow.yaml", "-p", "token=x", "--out", "x"][..],
             "--out",
@@ -464,6 +454,10 @@ fn what_is_wrong_with_a_server_is_said() {
             &["run", "flow.yaml", "-p", "token=x", "--lock-timeout", "1s"][..],
             "--lock-timeout",
         ),
+        (
+            &["run", "flow.yaml", "-p", "token=x", "--max-parallel", "2"][..],
+            "--max-parallel",
+        ),
     ] {
         let said = fails(&[here, token], arguments);
         assert!(
@@ -471,9 +465,6 @@ fn what_is_wrong_with_a_server_is_said() {
             "{arguments:?}: {said}"
         );
     }
-    two.here
-        .windlass(&["plan", "flow.yaml", "-p", "token=x", "--server", ""])
-        .expect(0);
     // Another version: it says who asks, and nothing else that is understood.
     let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
     let other = format!("http://{}", listener.local_addr().expect("one"));

@@ -123,6 +123,10 @@ impl Served {
     }
 
     /// Gives what it has said so far.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn said(&self) -> String {
         self.said.lock().expect("not poisoned").clone()
     }

@@ -1,5 +1,5 @@
 //! What servers log, and the traces of runs.
 
-mod collector;
+pub mod collector;
 mod log;
 mod traces;

@@ -10,7 +10,7 @@ use super::{
     desk::{Login, Serve, Triggers},
     drive::{Answer, Cancel, Resume, Run, Undo},
     keep::{Backup, Prune, Restore},
-    look::{Audit, Logs, MeshTable, Outputs, Runs, Show},
+    look::{Audit, Compare, Logs, MeshTable, Outputs, Runs, Show},
     mcp::Mcp,
     new::{New, Shell, Try},
     serve::{Http, Kube, Pca},
@@ -155,6 +155,8 @@ pub enum Command {
     Runs(Runs),
     /// Show a run: its steps, certificates and errors
     Show(Show),
+    /// Show what differs between a run and an earlier one: params, files, steps and outputs
+    Compare(Compare),
     /// Show what happened in a run, event by event
     Logs(Logs),
     /// Print the outputs of a run

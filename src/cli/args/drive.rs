@@ -57,10 +57,13 @@ pub struct Params {
     pub params_file: Option<PathBuf>,
 }
 
+/// The default of `--max-parallel`.
+pub const MAX_PARALLEL: u16 = 64;
+
 #[derive(Clone, ClapArgs)]
 pub struct Driving {
     /// The maximum number of steps that run at once
-    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
+    #[arg(long, default_value_t = MAX_PARALLEL, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub max_parallel: u16,
 
     /// Print the run as JSON on stdout when it has ended; with --plan, the plan
@@ -148,9 +151,9 @@ pub struct Answer {
     #[arg(add = ArgValueCompleter::new(complete::runs))]
     pub run: String,
 
-    /// The step that waits for the approval
-    #[arg(add = ArgValueCompleter::new(complete::steps))]
-    pub step: InstanceId,
+    /// The step that waits for the approval; several are answered together, or none of them
+    #[arg(required = true, value_name = "STEP", add = ArgValueCompleter::new(complete::steps))]
+    pub steps: Vec<InstanceId>,
 
     /// The reason, which is recorded in the journal
     #[arg(short = 'm', long, value_name = "TEXT")]

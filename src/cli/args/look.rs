@@ -100,6 +100,21 @@ pub struct Show {
 }
 
 #[derive(ClapArgs)]
+pub struct Compare {
+    /// The run, by any part of its id; a workflow is its newest run [default: the newest]
+    #[arg(add = ArgValueCompleter::new(complete::runs))]
+    pub run: Option<String>,
+
+    /// The run to compare it with [default: the last success before it of the same workflow on the same target]
+    #[arg(value_name = "WITH", add = ArgValueCompleter::new(complete::runs))]
+    pub with: Option<String>,
+
+    /// Print what differs as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(ClapArgs)]
 pub struct Logs {
     /// The run, by any part of its id; a workflow is its newest run [default: the newest]
     #[arg(add = ArgValueCompleter::new(complete::runs))]

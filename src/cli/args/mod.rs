@@ -17,10 +17,10 @@ pub use certs::{Certs, CertsCommand, CertsLook, Scan};
 pub use check::{Definitions, Explain, Format, Graph, Iam, Plan, Rbac, Schema, Validate};
 pub use command::{Args, Command};
 pub use desk::{Login, Serve, Triggers, TriggersCommand};
-pub use drive::{Answer, Cancel, Driving, Params, Resume, Run, Undo};
+pub use drive::{Answer, Cancel, Driving, MAX_PARALLEL, Params, Resume, Run, Undo};
 pub use keep::{Backup, Prune, Restore};
 pub use logging::Logging;
-pub use look::{Audit, Logs, MeshTable, Outputs, Runs, Show, Since};
+pub use look::{Audit, Compare, Logs, MeshTable, Outputs, Runs, Show, Since};
 pub use mcp::Mcp;
 pub use new::{New, Shell, Template, Try};
 #[cfg(feature = "restate")]

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use super::{
     run::refuse_driving,
@@ -13,15 +13,16 @@ use crate::{
         drive::exit_code,
         exit,
         failure::Failure,
-        in_doubt, print,
-        server::not_remote,
+        in_doubt,
+        load::Source,
+        print,
         taken::frozen,
     },
     compile::Program,
     execute::Ended,
     journal::{Approval, InstanceId, Outcome, RunId, RunInfo, State, Verdict},
     report,
-    runs::{Changes, Runs, There, WorkflowName},
+    runs::{Changes, Runs, SentFiles, There, WorkflowName},
     value::Command,
 };
 
@@ -31,19 +32,16 @@ pub fn resume(archive: &Archive, there: &There, command: &Resume, id: &RunId) ->
     let state = archive.state_of(id)?;
     let (info, mut program) = frozen(archive, id, &state)?;
     let has_changes = command.edited || !command.redo.is_empty();
-    if let Some(answer) = command.answers.first() {
-        if has_changes || command.plan || command.answers.len() > 1 {
-            return Err(not_remote(
-                "a server takes one --answer at a time, without --edited, --redo and --plan",
-            )
-            .hint(
-                "each answer resumes the run; give the next one once the run has stopped again",
-            ));
-        }
-        let (step, answer) = in_doubt::read(answer)?;
-        there.answer_doubt(id, &step, &answer, &caller(there))?;
-    } else if has_changes || command.plan {
-        if command.edited {
+    let answers = in_doubt::read_all(&command.answers)?;
+    if has_changes || command.plan {
+        let mut sent = None;
+        if command.edited && is_sent(&info) {
+            program = files_here(&info)?;
+            sent = Some(SentFiles {
+                program: Arc::new(program.clone()),
+                may_differ: true,
+            });
+        } else if command.edited {
             program = now_there(there, &info, program)?;
         }
         let redo = command.redo.iter();
@@ -51,6 +49,8 @@ pub fn resume(archive: &Archive, there: &There, command: &Resume, id: &RunId) ->
             takes_files: command.edited,
             params: command.params.named(&program.workflow)?,
             redo: redo.cloned().collect(),
+            answers,
+            sent,
         };
         let revision = there.revision(id, &changes)?;
         if command.plan {
@@ -65,6 +65,8 @@ pub fn resume(archive: &Archive, there: &There, command: &Resume, id: &RunId) ->
             return Ok(exit::NOTHING_STARTED);
         }
         there.resume_with(id, &changes, Some(revision.digest), &caller(there))?;
+    } else if !answers.is_empty() {
+        there.answer_doubts(id, &answers, &caller(there))?;
     } else {
         there.resume(id, &caller(there))?;
     }
@@ -77,7 +79,23 @@ pub fn resume(archive: &Archive, there: &There, command: &Resume, id: &RunId) ->
     )?))
 }
 
-/// Returns the workflow of a run as the server has it now. The server itself refuses a run whose files were uploaded.
+/// Whether a terminal sent the files of a run: the server names no folder of its own for them.
+fn is_sent(info: &RunInfo) -> bool {
+    info.folder.is_empty()
+}
+
+/// Reads the files that a terminal sent, as they are now, by the name that they were given.
+fn files_here(info: &RunInfo) -> Result<Program, Failure> {
+    let read = Source::of_run(info).compile();
+    read.map_err(|failure| match failure.is("unreadable-file") {
+        true => failure.hint(
+            "a terminal sent the files of this run: use --edited in the folder in which it was started",
+        ),
+        false => failure,
+    })
+}
+
+/// Returns the workflow of a run as the server has it now.
 fn now_there(there: &There, info: &RunInfo, program: Program) -> Result<Program, Failure> {
     let name = Path::new(&info.file).file_stem();
     let name = name.and_then(|stem| WorkflowName::parse(stem.to_str()?));
@@ -97,27 +115,29 @@ pub fn cancel(there: &There, _: &Cancel, id: &RunId) -> Done {
     Ok(exit::SUCCEEDED)
 }
 
-/// Answers a question of a run of a server.
+/// Answers questions of a run of a server.
 pub fn answer(
     there: &There,
     command: &args::Answer,
     verdict: Verdict,
-    (id, step, asked): (&RunId, &InstanceId, &Approval),
+    (id, asked): (&RunId, &[(InstanceId, Approval)]),
 ) -> Done {
-    let comment = command.comment.clone();
-    there.answer(
-        id,
-        step,
-        verdict,
-        Some(asked.digest),
-        comment,
-        &caller(there),
-    )?;
-    say!(
-        "{} `{step}`: {}",
-        verdict.as_str(),
-        report::line(&asked.message)
-    );
+    for (step, asked) in asked {
+        let comment = command.comment.clone();
+        there.answer(
+            id,
+            step,
+            verdict,
+            Some(asked.digest),
+            comment,
+            &caller(there),
+        )?;
+        say!(
+            "{} `{step}`: {}",
+            verdict.as_str(),
+            report::line(&asked.message)
+        );
+    }
     Ok(exit::SUCCEEDED)
 }
 
@@ -128,15 +148,10 @@ pub fn undo(
     command: &Undo,
     (id, state): (&RunId, State),
 ) -> Result<u8, Failure> {
-    if !command.answers.is_empty() {
-        return Err(not_remote(
-            "--answer works for runs of this machine, and not for those of a server",
-        )
-        .hint("use it on the machine where the server runs, on its state folder"));
-    }
     refuse_driving(&command.driving)?;
+    let answers = in_doubt::read_all(&command.answers)?;
     let (_, program) = frozen(archive, id, &state)?;
-    let items = there.undo_plan(id)?;
+    let items = there.undo_plan(id, &answers)?;
     if command.plan {
         return print(&match command.driving.json {
             true => format!("{:#}\n", report::undo_json(&items)),
@@ -147,7 +162,7 @@ pub fn undo(
     if !confirm(command.yes, &format!("Undo {}?", which(id, &state)))? {
         return Ok(exit::NOTHING_STARTED);
     }
-    there.undo(id, &caller(there))?;
+    there.undo(id, &answers, &caller(there))?;
     let ended = follow(there, &command.driving, id, program, state)?;
     Ok(match ended {
         Ended::Over(Outcome::Undone) => exit::SUCCEEDED,

@@ -4,7 +4,7 @@ use super::watch::{caller, follow};
 use crate::{
     cli::{
         Done,
-        args::{Driving, Run},
+        args::{Driving, MAX_PARALLEL, Run},
         drive::exit_code,
         failure::Failure,
         print,
@@ -56,6 +56,11 @@ pub fn run(command: &Run, program: Program, there: &There) -> Done {
 
 /// Refuses options that only the process which drives a run can obey.
 pub fn refuse_driving(driving: &Driving) -> Result<(), Failure> {
+    if driving.max_parallel != MAX_PARALLEL {
+        return Err(not_remote(
+            "--max-parallel is for runs that this process drives; `windlass serve --max-parallel` says it for those of a server",
+        ));
+    }
     match driving.lock_timeout {
         None => Ok(()),
         Some(_) => Err(not_remote(

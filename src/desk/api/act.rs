@@ -17,7 +17,6 @@ use windlass_engine::{
     decide,
     journal::{RunId, Verdict},
 };
-use windlass_ground as ground;
 use windlass_report as report;
 use windlass_runs::{Person, Runs, RunsError, StartWanted, Started};
 use windlass_targets::{LOCAL, Role};
@@ -36,7 +35,7 @@ pub struct Body<T, const MOST: usize = USUAL>(pub T);
 impl<T: DeserializeOwned, const MOST: usize> FromRequest<Desk> for Body<T, MOST> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &Desk) -> Result<Self, Problem> {
+    async fn from_request(request: Request, desk: &Desk) -> Result<Self, Problem> {
         let kind = request.headers().get(header::CONTENT_TYPE);
         let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim();
@@ -45,12 +44,7 @@ impl<T: DeserializeOwned, const MOST: usize> FromRequest<Desk> for Body<T, MOST>
             return Err(Problem::new(status, "bad-request", "the body must be JSON")
                 .hint("send it with Content-Type: application/json"));
         }
-        let text = ground::read_body(request.into_body(), MOST, ground::CLIENT_TIMEOUT).await;
-        let text = text.ok_or_else(|| {
-            let most = MOST >> 20;
-            let detail = format!("the body is larger than {most} MiB, or did not arrive");
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "bad-request", detail)
-        })?;
+        let text = desk.body(request, MOST).await?;
         let body = serde_json::from_slice(&text);
         let body = body.map_err(|e| Problem::bad(format!("the body can't be read: {e}")))?;
         Ok(Self(body))
@@ -187,11 +181,7 @@ pub async fn resume(desk: State<Desk>, access: Access, run: Path<String>) -> Acc
     act(desk, access, run, |runs, run, who| runs.resume(run, who)).await
 }
 
-pub async fn undo(desk: State<Desk>, access: Access, run: Path<String>) -> Accepted {
-    act(desk, access, run, |runs, run, who| runs.undo(run, who)).await
-}
-
-type Accepted = Result<StatusCode, Problem>;
+pub type Accepted = Result<StatusCode, Problem>;
 
 async fn act(
     State(desk): State<Desk>,

@@ -14,21 +14,22 @@ use super::{
     act::{Body, begun, key},
     look::{run_id, workflow_for, workflow_name},
     route,
-    types::{Files, Links, StartFiles, StartedRun, TargetNames},
+    types::{Files, FrozenPlan, Links, StartFiles, StartedRun, TargetNames},
 };
 use crate::{
     access::Access,
     answer::Problem,
+    page,
     route::{Answer, Route, somewhere},
     server::Desk,
 };
-use windlass_engine::compile::{Frozen, compile};
-use windlass_runs::Sent;
+use windlass_engine::compile::{Frozen, Program, compile};
+use windlass_runs::{RunsError, Sent};
 use windlass_targets::{LOCAL, Role};
 use windlass_world::value::Value;
 
 /// The largest start with files, in bytes: a workflow's files have at most 1 MiB each.
-const LARGEST: usize = 16 << 20;
+pub const LARGEST: usize = 16 << 20;
 
 pub fn routes() -> Vec<Route> {
     use Role::Operator;
@@ -76,6 +77,16 @@ pub fn routes() -> Vec<Route> {
             &[],
             Some("StartFiles"),
             Answer::Json("StartedRun"),
+        )),
+        somewhere(route(
+            Method::POST,
+            "/api/v1/frozen/plan",
+            Operator,
+            post(plan),
+            "The first event that a run of files that the client sends would have: a plan is worked out of it. Changes nothing",
+            &[],
+            Some("StartFiles"),
+            Answer::Json("FrozenPlan"),
         )),
     ]
 }
@@ -145,32 +156,53 @@ async fn start(
     Body(body): Body<StartFiles, LARGEST>,
 ) -> Result<(StatusCode, Json<StartedRun>), Problem> {
     let key = key(&headers)?;
-    let started = desk.ask(move |runs| {
-        let files = body.files.into_iter();
-        let files: BTreeMap<_, _> = files.map(|(path, text)| (path, text.into())).collect();
-        let program = compile(&body.main, &mut Frozen(files))?;
-        let target = body.target.unwrap_or_else(|| LOCAL.into());
-        let name = &program.workflow.name;
-        if !access.has_on(Role::Operator, name, &target) {
-            return Ok(Err(Problem::denied_on(
-                &access,
-                Role::Operator,
-                name,
-                &target,
-            )));
-        }
-        let params = body.params.into_iter();
-        let sent = Sent {
-            file: body.file.unwrap_or_else(|| program.main.clone()),
-            may_differ: access.may_send(&target),
-            params: params
-                .map(|(name, value)| (name, Value::from_json(value)))
-                .collect(),
-            chosen: body.steps.into_iter().collect(),
-            program,
-            target,
-        };
-        runs.send(&sent, key.as_deref(), &access.person).map(Ok)
+    let started = desk.ask(move |runs| match sent(body, &access)? {
+        Ok(sent) => runs.send(&sent, key.as_deref(), &access.person).map(Ok),
+        Err(denied) => Ok(Err(denied)),
     });
     Ok(begun(&started.await??))
+}
+
+async fn plan(
+    State(desk): State<Desk>,
+    access: Access,
+    Body(body): Body<StartFiles, LARGEST>,
+) -> Result<Json<FrozenPlan>, Problem> {
+    let planned = desk.ask(move |runs| match sent(body, &access)? {
+        Ok(sent) => runs.plan_sent(&sent, &access.person).map(Ok),
+        Err(denied) => Ok(Err(denied)),
+    });
+    let planned = planned.await??;
+    Ok(Json(FrozenPlan {
+        at: planned.at,
+        event: serde_json::to_value(&planned.event).unwrap_or_default(),
+        notes: planned.notes.iter().map(page::note).collect(),
+    }))
+}
+
+/// Compiles what a client sends; a role that is missing is the inner error.
+fn sent(body: StartFiles, access: &Access) -> Result<Result<Sent, Problem>, RunsError> {
+    let program = program_of(body.files, &body.main)?;
+    let target = body.target.unwrap_or_else(|| LOCAL.into());
+    if let Err(denied) = access.need(Role::Operator, &program.workflow.name, &target) {
+        return Ok(Err(denied));
+    }
+    let params = body.params.into_iter();
+    Ok(Ok(Sent {
+        file: body.file.unwrap_or_else(|| program.main.clone()),
+        may_differ: access.may_send(&target),
+        params: params
+            .map(|(name, value)| (name, Value::from_json(value)))
+            .collect(),
+        chosen: body.steps.into_iter().collect(),
+        program,
+        target,
+    }))
+}
+
+/// Compiles files that a client sends.
+pub fn program_of(files: BTreeMap<String, String>, main: &str) -> Result<Program, RunsError> {
+    let files = files.into_iter();
+    let files = files.map(|(path, text)| (path, text.into())).collect();
+    Ok(compile(main, &mut Frozen(files))?)
 }

@@ -3,6 +3,7 @@
 //! Times are milliseconds since 1970; secrets are masked.
 
 mod act;
+mod answers;
 mod files;
 mod look;
 mod more;
@@ -19,6 +20,7 @@ use http::Method;
 
 pub use act::digest;
 pub use look::{healthz, instance_id, no_such_run, readyz, run_id, workflow_for, workflow_name};
+pub use more::comparison_json;
 pub use prune::keep as keep_duration;
 pub use run::{allowed, effect_item as effect, may_answer, may_say, not_allowed, waits_for};
 pub use triggers::pause;
@@ -197,10 +199,10 @@ pub fn routes() -> Vec<Route> {
         act(
             "/api/v1/runs/{run}/undo",
             Admin,
-            "Reverses what a run did",
-            None,
+            "Reverses what a run did; records first what a person says of calls in doubt",
+            Some("UndoBody"),
             Answer::Accepted,
-            post(act::undo),
+            post(answers::undo),
         ),
         look(
             "/api/v1/triggers",
@@ -251,6 +253,7 @@ pub fn routes() -> Vec<Route> {
         }
     }
     routes.extend(files::routes());
+    routes.extend(answers::routes());
     routes.extend(more::routes());
     routes.extend(prune::routes());
     routes.extend(sessions::routes());

@@ -14,6 +14,8 @@ use utoipa::ToSchema;
 
 use super::{
     act::{Body, digest},
+    answers,
+    files::{LARGEST, program_of},
     look::run_id,
     route,
     run::may_answer,
@@ -22,16 +24,16 @@ use super::{
 use crate::{
     access::Access,
     answer::Problem,
-    compare::{Comparison, StepSide, last_success},
+    compare::{Comparison, StepSide, ValueChange, last_success},
     page,
     route::{Answer, Route},
     server::Desk,
     waiting::Waiting,
 };
-use windlass_engine::journal::InstanceId;
+use windlass_engine::journal::{InstanceId, RunId};
 use windlass_ground::Timestamp;
 use windlass_report as report;
-use windlass_runs::{Changes, DoubtAnswer, RunsError};
+use windlass_runs::{Changes, DoubtAnswer, Runs, RunsError, SentFiles};
 use windlass_targets::{LOCAL, Role};
 use windlass_world::value::Value;
 
@@ -318,38 +320,46 @@ async fn compare(
     let compared = compared.await?;
     // The route has looked at the run of the path only.
     access.need_of(Role::Viewer, &compared.before.info)?;
-    let values = |all: &[crate::compare::ValueChange]| {
-        let all = all.iter().map(|change| ValueDifference {
-            name: change.name.clone(),
-            before: change.before.clone(),
-            after: change.after.clone(),
+    Ok(Json(ComparisonAnswer::of(&compared)))
+}
+
+/// Writes a comparison as the API does.
+pub fn comparison_json(compared: &Comparison) -> AnyJson {
+    serde_json::to_value(ComparisonAnswer::of(compared)).unwrap_or_default()
+}
+
+impl ComparisonAnswer {
+    fn of(compared: &Comparison) -> Self {
+        let values = |all: &[ValueChange]| {
+            let all = all.iter().map(|change| ValueDifference {
+                name: change.name.clone(),
+                before: change.before.clone(),
+                after: change.after.clone(),
+            });
+            all.collect()
+        };
+        let side = |side: &StepSide| SideItem {
+            status: side.status.into(),
+            worked_ms: side.worked_ms,
+            attempt: side.attempt,
+            error: side.error.clone(),
+        };
+        let steps = compared.steps.iter().map(|change| StepDifference {
+            step: change.step.to_string(),
+            before: change.before.as_ref().map(side),
+            after: change.after.as_ref().map(side),
         });
-        all.collect()
-    };
-    let side = |side: &StepSide| SideItem {
-        status: side.status.into(),
-        worked_ms: side.worked_ms,
-        attempt: side.attempt,
-        error: side.error.clone(),
-    };
-    let steps = compared.steps.iter().map(|change| StepDifference {
-        step: change.step.to_string(),
-        before: change.before.as_ref().map(side),
-        after: change.after.as_ref().map(side),
-    });
-    Ok(Json(ComparisonAnswer {
-        run: compared.after.id.to_string(),
-        with: compared.before.id.to_string(),
-        params: values(&compared.params),
-        outputs: values(&compared.outputs),
-        files: compared
-            .files
-            .iter()
-            .map(|file| file.path.clone())
-            .collect(),
-        steps: steps.collect(),
-        same: compared.same,
-    }))
+        let files = compared.files.iter();
+        Self {
+            run: compared.after.id.to_string(),
+            with: compared.before.id.to_string(),
+            params: values(&compared.params),
+            outputs: values(&compared.outputs),
+            files: files.map(|file| file.path.clone()).collect(),
+            steps: steps.collect(),
+            same: compared.same,
+        }
+    }
 }
 
 async fn audit(
@@ -401,6 +411,15 @@ pub struct ChangesBody {
     /// Of the revision that was looked at; without it, whatever the changes mean now is done.
     #[serde(default)]
     pub digest: Option<String>,
+    /// The workflow's files that it takes, by their paths from its folder; those of the server if they are left out.
+    #[serde(default)]
+    pub files: Option<BTreeMap<String, String>>,
+    /// The path of the workflow's file among `files`.
+    #[serde(default)]
+    pub main: Option<String>,
+    /// What became of calls in doubt, which needs the role `admin`.
+    #[serde(default)]
+    pub answers: Vec<DoubtBody>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -416,26 +435,54 @@ pub struct RevisionAnswer {
 }
 
 impl ChangesBody {
-    fn changes(self) -> Changes {
+    /// Reads the changes to a run; a role that is missing is the inner error.
+    fn changes(
+        self,
+        runs: &dyn Runs,
+        run: &RunId,
+        access: &Access,
+    ) -> Result<Result<Changes, Problem>, RunsError> {
+        let info = runs.run(run)?.info;
+        if !self.answers.is_empty()
+            && let Err(denied) = access.need_of(Role::Admin, &info)
+        {
+            return Ok(Err(denied));
+        }
+        let sent = match self.files {
+            None => None,
+            Some(_) if !self.takes_files => {
+                return Ok(Err(Problem::bad("`files` needs `takes_files`")));
+            }
+            Some(files) => Some(SentFiles {
+                program: program_of(files, &self.main.unwrap_or_default())?.into(),
+                may_differ: access.may_send(&info.target),
+            }),
+        };
         let params = self.params.into_iter();
-        Changes {
+        Ok(Ok(Changes {
             takes_files: self.takes_files,
             params: params
                 .map(|(name, value)| (name, Value::from_json(value)))
                 .collect(),
             redo: self.redo,
-        }
+            answers: answers::read(self.answers),
+            sent,
+        }))
     }
 }
 
 async fn revision(
     State(desk): State<Desk>,
+    access: Access,
     Path(run): Path<String>,
-    Body(body): Body<ChangesBody>,
+    Body(body): Body<ChangesBody, LARGEST>,
 ) -> Result<Json<RevisionAnswer>, Problem> {
     let run = run_id(&run)?;
-    let changes = body.changes();
-    let revision = desk.ask(move |runs| runs.revision(&run, &changes)).await?;
+    let revision = desk.ask(move |runs| match body.changes(runs, &run, &access)? {
+        Ok(changes) => runs.revision(&run, &changes).map(Ok),
+        Err(problem) => Ok(Err(problem)),
+    });
+    let revision = revision.await??;
     Ok(Json(RevisionAnswer {
         plan: report::plan_json(&revision.plan),
         files: revision
@@ -452,13 +499,17 @@ async fn revise(
     State(desk): State<Desk>,
     access: Access,
     Path(run): Path<String>,
-    Body(body): Body<ChangesBody>,
+    Body(body): Body<ChangesBody, LARGEST>,
 ) -> Result<StatusCode, Problem> {
     let run = run_id(&run)?;
     let shown = body.digest.as_deref().map(digest).transpose()?;
-    let changes = body.changes();
-    desk.ask(move |runs| runs.resume_with(&run, &changes, shown, &access.person))
-        .await?;
+    let resumed = desk.ask(move |runs| match body.changes(runs, &run, &access)? {
+        Ok(changes) => runs
+            .resume_with(&run, &changes, shown, &access.person)
+            .map(Ok),
+        Err(problem) => Ok(Err(problem)),
+    });
+    resumed.await??;
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -474,6 +525,16 @@ pub struct DoubtBody {
     pub value: AnyJson,
 }
 
+impl DoubtBody {
+    pub fn answer(self) -> (InstanceId, DoubtAnswer) {
+        let answer = match self.done {
+            true => DoubtAnswer::Done(Value::from_json(self.value)),
+            false => DoubtAnswer::Again,
+        };
+        (self.step, answer)
+    }
+}
+
 async fn doubt(
     State(desk): State<Desk>,
     access: Access,
@@ -481,11 +542,8 @@ async fn doubt(
     Body(body): Body<DoubtBody>,
 ) -> Result<StatusCode, Problem> {
     let run = run_id(&run)?;
-    let answer = match body.done {
-        true => DoubtAnswer::Done(Value::from_json(body.value)),
-        false => DoubtAnswer::Again,
-    };
-    desk.ask(move |runs| runs.answer_doubt(&run, &body.step, &answer, &access.person))
+    let answers = [body.answer()];
+    desk.ask(move |runs| runs.answer_doubts(&run, &answers, &access.person))
         .await?;
     Ok(StatusCode::ACCEPTED)
 }

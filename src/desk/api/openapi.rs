@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use serde_json::{Map, Value as Json_, json};
 use utoipa::OpenApi;
 
-use super::{KEY, more, prune, triggers, types};
+use super::{KEY, answers, more, prune, triggers, types};
 use crate::{
     answer::Problem,
     route::{About, Answer, Needs, Route},
@@ -20,6 +20,7 @@ use crate::{
     types::GrantItem,
     types::LoginItem,
     types::StartFiles,
+    types::FrozenPlan,
     types::Files,
     types::Links,
     types::TargetNames,
@@ -58,6 +59,8 @@ use crate::{
     more::ChangesBody,
     more::RevisionAnswer,
     more::DoubtBody,
+    answers::DoubtsBody,
+    answers::UndoBody,
     prune::PruneBody,
     prune::PruneAnswer,
     prune::PrunableRun,
@@ -126,7 +129,7 @@ fn operation(route: &Route, about: About) -> Json_ {
         })
     });
     let mut parameters: Vec<_> = in_path.chain(in_query).collect();
-    let is_start = matches!(about.body, Some("StartRun" | "StartFiles"));
+    let is_start = matches!(about.answer, Answer::Json("StartedRun"));
     if is_start {
         parameters.push(json!({
             "name": KEY, "in": "header", "schema": { "type": "string", "maxLength": 255 },
@@ -169,7 +172,7 @@ fn operation(route: &Route, about: About) -> Json_ {
     }
     if let Some(body) = about.body {
         operation["requestBody"] = json!({
-            "required": true,
+            "required": body != "UndoBody",
             "content": { "application/json": { "schema": reference(body) } },
         });
     }

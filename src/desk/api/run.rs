@@ -275,20 +275,21 @@ pub async fn events(
     let run = run_id(&run)?;
     let limit = query.limit.unwrap_or(MOST).clamp(1, MOST);
     let page = desk.ask(move |runs| {
-        let (mut events, mut has_more) = (Vec::new(), false);
+        let mut events = Vec::new();
         let mut cursor = match query.after {
             Some(after) => runs.cursor(&run, after.saturating_add(1))?,
             None => Cursor::default(),
         };
-        runs.events(&run, &mut cursor, &mut |record| {
-            if query.after.is_some_and(|after| record.seq <= after) {
-                return;
-            }
-            match events.len() < limit {
-                true => events.push(event_item(&record)),
-                false => has_more = true,
-            }
-        })?;
+        let mut has_more = true;
+        // A cursor that is not known begins before what is wanted.
+        while has_more && events.len() < limit {
+            let most = limit - events.len();
+            has_more = runs.some_events(&run, &mut cursor, most, &mut |record| {
+                if query.after.is_none_or(|after| record.seq > after) {
+                    events.push(event_item(&record));
+                }
+            })?;
+        }
         match cursor.next {
             0 => Err(RunsError::missing("no-such-run", format!("no run `{run}`"))),
             _ => Ok(EventsPage { events, has_more }),
@@ -328,7 +329,7 @@ pub async fn undo_plan(
     Path(run): Path<String>,
 ) -> Result<Json<UndoPlan>, Problem> {
     let run = run_id(&run)?;
-    let items = desk.ask(move |runs| runs.undo_plan(&run)).await?;
+    let items = desk.ask(move |runs| runs.undo_plan(&run, &[])).await?;
     Ok(Json(UndoPlan {
         items: report::undo_json(&items),
     }))

@@ -28,6 +28,9 @@ const COALESCE_LIST: Duration = Duration::from_millis(500);
 /// How often a run is looked at that another process drives.
 const ELSEWHERE: Duration = Duration::from_secs(1);
 
+/// How many events are read at once, and in memory for each reader: a long run is sent page by page, as fast as it is taken.
+const PAGE: usize = 200;
+
 /// How long somebody who logs out, or whose token expires, may still read what they were reading.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -79,6 +82,7 @@ pub async fn run(
         after,
         is_lost,
         is_first: true,
+        has_more: false,
         sent: Instant::now(),
         waiting: Vec::new().into_iter(),
     };
@@ -97,6 +101,8 @@ struct Following {
     /// Whether what they have is unknown here.
     is_lost: bool,
     is_first: bool,
+    /// Whether more events follow those that have been read.
+    has_more: bool,
     /// When something was sent last.
     sent: Instant,
     /// Events that have been read and not yet sent.
@@ -112,13 +118,15 @@ impl Following {
             if let Some(event) = self.waiting.next() {
                 return Some((Ok(event), self));
             }
+            let reads_on = std::mem::take(&mut self.has_more);
             if !std::mem::take(&mut self.is_first)
+                && !reads_on
                 && !woken(&self.desk, &mut self.changes, self.sent + COALESCE).await
             {
                 return None;
             }
             self.changes.borrow_and_update();
-            if !self.admitted.still().await {
+            if self.desk.stop.is_cancelled() || !self.admitted.still().await {
                 return None;
             }
             // A run that can't be read any more has no further events.
@@ -130,7 +138,7 @@ impl Following {
         let (run, mut cursor, after) = (self.run.clone(), self.cursor, self.after);
         let asked = self.desk.ask(move |runs| {
             let mut events = Vec::new();
-            runs.events(&run, &mut cursor, &mut |record| {
+            let has_more = runs.some_events(&run, &mut cursor, PAGE, &mut |record| {
                 if after.is_none_or(|after| record.seq > after) {
                     let item = event_item(&record);
                     let text = serde_json::to_string(&item).unwrap_or_default();
@@ -138,10 +146,11 @@ impl Following {
                     events.push(event.event("event").data(text));
                 }
             })?;
-            Ok::<_, RunsError>((cursor, events))
+            Ok::<_, RunsError>((cursor, events, has_more))
         });
-        let (cursor, events) = asked.await?;
+        let (cursor, events, has_more) = asked.await?;
         self.cursor = cursor;
+        self.has_more = has_more;
         if !events.is_empty() {
             self.sent = Instant::now();
         }

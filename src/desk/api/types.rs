@@ -133,6 +133,16 @@ pub struct StartFiles {
     pub steps: Vec<String>,
 }
 
+/// What a run of files that were sent would begin with.
+#[derive(Serialize, ToSchema)]
+pub struct FrozenPlan {
+    pub at: i64,
+    /// The first event of the run. Secrets are masked.
+    pub event: Json,
+    /// What was found that refuses nothing.
+    pub notes: Vec<String>,
+}
+
 /// Files, by their paths.
 #[derive(Serialize, ToSchema)]
 pub struct Files {

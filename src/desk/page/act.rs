@@ -2,7 +2,6 @@ use axum::{
     extract::{FromRequest, Path, Request, State},
     response::Response,
 };
-use http::StatusCode;
 use maud::{Markup, html};
 
 use super::{
@@ -14,7 +13,6 @@ use windlass_engine::{
     execute::{UndoItem, UndoKind},
     journal::{RunId, Verdict},
 };
-use windlass_ground as ground;
 use windlass_runs::{Person, Runs, RunsError};
 
 /// The largest form.
@@ -33,12 +31,8 @@ impl Form {
 impl FromRequest<Desk> for Form {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &Desk) -> Result<Self, Problem> {
-        let body = ground::read_body(request.into_body(), MOST, ground::CLIENT_TIMEOUT).await;
-        let body = body.ok_or_else(|| {
-            let detail = "the form is larger than 1 MiB, or did not arrive";
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "bad-request", detail)
-        })?;
+    async fn from_request(request: Request, desk: &Desk) -> Result<Self, Problem> {
+        let body = desk.body(request, MOST).await?;
         Ok(Self(form_urlencoded::parse(&body).into_owned().collect()))
     }
 }
@@ -95,7 +89,7 @@ pub async fn resume(desk: State<Desk>, access: Access, run: Path<String>) -> Don
 }
 
 pub async fn undo(desk: State<Desk>, access: Access, run: Path<String>) -> Done {
-    act(desk, access, run, |runs, run, who| runs.undo(run, who)).await
+    act(desk, access, run, |runs, run, who| runs.undo(run, &[], who)).await
 }
 
 async fn act(
@@ -116,7 +110,7 @@ pub async fn undo_plan(State(desk): State<Desk>, access: Access, Path(run): Path
     let run = run_id(&run)?;
     let asked = run.clone();
     let (shown, items) = desk
-        .ask(move |runs| Ok((runs.run(&asked)?, runs.undo_plan(&asked)?)))
+        .ask(move |runs| Ok((runs.run(&asked)?, runs.undo_plan(&asked, &[])?)))
         .await?;
     let allowed = api::allowed(&shown, &access).remove("undo");
     let is_allowed = allowed.as_ref().is_some_and(|allowed| allowed.ok);

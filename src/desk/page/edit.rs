@@ -106,7 +106,8 @@ pub async fn doubt(
         }
         _ => return Err(Problem::bad("the form has no answer")),
     };
-    desk.ask(move |runs| runs.answer_doubt(&run, &step, &answer, &access.person))
+    let answers = [(step, answer)];
+    desk.ask(move |runs| runs.answer_doubts(&run, &answers, &access.person))
         .await?;
     Ok(see_other(&back, None))
 }
@@ -184,6 +185,7 @@ impl Sheet {
                 takes_files,
                 params,
                 redo: self.redo.clone(),
+                ..Changes::default()
             }),
             false => Err(windlass_engine::compile::ParamErrors(errors).into()),
         }

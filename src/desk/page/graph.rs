@@ -22,8 +22,11 @@ const DROP: f64 = 34.0;
 const LANE: f64 = 14.0;
 const MARGIN: f64 = 10.0;
 const SWEEPS: usize = 8;
-/// Letters of a name that fit into a node.
+/// Letters of a name that a node shows, and how many stand beside its mark as they are: more are drawn narrower.
 const LETTERS: usize = 21;
+const EASY: usize = 17;
+/// How wide such a name is drawn.
+const NARROWED: f64 = 136.0;
 /// A wider picture is not made as narrow as the page: it would be too small to read.
 const READABLE: f64 = 1400.0;
 /// How much smaller it is drawn then.
@@ -184,7 +187,9 @@ fn node(face: &Face, (x, y): (f64, f64)) -> Markup {
             @if face.is_bar { rect class="behind" x="4" y="4" width=(WIDTH) height=(HEIGHT) rx="8" {} }
             rect class="box" width=(WIDTH) height=(HEIGHT) rx="8" {}
             rect class="stripe" width="5" height=(HEIGHT) rx="2.5" {}
-            text class="name" x="14" y="19" aria-hidden="true" { (cut(&face.name, LETTERS)) }
+            @let is_long = face.name.chars().count() > EASY;
+            text class="name" x="14" y="19" textLength=[is_long.then_some(NARROWED)] lengthAdjust=[is_long.then_some("spacingAndGlyphs")]
+                aria-hidden="true" { (cut(&face.name, LETTERS)) }
             text class="mark" x=(WIDTH - 12.0) y="19" text-anchor="end" aria-hidden="true" { (mark(face.status)) }
             @if face.is_bar {
                 (bar(face))

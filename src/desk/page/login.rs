@@ -8,7 +8,6 @@ use maud::html;
 
 use super::layout::{Frame, page, see_other};
 use crate::{admit::Peer, cookie::Purpose, server::Desk};
-use windlass_ground as ground;
 
 /// A token is short.
 const MOST: usize = 4096;
@@ -59,8 +58,7 @@ pub async fn log_in(
     request: Request,
 ) -> Response {
     let headers = request.headers().clone();
-    let body = ground::read_body(request.into_body(), MOST, ground::CLIENT_TIMEOUT).await;
-    let body = body.unwrap_or_default();
+    let body = desk.body(request, MOST).await.unwrap_or_default();
     let mut fields = form_urlencoded::parse(&body);
     let token = fields.find(|(name, _)| name == "token");
     let token = token.map(|(_, token)| token.trim().to_owned());

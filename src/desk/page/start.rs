@@ -333,6 +333,7 @@ pub fn note(note: &Note) -> String {
                 "the target `{target}` names no Kubernetes clusters: what needs them is skipped"
             )
         }
+        Note::Said(text) => text.clone(),
         Note::Missing { cluster, permits } => {
             format!(
                 "on {cluster} the caller may not {}",

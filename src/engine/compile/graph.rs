@@ -19,6 +19,7 @@ use windlass_world::value::{Digest, FailureClass, Type, Value};
 pub type StepIndex = NodeIndex;
 
 /// A checked workflow with all that it uses, and the texts it was made from.
+#[derive(Clone)]
 pub struct Program {
     pub workflow: Arc<Workflow>,
     /// Every file that was read, by its path from the workflow's folder: what a run freezes.

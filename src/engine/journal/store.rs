@@ -198,6 +198,29 @@ impl Journal {
         self.read(run, seq, before, false, each)
     }
 
+    /// Works as [`Journal::walk`] for `most` events at most, so that nobody holds all of a long run in memory. Returns whether more
+    /// follow.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn walk_some(
+        &self,
+        run: &RunId,
+        seq: u64,
+        before: Digest,
+        most: usize,
+        mut each: impl FnMut(Record),
+    ) -> Result<bool, JournalError> {
+        let seal = &self.inner.seal;
+        let mut open =
+            |_: &str, sealed: Event<serde_json::Value>| sealed.try_map(|json| seal.open(json));
+        let mut chain = Chain::new(run, seq, before);
+        self.links_of(run, seq, Some(most), |link| {
+            each(chain.open(link, &mut open)?);
+            Ok(())
+        })
+    }
+
     fn read(
         &self,
         run: &RunId,
@@ -226,15 +249,28 @@ impl Journal {
         &self,
         run: &RunId,
         seq: u64,
-        mut each: impl FnMut(Link) -> Result<(), JournalError>,
+        each: impl FnMut(Link) -> Result<(), JournalError>,
     ) -> Result<(), JournalError> {
+        self.links_of(run, seq, None, each).map(|_| ())
+    }
+
+    /// Works as [`Journal::links`] for `most` events at most; returns whether more follow.
+    fn links_of(
+        &self,
+        run: &RunId,
+        seq: u64,
+        most: Option<usize>,
+        mut each: impl FnMut(Link) -> Result<(), JournalError>,
+    ) -> Result<bool, JournalError> {
+        // SQLite takes a negative limit for none.
+        let limit = most.map_or(-1, |most| i64::try_from(most).unwrap_or(-1));
         let database = self.inner.database();
         // One look: another process may append in between.
         let look = database.unchecked_transaction()?;
         let mut statement = look.prepare_cached(
-            "SELECT seq, at, body, digest FROM events WHERE run = ? AND seq >= ? ORDER BY seq",
+            "SELECT seq, at, body, digest FROM events WHERE run = ? AND seq >= ? ORDER BY seq LIMIT ?",
         )?;
-        let mut rows = statement.query(params![run.as_str(), seq])?;
+        let mut rows = statement.query(params![run.as_str(), seq, limit])?;
         let mut last: Option<(u64, Digest)> = None;
         while let Some(row) = rows.next()? {
             let link = Link {
@@ -254,13 +290,17 @@ impl Journal {
             )
             .optional()?;
         let next = last.map_or(seq, |(last, _)| last + 1);
+        let has_all_it_may = most.is_some_and(|most| next - seq == most as u64);
+        if has_all_it_may && end.is_some_and(|(events, _)| events > next) {
+            return Ok(true);
+        }
         let is_whole = match (end, last) {
             (Some((events, head)), Some((_, last))) => events == next && head == *last.as_bytes(),
             (Some((events, _)), None) => events <= seq,
             (None, _) => last.is_none(),
         };
         match is_whole {
-            true => Ok(()),
+            true => Ok(false),
             false => Err(JournalError::BrokenChain {
                 run: run.clone(),
                 seq: next,

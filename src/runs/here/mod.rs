@@ -21,13 +21,13 @@ use tokio::sync::watch;
 
 use self::{
     log::Logs,
-    on::{cancelled, goes_on, record, undo_started, unread_cancel},
+    on::{cancelled, goes_on, record, undo_started, undoing, unread_cancel},
     rows::Rows,
 };
 use super::{
     book::Book,
     clock::now,
-    doubt::DoubtAnswer,
+    doubt::{DoubtAnswers, all_answered},
     drivers::{Drivers, Driving, Held, RunPlace},
     error::RunsError,
     folds::{Cursor, Folds},
@@ -45,7 +45,7 @@ use super::{
 use windlass_engine::{
     compile::{Frozen, Program, compile},
     decide,
-    execute::{DriveError, UndoItem, undo_plan},
+    execute::{UndoItem, undo_plan},
     journal::{
         Decision, Event, HeldLock, InstanceId, Journal, JournalError, Link, Message, Pruned,
         Record, RunId, RunInfo, RunLock, RunRow, State, Verdict,
@@ -298,14 +298,26 @@ impl Runs for Here {
         cursor.advance(&self.reader, id, each)
     }
 
+    fn some_events(
+        &self,
+        id: &RunId,
+        cursor: &mut Cursor,
+        most: usize,
+        each: &mut dyn FnMut(Record),
+    ) -> Result<bool, RunsError> {
+        cursor.advance_some(&self.reader, id, most, each)
+    }
+
     fn plan(&self, wanted: &StartWanted, who: &Person) -> Result<Planned, RunsError> {
         let out = self.options.out.join("RUN");
         let (program, beginning, notes) = self.prepare(wanted, &out, who)?;
-        Ok(Planned {
-            program,
-            state: beginning.state,
-            notes,
-        })
+        Ok(Planned::of(program, beginning, notes))
+    }
+
+    fn plan_sent(&self, sent: &Sent, who: &Person) -> Result<Planned, RunsError> {
+        let out = self.options.out.join("RUN");
+        let (program, beginning, notes) = self.prepare_sent(sent, &out, who)?;
+        Ok(Planned::of(program, beginning, notes))
     }
 
     fn start(
@@ -394,27 +406,22 @@ impl Runs for Here {
         self.go(held, events)
     }
 
-    fn undo_plan(&self, id: &RunId) -> Result<Vec<UndoItem>, RunsError> {
+    fn undo_plan(&self, id: &RunId, answers: &DoubtAnswers) -> Result<Vec<UndoItem>, RunsError> {
         let run = self.run(id)?;
         rules::refuse_undo(id, &run.state)?;
-        let mut state = State::clone(&run.state);
-        if state.outcome.is_some() || !state.is_undoing {
-            let begins = undo_started(&Person {
-                name: String::new(),
-                via: None,
-            });
-            state.apply(&begins, now()).map_err(DriveError::from)?;
-        }
+        let state = undoing(&run.state, answers)?;
         self.drivers.handle().block_on(async {
             let open = self.drivers.open(&run.info).await?;
             Ok(undo_plan(&run.program.workflow, &state, &open.clients).await)
         })
     }
 
-    fn undo(&self, id: &RunId, who: &Person) -> Result<(), RunsError> {
+    fn undo(&self, id: &RunId, answers: &DoubtAnswers, who: &Person) -> Result<(), RunsError> {
         let held = self.take_idle(id, "it is running: cancel it first")?;
         rules::refuse_undo(id, &held.state)?;
-        self.go(held, vec![undo_started(who)])
+        let mut events = vec![undo_started(who)];
+        events.extend(all_answered(&held.state, &events, answers, who)?);
+        self.go(held, events)
     }
 
     fn certificates(&self) -> Result<Inventory, RunsError> {
@@ -478,14 +485,13 @@ impl Runs for Here {
         self.resume_revised(id, changes, shown, who)
     }
 
-    fn answer_doubt(
+    fn answer_doubts(
         &self,
         id: &RunId,
-        step: &InstanceId,
-        answer: &DoubtAnswer,
+        answers: &DoubtAnswers,
         who: &Person,
     ) -> Result<(), RunsError> {
-        self.resume_answered(id, step, answer, who)
+        self.resume_answered(id, answers, who)
     }
 
     fn evidence(&self, id: &RunId) -> Result<Evidence, RunsError> {

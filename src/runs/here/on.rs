@@ -1,4 +1,10 @@
-use crate::{clock::now, drivers::Held, error::RunsError, service::Person};
+use crate::{
+    clock::now,
+    doubt::{DoubtAnswers, all_answered},
+    drivers::Held,
+    error::RunsError,
+    service::Person,
+};
 use windlass_engine::{
     compile::Workflow,
     decide,
@@ -26,6 +32,27 @@ pub(crate) fn undo_started(who: &Person) -> Event {
         requester: who.name.clone(),
         via: who.via.clone(),
     })
+}
+
+/// Returns the state of a run once its undo has begun, and calls in doubt have been answered.
+///
+/// # Errors
+/// As [`all_answered`].
+pub(crate) fn undoing(state: &State, answers: &DoubtAnswers) -> Result<State, RunsError> {
+    let this = Person {
+        name: String::new(),
+        via: None,
+    };
+    let mut events = Vec::new();
+    if state.outcome.is_some() || !state.is_undoing {
+        events.push(undo_started(&this));
+    }
+    events.extend(all_answered(state, &events, answers, &this)?);
+    let (mut state, at) = (state.clone(), now());
+    for event in &events {
+        state.apply(event, at).map_err(DriveError::from)?;
+    }
+    Ok(state)
 }
 
 pub(crate) fn cancelled(who: &Person) -> Event {

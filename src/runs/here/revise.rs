@@ -1,21 +1,25 @@
 //! Resuming a run with other files, other params, or steps that run again; and answers to doubts.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use super::{Here, goes_on, info, undo_started};
+use super::{Here, goes_on, info, sent::refuse_unknown, undo_started};
 use crate::{
-    doubt::{DoubtAnswer, answered, is_of_undo},
+    doubt::{DoubtAnswers, all_answered, is_of_undo},
     error::RunsError,
     library::Library,
     preflight::{Note, preflight},
-    revise::{Changes, Revision, file_changes},
+    revise::{Changes, Revision, SentFiles, file_changes},
     rules,
     service::Person,
 };
 use windlass_engine::{
     compile::{Program, bind_params},
     decide::{self, Change, Unplannable},
-    journal::{Event, InstanceId, RunEdited, RunId, RunInfo, RunResumed, State},
+    journal::{Event, RunEdited, RunId, RunInfo, RunResumed, State},
 };
 use windlass_report as report;
 use windlass_targets::Targets;
@@ -77,21 +81,19 @@ impl Here {
         self.go(held, events)
     }
 
-    /// Records what became of a call in doubt, and resumes the run.
+    /// Records what became of calls in doubt, and resumes the run.
     pub(super) fn resume_answered(
         &self,
         id: &RunId,
-        step: &InstanceId,
-        answer: &DoubtAnswer,
+        answers: &DoubtAnswers,
         who: &Person,
     ) -> Result<(), RunsError> {
         let held = self.take_idle(id, "it is running: nothing is in doubt")?;
-        let said = answered(&held.state, step, answer, who)?;
         let mut events = match is_of_undo(&held.state) {
             true => vec![undo_started(who)],
             false => goes_on(&held.program.workflow, &held.state, who),
         };
-        events.push(said);
+        events.extend(all_answered(&held.state, &events, answers, who)?);
         self.go(held, events)
     }
 
@@ -155,6 +157,7 @@ pub(crate) fn resumes_with(
         new = Some((edition, edit.program));
     }
     events.extend(revision.plan.events);
+    events.extend(all_answered(state, &events, &changes.answers, who)?);
     Ok((events, new))
 }
 
@@ -224,19 +227,7 @@ impl Reviser<'_> {
 
     /// Reads the files of a run as they are now. Only those of the library: a run that began at a terminal may name any path.
     fn edit(&self, run: &RunInfo, changes: &Changes) -> Result<(Edit, Vec<Note>), RunsError> {
-        let file = Path::new(&run.folder).join(&run.file);
-        let known = self.library.list()?;
-        let known = known.into_iter().find(|(_, path)| is_same(path, &file));
-        let (_, file) = known.ok_or_else(|| {
-            let message = format!(
-                "{} is not in a folder whose workflows this server may start",
-                file.display()
-            );
-            RunsError::conflict("unknown-workflow", message).hint(
-                "use `windlass resume --edited` at a terminal, or name its folder with --workflows",
-            )
-        })?;
-        let program = Library::compile(&file)?;
+        let (program, file) = self.files_now(run, changes.sent.as_ref())?;
         // Who may do what with a run is judged by the name of its workflow.
         if program.workflow.name != run.workflow {
             let message = format!(
@@ -261,7 +252,6 @@ impl Reviser<'_> {
             kube.extend(run.kube.iter().cloned());
         }
         let secrets = (self.digest_secrets)(&params)?;
-        let program = Arc::new(program);
         let edit = Edit {
             program,
             kube,
@@ -269,6 +259,36 @@ impl Reviser<'_> {
             secrets,
         };
         Ok((edit, notes))
+    }
+}
+
+impl Reviser<'_> {
+    /// Returns the files that a run is to continue with, and what to call the workflow's file.
+    ///
+    /// # Errors
+    /// A file that may not be started by name, and files that were sent by who may not send them.
+    fn files_now(
+        &self,
+        run: &RunInfo,
+        sent: Option<&SentFiles>,
+    ) -> Result<(Arc<Program>, PathBuf), RunsError> {
+        if let Some(sent) = sent {
+            refuse_unknown(self.library, sent, &run.target)?;
+            return Ok((sent.program.clone(), PathBuf::from(&run.file)));
+        }
+        let file = Path::new(&run.folder).join(&run.file);
+        let known = self.library.list()?;
+        let known = known.into_iter().find(|(_, path)| is_same(path, &file));
+        let (_, file) = known.ok_or_else(|| {
+            let message = format!(
+                "{} is not in a folder whose workflows this server may start",
+                file.display()
+            );
+            RunsError::conflict("unknown-workflow", message).hint(
+                "use `windlass resume --edited` at a terminal that has the file, or name its folder with --workflows",
+            )
+        })?;
+        Ok((Arc::new(Library::compile(&file)?), file))
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 use super::OnRestate;
 use crate::{
     clock::now,
-    doubt::{DoubtAnswer, answered},
+    doubt::{DoubtAnswers, all_answered, is_of_undo},
     error::RunsError,
     here::{
         on::{cancelled, goes_on, undo_started},
@@ -98,10 +98,17 @@ impl OnRestate {
         self.go(&idle, goes_on(workflow, &idle.state, who), None)
     }
 
-    pub(super) fn go_back(&self, id: &RunId, who: &Person) -> Result<(), RunsError> {
+    pub(super) fn go_back(
+        &self,
+        id: &RunId,
+        answers: &DoubtAnswers,
+        who: &Person,
+    ) -> Result<(), RunsError> {
         let idle = self.idle(id, "it is running: cancel it first")?;
         rules::refuse_undo(id, &idle.state)?;
-        self.go(&idle, vec![undo_started(who)], None)
+        let mut events = vec![undo_started(who)];
+        events.extend(all_answered(&idle.state, &events, answers, who)?);
+        self.go(&idle, events, None)
     }
 
     pub(super) fn revision_of(&self, id: &RunId, changes: &Changes) -> Result<Revision, RunsError> {
@@ -134,14 +141,15 @@ impl OnRestate {
     pub(super) fn settle(
         &self,
         id: &RunId,
-        step: &InstanceId,
-        answer: &DoubtAnswer,
+        answers: &DoubtAnswers,
         who: &Person,
     ) -> Result<(), RunsError> {
         let idle = self.idle(id, "it is running: nothing is in doubt")?;
-        let said = answered(&idle.state, step, answer, who)?;
-        let mut events = goes_on(&idle.program.workflow, &idle.state, who);
-        events.push(said);
+        let mut events = match is_of_undo(&idle.state) {
+            true => vec![undo_started(who)],
+            false => goes_on(&idle.program.workflow, &idle.state, who),
+        };
+        events.extend(all_answered(&idle.state, &events, answers, who)?);
         self.go(&idle, events, None)
     }
 

@@ -1,10 +1,11 @@
 //! The runs that a Restate server drives: `reads` has what was read of them, `pulse` sees what happens, `rows` lists them;
-//! `start` starts one, `act` is what people do with one, `peers` is what the servers over one engine tell each other.
+//! `start` starts one, `prune` deletes old ones, `act` is what people do with one, `peers` is what the servers over one engine tell each other.
 //!
 //! Any number of processes may serve the same runs: what decides between them is in the engine.
 
 mod act;
 mod peers;
+mod prune;
 mod pulse;
 mod reads;
 mod rows;
@@ -18,6 +19,7 @@ use std::{
 
 use tokio::{runtime::Runtime, sync::watch};
 
+pub use self::prune::{prunable_on, prune_on};
 use self::{
     pulse::Pulse,
     reads::{RunRead, RunReads, missing},
@@ -27,13 +29,14 @@ use self::{
 use super::{
     bundle::gathered,
     clock::{new_id, now},
-    doubt::DoubtAnswer,
+    doubt::DoubtAnswers,
     drivers::{lock, workflow_file},
     error::RunsError,
     folds::Cursor,
-    here::{self, info, on::undo_started, only_one},
+    here::{self, info, on::undoing, only_one},
     library::{Library, WorkflowName},
     peers::Peers,
+    prune::{Pruning, Retention},
     revise::{Changes, Revision},
     rules,
     service::{
@@ -45,7 +48,8 @@ use windlass_engine::{
     compile::{Frozen, Program, compile},
     execute::{DriveError, UndoItem, undo_plan},
     journal::{
-        Event, HeldLock, InstanceId, Link, LockTaken, Record, RunId, RunInfo, RunLock, State,
+        Event, HeldLock, InstanceId, Link, LockTaken, Pruned, Record, RunId, RunInfo, RunLock,
+        RunRow, State,
         Verdict,
     },
 };
@@ -238,8 +242,23 @@ impl Runs for OnRestate {
         cursor: &mut Cursor,
         each: &mut dyn FnMut(Record),
     ) -> Result<(), RunsError> {
-        let records = self.reads.look(id, |read| behind(read, cursor))?;
+        let records = self
+            .reads
+            .look(id, |read| behind(read, cursor, usize::MAX))?;
         tell(id, records, cursor, each)
+    }
+
+    fn some_events(
+        &self,
+        id: &RunId,
+        cursor: &mut Cursor,
+        most: usize,
+        each: &mut dyn FnMut(Record),
+    ) -> Result<bool, RunsError> {
+        let look = |read: &RunRead| (behind(read, cursor, most), read.records.len());
+        let (records, all) = self.reads.look(id, look)?;
+        tell(id, records, cursor, each)?;
+        Ok(cursor.next < all as u64)
     }
 
     fn events_so_far(
@@ -248,17 +267,20 @@ impl Runs for OnRestate {
         cursor: &mut Cursor,
         each: &mut dyn FnMut(Record),
     ) -> Result<(), RunsError> {
-        let records = self.reads.look_lately(id, |read| behind(read, cursor))?;
+        let records = self
+            .reads
+            .look_lately(id, |read| behind(read, cursor, usize::MAX))?;
         tell(id, records, cursor, each)
     }
 
     fn plan(&self, wanted: &StartWanted, who: &Person) -> Result<Planned, RunsError> {
         let (program, beginning, notes) = self.prepare(&ToStart::Named(wanted), who)?;
-        Ok(Planned {
-            program,
-            state: beginning.state,
-            notes,
-        })
+        Ok(Planned::of(program, beginning, notes))
+    }
+
+    fn plan_sent(&self, sent: &Sent, who: &Person) -> Result<Planned, RunsError> {
+        let (program, beginning, notes) = self.prepare(&ToStart::Sent(sent), who)?;
+        Ok(Planned::of(program, beginning, notes))
     }
 
     fn start(
@@ -310,25 +332,18 @@ impl Runs for OnRestate {
         self.go_on(id, who)
     }
 
-    fn undo_plan(&self, id: &RunId) -> Result<Vec<UndoItem>, RunsError> {
+    fn undo_plan(&self, id: &RunId, answers: &DoubtAnswers) -> Result<Vec<UndoItem>, RunsError> {
         let run = self.shown(id)?;
         rules::refuse_undo(id, &run.state)?;
-        let mut state = State::clone(&run.state);
-        if state.outcome.is_some() || !state.is_undoing {
-            let begins = undo_started(&Person {
-                name: String::new(),
-                via: None,
-            });
-            state.apply(&begins, now()).map_err(DriveError::from)?;
-        }
+        let state = undoing(&run.state, answers)?;
         self.block_on(async {
             let open = self.open_target(&run.info).await?;
             Ok(undo_plan(&run.program.workflow, &state, &open.clients).await)
         })
     }
 
-    fn undo(&self, id: &RunId, who: &Person) -> Result<(), RunsError> {
-        self.go_back(id, who)
+    fn undo(&self, id: &RunId, answers: &DoubtAnswers, who: &Person) -> Result<(), RunsError> {
+        self.go_back(id, answers, who)
     }
 
     fn certificates(&self) -> Result<Inventory, RunsError> {
@@ -340,11 +355,11 @@ impl Runs for OnRestate {
                 stamp: stamp.map(|(at, outcome)| format!("{} {outcome}", at.as_millis())),
             }
         });
-        // Nothing is pruned there.
-        let pruned = Vec::new();
+        let pruned = self.remote.pruned()?.into_iter();
+        let pruned = pruned.filter_map(|pruned| Some((pruned.run, pruned.seen?)));
         Ok(collect(
             runs.collect(),
-            pruned,
+            pruned.collect(),
             &self.options.state,
             |run| self.reads.look(run, |read| State::clone(&read.state)),
         ))
@@ -405,14 +420,13 @@ impl Runs for OnRestate {
         self.go_on_with(id, changes, shown, who)
     }
 
-    fn answer_doubt(
+    fn answer_doubts(
         &self,
         id: &RunId,
-        step: &InstanceId,
-        answer: &DoubtAnswer,
+        answers: &DoubtAnswers,
         who: &Person,
     ) -> Result<(), RunsError> {
-        self.settle(id, step, answer, who)
+        self.settle(id, answers, who)
     }
 
     fn evidence(&self, id: &RunId) -> Result<Evidence, RunsError> {
@@ -420,6 +434,18 @@ impl Runs for OnRestate {
         gathered(id, &rows, self.links(id)?, |edition| {
             self.files(id, edition)
         })
+    }
+
+    fn prunable(&self, wanted: &Retention) -> Result<Vec<RunRow>, RunsError> {
+        prunable_on(&self.remote, wanted)
+    }
+
+    fn pruned(&self) -> Result<Vec<Pruned>, RunsError> {
+        self.pruned_runs()
+    }
+
+    fn prune(&self, wanted: &Retention, who: &Person) -> Result<Pruning, RunsError> {
+        self.prune_runs(wanted, who)
     }
 
     fn locks(&self) -> Result<Vec<HeldLock>, RunsError> {
@@ -453,8 +479,8 @@ impl Runs for OnRestate {
     }
 }
 
-/// Returns the events behind a cursor; `None` where the event before it is another one than was read.
-fn behind(read: &RunRead, cursor: &Cursor) -> Option<Vec<Record>> {
+/// Returns the events behind a cursor, `most` at most; `None` where the event before it is another one than was read.
+fn behind(read: &RunRead, cursor: &Cursor, most: usize) -> Option<Vec<Record>> {
     let (next, digest) = cursor.parts();
     let next = usize::try_from(next).unwrap_or(usize::MAX);
     let is_same = match next.checked_sub(1) {
@@ -464,7 +490,8 @@ fn behind(read: &RunRead, cursor: &Cursor) -> Option<Vec<Record>> {
             before.is_some_and(|record| record.digest == digest)
         }
     };
-    is_same.then(|| read.records[next..].to_vec())
+    let rest = read.records.get(next..).filter(|_| is_same)?;
+    Some(rest[..rest.len().min(most)].to_vec())
 }
 
 fn tell(

@@ -228,7 +228,8 @@ impl RunReads {
         read
     }
 
-    fn forget(&self, id: &RunId) {
+    /// Forgets what was read of a run.
+    pub fn forget(&self, id: &RunId) {
         lock(&self.kept).runs.remove(id);
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     clock::{new_id, now},
     error::RunsError,
     here::{
-        sent::{self, copy, known_file},
+        sent::{self, known_file},
         start::{self, About, Prepared, key_of, other_start},
     },
     library::Library,
@@ -139,7 +139,7 @@ impl OnRestate {
             ToStart::Sent(sent) => {
                 let known = known_file(&self.options.library, sent)?;
                 let about = About::of_sent(sent, known.as_deref());
-                self.prepare_program(copy(&sent.program), about, who)
+                self.prepare_program(sent.program.clone(), about, who)
             }
         }
     }

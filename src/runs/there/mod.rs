@@ -1,15 +1,16 @@
 //! The runs of a Windlass server elsewhere, asked over its API: `client` sends requests, `follow` reads events as they happen, `revise`
-//! resumes with changes, `wire` is what the server says, `params` what it is given.
+//! resumes with changes, `plan` says what a start would do, `wire` is what the server says, `params` what it is given.
 
 mod client;
 mod follow;
 mod params;
+mod plan;
 mod prune;
 mod revise;
 mod wire;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -28,7 +29,7 @@ use self::{
 };
 use super::{
     clock::now,
-    doubt::DoubtAnswer,
+    doubt::DoubtAnswers,
     error::{Kind, RunsError},
     folds::Cursor,
     library::WorkflowName,
@@ -148,6 +149,11 @@ impl There {
     pub fn post(&self, path: &str, body: &Json) -> Result<(), RunsError> {
         let posted: Result<Json, _> = self.threads.block_on(self.client.post(path, body, None));
         posted.map(|_| ())
+    }
+
+    /// Sends JSON to a path of the server, for what it answers.
+    fn ask<T: serde::de::DeserializeOwned>(&self, path: &str, body: &Json) -> Result<T, RunsError> {
+        self.threads.block_on(self.client.post(path, body, None))
     }
 
     /// Starts a run; with a key, again while its answer does not arrive.
@@ -289,7 +295,18 @@ impl Runs for There {
         cursor: &mut Cursor,
         each: &mut dyn FnMut(Record),
     ) -> Result<(), RunsError> {
-        let mut limit = EVENTS;
+        while self.some_events(id, cursor, EVENTS, each)? {}
+        Ok(())
+    }
+
+    fn some_events(
+        &self,
+        id: &RunId,
+        cursor: &mut Cursor,
+        most: usize,
+        each: &mut dyn FnMut(Record),
+    ) -> Result<bool, RunsError> {
+        let mut limit = most.min(EVENTS);
         loop {
             let mut query = vec![("limit", limit.to_string())];
             query.extend(
@@ -308,20 +325,31 @@ impl Runs for There {
                 }
                 None => return Err(self.client.too_large(&path)),
             };
-            let is_empty = page.events.is_empty();
+            let has_more = page.has_more && !page.events.is_empty();
             for item in page.events {
                 let record = item.record();
                 *cursor = Cursor::behind(&record);
                 each(record);
             }
-            if !page.has_more || is_empty {
-                return Ok(());
-            }
+            return Ok(has_more);
         }
     }
 
-    fn plan(&self, _: &StartWanted, _: &Person) -> Result<Planned, RunsError> {
-        Err(not_remote("a plan"))
+    fn plan(&self, wanted: &StartWanted, who: &Person) -> Result<Planned, RunsError> {
+        let program = self.workflow(&wanted.workflow)?;
+        let sent = Sent {
+            file: program.main.clone(),
+            program,
+            target: wanted.target.clone(),
+            params: wanted.params.clone(),
+            chosen: BTreeSet::new(),
+            may_differ: false,
+        };
+        self.plan_sent(&sent, who)
+    }
+
+    fn plan_sent(&self, sent: &Sent, _: &Person) -> Result<Planned, RunsError> {
+        self.planned(sent)
     }
 
     fn start(
@@ -340,18 +368,7 @@ impl Runs for There {
     }
 
     fn send(&self, sent: &Sent, key: Option<&str>, _: &Person) -> Result<Started, RunsError> {
-        let program = &sent.program;
-        let files = program.files.iter();
-        let files: BTreeMap<_, _> = files.map(|(path, text)| (path, &**text)).collect();
-        let body = json!({
-            "files": files,
-            "main": program.main,
-            "file": sent.file,
-            "target": sent.target,
-            "params": self.threads.block_on(sendable(&sent.params))?,
-            "steps": sent.chosen,
-        });
-        self.begin("/api/v1/frozen", &body, key)
+        self.begin("/api/v1/frozen", &self.frozen(sent)?, key)
     }
 
     fn files(&self, id: &RunId, edition: u32) -> Result<BTreeMap<String, Arc<str>>, RunsError> {
@@ -390,8 +407,14 @@ impl Runs for There {
         self.post(&format!("/api/v1/runs/{id}/resume"), &json!({}))
     }
 
-    fn undo_plan(&self, id: &RunId) -> Result<Vec<UndoItem>, RunsError> {
-        let plan: UndoPlan = self.get(&format!("/api/v1/runs/{id}/undo"), &[])?;
+    fn undo_plan(&self, id: &RunId, answers: &DoubtAnswers) -> Result<Vec<UndoItem>, RunsError> {
+        let plan: UndoPlan = match answers {
+            [] => self.get(&format!("/api/v1/runs/{id}/undo"), &[])?,
+            answers => {
+                let body = json!({ "answers": self.answers(answers)? });
+                self.ask(&format!("/api/v1/runs/{id}/undo-plan"), &body)?
+            }
+        };
         let items = plan.items.into_iter().map(wire::UndoLine::item);
         items.collect::<Option<_>>().ok_or_else(|| {
             let message = "the plan of this undo holds what this version does not know";
@@ -400,8 +423,12 @@ impl Runs for There {
         })
     }
 
-    fn undo(&self, id: &RunId, _: &Person) -> Result<(), RunsError> {
-        self.post(&format!("/api/v1/runs/{id}/undo"), &json!({}))
+    fn undo(&self, id: &RunId, answers: &DoubtAnswers, _: &Person) -> Result<(), RunsError> {
+        let body = match answers {
+            [] => json!({}),
+            answers => json!({ "answers": self.answers(answers)? }),
+        };
+        self.post(&format!("/api/v1/runs/{id}/undo"), &body)
     }
 
     fn certificates(&self) -> Result<Inventory, RunsError> {
@@ -458,14 +485,13 @@ impl Runs for There {
         self.revise(id, changes, shown)
     }
 
-    fn answer_doubt(
+    fn answer_doubts(
         &self,
         id: &RunId,
-        step: &InstanceId,
-        answer: &DoubtAnswer,
+        answers: &DoubtAnswers,
         _: &Person,
     ) -> Result<(), RunsError> {
-        self.settle(id, step, answer)
+        self.settle(id, answers)
     }
 
     fn handshakes(&self, target: &str) -> Result<Handshakes, RunsError> {
@@ -488,11 +514,4 @@ fn texts(files: Files) -> BTreeMap<String, Arc<str>> {
 pub fn encoded(name: &str) -> String {
     // A name holds nothing else that an address writes otherwise.
     name.replace(' ', "%20")
-}
-
-fn not_remote(what: &str) -> RunsError {
-    RunsError::wrong(
-        "not-remote",
-        format!("{what} of a server can't be asked for from here"),
-    )
 }

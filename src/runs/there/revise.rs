@@ -1,11 +1,11 @@
-//! Resuming a server's run with changes, and settling a call in doubt.
+//! Resuming a server's run with changes, and settling calls in doubt.
 
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::{There, params::sendable};
+use super::{There, params::sendable, plan::file_texts};
 use crate::{
-    doubt::DoubtAnswer,
+    doubt::{DoubtAnswer, DoubtAnswers},
     error::RunsError,
     revise::{Changes, FileChange, Revision},
 };
@@ -70,31 +70,52 @@ impl There {
         self.post(&format!("/api/v1/runs/{id}/revise"), &body)
     }
 
-    pub(super) fn settle(
-        &self,
-        id: &RunId,
-        step: &InstanceId,
-        answer: &DoubtAnswer,
-    ) -> Result<(), RunsError> {
-        let body = match answer {
+    pub(super) fn settle(&self, id: &RunId, answers: &DoubtAnswers) -> Result<(), RunsError> {
+        // As servers before there were several answers know it.
+        if let [(step, answer)] = answers {
+            let body = self.answer_body(step, answer)?;
+            return self.post(&format!("/api/v1/runs/{id}/doubt"), &body);
+        }
+        let body = json!({ "answers": self.answers(answers)? });
+        self.post(&format!("/api/v1/runs/{id}/doubts"), &body)
+    }
+
+    /// Writes answers as the API takes them.
+    pub(super) fn answers(&self, answers: &DoubtAnswers) -> Result<Vec<Json>, RunsError> {
+        let answers = answers.iter();
+        answers
+            .map(|(step, answer)| self.answer_body(step, answer))
+            .collect()
+    }
+
+    fn answer_body(&self, step: &InstanceId, answer: &DoubtAnswer) -> Result<Json, RunsError> {
+        Ok(match answer {
             DoubtAnswer::Done(value) => {
                 let value = [("value".to_owned(), value.clone())].into();
                 let sent = self.threads.block_on(sendable(&value))?;
                 json!({ "step": step, "done": true, "value": sent["value"] })
             }
             DoubtAnswer::Again => json!({ "step": step, "done": false }),
-        };
-        self.post(&format!("/api/v1/runs/{id}/doubt"), &body)
+        })
     }
 
     fn changes(&self, changes: &Changes, shown: Option<Digest>) -> Result<Json, RunsError> {
         let params = self.threads.block_on(sendable(&changes.params))?;
-        Ok(json!({
+        let mut body = json!({
             "takes_files": changes.takes_files,
             "params": params,
             "redo": changes.redo,
             "digest": shown,
-        }))
+        });
+        // Servers of another version need not know what is not used.
+        if let Some(sent) = &changes.sent {
+            body["files"] = file_texts(&sent.program);
+            body["main"] = sent.program.main.clone().into();
+        }
+        if !changes.answers.is_empty() {
+            body["answers"] = self.answers(&changes.answers)?.into();
+        }
+        Ok(body)
     }
 }
 

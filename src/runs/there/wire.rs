@@ -187,7 +187,7 @@ impl EventItem {
 }
 
 /// Reads a value in which secrets are masked: each is one again, so that it shows as it does where it is kept.
-fn masked(json: Json) -> Value {
+pub fn masked(json: Json) -> Value {
     match json {
         Json::String(text) if text == MASK => Value::Secret(Secret::new(text)),
         Json::Array(items) => Value::List(items.into_iter().map(masked).collect()),

@@ -1,0 +1,27 @@
+use super::watch::caller;
+use crate::{
+    cli::{Done, args::Plan, failure::Failure, plan, preflight::say_notes},
+    compile::{Program, bind_params},
+    runs::{Runs, Sent, There},
+};
+
+/// Shows what a run of a workflow of this machine would do on a server. The server looks at its target; it makes no dry runs.
+pub fn plan(command: &Plan, program: Program, there: &There) -> Done {
+    let given = command.params.given(&program.workflow)?;
+    // Mistakes show here in the words of the command line.
+    bind_params(&program.workflow, given.clone())?;
+    let sent = Sent {
+        file: command.file.display().to_string(),
+        target: command.target.clone(),
+        params: given,
+        chosen: Default::default(),
+        program,
+        may_differ: true,
+    };
+    let planned = there
+        .plan_sent(&sent, &caller(there))
+        .map_err(Failure::from)?;
+    say_notes(planned.notes);
+    let workflow = &planned.program.workflow;
+    plan::show(command, workflow, &planned.state, None, &[])
+}

@@ -1,0 +1,136 @@
+//! What a person says of several calls in doubt at once, for a resume or an undo.
+
+use axum::{
+    Json,
+    extract::{FromRequest, Path, Request, State},
+    routing::post,
+};
+use http::{Method, StatusCode, header};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::{
+    act::{Accepted, Body},
+    look::run_id,
+    more::DoubtBody,
+    route,
+    types::UndoPlan,
+};
+use crate::{
+    access::Access,
+    answer::Problem,
+    route::{Answer, Route},
+    server::Desk,
+};
+use windlass_engine::journal::InstanceId;
+use windlass_report as report;
+use windlass_runs::DoubtAnswer;
+use windlass_targets::Role;
+
+pub fn routes() -> Vec<Route> {
+    use Role::Admin;
+    vec![
+        route(
+            Method::POST,
+            "/api/v1/runs/{run}/doubts",
+            Admin,
+            post(doubts),
+            "Says what became of several calls in doubt, and resumes the run",
+            &[],
+            Some("DoubtsBody"),
+            Answer::Accepted,
+        ),
+        route(
+            Method::POST,
+            "/api/v1/runs/{run}/undo-plan",
+            Admin,
+            post(undo_plan),
+            "What an undo would do after some answers; changes nothing",
+            &[],
+            Some("UndoBody"),
+            Answer::Json("UndoPlan"),
+        ),
+    ]
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DoubtsBody {
+    /// In the order in which they count: each is to what the one before it left.
+    pub answers: Vec<DoubtBody>,
+}
+
+/// What an undo is to know. A request may come without it.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UndoBody {
+    /// What became of calls in doubt, in the order in which it counts.
+    #[serde(default)]
+    pub answers: Vec<DoubtBody>,
+}
+
+/// Reads answers as the service takes them.
+pub fn read(answers: Vec<DoubtBody>) -> Vec<(InstanceId, DoubtAnswer)> {
+    answers.into_iter().map(DoubtBody::answer).collect()
+}
+
+async fn doubts(
+    State(desk): State<Desk>,
+    access: Access,
+    Path(run): Path<String>,
+    Body(body): Body<DoubtsBody>,
+) -> Accepted {
+    let run = run_id(&run)?;
+    let answers = read(body.answers);
+    if answers.is_empty() {
+        return Err(Problem::bad("`answers` is empty").hint("to resume a run: POST …/resume"));
+    }
+    desk.ask(move |runs| runs.answer_doubts(&run, &answers, &access.person))
+        .await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+async fn undo_plan(
+    State(desk): State<Desk>,
+    Path(run): Path<String>,
+    Body(body): Body<UndoBody>,
+) -> Result<Json<UndoPlan>, Problem> {
+    let run = run_id(&run)?;
+    let answers = read(body.answers);
+    let items = desk.ask(move |runs| runs.undo_plan(&run, &answers)).await?;
+    Ok(Json(UndoPlan {
+        items: report::undo_json(&items),
+    }))
+}
+
+pub async fn undo(
+    State(desk): State<Desk>,
+    access: Access,
+    Path(run): Path<String>,
+    Optional(body): Optional,
+) -> Accepted {
+    let run = run_id(&run)?;
+    let answers = read(body.answers);
+    desk.ask(move |runs| runs.undo(&run, &answers, &access.person))
+        .await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// The body of an undo, where the request has one.
+pub struct Optional(UndoBody);
+
+impl FromRequest<Desk> for Optional {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, desk: &Desk) -> Result<Self, Problem> {
+        let headers = request.headers();
+        let length = headers.get(header::CONTENT_LENGTH);
+        let is_empty = length.is_none_or(|length| length.as_bytes() == b"0")
+            && !headers.contains_key(header::TRANSFER_ENCODING);
+        if is_empty {
+            return Ok(Self(UndoBody::default()));
+        }
+        let Body::<UndoBody>(body) = Body::from_request(request, desk).await?;
+        Ok(Self(body))
+    }
+}

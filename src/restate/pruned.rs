@@ -1,0 +1,52 @@
+use restate_sdk::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use windlass_engine::journal::RunId;
+use windlass_world::value::Digest;
+
+/// What is left of deleted runs.
+pub(super) struct PrunedRuns;
+
+/// A run that was deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrunedRun {
+    pub run: RunId,
+    /// When, in milliseconds since 1970.
+    pub at: i64,
+    /// Who deleted it.
+    pub by: String,
+    /// How many events it had, and the digest of the last.
+    pub events: u64,
+    pub head: Digest,
+    /// What the inventory keeps of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<String>,
+}
+
+#[restate_sdk::object(name = "WindlassPruned", client_visibility = "pub(super)")]
+impl PrunedRuns {
+    #[handler]
+    async fn put(
+        &self,
+        ctx: ObjectContext<'_>,
+        pruned: Json<PrunedRun>,
+    ) -> Result<(), HandlerError> {
+        ctx.set(pruned.0.run.clone().as_str(), pruned);
+        Ok(())
+    }
+
+    /// Lists them, the oldest run first.
+    #[handler]
+    async fn list(
+        &self,
+        ctx: SharedObjectContext<'_>,
+    ) -> Result<Json<Vec<PrunedRun>>, HandlerError> {
+        let mut keys = ctx.get_keys().await?;
+        keys.sort_unstable();
+        let mut all = Vec::with_capacity(keys.len());
+        for key in &keys {
+            all.extend(ctx.get::<Json<PrunedRun>>(key).await?.map(Json::into_inner));
+        }
+        Ok(Json(all))
+    }
+}
