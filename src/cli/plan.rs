@@ -5,14 +5,17 @@ use super::{
     args::{Args, Plan},
     beforehand::{Wanted, begin},
     dry_run, exit,
+    failure::Failure,
     load::load,
+    look::look,
     preflight::preflight,
     print, print_text,
 };
 use crate::{
-    compile::bind_params,
+    compile::{Phase, Workflow, bind_params},
     decide,
-    report::{self, Room},
+    journal::State,
+    report::{self, Replaced, Room},
     targets::Targets,
     value::Value,
 };
@@ -38,15 +41,21 @@ pub fn plan(args: &Args, command: &Plan) -> Done {
         out: String::new(),
         params,
     })?;
-    let steps = decide::preview(workflow, &begun.state, RUN);
     let (config, was_asked_for) = args.config();
     let targets = Targets::load(config, was_asked_for)?;
-    let obstacles = match targets.find(&command.target)? {
+    let target = targets.find(&command.target)?;
+    let obstacles = match target {
         Some(target) if !command.no_dry_run => {
             dry_run::ask(target, workflow, &begun.state, &kube, false)?
         }
         _ => Vec::new(),
     };
+    let seen = match command.no_dry_run {
+        true => begun.state,
+        false => look(args, command, target, workflow, &begun.state, &kube)?,
+    };
+    let steps = decide::preview(workflow, &seen, RUN);
+    let phases = phases(workflow, &seen)?;
     // As `run` ends.
     let exit = match obstacles.iter().any(|obstacle| obstacle.is_sure) {
         true => exit::NOTHING_STARTED,
@@ -58,6 +67,7 @@ pub fn plan(args: &Args, command: &Plan) -> Done {
         }
         let mut json = report::forecast_json(&steps);
         json["steps"] = report::preview_json(&steps, &obstacles);
+        json["phases"] = report::replaced_json(&phases);
         return print(&format!("{json:#}\n")).map(|_| exit);
     }
     let on = match clusters.is_empty() {
@@ -72,9 +82,26 @@ pub fn plan(args: &Args, command: &Plan) -> Done {
     print_text(&format!(
         "plan of {} on {on}\n{account}\n{}{}{}",
         workflow.name,
-        report::preview(&workflow.phases, &steps, Room::of(&Term::stdout())),
+        report::preview(&phases, &steps, Room::of(&Term::stdout())),
         report::forecast(&steps, Room::of(&Term::stdout())),
         report::obstacles(&obstacles)
     ))
     .map(|_| exit)
+}
+
+/// The phases of a workflow, with what each replaces as far as that is known.
+fn phases<'w>(
+    workflow: &'w Workflow,
+    seen: &State,
+) -> Result<Vec<(&'w Phase, Option<Vec<Replaced>>)>, Failure> {
+    let replaced = decide::replaced(workflow, seen, RUN);
+    let phases = workflow.phases.iter().map(|phase| {
+        let rows = replaced.get(&phase.name);
+        let rows = rows.map(|value| Replaced::read(&phase.name, value));
+        let rows = rows
+            .transpose()
+            .map_err(|why| Failure::new("wrong-type", why))?;
+        Ok((phase, rows))
+    });
+    phases.collect()
 }

@@ -39,7 +39,7 @@ pub struct Plan {
     #[arg(long)]
     pub json: bool,
 
-    /// Do not ask the target's clusters, by dry runs, whether they would refuse a step
+    /// Do not read what is there, nor ask the clusters, by dry runs, whether they would refuse a step
     #[arg(long)]
     pub no_dry_run: bool,
 }
