@@ -14,7 +14,6 @@ fn planned(test: &mut Test, columns: &str, file: &str, more: &[&str]) -> String 
     let file = format!("workflows/{file}");
     let plan = [&["plan", &file], more].concat();
     let text = test.windlass(&plan).expect(0).stdout;
-    let widest = text.lines().map(|line| line.chars().count()).max();
     let (above, _) = text
         .split_once("\n  What it changes\n")
         .unwrap_or((&text, ""));
@@ -26,7 +25,6 @@ fn planned(test: &mut Test, columns: &str, file: &str, more: &[&str]) -> String 
             "{width}: {line}"
         );
     }
-    assert!(widest > Some(60), "{text}");
     masked(above)
 }
 
@@ -34,7 +32,7 @@ fn planned(test: &mut Test, columns: &str, file: &str, more: &[&str]) -> String 
 fn masked(text: &str) -> String {
     let mut masked = String::new();
     let mut rest = text;
-    while let Some(at) = ["serial ", "until ", "certificate-authority/"]
+    while let Some(at) = ["serial ", "until ", "certificate-authority/", "issuing-ca-"]
         .into_iter()
         .filter_map(|mark| Some(rest.find(mark)? + mark.len()))
         .min()
