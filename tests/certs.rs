@@ -291,6 +291,26 @@ fn judged_by_openssl(test: &Test, certificate: &Json) {
     );
 }
 
+/// A run waits for what Gloo Mesh writes: that is what its clusters hold, and what was there before no longer is.
+#[test]
+fn what_gloo_mesh_issued_is_where_a_run_saw_it() {
+    let test = Test::with_shipped_workflows();
+    let run = ["run", "workflows/gloo-mesh.yaml"];
+    test.windlass(&[&run, FAST.as_slice()].concat()).expect(0);
+    let is_own_ca =
+        |place: &Json| place["object"] == "secret/cacerts" && place["key"] == "ca-cert.pem";
+    let listed = listed(&test, &[]);
+    let own: Vec<_> = listed
+        .iter()
+        .filter(|one| {
+            let places = one["places"].as_array().expect("places");
+            places.iter().any(is_own_ca)
+        })
+        .collect();
+    assert_eq!(own.len(), 1, "{own:#?}");
+    assert_eq!(own[0]["issuer"], "CN=gloo-mesh-ca", "{own:#?}");
+}
+
 #[test]
 fn what_has_expired_is_named() {
     let test = Test::with_shipped_workflows();

@@ -24,6 +24,7 @@ mod evidence;
 mod examples;
 mod flow;
 mod forecast;
+mod foreseen;
 mod formats;
 mod fresh;
 mod fuzz;

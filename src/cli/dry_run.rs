@@ -48,16 +48,7 @@ pub fn ask(
     }
     let runtime = runtime(AT_ONCE)?;
     let found = runtime.block_on(async {
-        let mut clients = Clients {
-            kube: KubeClients::new(target.kube(), clusters.clone()),
-            http: HttpClient::new(target.http.allow.clone()),
-            secrets: SecretReader::new(AwsClient::nowhere()),
-            ..Clients::nowhere()
-        };
-        if uses_aws(workflow) {
-            let pca = PcaClient::connect(&target.pca).await;
-            clients.pca = pca.map_err(OpenError::from)?;
-        }
+        let clients = clients(target, workflow, clusters).await?;
         let mut found = Vec::new();
         while !trials.is_empty() {
             let some = trials.drain(..trials.len().min(AT_ONCE.into())).collect();
@@ -67,6 +58,28 @@ pub fn ask(
     });
     runtime.shutdown_background();
     found
+}
+
+/// Opens what steps of a run that has not begun may ask of a target.
+///
+/// # Errors
+/// A profile of AWS that does not exist, a CA bundle that can't be read.
+pub async fn clients(
+    target: &Target,
+    workflow: &Workflow,
+    clusters: &BTreeSet<String>,
+) -> Result<Clients, Failure> {
+    let mut clients = Clients {
+        kube: KubeClients::new(target.kube(), clusters.clone()),
+        http: HttpClient::new(target.http.allow.clone()),
+        secrets: SecretReader::new(AwsClient::nowhere()),
+        ..Clients::nowhere()
+    };
+    if uses_aws(workflow) {
+        let pca = PcaClient::connect(&target.pca).await;
+        clients.pca = pca.map_err(OpenError::from)?;
+    }
+    Ok(clients)
 }
 
 /// Refuses a run that is certain to fail, and warns of what may be refused.

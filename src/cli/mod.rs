@@ -37,6 +37,7 @@ mod load;
 mod logging;
 mod login;
 mod logs;
+mod look;
 mod lsp;
 mod man;
 mod mcp;

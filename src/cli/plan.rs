@@ -5,17 +5,19 @@ use super::{
     args::{Args, Plan},
     beforehand::{Wanted, begin},
     dry_run, exit,
+    failure::Failure,
     load::load,
+    look::look,
     preflight::preflight,
     print, print_text, remote,
     server::server,
 };
 use crate::{
-    compile::{Workflow, bind_params},
+    compile::{Phase, Workflow, bind_params},
     decide,
     execute::Obstacle,
     journal::State,
-    report::{self, Room},
+    report::{self, Replaced, Room},
     targets::Targets,
     value::Value,
 };
@@ -45,16 +47,22 @@ pub fn plan(args: &Args, command: &Plan) -> Done {
     })?;
     let (config, was_asked_for) = args.config();
     let targets = Targets::load(config, was_asked_for)?;
-    let obstacles = match targets.find(&command.target)? {
+    let target = targets.find(&command.target)?;
+    let obstacles = match target {
         Some(target) if !command.no_dry_run => {
             dry_run::ask(target, workflow, &begun.state, &kube, false)?
         }
         _ => Vec::new(),
     };
-    show(command, workflow, &begun.state, account, &obstacles)
+    let seen = match command.no_dry_run {
+        true => begun.state,
+        false => look(args, command, target, workflow, &begun.state, &kube)?,
+    };
+    show(command, workflow, &seen, account, &obstacles)
 }
 
-/// Shows what a run would do that has begun with nothing but its first event; `account` is the line of the AWS account.
+/// Shows what a run would do. `state` holds its first event and, where they were run for it, the outputs of steps that only
+/// read; `account` is the line of the AWS account.
 pub fn show(
     command: &Plan,
     workflow: &Workflow,
@@ -63,6 +71,7 @@ pub fn show(
     obstacles: &[Obstacle],
 ) -> Done {
     let steps = decide::preview(workflow, state, RUN);
+    let phases = phases(workflow, state)?;
     // As `run` ends.
     let exit = match obstacles.iter().any(|obstacle| obstacle.is_sure) {
         true => exit::NOTHING_STARTED,
@@ -74,6 +83,7 @@ pub fn show(
         }
         let mut json = report::forecast_json(&steps);
         json["steps"] = report::preview_json(&steps, obstacles);
+        json["phases"] = report::replaced_json(&phases);
         return print(&format!("{json:#}\n")).map(|_| exit);
     }
     let kube = state.run.iter().flat_map(|run| &run.kube);
@@ -90,9 +100,26 @@ pub fn show(
     print_text(&format!(
         "plan of {} on {on}\n{account}\n{}{}{}",
         workflow.name,
-        report::preview(&workflow.phases, &steps, Room::of(&Term::stdout())),
+        report::preview(&phases, &steps, Room::of(&Term::stdout())),
         report::forecast(&steps, Room::of(&Term::stdout())),
         report::obstacles(obstacles)
     ))
     .map(|_| exit)
+}
+
+/// The phases of a workflow, with what each replaces as far as that is known.
+fn phases<'w>(
+    workflow: &'w Workflow,
+    seen: &State,
+) -> Result<Vec<(&'w Phase, Option<Vec<Replaced>>)>, Failure> {
+    let replaced = decide::replaced(workflow, seen, RUN);
+    let phases = workflow.phases.iter().map(|phase| {
+        let rows = replaced.get(&phase.name);
+        let rows = rows.map(|value| Replaced::read(&phase.name, value));
+        let rows = rows
+            .transpose()
+            .map_err(|why| Failure::new("wrong-type", why))?;
+        Ok((phase, rows))
+    });
+    phases.collect()
 }

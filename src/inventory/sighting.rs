@@ -222,7 +222,9 @@ impl Reader<'_> {
                 let was = self.holdings(of_object(was));
                 self.changes(at, step, (object_name(arguments), place), was, Vec::new());
             }
-            "kube::get" | "kube::find" => self.object_seen(at, step, &argument("cluster"), result),
+            "kube::get" | "kube::find" | "kube::wait_until" => {
+                self.object_seen(at, step, &argument("cluster"), result);
+            }
             "kube::list" => {
                 if let Value::List(objects) = result {
                     for object in objects {

@@ -2,7 +2,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value as Json, json};
 
-use super::table::{Room, Table};
+use super::{
+    replaced::{Replaced, replaced, wrapped},
+    table::{Room, Table},
+};
 use windlass_engine::{
     compile::Phase,
     decide::{Does, Foreseen, Preview},
@@ -13,17 +16,22 @@ use windlass_engine::{
 /// As many clusters are named in a row.
 const NAMED: usize = 4;
 
-/// What a run would do, for people: a line a step, with the calls that change something; a table for each phase.
-pub fn preview(phases: &[Phase], steps: &[Preview], room: Room) -> String {
+/// What a run would do, for people: a line a step, with the calls that change something; a table for each phase, with
+/// what it replaces, as far as that is known.
+pub fn preview(
+    phases: &[(&Phase, Option<Vec<Replaced>>)],
+    steps: &[Preview],
+    room: Room,
+) -> String {
     let parts = steps.chunk_by(|a, b| a.phase == b.phase);
     let texts: Vec<_> = parts
         .map(|steps| {
             let named = steps.first().and_then(|step| step.phase);
             match phases
                 .iter()
-                .find(|phase| Some(phase.name.as_str()) == named)
+                .find(|(phase, _)| Some(phase.name.as_str()) == named)
             {
-                Some(phase) => in_phase(phase, steps, room),
+                Some((phase, replaces)) => in_phase(phase, replaces.as_deref(), steps, room),
                 None => outside_of_phases(steps, room),
             }
         })
@@ -39,15 +47,21 @@ fn outside_of_phases(steps: &[Preview], room: Room) -> String {
     table.render("  ", room)
 }
 
-/// A phase: what each of its steps does in which clusters, what holds after it, and what its undo takes.
-fn in_phase(phase: &Phase, steps: &[Preview], room: Room) -> String {
-    let mut text = format!("  Phase {}", phase.name);
+/// A phase: what it replaces, what each of its steps does in which clusters, what holds after it, and what its undo
+/// takes.
+fn in_phase(phase: &Phase, replaces: Option<&[Replaced]>, steps: &[Preview], room: Room) -> String {
+    let mut heading = format!("Phase {}", phase.name);
     if let Some(description) = &phase.description {
-        text.push_str(&format!(": {}", description.trim()));
+        heading.push_str(&format!(": {}", description.trim()));
     }
-    text.push('\n');
+    let mut text = wrapped("  ", &heading, 2, room);
+    if steps.iter().all(|step| step.runs == Foreseen::Known(false)) {
+        text.push_str("    Nothing in it runs.\n");
+        return text;
+    }
+    text.push_str(&replaced(phase, replaces, room));
     let mut table = Table::new(&["STEP", "IN", "DOES", "CHANGES"]);
-    for step in steps {
+    for step in steps.iter().filter(|step| !is_in_skipped(step, steps)) {
         let does = match step.description {
             Some(description) if step.runs != Foreseen::Known(false) => description.trim().into(),
             _ => does(step),
@@ -57,10 +71,25 @@ fn in_phase(phase: &Phase, steps: &[Preview], room: Room) -> String {
     text.push_str(&table.render("    ", room));
     for (what, said) in [("After it", &phase.after), ("Undo", &phase.undo)] {
         if let Some(said) = said {
-            text.push_str(&format!("    {what}: {}\n", said.trim()));
+            text.push_str(&wrapped(
+                "    ",
+                &format!("{what}: {}", said.trim()),
+                2,
+                room,
+            ));
         }
     }
     text
+}
+
+/// Whether a step is within a nested workflow that is skipped: one line tells of all of them.
+fn is_in_skipped(step: &Preview, steps: &[Preview]) -> bool {
+    let parent = step.step.parent();
+    parent.is_some_and(|parent| {
+        steps
+            .iter()
+            .any(|other| other.step == parent && other.runs == Foreseen::Known(false))
+    })
 }
 
 fn name(step: &Preview) -> String {

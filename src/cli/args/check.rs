@@ -39,7 +39,7 @@ pub struct Plan {
     #[arg(long)]
     pub json: bool,
 
-    /// Do not check with dry runs on the clusters of the target whether they would refuse a step
+    /// Do not read what is there now, nor check with dry runs whether the clusters of the target would refuse a step
     #[arg(long)]
     pub no_dry_run: bool,
 }

@@ -106,7 +106,7 @@ pub(super) fn read(report: &mut Report, root: &Node) -> Draft {
     draft.kube = fields.template(report, "kube");
     draft.concurrency = fields.count(report, "concurrency");
     draft.on_failure = fields.word(report, "on_failure", &ON_FAILURE);
-    draft.phases = phase::read(report, fields.take("phases"));
+    draft.phases = phase::read(report, fields.take("phases"), &mut draft.bare);
     draft.triggers = trigger::read(report, fields.take("triggers"));
     for (section, is_finally) in [("steps", false), ("finally", true)] {
         if let Some(node) = fields.take(section) {
@@ -207,7 +207,7 @@ fn read_step(report: &mut Report, key: &Key, node: &Node, is_finally: bool) -> O
 }
 
 /// Gathers the texts that are just what an expression reads, such as `steps.root_ca.arn`.
-fn bare_reads(node: &Node, found: &mut Vec<Spanned>) {
+pub(super) fn bare_reads(node: &Node, found: &mut Vec<Spanned>) {
     match &node.kind {
         Kind::List(items) => items.iter().for_each(|item| bare_reads(item, found)),
         Kind::Map(entries) => entries.iter().for_each(|(_, node)| bare_reads(node, found)),

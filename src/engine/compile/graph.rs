@@ -77,10 +77,12 @@ pub struct Param {
 }
 
 /// A part of a workflow that begins once the phases before it have ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Phase {
     pub name: String,
     pub description: Option<String>,
+    /// What is there now and what will be there, for the plan.
+    pub replaces: Option<Template>,
     /// What holds once it has ended.
     pub after: Option<String>,
     /// What it takes to undo it.

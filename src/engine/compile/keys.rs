@@ -367,6 +367,12 @@ pub static PHASE: Section = Section {
             "description: Everybody learns to trust the new root.",
         ),
         key(
+            "replaces",
+            Form::Template,
+            "What is there now, and what will be there: a list of maps with `object`, `cluster`, `now`, `then` and `restarts`. What `now` and `then` list is a text, or a certificate as a map with `subject`, `issuer`, `serial`, `not_after` and `validity`. A plan shows it where it reads nothing but steps that only read.",
+            "replaces: [{ cluster: mgmt, object: secret/ca, now: [CN=CA], then: [CN=CA G2], restarts: [deployment/server] }]",
+        ),
+        key(
             "after",
             Form::Text,
             "What holds once it has ended.",

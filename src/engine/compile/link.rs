@@ -312,6 +312,9 @@ fn build(
     }
     reads::bare(report, &by_name, &draft.params, false, &draft.bare);
     reads::outputs(report, &graph, &by_name, &draft.params, &draft.outputs);
+    for template in draft.phases.iter().filter_map(|it| it.replaces.as_ref()) {
+        reads::after_steps(report, &graph, &by_name, &draft.params, template);
+    }
     for (what, template) in [("lock", &draft.lock), ("kube", &draft.kube)] {
         if let Some(template) = template {
             reads::beforehand(report, &graph, &by_name, &draft.params, what, template);

@@ -6,24 +6,32 @@ use petgraph::{Direction, graph::DiGraph};
 
 use super::{
     document::Node,
-    draft::Spanned,
+    draft::{Spanned, bare_reads},
     fields::{Fields, Report},
     graph::{Edge, Phase, Step, StepIndex},
     keys::PHASE,
 };
 use windlass_script::closest;
 
-/// Reads `phases: { NAME: { description, after, undo } }`.
-pub(super) fn read(report: &mut Report, node: Option<&Node>) -> Vec<Phase> {
+/// Reads `phases: { NAME: { description, replaces, after, undo } }`.
+pub(super) fn read(
+    report: &mut Report,
+    node: Option<&Node>,
+    bare: &mut Vec<Spanned>,
+) -> Vec<Phase> {
     let Some(node) = node else {
         return Vec::new();
     };
     let mut phases = Vec::new();
     for (key, node) in report.entries(node, "`phases`") {
         let mut fields = Fields::of(report, node, &PHASE, format!("the phase `{}`", key.name));
+        if let Some(node) = fields.peek("replaces") {
+            bare_reads(node, bare);
+        }
         phases.push(Phase {
             name: key.name.clone(),
             description: fields.text(report, "description"),
+            replaces: fields.template(report, "replaces"),
             after: fields.text(report, "after"),
             undo: fields.text(report, "undo"),
             span: key.span.clone(),

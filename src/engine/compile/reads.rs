@@ -106,10 +106,21 @@ pub(super) fn outputs(
     outputs: &[(String, Template)],
 ) {
     for (_, template) in outputs {
-        for placed in template.expressions() {
-            for read in placed.expression.reads() {
-                check_read(report, graph, by_name, params, placed, read, Item::None);
-            }
+        after_steps(report, graph, by_name, params, template);
+    }
+}
+
+/// Checks what of the workflow itself may read the outputs of any step.
+pub(super) fn after_steps(
+    report: &mut Report,
+    graph: &DiGraph<Step, Edge>,
+    by_name: &Steps,
+    params: &Params,
+    template: &Template,
+) {
+    for placed in template.expressions() {
+        for read in placed.expression.reads() {
+            check_read(report, graph, by_name, params, placed, read, Item::None);
         }
     }
 }

@@ -39,7 +39,7 @@ pub use decision::{Moment, Next, Start, Want};
 pub use fate::{Change, Fate, FateKind, Plan};
 pub use next::next;
 pub use plan::{Unplannable, plan};
-pub use preview::{Does, Foreseen, Preview, preview};
+pub use preview::{Does, Foreseen, Preview, preview, replaced};
 pub use resume::{ended_by_rejection, on_resume, resumed, wanted_locks};
 pub use step::step_of;
 pub use trials::{Trial, trials};

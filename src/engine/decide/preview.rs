@@ -1,13 +1,13 @@
-//! What a run would do, as far as it can be told before any step has outputs.
+//! What a run would do, as far as it can be told before it begins.
 
 use std::collections::BTreeMap;
 
 use super::{decision::View, scope::Scope};
 use crate::{
     compile::{Action, Step, Template, Workflow},
-    journal::{InstanceId, State},
+    journal::{InstanceId, State, Status},
 };
-use windlass_script::HostCall;
+use windlass_script::{HostCall, Read};
 use windlass_world::value::Value;
 
 /// What is known of a value beforehand.
@@ -50,7 +50,7 @@ pub enum Does<'w> {
 }
 
 /// Foresees a run: its steps in an order in which they may run, those of nested workflows below
-/// their step. `state` holds nothing but the run's start.
+/// their step. `state` holds the run's start and, where they were run for it, the outputs of steps that only read.
 pub fn preview<'w>(workflow: &'w Workflow, state: &State, run_id: &str) -> Vec<Preview<'w>> {
     let scope = Scope::whole(workflow, state);
     let mut found = Vec::new();
@@ -59,6 +59,21 @@ pub fn preview<'w>(workflow: &'w Workflow, state: &State, run_id: &str) -> Vec<P
     let known = params.cloned().unwrap_or_default();
     scope.preview(view, Foreseen::Known(true), None, &known, &mut found);
     found
+}
+
+/// Foresees what each phase replaces, by the names of the phases; those of which `state` does not tell it are left out.
+pub fn replaced(workflow: &Workflow, state: &State, run_id: &str) -> BTreeMap<String, Value> {
+    let scope = Scope::whole(workflow, state);
+    let view = View { state, run_id };
+    let phases = workflow.phases.iter();
+    phases
+        .filter_map(
+            |phase| match scope.foresee(view, phase.replaces.as_ref()?) {
+                Foreseen::Known(value) => Some((phase.name.clone(), value)),
+                Foreseen::Later => None,
+            },
+        )
+        .collect()
 }
 
 impl<'w> Scope<'_, 'w> {
@@ -104,7 +119,7 @@ impl<'w> Scope<'_, 'w> {
                     Some(Foreseen::Known(Value::String(cluster))) => Some(cluster),
                     _ => None,
                 },
-                names: items.as_ref().map_or_else(Vec::new, names),
+                names: self.names(view, step, items.as_ref()),
                 does: match &step.action {
                     Action::Script(script) => Does::Script(&script.path),
                     Action::Workflow(inner) => Does::Workflow(&inner.path),
@@ -155,20 +170,36 @@ impl<'w> Scope<'_, 'w> {
     }
 
     fn foresee(&self, view: View, template: &Template) -> Foreseen<Value> {
-        let is_known = |root: &str| match root {
+        let has_ended = |name: &String| {
+            let id = InstanceId::step(self.inside, name);
+            matches!(view.state.status(&id), Status::Succeeded | Status::Skipped)
+        };
+        let is_known = |read: &Read| match read.root {
             "params" => *self.params != Value::Null,
             "target" => true,
+            "steps" => read.path.first().is_some_and(has_ended),
             _ => false,
         };
         let expressions = template.expressions();
         let mut reads = expressions
             .iter()
             .flat_map(|placed| placed.expression.reads());
-        match reads.all(|read| is_known(read.root)) {
+        match reads.all(is_known) {
             true => self
                 .evaluate(view, template, &Value::Null, None)
                 .map_or(Foreseen::Later, Foreseen::Known),
             false => Foreseen::Later,
+        }
+    }
+
+    /// The names of a step's items, where these are known and have some.
+    fn names(&self, view: View, step: &Step, items: Option<&Foreseen<Value>>) -> Vec<String> {
+        match (&step.for_each, &step.key, items) {
+            (Some(template), Some(_), Some(Foreseen::Known(_))) => {
+                let keyed = self.items(view, step, template, None).unwrap_or_default();
+                keyed.into_iter().map(|(key, _)| key).collect()
+            }
+            (.., items) => items.map_or_else(Vec::new, names),
         }
     }
 }

@@ -6,7 +6,7 @@
 //! - `attempt` is one attempt of one step, `gate` its effects and `entries` what they record, `doubt`
 //!   those in doubt, `undo` one that goes backwards and `settle` what it must find out first, `stops` what ends it;
 //! - `neighbours` is what others ask for and hold, `retry` when a failure is tried again;
-//! - `dry_run` tries steps before a run begins;
+//! - `dry_run` tries steps before a run begins, `look` runs those that only read;
 //! - Restate, the substrate for many machines, is a crate of its own;
 //! - [`Stage`] is the outside of a test;
 //! - [`Observer`] receives what happens, to show it to people, and each call (`calls`), to trace it.
@@ -19,6 +19,7 @@ mod dry_run;
 mod embedded;
 mod entries;
 mod gate;
+mod look;
 mod neighbours;
 mod observer;
 mod retry;
@@ -33,6 +34,7 @@ pub use attempt::{Attempt, Finished, Task, Trouble, Work};
 pub use driver::{Conduct, DriveError, Driver, Ended, Settings, drive};
 pub use dry_run::{Obstacle, obstacles};
 pub use embedded::Cancel;
+pub use look::look;
 pub use observer::{CallId, Called, Observer, Silent};
 pub use settle::must_be_found_out;
 pub use stage::Stage;

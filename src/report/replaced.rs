@@ -1,0 +1,293 @@
+//! What a phase replaces: what is in an object of a cluster now, and what will be there.
+
+use console::style;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
+
+use super::{plain::line, table::Room};
+use windlass_engine::compile::Phase;
+use windlass_world::value::Value;
+
+/// As many clusters are named in a line.
+const NAMED: usize = 6;
+/// As many digits of a serial number are shown to people; JSON has all of them.
+const SERIAL: usize = 8;
+
+/// One object that a phase changes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replaced {
+    /// A cluster's role, or what else the object is in; nothing where `object` says it all.
+    #[serde(default)]
+    cluster: Option<String>,
+    object: String,
+    #[serde(default)]
+    now: Vec<Json>,
+    #[serde(default)]
+    then: Vec<Json>,
+    /// The workloads that restart, so that they read it.
+    #[serde(default)]
+    restarts: Vec<String>,
+}
+
+/// A certificate that is there, or one that will be made: of that, no serial number is known.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Certificate {
+    subject: String,
+    #[serde(default)]
+    issuer: Option<String>,
+    #[serde(default)]
+    serial: Option<String>,
+    /// RFC 3339.
+    #[serde(default)]
+    not_after: Option<String>,
+    /// How long it will live.
+    #[serde(default)]
+    validity: Option<String>,
+}
+
+impl Replaced {
+    /// Reads what a phase's `replaces` gave.
+    ///
+    /// # Errors
+    /// What is wrong with it, and where.
+    pub fn read(phase: &str, value: &Value) -> Result<Vec<Self>, String> {
+        let about = format!("`replaces` of the phase {phase}");
+        let Json::Array(rows) = value.to_json() else {
+            return Err(format!(
+                "{about}: expected a list of maps, found {}",
+                value.a_kind()
+            ));
+        };
+        let rows = rows.into_iter().enumerate().map(|(at, row)| {
+            let wrong = |why: String| format!("{about}, row {}: {why}", at + 1);
+            let row: Self = serde_json::from_value(row).map_err(|e| wrong(e.to_string()))?;
+            for part in row.now.iter().chain(&row.then) {
+                in_words(part).map_err(wrong)?;
+            }
+            Ok(row)
+        });
+        rows.collect()
+    }
+
+    /// Whether it differs from another one in the cluster alone.
+    fn is_alike(&self, other: &Self) -> bool {
+        (&self.object, &self.now, &self.then, &self.restarts)
+            == (&other.object, &other.now, &other.then, &other.restarts)
+    }
+}
+
+/// What a phase replaces, for people: each object with what is removed (`-`), added (`+`) and stays there. Objects of
+/// several clusters that change alike are shown once. `None` is what is not known before the run has begun.
+pub fn replaced(phase: &Phase, rows: Option<&[Replaced]>, room: Room) -> String {
+    let indent = "    ";
+    if phase.replaces.is_none() {
+        return String::new();
+    }
+    let Some(rows) = rows else {
+        return format!("{indent}Replaces: what is known once the run has read what is there\n");
+    };
+    if rows.is_empty() {
+        return format!("{indent}Replaces: nothing\n");
+    }
+    let mut groups: Vec<Vec<&Replaced>> = Vec::new();
+    for row in rows {
+        match groups.iter_mut().find(|group| group[0].is_alike(row)) {
+            Some(group) => group.push(row),
+            None => groups.push(vec![row]),
+        }
+    }
+    let mut text = format!("{indent}Replaces:\n");
+    for group in groups {
+        text.push_str(&of_group(&group, room));
+    }
+    text
+}
+
+/// The same for programs; `null` is what is not known before the run has begun.
+pub fn replaced_json(phases: &[(&Phase, Option<Vec<Replaced>>)]) -> Json {
+    let phases = phases.iter().map(|(phase, rows)| {
+        json!({
+            "name": phase.name, "description": phase.description, "replaces": rows,
+            "after": phase.after, "undo": phase.undo,
+        })
+    });
+    phases.collect()
+}
+
+fn of_group(group: &[&Replaced], room: Room) -> String {
+    let row = group[0];
+    let clusters: Vec<_> = group
+        .iter()
+        .filter_map(|row| row.cluster.as_deref())
+        .collect();
+    let places = match clusters.len() {
+        0 => String::new(),
+        count if count > NAMED => {
+            let more = count - NAMED;
+            format!("{} and {more} more: ", clusters[..NAMED].join(", "))
+        }
+        _ => format!("{}: ", clusters.join(", ")),
+    };
+    let mut text = wrapped("      ", &format!("{places}{}", row.object), 2, room);
+    for part in &row.now {
+        match row.then.contains(part) {
+            true => text.push_str(&of_part(' ', part, room)),
+            false => text.push_str(&style(of_part('-', part, room)).red().to_string()),
+        }
+    }
+    for part in row.then.iter().filter(|part| !row.now.contains(part)) {
+        text.push_str(&style(of_part('+', part, room)).green().to_string());
+    }
+    if !row.restarts.is_empty() {
+        let restarts = format!("restarts {}", row.restarts.join(", "));
+        text.push_str(&wrapped("        ", &restarts, 2, room));
+    }
+    text
+}
+
+fn of_part(mark: char, part: &Json, room: Room) -> String {
+    // Every part was read before.
+    let words = in_words(part).unwrap_or_default();
+    match mark {
+        ' ' => wrapped("          ", &words, 0, room),
+        mark => wrapped("        ", &format!("{mark} {words}"), 2, room),
+    }
+}
+
+/// A text in lines of the room's width; those after the first are indented further.
+pub(super) fn wrapped(indent: &str, text: &str, further: usize, room: Room) -> String {
+    let text = line(text);
+    let Some(width) = room.width else {
+        return format!("{indent}{}\n", text.trim_end());
+    };
+    let next = format!("{indent}{}", " ".repeat(further));
+    let options = textwrap::Options::new(width)
+        .initial_indent(indent)
+        .subsequent_indent(&next)
+        .break_words(false);
+    let lines = textwrap::wrap(&text, options);
+    lines
+        .iter()
+        .map(|line| format!("{}\n", line.trim_end()))
+        .collect()
+}
+
+/// A part of an object for people.
+fn in_words(part: &Json) -> Result<String, String> {
+    if let Json::String(text) = part {
+        return Ok(text.clone());
+    }
+    let found: Certificate = serde_json::from_value(part.clone())
+        .map_err(|e| format!("expected a text or a certificate: {e}"))?;
+    let mut text = common_name(&found.subject).to_owned();
+    match &found.serial {
+        Some(serial) => text.push_str(&format!(", serial {}", short(serial))),
+        None => text.push_str(", new"),
+    }
+    if let Some(end) = &found.not_after {
+        let day = end.split('T').next().unwrap_or_default();
+        text.push_str(&format!(", until {day}"));
+    }
+    if let Some(validity) = &found.validity {
+        text.push_str(&format!(", valid for {validity}"));
+    }
+    match &found.issuer {
+        Some(issuer) if *issuer == found.subject => text.push_str(", self-signed"),
+        Some(issuer) => text.push_str(&format!(", issued by {}", common_name(issuer))),
+        None => {}
+    }
+    Ok(text)
+}
+
+/// `CN=x` of a name that has one, or all of it.
+fn common_name(subject: &str) -> &str {
+    let mut parts = subject.split(',').map(str::trim);
+    parts
+        .find(|part| part.starts_with("CN="))
+        .unwrap_or(subject)
+}
+
+fn short(serial: &str) -> String {
+    let digits = serial.replace(':', "");
+    match digits.char_indices().nth(SERIAL) {
+        Some((end, _)) => format!("{}…", &digits[..end]),
+        None => digits,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(json: Json) -> Result<Vec<Replaced>, String> {
+        Replaced::read("trust", &Value::from_json(json))
+    }
+
+    fn phase() -> Phase {
+        Phase {
+            name: "trust".into(),
+            description: None,
+            replaces: Some(windlass_engine::compile::Template::Literal(Value::Null)),
+            after: None,
+            undo: None,
+            span: 0..0,
+        }
+    }
+
+    fn narrow() -> Room {
+        Room {
+            width: Some(60),
+            repeats: false,
+        }
+    }
+
+    #[test]
+    fn what_stays_goes_and_comes_has_its_own_mark_and_clusters_are_named_together() {
+        let old = json!({ "subject": "CN=Root,O=A", "issuer": "CN=Root,O=A", "serial": "00:11:22:33:44:55", "not_after": "2036-11-25T00:00:00Z" });
+        let new =
+            json!({ "subject": "CN=Root G2,O=A", "issuer": "CN=Root G2,O=A", "validity": "3650d" });
+        let of = |cluster: &str| json!({ "cluster": cluster, "object": "secret/ca", "now": [old], "then": [old, new], "restarts": ["deployment/agent"] });
+        let leaf = json!({ "cluster": "mgmt", "object": "secret/leaf", "now": ["gone"], "then": ["come"] });
+        let rows = rows(json!([of("a"), of("b"), leaf])).expect("rows");
+        let text = replaced(&phase(), Some(&rows), narrow());
+        let expected = [
+            "    Replaces:",
+            "      a, b: secret/ca",
+            "          CN=Root, serial 00112233…, until 2036-11-25,",
+            "          self-signed",
+            "        + CN=Root G2, new, valid for 3650d, self-signed",
+            "        restarts deployment/agent",
+            "      mgmt: secret/leaf",
+            "        - gone",
+            "        + come",
+        ];
+        assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn what_is_not_known_and_what_is_nothing_are_said() {
+        let unknown = replaced(&phase(), None, narrow());
+        assert!(unknown.contains("known once the run has read"), "{unknown}");
+        let nothing = replaced(&phase(), Some(&[]), narrow());
+        assert_eq!(nothing, "    Replaces: nothing\n");
+    }
+
+    #[test]
+    fn a_row_that_is_none_is_refused_with_its_place() {
+        let wrong = rows(json!([{ "object": "x" }, { "object": "y", "then": [{ "name": "z" }] }]));
+        let why = wrong.expect_err("refused");
+        assert!(
+            why.starts_with(
+                "`replaces` of the phase trust, row 2: expected a text or a certificate"
+            ),
+            "{why}"
+        );
+        let why = rows(json!({ "object": "x" })).expect_err("refused");
+        assert_eq!(
+            why,
+            "`replaces` of the phase trust: expected a list of maps, found a map"
+        );
+    }
+}
