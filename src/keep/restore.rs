@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     disk,
-    journal::{ATTEMPT_KILLED, Event, Journal, RunId, Status},
+    journal::{ATTEMPT_KILLED, Event, Journal, RunId, Status, StepFailed},
     runs::{RunsError, now},
     value::{Digest, StepError},
 };
@@ -181,12 +181,12 @@ fn suspect(state: &Path, unfinished: &[RunId]) -> Result<usize, RunsError> {
             .iter()
             .filter(|(_, instance)| instance.status == Status::Running && !instance.is_composite());
         let lost = running.map(|(step, _)| {
-            let event = Event::StepFailed {
+            let event = Event::StepFailed(StepFailed {
                 step: step.clone(),
                 error: lost(),
                 // Nothing has continued without it, whatever its `on_error` says.
                 retry_at: Some(at),
-            };
+            });
             (event, at)
         });
         let lost: Vec<_> = lost.collect();

@@ -2,6 +2,7 @@ use restate_sdk::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use windlass_engine::journal::RunId;
+use windlass_ground::Timestamp;
 use windlass_world::value::Digest;
 
 /// What is left of deleted runs.
@@ -11,8 +12,7 @@ pub(super) struct PrunedRuns;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PrunedRun {
     pub run: RunId,
-    /// When, in milliseconds since 1970.
-    pub at: i64,
+    pub at: Timestamp,
     /// Who deleted it.
     pub by: String,
     /// How many events it had, and the digest of the last.

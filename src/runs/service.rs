@@ -324,8 +324,8 @@ pub struct Planned {
     pub program: Program,
     /// The run's first event.
     pub event: Event,
-    /// When it would be, in milliseconds since 1970.
-    pub at: i64,
+    /// When it would be.
+    pub at: Timestamp,
     /// Holds nothing but the event.
     pub state: State,
     pub notes: Vec<Note>,

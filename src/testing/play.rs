@@ -12,7 +12,6 @@ use crate::{
     compile::{Before, Case, Expect, ParamErrors, Program, Suite, clusters},
     decide,
     execute::{self, Cancel, DriveError, Ended, Settings, Silent, Stage},
-    ground::Timestamp,
     journal::{
         Decision, Event, InstanceId, Journal, JournalError, NewRun, Outcome, RunId, RunJournal,
         RunStarted, State, Status, UndoStarted, Verdict, crash_points,

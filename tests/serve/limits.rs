@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::json;
 use windlass::{
-    journal::{Event, Journal, NewRun, RunId},
+    journal::{Event, Journal, Logged, NewRun, RunId},
     script::Level,
 };
 
@@ -214,10 +214,12 @@ fn long_run(test: &Test, events: u64) -> RunId {
     while left > 0 {
         let some = left.min(5000);
         left -= some;
-        let logged = || Event::Logged {
-            step: step.clone(),
-            level: Level::Info,
-            message: message.clone(),
+        let logged = || {
+            Event::Logged(Logged {
+                step: step.clone(),
+                level: Level::Info,
+                message: message.clone(),
+            })
         };
         let batch = (0..some).map(|_| (logged(), first.at));
         run.append(batch.collect()).expect("appended");

@@ -136,7 +136,8 @@ pub struct StartFiles {
 /// What a run of files that were sent would begin with.
 #[derive(Serialize, ToSchema)]
 pub struct FrozenPlan {
-    pub at: i64,
+    #[schema(value_type = i64)]
+    pub at: Timestamp,
     /// The first event of the run. Secrets are masked.
     pub event: Json,
     /// What was found that refuses nothing.

@@ -9,8 +9,9 @@ use tokio::runtime::Handle;
 use crate::{
     compile::{Action, Workflow},
     decide::{self, Moment, Start, Want},
-    journal::{Event, InstanceId, State},
+    journal::{Event, InstanceId, LockTaken, State, StepSucceeded},
 };
+use windlass_ground::Timestamp;
 use windlass_script::{
     self as script, Call, EffectKey, Effects, Host, HostCall, Impact, Interruption, Level, Limits,
     OnStop, Script, Stop, function,
@@ -31,9 +32,8 @@ const AT_ONCE: usize = 8;
 const ASKED: [&str; 3] = ["kube", "pca", "tls"];
 
 /// Follows a run from its start (`begun`) for as long as nothing has to be changed, and returns where it stands then.
-/// A step that changes something, waits, asks a person or fails stays open, and so does what comes after it. `now` is
-/// in milliseconds since 1970.
-pub async fn look(workflow: &Workflow, begun: &State, clients: &Clients, now: i64) -> State {
+/// A step that changes something, waits, asks a person or fails stays open, and so does what comes after it.
+pub async fn look(workflow: &Workflow, begun: &State, clients: &Clients, now: Timestamp) -> State {
     let mut state = begun.clone();
     loop {
         let moment = Moment {
@@ -46,7 +46,7 @@ pub async fn look(workflow: &Workflow, begun: &State, clients: &Clients, now: i6
         let events: Vec<_> = next.events.into_iter().chain(locks).collect();
         let is_over = events
             .iter()
-            .any(|event| matches!(event, Event::RunEnded { .. } | Event::UndoStarted { .. }));
+            .any(|event| matches!(event, Event::RunEnded(_) | Event::UndoStarted(_)));
         if events.is_empty() || is_over {
             return state;
         }
@@ -63,7 +63,7 @@ pub async fn look(workflow: &Workflow, begun: &State, clients: &Clients, now: i6
 fn taken(want: Want) -> Option<Event> {
     let lock = want.any_of.into_iter().next()?;
     let step = want.step;
-    Some(Event::LockTaken { lock, step })
+    Some(Event::LockTaken(LockTaken { lock, step }))
 }
 
 /// Runs those of these attempts whose scripts only read, and returns what those gave that ended well.
@@ -126,7 +126,7 @@ impl Reader {
         let host = Host::new(self.gate.clone(), self.clients);
         let outputs = script::run(&self.script, inputs, host, &limits).ok()?;
         let outputs = self.gate.redactor.value(Value::Map(outputs));
-        Some(Event::StepSucceeded { step, outputs })
+        Some(Event::StepSucceeded(StepSucceeded { step, outputs }))
     }
 }
 

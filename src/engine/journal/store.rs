@@ -153,7 +153,7 @@ impl Journal {
             next_seq: 0,
             digest: chain_start(run),
         };
-        self.read(run, 0, Digest::ZERO, true, |record| {
+        self.read((run, 0, Digest::ZERO), None, true, |record| {
             head = Head {
                 next_seq: record.seq + 1,
                 digest: record.digest,
@@ -195,11 +195,11 @@ impl Journal {
         before: Digest,
         each: impl FnMut(Record) -> Result<(), JournalError>,
     ) -> Result<(), JournalError> {
-        self.read(run, seq, before, false, each)
+        self.read((run, seq, before), None, false, each).map(|_| ())
     }
 
-    /// Works as [`Journal::walk`] for `most` events at most, so that nobody holds all of a long run in memory. Returns whether more
-    /// follow.
+    /// Works as [`Journal::walk`] for `most` events at most, so that a reader need not hold all of a long run in memory. Returns
+    /// whether more follow.
     ///
     /// # Errors
     /// As there.
@@ -211,24 +211,20 @@ impl Journal {
         most: usize,
         mut each: impl FnMut(Record),
     ) -> Result<bool, JournalError> {
-        let seal = &self.inner.seal;
-        let mut open =
-            |_: &str, sealed: Event<serde_json::Value>| sealed.try_map(|json| seal.open(json));
-        let mut chain = Chain::new(run, seq, before);
-        self.links_of(run, seq, Some(most), |link| {
-            each(chain.open(link, &mut open)?);
+        self.read((run, seq, before), Some(most), false, |record| {
+            each(record);
             Ok(())
         })
     }
 
+    /// Opens a run's events from a number on, given the digest of the one before. Returns whether more follow than `most`.
     fn read(
         &self,
-        run: &RunId,
-        seq: u64,
-        before: Digest,
+        (run, seq, before): (&RunId, u64, Digest),
+        most: Option<usize>,
         needs_secrets: bool,
         mut each: impl FnMut(Record) -> Result<(), JournalError>,
-    ) -> Result<(), JournalError> {
+    ) -> Result<bool, JournalError> {
         let seal = &self.inner.seal;
         let open = |body: &str, sealed: Event<serde_json::Value>| {
             if needs_secrets {
@@ -238,8 +234,9 @@ impl Journal {
         };
         thread::scope(|scope| {
             let mut opening = Opening::new(scope, run, seq, before, &open);
-            self.links(run, seq, |link| opening.take(link, &mut each))?;
-            opening.finish(&mut each)
+            let has_more = self.links_of(run, seq, most, |link| opening.take(link, &mut each))?;
+            opening.finish(&mut each)?;
+            Ok(has_more)
         })
     }
 

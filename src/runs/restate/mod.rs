@@ -49,8 +49,7 @@ use windlass_engine::{
     execute::{DriveError, UndoItem, undo_plan},
     journal::{
         Event, HeldLock, InstanceId, Link, LockTaken, Pruned, Record, RunId, RunInfo, RunLock,
-        RunRow, State,
-        Verdict,
+        RunRow, State, Verdict,
     },
 };
 use windlass_inventory::{Inventory, RunStamp, collect};

@@ -16,10 +16,11 @@ use windlass_engine::{
     execute::DriveError,
     journal::{Event, State},
 };
+use windlass_ground::Timestamp;
 
 #[derive(Deserialize)]
 struct FrozenPlan {
-    at: i64,
+    at: Timestamp,
     event: Event<Json>,
     notes: Vec<String>,
 }
