@@ -143,3 +143,68 @@ fn a_plan_shows_no_secret() {
         assert!(ran.stdout.contains("https://a.example"), "{}", ran.stdout);
     }
 }
+
+const UNDONE: &str = "import \"lib\" as lib;
+const INPUTS = #{ name: \"string\" };
+const OUTPUTS = #{ url: \"string\" };
+fn run(inputs) {
+    lib::say(inputs.name);
+    http::put(\"https://a.example\", #{ json: #{ name: inputs.name } });
+    #{ url: \"https://a.example/1\" }
+}
+fn undo(inputs, outputs) {
+    lib::say(inputs.name);
+    http::delete(outputs.url);
+    exec::run(\"restore\", [inputs.name]);
+}
+";
+
+/// What an undo would do is no part of the run, nor is what a library has for others.
+#[test]
+fn a_plan_tells_what_an_undo_calls_from_what_the_run_calls() {
+    let test = Test::new()
+        .file("w.yaml", "workflow: w\nparams: { on: bool }\nsteps:\n  s: { script: s.rhai, with: { name: app } }\n  t: { script: s.rhai, with: { name: other }, when: '${{ params.on }}' }\n")
+        .file("s.rhai", UNDONE)
+        .file("lib.rhai", "fn say(name) { file::write(\"said\", name) }\nfn unused() { file::remove(\"x\") }\n");
+    let plan = ["plan", "w.yaml", "-p", "on=false"];
+    let shown = test.windlass(&plan).expect(0).stdout;
+    let (run, undo) = shown
+        .split_once("What `fn undo` of its scripts changes")
+        .expect("an undo");
+    for (part, has, lacks) in [
+        (run, ["http::put", "file::write"], "http::delete"),
+        (undo, ["http::delete", "exec::run"], "http::put"),
+    ] {
+        for call in has {
+            assert!(part.contains(call), "no {call} in {part}");
+        }
+        assert!(
+            !part.contains(lacks) && !part.contains("file::remove"),
+            "{part}"
+        );
+    }
+    assert!(!run.contains("exec::run"), "{run}");
+    let json = test
+        .windlass(&[&plan[..], &["--json"]].concat())
+        .expect(0)
+        .json();
+    let of = |part: &str| -> Vec<_> {
+        let changes = json[part].as_array().expect("a list").iter();
+        let named = changes.map(|change| (change["step"].clone(), change["function"].clone()));
+        named.collect()
+    };
+    let of_s = |function: &str| (json!("s"), json!(function));
+    assert_eq!(of("changes"), ["file::write", "http::put"].map(of_s));
+    assert_eq!(
+        of("undo"),
+        ["exec::run", "file::write", "http::delete"].map(of_s)
+    );
+    assert_eq!(json["undo"][0]["arguments"]["arguments"], json!(["app"]));
+    assert_eq!(json["undo"][2]["known_later"], json!(["url"]));
+    // What is granted covers both.
+    let table = &json["calls"].as_array().expect("a list");
+    assert!(
+        table.iter().all(|call| call["function"] != "exec::run"),
+        "{table:?}"
+    );
+}

@@ -37,7 +37,7 @@ pub fn ask(
     }
     let mut trials = trials(workflow, state);
     trials.retain(|trial| {
-        let calls = &trial.script.host_calls;
+        let calls = &trial.script.run_calls;
         let mut of_kube = calls
             .iter()
             .filter(|call| call.function.starts_with("kube::"));

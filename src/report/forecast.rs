@@ -91,12 +91,40 @@ impl Count {
     }
 }
 
-/// What a run would change and what it costs, for people; empty for a run that changes nothing.
+/// What a run would change and what it costs, for people, and what `fn undo` of its scripts would change; empty for a run
+/// that changes nothing.
 pub fn forecast(steps: &[Preview], room: Room) -> String {
     let times = times(steps);
+    let text = changes(steps, &times, |step| &step.calls);
+    let undo = match changes(steps, &times, |step| &step.undo_calls) {
+        text if text.is_empty() => text,
+        text => format!("\n  What `fn undo` of its scripts changes, if the run is undone\n{text}"),
+    };
+    if text.is_empty() {
+        return undo;
+    }
+    let mut text = format!("\n  What it changes\n{text}");
+    let counted = counts(steps, &times);
+    let mut table = Table::new(&["CALL", "COUNT", "AWS TAKES AT MOST"]);
+    for (call, count) in &counted {
+        let rate = operation(call).map(|name| format!("{} a second", per_second(name)));
+        table.row([(*call).to_owned(), count.text(), rate.unwrap_or_default()]);
+    }
+    text.push_str(&format!("\n{}", table.render("  ", room)));
+    text.push_str(&costs(&counted));
+    text.push_str(&undo);
+    text
+}
+
+/// The calls that change something, below the steps that make them.
+fn changes(
+    steps: &[Preview],
+    times: &HashMap<InstanceId, Times>,
+    calls: for<'a> fn(&'a Preview<'_>) -> &'a [HostCall],
+) -> String {
     let mut text = String::new();
     for step in running(steps) {
-        let changing: Vec<_> = step.calls.iter().filter(|call| call.is_change()).collect();
+        let changing: Vec<_> = calls(step).iter().filter(|call| call.is_change()).collect();
         if changing.is_empty() {
             continue;
         }
@@ -111,22 +139,10 @@ pub fn forecast(steps: &[Preview], room: Room) -> String {
             text.push_str(&change(call));
         }
     }
-    if text.is_empty() {
-        return text;
-    }
-    let mut text = format!("\n  What it changes\n{text}");
-    let counted = counts(steps, &times);
-    let mut table = Table::new(&["CALL", "COUNT", "AWS TAKES AT MOST"]);
-    for (call, count) in &counted {
-        let rate = operation(call).map(|name| format!("{} a second", per_second(name)));
-        table.row([(*call).to_owned(), count.text(), rate.unwrap_or_default()]);
-    }
-    text.push_str(&format!("\n{}", table.render("  ", room)));
-    text.push_str(&costs(&counted));
     text
 }
 
-/// The same for programs: `calls` and `cost`.
+/// The same for programs: `changes`, `calls` and `cost`, and as `undo` what the scripts' own `fn undo` would change.
 pub fn forecast_json(steps: &[Preview]) -> Json {
     let times = times(steps);
     let counted = counts(steps, &times);
@@ -137,21 +153,19 @@ pub fn forecast_json(steps: &[Preview]) -> Json {
             "aws_a_second": operation(call).map(per_second),
         })
     });
-    let changes = running(steps).flat_map(|step| {
-        let n = times[&step.step].count;
-        let changing = step.calls.iter().filter(|call| call.is_change());
-        changing.map(move |call| {
-            let (known, later) = arguments(call);
-            json!({
-                "step": step.step, "function": call.function, "count": n,
-                "does": Does::of(call.function).as_str(),
-                "arguments": known.into_iter().collect::<BTreeMap<_, _>>(), "known_later": later,
-            })
-        })
-    });
+    let changes = |calls: fn(&Preview) -> Vec<HostCall>| -> Vec<Json> {
+        let of_step = |step: &Preview| {
+            let n = times[&step.step].count;
+            let changing = calls(step).into_iter().filter(HostCall::is_change);
+            let changes = changing.map(|call| change_json(step, &call, n));
+            changes.collect::<Vec<_>>()
+        };
+        running(steps).flat_map(of_step).collect()
+    };
     let (authorities, certificates) = (made(&counted, CREATE), made(&counted, ISSUE));
     json!({
-        "changes": changes.collect::<Vec<_>>(),
+        "changes": changes(|step| step.calls.clone()),
+        "undo": changes(|step| step.undo_calls.clone()),
         "calls": calls.collect::<Vec<_>>(),
         "cost": {
             "usd_a_month": authorities.count as f64 * GENERAL_PURPOSE.a_month,
@@ -160,6 +174,15 @@ pub fn forecast_json(steps: &[Preview]) -> Json {
             "prices": [GENERAL_PURPOSE.json(), SHORT_LIVED.json()],
             "source": SOURCE,
         },
+    })
+}
+
+fn change_json(step: &Preview, call: &HostCall, count: u64) -> Json {
+    let (known, later) = arguments(call);
+    json!({
+        "step": step.step, "function": call.function, "count": count,
+        "does": Does::of(call.function).as_str(),
+        "arguments": known.into_iter().collect::<BTreeMap<_, _>>(), "known_later": later,
     })
 }
 

@@ -101,6 +101,12 @@ pub(super) fn host_calls(ast: &AST, inputs: Option<&str>, is_inline: bool) -> Ve
     calls.filter_map(FoundCall::into_host_call).collect()
 }
 
+/// Lists the calls to host functions in all of an AST, of which `inputs` is the variable that holds the inputs.
+pub(super) fn host_calls_in(ast: &AST, inputs: Option<&str>) -> Vec<HostCall> {
+    let calls = list_knowing(ast, inputs).into_iter();
+    calls.filter_map(FoundCall::into_host_call).collect()
+}
+
 fn list_knowing(ast: &AST, inputs: Option<&str>) -> Vec<FoundCall> {
     let mut calls = Vec::new();
     let mut push = |call: &FnCallExpr, is_method, position| {

@@ -34,17 +34,21 @@ pub(super) fn of_function(ast: &AST, text: &str, name: &str) -> Vec<InputRead> {
 
 /// The variable that holds the inputs of a script's `run`, or of an inline body, if the script leaves it as it is.
 pub(super) fn unchanged(ast: &AST, text: &str, is_inline: bool) -> Option<String> {
-    let run = ast.iter_functions().find(|f| f.name == "run");
-    let variable = match is_inline {
-        true => "inputs",
-        false => run?.params.first()?,
-    };
+    if !is_inline {
+        return unchanged_in(ast, text, "run");
+    }
+    let finder = Finder::new("inputs", ast, text);
+    let is_unchanged = finder.leaves_it(Finder::look_at_body);
+    is_unchanged.then(|| "inputs".to_owned())
+}
+
+/// The first parameter of a function of a script, if the function leaves it as it is.
+pub(super) fn unchanged_in(ast: &AST, text: &str, function: &str) -> Option<String> {
+    let found = ast.iter_functions().find(|f| f.name == function)?;
+    let variable = found.params.first()?;
     let finder = Finder::new(variable, ast, text);
-    let is_unchanged = finder.leaves_it(|finder| match is_inline {
-        true => finder.look_at_body(),
-        false => finder.look_into("run"),
-    });
-    is_unchanged.then(|| variable.to_owned())
+    let is_unchanged = finder.leaves_it(|finder| finder.look_into(function));
+    is_unchanged.then(|| (*variable).to_owned())
 }
 
 /// The outputs of an inline body that ends with a map, and ends only there.

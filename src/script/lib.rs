@@ -35,6 +35,7 @@ mod modules;
 mod natives;
 mod permits;
 mod places;
+mod reach;
 mod run;
 mod script;
 mod secret;

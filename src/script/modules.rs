@@ -1,4 +1,7 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use rhai::{AST, ASTNode, Expr, Position, Scope, Stmt};
 
@@ -18,6 +21,8 @@ pub(super) struct Modules {
     pub asts: BTreeMap<String, AST>,
     /// The same as they run.
     pub runs: BTreeMap<String, AST>,
+    /// By the path of a file: the files that a name of an import may mean there.
+    pub aliases: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
     /// The imports being read, outermost first: a repeat is a cycle.
     open: Vec<String>,
 }
@@ -117,6 +122,9 @@ impl Modules {
             let wanted = key;
             if let (Some(alias), Some(module)) = (&import.alias, self.asts.get(&wanted)) {
                 own.add(alias, module);
+                let aliases = self.aliases.entry(path.to_string()).or_default();
+                let files = aliases.entry(alias.clone()).or_default();
+                files.extend(module.source().map(str::to_owned));
             }
         }
     }

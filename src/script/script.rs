@@ -14,6 +14,7 @@ use super::{
     interpolation::compile_to_run,
     modules::Modules,
     places::Places,
+    reach::Reach,
     signature::Signature,
 };
 use windlass_world::value::Digest;
@@ -41,6 +42,10 @@ pub struct Script {
     pub has_undo: bool,
     /// The calls to host functions in it and in its imports.
     pub host_calls: BTreeSet<HostCall>,
+    /// The calls that a run of it can make, those of its `fn undo` left out.
+    pub run_calls: BTreeSet<HostCall>,
+    /// The calls that its `fn undo` can make.
+    pub undo_calls: BTreeSet<HostCall>,
     /// What runs, which is not quite what was checked: see `interpolation`.
     pub(super) ast: AST,
     pub(super) imports: Imports,
@@ -175,6 +180,17 @@ impl Script {
             .into_iter()
             .chain(of_imports)
             .collect();
+        let reach = Reach::new(&path, &ast, &modules);
+        let entry = (!is_inline).then_some("run");
+        let run_calls = reach.calls_of(entry, unchanged.as_deref());
+        let has_undo = !is_inline && ast.iter_functions().any(|f| f.name == "undo");
+        let undo_calls = match has_undo {
+            true => {
+                let unchanged = inputs::unchanged_in(&ast, &text, "undo");
+                reach.calls_of(Some("undo"), unchanged.as_deref())
+            }
+            false => BTreeSet::new(),
+        };
         let parts: Vec<&[u8]> = std::iter::once(text.as_bytes())
             .chain(
                 modules
@@ -184,7 +200,7 @@ impl Script {
             )
             .collect();
         Ok(Self {
-            has_undo: !is_inline && ast.iter_functions().any(|f| f.name == "undo"),
+            has_undo,
             description: description(&text),
             digest: Digest::of(&parts),
             inputs: if is_inline {
@@ -202,6 +218,8 @@ impl Script {
                 .collect(),
             literal_outputs: body.and_then(inputs::outputs_of_body),
             host_calls,
+            run_calls,
+            undo_calls,
             imports: Imports {
                 asts: Arc::new(modules.runs),
                 texts: Arc::new(modules.texts),

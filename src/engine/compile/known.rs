@@ -4,8 +4,11 @@ use super::{
     graph::{Action, Step, Workflow},
     template::Template,
 };
-use windlass_script::{HostCall, Names};
+use windlass_script::{HostCall, Names, Script};
 use windlass_world::value::Value;
+
+/// Some of the calls of a script.
+type CallsOf = fn(&Script) -> &BTreeSet<HostCall>;
 
 impl Workflow {
     /// Lists the calls to host functions in its scripts, those of nested workflows included, with what the files and
@@ -21,13 +24,32 @@ impl Workflow {
 impl Step {
     /// As [`Workflow::known_calls`], of one step of a workflow with these params.
     pub fn known_calls(&self, params: &BTreeMap<String, Value>) -> BTreeSet<HostCall> {
+        self.known_of(params, |script| &script.host_calls)
+    }
+
+    /// As [`Step::known_calls`], without those that only an undo makes.
+    pub fn known_run_calls(&self, params: &BTreeMap<String, Value>) -> BTreeSet<HostCall> {
+        self.known_of(params, |script| &script.run_calls)
+    }
+
+    /// As [`Step::known_calls`], of the step's own `fn undo` alone.
+    pub fn known_undo_calls(&self, params: &BTreeMap<String, Value>) -> BTreeSet<HostCall> {
+        self.known_of(params, |script| &script.undo_calls)
+    }
+
+    fn known_of(&self, params: &BTreeMap<String, Value>, calls: CallsOf) -> BTreeSet<HostCall> {
         let inputs = self.known_inputs(params);
         match &self.action {
             Action::Script(script) => {
-                let calls = script.host_calls.iter();
+                let calls = calls(script).iter();
                 calls.map(|call| call.with_inputs(&inputs)).collect()
             }
-            Action::Workflow(inner) => inner.known_calls(&inputs),
+            Action::Workflow(inner) => {
+                let steps = inner.steps();
+                steps
+                    .flat_map(|(_, step)| step.known_of(&inputs, calls))
+                    .collect()
+            }
             Action::Approval(_) => BTreeSet::new(),
         }
     }

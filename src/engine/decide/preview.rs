@@ -37,6 +37,8 @@ pub struct Preview<'w> {
     pub items: Option<Foreseen<usize>>,
     /// What it calls, directly, with what is known of the arguments.
     pub calls: Vec<HostCall>,
+    /// The same of the `fn undo` of its script: what an undo of it calls.
+    pub undo_calls: Vec<HostCall>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +96,7 @@ impl<'w> Scope<'_, 'w> {
             let items = step.for_each.as_ref();
             let items = items.map(|items| self.foresee(view, items));
             let cluster = step.with.get("cluster");
+            let is_script = matches!(step.action, Action::Script(_));
             found.push(Preview {
                 phase,
                 description: step.description.as_deref(),
@@ -118,9 +121,13 @@ impl<'w> Scope<'_, 'w> {
                     Foreseen::Known(Value::Map(items)) => Foreseen::Known(items.len()),
                     _ => Foreseen::Later,
                 }),
-                calls: match &step.action {
-                    Action::Script(_) => step.known_calls(known).into_iter().collect(),
-                    _ => Vec::new(),
+                calls: match is_script {
+                    true => step.known_run_calls(known).into_iter().collect(),
+                    false => Vec::new(),
+                },
+                undo_calls: match is_script {
+                    true => step.known_undo_calls(known).into_iter().collect(),
+                    false => Vec::new(),
                 },
                 step: id.clone(),
             });

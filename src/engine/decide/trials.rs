@@ -70,7 +70,7 @@ impl Scope<'_, '_> {
                 };
                 self.trials_of(view, step, &reached, found);
             }
-            before.extend(step.known_calls(&params));
+            before.extend(step.known_run_calls(&params));
             after.insert(index, before);
         }
     }
