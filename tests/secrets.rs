@@ -171,7 +171,7 @@ impl Echo {
                     "/token" => (
                         axum::http::StatusCode::OK,
                         [("content-type", "application/json".to_owned())],
-                        r#"{"token":"tr0ub4dor"}"#.to_owned(),
+                        r#"{"id":4711,"token":"tr0ub4dor"}"#.to_owned(),
                     ),
                     _ => (
                         axum::http::StatusCode::BAD_REQUEST,
@@ -301,6 +301,29 @@ fn an_answer_can_be_a_secret() {
     let (code, all) = run_and_look(&test, &body, &[]);
     assert_eq!((code, test.read("out/t").as_str()), (0, "tr0ub4dor"));
     assert!(!all.contains("tr0ub4dor"), "{all}");
+}
+
+/// Where the token is in another place than the script says, all of the answer is a secret.
+#[test]
+fn parts_of_an_answer_can_be_secrets() {
+    for (part, is_plain) in [("json.token", true), ("json.access_token", false)] {
+        let (echo, test) = (Echo::open(), Test::new());
+        let url = echo.url("/token");
+        let body = format!(
+            "let got = http::get(\"{url}\", #{{ secret_output: [\"{part}\"] }});\nfile::write_secret(\"t\", got.json.token);\nlog::info(`number ${{got.json.id}}`);\n#{{ all: got.json }}"
+        );
+        let (code, all) = run_and_look(&test, &body, &[]);
+        assert_eq!((code, test.read("out/t").as_str()), (0, "tr0ub4dor"));
+        assert!(!all.contains("tr0ub4dor"), "{all}");
+        assert_eq!(all.contains("number 4711"), is_plain, "{part}: {all}");
+    }
+    let body = "http::get(\"https://a.example\", #{ secret_output: [\"token\"] })";
+    let (code, all) = run_and_look(&Test::new(), body, &[]);
+    assert_eq!(code, 1);
+    assert!(
+        all.contains("`secret_output` names `token`, which the result does not have"),
+        "{all}"
+    );
 }
 
 /// Neither its digest, by which a weak one could be guessed, nor what is read back of it.

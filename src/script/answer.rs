@@ -10,7 +10,10 @@ use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 use encoding_rs::{Encoding, UTF_8};
 use rhai::{Array, Dynamic, EvalAltResult, FuncRegistration, Module};
 
-use super::dynamic::to_dynamic;
+use super::{
+    dynamic::to_dynamic,
+    secrecy::{PARTS, SecretOutput},
+};
 use windlass_world::value::{Bytes, Secret, Value};
 
 /// The fields that hold texts, and the names of their bytes.
@@ -56,6 +59,7 @@ impl Answer {
                 fields.remove(bytes);
             }
         }
+        fields.remove(PARTS);
         if self.says_json() {
             fields.insert("json".into(), self.json().unwrap_or_default());
         } else {
@@ -93,6 +97,7 @@ impl Answer {
         let texts = TEXTS.iter().filter(|(text, _)| self.has(text));
         let mut names: Vec<&str> = texts.flat_map(|(text, bytes)| [*text, *bytes]).collect();
         let others = self.0.keys().map(String::as_str);
+        let others = others.filter(|name| *name != PARTS);
         names.extend(
             others
                 .filter(|name| !names.contains(name))
@@ -159,9 +164,10 @@ impl Answer {
                 false => format!("`body` is not JSON ({kind}): {why}"),
             }
         })?;
-        Ok(match is_secret {
-            true => parsed.tainted(),
-            false => parsed,
+        Ok(match (is_secret, self.0.get(PARTS)) {
+            (true, Some(parts)) => SecretOutput::read(Some(parts), |_| true)?.sealed(parsed),
+            (true, None) => parsed.tainted(),
+            (false, _) => parsed,
         })
     }
 
@@ -302,6 +308,28 @@ mod tests {
             why.starts_with("`body` is not JSON (its content type is `text/html`)"),
             "{why}"
         );
+    }
+
+    #[test]
+    fn only_the_named_parts_of_an_answer_are_secrets() {
+        let recorded = [
+            (
+                "body".to_owned(),
+                Value::Secret(Secret::new(r#"{"id": 7, "token": "x"}"#)),
+            ),
+            (PARTS.to_owned(), Value::List(vec!["token".into()])),
+        ];
+        let answer = Answer(Arc::new(recorded.clone().into()));
+        let json = answer.field("json").expect("JSON");
+        assert_eq!(json.field("id"), Some(&Value::Int(7)));
+        assert_eq!(json.field("token"), Some(&Value::Secret(Secret::new("x"))));
+        assert_eq!(answer.names(), ["body", "body_bytes", "json"]);
+        assert_eq!(answer.to_value().field(PARTS), None);
+        // What is not where it was thought to be may be anywhere.
+        let mut fields = BTreeMap::from(recorded);
+        fields.insert(PARTS.into(), Value::List(vec!["access_token".into()]));
+        let json = Answer(Arc::new(fields)).field("json").expect("JSON");
+        assert_eq!(json.field("id"), Some(&Value::Secret(Secret::new("7"))));
     }
 
     #[test]

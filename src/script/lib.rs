@@ -38,6 +38,7 @@ mod places;
 mod reach;
 mod run;
 mod script;
+mod secrecy;
 mod secret;
 mod signature;
 mod trace;

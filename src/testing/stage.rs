@@ -402,7 +402,10 @@ impl Asked {
             ca: None,
             expected,
             expects_gone: false,
-            hides_answer: arguments.get("secret_output") == Some(&Value::Bool(true)),
+            hides_answer: !matches!(
+                arguments.get("secret_output"),
+                None | Some(Value::Null | Value::Bool(false))
+            ),
             only_reads: arguments.get("read") == Some(&Value::Bool(true)),
         };
         let body = fields.get("body").map_or_else(String::new, Value::to_text);

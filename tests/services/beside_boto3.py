@@ -41,13 +41,17 @@ def calls(url):
     config = Config(retries={"max_attempts": 0}, s3={"addressing_style": "path"},
                     request_checksum_calculation="when_required")
     answers = []
-    for service, operation, params in json.load(sys.stdin):
+    for service, operation, params, *options in json.load(sys.stdin):
         client = boto3.client(service, endpoint_url=url, region_name="us-east-1", config=config,
                               aws_access_key_id="AKIDEXAMPLE", aws_secret_access_key="secret",
                               aws_session_token="token")
         methods = client.meta.method_to_api_mapping
         method = next(name for name, api in methods.items() if api == operation)
-        answers.append(plain(getattr(client, method)(**params)))
+        if options and "pages" in options[0]:
+            whole = client.get_paginator(method).paginate(**params).build_full_result()
+            answers.append(plain({key: value for key, value in whole.items() if value is not None}))
+        else:
+            answers.append(plain(getattr(client, method)(**params)))
     return answers
 
 

@@ -56,10 +56,14 @@ fn script(calls: &Json) -> String {
             call[0].as_str().expect("a name"),
             call[1].as_str().expect("a name"),
         );
-        let params = call[2].to_string();
+        let quoted = |value: &Json| serde_json::to_string(&value.to_string()).expect("a text");
+        let options = match call.get(3) {
+            Some(options) => format!("json::parse({})", quoted(options)),
+            None => "#{ idempotent: false }".into(),
+        };
         text.push_str(&format!(
-            "    all.push(aws::request(\"{service}\", \"{operation}\", json::parse({}), #{{ idempotent: false }}));\n",
-            serde_json::to_string(&params).expect("a text")
+            "    all.push(aws::request(\"{service}\", \"{operation}\", json::parse({}), {options}));\n",
+            quoted(&call[2])
         ));
     }
     text.push_str(WRITE);
@@ -99,6 +103,17 @@ fn moto_answers_us_as_it_answers_boto3() {
                 "SubjectAlternativeNames": ["b.example.org"], "Tags": [{ "Key": "team", "Value": "a" }] }],
             ["sts", "AssumeRole", { "RoleArn": "arn:aws:iam::123456789012:role/x", "RoleSessionName": "session",
                 "Tags": [{ "Key": "k", "Value": "v" }] }],
+            ["route53", "CreateHostedZone", { "Name": "example.net.", "CallerReference": "r2" }],
+            ["s3", "CreateBucket", { "Bucket": "pages" }],
+            ["s3", "PutObject", { "Bucket": "pages", "Key": "a/1", "Body": "x" }],
+            ["s3", "PutObject", { "Bucket": "pages", "Key": "a/2", "Body": "x" }],
+            ["s3", "PutObject", { "Bucket": "pages", "Key": "b", "Body": "x" }],
+            ["ec2", "CreateVpc", { "CidrBlock": "10.0.0.0/16", "TagSpecifications": [
+                { "ResourceType": "vpc", "Tags": [{ "Key": "Name", "Value": "a & b" }] }] }],
+            ["ec2", "CreateKeyPair", { "KeyName": "k" }],
+            ["ec2", "RunInstances", { "ImageId": "ami-12c6146b", "MinCount": 1, "MaxCount": 1 }],
+            ["ec2", "RunInstances", { "ImageId": "ami-12c6146b", "MinCount": 2, "MaxCount": 2 }],
+            ["ec2", "RunInstances", { "ImageId": "ami-12c6146b", "MinCount": 1, "MaxCount": 1 }],
         ]),
     );
     let zone = created[4]["HostedZone"]["Id"].as_str().expect("an id");
@@ -130,6 +145,16 @@ fn moto_answers_us_as_it_answers_boto3() {
         ["acm", "ListCertificates", {}],
         ["acm", "DescribeCertificate", { "CertificateArn": certificate }],
         ["acm", "ListTagsForCertificate", { "CertificateArn": certificate }],
+        ["ec2", "DescribeVpcs", { "Filters": [{ "Name": "tag:Name", "Values": ["a & b", "c"] }] }],
+        ["ec2", "DescribeKeyPairs", {}],
+        ["ec2", "DescribeInstances", {}],
+        ["ec2", "DescribeInstances", { "MaxResults": 1 }, { "pages": 5 }],
+        ["secretsmanager", "ListSecrets", { "MaxResults": 1 }, { "pages": 5 }],
+        ["ssm", "DescribeParameters", { "MaxResults": 1 }, { "pages": 5 }],
+        ["route53", "ListHostedZones", { "MaxItems": "1" }, { "pages": 5 }],
+        ["route53", "ListResourceRecordSets", { "HostedZoneId": zone, "MaxItems": "1" }, { "pages": 9 }],
+        ["s3", "ListObjectsV2", { "Bucket": "pages", "MaxKeys": 2 }, { "pages": 5 }],
+        ["s3", "ListObjects", { "Bucket": "pages", "MaxKeys": 1 }, { "pages": 5 }],
     ]);
     let ours = made(&test, "reads", &reads);
     let theirs = boto3(&["read", &url], &reads);
@@ -137,7 +162,24 @@ fn moto_answers_us_as_it_answers_boto3() {
         assert_eq!(ours[at], theirs[at], "{} {}", call[0], call[1]);
     }
     assert_eq!(ours[0]["SecretString"], "{\"password\":\"hunter23\"}");
+    assert_eq!(ours[16]["Reservations"].as_array().map(Vec::len), Some(3));
+    assert_eq!(ours[22]["Contents"].as_array().map(Vec::len), Some(3));
+    more_pages_than_asked_for(&test);
     secrets_by_reference(&test);
+}
+
+fn more_pages_than_asked_for(test: &Test) {
+    for (pages, code) in [(2, 1), (3, 0)] {
+        test.write(
+            "pages.yaml",
+            &format!("workflow: pages\nsteps:\n  a:\n    run: |\n      aws::request(\"ec2\", \"DescribeInstances\", #{{ MaxResults: 1 }}, #{{ pages: {pages} }});\n      #{{}}\n"),
+        );
+        let ran = keyed(test, &["run", "pages.yaml", "--target", "t"]).expect(code);
+        if code == 1 {
+            says(&ran, "the result has more than 2 pages");
+            says(&ran, "ask for less, or raise `pages`");
+        }
+    }
 }
 
 /// On the same server, which takes seconds to start.
@@ -210,6 +252,11 @@ fn a_request_is_the_same_on_the_wire_as_boto3_s() {
                 "ResourceRecords": [{ "Value": "10.0.0.1" }] } } ] } }],
         ["s3", "PutObject", { "Bucket": "bucket", "Key": "a b/ü+c", "Metadata": { "owner": "me" }, "ContentType": "text/plain" }],
         ["s3", "GetBucketTagging", { "Bucket": "bucket" }],
+        ["ec2", "DescribeInstances", { "InstanceIds": ["i-1", "i-2"], "Filters": [{ "Name": "vpc-id", "Values": ["a", "b"] }] }],
+        ["ec2", "RunInstances", { "ImageId": "ami-1", "MinCount": 1, "MaxCount": 1, "ClientToken": "k",
+            "SecurityGroupIds": ["sg-1"], "BlockDeviceMappings": [{ "DeviceName": "/dev/sda1", "Ebs": { "VolumeSize": 8 } }],
+            "IamInstanceProfile": { "Name": "p" }, "NetworkInterfaces": [{ "DeviceIndex": 0, "Groups": ["sg-2"] }],
+            "TagSpecifications": [{ "ResourceType": "instance", "Tags": [{ "Key": "k", "Value": "v w" }] }] }],
     ]);
     let (ours, theirs) = (Server::start(least), Server::start(least));
     let test = Test::new().file("windlass.toml", &ours.target());
@@ -224,7 +271,7 @@ fn a_request_is_the_same_on_the_wire_as_boto3_s() {
     Ran::from_output(command.output().expect("windlass starts")).expect(0);
     boto3(&["send", &theirs.url], &calls);
     let (ours, theirs) = (ours.asked(), theirs.asked());
-    assert_eq!((ours.len(), theirs.len()), (12, 12));
+    assert_eq!((ours.len(), theirs.len()), (14, 14));
     for (our, their) in ours.iter().zip(&theirs) {
         assert_eq!(wire(our), wire(their));
     }

@@ -13,7 +13,8 @@ use super::{
     function::{
         Binder, Changing, Doubt, Function, Gives, Impact, Needs, Parameter, Reversible,
         ValueKind::{
-            self, Any, AwsOperation, AwsService, Bool, Duration as Length, Record, Text, Word,
+            self, Any, AwsOperation, AwsService, Bool, Duration as Length, Either, Int, List,
+            Record, Text, Word,
         },
         optional, preset, required,
     },
@@ -24,6 +25,7 @@ use crate::{
     calls::closest,
     dynamic::{from_dynamic, to_dynamic},
     effects::{Call, Class, EffectKey},
+    secrecy::{SECRET_OUTPUT, SecretOutput, is_part_of_aws},
 };
 use windlass_world::{
     outside::{
@@ -77,10 +79,15 @@ const OPTIONS: &[Parameter] = &[
     preset("read", Bool, "false", "the call changes nothing"),
     preset("timeout", Length, "\"60s\"", "of each attempt"),
     preset(
-        "secret_output",
-        Bool,
+        SECRET_OUTPUT,
+        Either(&[Bool, List(&Text)]),
         "false",
-        "all of the answer is secret",
+        "all of the answer is secret; a list names what is, by paths such as `[\"Credentials.AccessKeyId\"]`",
+    ),
+    optional(
+        "pages",
+        Int,
+        "reads up to so many pages of the result, and gives what they list as one; more pages are an error",
     ),
     optional(
         "undo",
@@ -193,7 +200,9 @@ struct Asked {
     token: Option<String>,
     class: Class,
     key_lives: Option<Duration>,
-    is_secret: bool,
+    secret: SecretOutput,
+    /// As many pages are read at most; `None` for a call that gives what one request gives.
+    pages: Option<usize>,
 }
 
 /// A call that an undo makes, as the journal keeps it.
@@ -280,7 +289,9 @@ impl Asked {
         let named = options.optional_text("idempotency")?;
         let lives = length(options.optional_text("key_lives")?)?;
         let (is_idempotent, only_reads) = (options.flag("idempotent")?, options.flag("read")?);
-        let is_secret = options.flag("secret_output")?;
+        let secret = SecretOutput::read(options.optional(SECRET_OUTPUT).as_ref(), is_part_of_aws);
+        let secret = secret.map_err(wrong)?;
+        let pages = most_pages(options.optional("pages")).map_err(wrong)?;
         let reads = only_reads || is_read(service_name, operation);
         if only_reads && (named.is_some() || is_idempotent) {
             return Err(wrong(
@@ -307,6 +318,18 @@ impl Asked {
             is_repeatable: class != Class::Unsure,
             is_read: reads,
         };
+        if pages.is_some() && !reads {
+            return Err(wrong("`pages` belongs to an operation that reads".into()));
+        }
+        if pages.is_some() && call.pages().is_none() {
+            let name = format!("{service_name} {operation}");
+            return Err(wrong(match call.service.is_described {
+                true => {
+                    format!("`pages` does not work here: how {name} names its pages is not known")
+                }
+                false => format!("{name} gives its result in one piece: leave `pages` out"),
+            }));
+        }
         // What carries the key is a text.
         let looked_at = match &token {
             Some(token) => with_param(&call, token, "key".into()),
@@ -320,21 +343,36 @@ impl Asked {
             token,
             class,
             key_lives,
-            is_secret,
+            secret,
+            pages,
         })
     }
 
     async fn send(self, client: AwsClient, key: EffectKey) -> Result<Value, Failure> {
         let call = with_key(&self.call, self.token.as_deref(), &key)?;
-        let result = client.call(&call).await?;
-        Ok(match self.is_secret {
-            true => result.tainted(),
-            false => result,
-        })
+        let result = match self.pages {
+            Some(most) => client.call_pages(&call, most).await?,
+            None => client.call(&call).await?,
+        };
+        Ok(self.secret.sealed(result))
     }
 }
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The most pages that a call may ask for. The journal takes 1 MiB of what they hold together.
+const MAX_PAGES: i64 = 1_000;
+
+fn most_pages(given: Option<Value>) -> Result<Option<usize>, String> {
+    match given {
+        None => Ok(None),
+        Some(Value::Int(most @ 1..=MAX_PAGES)) => Ok(usize::try_from(most).ok()),
+        Some(other) => Err(format!(
+            "`pages` is a number from 1 to {MAX_PAGES}, not {}",
+            other.to_text()
+        )),
+    }
+}
 
 /// Returns the call with a param that the script did not give. A param that is nothing counts as not given, as in the request, which
 /// leaves it out.

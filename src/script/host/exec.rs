@@ -20,6 +20,7 @@ use crate::{
     answer::Answer,
     dynamic::from_dynamic,
     effects::{Call, Class, EffectKey},
+    secrecy::{SECRET_OUTPUT, SecretOutput, is_part_of_exec},
 };
 use windlass_world::{
     outside::{Clients, DEFAULT_GRACE, Invocation, Programs, check_variable},
@@ -54,7 +55,12 @@ const OPTIONS: &[Parameter] = &[
         "false",
         "running it twice is the same as once",
     ),
-    preset("secret_output", Bool, "false", "both streams are secrets"),
+    preset(
+        SECRET_OUTPUT,
+        Either(&[Bool, List(&Text)]),
+        "false",
+        "both streams are secrets; a list such as `[\"stdout\"]` names one of them",
+    ),
     optional(
         "undo",
         List(&SCALAR),
@@ -131,7 +137,8 @@ fn run(
         };
         variables.insert(name, value);
     }
-    let is_secret = options.flag("secret_output")?;
+    let secret = SecretOutput::read(options.optional(SECRET_OUTPUT).as_ref(), is_part_of_exec);
+    let secret = secret.map_err(wrong)?;
     let ending = CancellationToken::new();
     let invocation = Invocation {
         program: program.into(),
@@ -142,7 +149,7 @@ fn run(
         grace,
         expected: codes(options.optional("expect")).map_err(wrong)?,
         folder: clients.files.root().to_owned(),
-        hides_output: is_secret,
+        hides_output: secret.hides(),
         ending: ending.clone(),
     };
     let class = match (options.flag("read")?, options.flag("idempotent")?) {
@@ -163,7 +170,7 @@ fn run(
         ("options", given),
     ]);
     let mut call = Call::new(FUNCTION, class, record, move |key| {
-        start(clients.programs, invocation, key)
+        start(clients.programs, invocation, secret, key)
     })
     .ending_on(ending);
     if undo != Value::Null {
@@ -175,6 +182,7 @@ fn run(
 async fn start(
     programs: Programs,
     mut invocation: Invocation,
+    secret: SecretOutput,
     key: EffectKey,
 ) -> Result<Value, Failure> {
     let key = Secret::new(key.as_str());
@@ -192,15 +200,7 @@ async fn start(
         );
         return Err(rejected(&invocation.program, "TooMuchOutput", why).or_done());
     }
-    Ok(match (invocation.hides_output, record) {
-        (true, Value::Map(fields)) => {
-            Value::map(fields.into_iter().map(|(key, field)| match key.as_str() {
-                "code" => (key, field),
-                _ => (key, field.tainted()),
-            }))
-        }
-        (_, record) => record,
-    })
+    Ok(secret.sealed_answer(record))
 }
 
 fn texts(listed: &Value) -> Result<Vec<String>, String> {
@@ -264,7 +264,12 @@ fn of_run(done: Done, clients: &Clients) -> Reversal {
     let ending = invocation.ending.clone();
     // An undo must be safe to be made again: its author says so by giving one.
     let way = WayBack::blind(what, "exec::undo", about, move |key| {
-        let running = start(programs.clone(), invocation.clone(), key);
+        let running = start(
+            programs.clone(),
+            invocation.clone(),
+            SecretOutput::Nothing,
+            key,
+        );
         async move { running.await.map(|_| Reversed::Done) }
     });
     Reversal::By(way.ending_on(ending))

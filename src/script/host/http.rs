@@ -23,6 +23,7 @@ use crate::{
     answer::{Answer, charset_of},
     dynamic::{from_dynamic, to_dynamic},
     effects::{Call, Class, EffectKey},
+    secrecy::{SECRET_OUTPUT, SecretOutput, is_part_of_http},
 };
 use windlass_world::{
     outside::{Clients, HttpClient, HttpRequest, HttpResponse, shown_secret_url, shown_url},
@@ -62,11 +63,12 @@ const IDEMPOTENCY: Parameter = optional(
     Either(&[Bool, Text]),
     "`true` sends the call's key as `Idempotency-Key`; a text names another header",
 );
-const SECRET_OUTPUT: Parameter = preset(
-    "secret_output",
-    Bool,
+const HIDDEN: Parameter = preset(
+    SECRET_OUTPUT,
+    Either(&[Bool, List(&Text)]),
     "false",
-    "the answer's body is a secret, and its headers but those that say how it is sent, such as `content-type`",
+    "the answer's body is a secret, and its headers but those that say how it is sent, such as `content-type`; a list names \
+     what is secret instead, such as `[\"json.token\", \"headers.set-cookie\"]`",
 );
 
 const UNDO: &[Parameter] = &[
@@ -83,7 +85,7 @@ const UNDO: &[Parameter] = &[
     KEY,
     EXPECT,
     IDEMPOTENCY,
-    SECRET_OUTPUT,
+    HIDDEN,
 ];
 const READ: Parameter = preset(
     "read",
@@ -104,7 +106,7 @@ const OPTIONS: &[Parameter] = &[
     KEY,
     EXPECT,
     IDEMPOTENCY,
-    SECRET_OUTPUT,
+    HIDDEN,
     REVERSED_BY,
 ];
 /// Of a method that says nothing about what it does.
@@ -121,7 +123,7 @@ const OPTIONS_OF_POST: &[Parameter] = &[
     EXPECT,
     IDEMPOTENCY,
     READ,
-    SECRET_OUTPUT,
+    HIDDEN,
     REVERSED_BY,
 ];
 pub(super) const ANSWER: &[Parameter] = &[
@@ -279,8 +281,8 @@ struct Asked {
     request: HttpRequest,
     /// The header that carries the effect's key.
     key_header: Option<String>,
-    /// Whether the answer's body is a secret.
-    is_secret: bool,
+    /// What of the answer is a secret.
+    secret: SecretOutput,
     /// Of a secret URL: a server that fails often quotes its path.
     url_parts: Vec<Secret>,
 }
@@ -335,11 +337,13 @@ impl Asked {
                 "`read` and `idempotency` contradict each other: what changes nothing needs no key",
             ));
         }
-        let is_secret = arguments.flag("secret_output")?;
+        let given = arguments.optional(SECRET_OUTPUT);
+        let secret = SecretOutput::read(given.as_ref(), is_part_of_http);
+        let secret = secret.map_err(|why| refuse(function, why))?;
         let asked = Self {
             request: HttpRequest {
                 only_reads,
-                hides_answer: is_secret,
+                hides_answer: secret.hides(),
                 expects_gone: false,
                 method: method.into(),
                 url: with_query(content(url).reveal(), &query),
@@ -352,7 +356,7 @@ impl Asked {
                 expected: statuses(function, arguments.optional("expect"))?,
             },
             key_header,
-            is_secret,
+            secret,
             url_parts: parts_of(url),
         };
         arguments.finish()?;
@@ -380,7 +384,7 @@ impl Asked {
         let sent = client.send(&self.request).await;
         let response =
             sent.map_err(|failure| Redactor::of_call(&self.url_parts).failure(failure))?;
-        record(response, self.is_secret).map_err(|bytes| {
+        record(response, &self.secret).map_err(|bytes| {
             let why = format!("the answer takes {bytes} bytes in the journal, which holds 1 MiB");
             let name = format!("{} {}", self.request.method, self.request.shown);
             // The server has answered as it was expected to.
@@ -449,11 +453,12 @@ const PLAIN_HEADERS: [&str; 13] = [
 ];
 
 /// An answer as the journal holds it, or how many bytes it takes if that is too many.
-pub(super) fn record(response: HttpResponse, is_secret: bool) -> Result<Value, usize> {
+pub(super) fn record(response: HttpResponse, secret: &SecretOutput) -> Result<Value, usize> {
     let charset = response.headers.get("content-type");
     let charset = charset.and_then(|kind| charset_of(kind));
     let (name, body) = Answer::record("body", &response.body, charset);
     let bytes = body.to_json().to_string().len();
+    let is_secret = *secret == SecretOutput::All;
     let body = match is_secret {
         true => body.tainted(),
         false => body,
@@ -472,7 +477,8 @@ pub(super) fn record(response: HttpResponse, is_secret: bool) -> Result<Value, u
     let bytes = bytes.max(record.to_json().to_string().len());
     match bytes > MAX_RECORD_BYTES {
         true => Err(bytes),
-        false => Ok(record),
+        false if is_secret => Ok(record),
+        false => Ok(secret.sealed_answer(record)),
     }
 }
 

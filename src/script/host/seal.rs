@@ -1,10 +1,6 @@
 use super::{aws, function::ValueKind, table::caller};
+use crate::secrecy::{SECRET_OUTPUT, SecretOutput};
 use windlass_world::value::Value;
-
-/// The option that makes all that a call gives a secret.
-const OPTION: &str = "secret_output";
-/// What stays readable of an answer with that option: whether the call succeeded is no secret.
-const PLAIN: [&str; 2] = ["status", "code"];
 
 /// Seals what a call gave, where it is not its client that says so but a test, or the person who answers a doubt. What the function
 /// gives as a secret is one, as is all that the recorded options say. `record` holds the arguments as the journal has them.
@@ -14,21 +10,12 @@ pub fn sealed_answer(call: &str, record: &Value, answer: Value) -> Value {
         return answer;
     };
     let options = record.field("options").unwrap_or(record);
-    let is_hidden = options.field(OPTION) == Some(&true.into());
-    match (row.module(), is_hidden, answer) {
-        ("aws", true, answer) => answer.tainted(),
-        (_, true, Value::Map(fields)) => {
-            let fields = fields.into_iter();
-            Value::map(
-                fields.map(|(key, field)| match PLAIN.contains(&key.as_str()) {
-                    true => (key, field),
-                    false => (key, field.tainted()),
-                }),
-            )
-        }
-        (_, true, answer) => answer.tainted(),
-        ("aws", false, answer) => aws::sealed(record, answer),
-        (_, false, answer) => sealed(&row.gives.kind, answer),
+    // What is recorded was read before. If it can't be read now, nothing is shown.
+    let secret = SecretOutput::read(options.field(SECRET_OUTPUT), |_| true);
+    let secret = secret.unwrap_or(SecretOutput::All);
+    match row.module() {
+        "aws" => secret.sealed(aws::sealed(record, answer)),
+        _ => secret.sealed_answer(sealed(&row.gives.kind, answer)),
     }
 }
 
@@ -99,6 +86,18 @@ mod tests {
                 r#"{"service":"nonsense","operation":"X","options":{"secret_output":true}}"#,
                 r#"{"status":"s"}"#,
                 r#"{"status":"‹secret›"}"#,
+            ),
+            (
+                "aws::request",
+                r#"{"service":"iam","operation":"CreateAccessKey","options":{"secret_output":["AccessKey.UserName"]}}"#,
+                r#"{"AccessKey":{"AccessKeyId":"AKIA","SecretAccessKey":"s","UserName":"u"}}"#,
+                r#"{"AccessKey":{"AccessKeyId":"AKIA","SecretAccessKey":"‹secret›","UserName":"‹secret›"}}"#,
+            ),
+            (
+                "exec::run",
+                r#"{"program":"p","options":{"secret_output":["stdout"]}}"#,
+                r#"{"code":0,"stdout":"s","stderr":"e"}"#,
+                r#"{"code":0,"stderr":"e","stdout":"‹secret›"}"#,
             ),
             ("http::undo", "\"PUT u\"", "{}", "{}"),
         ] {

@@ -91,6 +91,7 @@ pub fn answer_of(name: &str, record: Value) -> Option<Value> {
     };
     // What scripts read of an answer is mostly this; headers name dates and servers.
     fields.remove("headers");
+    fields.remove("secret_parts");
     if let Some(json) = fields
         .get("body")
         .and_then(Value::as_str)

@@ -18,7 +18,7 @@ use super::{
     look,
     table::CLUSTER,
 };
-use crate::{answer::Answer, dynamic::to_dynamic};
+use crate::{answer::Answer, dynamic::to_dynamic, secrecy::SecretOutput};
 use windlass_world::{
     outside::{HttpResponse, KubeClient},
     value::{Failure, Value},
@@ -118,7 +118,7 @@ pub fn http_get(
 }
 
 fn answer_value(answer: HttpResponse) -> Result<Value, Failure> {
-    http::record(answer, false).map_err(|bytes| {
+    http::record(answer, &SecretOutput::Nothing).map_err(|bytes| {
         let why = format!("the answer takes {bytes} bytes in the journal, which holds 1 MiB");
         rejected("kube::http_get", "TooLarge", why)
     })

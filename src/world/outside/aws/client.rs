@@ -16,6 +16,7 @@ use super::{
     failure::{headers, of_answer, of_transport},
     host::{EndpointName, Place, Variant, of_aws},
     model::{Operation, Service},
+    pages::Pages,
     read::{Answer, is_embedded_error, result},
     sign::{self, Scope},
     write::{Unsigned, request},
@@ -142,6 +143,11 @@ impl AwsCall {
         self.service.operations.get(&self.operation)
     }
 
+    /// How its operation gives a long result, if it does so in pages.
+    pub fn pages(&self) -> Option<&Pages> {
+        self.operation()?.pages.as_ref()
+    }
+
     /// Holds the params against the model.
     ///
     /// # Errors
@@ -243,6 +249,42 @@ impl AwsClient {
             tokio::time::sleep(pause.mul_f64(0.5 + jitter() / 2.0)).await;
             pause *= 2;
         }
+    }
+
+    /// Sends a read once for each page of its result, and joins what is listed.
+    ///
+    /// # Errors
+    /// As [`AwsClient::call`], and a result of more than `most` pages.
+    pub async fn call_pages(&self, call: &AwsCall, most: usize) -> Result<Value, Failure> {
+        let rejected = |code: &str, why: String| {
+            let failure = Failure::new(FailureClass::Rejected, call.operation.as_str(), code, why);
+            failure.proving(Proof::NotDone)
+        };
+        let Some(pages) = call.pages() else {
+            let why = format!("{} gives its result in one piece", call.operation);
+            return Err(rejected("NoPages", why));
+        };
+        let (mut call, mut whole) = (call.clone(), Value::map::<String>([]));
+        for number in 0..most {
+            let page = self.call(&call).await?;
+            if number == 0 {
+                whole = pages.said_once(&page);
+            }
+            pages.join(&mut whole, &page);
+            match pages.next(&page) {
+                None => return Ok(whole),
+                Some(next) if pages.is_asked(&call.params, &next) => {
+                    let why = "the service names the same page twice".to_owned();
+                    return Err(rejected("SamePage", why));
+                }
+                Some(next) => pages.ask(&mut call.params, next),
+            }
+        }
+        let why = match most {
+            1 => "the result has more than one page".to_owned(),
+            most => format!("the result has more than {most} pages"),
+        };
+        Err(rejected("TooManyPages", why).with_hint("ask for less, or raise `pages`"))
     }
 
     async fn attempt(&self, call: &AwsCall) -> Result<Value, Failure> {

@@ -42,7 +42,7 @@ fn said(service: &Service, answer: Answer) -> Said {
     let header = |name: &str| answer.headers.get(name).map(String::as_str);
     let mut said = match service.protocol {
         Protocol::Json | Protocol::RestJson => of_json(answer.body),
-        Protocol::Query | Protocol::RestXml => of_xml(answer.body),
+        Protocol::Query | Protocol::RestXml | Protocol::Ec2 => of_xml(answer.body),
     };
     let of_header = header("x-amzn-errortype").map(plain);
     // A service that once spoke the query protocol keeps the codes of that time.
@@ -73,7 +73,7 @@ fn of_json(body: &[u8]) -> Said {
     }
 }
 
-/// `<ErrorResponse><Error><Code>…`, or `<Error><Code>…` of S3.
+/// `<ErrorResponse><Error><Code>…`, `<Error><Code>…` of S3, or `<Response><Errors><Error><Code>…` of EC2.
 fn of_xml(body: &[u8]) -> Said {
     let text = String::from_utf8_lossy(body);
     let Ok(document) = parse(&text) else {
@@ -87,7 +87,8 @@ fn of_xml(body: &[u8]) -> Said {
     Said {
         code: find("Code"),
         message: find("Message"),
-        request_id: find("RequestId"),
+        // EC2 writes it otherwise.
+        request_id: find("RequestId").or_else(|| find("RequestID")),
     }
 }
 
@@ -189,7 +190,10 @@ mod tests {
         let query = "<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code><Message>it exists</Message></Error>\
             <RequestId>r1</RequestId></ErrorResponse>";
         let s3 = "<Error><Code>NoSuchKey</Code><Message>it exists</Message><RequestId>r1</RequestId></Error>";
+        let ec2 = "<Response><Errors><Error><Code>InvalidGroup.Duplicate</Code><Message>it exists</Message></Error></Errors>\
+            <RequestID>r1</RequestID></Response>";
         for (name, body, code) in [
+            ("ec2", ec2, "InvalidGroup.Duplicate"),
             ("secretsmanager", json, "ResourceExistsException"),
             ("elbv2", query, "ValidationError"),
             ("s3", s3, "NoSuchKey"),

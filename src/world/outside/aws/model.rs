@@ -10,6 +10,8 @@ use std::{
 
 use serde::Deserialize;
 
+use super::pages::Pages;
+
 /// A service: how it is spoken to, and what it can do.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Service {
@@ -46,6 +48,8 @@ pub enum Protocol {
     Query,
     RestJson,
     RestXml,
+    /// As `Query`, but for the names of members and lists.
+    Ec2,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -65,6 +69,8 @@ pub struct Operation {
     #[serde(default)]
     pub checksum: bool,
     pub host_prefix: Option<String>,
+    /// How it gives a long result.
+    pub pages: Option<Pages>,
 }
 
 fn post() -> String {
@@ -100,6 +106,8 @@ pub struct Member {
     pub kind: Kind,
     /// On the wire, where that is not its own.
     pub name: Option<String>,
+    /// In a request of EC2, where that is neither of the two.
+    pub query: Option<String>,
     pub place: Place,
     pub is_attribute: bool,
     pub is_flat: bool,
@@ -155,6 +163,7 @@ enum Given {
     More {
         is: String,
         name: Option<String>,
+        query: Option<String>,
         #[serde(rename = "in", default)]
         place: Place,
         #[serde(default)]
@@ -183,6 +192,7 @@ impl From<Given> for Member {
             Given::More {
                 is,
                 name,
+                query,
                 place,
                 attribute,
                 flat,
@@ -195,6 +205,7 @@ impl From<Given> for Member {
             } => Self {
                 kind: Kind::of(is),
                 name,
+                query,
                 place,
                 is_attribute: attribute,
                 is_flat: flat,
@@ -345,6 +356,7 @@ impl Described {
             wrapper: None,
             checksum: false,
             host_prefix: None,
+            pages: None,
         };
         Ok(Service {
             name: name.into(),
@@ -371,9 +383,9 @@ macro_rules! models {
     };
 }
 
-static MODELS: [(&str, &str); 23] = models!(
-    "acm" "acm-pca" "autoscaling" "dynamodb" "ecr" "ecs" "eks" "elbv2" "events" "iam" "kms" "lambda" "logs" "rds"
-    "resourcegroupstaggingapi" "route53" "s3" "secretsmanager" "sns" "sqs" "ssm" "stepfunctions" "sts"
+static MODELS: [(&str, &str); 24] = models!(
+    "acm" "acm-pca" "autoscaling" "dynamodb" "ec2" "ecr" "ecs" "eks" "elbv2" "events" "iam" "kms" "lambda" "logs"
+    "rds" "resourcegroupstaggingapi" "route53" "s3" "secretsmanager" "sns" "sqs" "ssm" "stepfunctions" "sts"
 );
 
 static READ: LazyLock<Vec<OnceLock<Arc<Service>>>> =

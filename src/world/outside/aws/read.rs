@@ -42,7 +42,7 @@ pub fn result(service: &Service, operation: &Operation, answer: Answer) -> Resul
             let name = operation.output.as_deref().unwrap_or_default();
             Ok(of_json(service, &Member::of_shape(name), json))
         }
-        (Protocol::Query, Some(shape)) => {
+        (Protocol::Query | Protocol::Ec2, Some(shape)) => {
             let text = text_of(answer.body)?;
             let document = parse(&text)?;
             let root = document.root_element();
@@ -368,6 +368,18 @@ mod tests {
         assert_eq!(
             read("s3", "GetBucketLocation", &[], body),
             r#"{"LocationConstraint":"eu-west-1"}"#
+        );
+    }
+
+    #[test]
+    fn an_answer_of_ec2_has_no_wrapper() {
+        let body = "<DescribeInstancesResponse xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\"><requestId>r</requestId>\
+            <reservationSet><item><reservationId>r-1</reservationId><instancesSet><item><instanceId>i-1</instanceId>\
+            <ebsOptimized>true</ebsOptimized><launchTime>2026-01-31T12:00:00.000Z</launchTime></item></instancesSet></item>\
+            </reservationSet></DescribeInstancesResponse>";
+        assert_eq!(
+            read("ec2", "DescribeInstances", &[], body),
+            r#"{"Reservations":[{"Instances":[{"EbsOptimized":true,"InstanceId":"i-1","LaunchTime":"2026-01-31T12:00:00Z"}],"ReservationId":"r-1"}]}"#
         );
     }
 

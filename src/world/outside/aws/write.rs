@@ -3,6 +3,8 @@
 
 mod rest;
 
+use std::borrow::Cow;
+
 use data_encoding::BASE64;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value as Json;
@@ -54,7 +56,7 @@ pub fn request(
     }
     match service.protocol {
         Protocol::Json => json_request(service, name, operation, params),
-        Protocol::Query => Ok(query_request(service, name, operation, params)),
+        Protocol::Query | Protocol::Ec2 => Ok(query_request(service, name, operation, params)),
         Protocol::RestJson | Protocol::RestXml => rest::request(service, operation, params),
     }
 }
@@ -133,8 +135,14 @@ fn query_pairs(
         (Some(Shape::Structure { members, .. }), Value::Map(given)) => {
             for (key, item) in given {
                 if let Some(member) = members.get(key) {
-                    query_pairs(service, member, item, &inner(member.wire(key)), pairs);
+                    let name = query_name(service, member, key);
+                    query_pairs(service, member, item, &inner(&name), pairs);
                 }
+            }
+        }
+        (Some(Shape::List { item }), Value::List(items)) if service.protocol == Protocol::Ec2 => {
+            for (at, one) in items.iter().enumerate() {
+                query_pairs(service, item, one, &format!("{prefix}.{}", at + 1), pairs);
             }
         }
         (Some(Shape::List { .. }), Value::List(items)) if items.is_empty() => {
@@ -171,6 +179,20 @@ fn query_pairs(
             }
         }
         (_, value) => pairs.push((prefix.to_owned(), text_of(member, value, Format::Iso8601))),
+    }
+}
+
+/// The name of a member in the query protocol. In EC2's, the name on the wire begins with a capital (Smithy, "AWS EC2
+/// query protocol").
+fn query_name<'a>(service: &Service, member: &'a Member, own: &'a str) -> Cow<'a, str> {
+    match (service.protocol, &member.query, &member.name) {
+        (Protocol::Ec2, Some(name), _) => name.into(),
+        (Protocol::Ec2, None, Some(name)) => {
+            let mut chars = name.chars();
+            let first = chars.next().map(|c| c.to_ascii_uppercase());
+            first.into_iter().chain(chars).collect::<String>().into()
+        }
+        _ => member.wire(own).into(),
     }
 }
 
@@ -293,6 +315,31 @@ mod tests {
         assert!(body(&request).ends_with(
             "Filters.Filter.1.Name=engine&Filters.Filter.1.Values.Value.1=a&Filters.Filter.1.Values.Value.2=b"
         ));
+    }
+
+    /// Names of botocore's model of EC2: `locationName` is `instanceId`, `clientToken`; `queryName` is `DryRun`, `GroupSet`.
+    #[test]
+    fn ec2_has_names_and_lists_of_its_own() {
+        let request = made(
+            "ec2",
+            "DescribeInstances",
+            r#"{"InstanceIds":["i-1","i-2"],"Filters":[{"Name":"vpc-id","Values":["v"]}],"MaxResults":5}"#,
+        );
+        assert_eq!(
+            body(&request),
+            "Action=DescribeInstances&Version=2016-11-15&Filter.1.Name=vpc-id&Filter.1.Value.1=v&InstanceId.1=i-1&InstanceId.2=i-2&MaxResults=5"
+        );
+        let request = made(
+            "ec2",
+            "RunInstances",
+            r#"{"MinCount":1,"MaxCount":1,"ClientToken":"k","SecurityGroupIds":[],"TagSpecifications":[{"ResourceType":"instance",
+                "Tags":[{"Key":"a","Value":"b"}]}]}"#,
+        );
+        assert_eq!(
+            body(&request),
+            "Action=RunInstances&Version=2016-11-15&ClientToken=k&MaxCount=1&MinCount=1&TagSpecification.1.ResourceType=instance\
+             &TagSpecification.1.Tag.1.Key=a&TagSpecification.1.Tag.1.Value=b"
+        );
     }
 
     #[test]

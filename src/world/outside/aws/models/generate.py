@@ -2,8 +2,8 @@
 
     target/venv/bin/python src/world/outside/aws/models/generate.py [--check]
 
-Kept is what a request and its answer need: the protocol, the operations, the shapes, and which members carry an
-idempotency token or are sensitive. With --check nothing is written, and the exit code says whether the files are as
+Kept is what a request and its answer need: the protocol, the operations, the shapes, which members carry an
+idempotency token or are sensitive, and how an operation gives its result in pages. With --check nothing is written, and the exit code says whether the files are as
 botocore of tests/requirements.txt has them.
 """
 import gzip
@@ -14,7 +14,7 @@ import sys
 import botocore
 
 # Name here and in the AWS CLI.
-SERVICES = """acm acm-pca autoscaling dynamodb ecr ecs eks elbv2 events iam kms lambda logs rds
+SERVICES = """acm acm-pca autoscaling dynamodb ec2 ecr ecs eks elbv2 events iam kms lambda logs rds
 resourcegroupstaggingapi route53 s3 secretsmanager sns sqs ssm stepfunctions sts""".split()
 
 # Members that are credentials although the models do not mark them (STS, "Credentials"; ECR, "AuthorizationData").
@@ -27,19 +27,40 @@ PRIMITIVES = {"string": "s", "character": "s", "integer": "i", "long": "i", "flo
               "boolean": "b", "blob": "x", "timestamp": "t"}
 
 
-def read(service):
+def read(service, kind="service-2"):
     folder = pathlib.Path(botocore.__file__).parent / "data" / service
     newest = sorted(folder.iterdir())[-1]
-    for name in ("service-2.json", "service-2.json.gz"):
+    for name in (f"{kind}.json", f"{kind}.json.gz"):
         path = newest / name
         if path.exists():
             raw = path.read_bytes()
             return json.loads(gzip.decompress(raw) if name.endswith("gz") else raw)
-    raise SystemExit(f"botocore has no model of {service}")
+    if kind == "service-2":
+        raise SystemExit(f"botocore has no model of {service}")
+    return {}
+
+
+def paginators(service):
+    """How each operation gives pages: the params that ask for the next one, where the last one says which that is, what
+    is joined, and what the first page says for all."""
+    several = lambda value: [value] if isinstance(value, str) else value or []
+    table = read(service, "paginators-1").get("pagination", {})
+    extras = read(service, "paginators-1.sdk-extras").get("merge", {}).get("pagination", {})
+    found = {}
+    for name, rule in table.items():
+        rule = {**rule, **extras.get(name, {})}
+        out = {"in": several(rule["input_token"]), "out": several(rule["output_token"]),
+               "results": several(rule.get("result_key"))}
+        for key, known in (("also", "non_aggregate_keys"), ("more", "more_results")):
+            if rule.get(known):
+                out[key] = rule[known]
+        found[name] = out
+    return found
 
 
 def compact(service):
     model = read(service)
+    pages = paginators(service)
     meta, shapes = model["metadata"], model["shapes"]
     kept = {}
 
@@ -129,6 +150,8 @@ def compact(service):
             out["checksum"] = True
         if operation.get("endpoint", {}).get("hostPrefix"):
             out["host_prefix"] = operation["endpoint"]["hostPrefix"]
+        if pages.get(name, {}).get("results"):
+            out["pages"] = pages[name]
         operations[name] = out
     facts = {
         "id": meta["serviceId"], "version": meta["apiVersion"], "protocol": meta["protocol"],
