@@ -201,7 +201,8 @@ pub fn status<'a>(shown: &'a Json, step: &str) -> &'a str {
     found.map_or("pending", |s| s["status"].as_str().expect("a status"))
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies a folder with all that is in it.
+pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder");
     for entry in fs::read_dir(from).expect("a folder") {
         let entry = entry.expect("an entry");

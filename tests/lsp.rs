@@ -2,6 +2,7 @@
 
 mod client;
 mod diagnostics;
+mod modeline;
 mod names;
 mod peers;
 mod typing;

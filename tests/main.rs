@@ -46,6 +46,7 @@ mod mesh;
 mod mine;
 mod mistakes;
 mod mock;
+mod modelines;
 mod mutants;
 mod names;
 mod namespaces;

@@ -13,6 +13,7 @@ use super::{
     args::{New, Template},
     exit,
     failure::Failure,
+    schema::{self, TEST_SCHEMA, WORKFLOW_SCHEMA},
     shipped,
 };
 use crate::{
@@ -59,6 +60,7 @@ pub fn new(command: &New) -> Done {
             .map_err(|e| Failure::new("output", format!("can't write {path}: {e}")))?;
         say!("{} {path}", console::style("created").for_stderr().green());
     }
+    write_schemas(&files)?;
     let is = |ending: &str| files.keys().find(|path| path.ends_with(ending));
     if let Some(tests) = is(".test.yaml") {
         say!(
@@ -170,6 +172,27 @@ fn run_before(tests: &str) -> Vec<String> {
     let named = before.flatten();
     let named = named.filter_map(|run| run.field("workflow")?.as_str().map(str::to_owned));
     named.collect()
+}
+
+/// Writes the schemas that the first lines of these files name. They are generated, so those of another version are
+/// written over.
+fn write_schemas(files: &BTreeMap<String, String>) -> Result<(), Failure> {
+    for (name, of_tests) in [(WORKFLOW_SCHEMA, false), (TEST_SCHEMA, true)] {
+        let line = format!("# yaml-language-server: $schema={name}\n");
+        if !files.values().any(|text| text.starts_with(&line)) {
+            continue;
+        }
+        let text = schema::text(of_tests);
+        let done = match fs::read(name) {
+            Ok(written) if written == text.as_bytes() => continue,
+            Ok(_) => "updated",
+            Err(_) => "created",
+        };
+        fs::write(name, text)
+            .map_err(|e| Failure::new("output", format!("can't write {name}: {e}")))?;
+        say!("{} {name}", console::style(done).for_stderr().green());
+    }
+    Ok(())
 }
 
 /// Writes a file that is not there, with its folders.

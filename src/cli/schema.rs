@@ -1,11 +1,21 @@
 use super::{Done, args::Schema, print};
 use crate::report::{test_schema, workflow_schema};
 
+/// The file that the first line of a workflow names (`# yaml-language-server: $schema=…`).
+pub const WORKFLOW_SCHEMA: &str = "windlass.schema.json";
+/// The file that the first line of a test file names.
+pub const TEST_SCHEMA: &str = "windlass-test.schema.json";
+
 /// `windlass schema [--test]`.
 pub fn schema(command: &Schema) -> Done {
-    let schema = match command.test {
+    print(&text(command.test))
+}
+
+/// The schema of a test file, or of a workflow, as it is written to a file.
+pub fn text(of_tests: bool) -> String {
+    let schema = match of_tests {
         true => test_schema(),
         false => workflow_schema(),
     };
-    print(&format!("{schema:#}\n"))
+    format!("{schema:#}\n")
 }

@@ -11,7 +11,7 @@ use super::{GLOO_MESH, client::Client, place_of};
 use crate::{harness::Test, mistakes::STEP};
 
 /// A program of the machine, or of `target/npm`. Without it the test is skipped, but for CI, which installs it.
-fn installed(program: &str, how: &str) -> Option<PathBuf> {
+pub(super) fn installed(program: &str, how: &str) -> Option<PathBuf> {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/npm/node_modules/.bin");
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&folders).chain([own]);
