@@ -2,6 +2,7 @@
 
 mod client;
 mod diagnostics;
+mod latency;
 mod modeline;
 mod names;
 mod peers;

@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fs,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::SystemTime,
 };
 
@@ -19,7 +19,7 @@ use super::{
     workflow::Workflow,
 };
 use windlass_engine::compile::{Folder, Sources};
-use windlass_script::join_path;
+use windlass_script::{ParsedScripts, join_path};
 
 pub struct Document {
     /// As the client calls it.
@@ -36,6 +36,8 @@ pub struct Files {
     open: BTreeMap<PathBuf, Document>,
     paths: HashMap<String, PathBuf>,
     outlines: RefCell<HashMap<PathBuf, (Stamp, Outline)>>,
+    /// A workflow is compiled at every edit, with scripts that stay as they are.
+    parsed: Arc<Mutex<ParsedScripts>>,
 }
 
 /// What a file is, and what is known of it without compiling it.
@@ -73,6 +75,7 @@ impl Files {
             open: BTreeMap::new(),
             paths: HashMap::new(),
             outlines: RefCell::default(),
+            parsed: Arc::default(),
         }
     }
 
@@ -396,6 +399,10 @@ impl Sources for Overlay<'_> {
             Some(document) => Ok(document.text.content().clone()),
             None => self.folder.read(path),
         }
+    }
+
+    fn parsed(&self) -> Option<Arc<Mutex<ParsedScripts>>> {
+        Some(self.files.parsed.clone())
     }
 }
 

@@ -33,6 +33,7 @@ mod limits;
 mod literal;
 mod modules;
 mod natives;
+mod parsed;
 mod permits;
 mod places;
 mod reach;
@@ -59,6 +60,7 @@ pub use host::{
 pub use import::join_path;
 pub use inputs::InputRead;
 pub use limits::STACK_BYTES;
+pub use parsed::ParsedScripts;
 pub use permits::{outdates, permits_of};
 pub use places::Places;
 pub use run::{Ended, Limits, run, run_undo};

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{Arc, PoisonError},
 };
 
 use petgraph::graph::DiGraph;
@@ -203,14 +203,23 @@ impl Linker<'_> {
                 return None;
             }
         };
+        let parsed = self.sources.parsed();
         let (sources, files) = (&mut *self.sources, &mut self.files);
         let mut read = |path: &str, written: &str| {
             let (path, text) = sources.read_import(path, written)?;
             files.insert(path.clone(), text.clone());
             Ok((path, text))
         };
-        match Script::parse(path, script_text, &mut read) {
-            Ok(script) => Some(Arc::new(script)),
+        let script = match parsed {
+            Some(parsed) => {
+                // What a panic left is whole: a script is kept once it is parsed.
+                let mut parsed = parsed.lock().unwrap_or_else(PoisonError::into_inner);
+                parsed.parse(path, script_text, &mut read)
+            }
+            None => Script::parse(path, script_text, &mut read).map(Arc::new),
+        };
+        match script {
+            Ok(script) => Some(script),
             Err(faults) => {
                 self.report(faults, file, text);
                 None

@@ -3,8 +3,10 @@ use std::{
     fs,
     io::{self, Read},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
+
+use windlass_script::ParsedScripts;
 
 use super::{
     document::{self, Node},
@@ -26,6 +28,12 @@ pub trait Sources {
     /// As [`Sources::read`].
     fn read_import(&mut self, path: &str, _written: &str) -> Result<(String, Arc<str>), String> {
         self.read(path).map(|text| (path.to_owned(), text))
+    }
+
+    /// The scripts that were parsed before, where the same files are compiled again and again; `None` for those that are
+    /// compiled once.
+    fn parsed(&self) -> Option<Arc<Mutex<ParsedScripts>>> {
+        None
     }
 }
 
