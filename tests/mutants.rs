@@ -137,6 +137,42 @@ fn a_score_says_how_much_must_be_noticed() {
     );
 }
 
+/// Each line of a workflow is one that a test notices, or that the workflow is not valid without.
+#[test]
+fn the_entries_of_a_workflow_are_removed_in_turn() {
+    let workflow = "workflow: w\nparams:\n  urls: list(string)\n  least: { type: int, default: 1 }\nlock: l\nsteps:\n  first:\n    for_each: ${{ params.urls }}\n    \
+        max_parallel: 1\n    with: { url: \"${{ item }}\", extra: ignored }\n    run: |\n      #{ n: http::get(inputs.url).json.n }\n    retry: { attempts: 2, backoff: 1s }\n  \
+        second:\n    needs: [first]\n    with: { least: \"${{ params.least }}\" }\n    run: |\n      if inputs.least > 1 { throw \"too much\" }\n      http::put(\"https://a.example/x\")\n";
+    let tests = "workflow: w.yaml\ntests:\n  it works:\n    params: { urls: [https://a.example/1, https://a.example/2] }\n    given:\n      \
+        - { http::get: { url: \"*/1\" }, gives: { status: 503 } }\n      - { http::get: { url: \"*/1\" }, gives: { json: { n: 1 } } }\n      \
+        - { http::get: { url: \"*/2\" }, gives: { json: { n: 2 } } }\n      - { http::put:  }\n    expect: { calls: [http::get, http::get, http::get, http::put] }\n";
+    let test = Test::new()
+        .file("w.yaml", workflow)
+        .file("w.test.yaml", tests);
+    let ran = test
+        .windlass(&["test", "--mutate", "--json", "--of", "w.yaml"])
+        .expect(1);
+    let json = ran.json();
+    let fate = |what: &str| {
+        let mut mutants = json["mutants"].as_array().expect("a list").iter();
+        let found = mutants.find(|mutant| mutant["what"] == format!("{what} was removed"));
+        found.map(|mutant| mutant["fate"].as_str().expect("a text").to_owned())
+    };
+    for (what, expected) in [
+        ("the step `second`", Some("noticed")),
+        ("`needs` of the step `second`", Some("noticed")),
+        ("`retry` of the step `first`", Some("noticed")),
+        ("the input `url` of the step `first`", Some("refused")),
+        ("the input `extra` of the step `first`", Some("survived")),
+        ("`default` of the param `least`", Some("refused")),
+        // A test of one run can't show it.
+        ("`lock`", None),
+    ] {
+        assert_eq!(fate(what).as_deref(), expected, "{what}: {}", ran.stderr);
+    }
+    contains(&ran.stderr, &["; with what validate refuses"]);
+}
+
 /// A sample of the mutants of what is shipped; `windlass test workflows --mutate` makes all of them.
 #[test]
 fn the_tests_of_shipped_runbooks_notice_their_mutants() {

@@ -127,8 +127,17 @@ fn summarise(hunted: &Hunted, took: Duration) {
         say!("    {percent:>3} % {of:>9}  {}", file.display());
     }
     if let Some(score) = (100 * noticed).checked_div(all) {
+        let (refused, made) = (hunted.mutants.len() - all, hunted.mutants.len());
+        let caught = match refused {
+            0 => String::new(),
+            refused => format!(
+                "; with what validate refuses {} % ({} of {made})",
+                100 * (noticed + refused) / made,
+                noticed + refused
+            ),
+        };
         say!(
-            "{} {score} % ({noticed} of {all})",
+            "{} {score} % ({noticed} of {all}){caught}",
             tag("Score", Tone::Good)
         );
     }
@@ -156,5 +165,6 @@ fn as_json(hunted: &Hunted) -> Json {
         "files": files.collect::<Vec<_>>(),
         "noticed": noticed,
         "all": all,
+        "refused": hunted.mutants.len() - all,
     })
 }

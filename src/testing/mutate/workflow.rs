@@ -3,8 +3,8 @@
 use super::{Edit, script};
 use crate::compile::{Alterable, alterable};
 
-/// Lists the edits of a workflow file: each `when` becomes `true` and `false`, each output is removed, and the bodies of
-/// steps are altered as scripts are.
+/// Lists the edits of a workflow file: each `when` becomes `true` and `false`; each output, step, input, `needs`, `retry`
+/// and other entry that a workflow can be without is removed; and the bodies of steps are altered as scripts are.
 pub fn edits(file: &str, text: &str) -> Vec<Edit> {
     let places = alterable(file, text).into_iter();
     places.flat_map(|place| of(place, text)).collect()
@@ -31,6 +31,13 @@ fn of(place: Alterable, text: &str) -> Vec<Edit> {
             span,
             new: String::new(),
             what: format!("the output `{name}` was removed"),
+        }],
+        Alterable::Entry { what, span } => vec![Edit {
+            line: line_of(text, span.start),
+            reached_by: None,
+            span,
+            new: String::new(),
+            what: format!("{what} was removed"),
         }],
         Alterable::Body { span } => script::edits(text, span, true),
     }
