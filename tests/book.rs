@@ -1,6 +1,7 @@
 //! The documentation: its commands work, its YAML and Rhai are valid, its links lead somewhere.
 
 mod blocks;
+mod built;
 mod links;
 
 use std::{
