@@ -62,6 +62,7 @@ mod prompt;
 mod proof;
 mod prune;
 mod reading;
+mod refusals;
 mod rehearsed;
 mod replay;
 #[cfg(feature = "restate")]

@@ -45,12 +45,7 @@ pub fn judge(case: &Case, outcome: &Outcome) -> Vec<Problem> {
     problems.extend(unanswered(outcome));
     problems.extend(wrong_status(case, outcome));
     problems.extend(wrong_error(case, outcome));
-    problems.extend(
-        outcome
-            .refused
-            .iter()
-            .map(|why| Problem::new(format!("an answer to a question does not count: {why}"))),
-    );
+    problems.extend(wrong_refusal(case, outcome));
     for (name, wanted) in &case.expect.outputs {
         let found = outcome.outputs().field(name).cloned().unwrap_or_default();
         if !matches(wanted, &found) {
@@ -215,6 +210,19 @@ fn wrong_status(case: &Case, outcome: &Outcome) -> Option<Problem> {
         true => problem,
         false => problem.with(lines(&details)),
     })
+}
+
+fn wrong_refusal(case: &Case, outcome: &Outcome) -> Option<Problem> {
+    match (case.expect.refused.as_deref(), outcome.refused.as_deref()) {
+        (None, None) => None,
+        (Some(wanted), Some(why)) if fits(wanted, why) => None,
+        (_, Some(why)) => Some(Problem::new(format!(
+            "an answer to a question does not count: {why}"
+        ))),
+        (Some(wanted), None) => Some(Problem::new(format!(
+            "every answer to a question counts, and one was to be refused with `{wanted}`"
+        ))),
+    }
 }
 
 fn wrong_error(case: &Case, outcome: &Outcome) -> Option<Problem> {

@@ -21,6 +21,8 @@ pub struct Expect {
     /// `None` if the file does not say it: the run succeeds then.
     pub status: Option<String>,
     pub error: Option<String>,
+    /// Why an answer of the test does not count.
+    pub refused: Option<String>,
     pub outputs: BTreeMap<String, Value>,
     pub steps: BTreeMap<String, String>,
     pub undone: Option<Vec<String>>,
@@ -68,6 +70,7 @@ pub(super) fn read(
     let mut expect = Expect {
         status: word(report, &mut fields, "status"),
         error: fields.text(report, "error"),
+        refused: fields.text(report, "refused"),
         snapshot: fields.text(report, "snapshot"),
         is_same: word(report, &mut fields, "same_as").as_deref() == Some(SAME_AS[0]),
         ..Expect::default()

@@ -272,6 +272,12 @@ pub static EXPECT: Section = Section {
             "error: \"*denied*\"",
         ),
         key(
+            "refused",
+            Form::Text,
+            "Why an answer to a question does not count. Without it, one that does not count fails the test.",
+            "refused: \"*its approvers are alice*\"",
+        ),
+        key(
             "outputs",
             Form::Value,
             "The outputs of the run: name → value.",
