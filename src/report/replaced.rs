@@ -3,6 +3,7 @@
 use console::style;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
+use textwrap::WordSplitter;
 
 use super::{plain::line, table::Room};
 use windlass_engine::compile::Phase;
@@ -166,6 +167,7 @@ pub(super) fn wrapped(indent: &str, text: &str, further: usize, room: Room) -> S
     let options = textwrap::Options::new(width)
         .initial_indent(indent)
         .subsequent_indent(&next)
+        .word_splitter(WordSplitter::NoHyphenation)
         .break_words(false);
     let lines = textwrap::wrap(&text, options);
     lines
