@@ -12,10 +12,10 @@ use super::{
     print, print_text,
 };
 use crate::{
-    compile::{Phase, Workflow, bind_params},
+    compile::{Workflow, bind_params},
     decide,
     journal::State,
-    report::{self, Replaced, Room},
+    report::{self, Replaced, Replacing, Room},
     targets::Targets,
     value::Value,
 };
@@ -90,10 +90,7 @@ pub fn plan(args: &Args, command: &Plan) -> Done {
 }
 
 /// The phases of a workflow, with what each replaces as far as that is known.
-fn phases<'w>(
-    workflow: &'w Workflow,
-    seen: &State,
-) -> Result<Vec<(&'w Phase, Option<Vec<Replaced>>)>, Failure> {
+fn phases<'w>(workflow: &'w Workflow, seen: &State) -> Result<Vec<Replacing<'w>>, Failure> {
     let replaced = decide::replaced(workflow, seen, RUN);
     let phases = workflow.phases.iter().map(|phase| {
         let rows = replaced.get(&phase.name);
