@@ -13,11 +13,11 @@ use super::{
     server::server,
 };
 use crate::{
-    compile::{Phase, Workflow, bind_params},
+    compile::{Workflow, bind_params},
     decide,
     execute::Obstacle,
     journal::State,
-    report::{self, Replaced, Room},
+    report::{self, Replaced, Replacing, Room},
     targets::Targets,
     value::Value,
 };
@@ -108,10 +108,7 @@ pub fn show(
 }
 
 /// The phases of a workflow, with what each replaces as far as that is known.
-fn phases<'w>(
-    workflow: &'w Workflow,
-    seen: &State,
-) -> Result<Vec<(&'w Phase, Option<Vec<Replaced>>)>, Failure> {
+fn phases<'w>(workflow: &'w Workflow, seen: &State) -> Result<Vec<Replacing<'w>>, Failure> {
     let replaced = decide::replaced(workflow, seen, RUN);
     let phases = workflow.phases.iter().map(|phase| {
         let rows = replaced.get(&phase.name);

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value as Json, json};
 
 use super::{
-    replaced::{Replaced, replaced, wrapped},
+    replaced::{Replaced, Replacing, replaced, wrapped},
     table::{Room, Table},
 };
 use windlass_engine::{
@@ -18,11 +18,7 @@ const NAMED: usize = 4;
 
 /// What a run would do, for people: a line a step, with the calls that change something; a table for each phase, with
 /// what it replaces, as far as that is known.
-pub fn preview(
-    phases: &[(&Phase, Option<Vec<Replaced>>)],
-    steps: &[Preview],
-    room: Room,
-) -> String {
+pub fn preview(phases: &[Replacing], steps: &[Preview], room: Room) -> String {
     let parts = steps.chunk_by(|a, b| a.phase == b.phase);
     let texts: Vec<_> = parts
         .map(|steps| {

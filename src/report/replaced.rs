@@ -14,6 +14,9 @@ const NAMED: usize = 6;
 /// As many digits of a serial number are shown to people; JSON has all of them.
 const SERIAL: usize = 8;
 
+/// A phase, and what it replaces; `None` is what is not known before the run has begun.
+pub type Replacing<'w> = (&'w Phase, Option<Vec<Replaced>>);
+
 /// One object that a phase changes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -107,7 +110,7 @@ pub fn replaced(phase: &Phase, rows: Option<&[Replaced]>, room: Room) -> String 
 }
 
 /// The same for programs; `null` is what is not known before the run has begun.
-pub fn replaced_json(phases: &[(&Phase, Option<Vec<Replaced>>)]) -> Json {
+pub fn replaced_json(phases: &[Replacing]) -> Json {
     let phases = phases.iter().map(|(phase, rows)| {
         json!({
             "name": phase.name, "description": phase.description, "replaces": rows,
