@@ -309,6 +309,19 @@ fn what_gloo_mesh_issued_is_where_a_run_saw_it() {
         .collect();
     assert_eq!(own.len(), 1, "{own:#?}");
     assert_eq!(own[0]["issuer"], "CN=gloo-mesh-ca", "{own:#?}");
+    // It lives for a day, and Gloo Mesh renews it: nothing is due.
+    assert_eq!(own[0]["renewed_at"]["key"], "ca-cert.pem", "{own:#?}");
+    let object = own[0]["renewed_at"]["object"].as_str().expect("an object");
+    assert!(
+        object.starts_with("secret/gloo-mesh-issuing-ca"),
+        "{object}"
+    );
+    test.windlass(&["certs", "--check", "30d"]).expect(0);
+    let tree = test.windlass(&["certs"]).expect(0).stdout;
+    assert!(
+        tree.contains("renewed there") && !tree.contains("unmanaged"),
+        "{tree}"
+    );
 }
 
 #[test]

@@ -335,6 +335,12 @@ fn what_a_step_did_after_the_backup_is_asked_about_and_not_repeated() {
             .spawn()
             .expect("started");
         there.arrived.recv_timeout(PATIENCE).expect("it is asked");
+        // The journal has it a moment after a step has begun that only reads.
+        let deadline = Instant::now() + PATIENCE;
+        while test.windlass(&["logs"]).expect(0).stdout.lines().count() < 2 {
+            assert!(Instant::now() < deadline, "the start of a step is kept");
+            thread::sleep(Duration::from_millis(10));
+        }
         test.windlass(&["backup", "b.tar"]).expect(0);
         there.go.send(()).expect("it waits");
         assert_eq!(run.wait().expect("ended").code(), Some(0), "{hold}");

@@ -18,6 +18,9 @@ pub struct Entry {
     pub places: Vec<Place>,
     /// The run that made it last; `None` if no run did, so that nothing renews it.
     pub made_by: Option<Origin>,
+    /// Where the key of its issuer is, if that is a Secret of a cluster and no run made the certificate: a controller there, such
+    /// as Gloo Mesh or istiod, renews it in time.
+    pub renewed_at: Option<Place>,
     /// The run that saw it first; `None` in a scan.
     pub first_seen: Option<Origin>,
     pub superseded_by: Option<Supersession>,
@@ -25,6 +28,9 @@ pub struct Entry {
     /// Whether it is that of a CA that was deleted.
     pub is_deleted: bool,
 }
+
+/// The keys of a Secret that hold the certificate of the key beside it: as Istio names it, and as Kubernetes does.
+const OWN_CERTIFICATE: [&str; 2] = ["ca-cert.pem", "tls.crt"];
 
 /// A step of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +93,7 @@ impl Entry {
             facts,
             places: Vec::new(),
             made_by: None,
+            renewed_at: None,
             first_seen: None,
             superseded_by: None,
             is_revoked: false,
@@ -124,17 +131,51 @@ impl Entry {
         self.facts.not_after.as_secs() - now.as_secs()
     }
 
-    /// Whether it has expired, or has less than this many seconds left.
+    /// Whether it has expired, or has less than this many seconds left. One that a controller renews is due only in the last
+    /// tenth of its life: the controller is late then.
     pub fn is_due(&self, now: Timestamp, within: i64) -> bool {
+        let within = match self.renewed_at {
+            Some(_) => within.min(self.life() / 10),
+            None => within,
+        };
         self.left(now) <= within
+    }
+
+    /// Returns the seconds from the beginning of its validity to its end.
+    pub fn life(&self) -> i64 {
+        self.facts.not_after.as_secs() - self.facts.not_before.as_secs()
+    }
+
+    /// Whether neither a workflow nor a controller is known to renew it.
+    pub fn is_unmanaged(&self) -> bool {
+        self.made_by.is_none() && self.renewed_at.is_none()
+    }
+
+    /// Returns the Secret that holds its key, if it is a CA whose key is in a cluster. A bundle of trusted CAs holds no key.
+    fn key_in_a_cluster(&self) -> Option<&Place> {
+        let of_aws = |place: &&Place| matches!(place, Place::Authority { .. });
+        if !self.facts.is_ca || self.places.iter().any(|place| of_aws(&place)) {
+            return None;
+        }
+        let beside_its_key = |place: &&Place| {
+            matches!(place, Place::Object { object, key, .. }
+                if object.starts_with("secret/") && OWN_CERTIFICATE.contains(&key.as_str()))
+        };
+        self.places.iter().find(beside_its_key)
     }
 }
 
 impl Inventory {
-    /// Brings the certificates into the order in which they expire.
-    pub fn sort(&mut self) {
+    /// Brings the certificates into the order in which they expire, and finds those that controllers renew.
+    pub fn finish(&mut self) {
         let key = |entry: &Entry| (entry.facts.not_after, entry.facts.fingerprint.clone());
         self.certificates.sort_by_cached_key(key);
+        for (number, issuer) in self.issuers().into_iter().enumerate() {
+            let key = issuer.and_then(|issuer| self.certificates[issuer].key_in_a_cluster());
+            let key = key.cloned();
+            let entry = &mut self.certificates[number];
+            entry.renewed_at = key.filter(|_| entry.made_by.is_none());
+        }
     }
 
     /// The issuer of each certificate, by their numbers; of several that could be, the newest that is in use.

@@ -193,7 +193,7 @@ impl<'s> Fold<'s> {
             certificates: self.entries.into_values().collect(),
             problems: Vec::<Problem>::new(),
         };
-        inventory.sort();
+        inventory.finish();
         inventory
     }
 }

@@ -246,7 +246,7 @@ impl Collector {
         let soon = inventory
             .certificates
             .iter()
-            .filter(|entry| entry.matters() && entry.facts.not_after.since(now) <= self.due);
+            .filter(|entry| entry.matters() && entry.is_due(now, self.due.as_secs() as i64));
         let notices = soon.map(|entry| {
             let facts = &entry.facts;
             let renewed = match &entry.made_by {
@@ -254,7 +254,12 @@ impl Collector {
                     "{} on {} made it, with the step {}.",
                     by.workflow, by.target, by.step
                 ),
-                None => "No workflow renews it.".to_owned(),
+                None => match &entry.renewed_at {
+                    Some(place) => {
+                        format!("A controller with the key in {place} should have renewed it.")
+                    }
+                    None => "No workflow renews it.".to_owned(),
+                },
             };
             let places: Vec<_> = entry
                 .places

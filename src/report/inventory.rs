@@ -48,8 +48,7 @@ impl Pick {
     }
 
     fn is_due(&self, entry: &Entry, now: Timestamp) -> bool {
-        let life = entry.facts.not_after.as_secs() - entry.facts.not_before.as_secs();
-        entry.is_due(now, self.due.unwrap_or(DUE.min(life / 3)))
+        entry.is_due(now, self.due.unwrap_or(DUE.min(entry.life() / 3)))
     }
 }
 
@@ -135,6 +134,7 @@ pub fn inventory_json(inventory: &Inventory, pick: Pick, now: Timestamp) -> Json
             "is_expired": entry.left(now) <= 0,
             "is_managed": entry.made_by.is_some(),
             "made_by": entry.made_by.as_ref().map(origin_json),
+            "renewed_at": entry.renewed_at,
             "first_seen": entry.first_seen.as_ref().map(origin_json),
             "superseded_by": superseded_by,
             "places": entry.places,
@@ -219,7 +219,12 @@ pub fn due_lines(inventory: &Inventory, within: i64, now: Timestamp) -> Vec<Stri
         let places: Vec<_> = entry.places.iter().map(ToString::to_string).collect();
         let renewed = match &entry.made_by {
             Some(origin) => format!("made by {} ({})", origin.file, origin.step),
-            None => "nothing renews it".to_owned(),
+            None => match &entry.renewed_at {
+                Some(place) => {
+                    format!("a controller with the key in {place} should have renewed it")
+                }
+                None => "nothing renews it".to_owned(),
+            },
         };
         let (mark, when) = match entry.left(now) {
             left if left <= 0 => (
@@ -387,8 +392,12 @@ fn note(inventory: &Inventory, row: &Row) -> String {
         Condition::InUse | Condition::Seen => None,
         other => Some(other.as_str()),
     };
-    let unmanaged = entry.made_by.is_none().then_some("unmanaged");
-    let notes: Vec<&str> = condition.into_iter().chain(unmanaged).collect();
+    let renewed = entry.renewed_at.is_some().then_some("renewed there");
+    let unmanaged = entry.is_unmanaged().then_some("unmanaged");
+    let notes: Vec<&str> = [condition, renewed, unmanaged]
+        .into_iter()
+        .flatten()
+        .collect();
     notes.join(", ")
 }
 
@@ -414,7 +423,12 @@ fn tally(inventory: &Inventory, pick: Pick, now: Timestamp) -> String {
             "{hidden} not shown, used nowhere any more; --all shows them\n"
         ));
     }
-    if picked.iter().any(|entry| entry.made_by.is_none()) {
+    if picked.iter().any(|entry| entry.renewed_at.is_some()) {
+        text.push_str(
+            "renewed there: the key of its issuer is in a cluster, where a controller renews it\n",
+        );
+    }
+    if picked.iter().any(|entry| entry.is_unmanaged()) {
         text.push_str("unmanaged: no known run made it, so Windlass does not renew it\n");
     }
     if picked.iter().any(|e| e.condition() == Condition::Orphaned) {

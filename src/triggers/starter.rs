@@ -204,7 +204,7 @@ pub fn lives(inventory: &Inventory, one: &Planted) -> Vec<Life> {
     let lives = used.filter_map(|entry| {
         let by = entry.made_by.as_ref()?;
         let is_its = by.workflow == one.program.name && by.target == one.trigger.target;
-        is_its.then(|| Life {
+        is_its.then_some(Life {
             made_at: by.at,
             expires_at: entry.facts.not_after,
         })

@@ -119,7 +119,13 @@ fn table(entries: &[&Entry], at: Timestamp) -> Markup {
                                     a href={ "/runs/" (origin.run) } { (origin.workflow) } " on " (origin.target)
                                     p class="quiet" { "step " code { (origin.step) } }
                                 }
-                                None => span class="status warn" { "! nothing renews it" },
+                                None => @match &entry.renewed_at {
+                                    Some(place) => {
+                                        "a controller in the cluster"
+                                        p class="quiet" { "its issuer's key is in " (visible(&place.to_string())) }
+                                    }
+                                    None => span class="status warn" { "! nothing renews it" },
+                                },
                             } }
                         }
                     }

@@ -110,7 +110,7 @@ fn dots<'a>(
     // They come in the order in which they expire.
     for (row, entry) in entries {
         let here = place(entry.left(at));
-        let lost = usize::from(entry.made_by.is_none());
+        let lost = usize::from(entry.is_unmanaged());
         match dots.last_mut() {
             Some(last) if here - last.place < NEAR && last.kind == kind(entry) => {
                 last.count += 1;

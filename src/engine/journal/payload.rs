@@ -429,7 +429,8 @@ mod tests {
     #[test]
     fn events_are_stored_as_journals_hold_them() {
         let call = r#"{"function":"x::y","arguments":[1],"digest":"PROGRAM","class":"keyed"}"#;
-        let error = serde_json::to_string(&super::StepError::new("x", "y")).expect("JSON");
+        let error =
+            serde_json::to_string(&super::StepError::new("attempt-killed", "y")).expect("JSON");
         for stored in STORED {
             let stored = stored.replace("CALL", call).replace("ERROR", &error);
             let stored = stored.replace("PROGRAM", &super::Digest::ZERO.to_string());

@@ -74,7 +74,7 @@ impl Scanned {
                 entry.is_revoked = known.is_revoked;
             }
         }
-        inventory.sort();
+        inventory.finish();
         inventory
     }
 }
