@@ -1,12 +1,13 @@
 //! A decision that looks at what changed is the decision that looks at everything: at every batch of random runs
 //! with lists, nested workflows, conditions, questions, locks, retries, cancels, resumes and undos.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 use windlass::{
     compile::{Sources, Workflow, compile},
     decide::{self, Agenda, Moment, Next},
+    ground::Timestamp,
     journal::{
         CallRecord, EffectOutcome, Event, InstanceId, Outcome, Position, State, Status, Verdict,
     },
@@ -211,7 +212,7 @@ struct Play<'a> {
     workflow: &'a Workflow,
     state: State,
     agenda: Agenda,
-    now: i64,
+    now: Timestamp,
     at_once: usize,
     running: Vec<InstanceId>,
     choices: std::slice::Iter<'a, u8>,
@@ -248,7 +249,7 @@ impl<'a> Play<'a> {
             workflow,
             state: State::default(),
             agenda: Agenda::default(),
-            now: 1_000_000,
+            now: Timestamp::from_millis(1_000_000),
             at_once: case.at_once,
             running: Vec::new(),
             choices: case.choices.iter(),
@@ -338,9 +339,9 @@ impl<'a> Play<'a> {
             }
         }
         match choice % 16 {
-            0 => self.now += 1_000,
-            1 => self.now += 7_000,
-            2 if choice > 200 => self.now -= 5_000,
+            0 => self.now += Duration::from_secs(1),
+            1 => self.now += Duration::from_secs(7),
+            2 if choice > 200 => self.now -= Duration::from_secs(5),
             3 if choice > 200 => self.die(),
             4 if choice > 200 && !self.state.is_cancelled => {
                 self.saw("cancels");
@@ -406,7 +407,7 @@ impl<'a> Play<'a> {
 
     fn end_one(&mut self, choice: usize) -> Option<()> {
         if self.running.is_empty() {
-            self.now += 500;
+            self.now += Duration::from_millis(500);
             return Some(());
         }
         let step = self.running.remove(choice % self.running.len());
@@ -432,7 +433,7 @@ impl<'a> Play<'a> {
         };
         let event = match how {
             0..=20 if self.state.is_cancelled => Event::StepInterrupted { step },
-            21..=50 => fails(Some(self.now + 2_000)),
+            21..=50 => fails(Some(self.now + Duration::from_secs(2))),
             51..=70 => fails(None),
             _ => Event::StepSucceeded {
                 step,

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use windlass::{
     compile::{OnError, Sources, Workflow, compile},
     decide::{self, Moment},
+    ground::Timestamp,
     journal::{Event, InstanceId, Outcome, State, Status},
     value::{Digest, StepError, Value},
 };
@@ -190,7 +191,7 @@ impl<'a> Play<'a> {
     }
 
     fn happens(&mut self, event: Event) {
-        self.state.apply(&event, 0).expect("a legal event");
+        self.state.apply(&event, Timestamp::EPOCH).expect("a legal event");
     }
 
     /// Goes on until the run has ended, or `cancel_after` attempts have.
@@ -200,7 +201,7 @@ impl<'a> Play<'a> {
             loop {
                 let moment = Moment {
                     run_id: "r",
-                    now: 0,
+                    now: Timestamp::EPOCH,
                     max_parallel: MOST_AT_ONCE,
                 };
                 let next = decide::next(self.workflow, &self.state, moment);
@@ -334,11 +335,11 @@ fn a_clock_that_was_set_back_holds_up_no_retry() {
         play.happens(Event::StepFailed {
             step,
             error: StepError::new("x", "x"),
-            retry_at: Some(retry_at),
+            retry_at: Some(Timestamp::from_millis(retry_at)),
         });
         let moment = Moment {
             run_id: "r",
-            now,
+            now: Timestamp::from_millis(now),
             max_parallel: 1,
         };
         !decide::next(&workflow, &play.state, moment)

@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, fmt::Write, fs};
 
 use data_encoding::{BASE64, BASE64URL, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
 use windlass::{
+    ground::Timestamp,
     journal::{EffectOutcome, Event, InstanceId, Journal, NewRun, Position, Record, RunId, Vault},
     report,
     script::{Class, Level},
@@ -165,7 +166,7 @@ fn b1_no_draw_of_a_secret_is_in_anything_that_leaves() {
             id: RunId::new(time::OffsetDateTime::UNIX_EPOCH, [7; 6]),
             event: started(),
             files: &BTreeMap::new(),
-            at: 0,
+            at: Timestamp::EPOCH,
         })
         .expect("begun");
     let vault = Vault::new(folder.path());
@@ -221,7 +222,7 @@ fn b1_no_draw_of_a_secret_is_in_anything_that_leaves() {
             let event = event.redacted(&redactor);
             let record = Record {
                 seq: 0,
-                at: 0,
+                at: Timestamp::EPOCH,
                 event: event.clone(),
                 digest: Digest::ZERO,
             };
@@ -233,7 +234,8 @@ fn b1_no_draw_of_a_secret_is_in_anything_that_leaves() {
             if draw.is_multiple_of(STORED) {
                 let sealed = vault.close_event(event.clone()).expect("sealed");
                 out.push(serde_json::to_string(&sealed).expect("JSON"));
-                run.append_lazily(vec![(event, 0)]).expect("queued");
+                run.append_lazily(vec![(event, Timestamp::EPOCH)])
+                    .expect("queued");
             }
             for (out, way) in out.iter().zip(["line", "json", "debug", "message"]) {
                 for needle in &needles {

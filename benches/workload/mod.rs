@@ -16,8 +16,9 @@ use windlass::{
     compile::{Folder, Program, bind_params, compile},
     decide,
     execute::{Cancel, Ended, Observer, Settings, drive},
+    ground::Timestamp,
     journal::{
-        Event, InstanceId, Journal, NewRun, Outcome, RunId, RunJournal, State, milliseconds,
+        Event, InstanceId, Journal, NewRun, Outcome, RunId, RunJournal, State,
     },
     outside::Clients,
     value::Value,
@@ -85,7 +86,7 @@ pub fn program(folder: &Path, name: &str, text: &str) -> Program {
 }
 
 /// What a new run of a program begins with.
-pub fn started(program: &Program) -> (RunId, Event, i64) {
+pub fn started(program: &Program) -> (RunId, Event, Timestamp) {
     let mut random = [0; 6];
     aws_lc_rs::rand::fill(&mut random).expect("randomness");
     let event = Event::RunStarted {
@@ -192,6 +193,6 @@ async fn go(
     driven.expect("driven").0
 }
 
-fn now() -> i64 {
-    milliseconds(OffsetDateTime::now_utc())
+fn now() -> Timestamp {
+    OffsetDateTime::now_utc().into()
 }

@@ -14,6 +14,7 @@ use crate::{
     targets::Target,
     value::{Digest, Value},
 };
+use windlass_ground::Timestamp;
 
 /// The database within the state folder.
 const JOURNAL: &str = "journal.db";
@@ -143,7 +144,10 @@ impl Archive {
             Self::Engine(engine) => {
                 let of = |row: RunRow| {
                     let stamp = row.ended_at.zip(row.outcome);
-                    stamped((row.id, stamp.map(|(at, outcome)| format!("{at} {outcome}"))))
+                    stamped((
+                        row.id,
+                        stamp.map(|(at, outcome)| format!("{} {outcome}", at.as_millis())),
+                    ))
                 };
                 engine.remote.runs()?.into_iter().map(of).collect()
             }
@@ -249,8 +253,8 @@ impl Archive {
         })
     }
 
-    /// Leaves a message for what drives a run.
-    pub fn post(&self, run: &RunId, message: &Message, at: i64) -> Result<(), Failure> {
+    /// Leaves a message for the process that drives a run.
+    pub fn post(&self, run: &RunId, message: &Message, at: Timestamp) -> Result<(), Failure> {
         match self {
             Self::Here(journal) => Ok(journal.post(run, message, at)?),
             Self::Server(_) => Err(held_there()),
@@ -356,7 +360,7 @@ impl Held {
     }
 
     /// Records an event that can follow, without driving the run.
-    pub(super) fn record(self, event: Event, at: i64) -> Result<(), Failure> {
+    pub(super) fn record(self, event: Event, at: Timestamp) -> Result<(), Failure> {
         match self {
             Self::Here(run) => Ok(run.append(vec![(event, at)])?),
             #[cfg(feature = "restate")]

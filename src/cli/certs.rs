@@ -29,6 +29,7 @@ use crate::{
     targets::{Folders, OpenError, OpenTarget, Target, Targets, rehearsal_folder},
     value::{Failure as Trouble, FailureClass},
 };
+use windlass_ground::Timestamp;
 
 /// The folder that stands for a bucket, into which the embedded CA writes its audit reports.
 const BUCKET: &str = "windlass-inventory";
@@ -94,8 +95,8 @@ fn show(inventory: &Inventory, look: &CertsLook, nothing: &str) -> Done {
     Ok(ended)
 }
 
-/// Names what is due, on stdout.
-fn check(inventory: &Inventory, within: Duration, now: i64, ended: u8) -> Done {
+/// Prints the certificates that are due on stdout.
+fn check(inventory: &Inventory, within: Duration, now: Timestamp, ended: u8) -> Done {
     let due = report::due_lines(inventory, seconds(within), now);
     if due.is_empty() {
         let within = report::days(seconds(within));

@@ -134,7 +134,7 @@ pub fn topics(current: &OsStr) -> Vec<CompletionCandidate> {
         .collect()
 }
 
-/// The words of the command line that is completed: the shell's script puts them behind `--`.
+/// Returns the words of the command line that is completed: the shell's script puts them behind `--`.
 fn words() -> impl Iterator<Item = String> {
     let words = env::args_os().skip_while(|word| word != "--").skip(1);
     words.filter_map(|word| word.into_string().ok())

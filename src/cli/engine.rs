@@ -14,6 +14,7 @@ use crate::{
     restate::{Address, Done, Order, Remote},
     targets::{SubstrateTarget, Target, Targets},
 };
+use windlass_ground::Timestamp;
 
 /// What `--on` calls the engine that no target names.
 const UNNAMED: &str = "restate";
@@ -196,7 +197,7 @@ impl EngineRun {
         self.files = Some((edition, texts.collect()));
     }
 
-    pub fn record(self, event: Event, at: i64) -> Result<(), Failure> {
+    pub fn record(self, event: Event, at: Timestamp) -> Result<(), Failure> {
         let order = Order {
             is_only_record: true,
             ..self.order(vec![event], at)?
@@ -247,7 +248,7 @@ impl EngineRun {
         watched.follow(driving, observer)
     }
 
-    fn order(&self, events: Vec<Event>, at: i64) -> Result<Order, Failure> {
+    fn order(&self, events: Vec<Event>, at: Timestamp) -> Result<Order, Failure> {
         Ok(Order {
             at,
             after_letter: self.after_letter,

@@ -1,4 +1,4 @@
-//! What commands have of their process: threads, signals, the clock, chance, the user.
+//! What commands use of their process: threads, signals, the clock, randomness, the user.
 
 use std::{
     env,

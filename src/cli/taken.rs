@@ -10,6 +10,7 @@ use crate::{
     execute::DriveError,
     journal::{Event, RunId, RunInfo, State},
 };
+use windlass_ground::Timestamp;
 
 /// A run that this process owns now.
 pub struct Taken {
@@ -26,7 +27,7 @@ impl Taken {
     ///
     /// # Errors
     /// An event that can't follow: nothing is recorded then, for a journal with such an event could not be read again.
-    pub fn record(mut self, event: Event, at: i64) -> Result<(), Failure> {
+    pub fn record(mut self, event: Event, at: Timestamp) -> Result<(), Failure> {
         self.state.apply(&event, at).map_err(DriveError::from)?;
         self.run.record(event, at)
     }

@@ -102,14 +102,14 @@ async fn by_themselves(desk: &Desk) -> Result<String, Problem> {
         "windlass_trigger_next_start_timestamp_seconds",
         "gauge",
         "When a trigger starts its workflow next, in seconds since 1970.",
-        trigger(|one| u64::try_from(one.next.first()? / 1000).ok()),
+        trigger(|one| u64::try_from(one.next.first()?.as_secs()).ok()),
     );
     family(
         &mut text,
         "windlass_trigger_last_start_timestamp_seconds",
         "gauge",
         "When a trigger started its workflow last, in seconds since 1970.",
-        trigger(|one| u64::try_from(one.last.as_ref()?.at / 1000).ok()),
+        trigger(|one| u64::try_from(one.last.as_ref()?.at.as_secs()).ok()),
     );
     family(
         &mut text,

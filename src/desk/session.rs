@@ -9,14 +9,14 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::access::random_token;
-use windlass_ground::{Durability, open_database};
+use windlass_ground::{Durability, Timestamp, open_database};
 use windlass_world::value::Digest;
 
 /// How long a session lives at most, and without a request, unless the configuration says something else.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 const IDLE: Duration = Duration::from_secs(12 * 3600);
-/// The last use is written at most this often, in milliseconds.
-const TOUCH: i64 = 60_000;
+/// The last use is written at most this often.
+const TOUCH: Duration = Duration::from_secs(60);
 /// As many bytes of a cookie's digest name its session: enough to find it, and no use for logging in.
 const ID: usize = 8;
 
@@ -24,9 +24,8 @@ const ID: usize = 8;
 /// the digest of its cookie, and is good as long as what it was begun with, and the roles of who it stands for.
 pub struct Sessions {
     database: Mutex<Connection>,
-    /// Milliseconds.
-    idle: i64,
-    longest: i64,
+    idle: Duration,
+    longest: Duration,
 }
 
 /// What a session was begun with.
@@ -60,14 +59,14 @@ pub struct Found {
     pub entitled: Digest,
 }
 
-/// A session in a list. Times are in milliseconds since 1970.
+/// A session in a list.
 pub struct Listed {
     pub id: String,
     pub name: String,
     pub how: String,
     pub from: String,
-    pub began: i64,
-    pub used: i64,
+    pub began: Timestamp,
+    pub used: Timestamp,
 }
 
 impl Listed {
@@ -90,16 +89,15 @@ impl Sessions {
                  came_from TEXT NOT NULL, entitled BLOB NOT NULL, began INTEGER NOT NULL, used INTEGER NOT NULL
              ) STRICT;",
         )?;
-        let milliseconds = |duration: Duration| duration.as_millis() as i64;
         Ok(Self {
             database: Mutex::new(database),
-            idle: milliseconds(limits.0.unwrap_or(IDLE)),
-            longest: milliseconds(limits.1.unwrap_or(LONGEST)),
+            idle: limits.0.unwrap_or(IDLE),
+            longest: limits.1.unwrap_or(LONGEST),
         })
     }
 
-    /// Begins a session at a moment (milliseconds since 1970). Gives its cookie; `None` where the system gives no randomness.
-    pub fn begin(&self, begins: &Begins, at: i64) -> rusqlite::Result<Option<String>> {
+    /// Begins a session at a moment. Gives its cookie; `None` where the system gives no randomness.
+    pub fn begin(&self, begins: &Begins, at: Timestamp) -> rusqlite::Result<Option<String>> {
         let Some(cookie) = random_token() else {
             return Ok(None);
         };
@@ -127,7 +125,7 @@ impl Sessions {
     }
 
     /// Returns what a session was begun with, if it lives.
-    pub fn find(&self, cookie: &str, at: i64) -> rusqlite::Result<Option<Found>> {
+    pub fn find(&self, cookie: &str, at: Timestamp) -> rusqlite::Result<Option<Found>> {
         let (database, cookie) = (self.database(), digest(cookie));
         let found = database
             .query_row(
@@ -140,17 +138,18 @@ impl Sessions {
                 },
             )
             .optional()?;
-        let Some((proof, entitled, began, used)): Option<(String, Digest, i64, i64)> = found else {
+        type Kept = (String, Digest, Timestamp, Timestamp);
+        let Some((proof, entitled, began, used)): Option<Kept> = found else {
             return Ok(None);
         };
-        if at - began >= self.longest || at - used >= self.idle {
+        if at.since(began) >= self.longest || at.since(used) >= self.idle {
             return Ok(None);
         }
         // What another version wrote is no session.
         let Ok(proof) = serde_json::from_str(&proof) else {
             return Ok(None);
         };
-        if at - used >= TOUCH.min(self.idle / 2) {
+        if at.since(used) >= TOUCH.min(self.idle / 2) {
             database.execute(
                 "UPDATE logins SET used = ? WHERE cookie = ?",
                 params![at, cookie.as_bytes()],
@@ -160,7 +159,7 @@ impl Sessions {
     }
 
     /// Lists the sessions that live, the newest first.
-    pub fn list(&self, at: i64) -> rusqlite::Result<Vec<Listed>> {
+    pub fn list(&self, at: Timestamp) -> rusqlite::Result<Vec<Listed>> {
         let database = self.database();
         let mut statement = database.prepare_cached(
             "SELECT cookie, name, how, came_from, began, used FROM logins WHERE began > ? AND used > ? ORDER BY began DESC",
@@ -216,6 +215,10 @@ mod tests {
 
     const HOUR: i64 = 3_600_000;
 
+    fn ms(at: i64) -> Timestamp {
+        Timestamp::from_millis(at)
+    }
+
     fn begin(sessions: &Sessions, at: i64) -> String {
         let begins = Begins {
             proof: Proof::Token {
@@ -226,7 +229,7 @@ mod tests {
             from: "127.0.0.1".into(),
             entitled: digest("roles"),
         };
-        sessions.begin(&begins, at).expect("kept").expect("random")
+        sessions.begin(&begins, ms(at)).expect("kept").expect("random")
     }
 
     #[test]
@@ -236,7 +239,7 @@ mod tests {
         let sessions = open();
         let cookie = begin(&sessions, 0);
         let lives = |sessions: &Sessions, cookie: &str, at| {
-            let found = sessions.find(cookie, at).expect("read");
+            let found = sessions.find(cookie, ms(at)).expect("read");
             found.is_some_and(|found| found.entitled == digest("roles"))
         };
         assert!(lives(&sessions, &cookie, HOUR));
@@ -264,14 +267,14 @@ mod tests {
         let limits = (Some(minute), Some(2 * minute));
         let sessions = Sessions::open(state.path(), limits).expect("opened");
         let (one, two) = (begin(&sessions, 0), begin(&sessions, 1));
-        let listed = sessions.list(2).expect("read");
+        let listed = sessions.list(ms(2)).expect("read");
         assert_eq!(listed.len(), 2);
         assert!(listed[0].is_of(&two) && listed[1].is_of(&one));
-        assert!(sessions.find(&listed[1].id, 2).expect("read").is_none());
+        assert!(sessions.find(&listed[1].id, ms(2)).expect("read").is_none());
         sessions.end_id(&listed[1].id).expect("ended");
-        assert!(sessions.find(&one, 2).expect("read").is_none());
-        assert!(sessions.find(&two, 2).expect("read").is_some());
-        assert!(sessions.find(&two, 60_001).expect("read").is_none(), "idle");
-        assert!(sessions.list(60_001).expect("read").is_empty());
+        assert!(sessions.find(&one, ms(2)).expect("read").is_none());
+        assert!(sessions.find(&two, ms(2)).expect("read").is_some());
+        assert!(sessions.find(&two, ms(60_001)).expect("read").is_none(), "idle");
+        assert!(sessions.list(ms(60_001)).expect("read").is_empty());
     }
 }

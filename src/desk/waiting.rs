@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::access::Access;
 use windlass_engine::journal::{InstanceId, RunId, Status};
+use windlass_ground::Timestamp;
 use windlass_runs::{Ask, Filter, Row, Runs, RunsError, Shown};
 use windlass_targets::Role;
 
@@ -27,8 +28,7 @@ pub struct Question {
 /// A lock that a run holds, and the runs that wait for it, the one that began first before the others.
 pub struct Lock {
     pub name: String,
-    /// Milliseconds since 1970.
-    pub since: i64,
+    pub since: Timestamp,
     pub holder: RunId,
     /// Its row; `None` for a run that is older than what is looked at.
     pub by: Option<Row>,
@@ -39,8 +39,7 @@ pub struct Lock {
 pub struct Timer {
     pub run: Row,
     pub step: InstanceId,
-    /// Milliseconds since 1970.
-    pub at: i64,
+    pub at: Timestamp,
     pub attempt: u32,
     pub error: Option<String>,
 }

@@ -1,5 +1,6 @@
 //! What every reader and server stands on: how deep and large a document from outside may be, and
-//! how long a client may take to say what it wants, and how a database is opened.
+//! how long a client may take to say what it wants, how a database is opened, and what a point in time is
+//! ([`Timestamp`]).
 //!
 //! This room depends on no other.
 
@@ -9,6 +10,7 @@ mod json;
 mod requests;
 mod serve;
 mod snapshot;
+mod timestamp;
 mod tls;
 mod trouble;
 mod yaml;
@@ -18,6 +20,7 @@ pub use json::{depth_of, json_size};
 pub use requests::{Operation, Requester, log_request};
 pub use serve::{CLIENT_TIMEOUT, read_body, serve, serve_each};
 pub use snapshot::{Snapshot, snapshots};
+pub use timestamp::{NotATimestamp, Timestamp};
 pub use tls::{TlsListener, TlsPeer};
 pub use trouble::Trouble;
 pub use yaml::check_yaml;

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::{facts::Facts, place::Place};
+use windlass_ground::Timestamp;
 
 /// Every certificate that is known, by the time at which it expires.
 #[derive(Clone, Debug, Default)]
@@ -33,8 +34,7 @@ pub struct Origin {
     pub file: String,
     pub target: String,
     pub step: String,
-    /// Milliseconds since 1970.
-    pub at: i64,
+    pub at: Timestamp,
 }
 
 /// The certificate that took another's place.
@@ -119,13 +119,13 @@ impl Entry {
         !self.places.is_empty() && !self.is_revoked
     }
 
-    /// Seconds from a moment (milliseconds since 1970) until it expires; below zero afterwards.
-    pub fn left(&self, now: i64) -> i64 {
-        self.facts.not_after - now.div_euclid(1000)
+    /// Returns the seconds from a moment until it expires; below zero afterwards.
+    pub fn left(&self, now: Timestamp) -> i64 {
+        self.facts.not_after.as_secs() - now.as_secs()
     }
 
     /// Whether it has expired, or has less than this many seconds left.
-    pub fn is_due(&self, now: i64, within: i64) -> bool {
+    pub fn is_due(&self, now: Timestamp, within: i64) -> bool {
         self.left(now) <= within
     }
 }

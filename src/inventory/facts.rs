@@ -1,6 +1,7 @@
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
+use windlass_ground::Timestamp;
 use windlass_world::{value::Value, x509::Certificate};
 
 /// What the inventory knows of a certificate. Never anything of a private key.
@@ -13,10 +14,12 @@ pub struct Facts {
     pub issuer: String,
     /// Hex.
     pub serial: String,
-    /// Seconds since 1970.
-    pub not_before: i64,
-    /// Seconds since 1970.
-    pub not_after: i64,
+    /// Stored in seconds since 1970.
+    #[serde(serialize_with = "to_seconds", deserialize_with = "from_seconds")]
+    pub not_before: Timestamp,
+    /// Stored in seconds since 1970.
+    #[serde(serialize_with = "to_seconds", deserialize_with = "from_seconds")]
+    pub not_after: Timestamp,
     /// The alternative names, each after its kind as OpenSSL writes it: `DNS:example.org`.
     pub names: Vec<String>,
     pub is_ca: bool,
@@ -54,8 +57,8 @@ impl Facts {
             subject: certificate.subject.clone(),
             issuer: certificate.issuer.clone(),
             serial: certificate.serial.clone(),
-            not_before: certificate.not_before.unix_timestamp(),
-            not_after: certificate.not_after.unix_timestamp(),
+            not_before: certificate.not_before.into(),
+            not_after: certificate.not_after.into(),
             names: named(kinds),
             is_ca: certificate.is_ca,
             key_digest: Some(certificate.key_digest.to_string()),
@@ -69,7 +72,7 @@ impl Facts {
         let text = |key: &str| value.field(key)?.as_str().map(str::to_owned);
         let time = |key: &str| {
             let at = OffsetDateTime::parse(&text(key)?, &Rfc3339).ok()?;
-            Some(at.unix_timestamp())
+            Some(Timestamp::from(at))
         };
         let texts = |key: &str| match value.field(key) {
             Some(Value::List(items)) => items.iter().map(Value::to_text).collect(),
@@ -129,4 +132,13 @@ fn named(kinds: [(&str, Vec<String>); 4]) -> Vec<String> {
         names.collect::<Vec<_>>()
     };
     kinds.into_iter().flat_map(of_kind).collect()
+}
+
+/// Stores a time as certificates have it.
+fn to_seconds<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    at.as_secs().serialize(serializer)
+}
+
+fn from_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+    i64::deserialize(deserializer).map(Timestamp::from_secs)
 }

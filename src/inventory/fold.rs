@@ -202,6 +202,7 @@ impl<'s> Fold<'s> {
 mod tests {
     use super::*;
     use crate::entry::Condition;
+    use windlass_ground::Timestamp;
 
     fn facts(fingerprint: &str) -> Facts {
         Facts {
@@ -209,8 +210,8 @@ mod tests {
             subject: "CN=leaf".into(),
             issuer: "CN=root".into(),
             serial: fingerprint.into(),
-            not_before: 0,
-            not_after: 1000,
+            not_before: Timestamp::EPOCH,
+            not_after: Timestamp::from_secs(1000),
             names: Vec::new(),
             is_ca: false,
             key_digest: None,
@@ -226,7 +227,7 @@ mod tests {
     /// A run of one step that sees these things, a millisecond after each other.
     fn run(begins: i64, certificates: &[&str], seen: Vec<What>) -> Sightings {
         let seen = (begins..).zip(seen).map(|(at, what)| Sighting {
-            at,
+            at: Timestamp::from_millis(at),
             step: "sign".into(),
             what,
         });

@@ -10,6 +10,7 @@ use super::{
     read::{Holding, of_object, read, read_value, walk},
 };
 use windlass_engine::journal::{EffectState, InstanceId, State};
+use windlass_ground::Timestamp;
 use windlass_script::{Class, Reversed};
 use windlass_world::value::{MASK, Value};
 
@@ -30,8 +31,7 @@ pub struct Sightings {
 /// One thing that a run did with certificates, or saw of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sighting {
-    /// Milliseconds since 1970.
-    pub at: i64,
+    pub at: Timestamp,
     pub step: String,
     pub what: What,
 }
@@ -277,7 +277,7 @@ impl Reader<'_> {
         self.holds(at, step, place, contents, Deed::Reversed);
     }
 
-    fn push(&mut self, at: i64, step: &str, what: What) {
+    fn push(&mut self, at: Timestamp, step: &str, what: What) {
         self.sightings.seen.push(Sighting {
             at,
             step: step.to_owned(),
@@ -309,13 +309,13 @@ impl Reader<'_> {
         facts.into_iter().map(|facts| self.number(facts)).collect()
     }
 
-    fn made(&mut self, at: i64, step: &str, holding: Holding) {
+    fn made(&mut self, at: Timestamp, step: &str, holding: Holding) {
         for number in self.numbers_of(holding) {
             self.push(at, step, What::Made(number));
         }
     }
 
-    fn found(&mut self, at: i64, step: &str, holding: Holding) {
+    fn found(&mut self, at: Timestamp, step: &str, holding: Holding) {
         for number in self.numbers_of(holding) {
             self.push(at, step, What::Found(number));
         }
@@ -375,7 +375,7 @@ impl Reader<'_> {
         })
     }
 
-    fn object_seen(&mut self, at: i64, step: &str, cluster: &str, object: &Value) {
+    fn object_seen(&mut self, at: Timestamp, step: &str, cluster: &str, object: &Value) {
         if let Some(place) = self.object(cluster, object) {
             let contents = self.holdings(of_object(object));
             self.holds(at, step, place, contents, Deed::Looked);
@@ -384,7 +384,7 @@ impl Reader<'_> {
 
     fn changes(
         &mut self,
-        at: i64,
+        at: Timestamp,
         step: &str,
         (name, place): (String, Place),
         was: Contents,
@@ -396,7 +396,7 @@ impl Reader<'_> {
         self.holds(at, step, place, contents, Deed::Changed);
     }
 
-    fn holds(&mut self, at: i64, step: &str, place: Place, mut contents: Contents, deed: Deed) {
+    fn holds(&mut self, at: Timestamp, step: &str, place: Place, mut contents: Contents, deed: Deed) {
         contents.retain(|(_, certificates)| !certificates.is_empty());
         let what = What::Holds {
             place,

@@ -186,7 +186,7 @@ fn pack(path: &Path, manifest: &Manifest, copied: &BTreeMap<String, Copy>) -> io
         .mode(0o600)
         .open(path)?;
     let mut tar = Builder::new(io::BufWriter::new(file));
-    let seconds = u64::try_from(manifest.at / 1000).unwrap_or_default();
+    let seconds = u64::try_from(manifest.at.as_secs()).unwrap_or_default();
     let mut text = serde_json::to_vec_pretty(manifest)?;
     text.push(b'\n');
     tar.append_data(

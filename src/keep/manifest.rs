@@ -6,6 +6,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{runs::RunsError, value::Digest};
+use windlass_ground::Timestamp;
 
 /// Goes up when the form of a backup changes.
 pub const FORMAT: &str = "windlass-backup/1";
@@ -22,8 +23,8 @@ pub struct Manifest {
     pub format: String,
     /// The version of the program that wrote it.
     pub windlass: String,
-    /// When it was taken, in milliseconds since 1970.
-    pub at: i64,
+    /// When it was taken.
+    pub at: Timestamp,
     /// How many runs its journal has.
     pub runs: u64,
     /// By their paths within the state folder, with `/` between their parts.
@@ -95,7 +96,7 @@ mod tests {
             let manifest = Manifest {
                 format: FORMAT.into(),
                 windlass: "0".into(),
-                at: 0,
+                at: Timestamp::EPOCH,
                 runs: 0,
                 files: [(path.to_owned(), kept)].into(),
             };

@@ -19,12 +19,13 @@ use crate::{
     runs::RunsError,
     value::Digest,
 };
+use windlass_ground::Timestamp;
 
 /// What a backup holds, once all of it has been verified.
 #[derive(Debug)]
 pub struct Restored {
-    /// When the backup was taken, in milliseconds since 1970.
-    pub at: i64,
+    /// When the backup was taken.
+    pub at: Timestamp,
     pub runs: usize,
     /// The runs that had not ended; the newest first.
     pub unfinished: Vec<RunId>,

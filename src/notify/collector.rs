@@ -9,6 +9,7 @@ use super::{
     outbox::{Outbox, ReadUpTo},
 };
 use windlass_engine::journal::{Event, Outcome, Record, RunId};
+use windlass_ground::Timestamp;
 use windlass_report as report;
 use windlass_runs::{Filter, Row, Runs, RunsError, now};
 use windlass_targets::{NoticeKind, NotifyConfig};
@@ -17,12 +18,12 @@ use windlass_targets::{NoticeKind, NotifyConfig};
 pub struct Collector {
     runs: Arc<dyn Runs>,
     outbox: Arc<Outbox>,
-    /// Events before it are not told, in milliseconds since 1970.
-    since: i64,
-    due: i64,
-    expiring: i64,
+    /// Events before it are not told.
+    since: Timestamp,
+    due: Duration,
+    expiring: Duration,
     /// When the runs ended whose last events have been read: they need no look.
-    over: Mutex<BTreeMap<RunId, i64>>,
+    over: Mutex<BTreeMap<RunId, Timestamp>>,
 }
 
 impl Collector {
@@ -31,7 +32,6 @@ impl Collector {
         outbox: Arc<Outbox>,
         config: &NotifyConfig,
     ) -> Result<Self, RunsError> {
-        let milliseconds = |length: Duration| i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
         Ok(Self {
             since: match runs.peers() {
                 Some(peers) => peers.notifies_since(now())?,
@@ -39,8 +39,8 @@ impl Collector {
             },
             runs,
             outbox,
-            due: milliseconds(config.due),
-            expiring: milliseconds(config.expiring_approval),
+            due: config.due,
+            expiring: config.expiring_approval,
             over: Mutex::default(),
         })
     }
@@ -49,7 +49,7 @@ impl Collector {
     ///
     /// # Errors
     /// A journal or an outbox that can't be used. A run that can't be read holds up none of the others.
-    pub fn read_runs(&self, now: i64) -> Result<(), RunsError> {
+    pub fn read_runs(&self, now: Timestamp) -> Result<(), RunsError> {
         let brief = Filter {
             is_brief: true,
             ..Filter::default()
@@ -74,7 +74,7 @@ impl Collector {
     fn read_run(
         &self,
         row: &Row,
-        now: i64,
+        now: Timestamp,
         notices: &mut Vec<Notice>,
     ) -> Result<Option<ReadUpTo>, RunsError> {
         let (id, ended_at) = (&row.run.id, row.run.ended_at);
@@ -103,7 +103,7 @@ impl Collector {
         Ok(has_moved.then_some(ReadUpTo { cursor, ended_at }))
     }
 
-    fn over(&self) -> MutexGuard<'_, BTreeMap<RunId, i64>> {
+    fn over(&self) -> MutexGuard<'_, BTreeMap<RunId, Timestamp>> {
         self.over.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -196,18 +196,23 @@ impl Collector {
     }
 
     /// Makes a notice of each question of a run that expires soon.
-    fn expiring(&self, row: &Row, now: i64) -> Vec<Notice> {
+    fn expiring(&self, row: &Row, now: Timestamp) -> Vec<Notice> {
         let run = &row.run;
         let soon = row.asks.iter().filter_map(|ask| {
             let deadline = ask.deadline?;
             // One that never had longer was told when it was asked.
-            let is_short = deadline - ask.asked_at <= self.expiring;
-            (!is_short && deadline > now && deadline - now <= self.expiring)
+            let is_short = deadline.since(ask.asked_at) <= self.expiring;
+            (!is_short && deadline > now && deadline.since(now) <= self.expiring)
                 .then_some((ask, deadline))
         });
         let notices = soon.map(|(ask, deadline)| {
             Notice {
-                key: format!("expiring {} {} {}", run.id, ask.step, ask.asked_at),
+                key: format!(
+                    "expiring {} {} {}",
+                    run.id,
+                    ask.step,
+                    ask.asked_at.as_millis()
+                ),
                 kind: NoticeKind::ExpiringApproval,
                 at: now,
                 about: format!("run {} {}", run.id, ask.step),
@@ -234,12 +239,12 @@ impl Collector {
     ///
     /// # Errors
     /// A journal or an outbox that can't be used.
-    pub fn look_at_certificates(&self, now: i64) -> Result<(), RunsError> {
+    pub fn look_at_certificates(&self, now: Timestamp) -> Result<(), RunsError> {
         let inventory = self.runs.certificates()?;
         let soon = inventory
             .certificates
             .iter()
-            .filter(|entry| entry.matters() && entry.left(now) * 1000 <= self.due);
+            .filter(|entry| entry.matters() && entry.facts.not_after.since(now) <= self.due);
         let notices = soon.map(|entry| {
             let facts = &entry.facts;
             let renewed = match &entry.made_by {
@@ -255,7 +260,7 @@ impl Collector {
                 .take(4)
                 .map(ToString::to_string)
                 .collect();
-            let when = report::utc_time(facts.not_after.saturating_mul(1000));
+            let when = report::utc_time(facts.not_after);
             Notice {
                 key: format!("due {}", facts.fingerprint),
                 kind: NoticeKind::Due,

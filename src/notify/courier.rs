@@ -19,14 +19,14 @@ use windlass_world::value::Digest;
 const SHORTEST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(600);
 /// How long a notice is tried: over a weekend on which a receiver is down.
-const GIVES_UP: i64 = 72 * 3_600_000;
+const GIVES_UP: Duration = Duration::from_hours(72);
 /// How often a receiver is asked again that refuses what a notice says: those behind it wait meanwhile.
 const REFUSALS: u32 = 8;
 /// How often it is looked whether there is something to send, should nobody say so.
 const LOOKS: Duration = Duration::from_secs(2);
 
-/// How long a notice is one server's among several: longer than an attempt may take. In milliseconds.
-const TURN: i64 = 90_000;
+/// How long a notice is one server's among several: longer than an attempt may take.
+const TURN: Duration = Duration::from_secs(90);
 /// How long it waits at least before it asks again whether another server has sent a notice.
 const SOON: Duration = Duration::from_millis(100);
 
@@ -88,16 +88,15 @@ impl Courier {
         let Some(queued) = blocking(move || this.outbox.next(&this.receiver.name)).await? else {
             return Ok(Some(LOOKS));
         };
-        let left = queued.next_at - now();
-        if left > 0 {
-            return Ok(Some(Duration::from_millis(left as u64).min(LOOKS)));
+        let left = queued.next_at.since(now());
+        if !left.is_zero() {
+            return Ok(Some(left.min(LOOKS)));
         }
         let (this, asked) = (self.clone(), queued.clone());
         match blocking(move || this.turn(&asked)).await? {
             SendTurn::Ours => {}
             SendTurn::Theirs { until } => {
-                let left = Duration::from_millis(u64::try_from(until - now()).unwrap_or(0));
-                return Ok(Some(left.clamp(SOON, LOOKS)));
+                return Ok(Some(until.since(now()).clamp(SOON, LOOKS)));
             }
             SendTurn::Over => return Ok(None),
         }
@@ -137,7 +136,7 @@ impl Courier {
             Err(failed) => failed,
         };
         let (notice, attempt, why) = (queued.id, queued.attempts + 1, &failed.why);
-        let is_old = queued.first_at.is_some_and(|first| at - first > GIVES_UP);
+        let is_old = queued.first_at.is_some_and(|first| at.since(first) > GIVES_UP);
         if is_old || (failed.is_refused && queued.attempts + 1 >= REFUSALS) {
             tracing::error!(receiver = %name, notice, attempt, %why, "a notice was dropped");
             is_over()?;
@@ -148,7 +147,7 @@ impl Courier {
             .min(LONGEST);
         let pause = pause.mul_f64(1.0 - jitter() / 2.0);
         let pause = pause.max(failed.wait.unwrap_or_default().min(LONGEST));
-        let next_at = at + pause.as_millis() as i64;
+        let next_at = at + pause;
         if let Some(peers) = peers {
             peers.not_sent(delivery, next_at)?;
         }
@@ -163,7 +162,7 @@ impl Courier {
         let link = link.as_deref();
         // The same for every attempt.
         let id = match self.runs.peers() {
-            None => format!("windlass-{}-{}", notice.at, queued.id),
+            None => format!("windlass-{}-{}", notice.at.as_millis(), queued.id),
             Some(_) => format!("windlass-{}", self.delivery(notice).short(32)),
         };
         match &self.receiver.channel {

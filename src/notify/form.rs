@@ -3,6 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::notice::Notice;
+use windlass_ground::Timestamp;
 use windlass_report as report;
 use windlass_targets::NoticeKind;
 
@@ -188,8 +189,8 @@ fn severity(kind: NoticeKind) -> &'static str {
     }
 }
 
-fn rfc3339(at: i64) -> String {
-    let at = jiff::Timestamp::from_millisecond(at);
+fn rfc3339(at: Timestamp) -> String {
+    let at = jiff::Timestamp::from_millisecond(at.as_millis());
     at.map(|at| at.to_string()).unwrap_or_default()
 }
 
@@ -201,7 +202,7 @@ mod tests {
         Notice {
             key: "run r 7".into(),
             kind: NoticeKind::Failed,
-            at: 1_795_780_800_000,
+            at: Timestamp::from_millis(1_795_780_800_000),
             about: "run r".into(),
             run: Some("r".into()),
             workflow: Some("gloo-mesh".into()),

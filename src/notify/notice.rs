@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 
+use windlass_ground::Timestamp;
 use windlass_targets::NoticeKind;
 
 /// The longest title and text, in characters: Slack cuts texts at 3,000, PagerDuty summaries at 1,024.
@@ -12,8 +13,8 @@ pub struct Notice {
     /// The same for the same thing: what is found twice is told once.
     pub key: String,
     pub kind: NoticeKind,
-    /// When it happened, in milliseconds since 1970.
-    pub at: i64,
+    /// When it happened.
+    pub at: Timestamp,
     /// What other notices about the same trouble share.
     pub about: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,7 @@
 use std::{
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
@@ -10,13 +11,13 @@ use utoipa::ToSchema;
 
 use super::notice::Notice;
 use windlass_engine::journal::RunId;
-use windlass_ground::{Durability, open_database};
+use windlass_ground::{Durability, Timestamp, open_database};
 use windlass_runs::{Cursor, RunsError, now};
 use windlass_targets::{NoticeKind, ReceiverConfig};
 use windlass_world::value::Digest;
 
-/// How long what was sent is kept, in milliseconds.
-const KEPT: i64 = 30 * 86_400_000;
+/// How long what was sent is kept.
+const KEPT: Duration = Duration::from_hours(30 * 24);
 
 /// Keeps notices until each receiver has got them. What it says is on the disk when it returns.
 pub struct Outbox {
@@ -33,10 +34,10 @@ pub struct Queued {
     pub id: i64,
     pub notice: Notice,
     pub attempts: u32,
-    /// When the next attempt is made, in milliseconds since 1970.
-    pub next_at: i64,
-    /// When it was first tried, in milliseconds since 1970.
-    pub first_at: Option<i64>,
+    /// When the next attempt is made.
+    pub next_at: Timestamp,
+    /// When it was first tried.
+    pub first_at: Option<Timestamp>,
 }
 
 /// A notice and what became of it at one receiver. Times are milliseconds since 1970.
@@ -49,7 +50,8 @@ pub struct Delivered {
     /// `waiting`, `failed`, `succeeded`, `doubt`, `due` or `expiring_approval`.
     pub kind: String,
     /// When it happened.
-    pub at: i64,
+    #[schema(value_type = i64)]
+    pub at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,10 +61,12 @@ pub struct Delivered {
     pub attempts: u32,
     /// When the next attempt is made, of one that is queued and failed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub next_at: Option<i64>,
+    #[schema(value_type = Option<i64>)]
+    pub next_at: Option<Timestamp>,
     /// When it was sent or given up.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub done_at: Option<i64>,
+    #[schema(value_type = Option<i64>)]
+    pub done_at: Option<Timestamp>,
     /// Why the last attempt failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -85,8 +89,8 @@ pub struct ReceiverQueue {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ReadUpTo {
     pub cursor: Cursor,
-    /// When the run had ended, as it was then; milliseconds since 1970.
-    pub ended_at: Option<i64>,
+    /// When the run had ended, as it was then.
+    pub ended_at: Option<Timestamp>,
 }
 
 /// A trigger that could not start a run.
@@ -97,8 +101,8 @@ pub struct FailedStart<'a> {
     pub workflow: &'a str,
     pub trigger: &'a str,
     pub target: &'a str,
-    /// When it was to start, in milliseconds since 1970.
-    pub at: i64,
+    /// When it was to start.
+    pub at: Timestamp,
     /// Why it did not.
     pub text: String,
 }
@@ -158,8 +162,8 @@ impl Outbox {
         &self.receivers
     }
 
-    /// Says since when events are told, in milliseconds since 1970.
-    pub(super) fn since(&self) -> Result<i64, RunsError> {
+    /// Says since when events are told.
+    pub(super) fn since(&self) -> Result<Timestamp, RunsError> {
         let since = "SELECT value FROM notify_facts WHERE name = 'since'";
         Ok(self.database().query_row(since, [], |row| row.get(0))?)
     }
@@ -227,7 +231,7 @@ impl Outbox {
     pub fn start_failed(&self, failed: FailedStart) {
         let FailedStart { file, trigger, .. } = failed;
         let notice = Notice {
-            key: format!("trigger {file}/{trigger} {}", failed.at),
+            key: format!("trigger {file}/{trigger} {}", failed.at.as_millis()),
             kind: NoticeKind::Failed,
             at: now(),
             about: format!("trigger {file}/{trigger}"),
@@ -293,7 +297,7 @@ impl Outbox {
     }
 
     /// Notes that a receiver has accepted a notice.
-    pub(super) fn sent(&self, receiver: &str, id: i64, at: i64) -> Result<(), RunsError> {
+    pub(super) fn sent(&self, receiver: &str, id: i64, at: Timestamp) -> Result<(), RunsError> {
         self.database().execute(
             "UPDATE deliveries SET state = 'sent', attempts = attempts + 1, done_at = ?, error = NULL WHERE receiver = ? AND notice = ?",
             params![at, receiver, id],
@@ -307,8 +311,8 @@ impl Outbox {
         receiver: &str,
         id: i64,
         error: &str,
-        at: i64,
-        next_at: i64,
+        at: Timestamp,
+        next_at: Timestamp,
     ) -> Result<(), RunsError> {
         self.database().execute(
             "UPDATE deliveries SET attempts = attempts + 1, error = ?, first_at = coalesce(first_at, ?), next_at = ?
@@ -324,7 +328,7 @@ impl Outbox {
         receiver: &str,
         id: i64,
         error: &str,
-        at: i64,
+        at: Timestamp,
     ) -> Result<(), RunsError> {
         self.database().execute(
             "UPDATE deliveries SET state = 'given_up', attempts = attempts + 1, error = ?, done_at = ? WHERE receiver = ? AND notice = ?",
@@ -334,7 +338,7 @@ impl Outbox {
     }
 
     /// Forgets what was sent long ago.
-    pub(super) fn prune(&self, at: i64) -> Result<(), RunsError> {
+    pub(super) fn prune(&self, at: Timestamp) -> Result<(), RunsError> {
         let mut database = self.database();
         let all = database.transaction()?;
         // What certificates and questions said stays while it could be found again.
@@ -409,20 +413,20 @@ impl Outbox {
 fn delivered(row: &Row) -> rusqlite::Result<Delivered> {
     let text: String = row.get(3)?;
     let state: String = row.get(2)?;
-    let next_at: i64 = row.get(5)?;
+    let next_at: Timestamp = row.get(5)?;
     let notice: Option<Notice> = serde_json::from_str(&text).ok();
     let notice = notice.as_ref();
     Ok(Delivered {
         id: row.get(0)?,
         receiver: row.get(1)?,
         kind: notice.map_or("", |notice| notice.kind.as_str()).to_owned(),
-        at: notice.map_or(0, |notice| notice.at),
+        at: notice.map_or(Timestamp::EPOCH, |notice| notice.at),
         run: notice.and_then(|notice| notice.run.clone()),
         workflow: notice.and_then(|notice| notice.workflow.clone()),
         title: notice.map_or_else(String::new, |notice| notice.title.clone()),
         text: notice.map_or_else(String::new, |notice| notice.text.clone()),
         attempts: row.get(4)?,
-        next_at: (state == "queued" && next_at > 0).then_some(next_at),
+        next_at: (state == "queued" && next_at > Timestamp::EPOCH).then_some(next_at),
         done_at: row.get(6)?,
         error: row.get(7)?,
         state,

@@ -1,16 +1,16 @@
 use std::{io, sync::Arc, thread, time::Duration};
 
 use super::{collector::Collector, courier::Courier, outbox::Outbox};
-use windlass_ground::Trouble;
+use windlass_ground::{Timestamp, Trouble};
 use windlass_runs::{Runs, RunsError};
 use windlass_targets::{NoticeKind, NotifyConfig};
 
 /// How often it is looked whether something happened in a run.
 const LOOKS: Duration = Duration::from_millis(300);
-/// How often questions that expire are looked for though nothing happened, certificates, and what is old; in milliseconds.
-const QUESTIONS: i64 = 30_000;
-const CERTIFICATES: i64 = 600_000;
-const OLD: i64 = 86_400_000;
+/// How often questions that expire are looked for though nothing happened, certificates, and what is old.
+const QUESTIONS: Duration = Duration::from_secs(30);
+const CERTIFICATES: Duration = Duration::from_mins(10);
+const OLD: Duration = Duration::from_hours(24);
 
 /// The notifications of a server.
 pub struct Notifier {
@@ -53,8 +53,8 @@ impl Notifier {
         })
     }
 
-    /// Tells what happens, until the process ends; `clock` says the time in milliseconds since 1970. To be called on a runtime.
-    pub fn keep(self, clock: impl Fn() -> i64 + Send + 'static) -> io::Result<()> {
+    /// Tells what happens, until the process ends; `clock` says the time. To be called on a runtime.
+    pub fn keep(self, clock: impl Fn() -> Timestamp + Send + 'static) -> io::Result<()> {
         for courier in self.couriers {
             tokio::spawn(courier.run());
         }
@@ -67,7 +67,8 @@ impl Notifier {
         } = self;
         let thread = thread::Builder::new().name("notices".into());
         thread.spawn(move || {
-            let (mut seen, mut questions_at, mut certificates_at, mut old_at) = (None, 0, 0, 0);
+            let (mut seen, begun) = (None, Timestamp::EPOCH);
+            let (mut questions_at, mut certificates_at, mut old_at) = (begun, begun, begun);
             let mut troubles = Troubles::default();
             loop {
                 let now = clock();

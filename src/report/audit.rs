@@ -11,6 +11,7 @@ use super::{
 use windlass_engine::journal::{
     CallRecord, EffectOutcome, Event, InstanceId, Record, RunId, State,
 };
+use windlass_ground::Timestamp;
 use windlass_script::{Class, Reversed};
 use windlass_world::{
     value::{Digest, Value},
@@ -131,8 +132,8 @@ struct Question<'a> {
     step: &'a InstanceId,
     message: &'a str,
     digest: Option<Digest>,
-    asked_at: i64,
-    deadline: Option<i64>,
+    asked_at: Timestamp,
+    deadline: Option<Timestamp>,
     answer: Option<Given<'a>>,
     /// Why the answer did not count.
     refused: Option<&'a str>,
@@ -142,7 +143,7 @@ struct Given<'a> {
     verdict: &'static str,
     approver: &'a str,
     comment: Option<&'a str>,
-    at: i64,
+    at: Timestamp,
 }
 
 /// Every question and every answer, also those that were asked again or given in vain.
@@ -253,7 +254,7 @@ impl Question<'_> {
 struct Made<'a> {
     step: &'a InstanceId,
     position: u32,
-    at: i64,
+    at: Timestamp,
     call: &'a CallRecord,
     became: Became<'a>,
 }

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use windlass_engine::journal::{EffectOutcome, InstanceId, State};
+use windlass_ground::Timestamp;
 use windlass_world::value::Value;
 
 /// A certificate that a run wrote to a file.
@@ -19,7 +20,7 @@ pub struct WrittenCertificate {
 /// Lists the certificates that a run made, in the order in which they were written; each once, with
 /// the file of its own (a chain file begins with its issuer's).
 pub fn certificates(state: &State) -> Vec<WrittenCertificate> {
-    let mut found: BTreeMap<(i64, String), WrittenCertificate> = BTreeMap::new();
+    let mut found: BTreeMap<(Timestamp, String), WrittenCertificate> = BTreeMap::new();
     let mut seen = BTreeMap::new();
     for (step, instance) in &state.steps {
         for effect in &instance.effects {

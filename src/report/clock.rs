@@ -2,7 +2,8 @@
 
 use std::sync::OnceLock;
 
-use jiff::{Timestamp, Zoned, tz::TimeZone};
+use jiff::{Zoned, tz::TimeZone};
+use windlass_ground::Timestamp;
 
 /// The zone in which this process shows times. UTC if it is not set: what a server writes is read elsewhere.
 static ZONE: OnceLock<TimeZone> = OnceLock::new();
@@ -14,20 +15,19 @@ pub fn use_local_zone() {
     let _ = ZONE.set(TimeZone::system());
 }
 
-/// Gives a time for people, with its zone: `2026-11-23 22:34:01 UTC`, or `2026-11-23 23:34:01 +01:00`. It is in
-/// milliseconds since 1970.
-pub fn local_time(milliseconds: i64) -> String {
-    shown(milliseconds, &zone(), "%F %T")
+/// Gives a time for people, with its zone: `2026-11-23 22:34:01 UTC`, or `2026-11-23 23:34:01 +01:00`.
+pub fn local_time(at: Timestamp) -> String {
+    shown(at, &zone(), "%F %T")
 }
 
 /// Gives a time for a column: as [`local_time`], but bare in UTC, which the [`heading`] names.
-pub fn column_time(milliseconds: i64) -> String {
-    bare_in_utc(milliseconds, "%F %T")
+pub fn column_time(at: Timestamp) -> String {
+    bare_in_utc(at, "%F %T")
 }
 
 /// Gives a time for the lines of a log, with its milliseconds; bare in UTC.
-pub fn log_time(milliseconds: i64) -> String {
-    bare_in_utc(milliseconds, "%F %T%.3f")
+pub fn log_time(at: Timestamp) -> String {
+    bare_in_utc(at, "%F %T%.3f")
 }
 
 /// The heading of a column of times: `STARTED (UTC)`, or `STARTED` where each time has its offset.
@@ -39,19 +39,20 @@ pub fn heading(name: &str) -> String {
 }
 
 /// The day of a time in the zone of this process, such as `2026-11-23`.
-pub fn local_day(milliseconds: i64) -> String {
-    at(milliseconds, &zone()).map_or_else(String::new, |at| at.strftime("%F").to_string())
+pub fn local_day(at: Timestamp) -> String {
+    zoned(at, &zone()).map_or_else(String::new, |at| at.strftime("%F").to_string())
 }
 
-/// When a day such as `2026-01-31` begins in the zone of this process, in milliseconds since 1970. `None` for a text that
+/// When a day such as `2026-01-31` begins in the zone of this process. `None` for a text that
 /// is not a day.
-pub fn start_of_day(day: &str) -> Option<i64> {
+pub fn start_of_day(day: &str) -> Option<Timestamp> {
     let day: jiff::civil::Date = day.parse().ok()?;
-    Some(day.to_zoned(zone()).ok()?.timestamp().as_millisecond())
+    let begins = day.to_zoned(zone()).ok()?.timestamp();
+    Some(Timestamp::from_millis(begins.as_millisecond()))
 }
 
-fn bare_in_utc(milliseconds: i64, format: &str) -> String {
-    let text = shown(milliseconds, &zone(), format);
+fn bare_in_utc(at: Timestamp, format: &str) -> String {
+    let text = shown(at, &zone(), format);
     text.strip_suffix(" UTC")
         .map_or_else(|| text.clone(), str::to_owned)
 }
@@ -60,13 +61,13 @@ fn zone() -> TimeZone {
     ZONE.get().cloned().unwrap_or(TimeZone::UTC)
 }
 
-fn at(milliseconds: i64, zone: &TimeZone) -> Option<Zoned> {
-    let at = Timestamp::from_millisecond(milliseconds).ok()?;
+fn zoned(at: Timestamp, zone: &TimeZone) -> Option<Zoned> {
+    let at = jiff::Timestamp::from_millisecond(at.as_millis()).ok()?;
     Some(at.to_zoned(zone.clone()))
 }
 
-fn shown(milliseconds: i64, zone: &TimeZone, format: &str) -> String {
-    let Some(at) = at(milliseconds, zone) else {
+fn shown(at: Timestamp, zone: &TimeZone, format: &str) -> String {
+    let Some(at) = zoned(at, zone) else {
         return String::new();
     };
     let offset = match is_utc(zone) {
@@ -90,8 +91,8 @@ fn is_utc(zone: &TimeZone) -> bool {
 mod tests {
     use super::*;
 
-    const WINTER: i64 = 1_770_000_000_123;
-    const SUMMER: i64 = 1_785_000_000_000;
+    const WINTER: Timestamp = Timestamp::from_millis(1_770_000_000_123);
+    const SUMMER: Timestamp = Timestamp::from_millis(1_785_000_000_000);
 
     #[test]
     fn a_time_is_shown_with_its_zone() {
@@ -113,7 +114,7 @@ mod tests {
             shown(WINTER, &london, "%F %T%.3f"),
             "2026-02-02 02:40:00.123 +00:00"
         );
-        assert_eq!(shown(i64::MAX, &berlin, "%F %T"), "");
+        assert_eq!(shown(Timestamp::MAX, &berlin, "%F %T"), "");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
 
 use console::style;
 use serde_json::{Value as Json, json};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::{format_description::well_known::Rfc3339};
 
 use super::{
     clock::local_day,
@@ -15,6 +15,7 @@ use super::{
     summary::{View, relative, shorten},
     table::Table,
 };
+use windlass_ground::Timestamp;
 use windlass_inventory::{Condition, Entry, Inventory, Origin, Place};
 
 const DAY: i64 = 86_400;
@@ -34,8 +35,8 @@ pub struct Pick {
 }
 
 impl Pick {
-    /// Whether a certificate is one of them, at a moment (milliseconds since 1970).
-    pub fn takes(&self, entry: &Entry, now: i64) -> bool {
+    /// Whether a certificate is one of them, at a moment.
+    pub fn takes(&self, entry: &Entry, now: Timestamp) -> bool {
         if self.is_expired && (entry.left(now) > 0 || !entry.matters()) {
             return false;
         }
@@ -46,8 +47,8 @@ impl Pick {
         self.is_all || entry.matters() || is_missed
     }
 
-    fn is_due(&self, entry: &Entry, now: i64) -> bool {
-        let life = entry.facts.not_after - entry.facts.not_before;
+    fn is_due(&self, entry: &Entry, now: Timestamp) -> bool {
+        let life = entry.facts.not_after.as_secs() - entry.facts.not_before.as_secs();
         entry.is_due(now, self.due.unwrap_or(DUE.min(life / 3)))
     }
 }
@@ -103,7 +104,7 @@ pub fn inventory_tree(inventory: &Inventory, pick: Pick, view: View) -> String {
 }
 
 /// The certificates of an inventory as JSON, by when they expire. Times are RFC 3339, those of runs milliseconds since 1970.
-pub fn inventory_json(inventory: &Inventory, pick: Pick, now: i64) -> Json {
+pub fn inventory_json(inventory: &Inventory, pick: Pick, now: Timestamp) -> Json {
     let issuers = inventory.issuers();
     let picked = inventory.certificates.iter().zip(&issuers);
     let picked = picked.filter(|(entry, _)| pick.takes(entry, now));
@@ -150,7 +151,7 @@ pub fn inventory_json(inventory: &Inventory, pick: Pick, now: i64) -> Json {
 }
 
 /// The text format of Prometheus: when each certificate that is used somewhere expires, one line for each place.
-pub fn inventory_metrics(inventory: &Inventory, pick: Pick, now: i64) -> String {
+pub fn inventory_metrics(inventory: &Inventory, pick: Pick, now: Timestamp) -> String {
     const EXPIRY: &str = "windlass_certificate_expiry_timestamp_seconds";
     let mut text = format!(
         "# HELP {EXPIRY} When a certificate expires, in seconds since 1970.\n# TYPE {EXPIRY} gauge\n"
@@ -174,7 +175,7 @@ pub fn inventory_metrics(inventory: &Inventory, pick: Pick, now: i64) -> String 
             ]
             .map(|(name, value)| format!("{name}=\"{}\"", label(value)));
             let labels = labels.join(",");
-            text.push_str(&format!("{EXPIRY}{{{labels}}} {}\n", facts.not_after));
+            text.push_str(&format!("{EXPIRY}{{{labels}}} {}\n", facts.not_after.as_secs()));
         }
     }
     text.push_str(
@@ -204,7 +205,7 @@ pub fn inventory_metrics(inventory: &Inventory, pick: Pick, now: i64) -> String 
 }
 
 /// A line for each certificate in use that expires within some seconds: what, when, where, and what renews it.
-pub fn due_lines(inventory: &Inventory, within: i64, now: i64) -> Vec<String> {
+pub fn due_lines(inventory: &Inventory, within: i64, now: Timestamp) -> Vec<String> {
     let pick = Pick {
         due: Some(within),
         ..Pick::default()
@@ -239,7 +240,7 @@ pub fn due_lines(inventory: &Inventory, within: i64, now: i64) -> Vec<String> {
 struct Tree<'i> {
     inventory: &'i Inventory,
     pick: Pick,
-    now: i64,
+    now: Timestamp,
     issuers: Vec<Option<usize>>,
     /// Those that are shown.
     shown: BTreeSet<usize>,
@@ -259,7 +260,7 @@ enum Node<'i> {
 }
 
 impl<'i> Tree<'i> {
-    fn new(inventory: &'i Inventory, pick: Pick, now: i64) -> Self {
+    fn new(inventory: &'i Inventory, pick: Pick, now: Timestamp) -> Self {
         let issuers = inventory.issuers();
         let mut shown = BTreeSet::new();
         for (number, entry) in inventory.certificates.iter().enumerate() {
@@ -365,7 +366,7 @@ fn cells(inventory: &Inventory, tree: &Tree, row: &Row, folder: &Path) -> Vec<St
         () if entry.condition() == Condition::Orphaned => (style("?").yellow(), style(remaining)),
         () => (style("✓").green(), style(remaining)),
     };
-    let date = local_day(entry.facts.not_after.saturating_mul(1000));
+    let date = local_day(entry.facts.not_after);
     vec![
         format!("{}{mark} {}", row.branch, line(&name(entry))),
         remaining.to_string(),
@@ -389,7 +390,7 @@ fn note(inventory: &Inventory, row: &Row) -> String {
 }
 
 /// What is shown, and what is not.
-fn tally(inventory: &Inventory, pick: Pick, now: i64) -> String {
+fn tally(inventory: &Inventory, pick: Pick, now: Timestamp) -> String {
     let all = &inventory.certificates;
     let picked: Vec<&Entry> = all.iter().filter(|entry| pick.takes(entry, now)).collect();
     let expired = picked.iter().filter(|e| e.matters() && e.left(now) <= 0);
@@ -490,9 +491,10 @@ fn plural(count: usize, noun: &str) -> String {
     }
 }
 
-fn rfc3339(seconds: i64) -> String {
-    let at = OffsetDateTime::from_unix_timestamp(seconds).ok();
-    at.and_then(|at| at.format(&Rfc3339).ok())
+/// Gives a time in whole seconds, as certificates have it.
+fn rfc3339(at: Timestamp) -> String {
+    at.to_utc()
+        .and_then(|at| at.format(&Rfc3339).ok())
         .unwrap_or_default()
 }
 

@@ -2,11 +2,12 @@ use serde_json::{Value as Json, json};
 
 use super::{certificates::certificates, commands::completed};
 use windlass_engine::journal::{Instance, InstanceId, RunId, RunRow, State, Status};
+use windlass_ground::Timestamp;
 use windlass_world::value::{StepError, Value};
 
 /// A run as `show --json` and `run --json` print it. Times are milliseconds since 1970; secrets
 /// are masked. `now` says which questions have expired.
-pub fn run_json(id: &RunId, state: &State, now: i64) -> Json {
+pub fn run_json(id: &RunId, state: &State, now: Timestamp) -> Json {
     let run = state.run.as_ref();
     let steps: Vec<Json> = state
         .steps
@@ -101,7 +102,7 @@ pub fn runs_json(runs: &[RunRow]) -> Json {
 
 /// A step that was stopped in the middle of a run that has ended is not one that never began, and a
 /// question that has expired does not wait.
-fn step_status(state: &State, instance: &Instance, now: i64) -> &'static str {
+fn step_status(state: &State, instance: &Instance, now: Timestamp) -> &'static str {
     match instance.status {
         Status::Pending if instance.attempt > 0 && state.outcome.is_some() => "interrupted",
         _ if instance.has_expired(now) => "expired",

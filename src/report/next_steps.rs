@@ -7,12 +7,13 @@ use super::{
 use windlass_engine::journal::{
     Approval, EffectState, Instance, InstanceId, Outcome, RunId, State, Status,
 };
+use windlass_ground::Timestamp;
 use windlass_script::{Class, Function};
 use windlass_world::value::Command;
 
 /// The commands to type next, each on a line. Where Restate drives the run, it continues by itself
 /// once a question is answered.
-pub fn next_steps(run: &RunId, state: &State, is_of_engine: bool, now: i64) -> Vec<String> {
+pub fn next_steps(run: &RunId, state: &State, is_of_engine: bool, now: Timestamp) -> Vec<String> {
     let on_run = |name| command(Command::new(name).arg(run));
     let (expired, waiting): (Vec<_>, Vec<_>) =
         waiting(state).partition(|(_, asked)| asked.has_expired(now));

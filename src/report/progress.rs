@@ -217,8 +217,8 @@ fn line_of(event: &Event, state: &State, run: &RunId) -> Option<Line> {
     match event {
         Event::StepSucceeded { step, .. } => {
             let instance = state.instance(step)?;
-            let took = instance.ended_at? - instance.started_at?;
-            let took = format_duration(Duration::from_millis(took.max(0) as u64));
+            let took = instance.ended_at?.since(instance.started_at?);
+            let took = format_duration(took);
             told(
                 Status::Succeeded,
                 step,
@@ -237,8 +237,8 @@ fn line_of(event: &Event, state: &State, run: &RunId) -> Option<Line> {
             error,
             retry_at: Some(at),
         } => {
-            let pause = at - state.instance(step)?.ended_at?;
-            let pause = format_duration(Duration::from_millis(pause.max(0) as u64));
+            let pause = at.since(state.instance(step)?.ended_at?);
+            let pause = format_duration(pause);
             let text = format!(
                 "failed, again in {pause}: {}",
                 short_line(&error.headline())

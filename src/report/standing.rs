@@ -1,4 +1,5 @@
 use windlass_engine::journal::{Approval, Instance, InstanceId, State, Status, Verdict};
+use windlass_ground::Timestamp;
 
 /// Where a run stands that has not ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +16,8 @@ pub enum Standing {
 }
 
 impl Standing {
-    /// `is_driven` says whether something drives the run, `now` is in milliseconds since 1970.
-    pub fn of(state: &State, is_driven: bool, now: i64) -> Self {
+    /// `is_driven` says whether something drives the run, `now` says which questions have expired.
+    pub fn of(state: &State, is_driven: bool, now: Timestamp) -> Self {
         let is_any = |wanted: fn(&Instance) -> bool| state.steps.values().any(wanted);
         if waiting(state).any(|(_, asked)| !asked.has_expired(now)) {
             return Self::Waiting;

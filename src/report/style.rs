@@ -1,9 +1,8 @@
-use std::time::Duration;
-
 use console::{StyledObject, style};
-use time::{OffsetDateTime, macros::format_description};
+use time::macros::format_description;
 
 use windlass_engine::journal::{Instance, Status};
+use windlass_ground::Timestamp;
 use windlass_world::value::format_duration;
 
 /// A status as a person reads it at a glance.
@@ -20,23 +19,20 @@ pub fn describe_status(status: Status) -> StyledObject<&'static str> {
 }
 
 /// A moment for people, in UTC: `2026-11-23 22:34:01`.
-pub fn utc_time(milliseconds: i64) -> String {
+pub fn utc_time(at: Timestamp) -> String {
     let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(milliseconds) * 1_000_000)
-        .ok()
+    at.to_utc()
         .and_then(|at| at.format(&format).ok())
         .unwrap_or_default()
 }
 
-/// How long ago a moment was, for people: `3m 5s ago`. Both are milliseconds since 1970.
-pub fn ago(moment: i64, now: i64) -> String {
-    let passed = Duration::from_millis((now - moment).max(0) as u64);
-    format!("{} ago", format_duration(passed))
+/// How long ago a moment was, for people: `3m 5s ago`.
+pub fn ago(moment: Timestamp, now: Timestamp) -> String {
+    format!("{} ago", format_duration(now.since(moment)))
 }
 
 /// How long an instance that has ended took, waits included; nothing of others.
 pub fn took(instance: &Instance) -> Option<String> {
-    let milliseconds = instance.ended_at? - instance.started_at?;
-    let took = Duration::from_millis(milliseconds.max(0) as u64);
+    let took = instance.ended_at?.since(instance.started_at?);
     Some(format_duration(took))
 }

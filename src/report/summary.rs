@@ -14,12 +14,13 @@ use windlass_engine::{
     execute::{self, Undone},
     journal::{InstanceId, Outcome, RunId, State, Status, Verdict},
 };
+use windlass_ground::Timestamp;
 use windlass_world::value::format_duration;
 
 /// How the run ended, in one line; if it has not, whether something drives it matters.
-pub fn headline(run: &RunId, state: &State, is_driven: bool, now: i64) -> String {
+pub fn headline(run: &RunId, state: &State, is_driven: bool, now: Timestamp) -> String {
     let workflow = state.run.as_ref().map_or("", |info| info.workflow.as_str());
-    let took = began(state).and_then(|at| Some(state.ended_at? - at));
+    let took = began(state).and_then(|at| Some(state.ended_at?.millis_since(at)));
     let took = took.map_or(String::new(), |ms| {
         // Of an undo only its own time is shown.
         let worked = if state.is_undoing { ms } else { state.worked };
@@ -60,7 +61,7 @@ fn times(worked: i64, took: i64) -> String {
 }
 
 /// When it began, or its undo did.
-fn began(state: &State) -> Option<i64> {
+fn began(state: &State) -> Option<Timestamp> {
     if !state.is_undoing {
         return Some(state.run.as_ref()?.started_at);
     }
@@ -77,8 +78,7 @@ pub struct View<'a> {
     pub room: Room,
     /// Whether something drives the run now.
     pub is_driven: bool,
-    /// Milliseconds since 1970.
-    pub now: i64,
+    pub now: Timestamp,
 }
 
 /// How much of a run is listed.
@@ -217,7 +217,7 @@ impl Rows<'_> {
         let status = self.state.status(id);
         let instance = self.state.instance(id);
         let took = instance
-            .and_then(|i| Some(i.ended_at? - i.started_at?))
+            .and_then(|i| Some(i.ended_at?.millis_since(i.started_at?)))
             .map_or(String::new(), |ms| {
                 let worked = instance
                     .filter(|i| i.approval.is_none())

@@ -4,6 +4,7 @@ use super::wire::Place;
 use windlass_engine::journal::{
     Event, InstanceId, Link, Outcome, Record, RunId, RunRow, chain_start,
 };
+use windlass_ground::Timestamp;
 use windlass_world::value::Digest;
 
 /// What a driver keeps of its run's events, beside the state that is their fold: where they are stored, and
@@ -51,7 +52,7 @@ impl Book {
     }
 
     /// Keeps what goes with an event; says whether lists show it.
-    pub fn note(&mut self, event: &Event, at: i64) -> bool {
+    pub fn note(&mut self, event: &Event, at: Timestamp) -> bool {
         let mut show = |change: &dyn Fn(&mut RunRow)| {
             self.row.as_mut().map(change);
             true
@@ -105,7 +106,7 @@ impl Book {
     }
 
     /// Chains an event's text to the one before.
-    pub fn link(&mut self, at: i64, body: String) -> Link {
+    pub fn link(&mut self, at: Timestamp, body: String) -> Link {
         let link = Link::after(self.head, self.next_seq, at, body);
         self.next_seq += 1;
         self.head = link.digest;

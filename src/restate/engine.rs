@@ -1,6 +1,6 @@
 //! The substrate of a run's driver on the engine: attempts are invocations, waits are durable.
 
-use std::{collections::BTreeMap, pin::Pin, time::Duration};
+use std::{collections::BTreeMap, pin::Pin};
 
 use restate_sdk::{
     context::{DurableFuture, macro_support::SealedDurableFuture},
@@ -20,6 +20,7 @@ use windlass_engine::{
     execute::{DriveError, Finished, Happened, Substrate, Task, Trouble, Wait},
     journal::{ATTEMPT_KILLED, Claim, Event, InstanceId, Message, Record, RunId, Vault},
 };
+use windlass_ground::Timestamp;
 use windlass_world::value::{Digest, StepError, Value};
 
 /// Something that the engine keeps for the driver, and gives back in every life.
@@ -32,7 +33,7 @@ pub(super) struct Engine<'ctx> {
     pub vault: &'ctx Vault,
     run: RunId,
     /// Of the last thing that happened: the driver has no clock of its own.
-    moment: i64,
+    moment: Timestamp,
     /// The last message when the order was given that this driver obeys.
     after_letter: u64,
     draws: u64,
@@ -42,7 +43,7 @@ pub(super) struct Engine<'ctx> {
     attempts: Vec<Running<'ctx>>,
     mail: Option<Promised<'ctx, Json<Letters>>>,
     last_letter: u64,
-    timers: Vec<(i64, Promised<'ctx, ()>)>,
+    timers: Vec<(Timestamp, Promised<'ctx, ()>)>,
     /// The run was cancelled in Restate itself.
     is_cancelled: bool,
 }
@@ -73,7 +74,7 @@ impl<'ctx> Engine<'ctx> {
     pub fn remember(&mut self, records: &[Record], pages: u64) {
         self.book.read(records, pages);
         let moments = records.iter().map(|record| record.at);
-        self.moment = moments.fold(self.moment, i64::max);
+        self.moment = moments.fold(self.moment, Timestamp::max);
     }
 
     /// Gives ciphertexts to the secrets of values that have none yet, in an action, so that every life
@@ -205,7 +206,7 @@ impl Substrate for Engine<'_> {
         &self.run
     }
 
-    fn now(&mut self) -> i64 {
+    fn now(&mut self) -> Timestamp {
         self.moment
     }
 
@@ -215,7 +216,7 @@ impl Substrate for Engine<'_> {
         f64::from(digest.as_bytes()[0]) / f64::from(u8::MAX)
     }
 
-    async fn append(&mut self, batch: Vec<(Event, i64)>) -> Result<(), DriveError> {
+    async fn append(&mut self, batch: Vec<(Event, Timestamp)>) -> Result<(), DriveError> {
         self.seal(batch.iter().flat_map(|(e, _)| values_of(e)).collect())
             .await?;
         let mut links = Vec::with_capacity(batch.len());
@@ -300,7 +301,7 @@ impl Substrate for Engine<'_> {
                 return Ok(Vec::new());
             }
             if self.timers.iter().all(|(other, _)| *other != at) {
-                let pause = Duration::from_millis((at - self.moment) as u64);
+                let pause = at.since(self.moment);
                 self.timers.push((at, Box::pin(self.ctx.sleep(pause))));
             }
         }
@@ -359,7 +360,7 @@ impl Substrate for Engine<'_> {
         }
     }
 
-    fn messages(&mut self, _: bool) -> Result<Vec<(Message, i64)>, DriveError> {
+    fn messages(&mut self, _: bool) -> Result<Vec<(Message, Timestamp)>, DriveError> {
         Ok(Vec::new())
     }
 

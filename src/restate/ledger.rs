@@ -19,6 +19,7 @@ use windlass_engine::{
     execute::{Entry, Finished, Ledger, Making, Stops},
     journal::{Event, Vault},
 };
+use windlass_ground::Timestamp;
 use windlass_script::{Call, Class, Stop};
 
 /// What a script's thread asks of the handler.
@@ -43,8 +44,8 @@ pub(super) struct Actions {
     /// Of this life of the attempt.
     life: u64,
     timeout: Option<Duration>,
-    clock: fn() -> i64,
-    /// As far as the entries tell, in milliseconds since 1970.
+    clock: fn() -> Timestamp,
+    /// As far as the entries tell.
     moment: Mutex<Moment>,
     /// A cancelled attempt does nothing more.
     is_cancelled: AtomicBool,
@@ -52,9 +53,9 @@ pub(super) struct Actions {
 
 #[derive(Clone, Copy)]
 struct Moment {
-    now: i64,
+    now: Timestamp,
     /// Of the first entry: there the step's timeout begins, in every life.
-    began: Option<i64>,
+    began: Option<Timestamp>,
 }
 
 impl Actions {
@@ -62,8 +63,8 @@ impl Actions {
         asks: mpsc::UnboundedSender<Ask>,
         vault: std::sync::Arc<Vault>,
         life: u64,
-        (sent_at, timeout): (i64, Option<Duration>),
-        clock: fn() -> i64,
+        (sent_at, timeout): (Timestamp, Option<Duration>),
+        clock: fn() -> Timestamp,
     ) -> Self {
         Self {
             asks,
@@ -128,20 +129,17 @@ impl Ledger for Actions {
         let (now, left) = {
             let moment = self.moment();
             let end = self.timeout.zip(moment.began);
-            let end = end.map(|(timeout, began)| (began + timeout.as_millis() as i64, timeout));
+            let end = end.map(|(timeout, began)| (began + timeout, timeout));
             (moment.now, end)
         };
         let (duration, passes) = match left {
-            Some((at, timeout)) if at - now < duration.as_millis() as i64 => {
-                let left = Duration::from_millis(at.saturating_sub(now).max(0) as u64);
-                (left, Some(timeout))
-            }
+            Some((at, timeout)) if at.since(now) < duration => (at.since(now), Some(timeout)),
             _ => (duration, None),
         };
         if !self.ask(|answer| Ask::Wait { duration, answer })? {
             return Err(self.cancelled());
         }
-        self.moment().now += duration.as_millis() as i64;
+        self.moment().now += duration;
         match passes {
             Some(timeout) => Err(Stop::TimedOut(timeout)),
             None => Ok(()),
@@ -157,11 +155,11 @@ impl Ledger for Actions {
         }
     }
 
-    fn now(&self) -> i64 {
+    fn now(&self) -> Timestamp {
         self.moment().now
     }
 
-    fn clock(&self) -> fn() -> i64 {
+    fn clock(&self) -> fn() -> Timestamp {
         self.clock
     }
 
@@ -169,8 +167,8 @@ impl Ledger for Actions {
         let began = self.moment().began;
         Stops {
             deadline: self.timeout.map(|timeout| {
-                let passed = began.map_or(0, |began| (self.clock)().saturating_sub(began).max(0));
-                let left = timeout.saturating_sub(Duration::from_millis(passed as u64));
+                let passed = began.map_or(Duration::ZERO, |began| (self.clock)().since(began));
+                let left = timeout.saturating_sub(passed);
                 (Instant::now() + left, timeout)
             }),
             ..Stops::default()
@@ -182,7 +180,7 @@ impl Ledger for Actions {
         Ok(())
     }
 
-    fn note(&self, event: Event) -> (Event, i64) {
+    fn note(&self, event: Event) -> (Event, Timestamp) {
         (event, self.now())
     }
 }

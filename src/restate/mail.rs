@@ -2,6 +2,7 @@ use restate_sdk::prelude::*;
 
 use super::wire::{Letter, Letters, Listening};
 use windlass_engine::journal::Message;
+use windlass_ground::Timestamp;
 
 /// What others tell a run, kept until its driver has read it.
 ///
@@ -19,12 +20,12 @@ const WOKEN: &str = "woken";
     lazy_state = true
 )]
 impl Mail {
-    /// Takes a message to the run, sent at a time in milliseconds since 1970.
+    /// Takes a message to the run, and when it was sent.
     #[handler]
     async fn post(
         &self,
         ctx: ObjectContext<'_>,
-        sent: Json<(i64, Message)>,
+        sent: Json<(Timestamp, Message)>,
     ) -> Result<(), HandlerError> {
         let Json((at, message)) = sent;
         let number = ctx.get::<u64>(NEXT).await?.unwrap_or(1);

@@ -19,6 +19,7 @@ use super::{
 use windlass_engine::journal::{
     Event, JournalError, Link, Message, Record, RunId, RunRow, State, Vault, Via, fold, open_links,
 };
+use windlass_ground::Timestamp;
 use windlass_world::{
     outside::{Proxies, by_proxy},
     value::{Digest, Value},
@@ -179,7 +180,7 @@ impl Remote {
     ///
     /// # Errors
     /// What the engine says.
-    pub fn post(&self, run: &RunId, message: &Message, at: i64) -> Result<(), RemoteError> {
+    pub fn post(&self, run: &RunId, message: &Message, at: Timestamp) -> Result<(), RemoteError> {
         let sent = json!([at, message]);
         let _: serde_json::Value = self.ask(&format!("WindlassMail/{run}/post"), &sent)?;
         Ok(())
@@ -194,7 +195,7 @@ impl Remote {
         run: &RunId,
         requester: String,
         via: Option<Via>,
-        at: i64,
+        at: Timestamp,
     ) -> Result<(), RemoteError> {
         self.post(run, &Message::Cancel { requester, via }, at)?;
         let since = Instant::now();

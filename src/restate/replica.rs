@@ -10,6 +10,7 @@ use super::{
     wire::Done,
 };
 use windlass_engine::journal::{Record, RunId};
+use windlass_ground::Timestamp;
 use windlass_world::value::Digest;
 
 /// Up to where the events of a run have been read.
@@ -114,11 +115,11 @@ impl Remote {
         Ok(records)
     }
 
-    /// Returns since when servers notify, in milliseconds since 1970.
+    /// Returns since when servers notify.
     ///
     /// # Errors
     /// What the engine says.
-    pub fn notifies_since(&self, now: i64) -> Result<i64, RemoteError> {
+    pub fn notifies_since(&self, now: Timestamp) -> Result<Timestamp, RemoteError> {
         self.ask(&format!("WindlassServers/{ALL}/since"), &now)
     }
 

@@ -2,6 +2,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use restate_sdk::prelude::*;
 use serde::{Deserialize, Serialize};
+use windlass_ground::Timestamp;
 
 /// What the servers over one engine share beside the runs: since when they notify, and how far each trigger has been looked at.
 pub(super) struct Servers;
@@ -14,59 +15,64 @@ const TRIGGERS: &str = "triggers";
 pub struct TriggerMark {
     /// When it starts its workflow, as it was when it was last looked at.
     pub definition: String,
-    /// Up to when what came due has been dealt with, in milliseconds since 1970.
-    pub reached: i64,
+    /// Up to when what came due has been dealt with.
+    pub reached: Timestamp,
     /// Who paused it, and when.
-    pub paused: Option<(String, i64)>,
+    pub paused: Option<(String, Timestamp)>,
     /// The last start that it made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<TriggerStart>,
 }
 
-/// A start that a trigger made. Times are milliseconds since 1970.
+/// A start that a trigger made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TriggerStart {
-    pub due: i64,
-    pub at: i64,
+    pub due: Timestamp,
+    pub at: Timestamp,
     /// Whether nothing ran when it was due, and it was made up for.
     pub is_late: bool,
     /// `None` where the run is not known any more.
     pub run: Option<String>,
 }
 
-/// What changes of a trigger. Times are milliseconds since 1970.
+/// What changes of a trigger.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TriggerChange {
     /// A server looks at it for the first time, or at another definition of it: nothing before this moment is due.
     Begun {
         definition: String,
-        at: i64,
+        at: Timestamp,
     },
     Reached {
-        at: i64,
+        at: Timestamp,
         last: Option<TriggerStart>,
     },
     Paused {
         by: String,
-        at: i64,
+        at: Timestamp,
     },
     /// What came due while it was paused is not made up for.
     Resumed {
-        at: i64,
+        at: Timestamp,
     },
 }
 
 #[restate_sdk::object(name = "WindlassServers", client_visibility = "pub(super)")]
 impl Servers {
-    /// Returns since when servers notify, in milliseconds since 1970: since the first that asked.
+    /// Returns since when servers notify: since the first that asked.
     #[handler]
-    async fn since(&self, ctx: ObjectContext<'_>, now: i64) -> Result<i64, HandlerError> {
-        if let Some(since) = ctx.get::<i64>(SINCE).await? {
+    async fn since(
+        &self,
+        ctx: ObjectContext<'_>,
+        now: Json<Timestamp>,
+    ) -> Result<Json<Timestamp>, HandlerError> {
+        if let Some(since) = ctx.get::<Json<Timestamp>>(SINCE).await? {
             return Ok(since);
         }
-        ctx.set(SINCE, now);
-        Ok(now)
+        let now = now.into_inner();
+        ctx.set(SINCE, Json(now));
+        Ok(Json(now))
     }
 
     /// Returns all triggers, by name.
@@ -130,32 +136,32 @@ impl TriggerMark {
 pub(super) struct Delivery;
 
 const STATE: &str = "state";
-/// How long is remembered that a notice was sent, in milliseconds. Older ones count as sent, or else they would be sent again.
-const KEPT: i64 = 30 * 86_400_000;
+/// How long is remembered that a notice was sent. Older ones count as sent, or else they would be sent again.
+const KEPT: Duration = Duration::from_hours(30 * 24);
 /// Servers' clocks differ.
 const FORGOTTEN: Duration = Duration::from_secs(31 * 86_400);
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Sending {
-    /// A server tries to send it, or waits before it tries again; from `until` on another one may. In milliseconds since 1970.
+    /// A server tries to send it, or waits before it tries again; from `until` on another one may.
     Tried {
         by: String,
-        until: i64,
+        until: Timestamp,
     },
     Over,
 }
 
-/// A server that wants to send a notice. Times are milliseconds since 1970.
+/// A server that wants to send a notice.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DeliveryClaim {
     /// Names the server.
     pub by: String,
-    pub at: i64,
+    pub at: Timestamp,
     /// How long nobody else may.
-    pub until: i64,
+    pub until: Timestamp,
     /// When it happened that the notice is about.
-    pub happened_at: i64,
+    pub happened_at: Timestamp,
 }
 
 /// Whether a server may send a notice.
@@ -163,9 +169,9 @@ pub struct DeliveryClaim {
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryTurn {
     Yours,
-    /// It is another server's until then, in milliseconds since 1970.
+    /// It is another server's until then.
     Theirs {
-        until: i64,
+        until: Timestamp,
     },
     /// It was sent, or given up.
     Over,
@@ -177,8 +183,8 @@ pub enum DeliveryTurn {
 pub enum DeliveryEnd {
     /// It was sent, or given up.
     Over,
-    /// It failed; the next attempt is made then, in milliseconds since 1970.
-    Failed { next_at: i64 },
+    /// It failed; the next attempt is made then.
+    Failed { next_at: Timestamp },
 }
 
 #[restate_sdk::object(name = "WindlassDelivery", client_visibility = "pub(super)")]
@@ -245,28 +251,32 @@ fn turn(known: Option<&Sending>, claim: &DeliveryClaim) -> DeliveryTurn {
 mod tests {
     use super::*;
 
+    fn ms(at: i64) -> Timestamp {
+        Timestamp::from_millis(at)
+    }
+
     #[test]
     fn a_notice_is_one_servers_at_a_time() {
         let claim = |by: &str, at| DeliveryClaim {
             by: by.into(),
-            at,
-            until: at + 10,
-            happened_at: at,
+            at: ms(at),
+            until: ms(at + 10),
+            happened_at: ms(at),
         };
         let tried = Sending::Tried {
             by: "a".into(),
-            until: 10,
+            until: ms(10),
         };
         assert_eq!(turn(None, &claim("a", 0)), DeliveryTurn::Yours);
         assert_eq!(turn(Some(&tried), &claim("a", 1)), DeliveryTurn::Yours);
-        let theirs = DeliveryTurn::Theirs { until: 10 };
+        let theirs = DeliveryTurn::Theirs { until: ms(10) };
         assert_eq!(turn(Some(&tried), &claim("b", 9)), theirs);
         assert_eq!(turn(Some(&tried), &claim("b", 10)), DeliveryTurn::Yours);
         let over = DeliveryTurn::Over;
         assert_eq!(turn(Some(&Sending::Over), &claim("a", 99)), over);
         let old = DeliveryClaim {
-            happened_at: 0,
-            ..claim("a", KEPT + 1)
+            happened_at: ms(0),
+            ..claim("a", KEPT.as_millis() as i64 + 1)
         };
         assert_eq!(turn(None, &old), over, "what was sent is forgotten by then");
         assert_eq!(turn(Some(&tried), &old), DeliveryTurn::Yours);
@@ -277,30 +287,30 @@ mod tests {
         let mut mark = TriggerMark::default();
         let begun = |definition: &str, at| TriggerChange::Begun {
             definition: definition.into(),
-            at,
+            at: ms(at),
         };
         mark.apply(begun("daily", 10));
         mark.apply(begun("daily", 20));
-        assert_eq!(mark.reached, 10);
+        assert_eq!(mark.reached, ms(10));
         let start = |at| TriggerStart {
-            due: at,
-            at,
+            due: ms(at),
+            at: ms(at),
             is_late: false,
             run: None,
         };
         for (at, last) in [(30, Some(start(30))), (25, Some(start(25))), (26, None)] {
-            mark.apply(TriggerChange::Reached { at, last });
+            mark.apply(TriggerChange::Reached { at: ms(at), last });
         }
-        assert_eq!((mark.reached, &mark.last), (30, &Some(start(30))));
+        assert_eq!((mark.reached, &mark.last), (ms(30), &Some(start(30))));
         for by in ["a", "b"] {
             let by = by.to_owned();
-            mark.apply(TriggerChange::Paused { by, at: 40 });
+            mark.apply(TriggerChange::Paused { by, at: ms(40) });
         }
-        assert_eq!(mark.paused, Some(("a".into(), 40)));
+        assert_eq!(mark.paused, Some(("a".into(), ms(40))));
         mark.apply(begun("hourly", 50));
         assert!(mark.paused.is_some(), "who paused it stays");
-        mark.apply(TriggerChange::Resumed { at: 60 });
-        mark.apply(TriggerChange::Resumed { at: 70 });
-        assert_eq!((mark.reached, mark.paused), (60, None));
+        mark.apply(TriggerChange::Resumed { at: ms(60) });
+        mark.apply(TriggerChange::Resumed { at: ms(70) });
+        assert_eq!((mark.reached, mark.paused), (ms(60), None));
     }
 }

@@ -16,6 +16,7 @@ use windlass_engine::{
     execute::{Attempt, Finished, Making, Trouble},
     journal::{Vault, crash_point},
 };
+use windlass_ground::Timestamp;
 use windlass_script::Limits;
 use windlass_world::outside::{AwsClient, Clients, SecretReader};
 
@@ -108,7 +109,7 @@ impl Step {
                 Ask::Wait { duration, answer } => {
                     is_cancelled = is_cancelled || ctx.sleep(duration).await.is_err();
                     let _ = answer.send(!is_cancelled);
-                    last += duration.as_millis() as i64;
+                    last += duration;
                 }
                 Ask::Finished(finished) => {
                     let is_cancelled = matches!(finished.result, Err(Trouble::Cancelled));
@@ -141,7 +142,7 @@ struct Entering {
     part: String,
     vault: Arc<Vault>,
     life: u64,
-    clock: fn() -> i64,
+    clock: fn() -> Timestamp,
     /// Why nothing can be done here.
     hindrance: Option<Hindrance>,
     /// What was made in this life.
@@ -195,7 +196,7 @@ impl Entering {
 async fn report(
     ctx: &Context<'_>,
     vault: &Arc<Vault>,
-    at: i64,
+    at: Timestamp,
     finished: Finished,
 ) -> Result<Json<Report>, HandlerError> {
     let is_known = match &finished.result {

@@ -13,14 +13,15 @@ use windlass_engine::{
     execute::{Finished, Task, Trouble, Work},
     journal::{EffectState, Event, InstanceId, JournalError, Link, Message, Round, RunId, Vault},
 };
+use windlass_ground::Timestamp;
 use windlass_script::{FrozenScript, Script, Stop};
 use windlass_world::value::{FailureClass, Redactor, StepError, Value};
 
 /// What a run is asked to do: begin, continue, go backwards.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Order {
-    /// When it was given, in milliseconds since 1970.
-    pub at: i64,
+    /// When it was given.
+    pub at: Timestamp,
     /// How many events the run had when the order was thought out; it is void if it has others now.
     pub expects: u64,
     /// Applied first.
@@ -86,8 +87,7 @@ pub(super) struct Letters {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Letter {
     pub number: u64,
-    /// Milliseconds since 1970.
-    pub at: i64,
+    pub at: Timestamp,
     pub message: Message,
 }
 
@@ -122,8 +122,8 @@ pub(super) struct Parcel {
     pub place: Place,
     /// Who can open the run's secrets.
     pub sealed_to: String,
-    /// When it was sent, in milliseconds since 1970.
-    pub at: i64,
+    /// When it was sent.
+    pub at: Timestamp,
     pub instance: InstanceId,
     work: WorkParcel,
     script: Option<FrozenScript>,
@@ -161,7 +161,7 @@ impl Parcel {
     pub fn pack(
         run: &RunId,
         place: Place,
-        at: i64,
+        at: Timestamp,
         task: Task,
         vault: &Vault,
     ) -> Result<Self, JournalError> {
@@ -308,7 +308,7 @@ impl OtherIdentity {
 /// One entry of an attempt's ledger, as the engine keeps it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct EntryParcel {
-    pub at: i64,
+    pub at: Timestamp,
     /// Which life of the attempt made it.
     pub life: u64,
     pub events: Vec<Event<Json>>,
@@ -318,8 +318,8 @@ pub(super) struct EntryParcel {
 /// How an attempt ended, as it travels back to its run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Report {
-    pub at: i64,
-    pub recorded: Vec<(Event<Json>, i64)>,
+    pub at: Timestamp,
+    pub recorded: Vec<(Event<Json>, Timestamp)>,
     pub end: End,
 }
 
@@ -335,7 +335,7 @@ pub(super) enum End {
 }
 
 impl Report {
-    pub fn pack(at: i64, finished: Finished, vault: &Vault) -> Result<Self, JournalError> {
+    pub fn pack(at: Timestamp, finished: Finished, vault: &Vault) -> Result<Self, JournalError> {
         let recorded = finished.recorded.into_iter();
         Ok(Self {
             at,

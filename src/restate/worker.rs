@@ -30,6 +30,7 @@ use windlass_engine::{
     execute::Observer,
     journal::{RunId, Vault},
 };
+use windlass_ground::Timestamp;
 use windlass_world::outside::Clients;
 
 /// How long the engine waits for a step that says nothing before it suspends it: a step that sleeps
@@ -67,8 +68,7 @@ pub struct WorkerOptions {
     pub opens: Box<dyn OpensTargets>,
     /// Makes what receives the events of a run, and the calls of its attempts.
     pub observes: Observing,
-    /// Milliseconds since 1970.
-    pub clock: fn() -> i64,
+    pub clock: fn() -> Timestamp,
 }
 
 /// Opens the targets that runs name, by the worker's own configuration.
@@ -202,7 +202,7 @@ fn first_life() -> u64 {
 /// What the services of one worker share.
 pub(super) struct Shared {
     pub vault: Vault,
-    pub clock: fn() -> i64,
+    pub clock: fn() -> Timestamp,
     pub observes: Observing,
     opens: Box<dyn OpensTargets>,
     room: Arc<Semaphore>,

@@ -7,6 +7,7 @@ use windlass_engine::{
     execute::DriveError,
     journal::{Event, State},
 };
+use windlass_ground::Timestamp;
 use windlass_world::value::{Digest, Value};
 
 /// As many are shown: a list that is wrong is often read by many steps.
@@ -15,8 +16,8 @@ const SHOWN: usize = 4;
 /// A run that has not begun.
 pub struct Beginning {
     pub event: Event,
-    /// When, in milliseconds since 1970.
-    pub at: i64,
+    /// When it begins.
+    pub at: Timestamp,
     /// Holds nothing but the event.
     pub state: State,
 }

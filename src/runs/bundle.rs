@@ -9,6 +9,7 @@ use windlass_engine::{
     compile::digest_of,
     journal::{self, Event, Journal, Link, Outcome, Record, RunId, RunRow, State, Verified},
 };
+use windlass_ground::Timestamp;
 use windlass_report::{self as report, Proof};
 use windlass_world::{
     value::Digest,

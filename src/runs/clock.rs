@@ -1,11 +1,12 @@
 use time::OffsetDateTime;
 
 use super::error::RunsError;
-use windlass_engine::journal::{RunId, milliseconds};
+use windlass_engine::journal::RunId;
+use windlass_ground::Timestamp;
 
-/// Returns the one clock of the program, in milliseconds since 1970.
-pub fn now() -> i64 {
-    milliseconds(OffsetDateTime::now_utc())
+/// Returns the current time, by the one clock of the program.
+pub fn now() -> Timestamp {
+    OffsetDateTime::now_utc().into()
 }
 
 /// Returns a number from 0 to 1 that spreads retries.

@@ -5,6 +5,7 @@ use windlass_engine::{
     execute::must_be_found_out,
     journal::{EffectOutcome, EffectState, Event, InstanceId, Outcome, Position, State, Status},
 };
+use windlass_ground::Timestamp;
 use windlass_script::{Class, sealed_answer};
 use windlass_world::{outside::Clients, value::Value};
 
@@ -20,8 +21,7 @@ pub struct Doubt {
 pub struct DoubtfulCall {
     pub function: String,
     pub arguments: Json,
-    /// Milliseconds since 1970.
-    pub at: i64,
+    pub at: Timestamp,
 }
 
 /// What a person says of a call in doubt.

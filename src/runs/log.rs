@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use super::{error::RunsError, folds::Cursor};
 use windlass_engine::journal::{Event, InstanceId, Journal, Outcome, Record, RunId};
+use windlass_ground::Timestamp;
 use windlass_report::EventLines;
 
 /// An event of a run as people read it.
@@ -9,8 +10,7 @@ use windlass_report::EventLines;
 pub struct LogLine {
     /// The event's number, which names the line.
     pub seq: u64,
-    /// Milliseconds since 1970.
-    pub at: i64,
+    pub at: Timestamp,
     /// With the time of day, and with the whole text of an error.
     pub text: String,
     pub step: Option<InstanceId>,

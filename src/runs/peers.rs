@@ -3,28 +3,29 @@
 use std::collections::BTreeMap;
 
 use super::error::RunsError;
+use windlass_ground::Timestamp;
 use windlass_world::value::Digest;
 
 /// What several servers over the same runs tell each other, so that each trigger starts one run and each notice
-/// is sent once. Times are milliseconds since 1970.
+/// is sent once.
 pub trait Peers: Send + Sync {
     /// Returns since when events are told: since the first server that asked.
-    fn notifies_since(&self, now: i64) -> Result<i64, RunsError>;
+    fn notifies_since(&self, now: Timestamp) -> Result<Timestamp, RunsError>;
 
     /// Asks whether this server may send a notice to its receiver; where it may, no other one may before `until`.
     fn may_send(
         &self,
         delivery: Digest,
-        happened_at: i64,
-        now: i64,
-        until: i64,
+        happened_at: Timestamp,
+        now: Timestamp,
+        until: Timestamp,
     ) -> Result<SendTurn, RunsError>;
 
     /// Tells the others that a notice was sent, or given up.
     fn is_sent(&self, delivery: Digest) -> Result<(), RunsError>;
 
     /// Tells the others that a notice could not be sent, and when the next attempt is made, whoever makes it.
-    fn not_sent(&self, delivery: Digest, next_at: i64) -> Result<(), RunsError>;
+    fn not_sent(&self, delivery: Digest, next_at: Timestamp) -> Result<(), RunsError>;
 
     /// Returns how far each trigger has been looked at, by its name.
     fn trigger_marks(&self) -> Result<BTreeMap<String, SeenTrigger>, RunsError>;
@@ -39,7 +40,7 @@ pub enum SendTurn {
     Ours,
     /// Another server's, until then.
     Theirs {
-        until: i64,
+        until: Timestamp,
     },
     /// It was sent, or given up.
     Over,
@@ -51,9 +52,9 @@ pub struct SeenTrigger {
     /// When it starts its workflow, as it was when it was last looked at.
     pub definition: String,
     /// Up to when what came due has been dealt with.
-    pub reached: i64,
+    pub reached: Timestamp,
     /// Who paused it, and when.
-    pub paused: Option<(String, i64)>,
+    pub paused: Option<(String, Timestamp)>,
     /// The last start that it made.
     pub last: Option<SeenStart>,
 }
@@ -61,8 +62,8 @@ pub struct SeenTrigger {
 /// A start that a trigger made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeenStart {
-    pub due: i64,
-    pub at: i64,
+    pub due: Timestamp,
+    pub at: Timestamp,
     /// Whether nothing ran when it was due, and it was made up for.
     pub is_late: bool,
     /// `None` where the run is not known any more.
@@ -75,17 +76,17 @@ pub enum SeenChange {
     /// It is looked at for the first time, or has another definition: nothing before `at` is due.
     Begun {
         definition: String,
-        at: i64,
+        at: Timestamp,
     },
     Reached {
-        at: i64,
+        at: Timestamp,
         last: Option<SeenStart>,
     },
     Paused {
         by: String,
-        at: i64,
+        at: Timestamp,
     },
     Resumed {
-        at: i64,
+        at: Timestamp,
     },
 }

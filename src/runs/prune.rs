@@ -13,7 +13,7 @@ use super::{bundle::gather, error::RunsError};
 use windlass_engine::journal::{
     Journal, JournalError, Outcome, RunId, RunLock, RunRow, RunsWanted,
 };
-use windlass_ground::disk;
+use windlass_ground::{Timestamp, disk};
 use windlass_inventory as inventory;
 
 /// Which runs are deleted. What has not ended never is.
@@ -27,8 +27,8 @@ pub struct Retention {
     pub workflow: Option<String>,
     /// Whether runs that can still be resumed are deleted as well: those that failed or were cancelled.
     pub failed: bool,
-    /// The moment that counts, in milliseconds since 1970: what ends later changes nothing.
-    pub at: i64,
+    /// The moment that counts: what ends later changes nothing.
+    pub at: Timestamp,
 }
 
 /// What became of a deletion.
@@ -44,8 +44,7 @@ pub struct Pruning {
 impl Retention {
     /// Picks the runs to delete, of a list of all with the newest first.
     fn pick(&self, runs: Vec<(RunRow, String)>) -> Vec<(RunRow, String)> {
-        let keep = i64::try_from(self.keep.as_millis()).unwrap_or(i64::MAX);
-        let until = self.at.saturating_sub(keep);
+        let until = self.at - self.keep;
         let mut newer: BTreeMap<(String, String), usize> = BTreeMap::new();
         let picked = runs.into_iter().filter(|(run, _)| {
             if run.started_at > self.at {
@@ -185,19 +184,23 @@ fn write_bundle(folder: &Path, run: &RunId, text: &str) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    const DAY: i64 = 86_400_000;
+    const DAY: u32 = 86_400;
 
-    fn row(id: &str, workflow: &str, days: i64, outcome: Option<&str>) -> (RunRow, String) {
+    fn day(number: u32) -> Timestamp {
+        Timestamp::from_secs(i64::from(number * DAY))
+    }
+
+    fn row(id: &str, workflow: &str, days: u32, outcome: Option<&str>) -> (RunRow, String) {
         let run = RunRow {
             id: RunId::stored(id.into()),
             workflow: workflow.into(),
             file: String::new(),
             target: "local".into(),
-            started_at: days * DAY,
+            started_at: day(days),
             requester: None,
             ended_at: outcome
                 .filter(|outcome| *outcome != "waiting")
-                .map(|_| days * DAY),
+                .map(|_| day(days)),
             outcome: outcome.map(str::to_owned),
             is_owned: false,
         };
@@ -210,7 +213,7 @@ mod tests {
             keep_last: 0,
             workflow: None,
             failed: false,
-            at: 100 * DAY,
+            at: day(100),
         };
         change(&mut wanted);
         let runs = vec![
@@ -249,7 +252,7 @@ mod tests {
         assert_eq!(picked(|wanted| wanted.keep_last = 2), ["undone", "old"]);
         assert_eq!(picked(|wanted| wanted.keep_last = 8), [""; 0]);
         // As of an earlier moment, later runs are none.
-        let before = picked(|wanted| (wanted.at, wanted.keep) = (9 * DAY, Duration::ZERO));
+        let before = picked(|wanted| (wanted.at, wanted.keep) = (day(9), Duration::ZERO));
         assert_eq!(before, ["undone", "other", "old"]);
     }
 }

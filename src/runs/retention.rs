@@ -6,14 +6,15 @@ use super::{
     prune::{Pruning, Retention},
     service::{Person, Runs},
 };
+use windlass_ground::Timestamp;
 use windlass_targets::RetentionConfig;
 
 /// How often old runs are looked for.
 const DAILY: Duration = Duration::from_secs(86_400);
 
 impl Retention {
-    /// What a configuration asks for, as of a moment (milliseconds since 1970).
-    pub fn of(config: &RetentionConfig, at: i64) -> Self {
+    /// What a configuration asks for, as of a moment.
+    pub fn of(config: &RetentionConfig, at: Timestamp) -> Self {
         Self {
             keep: config.keep,
             keep_last: config.keep_last,

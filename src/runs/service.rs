@@ -27,6 +27,7 @@ use windlass_engine::{
         State, Status, Verdict, Via,
     },
 };
+use windlass_ground::Timestamp;
 use windlass_inventory::Inventory;
 use windlass_mesh::Handshakes;
 use windlass_report::{EventLines, Standing};
@@ -271,9 +272,8 @@ pub struct Ask {
     pub step: InstanceId,
     pub message: String,
     pub digest: Digest,
-    /// Milliseconds since 1970.
-    pub asked_at: i64,
-    pub deadline: Option<i64>,
+    pub asked_at: Timestamp,
+    pub deadline: Option<Timestamp>,
 }
 
 /// A run that is looked at.
@@ -284,8 +284,8 @@ pub struct Shown {
     /// The files that it uses now.
     pub program: Arc<Program>,
     pub is_driven: bool,
-    /// When this was true, in milliseconds since 1970.
-    pub at: i64,
+    /// When this was true.
+    pub at: Timestamp,
 }
 
 /// What a run is to be started with.
@@ -375,16 +375,16 @@ fn unsupported() -> RunsError {
         .hint("use the command line where the runs are")
 }
 
-/// Says in one word where a run stands at a moment (milliseconds since 1970).
-pub(super) fn status(state: &State, is_driven: bool, at: i64) -> &'static str {
+/// Says in one word where a run stands at a moment.
+pub(super) fn status(state: &State, is_driven: bool, at: Timestamp) -> &'static str {
     match state.outcome {
         Some(outcome) => outcome.as_str(),
         None => Standing::of(state, is_driven, at).as_str(),
     }
 }
 
-/// Returns the questions of a run that can be answered at a moment (milliseconds since 1970).
-pub(super) fn asks(state: &State, at: i64) -> Vec<Ask> {
+/// Returns the questions of a run that can be answered at a moment.
+pub(super) fn asks(state: &State, at: Timestamp) -> Vec<Ask> {
     let waiting = state
         .steps
         .iter()

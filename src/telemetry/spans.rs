@@ -2,7 +2,7 @@ use std::{
     borrow::Cow,
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use opentelemetry::{
@@ -20,6 +20,7 @@ use windlass_engine::{
     execute::{CallId, Called, Observer},
     journal::{Event, InstanceId, Outcome, RunId, State, Verdict},
 };
+use windlass_ground::Timestamp;
 use windlass_report as report;
 
 /// Adds spans to what an observer of a run receives, if traces are sent.
@@ -49,8 +50,7 @@ struct Spans {
 #[derive(Clone, Copy)]
 struct Begun {
     attempt: u32,
-    /// Milliseconds since 1970.
-    at: i64,
+    at: Timestamp,
 }
 
 /// What a span says beside its ids.
@@ -66,12 +66,12 @@ struct About {
 }
 
 impl Spans {
-    fn begin(&self, step: &InstanceId, attempt: u32, at: i64) {
+    fn begin(&self, step: &InstanceId, attempt: u32, at: Timestamp) {
         let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
         begun.insert(step.clone(), Begun { attempt, at });
     }
 
-    fn end(&self, step: &InstanceId, at: i64, state: &State, (status, of_error): Failing) {
+    fn end(&self, step: &InstanceId, at: Timestamp, state: &State, (status, of_error): Failing) {
         let begun = {
             let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
             begun.remove(step)
@@ -102,8 +102,8 @@ impl Spans {
             About {
                 name: name_of(step).into(),
                 kind: SpanKind::Internal,
-                from: moment(begun.at),
-                to: moment(at.max(begun.at)),
+                from: begun.at.into(),
+                to: at.max(begun.at).into(),
                 attributes,
                 status,
                 after: before.map(|before| self.ids.attempt(step, before)),
@@ -111,7 +111,7 @@ impl Spans {
         );
     }
 
-    fn end_run(&self, outcome: Outcome, at: i64, state: &State) {
+    fn end_run(&self, outcome: Outcome, at: Timestamp, state: &State) {
         let Some(info) = &state.run else { return };
         let ends = ends_before(state);
         let began = match ends {
@@ -133,8 +133,8 @@ impl Spans {
             About {
                 name: format!("run {}", info.workflow).into(),
                 kind: SpanKind::Internal,
-                from: moment(began),
-                to: moment(at.max(began)),
+                from: began.into(),
+                to: at.max(began).into(),
                 attributes: vec![
                     KeyValue::new("windlass.run", self.run.to_string()),
                     KeyValue::new("windlass.workflow", info.workflow.clone()),
@@ -178,7 +178,7 @@ impl Observer for Spans {
         self.inner.happened(events, state);
     }
 
-    fn happened_at(&self, events: &[Event], moments: &[i64], state: &State) {
+    fn happened_at(&self, events: &[Event], moments: &[Timestamp], state: &State) {
         for (event, at) in events.iter().zip(moments) {
             match event {
                 Event::StepStarted { step, attempt, .. }
@@ -227,7 +227,7 @@ impl Observer for Spans {
     }
 
     fn called(&self, called: &Called) {
-        let from = moment(called.began);
+        let from = SystemTime::from(called.began);
         self.send(
             self.ids.call(called.id),
             Some(self.ids.attempt(&called.id.step, called.id.attempt)),
@@ -264,8 +264,4 @@ fn name_of(step: &InstanceId) -> String {
         Some(_) => format!("undo {name}"),
         None => name.to_owned(),
     }
-}
-
-fn moment(at: i64) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_millis(at.max(0).unsigned_abs())
 }

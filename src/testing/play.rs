@@ -21,6 +21,7 @@ use crate::{
     targets::{Folders, LOCAL, OpenError, OpenTarget},
     value::Value,
 };
+use windlass_ground::Timestamp;
 
 /// The state folder, and the folder that scripts write to, within a test's folder.
 pub const STATE: &str = ".windlass";
@@ -85,7 +86,7 @@ pub fn play(
         }
     };
     if let Some(clock) = case.clock {
-        stage::set_clock(crate::journal::milliseconds(clock));
+        stage::set_clock(clock.into());
     }
     let journal = Journal::open(&folder.join(STATE))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -149,7 +150,7 @@ impl Play<'_> {
         let records = self.journal.load(run.id())?.into_iter();
         let records: Vec<_> = records.collect();
         // A process before this one may have been ahead, and time does not go back.
-        stage::catch_up(records.last().map_or(0, |record| record.at));
+        stage::catch_up(records.last().map_or(Timestamp::EPOCH, |record| record.at));
         let events: Vec<_> = records.into_iter().map(|record| record.event).collect();
         let outside = Arc::new(Outside::open(self.case, self.folder, &events)?);
         let clusters = self.folder.join(STATE).join("kube");

@@ -27,6 +27,7 @@ use crate::{
     script::{Act, Before, Call, Class, EffectKey, Trace, function, leaves, sealed_answer},
     value::{Failure, FailureClass, Secret, Value},
 };
+use windlass_ground::Timestamp;
 
 /// The modules whose calls the embedded servers answer.
 const EMBEDDED: [&str; 2] = ["kube", "pca"];
@@ -36,26 +37,27 @@ const EMBEDDED_SERVICE: &str = "acm-pca";
 /// Scripts ask it for the moment, which is that of the test's clock.
 const CLOCK: &str = "time::now";
 
-/// By how much the clock of this process is ahead, in milliseconds: one process, one test.
+/// By how much the clock of this process is ahead of the machine's, in milliseconds: one process, one test.
 static AHEAD: AtomicI64 = AtomicI64::new(0);
 
-/// The clock of a test's run, in milliseconds since 1970. It jumps over waits.
-pub fn now() -> i64 {
-    crate::journal::milliseconds(time::OffsetDateTime::now_utc()) + AHEAD.load(Ordering::Relaxed)
+/// Returns the clock of a test's run. It jumps over waits.
+pub fn now() -> Timestamp {
+    let now = Timestamp::from(time::OffsetDateTime::now_utc()).as_millis();
+    Timestamp::from_millis(now + AHEAD.load(Ordering::Relaxed))
 }
 
-/// Sets the clock to a moment, in milliseconds since 1970.
-pub fn set_clock(moment: i64) {
-    AHEAD.fetch_add(moment.saturating_sub(now()), Ordering::Relaxed);
+/// Sets the clock to a moment.
+pub fn set_clock(moment: Timestamp) {
+    AHEAD.fetch_add(moment.millis_since(now()), Ordering::Relaxed);
 }
 
-/// Moves the clock on to a moment, in milliseconds since 1970, if it is not there yet.
-pub fn catch_up(moment: i64) {
-    let behind = moment.saturating_sub(now());
+/// Moves the clock on to a moment, if it is not there yet.
+pub fn catch_up(moment: Timestamp) {
+    let behind = moment.millis_since(now());
     AHEAD.fetch_add(behind.max(0), Ordering::Relaxed);
 }
 
-/// The moment of a test's clock, as scripts see it.
+/// Returns the moment of a test's clock, as scripts see it.
 fn moment() -> String {
     let ahead = time::Duration::milliseconds(AHEAD.load(Ordering::Relaxed));
     let moment = time::OffsetDateTime::now_utc() + ahead;

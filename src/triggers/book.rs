@@ -3,15 +3,16 @@ use std::{
     fmt,
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use windlass_ground::{Durability, open_database};
+use windlass_ground::{Durability, Timestamp, open_database};
 use windlass_runs::{RunsError, SeenStart, SeenTrigger};
 
-/// How long is remembered what became of a start, in milliseconds: longer than a certificate that is renewed is valid.
-const KEPT: i64 = 800 * 86_400_000;
+/// How long is remembered what became of a start: longer than a certificate that is renewed is valid.
+const KEPT: Duration = Duration::from_hours(800 * 24);
 
 /// Names a trigger: `WORKFLOW/TRIGGER`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,8 +50,8 @@ pub struct TriggerBook {
 pub struct Known {
     /// When it starts its workflow, as it was when it was last looked at.
     pub definition: String,
-    /// Up to when its schedule has been looked at, in milliseconds since 1970.
-    pub reached: i64,
+    /// Up to when its schedule has been looked at.
+    pub reached: Timestamp,
     pub paused: Option<Paused>,
 }
 
@@ -58,23 +59,22 @@ pub struct Known {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Paused {
     pub by: String,
-    /// Milliseconds since 1970.
-    pub at: i64,
+    pub at: Timestamp,
 }
 
 /// Something that came due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Due {
     pub key: TriggerKey,
-    /// When, in milliseconds since 1970.
-    pub due: i64,
+    /// When it came due.
+    pub due: Timestamp,
     /// Whether nothing ran then, and it is made up for.
     pub is_late: bool,
     /// How many earlier ones it also makes up for.
     pub missed: u32,
     pub attempts: u32,
-    /// When the next attempt to start it is made, in milliseconds since 1970.
-    pub next_at: i64,
+    /// When the next attempt to start it is made.
+    pub next_at: Timestamp,
     /// Why it has not been started.
     pub why: Option<String>,
 }
@@ -82,8 +82,8 @@ pub struct Due {
 /// A start that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Made {
-    pub due: i64,
-    pub at: i64,
+    pub due: Timestamp,
+    pub at: Timestamp,
     pub is_late: bool,
     /// `None` where an earlier process started it, and the workflow has changed since.
     pub run: Option<String>,
@@ -136,7 +136,7 @@ impl TriggerBook {
                 [&key.workflow, &key.trigger],
                 |row| {
                     let by: Option<String> = row.get(2)?;
-                    let at: Option<i64> = row.get(3)?;
+                    let at: Option<Timestamp> = row.get(3)?;
                     Ok(Known {
                         definition: row.get(0)?,
                         reached: row.get(1)?,
@@ -149,7 +149,7 @@ impl TriggerBook {
     }
 
     /// Begins to look at a trigger, or at another definition of it: nothing before `at` is due. Who paused it stays.
-    pub fn begin(&self, key: &TriggerKey, definition: &str, at: i64) -> Result<(), RunsError> {
+    pub fn begin(&self, key: &TriggerKey, definition: &str, at: Timestamp) -> Result<(), RunsError> {
         self.database().execute(
             "INSERT INTO triggers (workflow, trigger, definition, reached) VALUES (?, ?, ?, ?)
              ON CONFLICT DO UPDATE SET definition = excluded.definition, reached = excluded.reached",
@@ -184,7 +184,7 @@ impl TriggerBook {
     }
 
     /// Notes how far a schedule has been looked at, and drops what waits: nobody wants it any more.
-    pub fn pass(&self, key: &TriggerKey, reached: i64) -> Result<(), RunsError> {
+    pub fn pass(&self, key: &TriggerKey, reached: Timestamp) -> Result<(), RunsError> {
         let mut database = self.database();
         let all = database.transaction()?;
         all.execute(
@@ -199,7 +199,7 @@ impl TriggerBook {
     }
 
     /// Stops a trigger from starting anything.
-    pub fn pause(&self, key: &TriggerKey, by: &str, at: i64) -> Result<(), RunsError> {
+    pub fn pause(&self, key: &TriggerKey, by: &str, at: Timestamp) -> Result<(), RunsError> {
         self.database().execute(
             "INSERT INTO triggers (workflow, trigger, definition, reached, paused_by, paused_at) VALUES (?1, ?2, '', ?4, ?3, ?4)
              ON CONFLICT DO UPDATE SET paused_by = coalesce(paused_by, excluded.paused_by), paused_at = coalesce(paused_at, excluded.paused_at)",
@@ -209,7 +209,7 @@ impl TriggerBook {
     }
 
     /// Lets a trigger start again; what came due while it was paused is not made up for.
-    pub fn resume(&self, key: &TriggerKey, at: i64) -> Result<(), RunsError> {
+    pub fn resume(&self, key: &TriggerKey, at: Timestamp) -> Result<(), RunsError> {
         self.database().execute(
             "UPDATE triggers SET reached = max(reached, ?3), paused_by = NULL, paused_at = NULL
              WHERE workflow = ?1 AND trigger = ?2 AND paused_by IS NOT NULL",
@@ -220,20 +220,20 @@ impl TriggerBook {
 
     /// Notes that something is to be started, that it takes the place of what still waits, and up to when the schedule has been
     /// looked at. What has been dealt with already stays so.
-    pub fn want(&self, due: &Due, also: &[i64], at: i64) -> Result<(), RunsError> {
+    pub fn want(&self, due: &Due, also: &[Timestamp], at: Timestamp) -> Result<(), RunsError> {
         self.came_due(due, also, at, "waiting", None)
     }
 
     /// Notes that something was missed and is not made up for.
-    pub fn skip(&self, due: &Due, at: i64) -> Result<(), RunsError> {
+    pub fn skip(&self, due: &Due, at: Timestamp) -> Result<(), RunsError> {
         self.came_due(due, &[], at, "skipped", Some("missed while nothing ran"))
     }
 
     fn came_due(
         &self,
         due: &Due,
-        also: &[i64],
-        at: i64,
+        also: &[Timestamp],
+        at: Timestamp,
         state: &str,
         why: Option<&str>,
     ) -> Result<(), RunsError> {
@@ -294,7 +294,7 @@ impl TriggerBook {
     }
 
     /// Notes the run that was started.
-    pub fn started(&self, due: &Due, run: Option<&str>, at: i64) -> Result<(), RunsError> {
+    pub fn started(&self, due: &Due, run: Option<&str>, at: Timestamp) -> Result<(), RunsError> {
         self.database().execute(
             "UPDATE trigger_starts SET state = 'started', run = ?, at = ?, why = NULL
              WHERE workflow = ? AND trigger = ? AND due = ?",
@@ -309,7 +309,7 @@ impl TriggerBook {
         due: &Due,
         why: &str,
         attempts: u32,
-        next_at: i64,
+        next_at: Timestamp,
     ) -> Result<(), RunsError> {
         self.database().execute(
             "UPDATE trigger_starts SET why = ?, attempts = ?, next_at = ? WHERE workflow = ? AND trigger = ? AND due = ?",
@@ -340,7 +340,7 @@ impl TriggerBook {
     }
 
     /// Notes a start that a request asked for.
-    pub fn asked(&self, key: &TriggerKey, run: &str, at: i64) -> Result<(), RunsError> {
+    pub fn asked(&self, key: &TriggerKey, run: &str, at: Timestamp) -> Result<(), RunsError> {
         self.database().execute(
             "INSERT INTO trigger_starts (workflow, trigger, due, state, at, is_late, missed, run)
              VALUES (?1, ?2, ?3, 'started', ?3, 0, 0, ?4) ON CONFLICT DO UPDATE SET run = excluded.run",
@@ -350,7 +350,7 @@ impl TriggerBook {
     }
 
     /// Returns the times of a trigger that have been dealt with, or wait.
-    pub fn seen(&self, key: &TriggerKey) -> Result<BTreeSet<i64>, RunsError> {
+    pub fn seen(&self, key: &TriggerKey) -> Result<BTreeSet<Timestamp>, RunsError> {
         let database = self.database();
         let mut statement = database
             .prepare_cached("SELECT due FROM trigger_starts WHERE workflow = ? AND trigger = ?")?;

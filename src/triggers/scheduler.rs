@@ -1,6 +1,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use super::{
@@ -9,16 +10,17 @@ use super::{
     starter::Starter,
 };
 use windlass_engine::compile::{CatchUp, Occasion, Schedule};
+use windlass_ground::Timestamp;
 use windlass_runs::{RunsError, jitter};
 
 /// A start that comes later than this after it was due was missed: a server that runs looks every second, but may be busy, or its
-/// machine asleep for a moment. In milliseconds.
-const ON_TIME: i64 = 5 * 60_000;
-/// How often it is looked whether a lock is free again, in milliseconds.
-const LOOKS: i64 = 5_000;
-/// The pause before the second attempt of a start that failed, and the longest one, in milliseconds.
-const SHORTEST: i64 = 10_000;
-const LONGEST: i64 = 15 * 60_000;
+/// machine asleep for a moment.
+const ON_TIME: Duration = Duration::from_mins(5);
+/// How often it is looked whether a lock is free again.
+const LOOKS: Duration = Duration::from_secs(5);
+/// The pause before the second attempt of a start that failed, and the longest one.
+const SHORTEST: Duration = Duration::from_secs(10);
+const LONGEST: Duration = Duration::from_mins(15);
 /// As many missed starts are counted.
 const COUNTED: u32 = 1000;
 
@@ -27,7 +29,7 @@ pub struct Scheduler<S> {
     book: Arc<TriggerBook>,
     starter: S,
     /// When each start that waits for a lock is looked at again.
-    looks: Mutex<BTreeMap<(TriggerKey, i64), i64>>,
+    looks: Mutex<BTreeMap<(TriggerKey, Timestamp), Timestamp>>,
 }
 
 impl<S: Starter> Scheduler<S> {
@@ -43,11 +45,11 @@ impl<S: Starter> Scheduler<S> {
         &self.starter
     }
 
-    /// Does what is due at a moment (milliseconds since 1970).
+    /// Does what is due at a moment.
     ///
     /// # Errors
     /// A book that can't be written. What can't be started is in the book, and tried again.
-    pub fn tick(&self, planted: &[Planted], now: i64) -> Result<(), RunsError> {
+    pub fn tick(&self, planted: &[Planted], now: Timestamp) -> Result<(), RunsError> {
         for one in planted {
             self.look(one, now)?;
         }
@@ -62,7 +64,7 @@ impl<S: Starter> Scheduler<S> {
     }
 
     /// Writes down what of a trigger has come due since it was looked at last.
-    fn look(&self, one: &Planted, now: i64) -> Result<(), RunsError> {
+    fn look(&self, one: &Planted, now: Timestamp) -> Result<(), RunsError> {
         let (key, definition) = (one.key(), one.trigger.occasion_text());
         let known = self.book.known(&key)?;
         let known = match known {
@@ -73,10 +75,7 @@ impl<S: Starter> Scheduler<S> {
             Occasion::Webhook(_) => Ok(()),
             _ if known.paused.is_some() => self.pass(one, &key, known.reached, now),
             Occasion::Schedule(schedule) => self.scheduled(one, key, schedule, known.reached, now),
-            Occasion::WhenDue(before) => {
-                let before = i64::try_from(before.as_millis()).unwrap_or(i64::MAX);
-                self.expiring(one, key, before, now)
-            }
+            Occasion::WhenDue(before) => self.expiring(one, key, *before, now),
         }
     }
 
@@ -85,8 +84,8 @@ impl<S: Starter> Scheduler<S> {
         &self,
         one: &Planted,
         key: &TriggerKey,
-        reached: i64,
-        now: i64,
+        reached: Timestamp,
+        now: Timestamp,
     ) -> Result<(), RunsError> {
         let has_passed = match &one.trigger.occasion {
             Occasion::Schedule(schedule) => {
@@ -106,14 +105,14 @@ impl<S: Starter> Scheduler<S> {
         one: &Planted,
         key: TriggerKey,
         schedule: &Schedule,
-        reached: i64,
-        now: i64,
+        reached: Timestamp,
+        now: Timestamp,
     ) -> Result<(), RunsError> {
         let Some((last, count)) = schedule.last_within(reached, now, COUNTED) else {
             return Ok(());
         };
         let due = Due {
-            is_late: now - last > ON_TIME,
+            is_late: now.since(last) > ON_TIME,
             missed: count - 1,
             ..due(key, last)
         };
@@ -128,8 +127,8 @@ impl<S: Starter> Scheduler<S> {
         &self,
         one: &Planted,
         key: TriggerKey,
-        before: i64,
-        now: i64,
+        before: Duration,
+        now: Timestamp,
     ) -> Result<(), RunsError> {
         let lives = self.starter.lives(one).into_iter();
         let mut dues: Vec<_> = lives
@@ -150,7 +149,7 @@ impl<S: Starter> Scheduler<S> {
     }
 
     /// Starts what waits, unless something holds its lock.
-    fn start(&self, one: &Planted, due: &Due, now: i64) -> Result<(), RunsError> {
+    fn start(&self, one: &Planted, due: &Due, now: Timestamp) -> Result<(), RunsError> {
         let mark = (due.key.clone(), due.due);
         let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
         let again_at = looks.get(&mark).copied().unwrap_or(due.next_at);
@@ -183,20 +182,20 @@ impl<S: Starter> Scheduler<S> {
         let pause = SHORTEST
             .saturating_mul(1 << due.attempts.min(10))
             .min(LONGEST);
-        let pause = pause - (jitter() * pause as f64 / 4.0) as i64;
+        let pause = pause.mul_f64(1.0 - jitter() / 4.0);
         self.book
             .waits(due, &error.message, due.attempts + 1, now + pause)
     }
 }
 
-fn due(key: TriggerKey, due: i64) -> Due {
+fn due(key: TriggerKey, due: Timestamp) -> Due {
     Due {
         key,
         due,
         is_late: false,
         missed: 0,
         attempts: 0,
-        next_at: 0,
+        next_at: Timestamp::EPOCH,
         why: None,
     }
 }

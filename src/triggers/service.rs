@@ -15,16 +15,16 @@ use super::{
     together::{take_over, tell, tell_pause},
 };
 use windlass_engine::compile::Occasion;
-use windlass_ground::Trouble;
+use windlass_ground::{Timestamp, Trouble};
 use windlass_notify::Outbox;
 use windlass_runs::{Runs, RunsError, now};
 use windlass_targets::HookConfig;
 
 /// How often the scheduler looks.
 const TICK: Duration = Duration::from_secs(1);
-/// How often the workflows' files are read again, and the certificates, in milliseconds: that costs more.
-const FILES: i64 = 30_000;
-const CERTIFICATES: i64 = 60_000;
+/// How often the workflows' files are read again, and the certificates: that costs more.
+const FILES: Duration = Duration::from_secs(30);
+const CERTIFICATES: Duration = Duration::from_secs(60);
 
 /// The triggers of a server.
 pub struct Triggers {
@@ -66,12 +66,12 @@ impl Triggers {
         Ok(this)
     }
 
-    /// Starts what comes due, until the process ends; `clock` says the time in milliseconds since 1970.
-    pub fn keep(self: &Arc<Self>, clock: impl Fn() -> i64 + Send + 'static) -> std::io::Result<()> {
+    /// Starts what comes due, until the process ends; `clock` says the time.
+    pub fn keep(self: &Arc<Self>, clock: impl Fn() -> Timestamp + Send + 'static) -> std::io::Result<()> {
         let this = self.clone();
         let thread = thread::Builder::new().name("triggers".into());
         thread.spawn(move || {
-            let (mut files_at, mut certificates_at) = (clock() + FILES, 0);
+            let (mut files_at, mut certificates_at) = (clock() + FILES, Timestamp::EPOCH);
             let mut trouble = Trouble::with("look at what triggers start");
             loop {
                 let now = clock();
@@ -86,9 +86,9 @@ impl Triggers {
 
     fn turn(
         &self,
-        now: i64,
-        files_at: &mut i64,
-        certificates_at: &mut i64,
+        now: Timestamp,
+        files_at: &mut Timestamp,
+        certificates_at: &mut Timestamp,
     ) -> Result<(), RunsError> {
         if now >= *files_at {
             *files_at = now + FILES;
@@ -127,11 +127,11 @@ impl Triggers {
         Ok(())
     }
 
-    /// Says how every trigger stands at a moment (milliseconds since 1970).
+    /// Says how every trigger stands at a moment.
     ///
     /// # Errors
     /// A book that can't be read.
-    pub fn standings(&self, now: i64) -> Result<Vec<TriggerStanding>, RunsError> {
+    pub fn standings(&self, now: Timestamp) -> Result<Vec<TriggerStanding>, RunsError> {
         let inventory = self.scheduler.starter().inventory();
         standings(&self.book, &self.planted(), &inventory, now)
     }
@@ -152,7 +152,7 @@ impl Triggers {
         &self,
         key: &TriggerKey,
         by: Option<&str>,
-        now: i64,
+        now: Timestamp,
     ) -> Result<(), RunsError> {
         self.read_files()?;
         refuse_unknown(&self.planted(), key)?;

@@ -7,6 +7,7 @@ use super::{
     starter::lives,
 };
 use windlass_engine::compile::Occasion;
+use windlass_ground::Timestamp;
 use windlass_inventory::Inventory;
 use windlass_runs::RunsError;
 
@@ -26,7 +27,8 @@ pub struct TriggerStanding {
     pub time_zone: Option<String>,
     pub target: String,
     /// The next starts, at most five; empty while it is paused.
-    pub next: Vec<i64>,
+    #[schema(value_type = Vec<i64>)]
+    pub next: Vec<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<LastStart>,
     /// What is due and has not been started.
@@ -35,14 +37,17 @@ pub struct TriggerStanding {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub paused_at: Option<i64>,
+    #[schema(value_type = Option<i64>)]
+    pub paused_at: Option<Timestamp>,
 }
 
 /// A start that a trigger made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LastStart {
-    pub due: i64,
-    pub at: i64,
+    #[schema(value_type = i64)]
+    pub due: Timestamp,
+    #[schema(value_type = i64)]
+    pub at: Timestamp,
     /// Whether nothing ran when it was due, and it was made up for.
     pub is_made_up: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,13 +57,14 @@ pub struct LastStart {
 /// What is due and has not been started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Waits {
-    pub due: i64,
+    #[schema(value_type = i64)]
+    pub due: Timestamp,
     /// What it waits for, or why it could not be started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
 }
 
-/// Says how triggers stand at a moment (milliseconds since 1970).
+/// Says how triggers stand at a moment.
 ///
 /// # Errors
 /// A book that can't be read.
@@ -66,7 +72,7 @@ pub fn standings(
     book: &TriggerBook,
     planted: &[Planted],
     inventory: &Inventory,
-    now: i64,
+    now: Timestamp,
 ) -> Result<Vec<TriggerStanding>, RunsError> {
     let waiting = book.waiting()?;
     planted
@@ -80,7 +86,7 @@ fn standing(
     one: &Planted,
     waiting: &[Due],
     inventory: &Inventory,
-    now: i64,
+    now: Timestamp,
 ) -> Result<TriggerStanding, RunsError> {
     let key = one.key();
     let paused = book.known(&key)?.and_then(|known| known.paused);
@@ -91,10 +97,9 @@ fn standing(
             all.take(SHOWN).collect()
         }
         (None, Occasion::WhenDue(before)) => {
-            let before = i64::try_from(before.as_millis()).unwrap_or(i64::MAX);
             let mut dues: Vec<_> = lives(inventory, one)
                 .into_iter()
-                .map(|life| life.due_at(before))
+                .map(|life| life.due_at(*before))
                 .filter(|due| *due > now)
                 .collect();
             dues.sort_unstable();

@@ -1,6 +1,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use super::planted::Planted;
@@ -8,6 +9,7 @@ use windlass_engine::{
     compile::{Workflow, bind_params},
     journal::{RunInfo, Via},
 };
+use windlass_ground::Timestamp;
 use windlass_inventory::{Condition, Inventory};
 use windlass_notify::{FailedStart, Outbox};
 use windlass_report as report;
@@ -21,38 +23,38 @@ pub trait Starter {
     ///
     /// # Errors
     /// A journal that can't be read.
-    fn held_by(&self, one: &Planted, due: i64) -> Result<Option<String>, RunsError>;
+    fn held_by(&self, one: &Planted, due: Timestamp) -> Result<Option<String>, RunsError>;
 
-    /// Starts a run for what was due (milliseconds since 1970), however often it is asked for; `None` where it was started before and
+    /// Starts a run for what was due, however often it is asked for; `None` where it was started before and
     /// is not known by its key any more.
     ///
     /// # Errors
     /// Why it can't be started now.
-    fn start(&self, one: &Planted, due: i64) -> Result<Option<String>, RunsError>;
+    fn start(&self, one: &Planted, due: Timestamp) -> Result<Option<String>, RunsError>;
 
     /// Returns the lives of the certificates that this workflow made on this target, and that are in use.
     fn lives(&self, one: &Planted) -> Vec<Life>;
 
     /// Receives that a start failed for the first time.
-    fn failed(&self, one: &Planted, due: i64, error: &RunsError);
+    fn failed(&self, one: &Planted, due: Timestamp, error: &RunsError);
 }
 
-/// How long a certificate lives, in milliseconds since 1970.
+/// How long a certificate lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Life {
     /// When a run made it.
-    pub made_at: i64,
-    pub expires_at: i64,
+    pub made_at: Timestamp,
+    pub expires_at: Timestamp,
 }
 
 impl Life {
-    /// Returns when it is due that is to be renewed so long before it expires, in milliseconds. One that would be due when it is made
+    /// Returns when it is due that is to be renewed so long before it expires. One that would be due when it is made
     /// is due once two thirds of its life are over: or else each run would start the next one at once.
-    pub fn due_at(self, before: i64) -> i64 {
-        let whole = self.expires_at.saturating_sub(self.made_at).max(0);
+    pub fn due_at(self, before: Duration) -> Timestamp {
+        let whole = self.expires_at.since(self.made_at);
         match before < whole {
-            true => self.expires_at.saturating_sub(before),
-            false => self.made_at.saturating_add(whole / 3 * 2),
+            true => self.expires_at - before,
+            false => self.made_at + whole / 3 * 2,
         }
     }
 }
@@ -86,7 +88,7 @@ impl ThroughRuns {
 }
 
 impl Starter for ThroughRuns {
-    fn held_by(&self, one: &Planted, due: i64) -> Result<Option<String>, RunsError> {
+    fn held_by(&self, one: &Planted, due: Timestamp) -> Result<Option<String>, RunsError> {
         let workflow = &one.program;
         if workflow.lock.is_none() && workflow.concurrency.is_none() {
             return Ok(None);
@@ -131,7 +133,7 @@ impl Starter for ThroughRuns {
         })
     }
 
-    fn start(&self, one: &Planted, due: i64) -> Result<Option<String>, RunsError> {
+    fn start(&self, one: &Planted, due: Timestamp) -> Result<Option<String>, RunsError> {
         let params = one.trigger.params(Value::Null, Value::Null);
         let wanted = StartWanted {
             workflow: one.workflow.clone(),
@@ -153,7 +155,7 @@ impl Starter for ThroughRuns {
         lives(&lock(&self.inventory), one)
     }
 
-    fn failed(&self, one: &Planted, due: i64, error: &RunsError) {
+    fn failed(&self, one: &Planted, due: Timestamp, error: &RunsError) {
         let text = format!(
             "It was due at {} UTC: {}\nThe start is tried again.",
             report::utc_time(due),
@@ -164,8 +166,8 @@ impl Starter for ThroughRuns {
 }
 
 impl ThroughRuns {
-    /// Tells that a signed request could not start a run at a moment (milliseconds since 1970).
-    pub fn hook_failed(&self, one: &Planted, at: i64, error: &RunsError) {
+    /// Tells that a signed request could not start a run at a moment.
+    pub fn hook_failed(&self, one: &Planted, at: Timestamp, error: &RunsError) {
         let text = format!(
             "A signed request to its hook came: {}\nIt is tried again only if it is sent again.",
             error.message
@@ -174,14 +176,14 @@ impl ThroughRuns {
     }
 
     /// Tells that a trigger starts nothing any more, since its workflow has mistakes.
-    pub fn lost(&self, one: &Planted, at: i64, why: &str) {
+    pub fn lost(&self, one: &Planted, at: Timestamp, why: &str) {
         let text = format!(
             "Its file has mistakes, and nothing is started until they are corrected: {why}"
         );
         self.tell_failed(one, at, text);
     }
 
-    fn tell_failed(&self, one: &Planted, at: i64, text: String) {
+    fn tell_failed(&self, one: &Planted, at: Timestamp, text: String) {
         self.outbox.start_failed(FailedStart {
             file: one.workflow.as_str(),
             workflow: &one.program.name,
@@ -202,20 +204,20 @@ pub fn lives(inventory: &Inventory, one: &Planted) -> Vec<Life> {
     let lives = used.filter_map(|entry| {
         let by = entry.made_by.as_ref()?;
         let is_its = by.workflow == one.program.name && by.target == one.trigger.target;
-        is_its.then(|| Life {
+        is_its.then_some(Life {
             made_at: by.at,
-            expires_at: entry.facts.not_after.saturating_mul(1000),
+            expires_at: entry.facts.not_after,
         })
     });
     lives.collect()
 }
 
 /// Returns the key of a start: with the requester's name, which says the workflow and the trigger, it is the same for the same time.
-fn start_key(one: &Planted, due: i64) -> String {
-    format!("{} {due}", one.key())
+fn start_key(one: &Planted, due: Timestamp) -> String {
+    format!("{} {}", one.key(), due.as_millis())
 }
 
-fn person(one: &Planted, due: i64) -> Person {
+fn person(one: &Planted, due: Timestamp) -> Person {
     Person {
         name: one.requester(),
         via: Some(Via {
@@ -226,7 +228,7 @@ fn person(one: &Planted, due: i64) -> Person {
     }
 }
 
-fn is_start_of(info: &RunInfo, one: &Planted, due: i64) -> bool {
+fn is_start_of(info: &RunInfo, one: &Planted, due: Timestamp) -> bool {
     // One that still waited when this came due was replaced by it.
     info.requester == one.requester() && info.started_at >= due
 }
@@ -263,13 +265,14 @@ mod tests {
     #[test]
     fn a_certificate_that_is_due_when_it_is_made_is_due_later() {
         let life = Life {
-            made_at: 1_000,
-            expires_at: 91_000,
+            made_at: Timestamp::from_millis(1_000),
+            expires_at: Timestamp::from_millis(91_000),
         };
-        assert_eq!(life.due_at(30_000), 61_000);
-        assert_eq!(life.due_at(89_999), 1_001);
-        for before in [90_000, 90_001, i64::MAX] {
-            assert_eq!(life.due_at(before), 61_000, "{before}");
+        let due_at = |before: u64| life.due_at(Duration::from_millis(before)).as_millis();
+        assert_eq!(due_at(30_000), 61_000);
+        assert_eq!(due_at(89_999), 1_001);
+        for before in [90_000, 90_001, u64::MAX] {
+            assert_eq!(due_at(before), 61_000, "{before}");
         }
     }
 }

@@ -6,6 +6,7 @@ use super::{
     book::{Paused, TriggerBook, TriggerKey},
     planted::Planted,
 };
+use windlass_ground::Timestamp;
 use windlass_runs::{Peers, RunsError, SeenChange, SeenStart, SeenTrigger};
 
 /// What the servers know of the triggers, by their names.
@@ -19,7 +20,7 @@ pub fn take_over(
     book: &TriggerBook,
     peers: &dyn Peers,
     planted: &[Planted],
-    now: i64,
+    now: Timestamp,
 ) -> Result<Seen, RunsError> {
     let mut marks = peers.trigger_marks()?;
     for one in planted {
@@ -94,7 +95,7 @@ pub fn tell_pause(
     peers: &dyn Peers,
     key: &TriggerKey,
     by: Option<&str>,
-    at: i64,
+    at: Timestamp,
 ) -> Result<(), RunsError> {
     let change = match by {
         Some(by) => SeenChange::Paused {

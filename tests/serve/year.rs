@@ -6,23 +6,25 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     sync::Arc,
+    time::Duration,
 };
 
 use jiff::{
-    Timestamp, ToSpan,
+    ToSpan,
     civil::{Date, date},
     tz::TimeZone,
 };
 
 use windlass::{
     compile::{Frozen, compile},
+    ground::Timestamp,
     runs::{RunsError, WorkflowName},
     triggers::{Life, Planted, Scheduler, Starter, TriggerBook, TriggerKey},
 };
 
-const MINUTE: i64 = 60_000;
+const MINUTE: Duration = Duration::from_mins(1);
 /// How long a run holds its lock.
-const RUN: i64 = 20 * MINUTE;
+const RUN: Duration = Duration::from_mins(20);
 
 /// The triggers: the workflow's name, its lock, what stands in the file.
 const TRIGGERS: [(&str, &str, &str); 6] = [
@@ -69,8 +71,8 @@ const OUTAGES: [(&str, &str); 3] = [
 #[derive(Default)]
 struct World {
     /// By the key of their start: when it was made, and the lock.
-    runs: RefCell<BTreeMap<(TriggerKey, i64), (i64, String)>>,
-    now: Cell<i64>,
+    runs: RefCell<BTreeMap<(TriggerKey, Timestamp), (Timestamp, String)>>,
+    now: Cell<Timestamp>,
     random: Cell<u64>,
     kills: Cell<u32>,
     /// How often a start was asked for again that had been made.
@@ -99,7 +101,7 @@ impl World {
 struct Simulated(Rc<World>);
 
 impl Starter for Simulated {
-    fn held_by(&self, one: &Planted, due: i64) -> Result<Option<String>, RunsError> {
+    fn held_by(&self, one: &Planted, due: Timestamp) -> Result<Option<String>, RunsError> {
         let (runs, now) = (self.0.runs.borrow(), self.0.now.get());
         if runs.contains_key(&(one.key(), due)) {
             return Ok(None);
@@ -107,11 +109,11 @@ impl Starter for Simulated {
         let lock = lock_of(one);
         let held = runs
             .values()
-            .any(|(at, held)| *held == lock && now < at + RUN);
+            .any(|(at, held)| *held == lock && now < *at + RUN);
         Ok(held.then(|| format!("the lock {lock} is held")))
     }
 
-    fn start(&self, one: &Planted, due: i64) -> Result<Option<String>, RunsError> {
+    fn start(&self, one: &Planted, due: Timestamp) -> Result<Option<String>, RunsError> {
         self.0.maybe_die();
         let mut runs = self.0.runs.borrow_mut();
         let key = (one.key(), due);
@@ -130,7 +132,7 @@ impl Starter for Simulated {
         Vec::new()
     }
 
-    fn failed(&self, one: &Planted, _: i64, error: &RunsError) {
+    fn failed(&self, one: &Planted, _: Timestamp, error: &RunsError) {
         panic!("{} failed: {error}", one.key());
     }
 }
@@ -158,12 +160,12 @@ fn planted_all() -> Vec<Planted> {
     TRIGGERS.iter().map(one).collect()
 }
 
-fn ms(text: &str) -> i64 {
-    text.parse::<Timestamp>().expect("a time").as_millisecond()
+fn ms(text: &str) -> Timestamp {
+    text.parse().expect("a time")
 }
 
 /// When a time of day comes due on each day of the year that a filter takes; worked out without cron.
-fn daily(zone: &str, hour: i8, minute: i8, takes: impl Fn(Date) -> bool) -> BTreeMap<Date, i64> {
+fn daily(zone: &str, hour: i8, minute: i8, takes: impl Fn(Date) -> bool) -> BTreeMap<Date, Timestamp> {
     let zone = TimeZone::get(zone).expect("a zone");
     let days = std::iter::successors(Some(date(2026, 1, 2)), |day| day.checked_add(1.day()).ok());
     days.take_while(|day| *day <= date(2026, 12, 31))
@@ -171,18 +173,13 @@ fn daily(zone: &str, hour: i8, minute: i8, takes: impl Fn(Date) -> bool) -> BTre
         .map(|day| {
             let at = zone.to_ambiguous_zoned(day.at(hour, minute, 0, 0));
             // Skipped: as long after the change. Doubled: the first time.
-            (
-                day,
-                at.compatible()
-                    .expect("a time")
-                    .timestamp()
-                    .as_millisecond(),
-            )
+            let at = at.compatible().expect("a time").timestamp();
+            (day, Timestamp::from_millis(at.as_millisecond()))
         })
         .collect()
 }
 
-fn is_out(at: i64) -> bool {
+fn is_out(at: Timestamp) -> bool {
     OUTAGES
         .iter()
         .any(|(from, to)| ms(from) <= at && at < ms(to))
@@ -208,19 +205,19 @@ fn a_year_misses_and_doubles_nothing() {
             daily("Europe/Berlin", 0, 0, |day| day.day() == 1),
         ),
     ];
-    let often: BTreeSet<i64> = [0, 6, 12, 18]
+    let often: BTreeSet<Timestamp> = [0, 6, 12, 18]
         .into_iter()
         .flat_map(|hour| daily("Europe/Berlin", hour, 0, |_| true).into_values())
         .collect();
     let dues = expected.iter().flat_map(|(_, dues)| dues.values());
-    let moments: BTreeSet<i64> = dues.chain(&often).copied().collect();
+    let moments: BTreeSet<Timestamp> = dues.chain(&often).copied().collect();
     let (mut now, mut ticks, mut restarts) = (begin, 0, 0);
     while now < end {
         if let Some((_, to)) = OUTAGES
             .iter()
             .find(|(from, to)| ms(from) <= now && now < ms(to))
         {
-            now = ms(to) + 7_000;
+            now = ms(to) + Duration::from_secs(7);
             process = Scheduler::new(book.clone(), Simulated(world.clone()));
             restarts += 1;
         }
@@ -232,21 +229,21 @@ fn a_year_misses_and_doubles_nothing() {
             Err(_) => {
                 process = Scheduler::new(book.clone(), Simulated(world.clone()));
                 restarts += 1;
-                now += 20_000 + world.dice(60_000) as i64;
+                now += Duration::from_millis(20_000 + world.dice(60_000));
                 continue;
             }
         }
         // A server looks every second; nothing happens in between, so only moments at which something is due matter.
         let waits = !book.waiting().expect("a book").is_empty();
-        let next = moments.range(now + 1..).next().copied().unwrap_or(end);
+        let next = moments.range(now + Duration::from_millis(1)..).next().copied().unwrap_or(end);
         now = match waits && now + MINUTE < next {
             true => now + MINUTE,
-            false => next + world.dice(1_000) as i64,
+            false => next + Duration::from_millis(world.dice(1_000)),
         };
     }
 
     let runs = world.runs.borrow();
-    let of = |name: &str| -> BTreeSet<i64> {
+    let of = |name: &str| -> BTreeSet<Timestamp> {
         let starts = runs.keys().filter(|(key, _)| key.workflow == name);
         starts.map(|(_, due)| *due).collect()
     };
@@ -255,13 +252,13 @@ fn a_year_misses_and_doubles_nothing() {
         let started = of(name);
         made += started.len();
         // Whatever was started was due on some day, and no day twice.
-        let known: BTreeSet<i64> = dues.values().copied().collect();
+        let known: BTreeSet<Timestamp> = dues.values().copied().collect();
         doubled += started.difference(&known).count();
         for due in dues.values().filter(|due| !is_out(**due) && **due < end) {
             missed += usize::from(!started.contains(due));
         }
         for (from, to) in OUTAGES {
-            let out = |due: &&i64| ms(from) <= **due && **due < ms(to);
+            let out = |due: &&Timestamp| ms(from) <= **due && **due < ms(to);
             let (were_due, were_made) = (
                 dues.values().filter(out).count(),
                 started.iter().filter(out).count(),
@@ -274,7 +271,7 @@ fn a_year_misses_and_doubles_nothing() {
     }
     // Nothing is made up for one that does not want it.
     let started = of("often");
-    let wanted: BTreeSet<i64> = often
+    let wanted: BTreeSet<Timestamp> = often
         .iter()
         .copied()
         .filter(|at| !is_out(*at) && *at < end)
@@ -285,7 +282,7 @@ fn a_year_misses_and_doubles_nothing() {
     // Never two at the same moment for one lock.
     let mut at_once = 0;
     for lock in ["mesh", "ny"] {
-        let mut times: Vec<i64> = runs
+        let mut times: Vec<Timestamp> = runs
             .values()
             .filter(|(_, held)| held == lock)
             .map(|(at, _)| *at)
@@ -293,7 +290,7 @@ fn a_year_misses_and_doubles_nothing() {
         times.sort_unstable();
         at_once += times
             .windows(2)
-            .filter(|pair| pair[1] - pair[0] < RUN)
+            .filter(|pair| pair[1].since(pair[0]) < RUN)
             .count();
     }
     println!(

@@ -4,9 +4,9 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Args as ClapArgs;
 use clap_complete::ArgValueCompleter;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{cli::complete, report::start_of_day, value::parse_duration};
+use windlass_ground::Timestamp;
 
 #[derive(ClapArgs)]
 pub struct Runs {
@@ -59,8 +59,7 @@ const STATUSES: [&str; 11] = [
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Since {
     Ago(Duration),
-    /// Milliseconds since 1970.
-    At(i64),
+    At(Timestamp),
     /// A day of the zone in which times are shown.
     Day(String),
 }
@@ -73,16 +72,16 @@ impl Since {
         if start_of_day(text).is_some() {
             return Ok(Self::Day(text.to_owned()));
         }
-        match OffsetDateTime::parse(text, &Rfc3339) {
-            Ok(at) => Ok(Self::At(at.unix_timestamp() * 1000)),
-            Err(_) => Err("it is not a duration (2d), a day (2026-01-31) or a timestamp (2026-01-31T12:00:00Z)".into()),
+        match text.parse() {
+            Ok(at) => Ok(Self::At(at)),
+            Err(_) => Err("expected a duration (2d), a day (2026-01-31) or a timestamp (2026-01-31T12:00:00Z)".into()),
         }
     }
 
-    /// The first moment that counts, in milliseconds since 1970.
-    pub fn first(&self, now: i64) -> i64 {
+    /// Returns the first moment that counts.
+    pub fn first(&self, now: Timestamp) -> Timestamp {
         match self {
-            Self::Ago(ago) => now - i64::try_from(ago.as_millis()).unwrap_or(now),
+            Self::Ago(ago) => now - *ago,
             Self::At(at) => *at,
             Self::Day(day) => start_of_day(day).unwrap_or(now),
         }

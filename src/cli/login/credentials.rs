@@ -3,6 +3,7 @@ use std::{
     env, fs, io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -16,11 +17,12 @@ use crate::{
     },
     value::Secret,
 };
+use windlass_ground::Timestamp;
 
-/// A token that ends sooner than this (milliseconds) is renewed before it is used.
-const SOON: i64 = 60_000;
+/// A token that ends sooner than this is renewed before it is used.
+const SOON: Duration = Duration::from_secs(60);
 
-/// How this user logs in to servers: a file that only they may read.
+/// The stored logins of this user, in a file that only they may read.
 #[derive(Default, Serialize, Deserialize)]
 pub struct Credentials {
     /// By the address of each server.
@@ -34,8 +36,8 @@ pub struct Entry {
     pub token: String,
     /// Milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<i64>,
-    /// How another token is got when this one has expired.
+    pub expires_at: Option<Timestamp>,
+    /// How to renew the token when it has expired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renewal: Option<Renewal>,
 }
@@ -60,7 +62,7 @@ impl Entry {
     /// How another token is got, if it is time to.
     fn due(&self) -> Option<Renewal> {
         let expires_at = self.expires_at?;
-        let is_old = expires_at.saturating_sub(SOON) < now();
+        let is_old = expires_at - SOON < now();
         self.renewal.clone().filter(|_| is_old)
     }
 }

@@ -17,6 +17,7 @@ use crate::{
     report,
     x509::Certificate,
 };
+use windlass_ground::Timestamp;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// How often the provider is asked where it does not say (RFC 8628, 3.2), and how much slower where it says so (3.5).
@@ -207,14 +208,12 @@ fn entry(
     })
 }
 
-/// Reads when a token ends, in milliseconds since 1970. The server is who checks it.
-fn expiry(token: &str) -> Option<i64> {
+/// Reads when a token expires. The signature is not verified here: the server does that.
+fn expiry(token: &str) -> Option<Timestamp> {
     let body = token.split('.').nth(1)?;
     let body = BASE64URL_NOPAD.decode(body.as_bytes()).ok()?;
     let claims: Json = serde_json::from_slice(&body).ok()?;
-    claims["exp"]
-        .as_i64()
-        .map(|seconds| seconds.saturating_mul(1000))
+    claims["exp"].as_i64().map(Timestamp::from_secs)
 }
 
 fn discover(http: &Client, issuer: &str) -> Result<Endpoints, Failure> {

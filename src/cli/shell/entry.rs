@@ -104,7 +104,7 @@ pub fn read_entry(text: &str) -> Entry {
     entry
 }
 
-/// The statements, each as a range of tokens, with the semicolon behind it.
+/// Returns the statements, each as a range of tokens, with the semicolon behind it.
 fn split(text: &str, tokens: &[&Token]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let (mut start, mut depth) = (0, 0_usize);

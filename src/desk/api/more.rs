@@ -29,6 +29,7 @@ use crate::{
     waiting::Waiting,
 };
 use windlass_engine::journal::InstanceId;
+use windlass_ground::Timestamp;
 use windlass_report as report;
 use windlass_runs::{Changes, DoubtAnswer, RunsError};
 use windlass_targets::{LOCAL, Role};
@@ -146,7 +147,8 @@ pub struct WaitingQuestion {
 pub struct LockItem {
     pub lock: String,
     pub run: String,
-    pub since: i64,
+    #[schema(value_type = i64)]
+    pub since: Timestamp,
     /// In the order in which they began.
     pub waiting: Vec<RunItem>,
 }
@@ -156,7 +158,8 @@ pub struct LockItem {
 pub struct TimerItem {
     pub run: String,
     pub step: String,
-    pub at: i64,
+    #[schema(value_type = i64)]
+    pub at: Timestamp,
     pub attempt: u32,
 }
 
@@ -210,7 +213,8 @@ pub struct LogPage {
 pub struct LogItem {
     /// Of the event.
     pub seq: u64,
-    pub at: i64,
+    #[schema(value_type = i64)]
+    pub at: Timestamp,
     pub text: String,
     pub step: Option<String>,
     pub is_error: bool,

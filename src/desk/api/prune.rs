@@ -19,6 +19,7 @@ use crate::{
     server::Desk,
 };
 use windlass_engine::journal::RunRow;
+use windlass_ground::Timestamp;
 use windlass_runs::{Pruning, Retention, now};
 use windlass_targets::Role;
 use windlass_world::value::parse_duration;
@@ -66,13 +67,15 @@ pub struct PruneBody {
     pub dry_run: bool,
     /// The moment that counts, in milliseconds since 1970: `at` of the list that was looked at. Now if it is left out.
     #[serde(default)]
-    pub at: Option<i64>,
+    #[schema(value_type = Option<i64>)]
+    pub at: Option<Timestamp>,
 }
 
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct PruneAnswer {
     /// The moment that counted, in milliseconds since 1970.
-    pub at: i64,
+    #[schema(value_type = i64)]
+    pub at: Timestamp,
     /// The runs that are deleted with `dry_run: false`; empty where that was so.
     pub runs: Vec<PrunableRun>,
     /// The runs that were deleted.
@@ -89,9 +92,11 @@ pub struct PrunableRun {
     pub target: String,
     pub status: String,
     /// Milliseconds since 1970.
-    pub started_at: i64,
+    #[schema(value_type = i64)]
+    pub started_at: Timestamp,
     /// Milliseconds since 1970.
-    pub ended_at: Option<i64>,
+    #[schema(value_type = Option<i64>)]
+    pub ended_at: Option<Timestamp>,
 }
 
 /// A run that could not be deleted.
@@ -111,7 +116,8 @@ pub struct PrunedAnswer {
 pub struct PrunedRun {
     pub run: String,
     /// When, in milliseconds since 1970.
-    pub at: i64,
+    #[schema(value_type = i64)]
+    pub at: Timestamp,
     /// How many events it had.
     pub events: u64,
     /// The digest of the last, which an evidence bundle of the run names.

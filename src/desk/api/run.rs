@@ -19,6 +19,7 @@ use windlass_engine::journal::{
     EffectOutcome, EffectState, Instance, InstanceId, Outcome, Record, RunId, State as RunState,
     Status,
 };
+use windlass_ground::Timestamp;
 use windlass_report as report;
 use windlass_runs::{self as runs, Cursor, Runs, RunsError, Shown};
 use windlass_targets::Role;
@@ -77,14 +78,14 @@ pub fn waits_for(runs: &dyn Runs, run: &RunId) -> Option<String> {
 }
 
 /// Returns the executions of steps, by their ids.
-pub fn steps(state: &RunState, at: i64) -> Vec<StepItem> {
+pub fn steps(state: &RunState, at: Timestamp) -> Vec<StepItem> {
     let steps = state.steps.iter();
     steps
         .map(|(id, instance)| step_item(id, instance, at))
         .collect()
 }
 
-fn step_item(id: &InstanceId, instance: &Instance, at: i64) -> StepItem {
+fn step_item(id: &InstanceId, instance: &Instance, at: Timestamp) -> StepItem {
     StepItem {
         step: id.to_string(),
         status: match instance.has_expired(at) {

@@ -10,6 +10,7 @@ use windlass_engine::{
     compile::{Param, Workflow},
     journal::{InstanceId, RunId},
 };
+use windlass_ground::Timestamp;
 use windlass_runs::{Ask, Listed, Row};
 use windlass_targets::Role;
 use windlass_world::value::{Type, Value};
@@ -164,8 +165,10 @@ pub struct SessionItem {
     /// What authenticated them.
     pub how: String,
     pub from: String,
-    pub began_at: i64,
-    pub used_at: i64,
+    #[schema(value_type = i64)]
+    pub began_at: Timestamp,
+    #[schema(value_type = i64)]
+    pub used_at: Timestamp,
     /// Whether the request came with it.
     pub is_this: bool,
 }
@@ -202,8 +205,10 @@ pub struct RunItem {
     pub target: String,
     pub status: String,
     pub is_driven: bool,
-    pub started_at: i64,
-    pub ended_at: Option<i64>,
+    #[schema(value_type = i64)]
+    pub started_at: Timestamp,
+    #[schema(value_type = Option<i64>)]
+    pub ended_at: Option<Timestamp>,
     pub requester: Option<String>,
     /// The first line of why it failed.
     pub error: Option<String>,
@@ -217,9 +222,11 @@ pub struct AskItem {
     pub message: String,
     /// Of the question, the workflow's files and the params: what an answer is bound to.
     pub digest: String,
-    pub asked_at: i64,
+    #[schema(value_type = i64)]
+    pub asked_at: Timestamp,
     /// When it is decided without anybody.
-    pub deadline: Option<i64>,
+    #[schema(value_type = Option<i64>)]
+    pub deadline: Option<Timestamp>,
     /// Whether who asks may answer it; left out in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub may_answer: Option<Allowed>,
@@ -254,8 +261,10 @@ pub struct RunDetail {
     /// The lock that it waits for, and who holds that.
     pub waits_for: Option<String>,
     pub requester: String,
-    pub started_at: i64,
-    pub ended_at: Option<i64>,
+    #[schema(value_type = i64)]
+    pub started_at: Timestamp,
+    #[schema(value_type = Option<i64>)]
+    pub ended_at: Option<Timestamp>,
     pub worked_ms: i64,
     pub params: Json,
     pub outputs: Json,
@@ -274,10 +283,13 @@ pub struct StepItem {
     pub step: String,
     pub status: String,
     pub attempt: u32,
-    pub started_at: Option<i64>,
-    pub ended_at: Option<i64>,
+    #[schema(value_type = Option<i64>)]
+    pub started_at: Option<Timestamp>,
+    #[schema(value_type = Option<i64>)]
+    pub ended_at: Option<Timestamp>,
     pub worked_ms: i64,
-    pub retry_at: Option<i64>,
+    #[schema(value_type = Option<i64>)]
+    pub retry_at: Option<Timestamp>,
     pub inputs: Json,
     pub outputs: Json,
     pub error: Option<String>,
@@ -313,7 +325,8 @@ pub struct EffectItem {
     pub arguments: Json,
     /// `read`, `keyed`, `found`, `unsure`.
     pub class: Json,
-    pub at: i64,
+    #[schema(value_type = i64)]
+    pub at: Timestamp,
     /// `done`, `failed`, `not_done`, or `in_doubt`.
     pub status: String,
     pub result: Json,
@@ -330,7 +343,8 @@ pub struct EventsPage {
 #[derive(Serialize, ToSchema)]
 pub struct EventItem {
     pub seq: u64,
-    pub at: i64,
+    #[schema(value_type = i64)]
+    pub at: Timestamp,
     /// What chains it to the one before.
     pub digest: String,
     pub event: Json,

@@ -204,7 +204,7 @@ mod tests {
     }
 
     fn now() -> i64 {
-        windlass_runs::now() / 1000
+        windlass_runs::now().as_secs()
     }
 
     #[test]

@@ -69,7 +69,7 @@ pub async fn begin(State(desk): State<Desk>, headers: HeaderMap) -> Result<Respo
         at: now(),
     };
     let sealed = desk.login_seal.close(&begun).ok_or_else(no_randomness)?;
-    let seconds = Some((PATIENCE / 1000) as u32);
+    let seconds = Some(PATIENCE.as_secs() as u32);
     let cookie = desk.set_cookie(Purpose::Login, &headers, &sealed, SameSite::Lax, seconds);
     Ok(page::see_other(&address, cookie))
 }
@@ -104,7 +104,7 @@ pub async fn finish(
     let begun = desk
         .cookie(Purpose::Login, &headers)
         .and_then(|sealed| desk.login_seal.open(&sealed))
-        .filter(|begun| at - begun.at < PATIENCE && back.state.as_ref() == Some(&begun.state));
+        .filter(|begun| at.since(begun.at) < PATIENCE && back.state.as_ref() == Some(&begun.state));
     let Some(begun) = begun else {
         return refused("This login was not begun here, has ended, or took too long. Try again.");
     };

@@ -1,9 +1,13 @@
+use std::time::Duration;
+
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
 
-/// How long somebody has for logging in at the provider, in milliseconds.
-pub const PATIENCE: i64 = 10 * 60_000;
+use windlass_ground::Timestamp;
+
+/// How long a user has for logging in at the provider.
+pub const PATIENCE: Duration = Duration::from_mins(10);
 
 /// A login that has begun. The browser keeps it, sealed, in a cookie: so this process keeps nothing for strangers, and a login ends
 /// only in the browser that began it. That it ends once is the provider's care: a code is good once.
@@ -15,8 +19,7 @@ pub struct Begun {
     pub verifier: String,
     /// The address that the provider leads back to.
     pub back: String,
-    /// Milliseconds since 1970.
-    pub at: i64,
+    pub at: Timestamp,
 }
 
 /// Seals logins with a key that only this process has.
@@ -63,7 +66,7 @@ mod tests {
             nonce: "nonce".into(),
             verifier: "verifier".into(),
             back: "https://windlass.example.com/login/callback".into(),
-            at: 7,
+            at: Timestamp::from_millis(7),
         };
         let sealed = seal.close(&begun).expect("sealed");
         assert_eq!(seal.open(&sealed), Some(begun.clone()));

@@ -13,6 +13,7 @@ use super::{
     layout::{Frame, page},
 };
 use crate::{access::Access, answer::Problem, server::Desk};
+use windlass_ground::Timestamp;
 use windlass_runs::now;
 
 /// `GET /runs/RUN/audit`.
@@ -97,7 +98,7 @@ fn approvals(all: &serde_json::Value) -> Markup {
                                 td class="workflow" { code { (text(one, "step")) } p { (text(one, "question")) } }
                                 td data-label="Answer" { (status(one["verdict"].as_str().unwrap_or("waiting"))) @if one["comment"].is_string() { p { (text(one, "comment")) } } }
                                 td data-label="By" { (text(one, "approver")) }
-                                td data-label="When" { @if let Some(at) = one["answered_at"].as_i64() { (moment(at, now())) } }
+                                td data-label="When" { @if let Some(at) = one["answered_at"].as_i64() { (moment(Timestamp::from_millis(at), now())) } }
                             }
                         }
                     }

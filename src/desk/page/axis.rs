@@ -1,5 +1,8 @@
 //! The time of a run as a line: hours in which nothing worked, as a run waits for people, are folded to a short piece.
 
+use std::time::Duration;
+use windlass_ground::Timestamp;
+
 /// The line in units of the picture; it is stretched to the width there is.
 pub const LENGTH: f64 = 1000.0;
 /// How long a folded piece is.
@@ -7,18 +10,23 @@ const FOLD: f64 = 60.0;
 /// At most so many are folded.
 const FOLDS: usize = 4;
 
-/// Where moments (milliseconds since 1970) stand on the line.
+/// Where moments stand on the line.
 pub struct Axis {
     /// The ends of its pieces: a moment, and its place.
-    stops: Vec<(i64, f64)>,
+    stops: Vec<(Timestamp, f64)>,
     /// What is folded: from when to when.
-    pub folded: Vec<(i64, i64)>,
+    pub folded: Vec<(Timestamp, Timestamp)>,
 }
 
 impl Axis {
     /// Makes the line of a run from its start to its end; `worked` are the times in which some step did something.
-    pub fn new(from: i64, to: i64, worked: impl Iterator<Item = (i64, i64)>) -> Self {
-        let to = to.max(from + 1);
+    pub fn new(
+        from: Timestamp,
+        to: Timestamp,
+        worked: impl Iterator<Item = (Timestamp, Timestamp)>,
+    ) -> Self {
+        let to = to.max(from + Duration::from_millis(1));
+        let length = |(begin, end): &(Timestamp, Timestamp)| end.millis_since(*begin);
         let mut worked: Vec<_> = worked
             .map(|(begin, end)| (begin.clamp(from, to), end.clamp(from, to)))
             .collect();
@@ -34,17 +42,17 @@ impl Axis {
         if at < to {
             idle.push((at, to));
         }
-        let busy = (to - from) - idle.iter().map(|(begin, end)| end - begin).sum::<i64>();
+        let busy = length(&(from, to)) - idle.iter().map(length).sum::<i64>();
         // A pause that is no longer than the work is part of the picture.
-        idle.retain(|(begin, end)| busy > 0 && end - begin > busy.max(1000));
-        idle.sort_by_key(|(begin, end)| begin - end);
+        idle.retain(|pause| busy > 0 && length(pause) > busy.max(1000));
+        idle.sort_by_key(|pause| std::cmp::Reverse(length(pause)));
         idle.truncate(FOLDS);
         idle.sort_unstable();
-        let folded: i64 = idle.iter().map(|(begin, end)| end - begin).sum();
-        let scale = (LENGTH - FOLD * idle.len() as f64) / (to - from - folded).max(1) as f64;
+        let folded: i64 = idle.iter().map(length).sum();
+        let scale = (LENGTH - FOLD * idle.len() as f64) / (length(&(from, to)) - folded).max(1) as f64;
         let (mut stops, mut moment, mut place) = (vec![(from, 0.0)], from, 0.0);
         for (begin, end) in &idle {
-            place += (begin - moment) as f64 * scale;
+            place += begin.millis_since(moment) as f64 * scale;
             stops.push((*begin, place));
             place += FOLD;
             stops.push((*end, place));
@@ -57,13 +65,13 @@ impl Axis {
         }
     }
 
-    pub fn place(&self, at: i64) -> f64 {
+    pub fn place(&self, at: Timestamp) -> f64 {
         let next = self.stops.partition_point(|(moment, _)| *moment < at);
         let ends = (self.stops.get(next.saturating_sub(1)), self.stops.get(next));
         match ends {
             (Some((_, place)), None) => *place,
             (Some((from, left)), Some((to, right))) if to > from => {
-                let part = (at - from).max(0) as f64 / (to - from) as f64;
+                let part = at.millis_since(*from).max(0) as f64 / to.millis_since(*from) as f64;
                 left + (right - left) * part
             }
             (_, Some((_, place))) => *place,
@@ -76,26 +84,39 @@ impl Axis {
 mod tests {
     use super::*;
 
+    fn ms(at: i64) -> Timestamp {
+        Timestamp::from_millis(at)
+    }
+
+    fn axis(from: i64, to: i64, worked: &[(i64, i64)]) -> Axis {
+        let worked = worked.iter().map(|(begin, end)| (ms(*begin), ms(*end)));
+        Axis::new(ms(from), ms(to), worked)
+    }
+
     #[test]
     fn a_night_of_waiting_is_folded_and_work_keeps_its_scale() {
         const HOUR: i64 = 3_600_000;
         let work = [(0, 60_000), (9 * HOUR, 9 * HOUR + 60_000)];
-        let axis = Axis::new(0, 9 * HOUR + 60_000, work.into_iter());
-        assert_eq!(axis.folded, [(60_000, 9 * HOUR)]);
-        let (first, second) = (axis.place(60_000), LENGTH - axis.place(9 * HOUR));
+        let axis = axis(0, 9 * HOUR + 60_000, &work);
+        assert_eq!(axis.folded, [(ms(60_000), ms(9 * HOUR))]);
+        let (first, second) = (
+            axis.place(ms(60_000)),
+            LENGTH - axis.place(ms(9 * HOUR)),
+        );
         assert!(
             (first - second).abs() < 0.01 && (first - 470.0).abs() < 0.01,
             "{first} {second}"
         );
-        assert!((axis.place(0)).abs() < 0.01 && (axis.place(10 * HOUR) - LENGTH).abs() < 0.01);
+        assert!((axis.place(ms(0))).abs() < 0.01);
+        assert!((axis.place(ms(10 * HOUR)) - LENGTH).abs() < 0.01);
     }
 
     #[test]
     fn a_run_that_only_works_is_a_straight_line() {
-        let axis = Axis::new(1000, 5000, [(1000, 3000), (2000, 5000)].into_iter());
-        assert!(axis.folded.is_empty());
-        assert!((axis.place(3000) - 500.0).abs() < 0.01);
-        let empty = Axis::new(1000, 1000, std::iter::empty());
-        assert!(empty.place(1000).is_finite());
+        let straight = axis(1000, 5000, &[(1000, 3000), (2000, 5000)]);
+        assert!(straight.folded.is_empty());
+        assert!((straight.place(ms(3000)) - 500.0).abs() < 0.01);
+        let empty = axis(1000, 1000, &[]);
+        assert!(empty.place(ms(1000)).is_finite());
     }
 }

@@ -7,6 +7,7 @@ use super::{
     layout::{Frame, page},
 };
 use crate::{access::Access, answer::Problem, server::Desk};
+use windlass_ground::Timestamp;
 use windlass_inventory::{Entry, Inventory};
 use windlass_report::{self as report, Pick};
 use windlass_runs::now;
@@ -55,25 +56,24 @@ pub async fn certificates(State(desk): State<Desk>, access: Access) -> Result<Re
     ))
 }
 
-fn table(entries: &[&Entry], at: i64) -> Markup {
-    let second = at.div_euclid(1000);
+fn table(entries: &[&Entry], at: Timestamp) -> Markup {
     let from = entries
         .iter()
         .map(|entry| entry.facts.not_before)
         .min()
-        .unwrap_or(second);
+        .unwrap_or(at);
     let to = entries
         .iter()
         .map(|entry| entry.facts.not_after)
         .max()
-        .unwrap_or(second);
+        .unwrap_or(at);
     // Most certificates are short and a root is long: the axis is that of the square root of the time from now.
-    let reach = |time: i64| {
-        let away = (time - second) as f64;
+    let reach = |time: Timestamp| {
+        let away = (time.as_secs() - at.as_secs()) as f64;
         away.signum() * away.abs().sqrt()
     };
     let (left, right) = (reach(from).min(0.0), reach(to).max(1.0));
-    let place = |time: i64| (reach(time) - left) / (right - left) * AXIS;
+    let place = |time: Timestamp| (reach(time) - left) / (right - left) * AXIS;
     html! {
         table class="list certificates" {
             caption class="unseen" { "Certificates in use, by when they expire" }
@@ -98,13 +98,13 @@ fn table(entries: &[&Entry], at: i64) -> Markup {
                         }
                         td data-label="Left" class={ "left " (kind) } {
                             (report::days(entry.left(at)))
-                            p class="quiet" { (report::utc_time(facts.not_after * 1000)) }
+                            p class="quiet" { (report::utc_time(facts.not_after)) }
                         }
                         td class="life" {
                             svg viewBox=(format!("0 0 {AXIS} 16")) preserveAspectRatio="none" aria-hidden="true" {
                                 @let (begin, end) = (place(facts.not_before), place(facts.not_after));
                                 rect class=(kind) x=(format!("{begin:.1}")) y="4" width=(format!("{:.1}", (end - begin).max(4.0))) height="8" rx="2" {}
-                                rect class="now" x=(format!("{:.1}", place(second))) y="0" width="2" height="16" {}
+                                rect class="now" x=(format!("{:.1}", place(at))) y="0" width="2" height="16" {}
                             }
                         }
                         td data-label="Where" {
@@ -129,11 +129,14 @@ fn table(entries: &[&Entry], at: i64) -> Markup {
     }
 }
 
-fn kind(entry: &Entry, at: i64) -> &'static str {
+fn kind(entry: &Entry, at: Timestamp) -> &'static str {
     match entry.left(at) {
         ..=0 => "bad",
         left if left <= SOON
-            && entry.is_due(at, (entry.facts.not_after - entry.facts.not_before) / 3) =>
+            && entry.is_due(
+                at,
+                (entry.facts.not_after.as_secs() - entry.facts.not_before.as_secs()) / 3,
+            ) =>
         {
             "warn"
         }

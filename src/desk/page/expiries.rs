@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use windlass_ground::Timestamp;
 use windlass_inventory::Entry;
 use windlass_report as report;
 
@@ -36,7 +37,7 @@ struct Dot {
 }
 
 /// Draws when the certificates expire; `kind` is the colour of each, and their rows have the ids `cert-0`, `cert-1`, ….
-pub fn expiries(entries: &[&Entry], at: i64, kind: impl Fn(&Entry) -> &'static str) -> Markup {
+pub fn expiries(entries: &[&Entry], at: Timestamp, kind: impl Fn(&Entry) -> &'static str) -> Markup {
     let furthest = entries
         .iter()
         .map(|entry| entry.left(at))
@@ -97,7 +98,7 @@ pub fn expiries(entries: &[&Entry], at: i64, kind: impl Fn(&Entry) -> &'static s
 
 fn dots<'a>(
     entries: impl Iterator<Item = (usize, &'a &'a Entry)>,
-    at: i64,
+    at: Timestamp,
     place: &impl Fn(i64) -> f64,
     kind: &impl Fn(&Entry) -> &'static str,
 ) -> Vec<Dot> {

@@ -1,28 +1,28 @@
 //! Times, statuses and values, as every page shows them.
 
 use maud::{Markup, html};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::format_description::well_known::Rfc3339;
 
+use windlass_ground::Timestamp;
 use windlass_report as report;
 
-/// Returns a moment (milliseconds since 1970): how long ago, with the exact time on hover; the script keeps it right.
-pub fn moment(at: i64, now: i64) -> Markup {
+/// Returns a moment: how long ago, with the exact time on hover; the script keeps it right.
+pub fn moment(at: Timestamp, now: Timestamp) -> Markup {
     let exact = format!("{} UTC", report::utc_time(at));
     html! {
-        time datetime=(iso(at)) data-at=(at) title=(exact) { (relative(at, now)) }
+        time datetime=(iso(at)) data-at=(at.as_millis()) title=(exact) { (relative(at, now)) }
     }
 }
 
-fn iso(at: i64) -> String {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(at) * 1_000_000)
-        .ok()
+fn iso(at: Timestamp) -> String {
+    at.to_utc()
         .and_then(|at| at.format(&Rfc3339).ok())
         .unwrap_or_default()
 }
 
 /// `3m ago`, `in 2h`: the largest unit alone, as the script writes it.
-pub fn relative(at: i64, now: i64) -> String {
-    let seconds = (now - at) / 1000;
+pub fn relative(at: Timestamp, now: Timestamp) -> String {
+    let seconds = now.millis_since(at) / 1000;
     let size = match seconds.unsigned_abs() {
         s @ 0..60 => format!("{s}s"),
         s @ 60..3600 => format!("{}m", s / 60),
@@ -138,7 +138,8 @@ mod tests {
             (864_000_000 - 3_600_000, "1h ago"),
             (864_000_000 + 120_000, "in 2m"),
         ] {
-            assert_eq!(relative(at, 864_000_000), wanted);
+            let (at, now) = (Timestamp::from_millis(at), Timestamp::from_secs(864_000));
+            assert_eq!(relative(at, now), wanted);
         }
         assert_eq!(length(12), "12ms");
         assert_eq!(length(3_250), "3.2s");

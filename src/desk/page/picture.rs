@@ -7,6 +7,7 @@ use super::{
     steps::{Node, nodes},
 };
 use windlass_engine::{compile::Workflow, journal::State};
+use windlass_ground::Timestamp;
 
 /// The page's own style, without what only a page needs.
 const STYLE: &str = "\
@@ -18,7 +19,7 @@ svg{font-family:system-ui,sans-serif;background:#fff}a{text-decoration:none}path
 
 /// Draws a workflow as SVG; of a run, with the state and the time of each step. Of many steps it has groups, as the page does. `None` for a
 /// workflow without steps.
-pub fn picture(workflow: &Workflow, state: Option<&State>, now: i64) -> Option<String> {
+pub fn picture(workflow: &Workflow, state: Option<&State>, now: Timestamp) -> Option<String> {
     let mut nodes: Vec<Node> = nodes(workflow, state.unwrap_or(&State::default()), now);
     for node in nodes.iter_mut().filter(|node| node.ended_at.is_some()) {
         node.does = format!("{} · {}", node.does, length(node.took(now)));

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{access::Access, answer::Problem, api, server::Desk};
 use windlass_engine::journal::RunRow;
+use windlass_ground::Timestamp;
 use windlass_runs::{Pruning, Retention, now};
 
 /// How many runs are listed; all of them are counted and deleted.
@@ -29,7 +30,7 @@ pub struct PruneQuery {
 }
 
 impl PruneQuery {
-    fn wanted(&self, keep: Duration, at: i64) -> Result<Retention, Problem> {
+    fn wanted(&self, keep: Duration, at: Timestamp) -> Result<Retention, Problem> {
         let keep_last = match self.keep_last.as_str() {
             "" => 0,
             text => text
@@ -100,7 +101,7 @@ fn form(query: &PruneQuery) -> Markup {
     }
 }
 
-fn list(runs: &[RunRow], query: &PruneQuery, at: i64) -> Markup {
+fn list(runs: &[RunRow], query: &PruneQuery, at: Timestamp) -> Markup {
     html! {
         section class="card" {
             h2 { (runs.len()) @if runs.len() == 1 { " run" } @else { " runs" } " would be deleted" }
@@ -127,7 +128,7 @@ fn list(runs: &[RunRow], query: &PruneQuery, at: i64) -> Markup {
                     input type="hidden" name="workflow" value=(query.workflow);
                     input type="hidden" name="failed" value=(query.failed);
                     // What ends after this list was made is not deleted.
-                    input type="hidden" name="at" value=(at);
+                    input type="hidden" name="at" value=(at.as_millis());
                     div class="answers" {
                         button class="danger" { "Delete " (runs.len()) @if runs.len() == 1 { " run" } @else { " runs" } }
                         a class="button" href="/" { "Back" }
@@ -151,7 +152,8 @@ pub async fn prune(
         workflow: field("workflow"),
         failed: field("failed"),
     };
-    let at = form.field("at").and_then(|at| at.parse::<i64>().ok());
+    let at = form.field("at").and_then(|at| at.parse().ok());
+    let at = at.map(Timestamp::from_millis);
     let at = at.ok_or_else(|| Problem::bad("the form does not say when it was made"))?;
     let wanted = query.wanted(api::keep_duration(query.keep.trim())?, at.min(now()))?;
     let who = access.person.clone();

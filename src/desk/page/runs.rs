@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{access::Access, answer::Problem, server::Desk, waiting::questions};
 use windlass_engine::journal::RunId;
+use windlass_ground::Timestamp;
 use windlass_runs::{Filter, Row, now};
 use windlass_targets::Role;
 
@@ -134,7 +135,7 @@ pub async fn runs(
     ))
 }
 
-fn table(rows: &[Row], at: i64, may_select: bool) -> Markup {
+fn table(rows: &[Row], at: Timestamp, may_select: bool) -> Markup {
     html! {
         table id="runs" class="list" {
             caption class="unseen" { "Runs, the newest first" }
@@ -170,7 +171,7 @@ fn table(rows: &[Row], at: i64, may_select: bool) -> Markup {
                         td data-label="Started" { (moment(row.run.started_at, at)) }
                         td data-label="By" { (row.run.requester.as_deref().unwrap_or("–")) }
                         td data-label="Took" class="number" {
-                            (length(row.run.ended_at.unwrap_or(at) - row.run.started_at))
+                            (length(row.run.ended_at.unwrap_or(at).millis_since(row.run.started_at)))
                         }
                     }
                 }

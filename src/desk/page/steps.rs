@@ -6,6 +6,7 @@ use windlass_engine::{
     compile::{Action, Step, Workflow},
     journal::{Instance, InstanceId, State, Status},
 };
+use windlass_ground::Timestamp;
 
 /// A step of the workflow itself; all that runs inside of it is folded into counts.
 pub struct Node {
@@ -23,10 +24,10 @@ pub struct Node {
     is_nested: bool,
     /// The first one that failed, and how many did.
     pub failing: Option<(String, usize)>,
-    pub started_at: Option<i64>,
-    pub ended_at: Option<i64>,
+    pub started_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
     /// When it asked, and until when it waited for an answer.
-    pub waited: Option<(i64, Option<i64>)>,
+    pub waited: Option<(Timestamp, Option<Timestamp>)>,
     pub attempt: u32,
     pub worked: i64,
 }
@@ -45,12 +46,12 @@ pub const ORDER: [&str; 9] = [
 ];
 
 /// Returns the steps of a workflow, in an order in which they may run.
-pub fn nodes(workflow: &Workflow, state: &State, at: i64) -> Vec<Node> {
+pub fn nodes(workflow: &Workflow, state: &State, at: Timestamp) -> Vec<Node> {
     let steps = workflow.steps();
     steps.map(|(_, step)| node(step, state, at)).collect()
 }
 
-fn node(step: &Step, state: &State, at: i64) -> Node {
+fn node(step: &Step, state: &State, at: Timestamp) -> Node {
     let id = InstanceId::step(None, step.name.as_str());
     let instance = state.instance(&id);
     let is_nested = matches!(step.action, Action::Workflow(_));
@@ -123,7 +124,7 @@ pub fn parts<'a>(
 }
 
 /// Says in one word where an instance stands.
-pub fn status(state: &State, instance: &Instance, at: i64) -> &'static str {
+pub fn status(state: &State, instance: &Instance, at: Timestamp) -> &'static str {
     match instance.status {
         Status::Pending if instance.attempt > 0 && state.outcome.is_some() => "interrupted",
         _ if instance.has_expired(at) => "expired",
@@ -149,9 +150,12 @@ impl Node {
     }
 
     /// Says how long it worked, or, of a question, how long it has waited for its answer, in milliseconds.
-    pub fn took(&self, now: i64) -> i64 {
+    pub fn took(&self, now: Timestamp) -> i64 {
         match self.waited {
-            Some((asked, answered)) => answered.or(self.ended_at).unwrap_or(now) - asked,
+            Some((asked, answered)) => {
+                let ended = answered.or(self.ended_at).unwrap_or(now);
+                ended.millis_since(asked)
+            }
             None => self.worked,
         }
     }

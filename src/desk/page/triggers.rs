@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{access::Access, answer::Problem, api, server::Desk};
 use windlass_engine::compile::Schedule;
+use windlass_ground::Timestamp;
 use windlass_notify::{Delivered, ReceiverQueue};
 use windlass_report as report;
 use windlass_runs::now;
@@ -59,7 +60,7 @@ pub async fn triggers(State(desk): State<Desk>, access: Access) -> Result<Respon
     ))
 }
 
-fn row(one: &TriggerStanding, may_pause: bool, at: i64) -> Markup {
+fn row(one: &TriggerStanding, may_pause: bool, at: Timestamp) -> Markup {
     let action = |verb: &str| {
         format!(
             "/triggers/{}/{}/{verb}",
@@ -110,7 +111,7 @@ fn row(one: &TriggerStanding, may_pause: bool, at: i64) -> Markup {
 }
 
 /// A moment by the clocks of its schedule and by UTC.
-fn both_zones(at: i64, zone: Option<&str>) -> String {
+fn both_zones(at: Timestamp, zone: Option<&str>) -> String {
     let utc = format!("{} UTC", report::utc_time(at));
     match zone.filter(|zone| *zone != "UTC") {
         Some(zone) => format!("{} · {utc}", Schedule::local_time(at, zone)),
@@ -219,7 +220,7 @@ fn receivers(queues: &[ReceiverQueue]) -> Markup {
     }
 }
 
-fn delivery(one: &Delivered, at: i64) -> Markup {
+fn delivery(one: &Delivered, at: Timestamp) -> Markup {
     let (class, mark, word) = match one.state.as_str() {
         "sent" => ("good", "✓", "sent"),
         "given_up" => ("bad", "✕", "given up"),

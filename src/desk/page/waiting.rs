@@ -13,6 +13,7 @@ use crate::{
     server::Desk,
     waiting::{Lock, Question, Timer, Waiting},
 };
+use windlass_ground::Timestamp;
 use windlass_runs::{Row, now};
 
 /// `GET /waiting`.
@@ -60,7 +61,7 @@ pub async fn waiting(State(desk): State<Desk>, access: Access) -> Result<Respons
 }
 
 /// Returns a question with the way to it.
-pub fn question_of(question: &Question, at: i64) -> Markup {
+pub fn question_of(question: &Question, at: Timestamp) -> Markup {
     let Question {
         shown,
         ask,
@@ -85,7 +86,7 @@ pub fn question_of(question: &Question, at: i64) -> Markup {
     }
 }
 
-fn locks(locks: &[Lock], at: i64) -> Markup {
+fn locks(locks: &[Lock], at: Timestamp) -> Markup {
     html! {
         section class="card" aria-labelledby="locks-title" {
             h2 id="locks-title" { "Locks" }
@@ -118,7 +119,7 @@ fn locks(locks: &[Lock], at: i64) -> Markup {
     }
 }
 
-fn timers(timers: &[Timer], at: i64) -> Markup {
+fn timers(timers: &[Timer], at: Timestamp) -> Markup {
     html! {
         section class="card" aria-labelledby="timers-title" {
             h2 id="timers-title" { "To be tried again" }

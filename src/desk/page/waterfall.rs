@@ -1,5 +1,7 @@
 //! When each step ran: waiting for people and working on one axis of time.
 
+use std::time::Duration;
+
 use maud::{Markup, html};
 
 use super::{
@@ -7,19 +9,20 @@ use super::{
     format::{class, length, status},
     steps::Node,
 };
+use windlass_ground::Timestamp;
 
 /// How many steps are drawn: the longest, those that failed and those at work.
 const ROWS: usize = 40;
 
 /// Draws when the steps ran that have begun, from the run's start to its end, or until now.
-pub fn waterfall(nodes: &[Node], (from, to): (i64, i64), href: impl Fn(&str) -> String) -> Markup {
+pub fn waterfall(nodes: &[Node], (from, to): (Timestamp, Timestamp), href: impl Fn(&str) -> String) -> Markup {
     let began = |node: &Node| node.started_at.or(node.waited.map(|(at, _)| at));
     let mut begun: Vec<_> = nodes
         .iter()
         .filter_map(|node| Some((began(node)?, node)))
         .collect();
     let count = begun.len();
-    let took = |(began, node): &(i64, &Node)| node.ended_at.unwrap_or(to) - began;
+    let took = |(began, node): &(Timestamp, &Node)| node.ended_at.unwrap_or(to).since(*began);
     let is_calm = |node: &Node| matches!(node.status.as_str(), "succeeded" | "skipped");
     begun.sort_by_key(|row| (is_calm(row.1), std::cmp::Reverse(took(row))));
     begun.truncate(ROWS);
@@ -42,7 +45,7 @@ pub fn waterfall(nodes: &[Node], (from, to): (i64, i64), href: impl Fn(&str) -> 
                 div class="row" id={ "fall-" (node.name) } {
                     a class="label" href=(href(node.id.as_str())) { (node.name) }
                     svg viewBox=(format!("0 0 {LENGTH} 16")) preserveAspectRatio="none" role="img"
-                        aria-label={ (node.label()) ", " (length(ended - began)) } {
+                        aria-label={ (node.label()) ", " (length(ended.millis_since(*began))) } {
                         @for (begin, end) in &axis.folded {
                             rect class="fold" x=(format!("{:.1}", axis.place(*begin))) y="0" width=(format!("{:.1}", axis.place(*end) - axis.place(*begin))) height="16" {}
                         }
@@ -51,7 +54,7 @@ pub fn waterfall(nodes: &[Node], (from, to): (i64, i64), href: impl Fn(&str) -> 
                             (piece(axis.place(asked), axis.place(answered.unwrap_or(ended)), "waits"))
                         }
                     }
-                    span class="took" { (length(ended - began)) }
+                    span class="took" { (length(ended.millis_since(*began))) }
                     span class="unseen" { (status(&node.status)) }
                 }
             }
@@ -60,7 +63,7 @@ pub fn waterfall(nodes: &[Node], (from, to): (i64, i64), href: impl Fn(&str) -> 
         @if !axis.folded.is_empty() {
             p class="hint" {
                 "Shaded: "
-                @for (at, (begin, end)) in axis.folded.iter().enumerate() { @if at > 0 { ", " } (length(end - begin)) }
+                @for (at, (begin, end)) in axis.folded.iter().enumerate() { @if at > 0 { ", " } (length(end.millis_since(*begin))) }
                 " in which nothing worked, drawn short."
             }
         }
@@ -68,9 +71,9 @@ pub fn waterfall(nodes: &[Node], (from, to): (i64, i64), href: impl Fn(&str) -> 
 }
 
 /// Says when it is, below the line. Times within a folded piece are left out.
-fn scale(axis: &Axis, (from, to): (i64, i64)) -> Markup {
+fn scale(axis: &Axis, (from, to): (Timestamp, Timestamp)) -> Markup {
     let mut marks = vec![(0.0, from)];
-    let (mut at, step) = (from, ((to - from) / 200).max(1));
+    let (mut at, step) = (from, (to.since(from) / 200).max(Duration::from_millis(1)));
     while at < to {
         let place = axis.place(at);
         let is_folded = axis
@@ -92,7 +95,7 @@ fn scale(axis: &Axis, (from, to): (i64, i64)) -> Markup {
                 @for (number, (place, at)) in marks.iter().enumerate() {
                     @let anchor = match number { 0 => "start", n if n == last => "end", _ => "middle" };
                     line x1=(part(*place)) x2=(part(*place)) y1="15" y2="20" {}
-                    text x=(part(*place)) y="11" text-anchor=(anchor) { (length(at - from)) }
+                    text x=(part(*place)) y="11" text-anchor=(anchor) { (length(at.millis_since(from))) }
                 }
             }
         }

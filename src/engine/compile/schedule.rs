@@ -1,14 +1,17 @@
 //! When a `schedule:` comes due: cron, by the clocks of a time zone.
 
+use std::time::Duration;
+
 use croner::{
     Cron,
     parser::{CronParser, Seconds, Year},
 };
 use jiff::{
-    SignedDuration, Timestamp, Zoned,
+    SignedDuration, Zoned,
     civil::DateTime,
     tz::{Disambiguation, TimeZone},
 };
+use windlass_ground::Timestamp;
 
 /// A clock that was set forward by no more than this: the largest change that the time zone database knows is one of a whole
 /// day, where the date line moved.
@@ -59,7 +62,7 @@ impl Schedule {
             zone,
             zone_name: zone_name.to_owned(),
         };
-        match schedule.next_after(0) {
+        match schedule.next_after(Timestamp::EPOCH) {
             Some(_) => Ok(schedule),
             None => Err(ScheduleError::Never(text.to_owned())),
         }
@@ -75,26 +78,24 @@ impl Schedule {
         &self.zone_name
     }
 
-    /// Says what the clocks of a zone show at a moment (milliseconds since 1970): `2026-11-29 03:00 Europe/Berlin`.
-    pub fn local_time(at: i64, zone: &str) -> String {
-        let found = TimeZone::get(zone)
-            .ok()
-            .zip(Timestamp::from_millisecond(at).ok());
+    /// Says what the clocks of a zone show at a moment: `2026-11-29 03:00 Europe/Berlin`.
+    pub fn local_time(at: Timestamp, zone: &str) -> String {
+        let found = TimeZone::get(zone).ok().zip(instant(at));
         let local =
             found.map(|(known, at)| Zoned::new(at, known).strftime("%Y-%m-%d %H:%M").to_string());
         local.map_or_else(String::new, |local| format!("{local} {zone}"))
     }
 
-    /// Finds the first moment after another one at which it comes due. Both are milliseconds since 1970.
-    pub fn next_after(&self, after: i64) -> Option<i64> {
-        let after = Timestamp::from_millisecond(after).ok()?;
+    /// Finds the first moment after another one at which it comes due.
+    pub fn next_after(&self, after: Timestamp) -> Option<Timestamp> {
+        let after = instant(after)?;
         let begin = self.civil_before(after);
-        let mut found: Option<Timestamp> = None;
+        let mut found: Option<jiff::Timestamp> = None;
         let mut civil = self.cron.find_next_occurrence(&begin, true).ok()?;
         loop {
             // What daylight saving skipped comes due later than some of what its clocks say after it.
             let is_past =
-                |found: Timestamp| civil > Zoned::new(found, self.zone.clone()).datetime();
+                |found: jiff::Timestamp| civil > Zoned::new(found, self.zone.clone()).datetime();
             if found.is_some_and(is_past) {
                 break;
             }
@@ -104,12 +105,17 @@ impl Schedule {
             }
             civil = self.cron.find_next_occurrence(&civil, false).ok()?;
         }
-        found.map(Timestamp::as_millisecond)
+        found.map(|found| Timestamp::from_millis(found.as_millisecond()))
     }
 
     /// Finds the last moment within a span (after the first, not after the second) at which it came due, and how many there were,
-    /// at most `most`. All are milliseconds since 1970.
-    pub fn last_within(&self, after: i64, until: i64, most: u32) -> Option<(i64, u32)> {
+    /// at most `most`.
+    pub fn last_within(
+        &self,
+        after: Timestamp,
+        until: Timestamp,
+        most: u32,
+    ) -> Option<(Timestamp, u32)> {
         let mut found = None;
         let (mut from, mut count) = (after, 0);
         while let Some(next) = self.next_after(from).filter(|next| *next <= until) {
@@ -126,25 +132,25 @@ impl Schedule {
     }
 
     /// Finds the last moment at which it came due, not after another one.
-    fn last_before(&self, until: i64) -> Option<i64> {
-        let mut span = SignedDuration::from_mins(2).as_millis() as i64;
+    fn last_before(&self, until: Timestamp) -> Option<Timestamp> {
+        let mut span = Duration::from_mins(2);
         loop {
-            let from = until.checked_sub(span)?;
+            let from = until - span;
             let mut last = None;
             let mut next = self.next_after(from);
             while let Some(at) = next.filter(|at| *at <= until) {
                 last = Some(at);
                 next = self.next_after(at);
             }
-            if last.is_some() || span > until {
+            if last.is_some() || from < Timestamp::EPOCH {
                 return last;
             }
-            span *= 4;
+            span = span.saturating_mul(4);
         }
     }
 
     /// Returns what the clocks said at a moment; where they were changed shortly before it, what they said before that.
-    fn civil_before(&self, at: Timestamp) -> DateTime {
+    fn civil_before(&self, at: jiff::Timestamp) -> DateTime {
         let before = self.zone.preceding(at).next();
         let is_recent =
             before.is_some_and(|change| at.duration_since(change.timestamp()) <= LARGEST_CHANGE);
@@ -156,11 +162,16 @@ impl Schedule {
     }
 
     /// Returns the moment at which the clocks say something.
-    fn moment(&self, civil: DateTime) -> Option<Timestamp> {
+    fn moment(&self, civil: DateTime) -> Option<jiff::Timestamp> {
         let zoned = self.zone.to_ambiguous_zoned(civil);
         let zoned = zoned.disambiguate(Disambiguation::Compatible).ok()?;
         Some(zoned.timestamp())
     }
+}
+
+/// Gives a point in time to the calendar. `None` outside of the years that it knows.
+fn instant(at: Timestamp) -> Option<jiff::Timestamp> {
+    jiff::Timestamp::from_millisecond(at.as_millis()).ok()
 }
 
 /// Says what the parser says, as a part of a sentence.
@@ -182,19 +193,18 @@ mod tests {
         Schedule::parse(text, zone).expect("a schedule")
     }
 
-    fn ms(text: &str) -> i64 {
-        text.parse::<Timestamp>().expect("a time").as_millisecond()
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("a time")
     }
 
     /// The moments of a span, as UTC.
     fn all(schedule: &Schedule, from: &str, to: &str) -> Vec<String> {
-        let (mut at, to) = (ms(from), ms(to));
+        let (mut last, to) = (at(from), at(to));
         let mut found = Vec::new();
-        while let Some(next) = schedule.next_after(at).filter(|next| *next <= to) {
-            assert!(next > at, "{next} is not after {at}");
-            let shown = Timestamp::from_millisecond(next).expect("a time");
-            found.push(shown.to_string()[..16].to_owned());
-            at = next;
+        while let Some(next) = schedule.next_after(last).filter(|next| *next <= to) {
+            assert!(next > last, "{next} is not after {last}");
+            found.push(next.to_string()[..16].to_owned());
+            last = next;
         }
         found
     }
@@ -230,8 +240,8 @@ mod tests {
         );
         // In the middle of the hour that comes again.
         assert_eq!(
-            new_york.next_after(ms("2026-11-01T06:10:00Z")),
-            Some(ms("2026-11-02T06:30:00Z"))
+            new_york.next_after(at("2026-11-01T06:10:00Z")),
+            Some(at("2026-11-02T06:30:00Z"))
         );
     }
 
@@ -248,14 +258,14 @@ mod tests {
     #[test]
     fn the_last_of_many_is_found() {
         let often = schedule("* * * * *", "UTC");
-        let (from, to) = (ms("2026-01-01T00:00:00Z"), ms("2026-06-01T12:00:30Z"));
+        let (from, to) = (at("2026-01-01T00:00:00Z"), at("2026-06-01T12:00:30Z"));
         assert_eq!(
             often.last_within(from, to, 100),
-            Some((ms("2026-06-01T12:00:00Z"), 100))
+            Some((at("2026-06-01T12:00:00Z"), 100))
         );
         let yearly = schedule("0 0 1 1 *", "UTC");
         assert_eq!(yearly.last_within(from, to, 100), None);
-        assert_eq!(yearly.last_within(from - 1, to, 100), Some((from, 1)));
+        assert_eq!(yearly.last_within(from - Duration::from_millis(1), to, 100), Some((from, 1)));
     }
 
     #[test]

@@ -22,6 +22,7 @@ use crate::{
     compile::{Action, Workflow},
     journal::{Event, InstanceId, Items, State, Status},
 };
+use windlass_ground::Timestamp;
 
 /// Remembers between decisions about one run what need not be looked at again.
 ///
@@ -34,8 +35,8 @@ pub struct Agenda {
     pub(super) undo: Option<(Vec<InstanceId>, usize)>,
     /// Whether a step that may hold a lock has ended.
     pub(super) may_release: bool,
-    /// Of the last decision, in milliseconds since 1970.
-    last: i64,
+    /// When it decided last.
+    last: Timestamp,
 }
 
 impl Agenda {
@@ -372,7 +373,7 @@ pub(super) struct Looks {
     /// Those that wait for something: a person, a moment.
     open: HashMap<usize, Seen>,
     /// When to look at them again.
-    due: BTreeSet<(i64, usize)>,
+    due: BTreeSet<(Timestamp, usize)>,
     asks: usize,
     retries: usize,
 }
@@ -386,8 +387,8 @@ impl Looks {
         self.marked.iter().copied().collect()
     }
 
-    /// Marks what is due at a moment (milliseconds since 1970).
-    pub fn wake(&mut self, now: i64) {
+    /// Marks what is due at a moment.
+    pub fn wake(&mut self, now: Timestamp) {
         let due = self.due.range(..=(now, usize::MAX));
         self.marked.extend(due.map(|(_, part)| *part));
     }

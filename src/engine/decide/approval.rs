@@ -8,6 +8,7 @@ use crate::{
     compile::{Action, Approval, OnTimeout, Step, Workflow},
     journal::{self, Event, Instance, InstanceId, Outcome, State, Status, Verdict},
 };
+use windlass_ground::Timestamp;
 use windlass_world::value::{Digest, StepError, Value};
 
 /// How a name among the approvers says that it is a group's.
@@ -37,8 +38,7 @@ pub enum Refusal {
     #[error("`{step}` has expired: it asked for an answer within its timeout, and got none")]
     Expired {
         step: String,
-        /// Milliseconds since 1970.
-        deadline: i64,
+        deadline: Timestamp,
         /// What its `on_timeout` says.
         verdict: Verdict,
     },
@@ -64,7 +64,7 @@ impl<'w> Scope<'_, 'w> {
         match asked {
             Err(error) => decision.fail(id, error),
             Ok(message) => {
-                let timeout = approval.timeout.map(|timeout| timeout.as_millis() as i64);
+                let timeout = approval.timeout;
                 decision.next.events.push(Event::ApprovalAsked {
                     step: id.clone(),
                     attempt,
@@ -168,7 +168,7 @@ fn is_among(approvers: &[String], answer: &journal::Decision) -> bool {
     })
 }
 
-/// Decides whether an answer counts that was given at `at` (milliseconds since 1970), and what it does.
+/// Decides whether an answer counts that was given at `at`, and what it does.
 /// A question whose time was over then has its answer already, whether or not that is recorded.
 ///
 /// # Errors
@@ -178,7 +178,7 @@ pub fn on_answer(
     state: &State,
     run_id: &str,
     answer: &journal::Decision,
-    at: i64,
+    at: Timestamp,
 ) -> Result<Event, Refusal> {
     let id = &answer.step;
     let name = || id.to_string();

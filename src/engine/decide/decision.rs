@@ -4,14 +4,14 @@ use crate::{
     compile::Step,
     journal::{Event, InstanceId, State},
 };
+use windlass_ground::Timestamp;
 use windlass_world::value::{StepError, Value};
 
 /// What a decision depends on beside the workflow and the state.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment<'a> {
     pub run_id: &'a str,
-    /// Milliseconds since 1970.
-    pub now: i64,
+    pub now: Timestamp,
     /// How many step attempts may run at once in the whole run.
     pub max_parallel: usize,
 }
@@ -23,8 +23,8 @@ pub struct Next<'w> {
     pub events: Vec<Event>,
     /// Attempts to be started once the events are durable.
     pub starts: Vec<Start<'w>>,
-    /// When to ask again although nothing happened (milliseconds since 1970).
-    pub wake_at: Option<i64>,
+    /// When to ask again although nothing happened.
+    pub wake_at: Option<Timestamp>,
     /// Locks that are missing; an [`Event::LockTaken`] gives one.
     pub wants: Vec<Want>,
     /// How many questions wait for a person.
@@ -66,8 +66,8 @@ pub(super) struct View<'a> {
 pub(super) struct Seen {
     pub asks: usize,
     pub retries: usize,
-    /// When to look again (milliseconds since 1970).
-    pub wake_at: Option<i64>,
+    /// When to look again.
+    pub wake_at: Option<Timestamp>,
     /// Something in it waits only for a free slot.
     pub lacks_room: bool,
     /// Something in it lacks a lock.
@@ -112,9 +112,9 @@ impl<'w> Decision<'_, 'w> {
 
     /// Whether a retry at `at` is not due yet. A pause that is longer than the longest there is
     /// can only come of a clock that was set back; it is over then.
-    pub fn is_early(&self, at: i64, longest: Duration) -> bool {
-        let left = at.saturating_sub(self.moment.now);
-        left > 0 && left <= longest.as_millis() as i64
+    pub fn is_early(&self, at: Timestamp, longest: Duration) -> bool {
+        let left = at.since(self.moment.now);
+        !left.is_zero() && left <= longest
     }
 
     pub fn has_room(&self) -> bool {
@@ -147,7 +147,7 @@ impl<'w> Decision<'_, 'w> {
         self.next.events.push(Event::StepInterrupted { step });
     }
 
-    pub fn wake_at(&mut self, at: i64) {
+    pub fn wake_at(&mut self, at: Timestamp) {
         self.seen.wake_at = Some(self.seen.wake_at.map_or(at, |earlier| earlier.min(at)));
     }
 }

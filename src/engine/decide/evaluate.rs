@@ -126,7 +126,7 @@ impl Scope<'_, '_> {
                 ("id", Value::from(view.run_id)),
                 (
                     "started_at",
-                    Value::Int(run.map_or(0, |run| run.started_at)),
+                    Value::Int(run.map_or(0, |run| run.started_at.as_millis())),
                 ),
                 ("status", run_status.unwrap_or("running").into()),
             ]),

@@ -9,6 +9,7 @@ use super::{
     scope::Scope,
 };
 use crate::journal::{Event, InstanceId};
+use windlass_ground::Timestamp;
 
 /// Why a resume can't be planned.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,7 +44,7 @@ pub fn plan(change: &Change) -> Result<Plan, Unplannable> {
     let mut state = change.state.clone();
     for event in &planner.plan.events {
         // What is reset or reopened is known to the state: that is where it was found.
-        let _ = state.apply(event, 0);
+        let _ = state.apply(event, Timestamp::EPOCH);
     }
     let mut finally = Vec::new();
     reset_finally(change.new, None, &state, &mut finally);

@@ -9,6 +9,7 @@ use crate::{
     compile::{Action, OnError, Workflow},
     journal::{Event, Instance, InstanceId, Outcome, State, Status},
 };
+use windlass_ground::Timestamp;
 
 /// Decides what a resume begins with: the run continues, and the steps under `finally` run again
 /// where something before it will.
@@ -65,9 +66,9 @@ pub fn ended_by_rejection(workflow: &Workflow, state: &State) -> Option<Instance
     }
 }
 
-/// The locks that a run would wait for if it were resumed at `now` (milliseconds since 1970), unless
+/// The locks that a run would wait for if it were resumed at `now`, unless
 /// they are free.
-pub fn wanted_locks(workflow: &Workflow, state: &State, run_id: &str, now: i64) -> Vec<String> {
+pub fn wanted_locks(workflow: &Workflow, state: &State, run_id: &str, now: Timestamp) -> Vec<String> {
     let mut resumed = state.clone();
     let events = match state.is_undoing {
         true => Vec::new(),

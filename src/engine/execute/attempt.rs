@@ -14,6 +14,7 @@ use super::{
     undo::{ended, lost},
 };
 use crate::journal::{EffectState, Event, InstanceId, Round, RunId};
+use windlass_ground::Timestamp;
 use windlass_script::{self as script, Ended, Host, Interruption, Limits, Script, Stop};
 use windlass_world::{
     outside::{Clients, resolve},
@@ -71,7 +72,7 @@ pub struct Attempt {
 /// How an attempt ended, with what it recorded on the way.
 pub struct Finished {
     pub instance: InstanceId,
-    pub recorded: Vec<(Event, i64)>,
+    pub recorded: Vec<(Event, Timestamp)>,
     pub result: Result<BTreeMap<String, Value>, Trouble>,
 }
 

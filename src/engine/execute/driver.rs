@@ -16,6 +16,7 @@ use crate::{
         State,
     },
 };
+use windlass_ground::Timestamp;
 use windlass_script::Class;
 use windlass_world::{
     outside::Clients,
@@ -34,8 +35,7 @@ pub struct Settings {
     pub waits_for_people: bool,
     /// How long to wait for a lock while nothing else can be done; `None` for ever.
     pub lock_timeout: Option<Duration>,
-    /// Milliseconds since 1970.
-    pub clock: fn() -> i64,
+    pub clock: fn() -> Timestamp,
     /// A number from 0 to 1 that spreads retries.
     pub jitter: fn() -> f64,
     /// What a test puts in front of the outside.
@@ -115,18 +115,18 @@ pub struct Driver<'p, S> {
     /// What of the state has to be looked at.
     agenda: Agenda,
     /// Applied, and not yet handed over.
-    batch: Vec<(Event, i64)>,
+    batch: Vec<(Event, Timestamp)>,
     /// Handed over, and not yet shown.
     unshown: Vec<Event>,
-    /// When each of them happened, in milliseconds since 1970.
-    unshown_at: Vec<i64>,
+    /// When each of them happened.
+    unshown_at: Vec<Timestamp>,
     /// Whether an answer may be about to be overtaken by its deadline: no message may be left for later then.
     is_urgent: bool,
     pub(super) running: usize,
-    /// When it began, in milliseconds since 1970.
-    pub(super) began: i64,
+    /// When it began.
+    pub(super) began: Timestamp,
     /// Since when it has waited for a lock with nothing else to do.
-    pub(super) waits_since: Option<i64>,
+    pub(super) waits_since: Option<Timestamp>,
     /// Knows every secret of the run, and is shared with its attempts where they are made here.
     redactor: Arc<Redactor>,
     /// The locks whose holders have been named.
@@ -168,7 +168,7 @@ impl<'p, S: Substrate> Driver<'p, S> {
             unshown_at: Vec::new(),
             is_urgent: true,
             running: 0,
-            began: 0,
+            began: Timestamp::EPOCH,
             waits_since: None,
             named: BTreeSet::new(),
         }
@@ -264,7 +264,7 @@ impl<'p, S: Substrate> Driver<'p, S> {
         Ok(())
     }
 
-    fn apply(&mut self, event: &Event, at: i64) -> Result<(), IllegalTransition> {
+    fn apply(&mut self, event: &Event, at: Timestamp) -> Result<(), IllegalTransition> {
         self.state.apply(event, at)?;
         self.agenda.note(&self.program.workflow, event, &self.state);
         Ok(())
@@ -388,7 +388,7 @@ impl<'p, S: Substrate> Driver<'p, S> {
             .filter(|retry| !is_in_doubt && is_worth_it(retry, tries, class))
             .map(|retry| {
                 let pause = backoff(&retry, tries, self.substrate.jitter());
-                self.substrate.now() + pause.as_millis() as i64
+                self.substrate.now() + pause
             });
         Event::StepFailed {
             step: instance,

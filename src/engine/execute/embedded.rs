@@ -16,6 +16,7 @@ use super::{
     substrate::{Entry, Happened, Ledger, Making, Substrate, Wait},
 };
 use crate::journal::{Claim, Event, InstanceId, JournalError, Message, RunId, RunJournal};
+use windlass_ground::Timestamp;
 use windlass_script::{Call, Class, Limits, Stop};
 
 /// How long it takes until a message of another process, or a lock that it gave up, is seen.
@@ -77,7 +78,7 @@ impl Embedded {
         }
     }
 
-    fn read_messages(&mut self) -> Result<Vec<(Message, i64)>, JournalError> {
+    fn read_messages(&mut self) -> Result<Vec<(Message, Timestamp)>, JournalError> {
         self.looked_at = Some(Instant::now());
         let mut messages = Vec::new();
         for (number, at, message) in self.run.messages(self.last_message)? {
@@ -97,7 +98,7 @@ impl Substrate for Embedded {
         self.run.id()
     }
 
-    fn now(&mut self) -> i64 {
+    fn now(&mut self) -> Timestamp {
         (self.settings.clock)()
     }
 
@@ -105,7 +106,7 @@ impl Substrate for Embedded {
         (self.settings.jitter)()
     }
 
-    async fn append(&mut self, batch: Vec<(Event, i64)>) -> Result<(), DriveError> {
+    async fn append(&mut self, batch: Vec<(Event, Timestamp)>) -> Result<(), DriveError> {
         self.unsettled_since.get_or_insert_with(Instant::now);
         Ok(self.run.append_lazily(batch)?)
     }
@@ -174,14 +175,12 @@ impl Substrate for Embedded {
         let cancel = self.settings.cancel.token.clone();
         // Nothing happens meanwhile, so a test does not wait for it.
         if let (Some(stage), Some(at), 0) = (&self.settings.stage, wait.wake_at, self.running) {
-            let left = at.saturating_sub((self.settings.clock)()).max(0);
-            stage.passes(Duration::from_millis(left as u64));
+            stage.passes(at.since((self.settings.clock)()));
         }
         let mut messages = Vec::new();
         let finished = loop {
             let pause = wait.wake_at.map_or(LOOK_AGAIN, |at| {
-                let left = at.saturating_sub((self.settings.clock)()).max(0);
-                LOOK_AGAIN.min(Duration::from_millis(left as u64))
+                LOOK_AGAIN.min(at.since((self.settings.clock)()))
             });
             let unsettled = self.unsettled_since.map(|since| since.elapsed());
             let left = unsettled.map(|elapsed| SETTLE_WITHIN.saturating_sub(elapsed));
@@ -222,7 +221,7 @@ impl Substrate for Embedded {
         Ok(self.run.claim(lock, step.map(InstanceId::as_str), now)?)
     }
 
-    fn messages(&mut self, is_urgent: bool) -> Result<Vec<(Message, i64)>, DriveError> {
+    fn messages(&mut self, is_urgent: bool) -> Result<Vec<(Message, Timestamp)>, DriveError> {
         // Attempts that end all the time must not keep a message waiting.
         let is_due = self.looked_at.is_none_or(|at| at.elapsed() >= LOOK_AGAIN);
         match is_urgent || is_due {
@@ -241,7 +240,7 @@ impl Substrate for Embedded {
 struct Pages {
     run: Arc<RunJournal>,
     runtime: Handle,
-    clock: fn() -> i64,
+    clock: fn() -> Timestamp,
     stage: Option<Arc<dyn Stage>>,
     stops: Stops,
 }
@@ -281,11 +280,11 @@ impl Ledger for Pages {
         call.class != Class::Read
     }
 
-    fn now(&self) -> i64 {
+    fn now(&self) -> Timestamp {
         (self.clock)()
     }
 
-    fn clock(&self) -> fn() -> i64 {
+    fn clock(&self) -> fn() -> Timestamp {
         self.clock
     }
 
@@ -297,7 +296,7 @@ impl Ledger for Pages {
         self.run.settle_weighty().map_err(broken)
     }
 
-    fn note(&self, event: Event) -> (Event, i64) {
+    fn note(&self, event: Event) -> (Event, Timestamp) {
         let noted = (event, (self.clock)());
         // If the journal is broken, the next effect says so.
         let _ = self.run.append_lazily(vec![noted.clone()]);

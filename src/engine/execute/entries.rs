@@ -2,6 +2,7 @@
 
 use super::{doubt::settle_doubt, gate::Gate, stops::Stops, substrate::Made};
 use crate::journal::{CallRecord, EffectOutcome, Event, Position};
+use windlass_ground::Timestamp;
 use windlass_script::{Call, Class, EffectKey, Interruption, OnStop, Stop};
 use windlass_world::value::{Failure, Proof, Value};
 
@@ -94,7 +95,7 @@ impl Gate {
             let function = call.function;
             let done = match is_in_doubt {
                 true => {
-                    let age = announced_at.map(|at| clock().saturating_sub(at));
+                    let age = announced_at.map(|at| clock().millis_since(at));
                     settle_doubt(call, &record, key, position, age, &stops).await
                 }
                 false => act(call, key, &stops).await,
@@ -143,8 +144,7 @@ impl Gate {
 pub(super) enum Announced {
     Intended {
         is_old: bool,
-        /// In milliseconds since 1970.
-        at: i64,
+        at: Timestamp,
     },
     /// It could not even be looked at.
     Ended(EffectOutcome),
@@ -157,8 +157,8 @@ pub(super) struct MakeCall {
     /// It may have been made before.
     pub is_in_doubt: bool,
     pub is_announced: bool,
-    /// In milliseconds since 1970; `None` if it was not.
-    pub announced_at: Option<i64>,
+    /// `None` if it was not.
+    pub announced_at: Option<Timestamp>,
     /// It was announced just now, so a cancel lets it end.
     pub is_begun: bool,
     /// How many bytes its result may have, beside those of the step's other calls.

@@ -11,6 +11,7 @@ use super::{
     substrate::{Ledger, Making},
 };
 use crate::journal::{CallRecord, EffectOutcome, EffectState, Event, InstanceId, Position, RunId};
+use windlass_ground::Timestamp;
 use windlass_script::{
     Call, Class, EffectKey, Effects, Interruption, Level, Stop, WRONG_ARGUMENTS,
 };
@@ -53,7 +54,7 @@ pub(super) struct Progress {
     /// Of the next effect.
     position: u32,
     /// What was recorded by this attempt, in order, for the fold.
-    events: Vec<(Event, i64)>,
+    events: Vec<(Event, Timestamp)>,
     /// Of the results that were passed by so far.
     bytes: usize,
     /// Of the messages of this attempt.
@@ -63,7 +64,7 @@ pub(super) struct Progress {
 
 impl Gate {
     /// Takes what this attempt recorded.
-    pub fn take_events(&self) -> Vec<(Event, i64)> {
+    pub fn take_events(&self) -> Vec<(Event, Timestamp)> {
         std::mem::take(&mut self.progress().events)
     }
 
@@ -117,7 +118,7 @@ impl Gate {
         function: &str,
         name: &str,
         making: Making,
-    ) -> Result<(Option<(Event, i64)>, bool), Interruption> {
+    ) -> Result<(Option<(Event, Timestamp)>, bool), Interruption> {
         let (redactor, about) = (self.redactor.clone(), function.to_owned());
         let making = Box::pin(async move { making.await.redacted(&about, &redactor) });
         self.enter_redacted(function, name, making)
@@ -129,7 +130,7 @@ impl Gate {
         function: &str,
         name: &str,
         making: Making,
-    ) -> Result<(Option<(Event, i64)>, bool), Interruption> {
+    ) -> Result<(Option<(Event, Timestamp)>, bool), Interruption> {
         let entry = self
             .ledger
             .enter(name, making)
@@ -309,8 +310,8 @@ impl Effects for Gate {
                 duration
             }
             (None, Some(effect)) => {
-                let slept = self.ledger.now().saturating_sub(effect.at).max(0) as u64;
-                duration.saturating_sub(Duration::from_millis(slept))
+                let slept = self.ledger.now().since(effect.at);
+                duration.saturating_sub(slept)
             }
             (None, None) => duration,
         };

@@ -8,11 +8,12 @@ use crate::{
     decide::{self, Want},
     journal::{Claim, Event, Message, RunId, Via},
 };
+use windlass_ground::Timestamp;
 
 impl<S: Substrate> Driver<'_, S> {
-    /// Does what was asked at `at` (milliseconds since 1970). An answer that does not count is recorded
+    /// Does what was asked at `at`. An answer that does not count is recorded
     /// as such: its sender could not be told. One to an earlier driver may have been heard there.
-    pub(super) async fn hear(&mut self, message: Message, at: i64) -> Result<(), DriveError> {
+    pub(super) async fn hear(&mut self, message: Message, at: Timestamp) -> Result<(), DriveError> {
         match message {
             Message::Cancel { requester, via } => self.cancel(requester, via).await,
             Message::Decide(answer) => {
@@ -91,9 +92,9 @@ impl<S: Substrate> Driver<'_, S> {
         Ok(has_got)
     }
 
-    /// When it stops waiting for a lock, in milliseconds since 1970.
-    pub(super) fn lock_deadline(&self) -> Option<i64> {
-        let most = self.conduct.lock_timeout?.as_millis() as i64;
+    /// When it stops waiting for a lock.
+    pub(super) fn lock_deadline(&self) -> Option<Timestamp> {
+        let most = self.conduct.lock_timeout?;
         self.waits_since.map(|since| since + most)
     }
 
@@ -106,7 +107,7 @@ impl<S: Substrate> Driver<'_, S> {
         };
         let now = self.substrate.now();
         let since = *self.waits_since.get_or_insert(now);
-        match now - since >= most.as_millis() as i64 {
+        match now.since(since) >= most {
             true => Err(DriveError::Locked { lock, run }),
             false => Ok(()),
         }

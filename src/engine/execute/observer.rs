@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use crate::journal::{CallRecord, EffectOutcome, Event, InstanceId, Position, State};
+use windlass_ground::Timestamp;
 
 /// Which call of a run one is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +19,7 @@ pub struct CallId {
 pub struct Called<'a> {
     pub id: &'a CallId,
     pub record: &'a CallRecord,
-    /// Milliseconds since 1970.
-    pub began: i64,
+    pub began: Timestamp,
     pub took: Duration,
     /// Without the run's secrets, as it is recorded.
     pub outcome: &'a EffectOutcome,
@@ -30,8 +30,8 @@ pub trait Observer: Send + Sync {
     /// These events have become durable; `state` is the run with them.
     fn happened(&self, events: &[Event], state: &State);
 
-    /// Receives the same with the moment of each event, in milliseconds since 1970.
-    fn happened_at(&self, events: &[Event], _moments: &[i64], state: &State) {
+    /// Receives the same with the moment of each event.
+    fn happened_at(&self, events: &[Event], _moments: &[Timestamp], state: &State) {
         self.happened(events, state);
     }
 

@@ -58,7 +58,7 @@ impl Gate {
         let position = Position(place.position);
         let (clock, called_at) = (self.ledger.clock(), effect.at);
         let making = async move {
-            if !is_key_alive(within, Some(clock().saturating_sub(called_at))) {
+            if !is_key_alive(within, Some(clock().millis_since(called_at))) {
                 return Made::stopped(in_doubt);
             }
             let mut found = None;

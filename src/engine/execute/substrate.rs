@@ -8,6 +8,7 @@ use super::{
     stops::Stops,
 };
 use crate::journal::{Claim, Event, InstanceId, Message, RunId};
+use windlass_ground::Timestamp;
 use windlass_script::{Call, Stop};
 use windlass_world::value::Redactor;
 
@@ -18,8 +19,8 @@ use windlass_world::value::Redactor;
 pub trait Substrate: Send {
     fn run_id(&self) -> &RunId;
 
-    /// The moment now, in milliseconds since 1970.
-    fn now(&mut self) -> i64;
+    /// The moment now.
+    fn now(&mut self) -> Timestamp;
 
     /// A number from 0 to 1 that spreads retries.
     fn jitter(&mut self) -> f64;
@@ -29,7 +30,7 @@ pub trait Substrate: Send {
     /// What goes with an event (the run's status in lists, its locks) goes at the same time.
     fn append(
         &mut self,
-        batch: Vec<(Event, i64)>,
+        batch: Vec<(Event, Timestamp)>,
     ) -> impl Future<Output = Result<(), DriveError>> + Send;
 
     /// Makes all that was taken over durable, before it is shown or relied on.
@@ -62,9 +63,9 @@ pub trait Substrate: Send {
     ) -> impl Future<Output = Result<Claim, DriveError>> + Send;
 
     /// What came from others while the driver had no time to wait.
-    /// Each with when it was sent (milliseconds since 1970).
+    /// Each with when it was sent.
     /// `is_urgent` if none may be left for later.
-    fn messages(&mut self, is_urgent: bool) -> Result<Vec<(Message, i64)>, DriveError>;
+    fn messages(&mut self, is_urgent: bool) -> Result<Vec<(Message, Timestamp)>, DriveError>;
 
     /// What a list shows as the status of another run.
     fn status_of(&mut self, run: &RunId) -> Result<String, DriveError>;
@@ -73,16 +74,15 @@ pub trait Substrate: Send {
 /// What a driver waits for, beside attempts and messages.
 #[derive(Clone, Copy, Debug)]
 pub struct Wait {
-    /// Milliseconds since 1970.
-    pub wake_at: Option<i64>,
+    pub wake_at: Option<Timestamp>,
     pub wants_locks: bool,
 }
 
 /// What a driver waited for. None of them: something is due, or a lock may be free.
 pub enum Happened {
     Finished(Finished),
-    /// With when it was sent, in milliseconds since 1970.
-    Message(Message, i64),
+    /// With when it was sent.
+    Message(Message, Timestamp),
     /// The driver of the run asks it to stop.
     Cancelled,
 }
@@ -104,11 +104,11 @@ pub trait Ledger: Send + Sync {
     /// again without harm, or what an undo must know of.
     fn announces(&self, call: &Call) -> bool;
 
-    /// The moment now, in milliseconds since 1970, as a later life of the attempt would say it.
-    fn now(&self) -> i64;
+    /// The moment now, as a later life of the attempt would say it.
+    fn now(&self) -> Timestamp;
 
-    /// The clock of this machine, in milliseconds since 1970: for what is decided inside an entry.
-    fn clock(&self) -> fn() -> i64;
+    /// The clock of this machine: for what is decided inside an entry.
+    fn clock(&self) -> fn() -> Timestamp;
 
     /// What ends a call that is being made now.
     fn stops(&self) -> Stops;
@@ -117,7 +117,7 @@ pub trait Ledger: Send + Sync {
     fn settle(&self) -> Result<(), Stop>;
 
     /// Keeps a message for people; it may be lost when the process dies.
-    fn note(&self, event: Event) -> (Event, i64);
+    fn note(&self, event: Event) -> (Event, Timestamp);
 }
 
 /// Does what an entry records.
@@ -176,7 +176,7 @@ impl From<Event> for Made {
 /// An entry that is durable.
 #[derive(Debug)]
 pub struct Entry {
-    pub events: Vec<(Event, i64)>,
+    pub events: Vec<(Event, Timestamp)>,
     pub stop: Option<Stop>,
     /// An earlier life of the attempt made it: what it was about to do then may have been done.
     pub is_old: bool,

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::{id::RunId, seal::MARK};
+use windlass_ground::Timestamp;
 use windlass_world::value::Digest;
 
 /// The format of the chain; what its first event is chained to.
@@ -42,16 +43,16 @@ pub(super) fn format_of(run: &RunId, first: Digest, link: impl Fn(Digest) -> Dig
 ///
 /// A sealed secret counts by the digest of its ciphertext, so that the chain can be verified by
 /// a reader of the events who does not have it.
-pub(super) fn link(previous: Digest, seq: u64, at: i64, body: &str) -> Digest {
+pub(super) fn link(previous: Digest, seq: u64, at: Timestamp, body: &str) -> Digest {
     link_redacted(previous, seq, at, &redact(body))
 }
 
 /// As [`link`], for a body that is redacted already.
-pub(super) fn link_redacted(previous: Digest, seq: u64, at: i64, body: &str) -> Digest {
+pub(super) fn link_redacted(previous: Digest, seq: u64, at: Timestamp, body: &str) -> Digest {
     Digest::of(&[
         previous.as_bytes(),
         &seq.to_be_bytes(),
-        &at.to_be_bytes(),
+        &at.as_millis().to_be_bytes(),
         body.as_bytes(),
     ])
 }
@@ -90,7 +91,7 @@ mod tests {
         let redacted = redact(body);
         assert!(!redacted.contains("QUJD") && !redacted.contains("REVG"));
         assert_eq!(redacted.matches("sha256:").count(), 2);
-        let (zero, seq, at) = (Digest::ZERO, 3, 9);
+        let (zero, seq, at) = (Digest::ZERO, 3, Timestamp::from_millis(9));
         assert_eq!(
             link(zero, seq, at, body),
             link_redacted(zero, seq, at, &redacted)

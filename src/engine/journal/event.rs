@@ -6,6 +6,7 @@ use super::{
     id::{InstanceId, Position},
     message::{Verdict, Via},
 };
+use windlass_ground::Timestamp;
 use windlass_script::{Class, Level};
 use windlass_world::value::{Digest, Failure, StepError, Value};
 
@@ -110,8 +111,8 @@ pub enum Event<V = Value> {
     StepFailed {
         step: InstanceId,
         error: StepError,
-        /// Milliseconds since 1970; `None` if it is not tried again by itself.
-        retry_at: Option<i64>,
+        /// `None` if it is not tried again by itself.
+        retry_at: Option<Timestamp>,
     },
     StepSkipped {
         step: InstanceId,
@@ -136,8 +137,8 @@ pub enum Event<V = Value> {
         message: String,
         /// Of what is to be approved: the message, the files, the params.
         digest: Digest,
-        /// Milliseconds since 1970, when it is decided without anybody.
-        deadline: Option<i64>,
+        /// When it is decided without anybody.
+        deadline: Option<Timestamp>,
     },
     /// The answer, with which the step succeeds or fails at once.
     ApprovalDecided {

@@ -10,6 +10,7 @@ use super::{
     state::State,
     store::{Journal, Record},
 };
+use windlass_ground::Timestamp;
 use windlass_world::value::{Digest, Value};
 
 /// One event of a run as it counts in the chain: each secret is the digest of its ciphertext.
@@ -17,8 +18,7 @@ use windlass_world::value::{Digest, Value};
 #[serde(deny_unknown_fields)]
 pub struct Link {
     pub seq: u64,
-    /// Milliseconds since 1970.
-    pub at: i64,
+    pub at: Timestamp,
     /// JSON, byte for byte as it was digested.
     pub body: String,
     pub digest: Digest,
@@ -26,7 +26,7 @@ pub struct Link {
 
 impl Link {
     /// Chains an event to the one with the digest `previous`.
-    pub fn after(previous: Digest, seq: u64, at: i64, body: String) -> Self {
+    pub fn after(previous: Digest, seq: u64, at: Timestamp, body: String) -> Self {
         Self {
             digest: link(previous, seq, at, &body),
             seq,

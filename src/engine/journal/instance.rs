@@ -5,6 +5,7 @@ use super::{
     items::Items,
     message::Verdict,
 };
+use windlass_ground::Timestamp;
 use windlass_script::Class;
 use windlass_world::value::{Digest, StepError, Value};
 
@@ -37,13 +38,13 @@ pub struct Instance {
     pub error: Option<Box<StepError>>,
     pub skip_reason: Option<String>,
     pub approval: Option<Box<Approval>>,
-    /// Milliseconds since 1970, of the first attempt.
-    pub started_at: Option<i64>,
-    pub ended_at: Option<i64>,
+    /// When the first attempt began.
+    pub started_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
     /// Milliseconds that its attempts took so far; of a composite one, in which the run was at work.
     pub worked: i64,
-    /// When the attempt began that runs now, in milliseconds since 1970.
-    pub(super) work_since: Option<i64>,
+    /// When the attempt began that runs now.
+    pub(super) work_since: Option<Timestamp>,
     /// What [`super::State::worked`] was when a composite one began.
     pub(super) run_worked: Option<i64>,
 }
@@ -118,15 +119,14 @@ impl<V> Round<V> {
 pub struct Approval {
     pub message: String,
     pub digest: Digest,
-    /// Milliseconds since 1970.
-    pub asked_at: i64,
-    pub deadline: Option<i64>,
+    pub asked_at: Timestamp,
+    pub deadline: Option<Timestamp>,
     pub answer: Option<Answer>,
 }
 
 impl Approval {
-    /// Whether its time is over at a moment (milliseconds since 1970): then no answer counts any more.
-    pub fn has_expired(&self, at: i64) -> bool {
+    /// Whether its time is over at a moment: then no answer counts any more.
+    pub fn has_expired(&self, at: Timestamp) -> bool {
         self.deadline.is_some_and(|deadline| deadline <= at)
     }
 }
@@ -136,8 +136,7 @@ pub struct Answer {
     pub verdict: Verdict,
     pub approver: String,
     pub comment: Option<String>,
-    /// Milliseconds since 1970.
-    pub at: i64,
+    pub at: Timestamp,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -147,9 +146,9 @@ pub enum Status {
     Running,
     /// For a person's answer.
     Waiting,
-    /// Failed, and to be tried again at this time (milliseconds since 1970).
+    /// Failed, and to be tried again at this time.
     Retrying {
-        at: i64,
+        at: Timestamp,
     },
     Succeeded,
     Failed,
@@ -179,8 +178,8 @@ impl Status {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EffectState<V = Value> {
     pub call: CallRecord,
-    /// Milliseconds since 1970, when it was intended (or ended, for a read).
-    pub at: i64,
+    /// When it was intended (or ended, for a read).
+    pub at: Timestamp,
     /// What was there before, as far as an undo needs it.
     pub before: Option<V>,
     pub outcome: Option<EffectOutcome<V>>,
@@ -266,16 +265,16 @@ impl Instance {
     }
 
     /// Counts the attempt that ends at `at`; `run_worked` is what the run has worked by then.
-    pub(super) fn stop_work(&mut self, at: i64, run_worked: i64) {
+    pub(super) fn stop_work(&mut self, at: Timestamp, run_worked: i64) {
         let since = self.work_since.take();
         match self.run_worked.filter(|_| self.is_composite()) {
             Some(before) => self.worked = run_worked - before,
-            None => self.worked += since.map_or(0, |since| (at - since).max(0)),
+            None => self.worked += since.map_or(0, |since| at.millis_since(since).max(0)),
         }
     }
 
-    /// Whether it asks, and its time for an answer is over at a moment (milliseconds since 1970).
-    pub fn has_expired(&self, at: i64) -> bool {
+    /// Whether it asks, and its time for an answer is over at a moment.
+    pub fn has_expired(&self, at: Timestamp) -> bool {
         let asked = self.approval.as_deref();
         self.status == Status::Waiting && asked.is_some_and(|asked| asked.has_expired(at))
     }

@@ -8,6 +8,7 @@ use super::{
     lock::RunLock,
     store::{Journal, RunRow},
 };
+use windlass_ground::Timestamp;
 use windlass_world::value::Digest;
 
 /// Sorts behind every id: ids are digits, `-` and lower-case letters.
@@ -33,8 +34,7 @@ pub struct RunsWanted {
 pub struct HeldLock {
     pub name: String,
     pub run: RunId,
-    /// Milliseconds since 1970.
-    pub since: i64,
+    pub since: Timestamp,
 }
 
 impl Journal {

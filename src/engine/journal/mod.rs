@@ -60,6 +60,6 @@ pub use lock::RunLock;
 pub use message::{Decision, Message, Verdict, Via};
 pub use prune::Pruned;
 pub use state::{IllegalTransition, RunInfo, State};
-pub use store::{Journal, NewRun, Record, RunRow, fold, milliseconds};
+pub use store::{Journal, NewRun, Record, RunRow, fold};
 pub use vault::Vault;
 pub use writer::{Claim, RunJournal};

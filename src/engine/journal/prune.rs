@@ -6,8 +6,9 @@ use super::{
     error::JournalError,
     id::RunId,
     lock::RunLock,
-    store::{Journal, milliseconds},
+    store::Journal,
 };
+use windlass_ground::Timestamp;
 use windlass_world::value::Digest;
 
 /// Made when the first run is deleted. Of each deleted run it keeps what a list showed, the end of its chain (so that an evidence
@@ -25,8 +26,8 @@ const STEP: u32 = 512;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pruned {
     pub run: RunId,
-    /// When, in milliseconds since 1970.
-    pub at: i64,
+    /// When it was deleted.
+    pub at: Timestamp,
     /// How many events it had, and the digest of the last.
     pub events: u64,
     pub head: Digest,
@@ -69,7 +70,7 @@ impl Journal {
             transaction.execute(
                 "INSERT OR REPLACE INTO pruned
                  SELECT id, workflow, target, requester, started_at, ended_at, status, events, head, ?2, ?3, ?4 FROM runs WHERE id = ?1",
-                params![run.as_str(), milliseconds(time::OffsetDateTime::now_utc()), by, seen],
+                params![run.as_str(), Timestamp::from(time::OffsetDateTime::now_utc()), by, seen],
             )?;
             for (table, column) in [
                 ("events", "run"),
@@ -118,11 +119,11 @@ impl Journal {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Says when a run was deleted (milliseconds since 1970), if one with this id was.
+    /// Says when a run was deleted, if one with this id was.
     ///
     /// # Errors
     /// What the database says.
-    fn pruned_at(&self, run: &RunId) -> Result<Option<i64>, JournalError> {
+    fn pruned_at(&self, run: &RunId) -> Result<Option<Timestamp>, JournalError> {
         let database = self.inner.database();
         if !database.table_exists(None, "pruned")? {
             return Ok(None);
@@ -150,8 +151,7 @@ impl Journal {
     pub fn refuse_pruned(&self, run: &RunId) -> Result<Option<JournalError>, JournalError> {
         let at = self.pruned_at(run)?;
         Ok(at.map(|at| {
-            let at = time::OffsetDateTime::from_unix_timestamp(at / 1000);
-            let at = at.map_or_else(|_| "?".into(), |at| at.to_string());
+            let at = at.to_utc().map_or_else(|| "?".into(), |at| at.to_string());
             JournalError::Pruned {
                 run: run.clone(),
                 at: at.chars().take(19).collect(),

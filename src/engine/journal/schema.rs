@@ -3,6 +3,7 @@
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::{chain, error::JournalError, id::RunId};
+use windlass_ground::Timestamp;
 use windlass_world::value::Digest;
 
 /// Goes up with every change of the tables or of what stands in them.
@@ -93,10 +94,10 @@ fn from_1(transaction: &Transaction) -> Result<(), JournalError> {
 /// Chains every run anew, with its id; `link` is how its events are chained so far.
 fn from_2(
     transaction: &Transaction,
-    link: fn(Digest, u64, i64, &str) -> Digest,
+    link: fn(Digest, u64, Timestamp, &str) -> Digest,
 ) -> Result<(), JournalError> {
     transaction.execute_batch(COLUMNS_OF_3)?;
-    let rows: Vec<(String, u64, i64, String, [u8; 32])> = {
+    let rows: Vec<(String, u64, Timestamp, String, [u8; 32])> = {
         let mut statement = transaction
             .prepare("SELECT run, seq, at, body, digest FROM events ORDER BY run, seq")?;
         let rows = statement.query_map([], |row| {

@@ -8,6 +8,7 @@ use super::{
     id::InstanceId,
     instance::{ATTEMPT_KILLED, Approval, Instance, Status},
 };
+use windlass_ground::Timestamp;
 use windlass_world::value::{Digest, StepError, Value};
 
 /// Where a run stands: the fold over its events.
@@ -33,17 +34,16 @@ pub struct State {
     /// Milliseconds in which some step was at work; not the waits for people, nor the time in which
     /// nothing drove the run.
     pub worked: i64,
-    /// When it was started, or resumed or undone last, in milliseconds since 1970.
-    pub begun_at: i64,
+    /// When it was started, or resumed or undone last.
+    pub begun_at: Timestamp,
     /// How many steps are at work, and when the last event happened.
     at_work: usize,
-    last_at: i64,
-    /// Milliseconds since 1970.
-    pub ended_at: Option<i64>,
+    last_at: Timestamp,
+    pub ended_at: Option<Timestamp>,
     /// How often it has ended: a resume or an undo may continue it after an end.
     pub ends: u32,
-    /// When it was continued after its last end, in milliseconds since 1970.
-    pub continued_at: Option<i64>,
+    /// When it was continued after its last end.
+    pub continued_at: Option<Timestamp>,
 }
 
 /// How a run began.
@@ -67,8 +67,7 @@ pub struct RunInfo {
     /// A keyed digest of the secrets among the params.
     pub secrets: Option<Digest>,
     pub requester: String,
-    /// Milliseconds since 1970.
-    pub started_at: i64,
+    pub started_at: Timestamp,
 }
 
 /// An event that can't follow the ones before it.
@@ -82,7 +81,7 @@ impl State {
     /// # Errors
     /// The first event that can't follow, with its number from 0.
     pub fn fold<'a>(
-        events: impl IntoIterator<Item = (&'a Event, i64)>,
+        events: impl IntoIterator<Item = (&'a Event, Timestamp)>,
     ) -> Result<Self, (usize, IllegalTransition)> {
         let mut state = Self::default();
         for (i, (event, at)) in events.into_iter().enumerate() {
@@ -132,11 +131,11 @@ impl State {
             .map_or(Status::Pending, |instance| instance.status)
     }
 
-    /// Applies one event that happened at `at` (milliseconds since 1970).
+    /// Applies one event that happened at `at`.
     ///
     /// # Errors
     /// An event that can't follow; the state is as before then.
-    pub fn apply(&mut self, event: &Event, at: i64) -> Result<(), IllegalTransition> {
+    pub fn apply(&mut self, event: &Event, at: Timestamp) -> Result<(), IllegalTransition> {
         if let Some(why) = self.refusal(event) {
             return Err(IllegalTransition(why));
         }
@@ -195,7 +194,7 @@ impl State {
     }
 
     /// What [`State::apply`] does to the run and its steps, once the event may follow.
-    fn change(&mut self, event: &Event, at: i64) {
+    fn change(&mut self, event: &Event, at: Timestamp) {
         self.events += 1;
         match event {
             Event::RunStarted {
@@ -310,7 +309,7 @@ impl State {
     }
 
     /// What an event does to the instance that it is about.
-    fn change_instance(&mut self, event: &Event, at: i64) {
+    fn change_instance(&mut self, event: &Event, at: Timestamp) {
         let (order, now) = (self.events, (at, self.worked));
         let says_something = matches!(event, Event::AnswerRefused { .. } | Event::Logged { .. });
         let Some(step) = event.step().filter(|_| !says_something) else {
@@ -402,20 +401,20 @@ impl State {
 
     /// Counts the time since the last event, if a step was at work in it. Until a resume nothing was:
     /// the process had died, or the run had ended.
-    fn count_work(&mut self, event: &Event, at: i64) {
+    fn count_work(&mut self, event: &Event, at: Timestamp) {
         let is_gap = match event {
             Event::RunResumed { .. } | Event::UndoStarted { .. } => self.outcome.is_none(),
             Event::StepFailed { error, .. } => error.code == ATTEMPT_KILLED,
             _ => false,
         };
         if self.at_work > 0 && !is_gap {
-            self.worked += (at - self.last_at).max(0);
+            self.worked += at.millis_since(self.last_at).max(0);
         }
         self.last_at = at;
     }
 
     /// Takes back that the run has ended.
-    fn go_on(&mut self, at: i64) {
+    fn go_on(&mut self, at: Timestamp) {
         if self.outcome.is_some() {
             self.continued_at = Some(at);
         }
@@ -439,6 +438,7 @@ mod tests {
     use windlass_script::Class;
 
     const HOUR: i64 = 3_600_000;
+    const BEGIN: Timestamp = Timestamp::EPOCH;
 
     fn started() -> State {
         let mut state = State::default();
@@ -458,7 +458,7 @@ mod tests {
             via: None,
             version: "0".into(),
         };
-        state.apply(&event, 0).expect("legal");
+        state.apply(&event, BEGIN).expect("legal");
         state
     }
 
@@ -512,7 +512,7 @@ mod tests {
             (done(&outer), 48 * HOUR),
         ];
         for (event, at) in story {
-            state.apply(&event, at).expect("legal");
+            state.apply(&event, Timestamp::from_millis(at)).expect("legal");
         }
         assert_eq!(state.worked, 2000);
         for step in [&outer, &inner] {
@@ -552,7 +552,7 @@ mod tests {
                 outputs: Value::Null,
             },
             failed(None),
-            failed(Some(9)),
+            failed(Some(BEGIN)),
             Event::StepSkipped {
                 step: step(),
                 reason: "no".into(),
@@ -640,7 +640,7 @@ mod tests {
             for state in &states {
                 for event in &kinds {
                     let (mut after, before) = (state.clone(), format!("{state:?}"));
-                    if let Err(why) = after.apply(event, 7) {
+                    if let Err(why) = after.apply(event, BEGIN) {
                         refused += 1;
                         assert_eq!(format!("{after:?}"), before, "{why}: {event:?}");
                     } else if depth < 3 {
@@ -652,7 +652,7 @@ mod tests {
         }
         assert!(refused > 1_000, "{refused}");
         let mut nothing = State::default();
-        assert!(nothing.apply(&kinds[0], 7).is_err());
+        assert!(nothing.apply(&kinds[0], BEGIN).is_err());
         assert_eq!(format!("{nothing:?}"), format!("{:?}", State::default()));
     }
 

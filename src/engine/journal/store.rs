@@ -6,7 +6,6 @@ use std::{
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
 
 use super::{
     chain::chain_start,
@@ -22,7 +21,7 @@ use super::{
     state::State,
     writer::{Head, Queue, RunJournal},
 };
-use windlass_ground::{Durability, open_database};
+use windlass_ground::{Durability, Timestamp, open_database};
 use windlass_world::value::{Digest, Value};
 
 /// The journal of every run of a state folder.
@@ -53,8 +52,7 @@ impl Inner {
 #[derive(Clone, Debug)]
 pub struct Record {
     pub seq: u64,
-    /// Milliseconds since 1970.
-    pub at: i64,
+    pub at: Timestamp,
     pub event: Event,
     pub digest: Digest,
 }
@@ -66,12 +64,11 @@ pub struct RunRow {
     pub workflow: String,
     pub file: String,
     pub target: String,
-    /// Milliseconds since 1970.
-    pub started_at: i64,
+    pub started_at: Timestamp,
     /// Who started it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requester: Option<String>,
-    pub ended_at: Option<i64>,
+    pub ended_at: Option<Timestamp>,
     /// `None` if it has not ended.
     pub outcome: Option<String>,
     /// Whether a process drives it now.
@@ -96,7 +93,7 @@ pub struct NewRun<'a> {
     /// Its [`Event::RunStarted`].
     pub event: Event,
     pub files: &'a BTreeMap<String, Arc<str>>,
-    pub at: i64,
+    pub at: Timestamp,
 }
 
 impl Journal {
@@ -314,7 +311,7 @@ impl Journal {
     ///
     /// # Errors
     /// What the database says.
-    pub fn post(&self, run: &RunId, message: &Message, at: i64) -> Result<(), JournalError> {
+    pub fn post(&self, run: &RunId, message: &Message, at: Timestamp) -> Result<(), JournalError> {
         let body = serde_json::to_string(message).map_err(|e| JournalError::Unreadable {
             run: run.clone(),
             seq: 0,
@@ -506,9 +503,4 @@ fn apply(run: &RunId, state: &mut State, record: &Record) -> Result<(), JournalE
         seq: record.seq,
         source,
     })
-}
-
-/// The current time as the journal counts it: milliseconds since 1970.
-pub fn milliseconds(at: OffsetDateTime) -> i64 {
-    (at.unix_timestamp_nanos() / 1_000_000) as i64
 }

@@ -9,6 +9,7 @@ use super::{
     items::Items,
     message::Verdict,
 };
+use windlass_ground::Timestamp;
 use windlass_world::value::{StepError, Value};
 
 impl Instance {
@@ -97,8 +98,8 @@ impl Instance {
         }
     }
 
-    /// Begins an attempt at `at` (milliseconds since 1970); `run_worked` is what the run has worked by then.
-    pub(super) fn start(&mut self, attempt: u32, is_fresh: bool, (at, run_worked): (i64, i64)) {
+    /// Begins an attempt at `at`; `run_worked` is what the run has worked by then.
+    pub(super) fn start(&mut self, attempt: u32, is_fresh: bool, (at, run_worked): (Timestamp, i64)) {
         if matches!(self.status, Status::Retrying { .. }) {
             self.forget_last_failure();
         }
@@ -120,7 +121,7 @@ impl Instance {
         self.items = Some(items.to_vec());
     }
 
-    pub(super) fn succeed(&mut self, outputs: &Value, (at, run_worked): (i64, i64)) {
+    pub(super) fn succeed(&mut self, outputs: &Value, (at, run_worked): (Timestamp, i64)) {
         self.stop_work(at, run_worked);
         self.status = Status::Succeeded;
         self.outputs = outputs.clone();
@@ -132,8 +133,8 @@ impl Instance {
     pub(super) fn fail(
         &mut self,
         error: &StepError,
-        retry_at: Option<i64>,
-        (at, run_worked): (i64, i64),
+        retry_at: Option<Timestamp>,
+        (at, run_worked): (Timestamp, i64),
     ) {
         let was_killed = error.code == ATTEMPT_KILLED;
         if was_killed {
@@ -154,7 +155,7 @@ impl Instance {
         self.skip_reason = Some(reason.to_owned());
     }
 
-    pub(super) fn interrupt(&mut self, (at, run_worked): (i64, i64)) {
+    pub(super) fn interrupt(&mut self, (at, run_worked): (Timestamp, i64)) {
         self.stop_work(at, run_worked);
         self.forget_last_failure();
         self.status = Status::Pending;
@@ -167,14 +168,14 @@ impl Instance {
         self.approval = Some(Box::new(asked));
     }
 
-    /// Takes an answer that was given at `at` (milliseconds since 1970).
+    /// Takes an answer that was given at `at`.
     pub(super) fn decide(
         &mut self,
         step: &InstanceId,
         verdict: Verdict,
         approver: &str,
         comment: Option<&str>,
-        at: i64,
+        at: Timestamp,
     ) {
         let Some(asked) = &mut self.approval else {
             return;
@@ -209,7 +210,7 @@ impl Instance {
         call: &CallRecord,
         before: Option<&Value>,
         outcome: Option<&EffectOutcome>,
-        at: i64,
+        at: Timestamp,
     ) {
         self.effects.push(EffectState {
             call: call.clone(),

@@ -18,6 +18,7 @@ use super::{
     message::Message,
     store::{Inner, Journal, insert_files},
 };
+use windlass_ground::Timestamp;
 use windlass_world::value::Digest;
 
 /// Rows in the order of their chains, not yet committed.
@@ -35,7 +36,7 @@ pub(super) struct Queue {
 struct Row {
     run: RunId,
     seq: u64,
-    at: i64,
+    at: Timestamp,
     body: String,
     digest: Digest,
     beside: Beside,
@@ -141,7 +142,7 @@ impl RunJournal {
     pub(super) fn begin(
         &self,
         event: Event,
-        at: i64,
+        at: Timestamp,
         files: &BTreeMap<String, Arc<str>>,
     ) -> Result<(), JournalError> {
         let Event::RunStarted {
@@ -165,14 +166,14 @@ impl RunJournal {
         self.journal.inner.commit(ticket)
     }
 
-    /// Records events, each with when it happened (milliseconds since 1970). Once this returns, they
+    /// Records events, each with when it happened. Once this returns, they
     /// are found again after a crash, with all events appended before them.
     ///
     /// Callers at the same time share one sync of the disk.
     ///
     /// # Errors
     /// Nothing is recorded then, and nothing more can be by this process.
-    pub fn append(&self, events: Vec<(Event, i64)>) -> Result<(), JournalError> {
+    pub fn append(&self, events: Vec<(Event, Timestamp)>) -> Result<(), JournalError> {
         let ticket = self.queue(with_beside(events))?;
         self.journal.inner.commit(ticket)
     }
@@ -181,7 +182,7 @@ impl RunJournal {
     ///
     /// # Errors
     /// A secret that can't be sealed, or an earlier write that failed.
-    pub fn append_lazily(&self, events: Vec<(Event, i64)>) -> Result<(), JournalError> {
+    pub fn append_lazily(&self, events: Vec<(Event, Timestamp)>) -> Result<(), JournalError> {
         self.queue(with_beside(events)).map(|_| ())
     }
 
@@ -228,7 +229,7 @@ impl RunJournal {
     ///
     /// # Errors
     /// What the database says.
-    pub fn claim(&self, lock: &str, step: Option<&str>, at: i64) -> Result<Claim, JournalError> {
+    pub fn claim(&self, lock: &str, step: Option<&str>, at: Timestamp) -> Result<Claim, JournalError> {
         let database = self.journal.inner.database();
         let holder = holder(step);
         database.execute(
@@ -250,11 +251,11 @@ impl RunJournal {
     }
 
     /// Lists the messages with a higher number than `after`, oldest first, each with its number and
-    /// when it was left (milliseconds since 1970).
+    /// when it was left.
     ///
     /// # Errors
     /// What the database says.
-    pub fn messages(&self, after: i64) -> Result<Vec<(i64, i64, Message)>, JournalError> {
+    pub fn messages(&self, after: i64) -> Result<Vec<(i64, Timestamp, Message)>, JournalError> {
         let database = self.journal.inner.database();
         let mut statement = database.prepare_cached(
             "SELECT id, at, body FROM messages WHERE run = ? AND id > ? ORDER BY id",
@@ -278,7 +279,7 @@ impl RunJournal {
         message <= self.taken_at
     }
 
-    fn queue(&self, events: Vec<(Event, i64, Beside)>) -> Result<u64, JournalError> {
+    fn queue(&self, events: Vec<(Event, Timestamp, Beside)>) -> Result<u64, JournalError> {
         let mut bodies = Vec::with_capacity(events.len());
         for (event, at, beside) in events {
             let is_weighty = !matches!(event, Event::Logged { .. });
@@ -318,7 +319,7 @@ impl RunJournal {
     }
 }
 
-fn with_beside(events: Vec<(Event, i64)>) -> Vec<(Event, i64, Beside)> {
+fn with_beside(events: Vec<(Event, Timestamp)>) -> Vec<(Event, Timestamp, Beside)> {
     let with = |(event, at)| {
         let beside = Beside::of(&event);
         (event, at, beside)

@@ -3,6 +3,7 @@ use time::{OffsetDateTime, macros::format_description};
 
 use super::Scanned;
 use crate::{place::Place, read::read};
+use windlass_ground::Timestamp;
 use windlass_world::{outside::PcaClient, value::Failure};
 
 /// AWS answers 75 requests for certificates a second; more than this would take minutes.
@@ -18,14 +19,14 @@ pub struct AuditRow {
 }
 
 impl AuditRow {
-    /// Whether it is neither revoked nor expired at a moment (milliseconds since 1970).
-    fn is_alive(&self, now: i64) -> bool {
+    /// Whether it is neither revoked nor expired at a moment.
+    fn is_alive(&self, now: Timestamp) -> bool {
         let format = format_description!(
             "[year]-[month]-[day]T[hour]:[minute]:[second][offset_hour sign:mandatory][offset_minute]"
         );
         let until = self.not_after.as_deref();
         let until = until.and_then(|text| OffsetDateTime::parse(text, &format).ok());
-        let is_over = until.is_some_and(|until| until.unix_timestamp() * 1000 <= now);
+        let is_over = until.is_some_and(|until| Timestamp::from(until) <= now);
         self.revoked_at.is_none() && !is_over
     }
 }
@@ -39,15 +40,14 @@ pub fn read_audit_report(content: &[u8]) -> Result<Vec<AuditRow>, String> {
         .map_err(|e| format!("is not an audit report of AWS Private CA in JSON: {e}"))
 }
 
-/// Reads the certificates of all CAs that have one, and those that the rows of audit reports say are alive at a moment
-/// (milliseconds since 1970).
+/// Reads the certificates of all CAs that have one, and those that the rows of audit reports say are alive at a moment.
 ///
 /// # Errors
 /// CAs that can't be listed. What can't be read of one is a problem.
 pub async fn authorities(
     pca: &PcaClient,
     rows: &[AuditRow],
-    now: i64,
+    now: Timestamp,
     scanned: &mut Scanned,
 ) -> Result<(), Failure> {
     for authority in pca.list().await? {

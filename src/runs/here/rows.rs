@@ -8,6 +8,7 @@ use crate::{
     service::{Ask, Filter, Page, Row, asks, status},
 };
 use windlass_engine::journal::{Journal, RunId, RunRow, RunsWanted};
+use windlass_ground::Timestamp;
 use windlass_report as report;
 
 /// How many rows are read at once, at least, and where all are wanted.
@@ -24,8 +25,7 @@ pub struct Rows {
 struct Look<'a> {
     reader: &'a Journal,
     folds: &'a Folds,
-    /// Milliseconds since 1970.
-    at: i64,
+    at: Timestamp,
 }
 
 /// What a list shows of a run beside its row, as of some event of it.
@@ -33,8 +33,8 @@ struct Look<'a> {
 struct Known {
     stamp: String,
     is_driven: bool,
-    /// When a question expires that changes it, in milliseconds since 1970.
-    until: Option<i64>,
+    /// When a question expires that changes it.
+    until: Option<Timestamp>,
     status: &'static str,
     error: Option<String>,
     asks: Vec<Ask>,
@@ -127,7 +127,7 @@ fn known(
     folds: &Folds,
     row: &RunRow,
     stamp: &str,
-    at: i64,
+    at: Timestamp,
 ) -> Result<Known, RunsError> {
     let state = folds.state_of(reader, &row.id)?;
     let asks = asks(&state, at);

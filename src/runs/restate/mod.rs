@@ -334,7 +334,7 @@ impl Runs for OnRestate {
             let stamp = row.ended_at.zip(row.outcome);
             RunStamp {
                 run: row.id,
-                stamp: stamp.map(|(at, outcome)| format!("{at} {outcome}")),
+                stamp: stamp.map(|(at, outcome)| format!("{} {outcome}", at.as_millis())),
             }
         });
         // Nothing is pruned there.

@@ -5,22 +5,23 @@ use crate::{
     error::RunsError,
     peers::{Peers, SeenChange, SeenStart, SeenTrigger, SendTurn},
 };
+use windlass_ground::Timestamp;
 use windlass_restate::{
     DeliveryClaim, DeliveryEnd, DeliveryTurn, TriggerChange, TriggerMark, TriggerStart,
 };
 use windlass_world::value::Digest;
 
 impl Peers for OnRestate {
-    fn notifies_since(&self, now: i64) -> Result<i64, RunsError> {
+    fn notifies_since(&self, now: Timestamp) -> Result<Timestamp, RunsError> {
         Ok(self.remote.notifies_since(now)?)
     }
 
     fn may_send(
         &self,
         delivery: Digest,
-        happened_at: i64,
-        now: i64,
-        until: i64,
+        happened_at: Timestamp,
+        now: Timestamp,
+        until: Timestamp,
     ) -> Result<SendTurn, RunsError> {
         let claim = DeliveryClaim {
             by: self.name.clone(),
@@ -39,7 +40,7 @@ impl Peers for OnRestate {
         Ok(self.remote.end_delivery(delivery, &DeliveryEnd::Over)?)
     }
 
-    fn not_sent(&self, delivery: Digest, next_at: i64) -> Result<(), RunsError> {
+    fn not_sent(&self, delivery: Digest, next_at: Timestamp) -> Result<(), RunsError> {
         let end = DeliveryEnd::Failed { next_at };
         Ok(self.remote.end_delivery(delivery, &end)?)
     }

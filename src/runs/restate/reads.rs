@@ -15,6 +15,7 @@ use windlass_engine::{
     execute::DriveError,
     journal::{Record, RunId, State},
 };
+use windlass_ground::Timestamp;
 use windlass_restate::{ReadPosition, Remote};
 
 /// How many runs are kept: those that people look at, and those that have not ended, which are looked at again and again.
@@ -122,7 +123,7 @@ impl RunReads {
     }
 
     /// Takes note of when a run ended, as the list of runs says: what was read may be older.
-    pub fn hears(&self, id: &RunId, ended_at: Option<i64>) {
+    pub fn hears(&self, id: &RunId, ended_at: Option<Timestamp>) {
         let kept = lock(&self.kept).runs.get(id).map(|(_, read)| read.clone());
         if let Some(read) = kept {
             let mut read = lock(&read);

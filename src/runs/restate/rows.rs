@@ -8,10 +8,11 @@ use crate::{
     service::{Filter, Page, Row, asks, status},
 };
 use windlass_engine::journal::{RunId, RunRow};
+use windlass_ground::Timestamp;
 use windlass_report as report;
 
 /// The first error of each run that has ended, with when it did.
-pub(super) type FirstErrors = Mutex<BTreeMap<RunId, (Option<i64>, Option<String>)>>;
+pub(super) type FirstErrors = Mutex<BTreeMap<RunId, (Option<Timestamp>, Option<String>)>>;
 
 impl OnRestate {
     /// Lists runs, the newest first.
@@ -38,7 +39,7 @@ impl OnRestate {
     }
 
     /// Completes a row by what only the events say.
-    fn row(&self, mut run: RunRow, is_brief: bool, at: i64) -> Row {
+    fn row(&self, mut run: RunRow, is_brief: bool, at: Timestamp) -> Row {
         let plain = |run: RunRow, error| Row {
             status: run.status().to_owned(),
             error,
@@ -128,7 +129,7 @@ mod tests {
             workflow: "rotate".into(),
             file: "rotate.yaml".into(),
             target: "prod".into(),
-            started_at: 0,
+            started_at: Timestamp::EPOCH,
             requester: Some("alice".into()),
             ended_at: None,
             outcome: None,

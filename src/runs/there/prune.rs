@@ -9,6 +9,7 @@ use crate::{
     prune::{Pruning, Retention},
 };
 use windlass_engine::journal::{RunId, RunRow};
+use windlass_ground::Timestamp;
 
 #[derive(Deserialize)]
 struct Answer {
@@ -23,8 +24,8 @@ struct Prunable {
     workflow: String,
     target: String,
     status: String,
-    started_at: i64,
-    ended_at: Option<i64>,
+    started_at: Timestamp,
+    ended_at: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]

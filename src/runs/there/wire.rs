@@ -10,6 +10,7 @@ use windlass_engine::{
     execute::{UndoItem, UndoKind},
     journal::{Event, InstanceId, Link, Record, RunId, RunRow},
 };
+use windlass_ground::Timestamp;
 use windlass_world::value::{Digest, MASK, Secret, Value};
 
 #[derive(Deserialize)]
@@ -43,8 +44,8 @@ pub struct RunItem {
     target: String,
     status: String,
     is_driven: bool,
-    started_at: i64,
-    ended_at: Option<i64>,
+    started_at: Timestamp,
+    ended_at: Option<Timestamp>,
     requester: Option<String>,
     error: Option<String>,
     asks: Vec<AskItem>,
@@ -55,8 +56,8 @@ struct AskItem {
     step: InstanceId,
     message: String,
     digest: Digest,
-    asked_at: i64,
-    deadline: Option<i64>,
+    asked_at: Timestamp,
+    deadline: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]
@@ -85,7 +86,7 @@ pub struct EventsPage {
 #[derive(Deserialize)]
 pub struct EventItem {
     seq: u64,
-    at: i64,
+    at: Timestamp,
     digest: Digest,
     event: Event<Json>,
 }

@@ -179,7 +179,7 @@ impl Editor<'_> {
         None
     }
 
-    /// The token behind this one, or behind what it opens. A part of a text may close one `${…}` and open another.
+    /// Returns the token behind this one, or behind what it opens. A part of a text may close one `${…}` and open another.
     fn after(&self, at: usize) -> usize {
         match self.closers.get(&at) {
             None => at + 1,
