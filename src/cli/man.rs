@@ -21,8 +21,8 @@ pub fn man(folder: &Path) -> Done {
     Ok(exit::SUCCEEDED)
 }
 
-/// What the environment of this process holds is not part of a manual.
-fn without_values(command: Command) -> Command {
+/// Hides the values of environment variables of this process, which are not part of a manual.
+pub(super) fn without_values(command: Command) -> Command {
     let names: Vec<String> = command
         .get_subcommands()
         .map(|command| command.get_name().to_owned())

@@ -1,8 +1,8 @@
-//! The face: one file per command, no logic of its own.
+//! The command line: one file per command, without logic of its own.
 //!
 //! Human output goes to stderr; stdout carries only what was asked for.
 
-/// Prints a line to people, as `eprintln!` does, and goes on where stderr is closed.
+/// Prints a line on stderr, as `eprintln!` does, and ignores a closed stderr.
 macro_rules! say {
     ($($text:tt)*) => { $crate::report::say(&(format!($($text)*) + "\n")) };
 }
@@ -25,6 +25,8 @@ mod engine;
 mod explain;
 mod failure;
 mod graph;
+#[cfg(test)]
+mod help;
 mod http;
 mod iam;
 mod in_doubt;
@@ -84,7 +86,7 @@ mod exit {
     pub const FAILED: u8 = 1;
     /// Nothing was started.
     pub const NOTHING_STARTED: u8 = 2;
-    /// The run waits for somebody.
+    /// The run waits for a person.
     pub const WAITING: u8 = 3;
     pub const CANCELLED: u8 = 130;
 }
@@ -165,15 +167,15 @@ pub fn main() -> ExitCode {
     done.map_or_else(|failure| failure.report(), ExitCode::from)
 }
 
-/// What a command ends with: its exit code, or why it could not do what it was asked.
+/// The result of a command: its exit code, or why it failed.
 type Done = Result<u8, Failure>;
 
-/// Prints a text for people, in signs that their terminal shows.
+/// Prints a text for people, in characters that their terminal shows.
 fn print_text(text: &str) -> Done {
     print(&report::for_people(text))
 }
 
-/// Prints what was asked for. A reader that has gone (`| head`) is no failure.
+/// Prints a result on stdout. A reader that has closed the pipe (`| head`) is not a failure.
 fn print(text: &str) -> Done {
     use std::io::Write;
     let mut stdout = std::io::stdout().lock();

@@ -19,26 +19,26 @@ pub struct Certs {
 
 #[derive(Subcommand)]
 pub enum CertsCommand {
-    /// Read certificates that Windlass did not make
+    /// Find certificates that Windlass did not make
     Scan(Scan),
 }
 
 /// Which certificates are printed, and how.
 #[derive(ClapArgs)]
 pub struct CertsLook {
-    /// Only certificates in use that expire within this time, or have expired
+    /// Show only certificates in use that expire within this time or have expired
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub due: Option<Duration>,
 
-    /// Only certificates in use that have expired
+    /// Show only certificates in use that have expired
     #[arg(long)]
     pub expired: bool,
 
-    /// Also certificates that are used nowhere any more: superseded, revoked, or only seen
+    /// Also show certificates that are no longer used: superseded, revoked, or only seen
     #[arg(long)]
     pub all: bool,
 
-    /// Exit with 1 if a certificate in use expires within this time, and name it
+    /// Exit with code 1 if a certificate in use expires within this time, and list those that do
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with_all = ["due", "expired", "all", "json", "prometheus"])]
     pub check: Option<Duration>,
 
@@ -46,18 +46,19 @@ pub struct CertsLook {
     #[arg(long)]
     pub json: bool,
 
-    /// Print metrics as Prometheus reads them
+    /// Print the certificates as metrics for Prometheus
     #[arg(long, conflicts_with = "json")]
     pub prometheus: bool,
 }
 
 #[derive(ClapArgs)]
 pub struct Scan {
-    /// Files, folders, and the TLS servers whose chain to read
+    /// The files, folders and TLS servers to read certificates from
     #[arg(value_name = "FILE|DIR|HOST:PORT", value_hint = clap::ValueHint::AnyPath)]
     pub sources: Vec<String>,
 
-    /// The Secrets, ConfigMaps and webhooks of this context of the kubeconfig; with --target, of this cluster of the target
+    /// Read the Secrets, ConfigMaps and webhooks of this kubeconfig context, or, with --target, of this cluster of
+    /// the target; can be given several times
     #[arg(long, value_name = "CONTEXT")]
     pub kube: Vec<String>,
 
@@ -65,11 +66,12 @@ pub struct Scan {
     #[arg(long, value_name = "NAME", requires = "kube", add = ArgValueCompleter::new(complete::targets))]
     pub target: Option<String>,
 
-    /// The CAs of this target; of `local`, also all that they issued and that is alive
+    /// Read the CAs of this target; for `local`, also the valid certificates that they issued
     #[arg(long, value_name = "TARGET", add = ArgValueCompleter::new(complete::targets))]
     pub pca: Option<String>,
 
-    /// An audit report of a CA in JSON, from its bucket: what it says is alive is read, too
+    /// Also read the certificates that this audit report of a CA (JSON, from its bucket) lists as valid; can be given
+    /// several times
     #[arg(long, value_name = "FILE", requires = "pca")]
     pub audit_report: Vec<PathBuf>,
 

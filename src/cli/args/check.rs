@@ -10,11 +10,11 @@ use crate::cli::complete;
 
 #[derive(ClapArgs)]
 pub struct Validate {
-    /// The workflows' YAML files, folders of them, or names of shipped workflows
+    /// The YAML files of the workflows, folders that hold some, or names of shipped workflows
     #[arg(required = true, value_name = "WORKFLOW", add = ArgValueCompleter::new(complete::workflows))]
     pub files: Vec<PathBuf>,
 
-    /// Also ask the clusters of this target whether they can be reached, and allow what is called
+    /// Also check that the clusters of this target can be reached, and that they allow what the scripts call
     #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::targets))]
     pub target: Option<String>,
 
@@ -31,7 +31,7 @@ pub struct Plan {
     #[command(flatten)]
     pub params: Params,
 
-    /// Where it would run
+    /// The target on which it would run
     #[arg(long, default_value = crate::targets::LOCAL, value_name = "NAME", add = ArgValueCompleter::new(complete::targets))]
     pub target: String,
 
@@ -39,41 +39,41 @@ pub struct Plan {
     #[arg(long)]
     pub json: bool,
 
-    /// Do not ask the target's clusters, by dry runs, whether they would refuse a step
+    /// Do not check with dry runs on the clusters of the target whether they would refuse a step
     #[arg(long)]
     pub no_dry_run: bool,
 }
 
 #[derive(ClapArgs)]
 pub struct Schema {
-    /// That of a test file, `NAME.test.yaml`
+    /// Print the schema of a test file, `NAME.test.yaml`
     #[arg(long)]
     pub test: bool,
 }
 
 #[derive(ClapArgs)]
 pub struct Graph {
-    /// The workflow's YAML file, the name of a shipped workflow, or a run by any part of its id: then steps have their
-    /// states and times
+    /// The workflow's YAML file, the name of a shipped workflow, or a run by any part of its id; the steps of a run are
+    /// drawn with their states and times
     #[arg(value_name = "WORKFLOW|RUN", add = ArgValueCompleter::new(complete::workflows_and_runs))]
     pub file: PathBuf,
 
-    /// How to draw it [default: lanes at a terminal and for a run, else text]
+    /// The format [default: lanes on a terminal and for a run, text otherwise]
     #[arg(long, value_enum)]
     pub format: Option<Format>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 pub enum Format {
-    /// A line for each step with what it waits for
+    /// A line for each step, with the steps that it depends on
     Text,
-    /// A line for each step, with lanes to the steps that wait for it
+    /// A line for each step, with lanes to the steps that depend on it
     Lanes,
-    /// A picture
+    /// An SVG picture
     Svg,
-    /// For Markdown
+    /// A Mermaid diagram, for Markdown
     Mermaid,
-    /// For Graphviz
+    /// A graph for Graphviz
     Dot,
 }
 
@@ -86,7 +86,7 @@ pub struct Iam {
     #[command(flatten)]
     pub params: Params,
 
-    /// Leave out what only an undo needs
+    /// Leave out permissions that only an undo needs
     #[arg(long)]
     pub without_undo: bool,
 }
@@ -100,7 +100,7 @@ pub struct Rbac {
     #[command(flatten)]
     pub params: Params,
 
-    /// Leave out what only an undo needs
+    /// Leave out permissions that only an undo needs
     #[arg(long)]
     pub without_undo: bool,
 }
@@ -114,7 +114,7 @@ pub struct Explain {
 
 #[derive(ClapArgs)]
 pub struct Definitions {
-    /// Where the files are written
+    /// The folder to write the files to
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
 }

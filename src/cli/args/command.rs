@@ -17,7 +17,7 @@ use super::{
     test::{PlayTest, Test},
 };
 
-/// Where runs are recorded unless somebody says so.
+/// The default of `--state`.
 const STATE: &str = ".windlass";
 
 /// How each shell loads its completions.
@@ -28,25 +28,25 @@ fish:        windlass completions fish | source                           in ~/.
 powershell:  windlass completions powershell | Out-String | Invoke-Expression    in $PROFILE";
 
 const SHELL: &str = "\
-A session is one run with a step for each entry: `windlass show`, `logs` and `undo` know it.
+A session is a run with one step for each entry, so `windlass show`, `logs` and `undo` work on it.
 Entries can also be piped in: echo 'hash::sha256(\"x\")' | windlass shell";
 
 const ASSISTANTS: &str = "\
-An assistant starts it by itself: docs/howto/assistants.md has the lines for common clients.
-With --allow, runs that it starts are driven here, and continue with `windlass resume` once it has ended;
-with --server, the server drives them.";
+The assistant starts this command: docs/howto/assistants.md shows how to configure common clients.
+With --allow, this process drives the runs that it starts; once it has ended, continue them with
+`windlass resume`. With --server, the server drives them.";
 
-const EDITORS: &str = "An editor starts it by itself: docs/editors.md has the lines for VS Code, Neovim, Helix and Zed.";
+const EDITORS: &str = "The editor starts this command: docs/editors.md shows how to configure VS Code, Neovim, Helix and Zed.";
 
-/// Runs certificate rotations, and any other runbook, as a graph of small scripts that is never
-/// done twice: a run that stops anywhere, even by kill -9, goes on from there.
+/// Runs certificate rotations, and any other runbook, as a graph of small scripts. A run that stops anywhere, even by
+/// kill -9, continues from there, and nothing is done twice.
 #[derive(Parser)]
 #[command(name = "windlass", version, propagate_version = true)]
 pub struct Args {
     #[command(subcommand)]
     pub command: Command,
 
-    /// Where runs are recorded
+    /// The folder in which runs are recorded
     #[arg(
         long,
         global = true,
@@ -56,11 +56,11 @@ pub struct Args {
     )]
     pub state: PathBuf,
 
-    /// Where targets are written [default: windlass.toml, if there is one]
+    /// The configuration file [default: windlass.toml, if it exists]
     #[arg(long, global = true, env = "WINDLASS_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// Where runs are driven: `restate` (at WINDLASS_RESTATE), or the engine of a target of that name
+    /// What drives the runs: `restate` (the server at WINDLASS_RESTATE), or the Restate server of this target
     /// [default: this process; for `run`, what the target says]
     #[arg(
         long,
@@ -70,7 +70,7 @@ pub struct Args {
     )]
     pub on: Option<String>,
 
-    /// The server whose runs are meant, instead of those of this machine [default: `server` in windlass.toml]
+    /// Use the runs of this Windlass server instead of those of this machine [default: `server` in windlass.toml]
     #[arg(
         long,
         global = true,
@@ -80,8 +80,8 @@ pub struct Args {
     )]
     pub server: Option<String>,
 
-    /// The CAs (PEM) that the server's certificate has to lead to [default: `server_ca` in windlass.toml,
-    /// or those of the system]
+    /// The CA certificates (PEM) with which the server's certificate is verified [default: `server_ca` in
+    /// windlass.toml, or those of the system]
     #[arg(long, global = true, env = "WINDLASS_SERVER_CA", value_name = "FILE")]
     pub server_ca: Option<PathBuf>,
 
@@ -89,11 +89,11 @@ pub struct Args {
     #[arg(long, global = true, env = "NO_COLOR", value_parser = clap::builder::FalseyValueParser::new())]
     pub no_color: bool,
 
-    /// Show times in UTC instead of the zone of this machine (TZ)
+    /// Show times in UTC instead of the time zone of this machine (TZ)
     #[arg(long, global = true)]
     pub utc: bool,
 
-    /// Print signs of ASCII alone, as where the locale is not UTF-8 (LANG=C) and with TERM=dumb
+    /// Print ASCII only; this is the default if the locale is not UTF-8 (LANG=C) or with TERM=dumb
     #[arg(long, global = true, env = "NO_UNICODE", value_parser = clap::builder::FalseyValueParser::new())]
     pub ascii: bool,
 }
@@ -102,9 +102,9 @@ pub struct Args {
 pub enum Command {
     /// Write a new workflow with a step, its script and its test
     New(New),
-    /// Run one script as a run of its own
+    /// Run one script
     Try(Try),
-    /// Type Rhai with the host functions, entry by entry
+    /// Start an interactive shell for Rhai and the host functions
     #[command(after_help = SHELL)]
     Shell(Shell),
     /// Run a workflow
@@ -113,25 +113,25 @@ pub enum Command {
     Resume(Resume),
     /// Reverse what a run did
     Undo(Undo),
-    /// Stop a run; it can be resumed
+    /// Stop a run; it can be resumed later
     Cancel(Cancel),
     /// Approve a step that waits for an approval
     Approve(Answer),
     /// Reject a step that waits for an approval
     Reject(Answer),
-    /// Check workflows, and show every mistake in them
+    /// Check workflows and show every mistake in them
     Validate(Validate),
-    /// Show what a run would do, and change nothing
+    /// Show what a run would do without changing anything
     Plan(Plan),
     /// Run the tests of workflows: test files, `NAME.test.yaml`
     Test(Test),
     #[command(hide = true, name = "play-test")]
     PlayTest(PlayTest),
-    /// Draw a workflow, or a run with its states
+    /// Draw the steps of a workflow, or of a run with their states
     Graph(Graph),
-    /// Print the least IAM policy that a workflow needs
+    /// Print the minimal IAM policy that a workflow needs
     Iam(Iam),
-    /// Print the ClusterRole that a workflow needs on Kubernetes
+    /// Print the minimal ClusterRole that a workflow needs on Kubernetes
     Rbac(Rbac),
     /// Explain an error code, a host function or a key of the workflow file
     Explain(Explain),
@@ -139,7 +139,7 @@ pub enum Command {
     Schema(Schema),
     /// Write definition files of the host functions, for editors
     Definitions(Definitions),
-    /// Serve an editor: a language server for workflows and scripts, over standard input and output
+    /// Start the language server for workflows and scripts, on standard input and output
     #[command(after_help = EDITORS)]
     Lsp,
     /// List the runs, the newest first
@@ -150,50 +150,51 @@ pub enum Command {
     Logs(Logs),
     /// Print the outputs of a run
     Outputs(Outputs),
-    /// List the certificates of all runs by issuer: how long each has left, and where it is
+    /// List the certificates of all runs: when each expires, and where it is
     Certs(Certs),
-    /// Check that nothing in a run's record was changed, and show what it proves
+    /// Verify that the journal of a run was not changed, and show what it proves
     Audit(Audit),
-    /// Show which players of a rehearsal mesh can talk to each other
+    /// Show which components of a rehearsal mesh can talk to each other
     Mesh(MeshTable),
-    /// Serve a Restate server: run the steps of its runs
+    /// Start a worker that runs the steps of the runs on a Restate server
     #[cfg(feature = "restate")]
     Worker(Worker),
-    /// Serve the runs to a team: a page, an API and metrics
+    /// Start a server for a team: a web page, an API and metrics
     Serve(Serve),
-    /// Serve an assistant: runs as tools of the Model Context Protocol, over standard input and output
+    /// Start a server of the Model Context Protocol for an assistant, on standard input and output
     #[command(after_help = ASSISTANTS)]
     Mcp(Mcp),
-    /// List what starts workflows by itself where `windlass serve` runs, and when it does next
+    /// List the triggers that `windlass serve` watches, and when each starts its workflow next
     Triggers(Triggers),
     /// Delete runs that ended long ago
     Prune(Prune),
-    /// Write the state folder to one file, while runs go on
+    /// Write the state folder to one file, also while runs are in progress
     Backup(Backup),
-    /// Make a state folder of a backup, once all of it has been verified
+    /// Verify a backup, and restore the state folder from it
     Restore(Restore),
-    /// Log in to a server: with its OpenID Connect provider, or with a token
+    /// Log in to a server, with its OpenID Connect provider or with a token
     Login(Login),
-    /// Forget how to log in to a server
+    /// Log out of a server: remove the stored token
     Logout,
-    /// The embedded AWS Private CA
+    /// Work with the embedded AWS Private CA
     #[command(subcommand)]
     Pca(Pca),
-    /// Print what a shell loads to complete commands, runs and targets
+    /// Print the completion script for a shell
     #[command(after_help = COMPLETIONS)]
     Completions {
+        /// The shell to complete for
         #[arg(value_parser = ["bash", "zsh", "fish", "powershell", "elvish"])]
         shell: String,
     },
     /// Write the manual pages to a folder
     Man {
-        /// The folder, such as ~/.local/share/man/man1
+        /// The folder to write to, such as ~/.local/share/man/man1
         dir: PathBuf,
     },
-    /// The rehearsal cluster: a Kubernetes API server for rehearsals
+    /// Work with rehearsal clusters: Kubernetes API servers for rehearsals
     #[command(subcommand)]
     Kube(Kube),
-    /// A small web server that answers as a file says, to try runbooks on
+    /// Work with the mock web server, which answers as a file says
     #[command(subcommand)]
     Http(Http),
 }
@@ -211,7 +212,7 @@ impl Command {
 }
 
 impl Args {
-    /// The options that say where runs are, as they were given here or in the environment.
+    /// Returns the options that say where runs are, as they were given here or in the environment.
     pub fn whereabouts(&self) -> impl Iterator<Item = (&'static str, String)> {
         let state = self.state != Path::new(STATE);
         let state = state.then(|| ("--state", self.state.display().to_string()));
@@ -224,7 +225,7 @@ impl Args {
         [state, config, on, server, ca].into_iter().flatten()
     }
 
-    /// The configuration file, and whether the user named it.
+    /// Returns the configuration file, and whether the user named it.
     pub fn config(&self) -> (&Path, bool) {
         match &self.config {
             Some(path) => (path, true),

@@ -8,7 +8,8 @@ use super::logging::Logging;
 
 #[derive(ClapArgs)]
 pub struct Serve {
-    /// The address to listen on; port 0 takes a free one. Off loopback it needs TLS, and tokens in windlass.toml
+    /// The address to listen on; port 0 takes a free one. Addresses other than loopback require TLS, and tokens in
+    /// windlass.toml
     #[arg(long, default_value = "127.0.0.1:7420", value_name = "ADDR")]
     pub listen: SocketAddr,
 
@@ -16,23 +17,23 @@ pub struct Serve {
     #[arg(long, default_value = ".", value_name = "DIR")]
     pub workflows: Vec<PathBuf>,
 
-    /// Where each run's folder for the files that its scripts write is made
+    /// The folder for files that scripts write; each run gets a subfolder of its own
     #[arg(long, default_value = "out", value_name = "DIR")]
     pub out: PathBuf,
 
-    /// How many steps of one run may run at once
+    /// The maximum number of steps of one run that run at once
     #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub max_parallel: u16,
 
-    /// How many runs may be driven at once, those that wait for people included
+    /// The maximum number of runs that are driven at once, including those that wait for people
     #[arg(long, default_value_t = 500, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=5000))]
     pub max_runs: u16,
 
-    /// Speak TLS with the certificate chain in this file; it is read again when it changes
+    /// Serve TLS with the certificate chain in this file (PEM); it is read again when it changes
     #[arg(long, requires = "tls_key", value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
 
-    /// The key of the certificate
+    /// The private key of --tls-cert (PEM)
     #[arg(long, requires = "tls_cert", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
 
@@ -42,7 +43,7 @@ pub struct Serve {
 
 #[derive(ClapArgs)]
 pub struct Triggers {
-    /// A folder whose workflows are looked at; can be given several times
+    /// A folder of workflows whose triggers are listed; can be given several times
     #[arg(long, default_value = ".", value_name = "DIR", global = true)]
     pub workflows: Vec<PathBuf>,
 
@@ -62,7 +63,7 @@ pub enum TriggersCommand {
         #[arg(value_name = "WORKFLOW/TRIGGER")]
         trigger: String,
     },
-    /// Let a trigger start its workflow again; what was due meanwhile is not made up for
+    /// Let a trigger start its workflow again; starts that were due meanwhile are not made up for
     Resume {
         /// The trigger, as `windlass triggers` lists it
         #[arg(value_name = "WORKFLOW/TRIGGER")]
@@ -72,7 +73,7 @@ pub enum TriggersCommand {
 
 #[derive(ClapArgs)]
 pub struct Login {
-    /// Log in with a token, which is typed, or read from standard input, also where the server has a provider
+    /// Log in with a token, typed or read from standard input, even if the server has an OpenID Connect provider
     #[arg(long)]
     pub token: bool,
 }

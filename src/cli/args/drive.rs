@@ -1,4 +1,4 @@
-//! Commands that begin a run, go on with one, or take one back.
+//! Commands that start, resume, cancel or undo a run.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -16,23 +16,23 @@ pub struct Run {
     #[command(flatten)]
     pub params: Params,
 
-    /// Where to run: a target of windlass.toml, or the embedded servers
+    /// The target to run on: one of windlass.toml, or `local` for the embedded servers
     #[arg(long, default_value = crate::targets::LOCAL, value_name = "NAME", add = ArgValueCompleter::new(complete::targets))]
     pub target: String,
 
-    /// Where the files that scripts write go
+    /// The folder for files that scripts write
     #[arg(long, default_value = "out", value_name = "DIR")]
     pub out: PathBuf,
 
-    /// Do not ask the target's clusters beforehand, by dry runs, whether they would refuse a step
+    /// Do not check beforehand, with dry runs on the clusters of the target, whether they would refuse a step
     #[arg(long)]
     pub no_dry_run: bool,
 
-    /// Run this step alone, which reads no other one's outputs; may be given several times
+    /// Run only this step, which must not read the outputs of other steps; can be given several times
     #[arg(long, value_name = "STEP", conflicts_with = "until", add = ArgValueCompleter::new(complete::steps))]
     pub only: Vec<String>,
 
-    /// Run this step and all that it depends on, and nothing else
+    /// Run only this step and the steps that it depends on
     #[arg(long, value_name = "STEP", add = ArgValueCompleter::new(complete::steps))]
     pub until: Option<String>,
 
@@ -46,20 +46,20 @@ pub struct Run {
 
 #[derive(Clone, ClapArgs)]
 pub struct Params {
-    /// Set a param; the value is YAML, or comes from a file (NAME=@FILE) or from stdin (NAME=@-); @FILE alone is a file
-    /// of params
+    /// Set a param. The value is YAML, or comes from a file (NAME=@FILE) or from stdin (NAME=@-); @FILE alone reads
+    /// params from a file. Can be given several times
     #[arg(short, long = "param", value_name = "NAME=VALUE", add = ArgValueCompleter::new(complete::params))]
     pub params: Vec<String>,
 
-    /// Read params from a YAML or JSON file, or from stdin: `-`; -p goes before it, and it before
-    /// WINDLASS_PARAM_NAME in the environment
+    /// Read params from a YAML or JSON file, or from stdin (`-`). They override WINDLASS_PARAM_NAME in the environment,
+    /// and -p overrides them
     #[arg(long = "params", value_name = "FILE")]
     pub params_file: Option<PathBuf>,
 }
 
 #[derive(Clone, ClapArgs)]
 pub struct Driving {
-    /// How many steps may run at once
+    /// The maximum number of steps that run at once
     #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub max_parallel: u16,
 
@@ -67,11 +67,11 @@ pub struct Driving {
     #[arg(long)]
     pub json: bool,
 
-    /// Stay while the run waits for an approval, rather than end with exit code 3
+    /// Keep waiting while the run waits for an approval, instead of exiting with code 3
     #[arg(long)]
     pub wait: bool,
 
-    /// Give up after this long if a lock that another run holds is all there is to wait for (exit code 3)
+    /// Exit with code 3 if the run can only wait for a lock of another run for this long
     #[arg(long, value_name = "DURATION", value_parser = crate::value::parse_duration)]
     pub lock_timeout: Option<Duration>,
 }
@@ -83,18 +83,18 @@ pub struct Resume {
     #[arg(add = ArgValueCompleter::new(complete::runs))]
     pub run: Option<String>,
 
-    /// Go on with the files as they are now; shows first what that changes
+    /// Continue with the files as they are now; shows first what that changes
     #[arg(long)]
     pub edited: bool,
 
     #[command(flatten)]
     pub params: Params,
 
-    /// Run this step again from the start, and all that depends on it; shows first what that is
+    /// Run this step again from its start, and the steps that depend on it; shows them first. Can be given several times
     #[arg(long, value_name = "STEP", add = ArgValueCompleter::new(complete::steps))]
     pub redo: Vec<InstanceId>,
 
-    /// Say what became of a call that is in doubt: STEP=done, STEP=done:VALUE or STEP=again
+    /// Say whether a call in doubt was made: STEP=done, STEP=done:VALUE or STEP=again. Can be given several times
     #[arg(long = "answer", value_name = "ANSWER")]
     pub answers: Vec<String>,
 
@@ -102,7 +102,7 @@ pub struct Resume {
     #[arg(long)]
     pub plan: bool,
 
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     pub yes: bool,
 
@@ -116,7 +116,7 @@ pub struct Undo {
     #[arg(add = ArgValueCompleter::new(complete::runs))]
     pub run: Option<String>,
 
-    /// Say what became of a call that is in doubt: STEP=done, STEP=done:VALUE or STEP=again
+    /// Say whether a call in doubt was made: STEP=done, STEP=done:VALUE or STEP=again. Can be given several times
     #[arg(long = "answer", value_name = "ANSWER")]
     pub answers: Vec<String>,
 
@@ -124,7 +124,7 @@ pub struct Undo {
     #[arg(long)]
     pub plan: bool,
 
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     pub yes: bool,
 
@@ -148,11 +148,11 @@ pub struct Answer {
     #[arg(add = ArgValueCompleter::new(complete::runs))]
     pub run: String,
 
-    /// The step that waits
+    /// The step that waits for the approval
     #[arg(add = ArgValueCompleter::new(complete::steps))]
     pub step: InstanceId,
 
-    /// Why; it is kept in the journal
+    /// The reason, which is recorded in the journal
     #[arg(short = 'm', long, value_name = "TEXT")]
     pub comment: Option<String>,
 }

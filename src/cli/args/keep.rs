@@ -8,18 +8,18 @@ use crate::value::parse_duration;
 
 #[derive(ClapArgs)]
 pub struct Backup {
-    /// The file, which is replaced if it is there; `-` for standard output
+    /// The file to write, which is replaced if it exists; `-` for standard output
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 }
 
 #[derive(ClapArgs)]
 pub struct Restore {
-    /// The backup, as `windlass backup` wrote it
+    /// The file that `windlass backup` wrote
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 
-    /// Check the backup, and restore nothing
+    /// Verify the backup without restoring it
     #[arg(long)]
     pub verify: bool,
 }
@@ -30,27 +30,28 @@ pub struct Prune {
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub keep: Option<Duration>,
 
-    /// How many runs of each workflow on each target are kept however old they are [default: `keep_last` of [retention], or 0]
+    /// How many runs of each workflow on each target are kept regardless of their age [default: `keep_last` of
+    /// [retention], or 0]
     #[arg(long, value_name = "N")]
     pub keep_last: Option<usize>,
 
-    /// Only runs of this workflow
+    /// Delete only runs of this workflow
     #[arg(long, value_name = "NAME")]
     pub workflow: Option<String>,
 
-    /// Also runs that failed or were cancelled; they can't be resumed afterwards
+    /// Also delete runs that failed or were cancelled, which could still be resumed
     #[arg(long)]
     pub failed: bool,
 
-    /// Write the evidence of each run to this folder before the run is deleted, as `windlass audit --bundle` does
+    /// Before a run is deleted, write its evidence to this folder, as `windlass audit --bundle` does
     #[arg(long, value_name = "DIR")]
     pub bundles: Option<PathBuf>,
 
-    /// List the runs, and delete nothing
+    /// List the runs without deleting them
     #[arg(long)]
     pub dry_run: bool,
 
-    /// Don't ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     pub yes: bool,
 

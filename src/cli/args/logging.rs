@@ -6,7 +6,7 @@ use crate::telemetry::{LogFormat, parse_filter};
 
 #[derive(ClapArgs)]
 pub struct Logging {
-    /// How the log on stderr is written
+    /// The format of the log on stderr
     #[arg(
         long,
         env = "WINDLASS_LOG_FORMAT",
@@ -15,7 +15,7 @@ pub struct Logging {
     )]
     pub log_format: LogFormat,
 
-    /// What is logged: a level (error, warn, info, debug, trace, off), or levels for parts of the program, such as
+    /// What to log: a level (error, warn, info, debug, trace, off), or levels for parts of the program, such as
     /// `info,windlass::requests=off`
     #[arg(long, env = "WINDLASS_LOG", value_parser = parse_filter, value_name = "FILTER")]
     pub log_level: Option<String>,

@@ -10,28 +10,28 @@ use windlass_ground::Timestamp;
 
 #[derive(ClapArgs)]
 pub struct Runs {
-    /// Only runs of this status: succeeded, failed, cancelled, undone, running, waiting, interrupted, …; may be given
-    /// several times
+    /// List only runs with this status; can be given several times
     #[arg(long, value_name = "STATUS", value_delimiter = ',', value_parser = STATUSES)]
     pub status: Vec<String>,
 
-    /// Only runs of this workflow
+    /// List only runs of this workflow
     #[arg(long, value_name = "NAME")]
     pub workflow: Option<String>,
 
-    /// Only runs on this target
+    /// List only runs on this target
     #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::targets))]
     pub target: Option<String>,
 
-    /// Only runs that this person started
+    /// List only runs that this person started
     #[arg(long, value_name = "WHO")]
     pub requester: Option<String>,
 
-    /// Only runs that started since: a duration such as 2d, a day such as 2026-01-31, or a timestamp (RFC 3339)
+    /// List only runs that started since then: a duration such as 2d, a day such as 2026-01-31, or a timestamp
+    /// (RFC 3339)
     #[arg(long, value_name = "WHEN", value_parser = Since::parse)]
     pub since: Option<Since>,
 
-    /// At most so many, the newest
+    /// List at most this many runs, the newest
     #[arg(short = 'L', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
 
@@ -40,7 +40,7 @@ pub struct Runs {
     pub json: bool,
 }
 
-/// Every word for where a run stands.
+/// The statuses of a run, as shown to users.
 const STATUSES: [&str; 11] = [
     "succeeded",
     "failed",
@@ -55,7 +55,7 @@ const STATUSES: [&str; 11] = [
     "interrupted",
 ];
 
-/// From when on.
+/// A value of `--since`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Since {
     Ago(Duration),
@@ -105,18 +105,18 @@ pub struct Logs {
     #[arg(add = ArgValueCompleter::new(complete::runs))]
     pub run: Option<String>,
 
-    /// Only this step and what runs inside it
+    /// Show only this step and the steps inside it
     pub step: Option<String>,
 
-    /// Go on printing until the run ends
+    /// Keep printing new events until the run ends
     #[arg(short, long)]
     pub follow: bool,
 
-    /// Show all that failed programs and servers said, not only the end of it
+    /// Show the whole output of failed programs and servers, not only its end
     #[arg(long)]
     pub full: bool,
 
-    /// Print one JSON object a line
+    /// Print one JSON object per line
     #[arg(long)]
     pub json: bool,
 }
@@ -127,7 +127,7 @@ pub struct Outputs {
     #[arg(add = ArgValueCompleter::new(complete::runs))]
     pub run: Option<String>,
 
-    /// Only this output, as bare text
+    /// Print only this output, as plain text
     pub name: Option<String>,
 
     /// Print the outputs as JSON
@@ -141,42 +141,42 @@ pub struct Audit {
     #[arg(add = ArgValueCompleter::new(complete::runs))]
     pub run: Option<String>,
 
-    /// Write everything that proves it, without secrets, to a file
+    /// Write the evidence, without secrets, to this file
     #[arg(long, value_name = "FILE")]
     pub bundle: Option<PathBuf>,
 
-    /// Check such a file instead of the journal
+    /// Verify this evidence file instead of the journal
     #[arg(long, value_name = "FILE", conflicts_with_all = ["run", "bundle"])]
     pub verify: Option<PathBuf>,
 
-    /// Sign the bundle with a private key (PEM: P-256, Ed25519 or RSA)
+    /// Sign the evidence with this private key (PEM: P-256, Ed25519 or RSA)
     #[arg(long, value_name = "KEYFILE", requires = "bundle")]
     pub sign: Option<PathBuf>,
 
-    /// Have the bundle timestamped by this authority (RFC 3161)
+    /// Have the evidence timestamped by the authority at this address (RFC 3161)
     #[arg(long, value_name = "URL", requires = "bundle")]
     pub timestamp: Option<String>,
 
-    /// Require timestamps of an authority whose certificate leads to one of these CAs (PEM)
+    /// Require a timestamp by an authority whose certificate was issued under one of these CAs (PEM)
     #[arg(long, value_name = "FILE")]
     pub timestamp_ca: Option<PathBuf>,
 
-    /// Require a signature of this public key or certificate (PEM)
+    /// Require a signature by this public key or certificate (PEM)
     #[arg(long, value_name = "FILE", requires = "verify")]
     pub signer: Option<PathBuf>,
 
-    /// Print what was found as JSON
+    /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(ClapArgs)]
 pub struct MeshTable {
-    /// The target whose rehearsal clusters are meant
+    /// The target whose rehearsal clusters are looked at
     #[arg(long, default_value = crate::targets::LOCAL, value_name = "NAME")]
     pub target: String,
 
-    /// Print again whenever something is different, until it is interrupted
+    /// Print the table again whenever it changes, until Ctrl-C
     #[arg(long)]
     pub watch: bool,
 

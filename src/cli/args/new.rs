@@ -10,15 +10,15 @@ use crate::cli::complete;
 
 #[derive(ClapArgs)]
 pub struct New {
-    /// The name of the workflow and its files; with --from, another one than the shipped workflow has
+    /// The name of the workflow and its files [default with --from: the name of the shipped workflow]
     #[arg(required_unless_present = "from")]
     pub name: Option<String>,
 
-    /// What it begins as
+    /// The template to start from
     #[arg(long, value_enum, default_value_t, conflicts_with = "from")]
     pub template: Template,
 
-    /// Copy a workflow that is shipped, such as `gloo-mesh`, with its scripts and tests
+    /// Copy this shipped workflow, such as `gloo-mesh`, with its scripts and tests
     #[arg(long, value_name = "WORKFLOW", add = ArgValueCompleter::new(complete::shipped))]
     pub from: Option<String>,
 }
@@ -29,13 +29,13 @@ pub enum Template {
     /// One step that writes a file
     #[default]
     Plain,
-    /// Sets a new secret, proves that it works, and puts the old one back if it does not
+    /// Sets a new secret, verifies that it works, and restores the old one if it does not
     Rotation,
-    /// Changes hosts one after another, and stops at the first that is not well
+    /// Changes hosts one after another, and stops at the first that is unhealthy
     RollingChange,
-    /// Asks before it does something
+    /// Asks for an approval before it does something
     Approval,
-    /// Makes something by an API, and waits until it is there
+    /// Creates something through an API, and waits until it exists
     Api,
 }
 
@@ -54,11 +54,11 @@ impl Template {
 
 #[derive(ClapArgs)]
 pub struct Shell {
-    /// Where to run: a target of windlass.toml, or the embedded servers
+    /// The target to run on: one of windlass.toml, or `local` for the embedded servers
     #[arg(long, default_value = crate::targets::LOCAL, value_name = "NAME", add = ArgValueCompleter::new(complete::targets))]
     pub target: String,
 
-    /// Where the files that are written go
+    /// The folder for files that are written
     #[arg(long, default_value = "out", value_name = "DIR")]
     pub out: PathBuf,
 
@@ -76,11 +76,11 @@ pub struct Try {
     #[command(flatten)]
     pub params: Params,
 
-    /// Where to run: a target of windlass.toml, or the embedded servers
+    /// The target to run on: one of windlass.toml, or `local` for the embedded servers
     #[arg(long, default_value = crate::targets::LOCAL, value_name = "NAME", add = ArgValueCompleter::new(complete::targets))]
     pub target: String,
 
-    /// Where the files that the script writes go
+    /// The folder for files that the script writes
     #[arg(long, default_value = "out", value_name = "DIR")]
     pub out: PathBuf,
 

@@ -21,24 +21,24 @@ pub struct Worker {
     #[arg(long, default_value = "127.0.0.1:9080", value_name = "ADDR")]
     pub listen: std::net::SocketAddr,
 
-    /// Register with the server whose admin API is here
+    /// Register with the Restate server whose admin API has this address
     #[arg(long, value_name = "URL")]
     pub register: Option<String>,
 
-    /// The address at which the server dials this worker, or the balancer before all workers
-    /// [default: the address it listens on]
+    /// The address at which the server reaches this worker, or the load balancer in front of all workers
+    /// [default: the address of --listen]
     #[arg(long, value_name = "URL")]
     pub advertise: Option<String>,
 
-    /// Register in place of another version at the same address; runs that wait there may get stuck
+    /// Replace another version that is registered at the same address; runs that wait there may get stuck
     #[arg(long, requires = "register")]
     pub force: bool,
 
-    /// Where the files that scripts write go, whatever a run says
+    /// The folder for files that scripts write, regardless of what a run says
     #[arg(long, default_value = "out", value_name = "DIR")]
     pub out: PathBuf,
 
-    /// How many scripts may run at once
+    /// The maximum number of scripts that run at once
     #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub max_parallel: u16,
 
@@ -51,28 +51,28 @@ pub struct Worker {
     )]
     pub identity_keys: Vec<String>,
 
-    /// Speak plain HTTP on an address that other machines reach; --identity-key is needed all the same
+    /// Serve plain HTTP on an address that other machines reach; --identity-key is still required
     #[arg(long)]
     pub insecure: bool,
 
-    /// Speak TLS with this certificate chain (PEM)
+    /// Serve TLS with the certificate chain in this file (PEM)
     #[arg(long, requires = "tls_key", value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
 
-    /// The key of --tls-cert (PEM)
+    /// The private key of --tls-cert (PEM)
     #[arg(long, requires = "tls_cert", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
 
-    /// How often the server tries what workers could not finish, before it pauses it
+    /// How often the server retries an invocation that fails before it pauses it
     #[arg(long, default_value_t = 60, value_name = "N")]
     pub retries: u64,
 
-    /// How long the server keeps the journals of invocations that are over
+    /// How long the server keeps the journals of completed invocations
     #[arg(long, default_value = "1d", value_parser = parse_duration, value_name = "DURATION")]
     pub retention: Duration,
 
-    /// How long a client may take for the TLS handshake, to begin to speak HTTP/2 and, later, to answer a ping,
-    /// before it is cut off
+    /// How long to wait for a client during the TLS handshake, for its HTTP/2 preface and for the answer to a ping,
+    /// before the connection is closed
     #[arg(long, default_value = "20s", value_parser = parse_duration, value_name = "DURATION")]
     pub client_timeout: Duration,
 
@@ -88,15 +88,15 @@ pub enum Pca {
 
 #[derive(ClapArgs)]
 pub struct PcaServe {
-    /// The port; 0 takes a free one
+    /// The port to listen on; 0 takes a free one
     #[arg(long, default_value_t = 5566)]
     pub port: u16,
 
-    /// The address; --insecure is for loopback only
+    /// The address to listen on; --insecure requires a loopback address
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_name = "IP")]
     pub host: IpAddr,
 
-    /// Where its state is kept [default: STATE/pca, which runs on the local target use]
+    /// The folder for its state [default: STATE/pca, which runs on the target `local` use]
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
 
@@ -108,32 +108,33 @@ pub struct PcaServe {
     #[arg(long, default_value = "123456789012", value_name = "12 DIGITS")]
     pub account: String,
 
-    /// How long a new CA is CREATING
+    /// How long a new CA stays CREATING
     #[arg(long, default_value = "0s", value_parser = parse_duration, value_name = "DURATION")]
     pub create_delay: Duration,
 
-    /// How long an issued certificate is not ready
+    /// How long it takes until an issued certificate is ready
     #[arg(long, default_value = "0s", value_parser = parse_duration, value_name = "DURATION")]
     pub issue_delay: Duration,
 
-    /// How long an imported CA does not issue yet
+    /// How long it takes until a CA issues after its certificate was imported
     #[arg(long, default_value = "0s", value_parser = parse_duration, value_name = "DURATION")]
     pub settle: Duration,
 
-    /// What makes two requests with one idempotency token the same: parameters or token-only
+    /// Which requests count as the same: those with one token and the same `parameters`, or with one token (`token-only`)
     #[arg(long, default_value = "parameters", value_name = "RULE")]
     pub idempotency: Idempotency,
 
-    /// Whether AWS's rates and counts hold: off or aws
+    /// Whether the quotas of AWS are enforced: `off` or `aws`
     #[arg(long, default_value = "off")]
     pub quotas: Quotas,
 
-    /// Make calls fail: OPERATION:ERROR:10%, or OPERATION:ERROR:10%:after for failing once it is done
+    /// Make calls fail: OPERATION:ERROR:10%, or OPERATION:ERROR:10%:after to fail after the call was done. Can be
+    /// given several times
     #[arg(long = "fault", value_name = "FAULT")]
     pub faults: Vec<Fault>,
 
-    /// Accept only requests signed with this: ID:SECRET, or ID:SECRET:ACCOUNT [default: a key that
-    /// is made once and kept in DIR/credentials]
+    /// Accept only requests that are signed with this key: ID:SECRET, or ID:SECRET:ACCOUNT [default: a key that is
+    /// generated once and stored in DIR/credentials]
     #[arg(
         long = "access-key",
         env = "WINDLASS_PCA_ACCESS_KEY",
@@ -142,11 +143,11 @@ pub struct PcaServe {
     )]
     pub access_keys: Vec<AccessKey>,
 
-    /// Accept any credentials, from every user of this machine
+    /// Accept any credentials, from any user of this machine
     #[arg(long, conflicts_with = "access_keys")]
     pub insecure: bool,
 
-    /// How long a client may take for the head of a request, and again for its body, before it is cut off
+    /// How long to wait for the head of a request, and for its body, before the connection is closed
     #[arg(long, default_value = "60s", value_parser = parse_duration, value_name = "DURATION")]
     pub client_timeout: Duration,
 
@@ -171,32 +172,33 @@ pub struct KubeServe {
     )]
     pub clusters: Vec<String>,
 
-    /// Where their state is kept [default: STATE/kube, which runs on the local target use]
+    /// The folder for their state [default: STATE/kube, which runs on the target `local` use]
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
 
-    /// The first cluster's port, which the others' follow; 0 takes free ones
+    /// The port of the first cluster; the others use the ports after it. 0 takes free ones
     #[arg(long, default_value_t = 0)]
     pub port: u16,
 
-    /// How long a new pod takes to become ready
+    /// How long it takes until a new pod is ready
     #[arg(long, default_value = "20ms", value_parser = parse_duration, value_name = "DURATION")]
     pub pod_delay: Duration,
 
     /// The versions, flags and delays of the mesh: istio=1.29,ztunnel=1.29,gloo=2.6,multi-root=off,xds-agent=off,
-    /// mount=100ms,renew=2s,stream=2s,issue=100ms [default: those of the clusters that are there; the newest for others]
+    /// mount=100ms,renew=2s,stream=2s,issue=100ms [default: those of existing clusters; the newest for new ones]
     #[arg(long, value_name = "KEY=VALUE,…")]
     pub mesh: Option<crate::mesh::MeshOptions>,
 
-    /// Make requests fail: VERB:RESOURCE:STATUS:10%, or VERB:RESOURCE:STATUS:10%:after for losing the answer
+    /// Make requests fail: VERB:RESOURCE:STATUS:10%, or VERB:RESOURCE:STATUS:10%:after to lose the answer of a request
+    /// that was done. Can be given several times
     #[arg(long = "fault", value_name = "FAULT")]
     pub faults: Vec<crate::cluster::Fault>,
 
-    /// Where to write the kubeconfig [default: DIR/config]
+    /// The kubeconfig file to write [default: DIR/config]
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
 
-    /// How long a client may take for the head of a request, and again for its body, before it is cut off
+    /// How long to wait for the head of a request, and for its body, before the connection is closed
     #[arg(long, default_value = "60s", value_parser = parse_duration, value_name = "DURATION")]
     pub client_timeout: Duration,
 
@@ -206,17 +208,17 @@ pub struct KubeServe {
 
 #[derive(Subcommand)]
 pub enum Http {
-    /// Serve on loopback until Ctrl-C; prints the address on stdout
+    /// Serve on loopback until Ctrl-C; the address is printed on stdout
     Serve(HttpServe),
 }
 
 #[derive(ClapArgs)]
 pub struct HttpServe {
-    /// The file that says what is answered
+    /// The file that describes the answers
     #[arg(long, value_name = "FILE")]
     pub from: PathBuf,
 
-    /// The port; 0 takes any that is free
+    /// The port to listen on; 0 takes a free one
     #[arg(long, default_value_t = 8080)]
     pub port: u16,
 

@@ -9,47 +9,47 @@ use crate::cli::complete;
 
 #[derive(ClapArgs)]
 pub struct Test {
-    /// Test files, workflows with a test file beside them, or folders that hold some [default: the current folder]
+    /// Test files, workflows that have one, or folders that hold some [default: the current folder]
     #[arg(value_name = "PATH", value_hint = clap::ValueHint::AnyPath)]
     pub paths: Vec<PathBuf>,
 
-    /// Only tests whose file or name holds this text; may be given several times
+    /// Run only tests whose file or name contains this text; can be given several times
     #[arg(short, long, value_name = "TEXT")]
     pub filter: Vec<String>,
 
-    /// How many tests run at once [default: as many as there are processors]
+    /// The maximum number of tests that run at once [default: the number of processors]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub jobs: Option<u16>,
 
-    /// Write the snapshots that are missing or differ
+    /// Write snapshots that are missing or differ
     #[arg(long)]
     pub accept: bool,
 
-    /// Show which steps, `when` branches and script lines the tests reached
+    /// Show which steps, `when` branches and script lines the tests reach
     #[arg(long)]
     pub coverage: bool,
 
-    /// Alter the scripts and workflows, one line at a time, and show what no test notices
+    /// Alter the scripts and workflows one place at a time, and show which changes no test notices
     #[arg(long, conflicts_with_all = ["accept", "coverage", "junit"])]
     pub mutate: bool,
 
-    /// With --mutate: only so many mutants, spread over all files
+    /// With --mutate: test only this many mutants, spread over all files
     #[arg(long, value_name = "N", requires = "mutate", value_parser = clap::value_parser!(u32).range(1..))]
     pub sample: Option<u32>,
 
-    /// With --sample: draw the mutants by this number; the same number draws the same ones
+    /// With --sample: the seed of the selection; the same seed selects the same mutants
     #[arg(long, value_name = "N", requires = "sample")]
     pub seed: Option<u64>,
 
-    /// With --mutate: only mutants of files whose path holds this text; may be given several times
+    /// With --mutate: test only mutants of files whose path contains this text; can be given several times
     #[arg(long, value_name = "TEXT", requires = "mutate")]
     pub of: Vec<String>,
 
-    /// With --mutate: succeed if at least so many percent of the mutants are noticed [default: 100]
+    /// With --mutate: succeed if the tests notice at least this percentage of the mutants [default: 100]
     #[arg(long, value_name = "PERCENT", requires = "mutate", value_parser = clap::value_parser!(u8).range(0..=100))]
     pub score: Option<u8>,
 
-    /// Print a test file of a run that has ended, by any part of its id; secrets are left out
+    /// Print a test file made from a run that has ended, by any part of its id; secrets are left out
     #[arg(long, value_name = "RUN", conflicts_with_all = ["filter", "accept", "coverage", "junit", "json", "mutate"], add = ArgValueCompleter::new(complete::runs))]
     pub record: Option<String>,
 
