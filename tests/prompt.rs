@@ -138,12 +138,12 @@ fn a_terminal_goes_on_after_a_mistake_and_remembers() {
         ("first", "throw \"sec\" + \"ond\"\r"),
         ("second", "x.a + 3000\r"),
         ("3004", ":nothing\r"),
-        ("there is no command :nothing", ":quit\r"),
+        ("unknown command :nothing", ":quit\r"),
     ];
     let ran = in_dialogue(&test, "shell", &dialogue).expect(0);
     for part in [
         "windlass>",
-        "there is no command :nothing",
+        "unknown command :nothing",
         "recorded as run",
     ] {
         assert!(ran.stdout.contains(part), "no {part:?} in\n{}", ran.stdout);

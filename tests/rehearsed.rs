@@ -82,7 +82,7 @@ fn each_target_rehearses_on_a_mesh_of_its_own_versions() {
     assert!(refused.contains("targets/old/kube/cluster-9"), "{refused}");
     let valid = test.windlass(&["validate", "look.yaml", "--target", "old"]);
     let valid = valid.expect(0).stderr;
-    assert!(valid.contains("the target old has all it needs"), "{valid}");
+    assert!(valid.contains("the target old has everything it needs"), "{valid}");
     test.windlass(&["plan", "look.yaml", "--target", "old"])
         .expect(0);
 }
@@ -133,7 +133,7 @@ fn a_mistake_in_a_mesh_is_shown_with_its_line() {
         (
             r#"mesh = { istoi = "1.29" }"#,
             2,
-            "there is no key `istoi`; did you mean `istio`?",
+            "unknown key `istoi`; did you mean `istio`?",
         ),
         (
             r#"mesh = { istio = 1.30 }"#,

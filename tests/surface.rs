@@ -147,7 +147,7 @@ fn an_empty_place_says_so_and_stays_empty() {
 fn what_has_ended_is_not_asked_for_more() {
     let test = hello();
     let missing = test.windlass(&["outputs", "-", "nope"]).expect(2).stderr;
-    assert!(missing.contains("it gave name"), "{missing}");
+    assert!(missing.contains("its outputs are name"), "{missing}");
     test.windlass(&["undo", "--yes"]).expect(0);
     let over = test.windlass(&["cancel"]).expect(2).stderr;
     assert!(over.contains("it was undone"), "{over}");

@@ -38,7 +38,7 @@ pub fn line(args: &Args, workflow: &Workflow, target: &str) -> Result<Option<Str
     }
 }
 
-/// The line of the clients that a workflow asks something of.
+/// Returns the line of the clients that a workflow asks something of.
 pub async fn line_of_run(workflow: &Workflow, clients: &Clients) -> Option<String> {
     match (uses_aws(workflow), calls(workflow, "aws::")) {
         (true, _) => line_of(&clients.pca).await,

@@ -33,7 +33,7 @@ pub fn answer(args: &Args, command: &Answer, verdict: Verdict) -> Done {
             .collect();
         let hint = match waiting.as_slice() {
             [] => "nothing in this run waits for an approval".into(),
-            steps => format!("these wait: {}", steps.join(", ")),
+            steps => format!("these steps wait: {}", steps.join(", ")),
         };
         let status = state.status(&step).as_str();
         return Err(Failure::new(
@@ -64,7 +64,7 @@ pub fn answer(args: &Args, command: &Answer, verdict: Verdict) -> Done {
         say!("{} `{step}`: {}", verdict.as_str(), asked.message);
         return Ok(exit::SUCCEEDED);
     }
-    // Nobody drives the run, so the answer goes into its journal at once.
+    // No process drives the run, so the answer is recorded at once.
     let taken = take(&archive, &id)?;
     let event = decide::on_answer(
         &taken.program.workflow,
@@ -90,7 +90,7 @@ pub fn answer(args: &Args, command: &Answer, verdict: Verdict) -> Done {
     Ok(exit::SUCCEEDED)
 }
 
-/// An answer that does not count, for the person who gave it.
+/// Explains why an answer does not count, for the person who gave it.
 fn refused(refusal: &Refusal, run: &RunId) -> Failure {
     let Refusal::Expired {
         step,
@@ -107,7 +107,7 @@ fn refused(refusal: &Refusal, run: &RunId) -> Failure {
     let (deadline, verdict) = (local_time(*deadline), verdict.as_str());
     Failure::new(
         "approval-expired",
-        format!("`{step}` expired {deadline}, and counts as {verdict}; no answer counts any more"),
+        format!("`{step}` expired {deadline} and counts as {verdict}; answers are no longer accepted"),
     )
     .hint(format!(
         "to continue: `{}`; to ask again: `{}`",

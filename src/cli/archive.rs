@@ -1,4 +1,4 @@
-//! Where runs are kept: in the journal of this machine, by a server, or by an engine.
+//! The places where runs are recorded: the journal of this machine, a Windlass server, or a Restate server.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -19,7 +19,7 @@ use windlass_ground::Timestamp;
 /// The database within the state folder.
 const JOURNAL: &str = "journal.db";
 
-/// All runs of one place.
+/// All runs that are recorded in one place.
 #[derive(Clone)]
 pub enum Archive {
     Here(Journal),
@@ -29,7 +29,7 @@ pub enum Archive {
     Engine(Engine),
 }
 
-/// A run that nobody else drives.
+/// A run that no other process drives.
 pub enum Held {
     Here(RunJournal),
     #[cfg(feature = "restate")]
@@ -37,12 +37,12 @@ pub enum Held {
 }
 
 impl Archive {
-    /// Opens the place that the command line names, to look at what is there.
+    /// Opens the place that the command line names, for reading.
     pub fn open(args: &Args) -> Result<Self, Failure> {
         Self::open_if_there(args)?.ok_or_else(|| no_runs(&format!("in {}", args.state.display())))
     }
 
-    /// As [`Archive::open`]; `None` where no run was ever recorded. A look makes no folder.
+    /// As [`Archive::open`]; `None` if no run was ever recorded there. Creates no folder.
     pub fn open_if_there(args: &Args) -> Result<Option<Self>, Failure> {
         if let Some(there) = server::server(args)? {
             return Ok(Some(Self::Server(there)));
@@ -57,7 +57,7 @@ impl Archive {
         is_there.then(|| Self::open_for(args, None)).transpose()
     }
 
-    /// Opens the place for a new run; a target may say where its runs are.
+    /// Opens the place for a new run; a target may name it.
     pub fn open_for(args: &Args, target: Option<(&str, &Target)>) -> Result<Self, Failure> {
         #[cfg(feature = "restate")]
         if let Some(engine) = engine(args, target)? {
@@ -65,7 +65,7 @@ impl Archive {
         }
         #[cfg(not(feature = "restate"))]
         if args.on.is_some() || target.is_some_and(|(_, target)| target.substrate.is_some()) {
-            let message = "this windlass was built without Restate";
+            let message = "this windlass was built without support for Restate";
             return Err(Failure::new("engine", message).hint("build it with the feature `restate`"));
         }
         Ok(Self::Here(Journal::open(&args.state)?))
@@ -99,7 +99,7 @@ impl Archive {
             .max_by(|a, b| a.as_str().cmp(b.as_str())))
     }
 
-    /// Where it is, for people.
+    /// Describes the place for people: `in .windlass`, `at https://…`.
     pub fn place(&self) -> String {
         match self {
             Self::Here(journal) => format!("in {}", journal.state_folder().display()),
@@ -127,7 +127,7 @@ impl Archive {
         })
     }
 
-    /// Works out which certificates the runs made, delivered and found.
+    /// Returns the certificates that the runs made, delivered and found.
     pub fn inventory(&self, state: &Path) -> Result<Inventory, Failure> {
         if let Self::Server(there) = self {
             return Ok(there.certificates()?);
@@ -168,7 +168,7 @@ impl Archive {
         })
     }
 
-    /// Reads a run's events without its secrets, of pages that have been checked.
+    /// Reads a run's events without its secrets, after the pages of the database were checked.
     pub fn evidence(&self, run: &RunId) -> Result<Vec<Link>, Failure> {
         match self {
             Self::Here(journal) => {
@@ -230,7 +230,7 @@ impl Archive {
         })
     }
 
-    /// The run that holds a lock, where that can be asked: an engine resumes nothing by itself.
+    /// Returns the run that holds a lock; `None` where that is unknown. A Restate server is not asked: it resumes its runs by itself.
     pub fn holder_of(&self, lock: &str) -> Result<Option<RunId>, Failure> {
         match self {
             Self::Here(journal) => Ok(journal.holder_of(lock)?),
@@ -240,7 +240,7 @@ impl Archive {
         }
     }
 
-    /// What keeps a run from going on that is not its own, for people.
+    /// Describes what holds up a run from outside, for people.
     pub fn stuck(&self, run: &RunId) -> Result<Vec<String>, Failure> {
         Ok(match self {
             Self::Here(_) => Vec::new(),
@@ -271,7 +271,7 @@ impl Archive {
         }
     }
 
-    /// Takes a run that nobody drives.
+    /// Takes over a run that no process drives.
     pub fn adopt(&self, run: &RunId) -> Result<(Held, State), Failure> {
         match self {
             Self::Here(journal) => {
@@ -288,7 +288,7 @@ impl Archive {
     }
 }
 
-/// The runs of a server, each with its status for an outcome.
+/// Returns the runs of a server, each with its status as its outcome.
 fn runs_of(there: &There) -> Result<Vec<RunRow>, Failure> {
     let page = there.list(&Filter {
         is_brief: true,
@@ -315,14 +315,14 @@ fn find_among(runs: &[RunRow], part: Option<&str>) -> Result<RunId, Failure> {
     }
 }
 
-/// Commands that take a run up ask a server before they come to it.
+/// States that commands which take over a run were sent to the server before.
 fn held_there() -> Failure {
     server::not_remote("this can't be done with the runs of a server")
 }
 
 fn no_runs(place: &str) -> Failure {
     Failure::new("no-such-run", format!("there are no runs {place} yet"))
-        .hint("`windlass run FILE` begins one; runs of another folder are found with --state DIR")
+        .hint("`windlass run FILE` starts one; for the runs of another folder, use --state DIR")
 }
 
 impl Held {
@@ -334,7 +334,7 @@ impl Held {
         }
     }
 
-    /// Has the commands in hints say where the run is, also where its target said so.
+    /// Makes the commands in hints name the place of the run, also if its target named it.
     pub fn repeat_where(&self) {
         match self {
             Self::Here(_) => {}

@@ -10,11 +10,11 @@ use crate::{
     value::Value,
 };
 
-/// What a run is to begin with.
+/// The input of a new run.
 pub struct Wanted<'a> {
     pub program: &'a Program,
     pub file: &'a Path,
-    /// Empty where nobody said it.
+    /// Empty if it is unknown.
     pub target: &'a str,
     pub kube: BTreeSet<String>,
     /// The steps that it is limited to; empty for all.
@@ -23,7 +23,7 @@ pub struct Wanted<'a> {
     pub params: Value,
 }
 
-/// Makes the first event of a run of the user of this process, as [`runs::begin`] does.
+/// Returns the first event of a run that the user of this process starts, as [`runs::begin`] does.
 pub fn begin(wanted: Wanted) -> Result<Beginning, Failure> {
     let requester = Person {
         name: requester(),

@@ -16,7 +16,7 @@ use crate::{
     value::Command,
 };
 
-/// `windlass cancel [RUN]`: stops a run that another process drives, or ends one that nobody does.
+/// `windlass cancel [RUN]`: stops a run that another process drives, or ends one that no process drives.
 pub fn cancel(args: &Args, command: &Cancel) -> Done {
     let (archive, id, state) = look(args, command.run.as_deref())?;
     runs::refuse_cancel(&id, &state)?;

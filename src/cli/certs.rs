@@ -48,12 +48,12 @@ pub fn certs(args: &Args, command: &Certs) -> Done {
         None => show(
             &known,
             &command.look,
-            "the runs made and found no certificates yet; to read others: windlass certs scan FILE|DIR",
+            "no run has made or found a certificate yet; to read others: windlass certs scan FILE|DIR",
         ),
     }
 }
 
-/// Prints certificates as they were asked for. What could not be read is a failure, as is what `--check` finds.
+/// Prints certificates as the options say. Fails if something could not be read, or if `--check` finds something.
 fn show(inventory: &Inventory, look: &CertsLook, nothing: &str) -> Done {
     let now = now();
     for problem in &inventory.problems {
@@ -225,7 +225,7 @@ fn authorities(
         .map_err(|trouble| of_trouble("target", &trouble))
 }
 
-/// Has the embedded CA say what is alive, by its audit reports, which are not kept.
+/// Asks the embedded CA for the valid certificates, by audit reports that are not kept.
 async fn embedded_rows(pca: &PcaClient, bucket: &Path) -> Result<Vec<AuditRow>, Trouble> {
     let mut rows = Vec::new();
     for authority in pca.list().await? {
@@ -250,7 +250,7 @@ async fn embedded_rows(pca: &PcaClient, bucket: &Path) -> Result<Vec<AuditRow>, 
     Ok(rows)
 }
 
-/// A target whose servers are embedded, with the threads that serve it.
+/// Returns a target whose servers are embedded, with the threads that serve it.
 fn embedded_servers(
     args: &Args,
     target: Option<&Target>,
@@ -270,14 +270,14 @@ fn embedded_servers(
     Ok((open, runtime))
 }
 
-/// A scan makes nothing, so what is not there is a slip.
+/// Refuses a folder that does not exist: a scan creates nothing, so the user meant another one.
 fn refuse_new(path: &Path, what: &str) -> Result<(), Failure> {
     if path.is_dir() {
         return Ok(());
     }
     let message = format!("there is no {what} in {}", path.display());
     Err(Failure::new("scan", message)
-        .hint("runs on the target make it; those of another folder are found with --state DIR"))
+        .hint("a run on the target creates it; for the runs of another folder, use --state DIR"))
 }
 
 fn of_trouble(code: &'static str, trouble: &Trouble) -> Failure {

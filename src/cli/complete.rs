@@ -1,4 +1,4 @@
-//! What the shell completes: the script that each shell loads, and the values that only Windlass knows.
+//! Shell completion: the script that each shell loads, and the values that only Windlass knows.
 
 use std::{
     collections::BTreeSet,
@@ -38,7 +38,7 @@ pub fn completions(shell: &str) -> Done {
     }
 }
 
-/// The ids of the runs of the state folder, the newest first, with what each is.
+/// Returns the ids of the runs of the state folder, the newest first, with what each is.
 ///
 /// A completion never fails: where nothing can be read, there is nothing to offer.
 pub fn runs(current: &OsStr) -> Vec<CompletionCandidate> {
@@ -63,7 +63,7 @@ pub fn workflows(current: &OsStr) -> Vec<CompletionCandidate> {
     found
 }
 
-/// The names of shipped workflows.
+/// Returns the names of shipped workflows.
 pub fn shipped(current: &OsStr) -> Vec<CompletionCandidate> {
     shipped::names()
         .filter(|name| begins(name, current))
@@ -71,7 +71,7 @@ pub fn shipped(current: &OsStr) -> Vec<CompletionCandidate> {
         .collect()
 }
 
-/// The targets of `windlass.toml`, and the built-in one.
+/// Returns the targets of `windlass.toml`, and the built-in one.
 pub fn targets(current: &OsStr) -> Vec<CompletionCandidate> {
     let config =
         env::var_os("WINDLASS_CONFIG").map_or_else(|| "windlass.toml".into(), PathBuf::from);
@@ -94,7 +94,7 @@ pub fn workflows_and_runs(current: &OsStr) -> Vec<CompletionCandidate> {
     found
 }
 
-/// The params of the workflow that the command line names, each up to its value.
+/// Returns the params of the workflow that the command line names, each up to its value.
 pub fn params(current: &OsStr) -> Vec<CompletionCandidate> {
     let Some(program) = workflow() else {
         return Vec::new();
@@ -109,7 +109,7 @@ pub fn params(current: &OsStr) -> Vec<CompletionCandidate> {
         .collect()
 }
 
-/// The steps of the workflow, or of the run, that the command line names; of the newest run where it names neither.
+/// Returns the steps of the workflow, or of the run, that the command line names; of the newest run where it names neither.
 pub fn steps(current: &OsStr) -> Vec<CompletionCandidate> {
     let of_workflow = workflow().map(|program| {
         let steps = program.workflow.steps();
@@ -140,7 +140,7 @@ fn words() -> impl Iterator<Item = String> {
     words.filter_map(|word| word.into_string().ok())
 }
 
-/// The first workflow file on the command line.
+/// Returns the first workflow file on the command line.
 fn workflow() -> Option<Program> {
     let is_workflow = |word: &String| word.ends_with(".yaml") && Path::new(word).is_file();
     words()

@@ -6,7 +6,7 @@ use crate::{
     report::{self, Standing},
 };
 
-/// Asks a person, unless `--yes` was given; a machine has to give it.
+/// Asks for confirmation, unless `--yes` was given. Without a terminal `--yes` is required.
 pub fn confirm(is_sure: bool, question: &str) -> Result<bool, Failure> {
     if is_sure {
         return Ok(true);
@@ -16,7 +16,7 @@ pub fn confirm(is_sure: bool, question: &str) -> Result<bool, Failure> {
             "not-confirmed",
             "confirmation required, but stdin is not a terminal",
         )
-        .hint("look at it with --plan, then use --yes"));
+        .hint("check what it does with --plan, then use --yes"));
     }
     report::say(&format!("\n{question} [y/N] "));
     let mut answer = String::new();
@@ -30,7 +30,7 @@ pub fn confirm(is_sure: bool, question: &str) -> Result<bool, Failure> {
     Ok(says_yes)
 }
 
-/// Which run it is, for a question: `run ID (gloo-mesh on target prod, succeeded 5m 2s ago)`.
+/// Describes a run for a question: `run ID (gloo-mesh on target prod, succeeded 5m 2s ago)`.
 pub fn which(id: &RunId, state: &State) -> String {
     let Some(run) = &state.run else {
         return format!("run {id}");

@@ -1,4 +1,4 @@
-//! What `run` and `resume` share: driving a run to its end and showing it.
+//! Drives a run to its end and shows it; shared by `run` and `resume`.
 
 use std::{collections::BTreeMap, env, io::IsTerminal, path::Path, sync::Arc};
 
@@ -33,12 +33,12 @@ pub struct Drive {
     pub events: Vec<Event>,
 }
 
-/// Drives a run and shows how it ended. The exit code says the same.
+/// Drives a run and shows how it ended. Returns the exit code for that.
 pub fn drive(args: &Args, driving: &Driving, drive: Drive) -> super::Done {
     Ok(exit_code(drive_to_end(args, driving, drive)?))
 }
 
-/// The exit code that says how a run ended.
+/// Returns the exit code for the end of a run.
 pub fn exit_code(ended: Ended) -> u8 {
     match ended {
         Ended::Over(Outcome::Succeeded) => exit::SUCCEEDED,
@@ -48,7 +48,7 @@ pub fn exit_code(ended: Ended) -> u8 {
     }
 }
 
-/// Shows what happens in a run: bars on a terminal, or else lines.
+/// Shows what happens in a run: bars on a terminal, lines otherwise.
 pub fn observer(program: &Program, id: &RunId) -> Arc<dyn Observer> {
     match std::io::stderr().is_terminal() {
         true => Arc::new(Bars::new(program.workflow.clone(), id.clone())),
@@ -56,7 +56,7 @@ pub fn observer(program: &Program, id: &RunId) -> Arc<dyn Observer> {
     }
 }
 
-/// As [`drive`], for a command with its own idea of success.
+/// As [`drive`], for a command that decides about its exit code itself.
 pub fn drive_to_end(args: &Args, driving: &Driving, drive: Drive) -> Result<Ended, Failure> {
     let Drive {
         run,
@@ -132,7 +132,7 @@ pub fn drive_here(
 }
 
 /// Opens the target that a run began on, with the folder that it writes to; an edit among the `events`
-/// that it goes on with may name other clusters.
+/// that it continues with may name other clusters.
 pub async fn open_target(
     args: &Args,
     state: &State,
@@ -169,7 +169,7 @@ pub fn show_end(
     is_of_engine: bool,
 ) -> super::Done {
     let folder = env::current_dir().unwrap_or_default();
-    // What the engine drives goes on when nobody watches.
+    // Restate keeps driving the run when nothing watches it.
     let is_driven = is_of_engine;
     say!("\n{}\n", report::headline(id, state, is_driven, now()));
     report::say(&report::summary(
@@ -197,7 +197,7 @@ pub fn show_end(
     }
 }
 
-/// The errors that a run ended with, drawn.
+/// Returns the errors that a run ended with, as they are shown.
 pub fn problems(id: &RunId, state: &State, files: &BTreeMap<String, Arc<str>>) -> Vec<String> {
     let errors = report::errors(state).into_iter();
     errors

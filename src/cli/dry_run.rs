@@ -1,4 +1,4 @@
-//! What the clusters of a target would refuse of a run, asked before it begins.
+//! Dry runs: asks the clusters of a target, before a run begins, what they would refuse.
 
 use std::collections::BTreeSet;
 
@@ -16,11 +16,11 @@ use crate::{
 
 /// How many steps are tried at once: API servers limit what one client asks.
 const AT_ONCE: u16 = 8;
-/// As many are shown: what is wrong with one cluster is often wrong with all.
+/// The maximum number that is shown: a problem of one cluster is often one of all.
 const SHOWN: usize = 10;
 
 /// Tries the steps of a run whose inputs are known, by dry runs on the clusters of its target. `state` holds nothing but
-/// the run's start. `changing` leaves out the steps that only read, which the run itself looks at soon enough.
+/// the run's start. `changing` leaves out the steps that only read: the run finds out about those in time.
 ///
 /// # Errors
 /// A profile of AWS that does not exist, a CA bundle that can't be read.
@@ -69,7 +69,7 @@ pub fn ask(
     found
 }
 
-/// Refuses a run that is sure to fail; warns of what may be refused.
+/// Refuses a run that is certain to fail, and warns of what may be refused.
 ///
 /// # Errors
 /// What the clusters would refuse.

@@ -1,4 +1,4 @@
-//! Runs on an engine: finding it, beginning a run, taking one.
+//! Runs on a Restate server: finding the server, starting a run, taking one over.
 
 use std::{collections::BTreeMap, env, rc::Rc, sync::Arc};
 
@@ -16,18 +16,18 @@ use crate::{
 };
 use windlass_ground::Timestamp;
 
-/// What `--on` calls the engine that no target names.
+/// The value of `--on` for the Restate server at WINDLASS_RESTATE.
 const UNNAMED: &str = "restate";
 const DEFAULT_URL: &str = "http://127.0.0.1:8080";
-/// An engine that can be asked.
+/// A Restate server, with a client for it.
 #[derive(Clone)]
 pub struct Engine {
     pub remote: Arc<Remote>,
-    /// What `--on` calls it.
+    /// Its name as a value of `--on`.
     name: Rc<str>,
 }
 
-/// A run of an engine's.
+/// A run on a Restate server.
 pub struct EngineRun {
     engine: Engine,
     id: RunId,
@@ -40,7 +40,7 @@ pub struct EngineRun {
     driver: Option<String>,
 }
 
-/// Finds the engine that the command line or the target names, if one does.
+/// Finds the Restate server that the command line or the target names, if one does.
 pub fn engine(args: &Args, target: Option<(&str, &Target)>) -> Result<Option<Engine>, Failure> {
     let of_target = target.and_then(|(name, target)| Some((name, target.substrate.clone()?)));
     let (name, found) = match (args.on.as_deref(), of_target) {
@@ -59,7 +59,7 @@ pub fn engine(args: &Args, target: Option<(&str, &Target)>) -> Result<Option<Eng
             let targets = Targets::load(config, was_asked_for)?;
             let substrate = targets.find(name)?.and_then(|t| t.substrate.clone());
             let substrate = substrate.ok_or_else(|| {
-                let message = format!("the target `{name}` has no engine");
+                let message = format!("the target `{name}` has no Restate server");
                 Failure::new("engine", message)
                     .hint("write substrate = { restate = \"http://…\" } in its table")
             })?;
@@ -73,17 +73,17 @@ pub fn engine(args: &Args, target: Option<(&str, &Target)>) -> Result<Option<Eng
     }))
 }
 
-/// Finds the engine whose runs `windlass serve` serves, if the command line names one.
+/// Finds the Restate server whose runs `windlass serve` serves, if the command line names one.
 pub fn served(args: &Args) -> Result<Option<Arc<Remote>>, Failure> {
     Ok(engine(args, None)?.map(|engine| engine.remote))
 }
 
-/// The address of an engine, with what proves who asks.
+/// Returns the address of a Restate server, with the headers that authenticate the caller.
 pub fn address(substrate: &SubstrateTarget) -> Result<Address, Failure> {
     let mut headers = substrate.headers.clone();
     if let Some(name) = &substrate.token_env {
         let token = env::var(name).map_err(|_| {
-            Failure::new("engine", format!("the token in {name} is not there"))
+            Failure::new("engine", format!("the environment variable {name}, which holds the token, is not set"))
                 .hint("`token_env` of the target names an environment variable")
         })?;
         headers.insert("authorization".into(), format!("Bearer {token}"));
@@ -125,7 +125,7 @@ impl Engine {
         }
     }
 
-    /// Lets what the engine has paused of a run go on. `None` if there was nothing.
+    /// Resumes what Restate has paused of a run. `None` if nothing was paused.
     pub fn resume_paused(&self, id: &RunId) -> Result<Option<EngineRun>, Failure> {
         let Some(driver) = self.remote.driver(id)? else {
             return Ok(None);
@@ -145,7 +145,7 @@ impl Engine {
         }))
     }
 
-    /// A run that does not exist yet.
+    /// Returns a run that does not exist yet.
     pub fn begin(&self, id: RunId, files: &BTreeMap<String, Arc<str>>) -> EngineRun {
         let mut run = EngineRun {
             engine: self.clone(),
@@ -182,12 +182,12 @@ impl EngineRun {
         &self.id
     }
 
-    /// What `--on` calls its engine.
+    /// Returns the name of its Restate server as a value of `--on`.
     pub fn name(&self) -> String {
         self.engine.name.to_string()
     }
 
-    /// Where it is kept, for people.
+    /// Describes where it is recorded, for people.
     pub fn place(&self) -> String {
         format!("Restate at {}", self.engine.remote.address().url)
     }
@@ -208,7 +208,7 @@ impl EngineRun {
         }
     }
 
-    /// Has the engine drive the run, unless it does already, and tells the observer what happens.
+    /// Makes Restate drive the run, unless it does already, and reports to the observer what happens.
     pub fn drive(
         self,
         events: Vec<Event>,
@@ -234,7 +234,7 @@ impl EngineRun {
                     ..self.order(events, now())?
                 };
                 let invocation = remote.send(&self.id, &order)?;
-                say!("run {} is with {}", self.id, self.place());
+                say!("run {} is driven by {}", self.id, self.place());
                 invocation
             }
         };

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::report::{Page, Room, explain as pages_about, topics_page};
 
-/// Where a page is wrapped if nobody says how wide the terminal is.
+/// The width of a page if the width of the terminal is unknown.
 const WIDTH: usize = 100;
 
 /// `windlass explain WORD`.
@@ -17,7 +17,7 @@ pub fn explain(command: &Explain) -> Done {
     explain_word(command.topic.as_deref())
 }
 
-/// Prints what is known of a word; without one, all words.
+/// Prints the page of a topic; without one, the list of all topics.
 pub fn explain_word(word: Option<&str>) -> Done {
     let pages = match word {
         None => vec![topics_page()],

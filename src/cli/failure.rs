@@ -13,7 +13,7 @@ use crate::{
     targets::{ConfigError, OpenError, UnsafeOut},
 };
 
-/// Why a command could not do what it was asked, for the person who asked.
+/// Says why a command failed, for the person who ran it.
 #[derive(Debug)]
 pub struct Failure {
     /// The name of a page under `docs/errors/`.
@@ -25,7 +25,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Whether it is one of this code.
+    /// Whether it has this code.
     pub fn is(&self, code: &str) -> bool {
         self.code == code
     }
@@ -49,7 +49,7 @@ impl Failure {
         self
     }
 
-    /// Says that a run had begun: something may have been done.
+    /// Notes that a run had begun, so something may have been done.
     pub fn of_a_run(mut self) -> Self {
         self.exit = exit::FAILED;
         self
@@ -68,7 +68,7 @@ impl Failure {
         }
     }
 
-    /// Says of a run that its mistakes came before it.
+    /// Notes that the mistakes were found before the run began.
     pub fn before_a_run(mut self) -> Self {
         if self.mistakes.is_some() {
             self.message.push_str("; nothing was started");

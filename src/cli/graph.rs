@@ -46,7 +46,7 @@ pub fn graph(args: &Args, command: &Graph) -> Done {
     }
 }
 
-/// What is drawn: a workflow's file, or a run with its state. A file goes before a run of the same name.
+/// What is drawn: the file of a workflow, or a run with its state. A file takes precedence over a run of the same name.
 fn find(args: &Args, named: &Path) -> Result<(Program, Option<State>), Failure> {
     let failure = match load(named) {
         Ok(program) => return Ok((program, None)),

@@ -1,4 +1,4 @@
-//! `--answer`: what became of a call that nobody but the operator can tell.
+//! `--answer`: the operator says whether a call in doubt was made.
 
 use super::{failure::Failure, process::requester};
 use crate::{
@@ -26,7 +26,7 @@ pub fn read(text: &str) -> Result<(InstanceId, DoubtAnswer), Failure> {
     if let Some(step) = text.strip_suffix("=again") {
         return Ok((instance(step)?, DoubtAnswer::Again));
     }
-    let unreadable = || wrong(format!("`{text}` is no answer"));
+    let unreadable = || wrong(format!("`{text}` is not a valid answer"));
     let (step, value) = text.split_once("=done").ok_or_else(unreadable)?;
     let value = match (value, value.strip_prefix(':')) {
         ("", _) => Value::Null,

@@ -43,7 +43,7 @@ pub fn backup(args: &Args, command: &Backup) -> Done {
         }
     );
     say!(
-        "it holds the keys that open the secrets of its runs: store it as you store a private key"
+        "it contains the keys to the secrets of its runs: protect it like a private key"
     );
     Ok(exit::SUCCEEDED)
 }
@@ -53,7 +53,7 @@ pub fn restore(args: &Args, command: &Restore) -> Done {
     if command.verify {
         let found = keep::check_backup(&command.file)?;
         say!(
-            "{} is a whole backup: {}",
+            "{} is a complete backup: {}",
             command.file.display(),
             contents(&found)
         );
@@ -63,7 +63,7 @@ pub fn restore(args: &Args, command: &Restore) -> Done {
     say!("restored {} to {}", contents(&done), args.state.display());
     if let Some(run) = done.unfinished.first() {
         say!(
-            "what these runs did after the backup is not known here, so look at each of them before you resume it"
+            "what these runs did after the backup is unknown here, so check each of them before you resume it"
         );
         say!("for example: {}", Command::new("show").arg(run));
     }
@@ -91,7 +91,7 @@ fn runs(count: u64) -> String {
     }
 }
 
-/// Writes a number of bytes for people.
+/// Formats a number of bytes for people.
 fn size(bytes: u64) -> String {
     const MIB: u64 = 1 << 20;
     match bytes {

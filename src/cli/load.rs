@@ -10,7 +10,7 @@ use crate::{
     script::closest,
 };
 
-/// Where the workflow is that a user named.
+/// The place of the workflow that a user named.
 pub enum Source {
     File(PathBuf),
     /// In this program, under a name.
@@ -18,9 +18,9 @@ pub enum Source {
 }
 
 impl Source {
-    /// Finds what `file` names from `folder`: that file, or that of this name with `.yaml`, or a shipped workflow.
+    /// Finds what `file` names from `folder`: that file, the file with `.yaml` added, or a shipped workflow.
     ///
-    /// A user's own file goes first, so a shipped workflow that was copied and changed is not run unchanged by mistake.
+    /// A user's own file takes precedence, so that a copy of a shipped workflow is run with its changes.
     pub fn of(file: &Path, folder: &Path) -> Self {
         let path = folder.join(file);
         if path.is_file() || file.extension().is_some() {
@@ -36,7 +36,7 @@ impl Source {
         }
     }
 
-    /// The source of a run's workflow, from whatever folder it is asked for.
+    /// Returns the source of a run's workflow, independent of the current folder.
     pub fn of_run(run: &RunInfo) -> Self {
         let folder = match env::current_dir() {
             // People know the file by the name that they gave it.
@@ -46,7 +46,7 @@ impl Source {
         Self::of(Path::new(&run.file), folder)
     }
 
-    /// The file, unless the workflow is in this program.
+    /// Returns the file, unless the workflow is embedded in this program.
     pub fn path(&self) -> Option<&Path> {
         match self {
             Self::File(path) => Some(path),
@@ -84,7 +84,7 @@ fn hint(file: &Path) -> Option<String> {
     let stem = file.file_stem()?.to_str()?;
     if let Some(near) = closest(stem, shipped::names()) {
         return Some(format!(
-            "did you mean `{near}`? Windlass ships the workflow of that name; windlass new --from {near} copies it"
+            "did you mean `{near}`? Windlass ships a workflow of that name, and `windlass new --from {near}` copies it"
         ));
     }
     // Without an ending it was meant as a name.

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use super::{args::Logging, failure::Failure};
 use crate::telemetry::{self, LogFormat};
 
-/// Begins the log of a server, and the traces of what it runs. `level` is what is logged if nothing else is asked for.
+/// Starts the log of a server, and the traces of its runs. `level` is the default level.
 pub fn start(logging: &Logging, level: &str) -> Result<(), Failure> {
     let filter = logging.log_level.as_deref().unwrap_or(level);
     telemetry::start_log(logging.log_format, filter).map_err(wrong)?;
@@ -15,7 +15,7 @@ pub fn start(logging: &Logging, level: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Begins the log of a command that has no options for it: nothing is logged unless WINDLASS_LOG asks for it.
+/// Starts the log of a command that has no options for it: nothing is logged unless WINDLASS_LOG is set.
 pub fn start_if_asked() -> Result<(), Failure> {
     let set = |name| env::var(name).ok().filter(|value| !value.is_empty());
     let Some(filter) = set("WINDLASS_LOG") else {
@@ -29,10 +29,10 @@ pub fn start_if_asked() -> Result<(), Failure> {
     telemetry::start_log(format, &filter).map_err(|why| wrong(format!("WINDLASS_LOG: {why}")))
 }
 
-/// Begins to send traces if the environment names a collector. A run does not fail because its traces can't be sent.
+/// Starts to send traces if the environment names a collector. A run does not fail if its traces can't be sent.
 pub fn start_traces() {
     if let Err(why) = telemetry::start() {
-        say!("warning: no traces are sent: {why}");
+        say!("warning: traces are not sent: {why}");
     }
 }
 

@@ -16,10 +16,10 @@ use crate::{
     value::Digest,
 };
 
-/// How often a followed run is looked at.
+/// How often a followed run is checked.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// `windlass logs [RUN] [STEP] [-f]`: the journal, for reading.
+/// `windlass logs [RUN] [STEP] [-f]`: prints the journal for people.
 pub fn logs(args: &Args, command: &Logs) -> Done {
     let archive = Archive::open(args)?;
     let id = archive.find(command.run.as_deref())?;
@@ -44,7 +44,7 @@ pub fn logs(args: &Args, command: &Logs) -> Done {
             });
             text.push('\n');
         })?;
-        // A run that goes on may still come to it.
+        // A run that has not ended may still reach it.
         if let (Some(step), false, false) = (&command.step, is_known, command.follow) {
             return Err(no_step(&id, &names, step));
         }

@@ -6,7 +6,7 @@ use crate::{
     report::{Page, code_markdown, explain},
 };
 
-/// `windlass lsp`: serves an editor until it says that it is done.
+/// `windlass lsp`: serves an editor until it sends `exit`.
 pub fn lsp() -> Done {
     let pages = Pages::new(cache(), code_markdown, pages_about);
     match serve(pages) {
@@ -26,7 +26,7 @@ fn pages_about(word: &str) -> Vec<String> {
         .collect()
 }
 
-/// The user's folder for what can be made again (XDG Base Directory Specification).
+/// Returns the user's cache folder (XDG Base Directory Specification).
 fn cache() -> Option<PathBuf> {
     let given = |name| {
         env::var_os(name)

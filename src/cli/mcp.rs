@@ -17,7 +17,7 @@ use crate::{
     telemetry,
 };
 
-/// An assistant starts few runs.
+/// The number of runs at once: an assistant starts few.
 const MAX_RUNS: usize = 50;
 
 /// `windlass mcp`: the runs as tools for an assistant, until it closes standard input.
@@ -61,7 +61,7 @@ pub fn mcp(args: &Args, command: &Mcp) -> Done {
             "mcp",
             format!("the client does not speak the Model Context Protocol: {why}"),
         )
-        .hint("an assistant starts this command by itself; `windlass help mcp` shows how")),
+        .hint("an assistant starts this command; `windlass help mcp` shows how")),
     }
 }
 

@@ -21,7 +21,7 @@ use crate::{
 /// How often `--watch` looks.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// `windlass mesh`: who can talk to whom. It fails where anybody can't.
+/// `windlass mesh`: shows which components can talk to each other. Fails if some can't.
 pub fn mesh(args: &Args, command: &MeshTable) -> Done {
     let mut source = Source::open(args, command)?;
     let mut shown = None;
@@ -50,13 +50,13 @@ pub fn mesh(args: &Args, command: &MeshTable) -> Done {
     }
 }
 
-/// Where the handshakes are tried.
+/// The place where the handshakes are tried.
 enum Source {
     /// In this process, on the folder of a target whose clusters are embedded.
     Here(Matrix),
     /// By the rehearsal clusters of another target.
     There(tokio::runtime::Runtime, KubeClient),
-    /// By a server, for a target that it names so.
+    /// By a Windlass server, for a target of its own.
     Server(Arc<There>, String),
 }
 

@@ -1,4 +1,4 @@
-//! `windlass test --mutate`: which altered lines no test notices.
+//! `windlass test --mutate`: shows which changes of a line no test notices.
 
 use std::{
     path::PathBuf,
@@ -42,7 +42,7 @@ pub fn mutate(files: &[PathBuf], options: &Options, command: &Test) -> Done {
     if hunted.mutants.is_empty() {
         return Err(Failure::new(
             "no-tests",
-            "no mutant can be made of these files",
+            "these files have no place that can be altered",
         ));
     }
     summarise(&hunted, began.elapsed());
@@ -64,7 +64,7 @@ fn failed(error: HuntError) -> Failure {
             show_failures(tests.iter());
             let message = format!("{} without any mutant", count(tests.len(), "test fails"));
             Failure::new("failing-tests", message)
-                .hint("`--mutate` asks which tests notice a change: they have to pass first")
+                .hint("the tests have to pass before `--mutate` can tell which of them notice a change")
         }
         HuntError::Folder(e) => Failure::of("output", &e, None),
     }

@@ -24,10 +24,10 @@ use crate::{
 
 static TEMPLATES: Dir = include_dir!("$CARGO_MANIFEST_DIR/templates");
 
-/// What stands for the new workflow's name in a template, in paths as in texts.
+/// The placeholder for the new workflow's name in templates, both in paths and in texts.
 const NAME: &str = "NAME";
 
-/// `windlass new NAME` and `windlass new --from WORKFLOW`: writes files, and never over others.
+/// `windlass new NAME` and `windlass new --from WORKFLOW`: writes files, and never overwrites one.
 pub fn new(command: &New) -> Done {
     let files = match (&command.name, &command.from) {
         (name, Some(from)) => shipped(from, name.as_deref())?,
@@ -37,7 +37,7 @@ pub fn new(command: &New) -> Done {
             return Err(failure.hint("windlass new NAME, or windlass new --from WORKFLOW"));
         }
     };
-    // Workflows share scripts: what is there already, word for word, is no obstacle.
+    // Workflows share scripts: a file that exists with the same content is kept.
     let is_same =
         |path: &str, text: &str| fs::read(path).is_ok_and(|written| written == text.as_bytes());
     let there: Vec<_> = files
@@ -82,7 +82,7 @@ fn names(paths: &[String]) -> String {
     }
 }
 
-/// The files of a template, under the name of the new workflow.
+/// Returns the files of a template, with the name of the new workflow.
 fn filled(template: Template, name: &str) -> Result<BTreeMap<String, String>, Failure> {
     let is_name = !name.is_empty()
         && name
@@ -105,7 +105,7 @@ fn filled(template: Template, name: &str) -> Result<BTreeMap<String, String>, Fa
     Ok(files)
 }
 
-/// A shipped workflow with all that it uses and its tests, under another name if one is given.
+/// Returns the files of a shipped workflow, with all that it uses and its tests; renamed if a name is given.
 fn shipped(from: &str, name: Option<&str>) -> Result<BTreeMap<String, String>, Failure> {
     let known: Vec<_> = shipped::names().collect();
     if !known.contains(&from) {
@@ -155,7 +155,7 @@ fn shipped(from: &str, name: Option<&str>) -> Result<BTreeMap<String, String>, F
     Ok(files)
 }
 
-/// The workflows that run before the tests of a file.
+/// Returns the workflows that run before the tests of a file.
 fn run_before(tests: &str) -> Vec<String> {
     let file = parse_value(tests).unwrap_or_default();
     let tests = file
@@ -172,7 +172,7 @@ fn run_before(tests: &str) -> Vec<String> {
     named.collect()
 }
 
-/// Writes a file that is not there, with its folders.
+/// Writes a file that does not exist, and creates its folders.
 fn write(path: &Path, text: &str) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;

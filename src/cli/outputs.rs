@@ -17,17 +17,17 @@ pub fn outputs(args: &Args, command: &Outputs) -> Done {
     if state.outcome != Some(Outcome::Succeeded) {
         return Err(
             Failure::new("no-outputs", format!("run {id} has not succeeded"))
-                .hint(format!("`windlass show {id}` says where it stands")),
+                .hint(format!("`windlass show {id}` shows its state")),
         );
     }
     if let Some(name) = &command.name {
         let value = state.outputs.field(name).ok_or_else(|| {
             let names: Vec<_> = state.outputs.as_map().into_iter().flatten().collect();
             let names: Vec<_> = names.iter().map(|(name, _)| name.as_str()).collect();
-            Failure::new("no-outputs", format!("run {id} gave no output `{name}`")).hint(
+            Failure::new("no-outputs", format!("run {id} has no output `{name}`")).hint(
                 match names.as_slice() {
                     [] => "it gave none".into(),
-                    names => format!("it gave {}", names.join(", ")),
+                    names => format!("its outputs are {}", names.join(", ")),
                 },
             )
         })?;

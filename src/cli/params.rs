@@ -17,14 +17,14 @@ use crate::{
 };
 
 impl Params {
-    /// The params of the environment, those of the file over them, and those of the command line over both.
+    /// Returns the params of the environment, overridden by those of the file, overridden by those of the command line.
     pub fn given(&self, workflow: &Workflow) -> Result<BTreeMap<String, Value>, Failure> {
         let mut given = refer_params(workflow, from_environment(workflow)?)?;
         given.extend(self.named(workflow)?);
         Ok(given)
     }
 
-    /// As [`Params::given`], and asks at a terminal for the secrets that are missing.
+    /// As [`Params::given`]; asks for missing secrets on a terminal.
     pub fn asked(&self, workflow: &Workflow) -> Result<BTreeMap<String, Value>, Failure> {
         let mut given = self.given(workflow)?;
         let is_missing = |name: &String| given.get(name).is_none_or(|value| *value == Value::Null);
@@ -49,7 +49,7 @@ impl Params {
         Ok(given)
     }
 
-    /// The params that this command names: those of the file, and those of the command line over them.
+    /// Returns the params that this command names: those of the file, overridden by those of the command line.
     pub fn named(&self, workflow: &Workflow) -> Result<BTreeMap<String, Value>, Failure> {
         self.refuse_stdin_twice()?;
         let mut given = match &self.params_file {
@@ -84,13 +84,13 @@ impl Params {
         match file.count() + named.count() {
             0 | 1 => Ok(()),
             _ => Err(
-                Failure::new("params", "stdin is named twice, and can be read once")
+                Failure::new("params", "stdin is named twice, but can only be read once")
                     .hint("read one of them from a file: -p NAME=@FILE"),
             ),
         }
     }
 
-    /// The params that are given, each checked; the others may have any value.
+    /// Returns the params that are given, each checked; the others may have any value.
     pub fn checked(&self, workflow: &Workflow) -> Result<BTreeMap<String, Value>, Failure> {
         let given = self.given(workflow)?;
         let is_given = |name: &str| given.contains_key(name);
@@ -116,8 +116,8 @@ impl Params {
     }
 }
 
-/// Reads `WINDLASS_PARAM_NAME`, as `-p NAME=VALUE` is read. Only the workflow's own params count: a shell
-/// may hold those of another one.
+/// Reads `WINDLASS_PARAM_NAME`, as `-p NAME=VALUE` is read. Variables that are not params of the workflow are
+/// ignored: the environment may hold those of another one.
 fn from_environment(workflow: &Workflow) -> Result<BTreeMap<String, Value>, Failure> {
     let given = workflow.params.keys().filter_map(|name| {
         let value = env::var(format!("{PREFIX}{name}"))
@@ -131,15 +131,15 @@ fn from_environment(workflow: &Workflow) -> Result<BTreeMap<String, Value>, Fail
         .collect()
 }
 
-/// The name and the file of `NAME=@FILE`; `NAME=@@TEXT` is the text `@TEXT`.
+/// Splits `NAME=@FILE` into its name and file; `NAME=@@TEXT` is the text `@TEXT`.
 fn file_of(argument: &str) -> Option<(&str, &str)> {
     let (name, value) = argument.split_once('=')?;
     let file = value.strip_prefix('@')?;
     (!file.starts_with('@')).then_some((name, file))
 }
 
-/// Reads the value of a param from a file or from stdin, as `-p NAME=VALUE` reads it. A line break at the end of a text
-/// is none of it, as in `$(cat FILE)`.
+/// Reads the value of a param from a file or from stdin, as `-p NAME=VALUE` reads it. A line break at the end of a
+/// text is removed, as `$(cat FILE)` does.
 fn read_value(workflow: &Workflow, name: &str, file: &str) -> Result<Value, Failure> {
     let wrong = |why: String| {
         Failure::new(
@@ -147,7 +147,7 @@ fn read_value(workflow: &Workflow, name: &str, file: &str) -> Result<Value, Fail
             format!("can't read the value of `{name}` from {file}: {why}"),
         )
         .hint(format!(
-            "for a text that begins with `@`, write -p {name}=@@…"
+            "for a value that begins with `@`, write -p {name}=@@…"
         ))
     };
     let ty = workflow.params.get(name).map(|param| &param.ty);

@@ -64,7 +64,7 @@ fn serve(args: &Args, command: &PcaServe) -> Done {
     })
 }
 
-/// The access key in a file as the aws CLI reads it; made if there is none, for its owner alone.
+/// Reads the access key from a credentials file of the aws CLI. Creates it for its owner alone if it does not exist.
 fn kept_key(path: &Path) -> Result<AccessKey, Failure> {
     let failed =
         |e: io::Error| Failure::new("output", format!("can't use {}: {e}", path.display()));
@@ -101,7 +101,7 @@ fn read_key(path: &Path) -> Result<Option<AccessKey>, Failure> {
     let found = field("aws_access_key_id").zip(field("aws_secret_access_key"));
     let (id, secret) = found.ok_or_else(|| {
         let message = format!("{} holds no access key", path.display());
-        Failure::new("output", message).hint("remove it; another one is made then")
+        Failure::new("output", message).hint("remove it, and a new one is generated")
     })?;
     Ok(Some(AccessKey {
         id,

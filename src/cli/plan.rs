@@ -17,11 +17,11 @@ use crate::{
     value::Value,
 };
 
-/// Stands for the id that a run would get.
+/// The placeholder for the id that a run would get.
 const RUN: &str = "RUN";
 
-/// `windlass plan FILE`: what a run would do, as far as it can be told; the target's clusters are
-/// looked at, and nothing is changed.
+/// `windlass plan FILE`: shows what a run would do, as far as that is known. Reads from the target's clusters, and changes
+/// nothing.
 pub fn plan(args: &Args, command: &Plan) -> Done {
     let program = load(&command.file)?;
     let workflow = &program.workflow;

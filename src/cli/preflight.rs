@@ -1,4 +1,4 @@
-//! What is looked at before a run begins, for people: see [`runs::preflight`].
+//! Shows the result of [`runs::preflight`], the checks before a run begins.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::{
     value::Value,
 };
 
-/// Finds the Kubernetes clusters that a run will speak to, as [`runs::preflight`] does, and says what it notes.
+/// Finds the Kubernetes clusters that a run uses, as [`runs::preflight`] does, and prints its warnings.
 pub fn preflight(
     args: &Args,
     workflow: &Workflow,

@@ -25,7 +25,7 @@ const WORKERS: usize = 2;
 const THREADS_PER_SCRIPT: usize = 3;
 const SPARE_THREADS: usize = 64;
 
-/// The threads that a run needs.
+/// Returns the threads that a run needs.
 pub fn runtime(max_parallel: u16) -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
@@ -52,7 +52,7 @@ pub fn watch_for_interrupts(cancel: Cancel, farewell: String, on_hang_up: OnHang
     });
 }
 
-/// Listens from now on, and waits until this process is told to end: Ctrl-C, SIGTERM, or SIGHUP, which it gets
+/// Returns a future that waits for a signal to end this process: Ctrl-C, SIGTERM, or SIGHUP, which it gets
 /// when its terminal closes. SIGHUP is left alone where it is ignored, as under `nohup`.
 pub fn interrupted() -> impl Future<Output = ()> {
     let mut signals = Signals::listen(OnHangUp::Cancel);
@@ -63,7 +63,7 @@ pub fn interrupted() -> impl Future<Output = ()> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum OnHangUp {
     Cancel,
-    /// This process ends; the run is driven elsewhere and goes on.
+    /// This process ends; the run is driven elsewhere and continues.
     Leave,
 }
 
@@ -95,7 +95,7 @@ impl Signals {
         }
     }
 
-    /// Waits until somebody asks; a terminal that closes does not.
+    /// Waits for a signal other than that of a terminal that closes.
     async fn asked(&mut self) {
         tokio::select! {
             () = next(&mut self.interrupt) => {}
@@ -127,7 +127,7 @@ fn ignores(status: &str, kind: SignalKind) -> bool {
     mask.is_none_or(|mask| mask >> (kind.as_raw_value() - 1) & 1 == 1)
 }
 
-/// The path as it stands whatever folder is the current one later.
+/// Returns the absolute path, which stays valid if the current folder changes.
 pub fn absolute(path: &Path) -> Result<PathBuf, Failure> {
     std::path::absolute(path)
         .map_err(|e| Failure::new("system", format!("can't use {}: {e}", path.display())))
@@ -176,7 +176,7 @@ fn draft_private(path: &Path, text: &str) -> io::Result<PathBuf> {
 }
 
 fn forget(draft: &Path) {
-    // What can't be removed is nobody's but the owner's to read.
+    // A file that can't be removed is still readable by its owner only.
     let _ = fs::remove_file(draft);
 }
 

@@ -98,13 +98,13 @@ fn report(done: &Pruning) {
     }
 }
 
-/// What is to be deleted, by the command line or else by the configuration.
+/// Returns which runs are deleted, as the command line or else the configuration says.
 fn wanted(command: &Prune, config: Option<&RetentionConfig>) -> Result<Retention, Failure> {
     let keep: Option<Duration> = command.keep.or(config.map(|config| config.keep));
     let Some(keep) = keep else {
-        let message = "it is not said how long runs are kept";
+        let message = "how long runs are kept is not configured";
         return Err(Failure::new("config", message).hint(
-            "give --keep 90d, or write `[retention]` with `keep = \"90d\"` in windlass.toml",
+            "use --keep 90d, or set `keep = \"90d\"` under `[retention]` in windlass.toml",
         ));
     };
     let keep_last = command.keep_last;

@@ -24,8 +24,8 @@ use crate::{
     value::{Digest, Value},
 };
 
-/// `windlass resume [RUN]`: goes on with the files that the run began with, or, if it was edited
-/// and with `--redo`, shows first what that changes.
+/// `windlass resume [RUN]`: continues with the files that the run began with. With `--edited` or `--redo`, shows first what
+/// that changes.
 pub fn resume(args: &Args, command: &Resume) -> Done {
     refuse_params_alone(command)?;
     let archive = Archive::open(args)?;
@@ -142,7 +142,7 @@ fn go(
     )
 }
 
-/// The files as they are now, and the params that go with them.
+/// The files as they are now, and their params.
 struct Edit {
     program: Program,
     kube: BTreeSet<String>,
@@ -163,7 +163,7 @@ fn read_edit(
         _ => BTreeMap::new(),
     };
     given.retain(|name, _| program.workflow.params.contains_key(name));
-    // A run keeps its params: what the environment says since is nobody's wish to change them.
+    // A run keeps its params: a variable that was set since does not ask for a change.
     given.extend(command.params.named(&program.workflow)?);
     let params = Value::Map(bind_params(&program.workflow, given)?);
     let mut kube = preflight(args, &program.workflow, &params, &taken.info.target)?;
@@ -179,7 +179,7 @@ fn read_edit(
     })
 }
 
-/// A run keeps its params; silence about others would look like consent.
+/// Refuses other params for a run that keeps its own: ignoring them would look like accepting them.
 fn refuse_params_alone(command: &Resume) -> Result<(), Failure> {
     match command.params.are_given() && !command.edited {
         true => Err(
@@ -227,8 +227,8 @@ fn find(archive: &Archive, command: &Resume) -> Result<RunId, Failure> {
     Ok(chosen)
 }
 
-/// The run that nothing drives and that holds a lock which another one needs to go on. A run that can't
-/// be read waits for none: taking it up says why.
+/// Returns the run that holds a lock which this run needs, if no process drives it. A run that can't be read waits for
+/// none: taking it over reports why.
 fn held_up_by(archive: &Archive, run: &RunId) -> Result<Option<RunId>, Failure> {
     let Ok((program, state)) = archive.state_of(run).and_then(|state| {
         let (_, program) = frozen(archive, run, &state)?;

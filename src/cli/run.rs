@@ -30,7 +30,7 @@ use crate::{
     value::{Command as Cmd, Value},
 };
 
-/// `windlass run WORKFLOW`: checks everything first, then records the run, then drives it.
+/// `windlass run WORKFLOW`: checks everything, then records the run, then drives it.
 pub fn run(args: &Args, command: &Run) -> Done {
     let source = Source::of(&command.file, Path::new(""));
     let program = source.compile().map_err(Failure::before_a_run)?;
@@ -41,7 +41,7 @@ pub fn run(args: &Args, command: &Run) -> Done {
     run_program(args, command, program)
 }
 
-/// Runs what was compiled.
+/// Runs a compiled workflow.
 pub fn run_program(args: &Args, command: &Run, program: Program) -> Done {
     if let Some(there) = server(args)? {
         return remote::run(command, program, &there);
@@ -76,7 +76,7 @@ pub fn run_program(args: &Args, command: &Run, program: Program) -> Done {
     }
     if let Some((_, target)) = target.filter(|_| !command.no_dry_run) {
         let mut found = dry_run::ask(target, &program.workflow, &beginning.state, &kube, true)?;
-        // Workers have other rights, and other ways, than whoever starts a run.
+        // Workers have other permissions, and other network routes, than the user who starts a run.
         if !matches!(archive, Archive::Here(_)) {
             found
                 .iter_mut()
@@ -130,7 +130,7 @@ pub fn run_program(args: &Args, command: &Run, program: Program) -> Done {
     )
 }
 
-/// The steps that the run is limited to; empty for all.
+/// Returns the steps that the run is limited to; empty for all.
 pub fn chosen(command: &Run, program: &Program) -> Result<BTreeSet<String>, Failure> {
     let workflow = &program.workflow;
     let chosen = match &command.until {

@@ -65,7 +65,7 @@ impl Runs {
     }
 }
 
-/// The runs that are wanted; of those that have not ended, what they wait for now.
+/// Returns the runs that are wanted; of those that have not ended, what they wait for now.
 fn listed(archive: &Archive, command: &Runs) -> Result<Vec<RunRow>, super::Failure> {
     let limit = command.limit.map_or(usize::MAX, |limit| limit as usize);
     let mut runs = archive.runs()?;

@@ -20,7 +20,7 @@ use crate::{
     triggers::Triggers,
 };
 
-/// The token of who started the server, within the state folder.
+/// The file in the state folder with the token of the user who started the server.
 const TOKEN: &str = "serve.token";
 
 /// `windlass serve`: the page and the API, until a signal ends it.
@@ -130,7 +130,7 @@ fn open(args: &Args, options: HereOptions) -> Result<Arc<dyn Runs>, Failure> {
     Ok(Arc::new(Here::open(options)?))
 }
 
-/// Says what the retention deleted.
+/// Prints what the retention deleted.
 fn pruned(done: Result<Pruning, RunsError>) {
     match done {
         Ok(done) => {
@@ -148,7 +148,7 @@ fn pruned(done: Result<Pruning, RunsError>) {
     }
 }
 
-/// Finds what of the configuration could only fail later: secrets that can't be read.
+/// Checks the parts of the configuration that would only fail later: secrets that can't be read.
 fn refuse_unusable(targets: &Targets) -> Result<(), String> {
     let notify = targets.notify.check();
     notify.map_err(|why| format!("[notify]: {why}"))?;
@@ -159,7 +159,7 @@ fn refuse_unusable(targets: &Targets) -> Result<(), String> {
     Ok(())
 }
 
-/// The token in a file; made if there is none, for its owner alone.
+/// Reads the token in a file. Creates it for its owner alone if it does not exist.
 fn kept_token(path: &Path) -> Result<String, Failure> {
     let failed =
         |e: io::Error| Failure::new("output", format!("can't use {}: {e}", path.display()));
@@ -169,7 +169,7 @@ fn kept_token(path: &Path) -> Result<String, Failure> {
         Ok(text) if text.trim().len() >= 32 => return Ok(text.trim().to_owned()),
         Ok(_) => {
             let message = format!("{} holds no token", path.display());
-            return Err(Failure::new("output", message).hint("remove it; another one is made then"));
+            return Err(Failure::new("output", message).hint("remove it, and a new one is generated"));
         }
     }
     let token = crate::desk::random_token().ok_or(Refused::NoRandomness)?;

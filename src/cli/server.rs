@@ -47,7 +47,7 @@ pub fn named(args: &Args) -> Result<Option<Named>, Failure> {
     }))
 }
 
-/// Opens the server that is meant, if one is.
+/// Opens the server that the command line, the environment or windlass.toml names, if one does.
 pub fn server(args: &Args) -> Result<Option<Arc<There>>, Failure> {
     let Some(named) = named(args)? else {
         return Ok(None);
@@ -59,7 +59,7 @@ pub fn server(args: &Args) -> Result<Option<Arc<There>>, Failure> {
     Ok(Some(Arc::new(There::open(named.address(token))?)))
 }
 
-/// Refuses a command that would look at this machine, or change something here, where a server is named: that is not what is meant.
+/// Refuses a command that would use this machine although a server is named, which the user did not mean.
 pub fn refuse_what_stays_here(args: &Args) -> Result<(), Failure> {
     if asks_servers(&args.command) || is_without_runs(&args.command) {
         return Ok(());
@@ -71,11 +71,11 @@ pub fn refuse_what_stays_here(args: &Args) -> Result<(), Failure> {
             given_name(),
             named.url
         ))
-        .hint("with --server \"\" it is about this machine")),
+        .hint("use --server \"\" for this machine")),
     }
 }
 
-/// The command's name, as it was given.
+/// Returns the command's name, as it was given.
 fn given_name() -> String {
     let matches = Args::command().try_get_matches();
     let name = matches
@@ -84,7 +84,7 @@ fn given_name() -> String {
     name.unwrap_or_default()
 }
 
-/// Whether a command asks the server that is named, or refuses by itself what it can't ask for.
+/// Whether a command sends its work to the server, or itself refuses what the server can't do.
 fn asks_servers(command: &Command) -> bool {
     matches!(
         command,

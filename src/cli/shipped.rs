@@ -8,13 +8,13 @@ use crate::compile::{Frozen, Program, compile};
 /// The workflows that are shipped, with their scripts and tests.
 static WORKFLOWS: Dir = include_dir!("$CARGO_MANIFEST_DIR/workflows");
 
-/// Every shipped file, by its path from the folder of the workflows.
+/// Returns every shipped file by its path relative to the folder of the workflows.
 pub fn texts() -> BTreeMap<String, Arc<str>> {
     let texts = texts_in(&WORKFLOWS).into_iter();
     texts.map(|(path, text)| (path, text.into())).collect()
 }
 
-/// The names of the shipped workflows.
+/// Returns the names of the shipped workflows.
 pub fn names() -> impl Iterator<Item = &'static str> {
     WORKFLOWS
         .files()
@@ -25,12 +25,12 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// Compiles a shipped workflow from the copy in this program.
 ///
 /// # Errors
-/// Mistakes in it, which the tests rule out; a name that is not shipped.
+/// A name that is not shipped. Mistakes in a shipped workflow are ruled out by the tests.
 pub fn program(name: &str) -> Result<Program, Failure> {
     Ok(compile(&format!("{name}.yaml"), &mut Frozen(texts()))?)
 }
 
-/// Every file below an embedded folder, by its path from the folder that was embedded.
+/// Returns every file below an embedded folder by its path relative to that folder.
 pub fn texts_in(folder: &Dir) -> BTreeMap<String, String> {
     let mut texts = BTreeMap::new();
     for file in folder.files() {

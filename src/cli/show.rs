@@ -71,7 +71,7 @@ pub fn show(args: &Args, command: &Show) -> Done {
     print_text(&text)
 }
 
-/// One line each.
+/// Formats the params, one per line.
 fn params(params: &Value) -> String {
     let Some(params) = params.as_map().filter(|params| !params.is_empty()) else {
         return String::new();

@@ -1,4 +1,4 @@
-//! Taking up a run that was begun before.
+//! Takes over a run that was started before.
 
 use super::{
     archive::{Archive, Held},
@@ -18,7 +18,7 @@ pub struct Taken {
     pub state: State,
     /// How it began.
     pub info: RunInfo,
-    /// The files that it goes on with.
+    /// The files that it continues with.
     pub program: Program,
 }
 
@@ -33,7 +33,7 @@ impl Taken {
     }
 }
 
-/// Takes up a run with the files that it froze.
+/// Takes over a run with the files that it froze.
 pub fn take(archive: &Archive, id: &RunId) -> Result<Taken, Failure> {
     let (run, state) = archive.adopt(id)?;
     let (info, program) = frozen(archive, id, &state)?;
@@ -45,7 +45,7 @@ pub fn take(archive: &Archive, id: &RunId) -> Result<Taken, Failure> {
     })
 }
 
-/// How a run began, and the files that it goes on with.
+/// How a run began, and the files that it continues with.
 pub fn frozen(archive: &Archive, id: &RunId, state: &State) -> Result<(RunInfo, Program), Failure> {
     let info = state
         .run
@@ -55,7 +55,7 @@ pub fn frozen(archive: &Archive, id: &RunId, state: &State) -> Result<(RunInfo, 
     Ok((info, program))
 }
 
-/// Finds the run that a command is about, and looks at it without owning it.
+/// Finds the run that a command is about, and reads it without owning it.
 pub fn look(args: &Args, part: Option<&str>) -> Result<(Archive, RunId, State), Failure> {
     let archive = Archive::open(args)?;
     let id = archive.find(part)?;

@@ -139,7 +139,7 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
     )
 }
 
-/// Mistakes in test files; nothing was run.
+/// Reports mistakes in test files; nothing was run.
 pub(super) fn refused(SuiteError { mistakes }: SuiteError) -> Failure {
     let all = mistakes.into_iter().flat_map(|Mistakes(mistakes)| mistakes);
     Failure::from(Mistakes(all.collect())).before_a_run()
@@ -150,7 +150,7 @@ pub(super) enum Tone {
     Bad,
 }
 
-/// A word in front of a line, as cargo writes it.
+/// Returns a word in front of a line, as cargo writes it.
 pub(super) fn tag(word: &str, tone: Tone) -> String {
     let word = style(format!("{word:>12}")).for_stderr().bold();
     match tone {

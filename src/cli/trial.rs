@@ -8,7 +8,7 @@ use super::{
 };
 use crate::compile::{Program, TrialError, compile_script};
 
-/// `windlass try SCRIPT`: runs one script as a run of its own, a workflow with one step.
+/// `windlass try SCRIPT`: runs one script as a workflow with one step.
 pub fn try_script(args: &Args, command: &Try) -> Done {
     let program = around(&command.script).map_err(Failure::before_a_run)?;
     let run = Run {

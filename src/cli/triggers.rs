@@ -1,4 +1,4 @@
-//! `windlass triggers`: what starts by itself, and when; pausing and resuming it.
+//! `windlass triggers`: lists, pauses and resumes triggers.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// The folder that is looked at unless somebody names another.
+/// The default of `--workflows`.
 const FOLDER: &str = ".";
 
 /// `windlass triggers`, and pausing and resuming one.
@@ -70,7 +70,7 @@ pub fn triggers(args: &Args, command: &Triggers) -> Done {
                 None => Inventory::default(),
             };
             let state = absolute(&args.state)?;
-            // A look makes no folder.
+            // Listing creates no folder.
             let seen = seen_by_servers(args)?;
             let book = match TriggerBook::is_in(&state) && seen.is_none() {
                 true => TriggerBook::open(&state)?,
@@ -91,7 +91,7 @@ pub fn triggers(args: &Args, command: &Triggers) -> Done {
 /// Lists the triggers of a server, and pauses and resumes one there.
 fn of_server(there: &There, command: &Triggers) -> Done {
     if command.workflows != [Path::new(FOLDER)] {
-        let why = "--workflows names folders of this machine, and a server looks at its own";
+        let why = "--workflows names folders of this machine, but a server uses its own";
         return Err(not_remote(why));
     }
     let (text, is_paused) = match &command.command {
@@ -125,15 +125,15 @@ fn list(command: &Triggers, standings: &[TriggerStanding], place: &str) -> Done 
 
 fn said(key: &TriggerKey, is_paused: bool) -> u8 {
     match is_paused {
-        true => say!("{key} starts nothing; to resume it: windlass triggers resume {key}"),
+        true => say!("{key} is paused; to resume it: windlass triggers resume {key}"),
         false => {
-            say!("{key} starts its workflow again; what was due meanwhile is not made up for");
+            say!("{key} is resumed; starts that were due meanwhile are not made up for");
         }
     }
     exit::SUCCEEDED
 }
 
-/// Tells the servers over the engine that the command line names; `false` where it names none.
+/// Tells the servers on the Restate server that the command line names; `false` if it names none.
 #[cfg(feature = "restate")]
 fn tell_servers(
     args: &Args,
@@ -152,7 +152,8 @@ fn tell_servers(_: &Args, _: &TriggerKey, _: impl FnOnce() -> SeenChange) -> Res
     Ok(false)
 }
 
-/// Asks the engine that the command line names what its servers know of triggers, by their names; `None` where it names none.
+/// Asks the Restate server that the command line names for what its servers know of triggers, by their names; `None` if it
+/// names none.
 #[cfg(feature = "restate")]
 fn seen_by_servers(args: &Args) -> Result<Option<BTreeMap<String, SeenTrigger>>, Failure> {
     let Some(remote) = super::engine::served(args)? else {

@@ -58,7 +58,7 @@ pub fn undo(args: &Args, command: &Undo) -> Done {
     })
 }
 
-/// What an undo begins with, and the state after it: each answer is to what the one before it left.
+/// Returns the events that an undo begins with, and the state after them. Each answer applies to the state after the one before it.
 fn begin(mut state: State, answers: &[String]) -> Result<(Vec<Event>, State), Failure> {
     let mut events = vec![Event::UndoStarted {
         requester: requester(),

@@ -22,7 +22,7 @@ use crate::{
     value::{Command, Value},
 };
 
-/// `windlass validate FILE…`: every mistake of every file, and with `--target` what a target lacks.
+/// `windlass validate FILE…`: shows every mistake in every file, and with `--target` what the target lacks.
 pub fn validate(args: &Args, command: &Validate) -> Done {
     let mut failed = 0;
     let files = workflows(&command.files)?;
@@ -75,7 +75,7 @@ pub fn validate(args: &Args, command: &Validate) -> Done {
     }
 }
 
-/// The files to check: of a folder all workflows below it. A file of tests, or of a mock server, has another command.
+/// Returns the files to check: those named, and all workflows below a folder. Test files and files of mock servers have commands of their own.
 fn workflows(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     for path in paths {
@@ -85,7 +85,7 @@ fn workflows(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
                 Failure::new("system", format!("{}: {why}", path.display()))
             })?;
             if found.is_empty() {
-                let message = format!("{}: there are no workflows in it", path.display());
+                let message = format!("{}: no workflows found", path.display());
                 return Err(Failure::new("invalid-workflow", message)
                     .hint("a workflow is a YAML file that begins with `workflow: NAME`"));
             }
@@ -99,14 +99,14 @@ fn workflows(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     Ok(files)
 }
 
-/// Whether a folder's path is also the name of a workflow: that of a file beside it, or of a shipped one. It is meant then, as `run`
-/// means it.
+/// Whether a folder's path is also the name of a workflow: a file beside it, or a shipped one. The workflow is checked then, as
+/// `run` would run it.
 fn is_named(path: &Path) -> bool {
     let name = path.to_str().unwrap_or_default();
     path.with_extension("yaml").is_file() || shipped::names().any(|known| known == name)
 }
 
-/// The command for a file that stands beside workflows and is none, by its name.
+/// Returns the command for a file that is not a workflow, by its name.
 fn instead(path: &Path) -> Option<String> {
     match is_test(path) {
         true => Some(Command::new("test").arg(path.display()).to_string()),
@@ -122,7 +122,7 @@ fn is_mock(path: &Path) -> bool {
     path.to_string_lossy().ends_with(".http.yaml")
 }
 
-/// Whether a file says that it is a workflow; of a folder's files some are something else.
+/// Whether a file declares itself a workflow; other files in a folder are skipped.
 fn is_workflow(path: &Path) -> bool {
     let ending = path.extension().and_then(|ending| ending.to_str());
     matches!(ending, Some("yaml" | "yml"))
@@ -132,7 +132,7 @@ fn is_workflow(path: &Path) -> bool {
             .is_ok_and(|text| text.lines().any(|line| line.starts_with("workflow:")))
 }
 
-/// The params to hold the workflow against; `None` where some are missing and nobody gave any.
+/// Returns the params to check the workflow with; `None` if none were given and some are required.
 fn bind(command: &Validate, workflow: &Workflow) -> Result<Option<Value>, Failure> {
     let bound = bind_params(workflow, command.params.given(workflow)?);
     match bound {
@@ -141,7 +141,7 @@ fn bind(command: &Validate, workflow: &Workflow) -> Result<Option<Value>, Failur
     }
 }
 
-/// Holds a workflow against a target: its clusters, and what may be done there.
+/// Checks a workflow against a target: its clusters, and the permissions there.
 fn on_target(
     args: &Args,
     params: &Value,
@@ -151,7 +151,7 @@ fn on_target(
     let (config, was_asked_for) = args.config();
     let targets = Targets::load(config, was_asked_for)?;
     let Some(found) = targets.find(target)?.filter(|found| found.mesh().is_none()) else {
-        return Ok(format!("the target {target} has all it needs"));
+        return Ok(format!("the target {target} has everything it needs"));
     };
     let wanted = preflight(args, workflow, params, target)?;
     let missing = runs::ask(found, workflow, params, &wanted)?;
@@ -159,10 +159,10 @@ fn on_target(
         return Ok(match wanted.len() {
             0 => format!("it needs no cluster of the target {target}"),
             1 => {
-                format!("the cluster of the target {target} can be reached, and allows all it does")
+                format!("the cluster of the target {target} can be reached and allows everything it does")
             }
             n => {
-                format!("{n} clusters of the target {target} can be reached, and allow all it does")
+                format!("{n} clusters of the target {target} can be reached and allow everything it does")
             }
         });
     }

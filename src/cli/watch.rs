@@ -1,4 +1,4 @@
-//! Watching a run that an engine drives.
+//! Watches a run that Restate drives.
 
 use std::{
     collections::BTreeSet,
@@ -19,13 +19,13 @@ use crate::{
     restate::{GaveUp, Remote, RemoteError},
 };
 
-/// How often a run is looked at.
+/// How often a run is checked.
 const PAUSE: Duration = Duration::from_millis(200);
-/// Who watches a run takes this share of the time at most: the engine has other things to do.
+/// The maximum share of the time that is spent on asking Restate, which has other things to do.
 const SHARE: u32 = 10;
-/// How long an engine may be away: its servers restart, its nodes take over from each other.
+/// How long Restate may be unreachable: its servers restart, its nodes take over from each other.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// After how long without news the engine is asked whether something is stuck, and how often.
+/// After how long without news Restate is asked whether something is stuck, and how often.
 const SILENCE: Duration = Duration::from_secs(2);
 
 /// A run, and the invocation that drives it.
@@ -33,14 +33,14 @@ pub struct Watched<'r> {
     pub remote: &'r Remote,
     pub run: &'r RunId,
     pub invocation: String,
-    /// How many of its events the observer knows already.
+    /// How many of its events the observer has received.
     pub known: u64,
     /// Whether the invocation has recorded something already.
     pub has_begun: bool,
 }
 
 impl Watched<'_> {
-    /// Tells the observer what happens, until the run is over, or can't go on before somebody does something.
+    /// Reports to the observer what happens, until the run has ended or waits for a person.
     pub fn follow(
         self,
         driving: &Driving,
@@ -97,7 +97,7 @@ impl Watched<'_> {
         }
     }
 
-    /// What drove the run has waited too long for a lock, or somebody killed it.
+    /// Reports that the invocation which drove the run waited too long for a lock, or was killed.
     fn left(&self) -> Result<Failure, RemoteError> {
         if let Some(GaveUp { lock, run }) = self.remote.gave_up(self.run)? {
             return Ok(DriveError::Locked { lock, run }.into());
@@ -107,7 +107,7 @@ impl Watched<'_> {
         Ok(Failure::new("engine", message).hint(hint).of_a_run())
     }
 
-    /// The run goes on without anybody who watches.
+    /// Stops watching; the run continues.
     fn lost(&self, error: RemoteError) -> Failure {
         let message = format!("run {} can't be watched any longer: {error}", self.run);
         let hint = "Restate drives it, and continues as soon as it can";
@@ -139,14 +139,14 @@ impl Watched<'_> {
         Ok(())
     }
 
-    /// Says what keeps the run; returns how many parts of it are paused.
+    /// Reports what holds up the run; returns how many parts of it are paused.
     fn tell_what_is_stuck(&self, notices: &mut Notices) -> usize {
         let look =
             || Ok::<_, RemoteError>((self.remote.waits(self.run)?, self.remote.stuck(self.run)?));
         let (waits, stuck) = match look() {
             Ok(found) => found,
             Err(error) => {
-                notices.held_up(format!("what may be stuck is not known: {error}"));
+                notices.held_up(format!("can't find out whether something is stuck: {error}"));
                 return 0;
             }
         };
@@ -161,7 +161,7 @@ impl Watched<'_> {
     }
 }
 
-/// Says each thing once.
+/// Reports each thing once.
 struct Notices<'o> {
     observer: &'o Arc<dyn Observer>,
     told: BTreeSet<(String, String)>,
@@ -194,11 +194,11 @@ fn running(state: &State) -> usize {
     steps.filter(|i| i.status == Status::Running).count()
 }
 
-/// An order that was thought out on an older state of the run.
+/// Reports that an order was made for an older state of the run.
 pub fn too_late(id: &RunId) -> Failure {
     Failure::new(
         "run-owned",
-        format!("run {id} has gone on meanwhile, by another order"),
+        format!("run {id} was continued meanwhile by another command"),
     )
-    .hint(format!("`windlass show {id}` says where it stands"))
+    .hint(format!("`windlass show {id}` shows its state"))
 }

@@ -17,7 +17,7 @@ use crate::{
     telemetry,
 };
 
-/// `windlass worker`: serves an engine until it is told to stop.
+/// `windlass worker`: serves a Restate server until it is stopped.
 pub fn worker(args: &Args, command: &Worker) -> Done {
     logging::start(&command.logging, "info")?;
     check_reach(command)?;
@@ -81,7 +81,7 @@ pub fn worker(args: &Args, command: &Worker) -> Done {
     Ok(exit::SUCCEEDED)
 }
 
-/// Refuses a worker that strangers could reach: whoever it believes has it run any script.
+/// Refuses a worker that others could reach: who is accepted as its server can run any script.
 fn check_reach(command: &Worker) -> Result<(), Failure> {
     let address = command.listen;
     if address.ip().is_loopback() {
@@ -103,16 +103,16 @@ fn check_reach(command: &Worker) -> Result<(), Failure> {
     }
     if command.tls_cert.is_none() && !command.insecure {
         let message =
-            format!("refuses to speak plain HTTP on {address}, which other machines can reach");
+            format!("refuses to serve plain HTTP on {address}, which other machines can reach");
         return Err(Failure::new("worker", message).hint(
-            "give it --tls-cert and --tls-key, or --insecure where the network keeps others out",
+            "use --tls-cert and --tls-key, or --insecure if the network keeps others out",
         ));
     }
     Ok(())
 }
 
-/// Opens targets as this worker's own `windlass.toml` says, read anew each time, so that a mended file
-/// counts without a restart.
+/// Opens targets as this worker's own `windlass.toml` says. The file is read each time, so a corrected file takes effect
+/// without a restart.
 struct Configured {
     config: PathBuf,
     was_asked_for: bool,

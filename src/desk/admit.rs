@@ -170,7 +170,7 @@ impl Desk {
         }
         let access = access.ok_or_else(Problem::unauthenticated)?;
         match needs {
-            Needs::Nothing | Needs::Somebody => Ok(()),
+            Needs::Nothing | Needs::Login => Ok(()),
             Needs::Role(role) | Needs::Somewhere(role) if !access.has(role) => {
                 Err(Problem::denied(access, role))
             }

@@ -6,13 +6,13 @@ use http::{Method, StatusCode};
 use super::{answer::Problem, api, hooks, metrics, oidc, page, server::Desk};
 use windlass_targets::Role;
 
-/// What somebody needs to get through.
+/// What a request needs to be admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
-    /// Nothing: there is nothing to see, or one has to come by here to log in.
+    /// Nothing: there is nothing to protect, or users come here to log in.
     Nothing,
-    /// To be logged in, or to bring a token: it concerns nobody else.
-    Somebody,
+    /// A login or a token, of any user.
+    Login,
     /// A role: for the run that the path names, or else for all workflows and targets.
     Role(Role),
     /// A role for any workflow and target; the handler looks at the rest.
@@ -164,7 +164,7 @@ pub fn somewhere(route: Route) -> Route {
 /// Needs no role, and yet somebody.
 pub fn somebody(route: Route) -> Route {
     Route {
-        needs: Needs::Somebody,
+        needs: Needs::Login,
         ..route
     }
 }

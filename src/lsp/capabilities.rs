@@ -38,7 +38,7 @@ pub fn client(params: &InitializeParams) -> Client {
     }
 }
 
-/// The folders that the client shows.
+/// Returns the folders that the client shows.
 #[expect(deprecated, reason = "older clients name one folder, by its URI")]
 pub fn folders(params: &InitializeParams) -> Vec<PathBuf> {
     let paths: Vec<_> = match &params.workspace_folders_initialize_params.workspace_folders {

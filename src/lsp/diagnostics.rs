@@ -63,7 +63,7 @@ pub fn check_workflow(files: &Files, path: &Path) -> Checked {
     checked
 }
 
-/// Checks a script that no workflow uses, by itself. One without `fn run` may be anybody's.
+/// Checks a script that no workflow uses, by itself. One without `fn run` may not be a step's.
 pub fn check_script(files: &Files, path: &Path) -> Checked {
     let mut checked = Checked::default();
     let Some((text, outline)) = files.script(path) else {
@@ -147,7 +147,7 @@ impl Found {
     }
 }
 
-/// What is underlined of a place: no more than its first line, and at least one character where there is one.
+/// Returns the range that is underlined: at most the first line, and at least one character where there is one.
 fn shown(text: &Arc<str>, span: &Range<usize>) -> Range<usize> {
     let start = text.floor_char_boundary(span.start);
     let end = text.ceil_char_boundary(span.end).max(start);

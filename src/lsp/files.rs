@@ -55,7 +55,7 @@ enum Stamp {
     Disk(Option<SystemTime>, u64),
 }
 
-/// Folders that hold no files of a user's.
+/// Folders without files of the user.
 const SKIPPED: [&str; 3] = ["node_modules", "target", "out"];
 /// The most files that are looked at for those that use another.
 const MAX_FILES: usize = 2_000;
@@ -233,7 +233,7 @@ impl Files {
         language == Some("windlass") || workflow.is_one(&text)
     }
 
-    /// The files that a file names, as its `compile` would find them.
+    /// Returns the files that a file names, as its `compile` would find them.
     pub fn named_by(&self, path: &Path) -> Vec<PathBuf> {
         let (folder, mut found) = (path.parent().unwrap_or(Path::new("")), Vec::new());
         let mut add = |written: &str| found.push(real(&folder.join(written)));
@@ -264,7 +264,7 @@ impl Files {
         found
     }
 
-    /// Every file that a file names, and that those name, itself included.
+    /// Returns every file that a file names, and that those name, itself included.
     pub fn reached_from(&self, path: &Path) -> BTreeSet<PathBuf> {
         let (mut seen, mut open) = (BTreeSet::new(), vec![path.to_owned()]);
         while let Some(path) = open.pop() {
@@ -313,7 +313,7 @@ impl Files {
         users
     }
 
-    /// The folders of the editor that a file is in; without any, its own and the one above.
+    /// Returns the folders of the editor that a file is in; without any, its own and the one above.
     fn folders_around(&self, path: &Path) -> Vec<PathBuf> {
         let folders = self
             .folders

@@ -52,7 +52,7 @@ pub fn hover(
     }
 }
 
-/// An option of a host function.
+/// Returns an option of a host function.
 fn option(text: &str, code: &Code, offset: usize) -> Option<(Range<usize>, String)> {
     let tokens: Vec<&Token> = code
         .script

@@ -146,7 +146,7 @@ impl Lexer<'_> {
         self.at = to;
     }
 
-    /// The quote that begins here, and how it is written.
+    /// Returns the quote that begins here, and how it is written.
     fn quote(&self) -> Option<(char, &'static str)> {
         let rest = self.rest();
         match self.quoting {
@@ -269,7 +269,7 @@ fn chain(text: &str, tokens: &[&Token], pairs: &[Option<usize>], start: usize) -
         };
         if let Some(dot) = dot {
             match tokens.get(dot + 1) {
-                // What is called is no part of the path.
+                // The name of a called function is not part of the path.
                 Some(word) if word.kind == Kind::Word && kind(dot + 2) != Some(Kind::Sign('(')) => {
                     chain.parts.push(name(word));
                     chain.end = word.span.end;
@@ -386,7 +386,7 @@ mod tests {
         assert_eq!(words("`a ${b", Quoting::None), ["`a ${", "b", ""]);
         assert_eq!(words("\"a\\", Quoting::None), ["\"a\\"]);
         assert_eq!(words("/* a", Quoting::None), ["/* a"]);
-        // As deep as somebody likes.
+        // Of any depth.
         words(&"`${".repeat(100_000), Quoting::None);
     }
 

@@ -6,11 +6,11 @@
 //!   that unsaved files are checked with all that they use;
 //! - `diagnostics` are what `compile` says, and nothing else; `fixes` are its hints that are replacements;
 //! - `yaml`, `lexer`, `workflow` and `script` are outlines of texts that need not be valid: all that completion, hover,
-//!   definitions and renames know, while somebody types. They never judge a file. The mutants of `windlass test` are cut
+//!   definitions and renames know while a user types. They never judge a file. The mutants of `windlass test` are cut
 //!   along the same tokens;
 //! - `marks` are the names in a file with what each stands for, in whichever file: definitions, references, renames and
 //!   hovers are looked up in them (`rename`, `hover`, `describe`);
-//! - `place` and `spot` say which key or argument somebody is typing; `complete` lists what may stand there.
+//! - `place` and `spot` find the key or argument that the user is typing; `complete` lists what may stand there.
 //!
 //! One thread owns all of it and answers in the order of the messages, so no answer is about a text that is gone.
 //! Diagnostics are worked out when no message waits: of ten keys typed at once, the last text is checked.

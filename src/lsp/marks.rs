@@ -69,7 +69,7 @@ pub struct Occurrence {
 }
 
 impl Symbol {
-    /// The file that says what it is.
+    /// Returns the file that says what it is.
     pub fn file(&self) -> Option<&Path> {
         match self {
             Self::Step { file, .. }
@@ -363,7 +363,7 @@ fn of_script(path: &Path, script: &Script) -> Vec<Mark> {
     marks
 }
 
-/// The calls and imports of a script; `own` is the file whose functions it calls by their names alone.
+/// Returns the calls and imports of a script; `own` is the file whose functions it calls by their names alone.
 fn calls(path: &Path, script: &Script, own: Option<&Path>) -> Vec<Mark> {
     let mut marks = Vec::new();
     let mut add = |span: &Range<usize>, symbol| {

@@ -197,7 +197,7 @@ fn word_before(text: &str, offset: usize) -> Range<usize> {
     start.min(offset)..offset
 }
 
-/// The map of a workflow file whose keys stand at the end of a path, as the table of keys has it.
+/// Returns the map of a workflow file whose keys stand at the end of a path, as the table of keys has it.
 pub fn section_at(path: &[String]) -> Option<&'static Section> {
     let named = |name: &str| SECTIONS.into_iter().find(|section| section.name == name);
     let mut section = named("workflow")?;
@@ -215,7 +215,7 @@ pub fn section_at(path: &[String]) -> Option<&'static Section> {
     Some(section)
 }
 
-/// The key of the file that a path of keys ends with, and the map that it is of.
+/// Returns the key of the file that a path of keys ends with, and the map that it is of.
 pub fn file_key_at(path: &[String]) -> Option<(&'static Section, &'static FileKey)> {
     let (name, above) = path.split_last()?;
     let section = section_at(above)?;

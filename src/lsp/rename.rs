@@ -15,7 +15,7 @@ use windlass_script::is_readable;
 /// # Errors
 /// Why it can't be renamed, as a sentence.
 pub fn renamable(files: &Files, path: &Path, offset: usize) -> Result<Mark, String> {
-    let mark = mark_at(files, path, offset).ok_or("there is no name here that can be renamed")?;
+    let mark = mark_at(files, path, offset).ok_or("no name here can be renamed")?;
     match &mark.symbol {
         Symbol::Step { .. } | Symbol::BodyInput { .. } | Symbol::BodyOutput { .. } => Ok(mark),
         Symbol::Input { .. } => Ok(mark),

@@ -147,7 +147,7 @@ impl Script {
             .find(|function| function.name.text == name)
     }
 
-    /// The names under which the inputs are known at a byte: `inputs` in an inline body, else the parameter of `run` and
+    /// Returns the names under which the inputs are known at a byte: `inputs` in an inline body, else the parameter of `run` and
     /// the first of `undo`, within these.
     pub fn inputs_at(&self, offset: usize, is_inline: bool) -> Option<&str> {
         if is_inline {
@@ -160,7 +160,7 @@ impl Script {
         function.parameters.first().map(|name| name.text.as_str())
     }
 
-    /// The reads of inputs, each with the name that is read and its place.
+    /// Returns the reads of inputs, each with the name that is read and its place.
     pub fn input_reads(&self, is_inline: bool) -> impl Iterator<Item = &(String, Range<usize>)> {
         self.chains.iter().filter_map(move |chain| {
             let variable = self.inputs_at(chain.start(), is_inline)?;
@@ -169,7 +169,7 @@ impl Script {
     }
 }
 
-/// The `//!` lines that a script begins with.
+/// Returns the `//!` lines that a script begins with.
 fn head(text: &str, tokens: &[Token]) -> String {
     let comments = tokens.iter().map_while(|token| {
         let comment = text[token.span.clone()].strip_prefix("//!");
@@ -193,7 +193,7 @@ impl<'a> Reader<'a> {
         self.tokens.get(at).map(|token| token.kind)
     }
 
-    /// The bracket that closes the one at a place.
+    /// Returns the bracket that closes the one at a place.
     fn close(&self, open: usize) -> Option<usize> {
         self.pairs[open].filter(|close| *close < self.tokens.len())
     }
@@ -202,7 +202,7 @@ impl<'a> Reader<'a> {
         self.kind(at) == Some(Kind::Sign(sign))
     }
 
-    /// The word at a place, or nothing where something else stands.
+    /// Returns the word at a place, or nothing where something else stands.
     fn word(&self, at: usize) -> &'a str {
         match self.tokens.get(at) {
             Some(token) if token.kind == Kind::Word => &self.text[token.span.clone()],
@@ -263,7 +263,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// The comment at the end of a line.
+    /// Returns the comment at the end of a line.
     fn remark(&self, offset: usize) -> String {
         let end = self.text[offset..]
             .find('\n')
@@ -312,7 +312,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// The comments right above a place.
+    /// Returns the comments right above a place.
     fn above(&self, offset: usize) -> String {
         let before = self.all.partition_point(|token| token.span.start < offset);
         let (mut lines, mut start) = (Vec::new(), offset);
@@ -358,7 +358,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// The parameters of a closure that begins here.
+    /// Returns the parameters of a closure that begins here.
     fn closure(&self, at: usize) -> Vec<Name> {
         let before = at.checked_sub(1).and_then(|at| self.kind(at));
         let begins = matches!(before, Some(Kind::Sign('(' | ',' | '=' | ':')) | None);
@@ -369,7 +369,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The keys of a map that ends the tokens.
+    /// Returns the keys of a map that ends the tokens.
     fn last_map(&self) -> Vec<Name> {
         let Some(last) = self.tokens.len().checked_sub(1) else {
             return Vec::new();

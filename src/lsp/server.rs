@@ -31,7 +31,7 @@ use super::{
 };
 use windlass_script::STACK_BYTES;
 
-/// How a client went.
+/// How a client ended the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// With a `shutdown` and an `exit`.
@@ -39,7 +39,7 @@ pub enum Ended {
     Abandoned,
 }
 
-/// The server could not go on.
+/// The server had to stop.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     #[error("the client does not speak the protocol")]
@@ -53,7 +53,7 @@ pub enum ServeError {
 /// Serves one client over standard input and output, until it goes.
 ///
 /// # Errors
-/// What is no message of the protocol, or a stream that broke.
+/// A message that is not one of the protocol, or a broken stream.
 pub fn serve(pages: Pages) -> Result<Ended, ServeError> {
     let (connection, threads) = Connection::stdio();
     // Files are parsed here, which takes as much stack as where they run.
@@ -64,7 +64,7 @@ pub fn serve(pages: Pages) -> Result<Ended, ServeError> {
     let ended = server
         .join()
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-    // A client that has closed one end may leave the other open: nobody waits for it.
+    // A client that has closed one end may leave the other open: it is not waited for.
     if ended == Ended::AsAgreed {
         threads.join()?;
     }
@@ -356,7 +356,7 @@ impl Server {
         self.users = self.files.users(&open);
     }
 
-    /// The files to check for what is open: workflows, and those that lead to an open file.
+    /// Returns the files to check for what is open: workflows, and those that lead to an open file.
     fn wanted_roots(&self) -> BTreeSet<PathBuf> {
         let mut wanted = BTreeSet::new();
         for (path, _) in self.files.documents() {

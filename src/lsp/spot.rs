@@ -73,7 +73,7 @@ pub fn spot(text: &str, tokens: &[&Token]) -> Option<Spot> {
     Some(Spot { function, slot })
 }
 
-/// The host function whose arguments a bracket opens.
+/// Returns the host function whose arguments a bracket opens.
 fn called(text: &str, tokens: &[&Token], open: usize) -> Option<&'static Function> {
     if tokens[open].kind != Kind::Sign('(') || open < 3 || tokens[open - 2].kind != Kind::Path {
         return None;
@@ -89,7 +89,7 @@ struct Entry {
     start: usize,
 }
 
-/// The last entry of a list of arguments, items or options.
+/// Returns the last entry of a list of arguments, items or options.
 fn entry(tokens: &[&Token]) -> Entry {
     let (mut depth, mut entry) = (
         0_usize,
@@ -114,7 +114,7 @@ fn entry(tokens: &[&Token]) -> Entry {
     entry
 }
 
-/// The key of an entry that has come as far as its colon.
+/// Returns the key of an entry that has come as far as its colon.
 fn key<'t>(text: &'t str, entry: &[&Token]) -> Option<&'t str> {
     let [name, colon, ..] = entry else {
         return None;
@@ -123,7 +123,7 @@ fn key<'t>(text: &'t str, entry: &[&Token]) -> Option<&'t str> {
     is_key.then(|| &text[unquoted(text, &name.span)])
 }
 
-/// The keys of a map, as far as these tokens go.
+/// Returns the keys of a map, as far as these tokens go.
 fn keys(text: &str, tokens: &[&Token]) -> Vec<String> {
     let (mut depth, mut found) = (0_i32, Vec::new());
     for (at, token) in tokens.iter().enumerate() {

@@ -37,7 +37,7 @@ impl Text {
         }
     }
 
-    /// The text without its byte order mark.
+    /// Returns the text without its byte order mark.
     pub fn content(&self) -> &Arc<str> {
         &self.content
     }

@@ -13,7 +13,7 @@ const ENCODED: AsciiSet = NON_ALPHANUMERIC
     .remove(b'~')
     .remove(b'/');
 
-/// The path of a `file:` URI; `None` for a document that is in no file.
+/// Returns the path of a `file:` URI; `None` for a document that is in no file.
 pub fn path_of(uri: &Uri) -> Option<PathBuf> {
     let rest = uri.0.strip_prefix("file://")?;
     let path = match rest.starts_with('/') {

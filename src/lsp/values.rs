@@ -81,7 +81,7 @@ const SIGNING_ALGORITHMS: [&str; 6] = [
     "SHA512WITHECDSA",
 ];
 
-/// The values of a parameter; empty where it may have any. Texts are without quotes.
+/// Returns the values of a parameter; empty where it may have any. Texts are without quotes.
 pub fn values_of(parameter: &Parameter) -> Vec<&'static str> {
     match parameter.name {
         "key_algorithm" => KeyAlgorithm::NAMES.to_vec(),
@@ -107,7 +107,7 @@ fn values_of_kind(kind: ValueKind) -> Vec<&'static str> {
     }
 }
 
-/// The fields of a map, or of the maps of a list.
+/// Returns the fields of a map, or of the maps of a list.
 pub fn fields_of(kind: ValueKind) -> Option<&'static [Parameter]> {
     match kind {
         ValueKind::Record(fields) => Some(fields),

@@ -139,13 +139,13 @@ impl Workflow {
         self.steps.iter().find(|step| step.name.text == name)
     }
 
-    /// The step that a byte of the file belongs to.
+    /// Returns the step that a byte of the file belongs to.
     pub fn step_at(&self, offset: usize) -> Option<&Step> {
         let mut steps = self.steps.iter();
         steps.find(|step| step.span.start <= offset && offset <= step.span.end)
     }
 
-    /// The steps whose outputs a step reads, in the order of the file; each once, with where it is read first.
+    /// Returns the steps whose outputs a step reads, in the order of the file; each once, with where it is read first.
     pub fn reads_of<'w>(&'w self, step: &Step) -> Vec<(&'w str, Range<usize>)> {
         let mut found: Vec<(&str, Range<usize>)> = Vec::new();
         let inside =
@@ -184,7 +184,7 @@ fn word(text: &str, node: &Node, key: &str) -> Option<String> {
     folded(text, &value)
 }
 
-/// A text as people read it: the lines of a folded one in one line.
+/// Returns a text as people read it: the lines of a folded one in one line.
 fn folded(text: &str, node: &Node) -> Option<String> {
     let words: Vec<_> = node.text(text)?.split_whitespace().collect();
     Some(words.join(" "))
@@ -283,7 +283,7 @@ fn expressions(text: &str, node: &Node, style: Style) -> Vec<Expression> {
     while let Some(open) = text[at..content.end.max(at)].find("${{") {
         let start = at + open + 3;
         let close = end_of_expression(text, start, content.end, quoting);
-        // Without its end, somebody types in it: also behind the blank that a scalar ends with.
+        // Without its end, the user is typing in it: also behind the blank that a scalar ends with.
         let after = &text[content.end..];
         let blanks = after.len() - after.trim_start_matches([' ', '\t']).len();
         let end = close.unwrap_or(content.end + blanks);

@@ -170,7 +170,7 @@ pub(super) struct Answer {
 }
 
 impl Ca {
-    /// The end of what it signs.
+    /// Returns the end of what it signs.
     fn end(&self, life: Moment, version: Version, now: Moment) -> Result<Moment, String> {
         let wanted = now + life;
         let signer = x509::parsed(&self.certificate).into_iter().next();
@@ -184,7 +184,7 @@ impl Ca {
     }
 
     /// Signs for a workload. `former` is what it holds: where nothing would differ and most of its life is left, it
-    /// stays, as nobody could tell a fresh one from it.
+    /// stays, since a fresh one could not be told from it.
     pub fn answer(
         &self,
         identity: &str,

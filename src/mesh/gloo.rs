@@ -82,7 +82,7 @@ fn generated_name(policy: &Json) -> String {
     format!("{}.{}", name(policy), namespace(policy))
 }
 
-/// The certificate of a cluster's istiod.
+/// Returns the certificate of a cluster's istiod.
 fn issued_name(cluster: &Cluster) -> String {
     format!("istiod-istio-system-{}", cluster.name())
 }
@@ -304,7 +304,7 @@ fn write(
     Ok(Ok(issued.due))
 }
 
-/// The version that the management server's pods have.
+/// Returns the version that the management server's pods have.
 fn version(management: &Cluster) -> Result<Version, StateError> {
     let pods = management.list("pods", Some(NAMESPACE))?;
     let server = pods.iter().find(|pod| pods::label(pod, "app") == SERVER);
@@ -367,7 +367,7 @@ fn certify(
 }
 
 /// Deletes pods so that they take the new CA: istiod, then gateways, then workloads, each once istiod's root has
-/// arrived (MESH 5.11, 5.12). Nobody waits for the pods' work.
+/// arrived (MESH 5.11, 5.12). The pods' work is not waited for.
 pub(super) fn bounce(cluster: &Cluster, stage: u32, looks: u32) -> Result<(), StateError> {
     let root = pods::secret(cluster, "istio-system", "cacerts")?;
     let has_arrived =

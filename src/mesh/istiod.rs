@@ -73,7 +73,7 @@ pub(super) fn start(cluster: &Cluster, pod: &Json) -> Result<Option<Hold>, State
     Ok(None)
 }
 
-/// The CA of a mesh without a plugged one: all replicas share it.
+/// Returns the CA of a mesh without a plugged one: all replicas share it.
 fn self_signed(cluster: &Cluster, namespace: &str) -> Result<Ca, StateError> {
     let files = pods::secret(cluster, namespace, SELF_SIGNED)?;
     let (certificate, key) = match (files.get("ca-cert.pem"), files.get("ca-key.pem")) {
@@ -171,7 +171,7 @@ fn may_follow(before: &str, after: &str, version: Version) -> bool {
     within(&before, &after) || within(&after, &before)
 }
 
-/// The replica that writes ConfigMaps and repairs webhooks: the oldest has the lease until it is gone.
+/// Returns the replica that writes ConfigMaps and repairs webhooks: the oldest has the lease until it is gone.
 pub(super) fn leader(cluster: &Cluster) -> Result<Option<Istiod>, StateError> {
     let all = Istiod::all(cluster)?;
     Ok(all
@@ -259,7 +259,7 @@ pub(super) fn write_bundle(
     }
 }
 
-/// Puts back the bundle of a webhook that somebody else has changed.
+/// Restores the bundle of a webhook that was changed by another client.
 pub(super) fn repair_webhook(
     cluster: &Cluster,
     resource: &str,
@@ -299,7 +299,7 @@ pub(super) fn server(istiod: &Istiod) -> Party {
     }
 }
 
-/// A client that verifies istiod under a bundle.
+/// Returns a client that verifies istiod under a bundle.
 pub(super) fn client(bundle: &str, library: Library, namespace: &str) -> Party {
     Party {
         shows: None,

@@ -48,7 +48,7 @@ impl Authority {
         Self::make(name, None, None, now() + 3650 * DAY)
     }
 
-    /// A CA under this one.
+    /// Returns a CA under this one.
     pub fn below(&self, name: &str) -> Self {
         Self::make(name, Some(self), None, now() + 365 * DAY)
     }
@@ -80,7 +80,7 @@ impl Authority {
         }
     }
 
-    /// A leaf for a peer of the relay, with its key.
+    /// Returns a leaf for a peer of the relay, with its key.
     pub fn leaf(&self, names: &[&str]) -> (String, String) {
         let key = x509::new_key().unwrap();
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
@@ -98,7 +98,7 @@ impl Authority {
         (x509::issue(&request, issuer, now()).unwrap(), key)
     }
 
-    /// The files of a plugged CA.
+    /// Returns the files of a plugged CA.
     pub fn cacerts(&self, chain: &[&Self], roots: &[&Self]) -> Vec<(&'static str, String)> {
         let pem =
             |all: &[&Self]| -> String { all.iter().map(|one| one.certificate.as_str()).collect() };

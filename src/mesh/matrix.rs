@@ -250,7 +250,7 @@ fn shake_or_know(
     }
 }
 
-/// The names of the clusters of a folder.
+/// Returns the names of the clusters of a folder.
 pub(super) fn names(folder: &Path) -> Result<Vec<String>, StateError> {
     let failed = |error: io::Error| {
         StateError::new(format!(
@@ -533,7 +533,7 @@ fn add(ends: &mut Vec<End>, label: String, class: Class) {
     }
 }
 
-/// The workloads whose pods have an identity on a ztunnel's node: `bookinfo/ratings`.
+/// Returns the workloads whose pods have an identity on a ztunnel's node: `bookinfo/ratings`.
 fn workloads_of(
     cluster: &Cluster,
     pods: &[Json],

@@ -26,7 +26,7 @@ pub(super) const MANAGEMENT: &str = "mgmt";
 /// The path at which the API server of any cluster of a mesh answers who can talk to whom.
 pub const HANDSHAKES: &str = "/apis/rehearsal.windlass.dev/v1/handshakes";
 
-/// The options of one cluster of a mesh.
+/// Returns the options of one cluster of a mesh.
 ///
 /// A mesh spans the clusters of one folder: each is a folder of its name in it, and the one that is called `mgmt` has
 /// Gloo Mesh's management plane. Servers of several processes may play the same mesh; `given` is what one of them was
@@ -63,7 +63,7 @@ impl Member {
         }
     }
 
-    /// The management cluster, once there is one and it has been opened.
+    /// Returns the management cluster, once there is one and it has been opened.
     fn management(&self) -> Option<&Offline> {
         self.management.get()
     }
@@ -267,7 +267,7 @@ fn gone(cluster: &Cluster, pod: &Json, is_management: bool) -> Result<(), StateE
     }
 }
 
-/// Puts istiod's root back where somebody has changed or removed it, or where a namespace is new.
+/// Writes istiod's root where it was changed or removed, and into new namespaces.
 fn repair_root(cluster: &Cluster, namespace: &str) -> Result<(), StateError> {
     if cluster.find("namespaces", "", namespace)?.is_none() {
         return Ok(());

@@ -57,7 +57,7 @@ impl MeshOptions {
     }
 }
 
-/// A delay in milliseconds, at least one.
+/// Returns a delay in milliseconds, at least one.
 pub(super) fn millis(delay: Duration) -> Moment {
     Moment::try_from(delay.as_millis())
         .unwrap_or(Moment::MAX)
@@ -126,8 +126,8 @@ pub(super) fn no_key(key: &str) -> String {
         .filter(|(distance, _)| *distance <= 2)
         .min();
     match near {
-        Some((_, near)) => format!("there is no key `{key}`; did you mean `{near}`?"),
-        None => format!("there is no key `{key}`; the keys are {}", KEYS.join(", ")),
+        Some((_, near)) => format!("unknown key `{key}`; did you mean `{near}`?"),
+        None => format!("unknown key `{key}`; the keys are {}", KEYS.join(", ")),
     }
 }
 

@@ -66,7 +66,7 @@ fn put_all(cluster: &Cluster, text: &str, options: &MeshOptions) -> Result<(), S
     Ok(())
 }
 
-/// The documents of a seed with the options filled in, each with its resource.
+/// Returns the documents of a seed with the options filled in, each with its resource.
 fn manifests(text: &str, options: &MeshOptions) -> Result<Vec<(String, Json)>, StateError> {
     let text = text
         .replace("${istio}", &options.istio.to_string())
@@ -82,7 +82,7 @@ fn manifests(text: &str, options: &MeshOptions) -> Result<Vec<(String, Json)>, S
         .collect()
 }
 
-/// The resource of a manifest's kind: all kinds here have regular plurals.
+/// Returns the resource of a manifest's kind: all kinds here have regular plurals.
 fn resource_of(object: &Json) -> String {
     let kind = pods::text(object, "/kind").to_lowercase();
     let plural = match kind.strip_suffix('y') {

@@ -54,7 +54,7 @@ pub(super) struct Proxy {
 }
 
 impl Proxy {
-    /// The anchors that Envoy has: the sorted union of both sets (MESH 3.2).
+    /// Returns the anchors that Envoy has: the sorted union of both sets (MESH 3.2).
     pub fn roots(&self) -> String {
         let both = [self.answered.as_str(), self.pushed.as_str()].concat();
         let mut blocks = super::x509::blocks(&both);

@@ -34,14 +34,14 @@ pub(super) fn has_container(pod: &Json, name: &str) -> bool {
     containers(pod).any(|container| container["name"] == name)
 }
 
-/// The version that the tag of a container's image says, or a default where it says none.
+/// Returns the version that the tag of a container's image says, or a default where it says none.
 pub(super) fn version(pod: &Json, container: &str, default: Version) -> Version {
     let of = containers(pod).find(|one| one["name"] == container);
     let image = of.and_then(|one| one["image"].as_str());
     image.and_then(Version::of_image).unwrap_or(default)
 }
 
-/// The value of an environment variable in any of a pod's containers.
+/// Returns the value of an environment variable in any of a pod's containers.
 pub(super) fn variable<'a>(pod: &'a Json, name: &str) -> Option<&'a str> {
     containers(pod)
         .flat_map(|container| container["env"].as_array().into_iter().flatten())
@@ -53,7 +53,7 @@ pub(super) fn is_on(pod: &Json, name: &str, default: bool) -> bool {
     variable(pod, name).map_or(default, |value| value == "true")
 }
 
-/// The SPIFFE id of a pod's service account.
+/// Returns the SPIFFE id of a pod's service account.
 pub(super) fn identity(pod: &Json) -> String {
     let account = match text(pod, "/spec/serviceAccountName") {
         "" => "default",
@@ -62,7 +62,7 @@ pub(super) fn identity(pod: &Json) -> String {
     format!("spiffe://{TRUST_DOMAIN}/ns/{}/sa/{account}", namespace(pod))
 }
 
-/// The files of a Secret; none where it is not there, as an optional volume.
+/// Returns the files of a Secret; none where it is not there, as an optional volume.
 pub(super) fn secret(cluster: &Cluster, namespace: &str, name: &str) -> Result<Files, StateError> {
     let found = cluster.find("secrets", namespace, name)?;
     Ok(found.as_ref().map(secret_files).unwrap_or_default())
@@ -88,7 +88,7 @@ pub(super) fn secret_data(files: &[(&str, &str)]) -> Json {
     Json::Object(files.iter().map(entry).collect())
 }
 
-/// The root that istiod has put into a namespace.
+/// Returns the root that istiod has put into a namespace.
 pub(super) fn root_cert(cluster: &Cluster, namespace: &str) -> Result<Option<String>, StateError> {
     let found = cluster.find("configmaps", namespace, ROOT_MAP)?;
     Ok(found.map(|map| text(&map, "/data/root-cert.pem").to_owned()))
@@ -97,7 +97,7 @@ pub(super) fn root_cert(cluster: &Cluster, namespace: &str) -> Result<Option<Str
 /// The ConfigMap in which istiod gives its roots to all namespaces (MESH 2.6).
 pub(super) const ROOT_MAP: &str = "istio-ca-root-cert";
 
-/// A number that follows from a name: which replica of a service it reaches.
+/// Returns a number that follows from a name: which replica of a service it reaches.
 pub(super) fn pick<'a, T>(all: &'a [T], name: &str) -> Option<&'a T> {
     let sum = name.bytes().fold(7_usize, |sum, byte| {
         sum.wrapping_mul(31).wrapping_add(byte.into())

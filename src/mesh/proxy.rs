@@ -50,7 +50,7 @@ pub(super) fn start(cluster: &Cluster, pod: &Json) -> Result<Option<Hold>, State
     Ok(None)
 }
 
-/// The namespace of istiod.
+/// Returns the namespace of istiod.
 fn home(cluster: &Cluster) -> Result<String, StateError> {
     let first = Istiod::all(cluster)?.into_iter().next();
     Ok(first.map_or_else(|| "istio-system".into(), |istiod| istiod.place.namespace))
@@ -100,7 +100,7 @@ fn renew(cluster: &Cluster, proxy: &mut Proxy) -> Result<(), StateError> {
     Ok(())
 }
 
-/// The istiod that a proxy speaks to: over the stream that it has, or a new one under its mounted root (MESH 3.4).
+/// Returns the istiod that a proxy speaks to: over the stream that it has, or a new one under its mounted root (MESH 3.4).
 fn connect<'a>(
     all: &'a [Istiod],
     proxy: &mut Proxy,
@@ -129,7 +129,7 @@ pub(super) fn half_life(leaf: &Leaf) -> Moment {
     })
 }
 
-/// The first moment after now at which a leaf is renewed by its age. The half of 24 h passes in the option `renew`.
+/// Returns the first moment after now at which a leaf is renewed by its age. The half of 24 h passes in the option `renew`.
 pub(super) fn next_renewal(issued: Moment, leaf: &Leaf, renew: Moment, now: Moment) -> Moment {
     let period = renew.min(half_life(leaf).max(1));
     let passed = (now - issued).max(0) / period;
@@ -214,12 +214,12 @@ pub(super) fn root_changed(cluster: &Cluster, map: &Json, mount: Moment) -> Resu
     Ok(())
 }
 
-/// A proxy as a client of istiod: under its mounted file, with a token instead of a certificate.
+/// Returns a proxy as a client of istiod: under its mounted file, with a token instead of a certificate.
 pub(super) fn client_of_istiod(proxy: &Proxy) -> Party {
     istiod::client(&proxy.mounted, Library::Go, &proxy.istiod_namespace)
 }
 
-/// A proxy as either side of a connection between workloads.
+/// Returns a proxy as either side of a connection between workloads.
 pub(super) fn party(proxy: &Proxy) -> Party {
     Party {
         shows: Some((proxy.leaf.chain.clone(), proxy.leaf.key.clone())),

@@ -60,7 +60,7 @@ impl Player for Agent {
     }
 }
 
-/// The certificate of a kubernetes.io/tls layout, if both its files are there.
+/// Returns the certificate of a kubernetes.io/tls layout, if both its files are there.
 fn leaf(files: &Files) -> Option<Leaf> {
     let file = |name: &str| files.get(name).filter(|text| !text.is_empty()).cloned();
     Some(Leaf {
@@ -238,7 +238,7 @@ pub(super) fn is_connected(cluster: &Cluster) -> Result<bool, StateError> {
     Ok(all.iter().any(|agent| agent.connected.is_some()))
 }
 
-/// An agent as a client of the management server.
+/// Returns an agent as a client of the management server.
 pub(super) fn client(agent: &Agent) -> Party {
     Party {
         shows: shown(agent.leaf.as_ref()),
@@ -248,7 +248,7 @@ pub(super) fn client(agent: &Agent) -> Party {
     }
 }
 
-/// The management server, as it judges the agent of a registered cluster.
+/// Returns the management server, as it judges the agent of a registered cluster.
 pub(super) fn party(server: &Server, cluster: &str) -> Party {
     Party {
         shows: shown(server.serving.as_ref()),

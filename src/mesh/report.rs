@@ -126,7 +126,7 @@ pub(super) fn istiod_metrics(istiod: &Istiod, now: Moment) -> String {
     text
 }
 
-/// The management server's metrics of its relay.
+/// Returns the management server's metrics of its relay.
 pub(super) fn relay_metrics(clusters: &[(String, bool)]) -> String {
     let mut text = String::new();
     for metric in [

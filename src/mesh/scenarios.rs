@@ -294,7 +294,7 @@ fn wrong_order_a_reordered_bundle() {
                 has_moved(lab, "cluster-1", "old", &["A", "B", "C"])
             });
         }
-        // The next phase, as somebody would who did not look, and an istiod that restarts for whatever reason.
+        // The next phase without a check, and an istiod that restarts for another reason.
         let new = c.below("new");
         lab.cacerts("cluster-1", &new.cacerts(&[], &[&a, &b, &c]));
         lab.restart("cluster-1", "deployments.apps", "istio-system", "istiod");
@@ -474,7 +474,7 @@ fn relay_errors(lab: &mut Lab) -> Vec<String> {
     of.filter_map(|one| one.error.clone()).collect()
 }
 
-/// A relay under root A whose agents are connected.
+/// Returns a relay under root A whose agents are connected.
 fn relayed() -> (Lab, Authority) {
     let mut lab = Lab::new(&THREE, "");
     assert_eq!(relay_errors(&mut lab).len(), 2, "no certificates yet");

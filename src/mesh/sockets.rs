@@ -83,7 +83,7 @@ impl Sockets {
         cluster.read(|cluster| find(cluster, namespace, pod, port))
     }
 
-    /// The metrics of the relay: which cluster's agent is connected.
+    /// Returns the metrics of the relay: which cluster's agent is connected.
     fn connected(&self) -> Result<String, StateError> {
         let mut clusters = Vec::new();
         for name in names(&self.folder)? {
@@ -174,7 +174,7 @@ fn find(
     Ok(None)
 }
 
-/// A listener that shows a leaf; nothing listens where it can't be used.
+/// Returns a listener that shows a leaf; nothing listens where it can't be used.
 fn tls(leaf: &Leaf, clients: Option<&String>) -> Option<Listener> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(provider.clone())
@@ -197,7 +197,7 @@ fn tls(leaf: &Leaf, clients: Option<&String>) -> Option<Listener> {
     Some(Listener::Tls(Arc::new(config)))
 }
 
-/// Shakes hands and stays until the client leaves; what is spoken over it is nobody's business here.
+/// Makes the handshake and keeps the connection until the client closes it; what is sent over it is ignored.
 async fn serve_tls(socket: DuplexStream, config: Arc<ServerConfig>) {
     match TlsAcceptor::from(config).accept(socket).await {
         // The client has been told by an alert.

@@ -126,7 +126,7 @@ pub(super) fn withdraw(cluster: &Cluster, namespace: &str, pod: &str) -> Result<
     }
 }
 
-/// The certificates of a PEM text, in words.
+/// Returns the certificates of a PEM text, in words.
 pub(super) fn described(pem: &str) -> Json {
     let all = x509::certificates(pem).unwrap_or_default();
     all.iter()

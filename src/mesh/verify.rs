@@ -205,7 +205,7 @@ impl Trust {
         }
     }
 
-    /// An error as the library says it.
+    /// Returns an error as the library says it.
     fn words(&self, error: &Error, leaf: &CertificateDer, at: Moment) -> String {
         let issuer = x509::parse(leaf).map(|leaf| x509::short_name(&leaf.tbs_certificate.issuer));
         let issuer = issuer.unwrap_or_default();
@@ -273,7 +273,7 @@ fn is_host(name: &str, host: &str) -> bool {
     }
 }
 
-/// The name of rustls's own error for one of webpki's.
+/// Returns the name of rustls's own error for one of webpki's.
 fn rustls_word(error: &Error) -> String {
     match error {
         Error::CertExpired { .. } => "Expired".into(),

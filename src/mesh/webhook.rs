@@ -66,7 +66,7 @@ fn call(cluster: &Cluster, all: &[Istiod], hook: &Json, pod: &Json) -> Result<()
     })
 }
 
-/// The bundle of a webhook, PEM.
+/// Returns the bundle of a webhook, PEM.
 pub(super) fn bundle(hook: &Json) -> String {
     let text = pods::text(hook, "/clientConfig/caBundle");
     let bytes = data_encoding::BASE64.decode(text.as_bytes());

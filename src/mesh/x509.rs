@@ -50,7 +50,7 @@ const ANY_USE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
 /// How far the clocks of a mesh may differ: istiod's certificates begin two minutes early (MESH 1.11).
 const EARLY: Moment = 120_000;
 
-/// The certificates of a PEM text, in their order.
+/// Returns the certificates of a PEM text, in their order.
 ///
 /// # Errors
 /// What is no PEM, in Go's words as far as they are known.
@@ -60,7 +60,7 @@ pub(super) fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, St
         .map_err(|error| format!("failed to parse certificate PEM: {error}"))
 }
 
-/// The certificates of a PEM text as they are read, whatever can't be read left out.
+/// Returns the certificates of a PEM text as they are read, whatever can't be read left out.
 pub(super) fn parsed(pem: &str) -> Vec<Certificate> {
     let all = certificates(pem).unwrap_or_default();
     all.iter().filter_map(|der| parse(der).ok()).collect()
@@ -89,7 +89,7 @@ pub(super) fn blocks(pem: &str) -> Vec<String> {
     all.iter().map(|der| to_pem(der)).collect()
 }
 
-/// A private key in any of the forms that Istio reads: PKCS#8, `RSA PRIVATE KEY`, `EC PRIVATE KEY`.
+/// Returns a private key in any of the forms that Istio reads: PKCS#8, `RSA PRIVATE KEY`, `EC PRIVATE KEY`.
 pub(super) fn private_key(pem: &str) -> Result<PrivateKeyDer<'static>, String> {
     PrivateKeyDer::from_pem_slice(pem.as_bytes())
         .map_err(|_| "failed to parse the private key PEM".to_owned())
@@ -312,7 +312,7 @@ fn moment(time: Time) -> Moment {
     Moment::try_from(time.to_unix_duration().as_millis()).unwrap_or(Moment::MAX)
 }
 
-/// The CA flag, and the path length where it is limited.
+/// Returns the CA flag, and the path length where it is limited.
 pub(super) fn basic_constraints(certificate: &Certificate) -> Option<BasicConstraints> {
     extension(certificate)
 }
@@ -323,7 +323,7 @@ pub(super) fn may_serve(certificate: &Certificate) -> bool {
     uses.is_none_or(|uses| uses.0.contains(&SERVER_AUTH) || uses.0.contains(&ANY_USE))
 }
 
-/// The DNS names and URIs of the subject alternative name.
+/// Returns the DNS names and URIs of the subject alternative name.
 pub(super) fn names(certificate: &Certificate) -> Vec<String> {
     let names: Option<SubjectAltName> = extension(certificate);
     let names = names.map_or_else(Vec::new, |names| names.0);
@@ -345,7 +345,7 @@ pub(super) fn origin(certificate: &Certificate) -> (String, Option<Vec<u8>>) {
     )
 }
 
-/// The common name, or the whole name where there is none.
+/// Returns the common name, or the whole name where there is none.
 pub(super) fn short_name(name: &Name) -> String {
     let text = name.to_string();
     let common = text
@@ -354,12 +354,12 @@ pub(super) fn short_name(name: &Name) -> String {
     common.unwrap_or(&text).to_owned()
 }
 
-/// The serial number, as Go and OpenSSL print it in JSON: hexadecimal, lower case.
+/// Returns the serial number, as Go and OpenSSL print it in JSON: hexadecimal, lower case.
 pub(super) fn serial(certificate: &Certificate) -> String {
     data_encoding::HEXLOWER.encode(certificate.tbs_certificate.serial_number.as_bytes())
 }
 
-/// The serial number in decimal, as ztunnel prints it.
+/// Returns the serial number in decimal, as ztunnel prints it.
 pub(super) fn decimal_serial(certificate: &Certificate) -> String {
     let mut digits = vec![0_u8];
     for byte in certificate.tbs_certificate.serial_number.as_bytes() {
@@ -380,7 +380,7 @@ pub(super) fn decimal_serial(certificate: &Certificate) -> String {
         .collect()
 }
 
-/// The SHA-256 of a text, hexadecimal: what tells material apart.
+/// Returns the SHA-256 of a text, hexadecimal: what tells material apart.
 pub(super) fn fingerprint(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(digest::digest(&digest::SHA256, bytes).as_ref())
 }
@@ -410,7 +410,7 @@ pub(super) fn has_signed(issuer: &Certificate, signed: &[u8]) -> bool {
     algorithms.all.iter().filter(fits).any(verifies)
 }
 
-/// An algorithm's DER without its outer header, as verifiers name it.
+/// Returns an algorithm's DER without its outer header, as verifiers name it.
 fn content(algorithm: &AlgorithmIdentifierOwned) -> Result<Vec<u8>, x509_cert::der::Error> {
     let mut content = algorithm.oid.to_der()?;
     if let Some(parameters) = &algorithm.parameters {

@@ -263,7 +263,7 @@ pub(super) fn xds_client(ztunnel: &Ztunnel) -> Party {
     istiod::client(&ztunnel.mounted, Library::Rustls, &ztunnel.place.namespace)
 }
 
-/// A workload as the client of another one: ztunnel expects exactly the other's identity (MESH 4.5).
+/// Returns a workload as the client of another one: ztunnel expects exactly the other's identity (MESH 4.5).
 pub(super) fn as_client(party: Party, server: &str) -> Party {
     Party {
         expects: Expected::Identity(server.to_owned()),
@@ -271,7 +271,7 @@ pub(super) fn as_client(party: Party, server: &str) -> Party {
     }
 }
 
-/// A workload that is called.
+/// Returns a workload that is called.
 pub(super) fn party(one: &Identity) -> Party {
     Party {
         shows: one

@@ -28,7 +28,7 @@ type Thrown = Box<EvalAltResult>;
 pub(super) struct Answer(Arc<BTreeMap<String, Value>>);
 
 impl Answer {
-    /// The fields that a text is recorded as.
+    /// Returns the fields that a text is recorded as.
     pub fn record(name: &str, bytes: &[u8], charset: Option<&str>) -> (String, Value) {
         match decode(bytes, charset) {
             Ok(text) if text.as_bytes() == bytes => (name.into(), text.into_owned().into()),
@@ -44,7 +44,7 @@ impl Answer {
         }
     }
 
-    /// The answer as a value that leaves its script: `body` where it is a text, else `body_bytes`; `json`
+    /// Returns the answer as a value that leaves its script: `body` where it is a text, else `body_bytes`; `json`
     /// where the answer says that it is some.
     pub fn to_value(&self) -> Value {
         let mut fields = (*self.0).clone();
@@ -138,7 +138,7 @@ impl Answer {
         }
     }
 
-    /// The body as JSON, whatever its content type says; nothing if it is empty.
+    /// Returns the body as JSON, whatever its content type says; nothing if it is empty.
     fn json(&self) -> Result<Value, String> {
         let (text, is_secret) = match self.text("body")? {
             Value::String(text) => (text, false),
@@ -180,7 +180,7 @@ impl Answer {
     }
 }
 
-/// The charset that a content type names.
+/// Returns the charset that a content type names.
 pub(super) fn charset_of(content_type: &str) -> Option<&str> {
     content_type.split(';').skip(1).find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
@@ -190,7 +190,7 @@ pub(super) fn charset_of(content_type: &str) -> Option<&str> {
     })
 }
 
-/// Reads bytes as text. A byte order mark says more than a charset, and is no part of the text; without
+/// Reads bytes as text. A byte order mark takes precedence over a charset, and is not part of the text; without
 /// either they are UTF-8 (<https://encoding.spec.whatwg.org/#decode>).
 fn decode<'a>(bytes: &'a [u8], charset: Option<&str>) -> Result<Cow<'a, str>, String> {
     let named = match charset {

@@ -57,5 +57,5 @@ fn at(bytes: &mut Bytes, index: i64) -> Result<i64, Thrown> {
     let found = usize::try_from(index).ok().and_then(|i| bytes.get(i));
     found
         .map(|byte| i64::from(*byte))
-        .ok_or_else(|| format!("there is no byte {index}: there are {}", bytes.len()).into())
+        .ok_or_else(|| format!("byte {index} is out of range: there are {} bytes", bytes.len()).into())
 }

@@ -48,7 +48,7 @@ pub(super) fn from_dynamic(value: &Dynamic) -> Result<Value, Unfit> {
     convert(value, &mut String::new(), 0)
 }
 
-/// A value as people read it, with its secrets masked.
+/// Returns a value as people read it, with its secrets masked.
 pub(super) fn masked(value: &Dynamic) -> String {
     match from_dynamic(value) {
         Ok(Value::Secret(_)) => MASK.to_owned(),

@@ -17,7 +17,7 @@ pub enum Class {
     Keyed,
     /// The key is on the thing itself: look for it first.
     Found,
-    /// Nobody can tell: stop and ask.
+    /// It can't be found out: stop and ask.
     Unsure,
 }
 
@@ -49,7 +49,7 @@ pub enum OnStop {
     /// A cancel awaits its end; the step's timeout does not.
     #[default]
     Await,
-    /// It is given up, and in doubt.
+    /// It is abandoned, and in doubt.
     Drop,
     /// It is asked to end, waited for, and in doubt.
     Ask(CancellationToken),
@@ -99,7 +99,7 @@ impl Call {
     {
         let row = table::caller(function);
         debug_assert!(row.is_some(), "{function} has no row");
-        // Without a row nobody could say that it is safe to make it again.
+        // Only its row says whether it is safe to make it again.
         let class = row.and_then(|row| row.classes().first().copied());
         Self {
             key_lives: row.and_then(Function::key_lives),
@@ -185,12 +185,12 @@ impl Call {
     }
 }
 
-/// Whether a call of this name may have the class. What is no host function, such as the calls of an undo, may have any.
+/// Whether a call of this name may have the class. Calls that are not host functions, such as those of an undo, may have any.
 fn is_allowed(function: &str, class: Class) -> bool {
     table::caller(function).is_none_or(|row| row.classes().contains(&class))
 }
 
-/// How loud a script's own message is.
+/// The level of a script's own message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
@@ -226,11 +226,11 @@ pub enum Interruption {
     Stopped(Stop),
 }
 
-/// Why a script was made to end.
+/// Why a script was stopped.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stop {
-    /// Somebody cancelled the run.
+    /// The run was cancelled.
     Cancelled,
     /// The step's `timeout` passed.
     TimedOut(Duration),

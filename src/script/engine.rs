@@ -13,7 +13,7 @@ use super::{answer, bytes, host, limits, natives, secret};
 
 def_package! {
     /// Rhai's standard library without its clock (`timestamp`, and `sleep`, which would block a
-    /// thread that nobody can cancel), with secrets, bytes, and the answers of calls.
+    /// thread without a way to cancel it), with secrets, bytes, and the answers of calls.
     PurePackage(module) : LanguageCorePackage, ArithmeticPackage, BasicStringPackage,
         BasicIteratorPackage, BasicFnPackage, LogicPackage, BitFieldPackage, BasicMathPackage,
         BasicArrayPackage, BasicMapPackage, MoreStringPackage
@@ -34,12 +34,12 @@ static EXPRESSIONS: LazyLock<Engine> = LazyLock::new(|| {
 });
 static STEPS: LazyLock<Engine> = LazyLock::new(step_engine);
 
-/// The one engine that parses and evaluates expressions: no host modules, no clock.
+/// Returns the one engine that parses and evaluates expressions: no host modules, no clock.
 pub(super) fn expressions() -> &'static Engine {
     &EXPRESSIONS
 }
 
-/// The engine that parses step scripts; running one takes a [`step_engine`] of its own.
+/// Returns the engine that parses step scripts; running one takes a [`step_engine`] of its own.
 pub(super) fn steps() -> &'static Engine {
     &STEPS
 }

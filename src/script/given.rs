@@ -64,7 +64,7 @@ impl Known {
         }
     }
 
-    /// The entry of a map; nothing of anything else.
+    /// Returns the entry of a map; nothing of anything else.
     pub fn field(&self, key: &str) -> Option<&Self> {
         match self {
             Self::Map(map) => map.get(key),
@@ -134,12 +134,12 @@ impl HostCall {
         }
     }
 
-    /// The description of the function.
+    /// Returns the description of the function.
     pub fn row(&self) -> Option<&'static Function> {
         host::function(self.function)
     }
 
-    /// The call of a script that is given these inputs.
+    /// Returns the call of a script that is given these inputs.
     pub fn with_inputs(&self, inputs: &BTreeMap<String, Value>) -> Self {
         let given = self.given.iter().map(|known| known.with_inputs(inputs));
         Self {
@@ -148,7 +148,7 @@ impl HostCall {
         }
     }
 
-    /// The service of AWS, and the operation, that a call of any such names; each where it is known.
+    /// Returns the service of AWS, and the operation, that a call of any such names; each where it is known.
     pub fn aws_operation(&self) -> Option<(Option<&str>, Option<&str>)> {
         let is_any = matches!(self.row()?.needs, Needs::AwsOperation);
         let text = |at: usize| self.given.get(at).and_then(Known::as_text);
@@ -225,7 +225,7 @@ impl HostCall {
         self.given.get(at)?.field(option.name)
     }
 
-    /// The kind of the objects of Kubernetes that it is about, and the name of the one.
+    /// Returns the kind of the objects of Kubernetes that it is about, and the name of the one.
     pub fn about(&self) -> About {
         let argument = |is_it: fn(ValueKind) -> bool| self.given_as(is_it);
         let is_object = |kind: ValueKind| matches!(kind, ValueKind::Object | ValueKind::Workload);

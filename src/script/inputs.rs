@@ -1,5 +1,5 @@
-//! What a script reads of its inputs, so that a misspelt one is found before it runs: at run time it
-//! would be nothing.
+//! Finds the inputs that a script reads, so that a misspelt name is reported before it runs: at run time its value would
+//! be `()`.
 
 use std::{collections::BTreeSet, ops::Range};
 
@@ -15,7 +15,7 @@ pub struct InputRead {
     pub span: Range<usize>,
 }
 
-/// These put names into a map that nobody finds in the text.
+/// These functions add names to a map that can't be found in the text.
 const ADDING: [&str; 4] = ["+=", "fill_with", "mixin", "set"];
 
 /// Lists what an inline body reads of `inputs`.
@@ -32,7 +32,7 @@ pub(super) fn of_function(ast: &AST, text: &str, name: &str) -> Vec<InputRead> {
     Finder::new(parameter, ast, text).find(|finder| finder.look_into(name))
 }
 
-/// The variable that holds the inputs of a script's `run`, or of an inline body, if the script leaves it as it is.
+/// Returns the variable that holds the inputs of a script's `run`, or of an inline body, if the script leaves it as it is.
 pub(super) fn unchanged(ast: &AST, text: &str, is_inline: bool) -> Option<String> {
     let run = ast.iter_functions().find(|f| f.name == "run");
     let variable = match is_inline {
@@ -47,7 +47,7 @@ pub(super) fn unchanged(ast: &AST, text: &str, is_inline: bool) -> Option<String
     is_unchanged.then(|| variable.to_owned())
 }
 
-/// The outputs of an inline body that ends with a map, and ends only there.
+/// Returns the outputs of an inline body that ends with a map, and ends only there.
 pub(super) fn outputs_of_body(ast: &AST) -> Option<BTreeSet<String>> {
     let Some(Stmt::Expr(last)) = ast.statements().last() else {
         return None;

@@ -78,7 +78,7 @@ enum Open {
     Switch,
 }
 
-/// All changes, in the order of the text.
+/// Returns all changes, in the order of the text.
 fn changes(engine: &Engine, text: &str, with_switches: bool) -> Vec<Change> {
     let mut changes = Vec::new();
     if !text.contains("${") && !text.contains("switch") {

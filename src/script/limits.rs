@@ -123,7 +123,7 @@ pub(super) fn exceeded() -> Option<Exceeded> {
     (taken > memory_bytes.cast_signed()).then_some(Exceeded::Memory(memory_bytes))
 }
 
-/// The error for a value that is too large or nested too deeply.
+/// Returns the error for a value that is too large or nested too deeply.
 pub(super) fn too_large(what: &str) -> Box<EvalAltResult> {
     EvalAltResult::ErrorDataTooLarge(what.into(), Position::NONE).into()
 }
@@ -160,7 +160,7 @@ thread_local! {
         allocatedp::read().ok().zip(deallocatedp::read().ok());
 }
 
-/// The bytes that this thread allocated and did not free; differences of it count.
+/// Returns the bytes that this thread allocated and did not free; differences of it count.
 fn held() -> u64 {
     COUNTERS.with(|counters| {
         counters.map_or(0, |(allocated, freed)| {
@@ -185,7 +185,7 @@ pub(super) fn is_deeper(value: &Dynamic, levels: usize, visits: &mut usize) -> b
         return true;
     }
     if value.is_shared() {
-        // One that is locked is being changed right now; whoever changes it is looked at.
+        // One that is locked is being changed right now; its writer is checked as well.
         return value
             .read_lock::<Dynamic>()
             .is_some_and(|inner| is_deeper(&inner, levels - 1, visits));

@@ -125,7 +125,7 @@ impl Modules {
 /// How imports are found.
 const RULE: &str = "imports are paths from the file that says them, without `.rhai`";
 
-/// The way from a file's folder to the workflow's.
+/// Returns the way from a file's folder to the workflow's.
 fn way_up(file: &str) -> String {
     "../".repeat(file.matches('/').count())
 }

@@ -73,7 +73,7 @@ fn replace(text: &mut ImmutableString, find: &str, with: &str) -> Given<()> {
     Ok(())
 }
 
-/// A text with each `find` replaced, if it is no longer than a text may be.
+/// Returns a text with each `find` replaced, if it is no longer than a text may be.
 pub(super) fn replaced(text: &str, find: &str, with: &str) -> Given<String> {
     let count = text.matches(find).count();
     let added = count.saturating_mul(with.len());
@@ -94,7 +94,7 @@ fn pad(array: &mut Array, length: i64, item: Dynamic) -> Given<()> {
     Ok(())
 }
 
-/// The items below a value, and the bytes of its texts; it must not be nested too deeply.
+/// Returns the items below a value, and the bytes of its texts; it must not be nested too deeply.
 fn weigh(value: &Dynamic) -> (usize, usize) {
     let sum = |(items, bytes): (usize, usize), item| {
         let (more_items, more_bytes) = weigh(item);
@@ -141,8 +141,8 @@ fn maps_equal(context: NativeCallContext, a: &mut Map, mut b: Map) -> Given<bool
     Ok(true)
 }
 
-/// As Rhai's own: things of different kinds are different, and those of one kind that nobody can
-/// compare are a mistake.
+/// As Rhai's own: things of different kinds are different, and those of one kind that can't
+/// be compared are a mistake.
 fn are_equal(context: &NativeCallContext, a: &mut Dynamic, b: &mut Dynamic) -> Given<bool> {
     match context.call_native_fn_raw("==", true, &mut [a, b]) {
         Ok(equal) => Ok(equal.as_bool().unwrap_or(false)),

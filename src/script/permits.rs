@@ -109,7 +109,7 @@ mod tests {
     use crate::Script;
     use windlass_world::outside::rules;
 
-    /// The rules for a body, each on a line, and the functions whose kind is not known.
+    /// Returns the rules for a body, each on a line, and the functions whose kind is not known.
     fn rules_of(body: &str, with_undo: bool) -> (Vec<String>, Vec<&'static str>) {
         let text: Arc<str> = body.into();
         let mut no_imports = |_: &str, _: &str| Err("no imports".to_owned());

@@ -51,7 +51,7 @@ impl Places {
         Self(stretches.collect())
     }
 
-    /// The bytes of the file that bytes of the text come from.
+    /// Returns the bytes of the file that bytes of the text come from.
     pub fn span_of(&self, span: Range<usize>) -> Range<usize> {
         let start = self.byte(span.start);
         match span.is_empty() {
@@ -76,7 +76,7 @@ impl Places {
         })
     }
 
-    /// The line and column of the file for a place that Rhai names in the text.
+    /// Returns the line and column of the file for a place that Rhai names in the text.
     pub(super) fn line_and_column(&self, text: &str, position: Position) -> Option<(usize, usize)> {
         let line = position.line()?;
         let at = offset(text, position);

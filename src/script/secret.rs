@@ -93,7 +93,7 @@ fn written(context: &NativeCallContext, value: &mut Dynamic) -> Result<Written, 
     Ok(Written::Plain(printed(context, "to_string", value)))
 }
 
-/// A list or a map as Rhai prints it, with the texts of its secrets.
+/// Returns a list or a map as Rhai prints it, with the texts of its secrets.
 fn revealed(context: &NativeCallContext, value: &mut Dynamic) -> String {
     if let Some(secret) = value.read_lock::<Secret>() {
         return format!("{:?}", secret.reveal());

@@ -42,7 +42,7 @@ pub(super) fn watch(engine: &mut Engine, script: &Script, trace: Arc<dyn Trace>)
 }
 
 impl Script {
-    /// The lines (from 1) that a run of it may reach, by file: those in which a statement of a function, or of an
+    /// Returns the lines (from 1) that a run of it may reach, by file: those in which a statement of a function, or of an
     /// inline body, begins.
     pub fn lines(&self) -> BTreeMap<String, BTreeSet<usize>> {
         let own = |position| {

@@ -35,7 +35,7 @@ pub fn lost_in(log: &Log, key: &EffectKey) -> Option<Value> {
     })
 }
 
-/// The answers that were given to a process which did not live to record them. The calls of a step come one after another,
+/// Returns the answers that were given to a process which did not live to record them. The calls of a step come one after another,
 /// so they are those at its end that the journal does not have.
 pub fn unrecorded(lines: &[Line], events: &[Event]) -> BTreeMap<String, VecDeque<usize>> {
     let (mut functions, mut recorded) = (BTreeMap::new(), BTreeMap::<String, usize>::new());
@@ -57,7 +57,7 @@ pub fn unrecorded(lines: &[Line], events: &[Event]) -> BTreeMap<String, VecDeque
             } => {
                 let known = functions.get(&(step.clone(), position.0));
                 let function = call.as_ref().map(|call| &call.function).or(known);
-                // A wait is no call.
+                // A wait is not a call.
                 if function.is_none_or(|function| function != "time::sleep") {
                     *recorded.entry(step.to_string()).or_default() += 1;
                 }
@@ -81,7 +81,7 @@ pub fn unrecorded(lines: &[Line], events: &[Event]) -> BTreeMap<String, VecDeque
     answers
 }
 
-/// The numbers of the answers that were never given.
+/// Returns the numbers of the answers that were never given.
 pub fn unused(given: &[Given], lines: &[Line]) -> Vec<usize> {
     let is_used = |number: usize| {
         lines.iter().any(|line| matches!(&line.answer, Answered::Given { number: n } | Answered::Lost { number: n, .. } if *n == number))

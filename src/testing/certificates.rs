@@ -1,4 +1,4 @@
-//! Holds certificates and handshakes against what a test expects of them.
+//! Compares certificates and handshakes with what a test expects of them.
 
 use time::OffsetDateTime;
 
@@ -19,7 +19,7 @@ const SECONDS_OF_A_DAY: f64 = 86_400.0;
 /// How many handshakes that failed are shown.
 const SHOWN: usize = 10;
 
-/// Lists what a certificate is not, of what it must be.
+/// Lists the expectations that a certificate does not meet.
 pub fn wrong(expected: &ExpectedCertificate, outcome: &Outcome) -> Vec<Problem> {
     let place = &expected.place;
     let text = outcome.certificates_at(place);
@@ -127,7 +127,7 @@ fn unverified(wanted: &WantedVerdict, shown: &str, outcome: &Outcome) -> Option<
     }
 }
 
-/// Holds handshakes against what is expected of them.
+/// Compares handshakes with what is expected of them.
 pub fn wrong_handshakes(wanted: &ExpectedHandshakes, outcome: &Outcome) -> Option<Problem> {
     let found = outcome.handshakes.as_ref()?;
     if found.all.is_empty() {

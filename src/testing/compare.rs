@@ -1,4 +1,4 @@
-//! One run of a test against another: a run that was killed and resumed ends as one that was not.
+//! Compares runs of a test: one that was killed and resumed must end as one that was not.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -49,7 +49,7 @@ impl Common {
     }
 }
 
-/// A call's arguments without texts that the journal shortened: two requests with random keys, whose signatures are of one
+/// Returns a call's arguments without texts that the journal shortened: two requests with random keys, whose signatures are of one
 /// length or not, are shortened to the same text or to another one, which says nothing of a third.
 fn comparable(arguments: &Json) -> Json {
     match arguments {

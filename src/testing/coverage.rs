@@ -182,12 +182,12 @@ impl Covered {
     }
 }
 
-/// A file of a folder, by its whole name: tests of a script and of a workflow reach the same lines.
+/// Returns a file of a folder, by its whole name: tests of a script and of a workflow reach the same lines.
 fn at(folder: &Path, file: &str) -> String {
     folder.join(file).display().to_string()
 }
 
-/// The file of the workflow that an instance's step stands in, and the step's name.
+/// Returns the file of the workflow that an instance's step stands in, and the step's name.
 fn place_of(workflow: &Workflow, id: &InstanceId) -> Option<(String, String)> {
     let mut inner = workflow;
     let mut segments = id.segments().peekable();

@@ -34,7 +34,7 @@ pub fn is_test(path: &Path) -> bool {
     ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
-/// The test file of a workflow, where there is one; any other file as it is.
+/// Returns the test file of a workflow, where there is one; any other file as it is.
 fn beside(path: &Path) -> PathBuf {
     let tests = path.with_extension("test.yaml");
     match !is_test(path) && tests.is_file() {

@@ -1,4 +1,4 @@
-//! Holds what became of a run against what its test expects.
+//! Compares the outcome of a run with what its test expects.
 
 use similar::TextDiff;
 
@@ -131,7 +131,7 @@ pub fn judge(case: &Case, outcome: &Outcome) -> Vec<Problem> {
     problems
 }
 
-/// An answer that was never used: an earlier one was given in its place, or no call is like that.
+/// Returns an answer that was never used: an earlier one was given in its place, or no call is like that.
 fn never_used(case: &Case, number: usize, outcome: &Outcome, is_alone: bool) -> Problem {
     let given = &case.given[number];
     let problem = Problem::new(format!(
@@ -161,7 +161,7 @@ fn never_used(case: &Case, number: usize, outcome: &Outcome, is_alone: bool) -> 
     }
 }
 
-/// The calls that no answer matched, with what to add to the test.
+/// Returns the calls that no answer matched, with what to add to the test.
 fn unanswered(outcome: &Outcome) -> Vec<Problem> {
     let calls = outcome
         .calls
@@ -292,7 +292,7 @@ fn written(call: &ExpectedCall) -> String {
     }
 }
 
-/// A call as a test writes it.
+/// Returns a call as a test writes it.
 pub fn shown(line: &Line) -> String {
     format!("{} {}", line.function, flow(&line.arguments))
 }

@@ -1,4 +1,4 @@
-//! What came of the tests as JUnit XML, which has no specification: this is what Jenkins, GitLab and GitHub read
+//! Writes the results of tests as JUnit XML, which has no specification: this is what Jenkins, GitLab and GitHub read
 //! (<https://github.com/testmoapp/junitxml>).
 
 use std::{collections::BTreeMap, fmt::Write, path::Path};
@@ -60,7 +60,7 @@ fn totals<'a>(tests: impl Iterator<Item = &'a Tested>) -> String {
     format!("tests=\"{all}\" failures=\"{failed}\" errors=\"0\" time=\"{seconds:.3}\"")
 }
 
-/// A text in XML; what XML has no way to write is left out.
+/// Returns a text in XML; what XML has no way to write is left out.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {

@@ -1,8 +1,8 @@
-//! Whether something is as a test says: texts with `*`, maps that may lack entries.
+//! Matches values against the patterns of a test: texts with `*`, maps that list only some entries.
 
 use crate::value::Value;
 
-/// Whether a value is as a pattern says. In a text `*` stands for any part of it, `\*` for itself; a map needs the
+/// Whether a value matches a pattern. In a text `*` stands for any part of it, `\*` for itself; a map needs the
 /// pattern's entries and may have more; a list has just the pattern's items.
 pub fn matches(pattern: &Value, value: &Value) -> bool {
     match (pattern, value) {
@@ -29,7 +29,7 @@ pub fn matches(pattern: &Value, value: &Value) -> bool {
     }
 }
 
-/// Whether a text is as a glob says: `*` stands for any part, also none and also over lines.
+/// Whether a text matches a glob: `*` stands for any part, also none and also over lines.
 pub fn fits(glob: &str, text: &str) -> bool {
     let mut parts = parts_of(glob).into_iter();
     let Some(first) = parts.next() else {

@@ -74,7 +74,7 @@ pub fn write_secrets(folder: &Path, clusters: &Path, expect: &Expect) -> Result<
     Ok(())
 }
 
-/// The certificates under a key of a Secret, and nothing else that it may hold.
+/// Returns the certificates under a key of a Secret, and nothing else that it may hold.
 fn certificates(secret: &Json, key: &str) -> Option<String> {
     let data = secret["data"][key].as_str()?;
     let text = BASE64.decode(data.as_bytes()).ok()?;
@@ -164,7 +164,7 @@ fn watch(clusters: &Path, is_over: &AtomicBool) -> Result<Vec<Handshake>, String
     Ok(failed)
 }
 
-/// The handshakes of a test's mesh; none where the test looks at none.
+/// Returns the handshakes of a test's mesh; none where the test looks at none.
 pub fn handshakes(folder: &Path) -> io::Result<Option<Handshakes>> {
     match fs::read_to_string(folder.join(HANDSHAKES)) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),

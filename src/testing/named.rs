@@ -71,7 +71,7 @@ fn name_object(names: &mut BTreeMap<String, Value>, object: &str) {
     }
 }
 
-/// The request of an undo, which records no more than one text: `method` and `url` of `PUT https://…` (`http::undo`), `service` and
+/// Returns the request of an undo, which records no more than one text: `method` and `url` of `PUT https://…` (`http::undo`), `service` and
 /// `operation` of `acm:DeleteCertificate …` (`aws::undo`).
 pub fn request_of(called: &str, arguments: &Value) -> Option<BTreeMap<String, Value>> {
     let text = arguments.as_str();
@@ -90,7 +90,7 @@ pub fn request_of(called: &str, arguments: &Value) -> Option<BTreeMap<String, Va
     Some(pair.map(|(key, text)| (key.to_owned(), text.into())).into())
 }
 
-/// The function that a call is also known as: `http::undo` sends the request of `http::put`, `aws::undo` one of `aws::request`, and
+/// Returns the function that a call is also known as: `http::undo` sends the request of `http::put`, `aws::undo` one of `aws::request`, and
 /// `kube::replace_pods` looks by `kube::pods` for pods that are older than a restart.
 pub fn also_known(called: &str, arguments: &BTreeMap<String, Value>) -> Option<String> {
     match called {

@@ -1,4 +1,4 @@
-//! What became of the run of a test.
+//! The outcome of the run of a test.
 
 use std::{
     collections::BTreeMap,
@@ -118,7 +118,7 @@ impl Outcome {
         self.status() == status || status == "failed" && has_failed
     }
 
-    /// The errors that it ended with.
+    /// Returns the errors that it ended with.
     pub fn errors(&self) -> Vec<(Option<&InstanceId>, &StepError)> {
         let found = report::errors(&self.state);
         // What was undone after it had failed has no failed step any more, and its errors all the same.
@@ -131,7 +131,7 @@ impl Outcome {
             .collect()
     }
 
-    /// The status of each step that the run looked at; those of an undo apart.
+    /// Returns the status of each step that the run looked at; those of an undo apart.
     pub fn steps(&self) -> BTreeMap<String, &'static str> {
         let steps = self
             .state
@@ -148,7 +148,7 @@ impl Outcome {
         instance.map_or(Status::Pending.as_str(), shown)
     }
 
-    /// The calls that left for the outside, in their order.
+    /// Returns the calls that left for the outside, in their order.
     pub fn left(&self) -> impl Iterator<Item = &Line> {
         self.calls.iter().filter(|line| leaves(&line.function))
     }
@@ -177,7 +177,7 @@ impl Outcome {
         &self.state.outputs
     }
 
-    /// The text of a place that holds certificates.
+    /// Returns the text of a place that holds certificates.
     pub fn certificates_at(&self, place: &CertificatePlace) -> Option<String> {
         match place {
             CertificatePlace::File(name) => {
@@ -188,7 +188,7 @@ impl Outcome {
         }
     }
 
-    /// A text without the path of the folder that scripts wrote to, which is another one each time.
+    /// Returns a text without the path of the folder that scripts wrote to, which is another one each time.
     pub fn without_folder(&self, text: &str) -> String {
         text.replace(&*self.out.to_string_lossy(), OUT)
     }

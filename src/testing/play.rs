@@ -42,7 +42,7 @@ const THREADS: usize = 3 * MAX_PARALLEL + 16;
 
 #[derive(Debug, thiserror::Error)]
 pub enum PlayError {
-    #[error("there is no test `{0}`")]
+    #[error("no test is named `{0}`")]
     NoTest(String),
     #[error("the test's folder can't be used")]
     Folder(#[from] io::Error),
@@ -62,7 +62,7 @@ pub enum PlayError {
     NoRandomness,
 }
 
-/// Plays a test to its end in a folder, or goes on with what a killed process began there; or, by its number from 0, a run
+/// Plays a test to its end in a folder, or continues what a killed process began there; or, by its number from 0, a run
 /// that comes before it.
 ///
 /// # Errors
@@ -109,7 +109,7 @@ pub fn play(
     played
 }
 
-/// A run before a test as a test that expects nothing.
+/// Returns a run before a test as a test that expects nothing.
 fn alone(case: &Case, before: &Before) -> Case {
     Case {
         params: before.params.clone(),
@@ -237,7 +237,7 @@ impl Play<'_> {
         ))
     }
 
-    /// What the run goes on with; `None` once nothing is left to do.
+    /// Returns the events that the run continues with; `None` once nothing is left to do.
     fn next(&self, run: &RunJournal, state: &mut State) -> Result<Option<Vec<Event>>, PlayError> {
         let undo = || {
             vec![Event::UndoStarted {
@@ -268,7 +268,7 @@ impl Play<'_> {
         Ok(Some(events))
     }
 
-    /// The answers that the test gives to what is asked now.
+    /// Returns the answers that the test gives to what is asked now.
     fn answers(&self, run: &RunJournal, state: &State) -> Result<Vec<Event>, PlayError> {
         let waiting = state
             .steps

@@ -129,7 +129,7 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// The lines of one answer; none for a call whose end is not known.
+    /// Returns the lines of one answer; none for a call whose end is not known.
     fn given(&mut self, effect: &EffectState) -> Vec<String> {
         let recorded = Value::parse_json(&effect.call.arguments.to_string()).unwrap_or_default();
         let called = &effect.call.function;
@@ -179,7 +179,7 @@ impl Writer<'_> {
         }
     }
 
-    /// A value of the run as the test has it: secrets are stand-ins.
+    /// Returns a value of the run as the test has it: secrets are stand-ins.
     fn value(&mut self, value: &Value) -> Json {
         match value {
             Value::Secret(_) | Value::Reference(_) => {
@@ -224,7 +224,7 @@ impl Writer<'_> {
         }
     }
 
-    /// A text whose accounts are noted.
+    /// Returns a text whose accounts are noted.
     fn seen(&mut self, text: &str) -> String {
         self.accounts.see(text);
         text.to_owned()

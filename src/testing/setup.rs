@@ -26,7 +26,7 @@ pub struct Setups(Mutex<HashMap<String, Arc<OnceLock<Made>>>>);
 type Made = Result<Arc<TempDir>, Problem>;
 
 impl Setups {
-    /// Finds what was made under a name, or makes it; who asks meanwhile waits.
+    /// Finds what was made under a name, or makes it; other callers wait meanwhile.
     pub fn find(&self, name: &str, make: impl FnOnce() -> Result<TempDir, Problem>) -> Made {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let made = all.entry(name.to_owned()).or_default().clone();
@@ -74,7 +74,7 @@ pub fn add_outputs(folder: &Path, outputs: &Value) -> io::Result<()> {
     keep(folder, &all)
 }
 
-/// The outputs of the runs before the test in a folder.
+/// Returns the outputs of the runs before the test in a folder.
 pub fn outputs(folder: &Path) -> io::Result<BTreeMap<String, Value>> {
     let text = match fs::read_to_string(path_in(folder)) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),

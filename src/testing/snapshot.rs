@@ -1,4 +1,4 @@
-//! Snapshots: all that a test looks at, in a file that people read and keep.
+//! Snapshots: everything that a test checks, in a file that people read and keep.
 
 use std::{
     fmt::Write,
@@ -17,7 +17,7 @@ pub fn path_of(file: &Path, name: &str) -> PathBuf {
         .join(format!("{name}.snap"))
 }
 
-/// Holds an outcome against its snapshot, or writes it.
+/// Compares an outcome with its snapshot, or writes the snapshot.
 ///
 /// # Errors
 /// A file that can't be read or written.

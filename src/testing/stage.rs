@@ -1,4 +1,4 @@
-//! The outside of a test.
+//! The outside of a test: answers the calls of its run.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -279,7 +279,7 @@ impl Asked {
         }
     }
 
-    /// The number of the answer that comes next.
+    /// Returns the number of the answer that comes next.
     fn pick(&self, log: &Log) -> Option<usize> {
         let arguments = self.named(log);
         let other = also_known(self.function, &arguments);
@@ -295,7 +295,7 @@ impl Asked {
         })
     }
 
-    /// The arguments by their names; of an undo's request also what the call that it reverses said of it.
+    /// Returns the arguments by their names; of an undo's request also what the call that it reverses said of it.
     fn named(&self, log: &Log) -> BTreeMap<String, Value> {
         let Some(mut request) = request_of(self.function, &self.arguments) else {
             return named(self.function, &self.arguments);
@@ -358,7 +358,7 @@ impl Asked {
         Failure::new(FailureClass::Rejected, self.function, "NotGiven", message)
     }
 
-    /// The answer as the client of the module would give it.
+    /// Returns the answer as the client of the module would give it.
     fn finished(&self, value: &Value) -> Result<Value, Failure> {
         if function(self.function).is_none() {
             return Ok(reversed());

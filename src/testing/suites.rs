@@ -59,7 +59,7 @@ pub struct Tested {
 }
 
 impl Tested {
-    /// All that is wrong, for people.
+    /// Returns all that is wrong, for people.
     pub fn said(&self) -> String {
         let problems = self.problems.iter().map(|problem| match &problem.detail {
             Some(detail) => format!("{}\n{}", problem.what, indented(detail)),
@@ -191,7 +191,7 @@ fn coverage(suites: &[(&Path, Suite)], tests: &[Tested]) -> Vec<(PathBuf, Covera
     measured.collect()
 }
 
-/// The folder of a workflow, or of a script, that a test file names: what its files are called from.
+/// Returns the folder of a workflow, or of a script, that a test file names: what its files are called from.
 pub(super) fn folder_of(test: &Path, workflow: &str) -> PathBuf {
     let named = test.with_file_name(workflow);
     let real = named.canonicalize().unwrap_or(named);
@@ -336,7 +336,7 @@ impl Testing<'_> {
         Err(Problem::new(what).with(differences.join("\n")))
     }
 
-    /// A folder in which the test can begin.
+    /// Returns a folder in which the test can begin.
     fn folder(&self) -> Result<TempDir, Problem> {
         let folder = folder()?;
         if let Some(last) = self.case.before.len().checked_sub(1) {
@@ -394,7 +394,7 @@ impl Testing<'_> {
         before: Option<usize>,
         kill_at: Option<u64>,
     ) -> Result<bool, Problem> {
-        // What is shared is nobody's time.
+        // The time for what tests share counts for none of them.
         let left = match before {
             Some(_) => BEFORE,
             None => self.until.saturating_duration_since(Instant::now()),

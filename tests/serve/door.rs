@@ -109,7 +109,7 @@ fn no_route_lets_through_who_may_not() {
                 open.insert(format!("{method} {path}"));
                 continue;
             }
-            Needs::Somebody => None,
+            Needs::Login => None,
             Needs::Role(role) | Needs::Somewhere(role) => Some(role),
         };
         // A program that changes something brings a token, or a browser says that the page is ours.

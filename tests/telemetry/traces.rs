@@ -249,7 +249,7 @@ fn a_run_goes_on_where_traces_cannot_be_sent() {
     test.set("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1");
     test.set("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
     let ran = test.windlass(&["run", "quick.yaml"]).expect(0);
-    let warning = "warning: no traces are sent: OTEL_EXPORTER_OTLP_PROTOCOL is `grpc`, and only `http/protobuf` is supported";
+    let warning = "warning: traces are not sent: OTEL_EXPORTER_OTLP_PROTOCOL is `grpc`, and only `http/protobuf` is supported";
     assert!(ran.stderr.contains(warning), "{}", ran.stderr);
     // A collector that is not there holds up nothing.
     test.set("OTEL_EXPORTER_OTLP_PROTOCOL", "");

@@ -1,4 +1,4 @@
-//! `windlass audit`: what a run's journal proves, for its owner and for somebody else.
+//! `windlass audit`: verifies the journal of a run, and writes its evidence for others.
 
 mod timestamp;
 
@@ -65,7 +65,7 @@ fn verify(path: &Path, roots: &[Certificate]) -> Result<(Bundle, Checked), Failu
         match failure.is("timestamp") && failure.has_hint() {
             true => failure,
             false => failure.hint(format!(
-                "{} is not what was written: something changed it; ask for it once more",
+                "{} differs from what was written; write it again",
                 path.display()
             )),
         }
@@ -73,7 +73,7 @@ fn verify(path: &Path, roots: &[Certificate]) -> Result<(Bundle, Checked), Failu
     Ok((bundle, checked))
 }
 
-/// Gathers what a run proves, signs it, and has it timestamped.
+/// Gathers the evidence of a run, signs it, and has it timestamped.
 fn collect(
     args: &Args,
     command: &Audit,
@@ -113,7 +113,7 @@ fn read(path: &Path) -> Result<String, Failure> {
     fs::read_to_string(path).map_err(|e| unusable(path, &e))
 }
 
-/// Reads the CAs that timestamps are held against.
+/// Reads the CAs with which timestamps are verified.
 fn roots(path: &Path) -> Result<Vec<Certificate>, Failure> {
     let wrong = |why: &dyn std::fmt::Display| {
         Failure::new("timestamp", format!("{}: {why}", path.display()))

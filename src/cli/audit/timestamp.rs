@@ -8,7 +8,7 @@ use crate::{
     x509::{Certificate, Timestamp, TimestampRequest},
 };
 
-/// An authority answers within seconds.
+/// The time limit: an authority answers within seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Has a statement timestamped.
@@ -38,7 +38,7 @@ pub fn fetch(url: &str, statement: &str, roots: &[Certificate]) -> Result<Timest
     Ok(timestamp)
 }
 
-/// The error with what is below it.
+/// Formats an error with its causes.
 fn cause(error: &dyn std::error::Error) -> String {
     let sources = std::iter::successors(Some(error), |error| error.source());
     let texts: Vec<_> = sources.map(ToString::to_string).collect();

@@ -30,11 +30,10 @@ pub struct Credentials {
     servers: BTreeMap<String, Entry>,
 }
 
-/// What proves to one server who asks.
+/// The login at one server.
 #[derive(Serialize, Deserialize)]
 pub struct Entry {
     pub token: String,
-    /// Milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
     /// How to renew the token when it has expired.
@@ -50,7 +49,7 @@ pub struct Renewal {
 }
 
 impl Entry {
-    /// A token that does not expire.
+    /// Stores a token that does not expire.
     pub fn of_token(token: String) -> Self {
         Self {
             token,
@@ -59,7 +58,7 @@ impl Entry {
         }
     }
 
-    /// How another token is got, if it is time to.
+    /// Returns how to renew the token, if it is time to.
     fn due(&self) -> Option<Renewal> {
         let expires_at = self.expires_at?;
         let is_old = expires_at - SOON < now();
@@ -94,7 +93,7 @@ impl Credentials {
         Ok(Some(token))
     }
 
-    /// Keeps what proves to a server who asks. Returns the file.
+    /// Stores the login at a server. Returns the path of the file.
     pub fn keep(server: &Named, entry: Entry) -> Result<PathBuf, Failure> {
         let _lock = lock()?;
         let mut all = Self::read()?;
@@ -102,7 +101,7 @@ impl Credentials {
         all.write()
     }
 
-    /// Forgets it; says whether there was anything.
+    /// Removes the login at a server; returns whether there was one.
     pub fn forget(server: &Named) -> Result<bool, Failure> {
         if !Self::read()?.servers.contains_key(&server.url) {
             return Ok(false);

@@ -30,7 +30,7 @@ const LONGEST_INTERVAL: u64 = 300;
 /// The largest answer of a provider, in bytes.
 const LARGEST: usize = 1 << 20;
 
-/// The provider of a server, as the server says it.
+/// The provider of a server, as the server names it.
 #[derive(Deserialize)]
 pub struct Provider {
     issuer: String,
@@ -97,7 +97,7 @@ pub fn log_in(server: &Named, provider: Provider) -> Result<Entry, Failure> {
         ("scope", scope.as_str()),
     ];
     let device: Device = ask(form(&http, begin, &fields))?.map_err(|refused| {
-        let message = format!("{} refused to begin: {}", provider.issuer, refused.why);
+        let message = format!("{} refused to start the login: {}", provider.issuer, refused.why);
         Failure::new("login", message)
     })?;
     say!(
@@ -112,7 +112,7 @@ pub fn log_in(server: &Named, provider: Provider) -> Result<Entry, Failure> {
     entry(tokens, provider.issuer, provider.client_id, None)
 }
 
-/// Gets another token in place of one that has expired.
+/// Renews a token that has expired.
 pub fn renew(server: &Named, renewal: Renewal) -> Result<Entry, Failure> {
     let http = client(server)?;
     let endpoints = discover(&http, &renewal.issuer)?;
@@ -177,7 +177,7 @@ fn wait(
             }
         }
         return Err(
-            Failure::new("login", "the code has expired before anybody entered it")
+            Failure::new("login", "the code has expired before it was entered")
                 .hint("to begin again: `windlass login`"),
         );
     }

@@ -1,4 +1,4 @@
-//! `windlass login` and `windlass logout`: how this user proves to a server who they are.
+//! `windlass login` and `windlass logout`: how this user authenticates at a server.
 
 mod credentials;
 mod device;
@@ -23,7 +23,7 @@ use crate::{
     value::Secret,
 };
 
-/// `windlass login`: with the server's provider, or with a token; the server has to take it before it is kept.
+/// `windlass login`: logs in with the server's provider or with a token, which is stored once the server has accepted it.
 pub fn login(args: &Args, command: &Login) -> Done {
     let server = wanted(args)?;
     let provider = match command.token {
@@ -38,14 +38,14 @@ pub fn login(args: &Args, command: &Login) -> Done {
     let there = there.map_err(|error| match error.kind {
         Kind::Denied => Failure::new(
             "login",
-            format!("{} does not take it: {}", server.url, error.message),
+            format!("{} does not accept the token: {}", server.url, error.message),
         )
-        .hint("nothing was kept"),
+        .hint("nothing was stored"),
         _ => error.into(),
     })?;
     let path = Credentials::keep(&server, entry)?;
     say!(
-        "logged in to {} as {}; how is in {}",
+        "logged in to {} as {}; the token is stored in {}",
         server.url,
         there.name(),
         path.display()
@@ -57,8 +57,8 @@ pub fn login(args: &Args, command: &Login) -> Done {
 pub fn logout(args: &Args) -> Done {
     let server = wanted(args)?;
     match Credentials::forget(&server)? {
-        true => say!("forgot how to log in to {}", server.url),
-        false => say!("nothing is kept for {}", server.url),
+        true => say!("logged out of {}", server.url),
+        false => say!("not logged in to {}", server.url),
     }
     Ok(exit::SUCCEEDED)
 }

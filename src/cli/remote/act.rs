@@ -77,7 +77,7 @@ pub fn resume(archive: &Archive, there: &There, command: &Resume, id: &RunId) ->
     )?))
 }
 
-/// Returns the workflow of a run as the server has it now. A run of files that were sent is refused by the server itself.
+/// Returns the workflow of a run as the server has it now. The server itself refuses a run whose files were uploaded.
 fn now_there(there: &There, info: &RunInfo, program: Program) -> Result<Program, Failure> {
     let name = Path::new(&info.file).file_stem();
     let name = name.and_then(|stem| WorkflowName::parse(stem.to_str()?));
@@ -89,7 +89,7 @@ fn now_there(there: &There, info: &RunInfo, program: Program) -> Result<Program,
     }
 }
 
-/// Asks a server to stop a run.
+/// Asks a server to cancel a run.
 pub fn cancel(there: &There, _: &Cancel, id: &RunId) -> Done {
     there.cancel(id, &caller(there))?;
     let logs = report::command(Command::new("logs").arg(id).flag("-f"));
@@ -121,7 +121,7 @@ pub fn answer(
     Ok(exit::SUCCEEDED)
 }
 
-/// Shows what the undo of a run of a server would do, asks, and has it done.
+/// Shows what the undo of a run of a server would do, asks for confirmation, and starts it.
 pub fn undo(
     archive: &Archive,
     there: &There,

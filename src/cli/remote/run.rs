@@ -19,10 +19,10 @@ use crate::{
     value::Command,
 };
 
-/// Where files go unless somebody says so.
+/// The default of `--out`.
 const OUT: &str = "out";
 
-/// Has a server run a workflow of this machine: its file goes there with all that it reads.
+/// Runs a workflow of this machine on a server: its file is uploaded with all the files that it reads.
 pub fn run(command: &Run, program: Program, there: &There) -> Done {
     if command.out != Path::new(OUT) {
         return Err(not_remote(
@@ -54,7 +54,7 @@ pub fn run(command: &Run, program: Program, there: &There) -> Done {
     Ok(exit_code(ended))
 }
 
-/// Refuses what only who drives a run can do.
+/// Refuses options that only the process which drives a run can obey.
 pub fn refuse_driving(driving: &Driving) -> Result<(), Failure> {
     match driving.lock_timeout {
         None => Ok(()),

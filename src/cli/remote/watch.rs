@@ -16,13 +16,13 @@ use crate::{
     runs::{Person, Runs, There},
 };
 
-/// How long nothing has to happen before it is looked at whether the run waits for people.
+/// After how long without news it is checked whether the run waits for people.
 const PAUSE: Duration = Duration::from_millis(200);
-/// After how long without news the server is asked what keeps the run.
+/// After how long without news the server is asked what holds up the run.
 const SILENCE: Duration = Duration::from_secs(2);
 
-/// Shows what happens in a run of a server from `state` on, until it is over, or waits for people. The exit code of the command is the
-/// caller's to choose.
+/// Shows what happens in a run of a server from `state` on, until it ends or waits for people. The caller chooses the exit
+/// code.
 pub fn follow(
     there: &There,
     driving: &Driving,
@@ -73,7 +73,7 @@ pub fn follow(
     Ok(ended)
 }
 
-/// Who asks, as the server knows them.
+/// Returns the user of this command, as the server knows them.
 pub fn caller(there: &There) -> Person {
     Person {
         name: there.name().to_owned(),
@@ -81,7 +81,7 @@ pub fn caller(there: &There) -> Person {
     }
 }
 
-/// Says whether nothing happens before somebody answers.
+/// Whether nothing happens until a person answers.
 pub fn waits_for_people(state: &State) -> bool {
     let mut asks = false;
     for instance in state.steps.values().filter(|i| !i.is_composite()) {
@@ -112,7 +112,7 @@ fn tell_what_keeps_it(
     }
 }
 
-/// The run goes on without anybody who watches.
+/// Stops watching; the run continues.
 fn lost(id: &RunId, why: String) -> Failure {
     let message = format!("run {id} can't be watched any longer: {why}");
     Failure::new("server", message)

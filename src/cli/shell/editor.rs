@@ -43,7 +43,7 @@ impl Prompt {
         let mut editor = Editor::with_config(config).map_err(failed)?;
         editor.set_helper(Some(Assistant { names }));
         let history = state.join("shell-history");
-        // There is none at first, and a damaged one is no reason not to begin.
+        // At first there is none, and a damaged one must not keep the shell from starting.
         let _ = editor.load_history(&history);
         Ok(Self { editor, history })
     }

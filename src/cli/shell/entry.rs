@@ -1,4 +1,4 @@
-//! What is typed at the prompt, taken apart: statements, functions, the value at the end.
+//! Splits what is typed at the prompt into statements, functions and the value at the end.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,14 +7,14 @@ use std::{
 
 use crate::lsp::lexer::{Kind, Quoting, Token, lex};
 
-/// One entry: what is run at once.
+/// One entry, which is run as a whole.
 #[derive(Debug, Default, PartialEq)]
 pub struct Entry {
-    /// The statements, with functions blanked out, so that every line keeps its place.
+    /// The statements, with functions blanked out, so that lines and columns stay the same.
     pub statements: String,
     /// Where an expression at the end begins; its value is shown.
     pub value: Option<usize>,
-    /// Whether there is a statement beside functions.
+    /// Whether there are statements besides functions.
     pub runs: bool,
     /// The variables that it declares.
     pub declares: BTreeSet<String>,

@@ -136,7 +136,7 @@ fn evaluate(command: &Shell, session: &mut Session, text: &str) -> Result<bool, 
     Ok(true)
 }
 
-/// A value as it is printed, with secrets masked; nothing for `()`.
+/// Returns a value as it is printed, with secrets masked; nothing for `()`.
 fn shown(value: &Value, as_json: bool) -> Option<String> {
     let masked = value.to_json();
     Some(match value {
@@ -179,7 +179,7 @@ fn order(text: &str, session: &Session) -> Option<Order> {
             }
         }
         word if word.starts_with(':') && !word.starts_with("::") => {
-            say!("there is no command {word}; :help lists them")
+            say!("unknown command {word}; :help lists the commands")
         }
         _ => return None,
     }

@@ -94,7 +94,7 @@ impl<'a> Session<'a> {
         let targets = Targets::load(config, was_asked_for)?;
         let target = targets.find(&command.target)?;
         if args.on.is_some() || target.is_some_and(|target| target.substrate.is_some()) {
-            let message = "a shell drives its run itself, so an engine can't";
+            let message = "a shell drives its run itself, so Restate can't";
             return Err(Failure::new("engine", message)
                 .hint("name a target without `substrate`, and leave out --on"));
         }
@@ -126,7 +126,7 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// The run, once there is one.
+    /// Returns the run, once there is one.
     pub fn run(&self) -> Option<&RunId> {
         self.run.as_ref()
     }
@@ -136,7 +136,7 @@ impl<'a> Session<'a> {
         self.has_changed
     }
 
-    /// The names of its variables and functions.
+    /// Returns the names of its variables and functions.
     pub fn names(&self) -> impl Iterator<Item = String> {
         let functions = self.functions.keys();
         let functions = functions.map(|key| key.split('/').next().unwrap_or_default().to_owned());
@@ -305,7 +305,7 @@ impl<'a> Session<'a> {
             _ if ended == Ended::Over(Outcome::Cancelled) => {
                 told.problem = Some("cancelled".into())
             }
-            (status, _) => told.problem = Some(format!("the entry is {}", status.as_str())),
+            (status, _) => told.problem = Some(format!("the entry has the status {}", status.as_str())),
         }
         told
     }
@@ -405,7 +405,7 @@ fn file(step: &str) -> String {
     format!("{step}.rhai")
 }
 
-/// The clusters of a target's folder that were rehearsed on before, and two to begin with.
+/// Returns the clusters of a target's folder that were rehearsed on before, and two to begin with.
 fn rehearsal_clusters(folder: &Path) -> BTreeSet<String> {
     let there = std::fs::read_dir(folder.join("kube"))
         .into_iter()
@@ -416,7 +416,7 @@ fn rehearsal_clusters(folder: &Path) -> BTreeSet<String> {
     there.chain(REHEARSAL.map(String::from)).collect()
 }
 
-/// The calls of a step that changed something.
+/// Returns the calls of a step that changed something.
 fn changes(instance: &Instance) -> Vec<String> {
     let done = instance.effects.iter().filter(|effect| {
         let is_change = function(&effect.call.function).is_some_and(|row| row.is_change());
@@ -426,7 +426,7 @@ fn changes(instance: &Instance) -> Vec<String> {
         .collect()
 }
 
-/// An error of an entry, drawn in the text that was typed.
+/// Returns an error of an entry, drawn in the text that was typed.
 fn problem(run: &RunId, error: &crate::value::StepError, step: &Step) -> String {
     let file = file(&step.name);
     let mut error = error.clone();

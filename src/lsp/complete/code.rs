@@ -198,7 +198,7 @@ fn in_text(
     )
 }
 
-/// The operations of the service of AWS that the argument before names.
+/// Returns the operations of the service of AWS that the argument before names.
 fn operations<'a>(text: &str, before: &[&Token]) -> Vec<&'a str> {
     let named = before.iter().rev().find(|token| token.kind == Kind::Text);
     let named = named.and_then(|token| service(&text[unquoted(text, &token.span)]));
@@ -287,7 +287,7 @@ fn own_functions<'s>(
     })
 }
 
-/// The names that an expression of a script may begin with.
+/// Returns the names that an expression of a script may begin with.
 fn names(pages: &Pages, code: &Code, offset: usize, word: &Range<usize>) -> Vec<Suggestion> {
     let mut found = Vec::new();
     if let Some(inputs) = code.script.inputs_at(offset, code.step.is_some()) {

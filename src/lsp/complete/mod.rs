@@ -1,4 +1,4 @@
-//! What may stand where somebody types.
+//! Completion: what may stand where the user is typing.
 //!
 //! `workflow` knows the keys and values of a workflow file, `expression` what stands between `${{` and `}}`, `code` scripts
 //! and inline bodies.
@@ -122,7 +122,7 @@ fn of_step(step: &Step, word: &Range<usize>) -> Suggestion {
     }
 }
 
-/// The files and folders that a path may go on with.
+/// Returns the files and folders that a path may go on with.
 fn paths(
     files: &Files,
     from: &Path,

@@ -56,7 +56,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Goes on to the next line that says something.
+    /// Advances to the next line that is not blank.
     fn skip_blank(&mut self) {
         while let Some(line) = self.lines.get(self.at) {
             let rest = &self.text[line.content..line.end];
@@ -68,7 +68,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The indentation of the next line, and its text from there.
+    /// Returns the indentation of the next line, and its text from there.
     fn peek(&self) -> Option<(usize, usize, usize)> {
         let line = self.lines.get(self.at)?;
         Some((line.content - line.start, line.content, line.end))
@@ -215,7 +215,7 @@ impl<'a> Reader<'a> {
                     return Some((start..start + key.len(), start + at + 1));
                 }
                 b'#' if line[..at].ends_with([' ', '\t']) => return None,
-                // A sentence with a colon in it is no key.
+                // A sentence with a colon in it is not a key.
                 b'"' | b'{' => return None,
                 _ => from = at + 1,
             }
@@ -284,7 +284,7 @@ impl<'a> Reader<'a> {
             if !is_blank && indent.is_some_and(|indent| line.content - line.start <= indent) {
                 break;
             }
-            // The line that follows is where somebody goes on typing.
+            // The user is typing on the next line.
             last = if is_blank { last } else { line.end };
             self.at += 1;
         }
@@ -363,7 +363,7 @@ impl<'a> Reader<'a> {
         next.map_or(self.text.len(), |line| line.start)
     }
 
-    /// Goes on with the line behind the one that a byte is in.
+    /// Continues with the line after the one that a byte is in.
     fn go_behind(&mut self, at: usize) {
         while self.lines.get(self.at).is_some_and(|line| line.start <= at) {
             self.at += 1;

@@ -1,7 +1,7 @@
-//! An outline of a YAML text that need not be YAML: what an editor knows of a file while somebody types in it.
+//! The outline of a text that may not be valid YAML: what an editor knows of a file while a user types in it.
 //!
-//! It is read line by line from the indentation, so a mistake spoils no more than its own lines. Whether a file is valid
-//! is not asked here: `compile` alone says that.
+//! It is read line by line from the indentation, so a mistake affects only its own lines. Whether a file is valid is
+//! decided by `compile` alone.
 //!
 //! `block` reads by indentation, `flow` what stands in brackets.
 
@@ -48,7 +48,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The key, the value and all between.
+    /// Returns the key, the value and all between.
     pub fn span(&self) -> Range<usize> {
         self.key.start..self.value.span.end.max(self.key.end)
     }
@@ -148,7 +148,7 @@ fn quoted_end(text: &str, quote: char) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// An outline in one line: `{a: "x", b: [c]}`.
+    /// Returns an outline in one line: `{a: "x", b: [c]}`.
     fn shown(text: &str) -> String {
         fn show(text: &str, node: &Node) -> String {
             match &node.kind {

@@ -98,7 +98,7 @@ impl Arguments {
             .transpose()
     }
 
-    /// A text, bytes, or a secret: all are kept as one.
+    /// Returns a text, bytes, or a secret: all are kept as one.
     pub fn optional_content(&mut self, key: &'static str) -> Result<Option<Secret>, Thrown> {
         match self.optional(key) {
             None => Ok(None),
@@ -107,7 +107,7 @@ impl Arguments {
         }
     }
 
-    /// A text, or a secret: both are kept as one.
+    /// Returns a text, or a secret: both are kept as one.
     pub fn optional_secret(&mut self, key: &'static str) -> Result<Option<Secret>, Thrown> {
         self.optional(key)
             .map(|value| self.as_secret(key, value))
@@ -119,7 +119,7 @@ impl Arguments {
         self.as_secret(key, value)
     }
 
-    /// A moment, as `time::now()` gives one.
+    /// Returns a moment, as `time::now()` gives one.
     pub fn optional_time(&mut self, key: &'static str) -> Result<Option<OffsetDateTime>, Thrown> {
         let Some(text) = self.optional_text(key)? else {
             return Ok(None);
@@ -131,7 +131,7 @@ impl Arguments {
         })
     }
 
-    /// A map of scalars: texts and secrets as they are, numbers and bools as their texts.
+    /// Returns a map of scalars: texts and secrets as they are, numbers and bools as their texts.
     pub fn scalar_map(&mut self, key: &'static str) -> Result<BTreeMap<String, Value>, Thrown> {
         match self.optional(key) {
             None => Ok(BTreeMap::new()),
@@ -182,7 +182,7 @@ impl Arguments {
         }
     }
 
-    /// A map within the map, to be taken apart as strictly.
+    /// Returns a map within the map, to be taken apart as strictly.
     pub fn optional_map(&mut self, key: &'static str) -> Result<Option<Self>, Thrown> {
         match self.optional(key) {
             None => Ok(None),
@@ -231,7 +231,7 @@ impl Arguments {
         Ok(subject)
     }
 
-    /// The names of a certificate, of every kind, each under its own key.
+    /// Returns the names of a certificate, of every kind, each under its own key.
     pub fn alternative_names(&mut self) -> Result<AlternativeNames, Thrown> {
         let mut names = AlternativeNames::default();
         for kind in NameKind::ALL {

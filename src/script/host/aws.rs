@@ -37,7 +37,7 @@ pub(super) const FUNCTION: &str = "aws::request";
 /// The name of the call that an undo makes.
 const UNDOING: &str = "aws::undo";
 
-/// How long a service knows a key, where nobody says more: what AWS Private CA promises, which promises least.
+/// How long a service knows a key, where nothing else is known: what AWS Private CA promises, which promises least.
 const KEY_LIVES: &str = "5m";
 /// Services that know a key for ever: it is the id of the secret's version (AWS Secrets Manager API Reference,
 /// "PutSecretValue").
@@ -561,7 +561,7 @@ impl Way {
     }
 }
 
-/// The value at a path of an answer: `Certificate.Arn`.
+/// Returns the value at a path of an answer: `Certificate.Arn`.
 fn at<'v>(answer: &'v Value, path: &str) -> Option<&'v Value> {
     path.split('.').try_fold(answer, |value, key| match value {
         Value::List(items) => items.get(key.parse::<usize>().ok()?),
@@ -569,7 +569,7 @@ fn at<'v>(answer: &'v Value, path: &str) -> Option<&'v Value> {
     })
 }
 
-/// The call that the script gave as `undo`.
+/// Returns the call that the script gave as `undo`.
 fn of_call(done: Done, clients: &Clients) -> Reversal {
     if *done.before == Value::Null {
         return Reversal::never(format!("{} has no `undo`", named(&done)));

@@ -237,7 +237,7 @@ fn codes(given: Option<Value>) -> Result<Vec<i32>, String> {
         .collect()
 }
 
-/// The program that the script gave as `undo`.
+/// Returns the program that the script gave as `undo`.
 fn of_run(done: Done, clients: &Clients) -> Reversal {
     let Some((program, arguments)) = texts(done.before).ok().and_then(|mut texts| {
         (!texts.is_empty()).then(|| {

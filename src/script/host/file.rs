@@ -217,7 +217,7 @@ fn write(
     })
     .remembering(move || async move {
         on_blocking_thread(function, move || {
-            // Whoever can't look can't write: it is the write that they asked for.
+            // A file that can't be read can't be written either, and the write reports it.
             let mut before = before(&folder, looked_at).map_err(|failure| Failure {
                 operation,
                 ..failure
@@ -258,7 +258,7 @@ fn of_removal(done: Done, clients: &Clients) -> Reversal {
     reversal(done, &clients.files, true)
 }
 
-/// Puts a written file's old content back, or removes it; what somebody changed since is left.
+/// Restores the old content of a written file, or removes the file. A file that was changed since is left alone.
 fn reversal(done: Done, files: &OutputFolder, was_removed: bool) -> Reversal {
     let name = done
         .before
@@ -342,7 +342,7 @@ fn reversal(done: Done, files: &OutputFolder, was_removed: bool) -> Reversal {
     )
 }
 
-/// The digest of what a call wrote, or was about to write.
+/// Returns the digest of what a call wrote, or was about to write.
 fn written(done: &Done) -> Option<String> {
     let result = done.result.and_then(|result| result.field("sha256"));
     match result.or(done.before.field("writes")) {
@@ -435,7 +435,7 @@ fn remove(context: NativeCallContext, name: &str) -> Result<(), Thrown> {
 }
 
 /// `file::read("root-ca.pem")` gives the text of a file that this or an earlier run wrote: a secret
-/// if nobody but its owner may read the file.
+/// if only its owner may read the file.
 fn read(context: NativeCallContext, name: &str) -> Result<Dynamic, Thrown> {
     read_as(&context, "file::read", name, |content, function| {
         String::from_utf8(content).map(Value::String).map_err(|e| {

@@ -82,7 +82,7 @@ pub(super) const fn optional(
     }
 }
 
-/// An option with a default, which is written as in a script: `"JSON"` with its quotes, `30`, `false`.
+/// Returns an option with a default, which is written as in a script: `"JSON"` with its quotes, `30`, `false`.
 pub(super) const fn preset(
     name: &'static str,
     kind: ValueKind,
@@ -225,7 +225,7 @@ impl Changing {
         }
     }
 
-    /// The classes that such a call may have.
+    /// Returns the classes that such a call may have.
     pub fn classes(&self) -> &'static [Class] {
         match self.doubt {
             Doubt::Again(_) | Doubt::AgainFor(..) => &[Class::Keyed],
@@ -315,7 +315,7 @@ pub(super) const fn rule(on: On, verbs: &'static [&'static str]) -> Rule {
 }
 
 impl Function {
-    /// The name of its module: `pca`.
+    /// Returns the name of its module: `pca`.
     pub fn module(&self) -> &'static str {
         self.name.split_once("::").map_or("", |(module, _)| module)
     }
@@ -338,7 +338,7 @@ impl Function {
         }
     }
 
-    /// The classes that its calls may have; empty where it makes none.
+    /// Returns the classes that its calls may have; empty where it makes none.
     pub fn classes(&self) -> &'static [Class] {
         match &self.does {
             Impact::Computes => &[],
@@ -355,7 +355,7 @@ impl Function {
         }
     }
 
-    /// The options that it takes, and which of its arguments they are, from 0.
+    /// Returns the options that it takes, and which of its arguments they are, from 0.
     pub fn options(&self) -> Option<(usize, &'static [Parameter])> {
         let mut parameters = self.takes.iter().enumerate();
         parameters.find_map(|(at, field)| match field.kind {
@@ -395,7 +395,7 @@ impl Parameter {
         }
     }
 
-    /// The value that stands in for one that is not given.
+    /// Returns the value that stands in for one that is not given.
     pub(super) fn default_value(&self) -> Option<Value> {
         match self.need {
             Need::Default(text) => Value::parse_json(text).ok(),

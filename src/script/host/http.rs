@@ -149,7 +149,7 @@ const PARAMETERS_OF_POST: &[Parameter] = &[
     optional("options", Record(OPTIONS_OF_POST), ""),
 ];
 
-/// The function for a method.
+/// Returns the function for a method.
 const fn method(
     name: &'static str,
     about: &'static str,
@@ -448,7 +448,7 @@ const PLAIN_HEADERS: [&str; 13] = [
     "x-content-type-options",
 ];
 
-/// An answer as the journal holds it, or how many bytes it takes if that is too many.
+/// Returns an answer as the journal holds it, or how many bytes it takes if that is too many.
 pub(super) fn record(response: HttpResponse, is_secret: bool) -> Result<Value, usize> {
     let charset = response.headers.get("content-type");
     let charset = charset.and_then(|kind| charset_of(kind));
@@ -476,7 +476,7 @@ pub(super) fn record(response: HttpResponse, is_secret: bool) -> Result<Value, u
     }
 }
 
-/// A URL as errors and an undo show it.
+/// Returns a URL as errors and an undo show it.
 fn shown(url: &Value) -> String {
     match url {
         Value::Secret(secret) => shown_secret_url(secret),
@@ -501,7 +501,7 @@ fn parts_of(url: &Value) -> Vec<Secret> {
         .collect()
 }
 
-/// A URL as the journal shows it: what stands before an `@` is a password.
+/// Returns a URL as the journal shows it: what stands before an `@` is a password.
 fn recorded(url: Value) -> Value {
     let Value::String(text) = &url else {
         return url;
@@ -516,7 +516,7 @@ fn recorded(url: Value) -> Value {
     }
 }
 
-/// The body, and the content type that goes with how it was given.
+/// Returns the body, and the content type that goes with how it was given.
 fn body(arguments: &mut Arguments) -> Result<(Option<Secret>, Option<&'static str>), Thrown> {
     let given = (
         arguments.optional("json"),
@@ -638,7 +638,7 @@ fn of_undo(undo: &Value) -> Result<Asked, String> {
         .map_err(|e| e.to_string())
 }
 
-/// The request that the script gave as `undo`.
+/// Returns the request that the script gave as `undo`.
 fn of_request(done: Done, clients: &Clients) -> Reversal {
     if *done.before == Value::Null {
         return Reversal::never(format!("{} has no `undo`", done.function));

@@ -84,7 +84,7 @@ impl Host {
         }
     }
 
-    /// Tells somebody which lines of the script run.
+    /// Receives the lines of the script that run.
     pub fn traced(self, trace: Option<Arc<dyn Trace>>) -> Self {
         Self { trace, ..self }
     }
@@ -102,7 +102,7 @@ static REGISTERED: LazyLock<Vec<(&str, Shared<Module>)>> = LazyLock::new(|| {
     MODULES.iter().map(registered).collect()
 });
 
-/// Every host module by its name.
+/// Returns every host module by its name.
 pub(super) fn modules() -> &'static [(&'static str, Shared<Module>)] {
     &REGISTERED
 }
@@ -131,7 +131,7 @@ fn terminate(stop: Stop) -> Thrown {
     EvalAltResult::ErrorTerminated(Dynamic::from(stop), Position::NONE).into()
 }
 
-/// A failure as scripts catch it: a map whose fields they can read.
+/// Returns a failure as scripts catch it: a map whose fields they can read.
 fn throw(failure: &Failure) -> Thrown {
     let value = Value::map([
         ("class", failure.class.as_str().into()),

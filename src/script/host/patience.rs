@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-/// How long a wait goes on.
+/// How long a wait lasts.
 ///
 /// A long wait is many looks, each an effect of its own: it survives a restart, and a cancel is
 /// heard. Only looks that are really made use patience up, so a resumed step, whose records are

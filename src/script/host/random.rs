@@ -96,7 +96,7 @@ fn fill(function: &str, buffer: &mut [u8]) -> Result<(), Failure> {
         .map_err(|_| rejected(function, "NoRandomness", "the system gave no randomness"))
 }
 
-/// A number below `end`, each as likely as the others.
+/// Returns a number below `end`, each as likely as the others.
 fn below(function: &str, end: u64) -> Result<u64, Failure> {
     // What is left over at the top would make the first numbers likelier.
     let whole = u64::MAX - u64::MAX % end;
@@ -139,7 +139,7 @@ fn int(context: NativeCallContext, first: i64, last: i64) -> Result<i64, Thrown>
     let span = last
         .checked_sub(first)
         .and_then(|span| u64::try_from(span).ok())
-        .ok_or_else(|| format!("{FUNCTION}: {first} to {last} is no range"))?;
+        .ok_or_else(|| format!("{FUNCTION}: {first} to {last} is not a valid range"))?;
     let record = Value::List(vec![Value::Int(first), Value::Int(last)]);
     let drawn = draw(&context, FUNCTION, record, move || {
         let drawn = below(FUNCTION, span.saturating_add(1))?;

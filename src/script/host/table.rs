@@ -132,12 +132,12 @@ const MADE_BY: [(&str, &str); 1] = [("kube::evict", "kube::replace_pods")];
 static BY_NAME: LazyLock<BTreeMap<&str, &Function>> =
     LazyLock::new(|| functions().map(|row| (row.name, row)).collect());
 
-/// Every host function.
+/// Returns every host function.
 pub fn functions() -> impl Iterator<Item = &'static Function> {
     MODULES.iter().flat_map(|module| module.functions)
 }
 
-/// A host function by its name, such as `pca::issue_certificate`.
+/// Returns a host function by its name, such as `pca::issue_certificate`.
 pub fn function(name: &str) -> Option<&'static Function> {
     BY_NAME.get(name).copied()
 }
@@ -150,7 +150,7 @@ pub fn leaves(call: &str) -> bool {
         .any(|module| module.name == name && module.leaves)
 }
 
-/// The function that a recorded call is of.
+/// Returns the function that a recorded call is of.
 pub(crate) fn caller(call: &str) -> Option<&'static Function> {
     let made_by = MADE_BY.iter().find(|(made, _)| *made == call);
     function(made_by.map_or(call, |(_, by)| by))
@@ -232,7 +232,7 @@ mod tests {
         }
     }
 
-    /// Every option of every row, those inside of others too.
+    /// Returns every option of every row, those inside of others too.
     fn parameters() -> Vec<(&'static str, &'static Parameter)> {
         fn inside(kind: ValueKind) -> Vec<&'static Parameter> {
             match kind {

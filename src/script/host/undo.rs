@@ -14,7 +14,7 @@ use windlass_world::{
     value::{Failure, FailureClass, Value},
 };
 
-/// How often a way back looks again when somebody else writes at the same time.
+/// How often a way back looks again when another client writes at the same time.
 const LOOKS: usize = 5;
 
 /// An effect as the journal holds it.
@@ -187,7 +187,7 @@ impl WayBack {
         self
     }
 
-    /// A way back that does not look: it does what its author gave, or what is no harm however often.
+    /// Returns a way back that does not look: it does what its author gave, or what is no harm however often.
     pub(super) fn blind<F>(
         what: String,
         function: &'static str,
@@ -210,7 +210,7 @@ impl WayBack {
         }
     }
 
-    /// A way back that acts on what `look` finds, if `judge` finds that it is what the run left. `act` fails with
+    /// Returns a way back that acts on what `look` finds, if `judge` finds that it is what the run left. `act` fails with
     /// [`FailureClass::Conflict`] where that has changed since the look.
     pub(super) fn new<L, A>(
         what: String,
@@ -247,7 +247,7 @@ impl WayBack {
         (self.judge)(now)
     }
 
-    /// The whole of it as one call, which is no harm if it is made again. It gives what [`Reversed::read`] reads.
+    /// Returns the whole of it as one call, which is no harm if it is made again. It gives what [`Reversed::read`] reads.
     pub fn call(self) -> Call {
         let (function, about) = (self.function, self.about.clone());
         let ending = self.ending.clone();

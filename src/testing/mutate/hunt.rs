@@ -88,7 +88,7 @@ impl Hunted {
         (noticed, self.mutants.len() - refused.count())
     }
 
-    /// The score of each file, in the order of their names. A file whose mutants were all refused has none.
+    /// Returns the score of each file, in the order of their names. A file whose mutants were all refused has none.
     pub fn scores(&self) -> BTreeMap<&Path, Score> {
         let mut scores: BTreeMap<_, Score> = BTreeMap::new();
         for mutant in &self.mutants {
@@ -307,7 +307,7 @@ fn drawn(all: usize, sample: usize, seed: u64) -> BTreeSet<usize> {
     numbers.into_iter().take(sample).collect()
 }
 
-/// The test files whose workflow uses a file, with what they call it; not those that only begin with a run of it.
+/// Returns the test files whose workflow uses a file, with what they call it; not those that only begin with a run of it.
 fn users<'a>(path: &Path, suites: &[(&'a Path, Suite)]) -> BTreeMap<&'a Path, String> {
     let users = suites.iter().filter_map(|(test, suite)| {
         let folder = folder_of(test, &suite.workflow);
@@ -321,7 +321,7 @@ fn users<'a>(path: &Path, suites: &[(&'a Path, Suite)]) -> BTreeMap<&'a Path, St
     users.collect()
 }
 
-/// A file as people see it: from the current folder, if it is below that.
+/// Returns a file as people see it: from the current folder, if it is below that.
 fn shown(path: &Path) -> PathBuf {
     let here = std::env::current_dir().and_then(|here| here.canonicalize());
     let below = here
@@ -408,7 +408,7 @@ impl Work<'_> {
     }
 }
 
-/// The place of a whole name below a folder.
+/// Returns the place of a whole name below a folder.
 fn below(folder: &Path, path: &Path) -> PathBuf {
     folder.join(path.strip_prefix("/").unwrap_or(path))
 }

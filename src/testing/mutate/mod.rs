@@ -1,4 +1,4 @@
-//! Mutants: `windlass test --mutate` alters the scripts and workflows, one line at a time, and says which tests notice.
+//! Mutants: `windlass test --mutate` alters the scripts and workflows in one place at a time, and reports which tests notice.
 //!
 //! - `script` and `workflow` list what can be altered in a file (`Edit`);
 //! - `hunt` runs the tests that reach an altered line, in a copy of the workflow's folder, until one fails.

@@ -38,7 +38,7 @@ pub fn edits(text: &str, part: Range<usize>, is_body: bool) -> Vec<Edit> {
     editor.edits
 }
 
-/// The closing token of each opening one; `None` where they do not match.
+/// Returns the closing token of each opening one; `None` where they do not match.
 fn closers(text: &str, tokens: &[Token]) -> Option<BTreeMap<usize, usize>> {
     let mut open = Vec::new();
     let mut pairs = BTreeMap::new();
@@ -99,7 +99,7 @@ impl Editor<'_> {
             && &self.text[one.span.start..two.span.end] == pair
     }
 
-    /// The braces of all functions.
+    /// Returns the braces of all functions.
     fn bodies(&self) -> Vec<(usize, usize)> {
         let functions = (0..self.tokens.len()).filter(|at| self.is_word(*at, "fn"));
         let bodies = functions.filter_map(|at| {
@@ -167,7 +167,7 @@ impl Editor<'_> {
         }
     }
 
-    /// The brace that opens the next block, with no bracket around it.
+    /// Returns the brace that opens the next block, with no bracket around it.
     fn next_block(&self, from: usize, to: usize) -> Option<usize> {
         let mut at = from;
         while at < to {
@@ -357,7 +357,7 @@ impl Editor<'_> {
     }
 }
 
-/// A part of a text in one line.
+/// Returns a part of a text in one line.
 fn shown(text: &str) -> String {
     const LONGEST: usize = 60;
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -124,7 +124,7 @@ fn answer_value(answer: HttpResponse) -> Result<Value, Failure> {
     })
 }
 
-/// A pod's name, which may be given as kubectl takes it.
+/// Returns a pod's name, which may be given as kubectl takes it.
 fn name(pod: &str) -> String {
     let prefixes = ["pod/", "pods/", "po/"];
     let bare = prefixes.iter().find_map(|prefix| pod.strip_prefix(prefix));

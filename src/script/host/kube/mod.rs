@@ -78,7 +78,7 @@ impl Heard {
     }
 }
 
-/// A call to the client of a cluster, not made yet, and what will be heard of it.
+/// Returns a call to the client of a cluster, not made yet, and what will be heard of it.
 fn call<F>(
     context: &NativeCallContext,
     function: &'static str,
@@ -170,7 +170,7 @@ where
     answer
 }
 
-/// The options of a function that takes some.
+/// Returns the options of a function that takes some.
 fn options(function: &'static str, map: Map) -> Result<Arguments, Thrown> {
     Arguments::new(function, map)
 }

@@ -238,7 +238,7 @@ pub fn secret_differences(
     Ok(to_dynamic(&found).into_array().unwrap_or_default())
 }
 
-/// A map of texts and secrets.
+/// Returns a map of texts and secrets.
 pub(super) fn secrets(function: &str, data: Map) -> Result<BTreeMap<String, Secret>, Thrown> {
     let given = from_dynamic(&data.into()).map_err(|e| refuse(function, e))?;
     let Value::Map(given) = given else {

@@ -35,7 +35,7 @@ pub(super) async fn before(
     ]))
 }
 
-/// An object as it is now, without its status; nothing if it is not there.
+/// Returns an object as it is now, without its status; nothing if it is not there.
 async fn look(clusters: &KubeClients, about: &About) -> Result<Value, Failure> {
     let client = clusters.client(&about.cluster).await?;
     let found = client.find(&about.object).await?;

@@ -60,7 +60,7 @@ pub fn restart(
     Ok(at)
 }
 
-/// The moment of the restart that a wait is for: the one that is given, else the last one of this step.
+/// Returns the moment of the restart that a wait is for: the one that is given, else the last one of this step.
 pub(super) fn restart_of(
     context: &NativeCallContext,
     about: &About,

@@ -63,7 +63,7 @@ pub fn apply(
     Ok(to_dynamic(&applied))
 }
 
-/// The object that a manifest is about.
+/// Returns the object that a manifest is about.
 fn named(manifest: &Value) -> Result<Named, String> {
     let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
     let (Some(api_version), Some(kind)) = (
@@ -181,7 +181,7 @@ pub fn patch(
     Ok(to_dynamic(&patched))
 }
 
-/// A manifest or patch as the journal shows it: what is for a Secret is secret, however it is given.
+/// Returns a manifest or patch as the journal shows it: what is for a Secret is secret, however it is given.
 fn shown(about: &About, body: Value) -> Value {
     if !about.object.is_secret() {
         return body;

@@ -87,7 +87,7 @@ pub(super) fn authority_value(authority: Authority) -> Value {
     ])
 }
 
-/// The CA's own signing request, PEM.
+/// Returns the CA's own signing request, PEM.
 pub fn csr(context: NativeCallContext, arn: &str) -> Result<String, Thrown> {
     let owned = arn.to_owned();
     let function = "pca::certificate_authority_csr";

@@ -42,7 +42,7 @@ pub fn issue(context: NativeCallContext, authority: &str, map: Map) -> Result<St
     Ok(perform(&context, call)?.to_text())
 }
 
-/// The request that [`issue`] remembered. `None` in journals from before it did.
+/// Returns the request that [`issue`] remembered. `None` in journals from before it did.
 pub fn recorded(before: &Value) -> Option<Issue> {
     let map = to_dynamic(before.field("request")?).try_cast::<Map>()?;
     read(&before.field("ca")?.to_text(), map).ok()
@@ -64,13 +64,13 @@ fn read(authority: &str, map: Map) -> Result<Issue, Thrown> {
     arguments.finish().map(|()| issue)
 }
 
-/// The request alone, as AWS wants it, without the text that may stand around it.
+/// Returns the request alone, as AWS wants it, without the text that may stand around it.
 fn request(text: &str) -> Result<String, Thrown> {
     let block = pem::request(text.as_bytes()).map_err(|e| refuse(ISSUE, format!("`csr`: {e}")))?;
     Ok(pem::encode("CERTIFICATE REQUEST", &block.content))
 }
 
-/// The certificates alone, as AWS wants them, without the text that may stand around them.
+/// Returns the certificates alone, as AWS wants them, without the text that may stand around them.
 fn certificates(function: &str, key: &str, text: &str) -> Result<String, Thrown> {
     let blocks = pem::certificates(text.as_bytes())
         .map_err(|e| refuse(function, format!("`{key}`: {e}")))?;

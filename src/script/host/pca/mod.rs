@@ -61,7 +61,7 @@ where
     perform(context, call).map(|_| ())
 }
 
-/// The record of a call about a CA: its ARN and whatever else was given.
+/// Returns the record of a call about a CA: its ARN and whatever else was given.
 fn record(authority: &str, mut given: Value) -> Value {
     if let Value::Map(map) = &mut given {
         map.insert("ca".into(), authority.into());

@@ -46,7 +46,7 @@ async fn issued(pca: PcaClient, issue: Issue, key: EffectKey) -> Result<Option<V
     };
     match status(&pca, &issue.authority).await?.as_str() {
         "ACTIVE" | "DISABLED" | "EXPIRED" => Err(failure),
-        // Without its CA nobody trusts it.
+        // Without its CA it is not trusted.
         _ => Ok(None),
     }
 }
@@ -132,7 +132,7 @@ fn is_gone(failure: &Failure) -> bool {
     failure.code == "ResourceNotFoundException"
 }
 
-/// The status of a CA; `DELETED` also where AWS has forgotten it.
+/// Returns the status of a CA; `DELETED` also where AWS has forgotten it.
 async fn status(pca: &PcaClient, ca: &str) -> Result<String, Failure> {
     match pca.describe(ca).await {
         Ok(found) => Ok(found.status),
@@ -144,7 +144,7 @@ async fn status(pca: &PcaClient, ca: &str) -> Result<String, Failure> {
 const DELETED: &str = "DELETED";
 const CA_IS_DELETED: &str = "its CA is deleted";
 
-/// A way back that looks at the CA's status first: of a deleted CA there is nothing to take back. `look` gives the rest
+/// Returns a way back that looks at the CA's status first: of a deleted CA there is nothing to take back. `look` gives the rest
 /// of what is there, which `judge` gets as the field `now`.
 fn way_back<L, A>(
     (what, function): (String, &'static str),
@@ -353,7 +353,7 @@ fn import_back(pca: PcaClient, ca: String, before: &Value) -> Reversal {
     )
 }
 
-/// A certificate as it is compared: AWS gives PEM with other line ends than it was given.
+/// Returns a certificate as it is compared: AWS gives PEM with other line ends than it was given.
 fn pem(text: &str) -> Value {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     lines.collect::<Vec<_>>().join("\n").into()
@@ -521,7 +521,7 @@ fn put_policy_back(pca: PcaClient, ca: String, before: &Value) -> Reversal {
     )
 }
 
-/// A policy as it is compared: AWS may write its JSON in another way.
+/// Returns a policy as it is compared: AWS may write its JSON in another way.
 fn canonical(policy: &str) -> Value {
     match serde_json::from_str::<serde_json::Value>(policy) {
         Ok(json) => json.to_string().into(),
@@ -553,7 +553,7 @@ pub mod before {
         ]))
     }
 
-    /// The certificate that a CA has; `None` if it has none yet.
+    /// Returns the certificate that a CA has; `None` if it has none yet.
     pub async fn signed(pca: &PcaClient, ca: &str) -> Result<Option<SignedCertificate>, Failure> {
         match pca.authority_certificate(ca).await {
             Ok(signed) => Ok(Some(signed)),
@@ -573,7 +573,7 @@ pub mod before {
         ]))
     }
 
-    /// The tags of these keys, nothing for one that is not there.
+    /// Returns the tags of these keys, nothing for one that is not there.
     pub async fn some_tags(pca: &PcaClient, ca: &str, keys: Vec<String>) -> Result<Value, Failure> {
         let found = pca.tags(ca).await?;
         let tags = keys.into_iter().map(|key| {
@@ -600,7 +600,7 @@ pub mod before {
         ]))
     }
 
-    /// The actions that a principal is granted, sorted; nothing if it has no permission.
+    /// Returns the actions that a principal is granted, sorted; nothing if it has no permission.
     pub async fn actions(
         pca: &PcaClient,
         ca: &str,
