@@ -9,7 +9,9 @@ use windlass::{
     decide::{self, Agenda, Moment, Next},
     ground::Timestamp,
     journal::{
-        CallRecord, EffectOutcome, Event, InstanceId, Outcome, Position, State, Status, Verdict,
+        ApprovalDecided, CallRecord, EffectEnded, EffectOutcome, Event, InstanceId, LockTaken,
+        Outcome, Position, RunCancelled, RunStarted, State, Status, StepFailed, StepSucceeded,
+        UndoStarted, Verdict,
     },
     script::Class,
     value::{Digest, StepError, Value},
@@ -255,7 +257,7 @@ impl<'a> Play<'a> {
             choices: case.choices.iter(),
             seen: BTreeMap::new(),
         };
-        play.happens(Event::RunStarted {
+        play.happens(Event::RunStarted(RunStarted {
             chosen: Default::default(),
             workflow: "w".into(),
             file: "w.yaml".into(),
@@ -270,7 +272,7 @@ impl<'a> Play<'a> {
             requester: "tester".into(),
             via: None,
             version: "0".into(),
-        });
+        }));
         play
     }
 
@@ -331,10 +333,10 @@ impl<'a> Play<'a> {
             let lock = &want.any_of[0];
             if choice % 3 != 0 && !self.state.locks.contains_key(lock) {
                 self.saw("locks");
-                self.happens(Event::LockTaken {
+                self.happens(Event::LockTaken(LockTaken {
                     lock: lock.clone(),
                     step: want.step.clone(),
-                });
+                }));
                 return Some(());
             }
         }
@@ -345,10 +347,10 @@ impl<'a> Play<'a> {
             3 if choice > 200 => self.die(),
             4 if choice > 200 && !self.state.is_cancelled => {
                 self.saw("cancels");
-                self.happens(Event::RunCancelled {
+                self.happens(Event::RunCancelled(RunCancelled {
                     requester: "tester".into(),
                     via: None,
-                });
+                }));
             }
             5..=7 => self.answer(choice)?,
             _ => self.end_one(choice)?,
@@ -365,10 +367,10 @@ impl<'a> Play<'a> {
 
     fn undo(&mut self) {
         self.saw("undos");
-        self.happens(Event::UndoStarted {
+        self.happens(Event::UndoStarted(UndoStarted {
             requester: "tester".into(),
             via: None,
-        });
+        }));
     }
 
     /// The process dies; another one goes on.
@@ -391,7 +393,7 @@ impl<'a> Play<'a> {
             return self.end_one(choice);
         };
         self.saw("answers");
-        self.happens(Event::ApprovalDecided {
+        self.happens(Event::ApprovalDecided(ApprovalDecided {
             step,
             verdict: match choice % 4 {
                 0 => Verdict::Rejected,
@@ -401,7 +403,7 @@ impl<'a> Play<'a> {
             via: None,
             comment: None,
             digest,
-        });
+        }));
         Some(())
     }
 
@@ -414,7 +416,7 @@ impl<'a> Play<'a> {
         let how = self.choice()?;
         let effects = self.state.instance(&step).map_or(0, |i| i.effects.len());
         if how % 3 == 0 && step.undone().is_none() {
-            self.happens(Event::EffectEnded {
+            self.happens(Event::EffectEnded(EffectEnded {
                 step: step.clone(),
                 position: Position(effects as u32),
                 call: Some(CallRecord {
@@ -424,21 +426,23 @@ impl<'a> Play<'a> {
                     class: Class::Keyed,
                 }),
                 outcome: EffectOutcome::Done(Value::Null),
-            });
+            }));
         }
-        let fails = |retry_at| Event::StepFailed {
-            step: step.clone(),
-            error: StepError::new("x", "x"),
-            retry_at,
+        let fails = |retry_at| {
+            Event::StepFailed(StepFailed {
+                step: step.clone(),
+                error: StepError::new("x", "x"),
+                retry_at,
+            })
         };
         let event = match how {
             0..=20 if self.state.is_cancelled => Event::StepInterrupted { step },
             21..=50 => fails(Some(self.now + Duration::from_secs(2))),
             51..=70 => fails(None),
-            _ => Event::StepSucceeded {
+            _ => Event::StepSucceeded(StepSucceeded {
                 step,
                 outputs: Value::map::<&str>([]),
-            },
+            }),
         };
         self.happens(event);
         Some(())

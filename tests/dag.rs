@@ -11,7 +11,10 @@ use windlass::{
     compile::{OnError, Sources, Workflow, compile},
     decide::{self, Moment},
     ground::Timestamp,
-    journal::{Event, InstanceId, Outcome, State, Status},
+    journal::{
+        Event, InstanceId, Outcome, RunCancelled, RunStarted, State, Status, StepFailed,
+        StepStarted, StepSucceeded,
+    },
     value::{Digest, StepError, Value},
 };
 
@@ -171,7 +174,7 @@ impl<'a> Play<'a> {
             running: Vec::new(),
             choices: choices.iter().cycle(),
         };
-        play.happens(Event::RunStarted {
+        play.happens(Event::RunStarted(RunStarted {
             chosen: Default::default(),
             workflow: "w".into(),
             file: "w.yaml".into(),
@@ -186,12 +189,14 @@ impl<'a> Play<'a> {
             requester: "tester".into(),
             via: None,
             version: "0".into(),
-        });
+        }));
         play
     }
 
     fn happens(&mut self, event: Event) {
-        self.state.apply(&event, Timestamp::EPOCH).expect("a legal event");
+        self.state
+            .apply(&event, Timestamp::EPOCH)
+            .expect("a legal event");
     }
 
     /// Goes on until the run has ended, or `cancel_after` attempts have.
@@ -225,10 +230,10 @@ impl<'a> Play<'a> {
                 "nothing runs, and the run has not ended"
             );
             if cancel_after == Some(ended) && !self.state.is_cancelled {
-                self.happens(Event::RunCancelled {
+                self.happens(Event::RunCancelled(RunCancelled {
                     requester: "tester".into(),
                     via: None,
-                });
+                }));
             }
             let choice = usize::from(*self.choices.next().expect("a choice"));
             let step = self.running.remove(choice % self.running.len());
@@ -251,15 +256,15 @@ impl<'a> Play<'a> {
         let is_stopped = self.state.is_cancelled && !random.is_finally && choice.is_multiple_of(2);
         self.happens(match (is_stopped, fails) {
             (true, _) => Event::StepInterrupted { step },
-            (false, true) => Event::StepFailed {
+            (false, true) => Event::StepFailed(StepFailed {
                 step,
                 error: StepError::new("x", "x"),
                 retry_at: None,
-            },
-            (false, false) => Event::StepSucceeded {
+            }),
+            (false, false) => Event::StepSucceeded(StepSucceeded {
                 step,
                 outputs: Value::map::<&str>([]),
-            },
+            }),
         });
     }
 
@@ -324,19 +329,19 @@ fn a_clock_that_was_set_back_holds_up_no_retry() {
     let starts_at = |now: i64, retry_at: i64| {
         let mut play = Play::new(&steps, &workflow, &[0]);
         let step = InstanceId::step(None, "s0");
-        play.happens(Event::StepStarted {
+        play.happens(Event::StepStarted(StepStarted {
             step: step.clone(),
             attempt: 1,
             inputs: Some(Value::map::<&str>([])),
             items: None,
             is_scope: false,
             is_fresh: false,
-        });
-        play.happens(Event::StepFailed {
+        }));
+        play.happens(Event::StepFailed(StepFailed {
             step,
             error: StepError::new("x", "x"),
             retry_at: Some(Timestamp::from_millis(retry_at)),
-        });
+        }));
         let moment = Moment {
             run_id: "r",
             now: Timestamp::from_millis(now),

@@ -8,7 +8,10 @@ use std::{collections::BTreeMap, fmt::Write, fs};
 use data_encoding::{BASE64, BASE64URL, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
 use windlass::{
     ground::Timestamp,
-    journal::{EffectOutcome, Event, InstanceId, Journal, NewRun, Position, Record, RunId, Vault},
+    journal::{
+        EffectEnded, EffectIntended, EffectOutcome, Event, InstanceId, Journal, Logged, NewRun,
+        Position, Record, RunId, RunStarted, StepFailed, StepSucceeded, Vault,
+    },
     report,
     script::{Class, Level},
     value::{
@@ -282,7 +285,7 @@ fn private_key(algorithm: &str) -> String {
 }
 
 fn started() -> Event {
-    Event::RunStarted {
+    Event::RunStarted(RunStarted {
         chosen: Default::default(),
         workflow: "w".into(),
         folder: String::new(),
@@ -297,7 +300,7 @@ fn started() -> Event {
         requester: "tester".into(),
         via: None,
         version: "0".into(),
-    }
+    })
 }
 
 /// An echo, and perhaps its pieces, in each kind of event that holds texts of others.
@@ -330,38 +333,38 @@ fn ways(text: &str, echo: &str, pieces: &[String]) -> Vec<Event> {
         class: Class::Unsure,
     };
     vec![
-        Event::Logged {
+        Event::Logged(Logged {
             step: step.clone(),
             level: Level::Info,
             message: text.into(),
-        },
-        Event::EffectIntended {
+        }),
+        Event::EffectIntended(EffectIntended {
             step: step.clone(),
             position: Position(0),
             call,
             before: Some(given.clone()),
-        },
-        Event::EffectEnded {
+        }),
+        Event::EffectEnded(EffectEnded {
             step: step.clone(),
             position: Position(0),
             call: None,
             outcome: EffectOutcome::Done(given.clone()),
-        },
-        Event::EffectEnded {
+        }),
+        Event::EffectEnded(EffectEnded {
             step: step.clone(),
             position: Position(0),
             call: None,
             outcome: EffectOutcome::Failed(failure),
-        },
-        Event::StepFailed {
+        }),
+        Event::StepFailed(StepFailed {
             step: step.clone(),
             error,
             retry_at: None,
-        },
-        Event::StepSucceeded {
+        }),
+        Event::StepSucceeded(StepSucceeded {
             step,
             outputs: given,
-        },
+        }),
     ]
 }
 

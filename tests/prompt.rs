@@ -141,11 +141,7 @@ fn a_terminal_goes_on_after_a_mistake_and_remembers() {
         ("unknown command :nothing", ":quit\r"),
     ];
     let ran = in_dialogue(&test, "shell", &dialogue).expect(0);
-    for part in [
-        "windlass>",
-        "unknown command :nothing",
-        "recorded as run",
-    ] {
+    for part in ["windlass>", "unknown command :nothing", "recorded as run"] {
         assert!(ran.stdout.contains(part), "no {part:?} in\n{}", ran.stdout);
     }
     let history = test.read(".windlass/shell-history");

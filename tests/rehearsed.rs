@@ -82,7 +82,10 @@ fn each_target_rehearses_on_a_mesh_of_its_own_versions() {
     assert!(refused.contains("targets/old/kube/cluster-9"), "{refused}");
     let valid = test.windlass(&["validate", "look.yaml", "--target", "old"]);
     let valid = valid.expect(0).stderr;
-    assert!(valid.contains("the target old has everything it needs"), "{valid}");
+    assert!(
+        valid.contains("the target old has everything it needs"),
+        "{valid}"
+    );
     test.windlass(&["plan", "look.yaml", "--target", "old"])
         .expect(0);
 }

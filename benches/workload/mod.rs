@@ -17,9 +17,7 @@ use windlass::{
     decide,
     execute::{Cancel, Ended, Observer, Settings, drive},
     ground::Timestamp,
-    journal::{
-        Event, InstanceId, Journal, NewRun, Outcome, RunId, RunJournal, State,
-    },
+    journal::{Event, InstanceId, Journal, NewRun, Outcome, RunId, RunJournal, RunStarted, State},
     outside::Clients,
     value::Value,
 };
@@ -89,7 +87,7 @@ pub fn program(folder: &Path, name: &str, text: &str) -> Program {
 pub fn started(program: &Program) -> (RunId, Event, Timestamp) {
     let mut random = [0; 6];
     aws_lc_rs::rand::fill(&mut random).expect("randomness");
-    let event = Event::RunStarted {
+    let event = Event::RunStarted(RunStarted {
         chosen: Default::default(),
         workflow: program.workflow.name.clone(),
         file: program.main.clone(),
@@ -104,7 +102,7 @@ pub fn started(program: &Program) -> (RunId, Event, Timestamp) {
         requester: "bench".into(),
         via: None,
         version: "bench".into(),
-    };
+    });
     (RunId::new(OffsetDateTime::now_utc(), random), event, now())
 }
 
@@ -156,7 +154,7 @@ impl Observer for Counter {
     fn happened(&self, events: &[Event], _: &State) {
         let done = events
             .iter()
-            .filter(|event| matches!(event, Event::StepSucceeded { .. }));
+            .filter(|event| matches!(event, Event::StepSucceeded(_)));
         let done = done.count();
         if self.left.fetch_sub(done, Ordering::Relaxed) <= done {
             self.cancel.cancel();

@@ -107,7 +107,9 @@ fn refused(refusal: &Refusal, run: &RunId) -> Failure {
     let (deadline, verdict) = (local_time(*deadline), verdict.as_str());
     Failure::new(
         "approval-expired",
-        format!("`{step}` expired {deadline} and counts as {verdict}; answers are no longer accepted"),
+        format!(
+            "`{step}` expired {deadline} and counts as {verdict}; answers are no longer accepted"
+        ),
     )
     .hint(format!(
         "to continue: `{}`; to ask again: `{}`",

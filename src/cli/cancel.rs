@@ -11,7 +11,7 @@ use super::{
 use crate::{
     decide,
     execute::Ended,
-    journal::{Event, Message, Outcome},
+    journal::{Event, Message, Outcome, RunCancelled, UndoStarted},
     report, runs,
     value::Command,
 };
@@ -39,16 +39,16 @@ pub fn cancel(args: &Args, command: &Cancel) -> Done {
     }
     let taken = take(&archive, &id)?;
     let mut events = match taken.state.is_undoing {
-        true => vec![Event::UndoStarted {
+        true => vec![Event::UndoStarted(UndoStarted {
             requester: requester.clone(),
             via: None,
-        }],
+        })],
         false => decide::on_resume(&taken.program.workflow, &taken.state, &requester),
     };
-    events.push(Event::RunCancelled {
+    events.push(Event::RunCancelled(RunCancelled {
         requester,
         via: None,
-    });
+    }));
     let drive = Drive {
         run: taken.run,
         program: taken.program,

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     compile::Program,
     execute::{self, Cancel, Ended, Observer, Settings},
-    journal::{Event, Outcome, RunId, RunJournal, State},
+    journal::{Event, Outcome, RunEdited, RunId, RunJournal, State},
     outside,
     report::{self, Bars, Detail, Lines, Room, View},
     targets::{Folders, OpenTarget, Targets},
@@ -146,7 +146,7 @@ pub async fn open_target(
     let targets = Targets::load(config, was_asked_for)?;
     let target = targets.find(&run.target)?;
     let edited = events.iter().rev().find_map(|event| match event {
-        Event::RunEdited { kube, .. } => Some(kube),
+        Event::RunEdited(RunEdited { kube, .. }) => Some(kube),
         _ => None,
     });
     let clusters = edited.unwrap_or(&run.kube).clone();

@@ -83,8 +83,11 @@ pub fn address(substrate: &SubstrateTarget) -> Result<Address, Failure> {
     let mut headers = substrate.headers.clone();
     if let Some(name) = &substrate.token_env {
         let token = env::var(name).map_err(|_| {
-            Failure::new("engine", format!("the environment variable {name}, which holds the token, is not set"))
-                .hint("`token_env` of the target names an environment variable")
+            Failure::new(
+                "engine",
+                format!("the environment variable {name}, which holds the token, is not set"),
+            )
+            .hint("`token_env` of the target names an environment variable")
         })?;
         headers.insert("authorization".into(), format!("Bearer {token}"));
     }

@@ -42,9 +42,7 @@ pub fn backup(args: &Args, command: &Backup) -> Done {
             false => format!(" to {}", command.file.display()),
         }
     );
-    say!(
-        "it contains the keys to the secrets of its runs: protect it like a private key"
-    );
+    say!("it contains the keys to the secrets of its runs: protect it like a private key");
     Ok(exit::SUCCEEDED)
 }
 

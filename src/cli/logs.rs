@@ -30,7 +30,7 @@ pub fn logs(args: &Args, command: &Logs) -> Done {
         let mut names = BTreeSet::new();
         archive.walk(&id, next, digest, |record| {
             (next, digest) = (record.seq + 1, record.digest);
-            has_ended = matches!(record.event, Event::RunEnded { .. });
+            has_ended = matches!(record.event, Event::RunEnded(_));
             if !is_wanted(&record, command.step.as_deref()) {
                 if let (Some(step), false) = (record.event.step(), is_known) {
                     names.insert(step.clone());
@@ -75,7 +75,7 @@ fn follow(there: &There, command: &Logs, id: &RunId, next: u64, mut lines: Event
                 false => print_text(&format!("{}\n", lines.line(&record, command.full)))?,
             };
         }
-        if matches!(record.event, Event::RunEnded { .. }) {
+        if matches!(record.event, Event::RunEnded(_)) {
             return Ok(exit::SUCCEEDED);
         }
     }

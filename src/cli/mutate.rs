@@ -63,8 +63,9 @@ fn failed(error: HuntError) -> Failure {
         HuntError::Failing(tests) => {
             show_failures(tests.iter());
             let message = format!("{} without any mutant", count(tests.len(), "test fails"));
-            Failure::new("failing-tests", message)
-                .hint("the tests have to pass before `--mutate` can tell which of them notice a change")
+            Failure::new("failing-tests", message).hint(
+                "the tests have to pass before `--mutate` can tell which of them notice a change",
+            )
         }
         HuntError::Folder(e) => Failure::of("output", &e, None),
     }

@@ -24,12 +24,11 @@ pub fn outputs(args: &Args, command: &Outputs) -> Done {
         let value = state.outputs.field(name).ok_or_else(|| {
             let names: Vec<_> = state.outputs.as_map().into_iter().flatten().collect();
             let names: Vec<_> = names.iter().map(|(name, _)| name.as_str()).collect();
-            Failure::new("no-outputs", format!("run {id} has no output `{name}`")).hint(
-                match names.as_slice() {
-                    [] => "it gave none".into(),
-                    names => format!("its outputs are {}", names.join(", ")),
-                },
-            )
+            let hint = match names.as_slice() {
+                [] => "it has no outputs".to_owned(),
+                names => format!("its outputs are {}", names.join(", ")),
+            };
+            Failure::new("no-outputs", format!("run {id} has no output `{name}`")).hint(hint)
         })?;
         return match command.json {
             true => print(&format!("{:#}\n", value.to_json())),

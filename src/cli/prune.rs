@@ -103,9 +103,8 @@ fn wanted(command: &Prune, config: Option<&RetentionConfig>) -> Result<Retention
     let keep: Option<Duration> = command.keep.or(config.map(|config| config.keep));
     let Some(keep) = keep else {
         let message = "how long runs are kept is not configured";
-        return Err(Failure::new("config", message).hint(
-            "use --keep 90d, or set `keep = \"90d\"` under `[retention]` in windlass.toml",
-        ));
+        return Err(Failure::new("config", message)
+            .hint("use --keep 90d, or set `keep = \"90d\"` under `[retention]` in windlass.toml"));
     };
     let keep_last = command.keep_last;
     Ok(Retention {

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     compile::{Program, bind_params},
     decide::{self, Change, Unplannable},
-    journal::{Event, RunId, RunRow, State},
+    journal::{Event, RunEdited, RunId, RunRow, State},
     report, runs,
     value::{Digest, Value},
 };
@@ -105,7 +105,7 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
         Some(edit) => {
             let edition = taken.info.edition + 1;
             taken.run.freeze(edition, &edit.program.files)?;
-            all.push(Event::RunEdited {
+            all.push(Event::RunEdited(RunEdited {
                 requester: requester(),
                 program: edit.program.digest,
                 main: edit.program.main.clone(),
@@ -113,7 +113,7 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
                 kube: edit.kube,
                 params: edit.params,
                 secrets: edit.secrets,
-            });
+            }));
             edit.program
         }
     };

@@ -124,7 +124,7 @@ fn open(args: &Args, options: HereOptions) -> Result<Arc<dyn Runs>, Failure> {
     }
     #[cfg(not(feature = "restate"))]
     if args.on.is_some() {
-        let message = "this windlass was built without Restate";
+        let message = "this windlass was built without support for Restate";
         return Err(Failure::new("engine", message).hint("build it with the feature `restate`"));
     }
     Ok(Arc::new(Here::open(options)?))
@@ -169,7 +169,9 @@ fn kept_token(path: &Path) -> Result<String, Failure> {
         Ok(text) if text.trim().len() >= 32 => return Ok(text.trim().to_owned()),
         Ok(_) => {
             let message = format!("{} holds no token", path.display());
-            return Err(Failure::new("output", message).hint("remove it, and a new one is generated"));
+            return Err(
+                Failure::new("output", message).hint("remove it, and a new one is generated")
+            );
         }
     }
     let token = crate::desk::random_token().ok_or(Refused::NoRandomness)?;

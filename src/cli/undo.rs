@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     execute::{Ended, undo_plan},
-    journal::{Event, IllegalTransition, Outcome, State},
+    journal::{Event, IllegalTransition, Outcome, State, UndoStarted},
     report, runs,
 };
 
@@ -60,10 +60,10 @@ pub fn undo(args: &Args, command: &Undo) -> Done {
 
 /// Returns the events that an undo begins with, and the state after them. Each answer applies to the state after the one before it.
 fn begin(mut state: State, answers: &[String]) -> Result<(Vec<Event>, State), Failure> {
-    let mut events = vec![Event::UndoStarted {
+    let mut events = vec![Event::UndoStarted(UndoStarted {
         requester: requester(),
         via: None,
-    }];
+    })];
     let illegal = |e: IllegalTransition| Failure::new("bad-answer", e.to_string());
     state.apply(&events[0], now()).map_err(illegal)?;
     for answer in answers {

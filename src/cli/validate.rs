@@ -159,10 +159,14 @@ fn on_target(
         return Ok(match wanted.len() {
             0 => format!("it needs no cluster of the target {target}"),
             1 => {
-                format!("the cluster of the target {target} can be reached and allows everything it does")
+                format!(
+                    "the cluster of the target {target} can be reached and allows everything it does"
+                )
             }
             n => {
-                format!("{n} clusters of the target {target} can be reached and allow everything it does")
+                format!(
+                    "{n} clusters of the target {target} can be reached and allow everything it does"
+                )
             }
         });
     }

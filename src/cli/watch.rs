@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     execute::{Cancel, DriveError, Ended, Observer},
-    journal::{Event, Record, RunId, State, Status},
+    journal::{Event, Logged, Record, RunId, State, Status},
     restate::{GaveUp, Remote, RemoteError},
 };
 
@@ -129,7 +129,7 @@ impl Watched<'_> {
             }
         }
         for event in &events {
-            if let Event::Logged { step, message, .. } = event {
+            if let Event::Logged(Logged { step, message, .. }) = event {
                 observer.said(step, message);
             }
         }
@@ -146,7 +146,9 @@ impl Watched<'_> {
         let (waits, stuck) = match look() {
             Ok(found) => found,
             Err(error) => {
-                notices.held_up(format!("can't find out whether something is stuck: {error}"));
+                notices.held_up(format!(
+                    "can't find out whether something is stuck: {error}"
+                ));
                 return 0;
             }
         };

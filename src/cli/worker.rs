@@ -104,9 +104,8 @@ fn check_reach(command: &Worker) -> Result<(), Failure> {
     if command.tls_cert.is_none() && !command.insecure {
         let message =
             format!("refuses to serve plain HTTP on {address}, which other machines can reach");
-        return Err(Failure::new("worker", message).hint(
-            "use --tls-cert and --tls-key, or --insecure if the network keeps others out",
-        ));
+        return Err(Failure::new("worker", message)
+            .hint("use --tls-cert and --tls-key, or --insecure if the network keeps others out"));
     }
     Ok(())
 }

@@ -229,7 +229,10 @@ mod tests {
             from: "127.0.0.1".into(),
             entitled: digest("roles"),
         };
-        sessions.begin(&begins, ms(at)).expect("kept").expect("random")
+        sessions
+            .begin(&begins, ms(at))
+            .expect("kept")
+            .expect("random")
     }
 
     #[test]
@@ -274,7 +277,10 @@ mod tests {
         sessions.end_id(&listed[1].id).expect("ended");
         assert!(sessions.find(&one, ms(2)).expect("read").is_none());
         assert!(sessions.find(&two, ms(2)).expect("read").is_some());
-        assert!(sessions.find(&two, ms(60_001)).expect("read").is_none(), "idle");
+        assert!(
+            sessions.find(&two, ms(60_001)).expect("read").is_none(),
+            "idle"
+        );
         assert!(sessions.list(ms(60_001)).expect("read").is_empty());
     }
 }

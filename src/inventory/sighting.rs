@@ -396,7 +396,14 @@ impl Reader<'_> {
         self.holds(at, step, place, contents, Deed::Changed);
     }
 
-    fn holds(&mut self, at: Timestamp, step: &str, place: Place, mut contents: Contents, deed: Deed) {
+    fn holds(
+        &mut self,
+        at: Timestamp,
+        step: &str,
+        place: Place,
+        mut contents: Contents,
+        deed: Deed,
+    ) {
         contents.retain(|(_, certificates)| !certificates.is_empty());
         let what = What::Holds {
             place,

@@ -8,7 +8,9 @@ use super::{
     notice::Notice,
     outbox::{Outbox, ReadUpTo},
 };
-use windlass_engine::journal::{Event, Outcome, Record, RunId};
+use windlass_engine::journal::{
+    ApprovalAsked, Event, Outcome, Record, RunEnded, RunId, StepFailed,
+};
 use windlass_ground::Timestamp;
 use windlass_report as report;
 use windlass_runs::{Filter, Row, Runs, RunsError, now};
@@ -112,12 +114,12 @@ impl Collector {
         let run = &row.run;
         let name = format!("{} on {}", run.workflow, run.target);
         let (kind, step, title, text) = match &record.event {
-            Event::ApprovalAsked {
+            Event::ApprovalAsked(ApprovalAsked {
                 step,
                 message,
                 deadline,
                 ..
-            } => {
+            }) => {
                 let until =
                     deadline.map(|at| format!("\nIt waits until {} UTC.", report::utc_time(at)));
                 let text = format!("{message}{}", until.unwrap_or_default());
@@ -128,7 +130,7 @@ impl Collector {
                     text,
                 )
             }
-            Event::RunEnded { outcome, .. } => match outcome {
+            Event::RunEnded(RunEnded { outcome, .. }) => match outcome {
                 Outcome::Succeeded => (
                     NoticeKind::Succeeded,
                     None,
@@ -149,11 +151,11 @@ impl Collector {
                 ),
                 Outcome::Cancelled | Outcome::Undone => return None,
             },
-            Event::StepFailed {
+            Event::StepFailed(StepFailed {
                 step,
                 error,
                 retry_at: None,
-            } if error.code == "in-doubt" => (
+            }) if error.code == "in-doubt" => (
                 NoticeKind::Doubt,
                 Some(step),
                 format!("{name}: it is in doubt whether a call of {step} happened"),
@@ -288,6 +290,6 @@ impl Collector {
 fn is_told(event: &Event) -> bool {
     matches!(
         event,
-        Event::ApprovalAsked { .. } | Event::RunEnded { .. } | Event::StepFailed { .. }
+        Event::ApprovalAsked(_) | Event::RunEnded(_) | Event::StepFailed(_)
     )
 }

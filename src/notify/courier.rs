@@ -136,7 +136,9 @@ impl Courier {
             Err(failed) => failed,
         };
         let (notice, attempt, why) = (queued.id, queued.attempts + 1, &failed.why);
-        let is_old = queued.first_at.is_some_and(|first| at.since(first) > GIVES_UP);
+        let is_old = queued
+            .first_at
+            .is_some_and(|first| at.since(first) > GIVES_UP);
         if is_old || (failed.is_refused && queued.attempts + 1 >= REFUSALS) {
             tracing::error!(receiver = %name, notice, attempt, %why, "a notice was dropped");
             is_over()?;

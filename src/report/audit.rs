@@ -9,7 +9,8 @@ use super::{
     plain::{line, short_line},
 };
 use windlass_engine::journal::{
-    CallRecord, EffectOutcome, Event, InstanceId, Record, RunId, State,
+    AnswerRefused, ApprovalAsked, ApprovalDecided, CallRecord, EffectAnswered, EffectEnded,
+    EffectIntended, EffectOutcome, EffectSettled, Event, InstanceId, Record, RunId, State,
 };
 use windlass_ground::Timestamp;
 use windlass_script::{Class, Reversed};
@@ -151,13 +152,13 @@ fn questions(records: &[Record]) -> Vec<Question<'_>> {
     let mut found: Vec<Question> = Vec::new();
     for record in records {
         match &record.event {
-            Event::ApprovalAsked {
+            Event::ApprovalAsked(ApprovalAsked {
                 step,
                 message,
                 digest,
                 deadline,
                 ..
-            } => found.push(Question {
+            }) => found.push(Question {
                 step,
                 message,
                 digest: Some(*digest),
@@ -166,13 +167,13 @@ fn questions(records: &[Record]) -> Vec<Question<'_>> {
                 answer: None,
                 refused: None,
             }),
-            Event::ApprovalDecided {
+            Event::ApprovalDecided(ApprovalDecided {
                 step,
                 verdict,
                 approver,
                 comment,
                 ..
-            } => {
+            }) => {
                 let of_step =
                     |question: &&mut Question| question.step == step && question.refused.is_none();
                 if let Some(question) = found.iter_mut().rev().find(of_step) {
@@ -184,14 +185,14 @@ fn questions(records: &[Record]) -> Vec<Question<'_>> {
                     });
                 }
             }
-            Event::AnswerRefused {
+            Event::AnswerRefused(AnswerRefused {
                 step,
                 verdict,
                 approver,
                 comment,
                 why,
                 ..
-            } => found.push(Question {
+            }) => found.push(Question {
                 step,
                 message: "",
                 digest: None,
@@ -281,30 +282,30 @@ fn calls(records: &[Record]) -> Vec<Made<'_>> {
     let mut newest: BTreeMap<(&InstanceId, u32), usize> = BTreeMap::new();
     for record in records {
         let (step, position, call, became) = match &record.event {
-            Event::EffectIntended {
+            Event::EffectIntended(EffectIntended {
                 step,
                 position,
                 call,
                 ..
-            } => (step, position, Some(call), Became::InDoubt),
-            Event::EffectEnded {
+            }) => (step, position, Some(call), Became::InDoubt),
+            Event::EffectEnded(EffectEnded {
                 step,
                 position,
                 call,
                 outcome,
-            } => (step, position, call.as_ref(), became(outcome)),
-            Event::EffectSettled {
+            }) => (step, position, call.as_ref(), became(outcome)),
+            Event::EffectSettled(EffectSettled {
                 step,
                 position,
                 outcome,
                 ..
-            } => (step, position, None, became(outcome)),
-            Event::EffectAnswered {
+            }) => (step, position, None, became(outcome)),
+            Event::EffectAnswered(EffectAnswered {
                 step,
                 position,
                 requester,
                 done,
-            } => {
+            }) => {
                 let said = match done {
                     Some(_) => Became::SaidDone(requester),
                     None => Became::SaidNotDone(requester),
@@ -351,10 +352,10 @@ fn became(outcome: &EffectOutcome) -> Became<'_> {
 impl<'a> Made<'a> {
     fn end(&mut self, became: Became<'a>, event: &Event) {
         let given = match event {
-            Event::EffectEnded {
+            Event::EffectEnded(EffectEnded {
                 outcome: EffectOutcome::Done(given),
                 ..
-            } => given,
+            }) => given,
             _ => {
                 self.became = became;
                 return;

@@ -7,7 +7,12 @@ use super::{
     object::call_line,
     plain::{line, lines, short_line},
 };
-use windlass_engine::journal::{EffectOutcome, Event, InstanceId, Record, Via};
+use windlass_engine::journal::{
+    AnswerRefused, ApprovalAsked, ApprovalDecided, AttemptAnswered, EffectAnswered, EffectEnded,
+    EffectIntended, EffectOutcome, EffectSettled, Event, InstanceId, LockReleased, LockTaken,
+    Logged, Record, RunCancelled, RunEdited, RunEnded, RunResumed, RunStarted, StepFailed,
+    StepSkipped, StepStarted, StepSucceeded, UndoStarted, Via,
+};
 use windlass_script::Reversed;
 use windlass_world::value::{StepError, Value, one_line};
 
@@ -21,19 +26,19 @@ impl EventLines {
     /// One event as a line; to be given them in their order. Without `is_full` long messages of failures are cut.
     pub fn line(&mut self, record: &Record, is_full: bool) -> String {
         let known = match &record.event {
-            Event::EffectIntended {
+            Event::EffectIntended(EffectIntended {
                 step,
                 position,
                 call,
                 ..
-            } => {
+            }) => {
                 let place = (step.clone(), position.0);
                 self.intended.insert(place, call_line(call));
                 None
             }
-            Event::EffectEnded { step, position, .. }
-            | Event::EffectSettled { step, position, .. }
-            | Event::EffectAnswered { step, position, .. } => {
+            Event::EffectEnded(EffectEnded { step, position, .. })
+            | Event::EffectSettled(EffectSettled { step, position, .. })
+            | Event::EffectAnswered(EffectAnswered { step, position, .. }) => {
                 self.intended.get(&(step.clone(), position.0))
             }
             _ => None,
@@ -53,7 +58,7 @@ fn event_line(record: &Record, call: &str, is_full: bool) -> String {
         call => format!(" {call}"),
     };
     let text = match &record.event {
-        Event::RunStarted {
+        Event::RunStarted(RunStarted {
             workflow,
             file,
             target,
@@ -61,7 +66,7 @@ fn event_line(record: &Record, call: &str, is_full: bool) -> String {
             requester,
             via,
             ..
-        } => {
+        }) => {
             let limited = match chosen.is_empty() {
                 true => String::new(),
                 false => {
@@ -72,123 +77,127 @@ fn event_line(record: &Record, call: &str, is_full: bool) -> String {
             let by = by(requester, via.as_ref());
             format!("run started: {workflow} ({file}) on target {target}, {by}{limited}")
         }
-        Event::RunResumed { requester, via, .. } => {
+        Event::RunResumed(RunResumed { requester, via, .. }) => {
             format!("run resumed {}", by(requester, via.as_ref()))
         }
-        Event::RunEdited { requester, .. } => {
+        Event::RunEdited(RunEdited { requester, .. }) => {
             format!("run continues with edited files, by {requester}")
         }
         Event::RunSuspended => "run waits for an approval".into(),
-        Event::UndoStarted { requester, via } => {
+        Event::UndoStarted(UndoStarted { requester, via }) => {
             format!("undo started {}", by(requester, via.as_ref()))
         }
-        Event::RunCancelled { requester, via } => {
+        Event::RunCancelled(RunCancelled { requester, via }) => {
             format!("run cancelled {}", by(requester, via.as_ref()))
         }
-        Event::RunEnded { outcome, error, .. } => match error {
+        Event::RunEnded(RunEnded { outcome, error, .. }) => match error {
             Some(error) => format!("run {}: {}", outcome.as_str(), said(error)),
             None => format!("run {}", outcome.as_str()),
         },
-        Event::StepStarted {
+        Event::StepStarted(StepStarted {
             step,
             items: Some(items),
             ..
-        } => {
+        }) => {
             let plural = if items.len() == 1 { "" } else { "s" };
             format!("{step} started: {} item{plural}", items.len())
         }
-        Event::StepStarted {
+        Event::StepStarted(StepStarted {
             step, attempt: 1, ..
-        } => format!("{step} started"),
-        Event::StepStarted { step, attempt, .. } => format!("{step} started, attempt {attempt}"),
-        Event::StepSucceeded { step, .. } => format!("{step} succeeded"),
-        Event::StepFailed {
+        }) => format!("{step} started"),
+        Event::StepStarted(StepStarted { step, attempt, .. }) => {
+            format!("{step} started, attempt {attempt}")
+        }
+        Event::StepSucceeded(StepSucceeded { step, .. }) => format!("{step} succeeded"),
+        Event::StepFailed(StepFailed {
             step,
             error,
             retry_at: None,
-        } => format!("{step} failed: {}", said(error)),
-        Event::StepFailed {
+        }) => format!("{step} failed: {}", said(error)),
+        Event::StepFailed(StepFailed {
             step,
             error,
             retry_at: Some(at),
-        } => {
+        }) => {
             format!(
                 "{step} failed, again at {}: {}",
                 column_time(*at),
                 said(error)
             )
         }
-        Event::StepSkipped { step, reason } => format!("{step} skipped: {reason}"),
+        Event::StepSkipped(StepSkipped { step, reason }) => format!("{step} skipped: {reason}"),
         Event::StepInterrupted { step } => format!("{step} stopped"),
         Event::StepReset { step } => format!("{step} starts over"),
         Event::StepReopened { step } => format!("{step} runs again, and replays what it did"),
-        Event::ApprovalAsked { step, message, .. } => format!("{step} asks: {message}"),
-        Event::ApprovalDecided {
+        Event::ApprovalAsked(ApprovalAsked { step, message, .. }) => {
+            format!("{step} asks: {message}")
+        }
+        Event::ApprovalDecided(ApprovalDecided {
             step,
             verdict,
             approver,
             via,
             comment,
             ..
-        } => {
+        }) => {
             let comment = comment.as_ref().map_or(String::new(), |c| format!(": {c}"));
             let by = by(approver, via.as_ref());
             format!("{step} {} {by}{comment}", verdict.as_str())
         }
-        Event::AnswerRefused {
+        Event::AnswerRefused(AnswerRefused {
             step,
             verdict,
             approver,
             why,
             ..
-        } => format!(
+        }) => format!(
             "{step} {} by {approver}, which does not count: {why}",
             verdict.as_str()
         ),
-        Event::LockTaken { lock, step } => match step {
+        Event::LockTaken(LockTaken { lock, step }) => match step {
             Some(step) => format!("{step} holds the lock {lock}"),
             None => format!("run holds the lock {lock}"),
         },
-        Event::LockReleased { lock, .. } => format!("lock {lock} released"),
-        Event::EffectSettled {
+        Event::LockReleased(LockReleased { lock, .. }) => format!("lock {lock} released"),
+        Event::EffectSettled(EffectSettled {
             step,
             position,
             outcome,
             ..
-        } => format!(
+        }) => format!(
             "{step} #{}{call} was {}",
             position.0,
             outcome_text(outcome, is_full)
         ),
-        Event::EffectAnswered {
+        Event::EffectAnswered(EffectAnswered {
             step,
             position,
             requester,
             done,
-        } => {
+        }) => {
             let answer = done.as_ref().map_or("to be made again".into(), brief);
             format!(
                 "{step} #{}{call} answered by {requester}: {answer}",
                 position.0
             )
         }
-        Event::AttemptAnswered { step, requester } => {
+        Event::AttemptAnswered(AttemptAnswered { step, requester }) => {
             format!("{step} did nothing more in the attempt that was killed, says {requester}")
         }
-        Event::EffectIntended {
+        Event::EffectIntended(EffectIntended {
             step,
             position,
             call,
             ..
-        } => {
+        }) => {
             format!("{step} #{} {} …", position.0, call_line(call))
         }
-        Event::EffectEnded {
+        Event::EffectEnded(EffectEnded {
             step,
             position,
             call: own,
             outcome,
-        } => {
+        }) => {
             let own = own.as_ref().map(|own| format!(" {}", call_line(own)));
             format!(
                 "{step} #{}{} → {}",
@@ -197,7 +206,7 @@ fn event_line(record: &Record, call: &str, is_full: bool) -> String {
                 outcome_text(outcome, is_full)
             )
         }
-        Event::Logged { step, message, .. } => format!("{step}: {message}"),
+        Event::Logged(Logged { step, message, .. }) => format!("{step}: {message}"),
     };
     let text = match is_full {
         true => indented(&lines(&text)),

@@ -7,7 +7,7 @@ use std::{
 
 use console::style;
 use serde_json::{Value as Json, json};
-use time::{format_description::well_known::Rfc3339};
+use time::format_description::well_known::Rfc3339;
 
 use super::{
     clock::local_day,
@@ -175,7 +175,10 @@ pub fn inventory_metrics(inventory: &Inventory, pick: Pick, now: Timestamp) -> S
             ]
             .map(|(name, value)| format!("{name}=\"{}\"", label(value)));
             let labels = labels.join(",");
-            text.push_str(&format!("{EXPIRY}{{{labels}}} {}\n", facts.not_after.as_secs()));
+            text.push_str(&format!(
+                "{EXPIRY}{{{labels}}} {}\n",
+                facts.not_after.as_secs()
+            ));
         }
     }
     text.push_str(

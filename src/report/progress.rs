@@ -17,7 +17,10 @@ use super::{
 use windlass_engine::{
     compile::Workflow,
     execute::Observer,
-    journal::{Event, InstanceId, RunId, State, Status},
+    journal::{
+        ApprovalAsked, ApprovalDecided, Event, InstanceId, RunId, State, Status, StepFailed,
+        StepSkipped, StepStarted, StepSucceeded,
+    },
 };
 use windlass_world::value::format_duration;
 
@@ -93,13 +96,13 @@ impl Observer for Bars {
     fn happened(&self, events: &[Event], state: &State) {
         for event in events {
             match event {
-                Event::StepStarted {
+                Event::StepStarted(StepStarted {
                     step,
                     items: None,
                     is_scope: false,
                     ..
-                } => self.begin(step),
-                Event::RunEnded { .. } => {
+                }) => self.begin(step),
+                Event::RunEnded(_) => {
                     for (_, line) in self.running().drain() {
                         line.finish_and_clear();
                     }
@@ -194,8 +197,8 @@ fn waiting(lock: &str, holder: &str) -> String {
 
 fn ended(event: &Event) -> Option<&InstanceId> {
     match event {
-        Event::StepSucceeded { step, .. }
-        | Event::StepFailed { step, .. }
+        Event::StepSucceeded(StepSucceeded { step, .. })
+        | Event::StepFailed(StepFailed { step, .. })
         | Event::StepInterrupted { step } => Some(step),
         _ => None,
     }
@@ -215,7 +218,7 @@ fn line_of(event: &Event, state: &State, run: &RunId) -> Option<Line> {
         Some(Line { text, is_trouble })
     };
     match event {
-        Event::StepSucceeded { step, .. } => {
+        Event::StepSucceeded(StepSucceeded { step, .. }) => {
             let instance = state.instance(step)?;
             let took = instance.ended_at?.since(instance.started_at?);
             let took = format_duration(took);
@@ -226,17 +229,17 @@ fn line_of(event: &Event, state: &State, run: &RunId) -> Option<Line> {
                 false,
             )
         }
-        Event::StepSkipped { step, reason } => told(
+        Event::StepSkipped(StepSkipped { step, reason }) => told(
             Status::Skipped,
             step,
             format!("skipped: {}", line(reason)),
             false,
         ),
-        Event::StepFailed {
+        Event::StepFailed(StepFailed {
             step,
             error,
             retry_at: Some(at),
-        } => {
+        }) => {
             let pause = at.since(state.instance(step)?.ended_at?);
             let pause = format_duration(pause);
             let text = format!(
@@ -245,14 +248,14 @@ fn line_of(event: &Event, state: &State, run: &RunId) -> Option<Line> {
             );
             told(Status::Retrying { at: *at }, step, text, true)
         }
-        Event::StepFailed { step, error, .. } => told(
+        Event::StepFailed(StepFailed { step, error, .. }) => told(
             Status::Failed,
             step,
             format!("failed: {}", short_line(&error.headline())),
             true,
         ),
         Event::StepInterrupted { step } => told(Status::Pending, step, "stopped".into(), false),
-        Event::ApprovalAsked { step, message, .. } => {
+        Event::ApprovalAsked(ApprovalAsked { step, message, .. }) => {
             let command = style(answer("approve", run, step)).dim();
             told(
                 Status::Waiting,
@@ -261,20 +264,20 @@ fn line_of(event: &Event, state: &State, run: &RunId) -> Option<Line> {
                 true,
             )
         }
-        Event::ApprovalDecided {
+        Event::ApprovalDecided(ApprovalDecided {
             step,
             verdict,
             approver,
             ..
-        } => {
+        }) => {
             let text = format!("{} by {}", verdict.as_str(), line(approver));
             told(state.status(step), step, text, true)
         }
-        Event::UndoStarted { .. } => Some(Line {
+        Event::UndoStarted(_) => Some(Line {
             text: "undoing…".into(),
             is_trouble: true,
         }),
-        Event::RunCancelled { .. } => Some(Line {
+        Event::RunCancelled(_) => Some(Line {
             text: "cancelling…".into(),
             is_trouble: true,
         }),

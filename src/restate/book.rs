@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 
 use super::wire::Place;
 use windlass_engine::journal::{
-    Event, InstanceId, Link, Outcome, Record, RunId, RunRow, chain_start,
+    Event, InstanceId, Link, LockTaken, Outcome, Record, RunEdited, RunEnded, RunId, RunRow,
+    RunStarted, chain_start,
 };
 use windlass_ground::Timestamp;
 use windlass_world::value::Digest;
@@ -58,14 +59,14 @@ impl Book {
             true
         };
         match event {
-            Event::RunStarted {
+            Event::RunStarted(RunStarted {
                 workflow,
                 file,
                 target,
                 kube,
                 requester,
                 ..
-            } => {
+            }) => {
                 self.place = Place {
                     target: target.clone(),
                     kube: kube.clone(),
@@ -83,21 +84,21 @@ impl Book {
                 });
                 true
             }
-            Event::RunEdited { kube, .. } => {
+            Event::RunEdited(RunEdited { kube, .. }) => {
                 self.place.kube.clone_from(kube);
                 false
             }
-            Event::RunEnded { outcome, .. } => show(&|row| {
+            Event::RunEnded(RunEnded { outcome, .. }) => show(&|row| {
                 row.ended_at = Some(at);
                 row.outcome = Some(Outcome::as_str(*outcome).to_owned());
                 row.is_owned = false;
             }),
-            Event::RunResumed { .. } | Event::UndoStarted { .. } => show(&|row| {
+            Event::RunResumed(_) | Event::UndoStarted(_) => show(&|row| {
                 row.ended_at = None;
                 row.outcome = None;
                 row.is_owned = true;
             }),
-            Event::LockTaken { lock, step } => {
+            Event::LockTaken(LockTaken { lock, step }) => {
                 self.locks.insert(lock.clone(), step.clone());
                 false
             }

@@ -18,7 +18,9 @@ use super::{
 };
 use windlass_engine::{
     execute::{DriveError, Finished, Happened, Substrate, Task, Trouble, Wait},
-    journal::{ATTEMPT_KILLED, Claim, Event, InstanceId, Message, Record, RunId, Vault},
+    journal::{
+        ATTEMPT_KILLED, Claim, Event, InstanceId, LockReleased, Message, Record, RunId, Vault,
+    },
 };
 use windlass_ground::Timestamp;
 use windlass_world::value::{Digest, StepError, Value};
@@ -224,8 +226,8 @@ impl Substrate for Engine<'_> {
         for (event, at) in batch {
             self.moment = self.moment.max(at);
             is_shown |= self.book.note(&event, at);
-            has_ended |= matches!(event, Event::RunEnded { .. });
-            if let Event::LockReleased { lock, step } = &event {
+            has_ended |= matches!(event, Event::RunEnded(_));
+            if let Event::LockReleased(LockReleased { lock, step }) = &event {
                 self.release(lock, step.as_ref());
             }
             let body = serde_json::to_string(&self.vault.close_event(event)?)

@@ -12,7 +12,10 @@ use super::{
 use windlass_engine::{
     compile::Program,
     execute::{Conduct, DriveError, Driver, Substrate},
-    journal::{Event, JournalError, Link, RunId, State, Status, fold, open_links},
+    journal::{
+        Event, JournalError, Link, RunEdited, RunId, RunStarted, State, Status, StepFailed, fold,
+        open_links,
+    },
 };
 use windlass_world::value::Digest;
 
@@ -142,10 +145,12 @@ fn lost_attempts(state: &State) -> impl Iterator<Item = Event> {
         .steps
         .iter()
         .filter(|(_, instance)| instance.status == Status::Running && !instance.is_composite());
-    running.map(|(id, _)| Event::StepFailed {
-        step: id.clone(),
-        error: killed("Restate ended the attempt with its run"),
-        retry_at: None,
+    running.map(|(id, _)| {
+        Event::StepFailed(StepFailed {
+            step: id.clone(),
+            error: killed("Restate ended the attempt with its run"),
+            retry_at: None,
+        })
     })
 }
 
@@ -251,8 +256,8 @@ async fn frozen(ctx: &impl Reads, edition: u32) -> Result<BTreeMap<String, Strin
 /// The file that the run uses, and the edition of the files.
 fn main_of(state: &State, events: &[Event]) -> (String, u32) {
     let told = events.iter().rev().find_map(|event| match event {
-        Event::RunStarted { main, .. } => Some((main.clone(), 0)),
-        Event::RunEdited { main, edition, .. } => Some((main.clone(), *edition)),
+        Event::RunStarted(RunStarted { main, .. }) => Some((main.clone(), 0)),
+        Event::RunEdited(RunEdited { main, edition, .. }) => Some((main.clone(), *edition)),
         _ => None,
     });
     let known = state

@@ -5,7 +5,7 @@ use windlass_engine::{
     compile::Program,
     decide::{Trouble, troubles},
     execute::DriveError,
-    journal::{Event, State},
+    journal::{Event, RunStarted, State},
 };
 use windlass_ground::Timestamp;
 use windlass_world::value::{Digest, Value};
@@ -46,7 +46,7 @@ pub struct Wanted<'a> {
 pub fn begin(wanted: Wanted) -> Result<Beginning, RunsError> {
     let (program, at) = (wanted.program, now());
     refuse_choice(&program.workflow, &wanted.chosen)?;
-    let event = Event::RunStarted {
+    let event = Event::RunStarted(RunStarted {
         workflow: program.workflow.name.clone(),
         file: wanted.file.display().to_string(),
         folder: wanted.folder.display().to_string(),
@@ -61,7 +61,7 @@ pub fn begin(wanted: Wanted) -> Result<Beginning, RunsError> {
         requester: wanted.requester.name.clone(),
         via: wanted.requester.via.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
-    };
+    });
     let mut state = State::default();
     state.apply(&event, at).map_err(DriveError::from)?;
     refuse_hopeless(program, &state)?;
@@ -77,9 +77,9 @@ impl Beginning {
         mut self,
         digest: impl FnOnce(&Value) -> Result<Option<Digest>, E>,
     ) -> Result<Self, E> {
-        if let Event::RunStarted {
+        if let Event::RunStarted(RunStarted {
             params, secrets, ..
-        } = &mut self.event
+        }) = &mut self.event
         {
             *secrets = digest(params)?;
             if let Some(run) = &mut self.state.run {

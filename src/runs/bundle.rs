@@ -7,13 +7,15 @@ use serde::{Deserialize, Serialize};
 use super::{error::RunsError, service::Evidence};
 use windlass_engine::{
     compile::digest_of,
-    journal::{self, Event, Journal, Link, Outcome, Record, RunId, RunRow, State, Verified},
+    journal::{
+        self, Event, Journal, Link, Outcome, Record, RunEdited, RunId, RunRow, RunStarted, State,
+        Verified,
+    },
 };
-use windlass_ground::Timestamp;
 use windlass_report::{self as report, Proof};
 use windlass_world::{
     value::Digest,
-    x509::{Certificate, Signature, SignerError, Timestamp, TimestampError},
+    x509::{Certificate, Signature, SignerError, TimestampError, TimestampToken},
 };
 
 /// Goes up when the bundle changes.
@@ -37,7 +39,7 @@ pub struct Bundle {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signatures: Vec<Signature>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub timestamps: Vec<Timestamp>,
+    pub timestamps: Vec<TimestampToken>,
 }
 
 type Files = BTreeMap<u32, BTreeMap<String, String>>;
@@ -139,10 +141,10 @@ impl Bundle {
         let named: BTreeMap<u32, Digest> = records
             .iter()
             .filter_map(|record| match &record.event {
-                Event::RunStarted { program, .. } => Some((0, *program)),
-                Event::RunEdited {
+                Event::RunStarted(RunStarted { program, .. }) => Some((0, *program)),
+                Event::RunEdited(RunEdited {
                     program, edition, ..
-                } => Some((*edition, *program)),
+                }) => Some((*edition, *program)),
                 _ => None,
             })
             .collect();

@@ -3,7 +3,10 @@ use serde_json::Value as Json;
 use super::{error::RunsError, service::Person};
 use windlass_engine::{
     execute::must_be_found_out,
-    journal::{EffectOutcome, EffectState, Event, InstanceId, Outcome, Position, State, Status},
+    journal::{
+        AttemptAnswered, EffectAnswered, EffectOutcome, EffectSettled, EffectState, Event,
+        InstanceId, Outcome, Position, State, Status,
+    },
 };
 use windlass_ground::Timestamp;
 use windlass_script::{Class, sealed_answer};
@@ -96,10 +99,10 @@ pub fn answered(
     }
     let is_lost = state.instance(&step).is_some_and(|i| i.is_suspect);
     match (is_lost, answer) {
-        (true, DoubtAnswer::Again) => Ok(Event::AttemptAnswered {
+        (true, DoubtAnswer::Again) => Ok(Event::AttemptAnswered(AttemptAnswered {
             step,
             requester: who.name.clone(),
-        }),
+        })),
         (true, DoubtAnswer::Done(_)) => Err(RunsError::wrong(
             "bad-answer",
             format!("an attempt of `{step}` was lost with its records: it can only be made again"),
@@ -120,22 +123,22 @@ fn to_last_call(
 ) -> Option<Event> {
     let effects = &state.instance(instance)?.effects;
     let last = effects.last().filter(|last| last.is_open())?;
-    Some(Event::EffectAnswered {
+    Some(Event::EffectAnswered(EffectAnswered {
         step: instance.clone(),
         position: Position(effects.len() as u32 - 1),
         requester: who.name.clone(),
         done: said(last, answer),
-    })
+    }))
 }
 
 fn to_call_of_undone(state: &State, step: &InstanceId, answer: &DoubtAnswer) -> Option<Event> {
     let (round, position, effect) = unknown_of_undone(state, step)?;
-    Some(Event::EffectSettled {
+    Some(Event::EffectSettled(EffectSettled {
         step: step.clone(),
         round,
         position,
         outcome: said(effect, answer).map_or(EffectOutcome::NotDone, EffectOutcome::Done),
-    })
+    }))
 }
 
 /// Finds the newest call of a step that its undo has to know about and could not find out: its round, its place there, and itself.

@@ -295,7 +295,7 @@ impl Observer for Watcher {
         Tallies::count(&self.tallies, &self.counted, events, state);
         if events
             .iter()
-            .any(|event| matches!(event, Event::LockTaken { .. }))
+            .any(|event| matches!(event, Event::LockTaken(_)))
         {
             lock(&self.waits).remove(&self.id);
         }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::{error::RunsError, folds::Cursor};
-use windlass_engine::journal::{Event, InstanceId, Journal, Outcome, Record, RunId};
+use windlass_engine::journal::{Event, InstanceId, Journal, Outcome, Record, RunEnded, RunId};
 use windlass_ground::Timestamp;
 use windlass_report::EventLines;
 
@@ -59,8 +59,10 @@ pub fn line(said: &mut EventLines, record: &Record) -> LogLine {
 
 fn is_error(event: &Event) -> bool {
     match event {
-        Event::StepFailed { .. } | Event::AnswerRefused { .. } => true,
-        Event::RunEnded { outcome, .. } => !matches!(outcome, Outcome::Succeeded | Outcome::Undone),
+        Event::StepFailed(_) | Event::AnswerRefused(_) => true,
+        Event::RunEnded(RunEnded { outcome, .. }) => {
+            !matches!(outcome, Outcome::Succeeded | Outcome::Undone)
+        }
         _ => false,
     }
 }

@@ -1,7 +1,10 @@
 use std::{collections::BTreeMap, sync::Mutex};
 
 use super::drivers::lock;
-use windlass_engine::journal::{EffectOutcome, Event, Instance, InstanceId, State};
+use windlass_engine::journal::{
+    EffectOutcome, Event, Instance, InstanceId, RunEnded, State, StepFailed, StepSkipped,
+    StepSucceeded,
+};
 
 /// What was counted in the runs that this process drove, since it began.
 #[derive(Clone, Debug, Default)]
@@ -38,11 +41,11 @@ impl Tallies {
         let (mut tallies, mut counted) = (lock(this), lock(counted));
         for event in events {
             let (step, result) = match event {
-                Event::StepSucceeded { step, .. } => (step, "succeeded"),
-                Event::StepFailed { step, .. } => (step, "failed"),
+                Event::StepSucceeded(StepSucceeded { step, .. }) => (step, "succeeded"),
+                Event::StepFailed(StepFailed { step, .. }) => (step, "failed"),
                 Event::StepInterrupted { step } => (step, "interrupted"),
-                Event::StepSkipped { step, .. } => (step, "skipped"),
-                Event::RunEnded { outcome, .. } => {
+                Event::StepSkipped(StepSkipped { step, .. }) => (step, "skipped"),
+                Event::RunEnded(RunEnded { outcome, .. }) => {
                     *tallies.runs.entry(outcome.as_str()).or_default() += 1;
                     continue;
                 }

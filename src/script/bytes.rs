@@ -55,7 +55,11 @@ fn extract(bytes: &mut Bytes, start: i64, length: i64) -> Bytes {
 
 fn at(bytes: &mut Bytes, index: i64) -> Result<i64, Thrown> {
     let found = usize::try_from(index).ok().and_then(|i| bytes.get(i));
-    found
-        .map(|byte| i64::from(*byte))
-        .ok_or_else(|| format!("byte {index} is out of range: there are {} bytes", bytes.len()).into())
+    found.map(|byte| i64::from(*byte)).ok_or_else(|| {
+        format!(
+            "byte {index} is out of range: there are {} bytes",
+            bytes.len()
+        )
+        .into()
+    })
 }

@@ -18,7 +18,10 @@ use super::{
 };
 use windlass_engine::{
     execute::{CallId, Called, Observer},
-    journal::{Event, InstanceId, Outcome, RunId, State, Verdict},
+    journal::{
+        ApprovalAsked, ApprovalDecided, Event, InstanceId, Outcome, RunEnded, RunId, State,
+        StepFailed, StepStarted, StepSucceeded, Verdict,
+    },
 };
 use windlass_ground::Timestamp;
 use windlass_report as report;
@@ -181,14 +184,16 @@ impl Observer for Spans {
     fn happened_at(&self, events: &[Event], moments: &[Timestamp], state: &State) {
         for (event, at) in events.iter().zip(moments) {
             match event {
-                Event::StepStarted { step, attempt, .. }
-                | Event::ApprovalAsked { step, attempt, .. } => self.begin(step, *attempt, *at),
-                Event::StepSucceeded { step, .. } => {
+                Event::StepStarted(StepStarted { step, attempt, .. })
+                | Event::ApprovalAsked(ApprovalAsked { step, attempt, .. }) => {
+                    self.begin(step, *attempt, *at)
+                }
+                Event::StepSucceeded(StepSucceeded { step, .. }) => {
                     self.end(step, *at, state, (Status::Unset, None));
                 }
-                Event::StepFailed {
+                Event::StepFailed(StepFailed {
                     step, error: why, ..
-                } => {
+                }) => {
                     let failing = (error(&why.message), Some(why.code.clone()));
                     self.end(step, *at, state, failing);
                 }
@@ -196,14 +201,14 @@ impl Observer for Spans {
                     let failing = (error("the step was cancelled"), Some("cancelled".into()));
                     self.end(step, *at, state, failing);
                 }
-                Event::ApprovalDecided { step, verdict, .. } => {
+                Event::ApprovalDecided(ApprovalDecided { step, verdict, .. }) => {
                     let failing = match verdict {
                         Verdict::Approved => (Status::Unset, None),
                         Verdict::Rejected => (error("rejected"), Some("rejected".into())),
                     };
                     self.end(step, *at, state, failing);
                 }
-                Event::RunEnded { outcome, .. } => self.end_run(*outcome, *at, state),
+                Event::RunEnded(RunEnded { outcome, .. }) => self.end_run(*outcome, *at, state),
                 _ => {}
             }
         }

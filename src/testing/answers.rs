@@ -3,7 +3,12 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::log::{Answered, Line, Log};
-use crate::{compile::Given, journal::Event, script::EffectKey, value::Value};
+use crate::{
+    compile::Given,
+    journal::{EffectEnded, EffectIntended, Event},
+    script::EffectKey,
+    value::Value,
+};
 
 /// How often an answer has been given.
 pub fn used(log: &Log, number: usize) -> usize {
@@ -41,20 +46,20 @@ pub fn unrecorded(lines: &[Line], events: &[Event]) -> BTreeMap<String, VecDeque
     let (mut functions, mut recorded) = (BTreeMap::new(), BTreeMap::<String, usize>::new());
     for event in events {
         match event {
-            Event::EffectIntended {
+            Event::EffectIntended(EffectIntended {
                 step,
                 position,
                 call,
                 ..
-            } => {
+            }) => {
                 functions.insert((step.clone(), position.0), call.function.clone());
             }
-            Event::EffectEnded {
+            Event::EffectEnded(EffectEnded {
                 step,
                 position,
                 call,
                 ..
-            } => {
+            }) => {
                 let known = functions.get(&(step.clone(), position.0));
                 let function = call.as_ref().map(|call| &call.function).or(known);
                 // A wait is not a call.

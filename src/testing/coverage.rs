@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     compile::{Action, Program, Workflow},
-    journal::{Event, InstanceId},
+    journal::{ApprovalAsked, Event, InstanceId, StepSkipped, StepStarted},
 };
 
 /// Within a test's folder: the lines that ran.
@@ -77,10 +77,13 @@ impl Covered {
         };
         for event in events {
             match event {
-                Event::StepStarted { step, .. } | Event::ApprovalAsked { step, .. } => {
+                Event::StepStarted(StepStarted { step, .. })
+                | Event::ApprovalAsked(ApprovalAsked { step, .. }) => {
                     covered.begin(workflow, step);
                 }
-                Event::StepSkipped { step, reason } if reason.ends_with(" is false") => {
+                Event::StepSkipped(StepSkipped { step, reason })
+                    if reason.ends_with(" is false") =>
+                {
                     if let Some((file, name)) = place_of(workflow, step) {
                         covered.branches.insert((file, name, false));
                     }

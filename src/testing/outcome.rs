@@ -17,7 +17,7 @@ use crate::{
     compile::{CertificatePlace, Workflow},
     execute::{self, Undone},
     journal::{
-        Event, Instance, InstanceId, Journal, JournalError, Outcome as Ended, State, Status,
+        Event, Instance, InstanceId, Journal, JournalError, Logged, Outcome as Ended, State, Status,
     },
     mesh::Handshakes,
     report,
@@ -83,7 +83,7 @@ impl Outcome {
         let undone = execute::undone(workflow, &state).into_iter();
         let undone = undone.filter(|(_, reached)| *reached != Undone::Nothing);
         let logs = events.iter().filter_map(|event| match event {
-            Event::Logged { message, .. } => Some(message.clone()),
+            Event::Logged(Logged { message, .. }) => Some(message.clone()),
             _ => None,
         });
         let authorities =

@@ -14,7 +14,7 @@ use crate::{
     execute::{self, Cancel, DriveError, Ended, Settings, Silent, Stage},
     journal::{
         Decision, Event, InstanceId, Journal, JournalError, NewRun, Outcome, RunId, RunJournal,
-        State, Status, Verdict, crash_points,
+        RunStarted, State, Status, UndoStarted, Verdict, crash_points,
     },
     outside::{Clients, OutputFolder, SecretReader},
     script::STACK_BYTES,
@@ -185,7 +185,7 @@ impl Play<'_> {
         let outputs = setup::outputs(self.folder)?;
         let params = self.case.params.bind(&self.program.workflow, &outputs);
         let params = params.map_err(PlayError::Params)?;
-        let event = Event::RunStarted {
+        let event = Event::RunStarted(RunStarted {
             workflow: self.program.workflow.name.clone(),
             file: self.program.main.clone(),
             folder: String::new(),
@@ -203,7 +203,7 @@ impl Play<'_> {
             requester: self.case.requester.clone(),
             via: None,
             version: env!("CARGO_PKG_VERSION").into(),
-        };
+        });
         let mut random = [0; 6];
         aws_lc_rs::rand::fill(&mut random).map_err(|_| PlayError::NoRandomness)?;
         let new = NewRun {
@@ -240,10 +240,10 @@ impl Play<'_> {
     /// Returns the events that the run continues with; `None` once nothing is left to do.
     fn next(&self, run: &RunJournal, state: &mut State) -> Result<Option<Vec<Event>>, PlayError> {
         let undo = || {
-            vec![Event::UndoStarted {
+            vec![Event::UndoStarted(UndoStarted {
                 via: None,
                 requester: self.case.requester.clone(),
-            }]
+            })]
         };
         let is_undone = matches!(state.outcome, Some(Outcome::Undone | Outcome::UndoFailed));
         if state.is_undoing || is_undone {

@@ -149,7 +149,12 @@ impl TriggerBook {
     }
 
     /// Begins to look at a trigger, or at another definition of it: nothing before `at` is due. Who paused it stays.
-    pub fn begin(&self, key: &TriggerKey, definition: &str, at: Timestamp) -> Result<(), RunsError> {
+    pub fn begin(
+        &self,
+        key: &TriggerKey,
+        definition: &str,
+        at: Timestamp,
+    ) -> Result<(), RunsError> {
         self.database().execute(
             "INSERT INTO triggers (workflow, trigger, definition, reached) VALUES (?, ?, ?, ?)
              ON CONFLICT DO UPDATE SET definition = excluded.definition, reached = excluded.reached",

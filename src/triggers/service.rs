@@ -67,7 +67,10 @@ impl Triggers {
     }
 
     /// Starts what comes due, until the process ends; `clock` says the time.
-    pub fn keep(self: &Arc<Self>, clock: impl Fn() -> Timestamp + Send + 'static) -> std::io::Result<()> {
+    pub fn keep(
+        self: &Arc<Self>,
+        clock: impl Fn() -> Timestamp + Send + 'static,
+    ) -> std::io::Result<()> {
         let this = self.clone();
         let thread = thread::Builder::new().name("triggers".into());
         thread.spawn(move || {

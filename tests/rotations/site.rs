@@ -16,7 +16,7 @@ use windlass::{
     compile::{Program, bind_params, clusters, compile, open, parse_argument},
     decide,
     execute::{self, Cancel, Ended, Settings, Silent, Stage},
-    journal::{Event, Journal, NewRun, Outcome, RunId, State, Status},
+    journal::{Event, Journal, NewRun, Outcome, RunId, State, Status, UndoStarted},
     mesh::{MeshOptions, member},
     outside::{Clients, Clusters, KubeClients, Opening, OutputFolder, PcaClient, embedded_cluster},
     runs::{self, Person, Wanted},
@@ -202,10 +202,10 @@ impl Site {
         let program = program(file);
         let journal = Journal::open(&self.state()).expect("the journal");
         let (run, state) = journal.adopt(id).expect("a run");
-        let undo = vec![Event::UndoStarted {
+        let undo = vec![Event::UndoStarted(UndoStarted {
             requester: tester().name,
             via: None,
-        }];
+        })];
         let settings = Settings {
             stage: Some(stage),
             ..self.settings(eye, &Cancel::default())

@@ -8,7 +8,9 @@ use std::{
 };
 
 use windlass::{
-    journal::{Event, Journal, Outcome, RunId},
+    journal::{
+        EffectIntended, Event, Journal, Outcome, RunId, StepSkipped, StepStarted, StepSucceeded,
+    },
     mesh::handshakes,
 };
 
@@ -64,15 +66,16 @@ pub fn keeps_barriers(site: &Site, file: &str, run: &RunId, count: usize) {
     let mut newest = 0;
     for record in journal.load(run).expect("events") {
         let step = match record.event {
-            Event::StepStarted { step, .. } => {
+            Event::StepStarted(StepStarted { step, .. }) => {
                 open.insert(step);
                 continue;
             }
-            Event::StepSucceeded { step, .. } | Event::StepSkipped { step, .. } => {
+            Event::StepSucceeded(StepSucceeded { step, .. })
+            | Event::StepSkipped(StepSkipped { step, .. }) => {
                 open.remove(&step);
                 continue;
             }
-            Event::EffectIntended { step, .. } => step,
+            Event::EffectIntended(EffectIntended { step, .. }) => step,
             _ => continue,
         };
         let outermost = step.segments().next().expect("a segment");

@@ -165,7 +165,12 @@ fn ms(text: &str) -> Timestamp {
 }
 
 /// When a time of day comes due on each day of the year that a filter takes; worked out without cron.
-fn daily(zone: &str, hour: i8, minute: i8, takes: impl Fn(Date) -> bool) -> BTreeMap<Date, Timestamp> {
+fn daily(
+    zone: &str,
+    hour: i8,
+    minute: i8,
+    takes: impl Fn(Date) -> bool,
+) -> BTreeMap<Date, Timestamp> {
     let zone = TimeZone::get(zone).expect("a zone");
     let days = std::iter::successors(Some(date(2026, 1, 2)), |day| day.checked_add(1.day()).ok());
     days.take_while(|day| *day <= date(2026, 12, 31))
@@ -235,7 +240,11 @@ fn a_year_misses_and_doubles_nothing() {
         }
         // A server looks every second; nothing happens in between, so only moments at which something is due matter.
         let waits = !book.waiting().expect("a book").is_empty();
-        let next = moments.range(now + Duration::from_millis(1)..).next().copied().unwrap_or(end);
+        let next = moments
+            .range(now + Duration::from_millis(1)..)
+            .next()
+            .copied()
+            .unwrap_or(end);
         now = match waits && now + MINUTE < next {
             true => now + MINUTE,
             false => next + Duration::from_millis(world.dice(1_000)),

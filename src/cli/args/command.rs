@@ -22,18 +22,27 @@ const STATE: &str = ".windlass";
 
 /// How each shell loads its completions.
 const COMPLETIONS: &str = "\
-bash:        source <(windlass completions bash)                          in ~/.bashrc
-zsh:         source <(windlass completions zsh)                           in ~/.zshrc, after compinit
-fish:        windlass completions fish | source                           in ~/.config/fish/config.fish
-powershell:  windlass completions powershell | Out-String | Invoke-Expression    in $PROFILE";
+To load the completions, add a line to the start-up file of the shell.
+
+bash, in ~/.bashrc:
+  source <(windlass completions bash)
+zsh, in ~/.zshrc after compinit:
+  source <(windlass completions zsh)
+fish, in ~/.config/fish/config.fish:
+  windlass completions fish | source
+PowerShell, in $PROFILE:
+  windlass completions powershell | Out-String | Invoke-Expression";
 
 const SHELL: &str = "\
 A session is a run with one step for each entry, so `windlass show`, `logs` and `undo` work on it.
-Entries can also be piped in: echo 'hash::sha256(\"x\")' | windlass shell";
+
+Entries can also be piped in:
+  echo 'hash::sha256(\"x\")' | windlass shell";
 
 const ASSISTANTS: &str = "\
 The assistant starts this command: docs/howto/assistants.md shows how to configure common clients.
-With --allow, this process drives the runs that it starts; once it has ended, continue them with
+
+With --allow, this process drives the runs that the assistant starts; once it has ended, continue them with \
 `windlass resume`. With --server, the server drives them.";
 
 const EDITORS: &str = "The editor starts this command: docs/editors.md shows how to configure VS Code, Neovim, Helix and Zed.";

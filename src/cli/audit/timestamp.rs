@@ -5,14 +5,14 @@ use std::time::Duration;
 use super::Failure;
 use crate::{
     cli::process::runtime,
-    x509::{Certificate, Timestamp, TimestampRequest},
+    x509::{Certificate, TimestampRequest, TimestampToken},
 };
 
 /// The time limit: an authority answers within seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Has a statement timestamped.
-pub fn fetch(url: &str, statement: &str, roots: &[Certificate]) -> Result<Timestamp, Failure> {
+pub fn fetch(url: &str, statement: &str, roots: &[Certificate]) -> Result<TimestampToken, Failure> {
     let failed = |why: String| {
         Failure::new("timestamp", format!("{url} gave no timestamp: {why}"))
             .hint("--timestamp takes the URL of an RFC 3161 time stamping authority")

@@ -97,7 +97,10 @@ pub fn log_in(server: &Named, provider: Provider) -> Result<Entry, Failure> {
         ("scope", scope.as_str()),
     ];
     let device: Device = ask(form(&http, begin, &fields))?.map_err(|refused| {
-        let message = format!("{} refused to start the login: {}", provider.issuer, refused.why);
+        let message = format!(
+            "{} refused to start the login: {}",
+            provider.issuer, refused.why
+        );
         Failure::new("login", message)
     })?;
     say!(

@@ -38,7 +38,10 @@ pub fn login(args: &Args, command: &Login) -> Done {
     let there = there.map_err(|error| match error.kind {
         Kind::Denied => Failure::new(
             "login",
-            format!("{} does not accept the token: {}", server.url, error.message),
+            format!(
+                "{} does not accept the token: {}",
+                server.url, error.message
+            ),
         )
         .hint("nothing was stored"),
         _ => error.into(),

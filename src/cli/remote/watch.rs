@@ -12,7 +12,7 @@ use crate::{
     },
     compile::Program,
     execute::{Cancel, DriveError, Ended, Observer},
-    journal::{Event, RunId, State, Status},
+    journal::{Event, Logged, RunId, State, Status},
     runs::{Person, Runs, There},
 };
 
@@ -57,10 +57,10 @@ pub fn follow(
         state
             .apply(&record.event, record.at)
             .map_err(DriveError::from)?;
-        if let Event::Logged { step, message, .. } = &record.event {
+        if let Event::Logged(Logged { step, message, .. }) = &record.event {
             observer.said(step, message);
         }
-        let is_end = matches!(record.event, Event::RunEnded { .. });
+        let is_end = matches!(record.event, Event::RunEnded(_));
         observer.happened(&[record.event], &state);
         if let (true, Some(outcome)) = (is_end, state.outcome) {
             break Ended::Over(outcome);

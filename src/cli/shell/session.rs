@@ -23,8 +23,8 @@ use crate::{
     decide::{self, Change},
     execute::{Ended, Observer},
     journal::{
-        EffectOutcome, Event, Instance, InstanceId, Journal, NewRun, Outcome, RunId, RunJournal,
-        State, Status,
+        EffectOutcome, Event, Instance, InstanceId, Journal, NewRun, Outcome, RunEdited, RunId,
+        RunJournal, State, Status,
     },
     report,
     runs::{Beginning, new_id},
@@ -250,7 +250,7 @@ impl<'a> Session<'a> {
         )];
         let edition = taken.info.edition + 1;
         taken.run.freeze(edition, &program.files)?;
-        events.push(Event::RunEdited {
+        events.push(Event::RunEdited(RunEdited {
             requester: requester(),
             program: program.digest,
             main: program.main.clone(),
@@ -258,7 +258,7 @@ impl<'a> Session<'a> {
             kube: self.kube.clone(),
             params: taken.info.params.clone(),
             secrets: taken.info.secrets,
-        });
+        }));
         events.extend(plan.events);
         match taken.run {
             Held::Here(run) => Ok(Ready {
@@ -305,7 +305,9 @@ impl<'a> Session<'a> {
             _ if ended == Ended::Over(Outcome::Cancelled) => {
                 told.problem = Some("cancelled".into())
             }
-            (status, _) => told.problem = Some(format!("the entry has the status {}", status.as_str())),
+            (status, _) => {
+                told.problem = Some(format!("the entry has the status {}", status.as_str()))
+            }
         }
         told
     }

@@ -49,7 +49,8 @@ impl Axis {
         idle.truncate(FOLDS);
         idle.sort_unstable();
         let folded: i64 = idle.iter().map(length).sum();
-        let scale = (LENGTH - FOLD * idle.len() as f64) / (length(&(from, to)) - folded).max(1) as f64;
+        let scale =
+            (LENGTH - FOLD * idle.len() as f64) / (length(&(from, to)) - folded).max(1) as f64;
         let (mut stops, mut moment, mut place) = (vec![(from, 0.0)], from, 0.0);
         for (begin, end) in &idle {
             place += begin.millis_since(moment) as f64 * scale;
@@ -99,10 +100,7 @@ mod tests {
         let work = [(0, 60_000), (9 * HOUR, 9 * HOUR + 60_000)];
         let axis = axis(0, 9 * HOUR + 60_000, &work);
         assert_eq!(axis.folded, [(ms(60_000), ms(9 * HOUR))]);
-        let (first, second) = (
-            axis.place(ms(60_000)),
-            LENGTH - axis.place(ms(9 * HOUR)),
-        );
+        let (first, second) = (axis.place(ms(60_000)), LENGTH - axis.place(ms(9 * HOUR)));
         assert!(
             (first - second).abs() < 0.01 && (first - 470.0).abs() < 0.01,
             "{first} {second}"

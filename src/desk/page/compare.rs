@@ -127,7 +127,11 @@ fn compared_markup(compared: &Comparison) -> Markup {
 }
 
 fn side(title: &str, shown: &Shown) -> Markup {
-    let took = shown.state.ended_at.unwrap_or(shown.at).millis_since(shown.info.started_at);
+    let took = shown
+        .state
+        .ended_at
+        .unwrap_or(shown.at)
+        .millis_since(shown.info.started_at);
     html! {
         section class="card" {
             h2 { (title) " " (status(shown.status())) }

@@ -37,7 +37,11 @@ struct Dot {
 }
 
 /// Draws when the certificates expire; `kind` is the colour of each, and their rows have the ids `cert-0`, `cert-1`, ….
-pub fn expiries(entries: &[&Entry], at: Timestamp, kind: impl Fn(&Entry) -> &'static str) -> Markup {
+pub fn expiries(
+    entries: &[&Entry],
+    at: Timestamp,
+    kind: impl Fn(&Entry) -> &'static str,
+) -> Markup {
     let furthest = entries
         .iter()
         .map(|entry| entry.left(at))

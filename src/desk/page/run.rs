@@ -293,7 +293,11 @@ impl View {
     fn head(&self) -> Markup {
         let Self { shown, .. } = self;
         let (info, at) = (&shown.info, shown.at);
-        let took = shown.state.ended_at.unwrap_or(at).millis_since(info.started_at);
+        let took = shown
+            .state
+            .ended_at
+            .unwrap_or(at)
+            .millis_since(info.started_at);
         html! {
             div class="head" {
                 div {

@@ -15,7 +15,11 @@ use windlass_ground::Timestamp;
 const ROWS: usize = 40;
 
 /// Draws when the steps ran that have begun, from the run's start to its end, or until now.
-pub fn waterfall(nodes: &[Node], (from, to): (Timestamp, Timestamp), href: impl Fn(&str) -> String) -> Markup {
+pub fn waterfall(
+    nodes: &[Node],
+    (from, to): (Timestamp, Timestamp),
+    href: impl Fn(&str) -> String,
+) -> Markup {
     let began = |node: &Node| node.started_at.or(node.waited.map(|(at, _)| at));
     let mut begun: Vec<_> = nodes
         .iter()

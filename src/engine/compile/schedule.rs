@@ -265,7 +265,10 @@ mod tests {
         );
         let yearly = schedule("0 0 1 1 *", "UTC");
         assert_eq!(yearly.last_within(from, to, 100), None);
-        assert_eq!(yearly.last_within(from - Duration::from_millis(1), to, 100), Some((from, 1)));
+        assert_eq!(
+            yearly.last_within(from - Duration::from_millis(1), to, 100),
+            Some((from, 1))
+        );
     }
 
     #[test]

@@ -20,7 +20,10 @@ use super::{
 };
 use crate::{
     compile::{Action, Workflow},
-    journal::{Event, InstanceId, Items, State, Status},
+    journal::{
+        ApprovalAsked, ApprovalDecided, Event, InstanceId, Items, State, Status, StepFailed,
+        StepSkipped, StepStarted, StepSucceeded,
+    },
 };
 use windlass_ground::Timestamp;
 
@@ -53,34 +56,34 @@ impl Agenda {
     /// Notes an event; `state` is the run with it.
     pub fn note(&mut self, workflow: &Workflow, event: &Event, state: &State) {
         match event {
-            Event::RunStarted { .. }
-            | Event::RunResumed { .. }
-            | Event::RunEdited { .. }
-            | Event::RunCancelled { .. }
-            | Event::UndoStarted { .. }
-            | Event::RunEnded { .. }
+            Event::RunStarted(_)
+            | Event::RunResumed(_)
+            | Event::RunEdited(_)
+            | Event::RunCancelled(_)
+            | Event::UndoStarted(_)
+            | Event::RunEnded(_)
             | Event::StepReset { .. }
             | Event::StepReopened { .. }
-            | Event::EffectAnswered { .. }
-            | Event::AttemptAnswered { .. } => *self = Self::default(),
-            Event::StepStarted { step, .. }
-            | Event::StepSucceeded { step, .. }
-            | Event::StepFailed { step, .. }
-            | Event::StepSkipped { step, .. }
+            | Event::EffectAnswered(_)
+            | Event::AttemptAnswered(_) => *self = Self::default(),
+            Event::StepStarted(StepStarted { step, .. })
+            | Event::StepSucceeded(StepSucceeded { step, .. })
+            | Event::StepFailed(StepFailed { step, .. })
+            | Event::StepSkipped(StepSkipped { step, .. })
             | Event::StepInterrupted { step }
-            | Event::ApprovalAsked { step, .. }
-            | Event::ApprovalDecided { step, .. } => {
+            | Event::ApprovalAsked(ApprovalAsked { step, .. })
+            | Event::ApprovalDecided(ApprovalDecided { step, .. }) => {
                 self.may_release |= state.status(step).is_settled();
                 self.mark(workflow, step, state);
             }
             Event::RunSuspended
-            | Event::AnswerRefused { .. }
-            | Event::LockTaken { .. }
-            | Event::LockReleased { .. }
-            | Event::EffectIntended { .. }
-            | Event::EffectEnded { .. }
-            | Event::EffectSettled { .. }
-            | Event::Logged { .. } => {}
+            | Event::AnswerRefused(_)
+            | Event::LockTaken(_)
+            | Event::LockReleased(_)
+            | Event::EffectIntended(_)
+            | Event::EffectEnded(_)
+            | Event::EffectSettled(_)
+            | Event::Logged(_) => {}
         }
     }
 

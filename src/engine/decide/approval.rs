@@ -6,7 +6,10 @@ use super::{
 };
 use crate::{
     compile::{Action, Approval, OnTimeout, Step, Workflow},
-    journal::{self, Event, Instance, InstanceId, Outcome, State, Status, Verdict},
+    journal::{
+        self, ApprovalAsked, ApprovalDecided, Event, Instance, InstanceId, Outcome, State, Status,
+        Verdict,
+    },
 };
 use windlass_ground::Timestamp;
 use windlass_world::value::{Digest, StepError, Value};
@@ -65,13 +68,16 @@ impl<'w> Scope<'_, 'w> {
             Err(error) => decision.fail(id, error),
             Ok(message) => {
                 let timeout = approval.timeout;
-                decision.next.events.push(Event::ApprovalAsked {
-                    step: id.clone(),
-                    attempt,
-                    digest: digest(decision.state, id, &message),
-                    message,
-                    deadline: timeout.map(|timeout| decision.moment.now + timeout),
-                });
+                decision
+                    .next
+                    .events
+                    .push(Event::ApprovalAsked(ApprovalAsked {
+                        step: id.clone(),
+                        attempt,
+                        digest: digest(decision.state, id, &message),
+                        message,
+                        deadline: timeout.map(|timeout| decision.moment.now + timeout),
+                    }));
             }
         }
     }
@@ -89,14 +95,17 @@ impl<'w> Scope<'_, 'w> {
         };
         match asked.deadline {
             _ if asked.has_expired(decision.moment.now) => {
-                decision.next.events.push(Event::ApprovalDecided {
-                    step: id.clone(),
-                    verdict: on_timeout(approval),
-                    approver: "timeout".into(),
-                    via: None,
-                    comment: Some("no answer within the timeout".into()),
-                    digest: asked.digest,
-                });
+                decision
+                    .next
+                    .events
+                    .push(Event::ApprovalDecided(ApprovalDecided {
+                        step: id.clone(),
+                        verdict: on_timeout(approval),
+                        approver: "timeout".into(),
+                        via: None,
+                        comment: Some("no answer within the timeout".into()),
+                        digest: asked.digest,
+                    }));
             }
             deadline => {
                 decision.seen.asks += 1;
@@ -232,12 +241,12 @@ pub fn on_answer(
             });
         }
     }
-    Ok(Event::ApprovalDecided {
+    Ok(Event::ApprovalDecided(ApprovalDecided {
         step: id.clone(),
         verdict: answer.verdict,
         approver: answer.approver.clone(),
         via: answer.via.clone(),
         comment: answer.comment.clone(),
         digest: answer.digest,
-    })
+    }))
 }

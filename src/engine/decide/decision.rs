@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     compile::Step,
-    journal::{Event, InstanceId, State},
+    journal::{Event, InstanceId, State, StepFailed, StepStarted},
 };
 use windlass_ground::Timestamp;
 use windlass_world::value::{StepError, Value};
@@ -123,23 +123,23 @@ impl<'w> Decision<'_, 'w> {
 
     pub fn start(&mut self, start: Start<'w>, is_retry: bool) {
         self.running += 1;
-        self.next.events.push(Event::StepStarted {
+        self.next.events.push(Event::StepStarted(StepStarted {
             step: start.instance.clone(),
             attempt: start.attempt,
             inputs: (!is_retry).then(|| Value::Map(start.inputs.clone())),
             items: None,
             is_scope: false,
             is_fresh: start.step.is_some_and(|step| step.is_fresh),
-        });
+        }));
         self.next.starts.push(start);
     }
 
     pub fn fail(&mut self, step: &InstanceId, error: StepError) {
-        self.next.events.push(Event::StepFailed {
+        self.next.events.push(Event::StepFailed(StepFailed {
             step: step.clone(),
             error,
             retry_at: None,
-        });
+        }));
     }
 
     pub fn interrupt(&mut self, step: &InstanceId) {

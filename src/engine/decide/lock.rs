@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     compile::{Action, Step, Template, Workflow},
-    journal::{Event, InstanceId, State},
+    journal::{Event, InstanceId, LockReleased, State},
 };
 use windlass_world::value::{StepError, Value};
 
@@ -115,9 +115,11 @@ pub(super) fn released(state: &State) -> Vec<Event> {
         .locks
         .iter()
         .filter(|(_, holder)| holder.as_ref().is_some_and(is_over))
-        .map(|(lock, step)| Event::LockReleased {
-            lock: lock.clone(),
-            step: step.clone(),
+        .map(|(lock, step)| {
+            Event::LockReleased(LockReleased {
+                lock: lock.clone(),
+                step: step.clone(),
+            })
         })
         .collect()
 }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     compile::{OnFailure, Workflow},
-    journal::{Event, Outcome, State},
+    journal::{Event, Outcome, RunEnded, State, UndoStarted},
 };
 use windlass_world::value::Value;
 
@@ -64,10 +64,10 @@ pub(super) fn decide<'w>(
             Settled::Failed { .. }
                 if workflow.on_failure == OnFailure::Undo && !state.is_cancelled =>
             {
-                Event::UndoStarted {
+                Event::UndoStarted(UndoStarted {
                     requester: "on_failure".into(),
                     via: None,
-                }
+                })
             }
             settled => ended(state, settled),
         });
@@ -91,9 +91,9 @@ fn ended(state: &State, settled: Settled) -> Event {
         Settled::Succeeded(outputs) => (Outcome::Succeeded, outputs, None),
         Settled::Failed { error, .. } => (Outcome::Failed, Value::Null, error),
     };
-    Event::RunEnded {
+    Event::RunEnded(RunEnded {
         outcome,
         outputs,
         error,
-    }
+    })
 }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     compile::{Action, OnError, Workflow},
-    journal::{Event, Instance, InstanceId, Outcome, State, Status},
+    journal::{Event, Instance, InstanceId, Outcome, RunResumed, State, Status},
 };
 use windlass_ground::Timestamp;
 
@@ -33,7 +33,7 @@ pub fn resumed(workflow: &Workflow, state: &State, requester: &str, redo: &[Inst
         let outer = std::iter::successors(Some(id.clone()), InstanceId::parent);
         outer.into_iter().any(|id| is_tolerated(&id)) || is_rejected(state, id)
     };
-    Event::RunResumed {
+    Event::RunResumed(RunResumed {
         requester: requester.into(),
         via: None,
         keeps: state
@@ -43,7 +43,7 @@ pub fn resumed(workflow: &Workflow, state: &State, requester: &str, redo: &[Inst
             .cloned()
             .collect(),
         redo: redo.to_vec(),
-    }
+    })
 }
 
 /// Finds the rejected question that a failed run ended with, if a resume would run nothing again.
@@ -51,7 +51,7 @@ pub fn ended_by_rejection(workflow: &Workflow, state: &State) -> Option<Instance
     if state.outcome != Some(Outcome::Failed) || state.error.is_some() {
         return None;
     }
-    let Event::RunResumed { keeps, .. } = resumed(workflow, state, "", &[]) else {
+    let Event::RunResumed(RunResumed { keeps, .. }) = resumed(workflow, state, "", &[]) else {
         return None;
     };
     let keeps: BTreeSet<InstanceId> = keeps.into_iter().collect();
@@ -68,7 +68,12 @@ pub fn ended_by_rejection(workflow: &Workflow, state: &State) -> Option<Instance
 
 /// The locks that a run would wait for if it were resumed at `now`, unless
 /// they are free.
-pub fn wanted_locks(workflow: &Workflow, state: &State, run_id: &str, now: Timestamp) -> Vec<String> {
+pub fn wanted_locks(
+    workflow: &Workflow,
+    state: &State,
+    run_id: &str,
+    now: Timestamp,
+) -> Vec<String> {
     let mut resumed = state.clone();
     let events = match state.is_undoing {
         true => Vec::new(),

@@ -4,7 +4,7 @@
 use super::{agenda::ScopeAgenda, decision::Decision};
 use crate::{
     compile::{Action, OnError, Step, Template, Workflow},
-    journal::{Event, InstanceId, State, Status},
+    journal::{Event, InstanceId, State, Status, StepSkipped},
 };
 use windlass_world::value::{StepError, Value};
 
@@ -211,10 +211,10 @@ impl<'w> Scope<'_, 'w> {
     }
 
     fn skip(&self, decision: &mut Decision<'_, 'w>, id: &InstanceId, reason: String) {
-        decision.next.events.push(Event::StepSkipped {
+        decision.next.events.push(Event::StepSkipped(StepSkipped {
             step: id.clone(),
             reason,
-        });
+        }));
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     compile::{Action, Retry, Workflow},
-    journal::{Event, Instance, InstanceId, Outcome, State, Status},
+    journal::{Event, Instance, InstanceId, Outcome, RunEnded, State, Status},
 };
 use windlass_script::Class;
 use windlass_world::value::{StepError, Value};
@@ -100,12 +100,12 @@ pub(super) fn next<'w>(
 }
 
 fn end(decision: &mut Decision, error: Option<StepError>) {
-    decision.next.events.push(Event::RunEnded {
+    decision.next.events.push(Event::RunEnded(RunEnded {
         outcome: match error {
             Some(_) => Outcome::UndoFailed,
             None => Outcome::Undone,
         },
         outputs: Value::Null,
         error: error.map(|error| error.with_hint("to continue the undo: `windlass undo`")),
-    });
+    }));
 }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     compile::{Action, Step, Template, bind_params},
-    journal::{Event, InstanceId, Items, Status},
+    journal::{Event, InstanceId, Items, Status, StepStarted, StepSucceeded},
 };
 use windlass_world::value::{StepError, Value};
 
@@ -22,14 +22,14 @@ impl<'w> Scope<'_, 'w> {
     ) {
         match self.items(decision.view(), step, items, run_status) {
             Err(error) => decision.fail(id, error),
-            Ok(items) => decision.next.events.push(Event::StepStarted {
+            Ok(items) => decision.next.events.push(Event::StepStarted(StepStarted {
                 step: id.clone(),
                 attempt: decision.state.instance(id).map_or(0, |i| i.attempt) + 1,
                 inputs: None,
                 items: Some(items),
                 is_scope: false,
                 is_fresh: false,
-            }),
+            })),
         }
     }
 
@@ -76,14 +76,14 @@ impl<'w> Scope<'_, 'w> {
                     let place = wrong.and_then(Template::place);
                     decision.fail(id, StepError::new("wrong-type", e.to_string()).at(place));
                 }
-                Ok(params) => decision.next.events.push(Event::StepStarted {
+                Ok(params) => decision.next.events.push(Event::StepStarted(StepStarted {
                     step: id.clone(),
                     attempt,
                     inputs: Some(Value::Map(params)),
                     items: None,
                     is_scope: true,
                     is_fresh: false,
-                }),
+                })),
             },
         }
     }
@@ -202,10 +202,10 @@ impl<'w> Scope<'_, 'w> {
                 Some((key.clone(), decision.state.instance(id)?.outputs.clone()))
             })
             .collect();
-        let event = Event::StepSucceeded {
+        let event = Event::StepSucceeded(StepSucceeded {
             step: id.clone(),
             outputs: Value::Map(outputs),
-        };
+        });
         decision.next.events.push(event);
     }
 
@@ -240,10 +240,13 @@ impl<'w> Scope<'_, 'w> {
                 match scope.visit(decision, agenda) {
                     None => {}
                     Some(Settled::Succeeded(outputs)) => {
-                        decision.next.events.push(Event::StepSucceeded {
-                            step: id.clone(),
-                            outputs,
-                        })
+                        decision
+                            .next
+                            .events
+                            .push(Event::StepSucceeded(StepSucceeded {
+                                step: id.clone(),
+                                outputs,
+                            }))
                     }
                     Some(Settled::Failed { .. }) if !self.may_begin(decision, step) => {
                         decision.interrupt(id);

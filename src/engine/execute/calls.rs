@@ -7,7 +7,7 @@ use super::{
     observer::{CallId, Called},
     substrate::{Made, Making},
 };
-use crate::journal::{CallRecord, Event, Position};
+use crate::journal::{CallRecord, EffectEnded, Event, Position};
 use windlass_script::{Act, Call};
 use windlass_world::outside::traced;
 
@@ -64,7 +64,7 @@ impl Gate {
 
 fn outcome_in(made: &Made) -> Option<&crate::journal::EffectOutcome> {
     match made.events.last()? {
-        Event::EffectEnded { outcome, .. } => Some(outcome),
+        Event::EffectEnded(EffectEnded { outcome, .. }) => Some(outcome),
         _ => None,
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     decide::{self, Agenda, Moment, Next, Start},
     journal::{
         Event, IllegalTransition, InstanceId, JournalError, Outcome, RoundRef, RunId, RunJournal,
-        State,
+        State, StepFailed, StepStarted, StepSucceeded,
     },
 };
 use windlass_ground::Timestamp;
@@ -137,18 +137,18 @@ pub struct Driver<'p, S> {
 fn can_wait(event: &Event) -> bool {
     matches!(
         event,
-        Event::StepStarted { .. } | Event::StepSucceeded { .. } | Event::StepSkipped { .. }
+        Event::StepStarted(_) | Event::StepSucceeded(_) | Event::StepSkipped(_)
     )
 }
 
 fn starts_attempt(event: &Event) -> bool {
     matches!(
         event,
-        Event::StepStarted {
+        Event::StepStarted(StepStarted {
             items: None,
             is_scope: false,
             ..
-        }
+        })
     )
 }
 
@@ -360,10 +360,10 @@ impl<'p, S: Substrate> Driver<'p, S> {
             self.batch.extend(recorded);
         }
         let event = match result {
-            Ok(outputs) => Event::StepSucceeded {
+            Ok(outputs) => Event::StepSucceeded(StepSucceeded {
                 step: instance,
                 outputs: windlass_world::value::Value::Map(outputs),
-            },
+            }),
             Err(Trouble::Cancelled) => Event::StepInterrupted { step: instance },
             Err(Trouble::Journal(why)) => return Err(DriveError::Gate(why)),
             Err(Trouble::Failed { error, class }) => self.failed(instance, error, class),
@@ -390,11 +390,11 @@ impl<'p, S: Substrate> Driver<'p, S> {
                 let pause = backoff(&retry, tries, self.substrate.jitter());
                 self.substrate.now() + pause
             });
-        Event::StepFailed {
+        Event::StepFailed(StepFailed {
             step: instance,
             error,
             retry_at,
-        }
+        })
     }
 
     /// The `retry` of the step that an instance executes.

@@ -1,7 +1,7 @@
 //! The entries that a call makes in the ledger: its announcement, its result, what became of it.
 
 use super::{doubt::settle_doubt, gate::Gate, stops::Stops, substrate::Made};
-use crate::journal::{CallRecord, EffectOutcome, Event, Position};
+use crate::journal::{CallRecord, EffectEnded, EffectIntended, EffectOutcome, Event, Position};
 use windlass_ground::Timestamp;
 use windlass_script::{Call, Class, EffectKey, Interruption, OnStop, Stop};
 use windlass_world::value::{Failure, Proof, Value};
@@ -38,11 +38,13 @@ impl Gate {
                     Ok(looked) => looked.map(Some),
                 },
             };
-            let intended = |before| Event::EffectIntended {
-                step: step.clone(),
-                position,
-                call: record,
-                before,
+            let intended = |before| {
+                Event::EffectIntended(EffectIntended {
+                    step: step.clone(),
+                    position,
+                    call: record,
+                    before,
+                })
             };
             match looked {
                 // The call leaves next.
@@ -50,12 +52,12 @@ impl Gate {
                 Err(failure) => {
                     // Nothing was done; that is known.
                     let outcome = EffectOutcome::Failed(failure.proving(Proof::NotDone));
-                    let ended = Event::EffectEnded {
+                    let ended = Event::EffectEnded(EffectEnded {
                         step: step.clone(),
                         position,
                         call: None,
                         outcome,
-                    };
+                    });
                     Made {
                         events: vec![intended(None), ended],
                         ..Made::default()
@@ -65,7 +67,9 @@ impl Gate {
         };
         let making = self.reporting(reported, at, Box::pin(making));
         Ok(match self.enter_redacted(function, &name, making)? {
-            (Some((Event::EffectEnded { outcome, .. }, _)), _) => Announced::Ended(outcome),
+            (Some((Event::EffectEnded(EffectEnded { outcome, .. }), _)), _) => {
+                Announced::Ended(outcome)
+            }
             (last, is_old) => Announced::Intended {
                 is_old,
                 at: last.map_or_else(|| self.ledger.now(), |(_, at)| at),
@@ -107,23 +111,23 @@ impl Gate {
             let call = (!is_announced).then_some(record);
             match (done, call) {
                 (Ok(outcome), call) => Made {
-                    events: vec![Event::EffectEnded {
+                    events: vec![Event::EffectEnded(EffectEnded {
                         step,
                         position,
                         call,
                         outcome,
-                    }],
+                    })],
                     stop: None,
                     is_urgent,
                 },
                 // It may have been done all the same, and an undo must know of it.
                 (Err(stop), Some(call)) if call.class != Class::Read => Made {
-                    events: vec![Event::EffectIntended {
+                    events: vec![Event::EffectIntended(EffectIntended {
                         step,
                         position,
                         call,
                         before: None,
-                    }],
+                    })],
                     stop: Some(stop),
                     is_urgent: true,
                 },
@@ -132,7 +136,7 @@ impl Gate {
         };
         let making = self.reporting(reported, at, Box::pin(making));
         match self.enter_redacted(function, &name, making)? {
-            (Some((Event::EffectEnded { outcome, .. }, _)), _) => Ok(outcome),
+            (Some((Event::EffectEnded(EffectEnded { outcome, .. }), _)), _) => Ok(outcome),
             _ => Err(Interruption::Stopped(Stop::Journal(
                 "an entry of a call holds no result".into(),
             ))),

@@ -10,7 +10,10 @@ use super::{
     stage::Stage,
     substrate::{Ledger, Making},
 };
-use crate::journal::{CallRecord, EffectOutcome, EffectState, Event, InstanceId, Position, RunId};
+use crate::journal::{
+    CallRecord, EffectEnded, EffectIntended, EffectOutcome, EffectState, Event, InstanceId, Logged,
+    Position, RunId,
+};
 use windlass_ground::Timestamp;
 use windlass_script::{
     Call, Class, EffectKey, Effects, Interruption, Level, Stop, WRONG_ARGUMENTS,
@@ -294,12 +297,12 @@ impl Effects for Gate {
             }
             Some(effect) if effect.outcome.is_some() => return Ok(()),
             Some(_) => None,
-            None => Some(Event::EffectIntended {
+            None => Some(Event::EffectIntended(EffectIntended {
                 step: step.clone(),
                 position: Position(position),
                 call: slept.clone(),
                 before: None,
-            }),
+            })),
         };
         self.observer.doing(&self.instance, "time::sleep");
         let (began, since) = (self.ledger.now(), Instant::now());
@@ -317,12 +320,12 @@ impl Effects for Gate {
         };
         wait(left)?;
         let outcome = EffectOutcome::Done(Value::Null);
-        let ended = Event::EffectEnded {
+        let ended = Event::EffectEnded(EffectEnded {
             step,
             position: Position(position),
             call: None,
             outcome: outcome.clone(),
-        };
+        });
         let name = format!("{position} time::sleep");
         let (_, is_old) = self.enter("time::sleep", &name, Box::pin(async { ended.into() }))?;
         if !is_old {
@@ -354,11 +357,11 @@ impl Effects for Gate {
             return;
         }
         self.observer.said(&self.instance, &message);
-        let noted = self.ledger.note(Event::Logged {
+        let noted = self.ledger.note(Event::Logged(Logged {
             step: self.instance.clone(),
             level,
             message,
-        });
+        }));
         self.progress().events.push(noted);
     }
 }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     decide::{self, Want},
-    journal::{Claim, Event, Message, RunId, Via},
+    journal::{AnswerRefused, Claim, Event, LockTaken, Message, RunCancelled, RunId, Via},
 };
 use windlass_ground::Timestamp;
 
@@ -22,14 +22,14 @@ impl<S: Substrate> Driver<'_, S> {
                 match heard {
                     Ok(event) => self.happens(vec![event]),
                     Err(_) if at < self.began => Ok(()),
-                    Err(refusal) => self.happens(vec![Event::AnswerRefused {
+                    Err(refusal) => self.happens(vec![Event::AnswerRefused(AnswerRefused {
                         step: answer.step,
                         verdict: answer.verdict,
                         approver: answer.approver,
                         via: answer.via,
                         comment: answer.comment,
                         why: refusal.to_string(),
-                    }]),
+                    })]),
                 }
             }
         }
@@ -43,7 +43,7 @@ impl<S: Substrate> Driver<'_, S> {
         self.substrate.cancel_attempts().await?;
         match self.state.is_cancelled {
             true => Ok(()),
-            false => self.happens(vec![Event::RunCancelled { requester, via }]),
+            false => self.happens(vec![Event::RunCancelled(RunCancelled { requester, via })]),
         }
     }
 
@@ -60,10 +60,10 @@ impl<S: Substrate> Driver<'_, S> {
                 match self.substrate.claim(lock, want.step.as_ref()).await? {
                     Claim::Taken => {
                         has_got = true;
-                        self.happens(vec![Event::LockTaken {
+                        self.happens(vec![Event::LockTaken(LockTaken {
                             lock: lock.clone(),
                             step: want.step.clone(),
-                        }])?;
+                        })])?;
                         holder = None;
                         break;
                     }

@@ -1,7 +1,9 @@
 //! Effects in doubt, looked up before their undo.
 
 use super::{doubt::is_key_alive, gate::Gate, shown::describe, substrate::Made, undo::ended};
-use crate::journal::{EffectOutcome, EffectState, Event, InstanceId, Position, RunId};
+use crate::journal::{
+    EffectOutcome, EffectSettled, EffectState, Event, InstanceId, Position, RunId,
+};
 use windlass_script::{self as script, Class, Ended, Finding, OnStop, Stop};
 use windlass_world::{
     outside::Clients,
@@ -72,19 +74,19 @@ impl Gate {
                 Ok(Err(_)) => return Made::default(),
                 Ok(Ok(_)) => found.map_or(EffectOutcome::NotDone, EffectOutcome::Done),
             };
-            Event::EffectSettled {
+            Event::EffectSettled(EffectSettled {
                 step,
                 round,
                 position,
                 outcome,
-            }
+            })
             .into()
         };
         match self
             .enter(function, &name, Box::pin(making))
             .map_err(ended)?
         {
-            (Some((Event::EffectSettled { outcome, .. }, _)), _) => {
+            (Some((Event::EffectSettled(EffectSettled { outcome, .. }), _)), _) => {
                 effect.settled = Some(outcome);
                 Ok(effect)
             }

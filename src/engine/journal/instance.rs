@@ -4,6 +4,7 @@ use super::{
     event::{CallRecord, EffectOutcome},
     items::Items,
     message::Verdict,
+    payload::ApprovalAsked,
 };
 use windlass_ground::Timestamp;
 use windlass_script::Class;
@@ -125,6 +126,17 @@ pub struct Approval {
 }
 
 impl Approval {
+    /// Begins to wait for an answer, at `at`.
+    pub(super) fn of(asked: &ApprovalAsked, at: Timestamp) -> Self {
+        Self {
+            message: asked.message.clone(),
+            digest: asked.digest,
+            asked_at: at,
+            deadline: asked.deadline,
+            answer: None,
+        }
+    }
+
     /// Whether its time is over at a moment: then no answer counts any more.
     pub fn has_expired(&self, at: Timestamp) -> bool {
         self.deadline.is_some_and(|deadline| deadline <= at)

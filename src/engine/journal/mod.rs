@@ -1,6 +1,6 @@
 //! The journal of runs: the only truth about them.
 //!
-//! - [`Event`] is what can happen; a run is a sequence of them;
+//! - [`Event`] is what can happen, with what it carries (`payload`); a run is a sequence of them;
 //! - [`State`] is the fold over that sequence, and refuses what can't follow;
 //! - [`Journal`] keeps the events in SQLite, `RunJournal` appends to one run;
 //! - `redacted` takes secrets out of events before they are recorded, `seal` encrypts the others, `lock` lets one process at a time own a run;
@@ -35,6 +35,7 @@ mod listing;
 mod lock;
 mod message;
 mod owner;
+mod payload;
 mod prune;
 mod redacted;
 mod schema;
@@ -58,6 +59,12 @@ pub use items::Items;
 pub use listing::{HeldLock, RunsWanted};
 pub use lock::RunLock;
 pub use message::{Decision, Message, Verdict, Via};
+pub use payload::{
+    AnswerRefused, ApprovalAsked, ApprovalDecided, AttemptAnswered, EffectAnswered, EffectEnded,
+    EffectIntended, EffectSettled, LockReleased, LockTaken, Logged, RunCancelled, RunEdited,
+    RunEnded, RunResumed, RunStarted, StepFailed, StepSkipped, StepStarted, StepSucceeded,
+    UndoStarted,
+};
 pub use prune::Pruned;
 pub use state::{IllegalTransition, RunInfo, State};
 pub use store::{Journal, NewRun, Record, RunRow, fold};

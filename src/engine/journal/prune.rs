@@ -2,12 +2,7 @@
 
 use rusqlite::{OptionalExtension, TransactionBehavior, params};
 
-use super::{
-    error::JournalError,
-    id::RunId,
-    lock::RunLock,
-    store::Journal,
-};
+use super::{error::JournalError, id::RunId, lock::RunLock, store::Journal};
 use windlass_ground::Timestamp;
 use windlass_world::value::Digest;
 

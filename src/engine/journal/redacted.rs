@@ -3,6 +3,11 @@
 use super::{
     event::{CallRecord, EffectOutcome, Event},
     instance::{EffectState, Round},
+    payload::{
+        ApprovalAsked, ApprovalDecided, EffectAnswered, EffectEnded, EffectIntended, EffectSettled,
+        Logged, RunEdited, RunEnded, RunStarted, StepFailed, StepSkipped, StepStarted,
+        StepSucceeded,
+    },
     state::State,
 };
 use windlass_world::value::{Redactor, Value};
@@ -17,113 +22,17 @@ impl Event {
             return self;
         }
         match self {
-            Self::RunEnded {
-                outcome,
-                outputs,
-                error,
-            } => Self::RunEnded {
-                outcome,
-                outputs: redactor.value(outputs),
-                error: error.map(|error| redactor.error(error)),
-            },
-            Self::StepSucceeded { step, outputs } => Self::StepSucceeded {
-                step,
-                outputs: redactor.value(outputs),
-            },
-            Self::StepFailed {
-                step,
-                error,
-                retry_at,
-            } => Self::StepFailed {
-                step,
-                error: redactor.error(error),
-                retry_at,
-            },
-            Self::StepSkipped { step, reason } => Self::StepSkipped {
-                step,
-                reason: redactor.owned(reason),
-            },
-            Self::ApprovalAsked {
-                step,
-                attempt,
-                message,
-                digest,
-                deadline,
-            } => Self::ApprovalAsked {
-                step,
-                attempt,
-                message: redactor.owned(message),
-                digest,
-                deadline,
-            },
-            Self::ApprovalDecided {
-                step,
-                verdict,
-                approver,
-                via,
-                comment,
-                digest,
-            } => Self::ApprovalDecided {
-                step,
-                verdict,
-                approver,
-                via,
-                comment: comment.map(|comment| redactor.owned(comment)),
-                digest,
-            },
-            Self::EffectIntended {
-                step,
-                position,
-                call,
-                before,
-            } => Self::EffectIntended {
-                step,
-                position,
-                call: call.redacted(redactor),
-                before: before.map(|before| redactor.value(before)),
-            },
-            Self::EffectEnded {
-                step,
-                position,
-                call,
-                outcome,
-            } => Self::EffectEnded {
-                step,
-                position,
-                call: call.map(|call| call.redacted(redactor)),
-                outcome: outcome.redacted(redactor),
-            },
-            Self::EffectSettled {
-                step,
-                round,
-                position,
-                outcome,
-            } => Self::EffectSettled {
-                step,
-                round,
-                position,
-                outcome: outcome.redacted(redactor),
-            },
-            Self::EffectAnswered {
-                step,
-                position,
-                requester,
-                done,
-            } => Self::EffectAnswered {
-                step,
-                position,
-                requester,
-                done: done.map(|done| redactor.value(done)),
-            },
-            Self::Logged {
-                step,
-                level,
-                message,
-            } => Self::Logged {
-                step,
-                level,
-                message: redactor.owned(message),
-            },
+            Self::RunEnded(ended) => Self::RunEnded(ended.redacted(redactor)),
+            Self::StepSucceeded(done) => Self::StepSucceeded(done.redacted(redactor)),
+            Self::StepFailed(failed) => Self::StepFailed(failed.redacted(redactor)),
+            Self::StepSkipped(skipped) => Self::StepSkipped(skipped.redacted(redactor)),
+            Self::ApprovalAsked(asked) => Self::ApprovalAsked(asked.redacted(redactor)),
+            Self::ApprovalDecided(decided) => Self::ApprovalDecided(decided.redacted(redactor)),
+            Self::EffectIntended(intended) => Self::EffectIntended(intended.redacted(redactor)),
+            Self::EffectEnded(ended) => Self::EffectEnded(ended.redacted(redactor)),
+            Self::EffectSettled(settled) => Self::EffectSettled(settled.redacted(redactor)),
+            Self::EffectAnswered(answered) => Self::EffectAnswered(answered.redacted(redactor)),
+            Self::Logged(logged) => Self::Logged(logged.redacted(redactor)),
             other => other,
         }
     }
@@ -131,27 +40,130 @@ impl Event {
     /// Lets a redactor know the secrets in the event, given the function of the call that it is about, if it is about one.
     pub fn teach(&self, function: &str, redactor: &Redactor) {
         match self {
-            Self::EffectIntended { before, .. } => {
-                let before = before.iter();
+            Self::EffectIntended(intended) => {
+                let before = intended.before.iter();
                 before.for_each(|before| learn_before(function, before, redactor));
             }
-            Self::EffectEnded { outcome, .. } | Self::EffectSettled { outcome, .. } => {
+            Self::EffectEnded(EffectEnded { outcome, .. })
+            | Self::EffectSettled(EffectSettled { outcome, .. }) => {
                 let given = outcome.value().into_iter();
                 given.for_each(|given| learn_given(function, given, redactor));
             }
-            Self::RunStarted { params, .. } | Self::RunEdited { params, .. } => {
-                redactor.learn(params);
-            }
-            Self::StepStarted { inputs, items, .. } => {
+            Self::RunStarted(RunStarted { params, .. })
+            | Self::RunEdited(RunEdited { params, .. }) => redactor.learn(params),
+            Self::StepStarted(StepStarted { inputs, items, .. }) => {
                 inputs.iter().for_each(|inputs| redactor.learn(inputs));
                 let items = items.iter().flatten();
                 items.for_each(|(_, item)| redactor.learn(item));
             }
-            Self::StepSucceeded { outputs, .. } | Self::RunEnded { outputs, .. } => {
-                redactor.learn(outputs);
+            Self::StepSucceeded(StepSucceeded { outputs, .. })
+            | Self::RunEnded(RunEnded { outputs, .. }) => redactor.learn(outputs),
+            Self::EffectAnswered(answered) => {
+                answered.done.iter().for_each(|done| redactor.learn(done));
             }
-            Self::EffectAnswered { done, .. } => done.iter().for_each(|done| redactor.learn(done)),
             _ => {}
+        }
+    }
+}
+
+impl RunEnded {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        Self {
+            outputs: redactor.value(self.outputs),
+            error: self.error.map(|error| redactor.error(error)),
+            ..self
+        }
+    }
+}
+
+impl StepSucceeded {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        Self {
+            outputs: redactor.value(self.outputs),
+            ..self
+        }
+    }
+}
+
+impl StepFailed {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        Self {
+            error: redactor.error(self.error),
+            ..self
+        }
+    }
+}
+
+impl StepSkipped {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        Self {
+            reason: redactor.owned(self.reason),
+            ..self
+        }
+    }
+}
+
+impl ApprovalAsked {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        Self {
+            message: redactor.owned(self.message),
+            ..self
+        }
+    }
+}
+
+impl ApprovalDecided {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        Self {
+            comment: self.comment.map(|comment| redactor.owned(comment)),
+            ..self
+        }
+    }
+}
+
+impl EffectIntended {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        Self {
+            call: self.call.redacted(redactor),
+            before: self.before.map(|before| redactor.value(before)),
+            ..self
+        }
+    }
+}
+
+impl EffectEnded {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        Self {
+            call: self.call.map(|call| call.redacted(redactor)),
+            outcome: self.outcome.redacted(redactor),
+            ..self
+        }
+    }
+}
+
+impl EffectSettled {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        Self {
+            outcome: self.outcome.redacted(redactor),
+            ..self
+        }
+    }
+}
+
+impl EffectAnswered {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        Self {
+            done: self.done.map(|done| redactor.value(done)),
+            ..self
+        }
+    }
+}
+
+impl Logged {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        Self {
+            message: redactor.owned(self.message),
+            ..self
         }
     }
 }

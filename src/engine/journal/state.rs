@@ -7,6 +7,11 @@ use super::{
     event::{Event, Outcome},
     id::InstanceId,
     instance::{ATTEMPT_KILLED, Approval, Instance, Status},
+    payload::{
+        ApprovalDecided, AttemptAnswered, EffectAnswered, EffectEnded, EffectIntended,
+        EffectSettled, LockReleased, LockTaken, RunEdited, RunEnded, RunResumed, RunStarted,
+        StepFailed, StepSkipped, StepStarted, StepSucceeded,
+    },
 };
 use windlass_ground::Timestamp;
 use windlass_world::value::{Digest, StepError, Value};
@@ -68,6 +73,36 @@ pub struct RunInfo {
     pub secrets: Option<Digest>,
     pub requester: String,
     pub started_at: Timestamp,
+}
+
+impl RunInfo {
+    fn of(started: &RunStarted, at: Timestamp) -> Self {
+        Self {
+            workflow: started.workflow.clone(),
+            file: started.file.clone(),
+            folder: started.folder.clone(),
+            main: started.main.clone(),
+            program: started.program,
+            edition: 0,
+            target: started.target.clone(),
+            kube: started.kube.clone(),
+            chosen: started.chosen.clone(),
+            out: started.out.clone(),
+            params: started.params.clone(),
+            secrets: started.secrets,
+            requester: started.requester.clone(),
+            started_at: at,
+        }
+    }
+
+    fn edit(&mut self, edited: &RunEdited) {
+        self.program = edited.program;
+        self.main.clone_from(&edited.main);
+        self.edition = edited.edition;
+        self.kube.clone_from(&edited.kube);
+        self.params = edited.params.clone();
+        self.secrets = edited.secrets;
+    }
 }
 
 /// An event that can't follow the ones before it.
@@ -139,9 +174,7 @@ impl State {
         if let Some(why) = self.refusal(event) {
             return Err(IllegalTransition(why));
         }
-        if let Event::RunStarted { .. } | Event::RunResumed { .. } | Event::UndoStarted { .. } =
-            event
-        {
+        if let Event::RunStarted(_) | Event::RunResumed(_) | Event::UndoStarted(_) = event {
             self.begun_at = at;
         }
         let was_at_work = event.step().is_some_and(|step| self.is_at_work(step));
@@ -149,7 +182,7 @@ impl State {
         self.change(event, at);
         match event {
             // They change many steps at once.
-            Event::RunResumed { .. } | Event::UndoStarted { .. } => {
+            Event::RunResumed(_) | Event::UndoStarted(_) => {
                 self.at_work = self.steps.values().filter(|i| i.is_at_work()).count();
             }
             event => {
@@ -169,20 +202,22 @@ impl State {
 
     /// Says why an event can't follow; `None` if it can.
     fn refusal(&self, event: &Event) -> Option<String> {
-        let goes_on = matches!(event, Event::RunResumed { .. } | Event::UndoStarted { .. });
+        let goes_on = matches!(event, Event::RunResumed(_) | Event::UndoStarted(_));
         let why = match event {
-            Event::RunStarted { .. } if self.run.is_some() => "the run has started already",
-            Event::RunStarted { .. } => return None,
+            Event::RunStarted(_) if self.run.is_some() => "the run has started already",
+            Event::RunStarted(_) => return None,
             _ if self.run.is_none() => "the run has not started",
             _ if self.outcome.is_some() && !goes_on => "the run has ended",
-            Event::RunResumed { .. } if self.is_undoing => "the run is being undone",
-            Event::UndoStarted { .. } if self.outcome == Some(Outcome::Undone) => {
+            Event::RunResumed(_) if self.is_undoing => "the run is being undone",
+            Event::UndoStarted(_) if self.outcome == Some(Outcome::Undone) => {
                 "the run has been undone"
             }
-            Event::LockTaken { lock, .. } if self.locks.contains_key(lock) => {
+            Event::LockTaken(LockTaken { lock, .. }) if self.locks.contains_key(lock) => {
                 return Some(format!("the lock `{lock}` is held already"));
             }
-            Event::LockReleased { lock, step } if self.locks.get(lock) != Some(step) => {
+            Event::LockReleased(LockReleased { lock, step })
+                if self.locks.get(lock) != Some(step) =>
+            {
                 return Some(format!("the lock `{lock}` is not held"));
             }
             event => {
@@ -197,45 +232,16 @@ impl State {
     fn change(&mut self, event: &Event, at: Timestamp) {
         self.events += 1;
         match event {
-            Event::RunStarted {
-                workflow,
-                file,
-                folder,
-                main,
-                program,
-                target,
-                kube,
-                chosen,
-                out,
-                params,
-                secrets,
-                requester,
-                ..
-            } => {
-                self.requesters.insert(requester.clone());
-                self.run = Some(RunInfo {
-                    workflow: workflow.clone(),
-                    file: file.clone(),
-                    folder: folder.clone(),
-                    main: main.clone(),
-                    program: *program,
-                    edition: 0,
-                    target: target.clone(),
-                    kube: kube.clone(),
-                    chosen: chosen.clone(),
-                    out: out.clone(),
-                    params: params.clone(),
-                    secrets: *secrets,
-                    requester: requester.clone(),
-                    started_at: at,
-                });
+            Event::RunStarted(started) => {
+                self.requesters.insert(started.requester.clone());
+                self.run = Some(RunInfo::of(started, at));
             }
-            Event::RunResumed {
+            Event::RunResumed(RunResumed {
                 requester,
                 keeps,
                 redo,
                 ..
-            } => {
+            }) => {
                 self.go_on(at);
                 if !redo.is_empty() {
                     self.requesters.insert(requester.clone());
@@ -248,26 +254,13 @@ impl State {
                     }
                 }
             }
-            Event::RunEdited {
-                program,
-                main,
-                edition,
-                kube,
-                params,
-                secrets,
-                requester,
-            } => {
-                self.requesters.insert(requester.clone());
+            Event::RunEdited(edited) => {
+                self.requesters.insert(edited.requester.clone());
                 if let Some(run) = &mut self.run {
-                    run.program = *program;
-                    run.main.clone_from(main);
-                    run.edition = *edition;
-                    run.kube.clone_from(kube);
-                    run.params = params.clone();
-                    run.secrets = *secrets;
+                    run.edit(edited);
                 }
             }
-            Event::UndoStarted { .. } => {
+            Event::UndoStarted(_) => {
                 self.go_on(at);
                 self.is_undoing = true;
                 let undos = self
@@ -281,12 +274,12 @@ impl State {
                 }
             }
             Event::RunSuspended => {}
-            Event::RunCancelled { .. } => self.is_cancelled = true,
-            Event::RunEnded {
+            Event::RunCancelled(_) => self.is_cancelled = true,
+            Event::RunEnded(RunEnded {
                 outcome,
                 outputs,
                 error,
-            } => {
+            }) => {
                 self.outcome = Some(*outcome);
                 self.outputs = outputs.clone();
                 self.error = error.clone();
@@ -294,13 +287,14 @@ impl State {
                 self.ends += 1;
                 self.locks.clear();
             }
-            Event::LockTaken { lock, step } => {
+            Event::LockTaken(LockTaken { lock, step }) => {
                 self.locks.insert(lock.clone(), step.clone());
             }
-            Event::LockReleased { lock, .. } => {
+            Event::LockReleased(LockReleased { lock, .. }) => {
                 self.locks.remove(lock);
             }
-            Event::EffectAnswered { requester, .. } | Event::AttemptAnswered { requester, .. } => {
+            Event::EffectAnswered(EffectAnswered { requester, .. })
+            | Event::AttemptAnswered(AttemptAnswered { requester, .. }) => {
                 self.requesters.insert(requester.clone());
                 self.change_instance(event, at);
             }
@@ -311,7 +305,7 @@ impl State {
     /// What an event does to the instance that it is about.
     fn change_instance(&mut self, event: &Event, at: Timestamp) {
         let (order, now) = (self.events, (at, self.worked));
-        let says_something = matches!(event, Event::AnswerRefused { .. } | Event::Logged { .. });
+        let says_something = matches!(event, Event::AnswerRefused(_) | Event::Logged(_));
         let Some(step) = event.step().filter(|_| !says_something) else {
             return;
         };
@@ -323,14 +317,14 @@ impl State {
             return;
         };
         match event {
-            Event::StepStarted {
+            Event::StepStarted(StepStarted {
                 attempt,
                 inputs,
                 items,
                 is_scope,
                 is_fresh,
                 ..
-            } => {
+            }) => {
                 instance.start(*attempt, *is_fresh, now);
                 instance.order = order;
                 instance.is_scope = *is_scope;
@@ -341,56 +335,45 @@ impl State {
                     instance.hold(step, items);
                 }
             }
-            Event::StepSucceeded { outputs, .. } => instance.succeed(outputs, now),
-            Event::StepFailed {
+            Event::StepSucceeded(StepSucceeded { outputs, .. }) => instance.succeed(outputs, now),
+            Event::StepFailed(StepFailed {
                 error, retry_at, ..
-            } => instance.fail(error, *retry_at, now),
-            Event::StepSkipped { reason, .. } => instance.skip(reason),
+            }) => instance.fail(error, *retry_at, now),
+            Event::StepSkipped(StepSkipped { reason, .. }) => instance.skip(reason),
             Event::StepInterrupted { .. } => instance.interrupt(now),
             Event::StepReset { .. } => instance.reset(),
             Event::StepReopened { .. } => instance.reopen(),
-            Event::ApprovalAsked {
-                attempt,
-                message,
-                digest,
-                deadline,
-                ..
-            } => {
+            Event::ApprovalAsked(asked) => {
                 instance.order = order;
-                let asked = Approval {
-                    message: message.clone(),
-                    digest: *digest,
-                    asked_at: at,
-                    deadline: *deadline,
-                    answer: None,
-                };
-                instance.ask(*attempt, asked);
+                instance.ask(asked.attempt, Approval::of(asked, at));
             }
-            Event::ApprovalDecided {
+            Event::ApprovalDecided(ApprovalDecided {
                 verdict,
                 approver,
                 comment,
                 ..
-            } => instance.decide(step, *verdict, approver, comment.as_deref(), at),
-            Event::EffectIntended { call, before, .. } => {
+            }) => instance.decide(step, *verdict, approver, comment.as_deref(), at),
+            Event::EffectIntended(EffectIntended { call, before, .. }) => {
                 instance.add_effect(call, before.as_ref(), None, at);
             }
-            Event::EffectEnded {
+            Event::EffectEnded(EffectEnded {
                 call: Some(call),
                 outcome,
                 ..
-            } => instance.add_effect(call, None, Some(outcome), at),
-            Event::EffectEnded {
+            }) => instance.add_effect(call, None, Some(outcome), at),
+            Event::EffectEnded(EffectEnded {
                 position, outcome, ..
-            } => instance.end_effect(*position, outcome),
-            Event::EffectSettled {
+            }) => instance.end_effect(*position, outcome),
+            Event::EffectSettled(EffectSettled {
                 round,
                 position,
                 outcome,
                 ..
-            } => instance.settle_effect(*round, *position, outcome),
-            Event::EffectAnswered { done, .. } => instance.answer_effect(done.as_ref()),
-            Event::AttemptAnswered { .. } => instance.is_suspect = false,
+            }) => instance.settle_effect(*round, *position, outcome),
+            Event::EffectAnswered(EffectAnswered { done, .. }) => {
+                instance.answer_effect(done.as_ref())
+            }
+            Event::AttemptAnswered(_) => instance.is_suspect = false,
             _ => {}
         }
     }
@@ -403,8 +386,8 @@ impl State {
     /// the process had died, or the run had ended.
     fn count_work(&mut self, event: &Event, at: Timestamp) {
         let is_gap = match event {
-            Event::RunResumed { .. } | Event::UndoStarted { .. } => self.outcome.is_none(),
-            Event::StepFailed { error, .. } => error.code == ATTEMPT_KILLED,
+            Event::RunResumed(_) | Event::UndoStarted(_) => self.outcome.is_none(),
+            Event::StepFailed(StepFailed { error, .. }) => error.code == ATTEMPT_KILLED,
             _ => false,
         };
         if self.at_work > 0 && !is_gap {
@@ -432,6 +415,7 @@ mod tests {
             event::{CallRecord, EffectOutcome},
             id::Position,
             message::Verdict,
+            payload::{ApprovalAsked, RunCancelled, UndoStarted},
         },
         *,
     };
@@ -442,7 +426,7 @@ mod tests {
 
     fn started() -> State {
         let mut state = State::default();
-        let event = Event::RunStarted {
+        let event = Event::RunStarted(RunStarted {
             workflow: "w".into(),
             folder: String::new(),
             file: "w.yaml".into(),
@@ -457,20 +441,20 @@ mod tests {
             requester: "tester".into(),
             via: None,
             version: "0".into(),
-        };
+        });
         state.apply(&event, BEGIN).expect("legal");
         state
     }
 
     fn begins(step: &InstanceId, attempt: u32, is_scope: bool) -> Event {
-        Event::StepStarted {
+        Event::StepStarted(StepStarted {
             step: step.clone(),
             attempt,
             inputs: None,
             items: None,
             is_scope,
             is_fresh: false,
-        }
+        })
     }
 
     #[test]
@@ -480,23 +464,27 @@ mod tests {
             InstanceId::step(None, "go"),
         );
         let inner = InstanceId::step(Some(&outer), "inner");
-        let resumed = || Event::RunResumed {
-            requester: "tester".into(),
-            via: None,
-            keeps: Vec::new(),
-            redo: Vec::new(),
+        let resumed = || {
+            Event::RunResumed(RunResumed {
+                requester: "tester".into(),
+                via: None,
+                keeps: Vec::new(),
+                redo: Vec::new(),
+            })
         };
-        let done = |step: &InstanceId| Event::StepSucceeded {
-            step: step.clone(),
-            outputs: Value::Null,
+        let done = |step: &InstanceId| {
+            Event::StepSucceeded(StepSucceeded {
+                step: step.clone(),
+                outputs: Value::Null,
+            })
         };
-        let asked = Event::ApprovalAsked {
+        let asked = Event::ApprovalAsked(ApprovalAsked {
             step: asks.clone(),
             attempt: 1,
             message: "Go?".into(),
             digest: Digest::ZERO,
             deadline: None,
-        };
+        });
         let mut state = started();
         let story = [
             (begins(&outer, 1, true), 0),
@@ -512,7 +500,9 @@ mod tests {
             (done(&outer), 48 * HOUR),
         ];
         for (event, at) in story {
-            state.apply(&event, Timestamp::from_millis(at)).expect("legal");
+            state
+                .apply(&event, Timestamp::from_millis(at))
+                .expect("legal");
         }
         assert_eq!(state.worked, 2000);
         for step in [&outer, &inner] {
@@ -532,100 +522,104 @@ mod tests {
         let outcome = || EffectOutcome::Done(Value::Null);
         let position = Position(0);
         let requester = || "tester".to_owned();
-        let ended = |call| Event::EffectEnded {
-            step: step(),
-            position,
-            call,
-            outcome: outcome(),
+        let ended = |call| {
+            Event::EffectEnded(EffectEnded {
+                step: step(),
+                position,
+                call,
+                outcome: outcome(),
+            })
         };
-        let failed = |retry_at| Event::StepFailed {
-            step: step(),
-            error: StepError::new("script-error", "x"),
-            retry_at,
+        let failed = |retry_at| {
+            Event::StepFailed(StepFailed {
+                step: step(),
+                error: StepError::new("script-error", "x"),
+                retry_at,
+            })
         };
         let lock = || "lock".to_owned();
         vec![
             begins(&step(), 1, false),
             begins(&step(), 2, false),
-            Event::StepSucceeded {
+            Event::StepSucceeded(StepSucceeded {
                 step: step(),
                 outputs: Value::Null,
-            },
+            }),
             failed(None),
             failed(Some(BEGIN)),
-            Event::StepSkipped {
+            Event::StepSkipped(StepSkipped {
                 step: step(),
                 reason: "no".into(),
-            },
+            }),
             Event::StepInterrupted { step: step() },
             Event::StepReset { step: step() },
             Event::StepReopened { step: step() },
-            Event::ApprovalAsked {
+            Event::ApprovalAsked(ApprovalAsked {
                 step: step(),
                 attempt: 1,
                 message: "Go?".into(),
                 digest: Digest::ZERO,
                 deadline: None,
-            },
-            Event::ApprovalDecided {
+            }),
+            Event::ApprovalDecided(ApprovalDecided {
                 step: step(),
                 verdict: Verdict::Approved,
                 approver: requester(),
                 via: None,
                 comment: None,
                 digest: Digest::ZERO,
-            },
-            Event::EffectIntended {
+            }),
+            Event::EffectIntended(EffectIntended {
                 step: step(),
                 position,
                 call: call(),
                 before: None,
-            },
+            }),
             ended(Some(call())),
             ended(None),
-            Event::EffectSettled {
+            Event::EffectSettled(EffectSettled {
                 step: step(),
                 round: 0,
                 position,
                 outcome: outcome(),
-            },
-            Event::EffectAnswered {
+            }),
+            Event::EffectAnswered(EffectAnswered {
                 step: step(),
                 position,
                 requester: "somebody else".into(),
                 done: None,
-            },
-            Event::AttemptAnswered {
+            }),
+            Event::AttemptAnswered(AttemptAnswered {
                 step: step(),
                 requester: "somebody else".into(),
-            },
-            Event::LockTaken {
+            }),
+            Event::LockTaken(LockTaken {
                 lock: lock(),
                 step: None,
-            },
-            Event::LockReleased {
+            }),
+            Event::LockReleased(LockReleased {
                 lock: lock(),
                 step: None,
-            },
-            Event::RunCancelled {
+            }),
+            Event::RunCancelled(RunCancelled {
                 requester: requester(),
                 via: None,
-            },
-            Event::UndoStarted {
+            }),
+            Event::UndoStarted(UndoStarted {
                 requester: requester(),
                 via: None,
-            },
-            Event::RunResumed {
+            }),
+            Event::RunResumed(RunResumed {
                 requester: requester(),
                 via: None,
                 keeps: Vec::new(),
                 redo: Vec::new(),
-            },
-            Event::RunEnded {
+            }),
+            Event::RunEnded(RunEnded {
                 outcome: Outcome::Undone,
                 outputs: Value::Null,
                 error: None,
-            },
+            }),
         ]
     }
 

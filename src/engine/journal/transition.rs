@@ -8,6 +8,10 @@ use super::{
     instance::{ATTEMPT_KILLED, Answer, Approval, EffectState, Instance, Status},
     items::Items,
     message::Verdict,
+    payload::{
+        ApprovalAsked, ApprovalDecided, EffectAnswered, EffectEnded, EffectIntended, EffectSettled,
+        StepStarted,
+    },
 };
 use windlass_ground::Timestamp;
 use windlass_world::value::{StepError, Value};
@@ -28,18 +32,18 @@ impl Instance {
         let never_ran = || format!("`{step}` never ran");
         let not_in_doubt = || format!("`{step}` has no such effect in doubt");
         match event {
-            Event::StepStarted { attempt, .. } => {
+            Event::StepStarted(StepStarted { attempt, .. }) => {
                 let can_start = matches!(status, Status::Pending | Status::Retrying { .. });
                 refuse(can_start && *attempt == attempt_before + 1, &|| {
                     format!("attempt {attempt} of `{step}` can't start now")
                 })
             }
-            Event::StepSucceeded { .. } => refuse(status == Status::Running, &not_running),
-            Event::StepFailed { .. } => {
+            Event::StepSucceeded(_) => refuse(status == Status::Running, &not_running),
+            Event::StepFailed(_) => {
                 let can_fail = matches!(status, Status::Pending | Status::Running);
                 refuse(can_fail, &not_running)
             }
-            Event::StepSkipped { .. } => refuse(status == Status::Pending, &|| {
+            Event::StepSkipped(_) => refuse(status == Status::Pending, &|| {
                 format!("`{step}` can't be skipped now")
             }),
             Event::StepInterrupted { .. } => {
@@ -48,49 +52,49 @@ impl Instance {
             Event::StepReset { .. } | Event::StepReopened { .. } => {
                 refuse(instance.is_some(), &never_ran)
             }
-            Event::ApprovalAsked { attempt, .. } => {
+            Event::ApprovalAsked(ApprovalAsked { attempt, .. }) => {
                 let can_ask = status == Status::Pending && *attempt == attempt_before + 1;
                 refuse(can_ask, &|| format!("`{step}` can't ask now"))
             }
-            Event::ApprovalDecided { digest, .. } => {
+            Event::ApprovalDecided(ApprovalDecided { digest, .. }) => {
                 let asked = instance.and_then(|instance| instance.approval.as_deref());
                 let is_asked =
                     asked.is_some_and(|asked| asked.digest == *digest && asked.answer.is_none());
                 refuse(is_asked, &|| format!("`{step}` did not ask for that"))
             }
-            Event::EffectIntended { position, .. }
-            | Event::EffectEnded {
+            Event::EffectIntended(EffectIntended { position, .. })
+            | Event::EffectEnded(EffectEnded {
                 position,
                 call: Some(_),
                 ..
-            } => refuse(status == Status::Running, &not_running).or_else(|| {
+            }) => refuse(status == Status::Running, &not_running).or_else(|| {
                 refuse(position.0 as usize == effects.len(), &|| {
                     format!("effect {} comes after {} others", position.0, effects.len())
                 })
             }),
-            Event::EffectEnded {
+            Event::EffectEnded(EffectEnded {
                 position,
                 call: None,
                 ..
-            } => refuse(status == Status::Running, &not_running).or_else(|| {
+            }) => refuse(status == Status::Running, &not_running).or_else(|| {
                 let begun = effects.get(position.0 as usize);
                 refuse(begun.is_some_and(EffectState::can_end), &|| {
                     format!("effect {} of `{step}` was not begun", position.0)
                 })
             }),
-            Event::EffectSettled {
+            Event::EffectSettled(EffectSettled {
                 round, position, ..
-            } => {
+            }) => {
                 let effects = instance.and_then(|instance| instance.effects_of(*round));
                 let effect = effects.and_then(|effects| effects.get(position.0 as usize));
                 refuse(effect.is_some_and(EffectState::is_unknown), &not_in_doubt)
             }
-            Event::EffectAnswered { position, .. } => {
+            Event::EffectAnswered(EffectAnswered { position, .. }) => {
                 let is_last = position.0 as usize + 1 == effects.len();
                 let can_end = effects.last().is_some_and(EffectState::can_end);
                 refuse(is_last && can_end, &not_in_doubt)
             }
-            Event::AttemptAnswered { .. } => refuse(
+            Event::AttemptAnswered(_) => refuse(
                 instance.is_some_and(|instance| instance.is_suspect),
                 &|| format!("no attempt of `{step}` is in doubt"),
             ),
@@ -99,7 +103,12 @@ impl Instance {
     }
 
     /// Begins an attempt at `at`; `run_worked` is what the run has worked by then.
-    pub(super) fn start(&mut self, attempt: u32, is_fresh: bool, (at, run_worked): (Timestamp, i64)) {
+    pub(super) fn start(
+        &mut self,
+        attempt: u32,
+        is_fresh: bool,
+        (at, run_worked): (Timestamp, i64),
+    ) {
         if matches!(self.status, Status::Retrying { .. }) {
             self.forget_last_failure();
         }

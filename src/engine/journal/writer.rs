@@ -16,6 +16,7 @@ use super::{
     id::RunId,
     lock::RunLock,
     message::Message,
+    payload::{LockReleased, RunEnded, RunStarted},
     store::{Inner, Journal, insert_files},
 };
 use windlass_ground::Timestamp;
@@ -69,10 +70,12 @@ impl Beside {
     fn of(event: &Event) -> Self {
         let status = |shown, has_ended| Self::Status { shown, has_ended };
         match event {
-            Event::RunEnded { outcome, .. } => status(Some(Outcome::as_str(*outcome)), true),
+            Event::RunEnded(RunEnded { outcome, .. }) => {
+                status(Some(Outcome::as_str(*outcome)), true)
+            }
             Event::RunSuspended => status(Some("waiting"), false),
-            Event::RunResumed { .. } | Event::UndoStarted { .. } => status(None, false),
-            Event::LockReleased { lock, step } => Self::Released {
+            Event::RunResumed(_) | Event::UndoStarted(_) => status(None, false),
+            Event::LockReleased(LockReleased { lock, step }) => Self::Released {
                 lock: lock.clone(),
                 holder: holder(step.as_ref().map(|step| step.as_str())),
             },
@@ -145,13 +148,13 @@ impl RunJournal {
         at: Timestamp,
         files: &BTreeMap<String, Arc<str>>,
     ) -> Result<(), JournalError> {
-        let Event::RunStarted {
+        let Event::RunStarted(RunStarted {
             workflow,
             file,
             target,
             requester,
             ..
-        } = &event
+        }) = &event
         else {
             unreachable!("a run begins with a RunStarted")
         };
@@ -229,7 +232,12 @@ impl RunJournal {
     ///
     /// # Errors
     /// What the database says.
-    pub fn claim(&self, lock: &str, step: Option<&str>, at: Timestamp) -> Result<Claim, JournalError> {
+    pub fn claim(
+        &self,
+        lock: &str,
+        step: Option<&str>,
+        at: Timestamp,
+    ) -> Result<Claim, JournalError> {
         let database = self.journal.inner.database();
         let holder = holder(step);
         database.execute(
@@ -282,7 +290,7 @@ impl RunJournal {
     fn queue(&self, events: Vec<(Event, Timestamp, Beside)>) -> Result<u64, JournalError> {
         let mut bodies = Vec::with_capacity(events.len());
         for (event, at, beside) in events {
-            let is_weighty = !matches!(event, Event::Logged { .. });
+            let is_weighty = !matches!(event, Event::Logged(_));
             let sealed = event.try_map(|value| self.journal.inner.seal.close(value))?;
             let body = serde_json::to_string(&sealed).map_err(|e| JournalError::Unreadable {
                 run: self.run.clone(),

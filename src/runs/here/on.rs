@@ -3,7 +3,7 @@ use windlass_engine::{
     compile::Workflow,
     decide,
     execute::DriveError,
-    journal::{Event, Message, RunJournal, State},
+    journal::{Event, Message, RunCancelled, RunJournal, RunResumed, State, UndoStarted},
 };
 use windlass_world::value::Redactor;
 
@@ -14,7 +14,7 @@ pub(crate) fn goes_on(workflow: &Workflow, state: &State, who: &Person) -> Vec<E
     }
     let mut events = decide::on_resume(workflow, state, &who.name);
     for event in &mut events {
-        if let Event::RunResumed { via, .. } = event {
+        if let Event::RunResumed(RunResumed { via, .. }) = event {
             via.clone_from(&who.via);
         }
     }
@@ -22,17 +22,17 @@ pub(crate) fn goes_on(workflow: &Workflow, state: &State, who: &Person) -> Vec<E
 }
 
 pub(crate) fn undo_started(who: &Person) -> Event {
-    Event::UndoStarted {
+    Event::UndoStarted(UndoStarted {
         requester: who.name.clone(),
         via: who.via.clone(),
-    }
+    })
 }
 
 pub(crate) fn cancelled(who: &Person) -> Event {
-    Event::RunCancelled {
+    Event::RunCancelled(RunCancelled {
         requester: who.name.clone(),
         via: who.via.clone(),
-    }
+    })
 }
 
 /// Returns the last cancel that was sent to the process that drove a run, if that ended before it read it: whoever sent it was
@@ -40,7 +40,9 @@ pub(crate) fn cancelled(who: &Person) -> Event {
 pub(super) fn unread_cancel(held: &Held) -> Result<Option<Event>, RunsError> {
     let messages = held.run.messages(0)?.into_iter();
     let mut cancels = messages.filter_map(|(_, at, message)| match message {
-        Message::Cancel { requester, via } => Some((at, Event::RunCancelled { requester, via })),
+        Message::Cancel { requester, via } => {
+            Some((at, Event::RunCancelled(RunCancelled { requester, via })))
+        }
         Message::Decide(_) => None,
     });
     let cancel = cancels.next_back();

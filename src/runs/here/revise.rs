@@ -15,7 +15,7 @@ use crate::{
 use windlass_engine::{
     compile::{Program, bind_params},
     decide::{self, Change, Unplannable},
-    journal::{Event, InstanceId, RunId, RunInfo, State},
+    journal::{Event, InstanceId, RunEdited, RunId, RunInfo, RunResumed, State},
 };
 use windlass_report as report;
 use windlass_targets::Targets;
@@ -137,13 +137,13 @@ pub(crate) fn resumes_with(
     who: &Person,
 ) -> Result<Resumption, RunsError> {
     let mut resumed = decide::resumed(&program.workflow, state, &who.name, &changes.redo);
-    if let Event::RunResumed { via, .. } = &mut resumed {
+    if let Event::RunResumed(RunResumed { via, .. }) = &mut resumed {
         via.clone_from(&who.via);
     }
     let (mut events, mut new) = (vec![resumed], None);
     if let Some(edit) = edit {
         let edition = info(state)?.edition + 1;
-        events.push(Event::RunEdited {
+        events.push(Event::RunEdited(RunEdited {
             requester: who.name.clone(),
             program: edit.program.digest,
             main: edit.program.main.clone(),
@@ -151,7 +151,7 @@ pub(crate) fn resumes_with(
             kube: edit.kube,
             params: edit.params,
             secrets: edit.secrets,
-        });
+        }));
         new = Some((edition, edit.program));
     }
     events.extend(revision.plan.events);

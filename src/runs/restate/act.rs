@@ -199,7 +199,7 @@ impl OnRestate {
             match self.remote.taken_up(id, &invocation)? {
                 TakenUp::Yes => return Ok(()),
                 TakenUp::TooLate => {
-                    let message = format!("run {id} has gone on meanwhile, by another order");
+                    let message = format!("run {id} was continued meanwhile by another command");
                     return Err(
                         RunsError::conflict("run-owned", message).hint("look at the run again")
                     );

@@ -44,7 +44,10 @@ use super::{
 use windlass_engine::{
     compile::{Frozen, Program, compile},
     execute::{DriveError, UndoItem, undo_plan},
-    journal::{Event, HeldLock, InstanceId, Link, Record, RunId, RunInfo, RunLock, State, Verdict},
+    journal::{
+        Event, HeldLock, InstanceId, Link, LockTaken, Record, RunId, RunInfo, RunLock, State,
+        Verdict,
+    },
 };
 use windlass_inventory::{Inventory, RunStamp, collect};
 use windlass_mesh::Handshakes;
@@ -424,7 +427,7 @@ impl Runs for OnRestate {
         for (name, run) in self.remote.locks()? {
             let since = self.reads.look(&run, |read| {
                 let taken = |record: &&Record| {
-                    matches!(&record.event, Event::LockTaken { lock, .. } if *lock == name)
+                    matches!(&record.event, Event::LockTaken(LockTaken { lock, .. }) if *lock == name)
                 };
                 read.records.iter().rev().find(taken).map(|record| record.at)
             });

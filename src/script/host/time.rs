@@ -132,7 +132,10 @@ fn format(moment: &str, pattern: &str) -> Result<String, Thrown> {
 
 fn parse(function: &str, moment: &str) -> Result<OffsetDateTime, Thrown> {
     OffsetDateTime::parse(moment, &Rfc3339).map_err(|_| {
-        format!("{function}: `{moment}` is not a valid time; expected one such as 2026-11-24T09:30:00Z").into()
+        format!(
+            "{function}: `{moment}` is not a valid time; expected one such as 2026-11-24T09:30:00Z"
+        )
+        .into()
     })
 }
 

@@ -26,5 +26,5 @@ pub use private_key::{KeyError, PrivateKey};
 pub use signature::{SignError, Signature, public_key, sign};
 pub use signed_data::SignerError;
 pub use subject::{Subject, SubjectError};
-pub use timestamp::{Stamped, Timestamp, TimestampError, TimestampRequest};
+pub use timestamp::{Stamped, TimestampError, TimestampRequest, TimestampToken};
 pub use verify::{BadInput, BadName, PeerName, Purpose, Verdict, Verification};

@@ -43,7 +43,7 @@ pub struct TimestampRequest {
 /// What a time stamping authority said of some content, with what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Timestamp {
+pub struct TimestampToken {
     /// Base64 of the `TimeStampReq`.
     request: String,
     /// Base64 of the `TimeStampResp`, as `openssl ts -verify -in` takes it.
@@ -73,15 +73,15 @@ impl TimestampRequest {
         &self.der
     }
 
-    pub fn answered(&self, response: &[u8]) -> Timestamp {
-        Timestamp {
+    pub fn answered(&self, response: &[u8]) -> TimestampToken {
+        TimestampToken {
             request: BASE64.encode(&self.der),
             response: BASE64.encode(response),
         }
     }
 }
 
-impl Timestamp {
+impl TimestampToken {
     /// Checks that the authority granted it, for this content and in answer to this request; that its signature holds; that
     /// the certificate behind it is for timestamps and was valid then; and, where `roots` are given, that it leads to one of
     /// them.
