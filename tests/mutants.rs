@@ -124,7 +124,7 @@ fn a_score_says_how_much_must_be_noticed() {
     let none = ["test", "--mutate", "--of", "other"];
     contains(
         &test.windlass(&none).expect(2).stderr,
-        &["no mutant can be made"],
+        &["these files have no place that can be altered"],
     );
     test.write(
         "look.test.yaml",

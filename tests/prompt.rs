@@ -158,7 +158,7 @@ fn an_engine_can_not_drive_a_shell() {
         "[targets.t]\nsubstrate = { restate = \"http://127.0.0.1:1\" }\n",
     );
     let ran = piped(&test, &["--target", "t"], "1").expect(2);
-    assert!(ran.stderr.contains("an engine can't"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("Restate can't"), "{}", ran.stderr);
     let ran = piped(&test, &["--target", "nope"], "1").expect(2);
     assert!(ran.stderr.contains("nope"), "{}", ran.stderr);
     assert!(!test.path(".windlass").exists());

@@ -163,7 +163,7 @@ fn g1_a_worker_that_strangers_reach_needs_keys_and_tls() {
         (vec!["--insecure"], "without --identity-key"),
         (
             vec!["--identity-key", SOMEBODY],
-            "refuses to speak plain HTTP",
+            "refuses to serve plain HTTP",
         ),
     ] {
         let ran = test
@@ -256,7 +256,7 @@ fn an_engine_behind_tls_and_a_token() {
     target(whole);
     let ran = run(None).expect(2);
     assert!(
-        ran.stderr.contains("the token in TOKEN is not there"),
+        ran.stderr.contains("the environment variable TOKEN, which holds the token, is not set"),
         "{}",
         ran.stderr
     );
