@@ -218,11 +218,11 @@ mod tests {
         for (text, part) in [
             ("istio", "expected KEY=VALUE"),
             ("istio=new", "`new` is not a version"),
-            ("istoi=1.29", "no key `istoi`; did you mean `istio`?"),
+            ("istoi=1.29", "unknown key `istoi`; did you mean `istio`?"),
             ("multiroot=on", "did you mean `multi-root`?"),
             (
                 "gateway=1.29",
-                "no key `gateway`; the keys are istio, ztunnel,",
+                "unknown key `gateway`; the keys are istio, ztunnel,",
             ),
             ("multi-root=yes", "`multi-root` is on or off"),
             ("mount=0s", "can't be zero"),

@@ -220,7 +220,7 @@ mod tests {
             r#"{{"function":"http::put","arguments":{{}},"digest":"{digest}","class":"keyed"}}"#
         );
         let written = [
-            r#"{"event":"step_started","step":"a[1]","attempt":1,"inputs":{"x":{"$secret":"c2"}}}"#.into(),
+            r#"{"event":"step_started","step":"a[1]","attempt":1,"inputs":{"x":{"$secret":"c2"}},"items":null,"is_scope":false}"#.into(),
             r#"{"event":"step_succeeded","step":"a[1]","outputs":{"y":[1,2.5,null]}}"#.into(),
             r#"{"event":"step_failed","step":"a","error":{"code":"c","message":"event\":\"logged"},"retry_at":5}"#.into(),
             r#"{"event":"step_skipped","step":"a","reason":"`false` is false"}"#.into(),

@@ -267,6 +267,9 @@ mod tests {
                 (ValueKind::Bool, Some(Value::Bool(_))) | (ValueKind::Int, Some(Value::Int(_))) => {
                     true
                 }
+                (ValueKind::Either(kinds), Some(Value::Bool(_))) => {
+                    kinds.iter().any(|kind| matches!(kind, ValueKind::Bool))
+                }
                 (ValueKind::Text | ValueKind::Template, Some(Value::String(_))) => true,
                 (ValueKind::Word(words), Some(Value::String(text))) => words.contains(&&*text),
                 (ValueKind::Duration, Some(Value::String(text))) => {
