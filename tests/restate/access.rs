@@ -256,7 +256,8 @@ fn an_engine_behind_tls_and_a_token() {
     target(whole);
     let ran = run(None).expect(2);
     assert!(
-        ran.stderr.contains("the environment variable TOKEN, which holds the token, is not set"),
+        ran.stderr
+            .contains("the environment variable TOKEN, which holds the token, is not set"),
         "{}",
         ran.stderr
     );

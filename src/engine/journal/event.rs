@@ -212,17 +212,20 @@ impl<V> Event<V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use windlass_world::value::StepError;
 
     #[test]
     fn a_stored_event_is_read_as_serde_reads_it() {
         let digest = Digest::ZERO;
+        let error = StepError::new("attempt-killed", "{\"event\":\"logged\"");
+        let error = serde_json::to_string(&error).expect("JSON");
         let call = format!(
             r#"{{"function":"http::put","arguments":{{}},"digest":"{digest}","class":"keyed"}}"#
         );
         let written = [
             r#"{"event":"step_started","step":"a[1]","attempt":1,"inputs":{"x":{"$secret":"c2"}},"items":null,"is_scope":false}"#.into(),
             r#"{"event":"step_succeeded","step":"a[1]","outputs":{"y":[1,2.5,null]}}"#.into(),
-            r#"{"event":"step_failed","step":"a","error":{"code":"c","message":"event\":\"logged"},"retry_at":5}"#.into(),
+            format!(r#"{{"event":"step_failed","step":"a","error":{error},"retry_at":5}}"#),
             r#"{"event":"step_skipped","step":"a","reason":"`false` is false"}"#.into(),
             format!(r#"{{"event":"effect_intended","step":"a","position":0,"call":{call}}}"#),
             r#"{"event":"effect_ended","step":"a","position":0,"outcome":{"done":{"status":204}}}"#.into(),
