@@ -3,6 +3,7 @@ mod redirect;
 use std::{
     collections::BTreeMap,
     error::Error as _,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -30,6 +31,9 @@ const MAX_MESSAGE_BYTES: usize = 64 << 10;
 pub struct HttpClient {
     /// Host names, or `*.domain`; `None` for every host.
     allowed: Option<Vec<String>>,
+    /// For the requests that trust the system's CAs and show no certificate. Made once: to read these CAs takes longer than
+    /// a request. Connections are not reused: one that the server closes in the same moment would leave a request in doubt.
+    plain: Arc<OnceLock<Client>>,
 }
 
 #[derive(Clone, Debug)]
@@ -130,6 +134,7 @@ impl HttpClient {
         let lower = |hosts: Vec<String>| hosts.iter().map(|h| h.to_ascii_lowercase()).collect();
         Self {
             allowed: allowed.map(lower),
+            plain: Arc::default(),
         }
     }
 
@@ -158,7 +163,10 @@ impl HttpClient {
         let mut answer = loop {
             let sender = match client.take() {
                 Some(client) => client,
-                None => build(request, hop.is_bare).map_err(|why| rejected("BadRequest", why))?,
+                None => {
+                    let client = self.client(request, hop.is_bare);
+                    client.map_err(|why| rejected("BadRequest", why))?
+                }
             };
             let asked = ask(&sender, &hop, request, deadline);
             let answer = asked.await.map_err(|e| lost(&e))?;
@@ -186,6 +194,18 @@ impl HttpClient {
             body,
         };
         judge(request, response)
+    }
+
+    fn client(&self, request: &HttpRequest, is_bare: bool) -> Result<Client, String> {
+        let is_plain = request.ca.is_none() && (is_bare || request.identity.is_none());
+        if let Some(client) = self.plain.get().filter(|_| is_plain) {
+            return Ok(client.clone());
+        }
+        let client = build(request, is_bare)?;
+        Ok(match is_plain {
+            true => self.plain.get_or_init(|| client).clone(),
+            false => client,
+        })
     }
 
     /// Refuses a host that the target does not allow.
@@ -254,6 +274,7 @@ fn build(request: &HttpRequest, is_bare: bool) -> Result<Client, String> {
         .proxy(by_proxy(Proxies::of_environment()))
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
+        .pool_max_idle_per_host(0)
         .user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION")));
     if let Some((certificate, key)) = request.identity.as_ref().filter(|_| !is_bare) {
         let pem = identity(certificate, key)?;
