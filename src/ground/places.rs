@@ -60,7 +60,7 @@ impl Places {
         Some(place)
     }
 
-    /// Takes a turn to be told that there is no place.
+    /// Takes one of the few turns in which a client is answered that the server is full.
     pub fn turn(&self) -> Option<OwnedSemaphorePermit> {
         self.turns.clone().try_acquire_owned().ok()
     }

@@ -49,7 +49,7 @@ impl Mail {
         Ok(ctx.get::<u64>(NEXT).await?.map_or(0, |next| next - 1))
     }
 
-    /// Forgets what a run that is deleted was told.
+    /// Deletes the messages of a run that is deleted.
     #[handler]
     async fn forget(&self, ctx: ObjectContext<'_>) -> Result<(), HandlerError> {
         ctx.clear_all();

@@ -77,7 +77,7 @@ impl Lines {
         Self(std::iter::once(0).chain(ends).collect())
     }
 
-    /// Returns the byte at a position of the same text; its end where there is no such line or column.
+    /// Returns the byte at a position of the same text, or the end of the text if it has no such line or column.
     pub(super) fn offset(&self, text: &str, position: Position) -> usize {
         let Some(line) = position.line() else {
             return 0;

@@ -98,7 +98,7 @@ fn scale(axis: &Axis, (from, to): (Timestamp, Timestamp)) -> Markup {
             svg height="20" {
                 @for (number, (place, at)) in marks.iter().enumerate() {
                     @let anchor = match number { 0 => "start", n if n == last => "end", _ => "middle" };
-                    // Beside the last one there is no room on a phone.
+                    // On a phone it would overlap the last one.
                     @let near = (number != last && *place > LENGTH * 0.75).then_some("near");
                     line class=[near] x1=(part(*place)) x2=(part(*place)) y1="15" y2="20" {}
                     text class=[near] x=(part(*place)) y="11" text-anchor=(anchor) { (length(at.millis_since(from))) }

@@ -178,6 +178,7 @@ fn part_of(text: &str, key: &Key) -> Option<Range<usize>> {
     let mut chars = text[start..].char_indices();
     while let Some((at, c)) = chars.next() {
         match (quote, c) {
+            // Skips the escaped character.
             (Some('"'), '\\') => drop(chars.next()),
             (Some(open), c) if c == open => quote = None,
             (Some(_), _) => {}

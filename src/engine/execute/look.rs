@@ -23,7 +23,7 @@ use windlass_world::{
 
 /// Stands for the id that the run would get.
 const RUN: &str = "RUN";
-/// How long one script may take. A plan is no worse for a step that it could not run.
+/// How long one script may take. A step that takes longer is left open in the plan.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(20);
 /// How many scripts run at once: each holds a thread, and the clients need some, too.
 const AT_ONCE: usize = 8;

@@ -122,7 +122,7 @@ fn of_step(step: &Step, word: &Range<usize>) -> Suggestion {
     }
 }
 
-/// Returns the files and folders that a path may go on with.
+/// Returns the files and folders that may complete a path.
 fn paths(
     files: &Files,
     from: &Path,

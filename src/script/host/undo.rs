@@ -187,7 +187,7 @@ impl WayBack {
         self
     }
 
-    /// Returns a way back that does not look: it does what its author gave, or what is no harm however often.
+    /// Returns a way back that does not look first: it does what its author gave, or what may safely be repeated.
     pub(super) fn blind<F>(
         what: String,
         function: &'static str,
@@ -247,7 +247,7 @@ impl WayBack {
         (self.judge)(now)
     }
 
-    /// Returns the whole of it as one call, which is no harm if it is made again. It gives what [`Reversed::read`] reads.
+    /// Returns the whole of it as one call, which may safely be made again. Its result is what [`Reversed::read`] reads.
     pub fn call(self) -> Call {
         let (function, about) = (self.function, self.about.clone());
         let ending = self.ending.clone();
