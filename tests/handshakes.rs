@@ -4,14 +4,17 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 
-use crate::mesh::{FAST, Mesh};
+use crate::{
+    mesh::{FAST, Mesh},
+    rotation::made_with,
+};
 
 fn handshakes(mesh: &Mesh, code: i32) -> Vec<Json> {
     let seen = mesh.test.windlass(&["mesh", "--json"]).expect(code).json();
     seen["handshakes"].as_array().expect("a list").clone()
 }
 
-/// After the first command everybody can talk to everybody; then somebody deletes `cacerts`.
+/// After the first command everybody can talk to everybody.
 #[test]
 fn after_the_first_command_all_pairs_shake_hands() {
     let mesh = Mesh::new(2, &[]);
@@ -96,7 +99,13 @@ fn after_the_first_command_all_pairs_shake_hands() {
         trust.contains("sidecar") && trust.contains("Gloo Mesh Root CA"),
         "{trust}"
     );
+}
 
+/// Where nobody issues `cacerts` again, an istiod that restarts without it signs with a CA of its own.
+#[test]
+fn a_cluster_that_loses_its_ca_loses_the_mesh() {
+    let mesh = made_with("cacerts", &[]);
+    handshakes(&mesh, 0);
     mesh.kubectl(
         "cluster-1",
         &["delete", "secret", "cacerts", "-n", "istio-system"],

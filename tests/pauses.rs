@@ -46,10 +46,15 @@ fn step<'a>(text: &'a str, name: &str) -> &'a str {
     &text[begins..ends]
 }
 
+/// The phase of a step; of one that only proves something between two phases, the phase that comes after it.
 fn phase<'a>(text: &'a str, name: &str) -> &'a str {
-    let lines = step(text, name).lines();
-    let mut phases = lines.filter_map(|line| line.strip_prefix("    phase: "));
-    phases.next().expect("its phase")
+    let (_, from_it_on) = text
+        .split_once(&format!("\n  {name}:\n"))
+        .expect("the step");
+    let mut lines = from_it_on.lines();
+    lines
+        .find_map(|line| line.strip_prefix("    phase: "))
+        .expect("its phase")
 }
 
 /// Puts a pause there, as a phase of its own, so that the check of phases judges its place.

@@ -150,6 +150,8 @@ fn wrapped(text: &str, indent: &str, width: usize) -> String {
     let options = textwrap::Options::new(width.max(indent.len() + 20))
         .initial_indent(indent)
         .subsequent_indent(indent)
+        .word_separator(textwrap::WordSeparator::AsciiSpace)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation)
         .break_words(false);
     textwrap::fill(text, options) + "\n"
 }

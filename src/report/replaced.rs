@@ -3,7 +3,7 @@
 use console::style;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
-use textwrap::WordSplitter;
+use textwrap::{WordSeparator, WordSplitter};
 
 use super::{plain::line, table::Room};
 use windlass_engine::compile::Phase;
@@ -160,7 +160,8 @@ fn of_part(mark: char, part: &Json, room: Room) -> String {
     }
 }
 
-/// A text in lines of the room's width; those after the first are indented further.
+/// A text in lines of the room's width; those after the first are indented further. A word that is longer, such as an
+/// ARN, stays in one piece, so that it can be copied.
 pub(super) fn wrapped(indent: &str, text: &str, further: usize, room: Room) -> String {
     let text = line(text);
     let Some(width) = room.width else {
@@ -170,6 +171,7 @@ pub(super) fn wrapped(indent: &str, text: &str, further: usize, room: Room) -> S
     let options = textwrap::Options::new(width)
         .initial_indent(indent)
         .subsequent_indent(&next)
+        .word_separator(WordSeparator::AsciiSpace)
         .word_splitter(WordSplitter::NoHyphenation)
         .break_words(false);
     let lines = textwrap::wrap(&text, options);
