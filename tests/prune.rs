@@ -45,7 +45,8 @@ fn listed(test: &Test) -> Vec<String> {
         .collect()
 }
 
-fn certificates(test: &Test) -> Json {
+/// The certificates that are known, without what depends on when they are looked at.
+pub fn certificates(test: &Test) -> Json {
     let mut shown = test
         .windlass(&["certs", "--all", "--json"])
         .expect(0)

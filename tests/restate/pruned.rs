@@ -6,6 +6,7 @@ use super::{server::Server, world::Worker};
 use crate::{
     harness::Test,
     keep::{ISSUE, ROOT},
+    prune::certificates,
     serve::server::{ALICE, Served, with_people},
 };
 
@@ -33,7 +34,6 @@ fn old_runs_of_an_engine_are_deleted_at_a_terminal_and_by_a_server() {
     test.windlass(&["run", "certified.yaml"]).expect(0);
     test.windlass(&["run", "fails.yaml"]).expect(1);
     let runs = |test: &Test| test.windlass(&["runs", "--json"]).expect(0).json();
-    let certificates = |test: &Test| test.windlass(&["certs", "--json"]).expect(0).json();
     let (listed, before) = (runs(&test), certificates(&test));
     assert_eq!(listed.as_array().map(Vec::len), Some(2));
     let certified = listed[1]["run"].as_str().expect("an id").to_owned();
